@@ -1,0 +1,85 @@
+"""Every error a user can meet: what went wrong, what to try next, and the exit code it ends with.
+
+Exit codes: 0 ok, 1 a gate failed, 2 usage, 3 some cells failed, 4 device or environment,
+5 storage, 130 interrupted. When several apply, the highest of 130 > 5 > 4 > 3 > 1 wins.
+"""
+
+EXIT_OK = 0
+EXIT_GATE = 1
+EXIT_USAGE = 2
+EXIT_CELLS = 3
+EXIT_DEVICE = 4
+EXIT_STORAGE = 5
+EXIT_INTERRUPTED = 130
+
+
+class HarnessError(Exception):
+    """What went wrong and the next thing to try; `bench` prints both and no traceback."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, problem: str, fix: str) -> None:
+        """Keep both sentences in `args`, so that the error survives pickling."""
+        super().__init__(problem, fix)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, and where."""
+        return str(self.args[0])
+
+    @property
+    def fix(self) -> str:
+        """The next thing to try."""
+        return str(self.args[1])
+
+    def __str__(self) -> str:
+        """Draw both sentences, the second one indented."""
+        return f"{self.problem}\n  try: {self.fix}"
+
+
+class UsageError(HarnessError):
+    """A flag, a plan, a grid or a name that cannot be used."""
+
+
+class ModelError(HarnessError):
+    """A model, a configuration or a checkpoint that cannot be used."""
+
+
+class ResultFormatError(HarnessError):
+    """A results file that is damaged or written by a newer version."""
+
+
+class MeasurementError(HarnessError):
+    """A measurement that cannot be right, or could not be finished."""
+
+    exit_code = EXIT_CELLS
+
+
+class DeviceError(HarnessError):
+    """A device, provider or environment that is absent, broken or did not do the work."""
+
+    exit_code = EXIT_DEVICE
+
+
+class StorageError(HarnessError):
+    """Results, cache or disk that cannot be read or written."""
+
+    exit_code = EXIT_STORAGE
+
+
+class WorkerError(HarnessError):
+    """A child process that failed, died, hung or ran out of memory.
+
+    Attributes:
+        status: `failed`, `crashed`, `timeout` or `out_of_memory`: the record's status.
+    """
+
+    exit_code = EXIT_CELLS
+
+    def __init__(
+        self, problem: str, fix: str, status: str = "failed", exit_code: int = EXIT_CELLS
+    ) -> None:
+        """Keep the status and the exit code that the child's own error carried."""
+        super().__init__(problem, fix)
+        self.status = status
+        self.exit_code = exit_code

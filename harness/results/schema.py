@@ -1,0 +1,139 @@
+"""The results document: typed records, versions, and one-step upgrades.
+
+The outline (names of fields, statuses, trust grades) is the contract that every report,
+comparison and third party reads. Missing values are null, never 0.
+"""
+
+from typing import Any
+
+import msgspec
+
+SCHEMA = "bench.results"
+# Format history. A reader upgrades one step at a time; a writer writes only the newest.
+#   1  first format
+SCHEMA_VERSION = 1
+# Raised whenever a measured or estimated value changes its meaning; see CHANGELOG, "Numbers".
+METHOD_VERSION = 1
+
+STATUSES = ("ok", "failed", "crashed", "timeout", "out_of_memory", "unsupported", "skipped")
+
+Json = dict[str, Any]
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """The identity of one record: one test in one session group.
+
+    Attributes:
+        model: name of the model; for a local folder its last component and content hash.
+        parameters: logical parameters, a tied head counted once.
+        level: quantization level, such as `int4`.
+        device: what the user asked for, such as `cpu`.
+        provider: the ONNX Runtime provider that did the work.
+        runtime: `ort`.
+        workload: full test name, such as `tg128 @ d0`.
+        prompt: prefill tokens.
+        gen: decoded tokens.
+        depth: tokens in the cache before the test.
+        batch: sequences at once.
+        threads: intra-op threads.
+        weights: `seeded` or `trained`.
+    """
+
+    model: str
+    parameters: int
+    level: str
+    device: str
+    provider: str
+    runtime: str
+    workload: str
+    prompt: int
+    gen: int
+    depth: int
+    batch: int
+    threads: int
+    weights: str
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured quantity: centre over process medians and its 95 % interval.
+
+    Attributes:
+        value: median over processes; null when it was not measured.
+        low: lower end of the 95 % t-interval on log process medians; null under 2 processes.
+        high: upper end.
+        unit: the unit of all three.
+        processes: how many processes support it.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unit: str
+    processes: int
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a grade is not A: a machine-readable code and a sentence with the number."""
+
+    code: str
+    detail: str
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a record can be believed: A, B, C or INVALID, with reasons below A."""
+
+    grade: str
+    reasons: tuple[Reason, ...] = ()
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Which provider ran the graph.
+
+    Attributes:
+        verdict: FULL, FULL_COMPUTE, PARTIAL, FELL_BACK or UNKNOWN.
+        nodes: nodes per provider.
+        compute_nodes: matrix, attention and convolution nodes per provider.
+    """
+
+    verdict: str
+    nodes: dict[str, int] = {}
+    compute_nodes: dict[str, int] = {}
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything known of one cell.
+
+    Attributes:
+        cell: its identity.
+        status: one of STATUSES.
+        reason: what a person can act on when status is not `ok`; else null.
+        metrics: by the names of the glossary.
+        estimates: metric name -> estimator name -> value, in the metric's unit.
+        placement: null when no session was opened.
+        trust: null when nothing was measured.
+        simulated: the device is emulated: function proven, speed meaningless.
+        samples: one object per process, raw: round, order, every duration in ns.
+    """
+
+    cell: Cell
+    status: str
+    reason: str | None = None
+    metrics: dict[str, Metric] = {}
+    estimates: dict[str, dict[str, float | None]] = {}
+    placement: Placement | None = None
+    trust: Trust | None = None
+    simulated: bool = False
+    samples: tuple[Json, ...] = ()
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: its environment, its plan, and one record per cell."""
+
+    schema: str = SCHEMA
+    schema_version: int = SCHEMA_VERSION
+    method_version: int = METHOD_VERSION
+    run_id: str
+    created_utc: str
+    environment: Json
+    plan: Json
+    records: tuple[Record, ...]

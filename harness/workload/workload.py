@@ -1,0 +1,46 @@
+"""What one test does, as plain numbers and the field's names: pp512, tg128 @ d1024, pg128+64."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The three tests of a decoder."""
+
+    PREFILL = "pp"
+    DECODE = "tg"
+    REQUEST = "pg"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One test: how many tokens are read at once, decoded one by one, and from which depth.
+
+    Attributes:
+        kind: prefill only, decode only, or a whole request (prefill, then decode).
+        prompt_tokens: tokens of the prefill pass; 0 for decode.
+        gen_tokens: tokens decoded one at a time; 0 for prefill.
+        depth_tokens: tokens already in the KV cache when the test begins.
+    """
+
+    kind: Kind
+    prompt_tokens: int
+    gen_tokens: int
+    depth_tokens: int = 0
+
+    @property
+    def test(self) -> str:
+        """The test without its depth: `pp512`, `tg128`, `pg128+64`."""
+        if self.kind is Kind.REQUEST:
+            return f"pg{self.prompt_tokens}+{self.gen_tokens}"
+        return f"{self.kind}{self.prompt_tokens or self.gen_tokens}"
+
+    @property
+    def name(self) -> str:
+        """The full name of the test: `pp512 @ d0`, `tg128 @ d1024`."""
+        return f"{self.test} @ d{self.depth_tokens}"
+
+    @property
+    def context_tokens(self) -> int:
+        """Positions of the KV cache the test needs: depth + prompt + gen."""
+        return self.depth_tokens + self.prompt_tokens + self.gen_tokens
