@@ -1,0 +1,84 @@
+"""What every architecture must satisfy, whether it came from a TOML file or a config.json."""
+
+import math
+
+from harness.errors import ModelError
+from harness.specs.model import ModelSpec, RopeScaling
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+SCALING_KINDS = ("llama3", "linear")
+
+_POSITIVE = (
+    "vocab_size",
+    "hidden_size",
+    "num_layers",
+    "num_heads",
+    "num_kv_heads",
+    "head_dim",
+    "intermediate_size",
+    "max_context_tokens",
+    "rope_theta",
+    "norm_epsilon",
+)
+
+
+def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
+    """Return `spec` when its numbers can describe a decoder.
+
+    Args:
+        spec: the architecture just read.
+        where: the file it was read from, named in the error.
+
+    Raises:
+        ModelError: a number that is not positive and finite, heads that do not divide into
+            key-value groups, an odd head, an unknown family or a bad rope scaling.
+    """
+    for field in _POSITIVE:
+        _require_positive(where, field, getattr(spec, field))
+    if spec.sliding_window_tokens is not None:
+        _require_positive(where, "sliding_window_tokens", spec.sliding_window_tokens)
+    if spec.family not in FAMILIES:
+        raise ModelError(
+            f"{where}: family is {spec.family!r}", fix=f"one of: {', '.join(FAMILIES)}"
+        )
+    if spec.num_heads % spec.num_kv_heads:
+        raise ModelError(
+            f"{where}: {spec.num_heads} heads cannot share {spec.num_kv_heads} key-value heads",
+            fix="num_heads must be a multiple of num_kv_heads",
+        )
+    if spec.head_dim % 2:
+        raise ModelError(
+            f"{where}: head_dim is {spec.head_dim}",
+            fix="rotary positions turn pairs of values: head_dim must be even",
+        )
+    if spec.rope_scaling is not None:
+        _check_scaling(spec.rope_scaling, where)
+    return spec
+
+
+def _check_scaling(scaling: RopeScaling, where: str) -> None:
+    """Refuse a scaling whose formula would divide by zero or is not known."""
+    if scaling.kind not in SCALING_KINDS:
+        raise ModelError(
+            f"{where}: rope scaling is {scaling.kind!r}",
+            fix=f"one of: {', '.join(SCALING_KINDS)}, or none",
+        )
+    for field in (
+        "factor",
+        "low_frequency_factor",
+        "high_frequency_factor",
+        "original_context_tokens",
+    ):
+        _require_positive(where, f"rope_scaling.{field}", getattr(scaling, field))
+    if scaling.kind == "llama3" and scaling.high_frequency_factor <= scaling.low_frequency_factor:
+        raise ModelError(
+            f"{where}: rope_scaling.high_frequency_factor {scaling.high_frequency_factor} is not"
+            f" above low_frequency_factor {scaling.low_frequency_factor}",
+            fix="llama3 scaling blends between the two; see the model's own config.json",
+        )
+
+
+def _require_positive(where: str, field: str, value: float) -> None:
+    """Refuse zero, negative, infinite and not-a-number."""
+    if not (value > 0 and math.isfinite(value)):
+        raise ModelError(f"{where}: {field} is {value}", fix=f"{field} must be a positive number")

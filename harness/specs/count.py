@@ -1,0 +1,36 @@
+"""How many parameters an architecture has and how fast its cache grows: closed formulas."""
+
+from harness.specs.model import ModelSpec
+
+
+def parameters(spec: ModelSpec) -> int:
+    """Return the number of trained values, exactly; a tied head is counted once.
+
+        q = heads·d, k = kv_heads·d
+        attention = h·q + 2·h·k + q·h  [+ q + 2·k with biases]  [+ 2·d with q and k norms]
+        layer = attention + 3·h·i + 2·h
+        total = V·h·(1 if tied else 2) + layers·layer + h
+
+    With h the hidden size, d the head width, i the width of the gated block, V the vocabulary.
+    Rotary tables are computed, not trained, and are left out.
+    Source: shapes of the transformers classes Llama, Mistral, Qwen2 and Qwen3ForCausalLM.
+    """
+    hidden, head = spec.hidden_size, spec.head_dim
+    query, key = spec.num_heads * head, spec.num_kv_heads * head
+    attention = 2 * hidden * query + 2 * hidden * key
+    attention += query + 2 * key if spec.qkv_bias else 0
+    attention += 2 * head if spec.qk_norm else 0
+    layer = attention + 3 * hidden * spec.intermediate_size + 2 * hidden
+    tables = spec.vocab_size * hidden * (1 if spec.tied_embeddings else 2)
+    return tables + spec.num_layers * layer + hidden
+
+
+def kv_bytes_per_token(spec: ModelSpec, bytes_per_value: int) -> int:
+    """Return the bytes one more token adds to the cache of one sequence.
+
+        2 · layers · kv_heads · d · bytes_per_value
+
+    The 2 is for keys and values. A sliding window bounds how many tokens are read, not how many
+    the cache holds: it is left out here.
+    """
+    return 2 * spec.num_layers * spec.num_kv_heads * spec.head_dim * bytes_per_value
