@@ -69,7 +69,7 @@ def _record(cls: type[Record], table: dict[str, Any], where: str) -> Record:
     return cls(**{key: _value(known[key], value, where) for key, value in table.items()})
 
 
-def _value(field: Field[Any], value: object, where: str) -> object:
+def _value(field: Field[Any], value: Any, where: str) -> Any:
     """Return `value` as the field's type; whole numbers pass as floats, booleans never do."""
     allowed = get_args(field.type) or (field.type,)
     if RopeScaling in allowed and isinstance(value, dict):
