@@ -1,0 +1,68 @@
+"""A measuring child that drives onnxruntime-genai, with the same commands as our own worker.
+
+Development only: needs `pip install '.[genai]'`. See against_genai.py.
+"""
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import onnxruntime_genai as og
+
+Json = dict[str, Any]
+
+
+class _State:
+    model: og.Model
+    capacity_tokens: int
+    generator: og.Generator | None = None
+
+
+STATE = _State()
+
+
+def open_model(folder: str, threads: int, capacity_tokens: int) -> Json:
+    """Load the folder with `threads` intra-op threads, the rest as its genai_config.json says."""
+    config = og.Config(folder)
+    options = {"intra_op_num_threads": threads, "inter_op_num_threads": 1}
+    config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
+    start_ns = time.perf_counter_ns()
+    STATE.model = og.Model(config)
+    STATE.capacity_tokens = capacity_tokens
+    return {"load_ns": time.perf_counter_ns() - start_ns}
+
+
+def prefill(tokens: list[int]) -> Json:
+    """One pass over `tokens` from an empty cache, in a generator made before the clock starts."""
+    generator = _new_generator()
+    ids = np.array([tokens], dtype=np.int64)
+    start_ns = time.perf_counter_ns()
+    generator.append_tokens(ids)
+    return {"ns": time.perf_counter_ns() - start_ns}
+
+
+def decode(tokens: list[int], steps: int) -> Json:
+    """Time each of `steps` greedy steps after `tokens`; the first token is chosen untimed."""
+    generator = _new_generator()
+    generator.append_tokens(np.array([tokens], dtype=np.int64))
+    generator.generate_next_token()
+    itl_ns = []
+    for _ in range(steps):
+        start_ns = time.perf_counter_ns()
+        generator.generate_next_token()
+        itl_ns.append(time.perf_counter_ns() - start_ns)
+    return {"itl_ns": itl_ns}
+
+
+def _new_generator() -> og.Generator:
+    STATE.generator = None  # frees the cache of the last one first
+    parameters = og.GeneratorParams(STATE.model)
+    parameters.set_search_options(
+        max_length=STATE.capacity_tokens, min_length=STATE.capacity_tokens, do_sample=False
+    )
+    STATE.generator = og.Generator(STATE.model, parameters)
+    return STATE.generator
+
+
+COMMANDS = {"open": open_model, "prefill": prefill, "decode": decode}

@@ -1,0 +1,102 @@
+"""`bench`: the table of commands, the default command, and the one place where errors end.
+
+Commands are imported when they are used: `bench --help` starts in a tenth of a second.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+import click
+
+from harness.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessError
+
+# name, module that holds `command`, the one line that `bench --help` prints
+COMMANDS = (
+    ("run", "harness.cli.run", "Measure: the default command, so `bench --device cpu` is enough."),
+    ("models", "harness.cli.models", "List the models that need no download."),
+    ("report", "harness.cli.report", "Draw a stored results file again, in any format."),
+    ("explain", "harness.cli.explain", "Print the definition of a metric, column or word."),
+)
+DEFAULT_COMMAND = "run"
+
+
+class BenchGroup(click.Group):
+    """A group whose commands are imported on use, and whose default command is `run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return [name for name, _, _ in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None for an unknown name."""
+        module = next((module for name, module, _ in COMMANDS if name == cmd_name), None)
+        if module is None:
+            return None
+        command = import_module(module).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`bench --device cpu` is `bench run --device cpu`; only --help and --version stay ours."""
+        own = {option for param in self.get_params(ctx) for option in param.opts}
+        if args and args[0].startswith("-") and args[0] not in own:
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the table without importing a single command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, _, line in COMMANDS])
+
+
+@click.group(
+    cls=BenchGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example:  bench --device cpu --model smollm2-135m --quant fp32,int4",
+)
+@click.version_option(
+    package_name="ondevice-bench", prog_name="bench", message="%(prog)s %(version)s"
+)
+def bench() -> None:
+    """Measure small quantized ONNX language models on this device.
+
+    Every number stands beside what the parameter count predicts.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; print errors as two lines, never as a traceback.
+
+    Returns:
+        The exit code; see harness.errors.
+    """
+    try:
+        code = bench.main(args=arguments, standalone_mode=False)
+    except HarnessError as error:
+        click.echo(f"bench: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        click.echo(f"bench: {error.format_message()}\n  try: bench --help", err=True)
+        return EXIT_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("bench: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone; nothing more can be said
+        return EXIT_STORAGE
+    return code if isinstance(code, int) else 0
+
+
+def version() -> str:
+    """Version of the installed distribution, or of a checkout that was never installed."""
+    try:
+        return metadata.version("ondevice-bench")
+    except metadata.PackageNotFoundError:
+        return "0.0.0"
+
+
+def run_and_exit() -> None:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,3 @@
+"""Flag values that several commands share."""
+
+FORMATS = ("table", "md", "csv", "json", "jsonl")

@@ -1,0 +1,143 @@
+"""Settings -> session groups, every name and number checked before anything is built."""
+
+import math
+from dataclasses import asdict, dataclass
+from itertools import product
+
+from harness.devices.table import Device, find_device
+from harness.errors import UsageError
+from harness.quantize.levels import QuantLevel, find_level
+from harness.settings import Settings
+from harness.weights.source import ModelSource, resolve_model
+from harness.workload.workload import Kind, Workload
+
+RUNTIME = "ort"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGroup:
+    """What one worker process opens: one session, and the tests that run in it."""
+
+    source: ModelSource
+    level: QuantLevel
+    device: Device
+    threads: int
+    batch: int
+    workloads: tuple[Workload, ...]
+
+    @property
+    def key(self) -> str:
+        """The identity of the group inside one plan."""
+        return "/".join(
+            (self.source.argument, self.level.name, self.device.key, RUNTIME)
+            + (f"t{self.threads}", f"b{self.batch}")
+        )
+
+    @property
+    def capacity_tokens(self) -> int:
+        """Positions of the KV cache that serve every test of the group."""
+        return max(workload.context_tokens for workload in self.workloads)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a run does, decided before it begins."""
+
+    settings: Settings
+    groups: tuple[SessionGroup, ...]
+
+    @property
+    def cell_count(self) -> int:
+        """How many records the run will hold."""
+        return sum(len(group.workloads) for group in self.groups)
+
+    def to_json(self) -> dict[str, object]:
+        """The settings as they go into the results document; paths as their last component."""
+        table = asdict(self.settings)
+        names = {group.source.argument: group.source.name for group in self.groups}
+        return {**table, "model": [names[argument] for argument in self.settings.model]}
+
+
+def make_plan(settings: Settings, usable_threads: int) -> Plan:
+    """Check every name and number of `settings` and lay out the session groups.
+
+    Args:
+        settings: what the user asked for.
+        usable_threads: physical cores this process may use; the largest thread count allowed.
+
+    Raises:
+        UsageError: an unknown name, a number outside its range, a context that is too long.
+    """
+    _check_numbers(settings)
+    workloads = _workloads(settings)
+    sources = [resolve_model(argument) for argument in settings.model]
+    levels = [find_level(name) for name in settings.quant]
+    devices = [find_device(name) for name in settings.device]
+    threads = _threads(settings.threads, usable_threads)
+    for source in sources:
+        _check_context(source, workloads)
+    groups = tuple(
+        SessionGroup(source, level, device, count, batch, workloads)
+        for source, level, device, count, batch in product(
+            sources, levels, devices, threads, settings.batch
+        )
+    )
+    return Plan(settings, groups)
+
+
+def _workloads(settings: Settings) -> tuple[Workload, ...]:
+    tests = [
+        *(Workload(Kind.PREFILL, n, 0, d) for d in settings.depth for n in settings.prompt),
+        *(Workload(Kind.DECODE, 0, n, d) for d in settings.depth for n in settings.gen),
+        *(Workload(Kind.REQUEST, prompt, gen) for prompt, gen in settings.pg),
+    ]
+    if not tests:
+        raise UsageError("the plan holds no test", fix="--prompt 128 --gen 32 --pg 128,32")
+    return tuple(tests)
+
+
+def _check_numbers(settings: Settings) -> None:
+    for flag, values in (
+        ("--prompt", settings.prompt),
+        ("--gen", settings.gen),
+        ("--pg", tuple(value for pair in settings.pg for value in pair)),
+        ("--batch", settings.batch),
+        ("--rounds", (settings.rounds,)),
+        ("--min-passes", (settings.min_passes,)),
+    ):
+        if any(value < 1 for value in values):
+            raise UsageError(f"{flag} {min(values)} is below 1", fix=f"{flag} 1 or more")
+    for flag, seconds in (
+        ("--budget", settings.budget if settings.budget is not None else 1.0),
+        ("--timeout", settings.timeout),
+        ("--warm-seconds", settings.warm_seconds),
+        ("--sample-seconds", settings.sample_seconds),
+    ):
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")
+
+
+def _threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:
+    counts = []
+    for word in words:
+        if word == "all":
+            counts.append(usable)
+            continue
+        if not word.isdecimal() or not 1 <= int(word) <= usable:
+            raise UsageError(
+                f"--threads {word} cannot be used: this process has {usable} usable cores",
+                fix=f"--threads with numbers from 1 to {usable}, or all",
+            )
+        counts.append(int(word))
+    return tuple(dict.fromkeys(counts))
+
+
+def _check_context(source: ModelSource, workloads: tuple[Workload, ...]) -> None:
+    limit = source.spec.max_context_tokens
+    for workload in workloads:
+        if workload.context_tokens > limit:
+            raise UsageError(
+                f"{workload.name} needs {workload.context_tokens} tokens of context; "
+                f"{source.name} has {limit}",
+                fix=f"keep depth + prompt + gen at {limit} or below",
+            )

@@ -1,0 +1,68 @@
+"""Every model of a plan at every level, built (or found) before the first measurement."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.artifacts.artifact import Artifact
+from harness.artifacts.cache import ensure_artifact
+from harness.errors import EXIT_STORAGE, EXIT_USAGE, UsageError, WorkerError
+from harness.plan import Plan, SessionGroup
+
+# A damaged checkpoint or a full disk stops the run before anything is measured;
+# a build that ran out of memory costs its own rows only.
+STOPS_THE_RUN = (EXIT_USAGE, EXIT_STORAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Builds:
+    """What there is to measure.
+
+    Attributes:
+        artifacts: by (model argument, level name).
+        failures: why a build failed, by the same key.
+    """
+
+    artifacts: dict[tuple[str, str], Artifact]
+    failures: dict[tuple[str, str], WorkerError]
+
+    def of(self, group: SessionGroup) -> Artifact:
+        """The artifact of a group whose build did not fail."""
+        return self.artifacts[build_key(group)]
+
+
+def build_key(group: SessionGroup) -> tuple[str, str]:
+    """What a group's artifact is filed under."""
+    return group.source.argument, group.level.name
+
+
+def build_all(plan: Plan, cache: Path) -> Builds:
+    """Build each (model, level) once.
+
+    Raises:
+        HarnessError: a model that cannot be read, a disk without room, a context beyond what
+            the built graph can hold.
+    """
+    builds = Builds({}, {})
+    for key, group in {build_key(group): group for group in plan.groups}.items():
+        try:
+            builds.artifacts[key] = ensure_artifact(
+                group.source, group.level.name, cache, plan.settings.seed
+            )
+        except WorkerError as error:
+            if error.exit_code in STOPS_THE_RUN:
+                raise
+            builds.failures[key] = error
+    for group in plan.groups:
+        if build_key(group) in builds.artifacts:
+            _check_capacity(group, builds.of(group))
+    return builds
+
+
+def _check_capacity(group: SessionGroup, artifact: Artifact) -> None:
+    limit = artifact.geometry.max_context_tokens
+    if group.capacity_tokens > limit:
+        raise UsageError(
+            f"{group.source.name} is built for {limit} tokens of context; "
+            f"this plan needs {group.capacity_tokens}",
+            fix=f"keep depth + prompt + gen at {limit} or below",
+        )

@@ -1,0 +1,82 @@
+"""What a run knows so far: its journal entries, filed by what they are about."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from harness.plan import Plan, SessionGroup
+from harness.workload.workload import Workload
+
+Json = dict[str, Any]
+
+
+class Entries:
+    """Journal entries by kind and key; a later entry of the same key replaces the earlier one.
+
+    Attributes:
+        header: the `run` entry that opens the journal.
+        tests: by (group, test name, round).
+        memory: by (group, test name).
+        bandwidth: by (threads, round).
+        failures: by (group, test name or None for the whole group).
+        budget_rounds: rounds done when the budget ended the run, or None.
+    """
+
+    def __init__(self, entries: Iterable[Json]) -> None:
+        """File `entries` in order."""
+        self.header: Json = {}
+        self.tests: dict[tuple[str, str, int], Json] = {}
+        self.memory: dict[tuple[str, str], Json] = {}
+        self.bandwidth: dict[tuple[int, int], Json] = {}
+        self.failures: dict[tuple[str, str | None], Json] = {}
+        self.budget_rounds: int | None = None
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Json) -> None:
+        """File one entry."""
+        kind = entry["kind"]
+        if kind == "run":
+            self.header = entry
+        elif kind == "test":
+            self.tests[entry["group"], entry["workload"], entry["round"]] = entry
+        elif kind == "memory":
+            self.memory[entry["group"], entry["workload"]] = entry
+        elif kind == "bandwidth":
+            self.bandwidth[entry["threads"], entry["round"]] = entry
+        elif kind == "failure":
+            self.failures[entry["group"], entry["workload"]] = entry
+        elif kind == "budget":
+            self.budget_rounds = entry["rounds"]
+
+    def has_group(self, group: SessionGroup, round_index: int) -> bool:
+        """Whether a round of this group is done, or can no longer be: a failed group rests."""
+        return (group.key, None) in self.failures or all(
+            (group.key, workload.name, round_index) in self.tests for workload in group.workloads
+        )
+
+    def has_memory(self, group: SessionGroup, workload: Workload) -> bool:
+        """Whether the memory of this test is known, or its group has failed."""
+        failed = {(group.key, None), (group.key, workload.name)} & self.failures.keys()
+        return bool(failed) or (group.key, workload.name) in self.memory
+
+    def has_bandwidth(self, threads: int, round_index: int) -> bool:
+        """Whether this round has read memory with this many threads."""
+        return (threads, round_index) in self.bandwidth
+
+    def failure_of(self, group: SessionGroup, workload: Workload) -> Json | None:
+        """The failure of the whole group, or of this test alone."""
+        whole = self.failures.get((group.key, None))
+        return whole or self.failures.get((group.key, workload.name))
+
+    def tests_of(self, group: SessionGroup, workload: Workload) -> list[Json]:
+        """Entries of one cell, by round."""
+        return [
+            entry
+            for (key, name, _), entry in sorted(self.tests.items(), key=lambda item: item[0][2])
+            if key == group.key and name == workload.name
+        ]
+
+    def done_of(self, plan: Plan) -> tuple[int, int]:
+        """Entries done and entries planned, for the progress line."""
+        planned = plan.cell_count * (plan.settings.rounds + 1)
+        return len(self.tests) + len(self.memory), planned

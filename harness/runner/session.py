@@ -1,0 +1,115 @@
+"""One session group in one fresh worker process: open, warm and sample each test, close."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from harness.artifacts.artifact import Artifact
+from harness.measure.worker import Worker
+from harness.plan import SessionGroup
+from harness.runner.order import shuffled
+from harness.settings import Settings
+from harness.watch.probes import difference, snapshot
+from harness.workload.workload import Kind, Workload
+
+Json = dict[str, Any]
+WORKER_MODULE = "harness.workload.worker"
+
+
+def measure_group(
+    group: SessionGroup, artifact: Artifact, round_index: int, settings: Settings
+) -> Iterator[Json]:
+    """Yield one journal entry per finished test of `group`, in this round's order.
+
+    Every test is warmed at its own shape in the process that samples it. The machine is read
+    before and after the timed part, from here, so that the worker is not disturbed.
+
+    Raises:
+        WorkerError: the child failed, died, hung or ran out of memory; entries already yielded
+            stay valid.
+    """
+    tests = shuffled(group.workloads, settings.seed, round_index, group.key)
+    with Worker.start(WORKER_MODULE) as worker:
+        opened = worker.ask(
+            "open",
+            timeout_s=settings.timeout,
+            first=workload_json(first_test(group.workloads)),
+            **session_arguments(group, artifact, group.capacity_tokens, settings.seed),
+        )
+        for position, workload in enumerate(tests):
+            yield {
+                "kind": "test",
+                "group": group.key,
+                "workload": workload.name,
+                "round": round_index,
+                "order": position,
+                "open": opened,
+                **_one_test(worker, workload, settings),
+            }
+        worker.ask("close", timeout_s=settings.timeout)
+
+
+def measure_memory(
+    group: SessionGroup, artifact: Artifact, workload: Workload, settings: Settings
+) -> Json:
+    """Take the memory of one test in a worker of its own; nothing is timed in it."""
+    with Worker.start(WORKER_MODULE) as worker:
+        reply = worker.ask(
+            "memory",
+            timeout_s=settings.timeout,
+            workload=workload_json(workload),
+            **session_arguments(group, artifact, workload.context_tokens, settings.seed),
+        )
+    return {
+        "kind": "memory",
+        "group": group.key,
+        "workload": workload.name,
+        "reply": reply,
+    }
+
+
+def first_test(workloads: tuple[Workload, ...]) -> Workload:
+    """The test whose pass is the first after load: a request if there is one (cold TTFT)."""
+    return next((test for test in workloads if test.kind is Kind.REQUEST), workloads[0])
+
+
+def session_arguments(
+    group: SessionGroup, artifact: Artifact, capacity_tokens: int, seed: int
+) -> Json:
+    """What a worker needs to open the session of `group`."""
+    return {
+        "graph": str(artifact.graph),
+        "geometry": asdict(artifact.geometry),
+        "device": group.device.key,
+        "threads": group.threads,
+        "batch": group.batch,
+        "capacity_tokens": capacity_tokens,
+        "seed": seed,
+    }
+
+
+def workload_json(workload: Workload) -> Json:
+    """A workload as it travels to the worker."""
+    return {**asdict(workload), "kind": workload.kind.value}
+
+
+def _one_test(worker: Worker, workload: Workload, settings: Settings) -> Json:
+    ask: Callable[..., Json] = worker.ask
+    warm = ask(
+        "warm",
+        timeout_s=settings.timeout,
+        workload=workload_json(workload),
+        cap_s=settings.warm_seconds,
+    )
+    before, parent_before_ns = snapshot(), time.process_time_ns()
+    sample = ask(
+        "sample",
+        timeout_s=settings.timeout,
+        workload=workload_json(workload),
+        min_passes=settings.min_passes,
+        min_seconds=settings.sample_seconds,
+    )
+    own_cpu_ns = sample["cpu_ns"] + time.process_time_ns() - parent_before_ns
+    watch = difference(before, snapshot(), own_cpu_ns)
+    return {"warm": warm, "sample": sample, "watch": asdict(watch)}

@@ -1,0 +1,164 @@
+"""What the user asked for, as plain values: a plan file, then the flags that replace its keys.
+
+A plan is TOML; every key is optional and has the flag's name. Unknown keys and wrong types are
+refused with the file and the key, so that a typing slip never measures something else.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.grid import parse_grid, parse_pair
+from harness.specs.shipped import data_folder
+
+DEFAULT_PLAN = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One plan before its names are checked.
+
+    Attributes:
+        model: catalog names or paths.
+        quant: level names.
+        device: device names.
+        prompt: lengths of prefill tests, tokens.
+        gen: lengths of decode tests, tokens.
+        pg: (prompt, gen) of request tests, tokens.
+        depth: tokens already in the cache before prefill and decode tests.
+        batch: sequences at once.
+        threads: intra-op threads as typed; `all` is every usable physical core.
+        rounds: fresh processes per session group.
+        budget: seconds after which no further round is begun; None: no limit.
+        seed: of weights, prompts and orders.
+        warm_seconds: longest warm-up of one test in one process.
+        sample_seconds: shortest timed part of one test in one process.
+        min_passes: fewest timed passes of one test in one process.
+        timeout: seconds after which a silent worker is ended.
+    """
+
+    model: tuple[str, ...] = ("smollm2-135m",)
+    quant: tuple[str, ...] = ("fp32", "int8", "int4")
+    device: tuple[str, ...] = ("cpu",)
+    prompt: tuple[int, ...] = ()
+    gen: tuple[int, ...] = ()
+    pg: tuple[tuple[int, int], ...] = ()
+    depth: tuple[int, ...] = (0,)
+    batch: tuple[int, ...] = (1,)
+    threads: tuple[str, ...] = ("all",)
+    rounds: int = 5
+    budget: float | None = None
+    seed: int = 0
+    warm_seconds: float = 10.0
+    sample_seconds: float = 0.5
+    min_passes: int = 3
+    timeout: float = 600.0
+
+
+def load_settings(plan: str | None, **flags: Any) -> Settings:
+    """Read a plan by name or path and put the flags that were given over it.
+
+    Any of `prompt`, `gen` and `pg` given as a flag replaces all three, so that `--prompt 512`
+    runs pp512 and nothing else.
+
+    Raises:
+        UsageError: no such plan, unknown key, wrong type; says which file and key.
+    """
+    settings = read_plan(find_plan(plan or DEFAULT_PLAN))
+    given = {key: value for key, value in flags.items() if value is not None}
+    if {"prompt", "gen", "pg"} & given.keys():
+        settings = replace(settings, prompt=(), gen=(), pg=())
+    return replace(settings, **given)
+
+
+def find_plan(plan: str) -> Path:
+    """Return the file of a plan: a path, or the name of one that ships with the harness."""
+    path = Path(plan)
+    if path.is_file():
+        return path
+    shipped = {file.stem: file for file in sorted(data_folder("configs").glob("*.toml"))}
+    if plan not in shipped:
+        near = get_close_matches(plan, shipped, n=1) or sorted(shipped)
+        raise UsageError(f"no plan file {plan!r}", fix=f"a path, or one of: {', '.join(near)}")
+    return shipped[plan]
+
+
+def read_plan(path: Path) -> Settings:
+    """Read one TOML plan; keys it leaves out keep the defaults of Settings."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"plan {path} cannot be read: {error}", fix="see configs/") from error
+    return replace(Settings(), **_check_table(table, path))
+
+
+def _check_table(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    checked = {}
+    for key, value in table.items():
+        if key not in _READERS:
+            near = get_close_matches(key, _READERS, n=1) or sorted(_READERS)
+            raise UsageError(f"plan {path}: unknown key {key!r}", fix=f"use {', '.join(near)}")
+        try:
+            checked[key] = _READERS[key](value, key)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"plan {path}: {key} = {value!r}: {error}", fix="see configs/") from error
+    return checked
+
+
+def _words(value: Any, key: str) -> tuple[str, ...]:
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(isinstance(item, str | int) and item != "" for item in items):
+        raise TypeError("a list of names is needed")
+    return tuple(str(item) for item in items)
+
+
+def _grid(value: Any, key: str) -> tuple[int, ...]:
+    items = value if isinstance(value, list) else [value]
+    values: list[int] = []
+    for item in items:
+        if isinstance(item, bool) or not isinstance(item, int | str):
+            raise TypeError("numbers or a range such as '8-64*2' are needed")
+        values.extend(parse_grid(str(item), key))
+    return tuple(dict.fromkeys(values))
+
+
+def _pairs(value: Any, key: str) -> tuple[tuple[int, int], ...]:
+    if not isinstance(value, list):
+        raise TypeError("a list of [prompt, gen] is needed")
+    return tuple(parse_pair(",".join(map(str, pair)), key) for pair in value)
+
+
+def _number(value: Any, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("a number is needed")
+    return float(value)
+
+
+def _integer(value: Any, key: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("a whole number is needed")
+    return value
+
+
+_READERS: dict[str, Callable[[Any, str], Any]] = {
+    "model": _words,
+    "quant": _words,
+    "device": _words,
+    "prompt": _grid,
+    "gen": _grid,
+    "pg": _pairs,
+    "depth": _grid,
+    "batch": _grid,
+    "threads": _words,
+    "rounds": _integer,
+    "budget": _number,
+    "seed": _integer,
+    "warm_seconds": _number,
+    "sample_seconds": _number,
+    "min_passes": _integer,
+    "timeout": _number,
+}

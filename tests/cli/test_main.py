@@ -1,0 +1,69 @@
+"""The command line's outer shell: start-up cost, help, and how errors end."""
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.cli.main import COMMANDS, main
+
+HEAVY = ("numpy", "onnxruntime", "onnx", "psutil", "tabulate", "rich", "safetensors")
+
+
+def test_help_imports_nothing_heavy():
+    """`bench --help` in a fresh interpreter loads none of the forbidden modules."""
+    script = (
+        "import sys\nfrom harness.cli.main import main\ncode = main(['--help'])\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+@pytest.mark.parametrize("module", ["harness", "harness.plan", "harness.runner.run", "harness.cli.run"])
+def test_the_parent_never_loads_numpy_or_onnxruntime(module):
+    """Everything the measuring parent imports, in a fresh interpreter."""
+    script = (
+        f"import sys, {module}\n"
+        "print([name for name in ('numpy', 'onnxruntime', 'onnx') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in COMMANDS])
+def test_every_command_has_help_with_an_example(name, capsys):
+    assert main([name, "--help"]) == 0
+    assert "Example:" in capsys.readouterr().out
+
+
+def test_bare_options_are_the_run_command(capsys):
+    assert main(["--device", "cpu", "--dry-run"]) == 0
+    assert "smollm2-135m/int4/cpu/ort" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model", "smolm2-135m", "--dry-run"],
+        ["--quant", "int5", "--dry-run"],
+        ["--device", "tpu", "--dry-run"],
+        ["--threads", "0", "--dry-run"],
+        ["--prompt", "8-64", "--dry-run"],
+        ["--batch", "0", "--dry-run"],
+        ["--budget", "soon", "--dry-run"],
+        ["--prompt", "100000000", "--dry-run"],
+        ["--config", "nonesuch", "--dry-run"],
+        ["--format", "xml"],
+        ["--nonesuch"],
+        ["nonesuch"],
+        ["explain", "nonesuch-term"],
+    ],
+)
+def test_bad_input_is_two_lines_and_exit_code_two(arguments, capsys):
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("bench: ")
+    assert "\n  try: " in shown.err
+    assert "Traceback" not in shown.err

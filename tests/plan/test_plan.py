@@ -1,0 +1,70 @@
+"""Settings become session groups; every bad name or number stops before anything is built."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.errors import UsageError
+from harness.plan import make_plan
+from harness.settings import Settings
+
+SMALL = Settings(model=("smollm2-135m",), quant=("int4",), prompt=(128,))
+
+
+def test_groups_are_the_product_and_tests_stay_inside():
+    """2 levels x 2 threads are 4 sessions; 2 depths x (1 pp + 1 tg) + 1 pg are 5 tests each."""
+    settings = replace(
+        SMALL, quant=("fp32", "int4"), threads=("1", "all"), depth=(0, 64), gen=(8,), pg=((16, 4),)
+    )
+    plan = make_plan(settings, usable_threads=2)
+    assert [len(group.workloads) for group in plan.groups] == [5, 5, 5, 5]
+    assert plan.cell_count == 20
+
+
+def test_cache_serves_the_longest_test():
+    """pp128 from depth 64 needs 192 positions, pg100+100 needs 200."""
+    plan = make_plan(replace(SMALL, depth=(64,), pg=((100, 100),)), usable_threads=1)
+    assert plan.groups[0].capacity_tokens == 200
+
+
+def test_all_threads_and_the_same_number_are_one_group():
+    plan = make_plan(replace(SMALL, threads=("2", "all")), usable_threads=2)
+    assert [group.threads for group in plan.groups] == [2]
+
+
+def test_a_context_of_exactly_the_limit_is_allowed():
+    limit = make_plan(SMALL, 1).groups[0].source.spec.max_context_tokens
+    assert make_plan(replace(SMALL, prompt=(limit,)), 1).cell_count == 1
+    with pytest.raises(UsageError, match=str(limit)):
+        make_plan(replace(SMALL, prompt=(limit,), depth=(1,)), 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"model": ("smollm2-135",)}, "smollm2-135"),
+        ({"quant": ("int5",)}, "int5"),
+        ({"device": ("gpux",)}, "gpux"),
+        ({"threads": ("0",)}, "--threads 0"),
+        ({"threads": ("-1",)}, "--threads -1"),
+        ({"threads": ("3",)}, "--threads 3"),
+        ({"threads": ("two",)}, "--threads two"),
+        ({"batch": (0,)}, "--batch"),
+        ({"prompt": (0,)}, "--prompt"),
+        ({"pg": ((128, 0),)}, "--pg"),
+        ({"rounds": 0}, "--rounds"),
+        ({"budget": 0.0}, "--budget"),
+        ({"budget": float("nan")}, "--budget"),
+        ({"prompt": ()}, "no test"),
+    ],
+)
+def test_bad_values_are_refused_by_name(change, word):
+    with pytest.raises(UsageError) as caught:
+        make_plan(replace(SMALL, **change), usable_threads=2)
+    assert word in str(caught.value)
+
+
+def test_stored_plan_names_no_path(tmp_path):
+    """The results document carries the last component of a local model, never its folder."""
+    plan = make_plan(SMALL, 1)
+    assert plan.to_json()["model"] == ["smollm2-135m"]

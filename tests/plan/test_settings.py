@@ -1,0 +1,63 @@
+"""Plan files and flags: what replaces what, and what is refused."""
+
+import pytest
+
+from harness.errors import UsageError
+from harness.settings import Settings, load_settings, read_plan
+from harness.specs.shipped import data_folder
+
+
+def write_plan(tmp_path, text):
+    path = tmp_path / "plan.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(data_folder("configs").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_shipped_plan_is_readable(path):
+    assert isinstance(read_plan(path), Settings)
+
+
+def test_flags_replace_keys(tmp_path):
+    path = write_plan(tmp_path, 'quant = ["int8"]\nrounds = 7\n')
+    settings = load_settings(str(path), quant=("int4",), rounds=None)
+    assert (settings.quant, settings.rounds) == (("int4",), 7)
+
+
+def test_one_workload_flag_replaces_all_workloads(tmp_path):
+    path = write_plan(tmp_path, "prompt = [128]\ngen = [32]\npg = [[128, 32]]\n")
+    settings = load_settings(str(path), prompt=(512,))
+    assert (settings.prompt, settings.gen, settings.pg) == ((512,), (), ())
+
+
+def test_ranges_work_in_plan_files(tmp_path):
+    assert read_plan(write_plan(tmp_path, 'prompt = ["8-32*2", 100]')).prompt == (8, 16, 32, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("promt = [1]", "promt"),
+        ("rounds = true", "rounds"),
+        ('rounds = "5"', "rounds"),
+        ("rounds = 1.5", "rounds"),
+        ("prompt = [1.5]", "prompt"),
+        ("model = []", "model"),
+        ("model = [1.5]", "model"),
+        ("pg = 5", "pg"),
+        ("pg = [[1]]", "pg"),
+        ('budget = "soon"', "budget"),
+        ("rounds = 1\nrounds = 2", "plan.toml"),
+        ("= 3", "plan.toml"),
+    ],
+)
+def test_bad_plan_names_file_or_key(tmp_path, text, word):
+    with pytest.raises(UsageError) as caught:
+        read_plan(write_plan(tmp_path, text))
+    assert word in caught.value.problem
+
+
+def test_unknown_plan_offers_the_nearest():
+    with pytest.raises(UsageError) as caught:
+        load_settings("laddr")
+    assert "ladder" in caught.value.fix
