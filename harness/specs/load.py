@@ -42,7 +42,9 @@ def read_spec(path: Path) -> ModelSpec:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path.name} is not TOML: {error}", fix="see models/README.md") from error
+        raise ModelError(
+            f"{path.name} is not TOML: {error}", fix="compare it with a shipped file"
+        ) from error
     except OSError as error:
         raise ModelError(
             f"{path.name} cannot be read: {error.strerror}", fix="check the path and its rights"

@@ -1,0 +1,75 @@
+"""Three roads to one number: the published count, the closed formula, the tensors themselves."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.specs.count import kv_bytes_per_token, parameters
+from harness.specs.load import load_spec, spec_names
+from harness.specs.tensors import logical_tensors
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_formula_tensors_and_published_count_agree(name):
+    spec = load_spec(name)
+    assert parameters(spec) == sum(tensor.elements for tensor in logical_tensors(spec))
+    assert spec.published_parameters is not None
+    assert parameters(spec) - spec.published_parameters == spec.expected_delta
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_a_known_difference_gives_its_reason(name):
+    spec = load_spec(name)
+    assert bool(spec.expected_delta) == bool(spec.expected_delta_reason)
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_every_number_has_a_source_and_the_weights_a_license(name):
+    spec = load_spec(name)
+    assert "architecture:" in spec.source
+    assert "parameters:" in spec.source
+    assert spec.license
+    assert "/" in spec.hf_id
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("qkv_bias", [True, False])
+@pytest.mark.parametrize("qk_norm", [True, False])
+def test_formula_equals_tensors_in_every_form(tied, qkv_bias, qk_norm):
+    """The catalog has no untied Qwen; the formula must hold there too."""
+    spec = replace(
+        load_spec("qwen2.5-0.5b"), tied_embeddings=tied, qkv_bias=qkv_bias, qk_norm=qk_norm
+    )
+    assert parameters(spec) == sum(tensor.elements for tensor in logical_tensors(spec))
+
+
+def test_smollm2_by_hand():
+    """49152·576 + 30·(2·576·576 + 2·576·192 + 3·576·1536 + 2·576) + 576 = 134515008."""
+    assert parameters(load_spec("smollm2-135m")) == 134_515_008
+
+
+def test_tensor_names_are_unique_and_those_of_hugging_face():
+    names = [tensor.name for tensor in logical_tensors(load_spec("qwen3-0.6b"))]
+    assert len(set(names)) == len(names)
+    assert names[0] == "model.embed_tokens.weight"
+    assert "model.layers.27.self_attn.q_norm.weight" in names
+    assert "lm_head.weight" not in names
+
+
+def test_matrices_are_outputs_by_inputs():
+    shapes = {tensor.name: tensor.shape for tensor in logical_tensors(load_spec("qwen2.5-0.5b"))}
+    assert shapes["model.layers.0.self_attn.k_proj.weight"] == (128, 896)
+    assert shapes["model.layers.0.self_attn.k_proj.bias"] == (128,)
+    assert shapes["model.layers.0.self_attn.o_proj.weight"] == (896, 896)
+    assert shapes["model.layers.0.mlp.down_proj.weight"] == (896, 4864)
+
+
+def test_untied_head_is_a_tensor_of_its_own():
+    shapes = {tensor.name: tensor.shape for tensor in logical_tensors(load_spec("tinyllama-1.1b"))}
+    assert shapes["lm_head.weight"] == shapes["model.embed_tokens.weight"] == (32000, 2048)
+
+
+def test_cache_growth_of_smollm2():
+    """2·30 layers·3 heads·64 wide·2 bytes = 23040, as catalogued at float16."""
+    assert kv_bytes_per_token(load_spec("smollm2-135m"), 2) == 23_040
+    assert kv_bytes_per_token(load_spec("smollm2-135m"), 4) == 46_080
