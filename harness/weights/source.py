@@ -1,0 +1,86 @@
+"""What the user's word for a model means: a catalog name, a shipped trained model, or a folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.specs.config import spec_from_file
+from harness.specs.load import load_spec, spec_names
+from harness.specs.model import ModelSpec
+from harness.specs.names import nearest
+from harness.specs.shipped import data_folder
+
+CONFIG = "config.json"
+FOLDER_NEEDS = (
+    "a Hugging Face folder holds config.json and model.safetensors"
+    " (or model.safetensors.index.json and the files it names)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """An architecture and where its weights come from.
+
+    Attributes:
+        argument: what the user typed.
+        name: the catalog name, or the folder's last component; never a path.
+        spec: the architecture.
+        folder: the Hugging Face folder of trained weights; None: seeded random weights.
+    """
+
+    argument: str
+    name: str
+    spec: ModelSpec
+    folder: Path | None
+
+    @property
+    def weights_kind(self) -> str:
+        """`trained` where a folder holds the weights, else `seeded`."""
+        return "seeded" if self.folder is None else "trained"
+
+
+def resolve_model(argument: str) -> ModelSource:
+    """Find the model that `argument` means; reads at most its config.json.
+
+    A catalog name comes first, then a trained model shipped with the package, then a path;
+    `./name` means the folder where a folder is called like a catalog name.
+
+    Raises:
+        UsageError: nothing of these; the fix names the nearest models and what a folder holds.
+        ModelError: the folder's config.json is damaged or of an unsupported architecture.
+    """
+    if argument in spec_names():
+        return ModelSource(argument, argument, load_spec(argument), None)
+    if argument in trained_names():
+        return _from_folder(argument, data_folder("models") / argument)
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        return _from_folder(argument, path)
+    if path.exists():
+        raise UsageError(
+            f"{path.name!r} is a file, not a model folder", fix=f"give the folder: {FOLDER_NEEDS}"
+        )
+    raise UsageError(f"no model and no folder is called {argument!r}", fix=_fix(argument))
+
+
+def trained_names() -> tuple[str, ...]:
+    """Return the trained models that ship with the package, in alphabetical order."""
+    return tuple(sorted(path.parent.name for path in data_folder("models").glob(f"*/{CONFIG}")))
+
+
+def _from_folder(argument: str, folder: Path) -> ModelSource:
+    """Read a Hugging Face folder; its weights are looked at when they are opened."""
+    name = Path(os.path.abspath(folder)).name or "model"  # noqa: PTH100  # keeps a link's own name
+    missing = [] if (folder / CONFIG).is_file() else [CONFIG]
+    missing += [] if any(folder.glob("*.safetensors")) else ["*.safetensors"]
+    if missing:
+        raise UsageError(f"the folder {name!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS)
+    return ModelSource(argument, name, spec_from_file(folder / CONFIG, name), folder)
+
+
+def _fix(name: str) -> str:
+    """Return the nearest models, or where they are listed, and what a folder must hold."""
+    close = nearest(name, (*trained_names(), *spec_names()))
+    names = f"did you mean {' or '.join(close)}?" if close else "`bench models` lists the names;"
+    return f"{names} {FOLDER_NEEDS}"
