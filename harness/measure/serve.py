@@ -105,7 +105,8 @@ def _answer(call: Callable[[], Json]) -> dict[str, Json]:
     try:
         return {"reply": call()}
     except HarnessError as error:
-        status = getattr(error, "status", "failed")
+        memory = "out_of_memory" if speaks_of_memory(error.problem) else "failed"
+        status = getattr(error, "status", memory)
         return {
             "error": {
                 "problem": error.problem,
