@@ -1,0 +1,162 @@
+"""Builds a decoder: two graphs over one data file, and the configuration of onnxruntime-genai.
+
+Shape rules, each of them part of BUILDER_VERSION:
+1. Query, key and value are one matrix, packed along its outputs; gate and up stay two matrices.
+2. Float and per-channel matrices of a layer lie as [inputs, outputs], tables as [vocab, hidden],
+   blocks as [outputs, blocks, bytes].
+3. A row that does not divide into blocks is padded with zeros to whole blocks; a padded embedding
+   row is cut back after the look-up.
+4. A tied head and its embedding are one array at every level.
+5. Rotary tables are not stored: the graph holds head_dim / 2 frequencies, and ONNX Runtime folds
+   the cosines and sines of the whole context into constants when a session loads.
+6. Head norms (Qwen3) split the packed qkv and normalise query and key before the attention.
+7. The last token is picked after the final norm, before the head.
+"""
+
+from pathlib import Path
+
+import onnx
+from onnx import helper
+
+from harness.graph.block import AttentionInputs, add_and_norm, add_layer, layer_name
+from harness.graph.datafile import DataFile, initializer
+from harness.graph.emitter import MICROSOFT, Emitter
+from harness.graph.genai import TokenIds, write_genai_config
+from harness.graph.geometry import geometry_of
+from harness.graph.matrix import embed, head_logits
+from harness.graph.rotary import inverse_frequencies
+from harness.graph.storage import plan_storage
+from harness.graph.stream import stream_weight
+from harness.quantize.levels import QuantLevel
+from harness.specs.model import ModelSpec
+from harness.weights.store import WeightStore
+
+BUILDER_VERSION = "1"  # raise it with any change of the bytes or nodes that a build writes
+
+GRAPH_FILE = "model.onnx"
+ALL_LOGITS_FILE = "model_all_logits.onnx"
+DATA_FILE = "model.onnx.data"
+
+_OPSETS = (("", 21), (MICROSOFT, 1))
+_IR_VERSION = 10
+
+
+def build_decoder(
+    spec: ModelSpec,
+    level: QuantLevel,
+    weights: WeightStore,
+    folder: Path,
+    token_ids: TokenIds | None = None,
+) -> None:
+    """Write a decoder into `folder`, which exists.
+
+    `model.onnx` gives float32 logits of the last token [batch, 1, vocab], `model_all_logits.onnx`
+    of every token [batch, tokens, vocab]; both read `model.onnx.data`.
+
+    Args:
+        spec: the architecture.
+        level: how weights, activations and cache are stored.
+        weights: the trained tensors, by their Hugging Face names.
+        folder: receives the files.
+        token_ids: special tokens for onnxruntime-genai; None: those of a model without any.
+
+    Raises:
+        ModelError: the operators cannot run this architecture, or a weight is not finite.
+        OSError: the files cannot be written.
+    """
+    geometry = geometry_of(spec, level)
+    with DataFile(folder / DATA_FILE) as file:
+        for weight in plan_storage(spec, level):
+            stream_weight(file, weight, weights, level)
+    for name, every_position in ((GRAPH_FILE, False), (ALL_LOGITS_FILE, True)):
+        model = decoder_model(spec, level, every_position)
+        (folder / name).write_bytes(model.SerializeToString())
+    write_genai_config(spec, geometry, folder, token_ids or TokenIds())
+
+
+def decoder_model(spec: ModelSpec, level: QuantLevel, every_position: bool) -> onnx.ModelProto:
+    """Return one of the two graphs; its weights lie in the data file, written or not."""
+    emitter = Emitter()
+    shared = _attention_inputs(emitter, spec, level)
+    residual = embed(emitter, spec, level)
+    norm = f"{layer_name(0)}.input_layernorm"
+    stream = emitter.add(
+        "SimplifiedLayerNormalization",
+        (residual, f"{norm}.weight"),
+        f"{norm}.normalised",
+        axis=-1,
+        epsilon=spec.norm_epsilon,
+        stash_type=1,
+    )
+    for layer in range(spec.num_layers):
+        addend, residual = add_layer(emitter, spec, level, layer, stream, residual, shared)
+        last = layer == spec.num_layers - 1
+        norm = "model.norm" if last else f"{layer_name(layer + 1)}.input_layernorm"
+        stream, residual = add_and_norm(emitter, spec, addend, residual, norm)
+    head_logits(emitter, spec, level, stream, every_position)
+    inputs, outputs = _ports(spec, level, every_position)
+    views = [view for weight in plan_storage(spec, level) for view in weight.views]
+    initializers = [initializer(view, DATA_FILE) for view in views]
+    graph = helper.make_graph(emitter.nodes, spec.name, inputs, outputs, initializers)
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in _OPSETS],
+        ir_version=_IR_VERSION,
+        producer_name="ondevice-bench",
+        producer_version=BUILDER_VERSION,
+    )
+
+
+def _attention_inputs(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> AttentionInputs:
+    """Add what every attention reads: lengths from the mask, rotary tables from frequencies."""
+    one = emitter.constant("one", 1)
+    axis = emitter.constant("mask.axis", [1])
+    lengths = emitter.add("ReduceSum", ("attention_mask", axis), "mask.tokens", keepdims=0)
+    last = emitter.add("Sub", (lengths, one), "mask.last")
+    last_index = emitter.add("Cast", (last,), "mask.last_index", to=onnx.TensorProto.INT32)
+    shape = emitter.add("Shape", ("attention_mask",), "mask.shape")
+    longest = emitter.add("Gather", (shape, one), "mask.longest")
+    total = emitter.add("Cast", (longest,), "mask.total_tokens", to=onnx.TensorProto.INT32)
+    cosines, sines = _rotary_tables(emitter, spec, level)
+    return AttentionInputs(last_index, total, cosines, sines)
+
+
+def _rotary_tables(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> tuple[str, str]:
+    """Add cosines and sines [context, head_dim / 2] of position times frequency, in float32."""
+    frequencies = emitter.constant("rotary.frequencies", inverse_frequencies(spec), "float32")
+    limits = [
+        emitter.constant(f"rotary.{word}", value, "float32")
+        for word, value in (("first", 0), ("context", spec.max_context_tokens), ("step", 1))
+    ]
+    positions = emitter.add("Range", limits, "rotary.range")
+    axis = emitter.constant("rotary.axis", [1])
+    column = emitter.add("Unsqueeze", (positions, axis), "rotary.positions")
+    angles = emitter.add("Mul", (column, frequencies), "rotary.angles")
+    tables = [emitter.add(name, (angles,), f"rotary.{name.lower()}") for name in ("Cos", "Sin")]
+    if level.float_dtype == "float16":
+        half = onnx.TensorProto.FLOAT16
+        tables = [emitter.add("Cast", (table,), f"{table}.half", to=half) for table in tables]
+    return tables[0], tables[1]
+
+
+def _ports(
+    spec: ModelSpec, level: QuantLevel, every_position: bool
+) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    """Return the graph's inputs and outputs, with the names onnxruntime-genai expects."""
+    integers, floats = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
+    cache = onnx.TensorProto.FLOAT if level.float_dtype == "float32" else onnx.TensorProto.FLOAT16
+    port = helper.make_tensor_value_info
+    inputs = [
+        port("input_ids", integers, ["batch_size", "sequence_length"]),
+        port("attention_mask", integers, ["batch_size", "total_sequence_length"]),
+    ]
+    positions: str | int = "sequence_length" if every_position else 1
+    outputs = [port("logits", floats, ["batch_size", positions, spec.vocab_size])]
+    for layer in range(spec.num_layers):
+        for part in ("key", "value"):
+            shape: list[str | int | None]
+            shape = ["batch_size", spec.num_kv_heads, "past_sequence_length", spec.head_dim]
+            inputs.append(port(f"past_key_values.{layer}.{part}", cache, shape))
+            shape = ["batch_size", spec.num_kv_heads, "total_sequence_length", spec.head_dim]
+            outputs.append(port(f"present.{layer}.{part}", cache, shape))
+    return inputs, outputs

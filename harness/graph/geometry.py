@@ -1,0 +1,52 @@
+"""What a caller of a built decoder must know to allocate its cache and read its logits."""
+
+from dataclasses import dataclass
+
+from harness.errors import ModelError
+from harness.quantize.levels import QuantLevel
+from harness.specs.model import ModelSpec
+
+HEAD_DIM_STEP = 16  # "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderGeometry:
+    """Shapes and types of a decoder's inputs and outputs.
+
+    Attributes:
+        num_layers: key and value tensors: one of each per layer.
+        num_kv_heads: second dimension of a cache tensor [batch, kv_heads, capacity, head_dim].
+        head_dim: last dimension of a cache tensor.
+        vocab_size: last dimension of the logits.
+        kv_dtype: type of the cache: `float32` or `float16`.
+        max_context_tokens: longest sequence, cached tokens included.
+    """
+
+    num_layers: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    kv_dtype: str
+    max_context_tokens: int
+
+
+def geometry_of(spec: ModelSpec, level: QuantLevel) -> DecoderGeometry:
+    """Return the geometry of `spec` built at `level`; the whole context of the model is kept.
+
+    Raises:
+        ModelError: the attention operator cannot run heads of this width.
+    """
+    if spec.head_dim % HEAD_DIM_STEP:
+        raise ModelError(
+            f"{spec.name}: attention heads are {spec.head_dim} wide",
+            fix=f"use a model whose head_dim is a multiple of {HEAD_DIM_STEP}:"
+            " ONNX Runtime's GroupQueryAttention runs no other",
+        )
+    return DecoderGeometry(
+        num_layers=spec.num_layers,
+        num_kv_heads=spec.num_kv_heads,
+        head_dim=spec.head_dim,
+        vocab_size=spec.vocab_size,
+        kv_dtype=level.float_dtype,
+        max_context_tokens=spec.max_context_tokens,
+    )

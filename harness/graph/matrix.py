@@ -1,0 +1,152 @@
+"""Nodes that multiply by a stored matrix, look up an embedding and compute logits."""
+
+from dataclasses import dataclass
+
+from harness.graph.emitter import MICROSOFT, Emitter
+from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.specs.model import ModelSpec
+
+EMBEDDING = "model.embed_tokens"
+HEAD = "lm_head"
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A stored matrix of a layer.
+
+    Attributes:
+        name: its arrays are called `name.weight`, or `name.quantized` and `name.scales`.
+        outputs: width of the product.
+        inputs: width of what is multiplied.
+        has_bias: whether `name.bias` is added.
+    """
+
+    name: str
+    outputs: int
+    inputs: int
+    has_bias: bool = False
+
+
+def multiply(emitter: Emitter, matrix: Matrix, activations: str, level: QuantLevel) -> str:
+    """Add the product of `activations` [batch, tokens, inputs] and a matrix of a layer."""
+    return _MULTIPLY[level.body.form](emitter, matrix, activations, level.body)
+
+
+def _multiply_float(
+    emitter: Emitter, matrix: Matrix, activations: str, _format: MatrixFormat
+) -> str:
+    """Add MatMul with the [inputs, outputs] array, then the bias as a node of its own."""
+    name = matrix.name
+    product = emitter.add("MatMul", (activations, f"{name}.weight"), f"{name}.product")
+    if not matrix.has_bias:
+        return product
+    return emitter.add("Add", (product, f"{name}.bias"), f"{name}.sum")
+
+
+def _multiply_channel(
+    emitter: Emitter, matrix: Matrix, activations: str, _format: MatrixFormat
+) -> str:
+    """Add DynamicQuantizeMatMul; no zero point means 0."""
+    name = matrix.name
+    bias = f"{name}.bias" if matrix.has_bias else ""
+    inputs = (activations, f"{name}.quantized", f"{name}.scales", "", bias)
+    return emitter.add("DynamicQuantizeMatMul", inputs, f"{name}.product", MICROSOFT)
+
+
+def _multiply_block(emitter: Emitter, matrix: Matrix, activations: str, form: MatrixFormat) -> str:
+    """Add MatMulNBits; no zero point means the middle value."""
+    name = matrix.name
+    bias = f"{name}.bias" if matrix.has_bias else ""
+    return emitter.add(
+        "MatMulNBits",
+        (activations, f"{name}.quantized", f"{name}.scales", "", "", bias),
+        f"{name}.product",
+        MICROSOFT,
+        N=matrix.outputs,
+        K=matrix.inputs,
+        bits=form.bits,
+        block_size=form.block_weights,
+        accuracy_level=form.accuracy_level,
+    )
+
+
+_MULTIPLY = {
+    Form.FLOAT: _multiply_float,
+    Form.CHANNEL: _multiply_channel,
+    Form.BLOCK: _multiply_block,
+}
+
+
+def embed(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> str:
+    """Add the look-up of `input_ids` [batch, tokens] -> [batch, tokens, hidden].
+
+    A padded table gives padded rows, cut back to the hidden size.
+    """
+    table = level.table
+    if table.form is Form.FLOAT:
+        return emitter.add("Gather", (f"{EMBEDDING}.weight", "input_ids"), "embedding")
+    rows = emitter.add(
+        "GatherBlockQuantized",
+        (f"{EMBEDDING}.rows", "input_ids", f"{EMBEDDING}.scales"),
+        "embedding.padded",
+        MICROSOFT,
+        bits=table.bits,
+        block_size=table.block_weights,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+    if table.padded_inputs(spec.hidden_size) == spec.hidden_size:
+        return rows
+    begin = emitter.constant("embedding.begin", [0])
+    end = emitter.constant("embedding.end", [spec.hidden_size])
+    axis = emitter.constant("embedding.axis", [2])
+    return emitter.add("Slice", (rows, begin, end, axis), "embedding")
+
+
+def head_logits(
+    emitter: Emitter, spec: ModelSpec, level: QuantLevel, hidden: str, every_position: bool
+) -> None:
+    """Add the head, ending in `logits` float32.
+
+    Args:
+        emitter: takes the nodes.
+        spec: the architecture.
+        level: how the head is stored.
+        hidden: normalised [batch, tokens, hidden].
+        every_position: logits [batch, tokens, vocab]; else of the last token, [batch, 1, vocab].
+    """
+    if level.table.form is Form.FLOAT:
+        logits = _float_head(emitter, spec, hidden, every_position)
+    else:
+        if not every_position:
+            last = emitter.constant("last.position", [-1])
+            hidden = emitter.add("Gather", (hidden, last), "last.hidden", axis=1)
+        matrix = Matrix(_head_name(spec), spec.vocab_size, spec.hidden_size)
+        logits = _multiply_block(emitter, matrix, hidden, level.table)
+    if level.float_dtype == "float32":
+        emitter.nodes[-1].output[0] = "logits"
+    else:
+        emitter.add("Cast", (logits,), "logits", to=1)  # 1 is TensorProto.FLOAT
+
+
+def _float_head(emitter: Emitter, spec: ModelSpec, hidden: str, every_position: bool) -> str:
+    """Add Gemm with the [vocab, hidden] array as it lies: a tied head needs no second copy."""
+    weight = f"{_head_name(spec)}.weight"
+    if not every_position:
+        last = emitter.constant("last.position", -1)
+        rows = emitter.add("Gather", (hidden, last), "last.hidden", axis=1)
+        flat = emitter.add("Gemm", (rows, weight), "logits.flat", transB=1)
+        axis = emitter.constant("logits.axis", [1])
+        return emitter.add("Unsqueeze", (flat, axis), "logits.unsqueezed")
+    width = emitter.constant("logits.rows_shape", [-1, spec.hidden_size])
+    rows = emitter.add("Reshape", (hidden, width), "logits.rows")
+    flat = emitter.add("Gemm", (rows, weight), "logits.flat", transB=1)
+    tokens = emitter.add("Shape", ("input_ids",), "input_ids.shape")
+    vocabulary = emitter.constant("logits.vocabulary", [spec.vocab_size])
+    shape = emitter.add("Concat", (tokens, vocabulary), "logits.shape", axis=0)
+    return emitter.add("Reshape", (flat, shape), "logits.reshaped")
+
+
+def _head_name(spec: ModelSpec) -> str:
+    """Return the name of the head's arrays: the embedding's where they are tied."""
+    return EMBEDDING if spec.tied_embeddings else HEAD

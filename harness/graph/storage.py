@@ -1,0 +1,160 @@
+"""The plan of a data file: what is stored where, and under which names a graph reads it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.graph.block import layer_matrices, layer_name
+from harness.graph.matrix import EMBEDDING, HEAD, Matrix
+from harness.quantize.layout import StoredArray, body_arrays, table_arrays
+from harness.quantize.levels import Form, QuantLevel
+from harness.specs.model import ModelSpec
+from harness.specs.tensors import Tensor, logical_tensors
+
+PAGE_BYTES = 4096  # ONNX Runtime maps the file into memory: every array begins on a page
+
+
+class Role(StrEnum):
+    """What a stored weight is used for, and with it which format of the level it takes."""
+
+    VECTOR = "vector"
+    BODY = "body"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The place of one array in the data file.
+
+    Attributes:
+        array: type and shape.
+        offset_bytes: of its first byte; a multiple of the page.
+    """
+
+    array: StoredArray
+    offset_bytes: int
+
+    @property
+    def end_bytes(self) -> int:
+        """The byte after its last one."""
+        return self.offset_bytes + self.array.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An initializer: a name for a region; two views of one region share its bytes.
+
+    Attributes:
+        name: in the graphs.
+        region: where it lies.
+        shape: as the graphs see it.
+    """
+
+    name: str
+    region: Region
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWeight:
+    """One weight of the graphs.
+
+    Attributes:
+        name: for messages.
+        role: decides the format.
+        sources: the trained tensors it is made of, one below the other.
+        regions: its arrays, as quantize.layout orders them.
+        views: its initializers.
+    """
+
+    name: str
+    role: Role
+    sources: tuple[Tensor, ...]
+    regions: tuple[Region, ...]
+    views: tuple[View, ...]
+
+
+class _Shelf:
+    """Hands out regions one after the other."""
+
+    def __init__(self) -> None:
+        """Begin at the first byte."""
+        self._end_bytes = 0
+
+    def reserve(self, arrays: Sequence[StoredArray]) -> tuple[Region, ...]:
+        """Give each array the next free page."""
+        regions = []
+        for array in arrays:
+            begin_bytes = -(-self._end_bytes // PAGE_BYTES) * PAGE_BYTES
+            regions.append(Region(array, begin_bytes))
+            self._end_bytes = begin_bytes + array.size_bytes
+        return tuple(regions)
+
+
+def plan_storage(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredWeight]:
+    """Yield every weight in file order: embedding, layers, final norm, an untied head."""
+    shelf = _Shelf()
+    tensors = {tensor.name: tensor for tensor in logical_tensors(spec)}
+    yield _table(spec, level, shelf, EMBEDDING, tensors)
+    for layer in range(spec.num_layers):
+        prefix = layer_name(layer)
+        norms = ["input_layernorm", "post_attention_layernorm"]
+        norms += ["self_attn.q_norm", "self_attn.k_norm"] if spec.qk_norm else []
+        for norm in norms:
+            yield _vector(level, shelf, (tensors[f"{prefix}.{norm}.weight"],))
+        for key, matrix in layer_matrices(spec, layer).items():
+            names = [matrix.name]
+            if key == "qkv":
+                names = [f"{prefix}.self_attn.{letter}_proj" for letter in "qkv"]
+            sources = tuple(tensors[f"{name}.weight"] for name in names)
+            yield _matrix(level, shelf, matrix, sources)
+            if matrix.has_bias:
+                biases = tuple(tensors[f"{name}.bias"] for name in names)
+                yield _vector(level, shelf, biases, f"{matrix.name}.bias")
+    yield _vector(level, shelf, (tensors["model.norm.weight"],))
+    if not spec.tied_embeddings:
+        yield _table(spec, level, shelf, HEAD, tensors)
+
+
+def _vector(
+    level: QuantLevel, shelf: _Shelf, sources: tuple[Tensor, ...], name: str = ""
+) -> StoredWeight:
+    """Place one-dimensional tensors end to end, called like the first unless `name` is given."""
+    name = name or sources[0].name
+    elements = sum(source.elements for source in sources)
+    regions = shelf.reserve([StoredArray("", level.float_dtype, (elements,))])
+    views = (View(name, regions[0], (elements,)),)
+    return StoredWeight(name, Role.VECTOR, sources, regions, views)
+
+
+def _matrix(
+    level: QuantLevel, shelf: _Shelf, matrix: Matrix, sources: tuple[Tensor, ...]
+) -> StoredWeight:
+    """Place a matrix of a layer."""
+    regions = shelf.reserve(body_arrays(matrix.outputs, matrix.inputs, level))
+    return StoredWeight(
+        matrix.name, Role.BODY, sources, regions, tuple(_view(matrix.name, r) for r in regions)
+    )
+
+
+def _table(
+    spec: ModelSpec, level: QuantLevel, shelf: _Shelf, name: str, tensors: dict[str, Tensor]
+) -> StoredWeight:
+    """Place an embedding or a head.
+
+    GatherBlockQuantized reads [vocab, bytes per row], called `.rows`, where MatMulNBits reads
+    [vocab, blocks, bytes per block], called `.quantized`: a tied table has both views.
+    """
+    regions = shelf.reserve(table_arrays(spec.vocab_size, spec.hidden_size, level))
+    views = [_view(name, region) for region in regions]
+    if level.table.form is Form.BLOCK and name == EMBEDDING:
+        vocab, blocks, block_bytes = regions[0].array.shape
+        rows = View(f"{name}.rows", regions[0], (vocab, blocks * block_bytes))
+        views = [rows, *views] if spec.tied_embeddings else [rows, *views[1:]]
+    source = (tensors[f"{name}.weight"],)
+    return StoredWeight(name, Role.TABLE, source, regions, tuple(views))
+
+
+def _view(name: str, region: Region) -> View:
+    """Return a region under the name of its weight and its own suffix."""
+    return View(f"{name}.{region.array.suffix}", region, region.array.shape)

@@ -1,0 +1,118 @@
+"""Streams trained weights into the data file, packed for one level.
+
+At most one stored matrix, and a few chunks of rows of its source, are in memory at a time.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.graph.datafile import DataFile
+from harness.graph.storage import Role, StoredWeight
+from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.quantize.pack import check_finite, quantize_blocks, quantize_channels
+from harness.weights.store import WeightStore
+
+CHUNK_WEIGHTS = 2**17  # 512 KiB of float32: stays in a second-level cache while it is quantized
+CHUNKS_AT_ONCE = 4  # whole chunks of the seeded weights, so that none is drawn twice
+
+Floats = npt.NDArray[np.float32]
+Stream = Callable[[DataFile, StoredWeight, Iterator[Floats], MatrixFormat], None]
+
+
+def stream_weight(
+    file: DataFile, weight: StoredWeight, store: WeightStore, level: QuantLevel
+) -> None:
+    """Read one weight from the store and write all its arrays.
+
+    Raises:
+        ModelError: a value is not finite at this level.
+    """
+    if weight.role is Role.VECTOR:
+        (region,) = weight.regions
+        values = np.concatenate([store.tensor(source.name) for source in weight.sources])
+        file.write(region, _stored_floats(values, region.array.dtype, weight.name))
+        return
+    is_body = weight.role is Role.BODY
+    form = level.body if is_body else level.table
+    stream = (_BODY_STREAMS if is_body else _TABLE_STREAMS)[form.form]
+    stream(file, weight, _chunks(weight, store), form)
+
+
+def _chunks(weight: StoredWeight, store: WeightStore) -> Iterator[Floats]:
+    """Yield the rows of all sources in turn, a few chunks at a time."""
+    for source in weight.sources:
+        count, inputs = source.shape
+        step = max(1, CHUNK_WEIGHTS // inputs) * CHUNKS_AT_ONCE
+        for start in range(0, count, step):
+            yield store.rows(source.name, start, min(start + step, count))
+
+
+def _stored_floats(values: Floats, dtype: str, name: str) -> npt.NDArray[np.generic]:
+    """Return `values` in the stored float type.
+
+    Raises:
+        ModelError: a value is not finite in that type.
+    """
+    with np.errstate(over="ignore"):
+        stored = values.astype(dtype, copy=False)
+    check_finite(name, stored)
+    return stored
+
+
+def _stream_rows(
+    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
+) -> None:
+    """Write floats as they lie, [outputs, inputs]."""
+    (region,), end_bytes = weight.regions, 0
+    for rows in chunks:
+        stored = _stored_floats(rows, region.array.dtype, weight.name)
+        end_bytes = file.write(region, stored, end_bytes)
+
+
+def _stream_columns(
+    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
+) -> None:
+    """Write floats transposed, [inputs, outputs], through one matrix in memory."""
+    (region,), begin = weight.regions, 0
+    matrix = np.empty(region.array.shape, region.array.dtype)
+    for rows in chunks:
+        stored = _stored_floats(rows, region.array.dtype, weight.name)
+        matrix[:, begin : begin + len(rows)] = stored.T
+        begin += len(rows)
+    file.write(region, matrix)
+
+
+def _stream_channels(
+    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
+) -> None:
+    """Write int8 transposed, [inputs, outputs], through one matrix in memory, and its scales."""
+    (quantized, scales), begin = weight.regions, 0
+    matrix = np.empty(quantized.array.shape, np.int8)
+    for rows in chunks:
+        packed, row_scales = quantize_channels(rows, weight.name)
+        matrix[:, begin : begin + len(rows)] = packed.T
+        file.write(scales, row_scales, begin * row_scales.itemsize)
+        begin += len(rows)
+    file.write(quantized, matrix)
+
+
+def _stream_blocks(
+    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], form: MatrixFormat
+) -> None:
+    """Write packed blocks and their scales, row by row."""
+    quantized, scales = weight.regions
+    packed_end_bytes = scales_end_bytes = 0
+    for rows in chunks:
+        packed, block_scales = quantize_blocks(rows, form, weight.name)
+        packed_end_bytes = file.write(quantized, packed, packed_end_bytes)
+        scales_end_bytes = file.write(scales, block_scales, scales_end_bytes)
+
+
+_BODY_STREAMS: dict[Form, Stream] = {
+    Form.FLOAT: _stream_columns,
+    Form.CHANNEL: _stream_channels,
+    Form.BLOCK: _stream_blocks,
+}
+_TABLE_STREAMS: dict[Form, Stream] = {Form.FLOAT: _stream_rows, Form.BLOCK: _stream_blocks}

@@ -1,0 +1,87 @@
+"""The built files: what they hold and how the two graphs agree."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from random_weights import RandomWeights
+from run_graph import GraphRun, open_graph
+from tiny_specs import SPECS
+
+from harness.graph.decoder import ALL_LOGITS_FILE, DATA_FILE, GRAPH_FILE, build_decoder
+from harness.graph.geometry import geometry_of
+from harness.quantize.levels import LEVELS
+from harness.quantize.size import stored_bytes
+from harness.specs.count import parameters
+
+
+def unique_initializers(path: Path) -> dict[int, onnx.TensorProto]:
+    """The stored arrays of a graph by their offset: two views of the same bytes count once."""
+    model = onnx.load(path, load_external_data=False)
+    entries = {}
+    for tensor in model.graph.initializer:
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        assert place["location"] == DATA_FILE
+        entries[int(place["offset"])] = tensor
+    return entries
+
+
+def length_bytes(tensor: onnx.TensorProto) -> int:
+    """The stored length of an external initializer."""
+    return next(int(entry.value) for entry in tensor.external_data if entry.key == "length")
+
+
+@pytest.fixture(params=[(name, level) for name in SPECS for level in LEVELS], ids="-".join)
+def built(request, tmp_path):
+    """Every tiny architecture at every level."""
+    name, level = request.param
+    build_decoder(SPECS[name], LEVELS[level], RandomWeights(SPECS[name]), tmp_path)
+    return SPECS[name], LEVELS[level], tmp_path
+
+
+def test_stored_bytes_are_the_bytes_of_the_initializers(built):
+    """The formula from the architecture alone is what both graphs hold, exactly."""
+    spec, level, folder = built
+    for graph in (GRAPH_FILE, ALL_LOGITS_FILE):
+        arrays = unique_initializers(folder / graph)
+        assert sum(length_bytes(array) for array in arrays.values()) == stored_bytes(spec, level)
+
+
+def test_data_file_holds_every_array_on_a_page_and_nothing_else(built):
+    """Offsets are multiples of 4096, arrays do not overlap, and the last one ends the file."""
+    _spec, _level, folder = built
+    end_bytes = 0
+    for offset, array in sorted(unique_initializers(folder / GRAPH_FILE).items()):
+        assert offset % 4096 == 0
+        assert 0 <= offset - end_bytes < 4096
+        end_bytes = offset + length_bytes(array)
+    assert (folder / DATA_FILE).stat().st_size == end_bytes
+
+
+def test_both_graphs_and_both_caches_agree(built):
+    """Prefill of 7 tokens and 3 steps: the same last logits; in place and growing bit for bit."""
+    spec, level, folder = built
+    ids = np.random.default_rng(5).integers(0, spec.vocab_size, (2, 7))
+    geometry = geometry_of(spec, level)
+    last, every = (open_graph(folder / name) for name in (GRAPH_FILE, ALL_LOGITS_FILE))
+    runs = (
+        GraphRun(last, geometry, 2, 12),
+        GraphRun(last, geometry, 2),
+        GraphRun(every, geometry, 2),
+    )
+    for piece in (ids, ids[:, 3:4], ids[:, 1:2], ids[:, 6:7]):
+        in_place, growing, positions = (run.run(piece) for run in runs)
+        assert np.isfinite(positions).all()
+        assert in_place.shape == (2, 1, spec.vocab_size)
+        assert positions.shape == (*piece.shape, spec.vocab_size)
+        np.testing.assert_array_equal(in_place, growing)
+        np.testing.assert_allclose(positions[:, -1:], in_place, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_float_initializers_hold_every_parameter_once(name, tmp_path):
+    """At fp32 the elements of the initializers are the trained values: a tied head counts once."""
+    build_decoder(SPECS[name], LEVELS["fp32"], RandomWeights(SPECS[name]), tmp_path)
+    arrays = unique_initializers(tmp_path / GRAPH_FILE).values()
+    assert sum(int(np.prod(array.dims)) for array in arrays) == parameters(SPECS[name])
