@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-# Operators that do the arithmetic of a model; all else is glue between them. ONNX standard names,
-# then those of ONNX Runtime's own domain.
-COMPUTE_OPERATORS = frozenset(
-    "Attention Conv ConvInteger ConvTranspose Einsum Gemm GRU LSTM MatMul MatMulInteger "
-    "QLinearConv QLinearMatMul RNN "
-    "DynamicQuantizeMatMul FusedConv FusedGemm FusedMatMul GemmFastGelu GroupQueryAttention "
-    "MatMulBnb4 MatMulFpQ4 MatMulIntegerToFloat MatMulNBits MultiHeadAttention PackedAttention "
-    "PackedMultiHeadAttention PagedAttention QAttention QGemm QMoE MoE SparseAttention".split()  # noqa: SIM905 - one word a line would fill the page
-)
+# Operators that do the arithmetic of a model; all else is glue between them.
+_STANDARD = """
+Attention Conv ConvInteger ConvTranspose Einsum Gemm GRU LSTM MatMul MatMulInteger QLinearConv
+QLinearMatMul RNN
+"""
+_MICROSOFT = """
+DynamicQuantizeMatMul FusedConv FusedGemm FusedMatMul GemmFastGelu GroupQueryAttention MatMulBnb4
+MatMulFpQ4 MatMulIntegerToFloat MatMulNBits MoE MultiHeadAttention PackedAttention
+PackedMultiHeadAttention PagedAttention QAttention QGemm QMoE SparseAttention
+"""
+COMPUTE_OPERATORS = frozenset(_STANDARD.split() + _MICROSOFT.split())
 
 
 class Verdict(StrEnum):

@@ -1,0 +1,213 @@
+"""A decoder with its cache bound in place: prefill, one step, and the whole greedy step.
+
+Everything is allocated and bound once. The past and the present of each layer are the same
+memory, so a step moves no cache. Between two steps only the content of `input_ids` and the length
+of `attention_mask` change, which keeps the cost of a step outside ONNX Runtime to a few
+microseconds and the search for the largest logit.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.devices.session import OpenedSession
+from harness.errors import UsageError
+from harness.graph.geometry import DecoderGeometry
+from harness.workload.buffers import aligned_zeros, fill_normal
+
+
+class DecoderSession:
+    """One opened decoder at one batch size, with room for `capacity_tokens` positions.
+
+    Attributes:
+        geometry: shapes and types of the graph.
+        batch: sequences at once, all of the same length.
+        capacity_tokens: positions of the cache.
+    """
+
+    def __init__(
+        self, opened: OpenedSession, geometry: DecoderGeometry, batch: int, capacity_tokens: int
+    ) -> None:
+        """Allocate and bind everything.
+
+        Raises:
+            UsageError: more positions than the model takes, or less than one.
+        """
+        if not 1 <= capacity_tokens <= geometry.max_context_tokens:
+            raise UsageError(
+                f"a cache of {capacity_tokens} tokens does not fit this model, which takes 1 to "
+                f"{geometry.max_context_tokens}",
+                fix="ask for less depth, prompt or gen",
+            )
+        self.geometry = geometry
+        self.batch = batch
+        self.capacity_tokens = capacity_tokens
+        self._session = opened.session
+        self._binding = opened.session.io_binding()
+        self._depth_tokens = 0
+        self._fed_tokens = 0
+        self._mask = np.ones(batch * capacity_tokens, dtype=np.int64)
+        self._mask_address = self._mask.ctypes.data
+        self._logits = aligned_zeros((batch, 1, geometry.vocab_size), np.float32)
+        self._last_logits = self._logits[:, 0]  # the same memory as [batch, vocab]
+        self._ids: dict[int, NDArray[np.int64]] = {}  # one buffer per number of tokens fed at once
+        self._next_ids = self._ids_of(1)[:, 0]
+        self._cache = [self._bind_cache(layer) for layer in range(geometry.num_layers)]
+        self._bind_output("logits", self._logits)
+
+    @property
+    def depth_tokens(self) -> int:
+        """Positions of the cache in use."""
+        return self._depth_tokens
+
+    @property
+    def next_ids(self) -> NDArray[np.int64]:
+        """The token of each sequence that the next greedy step reads [batch], in place."""
+        return self._next_ids
+
+    @property
+    def last_logits(self) -> NDArray[np.float32]:
+        """The logits of the last run [batch, vocab], in place: the next run overwrites them."""
+        return self._last_logits
+
+    def prefill(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read all tokens of `ids` at once, after those already in the cache.
+
+        Args:
+            ids: [batch, tokens].
+
+        Returns:
+            The last token's logits [batch, 1, vocab]; the next run overwrites them.
+
+        Raises:
+            UsageError: another shape or type, a token outside the vocabulary, a full cache.
+        """
+        self.feed(ids)
+        self.run()
+        return self._logits
+
+    def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read one token per sequence; as `prefill` of [batch, 1]."""
+        return self.prefill(ids)
+
+    def feed(self, ids: NDArray[np.int64]) -> None:
+        """Everything that `prefill` does before the run: check, copy and bind `ids`."""
+        self._check(ids)
+        tokens = ids.shape[1]
+        self._ids_of(tokens)[...] = ids
+        self._bind_ids(tokens)
+        self._bind_mask(self._depth_tokens + tokens)
+
+    def run(self) -> None:
+        """The run alone, over what was fed."""
+        self._session.run_with_iobinding(self._binding)
+        self._depth_tokens += self._fed_tokens
+
+    def choose(self) -> None:
+        """Make each sequence's most probable token the next one to be read."""
+        self._last_logits.argmax(axis=1, out=self._next_ids)
+
+    def greedy_step(self) -> None:
+        """A whole decode step: read `next_ids`, run, choose the next ones.
+
+        Raises:
+            UsageError: the cache is full.
+        """
+        total_tokens = self._depth_tokens + 1
+        if total_tokens > self.capacity_tokens:
+            raise self._full(1)
+        if self._fed_tokens != 1:
+            self._bind_ids(1)
+        self._bind_mask(total_tokens)
+        self._session.run_with_iobinding(self._binding)
+        self._last_logits.argmax(axis=1, out=self._next_ids)
+        self._depth_tokens = total_tokens
+
+    def rewind(self, depth_tokens: int) -> None:
+        """Forget every position from `depth_tokens` on; nothing is moved.
+
+        Raises:
+            UsageError: the cache holds fewer.
+        """
+        if not 0 <= depth_tokens <= self._depth_tokens:
+            raise UsageError(
+                f"the cache holds {self._depth_tokens} tokens and cannot be cut to {depth_tokens}",
+                fix="fill it first",
+            )
+        self._depth_tokens = depth_tokens
+
+    def fill(self, depth_tokens: int, seed: int) -> None:
+        """Write seeded values into every position below `depth_tokens` and stand there.
+
+        Written, not left to the system's lazily given zero pages, which hide memory and time.
+
+        Raises:
+            UsageError: more positions than the cache has.
+        """
+        if not 0 <= depth_tokens <= self.capacity_tokens:
+            raise self._full(depth_tokens - self._depth_tokens)
+        for layer, buffers in enumerate(self._cache):
+            for half, buffer in enumerate(buffers):
+                fill_normal(buffer[:, :, :depth_tokens], (seed, layer, half))
+        self._depth_tokens = depth_tokens
+
+    def _check(self, ids: NDArray[np.int64]) -> None:
+        """Refuse tokens that the graph would read beyond its tables or its cache."""
+        if ids.ndim != 2 or ids.shape[0] != self.batch or ids.shape[1] < 1 or ids.dtype != np.int64:
+            raise UsageError(
+                f"token ids have the shape {list(ids.shape)} and the type {ids.dtype}",
+                fix=f"int64 ids of the shape [{self.batch}, tokens]",
+            )
+        if ids.min() < 0 or ids.max() >= self.geometry.vocab_size:
+            raise UsageError(
+                f"token ids {ids.min()} to {ids.max()} leave the vocabulary",
+                fix=f"ids from 0 to {self.geometry.vocab_size - 1}",
+            )
+        if self._depth_tokens + ids.shape[1] > self.capacity_tokens:
+            raise self._full(ids.shape[1])
+
+    def _full(self, tokens: int) -> UsageError:
+        """The cache has no room for so many more."""
+        return UsageError(
+            f"{tokens} more tokens after {self._depth_tokens} do not fit a cache of "
+            f"{self.capacity_tokens}",
+            fix="open the decoder with more capacity, or rewind it",
+        )
+
+    def _ids_of(self, tokens: int) -> NDArray[np.int64]:
+        """The input buffer for runs of so many tokens [batch, tokens]."""
+        if tokens not in self._ids:
+            self._ids[tokens] = aligned_zeros((self.batch, tokens), np.int64)
+        return self._ids[tokens]
+
+    def _bind_ids(self, tokens: int) -> None:
+        """Read the next run's tokens from the buffer of this length."""
+        self._bind_input("input_ids", self._ids_of(tokens))
+        self._fed_tokens = tokens
+
+    def _bind_mask(self, total_tokens: int) -> None:
+        """Every one of the first `total_tokens` positions is seen: all ones [batch, total]."""
+        self._binding.bind_input(
+            "attention_mask", "cpu", 0, np.int64, (self.batch, total_tokens), self._mask_address
+        )
+
+    def _bind_cache(self, layer: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """One layer's keys and values, each bound as past and as present."""
+        geometry = self.geometry
+        shape = (self.batch, geometry.num_kv_heads, self.capacity_tokens, geometry.head_dim)
+        buffers = []
+        for half in ("key", "value"):
+            buffer = aligned_zeros(shape, geometry.kv_dtype)
+            self._bind_input(f"past_key_values.{layer}.{half}", buffer)
+            self._bind_output(f"present.{layer}.{half}", buffer)
+            buffers.append(buffer)
+        return buffers[0], buffers[1]
+
+    def _bind_input(self, name: str, buffer: NDArray[Any]) -> None:
+        """Let the graph read `buffer` where it lies; this object keeps it alive."""
+        self._binding.bind_input(name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
+
+    def _bind_output(self, name: str, buffer: NDArray[Any]) -> None:
+        """Let the graph write `buffer` where it lies."""
+        self._binding.bind_output(name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)

@@ -1,0 +1,53 @@
+"""A real decoder that builds and opens in milliseconds, for tests of what runs it."""
+
+from dataclasses import asdict
+
+from harness.devices.session import open_session
+from harness.devices.table import find_device
+from harness.graph.decoder import ALL_LOGITS_FILE, GRAPH_FILE, build_decoder
+from harness.graph.geometry import geometry_of
+from harness.quantize.levels import find_level
+from harness.specs.model import ModelSpec
+from harness.weights.seeded import SeededWeights
+
+SPEC = ModelSpec(
+    name="tiny",
+    family="llama",
+    vocab_size=96,
+    hidden_size=64,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=16,
+    intermediate_size=96,
+    tied_embeddings=True,
+    max_context_tokens=64,
+    rope_theta=10_000.0,
+)
+
+
+class TinyDecoder:
+    """The built files of SPEC at one level, and what opens them."""
+
+    def __init__(self, folder, level="fp32"):
+        folder.mkdir(exist_ok=True)
+        build_decoder(SPEC, find_level(level), SeededWeights(SPEC, 0), folder)
+        self.graph = folder / GRAPH_FILE
+        self.all_logits_graph = folder / ALL_LOGITS_FILE
+        self.geometry = geometry_of(SPEC, find_level(level))
+
+    def open(self, every_position=False):
+        graph = self.all_logits_graph if every_position else self.graph
+        return open_session(graph, find_device("cpu"), threads=1)
+
+    def session_arguments(self, batch=1, capacity_tokens=64, seed=0):
+        """What the measuring worker is told, as it travels."""
+        return {
+            "graph": str(self.graph),
+            "geometry": asdict(self.geometry),
+            "device": "cpu",
+            "threads": 1,
+            "batch": batch,
+            "capacity_tokens": capacity_tokens,
+            "seed": seed,
+        }
