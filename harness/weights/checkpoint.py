@@ -59,8 +59,8 @@ class CheckpointWeights:
             raise ValueError(f"{source.name} has no folder of weights")
         self._model, self._folder = source.name, source.folder
         names = checkpoint_files(source.folder, source.name)
-        self._stored = _headers([source.folder / name for name in names], source.name)
-        _check(self._stored, source.spec, source.name)
+        stored = _headers([source.folder / name for name in names], source.name)
+        self._stored = _checked(stored, source.spec, source.name)
 
     @cached_property
     def identity(self) -> str:
@@ -113,8 +113,8 @@ def _reading(path: Path, model: str) -> Iterator[None]:
         ) from error
 
 
-def _check(stored: dict[str, Stored], spec: ModelSpec, model: str) -> None:
-    """Refuse missing and unexpected tensors, other shapes, and types that are no plain floats."""
+def _checked(stored: dict[str, Stored], spec: ModelSpec, model: str) -> dict[str, Stored]:
+    """Return the architecture's tensors; refuse missing ones, others, wrong shapes and types."""
     expected = {tensor.name: tensor for tensor in logical_tensors(spec)}
     missing = [name for name in expected if name not in stored]
     if missing:
@@ -127,6 +127,7 @@ def _check(stored: dict[str, Stored], spec: ModelSpec, model: str) -> None:
         )
     for name, tensor in expected.items():
         _check_tensor(stored[name], tensor, model)
+    return {name: stored[name] for name in expected}
 
 
 def _check_tensor(stored: Stored, tensor: Tensor, model: str) -> None:

@@ -27,7 +27,7 @@ def checkpoint_files(folder: Path, model: str) -> tuple[str, ...]:
         return (SINGLE,)
     if (folder / INDEX).is_file():
         return tuple(sorted(set(_weight_map(folder, model).values())))
-    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    others = sorted(path.name for path in folder.glob("*.safetensors") if path.is_file())
     if len(others) == 1:
         return (others[0],)
     raise ModelError(

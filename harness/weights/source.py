@@ -54,10 +54,10 @@ def resolve_model(argument: str) -> ModelSource:
         return ModelSource(argument, argument, load_spec(argument), None)
     if argument in trained_names():
         return _from_folder(argument, data_folder("models") / argument)
-    path = Path(argument).expanduser()
-    if path.is_dir():
+    path = _existing(argument)
+    if path is not None and path.is_dir():
         return _from_folder(argument, path)
-    if path.exists():
+    if path is not None:
         raise UsageError(
             f"{path.name!r} is a file, not a model folder", fix=f"give the folder: {FOLDER_NEEDS}"
         )
@@ -67,6 +67,15 @@ def resolve_model(argument: str) -> ModelSource:
 def trained_names() -> tuple[str, ...]:
     """Return the trained models that ship with the package, in alphabetical order."""
     return tuple(sorted(path.parent.name for path in data_folder("models").glob(f"*/{CONFIG}")))
+
+
+def _existing(argument: str) -> Path | None:
+    """Return the path when something is there, None when not, or when it cannot be a path."""
+    path = Path(os.path.expanduser(argument))  # noqa: PTH111  # leaves an unknown ~user alone
+    try:
+        return path if argument.strip() and path.exists() else None
+    except OSError:  # too long a name, a folder one may not enter
+        return None
 
 
 def _from_folder(argument: str, folder: Path) -> ModelSource:
@@ -81,6 +90,6 @@ def _from_folder(argument: str, folder: Path) -> ModelSource:
 
 def _fix(name: str) -> str:
     """Return the nearest models, or where they are listed, and what a folder must hold."""
-    close = nearest(name, (*trained_names(), *spec_names()))
+    close = nearest(Path(name).name, (*trained_names(), *spec_names()))
     names = f"did you mean {' or '.join(close)}?" if close else "`bench models` lists the names;"
     return f"{names} {FOLDER_NEEDS}"
