@@ -1,16 +1,6 @@
 """Builds a decoder: two graphs over one data file, and the configuration of onnxruntime-genai.
 
-Shape rules, each of them part of BUILDER_VERSION:
-1. Query, key and value are one matrix, packed along its outputs; gate and up stay two matrices.
-2. Float and per-channel matrices of a layer lie as [inputs, outputs], tables as [vocab, hidden],
-   blocks as [outputs, blocks, bytes].
-3. A row that does not divide into blocks is padded with zeros to whole blocks; a padded embedding
-   row is cut back after the look-up.
-4. A tied head and its embedding are one array at every level.
-5. Rotary tables are not stored: the graph holds head_dim / 2 frequencies, and ONNX Runtime folds
-   the cosines and sines of the whole context into constants when a session loads.
-6. Head norms (Qwen3) split the packed qkv and normalise query and key before the attention.
-7. The last token is picked after the final norm, before the head.
+The rules it follows are in graph/rules.py.
 """
 
 from pathlib import Path
@@ -25,17 +15,12 @@ from harness.graph.genai import TokenIds, write_genai_config
 from harness.graph.geometry import geometry_of
 from harness.graph.matrix import embed, head_logits
 from harness.graph.rotary import inverse_frequencies
+from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
 from harness.graph.storage import plan_storage
 from harness.graph.stream import stream_weight
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 from harness.weights.store import WeightStore
-
-BUILDER_VERSION = "1"  # raise it with any change of the bytes or nodes that a build writes
-
-GRAPH_FILE = "model.onnx"
-ALL_LOGITS_FILE = "model_all_logits.onnx"
-DATA_FILE = "model.onnx.data"
 
 _OPSETS = (("", 21), (MICROSOFT, 1))
 _IR_VERSION = 10

@@ -9,8 +9,9 @@ from random_weights import RandomWeights
 from run_graph import GraphRun, open_graph
 from tiny_specs import SPECS
 
-from harness.graph.decoder import ALL_LOGITS_FILE, DATA_FILE, GRAPH_FILE, build_decoder
+from harness.graph.decoder import build_decoder
 from harness.graph.geometry import geometry_of
+from harness.graph.rules import ALL_LOGITS_FILE, DATA_FILE, GRAPH_FILE
 from harness.quantize.levels import LEVELS
 from harness.quantize.size import stored_bytes
 from harness.specs.count import parameters

@@ -1,0 +1,164 @@
+"""A built model: its folder, what is in it, and the record of it that lies beside the graphs."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import StorageError
+from harness.graph.geometry import DecoderGeometry, geometry_of
+from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, GRAPH_FILE
+from harness.quantize.levels import find_level
+from harness.quantize.size import bits_per_weight, stored_bytes
+from harness.specs.count import kv_bytes_per_token, parameters
+from harness.specs.model import ModelSpec
+from harness.weights.source import ModelSource
+
+RECORD_FILE = "artifact.json"
+HASH_DIGITS = 16
+# Fields of a spec that describe the model and leave its graph as it is.
+_DESCRIPTION = frozenset(
+    {"name", "published_parameters", "expected_delta", "expected_delta_reason", "hf_id"}
+    | {"license", "source", "family"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One model at one level, built.
+
+    Attributes:
+        folder: holds the graphs, their data, genai_config.json and this record.
+        name: of the model, as results print it.
+        spec: the architecture.
+        level: name of the quantization level.
+        weights_kind: `seeded` or `trained`.
+        weights_identity: seed, or hash of the checkpoint.
+        parameters: trained values, a tied head counted once.
+        weights_bytes: of the initializers, scales included.
+        bits_per_weight: 8 · weights_bytes / parameters.
+        kv_bytes_per_token: what the cache grows by, at its stored type.
+        geometry: shapes of inputs and outputs.
+        content_hash: of everything that decides the files' content.
+        builder_version: of the rules it was built by.
+        build_seconds: wall time of the build.
+        build_peak_bytes: high-water mark of the building process above its start.
+    """
+
+    folder: Path
+    name: str
+    spec: ModelSpec
+    level: str
+    weights_kind: str
+    weights_identity: str
+    parameters: int
+    weights_bytes: int
+    bits_per_weight: float
+    kv_bytes_per_token: int
+    geometry: DecoderGeometry
+    content_hash: str
+    builder_version: str
+    build_seconds: float
+    build_peak_bytes: int
+
+    @property
+    def graph(self) -> Path:
+        """The graph whose logits are those of the last token."""
+        return self.folder / GRAPH_FILE
+
+    @property
+    def all_logits_graph(self) -> Path:
+        """The graph whose logits are those of every token."""
+        return self.folder / ALL_LOGITS_FILE
+
+
+def describe_artifact(
+    source: ModelSource,
+    level_name: str,
+    weights_identity: str,
+    folder: Path,
+    build_seconds: float,
+    build_peak_bytes: int,
+) -> Artifact:
+    """Return the record of a build whose files lie in `folder`."""
+    level = find_level(level_name)
+    return Artifact(
+        folder=folder,
+        name=source.name,
+        spec=source.spec,
+        level=level.name,
+        weights_kind=source.weights_kind,
+        weights_identity=weights_identity,
+        parameters=parameters(source.spec),
+        weights_bytes=stored_bytes(source.spec, level),
+        bits_per_weight=bits_per_weight(source.spec, level),
+        kv_bytes_per_token=kv_bytes_per_token(source.spec, level.float_bytes),
+        geometry=geometry_of(source.spec, level),
+        content_hash=content_hash(source.spec, level_name, weights_identity),
+        builder_version=BUILDER_VERSION,
+        build_seconds=build_seconds,
+        build_peak_bytes=build_peak_bytes,
+    )
+
+
+def content_hash(spec: ModelSpec, level_name: str, weights_identity: str) -> str:
+    """Return the digest of all that decides a build's bytes, in hexadecimal."""
+    architecture = {key: value for key, value in asdict(spec).items() if key not in _DESCRIPTION}
+    table = {
+        "architecture": architecture,
+        "level": asdict(find_level(level_name)),
+        "weights": weights_identity,
+        "builder": BUILDER_VERSION,
+    }
+    text = json.dumps(table, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
+
+
+def write_record(artifact: Artifact, folder: Path) -> None:
+    """Write the record into `folder`, with the size of every file that lies there now."""
+    table = asdict(artifact)
+    del table["folder"]
+    table["files"] = _file_sizes(folder)
+    text = json.dumps(table, indent=2) + "\n"
+    (folder / RECORD_FILE).write_text(text, encoding="utf-8")
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """Read a built folder and check that every file is there with the size it was built with.
+
+    Raises:
+        StorageError: no record, a damaged one, or a file of another size.
+    """
+    import msgspec  # only this needs it
+
+    try:
+        table: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        sizes = table.pop("files")
+        artifact = msgspec.convert({**table, "folder": folder}, Artifact, dec_hook=_keep_path)
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        raise _damaged(folder, f"its {RECORD_FILE} cannot be read ({error})") from error
+    present = {**_file_sizes(folder)}
+    for name, size_bytes in sizes.items():
+        if present.get(name) != size_bytes:
+            raise _damaged(folder, f"{name} has {present.get(name, 0)} of {size_bytes} bytes")
+    return artifact
+
+
+def _keep_path(kind: type, value: object) -> object:
+    """Let a Path through as it is; msgspec knows no paths."""
+    return value
+
+
+def _file_sizes(folder: Path) -> dict[str, int]:
+    """Return the bytes of each file but the record, by name."""
+    files = sorted(path for path in folder.iterdir() if path.name != RECORD_FILE)
+    return {path.name: path.stat().st_size for path in files}
+
+
+def _damaged(folder: Path, problem: str) -> StorageError:
+    """Return the error for a folder that cannot be used."""
+    return StorageError(
+        f"the built model {folder.name!r} is damaged: {problem}",
+        fix="delete the folder; the next run builds it again",
+    )

@@ -1,0 +1,78 @@
+"""The child process that builds one model: its memory and its crashes are its own."""
+
+import errno
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import StorageError
+from harness.measure.memory import memory_mark
+
+if TYPE_CHECKING:
+    from harness.graph.genai import TokenIds
+
+_START = memory_mark()  # before numpy and onnx: what a build needs includes them
+
+
+def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[str, Any]:
+    """Build one model into an empty folder.
+
+    Args:
+        source: the fields of a ModelSource, paths as text.
+        level: name of the quantization level.
+        seed: of seeded weights.
+        folder: receives the files.
+
+    Returns:
+        `build_seconds`, `build_peak_bytes` above the start of this process.
+
+    Raises:
+        ModelError: the weights or the architecture cannot be built.
+        StorageError: the disk ran full or cannot be written.
+    """
+    import msgspec
+
+    from harness.graph.decoder import build_decoder
+    from harness.quantize.levels import find_level
+    from harness.weights.source import ModelSource
+    from harness.weights.store import open_weights
+
+    model = msgspec.convert(source, ModelSource, dec_hook=_to_path)
+    begin_s = time.perf_counter()
+    try:
+        weights = open_weights(model, seed)
+        build_decoder(
+            model.spec, find_level(level), weights, Path(folder), _token_ids(model.folder)
+        )
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StorageError(
+            f"{model.name} at {level} could not be built: {error.strerror}",
+            fix="free room on the cache's disk" if full else "choose another cache: --cache DIR",
+        ) from error
+    return {
+        "build_seconds": time.perf_counter() - begin_s,
+        "build_peak_bytes": memory_mark().peak_bytes - _START.peak_bytes,
+    }
+
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {"build": build}
+
+
+def _to_path(kind: type, value: Any) -> Any:
+    """Turn text back into the path it was."""
+    return Path(value) if issubclass(kind, Path) else value
+
+
+def _token_ids(folder: Path | None) -> "TokenIds":
+    """Return the special tokens that a checkpoint's config.json names; 0 where it has none."""
+    from harness.graph.genai import TokenIds
+
+    if folder is None:
+        return TokenIds()
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    begin, end, pad = (config.get(f"{word}_token_id") for word in ("bos", "eos", "pad"))
+    ends = tuple(end) if isinstance(end, list) else (end or 0,)
+    return TokenIds(begin or 0, ends, ends[0] if pad is None else pad)

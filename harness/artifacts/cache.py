@@ -1,0 +1,182 @@
+"""The store of built models: one folder per content, whole or not there at all."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from harness.artifacts.artifact import (
+    Artifact,
+    content_hash,
+    describe_artifact,
+    read_artifact,
+    write_record,
+)
+from harness.errors import StorageError
+from harness.graph.geometry import geometry_of
+from harness.measure.worker import Worker
+from harness.quantize.layout import stored_arrays
+from harness.quantize.levels import QuantLevel, find_level
+from harness.quantize.size import stored_bytes
+from harness.specs.model import ModelSpec
+from harness.units import KIB, MIB
+from harness.weights.identity import weights_identity
+from harness.weights.source import ModelSource
+
+CACHE_VARIABLE = "BENCH_CACHE"
+BUILD_MODULE = "harness.artifacts.build_worker"
+ELSEWHERE = f"choose another cache: --cache DIR or {CACHE_VARIABLE}=DIR"
+GRAPH_ROOM_BYTES = 16 * MIB  # two graph files: under 1 MB each for the models we know
+ALIGNMENT_BYTES = 4 * KIB
+
+
+def default_cache() -> Path:
+    """Return the folder of built models: BENCH_CACHE, else the system's place for caches."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return platformdirs.user_cache_path("ondevice-bench")
+
+
+def ensure_artifact(
+    source: ModelSource, level: str, cache: Path, seed: int = 0, timeout_s: float = 1800
+) -> Artifact:
+    """Return the model built at `level`, building it first where the cache has no whole copy.
+
+    Two processes may ask for the same model at once: one builds, the other waits. A build that
+    fails or is interrupted leaves nothing behind.
+
+    Args:
+        source: the model.
+        level: name of the quantization level.
+        cache: folder of built models; made where it is missing.
+        seed: of seeded weights.
+        timeout_s: limit of waiting for another process, and then of the build.
+
+    Raises:
+        UsageError: an unknown level or a negative seed.
+        ModelError: an architecture that cannot be built, or a checkpoint that cannot be read.
+        StorageError: a cache that cannot be written, or a disk without room.
+        WorkerError: the build failed; a HarnessError in it keeps its words and exit code.
+    """
+    geometry_of(source.spec, find_level(level))
+    identity = weights_identity(source, seed)
+    digest = content_hash(source.spec, level, identity)
+    folder = cache / f"{_plain(source.name)}-{level}-{digest}"
+    found = _read_whole(folder, source)
+    if found is not None:
+        return found
+    with _sole_builder(cache, folder, timeout_s):
+        found = _read_whole(folder, source)  # another process may have built it meanwhile
+        if found is not None:
+            return found
+        check_room(source.spec, find_level(level), cache)
+        with _partial_folder(folder) as partial:
+            seconds, peak_bytes = _build_in_child(source, level, seed, partial, timeout_s)
+            artifact = describe_artifact(source, level, identity, folder, seconds, peak_bytes)
+            write_record(artifact, partial)
+            shutil.rmtree(folder, ignore_errors=True)  # a damaged copy
+            partial.replace(folder)
+    return artifact
+
+
+def check_room(spec: ModelSpec, level: QuantLevel, cache: Path) -> None:
+    """Refuse a build that the disk of `cache` has no room for.
+
+    Raises:
+        StorageError: with both numbers.
+    """
+    needed_bytes = stored_bytes(spec, level) + GRAPH_ROOM_BYTES
+    needed_bytes += ALIGNMENT_BYTES * sum(1 for _ in stored_arrays(spec, level))
+    free_bytes = shutil.disk_usage(cache).free
+    if free_bytes < needed_bytes:
+        raise StorageError(
+            f"{spec.name} at {level.name} needs {needed_bytes / MIB:,.0f} MiB in the cache;"
+            f" its disk has {free_bytes / MIB:,.0f} MiB free",
+            fix=f"free some room, or {ELSEWHERE}",
+        )
+
+
+def _build_in_child(
+    source: ModelSource, level: str, seed: int, partial: Path, timeout_s: float
+) -> tuple[float, int]:
+    """Build into `partial` in a process of its own; returns its seconds and peak bytes."""
+    fields = asdict(source)
+    fields["folder"] = None if source.folder is None else str(source.folder)
+    with Worker.start(BUILD_MODULE) as worker:
+        reply = worker.ask(
+            "build", timeout_s, source=fields, level=level, seed=seed, folder=str(partial)
+        )
+    return float(reply["build_seconds"]), int(reply["build_peak_bytes"])
+
+
+def _read_whole(folder: Path, source: ModelSource) -> Artifact | None:
+    """Return the artifact in `folder`, or None where it is absent or damaged.
+
+    What only describes the model (its name, its licence) is today's, not that of the build.
+    """
+    try:
+        return replace(read_artifact(folder), name=source.name, spec=source.spec)
+    except StorageError:
+        return None
+
+
+@contextmanager
+def _sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the lock under which `folder` is built.
+
+    Raises:
+        StorageError: the cache cannot be written, or the lock was not free within `timeout_s`.
+    """
+    import filelock
+
+    locks = cache / "locks"
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(locks / f"{folder.name}.lock", timeout=timeout_s)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise StorageError(
+            f"another process has been building {folder.name} for {timeout_s:g} s",
+            fix="wait for it, or end it",
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise _unwritable(cache, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _partial_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder` to build in; whatever is left of it goes at the end.
+
+    Copies left by a process that was killed are removed first: the lock says nobody builds.
+    """
+    for stale in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(stale, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir()
+        yield partial
+    except OSError as error:
+        raise _unwritable(folder.parent, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _unwritable(cache: Path, error: Exception) -> StorageError:
+    """Return the error for a cache that cannot be written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return StorageError(f"the cache {str(cache)!r} cannot be written: {reason}", fix=ELSEWHERE)
+
+
+def _plain(name: str) -> str:
+    """Return a model's name as a folder may be called on every system."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".")[:64] or "model"

@@ -1,0 +1,19 @@
+"""The rules by which a decoder is built, and the version that stands for them.
+
+1. Query, key and value are one matrix, packed along its outputs; gate and up stay two matrices.
+2. Float and per-channel matrices of a layer lie as [inputs, outputs], tables as [vocab, hidden],
+   blocks as [outputs, blocks, bytes].
+3. A row that does not divide into blocks is padded with zeros to whole blocks; a padded embedding
+   row is cut back after the look-up.
+4. A tied head and its embedding are one array at every level.
+5. Rotary tables are not stored: the graph holds head_dim / 2 frequencies, and ONNX Runtime folds
+   the cosines and sines of the whole context into constants when a session loads.
+6. Head norms (Qwen3) split the packed qkv and normalise query and key before the attention.
+7. The last token is picked after the final norm, before the head.
+"""
+
+BUILDER_VERSION = "1"  # raise it with any change of the bytes or nodes that a build writes
+
+GRAPH_FILE = "model.onnx"  # logits of the last token
+ALL_LOGITS_FILE = "model_all_logits.onnx"  # logits of every token
+DATA_FILE = "model.onnx.data"  # the weights of both
