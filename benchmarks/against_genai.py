@@ -123,7 +123,9 @@ def open_both(group: SessionGroup, artifact: Artifact, ours: Worker, theirs: Wor
 def our_turn(worker: Worker) -> dict[str, float]:
     """One prefill pass and one stretch of decode steps of our loop, ns."""
     return {
-        "prefill": statistics.median(_sample(worker, Workload(Kind.PREFILL, PROMPT_TOKENS, 0))["prefill_ns"]),
+        "prefill": statistics.median(
+            _sample(worker, Workload(Kind.PREFILL, PROMPT_TOKENS, 0))["prefill_ns"]
+        ),
         "decode": statistics.median(
             _sample(worker, Workload(Kind.DECODE, 0, DECODE_STEPS, PROMPT_TOKENS))["itl_ns"][0]
         ),

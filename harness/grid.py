@@ -40,6 +40,16 @@ def parse_pair(text: str, flag: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def parse_seconds(text: str, flag: str) -> float:
+    """Return the seconds of `90`, `60s`, `5m` or `1h`."""
+    factors = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, factor = (text[:-1], factors[text[-1]]) if text[-1:] in factors else (text, 1.0)
+    try:
+        return float(number) * factor
+    except ValueError as error:
+        raise UsageError(f"{flag} {text!r} is not a time", fix=f"{flag} 60s or 5m") from error
+
+
 def _parse_part(part: str, flag: str) -> list[int]:
     if part.isdecimal():
         return [int(part)]

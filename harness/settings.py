@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.grid import parse_grid, parse_pair
+from harness.grid import parse_grid, parse_names, parse_pair, parse_seconds
 from harness.specs.shipped import data_folder
 
 DEFAULT_PLAN = "default"
@@ -75,6 +75,29 @@ def load_settings(plan: str | None, **flags: Any) -> Settings:
     return replace(settings, **given)
 
 
+def flag_values(flags: Mapping[str, object]) -> dict[str, Any]:
+    """Turn flags into the values a plan would hold; text is split, None and () are left out.
+
+    Raises:
+        UsageError: an unknown flag, a bad grid, name list, pair or time.
+    """
+    values = {}
+    for key, value in flags.items():
+        if value is None or value == ():
+            continue
+        if key not in _READERS:
+            near = get_close_matches(key, _READERS, n=1) or sorted(_READERS)
+            raise UsageError(f"no flag is called {key!r}", fix=f"use {', '.join(near)}")
+        reader = _FLAG_READERS.get(key, _READERS[key])
+        try:
+            values[key] = reader(value, f"--{key}")
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"--{key} {value!r}: {error}", fix=f"bench run --help: {key}"
+            ) from error
+    return values
+
+
 def find_plan(plan: str) -> Path:
     """Return the file of a plan: a path, or the name of one that ships with the harness."""
     path = Path(plan)
@@ -105,12 +128,14 @@ def _check_table(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
         try:
             checked[key] = _READERS[key](value, key)
         except (TypeError, ValueError) as error:
-            raise UsageError(f"plan {path}: {key} = {value!r}: {error}", fix="see configs/") from error
+            raise UsageError(
+                f"plan {path}: {key} = {value!r}: {error}", fix="see configs/"
+            ) from error
     return checked
 
 
 def _words(value: Any, key: str) -> tuple[str, ...]:
-    items = value if isinstance(value, list) else [value]
+    items = list(value) if isinstance(value, list | tuple) else [value]
     if not items or not all(isinstance(item, str | int) and item != "" for item in items):
         raise TypeError("a list of names is needed")
     return tuple(str(item) for item in items)
@@ -161,4 +186,32 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "sample_seconds": _number,
     "min_passes": _integer,
     "timeout": _number,
+}
+
+
+def _flag_words(value: Any, key: str) -> tuple[str, ...]:
+    return parse_names(value, key) if isinstance(value, str) else _words(value, key)
+
+
+def _flag_pairs(value: Any, key: str) -> tuple[tuple[int, int], ...]:
+    if isinstance(value, str):
+        return (parse_pair(value, key),)
+    if all(isinstance(pair, str) for pair in value):
+        return tuple(parse_pair(pair, key) for pair in value)
+    return _pairs(list(value), key)
+
+
+def _flag_grid(value: Any, key: str) -> tuple[int, ...]:
+    return _grid(list(value) if isinstance(value, tuple) else value, key)
+
+
+def _flag_seconds(value: Any, key: str) -> float:
+    return parse_seconds(value, key) if isinstance(value, str) else _number(value, key)
+
+
+_FLAG_READERS: dict[str, Callable[[Any, str], Any]] = {
+    **dict.fromkeys(("model", "quant", "device", "threads"), _flag_words),
+    **dict.fromkeys(("prompt", "gen", "depth", "batch"), _flag_grid),
+    "pg": _flag_pairs,
+    "budget": _flag_seconds,
 }

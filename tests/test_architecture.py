@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("stats", "results", "report", "glossary"),
     },
 }
-# Packages that only some rooms may touch; a session made elsewhere would escape the placement check.
+# Only some rooms may touch these: a session made elsewhere would escape the placement check.
 ONLY_IN = {
     "onnxruntime": {"devices", "workload", "quantize"},
     "onnx": {"graph", "quantize"},

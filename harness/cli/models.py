@@ -11,7 +11,9 @@ from harness.units import KIB, MIB
 
 
 @click.command("models", epilog="Example:  bench models --format md")
-@click.option("--format", "style", type=click.Choice(["table", "md", "csv", "json"]), default="table")
+@click.option(
+    "--format", "style", type=click.Choice(["table", "md", "csv", "json"]), default="table"
+)
 def command(style: str) -> None:
     """List the models that need no download, with their exact sizes.
 

@@ -9,7 +9,9 @@ from harness.report.render import render
 from harness.results.document import read_document
 
 
-@click.command("report", epilog="Example:  bench report results/run-20261122-101500-1a2b.json --format md")
+@click.command(
+    "report", epilog="Example:  bench report results/run-20261122-101500-1a2b.json --format md"
+)
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
 def command(results: Path, style: str) -> None:

@@ -7,13 +7,13 @@ import click
 
 from harness.cli.options import FORMATS
 from harness.cli.progress import open_progress
-from harness.grid import parse_grid, parse_names, parse_pair
 from harness.plan import Plan, make_plan
-from harness.settings import load_settings
+from harness.settings import flag_values, load_settings
 
 
 @click.command(
-    "run", epilog="Example:  bench --device cpu --model smollm2-135m --quant fp32,int4 --threads 1,2"
+    "run",
+    epilog="Example:  bench --device cpu --model smollm2-135m --quant fp32,int4 --threads 1,2",
 )
 @click.option("--device", help="Devices, comma-separated: cpu.  [plan: cpu]")
 @click.option("--model", help="Catalog names or Hugging Face folders, comma-separated.")
@@ -29,7 +29,9 @@ from harness.settings import load_settings
 @click.option("--config", "plan", help="A plan file, or a shipped plan: default, ci, ladder, full.")
 @click.option("--seed", type=int, help="Seed of weights, prompts and orders.")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True
+)
 @click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
@@ -48,7 +50,7 @@ def command(
     """
     from harness.watch.facts import usable_cores
 
-    settings = load_settings(plan, **read_flags(flags))
+    settings = load_settings(plan, **flag_values(flags))
     chosen = make_plan(settings, usable_cores())
     if dry_run:
         click.echo("\n".join(dry_run_lines(chosen)))
@@ -69,34 +71,6 @@ def measure(plan: Plan, style: str, results: Path, cache: Path | None, resume: b
     click.echo(render(outcome.document, style), nl=False)
     click.echo(f"results: {outcome.path}", err=True)
     return outcome.exit_code
-
-
-def read_flags(flags: dict[str, Any]) -> dict[str, Any]:
-    """Turn the text of each flag that was given into the value a plan file would hold."""
-    given = {key: value for key, value in flags.items() if value not in (None, ())}
-    for key in ("prompt", "gen", "depth", "batch"):
-        if key in given:
-            given[key] = parse_grid(given[key], f"--{key}")
-    for key in ("device", "model", "quant", "threads"):
-        if key in given:
-            given[key] = parse_names(given[key], f"--{key}")
-    if "pg" in given:
-        given["pg"] = tuple(parse_pair(text, "--pg") for text in given["pg"])
-    if "budget" in given:
-        given["budget"] = parse_seconds(given["budget"])
-    return given
-
-
-def parse_seconds(text: str) -> float:
-    """Seconds of `90`, `60s`, `5m` or `1h`; anything else is refused."""
-    from harness.errors import UsageError
-
-    factors = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, factor = (text[:-1], factors[text[-1]]) if text[-1:] in factors else (text, 1.0)
-    try:
-        return float(number) * factor
-    except ValueError as error:
-        raise UsageError(f"--budget {text!r} is not a time", fix="--budget 60s or 5m") from error
 
 
 def dry_run_lines(plan: Plan) -> list[str]:

@@ -13,12 +13,12 @@ from harness.ceilings.bandwidth import measure_read_bandwidth
 from harness.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
 from harness.plan import Plan, SessionGroup
 from harness.results.document import write_document
-from harness.results.journal import Journal, prepare_results_folder
+from harness.results.journal import prepare_results_folder
 from harness.results.schema import Document
 from harness.runner.assemble import assemble
 from harness.runner.builds import Builds, build_all, build_key
-from harness.runner.order import shuffled
 from harness.runner.entries import Entries
+from harness.runner.order import shuffled
 from harness.runner.resume import open_journal
 from harness.runner.session import measure_group, measure_memory
 
@@ -83,9 +83,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _measure(
-    plan: Plan, builds: Builds, entries: Entries, progress: Progress
-) -> Iterator[Json]:
+def _measure(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
     """Yield the entries that are still missing: failed builds, rounds, then memory."""
     for group in plan.groups:
         error = builds.failures.get(build_key(group))
@@ -96,9 +94,7 @@ def _measure(
         yield from _memory(plan, group, builds, entries, progress)
 
 
-def _rounds(
-    plan: Plan, builds: Builds, entries: Entries, progress: Progress
-) -> Iterator[Json]:
+def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
     start_s = time.monotonic()
     for round_index in range(plan.settings.rounds):
         if _budget_is_spent(plan, start_s, round_index):

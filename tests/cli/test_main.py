@@ -16,18 +16,24 @@ def test_help_imports_nothing_heavy():
         "import sys\nfrom harness.cli.main import main\ncode = main(['--help'])\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], code)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[] 0"
 
 
-@pytest.mark.parametrize("module", ["harness", "harness.plan", "harness.runner.run", "harness.cli.run"])
+@pytest.mark.parametrize(
+    "module", ["harness", "harness.plan", "harness.runner.run", "harness.cli.run"]
+)
 def test_the_parent_never_loads_numpy_or_onnxruntime(module):
     """Everything the measuring parent imports, in a fresh interpreter."""
     script = (
         f"import sys, {module}\n"
         "print([name for name in ('numpy', 'onnxruntime', 'onnx') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 

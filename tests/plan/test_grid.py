@@ -22,7 +22,9 @@ def test_grid_stands_for_its_numbers(text, values):
     assert parse_grid(text, "--prompt") == values
 
 
-@pytest.mark.parametrize("text", ["", "abc", "1,,2", "-5", "1.5", "8-64", "8-64*1", "8-64+0", "64-8*2", "0-9*2"])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "1,,2", "-5", "1.5", "8-64", "8-64*1", "8-64+0", "64-8*2", "0-9*2"]
+)
 def test_bad_grid_names_its_flag(text):
     with pytest.raises(UsageError) as caught:
         parse_grid(text, "--prompt")

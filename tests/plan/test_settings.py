@@ -13,7 +13,9 @@ def write_plan(tmp_path, text):
     return path
 
 
-@pytest.mark.parametrize("path", sorted(data_folder("configs").glob("*.toml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted(data_folder("configs").glob("*.toml")), ids=lambda p: p.stem
+)
 def test_every_shipped_plan_is_readable(path):
     assert isinstance(read_plan(path), Settings)
 

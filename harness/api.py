@@ -1,0 +1,121 @@
+"""The public functions: build, load, run. The command line is made of the same pieces."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.artifacts.artifact import MANIFEST, Artifact, read_artifact
+from harness.artifacts.cache import default_cache, ensure_artifact
+from harness.devices.table import find_device
+from harness.errors import UsageError
+from harness.plan import make_plan
+from harness.quantize.levels import find_level
+from harness.results.schema import Document
+from harness.runner.run import Progress, run_plan
+from harness.settings import flag_values, load_settings
+from harness.watch.facts import usable_cores
+from harness.weights.source import resolve_model
+
+if TYPE_CHECKING:
+    from harness.workload.loaded import LoadedModel
+
+DEFAULT_CONTEXT_TOKENS = 2048
+
+
+def build(model: str, level: str, *, cache: Path | None = None, seed: int = 0) -> Path:
+    """Build `model` at `level`, or find it built.
+
+    Args:
+        model: as on the command line: a catalog name, `bytelm`, or a Hugging Face folder.
+        level: a quantization level, such as `int4`.
+        cache: where built models are kept; None: the platform's cache folder.
+        seed: of seeded weights; trained weights ignore it.
+
+    Returns:
+        The folder with `model.onnx`, `model_all_logits.onnx`, their data file and
+        `genai_config.json`. It belongs to the cache: copy it before changing anything.
+
+    Raises:
+        HarnessError: unknown model or level, damaged checkpoint, no room on the disk.
+    """
+    return _artifact(model, level, cache, seed).folder
+
+
+def load(
+    path_or_model: str | Path,
+    *,
+    level: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    context_tokens: int = DEFAULT_CONTEXT_TOKENS,
+    cache: Path | None = None,
+    seed: int = 0,
+) -> "LoadedModel":
+    """Open a model in this process.
+
+    Args:
+        path_or_model: a folder that `build` returned, or a model as on the command line.
+        level: needed for a model that is not built yet; a built folder has its own.
+        device: a row of `bench devices`.
+        threads: intra-op threads; None: every usable physical core.
+        context_tokens: longest sequence for `prefill` and `step`; cut to the model's own.
+        cache: where built models are kept.
+        seed: of seeded weights.
+
+    Raises:
+        HarnessError: as `build`; or the device is absent, or did not take the graph.
+    """
+    from harness.workload.loaded import LoadedModel
+
+    folder = Path(path_or_model)
+    if (folder / MANIFEST).is_file():
+        artifact = read_artifact(folder)
+    elif level is None:
+        raise UsageError(f"no level for {path_or_model!s}", fix='level="int4", or a built folder')
+    else:
+        artifact = _artifact(str(path_or_model), level, cache, seed)
+    return LoadedModel(
+        graphs=(artifact.graph, artifact.all_logits_graph),
+        geometry=artifact.geometry,
+        device=find_device(device),
+        threads=threads or usable_cores(),
+        context_tokens=context_tokens,
+    )
+
+
+def run(
+    *,
+    config: str | None = None,
+    results: Path = Path("results"),
+    cache: Path | None = None,
+    resume: bool = False,
+    progress: Progress = lambda what, done, total: None,
+    **flags: object,
+) -> Document:
+    """Measure a plan, as `bench run` does, and return the results document.
+
+    Args:
+        config: a plan file or the name of a shipped one; None: `default`.
+        results: folder of the results file.
+        cache: where built models are kept.
+        resume: go on with the unfinished run of the same plan.
+        progress: called with (what, done, total).
+        **flags: the command line's flags by name, as text or as values: `model`, `quant`,
+            `device`, `prompt`, `gen`, `pg`, `depth`, `batch`, `threads`, `rounds`, `budget`, `seed`.
+
+    Returns:
+        Typed records; cells that failed carry their status and reason. Times in ms, rates in
+        tokens/s, memory in bytes; missing is None.
+
+    Raises:
+        HarnessError: before anything is measured: bad flags, models, disk.
+    """
+    plan = make_plan(load_settings(config, **flag_values(flags)), usable_cores())
+    outcome = run_plan(
+        plan, results=results, cache=cache or default_cache(), progress=progress, resume=resume
+    )
+    return outcome.document
+
+
+def _artifact(model: str, level: str, cache: Path | None, seed: int) -> Artifact:
+    source = resolve_model(model)
+    return ensure_artifact(source, find_level(level).name, cache or default_cache(), seed)
