@@ -1,12 +1,11 @@
 """A decoder with its cache bound in place: prefill, one step, and the whole greedy step.
 
-Everything is allocated and bound once. The past and the present of each layer are the same
-memory, so a step moves no cache. Between two steps only the content of `input_ids` and the length
-of `attention_mask` change, which keeps the cost of a step outside ONNX Runtime to a few
+Everything is allocated and bound once. Between two steps only the content of `input_ids` and the
+length of `attention_mask` change, which keeps the cost of a step outside ONNX Runtime to a few
 microseconds and the search for the largest logit.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from harness.devices.session import OpenedSession
 from harness.errors import UsageError
 from harness.graph.geometry import DecoderGeometry
+from harness.workload.binding import BoundDecoder
 from harness.workload.buffers import aligned_zeros, fill_normal
 
 
@@ -43,18 +43,21 @@ class DecoderSession:
         self.geometry = geometry
         self.batch = batch
         self.capacity_tokens = capacity_tokens
-        self._session = opened.session
-        self._binding = opened.session.io_binding()
-        self._depth_tokens = 0
-        self._fed_tokens = 0
-        self._mask = np.ones(batch * capacity_tokens, dtype=np.int64)
-        self._mask_address = self._mask.ctypes.data
+        shape = (batch, geometry.num_kv_heads, capacity_tokens, geometry.head_dim)
+        self._cache = [
+            (aligned_zeros(shape, geometry.kv_dtype), aligned_zeros(shape, geometry.kv_dtype))
+            for _ in range(geometry.num_layers)
+        ]
         self._logits = aligned_zeros((batch, 1, geometry.vocab_size), np.float32)
         self._last_logits = self._logits[:, 0]  # the same memory as [batch, vocab]
         self._ids: dict[int, NDArray[np.int64]] = {}  # one buffer per number of tokens fed at once
         self._next_ids = self._ids_of(1)[:, 0]
-        self._cache = [self._bind_cache(layer) for layer in range(geometry.num_layers)]
-        self._bind_output("logits", self._logits)
+        self._session = opened.session
+        self._whole = BoundDecoder(opened.session, self._cache, self._logits)
+        self._rows: Sequence[BoundDecoder] = ()
+        self._fed: Sequence[BoundDecoder] = ()
+        self._fed_tokens = 0
+        self._depth_tokens = 0
 
     @property
     def depth_tokens(self) -> int:
@@ -95,13 +98,20 @@ class DecoderSession:
         """Everything that `prefill` does before the run: check, copy and bind `ids`."""
         self._check(ids)
         tokens = ids.shape[1]
-        self._ids_of(tokens)[...] = ids
-        self._bind_ids(tokens)
-        self._bind_mask(self._depth_tokens + tokens)
+        buffer = self._ids_of(tokens)
+        buffer[...] = ids
+        one_by_one = self.batch > 1 and tokens > 1 and self._depth_tokens > 0
+        self._fed = self._bound_rows() if one_by_one else (self._whole,)
+        inputs = np.split(buffer, self.batch) if one_by_one else [buffer]
+        for bound, part in zip(self._fed, inputs, strict=True):
+            bound.read_ids(part)
+            bound.see(self._depth_tokens + tokens)
+        self._fed_tokens = tokens
 
     def run(self) -> None:
         """The run alone, over what was fed."""
-        self._session.run_with_iobinding(self._binding)
+        for bound in self._fed:
+            bound.run()
         self._depth_tokens += self._fed_tokens
 
     def choose(self) -> None:
@@ -118,9 +128,10 @@ class DecoderSession:
         if total_tokens > self.capacity_tokens:
             raise self._full(1)
         if self._fed_tokens != 1:
-            self._bind_ids(1)
-        self._bind_mask(total_tokens)
-        self._session.run_with_iobinding(self._binding)
+            self._whole.read_ids(self._ids_of(1))
+            self._fed_tokens = 1
+        self._whole.see(total_tokens)
+        self._whole.run()
         self._last_logits.argmax(axis=1, out=self._next_ids)
         self._depth_tokens = total_tokens
 
@@ -147,8 +158,8 @@ class DecoderSession:
         """
         if not 0 <= depth_tokens <= self.capacity_tokens:
             raise self._full(depth_tokens - self._depth_tokens)
-        for layer, buffers in enumerate(self._cache):
-            for half, buffer in enumerate(buffers):
+        for layer, halves in enumerate(self._cache):
+            for half, buffer in enumerate(halves):
                 fill_normal(buffer[:, :, :depth_tokens], (seed, layer, half))
         self._depth_tokens = depth_tokens
 
@@ -181,33 +192,20 @@ class DecoderSession:
             self._ids[tokens] = aligned_zeros((self.batch, tokens), np.int64)
         return self._ids[tokens]
 
-    def _bind_ids(self, tokens: int) -> None:
-        """Read the next run's tokens from the buffer of this length."""
-        self._bind_input("input_ids", self._ids_of(tokens))
-        self._fed_tokens = tokens
+    def _bound_rows(self) -> Sequence[BoundDecoder]:
+        """One binding per sequence, each over its own part of the cache and the logits.
 
-    def _bind_mask(self, total_tokens: int) -> None:
-        """Every one of the first `total_tokens` positions is seen: all ones [batch, total]."""
-        self._binding.bind_input(
-            "attention_mask", "cpu", 0, np.int64, (self.batch, total_tokens), self._mask_address
-        )
-
-    def _bind_cache(self, layer: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """One layer's keys and values, each bound as past and as present."""
-        geometry = self.geometry
-        shape = (self.batch, geometry.num_kv_heads, self.capacity_tokens, geometry.head_dim)
-        buffers = []
-        for half in ("key", "value"):
-            buffer = aligned_zeros(shape, geometry.kv_dtype)
-            self._bind_input(f"past_key_values.{layer}.{half}", buffer)
-            self._bind_output(f"present.{layer}.{half}", buffer)
-            buffers.append(buffer)
-        return buffers[0], buffers[1]
-
-    def _bind_input(self, name: str, buffer: NDArray[Any]) -> None:
-        """Let the graph read `buffer` where it lies; this object keeps it alive."""
-        self._binding.bind_input(name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
-
-    def _bind_output(self, name: str, buffer: NDArray[Any]) -> None:
-        """Let the graph write `buffer` where it lies."""
-        self._binding.bind_output(name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
+        ONNX Runtime's attention takes several new tokens on a filled cache at batch 1 only
+        ("batch_size must be 1 when sequence_length > 1 and past context is given"), so a batch
+        continues its prompts one sequence after another.
+        """
+        if not self._rows:
+            self._rows = [
+                BoundDecoder(
+                    self._session,
+                    [(keys[row], values[row]) for keys, values in self._cache],
+                    self._logits[row],
+                )
+                for row in (slice(row, row + 1) for row in range(self.batch))
+            ]
+        return self._rows

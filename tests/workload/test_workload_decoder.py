@@ -53,13 +53,20 @@ def test_prefill_and_steps_are_one_pass_over_everything(exact, batch):
         np.testing.assert_allclose(decoder.step(ids[:, k : k + 1])[:, 0], whole[:, k], atol=1e-5)
 
 
-def test_a_prefill_on_a_filled_cache_is_the_rest_of_one_pass(exact):
-    ids = random_ids(1, 12)
-    whole = in_place(exact).prefill(ids).copy()
-    pieces = in_place(exact)
-    pieces.prefill(ids[:, :4])
-    pieces.prefill(ids[:, 4:9])
-    np.testing.assert_allclose(pieces.prefill(ids[:, 9:]), whole, atol=1e-5)
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_prefill_on_a_filled_cache_is_the_rest_of_one_pass(exact, batch):
+    """Three pieces, a step after them, and a fresh start over the same memory."""
+    ids = random_ids(batch, 13)
+    whole, decoder = in_place(exact, batch), in_place(exact, batch)
+    for _ in range(2):
+        decoder.prefill(ids[:, :4])
+        decoder.prefill(ids[:, 4:9])
+        np.testing.assert_allclose(
+            decoder.prefill(ids[:, 9:12]), whole.prefill(ids[:, :12]), atol=1e-5
+        )
+        np.testing.assert_allclose(decoder.step(ids[:, 12:]), whole.step(ids[:, 12:]), atol=1e-5)
+        decoder.rewind(0)
+        whole.rewind(0)
 
 
 def test_greedy_steps_read_the_most_probable_token(exact):
