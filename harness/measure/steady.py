@@ -30,12 +30,14 @@ class WarmUp:
         duration_ns: whole warm-up.
         durations_ns: every sample, in order.
         window_medians_ns: medians of the last two adjacent windows; fewer when there were fewer.
+        last_window_ns: the samples of the last full window; empty when none was full.
     """
 
     steady: bool
     duration_ns: int
     durations_ns: tuple[int, ...]
     window_medians_ns: tuple[float, ...]
+    last_window_ns: tuple[int, ...]
 
 
 def warm_up(
@@ -67,6 +69,7 @@ def warm_up(
         duration_ns=clock() - start_ns,
         durations_ns=tuple(durations_ns[len(earlier_ns) :]),
         window_medians_ns=tuple(float(median(window)) for window in windows),
+        last_window_ns=tuple(windows[-1]) if windows else (),
     )
 
 

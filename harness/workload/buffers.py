@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.random import SFC64, Generator  # here: the import counts before any memory mark
 from numpy.typing import DTypeLike, NDArray
 
 PIECE_ROWS = 256
@@ -23,7 +24,7 @@ def fill_normal(buffer: NDArray[Any], seeds: tuple[int, ...]) -> None:
     The same seeds and shape give the same values. They are drawn in pieces, so the peak memory of
     the process stays the buffer's own.
     """
-    generator = np.random.Generator(np.random.SFC64(seeds))
+    generator = Generator(SFC64(seeds))
     for sequence in buffer:
         for rows in sequence:
             for start in range(0, len(rows), PIECE_ROWS):

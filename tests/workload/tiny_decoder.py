@@ -1,6 +1,6 @@
 """A real decoder that builds and opens in milliseconds, for tests of what runs it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from harness.devices.session import open_session
 from harness.devices.table import find_device
@@ -29,12 +29,12 @@ SPEC = ModelSpec(
 class TinyDecoder:
     """The built files of SPEC at one level, and what opens them."""
 
-    def __init__(self, folder, level="fp32"):
-        folder.mkdir(exist_ok=True)
-        build_decoder(SPEC, find_level(level), SeededWeights(SPEC, 0), folder)
+    def __init__(self, folder, level="fp32", max_context_tokens=SPEC.max_context_tokens):
+        spec = replace(SPEC, max_context_tokens=max_context_tokens)
+        build_decoder(spec, find_level(level), SeededWeights(spec, 0), folder)
         self.graph = folder / GRAPH_FILE
         self.all_logits_graph = folder / ALL_LOGITS_FILE
-        self.geometry = geometry_of(SPEC, find_level(level))
+        self.geometry = geometry_of(spec, find_level(level))
 
     def open(self, every_position=False):
         graph = self.all_logits_graph if every_position else self.graph

@@ -1,0 +1,128 @@
+"""Warm-up and samples of one session's tests: the same seeded inputs in every process."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.measure.clock import Clock
+from harness.measure.samples import Usage
+from harness.measure.steady import WarmUp, warm_up
+from harness.measure.usage import usage_now
+from harness.units import NS_PER_S
+from harness.workload.decoder import DecoderSession
+from harness.workload.passes import PassOutcome, run_pass, seeded_ids, time_prefill, time_step
+from harness.workload.workload import Kind, Workload
+
+Shape = tuple[str, int, int]  # what is called, tokens at once, depth
+
+
+def steps_of(workload: Workload) -> int:
+    """Decode steps of one pass: a request's first token comes with its prompt."""
+    if workload.kind is Kind.REQUEST:
+        return workload.gen_tokens - 1
+    return workload.gen_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The timed passes of one test in one process.
+
+    Attributes:
+        passes: at least as many as asked for.
+        usage: what the system charged for them.
+    """
+
+    passes: tuple[PassOutcome, ...]
+    usage: Usage
+
+
+@dataclass(slots=True)
+class Measuring:
+    """One open decoder and what is known about its state.
+
+    Attributes:
+        decoder: open.
+        seed: of prompts and of what fills the cache.
+        clock: monotonic, in ns.
+        filled_tokens: positions that hold exactly what `fill` of that depth wrote; -1: none.
+        warmed: per shape the last samples of its warm-up.
+    """
+
+    decoder: DecoderSession
+    seed: int
+    clock: Clock = time.perf_counter_ns
+    filled_tokens: int = -1
+    warmed: dict[Shape, tuple[int, ...]] = field(default_factory=dict)
+
+    def ids(self, workload: Workload) -> NDArray[np.int64]:
+        """The prompt of a test [batch, prompt], or the first token of a decode test [batch, 1]."""
+        tokens = max(workload.prompt_tokens, 1)
+        geometry = self.decoder.geometry
+        return seeded_ids(self.seed, self.decoder.batch, tokens, geometry.vocab_size)
+
+    def stand_at(self, depth_tokens: int) -> None:
+        """Bring the cache to a depth whose every position has been written, always the same way."""
+        if self.filled_tokens != depth_tokens:
+            self.decoder.fill(depth_tokens, self.seed)
+            self.filled_tokens = depth_tokens
+        self.decoder.rewind(depth_tokens)
+
+    def first(self, workload: Workload) -> int:
+        """The first run of a session, with the choice of a token, in ns."""
+        self.stand_at(workload.depth_tokens)
+        ids = self.ids(workload)
+        if workload.kind is Kind.DECODE:
+            return time_step(self.decoder, workload.depth_tokens, ids, self.clock)
+        self.decoder.feed(ids)
+        start_ns = self.clock()
+        self.decoder.run()
+        self.decoder.choose()
+        return self.clock() - start_ns
+
+    def warm(self, workload: Workload, cap_s: float) -> list[WarmUp]:
+        """Warm every shape of a test until it is steady: the prompt, the step, or both in turn.
+
+        Decode is judged at a fixed depth, the one where its steps begin, not along a growing cache.
+
+        Args:
+            workload: which test.
+            cap_s: longest warm-up of one shape.
+        """
+        self.stand_at(workload.depth_tokens)
+        ids, depth_tokens = self.ids(workload), workload.depth_tokens
+        results = []
+        if workload.kind is not Kind.DECODE:
+            call = partial(time_prefill, self.decoder, depth_tokens, ids, self.clock)
+            results.append(self._warm(("prefill", ids.shape[1], depth_tokens), call, cap_s))
+        if steps_of(workload) > 0:
+            depth_tokens += workload.prompt_tokens
+            call = partial(time_step, self.decoder, depth_tokens, ids[:, :1], self.clock)
+            results.append(self._warm(("step", 1, depth_tokens), call, cap_s))
+        return results
+
+    def sample(self, workload: Workload, min_passes: int, min_seconds: float) -> Samples:
+        """Run a test until it has been run often enough and long enough.
+
+        Args:
+            workload: which test, warm.
+            min_passes: fewest passes; at least one is run.
+            min_seconds: least time from the first pass's beginning to the last one's end.
+        """
+        self.stand_at(workload.depth_tokens)
+        ids = self.ids(workload)
+        passes: list[PassOutcome] = []
+        before, start_ns = usage_now(), self.clock()
+        end_ns = start_ns + min_seconds * NS_PER_S
+        while len(passes) < max(min_passes, 1) or self.clock() < end_ns:
+            passes.append(run_pass(self.decoder, workload, ids, self.clock))
+        return Samples(tuple(passes), usage_now().since(before))
+
+    def _warm(self, shape: Shape, call: Callable[[], int], cap_s: float) -> WarmUp:
+        """Warm one shape; one that was warm before in this process needs one more window only."""
+        result = warm_up(call, cap_s, self.clock, earlier_ns=self.warmed.get(shape, ()))
+        self.warmed[shape] = result.last_window_ns
+        return result

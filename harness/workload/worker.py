@@ -1,0 +1,228 @@
+"""The commands of the measuring child: open, warm, sample, memory, close.
+
+`python -m harness.measure.worker harness.workload.worker` serves them. Every duration in a reply
+is a raw integer in ns; nothing is summarised here.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.devices.session import open_session
+from harness.devices.table import find_device
+from harness.errors import MeasurementError
+from harness.graph.geometry import DecoderGeometry
+from harness.measure.memory import MemoryMark
+from harness.units import MIB, NS_PER_S
+from harness.workload.decoder import DecoderSession
+from harness.workload.footprint import take_footprint
+from harness.workload.measuring import Measuring, Samples
+from harness.workload.workload import Kind, Workload
+
+Json = dict[str, Any]
+
+READ_BYTES = MIB
+
+
+class MeasuringChild:
+    """Holds at most one open session between commands."""
+
+    def __init__(self) -> None:
+        """Begin with nothing open."""
+        self._open: Measuring | None = None
+
+    def open(
+        self,
+        graph: str,
+        geometry: Json,
+        device: str,
+        threads: int,
+        batch: int,
+        capacity_tokens: int,
+        seed: int,
+        first: Json | None = None,
+    ) -> Json:
+        """Open a session, its files warm in the page cache, and run it for the first time.
+
+        Args:
+            graph: path of the ONNX file.
+            geometry: the fields of DecoderGeometry.
+            device: a key of the device table.
+            threads: intra-op threads.
+            batch: sequences at once.
+            capacity_tokens: positions of the cache: the most that any test needs.
+            seed: of prompts and cache.
+            first: the test whose beginning is the first run (prompt and first token, or one step).
+
+        Returns:
+            `load_ns`; `first_ns` or null; `placement` {verdict, nodes, compute_nodes}; `provider`;
+            `spinning`; `affinity`, the processors that this process may use.
+        """
+        path = Path(graph)
+        read_through(path)
+        opened = open_session(path, find_device(device), threads)
+        decoder = DecoderSession(opened, DecoderGeometry(**geometry), batch, capacity_tokens)
+        self._open = Measuring(decoder, seed)
+        return {
+            "load_ns": opened.load_ns,
+            "first_ns": None if first is None else self._open.first(workload_of(first)),
+            "placement": asdict(opened.placement),
+            "provider": opened.device.provider,
+            "spinning": opened.spinning,
+            "affinity": usable_processors(),
+        }
+
+    def warm(self, workload: Json, cap_s: float) -> Json:
+        """Warm up at every shape of a test; see Measuring.warm.
+
+        Returns:
+            `steady`, `seconds`, `calls`, and `window_medians_ns`: of each shape (the prompt before
+            the step) the medians of the last two windows.
+        """
+        results = self._measuring().warm(workload_of(workload), cap_s)
+        return {
+            "steady": all(result.steady for result in results),
+            "seconds": sum(result.duration_ns for result in results) / NS_PER_S,
+            "calls": sum(len(result.durations_ns) for result in results),
+            "window_medians_ns": [m for result in results for m in result.window_medians_ns],
+        }
+
+    def sample(self, workload: Json, min_passes: int, min_seconds: float) -> Json:
+        """Run a test at least `min_passes` times and for `min_seconds`.
+
+        Returns:
+            Per pass, those that the kind of test has: `prefill_ns`, `ttft_ns`, `itl_ns` (a list per
+            pass), `e2e_ns`. Over all passes: `cpu_ns`, `major_faults`, `involuntary_switches`
+            (null where the system does not count them), `finite`. Of the last: `digest`.
+        """
+        test = workload_of(workload)
+        samples = self._measuring().sample(test, min_passes, min_seconds)
+        return {
+            **_durations(test.kind, samples),
+            **asdict(samples.usage),
+            "finite": all(outcome.finite for outcome in samples.passes),
+            "digest": samples.passes[-1].digest,
+        }
+
+    def close(self) -> Json:
+        """Free the session and its cache."""
+        self._open = None
+        return {}
+
+    def _measuring(self) -> Measuring:
+        """The open session.
+
+        Raises:
+            MeasurementError: there is none.
+        """
+        if self._open is None:
+            raise MeasurementError("no session is open", fix="ask `open` first")
+        return self._open
+
+
+def memory(
+    graph: str,
+    geometry: Json,
+    device: str,
+    threads: int,
+    batch: int,
+    workload: Json,
+    seed: int,
+    capacity_tokens: int | None = None,
+) -> Json:
+    """Take the memory of one test. To be asked of a fresh child, first and alone.
+
+    Args:
+        graph: path of the ONNX file.
+        geometry: the fields of DecoderGeometry.
+        device: a key of the device table.
+        threads: intra-op threads.
+        batch: sequences at once.
+        workload: which test; the cache is allocated for exactly its context.
+        seed: of prompt and cache.
+        capacity_tokens: not used: the cache of a shape's footprint has the shape's own size.
+
+    Returns:
+        `baseline`, `loaded`, `steady`: each {rss_bytes, anonymous_bytes, file_bytes};
+        `peak_bytes`; `load_delta_bytes`, `steady_delta_bytes`, `peak_delta_bytes`: loaded, steady
+        and peak, each minus the baseline's rss_bytes.
+    """
+    footprint = take_footprint(
+        Path(graph),
+        DecoderGeometry(**geometry),
+        find_device(device),
+        threads,
+        batch,
+        workload_of(workload),
+        seed,
+    )
+    baseline_bytes = footprint.baseline.rss_bytes
+    return {
+        "baseline": _held(footprint.baseline),
+        "loaded": _held(footprint.loaded),
+        "steady": _held(footprint.steady),
+        "peak_bytes": footprint.peak_bytes,
+        "load_delta_bytes": footprint.loaded.rss_bytes - baseline_bytes,
+        "steady_delta_bytes": footprint.steady.rss_bytes - baseline_bytes,
+        "peak_delta_bytes": footprint.peak_bytes - baseline_bytes,
+    }
+
+
+def workload_of(fields: Mapping[str, Any]) -> Workload:
+    """A workload as it travelled: its fields, the kind by its name."""
+    return Workload(**{**fields, "kind": Kind(fields["kind"])})
+
+
+def read_through(graph: Path) -> None:
+    """Read a model's files once, so that its load is timed with warm files and not with the disk.
+
+    The files are the graph and every `*.data` beside it.
+    """
+    buffer = bytearray(READ_BYTES)
+    for path in (graph, *sorted(graph.parent.glob("*.data"))):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.readinto(buffer):
+                    pass
+
+
+def usable_processors() -> int:
+    """Logical processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _durations(kind: Kind, samples: Samples) -> Json:
+    """The lists of raw durations that a kind of test has."""
+    passes = [outcome.sample for outcome in samples.passes]
+    lists: Json = {}
+    if kind is not Kind.DECODE:
+        lists["prefill_ns"] = [sample.prefill_ns for sample in passes]
+    if kind is not Kind.PREFILL:
+        lists["itl_ns"] = [list(sample.itl_ns) for sample in passes]
+    if kind is Kind.REQUEST:
+        lists["ttft_ns"] = [sample.ttft_ns for sample in passes]
+        lists["e2e_ns"] = [sample.e2e_ns for sample in passes]
+    return lists
+
+
+def _held(mark: MemoryMark) -> Json:
+    """What a mark says about now."""
+    return {
+        "rss_bytes": mark.rss_bytes,
+        "anonymous_bytes": mark.anonymous_bytes,
+        "file_bytes": mark.file_bytes,
+    }
+
+
+_CHILD = MeasuringChild()
+COMMANDS = {
+    "open": _CHILD.open,
+    "warm": _CHILD.warm,
+    "sample": _CHILD.sample,
+    "memory": memory,
+    "close": _CHILD.close,
+}
