@@ -13,7 +13,6 @@ from harness.graph.storage import Region, View
 _ELEMENT_TYPES = {
     "float32": onnx.TensorProto.FLOAT,
     "float16": onnx.TensorProto.FLOAT16,
-    "int8": onnx.TensorProto.INT8,
     "uint8": onnx.TensorProto.UINT8,
 }
 

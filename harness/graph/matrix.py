@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.graph.emitter import MICROSOFT, Emitter
-from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.quantize.levels import CHANNEL_ZERO_POINT, Form, MatrixFormat, QuantLevel
 from harness.specs.model import ModelSpec
 
 EMBEDDING = "model.embed_tokens"
@@ -46,10 +46,11 @@ def _multiply_float(
 def _multiply_channel(
     emitter: Emitter, matrix: Matrix, activations: str, _format: MatrixFormat
 ) -> str:
-    """Add DynamicQuantizeMatMul; no zero point means 0."""
+    """Add DynamicQuantizeMatMul, which quantizes the activations of the whole pass together."""
     name = matrix.name
     bias = f"{name}.bias" if matrix.has_bias else ""
-    inputs = (activations, f"{name}.quantized", f"{name}.scales", "", bias)
+    zero = emitter.constant(f"{name}.zero_point", CHANNEL_ZERO_POINT, "uint8")
+    inputs = (activations, f"{name}.quantized", f"{name}.scales", zero, bias)
     return emitter.add("DynamicQuantizeMatMul", inputs, f"{name}.product", MICROSOFT)
 
 

@@ -3,6 +3,7 @@
 1. Query, key and value are one matrix, packed along its outputs; gate and up stay two matrices.
 2. Float and per-channel matrices of a layer lie as [inputs, outputs], tables as [vocab, hidden],
    blocks as [outputs, blocks, bytes].
+   Per-channel bytes are unsigned around 128: signed ones overflow on x86 without VNNI.
 3. A row that does not divide into blocks is padded with zeros to whole blocks; a padded embedding
    row is cut back after the look-up.
 4. A tied head and its embedding are one array at every level.
@@ -12,7 +13,7 @@
 7. The last token is picked after the final norm, before the head.
 """
 
-BUILDER_VERSION = "1"  # raise it with any change of the bytes or nodes that a build writes
+BUILDER_VERSION = "2"  # raise it with any change of the bytes or nodes that a build writes
 
 GRAPH_FILE = "model.onnx"  # logits of the last token
 ALL_LOGITS_FILE = "model_all_logits.onnx"  # logits of every token

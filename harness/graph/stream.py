@@ -87,9 +87,9 @@ def _stream_columns(
 def _stream_channels(
     file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
 ) -> None:
-    """Write int8 transposed, [inputs, outputs], through one matrix in memory, and its scales."""
+    """Write bytes transposed, [inputs, outputs], through one matrix in memory, and its scales."""
     (quantized, scales), begin = weight.regions, 0
-    matrix = np.empty(quantized.array.shape, np.int8)
+    matrix = np.empty(quantized.array.shape, np.uint8)
     for rows in chunks:
         packed, row_scales = quantize_channels(rows, weight.name)
         matrix[:, begin : begin + len(rows)] = packed.T

@@ -11,7 +11,7 @@ from harness.quantize.levels import Form, MatrixFormat, QuantLevel
 from harness.specs.model import ModelSpec
 from harness.specs.tensors import logical_tensors
 
-DTYPE_BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1}
+DTYPE_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class StoredArray:
 
     Attributes:
         suffix: added to the name of the matrix: `weight`, `quantized`, `scales`.
-        dtype: `float32`, `float16`, `int8` or `uint8`.
+        dtype: `float32`, `float16` or `uint8`.
         shape: as written, row-major.
     """
 
@@ -40,7 +40,7 @@ def body_arrays(outputs: int, inputs: int, level: QuantLevel) -> tuple[StoredArr
         return (StoredArray("weight", level.float_dtype, (inputs, outputs)),)
     if level.body.form is Form.CHANNEL:
         scales = StoredArray("scales", "float32", (outputs,))
-        return StoredArray("quantized", "int8", (inputs, outputs)), scales
+        return StoredArray("quantized", "uint8", (inputs, outputs)), scales
     return block_arrays(outputs, inputs, level.body)
 
 

@@ -5,11 +5,13 @@ from enum import StrEnum
 
 from harness.errors import UsageError
 
+CHANNEL_ZERO_POINT = 128  # the byte that stands for 0 in the `channel` form
+
 
 class Form(StrEnum):
     """How a matrix is stored, and with it which operator multiplies by it.
 
-    `float`: as it is (MatMul, Gemm, Gather). `channel`: int8 with one scale per output channel,
+    `float`: as it is (MatMul, Gemm, Gather). `channel`: 8 bits with one scale per output channel,
     activations quantized at run time (DynamicQuantizeMatMul). `block`: unsigned integers with one
     scale per block of inputs (MatMulNBits, GatherBlockQuantized).
     """
