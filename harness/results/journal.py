@@ -1,0 +1,191 @@
+"""The journal of a run: one line per finished entry, on the disk before the next one begins.
+
+A line is a JSON object that carries the CRC-32 of its own entry:
+
+    {"crc32":"1a2b3c4d","entry":{"kind":"test",...}}
+
+Kinds: `run` opens a journal, then `test`, `memory`, `failure` and whatever else a run has to say.
+A run that is killed leaves at most one torn line, the last; anything else that does not verify is
+damage and is never skipped.
+"""
+
+import json
+import os
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.errors import ResultFormatError, StorageError
+
+Json = dict[str, Any]
+
+PREFIX = b'{"crc32":"'
+MIDDLE = b'","entry":'
+ENTRY_START = len(PREFIX) + 8 + len(MIDDLE)
+# Enough to meet a full disk or a quota before a run, not after it.
+PROBE_BYTES = 256 * 1024
+
+
+class Journal:
+    """The journal that one run appends to. Use it as a context manager.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open `path` to append; a torn last line of an interrupted run is cut off first.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self.path = path
+        try:
+            self._file = path.open("ab", buffering=0)
+            _cut_torn_line(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+
+    def append(self, entry: Json) -> None:
+        """Write one entry and return when it is on the disk.
+
+        Raises:
+            StorageError: the disk is full or gone.
+            ResultFormatError: the entry holds what JSON cannot: NaN, infinity, an object.
+        """
+        line = encode_line(entry)
+        try:
+            written = self._file.write(line)
+            if written != len(line):  # a full disk may take a part of a line
+                raise OSError(None, "only a part of the line was written")
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def close(self) -> None:
+        """Close the file; every entry is on the disk already."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        """Return the journal itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+
+def read_journal(path: Path) -> list[Json]:
+    """Return every entry in order; a torn last line, and only that, is left out.
+
+    Raises:
+        StorageError: the file cannot be read.
+        ResultFormatError: a damaged line; says which.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise StorageError(
+            f"journal {path} cannot be read: {error.strerror}", fix="check the path and its rights"
+        ) from error
+    # What follows the last line feed is empty, or a line that a crash cut short.
+    return [_decode_line(line, path, number) for number, line in enumerate(lines[:-1], start=1)]
+
+
+def prepare_results_folder(path: Path) -> None:
+    """Make the folder and prove that it can be written, before anything is measured.
+
+    Raises:
+        StorageError: it is no folder, it cannot be made or written, or the disk is full.
+    """
+    probe = path / f".probe-{os.getpid()}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with probe.open("wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageError(
+            f"results folder {path} cannot be written: {error.strerror}",
+            fix="--results with a folder on a disk that has room and may be written",
+        ) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's list of names on the disk, where the system has such a call."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def encode_line(entry: Json) -> bytes:
+    """One entry as its line, line feed included.
+
+    Raises:
+        ResultFormatError: the entry holds what JSON cannot.
+    """
+    try:
+        body = json.dumps(entry, allow_nan=False, separators=(",", ":")).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ResultFormatError(
+            f"a {entry.get('kind')} entry cannot be stored: {error}",
+            fix="report this: a worker's answer holds a value that is no number",
+        ) from error
+    return _frame(body) + b"\n"
+
+
+def _frame(body: bytes) -> bytes:
+    """The line of an encoded entry, without its line feed."""
+    return b"%b%08x%b%b}" % (PREFIX, zlib.crc32(body), MIDDLE, body)
+
+
+def _decode_line(line: bytes, path: Path, number: int) -> Json:
+    """Verify one line and return its entry."""
+    body = line[ENTRY_START:-1]
+    if line != _frame(body):
+        raise _damaged(path, number, "its check sum does not match")
+    try:
+        entry = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, number, str(error)) from error
+    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
+        raise _damaged(path, number, "it is no entry")
+    return entry
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut the file behind its last line feed, so that the next line begins where a line begins."""
+    whole = path.read_bytes()
+    keep_bytes = whole.rfind(b"\n") + 1
+    if keep_bytes < len(whole):
+        os.truncate(path, keep_bytes)
+
+
+def _damaged(path: Path, number: int, what: str) -> ResultFormatError:
+    return ResultFormatError(
+        f"journal {path}, line {number} is damaged: {what}",
+        fix="keep the file, leave --resume out and measure again",
+    )
+
+
+def _cannot_write(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"journal {path} cannot be written: {error.strerror}",
+        fix="free the disk or give another --results; what is in the journal stays valid",
+    )
