@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 METHOD_VERSION = 1
 
 STATUSES = ("ok", "failed", "crashed", "timeout", "out_of_memory", "unsupported", "skipped")
+GRADES = ("A", "B", "C", "INVALID")  # best first
 
 Json = dict[str, Any]
 
@@ -85,6 +86,11 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     grade: str
     reasons: tuple[Reason, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a grade that no reader would know how to rank."""
+        if self.grade not in GRADES:
+            raise ValueError(f"trust grade {self.grade!r} is none of {', '.join(GRADES)}")
+
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Which provider ran the graph.
@@ -113,6 +119,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         trust: null when nothing was measured.
         simulated: the device is emulated: function proven, speed meaningless.
         samples: one object per process, raw: round, order, every duration in ns.
+        memory: one object per process that took memory and timed nothing, raw, in bytes.
     """
 
     cell: Cell
@@ -124,10 +131,31 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     trust: Trust | None = None
     simulated: bool = False
     samples: tuple[Json, ...] = ()
+    memory: tuple[Json, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown status, and a failure that does not say what to do about it."""
+        if self.status not in STATUSES:
+            raise ValueError(f"status {self.status!r} is none of {', '.join(STATUSES)}")
+        if self.status != "ok" and not self.reason:
+            raise ValueError(f"a record that is {self.status} needs a reason")
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: its environment, its plan, and one record per cell."""
+    """One run: its environment, its plan, and one record per cell.
+
+    Attributes:
+        schema: SCHEMA.
+        schema_version: SCHEMA_VERSION of the harness that wrote it.
+        method_version: METHOD_VERSION likewise; documents of two methods are not compared.
+        run_id: sorts by time and never meets another.
+        created_utc: when the run began, ISO 8601.
+        environment: harness.watch.facts.machine_facts().
+        plan: what was asked for; a path is its last component.
+        records: in the order of the plan.
+        ceilings: what estimates were judged by: `read_bytes_per_s` by thread count, and the raw
+            replies it came from.
+    """
 
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
@@ -137,3 +165,4 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     environment: Json
     plan: Json
     records: tuple[Record, ...]
+    ceilings: Json = {}

@@ -1,0 +1,136 @@
+"""The results document on disk: written whole or not at all, read strictly or refused.
+
+Every refusal is one sentence with the file and a way out: a benchmark that guesses at a damaged
+file compares against noise.
+"""
+
+import math
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import ResultFormatError, StorageError
+from harness.results.journal import sync_folder
+from harness.results.schema import SCHEMA, Document, Json
+from harness.results.upgrade import upgrade
+
+NEW_FILE_WITH_RECORDS = "measure again, or take the file from where it was first written"
+
+
+def write_document(document: Document, path: Path) -> None:
+    """Replace `path` by the document, in one step that a crash cannot split.
+
+    Raises:
+        StorageError: the disk is full or may not be written; an older file stays as it was.
+        ResultFormatError: a value is NaN or infinite; says which.
+    """
+    content = encode_document(document)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise StorageError(
+            f"results file {path} cannot be written: {error.strerror}",
+            fix="free the disk or give another --results; the journal beside it is kept",
+        ) from error
+
+
+def encode_document(document: Document) -> bytes:
+    """The document as UTF-8 JSON, one record per line, line feed at the end.
+
+    Raises:
+        ResultFormatError: a value is NaN or infinite; says which.
+    """
+    table = plain(document)
+    records = table.pop("records")
+    lines = b",\n".join(msgspec.json.encode(record) for record in records)
+    head = msgspec.json.encode(table)
+    return head[:-1] + b',"records":[\n' + lines + b"\n]}\n"
+
+
+def plain(value: Any) -> Any:
+    """A copy of a typed record or document that any JSON writer takes.
+
+    Text that is no Unicode, such as the name of a folder from another encoding, keeps its bytes
+    as visible escapes.
+
+    Raises:
+        ResultFormatError: a number is NaN or infinite; says which.
+    """
+    return _plain(msgspec.to_builtins(value), "document")
+
+
+def read_document(path: Path) -> Document:
+    """Read, upgrade and check one results file.
+
+    Raises:
+        StorageError: it cannot be read.
+        ResultFormatError: it is damaged, no results file, or newer than this harness.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StorageError(
+            f"results file {path} cannot be read: {error.strerror}", fix="check the path"
+        ) from error
+    try:
+        return decode_document(content)
+    except ResultFormatError as error:
+        raise ResultFormatError(f"results file {path}: {error.problem}", error.fix) from error
+
+
+def decode_document(content: bytes) -> Document:
+    """Decode the bytes of one results file.
+
+    Raises:
+        ResultFormatError: as read_document, without the file's name.
+    """
+    if not content.strip():
+        raise ResultFormatError("it is empty", fix=NEW_FILE_WITH_RECORDS)
+    try:
+        table = msgspec.json.decode(content)
+    except (ValueError, RecursionError) as error:
+        raise ResultFormatError(
+            f"it is no complete JSON document: {error}", fix=NEW_FILE_WITH_RECORDS
+        ) from error
+    if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+        raise ResultFormatError(
+            f"it does not say that it is {SCHEMA}", fix="give a file of `bench`"
+        )
+    return _typed(upgrade(table))
+
+
+def _typed(table: Json) -> Document:
+    try:
+        return msgspec.convert(table, Document)
+    except (ValueError, RecursionError) as error:
+        raise ResultFormatError(f"it is damaged: {error}", fix=NEW_FILE_WITH_RECORDS) from error
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Copy dicts, lists and text; refuse numbers that JSON has no word for."""
+    if isinstance(value, dict):
+        return {_text(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ResultFormatError(
+            f"{_text(where)} is {value}", fix="a value that is not known is null, never NaN"
+        )
+    return value
+
+
+def _text(text: Any) -> str:
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

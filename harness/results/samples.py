@@ -1,0 +1,50 @@
+"""What one worker process said about one test: the raw material of every metric."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.results.schema import Cell, Json
+
+PREFILL, DECODE, REQUEST = "pp", "tg", "pg"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSamples:
+    """One process's answers about one test, as a journal entry of kind `test` holds them.
+
+    Attributes:
+        round: which round the process belonged to, from 0.
+        order: position of the test inside the process, from 0.
+        open: reply to `open`: `load_ns`, `first_ns` (or null), `placement`, `provider`,
+            `spinning`, `affinity`; and `first`, put there by the runner: the full name of the
+            test whose beginning was the first run (`pg128+32 @ d0`), or null.
+        warm: reply to `warm`: `steady`, `seconds`, `calls`, `window_medians_ns`.
+        sample: reply to `sample`: one list entry per pass, in ns: `prefill_ns` (pp, pg),
+            `ttft_ns` (pg), `itl_ns` (tg, pg: a list of steps per pass), `e2e_ns` (pg); over all
+            passes `cpu_ns`, `major_faults`, `involuntary_switches`, `finite`, `digest`.
+        watch: harness.watch.probes.WatchInterval as a dict.
+    """
+
+    round: int
+    order: int
+    open: Json
+    warm: Json
+    sample: Json
+    watch: Json
+
+    def to_json(self) -> Json:
+        """As it is kept in a record's `samples`."""
+        return {field: getattr(self, field) for field in ProcessSamples.__slots__}
+
+
+def samples_of(entry: Mapping[str, Any]) -> ProcessSamples:
+    """Take the samples out of a journal entry of kind `test`; its other keys are left."""
+    return ProcessSamples(**{field: entry[field] for field in ProcessSamples.__slots__})
+
+
+def kind_of(cell: Cell) -> str:
+    """`pp`, `tg` or `pg`, from the numbers of the cell."""
+    if cell.prompt and cell.gen:
+        return REQUEST
+    return PREFILL if cell.prompt else DECODE

@@ -1,0 +1,97 @@
+"""One process's value of each metric, from its raw samples. Pure; the median is over its passes.
+
+Each function takes the cell and the process and returns None where the test has no such value.
+"""
+
+from statistics import median
+
+from harness.results.samples import ProcessSamples
+from harness.results.schema import Cell
+from harness.units import NS_PER_MS, NS_PER_S, NS_PER_US
+
+# Over fewer steps the context grows too little: at 1 % noise of a 10 ms step, 32 steps leave a
+# standard error of 1.9 ms per 1024 tokens, as large as the effect itself; 128 leave 0.2 ms.
+SLOPE_STEPS = 128
+
+
+def load_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """Session creation, ms."""
+    return float(process.open["load_ns"] / NS_PER_MS)
+
+
+def first_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """First run after load, ms; None when that run belonged to another test of the group."""
+    first_ns = process.open.get("first_ns")
+    if first_ns is None or process.open.get("first") != cell.workload:
+        return None
+    return float(first_ns / NS_PER_MS)
+
+
+def cold_ttft_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """Load, first prefill and first token of a fresh process, ms."""
+    first = first_ms(cell, process)
+    return None if first is None else process.open["load_ns"] / NS_PER_MS + first
+
+
+def prefill_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """One pass over the prompt, ms."""
+    return float(median(process.sample["prefill_ns"]) / NS_PER_MS)
+
+
+def prefill_tok_s(cell: Cell, process: ProcessSamples) -> float | None:
+    """Prompt tokens of all sequences per second: batch * N / time."""
+    return cell.batch * cell.prompt * NS_PER_S / float(median(process.sample["prefill_ns"]))
+
+
+def ttft_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """Prefill and the choice of the first token, ms."""
+    return float(median(process.sample["ttft_ns"]) / NS_PER_MS)
+
+
+def e2e_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """The whole request, ms."""
+    return float(median(process.sample["e2e_ns"]) / NS_PER_MS)
+
+
+def tpot_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """Time per decoded token, ms: the time of a pass's decode steps over their number.
+
+    In a request the first token belongs to the prefill: n tokens have n - 1 steps, (t_last -
+    t_first) / (n - 1); gen 1 has none. In a decode test the token it begins from is given, and
+    n tokens are n steps.
+    """
+    step_ns = _median_step_ns(process)
+    return None if step_ns is None else step_ns / NS_PER_MS
+
+
+def decode_tok_s(cell: Cell, process: ProcessSamples) -> float | None:
+    """Tokens of all sequences per second: batch * steps / time of the steps, as in tpot_ms."""
+    step_ns = _median_step_ns(process)
+    return None if step_ns is None else cell.batch * NS_PER_S / step_ns
+
+
+def itl_slope_us_per_ktoken(cell: Cell, process: ProcessSamples) -> float | None:
+    """How much longer a step takes with 1000 more tokens in the cache, us; may be negative.
+
+    Theil's incomplete method over the steps of a pass: step i is paired with step i + n/2, and
+    the median of the slopes of all pairs is taken over all passes; spikes do not move it.
+    None under SLOPE_STEPS steps a pass. Source: Theil 1950, doi:10.1007/978-94-011-2546-8_20.
+    """
+    slopes = [slope for steps in process.sample["itl_ns"] for slope in _slopes(steps)]
+    return float(median(slopes)) * 1000 / NS_PER_US if slopes else None
+
+
+def _slopes(steps_ns: list[int]) -> list[float]:
+    """Slopes in ns per token of the pairs of one pass; the cache grows by one token a step."""
+    if len(steps_ns) < SLOPE_STEPS:
+        return []
+    half = len(steps_ns) // 2
+    return [(steps_ns[index + half] - steps_ns[index]) / half for index in range(half)]
+
+
+def _median_step_ns(process: ProcessSamples) -> float | None:
+    """Median over passes of (time of the pass's steps / their number), ns."""
+    passes = [steps for steps in process.sample["itl_ns"] if steps]
+    if not passes:
+        return None
+    return float(median(sum(steps) / len(steps) for steps in passes))

@@ -1,0 +1,233 @@
+"""Metrics from raw samples: every number is done by hand in the docstring."""
+
+import math
+
+import pytest
+from results_samples import cell, process
+
+from harness.results.samples import ProcessSamples, kind_of, samples_of
+from harness.results.schema import Metric
+from harness.results.summarize import (
+    exact_metrics,
+    judged_half_width_share,
+    metric,
+    metric_names,
+    summarize,
+    summarize_memory,
+)
+
+MS = 1_000_000
+REQUEST = {
+    "prefill_ns": [90 * MS],
+    "ttft_ns": [100 * MS],
+    "itl_ns": [[10 * MS, 30 * MS, 20 * MS]],
+    "e2e_ns": [160 * MS],
+}
+
+
+def test_prefill_rate_is_tokens_of_all_sequences_over_time():
+    """2 sequences of 128 tokens in 64 ms (median of 60, 64, 90): 4000 tok/s."""
+    pp = process({"prefill_ns": [60 * MS, 64 * MS, 90 * MS]})
+    metrics = summarize(cell(prompt=128, batch=2), [pp])
+    assert metrics["prefill_ms"].value == 64.0
+    assert metrics["prefill_tok_s"].value == 4000.0
+    assert metrics["prefill_tok_s"].unit == "tok/s"
+
+
+def test_decode_rate_is_total_tokens_over_total_time_of_a_pass():
+    """One pass: 4 tokens in 5 + 5 + 5 + 25 = 40 ms = 100 tok/s. The mean of rates says 160."""
+    tg = process({"itl_ns": [[5 * MS, 5 * MS, 5 * MS, 25 * MS]]})
+    metrics = summarize(cell(gen=4), [tg])
+    assert metrics["decode_tok_s"].value == pytest.approx(100.0)
+    assert metrics["tpot_ms"].value == pytest.approx(10.0)
+
+
+def test_decode_rate_of_a_process_is_the_median_over_its_passes():
+    """Passes of 10, 12 and 50 ms a step, batch 3: 3 / 12 ms = 250 tok/s."""
+    tg = process({"itl_ns": [[10 * MS] * 2, [50 * MS] * 2, [12 * MS] * 2]})
+    assert summarize(cell(gen=2, batch=3), [tg])["decode_tok_s"].value == pytest.approx(250.0)
+
+
+def test_request_leaves_the_first_token_out_of_the_decode_rate():
+    """4 tokens have 3 steps: 60 ms / 3 = 20 ms, 50 tok/s; the first token is in TTFT alone."""
+    metrics = summarize(cell(prompt=8, gen=4), [process(REQUEST)])
+    assert metrics["decode_tok_s"].value == pytest.approx(50.0)
+    assert metrics["tpot_ms"].value == pytest.approx(20.0)
+    assert metrics["ttft_ms"].value == 100.0
+    assert metrics["prefill_ms"].value == 90.0
+    assert metrics["e2e_ms"].value == 160.0
+
+
+def test_request_of_one_token_has_no_decode_rate():
+    """Gen 1: no step, so null, never 0."""
+    one = process({**REQUEST, "itl_ns": [[], []]})
+    metrics = summarize(cell(prompt=8, gen=1), [one])
+    assert metrics["decode_tok_s"] == Metric(value=None, unit="tok/s", processes=0)
+    assert metrics["tpot_ms"].value is None
+    assert metrics["ttft_ms"].value == 100.0
+
+
+def test_cold_ttft_is_load_and_the_first_run_of_this_very_test():
+    """10 ms load + 30 ms first prefill and token; a run that began otherwise has none."""
+    own = cell(prompt=8, gen=4)
+    metrics = summarize(own, [process(REQUEST, first=own.workload)])
+    assert metrics["load_ms"].value == 10.0
+    assert metrics["first_ms"].value == 30.0
+    assert metrics["cold_ttft_ms"].value == 40.0
+    other = summarize(own, [process(REQUEST, first="pg128+32 @ d0")])
+    assert other["load_ms"].value == 10.0
+    assert "first_ms" not in other
+    assert "cold_ttft_ms" not in other
+
+
+def test_only_a_request_carries_request_metrics():
+    pp = cell(prompt=8)
+    names = summarize(pp, [process({"prefill_ns": [MS]}, first=pp.workload)]).keys()
+    assert names == {"load_ms", "first_ms", "prefill_ms", "prefill_tok_s"}
+    names = summarize(cell(gen=8), [process({"itl_ns": [[MS]]})]).keys()
+    assert names == {"load_ms", "tpot_ms", "decode_tok_s"}
+
+
+def test_center_and_interval_are_over_processes_not_passes():
+    """Process medians 10, 11, 12 ms; one pass of 99 ms moves nothing."""
+    lists = ([10 * MS, 10 * MS, 99 * MS], [11 * MS], [12 * MS])
+    found = summarize(cell(prompt=8), [process({"prefill_ns": times}) for times in lists])
+    prefill = found["prefill_ms"]
+    assert (prefill.value, prefill.processes) == (11.0, 3)
+    assert prefill.low is not None
+    assert prefill.high is not None
+    assert prefill.low < 10 < 12 < prefill.high
+
+
+def test_one_process_has_no_interval():
+    prefill = summarize(cell(prompt=8), [process({"prefill_ns": [MS] * 500})])["prefill_ms"]
+    assert (prefill.low, prefill.high, prefill.processes) == (None, None, 1)
+
+
+def test_slope_of_itl_against_depth():
+    """Each step 500 ns longer than the one before: 500 us per 1000 tokens, spikes or not."""
+    steps = [10 * MS + 500 * step for step in range(128)]
+    steps[100] = 80 * MS
+    found = summarize(cell(gen=128), [process({"itl_ns": [steps, steps]})] * 3)
+    assert found["itl_slope_us_per_ktoken"].value == pytest.approx(500.0)
+
+
+def test_slope_is_absent_when_the_context_hardly_grows():
+    assert "itl_slope_us_per_ktoken" not in summarize(
+        cell(gen=127), [process({"itl_ns": [[MS + step for step in range(127)]]})]
+    )
+
+
+def test_slope_may_be_zero_or_negative():
+    """Slopes -500 and 0 us: the plain t-interval, which has no logarithm to take."""
+    falling = process({"itl_ns": [[10 * MS - 500 * step for step in range(128)]]})
+    flat = process({"itl_ns": [[10 * MS] * 128]})
+    slope = summarize(cell(gen=128), [falling, flat])["itl_slope_us_per_ktoken"]
+    assert slope.value == pytest.approx(-250.0)
+    assert slope.low is not None
+    assert slope.low < -500
+
+
+def mark(rss: int, anonymous: int | None) -> dict[str, int | None]:
+    file_bytes = None if anonymous is None else rss - anonymous
+    return {"rss_bytes": rss, "anonymous_bytes": anonymous, "file_bytes": file_bytes}
+
+
+def test_memory_deltas_are_taken_from_the_same_worker_after_its_imports():
+    """Base 100 (60 anonymous), loaded 180 (90), steady 200 (100), peak 250."""
+    reply = {
+        "baseline": mark(100, 60),
+        "loaded": mark(180, 90),
+        "steady": mark(200, 100),
+        "peak_bytes": 250,
+    }
+    found = {name: value.value for name, value in summarize_memory([reply]).items()}
+    assert found == {
+        "peak_rss_bytes": 250,
+        "peak_delta_bytes": 150,
+        "load_delta_bytes": 80,
+        "load_delta_anonymous_bytes": 30,
+        "load_delta_file_bytes": 50,
+        "steady_delta_bytes": 100,
+        "steady_delta_anonymous_bytes": 40,
+        "steady_delta_file_bytes": 60,
+    }
+
+
+def test_memory_without_a_split_leaves_the_split_out():
+    reply = {name: mark(100, None) for name in ("baseline", "loaded", "steady")}
+    assert summarize_memory([{**reply, "peak_bytes": 120}]).keys() == {
+        "peak_rss_bytes",
+        "peak_delta_bytes",
+        "load_delta_bytes",
+        "steady_delta_bytes",
+    }
+    assert summarize_memory([]) == {}
+
+
+def test_counted_metrics_have_no_processes():
+    found = exact_metrics(500, 4.5, 1024)
+    assert found["bits_per_weight"] == Metric(value=4.5, unit="bit", processes=0)
+    assert found["weights_bytes"].value == 500.0
+
+
+def test_a_record_is_judged_by_its_widest_shown_number():
+    """TTFT +- 10 %, decode +- 1 %: 10 %. A decode test looks at decode alone."""
+    metrics = {
+        "ttft_ms": Metric(value=100.0, low=90.0, high=110.0, unit="ms", processes=5),
+        "decode_tok_s": Metric(value=100.0, low=99.0, high=101.0, unit="tok/s", processes=5),
+    }
+    assert judged_half_width_share(cell(prompt=8, gen=4), metrics) == pytest.approx(0.10)
+    assert judged_half_width_share(cell(gen=4), metrics) == pytest.approx(0.01)
+
+
+def test_a_record_without_an_interval_has_no_half_width():
+    single = {"decode_tok_s": metric([50.0], "tok/s")}
+    assert judged_half_width_share(cell(gen=4), single) is None
+    mixed = {**single, "ttft_ms": metric([1.0, 1.1], "ms")}
+    assert judged_half_width_share(cell(prompt=8, gen=4), mixed) is None
+
+
+def test_a_missing_decode_rate_does_not_hide_the_width_of_ttft():
+    """A request of one token is judged by its TTFT."""
+    metrics = {"decode_tok_s": metric([], "tok/s"), "ttft_ms": metric([1.0, 1.0], "ms")}
+    assert judged_half_width_share(cell(prompt=8, gen=1), metrics) == pytest.approx(0, abs=1e-9)
+
+
+def test_kind_follows_from_the_numbers_of_the_cell():
+    kinds = [kind_of(cell(prompt=8)), kind_of(cell(gen=8)), kind_of(cell(prompt=8, gen=8))]
+    assert kinds == ["pp", "tg", "pg"]
+
+
+def test_samples_are_what_the_journal_entry_holds():
+    entry = {
+        "kind": "test",
+        "group": "g",
+        "workload": "pp8 @ d0",
+        "round": 2,
+        "order": 1,
+        "open": {"load_ns": 5},
+        "warm": {"steady": False},
+        "sample": {"prefill_ns": [7]},
+        "watch": {"wall_ns": 9},
+    }
+    samples = samples_of(entry)
+    assert isinstance(samples, ProcessSamples)
+    assert samples.to_json() == {
+        key: entry[key] for key in ("round", "order", "open", "warm", "sample", "watch")
+    }
+
+
+def test_every_produced_metric_is_listed_with_its_unit():
+    """What summarize gives for the three kinds, memory and counts is what metric_names lists."""
+    steps = {"itl_ns": [[MS + step for step in range(128)]]}
+    request = cell(prompt=8, gen=129)
+    opened = process({**REQUEST, **steps}, first=request.workload)
+    reply = {name: mark(100, 50) for name in ("baseline", "loaded", "steady")}
+    found = {
+        **summarize(request, [opened]),
+        **summarize_memory([{**reply, "peak_bytes": 120}]),
+        **exact_metrics(1, 4.5, 1),
+    }
+    assert {name: value.unit for name, value in found.items()} == metric_names()
+    assert all(value.value is not None and math.isfinite(value.value) for value in found.values())
