@@ -1,4 +1,4 @@
-"""The one command before a commit: format, lint, strict types, fast tests. CI runs the same file."""
+"""The one command before a commit: format, lint, strict types, fast tests; CI runs it too."""
 
 import subprocess
 import sys

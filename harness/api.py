@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.artifacts.artifact import MANIFEST, Artifact, read_artifact
+from harness.artifacts.artifact import RECORD_FILE, Artifact, read_artifact
 from harness.artifacts.cache import default_cache, ensure_artifact
 from harness.devices.table import find_device
 from harness.errors import UsageError
@@ -67,7 +67,7 @@ def load(
     from harness.workload.loaded import LoadedModel
 
     folder = Path(path_or_model)
-    if (folder / MANIFEST).is_file():
+    if (folder / RECORD_FILE).is_file():
         artifact = read_artifact(folder)
     elif level is None:
         raise UsageError(f"no level for {path_or_model!s}", fix='level="int4", or a built folder')
@@ -100,7 +100,8 @@ def run(
         resume: go on with the unfinished run of the same plan.
         progress: called with (what, done, total).
         **flags: the command line's flags by name, as text or as values: `model`, `quant`,
-            `device`, `prompt`, `gen`, `pg`, `depth`, `batch`, `threads`, `rounds`, `budget`, `seed`.
+            `device`, `prompt`, `gen`, `pg`, `depth`, `batch`, `threads`, `rounds`, `budget`,
+            `seed`.
 
     Returns:
         Typed records; cells that failed carry their status and reason. Times in ms, rates in

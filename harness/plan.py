@@ -28,10 +28,8 @@ class SessionGroup:
     @property
     def key(self) -> str:
         """The identity of the group inside one plan."""
-        return "/".join(
-            (self.source.argument, self.level.name, self.device.key, RUNTIME)
-            + (f"t{self.threads}", f"b{self.batch}")
-        )
+        words = (self.source.argument, self.level.name, self.device.key, RUNTIME)
+        return "/".join((*words, f"t{self.threads}", f"b{self.batch}"))
 
     @property
     def capacity_tokens(self) -> int:
