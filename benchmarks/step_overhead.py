@@ -1,0 +1,124 @@
+"""What a decode step costs outside ONNX Runtime: sum of (whole step - inner) over sum of inner.
+
+    python benchmarks/step_overhead.py MODEL LEVEL THREADS [STEPS]
+
+The whole step is the inter-token latency exactly as `bench` reports it: binding, run, the search
+for the largest logit over the vocabulary, feeding the token back, handing it out. The inner part is
+`run_with_iobinding` within that same step; the logits land in memory of ours, so the copy of them
+is part of it. Both come from the same process and the same steps.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from harness.artifacts.cache import default_cache, ensure_artifact
+from harness.devices.session import open_session
+from harness.devices.table import find_device
+from harness.graph.geometry import DecoderGeometry
+from harness.units import NS_PER_US
+from harness.weights.source import resolve_model
+from harness.workload.decoder import DecoderSession
+from harness.workload.measuring import Measuring
+from harness.workload.passes import run_pass
+from harness.workload.workload import Kind, Workload
+
+PASS_STEPS = 64  # the cache is rewound after so many
+WARM_SECONDS = 10.0
+COLUMNS = ("model", "level", "threads", "vocabulary", "steps", "inner us", "outer us", "outer %")
+
+
+class TimedSession:
+    """An ONNX Runtime session that notes how long each run took."""
+
+    def __init__(self, session: Any) -> None:
+        """Wrap an open session."""
+        self._session = session
+        self.inner_ns: list[int] = []
+
+    def io_binding(self) -> Any:
+        """The real session's binding."""
+        return self._session.io_binding()
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        """The real run between two clock reads; the rest of this method counts as outer."""
+        start_ns = time.perf_counter_ns()
+        self._session.run_with_iobinding(binding)
+        self.inner_ns.append(time.perf_counter_ns() - start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """Two durations of every step.
+
+    Attributes:
+        whole_ns: from the end of one token to the end of the next.
+        inner_ns: of it, inside ONNX Runtime's run.
+    """
+
+    whole_ns: Sequence[int]
+    inner_ns: Sequence[int]
+
+    @property
+    def outer_share(self) -> float:
+        """Sum of (whole - inner) over sum of inner."""
+        return sum(self.whole_ns) / sum(self.inner_ns) - 1
+
+    @property
+    def outer_us(self) -> float:
+        """Mean of whole - inner, in microseconds a step."""
+        return (sum(self.whole_ns) - sum(self.inner_ns)) / len(self.whole_ns) / NS_PER_US
+
+
+def measure(graph: Path, geometry: DecoderGeometry, threads: int, steps: int) -> Overhead:
+    """Time at least `steps` greedy steps at batch 1, warm, in passes from an empty cache."""
+    opened = open_session(graph, find_device("cpu"), threads)
+    timed = TimedSession(opened.session)
+    pass_steps = min(PASS_STEPS, geometry.max_context_tokens)
+    decoder = DecoderSession(replace(opened, session=timed), geometry, 1, pass_steps)
+    measuring = Measuring(decoder, seed=0)
+    workload = Workload(Kind.DECODE, prompt_tokens=0, gen_tokens=pass_steps)
+    measuring.warm(workload, WARM_SECONDS)
+    timed.inner_ns.clear()
+    whole_ns: list[int] = []
+    while len(whole_ns) < steps:
+        whole_ns += run_pass(decoder, workload, measuring.ids(workload)).sample.itl_ns
+    return Overhead(whole_ns, timed.inner_ns)
+
+
+def row(name: str, level: str, threads: int, vocab_size: int, overhead: Overhead) -> str:
+    """One line of a Markdown table under COLUMNS."""
+    cells = (
+        name,
+        level,
+        threads,
+        vocab_size,
+        len(overhead.whole_ns),
+        f"{median(overhead.inner_ns) / NS_PER_US:.0f}",
+        f"{overhead.outer_us:.1f}",
+        f"{100 * overhead.outer_share:.2f}",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("level")
+    parser.add_argument("threads", type=int)
+    parser.add_argument("steps", type=int, nargs="?", default=512)
+    asked = parser.parse_args()
+    artifact = ensure_artifact(resolve_model(asked.model), asked.level, default_cache())
+    overhead = measure(artifact.graph, artifact.geometry, asked.threads, asked.steps)
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("|" + "---|" * len(COLUMNS))
+    vocab_size = artifact.geometry.vocab_size
+    print(row(artifact.name, asked.level, asked.threads, vocab_size, overhead))
+
+
+if __name__ == "__main__":
+    main()
