@@ -7,6 +7,7 @@ import onnx
 import pytest
 from random_weights import RandomWeights
 from run_graph import GraphRun, open_graph
+from stored_values import place
 from tiny_specs import SPECS
 
 from harness.graph.decoder import build_decoder
@@ -20,17 +21,7 @@ from harness.specs.count import parameters
 def unique_initializers(path: Path) -> dict[int, onnx.TensorProto]:
     """The stored arrays of a graph by their offset: two views of the same bytes count once."""
     model = onnx.load(path, load_external_data=False)
-    entries = {}
-    for tensor in model.graph.initializer:
-        place = {entry.key: entry.value for entry in tensor.external_data}
-        assert place["location"] == DATA_FILE
-        entries[int(place["offset"])] = tensor
-    return entries
-
-
-def length_bytes(tensor: onnx.TensorProto) -> int:
-    """The stored length of an external initializer."""
-    return next(int(entry.value) for entry in tensor.external_data if entry.key == "length")
+    return {place(tensor)[0]: tensor for tensor in model.graph.initializer}
 
 
 @pytest.fixture(params=[(name, level) for name in SPECS for level in LEVELS], ids="-".join)
@@ -46,7 +37,7 @@ def test_stored_bytes_are_the_bytes_of_the_initializers(built):
     spec, level, folder = built
     for graph in (GRAPH_FILE, ALL_LOGITS_FILE):
         arrays = unique_initializers(folder / graph)
-        assert sum(length_bytes(array) for array in arrays.values()) == stored_bytes(spec, level)
+        assert sum(place(array)[1] for array in arrays.values()) == stored_bytes(spec, level)
 
 
 def test_data_file_holds_every_array_on_a_page_and_nothing_else(built):
@@ -56,7 +47,7 @@ def test_data_file_holds_every_array_on_a_page_and_nothing_else(built):
     for offset, array in sorted(unique_initializers(folder / GRAPH_FILE).items()):
         assert offset % 4096 == 0
         assert 0 <= offset - end_bytes < 4096
-        end_bytes = offset + length_bytes(array)
+        end_bytes = offset + place(array)[1]
     assert (folder / DATA_FILE).stat().st_size == end_bytes
 
 

@@ -1,0 +1,138 @@
+"""Writes the reference logits that the graphs are held against. Development-time only.
+
+    python tests/graph/make_logit_fixtures.py
+
+Needs torch and transformers (made with 2.13.0 and 5.23.0). Each folder of tests/fixtures/logits is
+a Hugging Face model of a few thousand seeded weights, as `save_pretrained` writes it, and
+`reference.safetensors` with what torch computes from it in float32:
+
+    input_ids        int64   [4, 12 + 16]    prompt and the 16 tokens that follow it
+    prefill_logits   float32 [4, 12, vocab]  one pass over the prompt
+    decode_logits    float32 [4, 16, vocab]  16 passes of one token through torch's own cache
+
+The weights have a realistic spread: each matrix is normal with deviation 1 / sqrt(inputs), every
+norm is near 1 but not 1, and one hidden channel in 16 is 4 times as large as the others, as the
+outlier channels of trained models are.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "logits"
+PROMPT_TOKENS, DECODE_TOKENS, BATCH = 12, 16, 4
+SIZES = {
+    "vocab_size": 96,
+    "hidden_size": 48,  # divides neither into blocks of 32 nor of 128
+    "intermediate_size": 72,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,  # not hidden_size / heads
+    "max_position_embeddings": 64,
+    "rope_theta": 10_000.0,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "attn_implementation": "eager",
+}
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+SHORT_WINDOW_TOKENS = 7  # shorter than the prompt
+
+
+def models() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
+    """Return each model with the type its weights are stored in."""
+    stretched = {**SIZES, "rope_parameters": LLAMA3_ROPE}
+    del stretched["rope_theta"]
+    tied = {**SIZES, "tie_word_embeddings": True}
+    window = {**SIZES, "sliding_window": SHORT_WINDOW_TOKENS}
+    no_head_dim = {**SIZES, "hidden_size": 64}
+    del no_head_dim["head_dim"]
+    return {
+        "llama-tied": (LlamaForCausalLM(LlamaConfig(**tied)), torch.bfloat16),
+        "llama-untied": (LlamaForCausalLM(LlamaConfig(**SIZES)), torch.float16),
+        "llama-rope3": (LlamaForCausalLM(LlamaConfig(**stretched)), torch.bfloat16),
+        "mistral-window": (MistralForCausalLM(MistralConfig(**window)), torch.bfloat16),
+        "qwen2-tied": (
+            Qwen2ForCausalLM(Qwen2Config(**no_head_dim | {"tie_word_embeddings": True})),
+            torch.bfloat16,
+        ),
+        "qwen3-tied": (
+            Qwen3ForCausalLM(Qwen3Config(**tied | {"rms_norm_eps": 1e-6})),
+            torch.bfloat16,
+        ),
+    }
+
+
+def seed_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Fill every tensor, rounded to what its stored type can hold."""
+    random = torch.Generator().manual_seed(20_261_122)
+    with torch.no_grad():
+        for name, weight in sorted(model.named_parameters()):
+            values = torch.randn(weight.shape, generator=random)
+            if name.endswith("norm.weight"):
+                values = 1 + values / 8
+                values[::16] *= 4
+            elif name.endswith(".bias"):
+                values = values / 4
+            else:
+                values = values / weight.shape[-1] ** 0.5
+            weight.copy_(values.to(dtype).float())
+
+
+def reference(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return tokens and logits: one pass over the prompt, then one pass per token."""
+    random = torch.Generator().manual_seed(7)
+    ids = torch.randint(
+        model.config.vocab_size, (BATCH, PROMPT_TOKENS + DECODE_TOKENS), generator=random
+    )
+    with torch.no_grad():
+        prompt = model(ids[:, :PROMPT_TOKENS], use_cache=True)
+        cache, decoded = prompt.past_key_values, []
+        for position in range(PROMPT_TOKENS, ids.shape[1]):
+            step = model(ids[:, position : position + 1], past_key_values=cache, use_cache=True)
+            cache = step.past_key_values
+            decoded.append(step.logits)
+        whole = model(ids).logits  # the same without a cache
+    decode_logits = torch.cat(decoded, dim=1)
+    torch.testing.assert_close(decode_logits, whole[:, PROMPT_TOKENS:], rtol=0, atol=2e-5)
+    return {
+        "input_ids": ids,
+        "prefill_logits": prompt.logits.contiguous(),
+        "decode_logits": decode_logits.contiguous(),
+    }
+
+
+def main() -> None:
+    """Write every folder anew."""
+    for name, (model, dtype) in models().items():
+        seed_weights(model.eval(), dtype)
+        folder = FOLDER / name
+        tensors = reference(model)
+        model.to(dtype).save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        save_file(tensors, folder / "reference.safetensors")
+
+
+if __name__ == "__main__":
+    main()

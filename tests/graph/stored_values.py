@@ -1,0 +1,40 @@
+"""Reads a built data file back as the operators' documentation says; shares no code with pack."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from harness.graph.rules import DATA_FILE
+from harness.quantize.levels import MatrixFormat
+
+
+def read_arrays(folder: Path, graph: str) -> dict[str, npt.NDArray[np.generic]]:
+    """The initializers of one graph by name."""
+    model = onnx.load(folder / graph)
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def place(tensor: onnx.TensorProto) -> tuple[int, int]:
+    """Offset and length in the data file of an external initializer."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    assert entries["location"] == DATA_FILE
+    return int(entries["offset"]), int(entries["length"])
+
+
+def block_values(
+    packed: npt.NDArray[np.uint8], scales: npt.NDArray[np.float32], form: MatrixFormat, inputs: int
+) -> npt.NDArray[np.float32]:
+    """MatMulNBits without zero points: (q - 2^(bits-1)) · scale, low bits first."""
+    steps = range(0, 8, form.bits)
+    values = np.stack([packed >> step & (2**form.bits - 1) for step in steps], axis=-1)
+    values = values.reshape(*packed.shape[:2], -1).astype(np.float32) - 2 ** (form.bits - 1)
+    return (values * scales[:, :, None]).reshape(len(packed), -1)[:, :inputs]
+
+
+def channel_values(
+    packed: npt.NDArray[np.uint8], scales: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """DynamicQuantizeMatMul with zero point 128: columns [inputs, outputs] -> rows."""
+    return ((packed.astype(np.float32) - 128) * scales).T

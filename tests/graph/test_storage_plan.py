@@ -1,0 +1,70 @@
+"""Every shipped architecture at every level, planned and described without writing a weight."""
+
+import pytest
+from stored_values import place
+
+from harness.graph.decoder import decoder_model
+from harness.graph.geometry import geometry_of
+from harness.graph.storage import PAGE_BYTES, plan_storage
+from harness.quantize.levels import LEVELS
+from harness.quantize.size import stored_bytes
+from harness.specs.count import parameters
+from harness.specs.load import load_spec, spec_names
+
+GRIDS = [(name, level) for name in spec_names() for level in LEVELS]
+
+
+def unique_arrays(model):
+    """Initializers by offset: two views of the same bytes count once."""
+    return {place(tensor)[0]: tensor for tensor in model.graph.initializer}
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_initializers_hold_every_published_parameter_once(name):
+    """Formula = elements of the graph's initializers = published count (+ the known delta)."""
+    spec = load_spec(name)
+    tensors = unique_arrays(decoder_model(spec, LEVELS["fp32"], every_position=False)).values()
+    elements = sum(place(tensor)[1] for tensor in tensors) // 4
+    assert elements == parameters(spec)
+    if spec.published_parameters is not None:
+        assert elements == spec.published_parameters + spec.expected_delta
+
+
+@pytest.mark.parametrize(("name", "level"), GRIDS)
+def test_stored_bytes_are_those_of_the_graphs_initializers(name, level):
+    spec = load_spec(name)
+    for every_position in (False, True):
+        tensors = unique_arrays(decoder_model(spec, LEVELS[level], every_position)).values()
+        total = sum(place(tensor)[1] for tensor in tensors)
+        assert total == stored_bytes(spec, LEVELS[level])
+
+
+@pytest.mark.parametrize(("name", "level"), GRIDS)
+def test_regions_follow_one_another_on_pages(name, level):
+    end_bytes = 0
+    for weight in plan_storage(load_spec(name), LEVELS[level]):
+        for region in weight.regions:
+            assert region.offset_bytes % PAGE_BYTES == 0
+            assert 0 <= region.offset_bytes - end_bytes < PAGE_BYTES
+            end_bytes = region.end_bytes
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_no_float_over_1_mb_is_left_at_int8_and_below(name):
+    """Initializers and constants of the graph; scales belong to the integers they scale."""
+    for level in [level for level in LEVELS.values() if level.weight_bits <= 8]:
+        model = decoder_model(load_spec(name), level, every_position=False)
+        constants = [node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"]
+        assert max(constant.ByteSize() for constant in constants) < 4096
+        floats = [
+            place(tensor)[1]
+            for tensor in model.graph.initializer
+            if tensor.data_type == tensor.FLOAT and not tensor.name.endswith(".scales")
+        ]
+        assert max(floats) <= 1_000_000
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_the_whole_context_of_the_model_is_kept(name):
+    spec = load_spec(name)
+    assert geometry_of(spec, LEVELS["int4"]).max_context_tokens == spec.max_context_tokens
