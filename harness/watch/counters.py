@@ -1,0 +1,109 @@
+"""The counters that a snapshot reads, per operating system; each read is a few small files."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+from harness.units import NS_PER_S
+from harness.watch.cgroup import throttled_periods
+from harness.watch.reading import text_of
+
+# Fields of a processor's line in /proc/stat, after its name; guest time is part of user and nice.
+BUSY_FIELDS = (0, 1, 2, 5, 6)  # user, nice, system, irq, softirq
+STEAL_FIELD = 7
+# What psutil calls the same on other systems; each has some of them.
+BUSY_NAMES = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
+
+Read = Callable[[], int | None]
+
+
+def counter_reads(root: Path, system: str, processors: frozenset[int]) -> Mapping[str, Read]:
+    """A function per counter, by the name that Snapshot gives it.
+
+    Args:
+        root: of the file system that Linux's counters are read from.
+        system: a value of sys.platform.
+        processors: numbers of the logical processors to count.
+    """
+    if not system.startswith("linux"):
+        return _through_psutil(system)
+    text = cache(lambda name: text_of(root / name))  # each file once a snapshot
+    return {
+        "busy_ns": lambda: _stat_ns(text("proc/stat"), processors, BUSY_FIELDS),
+        "steal_ns": lambda: _stat_ns(text("proc/stat"), processors, (STEAL_FIELD,)),
+        "throttled_periods": lambda: throttled_periods(root),
+        "thermal_events": lambda: _thermal_events(root, processors),
+        "swapped_in_bytes": lambda: _vmstat_bytes(text("proc/vmstat"), "pswpin"),
+        "swapped_out_bytes": lambda: _vmstat_bytes(text("proc/vmstat"), "pswpout"),
+    }
+
+
+def suspended_ns() -> int | None:
+    """Time the machine has slept since it started, ns; None where only one clock is told."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    if boottime is None:
+        return None
+    return time.clock_gettime_ns(boottime) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def _stat_ns(stat: str, processors: frozenset[int], fields: tuple[int, ...]) -> int | None:
+    """Sum of some fields of /proc/stat over `processors`, ns; None when one is not listed."""
+    names = {f"cpu{number}" for number in processors}
+    ticks = 0
+    for line in stat.splitlines():
+        name, *counts = line.split()
+        if name in names:
+            names.remove(name)
+            ticks += sum(int(counts[field]) for field in fields)
+    return None if names else ticks * NS_PER_S // os.sysconf("SC_CLK_TCK")
+
+
+def _vmstat_bytes(vmstat: str, name: str) -> int | None:
+    """A counter of pages in /proc/vmstat, bytes."""
+    for line in vmstat.splitlines():
+        key, _, pages = line.partition(" ")
+        if key == name:
+            return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _thermal_events(root: Path, processors: frozenset[int]) -> int | None:
+    """How often these processors, or the package around them, were slowed down for heat."""
+    counts = []
+    for number in processors:
+        folder = root / f"sys/devices/system/cpu/cpu{number}/thermal_throttle"
+        for name in ("core_throttle_count", "package_throttle_count"):
+            if (folder / name).is_file():
+                counts.append(int(text_of(folder / name)))
+    return sum(counts) if counts else None
+
+
+def _through_psutil(system: str) -> Mapping[str, Read]:
+    """MacOS and Windows: load and swap; what they do not count is absent."""
+    reads: dict[str, Read] = {
+        "busy_ns": _psutil_busy_ns,
+        "steal_ns": lambda: None,
+        "throttled_periods": lambda: None,
+        "thermal_events": lambda: None,
+        "swapped_in_bytes": lambda: None,
+        "swapped_out_bytes": lambda: None,
+    }
+    if system != "win32":  # psutil answers 0 there, whatever happens
+        reads["swapped_in_bytes"] = lambda: _psutil_swap_bytes("sin")
+        reads["swapped_out_bytes"] = lambda: _psutil_swap_bytes("sout")
+    return reads
+
+
+def _psutil_busy_ns() -> int:
+    import psutil
+
+    times = psutil.cpu_times()
+    return int(sum(getattr(times, name, 0.0) for name in BUSY_NAMES) * NS_PER_S)
+
+
+def _psutil_swap_bytes(name: str) -> int:
+    import psutil
+
+    return int(getattr(psutil.swap_memory(), name))
