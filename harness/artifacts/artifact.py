@@ -134,11 +134,11 @@ def read_artifact(folder: Path) -> Artifact:
 
     try:
         table: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        sizes = table.pop("files")
+        sizes = msgspec.convert(table.pop("files"), dict[str, int])
         artifact = msgspec.convert({**table, "folder": folder}, Artifact, dec_hook=_keep_path)
-    except (OSError, ValueError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise _damaged(folder, f"its {RECORD_FILE} cannot be read ({error})") from error
-    present = {**_file_sizes(folder)}
+    present = _file_sizes(folder)
     for name, size_bytes in sizes.items():
         if present.get(name) != size_bytes:
             raise _damaged(folder, f"{name} has {present.get(name, 0)} of {size_bytes} bytes")

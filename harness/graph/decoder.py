@@ -108,10 +108,11 @@ def _attention_inputs(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> A
 
 def _rotary_tables(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> tuple[str, str]:
     """Add cosines and sines [context, head_dim / 2] of position times frequency, in float32."""
+    context_tokens = geometry_of(spec, level).max_context_tokens
     frequencies = emitter.constant("rotary.frequencies", inverse_frequencies(spec), "float32")
     limits = [
         emitter.constant(f"rotary.{word}", value, "float32")
-        for word, value in (("first", 0), ("context", spec.max_context_tokens), ("step", 1))
+        for word, value in (("first", 0), ("context", context_tokens), ("step", 1))
     ]
     positions = emitter.add("Range", limits, "rotary.range")
     axis = emitter.constant("rotary.axis", [1])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from harness.errors import ModelError
+from harness.graph.rules import MAX_CONTEXT_TOKENS
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 
@@ -31,7 +32,7 @@ class DecoderGeometry:
 
 
 def geometry_of(spec: ModelSpec, level: QuantLevel) -> DecoderGeometry:
-    """Return the geometry of `spec` built at `level`; the whole context of the model is kept.
+    """Return the geometry of `spec` built at `level`; a longer context is cut as rules.py says.
 
     Raises:
         ModelError: the attention operator cannot run heads of this width.
@@ -48,5 +49,5 @@ def geometry_of(spec: ModelSpec, level: QuantLevel) -> DecoderGeometry:
         head_dim=spec.head_dim,
         vocab_size=spec.vocab_size,
         kv_dtype=level.float_dtype,
-        max_context_tokens=spec.max_context_tokens,
+        max_context_tokens=min(spec.max_context_tokens, MAX_CONTEXT_TOKENS),
     )

@@ -1,8 +1,11 @@
 """Every shipped architecture at every level, planned and described without writing a weight."""
 
+from dataclasses import replace
+
 import pytest
 from stored_values import place
 
+from harness.errors import ModelError
 from harness.graph.decoder import decoder_model
 from harness.graph.geometry import geometry_of
 from harness.graph.storage import PAGE_BYTES, plan_storage
@@ -64,7 +67,15 @@ def test_no_float_over_1_mb_is_left_at_int8_and_below(name):
         assert max(floats) <= 1_000_000
 
 
-@pytest.mark.parametrize("name", spec_names())
-def test_the_whole_context_of_the_model_is_kept(name):
-    spec = load_spec(name)
-    assert geometry_of(spec, LEVELS["int4"]).max_context_tokens == spec.max_context_tokens
+@pytest.mark.parametrize(("stated", "built"), [(8192, 8192), (32_768, 32_768), (131_072, 32_768)])
+def test_context_is_kept_up_to_the_rule(stated, built):
+    """Beyond 32,768 positions the rotary tables would outgrow what they serve."""
+    spec = replace(load_spec("smollm2-135m"), max_context_tokens=stated)
+    assert geometry_of(spec, LEVELS["int4"]).max_context_tokens == built
+
+
+def test_heads_the_operator_cannot_run_are_refused_before_a_build():
+    """GroupQueryAttention: head_size shall be a multiple of 16."""
+    spec = replace(load_spec("smollm2-135m"), head_dim=72)
+    with pytest.raises(ModelError, match="72 wide"):
+        geometry_of(spec, LEVELS["int4"])
