@@ -18,6 +18,7 @@ from harness.results.schema import Document
 from harness.runner.assemble import assemble
 from harness.runner.builds import Builds, build_all, build_key
 from harness.runner.entries import Entries
+from harness.runner.files import changed_groups, stamps
 from harness.runner.order import shuffled
 from harness.runner.resume import open_journal
 from harness.runner.session import measure_group, measure_memory
@@ -50,6 +51,7 @@ def run_plan(
     builds = build_all(plan, cache)
     journal, entries = open_journal(plan, results, resume, new_run_id(), utc_now())
     interrupted = False
+    before = stamps(builds)
     with journal:
         try:
             for entry in _measure(plan, builds, entries, progress):
@@ -57,7 +59,7 @@ def run_plan(
                 entries.add(entry)
         except KeyboardInterrupt:
             interrupted = True
-        document = assemble(plan, builds, entries)
+        document = assemble(plan, builds, entries, changed_groups(plan, builds, before))
     path = results / f"{document.run_id}.json"
     write_document(document, path)
     if not interrupted:

@@ -31,10 +31,11 @@ def measure_group(
     """
     tests = shuffled(group.workloads, settings.seed, round_index, group.key)
     with Worker.start(WORKER_MODULE) as worker:
+        first = first_test(group.workloads)
         opened = worker.ask(
             "open",
             timeout_s=settings.timeout,
-            first=workload_json(first_test(group.workloads)),
+            first=workload_json(first),
             **session_arguments(group, artifact, group.capacity_tokens, settings.seed),
         )
         for position, workload in enumerate(tests):
@@ -44,7 +45,7 @@ def measure_group(
                 "workload": workload.name,
                 "round": round_index,
                 "order": position,
-                "open": opened,
+                "open": {**opened, "first": first.name},
                 **_one_test(worker, workload, settings),
             }
         worker.ask("close", timeout_s=settings.timeout)

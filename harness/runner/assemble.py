@@ -1,0 +1,157 @@
+"""Journal entries -> the results document: one record per cell, measured beside estimated."""
+
+from typing import Any
+
+from harness.artifacts.artifact import Artifact
+from harness.ceilings.bandwidth import read_bytes_per_s
+from harness.estimate import parameters as params_rule
+from harness.plan import RUNTIME, Plan, SessionGroup
+from harness.results.samples import ProcessSamples, samples_of
+from harness.results.schema import Cell, Document, Metric, Placement, Record
+from harness.results.summarize import exact_metrics, summarize, summarize_memory
+from harness.runner.builds import Builds, build_key
+from harness.runner.entries import Entries
+from harness.runner.judge import judge
+from harness.specs.count import parameters
+from harness.workload.workload import Workload
+
+Json = dict[str, Any]
+Estimates = dict[str, dict[str, float | None]]
+
+
+def assemble(plan: Plan, builds: Builds, entries: Entries, changed: frozenset[str]) -> Document:
+    """Draw up the document from everything that was journalled.
+
+    Args:
+        plan: what was asked for; decides which records there are.
+        builds: the artifacts behind the groups.
+        entries: what was measured, or failed.
+        changed: keys of groups whose model files changed during the run.
+    """
+    header = entries.header
+    return Document(
+        run_id=header["run_id"],
+        created_utc=header["created_utc"],
+        environment=header["environment"] | _measured_environment(entries),
+        plan={**header["plan"], "rounds_done": _rounds_done(entries)},
+        records=tuple(
+            _record(group, workload, builds, entries, group.key in changed)
+            for group in plan.groups
+            for workload in group.workloads
+        ),
+    )
+
+
+def _record(
+    group: SessionGroup, workload: Workload, builds: Builds, entries: Entries, changed: bool
+) -> Record:
+    artifact = builds.artifacts.get(build_key(group))
+    processes = [samples_of(entry) for entry in entries.tests_of(group, workload)]
+    failure = entries.failure_of(group, workload)
+    cell = _cell(group, workload, artifact)
+    metrics = _metrics(cell, artifact, processes, entries.memory.get((group.key, workload.name)))
+    status, reason = _status(processes, failure)
+    return Record(
+        cell=cell,
+        status=status,
+        reason=reason,
+        metrics=metrics,
+        estimates=_estimates(cell, group, entries),
+        placement=_placement(processes),
+        trust=judge(cell, metrics, processes, changed) if processes else None,
+        samples=tuple(process.to_json() for process in processes),
+    )
+
+
+def _cell(group: SessionGroup, workload: Workload, artifact: Artifact | None) -> Cell:
+    return Cell(
+        model=model_name(group, artifact),
+        parameters=parameters(group.source.spec),
+        level=group.level.name,
+        device=group.device.key,
+        provider=group.device.provider,
+        runtime=RUNTIME,
+        workload=workload.name,
+        prompt=workload.prompt_tokens,
+        gen=workload.gen_tokens,
+        depth=workload.depth_tokens,
+        batch=group.batch,
+        threads=group.threads,
+        weights=group.source.weights_kind,
+    )
+
+
+def model_name(group: SessionGroup, artifact: Artifact | None) -> str:
+    """The model's name; a local folder's also carries its content hash, and never its path."""
+    source = group.source
+    is_local = source.folder is not None and source.argument != source.name
+    if not is_local or artifact is None:
+        return source.name
+    return f"{source.name}@{artifact.weights_identity.removeprefix('sha256:')[:8]}"
+
+
+def _metrics(
+    cell: Cell, artifact: Artifact | None, processes: list[ProcessSamples], memory: Json | None
+) -> dict[str, Metric]:
+    metrics = summarize(cell, processes) if processes else {}
+    if memory is not None:
+        metrics |= summarize_memory([memory["reply"]])
+    if artifact is not None:
+        metrics |= exact_metrics(
+            artifact.weights_bytes, artifact.bits_per_weight, artifact.kv_bytes_per_token
+        )
+    return metrics
+
+
+def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str, str | None]:
+    if failure is not None:
+        return failure["status"], failure["reason"]
+    if not processes:
+        return "skipped", "the run ended before this cell was measured; use --resume"
+    return "ok", None
+
+
+def _estimates(cell: Cell, group: SessionGroup, entries: Entries) -> Estimates:
+    """The `params` rule for what the table sets beside it: decode rate and memory."""
+    bits = group.level.weight_bits
+    weights = params_rule.weights_bytes(cell.parameters, bits)
+    estimates: Estimates = {"weights_bytes": {"params": weights}}
+    estimates["peak_rss_bytes"] = {"params": weights}
+    read = _read_bandwidth(entries, cell.threads)
+    if read is not None and cell.gen:
+        rate = params_rule.decode_tok_s(cell.parameters, bits, read, cell.batch)
+        estimates["decode_tok_s"] = {"params": rate}
+    return estimates
+
+
+def _read_bandwidth(entries: Entries, threads: int) -> float | None:
+    return read_bytes_per_s(
+        [entry["reply"] for (count, _), entry in entries.bandwidth.items() if count == threads]
+    )
+
+
+def _placement(processes: list[ProcessSamples]) -> Placement | None:
+    return Placement(**processes[-1].open["placement"]) if processes else None
+
+
+def _measured_environment(entries: Entries) -> Json:
+    """The ceilings that the estimates used, with every pass they were taken from."""
+    threads = sorted({count for count, _ in entries.bandwidth})
+    return {
+        "read_bandwidth": [
+            {
+                "threads": count,
+                "bytes_per_s": _read_bandwidth(entries, count),
+                "processes": [
+                    entry["reply"]
+                    for (other, _), entry in entries.bandwidth.items()
+                    if other == count
+                ],
+            }
+            for count in threads
+        ]
+    }
+
+
+def _rounds_done(entries: Entries) -> int:
+    return 1 + max((round_index for _, _, round_index in entries.tests), default=-1)

@@ -1,0 +1,185 @@
+"""Whole runs on a tiny model: what is kept, what a failure costs, what resume repeats."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.ceilings import bandwidth
+from harness.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.plan import make_plan
+from harness.results.document import read_document
+from harness.runner import run as run_module
+from harness.runner import session
+from harness.runner.run import run_plan
+from harness.settings import Settings
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_bandwidth_vector():
+    """The ceiling's number does not matter here; its quarter of a GiB would take the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
+        patch.setattr(run_module, "BANDWIDTH_SECONDS", 0.01)
+        yield
+
+
+@pytest.fixture(scope="module")
+def plan(tiny_folder):
+    """Two levels, three tests, two rounds, as short as a run can be."""
+    settings = Settings(
+        model=(str(tiny_folder),),
+        quant=("fp32", "int4"),
+        prompt=(8,),
+        gen=(4,),
+        pg=((8, 4),),
+        threads=("1",),
+        rounds=2,
+        warm_seconds=0.05,
+        sample_seconds=0.01,
+        min_passes=2,
+    )
+    return make_plan(settings, usable_threads=1)
+
+
+@pytest.fixture(scope="module")
+def outcome(plan, tmp_path_factory, shared_cache):
+    results = tmp_path_factory.mktemp("results")
+    return run_plan(plan, results=results, cache=shared_cache, progress=quiet)
+
+
+def test_a_run_leaves_one_file_with_every_cell_and_sample(outcome):
+    """2 levels x 3 tests are 6 records, each with the samples of 2 processes."""
+    assert list(outcome.path.parent.iterdir()) == [outcome.path]
+    document = read_document(outcome.path)
+    assert outcome.exit_code == EXIT_OK
+    assert [record.status for record in document.records] == ["ok"] * 6
+    assert {len(record.samples) for record in document.records} == {2}
+    assert {record.placement.verdict for record in document.records} == {"FULL"}
+
+
+def test_measured_stands_beside_estimated(outcome):
+    """Every decode record carries a rate, the params rule's rate, and memory with its rule."""
+    for record in outcome.document.records:
+        if record.cell.gen:
+            assert record.metrics["decode_tok_s"].value > 0
+            assert record.estimates["decode_tok_s"]["params"] > 0
+        assert record.metrics["peak_rss_bytes"].value > 0
+        bits = {"fp32": 32, "int4": 4}[record.cell.level]
+        assert record.estimates["peak_rss_bytes"]["params"] == record.cell.parameters * bits / 8
+
+
+def test_the_document_names_no_path(outcome, tiny_folder):
+    """A local model is its folder's name and a hash; its path is nowhere in the file."""
+    text = outcome.path.read_text()
+    assert str(tiny_folder) not in text
+    assert str(tiny_folder.parent) not in text
+    names = {record.cell.model for record in outcome.document.records}
+    assert len(names) == 1
+    assert names.pop().startswith("tiny@")
+
+
+def test_only_two_processes_are_never_grade_a(outcome):
+    reasons = [
+        {reason.code for reason in record.trust.reasons} for record in outcome.document.records
+    ]
+    assert all("FEW_PROCESSES" in codes for codes in reasons)
+
+
+def test_a_dead_worker_costs_its_own_rows(plan, tmp_path, shared_cache, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setattr(session, "WORKER_MODULE", "crashing_child")
+    outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
+    by_level = {record.cell.level: record for record in outcome.document.records}
+    assert outcome.exit_code == EXIT_CELLS
+    assert by_level["fp32"].status == "ok"
+    assert by_level["int4"].status == "crashed"
+    assert "try:" in by_level["int4"].reason
+
+
+def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
+    plan, tmp_path, shared_cache, monkeypatch
+):
+    """Interrupted in its second round, the run is saved; resumed, no test is measured twice."""
+    measured = []
+
+    def interrupted(group, artifact, round_index, settings):
+        if round_index == 1 and len(measured) >= 2:
+            raise KeyboardInterrupt
+        measured.append((group.key, round_index))
+        yield from session.measure_group(group, artifact, round_index, settings)
+
+    monkeypatch.setattr(run_module, "measure_group", interrupted)
+    first = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
+    assert first.exit_code == EXIT_INTERRUPTED
+    assert read_document(first.path).plan["rounds_done"] == 1
+
+    def counting(group, artifact, round_index, settings):
+        measured.append((group.key, round_index))
+        yield from session.measure_group(group, artifact, round_index, settings)
+
+    monkeypatch.setattr(run_module, "measure_group", counting)
+    second = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, resume=True)
+    assert second.exit_code == EXIT_OK
+    assert second.document.run_id == first.document.run_id
+    assert sorted(measured) == sorted((group.key, r) for group in plan.groups for r in (0, 1))
+    assert {len(record.samples) for record in second.document.records} == {2}
+
+
+def test_resume_without_an_unfinished_run_is_refused(plan, tmp_path, shared_cache):
+    with pytest.raises(UsageError, match="unfinished"):
+        run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, resume=True)
+
+
+def test_a_spent_budget_stops_after_the_first_round(plan, tmp_path, shared_cache):
+    short = replace(plan, settings=replace(plan.settings, budget=1e-9))
+    outcome = run_plan(short, results=tmp_path, cache=shared_cache, progress=quiet)
+    assert outcome.exit_code == EXIT_OK
+    assert {len(record.samples) for record in outcome.document.records} == {1}
+
+
+def test_a_changed_model_file_makes_its_records_invalid(plan, tmp_path, monkeypatch):
+    """The data file is touched while the run goes on: every record of that level is INVALID."""
+    cache = tmp_path / "cache"
+
+    def touching(group, artifact, round_index, settings):
+        yield from session.measure_group(group, artifact, round_index, settings)
+        if group.level.name == "int4":
+            artifact.graph.touch()
+
+    monkeypatch.setattr(run_module, "measure_group", touching)
+    outcome = run_plan(plan, results=tmp_path / "results", cache=cache, progress=quiet)
+    grades = {record.cell.level: record.trust.grade for record in outcome.document.records}
+    assert grades["int4"] == "INVALID"
+    assert grades["fp32"] != "INVALID"
+
+
+@pytest.mark.parametrize(
+    ("groups", "codes", "expected"),
+    [(1, [4], EXIT_DEVICE), (2, [4], EXIT_CELLS), (1, [3], EXIT_CELLS), (2, [], EXIT_OK)],
+)
+def test_exit_code_of_failures(plan, groups, codes, expected):
+    """A device failure is the whole run's only when there is nothing else to run."""
+    entries = run_module.Entries(
+        {"kind": "failure", "group": str(i), "workload": None, "exit_code": code}
+        for i, code in enumerate(codes)
+    )
+    assert run_module.exit_code(replace(plan, groups=plan.groups[:groups]), entries) == expected
+
+
+def test_the_journal_of_an_interrupted_run_is_lines_of_json(
+    plan, tmp_path, shared_cache, monkeypatch
+):
+    def never(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "measure_group", never)
+    run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
+    journal = next(tmp_path.glob("*.journal.jsonl"))
+    first = json.loads(journal.read_text().splitlines()[0])
+    assert first["entry"]["kind"] == "run"
