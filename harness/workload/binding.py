@@ -1,4 +1,4 @@
-"""A session whose inputs and outputs are bound to memory of ours, once."""
+"""A decoder's memory as ONNX Runtime sees it, and bindings of a session to it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,16 +11,16 @@ Cache = Sequence[tuple[NDArray[Any], NDArray[Any]]]  # keys and values of each l
 
 
 class BoundDecoder:
-    """A decoder over one cache and one place for its logits.
+    """A session over one cache and one place for its logits, both memory of ours.
 
-    The past and the present of each layer are bound to the same memory, which the attention
-    operator then extends in place. The arrays must outlive this object: their addresses are bound.
+    The past and the present of each layer are the same memory, which the attention operator then
+    extends in place. No array is copied: ONNX Runtime's values keep the arrays alive.
     """
 
     def __init__(
         self, session: ort.InferenceSession, cache: Cache, logits: NDArray[np.float32]
     ) -> None:
-        """Bind everything that no run changes.
+        """Wrap the arrays.
 
         Args:
             session: of a decoder with the standard input and output names.
@@ -28,34 +28,53 @@ class BoundDecoder:
             logits: [batch, 1, vocab], contiguous.
         """
         self._session = session
-        self._binding = session.io_binding()
         self._batch = logits.shape[0]
         self._ones = np.ones(self._batch * cache[0][0].shape[2], dtype=np.int64)
-        self._ones_address = self._ones.ctypes.data
-        for layer, (keys, values) in enumerate(cache):
-            for half, buffer in (("key", keys), ("value", values)):
-                self._bind_input(f"past_key_values.{layer}.{half}", buffer)
-                self._bind_output(f"present.{layer}.{half}", buffer)
-        self._bind_output("logits", logits)
+        self._logits = _value(logits)
+        self._cache = {
+            f"{layer}.{half}": _value(buffer)
+            for layer, halves in enumerate(cache)
+            for half, buffer in zip(("key", "value"), halves, strict=True)
+        }
+        self._fed = self._new_binding()
 
-    def read_ids(self, ids: NDArray[np.int64]) -> None:
-        """Let the next runs read their tokens from `ids` [batch, tokens], contiguous."""
-        self._bind_input("input_ids", ids)
+    def bind(self, ids: NDArray[np.int64], total_tokens: int) -> ort.IOBinding:
+        """A new binding for runs that read `ids` and see so many positions, these included.
 
-    def see(self, total_tokens: int) -> None:
-        """Let the next run see every one of the first positions: a mask of ones [batch, total]."""
-        self._binding.bind_input(
-            "attention_mask", "cpu", 0, np.int64, (self._batch, total_tokens), self._ones_address
-        )
+        Args:
+            ids: [batch, tokens], contiguous; read when the run begins.
+            total_tokens: positions of the cache after the run.
+        """
+        binding = self._new_binding()
+        self._bind_inputs(binding, ids, total_tokens)
+        return binding
+
+    def feed(self, ids: NDArray[np.int64], total_tokens: int) -> None:
+        """The same as `bind` for the binding that `run` uses, of which the rest is kept."""
+        self._bind_inputs(self._fed, ids, total_tokens)
 
     def run(self) -> None:
-        """Run, and nothing else."""
-        self._session.run_with_iobinding(self._binding)
+        """Run what was fed, and nothing else."""
+        self._session.run_with_iobinding(self._fed)
 
-    def _bind_input(self, name: str, buffer: NDArray[Any]) -> None:
-        """Let the graph read `buffer` where it lies."""
-        self._binding.bind_input(name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
+    def _new_binding(self) -> ort.IOBinding:
+        """Cache and logits bound; the inputs that differ from run to run not yet."""
+        binding = self._session.io_binding()
+        for name, value in self._cache.items():
+            binding.bind_ortvalue_input(f"past_key_values.{name}", value)
+            binding.bind_ortvalue_output(f"present.{name}", value)
+        binding.bind_ortvalue_output("logits", self._logits)
+        return binding
 
-    def _bind_output(self, name: str, buffer: NDArray[Any]) -> None:
-        """Let the graph write `buffer` where it lies."""
-        self._binding.bind_output(name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
+    def _bind_inputs(
+        self, binding: ort.IOBinding, ids: NDArray[np.int64], total_tokens: int
+    ) -> None:
+        """Tokens, and a mask of ones [batch, total]: no position is hidden."""
+        mask = self._ones[: self._batch * total_tokens].reshape(self._batch, total_tokens)
+        binding.bind_ortvalue_input("input_ids", _value(ids))
+        binding.bind_ortvalue_input("attention_mask", _value(mask))
+
+
+def _value(array: NDArray[Any]) -> ort.OrtValue:
+    """ONNX Runtime's view of `array`, which it keeps alive."""
+    return ort.OrtValue.ortvalue_from_numpy(array)

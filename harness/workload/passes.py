@@ -47,6 +47,12 @@ class Decoder(Protocol):
     def greedy_step(self) -> None:
         """Read `next_ids`, run, choose."""
 
+    def prepare_steps(self, first_tokens: int, steps: int) -> None:
+        """Make ready what greedy steps from this depth on need."""
+
+    def chosen(self, first_tokens: int, count: int) -> NDArray[np.int64]:
+        """The tokens at these positions [count, batch], a copy."""
+
 
 @dataclass(frozen=True, slots=True)
 class PassOutcome:
@@ -109,6 +115,7 @@ def time_step(
 ) -> int:
     """One whole decode step that reads `ids` [batch, 1] at `depth_tokens`, in ns."""
     decoder.rewind(depth_tokens)
+    decoder.prepare_steps(depth_tokens, 1)
     decoder.next_ids[...] = ids[:, 0]
     return time_call(decoder.greedy_step, clock)
 
@@ -119,7 +126,7 @@ def _prefill(
     """The run over the prompt alone; the token is chosen after the clock has stopped."""
     prefill_ns = time_prefill(decoder, workload.depth_tokens, ids, clock)
     decoder.choose()
-    tokens = decoder.next_ids[None].copy()
+    tokens = decoder.chosen(workload.depth_tokens + workload.prompt_tokens, 1)
     return PassOutcome(PassSample(prefill_ns=prefill_ns), tokens, _is_finite(decoder))
 
 
@@ -127,11 +134,12 @@ def _decode(
     decoder: Decoder, workload: Workload, ids: NDArray[np.int64], clock: Clock
 ) -> PassOutcome:
     """`gen` steps; a step lasts from the end of one token to the end of the next."""
-    tokens = np.zeros((workload.gen_tokens, len(ids)), dtype=np.int64)
+    decoder.prepare_steps(workload.depth_tokens, workload.gen_tokens)
     decoder.next_ids[...] = ids[:, 0]
     stamps_ns = [0] * (workload.gen_tokens + 1)
     stamps_ns[0] = clock()
-    _steps(decoder, tokens, stamps_ns, clock)
+    _steps(decoder, stamps_ns, clock)
+    tokens = decoder.chosen(workload.depth_tokens + 1, workload.gen_tokens)
     return PassOutcome(PassSample(itl_ns=_differences(stamps_ns)), tokens, _is_finite(decoder))
 
 
@@ -139,22 +147,23 @@ def _request(
     decoder: Decoder, workload: Workload, ids: NDArray[np.int64], clock: Clock
 ) -> PassOutcome:
     """The prompt, the first token, then gen - 1 steps."""
-    tokens = np.zeros((workload.gen_tokens, len(ids)), dtype=np.int64)
-    stamps_ns = [0] * workload.gen_tokens
+    first_tokens = workload.depth_tokens + workload.prompt_tokens
+    decoder.prepare_steps(first_tokens, workload.gen_tokens - 1)
     decoder.feed(ids)
+    stamps_ns = [0] * workload.gen_tokens
     start_ns = clock()
     decoder.run()
     prefilled_ns = clock()
     decoder.choose()
-    tokens[0] = decoder.next_ids
     stamps_ns[0] = clock()
-    _steps(decoder, tokens[1:], stamps_ns, clock)
+    _steps(decoder, stamps_ns, clock)
     sample = PassSample(
         prefill_ns=prefilled_ns - start_ns,
         ttft_ns=stamps_ns[0] - start_ns,
         itl_ns=_differences(stamps_ns),
         e2e_ns=stamps_ns[-1] - start_ns,
     )
+    tokens = decoder.chosen(first_tokens, workload.gen_tokens)
     return PassOutcome(sample, tokens, _is_finite(decoder))
 
 
@@ -165,11 +174,11 @@ PASSES: dict[Kind, Callable[[Decoder, Workload, NDArray[np.int64], Clock], PassO
 }
 
 
-def _steps(decoder: Decoder, tokens: NDArray[np.int64], stamps_ns: list[int], clock: Clock) -> None:
-    """One step per row of `tokens`, which gets the chosen ids; stamps from index 1 on."""
-    for index, row in enumerate(tokens, start=1):
-        decoder.greedy_step()
-        row[...] = decoder.next_ids
+def _steps(decoder: Decoder, stamps_ns: list[int], clock: Clock) -> None:
+    """One step per stamp from index 1 on, each stamped at its end."""
+    step = decoder.greedy_step
+    for index in range(1, len(stamps_ns)):
+        step()
         stamps_ns[index] = clock()
 
 

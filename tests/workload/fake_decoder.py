@@ -23,10 +23,21 @@ class FakeDecoder:
         self.now_ns = 0
         self.clock_reads = 0
         self.depth_tokens = 0
-        self.next_ids = np.zeros(batch, dtype=np.int64)
+        self.history = np.zeros((200, batch), dtype=np.int64)
         self.last_logits = np.zeros((batch, VOCAB), dtype=np.float32)
         self.calls = []
         self.fed = None
+
+    @property
+    def next_ids(self):
+        return self.history[self.depth_tokens]
+
+    def chosen(self, first_tokens, count):
+        return self.history[first_tokens : first_tokens + count].copy()
+
+    def prepare_steps(self, first_tokens, steps):
+        self.now_ns += 33  # not to be seen in any duration
+        self.prepared = range(first_tokens, first_tokens + steps)
 
     def clock(self):
         self.clock_reads += 1
@@ -57,5 +68,7 @@ class FakeDecoder:
     def greedy_step(self):
         self.calls.append(("step", self.depth_tokens, *self.next_ids.tolist()))
         self.now_ns += STEP_NS + self.depth_tokens
-        self.next_ids[...] = (self.next_ids + self.depth_tokens) % VOCAB
+        assert self.depth_tokens in self.prepared
+        choice = (self.next_ids + self.depth_tokens) % VOCAB
         self.depth_tokens += 1
+        self.next_ids[...] = choice
