@@ -10,9 +10,9 @@ Importing this package loads neither numpy nor onnxruntime; the three functions 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import LoadedModel, build, load, run
+    from harness.api import build, load, run
 
-__all__ = ["LoadedModel", "build", "load", "run"]
+__all__ = ["build", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -31,13 +31,14 @@ def measure_read_bandwidth(threads: int, seconds: float, timeout_s: float) -> di
         WorkerError: the child died, hung or had no memory.
     """
     with Worker.start(WORKER_MODULE, env=ONE_BLAS_THREAD) as worker:
-        return worker.ask(
+        reply: dict[str, Any] = worker.ask(
             "read",
             timeout_s=timeout_s,
             threads=threads,
             vector_bytes=VECTOR_BYTES,
             seconds=seconds,
         )
+    return reply
 
 
 def read_bytes_per_s(replies: list[Mapping[str, Any]]) -> float | None:

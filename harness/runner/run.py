@@ -103,7 +103,8 @@ def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) ->
             yield {"kind": "budget", "rounds": round_index}
             return
         threads = sorted({group.threads for group in plan.groups})
-        for item in shuffled((*plan.groups, *threads), plan.settings.seed, round_index):
+        items: list[SessionGroup | int] = [*plan.groups, *threads]
+        for item in shuffled(items, plan.settings.seed, round_index):
             if isinstance(item, int):
                 yield from _bandwidth(item, round_index, plan, entries)
             elif not entries.has_group(item, round_index):
