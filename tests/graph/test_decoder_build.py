@@ -1,5 +1,6 @@
 """The built files: what they hold and how the two graphs agree."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,36 @@ def test_float_initializers_hold_every_parameter_once(name, tmp_path):
     build_decoder(SPECS[name], LEVELS["fp32"], RandomWeights(SPECS[name]), tmp_path)
     arrays = unique_initializers(tmp_path / GRAPH_FILE).values()
     assert sum(int(np.prod(array.dims)) for array in arrays) == parameters(SPECS[name])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_same_build_gives_the_same_bytes(level, tmp_path):
+    """A content-addressed cache may hold either of two builds."""
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+        build_decoder(SPECS["qwen2"], LEVELS[level], RandomWeights(SPECS["qwen2"]), folder)
+    first, second = ({path.name: path.read_bytes() for path in f.iterdir()} for f in folders)
+    assert first == second
+    assert set(first) == {GRAPH_FILE, ALL_LOGITS_FILE, DATA_FILE, "genai_config.json"}
+
+
+def test_genai_config_names_what_the_graph_has(tmp_path):
+    """The templates give exactly the inputs and outputs of model.onnx."""
+    build_decoder(SPECS["llama"], LEVELS["int4"], RandomWeights(SPECS["llama"]), tmp_path)
+    graph = onnx.load(tmp_path / GRAPH_FILE, load_external_data=False).graph
+    model = json.loads((tmp_path / "genai_config.json").read_text())["model"]
+    decoder = model["decoder"]
+    assert decoder["filename"] == GRAPH_FILE
+    assert {port.name for port in graph.input} == spelled(decoder["inputs"], layers=2)
+    assert {port.name for port in graph.output} == spelled(decoder["outputs"], layers=2)
+    assert (model["context_length"], model["vocab_size"]) == (64, 150)
+
+
+def spelled(templates, layers):
+    """Names of a genai table, `%d` replaced by each layer."""
+    return {
+        template.replace("%d", str(layer))
+        for template in templates.values()
+        for layer in range(layers)
+    }
