@@ -1,5 +1,6 @@
 """`bench run`, which is also bare `bench --device cpu`: plan, measure, draw, keep."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def measure(plan: Plan, style: str, results: Path, cache: Path | None, resume: b
     from harness.report.render import render
     from harness.runner.run import run_plan
 
+    # A job that is cancelled gets SIGTERM: it keeps what it has, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with open_progress() as progress:
         outcome = run_plan(
             plan, results=results, cache=cache or default_cache(), progress=progress, resume=resume

@@ -1,0 +1,163 @@
+"""`bench run` as a process of its own: clean stdout, one file, exit codes, nothing left behind."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+QUICK = (
+    "model = [{model!r}]\nquant = ['fp32', 'int4']\nprompt = [8]\ngen = [4]\npg = [[8, 4]]\n"
+    "threads = ['1']\nrounds = {rounds}\nwarm_seconds = 0.05\nsample_seconds = 0.01\nmin_passes = 2\n"
+)
+
+
+@pytest.fixture
+def bench(tmp_path, shared_cache):
+    """Run `bench` in an empty folder; returns the finished process."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "harness", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment(shared_cache),
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def quick_plan(tmp_path, tiny_folder):
+    path = tmp_path / "quick.toml"
+    path.write_text(QUICK.format(model=str(tiny_folder), rounds=1))
+    return path
+
+
+def environment(cache: Path) -> dict[str, str]:
+    """This process's environment with our cache; the package is found where this one was."""
+    root = Path(__file__).resolve().parents[2]
+    return {**os.environ, "BENCH_CACHE": str(cache), "PYTHONPATH": str(root)}
+
+
+def test_json_is_one_document_and_the_same_as_the_file(bench, quick_plan, tmp_path):
+    """Nothing else reaches stdout, and stderr is quiet when it is no terminal."""
+    done = bench("--config", str(quick_plan), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "results").iterdir()
+    assert json.loads(done.stdout) == json.loads(path.read_text())
+    assert done.stderr.splitlines() == [f"results: {Path('results') / path.name}"]
+
+
+def test_every_format_draws_every_level(bench, quick_plan, tmp_path):
+    assert bench("--config", str(quick_plan)).returncode == 0
+    (path,) = (tmp_path / "results").iterdir()
+    shown = {}
+    for style in ("table", "md", "csv", "json", "jsonl"):
+        done = bench("report", str(path), "--format", style)
+        assert done.returncode == 0, done.stderr
+        assert "int4" in done.stdout
+        shown[style] = done.stdout
+    assert len([json.loads(line) for line in shown["jsonl"].splitlines()]) == 6
+    rows = list(csv.DictReader(io.StringIO(shown["csv"])))
+    assert {row["level"] for row in rows} == {"fp32", "int4"}
+    assert "| int4" in shown["md"]
+
+
+def test_a_name_with_pipes_and_newlines_breaks_no_format(bench, make_tiny, tmp_path):
+    """A folder may be called anything; tables, CSV and JSON stay whole."""
+    folder = make_tiny(tmp_path / "models" / "=a|b\n<c>`d")
+    plan = tmp_path / "odd.toml"
+    quoted = json.dumps(str(folder))
+    plan.write_text(QUICK.format(model="x", rounds=1).replace("'x'", quoted))
+    assert bench("--config", str(plan)).returncode == 0
+    (path,) = (tmp_path / "results").iterdir()
+    markdown = bench("report", str(path), "--format", "md").stdout
+    bars = {line.replace("\\|", "").count("|") for line in markdown.splitlines() if line[:1] == "|"}
+    assert len(bars) == 1
+    rows = list(csv.DictReader(io.StringIO(bench("report", str(path), "--format", "csv").stdout)))
+    assert not any(row["model"].startswith("=") for row in rows)
+
+
+@pytest.mark.parametrize("where", ["file", "proc"])
+def test_a_results_folder_that_cannot_be_written_is_exit_five(bench, quick_plan, tmp_path, where):
+    """Found out before anything is built or measured."""
+    target = {"file": str(quick_plan), "proc": "/proc/no-results"}[where]
+    done = bench("--config", str(quick_plan), "--results", target)
+    assert done.returncode == 5
+    assert "\n  try: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cache_that_cannot_be_written_is_exit_five(bench, quick_plan):
+    done = bench("--config", str(quick_plan), "--cache", "/proc/no-cache")
+    assert done.returncode == 5
+    assert "Traceback" not in done.stderr
+
+
+def test_a_truncated_checkpoint_is_exit_two_and_leaves_nothing(bench, make_tiny, tmp_path):
+    folder = make_tiny(tmp_path / "short")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    done = bench("--model", str(folder), "--quant", "fp32", "--cache", str(tmp_path / "cache"))
+    assert done.returncode == 2
+    assert "model.safetensors" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path for path in (tmp_path / "cache").rglob("*.data")] == []
+
+
+def test_another_architecture_is_exit_two_and_named(bench, make_tiny, tmp_path):
+    folder = make_tiny(tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    config["architectures"] = ["Gemma3ForCausalLM"]
+    (folder / "config.json").write_text(json.dumps(config))
+    done = bench("--model", str(folder))
+    assert done.returncode == 2
+    assert "Gemma3ForCausalLM" in done.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_what_is_finished(tiny_folder, shared_cache, tmp_path, sent):
+    """Stopped once the journal holds a finished test: exit 130, a document with that test."""
+    plan = tmp_path / "long.toml"
+    plan.write_text(QUICK.format(model=str(tiny_folder), rounds=500))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "harness", "--config", str(plan)],
+        cwd=tmp_path,
+        env=environment(shared_cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for_tests(tmp_path / "results", child)
+        child.send_signal(sent)
+        out, err = child.communicate(timeout=120)
+    finally:
+        child.kill()
+        child.communicate()
+    assert child.returncode == 130, err
+    assert "Traceback" not in err
+    (path,) = (tmp_path / "results").glob("run-*.json")
+    records = json.loads(path.read_text())["records"]
+    assert any(record["samples"] for record in records)
+    assert "smoll" not in out
+
+
+def wait_for_tests(results: Path, child: subprocess.Popen[str]) -> None:
+    """Block until a test is journalled, or fail when the child ends first."""
+    for _ in range(1200):
+        for journal in results.glob("*.journal.jsonl") if results.exists() else ():
+            if '"kind":"test"' in journal.read_text().replace(" ", ""):
+                return
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.1)
+    pytest.fail("no test was finished in two minutes")

@@ -1,0 +1,55 @@
+"""The documents tell the truth: commands exist, lines parse, formulas name functions, tables match."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from harness.cli.main import COMMANDS, DEFAULT_COMMAND, bench
+from harness.report.render import render
+from harness.results.document import read_document
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINKS = re.compile(r"\]\((?!https?:)([^)#]+)")
+TABLE = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- /table -->", re.DOTALL)
+
+
+def command_lines() -> list[str]:
+    """Every `bench ...` line of the README's blocks, comments cut off."""
+    blocks = re.findall(r"```\n(.*?)```", README, re.DOTALL)
+    lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("bench ")]
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_every_command_line_of_the_readme_parses(line):
+    """Parsed, not run: an option that is gone or misspelt is an error here."""
+    words = shlex.split(line)[1:]
+    name = words.pop(0) if words[0] in dict((row[0], row) for row in COMMANDS) else DEFAULT_COMMAND
+    command = bench.get_command(click.Context(bench), name)
+    assert command is not None
+    command.make_context(name, words)
+
+
+@pytest.mark.parametrize("name", [row[0] for row in COMMANDS if row[0] != DEFAULT_COMMAND])
+def test_every_command_is_in_the_readme(name):
+    assert f"bench {name}" in README
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in LINKS.findall(path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(("source", "shown"), TABLE.findall(README), ids=lambda text: text[:40])
+def test_tables_are_drawn_from_the_committed_results(source, shown):
+    assert shown.strip() == render(read_document(ROOT / source), "md").strip()
+
+
+def test_the_readme_shows_a_measured_table():
+    assert TABLE.findall(README)
