@@ -31,7 +31,32 @@ def write_genai_config(
     Every supported architecture is called `llama`: the same inputs, outputs and cache.
     Source: onnxruntime_genai 0.18, src/config.h and its model builder's output.
     """
-    decoder = {
+    model = {
+        "type": "llama",
+        "bos_token_id": token_ids.begin,
+        "eos_token_id": list(token_ids.end),
+        "pad_token_id": token_ids.pad,
+        "context_length": geometry.max_context_tokens,
+        "vocab_size": geometry.vocab_size,
+        "decoder": _decoder_section(spec, geometry),
+    }
+    search = {
+        "do_sample": False,
+        "max_length": geometry.max_context_tokens,
+        "min_length": 0,
+        "num_beams": 1,
+        "past_present_share_buffer": True,
+        "temperature": 1.0,
+        "top_k": 1,
+        "top_p": 1.0,
+    }
+    text = json.dumps({"model": model, "search": search}, indent=2)
+    (folder / "genai_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _decoder_section(spec: ModelSpec, geometry: DecoderGeometry) -> dict[str, object]:
+    """Return the shapes of the graph and the names of its inputs and outputs."""
+    return {
         "session_options": {"log_id": "onnxruntime-genai", "provider_options": []},
         "filename": "model.onnx",
         "head_size": geometry.head_dim,
@@ -51,24 +76,3 @@ def write_genai_config(
         "num_hidden_layers": geometry.num_layers,
         "num_key_value_heads": geometry.num_kv_heads,
     }
-    model = {
-        "type": "llama",
-        "bos_token_id": token_ids.begin,
-        "eos_token_id": list(token_ids.end),
-        "pad_token_id": token_ids.pad,
-        "context_length": geometry.max_context_tokens,
-        "vocab_size": geometry.vocab_size,
-        "decoder": decoder,
-    }
-    search = {
-        "do_sample": False,
-        "max_length": geometry.max_context_tokens,
-        "min_length": 0,
-        "num_beams": 1,
-        "past_present_share_buffer": True,
-        "temperature": 1.0,
-        "top_k": 1,
-        "top_p": 1.0,
-    }
-    text = json.dumps({"model": model, "search": search}, indent=2)
-    (folder / "genai_config.json").write_text(text + "\n", encoding="utf-8")
