@@ -132,6 +132,7 @@ class Worker:
             raise
         finally:
             watchdog.cancel()
+            watchdog.join()
         if answer is None:
             self._burial.join()
             raise ended_error(

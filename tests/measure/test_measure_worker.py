@@ -232,6 +232,16 @@ def test_two_workers_take_turns():
             assert two.ask("echo", LONG_S, turn=-turn) == {"turn": -turn}
 
 
+def test_a_worker_outlives_the_thread_that_started_it():
+    """Linux tells a child of the end of the thread that started it, not of the process."""
+    started = []
+    thread = threading.Thread(target=lambda: started.append(Worker.start(MODULE)))
+    thread.start()
+    thread.join()
+    with started[0] as worker:
+        assert worker.ask("pid", LONG_S) == worker.pid
+
+
 @posix_only
 def test_an_interrupt_of_the_parent_ends_the_child(worker):
     worker.ask("pid", LONG_S)
@@ -282,6 +292,7 @@ def test_the_child_may_be_started_by_hand():
     assert done.stdout.splitlines() == [f'{{"reply": {{"n": {n}}}}}' for n in range(3)]
 
 
+@posix_only
 def test_the_parent_does_not_leave_anything_open():
     """Ten workers that end in different ways leave as many descriptors and threads as before."""
 
