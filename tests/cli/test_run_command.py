@@ -14,7 +14,8 @@ import pytest
 
 QUICK = (
     "model = [{model!r}]\nquant = ['fp32', 'int4']\nprompt = [8]\ngen = [4]\npg = [[8, 4]]\n"
-    "threads = ['1']\nrounds = {rounds}\nwarm_seconds = 0.05\nsample_seconds = 0.01\nmin_passes = 2\n"
+    "threads = ['1']\nrounds = {rounds}\nmin_passes = 2\n"
+    "warm_seconds = 0.05\nsample_seconds = 0.01\n"
 )
 
 
@@ -111,7 +112,7 @@ def test_a_truncated_checkpoint_is_exit_two_and_leaves_nothing(bench, make_tiny,
     assert done.returncode == 2
     assert "model.safetensors" in done.stderr
     assert "Traceback" not in done.stderr
-    assert [path for path in (tmp_path / "cache").rglob("*.data")] == []
+    assert list((tmp_path / "cache").rglob("*.data")) == []
 
 
 def test_another_architecture_is_exit_two_and_named(bench, make_tiny, tmp_path):
