@@ -1,0 +1,124 @@
+"""What a machine can do, as the estimates need it: rates with their intervals, and where from.
+
+One record serves both sources: constants measured here by micro-graphs, and the numbers of a data
+sheet. Nothing in it comes from timing a whole model.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+
+from harness.errors import MeasurementError
+
+ATTENTION = "attention"  # its row among the rates; the others are names of matrix kernels
+
+
+@dataclass(frozen=True, slots=True)
+class RatePoint:
+    """One rate at one shape.
+
+    Attributes:
+        rate_per_s: bytes or flop per second, the centre over processes.
+        size_bytes: what one call reads: the working set of a bandwidth, the weights of a matrix
+            kernel as it holds them, the cached keys and values of an attention.
+        rows: tokens multiplied at once; 1 for a bandwidth and for decoding.
+        low_per_s: lower end of the 95 % interval; 0: not known.
+        high_per_s: upper end; 0: not known.
+        processes: that the centre is taken over; 0: not measured.
+    """
+
+    rate_per_s: float
+    size_bytes: float = 1.0
+    rows: int = 1
+    low_per_s: float = 0.0
+    high_per_s: float = 0.0
+    processes: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine does."""
+        positive = (self.rate_per_s, self.size_bytes, float(self.rows))
+        if not all(value > 0 and math.isfinite(value) for value in positive):
+            raise MeasurementError(
+                f"a rate of {self.rate_per_s}/s at {self.rows} rows and {self.size_bytes} bytes",
+                fix="measure it again: a rate and its shape are positive and finite",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """The ceilings of one device with one thread count.
+
+    Attributes:
+        basis: where they come from, in the words a table prints.
+        bandwidth: read rate in bytes/s over the working set.
+        rates: flop/s by kernel (`estimate.work.kernel_name`) or `attention`, over rows and size;
+            a kernel without points has no known compute ceiling.
+        operator_s: fixed time of one operator call; None: not known, counted as nothing.
+        threads: that they hold for; 0: the whole device.
+    """
+
+    basis: str
+    bandwidth: tuple[RatePoint, ...]
+    rates: Mapping[str, tuple[RatePoint, ...]] = field(default_factory=dict)
+    operator_s: float | None = None
+    threads: int = 0
+
+    def bytes_per_s(self, working_set_bytes: float) -> float:
+        """Read rate at a working set, interpolated between the measured ones."""
+        return rate_at(self.bandwidth, rows=1, size_bytes=working_set_bytes)
+
+    def flop_per_s(self, kernel: str, rows: int, size_bytes: float) -> float | None:
+        """Compute rate of a kernel at a shape; None where no ceiling is known."""
+        points = self.rates.get(kernel)
+        return rate_at(points, rows, size_bytes) if points else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConstants:
+    """Constants with what they are valid for, as kept between runs.
+
+    Attributes:
+        fingerprint: of the machine: processor, cores, memory; names no person or host.
+        onnxruntime: its version.
+        device: row of the device table.
+        method_version: of the measuring code; a change makes stored constants stale.
+        complete: every level was measured, not only those of a plan.
+        constants: the numbers.
+    """
+
+    fingerprint: str
+    onnxruntime: str
+    device: str
+    method_version: int
+    complete: bool
+    constants: Constants
+
+
+def rate_at(points: Sequence[RatePoint], rows: int, size_bytes: float) -> float:
+    """Return the rate at a shape, from measured shapes.
+
+    Straight lines between neighbours in log(rate) over log(size), then over log(rows); outside
+    the measured shapes the nearest one holds.
+
+    Raises:
+        MeasurementError: there is no point.
+    """
+    if not points:
+        raise MeasurementError("no rate was measured", fix="bench calibrate")
+    ordered = sorted(points, key=lambda point: (point.rows, point.size_bytes))
+    curve = []
+    for at_rows, group in groupby(ordered, key=lambda point: point.rows):
+        line = [(math.log(point.size_bytes), math.log(point.rate_per_s)) for point in group]
+        curve.append((math.log(at_rows), _interpolate(line, math.log(max(size_bytes, 1e-9)))))
+    return math.exp(_interpolate(curve, math.log(max(rows, 1))))
+
+
+def _interpolate(line: Sequence[tuple[float, float]], x: float) -> float:
+    """Return y at `x` on a line through points with rising x; constant outside."""
+    if x <= line[0][0]:
+        return line[0][1]
+    for (x0, y0), (x1, y1) in pairwise(line):
+        if x <= x1:
+            return y0 if x1 == x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    return line[-1][1]

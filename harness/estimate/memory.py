@@ -1,0 +1,149 @@
+"""Peak memory of a model, term by term, before it is loaded."""
+
+from dataclasses import dataclass
+
+from harness.estimate.held import ORT_CPU, Runtime, held_copy_bytes, row_bytes, stored_copy_bytes
+from harness.quantize.levels import QuantLevel
+from harness.specs.anatomy import Anatomy, Piece, Role, Stage
+
+PAGE_BYTES = 4096
+SCORE_BYTES = 4  # attention scores are float32 whatever the cache is
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTerm:
+    """One part of the memory a model needs.
+
+    Attributes:
+        name: for people.
+        resident_bytes: that it keeps at the peak.
+    """
+
+    name: str
+    resident_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBreakdown:
+    """The estimated peak and its parts.
+
+    Attributes:
+        terms: largest parts first.
+        runtime: whose habits they follow.
+    """
+
+    terms: tuple[MemoryTerm, ...]
+    runtime: str
+
+    @property
+    def peak_bytes(self) -> float:
+        """The sum of the parts."""
+        return sum(term.resident_bytes for term in self.terms)
+
+    def part_bytes(self, name: str) -> float:
+        """Bytes of one part; 0 where the model has none."""
+        return sum(term.resident_bytes for term in self.terms if term.name == name)
+
+
+def peak_memory(
+    model: Anatomy,
+    level: QuantLevel,
+    *,
+    prompt_tokens: int,
+    depth_tokens: int = 0,
+    gen_tokens: int = 0,
+    batch: int = 1,
+    runtime: Runtime = ORT_CPU,
+) -> MemoryBreakdown:
+    """Estimate the peak resident memory of a process that runs one model.
+
+        weights as held + mapped originals + rotary tables + cache + activations · (1 + slack)
+        + runtime
+
+    The cache is allocated for depth + prompt + gen and written below that. All experts are held.
+    Activations are those of the widest moment of a layer, for all prompt tokens at once.
+    Source: resident and anonymous memory of onnxruntime 1.31.1 after load and after a pass.
+    """
+    tokens = model.encoder_tokens or prompt_tokens
+    sequence = depth_tokens + prompt_tokens + gen_tokens
+    activations = _activation_bytes(model, level, runtime, tokens, depth_tokens + tokens, batch)
+    terms = [
+        MemoryTerm("weights as held", _weights_bytes(model, level, runtime)),
+        MemoryTerm("mapped originals", _mapped_bytes(model, level, runtime, tokens * batch)),
+        MemoryTerm("rotary tables", _rotary_bytes(model, level)),
+        MemoryTerm("cache", float(_cache_bytes(model, level, sequence, tokens) * batch)),
+        MemoryTerm("activations", activations),
+        MemoryTerm("arena slack", activations * runtime.arena_slack),
+        MemoryTerm("runtime", float(runtime.base_bytes)),
+    ]
+    kept = sorted((t for t in terms if t.resident_bytes), key=lambda t: -t.resident_bytes)
+    return MemoryBreakdown(tuple(kept), runtime.name)
+
+
+def _weights_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float:
+    """Bytes of every matrix and vector as the kernels hold them; tables lie mapped where apart."""
+    return float(
+        sum(
+            held_copy_bytes(piece, level, runtime) * piece.copies
+            for piece in model.pieces
+            if not (runtime.prepacks and piece.role is Role.TABLE)
+        )
+    )
+
+
+def _mapped_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime, tokens: int) -> float:
+    """Bytes of the data file that stay resident beside prepacked copies.
+
+    A tied table was read whole to prepack the head and its pages are still looked up. A table of
+    its own is resident only where rows were looked up: at most one page and a row per token.
+    """
+    if not runtime.prepacks:
+        return 0.0
+    return sum(_mapped_piece_bytes(piece, level, tokens) for piece in model.pieces)
+
+
+def _mapped_piece_bytes(piece: Piece, level: QuantLevel, tokens: int) -> float:
+    """Resident bytes of one mapped table."""
+    stored = float(stored_copy_bytes(piece, level))
+    if piece.role is Role.TIED:
+        return stored
+    if piece.role is Role.TABLE:
+        return min(stored, tokens * (row_bytes(piece, level) + PAGE_BYTES))
+    return 0.0
+
+
+def _rotary_bytes(model: Anatomy, level: QuantLevel) -> float:
+    """Bytes of cosines and sines [context, head_dim / 2], folded into constants at load."""
+    if model.spec is None:
+        return 0.0
+    return float(model.max_context_tokens * model.spec.head_dim * level.float_bytes)
+
+
+def _cache_bytes(model: Anatomy, level: QuantLevel, sequence: int, encoder_tokens: int) -> int:
+    """Bytes of the cache of one sequence, keys and values of an encoder's output included."""
+    crossed = sum(a.cached_values_per_token for a in model.attention if a.to_encoder)
+    grown = model.kv_bytes_per_token(level.float_bytes) * sequence
+    return grown + crossed * encoder_tokens * level.float_bytes
+
+
+def _activation_bytes(
+    model: Anatomy, level: QuantLevel, runtime: Runtime, tokens: int, seen: int, batch: int
+) -> float:
+    """Bytes of the widest moment of a layer: the gated block, or attention with its scores.
+
+    Three arrays as wide as the block, or query, key, value, output and, where masked positions
+    are multiplied, one score per query head and position; with two of the residual stream, and
+    the logits of the last token.
+    """
+    wide, hidden = model.intermediate_size, model.hidden_size
+    attention = max(
+        (2 * a.heads * a.head_dim + 2 * a.kv_heads * a.head_dim) for a in model.attention
+    )
+    heads = max(a.heads for a in model.attention) if runtime.cache_per_query_head else 0
+    scores = heads * tokens * seen * SCORE_BYTES
+    block_bytes = 3 * wide * tokens * level.float_bytes
+    attention_bytes = attention * tokens * level.float_bytes + scores
+    decoding = any(a.stage is Stage.DECODER for a in model.attention)
+    logits = model.vocab_size * SCORE_BYTES if decoding else 0
+    residual = 2 * hidden * tokens * level.float_bytes
+    return float(batch * (max(block_bytes, attention_bytes) + residual + logits))

@@ -1,0 +1,194 @@
+"""What one pass of a model has to do: bytes to read, flop to do, operators to call. No machine yet.
+
+flop: a multiplication and an addition are two. Counted are the matrices and the attention;
+norms, activations and rotary positions are left out (under 1 % of the flop of a real model).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.ceilings.constants import ATTENTION
+from harness.estimate.held import Runtime, held_copy_bytes, kernel_name, piece_format, row_bytes
+from harness.estimate.operators import operator_calls
+from harness.quantize.levels import QuantLevel
+from harness.specs.anatomy import Anatomy, Attention, Piece, Role, Stage
+
+STREAM = "stream"  # read, without a matrix kernel
+CALLS = "calls"  # fixed cost of operators
+LOGIT_BYTES = 4  # logits leave the graph as float32
+# Hidden-wide and block-wide arrays that the operators between the matrices of a layer read or
+# write: two norms over a sum (8), sigmoid and two products (8).
+HIDDEN_PASSES, BLOCK_PASSES = 8, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One term of a pass.
+
+    Attributes:
+        name: for people.
+        kernel: whose rate bounds it: of `held.kernel_name`, `attention`, `stream` or `calls`.
+        rows: tokens that go through it at once, over all sequences.
+        read_bytes: from memory; scales, zero points and block sums included.
+        flop: that the kernel does, masked positions included where it does not skip them.
+        useful_flop: without masked positions.
+        calls: of operators.
+    """
+
+    name: str
+    kernel: str
+    rows: int
+    read_bytes: float = 0.0
+    flop: float = 0.0
+    useful_flop: float = 0.0
+    calls: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The shape of one pass.
+
+    Attributes:
+        tokens: new ones of each sequence.
+        depth_tokens: already in the cache.
+        batch: sequences.
+        stage: of the model.
+        encoder_tokens: that cross attention sees.
+    """
+
+    tokens: int
+    depth_tokens: int = 0
+    batch: int = 1
+    stage: Stage = Stage.DECODER
+    encoder_tokens: int = 0
+
+    @property
+    def rows(self) -> int:
+        """New tokens of all sequences."""
+        return self.tokens * self.batch
+
+
+def pass_work(model: Anatomy, level: QuantLevel, runtime: Runtime, shape: Pass) -> tuple[Work, ...]:
+    """Return every term of one pass; only the last token of each sequence meets the head.
+
+    Body: every matrix once, of a mixture only the experts that some token uses. Table: one row
+    per token. Tied table: rows, and all of it once as the head. Attention: see attention_work.
+    """
+    pieces = [piece for piece in model.pieces if piece.stage is shape.stage]
+    terms = [*_matrices(pieces, level, runtime, shape)]
+    terms.append(_look_ups(model, level, shape))
+    terms += [
+        attention_work(attention, level, runtime, shape)
+        for attention in model.attention
+        if attention.stage is shape.stage
+    ]
+    terms.append(_between_matrices(model, pieces, level, shape))
+    experts = _touched_experts(pieces, shape)
+    calls = operator_calls(model, level, _layers(model, shape), experts)
+    terms.append(Work("operator calls", CALLS, shape.rows, calls=calls))
+    return tuple(term for term in terms if term.read_bytes or term.flop or term.calls)
+
+
+def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, shape: Pass) -> Work:
+    """Return the work of all layers that attend alike.
+
+        useful flop = 4 · layers · heads · d · batch · pairs
+        pairs = T·D + T·(T + 1) / 2 causal, T·(D + T) else; with a window w: Σ min(w, position)
+        read bytes = 2 · layers · n · d · batch · (D + T) · bytes per value
+
+    T new tokens on D cached ones; n is the query heads where the runtime reads the cache once per
+    query head, the key heads where it does not. ONNX Runtime's GroupQueryAttention multiplies all
+    T·(D + T) pairs and masks afterwards.
+    Source: facts measured with onnxruntime 1.31.1: the key-head count is too low by 3 to 7 times.
+    """
+    tokens, depth = shape.tokens, shape.depth_tokens
+    seen = shape.encoder_tokens if attention.to_encoder else depth + tokens
+    pairs = _pairs(attention, tokens, depth, seen)
+    done = tokens * seen if runtime.cache_per_query_head else pairs
+    heads = attention.heads if runtime.cache_per_query_head else attention.kv_heads
+    window = None if runtime.cache_per_query_head else attention.window_tokens
+    read = seen if window is None else min(seen, window + tokens - 1)
+    width = attention.layers * attention.head_dim * shape.batch
+    label = "cross attention" if attention.to_encoder else "attention"
+    return Work(
+        name=label if attention.window_tokens is None else f"{label}, window",
+        kernel=ATTENTION,
+        rows=tokens,
+        read_bytes=2.0 * width * heads * read * level.float_bytes,
+        flop=4.0 * width * attention.heads * done,
+        useful_flop=4.0 * width * attention.heads * pairs,
+    )
+
+
+def _pairs(attention: Attention, tokens: int, depth: int, seen: int) -> int:
+    """Return how many (query, key) pairs are not masked, of one head of one sequence."""
+    window = attention.window_tokens
+    if attention.to_encoder:
+        return tokens * seen
+    if not attention.causal:
+        return tokens * (seen if window is None else min(seen, window))
+    if window is None or depth + tokens <= window:
+        return tokens * depth + tokens * (tokens + 1) // 2
+    growing = max(window - depth, 0)  # tokens that still see all before them
+    return growing * depth + growing * (growing + 1) // 2 + (tokens - growing) * window
+
+
+def _matrices(
+    pieces: list[Piece], level: QuantLevel, runtime: Runtime, shape: Pass
+) -> Iterator[Work]:
+    """Yield one term for the body and one for the head, each with its kernel."""
+    parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for piece in pieces:
+        form = piece_format(piece, level)
+        if form is None or piece.role is Role.TABLE:
+            continue
+        is_body = piece.role is Role.BODY
+        rows = shape.rows if is_body else shape.batch
+        part = parts["body" if is_body else "head", kernel_name(form), rows]
+        copies = piece.touched_copies(rows)
+        part[0] += held_copy_bytes(piece, level, runtime) * copies
+        part[1] += 2.0 * piece.outputs * piece.inputs * piece.active_copies * rows
+    for (name, kernel, rows), (read_bytes, flop) in parts.items():
+        yield Work(name, kernel, rows, read_bytes, flop, flop)
+
+
+def _look_ups(model: Anatomy, level: QuantLevel, shape: Pass) -> Work:
+    """Return the rows read from tables, and the small vectors."""
+    read_bytes = 0.0
+    for piece in model.pieces:
+        # T5 reads its one embedding in both stages.
+        if piece.role is Role.TIED or (piece.role is Role.TABLE and piece.stage is shape.stage):
+            read_bytes += row_bytes(piece, level) * shape.rows
+        elif piece.role is Role.VECTOR and piece.stage is shape.stage:
+            read_bytes += piece.parameters * level.float_bytes
+    return Work("look-ups and vectors", STREAM, shape.rows, read_bytes)
+
+
+def _between_matrices(model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass) -> Work:
+    """Return the activations that matrices, norms and products read and write."""
+    matrices = sum(
+        (piece.outputs + piece.inputs) * piece.active_copies
+        for piece in pieces
+        if piece.role is Role.BODY
+    )
+    between = HIDDEN_PASSES * model.hidden_size + BLOCK_PASSES * model.intermediate_size
+    values = (matrices + _layers(model, shape) * between) * shape.rows
+    logits = shape.batch * model.vocab_size * LOGIT_BYTES if shape.stage is Stage.DECODER else 0
+    return Work("activations", STREAM, shape.rows, float(values * level.float_bytes + logits))
+
+
+def _layers(model: Anatomy, shape: Pass) -> int:
+    """Return the layers of a stage; those of LFM2 that do not attend count too."""
+    if len({attention.stage for attention in model.attention}) == 1:
+        return model.num_layers
+    return sum(a.layers for a in model.attention if a.stage is shape.stage and not a.to_encoder)
+
+
+def _touched_experts(pieces: list[Piece], shape: Pass) -> float:
+    """Return how many experts run in one pass, over all layers."""
+    return sum(
+        piece.touched_copies(shape.rows)
+        for piece in pieces
+        if piece.active is not None and piece.name == "experts down"
+    )

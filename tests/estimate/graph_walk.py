@@ -1,0 +1,76 @@
+"""Counts a built graph's flop and bytes by walking its nodes: the second, independent way."""
+
+from dataclasses import dataclass
+
+import onnx
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Walk:
+    """One graph with the shapes of one pass.
+
+    Attributes:
+        model: the graph.
+        batch: sequences.
+        tokens: new ones.
+        depth: cached ones.
+    """
+
+    model: onnx.ModelProto
+    batch: int
+    tokens: int
+    depth: int
+
+    def __post_init__(self) -> None:
+        """Shapes of the inputs and of every initializer."""
+        self.dims: dict[str, Shape] = {
+            tensor.name: tuple(tensor.dims) for tensor in self.model.graph.initializer
+        }
+        self.rows: dict[str, int] = {"input_ids": self.batch * self.tokens}
+        self.flop = 0
+        self.calls = 0
+        for node in self.model.graph.node:
+            self._visit(node)
+
+    def initializer_bytes(self) -> int:
+        """Bytes in the data file; two names of one place count once."""
+        places = {}
+        for tensor in self.model.graph.initializer:
+            entries = {
+                entry.key: int(entry.value)
+                for entry in tensor.external_data
+                if entry.key != "location"
+            }
+            places[entries["offset"]] = entries["length"]
+        return sum(places.values())
+
+    def _visit(self, node: onnx.NodeProto) -> None:
+        """Add one node; its outputs have as many rows as its first input, unless it picks one."""
+        folded = node.op_type == "Constant" or node.output[0].startswith("rotary.")
+        self.calls += not folded
+        attributes = {item.name: item for item in node.attribute}
+        rows = self.rows.get(next((name for name in node.input if name in self.rows), ""), 0)
+        if node.op_type == "Gather" and node.output[0] == "last.hidden":
+            rows = self.batch
+        for name in node.output:
+            self.rows[name] = rows
+        if node.op_type in ("MatMul", "DynamicQuantizeMatMul", "Gemm"):
+            outputs, inputs = self.dims[node.input[1]]
+            self.flop += 2 * rows * inputs * outputs
+        elif node.op_type == "MatMulNBits":
+            self.flop += 2 * rows * attributes["K"].i * attributes["N"].i
+        elif node.op_type == "GroupQueryAttention":
+            self.flop += self._attention(node, attributes)
+
+    def _attention(self, node: onnx.NodeProto, attributes: dict[str, onnx.AttributeProto]) -> int:
+        """Two products of one query and one key for every pair that is not masked."""
+        heads, window = attributes["num_heads"].i, attributes["local_window_size"].i
+        cache = next(port for port in self.model.graph.input if port.name == node.input[3])
+        head_dim = cache.type.tensor_type.shape.dim[3].dim_value
+        pairs = 0
+        for token in range(self.tokens):
+            seen = self.depth + token + 1
+            pairs += seen if window < 0 else min(seen, window)
+        return 4 * self.batch * heads * head_dim * pairs
