@@ -6,6 +6,7 @@ from itertools import product
 
 from harness.devices.table import Device, find_device
 from harness.errors import UsageError
+from harness.graph.geometry import geometry_of
 from harness.quantize.levels import QuantLevel, find_level
 from harness.settings import Settings
 from harness.weights.source import ModelSource, resolve_model
@@ -72,8 +73,8 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
     levels = [find_level(name) for name in settings.quant]
     devices = [find_device(name) for name in settings.device]
     threads = _threads(settings.threads, usable_threads)
-    for source in sources:
-        _check_context(source, workloads)
+    for source, level in product(sources, levels):
+        _check_context(source, level, workloads)
     groups = tuple(
         SessionGroup(source, level, device, count, batch, workloads)
         for source, level, device, count, batch in product(
@@ -130,12 +131,12 @@ def _threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(counts))
 
 
-def _check_context(source: ModelSource, workloads: tuple[Workload, ...]) -> None:
-    limit = source.spec.max_context_tokens
+def _check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Workload, ...]) -> None:
+    limit = geometry_of(source.spec, level).max_context_tokens
     for workload in workloads:
         if workload.context_tokens > limit:
             raise UsageError(
                 f"{workload.name} needs {workload.context_tokens} tokens of context; "
-                f"{source.name} has {limit}",
+                f"{source.name} is built for {limit}",
                 fix=f"keep depth + prompt + gen at {limit} or below",
             )

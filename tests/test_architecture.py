@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"stats"},
     "report": {"results", "stats", "glossary"},
     "settings": {"specs", "grid"},
-    "plan": {"settings", "specs", "quantize", "devices", "weights", "workload"},
+    "plan": {"settings", "specs", "quantize", "graph", "devices", "weights", "workload"},
     "runner": {
         *("plan", "settings", "specs", "quantize", "weights", "artifacts", "devices", "measure"),
         *("watch", "workload", "ceilings", "estimate", "stats", "results"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.artifacts.artifact import Artifact
 from harness.artifacts.cache import ensure_artifact
-from harness.errors import EXIT_STORAGE, EXIT_USAGE, UsageError, WorkerError
+from harness.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
 from harness.plan import Plan, SessionGroup
 
 # A damaged checkpoint or a full disk stops the run before anything is measured;
@@ -39,8 +39,7 @@ def build_all(plan: Plan, cache: Path) -> Builds:
     """Build each (model, level) once.
 
     Raises:
-        HarnessError: a model that cannot be read, a disk without room, a context beyond what
-            the built graph can hold.
+        HarnessError: a model that cannot be read, a disk without room.
     """
     builds = Builds({}, {})
     for key, group in {build_key(group): group for group in plan.groups}.items():
@@ -52,17 +51,4 @@ def build_all(plan: Plan, cache: Path) -> Builds:
             if error.exit_code in STOPS_THE_RUN:
                 raise
             builds.failures[key] = error
-    for group in plan.groups:
-        if build_key(group) in builds.artifacts:
-            _check_capacity(group, builds.of(group))
     return builds
-
-
-def _check_capacity(group: SessionGroup, artifact: Artifact) -> None:
-    limit = artifact.geometry.max_context_tokens
-    if group.capacity_tokens > limit:
-        raise UsageError(
-            f"{group.source.name} is built for {limit} tokens of context; "
-            f"this plan needs {group.capacity_tokens}",
-            fix=f"keep depth + prompt + gen at {limit} or below",
-        )

@@ -33,10 +33,16 @@ def test_all_threads_and_the_same_number_are_one_group():
 
 
 def test_a_context_of_exactly_the_limit_is_allowed():
-    limit = make_plan(SMALL, 1).groups[0].source.spec.max_context_tokens
+    limit = 8192  # of smollm2-135m
     assert make_plan(replace(SMALL, prompt=(limit,)), 1).cell_count == 1
     with pytest.raises(UsageError, match=str(limit)):
         make_plan(replace(SMALL, prompt=(limit,), depth=(1,)), 1)
+
+
+def test_a_context_beyond_what_is_built_is_refused():
+    """Llama-3.2 takes 131,072 tokens; its graph is built for 32,768."""
+    with pytest.raises(UsageError, match="32768"):
+        make_plan(replace(SMALL, model=("llama-3.2-1b",), depth=(40_000,)), 1)
 
 
 @pytest.mark.parametrize(
