@@ -4,6 +4,7 @@ Every refusal is one sentence with the file and a way out: a benchmark that gues
 file compares against noise.
 """
 
+import json
 import math
 import os
 from contextlib import suppress
@@ -46,16 +47,15 @@ def write_document(document: Document, path: Path) -> None:
 
 
 def encode_document(document: Document) -> bytes:
-    """The document as UTF-8 JSON, one record per line, line feed at the end.
+    """The document as ASCII JSON, one record per line, line feed at the end.
 
     Raises:
         ResultFormatError: a value is NaN or infinite; says which.
     """
     table = plain(document)
     records = table.pop("records")
-    lines = b",\n".join(msgspec.json.encode(record) for record in records)
-    head = msgspec.json.encode(table)
-    return head[:-1] + b',"records":[\n' + lines + b"\n]}\n"
+    lines = ",\n".join(_compact(record) for record in records)
+    return f'{_compact(table)[:-1]},"records":[\n{lines}\n]}}\n'.encode("ascii")
 
 
 def plain(value: Any) -> Any:
@@ -108,6 +108,11 @@ def decode_document(content: bytes) -> Document:
             f"it does not say that it is {SCHEMA}", fix="give a file of `bench`"
         )
     return _typed(upgrade(table))
+
+
+def _compact(value: Any) -> str:
+    """JSON in ASCII: it survives every terminal and pipe, and no terminal acts on it."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _typed(table: Json) -> Document:

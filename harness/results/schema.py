@@ -38,6 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         batch: sequences at once.
         threads: intra-op threads.
         weights: `seeded` or `trained`.
+        level_label: how the level is printed, such as `int8 (W8A8 dynamic)`; empty: by its name.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     batch: int
     threads: int
     weights: str
+    level_label: str = ""
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
