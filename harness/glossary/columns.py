@@ -1,0 +1,49 @@
+"""The headers of the table."""
+
+from harness.glossary.term import Term
+
+COLUMNS = (
+    Term("model", "", "Catalog name, or the last component and content hash of a local folder."),
+    Term("parameters", "", "Logical parameters of the model; a tied head counts once."),
+    Term("level", "", "Quantization level: how the weights are stored and multiplied."),
+    Term(
+        "weights",
+        "",
+        "seeded: random numbers of the right shapes and scales, right for speed and memory, "
+        "meaningless for quality. trained: a checkpoint's.",
+    ),
+    Term("device", "", "What was asked for with --device; the record names the provider that ran."),
+    Term("runtime", "", "ort: ONNX Runtime."),
+    Term("threads", "", "Intra-op threads; inter-op is 1."),
+    Term("batch", "", "Sequences at once."),
+    Term("depth", "tokens", "Tokens in the cache before the test began."),
+    Term("bits/w", "bit", "bits_per_weight: everything stored over the logical parameters."),
+    Term("weights MiB", "MiB", "weights_bytes / 2**20."),
+    Term("load ms", "ms", "load_ms."),
+    Term("TTFT ms", "ms", "ttft_ms of the request test."),
+    Term("ppN tok/s", "tok/s", "prefill_tok_s of a prefill of N tokens."),
+    Term("tgN tok/s", "tok/s", "decode_tok_s of a decode of N tokens."),
+    Term(
+        "pgN+M tok/s",
+        "tok/s",
+        "decode_tok_s of a request of N prompt and M generated tokens; a column only where no "
+        "decode test was run.",
+    ),
+    Term(
+        "±",
+        "%",
+        "Half-width of the 95 % interval as a share of the value, of the row's decode rate; "
+        "without one, of its prefill rate.",
+    ),
+    Term(
+        "est. tok/s",
+        "tok/s",
+        "The params estimate of the decode rate: read bandwidth of this machine, measured in the "
+        "same run, / (parameters * bits / 8).",
+        "scales, cache, kernels: the rule knows nothing of them",
+    ),
+    Term("×", "ratio", "Time measured / time estimated. Above 1: slower than the rule says."),
+    Term("est. MiB", "MiB", "The params estimate of memory: parameters * bits / 8."),
+    Term("peak MiB", "MiB", "peak_rss_bytes / 2**20, the largest over the tests of the row."),
+    Term("trust", "", "The worst trust grade of the row's records: A, B, C or INVALID."),
+)

@@ -1,0 +1,160 @@
+"""The names of metrics in records."""
+
+from harness.glossary.term import Term
+
+METRICS = (
+    Term(
+        "load_ms",
+        "ms",
+        "Session creation: from the call to a usable session, model files warm in the page cache.",
+        "process start, import of onnxruntime",
+    ),
+    Term(
+        "first_ms",
+        "ms",
+        "First run after load: kernel selection, arena growth. Stands in the record of the test "
+        "that the session began with: the request, if there is one.",
+        "load",
+    ),
+    Term(
+        "cold_ttft_ms",
+        "ms",
+        "load_ms + first prefill + first token, in a fresh process.",
+        "process start",
+    ),
+    Term(
+        "prefill_ms",
+        "ms",
+        "One pass over the N prompt tokens from an empty cache, or from the depth's cached tokens.",
+        "tokenization, sampling, load",
+    ),
+    Term(
+        "prefill_tok_s", "tok/s", "batch * N / time of that pass.", "tokenization, sampling, load"
+    ),
+    Term(
+        "ttft_ms",
+        "ms",
+        "Time to first token: prefill and the choice of the first token (argmax), in a warm "
+        "session. Only request tests have it.",
+        "tokenization, load",
+    ),
+    Term(
+        "tpot_ms",
+        "ms/token",
+        "Time per output token: (t_last - t_first) / (n - 1) in a request; in a decode test, whose "
+        "first token is given, the time of n steps / n. Median over passes.",
+        "first token",
+    ),
+    Term(
+        "decode_tok_s",
+        "tok/s",
+        "batch * (n - 1) / (t_last - t_first) in a request, the 2nd+ token rate; batch * n / time "
+        "of n steps in a decode test. Total tokens over total time, never a mean of rates. Null "
+        "for a request of one token.",
+        "prefill",
+    ),
+    Term("e2e_ms", "ms", "A whole request: prefill and n tokens.", "tokenization, load"),
+    Term(
+        "itl_slope_us_per_ktoken",
+        "us/ktoken",
+        "How much longer a decode step takes with 1000 more tokens in the cache: median slope of "
+        "step time against depth. Only where a pass decodes at least 128 steps.",
+    ),
+    Term(
+        "weights_bytes",
+        "bytes",
+        "Bytes of the initializers in the ONNX files, scales and zero points included. Counted, "
+        "not measured.",
+        "graph text",
+    ),
+    Term("bits_per_weight", "bit", "8 * weights_bytes / parameters."),
+    Term("kv_bytes_per_token", "bytes", "Bytes the cache grows by per token, at its stored type."),
+    Term(
+        "peak_rss_bytes",
+        "bytes",
+        "The system's high-water mark of resident memory of a fresh worker that does nothing else "
+        "and times nothing: VmHWM on Linux, ru_maxrss on macOS, the peak working set on Windows.",
+        "other processes",
+    ),
+    Term(
+        "peak_delta_bytes",
+        "bytes",
+        "peak_rss_bytes minus the same worker's resident memory after its imports.",
+        "interpreter, libraries",
+    ),
+    Term(
+        "load_delta_bytes",
+        "bytes",
+        "Resident memory after load minus that after the imports of the same worker.",
+        "interpreter, libraries",
+    ),
+    Term(
+        "load_delta_anonymous_bytes",
+        "bytes",
+        "The part of load_delta_bytes that no file stands behind: prepacked copies, buffers.",
+        "interpreter, libraries",
+    ),
+    Term(
+        "load_delta_file_bytes",
+        "bytes",
+        "The part of load_delta_bytes that maps files; the system may drop and read it again.",
+        "interpreter, libraries",
+    ),
+    Term(
+        "steady_delta_bytes",
+        "bytes",
+        "Resident memory after the touched context minus that after the imports of the worker.",
+        "interpreter, libraries",
+    ),
+    Term(
+        "steady_delta_anonymous_bytes",
+        "bytes",
+        "The part of steady_delta_bytes that no file stands behind.",
+        "interpreter, libraries",
+    ),
+    Term(
+        "steady_delta_file_bytes",
+        "bytes",
+        "The part of steady_delta_bytes that maps files.",
+        "interpreter, libraries",
+    ),
+)
+
+# Terms of the record format that no command of this version fills in yet.
+LATER = (
+    Term("encode_ms", "ms", "One encoder pass of batch * length.", "tokenization"),
+    Term("encode_seq_s", "sequences/s", "Encoder sequences per second.", "tokenization"),
+    Term(
+        "device_bytes_peak",
+        "bytes",
+        "The provider's or driver's own counter of device memory where there is one.",
+    ),
+    Term(
+        "energy_j",
+        "J",
+        "Counter difference over the timed part; measured, modelled or unavailable, never 0 for "
+        "unknown.",
+    ),
+    Term("j_per_token", "J/token", "energy_j over the tokens of the timed part."),
+    Term(
+        "kld_nats",
+        "nats",
+        "Kullback-Leibler divergence of the next-token distribution from the fp32 twin's, on the "
+        "same fixed tokens.",
+    ),
+    Term("top1_agreement", "share", "How often the likeliest token is that of the fp32 twin."),
+    Term("nll_delta", "nats/token", "Negative log-likelihood minus the fp32 twin's."),
+    Term(
+        "mbu",
+        "share",
+        "(Weight bytes as the kernel holds them + cache bytes read per token) / tpot / measured "
+        "read bandwidth.",
+    ),
+    Term("mbu_file", "share", "mbu with the weight bytes on disk."),
+    Term(
+        "decode_bytes_s",
+        "bytes/s",
+        "decode_tok_s * text bytes per token of the model's own tokenizer.",
+    ),
+    Term("mfu", "share", "Prefill flop / time / measured matrix peak of that precision."),
+)

@@ -1,0 +1,108 @@
+"""Trust grades, reason codes, and the words of the documents."""
+
+from harness.glossary.term import Term
+
+TRUST = (
+    Term(
+        "A",
+        "",
+        "At least 5 processes, half-width of the 95 % interval <= 3 %, foreign CPU <= 2 %, steady.",
+    ),
+    Term("B", "", "Half-width <= 8 %, foreign CPU <= 5 %."),
+    Term("C", "", "Anything weaker."),
+    Term(
+        "INVALID",
+        "",
+        "Throttled, swapped, a model file changed, wrong or non-finite output, or a clock fault. "
+        "The record keeps its samples and shows –.",
+    ),
+    Term("FEW_PROCESSES", "", "Fewer than 5 fresh processes. At best B. More: --rounds."),
+    Term(
+        "WIDE_INTERVAL",
+        "",
+        "Half-width above 3 % (at best B) or 8 % (C), or no interval at all (C). More --rounds, a "
+        "quieter machine, longer tests.",
+    ),
+    Term(
+        "FOREIGN_CPU",
+        "%",
+        "Processor time of the timed parts that neither worker nor parent used, as a share of what "
+        "the usable processors could do: above 2 % at best B, above 5 % C. Close other programs.",
+    ),
+    Term(
+        "STEAL",
+        "%",
+        "Processor time that a hypervisor gave to others; the limits of FOREIGN_CPU. Use a machine "
+        "that is not shared.",
+    ),
+    Term("UNKNOWN_LOAD", "", "Nothing tells how busy others kept the processors. C."),
+    Term(
+        "NOT_STEADY",
+        "",
+        "A warm-up reached its time limit before the samples agreed. At best B.",
+    ),
+    Term(
+        "THROTTLED",
+        "",
+        "A container's quota stopped the process, or the processor slowed down for heat or power. "
+        "INVALID. Raise the quota, fewer --threads, cool the machine.",
+    ),
+    Term("SWAPPED", "", "The system moved memory to or from swap during a timed part. INVALID."),
+    Term("NON_FINITE", "", "An output held NaN or infinity. INVALID."),
+    Term("FILE_CHANGED", "", "A model file changed during the run. INVALID."),
+    Term("OUTPUT_CHANGED", "", "Processes gave different outputs for the same input. INVALID."),
+    Term(
+        "CLOCK",
+        "",
+        "Two clocks disagree about the timed part, or the machine slept in it. INVALID.",
+    ),
+)
+
+WORDS = (
+    Term("pp", "", "Prefill test: pp512 @ d1024 reads 512 tokens at once from depth 1024."),
+    Term("tg", "", "Decode test: tg128 @ d1024 decodes 128 tokens one by one from depth 1024."),
+    Term(
+        "pg",
+        "",
+        "Request test: pg128+64 reads 128 tokens, then decodes 64. The only one with TTFT, e2e "
+        "and cold TTFT.",
+    ),
+    Term(
+        "session group",
+        "",
+        "Model, level, device, runtime, threads and batch. One fresh worker process per group and "
+        "round opens one session and runs its tests in shuffled order.",
+    ),
+    Term("cell", "", "One test in one session group."),
+    Term("record", "", "Everything known of one cell."),
+    Term("round", "", "Every session group once, in shuffled order, each in a fresh process."),
+    Term(
+        "interval",
+        "",
+        "95 % Student t-interval on the logarithms of one value per process (a process's median). "
+        "The centre is the median over processes. Samples of one process are never pooled: they "
+        "are not independent.",
+    ),
+    Term(
+        "warm-up",
+        "",
+        "In the process that samples, at every measured shape: until two adjacent windows (20 "
+        "samples or 0.5 s) agree within 2 % without a trend, 10 s at most.",
+    ),
+    Term(
+        "placement",
+        "",
+        "Which provider ran which nodes: FULL, FULL_COMPUTE, PARTIAL, FELL_BACK or UNKNOWN.",
+    ),
+    Term(
+        "status",
+        "",
+        "ok, failed, crashed, timeout, out_of_memory, unsupported or skipped; all but ok carry a "
+        "reason.",
+    ),
+    Term("ITL", "ms", "Inter-token latency: the time of each decode step, in order, kept raw.", ""),
+    Term("KV cache", "", "Keys and values of all earlier tokens, read at every decode step."),
+    Term("percentile", "", "An order statistic. p99 needs 459 samples, p90 needs 44."),
+    Term("MiB", "", "2**20 bytes; GB is 1e9."),
+    Term("–", "", "Not measured, or INVALID. Never 0."),
+)

@@ -1,0 +1,138 @@
+"""The one list of columns of the summary; every format only draws their cells."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.report.grid import MISSING
+from harness.report.rows import Row, half_width_of, rate_of, shown, tests_of
+from harness.results.samples import DECODE, PREFILL, REQUEST
+from harness.results.schema import Record
+from harness.units import MIB
+
+Value = str | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the summary.
+
+    Attributes:
+        header: its name and unit, as `bench explain` knows it.
+        value: a row's value; None: missing.
+        draw: text of a value that is there.
+        identity: it says what was measured, not what came out: printed only where it varies.
+    """
+
+    header: str
+    value: Callable[[Row], Value]
+    draw: Callable[..., str] = str
+    identity: bool = False
+
+    def cell(self, row: Row) -> str:
+        """Draw one cell; a value that was not measured is a dash, never 0."""
+        value = self.value(row)
+        return MISSING if value is None else self.draw(value)
+
+
+def three_digits(value: float) -> str:
+    """At least three digits of a number: 1234, 123, 12.3, 1.23."""
+    size = abs(value)
+    return f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+
+
+def two_decimals(value: float) -> str:
+    """Two digits behind the point."""
+    return f"{value:.2f}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage: 0.021 is 2.1%."""
+    return f"{share:.1%}"
+
+
+IDENTITY = (
+    Column("model", lambda row: row.cell.model, identity=True),
+    Column("parameters", lambda row: row.cell.parameters, "{:,}".format, identity=True),
+    Column("level", lambda row: row.cell.level_label or row.cell.level, identity=True),
+    Column("weights", lambda row: row.cell.weights, identity=True),
+    Column("device", lambda row: row.cell.device, identity=True),
+    Column("runtime", lambda row: row.cell.runtime, identity=True),
+    Column("threads", lambda row: row.cell.threads, identity=True),
+    Column("batch", lambda row: row.cell.batch, identity=True),
+    Column("depth", lambda row: row.cell.depth, identity=True),
+)
+MODEL = (
+    Column("bits/w", lambda row: row.first_shown("bits_per_weight"), two_decimals),
+    Column("weights MiB", lambda row: in_mib(row.first_shown("weights_bytes")), three_digits),
+    Column("load ms", lambda row: row.first_shown("load_ms"), three_digits),
+)
+JUDGED = (
+    Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent),
+    Column("est. tok/s", lambda row: estimated_rate(row.judged), three_digits),
+    Column("×", lambda row: time_over_estimate(row.judged), two_decimals),
+    Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits),
+    Column("peak MiB", lambda row: in_mib(row.largest_shown("peak_rss_bytes")), three_digits),
+    Column("trust", lambda row: row.grade),
+)
+
+
+def columns_of(rows: Sequence[Row]) -> list[Column]:
+    """The columns worth printing: identities that vary, and results that any row has.
+
+    Trust is always printed, so that a table in which nothing was measured still has a column.
+    """
+    every = [*IDENTITY, *MODEL, *test_columns(rows), *JUDGED]
+    return [column for column in every if column.header == "trust" or _is_told(column, rows)]
+
+
+def test_columns(rows: Sequence[Row]) -> list[Column]:
+    """One column per test: TTFT of requests, prefill rates, decode rates.
+
+    A request's own decode rate gets a column only where no decode test was run.
+    """
+    requests, decodes = tests_of(rows, REQUEST), tests_of(rows, DECODE)
+    columns = [
+        _test_column(test, "TTFT ms", lambda record: shown(record, "ttft_ms"), len(requests) > 1)
+        for test in requests
+    ]
+    for test in (*tests_of(rows, PREFILL), *(decodes or requests)):
+        columns.append(_test_column(test, "tok/s", rate_of))
+    return columns
+
+
+def _test_column(
+    test: str, header: str, value: Callable[[Record], float | None], named: bool = True
+) -> Column:
+    def of_row(row: Row) -> float | None:
+        record = row.of_test(test)
+        return None if record is None else value(record)
+
+    return Column(f"{test} {header}" if named else header, of_row, three_digits)
+
+
+def estimated_rate(record: Record | None) -> float | None:
+    """The `params` estimate of a record's decode rate, tok/s."""
+    return None if record is None else record.estimates.get("decode_tok_s", {}).get("params")
+
+
+def time_over_estimate(record: Record | None) -> float | None:
+    """Time measured over time estimated: above 1, slower than the rule says."""
+    estimate = estimated_rate(record)
+    measured = rate_of(record) if record is not None else None
+    return None if estimate is None or not measured else estimate / measured
+
+
+def estimated_bytes(row: Row) -> float | None:
+    """The largest `params` estimate of memory over the tests of the row, bytes."""
+    found = (record.estimates.get("peak_rss_bytes", {}).get("params") for record in row.records)
+    return max((value for value in found if value is not None), default=None)
+
+
+def in_mib(size_bytes: float | None) -> float | None:
+    """Bytes as MiB."""
+    return None if size_bytes is None else size_bytes / MIB
+
+
+def _is_told(column: Column, rows: Sequence[Row]) -> bool:
+    cells = {column.cell(row) for row in rows}
+    return len(cells) > 1 if column.identity else bool(cells - {MISSING})

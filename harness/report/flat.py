@@ -1,0 +1,71 @@
+"""Documents for programs: the whole as JSON, one record per line, one metric per CSV line."""
+
+import json
+from collections.abc import Iterator
+
+from harness.report.grid import MISSING, draw_csv
+from harness.report.rows import shown_metric, test_of
+from harness.results.document import encode_document, plain
+from harness.results.schema import Document, Metric, Record
+
+CELL_FIELDS = (
+    *("model", "parameters", "weights", "level", "device", "provider", "runtime"),
+    *("workload", "prompt", "gen", "depth", "batch", "threads"),
+)
+CSV_HEADER = (
+    *("run_id", *CELL_FIELDS, "test", "status", "reason", "trust", "trust_reasons", "simulated"),
+    *("metric", "unit", "value", "low", "high", "processes", "estimate_params"),
+)
+
+
+def draw_document_json(document: Document) -> str:
+    """The document as it is stored: one valid JSON value, raw samples included."""
+    return encode_document(document).decode()
+
+
+def draw_json_lines(document: Document) -> str:
+    """One record per line, each with the run it belongs to."""
+    run = {
+        "run_id": document.run_id,
+        "created_utc": document.created_utc,
+        "schema_version": document.schema_version,
+        "method_version": document.method_version,
+    }
+    lines = (json.dumps({**run, **plain(record)}) for record in document.records)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def draw_metric_csv(document: Document) -> str:
+    """One line per record and metric, and one for a record without any; full precision.
+
+    The numbers of an INVALID record are left empty; its trust column says why.
+    """
+    rows = [row for record in document.records for row in _rows(document.run_id, record)]
+    return draw_csv(CSV_HEADER, rows) + "\n"
+
+
+def _rows(run_id: str, record: Record) -> Iterator[list[str]]:
+    head = [run_id, *(str(getattr(record.cell, field)) for field in CELL_FIELDS)]
+    trust = record.trust
+    head += [test_of(record.cell), record.status, record.reason or MISSING]
+    head += [trust.grade if trust else MISSING]
+    head += [" ".join(reason.code for reason in trust.reasons) if trust else MISSING]
+    head += [str(record.simulated).lower()]
+    for name, metric in record.metrics.items():
+        estimate = record.estimates.get(name, {}).get("params")
+        yield [*head, name, metric.unit, *_numbers(shown_metric(record, name)), _number(estimate)]
+    if not record.metrics:
+        yield [*head, *([MISSING] * 7)]
+
+
+def _numbers(metric: Metric | None) -> list[str]:
+    if metric is None:
+        return [MISSING] * 4
+    return [
+        *(_number(number) for number in (metric.value, metric.low, metric.high)),
+        str(metric.processes),
+    ]
+
+
+def _number(number: float | None) -> str:
+    return MISSING if number is None else repr(number)

@@ -1,0 +1,165 @@
+"""What stands above a table, the same for every row, and the notes that stand below it. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from harness.report.rows import Row, is_valid
+from harness.results.schema import Cell, Document, Json, Record
+
+WEIGHTS_NOTES = {
+    "seeded": "weights: seeded random (right for speed and memory, says nothing about quality)",
+    "trained": "weights: trained",
+}
+# What a row may leave unsaid when it is the usual thing.
+USUAL = {"batch": 1, "depth": 0, "device": "cpu", "runtime": "ort", "weights": None}
+
+Shared = Callable[[str], object]
+
+
+def headline(document: Document, rows: Sequence[Row]) -> str:
+    """One line of everything that does not vary: model, level, processor, versions, processes."""
+    shared = _shared(rows)
+    parts = [
+        shared("model"),
+        _with(shared("parameters"), "{:,} parameters"),
+        shared("level_label") or shared("level"),
+        _processor(document.environment, shared),
+        *(_unusual(name, shared) for name in ("batch", "depth")),
+        _runtime(document.environment),
+        _processes(document.records, len(rows)),
+    ]
+    return " · ".join(str(part) for part in parts if part)
+
+
+def notes(document: Document, rows: Sequence[Row]) -> list[str]:
+    """Lines below the table: what failed and why, doubts, the estimate's basis, the weights."""
+    return [
+        *_failures(document.records),
+        *_invalid(document.records),
+        *_doubts(document.records),
+        *_estimate_note(document),
+        *_weights(rows),
+        *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
+    ]
+
+
+def _shared(rows: Sequence[Row]) -> Shared:
+    """A function: field of Cell -> the value all rows share, or None."""
+
+    def of(field: str) -> object:
+        values = {getattr(row.cell, field) for row in rows}
+        return values.pop() if len(values) == 1 else None
+
+    return of
+
+
+def _with(value: object, template: str) -> str:
+    return "" if value is None else template.format(value)
+
+
+def _unusual(name: str, shared: Shared) -> str:
+    value = shared(name)
+    return "" if value in (None, USUAL[name]) else f"{name} {value}"
+
+
+def _processor(environment: Json, shared: Shared) -> str:
+    """`CPU AMD EPYC (2 threads)`; another device is named before it."""
+    device, threads = shared("device"), shared("threads")
+    model = environment.get("cpu_model") or environment.get("architecture") or ""
+    cpu = " ".join(f"CPU {model}".split())
+    if threads is not None:
+        cpu += f" ({threads} thread{'' if threads == 1 else 's'})"
+    return cpu if device in (None, USUAL["device"]) else f"{device} · {cpu}"
+
+
+def _runtime(environment: Json) -> str:
+    """`onnxruntime 1.31.1`, under the name of the wheel that carries it."""
+    packages = environment.get("packages")
+    for name, version in packages.items() if isinstance(packages, dict) else ():
+        if name.startswith("onnxruntime") and name != "onnxruntime-genai":
+            return f"{name} {version}"
+    return ""
+
+
+def _processes(records: Sequence[Record], rows: int) -> str:
+    """How many fresh processes stand behind each row, and whether they took turns."""
+    counts = [
+        max(metric.processes for metric in record.metrics.values())
+        for record in records
+        if record.status == "ok" and record.metrics
+    ]
+    if not counts:
+        return ""
+    least, most = min(counts), max(counts)
+    number = f"{least}" if least == most else f"{least}-{most}"
+    return f"{number} process{'' if most == 1 else 'es'} per row{', interleaved' * (rows > 1)}"
+
+
+def _failures(records: Sequence[Record]) -> Iterator[str]:
+    """One line per reason: a session that failed as a whole says so once."""
+    tests: dict[tuple[str, str, str], list[str]] = {}
+    for record in records:
+        if record.status != "ok":
+            reason = "; ".join((record.reason or "").splitlines())
+            key = (_name(record.cell, records), record.status, reason)
+            tests.setdefault(key, []).append(record.cell.workload)
+    for (name, status, reason), workloads in tests.items():
+        yield f"{name} {', '.join(workloads)}: {status}: {reason}"
+
+
+def _invalid(records: Sequence[Record]) -> Iterator[str]:
+    for record in records:
+        if record.status == "ok" and not is_valid(record) and record.trust:
+            reasons = "; ".join(
+                f"{reason.code}: {reason.detail}" for reason in record.trust.reasons
+            )
+            yield f"{_name(record.cell, records)} {record.cell.workload}: INVALID: {reasons}"
+
+
+def _doubts(records: Sequence[Record]) -> Iterator[str]:
+    """How often each reason stands between a valid record and an A."""
+    codes = Counter(
+        reason.code
+        for record in records
+        if is_valid(record) and record.trust
+        for reason in record.trust.reasons
+    )
+    if codes:
+        total = sum(record.status == "ok" for record in records)
+        listed = ", ".join(f"{code} in {count}" for code, count in codes.most_common())
+        yield f"trust below A, of {total} records: {listed} (bench explain trust)"
+
+
+def _estimate_note(document: Document) -> Iterator[str]:
+    """Which bandwidth the estimates took, where the document says."""
+    rates = document.ceilings.get("read_bytes_per_s")
+    if isinstance(rates, dict) and any(record.estimates for record in document.records):
+        listed = ", ".join(
+            f"{rate / 1e9:.1f} GB/s with {threads} thread{'' if str(threads) == '1' else 's'}"
+            for threads, rate in rates.items()
+            if isinstance(rate, int | float)
+        )
+        yield (
+            f"est.: parameters × bits / 8, read at {listed} as measured in this run; "
+            "×: time measured / estimated"
+        )
+
+
+def _weights(rows: Sequence[Row]) -> Iterator[str]:
+    for kind in dict.fromkeys(row.cell.weights for row in rows):
+        yield WEIGHTS_NOTES.get(kind, f"weights: {kind}")
+
+
+def _simulated(rows: Sequence[Row]) -> bool:
+    return any(record.simulated for row in rows for record in row.records)
+
+
+def _name(cell: Cell, records: Sequence[Record]) -> str:
+    """Model, level, and whatever else tells this session from the others of the document."""
+    extras = {"device": "{}", "threads": "threads {}", "batch": "batch {}"}
+    varying = [
+        template.format(getattr(cell, field))
+        for field, template in extras.items()
+        if len({getattr(record.cell, field) for record in records}) > 1
+    ]
+    return " ".join([cell.model, cell.level, *varying])

@@ -1,0 +1,62 @@
+"""A results document in any format: the table of formats, and the two that people read."""
+
+from collections.abc import Callable
+
+from harness.errors import UsageError
+from harness.report.columns import columns_of
+from harness.report.escape import markdown, one_line
+from harness.report.flat import draw_document_json, draw_json_lines, draw_metric_csv
+from harness.report.grid import draw_markdown, draw_terminal
+from harness.report.headline import headline, notes
+from harness.report.rows import Row, make_rows
+from harness.results.schema import Document
+
+
+def render(document: Document, style: str) -> str:
+    """Draw a document; ends with a line feed.
+
+    Args:
+        document: one run.
+        style: a key of FORMATS: `table`, `md`, `csv`, `json` or `jsonl`.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if style not in FORMATS:
+        raise UsageError(f"no format is called {style!r}", fix=f"one of: {', '.join(FORMATS)}")
+    return FORMATS[style](document)
+
+
+def draw_table(document: Document) -> str:
+    """Headline, table and notes for a terminal."""
+    rows = make_rows(document.records)
+    header, cells = summary(rows)
+    parts = [one_line(headline(document, rows)), draw_terminal(header, cells)]
+    below = [one_line(note) for note in notes(document, rows)]
+    return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
+
+
+def draw_markdown_report(document: Document) -> str:
+    """The same as Markdown: a paragraph, a table, a list."""
+    rows = make_rows(document.records)
+    header, cells = summary(rows)
+    parts = [markdown(headline(document, rows)), draw_markdown(header, cells)]
+    below = [f"- {markdown(note)}" for note in notes(document, rows)]
+    return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
+
+
+def summary(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of the summary: one row per session group and depth, as text."""
+    columns = columns_of(rows)
+    return [column.header for column in columns], [
+        [column.cell(row) for column in columns] for row in rows
+    ]
+
+
+FORMATS: dict[str, Callable[[Document], str]] = {
+    "table": draw_table,
+    "md": draw_markdown_report,
+    "csv": draw_metric_csv,
+    "json": draw_document_json,
+    "jsonl": draw_json_lines,
+}

@@ -1,0 +1,83 @@
+"""Every name that any output can hold is explained, and the page is the generator's own."""
+
+from pathlib import Path
+
+import pytest
+from report_documents import document, failed, group, metric, record
+
+from harness.errors import UsageError
+from harness.glossary import explain, glossary_markdown, terms
+from harness.glossary.lookup import SECTIONS
+from harness.glossary.metrics import METRICS
+from harness.report.columns import IDENTITY, columns_of
+from harness.report.rows import make_rows
+from harness.results.schema import GRADES
+from harness.results.summarize import metric_names
+from harness.watch.trust import RULES
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
+
+
+def test_every_metric_has_an_entry_with_its_unit():
+    assert {term.name: term.unit for term in METRICS} == metric_names()
+
+
+def test_every_column_has_an_entry():
+    request = {"ttft_ms": metric(1.0, "ms"), "decode_tok_s": metric(9.0)}
+    varied = [record("pg8+4", request), record("pg8+5", request), failed("pp8", "x", level="a")]
+    headers = {column.header for column in IDENTITY}
+    for records in (group(), varied):
+        headers |= {column.header for column in columns_of(make_rows(document(*records).records))}
+    assert {"±", "×", "trust", "pg8+4 TTFT ms", "pp128 tok/s", "pg8+4 tok/s"} <= headers
+    for header in headers:
+        assert explain(header)
+
+
+def test_every_grade_and_reason_code_has_an_entry():
+    for code in (*GRADES, *RULES):
+        assert explain(code).startswith(code)
+
+
+@pytest.mark.parametrize(
+    ("term", "starts"),
+    [
+        ("ttft_ms", "ttft_ms [ms]: "),
+        ("TTFT_MS", "ttft_ms [ms]: "),
+        (" pp512 @ d1024 ", "pp: "),
+        ("pg128+64", "pg: "),
+        ("tg32 tok/s", "tgN tok/s [tok/s]: "),
+        ("est.", "est. tok/s [tok/s]: "),
+        ("x", "× [ratio]: "),
+        ("b", "B: "),
+        ("mib", "MiB: "),
+    ],
+)
+def test_terms_are_found_as_people_type_them(term, starts):
+    assert explain(term).startswith(starts)
+
+
+def test_what_is_left_out_is_said():
+    assert explain("ttft_ms").endswith("\nLeft out: tokenization, load.")
+    assert "Left out" not in explain("bits_per_weight")
+
+
+def test_an_unknown_term_names_its_neighbours():
+    with pytest.raises(UsageError, match="tpot_s") as caught:
+        explain("tpot_s")
+    assert "tpot_ms" in caught.value.fix
+
+
+def test_no_term_is_defined_twice():
+    assert len(terms()) == len(set(terms()))
+
+
+def test_every_definition_is_a_sentence_in_one_line():
+    for _, _, entries in SECTIONS:
+        for term in entries:
+            assert term.definition.endswith(".")
+            assert "\n" not in term.definition
+
+
+def test_the_page_is_what_the_generator_writes():
+    """Write it again: Path("docs/glossary.md").write_text(glossary_markdown())."""
+    assert PAGE.read_text(encoding="utf-8") == glossary_markdown()
