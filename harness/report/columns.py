@@ -103,6 +103,8 @@ def test_columns(rows: Sequence[Row]) -> list[Column]:
 def _test_column(
     test: str, header: str, value: Callable[[Record], float | None], named: bool = True
 ) -> Column:
+    """A column of one test; its header carries the test's name where `named`."""
+
     def of_row(row: Row) -> float | None:
         record = row.of_test(test)
         return None if record is None else value(record)
@@ -134,5 +136,6 @@ def in_mib(size_bytes: float | None) -> float | None:
 
 
 def _is_told(column: Column, rows: Sequence[Row]) -> bool:
+    """Whether a column tells anything: an identity that varies, a result that is there."""
     cells = {column.cell(row) for row in rows}
     return len(cells) > 1 if column.identity else bool(cells - {MISSING})

@@ -44,6 +44,7 @@ def is_number(text: str) -> bool:
 
 
 def _visible(character: str) -> str:
+    """The character, or its escape where it would not be drawn."""
     if unicodedata.category(character) not in UNSAFE_CATEGORIES:
         return character
     return character.encode("unicode_escape").decode("ascii")

@@ -45,6 +45,7 @@ def draw_metric_csv(document: Document) -> str:
 
 
 def _rows(run_id: str, record: Record) -> Iterator[list[str]]:
+    """The lines of one record."""
     head = [run_id, *(str(getattr(record.cell, field)) for field in CELL_FIELDS)]
     trust = record.trust
     head += [test_of(record.cell), record.status, record.reason or MISSING]
@@ -59,6 +60,7 @@ def _rows(run_id: str, record: Record) -> Iterator[list[str]]:
 
 
 def _numbers(metric: Metric | None) -> list[str]:
+    """Value, interval and processes of one metric; dashes where it may not be shown."""
     if metric is None:
         return [MISSING] * 4
     return [
@@ -68,4 +70,5 @@ def _numbers(metric: Metric | None) -> list[str]:
 
 
 def _number(number: float | None) -> str:
+    """Every digit of a number; a dash for None."""
     return MISSING if number is None else repr(number)

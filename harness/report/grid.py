@@ -80,6 +80,7 @@ def _tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], layout: str)
 
 
 def _each(rows: Sequence[Sequence[str]], escape: Callable[[str], str]) -> list[list[str]]:
+    """Every cell, escaped."""
     return [[escape(cell) for cell in row] for row in rows]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from harness.report.rows import Row, is_valid
 from harness.results.schema import Cell, Document, Json, Record
+from harness.units import GB
 
 WEIGHTS_NOTES = {
     "seeded": "weights: seeded random (right for speed and memory, says nothing about quality)",
@@ -54,10 +55,12 @@ def _shared(rows: Sequence[Row]) -> Shared:
 
 
 def _with(value: object, template: str) -> str:
+    """The value in its words; nothing for None."""
     return "" if value is None else template.format(value)
 
 
 def _unusual(name: str, shared: Shared) -> str:
+    """A shared value that differs from the usual one."""
     value = shared(name)
     return "" if value in (None, USUAL[name]) else f"{name} {value}"
 
@@ -68,7 +71,7 @@ def _processor(environment: Json, shared: Shared) -> str:
     model = environment.get("cpu_model") or environment.get("architecture") or ""
     cpu = " ".join(f"CPU {model}".split())
     if threads is not None:
-        cpu += f" ({threads} thread{'' if threads == 1 else 's'})"
+        cpu += f" ({_threads(threads)})"
     return cpu if device in (None, USUAL["device"]) else f"{device} · {cpu}"
 
 
@@ -108,6 +111,7 @@ def _failures(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _invalid(records: Sequence[Record]) -> Iterator[str]:
+    """One line per record whose numbers may not be shown, with its reasons."""
     for record in records:
         if record.status == "ok" and not is_valid(record) and record.trust:
             reasons = "; ".join(
@@ -131,26 +135,33 @@ def _doubts(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _estimate_note(document: Document) -> Iterator[str]:
-    """Which bandwidth the estimates took, where the document says."""
-    rates = document.ceilings.get("read_bytes_per_s")
-    if isinstance(rates, dict) and any(record.estimates for record in document.records):
-        listed = ", ".join(
-            f"{rate / 1e9:.1f} GB/s with {threads} thread{'' if str(threads) == '1' else 's'}"
-            for threads, rate in rates.items()
-            if isinstance(rate, int | float)
-        )
+    """Which bandwidth the estimates were taken from, where the document says."""
+    ceilings = document.environment.get("read_bandwidth")
+    listed = [
+        f"{ceiling['bytes_per_s'] / GB:.1f} GB/s with {_threads(ceiling.get('threads'))}"
+        for ceiling in (ceilings if isinstance(ceilings, list) else ())
+        if isinstance(ceiling, dict) and isinstance(ceiling.get("bytes_per_s"), int | float)
+    ]
+    if listed and any(record.estimates for record in document.records):
         yield (
-            f"est.: parameters × bits / 8, read at {listed} as measured in this run; "
+            f"est.: parameters × bits / 8, read at {', '.join(listed)} as measured in this run; "
             "×: time measured / estimated"
         )
 
 
+def _threads(count: object) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{count} thread{'' if count == 1 else 's'}"
+
+
 def _weights(rows: Sequence[Row]) -> Iterator[str]:
+    """One line per kind of weights."""
     for kind in dict.fromkeys(row.cell.weights for row in rows):
         yield WEIGHTS_NOTES.get(kind, f"weights: {kind}")
 
 
 def _simulated(rows: Sequence[Row]) -> bool:
+    """Whether any device was emulated."""
     return any(record.simulated for row in rows for record in row.records)
 
 

@@ -54,6 +54,7 @@ class Row:
         return max(grades, key=GRADES.index, default=None)
 
     def _shown(self, name: str) -> list[float]:
+        """Values of a metric in the records that show it."""
         values = (shown(record, name) for record in self.records)
         return [value for value in values if value is not None]
 

@@ -116,6 +116,7 @@ def _compact(value: Any) -> str:
 
 
 def _typed(table: Json) -> Document:
+    """Check an upgraded document field by field and return it as records."""
     try:
         return msgspec.convert(table, Document)
     except (ValueError, RecursionError) as error:
@@ -138,4 +139,5 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _text(text: Any) -> str:
+    """The text, with what no encoding can write as a visible escape."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

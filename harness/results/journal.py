@@ -178,6 +178,7 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def _damaged(path: Path, number: int, what: str) -> ResultFormatError:
+    """The error of a line that does not verify."""
     return ResultFormatError(
         f"journal {path}, line {number} is damaged: {what}",
         fix="keep the file, leave --resume out and measure again",
@@ -185,6 +186,7 @@ def _damaged(path: Path, number: int, what: str) -> ResultFormatError:
 
 
 def _cannot_write(path: Path, error: OSError) -> StorageError:
+    """The error of a disk that does not take a line."""
     return StorageError(
         f"journal {path} cannot be written: {error.strerror}",
         fix="free the disk or give another --results; what is in the journal stays valid",

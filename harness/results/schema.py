@@ -152,11 +152,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         method_version: METHOD_VERSION likewise; documents of two methods are not compared.
         run_id: sorts by time and never meets another.
         created_utc: when the run began, ISO 8601.
-        environment: harness.watch.facts.machine_facts().
+        environment: harness.watch.facts.machine_facts(), and `read_bandwidth`, the ceiling that
+            estimates were taken from: per thread count `threads`, `bytes_per_s` and raw replies.
         plan: what was asked for; a path is its last component.
         records: in the order of the plan.
-        ceilings: what estimates were judged by: `read_bytes_per_s` by thread count, and the raw
-            replies it came from.
     """
 
     schema: str = SCHEMA
@@ -167,4 +166,3 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     environment: Json
     plan: Json
     records: tuple[Record, ...]
-    ceilings: Json = {}

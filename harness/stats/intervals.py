@@ -103,6 +103,7 @@ def least_samples(share: float) -> int:
 
 
 def _t_ends(values: Sequence[float], confidence: float) -> tuple[float, float]:
+    """Ends of the t-interval around the mean of at least two values."""
     half = t_quantile((1 + confidence) / 2, len(values) - 1)
     half *= stdev(values) / math.sqrt(len(values))
     middle = fmean(values)
@@ -110,6 +111,7 @@ def _t_ends(values: Sequence[float], confidence: float) -> tuple[float, float]:
 
 
 def _check(values: Sequence[float], above_zero: bool) -> None:
+    """Refuse values that have no interval."""
     if len(values) < 2:
         raise MeasurementError(
             f"no interval from {len(values)} value(s)", fix="--rounds 2 or more; 5 is the default"
@@ -123,5 +125,6 @@ def _check(values: Sequence[float], above_zero: bool) -> None:
 
 
 def _check_share(share: float) -> None:
+    """Refuse a share that no percentile stands at."""
     if not 0 < share < 1:
         raise MeasurementError(f"no percentile at {share}", fix="a share between 0 and 1: 0.9")

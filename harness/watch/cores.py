@@ -43,6 +43,7 @@ def physical_cores(processors: frozenset[int], root: Path = Path("/")) -> int | 
 
 
 def _core(topology: Path) -> tuple[str, str]:
+    """What tells one core from another: its package and its number there."""
     return text_of(topology / "physical_package_id"), text_of(topology / "core_id")
 
 

@@ -97,6 +97,7 @@ def _through_psutil(system: str) -> Mapping[str, Read]:
 
 
 def _psutil_busy_ns() -> int:
+    """Time that all processors were busy since start, ns."""
     import psutil
 
     times = psutil.cpu_times()
@@ -104,6 +105,7 @@ def _psutil_busy_ns() -> int:
 
 
 def _psutil_swap_bytes(name: str) -> int:
+    """Bytes moved in (`sin`) or out (`sout`) of swap since start."""
     import psutil
 
     return int(getattr(psutil.swap_memory(), name))

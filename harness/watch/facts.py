@@ -96,12 +96,14 @@ def _physical_cores() -> int | None:
 
 
 def _memory_bytes() -> int:
+    """Memory of the machine."""
     import psutil
 
     return int(psutil.virtual_memory().total)
 
 
 def _swap_bytes() -> int:
+    """Swap space of the machine."""
     import psutil
 
     return int(psutil.swap_memory().total)

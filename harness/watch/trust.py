@@ -82,23 +82,27 @@ def _findings(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
 
 
 def _few_processes(evidence: Evidence) -> Finding | None:
+    """Fewer processes than an A needs."""
     if evidence.processes >= LEAST_PROCESSES:
         return None
     return "B", f"{evidence.processes} processes, A needs {LEAST_PROCESSES}"
 
 
 def _wide_interval(evidence: Evidence) -> Finding | None:
+    """A half-width beyond the limits, or none at all."""
     if evidence.half_width_share is None:
         return "C", "no interval: it needs 2 processes"
     return _above(evidence.half_width_share, HALF_WIDTH_SHARE, "half-width of the 95 % interval")
 
 
 def _foreign_cpu(evidence: Evidence) -> Finding | None:
+    """Other programs on our processors."""
     share = evidence.watch.foreign_cpu_share if evidence.watch else None
     return None if share is None else _above(share, FOREIGN_CPU_SHARE, "CPU used by others")
 
 
 def _steal(evidence: Evidence) -> Finding | None:
+    """Other guests on our processors."""
     share = evidence.watch.steal_share if evidence.watch else None
     return None if share is None else _above(share, FOREIGN_CPU_SHARE, "CPU taken by the host")
 
@@ -112,12 +116,14 @@ def _above(share: float, limits: dict[str, float], what: str) -> Finding | None:
 
 
 def _unknown_load(evidence: Evidence) -> Finding | None:
+    """Neither of the two was counted."""
     if evidence.watch is not None and evidence.watch.foreign_cpu_share is not None:
         return None
     return "C", "nothing tells how busy others kept the processors"
 
 
 def _not_steady(evidence: Evidence) -> Finding | None:
+    """A warm-up that ended at its time limit."""
     if evidence.steady_processes >= evidence.processes:
         return None
     restless = evidence.processes - evidence.steady_processes
@@ -125,6 +131,7 @@ def _not_steady(evidence: Evidence) -> Finding | None:
 
 
 def _throttled(evidence: Evidence) -> Finding | None:
+    """Stopped by a quota, or slowed down for heat."""
     periods = (evidence.watch and evidence.watch.throttled_periods) or 0
     events = (evidence.watch and evidence.watch.thermal_events) or 0
     if periods > 0:
@@ -133,6 +140,7 @@ def _throttled(evidence: Evidence) -> Finding | None:
 
 
 def _swapped(evidence: Evidence) -> Finding | None:
+    """Any swap traffic during the timed parts."""
     if evidence.watch is None:
         return None
     swapped_in = evidence.watch.swapped_in_bytes or 0
@@ -143,20 +151,24 @@ def _swapped(evidence: Evidence) -> Finding | None:
 
 
 def _non_finite(evidence: Evidence) -> Finding | None:
+    """NaN or infinity in an output."""
     return None if evidence.finite else ("INVALID", "an output holds NaN or infinity")
 
 
 def _file_changed(evidence: Evidence) -> Finding | None:
+    """Another model file than the one the run began with."""
     return ("INVALID", "a model file changed during the run") if evidence.file_changed else None
 
 
 def _output_changed(evidence: Evidence) -> Finding | None:
+    """Different outputs for the same input."""
     if evidence.outputs <= 1:
         return None
     return "INVALID", f"{evidence.outputs} different outputs for the same input"
 
 
 def _clock(evidence: Evidence) -> Finding | None:
+    """A clock that cannot be right."""
     return ("INVALID", evidence.clock_fault) if evidence.clock_fault else None
 
 

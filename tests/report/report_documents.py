@@ -7,6 +7,7 @@ from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 MIB = 2**20
 ENVIRONMENT = {
     "cpu_model": "AMD EPYC",
+    "read_bandwidth": [{"threads": 2, "bytes_per_s": 9.9e9, "processes": []}],
     "packages": {"onnx": "1.23.2", "onnxruntime-genai": "0.18.0", "onnxruntime": "1.31.1"},
 }
 A = Trust(grade="A")
@@ -87,7 +88,6 @@ def document(*records: Record, **fields: Any) -> Document:
         "created_utc": "2026-11-22T10:15:00+00:00",
         "environment": ENVIRONMENT,
         "plan": {"rounds": 5},
-        "ceilings": {"read_bytes_per_s": {"2": 9.9e9}},
     }
     return Document(**{**head, **fields}, records=records)
 

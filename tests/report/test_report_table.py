@@ -203,9 +203,23 @@ def test_a_session_that_failed_says_so_once_with_all_its_tests():
 def test_a_run_in_which_nothing_was_measured_still_has_a_table():
     bare = Record(cell=cell("tg32"), status="failed", reason="it broke")
     assert table(bare) == [{"trust": "–"}]
-    drawn = render(document(bare, environment={}, ceilings={}), "table")
+    drawn = render(document(bare, environment={}), "table")
     assert drawn.startswith("smollm2-135m · 134,515,008 parameters · int4 · CPU (2 threads)\n")
     assert "it broke" in drawn
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"read_bandwidth": 3, "packages": []},
+        {"read_bandwidth": [3, {}, {"bytes_per_s": "fast"}], "packages": {"onnxruntime": None}},
+        {"cpu_model": ["odd"], "read_bandwidth": [{"bytes_per_s": 1e9}]},
+    ],
+)
+def test_an_environment_that_someone_edited_still_draws(environment):
+    """It is free-form JSON: whatever stands in it, the table is drawn."""
+    for style in ("table", "md"):
+        assert "65.0" in render(document(*group(), environment=environment), style)
 
 
 def test_a_document_without_records_still_draws():
