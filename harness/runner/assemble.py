@@ -48,8 +48,9 @@ def _record(
     artifact = builds.artifacts.get(build_key(group))
     processes = [samples_of(entry) for entry in entries.tests_of(group, workload)]
     failure = entries.failure_of(group, workload)
+    memory = entries.memory_of(group, workload)
     cell = _cell(group, workload, artifact)
-    metrics = _metrics(cell, artifact, processes, entries.memory.get((group.key, workload.name)))
+    metrics = _metrics(cell, artifact, processes, memory)
     status, reason = _status(processes, failure)
     return Record(
         cell=cell,
@@ -60,6 +61,7 @@ def _record(
         placement=_placement(processes),
         trust=judge(cell, metrics, processes, changed) if processes else None,
         samples=tuple(process.to_json() for process in processes),
+        memory=tuple(memory),
     )
 
 
@@ -68,6 +70,7 @@ def _cell(group: SessionGroup, workload: Workload, artifact: Artifact | None) ->
         model=model_name(group, artifact),
         parameters=parameters(group.source.spec),
         level=group.level.name,
+        level_label=group.level.label,
         device=group.device.key,
         provider=group.device.provider,
         runtime=RUNTIME,
@@ -91,11 +94,11 @@ def model_name(group: SessionGroup, artifact: Artifact | None) -> str:
 
 
 def _metrics(
-    cell: Cell, artifact: Artifact | None, processes: list[ProcessSamples], memory: Json | None
+    cell: Cell, artifact: Artifact | None, processes: list[ProcessSamples], memory: list[Json]
 ) -> dict[str, Metric]:
     metrics = summarize(cell, processes) if processes else {}
-    if memory is not None:
-        metrics |= summarize_memory([memory["reply"]])
+    if memory:
+        metrics |= summarize_memory(memory)
     if artifact is not None:
         metrics |= exact_metrics(
             artifact.weights_bytes, artifact.bits_per_weight, artifact.kv_bytes_per_token

@@ -76,6 +76,11 @@ class Entries:
             if key == group.key and name == workload.name
         ]
 
+    def memory_of(self, group: SessionGroup, workload: Workload) -> list[Json]:
+        """Replies of the process that took this test's memory; empty without one."""
+        entry = self.memory.get((group.key, workload.name))
+        return [] if entry is None else [entry["reply"]]
+
     def done_of(self, plan: Plan) -> tuple[int, int]:
         """Entries done and entries planned, for the progress line."""
         planned = plan.cell_count * (plan.settings.rounds + 1)
