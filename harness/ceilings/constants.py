@@ -106,6 +106,8 @@ def rate_at(points: Sequence[RatePoint], rows: int, size_bytes: float) -> float:
     """
     if not points:
         raise MeasurementError("no rate was measured", fix="bench calibrate")
+    if len(points) == 1:
+        return points[0].rate_per_s
     ordered = sorted(points, key=lambda point: (point.rows, point.size_bytes))
     curve = []
     for at_rows, group in groupby(ordered, key=lambda point: point.rows):
