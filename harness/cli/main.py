@@ -14,7 +14,8 @@ from harness.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessEr
 # name, module that holds `command`, the one line that `bench --help` prints
 COMMANDS = (
     ("run", "harness.cli.run", "Measure: the default command, so `bench --device cpu` is enough."),
-    ("models", "harness.cli.models", "List the models that need no download."),
+    ("models", "harness.cli.models", "List the catalog: parameters, sizes, what fits here."),
+    ("estimate", "harness.cli.estimate", "Predict memory, speed and energy without a run."),
     ("report", "harness.cli.report", "Draw a stored results file again, in any format."),
     ("explain", "harness.cli.explain", "Print the definition of a metric, column or word."),
 )

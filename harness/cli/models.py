@@ -1,32 +1,79 @@
-"""`bench models`: what can be measured without a download."""
+"""`bench models`: the catalog, and the systems of the source documents."""
+
+import json
+from collections.abc import Sequence
 
 import click
 
-from harness.quantize.levels import LEVELS
-from harness.quantize.size import stored_bytes
-from harness.report.grid import draw_rows
-from harness.specs.count import kv_bytes_per_token, parameters
-from harness.specs.load import load_spec, spec_names
-from harness.units import KIB, MIB
-
-
-@click.command("models", epilog="Example:  bench models --format md")
-@click.option(
-    "--format", "style", type=click.Choice(["table", "md", "csv", "json"]), default="table"
+from harness.cli.models_table import (
+    SEED_HEADER,
+    catalog_header,
+    catalog_row,
+    catalog_values,
+    seed_row,
+    seed_values,
 )
-def command(style: str) -> None:
-    """List the models that need no download, with their exact sizes.
+from harness.cli.options import FORMATS
+from harness.report.grid import draw_rows
+from harness.specs.catalog import catalog_models
+from harness.specs.catalog_systems import systems
+from harness.watch.facts import machine_facts
 
-    Sizes are MiB of stored weights at each level, scales included; KV is the cache per token
-    at fp32. Weights are seeded random unless the model is said to be trained.
+# What a running system and its other programs leave to a model; as in the device catalog.
+OS_SHARE = 0.25
+
+
+@click.command("models", epilog="Example:  bench models --source built --format md")
+@click.option(
+    "--source",
+    type=click.Choice(["catalog", "built", "seeds"]),
+    default="catalog",
+    show_default=True,
+    help="All published models, those that this version builds, or the systems of the documents.",
+)
+@click.option("--format", "style", type=click.Choice(FORMATS), default="table")
+def command(source: str, style: str) -> None:
+    """List models with parameters (total, active, read per token), sizes and what fits here.
+
+    Sizes are MiB of stored weights at each level, scales included; KV is the cache per token at
+    fp32. `fits` names the levels whose estimated peak with 128 tokens is within three quarters of
+    this machine's memory. sLLM is a model under 10 billion parameters. Built models need no
+    download: their weights are seeded random unless the model is said to be trained.
     """
-    header = ["model", "parameters", "context", "KV KiB/token", *(f"{name} MiB" for name in LEVELS)]
-    rows = [_row(name) for name in spec_names()]
-    click.echo(draw_rows(header, rows, style))
+    if source == "seeds":
+        rows = systems()
+        draw(
+            SEED_HEADER, [seed_row(row) for row in rows], [seed_values(row) for row in rows], style
+        )
+        return
+    memory_bytes = machine_memory_bytes()
+    available_bytes = None if memory_bytes is None else memory_bytes * (1 - OS_SHARE)
+    models = [m for m in catalog_models() if source == "catalog" or m.anatomy.spec is not None]
+    draw(
+        catalog_header(),
+        [catalog_row(model, available_bytes) for model in models],
+        [catalog_values(model, available_bytes) for model in models],
+        style,
+    )
 
 
-def _row(name: str) -> list[str]:
-    spec = load_spec(name)
-    sizes = [f"{stored_bytes(spec, level) / MIB:,.0f}" for level in LEVELS.values()]
-    kv_kib = kv_bytes_per_token(spec, bytes_per_value=4) / KIB
-    return [name, f"{parameters(spec):,}", f"{spec.max_context_tokens:,}", f"{kv_kib:g}", *sizes]
+def draw(
+    header: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    values: Sequence[dict[str, object]],
+    style: str,
+) -> None:
+    """Print a table of text, or the values themselves where a program reads them."""
+    if style == "json":
+        click.echo(json.dumps(values, indent=1, ensure_ascii=False))
+    elif style == "jsonl":
+        click.echo("\n".join(json.dumps(row, ensure_ascii=False) for row in values))
+    else:
+        click.echo(draw_rows(header, cells, style))
+
+
+def machine_memory_bytes() -> int | None:
+    """Memory of this machine, or of the container around us; None where neither is told."""
+    facts = machine_facts()
+    known = [facts[key] for key in ("memory_bytes", "container_memory_bytes") if facts[key]]
+    return min(known, default=None)

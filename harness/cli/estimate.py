@@ -1,0 +1,130 @@
+"""`bench estimate`: what a model would need and do on a device, without running it."""
+
+import click
+
+from harness.cli.estimate_table import draw_estimates
+from harness.cli.options import FORMATS
+from harness.errors import UsageError
+from harness.estimate.answer import Estimate, estimate
+from harness.estimate.case import nominal_level
+from harness.grid import parse_grid, parse_names
+from harness.quantize.levels import QuantLevel, find_level
+from harness.specs.catalog import catalog_names
+from harness.specs.catalog_subject import Subject, counted_subject, find_subject
+from harness.specs.catalog_text import parse_bytes, parse_parameters
+from harness.specs.devices import device_keys
+
+ALL = "all"
+MAX_ROWS = 20_000  # 45 models x 23 devices x 6 levels is 6,210
+EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
+
+
+@click.command("estimate", epilog=EXAMPLE)
+@click.argument("model", required=False)
+@click.option("--quant", help="Quantization levels.  [default: int4]")
+@click.option("--on", "devices", required=True, help="Devices of the catalog, aliases, or `all`.")
+@click.option("--depth", default="0", show_default=True, help="Tokens already in the cache.")
+@click.option("--prompt", default="128", show_default=True, help="Prompt tokens.")
+@click.option("--batch", default="1", show_default=True, help="Sequences at once.")
+@click.option("--engine", type=click.Choice(["cpu", "gpu", "npu"]), help="Of the device.")
+@click.option("--memory", help="What the device carries, such as 8GB; else the most that is sold.")
+@click.option("--os-share", type=float, help="Share of it kept by the system, such as 0.25.")
+@click.option("--price-per-kwh", type=float, help="Turns modelled energy into operating cost.")
+@click.option("--params", help="A parameter count instead of a model: 7.6B, 3000억.")
+@click.option("--bits", type=int, help="Bits of a weight, for --params and stated counts.")
+@click.option("--explain-row", is_flag=True, help="Print the sum behind each speed, term by term.")
+@click.option("--format", "style", type=click.Choice(FORMATS), default="table")
+def command(style: str, explain_row: bool, **flags: str | int | float | None) -> None:
+    """Estimate memory, speed and energy of MODEL on a device, without running anything.
+
+    MODEL is a name of the catalog, a folder with config.json, a system that the source documents
+    name (gpt-4), several of them with commas, or `all`. Speeds are ranges: what devices of this
+    class reach of their data sheet. The energy floor is physics, not an estimate.
+    """
+    rows = estimate_rows(flags)
+    text, notes = draw_estimates(rows, style, explain_row)
+    click.echo(text)
+    for note in notes:
+        click.echo(note, err=True)
+
+
+def estimate_rows(flags: dict[str, str | int | float | None]) -> list[Estimate]:
+    """Return one estimate per model, level, device, depth, prompt and batch of the grids.
+
+    Raises:
+        HarnessError: a name, a number or a combination that cannot be estimated.
+    """
+    subjects, levels = _subjects(flags), _levels(flags)
+    if flags["bits"] is not None and any(subject.anatomy is not None for subject in subjects):
+        raise UsageError(
+            "--bits goes with a bare parameter count", fix="--quant int4 for a model of the catalog"
+        )
+    names = _words(flags["devices"], "--on", device_keys())
+    grids = [parse_grid(str(flags[key]), f"--{key}") for key in ("depth", "prompt", "batch")]
+    memory = flags["memory"]
+    memory_bytes = None if memory is None else parse_bytes(str(memory), "--memory")
+    count = len(subjects) * len(levels) * len(names)
+    for grid in grids:
+        count *= len(grid)
+    if count > MAX_ROWS:
+        raise UsageError(f"{count:,} rows are asked for", fix=f"ask for at most {MAX_ROWS:,}")
+    return [
+        estimate(
+            subject,
+            level,
+            device=name,
+            depth=depth,
+            prompt=prompt,
+            batch=batch,
+            engine=_text(flags["engine"]),
+            memory_bytes=memory_bytes,
+            os_share=_number(flags["os_share"]),
+            price_per_kwh=_number(flags["price_per_kwh"]),
+        )
+        for subject in subjects
+        for level in levels
+        for name in names
+        for depth in grids[0]
+        for prompt in grids[1]
+        for batch in grids[2]
+    ]
+
+
+def _subjects(flags: dict[str, str | int | float | None]) -> list[Subject]:
+    """Return the models that are asked about: by name, or by count."""
+    model, params = flags["model"], flags["params"]
+    if (model is None) == (params is None):
+        raise UsageError(
+            "name a model or give --params, one of the two",
+            fix="bench estimate llama-3.2-1b --on rpi5, or bench estimate --params 7.6B --on rpi5",
+        )
+    if params is not None:
+        # Commas separate counts here: 7,600,000,000 is written 7.6B.
+        texts = parse_names(str(params), "--params")
+        return [counted_subject(parse_parameters(text), text) for text in texts]
+    return [find_subject(name) for name in _words(model, "MODEL", catalog_names())]
+
+
+def _levels(flags: dict[str, str | int | float | None]) -> list[QuantLevel]:
+    """Return the quantization levels, or the one that --bits stands for."""
+    if flags["bits"] is None:
+        return [find_level(name) for name in parse_names(str(flags["quant"] or "int4"), "--quant")]
+    if flags["quant"] is not None:
+        raise UsageError("--bits and --quant say the same thing", fix="give one of them")
+    return [nominal_level(int(flags["bits"]))]
+
+
+def _words(text: object, flag: str, everything: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a comma-separated flag; `all` is everything."""
+    names = parse_names(str(text), flag)
+    return everything if names == (ALL,) else names
+
+
+def _text(value: str | float | None) -> str | None:
+    """Return a flag's text, or None where it was not given."""
+    return None if value is None else str(value)
+
+
+def _number(value: str | float | None) -> float | None:
+    """Return a flag's number, or None where it was not given."""
+    return None if value is None else float(value)

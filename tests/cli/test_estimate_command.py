@@ -1,0 +1,185 @@
+"""`bench estimate` and `bench models` as a user types them."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from harness.cli.main import main
+
+FORBIDDEN = ("numpy", "onnxruntime", "onnx", "safetensors", "rich")
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output and standard error of one command."""
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("command", [["models"], ["estimate", "gpt-4", "--on", "galaxy-s24"]])
+def test_nothing_heavy_is_imported(command):
+    """In a fresh interpreter neither command loads numpy or onnxruntime."""
+    script = (
+        f"import sys\nfrom harness.cli.main import main\ncode = main({command!r})\n"
+        f"print([name for name in {FORBIDDEN!r} if name in sys.modules], code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+def test_one_row_says_what_it_stands_on(capsys):
+    code, out, _ = run(capsys, "estimate", "gpt-4", "--quant", "int4", "--on", "galaxy-s24")
+    assert code == 0
+    assert "Estimated, not measured: model gpt-4" in out
+    assert "stated, unofficial" in out
+    assert "data sheet: 76.8 GB/s" in out
+    assert "floor: physics" in out
+
+
+def test_grids_make_rows_and_csv_holds_every_value(capsys):
+    code, out, _ = run(
+        capsys,
+        *("estimate", "llama-3.2-1b,bert-base-uncased", "--quant", "int4,fp16"),
+        *("--on", "galaxy-s24,m4", "--depth", "0,1024", "--format", "csv"),
+    )
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert len(rows) == 2 * 2 * 2 * 2
+    assert {row["depth_tokens"] for row in rows} == {"0", "1024"}
+    encoder = next(row for row in rows if row["model"] == "bert-base-uncased")
+    assert encoder["decode_tok_s_low"] == ""
+    assert float(encoder["encode_ms_high"]) > 0
+
+
+def test_json_holds_terms_and_notes(capsys):
+    code, out, _ = run(
+        capsys,
+        *(
+            "estimate",
+            "--params",
+            "3000억",
+            "--bits",
+            "4",
+            "--on",
+            "h100",
+            "--price-per-kwh",
+            "0.2",
+        ),
+        *("--format", "json", "--explain-row"),
+    )
+    (row,) = json.loads(out)
+    assert code == 0
+    assert row["parameters"] == 300_000_000_000
+    assert row["weights_bytes"] == 150_000_000_000
+    assert row["fits"] is False
+    assert row["kv_bytes_per_token"] is None
+    assert row["cost_per_million_tokens_low"] > 0
+    assert row["terms"]["decode step, slow"][0]["term"] == "all weights"
+
+
+def test_terms_add_up_to_the_time_above(capsys):
+    """The sum of the slow terms is the upper end of the range."""
+    run_json = ("--format", "jsonl", "--explain-row")
+    _, out, _ = run(capsys, "estimate", "smollm2-135m", "--on", "rpi5", *run_json)
+    row = json.loads(out)
+    seconds = sum(term["seconds"] for term in row["terms"]["prefill, slow"])
+    assert seconds * 1e3 == pytest.approx(row["ttft_ms_high"])
+    rate = 1 / sum(term["seconds"] for term in row["terms"]["decode step, fast"])
+    assert rate == pytest.approx(row["decode_tok_s_high"])
+
+
+def test_explained_table_names_the_largest_term(capsys):
+    _, out, _ = run(capsys, "estimate", "smollm2-135m", "--on", "rpi5", "--explain-row")
+    assert "most: body" in out
+    assert "operator calls" in out
+
+
+@pytest.mark.parametrize("style", ["table", "md"])
+def test_only_columns_that_vary_are_drawn(capsys, style):
+    _, out, _ = run(capsys, *("estimate", "smollm2-135m", "--on", "rpi5,m4", "--format", style))
+    table = out.split("\n\n")[1]
+    assert "device" in table
+    assert "quant" not in table
+    assert "encode" not in table
+
+
+def test_all_models_on_all_devices(capsys):
+    code, out, _ = run(capsys, "estimate", "all", "--on", "all", "--format", "jsonl")
+    assert code == 0
+    assert len(out.splitlines()) == 45 * 23
+    assert "NaN" not in out
+    assert "Infinity" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--on", "rpi5"], "--params"),
+        (["smollm2-135m", "--params", "7B", "--on", "rpi5"], "one of the two"),
+        (["smolm2-135m", "--on", "rpi5"], "smollm2-135m"),
+        (["smollm2-135m", "--on", "galaxy-s25"], "galaxy-s24"),
+        (["smollm2-135m", "--on", "rpi5", "--quant", "int5"], "int4"),
+        (["smollm2-135m", "--on", "rpi5", "--bits", "4"], "--quant"),
+        (["--params", "7B", "--on", "rpi5", "--bits", "3"], "--bits"),
+        (["--params", "7B", "--on", "rpi5", "--bits", "4", "--quant", "int4"], "one of them"),
+        (["--params", "3000", "--on", "rpi5"], "억"),
+        (["--params", "1001T", "--on", "rpi5"], "1e15"),
+        (["smollm2-135m", "--on", "rpi5", "--memory", "8"], "--memory"),
+        (["smollm2-135m", "--on", "rpi5", "--os-share", "1.5"], "--os-share"),
+        (["smollm2-135m", "--on", "rpi5", "--depth", "deep"], "--depth"),
+        (["smollm2-135m", "--on", "rpi5", "--engine", "gpu"], "cpu"),
+        (["sora", "--on", "rpi5"], "--params"),
+    ],
+)
+def test_bad_input_ends_with_two_lines_and_code_2(capsys, arguments, named):
+    code, out, err = run(capsys, "estimate", *arguments)
+    assert code == 2
+    assert out == ""
+    assert named in err
+    assert "  try: " in err
+    assert "Traceback" not in err
+
+
+def test_models_lists_the_catalog(capsys):
+    code, out, _ = run(capsys, "models", "--format", "json")
+    rows = {row["model"]: row for row in json.loads(out)}
+    assert code == 0
+    assert len(rows) == 45
+    mixtral = rows["mixtral-8x22b"]
+    assert (mixtral["parameters"], mixtral["active_parameters"]) == (140630071296, 39161468928)
+    assert mixtral["size_class"] == "LLM"
+    assert mixtral["built"] is False
+    smol = rows["smollm2-135m"]
+    assert smol["size_class"] == "sLLM"
+    assert smol["kv_bytes_per_token"] == 2 * 30 * 3 * 64 * 4
+    assert smol["weights_bytes"]["fp32"] == 4 * 134_515_008
+    assert "int4" in smol["fits"]
+
+
+def test_models_that_are_built_here(capsys):
+    _, out, _ = run(capsys, "models", "--source", "built", "--format", "jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert len(rows) == 16
+    assert all(row["built"] for row in rows)
+
+
+def test_systems_of_the_documents(capsys):
+    _, out, _ = run(capsys, "models", "--source", "seeds", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert len(rows) == 114
+    exaone = next(row for row in rows if row["key"] == "exaone-2.0" and row["parameters"])
+    assert exaone["parameters"] == "300,000,000,000"
+    assert "억" in exaone["note"]
+
+
+def test_tables_are_drawn(capsys):
+    for arguments in (["models"], ["models", "--source", "seeds", "--format", "md"]):
+        code, out, _ = run(capsys, *arguments)
+        assert code == 0
+        assert len(out.splitlines()) > 45
