@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from harness.errors import StorageError, WorkerError
@@ -39,12 +41,19 @@ def exit_politely() -> None:
     sys.exit(0)
 
 
-def hang() -> None:
+def hang(fifo: str | None = None) -> None:
+    """Say that it has begun, to whom it may concern, and never end."""
+    if fifo is not None:
+        with Path(fifo).open("w"):
+            pass
     threading.Event().wait()
 
 
-def hang_holding_the_interpreter() -> None:
+def hang_holding_the_interpreter(fifo: str | None = None) -> None:
     """pause() called without releasing the interpreter lock: no Python thread can help."""
+    if fifo is not None:
+        with Path(fifo).open("w"):
+            pass
     ctypes.PyDLL(None).pause()
 
 
@@ -58,13 +67,15 @@ def print_everywhere() -> str:
     return "the answer"
 
 
-def write_torn_answer() -> None:
-    """Half a line on every descriptor this process has, then the end."""
+def tear_answer() -> None:
+    """Write half a line on every descriptor that this process has."""
     for descriptor in range(3, 32):
-        try:
+        with suppress(OSError):
             os.write(descriptor, b'{"reply": "to')
-        except OSError:
-            continue
+
+
+def write_torn_answer() -> None:
+    tear_answer()
     os._exit(3)
 
 
@@ -75,10 +86,11 @@ def leave_a_grandchild() -> int:
 
 
 def fork_and_leave() -> None:
-    """A fork keeps a copy of the answer pipe and its own session; the leader goes."""
+    """Half an answer; then a fork keeps the pipe open in a session of its own; the leader goes."""
+    tear_answer()
     if os.fork() == 0:
         os.setsid()
-        threading.Event().wait(20)
+        threading.Event().wait(60)
         os._exit(0)
     os._exit(0)
 

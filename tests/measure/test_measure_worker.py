@@ -134,7 +134,8 @@ def test_close_ends_what_the_child_left_running():
 
 @posix_only
 def test_a_fork_that_holds_the_pipe_does_not_hide_the_end(worker):
-    assert failure(worker, "fork_and_leave").status == "crashed"
+    worker.ask("pid", LONG_S)
+    assert failure(worker, "fork_and_leave", timeout_s=30).status == "crashed"
 
 
 @pytest.mark.parametrize("do", ["run_out_of_memory", "native_allocation_failure"])
@@ -235,7 +236,12 @@ def test_two_workers_take_turns():
 def test_a_worker_outlives_the_thread_that_started_it():
     """Linux tells a child of the end of the thread that started it, not of the process."""
     started = []
-    thread = threading.Thread(target=lambda: started.append(Worker.start(MODULE)))
+
+    def start():
+        started.append(Worker.start(MODULE))
+        started[0].ask("pid", LONG_S)
+
+    thread = threading.Thread(target=start)
     thread.start()
     thread.join()
     with started[0] as worker:
@@ -258,24 +264,47 @@ PARENT = """
 import sys, threading
 sys.path[:0] = {path!r}
 from harness.measure.worker import Worker
-worker = Worker.start("faulty_worker")
-print(worker.ask("pid", 60), flush=True)
-if {do!r} != "idle":
-    worker.ask({do!r}, 600)
-threading.Event().wait()
+
+def work():
+    worker = Worker.start("faulty_worker")
+    print(worker.ask("pid", 60), flush=True)
+    if {do!r} != "idle":
+        worker.ask({do!r}, 600, fifo={fifo!r})
+    threading.Event().wait()
+
+if {in_thread}:
+    threading.Thread(target=work).start()
+else:
+    work()
 """
 
 
 @posix_only
-@pytest.mark.parametrize("do", ["idle", "hang", "hang_holding_the_interpreter"])
-def test_the_child_ends_when_its_parent_is_killed(do):
-    """By the end of its requests; a child that cannot look at them, by the kernel (Linux)."""
-    if do == "hang_holding_the_interpreter" and not sys.platform.startswith("linux"):
-        pytest.skip("only Linux can end a child that never looks")
-    program = PARENT.format(path=sys.path, do=do)
+@pytest.mark.parametrize(
+    ("do", "in_thread"),
+    [
+        ("idle", False),
+        ("hang", False),
+        ("hang", True),  # not watched by the kernel: the child sees the end of its requests
+        pytest.param(
+            "hang_holding_the_interpreter",
+            False,
+            marks=pytest.mark.skipif(
+                not sys.platform.startswith("linux"),
+                reason="only Linux ends a child that never looks",
+            ),
+        ),
+    ],
+)
+def test_the_child_ends_when_its_parent_is_killed(do, in_thread, tmp_path):
+    fifo = tmp_path / "begun"
+    os.mkfifo(fifo)
+    program = PARENT.format(path=sys.path, do=do, in_thread=in_thread, fifo=str(fifo))
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         child = int(parent.stdout.readline())
+        if do != "idle":
+            fifo.read_bytes()  # ends when the command has begun
         assert is_running(child)
         parent.kill()
     assert wait_until_gone(child)
