@@ -1,0 +1,85 @@
+"""The estimates of one measured cell."""
+
+import pytest
+
+from harness.ceilings.constants import Constants, RatePoint
+from harness.estimate.cells import (
+    CellLengths,
+    bandwidth_only,
+    cell_estimate,
+    mbu,
+    mfu,
+    model_kernels,
+)
+from harness.estimate.structure import decode_step, prefill
+from harness.quantize.levels import LEVELS
+from harness.quantize.size import stored_bytes
+from harness.specs.catalog import catalog_model
+from harness.specs.load import load_spec
+
+MODEL = catalog_model("smollm2-135m").anatomy
+FP32 = LEVELS["fp32"]
+FULL = Constants(
+    "measured",
+    (RatePoint(30e9),),
+    {"float-32": (RatePoint(200e9),), "attention": (RatePoint(75e9),)},
+    operator_s=7e-6,
+)
+
+
+def test_a_prefill_has_prefill_metrics_only():
+    cell = cell_estimate(MODEL, FP32, FULL, CellLengths(512, 0))
+    assert set(cell.values) == {
+        *("prefill_ms", "prefill_tok_s", "ttft_ms", "peak_rss_bytes", "weights_bytes")
+    }
+    assert cell.values["prefill_tok_s"] == pytest.approx(512e3 / cell.values["prefill_ms"])
+    assert cell.values["weights_bytes"] == stored_bytes(load_spec("smollm2-135m"), FP32)
+
+
+def test_a_decode_is_the_middle_step():
+    """128 steps from depth 1024: the 64th has 1024 + 63 tokens before it; that is the mean."""
+    cell = cell_estimate(MODEL, FP32, FULL, CellLengths(0, 128, 1024, batch=2))
+    steps = [
+        decode_step(MODEL, FP32, FULL, depth_tokens=1024 + done, batch=2).seconds
+        for done in range(128)
+    ]
+    assert set(cell.values) == {"tpot_ms", "decode_tok_s", "peak_rss_bytes", "weights_bytes"}
+    assert cell.values["tpot_ms"] == pytest.approx(sum(steps) / 128 * 1e3, rel=1e-3)
+    assert cell.values["decode_tok_s"] == pytest.approx(2e3 / cell.values["tpot_ms"])
+
+
+def test_a_request_adds_up():
+    """The first of 65 tokens comes with the prefill: 64 steps follow."""
+    values = cell_estimate(MODEL, FP32, FULL, CellLengths(128, 65)).values
+    assert values["e2e_ms"] == pytest.approx(values["ttft_ms"] + 64 * values["tpot_ms"])
+
+
+def test_one_token_has_no_rate():
+    """Decode tok/s leaves out the first token: with one token there is none."""
+    values = cell_estimate(MODEL, FP32, FULL, CellLengths(128, 1)).values
+    assert "decode_tok_s" not in values
+    assert values["e2e_ms"] == values["ttft_ms"]
+
+
+def test_a_bandwidth_alone_bounds_decoding_but_no_prefill():
+    constants = bandwidth_only(30e9)
+    assert "decode_tok_s" in cell_estimate(MODEL, FP32, constants, CellLengths(0, 8)).values
+    assert "prefill_ms" not in cell_estimate(MODEL, FP32, constants, CellLengths(8, 0)).values
+    assert "30 GB/s" in constants.basis
+
+
+def test_utilisation_by_hand():
+    """Everything that is held is read in the time that 30 GB/s need: mbu 1, at twice that 0.5."""
+    step = decode_step(MODEL, FP32, FULL)
+    held = 4 * (134_515_008 - 61 * 576) + 2 * 30 * 9 * 64 * 4
+    assert mbu(step, held / 30e9, FULL) == pytest.approx(1.0)
+    assert mbu(step, 2 * held / 30e9, FULL) == pytest.approx(0.5)
+    whole = prefill(MODEL, FP32, FULL, prompt_tokens=1)
+    flop = 2 * (134_515_008 - 61 * 576) + 4 * 30 * 9 * 64
+    assert mfu(whole, 1.0, flop) == pytest.approx(1.0)
+
+
+def test_kernels_to_calibrate():
+    """int8 multiplies its layers per channel and its head in blocks."""
+    assert set(model_kernels(MODEL, LEVELS["int8"])) == {"channel-8", "block-8-32"}
+    assert set(model_kernels(MODEL, LEVELS["int4-b128"])) == {"block-4-128"}
