@@ -74,6 +74,12 @@ def test_a_slow_drift_is_a_trend_although_the_windows_agree():
     assert has_trend(fast[::-1])
 
 
+@pytest.mark.parametrize(("count", "trend"), [(5, False), (6, True)])
+def test_five_in_order_may_be_chance_and_six_are_a_trend(count, trend):
+    """S = n (n - 1) / 2 over its deviation: 10 / 4.08 = 2.45 for five, 15 / 5.32 = 2.82 for six."""
+    assert has_trend([1000 + 100 * index for index in range(count)]) is trend
+
+
 def test_noise_is_seldom_a_trend():
     """White noise of 5 %, 1000 series of 40: two-sided 1 % (bound: mean + 4 sd)."""
     generator = random.Random(7)

@@ -1,14 +1,18 @@
 """The measuring child, end to end on a real tiny model."""
 
+import io
 import json
 import os
+from pathlib import Path
 
 import pytest
-from tiny_decoder import TinyDecoder
+from tiny_decoder import OverflowingWeights, TinyDecoder
 
+from harness.devices.session import open_session
 from harness.errors import EXIT_USAGE, WorkerError
 from harness.measure.worker import Worker
-from harness.workload.worker import read_through, workload_of
+from harness.workload import worker
+from harness.workload.worker import MeasuringChild, read_through, workload_of
 from harness.workload.workload import Kind, Workload
 
 MODULE = "harness.workload.worker"
@@ -28,8 +32,8 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture
 def child():
-    with Worker.start(MODULE) as worker:
-        yield worker
+    with Worker.start(MODULE) as started:
+        yield started
 
 
 @pytest.fixture
@@ -112,9 +116,9 @@ def test_the_same_inputs_give_the_same_digest_in_every_process_and_order(tiny):
     tests = [PREFILL, DEEP_PREFILL, DECODE, REQUEST]
 
     def digests(order, seed):
-        with Worker.start(MODULE) as worker:
-            worker.ask("open", LONG_S, **tiny.session_arguments(batch=2, seed=seed))
-            found = {json.dumps(test): sample(worker, test)["digest"] for test in order}
+        with Worker.start(MODULE) as started:
+            started.ask("open", LONG_S, **tiny.session_arguments(batch=2, seed=seed))
+            found = {json.dumps(test): sample(started, test)["digest"] for test in order}
         return [found[json.dumps(test)] for test in tests]
 
     one = digests(tests, seed=0)
@@ -136,17 +140,17 @@ def test_memory_of_a_fresh_child(child, tiny):
 
 
 def test_memory_sees_the_whole_context(tmp_path):
-    """A cache of 32,000 positions against one of 60.
+    """A cache of 32,000 positions against one of 60; most are for steps that are not run.
 
     2 layers × 2 × 2 heads × 16 × 4 bytes = 512 bytes a position: 15.6 MiB more. Bound: 15 %,
     because activations and ORT's arena may differ a little.
     """
     long = TinyDecoder(tmp_path, "fp32", max_context_tokens=32_000)
     steady_bytes = []
-    for depth in (59, 31_999):
-        workload = {"kind": "tg", "prompt_tokens": 0, "gen_tokens": 1, "depth_tokens": depth}
-        with Worker.start(MODULE) as worker:
-            reply = worker.ask("memory", LONG_S, workload=workload, **long.session_arguments())
+    for tokens in (60, 32_000):
+        workload = {"kind": "tg", "prompt_tokens": 0, "gen_tokens": tokens, "depth_tokens": 0}
+        with Worker.start(MODULE) as started:
+            reply = started.ask("memory", LONG_S, workload=workload, **long.session_arguments())
         steady_bytes.append(reply["steady_delta_bytes"])
     expected_bytes = 512 * (32_000 - 60)
     assert abs(steady_bytes[1] - steady_bytes[0] - expected_bytes) < 0.15 * expected_bytes
@@ -157,6 +161,39 @@ def test_a_test_that_does_not_fit_the_cache_is_a_usage_error(child, tiny):
     with pytest.raises(WorkerError, match="do not fit") as caught:
         sample(child, DECODE)
     assert caught.value.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize("workload", [PREFILL, DECODE, REQUEST])
+def test_logits_that_are_no_numbers_are_told(child, tmp_path, workload):
+    broken = TinyDecoder(tmp_path, weights=OverflowingWeights)
+    child.ask("open", LONG_S, **broken.session_arguments())
+    assert sample(child, workload)["finite"] is False
+
+
+def test_files_are_read_before_the_load_is_timed(tiny, monkeypatch):
+    events = []
+    monkeypatch.setattr(worker, "read_through", lambda path: events.append(path))
+    monkeypatch.setattr(
+        worker, "open_session", lambda path, *_: events.append(path) or open_session(path, *_)
+    )
+    MeasuringChild().open(**tiny.session_arguments())
+    assert events == [tiny.graph, tiny.graph]
+
+
+def test_reading_through_takes_the_graph_and_its_data(tmp_path, monkeypatch):
+    """Three files of 3 MiB each, one of them not of the model: 6 MiB are read."""
+    for name in ("model.onnx", "model.onnx.data", "notes.txt"):
+        (tmp_path / name).write_bytes(bytes(3 * 2**20))
+    read_bytes = []
+
+    class Counting(io.FileIO):
+        def readinto(self, buffer):
+            read_bytes.append(super().readinto(buffer))
+            return read_bytes[-1]
+
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Counting(path))
+    read_through(tmp_path / "model.onnx")
+    assert sum(read_bytes) == 6 * 2**20
 
 
 def test_nothing_is_sampled_before_open_or_after_close(child, tiny):
@@ -179,9 +216,9 @@ def test_a_model_without_its_weights_is_an_error_of_ours(child, tiny, tmp_path):
 
 def test_two_measuring_children_take_turns(tiny):
     with Worker.start(MODULE) as one, Worker.start(MODULE) as two:
-        for worker in (one, two):
-            worker.ask("open", LONG_S, **tiny.session_arguments())
-        digests = {sample(worker, DECODE, passes=1)["digest"] for worker in (one, two, one, two)}
+        for each in (one, two):
+            each.ask("open", LONG_S, **tiny.session_arguments())
+        digests = {sample(each, DECODE, passes=1)["digest"] for each in (one, two, one, two)}
     assert len(digests) == 1
 
 
