@@ -45,7 +45,7 @@ COLUMNS = (
     Column("naive tok/s", lambda e: draw_number(e.naive_decode_tok_s)),
     Column("energy floor mJ", lambda e: draw_number(e.energy.floor_j, 1e3)),
     Column("energy modelled mJ", lambda e: draw_range(e.energy.modelled_j, 1e3)),
-    Column("cost per million", lambda e: draw_range(e.energy.cost_per_million_tokens)),
+    Column("cost per million tokens", lambda e: draw_range(e.energy.cost_per_million_tokens)),
 )
 
 

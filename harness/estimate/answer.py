@@ -10,8 +10,9 @@ from harness.estimate.parameters import decode_tok_s
 from harness.estimate.sizes import Sizes, case_sizes
 from harness.estimate.speeds import Speeds, case_speeds, least_work
 from harness.quantize.levels import QuantLevel, find_level
+from harness.specs.anatomy import Anatomy
 from harness.specs.catalog_subject import Subject, find_subject
-from harness.specs.devices import catalog_device
+from harness.specs.devices import catalog_device, device_class
 from harness.units import GB
 
 METHOD_VERSION = 1  # raise it with any change that moves an estimated value
@@ -142,6 +143,17 @@ def _energy(case: Case, speeds: Speeds, price_per_kwh: float | None) -> Energy:
     return Energy(floor, modelled, cost)
 
 
+def _beyond_context(anatomy: Anatomy, lengths: Lengths) -> Iterator[str]:
+    """Warn of a sequence that the model does not take; a fixed encoder input is no prompt."""
+    prompt = lengths.prompt_tokens if anatomy.encoder_tokens is None else 0
+    depth = lengths.depth_tokens if anatomy.decodes else 0
+    if depth + prompt > anatomy.max_context_tokens:
+        yield (
+            f"depth {depth:,} + prompt {prompt:,} is beyond the model's context of"
+            f" {anatomy.max_context_tokens:,} tokens"
+        )
+
+
 def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:
     """Yield what a reader must know beside the numbers."""
     subject, device, lengths = case.subject, case.device, case.lengths
@@ -150,12 +162,9 @@ def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:
     anatomy = subject.anatomy
     if anatomy is None:
         yield "cache, activations and operator calls are left out: only the count is known"
-    elif lengths.depth_tokens + lengths.prompt_tokens > anatomy.max_context_tokens:
-        yield (
-            f"depth {lengths.depth_tokens:,} + prompt {lengths.prompt_tokens:,} is beyond the"
-            f" model's context of {anatomy.max_context_tokens:,} tokens"
-        )
-    if not case.budget.is_stated:
+    else:
+        yield from _beyond_context(anatomy, lengths)
+    if device_class(device.device_class).memory_varies and not case.budget.is_stated:
         yield f"{device.max_memory_gb:g} GB is the most that is sold; say what it has: --memory 8GB"
     if not sizes.fits:
         yield (

@@ -7,21 +7,21 @@ from harness.specs.model import ModelSpec
 MASK_NODES = 6  # lengths and total length from the attention mask
 LAYER_NODES = 11  # qkv, attention, out, norm, gate, up, sigmoid, two products, down, norm
 HEAD_NORM_NODES = 7  # split, then reshape, norm, reshape of queries and of keys
-EXPERT_NODES = 6  # gate, up, sigmoid, two products, down: of each active expert
+ROUTER_NODES = 4  # router, choice of experts, gather, scatter
 
 
-def operator_calls(
-    model: Anatomy, level: QuantLevel, layers: int, touched_experts: float = 0.0
-) -> float:
+def operator_calls(model: Anatomy, level: QuantLevel, layers: int) -> float:
     """Nodes that run in one pass of the graph.
 
     Exact for what is built here (see built_operator_calls). Any other model: `layers` layers like
-    Llama's, and for a mixture six nodes per expert that at least one token uses (assumed).
+    Llama's, and where there are experts the router's calls and each matrix of all experts in one
+    grouped call (assumed).
     """
     if model.spec is not None:
         return float(built_operator_calls(model.spec, level))
     around = MASK_NODES + 2 + 2  # mask, embedding and first norm, head
-    return around + layers * LAYER_NODES + EXPERT_NODES * touched_experts
+    has_experts = any(piece.active is not None for piece in model.pieces)
+    return around + layers * (LAYER_NODES + (ROUTER_NODES if has_experts else 0))
 
 
 def built_operator_calls(spec: ModelSpec, level: QuantLevel) -> int:

@@ -84,8 +84,7 @@ def pass_work(model: Anatomy, level: QuantLevel, runtime: Runtime, shape: Pass) 
         if attention.stage is shape.stage
     ]
     terms.append(_between_matrices(model, pieces, level, shape))
-    experts = _touched_experts(pieces, shape)
-    calls = operator_calls(model, level, _layers(model, shape), experts)
+    calls = operator_calls(model, level, _layers(model, shape))
     terms.append(Work("operator calls", CALLS, shape.rows, calls=calls))
     return tuple(term for term in terms if term.read_bytes or term.flop or term.calls)
 
@@ -183,12 +182,3 @@ def _layers(model: Anatomy, shape: Pass) -> int:
     if len({attention.stage for attention in model.attention}) == 1:
         return model.num_layers
     return sum(a.layers for a in model.attention if a.stage is shape.stage and not a.to_encoder)
-
-
-def _touched_experts(pieces: list[Piece], shape: Pass) -> float:
-    """Return how many experts run in one pass, over all layers."""
-    return sum(
-        piece.touched_copies(shape.rows)
-        for piece in pieces
-        if piece.active is not None and piece.name == "experts down"
-    )

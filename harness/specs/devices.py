@@ -23,6 +23,7 @@ class DeviceClass:
         compute_share: least and greatest share of the peak while prefilling.
         operator_us: least and greatest fixed time of one operator call, microseconds.
         os_share: share of the memory that the operating system and others keep.
+        memory_varies: one device may carry less than the most that is sold.
         basis: where the shares come from.
     """
 
@@ -31,6 +32,7 @@ class DeviceClass:
     compute_share: tuple[float, float]
     operator_us: tuple[float, float]
     os_share: float
+    memory_varies: bool
     basis: str
 
 

@@ -242,3 +242,16 @@ def test_a_useless_config_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(HarnessError):
         find_subject(str(path))
+
+
+def test_a_fixed_input_is_never_beyond_the_context():
+    """CLIP's text takes 77 tokens, but its image decides: a prompt of 128 means nothing to it."""
+    for model in ("clip-vit-b-32", "whisper-tiny", "vit-small-patch16-224"):
+        assert not any("beyond" in note for note in estimate(model, "int8", device="rpi5").notes)
+
+
+def test_memory_of_a_card_is_what_it_is():
+    """A phone may carry less than its chip can; a graphics card carries what it is sold with."""
+    phone, card = (estimate("smollm2-135m", "int4", device=d) for d in ("galaxy-s24", "rtx-4060"))
+    assert any("--memory" in note for note in phone.notes)
+    assert not any("--memory" in note for note in card.notes)
