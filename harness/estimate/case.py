@@ -129,7 +129,8 @@ def make_case(
         UsageError: the device has no such engine, or the share is none.
     """
     share = device_class(device.device_class).os_share if os_share is None else os_share
-    budget = Budget(memory_bytes or device.max_memory_bytes, share, memory_bytes is not None)
+    total_bytes = device.max_memory_bytes if memory_bytes is None else memory_bytes
+    budget = Budget(total_bytes, share, is_stated=memory_bytes is not None)
     return Case(subject, level, device, pick_engine(device, level, engine), lengths, budget)
 
 

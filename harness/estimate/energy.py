@@ -7,6 +7,7 @@ from harness.errors import UsageError
 
 J_PER_KWH = 3.6e6
 PICO = 1e-12
+MAX_PRICE_PER_KWH = 1e9  # in any currency
 # Least energy to move one byte out of memory, pJ; by the first letters of the memory's type.
 # LPDDR 4-8 pJ/bit, DDR 12-20, GDDR 7-7.5 (ranges of general knowledge, the least is taken);
 # HBM 3.9 pJ/bit (O'Connor et al., MICRO 2017).
@@ -44,8 +45,8 @@ def cost_per_million_tokens(j_per_token: float, price_per_kwh: float) -> float:
         J/token · 1e6 / 3.6e6 J/kWh · price
 
     Raises:
-        UsageError: the price is negative or not finite.
+        UsageError: the price is negative, or none that anyone pays.
     """
-    if not 0 <= price_per_kwh < float("inf"):
+    if not 0 <= price_per_kwh <= MAX_PRICE_PER_KWH:
         raise UsageError(f"--price-per-kwh {price_per_kwh}", fix="--price-per-kwh 0.20")
     return j_per_token * 1e6 / J_PER_KWH * price_per_kwh

@@ -31,6 +31,7 @@ _BYTE_UNITS = {
     "T": 10**12,
     "TIB": 2**40,
 }
+MAX_BYTES = 10**18
 MIN_PARAMETERS, MAX_PARAMETERS = 10**6, 10**15
 
 
@@ -76,10 +77,11 @@ def parse_bytes(text: str, flag: str) -> int:
     """Return the bytes of `8GB` (1e9), `8GiB` (2**30) or `16G`.
 
     Raises:
-        UsageError: not a size, or not positive.
+        UsageError: not a size, less than a byte, or more than any memory.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
     factor = _BYTE_UNITS.get(match[2].upper()) if match else None
-    if match is None or factor is None or float(match[1]) <= 0:
-        raise UsageError(f"{flag} {text!r} is no size", fix=f"{flag} 8GB or {flag} 8GiB")
-    return int(float(match[1]) * factor)
+    size = float(match[1]) * factor if match is not None and factor is not None else 0.0
+    if not 1 <= size <= MAX_BYTES:
+        raise UsageError(f"{flag} {text[:40]!r} is no size", fix=f"{flag} 8GB or {flag} 8GiB")
+    return int(size)

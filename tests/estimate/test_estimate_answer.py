@@ -175,6 +175,8 @@ def test_every_note_of_the_device_is_shown():
         {"os_share": 1.0},
         {"os_share": float("nan")},
         {"memory_bytes": -1},
+        {"memory_bytes": 0},
+        {"price_per_kwh": 1e308},
         {"engine": "npu"},
         {"price_per_kwh": -1.0},
         {"price_per_kwh": float("nan")},

@@ -90,7 +90,7 @@ def test_sizes_are_read():
     """GB is 1e9, GiB is 2**30."""
     assert parse_bytes("8GB", "--memory") == 8_000_000_000
     assert parse_bytes("8 GiB", "--memory") == 8 * 2**30
-    for text in ("8", "0GB", "-1GB", "GB", "8 bits"):
+    for text in ("8", "0GB", "-1GB", "GB", "8 bits", "0.0000001MB", "9" * 400 + "GB"):
         with pytest.raises(UsageError, match="--memory"):
             parse_bytes(text, "--memory")
 
