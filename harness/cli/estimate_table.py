@@ -125,6 +125,8 @@ def _bases(rows: Sequence[Estimate]) -> list[str]:
     energies = {}
     for row in rows:
         device = row.case.device
+        if device.power_w is None:
+            continue
         watts = "–".join(dict.fromkeys(f"{number:g}" for number in device.power_w))
         energies[f"energy modelled: {watts} W x time ({device.power_basis}); floor: physics"] = 1
     return [*counts, *speeds, *energies]

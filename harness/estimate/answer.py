@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.estimate.case import Case, Lengths, Range, make_case
-from harness.estimate.data_sheet import constants_basis
 from harness.estimate.energy import cost_per_million_tokens, floor_j, memory_pj_per_byte, modelled_j
 from harness.estimate.parameters import decode_tok_s
 from harness.estimate.sizes import Sizes, case_sizes
@@ -25,12 +24,14 @@ class Energy:
     Attributes:
         floor_j: below which no device of this memory can be; a floor, not an estimate. None: the
             memory's type is not known.
-        modelled_j: stated watts times estimated time, least times least and most times most.
-        cost_per_million_tokens: of the modelled energy at the price given; None: no price.
+        modelled_j: stated watts times estimated time, least times least and most times most;
+            None: no power is stated.
+        cost_per_million_tokens: of the modelled energy at the price given; None: no price, or
+            no energy.
     """
 
     floor_j: float | None
-    modelled_j: Range
+    modelled_j: Range | None
     cost_per_million_tokens: Range | None
 
 
@@ -88,15 +89,26 @@ def estimate(
     Raises:
         HarnessError: unknown model, level, device or engine, or lengths that describe no run.
     """
-    case = make_case(
-        find_subject(model) if isinstance(model, str) else model,
-        find_level(level) if isinstance(level, str) else level,
-        catalog_device(device),
-        Lengths(depth, prompt, batch),
-        engine=engine,
-        memory_bytes=memory_bytes,
-        os_share=os_share,
+    return answer(
+        make_case(
+            find_subject(model) if isinstance(model, str) else model,
+            find_level(level) if isinstance(level, str) else level,
+            catalog_device(device),
+            Lengths(depth, prompt, batch),
+            engine=engine,
+            memory_bytes=memory_bytes,
+            os_share=os_share,
+        ),
+        price_per_kwh,
     )
+
+
+def answer(case: Case, price_per_kwh: float | None = None) -> Estimate:
+    """Return every estimate of a case.
+
+    Raises:
+        UsageError: the price is none.
+    """
     sizes, speeds = case_sizes(case), case_speeds(case)
     return Estimate(
         case=case,
@@ -104,7 +116,7 @@ def estimate(
         speeds=speeds,
         naive_decode_tok_s=_naive_decode_tok_s(case),
         energy=_energy(case, speeds, price_per_kwh),
-        basis=constants_basis(case.device, case.engine),
+        basis=case.basis,
         notes=tuple(_notes(case, sizes, speeds)),
     )
 
@@ -121,18 +133,19 @@ def _naive_decode_tok_s(case: Case) -> float | None:
 def _energy(case: Case, speeds: Speeds, price_per_kwh: float | None) -> Energy:
     """Return the energy of one token of one sequence, which shares its step with the batch."""
     batch = case.lengths.batch
-    least_w, most_w = case.device.power_w
-    modelled = Range(
-        modelled_j(least_w, speeds.step_s.low) / batch,
-        modelled_j(most_w, speeds.step_s.high) / batch,
-    )
-    cost = None
-    if price_per_kwh is not None:
+    modelled = cost = None
+    if case.device.power_w is not None:
+        least_w, most_w = case.device.power_w
+        modelled = Range(
+            modelled_j(least_w, speeds.step_s.low) / batch,
+            modelled_j(most_w, speeds.step_s.high) / batch,
+        )
+    if price_per_kwh is not None and modelled is not None and case.decodes:
         low, high = (
             cost_per_million_tokens(joules, price_per_kwh)
             for joules in (modelled.low, modelled.high)
         )
-        cost = Range(low, high) if case.decodes else None
+        cost = Range(low, high)
     pj_per_byte = memory_pj_per_byte(case.device.memory_type)
     floor = None
     if pj_per_byte is not None:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from harness.ceilings.constants import Constants
 from harness.errors import UsageError
-from harness.estimate.data_sheet import pick_engine
+from harness.estimate.data_sheet import constants_basis, pick_engine
 from harness.estimate.held import ANY_ENGINE, ORT_CPU, Runtime
 from harness.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
 from harness.specs.catalog_subject import Subject
@@ -92,6 +93,8 @@ class Case:
         engine: the processor that multiplies; None: none with a stated peak.
         lengths: depth, prompt and batch.
         budget: memory it may use.
+        ceilings: measured here, at the slow and at the fast end of their intervals; None: those
+            of the device's data sheet.
     """
 
     subject: Subject
@@ -100,6 +103,14 @@ class Case:
     engine: Engine | None
     lengths: Lengths
     budget: Budget
+    ceilings: tuple[Constants, Constants] | None = None
+
+    @property
+    def basis(self) -> str:
+        """Where the ceilings come from."""
+        if self.ceilings is not None:
+            return self.ceilings[0].basis
+        return constants_basis(self.device, self.engine)
 
     @property
     def runtime(self) -> Runtime:

@@ -40,7 +40,7 @@ class Speeds:
 
 def case_speeds(case: Case) -> Speeds:
     """Return the estimated speeds of a case."""
-    ends = [
+    ends = case.ceilings or [
         device_constants(case.device, case.level, case.engine, fast=fast) for fast in (False, True)
     ]
     prefills = tuple(_prefill(case, end) for end in ends)

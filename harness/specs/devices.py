@@ -69,10 +69,10 @@ class CatalogDevice:
         memory_type: of the memory that holds the weights.
         max_memory_gb: the most that is sold; what one device carries may be less.
         bandwidth_gb_s: of the data sheet, 1e9 bytes per second.
-        power_w: least and greatest sustained power.
-        power_basis: what those two are.
         sources: where the numbers were read.
         engine: its processors.
+        power_w: least and greatest sustained power; None: not stated.
+        power_basis: what those two are.
         measured_bandwidth_gb_s: sustained rate someone measured, or None.
         claimed_max_parameters: the largest model its makers name, or None.
         notes: contradictions between sources.
@@ -85,10 +85,10 @@ class CatalogDevice:
     memory_type: str
     max_memory_gb: float
     bandwidth_gb_s: float
-    power_w: tuple[float, float]
-    power_basis: str
     sources: tuple[str, ...]
     engine: tuple[Engine, ...]
+    power_w: tuple[float, float] | None = None
+    power_basis: str = ""
     measured_bandwidth_gb_s: float | None = None
     claimed_max_parameters: int | None = None
     notes: tuple[str, ...] = ()
@@ -181,6 +181,7 @@ def _check(device: CatalogDevice, classes: set[str], where: str) -> None:
         for peak in (engine.int8_tops, engine.fp16_tflops, engine.fp32_tflops)
         if peak is not None
     ]
-    numbers = [device.max_memory_gb, device.bandwidth_gb_s, *device.power_w, *peaks]
-    if min(numbers) <= 0 or device.power_w[0] > device.power_w[1]:
+    power_w = device.power_w or (1.0, 1.0)
+    numbers = [device.max_memory_gb, device.bandwidth_gb_s, *power_w, *peaks]
+    if min(numbers) <= 0 or power_w[0] > power_w[1]:
         raise ModelError(f"{where}: a number is not positive, or power_w falls", fix="correct it")
