@@ -13,6 +13,7 @@ from harness.runner.builds import Builds, build_key
 from harness.runner.entries import Entries
 from harness.runner.judge import judge
 from harness.specs.count import parameters
+from harness.weights.source import trained_names
 from harness.workload.workload import Workload
 
 Json = dict[str, Any]
@@ -87,7 +88,7 @@ def _cell(group: SessionGroup, workload: Workload, artifact: Artifact | None) ->
 def model_name(group: SessionGroup, artifact: Artifact | None) -> str:
     """The model's name; a local folder's also carries its content hash, and never its path."""
     source = group.source
-    is_local = source.folder is not None and source.argument != source.name
+    is_local = source.folder is not None and source.argument not in trained_names()
     if not is_local or artifact is None:
         return source.name
     return f"{source.name}@{artifact.weights_identity.removeprefix('sha256:')[:8]}"

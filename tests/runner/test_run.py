@@ -84,6 +84,17 @@ def test_the_document_names_no_path(outcome, tiny_folder):
     assert names.pop().startswith("tiny@")
 
 
+def test_a_folder_named_from_its_parent_has_its_hash_too(
+    plan, tiny_folder, outcome, tmp_path, shared_cache, monkeypatch
+):
+    """`--model tiny` in the folder above is the same local model as its whole path."""
+    monkeypatch.chdir(tiny_folder.parent)
+    settings = replace(plan.settings, model=("tiny",), quant=("int4",), prompt=(), pg=(), rounds=1)
+    short = make_plan(settings, usable_threads=1)
+    near = run_plan(short, results=tmp_path, cache=shared_cache, progress=quiet)
+    assert near.document.records[0].cell.model == outcome.document.records[0].cell.model
+
+
 def test_only_two_processes_are_never_grade_a(outcome):
     reasons = [
         {reason.code for reason in record.trust.reasons} for record in outcome.document.records
