@@ -43,9 +43,7 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[st
     begin_s = time.perf_counter()
     try:
         weights = open_weights(model, seed)
-        build_decoder(
-            model.spec, find_level(level), weights, Path(folder), _token_ids(model.folder)
-        )
+        build_decoder(model.spec, find_level(level), weights, Path(folder), token_ids(model.folder))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
@@ -66,13 +64,19 @@ def _to_path(kind: type, value: Any) -> Any:
     return Path(value) if issubclass(kind, Path) else value
 
 
-def _token_ids(folder: Path | None) -> "TokenIds":
-    """Return the special tokens that a checkpoint's config.json names; 0 where it has none."""
+def token_ids(folder: Path | None) -> "TokenIds":
+    """Return the special tokens that a checkpoint's config.json names; 0 where it has no number."""
     from harness.graph.genai import TokenIds
 
     if folder is None:
         return TokenIds()
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    begin, end, pad = (config.get(f"{word}_token_id") for word in ("bos", "eos", "pad"))
-    ends = tuple(end) if isinstance(end, list) else (end or 0,)
-    return TokenIds(begin or 0, ends, ends[0] if pad is None else pad)
+    begins, ends, pads = (_ids(config.get(f"{word}_token_id")) for word in ("bos", "eos", "pad"))
+    ends = ends or (0,)
+    return TokenIds((begins or (0,))[0], ends, (pads or ends)[0])
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    """Return the token ids among `value`, one or a list of them; nothing measured reads them."""
+    items = value if isinstance(value, list) else [value]
+    return tuple(item for item in items if type(item) is int)

@@ -1,16 +1,24 @@
 """The building child's answers and errors, called in this process."""
 
 import errno
+import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 import pytest
 
-from harness.artifacts.build_worker import COMMANDS
+from harness.artifacts.build_worker import COMMANDS, token_ids
 from harness.errors import StorageError
 from harness.specs.load import load_spec
 from harness.weights.source import ModelSource
 
+TOKENS = [  # config.json -> begin, end, pad
+    ({}, (0, (0,), 0)),
+    ({"bos_token_id": 1, "eos_token_id": 2}, (1, (2,), 2)),
+    ({"eos_token_id": [5, 6], "pad_token_id": 7}, (0, (5, 6), 7)),
+    ({"bos_token_id": [], "eos_token_id": [], "pad_token_id": None}, (0, (0,), 0)),
+    ({"bos_token_id": "<s>", "eos_token_id": "</s>", "pad_token_id": True}, (0, (0,), 0)),
+]
 SOURCE = asdict(ModelSource("smollm2-135m", "smollm2-135m", load_spec("smollm2-135m"), None))
 
 
@@ -27,3 +35,9 @@ def test_a_disk_that_fails_is_a_storage_error(tmp_path, monkeypatch, code, fix):
     with pytest.raises(StorageError, match=os.strerror(code)) as caught:
         COMMANDS["build"](SOURCE, "int4", 0, str(tmp_path))
     assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(("config", "expected"), TOKENS)
+def test_special_tokens_are_numbers_whatever_a_config_says(tmp_path, config, expected):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert astuple(token_ids(tmp_path)) == expected
