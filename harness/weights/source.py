@@ -10,6 +10,7 @@ from harness.specs.load import load_spec, spec_names
 from harness.specs.model import ModelSpec
 from harness.specs.names import nearest
 from harness.specs.shipped import data_folder
+from harness.weights.shards import INDEX
 
 CONFIG = "config.json"
 FOLDER_NEEDS = (
@@ -82,7 +83,9 @@ def _from_folder(argument: str, folder: Path) -> ModelSource:
     """Read a Hugging Face folder; its weights are looked at when they are opened."""
     name = Path(os.path.abspath(folder)).name or "model"  # noqa: PTH100  # keeps a link's own name
     missing = [] if (folder / CONFIG).is_file() else [CONFIG]
-    missing += [] if any(folder.glob("*.safetensors")) else ["*.safetensors"]
+    # An index without its files is told apart later, by the name of the file that is not there.
+    named = (folder / INDEX).is_file() or any(folder.glob("*.safetensors"))
+    missing += [] if named else ["*.safetensors"]
     if missing:
         raise UsageError(f"the folder {name!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS)
     return ModelSource(argument, name, spec_from_file(folder / CONFIG, name), folder)

@@ -4,11 +4,12 @@ import subprocess
 import sys
 
 import pytest
-from checkpoints import random_tensors, write_single
+from checkpoints import random_tensors, write_config, write_index, write_single
 
-from harness.errors import UsageError
+from harness.errors import ModelError, UsageError
 from harness.specs.load import load_spec
 from harness.weights import source as source_module
+from harness.weights.identity import weights_identity
 from harness.weights.source import resolve_model, trained_names
 
 
@@ -91,6 +92,17 @@ def test_a_file_is_not_a_folder(tmp_path):
     with pytest.raises(UsageError, match=r"'model\.onnx' is a file") as caught:
         resolve_model(str(path))
     assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["model-1.safetensors", "../model.safetensors"])
+def test_an_index_without_its_files_is_told_by_the_file_it_names(tmp_path, file):
+    folder = write_config(tmp_path / "my-model")
+    write_index(folder, {"model.norm.weight": file})
+    source = resolve_model(str(folder))
+    with pytest.raises(ModelError) as caught:
+        weights_identity(source, seed=0)
+    assert file in caught.value.problem
+    assert "index.json" in caught.value.problem
 
 
 def test_resolving_a_catalog_name_needs_no_numpy():
