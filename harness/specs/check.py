@@ -21,6 +21,10 @@ _POSITIVE = (
     "norm_epsilon",
 )
 
+# Work is done per layer before anything is built: a damaged number must not take for ever.
+# Llama-3.1-405B, among the deepest that are published, has 126 layers.
+MAX_LAYERS = 1000
+
 
 def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
     """Return `spec` when its numbers can describe a decoder.
@@ -35,6 +39,10 @@ def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
     """
     for field in _POSITIVE:
         _require_positive(where, field, getattr(spec, field))
+    if spec.num_layers > MAX_LAYERS:
+        raise ModelError(
+            f"{where}: num_layers is {spec.num_layers}", fix=f"at most {MAX_LAYERS} layers"
+        )
     if spec.sliding_window_tokens is not None:
         _require_positive(where, "sliding_window_tokens", spec.sliding_window_tokens)
     if spec.family not in FAMILIES:

@@ -212,6 +212,11 @@ def test_what_cannot_be_built_is_named(keys, message):
     assert caught.value.exit_code == 2
 
 
+def test_a_depth_that_no_decoder_has_is_refused_at_once():
+    with pytest.raises(ModelError, match="num_layers is 1000000000"):
+        spec_from_config(changed(num_hidden_layers=10**9), "toy")
+
+
 @pytest.mark.parametrize("case", ["experts", "unknown class", "no class"])
 def test_a_refused_class_lists_the_supported_ones(case):
     with pytest.raises(ModelError) as caught:
