@@ -92,7 +92,7 @@ def _workloads(settings: Settings) -> tuple[Workload, ...]:
     ]
     if not tests:
         raise UsageError("the plan holds no test", fix="--prompt 128 --gen 32 --pg 128,32")
-    return tuple(tests)
+    return tuple(dict.fromkeys(tests))
 
 
 def _check_numbers(settings: Settings) -> None:
@@ -102,15 +102,17 @@ def _check_numbers(settings: Settings) -> None:
         ("--pg", tuple(value for pair in settings.pg for value in pair)),
         ("--batch", settings.batch),
         ("--rounds", (settings.rounds,)),
-        ("--min-passes", (settings.min_passes,)),
+        ("min_passes", (settings.min_passes,)),
     ):
         if any(value < 1 for value in values):
             raise UsageError(f"{flag} {min(values)} is below 1", fix=f"{flag} 1 or more")
+    if settings.seed < 0:
+        raise UsageError(f"--seed {settings.seed} is below 0", fix="--seed 0 or more")
     for flag, seconds in (
         ("--budget", settings.budget if settings.budget is not None else 1.0),
-        ("--timeout", settings.timeout),
-        ("--warm-seconds", settings.warm_seconds),
-        ("--sample-seconds", settings.sample_seconds),
+        ("timeout", settings.timeout),
+        ("warm_seconds", settings.warm_seconds),
+        ("sample_seconds", settings.sample_seconds),
     ):
         if not (math.isfinite(seconds) and seconds > 0):
             raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")

@@ -127,6 +127,8 @@ def _check_table(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
             raise UsageError(f"plan {path}: unknown key {key!r}", fix=f"use {', '.join(near)}")
         try:
             checked[key] = _READERS[key](value, key)
+        except UsageError as error:
+            raise UsageError(f"plan {path}: {error.problem}", error.fix) from error
         except (TypeError, ValueError) as error:
             raise UsageError(
                 f"plan {path}: {key} = {value!r}: {error}", fix="see configs/"
@@ -138,7 +140,7 @@ def _words(value: Any, key: str) -> tuple[str, ...]:
     items = list(value) if isinstance(value, list | tuple) else [value]
     if not items or not all(isinstance(item, str | int) and item != "" for item in items):
         raise TypeError("a list of names is needed")
-    return tuple(str(item) for item in items)
+    return tuple(dict.fromkeys(str(item) for item in items))
 
 
 def _grid(value: Any, key: str) -> tuple[int, ...]:

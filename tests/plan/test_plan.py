@@ -59,6 +59,8 @@ def test_a_context_beyond_what_is_built_is_refused():
         ({"prompt": (0,)}, "--prompt"),
         ({"pg": ((128, 0),)}, "--pg"),
         ({"rounds": 0}, "--rounds"),
+        ({"seed": -1}, "--seed -1"),
+        ({"min_passes": 0}, "min_passes"),
         ({"budget": 0.0}, "--budget"),
         ({"budget": float("nan")}, "--budget"),
         ({"prompt": ()}, "no test"),
@@ -68,6 +70,11 @@ def test_bad_values_are_refused_by_name(change, word):
     with pytest.raises(UsageError) as caught:
         make_plan(replace(SMALL, **change), usable_threads=2)
     assert word in str(caught.value)
+
+
+def test_a_test_asked_for_twice_is_one_cell():
+    plan = make_plan(replace(SMALL, prompt=(), pg=((16, 4), (16, 4))), usable_threads=1)
+    assert plan.cell_count == 1
 
 
 def test_stored_plan_names_no_path(tmp_path):

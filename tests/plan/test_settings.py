@@ -59,6 +59,16 @@ def test_bad_plan_names_file_or_key(tmp_path, text, word):
     assert word in caught.value.problem
 
 
+@pytest.mark.parametrize("text", ["pg = [[1]]", 'prompt = ["8-"]'])
+def test_a_bad_grid_in_a_plan_names_the_file(tmp_path, text):
+    with pytest.raises(UsageError, match=r"plan\.toml"):
+        read_plan(write_plan(tmp_path, text))
+
+
+def test_a_name_given_twice_in_a_plan_counts_once(tmp_path):
+    assert read_plan(write_plan(tmp_path, 'quant = ["int4", "int4"]')).quant == ("int4",)
+
+
 def test_unknown_plan_offers_the_nearest():
     with pytest.raises(UsageError) as caught:
         load_settings("laddr")
