@@ -18,7 +18,6 @@ class Entries:
         memory: by (group, test name).
         bandwidth: by (threads, round).
         failures: by (group, test name or None for the whole group).
-        budget_rounds: rounds done when the budget ended the run, or None.
     """
 
     def __init__(self, entries: Iterable[Json]) -> None:
@@ -28,7 +27,6 @@ class Entries:
         self.memory: dict[tuple[str, str], Json] = {}
         self.bandwidth: dict[tuple[int, int], Json] = {}
         self.failures: dict[tuple[str, str | None], Json] = {}
-        self.budget_rounds: int | None = None
         for entry in entries:
             self.add(entry)
 
@@ -45,8 +43,6 @@ class Entries:
             self.bandwidth[entry["threads"], entry["round"]] = entry
         elif kind == "failure":
             self.failures[entry["group"], entry["workload"]] = entry
-        elif kind == "budget":
-            self.budget_rounds = entry["rounds"]
 
     def has_group(self, group: SessionGroup, round_index: int) -> bool:
         """Whether a round of this group is done, or can no longer be: a failed group rests."""
