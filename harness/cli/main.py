@@ -84,8 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("bench: interrupted", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone; nothing more can be said
+    except SystemExit:  # how click ends when the reader of a pipe has gone: nothing can be said
+        return EXIT_STORAGE
+    except OSError as error:
+        where = "the output" if error.filename is None else repr(str(error.filename))
+        click.echo(
+            f"bench: {where} cannot be used: {error.strerror or error}\n"
+            "  try: another place, or free the disk; `bench report` draws stored results again",
+            err=True,
+        )
+        sys.stdout = None  # what is left in it would fail a second time at the interpreter's end
         return EXIT_STORAGE
     return code if isinstance(code, int) else 0
 

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.cli.main import COMMANDS, main
+from harness.errors import EXIT_STORAGE
 
 HEAVY = ("numpy", "onnxruntime", "onnx", "psutil", "tabulate", "rich", "safetensors")
 
@@ -73,3 +75,31 @@ def test_bad_input_is_two_lines_and_exit_code_two(arguments, capsys):
     assert shown.err.startswith("bench: ")
     assert "\n  try: " in shown.err
     assert "Traceback" not in shown.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_an_output_that_takes_nothing_is_a_storage_error():
+    """A full disk behind stdout: one message, no traceback, also not at the interpreter's end."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "explain", "ttft_ms"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == EXIT_STORAGE
+    assert done.stderr.startswith("bench: the output cannot be used")
+    assert done.stderr.count("\n") == 2
+
+
+def test_a_reader_that_has_gone_is_no_failed_gate():
+    """`bench ... | head -1`: silent, and not exit code 1."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", "explain"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == EXIT_STORAGE
