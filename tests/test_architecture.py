@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "devices": {"graph"},
     "watch": {"measure"},
     "workload": {"specs", "graph", "devices", "measure"},
-    "ceilings": {"specs", "quantize", "graph", "devices", "measure", "workload"},
+    "ceilings": {"specs", "quantize", "graph", "devices", "measure", "workload", "stats"},
     "estimate": {"specs", "quantize", "ceilings"},
     "stats": set(),
     "results": {"stats"},

@@ -12,6 +12,8 @@ from itertools import groupby, pairwise
 from harness.errors import MeasurementError
 
 ATTENTION = "attention"  # its row among the rates; the others are names of matrix kernels
+# Names of the fixed times.
+OPERATOR_CALL, SESSION_CALL, ATTENTION_CALL = "operator call", "session call", "attention call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,31 @@ class RatePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class TimePoint:
+    """One fixed time.
+
+    Attributes:
+        seconds: the centre over processes; not below 0.
+        low_s: lower end of the 95 % interval; noise may put it below 0.
+        high_s: upper end.
+        processes: that the centre is taken over.
+    """
+
+    seconds: float
+    low_s: float
+    high_s: float
+    processes: int
+
+    def __post_init__(self) -> None:
+        """Refuse what no clock gives."""
+        ends = (self.seconds, self.low_s, self.high_s)
+        if self.seconds < 0 or not all(math.isfinite(value) for value in ends):
+            raise MeasurementError(
+                f"a fixed time of {self.seconds} s", fix="measure it again: bench calibrate --again"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Constants:
     """The ceilings of one device with one thread count.
 
@@ -56,6 +83,9 @@ class Constants:
             a kernel without points has no known compute ceiling.
         operator_s: fixed time of one operator call; None: not known, counted as nothing.
         threads: that they hold for; 0: the whole device.
+        times: fixed times with their intervals: OPERATOR_CALL (its centre is `operator_s`),
+            SESSION_CALL (one empty run) and ATTENTION_CALL (what one attention takes at depth 1
+            on top of an operator call).
     """
 
     basis: str
@@ -63,6 +93,7 @@ class Constants:
     rates: Mapping[str, tuple[RatePoint, ...]] = field(default_factory=dict)
     operator_s: float | None = None
     threads: int = 0
+    times: Mapping[str, TimePoint] = field(default_factory=dict)
 
     def bytes_per_s(self, working_set_bytes: float) -> float:
         """Read rate at a working set, interpolated between the measured ones."""
@@ -79,7 +110,7 @@ class StoredConstants:
     """Constants with what they are valid for, as kept between runs.
 
     Attributes:
-        fingerprint: of the machine: processor, cores, memory; names no person or host.
+        fingerprint: of the machine: processor, cores, system; names no person or host.
         onnxruntime: its version.
         device: row of the device table.
         method_version: of the measuring code; a change makes stored constants stale.

@@ -16,6 +16,7 @@ COMMANDS = (
     ("run", "harness.cli.run", "Measure: the default command, so `bench --device cpu` is enough."),
     ("models", "harness.cli.models", "List the catalog: parameters, sizes, what fits here."),
     ("estimate", "harness.cli.estimate", "Predict memory, speed and energy without a run."),
+    ("calibrate", "harness.cli.calibrate", "Measure what this machine can do at most, once."),
     ("report", "harness.cli.report", "Draw a stored results file again, in any format."),
     ("explain", "harness.cli.explain", "Print the definition of a metric, column or word."),
 )

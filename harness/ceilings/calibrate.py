@@ -1,0 +1,124 @@
+"""Measures the ceilings of a device in fresh child processes; nothing heavy is imported here.
+
+Every constant comes from several processes. Their order is shuffled anew in every round, so that
+drift of the machine falls on all constants alike. No whole model is run or timed.
+"""
+
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.ceilings.bandwidth import ONE_BLAS_THREAD
+from harness.ceilings.constants import ATTENTION, Constants, StoredConstants
+from harness.ceilings.rates import BANDWIDTH, OPERATORS, Reply, constants_of
+from harness.ceilings.shapes import FULL, QUICK, Sizes, kernel_levels
+from harness.ceilings.storage import METHOD_VERSION, Ground, find_constants, store_constants
+from harness.measure.worker import Worker
+from harness.quantize.levels import LEVELS
+
+BUILD_MODULE = "harness.ceilings.micro_worker"
+PROBE_MODULE = "harness.ceilings.probe_worker"
+TIMEOUT_S = 300.0  # of one process: a hundred times what it takes
+
+Say = Callable[[str], None]
+
+
+def ensure_constants(
+    cache: Path,
+    ground: Ground,
+    levels: tuple[str, ...],
+    *,
+    full: bool = False,
+    again: bool = False,
+    sizes: Sizes | None = None,
+    seed: int = 0,
+    say: Say = lambda _: None,
+) -> StoredConstants:
+    """Return constants that cover `levels`, measured now where the store has none.
+
+    What the store already covers is measured along, so that constants of one file belong together.
+
+    Args:
+        cache: folder that holds the store.
+        ground: machine, runtime, device and threads.
+        levels: whose kernels are needed; all of them with `full`.
+        full: every level, with more and longer processes.
+        again: measure even what is stored.
+        sizes: other than those of quick or full.
+        seed: of the orders.
+        say: takes one line about what happens.
+
+    Raises:
+        UsageError: no level or device has this name.
+        WorkerError: a child process died, hung or had no memory.
+        MeasurementError: passes that no machine gives.
+        StorageError: the cache cannot be read or written.
+    """
+    levels = tuple(LEVELS) if full else levels
+    kernel_levels(levels)  # refuses unknown names before anything is read or run
+    found = find_constants(cache, ground)
+    if found.note:
+        say(found.note)
+    if found.stored is not None:
+        if not again and (found.stored.complete or not full) and _covers(found.stored, levels):
+            return found.stored
+        kept = [level for level in LEVELS if _covers(found.stored, (level,))]
+        levels = tuple(dict.fromkeys((*levels, *kept)))
+    chosen = sizes or (FULL if full else QUICK)
+    constants = measure_constants(ground, levels, chosen, seed, say)
+    stored = StoredConstants(
+        fingerprint=ground.fingerprint,
+        onnxruntime=ground.onnxruntime,
+        device=ground.device,
+        method_version=METHOD_VERSION,
+        complete=full,
+        constants=constants,
+    )
+    store_constants(cache, stored)
+    return stored
+
+
+def measure_constants(
+    ground: Ground, levels: tuple[str, ...], sizes: Sizes, seed: int, say: Say
+) -> Constants:
+    """Build the micro-graphs once, run every probe in `sizes.rounds` processes, and add up.
+
+    Raises:
+        HarnessError: as ensure_constants.
+    """
+    probes = [BANDWIDTH, OPERATORS, ATTENTION, *kernel_levels(levels)]
+    replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
+    with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
+        say(f"calibrating {ground.device}, {ground.threads} threads: building {len(probes)} probes")
+        with Worker.start(BUILD_MODULE) as worker:
+            built = worker.ask(
+                "build", TIMEOUT_S, folder=folder, sizes=asdict(sizes), levels=list(levels)
+            )
+        for number in range(sizes.rounds):
+            say(f"calibrating: round {number + 1} of {sizes.rounds}")
+            order = list(probes)
+            random.Random(f"{seed}/calibrate/{number}").shuffle(order)
+            for probe in order:
+                replies[probe].append(_ask(probe, folder, ground, sizes))
+    return constants_of(replies, sizes, levels, built["operators"], ground.threads)
+
+
+def _covers(stored: StoredConstants, levels: tuple[str, ...]) -> bool:
+    """Tell whether every kernel of these levels was measured."""
+    return kernel_levels(levels).keys() <= set(stored.constants.rates)
+
+
+def _ask(probe: str, folder: str, ground: Ground, sizes: Sizes) -> Reply:
+    """Run one probe in a process of its own."""
+    arguments: dict[str, Any] = {"sizes": asdict(sizes), "threads": ground.threads}
+    if probe != BANDWIDTH:
+        arguments |= {"folder": folder, "device": ground.device}
+    do = {BANDWIDTH: "read_curve", OPERATORS: "call_operators", ATTENTION: "attend"}.get(probe)
+    if do is None:
+        do, arguments["kernel"] = "multiply", probe
+    with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
+        reply: Reply = worker.ask(do, TIMEOUT_S, **arguments)
+    return reply

@@ -1,0 +1,178 @@
+"""The child process that times micro-graphs and reads of memory; it keeps raw passes."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.ceilings.shapes import Sizes
+from harness.devices.session import OpenedSession, open_session
+from harness.devices.table import find_device
+from harness.measure.clock import time_call, time_calls
+
+Reply = list[dict[str, Any]]
+# One timed batch of reads is at least this long, so that waking threads does not count.
+BATCH_BYTES = 64 * 2**20
+
+
+def read_curve(sizes: Mapping[str, Any], threads: int) -> Reply:
+    """Read each working set again and again, one slice per thread.
+
+    Returns:
+        `size_bytes` and `pass_ns` of one pass, each the mean of a batch of them.
+    """
+    chosen = msgspec.convert(sizes, Sizes)
+    largest = np.ones(max(chosen.bandwidth_bytes) // 4, dtype=np.float32)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        replies = []
+        for size_bytes in chosen.bandwidth_bytes:
+            parts = np.array_split(largest[: size_bytes // 4], threads)
+            repeats = max(1, BATCH_BYTES // size_bytes)
+            batches_ns = _timed(lambda p=parts, r=repeats: _read(pool, p, r), chosen)  # type: ignore[misc]
+            passes_ns = [batch / repeats for batch in batches_ns]
+            replies.append({"size_bytes": size_bytes, "pass_ns": passes_ns})
+    return replies
+
+
+def multiply(
+    folder: str, kernel: str, device: str, sizes: Mapping[str, Any], threads: int
+) -> Reply:
+    """Run the pair of matrices at every row count, and the long chain at one row.
+
+    Returns:
+        `graph` (`pair` or `chain`), `rows` and `pass_ns`.
+    """
+    chosen, replies = msgspec.convert(sizes, Sizes), []
+    for graph, rows in (("pair", chosen.rows), ("chain", (1,))):
+        opened = _open(Path(folder) / f"{kernel}.{graph}.onnx", device, threads)
+        for count in rows:
+            run = _bound_vector(opened, (1, count, chosen.hidden))
+            replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, chosen)})
+    return replies
+
+
+def call_operators(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+    """Run chains of tiny operators.
+
+    Returns:
+        `layers` and `pass_ns`.
+    """
+    chosen, replies = msgspec.convert(sizes, Sizes), []
+    for layers in chosen.operator_layers:
+        opened = _open(Path(folder) / f"operators.{layers}.onnx", device, threads)
+        run = _bound_vector(opened, (1, 1, chosen.operator_width))
+        replies.append({"layers": layers, "pass_ns": _timed(run, chosen)})
+    return replies
+
+
+def attend(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+    """Attend with one token at every depth, and with every prompt from an empty cache.
+
+    Returns:
+        `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
+    """
+    chosen, replies = msgspec.convert(sizes, Sizes), []
+    opened = _open(Path(folder) / "attention.onnx", device, threads)
+    shape = (chosen.kv_heads, chosen.capacity_tokens, chosen.head_dim)
+    caches = [_noise((1, *shape), "float32") for _ in range(2 * chosen.attention_layers)]
+    shots = [(1, depth + 1) for depth in chosen.depths]
+    shots += [(tokens, tokens) for tokens in chosen.prompts]
+    for tokens, seen in shots:
+        run = _bound_attention(opened, chosen, caches, tokens, seen)
+        replies.append({"tokens": tokens, "seen": seen, "pass_ns": _timed(run, chosen)})
+    return replies
+
+
+COMMANDS: Mapping[str, Callable[..., Reply]] = {
+    "read_curve": read_curve,
+    "multiply": multiply,
+    "call_operators": call_operators,
+    "attend": attend,
+}
+
+
+def _timed(run: Callable[[], object], sizes: Sizes) -> list[int]:
+    """Warm up for half of the time, then take passes until there are enough of both."""
+    _until(run, sizes.seconds / 2, 1)
+    return _until(run, sizes.seconds, sizes.passes)
+
+
+def _until(run: Callable[[], object], seconds: float, passes: int) -> list[int]:
+    """Time calls until `seconds` have gone by and `passes` are there."""
+    durations_ns = time_calls(run, passes)
+    end_ns = time.perf_counter_ns() + int(seconds * 1e9) - sum(durations_ns)
+    while time.perf_counter_ns() < end_ns:
+        durations_ns.append(time_call(run))
+    return durations_ns
+
+
+def _read(pool: ThreadPoolExecutor, parts: list[NDArray[np.float32]], repeats: int) -> None:
+    """Read each slice `repeats` times, all slices at once; numpy.dot lets other threads run."""
+
+    def read_part(part: NDArray[np.float32]) -> None:
+        for _ in range(repeats):
+            np.dot(part, part)
+
+    if len(parts) == 1:
+        read_part(parts[0])
+        return
+    for future in [pool.submit(read_part, part) for part in parts]:
+        future.result()
+
+
+def _open(graph: Path, device: str, threads: int) -> OpenedSession:
+    """Open a micro-graph as a model is opened."""
+    return open_session(graph, find_device(device), threads)
+
+
+def _noise(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Normal values that are the same in every process."""
+    generator = np.random.Generator(np.random.SFC64(0))
+    values: NDArray[Any] = generator.standard_normal(shape, dtype=np.float32)
+    return values.astype(dtype)
+
+
+def _bound_vector(opened: OpenedSession, shape: tuple[int, ...]) -> Callable[[], object]:
+    """Return the run of a chain over one input, output in memory of ours."""
+    half = "float16" in opened.session.get_inputs()[0].type
+    array = _noise(shape, "float16" if half else "float32")
+    binding = opened.session.io_binding()
+    output = np.empty_like(array)
+    kept = (array, output)
+    for name, memory, bind in (
+        ("hidden", array, binding.bind_input),
+        ("product", output, binding.bind_output),
+    ):
+        bind(name, "cpu", 0, memory.dtype.type, memory.shape, memory.ctypes.data)
+    return lambda: (opened.session.run_with_iobinding(binding), kept)[0]
+
+
+def _bound_attention(
+    opened: OpenedSession, sizes: Sizes, caches: list[NDArray[Any]], tokens: int, seen: int
+) -> Callable[[], object]:
+    """Return the run of the attentions; each cache is extended in place."""
+    packed = (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim
+    arrays = {
+        "packed": _noise((1, tokens, packed), "float32"),
+        "last_index": np.array([seen - 1], dtype=np.int32),
+        "total_tokens": np.array(seen, dtype=np.int32),
+    }
+    binding = opened.session.io_binding()
+    outputs = {}
+    for layer in range(sizes.attention_layers):
+        attended = np.empty((1, tokens, sizes.heads * sizes.head_dim), dtype=np.float32)
+        outputs[f"attended.{layer}"] = attended
+        for half, name in enumerate(("key", "value")):
+            cache = caches[2 * layer + half]
+            arrays[f"past.{layer}.{name}"] = cache
+            outputs[f"present.{layer}.{name}"] = cache
+    for bind, memories in ((binding.bind_input, arrays), (binding.bind_output, outputs)):
+        for name, memory in memories.items():
+            bind(name, "cpu", 0, memory.dtype.type, memory.shape, memory.ctypes.data)
+    kept = (arrays, outputs)
+    return lambda: (opened.session.run_with_iobinding(binding), kept)[0]

@@ -1,0 +1,123 @@
+"""A whole calibration of tiny graphs through real child processes, and what it may skip."""
+
+import pytest
+from tiny_sizes import TINY
+
+from harness.ceilings import calibrate
+from harness.ceilings.calibrate import ensure_constants
+from harness.ceilings.constants import ATTENTION, Constants, RatePoint
+from harness.ceilings.storage import Ground, find_constants
+from harness.errors import UsageError
+from harness.quantize.levels import LEVELS
+
+GROUND = Ground("0123456789abcdef", "1.31.1", "cpu", 1)
+
+
+def known(levels):
+    """Constants that cover levels, without a measurement."""
+    names = calibrate.kernel_levels(levels)
+    rates = {name: (RatePoint(1e9),) for name in (*names, ATTENTION)}
+    return Constants("measured here", (RatePoint(1e9),), rates, 1e-6, threads=1)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The levels of each measurement that would have run."""
+    calls = []
+
+    def measure(ground, levels, sizes, seed, say):
+        calls.append((set(levels), sizes))
+        return known(levels)
+
+    monkeypatch.setattr(calibrate, "measure_constants", measure)
+    return calls
+
+
+def test_every_kernel_is_measured_and_stored(tmp_path):
+    """Real processes: every form of weight, every shape, each from two processes."""
+    levels = ("fp16", "int8", "int4")
+    stored = ensure_constants(tmp_path, GROUND, levels, sizes=TINY)
+    rates = stored.constants.rates
+    assert set(rates) == {"float-16", "channel-8", "block-8-32", "block-4-32", ATTENTION}
+    for name, points in rates.items():
+        shapes = [1, 1, *TINY.prompts] if name == ATTENTION else [*TINY.rows, 1]
+        assert [point.rows for point in points] == shapes
+        assert all(0 < point.low_per_s <= point.high_per_s for point in points)
+        assert all(point.processes == TINY.rounds for point in points)
+    sizes_bytes = [point.size_bytes for point in stored.constants.bandwidth]
+    assert sizes_bytes == list(TINY.bandwidth_bytes)
+    assert len(stored.constants.times) == 3
+    assert find_constants(tmp_path, GROUND).stored == stored
+
+
+def test_stored_constants_are_not_measured_again(tmp_path, asked):
+    for _ in range(2):
+        ensure_constants(tmp_path, GROUND, ("int8",))
+    ensure_constants(tmp_path, GROUND, ("int8-block",))  # int8's table brought its kernel
+    assert len(asked) == 1
+
+
+def test_missing_level_is_measured_with_those_held(tmp_path, asked):
+    """One file holds constants of one sitting: fp32 is measured along."""
+    ensure_constants(tmp_path, GROUND, ("fp32",))
+    ensure_constants(tmp_path, GROUND, ("int4",))
+    assert [levels for levels, _ in asked] == [{"fp32"}, {"int4", "fp32"}]
+
+
+def test_full_covers_every_level_once(tmp_path, asked):
+    ensure_constants(tmp_path, GROUND, tuple(LEVELS))
+    for _ in range(2):
+        ensure_constants(tmp_path, GROUND, ("int4",), full=True)
+    ensure_constants(tmp_path, GROUND, ("fp32",))
+    assert [levels for levels, _ in asked] == [set(LEVELS), set(LEVELS)]
+    assert [sizes.rounds for _, sizes in asked] == [3, 5]
+
+
+def test_again_measures_what_is_stored(tmp_path, asked):
+    for _ in range(2):
+        ensure_constants(tmp_path, GROUND, ("int4",), again=True)
+    assert len(asked) == 2
+
+
+def test_damaged_store_is_said_and_measured_anew(tmp_path, asked):
+    lines = []
+    ensure_constants(tmp_path, GROUND, ("int4",))
+    next((tmp_path / "calibration").iterdir()).write_text("{")
+    ensure_constants(tmp_path, GROUND, ("int4",), say=lines.append)
+    assert len(asked) == 2
+    assert any("put aside" in line for line in lines)
+    assert find_constants(tmp_path, GROUND).stored is not None
+
+
+def test_unknown_level_measures_nothing(tmp_path, asked):
+    with pytest.raises(UsageError):
+        ensure_constants(tmp_path, GROUND, ("int5",))
+    assert asked == []
+
+
+def test_each_round_has_its_own_order(tmp_path, monkeypatch):
+    """Every probe runs once in every round, and two rounds are not in the same order."""
+    order = []
+
+    class Builder:
+        @staticmethod
+        def start(module):
+            return Builder()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def ask(self, *_, **__):
+            return {"operators": [1, 2]}
+
+    monkeypatch.setattr(calibrate, "Worker", Builder)
+    monkeypatch.setattr(calibrate, "_ask", lambda probe, *_: order.append(probe) or [])
+    monkeypatch.setattr(calibrate, "constants_of", lambda *_: known(("int8",)))
+    ensure_constants(tmp_path, GROUND, ("int8",))
+    rounds = [order[start : start + 5] for start in range(0, len(order), 5)]
+    assert len(rounds) == 3
+    assert {frozenset(one) for one in rounds} == {frozenset(rounds[0])}
+    assert len({tuple(one) for one in rounds}) > 1

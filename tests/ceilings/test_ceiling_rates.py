@@ -1,0 +1,127 @@
+"""Raw passes to constants, on replies made from known ceilings: the ceilings must come back."""
+
+import math
+
+import pytest
+
+from harness.ceilings import rates
+from harness.ceilings.constants import ATTENTION, ATTENTION_CALL, OPERATOR_CALL, SESSION_CALL
+from harness.ceilings.shapes import Sizes, attention_flop, held_bytes, kernel_levels, matrix_flop
+from harness.errors import MeasurementError
+from harness.quantize.levels import LEVELS
+
+SIZES = Sizes(rounds=3, rows=(1, 16), depths=(0, 128, 1024), prompts=(64,))
+CALL_S, OPERATOR_S, ATTENTION_S, FLOP_PER_S = 10e-6, 1e-6, 4e-6, 50e9
+OPERATORS = (32, 128, 384)
+
+
+def shot(seconds, **shape):
+    return {"pass_ns": [seconds * 1e9], **shape}
+
+
+def machine(factor=1.0):
+    """Replies of one process of a machine with the constants above, all times scaled."""
+
+    def attend(tokens, seen):
+        fixed = CALL_S + SIZES.attention_layers * (OPERATOR_S + ATTENTION_S)
+        seconds = fixed + (attention_flop(SIZES, tokens, seen) / FLOP_PER_S if seen > 1 else 0.0)
+        return shot(seconds * factor, tokens=tokens, seen=seen)
+
+    def multiply(graph, rows):
+        count = 2 if graph == "pair" else SIZES.chain_matrices(LEVELS["int4"])
+        work = matrix_flop(SIZES, count, rows) / FLOP_PER_S
+        seconds = CALL_S + count * OPERATOR_S + work
+        return shot(seconds * factor, graph=graph, rows=rows)
+
+    return {
+        "bandwidth": [
+            shot(size / 20e9 * factor, size_bytes=size) for size in SIZES.bandwidth_bytes
+        ],
+        "operators": [shot((CALL_S + count * OPERATOR_S) * factor) for count in OPERATORS],
+        ATTENTION: [*(attend(1, depth + 1) for depth in SIZES.depths), attend(64, 64)],
+        "block-4-32": [multiply("pair", 1), multiply("pair", 16), multiply("chain", 1)],
+    }
+
+
+def constants(*factors):
+    processes = [machine(factor) for factor in factors]
+    replies = {probe: [process[probe] for process in processes] for probe in processes[0]}
+    return rates.constants_of(replies, SIZES, ("int4",), OPERATORS, threads=2)
+
+
+def test_every_constant_of_a_known_machine_comes_back():
+    """20 GB/s, 50 Gflop/s, 1 µs an operator, 10 µs a call, 4 µs an attention: all recovered."""
+    found = constants(1.0, 1.0, 1.0)
+    assert [point.rate_per_s for point in found.bandwidth] == pytest.approx([20e9] * 5)
+    assert found.operator_s == pytest.approx(OPERATOR_S)
+    assert found.times[SESSION_CALL].seconds == pytest.approx(CALL_S)
+    assert found.times[ATTENTION_CALL].seconds == pytest.approx(ATTENTION_S)
+    for kernel in ("block-4-32", ATTENTION):
+        rate = [point.rate_per_s for point in found.rates[kernel]]
+        assert rate == pytest.approx([FLOP_PER_S] * len(rate))
+    assert [point.rows for point in found.rates["block-4-32"]] == [1, 16, 1]
+    assert [point.rows for point in found.rates[ATTENTION]] == [1, 1, 64]
+    assert found.threads == 2
+
+
+def test_interval_is_over_processes():
+    """One process 10 % slower, one 10 % faster: the centre stays, the interval holds both."""
+    found = constants(1.0, 1.1, 1 / 1.1)
+    point = found.bandwidth[0]
+    assert point.rate_per_s == pytest.approx(20e9)
+    assert point.low_per_s < 20e9 / 1.1
+    assert point.high_per_s > 20e9 * 1.1
+    assert point.processes == 3
+    assert found.times[OPERATOR_CALL].low_s < OPERATOR_S < found.times[OPERATOR_CALL].high_s
+
+
+def test_one_slow_pass_does_not_move_a_process():
+    """The median of 1, 1 and 50 ms is 1 ms."""
+    reply = [{"size_bytes": 1000, "pass_ns": [1e6, 50e6, 1e6]}]
+    assert rates.bandwidth_curve([reply, reply])[0].rate_per_s == pytest.approx(1e6)
+
+
+def test_fixed_costs_take_at_most_half_of_a_pass():
+    """A pass shorter than its known fixed costs still gives a finite rate above 0."""
+    assert rates._net(10.0, 4.0) == 6.0
+    assert rates._net(10.0, 40.0) == 5.0
+
+
+def test_more_work_in_less_time_is_refused():
+    reply = [shot(3e-6), shot(2e-6), shot(1e-6)]
+    with pytest.raises(MeasurementError, match="more work took less time"):
+        rates.operator_times([reply, reply], OPERATORS)
+
+
+def test_one_process_has_no_interval():
+    with pytest.raises(MeasurementError, match="interval"):
+        constants(1.0)
+
+
+def test_held_bytes_are_those_the_estimates_count():
+    """Both rooms count alike, pair by pair: 4 bytes a float, scales and block sums included."""
+    from harness.estimate import held
+    from harness.specs.anatomy import Piece, Role
+
+    for level in LEVELS.values():
+        shapes = ((SIZES.wide, SIZES.hidden), (SIZES.hidden, SIZES.wide))
+        pieces = [Piece("matrix", Role.BODY, *shape) for shape in shapes]
+        expected = sum(held.held_copy_bytes(piece, level, held.ORT_CPU) for piece in pieces)
+        assert held_bytes(SIZES, level, 2) == expected
+
+
+def test_kernels_have_the_names_that_the_estimates_ask_for():
+    """int8 multiplies its layers per channel and its head in blocks; each kernel has a level."""
+    from harness.estimate import held
+
+    assert list(kernel_levels(("int8",))) == ["block-8-32", "channel-8"]
+    for name, level in kernel_levels(tuple(LEVELS)).items():
+        assert held.kernel_name(level.body) == name
+
+
+def test_long_chain_holds_what_was_asked():
+    for level in LEVELS.values():
+        count = SIZES.chain_matrices(level)
+        assert count % 2 == 0
+        assert held_bytes(SIZES, level, count) >= SIZES.chain_bytes
+        assert math.isfinite(matrix_flop(SIZES, count, 1))

@@ -1,0 +1,22 @@
+"""Sizes that calibrate in seconds; their constants mean nothing, their arithmetic is the same."""
+
+from harness.ceilings.shapes import Sizes
+
+TINY = Sizes(
+    rounds=2,
+    seconds=0.01,
+    passes=3,
+    bandwidth_bytes=(2**16, 2**20),
+    hidden=128,
+    wide=256,
+    chain_bytes=100_000,
+    rows=(1, 4),
+    operator_width=32,
+    operator_layers=(1, 100),
+    attention_layers=1,
+    heads=4,
+    kv_heads=2,
+    head_dim=16,
+    depths=(1, 64, 4096),
+    prompts=(8,),
+)
