@@ -1,6 +1,6 @@
 """The structure estimate: what a pass has to do, over what a machine can do, term by term.
 
-    time = Σ max(read bytes / bandwidth, flop / rate of the kernel) + calls · time of a call
+    time = Σ max(read bytes / bandwidth, flop / rate of the kernel) + Σ calls · time of a call
 
 With constants of a data sheet it is the `structure` estimate, with constants measured on this
 machine the `calibrated` one; the function is the same.
@@ -9,11 +9,19 @@ machine the `calibrated` one; the function is the same.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.ceilings.constants import Constants
+from harness.ceilings.constants import (
+    ATTENTION,
+    ATTENTION_CALL,
+    OPERATOR_CALL,
+    SESSION_CALL,
+    Constants,
+)
 from harness.estimate.held import ORT_CPU, Runtime
-from harness.estimate.work import CALLS, STREAM, Pass, Work, pass_work
+from harness.estimate.work import STREAM, Pass, Work, pass_work
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Stage
+
+FIXED_COSTS = (OPERATOR_CALL, ATTENTION_CALL, SESSION_CALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,7 @@ def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:
     The working set of a rate is all that the pass reads: nothing stays in a cache between two
     readings of a weight but what fits beside all the others.
     """
-    work = tuple(work)
+    work = tuple(item for item in work if not _unknown_call(item, constants))
     working_set_bytes = max(1.0, sum(item.read_bytes for item in work if item.kernel != STREAM))
     terms = tuple(_term(item, constants, working_set_bytes) for item in work)
     known = all(term.compute_s is not None for term in terms if term.work.flop)
@@ -137,12 +145,25 @@ def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:
 
 def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
     """Bound one term by memory, compute or the calls it makes."""
-    if work.kernel == CALLS:
-        return Term(work, work.calls * (constants.operator_s or 0.0), 0.0, None, "overhead")
-    size_bytes = work.read_bytes if work.kernel == STREAM else working_set_bytes
-    memory_s = work.read_bytes / constants.bytes_per_s(size_bytes)
+    if work.kernel in FIXED_COSTS:
+        return Term(work, work.calls * _call_s(work.kernel, constants), 0.0, None, "overhead")
+    stream_bytes = work.read_bytes if work.kernel == STREAM else working_set_bytes
+    memory_s = work.read_bytes / constants.bytes_per_s(stream_bytes)
+    size_bytes = work.read_bytes if work.kernel == ATTENTION else working_set_bytes
     rate = constants.flop_per_s(work.kernel, work.rows, size_bytes) if work.flop else None
     compute_s = work.flop / rate if rate else None
     if compute_s is not None and compute_s > memory_s:
         return Term(work, compute_s, memory_s, compute_s, "compute")
     return Term(work, memory_s, memory_s, compute_s, "memory")
+
+
+def _unknown_call(work: Work, constants: Constants) -> bool:
+    """Whether a term is a fixed cost that these constants do not know: it is left out."""
+    return work.kernel in (ATTENTION_CALL, SESSION_CALL) and work.kernel not in constants.times
+
+
+def _call_s(name: str, constants: Constants) -> float:
+    """Return the time of one call; of an operator's the constant itself."""
+    if name == OPERATOR_CALL:
+        return constants.operator_s or 0.0
+    return constants.times[name].seconds

@@ -8,14 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.ceilings.constants import ATTENTION
+from harness.ceilings.constants import ATTENTION, ATTENTION_CALL, OPERATOR_CALL, SESSION_CALL
 from harness.estimate.held import Runtime, held_copy_bytes, kernel_name, piece_format, row_bytes
 from harness.estimate.operators import operator_calls
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Attention, Piece, Role, Stage
 
 STREAM = "stream"  # read, without a matrix kernel
-CALLS = "calls"  # fixed cost of operators
 LOGIT_BYTES = 4  # logits leave the graph as float32
 # Hidden-wide and block-wide arrays that the operators between the matrices of a layer read or
 # write: two norms over a sum (8), sigmoid and two products (8).
@@ -28,12 +27,13 @@ class Work:
 
     Attributes:
         name: for people.
-        kernel: whose rate bounds it: of `held.kernel_name`, `attention`, `stream` or `calls`.
+        kernel: whose rate bounds it: of `held.kernel_name`, `attention` or `stream`; of fixed
+            costs the name of the time: `operator call`, `session call` or `attention call`.
         rows: tokens that go through it at once, over all sequences.
         read_bytes: from memory; scales, zero points and block sums included.
         flop: that the kernel does, masked positions included where it does not skip them.
         useful_flop: without masked positions.
-        calls: of operators.
+        calls: how often a fixed time is spent.
     """
 
     name: str
@@ -84,8 +84,7 @@ def pass_work(model: Anatomy, level: QuantLevel, runtime: Runtime, shape: Pass) 
         if attention.stage is shape.stage
     ]
     terms.append(_between_matrices(model, pieces, level, shape))
-    calls = operator_calls(model, level, _layers(model, shape))
-    terms.append(Work("operator calls", CALLS, shape.rows, calls=calls))
+    terms += _calls(model, level, shape)
     return tuple(term for term in terms if term.read_bytes or term.flop or term.calls)
 
 
@@ -175,6 +174,15 @@ def _between_matrices(model: Anatomy, pieces: list[Piece], level: QuantLevel, sh
     values = (matrices + _layers(model, shape) * between) * shape.rows
     logits = shape.batch * model.vocab_size * LOGIT_BYTES if shape.stage is Stage.DECODER else 0
     return Work("activations", STREAM, shape.rows, float(values * level.float_bytes + logits))
+
+
+def _calls(model: Anatomy, level: QuantLevel, shape: Pass) -> Iterator[Work]:
+    """Yield the fixed costs: every operator, every attention on top of one, the run itself."""
+    operators = operator_calls(model, level, _layers(model, shape))
+    attentions = sum(a.layers for a in model.attention if a.stage is shape.stage)
+    yield Work("operator calls", OPERATOR_CALL, shape.rows, calls=operators)
+    yield Work("attention calls", ATTENTION_CALL, shape.rows, calls=attentions)
+    yield Work("session call", SESSION_CALL, shape.rows, calls=1.0)
 
 
 def _layers(model: Anatomy, shape: Pass) -> int:

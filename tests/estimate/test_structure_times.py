@@ -2,14 +2,22 @@
 
 import pytest
 
-from harness.ceilings.constants import Constants, RatePoint, rate_at
+from harness.ceilings.constants import (
+    ATTENTION_CALL,
+    OPERATOR_CALL,
+    SESSION_CALL,
+    Constants,
+    RatePoint,
+    TimePoint,
+    rate_at,
+)
 from harness.errors import MeasurementError
 from harness.estimate.energy import cost_per_million_tokens, floor_j, memory_pj_per_byte, modelled_j
 from harness.estimate.held import ORT_CPU
 from harness.estimate.memory import peak_memory
 from harness.estimate.parameters import prefill_tok_s, rule_of_thumb_decode_tok_s
 from harness.estimate.structure import decode_step, prefill, timed
-from harness.estimate.work import CALLS, Work
+from harness.estimate.work import Work
 from harness.quantize.levels import LEVELS
 from harness.specs.catalog import catalog_model
 
@@ -37,7 +45,7 @@ def test_a_term_is_the_longer_of_reading_and_computing():
     work = (
         Work("reads", "k", 1, read_bytes=1e9, flop=1e9, useful_flop=1e9),
         Work("computes", "k", 1, read_bytes=1e9, flop=4e9, useful_flop=3e9),
-        Work("calls", CALLS, 1, calls=50),
+        Work("calls", OPERATOR_CALL, 1, calls=50),
     )
     whole = timed("pass", work, constants)
     assert [term.seconds for term in whole.terms] == pytest.approx([0.1, 0.2, 0.05])
@@ -53,6 +61,20 @@ def test_a_kernel_without_a_rate_is_said_to_be_unknown():
     whole = timed("pass", (Work("m", "k", 1, 1e9, 1e12, 1e12),), Constants("", (RatePoint(1e9),)))
     assert whole.seconds == 1.0
     assert not whole.compute_known
+
+
+def test_fixed_costs_that_were_measured_are_added():
+    """30 layers: 30 attention calls of 10 us and one run of 100 us make 400 us."""
+    model = catalog_model("smollm2-135m").anatomy
+    times = {
+        ATTENTION_CALL: TimePoint(10e-6, 9e-6, 11e-6, 3),
+        SESSION_CALL: TimePoint(100e-6, 90e-6, 110e-6, 3),
+    }
+    with_times = Constants("", MEASURED.bandwidth, MEASURED.rates, MEASURED.operator_s, 1, times)
+    without = decode_step(model, LEVELS["int4"], MEASURED)
+    longer = decode_step(model, LEVELS["int4"], with_times)
+    assert longer.seconds - without.seconds == pytest.approx(400e-6)
+    assert len(longer.terms) == len(without.terms) + 2
 
 
 def test_rates_are_interpolated_in_logs_and_held_outside():
