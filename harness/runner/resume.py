@@ -8,6 +8,8 @@ from typing import Any
 from harness.errors import UsageError
 from harness.plan import Plan
 from harness.results.journal import Journal, read_journal
+from harness.results.schema import METHOD_VERSION
+from harness.runner.builds import Builds
 from harness.runner.entries import Entries
 from harness.watch.facts import machine_facts
 
@@ -16,41 +18,56 @@ SUFFIX = ".journal.jsonl"
 
 
 def open_journal(
-    plan: Plan, results: Path, resume: bool, run_id: str, created_utc: str
+    plan: Plan, builds: Builds, results: Path, resume: bool, run_id: str, created_utc: str
 ) -> tuple[Journal, Entries]:
     """Return the journal to append to and the entries it already holds.
 
     Raises:
         UsageError: `resume` without an unfinished run of the same plan.
     """
+    environment = machine_facts()
+    digest = run_digest(plan, builds, environment.get("packages"))
     if resume:
-        path, old = _unfinished(plan, results)
+        path, old = _unfinished(digest, results)
         return Journal(path), old
     header = {
         "kind": "run",
         "run_id": run_id,
         "created_utc": created_utc,
-        "plan_digest": plan_digest(plan),
+        "run_digest": digest,
         "plan": plan.to_json(),
-        "environment": machine_facts(),
+        "environment": environment,
     }
     journal = Journal(results / f"{run_id}{SUFFIX}")
     journal.append(header)
     return journal, Entries([header])
 
 
-def plan_digest(plan: Plan) -> str:
-    """SHA-256 of everything that decides what is measured; runs resume only their own plan."""
-    table: Json = {"settings": plan.to_json(), "groups": [group.key for group in plan.groups]}
+def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
+    """SHA-256 of everything that decides what is measured; a run resumes nothing else.
+
+    Args:
+        plan: what was asked for.
+        builds: their content hashes stand for weights, level and builder: a checkpoint that was
+            trained on since the interruption is another model.
+        packages: versions of what runs the models.
+    """
+    table: Json = {
+        "settings": plan.to_json(),
+        "groups": [group.key for group in plan.groups],
+        "models": sorted(artifact.content_hash for artifact in builds.artifacts.values()),
+        "packages": packages,
+        "method": METHOD_VERSION,
+    }
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
-def _unfinished(plan: Plan, results: Path) -> tuple[Path, Entries]:
+def _unfinished(digest: str, results: Path) -> tuple[Path, Entries]:
     for path in sorted(results.glob(f"*{SUFFIX}"), reverse=True):
         entries = Entries(read_journal(path))
-        if entries.header.get("plan_digest") == plan_digest(plan):
+        if entries.header.get("run_digest") == digest:
             return path, entries
     raise UsageError(
         f"no unfinished run of this plan under {results.name or results}",
-        fix="leave --resume out, or give the same flags and --results as the interrupted run",
+        fix="leave --resume out, or give the flags, models, versions and --results of that run",
     )

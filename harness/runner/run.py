@@ -49,7 +49,7 @@ def run_plan(
     prepare_results_folder(results)
     progress("building", 0, plan.cell_count)
     builds = build_all(plan, cache)
-    journal, entries = open_journal(plan, results, resume, new_run_id(), utc_now())
+    journal, entries = open_journal(plan, builds, results, resume, new_run_id(), utc_now())
     interrupted = False
     before = stamps(builds)
     with journal:

@@ -147,6 +147,28 @@ def test_resume_without_an_unfinished_run_is_refused(plan, tmp_path, shared_cach
         run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, resume=True)
 
 
+def test_resume_never_joins_samples_of_two_checkpoints(
+    plan, make_tiny, tmp_path, shared_cache, monkeypatch
+):
+    """The folder's weights change after the interrupt: the old samples are not its own."""
+    folder = make_tiny(tmp_path / "model")
+    settings = replace(plan.settings, model=(str(folder),), quant=("int4",), pg=())
+    changing = make_plan(settings, usable_threads=1)
+
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(run_module, "measure_group", interrupted)
+    results = tmp_path / "results"
+    run_plan(changing, results=results, cache=shared_cache, progress=quiet)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "rope_theta": 5e4}))
+    changed = make_plan(settings, usable_threads=1)
+    with pytest.raises(UsageError, match="unfinished"):
+        run_plan(changed, results=results, cache=shared_cache, progress=quiet, resume=True)
+
+
 def test_a_spent_budget_stops_after_the_first_round(plan, tmp_path, shared_cache):
     short = replace(plan, settings=replace(plan.settings, budget=1e-9))
     outcome = run_plan(short, results=tmp_path, cache=shared_cache, progress=quiet)
