@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict, dataclass
 from itertools import product
+from pathlib import Path
 
 from harness.devices.table import Device, find_device
 from harness.errors import UsageError
@@ -70,6 +71,7 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
     _check_numbers(settings)
     workloads = _workloads(settings)
     sources = [resolve_model(argument) for argument in settings.model]
+    _check_distinct(sources)
     levels = [find_level(name) for name in settings.quant]
     devices = [find_device(name) for name in settings.device]
     threads = _threads(settings.threads, usable_threads)
@@ -116,6 +118,21 @@ def _check_numbers(settings: Settings) -> None:
     ):
         if not (math.isfinite(seconds) and seconds > 0):
             raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")
+
+
+def _check_distinct(sources: list[ModelSource]) -> None:
+    """Refuse a folder given in two ways: its two sets of records would share one row."""
+    seen: dict[Path, str] = {}
+    for source in sources:
+        if source.folder is None:
+            continue
+        folder = source.folder.resolve()
+        if folder in seen:
+            raise UsageError(
+                f"--model {seen[folder]!r} and {source.argument!r} are the same folder",
+                fix="name each model once",
+            )
+        seen[folder] = source.argument
 
 
 def _threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:

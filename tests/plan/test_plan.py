@@ -72,6 +72,12 @@ def test_bad_values_are_refused_by_name(change, word):
     assert word in str(caught.value)
 
 
+def test_one_folder_under_two_names_is_refused(tiny_folder):
+    models = (str(tiny_folder), f"{tiny_folder}/.")
+    with pytest.raises(UsageError, match="same folder"):
+        make_plan(replace(SMALL, model=models, prompt=(8,)), usable_threads=1)
+
+
 def test_a_test_asked_for_twice_is_one_cell():
     plan = make_plan(replace(SMALL, prompt=(), pg=((16, 4), (16, 4))), usable_threads=1)
     assert plan.cell_count == 1
