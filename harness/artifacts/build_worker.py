@@ -36,8 +36,8 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[st
 
     from harness.graph.decoder import build_decoder
     from harness.quantize.levels import find_level
+    from harness.weights.opening import open_weights
     from harness.weights.source import ModelSource
-    from harness.weights.store import open_weights
 
     model = msgspec.convert(source, ModelSource, dec_hook=_to_path)
     begin_s = time.perf_counter()

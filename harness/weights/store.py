@@ -5,8 +5,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harness.weights.source import ModelSource
-
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -37,19 +35,3 @@ class WeightStore(Protocol):
             KeyError: the architecture has no such tensor.
             IndexError: the range is empty or lies outside the tensor.
         """
-
-
-def open_weights(source: ModelSource, seed: int = 0) -> WeightStore:
-    """Open the weights of a resolved model; a checkpoint's names and shapes are checked here.
-
-    Raises:
-        UsageError: a negative seed.
-        ModelError: the checkpoint is damaged or does not fit the architecture.
-    """
-    if source.folder is None:
-        from harness.weights.seeded import SeededWeights
-
-        return SeededWeights(source.spec, seed)
-    from harness.weights.checkpoint import CheckpointWeights
-
-    return CheckpointWeights(source)

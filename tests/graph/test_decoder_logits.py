@@ -26,8 +26,8 @@ from harness.graph.decoder import build_decoder
 from harness.graph.geometry import geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.quantize.levels import LEVELS, Form
+from harness.weights.opening import open_weights
 from harness.weights.source import resolve_model
-from harness.weights.store import open_weights
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logits"
 MODELS = sorted(path.name for path in FIXTURES.iterdir())

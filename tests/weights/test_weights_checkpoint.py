@@ -17,8 +17,8 @@ from checkpoints import (
 
 from harness.errors import ModelError, UsageError
 from harness.weights.identity import weights_identity
+from harness.weights.opening import open_weights
 from harness.weights.source import resolve_model
-from harness.weights.store import open_weights
 
 DOWN = "model.layers.1.mlp.down_proj.weight"
 

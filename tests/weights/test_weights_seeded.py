@@ -11,9 +11,9 @@ import pytest
 from harness.errors import UsageError
 from harness.specs.load import load_spec
 from harness.specs.tensors import logical_tensors
+from harness.weights.opening import open_weights
 from harness.weights.seeded import CHUNK_VALUES, SeededWeights
 from harness.weights.source import resolve_model
-from harness.weights.store import open_weights
 
 TABLE = "model.embed_tokens.weight"
 SPEC = replace(
