@@ -1,12 +1,18 @@
 """`bench estimate`: what a model would need and do on a device, without running it."""
 
+from collections.abc import Callable
+from functools import partial
+from math import prod
+
 import click
 
+from harness.cli.estimate_here import HERE, this_machine
 from harness.cli.estimate_table import draw_estimates
 from harness.cli.options import FORMATS
 from harness.errors import UsageError
 from harness.estimate.answer import Estimate, estimate
 from harness.estimate.case import nominal_level
+from harness.estimate.machine import OS_SHARE, estimate_here
 from harness.grid import parse_grid, parse_names
 from harness.quantize.levels import QuantLevel, find_level
 from harness.specs.catalog import catalog_names
@@ -14,6 +20,7 @@ from harness.specs.catalog_subject import Subject, counted_subject, find_subject
 from harness.specs.catalog_text import parse_bytes, parse_parameters
 from harness.specs.devices import device_keys
 
+Flags = dict[str, str | int | float | None]
 ALL = "all"
 MAX_ROWS = 20_000  # 45 models x 23 devices x 6 levels is 6,210
 EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
@@ -22,7 +29,9 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 @click.command("estimate", epilog=EXAMPLE)
 @click.argument("model", required=False)
 @click.option("--quant", help="Quantization levels.  [default: int4]")
-@click.option("--on", "devices", required=True, help="Devices of the catalog, aliases, or `all`.")
+@click.option(
+    "--on", "devices", required=True, help="Devices of the catalog, aliases, `all`; `cpu` is here."
+)
 @click.option("--depth", default="0", show_default=True, help="Tokens already in the cache.")
 @click.option("--prompt", default="128", show_default=True, help="Prompt tokens.")
 @click.option("--batch", default="1", show_default=True, help="Sequences at once.")
@@ -39,7 +48,8 @@ def command(style: str, explain_row: bool, **flags: str | int | float | None) ->
 
     MODEL is a name of the catalog, a folder with config.json, a system that the source documents
     name (gpt-4), several of them with commas, or `all`. Speeds are ranges: what devices of this
-    class reach of their data sheet. The energy floor is physics, not an estimate.
+    class reach of their data sheet. The energy floor is physics, not an estimate. `--on cpu` is
+    this machine, by what `bench calibrate` measured.
     """
     rows = estimate_rows(flags)
     text, notes = draw_estimates(rows, style, explain_row)
@@ -48,7 +58,7 @@ def command(style: str, explain_row: bool, **flags: str | int | float | None) ->
         click.echo(note, err=True)
 
 
-def estimate_rows(flags: dict[str, str | int | float | None]) -> list[Estimate]:
+def estimate_rows(flags: Flags) -> list[Estimate]:
     """Return one estimate per model, level, device, depth, prompt and batch of the grids.
 
     Raises:
@@ -61,36 +71,46 @@ def estimate_rows(flags: dict[str, str | int | float | None]) -> list[Estimate]:
         )
     names = _words(flags["devices"], "--on", device_keys())
     grids = [parse_grid(str(flags[key]), f"--{key}") for key in ("depth", "prompt", "batch")]
-    memory = flags["memory"]
-    memory_bytes = None if memory is None else parse_bytes(str(memory), "--memory")
-    count = len(subjects) * len(levels) * len(names)
-    for grid in grids:
-        count *= len(grid)
+    count = len(subjects) * len(levels) * len(names) * prod(len(grid) for grid in grids)
     if count > MAX_ROWS:
         raise UsageError(f"{count:,} rows are asked for", fix=f"ask for at most {MAX_ROWS:,}")
+    estimators = [_estimator(name, flags) for name in names]
     return [
-        estimate(
-            subject,
-            level,
-            device=name,
-            depth=depth,
-            prompt=prompt,
-            batch=batch,
-            engine=_text(flags["engine"]),
-            memory_bytes=memory_bytes,
-            os_share=_number(flags["os_share"]),
-            price_per_kwh=_number(flags["price_per_kwh"]),
-        )
+        estimator(subject, level, depth=depth, prompt=prompt, batch=batch)
         for subject in subjects
         for level in levels
-        for name in names
+        for estimator in estimators
         for depth in grids[0]
         for prompt in grids[1]
         for batch in grids[2]
     ]
 
 
-def _subjects(flags: dict[str, str | int | float | None]) -> list[Subject]:
+def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:
+    """Return what estimates a row: by a data sheet, or by what was measured here."""
+    memory, share = flags["memory"], _number(flags["os_share"])
+    memory_bytes = None if memory is None else parse_bytes(str(memory), "--memory")
+    if name != HERE:
+        return partial(
+            estimate,
+            device=name,
+            engine=_text(flags["engine"]),
+            memory_bytes=memory_bytes,
+            os_share=share,
+            price_per_kwh=_number(flags["price_per_kwh"]),
+        )
+    if flags["engine"] not in (None, "cpu"):
+        raise UsageError("--on cpu has no other engine", fix="leave out --engine")
+    machine = this_machine()
+    return partial(
+        estimate_here,
+        constants=machine.constants,
+        memory_bytes=memory_bytes or machine.memory_bytes,
+        os_share=OS_SHARE if share is None else share,
+    )
+
+
+def _subjects(flags: Flags) -> list[Subject]:
     """Return the models that are asked about: by name, or by count."""
     model, params = flags["model"], flags["params"]
     if (model is None) == (params is None):
@@ -105,7 +125,7 @@ def _subjects(flags: dict[str, str | int | float | None]) -> list[Subject]:
     return [find_subject(name) for name in _words(model, "MODEL", catalog_names())]
 
 
-def _levels(flags: dict[str, str | int | float | None]) -> list[QuantLevel]:
+def _levels(flags: Flags) -> list[QuantLevel]:
     """Return the quantization levels, or the one that --bits stands for."""
     if flags["bits"] is None:
         return [find_level(name) for name in parse_names(str(flags["quant"] or "int4"), "--quant")]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import click
 
+from harness.cli.estimate_here import machine_memory
 from harness.cli.models_table import (
     SEED_HEADER,
     catalog_header,
@@ -17,7 +18,6 @@ from harness.cli.options import FORMATS
 from harness.report.grid import draw_rows
 from harness.specs.catalog import catalog_models
 from harness.specs.catalog_systems import systems
-from harness.watch.facts import machine_facts
 
 # What a running system and its other programs leave to a model; as in the device catalog.
 OS_SHARE = 0.25
@@ -46,7 +46,7 @@ def command(source: str, style: str) -> None:
             SEED_HEADER, [seed_row(row) for row in rows], [seed_values(row) for row in rows], style
         )
         return
-    memory_bytes = machine_memory_bytes()
+    _, memory_bytes = machine_memory()
     available_bytes = None if memory_bytes is None else memory_bytes * (1 - OS_SHARE)
     models = [m for m in catalog_models() if source == "catalog" or m.anatomy.spec is not None]
     draw(
@@ -70,10 +70,3 @@ def draw(
         click.echo("\n".join(json.dumps(row, ensure_ascii=False) for row in values))
     else:
         click.echo(draw_rows(header, cells, style))
-
-
-def machine_memory_bytes() -> int | None:
-    """Memory of this machine, or of the container around us; None where neither is told."""
-    facts = machine_facts()
-    known = [facts[key] for key in ("memory_bytes", "container_memory_bytes") if facts[key]]
-    return min(known, default=None)

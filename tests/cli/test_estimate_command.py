@@ -5,10 +5,14 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from harness.ceilings.constants import Constants, RatePoint, StoredConstants
+from harness.ceilings.storage import METHOD_VERSION, ground_of, store_constants
 from harness.cli.main import main
+from harness.watch.facts import machine_facts
 
 FORBIDDEN = ("numpy", "onnxruntime", "onnx", "safetensors", "rich")
 
@@ -183,3 +187,30 @@ def test_tables_are_drawn(capsys):
         code, out, _ = run(capsys, *arguments)
         assert code == 0
         assert len(out.splitlines()) > 45
+
+
+def test_this_machine_needs_its_ceilings(capsys, tmp_path, monkeypatch):
+    """Nothing is measured behind the user's back: an empty store names the command."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    code, out, err = run(capsys, "estimate", "smollm2-135m", "--on", "cpu")
+    assert (code, out) == (4, "")
+    assert "bench calibrate" in err
+
+
+def test_this_machine_by_its_stored_ceilings(capsys, tmp_path, monkeypatch):
+    """A stored bandwidth of 30 GB/s: the int4 step reads 101e6 bytes and makes 341 calls."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    facts = machine_facts()
+    ground = ground_of(facts, "cpu", facts["usable_cores"])
+    constants = Constants("measured here", (RatePoint(30e9),), operator_s=5e-6)
+    stored = StoredConstants(
+        ground.fingerprint, ground.onnxruntime, "cpu", METHOD_VERSION, False, constants
+    )
+    store_constants(tmp_path, replace(stored, constants=replace(constants, threads=ground.threads)))
+    code, out, err = run(capsys, "estimate", "smollm2-135m", "--on", "cpu", "--format", "json")
+    assert code == 0, err
+    (row,) = json.loads(out)
+    assert (row["device"], row["basis"]) == ("here", "measured here")
+    assert row["decode_tok_s_low"] == row["decode_tok_s_high"] == pytest.approx(185, rel=0.1)
+    assert row["ttft_ms_low"] is None
+    assert row["energy_modelled_j_low"] is None

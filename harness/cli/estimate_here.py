@@ -1,0 +1,55 @@
+"""What `bench estimate --on cpu` needs of this machine: measured ceilings and its memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness.ceilings.constants import Constants
+from harness.errors import DeviceError
+
+HERE = "cpu"  # as the device table calls this machine's processor
+
+
+@dataclass(frozen=True, slots=True)
+class ThisMachine:
+    """The machine we run on.
+
+    Attributes:
+        constants: measured by `bench calibrate` with all usable cores.
+        memory_bytes: of the machine, or of the container around us.
+    """
+
+    constants: Constants
+    memory_bytes: int
+
+
+def this_machine() -> ThisMachine:
+    """Return this machine's stored ceilings and its memory; measures nothing.
+
+    Raises:
+        DeviceError: nothing usable is stored, or the system does not tell its memory.
+        StorageError: the store cannot be read.
+    """
+    from harness.artifacts.cache import default_cache
+    from harness.ceilings.storage import find_constants, ground_of
+
+    facts, memory_bytes = machine_memory()
+    ground = ground_of(facts, HERE, int(facts["usable_cores"] or 1))
+    found = find_constants(default_cache(), ground)
+    if found.stored is None:
+        because = f" ({found.note})" if found.note else ""
+        raise DeviceError(
+            f"no ceilings of this machine are stored{because}",
+            fix="bench calibrate, then again; or --on with a device of the catalog",
+        )
+    if memory_bytes is None:
+        raise DeviceError("the system does not tell its memory", fix="--on with a catalog device")
+    return ThisMachine(found.stored.constants, memory_bytes)
+
+
+def machine_memory() -> tuple[dict[str, Any], int | None]:
+    """Return the facts of this machine, and its memory or the container's: the smaller."""
+    from harness.watch.facts import machine_facts
+
+    facts = machine_facts()
+    known = [facts[key] for key in ("memory_bytes", "container_memory_bytes") if facts[key]]
+    return facts, min(known, default=None)
