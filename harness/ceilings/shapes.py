@@ -34,16 +34,16 @@ class Sizes:
     """
 
     rounds: int = 3
-    seconds: float = 0.08
+    seconds: float = 0.05
     passes: int = 3
     bandwidth_bytes: tuple[int, ...] = (MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB)
     hidden: int = 1024
-    wide: int = 3072
+    wide: int = 2048
     chain_bytes: int = 64 * MIB
     rows: tuple[int, ...] = (1, 16, 64, 128, 512)
     operator_width: int = 576
     operator_layers: tuple[int, ...] = (8, 32, 96)
-    attention_layers: int = 4
+    attention_layers: int = 2
     heads: int = 16
     kv_heads: int = 8
     head_dim: int = 64
