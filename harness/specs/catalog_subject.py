@@ -66,7 +66,8 @@ def find_subject(argument: str) -> Subject:
             f"no parameter count is stated for {statements[0].name}",
             fix="bench estimate --params 7B",
         )
-    known = [*catalog_names(), *(row.key for row in systems() if row.parameters)]
+    stated = (row.key for row in systems() if row.parameters and row.kind == "model")
+    known = dict.fromkeys((*catalog_names(), *stated))
     raise UsageError(f"no model is called {argument!r}", fix=suggestion(argument, known))
 
 

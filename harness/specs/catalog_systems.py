@@ -108,7 +108,9 @@ def statements_about(name: str) -> tuple[System, ...]:
 
 def stated_count(name: str) -> StatedCount | None:
     """Return the stated parameter count of a model, with its contradictions; None without one."""
-    counted = [row for row in statements_about(name) if row.parameters is not None]
+    counted = [
+        row for row in statements_about(name) if row.parameters is not None and row.kind == "model"
+    ]
     if not counted:
         return None
     plain = [row for row in counted if not row.bound] or counted

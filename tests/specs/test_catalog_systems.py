@@ -51,6 +51,8 @@ def test_a_count_without_its_unit_is_a_note():
 def test_nothing_is_invented_where_nothing_is_stated():
     assert stated_count("sora") is None
     assert stated_count("no-such-system") is None
+    assert stated_count("human-brain-synapses") is None
+    assert stated_count("snapdragon-x-elite") is None
     assert len(statements_about("gpt-4")) == 3
 
 
