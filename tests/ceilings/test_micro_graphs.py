@@ -1,0 +1,82 @@
+"""The graphs that ceilings are measured on do the work that their constants are divided by."""
+
+from itertools import pairwise
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from harness.graph.micro import Heads, write_attention, write_matrix_chain, write_operator_chain
+from harness.quantize.levels import LEVELS
+
+HIDDEN, WIDE = 128, 256
+
+
+def run(path, **inputs):
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)
+
+
+def chain(tmp_path, level, matrices):
+    path = tmp_path / f"{level}.{matrices}.onnx"
+    write_matrix_chain(path, LEVELS[level], HIDDEN, WIDE, matrices)
+    return path
+
+
+def test_chain_is_the_product_of_its_matrices(tmp_path):
+    """Four matrices, two pairs of the same values: x · A · B · A · B."""
+    path = chain(tmp_path, "fp32", 4)
+    weights = [onnx.numpy_helper.to_array(w) for w in onnx.load(path).graph.initializer]
+    assert [w.shape for w in weights] == [(HIDDEN, WIDE), (WIDE, HIDDEN)] * 2
+    hidden = np.linspace(-1, 1, 3 * HIDDEN, dtype=np.float32).reshape(1, 3, HIDDEN)
+    (product,) = run(path, hidden=hidden)
+    first, second = weights[:2]
+    expected = hidden @ first @ second @ first @ second
+    np.testing.assert_allclose(product, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_matrices_have_bytes_of_their_own(tmp_path, level):
+    """No two initializers overlap: a chain that shared bytes would stay in the cache."""
+    path = chain(tmp_path, level, 6)
+    model = onnx.load(path, load_external_data=False)
+    places = []
+    for tensor in model.graph.initializer:
+        fields = {entry.key: entry.value for entry in tensor.external_data}
+        begin = int(fields["offset"])
+        places.append((begin, begin + int(fields["length"])))
+    places.sort()
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(places))
+    dtype = np.float16 if level == "fp16" else np.float32
+    hidden = np.ones((1, 2, HIDDEN), dtype=dtype)
+    (product,) = run(path, hidden=hidden)
+    assert np.isfinite(product).all()
+    assert np.abs(product).max() > 0
+
+
+def test_operators_are_counted_and_stay_finite(tmp_path):
+    """Four a layer: norm, sigmoid, two products; 50 layers neither overflow nor die."""
+    path = tmp_path / "operators.onnx"
+    assert write_operator_chain(path, 32, 50) == 200
+    (product,) = run(path, hidden=np.ones((1, 1, 32), dtype=np.float32))
+    assert np.isfinite(product).all()
+    assert np.abs(product).max() > 0
+
+
+def test_attention_of_equal_keys_is_the_mean_of_the_values(tmp_path):
+    """A query of zeros weighs every position alike: (3 · 1 + 5) / 4 = 2."""
+    path = tmp_path / "attention.onnx"
+    write_attention(path, Heads(1, heads=2, kv_heads=1, head_dim=16, capacity_tokens=8))
+    packed = np.zeros((1, 1, 64), dtype=np.float32)
+    packed[..., 48:] = 5.0  # the value of the new token
+    cache = np.ones((1, 1, 8, 16), dtype=np.float32)
+    last, total = np.array([3], dtype=np.int32), np.array(4, dtype=np.int32)
+    attended, *_ = run(
+        path,
+        packed=packed,
+        last_index=last,
+        total_tokens=total,
+        **{"past.0.key": cache, "past.0.value": cache},
+    )
+    np.testing.assert_allclose(attended, 2.0, rtol=1e-5)
