@@ -111,7 +111,7 @@ def ended_error(
     if timeout_s is not None:
         return WorkerError(
             f"{what} gave no answer within {timeout_s:g} s and was ended",
-            fix="try a smaller model or fewer tokens, or raise the time limit",
+            fix="a smaller model, fewer tokens, or a higher `timeout` in a plan file",
             status="timeout",
         )
     end = _end_in_words(returncode)
@@ -120,7 +120,7 @@ def ended_error(
     if kernel_killed or (returncode != 0 and speaks_of_memory(log_tail)):
         return WorkerError(
             f"{what} ran out of memory ({end}){last_words}",
-            fix="try a smaller model, a lower level or a shorter context",
+            fix="a smaller model, a lower level or a shorter context",
             status="out_of_memory",
         )
     return WorkerError(

@@ -127,7 +127,7 @@ def _foreign_error(error: Exception) -> dict[str, Json]:
     if isinstance(error, MemoryError) or speaks_of_memory(text):
         return {
             "problem": f"out of memory: {without_folders(text)}",
-            "fix": "try a smaller model, a lower level or a shorter context",
+            "fix": "a smaller model, a lower level or a shorter context",
             "status": "out_of_memory",
             "exit_code": EXIT_CELLS,
         }

@@ -74,3 +74,14 @@ def test_relative_to_the_working_folder(monkeypatch, tmp_path):
 def test_last_lines_skips_empty_ones():
     assert last_lines("1\n\n2\n3\n4\n5\n6\n7\n") == " | 2 | 3 | 4 | 5 | 6 | 7"
     assert last_lines("") == ""
+
+
+@pytest.mark.parametrize("timeout_s", [None, 5.0])
+@pytest.mark.parametrize("killed_for_memory", [False, True])
+def test_the_way_out_follows_the_word_try(timeout_s, killed_for_memory):
+    """The message reads `try: a smaller model`, never `try: try`."""
+    error = ended_error(
+        "x", -9, log_tail="", timeout_s=timeout_s, killed_for_memory=killed_for_memory
+    )
+    assert "try: " in str(error)
+    assert "try: try" not in str(error)
