@@ -108,7 +108,8 @@ def test_a_truncated_checkpoint_is_exit_two_and_leaves_nothing(bench, make_tiny,
     folder = make_tiny(tmp_path / "short")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    done = bench("--model", str(folder), "--quant", "fp32", "--cache", str(tmp_path / "cache"))
+    flags = ("--quant", "fp32", "--prompt", "8", "--cache", str(tmp_path / "cache"))
+    done = bench("--model", str(folder), *flags)
     assert done.returncode == 2
     assert "model.safetensors" in done.stderr
     assert "Traceback" not in done.stderr
