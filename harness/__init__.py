@@ -3,16 +3,17 @@
     harness.build("smollm2-135m", "int4")            -> folder with the ONNX graphs
     harness.load("smollm2-135m", level="int4")       -> a model to call: logits, prefill, step
     harness.run(model="smollm2-135m", quant="int4")  -> the results document as typed records
+    harness.estimate("llama-3.2-1b", "int4", device="raspberry-pi-5")  -> predicted, not run
 
-Importing this package loads neither numpy nor onnxruntime; the three functions do when needed.
+Importing this package loads neither numpy nor onnxruntime; the functions do when needed.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import build, load, run
+    from harness.api import build, estimate, load, run
 
-__all__ = ["build", "load", "run"]
+__all__ = ["build", "estimate", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The public functions: build, load, run. The command line is made of the same pieces."""
+"""The public functions: build, load, run, estimate; the command line is made of the same pieces."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ from harness.artifacts.artifact import RECORD_FILE, Artifact, read_artifact
 from harness.artifacts.cache import default_cache, ensure_artifact
 from harness.devices.table import find_device
 from harness.errors import UsageError
+from harness.estimates.answer import Estimate, estimate
 from harness.plan import make_plan
 from harness.quantize.levels import find_level
 from harness.results.schema import Document
@@ -17,6 +18,8 @@ from harness.weights.source import resolve_model
 
 if TYPE_CHECKING:
     from harness.workload.loaded import LoadedModel
+
+__all__ = ["Estimate", "build", "estimate", "load", "run"]
 
 DEFAULT_CONTEXT_TOKENS = 2048
 

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "watch": {"measure"},
     "workload": {"specs", "graph", "devices", "measure"},
     "ceilings": {"specs", "quantize", "graph", "devices", "measure", "workload", "stats"},
-    "estimate": {"specs", "quantize", "ceilings"},
+    "estimates": {"specs", "quantize", "ceilings"},
     "stats": set(),
     "results": {"stats"},
     "report": {"results", "stats", "glossary"},
@@ -33,15 +33,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"settings", "specs", "quantize", "graph", "devices", "weights", "workload"},
     "runner": {
         *("plan", "settings", "specs", "quantize", "weights", "artifacts", "devices", "measure"),
-        *("watch", "workload", "ceilings", "estimate", "stats", "results"),
+        *("watch", "workload", "ceilings", "estimates", "stats", "results"),
     },
     "api": {"runner", "plan", "settings", "specs", "quantize", "weights", "artifacts", "devices"}
-    | {"workload", "results", "watch", "graph"},
+    | {"workload", "results", "watch", "graph", "estimates"},
     "__init__": {"api"},
     "__main__": {"cli"},
     "cli": {
         *("api", "runner", "plan", "settings", "grid", "specs", "quantize", "weights"),
-        *("artifacts", "devices", "measure", "watch", "workload", "ceilings", "estimate"),
+        *("artifacts", "devices", "measure", "watch", "workload", "ceilings", "estimates"),
         *("stats", "results", "report", "glossary"),
     },
 }

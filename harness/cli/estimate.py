@@ -10,9 +10,9 @@ from harness.cli.estimate_here import HERE, this_machine
 from harness.cli.estimate_table import draw_estimates
 from harness.cli.options import FORMATS
 from harness.errors import UsageError
-from harness.estimate.answer import Estimate, estimate
-from harness.estimate.case import nominal_level
-from harness.estimate.machine import OS_SHARE, estimate_here
+from harness.estimates.answer import Estimate, estimate
+from harness.estimates.case import nominal_level
+from harness.estimates.machine import OS_SHARE, estimate_here
 from harness.grid import parse_grid, parse_names
 from harness.quantize.levels import QuantLevel, find_level
 from harness.specs.catalog import catalog_names

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.estimate.answer import Estimate
-from harness.estimate.case import Range
-from harness.estimate.flat import Value, breakdown_values, flat_values
-from harness.estimate.structure import Breakdown
+from harness.estimates.answer import Estimate
+from harness.estimates.case import Range
+from harness.estimates.flat import Value, breakdown_values, flat_values
+from harness.estimates.structure import Breakdown
 from harness.report.grid import MISSING, draw_rows
 from harness.units import MIB
 

@@ -1,7 +1,7 @@
 """Rows of `bench models`: a catalog model or a system of the documents, as text and as values."""
 
-from harness.estimate.held import stored_model_bytes
-from harness.estimate.memory import peak_memory
+from harness.estimates.held import stored_model_bytes
+from harness.estimates.memory import peak_memory
 from harness.quantize.levels import LEVELS, QuantLevel
 from harness.report.grid import MISSING
 from harness.specs.anatomy import Anatomy

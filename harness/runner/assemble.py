@@ -4,7 +4,7 @@ from typing import Any
 
 from harness.artifacts.artifact import Artifact
 from harness.ceilings.bandwidth import read_bytes_per_s
-from harness.estimate import parameters as params_rule
+from harness.estimates import parameters as params_rule
 from harness.plan import RUNTIME, Plan, SessionGroup
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import Cell, Document, Metric, Placement, Record

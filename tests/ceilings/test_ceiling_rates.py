@@ -100,7 +100,7 @@ def test_one_process_has_no_interval():
 
 def test_held_bytes_are_those_the_estimates_count():
     """Both rooms count alike, pair by pair: 4 bytes a float, scales and block sums included."""
-    from harness.estimate import held
+    from harness.estimates import held
     from harness.specs.anatomy import Piece, Role
 
     for level in LEVELS.values():
@@ -112,7 +112,7 @@ def test_held_bytes_are_those_the_estimates_count():
 
 def test_kernels_have_the_names_that_the_estimates_ask_for():
     """int8 multiplies its layers per channel and its head in blocks; each kernel has a level."""
-    from harness.estimate import held
+    from harness.estimates import held
 
     assert list(kernel_levels(("int8",))) == ["block-8-32", "channel-8"]
     for name, level in kernel_levels(tuple(LEVELS)).items():

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from harness.ceilings.constants import Constants
-from harness.estimate.case import Case, Range, stored_bits
-from harness.estimate.data_sheet import device_constants
-from harness.estimate.held import ANY_ENGINE, kernel_name
-from harness.estimate.parameters import weights_bytes
-from harness.estimate.structure import Breakdown, decode_step, prefill, timed
-from harness.estimate.work import Pass, Work, pass_work
+from harness.estimates.case import Case, Range, stored_bits
+from harness.estimates.data_sheet import device_constants
+from harness.estimates.held import ANY_ENGINE, kernel_name
+from harness.estimates.parameters import weights_bytes
+from harness.estimates.structure import Breakdown, decode_step, prefill, timed
+from harness.estimates.work import Pass, Work, pass_work
 from harness.specs.anatomy import Stage
 
 

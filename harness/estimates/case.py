@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from harness.ceilings.constants import Constants
 from harness.errors import UsageError
-from harness.estimate.data_sheet import constants_basis, pick_engine
-from harness.estimate.held import ANY_ENGINE, ORT_CPU, Runtime
+from harness.estimates.data_sheet import constants_basis, pick_engine
+from harness.estimates.held import ANY_ENGINE, ORT_CPU, Runtime
 from harness.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
 from harness.specs.catalog_subject import Subject
 from harness.specs.devices import CatalogDevice, Engine, device_class

@@ -1,8 +1,8 @@
 """An estimate as flat values with units in their names: what CSV and JSON hold."""
 
-from harness.estimate.answer import METHOD_VERSION, Estimate
-from harness.estimate.case import Range
-from harness.estimate.structure import Breakdown
+from harness.estimates.answer import METHOD_VERSION, Estimate
+from harness.estimates.case import Range
+from harness.estimates.structure import Breakdown
 
 Value = str | int | float | bool | None
 

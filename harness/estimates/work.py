@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.ceilings.constants import ATTENTION, ATTENTION_CALL, OPERATOR_CALL, SESSION_CALL
-from harness.estimate.held import Runtime, held_copy_bytes, kernel_name, piece_format, row_bytes
-from harness.estimate.operators import operator_calls
+from harness.estimates.held import Runtime, held_copy_bytes, kernel_name, piece_format, row_bytes
+from harness.estimates.operators import operator_calls
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Attention, Piece, Role, Stage
 

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.ceilings.constants import Constants, RatePoint
-from harness.estimate.cells import (
+from harness.estimates.cells import (
     CellLengths,
     bandwidth_only,
     cell_estimate,
@@ -11,7 +11,7 @@ from harness.estimate.cells import (
     mfu,
     model_kernels,
 )
-from harness.estimate.structure import decode_step, prefill
+from harness.estimates.structure import decode_step, prefill
 from harness.quantize.levels import LEVELS
 from harness.quantize.size import stored_bytes
 from harness.specs.catalog import catalog_model

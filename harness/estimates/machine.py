@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from harness.ceilings.constants import Constants, RatePoint
-from harness.estimate.answer import Estimate, answer
-from harness.estimate.case import Budget, Case, Lengths
+from harness.estimates.answer import Estimate, answer
+from harness.estimates.case import Budget, Case, Lengths
 from harness.quantize.levels import QuantLevel, find_level
 from harness.specs.catalog_subject import Subject, find_subject
 from harness.specs.devices import CatalogDevice, Engine
@@ -28,7 +28,7 @@ def estimate_here(
     """Estimate a model on this machine's CPU.
 
     Args:
-        model: as in harness.estimate.answer.estimate.
+        model: as in harness.estimates.answer.estimate.
         level: a quantization level.
         constants: measured here; a range is their 95 % interval, not that of the estimate.
         memory_bytes: of this machine, or of the container around us.

@@ -2,7 +2,7 @@
 
 from harness.ceilings.constants import ATTENTION, Constants, RatePoint
 from harness.errors import UsageError
-from harness.estimate.held import kernel_name
+from harness.estimates.held import kernel_name
 from harness.quantize.levels import Form, MatrixFormat, QuantLevel
 from harness.specs.devices import ENGINE_KINDS, CatalogDevice, Engine, device_class
 

@@ -4,8 +4,8 @@ import pytest
 
 from harness.ceilings.constants import Constants, RatePoint
 from harness.errors import HarnessError
-from harness.estimate.machine import estimate_here, interval_end
-from harness.estimate.structure import decode_step
+from harness.estimates.machine import estimate_here, interval_end
+from harness.estimates.structure import decode_step
 from harness.quantize.levels import LEVELS
 from harness.specs.catalog import catalog_model
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from harness.errors import HarnessError, UsageError
-from harness.estimate.answer import estimate
-from harness.estimate.case import nominal_level
-from harness.estimate.flat import flat_values
+from harness.estimates.answer import estimate
+from harness.estimates.case import nominal_level
+from harness.estimates.flat import flat_values
 from harness.quantize.levels import LEVELS
 from harness.specs.anatomy import Role
 from harness.specs.catalog import catalog_names

@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.estimate.case import Case, Lengths, Range, make_case
-from harness.estimate.energy import cost_per_million_tokens, floor_j, memory_pj_per_byte, modelled_j
-from harness.estimate.parameters import decode_tok_s
-from harness.estimate.sizes import Sizes, case_sizes
-from harness.estimate.speeds import Speeds, case_speeds, least_work
+from harness.estimates.case import Case, Lengths, Range, make_case
+from harness.estimates.energy import (
+    cost_per_million_tokens,
+    floor_j,
+    memory_pj_per_byte,
+    modelled_j,
+)
+from harness.estimates.parameters import decode_tok_s
+from harness.estimates.sizes import Sizes, case_sizes
+from harness.estimates.speeds import Speeds, case_speeds, least_work
 from harness.quantize.levels import QuantLevel, find_level
 from harness.specs.anatomy import Anatomy
 from harness.specs.catalog_subject import Subject, find_subject

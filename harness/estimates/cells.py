@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.ceilings.constants import ATTENTION, Constants, RatePoint
-from harness.estimate.held import (
+from harness.estimates.held import (
     ORT_CPU,
     Runtime,
     kernel_name,
     piece_format,
     stored_model_bytes,
 )
-from harness.estimate.memory import MemoryBreakdown, peak_memory
-from harness.estimate.structure import Breakdown, decode_step, prefill
+from harness.estimates.memory import MemoryBreakdown, peak_memory
+from harness.estimates.structure import Breakdown, decode_step, prefill
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Role
 

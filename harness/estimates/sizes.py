@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from harness.estimate.case import Case, stored_bits
-from harness.estimate.held import stored_model_bytes
-from harness.estimate.memory import MemoryBreakdown, MemoryTerm, peak_memory
-from harness.estimate.parameters import weights_bytes
+from harness.estimates.case import Case, stored_bits
+from harness.estimates.held import stored_model_bytes
+from harness.estimates.memory import MemoryBreakdown, MemoryTerm, peak_memory
+from harness.estimates.parameters import weights_bytes
 
 
 @dataclass(frozen=True, slots=True)

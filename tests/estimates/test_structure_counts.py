@@ -10,9 +10,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "graph"))
 from graph_walk import Walk
 from tiny_specs import SPECS
 
-from harness.estimate.held import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
-from harness.estimate.operators import built_operator_calls
-from harness.estimate.work import Pass, pass_work
+from harness.estimates.held import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
+from harness.estimates.operators import built_operator_calls
+from harness.estimates.work import Pass, pass_work
 from harness.graph.decoder import decoder_model
 from harness.quantize.levels import LEVELS
 from harness.quantize.size import stored_bytes

@@ -16,8 +16,8 @@ from harness.ceilings.constants import (
     SESSION_CALL,
     Constants,
 )
-from harness.estimate.held import ORT_CPU, Runtime
-from harness.estimate.work import STREAM, Pass, Work, pass_work
+from harness.estimates.held import ORT_CPU, Runtime
+from harness.estimates.work import STREAM, Pass, Work, pass_work
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Stage
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from harness.estimate.held import ORT_CPU, Runtime, held_copy_bytes, row_bytes, stored_copy_bytes
+from harness.estimates.held import ORT_CPU, Runtime, held_copy_bytes, row_bytes, stored_copy_bytes
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Piece, Role, Stage
 

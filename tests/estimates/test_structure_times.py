@@ -12,12 +12,17 @@ from harness.ceilings.constants import (
     rate_at,
 )
 from harness.errors import MeasurementError
-from harness.estimate.energy import cost_per_million_tokens, floor_j, memory_pj_per_byte, modelled_j
-from harness.estimate.held import ORT_CPU
-from harness.estimate.memory import peak_memory
-from harness.estimate.parameters import prefill_tok_s, rule_of_thumb_decode_tok_s
-from harness.estimate.structure import decode_step, prefill, timed
-from harness.estimate.work import Work
+from harness.estimates.energy import (
+    cost_per_million_tokens,
+    floor_j,
+    memory_pj_per_byte,
+    modelled_j,
+)
+from harness.estimates.held import ORT_CPU
+from harness.estimates.memory import peak_memory
+from harness.estimates.parameters import prefill_tok_s, rule_of_thumb_decode_tok_s
+from harness.estimates.structure import decode_step, prefill, timed
+from harness.estimates.work import Work
 from harness.quantize.levels import LEVELS
 from harness.specs.catalog import catalog_model
 

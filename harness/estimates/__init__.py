@@ -1,0 +1,1 @@
+"""What parameters and structure predict; pure functions over frozen records."""
