@@ -13,7 +13,6 @@ import argparse
 import os
 import random
 import statistics
-from pathlib import Path
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
@@ -85,10 +84,9 @@ def run_pair(
     group: SessionGroup, artifact: Artifact, turns: int, chance: random.Random
 ) -> dict[str, list[tuple[float, float]]]:
     """One pair of fresh processes; returns (ours, theirs) times in ns per turn and test."""
-    # An idle worker's threads must not spin on the core that the other one measures.
     with (
         Worker.start(WORKER_MODULE) as ours,
-        Worker.start("genai_worker", env={"PYTHONPATH": str(Path(__file__).parent)}) as theirs,
+        Worker.start("genai_worker") as theirs,
     ):
         open_both(group, artifact, ours, theirs)
         sides = {"ours": lambda: our_turn(ours), "theirs": lambda: their_turn(theirs)}
