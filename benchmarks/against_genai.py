@@ -2,8 +2,8 @@
 
     python benchmarks/against_genai.py --model smollm2-135m --level int4 --threads 1
 
-Pairs of fresh processes, one of each runtime, both open and warm, take turns: a prefill pass and a
-stretch of decode steps each, who begins a turn drawn at random. A pair gives one ratio per test
+Pairs of fresh processes, one of each runtime, both open and warm, take turns: one request each
+(prefill, then decode steps), who begins a turn drawn at random. A pair gives one ratio per test
 (the median over its turns); pairs are added until the half-width of the 95 % interval of both
 tests is at most --precision, or --pairs is reached. Ratio > 1: ours is faster.
 Development only: needs `pip install '.[genai]'`. Run nothing beside it.
@@ -13,7 +13,6 @@ import argparse
 import os
 import random
 import statistics
-from typing import Any
 
 from harness.artifacts.artifact import Artifact
 from harness.artifacts.cache import default_cache, ensure_artifact
@@ -23,7 +22,7 @@ from harness.runner.session import WORKER_MODULE, session_arguments, workload_js
 from harness.settings import Settings
 from harness.stats.intervals import Interval, log_t_interval
 from harness.weights.source import resolve_model
-from harness.workload.workload import Kind, Workload
+from harness.workload.workload import Workload
 
 TIMEOUT_S = 300.0
 PROMPT_TOKENS = 128
@@ -75,7 +74,7 @@ def session_group(arguments: argparse.Namespace) -> SessionGroup:
         model=(arguments.model,),
         quant=(arguments.level,),
         threads=(str(arguments.threads),),
-        pg=((PROMPT_TOKENS, DECODE_STEPS + 2),),
+        pg=((PROMPT_TOKENS, DECODE_STEPS + 1),),
     )
     return make_plan(settings, usable_threads=os.cpu_count() or 1).groups[0]
 
@@ -89,7 +88,8 @@ def run_pair(
         Worker.start("genai_worker") as theirs,
     ):
         open_both(group, artifact, ours, theirs)
-        sides = {"ours": lambda: our_turn(ours), "theirs": lambda: their_turn(theirs)}
+        request = group.workloads[0]
+        sides = {"ours": lambda: our_turn(ours, request), "theirs": lambda: their_turn(theirs)}
         taken: dict[str, list[tuple[float, float]]] = {test: [] for test in TESTS}
         for turn in range(turns + 1):
             order = chance.sample(sorted(sides), k=2)
@@ -114,39 +114,27 @@ def open_both(group: SessionGroup, artifact: Artifact, ours: Worker, theirs: Wor
         timeout_s=TIMEOUT_S,
         folder=str(artifact.folder),
         threads=group.threads,
-        capacity_tokens=group.capacity_tokens,
+        capacity_tokens=group.capacity_tokens + 1,
     )
 
 
-def our_turn(worker: Worker) -> dict[str, float]:
-    """One prefill pass and one stretch of decode steps of our loop, ns."""
-    return {
-        "prefill": statistics.median(
-            _sample(worker, Workload(Kind.PREFILL, PROMPT_TOKENS, 0))["prefill_ns"]
-        ),
-        "decode": statistics.median(
-            _sample(worker, Workload(Kind.DECODE, 0, DECODE_STEPS, PROMPT_TOKENS))["itl_ns"][0]
-        ),
-    }
-
-
-def their_turn(worker: Worker) -> dict[str, float]:
-    """The same of onnxruntime-genai, ns."""
-    tokens = [(7 * position + 3) % 250 for position in range(PROMPT_TOKENS)]
-    prefill = worker.ask("prefill", timeout_s=TIMEOUT_S, tokens=tokens)
-    decode = worker.ask("decode", timeout_s=TIMEOUT_S, tokens=tokens, steps=DECODE_STEPS)
-    return {"prefill": prefill["ns"], "decode": statistics.median(decode["itl_ns"])}
-
-
-def _sample(worker: Worker, workload: Workload) -> dict[str, Any]:
-    reply: dict[str, Any] = worker.ask(
+def our_turn(worker: Worker, request: Workload) -> dict[str, float]:
+    """One request of our loop: its prefill and the median of its decode steps, ns."""
+    reply = worker.ask(
         "sample",
         timeout_s=TIMEOUT_S,
-        workload=workload_json(workload),
+        workload=workload_json(request),
         min_passes=1,
         min_seconds=0.0,
     )
-    return reply
+    return {"prefill": reply["prefill_ns"][0], "decode": statistics.median(reply["itl_ns"][0])}
+
+
+def their_turn(worker: Worker) -> dict[str, float]:
+    """The same request of onnxruntime-genai, ns."""
+    tokens = [(7 * position + 3) % 250 for position in range(PROMPT_TOKENS)]
+    reply = worker.ask("request", timeout_s=TIMEOUT_S, tokens=tokens, steps=DECODE_STEPS)
+    return {"prefill": reply["prefill_ns"], "decode": statistics.median(reply["itl_ns"])}
 
 
 def interval_of(ratios: list[float]) -> Interval:

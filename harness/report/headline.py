@@ -39,6 +39,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_invalid(document.records),
         *_doubts(document.records),
         *_estimate_note(document),
+        *_lost_ceilings(document),
         *_weights(rows),
         *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
     ]
@@ -147,6 +148,13 @@ def _estimate_note(document: Document) -> Iterator[str]:
             f"est.: parameters × bits / 8, read at {', '.join(listed)} as measured in this run; "
             "×: time measured / estimated"
         )
+
+
+def _lost_ceilings(document: Document) -> Iterator[str]:
+    """Why estimates are missing: memory could not be read with so many threads."""
+    lost = document.environment.get("read_bandwidth_failures")
+    for count, reason in lost.items() if isinstance(lost, dict) else ():
+        yield f"no estimate with {_threads(int(count))}: {reason}"
 
 
 def _threads(count: object) -> str:

@@ -15,9 +15,12 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.errors import ResultFormatError, StorageError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 Json = dict[str, Any]
 
@@ -39,9 +42,10 @@ class Journal:
         """Open `path` to append; a torn last line of an interrupted run is cut off first.
 
         Raises:
-            StorageError: it cannot be written.
+            StorageError: it cannot be written, or another run is writing it.
         """
         self.path = path
+        self._lock = _sole_writer(path)
         try:
             self._file = path.open("ab", buffering=0)
             _cut_torn_line(path)
@@ -68,6 +72,9 @@ class Journal:
     def close(self) -> None:
         """Close the file; every entry is on the disk already."""
         self._file.close()
+        self._lock.release()
+        with suppress(OSError):
+            Path(self._lock.lock_file).unlink()
 
     def __enter__(self) -> Self:
         """Return the journal itself."""
@@ -167,6 +174,27 @@ def _decode_line(line: bytes, path: Path, number: int) -> Json:
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         raise _damaged(path, number, "it is no entry")
     return entry
+
+
+def _sole_writer(path: Path) -> "BaseFileLock":
+    """Hold the journal for this process; the system lets go of it when the process ends.
+
+    Raises:
+        StorageError: another process holds it, or the folder cannot be written.
+    """
+    import filelock
+
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise StorageError(
+            f"journal {path} belongs to a run that is still going on",
+            fix="wait for it to end, or measure into another --results",
+        ) from error
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return lock
 
 
 def _cut_torn_line(path: Path) -> None:

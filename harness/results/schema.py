@@ -118,7 +118,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         metrics: by the names of the glossary.
         estimates: metric name -> estimator name -> value, in the metric's unit.
         placement: null when no session was opened.
-        trust: null when nothing was measured.
+        trust: null when the cell was not measured to its end.
         simulated: the device is emulated: function proven, speed meaningless.
         samples: one object per process, raw: round, order, every duration in ns.
         memory: one object per process that took memory and timed nothing, raw, in bytes.

@@ -34,7 +34,7 @@ def assemble(plan: Plan, builds: Builds, entries: Entries, changed: frozenset[st
         run_id=header["run_id"],
         created_utc=header["created_utc"],
         environment=header["environment"] | _measured_environment(entries),
-        plan={**header["plan"], "rounds_done": _rounds_done(entries)},
+        plan={**header["plan"], "rounds_done": entries.rounds_done(plan)},
         records=tuple(
             _record(group, workload, builds, entries, group.key in changed)
             for group in plan.groups
@@ -60,7 +60,7 @@ def _record(
         metrics=metrics,
         estimates=_estimates(cell, group, entries),
         placement=_placement(processes),
-        trust=judge(cell, metrics, processes, changed) if processes else None,
+        trust=judge(cell, metrics, processes, changed) if status == "ok" else None,
         samples=tuple(process.to_json() for process in processes),
         memory=tuple(memory),
     )
@@ -109,7 +109,8 @@ def _metrics(
 
 def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str, str | None]:
     if failure is not None:
-        return failure["status"], failure["reason"]
+        kept = f"; samples of {len(processes)} earlier rounds are kept" if processes else ""
+        return failure["status"], failure["reason"] + kept
     if not processes:
         return "skipped", "the run ended before this cell was measured; use --resume"
     return "ok", None
@@ -153,9 +154,9 @@ def _measured_environment(entries: Entries) -> Json:
                 ],
             }
             for count in threads
-        ]
+        ],
+        "read_bandwidth_failures": {
+            str(count): reason for count, reason in entries.no_bandwidth.items()
+        },
     }
 
-
-def _rounds_done(entries: Entries) -> int:
-    return 1 + max((round_index for _, _, round_index in entries.tests), default=-1)

@@ -18,6 +18,7 @@ class Entries:
         memory: by (group, test name).
         bandwidth: by (threads, round).
         failures: by (group, test name or None for the whole group).
+        no_bandwidth: threads -> why a ceiling could not be measured.
     """
 
     def __init__(self, entries: Iterable[Json]) -> None:
@@ -27,6 +28,7 @@ class Entries:
         self.memory: dict[tuple[str, str], Json] = {}
         self.bandwidth: dict[tuple[int, int], Json] = {}
         self.failures: dict[tuple[str, str | None], Json] = {}
+        self.no_bandwidth: dict[int, str] = {}
         for entry in entries:
             self.add(entry)
 
@@ -43,6 +45,8 @@ class Entries:
             self.bandwidth[entry["threads"], entry["round"]] = entry
         elif kind == "failure":
             self.failures[entry["group"], entry["workload"]] = entry
+        elif kind == "no_bandwidth":
+            self.no_bandwidth[entry["threads"]] = entry["reason"]
 
     def has_group(self, group: SessionGroup, round_index: int) -> bool:
         """Whether a round of this group is done, or can no longer be: a failed group rests."""
@@ -76,6 +80,14 @@ class Entries:
         """Replies of the process that took this test's memory; empty without one."""
         entry = self.memory.get((group.key, workload.name))
         return [] if entry is None else [entry["reply"]]
+
+    def rounds_done(self, plan: Plan) -> int:
+        """Rounds, from the first on, in which every group was measured or had failed before."""
+        measured = {round_index for _, _, round_index in self.tests}
+        done = 0
+        while done in measured and all(self.has_group(group, done) for group in plan.groups):
+            done += 1
+        return done
 
     def done_of(self, plan: Plan) -> tuple[int, int]:
         """Entries done and entries planned, for the progress line."""

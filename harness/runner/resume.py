@@ -24,12 +24,13 @@ def open_journal(
 
     Raises:
         UsageError: `resume` without an unfinished run of the same plan.
+        StorageError: that run is still going on in another process.
     """
     environment = machine_facts()
     digest = run_digest(plan, builds, environment.get("packages"))
     if resume:
-        path, old = _unfinished(digest, results)
-        return Journal(path), old
+        journal = Journal(_unfinished(digest, results))
+        return journal, Entries(read_journal(journal.path))
     header = {
         "kind": "run",
         "run_id": run_id,
@@ -62,11 +63,10 @@ def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
-def _unfinished(digest: str, results: Path) -> tuple[Path, Entries]:
+def _unfinished(digest: str, results: Path) -> Path:
     for path in sorted(results.glob(f"*{SUFFIX}"), reverse=True):
-        entries = Entries(read_journal(path))
-        if entries.header.get("run_digest") == digest:
-            return path, entries
+        if Entries(read_journal(path)).header.get("run_digest") == digest:
+            return path
     raise UsageError(
         f"no unfinished run of this plan under {results.name or results}",
         fix="leave --resume out, or give the flags, models, versions and --results of that run",

@@ -21,6 +21,7 @@ from harness.runner.entries import Entries
 from harness.runner.files import changed_groups, stamps
 from harness.runner.order import shuffled
 from harness.runner.resume import open_journal
+from harness.runner.room import refuse_without_room
 from harness.runner.session import measure_group, measure_memory
 
 Json = dict[str, Any]
@@ -98,9 +99,9 @@ def _measure(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -
 
 def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
     start_s = time.monotonic()
+    kept = entries.rounds_done(plan)  # of the run that is gone on with; they cost nothing now
     for round_index in range(plan.settings.rounds):
-        if _budget_is_spent(plan, start_s, round_index):
-            yield {"kind": "budget", "rounds": round_index}
+        if _budget_is_spent(plan, start_s, round_index - kept):
             return
         threads = sorted({group.threads for group in plan.groups})
         items: list[SessionGroup | int] = [*plan.groups, *threads]
@@ -113,8 +114,14 @@ def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) ->
 
 
 def _budget_is_spent(plan: Plan, start_s: float, rounds_done: int) -> bool:
-    """Whether another round of the usual length would pass the budget; the first always runs."""
-    if plan.settings.budget is None or rounds_done == 0:
+    """Whether another round of the usual length would pass the budget; the first always runs.
+
+    Args:
+        plan: holds the budget.
+        start_s: when this process began its first round.
+        rounds_done: rounds that this process has measured.
+    """
+    if plan.settings.budget is None or rounds_done <= 0:
         return False
     elapsed_s = time.monotonic() - start_s
     return elapsed_s * (rounds_done + 1) / rounds_done > plan.settings.budget
@@ -125,8 +132,9 @@ def _bandwidth(threads: int, round_index: int, plan: Plan, entries: Entries) -> 
         return
     try:
         reply = measure_read_bandwidth(threads, BANDWIDTH_SECONDS, plan.settings.timeout)
-    except WorkerError:
-        return  # without a ceiling there is no estimate; the rows stay
+    except WorkerError as error:  # the rows stay; the environment says why estimates are missing
+        yield {"kind": "no_bandwidth", "threads": threads, "reason": error.problem}
+        return
     yield {"kind": "bandwidth", "threads": threads, "round": round_index, "reply": reply}
 
 
@@ -134,6 +142,7 @@ def _one_group(
     group: SessionGroup, artifact: Artifact, round_index: int, plan: Plan
 ) -> Iterator[Json]:
     try:
+        refuse_without_room(group, artifact)
         yield from measure_group(group, artifact, round_index, plan.settings)
     except WorkerError as error:
         yield _failure(group, None, error)
@@ -147,6 +156,7 @@ def _memory(
             continue
         progress(f"memory: {group.key} {workload.name}", *entries.done_of(plan))
         try:
+            refuse_without_room(group, builds.of(group))
             yield measure_memory(group, builds.of(group), workload, plan.settings)
         except WorkerError as error:
             yield _failure(group, workload.name, error)

@@ -163,3 +163,12 @@ def test_a_read_only_results_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", denied)
     with pytest.raises(StorageError, match="Permission denied"):
         prepare_results_folder(tmp_path)
+
+
+def test_two_runs_never_append_to_one_journal(tmp_path):
+    """While one writer lives the other is refused; afterwards nothing of the lock is left."""
+    path = tmp_path / "run.journal.jsonl"
+    with Journal(path), pytest.raises(StorageError, match="still going on"):
+        Journal(path)
+    Journal(path).close()
+    assert list(tmp_path.iterdir()) == [path]

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.ceilings import bandwidth
-from harness.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, UsageError, WorkerError
 from harness.plan import make_plan
+from harness.report.render import render
 from harness.results.document import read_document
+from harness.runner import room
 from harness.runner import run as run_module
 from harness.runner import session
 from harness.runner.run import run_plan
@@ -111,6 +113,30 @@ def test_a_dead_worker_costs_its_own_rows(plan, tmp_path, shared_cache, monkeypa
     assert by_level["fp32"].status == "ok"
     assert by_level["int4"].status == "crashed"
     assert "try:" in by_level["int4"].reason
+
+
+def test_a_cell_without_room_is_a_row_and_starts_no_worker(
+    plan, tmp_path, shared_cache, monkeypatch
+):
+    """With one byte free nothing may be opened; every row says what it needs."""
+    monkeypatch.setattr(room, "free_memory_bytes", lambda: 1)
+    monkeypatch.setattr(run_module, "measure_group", None)
+    outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
+    assert outcome.exit_code == EXIT_CELLS
+    assert {record.status for record in outcome.document.records} == {"out_of_memory"}
+    assert {record.trust for record in outcome.document.records} == {None}
+    assert "MiB are free" in outcome.document.records[0].reason
+
+
+def test_a_lost_ceiling_costs_the_estimate_and_says_so(plan, tmp_path, shared_cache, monkeypatch):
+    def lost(*arguments):
+        raise WorkerError("no memory to read", fix="close other programs")
+
+    monkeypatch.setattr(run_module, "measure_read_bandwidth", lost)
+    document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
+    assert document.environment["read_bandwidth_failures"] == {"1": "no memory to read"}
+    assert not any("decode_tok_s" in record.estimates for record in document.records)
+    assert "no estimate with 1 thread: no memory to read" in render(document, "table")
 
 
 def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
