@@ -52,14 +52,31 @@ class BenchGroup(click.Group):
             formatter.write_dl([(name, line) for name, _, line in COMMANDS])
 
 
+def print_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    """Print the version of the installed distribution; a checkout may never have been installed."""
+    if not asked or ctx.resilient_parsing:
+        return
+    try:
+        number = metadata.version("ondevice-bench")
+    except metadata.PackageNotFoundError:
+        number = "not installed"
+    click.echo(f"bench {number}")
+    ctx.exit()
+
+
 @click.group(
     cls=BenchGroup,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example:  bench --device cpu --model smollm2-135m --quant fp32,int4",
 )
-@click.version_option(
-    package_name="ondevice-bench", prog_name="bench", message="%(prog)s %(version)s"
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Print the version and stop.",
 )
 def bench() -> None:
     """Measure small quantized ONNX language models on this device.
@@ -97,14 +114,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None  # what is left in it would fail a second time at the interpreter's end
         return EXIT_STORAGE
     return code if isinstance(code, int) else 0
-
-
-def version() -> str:
-    """Version of the installed distribution, or of a checkout that was never installed."""
-    try:
-        return metadata.version("ondevice-bench")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"
 
 
 def run_and_exit() -> None:

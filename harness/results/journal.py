@@ -51,6 +51,7 @@ class Journal:
             _cut_torn_line(path)
             sync_folder(path.parent)
         except OSError as error:
+            self._lock.release()
             raise _cannot_write(path, error) from error
 
     def append(self, entry: Json) -> None:
@@ -186,6 +187,7 @@ def _sole_writer(path: Path) -> "BaseFileLock":
 
     lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
     try:
+        path.parent.stat()  # a lock would make the folder that prepare_results_folder owes
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
         raise StorageError(

@@ -159,4 +159,3 @@ def _measured_environment(entries: Entries) -> Json:
             str(count): reason for count, reason in entries.no_bandwidth.items()
         },
     }
-

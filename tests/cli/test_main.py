@@ -103,3 +103,16 @@ def test_a_reader_that_has_gone_is_no_failed_gate():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == EXIT_STORAGE
+
+
+def test_version_is_one_line(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("bench ")
+
+
+def test_bench_alone_is_the_help(capsys):
+    """No arguments: the table of commands and an example, not an error without words."""
+    main([])
+    shown = capsys.readouterr()
+    assert "Example:" in shown.out + shown.err
+    assert "Traceback" not in shown.err

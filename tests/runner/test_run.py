@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 
 from harness.ceilings import bandwidth
-from harness.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, UsageError, WorkerError
+from harness.errors import (
+    EXIT_CELLS,
+    EXIT_DEVICE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    UsageError,
+    WorkerError,
+)
 from harness.plan import make_plan
 from harness.report.render import render
 from harness.results.document import read_document
-from harness.runner import room
+from harness.runner import room, session
 from harness.runner import run as run_module
-from harness.runner import session
 from harness.runner.run import run_plan
 from harness.settings import Settings
 
