@@ -71,7 +71,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         return float(value)
     if type(value) is kind:
         return value
-    raise ModelError(f"{where} is {repr(value)[:60]}", fix=f"it must be of type {_word(kind)}")
+    name = where.rpartition(": ")[2]
+    raise ModelError(f"{where} is {repr(value)[:60]}", fix=f"{name} must be of type {_word(kind)}")
 
 
 def _items(kinds: tuple[Any, ...], values: list[Any], where: str) -> tuple[Any, ...]:
