@@ -5,9 +5,11 @@ times each pass. `numpy.dot` reads every byte once and keeps up with memory; `nu
 """
 
 from collections.abc import Mapping
+from statistics import median, median_high
 from typing import Any
 
 from harness.measure.worker import Worker
+from harness.units import NS_PER_S
 
 WORKER_MODULE = "harness.ceilings.bandwidth_worker"
 # Eight times the largest last-level cache of the machines this was tried on (32 MiB).
@@ -43,13 +45,9 @@ def measure_read_bandwidth(threads: int, seconds: float, timeout_s: float) -> di
 
 def read_bytes_per_s(replies: list[Mapping[str, Any]]) -> float | None:
     """Median over processes of each process's median pass rate, bytes/s; None without a reply."""
-    rates = sorted(_process_rate(reply) for reply in replies)
-    if not rates:
-        return None
-    middle = len(rates) // 2
-    return rates[middle] if len(rates) % 2 else (rates[middle - 1] + rates[middle]) / 2
+    rates = [_process_rate(reply) for reply in replies]
+    return median(rates) if rates else None
 
 
 def _process_rate(reply: Mapping[str, Any]) -> float:
-    passes_ns = sorted(reply["pass_ns"])
-    return float(reply["bytes"] / passes_ns[len(passes_ns) // 2] * 1e9)
+    return float(reply["bytes"] / median_high(reply["pass_ns"]) * NS_PER_S)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.ceilings.bandwidth_worker import read_slices
 from harness.ceilings.shapes import Sizes
 from harness.devices.session import OpenedSession, open_session
 from harness.devices.table import find_device
@@ -33,7 +34,7 @@ def read_curve(sizes: Mapping[str, Any], threads: int) -> Reply:
         for size_bytes in chosen.bandwidth_bytes:
             parts = np.array_split(largest[: size_bytes // 4], threads)
             repeats = max(1, BATCH_BYTES // size_bytes)
-            batches_ns = _timed(lambda p=parts, r=repeats: _read(pool, p, r), chosen)  # type: ignore[misc]
+            batches_ns = _timed(lambda p=parts, r=repeats: read_slices(pool, p, r), chosen)  # type: ignore[misc]
             passes_ns = [batch / repeats for batch in batches_ns]
             replies.append({"size_bytes": size_bytes, "pass_ns": passes_ns})
     return replies
@@ -109,20 +110,6 @@ def _until(run: Callable[[], object], seconds: float, passes: int) -> list[int]:
     while time.perf_counter_ns() < end_ns:
         durations_ns.append(time_call(run))
     return durations_ns
-
-
-def _read(pool: ThreadPoolExecutor, parts: list[NDArray[np.float32]], repeats: int) -> None:
-    """Read each slice `repeats` times, all slices at once; numpy.dot lets other threads run."""
-
-    def read_part(part: NDArray[np.float32]) -> None:
-        for _ in range(repeats):
-            np.dot(part, part)
-
-    if len(parts) == 1:
-        read_part(parts[0])
-        return
-    for future in [pool.submit(read_part, part) for part in parts]:
-        future.result()
 
 
 def _open(graph: Path, device: str, threads: int) -> OpenedSession:
