@@ -107,7 +107,8 @@ def open_both(group: SessionGroup, artifact: Artifact, ours: Worker, theirs: Wor
         "open",
         timeout_s=TIMEOUT_S,
         first=workload_json(request),
-        **session_arguments(group, artifact, group.capacity_tokens, seed=0),
+        capacity_tokens=group.capacity_tokens,
+        **session_arguments(group, artifact, seed=0),
     )
     theirs.ask(
         "open",

@@ -36,7 +36,8 @@ def measure_group(
             "open",
             timeout_s=settings.timeout,
             first=workload_json(first),
-            **session_arguments(group, artifact, group.capacity_tokens, settings.seed),
+            capacity_tokens=group.capacity_tokens,
+            **session_arguments(group, artifact, settings.seed),
         )
         for position, workload in enumerate(tests):
             yield {
@@ -60,7 +61,7 @@ def measure_memory(
             "memory",
             timeout_s=settings.timeout,
             workload=workload_json(workload),
-            **session_arguments(group, artifact, workload.context_tokens, settings.seed),
+            **session_arguments(group, artifact, settings.seed),
         )
     return {
         "kind": "memory",
@@ -75,9 +76,7 @@ def first_test(workloads: tuple[Workload, ...]) -> Workload:
     return next((test for test in workloads if test.kind is Kind.REQUEST), workloads[0])
 
 
-def session_arguments(
-    group: SessionGroup, artifact: Artifact, capacity_tokens: int, seed: int
-) -> Json:
+def session_arguments(group: SessionGroup, artifact: Artifact, seed: int) -> Json:
     """What a worker needs to open the session of `group`."""
     return {
         "graph": str(artifact.graph),
@@ -85,7 +84,6 @@ def session_arguments(
         "device": group.device.key,
         "threads": group.threads,
         "batch": group.batch,
-        "capacity_tokens": capacity_tokens,
         "seed": seed,
     }
 

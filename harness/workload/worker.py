@@ -130,7 +130,6 @@ def memory(
     batch: int,
     workload: Json,
     seed: int,
-    capacity_tokens: int | None = None,
 ) -> Json:
     """Take the memory of one test. To be asked of a fresh child, first and alone.
 
@@ -142,7 +141,6 @@ def memory(
         batch: sequences at once.
         workload: which test; the cache is allocated for exactly its context.
         seed: of prompt and cache.
-        capacity_tokens: not used: the cache of a shape's footprint has the shape's own size.
 
     Returns:
         `baseline`, `loaded`, `steady`: each {rss_bytes, anonymous_bytes, file_bytes};

@@ -38,7 +38,7 @@ def child():
 
 @pytest.fixture
 def opened(child, tiny):
-    child.ask("open", LONG_S, first=REQUEST, **tiny.session_arguments())
+    child.ask("open", LONG_S, first=REQUEST, **tiny.open_arguments())
     return child
 
 
@@ -52,7 +52,7 @@ def positive_integers(values):
 
 @pytest.mark.parametrize("first", [PREFILL, DECODE, REQUEST, None])
 def test_open_tells_what_was_opened(child, tiny, first):
-    reply = child.ask("open", LONG_S, first=first, **tiny.session_arguments())
+    reply = child.ask("open", LONG_S, first=first, **tiny.open_arguments())
     assert positive_integers([reply["load_ns"]])
     assert reply["first_ns"] is None if first is None else positive_integers([reply["first_ns"]])
     assert reply["provider"] == "CPUExecutionProvider"
@@ -117,7 +117,7 @@ def test_the_same_inputs_give_the_same_digest_in_every_process_and_order(tiny):
 
     def digests(order, seed):
         with Worker.start(MODULE) as started:
-            started.ask("open", LONG_S, **tiny.session_arguments(batch=2, seed=seed))
+            started.ask("open", LONG_S, **tiny.open_arguments(batch=2, seed=seed))
             found = {json.dumps(test): sample(started, test)["digest"] for test in order}
         return [found[json.dumps(test)] for test in tests]
 
@@ -157,7 +157,7 @@ def test_memory_sees_the_whole_context(tmp_path):
 
 
 def test_a_test_that_does_not_fit_the_cache_is_a_usage_error(child, tiny):
-    child.ask("open", LONG_S, **tiny.session_arguments(capacity_tokens=16))
+    child.ask("open", LONG_S, **tiny.open_arguments(capacity_tokens=16))
     with pytest.raises(WorkerError, match="do not fit") as caught:
         sample(child, DECODE)
     assert caught.value.exit_code == EXIT_USAGE
@@ -166,7 +166,7 @@ def test_a_test_that_does_not_fit_the_cache_is_a_usage_error(child, tiny):
 @pytest.mark.parametrize("workload", [PREFILL, DECODE, REQUEST])
 def test_logits_that_are_no_numbers_are_told(child, tmp_path, workload):
     broken = TinyDecoder(tmp_path, weights=OverflowingWeights)
-    child.ask("open", LONG_S, **broken.session_arguments())
+    child.ask("open", LONG_S, **broken.open_arguments())
     assert sample(child, workload)["finite"] is False
 
 
@@ -176,7 +176,7 @@ def test_files_are_read_before_the_load_is_timed(tiny, monkeypatch):
     monkeypatch.setattr(
         worker, "open_session", lambda path, *_: events.append(path) or open_session(path, *_)
     )
-    MeasuringChild().open(**tiny.session_arguments())
+    MeasuringChild().open(**tiny.open_arguments())
     assert events == [tiny.graph, tiny.graph]
 
 
@@ -200,7 +200,7 @@ def test_nothing_is_sampled_before_open_or_after_close(child, tiny):
     for _ in range(2):
         with pytest.raises(WorkerError, match="no session is open"):
             sample(child, PREFILL)
-        child.ask("open", LONG_S, **tiny.session_arguments())
+        child.ask("open", LONG_S, **tiny.open_arguments())
         assert sample(child, PREFILL)["finite"] is True
         assert child.ask("close", LONG_S) == {}
 
@@ -209,7 +209,7 @@ def test_a_model_without_its_weights_is_an_error_of_ours(child, tiny, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(tiny.graph.read_bytes())
     with pytest.raises(WorkerError, match=r"cannot open model\.onnx") as caught:
-        child.ask("open", LONG_S, **(tiny.session_arguments() | {"graph": str(path)}))
+        child.ask("open", LONG_S, **(tiny.open_arguments() | {"graph": str(path)}))
     assert caught.value.status == "failed"
     assert str(tmp_path) not in caught.value.problem
 
@@ -217,7 +217,7 @@ def test_a_model_without_its_weights_is_an_error_of_ours(child, tiny, tmp_path):
 def test_two_measuring_children_take_turns(tiny):
     with Worker.start(MODULE) as one, Worker.start(MODULE) as two:
         for each in (one, two):
-            each.ask("open", LONG_S, **tiny.session_arguments())
+            each.ask("open", LONG_S, **tiny.open_arguments())
         digests = {sample(each, DECODE, passes=1)["digest"] for each in (one, two, one, two)}
     assert len(digests) == 1
 

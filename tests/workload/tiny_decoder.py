@@ -55,14 +55,17 @@ class TinyDecoder:
         graph = self.all_logits_graph if every_position else self.graph
         return open_session(graph, find_device("cpu"), threads=1)
 
-    def session_arguments(self, batch=1, capacity_tokens=64, seed=0):
-        """What the measuring worker is told, as it travels."""
+    def open_arguments(self, capacity_tokens=64, **others):
+        """What `open` is told: a session, and the size of its cache."""
+        return {**self.session_arguments(**others), "capacity_tokens": capacity_tokens}
+
+    def session_arguments(self, batch=1, seed=0):
+        """What the measuring worker is told of any session, as it travels."""
         return {
             "graph": str(self.graph),
             "geometry": asdict(self.geometry),
             "device": "cpu",
             "threads": 1,
             "batch": batch,
-            "capacity_tokens": capacity_tokens,
             "seed": seed,
         }
