@@ -1,7 +1,8 @@
 """Settings -> session groups, every name and number checked before anything is built."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from harness.devices.table import Device, find_device
 from harness.errors import UsageError
 from harness.graph.geometry import geometry_of
 from harness.quantize.levels import QuantLevel, find_level
-from harness.settings import Settings
+from harness.settings import PART_KEYS, Settings
 from harness.weights.source import ModelSource, resolve_model
 from harness.workload.workload import Kind, Workload
 
@@ -53,9 +54,16 @@ class Plan:
 
     def to_json(self) -> dict[str, object]:
         """The settings as they go into the results document; paths as their last component."""
-        table = asdict(self.settings)
         names = {group.source.argument: group.source.name for group in self.groups}
-        return {**table, "model": [names[argument] for argument in self.settings.model]}
+        table = _settings_json(self.settings, names)
+        if self.settings.part:  # the lists above the parts are no cells
+            table["part"] = [
+                {key: _settings_json(part, names)[key] for key in PART_KEYS}
+                for part in self.settings.part
+            ]
+            return {key: value for key, value in table.items() if key not in PART_KEYS}
+        del table["part"]
+        return table
 
 
 def make_plan(settings: Settings, usable_threads: int) -> Plan:
@@ -68,22 +76,37 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
     Raises:
         UsageError: an unknown name, a number outside its range, a context that is too long.
     """
+    names = dict.fromkeys(name for part in settings.parts for name in part.model)
+    _check_distinct([resolve_model(name) for name in names])
+    groups: dict[str, SessionGroup] = {}
+    for part in settings.parts:
+        for group in _groups(part, usable_threads):
+            known = groups.setdefault(group.key, group)
+            workloads = dict.fromkeys((*known.workloads, *group.workloads))
+            groups[group.key] = replace(known, workloads=tuple(workloads))
+    return Plan(settings, tuple(groups.values()))
+
+
+def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
+    """Yield the full product of the lists of a plan without parts, or of one part."""
     _check_numbers(settings)
     workloads = _workloads(settings)
     sources = [resolve_model(argument) for argument in settings.model]
-    _check_distinct(sources)
     levels = [find_level(name) for name in settings.quant]
     devices = [find_device(name) for name in settings.device]
     threads = _threads(settings.threads, usable_threads)
     for source, level in product(sources, levels):
         _check_context(source, level, workloads)
-    groups = tuple(
-        SessionGroup(source, level, device, count, batch, workloads)
-        for source, level, device, count, batch in product(
-            sources, levels, devices, threads, settings.batch
-        )
-    )
-    return Plan(settings, groups)
+    for source, level, device, count, batch in product(
+        sources, levels, devices, threads, settings.batch
+    ):
+        yield SessionGroup(source, level, device, count, batch, workloads)
+
+
+def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, object]:
+    """Settings as a table; a model that no cell uses keeps only its last component."""
+    models = [names.get(argument, Path(argument).name) for argument in settings.model]
+    return {**asdict(settings), "model": models}
 
 
 def _workloads(settings: Settings) -> tuple[Workload, ...]:

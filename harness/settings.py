@@ -1,7 +1,8 @@
 """What the user asked for, as plain values: a plan file, then the flags that replace its keys.
 
 A plan is TOML; every key is optional and has the flag's name. Unknown keys and wrong types are
-refused with the file and the key, so that a typing slip never measures something else.
+refused with the file and the key, so that a typing slip never measures something else. A plan that
+is no full product of its lists has `[[part]]` tables: each replaces lists for cells of its own.
 """
 
 import tomllib
@@ -16,6 +17,9 @@ from harness.grid import parse_grid, parse_names, parse_pair, parse_seconds
 from harness.specs.shipped import data_folder
 
 DEFAULT_PLAN = "default"
+# What a part of a plan may choose for itself: its cells, not how they are measured.
+PART_KEYS = ("model", "quant", "device", "prompt", "gen", "pg", "depth", "batch", "threads")
+TEST_KEYS = ("prompt", "gen", "pg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Settings:
         sample_seconds: shortest timed part of one test in one process.
         min_passes: fewest timed passes of one test in one process.
         timeout: seconds after which a silent worker is ended.
+        part: the cells, where they are more than one product of lists; each is a whole plan that
+            differs in PART_KEYS only. Empty: this plan's own lists are the cells.
     """
 
     model: tuple[str, ...] = ("smollm2-135m",)
@@ -57,6 +63,12 @@ class Settings:
     sample_seconds: float = 0.5
     min_passes: int = 3
     timeout: float = 600.0
+    part: tuple["Settings", ...] = ()
+
+    @property
+    def parts(self) -> tuple["Settings", ...]:
+        """The plans whose products of lists are the cells."""
+        return self.part or (self,)
 
 
 def load_settings(plan: str | None, **flags: Any) -> Settings:
@@ -70,9 +82,10 @@ def load_settings(plan: str | None, **flags: Any) -> Settings:
     """
     settings = read_plan(find_plan(plan or DEFAULT_PLAN))
     given = {key: value for key, value in flags.items() if value is not None}
-    if {"prompt", "gen", "pg"} & given.keys():
-        settings = replace(settings, prompt=(), gen=(), pg=())
-    return replace(settings, **given)
+    if given.keys() & set(TEST_KEYS):
+        given = {**dict.fromkeys(TEST_KEYS, ()), **given}
+    parts = tuple(replace(part, **given) for part in settings.part)
+    return replace(settings, **given, part=parts)
 
 
 def flag_values(flags: Mapping[str, object]) -> dict[str, Any]:
@@ -116,14 +129,19 @@ def read_plan(path: Path) -> Settings:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"plan {path} cannot be read: {error}", fix="see configs/") from error
-    return replace(Settings(), **_check_table(table, path))
+    parts = table.pop("part", [])
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise UsageError(f"plan {path}: part is no table", fix="[[part]] above the keys of a part")
+    settings = replace(Settings(), **_check_table(table, path, tuple(_READERS)))
+    found = tuple(replace(settings, **_check_table(part, path, PART_KEYS)) for part in parts)
+    return replace(settings, part=found)
 
 
-def _check_table(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _check_table(table: Mapping[str, Any], path: Path, allowed: tuple[str, ...]) -> dict[str, Any]:
     checked = {}
     for key, value in table.items():
-        if key not in _READERS:
-            near = get_close_matches(key, _READERS, n=1) or sorted(_READERS)
+        if key not in allowed:
+            near = get_close_matches(key, allowed, n=1) or sorted(allowed)
             raise UsageError(f"plan {path}: unknown key {key!r}", fix=f"use {', '.join(near)}")
         try:
             checked[key] = _READERS[key](value, key)

@@ -87,3 +87,18 @@ def test_stored_plan_names_no_path(tmp_path):
     """The results document carries the last component of a local model, never its folder."""
     plan = make_plan(SMALL, 1)
     assert plan.to_json()["model"] == ["smollm2-135m"]
+
+
+def test_parts_of_one_session_share_its_worker():
+    """Two parts name int4: one session with both tests; fp32 has the first part's test only."""
+    first = replace(SMALL, quant=("fp32", "int4"))
+    second = replace(SMALL, prompt=(), gen=(8,), depth=(64,))
+    plan = make_plan(replace(SMALL, part=(first, second)), usable_threads=1)
+    names = {group.level.name: [w.name for w in group.workloads] for group in plan.groups}
+    assert names == {"fp32": ["pp128 @ d0"], "int4": ["pp128 @ d0", "tg8 @ d64"]}
+
+
+def test_a_plan_of_parts_lists_them_and_no_cells_of_its_own():
+    table = make_plan(replace(SMALL, part=(SMALL,)), usable_threads=1).to_json()
+    assert "prompt" not in table
+    assert [part["prompt"] for part in table["part"]] == [(128,)]

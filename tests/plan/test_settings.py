@@ -73,3 +73,26 @@ def test_unknown_plan_offers_the_nearest():
     with pytest.raises(UsageError) as caught:
         load_settings("laddr")
     assert "ladder" in caught.value.fix
+
+
+def test_parts_take_the_plan_and_replace_lists(tmp_path):
+    text = 'gen = [8]\nrounds = 3\n[[part]]\ndepth = [7]\n[[part]]\nmodel = ["bytelm"]\n'
+    settings = read_plan(write_plan(tmp_path, text))
+    assert [part.depth for part in settings.parts] == [(7,), (0,)]
+    assert [part.model for part in settings.parts] == [("smollm2-135m",), ("bytelm",)]
+    assert {part.rounds for part in settings.parts} == {3}
+    assert {part.gen for part in settings.parts} == {(8,)}
+
+
+def test_flags_go_over_every_part(tmp_path):
+    text = "[[part]]\ngen = [8]\n[[part]]\nprompt = [16]\n"
+    settings = load_settings(str(write_plan(tmp_path, text)), prompt=(32,), quant=("int4",))
+    assert {(part.prompt, part.gen, part.quant) for part in settings.parts} == {
+        ((32,), (), ("int4",))
+    }
+
+
+@pytest.mark.parametrize("text", ["part = 3", "[part]\ngen = [1]", "[[part]]\nrounds = 3"])
+def test_a_bad_part_is_refused(tmp_path, text):
+    with pytest.raises(UsageError, match=r"part|rounds"):
+        read_plan(write_plan(tmp_path, text))
