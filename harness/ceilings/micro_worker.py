@@ -21,18 +21,18 @@ def build(folder: str, sizes: Mapping[str, Any], levels: list[str]) -> dict[str,
         for name, count in (("pair", 2), ("chain", chosen.chain_matrices(level))):
             path = place / f"{kernel}.{name}.onnx"
             write_matrix_chain(path, level, chosen.hidden, chosen.wide, count)
+        calls, width = place / f"{kernel}.calls.onnx", chosen.call_width
+        write_matrix_chain(calls, level, width, width, chosen.call_matrices)
     operators = [
         write_operator_chain(place / f"operators.{layers}.onnx", chosen.operator_width, layers)
         for layers in chosen.operator_layers
     ]
-    heads = Heads(
-        chosen.attention_layers,
-        chosen.heads,
-        chosen.kv_heads,
-        chosen.head_dim,
-        chosen.capacity_tokens,
-    )
-    write_attention(place / "attention.onnx", heads)
+    for name, layers, capacity in (
+        ("cached", chosen.cache_layers, chosen.cache_tokens),
+        ("prompt", chosen.attention_layers, max(chosen.prompts)),
+    ):
+        heads = Heads(layers, chosen.heads, chosen.kv_heads, chosen.head_dim, capacity)
+        write_attention(place / f"{name}.attention.onnx", heads)
     return {"operators": operators}
 
 

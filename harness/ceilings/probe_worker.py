@@ -43,31 +43,34 @@ def read_curve(sizes: Mapping[str, Any], threads: int) -> Reply:
 def multiply(
     folder: str, kernel: str, device: str, sizes: Mapping[str, Any], threads: int
 ) -> Reply:
-    """Run the pair of matrices at every row count, and the long chain at one row.
+    """Run the pair of matrices at every row count, the long chain and the small one at one row.
 
     Returns:
-        `graph` (`pair` or `chain`), `rows` and `pass_ns`.
+        `graph` (`pair`, `chain` or `calls`), `rows` and `pass_ns`.
     """
     chosen, replies = msgspec.convert(sizes, Sizes), []
-    for graph, rows in (("pair", chosen.rows), ("chain", (1,))):
+    for graph, rows in (("pair", chosen.rows), ("chain", (1,)), ("calls", (1,))):
         opened = _open(Path(folder) / f"{kernel}.{graph}.onnx", device, threads)
+        width = chosen.call_width if graph == "calls" else chosen.hidden
         for count in rows:
-            run = _bound_vector(opened, (1, count, chosen.hidden))
+            run = _bound_vector(opened, (1, count, width))
             replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, chosen)})
     return replies
 
 
 def call_operators(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
-    """Run chains of tiny operators.
+    """Run chains of tiny operators over one token, and the middle one over many.
 
     Returns:
-        `layers` and `pass_ns`.
+        `layers`, `rows` and `pass_ns`.
     """
     chosen, replies = msgspec.convert(sizes, Sizes), []
+    middle = chosen.operator_layers[len(chosen.operator_layers) // 2]
     for layers in chosen.operator_layers:
         opened = _open(Path(folder) / f"operators.{layers}.onnx", device, threads)
-        run = _bound_vector(opened, (1, 1, chosen.operator_width))
-        replies.append({"layers": layers, "pass_ns": _timed(run, chosen)})
+        for rows in (1, chosen.operator_rows) if layers == middle else (1,):
+            run = _bound_vector(opened, (1, rows, chosen.operator_width))
+            replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, chosen)})
     return replies
 
 
@@ -75,18 +78,36 @@ def attend(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> 
     """Attend with one token at every depth, and with every prompt from an empty cache.
 
     Returns:
-        `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
+        `layers`, `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
     """
     chosen, replies = msgspec.convert(sizes, Sizes), []
-    opened = _open(Path(folder) / "attention.onnx", device, threads)
-    shape = (chosen.kv_heads, chosen.capacity_tokens, chosen.head_dim)
-    caches = [_noise((1, *shape), "float32") for _ in range(2 * chosen.attention_layers)]
-    shots = [(1, depth + 1) for depth in chosen.depths]
-    shots += [(tokens, tokens) for tokens in chosen.prompts]
-    for tokens, seen in shots:
-        run = _bound_attention(opened, chosen, caches, tokens, seen)
-        replies.append({"tokens": tokens, "seen": seen, "pass_ns": _timed(run, chosen)})
+    shots = {
+        "cached": [(1, depth + 1) for depth in chosen.depths],
+        "prompt": [(tokens, tokens) for tokens in chosen.prompts],
+    }
+    layers_of = {"cached": chosen.cache_layers, "prompt": chosen.attention_layers}
+    for graph, layers in layers_of.items():
+        opened = _open(Path(folder) / f"{graph}.attention.onnx", device, threads)
+        capacity = max(seen for _, seen in shots[graph])
+        one = _noise((1, chosen.kv_heads, capacity, chosen.head_dim), "float32")
+        caches = [one.copy() for _ in range(2 * layers)]
+        for tokens, seen in shots[graph]:
+            run = _bound_attention(opened, chosen, caches, tokens, seen)
+            passes_ns = _timed(run, chosen)
+            replies.append({"layers": layers, "tokens": tokens, "seen": seen, "pass_ns": passes_ns})
     return replies
+
+
+def choose(sizes: Mapping[str, Any]) -> Reply:
+    """Find the largest of many logits, as a decode step does.
+
+    Returns:
+        `size_bytes` and `pass_ns`.
+    """
+    chosen = msgspec.convert(sizes, Sizes)
+    logits = _noise((1, chosen.logits), "float32")
+    passes_ns = _timed(lambda: np.argmax(logits, axis=1), chosen)
+    return [{"size_bytes": logits.nbytes, "pass_ns": passes_ns}]
 
 
 COMMANDS: Mapping[str, Callable[..., Reply]] = {
@@ -94,6 +115,7 @@ COMMANDS: Mapping[str, Callable[..., Reply]] = {
     "multiply": multiply,
     "call_operators": call_operators,
     "attend": attend,
+    "choose": choose,
 }
 
 
@@ -151,7 +173,7 @@ def _bound_attention(
     }
     binding = opened.session.io_binding()
     outputs = {}
-    for layer in range(sizes.attention_layers):
+    for layer in range(len(caches) // 2):
         attended = np.empty((1, tokens, sizes.heads * sizes.head_dim), dtype=np.float32)
         outputs[f"attended.{layer}"] = attended
         for half, name in enumerate(("key", "value")):

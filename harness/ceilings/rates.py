@@ -11,16 +11,20 @@ from typing import Any
 from harness.ceilings.constants import (
     ATTENTION,
     ATTENTION_CALL,
+    CHOICE,
+    ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
     Constants,
     RatePoint,
     TimePoint,
+    call_name,
 )
 from harness.ceilings.shapes import (
     Sizes,
     attention_flop,
     cache_bytes,
+    elementwise_bytes,
     held_bytes,
     kernel_levels,
     matrix_flop,
@@ -47,8 +51,8 @@ def constants_of(
     """Return the constants that the replies of all probes hold.
 
     Args:
-        replies: by probe: BANDWIDTH, OPERATORS, ATTENTION and names of kernels; one reply per
-            process each.
+        replies: by probe: BANDWIDTH, OPERATORS, ATTENTION, CHOICE and names of kernels; one reply
+            per process each.
         sizes: that they were measured with.
         levels: whose kernels were measured.
         operators: in each of the operator chains.
@@ -57,12 +61,15 @@ def constants_of(
     Raises:
         MeasurementError: fewer than two processes, or passes that no machine gives.
     """
-    times = operator_times(replies[OPERATORS], operators)
+    elementwise = elementwise_rate(replies[OPERATORS], sizes, operators)
+    times = operator_times(replies[OPERATORS], sizes, operators, elementwise)
     times[ATTENTION_CALL] = attention_call(replies[ATTENTION], sizes, times)
-    rates = {
-        kernel: kernel_rates(replies[kernel], sizes, level, times)
-        for kernel, level in kernel_levels(levels).items()
-    }
+    rates = {ELEMENTWISE: (elementwise,), CHOICE: bandwidth_curve(replies[CHOICE])}
+    session_s = times[SESSION_CALL].seconds
+    for kernel, level in kernel_levels(levels).items():
+        call = kernel_call(replies[kernel], sizes, session_s)
+        rates[kernel] = kernel_rates(replies[kernel], sizes, level, session_s, call.seconds)
+        times[call_name(kernel)] = call
     rates[ATTENTION] = attention_rates(replies[ATTENTION], sizes, times)
     return Constants(
         basis="measured here",
@@ -82,30 +89,72 @@ def bandwidth_curve(replies: Sequence[Reply]) -> tuple[RatePoint, ...]:
     )
 
 
-def operator_times(replies: Sequence[Reply], operators: Sequence[int]) -> dict[str, TimePoint]:
+def elementwise_rate(replies: Sequence[Reply], sizes: Sizes, operators: Sequence[int]) -> RatePoint:
+    """Return the bytes/s of norms, sigmoids and products: what many rows take more than one row.
+
+    rate = bytes of (rows - 1) rows / (pass of many rows - pass of one)
+    """
+    middle = operators[len(operators) // 2]
+    moved = elementwise_bytes(sizes, middle, sizes.operator_rows - 1)
+    rates = []
+    for reply in replies:
+        many = next(shot for shot in reply if shot["rows"] > 1)
+        one = next(s for s in reply if s["rows"] == 1 and s["layers"] == many["layers"])
+        rates.append(moved / max(_seconds(many) - _seconds(one), 1e-9))
+    return _rate_point(rates, moved / middle, sizes.operator_rows)
+
+
+def operator_times(
+    replies: Sequence[Reply], sizes: Sizes, operators: Sequence[int], elementwise: RatePoint
+) -> dict[str, TimePoint]:
     """Return the time of an operator and of a session call: slope and intercept over the chains.
 
-    pass = session call + operators · operator call
+    pass = session call + operators · (operator call + bytes of its vectors / elementwise rate)
     """
-    lines = [_line(operators, [_seconds(shot) for shot in reply]) for reply in replies]
+    work_s = elementwise_bytes(sizes, 1, 1) / elementwise.rate_per_s
+    lines = [
+        _line(operators, [_seconds(shot) for shot in reply if shot["rows"] == 1])
+        for reply in replies
+    ]
     return {
         SESSION_CALL: _time_point([intercept for intercept, _ in lines]),
-        OPERATOR_CALL: _time_point([slope for _, slope in lines]),
+        OPERATOR_CALL: _time_point([_net(slope, work_s) for _, slope in lines]),
     }
 
 
-def kernel_rates(
-    replies: Sequence[Reply], sizes: Sizes, level: QuantLevel, times: Mapping[str, TimePoint]
-) -> tuple[RatePoint, ...]:
-    """Return flop / time of every shape, session call and operator calls taken off.
+def kernel_call(replies: Sequence[Reply], sizes: Sizes, session_s: float) -> TimePoint:
+    """Return what one call of a matrix kernel takes at one row, whatever its matrix.
 
-    rate = 2 · matrices · rows · hidden · wide / (pass - session call - matrices · operator)
+    The line through small and large matrices, met at no weights:
+
+        a matrix = (pass - session call) / matrices = kernel call + weights · time of a weight
+
+    Where large matrices do not fit a cache and small ones do, it is noise around nothing.
+    """
+    small, large = sizes.call_width**2, sizes.hidden * sizes.wide
+    values = []
+    for reply in replies:
+        shots = {shot["graph"]: shot for shot in reply if shot["rows"] == 1}
+        small_s = (_seconds(shots["calls"]) - session_s) / sizes.call_matrices
+        large_s = (_seconds(shots["pair"]) - session_s) / 2
+        values.append((large * small_s - small * large_s) / (large - small))
+    return _time_point(values)
+
+
+def kernel_rates(
+    replies: Sequence[Reply], sizes: Sizes, level: QuantLevel, session_s: float, call_s: float
+) -> tuple[RatePoint, ...]:
+    """Return flop / time of every shape, session call and kernel calls taken off.
+
+    rate = 2 · matrices · rows · hidden · wide / (pass - session call - matrices · kernel call)
     """
     points = []
     for shots in zip(*replies, strict=True):
-        rows, is_chain = shots[0]["rows"], shots[0]["graph"] == "chain"
-        matrices = sizes.chain_matrices(level) if is_chain else 2
-        fixed_s = times[SESSION_CALL].seconds + matrices * times[OPERATOR_CALL].seconds
+        rows, graph = shots[0]["rows"], shots[0]["graph"]
+        if graph == "calls":
+            continue
+        matrices = sizes.chain_matrices(level) if graph == "chain" else 2
+        fixed_s = session_s + matrices * call_s
         flop = matrix_flop(sizes, matrices, rows)
         rates = [flop / _net(_seconds(shot), fixed_s) for shot in shots]
         points.append(_rate_point(rates, held_bytes(sizes, level, matrices), rows))
@@ -124,8 +173,7 @@ def attention_call(
     """
     fixed_s, operator_s = times[SESSION_CALL].seconds, times[OPERATOR_CALL].seconds
     least = [next(shot for shot in reply if shot["tokens"] == 1) for reply in replies]
-    layers = sizes.attention_layers
-    return _time_point([(_seconds(shot) - fixed_s) / layers - operator_s for shot in least])
+    return _time_point([(_seconds(s) - fixed_s) / s["layers"] - operator_s for s in least])
 
 
 def attention_rates(
@@ -138,13 +186,13 @@ def attention_rates(
     Masked pairs of a prompt are counted: T² of them.
     """
     layer_s = times[OPERATOR_CALL].seconds + times[ATTENTION_CALL].seconds
-    fixed_s = times[SESSION_CALL].seconds + sizes.attention_layers * layer_s
     points = []
     for shots in list(zip(*replies, strict=True))[1:]:  # the first one is the fixed time
-        tokens, seen = shots[0]["tokens"], shots[0]["seen"]
-        flop = attention_flop(sizes, tokens, seen)
+        layers, tokens, seen = shots[0]["layers"], shots[0]["tokens"], shots[0]["seen"]
+        fixed_s = times[SESSION_CALL].seconds + layers * layer_s
+        flop = attention_flop(sizes, layers, tokens, seen)
         rates = [flop / _net(_seconds(shot), fixed_s) for shot in shots]
-        points.append(_rate_point(rates, cache_bytes(sizes, seen), tokens))
+        points.append(_rate_point(rates, cache_bytes(sizes, layers, seen), tokens))
     return tuple(points)
 
 

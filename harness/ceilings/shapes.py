@@ -14,7 +14,7 @@ class Sizes:
     """Every size of one calibration.
 
     Attributes:
-        rounds: fresh processes per constant.
+        rounds: fresh processes, each of which measures every constant once.
         seconds: that one shape is timed for, at least.
         passes: of one shape, at least.
         bandwidth_bytes: working sets that are read.
@@ -22,38 +22,48 @@ class Sizes:
         wide: their other width.
         chain_bytes: of the long chain, as the kernel holds it: beyond the last-level cache.
         rows: tokens multiplied at once by the pair of matrices.
+        call_width: both widths of the matrices whose calls are counted.
+        call_matrices: how many of them, even.
         operator_width: of the vector that the operator chains run on.
         operator_layers: lengths of these chains.
-        attention_layers: attentions in one run.
+        operator_rows: tokens that the middle one also runs on.
+        cache_layers: attentions of one token in one run: with the greatest depth beyond the cache.
+        attention_layers: attentions of a prompt in one run.
         heads: of queries.
         kv_heads: of keys and values.
         head_dim: width of one.
         depths: cached tokens at which one token attends, rising; the first is next to none and
             gives the fixed time of an attention.
         prompts: lengths of prompts that attend to themselves.
+        logits: among which a token is chosen.
     """
 
-    rounds: int = 3
-    seconds: float = 0.05
+    rounds: int = 5
+    seconds: float = 0.04
     passes: int = 3
     bandwidth_bytes: tuple[int, ...] = (MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB)
     hidden: int = 1024
     wide: int = 2048
     chain_bytes: int = 64 * MIB
     rows: tuple[int, ...] = (1, 16, 64, 128, 512)
+    call_width: int = 384
+    call_matrices: int = 8
     operator_width: int = 576
     operator_layers: tuple[int, ...] = (8, 32, 96)
+    operator_rows: int = 128
+    cache_layers: int = 8
     attention_layers: int = 2
     heads: int = 16
     kv_heads: int = 8
     head_dim: int = 64
     depths: tuple[int, ...] = (1, 128, 512, 2048)
     prompts: tuple[int, ...] = (64, 128, 512)
+    logits: int = 65_536
 
     @property
-    def capacity_tokens(self) -> int:
-        """Positions of each cache: the deepest one and its new token, or the longest prompt."""
-        return max(self.depths[-1] + 1, *self.prompts)
+    def cache_tokens(self) -> int:
+        """Positions of each cache of a single token: the deepest one and its own."""
+        return self.depths[-1] + 1
 
     def chain_matrices(self, level: QuantLevel) -> int:
         """Matrices of the long chain: as many pairs as hold `chain_bytes`, at least two."""
@@ -62,7 +72,7 @@ class Sizes:
 
 
 QUICK = Sizes()
-FULL = Sizes(rounds=5, seconds=0.2)
+FULL = Sizes(rounds=9, seconds=0.12)
 
 
 def kernel_name(form: MatrixFormat) -> str:
@@ -84,22 +94,9 @@ def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
 
 
 def held_bytes(sizes: Sizes, level: QuantLevel, matrices: int) -> int:
-    """Bytes of a chain as its kernel reads them: prepacked, with scales and block sums.
-
-    The same counts as the estimates make: 4 bytes of a float weight, float16 included.
-    """
-    form, outputs_of = level.body, ((sizes.wide, sizes.hidden), (sizes.hidden, sizes.wide))
-    pair = 0
-    for outputs, inputs in outputs_of:
-        if form.form is Form.FLOAT:
-            pair += FLOAT_BYTES * outputs * inputs
-        elif form.form is Form.CHANNEL:
-            pair += outputs * (inputs + FLOAT_BYTES)
-        else:
-            stored = form.padded_inputs(inputs) * form.bits // 8
-            sums = BLOCK_SUM_BYTES if form.accuracy_level == 4 else 0
-            pair += outputs * (stored + form.blocks(inputs) * (FLOAT_BYTES + sums))
-    return pair * matrices // 2
+    """Bytes of a chain as its kernel reads them: prepacked, with scales and block sums."""
+    shapes = ((sizes.wide, sizes.hidden), (sizes.hidden, sizes.wide))
+    return sum(_matrix_bytes(level.body, *shape) for shape in shapes) * matrices // 2
 
 
 def matrix_flop(sizes: Sizes, matrices: int, rows: int) -> float:
@@ -107,11 +104,34 @@ def matrix_flop(sizes: Sizes, matrices: int, rows: int) -> float:
     return 2.0 * matrices * rows * sizes.hidden * sizes.wide
 
 
-def attention_flop(sizes: Sizes, tokens: int, seen: int) -> float:
+def attention_flop(sizes: Sizes, layers: int, tokens: int, seen: int) -> float:
     """Operations of one run, masked ones too: 4 · layers · heads · head_dim · tokens · seen."""
-    return 4.0 * sizes.attention_layers * sizes.heads * sizes.head_dim * tokens * seen
+    return 4.0 * layers * sizes.heads * sizes.head_dim * tokens * seen
 
 
-def cache_bytes(sizes: Sizes, seen: int) -> int:
+def cache_bytes(sizes: Sizes, layers: int, seen: int) -> int:
     """Cached keys and values of all layers: 2 · layers · kv_heads · head_dim · seen · 4."""
-    return 2 * sizes.attention_layers * sizes.kv_heads * sizes.head_dim * seen * FLOAT_BYTES
+    return 2 * layers * sizes.kv_heads * sizes.head_dim * seen * FLOAT_BYTES
+
+
+def elementwise_bytes(sizes: Sizes, operators: int, rows: int) -> float:
+    """Bytes that a chain of operators reads and writes.
+
+    A norm over a sum (2 arrays read, 2 written), a sigmoid (1, 1) and two products (2, 1 each):
+    12 arrays for 4 operators.
+    """
+    return 12 / 4 * operators * rows * sizes.operator_width * FLOAT_BYTES
+
+
+def _matrix_bytes(form: MatrixFormat, outputs: int, inputs: int) -> int:
+    """Bytes of one matrix as the kernel holds it.
+
+    The same counts as the estimates make: 4 bytes of a float weight, float16 included.
+    """
+    if form.form is Form.FLOAT:
+        return FLOAT_BYTES * outputs * inputs
+    if form.form is Form.CHANNEL:
+        return outputs * (inputs + FLOAT_BYTES)
+    stored = form.padded_inputs(inputs) * form.bits // 8
+    sums = BLOCK_SUM_BYTES if form.accuracy_level == 4 else 0
+    return outputs * (stored + form.blocks(inputs) * (FLOAT_BYTES + sums))

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from harness.ceilings.constants import Constants, RatePoint, StoredConstants
+from harness.ceilings.constants import (
+    CHOICE,
+    ELEMENTWISE,
+    Constants,
+    RatePoint,
+    StoredConstants,
+)
 from harness.cli.options import FORMATS
 from harness.errors import UsageError
 from harness.grid import parse_names
@@ -99,8 +105,9 @@ def constant_rows(constants: Constants) -> Iterator[tuple[str, ...]]:
     for point in constants.bandwidth:
         yield _rate_row("read bandwidth", point, threads, "GB/s")
     for kernel, points in sorted(constants.rates.items()):
+        unit = "GB/s" if kernel in (ELEMENTWISE, CHOICE) else "Gflop/s"
         for point in sorted(points, key=lambda point: (point.rows, point.size_bytes)):
-            yield _rate_row(kernel, point, threads, "Gflop/s")
+            yield _rate_row(kernel, point, threads, unit)
     for name, time in sorted(constants.times.items()):
         values = (f"{second * 1e6:.2f}" for second in (time.seconds, time.low_s, time.high_s))
         yield (name, "–", "–", threads, *values, "µs", str(time.processes))

@@ -115,10 +115,10 @@ def write_matrix_chain(
 
 
 def write_operator_chain(path: Path, width: int, layers: int) -> int:
-    """Write what stands between the matrices of a layer, `layers` times over one tiny vector.
+    """Write what stands between the matrices of a layer, `layers` times over tiny vectors.
 
     A norm over a sum, a sigmoid and two products each. Input `hidden` and output `product`
-    [1, 1, width] float32.
+    [1, tokens, width] float32.
 
     Returns:
         The operators of the chain.
@@ -140,7 +140,7 @@ def write_operator_chain(path: Path, width: int, layers: int) -> int:
         stream, residual = emitter.add("Mul", (silu, norm), f"gated.{layer}"), next_residual
     emitter.nodes[-1].output[0] = "product"
     ports = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 1, width])
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, "tokens", width])
         for name in ("hidden", "product")
     ]
     _write(path, emitter, ports[:1], ports[1:], [])

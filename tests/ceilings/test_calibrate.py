@@ -5,7 +5,7 @@ from tiny_sizes import TINY
 
 from harness.ceilings import calibrate
 from harness.ceilings.calibrate import ensure_constants
-from harness.ceilings.constants import ATTENTION, Constants, RatePoint
+from harness.ceilings.constants import ATTENTION, CHOICE, ELEMENTWISE, Constants, RatePoint
 from harness.ceilings.storage import Ground, find_constants
 from harness.errors import UsageError
 from harness.quantize.levels import LEVELS
@@ -38,15 +38,16 @@ def test_every_kernel_is_measured_and_stored(tmp_path):
     levels = ("fp16", "int8", "int4")
     stored = ensure_constants(tmp_path, GROUND, levels, sizes=TINY)
     rates = stored.constants.rates
-    assert set(rates) == {"float-16", "channel-8", "block-8-32", "block-4-32", ATTENTION}
+    kernels = {"float-16", "channel-8", "block-8-32", "block-4-32"}
+    assert set(rates) == {*kernels, ATTENTION, ELEMENTWISE, CHOICE}
+    shapes = {ATTENTION: [1, 1, *TINY.prompts], ELEMENTWISE: [TINY.operator_rows], CHOICE: [1]}
     for name, points in rates.items():
-        shapes = [1, 1, *TINY.prompts] if name == ATTENTION else [*TINY.rows, 1]
-        assert [point.rows for point in points] == shapes
+        assert [point.rows for point in points] == shapes.get(name, [*TINY.rows, 1])
         assert all(0 < point.low_per_s <= point.high_per_s for point in points)
         assert all(point.processes == TINY.rounds for point in points)
     sizes_bytes = [point.size_bytes for point in stored.constants.bandwidth]
     assert sizes_bytes == list(TINY.bandwidth_bytes)
-    assert len(stored.constants.times) == 3
+    assert len(stored.constants.times) == 3 + len(kernels)
     assert find_constants(tmp_path, GROUND).stored == stored
 
 
@@ -70,7 +71,7 @@ def test_full_covers_every_level_once(tmp_path, asked):
         ensure_constants(tmp_path, GROUND, ("int4",), full=True)
     ensure_constants(tmp_path, GROUND, ("fp32",))
     assert [levels for levels, _ in asked] == [set(LEVELS), set(LEVELS)]
-    assert [sizes.rounds for _, sizes in asked] == [3, 5]
+    assert [sizes.rounds for _, sizes in asked] == [5, 9]
 
 
 def test_again_measures_what_is_stored(tmp_path, asked):
@@ -101,7 +102,7 @@ def test_each_round_has_its_own_order(tmp_path, monkeypatch):
 
     class Builder:
         @staticmethod
-        def start(module):
+        def start(module, env=None):
             return Builder()
 
         def __enter__(self):
@@ -114,10 +115,10 @@ def test_each_round_has_its_own_order(tmp_path, monkeypatch):
             return {"operators": [1, 2]}
 
     monkeypatch.setattr(calibrate, "Worker", Builder)
-    monkeypatch.setattr(calibrate, "_ask", lambda probe, *_: order.append(probe) or [])
+    monkeypatch.setattr(calibrate, "_ask", lambda _, probe, *__: order.append(probe) or [])
     monkeypatch.setattr(calibrate, "constants_of", lambda *_: known(("int8",)))
     ensure_constants(tmp_path, GROUND, ("int8",))
-    rounds = [order[start : start + 5] for start in range(0, len(order), 5)]
-    assert len(rounds) == 3
+    rounds = [order[start : start + 6] for start in range(0, len(order), 6)]
+    assert len(rounds) == 5
     assert {frozenset(one) for one in rounds} == {frozenset(rounds[0])}
     assert len({tuple(one) for one in rounds}) > 1

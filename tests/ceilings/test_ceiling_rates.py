@@ -5,13 +5,30 @@ import math
 import pytest
 
 from harness.ceilings import rates
-from harness.ceilings.constants import ATTENTION, ATTENTION_CALL, OPERATOR_CALL, SESSION_CALL
-from harness.ceilings.shapes import Sizes, attention_flop, held_bytes, kernel_levels, matrix_flop
+from harness.ceilings.constants import (
+    ATTENTION,
+    ATTENTION_CALL,
+    CHOICE,
+    ELEMENTWISE,
+    OPERATOR_CALL,
+    SESSION_CALL,
+    RatePoint,
+    call_name,
+)
+from harness.ceilings.shapes import (
+    Sizes,
+    attention_flop,
+    elementwise_bytes,
+    held_bytes,
+    kernel_levels,
+    matrix_flop,
+)
 from harness.errors import MeasurementError
 from harness.quantize.levels import LEVELS
 
 SIZES = Sizes(rounds=3, rows=(1, 16), depths=(0, 128, 1024), prompts=(64,))
 CALL_S, OPERATOR_S, ATTENTION_S, FLOP_PER_S = 10e-6, 1e-6, 4e-6, 50e9
+KERNEL_S, READ_PER_S, MOVED_PER_S, CHOICE_PER_S = 3e-6, 20e9, 30e9, 8e9
 OPERATORS = (32, 128, 384)
 
 
@@ -22,24 +39,35 @@ def shot(seconds, **shape):
 def machine(factor=1.0):
     """Replies of one process of a machine with the constants above, all times scaled."""
 
-    def attend(tokens, seen):
-        fixed = CALL_S + SIZES.attention_layers * (OPERATOR_S + ATTENTION_S)
-        seconds = fixed + (attention_flop(SIZES, tokens, seen) / FLOP_PER_S if seen > 1 else 0.0)
-        return shot(seconds * factor, tokens=tokens, seen=seen)
+    def attend(layers, tokens, seen):
+        fixed = CALL_S + layers * (OPERATOR_S + ATTENTION_S)
+        work = attention_flop(SIZES, layers, tokens, seen) / FLOP_PER_S if seen > 1 else 0.0
+        return shot((fixed + work) * factor, layers=layers, tokens=tokens, seen=seen)
 
     def multiply(graph, rows):
-        count = 2 if graph == "pair" else SIZES.chain_matrices(LEVELS["int4"])
-        work = matrix_flop(SIZES, count, rows) / FLOP_PER_S
-        seconds = CALL_S + count * OPERATOR_S + work
+        level = LEVELS["int4"]
+        count = {"pair": 2, "chain": SIZES.chain_matrices(level), "calls": SIZES.call_matrices}
+        work = matrix_flop(SIZES, count[graph], rows) / FLOP_PER_S
+        if graph == "calls":
+            work = 2 * SIZES.call_matrices * SIZES.call_width**2 / FLOP_PER_S
+        seconds = CALL_S + count[graph] * KERNEL_S + work
         return shot(seconds * factor, graph=graph, rows=rows)
 
+    def operate(count, rows):
+        work = elementwise_bytes(SIZES, count, rows) / MOVED_PER_S
+        seconds = CALL_S + count * OPERATOR_S + work
+        return shot(seconds * factor, layers=count // 4, rows=rows)
+
+    sizes = SIZES.bandwidth_bytes
     return {
-        "bandwidth": [
-            shot(size / 20e9 * factor, size_bytes=size) for size in SIZES.bandwidth_bytes
+        "bandwidth": [shot(size / READ_PER_S * factor, size_bytes=size) for size in sizes],
+        "operators": [operate(32, 1), operate(128, 1), operate(128, 128), operate(384, 1)],
+        ATTENTION: [*(attend(8, 1, depth + 1) for depth in SIZES.depths), attend(2, 64, 64)],
+        CHOICE: [shot(4e6 / CHOICE_PER_S * factor, size_bytes=4e6)],
+        "block-4-32": [
+            *(multiply("pair", 1), multiply("pair", 16), multiply("chain", 1)),
+            multiply("calls", 1),
         ],
-        "operators": [shot((CALL_S + count * OPERATOR_S) * factor) for count in OPERATORS],
-        ATTENTION: [*(attend(1, depth + 1) for depth in SIZES.depths), attend(64, 64)],
-        "block-4-32": [multiply("pair", 1), multiply("pair", 16), multiply("chain", 1)],
     }
 
 
@@ -50,12 +78,16 @@ def constants(*factors):
 
 
 def test_every_constant_of_a_known_machine_comes_back():
-    """20 GB/s, 50 Gflop/s, 1 µs an operator, 10 µs a call, 4 µs an attention: all recovered."""
+    """Rates, and 1 µs an operator, 3 a matrix, 4 an attention, 10 a run: all recovered."""
     found = constants(1.0, 1.0, 1.0)
     assert [point.rate_per_s for point in found.bandwidth] == pytest.approx([20e9] * 5)
     assert found.operator_s == pytest.approx(OPERATOR_S)
     assert found.times[SESSION_CALL].seconds == pytest.approx(CALL_S)
     assert found.times[ATTENTION_CALL].seconds == pytest.approx(ATTENTION_S)
+    assert found.times[call_name("block-4-32")].seconds == pytest.approx(KERNEL_S)
+    assert found.rates[ELEMENTWISE][0].rate_per_s == pytest.approx(MOVED_PER_S)
+    assert found.rates[CHOICE][0].rate_per_s == pytest.approx(CHOICE_PER_S)
+    assert found.measured
     for kernel in ("block-4-32", ATTENTION):
         rate = [point.rate_per_s for point in found.rates[kernel]]
         assert rate == pytest.approx([FLOP_PER_S] * len(rate))
@@ -88,9 +120,9 @@ def test_fixed_costs_take_at_most_half_of_a_pass():
 
 
 def test_more_work_in_less_time_is_refused():
-    reply = [shot(3e-6), shot(2e-6), shot(1e-6)]
+    reply = [shot(seconds, rows=1) for seconds in (3e-6, 2e-6, 1e-6)]
     with pytest.raises(MeasurementError, match="more work took less time"):
-        rates.operator_times([reply, reply], OPERATORS)
+        rates.operator_times([reply, reply], SIZES, OPERATORS, RatePoint(1e9))
 
 
 def test_one_process_has_no_interval():
