@@ -78,7 +78,7 @@ def write_matrix_chain(
 ) -> None:
     """Write a chain of products: hidden -> wide -> hidden -> ..., weights in `path`.data.
 
-    Each matrix has bytes of its own; pairs repeat the same values, which no kernel notices.
+    Each matrix has bytes of its own, and values that differ in at least one place.
     Input `hidden` [1, tokens, hidden], output `product` of the same shape, both of the level's
     float type.
 
@@ -96,7 +96,8 @@ def write_matrix_chain(
         store = _Noise({weight.name: shape[1] for weight, shape in zip(first, shapes, strict=True)})
         for weight in first:
             stream_weight(file, weight, store, level)
-    _repeat(data, pair_bytes, matrices // 2)
+    starts = [weight.regions[0].offset_bytes for weight in first]
+    _repeat(data, pair_bytes, matrices // 2, starts)
     emitter, product, views = Emitter(), "hidden", []
     for number in range(matrices):
         outputs, inputs = shapes[number % 2]
@@ -203,12 +204,26 @@ def _place_pair(shapes: list[tuple[int, int]], level: QuantLevel) -> tuple[list[
     return weights, end_bytes
 
 
-def _repeat(data: Path, part_bytes: int, times: int) -> None:
-    """Fill the file up to whole pages and append copies of it until it stands `times` times."""
-    part = data.read_bytes().ljust(part_bytes, b"\0")
+def _repeat(data: Path, part_bytes: int, times: int, starts: list[int]) -> None:
+    """Fill the file up to whole pages and append copies of it until it stands `times` times.
+
+    No two copies are equal: ONNX Runtime keeps equal prepacked weights once, and a chain of them
+    would be read from a cache. Each gets its number into the lowest bytes of two values a matrix.
+
+    Args:
+        data: the file with the first copy.
+        part_bytes: whole pages of one copy.
+        times: copies in the end.
+        starts: first byte of each matrix.
+    """
+    part = bytearray(data.read_bytes().ljust(part_bytes, b"\0"))
     with data.open("wb") as file:
-        for _ in range(times):
-            file.write(part)
+        for number in range(times):
+            copy = bytearray(part)
+            for start in starts:
+                copy[start] ^= number & 0xFF
+                copy[start + 4] ^= number >> 8
+            file.write(copy)
 
 
 def _write(
