@@ -229,7 +229,7 @@ def test_decoding_follows_bandwidth_until_calls_take_over():
     ("batch", "least", "most"), [(1, 0.98, 1.0), (64, 0.5, 0.7), (256, 0.2, 0.35)]
 )
 def test_share_of_data_movement_in_the_floor(batch, least, most):
-    """773e6 bytes · 32 pJ = 24.7 mJ, shared by the batch; 2.47e9 flop · 0.11 pJ = 0.27 mJ each."""
+    """773e6 bytes · 32 pJ = 24.7 mJ for all; 2.47e9 flop · 0.11 pJ = 0.27 mJ for each sequence."""
     result = estimate("llama-3.2-1b", "int4", device=X_ELITE, batch=batch)
     work = least_work(result.case)
     pj_per_byte = memory_pj_per_byte(result.case.device.memory_type)
