@@ -13,7 +13,8 @@ from typing import Any
 
 from harness.ceilings.bandwidth import ONE_BLAS_THREAD
 from harness.ceilings.constants import ATTENTION, CHOICE, Constants, StoredConstants
-from harness.ceilings.rates import BANDWIDTH, OPERATORS, Reply, constants_of
+from harness.ceilings.passes import Reply
+from harness.ceilings.rates import BANDWIDTH, OPERATORS, STACKS, constants_of
 from harness.ceilings.shapes import FULL, QUICK, Sizes, kernel_levels
 from harness.ceilings.storage import METHOD_VERSION, Ground, find_constants, store_constants
 from harness.measure.worker import Worker
@@ -27,6 +28,7 @@ TIMEOUT_S = 300.0  # of one process: a hundred times what it takes
 COMMANDS = {
     BANDWIDTH: "read_curve",
     OPERATORS: "call_operators",
+    STACKS: "run_stacks",
     ATTENTION: "attend",
     CHOICE: "choose",
 }
@@ -97,7 +99,7 @@ def measure_constants(
     Raises:
         HarnessError: as ensure_constants.
     """
-    probes = [BANDWIDTH, OPERATORS, ATTENTION, CHOICE, *kernel_levels(levels)]
+    probes = [*COMMANDS, *kernel_levels(levels)]
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
     with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
         say(f"calibrating {ground.device}, {ground.threads} threads: building {len(probes)} probes")
@@ -112,7 +114,7 @@ def measure_constants(
             with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
                 for probe in order:
                     replies[probe].append(_ask(worker, probe, folder, ground, sizes))
-    return constants_of(replies, sizes, levels, built["operators"], ground.threads)
+    return constants_of(replies, sizes, levels, built, ground.threads)
 
 
 def _covers(stored: StoredConstants, levels: tuple[str, ...]) -> bool:

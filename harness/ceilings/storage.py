@@ -18,7 +18,7 @@ import msgspec
 from harness.ceilings.constants import StoredConstants
 from harness.errors import HarnessError, StorageError
 
-METHOD_VERSION = 3  # raise it with any change of a shape or formula that moves a constant
+METHOD_VERSION = 4  # raise it with any change of a shape or formula that moves a constant
 FOLDER = "calibration"
 # Facts of the machine that decide its ceilings; none of them names a person or a host.
 FINGERPRINT_FACTS = ("cpu_model", "architecture", "usable_cores", "container_cpu_cores", "os")

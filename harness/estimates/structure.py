@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from harness.ceilings.constants import (
     ATTENTION,
     ATTENTION_CALL,
-    OPERATOR_CALL,
     SESSION_CALL,
     Constants,
 )
@@ -147,12 +146,13 @@ def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:
 def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
     """Bound one term by memory, compute or the calls it makes."""
     if work.calls:
-        return Term(work, work.calls * _call_s(work.kernel, constants), 0.0, None, "overhead")
+        call_s = _call_s(work.kernel, constants, working_set_bytes)
+        return Term(work, work.calls * call_s, 0.0, None, "overhead")
     if not work.flop:
         return _moved(work, constants)
     memory_s = work.read_bytes / constants.bytes_per_s(working_set_bytes)
     size_bytes = work.set_bytes or working_set_bytes
-    rate = constants.flop_per_s(work.kernel, work.rows, size_bytes)
+    rate = constants.rate_per_s(work.kernel, work.rows, size_bytes)
     if rate is None:
         return Term(work, memory_s, memory_s, None, "memory")
     compute_s = work.flop / rate
@@ -166,7 +166,7 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
 
 def _moved(work: Work, constants: Constants) -> Term:
     """Time bytes that are only moved: at a rate of their own where one was measured."""
-    rate = constants.flop_per_s(work.kernel, work.rows, work.read_bytes)
+    rate = constants.rate_per_s(work.kernel, work.rows, work.read_bytes)
     seconds = work.read_bytes / (rate or constants.bytes_per_s(work.read_bytes))
     return Term(work, seconds, seconds, None, "memory")
 
@@ -174,13 +174,14 @@ def _moved(work: Work, constants: Constants) -> Term:
 def _is_left_out(work: Work, constants: Constants) -> bool:
     """Whether a term is a fixed cost that is not known, or is inside the rate of another."""
     if work.kernel in (ATTENTION_CALL, SESSION_CALL):
-        return work.kernel not in constants.times
+        return work.kernel not in constants.times and work.kernel not in constants.rates
     return work.kernel == MATRIX_STREAM and constants.measured
 
 
-def _call_s(name: str, constants: Constants) -> float:
+def _call_s(name: str, constants: Constants, working_set_bytes: float) -> float:
     """Return the time of one call; of a kernel without one that of any operator."""
+    calls_per_s = constants.rate_per_s(name, 1, working_set_bytes)
+    if calls_per_s is not None:
+        return 1.0 / calls_per_s
     time = constants.times.get(name)
-    if time is None or name == OPERATOR_CALL:
-        return constants.operator_s or 0.0
-    return time.seconds
+    return (constants.operator_s or 0.0) if time is None else time.seconds

@@ -7,7 +7,14 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from harness.graph.micro import Heads, write_attention, write_matrix_chain, write_operator_chain
+from harness.graph.micro import (
+    Heads,
+    write_attention,
+    write_attention_stack,
+    write_matrix_chain,
+    write_operator_chain,
+    write_operator_stack,
+)
 from harness.quantize.levels import LEVELS
 
 HIDDEN, WIDE = 128, 256
@@ -66,6 +73,41 @@ def test_operators_are_counted_and_stay_finite(tmp_path):
     (product,) = run(path, hidden=np.ones((1, 1, 32), dtype=np.float32))
     assert np.isfinite(product).all()
     assert np.abs(product).max() > 0
+
+
+def test_a_stack_has_operators_between_its_matrices(tmp_path):
+    """After each of 6 matrices a norm, a sigmoid, two products and a norm."""
+    path = tmp_path / "stack.onnx"
+    assert write_operator_stack(path, LEVELS["int4"], HIDDEN, 6) == 30
+    nodes = [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
+    assert nodes.count("MatMulNBits") == 6
+    (product,) = run(path, hidden=np.ones((1, 1, HIDDEN), dtype=np.float32))
+    assert np.isfinite(product).all()
+    assert np.abs(product).max() > 0
+
+
+def test_a_stack_of_attentions_depends_on_every_matrix(tmp_path):
+    """Each attention reads what a matrix gave it, so they run in turn and not all at once."""
+    path = tmp_path / "stack.onnx"
+    write_attention_stack(path, LEVELS["int4"], Heads(3, 4, 2, 32, 8))
+    nodes = onnx.load(path, load_external_data=False).graph.node
+    kinds = [node.op_type for node in nodes if node.op_type != "Constant"]
+    assert kinds == ["MatMulNBits", "GroupQueryAttention", "MatMulNBits"] * 3
+    for before, after in pairwise(node for node in nodes if node.op_type != "Constant"):
+        assert before.output[0] in after.input
+    caches = {
+        f"past.{layer}.{half}": np.zeros((1, 2, 8, 32), dtype=np.float32)
+        for layer in range(3)
+        for half in ("key", "value")
+    }
+    product, *_ = run(
+        path,
+        hidden=np.ones((1, 1, 128), dtype=np.float32),
+        last_index=np.array([1], dtype=np.int32),
+        total_tokens=np.array(2, dtype=np.int32),
+        **caches,
+    )
+    assert np.isfinite(product).all()
 
 
 def test_attention_of_equal_keys_is_the_mean_of_the_values(tmp_path):
