@@ -41,6 +41,12 @@ from harness.settings import flag_values, load_settings
     default=None,
     help="Measure this machine's ceilings first where none are stored.  [plan: yes]",
 )
+@click.option(
+    "--quality/--no-quality",
+    default=None,
+    help="Hold every level against its model at fp32, on fixed tokens.  [plan: no]",
+)
+@click.option("--text", help="What quality is measured on: english, korean or a file.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
 def command(

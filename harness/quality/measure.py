@@ -102,6 +102,26 @@ def measure_quality(
     return _quality(source, level, plan, read, replies)
 
 
+def check_text(
+    source: ModelSource,
+    level: Artifact,
+    *,
+    plan: ChunkPlan = DEFAULT_PLAN,
+    text: str | None = None,
+    seed: int = 0,
+    timeout_s: float = 600,
+) -> None:
+    """Read the text as measure_quality would, to refuse it before anything is measured.
+
+    Raises:
+        UsageError: a plan the model cannot follow.
+        WorkerError: the text or the tokenizer cannot be used.
+    """
+    check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
+    with Worker.start(WORKER_MODULE) as worker:
+        worker.ask("tokens", timeout_s, **_text_arguments(source, level, text, plan, seed))
+
+
 def text_bytes_per_token(source: ModelSource, timeout_s: float = 600) -> BytesPerToken | None:
     """Bytes per token of the model's own tokenizer; None for a model without one.
 
