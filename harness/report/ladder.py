@@ -1,4 +1,4 @@
-"""Which level to ship: trade-offs between quality, speed and memory, over the rows of a table. Pure.
+"""Which level to ship: quality against speed and against memory, over the rows of a table. Pure.
 
 A level is judged beside the other levels of the same model in the same setting. Only what was
 measured on trained weights and real text can make a level the best one.

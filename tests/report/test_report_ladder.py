@@ -68,7 +68,10 @@ def test_the_fastest_level_that_loses_next_to_nothing_is_shipped():
 
 
 def test_random_weights_make_no_level_the_best():
-    records = [level("fp32", 40.0, 700, 0.0, quality=RANDOM), level("int4", 90.0, 200, 0.1, quality=RANDOM)]
+    records = [
+        level("fp32", 40.0, 700, 0.0, quality=RANDOM),
+        level("int4", 90.0, 200, 0.1, quality=RANDOM),
+    ]
     assert marks(*records) == {}
     assert any("no best level" in note for note in ladder_notes(rows(*records)))
 

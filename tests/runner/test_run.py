@@ -299,9 +299,7 @@ def test_the_journal_of_an_interrupted_run_is_lines_of_json(
     assert first["entry"]["kind"] == "run"
 
 
-def test_quality_is_measured_once_a_level_and_stands_in_every_record(
-    plan, tmp_path, shared_cache
-):
+def test_quality_is_measured_once_a_level_and_stands_in_every_record(plan, tmp_path, shared_cache):
     """A tiny model of 256 words is read as bytes; fp32 loses nothing, int4 something."""
     settings = replace(plan.settings, quant=("int4",), rounds=1, calibrate=False, quality=True)
     text = tmp_path / "text.txt"
