@@ -82,9 +82,8 @@ def read_tokens(folder: Path, vocab_size: int, text: str | None) -> TokenText:
     if tokenization_of(folder, vocab_size) is Tokenization.BYTES:
         return TokenText(name, list(content.encode()), _byte_begin(folder))
     tokenizer = open_tokenizer(folder, vocab_size)
-    begin = tokenizer.encode("").ids  # what its template puts before a text, such as <s>
     ids = tokenizer.encode(content, add_special_tokens=False).ids
-    return TokenText(name, ids, begin[0] if begin else None)
+    return TokenText(name, ids, _begin(tokenizer))
 
 
 def bytes_per_token(folder: Path | None, vocab_size: int) -> dict[str, float] | None:
@@ -105,6 +104,8 @@ def bytes_per_token(folder: Path | None, vocab_size: int) -> dict[str, float] | 
 
 def open_tokenizer(folder: Path, vocab_size: int) -> "Tokenizer":
     """Open the tokenizer.json of a folder and hold it against the model's vocabulary.
+
+    A length to cut or fill every text to, which the file may hold, is left out.
 
     Raises:
         UsageError: no such file, or the package `tokenizers` is not installed.
@@ -130,6 +131,8 @@ def open_tokenizer(folder: Path, vocab_size: int) -> "Tokenizer":
             f"{folder.name}/{TOKENIZER_FILE} cannot be read: {str(error)[:120]}",
             fix="download the file again",
         ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     _check_vocabulary(tokenizer, folder.name, vocab_size)
     return tokenizer
 
@@ -166,6 +169,16 @@ def _read_text(folder: Path, text: str | None) -> tuple[str, str]:
 def _bundled(name: str) -> str:
     """The content of one of BUNDLED."""
     return (data_folder("models") / "texts" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def _begin(tokenizer: "Tokenizer") -> int | None:
+    """The token that the tokenizer's template puts before a text, such as <s>, or None.
+
+    What it puts after one does not count.
+    """
+    whole = tokenizer.encode("a").ids
+    plain = tokenizer.encode("a", add_special_tokens=False).ids
+    return None if whole[: len(plain)] == plain else whole[0]
 
 
 def _byte_begin(folder: Path) -> int | None:

@@ -103,6 +103,28 @@ def test_a_folder_with_a_tokenizer_uses_it(word_folder):
     assert (list(read.ids), read.begin_id) == ([2, 0], 1)
 
 
+@pytest.mark.parametrize(("template", "begin"), [("<s> $A", 1), ("$A <s>", None), ("$A", None)])
+def test_only_what_stands_before_a_text_begins_it(word_folder, template, begin):
+    tokenizers = pytest.importorskip("tokenizers")
+    tokenizer = open_tokenizer(word_folder, VOCABULARY)
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single=template, special_tokens=[("<s>", 1)]
+    )
+    tokenizer.save(str(word_folder / "tokenizer.json"))
+    assert read_tokens(word_folder, VOCABULARY, "english").begin_id == begin
+
+
+def test_a_length_in_the_tokenizer_cuts_no_text(word_folder):
+    """Some files say: cut, or fill, to so many tokens. The text has some thousand."""
+    whole = read_tokens(word_folder, VOCABULARY, "english").ids
+    tokenizer = open_tokenizer(word_folder, VOCABULARY)
+    tokenizer.enable_truncation(16)
+    tokenizer.enable_padding(length=9000)
+    tokenizer.save(str(word_folder / "tokenizer.json"))
+    assert list(read_tokens(word_folder, VOCABULARY, "english").ids) == list(whole)
+    assert len(whole) > 1000
+
+
 def test_models_without_tokenizer(tmp_path):
     assert tokenization_of(None, 256) is Tokenization.NONE
     assert tokenization_of(tmp_path, 32_000) is Tokenization.NONE
