@@ -27,7 +27,9 @@ from harness.settings import flag_values, load_settings
 @click.option("--rounds", type=int, help="Fresh processes per row.")
 @click.option("--budget", help="Begin no further round after this time: 60s, 5m.")
 @click.option(
-    "--config", "plan", help="A plan file, or a shipped plan: default, ci, ladder, full, validate."
+    "--config",
+    "plan",
+    help="A plan file, or a shipped plan: default, ci, ladder, full, scaling, validate.",
 )
 @click.option("--seed", type=int, help="Seed of weights, prompts and orders.")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
