@@ -66,9 +66,10 @@ FULL = Sizes(rounds=5, seconds=0.2)
 
 
 def kernel_name(form: MatrixFormat) -> str:
-    """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32`."""
+    """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32-asym`."""
     block = f"-{form.block_weights}" if form.form is Form.BLOCK else ""
-    return f"{form.form}-{form.bits}{block}"
+    zeros = "-asym" if form.zero_points else ""
+    return f"{form.form}-{form.bits}{block}{zeros}"
 
 
 def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
@@ -79,7 +80,7 @@ def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
     """
     bodies = {kernel_name(level.body): level for level in reversed(LEVELS.values())}
     chosen = [find_level(name) for name in levels]
-    names = {kernel_name(form) for level in chosen for form in (level.body, level.table)}
+    names = {kernel_name(form) for level in chosen for form in level.formats}
     return {name: bodies[name] for name in sorted(names)}
 
 
@@ -98,6 +99,7 @@ def held_bytes(sizes: Sizes, level: QuantLevel, matrices: int) -> int:
         else:
             stored = form.padded_inputs(inputs) * form.bits // 8
             sums = BLOCK_SUM_BYTES if form.accuracy_level == 4 else 0
+            stored += form.zero_point_bytes(inputs)
             pair += outputs * (stored + form.blocks(inputs) * (FLOAT_BYTES + sums))
     return pair * matrices // 2
 

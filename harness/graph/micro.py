@@ -95,7 +95,7 @@ def write_matrix_chain(
     with DataFile(data) as file:
         store = _Noise({weight.name: shape[1] for weight, shape in zip(first, shapes, strict=True)})
         for weight in first:
-            stream_weight(file, weight, store, level)
+            stream_weight(file, weight, store)
     _repeat(data, pair_bytes, matrices // 2)
     emitter, product, views = Emitter(), "hidden", []
     for number in range(matrices):
@@ -199,7 +199,7 @@ def _place_pair(shapes: list[tuple[int, int]], level: QuantLevel) -> tuple[list[
             end_bytes = -(-regions[-1].end_bytes // PAGE_BYTES) * PAGE_BYTES
         name = f"pair.{number}"
         source = (Tensor(name, (outputs, inputs)),)
-        weights.append(StoredWeight(name, Role.BODY, source, tuple(regions), ()))
+        weights.append(StoredWeight(name, Role.BODY, level.body, source, tuple(regions), ()))
     return weights, end_bytes
 
 

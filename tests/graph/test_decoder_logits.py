@@ -26,12 +26,15 @@ from harness.graph.decoder import build_decoder
 from harness.graph.geometry import geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.quantize.levels import LEVELS, Form
+from harness.specs.sensitive import is_sensitive
 from harness.weights.opening import open_weights
 from harness.weights.source import resolve_model
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logits"
 MODELS = sorted(path.name for path in FIXTURES.iterdir())
 PROMPT_TOKENS = 12
+ARRAYS = ("quantized", "rows", "scales", "zero_points")
+QUANTIZED = [name for name, level in LEVELS.items() if level.body.form is not Form.FLOAT]
 LEAST_COSINE = {
     "fp16": 0.99999,
     "int8-block": 0.997,
@@ -150,18 +153,17 @@ def stored_weights(name, level_name):
     folder, spec, _weights = built(name, level_name)
     level, arrays = LEVELS[level_name], read_arrays(Path(folder.name), ALL_LOGITS_FILE)
     values = {}
-    for key, scales in arrays.items():
-        matrix, suffix = key.rsplit(".", 1)
-        if suffix != "scales":
-            continue
-        form = level.table if matrix in ("lm_head", "model.embed_tokens") else level.body
+    for matrix in [key.removesuffix(".scales") for key in arrays if key.endswith(".scales")]:
+        form = level.body_format(sensitive=is_sensitive(matrix, spec.num_layers))
+        form = level.table if matrix in ("lm_head", "model.embed_tokens") else form
+        parts = {key: arrays.get(f"{matrix}.{key}") for key in ARRAYS}
         if form.form is Form.CHANNEL:
-            values[matrix] = channel_values(arrays[f"{matrix}.quantized"], scales)
+            values[matrix] = channel_values(parts["quantized"], parts["scales"])
             continue
-        packed = arrays.get(f"{matrix}.quantized", arrays.get(f"{matrix}.rows"))
+        packed = parts["rows"] if parts["quantized"] is None else parts["quantized"]
         inputs = spec.intermediate_size if "down_proj" in matrix else spec.hidden_size
         inputs = spec.num_heads * spec.head_dim if "o_proj" in matrix else inputs
-        values[matrix] = block_values(packed.reshape(*scales.shape, -1), scales, form, inputs)
+        values[matrix] = block_values(packed, parts["scales"], parts["zero_points"], form, inputs)
     query, key = spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim
     for matrix in [matrix for matrix in values if "qkv" in matrix]:
         parts = np.split(values.pop(matrix), [query, query + key])
@@ -170,7 +172,7 @@ def stored_weights(name, level_name):
     return {f"{matrix}.weight": array for matrix, array in values.items()}
 
 
-@pytest.mark.parametrize("level", ["int8-block", "int8", "int4", "int4-b128"])
+@pytest.mark.parametrize("level", QUANTIZED)
 @pytest.mark.parametrize("name", MODELS)
 def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_path):
     """The file read back by the operators' documentation and run at fp32 gives the same logits.
