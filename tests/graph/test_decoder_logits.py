@@ -4,12 +4,21 @@ Bounds on the mean cosine between our logits and torch's, over every position of
 The tiny models are harder to quantize than real ones: blocks of 32 are whole rows there, and one
 channel in sixteen is an outlier.
 
-    level        bound    lowest seen (of six models; prefill and decode apart)
-    fp16         0.99999  0.99999
-    int8-block   0.997    0.9980
-    int8         0.99     0.9948
-    int4         0.82     0.8544
-    int4-b128    0.80     0.8322
+    level            bound    lowest seen (of six models; prefill and decode apart)
+    fp16             0.99999  0.99999
+    int8-block       0.997    0.9980
+    int8             0.99     0.9948
+    int4-mixed-plus  0.89     0.9144
+    int4-mixed       0.89     0.9106
+    int4-b16         0.84     0.8613
+    int4-asym        0.82     0.8496
+    int4-kquant      0.84     0.8732
+    int4             0.82     0.8544
+    int4-b64         0.80     0.8306
+    int4-b128-asym   0.80     0.8423
+    int4-b128        0.80     0.8322
+    int2-kquant      0.25     0.3142
+    int2             0.25     0.3070
 """
 
 from functools import cache
@@ -39,9 +48,22 @@ LEAST_COSINE = {
     "fp16": 0.99999,
     "int8-block": 0.997,
     "int8": 0.99,
+    "int4-mixed-plus": 0.89,
+    "int4-mixed": 0.89,
+    "int4-b16": 0.84,
+    "int4-asym": 0.82,
+    "int4-kquant": 0.84,
     "int4": 0.82,
+    "int4-b64": 0.80,
+    "int4-b128-asym": 0.80,
     "int4-b128": 0.80,
+    "int2-kquant": 0.25,
+    "int2": 0.25,
 }
+
+
+def test_every_level_has_its_bound():
+    assert {"fp32", *LEAST_COSINE} == set(LEVELS)
 
 
 def test_every_supported_kind_has_a_reference():
