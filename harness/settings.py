@@ -43,6 +43,7 @@ class Settings:
         sample_seconds: shortest timed part of one test in one process.
         min_passes: fewest timed passes of one test in one process.
         timeout: seconds after which a silent worker is ended.
+        calibrate: measure this machine's ceilings first where none are stored.
         part: the cells, where they are more than one product of lists; each is a whole plan that
             differs in PART_KEYS only. Empty: this plan's own lists are the cells.
     """
@@ -63,6 +64,7 @@ class Settings:
     sample_seconds: float = 0.5
     min_passes: int = 3
     timeout: float = 600.0
+    calibrate: bool = True
     part: tuple["Settings", ...] = ()
 
     @property
@@ -189,6 +191,12 @@ def _integer(value: Any, key: str) -> int:
     return value
 
 
+def _truth(value: Any, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false is needed")
+    return value
+
+
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     "model": _words,
     "quant": _words,
@@ -206,6 +214,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "sample_seconds": _number,
     "min_passes": _integer,
     "timeout": _number,
+    "calibrate": _truth,
 }
 
 

@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "estimates": {"specs", "quantize", "ceilings"},
     "stats": set(),
     "results": {"stats"},
+    "studies": {"specs", "quantize", "ceilings", "estimates", "stats", "results", "glossary"},
     "report": {"results", "stats", "glossary"},
     "settings": {"specs", "grid"},
     "plan": {"settings", "specs", "quantize", "graph", "devices", "weights", "workload"},
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {
         *("api", "runner", "plan", "settings", "grid", "specs", "quantize", "weights"),
         *("artifacts", "devices", "measure", "watch", "workload", "ceilings", "estimates"),
-        *("stats", "results", "report", "glossary"),
+        *("stats", "results", "studies", "report", "glossary"),
     },
 }
 # Only some rooms may touch these: a session made elsewhere would escape the placement check.

@@ -1,7 +1,7 @@
 """Measures the ceilings of a device in fresh child processes; nothing heavy is imported here.
 
-Every constant comes from several processes. Their order is shuffled anew in every round, so that
-drift of the machine falls on all constants alike. No whole model is run or timed.
+Every constant comes from several processes, one a round. The order of the constants is shuffled
+anew in every one, so that drift of the machine falls on all alike. No whole model is run or timed.
 """
 
 import random
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.ceilings.bandwidth import ONE_BLAS_THREAD
-from harness.ceilings.constants import ATTENTION, Constants, StoredConstants
-from harness.ceilings.rates import BANDWIDTH, OPERATORS, Reply, constants_of
+from harness.ceilings.constants import ATTENTION, CHOICE, Constants, StoredConstants
+from harness.ceilings.passes import Reply
+from harness.ceilings.rates import BANDWIDTH, OPERATORS, STACKS, constants_of
 from harness.ceilings.shapes import FULL, QUICK, Sizes, kernel_levels
 from harness.ceilings.storage import METHOD_VERSION, Ground, find_constants, store_constants
 from harness.measure.worker import Worker
@@ -22,6 +23,15 @@ from harness.quantize.levels import LEVELS
 BUILD_MODULE = "harness.ceilings.micro_worker"
 PROBE_MODULE = "harness.ceilings.probe_worker"
 TIMEOUT_S = 300.0  # of one process: a hundred times what it takes
+
+# probe -> command of the probing process; any other probe is a matrix kernel
+COMMANDS = {
+    BANDWIDTH: "read_curve",
+    OPERATORS: "call_operators",
+    STACKS: "run_stacks",
+    ATTENTION: "attend",
+    CHOICE: "choose",
+}
 
 Say = Callable[[str], None]
 
@@ -89,7 +99,7 @@ def measure_constants(
     Raises:
         HarnessError: as ensure_constants.
     """
-    probes = [BANDWIDTH, OPERATORS, ATTENTION, *kernel_levels(levels)]
+    probes = [*COMMANDS, *kernel_levels(levels)]
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
     with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
         say(f"calibrating {ground.device}, {ground.threads} threads: building {len(probes)} probes")
@@ -101,9 +111,10 @@ def measure_constants(
             say(f"calibrating: round {number + 1} of {sizes.rounds}")
             order = list(probes)
             random.Random(f"{seed}/calibrate/{number}").shuffle(order)
-            for probe in order:
-                replies[probe].append(_ask(probe, folder, ground, sizes))
-    return constants_of(replies, sizes, levels, built["operators"], ground.threads)
+            with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
+                for probe in order:
+                    replies[probe].append(_ask(worker, probe, folder, ground, sizes))
+    return constants_of(replies, sizes, levels, built, ground.threads)
 
 
 def _covers(stored: StoredConstants, levels: tuple[str, ...]) -> bool:
@@ -111,14 +122,15 @@ def _covers(stored: StoredConstants, levels: tuple[str, ...]) -> bool:
     return kernel_levels(levels).keys() <= set(stored.constants.rates)
 
 
-def _ask(probe: str, folder: str, ground: Ground, sizes: Sizes) -> Reply:
-    """Run one probe in a process of its own."""
-    arguments: dict[str, Any] = {"sizes": asdict(sizes), "threads": ground.threads}
-    if probe != BANDWIDTH:
+def _ask(worker: Worker, probe: str, folder: str, ground: Ground, sizes: Sizes) -> Reply:
+    """Let a process measure one probe."""
+    arguments: dict[str, Any] = {"sizes": asdict(sizes)}
+    if probe != CHOICE:
+        arguments["threads"] = ground.threads
+    if probe not in (BANDWIDTH, CHOICE):
         arguments |= {"folder": folder, "device": ground.device}
-    do = {BANDWIDTH: "read_curve", OPERATORS: "call_operators", ATTENTION: "attend"}.get(probe)
+    do = COMMANDS.get(probe)
     if do is None:
         do, arguments["kernel"] = "multiply", probe
-    with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
-        reply: Reply = worker.ask(do, TIMEOUT_S, **arguments)
+    reply: Reply = worker.ask(do, TIMEOUT_S, **arguments)
     return reply

@@ -11,9 +11,16 @@ from itertools import groupby, pairwise
 
 from harness.errors import MeasurementError
 
-ATTENTION = "attention"  # its row among the rates; the others are names of matrix kernels
-# Names of the fixed times.
+# Rows among the rates beside the matrix kernels: attention in flop/s; what stands between matrices
+# and the choice of a token in bytes/s.
+ATTENTION, ELEMENTWISE, CHOICE = "attention", "elementwise", "choice of a token"
+# Names of fixed times; each matrix kernel has one of its own, see call_name.
 OPERATOR_CALL, SESSION_CALL, ATTENTION_CALL = "operator call", "session call", "attention call"
+
+
+def call_name(kernel: str) -> str:
+    """Name of the fixed time of one call of a matrix kernel."""
+    return f"{kernel} call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +86,14 @@ class Constants:
     Attributes:
         basis: where they come from, in the words a table prints.
         bandwidth: read rate in bytes/s over the working set.
-        rates: flop/s by kernel (`estimate.work.kernel_name`) or `attention`, over rows and size;
-            a kernel without points has no known compute ceiling.
-        operator_s: fixed time of one operator call; None: not known, counted as nothing.
+        rates: over rows and size: flop/s by kernel (`estimates.held.kernel_name`) or ATTENTION,
+            bytes/s of ELEMENTWISE and CHOICE, calls/s of OPERATOR_CALL, ATTENTION_CALL (what one
+            attention takes at depth 1 on top of an operator call) and of each matrix kernel
+            (call_name); a kernel without points has no known compute ceiling.
+        operator_s: fixed time of one operator call where no calls/s are known; None: counted as
+            nothing.
         threads: that they hold for; 0: the whole device.
-        times: fixed times with their intervals: OPERATOR_CALL (its centre is `operator_s`),
-            SESSION_CALL (one empty run) and ATTENTION_CALL (what one attention takes at depth 1
-            on top of an operator call).
+        times: other fixed times with their intervals: SESSION_CALL (one empty run).
     """
 
     basis: str
@@ -95,12 +103,17 @@ class Constants:
     threads: int = 0
     times: Mapping[str, TimePoint] = field(default_factory=dict)
 
+    @property
+    def measured(self) -> bool:
+        """Whether kernels were timed as they read their weights, not taken from a data sheet."""
+        return any(point.processes for points in self.rates.values() for point in points)
+
     def bytes_per_s(self, working_set_bytes: float) -> float:
         """Read rate at a working set, interpolated between the measured ones."""
         return rate_at(self.bandwidth, rows=1, size_bytes=working_set_bytes)
 
-    def flop_per_s(self, kernel: str, rows: int, size_bytes: float) -> float | None:
-        """Compute rate of a kernel at a shape; None where no ceiling is known."""
+    def rate_per_s(self, kernel: str, rows: int, size_bytes: float) -> float | None:
+        """Rate of a kernel at a shape; None where none is known."""
         points = self.rates.get(kernel)
         return rate_at(points, rows, size_bytes) if points else None
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.ceilings.bandwidth_worker import read_slices
-from harness.ceilings.shapes import Sizes
+from harness.ceilings.shapes import STACK_CAPACITY, Sizes
 from harness.devices.session import OpenedSession, open_session
 from harness.devices.table import find_device
 from harness.measure.clock import time_call, time_calls
@@ -43,31 +43,37 @@ def read_curve(sizes: Mapping[str, Any], threads: int) -> Reply:
 def multiply(
     folder: str, kernel: str, device: str, sizes: Mapping[str, Any], threads: int
 ) -> Reply:
-    """Run the pair of matrices at every row count, and the long chain at one row.
+    """Run the pair of matrices at every row count, the other chains at one row.
 
     Returns:
-        `graph` (`pair` or `chain`), `rows` and `pass_ns`.
+        `graph` (`pair`, `chain`, `few` or `small`), `rows` and `pass_ns`.
     """
     chosen, replies = msgspec.convert(sizes, Sizes), []
-    for graph, rows in (("pair", chosen.rows), ("chain", (1,))):
+    for graph, rows in (
+        ("pair", chosen.rows),
+        *((name, (1,)) for name in ("chain", "few", "small")),
+    ):
         opened = _open(Path(folder) / f"{kernel}.{graph}.onnx", device, threads)
+        width = chosen.hidden if graph in ("pair", "chain") else chosen.small
         for count in rows:
-            run = _bound_vector(opened, (1, count, chosen.hidden))
+            run = _bound_vector(opened, (1, count, width))
             replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, chosen)})
     return replies
 
 
 def call_operators(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
-    """Run chains of tiny operators.
+    """Run chains of tiny operators over one token, and the middle one over many.
 
     Returns:
-        `layers` and `pass_ns`.
+        `layers`, `rows` and `pass_ns`.
     """
     chosen, replies = msgspec.convert(sizes, Sizes), []
+    middle = chosen.operator_layers[len(chosen.operator_layers) // 2]
     for layers in chosen.operator_layers:
         opened = _open(Path(folder) / f"operators.{layers}.onnx", device, threads)
-        run = _bound_vector(opened, (1, 1, chosen.operator_width))
-        replies.append({"layers": layers, "pass_ns": _timed(run, chosen)})
+        for rows in (1, chosen.operator_rows) if layers == middle else (1,):
+            run = _bound_vector(opened, (1, rows, chosen.operator_width))
+            replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, chosen)})
     return replies
 
 
@@ -75,18 +81,58 @@ def attend(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> 
     """Attend with one token at every depth, and with every prompt from an empty cache.
 
     Returns:
-        `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
+        `layers`, `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
     """
     chosen, replies = msgspec.convert(sizes, Sizes), []
-    opened = _open(Path(folder) / "attention.onnx", device, threads)
-    shape = (chosen.kv_heads, chosen.capacity_tokens, chosen.head_dim)
-    caches = [_noise((1, *shape), "float32") for _ in range(2 * chosen.attention_layers)]
-    shots = [(1, depth + 1) for depth in chosen.depths]
-    shots += [(tokens, tokens) for tokens in chosen.prompts]
-    for tokens, seen in shots:
-        run = _bound_attention(opened, chosen, caches, tokens, seen)
-        replies.append({"tokens": tokens, "seen": seen, "pass_ns": _timed(run, chosen)})
+    shots = {
+        "cached": [(1, depth + 1) for depth in chosen.depths],
+        "prompt": [(tokens, tokens) for tokens in chosen.prompts],
+    }
+    layers_of = {"cached": chosen.cache_layers, "prompt": chosen.attention_layers}
+    for graph, layers in layers_of.items():
+        opened = _open(Path(folder) / f"{graph}.attention.onnx", device, threads)
+        capacity = max(seen for _, seen in shots[graph])
+        one = _noise((1, chosen.kv_heads, capacity, chosen.head_dim), "float32")
+        caches = [one.copy() for _ in range(2 * layers)]
+        for tokens, seen in shots[graph]:
+            run = _bound_attention(opened, chosen, caches, tokens, seen)
+            passes_ns = _timed(run, chosen)
+            replies.append({"layers": layers, "tokens": tokens, "seen": seen, "pass_ns": passes_ns})
     return replies
+
+
+def run_stacks(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+    """Run small matrices with a layer's operators, and with attentions at depth 1, between them.
+
+    Returns:
+        `graph` (`operators` or `attention`) and `pass_ns`.
+    """
+    chosen, place = msgspec.convert(sizes, Sizes), Path(folder)
+    opened = _open(place / "operators.stack.onnx", device, threads)
+    run = _bound_vector(opened, (1, 1, chosen.small))
+    replies = [{"graph": "operators", "pass_ns": _timed(run, chosen)}]
+    opened = _open(place / "attention.stack.onnx", device, threads)
+    shape = (1, chosen.stack_kv_heads, STACK_CAPACITY, chosen.head_dim)
+    caches = [np.zeros(shape, dtype=np.float32) for _ in range(2 * chosen.stack_layers)]
+    hidden = _noise((1, 1, chosen.stack_heads * chosen.head_dim), "float32")
+    run = _bound(
+        opened,
+        {"hidden": hidden, **_attention_inputs(caches, 2)},
+        {"product": np.empty_like(hidden), **_attention_outputs(caches)},
+    )
+    return [*replies, {"graph": "attention", "pass_ns": _timed(run, chosen)}]
+
+
+def choose(sizes: Mapping[str, Any]) -> Reply:
+    """Find the largest of many logits, as a decode step does.
+
+    Returns:
+        `size_bytes` and `pass_ns`.
+    """
+    chosen = msgspec.convert(sizes, Sizes)
+    logits = _noise((1, chosen.logits), "float32")
+    passes_ns = _timed(lambda: np.argmax(logits, axis=1), chosen)
+    return [{"size_bytes": logits.nbytes, "pass_ns": passes_ns}]
 
 
 COMMANDS: Mapping[str, Callable[..., Reply]] = {
@@ -94,6 +140,8 @@ COMMANDS: Mapping[str, Callable[..., Reply]] = {
     "multiply": multiply,
     "call_operators": call_operators,
     "attend": attend,
+    "run_stacks": run_stacks,
+    "choose": choose,
 }
 
 
@@ -128,15 +176,7 @@ def _bound_vector(opened: OpenedSession, shape: tuple[int, ...]) -> Callable[[],
     """Return the run of a chain over one input, output in memory of ours."""
     half = "float16" in opened.session.get_inputs()[0].type
     array = _noise(shape, "float16" if half else "float32")
-    binding = opened.session.io_binding()
-    output = np.empty_like(array)
-    kept = (array, output)
-    for name, memory, bind in (
-        ("hidden", array, binding.bind_input),
-        ("product", output, binding.bind_output),
-    ):
-        bind(name, "cpu", 0, memory.dtype.type, memory.shape, memory.ctypes.data)
-    return lambda: (opened.session.run_with_iobinding(binding), kept)[0]
+    return _bound(opened, {"hidden": array}, {"product": np.empty_like(array)})
 
 
 def _bound_attention(
@@ -144,22 +184,40 @@ def _bound_attention(
 ) -> Callable[[], object]:
     """Return the run of the attentions; each cache is extended in place."""
     packed = (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim
-    arrays = {
-        "packed": _noise((1, tokens, packed), "float32"),
+    inputs = {"packed": _noise((1, tokens, packed), "float32"), **_attention_inputs(caches, seen)}
+    attended = {
+        f"attended.{layer}": np.empty((1, tokens, sizes.heads * sizes.head_dim), dtype=np.float32)
+        for layer in range(len(caches) // 2)
+    }
+    return _bound(opened, inputs, {**attended, **_attention_outputs(caches)})
+
+
+def _attention_inputs(caches: list[NDArray[Any]], seen: int) -> dict[str, NDArray[Any]]:
+    """Return what every attention reads: how much of its cache is filled, and the cache."""
+    return {
         "last_index": np.array([seen - 1], dtype=np.int32),
         "total_tokens": np.array(seen, dtype=np.int32),
+        **{f"past.{name}": cache for name, cache in _named(caches)},
     }
+
+
+def _attention_outputs(caches: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the same caches as outputs: they are extended in place."""
+    return {f"present.{name}": cache for name, cache in _named(caches)}
+
+
+def _named(caches: list[NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
+    """Return each cache with its layer and half."""
+    return [(f"{at // 2}.{('key', 'value')[at % 2]}", cache) for at, cache in enumerate(caches)]
+
+
+def _bound(
+    opened: OpenedSession, inputs: dict[str, NDArray[Any]], outputs: dict[str, NDArray[Any]]
+) -> Callable[[], object]:
+    """Return a run over memory of ours, which lives as long as the run."""
     binding = opened.session.io_binding()
-    outputs = {}
-    for layer in range(sizes.attention_layers):
-        attended = np.empty((1, tokens, sizes.heads * sizes.head_dim), dtype=np.float32)
-        outputs[f"attended.{layer}"] = attended
-        for half, name in enumerate(("key", "value")):
-            cache = caches[2 * layer + half]
-            arrays[f"past.{layer}.{name}"] = cache
-            outputs[f"present.{layer}.{name}"] = cache
-    for bind, memories in ((binding.bind_input, arrays), (binding.bind_output, outputs)):
+    for bind, memories in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
         for name, memory in memories.items():
             bind(name, "cpu", 0, memory.dtype.type, memory.shape, memory.ctypes.data)
-    kept = (arrays, outputs)
+    kept = (inputs, outputs)
     return lambda: (opened.session.run_with_iobinding(binding), kept)[0]

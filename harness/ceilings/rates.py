@@ -5,116 +5,134 @@ stands for the process, and intervals are taken over processes.
 """
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean, median
 from typing import Any
 
 from harness.ceilings.constants import (
     ATTENTION,
     ATTENTION_CALL,
+    CHOICE,
+    ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
     Constants,
     RatePoint,
     TimePoint,
+    call_name,
 )
+from harness.ceilings.passes import (
+    LEAST_CALL_S,
+    Reply,
+    calls_of,
+    line,
+    net,
+    rate_point,
+    seconds_of,
+    time_point,
+)
+from harness.ceilings.products import kernel_calls, kernel_rates, stack_calls
 from harness.ceilings.shapes import (
     Sizes,
     attention_flop,
     cache_bytes,
-    held_bytes,
+    elementwise_bytes,
     kernel_levels,
-    matrix_flop,
 )
-from harness.errors import MeasurementError
-from harness.quantize.levels import QuantLevel
-from harness.stats.intervals import log_t_interval, t_interval
-from harness.units import NS_PER_S
+from harness.units import MIB
 
-Reply = Sequence[Mapping[str, Any]]
-BANDWIDTH, OPERATORS = "bandwidth", "operators"
-# Known fixed costs are taken off a pass, but never more than this share of it: past that the
-# shape is too small to say anything about a rate.
-MOST_OVERHEAD = 0.5
+BANDWIDTH, OPERATORS, STACKS = "bandwidth", "operators", "stacks"
 
 
 def constants_of(
     replies: Mapping[str, Sequence[Reply]],
     sizes: Sizes,
     levels: tuple[str, ...],
-    operators: Sequence[int],
+    built: Mapping[str, Any],
     threads: int,
 ) -> Constants:
     """Return the constants that the replies of all probes hold.
 
     Args:
-        replies: by probe: BANDWIDTH, OPERATORS, ATTENTION and names of kernels; one reply per
-            process each.
+        replies: by probe: BANDWIDTH, OPERATORS, STACKS, ATTENTION, CHOICE and names of kernels;
+            one reply per process each.
         sizes: that they were measured with.
         levels: whose kernels were measured.
-        operators: in each of the operator chains.
+        built: operators in each of the graphs, as the builder counted them.
         threads: that they were measured with.
 
     Raises:
         MeasurementError: fewer than two processes, or passes that no machine gives.
     """
-    times = operator_times(replies[OPERATORS], operators)
-    times[ATTENTION_CALL] = attention_call(replies[ATTENTION], sizes, times)
-    rates = {
-        kernel: kernel_rates(replies[kernel], sizes, level, times)
-        for kernel, level in kernel_levels(levels).items()
-    }
-    rates[ATTENTION] = attention_rates(replies[ATTENTION], sizes, times)
+    elementwise = elementwise_rate(replies[OPERATORS], sizes, built["operators"])
+    hot = hot_times(replies[OPERATORS], sizes, built["operators"], elementwise)
+    session_s = hot[SESSION_CALL].seconds
+    rates = {ELEMENTWISE: (elementwise,), CHOICE: bandwidth_curve(replies[CHOICE])}
+    for kernel, level in kernel_levels(levels).items():
+        calls = kernel_calls(replies[kernel], sizes, level, session_s)
+        rates[call_name(kernel)] = calls
+        rates[kernel] = kernel_rates(replies[kernel], sizes, level, session_s, calls)
+    operator, attention = stack_calls(
+        replies[STACKS], sizes, built["stack_operators"], session_s, rates
+    )
+    rates[OPERATOR_CALL] = (calls_of(hot[OPERATOR_CALL], MIB), operator)
+    hot_attention = attention_call(replies[ATTENTION], hot)
+    rates[ATTENTION_CALL] = (calls_of(hot_attention, MIB), attention)
+    rates[ATTENTION] = attention_rates(replies[ATTENTION], sizes, hot, hot_attention)
     return Constants(
         basis="measured here",
         bandwidth=bandwidth_curve(replies[BANDWIDTH]),
         rates=rates,
-        operator_s=times[OPERATOR_CALL].seconds,
+        operator_s=1.0 / operator.rate_per_s,
         threads=threads,
-        times=times,
+        times={SESSION_CALL: hot[SESSION_CALL]},
     )
 
 
 def bandwidth_curve(replies: Sequence[Reply]) -> tuple[RatePoint, ...]:
     """Return bytes / median pass of every working set."""
     return tuple(
-        _rate_point([shot["size_bytes"] / _seconds(shot) for shot in shots], shots[0]["size_bytes"])
+        rate_point(
+            [shot["size_bytes"] / seconds_of(shot) for shot in shots], shots[0]["size_bytes"]
+        )
         for shots in zip(*replies, strict=True)
     )
 
 
-def operator_times(replies: Sequence[Reply], operators: Sequence[int]) -> dict[str, TimePoint]:
-    """Return the time of an operator and of a session call: slope and intercept over the chains.
+def elementwise_rate(replies: Sequence[Reply], sizes: Sizes, operators: Sequence[int]) -> RatePoint:
+    """Return the bytes/s of norms, sigmoids and products: what many rows take more than one row.
 
-    pass = session call + operators · operator call
+    rate = bytes of (rows - 1) rows / (pass of many rows - pass of one)
     """
-    lines = [_line(operators, [_seconds(shot) for shot in reply]) for reply in replies]
+    middle = operators[len(operators) // 2]
+    moved = elementwise_bytes(middle, sizes.operator_rows - 1, sizes.operator_width)
+    rates = []
+    for reply in replies:
+        many = next(shot for shot in reply if shot["rows"] > 1)
+        one = next(s for s in reply if s["rows"] == 1 and s["layers"] == many["layers"])
+        rates.append(moved / max(seconds_of(many) - seconds_of(one), LEAST_CALL_S))
+    return rate_point(rates, moved / middle, sizes.operator_rows)
+
+
+def hot_times(
+    replies: Sequence[Reply], sizes: Sizes, operators: Sequence[int], elementwise: RatePoint
+) -> dict[str, TimePoint]:
+    """Return the time of an operator whose vectors are in the cache, and of a session call.
+
+    Slope and intercept of a line over the chains:
+
+        pass = session call + operators · (operator call + bytes of its vectors / elementwise rate)
+    """
+    work_s = elementwise_bytes(1, 1, sizes.operator_width) / elementwise.rate_per_s
+    lines = [
+        line(operators, [seconds_of(shot) for shot in reply if shot["rows"] == 1])
+        for reply in replies
+    ]
     return {
-        SESSION_CALL: _time_point([intercept for intercept, _ in lines]),
-        OPERATOR_CALL: _time_point([slope for _, slope in lines]),
+        SESSION_CALL: time_point([intercept for intercept, _ in lines]),
+        OPERATOR_CALL: time_point([net(slope, work_s) for _, slope in lines]),
     }
 
 
-def kernel_rates(
-    replies: Sequence[Reply], sizes: Sizes, level: QuantLevel, times: Mapping[str, TimePoint]
-) -> tuple[RatePoint, ...]:
-    """Return flop / time of every shape, session call and operator calls taken off.
-
-    rate = 2 · matrices · rows · hidden · wide / (pass - session call - matrices · operator)
-    """
-    points = []
-    for shots in zip(*replies, strict=True):
-        rows, is_chain = shots[0]["rows"], shots[0]["graph"] == "chain"
-        matrices = sizes.chain_matrices(level) if is_chain else 2
-        fixed_s = times[SESSION_CALL].seconds + matrices * times[OPERATOR_CALL].seconds
-        flop = matrix_flop(sizes, matrices, rows)
-        rates = [flop / _net(_seconds(shot), fixed_s) for shot in shots]
-        points.append(_rate_point(rates, held_bytes(sizes, level, matrices), rows))
-    return tuple(points)
-
-
-def attention_call(
-    replies: Sequence[Reply], sizes: Sizes, times: Mapping[str, TimePoint]
-) -> TimePoint:
+def attention_call(replies: Sequence[Reply], hot: Mapping[str, TimePoint]) -> TimePoint:
     """Return what one attention takes before it reads a cache worth speaking of.
 
         (pass at the least depth - session call) / layers - operator call
@@ -122,14 +140,13 @@ def attention_call(
     Not the intercept of a line over the depths: a short cache stays in a fast one, a long one does
     not, and the line through both meets depth 0 below 0.
     """
-    fixed_s, operator_s = times[SESSION_CALL].seconds, times[OPERATOR_CALL].seconds
+    fixed_s, operator_s = hot[SESSION_CALL].seconds, hot[OPERATOR_CALL].seconds
     least = [next(shot for shot in reply if shot["tokens"] == 1) for reply in replies]
-    layers = sizes.attention_layers
-    return _time_point([(_seconds(shot) - fixed_s) / layers - operator_s for shot in least])
+    return time_point([(seconds_of(s) - fixed_s) / s["layers"] - operator_s for s in least])
 
 
 def attention_rates(
-    replies: Sequence[Reply], sizes: Sizes, times: Mapping[str, TimePoint]
+    replies: Sequence[Reply], sizes: Sizes, hot: Mapping[str, TimePoint], call: TimePoint
 ) -> tuple[RatePoint, ...]:
     """Return the rate at which one token meets each depth, and each prompt itself.
 
@@ -137,57 +154,12 @@ def attention_rates(
 
     Masked pairs of a prompt are counted: T² of them.
     """
-    layer_s = times[OPERATOR_CALL].seconds + times[ATTENTION_CALL].seconds
-    fixed_s = times[SESSION_CALL].seconds + sizes.attention_layers * layer_s
+    layer_s = hot[OPERATOR_CALL].seconds + call.seconds
     points = []
     for shots in list(zip(*replies, strict=True))[1:]:  # the first one is the fixed time
-        tokens, seen = shots[0]["tokens"], shots[0]["seen"]
-        flop = attention_flop(sizes, tokens, seen)
-        rates = [flop / _net(_seconds(shot), fixed_s) for shot in shots]
-        points.append(_rate_point(rates, cache_bytes(sizes, seen), tokens))
+        layers, tokens, seen = shots[0]["layers"], shots[0]["tokens"], shots[0]["seen"]
+        fixed_s = hot[SESSION_CALL].seconds + layers * layer_s
+        flop = attention_flop(sizes, layers, tokens, seen)
+        rates = [flop / net(seconds_of(shot), fixed_s) for shot in shots]
+        points.append(rate_point(rates, cache_bytes(sizes, layers, seen), tokens))
     return tuple(points)
-
-
-def _seconds(shot: Mapping[str, Any]) -> float:
-    """Return the median pass of one shape in one process."""
-    return float(median(shot["pass_ns"])) / NS_PER_S
-
-
-def _net(pass_s: float, fixed_s: float) -> float:
-    """Take known fixed costs off a pass, at most MOST_OVERHEAD of it."""
-    return pass_s - min(fixed_s, MOST_OVERHEAD * pass_s)
-
-
-def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Return intercept and slope of the line through points, each weighted by 1 / y².
-
-    Least squares of relative deviations: times scatter by factors, so the largest must not decide
-    alone.
-
-    Raises:
-        MeasurementError: it does not rise.
-    """
-    weights = [1 / value**2 for value in y]
-    scale = fmean(weights)
-    mean_x = fmean(w * v for w, v in zip(weights, x, strict=True)) / scale
-    mean_y = fmean(w * v for w, v in zip(weights, y, strict=True)) / scale
-    points = list(zip(weights, x, y, strict=True))
-    slope = sum(w * (a - mean_x) * (b - mean_y) for w, a, b in points)
-    slope /= sum(w * (a - mean_x) ** 2 for w, a, _ in points)
-    if not slope > 0:
-        raise MeasurementError(
-            "more work took less time", fix="let the machine rest: bench calibrate --again"
-        )
-    return mean_y - slope * mean_x, slope
-
-
-def _rate_point(values: Sequence[float], size_bytes: float, rows: int = 1) -> RatePoint:
-    """Return the centre of one rate per process, with its interval."""
-    found = log_t_interval(values)
-    return RatePoint(found.center, float(size_bytes), rows, found.low, found.high, len(values))
-
-
-def _time_point(values: Sequence[float]) -> TimePoint:
-    """Return the centre of one time per process; below 0 it is noise around nothing."""
-    found = t_interval(values)
-    return TimePoint(max(0.0, found.center), found.low, found.high, len(values))

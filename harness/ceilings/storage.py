@@ -18,7 +18,7 @@ import msgspec
 from harness.ceilings.constants import StoredConstants
 from harness.errors import HarnessError, StorageError
 
-METHOD_VERSION = 1  # raise it with any change of a shape or formula that moves a constant
+METHOD_VERSION = 4  # raise it with any change of a shape or formula that moves a constant
 FOLDER = "calibration"
 # Facts of the machine that decide its ceilings; none of them names a person or a host.
 FINGERPRINT_FACTS = ("cpu_model", "architecture", "usable_cores", "container_cpu_cores", "os")
@@ -52,7 +52,7 @@ class Found:
 
     Attributes:
         stored: usable constants, or None.
-        note: what was wrong with a file that was put aside; empty: nothing.
+        note: what was wrong with a file that cannot be used; empty: nothing.
     """
 
     stored: StoredConstants | None
@@ -75,8 +75,13 @@ def ground_of(facts: Mapping[str, Any], device: str, threads: int) -> Ground:
     return Ground(machine_fingerprint(facts), version, device, threads)
 
 
-def find_constants(cache: Path, ground: Ground) -> Found:
-    """Return the stored constants of this ground, putting aside a file that is no good.
+def find_constants(cache: Path, ground: Ground, *, to_replace: bool = True) -> Found:
+    """Return the stored constants of this ground.
+
+    Args:
+        cache: folder that holds the store.
+        ground: what they must hold for.
+        to_replace: they will be measured anew where they are no good: such a file is put aside.
 
     Raises:
         StorageError: the file cannot be read or renamed.
@@ -88,12 +93,16 @@ def find_constants(cache: Path, ground: Ground) -> Found:
         return Found(None)
     except OSError as error:
         raise _unusable(error) from error
+    word, stored = "stale", None
     try:
         stored = msgspec.json.decode(text, type=StoredConstants)
     except (msgspec.DecodeError, UnicodeDecodeError, HarnessError):
-        return Found(None, _put_aside(path, "corrupt", "it is damaged"))
-    reason = _stale(stored, ground)
-    return Found(None, _put_aside(path, "stale", reason)) if reason else Found(stored)
+        word, reason = "corrupt", "it is damaged"
+    else:
+        reason = _stale(stored, ground)
+    if not reason:
+        return Found(stored)
+    return Found(None, _put_aside(path, word, reason) if to_replace else f"it is {word}: {reason}")
 
 
 def store_constants(cache: Path, stored: StoredConstants) -> Path:

@@ -1,13 +1,19 @@
 """`bench calibrate`: measure this machine's ceilings once, keep them, and print them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from harness.ceilings.constants import Constants, RatePoint, StoredConstants
+from harness.ceilings.constants import (
+    CHOICE,
+    ELEMENTWISE,
+    Constants,
+    RatePoint,
+    StoredConstants,
+)
 from harness.cli.options import FORMATS
 from harness.errors import UsageError
 from harness.grid import parse_names
@@ -101,11 +107,25 @@ def constant_rows(constants: Constants) -> Iterator[tuple[str, ...]]:
     for point in constants.bandwidth:
         yield _rate_row("read bandwidth", point, threads, "GB/s")
     for kernel, points in sorted(constants.rates.items()):
+        unit = "GB/s" if kernel in (ELEMENTWISE, CHOICE) else "Gflop/s"
         for point in sorted(points, key=lambda point: (point.rows, point.size_bytes)):
-            yield _rate_row(kernel, point, threads, "Gflop/s")
+            if kernel.endswith(" call"):
+                ends = (1 / point.rate_per_s, 1 / point.high_per_s, 1 / point.low_per_s)
+                yield _time_row(kernel, ends, point.size_bytes, threads, point.processes)
+            else:
+                yield _rate_row(kernel, point, threads, unit)
     for name, time in sorted(constants.times.items()):
-        values = (f"{second * 1e6:.2f}" for second in (time.seconds, time.low_s, time.high_s))
-        yield (name, "–", "–", threads, *values, "µs", str(time.processes))
+        ends = (time.seconds, time.low_s, time.high_s)
+        yield _time_row(name, ends, None, threads, time.processes)
+
+
+def _time_row(
+    name: str, seconds: Sequence[float], size_bytes: float | None, threads: str, processes: int
+) -> tuple[str, ...]:
+    """Return one fixed time in microseconds."""
+    size = "–" if size_bytes is None else f"{size_bytes / MIB:.1f}"
+    values = (f"{second * 1e6:.2f}" for second in seconds)
+    return (name, "–", size, threads, *values, "µs", str(processes))
 
 
 def _rate_row(name: str, point: RatePoint, threads: str, unit: str) -> tuple[str, ...]:

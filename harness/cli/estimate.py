@@ -107,6 +107,7 @@ def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:
         constants=machine.constants,
         memory_bytes=memory_bytes or machine.memory_bytes,
         os_share=OS_SHARE if share is None else share,
+        price_per_kwh=_number(flags["price_per_kwh"]),
     )
 
 

@@ -34,11 +34,12 @@ def this_machine() -> ThisMachine:
 
     facts, memory_bytes = machine_memory()
     ground = ground_of(facts, HERE, int(facts["usable_cores"] or 1))
-    found = find_constants(default_cache(), ground)
+    found = find_constants(default_cache(), ground, to_replace=False)
     if found.stored is None:
-        because = f" ({found.note})" if found.note else ""
         raise DeviceError(
-            f"no ceilings of this machine are stored{because}",
+            f"the calibration of this machine cannot be used: {found.note}"
+            if found.note
+            else "no ceilings of this machine are stored",
             fix="bench calibrate, then again; or --on with a device of the catalog",
         )
     if memory_bytes is None:

@@ -17,8 +17,14 @@ COMMANDS = (
     ("models", "harness.cli.models", "List the catalog: parameters, sizes, what fits here."),
     ("estimate", "harness.cli.estimate", "Predict memory, speed and energy without a run."),
     ("calibrate", "harness.cli.calibrate", "Measure what this machine can do at most, once."),
+    (
+        "validate-estimates",
+        "harness.cli.validate_estimates",
+        "Say how far every estimate is from what was measured.",
+    ),
+    ("scaling", "harness.cli.scaling", "Ask whether the parameter count alone predicts."),
     ("report", "harness.cli.report", "Draw a stored results file again, in any format."),
-    ("explain", "harness.cli.explain", "Print the definition of a metric, column or word."),
+    ("explain", "harness.cli.explain", "Print what a term means, or the sum behind an estimate."),
 )
 DEFAULT_COMMAND = "run"
 

@@ -1,13 +1,12 @@
 """`bench run`, which is also bare `bench --device cpu`: plan, measure, draw, keep."""
 
-import signal
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness.cli.options import FORMATS
-from harness.cli.progress import open_progress
+from harness.cli.running import measure_plan
 from harness.plan import Plan, make_plan
 from harness.quantize.levels import LADDER, LEVELS
 from harness.settings import flag_values, load_settings
@@ -28,7 +27,9 @@ from harness.settings import flag_values, load_settings
 @click.option("--threads", help="Intra-op threads; `all`: every usable physical core.")
 @click.option("--rounds", type=int, help="Fresh processes per row.")
 @click.option("--budget", help="Begin no further round after this time: 60s, 5m.")
-@click.option("--config", "plan", help="A plan file, or a shipped plan: default, ci, ladder, full.")
+@click.option(
+    "--config", "plan", help="A plan file, or a shipped plan: default, ci, ladder, full, validate."
+)
 @click.option("--seed", type=int, help="Seed of weights, prompts and orders.")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option(
@@ -36,6 +37,12 @@ from harness.settings import flag_values, load_settings
 )
 @click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
+@click.option(
+    "--calibrate/--no-calibrate",
+    default=None,
+    help="Measure this machine's ceilings first where none are stored.  [plan: yes]",
+)
+@click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
 def command(
     plan: str | None,
@@ -43,6 +50,7 @@ def command(
     results: Path,
     cache: Path | None,
     dry_run: bool,
+    explain_row: bool,
     resume: bool,
     **flags: Any,
 ) -> int:
@@ -50,6 +58,8 @@ def command(
 
     Results go to stdout, progress to stderr, every raw sample to one file under --results.
     """
+    from harness.report.explained import explain_document
+    from harness.report.render import render
     from harness.watch.facts import usable_cores
 
     settings = load_settings(plan, **flag_values(flags))
@@ -57,23 +67,10 @@ def command(
     if dry_run:
         click.echo("\n".join(dry_run_lines(chosen)))
         return 0
-    return measure(chosen, style, results, cache, resume)
-
-
-def measure(plan: Plan, style: str, results: Path, cache: Path | None, resume: bool) -> int:
-    """Run the plan, print the document, and return the exit code of the run."""
-    from harness.artifacts.cache import default_cache
-    from harness.report.render import render
-    from harness.runner.run import run_plan
-
-    # A job that is cancelled gets SIGTERM: it keeps what it has, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with open_progress() as progress:
-        outcome = run_plan(
-            plan, results=results, cache=cache or default_cache(), progress=progress, resume=resume
-        )
+    outcome = measure_plan(chosen, results, cache, resume)
     click.echo(render(outcome.document, style), nl=False)
-    click.echo(f"results: {outcome.path}", err=True)
+    if explain_row and style in ("table", "md"):  # the others hold the sums already
+        click.echo("\n" + explain_document(outcome.document, None, style))
     return outcome.exit_code
 
 

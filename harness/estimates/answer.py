@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from harness.estimates.case import Case, Lengths, Range, make_case
 from harness.estimates.energy import (
+    check_price,
     cost_per_million_tokens,
     floor_j,
     memory_pj_per_byte,
@@ -114,6 +115,8 @@ def answer(case: Case, price_per_kwh: float | None = None) -> Estimate:
     Raises:
         UsageError: the price is none.
     """
+    if price_per_kwh is not None:
+        check_price(price_per_kwh)
     sizes, speeds = case_sizes(case), case_speeds(case)
     return Estimate(
         case=case,
@@ -122,7 +125,7 @@ def answer(case: Case, price_per_kwh: float | None = None) -> Estimate:
         naive_decode_tok_s=_naive_decode_tok_s(case),
         energy=_energy(case, speeds, price_per_kwh),
         basis=case.basis,
-        notes=tuple(_notes(case, sizes, speeds)),
+        notes=(*_notes(case, sizes, speeds), *_no_cost(case, price_per_kwh)),
     )
 
 
@@ -170,6 +173,12 @@ def _beyond_context(anatomy: Anatomy, lengths: Lengths) -> Iterator[str]:
             f"depth {depth:,} + prompt {prompt:,} is beyond the model's context of"
             f" {anatomy.max_context_tokens:,} tokens"
         )
+
+
+def _no_cost(case: Case, price_per_kwh: float | None) -> Iterator[str]:
+    """Say why a price gives no cost."""
+    if price_per_kwh is not None and case.device.power_w is None:
+        yield "no power of this device is stated: no energy and no cost"
 
 
 def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:

@@ -89,8 +89,8 @@ def cell_estimate(
             batch=batch,
             runtime=runtime,
         )
-    if _steps(lengths):
-        middle = depth + prompt + (_steps(lengths) - 1) // 2
+    if steps(lengths):
+        middle = depth + prompt + (steps(lengths) - 1) // 2
         times["decode step"] = decode_step(
             model, level, constants, depth_tokens=middle, batch=batch, runtime=runtime
         )
@@ -123,20 +123,31 @@ def bandwidth_only(read_bytes_per_s: float, operator_s: float = TYPICAL_OPERATOR
     return Constants(basis, (RatePoint(read_bytes_per_s),), operator_s=operator_s)
 
 
-def mbu(step: Breakdown, seconds: float, constants: Constants) -> float:
+def steps(lengths: CellLengths) -> int:
+    """Decode steps that are timed: a request's first token comes with its prefill."""
+    return max(lengths.gen_tokens - (1 if lengths.prompt_tokens else 0), 0)
+
+
+def mbu(
+    step: Breakdown, seconds: float, constants: Constants, file_bytes: float | None = None
+) -> float:
     """Memory bandwidth utilisation of a measured decode step, a share.
 
         (weights as held + cache read) / seconds / bandwidth at that working set
 
+    Args:
+        step: estimated, for the bytes.
+        seconds: measured.
+        constants: of this machine.
+        file_bytes: of the weights on disk, to be taken instead of those held (`mbu_file`).
+
     Source: Databricks, "LLM Inference Performance Engineering", 2023 (the quotient).
     """
-    names = ("body", "head")
-    read_bytes = sum(
-        term.work.read_bytes
-        for term in step.terms
-        if term.work.name in names or term.work.kernel == ATTENTION
-    )
-    return read_bytes / seconds / constants.bytes_per_s(read_bytes)
+    cache_bytes = sum(t.work.read_bytes for t in step.terms if t.work.kernel == ATTENTION)
+    held_bytes = sum(t.work.read_bytes for t in step.terms if t.work.name in ("body", "head"))
+    weights_bytes = held_bytes if file_bytes is None else file_bytes
+    bandwidth = constants.bytes_per_s(held_bytes + cache_bytes)
+    return (weights_bytes + cache_bytes) / seconds / bandwidth
 
 
 def mfu(whole: Breakdown, seconds: float, peak_flop_per_s: float) -> float:
@@ -161,11 +172,6 @@ def model_kernels(model: Anatomy, level: QuantLevel) -> dict[str, float]:
     return used
 
 
-def _steps(lengths: CellLengths) -> int:
-    """Decode steps that are timed: a request's first token comes with its prefill."""
-    return max(lengths.gen_tokens - (1 if lengths.prompt_tokens else 0), 0)
-
-
 def _time_values(times: Mapping[str, Breakdown], lengths: CellLengths) -> dict[str, float]:
     """Return the metrics that are times or rates."""
     values: dict[str, float] = {}
@@ -177,6 +183,6 @@ def _time_values(times: Mapping[str, Breakdown], lengths: CellLengths) -> dict[s
         values["tpot_ms"] = step.seconds * 1e3
         values["decode_tok_s"] = lengths.batch / step.seconds
     if lengths.gen_tokens and lengths.prompt_tokens and "ttft_ms" in values:
-        later_ms = values.get("tpot_ms", 0.0) * _steps(lengths)
+        later_ms = values.get("tpot_ms", 0.0) * steps(lengths)
         values["e2e_ms"] = values["ttft_ms"] + later_ms
     return values

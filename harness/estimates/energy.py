@@ -47,6 +47,15 @@ def cost_per_million_tokens(j_per_token: float, price_per_kwh: float) -> float:
     Raises:
         UsageError: the price is negative, or none that anyone pays.
     """
+    check_price(price_per_kwh)
+    return j_per_token * 1e6 / J_PER_KWH * price_per_kwh
+
+
+def check_price(price_per_kwh: float) -> None:
+    """Refuse a price that is negative, or none that anyone pays.
+
+    Raises:
+        UsageError: it is.
+    """
     if not 0 <= price_per_kwh <= MAX_PRICE_PER_KWH:
         raise UsageError(f"--price-per-kwh {price_per_kwh}", fix="--price-per-kwh 0.20")
-    return j_per_token * 1e6 / J_PER_KWH * price_per_kwh

@@ -24,6 +24,7 @@ def estimate_here(
     prompt: int = 128,
     batch: int = 1,
     os_share: float = OS_SHARE,
+    price_per_kwh: float | None = None,
 ) -> Estimate:
     """Estimate a model on this machine's CPU.
 
@@ -36,6 +37,7 @@ def estimate_here(
         prompt: tokens of the prefill.
         batch: sequences at once.
         os_share: share of the memory kept by the system.
+        price_per_kwh: checked and noted: without a stated power there is no cost.
 
     Returns:
         An estimate without energy: no power is known.
@@ -64,7 +66,7 @@ def estimate_here(
         budget=Budget(memory_bytes, os_share, is_stated=True),
         ceilings=(interval_end(constants, fast=False), interval_end(constants, fast=True)),
     )
-    return answer(case)
+    return answer(case, price_per_kwh)
 
 
 def interval_end(constants: Constants, *, fast: bool) -> Constants:

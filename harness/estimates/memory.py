@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 
-from harness.estimates.held import ORT_CPU, Runtime, held_copy_bytes, row_bytes, stored_copy_bytes
-from harness.quantize.levels import QuantLevel
+from harness.estimates.held import (
+    ORT_CPU,
+    SCALE_BYTES,
+    Runtime,
+    kept_copy_bytes,
+    piece_format,
+    row_bytes,
+    stored_copy_bytes,
+)
+from harness.quantize.levels import Form, QuantLevel
 from harness.specs.anatomy import Anatomy, Piece, Role, Stage
 
-PAGE_BYTES = 4096
+# Touching one byte of a mapped file brings in the pages around it: Linux's fault_around_bytes.
+FAULT_AROUND_BYTES = 65_536
 SCORE_BYTES = 4  # attention scores are float32 whatever the cache is
 
 
@@ -57,23 +66,30 @@ def peak_memory(
 ) -> MemoryBreakdown:
     """Estimate the peak resident memory of a process that runs one model.
 
-        weights as held + mapped originals + rotary tables + cache + activations · (1 + slack)
-        + runtime
+        runtime + weights as held + mapped file + rotary tables
+        + max(what loading takes for a moment, cache + activations · (1 + slack) + rows looked up)
 
     The cache is allocated for depth + prompt + gen and written below that. All experts are held.
     Activations are those of the widest moment of a layer, for all prompt tokens at once.
-    Source: resident and anonymous memory of onnxruntime 1.31.1 after load and after a pass.
+    Source: resident, anonymous and mapped memory of onnxruntime 1.31.1 after load and after a pass,
+    of two models at four levels.
     """
     tokens = model.encoder_tokens or prompt_tokens
     sequence = depth_tokens + prompt_tokens + gen_tokens
     activations = _activation_bytes(model, level, runtime, tokens, depth_tokens + tokens, batch)
-    terms = [
-        MemoryTerm("weights as held", _weights_bytes(model, level, runtime)),
-        MemoryTerm("mapped originals", _mapped_bytes(model, level, runtime, tokens * batch)),
-        MemoryTerm("rotary tables", _rotary_bytes(model, level)),
+    running = [
         MemoryTerm("cache", float(_cache_bytes(model, level, sequence, tokens) * batch)),
         MemoryTerm("activations", activations),
         MemoryTerm("arena slack", activations * runtime.arena_slack),
+        MemoryTerm("rows looked up", _looked_up_bytes(model, level, runtime, tokens * batch)),
+    ]
+    loading = _loading_bytes(model, level, runtime) - sum(t.resident_bytes for t in running)
+    terms = [
+        MemoryTerm("weights as held", _weights_bytes(model, level, runtime)),
+        MemoryTerm("mapped file", _mapped_bytes(model, level, runtime)),
+        MemoryTerm("rotary tables", _rotary_bytes(model, level)),
+        *running,
+        MemoryTerm("loading, beyond the run", max(0.0, loading)),
         MemoryTerm("runtime", float(runtime.base_bytes)),
     ]
     kept = sorted((t for t in terms if t.resident_bytes), key=lambda t: -t.resident_bytes)
@@ -81,35 +97,60 @@ def peak_memory(
 
 
 def _weights_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float:
-    """Bytes of every matrix and vector as the kernels hold them; tables lie mapped where apart."""
-    return float(
-        sum(
-            held_copy_bytes(piece, level, runtime) * piece.copies
-            for piece in model.pieces
-            if not (runtime.prepacks and piece.role is Role.TABLE)
-        )
+    """Bytes of every matrix and vector as the kernels keep them; tables lie mapped where apart."""
+    return sum(
+        kept_copy_bytes(piece, level, runtime) * piece.copies
+        for piece in model.pieces
+        if not (runtime.prepacks and piece.role is Role.TABLE)
     )
 
 
-def _mapped_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime, tokens: int) -> float:
+def _mapped_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float:
     """Bytes of the data file that stay resident beside prepacked copies.
 
-    A tied table was read whole to prepack the head and its pages are still looked up. A table of
-    its own is resident only where rows were looked up: at most one page and a row per token.
+    Of blocks the scales of every matrix, which prepacking copies but does not release; of a float
+    table that is also the head, all of it.
     """
     if not runtime.prepacks:
         return 0.0
-    return sum(_mapped_piece_bytes(piece, level, tokens) for piece in model.pieces)
+    return float(sum(_mapped_copy_bytes(p, level) * p.copies for p in model.pieces))
 
 
-def _mapped_piece_bytes(piece: Piece, level: QuantLevel, tokens: int) -> float:
-    """Resident bytes of one mapped table."""
-    stored = float(stored_copy_bytes(piece, level))
-    if piece.role is Role.TIED:
-        return stored
-    if piece.role is Role.TABLE:
-        return min(stored, tokens * (row_bytes(piece, level) + PAGE_BYTES))
-    return 0.0
+def _mapped_copy_bytes(piece: Piece, level: QuantLevel) -> int:
+    """Resident bytes of one mapped original after load."""
+    form = piece_format(piece, level)
+    if form is None or piece.role is Role.TABLE:
+        return 0
+    if form.form is Form.BLOCK:
+        return SCALE_BYTES * piece.outputs * form.blocks(piece.inputs)
+    whole = form.form is Form.FLOAT and piece.role is Role.TIED
+    return stored_copy_bytes(piece, level) if whole else 0
+
+
+def _looked_up_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime, tokens: int) -> float:
+    """Bytes of mapped tables that looking up so many rows brings in.
+
+    A float table that is also the head is there already.
+    """
+    if not runtime.prepacks:
+        return 0.0
+    return sum(
+        min(float(stored_copy_bytes(p, level)), tokens * (row_bytes(p, level) + FAULT_AROUND_BYTES))
+        for p in model.pieces
+        if p.role is Role.TABLE or (p.role is Role.TIED and level.table.form is not Form.FLOAT)
+    )
+
+
+def _loading_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float:
+    """Bytes beside the prepacked copies while the largest matrix is prepacked: its original."""
+    if not runtime.prepacks:
+        return 0.0
+    originals = [
+        stored_copy_bytes(piece, level) - _mapped_copy_bytes(piece, level)
+        for piece in model.pieces
+        if piece.role not in (Role.VECTOR, Role.TABLE)
+    ]
+    return float(max(originals, default=0))
 
 
 def _rotary_bytes(model: Anatomy, level: QuantLevel) -> float:

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
-from harness.ceilings.constants import Constants
+from harness.ceilings.constants import CHOICE, ELEMENTWISE, Constants
 from harness.estimates.case import Case, Range, stored_bits
 from harness.estimates.data_sheet import device_constants
 from harness.estimates.held import ANY_ENGINE, kernel_name
 from harness.estimates.parameters import weights_bytes
 from harness.estimates.structure import Breakdown, decode_step, prefill, timed
-from harness.estimates.work import Pass, Work, pass_work
+from harness.estimates.work import MATRIX_STREAM, Pass, Work, pass_work
 from harness.specs.anatomy import Stage
+
+# Activations: the floor of energy does without them.
+MAY_STAY_IN_A_CACHE = (MATRIX_STREAM, ELEMENTWISE, CHOICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def least_work(case: Case) -> tuple[Work, ...]:
         tokens = anatomy.encoder_tokens or lengths.prompt_tokens
         shape = Pass(tokens, 0, lengths.batch, Stage.ENCODER)
     work = pass_work(anatomy, case.level, ANY_ENGINE, shape)
-    return tuple(term for term in work if term.name != "activations")
+    return tuple(term for term in work if term.kernel not in MAY_STAY_IN_A_CACHE)
 
 
 def _prefill(case: Case, constants: Constants) -> Breakdown:

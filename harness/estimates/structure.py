@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from harness.ceilings.constants import (
     ATTENTION,
     ATTENTION_CALL,
-    OPERATOR_CALL,
     SESSION_CALL,
     Constants,
 )
 from harness.estimates.held import ORT_CPU, Runtime
-from harness.estimates.work import STREAM, Pass, Work, pass_work
+from harness.estimates.work import MATRIX_STREAM, Pass, Work, pass_work
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Stage
 
-FIXED_COSTS = (OPERATOR_CALL, ATTENTION_CALL, SESSION_CALL)
+# A timed kernel is bound by memory where reading alone takes at least this share of its time.
+NEAR_MEMORY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:
     The working set of a rate is all that the pass reads: nothing stays in a cache between two
     readings of a weight but what fits beside all the others.
     """
-    work = tuple(item for item in work if not _unknown_call(item, constants))
-    working_set_bytes = max(1.0, sum(item.read_bytes for item in work if item.kernel != STREAM))
+    work = tuple(item for item in work if not _is_left_out(item, constants))
+    working_set_bytes = max(1.0, sum(item.read_bytes for item in work if item.flop))
     terms = tuple(_term(item, constants, working_set_bytes) for item in work)
     known = all(term.compute_s is not None for term in terms if term.work.flop)
     return Breakdown(name, terms, constants.basis, known)
@@ -145,25 +145,43 @@ def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:
 
 def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
     """Bound one term by memory, compute or the calls it makes."""
-    if work.kernel in FIXED_COSTS:
-        return Term(work, work.calls * _call_s(work.kernel, constants), 0.0, None, "overhead")
-    stream_bytes = work.read_bytes if work.kernel == STREAM else working_set_bytes
-    memory_s = work.read_bytes / constants.bytes_per_s(stream_bytes)
-    size_bytes = work.read_bytes if work.kernel == ATTENTION else working_set_bytes
-    rate = constants.flop_per_s(work.kernel, work.rows, size_bytes) if work.flop else None
-    compute_s = work.flop / rate if rate else None
-    if compute_s is not None and compute_s > memory_s:
-        return Term(work, compute_s, memory_s, compute_s, "compute")
-    return Term(work, memory_s, memory_s, compute_s, "memory")
+    if work.calls:
+        call_s = _call_s(work.kernel, constants, working_set_bytes)
+        return Term(work, work.calls * call_s, 0.0, None, "overhead")
+    if not work.flop:
+        return _moved(work, constants)
+    memory_s = work.read_bytes / constants.bytes_per_s(working_set_bytes)
+    size_bytes = work.set_bytes or working_set_bytes
+    rate = constants.rate_per_s(work.kernel, work.rows, size_bytes)
+    if rate is None:
+        return Term(work, memory_s, memory_s, None, "memory")
+    compute_s = work.flop / rate
+    bound = "compute" if compute_s > memory_s else "memory"
+    if constants.measured and (work.rows == 1 or work.kernel == ATTENTION):
+        # The rate was taken while the kernel read as much: reading is inside it.
+        bound = "memory" if memory_s > NEAR_MEMORY * compute_s else "compute"
+        return Term(work, compute_s, memory_s, compute_s, bound)
+    return Term(work, max(memory_s, compute_s), memory_s, compute_s, bound)
 
 
-def _unknown_call(work: Work, constants: Constants) -> bool:
-    """Whether a term is a fixed cost that these constants do not know: it is left out."""
-    return work.kernel in (ATTENTION_CALL, SESSION_CALL) and work.kernel not in constants.times
+def _moved(work: Work, constants: Constants) -> Term:
+    """Time bytes that are only moved: at a rate of their own where one was measured."""
+    rate = constants.rate_per_s(work.kernel, work.rows, work.read_bytes)
+    seconds = work.read_bytes / (rate or constants.bytes_per_s(work.read_bytes))
+    return Term(work, seconds, seconds, None, "memory")
 
 
-def _call_s(name: str, constants: Constants) -> float:
-    """Return the time of one call; of an operator's the constant itself."""
-    if name == OPERATOR_CALL:
-        return constants.operator_s or 0.0
-    return constants.times[name].seconds
+def _is_left_out(work: Work, constants: Constants) -> bool:
+    """Whether a term is a fixed cost that is not known, or is inside the rate of another."""
+    if work.kernel in (ATTENTION_CALL, SESSION_CALL):
+        return work.kernel not in constants.times and work.kernel not in constants.rates
+    return work.kernel == MATRIX_STREAM and constants.measured
+
+
+def _call_s(name: str, constants: Constants, working_set_bytes: float) -> float:
+    """Return the time of one call; of a kernel without one that of any operator."""
+    calls_per_s = constants.rate_per_s(name, 1, working_set_bytes)
+    if calls_per_s is not None:
+        return 1.0 / calls_per_s
+    time = constants.times.get(name)
+    return (constants.operator_s or 0.0) if time is None else time.seconds

@@ -8,13 +8,22 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.ceilings.constants import ATTENTION, ATTENTION_CALL, OPERATOR_CALL, SESSION_CALL
+from harness.ceilings.constants import (
+    ATTENTION,
+    ATTENTION_CALL,
+    CHOICE,
+    ELEMENTWISE,
+    OPERATOR_CALL,
+    SESSION_CALL,
+    call_name,
+)
 from harness.estimates.held import Runtime, held_copy_bytes, kernel_name, piece_format, row_bytes
 from harness.estimates.operators import operator_calls
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Attention, Piece, Role, Stage
 
 STREAM = "stream"  # read, without a matrix kernel
+MATRIX_STREAM = "matrix stream"  # read or written by one
 LOGIT_BYTES = 4  # logits leave the graph as float32
 # Hidden-wide and block-wide arrays that the operators between the matrices of a layer read or
 # write: two norms over a sum (8), sigmoid and two products (8).
@@ -27,10 +36,11 @@ class Work:
 
     Attributes:
         name: for people.
-        kernel: whose rate bounds it: of `held.kernel_name`, `attention` or `stream`; of fixed
-            costs the name of the time: `operator call`, `session call` or `attention call`.
+        kernel: whose rate bounds it: of `held.kernel_name`, ATTENTION, ELEMENTWISE, CHOICE,
+            STREAM or MATRIX_STREAM; of fixed costs the name of the time, see harness.ceilings.
         rows: tokens that go through it at once, over all sequences.
         read_bytes: from memory; scales, zero points and block sums included.
+        set_bytes: the working set behind them, where it is not what is read; 0: it is.
         flop: that the kernel does, masked positions included where it does not skip them.
         useful_flop: without masked positions.
         calls: how often a fixed time is spent.
@@ -43,6 +53,7 @@ class Work:
     flop: float = 0.0
     useful_flop: float = 0.0
     calls: float = 0.0
+    set_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +94,9 @@ def pass_work(model: Anatomy, level: QuantLevel, runtime: Runtime, shape: Pass) 
         for attention in model.attention
         if attention.stage is shape.stage
     ]
-    terms.append(_between_matrices(model, pieces, level, shape))
-    terms += _calls(model, level, shape)
+    terms += _between_matrices(model, pieces, level, shape)
+    terms.append(_choice(model, shape))
+    terms += _calls(model, pieces, level, shape)
     return tuple(term for term in terms if term.read_bytes or term.flop or term.calls)
 
 
@@ -116,6 +128,7 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
         read_bytes=2.0 * width * heads * read * level.float_bytes,
         flop=4.0 * width * attention.heads * done,
         useful_flop=4.0 * width * attention.heads * pairs,
+        set_bytes=2.0 * width * attention.kv_heads * read * level.float_bytes,
     )
 
 
@@ -163,24 +176,47 @@ def _look_ups(model: Anatomy, level: QuantLevel, shape: Pass) -> Work:
     return Work("look-ups and vectors", STREAM, shape.rows, read_bytes)
 
 
-def _between_matrices(model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass) -> Work:
-    """Return the activations that matrices, norms and products read and write."""
+def _between_matrices(
+    model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass
+) -> Iterator[Work]:
+    """Yield the activations that matrices read and write, and norms and products between them.
+
+    Where a matrix kernel was timed, its own inputs and outputs are part of its rate.
+    """
     matrices = sum(
         (piece.outputs + piece.inputs) * piece.active_copies
         for piece in pieces
         if piece.role is Role.BODY
     )
     between = HIDDEN_PASSES * model.hidden_size + BLOCK_PASSES * model.intermediate_size
-    values = (matrices + _layers(model, shape) * between) * shape.rows
+    values = _layers(model, shape) * between
+    for name, kernel, count in (
+        ("matrix inputs and outputs", MATRIX_STREAM, matrices),
+        ("norms and products", ELEMENTWISE, values),
+    ):
+        yield Work(name, kernel, shape.rows, float(count * shape.rows * level.float_bytes))
+
+
+def _choice(model: Anatomy, shape: Pass) -> Work:
+    """Return the logits that are written, and read to choose the next token of each sequence."""
     logits = shape.batch * model.vocab_size * LOGIT_BYTES if shape.stage is Stage.DECODER else 0
-    return Work("activations", STREAM, shape.rows, float(values * level.float_bytes + logits))
+    return Work("choice of a token", CHOICE, shape.batch, float(logits))
 
 
-def _calls(model: Anatomy, level: QuantLevel, shape: Pass) -> Iterator[Work]:
+def _calls(model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass) -> Iterator[Work]:
     """Yield the fixed costs: every operator, every attention on top of one, the run itself."""
-    operators = operator_calls(model, level, _layers(model, shape))
+    layers = _layers(model, shape)
+    calls: dict[str, float] = defaultdict(float)
+    for piece in pieces:
+        form = piece_format(piece, level)
+        if form is not None and piece.role is not Role.TABLE:
+            # All experts of a layer are multiplied in one grouped call.
+            calls[kernel_name(form)] += piece.copies if piece.active is None else layers
+    others = operator_calls(model, level, layers) - sum(calls.values())
     attentions = sum(a.layers for a in model.attention if a.stage is shape.stage)
-    yield Work("operator calls", OPERATOR_CALL, shape.rows, calls=operators)
+    yield Work("operator calls", OPERATOR_CALL, shape.rows, calls=others)
+    for kernel, count in calls.items():
+        yield Work("matrix calls", call_name(kernel), shape.rows, calls=count)
     yield Work("attention calls", ATTENTION_CALL, shape.rows, calls=attentions)
     yield Work("session call", SESSION_CALL, shape.rows, calls=1.0)
 

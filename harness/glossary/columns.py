@@ -38,12 +38,18 @@ COLUMNS = (
     Term(
         "est. tok/s",
         "tok/s",
-        "The params estimate of the decode rate: read bandwidth of this machine, measured in the "
+        "The best estimate of the row's decode rate (without one, of its prefill rate): calibrated "
+        "where this machine's ceilings were measured, else structure; in older results params.",
+    ),
+    Term("×", "ratio", "Time measured / time estimated. Above 1: slower than estimated."),
+    Term(
+        "params ×",
+        "ratio",
+        "Time measured / time by the params rule: read bandwidth of this machine, measured in the "
         "same run, / (parameters * bits / 8).",
         "scales, cache, kernels: the rule knows nothing of them",
     ),
-    Term("×", "ratio", "Time measured / time estimated. Above 1: slower than the rule says."),
-    Term("est. MiB", "MiB", "The params estimate of memory: parameters * bits / 8."),
+    Term("est. MiB", "MiB", "The best estimate of peak_rss_bytes, the largest over the tests."),
     Term("peak MiB", "MiB", "peak_rss_bytes / 2**20, the largest over the tests of the row."),
     Term("trust", "", "The worst trust grade of the row's records: A, B, C or INVALID."),
 )

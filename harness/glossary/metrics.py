@@ -118,6 +118,20 @@ METRICS = (
         "The part of steady_delta_bytes that maps files.",
         "interpreter, libraries",
     ),
+    Term(
+        "mbu",
+        "share",
+        "Memory bandwidth utilisation: (weight bytes as the kernel holds them + cache bytes read "
+        "per token) / tpot / read bandwidth measured at that working set.",
+        "look-ups, activations",
+    ),
+    Term("mbu_file", "share", "mbu with the weight bytes on disk."),
+    Term(
+        "mfu",
+        "share",
+        "Matrix utilisation: prefill flop without masked ones / time / fastest measured rate of "
+        "the level's matrix kernel.",
+    ),
 )
 
 # Terms of the record format that no command of this version fills in yet.
@@ -145,16 +159,8 @@ LATER = (
     Term("top1_agreement", "share", "How often the likeliest token is that of the fp32 twin."),
     Term("nll_delta", "nats/token", "Negative log-likelihood minus the fp32 twin's."),
     Term(
-        "mbu",
-        "share",
-        "(Weight bytes as the kernel holds them + cache bytes read per token) / tpot / measured "
-        "read bandwidth.",
-    ),
-    Term("mbu_file", "share", "mbu with the weight bytes on disk."),
-    Term(
         "decode_bytes_s",
         "bytes/s",
         "decode_tok_s * text bytes per token of the model's own tokenizer.",
     ),
-    Term("mfu", "share", "Prefill flop / time / measured matrix peak of that precision."),
 )

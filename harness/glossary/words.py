@@ -102,6 +102,31 @@ WORDS = (
     ),
     Term("ITL", "ms", "Inter-token latency: the time of each decode step, in order, kept raw.", ""),
     Term("KV cache", "", "Keys and values of all earlier tokens, read at every decode step."),
+    Term(
+        "params",
+        "",
+        "The estimate people do in their heads: memory = parameters * bits / 8, decode = bandwidth "
+        "/ that, prefill = peak / (2 * parameters).",
+    ),
+    Term("rule_of_thumb", "", "The params decode estimate, of which 55 % is reached."),
+    Term(
+        "structure",
+        "",
+        "The estimate from what a pass really reads: packed weights with scales, the head once, "
+        "embedding rows, the cache; over the bandwidth alone, with a typical time per operator.",
+    ),
+    Term(
+        "calibrated",
+        "",
+        "The structure estimate over rates and fixed times measured on this machine by "
+        "`bench calibrate`; no whole model is timed for it.",
+    ),
+    Term(
+        "bound",
+        "",
+        "What most of an estimated time goes to: memory (reading), compute (multiplying) or "
+        "overhead (calls).",
+    ),
     Term("percentile", "", "An order statistic. p99 needs 459 samples, p90 needs 44."),
     Term("MiB", "", "2**20 bytes; GB is 1e9."),
     Term("–", "", "Not measured, or INVALID. Never 0."),

@@ -4,22 +4,18 @@ The nodes come from the emitters of real decoders and the weights from their pac
 ONNX Runtime runs the very kernels that a model gets.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from harness.graph.datafile import DataFile, initializer
 from harness.graph.emitter import MICROSOFT, Emitter
-from harness.graph.matrix import Matrix, multiply
-from harness.graph.storage import PAGE_BYTES, Region, Role, StoredWeight, View
-from harness.graph.stream import stream_weight
-from harness.quantize.layout import body_arrays
+from harness.graph.matrix import multiply
+from harness.graph.micro_weights import ChainWeights, chain_weights
 from harness.quantize.levels import QuantLevel
-from harness.specs.tensors import Tensor
 
 _OPSETS = (("", 21), (MICROSOFT, 1))
 _IR_VERSION = 10
@@ -46,41 +42,13 @@ class Heads:
     capacity_tokens: int
 
 
-class _Noise:
-    """A weight store of normal values scaled by 1 / sqrt(inputs): a chain neither grows nor dies.
-
-    Attributes:
-        kind: as of seeded weights.
-        identity: names nothing that is kept.
-    """
-
-    kind = "seeded"
-    identity = "micro"
-
-    def __init__(self, inputs: dict[str, int]) -> None:
-        """Remember the width of each matrix, by name."""
-        self._inputs = inputs
-        self._generator = np.random.Generator(np.random.SFC64(0))
-
-    def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        """Refuse: a micro-graph stores no vector."""
-        raise KeyError(name)
-
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return [stop - start, inputs] new values."""
-        width = self._inputs[name]
-        values = self._generator.standard_normal((stop - start, width), dtype=np.float32)
-        return values * np.float32(width**-0.5)
-
-
 def write_matrix_chain(
     path: Path, level: QuantLevel, hidden: int, wide: int, matrices: int
 ) -> None:
     """Write a chain of products: hidden -> wide -> hidden -> ..., weights in `path`.data.
 
-    Each matrix has bytes of its own; pairs repeat the same values, which no kernel notices.
-    Input `hidden` [1, tokens, hidden], output `product` of the same shape, both of the level's
-    float type.
+    Each matrix has bytes of its own, and values that differ in at least one place. Input `hidden`
+    [1, tokens, hidden], output `product` of the same shape, both of the level's float type.
 
     Args:
         path: of the graph.
@@ -90,57 +58,72 @@ def write_matrix_chain(
         matrices: their number, even.
     """
     shapes = [(wide, hidden), (hidden, wide)]
-    data = path.with_name(f"{path.name}.data")
-    first, pair_bytes = _place_pair(shapes, level)
-    with DataFile(data) as file:
-        store = _Noise({weight.name: shape[1] for weight, shape in zip(first, shapes, strict=True)})
-        for weight in first:
-            stream_weight(file, weight, store)
-    _repeat(data, pair_bytes, matrices // 2)
-    emitter, product, views = Emitter(), "hidden", []
-    for number in range(matrices):
-        outputs, inputs = shapes[number % 2]
-        name = f"matrix.{number}"
-        product = multiply(emitter, Matrix(name, outputs, inputs), product, level)
-        for region in first[number % 2].regions:
-            moved = Region(region.array, region.offset_bytes + number // 2 * pair_bytes)
-            views.append(View(f"{name}.{region.array.suffix}", moved, region.array.shape))
-    emitter.nodes[-1].output[0] = "product"
-    kind = _FLOATS[level.float_dtype]
-    ports = [
-        helper.make_tensor_value_info(name, kind, [1, "tokens", hidden])
-        for name in ("hidden", "product")
-    ]
-    _write(path, emitter, ports[:1], ports[1:], [initializer(view, data.name) for view in views])
+    emitter, weights = Emitter(), chain_weights(path, level, shapes, matrices // 2)
+    product = "hidden"
+    for matrix in weights.matrices:
+        product = multiply(emitter, matrix, product, level)
+    _write_chain(path, emitter, level, hidden, weights)
+
+
+def write_operator_stack(path: Path, level: QuantLevel, width: int, matrices: int) -> int:
+    """Write square matrices with the other operators of a layer after each of them.
+
+    The operators meet what they meet in a model: their vectors and code, long since out of the
+    cache when the matrices are large together. Ports as of write_matrix_chain.
+
+    Returns:
+        The operators that are no product of a matrix.
+    """
+    emitter, weights = Emitter(), chain_weights(path, level, [(width, width)], matrices)
+    stream = residual = "hidden"
+    others = 0
+    for number, matrix in enumerate(weights.matrices):
+        norm = emitter.constant(f"{number}.norm.weight", np.ones(width), level.float_dtype)
+        before = len(emitter.nodes)
+        stream, residual = _gated(emitter, f"{number}", stream, residual, norm)
+        stream, residual = _normed(emitter, f"{number}.last", stream, residual, norm)
+        others += len(emitter.nodes) - before
+        stream = multiply(emitter, matrix, stream, level)
+    _write_chain(path, emitter, level, width, weights)
+    return others
+
+
+def write_attention_stack(path: Path, level: QuantLevel, shape: Heads) -> None:
+    """Write `layers` times: a matrix to queries, keys and values, attention, a square matrix.
+
+    Inputs `hidden` [1, tokens, heads · head_dim] and those of write_attention but `packed`;
+    outputs `product` and the caches.
+    """
+    width = shape.heads * shape.head_dim
+    packed = width + 2 * shape.kv_heads * shape.head_dim
+    weights = chain_weights(path, level, [(packed, width), (width, width)], shape.layers)
+    emitter, product = Emitter(), "hidden"
+    tables = _rotary_tables(emitter, shape)
+    for layer in range(shape.layers):
+        product = multiply(emitter, weights.matrices[2 * layer], product, level)
+        product = _attend(emitter, shape, layer, product, tables, f"attended.{layer}")
+        product = multiply(emitter, weights.matrices[2 * layer + 1], product, level)
+    inputs, outputs = _cache_ports(shape)
+    _write_chain(path, emitter, level, width, weights, inputs, outputs)
 
 
 def write_operator_chain(path: Path, width: int, layers: int) -> int:
-    """Write what stands between the matrices of a layer, `layers` times over one tiny vector.
+    """Write what stands between the matrices of a layer, `layers` times over tiny vectors.
 
     A norm over a sum, a sigmoid and two products each. Input `hidden` and output `product`
-    [1, 1, width] float32.
+    [1, tokens, width] float32.
 
     Returns:
         The operators of the chain.
     """
-    emitter, stream, residual = Emitter(), "hidden", "hidden"
+    emitter = Emitter()
+    stream = residual = "hidden"
     weight = emitter.constant("norm.weight", np.ones(width), "float32")
     for layer in range(layers):
-        norm, next_residual = f"norm.{layer}", f"residual.{layer}"
-        emitter.add(
-            "SkipSimplifiedLayerNormalization",
-            (stream, residual, weight),
-            norm,
-            MICROSOFT,
-            more_outputs=("", "", next_residual),
-            epsilon=_EPSILON,
-        )
-        sigmoid = emitter.add("Sigmoid", (norm,), f"sigmoid.{layer}")
-        silu = emitter.add("Mul", (norm, sigmoid), f"silu.{layer}")
-        stream, residual = emitter.add("Mul", (silu, norm), f"gated.{layer}"), next_residual
+        stream, residual = _gated(emitter, f"{layer}", stream, residual, weight)
     emitter.nodes[-1].output[0] = "product"
     ports = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 1, width])
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, "tokens", width])
         for name in ("hidden", "product")
     ]
     _write(path, emitter, ports[:1], ports[1:], [])
@@ -154,61 +137,98 @@ def write_attention(path: Path, shape: Heads) -> None:
     `total_tokens` int32 scalar, `past.N.key` and `past.N.value`; outputs `attended.N`,
     `present.N.key` and `present.N.value`.
     """
-    floats, integers = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
-    port = helper.make_tensor_value_info
-    emitter = Emitter()
+    emitter, port = Emitter(), helper.make_tensor_value_info
+    floats = onnx.TensorProto.FLOAT
+    tables = _rotary_tables(emitter, shape)
+    packed = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
+    inputs, presents = _cache_ports(shape)
+    attended = []
+    for layer in range(shape.layers):
+        name = _attend(emitter, shape, layer, "packed", tables, f"attended.{layer}")
+        attended.append(port(name, floats, [1, "tokens", shape.heads * shape.head_dim]))
+    inputs = [port("packed", floats, [1, "tokens", packed]), *inputs]
+    _write(path, emitter, inputs, [*attended, *presents], [])
+
+
+def _gated(emitter: Emitter, name: str, stream: str, residual: str, weight: str) -> tuple[str, str]:
+    """Add a norm over a sum, a sigmoid and two products; return their output and the sum."""
+    norm, total = _normed(emitter, name, stream, residual, weight)
+    sigmoid = emitter.add("Sigmoid", (norm,), f"sigmoid.{name}")
+    silu = emitter.add("Mul", (norm, sigmoid), f"silu.{name}")
+    return emitter.add("Mul", (silu, norm), f"gated.{name}"), total
+
+
+def _normed(
+    emitter: Emitter, name: str, stream: str, residual: str, weight: str
+) -> tuple[str, str]:
+    """Add a norm over a sum; return its output and the sum."""
+    total = f"residual.{name}"
+    norm = emitter.add(
+        "SkipSimplifiedLayerNormalization",
+        (stream, residual, weight),
+        f"norm.{name}",
+        MICROSOFT,
+        more_outputs=("", "", total),
+        epsilon=_EPSILON,
+    )
+    return norm, total
+
+
+def _rotary_tables(emitter: Emitter, shape: Heads) -> tuple[str, str]:
+    """Add cosines and sines of every position."""
     angles = np.outer(np.arange(shape.capacity_tokens), np.ones(shape.head_dim // 2))
     cosines = emitter.constant("cosines", np.cos(angles), "float32")
-    sines = emitter.constant("sines", np.sin(angles), "float32")
-    packed = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
-    inputs = [port("packed", floats, [1, "tokens", packed]), port("last_index", integers, [1])]
-    inputs.append(port("total_tokens", integers, []))
-    outputs = []
-    for layer in range(shape.layers):
-        halves = [f"{layer}.{half}" for half in ("key", "value")]
-        past = [f"past.{half}" for half in halves]
-        emitter.add(
-            "GroupQueryAttention",
-            ("packed", "", "", *past, "last_index", "total_tokens", cosines, sines),
-            f"attended.{layer}",
-            MICROSOFT,
-            more_outputs=tuple(f"present.{half}" for half in halves),
-            num_heads=shape.heads,
-            kv_num_heads=shape.kv_heads,
-            do_rotary=1,
-            rotary_interleaved=0,
-            scale=shape.head_dim**-0.5,
-            local_window_size=-1,
-        )
-        outputs.append(
-            port(f"attended.{layer}", floats, [1, "tokens", shape.heads * shape.head_dim])
-        )
-        cache = [1, shape.kv_heads, shape.capacity_tokens, shape.head_dim]
-        inputs += [port(name, floats, cache) for name in past]
-        outputs += [port(f"present.{half}", floats, cache) for half in halves]
-    _write(path, emitter, inputs, outputs, [])
+    return cosines, emitter.constant("sines", np.sin(angles), "float32")
 
 
-def _place_pair(shapes: list[tuple[int, int]], level: QuantLevel) -> tuple[list[StoredWeight], int]:
-    """Return two matrices placed from byte 0 on, each array on a page, and the end of both."""
-    end_bytes, weights = 0, []
-    for number, (outputs, inputs) in enumerate(shapes):
-        regions = []
-        for array in body_arrays(outputs, inputs, level):
-            regions.append(Region(array, end_bytes))
-            end_bytes = -(-regions[-1].end_bytes // PAGE_BYTES) * PAGE_BYTES
-        name = f"pair.{number}"
-        source = (Tensor(name, (outputs, inputs)),)
-        weights.append(StoredWeight(name, Role.BODY, level.body, source, tuple(regions), ()))
-    return weights, end_bytes
+def _attend(
+    emitter: Emitter, shape: Heads, layer: int, packed: str, tables: tuple[str, str], output: str
+) -> str:
+    """Add one attention over the cache of a layer."""
+    halves = [f"{layer}.{half}" for half in ("key", "value")]
+    past = [f"past.{half}" for half in halves]
+    return emitter.add(
+        "GroupQueryAttention",
+        (packed, "", "", *past, "last_index", "total_tokens", *tables),
+        output,
+        MICROSOFT,
+        more_outputs=tuple(f"present.{half}" for half in halves),
+        num_heads=shape.heads,
+        kv_num_heads=shape.kv_heads,
+        do_rotary=1,
+        rotary_interleaved=0,
+        scale=shape.head_dim**-0.5,
+        local_window_size=-1,
+    )
 
 
-def _repeat(data: Path, part_bytes: int, times: int) -> None:
-    """Fill the file up to whole pages and append copies of it until it stands `times` times."""
-    part = data.read_bytes().ljust(part_bytes, b"\0")
-    with data.open("wb") as file:
-        for _ in range(times):
-            file.write(part)
+def _cache_ports(shape: Heads) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    """Return the inputs and outputs that every graph with attentions has."""
+    floats, integers = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
+    port = helper.make_tensor_value_info
+    cache = [1, shape.kv_heads, shape.capacity_tokens, shape.head_dim]
+    names = [f"{layer}.{half}" for layer in range(shape.layers) for half in ("key", "value")]
+    inputs = [port("last_index", integers, [1]), port("total_tokens", integers, [])]
+    inputs += [port(f"past.{name}", floats, cache) for name in names]
+    return inputs, [port(f"present.{name}", floats, cache) for name in names]
+
+
+def _write_chain(
+    path: Path,
+    emitter: Emitter,
+    level: QuantLevel,
+    width: int,
+    weights: ChainWeights,
+    inputs: Sequence[onnx.ValueInfoProto] = (),
+    outputs: Sequence[onnx.ValueInfoProto] = (),
+) -> None:
+    """Write a graph from `hidden` to `product`, the output of its last node."""
+    emitter.nodes[-1].output[0] = "product"
+    ports = [
+        helper.make_tensor_value_info(name, _FLOATS[level.float_dtype], [1, "tokens", width])
+        for name in ("hidden", "product")
+    ]
+    _write(path, emitter, [ports[0], *inputs], [ports[1], *outputs], weights.initializers)
 
 
 def _write(

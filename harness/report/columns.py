@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.report.grid import MISSING
-from harness.report.rows import Row, half_width_of, rate_of, shown, tests_of
-from harness.results.samples import DECODE, PREFILL, REQUEST
+from harness.report.rows import RATES, Row, half_width_of, rate_of, shown, tests_of
+from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Record
 from harness.units import MIB
 
 Value = str | float | None
+PARAMS = "params"  # the estimator that every record has
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ JUDGED = (
     Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent),
     Column("est. tok/s", lambda row: estimated_rate(row.judged), three_digits),
     Column("×", lambda row: time_over_estimate(row.judged), two_decimals),
+    Column("params ×", lambda row: time_over_params(row.judged), two_decimals),
     Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits),
     Column("peak MiB", lambda row: in_mib(row.largest_shown("peak_rss_bytes")), three_digits),
     Column("trust", lambda row: row.grade),
@@ -112,21 +114,44 @@ def _test_column(
     return Column(f"{test} {header}" if named else header, of_row, three_digits)
 
 
+def best_estimator(record: Record) -> str:
+    """The estimator whose sum the record explains; of a record without one the params rule."""
+    return str((record.explanation or {}).get("estimator", PARAMS))
+
+
+def estimated(record: Record | None, metric: str, estimator: str) -> float | None:
+    """One estimate of a metric; None where there is none."""
+    return None if record is None else record.estimates.get(metric, {}).get(estimator)
+
+
 def estimated_rate(record: Record | None) -> float | None:
-    """The `params` estimate of a record's decode rate, tok/s."""
-    return None if record is None else record.estimates.get("decode_tok_s", {}).get("params")
+    """The best estimate of the rate that a record is judged by, tok/s."""
+    if record is None:
+        return None
+    return estimated(record, RATES[kind_of(record.cell)], best_estimator(record))
 
 
 def time_over_estimate(record: Record | None) -> float | None:
-    """Time measured over time estimated: above 1, slower than the rule says."""
-    estimate = estimated_rate(record)
+    """Time measured over time estimated: above 1, slower than estimated."""
+    return _over(record, estimated_rate(record))
+
+
+def time_over_params(record: Record | None) -> float | None:
+    """The same against the params rule, where another estimate stands beside it."""
+    if record is None or best_estimator(record) == PARAMS:
+        return None
+    return _over(record, estimated(record, RATES[kind_of(record.cell)], PARAMS))
+
+
+def _over(record: Record | None, estimate: float | None) -> float | None:
+    """Estimated rate over measured rate, which is time measured over time estimated."""
     measured = rate_of(record) if record is not None else None
     return None if estimate is None or not measured else estimate / measured
 
 
 def estimated_bytes(row: Row) -> float | None:
-    """The largest `params` estimate of memory over the tests of the row, bytes."""
-    found = (record.estimates.get("peak_rss_bytes", {}).get("params") for record in row.records)
+    """The largest best estimate of memory over the tests of the row, bytes."""
+    found = [estimated(record, "peak_rss_bytes", best_estimator(record)) for record in row.records]
     return max((value for value in found if value is not None), default=None)
 
 

@@ -8,13 +8,22 @@ from harness.report.rows import shown_metric, test_of
 from harness.results.document import encode_document, plain
 from harness.results.schema import Document, Metric, Record
 
+ESTIMATORS = ("params", "rule_of_thumb", "structure", "calibrated")  # as estimates.record has them
 CELL_FIELDS = (
     *("model", "parameters", "weights", "level", "device", "provider", "runtime"),
     *("workload", "prompt", "gen", "depth", "batch", "threads"),
 )
 CSV_HEADER = (
     *("run_id", *CELL_FIELDS, "test", "status", "reason", "trust", "trust_reasons", "simulated"),
-    *("metric", "unit", "value", "low", "high", "processes", "estimate_params"),
+    *(
+        "metric",
+        "unit",
+        "value",
+        "low",
+        "high",
+        "processes",
+        *(f"estimate_{name}" for name in ESTIMATORS),
+    ),
 )
 
 
@@ -53,10 +62,12 @@ def _rows(run_id: str, record: Record) -> Iterator[list[str]]:
     head += [" ".join(reason.code for reason in trust.reasons) if trust else MISSING]
     head += [str(record.simulated).lower()]
     for name, metric in record.metrics.items():
-        estimate = record.estimates.get(name, {}).get("params")
-        yield [*head, name, metric.unit, *_numbers(shown_metric(record, name)), _number(estimate)]
+        estimates = record.estimates.get(name, {})
+        numbers = _numbers(shown_metric(record, name))
+        guesses = [_number(estimates.get(estimator)) for estimator in ESTIMATORS]
+        yield [*head, name, metric.unit, *numbers, *guesses]
     if not record.metrics:
-        yield [*head, *([MISSING] * 7)]
+        yield [*head, *([MISSING] * (6 + len(ESTIMATORS)))]
 
 
 def _numbers(metric: Metric | None) -> list[str]:

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from harness.report.rows import Row, is_valid
+from harness.report.rows import Row
 from harness.results.schema import Cell, Document, Json, Record
+from harness.results.validity import is_valid
 from harness.units import GB
 
 WEIGHTS_NOTES = {
@@ -136,25 +137,36 @@ def _doubts(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _estimate_note(document: Document) -> Iterator[str]:
-    """Which bandwidth the estimates were taken from, where the document says."""
+    """What the estimates were taken from: constants measured here, and the bandwidth of the run."""
+    bases = dict.fromkeys(
+        f"{found.get('estimator')}: {found.get('basis')}"
+        for found in (record.explanation for record in document.records)
+        if found
+    )
     ceilings = document.environment.get("read_bandwidth")
     listed = [
         f"{ceiling['bytes_per_s'] / GB:.1f} GB/s with {_threads(ceiling.get('threads'))}"
         for ceiling in (ceilings if isinstance(ceilings, list) else ())
         if isinstance(ceiling, dict) and isinstance(ceiling.get("bytes_per_s"), int | float)
     ]
-    if listed and any(record.estimates for record in document.records):
-        yield (
-            f"est.: parameters × bits / 8, read at {', '.join(listed)} as measured in this run; "
-            "×: time measured / estimated"
-        )
+    rule = f"parameters × bits / 8, read at {', '.join(listed)} as measured in this run"
+    if bases:
+        yield f"est. {'; '.join(bases)}; ×: time measured / estimated (bench explain FILE)"
+        yield from [f"params ×: the same beside {rule}"] * bool(listed)
+    elif listed and any(record.estimates for record in document.records):
+        yield f"est.: {rule}; ×: time measured / estimated"
 
 
 def _lost_ceilings(document: Document) -> Iterator[str]:
-    """Why estimates are missing: memory could not be read with so many threads."""
+    """Why estimates are missing: memory could not be read, or the ceilings not be measured."""
     lost = document.environment.get("read_bandwidth_failures")
     for count, reason in lost.items() if isinstance(lost, dict) else ():
-        yield f"no estimate with {_threads(int(count))}: {reason}"
+        yield f"memory could not be read with {_threads(int(count))}: {reason}"
+    failed = document.environment.get("calibration_failures")
+    for failure in failed if isinstance(failed, list) else ():
+        yield f"no calibration with {_threads(failure['threads'])}: {failure['reason']}"
+    if document.plan.get("calibrate") is False:
+        yield "not calibrated, as asked: estimates from the read bandwidth and typical call times"
 
 
 def _threads(count: object) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import GRADES, Cell, Metric, Record
 from harness.results.summarize import metric_half_width_share
+from harness.results.validity import is_valid
 
 # What a session group is, and the depth: two records that agree in all of it share a row.
 ROW_FIELDS = (
@@ -84,11 +85,6 @@ def shown_metric(record: Record, name: str) -> Metric | None:
     if metric is None or metric.processes == 0 or is_valid(record):
         return metric
     return None
-
-
-def is_valid(record: Record) -> bool:
-    """Whether what was measured may be shown."""
-    return record.status == "ok" and (record.trust is None or record.trust.grade != "INVALID")
 
 
 def rate_of(record: Record) -> float | None:

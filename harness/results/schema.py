@@ -120,6 +120,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         placement: null when no session was opened.
         trust: null when the cell was not measured to its end.
         simulated: the device is emulated: function proven, speed meaningless.
+        explanation: how the estimates came about, as harness.estimates.record draws it up: their
+            basis, every pass term by term, the parts of memory; null without an estimate.
         samples: one object per process, raw: round, order, every duration in ns.
         memory: one object per process that took memory and timed nothing, raw, in bytes.
     """
@@ -132,6 +134,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement | None = None
     trust: Trust | None = None
     simulated: bool = False
+    explanation: Json | None = None
     samples: tuple[Json, ...] = ()
     memory: tuple[Json, ...] = ()
 
@@ -152,8 +155,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         method_version: METHOD_VERSION likewise; documents of two methods are not compared.
         run_id: sorts by time and never meets another.
         created_utc: when the run began, ISO 8601.
-        environment: harness.watch.facts.machine_facts(), and `read_bandwidth`, the ceiling that
-            estimates were taken from: per thread count `threads`, `bytes_per_s` and raw replies.
+        environment: harness.watch.facts.machine_facts(); `read_bandwidth`, the ceiling of the
+            simple estimates: per thread count `threads`, `bytes_per_s` and raw replies; and
+            `calibration`, the constants of the calibrated ones, each with its interval.
         plan: what was asked for; a path is its last component.
         records: in the order of the plan.
     """

@@ -72,6 +72,8 @@ DELTAS = {
     "steady_delta_anonymous_bytes": ("steady", "anonymous_bytes"),
     "steady_delta_file_bytes": ("steady", "file_bytes"),
 }
+# What a measured time becomes beside a measured ceiling.
+SHARES = ("mbu", "mbu_file", "mfu")
 EXACT_UNITS = {"weights_bytes": "bytes", "bits_per_weight": "bit", "kv_bytes_per_token": "bytes"}
 
 
@@ -128,6 +130,18 @@ def exact_metrics(
     }
 
 
+def share_metric(time: Metric, share: Callable[[float], float]) -> Metric:
+    """The share of a ceiling that a time stands for; the longer the time, the smaller the share.
+
+    Args:
+        time: in ms or ms/token.
+        share: of a time in seconds.
+    """
+    ends = (time.value, time.high, time.low)
+    value, low, high = (None if ms is None else share(ms / 1e3) for ms in ends)
+    return Metric(value=value, low=low, high=high, unit="share", processes=time.processes)
+
+
 def metric(numbers: Sequence[float], unit: str, signed: bool = False) -> Metric:
     """Centre and interval of one value per process; no interval from a single one.
 
@@ -168,4 +182,5 @@ def judged_half_width_share(cell: Cell, metrics: Mapping[str, Metric]) -> float 
 def metric_names() -> dict[str, str]:
     """Every metric that can stand in a record, with its unit; the glossary has each of them."""
     memory: Json = dict.fromkeys(("peak_rss_bytes", "peak_delta_bytes", *DELTAS), "bytes")
-    return {**{rule.name: rule.unit for rule in RULES}, **memory, **EXACT_UNITS}
+    shares = dict.fromkeys(SHARES, "share")
+    return {**{rule.name: rule.unit for rule in RULES}, **memory, **EXACT_UNITS, **shares}

@@ -3,21 +3,27 @@
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
-from harness.ceilings.bandwidth import read_bytes_per_s
-from harness.estimates import parameters as params_rule
+from harness.estimates.cells import CellLengths
+from harness.estimates.record import RecordEstimates, record_estimates, utilisation
 from harness.plan import RUNTIME, Plan, SessionGroup
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import Cell, Document, Metric, Placement, Record
-from harness.results.summarize import exact_metrics, summarize, summarize_memory
+from harness.results.summarize import (
+    exact_metrics,
+    share_metric,
+    summarize,
+    summarize_memory,
+)
 from harness.runner.builds import Builds, build_key
+from harness.runner.ceilings import ceilings_of, measured_environment
 from harness.runner.entries import Entries
 from harness.runner.judge import judge
+from harness.specs.catalog_decoder import spec_anatomy
 from harness.specs.count import parameters
 from harness.weights.source import trained_names
 from harness.workload.workload import Workload
 
 Json = dict[str, Any]
-Estimates = dict[str, dict[str, float | None]]
 
 
 def assemble(plan: Plan, builds: Builds, entries: Entries, changed: frozenset[str]) -> Document:
@@ -33,7 +39,7 @@ def assemble(plan: Plan, builds: Builds, entries: Entries, changed: frozenset[st
     return Document(
         run_id=header["run_id"],
         created_utc=header["created_utc"],
-        environment=header["environment"] | _measured_environment(entries),
+        environment=header["environment"] | measured_environment(entries),
         plan={**header["plan"], "rounds_done": entries.rounds_done(plan)},
         records=tuple(
             _record(group, workload, builds, entries, group.key in changed)
@@ -52,13 +58,16 @@ def _record(
     memory = entries.memory_of(group, workload)
     cell = _cell(group, workload, artifact)
     metrics = _metrics(cell, artifact, processes, memory)
+    estimates = _estimates(group, workload, entries)
+    metrics |= _utilisation(group, estimates, metrics, entries)
     status, reason = _status(processes, failure)
     return Record(
         cell=cell,
         status=status,
         reason=reason,
         metrics=metrics,
-        estimates=_estimates(cell, group, entries),
+        estimates={name: dict(values) for name, values in estimates.by_metric.items()},
+        explanation=estimates.explanation or None,
         placement=_placement(processes),
         trust=judge(cell, metrics, processes, changed) if status == "ok" else None,
         samples=tuple(process.to_json() for process in processes),
@@ -116,46 +125,32 @@ def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str,
     return "ok", None
 
 
-def _estimates(cell: Cell, group: SessionGroup, entries: Entries) -> Estimates:
-    """The `params` rule for what the table sets beside it: decode rate and memory."""
-    bits = group.level.weight_bits
-    weights = params_rule.weights_bytes(cell.parameters, bits)
-    estimates: Estimates = {"weights_bytes": {"params": weights}}
-    estimates["peak_rss_bytes"] = {"params": weights}
-    read = _read_bandwidth(entries, cell.threads)
-    if read is not None and cell.gen:
-        rate = params_rule.decode_tok_s(cell.parameters, bits, read, cell.batch)
-        estimates["decode_tok_s"] = {"params": rate}
-    return estimates
-
-
-def _read_bandwidth(entries: Entries, threads: int) -> float | None:
-    return read_bytes_per_s(
-        [entry["reply"] for (count, _), entry in entries.bandwidth.items() if count == threads]
+def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:
+    """Every estimate of what the record measures."""
+    lengths = CellLengths(
+        workload.prompt_tokens, workload.gen_tokens, workload.depth_tokens, group.batch
     )
+    ceilings = ceilings_of(entries, group.device.key, group.threads)
+    return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)
+
+
+def _utilisation(
+    group: SessionGroup, found: RecordEstimates, metrics: dict[str, Metric], entries: Entries
+) -> dict[str, Metric]:
+    """MBU and MFU: the share of the measured ceilings that was reached, where they are known."""
+    weights, ceilings = (
+        metrics.get("weights_bytes"),
+        ceilings_of(entries, group.device.key, group.threads),
+    )
+    if weights is None or weights.value is None:
+        return {}
+    shares = utilisation(found, group.level, ceilings, weights.value)
+    return {
+        name: share_metric(metrics[metric], share)
+        for name, (metric, share) in shares.items()
+        if metric in metrics
+    }
 
 
 def _placement(processes: list[ProcessSamples]) -> Placement | None:
     return Placement(**processes[-1].open["placement"]) if processes else None
-
-
-def _measured_environment(entries: Entries) -> Json:
-    """The ceilings that the estimates used, with every pass they were taken from."""
-    threads = sorted({count for count, _ in entries.bandwidth})
-    return {
-        "read_bandwidth": [
-            {
-                "threads": count,
-                "bytes_per_s": _read_bandwidth(entries, count),
-                "processes": [
-                    entry["reply"]
-                    for (other, _), entry in entries.bandwidth.items()
-                    if other == count
-                ],
-            }
-            for count in threads
-        ],
-        "read_bandwidth_failures": {
-            str(count): reason for count, reason in entries.no_bandwidth.items()
-        },
-    }

@@ -7,6 +7,16 @@ from harness.plan import Plan, SessionGroup
 from harness.workload.workload import Workload
 
 Json = dict[str, Any]
+# kind of entry -> (attribute of Entries, what it is filed under, the one field that is kept)
+FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
+    "test": ("tests", ("group", "workload", "round"), None),
+    "memory": ("memory", ("group", "workload"), None),
+    "bandwidth": ("bandwidth", ("threads", "round"), None),
+    "failure": ("failures", ("group", "workload"), None),
+    "no_bandwidth": ("no_bandwidth", ("threads",), "reason"),
+    "calibration": ("calibrations", ("device", "threads"), "stored"),
+    "no_calibration": ("no_calibration", ("device", "threads"), "reason"),
+}
 
 
 class Entries:
@@ -19,6 +29,8 @@ class Entries:
         bandwidth: by (threads, round).
         failures: by (group, test name or None for the whole group).
         no_bandwidth: threads -> why a ceiling could not be measured.
+        calibrations: constants as stored, by (device, threads).
+        no_calibration: why there are none, by the same key.
     """
 
     def __init__(self, entries: Iterable[Json]) -> None:
@@ -29,6 +41,8 @@ class Entries:
         self.bandwidth: dict[tuple[int, int], Json] = {}
         self.failures: dict[tuple[str, str | None], Json] = {}
         self.no_bandwidth: dict[int, str] = {}
+        self.calibrations: dict[tuple[str, int], Json] = {}
+        self.no_calibration: dict[tuple[str, int], str] = {}
         for entry in entries:
             self.add(entry)
 
@@ -37,16 +51,11 @@ class Entries:
         kind = entry["kind"]
         if kind == "run":
             self.header = entry
-        elif kind == "test":
-            self.tests[entry["group"], entry["workload"], entry["round"]] = entry
-        elif kind == "memory":
-            self.memory[entry["group"], entry["workload"]] = entry
-        elif kind == "bandwidth":
-            self.bandwidth[entry["threads"], entry["round"]] = entry
-        elif kind == "failure":
-            self.failures[entry["group"], entry["workload"]] = entry
-        elif kind == "no_bandwidth":
-            self.no_bandwidth[entry["threads"]] = entry["reason"]
+            return
+        attribute, fields, value = FILED[kind]
+        key = tuple(entry[field] for field in fields)
+        table = getattr(self, attribute)
+        table[key if len(key) > 1 else key[0]] = entry if value is None else entry[value]
 
     def has_group(self, group: SessionGroup, round_index: int) -> bool:
         """Whether a round of this group is done, or can no longer be: a failed group rests."""

@@ -17,6 +17,7 @@ from harness.results.journal import prepare_results_folder
 from harness.results.schema import Document
 from harness.runner.assemble import assemble
 from harness.runner.builds import Builds, build_all, build_key
+from harness.runner.ceilings import calibrations
 from harness.runner.entries import Entries
 from harness.runner.files import changed_groups, stamps
 from harness.runner.order import shuffled
@@ -55,7 +56,7 @@ def run_plan(
     before = stamps(builds)
     with journal:
         try:
-            for entry in _measure(plan, builds, entries, progress):
+            for entry in _measure(plan, builds, entries, cache, progress):
                 journal.append(entry)
                 entries.add(entry)
         except KeyboardInterrupt:
@@ -86,12 +87,15 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _measure(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
-    """Yield the entries that are still missing: failed builds, rounds, then memory."""
+def _measure(
+    plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress
+) -> Iterator[Json]:
+    """Yield the entries that are still missing: failed builds, ceilings, rounds, then memory."""
     for group in plan.groups:
         error = builds.failures.get(build_key(group))
         if error is not None:
             yield _failure(group, None, error)
+    yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
     yield from _rounds(plan, builds, entries, progress)
     for group in plan.groups:
         yield from _memory(plan, group, builds, entries, progress)

@@ -5,7 +5,17 @@ from tiny_sizes import TINY
 
 from harness.ceilings import calibrate
 from harness.ceilings.calibrate import ensure_constants
-from harness.ceilings.constants import ATTENTION, Constants, RatePoint
+from harness.ceilings.constants import (
+    ATTENTION,
+    ATTENTION_CALL,
+    CHOICE,
+    ELEMENTWISE,
+    OPERATOR_CALL,
+    SESSION_CALL,
+    Constants,
+    RatePoint,
+    call_name,
+)
 from harness.ceilings.storage import Ground, find_constants
 from harness.errors import UsageError
 from harness.quantize.levels import LEVELS
@@ -38,15 +48,18 @@ def test_every_kernel_is_measured_and_stored(tmp_path):
     levels = ("fp16", "int8", "int4")
     stored = ensure_constants(tmp_path, GROUND, levels, sizes=TINY)
     rates = stored.constants.rates
-    assert set(rates) == {"float-16", "channel-8", "block-8-32", "block-4-32", ATTENTION}
+    kernels = {"float-16", "channel-8", "block-8-32", "block-4-32"}
+    calls = {call_name(kernel) for kernel in kernels} | {OPERATOR_CALL, ATTENTION_CALL}
+    assert set(rates) == {*kernels, *calls, ATTENTION, ELEMENTWISE, CHOICE}
+    shapes = {ATTENTION: [1, 1, *TINY.prompts], ELEMENTWISE: [TINY.operator_rows], CHOICE: [1]}
+    shapes |= {name: [1, 1] for name in calls}
     for name, points in rates.items():
-        shapes = [1, 1, *TINY.prompts] if name == ATTENTION else [*TINY.rows, 1]
-        assert [point.rows for point in points] == shapes
+        assert [point.rows for point in points] == shapes.get(name, [*TINY.rows, 1])
         assert all(0 < point.low_per_s <= point.high_per_s for point in points)
         assert all(point.processes == TINY.rounds for point in points)
     sizes_bytes = [point.size_bytes for point in stored.constants.bandwidth]
     assert sizes_bytes == list(TINY.bandwidth_bytes)
-    assert len(stored.constants.times) == 3
+    assert list(stored.constants.times) == [SESSION_CALL]
     assert find_constants(tmp_path, GROUND).stored == stored
 
 
@@ -60,8 +73,9 @@ def test_stored_constants_are_not_measured_again(tmp_path, asked):
 def test_missing_level_is_measured_with_those_held(tmp_path, asked):
     """One file holds constants of one sitting: fp32 is measured along."""
     ensure_constants(tmp_path, GROUND, ("fp32",))
-    ensure_constants(tmp_path, GROUND, ("int4",))
-    assert [levels for levels, _ in asked] == [{"fp32"}, {"int4", "fp32"}]
+    ensure_constants(tmp_path, GROUND, ("int8",))
+    assert {"fp32", "int8"} <= asked[1][0]
+    assert len(asked) == 2
 
 
 def test_full_covers_every_level_once(tmp_path, asked):
@@ -70,7 +84,7 @@ def test_full_covers_every_level_once(tmp_path, asked):
         ensure_constants(tmp_path, GROUND, ("int4",), full=True)
     ensure_constants(tmp_path, GROUND, ("fp32",))
     assert [levels for levels, _ in asked] == [set(LEVELS), set(LEVELS)]
-    assert [sizes.rounds for _, sizes in asked] == [3, 5]
+    assert [sizes.rounds for _, sizes in asked] == [4, 11]
 
 
 def test_again_measures_what_is_stored(tmp_path, asked):
@@ -101,7 +115,7 @@ def test_each_round_has_its_own_order(tmp_path, monkeypatch):
 
     class Builder:
         @staticmethod
-        def start(module):
+        def start(module, env=None):
             return Builder()
 
         def __enter__(self):
@@ -111,13 +125,13 @@ def test_each_round_has_its_own_order(tmp_path, monkeypatch):
             return None
 
         def ask(self, *_, **__):
-            return {"operators": [1, 2]}
+            return {"operators": [1, 2], "stack_operators": 5}
 
     monkeypatch.setattr(calibrate, "Worker", Builder)
-    monkeypatch.setattr(calibrate, "_ask", lambda probe, *_: order.append(probe) or [])
+    monkeypatch.setattr(calibrate, "_ask", lambda _, probe, *__: order.append(probe) or [])
     monkeypatch.setattr(calibrate, "constants_of", lambda *_: known(("int8",)))
     ensure_constants(tmp_path, GROUND, ("int8",))
-    rounds = [order[start : start + 5] for start in range(0, len(order), 5)]
-    assert len(rounds) == 3
+    rounds = [order[start : start + 8] for start in range(0, len(order), 8)]
+    assert len(rounds) == 4
     assert {frozenset(one) for one in rounds} == {frozenset(rounds[0])}
     assert len({tuple(one) for one in rounds}) > 1

@@ -112,3 +112,13 @@ def test_negative_or_infinite_time_is_refused():
         TimePoint(-1e-6, 0.0, 0.0, 3)
     with pytest.raises(MeasurementError):
         TimePoint(1e-6, 0.0, float("inf"), 3)
+
+
+def test_looking_changes_nothing(tmp_path):
+    """A look that will not measure leaves a damaged file where it is, and says what is wrong."""
+    path = store_constants(tmp_path, STORED)
+    path.write_text("{")
+    found = find_constants(tmp_path, GROUND, to_replace=False)
+    assert found.stored is None
+    assert "damaged" in found.note
+    assert path.read_text() == "{"

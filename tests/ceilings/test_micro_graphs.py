@@ -7,7 +7,14 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from harness.graph.micro import Heads, write_attention, write_matrix_chain, write_operator_chain
+from harness.graph.micro import (
+    Heads,
+    write_attention,
+    write_attention_stack,
+    write_matrix_chain,
+    write_operator_chain,
+    write_operator_stack,
+)
 from harness.quantize.levels import LEVELS
 
 HIDDEN, WIDE = 128, 256
@@ -25,14 +32,13 @@ def chain(tmp_path, level, matrices):
 
 
 def test_chain_is_the_product_of_its_matrices(tmp_path):
-    """Four matrices, two pairs of the same values: x · A · B · A · B."""
+    """Four matrices, the second pair almost the first one: x · A · B · A' · B'."""
     path = chain(tmp_path, "fp32", 4)
     weights = [onnx.numpy_helper.to_array(w) for w in onnx.load(path).graph.initializer]
     assert [w.shape for w in weights] == [(HIDDEN, WIDE), (WIDE, HIDDEN)] * 2
     hidden = np.linspace(-1, 1, 3 * HIDDEN, dtype=np.float32).reshape(1, 3, HIDDEN)
     (product,) = run(path, hidden=hidden)
-    first, second = weights[:2]
-    expected = hidden @ first @ second @ first @ second
+    expected = hidden @ weights[0] @ weights[1] @ weights[2] @ weights[3]
     np.testing.assert_allclose(product, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -48,6 +54,11 @@ def test_matrices_have_bytes_of_their_own(tmp_path, level):
         places.append((begin, begin + int(fields["length"])))
     places.sort()
     assert all(end <= begin for (_, end), (begin, _) in pairwise(places))
+    # Equal weights are kept once by ONNX Runtime, and would be read from a cache.
+    data = path.with_name(f"{path.name}.data").read_bytes()
+    large = [data[begin:end] for begin, end in places if end - begin > 4 * max(HIDDEN, WIDE)]
+    assert len(large) >= 6
+    assert len(set(large)) >= 6
     dtype = np.float16 if level == "fp16" else np.float32
     hidden = np.ones((1, 2, HIDDEN), dtype=dtype)
     (product,) = run(path, hidden=hidden)
@@ -62,6 +73,41 @@ def test_operators_are_counted_and_stay_finite(tmp_path):
     (product,) = run(path, hidden=np.ones((1, 1, 32), dtype=np.float32))
     assert np.isfinite(product).all()
     assert np.abs(product).max() > 0
+
+
+def test_a_stack_has_operators_between_its_matrices(tmp_path):
+    """After each of 6 matrices a norm, a sigmoid, two products and a norm."""
+    path = tmp_path / "stack.onnx"
+    assert write_operator_stack(path, LEVELS["int4"], HIDDEN, 6) == 30
+    nodes = [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
+    assert nodes.count("MatMulNBits") == 6
+    (product,) = run(path, hidden=np.ones((1, 1, HIDDEN), dtype=np.float32))
+    assert np.isfinite(product).all()
+    assert np.abs(product).max() > 0
+
+
+def test_a_stack_of_attentions_depends_on_every_matrix(tmp_path):
+    """Each attention reads what a matrix gave it, so they run in turn and not all at once."""
+    path = tmp_path / "stack.onnx"
+    write_attention_stack(path, LEVELS["int4"], Heads(3, 4, 2, 32, 8))
+    nodes = onnx.load(path, load_external_data=False).graph.node
+    kinds = [node.op_type for node in nodes if node.op_type != "Constant"]
+    assert kinds == ["MatMulNBits", "GroupQueryAttention", "MatMulNBits"] * 3
+    for before, after in pairwise(node for node in nodes if node.op_type != "Constant"):
+        assert before.output[0] in after.input
+    caches = {
+        f"past.{layer}.{half}": np.zeros((1, 2, 8, 32), dtype=np.float32)
+        for layer in range(3)
+        for half in ("key", "value")
+    }
+    product, *_ = run(
+        path,
+        hidden=np.ones((1, 1, 128), dtype=np.float32),
+        last_index=np.array([1], dtype=np.int32),
+        total_tokens=np.array(2, dtype=np.int32),
+        **caches,
+    )
+    assert np.isfinite(product).all()
 
 
 def test_attention_of_equal_keys_is_the_mean_of_the_values(tmp_path):

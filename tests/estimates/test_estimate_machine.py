@@ -3,7 +3,7 @@
 import pytest
 
 from harness.ceilings.constants import Constants, RatePoint
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.estimates.machine import estimate_here, interval_end
 from harness.estimates.structure import decode_step
 from harness.quantize.levels import LEVELS
@@ -52,3 +52,12 @@ def test_a_point_without_interval_stays():
 def test_no_bandwidth_is_refused():
     with pytest.raises(HarnessError):
         estimate_here("smollm2-135m", "int4", Constants("", ()), 16 * 10**9)
+
+
+def test_a_price_gives_no_cost_without_a_stated_power():
+    """No power of this machine is known; a price that is none is refused all the same."""
+    found = estimate_here("smollm2-135m", "int4", CONSTANTS, 8 * 10**9, price_per_kwh=0.2)
+    assert found.energy.cost_per_million_tokens is None
+    assert any("no cost" in note for note in found.notes)
+    with pytest.raises(UsageError, match="price"):
+        estimate_here("smollm2-135m", "int4", CONSTANTS, 8 * 10**9, price_per_kwh=-1.0)

@@ -145,13 +145,21 @@ def test_measured_peaks_are_met(name, level, measured_mib):
 
 
 def test_memory_parts_by_hand():
-    """smollm2 int4: 106,203,456 - 61*576 weights of 0.75 byte, a tied table kept twice."""
+    """smollm2 int4: 106,203,456 - 61*576 weights of 0.75 byte, scales mapped beside."""
     model = catalog_model("smollm2-135m").anatomy
     memory = peak_memory(model, LEVELS["int4"], prompt_tokens=10, depth_tokens=80, gen_tokens=10)
     table, norms = 49152 * 576, 61 * 576
     body = 106_203_456 - norms
-    assert memory.part_bytes("weights as held") == 0.75 * (body + table) + 4 * norms
-    assert memory.part_bytes("mapped originals") == 0.625 * table
+    blocks = (body + table) / 32
+    assert memory.part_bytes("weights as held") == pytest.approx(
+        0.75 * (body + table) + 1.2 * blocks + 4 * norms
+    )
+    assert memory.part_bytes("mapped file") == 4 * blocks
+    running = sum(memory.part_bytes(name) for name in ("cache", "activations", "arena slack"))
+    looked_up = 10 * (0.625 * 576 + 65_536)
+    assert memory.part_bytes("rows looked up") == looked_up
+    beyond = memory.part_bytes("loading, beyond the run")
+    assert beyond == pytest.approx(max(0, 0.5 * table - running - looked_up))
     assert memory.part_bytes("cache") == 100 * 2 * 30 * 3 * 64 * 4
     assert memory.part_bytes("rotary tables") == 8192 * 64 * 4
     assert memory.part_bytes("runtime") == ORT_CPU.base_bytes
@@ -182,3 +190,26 @@ def test_rules_of_thumb_by_hand():
     """1e9 weights: 2e12 flop/s give 1000 tok/s; 5e8 bytes at 10 GB/s and 55 %: 11 tok/s."""
     assert prefill_tok_s(1_000_000_000, 2e12) == pytest.approx(1000)
     assert rule_of_thumb_decode_tok_s(1_000_000_000, 4, 10e9) == pytest.approx(11.0)
+
+
+def test_a_timed_kernel_is_not_bound_by_memory_twice():
+    """A rate that was measured while reading holds alone at one row; a prompt still reads."""
+    points = (RatePoint(20e9, processes=5), RatePoint(80e9, rows=64, processes=5))
+    constants = Constants("measured", (RatePoint(5e9, processes=5),), {"k": points})
+    step, prompt = (Work("m", "k", rows, 1e9, 2e9 * rows, 2e9 * rows) for rows in (1, 64))
+    decode = timed("step", (step,), constants).terms[0]
+    assert (decode.seconds, decode.memory_s) == pytest.approx((0.1, 0.2))
+    assert decode.bound == "memory"
+    assert timed("prefill", (prompt,), constants).seconds == pytest.approx(128e9 / 80e9)
+    sheet = Constants("sheet", (RatePoint(5e9),), {"k": (RatePoint(20e9),)})
+    assert timed("step", (step,), sheet).seconds == 0.2
+
+
+def test_calls_of_a_kernel_take_their_own_time():
+    """30 layers of 5 matrices and a head: 151 calls of 3 us; every other operator 1 us."""
+    model, level = catalog_model("smollm2-135m").anatomy, LEVELS["int4"]
+    times = {"block-4-32 call": TimePoint(3e-6, 2e-6, 4e-6, 5)}
+    plain = Constants("", MEASURED.bandwidth, MEASURED.rates, 1e-6)
+    kernels = Constants("", MEASURED.bandwidth, MEASURED.rates, 1e-6, times=times)
+    slower = decode_step(model, level, kernels).seconds - decode_step(model, level, plain).seconds
+    assert slower == pytest.approx(151 * 2e-6)

@@ -183,7 +183,8 @@ def test_no_large_float_is_left_at_int8_and_below(name):
 def test_the_method_page_lists_every_level_with_its_bits():
     """`bits` is the number of the table, and of a mixed level those of its formats."""
     text = (Path(__file__).parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", text, re.MULTILINE))
+    section = text.partition("\n## Levels\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", section, re.MULTILINE))
     assert list(rows) == list(LEVELS)
     for name, level in LEVELS.items():
         stated = [float(word) for word in re.findall(r"\d+(?:\.\d+)?", rows[name])]

@@ -8,10 +8,12 @@ from results_samples import cell, process
 from harness.results.samples import ProcessSamples, kind_of, samples_of
 from harness.results.schema import Metric
 from harness.results.summarize import (
+    SHARES,
     exact_metrics,
     judged_half_width_share,
     metric,
     metric_names,
+    share_metric,
     summarize,
     summarize_memory,
 )
@@ -229,5 +231,14 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **summarize_memory([{**reply, "peak_bytes": 120}]),
         **exact_metrics(1, 4.5, 1),
     }
+    found |= dict.fromkeys(SHARES, share_metric(found["tpot_ms"], lambda seconds: 1e-3 / seconds))
     assert {name: value.unit for name, value in found.items()} == metric_names()
     assert all(value.value is not None and math.isfinite(value.value) for value in found.values())
+
+
+def test_a_share_falls_as_its_time_rises():
+    """2 ms (1 to 4) of a work that would need 1 ms: half of the ceiling, between 1/4 and 1."""
+    time = Metric(value=2.0, low=1.0, high=4.0, unit="ms", processes=5)
+    share = share_metric(time, lambda seconds: 1e-3 / seconds)
+    assert (share.value, share.low, share.high) == pytest.approx((0.5, 0.25, 1.0))
+    assert (share.unit, share.processes) == ("share", 5)

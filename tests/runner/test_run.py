@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny_sizes import TINY
 
-from harness.ceilings import bandwidth
+from harness.ceilings import bandwidth, calibrate
 from harness.errors import (
     EXIT_CELLS,
     EXIT_DEVICE,
@@ -18,7 +19,7 @@ from harness.errors import (
 from harness.plan import make_plan
 from harness.report.render import render
 from harness.results.document import read_document
-from harness.runner import room, session
+from harness.runner import ceilings, room, session
 from harness.runner import run as run_module
 from harness.runner.run import run_plan
 from harness.settings import Settings
@@ -34,6 +35,7 @@ def small_bandwidth_vector():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
         patch.setattr(run_module, "BANDWIDTH_SECONDS", 0.01)
+        patch.setattr(calibrate, "QUICK", TINY)
         yield
 
 
@@ -72,14 +74,61 @@ def test_a_run_leaves_one_file_with_every_cell_and_sample(outcome):
 
 
 def test_measured_stands_beside_estimated(outcome):
-    """Every decode record carries a rate, the params rule's rate, and memory with its rule."""
+    """Every record carries each estimator's value of what it measured, and the best one's sum."""
     for record in outcome.document.records:
-        if record.cell.gen:
-            assert record.metrics["decode_tok_s"].value > 0
-            assert record.estimates["decode_tok_s"]["params"] > 0
+        rates = [name for name in ("decode_tok_s", "prefill_tok_s") if name in record.metrics]
+        assert rates
+        for name in rates:
+            assert record.metrics[name].value > 0
+            assert {"params", "calibrated"} <= record.estimates[name].keys()
+            assert all(value > 0 for value in record.estimates[name].values())
+        assert list(record.estimates["peak_rss_bytes"]) == ["params", "structure", "calibrated"]
+        for part in record.explanation["passes"]:
+            total = sum(term["seconds"] for term in part["terms"])
+            assert part["seconds"] == pytest.approx(total)
         assert record.metrics["peak_rss_bytes"].value > 0
         bits = {"fp32": 32, "int4": 4}[record.cell.level]
         assert record.estimates["peak_rss_bytes"]["params"] == record.cell.parameters * bits / 8
+
+
+def test_ceilings_are_kept_with_what_was_estimated_from_them(outcome):
+    """The constants stand in the document, and utilisation with the interval of its time."""
+    (stored,) = outcome.document.environment["calibration"]
+    assert stored["constants"]["threads"] == 1
+    record = next(r for r in outcome.document.records if "tpot_ms" in r.metrics)
+    mbu, time = record.metrics["mbu"], record.metrics["tpot_ms"]
+    assert mbu.low <= mbu.high
+    assert mbu.high / mbu.low == pytest.approx(time.high / time.low)
+    assert record.metrics["mbu_file"].value > 0
+
+
+def test_without_calibration_the_structure_estimate_stands_in(plan, tmp_path, shared_cache):
+    """No prefill ceiling is known then: only decoding and memory are estimated, and it is said."""
+    settings = replace(plan.settings, quant=("int4",), rounds=1, calibrate=False)
+    outcome = run_plan(
+        make_plan(settings, usable_threads=1),
+        results=tmp_path,
+        cache=shared_cache,
+        progress=quiet,
+    )
+    document = outcome.document
+    assert document.environment["calibration"] == []
+    assert {record.explanation["estimator"] for record in document.records} == {"structure"}
+    assert not any("prefill_tok_s" in record.estimates for record in document.records)
+    assert "not calibrated, as asked" in render(document, "table")
+
+
+def test_a_failed_calibration_costs_its_estimates_and_says_so(
+    plan, tmp_path, shared_cache, monkeypatch
+):
+    def broken(*_, **__):
+        raise WorkerError("no memory to calibrate", fix="close other programs")
+
+    monkeypatch.setattr(ceilings, "ensure_constants", broken)
+    document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
+    assert [record.status for record in document.records] == ["ok"] * 6
+    text = render(document, "table")
+    assert "no calibration with 1 thread: no memory to calibrate" in text
 
 
 def test_the_document_names_no_path(outcome, tiny_folder):
@@ -134,15 +183,15 @@ def test_a_cell_without_room_is_a_row_and_starts_no_worker(
     assert "MiB are free" in outcome.document.records[0].reason
 
 
-def test_a_lost_ceiling_costs_the_estimate_and_says_so(plan, tmp_path, shared_cache, monkeypatch):
+def test_memory_that_cannot_be_read_is_said(plan, tmp_path, shared_cache, monkeypatch):
     def lost(*arguments):
         raise WorkerError("no memory to read", fix="close other programs")
 
     monkeypatch.setattr(run_module, "measure_read_bandwidth", lost)
     document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
     assert document.environment["read_bandwidth_failures"] == {"1": "no memory to read"}
-    assert not any("decode_tok_s" in record.estimates for record in document.records)
-    assert "no estimate with 1 thread: no memory to read" in render(document, "table")
+    assert all(record.explanation["estimator"] == "calibrated" for record in document.records)
+    assert "memory could not be read with 1 thread: no memory to read" in render(document, "table")
 
 
 def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(

@@ -1,0 +1,28 @@
+"""What every command that measures a plan does: progress, signals, and where the results lie."""
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.progress import open_progress
+from harness.plan import Plan
+
+if TYPE_CHECKING:
+    from harness.runner.run import Outcome
+
+
+def measure_plan(plan: Plan, results: Path, cache: Path | None, resume: bool = False) -> "Outcome":
+    """Run the plan with progress on stderr, and say there which file holds the results."""
+    from harness.artifacts.cache import default_cache
+    from harness.runner.run import run_plan
+
+    # A job that is cancelled gets SIGTERM: it keeps what it has, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with open_progress() as progress:
+        outcome = run_plan(
+            plan, results=results, cache=cache or default_cache(), progress=progress, resume=resume
+        )
+    click.echo(f"results: {outcome.path}", err=True)
+    return outcome

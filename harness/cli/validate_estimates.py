@@ -1,0 +1,130 @@
+"""`bench validate-estimates`: how far each estimator is from what was measured."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.cli.options import FORMATS
+from harness.cli.running import measure_plan
+from harness.cli.validate_table import draw_study, study_json
+from harness.errors import EXIT_OK, StorageError, UsageError
+from harness.plan import make_plan
+from harness.results.document import read_document
+from harness.results.schema import METHOD_VERSION, Document
+from harness.settings import load_settings
+from harness.studies.error_rows import GROUPINGS
+from harness.studies.errors import check_method, study_errors
+
+DEFAULT_PLAN = "validate"
+EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.json --by model"
+
+
+@click.command("validate-estimates", epilog=EXAMPLE)
+@click.argument("files", metavar="[RESULTS]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--config", "plan", help="Plan to measure without RESULTS.  [default: validate]")
+@click.option(
+    "--remeasure",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Results of the same plan from another hour. May be given again.",
+)
+@click.option(
+    "--by", type=click.Choice(list(GROUPINGS)), help="The calibrated estimate, group by group."
+)
+@click.option(
+    "--results",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where the run is kept.",
+)
+@click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
+@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the table as JSON in this file.",
+)
+def command(
+    files: tuple[Path, ...],
+    plan: str | None,
+    remeasure: tuple[Path, ...],
+    by: str | None,
+    folder: Path,
+    cache: Path | None,
+    style: str,
+    out: Path | None,
+) -> int:
+    """Judge every estimator by the results files RESULTS; without any, measure the plan first.
+
+    The error of an estimate is |ln(estimated time / measured time)| in percent: 9.5 for a tenth
+    too fast, 69.3 for twice as fast and for half as fast. A bias above 1 is an estimate that is
+    too slow or too large. `remeasure` is how far two measurements of the same cells are apart.
+    """
+    _check_out(out, (*files, *remeasure))
+    if files and plan is not None:
+        raise UsageError("RESULTS and --config are both given", fix="give one of the two")
+    remeasured = [read_document(path) for path in remeasure]
+    if files:
+        judge([read_document(path) for path in files], remeasured, by, style, out)
+        return EXIT_OK
+    document, code = _measure(plan or DEFAULT_PLAN, remeasured, folder, cache)
+    try:
+        judge([document], remeasured, by, style, out)
+    except UsageError as error:
+        if code == EXIT_OK:
+            raise
+        click.echo(f"bench: {error}", err=True)  # the run has failed: its exit code says how
+    return code
+
+
+def judge(
+    documents: Sequence[Document],
+    remeasured: Sequence[Document],
+    by: str | None,
+    style: str,
+    out: Path | None,
+) -> None:
+    """Print the table, and keep it where `out` says.
+
+    Raises:
+        UsageError: as study_errors; nothing is printed or written then.
+    """
+    study = study_errors(documents, remeasured, by)
+    table = study_json(study, documents, remeasured, by)
+    if out is not None:
+        out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        click.echo(f"errors of the estimates: {out}", err=True)
+    text, notes = draw_study(study, table, style)
+    click.echo(text)
+    for note in notes:
+        click.echo(note, err=True)
+
+
+def _measure(
+    plan: str, remeasured: Sequence[Document], folder: Path, cache: Path | None
+) -> tuple[Document, int]:
+    """Measure a plan and return its document and how the run ended.
+
+    What cannot be compared with this version's measurements is refused before they are taken.
+    """
+    from harness.watch.facts import usable_cores
+
+    chosen = make_plan(load_settings(plan), usable_cores())
+    for document in remeasured:
+        check_method(document, METHOD_VERSION)
+    outcome = measure_plan(chosen, folder, cache)
+    return outcome.document, outcome.exit_code
+
+
+def _check_out(out: Path | None, files: Sequence[Path]) -> None:
+    """Refuse, before anything is measured, a file that cannot be made or would cost results."""
+    if out is None:
+        return
+    if not out.parent.is_dir():
+        raise StorageError(f"--out {out}: its folder does not exist", fix="make the folder first")
+    if out.resolve() in {path.resolve() for path in files}:
+        raise UsageError(f"--out {out} is one of the results", fix="give a file of its own")

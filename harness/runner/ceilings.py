@@ -1,0 +1,91 @@
+"""The ceilings behind a run's estimates: measured before its rounds, kept with its results."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.ceilings.bandwidth import read_bytes_per_s
+from harness.ceilings.calibrate import ensure_constants
+from harness.ceilings.constants import Constants, StoredConstants
+from harness.ceilings.storage import ground_of
+from harness.errors import HarnessError, StorageError
+from harness.estimates.record import Ceilings
+from harness.plan import Plan
+from harness.runner.entries import Entries
+
+Json = dict[str, Any]
+Say = Callable[[str], None]
+
+
+def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterator[Json]:
+    """Yield the constants of each device and thread count of a plan that are not journalled yet.
+
+    Stored ones are taken; what is missing is measured now. Where that fails the rows stay, with
+    the estimates that need no calibration, and the document says why.
+
+    Raises:
+        StorageError: the cache cannot be read or written.
+    """
+    if not plan.settings.calibrate:
+        return
+    levels = tuple(dict.fromkeys(group.level.name for group in plan.groups))
+    for device, threads in dict.fromkeys((g.device.key, g.threads) for g in plan.groups):
+        if (device, threads) in entries.calibrations:
+            continue
+        ground = ground_of(entries.header["environment"], device, threads)
+        head = {"device": device, "threads": threads}
+        try:
+            stored = ensure_constants(cache, ground, levels, say=say)
+        except StorageError:
+            raise
+        except HarnessError as error:
+            yield {"kind": "no_calibration", **head, "reason": error.problem}
+            continue
+        yield {"kind": "calibration", **head, "stored": asdict(stored)}
+
+
+def ceilings_of(entries: Entries, device: str, threads: int) -> Ceilings:
+    """Return what a run knows of a device with this many threads."""
+    return Ceilings(read_rate(entries, threads), _constants(entries, device, threads))
+
+
+def measured_environment(entries: Entries) -> Json:
+    """Return the ceilings for the document: every pass of the reads, every constant."""
+    threads = sorted({count for count, _ in entries.bandwidth})
+    return {
+        "read_bandwidth": [
+            {
+                "threads": count,
+                "bytes_per_s": read_rate(entries, count),
+                "processes": [
+                    entry["reply"]
+                    for (other, _), entry in entries.bandwidth.items()
+                    if other == count
+                ],
+            }
+            for count in threads
+        ],
+        "read_bandwidth_failures": {
+            str(count): reason for count, reason in entries.no_bandwidth.items()
+        },
+        "calibration": list(entries.calibrations.values()),
+        "calibration_failures": [
+            {"device": device, "threads": count, "reason": reason}
+            for (device, count), reason in entries.no_calibration.items()
+        ],
+    }
+
+
+def read_rate(entries: Entries, threads: int) -> float | None:
+    """Return the rate at which this run read memory with so many threads, bytes/s."""
+    return read_bytes_per_s(
+        [entry["reply"] for (count, _), entry in entries.bandwidth.items() if count == threads]
+    )
+
+
+def _constants(entries: Entries, device: str, threads: int) -> Constants | None:
+    stored = entries.calibrations.get((device, threads))
+    return None if stored is None else msgspec.convert(stored, StoredConstants).constants

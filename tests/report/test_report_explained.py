@@ -1,0 +1,112 @@
+"""The sum behind an estimate is drawn whole, and beside what was measured."""
+
+import json
+
+import pytest
+from report_documents import document, metric, record
+
+from harness.errors import UsageError
+from harness.report.columns import columns_of
+from harness.report.explained import explain_document, record_name
+from harness.report.render import render
+from harness.report.rows import make_rows
+
+MIB = 2**20
+
+
+def term(name, ms, bound="memory", **amounts):
+    """One summand as a record holds it."""
+    amounts = {"read_bytes": 0.0, "flop": 0.0, "calls": 0.0, **amounts}
+    kernel = amounts.pop("kernel", "block-4-32")
+    return {"pass": "p", "term": name, "kernel": kernel, "seconds": ms / 1e3, "bound": bound} | (
+        amounts
+    )
+
+
+def explained(test, measured_ms, **other):
+    """A decode record of 8 ms estimated: 6 to read the body, 2 for calls."""
+    terms = [
+        term("body", 6.0, read_bytes=76.0 * MIB, flop=0.2e9),
+        term("operator calls", 2.0, "overhead", calls=300.0, kernel="operator call"),
+    ]
+    step = {"pass": "decode step", "seconds": 0.008, "bound": "memory", "complete": True}
+    explanation = {
+        "estimator": "calibrated",
+        "basis": "measured here",
+        "threads": 2,
+        "passes": [{**step, "terms": terms}],
+        "memory": [
+            {"part": "weights as held", "bytes": 96.0 * MIB},
+            {"part": "runtime", "bytes": 64.0 * MIB},
+        ],
+    }
+    metrics = {
+        "tpot_ms": metric(measured_ms, "ms/token"),
+        "decode_tok_s": metric(1e3 / measured_ms),
+        "mbu": metric(0.8, "share"),
+    }
+    estimates = {
+        "decode_tok_s": {"params": 400.0, "calibrated": 125.0},
+        "peak_rss_bytes": {"params": 64.0 * MIB, "calibrated": 160.0 * MIB},
+    }
+    return record(test, metrics, explanation=explanation, estimates=estimates, **other)
+
+
+def test_every_term_and_the_sum_are_drawn():
+    """10 ms measured over 8 estimated: x 1.25; body is 75 % of it."""
+    text = explain_document(document(explained("tg32", 10.0)), None, "table")
+    head, table = text.split("\n\n", 1)
+    assert head.splitlines() == [
+        "smollm2-135m int4 tg32 @ d0 2 threads: calibrated: measured here",
+        "decode step: estimated 8.00 ms, measured 10.0 ms (× 1.25); memory-bound, most of it body"
+        " (memory)",
+        "memory: estimated 160 MiB, measured 300 MiB (× 1.88)",
+        "MBU 80.0% of the ceilings measured here",
+    ]
+    lines = table.splitlines()
+    body = next(line for line in lines if "body" in line)
+    assert body.split() == [
+        *("decode", "step", "body", "block-4-32", "76.0", "0.20", "–", "6.00", "75.0%", "memory")
+    ]
+    assert any(line.split()[:3] == ["decode", "step", "sum"] for line in lines)
+    assert any("runtime" in line and "40.0%" in line for line in lines)
+
+
+def test_records_are_chosen_by_number_and_by_words():
+    both = document(explained("tg32", 10.0), explained("tg64", 9.0))
+    for wanted in ("2", "tg64", "int4 tg64"):
+        text = explain_document(both, wanted, "table")
+        assert "tg64" in text
+        assert "tg32" not in text
+    assert [entry["record"] for entry in json.loads(explain_document(both, None, "json"))] == [
+        record_name(found) for found in both.records
+    ]
+
+
+@pytest.mark.parametrize(("wanted", "word"), [("9", "1 to 1"), ("fp32", "int4")])
+def test_a_record_that_is_not_there_is_refused(wanted, word):
+    with pytest.raises(UsageError, match=word):
+        explain_document(document(explained("tg32", 10.0)), wanted, "table")
+
+
+def test_a_document_without_sums_is_refused():
+    with pytest.raises(UsageError, match="no estimate that is a sum"):
+        explain_document(document(record("tg32", {"tpot_ms": metric(1.0)})), None, "table")
+
+
+def test_an_incomplete_sum_is_a_lower_bound():
+    found = explained("tg32", 10.0)
+    found.explanation["passes"][0]["complete"] = False
+    assert "8.00 ms at least" in explain_document(document(found), None, "table")
+
+
+def test_the_table_shows_the_best_estimate_and_the_params_rule_beside_it():
+    """125 calibrated and 400 by the rule over 100 measured: x 1.25 and x 4.00."""
+    whole = document(explained("tg32", 10.0))
+    row = make_rows(whole.records)[0]
+    cells = {column.header: column.cell(row) for column in columns_of([row])}
+    shown = [cells[name] for name in ("est. tok/s", "×", "params ×", "est. MiB")]
+    assert shown == ["125", "1.25", "4.00", "160"]
+    text = render(whole, "table")
+    assert "est. calibrated: measured here; ×: time measured / estimated" in text
+    assert "params ×: the same beside parameters × bits / 8, read at 9.9 GB/s" in text

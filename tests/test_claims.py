@@ -1,0 +1,252 @@
+"""docs/claims.md: its commands work, and the facts behind its verdicts hold."""
+
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+
+from harness.cli.main import COMMANDS, bench, main
+from harness.estimates.answer import Estimate, estimate
+from harness.estimates.energy import COMPUTE_PJ_PER_FLOP, memory_pj_per_byte
+from harness.estimates.held import stored_model_bytes
+from harness.estimates.speeds import least_work
+from harness.quantize.levels import find_level
+from harness.settings import flag_values, load_settings
+from harness.specs.catalog import catalog_model, catalog_names
+from harness.specs.catalog_subject import Subject, counted_subject, find_subject
+from harness.specs.catalog_text import parse_parameters
+from harness.units import GB
+
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "claims.md").read_text(encoding="utf-8")
+SECTIONS = re.findall(r"^## (\d.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+LINES = [line[2:] for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]
+ANSWERING = ("bench estimate ", "bench models ")
+VERDICT = re.compile(
+    r"^\*\*Verdict: (holds|holds in part|does not hold|cannot be told here)\.\*\*", re.MULTILINE
+)
+SUMMARY = re.compile(r"^\| (\d) \| .+ \| (.+) \|$", re.MULTILINE)
+FITS = re.compile(r"^\| `(.+)` \| .+ billion \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
+X_ELITE = "snapdragon-x-elite"
+THIRTEEN = counted_subject(13 * 10**9, "13B")
+PRICE = 0.20  # per kWh, as on the page
+
+
+def decode_tok_s(result: Estimate) -> tuple[float, float]:
+    """Both ends of the decode rate."""
+    assert result.speeds.decode_tok_s is not None
+    return result.speeds.decode_tok_s.low, result.speeds.decode_tok_s.high
+
+
+def cost(result: Estimate) -> tuple[float, float]:
+    """Both ends of the cost of a million tokens."""
+    assert result.energy.cost_per_million_tokens is not None
+    return result.energy.cost_per_million_tokens.low, result.energy.cost_per_million_tokens.high
+
+
+def both_below(small: tuple[float, float], large: tuple[float, float]) -> bool:
+    """Whether each end lies below the like end: enough where both stand on the same constants."""
+    return small[0] < large[0] and small[1] < large[1]
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(ANSWERING)])
+def test_every_answering_line_runs(line, capsys):
+    assert main(shlex.split(line)[1:]) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if not line.startswith(ANSWERING)])
+def test_every_measuring_line_parses(line):
+    """Parsed, not run: measuring takes minutes. The plan that it names must be there."""
+    program, name, *words = shlex.split(line)
+    assert (program, name in [row[0] for row in COMMANDS]) == ("bench", True)
+    command = bench.get_command(click.Context(bench), name)
+    assert command is not None
+    given = command.make_context(name, words).params
+    if name == "run":
+        flags = flag_values({key: given[key] for key in ("model", "quant", "pg")})
+        assert load_settings(given["plan"], **flags).parts
+
+
+@pytest.mark.parametrize(("title", "text"), SECTIONS, ids=[title for title, _ in SECTIONS])
+def test_every_claim_has_a_sentence_a_command_and_one_verdict(title, text):
+    assert "**Claim.**" in text
+    assert "```console\n$ bench " in text
+    assert len(VERDICT.findall(text)) == 1
+
+
+def test_the_table_above_repeats_the_nine_verdicts():
+    verdicts = [(title[0], *VERDICT.findall(text)) for title, text in SECTIONS]
+    assert len(verdicts) == 9
+    assert SUMMARY.findall(PAGE) == verdicts
+
+
+def test_among_dense_models_more_parameters_cost_more():
+    """One device, one level: time, electricity and cost rise with the count."""
+    names = ("smollm2-135m", "qwen2.5-0.5b", "llama-3.2-1b", "qwen3-4b", "llama-3-8b")
+    rows = [
+        estimate(name, "int4", device=X_ELITE, price_per_kwh=PRICE)
+        for name in (*names, "solar-10.7b")
+    ]
+    for small, large in pairwise(rows):
+        assert small.case.subject.parameters < large.case.subject.parameters
+        assert both_below(decode_tok_s(large), decode_tok_s(small))
+        assert both_below(cost(small), cost(large))
+        assert small.energy.floor_j < large.energy.floor_j
+
+
+def test_a_mixture_has_more_parameters_and_costs_less():
+    """30.5 billion parameters, of which a token reads 3.0; a dense model of 4.0 reads them all."""
+    dense, mixture = (
+        estimate(name, "int4", device=X_ELITE, price_per_kwh=PRICE)
+        for name in ("qwen3-4b", "qwen3-30b-a3b")
+    )
+    assert mixture.case.subject.parameters > 7 * dense.case.subject.parameters
+    assert both_below(decode_tok_s(dense), decode_tok_s(mixture))
+    assert both_below(cost(mixture), cost(dense))
+
+
+@pytest.mark.parametrize("row", FITS.findall(PAGE), ids=lambda row: row[0])
+def test_the_levels_that_fit_are_those_of_the_page(row):
+    """A quarter of the memory is the system's; the phone's engine reads weights as stored."""
+    name, *cells = row
+    for memory_gb, cell in zip((8, 12, 16), cells, strict=True):
+        fitting = [level for level in ("int4", "int8", "fp16") if fits(name, level, memory_gb)]
+        assert ", ".join(fitting or ["none"]) == cell
+
+
+def fits(name: str, level: str, memory_gb: int) -> bool:
+    """Whether a catalog model or a bare count fits into a phone of this memory."""
+    known = name in catalog_names()
+    subject: Subject = (
+        find_subject(name) if known else counted_subject(parse_parameters(name), name)
+    )
+    memory_bytes = memory_gb * GB
+    return estimate(subject, level, device="galaxy-s24", memory_bytes=memory_bytes).sizes.fits
+
+
+def test_the_table_of_fits_reaches_both_sides_of_ten_billion():
+    names = [row[0] for row in FITS.findall(PAGE)]
+    assert names == ["olmo-1.7-7b", "mistral-7b-v0.1", "llama-3-8b", "10B", "solar-10.7b"]
+
+
+@pytest.mark.parametrize(("engine", "expected"), [("npu", True), ("cpu", False)])
+def test_eight_billion_in_eight_gb_depend_on_the_engine(engine, expected):
+    """8.0e9 · 5 / 8 = 5.0 GB as stored; with the CPU's packed copies it is more than 6.0 GB."""
+    memory = {"device": "galaxy-s24", "memory_bytes": 8 * GB, "engine": engine}
+    assert estimate("llama-3-8b", "int4", **memory).sizes.fits is expected
+
+
+def test_nine_billion_fit_into_eight_gb():
+    """9e9 · 5 / 8 = 5.6 GB and 0.2 GB of runtime, of the 6.0 GB that are left."""
+    assert fits("9B", "int4", 8)
+
+
+def test_phi_3_is_a_forty_sixth():
+    """175e9 / 3 821 079 552 = 45.8; a hundred times Phi-3 would be 382e9."""
+    phi, chat = find_subject("phi-3").parameters, find_subject("chatgpt").parameters
+    assert chat / phi == pytest.approx(45.8, abs=0.05)
+    assert 100 * phi == pytest.approx(382e9, rel=0.001)
+
+
+@pytest.mark.parametrize("batch", [1, 128])
+def test_on_one_device_the_light_model_is_cheaper(batch):
+    """8.0 billion against 204 on one H200: a sixth of the electricity, or less."""
+    light, large = (
+        estimate(name, "int4", device="h200", batch=batch, price_per_kwh=PRICE)
+        for name in ("varco-8b", "hyperclova")
+    )
+    assert large.sizes.fits
+    assert both_below(cost(light), tuple(end / 5.5 for end in cost(large)))
+
+
+def test_a_shared_large_model_can_cost_less_than_a_light_one_alone():
+    """128 users share a step of 204 billion; the laptop's 8.0 serve one. No overlap."""
+    shared = estimate("hyperclova", "int4", device="h200", batch=128, price_per_kwh=PRICE)
+    alone = estimate("varco-8b", "int4", device=X_ELITE, price_per_kwh=PRICE)
+    assert cost(shared)[1] < cost(alone)[0]
+
+
+@pytest.mark.parametrize(
+    ("device", "quicker"),
+    [
+        *((key, "npu") for key in (X_ELITE, "m4", "hx-370")),
+        *((key, "gpu") for key in ("core-ultra-155h", "core-ultra-258v", "core-ultra-285h")),
+    ],
+)
+def test_engines_differ_in_the_prompt_only(device, quicker):
+    """One memory and one stated power: the same decode rate and energy, whatever the engine."""
+    npu, gpu = (
+        estimate("llama-3.2-1b", "int4", device=device, engine=engine, prompt=512)
+        for engine in ("npu", "gpu")
+    )
+    assert npu.speeds.ttft_s is not None
+    assert gpu.speeds.ttft_s is not None
+    assert ("npu" if npu.speeds.ttft_s.low < gpu.speeds.ttft_s.low else "gpu") == quicker
+    assert decode_tok_s(npu) == decode_tok_s(gpu)
+    assert npu.energy.modelled_j == gpu.energy.modelled_j
+
+
+@pytest.mark.parametrize(
+    ("level", "stored_gb", "ceiling_tok_s"),
+    [("int4", 8.125, 18.5), ("int8", 13.0, 9.8), ("fp16", 26.0, 5.2)],
+)
+def test_thirteen_billion_stay_under_the_ceiling(level, stored_gb, ceiling_tok_s):
+    """The ceiling takes all of 135.2 GB/s and 4.5, 8.5 and 16 bits; we 40 to 92 % and 5, 8, 16."""
+    result = estimate(THIRTEEN, level, device=X_ELITE)
+    assert result.sizes.weights_bytes == stored_gb * GB
+    expected = tuple(share * 135.2 / stored_gb for share in (0.4, 0.92))
+    assert decode_tok_s(result) == pytest.approx(expected)
+    assert decode_tok_s(result)[1] < ceiling_tok_s
+
+
+@pytest.mark.parametrize(
+    ("level", "memory_gb", "expected"),
+    [("int4", 16, True), ("int8", 16, False), ("int8", 32, True), ("fp16", 32, False)],
+)
+def test_what_a_laptop_carries_for_thirteen_billion(level, memory_gb, expected):
+    result = estimate(THIRTEEN, level, device=X_ELITE, memory_bytes=memory_gb * GB)
+    assert result.sizes.fits is expected
+
+
+def test_decoding_follows_bandwidth_until_calls_take_over():
+    """Up to 272 GB/s memory decides. 2.4 times the bandwidth of an H100 gives less than 1.3."""
+    small = ("rpi5", "iphone-15-pro", "m1", "galaxy-s24", "m4", X_ELITE, "rtx-4060")
+    names = (*small, "rtx-4090", "h100", "b200")
+    rows = [estimate("llama-3.2-3b", "int4", device=name) for name in names]
+    for slow, fast in pairwise(rows):
+        assert slow.case.device.bandwidth_gb_s < fast.case.device.bandwidth_gb_s
+        assert decode_tok_s(slow)[0] < decode_tok_s(fast)[0]
+    assert {row.speeds.bound for row in rows[: len(small)]} == {"memory"}
+    assert rows[-1].speeds.bound == "overhead"
+    assert decode_tok_s(rows[-1])[1] < 1.3 * decode_tok_s(rows[-2])[1]
+
+
+@pytest.mark.parametrize(
+    ("batch", "least", "most"), [(1, 0.98, 1.0), (64, 0.5, 0.7), (256, 0.2, 0.35)]
+)
+def test_share_of_data_movement_in_the_floor(batch, least, most):
+    """773e6 bytes · 32 pJ = 24.7 mJ for all; 2.47e9 flop · 0.11 pJ = 0.27 mJ for each sequence."""
+    result = estimate("llama-3.2-1b", "int4", device=X_ELITE, batch=batch)
+    work = least_work(result.case)
+    pj_per_byte = memory_pj_per_byte(result.case.device.memory_type)
+    moved_pj = sum(term.read_bytes for term in work) * pj_per_byte
+    computed_pj = sum(term.useful_flop for term in work) * COMPUTE_PJ_PER_FLOP
+    assert result.energy.floor_j == pytest.approx((moved_pj + computed_pj) * 1e-12 / batch)
+    assert least < moved_pj / (moved_pj + computed_pj) < most
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "solar-10.7b"])
+def test_four_bits_are_five_with_their_scales(model):
+    """16 / 5 = 3.2, not 4: every block of 32 weights has a scale of 32 bits."""
+    anatomy = catalog_model(model).anatomy
+    half, four = (stored_model_bytes(anatomy, find_level(name)) for name in ("fp16", "int4"))
+    assert half / four == pytest.approx(3.2, rel=0.01)
+
+
+def test_seventy_billion_at_four_bits_are_not_35_gb():
+    """70e9 · 5 / 8 = 43.75e9 bytes."""
+    assert estimate("momo-70b", "int4", device="mi300x").sizes.weights_bytes == 43.75 * GB
