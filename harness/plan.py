@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.devices.table import Device, find_device
 from harness.errors import UsageError
 from harness.graph.geometry import geometry_of
-from harness.quantize.levels import QuantLevel, find_level
+from harness.quantize.levels import QuantLevel, find_levels
 from harness.settings import PART_KEYS, Settings
 from harness.weights.source import ModelSource, resolve_model
 from harness.workload.workload import Kind, Workload
@@ -78,6 +78,7 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
     Raises:
         UsageError: an unknown name, a number outside its range, a context that is too long.
     """
+    settings = _spelled(settings)
     names = dict.fromkeys(name for part in settings.parts for name in part.model)
     _check_distinct([resolve_model(name) for name in names])
     groups: dict[str, SessionGroup] = {}
@@ -94,7 +95,7 @@ def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
     _check_numbers(settings)
     workloads = _workloads(settings)
     sources = [resolve_model(argument) for argument in settings.model]
-    levels = [find_level(name) for name in settings.quant]
+    levels = find_levels(settings.quant)
     devices = [find_device(name) for name in settings.device]
     threads = _threads(settings.threads, usable_threads)
     for source, level in product(sources, levels):
@@ -103,6 +104,12 @@ def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
         sources, levels, devices, threads, settings.batch
     ):
         yield SessionGroup(source, level, device, count, batch, workloads)
+
+
+def _spelled(settings: Settings) -> Settings:
+    """Return settings that name every level, and each once: what a results document keeps."""
+    levels = tuple(level.name for level in find_levels(settings.quant))
+    return replace(settings, quant=levels, part=tuple(_spelled(part) for part in settings.part))
 
 
 def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import StorageError
 from harness.graph.geometry import DecoderGeometry, geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, GRAPH_FILE
-from harness.quantize.levels import find_level
+from harness.quantize.levels import Method, find_level
 from harness.quantize.size import bits_per_weight, stored_bytes
 from harness.specs.count import kv_bytes_per_token, parameters
 from harness.specs.model import ModelSpec
@@ -17,6 +17,9 @@ from harness.weights.source import ModelSource
 
 RECORD_FILE = "artifact.json"
 HASH_DIGITS = 16
+# Fields of a level that came after the first builds: left out of the hash at these values, with
+# which nothing changes, so that what was built before is still found.
+_LATER: dict[str, object] = {"zero_points": False, "method": Method.NEAREST, "sensitive": None}
 # Fields of a spec that describe the model and leave its graph as it is.
 _DESCRIPTION = frozenset(
     {"name", "published_parameters", "expected_delta", "expected_delta_reason", "hf_id"}
@@ -107,12 +110,17 @@ def content_hash(spec: ModelSpec, level_name: str, weights_identity: str) -> str
     architecture = {key: value for key, value in asdict(spec).items() if key not in _DESCRIPTION}
     table = {
         "architecture": architecture,
-        "level": asdict(find_level(level_name)),
+        "level": asdict(find_level(level_name), dict_factory=_without_later),
         "weights": weights_identity,
         "builder": BUILDER_VERSION,
     }
     text = json.dumps(table, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
+
+
+def _without_later(fields: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the fields of a level but the later ones that change nothing."""
+    return {key: value for key, value in fields if key not in _LATER or value != _LATER[key]}
 
 
 def write_record(artifact: Artifact, folder: Path) -> None:

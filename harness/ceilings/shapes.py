@@ -114,13 +114,14 @@ class Sizes:
 
 
 QUICK = Sizes()
-FULL = Sizes(rounds=11, seconds=0.05)
+FULL = Sizes(rounds=8, seconds=0.05)
 
 
 def kernel_name(form: MatrixFormat) -> str:
-    """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32`."""
+    """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32-asym`."""
     block = f"-{form.block_weights}" if form.form is Form.BLOCK else ""
-    return f"{form.form}-{form.bits}{block}"
+    zeros = "-asym" if form.zero_points else ""
+    return f"{form.form}-{form.bits}{block}{zeros}"
 
 
 def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
@@ -133,7 +134,7 @@ def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
     """
     bodies = {kernel_name(level.body): level for level in reversed(LEVELS.values())}
     chosen = [find_level(name) for name in (*levels, STACK_LEVEL)]
-    names = {kernel_name(form) for level in chosen for form in (level.body, level.table)}
+    names = {kernel_name(form) for level in chosen for form in level.formats}
     return {name: bodies[name] for name in sorted(names)}
 
 
@@ -181,6 +182,6 @@ def _matrix_bytes(form: MatrixFormat, outputs: int, inputs: int) -> int:
         return FLOAT_BYTES * outputs * inputs
     if form.form is Form.CHANNEL:
         return outputs * (inputs + FLOAT_BYTES)
-    stored = form.padded_inputs(inputs) * form.bits // 8
+    stored = form.padded_inputs(inputs) * form.bits // 8 + form.zero_point_bytes(inputs)
     sums = BLOCK_SUM_BYTES if form.accuracy_level == 4 else 0
     return outputs * (stored + form.blocks(inputs) * (FLOAT_BYTES + sums))

@@ -17,6 +17,7 @@ from harness.ceilings.constants import (
 from harness.cli.options import FORMATS
 from harness.errors import UsageError
 from harness.grid import parse_names
+from harness.quantize.levels import find_levels
 from harness.units import GB, KIB, MIB
 
 HEADER = ("constant", "tokens", "working set MiB", "threads", "value", "low", "high", "unit", "n")
@@ -54,7 +55,8 @@ def command(
     from harness.watch.facts import machine_facts
 
     facts = machine_facts()
-    row, levels = find_device(device), parse_names(quant, "--quant")
+    row = find_device(device)
+    levels = tuple(level.name for level in find_levels(parse_names(quant, "--quant")))
     counts = thread_counts(threads, int(facts["usable_cores"] or 1))
     stored = [
         ensure_constants(

@@ -14,7 +14,7 @@ from harness.estimates.answer import Estimate, estimate
 from harness.estimates.case import nominal_level
 from harness.estimates.machine import OS_SHARE, estimate_here
 from harness.grid import parse_grid, parse_names
-from harness.quantize.levels import QuantLevel, find_level
+from harness.quantize.levels import LADDER, QuantLevel, find_levels
 from harness.specs.catalog import catalog_names
 from harness.specs.catalog_subject import Subject, counted_subject, find_subject
 from harness.specs.catalog_text import parse_bytes, parse_parameters
@@ -22,13 +22,13 @@ from harness.specs.devices import device_keys
 
 Flags = dict[str, str | int | float | None]
 ALL = "all"
-MAX_ROWS = 20_000  # 45 models x 23 devices x 6 levels is 6,210
+MAX_ROWS = 20_000  # 45 models x 23 devices x 15 levels is 15,525
 EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
 
 
 @click.command("estimate", epilog=EXAMPLE)
 @click.argument("model", required=False)
-@click.option("--quant", help="Quantization levels.  [default: int4]")
+@click.option("--quant", help=f"Quantization levels; `{LADDER}` is all.  [default: int4]")
 @click.option(
     "--on", "devices", required=True, help="Devices of the catalog, aliases, `all`; `cpu` is here."
 )
@@ -129,7 +129,7 @@ def _subjects(flags: Flags) -> list[Subject]:
 def _levels(flags: Flags) -> list[QuantLevel]:
     """Return the quantization levels, or the one that --bits stands for."""
     if flags["bits"] is None:
-        return [find_level(name) for name in parse_names(str(flags["quant"] or "int4"), "--quant")]
+        return list(find_levels(parse_names(str(flags["quant"] or "int4"), "--quant")))
     if flags["quant"] is not None:
         raise UsageError("--bits and --quant say the same thing", fix="give one of them")
     return [nominal_level(int(flags["bits"]))]

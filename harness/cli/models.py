@@ -35,10 +35,11 @@ OS_SHARE = 0.25
 def command(source: str, style: str) -> None:
     """List models with parameters (total, active, read per token), sizes and what fits here.
 
-    Sizes are MiB of stored weights at each level, scales included; KV is the cache per token at
-    fp32. `fits` names the levels whose estimated peak with 128 tokens is within three quarters of
-    this machine's memory. sLLM is a model under 10 billion parameters. Built models need no
-    download: their weights are seeded random unless the model is said to be trained.
+    Sizes are MiB of stored weights, scales included, at a few levels (JSON has all of them); KV is
+    the cache per token at fp32. `fits` names those of them whose estimated peak with 128 tokens is
+    within three quarters of this machine's memory. sLLM is a model under 10 billion parameters.
+    Built models need no download: their weights are seeded random unless the model is said to be
+    trained.
     """
     if source == "seeds":
         rows = systems()

@@ -11,13 +11,14 @@ from harness.units import KIB, MIB
 
 SEED_HEADER = ("key", "name", "kind", "document", "parameters", "stated", "runs as", "note")
 FIT_TOKENS = 128  # prompt that must fit beside the weights
+TEXT_LEVELS = ("fp32", "fp16", "int8", "int4", "int2")  # columns of the text; JSON has them all
 KV_BYTES_PER_VALUE = 4  # the cache of built models is fp32 at every level but fp16
 
 
 def catalog_header() -> list[str]:
-    """Return the names of the columns; one per level."""
+    """Return the names of the columns; one for each of a few levels."""
     counts = ["model", "kind", "parameters", "active", "read", "class", "tables %"]
-    return [*counts, "KV KiB/token", *(f"{name} MiB" for name in LEVELS), "built", "fits"]
+    return [*counts, "KV KiB/token", *(f"{name} MiB" for name in TEXT_LEVELS), "built", "fits"]
 
 
 def catalog_row(model: CatalogModel, available_bytes: float | None) -> list[str]:
@@ -32,7 +33,7 @@ def catalog_row(model: CatalogModel, available_bytes: float | None) -> list[str]
         size_class(anatomy.parameters),
         f"{100 * anatomy.table_parameters / anatomy.parameters:.0f}",
         f"{kv_bytes / KIB:g}" if kv_bytes else MISSING,
-        *(f"{stored_model_bytes(anatomy, level) / MIB:,.0f}" for level in LEVELS.values()),
+        *(f"{stored_model_bytes(anatomy, LEVELS[name]) / MIB:,.0f}" for name in TEXT_LEVELS),
         "yes" if anatomy.spec is not None else "no",
         _fits_text(anatomy, available_bytes),
     ]
@@ -111,11 +112,12 @@ def seed_values(system: System) -> dict[str, object]:
 
 
 def _fits_text(anatomy: Anatomy, available_bytes: float | None) -> str:
-    """Return `all`, `none`, or the levels that fit."""
+    """Return `all`, `none`, or the levels that fit, of those with a column."""
     fits = levels_that_fit(anatomy, available_bytes)
     if fits is None:
         return MISSING
-    return {0: "none", len(LEVELS): "all"}.get(len(fits), ", ".join(fits))
+    shown = [name for name in fits if name in TEXT_LEVELS]
+    return {0: "none", len(TEXT_LEVELS): "all"}.get(len(shown), ", ".join(shown))
 
 
 def _peak_bytes(anatomy: Anatomy, level: QuantLevel) -> float:

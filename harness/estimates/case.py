@@ -163,5 +163,4 @@ def nominal_level(bits: int) -> QuantLevel:
 
 def stored_bits(level: QuantLevel) -> float:
     """Bits of one weight of a large matrix, scales included: int4 in blocks of 32 is 5."""
-    block = level.body.block_weights
-    return level.body.bits + (32 / block if block else 0)
+    return level.body.bits_per_weight

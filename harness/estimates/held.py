@@ -59,16 +59,18 @@ ANY_ENGINE = Runtime(
 
 
 def kernel_name(form: MatrixFormat) -> str:
-    """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32`."""
+    """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32-asym`."""
     block = f"-{form.block_weights}" if form.form is Form.BLOCK else ""
-    return f"{form.form}-{form.bits}{block}"
+    zeros = "-asym" if form.zero_points else ""
+    return f"{form.form}-{form.bits}{block}{zeros}"
 
 
 def piece_format(piece: Piece, level: QuantLevel) -> MatrixFormat | None:
     """Format of a piece at a level; None for vectors, which stay float."""
     if piece.role is Role.VECTOR:
         return None
-    return level.body if piece.role is Role.BODY else level.table
+    is_body = piece.role is Role.BODY
+    return level.body_format(sensitive=piece.sensitive) if is_body else level.table
 
 
 def stored_copy_bytes(piece: Piece, level: QuantLevel) -> int:
@@ -119,5 +121,6 @@ def _arrays(piece: Piece, level: QuantLevel) -> tuple[StoredArray, ...]:
     """Arrays of one copy of a piece."""
     if piece.role is Role.VECTOR:
         return (StoredArray("weight", level.float_dtype, (piece.outputs * piece.inputs,)),)
-    arrays = body_arrays if piece.role is Role.BODY else table_arrays
-    return arrays(piece.outputs, piece.inputs, level)
+    if piece.role is Role.BODY:
+        return body_arrays(piece.outputs, piece.inputs, level, sensitive=piece.sensitive)
+    return table_arrays(piece.outputs, piece.inputs, level)

@@ -1,11 +1,12 @@
 """Nodes of one decoder layer: attention over the cache, then the gated block."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.matrix import Matrix, multiply
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
+from harness.specs.sensitive import is_sensitive
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,16 @@ def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
     query = spec.num_heads * spec.head_dim
     packed = query + 2 * spec.num_kv_heads * spec.head_dim
     attention, gated = f"{prefix}.self_attn", f"{prefix}.mlp"
-    return {
+    matrices = {
         "qkv": Matrix(f"{attention}.qkv_proj", packed, hidden, spec.qkv_bias),
         "o": Matrix(f"{attention}.o_proj", hidden, query),
         "gate": Matrix(f"{gated}.gate_proj", wide, hidden),
         "up": Matrix(f"{gated}.up_proj", wide, hidden),
         "down": Matrix(f"{gated}.down_proj", hidden, wide),
+    }
+    return {
+        key: replace(matrix, sensitive=is_sensitive(matrix.name, spec.num_layers))
+        for key, matrix in matrices.items()
     }
 
 

@@ -52,7 +52,7 @@ def build_decoder(
     geometry = geometry_of(spec, level)
     with DataFile(folder / DATA_FILE) as file:
         for weight in plan_storage(spec, level):
-            stream_weight(file, weight, weights, level)
+            stream_weight(file, weight, weights)
     for name, every_position in ((GRAPH_FILE, False), (ALL_LOGITS_FILE, True)):
         model = decoder_model(spec, level, every_position)
         (folder / name).write_bytes(model.SerializeToString())

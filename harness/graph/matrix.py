@@ -15,21 +15,25 @@ class Matrix:
     """A stored matrix of a layer.
 
     Attributes:
-        name: its arrays are called `name.weight`, or `name.quantized` and `name.scales`.
+        name: its arrays are called `name.weight`, or `name.quantized`, `name.scales` and
+            `name.zero_points`.
         outputs: width of the product.
         inputs: width of what is multiplied.
         has_bias: whether `name.bias` is added.
+        sensitive: whether a mixed level keeps it at more bits.
     """
 
     name: str
     outputs: int
     inputs: int
     has_bias: bool = False
+    sensitive: bool = False
 
 
 def multiply(emitter: Emitter, matrix: Matrix, activations: str, level: QuantLevel) -> str:
     """Add the product of `activations` [batch, tokens, inputs] and a matrix of a layer."""
-    return _MULTIPLY[level.body.form](emitter, matrix, activations, level.body)
+    form = level.body_format(sensitive=matrix.sensitive)
+    return _MULTIPLY[form.form](emitter, matrix, activations, form)
 
 
 def _multiply_float(
@@ -55,12 +59,13 @@ def _multiply_channel(
 
 
 def _multiply_block(emitter: Emitter, matrix: Matrix, activations: str, form: MatrixFormat) -> str:
-    """Add MatMulNBits; no zero point means the middle value."""
+    """Add MatMulNBits; no zero points mean the middle value."""
     name = matrix.name
     bias = f"{name}.bias" if matrix.has_bias else ""
+    zeros = f"{name}.zero_points" if form.zero_points else ""
     return emitter.add(
         "MatMulNBits",
-        (activations, f"{name}.quantized", f"{name}.scales", "", "", bias),
+        (activations, f"{name}.quantized", f"{name}.scales", zeros, "", bias),
         f"{name}.product",
         MICROSOFT,
         N=matrix.outputs,
@@ -86,9 +91,10 @@ def embed(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> str:
     table = level.table
     if table.form is Form.FLOAT:
         return emitter.add("Gather", (f"{EMBEDDING}.weight", "input_ids"), "embedding")
+    zeros = f"{EMBEDDING}.zero_points" if table.zero_points else ""
     rows = emitter.add(
         "GatherBlockQuantized",
-        (f"{EMBEDDING}.rows", "input_ids", f"{EMBEDDING}.scales"),
+        (f"{EMBEDDING}.rows", "input_ids", f"{EMBEDDING}.scales", zeros),
         "embedding.padded",
         MICROSOFT,
         bits=table.bits,

@@ -38,7 +38,7 @@ def chain_weights(
     with DataFile(data) as file:
         store = _Noise({weight.name: shape[1] for weight, shape in zip(first, shapes, strict=True)})
         for weight in first:
-            stream_weight(file, weight, store, level)
+            stream_weight(file, weight, store)
     _repeat(data, part_bytes, repeats, [weight.regions[0].offset_bytes for weight in first])
     matrices, initializers = [], []
     for number in range(repeats * len(shapes)):
@@ -88,7 +88,7 @@ def _place(shapes: list[tuple[int, int]], level: QuantLevel) -> tuple[list[Store
             end_bytes = -(-regions[-1].end_bytes // PAGE_BYTES) * PAGE_BYTES
         name = f"matrix.{number}"
         source = (Tensor(name, (outputs, inputs)),)
-        weights.append(StoredWeight(name, Role.BODY, source, tuple(regions), ()))
+        weights.append(StoredWeight(name, Role.BODY, level.body, source, tuple(regions), ()))
     return weights, end_bytes
 
 

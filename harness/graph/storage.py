@@ -7,7 +7,7 @@ from enum import StrEnum
 from harness.graph.block import layer_matrices, layer_name
 from harness.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.quantize.layout import StoredArray, body_arrays, table_arrays
-from harness.quantize.levels import Form, QuantLevel
+from harness.quantize.levels import Form, MatrixFormat, QuantLevel
 from harness.specs.model import ModelSpec
 from harness.specs.tensors import Tensor, logical_tensors
 
@@ -15,7 +15,7 @@ PAGE_BYTES = 4096  # ONNX Runtime maps the file into memory: every array begins 
 
 
 class Role(StrEnum):
-    """What a stored weight is used for, and with it which format of the level it takes."""
+    """What a stored weight is used for, and with it how its rows lie."""
 
     VECTOR = "vector"
     BODY = "body"
@@ -61,7 +61,8 @@ class StoredWeight:
 
     Attributes:
         name: for messages.
-        role: decides the format.
+        role: what it is used for.
+        form: how its values are stored; None: as the float type of the level.
         sources: the trained tensors it is made of, one below the other.
         regions: its arrays, as quantize.layout orders them.
         views: its initializers.
@@ -69,6 +70,7 @@ class StoredWeight:
 
     name: str
     role: Role
+    form: MatrixFormat | None
     sources: tuple[Tensor, ...]
     regions: tuple[Region, ...]
     views: tuple[View, ...]
@@ -124,17 +126,18 @@ def _vector(
     elements = sum(source.elements for source in sources)
     regions = shelf.reserve([StoredArray("", level.float_dtype, (elements,))])
     views = (View(name, regions[0], (elements,)),)
-    return StoredWeight(name, Role.VECTOR, sources, regions, views)
+    return StoredWeight(name, Role.VECTOR, None, sources, regions, views)
 
 
 def _matrix(
     level: QuantLevel, shelf: _Shelf, matrix: Matrix, sources: tuple[Tensor, ...]
 ) -> StoredWeight:
     """Place a matrix of a layer."""
-    regions = shelf.reserve(body_arrays(matrix.outputs, matrix.inputs, level))
-    return StoredWeight(
-        matrix.name, Role.BODY, sources, regions, tuple(_view(matrix.name, r) for r in regions)
-    )
+    arrays = body_arrays(matrix.outputs, matrix.inputs, level, sensitive=matrix.sensitive)
+    regions = shelf.reserve(arrays)
+    form = level.body_format(sensitive=matrix.sensitive)
+    views = tuple(_view(matrix.name, region) for region in regions)
+    return StoredWeight(matrix.name, Role.BODY, form, sources, regions, views)
 
 
 def _table(
@@ -152,7 +155,7 @@ def _table(
         rows = View(f"{name}.rows", regions[0], (vocab, blocks * block_bytes))
         views = [rows, *views] if spec.tied_embeddings else [rows, *views[1:]]
     source = (tensors[f"{name}.weight"],)
-    return StoredWeight(name, Role.TABLE, source, regions, tuple(views))
+    return StoredWeight(name, Role.TABLE, level.table, source, regions, tuple(views))
 
 
 def _view(name: str, region: Region) -> View:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from harness.graph.datafile import DataFile
 from harness.graph.storage import Role, StoredWeight
-from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.quantize.levels import Form, MatrixFormat
 from harness.quantize.pack import check_finite, quantize_blocks, quantize_channels
 from harness.weights.store import WeightStore
 
@@ -21,23 +21,19 @@ Floats = npt.NDArray[np.float32]
 Stream = Callable[[DataFile, StoredWeight, Iterator[Floats], MatrixFormat], None]
 
 
-def stream_weight(
-    file: DataFile, weight: StoredWeight, store: WeightStore, level: QuantLevel
-) -> None:
+def stream_weight(file: DataFile, weight: StoredWeight, store: WeightStore) -> None:
     """Read one weight from the store and write all its arrays.
 
     Raises:
-        ModelError: a value is not finite at this level.
+        ModelError: a value is not finite as it is to be stored.
     """
-    if weight.role is Role.VECTOR:
+    if weight.form is None:
         (region,) = weight.regions
         values = np.concatenate([store.tensor(source.name) for source in weight.sources])
         file.write(region, _stored_floats(values, region.array.dtype, weight.name))
         return
-    is_body = weight.role is Role.BODY
-    form = level.body if is_body else level.table
-    stream = (_BODY_STREAMS if is_body else _TABLE_STREAMS)[form.form]
-    stream(file, weight, _chunks(weight, store), form)
+    streams = _BODY_STREAMS if weight.role is Role.BODY else _TABLE_STREAMS
+    streams[weight.form.form](file, weight, _chunks(weight, store), weight.form)
 
 
 def _chunks(weight: StoredWeight, store: WeightStore) -> Iterator[Floats]:
@@ -101,13 +97,12 @@ def _stream_channels(
 def _stream_blocks(
     file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], form: MatrixFormat
 ) -> None:
-    """Write packed blocks and their scales, row by row."""
-    quantized, scales = weight.regions
-    packed_end_bytes = scales_end_bytes = 0
+    """Write packed blocks, their scales and their zero points, row by row."""
+    end_bytes = [0] * len(weight.regions)
     for rows in chunks:
-        packed, block_scales = quantize_blocks(rows, form, weight.name)
-        packed_end_bytes = file.write(quantized, packed, packed_end_bytes)
-        scales_end_bytes = file.write(scales, block_scales, scales_end_bytes)
+        arrays = quantize_blocks(rows, form, weight.name)
+        for number, (region, array) in enumerate(zip(weight.regions, arrays, strict=True)):
+            end_bytes[number] = file.write(region, array, end_bytes[number])
 
 
 _BODY_STREAMS: dict[Form, Stream] = {

@@ -9,6 +9,7 @@ from math import prod
 
 from harness.quantize.levels import Form, MatrixFormat, QuantLevel
 from harness.specs.model import ModelSpec
+from harness.specs.sensitive import is_sensitive
 from harness.specs.tensors import logical_tensors
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
@@ -19,7 +20,7 @@ class StoredArray:
     """One array of the data file.
 
     Attributes:
-        suffix: added to the name of the matrix: `weight`, `quantized`, `scales`.
+        suffix: added to the name of the matrix: `weight`, `quantized`, `scales`, `zero_points`.
         dtype: `float32`, `float16` or `uint8`.
         shape: as written, row-major.
     """
@@ -34,14 +35,17 @@ class StoredArray:
         return prod(self.shape) * DTYPE_BYTES[self.dtype]
 
 
-def body_arrays(outputs: int, inputs: int, level: QuantLevel) -> tuple[StoredArray, ...]:
+def body_arrays(
+    outputs: int, inputs: int, level: QuantLevel, *, sensitive: bool = False
+) -> tuple[StoredArray, ...]:
     """Arrays of one matrix of a layer; float and per-channel ones lie as [inputs, outputs]."""
-    if level.body.form is Form.FLOAT:
+    form = level.body_format(sensitive=sensitive)
+    if form.form is Form.FLOAT:
         return (StoredArray("weight", level.float_dtype, (inputs, outputs)),)
-    if level.body.form is Form.CHANNEL:
+    if form.form is Form.CHANNEL:
         scales = StoredArray("scales", "float32", (outputs,))
         return StoredArray("quantized", "uint8", (inputs, outputs)), scales
-    return block_arrays(outputs, inputs, level.body)
+    return block_arrays(outputs, inputs, form)
 
 
 def table_arrays(rows: int, width: int, level: QuantLevel) -> tuple[StoredArray, ...]:
@@ -52,14 +56,19 @@ def table_arrays(rows: int, width: int, level: QuantLevel) -> tuple[StoredArray,
 
 
 def block_arrays(outputs: int, inputs: int, form: MatrixFormat) -> tuple[StoredArray, ...]:
-    """Arrays of a block-wise matrix: bytes [outputs, blocks, bytes per block] and scales.
+    """Arrays of a block-wise matrix: bytes [outputs, blocks, bytes per block], scales, and zeros.
 
+    Zero points, where stored, are packed like the weights: [outputs, ceil(blocks · bits / 8)].
     Source: operator MatMulNBits of ONNX Runtime; a row that does not divide is padded.
     """
     blocks = form.blocks(inputs)
     block_bytes = form.block_weights * form.bits // 8
+    quantized = StoredArray("quantized", "uint8", (outputs, blocks, block_bytes))
     scales = StoredArray("scales", "float32", (outputs, blocks))
-    return StoredArray("quantized", "uint8", (outputs, blocks, block_bytes)), scales
+    if not form.zero_points:
+        return quantized, scales
+    zeros = StoredArray("zero_points", "uint8", (outputs, form.zero_point_bytes(inputs)))
+    return quantized, scales, zeros
 
 
 def stored_arrays(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredArray]:
@@ -73,5 +82,8 @@ def stored_arrays(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredArray]:
             yield StoredArray("weight", level.float_dtype, tensor.shape)
             continue
         outputs, inputs = tensor.shape
-        is_table = tensor.name in ("model.embed_tokens.weight", "lm_head.weight")
-        yield from (table_arrays if is_table else body_arrays)(outputs, inputs, level)
+        if tensor.name in ("model.embed_tokens.weight", "lm_head.weight"):
+            yield from table_arrays(outputs, inputs, level)
+            continue
+        sensitive = is_sensitive(tensor.name, spec.num_layers)
+        yield from body_arrays(outputs, inputs, level, sensitive=sensitive)

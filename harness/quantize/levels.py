@@ -1,11 +1,14 @@
 """The quantization levels: one row each, in the order of falling size."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.errors import UsageError
 
 CHANNEL_ZERO_POINT = 128  # the byte that stands for 0 in the `channel` form
+SCALE_BITS = 32  # of a scale: the type of the activations it is multiplied with
+LADDER = "ladder"  # stands for every level where a user names some
 
 
 class Form(StrEnum):
@@ -21,6 +24,17 @@ class Form(StrEnum):
     BLOCK = "block"
 
 
+class Method(StrEnum):
+    """How the integers of a block are chosen; what is stored, and its kernel, stay the same.
+
+    `nearest`: the extremes of a block set its scale. `search`: the scale, and zero point, of the
+    least squared error among many; see harness.quantize.search.
+    """
+
+    NEAREST = "nearest"
+    SEARCH = "search"
+
+
 @dataclass(frozen=True, slots=True)
 class MatrixFormat:
     """How every matrix of one kind is stored.
@@ -30,12 +44,17 @@ class MatrixFormat:
         bits: of one stored weight.
         block_weights: run of inputs that share a scale; 0 where `form` is not `block`.
         accuracy_level: of MatMulNBits; 4 multiplies in int8. Other forms: 0.
+        zero_points: each block stores the integer that stands for 0 (asymmetric); without them it
+            is 2^(bits-1) in every block (symmetric).
+        method: how integers and scales of a block are chosen.
     """
 
     form: Form
     bits: int
     block_weights: int = 0
     accuracy_level: int = 0
+    zero_points: bool = False
+    method: Method = Method.NEAREST
 
     def blocks(self, inputs: int) -> int:
         """Blocks of one row of `inputs` weights; the last one is padded with zeros."""
@@ -45,6 +64,21 @@ class MatrixFormat:
         """Stored weights of one row of `inputs` weights, padding included."""
         return self.blocks(inputs) * self.block_weights
 
+    def zero_point_bytes(self, inputs: int) -> int:
+        """Bytes of the zero points of one row, `bits` each; 0 where none are stored."""
+        return -(-self.blocks(inputs) * self.bits // 8) if self.zero_points else 0
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits of one weight of a large matrix: its own and its share of scale and zero.
+
+        bits + (32 + bits if zero points) / block
+        """
+        if not self.block_weights:
+            return float(self.bits)
+        shared = SCALE_BITS + (self.bits if self.zero_points else 0)
+        return self.bits + shared / self.block_weights
+
 
 @dataclass(frozen=True, slots=True)
 class QuantLevel:
@@ -52,10 +86,12 @@ class QuantLevel:
 
     Attributes:
         name: the word the user types.
-        label: the words a table prints.
+        label: the words a table prints; where it does not say otherwise, blocks are symmetric and
+            rounded to nearest.
         body: every matrix of the layers.
         table: the embedding and the head; one copy of the bytes where they are tied.
         float_bytes: of one activation, norm weight, bias and cached key or value: 4 or 2.
+        sensitive: the matrices of the layers that harness.specs.sensitive names; None: as `body`.
     """
 
     name: str
@@ -63,6 +99,17 @@ class QuantLevel:
     body: MatrixFormat
     table: MatrixFormat
     float_bytes: int = 4
+    sensitive: MatrixFormat | None = None
+
+    def body_format(self, *, sensitive: bool) -> MatrixFormat:
+        """Return how a matrix of a layer is stored."""
+        return self.sensitive if sensitive and self.sensitive is not None else self.body
+
+    @property
+    def formats(self) -> tuple[MatrixFormat, ...]:
+        """Every format that a matrix of a model has at this level, each once."""
+        kinds = (self.body, self.body_format(sensitive=True), self.table)
+        return tuple(dict.fromkeys(kinds))
 
     @property
     def weight_bits(self) -> int:
@@ -75,22 +122,55 @@ class QuantLevel:
         return {4: "float32", 2: "float16"}[self.float_bytes]
 
 
+def _blocks(
+    bits: int, block: int, *, zero_points: bool = False, method: Method = Method.NEAREST
+) -> MatrixFormat:
+    """Return a block-wise format that is multiplied in int8."""
+    return MatrixFormat(Form.BLOCK, bits, block, 4, zero_points, method)
+
+
+def _uniform(name: str, words: str, form: MatrixFormat, float_bytes: int = 4) -> QuantLevel:
+    """Return a level that stores every matrix alike."""
+    return QuantLevel(name, f"{name} ({words})" if words else name, form, form, float_bytes)
+
+
 _FP32 = MatrixFormat(Form.FLOAT, 32)
 _FP16 = MatrixFormat(Form.FLOAT, 16)
 _INT8_CHANNEL = MatrixFormat(Form.CHANNEL, 8)
-_INT8_BLOCK = MatrixFormat(Form.BLOCK, 8, block_weights=32, accuracy_level=4)
-_INT4_32 = MatrixFormat(Form.BLOCK, 4, block_weights=32, accuracy_level=4)
-_INT4_128 = MatrixFormat(Form.BLOCK, 4, block_weights=128, accuracy_level=4)
+_INT8, _INT4, _INT2 = (_blocks(bits, 32) for bits in (8, 4, 2))
 
 LEVELS = {
     level.name: level
     for level in (
-        QuantLevel("fp32", "fp32", _FP32, _FP32),
-        QuantLevel("fp16", "fp16", _FP16, _FP16, float_bytes=2),
-        QuantLevel("int8", "int8 (W8A8 dynamic)", _INT8_CHANNEL, _INT8_BLOCK),
-        QuantLevel("int8-block", "int8-block (W8, block 32)", _INT8_BLOCK, _INT8_BLOCK),
-        QuantLevel("int4", "int4 (block 32)", _INT4_32, _INT4_32),
-        QuantLevel("int4-b128", "int4-b128 (block 128)", _INT4_128, _INT4_128),
+        _uniform("fp32", "", _FP32),
+        _uniform("fp16", "", _FP16, float_bytes=2),
+        QuantLevel("int8", "int8 (W8A8 dynamic)", _INT8_CHANNEL, _INT8),
+        _uniform("int8-block", "W8, block 32", _INT8),
+        QuantLevel(
+            "int4-mixed-plus",
+            "int4-mixed-plus (block 32; int8: head, half of qkv and down)",
+            _INT4,
+            _INT8,
+            sensitive=_INT8,
+        ),
+        _uniform("int4-b16", "block 16", _blocks(4, 16)),
+        QuantLevel("int4-mixed", "int4-mixed (block 32; int8: head)", _INT4, _INT8),
+        _uniform("int4-asym", "block 32, asymmetric", _blocks(4, 32, zero_points=True)),
+        _uniform(
+            "int4-kquant",
+            "block 32, asymmetric, search",
+            _blocks(4, 32, zero_points=True, method=Method.SEARCH),
+        ),
+        _uniform("int4", "block 32", _INT4),
+        _uniform("int4-b64", "block 64", _blocks(4, 64)),
+        _uniform("int4-b128-asym", "block 128, asymmetric", _blocks(4, 128, zero_points=True)),
+        _uniform("int4-b128", "block 128", _blocks(4, 128)),
+        _uniform(
+            "int2-kquant",
+            "block 32, asymmetric, search",
+            _blocks(2, 32, zero_points=True, method=Method.SEARCH),
+        ),
+        _uniform("int2", "block 32", _INT2),
     )
 }
 
@@ -106,3 +186,20 @@ def find_level(name: str) -> QuantLevel:
     from harness.specs.names import suggestion  # only needed once something is wrong
 
     raise UsageError(f"no quantization level is called {name!r}", fix=suggestion(name, LEVELS))
+
+
+def find_levels(names: Iterable[str]) -> tuple[QuantLevel, ...]:
+    """Return the levels a user named, each once, in the order of their first naming.
+
+    The word `ladder` stands for every level, in the order of the table; beside it a name changes
+    nothing but that order.
+
+    Raises:
+        UsageError: no level has one of these names.
+    """
+    found: dict[str, QuantLevel] = {}
+    for name in names:
+        chosen = LEVELS.values() if name == LADDER else (find_level(name),)
+        for level in chosen:
+            found.setdefault(level.name, level)
+    return tuple(found.values())

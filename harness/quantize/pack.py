@@ -7,28 +7,26 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import ModelError
-from harness.quantize.levels import CHANNEL_ZERO_POINT, MatrixFormat
+from harness.quantize.grid import farthest_grid, inverse, round_to_grid, spanning_grid
+from harness.quantize.levels import CHANNEL_ZERO_POINT, MatrixFormat, Method
+from harness.quantize.search import search_grid
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
+Arrays = tuple[npt.NDArray[np.generic], ...]
 
 
-def quantize_blocks(rows: Floats, form: MatrixFormat, name: str) -> tuple[Bytes, Floats]:
-    """Quantize rows block by block, symmetric around the middle value.
-
-        scale = m / -2^(bits-1), m the value of the block farthest from 0, sign kept
-        q = min(trunc(x / scale + 2^(bits-1) + 0.5), 2^bits - 1)
-
-    The farthest value is met exactly: it is what the extra negative step encodes.
-    Source: q4_0 of ggml (quantize_row_q4_0_ref); layout of operator MatMulNBits.
+def quantize_blocks(rows: Floats, form: MatrixFormat, name: str) -> Arrays:
+    """Quantize rows block by block, on the grid that the method of the format chooses.
 
     Args:
         rows: [outputs, inputs]; a last block that is not full is padded with zeros.
-        form: bits 2, 4 or 8 and the block.
+        form: bits 2, 4 or 8, the block, zero points and method.
         name: of the tensor, for the message.
 
     Returns:
-        Bytes [outputs, blocks, block·bits/8], low bits first, and scales [outputs, blocks].
+        The arrays of layout.block_arrays: bytes [outputs, blocks, block·bits/8] with the low bits
+        first, scales [outputs, blocks], and with zero points those, packed alike in each row.
 
     Raises:
         ModelError: a value is not finite.
@@ -38,20 +36,24 @@ def quantize_blocks(rows: Floats, form: MatrixFormat, name: str) -> tuple[Bytes,
     if padded != inputs:
         rows = np.pad(rows, ((0, 0), (0, padded - inputs)))
     blocks = rows.reshape(outputs, -1, form.block_weights)
-    scales = _block_scales(blocks, form.bits)
-    check_finite(name, scales)
-    inverse = _inverse(scales)
-    shifted = blocks * inverse[:, :, None]
-    shifted += np.float32(2 ** (form.bits - 1) + 0.5)
-    np.minimum(shifted, np.float32(2**form.bits - 1), out=shifted)
-    return _pack_bits(shifted.astype(np.uint8), form.bits), scales
+    lowest, highest = blocks.min(axis=2), blocks.max(axis=2)
+    check_finite(name, lowest)
+    check_finite(name, highest)
+    if form.method is Method.SEARCH:
+        grid = search_grid(blocks, lowest, highest, form)
+    else:
+        grid = (spanning_grid if form.zero_points else farthest_grid)(lowest, highest, form.bits)
+    packed = _pack_bits(round_to_grid(blocks, grid, form.bits), form.bits)
+    scales, zeros = grid
+    if zeros is None:
+        return packed, scales
+    return packed, scales, _pack_bits(_whole_bytes(zeros, form.bits), form.bits)
 
 
-def _block_scales(blocks: Floats, bits: int) -> Floats:
-    """Return m / -2^(bits-1) for each block of [outputs, blocks, block]."""
-    highest, lowest = blocks.max(axis=2), blocks.min(axis=2)
-    farthest = np.where(highest > -lowest, highest, lowest)
-    return np.asarray(farthest * np.float32(-1 / 2 ** (bits - 1)), dtype=np.float32)
+def _whole_bytes(zeros: Floats, bits: int) -> Bytes:
+    """Return zero points [outputs, blocks] as integers, padded to whole bytes once packed."""
+    missing = -zeros.shape[1] % (8 // bits)
+    return np.pad(zeros.astype(np.uint8), ((0, 0), (0, missing)))
 
 
 def _pack_bits(values: Bytes, bits: int) -> Bytes:
@@ -87,16 +89,10 @@ def quantize_channels(rows: Floats, name: str) -> tuple[Bytes, Floats]:
     """
     scales = np.maximum(rows.max(axis=1), -rows.min(axis=1)) * np.float32(1 / 127)
     check_finite(name, scales)
-    scaled = rows * _inverse(scales)[:, None]
+    scaled = rows * inverse(scales)[:, None]
     np.rint(scaled, out=scaled)
     scaled += np.float32(CHANNEL_ZERO_POINT)
     return scaled.astype(np.uint8), scales
-
-
-def _inverse(scales: Floats) -> Floats:
-    """Return 1 / scales, and 0 where the scale is too small for that: such a block is zeros."""
-    usable = np.abs(scales) >= np.finfo(np.float32).tiny
-    return np.divide(np.float32(1), scales, out=np.zeros_like(scales), where=usable)
 
 
 def check_finite(name: str, array: npt.NDArray[np.generic]) -> None:

@@ -38,6 +38,7 @@ class Piece:
         inputs: columns; 1 for a vector.
         copies: how many of them the model stores, over all layers and experts.
         active: how many of them one token uses; None: all.
+        sensitive: whether a mixed level keeps them at more bits.
         stage: when it runs.
     """
 
@@ -47,6 +48,7 @@ class Piece:
     inputs: int = 1
     copies: int = 1
     active: int | None = None
+    sensitive: bool = False
     stage: Stage = Stage.DECODER
 
     @property

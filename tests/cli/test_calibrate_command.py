@@ -10,6 +10,7 @@ from harness.ceilings.constants import Constants, RatePoint, StoredConstants, Ti
 from harness.cli.calibrate import HEADER, thread_counts
 from harness.cli.main import main
 from harness.errors import EXIT_USAGE, UsageError
+from harness.quantize.levels import LEVELS
 
 
 @pytest.fixture
@@ -67,6 +68,12 @@ def test_levels_and_switches_are_passed_on(asked, tmp_path):
     ((ground, levels, full, again),) = asked
     assert (ground.device, ground.threads, levels) == ("cpu", 1, ("fp32", "int4"))
     assert (full, again) == (False, True)
+
+
+def test_ladder_covers_every_level(asked, tmp_path):
+    main(["calibrate", "--quant", "ladder", "--threads", "1", "--cache", str(tmp_path)])
+    ((_ground, levels, _full, _again),) = asked
+    assert levels == tuple(LEVELS)
 
 
 def test_thread_counts_are_a_grid():

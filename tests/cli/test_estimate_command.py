@@ -12,6 +12,7 @@ import pytest
 from harness.ceilings.constants import Constants, RatePoint, StoredConstants
 from harness.ceilings.storage import METHOD_VERSION, ground_of, store_constants
 from harness.cli.main import main
+from harness.quantize.levels import LEVELS
 from harness.watch.facts import machine_facts
 
 FORBIDDEN = ("numpy", "onnxruntime", "onnx", "safetensors", "rich")
@@ -148,6 +149,17 @@ def test_bad_input_ends_with_two_lines_and_code_2(capsys, arguments, named):
     assert named in err
     assert "  try: " in err
     assert "Traceback" not in err
+
+
+def test_ladder_is_a_row_for_every_level(capsys):
+    """Stored weights fall along it; int8, per channel, is the one out of order."""
+    _, out, _ = run(
+        capsys, "estimate", "llama-3.2-1b", "--quant", "ladder", "--on", "rpi5", "--format", "json"
+    )
+    rows = {row["level"]: row for row in json.loads(out)}
+    assert list(rows) == list(LEVELS)
+    sizes = [row["weights_bytes"] for name, row in rows.items() if name != "int8"]
+    assert sizes == sorted(sizes, reverse=True)
 
 
 def test_models_lists_the_catalog(capsys):

@@ -24,13 +24,25 @@ def place(tensor: onnx.TensorProto) -> tuple[int, int]:
 
 
 def block_values(
-    packed: npt.NDArray[np.uint8], scales: npt.NDArray[np.float32], form: MatrixFormat, inputs: int
+    packed: npt.NDArray[np.uint8],
+    scales: npt.NDArray[np.float32],
+    zero_points: npt.NDArray[np.uint8] | None,
+    form: MatrixFormat,
+    inputs: int,
 ) -> npt.NDArray[np.float32]:
-    """MatMulNBits without zero points: (q - 2^(bits-1)) · scale, low bits first."""
-    steps = range(0, 8, form.bits)
-    values = np.stack([packed >> step & (2**form.bits - 1) for step in steps], axis=-1)
-    values = values.reshape(*packed.shape[:2], -1).astype(np.float32) - 2 ** (form.bits - 1)
-    return (values * scales[:, :, None]).reshape(len(packed), -1)[:, :inputs]
+    """MatMulNBits: (q - zero) · scale, low bits first; zero 2^(bits-1) where none is stored."""
+    blocks = scales.shape[1]
+    zeros = np.full(scales.shape, 2.0 ** (form.bits - 1), np.float32)
+    if zero_points is not None:
+        zeros = unpacked(zero_points, form.bits)[:, :blocks]
+    values = unpacked(packed.reshape(*scales.shape, -1), form.bits) - zeros[:, :, None]
+    return (values * scales[:, :, None]).reshape(len(scales), -1)[:, :inputs]
+
+
+def unpacked(packed: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.float32]:
+    """The integers of the last axis, one each."""
+    values = np.stack([packed >> step & (2**bits - 1) for step in range(0, 8, bits)], axis=-1)
+    return values.reshape(*packed.shape[:-1], -1).astype(np.float32)
 
 
 def channel_values(

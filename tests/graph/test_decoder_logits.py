@@ -4,12 +4,21 @@ Bounds on the mean cosine between our logits and torch's, over every position of
 The tiny models are harder to quantize than real ones: blocks of 32 are whole rows there, and one
 channel in sixteen is an outlier.
 
-    level        bound    lowest seen (of six models; prefill and decode apart)
-    fp16         0.99999  0.99999
-    int8-block   0.997    0.9980
-    int8         0.99     0.9948
-    int4         0.82     0.8544
-    int4-b128    0.80     0.8322
+    level            bound    lowest seen (of six models; prefill and decode apart)
+    fp16             0.99999  0.99999
+    int8-block       0.997    0.9980
+    int8             0.99     0.9948
+    int4-mixed-plus  0.89     0.9144
+    int4-mixed       0.89     0.9106
+    int4-b16         0.84     0.8613
+    int4-asym        0.82     0.8496
+    int4-kquant      0.84     0.8732
+    int4             0.82     0.8544
+    int4-b64         0.80     0.8306
+    int4-b128-asym   0.80     0.8423
+    int4-b128        0.80     0.8322
+    int2-kquant      0.25     0.3142
+    int2             0.25     0.3070
 """
 
 from functools import cache
@@ -26,19 +35,35 @@ from harness.graph.decoder import build_decoder
 from harness.graph.geometry import geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.quantize.levels import LEVELS, Form
+from harness.specs.sensitive import is_sensitive
 from harness.weights.opening import open_weights
 from harness.weights.source import resolve_model
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logits"
 MODELS = sorted(path.name for path in FIXTURES.iterdir())
 PROMPT_TOKENS = 12
+ARRAYS = ("quantized", "rows", "scales", "zero_points")
+QUANTIZED = [name for name, level in LEVELS.items() if level.body.form is not Form.FLOAT]
 LEAST_COSINE = {
     "fp16": 0.99999,
     "int8-block": 0.997,
     "int8": 0.99,
+    "int4-mixed-plus": 0.89,
+    "int4-mixed": 0.89,
+    "int4-b16": 0.84,
+    "int4-asym": 0.82,
+    "int4-kquant": 0.84,
     "int4": 0.82,
+    "int4-b64": 0.80,
+    "int4-b128-asym": 0.80,
     "int4-b128": 0.80,
+    "int2-kquant": 0.25,
+    "int2": 0.25,
 }
+
+
+def test_every_level_has_its_bound():
+    assert {"fp32", *LEAST_COSINE} == set(LEVELS)
 
 
 def test_every_supported_kind_has_a_reference():
@@ -150,18 +175,17 @@ def stored_weights(name, level_name):
     folder, spec, _weights = built(name, level_name)
     level, arrays = LEVELS[level_name], read_arrays(Path(folder.name), ALL_LOGITS_FILE)
     values = {}
-    for key, scales in arrays.items():
-        matrix, suffix = key.rsplit(".", 1)
-        if suffix != "scales":
-            continue
-        form = level.table if matrix in ("lm_head", "model.embed_tokens") else level.body
+    for matrix in [key.removesuffix(".scales") for key in arrays if key.endswith(".scales")]:
+        form = level.body_format(sensitive=is_sensitive(matrix, spec.num_layers))
+        form = level.table if matrix in ("lm_head", "model.embed_tokens") else form
+        parts = {key: arrays.get(f"{matrix}.{key}") for key in ARRAYS}
         if form.form is Form.CHANNEL:
-            values[matrix] = channel_values(arrays[f"{matrix}.quantized"], scales)
+            values[matrix] = channel_values(parts["quantized"], parts["scales"])
             continue
-        packed = arrays.get(f"{matrix}.quantized", arrays.get(f"{matrix}.rows"))
+        packed = parts["rows"] if parts["quantized"] is None else parts["quantized"]
         inputs = spec.intermediate_size if "down_proj" in matrix else spec.hidden_size
         inputs = spec.num_heads * spec.head_dim if "o_proj" in matrix else inputs
-        values[matrix] = block_values(packed.reshape(*scales.shape, -1), scales, form, inputs)
+        values[matrix] = block_values(packed, parts["scales"], parts["zero_points"], form, inputs)
     query, key = spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim
     for matrix in [matrix for matrix in values if "qkv" in matrix]:
         parts = np.split(values.pop(matrix), [query, query + key])
@@ -170,7 +194,7 @@ def stored_weights(name, level_name):
     return {f"{matrix}.weight": array for matrix, array in values.items()}
 
 
-@pytest.mark.parametrize("level", ["int8-block", "int8", "int4", "int4-b128"])
+@pytest.mark.parametrize("level", QUANTIZED)
 @pytest.mark.parametrize("name", MODELS)
 def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_path):
     """The file read back by the operators' documentation and run at fp32 gives the same logits.

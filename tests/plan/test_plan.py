@@ -6,7 +6,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.plan import make_plan
-from harness.settings import Settings
+from harness.quantize.levels import LEVELS
+from harness.settings import Settings, load_settings
 
 SMALL = Settings(model=("smollm2-135m",), quant=("int4",), prompt=(128,))
 
@@ -102,3 +103,21 @@ def test_a_plan_of_parts_lists_them_and_no_cells_of_its_own():
     table = make_plan(replace(SMALL, part=(SMALL,)), usable_threads=1).to_json()
     assert "prompt" not in table
     assert [part["prompt"] for part in table["part"]] == [(128,)]
+
+
+def test_ladder_stands_for_every_level():
+    """Alone, with a name that it holds, and in a part; the stored plan names the levels."""
+    plan = make_plan(replace(SMALL, quant=("ladder",)), usable_threads=1)
+    assert [group.level.name for group in plan.groups] == list(LEVELS)
+    assert plan.to_json()["quant"] == tuple(LEVELS)
+    beside = make_plan(replace(SMALL, quant=("int4", "ladder")), usable_threads=1)
+    assert [group.level.name for group in beside.groups][:2] == ["int4", "fp32"]
+    assert len(beside.groups) == len(LEVELS)
+    part = replace(SMALL, part=(replace(SMALL, quant=("ladder",)),))
+    assert len(make_plan(part, usable_threads=1).groups) == len(LEVELS)
+    with pytest.raises(UsageError, match="ladders"):
+        make_plan(replace(SMALL, quant=("ladder", "ladders")), usable_threads=1)
+
+
+def test_the_shipped_ladder_lists_every_level():
+    assert load_settings("ladder").quant == tuple(LEVELS)

@@ -4,14 +4,19 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from dequantize import dequantized, word
 from onnx import TensorProto, helper, numpy_helper
 
 from harness.errors import ModelError
-from harness.quantize.levels import CHANNEL_ZERO_POINT, LEVELS, Form, MatrixFormat
+from harness.quantize.layout import block_arrays
+from harness.quantize.levels import CHANNEL_ZERO_POINT, LEVELS, Form, MatrixFormat, Method
 from harness.quantize.pack import check_finite, quantize_blocks, quantize_channels
 
 INT4 = LEVELS["int4"].body
-BLOCK_LEVELS = ["int4", "int4-b128", "int8-block"]
+INT4_ASYM = LEVELS["int4-asym"].body
+BLOCK_FORMS = tuple(
+    dict.fromkeys(f for level in LEVELS.values() for f in level.formats if f.form is Form.BLOCK)
+)
 
 
 def test_int4_block_by_hand():
@@ -84,43 +89,91 @@ def test_channel_by_hand():
     assert packed.tolist() == [[255, 1, 128, 129], [255, 127, 128, 128]]
 
 
-@pytest.mark.parametrize("level", BLOCK_LEVELS)
+def test_zero_points_by_hand():
+    """-3 .. 12 in steps of 1: zero is 3, value v is stored as v + 3; the next block is 0 .. 15.
+
+    Two zero points share a byte, the first one low; a third begins a byte of its own.
+    """
+    row = np.zeros((1, 96), np.float32)
+    row[0, :3], row[0, 32], row[0, 64] = [-3, 12, 1], 15, -15
+    packed, scales, zeros = quantize_blocks(row, INT4_ASYM, "row")
+    assert scales[0].tolist() == pytest.approx([1.0, 1.0, 1.0])
+    assert zeros.tolist() == [[0 << 4 | 3, 15]]
+    assert packed[0, 0, :3].tolist() == [15 << 4 | 0, 3 << 4 | 4, 0x33]
+    assert packed[0, 1, :2].tolist() == [15, 0]
+    assert packed[0, 2, :2].tolist() == [0xF0, 0xFF]
+
+
+@pytest.mark.parametrize("form", BLOCK_FORMS, ids=word)
 @pytest.mark.parametrize("inputs", [32, 128, 257])
-def test_rounding_error_is_at_most_half_a_step(level, inputs):
-    """|x - dequantized| <= scale / 2, and one whole step where the range ends on one side."""
-    form = LEVELS[level].body
+def test_arrays_are_those_of_the_layout(form, inputs):
+    """Types and shapes that the builder reserves room for."""
+    rows = np.random.default_rng(4).standard_normal((3, inputs), dtype=np.float32)
+    arrays = quantize_blocks(rows, form, "row")
+    expected = block_arrays(3, inputs, form)
+    assert [(a.dtype.name, a.shape) for a in arrays] == [(e.dtype, e.shape) for e in expected]
+
+
+@pytest.mark.parametrize("form", BLOCK_FORMS, ids=word)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_every_block_format_refuses_values_that_are_not_finite(form, value):
+    """Before anything is cast: a cast of no number would be a warning, and warnings are errors."""
+    rows = np.zeros((2, 40), np.float32)
+    rows[1, 39] = value
+    with pytest.raises(ModelError, match=r"'a\.weight'"):
+        quantize_blocks(rows, form, "a.weight")
+
+
+@pytest.mark.parametrize("form", BLOCK_FORMS, ids=word)
+def test_the_largest_floats_are_stored(form):
+    """The difference of the extremes would be infinite; the scale is not."""
+    largest = np.finfo(np.float32).max
+    rows = np.zeros((1, 32), np.float32)
+    rows[0, :2] = [largest, -largest]
+    values = dequantized(quantize_blocks(rows, form, "row"), form, 32)
+    assert np.isfinite(values).all()
+    assert values[0, 0] > 0 > values[0, 1] or form.bits == 2
+
+
+@pytest.mark.parametrize("form", BLOCK_FORMS, ids=word)
+@pytest.mark.parametrize("inputs", [32, 128, 257])
+def test_rounding_error_is_at_most_half_a_step(form, inputs):
+    """|x - dequantized| <= scale / 2, and one whole step where the range ends on one side.
+
+    A searched grid clips a few weights on purpose: there the other 80 % keep to half a step.
+    """
     rows = np.random.default_rng(0).standard_normal((9, inputs), dtype=np.float32)
-    packed, scales = quantize_blocks(rows, form, "row")
-    steps = np.repeat(np.abs(scales), form.block_weights, axis=1)[:, :inputs]
-    error = np.abs(dequantized(packed, scales, form, inputs) - rows)
-    assert (error <= steps * 1.001).all()
-    assert (error <= steps * 0.501).mean() > 0.95
+    arrays = quantize_blocks(rows, form, "row")
+    steps = np.repeat(np.abs(arrays[1]), form.block_weights, axis=1)[:, :inputs]
+    error = np.abs(dequantized(arrays, form, inputs) - rows)
+    if form.method is Method.NEAREST:
+        assert (error <= steps * 1.001).all()
+        assert (error <= steps * 0.501).mean() > (0.95 if form.bits > 2 else 0.9)
+    assert (error <= steps * 0.501).mean() > 0.8
 
 
-def dequantized(packed, scales, form, inputs):
-    """(q - 2^(bits-1)) · scale, as the documentation of MatMulNBits says; [outputs, inputs]."""
-    steps = range(0, 8, form.bits)
-    values = np.stack([packed >> step & (2**form.bits - 1) for step in steps], axis=-1)
-    values = values.reshape(*packed.shape[:2], -1).astype(np.float64) - 2 ** (form.bits - 1)
-    return (values * scales[:, :, None]).reshape(len(packed), -1)[:, :inputs]
+def run_node(operator, inputs, feed, width, **attributes):
+    """One node in a session of its own: Y [rows, width] of X [rows, ...]; other inputs constant.
 
-
-def run_operator(operator, activations, outputs, constants, **attributes):
-    """One node in a session of its own: Y [rows, outputs] of A [rows, inputs]."""
-    node = helper.make_node(
-        operator, ["A", *constants], ["Y"], domain="com.microsoft", **attributes
-    )
+    `inputs` are all of them by name, in order; X is None there.
+    """
+    node = helper.make_node(operator, [*inputs], ["Y"], domain="com.microsoft", **attributes)
+    kind = helper.np_dtype_to_tensor_dtype(feed.dtype)
     graph = helper.make_graph(
         [node],
         "one",
-        [helper.make_tensor_value_info("A", TensorProto.FLOAT, ["rows", activations.shape[1]])],
-        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, ["rows", outputs])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+        [helper.make_tensor_value_info("X", kind, ["rows", *feed.shape[1:]])],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, ["rows", width])],
+        [
+            numpy_helper.from_array(np.asarray(value), name)
+            for name, value in inputs.items()
+            if value is not None
+        ],
     )
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"A": activations})[0]
+    return session.run(None, {"X": feed})[0]
 
 
 def rounded_blocks(activations, block):
@@ -133,30 +186,50 @@ def rounded_blocks(activations, block):
 
 @pytest.mark.parametrize("rows", [1, 4, 40])
 @pytest.mark.parametrize("inputs", [48, 576])
-@pytest.mark.parametrize("level", BLOCK_LEVELS)
-def test_matmulnbits_reads_the_blocks_as_meant(level, inputs, rows):
+@pytest.mark.parametrize("form", BLOCK_FORMS, ids=word)
+def test_matmulnbits_reads_the_blocks_as_meant(form, inputs, rows):
     """The operator gives the product of the dequantized weights, padded blocks included."""
-    form = LEVELS[level].body
     random = np.random.default_rng(1)
     weights = random.standard_normal((96, inputs), dtype=np.float32)
     activations = random.standard_normal((rows, inputs), dtype=np.float32)
-    packed, scales = quantize_blocks(weights, form, "w")
-    ours = run_operator(
+    packed, scales, *zeros = quantize_blocks(weights, form, "w")
+    ours = run_node(
         "MatMulNBits",
+        {"X": None, "B": packed, "scales": scales, **({"zeros": zeros[0]} if zeros else {})},
         activations,
         96,
-        {"B": packed, "scales": scales},
         N=96,
         K=inputs,
         bits=form.bits,
         block_size=form.block_weights,
         accuracy_level=form.accuracy_level,
     )
-    exact = (
-        rounded_blocks(activations, form.block_weights)
-        @ dequantized(packed, scales, form, inputs).T
-    )
+    values = dequantized((packed, scales, *zeros), form, inputs)
+    exact = rounded_blocks(activations, form.block_weights) @ values.T
     np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-3 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("inputs", [64, 129])
+@pytest.mark.parametrize("form", BLOCK_FORMS, ids=word)
+def test_gatherblockquantized_reads_the_same_arrays(form, inputs):
+    """The embedding's look-up gives the dequantized rows; the padding is still on them."""
+    table = np.random.default_rng(3).standard_normal((20, inputs), dtype=np.float32)
+    arrays = quantize_blocks(table, form, "table")
+    names = ("rows", "scales", "zeros")[: len(arrays)]
+    rows, *rest = (array.reshape(20, -1) for array in arrays)
+    ids = np.array([7, 0, 19, 7])
+    ours = run_node(
+        "GatherBlockQuantized",
+        {"rows": rows, "X": None, **dict(zip(names[1:], rest, strict=True))},
+        ids,
+        form.padded_inputs(inputs),
+        bits=form.bits,
+        block_size=form.block_weights,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+    exact = dequantized(arrays, form, inputs)[ids]
+    np.testing.assert_allclose(ours[:, :inputs], exact, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 4, 40])
@@ -171,9 +244,8 @@ def test_dynamic_quantize_matmul_reads_the_channels_as_meant(inputs, rows):
     activations = 1 + random.standard_normal((rows, inputs), dtype=np.float32) / 8
     packed, scales = quantize_channels(weights, "w")
     zero = np.uint8(CHANNEL_ZERO_POINT)
-    ours = run_operator(
-        "DynamicQuantizeMatMul", activations, 96, {"B": packed.T, "scales": scales, "zero": zero}
-    )
+    inputs_by_name = {"X": None, "B": packed.T, "scales": scales, "zero": zero}
+    ours = run_node("DynamicQuantizeMatMul", inputs_by_name, activations, 96)
     step = max(activations.max(), 0) / 255
     values = (packed.astype(np.float64) - CHANNEL_ZERO_POINT) * scales[:, None]
     exact = np.rint(activations / step) * step @ values.T
