@@ -114,7 +114,7 @@ class Sizes:
 
 
 QUICK = Sizes()
-FULL = Sizes(rounds=8, seconds=0.05)
+FULL = Sizes(rounds=7, seconds=0.05)
 
 
 def kernel_name(form: MatrixFormat) -> str:

@@ -84,7 +84,7 @@ def test_full_covers_every_level_once(tmp_path, asked):
         ensure_constants(tmp_path, GROUND, ("int4",), full=True)
     ensure_constants(tmp_path, GROUND, ("fp32",))
     assert [levels for levels, _ in asked] == [set(LEVELS), set(LEVELS)]
-    assert [sizes.rounds for _, sizes in asked] == [4, 8]
+    assert [sizes.rounds for _, sizes in asked] == [4, 7]
 
 
 def test_again_measures_what_is_stored(tmp_path, asked):
