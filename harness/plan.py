@@ -97,7 +97,7 @@ def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
     sources = [resolve_model(argument) for argument in settings.model]
     levels = find_levels(settings.quant)
     devices = [find_device(name) for name in settings.device]
-    threads = _threads(settings.threads, usable_threads)
+    threads = plan_threads(settings.threads, usable_threads)
     for source, level in product(sources, levels):
         _check_context(source, level, workloads)
     for source, level, device, count, batch in product(
@@ -167,7 +167,12 @@ def _check_distinct(sources: list[ModelSource]) -> None:
         seen[folder] = source.argument
 
 
-def _threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:
+def plan_threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:
+    """Return counts of intra-op threads, each once; `all` is every usable core.
+
+    Raises:
+        UsageError: a word that is no count from 1 to `usable`, nor `all`.
+    """
     counts = []
     for word in words:
         if word == "all":

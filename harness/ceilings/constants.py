@@ -86,7 +86,7 @@ class Constants:
     Attributes:
         basis: where they come from, in the words a table prints.
         bandwidth: read rate in bytes/s over the working set.
-        rates: over rows and size: flop/s by kernel (`estimates.held.kernel_name`) or ATTENTION,
+        rates: over rows and size: flop/s by kernel (`shapes.kernel_name`) or ATTENTION,
             bytes/s of ELEMENTWISE and CHOICE, calls/s of OPERATOR_CALL, ATTENTION_CALL (what one
             attention takes at depth 1 on top of an operator call) and of each matrix kernel
             (call_name); a kernel without points has no known compute ceiling.

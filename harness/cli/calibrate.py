@@ -15,8 +15,8 @@ from harness.ceilings.constants import (
     StoredConstants,
 )
 from harness.cli.options import FORMATS
-from harness.errors import UsageError
 from harness.grid import parse_names
+from harness.plan import plan_threads
 from harness.quantize.levels import find_levels
 from harness.units import GB, KIB, MIB
 
@@ -73,20 +73,12 @@ def command(
 
 
 def thread_counts(text: str, usable: int) -> tuple[int, ...]:
-    """Return the thread counts of the flag, each once.
+    """Return the thread counts of the flag, each once, as a plan takes them.
 
     Raises:
         UsageError: a word that is no count from 1 to `usable`, nor `all`.
     """
-    counts = []
-    for word in parse_names(text, "--threads"):
-        if word != "all" and not (word.isdecimal() and 1 <= int(word) <= usable):
-            raise UsageError(
-                f"--threads {word} cannot be used: this process has {usable} usable cores",
-                fix=f"--threads with numbers from 1 to {usable}, or all",
-            )
-        counts.append(usable if word == "all" else int(word))
-    return tuple(dict.fromkeys(counts))
+    return plan_threads(parse_names(text, "--threads"), usable)
 
 
 def draw_constants(stored: list[StoredConstants], style: str) -> str:

@@ -9,6 +9,7 @@ from harness.errors import HarnessError
 from harness.plan import make_plan
 from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
+from harness.report.headline import runtime_name
 from harness.results.schema import Document, Json
 from harness.settings import Settings, read_plan
 from harness.specs.shipped import data_folder
@@ -129,18 +130,9 @@ def _source(document: Document, role: str) -> Json:
         "role": role,
         "plan": shipped_plan_name(document),
         "cpu_model": document.environment.get("cpu_model"),
-        "runtime": _runtime(document.environment),
+        "runtime": runtime_name(document.environment) or None,
         "threads": _threads(document),
     }
-
-
-def _runtime(environment: Json) -> str | None:
-    """Return `onnxruntime 1.31.1`, under the name of the wheel that carries it."""
-    packages = environment.get("packages")
-    for name, version in packages.items() if isinstance(packages, dict) else ():
-        if name.startswith("onnxruntime") and name != "onnxruntime-genai":
-            return f"{name} {version}"
-    return None
 
 
 def _threads(document: Document) -> list[int]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.ceilings.constants import ATTENTION, Constants, RatePoint
+from harness.ceilings.shapes import kernel_name
 from harness.estimates.held import (
     ORT_CPU,
     Runtime,
-    kernel_name,
     piece_format,
     stored_model_bytes,
 )

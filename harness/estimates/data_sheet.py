@@ -1,8 +1,8 @@
 """Constants of a catalog device: its data sheet times the shares its class was seen to reach."""
 
 from harness.ceilings.constants import ATTENTION, Constants, RatePoint
+from harness.ceilings.shapes import kernel_name
 from harness.errors import UsageError
-from harness.estimates.held import kernel_name
 from harness.quantize.levels import Form, MatrixFormat, QuantLevel
 from harness.specs.devices import ENGINE_KINDS, CatalogDevice, Engine, device_class
 

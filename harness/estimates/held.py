@@ -58,13 +58,6 @@ ANY_ENGINE = Runtime(
 )
 
 
-def kernel_name(form: MatrixFormat) -> str:
-    """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32-asym`."""
-    block = f"-{form.block_weights}" if form.form is Form.BLOCK else ""
-    zeros = "-asym" if form.zero_points else ""
-    return f"{form.form}-{form.bits}{block}{zeros}"
-
-
 def piece_format(piece: Piece, level: QuantLevel) -> MatrixFormat | None:
     """Format of a piece at a level; None for vectors, which stay float."""
     if piece.role is Role.VECTOR:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.ceilings.constants import Constants
+from harness.ceilings.shapes import kernel_name
 from harness.estimates import parameters as rule
 from harness.estimates.cells import (
     CellEstimate,
@@ -16,7 +17,6 @@ from harness.estimates.cells import (
     steps,
 )
 from harness.estimates.flat import breakdown_values
-from harness.estimates.held import kernel_name
 from harness.quantize.levels import Form, QuantLevel
 from harness.specs.anatomy import Anatomy
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from harness.ceilings.constants import CHOICE, ELEMENTWISE, Constants
+from harness.ceilings.shapes import kernel_name
 from harness.estimates.case import Case, Range, stored_bits
 from harness.estimates.data_sheet import device_constants
-from harness.estimates.held import ANY_ENGINE, kernel_name
+from harness.estimates.held import ANY_ENGINE
 from harness.estimates.parameters import weights_bytes
 from harness.estimates.structure import Breakdown, decode_step, prefill, timed
 from harness.estimates.work import MATRIX_STREAM, Pass, Work, pass_work

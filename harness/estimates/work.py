@@ -17,7 +17,8 @@ from harness.ceilings.constants import (
     SESSION_CALL,
     call_name,
 )
-from harness.estimates.held import Runtime, held_copy_bytes, kernel_name, piece_format, row_bytes
+from harness.ceilings.shapes import kernel_name
+from harness.estimates.held import Runtime, held_copy_bytes, piece_format, row_bytes
 from harness.estimates.operators import operator_calls
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Attention, Piece, Role, Stage
@@ -36,7 +37,7 @@ class Work:
 
     Attributes:
         name: for people.
-        kernel: whose rate bounds it: of `held.kernel_name`, ATTENTION, ELEMENTWISE, CHOICE,
+        kernel: whose rate bounds it: of `shapes.kernel_name`, ATTENTION, ELEMENTWISE, CHOICE,
             STREAM or MATRIX_STREAM; of fixed costs the name of the time, see harness.ceilings.
         rows: tokens that go through it at once, over all sequences.
         read_bytes: from memory; scales, zero points and block sums included.

@@ -28,7 +28,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         shared("level_label") or shared("level"),
         _processor(document.environment, shared),
         *(_unusual(name, shared) for name in ("batch", "depth")),
-        _runtime(document.environment),
+        runtime_name(document.environment),
         _processes(document.records, len(rows)),
     ]
     return " · ".join(str(part) for part in parts if part)
@@ -80,7 +80,7 @@ def _processor(environment: Json, shared: Shared) -> str:
     return cpu if device in (None, USUAL["device"]) else f"{device} · {cpu}"
 
 
-def _runtime(environment: Json) -> str:
+def runtime_name(environment: Json) -> str:
     """`onnxruntime 1.31.1`, under the name of the wheel that carries it."""
     packages = environment.get("packages")
     for name, version in packages.items() if isinstance(packages, dict) else ():

@@ -22,6 +22,7 @@ from harness.ceilings.shapes import (
     elementwise_bytes,
     held_bytes,
     kernel_levels,
+    kernel_name,
     matrix_flop,
 )
 from harness.errors import MeasurementError
@@ -181,11 +182,9 @@ def test_held_bytes_are_those_the_estimates_count():
 
 def test_kernels_have_the_names_that_the_estimates_ask_for():
     """int8: layers per channel, its head in blocks; between int4 matrices calls are timed."""
-    from harness.estimates import held
-
     assert list(kernel_levels(("int8",))) == ["block-4-32", "block-8-32", "channel-8"]
     for name, level in kernel_levels(tuple(LEVELS)).items():
-        assert held.kernel_name(level.body) == name
+        assert kernel_name(level.body) == name
 
 
 def test_long_chain_holds_what_was_asked():
