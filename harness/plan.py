@@ -56,6 +56,8 @@ class Plan:
         """The settings as they go into the results document; paths as their last component."""
         names = {group.source.argument: group.source.name for group in self.groups}
         table = _settings_json(self.settings, names)
+        if self.settings.text is not None:
+            table["text"] = Path(self.settings.text).name
         if self.settings.part:  # the lists above the parts are no cells
             table["part"] = [
                 {key: _settings_json(part, names)[key] for key in PART_KEYS}

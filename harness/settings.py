@@ -44,6 +44,9 @@ class Settings:
         min_passes: fewest timed passes of one test in one process.
         timeout: seconds after which a silent worker is ended.
         calibrate: measure this machine's ceilings first where none are stored.
+        quality: hold every level against the fp32 twin of its model as well.
+        text: that quality is measured on: `english`, `korean` or a path; None: the model's own
+            held-out text, else English.
         part: the cells, where they are more than one product of lists; each is a whole plan that
             differs in PART_KEYS only. Empty: this plan's own lists are the cells.
     """
@@ -65,6 +68,8 @@ class Settings:
     min_passes: int = 3
     timeout: float = 600.0
     calibrate: bool = True
+    quality: bool = False
+    text: str | None = None
     part: tuple["Settings", ...] = ()
 
     @property
@@ -191,6 +196,12 @@ def _integer(value: Any, key: str) -> int:
     return value
 
 
+def _word(value: Any, key: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("a word or a path is needed")
+    return value
+
+
 def _truth(value: Any, key: str) -> bool:
     if not isinstance(value, bool):
         raise TypeError("true or false is needed")
@@ -215,6 +226,8 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "min_passes": _integer,
     "timeout": _number,
     "calibrate": _truth,
+    "quality": _truth,
+    "text": _word,
 }
 
 

@@ -27,6 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ceilings": {"specs", "quantize", "graph", "devices", "measure", "workload", "stats"},
     "estimates": {"specs", "quantize", "ceilings"},
     "stats": set(),
+    "quality": {
+        *("specs", "weights", "graph", "artifacts", "devices", "measure", "workload", "stats"),
+    },
     "results": {"stats"},
     "studies": {"specs", "quantize", "ceilings", "estimates", "stats", "results", "glossary"},
     "report": {"results", "stats", "glossary"},
@@ -34,16 +37,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"settings", "specs", "quantize", "graph", "devices", "weights", "workload"},
     "runner": {
         *("plan", "settings", "specs", "quantize", "weights", "artifacts", "devices", "measure"),
-        *("watch", "workload", "ceilings", "estimates", "stats", "results"),
+        *("watch", "workload", "ceilings", "estimates", "stats", "quality", "results"),
     },
     "api": {"runner", "plan", "settings", "specs", "quantize", "weights", "artifacts", "devices"}
-    | {"workload", "results", "watch", "graph", "estimates"},
+    | {"workload", "results", "watch", "graph", "estimates", "quality"},
     "__init__": {"api"},
     "__main__": {"cli"},
     "cli": {
         *("api", "runner", "plan", "settings", "grid", "specs", "quantize", "weights"),
         *("artifacts", "devices", "measure", "watch", "workload", "ceilings", "estimates"),
-        *("stats", "results", "studies", "report", "glossary"),
+        *("stats", "quality", "results", "studies", "report", "glossary"),
     },
 }
 # Only some rooms may touch these: a session made elsewhere would escape the placement check.
@@ -51,6 +54,7 @@ ONLY_IN = {
     "onnxruntime": {"devices", "workload", "quantize"},
     "onnx": {"graph", "quantize"},
     "psutil": {"measure", "watch"},
+    "tokenizers": {"quality"},
     "tabulate": {"report"},
     "click": {"cli"},
     "rich": {"cli"},

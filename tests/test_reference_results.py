@@ -1,15 +1,23 @@
 """The committed results: readable, complete, nameless, and each beside the table drawn from it."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from harness.cli.scaling import draw_study as draw_scaling
+from harness.cli.validate_table import draw_study, study_json
+from harness.plan import make_plan
 from harness.report.render import render
 from harness.results.document import read_document
+from harness.settings import load_settings
+from harness.studies.errors import study_errors
+from harness.studies.scaling import study_scaling
 
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "reference"
 FILES = sorted(FOLDER.glob("*.json"))
+VALIDATION = FOLDER.parent / "validation"
 
 
 def test_there_is_a_reference():
@@ -29,8 +37,33 @@ def test_every_cell_was_measured_in_at_least_five_processes(path):
         assert len(record.samples) >= 5
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*FILES, *sorted(VALIDATION.glob("*.json"))], ids=lambda path: path.stem
+)
 def test_it_names_no_place(path):
     """No absolute path of any system: nothing between quotes begins with a slash or a drive."""
     text = path.read_text(encoding="utf-8")
     assert not re.search(r'"(/[a-z]|[A-Z]:\\\\)', text)
+
+
+def test_the_errors_of_the_estimates_are_those_of_the_documents_beside_them():
+    """Drawn again from both runs: the table and the kept JSON are theirs to the last digit."""
+    first, again = (read_document(VALIDATION / f"{name}.json") for name in ("first", "again"))
+    study = study_errors([first], [again])
+    table = study_json(study, [first], [again], None)
+    assert json.loads((VALIDATION / "errors.json").read_text(encoding="utf-8")) == table
+    text, _ = draw_study(study, table, "md")
+    assert (VALIDATION / "errors.md").read_text(encoding="utf-8") == f"{text}\n"
+
+
+def test_every_held_out_cell_was_measured():
+    """What `configs/validate.toml` lists, and nothing left out: none failed, none is INVALID."""
+    first = read_document(VALIDATION / "first.json")
+    plan = make_plan(load_settings("validate"), usable_threads=2)
+    assert len(first.records) == plan.cell_count
+    assert {record.status for record in first.records} == {"ok"}
+
+
+def test_the_scaling_table_is_drawn_from_its_document():
+    text, _ = draw_scaling(study_scaling([read_document(VALIDATION / "scaling.json")]), "md")
+    assert (VALIDATION / "scaling.md").read_text(encoding="utf-8") == f"{text}\n"

@@ -54,6 +54,7 @@ def test_the_wheel_ships_specs_plans_and_the_trained_model(wheel):
     for path in ("models/smollm2-135m.toml", "configs/default.toml", "models/bytelm/config.json"):
         assert f"harness/_data/{path}" in names
     assert "harness/_data/models/bytelm/model.safetensors" in names
+    assert "harness/_data/models/texts/korean.txt" in names
     assert not [name for name in names if name.startswith("tests/")]
 
 

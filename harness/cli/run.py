@@ -28,7 +28,9 @@ from harness.settings import flag_values, load_settings
 @click.option("--rounds", type=int, help="Fresh processes per row.")
 @click.option("--budget", help="Begin no further round after this time: 60s, 5m.")
 @click.option(
-    "--config", "plan", help="A plan file, or a shipped plan: default, ci, ladder, full, validate."
+    "--config",
+    "plan",
+    help="A plan file, or a shipped plan: default, ci, ladder, full, scaling, validate.",
 )
 @click.option("--seed", type=int, help="Seed of weights, prompts and orders.")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
@@ -42,6 +44,12 @@ from harness.settings import flag_values, load_settings
     default=None,
     help="Measure this machine's ceilings first where none are stored.  [plan: yes]",
 )
+@click.option(
+    "--quality/--no-quality",
+    default=None,
+    help="Hold every level against its model at fp32, on fixed tokens.  [plan: no]",
+)
+@click.option("--text", help="What quality is measured on: english, korean or a file.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
 def command(

@@ -10,7 +10,7 @@ from harness.plan import make_plan
 from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
 from harness.results.schema import Document, Json
-from harness.settings import read_plan
+from harness.settings import Settings, read_plan
 from harness.specs.shipped import data_folder
 from harness.studies.error_pairs import REMEASURE
 from harness.studies.error_rows import ErrorRow
@@ -104,16 +104,19 @@ def headline(table: Json) -> str:
 
 
 def shipped_plan_name(document: Document) -> str | None:
-    """Return the shipped plan that a document measured; None for any other, and a changed one."""
+    """Return the shipped plan that a document measured; None for any other, and a changed one.
+
+    A setting that the document's version did not have yet counts as left at its default.
+    """
     settings = {key: value for key, value in document.plan.items() if key != "rounds_done"}
-    asked = json.dumps(settings, sort_keys=True)
+    asked = json.dumps({**asdict(Settings()), **settings}, sort_keys=True)
     usable_threads = max(_threads(document), default=1)
     for path in sorted(data_folder("configs").glob("*.toml")):
         try:
             plan = make_plan(read_plan(path), usable_threads)
         except HarnessError:  # it cannot be run with so few threads, so this is not its document
             continue
-        if json.dumps(plan.to_json(), sort_keys=True) == asked:
+        if json.dumps({**asdict(Settings()), **plan.to_json()}, sort_keys=True) == asked:
             return path.stem
     return None
 

@@ -51,5 +51,13 @@ COLUMNS = (
     ),
     Term("est. MiB", "MiB", "The best estimate of peak_rss_bytes, the largest over the tests."),
     Term("peak MiB", "MiB", "peak_rss_bytes / 2**20, the largest over the tests of the row."),
+    Term("KLD nats", "nats", "kld_nats of the row's decode test; without one, of another test."),
+    Term("top-1", "%", "top1_agreement, likewise."),
+    Term(
+        "front",
+        "",
+        "No other level of the model loses as little and decodes as fast (speed), needs as little "
+        "memory (memory), or either (both). Only where weights are trained and the text is real.",
+    ),
     Term("trust", "", "The worst trust grade of the row's records: A, B, C or INVALID."),
 )

@@ -132,6 +132,29 @@ METRICS = (
         "Matrix utilisation: prefill flop without masked ones / time / fastest measured rate of "
         "the level's matrix kernel.",
     ),
+    Term(
+        "kld_nats",
+        "nats",
+        "Kullback-Leibler divergence of the next-token distribution from the fp32 twin's, on the "
+        "same fixed tokens, teacher-forced: mean over tokens, interval over chunks. A decode test "
+        "carries that of the decode path (one token a pass), a prefill test that of whole chunks.",
+    ),
+    Term("kld_p99_nats", "nats", "The 99th percentile of kld_nats over tokens."),
+    Term("top1_agreement", "share", "How often the likeliest token is that of the fp32 twin."),
+    Term("nll_delta", "nats/token", "Negative log-likelihood minus the fp32 twin's."),
+    Term(
+        "perplexity",
+        "ratio",
+        "exp of the mean negative log-likelihood of a token; comparable within one tokenizer only.",
+    ),
+    Term(
+        "decode_bytes_s",
+        "bytes/s",
+        "decode_tok_s * bytes of the bundled English text per token of the model's own tokenizer: "
+        "the rate to rank models of different tokenizers by.",
+    ),
+    Term("decode_bytes_s_korean", "bytes/s", "The same on the bundled Korean text."),
+    Term("bits_per_byte", "bit", "Mean negative log2-likelihood of a byte, of byte models only."),
 )
 
 # Terms of the record format that no command of this version fills in yet.
@@ -150,17 +173,4 @@ LATER = (
         "unknown.",
     ),
     Term("j_per_token", "J/token", "energy_j over the tokens of the timed part."),
-    Term(
-        "kld_nats",
-        "nats",
-        "Kullback-Leibler divergence of the next-token distribution from the fp32 twin's, on the "
-        "same fixed tokens.",
-    ),
-    Term("top1_agreement", "share", "How often the likeliest token is that of the fp32 twin."),
-    Term("nll_delta", "nats/token", "Negative log-likelihood minus the fp32 twin's."),
-    Term(
-        "decode_bytes_s",
-        "bytes/s",
-        "decode_tok_s * text bytes per token of the model's own tokenizer.",
-    ),
 )

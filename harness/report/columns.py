@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.report.grid import MISSING
+from harness.report.ladder import fronts
 from harness.report.rows import RATES, Row, half_width_of, rate_of, shown, tests_of
 from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Record
@@ -41,6 +42,11 @@ def three_digits(value: float) -> str:
     return f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
 
 
+def four_decimals(value: float) -> str:
+    """Four digits behind the point: losses are small."""
+    return f"{value:.4f}"
+
+
 def two_decimals(value: float) -> str:
     """Two digits behind the point."""
     return f"{value:.2f}"
@@ -74,8 +80,8 @@ JUDGED = (
     Column("params ×", lambda row: time_over_params(row.judged), two_decimals),
     Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits),
     Column("peak MiB", lambda row: in_mib(row.largest_shown("peak_rss_bytes")), three_digits),
-    Column("trust", lambda row: row.grade),
 )
+TRUST = Column("trust", lambda row: row.grade)
 
 
 def columns_of(rows: Sequence[Row]) -> list[Column]:
@@ -83,7 +89,7 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
 
     Trust is always printed, so that a table in which nothing was measured still has a column.
     """
-    every = [*IDENTITY, *MODEL, *test_columns(rows), *JUDGED]
+    every = [*IDENTITY, *MODEL, *test_columns(rows), *JUDGED, *quality_columns(rows), TRUST]
     return [column for column in every if column.header == "trust" or _is_told(column, rows)]
 
 
@@ -100,6 +106,21 @@ def test_columns(rows: Sequence[Row]) -> list[Column]:
     for test in (*tests_of(rows, PREFILL), *(decodes or requests)):
         columns.append(_test_column(test, "tok/s", rate_of))
     return columns
+
+
+def quality_columns(rows: Sequence[Row]) -> list[Column]:
+    """What a level loses on the path of its judged test, and where no other level beats it."""
+    marks = fronts(rows)
+    places = {id(row): place for place, row in enumerate(rows)}
+
+    def of(name: str) -> Callable[[Row], float | None]:
+        return lambda row: shown(row.judged or row.records[0], name)
+
+    return [
+        Column("KLD nats", of("kld_nats"), four_decimals),
+        Column("top-1", of("top1_agreement"), percent),
+        Column("front", lambda row: marks.get(places[id(row)])),
+    ]
 
 
 def _test_column(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from harness.report.ladder import ladder_notes
 from harness.report.rows import Row
 from harness.results.schema import Cell, Document, Json, Record
 from harness.results.validity import is_valid
@@ -41,6 +42,8 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_doubts(document.records),
         *_estimate_note(document),
         *_lost_ceilings(document),
+        *ladder_notes(rows),
+        *_lost_quality(document),
         *_weights(rows),
         *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
     ]
@@ -167,6 +170,16 @@ def _lost_ceilings(document: Document) -> Iterator[str]:
         yield f"no calibration with {_threads(failure['threads'])}: {failure['reason']}"
     if document.plan.get("calibrate") is False:
         yield "not calibrated, as asked: estimates from the read bandwidth and typical call times"
+
+
+def _lost_quality(document: Document) -> Iterator[str]:
+    """Why the quality of a level is not known, each reason once."""
+    reasons = dict.fromkeys(
+        f"{record.cell.model} {record.cell.level}: no quality: {record.quality['reason']}"
+        for record in document.records
+        if record.quality and "reason" in record.quality
+    )
+    yield from reasons
 
 
 def _threads(count: object) -> str:

@@ -122,6 +122,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         simulated: the device is emulated: function proven, speed meaningless.
         explanation: how the estimates came about, as harness.estimates.record draws it up: their
             basis, every pass term by term, the parts of memory; null without an estimate.
+        quality: what the level loses against the fp32 twin on both paths, as
+            harness.quality.measure draws it up, or why it is not known; null: not asked for.
         samples: one object per process, raw: round, order, every duration in ns.
         memory: one object per process that took memory and timed nothing, raw, in bytes.
     """
@@ -135,6 +137,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     trust: Trust | None = None
     simulated: bool = False
     explanation: Json | None = None
+    quality: Json | None = None
     samples: tuple[Json, ...] = ()
     memory: tuple[Json, ...] = ()
 

@@ -74,6 +74,17 @@ DELTAS = {
 }
 # What a measured time becomes beside a measured ceiling.
 SHARES = ("mbu", "mbu_file", "mfu")
+# What a level loses against its fp32 twin; of the path that the kind of test takes.
+QUALITY_UNITS = {
+    "kld_nats": "nats",
+    "kld_p99_nats": "nats",
+    "top1_agreement": "share",
+    "nll_delta": "nats/token",
+    "perplexity": "ratio",
+    "bits_per_byte": "bit",
+}
+TEXT_RATES = {"decode_bytes_s": "english", "decode_bytes_s_korean": "korean"}
+QUALITY_PATHS = {PREFILL: "prefill", DECODE: "decode", REQUEST: "decode"}
 EXACT_UNITS = {"weights_bytes": "bytes", "bits_per_weight": "bit", "kv_bytes_per_token": "bytes"}
 
 
@@ -130,6 +141,53 @@ def exact_metrics(
     }
 
 
+def quality_metrics(cell: Cell, quality: Mapping[str, Any]) -> dict[str, Metric]:
+    """What the level loses on the path of this test: each pass of a decode is one token.
+
+    One process measured it; the intervals are over chunks of the text.
+
+    Args:
+        cell: which kind of test.
+        quality: as a record holds it; without paths nothing is known.
+    """
+    path = quality.get(QUALITY_PATHS[kind_of(cell)]) or {}
+    return {
+        name: _quality_metric(path[name], unit)
+        for name, unit in QUALITY_UNITS.items()
+        if path.get(name) is not None
+    }
+
+
+def text_rates(rate: Metric, bytes_per_token: Mapping[str, float]) -> dict[str, Metric]:
+    """A decode rate in bytes of text, by which models of different tokenizers can be ranked.
+
+    Args:
+        rate: decode_tok_s.
+        bytes_per_token: of the model's own tokenizer, on `english` and `korean` text.
+    """
+    return {
+        name: Metric(
+            value=_times(rate.value, bytes_per_token[text]),
+            low=_times(rate.low, bytes_per_token[text]),
+            high=_times(rate.high, bytes_per_token[text]),
+            unit="bytes/s",
+            processes=rate.processes,
+        )
+        for name, text in TEXT_RATES.items()
+    }
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    """A product; nothing of nothing."""
+    return None if value is None else value * factor
+
+
+def _quality_metric(found: float | Mapping[str, float], unit: str) -> Metric:
+    """A plain value, or one with the ends of its interval."""
+    ends = found if isinstance(found, Mapping) else {"value": found}
+    return Metric(**ends, unit=unit, processes=1)
+
+
 def share_metric(time: Metric, share: Callable[[float], float]) -> Metric:
     """The share of a ceiling that a time stands for; the longer the time, the smaller the share.
 
@@ -183,4 +241,4 @@ def metric_names() -> dict[str, str]:
     """Every metric that can stand in a record, with its unit; the glossary has each of them."""
     memory: Json = dict.fromkeys(("peak_rss_bytes", "peak_delta_bytes", *DELTAS), "bytes")
     shares = dict.fromkeys(SHARES, "share")
-    return {**{rule.name: rule.unit for rule in RULES}, **memory, **EXACT_UNITS, **shares}
+    return {**{rule.name: rule.unit for rule in RULES}, **memory, **EXACT_UNITS, **shares, **QUALITY_UNITS, **dict.fromkeys(TEXT_RATES, "bytes/s")}

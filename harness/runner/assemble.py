@@ -7,17 +7,28 @@ from harness.estimates.cells import CellLengths
 from harness.estimates.record import RecordEstimates, record_estimates, utilisation
 from harness.plan import RUNTIME, Plan, SessionGroup
 from harness.results.samples import ProcessSamples, samples_of
-from harness.results.schema import Cell, Document, Metric, Placement, Record
+from harness.results.schema import (
+    Cell,
+    Document,
+    Metric,
+    Placement,
+    Reason,
+    Record,
+    Trust,
+)
 from harness.results.summarize import (
     exact_metrics,
+    quality_metrics,
     share_metric,
     summarize,
     summarize_memory,
+    text_rates,
 )
 from harness.runner.builds import Builds, build_key
 from harness.runner.ceilings import ceilings_of, measured_environment
 from harness.runner.entries import Entries
 from harness.runner.judge import judge
+from harness.runner.quality import quality_of
 from harness.specs.catalog_decoder import spec_anatomy
 from harness.specs.count import parameters
 from harness.weights.source import trained_names
@@ -60,6 +71,11 @@ def _record(
     metrics = _metrics(cell, artifact, processes, memory)
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
+    quality = quality_of(entries, group)
+    metrics |= quality_metrics(cell, quality or {})
+    tokenizer = entries.tokenizers.get(group.source.argument)
+    if tokenizer is not None and "decode_tok_s" in metrics:
+        metrics |= text_rates(metrics["decode_tok_s"], tokenizer)
     status, reason = _status(processes, failure)
     return Record(
         cell=cell,
@@ -68,11 +84,28 @@ def _record(
         metrics=metrics,
         estimates={name: dict(values) for name, values in estimates.by_metric.items()},
         explanation=estimates.explanation or None,
+        quality=quality,
         placement=_placement(processes),
-        trust=judge(cell, metrics, processes, changed) if status == "ok" else None,
+        trust=_trust(cell, metrics, processes, changed, quality) if status == "ok" else None,
         samples=tuple(process.to_json() for process in processes),
         memory=tuple(memory),
     )
+
+
+def _trust(
+    cell: Cell,
+    metrics: dict[str, Metric],
+    processes: list[ProcessSamples],
+    changed: bool,
+    quality: Json | None,
+) -> Trust:
+    """Grade a record; logits that are no numbers make a level worthless, however fast it is."""
+    found = judge(cell, metrics, processes, changed)
+    broken = (quality or {}).get("invalid")
+    if broken is None:
+        return found
+    reason = Reason(code="NON_FINITE", detail=broken)
+    return Trust(grade="INVALID", reasons=(reason, *found.reasons))
 
 
 def _cell(group: SessionGroup, workload: Workload, artifact: Artifact | None) -> Cell:

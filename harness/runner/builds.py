@@ -1,12 +1,13 @@
 """Every model of a plan at every level, built (or found) before the first measurement."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.artifacts.artifact import Artifact
 from harness.artifacts.cache import ensure_artifact
 from harness.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
 from harness.plan import Plan, SessionGroup
+from harness.quality.measure import TWIN_LEVEL
 
 # A damaged checkpoint or a full disk stops the run before anything is measured;
 # a build that ran out of memory costs its own rows only.
@@ -20,10 +21,13 @@ class Builds:
     Attributes:
         artifacts: by (model argument, level name).
         failures: why a build failed, by the same key.
+        twins: by model argument: the model at fp32 that quality is measured against; one that is
+            missing failed to build.
     """
 
     artifacts: dict[tuple[str, str], Artifact]
     failures: dict[tuple[str, str], WorkerError]
+    twins: dict[str, Artifact] = field(default_factory=dict)
 
     def of(self, group: SessionGroup) -> Artifact:
         """The artifact of a group whose build did not fail."""
@@ -51,4 +55,18 @@ def build_all(plan: Plan, cache: Path) -> Builds:
             if error.exit_code in STOPS_THE_RUN:
                 raise
             builds.failures[key] = error
+    if plan.settings.quality:
+        _build_twins(plan, cache, builds)
     return builds
+
+
+def _build_twins(plan: Plan, cache: Path, builds: Builds) -> None:
+    """Build each model at fp32, or take the one that is measured anyway."""
+    for argument, group in {group.source.argument: group for group in plan.groups}.items():
+        try:
+            builds.twins[argument] = builds.artifacts.get((argument, TWIN_LEVEL)) or (
+                ensure_artifact(group.source, TWIN_LEVEL, cache, plan.settings.seed)
+            )
+        except WorkerError as error:
+            if error.exit_code in STOPS_THE_RUN:
+                raise

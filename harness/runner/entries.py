@@ -16,6 +16,9 @@ FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "no_bandwidth": ("no_bandwidth", ("threads",), "reason"),
     "calibration": ("calibrations", ("device", "threads"), "stored"),
     "no_calibration": ("no_calibration", ("device", "threads"), "reason"),
+    "quality": ("quality", ("model", "level"), "found"),
+    "tokenizer": ("tokenizers", ("model",), "found"),
+    "no_quality": ("no_quality", ("model", "level"), "reason"),
 }
 
 
@@ -31,6 +34,9 @@ class Entries:
         no_bandwidth: threads -> why a ceiling could not be measured.
         calibrations: constants as stored, by (device, threads).
         no_calibration: why there are none, by the same key.
+        quality: what a level loses, by (model argument, level name).
+        no_quality: why that is not known, by the same key.
+        tokenizers: bytes of English and Korean text a token, or None; by model argument.
     """
 
     def __init__(self, entries: Iterable[Json]) -> None:
@@ -43,6 +49,9 @@ class Entries:
         self.no_bandwidth: dict[int, str] = {}
         self.calibrations: dict[tuple[str, int], Json] = {}
         self.no_calibration: dict[tuple[str, int], str] = {}
+        self.quality: dict[tuple[str, str], Json] = {}
+        self.no_quality: dict[tuple[str, str], str] = {}
+        self.tokenizers: dict[str, Json | None] = {}
         for entry in entries:
             self.add(entry)
 

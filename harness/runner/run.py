@@ -21,6 +21,7 @@ from harness.runner.ceilings import calibrations
 from harness.runner.entries import Entries
 from harness.runner.files import changed_groups, stamps
 from harness.runner.order import shuffled
+from harness.runner.quality import check_texts, qualities
 from harness.runner.resume import open_journal
 from harness.runner.room import refuse_without_room
 from harness.runner.session import measure_group, measure_memory
@@ -51,6 +52,7 @@ def run_plan(
     prepare_results_folder(results)
     progress("building", 0, plan.cell_count)
     builds = build_all(plan, cache)
+    check_texts(plan, builds)
     journal, entries = open_journal(plan, builds, results, resume, new_run_id(), utc_now())
     interrupted = False
     before = stamps(builds)
@@ -90,7 +92,7 @@ def utc_now() -> str:
 def _measure(
     plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress
 ) -> Iterator[Json]:
-    """Yield the entries that are still missing: failed builds, ceilings, rounds, then memory."""
+    """Yield what is still missing: failed builds, ceilings, rounds, memory, quality."""
     for group in plan.groups:
         error = builds.failures.get(build_key(group))
         if error is not None:
@@ -99,6 +101,7 @@ def _measure(
     yield from _rounds(plan, builds, entries, progress)
     for group in plan.groups:
         yield from _memory(plan, group, builds, entries, progress)
+    yield from qualities(plan, builds, entries, lambda line: progress(line, *entries.done_of(plan)))
 
 
 def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:

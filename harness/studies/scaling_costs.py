@@ -175,7 +175,7 @@ CAUSES = (
         count=_table_percent,
         form="{:.0f} % of parameters",
         cost=_with_mapped_table,
-        because="a table that is both is kept twice, as stored and as packed",
+        because="the largest table stands twice in memory while it is packed",
     ),
     Cause(
         "read per token",

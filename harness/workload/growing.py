@@ -55,3 +55,11 @@ class GrowingDecoder:
     def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read one token per sequence; as `prefill` of [batch, 1]."""
         return self.prefill(ids)
+
+    def first_bad_layer(self) -> int | None:
+        """The first layer whose cached keys or values are not all finite; None: all are."""
+        for layer in range(self.geometry.num_layers):
+            halves = (self._cache[f"{layer}.{half}"] for half in ("key", "value"))
+            if not all(np.isfinite(half).all() for half in halves):
+                return layer
+        return None

@@ -8,14 +8,17 @@ from results_samples import cell, process
 from harness.results.samples import ProcessSamples, kind_of, samples_of
 from harness.results.schema import Metric
 from harness.results.summarize import (
+    QUALITY_UNITS,
     SHARES,
     exact_metrics,
     judged_half_width_share,
     metric,
     metric_names,
+    quality_metrics,
     share_metric,
     summarize,
     summarize_memory,
+    text_rates,
 )
 
 MS = 1_000_000
@@ -231,6 +234,9 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **summarize_memory([{**reply, "peak_bytes": 120}]),
         **exact_metrics(1, 4.5, 1),
     }
+    path = {name: 0.5 for name in QUALITY_UNITS}
+    found |= quality_metrics(request, {"decode": path})
+    found |= text_rates(found["decode_tok_s"], {"english": 4.0, "korean": 2.0})
     found |= dict.fromkeys(SHARES, share_metric(found["tpot_ms"], lambda seconds: 1e-3 / seconds))
     assert {name: value.unit for name, value in found.items()} == metric_names()
     assert all(value.value is not None and math.isfinite(value.value) for value in found.values())
@@ -242,3 +248,22 @@ def test_a_share_falls_as_its_time_rises():
     share = share_metric(time, lambda seconds: 1e-3 / seconds)
     assert (share.value, share.low, share.high) == pytest.approx((0.5, 0.25, 1.0))
     assert (share.unit, share.processes) == ("share", 5)
+
+
+def test_quality_is_that_of_the_tests_own_path():
+    """A prefill test carries the chunks' loss, a decode test that of single tokens."""
+    mean = {"value": 0.1, "low": 0.05, "high": 0.2}
+    quality = {"prefill": {"kld_nats": mean}, "decode": {"kld_nats": {**mean, "value": 0.3}}}
+    assert quality_metrics(cell(prompt=8, gen=0), quality)["kld_nats"].value == 0.1
+    found = quality_metrics(cell(prompt=0, gen=8), quality)["kld_nats"]
+    assert (found.value, found.low, found.high, found.unit) == (0.3, 0.05, 0.2, "nats")
+    assert quality_metrics(cell(prompt=0, gen=8), {"reason": "no twin"}) == {}
+
+
+def test_text_rates_by_hand():
+    """10 tokens/s of 4.5 bytes are 45 bytes/s; what is not known stays so."""
+    rate = Metric(value=10.0, low=None, high=12.0, unit="tok/s", processes=1)
+    found = text_rates(rate, {"english": 4.5, "korean": 2.0})
+    assert (found["decode_bytes_s"].value, found["decode_bytes_s"].high) == (45.0, 54.0)
+    assert found["decode_bytes_s_korean"].value == 20.0
+    assert found["decode_bytes_s"].low is None

@@ -297,3 +297,34 @@ def test_the_journal_of_an_interrupted_run_is_lines_of_json(
     journal = next(tmp_path.glob("*.journal.jsonl"))
     first = json.loads(journal.read_text().splitlines()[0])
     assert first["entry"]["kind"] == "run"
+
+
+def test_quality_is_measured_once_a_level_and_stands_in_every_record(plan, tmp_path, shared_cache):
+    """A tiny model of 256 words is read as bytes; fp32 loses nothing, int4 something."""
+    settings = replace(plan.settings, quant=("int4",), rounds=1, calibrate=False, quality=True)
+    text = tmp_path / "text.txt"
+    text.write_bytes(bytes(range(32, 127)) * 60)
+    quality_plan = make_plan(replace(settings, text=str(text)), usable_threads=1)
+    try:
+        document = run_plan(
+            quality_plan, results=tmp_path / "results", cache=shared_cache, progress=quiet
+        ).document
+    except WorkerError as error:
+        pytest.fail(str(error))
+    for record in document.records:
+        assert record.quality["text"]
+        assert record.metrics["kld_nats"].value > 0
+        assert record.metrics["kld_nats"].unit == "nats"
+    assert document.plan["text"] == "text.txt"
+    assert str(tmp_path) not in (tmp_path / "results" / f"{document.run_id}.json").read_text()
+
+
+def test_a_text_that_is_not_there_stops_the_run(plan, tmp_path, shared_cache):
+    settings = replace(plan.settings, rounds=1, calibrate=False, quality=True, text="/no/such.txt")
+    with pytest.raises(WorkerError):
+        run_plan(
+            make_plan(settings, usable_threads=1),
+            results=tmp_path,
+            cache=shared_cache,
+            progress=quiet,
+        )

@@ -1,0 +1,123 @@
+"""The commands of the child that measures quality: tokens, evaluate, tokenizer_bytes.
+
+`python -m harness.measure.worker harness.quality.worker` serves them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.devices.table import find_device
+from harness.errors import UsageError
+from harness.graph.geometry import DecoderGeometry
+from harness.measure.memory import memory_mark
+from harness.quality.chunks import ChunkPlan, cut_chunks
+from harness.quality.divergence import Divergence
+from harness.quality.paths import OPENERS, GraphFiles, open_prefill
+from harness.quality.scoring import score_chunks
+from harness.quality.texts import Tokenization, bytes_per_token, read_tokens, tokenization_of
+from harness.workload.passes import seeded_ids
+
+Json = dict[str, Any]
+SEEDED_TEXT = "seeded random token ids"
+
+
+def tokens(folder: str | None, vocab_size: int, text: str | None, plan: Json, seed: int) -> Json:
+    """Cut the text of a model into chunks of token ids.
+
+    Args:
+        folder: its Hugging Face folder; None: seeded weights.
+        vocab_size: rows of its embedding.
+        text: see read_tokens.
+        plan: the fields of a ChunkPlan that the model can follow.
+        seed: of the token ids of a model without a tokenizer.
+
+    Returns:
+        `chunks`, see cut_chunks; `text`, its name; `tokenization`.
+
+    Raises:
+        UsageError: a text for a model without a tokenizer; or as read_tokens and cut_chunks.
+        ModelError: as read_tokens.
+    """
+    wanted = ChunkPlan(**plan)
+    home = None if folder is None else Path(folder)
+    tokenization = tokenization_of(home, vocab_size)
+    if home is None or tokenization is Tokenization.NONE:
+        _refuse_text(text)
+        ids = seeded_ids(seed, 1, wanted.tokens + 1, vocab_size)[0].tolist()
+        name, begin_id = SEEDED_TEXT, None
+    else:
+        read = read_tokens(home, vocab_size, text)
+        name, ids, begin_id = read.name, read.ids, read.begin_id
+    chunks = cut_chunks(ids, wanted, begin_id, name)
+    return {"chunks": chunks, "text": name, "tokenization": str(tokenization)}
+
+
+def evaluate(
+    path: str,
+    twin: Json,
+    level: Json,
+    device: str,
+    threads: int,
+    chunks: Sequence[Sequence[int]],
+) -> Json:
+    """Score a level against its fp32 twin on one path; two sessions are open, no more.
+
+    The twin reads each chunk in one pass on both paths: in float32 the passes of one token give
+    the same distributions up to rounding (tested), at several times the cost.
+
+    Args:
+        path: `prefill` or `decode`: how the level reads.
+        twin: `all_logits`, `last_logits` (paths of the graphs) and `geometry` (its fields).
+        level: the same of the level.
+        device: a key of the device table.
+        threads: intra-op threads.
+        chunks: lists of token ids, equally long; see cut_chunks.
+
+    Returns:
+        Per token `kl_nats`, `same_top`, `reference_nll_nats`, `candidate_nll_nats`, each a list;
+        `bad`: null, or the fields of BadToken, the lists then ending before its chunk;
+        `peak_bytes`: high-water mark of this process.
+    """
+    row, chunk_tokens = find_device(device), len(chunks[0]) - 1
+    reference = open_prefill(_files(twin), row, threads, chunk_tokens)
+    candidate = OPENERS[path](_files(level), row, threads, chunk_tokens)
+    scored = score_chunks(reference, candidate, chunks)
+    return {
+        **_lists(scored.scores),
+        "bad": None if scored.bad is None else asdict(scored.bad),
+        "peak_bytes": memory_mark().peak_bytes,
+    }
+
+
+def tokenizer_bytes(folder: str | None, vocab_size: int) -> dict[str, float] | None:
+    """Bytes of text per token of each bundled text; null where the model has no tokenizer."""
+    return bytes_per_token(None if folder is None else Path(folder), vocab_size)
+
+
+def _refuse_text(text: str | None) -> None:
+    """A model without a tokenizer reads no text, whatever was asked for."""
+    if text is not None:
+        raise UsageError(
+            f"the model has no tokenizer to read the text {Path(text).name!r} with",
+            fix="leave the text out: its token ids are then random, and labelled so",
+        )
+
+
+def _files(fields: Json) -> GraphFiles:
+    """The graphs of a model, as they travelled."""
+    return GraphFiles(
+        all_logits=Path(fields["all_logits"]),
+        last_logits=Path(fields["last_logits"]),
+        geometry=DecoderGeometry(**fields["geometry"]),
+    )
+
+
+def _lists(scores: Divergence | None) -> Json:
+    """Scores as JSON takes them."""
+    names = ("kl_nats", "same_top", "reference_nll_nats", "candidate_nll_nats")
+    return {name: [] if scores is None else getattr(scores, name).tolist() for name in names}
+
+
+COMMANDS = {"tokens": tokens, "evaluate": evaluate, "tokenizer_bytes": tokenizer_bytes}

@@ -1,0 +1,131 @@
+"""Fronts, the level to ship and surprises, on ladders small enough to check by eye."""
+
+import pytest
+from report_documents import document, metric, record
+
+from harness.report.ladder import fronts, ladder_notes
+from harness.report.render import render
+from harness.report.rows import make_rows
+from harness.results.schema import Metric
+
+MIB = 2**20
+TEXT, RANDOM = {"label": ""}, {"label": "numeric fidelity only"}
+
+
+def level(name, tok_s, peak_mib, kld, nll=0.0, quality=TEXT, **other):
+    """A decode record of one level; 2 % half-width."""
+    metrics = {
+        "decode_tok_s": metric(tok_s),
+        "peak_rss_bytes": Metric(value=peak_mib * MIB, unit="bytes", processes=1),
+    }
+    if kld is not None:
+        metrics["kld_nats"] = Metric(value=kld, unit="nats", processes=1)
+        metrics["nll_delta"] = Metric(value=nll, unit="nats/token", processes=1)
+    return record("tg32", metrics, cell={"level": name}, quality=quality, **other)
+
+
+def rows(*records):
+    return make_rows(document(*records).records)
+
+
+def marks(*records):
+    found = rows(*records)
+    return {found[place].cell.level: mark for place, mark in fronts(found).items()}
+
+
+LADDER = (
+    level("fp32", 40.0, 700, 0.0),
+    level("int8", 60.0, 240, 0.001, nll=0.001),
+    level("int8-block", 55.0, 250, 0.001, nll=0.001),
+    level("int4", 100.0, 200, 0.02, nll=0.015),
+    level("int2", 110.0, 150, 1.5, nll=1.2),
+)
+
+
+def test_the_front_leaves_out_what_another_level_beats():
+    """int8-block loses as much as int8, is slower and larger; every other level has its reason."""
+    assert marks(*LADDER) == dict.fromkeys(("fp32", "int8", "int4", "int2"), "both")
+
+
+def test_speed_and_memory_have_fronts_of_their_own():
+    """`small` is slower than fp32 and loses more, but needs less memory."""
+    found = marks(level("fp32", 40.0, 700, 0.0), level("small", 30.0, 300, 0.1))
+    assert found == {"fp32": "both", "small": "memory"}
+
+
+def test_equal_levels_are_both_on_the_front():
+    found = marks(level("fp32", 40.0, 700, 0.0), level("twin", 40.0, 700, 0.0))
+    assert found == {"fp32": "both", "twin": "both"}
+
+
+def test_the_fastest_level_that_loses_next_to_nothing_is_shipped():
+    """int4 loses 0.015 nats a token, int2 1.2: 100 / 40 = 2.50 times, 200 / 700 = 29 %."""
+    note = next(iter(ladder_notes(rows(*LADDER))))
+    assert note == (
+        "smollm2-135m: ship int4: the fastest that loses at most 0.02 nats a token, decodes 2.50"
+        " times as fast as fp32, in 29% of its memory, +0.0150 nats a token"
+    )
+
+
+def test_random_weights_make_no_level_the_best():
+    records = [
+        level("fp32", 40.0, 700, 0.0, quality=RANDOM),
+        level("int4", 90.0, 200, 0.1, quality=RANDOM),
+    ]
+    assert marks(*records) == {}
+    assert any("no best level" in note for note in ladder_notes(rows(*records)))
+
+
+def test_no_level_that_keeps_the_likelihood_is_said():
+    records = [level("int4", 90.0, 200, 0.3, nll=0.3), level("int2", 95.0, 150, 0.9, nll=0.8)]
+    assert "no level keeps" in next(iter(ladder_notes(rows(*records))))
+
+
+def test_a_slower_level_has_its_cause():
+    """Held as float32 beside fp32: nothing is read less; else the kernel's own bound."""
+
+    def explained(held, bound):
+        passes = [{"pass": "decode step", "bound": bound}]
+        return {"memory": [{"part": "weights as held", "bytes": held}], "passes": passes}
+
+    twin = level("fp32", 40.0, 700, 0.0, explanation=explained(500.0, "memory"))
+    half = level("fp16", 30.0, 700, 0.0, explanation=explained(500.0, "memory"))
+    slow = level("int2", 20.0, 150, 0.0, explanation=explained(50.0, "compute"))
+    notes = list(ladder_notes(rows(twin, half, slow)))
+    assert any("fp16 decodes slower" in note and "float32" in note for note in notes)
+    assert any("int2 decodes slower" in note and "dequantization" in note for note in notes)
+
+
+def test_a_level_within_noise_of_the_twin_is_no_surprise():
+    notes = list(ladder_notes(rows(level("fp32", 40.0, 700, 0.0), level("int8", 39.5, 300, 0.0))))
+    assert not any("slower" in note for note in notes)
+
+
+def test_a_broken_level_is_named():
+    assert any("int2 is broken: KLD 1.50" in note for note in ladder_notes(rows(*LADDER)))
+
+
+@pytest.mark.parametrize(("expected_mib", "is_named"), [(40.0, True), (64.0, False)])
+def test_a_level_much_larger_than_its_bits_is_named(expected_mib, is_named):
+    """72.6 MiB are stored: 1.8 times 40, 1.1 times 64."""
+    estimates = {"weights_bytes": {"params": expected_mib * MIB}}
+    large = level("int4", 90.0, 300, None, estimates=estimates)
+    notes = list(ladder_notes(rows(level("fp32", 40.0, 700, None), large)))
+    assert any("times parameters" in note for note in notes) == is_named
+
+
+def test_a_single_level_is_no_ladder():
+    assert list(ladder_notes(rows(LADDER[0]))) == []
+    assert fronts(rows(LADDER[0])) == {}
+
+
+@pytest.mark.parametrize("style", ["table", "md"])
+def test_the_table_shows_quality_and_says_what_to_ship(style):
+    text = render(document(*LADDER), style)
+    for word in ("KLD", "front", "0.0200", "ship int4"):
+        assert word in text
+
+
+def test_a_lost_quality_says_why():
+    lost = level("int4", 90.0, 200, None, quality={"reason": "its fp32 twin could not be built"})
+    assert "no quality: its fp32 twin could not be built" in render(document(lost), "table")
