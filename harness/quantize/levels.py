@@ -148,13 +148,13 @@ LEVELS = {
         _uniform("int8-block", "W8, block 32", _INT8),
         QuantLevel(
             "int4-mixed-plus",
-            "int4-mixed-plus (block 32; int8: head, half of qkv and down)",
+            "int4-mixed-plus (block 32; head, some body int8)",
             _INT4,
             _INT8,
             sensitive=_INT8,
         ),
         _uniform("int4-b16", "block 16", _blocks(4, 16)),
-        QuantLevel("int4-mixed", "int4-mixed (block 32; int8: head)", _INT4, _INT8),
+        QuantLevel("int4-mixed", "int4-mixed (block 32; head int8)", _INT4, _INT8),
         _uniform("int4-asym", "block 32, asymmetric", _blocks(4, 32, zero_points=True)),
         _uniform(
             "int4-kquant",
