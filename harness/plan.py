@@ -56,8 +56,8 @@ class Plan:
         """The settings as they go into the results document; paths as their last component."""
         names = {group.source.argument: group.source.name for group in self.groups}
         table = _settings_json(self.settings, names)
-        if self.settings.text is not None:
-            table["text"] = Path(self.settings.text).name
+        for key in ("text", "reference"):  # a path as its last component
+            table[key] = table[key] and Path(str(table[key])).name
         if self.settings.part:  # the lists above the parts are no cells
             table["part"] = [
                 {key: _settings_json(part, names)[key] for key in PART_KEYS}
@@ -81,6 +81,7 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
     settings = _spelled(settings)
     names = dict.fromkeys(name for part in settings.parts for name in part.model)
     _check_distinct([resolve_model(name) for name in names])
+    _check_sensitivity(settings)
     groups: dict[str, SessionGroup] = {}
     for part in settings.parts:
         for group in _groups(part, usable_threads):
@@ -107,9 +108,14 @@ def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
 
 
 def _spelled(settings: Settings) -> Settings:
-    """Return settings that name every level, and each once: what a results document keeps."""
+    """Return settings that name every level, each once, and say what is implied."""
     levels = tuple(level.name for level in find_levels(settings.quant))
-    return replace(settings, quant=levels, part=tuple(_spelled(part) for part in settings.part))
+    return replace(
+        settings,
+        quant=levels,
+        quality=settings.quality or settings.sensitivity or settings.reference is not None,
+        part=tuple(_spelled(part) for part in settings.part),
+    )
 
 
 def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, object]:
@@ -150,6 +156,21 @@ def _check_numbers(settings: Settings) -> None:
     ):
         if not (math.isfinite(seconds) and seconds > 0):
             raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")
+
+
+def _check_sensitivity(settings: Settings) -> None:
+    if not settings.sensitivity:
+        return
+    if settings.reference is not None:
+        raise UsageError(
+            "--sensitivity mixes two levels of the same weights; --reference names others",
+            fix="give one of the two",
+        )
+    if not any(level.has_integers for part in settings.parts for level in find_levels(part.quant)):
+        raise UsageError(
+            f"--sensitivity: {', '.join(settings.quant)} store floats, and nothing can be ranked",
+            fix="a level of integers, such as --quant int8-block, int4 or int2",
+        )
 
 
 def _check_distinct(sources: list[ModelSource]) -> None:

@@ -45,6 +45,10 @@ class Settings:
         timeout: seconds after which a silent worker is ended.
         calibrate: measure this machine's ceilings first where none are stored.
         quality: hold every level against the fp32 twin of its model as well.
+        sensitivity: rank groups of matrices by what each loses at a level, per MiB saved; asks
+            for quality too.
+        reference: model that quality is held against, a catalog name or a folder; None: each model
+            at fp32.
         text: that quality is measured on: `english`, `korean` or a path; None: the model's own
             held-out text, else English.
         part: the cells, where they are more than one product of lists; each is a whole plan that
@@ -69,6 +73,8 @@ class Settings:
     timeout: float = 600.0
     calibrate: bool = True
     quality: bool = False
+    sensitivity: bool = False
+    reference: str | None = None
     text: str | None = None
     part: tuple["Settings", ...] = ()
 
@@ -227,6 +233,8 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "timeout": _number,
     "calibrate": _truth,
     "quality": _truth,
+    "sensitivity": _truth,
+    "reference": _word,
     "text": _word,
 }
 

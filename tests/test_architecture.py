@@ -28,7 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "estimates": {"specs", "quantize", "ceilings"},
     "stats": set(),
     "quality": {
-        *("specs", "weights", "graph", "artifacts", "devices", "measure", "workload", "stats"),
+        *("specs", "quantize", "weights", "graph", "artifacts", "devices", "measure", "workload"),
+        "stats",
     },
     "results": {"stats"},
     "studies": {"specs", "quantize", "ceilings", "estimates", "stats", "results", "glossary"},

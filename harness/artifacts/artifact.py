@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import StorageError
 from harness.graph.geometry import DecoderGeometry, geometry_of
-from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, GRAPH_FILE
+from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
 from harness.quantize.levels import Method, find_level
 from harness.quantize.size import bits_per_weight, stored_bytes
 from harness.specs.count import kv_bytes_per_token, parameters
@@ -74,6 +74,11 @@ class Artifact:
     def all_logits_graph(self) -> Path:
         """The graph whose logits are those of every token."""
         return self.folder / ALL_LOGITS_FILE
+
+    @property
+    def data(self) -> Path:
+        """The weights of both graphs."""
+        return self.folder / DATA_FILE
 
 
 def describe_artifact(

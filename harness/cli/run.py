@@ -49,6 +49,12 @@ from harness.settings import flag_values, load_settings
     default=None,
     help="Hold every level against its model at fp32, on fixed tokens.  [plan: no]",
 )
+@click.option(
+    "--sensitivity/--no-sensitivity",
+    default=None,
+    help="Rank groups of matrices by what each loses at a level, per MiB saved.  [plan: no]",
+)
+@click.option("--reference", help="Model that quality is held against, instead of its own fp32.")
 @click.option("--text", help="What quality is measured on: english, korean or a file.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")

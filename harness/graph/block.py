@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.matrix import Matrix, multiply
-from harness.quantize.levels import QuantLevel
+from harness.graph.mixture import Mixture
 from harness.specs.model import ModelSpec
 from harness.specs.sensitive import is_sensitive
 
@@ -53,7 +53,7 @@ def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
 def add_layer(
     emitter: Emitter,
     spec: ModelSpec,
-    level: QuantLevel,
+    levels: Mixture,
     layer: int,
     normalised: str,
     residual: str,
@@ -64,7 +64,7 @@ def add_layer(
     Args:
         emitter: takes the nodes.
         spec: the architecture.
-        level: how its matrices are stored.
+        levels: how each of its matrices is stored.
         layer: its index.
         normalised: the layer's input after its first norm, [batch, tokens, hidden].
         residual: the same input before the norm.
@@ -75,17 +75,22 @@ def add_layer(
     """
     prefix = layer_name(layer)
     matrices = layer_matrices(spec, layer)
-    packed = multiply(emitter, matrices["qkv"], normalised, level)
+    packed = _multiply(emitter, matrices["qkv"], normalised, levels)
     attended = _attend(emitter, spec, layer, packed, shared)
-    mixed = multiply(emitter, matrices["o"], attended, level)
+    mixed = _multiply(emitter, matrices["o"], attended, levels)
     norm = f"{prefix}.post_attention_layernorm"
     normalised, residual = add_and_norm(emitter, spec, mixed, residual, norm)
-    gate = multiply(emitter, matrices["gate"], normalised, level)
-    up = multiply(emitter, matrices["up"], normalised, level)
+    gate = _multiply(emitter, matrices["gate"], normalised, levels)
+    up = _multiply(emitter, matrices["up"], normalised, levels)
     sigmoid = emitter.add("Sigmoid", (gate,), f"{prefix}.mlp.sigmoid")
     silu = emitter.add("Mul", (gate, sigmoid), f"{prefix}.mlp.silu")
     product = emitter.add("Mul", (silu, up), f"{prefix}.mlp.gated")
-    return multiply(emitter, matrices["down"], product, level), residual
+    return _multiply(emitter, matrices["down"], product, levels), residual
+
+
+def _multiply(emitter: Emitter, matrix: Matrix, activations: str, levels: Mixture) -> str:
+    """Add the product with a matrix, as it is stored."""
+    return multiply(emitter, matrix, activations, levels.of(matrix.name))
 
 
 def add_and_norm(

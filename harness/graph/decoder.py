@@ -13,7 +13,8 @@ from harness.graph.datafile import DataFile, initializer
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.genai import TokenIds, write_genai_config
 from harness.graph.geometry import geometry_of
-from harness.graph.matrix import embed, head_logits
+from harness.graph.matrix import EMBEDDING, embed, head_logits, head_name
+from harness.graph.mixture import Mixture
 from harness.graph.rotary import inverse_frequencies
 from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
 from harness.graph.storage import plan_storage
@@ -61,9 +62,41 @@ def build_decoder(
 
 def decoder_model(spec: ModelSpec, level: QuantLevel, every_position: bool) -> onnx.ModelProto:
     """Return one of the two graphs; its weights lie in the data file, written or not."""
-    emitter = Emitter()
+    views = [view for weight in plan_storage(spec, level) for view in weight.views]
+    initializers = [initializer(view, DATA_FILE) for view in views]
+    return _model(spec, Mixture(level), every_position, initializers)
+
+
+def mixed_model(
+    spec: ModelSpec, levels: Mixture, base_file: str, other_file: str
+) -> onnx.ModelProto:
+    """Return the graph of every position's logits over the data files of two levels.
+
+    Args:
+        spec: the architecture both files were built from.
+        levels: which weights are taken from which file; activations of one type at both levels.
+        base_file: data file of the base level, beside the graph.
+        other_file: data file of the other level, beside the graph.
+    """
+    other = levels.other or levels.base
+    stored = ((levels.base, base_file, False), (other, other_file, True))
+    initializers = [
+        initializer(view, file)
+        for level, file, chosen in stored
+        for weight in plan_storage(spec, level)
+        if (weight.name in levels.chosen) is chosen
+        for view in weight.views
+    ]
+    return _model(spec, levels, True, initializers)
+
+
+def _model(
+    spec: ModelSpec, levels: Mixture, every_position: bool, initializers: list[onnx.TensorProto]
+) -> onnx.ModelProto:
+    """Return a decoder whose weights are `initializers`."""
+    emitter, level = Emitter(), levels.base
     shared = _attention_inputs(emitter, spec, level)
-    residual = embed(emitter, spec, level)
+    residual = embed(emitter, spec, levels.of(EMBEDDING))
     norm = f"{layer_name(0)}.input_layernorm"
     stream = emitter.add(
         "SimplifiedLayerNormalization",
@@ -74,14 +107,12 @@ def decoder_model(spec: ModelSpec, level: QuantLevel, every_position: bool) -> o
         stash_type=1,
     )
     for layer in range(spec.num_layers):
-        addend, residual = add_layer(emitter, spec, level, layer, stream, residual, shared)
+        addend, residual = add_layer(emitter, spec, levels, layer, stream, residual, shared)
         last = layer == spec.num_layers - 1
         norm = "model.norm" if last else f"{layer_name(layer + 1)}.input_layernorm"
         stream, residual = add_and_norm(emitter, spec, addend, residual, norm)
-    head_logits(emitter, spec, level, stream, every_position)
+    head_logits(emitter, spec, levels.of(head_name(spec)), stream, every_position)
     inputs, outputs = _ports(spec, level, every_position)
-    views = [view for weight in plan_storage(spec, level) for view in weight.views]
-    initializers = [initializer(view, DATA_FILE) for view in views]
     graph = helper.make_graph(emitter.nodes, spec.name, inputs, outputs, initializers)
     return helper.make_model(
         graph,

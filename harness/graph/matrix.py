@@ -128,7 +128,7 @@ def head_logits(
         if not every_position:
             last = emitter.constant("last.position", [-1])
             hidden = emitter.add("Gather", (hidden, last), "last.hidden", axis=1)
-        matrix = Matrix(_head_name(spec), spec.vocab_size, spec.hidden_size)
+        matrix = Matrix(head_name(spec), spec.vocab_size, spec.hidden_size)
         logits = _multiply_block(emitter, matrix, hidden, level.table)
     if level.float_dtype == "float32":
         emitter.nodes[-1].output[0] = "logits"
@@ -138,7 +138,7 @@ def head_logits(
 
 def _float_head(emitter: Emitter, spec: ModelSpec, hidden: str, every_position: bool) -> str:
     """Add Gemm with the [vocab, hidden] array as it lies: a tied head needs no second copy."""
-    weight = f"{_head_name(spec)}.weight"
+    weight = f"{head_name(spec)}.weight"
     if not every_position:
         last = emitter.constant("last.position", -1)
         rows = emitter.add("Gather", (hidden, last), "last.hidden", axis=1)
@@ -154,6 +154,6 @@ def _float_head(emitter: Emitter, spec: ModelSpec, hidden: str, every_position: 
     return emitter.add("Reshape", (flat, shape), "logits.reshaped")
 
 
-def _head_name(spec: ModelSpec) -> str:
+def head_name(spec: ModelSpec) -> str:
     """Return the name of the head's arrays: the embedding's where they are tied."""
     return EMBEDDING if spec.tied_embeddings else HEAD

@@ -35,6 +35,7 @@ class Quality:
         decode: a token a pass; None likewise.
         invalid: where a logit is no number, which makes both paths worthless; else None.
         peak_bytes: high-water mark of the child, both models' weights included.
+        reference: name of the other model that stood in for the twin; None: its own fp32 twin.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Quality:
     decode: PathQuality | None
     invalid: str | None
     peak_bytes: int
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def measure_quality(
     twin: Artifact,
     level: Artifact,
     *,
+    reference: ModelSource | None = None,
     device: str = "cpu",
     threads: int = 1,
     plan: ChunkPlan = DEFAULT_PLAN,
@@ -73,8 +76,9 @@ def measure_quality(
 
     Args:
         source: the model, whose folder holds the tokenizer.
-        twin: the model built at fp32.
-        level: the same weights at the level to be judged; may be the twin itself.
+        twin: the model built at fp32, or a reference that check_reference lets pass.
+        level: the level to be judged; may be the twin itself.
+        reference: the other model that `twin` is built from; None: the same model.
         device: a key of the device table; both models run on it.
         threads: intra-op threads.
         plan: which part of the text is read, in what chunks.
@@ -83,23 +87,27 @@ def measure_quality(
         timeout_s: limit of one path.
 
     Raises:
-        UsageError: `twin` is not the level's fp32 twin, or a plan the model cannot follow.
+        UsageError: `twin` is not the level's fp32 twin, a reference that reads other tokens, or a
+            plan the model cannot follow.
         WorkerError: the text, the tokenizer or a graph cannot be used (the child's problem, fix
             and exit code are kept), or the child died, hung or ran out of memory.
     """
-    check_twin(twin, level)
+    if reference is None:
+        check_twin(twin, level)
+    else:
+        check_reference(reference, source)
     check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
     with Worker.start(WORKER_MODULE) as worker:
-        read = worker.ask("tokens", timeout_s, **_text_arguments(source, level, text, plan, seed))
+        read = worker.ask("tokens", timeout_s, **text_arguments(source, level, text, plan, seed))
         shared = {
-            "twin": _graphs(twin),
-            "level": _graphs(level),
+            "twin": graphs(twin),
+            "level": graphs(level),
             "device": device,
             "threads": threads,
             "chunks": read["chunks"],
         }
         replies = _ask_paths(lambda path: worker.ask("evaluate", timeout_s, path=path, **shared))
-    return _quality(source, level, plan, read, replies)
+    return _quality(source, level, reference, plan, read, replies)
 
 
 def check_text(
@@ -119,7 +127,7 @@ def check_text(
     """
     check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
     with Worker.start(WORKER_MODULE) as worker:
-        worker.ask("tokens", timeout_s, **_text_arguments(source, level, text, plan, seed))
+        worker.ask("tokens", timeout_s, **text_arguments(source, level, text, plan, seed))
 
 
 def text_bytes_per_token(source: ModelSource, timeout_s: float = 600) -> BytesPerToken | None:
@@ -158,6 +166,31 @@ def check_twin(twin: Artifact, level: Artifact) -> None:
         )
 
 
+def check_reference(reference: ModelSource, source: ModelSource) -> None:
+    """Refuse a reference that reads other tokens than the model that is held against it.
+
+    Raises:
+        UsageError: another vocabulary, or another tokenizer.json.
+    """
+    sizes = (reference.spec.vocab_size, source.spec.vocab_size)
+    if sizes[0] != sizes[1]:
+        problem = f"has {sizes[0]:,} words, {source.name} {sizes[1]:,}"
+    elif _tokenizer_bytes(reference) != _tokenizer_bytes(source):
+        problem = f"has another tokenizer than {source.name}"
+    else:
+        return
+    raise UsageError(
+        f"--reference {reference.name} {problem}: their probabilities cannot be compared",
+        fix="a reference with the same tokenizer, such as the checkpoint a model was made from",
+    )
+
+
+def _tokenizer_bytes(source: ModelSource) -> bytes | None:
+    """The tokenizer's file; None where there is none, as with seeded weights."""
+    file = None if source.folder is None else source.folder / "tokenizer.json"
+    return file.read_bytes() if file is not None and file.is_file() else None
+
+
 def _ask_paths(ask: Callable[[str], Json]) -> dict[str, Json]:
     """Evaluate path after path, up to the first with a logit that is no number."""
     replies = {}
@@ -169,14 +202,20 @@ def _ask_paths(ask: Callable[[str], Json]) -> dict[str, Json]:
 
 
 def _quality(
-    source: ModelSource, level: Artifact, plan: ChunkPlan, read: Json, replies: dict[str, Json]
+    source: ModelSource,
+    level: Artifact,
+    reference: ModelSource | None,
+    plan: ChunkPlan,
+    read: Json,
+    replies: dict[str, Json],
 ) -> Quality:
     """The record of what the child replied."""
-    bad = [_bad_words(path, reply["bad"]) for path, reply in replies.items() if reply["bad"]]
-    random = source.weights_kind == "seeded" or read["tokenization"] == Tokenization.NONE
+    bad = [bad_words(path, reply["bad"]) for path, reply in replies.items() if reply["bad"]]
+    kinds = {one.weights_kind for one in (source, reference) if one is not None}
+    random = "seeded" in kinds or read["tokenization"] == Tokenization.NONE
     in_bytes = read["tokenization"] == Tokenization.BYTES
     paths = {
-        path: None if bad else _summary(path, reply, plan.chunk_tokens, in_bytes)
+        path: None if bad else summarize_path(path, scores_of(reply), plan.chunk_tokens, in_bytes)
         for path, reply in replies.items()
     }
     return Quality(
@@ -190,21 +229,21 @@ def _quality(
         decode=paths.get(DECODE),
         invalid=bad[0] if bad else None,
         peak_bytes=max(reply["peak_bytes"] for reply in replies.values()),
+        reference=None if reference is None else reference.name,
     )
 
 
-def _summary(path: str, reply: Json, chunk_tokens: int, tokens_are_bytes: bool) -> PathQuality:
-    """The metrics of one path."""
-    scores = TokenScores(
+def scores_of(reply: Json) -> TokenScores:
+    """What `evaluate` replied, as scores."""
+    return TokenScores(
         kl_nats=reply["kl_nats"],
         same_top=reply["same_top"],
         reference_nll_nats=reply["reference_nll_nats"],
         candidate_nll_nats=reply["candidate_nll_nats"],
     )
-    return summarize_path(path, scores, chunk_tokens, tokens_are_bytes)
 
 
-def _bad_words(path: str, bad: Json) -> str:
+def bad_words(path: str, bad: Json) -> str:
     """A sentence on the first logits that are no numbers."""
     whose = "the fp32 twin's" if bad["model"] == "twin" else "the level's"
     place = f"{path} path, chunk {bad['chunk']}, token {bad['token']}"
@@ -212,7 +251,7 @@ def _bad_words(path: str, bad: Json) -> str:
     return f"{whose} logits are not finite ({place}{layer})"
 
 
-def _text_arguments(
+def text_arguments(
     source: ModelSource, level: Artifact, text: str | None, plan: ChunkPlan, seed: int
 ) -> Json:
     """What the child is told of the text."""
@@ -225,7 +264,7 @@ def _text_arguments(
     }
 
 
-def _graphs(artifact: Artifact) -> Json:
+def graphs(artifact: Artifact) -> Json:
     """A built model as it travels to the child."""
     return {
         "all_logits": str(artifact.all_logits_graph),

@@ -1,4 +1,4 @@
-"""The commands of the child that measures quality: tokens, evaluate, tokenizer_bytes.
+"""The commands of the child that measures quality: tokens, evaluate, mixtures, tokenizer_bytes.
 
 `python -m harness.measure.worker harness.quality.worker` serves them.
 """
@@ -14,9 +14,12 @@ from harness.graph.geometry import DecoderGeometry
 from harness.measure.memory import memory_mark
 from harness.quality.chunks import ChunkPlan, cut_chunks
 from harness.quality.divergence import Divergence
+from harness.quality.mixing import write_mixtures
 from harness.quality.paths import OPENERS, GraphFiles, open_prefill
 from harness.quality.scoring import score_chunks
 from harness.quality.texts import Tokenization, bytes_per_token, read_tokens, tokenization_of
+from harness.quantize.levels import find_level
+from harness.specs.model import ModelSpec
 from harness.workload.passes import seeded_ids
 
 Json = dict[str, Any]
@@ -91,6 +94,28 @@ def evaluate(
     }
 
 
+def mixtures(spec: Json, twin: str, level: str, folder: str) -> list[Json]:
+    """Write the graphs of harness.quality.mixing into a folder with both data files.
+
+    Args:
+        spec: the fields of a ModelSpec.
+        twin: name of the level that everything else is held at.
+        level: name of the level of one group at a time.
+        folder: holds `twin.data` and `level.data`.
+
+    Returns:
+        Per group `name`, `saved_bytes` and `graph`, its path.
+    """
+    import msgspec
+
+    model = msgspec.convert(spec, ModelSpec)
+    written = write_mixtures(model, find_level(twin), find_level(level), Path(folder))
+    return [
+        {"name": group.name, "saved_bytes": group.saved_bytes, "graph": str(path)}
+        for group, path in written
+    ]
+
+
 def tokenizer_bytes(folder: str | None, vocab_size: int) -> dict[str, float] | None:
     """Bytes of text per token of each bundled text; null where the model has no tokenizer."""
     return bytes_per_token(None if folder is None else Path(folder), vocab_size)
@@ -120,4 +145,9 @@ def _lists(scores: Divergence | None) -> Json:
     return {name: [] if scores is None else getattr(scores, name).tolist() for name in names}
 
 
-COMMANDS = {"tokens": tokens, "evaluate": evaluate, "tokenizer_bytes": tokenizer_bytes}
+COMMANDS = {
+    "tokens": tokens,
+    "evaluate": evaluate,
+    "mixtures": mixtures,
+    "tokenizer_bytes": tokenizer_bytes,
+}

@@ -112,6 +112,11 @@ class QuantLevel:
         return tuple(dict.fromkeys(kinds))
 
     @property
+    def has_integers(self) -> bool:
+        """Whether the matrices of the layers are stored as integers."""
+        return self.body.form is not Form.FLOAT
+
+    @property
     def weight_bits(self) -> int:
         """Nominal bits of a weight of the layers, scales left out."""
         return self.body.bits

@@ -43,6 +43,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_estimate_note(document),
         *_lost_ceilings(document),
         *ladder_notes(rows),
+        *_references(document),
         *_lost_quality(document),
         *_weights(rows),
         *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
@@ -170,6 +171,13 @@ def _lost_ceilings(document: Document) -> Iterator[str]:
         yield f"no calibration with {_threads(failure['threads'])}: {failure['reason']}"
     if document.plan.get("calibrate") is False:
         yield "not calibrated, as asked: estimates from the read bandwidth and typical call times"
+
+
+def _references(document: Document) -> Iterator[str]:
+    """Which other model quality was held against, where it was not each model's own twin."""
+    named = {(record.quality or {}).get("reference") for record in document.records} - {None}
+    for name in sorted(named):
+        yield f"quality against {name} at fp32, not each model's own fp32"
 
 
 def _lost_quality(document: Document) -> Iterator[str]:

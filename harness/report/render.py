@@ -9,6 +9,7 @@ from harness.report.flat import draw_document_json, draw_json_lines, draw_metric
 from harness.report.grid import draw_markdown, draw_terminal
 from harness.report.headline import headline, notes
 from harness.report.rows import Row, make_rows
+from harness.report.sensitivity import draw_sensitivities
 from harness.results.schema import Document
 
 
@@ -32,6 +33,7 @@ def draw_table(document: Document) -> str:
     rows = make_rows(document.records)
     header, cells = summary(rows)
     parts = [one_line(headline(document, rows)), draw_terminal(header, cells)]
+    parts += draw_sensitivities(document, "table")
     below = [one_line(note) for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
 
@@ -41,6 +43,7 @@ def draw_markdown_report(document: Document) -> str:
     rows = make_rows(document.records)
     header, cells = summary(rows)
     parts = [markdown(headline(document, rows)), draw_markdown(header, cells)]
+    parts += draw_sensitivities(document, "md")
     below = [f"- {markdown(note)}" for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
 

@@ -7,7 +7,8 @@ from harness.artifacts.artifact import Artifact
 from harness.artifacts.cache import ensure_artifact
 from harness.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
 from harness.plan import Plan, SessionGroup
-from harness.quality.measure import TWIN_LEVEL
+from harness.quality.measure import TWIN_LEVEL, check_reference
+from harness.weights.source import resolve_model
 
 # A damaged checkpoint or a full disk stops the run before anything is measured;
 # a build that ran out of memory costs its own rows only.
@@ -21,8 +22,8 @@ class Builds:
     Attributes:
         artifacts: by (model argument, level name).
         failures: why a build failed, by the same key.
-        twins: by model argument: the model at fp32 that quality is measured against; one that is
-            missing failed to build.
+        twins: by model argument: what quality is measured against, the model at fp32 or the
+            reference at fp32; one that is missing failed to build.
     """
 
     artifacts: dict[tuple[str, str], Artifact]
@@ -61,11 +62,14 @@ def build_all(plan: Plan, cache: Path) -> Builds:
 
 
 def _build_twins(plan: Plan, cache: Path, builds: Builds) -> None:
-    """Build each model at fp32, or take the one that is measured anyway."""
+    """Build each model, or the reference, at fp32, or take the one that is measured anyway."""
+    named = plan.settings.reference
     for argument, group in {group.source.argument: group for group in plan.groups}.items():
+        source = group.source if named is None else resolve_model(named)
+        check_reference(source, group.source)
         try:
-            builds.twins[argument] = builds.artifacts.get((argument, TWIN_LEVEL)) or (
-                ensure_artifact(group.source, TWIN_LEVEL, cache, plan.settings.seed)
+            builds.twins[argument] = builds.artifacts.get((source.argument, TWIN_LEVEL)) or (
+                ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
             )
         except WorkerError as error:
             if error.exit_code in STOPS_THE_RUN:

@@ -17,6 +17,7 @@ FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "calibration": ("calibrations", ("device", "threads"), "stored"),
     "no_calibration": ("no_calibration", ("device", "threads"), "reason"),
     "quality": ("quality", ("model", "level"), "found"),
+    "sensitivity": ("sensitivity", ("model", "level"), "found"),
     "tokenizer": ("tokenizers", ("model",), "found"),
     "no_quality": ("no_quality", ("model", "level"), "reason"),
 }
@@ -36,6 +37,7 @@ class Entries:
         no_calibration: why there are none, by the same key.
         quality: what a level loses, by (model argument, level name).
         no_quality: why that is not known, by the same key.
+        sensitivity: what each group of matrices loses at a level, by the same key.
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
     """
 
@@ -51,6 +53,7 @@ class Entries:
         self.no_calibration: dict[tuple[str, int], str] = {}
         self.quality: dict[tuple[str, str], Json] = {}
         self.no_quality: dict[tuple[str, str], str] = {}
+        self.sensitivity: dict[tuple[str, str], list[Json]] = {}
         self.tokenizers: dict[str, Json | None] = {}
         for entry in entries:
             self.add(entry)

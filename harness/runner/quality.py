@@ -12,8 +12,10 @@ from harness.quality.measure import (
     measure_quality,
     text_bytes_per_token,
 )
+from harness.quality.sensitivity import measure_sensitivity
 from harness.runner.builds import Builds, build_key
 from harness.runner.entries import Entries
+from harness.weights.source import resolve_model
 
 Json = dict[str, Any]
 Say = Callable[[str], None]
@@ -27,21 +29,35 @@ def qualities(plan: Plan, builds: Builds, entries: Entries, say: Say) -> Iterato
     if not plan.settings.quality:
         return
     for key, group in {build_key(group): group for group in plan.groups}.items():
-        if key in entries.quality or key not in builds.artifacts:
+        if key not in builds.artifacts:
             continue
-        say(f"quality: {group.source.name} {group.level.name}")
         head = {"model": key[0], "level": key[1]}
         if key[0] not in builds.twins:
             reason = "its fp32 twin could not be built"
             yield {"kind": "no_quality", **head, "reason": reason}
             continue
         try:
-            found = asdict(_measure(group, plan, builds))
+            yield from _one_level(group, plan, builds, entries, say)
         except HarnessError as error:
             yield {"kind": "no_quality", **head, "reason": f"{error.problem}; try: {error.fix}"}
-            continue
-        yield {"kind": "quality", **head, "found": found}
     yield from _tokenizers(plan, entries)
+
+
+def _one_level(
+    group: SessionGroup, plan: Plan, builds: Builds, entries: Entries, say: Say
+) -> Iterator[Json]:
+    """Yield what one level loses as a whole, then group by group where that was asked for."""
+    key, name = build_key(group), f"{group.source.name} {group.level.name}"
+    head = {"model": key[0], "level": key[1]}
+    if key not in entries.quality:
+        say(f"quality: {name}")
+        yield {"kind": "quality", **head, "found": asdict(_measure(group, plan, builds))}
+    if plan.settings.sensitivity and group.level.has_integers and key not in entries.sensitivity:
+        say(f"sensitivity: {name}")
+        losses = measure_sensitivity(
+            group.source, builds.twins[key[0]], builds.of(group), **_conditions(group, plan)
+        )
+        yield {"kind": "sensitivity", **head, "found": [asdict(loss) for loss in losses]}
 
 
 def _tokenizers(plan: Plan, entries: Entries) -> Iterator[Json]:
@@ -74,20 +90,30 @@ def quality_of(entries: Entries, group: SessionGroup) -> Json | None:
     """Return what is known of a group's level: both paths, or the reason; None: not asked for."""
     key = build_key(group)
     if key in entries.quality:
-        return entries.quality[key]
+        losses = entries.sensitivity.get(key)
+        return entries.quality[key] | ({} if losses is None else {"sensitivity": losses})
     reason = entries.no_quality.get(key)
     return None if reason is None else {"reason": reason}
 
 
 def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality:
     """Measure one level in a child of its own, with as many threads as its first group."""
+    named = plan.settings.reference
     return measure_quality(
         group.source,
         builds.twins[group.source.argument],
         builds.of(group),
-        device=group.device.key,
-        threads=group.threads,
-        text=plan.settings.text,
-        seed=plan.settings.seed,
-        timeout_s=max(plan.settings.timeout, 3600.0),
+        reference=None if named is None else resolve_model(named),
+        **_conditions(group, plan),
     )
+
+
+def _conditions(group: SessionGroup, plan: Plan) -> Json:
+    """How anything of a group's quality is measured."""
+    return {
+        "device": group.device.key,
+        "threads": group.threads,
+        "text": plan.settings.text,
+        "seed": plan.settings.seed,
+        "timeout_s": max(plan.settings.timeout, 3600.0),
+    }

@@ -65,6 +65,8 @@ def test_a_context_beyond_what_is_built_is_refused():
         ({"budget": 0.0}, "--budget"),
         ({"budget": float("nan")}, "--budget"),
         ({"prompt": ()}, "no test"),
+        ({"sensitivity": True, "quant": ("fp32", "fp16")}, "--sensitivity: fp32, fp16"),
+        ({"sensitivity": True, "reference": "bytelm"}, "--reference"),
     ],
 )
 def test_bad_values_are_refused_by_name(change, word):
@@ -121,3 +123,10 @@ def test_ladder_stands_for_every_level():
 
 def test_the_shipped_ladder_lists_every_level():
     assert load_settings("ladder").quant == tuple(LEVELS)
+
+
+@pytest.mark.parametrize("change", [{"sensitivity": True}, {"reference": "a/path/bytelm"}])
+def test_what_needs_quality_asks_for_it(change):
+    plan = make_plan(replace(SMALL, **change), usable_threads=1)
+    assert plan.settings.quality
+    assert plan.to_json().get("reference") in (None, "bytelm")

@@ -16,6 +16,7 @@ from harness.quality.chunks import ChunkPlan
 from harness.quality.measure import (
     NUMERIC_ONLY,
     BytesPerToken,
+    check_reference,
     check_twin,
     measure_quality,
     text_bytes_per_token,
@@ -130,6 +131,26 @@ def test_another_architecture_is_no_twin(build):
     other = replace(level, level="fp32", spec=seeded_source(rms_norm_eps=1e-6).spec)
     with pytest.raises(UsageError, match="not the fp32 twin"):
         check_twin(other, level)
+
+
+def test_a_reference_of_the_same_tokens_may_have_other_weights(build):
+    source, other = seeded_source(), seeded_source(num_hidden_layers=3)
+    twin = build(other, "fp32")
+    found = measure_quality(source, twin, build(source, "int4"), reference=other, plan=PLAN)
+    assert (found.reference, found.label) == ("seeded", NUMERIC_ONLY)
+    own = measure_quality(source, build(source, "fp32"), build(source, "int4"), plan=PLAN)
+    assert own.reference is None
+    assert found.prefill.kld_nats.value > own.prefill.kld_nats.value > 0
+
+
+def test_a_reference_with_another_tokenizer_is_refused(make_tiny, tmp_path):
+    folders = [make_tiny(tmp_path / name) for name in ("one", "two")]
+    (folders[0] / "tokenizer.json").write_text("{}")
+    one, two = (resolve_model(str(folder)) for folder in folders)
+    with pytest.raises(UsageError, match="another tokenizer than two"):
+        check_reference(one, two)
+    with pytest.raises(UsageError, match="300 words, two 256"):
+        check_reference(seeded_source(), two)
 
 
 def test_a_plan_is_refused_before_any_child(build, monkeypatch):

@@ -129,3 +129,21 @@ def test_the_table_shows_quality_and_says_what_to_ship(style):
 def test_a_lost_quality_says_why():
     lost = level("int4", 90.0, 200, None, quality={"reason": "its fp32 twin could not be built"})
     assert "no quality: its fp32 twin could not be built" in render(document(lost), "table")
+
+
+@pytest.mark.parametrize("style", ["table", "md"])
+def test_sensitivities_have_a_table_of_their_own(style):
+    """A group whose logits were no numbers shows no divergence."""
+    losses = [
+        {"group": "head", "saved_bytes": MIB, "kld_nats": None, "kld_nats_per_mib": None},
+        {
+            "group": "down",
+            "saved_bytes": 2 * MIB,
+            "kld_nats": {"value": 0.0125, "low": 0.01, "high": 0.015},
+            "kld_nats_per_mib": 0.00625,
+        },
+    ]
+    found = {"label": "numeric fidelity only", "sensitivity": losses}
+    text = render(document(level("int4", 90.0, 200, 0.1, quality=found)), style)
+    for word in ("one group at int4", "numeric fidelity only", "0.00625", "0.0125", "–"):
+        assert word in text

@@ -328,3 +328,47 @@ def test_a_text_that_is_not_there_stops_the_run(plan, tmp_path, shared_cache):
             cache=shared_cache,
             progress=quiet,
         )
+
+
+def test_sensitivity_ranks_the_groups_of_integer_levels(plan, tmp_path, shared_cache):
+    """It asks for quality too; fp32 has no group to rank, and a second table says the ranks."""
+    settings = replace(plan.settings, rounds=1, calibrate=False, sensitivity=True)
+    ranked = make_plan(settings, usable_threads=1)
+    assert ranked.settings.quality
+    document = run_plan(ranked, results=tmp_path, cache=shared_cache, progress=quiet).document
+    by_level = {record.cell.level: record.quality for record in document.records}
+    assert "sensitivity" not in by_level["fp32"]
+    losses = by_level["int4"]["sensitivity"]
+    assert {"qkv", "down", "layer 0", "layer 1"} <= {loss["group"] for loss in losses}
+    assert losses[0]["kld_nats_per_mib"] == max(loss["kld_nats_per_mib"] for loss in losses)
+    text = render(read_document(tmp_path / f"{document.run_id}.json"), "table")
+    assert "one group at int4, all else at fp32" in text
+
+
+def test_a_reference_stands_in_for_the_twin(plan, tmp_path, shared_cache, make_tiny):
+    """The same weights under another name: fp32 loses nothing against them."""
+    reference = make_tiny(tmp_path / "reference")
+    settings = replace(plan.settings, rounds=1, calibrate=False, reference=str(reference))
+    document = run_plan(
+        make_plan(settings, usable_threads=1),
+        results=tmp_path / "results",
+        cache=shared_cache,
+        progress=quiet,
+    ).document
+    assert document.plan["reference"] == "reference"
+    assert "quality against reference at fp32" in render(document, "table")
+    for record in document.records:
+        assert record.quality["reference"] == "reference"
+        assert (record.metrics["kld_nats"].value < 1e-9) is (record.cell.level == "fp32")
+    assert str(tmp_path) not in (tmp_path / "results" / f"{document.run_id}.json").read_text()
+
+
+def test_a_reference_that_reads_other_tokens_stops_the_run(plan, tmp_path, shared_cache):
+    settings = replace(plan.settings, rounds=1, calibrate=False, reference="smollm2-135m")
+    with pytest.raises(UsageError, match="49,152 words"):
+        run_plan(
+            make_plan(settings, usable_threads=1),
+            results=tmp_path,
+            cache=shared_cache,
+            progress=quiet,
+        )
