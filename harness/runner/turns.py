@@ -1,0 +1,192 @@
+"""Two variants in two live workers that take turns: a pair of fresh processes gives one comparison.
+
+Both sessions are open and warm; each turn runs one pass of one side and then one of the other, so
+that a slow second of the machine falls on both. Who starts, and who begins a turn, is drawn at
+random: a fixed order made the first one come out 1.3 % slower. The pair is the unit of replication.
+"""
+
+import math
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from harness.artifacts.artifact import Artifact
+from harness.measure.worker import Worker
+from harness.plan import SessionGroup
+from harness.runner.order import shuffled
+from harness.runner.session import WORKER_MODULE, first_test, session_arguments, workload_json
+from harness.workload.workload import Kind, Workload
+
+Json = dict[str, Any]
+
+A, B = "a", "b"
+LEAST_TURNS = 6  # of one test in one pair; the first one more is thrown away
+# What a pass gives, per kind of test: metric -> how it is read from a reply of `sample`.
+TIMES = {
+    Kind.PREFILL: ("prefill_ms",),
+    Kind.DECODE: ("tpot_ms",),
+    Kind.REQUEST: ("ttft_ms", "tpot_ms", "e2e_ms"),
+}
+STARTS = ("load_ms", "first_ms")  # one value a pair, of each side's own start
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two variants.
+
+    Attributes:
+        name: `a`, the base, or `b`, what is held against it.
+        group: its session and tests.
+        artifact: the built model.
+        env: variables of its worker, on top of this process's.
+        python: another interpreter that has this package; None: this one.
+        module: what the worker serves.
+    """
+
+    name: str
+    group: SessionGroup
+    artifact: Artifact
+    env: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    module: str = WORKER_MODULE
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlan:
+    """How pairs are measured.
+
+    Attributes:
+        seconds: timed part of one test in one pair, both sides together; at least LEAST_TURNS.
+        warm_seconds: longest warm-up of one test of one side.
+        timeout_s: after which a silent worker is ended.
+        seed: of prompts, caches and orders.
+    """
+
+    seconds: float
+    warm_seconds: float
+    timeout_s: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What one pair of fresh processes gave.
+
+    Attributes:
+        starts: metric -> milliseconds of (a, b).
+        turns: (test name, metric) -> milliseconds of (a, b), turn after turn.
+    """
+
+    starts: dict[str, tuple[float, float]]
+    turns: dict[tuple[str, str], tuple[tuple[float, float], ...]]
+
+    def log_ratios(self) -> Iterator[tuple[str, str, float]]:
+        """Yield test, metric and the pair's ln(b / a): the median over its turns."""
+        for metric, (a, b) in self.starts.items():
+            yield "", metric, math.log(b / a)
+        for (test, metric), turns in self.turns.items():
+            yield test, metric, median(math.log(b / a) for a, b in turns)
+
+
+def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
+    """Start, open and warm both sides, and let them take turns in every test they share.
+
+    Args:
+        sides: the base and what is held against it.
+        plan: see TurnPlan.
+        number: of the pair; another one draws other orders.
+
+    Raises:
+        WorkerError: a child failed, died, hung or ran out of memory.
+    """
+    chance = random.Random(f"{plan.seed}/{number}")
+    with ExitStack() as stack:
+        workers = {
+            side.name: stack.enter_context(
+                Worker.start(side.module, env=side.env, python=side.python)
+            )
+            for side in chance.sample(sides, k=2)
+        }
+        opened = {
+            name: _open(_named(sides, name), worker, plan) for name, worker in workers.items()
+        }
+        turns: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
+        for test in shuffled(shared_tests(sides), plan.seed, number):
+            for worker in workers.values():
+                worker.ask(
+                    "warm", plan.timeout_s, workload=workload_json(test), cap_s=plan.warm_seconds
+                )
+            turns |= _take_turns(workers, test, plan, chance)
+    starts = {
+        metric: (value, opened[B][metric])
+        for metric, value in opened[A].items()
+        if metric in opened[B]
+    }
+    return Pair(starts, turns)
+
+
+def shared_tests(sides: tuple[Side, Side]) -> tuple[Workload, ...]:
+    """The tests that both sides run."""
+    others = set(sides[1].group.workloads)
+    return tuple(test for test in sides[0].group.workloads if test in others)
+
+
+def times_of(kind: Kind, reply: Json) -> dict[str, float]:
+    """Milliseconds of one turn, by metric; the first step after the other's turn does not count."""
+    found = {
+        name: reply[f"{name.removesuffix('_ms')}_ns"][0] / 1e6
+        for name in TIMES[kind]
+        if name != "tpot_ms"
+    }
+    if "tpot_ms" in TIMES[kind]:
+        steps = reply["itl_ns"][0]
+        kept = steps[1:] if kind is Kind.DECODE else steps
+        if kept:
+            found["tpot_ms"] = median(kept) / 1e6
+    return found
+
+
+def _take_turns(
+    workers: dict[str, Worker], test: Workload, plan: TurnPlan, chance: random.Random
+) -> dict[tuple[str, str], tuple[tuple[float, float], ...]]:
+    """Turns of one test until there are enough and they took long enough."""
+    taken: dict[str, list[tuple[float, float]]] = {}
+    end_s, count = time.monotonic() + plan.seconds, 0
+    while count <= LEAST_TURNS or time.monotonic() < end_s:
+        times = {}
+        for name in chance.sample(sorted(workers), k=2):
+            reply = workers[name].ask(
+                "sample",
+                plan.timeout_s,
+                workload=workload_json(test),
+                min_passes=1,
+                min_seconds=0.0,
+            )
+            times[name] = times_of(test.kind, reply)
+        if count:  # the first turn of each is still finding its place
+            for metric, value in times[A].items():
+                taken.setdefault(metric, []).append((value, times[B][metric]))
+        count += 1
+    return {(test.name, metric): tuple(turns) for metric, turns in taken.items()}
+
+
+def _open(side: Side, worker: Worker, plan: TurnPlan) -> dict[str, float]:
+    """Open one side; its load and first run in milliseconds."""
+    reply = worker.ask(
+        "open",
+        plan.timeout_s,
+        first=workload_json(first_test(side.group.workloads)),
+        capacity_tokens=side.group.capacity_tokens,
+        **session_arguments(side.group, side.artifact, plan.seed),
+    )
+    fields = {metric: f"{metric.removesuffix('_ms')}_ns" for metric in STARTS}
+    return {metric: reply[field] / 1e6 for metric, field in fields.items() if reply[field]}
+
+
+def _named(sides: tuple[Side, Side], name: str) -> Side:
+    """The side called `name`."""
+    return next(side for side in sides if side.name == name)
