@@ -8,17 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.ceilings.constants import ATTENTION, Constants, RatePoint
-from harness.ceilings.shapes import kernel_name
 from harness.estimates.held import (
     ORT_CPU,
     Runtime,
-    piece_format,
     stored_model_bytes,
 )
 from harness.estimates.memory import MemoryBreakdown, peak_memory
 from harness.estimates.structure import Breakdown, decode_step, prefill
 from harness.quantize.levels import QuantLevel
-from harness.specs.anatomy import Anatomy, Role
+from harness.specs.anatomy import Anatomy
 
 # Fixed cost of one operator call where none was measured: 79 us per layer of eleven nodes.
 # Source: fit over three models at four levels, onnxruntime 1.31.1, one x86 thread.
@@ -156,20 +154,6 @@ def mfu(whole: Breakdown, seconds: float, peak_flop_per_s: float) -> float:
     Source: PaLM, Chowdhery et al. 2022, arXiv:2204.02311, appendix B.
     """
     return whole.flop / seconds / peak_flop_per_s
-
-
-def model_kernels(model: Anatomy, level: QuantLevel) -> dict[str, float]:
-    """Return the matrix kernels that a model uses at a level, with the parameters behind each.
-
-    What a calibration must measure: the names are keys of Constants.rates.
-    """
-    used: dict[str, float] = {}
-    for piece in model.pieces:
-        form = piece_format(piece, level)
-        if form is not None and piece.role is not Role.TABLE:
-            name = kernel_name(form)
-            used[name] = used.get(name, 0.0) + piece.parameters
-    return used
 
 
 def _time_values(times: Mapping[str, Breakdown], lengths: CellLengths) -> dict[str, float]:

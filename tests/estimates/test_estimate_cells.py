@@ -9,7 +9,6 @@ from harness.estimates.cells import (
     cell_estimate,
     mbu,
     mfu,
-    model_kernels,
 )
 from harness.estimates.structure import decode_step, prefill
 from harness.quantize.levels import LEVELS
@@ -77,9 +76,3 @@ def test_utilisation_by_hand():
     whole = prefill(MODEL, FP32, FULL, prompt_tokens=1)
     flop = 2 * (134_515_008 - 61 * 576) + 4 * 30 * 9 * 64
     assert mfu(whole, 1.0, flop) == pytest.approx(1.0)
-
-
-def test_kernels_to_calibrate():
-    """int8 multiplies its layers per channel and its head in blocks."""
-    assert set(model_kernels(MODEL, LEVELS["int8"])) == {"channel-8", "block-8-32"}
-    assert set(model_kernels(MODEL, LEVELS["int4-b128"])) == {"block-4-128"}
