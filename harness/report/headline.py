@@ -175,8 +175,8 @@ def _lost_ceilings(document: Document) -> Iterator[str]:
 
 def _references(document: Document) -> Iterator[str]:
     """Which other model quality was held against, where it was not each model's own twin."""
-    named = {(record.quality or {}).get("reference") for record in document.records} - {None}
-    for name in sorted(named):
+    qualities = [record.quality for record in document.records if record.quality]
+    for name in dict.fromkeys(found["reference"] for found in qualities if found.get("reference")):
         yield f"quality against {name} at fp32, not each model's own fp32"
 
 
