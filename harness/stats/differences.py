@@ -50,8 +50,9 @@ class Difference:
         return self.mirrored().p_above(-bound)
 
     def p_value(self) -> float:
-        """The two-sided p-value of the claim that there is a difference; below 0.05 exactly when
-        the 95 % interval leaves 0 out.
+        """The two-sided p-value of the claim that there is a difference.
+
+        Below 0.05 exactly when the 95 % interval leaves 0 out.
         """
         return min(1.0, 2 * min(self.p_above(0.0), self.p_below(0.0)))
 
@@ -103,9 +104,7 @@ def paired_difference(base: Sequence[float], new: Sequence[float]) -> Difference
     return Difference(fmean(differences), error, len(differences) - 1)
 
 
-def combine(
-    center: float, variances: Sequence[float], dofs: Sequence[float]
-) -> Difference:
+def combine(center: float, variances: Sequence[float], dofs: Sequence[float]) -> Difference:
     """A difference whose sides have these variances of their means.
 
     Args:

@@ -131,9 +131,7 @@ def _binomial_shares(count: int, share: float) -> list[float]:
     total, shares = 0.0, []
     for hits in range(count):
         log_ways = math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1)
-        total += math.exp(
-            log_ways + hits * math.log(share) + (count - hits) * math.log1p(-share)
-        )
+        total += math.exp(log_ways + hits * math.log(share) + (count - hits) * math.log1p(-share))
         shares.append(total)
     return shares
 

@@ -13,6 +13,8 @@ SURE = 0.95
 # The integral over the unknown scatter: steps in ln(sample sd / real sd). The integrand is smooth
 # and dies out on both sides, where the trapezoid rule converges faster than any power of the step.
 STEPS = 400
+NOTHING = 1e-18  # a density that no sum notices
+BISECTIONS = 26  # of a range that spans one doubling: to 1e-8
 REACH = 40.0  # e-foldings to the left: exp(-40) is below rounding
 
 
@@ -57,7 +59,7 @@ def detectable(
     low, high = 0.0, max(least, standard_error)
     while power(high, standard_error, dof, alpha, least) < POWER:
         low, high = high, high * 2
-    for _ in range(40):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
         if power(middle, standard_error, dof, alpha, least) < POWER:
             low = middle
@@ -96,7 +98,8 @@ def _scatter(dof: float) -> tuple[tuple[float, float], ...]:
     for place in range(STEPS + 1):
         x = left + place * step
         density = math.exp(log_front + dof * x - dof * math.exp(2 * x) / 2)
-        points.append((math.exp(x), step * density))
+        if density > NOTHING:
+            points.append((math.exp(x), step * density))
     return tuple(points)
 
 

@@ -70,7 +70,7 @@ def test_exchanging_the_sides_mirrors_everything():
 
 @pytest.mark.parametrize("confidence_alpha", [(0.95, 0.05), (0.9, 0.1)])
 def test_the_p_value_says_what_the_interval_says(confidence_alpha):
-    """p < alpha exactly where the interval leaves 0 out, over 400 seeded draws."""
+    """It is below alpha exactly where the interval leaves 0 out, over 400 seeded draws."""
     confidence, alpha = confidence_alpha
     chance = random.Random(7)
     sides = set()
@@ -134,7 +134,7 @@ def test_holm_by_hand():
 
 
 def test_holm_keeps_the_family_error():
-    """20 true null claims at once: a false one in at most 5 % + 3 standard errors of 4000 tables."""
+    """20 true null claims at once: in at most 5 % + 3 standard errors any false one."""
     chance = random.Random(9)
     tables = 4000
     false = sum(min(holm([chance.random() for _ in range(20)])) < 0.05 for _ in range(tables))

@@ -24,7 +24,7 @@ def test_without_an_effect_each_direction_is_found_in_half_of_alpha():
 
 
 def test_a_tolerance_only_takes_power_away():
-    """At no effect and a wide tolerance hardly anything is found; at a large one nothing is lost."""
+    """At no effect hardly anything is found beyond it; at a large one nothing is lost."""
     assert power(0.0, 0.01, 8, least=0.05) < 1e-4
     assert power(0.2, 0.01, 8, least=0.05) == pytest.approx(power(0.2, 0.01, 8), abs=1e-6)
 

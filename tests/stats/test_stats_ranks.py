@@ -43,8 +43,9 @@ def test_exact_tails_agree_with_scipy():
 
 
 def test_shift_of_pairs_by_hand():
-    """Differences 1..6: 21 means; one sign pattern of 64 on each side is 2 / 64 = 3.1 %, two more
-    6.3 %: so the ends are the least and the largest mean, 1 and 6, around 3.5.
+    """Differences 1..6 have 21 means around 3.5, and the ends are the outermost, 1 and 6.
+
+    One sign pattern of 64 on each side is 2 / 64 = 3.1 %; two on each would be 6.3 %.
     """
     found = shift_of_pairs([0.0] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     assert found is not None
