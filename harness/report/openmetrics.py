@@ -5,7 +5,7 @@ Format: https://prometheus.io/docs/specs/om/open_metrics_spec
 
 from collections.abc import Iterator
 
-from harness.glossary import explain
+from harness.glossary import explain, terms
 from harness.report.export import exported, labels
 from harness.results.schema import Document
 
@@ -32,12 +32,16 @@ def draw_openmetrics(document: Document) -> str:
 def _lines(families: Series) -> Iterator[str]:
     """Yield type, help and samples of each family."""
     for name, samples in families.items():
-        base = name.removesuffix("_low").removesuffix("_high")
-        help_text = explain(base).splitlines()[0]
-        if base != name:
-            help_text = f"{name.removeprefix(base)[1:]} end of the 95 % interval of {base}"
         yield f"# TYPE {PREFIX}{name} gauge"
-        yield f"# HELP {PREFIX}{name} {help_text.translate(ESCAPES)}"
+        yield f"# HELP {PREFIX}{name} {_help(name).translate(ESCAPES)}"
         for labelled, value in samples:
             text = ",".join(f'{key}="{item.translate(ESCAPES)}"' for key, item in labelled.items())
             yield f"{PREFIX}{name}{{{text}}} {value!r}"
+
+
+def _help(name: str) -> str:
+    """What a metric is; a name that this version does not know stands for itself."""
+    base = name.removesuffix("_low").removesuffix("_high")
+    if base != name:
+        return f"{name.removeprefix(base)[1:]} end of the 95 % interval of {base}"
+    return explain(name).splitlines()[0] if name in terms() else name

@@ -9,7 +9,6 @@ from harness.results.schema import Document
 from harness.stats.differences import Difference, combine, paired_difference
 from harness.stats.family import holm
 from harness.stats.intervals import Interval
-from harness.stats.power import detectable, surely_detectable
 from harness.stats.ranks import shift_of_pairs, shift_of_samples
 from harness.studies.compare_check import check_sides
 from harness.studies.compare_match import (
@@ -32,7 +31,7 @@ ROUNDS = "rounds"  # the basis of a paired comparison
 def compare_documents(
     base: Sequence[Document],
     new: Sequence[Document],
-    question: Question = Question(),
+    question: Question,
     force: bool = False,
 ) -> Comparison:
     """Compare two sides, each of one run or more.
@@ -47,9 +46,7 @@ def compare_documents(
     return _comparison(matches, question, None, runs, (*told, *alone))
 
 
-def compare_axis(
-    document: Document, axis: str, base: str | None = None, question: Question = Question()
-) -> Comparison:
+def compare_axis(document: Document, axis: str, base: str | None, question: Question) -> Comparison:
     """Compare the cells of one run along an axis, round by round.
 
     Raises:
@@ -167,15 +164,8 @@ def _judged(rows: Sequence[CompareRow], question: Question) -> Iterator[CompareR
         yield replace(
             row,
             p_family=p_values.get(id(row), found.p_value()),
-            could_show=_amount(row, detectable(found.standard_error, found.dof, least=row.margin)),
-            sure_to_show=_amount(row, surely_detectable(found, least=row.margin)),
             verdict=judge(found, row.margin),
         )
-
-
-def _amount(row: CompareRow, least: float) -> float:
-    """A difference on the scale of the statistics as a share of the base, or as it is."""
-    return row.metric.off_scale(least) - 1 if row.metric.is_ratio else least
 
 
 def _rank_notes(rows: Sequence[CompareRow]) -> Iterator[str]:

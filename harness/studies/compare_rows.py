@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from harness.results.schema import Cell
 from harness.stats.differences import Difference
 from harness.stats.intervals import Interval
-from harness.stats.power import ALPHA
+from harness.stats.power import ALPHA, detectable, surely_detectable
 from harness.studies.compared import Compared
 from harness.studies.verdict import Verdict
 
@@ -45,10 +45,6 @@ class CompareRow:
         ranks: the same by ranks, from 6 values a side; else None.
         margin: the tolerance on the metric's scale.
         p_family: two-sided p-value, adjusted for all lines that could be mistaken.
-        could_show: least difference that is found with a chance of 80 % at the scatter seen: a
-            share of the base for a ratio, else in the unit; None: none could be shown.
-        sure_to_show: the same at the upper limit of that scatter, which holds in 95 of 100
-            comparisons.
         verdict: worse, better, same or cannot tell, of this line alone.
         reason: why nothing can be told, where the data is not enough; else None.
     """
@@ -66,8 +62,6 @@ class CompareRow:
     ranks: Interval | None
     margin: float
     p_family: float | None = None
-    could_show: float | None = None
-    sure_to_show: float | None = None
     verdict: Verdict = Verdict.CANNOT_TELL
     reason: str | None = None
 
@@ -84,6 +78,24 @@ class CompareRow:
         return self.p_family is not None and self.p_family < ALPHA
 
     @property
+    def could_show(self) -> float | None:
+        """Least difference that is found with a chance of 80 % at the scatter seen.
+
+        A share of the base for a ratio, else in the unit; None: nothing could be shown.
+        """
+        found = self.difference
+        if found is None:
+            return None
+        return self._amount(detectable(found.standard_error, found.dof, least=self.margin))
+
+    @property
+    def sure_to_show(self) -> float | None:
+        """The same at the upper limit of that scatter, which holds in 95 of 100 comparisons."""
+        if self.difference is None:
+            return None
+        return self._amount(surely_detectable(self.difference, least=self.margin))
+
+    @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval of `center`."""
         if self.difference is None:
@@ -91,6 +103,10 @@ class CompareRow:
         plain = self.difference.mirrored() if self.metric.more_is_better else self.difference
         low, high = plain.interval()
         return self.metric.off_scale(low), self.metric.off_scale(high)
+
+    def _amount(self, least: float) -> float:
+        """A difference on the scale of the statistics as a share of the base, or as it is."""
+        return self.metric.off_scale(least) - 1 if self.metric.is_ratio else least
 
 
 @dataclass(frozen=True, slots=True)
