@@ -16,6 +16,7 @@ from harness.cli.compare_table import (
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB
 from harness.report.benchstat import draw_sides
+from harness.report.escape import one_line
 from harness.report.github import Annotation
 from harness.report.junit import Case, draw_cases
 from harness.results.schema import Document
@@ -52,8 +53,7 @@ def draw_comparison(
     """
     verdicts = list(gate_lines(gates, broken))
     if style == GITHUB:
-        markdown = draw_table(comparison, "md") + "".join(f"- {line}\n" for line in verdicts)
-        tell_github(markdown, annotations(comparison, broken))
+        tell_github(draw_table(comparison, "md", verdicts), annotations(comparison, broken))
     elif style == "junit":
         click.echo(draw_cases("bench compare", cases(comparison, broken)), nl=False)
     elif style == "benchstat":
@@ -63,7 +63,7 @@ def draw_comparison(
     else:
         click.echo(draw_table(comparison, style), nl=False)
     for line in verdicts:
-        click.echo(line, err=True)
+        click.echo(one_line(line), err=True)
 
 
 def gate_lines(gates: Sequence[Gate], broken: Sequence[Broken]) -> list[str]:

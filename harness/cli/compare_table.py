@@ -1,11 +1,12 @@
 """A comparison as text: one list of columns, drawn in every format."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.report.columns import four_decimals, percent, three_digits
+from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
 from harness.report.rows import test_of
 from harness.results.schema import Cell
@@ -19,6 +20,7 @@ LEGEND = (
     "and nll_delta); sure to show: a difference of that size would have been found (bench explain "
     "verdict)"
 )
+ESCAPES = {"table": one_line, "md": markdown}
 ALONE = "*"  # after a verdict that stands alone but not beside the other lines
 LARGEST_SHOWN = 10.0
 # What tells one line from another, where it varies; in the order of the table.
@@ -71,13 +73,15 @@ def columns(comparison: Comparison) -> list[Column]:
     return [column for column in every if not column.is_key or len(drawn[column.header]) > 1]
 
 
-def draw_table(comparison: Comparison, style: str) -> str:
-    """Headline, table and notes, as text for people: `table` or `md`."""
+def draw_table(comparison: Comparison, style: str, more: Sequence[str] = ()) -> str:
+    """Headline, table and notes, as text for people: `table` or `md`; `more` are further notes."""
     shown = columns(comparison)
     cells = [[column.cell(row) for column in shown] for row in comparison.rows if _tells(row)]
     table = draw_rows([column.header for column in shown], cells, style)
-    below = "\n".join(f"- {line}" for line in (tally(comparison), *comparison.notes, LEGEND))
-    return f"{headline(comparison)}\n\n{table}\n\n{below}\n"
+    escape = ESCAPES[style]
+    lines = (tally(comparison), *comparison.notes, LEGEND, *more)
+    below = "\n".join(f"- {escape(line)}" for line in lines)
+    return f"{escape(headline(comparison))}\n\n{table}\n\n{below}\n"
 
 
 def headline(comparison: Comparison) -> str:
