@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import FORMATS
-from harness.report.render import render
+from harness.cli.options import DOCUMENT_FORMATS
+from harness.cli.show import show_document
 from harness.results.document import read_document
 
 
@@ -13,7 +13,14 @@ from harness.results.document import read_document
     "report", epilog="Example:  bench report results/run-20261122-101500-1a2b.json --format md"
 )
 @click.argument("results", type=click.Path(path_type=Path))
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format", "style", type=click.Choice(DOCUMENT_FORMATS), default="table", show_default=True
+)
 def command(results: Path, style: str) -> None:
-    """Draw the results file RESULTS as a table, Markdown, CSV, JSON or JSON lines."""
-    click.echo(render(read_document(results), style), nl=False)
+    """Draw the results file RESULTS for people, for programs or for a build service.
+
+    `github` appends Markdown to the job summary and prints annotations; junit, openmetrics,
+    bencher, benchmark-action (smaller is better; -bigger: rates), pyperf and benchstat are what
+    the tools of these names read.
+    """
+    show_document(read_document(results), style)

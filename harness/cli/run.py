@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from harness.cli.options import FORMATS
+from harness.cli.options import DOCUMENT_FORMATS
 from harness.cli.running import measure_plan
+from harness.cli.show import show_document
 from harness.plan import Plan, make_plan
 from harness.quantize.levels import LADDER, LEVELS
 from harness.settings import flag_values, load_settings
@@ -33,7 +34,9 @@ from harness.settings import flag_values, load_settings
     help="A plan file, or a shipped plan: default, ci, ladder, full, scaling, validate.",
 )
 @click.option("--seed", type=int, help="Seed of weights, prompts and orders.")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format", "style", type=click.Choice(DOCUMENT_FORMATS), default="table", show_default=True
+)
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True
 )
@@ -73,7 +76,6 @@ def command(
     Results go to stdout, progress to stderr, every raw sample to one file under --results.
     """
     from harness.report.explained import explain_document
-    from harness.report.render import render
     from harness.watch.facts import usable_cores
 
     settings = load_settings(plan, **flag_values(flags))
@@ -82,7 +84,7 @@ def command(
         click.echo("\n".join(dry_run_lines(chosen)))
         return 0
     outcome = measure_plan(chosen, results, cache, resume)
-    click.echo(render(outcome.document, style), nl=False)
+    show_document(outcome.document, style)
     if explain_row and style in ("table", "md"):  # the others hold the sums already
         click.echo("\n" + explain_document(outcome.document, None, style))
     return outcome.exit_code

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from harness.errors import UsageError
 from harness.report.columns import columns_of
 from harness.report.escape import markdown, one_line
+from harness.report.exporters import EXPORTERS
 from harness.report.flat import draw_document_json, draw_json_lines, draw_metric_csv
 from harness.report.grid import draw_markdown, draw_terminal
 from harness.report.headline import headline, notes
@@ -18,7 +19,7 @@ def render(document: Document, style: str) -> str:
 
     Args:
         document: one run.
-        style: a key of FORMATS: `table`, `md`, `csv`, `json` or `jsonl`.
+        style: a key of FORMATS: `table`, `md`, `csv`, `json`, `jsonl`, or one of EXPORTERS.
 
     Raises:
         UsageError: there is no such format.
@@ -62,4 +63,5 @@ FORMATS: dict[str, Callable[[Document], str]] = {
     "csv": draw_metric_csv,
     "json": draw_document_json,
     "jsonl": draw_json_lines,
+    **EXPORTERS,
 }

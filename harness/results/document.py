@@ -89,6 +89,19 @@ def read_document(path: Path) -> Document:
         raise ResultFormatError(f"results file {path}: {error.problem}", error.fix) from error
 
 
+def is_document(path: Path) -> bool:
+    """Whether a file says that it is a results document, or could be a damaged one.
+
+    Other JSON, such as a table that a study wrote, is none. What is no JSON at all, or cannot be
+    read, may have been one: reading it says what is wrong.
+    """
+    try:
+        table = msgspec.json.decode(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return True
+    return isinstance(table, dict) and table.get("schema") == SCHEMA
+
+
 def decode_document(content: bytes) -> Document:
     """Decode the bytes of one results file.
 

@@ -90,6 +90,30 @@ def percentile(values: Sequence[float], share: float, indicative: bool = False) 
     return sorted(values)[rank - 1]
 
 
+def percentile_interval(
+    values: Sequence[float], share: float, confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
+    """Order statistics around a percentile that hold whatever the distribution is.
+
+    The number of values below the true percentile is binomial (n, share); the lower end is the
+    highest rank that more than that many fall under with at most (1 - confidence) / 2, the upper
+    end likewise. Assumes: the values are independent.
+    Source: Conover 1999, Practical Nonparametric Statistics, 3.2.
+
+    Returns:
+        None where even the smallest and the largest value do not enclose it that surely.
+    """
+    _check_share(share)
+    count, tail = len(values), (1 - confidence) / 2
+    below = _binomial_shares(count, share)
+    low = sum(1 for total in below if total <= tail)  # rank, from 1; 0: none
+    high = next((rank + 1 for rank, total in enumerate(below) if total >= 1 - tail), count + 1)
+    if low < 1 or high > count:
+        return None
+    ordered = sorted(values)
+    return ordered[low - 1], ordered[high - 1]
+
+
 def least_samples(share: float) -> int:
     """Fewest samples from which a percentile is given: 459 for p99, 44 for p90, 7 for p50.
 
@@ -100,6 +124,16 @@ def least_samples(share: float) -> int:
     """
     _check_share(share)
     return math.ceil(math.log(1 - PERCENTILE_CONFIDENCE) / math.log(share))
+
+
+def _binomial_shares(count: int, share: float) -> list[float]:
+    """Chance of at most 0, 1, ... count - 1 successes in `count` tries."""
+    total, shares = 0.0, []
+    for hits in range(count):
+        log_ways = math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1)
+        total += math.exp(log_ways + hits * math.log(share) + (count - hits) * math.log1p(-share))
+        shares.append(total)
+    return shares
 
 
 def _t_ends(values: Sequence[float], confidence: float) -> tuple[float, float]:

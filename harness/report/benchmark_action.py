@@ -1,0 +1,46 @@
+"""JSON of benchmark-action/github-action-benchmark: one file per direction.
+
+Format: https://github.com/benchmark-action/github-action-benchmark, tools `customSmallerIsBetter`
+and `customBiggerIsBetter`. That tool compares single numbers by their ratio alone; `bench compare`
+is the one that knows whether a difference is real.
+"""
+
+import json
+from typing import Any
+
+from harness.report.export import cell_name, exported, more_is_better
+from harness.results.schema import Document, Metric, Record
+
+
+def draw_smaller_is_better(document: Document) -> str:
+    """Times, sizes and losses."""
+    return _draw(document, bigger=False)
+
+
+def draw_bigger_is_better(document: Document) -> str:
+    """Rates and shares."""
+    return _draw(document, bigger=True)
+
+
+def _draw(document: Document, bigger: bool) -> str:
+    """One entry per cell and metric of one direction."""
+    entries = [
+        _entry(record, name, metric)
+        for record, metrics in exported(document)
+        for name, metric in metrics.items()
+        if more_is_better(metric) == bigger
+    ]
+    return json.dumps(entries, indent=1) + "\n"
+
+
+def _entry(record: Record, name: str, metric: Metric) -> dict[str, Any]:
+    """One number with its interval as the range, and what it stands on in the tooltip."""
+    entry: dict[str, Any] = {
+        "name": f"{cell_name(record.cell)} {name}",
+        "unit": metric.unit,
+        "value": metric.value,
+    }
+    if metric.low is not None and metric.high is not None:
+        entry["range"] = f"{metric.low:.6g} - {metric.high:.6g}"
+    grade = record.trust.grade if record.trust else "unknown"
+    return {**entry, "extra": f"processes: {metric.processes}\ntrust: {grade}"}

@@ -1,0 +1,54 @@
+"""What all exporters share: which numbers leave a document, under which name. Pure."""
+
+from collections.abc import Iterator
+
+from harness.report.escape import one_line
+from harness.report.rows import shown_metric
+from harness.results.schema import Cell, Document, Metric, Record
+from harness.results.validity import is_valid
+
+# Units of which more is better; of all others less is.
+MORE_IS_BETTER = ("tok/s", "sequences/s", "bytes/s", "share")
+# What tells the cells of one document apart, under the names that labels carry.
+LABELS = ("model", "level", "weights", "device", "runtime", "workload", "batch", "threads")
+
+
+def exported(document: Document) -> Iterator[tuple[Record, dict[str, Metric]]]:
+    """Yield the records whose numbers may be handed on, each with the metrics it has.
+
+    A record that failed, is INVALID or was emulated leaves nothing: who reads these formats does
+    not ask for reasons.
+    """
+    for record in document.records:
+        if is_valid(record) and not record.simulated:
+            found = {name: shown_metric(record, name) for name in record.metrics}
+            yield (
+                record,
+                {name: one for name, one in found.items() if one and one.value is not None},
+            )
+
+
+def cell_name(cell: Cell) -> str:
+    """`smollm2-135m/int4/cpu/ort/t2/b1/tg32 @ d0`: one line, unlike for any two cells of a run."""
+    fields = set(Cell.__struct_fields__) - set(_KNOWN)
+    extra = [f"{name}={getattr(cell, name)}" for name in sorted(fields)]
+    words = (cell.model, cell.level, cell.device, cell.runtime, f"t{cell.threads}")
+    return one_line("/".join((*words, f"b{cell.batch}", *extra, cell.workload)))
+
+
+def labels(cell: Cell) -> dict[str, str]:
+    """The cell as label names and values; one line each."""
+    fields = [name for name in Cell.__struct_fields__ if name in LABELS or name not in _KNOWN]
+    return {name: one_line(str(getattr(cell, name))) for name in fields}
+
+
+def more_is_better(metric: Metric) -> bool:
+    """Whether a larger value is the better one."""
+    return metric.unit in MORE_IS_BETTER
+
+
+# Fields that a name holds already, or that follow from others; a new field joins by itself.
+_KNOWN = (
+    *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
+    *("gen", "depth", "batch", "threads", "weights", "level_label"),
+)

@@ -1,0 +1,143 @@
+"""`--fail-on slower:3%`: by what a build must not be worse, and whether it surely is. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.errors import UsageError
+from harness.studies.compare_rows import CompareRow, Comparison
+from harness.studies.compared import COMPARED, Compared
+
+# What a gate may be called, and the metrics it watches; any metric's own name is one too.
+GATES = {
+    "slower": ("prefill_tok_s", "decode_tok_s", "ttft_ms"),
+    "load": ("load_ms",),
+    "first": ("first_ms", "cold_ttft_ms"),
+    "memory": ("peak_rss_bytes", "weights_bytes", "kv_bytes_per_token"),
+    "kld": ("kld_nats",),
+    "top1": ("top1_agreement",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One limit.
+
+    Attributes:
+        text: as it was asked for.
+        metrics: names of what it watches.
+        limit: share by which new may be worse, or an amount in the metric's unit.
+    """
+
+    text: str
+    metrics: tuple[str, ...]
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A line that is worse than a gate allows, beyond doubt."""
+
+    gate: Gate
+    row: CompareRow
+
+
+def parse_gate(text: str) -> Gate:
+    """Read `slower:3%`, `memory:0.02` or `kld:0.01`.
+
+    Raises:
+        UsageError: no such gate, or a limit that is none.
+    """
+    name, _, limit = text.partition(":")
+    known = {metric.name: metric for metric in COMPARED}
+    metrics = GATES.get(name, (name,) if name in known else ())
+    if not metrics:
+        raise UsageError(
+            f"--fail-on {text}: no gate is called {name!r}",
+            fix=f"one of: {', '.join(GATES)}; or a metric: {', '.join(known)}",
+        )
+    if not limit:
+        raise UsageError(f"--fail-on {text} has no limit", fix=f"--fail-on {name}:3%")
+    if known[metrics[0]].is_ratio:
+        return Gate(text, metrics, parse_share(limit, f"--fail-on {text}"))
+    return Gate(text, metrics, _parse_amount(limit, f"--fail-on {text}"))
+
+
+def parse_share(text: str, flag: str) -> float:
+    """Read `3%` or `0.03` as a share above 0 and at most 1.
+
+    Raises:
+        UsageError: it is no number, 0 or less, or above 100 %.
+    """
+    number = _number(text.removesuffix("%"), flag, "3% or 0.03")
+    share = number / 100 if text.endswith("%") else number
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"{flag}: a tolerance of {share:.6g} is not above 0 and at most 1 (100%)",
+            fix="3% or 0.03; below the noise of the machine nothing can be told",
+        )
+    return share
+
+
+def asked_metrics(gates: Sequence[Gate], metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """The metrics to compare, so that every gate has what it watches; empty: the default ones."""
+    watched = dict.fromkeys(name for gate in gates for name in gate.metrics)
+    if not metrics:
+        default = tuple(metric.name for metric in COMPARED if metric.by_default)
+        return () if watched.keys() <= set(default) else (*default, *watched)
+    return tuple(dict.fromkeys([*metrics, *watched]))
+
+
+def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[Broken, ...]:
+    """Every line that is worse beyond doubt by more than its gate allows.
+
+    Beyond doubt: the difference is real beside all other lines of the table, and its whole 95 %
+    interval lies beyond the limit. A line that nobody can judge breaks nothing; records that are
+    INVALID or simulated are no lines.
+
+    Raises:
+        UsageError: a gate whose metrics no line holds: it could never fail.
+    """
+    broken = []
+    for gate in gates:
+        rows = [row for row in comparison.rows if row.metric.name in gate.metrics]
+        if not rows:
+            raise UsageError(
+                f"--fail-on {gate.text} can never fail: no cell has {' or '.join(gate.metrics)} on "
+                "both sides",
+                fix="measure it on both sides (--quality for kld and top1), or leave the gate out",
+            )
+        broken += [Broken(gate, row) for row in rows if _is_beyond(row, gate.limit)]
+    return tuple(broken)
+
+
+def _is_beyond(row: CompareRow, limit: float) -> bool:
+    """Whether a line is worse by more than `limit`, its whole interval and beside the family."""
+    if row.difference is None or not row.holds_together:
+        return False
+    low, _ = row.difference.interval()
+    return low > _on_scale(row.metric, limit)
+
+
+def _on_scale(metric: Compared, limit: float) -> float:
+    """A limit on the scale of the differences."""
+    return math.log1p(limit) if metric.is_ratio else limit
+
+
+def _parse_amount(text: str, flag: str) -> float:
+    """Read a limit in the metric's own unit."""
+    number = _number(text, flag, "0.01")
+    if number <= 0:
+        raise UsageError(f"{flag}: a limit of {text} is not above 0", fix="0.01")
+    return number
+
+
+def _number(text: str, flag: str, example: str) -> float:
+    """Read a finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{flag}: {text!r} is no number", fix=example)
+    return number

@@ -1,0 +1,257 @@
+"""`bench compare` and `bench report` on the command line: formats, gates, exit codes, refusals."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from measured_documents import document, quality, record
+
+from harness.cli.main import main
+from harness.results.document import write_document
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+BASE = [10.0, 10.1, 9.9, 10.05, 9.95]
+SLOW = [time * 1.2 for time in BASE]
+
+
+@pytest.fixture
+def sides(tmp_path):
+    """Two runs of one machine; in B decoding is 20 % slower and takes 10 % more memory."""
+    paths = []
+    for name, times, peak in (("a", BASE, 200_000_000), ("b", SLOW, 220_000_000)):
+        path = tmp_path / name / f"{name}.json"
+        path.parent.mkdir()
+        run = document(record(times, peak_bytes=peak, quality=quality(0.02)), run_id=f"run-{name}")
+        write_document(run, path)
+        paths.append(str(path))
+    return paths
+
+
+def run(capsys, *arguments):
+    """Exit code, stdout, stderr."""
+    code = main(["compare", *arguments])
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def refusal(capsys, *arguments):
+    """Exit code and the two lines on stderr."""
+    code, out, err = run(capsys, *arguments)
+    assert out == ""
+    assert err.startswith("bench: ")
+    assert "\n  try: " in err
+    assert "Traceback" not in err
+    return code, err
+
+
+def test_the_table_has_a_verdict_per_line(sides, capsys):
+    code, out, err = run(capsys, *sides)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "B beside A: run-b beside run-a"
+    [speed] = [line for line in lines if " decode_tok_s " in line]
+    assert speed.split() == [
+        *("tg4", "decode_tok_s", "100", "tok/s", "83.3", "tok/s", "0.833", "0.824", "0.843"),
+        *("SLOWER", *speed.split()[10:11], "5", "processes"),
+    ]
+    assert "1 SLOWER" in out
+    assert "equal sizes not shown: 1" in out
+
+
+def test_columns_that_do_not_vary_are_left_out(sides, capsys):
+    _, out, _ = run(capsys, *sides, "--format", "md")
+    header = next(line for line in out.splitlines() if line.startswith("| test"))
+    assert "threads" not in header
+    assert "level" not in header
+
+
+def test_folders_and_patterns_are_sides(sides, tmp_path, capsys):
+    (tmp_path / "a" / "table.json").write_text('{"rows": []}')
+    code, out, err = run(capsys, str(tmp_path / "a"), str(tmp_path / "b" / "*.json"))
+    assert code == 0
+    assert "SLOWER" in out
+    assert "passed over, no results file" in err
+
+
+def test_programs_get_every_number(sides, capsys):
+    _, out, _ = run(capsys, *sides, "--format", "json")
+    table = json.loads(out)
+    rows = {row["metric"]: row for row in table["rows"]}
+    assert rows["decode_tok_s"]["verdict"] == "SLOWER"
+    assert rows["decode_tok_s"]["ratio"] == pytest.approx(1 / 1.2)
+    assert rows["decode_tok_s"]["holds_together"]
+    assert rows["kld_nats"]["verdict"] == "SAME"
+    _, out, _ = run(capsys, *sides, "--format", "jsonl")
+    assert [json.loads(line) for line in out.splitlines()] == table["rows"]
+    _, out, _ = run(capsys, *sides, "--format", "csv")
+    found = list(csv.DictReader(io.StringIO(out)))
+    assert [row["verdict"] for row in found] == [row["verdict"] for row in table["rows"]]
+
+
+def test_a_gate_ends_with_one(sides, capsys):
+    code, out, err = run(capsys, *sides, "--fail-on", "slower:3%", "--fail-on", "memory:2%")
+    assert code == 1
+    assert "SLOWER" in out
+    assert "gate slower:3% broken: smollm2-135m int4 tg4 t2 decode_tok_s: SLOWER, 0.833 [" in err
+    assert "gate memory:2% broken" in err
+
+
+def test_a_gate_that_holds_ends_with_zero(sides, capsys):
+    code, _, err = run(capsys, *reversed(sides), "--fail-on", "slower:3%", "--fail-on", "kld:0.01")
+    assert code == 0
+    assert err.splitlines() == ["gate slower:3% holds", "gate kld:0.01 holds"]
+
+
+def test_junit_fails_the_lines_that_break_a_gate(sides, capsys):
+    code, out, _ = run(capsys, *sides, "--fail-on", "slower:3%", "--format", "junit")
+    suite = ElementTree.fromstring(out)[0]
+    assert code == 1
+    failed = [case for case in suite if case.find("failure") is not None]
+    assert suite.get("failures") == "1"
+    assert [case.get("name") for case in failed] == ["tg4 t2 decode_tok_s"]
+    assert failed[0].find("failure").get("type") == "SLOWER"
+
+
+def test_github_gets_a_summary_and_annotations(sides, tmp_path, capsys, monkeypatch):
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    arguments = ("--fail-on", "slower:3%", "--format", "github")
+    code, out, _ = run(capsys, *sides, *arguments)
+    assert code == 1
+    assert out.startswith("::error title=bench%3A slower%3A3%25::smollm2-135m")
+    assert "::warning title=bench%3A LARGER::" in out
+    assert "| SLOWER" in summary.read_text()
+    first = summary.read_text()
+    run(capsys, *sides, *arguments)
+    assert summary.read_text() == first * 2
+
+
+def test_outside_of_github_the_summary_is_printed(sides, capsys, monkeypatch):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    _, out, _ = run(capsys, *sides, "--format", "github")
+    assert out.startswith("B beside A")
+    assert "\n::warning " in out
+
+
+def test_a_summary_that_cannot_be_written_is_a_storage_error(sides, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "absent" / "summary.md"))
+    code, err = refusal(capsys, *sides, "--format", "github")
+    assert code == 5
+    assert "summary.md cannot be written" in err
+
+
+def test_report_writes_the_same_summary(sides, tmp_path, capsys, monkeypatch):
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert main(["report", sides[0], "--format", "github"]) == 0
+    assert capsys.readouterr().out == ""
+    assert "| trust" in summary.read_text()
+
+
+def test_benchstat_gets_both_sides(sides, capsys):
+    _, out, _ = run(capsys, *sides, "--format", "benchstat")
+    lines = [line for line in out.splitlines() if line.startswith("Benchmark")]
+    assert sum("/side=A\t" in line for line in lines) == 5
+    assert sum("/side=B\t" in line for line in lines) == 5
+
+
+def test_an_axis_of_a_committed_run(capsys):
+    path = str(RESULTS / "reference" / "default.json")
+    code, out, _ = run(capsys, path, "--axis", "quant", "--metric", "decode_tok_s")
+    assert code == 0
+    assert out.startswith("B beside A: level int4 beside fp32 in run-")
+    assert "FASTER" in out
+    assert "5 rounds" in out
+
+
+# What is refused, with which exit code.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Missing argument"),
+        (("{a}",), "1 sides are given"),
+        (("{a}", "{b}", "{b}"), "3 sides are given"),
+        (("{a}", "{a}"), "agrees with itself"),
+        (("{a}", "{b}", "--axis", "quant"), "inside one run"),
+        (("{a}", "--axis", "nonesuch"), "no axis is called"),
+        (("{a}", "--axis", "quant"), "its values are int4"),
+        (("{a}", "{b}", "--base", "int4"), "--base says nothing without --axis"),
+        (("{a}", "{b}", "--metric", "speed"), "no comparison by 'speed'"),
+        (("{a}", "{b}", "--tolerance", "0"), "not above 0"),
+        (("{a}", "{b}", "--tolerance", "150%"), "not above 0 and at most 1"),
+        (("{a}", "{b}", "--tolerance", "nan"), "no number"),
+        (("{a}", "{b}", "--fail-on", "slower:0"), "not above 0"),
+        (("{a}", "{b}", "--fail-on", "slower"), "has no limit"),
+        (("{a}", "{b}", "--fail-on", "spede:3%"), "no gate is called"),
+        (("{a}", "{b}", "--fail-on", "first:10%"), "can never fail"),
+        (("{empty}", "{b}"), "holds no results file"),
+        (("{empty}/*.json", "{b}"), "holds no results file"),
+        (("{a}", "{other}"), "cpu_model AMD EPYC and Apple M2"),
+        (("{a}", "{method}"), "method version 1 and 2"),
+        (("{a}", "{newer}"), "is newer than"),
+        (("{a}", "{nan}"), "no complete JSON"),
+        (("{a}", "{infinite}"), "results file"),
+        (("{a}", "{none}"), "share nothing"),
+    ],
+)
+def test_bad_input_ends_with_two(arguments, words, sides, tmp_path, capsys):
+    places = {"a": sides[0], "b": sides[1], "empty": str(tmp_path / "empty")}
+    (tmp_path / "empty").mkdir()
+    texts = {
+        "other": ('"AMD EPYC"', '"Apple M2"'),
+        "method": ('"method_version":1', '"method_version":2'),
+        "newer": ('"schema_version":1', '"schema_version":99'),
+        "nan": ("300000000.0", "NaN"),
+        "infinite": ("300000000.0", "1e999"),
+    }
+    for name, (old, new) in texts.items():
+        content = Path(sides[1]).read_text()
+        assert old in content
+        places[name] = str(tmp_path / f"{name}.json")
+        Path(places[name]).write_text(content.replace(old, new))
+    places["none"] = str(tmp_path / "none.json")
+    write_document(document(run_id="run-none"), Path(places["none"]))
+    code, err = refusal(capsys, *(text.format(**places) for text in arguments))
+    assert code == 2
+    assert words in err
+
+
+def test_a_file_that_is_not_there_is_a_storage_error(sides, tmp_path, capsys):
+    code, err = refusal(capsys, sides[0], str(tmp_path / "absent.json"))
+    assert code == 5
+    assert "cannot be read" in err
+
+
+def test_a_damaged_file_in_a_folder_is_refused(sides, tmp_path, capsys):
+    """It may have been a result: passing over it would compare something else."""
+    (tmp_path / "b" / "torn.json").write_text('{"schema":"bench.results",')
+    code, err = refusal(capsys, sides[0], str(tmp_path / "b"))
+    assert code == 2
+    assert "torn.json" in err
+
+
+def test_force_compares_other_machines_and_says_so(sides, tmp_path, capsys):
+    other = tmp_path / "other.json"
+    other.write_text(Path(sides[1]).read_text().replace('"AMD EPYC"', '"Apple M2"'))
+    code, out, _ = run(capsys, sides[0], str(other), "--force")
+    assert code == 0
+    assert "FORCED: cpu_model AMD EPYC and Apple M2" in out
+
+
+def test_markup_in_names_stays_text(tmp_path, capsys):
+    paths = []
+    for name, times in (("a", BASE), ("b", SLOW)):
+        path = tmp_path / f"{name}.json"
+        odd = [record(times, model="<img src=x> | b"), record(times, model="=1+1\n::error::x")]
+        write_document(document(*odd, run_id=f"run-{name}"), path)
+        paths.append(str(path))
+    _, out, _ = run(capsys, *paths, "--format", "github")
+    assert "<img" not in out.partition("\n::")[0]
+    assert not any(line.startswith("::error::x") for line in out.splitlines())
+    _, out, _ = run(capsys, *paths, "--format", "csv")
+    assert "\n=1+1" not in out
