@@ -9,3 +9,4 @@ EXPORTS = (
 GITHUB = "github"
 DOCUMENT_FORMATS = (*FORMATS, GITHUB, *EXPORTS)
 COMPARE_FORMATS = (*FORMATS, GITHUB, "junit", "benchstat")
+AB_FORMATS = (*FORMATS, GITHUB, "junit")  # turns are no results document, which benchstat reads

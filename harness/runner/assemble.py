@@ -67,7 +67,7 @@ def _record(
     processes = [samples_of(entry) for entry in entries.tests_of(group, workload)]
     failure = entries.failure_of(group, workload)
     memory = entries.memory_of(group, workload)
-    cell = _cell(group, workload, artifact)
+    cell = cell_of(group, workload, artifact)
     metrics = _metrics(cell, artifact, processes, memory)
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
@@ -108,7 +108,8 @@ def _trust(
     return Trust(grade="INVALID", reasons=(reason, *found.reasons))
 
 
-def _cell(group: SessionGroup, workload: Workload, artifact: Artifact | None) -> Cell:
+def cell_of(group: SessionGroup, workload: Workload, artifact: Artifact | None) -> Cell:
+    """The identity of a record."""
     return Cell(
         model=model_name(group, artifact),
         parameters=parameters(group.source.spec),

@@ -19,17 +19,18 @@ from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.order import shuffled
 from harness.runner.session import WORKER_MODULE, first_test, session_arguments, workload_json
+from harness.units import NS_PER_MS, NS_PER_S
 from harness.workload.workload import Kind, Workload
 
 Json = dict[str, Any]
 
 A, B = "a", "b"
 LEAST_TURNS = 6  # of one test in one pair; the first one more is thrown away
-# What a pass gives, per kind of test: metric -> how it is read from a reply of `sample`.
-TIMES = {
-    Kind.PREFILL: ("prefill_ms",),
-    Kind.DECODE: ("tpot_ms",),
-    Kind.REQUEST: ("ttft_ms", "tpot_ms", "e2e_ms"),
+# What a turn gives, per kind of test.
+TURN_METRICS = {
+    Kind.PREFILL: ("prefill_tok_s",),
+    Kind.DECODE: ("decode_tok_s",),
+    Kind.REQUEST: ("ttft_ms", "decode_tok_s", "e2e_ms"),
 }
 STARTS = ("load_ms", "first_ms")  # one value a pair, of each side's own start
 
@@ -78,7 +79,7 @@ class Pair:
 
     Attributes:
         starts: metric -> milliseconds of (a, b).
-        turns: (test name, metric) -> milliseconds of (a, b), turn after turn.
+        turns: (test name, metric) -> values of (a, b) in the metric's unit, turn after turn.
     """
 
     starts: dict[str, tuple[float, float]]
@@ -115,12 +116,13 @@ def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
             name: _open(_named(sides, name), worker, plan) for name, worker in workers.items()
         }
         turns: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
+        batches = {side.name: side.group.batch for side in sides}
         for test in shuffled(shared_tests(sides), plan.seed, number):
             for worker in workers.values():
                 worker.ask(
                     "warm", plan.timeout_s, workload=workload_json(test), cap_s=plan.warm_seconds
                 )
-            turns |= _take_turns(workers, test, plan, chance)
+            turns |= _take_turns(workers, test, batches, plan, chance)
     starts = {
         metric: (value, opened[B][metric])
         for metric, value in opened[A].items()
@@ -135,29 +137,40 @@ def shared_tests(sides: tuple[Side, Side]) -> tuple[Workload, ...]:
     return tuple(test for test in sides[0].group.workloads if test in others)
 
 
-def times_of(kind: Kind, reply: Json) -> dict[str, float]:
-    """Milliseconds of one turn, by metric; the first step after the other's turn does not count."""
+def turn_values(test: Workload, batch: int, reply: Json) -> dict[str, float]:
+    """Values of one turn by metric; the first step after the other's turn does not count.
+
+    Args:
+        test: which one.
+        batch: sequences at once.
+        reply: of `sample`, one pass.
+    """
+    steps = reply["itl_ns"][0] if "itl_ns" in reply else []
+    kept = steps[1:] if test.kind is Kind.DECODE else steps
     found = {
-        name: reply[f"{name.removesuffix('_ms')}_ns"][0] / 1e6
-        for name in TIMES[kind]
-        if name != "tpot_ms"
+        name: reply[f"{name.removesuffix('_ms')}_ns"][0] / NS_PER_MS
+        for name in TURN_METRICS[test.kind]
+        if name.endswith("_ms")
     }
-    if "tpot_ms" in TIMES[kind]:
-        steps = reply["itl_ns"][0]
-        kept = steps[1:] if kind is Kind.DECODE else steps
-        if kept:
-            found["tpot_ms"] = median(kept) / 1e6
+    if test.kind is Kind.PREFILL:
+        found["prefill_tok_s"] = batch * test.prompt_tokens * NS_PER_S / reply["prefill_ns"][0]
+    if kept:
+        found["decode_tok_s"] = batch * NS_PER_S / median(kept)
     return found
 
 
 def _take_turns(
-    workers: dict[str, Worker], test: Workload, plan: TurnPlan, chance: random.Random
+    workers: dict[str, Worker],
+    test: Workload,
+    batches: dict[str, int],
+    plan: TurnPlan,
+    chance: random.Random,
 ) -> dict[tuple[str, str], tuple[tuple[float, float], ...]]:
     """Turns of one test until there are enough and they took long enough."""
     taken: dict[str, list[tuple[float, float]]] = {}
     end_s, count = time.monotonic() + plan.seconds, 0
     while count <= LEAST_TURNS or time.monotonic() < end_s:
-        times = {}
+        values = {}
         for name in chance.sample(sorted(workers), k=2):
             reply = workers[name].ask(
                 "sample",
@@ -166,10 +179,10 @@ def _take_turns(
                 min_passes=1,
                 min_seconds=0.0,
             )
-            times[name] = times_of(test.kind, reply)
+            values[name] = turn_values(test, batches[name], reply)
         if count:  # the first turn of each is still finding its place
-            for metric, value in times[A].items():
-                taken.setdefault(metric, []).append((value, times[B][metric]))
+            for metric, value in values[A].items():
+                taken.setdefault(metric, []).append((value, values[B][metric]))
         count += 1
     return {(test.name, metric): tuple(turns) for metric, turns in taken.items()}
 
@@ -184,7 +197,7 @@ def _open(side: Side, worker: Worker, plan: TurnPlan) -> dict[str, float]:
         **session_arguments(side.group, side.artifact, plan.seed),
     )
     fields = {metric: f"{metric.removesuffix('_ms')}_ns" for metric in STARTS}
-    return {metric: reply[field] / 1e6 for metric, field in fields.items() if reply[field]}
+    return {metric: reply[field] / NS_PER_MS for metric, field in fields.items() if reply[field]}
 
 
 def _named(sides: tuple[Side, Side], name: str) -> Side:

@@ -74,9 +74,9 @@ def _comparison(
             fix="results that hold the same cells; bench report FILE shows what each holds",
         )
     missing = [f"{what}: {len(cells)} cells" for what, cells in absent.items()]
-    judged = list(_judged(rows, question))
+    lines = list(judged(rows, question))
     return Comparison(
-        question, axis, runs[0], runs[1], tuple(judged), (*notes, *missing, *_rank_notes(judged))
+        question, axis, runs[0], runs[1], tuple(lines), (*notes, *missing, *_rank_notes(lines))
     )
 
 
@@ -150,7 +150,7 @@ def _independent(base: Side, new: Side) -> Difference | None:
     return combine(center, (base.variance, new.variance), (base.dof, new.dof))
 
 
-def _judged(rows: Sequence[CompareRow], question: Question) -> Iterator[CompareRow]:
+def judged(rows: Sequence[CompareRow], question: Question) -> Iterator[CompareRow]:
     """Yield every row with its verdict, and its p-value in the family of all that may mistake."""
     risky = [row for row in rows if row.difference is not None and row.difference.standard_error]
     alone = [row.difference.p_value() for row in risky if row.difference is not None]

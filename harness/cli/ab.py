@@ -1,0 +1,143 @@
+"""`bench ab`: two variants in two live workers that take turns, pair after pair, with a verdict."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import AB_FORMATS
+from harness.cli.side import Variant, read_variant, shared_options
+from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.grid import parse_seconds
+from harness.studies.compare_rows import Question
+from harness.studies.gate import Gate, judge_gates, parse_gate, parse_share
+
+if TYPE_CHECKING:
+    from harness.runner.turns import Side, TurnPlan
+
+AS_SHARED = "as shared"
+EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-on slower:3%'
+
+
+@click.command("ab", epilog=EXAMPLE)
+@click.option("--a", "text_a", default="", help="The base: VARIABLE=value and flags of its own.")
+@click.option("--b", "text_b", default="", help="What is held against it, likewise.")
+@click.option("--python-a", help="Another interpreter with this package, for side A.")
+@click.option("--python-b", help="The same for side B: another onnxruntime, another build.")
+@click.option("--pairs", default=20, show_default=True, help="Most pairs of fresh processes.")
+@click.option("--precision", default="1%", show_default=True, help="Half-width that is enough.")
+@click.option("--budget", help="Begin no further pair after this time: 60s, 5m.")
+@click.option("--seconds", default=4.0, show_default=True, help="Turns of a test in one pair.")
+@click.option("--tolerance", default="1%", show_default=True, help="Within this it is the SAME.")
+@click.option("--fail-on", multiple=True, help="End with 1 where B is worse: slower:3%, load:10%.")
+@click.option("--each", is_flag=True, help="Judge every line alone, not as one family.")
+@click.option(
+    "--format", "style", type=click.Choice(AB_FORMATS), default="table", show_default=True
+)
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True
+)
+@click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
+def command(
+    text_a: str,
+    text_b: str,
+    python_a: str | None,
+    python_b: str | None,
+    pairs: int,
+    precision: str,
+    budget: str | None,
+    seconds: float,
+    tolerance: str,
+    fail_on: tuple[str, ...],
+    each: bool,
+    style: str,
+    results: Path,
+    cache: Path | None,
+    **shared: Any,
+) -> int:
+    """Compare two variants: flags, levels, variables, interpreters or models.
+
+    Both run in live workers that take turns, pass by pass, so that a slow second of the machine
+    falls on both; a pair of fresh processes gives one ratio, B / A. Pairs are added until every
+    interval is narrow enough, or the pairs or the budget are used up.
+    """
+    from harness.cli.compare_draw import draw_comparison
+    from harness.cli.pairs import Limits, measure_pairs
+    from harness.studies.turns import compare_turns
+    from harness.watch.facts import usable_cores
+
+    gates = [_gate(text) for text in fail_on]
+    question = Question(parse_share(tolerance, "--tolerance"), each=each)
+    limits = Limits(_pairs(pairs), parse_share(precision, "--precision"), _budget(budget))
+    usable = usable_cores()
+    variants = (
+        read_variant("--a", text_a, shared, usable),
+        read_variant("--b", text_b, shared, usable),
+    )
+    sides, plan = _sides(variants, (python_a, python_b), seconds, cache)
+    texts = (text_a, text_b)
+    found = measure_pairs(sides, texts, plan, limits, results)
+    names = (text_a or AS_SHARED, text_b or AS_SHARED)
+    comparison = compare_turns(found.lines, question, names, (found.ending,))
+    broken = judge_gates(comparison, gates)
+    draw_comparison(comparison, gates, broken, ((), ()), style)
+    if found.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_GATE if broken else EXIT_OK
+
+
+command.params = [*shared_options(), *command.params]
+
+
+def _sides(
+    variants: tuple[Variant, Variant],
+    pythons: tuple[str | None, str | None],
+    seconds: float,
+    cache: Path | None,
+) -> "tuple[tuple[Side, Side], TurnPlan]":
+    """Build what is missing; both sides and how pairs of them are measured."""
+    from harness.artifacts.cache import default_cache, ensure_artifact
+    from harness.runner.turns import A, B, Side, TurnPlan, shared_tests
+
+    folder = cache or default_cache()
+    a, b = (
+        Side(
+            name=name,
+            group=variant.group,
+            artifact=ensure_artifact(
+                variant.group.source, variant.group.level.name, folder, variant.settings.seed
+            ),
+            env=variant.env,
+            python=python,
+        )
+        for name, variant, python in zip((A, B), variants, pythons, strict=True)
+    )
+    if not shared_tests((a, b)):
+        raise UsageError("the two sides share no test", fix="--gen 9 before --a and --b")
+    settings = variants[0].settings
+    plan = TurnPlan(seconds, settings.warm_seconds, settings.timeout, settings.seed)
+    return (a, b), plan
+
+
+def _gate(text: str) -> Gate:
+    """A gate that pairs can break, refused before they are measured."""
+    from harness.runner.turns import STARTS, TURN_METRICS
+
+    gate = parse_gate(text)
+    measured = {metric for metrics in (STARTS, *TURN_METRICS.values()) for metric in metrics}
+    if measured.isdisjoint(gate.metrics):
+        raise UsageError(
+            f"--fail-on {text} can never fail: turns give {', '.join(sorted(measured))}",
+            fix="--fail-on slower:3%, load:10%, or memory and quality by `bench compare`",
+        )
+    return gate
+
+
+def _pairs(count: int) -> int:
+    if count < 2:
+        raise UsageError(f"--pairs {count} give no interval", fix="--pairs 5 or more")
+    return count
+
+
+def _budget(text: str | None) -> float | None:
+    return None if text is None else parse_seconds(text, "--budget")

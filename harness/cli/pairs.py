@@ -1,0 +1,167 @@
+"""Pairs of `bench ab` one after the other: until when, and what is kept of them."""
+
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+
+from harness.cli.progress import open_progress
+from harness.errors import MeasurementError
+from harness.results.journal import Journal, prepare_results_folder
+from harness.results.schema import METHOD_VERSION
+from harness.runner.assemble import cell_of
+from harness.runner.run import new_run_id, utc_now
+from harness.runner.turns import Pair, Side, TurnPlan, measure_pair, shared_tests
+from harness.studies.turns import LEAST_PAIRS, Line, PairValue, lines_of, widest_half_width
+from harness.watch.facts import machine_facts
+
+PREFIX = "ab-"
+INTERRUPTED = "interrupted"
+USED_UP = "the budget is used up"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When enough pairs have been measured.
+
+    Attributes:
+        most: pairs.
+        precision: half-width of every interval that is narrow enough, a share.
+        budget_s: seconds after which no further pair is begun; None: no limit.
+    """
+
+    most: int
+    precision: float
+    budget_s: float | None
+
+    def ending(self, pairs: int, elapsed_s: float, lines: list[Line]) -> str | None:
+        """Why there are enough; None: another one is measured.
+
+        The budget is kept by the usual length of a pair; two are measured in any case.
+        """
+        width = widest_half_width(lines)
+        if width is not None and width <= self.precision:
+            return f"every interval is within {self.precision:.1%}"
+        if pairs >= self.most:
+            return "all that were asked for"
+        if self.budget_s is None or pairs < 2:
+            return None
+        return USED_UP if elapsed_s * (pairs + 1) / pairs > self.budget_s else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What was measured.
+
+    Attributes:
+        lines: a value per pair of every metric.
+        ending: how many there are and why they ended.
+        interrupted: whether a signal ended them.
+    """
+
+    lines: list[Line]
+    ending: str
+    interrupted: bool
+
+
+def measure_pairs(
+    sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan, limits: Limits, results: Path
+) -> Pairs:
+    """Add pairs until the limits say enough; each is on disk before the next begins.
+
+    Args:
+        sides: the base and what is held against it.
+        texts: the words that make each differ.
+        plan: how a pair is measured.
+        limits: when there are enough.
+        results: folder of the file that keeps every turn.
+
+    Raises:
+        WorkerError: a child failed; finished pairs stay in the file.
+        MeasurementError: interrupted before two pairs were there.
+        StorageError: the folder cannot be written.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    prepare_results_folder(results)
+    path = results / f"{PREFIX}{new_run_id().removeprefix('run-')}.jsonl"
+    found: list[Pair] = []
+    start_s = time.monotonic()
+    with Journal(path) as journal, open_progress() as progress:
+        journal.append(_header(sides, texts, plan))
+        click.echo(f"pairs: {path}", err=True)
+        try:
+            while True:
+                lines = _lines(sides, found)
+                ending = limits.ending(len(found), time.monotonic() - start_s, lines)
+                if ending is not None:
+                    break
+                progress(f"pair {len(found) + 1}", len(found), limits.most)
+                found.append(measure_pair(sides, plan, len(found)))
+                journal.append(_entry(len(found), found[-1]))
+        except KeyboardInterrupt:
+            ending, lines = INTERRUPTED, _lines(sides, found)
+    if len(found) < 2:
+        raise MeasurementError("interrupted before two pairs were measured", fix="let it run on")
+    words = f"{len(found)} pairs of processes took turns; then {ending}"
+    if len(found) < LEAST_PAIRS:
+        words += f"; no verdict under {LEAST_PAIRS} pairs"
+    return Pairs(lines, words, ending == INTERRUPTED)
+
+
+def _lines(sides: tuple[Side, Side], pairs: list[Pair]) -> list[Line]:
+    """Every metric of every test, a value per pair."""
+    a, b = sides
+    cells = {
+        test.name: (cell_of(a.group, test, a.artifact), cell_of(b.group, test, b.artifact))
+        for test in shared_tests(sides)
+    }
+    taken: dict[tuple[str, str], list[PairValue]] = {}
+    for pair in pairs:
+        for test, metric, log_ratio in pair.log_ratios():
+            turns = pair.turns[test, metric] if test else (pair.starts[metric],)
+            base, new = (median(turn[side] for turn in turns) for side in (0, 1))
+            taken.setdefault((test, metric), []).append(PairValue(log_ratio, base, new))
+    return lines_of(taken, cells)
+
+
+def _header(sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan) -> dict[str, Any]:
+    """What opens the file of pairs; names no path."""
+    return {
+        "kind": "ab",
+        "created_utc": utc_now(),
+        "method_version": METHOD_VERSION,
+        "environment": machine_facts(),
+        "turns": asdict(plan),
+        **{
+            side.name: {
+                "words": _without_folders(text),
+                "model": side.artifact.name,
+                "level": side.group.level.name,
+                "device": side.group.device.key,
+                "threads": side.group.threads,
+                "batch": side.group.batch,
+                "tests": [test.name for test in side.group.workloads],
+                "content_hash": side.artifact.content_hash,
+                "other_interpreter": side.python is not None,
+            }
+            for side, text in zip(sides, texts, strict=True)
+        },
+    }
+
+
+def _without_folders(text: str) -> str:
+    """The words of a variant; of a path the last component."""
+    return " ".join(word.rpartition("/")[2] for word in text.replace("\\", "/").split())
+
+
+def _entry(number: int, pair: Pair) -> dict[str, Any]:
+    """One pair with every turn."""
+    turns = [
+        {"test": test, "metric": metric, "values": values}
+        for (test, metric), values in pair.turns.items()
+    ]
+    return {"kind": "pair", "pair": number, "starts_ms": pair.starts, "turns": turns}

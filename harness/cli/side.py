@@ -1,0 +1,100 @@
+"""One variant of `bench ab`: what both share, and the words that make it differ."""
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from harness.cli import run
+from harness.errors import UsageError
+from harness.plan import SessionGroup, make_plan
+from harness.settings import Settings, flag_values, load_settings
+
+# Flags of `bench run` that say what is measured; a variant may give any of them again.
+SHARED_NAMES = (
+    *("device", "model", "quant", "prompt", "gen", "pg", "depth", "batch", "threads", "seed"),
+    "plan",
+)
+ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+DEFAULT_CONFIG = "ab"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One side as it was asked for.
+
+    Attributes:
+        text: the words that make it differ.
+        settings: the plan it comes from.
+        group: its one session and the tests in it.
+        env: variables of its worker.
+    """
+
+    text: str
+    settings: Settings
+    group: SessionGroup
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def shared_options() -> list[click.Parameter]:
+    """The options of `bench run` that every variant understands."""
+    return [option for option in run.command.params if option.name in SHARED_NAMES]
+
+
+def read_variant(flag: str, text: str, shared: dict[str, Any], usable_threads: int) -> Variant:
+    """Read `NAME=value ... --flag value ...` over the flags that both sides share.
+
+    Args:
+        flag: `--a` or `--b`, for messages.
+        text: what was given to it, quoted as in a shell.
+        shared: values of shared_options, None or () where they were not given.
+        usable_threads: the largest thread count allowed.
+
+    Raises:
+        UsageError: words that are no flags of a variant, or more than one session.
+    """
+    env, words = _split(flag, text)
+    flags = {**_given(shared), **_given(_parsed(flag, words))}
+    plan = flags.pop("plan", None) or DEFAULT_CONFIG
+    settings = load_settings(plan, **flag_values(flags))
+    groups = make_plan(settings, usable_threads).groups
+    if len(groups) != 1:
+        keys = ", ".join(group.key for group in groups[:4])
+        raise UsageError(
+            f"{flag} {text!r} is {len(groups)} sessions ({keys}), and a variant is one",
+            fix="name one model, one level, one device, one thread count and one batch",
+        )
+    return Variant(text, settings, groups[0], env)
+
+
+def _split(flag: str, text: str) -> tuple[dict[str, str], list[str]]:
+    """Variables in front, as a shell takes them, and the words after them."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{flag} {text!r}: {error}", fix="close every quote") from error
+    env = {}
+    while words and ASSIGNMENT.match(words[0]):
+        name, _, value = words.pop(0).partition("=")
+        env[name] = value
+    return env, words
+
+
+def _parsed(flag: str, words: list[str]) -> dict[str, Any]:
+    """The flags among the words."""
+    command = click.Command(flag, params=shared_options(), add_help_option=False)
+    try:
+        return command.make_context(flag, list(words)).params
+    except click.ClickException as error:
+        names = ", ".join(option.opts[0] for option in shared_options())
+        raise UsageError(
+            f"{flag} {' '.join(words)!r}: {error.format_message()}",
+            fix=f"VARIABLE=value words first, then any of {names}",
+        ) from error
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags that have a value."""
+    return {name: value for name, value in flags.items() if value not in (None, ())}

@@ -1,0 +1,173 @@
+"""`bench ab` end to end: real builds, and children whose clock says how long a pass takes."""
+
+import json
+import math
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import pairs as pairs_module
+from harness.cli.ab import command
+from harness.cli.pairs import Limits
+from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.measure.worker import Worker
+from harness.results.journal import read_journal
+from harness.results.schema import Cell
+from harness.runner import turns
+from harness.studies.compare_rows import Question
+from harness.studies.turns import LEAST_PAIRS, Line, PairValue, compare_turns, widest_half_width
+from harness.studies.verdict import Verdict
+
+QUICK = ("--gen", "4", "--threads", "1", "--seconds", "0", "--quant", "int4")
+
+
+@pytest.fixture
+def clocked(monkeypatch, tmp_path, shared_cache, tiny_folder):
+    """Run the command on children with a clock of their own; returns (result, folder)."""
+    real_start = Worker.start
+    monkeypatch.setattr(
+        turns.Worker,
+        "start",
+        lambda module, **other: real_start(
+            "turning_child" if module == turns.WORKER_MODULE else module, **other
+        ),
+    )
+
+    def run(*words, quick=QUICK):
+        arguments = ["--model", str(tiny_folder), *quick, *words]
+        arguments += ["--results", str(tmp_path / "ab"), "--cache", str(shared_cache)]
+        return CliRunner().invoke(command, arguments, standalone_mode=False)
+
+    return run, tmp_path / "ab"
+
+
+def rows_of(result):
+    return {row["metric"]: row for row in json.loads(result.stdout)["rows"]}
+
+
+def test_a_slower_side_is_found_and_gated(clocked):
+    run, folder = clocked
+    result = run("--b", "SLOWER=1.05", "--fail-on", "slower:3%", "--format", "json")
+    row = rows_of(result)["decode_tok_s"]
+    assert result.return_value == EXIT_GATE
+    assert row["verdict"] == "SLOWER"
+    assert row["ratio"] == pytest.approx(1 / 1.05, rel=1e-6)
+    assert (row["base"], row["new"]) == pytest.approx((500.0, 500.0 / 1.05))
+    assert row["base_count"] == LEAST_PAIRS  # exact ratios: the first five pairs are precise
+    header, *kept = read_journal(next(folder.glob("ab-*.jsonl")))
+    assert header["b"]["words"] == "SLOWER=1.05"
+    assert [entry["pair"] for entry in kept] == [1, 2, 3, 4, 5]
+
+
+def test_two_equal_sides_are_the_same(clocked):
+    run, folder = clocked
+    result = run("--fail-on", "slower:1%", "--format", "json")
+    assert result.return_value == EXIT_OK
+    assert rows_of(result)["decode_tok_s"]["verdict"] == "SAME"
+    assert str(folder.parent) not in next(folder.glob("ab-*.jsonl")).read_text()
+
+
+def test_starts_are_compared_too(clocked):
+    run, _folder = clocked
+    row = rows_of(run("--b", "SLOWER=1.5", "--format", "json"))["load_ms"]
+    assert row["ratio"] == pytest.approx(1.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("style", ["table", "md", "csv", "jsonl", "junit"])
+def test_every_format_draws(clocked, style):
+    run, _folder = clocked
+    result = run("--b", "SLOWER=1.05", "--format", style)
+    assert result.return_value == EXIT_OK
+    assert "SLOWER" in result.stdout
+
+
+def test_few_pairs_have_no_verdict(clocked):
+    run, _folder = clocked
+    result = run("--b", "SLOWER=2", "--pairs", "3", "--format", "json")
+    assert rows_of(result)["decode_tok_s"]["verdict"] == "CANNOT_TELL"
+    assert "3 pairs" in rows_of(result)["decode_tok_s"]["reason"]
+
+
+def test_an_interrupt_keeps_finished_pairs(clocked, monkeypatch):
+    run, folder = clocked
+    real = pairs_module.measure_pair
+
+    def stop_at_two(sides, plan, number):
+        if number == 2:
+            raise KeyboardInterrupt
+        return real(sides, plan, number)
+
+    monkeypatch.setattr(pairs_module, "measure_pair", stop_at_two)
+    result = run("--b", "SLOWER=2")
+    assert result.return_value == EXIT_INTERRUPTED
+    assert "2 pairs of processes took turns; then interrupted" in result.stdout
+    assert len(list(read_journal(next(folder.glob("ab-*.jsonl"))))) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--a", "--quant int4,int8"), "is 2 sessions"),
+        (("--a", "--rounds 3"), "No such option '--rounds'"),
+        (("--a", "--gen 'x"), "No closing quotation"),
+        (("--a", "--gen 5", "--b", "--gen 6"), "share no test"),
+        (("--pairs", "1"), "--pairs 1"),
+        (("--precision", "0"), "--precision"),
+        (("--budget", "soon"), "--budget"),
+        (("--fail-on", "kld:0.01"), "can never fail"),
+    ],
+)
+def test_bad_words_are_refused(clocked, words, said):
+    run, _folder = clocked
+    result = run(*words)
+    assert isinstance(result.exception, UsageError)
+    assert said in str(result.exception)
+
+
+def line(log_ratios, metric="ttft_ms", is_start=False):
+    cell = Cell(
+        model="m",
+        parameters=1,
+        level="int4",
+        device="cpu",
+        provider="CPU",
+        runtime="ort",
+        workload="tg4 @ d0",
+        prompt=0,
+        gen=4,
+        depth=0,
+        batch=1,
+        threads=1,
+        weights="seeded",
+    )
+    values = tuple(PairValue(value, 1.0, math.exp(value)) for value in log_ratios)
+    return Line(metric, cell, cell, values, is_start)
+
+
+def test_the_interval_is_students_over_pairs():
+    """Five log ratios of mean 0.1 and standard deviation 0.02: half-width 2.776 * 0.02 / sqrt 5."""
+    spread = [0.1 + step * 0.02 * math.sqrt(0.4) for step in (-2, -1, 0, 1, 2)]
+    found = line(spread)
+    (row,) = compare_turns([found], Question(0.01), ("a", "b"), ()).rows
+    assert row.center == pytest.approx(math.exp(0.1))
+    half = 2.7764451 * 0.02 / math.sqrt(5)
+    assert row.interval == pytest.approx((math.exp(0.1 - half), math.exp(0.1 + half)), rel=1e-6)
+    assert row.verdict is Verdict.WORSE
+    assert widest_half_width([found]) == pytest.approx(half, rel=1e-6)
+
+
+def test_starts_do_not_decide_how_long_it_takes():
+    wild = line([0.0, 1.0, -1.0, 2.0, -2.0], "load_ms", is_start=True)
+    assert widest_half_width([wild]) is None
+    assert widest_half_width([wild, line([0.1] * 5)]) == 0.0
+    assert widest_half_width([line([0.1] * 4)]) is None
+
+
+def test_limits_end_for_one_reason_each():
+    limits = Limits(most=8, precision=0.01, budget_s=60.0)
+    wild = [line([0.0, 0.5, -0.5, 0.3, -0.3])]
+    assert limits.ending(5, 10.0, wild) is None
+    assert limits.ending(8, 10.0, wild) == "all that were asked for"
+    assert limits.ending(5, 55.0, wild) == "the budget is used up"
+    assert limits.ending(1, 500.0, []) is None
+    assert "within 1.0%" in limits.ending(5, 10.0, [line([0.1] * 5)])
