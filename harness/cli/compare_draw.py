@@ -94,7 +94,7 @@ def cases(comparison: Comparison, broken: Sequence[Broken]) -> list[Case]:
 def draw_benchstat(documents: tuple[Sequence[Document], Sequence[Document]]) -> str:
     """The values of every process; both sides told apart by the key `side`."""
     first, second = documents
-    return draw_sides({"A": first, "B": second} if second else {"": first})
+    return draw_sides({"base": first, "new": second} if second else {"": first})
 
 
 def _case(row: CompareRow, broken: Broken | None) -> Case:

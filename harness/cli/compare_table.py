@@ -16,9 +16,9 @@ from harness.studies.verdict import Verdict
 from harness.units import KIB, MIB
 
 LEGEND = (
-    "ratio: B / A, a geometric mean, with its 95 % interval (B - A for kld_nats, top1_agreement "
-    "and nll_delta); sure to show: a difference of that size would have been found (bench explain "
-    "verdict)"
+    "ratio: new / base, a geometric mean, with its 95 % interval (new - base for kld_nats, "
+    "top1_agreement and nll_delta); sure to show: a difference of that size would have been found "
+    "(bench explain verdict)"
 )
 ESCAPES = {"table": one_line, "md": markdown}
 ALONE = "*"  # after a verdict that stands alone but not beside the other lines
@@ -60,8 +60,8 @@ def columns(comparison: Comparison) -> list[Column]:
         *(Column(name, _identity(name), is_key=True) for name in IDENTITY),
         Column("test", test_name),
         Column("metric", lambda row: row.metric.name),
-        Column("A", lambda row: _value(row, row.base)),
-        Column("B", lambda row: _value(row, row.new)),
+        Column("base", lambda row: _value(row, row.base)),
+        Column("new", lambda row: _value(row, row.new)),
         Column("ratio", lambda row: _center(row, row.center)),
         Column("low", lambda row: _end(row, 0)),
         Column("high", lambda row: _end(row, 1)),
@@ -88,7 +88,7 @@ def headline(comparison: Comparison) -> str:
     """What stands beside what."""
     first, second = (", ".join(runs) for runs in (comparison.base_runs, comparison.new_runs))
     if comparison.axis is None:
-        return f"B beside A: {second} beside {first}"
+        return f"new beside base: {second} beside {first}"
     values = [
         " ".join(dict.fromkeys(str(getattr(cell, comparison.axis)) for cell in side))
         for side in (
@@ -97,7 +97,7 @@ def headline(comparison: Comparison) -> str:
         )
     ]
     sides = f"{comparison.axis} {values[0]} beside {values[1]}"
-    return f"B beside A: {sides} in {first}, paired by round"
+    return f"new beside base: {sides} in {first}, paired by round"
 
 
 def tally(comparison: Comparison) -> str:
@@ -106,7 +106,7 @@ def tally(comparison: Comparison) -> str:
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
     text = f"{counts}; tolerance {percent(comparison.question.tolerance)}"
     if any(word.endswith(ALONE) for word in words):
-        text += f"; {ALONE}: alone, not beside the other lines (Holm): of 20 such one is chance"
+        text += f"; {ALONE}: alone, not beside the other lines (one of 20 equal ones looks so)"
     equal = sum(not _tells(row) for row in comparison.rows)
     return text + (f"; equal sizes not shown: {equal}" if equal else "")
 

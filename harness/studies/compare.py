@@ -8,7 +8,7 @@ from harness.errors import UsageError
 from harness.results.schema import Document
 from harness.stats.differences import Difference, combine, paired_difference
 from harness.stats.family import holm
-from harness.stats.intervals import Interval
+from harness.stats.intervals import Interval, percentile, percentile_interval
 from harness.stats.ranks import shift_of_pairs, shift_of_samples
 from harness.studies.compare_check import check_sides
 from harness.studies.compare_match import (
@@ -21,10 +21,11 @@ from harness.studies.compare_match import (
     match_documents,
 )
 from harness.studies.compare_rows import CompareRow, Comparison, Question
-from harness.studies.compare_sides import Side, side_of
-from harness.studies.compared import Compared, find_compared
+from harness.studies.compare_sides import PROCESSES, Side, side_of
+from harness.studies.compared import TIME_WORDS, Compared, find_compared
 from harness.studies.verdict import Verdict, judge
 
+HIGH_SHARE = 0.9  # of the speeds whose difference a note tells
 ROUNDS = "rounds"  # the basis of a paired comparison
 
 
@@ -76,7 +77,12 @@ def _comparison(
     missing = [f"{what}: {len(cells)} cells" for what, cells in absent.items()]
     judged = list(_judged(rows, question))
     return Comparison(
-        question, axis, runs[0], runs[1], tuple(judged), (*notes, *missing, *_rank_notes(judged))
+        question=question,
+        axis=axis,
+        base_runs=runs[0],
+        new_runs=runs[1],
+        rows=tuple(judged),
+        notes=(*notes, *missing, *_rank_notes(judged), *_spread_note(judged)),
     )
 
 
@@ -100,7 +106,7 @@ def _rows(
                     seen.add(key)
                     yield _row(metric, match, base, new, question)
             elif base is not None or new is not None:
-                side = "A" if base is not None else "B"
+                side = "base" if base is not None else "new"
                 absent.setdefault(f"{metric.name} only in {side}", []).append(describe(match.cell))
 
 
@@ -108,8 +114,8 @@ def _row(metric: Compared, match: Match, base: Side, new: Side, question: Questi
     """One row, not judged yet."""
     if base.unit != new.unit:
         raise UsageError(
-            f"{metric.name} of {describe(match.cell)} is in {base.unit or 'no unit'} in A and in "
-            f"{new.unit or 'no unit'} in B",
+            f"{metric.name} of {describe(match.cell)} is in {base.unit or 'no unit'} in base and "
+            f"in {new.unit or 'no unit'} in new",
             fix="measure both sides with one version",
         )
     rounds = sorted(base.values.keys() & new.values.keys()) if match.interleaved else []
@@ -179,6 +185,22 @@ def _rank_notes(rows: Sequence[CompareRow]) -> Iterator[str]:
                 f"{row.metric.name} of {describe(row.cell)}: by ranks {row.ranks.center:.3f} "
                 f"[{row.ranks.low:.3f}, {row.ranks.high:.3f}], which does not support {row.word}"
             )
+
+
+def _spread_note(rows: Sequence[CompareRow]) -> Iterator[str]:
+    """Yield how far apart most speeds of two runs are, whatever the cause: the machine's noise.
+
+    Given from the lines that a 90th percentile needs, with its distribution-free interval.
+    """
+    apart = [
+        abs(row.difference.center)
+        for row in rows
+        if row.difference is not None and row.basis == PROCESSES and row.metric.words == TIME_WORDS
+    ]
+    high, ends = percentile(apart, HIGH_SHARE), percentile_interval(apart, HIGH_SHARE)
+    if high is not None and ends is not None:
+        low, most, middle = (f"{math.expm1(end):.1%}" for end in (*ends, high))
+        yield f"9 in 10 of {len(apart)} speeds differ by at most {middle} [{low}, {most}]"
 
 
 def _why(counts: tuple[int, int], basis: str) -> str:

@@ -8,9 +8,9 @@ from harness.errors import UsageError
 from harness.results.samples import kind_of
 from harness.results.schema import Cell, Document, Record
 from harness.results.summarize import JUDGED
+from harness.results.validity import why_left_out
 from harness.studies.compare_sides import Measured
 from harness.studies.compared import Compared
-from harness.studies.error_pairs import why_left_out
 
 AXIS_NAMES = {"quant": "level"}
 # What says the same as another field in other words, or follows from it.
@@ -63,10 +63,10 @@ def match_documents(
         Match(tuple(found), tuple(second[key])) for key, found in first.items() if key in second
     )
     notes = [
-        *_left_out("A", base),
-        *_left_out("B", new),
-        *_only("A", [found for key, found in first.items() if key not in second]),
-        *_only("B", [found for key, found in second.items() if key not in first]),
+        *_left_out("base", base),
+        *_left_out("new", new),
+        *_only("base", [found for key, found in first.items() if key not in second]),
+        *_only("new", [found for key, found in second.items() if key not in first]),
     ]
     return matches, tuple(notes)
 
@@ -96,7 +96,7 @@ def match_axis(
             + f": its values are {listed}",
             fix=f"--base with one of: {listed}"
             if len(values) > 1
-            else "another --axis, or A and B",
+            else "another --axis, or BASE and NEW",
         )
     left = {field, *FOLLOWS.get(field, ())}
     sides: dict[Key, dict[str, Record]] = {}

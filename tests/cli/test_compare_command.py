@@ -51,7 +51,7 @@ def test_the_table_has_a_verdict_per_line(sides, capsys):
     code, out, err = run(capsys, *sides)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "B beside A: run-b beside run-a"
+    assert lines[0] == "new beside base: run-b beside run-a"
     [speed] = [line for line in lines if " decode_tok_s " in line]
     assert speed.split() == [
         *("tg4", "decode_tok_s", "100", "tok/s", "83.3", "tok/s", "0.833", "0.824", "0.843"),
@@ -132,7 +132,7 @@ def test_github_gets_a_summary_and_annotations(sides, tmp_path, capsys, monkeypa
 def test_outside_of_github_the_summary_is_printed(sides, capsys, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     _, out, _ = run(capsys, *sides, "--format", "github")
-    assert out.startswith("B beside A")
+    assert out.startswith("new beside base")
     assert "\n::warning " in out
 
 
@@ -154,15 +154,15 @@ def test_report_writes_the_same_summary(sides, tmp_path, capsys, monkeypatch):
 def test_benchstat_gets_both_sides(sides, capsys):
     _, out, _ = run(capsys, *sides, "--format", "benchstat")
     lines = [line for line in out.splitlines() if line.startswith("Benchmark")]
-    assert sum("/side=A\t" in line for line in lines) == 5
-    assert sum("/side=B\t" in line for line in lines) == 5
+    assert sum("/side=base\t" in line for line in lines) == 5
+    assert sum("/side=new\t" in line for line in lines) == 5
 
 
 def test_an_axis_of_a_committed_run(capsys):
     path = str(RESULTS / "reference" / "default.json")
     code, out, _ = run(capsys, path, "--axis", "quant", "--metric", "decode_tok_s")
     assert code == 0
-    assert out.startswith("B beside A: level int4 beside fp32 in run-")
+    assert out.startswith("new beside base: level int4 beside fp32 in run-")
     assert "FASTER" in out
     assert "5 rounds" in out
 

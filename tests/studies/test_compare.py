@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,8 @@ def test_cells_match_by_all_that_they_are():
         ASK,
     )
     assert {row.cell for row in found.rows} == {cell()}
-    assert "only in A: smollm2-135m int4 tg4 @ d0 cpu t1" in found.notes
-    assert "only in B: smollm2-135m int4 tg4 @ d512 cpu t2" in found.notes
+    assert "only in base: smollm2-135m int4 tg4 @ d0 cpu t1" in found.notes
+    assert "only in new: smollm2-135m int4 tg4 @ d512 cpu t2" in found.notes
 
 
 def test_how_a_level_is_printed_does_not_matter():
@@ -133,8 +134,8 @@ def test_records_that_do_not_count_are_left_out_and_told():
         ASK,
     )
     assert {row.cell.threads for row in found.rows} == {2}
-    assert "left out of B, INVALID THROTTLED: smollm2-135m int4 tg4 @ d0 cpu t1" in found.notes
-    assert "left out of B, simulated: smollm2-135m int4 tg4 @ d0 cpu t4" in found.notes
+    assert "left out of new, INVALID THROTTLED: smollm2-135m int4 tg4 @ d0 cpu t1" in found.notes
+    assert "left out of new, simulated: smollm2-135m int4 tg4 @ d0 cpu t4" in found.notes
 
 
 def test_one_process_on_a_side_has_no_verdict():
@@ -149,7 +150,7 @@ def test_a_metric_on_one_side_only_is_told():
     found = compare_documents(
         [document(record(BASE, peak_bytes=None))], [document(record(BASE), run_id="run-b")], ASK
     )
-    assert "peak_rss_bytes only in B: 1 cells" in found.notes
+    assert "peak_rss_bytes only in new: 1 cells" in found.notes
 
 
 def test_without_samples_the_interval_itself_is_enough():
@@ -270,11 +271,33 @@ def test_the_reference_machine_beside_itself_an_hour_later():
     sides = [
         [read_document(RESULTS / "validation" / name)] for name in ("again.json", "first.json")
     ]
-    rows = [row for row in compare_documents(*sides, ASK).rows if row.basis == "processes"]
+    found = compare_documents(*sides, ASK)
+    rows = [row for row in found.rows if row.basis == "processes"]
     claims = [row for row in rows if row.word in ("FASTER", "SLOWER")]
     assert len(rows) > 200
     assert not any(row.holds_together for row in claims)
+    assert re.search(r"9 in 10 of 26\d speeds differ by at most 2\d\.\d% \[", found.notes[-1])
     assert len(claims) / len(rows) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / len(rows))
+
+
+def decode_steps(record):
+    """All steps of all processes in one list, as no test should take them."""
+    return [step for one in record.samples for steps in one["sample"]["itl_ns"] for step in steps]
+
+
+def test_tests_over_pooled_steps_call_most_of_the_same_cells_different():
+    """What the README says of the usual tests, on the same two runs: more than half of 74 cells."""
+    stats = pytest.importorskip("scipy.stats")
+    sides = [read_document(RESULTS / "validation" / name) for name in ("again.json", "first.json")]
+    pooled = [
+        {one.cell: decode_steps(one) for one in side.records if not one.cell.prompt}
+        for side in sides
+    ]
+    cells = [cell for cell in pooled[0] if cell in pooled[1]]
+    assert len(cells) == 74
+    for test in (stats.ttest_ind, stats.mannwhitneyu):
+        fired = [test(pooled[0][cell], pooled[1][cell]).pvalue < 0.05 for cell in cells]
+        assert sum(fired) > len(cells) / 2
 
 
 def test_the_reference_levels_differ_as_everybody_knows():
@@ -335,7 +358,7 @@ def test_mixed_units_are_refused():
     odd = record(BASE)
     metrics = {**odd.metrics, "decode_tok_s": Metric(value=1.0, unit="tok/min", processes=5)}
     other = Record(cell=odd.cell, status="ok", metrics=metrics)
-    with pytest.raises(UsageError, match=r"in tok/s in A and in tok/min in B"):
+    with pytest.raises(UsageError, match=r"in tok/s in base and in tok/min in new"):
         compared([odd], [other])
 
 
