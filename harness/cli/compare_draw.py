@@ -9,9 +9,9 @@ from harness.cli.compare_table import (
     draw_json,
     draw_json_lines,
     draw_table,
+    line_name,
     row_values,
     sentence,
-    test_name,
 )
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB
@@ -101,10 +101,7 @@ def _case(row: CompareRow, broken: Broken | None) -> Case:
     """One line."""
     values = row_values(row)
     properties = {name: str(values[name]) for name in NUMBERS if values[name] is not None}
-    name = f"{test_name(row)} t{row.cell.threads} {row.metric.name}"
-    group = f"{row.cell.model}.{row.cell.level}.{row.cell.device}"
-    if row.new_cell.level != row.cell.level:
-        name = f"{name} {row.new_cell.level}"
+    name, group = line_name(row), f"{row.cell.model}.{row.cell.level}.{row.cell.device}"
     if broken is None:
         return Case(group, name, properties=properties)
     message = f"gate {broken.gate.text}: {sentence(row)}"

@@ -10,6 +10,7 @@ from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
 from harness.report.rows import test_of
 from harness.results.schema import Cell
+from harness.studies.compare_match import TOLD, describe
 from harness.studies.compare_rows import CompareRow, Comparison
 from harness.studies.compare_sides import COUNTED, KNOWN
 from harness.studies.verdict import Verdict
@@ -26,16 +27,10 @@ LARGEST_SHOWN = 10.0
 # What tells one line from another, where it varies; in the order of the table.
 IDENTITY = (
     *("model", "level", "weights", "device", "runtime", "threads", "batch"),
-    *(
-        name
-        for name in Cell.__struct_fields__
-        if name
-        not in (
-            *("model", "parameters", "level", "device", "provider", "runtime", "workload"),
-            *("prompt", "gen", "depth", "batch", "threads", "weights", "level_label"),
-        )
-    ),
+    *(name for name in Cell.__struct_fields__ if name not in TOLD),
 )
+# Fields that change with another one of an axis.
+SAID_ELSEWHERE = ("parameters", "provider", "workload", "level_label")
 WHOLE_SESSION = "session"
 
 
@@ -179,12 +174,20 @@ def draw_csv(comparison: Comparison) -> str:
 
 
 def sentence(row: CompareRow) -> str:
-    """One line of the table in words: `tg32 decode_tok_s: SLOWER, 0.91 [0.88, 0.94]`."""
+    """One line of the table in words: `… tg32 t2 decode_tok_s: SLOWER, 0.910 [0.880, 0.940]`."""
     interval = "no interval" if row.interval is None else f"[{_end(row, 0)}, {_end(row, 1)}]"
-    cell, other = row.cell, row.new_cell
-    level = cell.level if cell.level == other.level else f"{cell.level} to {other.level}"
-    name = f"{cell.model} {level} {test_name(row)} t{cell.threads} {row.metric.name}"
-    return f"{name}: {_verdict(row)}, {_center(row, row.center)} {interval}"
+    return f"{line_name(row)}: {_verdict(row)}, {_center(row, row.center)} {interval}"
+
+
+def line_name(row: CompareRow) -> str:
+    """The cell, the metric, and along an axis what differs: unlike for any two lines."""
+    name = f"{describe(row.cell)} {row.metric.name}"
+    changed = [
+        f"{field} {getattr(row.cell, field)} to {getattr(row.new_cell, field)}"
+        for field in Cell.__struct_fields__
+        if field not in SAID_ELSEWHERE and getattr(row.cell, field) != getattr(row.new_cell, field)
+    ]
+    return ", ".join([name, *changed])
 
 
 def _identity(name: str) -> Callable[[CompareRow], str]:

@@ -82,7 +82,13 @@ def _comparison(
         base_runs=runs[0],
         new_runs=runs[1],
         rows=tuple(judged),
-        notes=(*notes, *missing, *_rank_notes(judged), *_spread_note(judged)),
+        notes=(
+            *notes,
+            *missing,
+            *_silent_notes(judged),
+            *_rank_notes(judged),
+            *_spread_note(judged),
+        ),
     )
 
 
@@ -187,6 +193,13 @@ def _rank_notes(rows: Sequence[CompareRow]) -> Iterator[str]:
             )
 
 
+def _silent_notes(rows: Sequence[CompareRow]) -> Iterator[str]:
+    """Yield why lines have no interval, each reason once."""
+    for reason in dict.fromkeys(row.reason for row in rows if row.reason is not None):
+        silent = [describe(row.cell) for row in rows if row.reason == reason]
+        yield f"no interval in {len(silent)} lines, such as {silent[0]}: {reason}"
+
+
 def _spread_note(rows: Sequence[CompareRow]) -> Iterator[str]:
     """Yield how far apart most speeds of two runs are, whatever the cause: the machine's noise.
 
@@ -205,7 +218,7 @@ def _spread_note(rows: Sequence[CompareRow]) -> Iterator[str]:
 
 def _why(counts: tuple[int, int], basis: str) -> str:
     """Why a side has no scatter."""
-    return f"{min(counts)} {basis} on a side: no scatter, no verdict; --rounds 5"
+    return f"a side has {min(counts)} of the {basis} that a verdict needs two of; --rounds 5"
 
 
 def _off_scale(metric: Compared, found: Interval | None) -> Interval | None:

@@ -24,6 +24,11 @@ FOLLOWS = {
     "workload": ("prompt", "gen", "depth"),
 }
 PRINTED_ONLY = ("level_label",)
+# Fields that a short name holds or that rarely vary; a new field of the cell joins it by itself.
+TOLD = (
+    *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
+    *("gen", "depth", "batch", "threads", "weights", "level_label"),
+)
 TEST_FIELDS = ("workload", "prompt", "gen", "depth")
 
 Key = tuple[Any, ...]
@@ -156,7 +161,10 @@ def line_key(metric: Compared, match: Match) -> Key:
 def describe(cell: Cell) -> str:
     """`smollm2-135m int4 tg32 @ d0 cpu 2 threads`, short enough for a note."""
     batch = "" if cell.batch == 1 else f" batch {cell.batch}"
-    return f"{cell.model} {cell.level} {cell.workload} {cell.device} t{cell.threads}{batch}"
+    extras = "".join(
+        f" {name}={getattr(cell, name)}" for name in Cell.__struct_fields__ if name not in TOLD
+    )
+    return f"{cell.model} {cell.level} {cell.workload} {cell.device} t{cell.threads}{batch}{extras}"
 
 
 def _identity(cell: Cell) -> Key:

@@ -95,7 +95,10 @@ def test_a_gate_ends_with_one(sides, capsys):
     code, out, err = run(capsys, *sides, "--fail-on", "slower:3%", "--fail-on", "memory:2%")
     assert code == 1
     assert "SLOWER" in out
-    assert "gate slower:3% broken: smollm2-135m int4 tg4 t2 decode_tok_s: SLOWER, 0.833 [" in err
+    assert (
+        "gate slower:3% broken: smollm2-135m int4 tg4 @ d0 cpu t2 decode_tok_s: SLOWER, 0.833 ["
+        in err
+    )
     assert "gate memory:2% broken" in err
 
 
@@ -111,7 +114,9 @@ def test_junit_fails_the_lines_that_break_a_gate(sides, capsys):
     assert code == 1
     failed = [case for case in suite if case.find("failure") is not None]
     assert suite.get("failures") == "1"
-    assert [case.get("name") for case in failed] == ["tg4 t2 decode_tok_s"]
+    assert [case.get("name") for case in failed] == [
+        "smollm2-135m int4 tg4 @ d0 cpu t2 decode_tok_s"
+    ]
     assert failed[0].find("failure").get("type") == "SLOWER"
 
 
@@ -165,6 +170,14 @@ def test_an_axis_of_a_committed_run(capsys):
     assert out.startswith("new beside base: level int4 beside fp32 in run-")
     assert "FASTER" in out
     assert "5 rounds" in out
+
+
+@pytest.mark.parametrize("axis", ["quant", "threads"])
+def test_no_two_lines_of_an_axis_have_the_same_name(axis, capsys):
+    path = str(RESULTS / "reference" / "levels.json")
+    _, out, _ = run(capsys, path, "--axis", axis, "--format", "junit")
+    cases = [(case.get("classname"), case.get("name")) for case in ElementTree.fromstring(out)[0]]
+    assert len(cases) == len(set(cases)) > 40
 
 
 # What is refused, with which exit code.

@@ -142,7 +142,7 @@ def test_one_process_on_a_side_has_no_verdict():
     row = compared([record(BASE)], [record([12.0])])["decode_tok_s"]
     assert row.word == "CANNOT_TELL"
     assert row.interval is None
-    assert row.reason == "1 processes on a side: no scatter, no verdict; --rounds 5"
+    assert row.reason == "a side has 1 of the processes that a verdict needs two of; --rounds 5"
     assert row.center == pytest.approx(1 / 1.2, rel=1e-2)
 
 
@@ -182,7 +182,8 @@ def test_one_run_beside_several_has_no_verdict():
     several = [document(record(SLOW), run_id=f"b{place}") for place in range(3)]
     found = compare_documents([document(record(BASE))], several, ASK)
     row = {r.metric.name: r for r in found.rows}["decode_tok_s"]
-    assert row.reason == "1 runs on a side: no scatter, no verdict; --rounds 5"
+    assert row.reason == "a side has 1 of the runs that a verdict needs two of; --rounds 5"
+    assert any(note.startswith("no interval in 2 lines, such as smoll") for note in found.notes)
 
 
 def test_an_axis_is_paired_by_round():
