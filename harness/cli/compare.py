@@ -7,7 +7,7 @@ from harness.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.results.schema import Document
 from harness.studies.compare import compare_axis, compare_documents
 from harness.studies.compare_rows import Comparison, Question
-from harness.studies.gate import asked_metrics, judge_gates, parse_gate, parse_share
+from harness.studies.gate import judge_gates, parse_gate, parse_share, watched_metrics
 
 EXAMPLE = (
     "Example:  bench compare results/base.json results/new.json --fail-on slower:3% "
@@ -53,7 +53,8 @@ def command(
 
     gates = [parse_gate(text) for text in fail_on]
     names = tuple(name for name in (metric or "").split(",") if name)
-    question = Question(parse_share(tolerance, "--tolerance"), asked_metrics(gates, names), each)
+    share = parse_share(tolerance, "--tolerance")
+    question = Question(share, names, watched_metrics(gates), each)
     documents, comparison = _compare(sides, axis, base, question, force)
     broken = judge_gates(comparison, gates)
     draw_comparison(comparison, gates, broken, documents, style)

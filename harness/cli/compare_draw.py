@@ -21,7 +21,7 @@ from harness.report.github import Annotation
 from harness.report.junit import Case, draw_cases
 from harness.results.schema import Document
 from harness.studies.compare_rows import CompareRow, Comparison
-from harness.studies.gate import Broken, Gate
+from harness.studies.gate import Broken, Gate, surely_within
 from harness.studies.verdict import Verdict
 
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {
@@ -51,7 +51,7 @@ def draw_comparison(
         documents: both sides; the second is empty along an axis.
         style: of `options.COMPARE_FORMATS`.
     """
-    verdicts = list(gate_lines(gates, broken))
+    verdicts = gate_lines(comparison, gates, broken)
     if style == GITHUB:
         tell_github(draw_table(comparison, "md", verdicts), annotations(comparison, broken))
     elif style == "junit":
@@ -66,18 +66,25 @@ def draw_comparison(
         click.echo(one_line(line), err=True)
 
 
-def gate_lines(gates: Sequence[Gate], broken: Sequence[Broken]) -> list[str]:
-    """One line per gate that holds, and one per line that breaks one."""
-    held = [gate for gate in gates if not any(one.gate is gate for one in broken)]
+def gate_lines(
+    comparison: Comparison, gates: Sequence[Gate], broken: Sequence[Broken]
+) -> list[str]:
+    """One line per line that breaks a gate, and one per gate that none does."""
     lines = [f"gate {one.gate.text} broken: {sentence(one.row)}" for one in broken]
-    return [*lines, *(f"gate {gate.text} holds" for gate in held)]
+    for gate in gates:
+        if not any(one.gate is gate for one in broken):
+            within, total = surely_within(comparison, gate)
+            lines.append(f"gate {gate.text} not broken: {within} of {total} lines surely within")
+    return lines
 
 
 def annotations(comparison: Comparison, broken: Sequence[Broken]) -> list[Annotation]:
-    """A broken gate is an error, any other line that is worse a warning."""
+    """A broken gate is an error, any other line that is worse beside all others a warning."""
     failed = {id(one.row) for one in broken}
     worse = [
-        row for row in comparison.rows if row.verdict == Verdict.WORSE and id(row) not in failed
+        row
+        for row in comparison.rows
+        if row.verdict == Verdict.WORSE and row.holds_together and id(row) not in failed
     ]
     return [
         *(Annotation("error", f"bench: {one.gate.text}", sentence(one.row)) for one in broken),

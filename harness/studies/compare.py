@@ -66,7 +66,7 @@ def _comparison(
     notes: tuple[str, ...],
 ) -> Comparison:
     """Every line of every match, judged as one family."""
-    metrics = find_compared(question.metrics)
+    metrics = find_compared(question.metrics, question.watched)
     absent: dict[str, list[str]] = {}
     rows = list(_rows(matches, metrics, question, absent))
     if not rows:
@@ -103,7 +103,7 @@ def _rows(
     for match in matches:
         per_run = len(match.base) > 1 or len(match.new) > 1
         for metric in metrics:
-            if not comparable(metric, match, bool(question.metrics)):
+            if not comparable(metric, match, metric.name in question.metrics):
                 continue
             key = line_key(metric, match)
             base, new = (side_of(metric, side, per_run) for side in (match.base, match.new))
@@ -218,7 +218,8 @@ def _spread_note(rows: Sequence[CompareRow]) -> Iterator[str]:
 
 def _why(counts: tuple[int, int], basis: str) -> str:
     """Why a side has no scatter."""
-    return f"a side has {min(counts)} of the {basis} that a verdict needs two of; --rounds 5"
+    more = "--rounds 5" if basis == PROCESSES else "measure once more"
+    return f"a side has {min(counts)} of the {basis} that a verdict needs two of; {more}"
 
 
 def _off_scale(metric: Compared, found: Interval | None) -> Interval | None:

@@ -18,12 +18,14 @@ class Question:
 
     Attributes:
         tolerance: share by which a ratio may be off 1 and still be called the same.
-        metrics: names; empty: the default ones.
+        metrics: names, compared in every test that has them; empty: the default ones.
+        watched: names that are compared besides, because a gate watches them.
         each: every line is a question of its own, not one of a family.
     """
 
     tolerance: float = DEFAULT_TOLERANCE
     metrics: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
     each: bool = False
 
 

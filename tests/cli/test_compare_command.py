@@ -105,7 +105,10 @@ def test_a_gate_ends_with_one(sides, capsys):
 def test_a_gate_that_holds_ends_with_zero(sides, capsys):
     code, _, err = run(capsys, *reversed(sides), "--fail-on", "slower:3%", "--fail-on", "kld:0.01")
     assert code == 0
-    assert err.splitlines() == ["gate slower:3% holds", "gate kld:0.01 holds"]
+    assert err.splitlines() == [
+        "gate slower:3% not broken: 1 of 1 lines surely within",
+        "gate kld:0.01 not broken: 1 of 1 lines surely within",
+    ]
 
 
 def test_junit_fails_the_lines_that_break_a_gate(sides, capsys):

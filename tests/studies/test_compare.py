@@ -15,12 +15,20 @@ from harness.results.summarize import JUDGED
 from harness.studies.compare import compare_axis, compare_documents
 from harness.studies.compare_rows import Question
 from harness.studies.compared import COMPARED, find_compared
-from harness.studies.gate import GATES, asked_metrics, judge_gates, parse_gate, parse_share
+from harness.studies.gate import (
+    GATES,
+    judge_gates,
+    parse_gate,
+    parse_share,
+    surely_within,
+    watched_metrics,
+)
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 BASE = [10.0, 10.1, 9.9, 10.05, 9.95]
 SLOW = [time * 1.2 for time in BASE]
 ASK = Question()
+RUNS = (("run-a", BASE), ("run-b", SLOW))
 
 
 def compared(base, new, question=ASK, **options):
@@ -182,8 +190,8 @@ def test_one_run_beside_several_has_no_verdict():
     several = [document(record(SLOW), run_id=f"b{place}") for place in range(3)]
     found = compare_documents([document(record(BASE))], several, ASK)
     row = {r.metric.name: r for r in found.rows}["decode_tok_s"]
-    assert row.reason == "a side has 1 of the runs that a verdict needs two of; --rounds 5"
-    assert any(note.startswith("no interval in 2 lines, such as smoll") for note in found.notes)
+    assert row.reason == "a side has 1 of the runs that a verdict needs two of; measure once more"
+    assert any(note.startswith("no interval in 3 lines, such as smoll") for note in found.notes)
 
 
 def test_an_axis_is_paired_by_round():
@@ -407,7 +415,7 @@ def test_an_unknown_metric_is_refused():
 def broken(base, new, *gates):
     """Texts of the gates that break, each as often as a line does."""
     parsed = [parse_gate(text) for text in gates]
-    question = Question(metrics=asked_metrics(parsed, ()))
+    question = Question(watched=watched_metrics(parsed))
     found = compare_documents([document(*base)], [document(*new, run_id="run-b")], question)
     return [one.gate.text for one in judge_gates(found, parsed)]
 
@@ -427,6 +435,25 @@ def test_gates_of_memory_and_quality():
     assert broken(base, new, "memory:4%") == []  # 5 % less 1.4 % of scatter
     assert broken(base, new, "kld:0.01", "top1:0.03") == ["kld:0.01", "top1:0.03"]
     assert broken(base, new, "kld:0.04") == []
+
+
+def test_a_gate_adds_its_metrics_and_no_other_line():
+    """`tpot_ms` beside the default ones; the prefill rate of a request stays out."""
+    sides = [document(record(times, "pg8+4"), run_id=name) for name, times in RUNS]
+    plain = compare_documents(sides[:1], sides[1:], ASK)
+    gated = compare_documents(sides[:1], sides[1:], Question(watched=("tpot_ms",)))
+    names = [row.metric.name for row in gated.rows]
+    assert sorted([*(row.metric.name for row in plain.rows), "tpot_ms"]) == sorted(names)
+    assert "prefill_tok_s" not in names
+
+
+def test_what_is_within_a_gate_is_counted():
+    """The equal size surely is; the noisy speed nobody can tell."""
+    chance = random.Random(6)
+    runs = [document(record(scattered(chance, 5, 0.2)), run_id=name) for name in "ab"]
+    found = compare_documents(runs[:1], runs[1:], ASK)
+    assert surely_within(found, parse_gate("slower:3%")) == (0, 1)
+    assert surely_within(found, parse_gate("memory:2%")) == (2, 2)
 
 
 def test_one_process_breaks_no_gate():
