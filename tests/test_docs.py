@@ -7,15 +7,19 @@ from pathlib import Path
 import click
 import pytest
 
+from harness.cli.compare_table import draw_table
 from harness.cli.main import COMMANDS, DEFAULT_COMMAND, bench
 from harness.report.render import render
 from harness.results.document import read_document
+from harness.studies.compare import compare_axis
+from harness.studies.compare_rows import Question
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [row[0] for row in COMMANDS]
 LINKS = re.compile(r"\]\((?!https?:)([^)#]+)")
+COMPARED = re.compile(r"<!-- compare: (\S+) (\S+) -->\n(.*?)<!-- /compare -->", re.DOTALL)
 TABLE = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- /table -->", re.DOTALL)
 
 
@@ -52,5 +56,12 @@ def test_tables_are_drawn_from_the_committed_results(source, shown):
     assert shown.strip() == render(read_document(ROOT / source), "md").strip()
 
 
+@pytest.mark.parametrize(("source", "axis", "shown"), COMPARED.findall(README))
+def test_comparisons_are_drawn_from_the_committed_results(source, axis, shown):
+    comparison = compare_axis(read_document(ROOT / source), axis, None, Question())
+    assert shown.strip() == draw_table(comparison, "md").strip()
+
+
 def test_the_readme_shows_a_measured_table():
     assert TABLE.findall(README)
+    assert COMPARED.findall(README)

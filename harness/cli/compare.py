@@ -7,7 +7,7 @@ from harness.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.results.schema import Document
 from harness.studies.compare import compare_axis, compare_documents
 from harness.studies.compare_rows import Comparison, Question
-from harness.studies.gate import asked_metrics, judge_gates, parse_gate, parse_share
+from harness.studies.gate import judge_gates, parse_gate, parse_share, watched_metrics
 
 EXAMPLE = (
     "Example:  bench compare results/base.json results/new.json --fail-on slower:3% "
@@ -16,15 +16,15 @@ EXAMPLE = (
 
 
 @click.command("compare", epilog=EXAMPLE)
-@click.argument("sides", metavar="A [B]", nargs=-1, required=True)
-@click.option("--axis", help="Inside the one run A: quant, device, threads, any field of a cell.")
+@click.argument("sides", metavar="BASE [NEW]", nargs=-1, required=True)
+@click.option("--axis", help="Inside one run: quant, device, threads, any field of a cell.")
 @click.option("--base", help="The value of --axis that others are compared with.  [the first]")
 @click.option("--metric", help="Metrics, comma-separated.  [speeds, load, sizes, memory, quality]")
 @click.option("--tolerance", default="3%", show_default=True, help="Within this it is the SAME.")
 @click.option(
     "--fail-on",
     multiple=True,
-    help="End with 1 where B is worse beyond doubt: slower:3%, memory:2%, kld:0.01, first:10%.",
+    help="End with 1 where NEW is worse beyond doubt: slower:3%, memory:2%, kld:0.01, first:10%.",
 )
 @click.option(
     "--each", is_flag=True, help="Judge every line alone: more verdicts, more false ones."
@@ -44,16 +44,17 @@ def command(
     force: bool,
     style: str,
 ) -> int:
-    """Say of every cell of B whether it is faster, slower or the same as in A, or nobody can tell.
+    """Say whether every cell of NEW is faster, slower or the same as in BASE, or nobody can tell.
 
-    A and B are results files, folders or quoted patterns ("base/*.json"); several runs of a side
-    count as one value each. With --axis the cells of one run are compared, paired by round.
+    BASE and NEW are results files, folders or quoted patterns ("base/*.json"); several runs of a
+    side count as one value each. With --axis the cells of one run are compared, paired by round.
     """
     from harness.cli.compare_draw import draw_comparison
 
     gates = [parse_gate(text) for text in fail_on]
     names = tuple(name for name in (metric or "").split(",") if name)
-    question = Question(parse_share(tolerance, "--tolerance"), asked_metrics(gates, names), each)
+    share = parse_share(tolerance, "--tolerance")
+    question = Question(share, names, watched_metrics(gates), each)
     documents, comparison = _compare(sides, axis, base, question, force)
     broken = judge_gates(comparison, gates)
     draw_comparison(comparison, gates, broken, documents, style)
@@ -78,8 +79,8 @@ def _compare(
         raise UsageError("--base says nothing without --axis", fix="--axis quant --base fp32")
     if len(sides) != 2:
         raise UsageError(
-            f"{len(sides)} sides are given, not A and B",
-            fix='bench compare A B, patterns in quotes: "base/*.json"; or one file and --axis',
+            f"{len(sides)} sides are given, not BASE and NEW",
+            fix='bench compare BASE NEW, patterns in quotes: "base/*.json"; or one file and --axis',
         )
     first, second = read_side(sides[0]), read_side(sides[1])
     return (first, second), compare_documents(first, second, question, force)

@@ -9,9 +9,9 @@ from harness.cli.compare_table import (
     draw_json,
     draw_json_lines,
     draw_table,
+    line_name,
     row_values,
     sentence,
-    test_name,
 )
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB
@@ -21,7 +21,7 @@ from harness.report.github import Annotation
 from harness.report.junit import Case, draw_cases
 from harness.results.schema import Document
 from harness.studies.compare_rows import CompareRow, Comparison
-from harness.studies.gate import Broken, Gate
+from harness.studies.gate import Broken, Gate, surely_within
 from harness.studies.verdict import Verdict
 
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {
@@ -51,7 +51,7 @@ def draw_comparison(
         documents: both sides; the second is empty along an axis.
         style: of `options.COMPARE_FORMATS`.
     """
-    verdicts = list(gate_lines(gates, broken))
+    verdicts = gate_lines(comparison, gates, broken)
     if style == GITHUB:
         tell_github(draw_table(comparison, "md", verdicts), annotations(comparison, broken))
     elif style == "junit":
@@ -66,18 +66,25 @@ def draw_comparison(
         click.echo(one_line(line), err=True)
 
 
-def gate_lines(gates: Sequence[Gate], broken: Sequence[Broken]) -> list[str]:
-    """One line per gate that holds, and one per line that breaks one."""
-    held = [gate for gate in gates if not any(one.gate is gate for one in broken)]
+def gate_lines(
+    comparison: Comparison, gates: Sequence[Gate], broken: Sequence[Broken]
+) -> list[str]:
+    """One line per line that breaks a gate, and one per gate that none does."""
     lines = [f"gate {one.gate.text} broken: {sentence(one.row)}" for one in broken]
-    return [*lines, *(f"gate {gate.text} holds" for gate in held)]
+    for gate in gates:
+        if not any(one.gate is gate for one in broken):
+            within, total = surely_within(comparison, gate)
+            lines.append(f"gate {gate.text} not broken: {within} of {total} lines surely within")
+    return lines
 
 
 def annotations(comparison: Comparison, broken: Sequence[Broken]) -> list[Annotation]:
-    """A broken gate is an error, any other line that is worse a warning."""
+    """A broken gate is an error, any other line that is worse beside all others a warning."""
     failed = {id(one.row) for one in broken}
     worse = [
-        row for row in comparison.rows if row.verdict == Verdict.WORSE and id(row) not in failed
+        row
+        for row in comparison.rows
+        if row.verdict == Verdict.WORSE and row.holds_together and id(row) not in failed
     ]
     return [
         *(Annotation("error", f"bench: {one.gate.text}", sentence(one.row)) for one in broken),
@@ -94,17 +101,14 @@ def cases(comparison: Comparison, broken: Sequence[Broken]) -> list[Case]:
 def draw_benchstat(documents: tuple[Sequence[Document], Sequence[Document]]) -> str:
     """The values of every process; both sides told apart by the key `side`."""
     first, second = documents
-    return draw_sides({"A": first, "B": second} if second else {"": first})
+    return draw_sides({"base": first, "new": second} if second else {"": first})
 
 
 def _case(row: CompareRow, broken: Broken | None) -> Case:
     """One line."""
     values = row_values(row)
     properties = {name: str(values[name]) for name in NUMBERS if values[name] is not None}
-    name = f"{test_name(row)} t{row.cell.threads} {row.metric.name}"
-    group = f"{row.cell.model}.{row.cell.level}.{row.cell.device}"
-    if row.new_cell.level != row.cell.level:
-        name = f"{name} {row.new_cell.level}"
+    name, group = line_name(row), f"{row.cell.model}.{row.cell.level}.{row.cell.device}"
     if broken is None:
         return Case(group, name, properties=properties)
     message = f"gate {broken.gate.text}: {sentence(row)}"

@@ -10,15 +10,16 @@ from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
 from harness.report.rows import test_of
 from harness.results.schema import Cell
+from harness.studies.compare_match import TOLD, describe
 from harness.studies.compare_rows import CompareRow, Comparison
 from harness.studies.compare_sides import COUNTED, KNOWN
 from harness.studies.verdict import Verdict
 from harness.units import KIB, MIB
 
 LEGEND = (
-    "ratio: B / A, a geometric mean, with its 95 % interval (B - A for kld_nats, top1_agreement "
-    "and nll_delta); sure to show: a difference of that size would have been found (bench explain "
-    "verdict)"
+    "ratio: new / base, a geometric mean, with its 95 % interval (new - base for kld_nats, "
+    "top1_agreement and nll_delta); sure to show: a difference of that size would have been found "
+    "(bench explain verdict)"
 )
 ESCAPES = {"table": one_line, "md": markdown}
 ALONE = "*"  # after a verdict that stands alone but not beside the other lines
@@ -26,16 +27,10 @@ LARGEST_SHOWN = 10.0
 # What tells one line from another, where it varies; in the order of the table.
 IDENTITY = (
     *("model", "level", "weights", "device", "runtime", "threads", "batch"),
-    *(
-        name
-        for name in Cell.__struct_fields__
-        if name
-        not in (
-            *("model", "parameters", "level", "device", "provider", "runtime", "workload"),
-            *("prompt", "gen", "depth", "batch", "threads", "weights", "level_label"),
-        )
-    ),
+    *(name for name in Cell.__struct_fields__ if name not in TOLD),
 )
+# Fields that change with another one of an axis.
+SAID_ELSEWHERE = ("parameters", "provider", "workload", "level_label")
 WHOLE_SESSION = "session"
 
 
@@ -60,8 +55,8 @@ def columns(comparison: Comparison) -> list[Column]:
         *(Column(name, _identity(name), is_key=True) for name in IDENTITY),
         Column("test", test_name),
         Column("metric", lambda row: row.metric.name),
-        Column("A", lambda row: _value(row, row.base)),
-        Column("B", lambda row: _value(row, row.new)),
+        Column("base", lambda row: _value(row, row.base)),
+        Column("new", lambda row: _value(row, row.new)),
         Column("ratio", lambda row: _center(row, row.center)),
         Column("low", lambda row: _end(row, 0)),
         Column("high", lambda row: _end(row, 1)),
@@ -88,7 +83,7 @@ def headline(comparison: Comparison) -> str:
     """What stands beside what."""
     first, second = (", ".join(runs) for runs in (comparison.base_runs, comparison.new_runs))
     if comparison.axis is None:
-        return f"B beside A: {second} beside {first}"
+        return f"new beside base: {second} beside {first}"
     values = [
         " ".join(dict.fromkeys(str(getattr(cell, comparison.axis)) for cell in side))
         for side in (
@@ -97,7 +92,7 @@ def headline(comparison: Comparison) -> str:
         )
     ]
     sides = f"{comparison.axis} {values[0]} beside {values[1]}"
-    return f"B beside A: {sides} in {first}, paired by round"
+    return f"new beside base: {sides} in {first}, paired by round"
 
 
 def tally(comparison: Comparison) -> str:
@@ -106,7 +101,7 @@ def tally(comparison: Comparison) -> str:
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
     text = f"{counts}; tolerance {percent(comparison.question.tolerance)}"
     if any(word.endswith(ALONE) for word in words):
-        text += f"; {ALONE}: alone, not beside the other lines (Holm): of 20 such one is chance"
+        text += f"; {ALONE}: alone, not beside the other lines (one of 20 equal ones looks so)"
     equal = sum(not _tells(row) for row in comparison.rows)
     return text + (f"; equal sizes not shown: {equal}" if equal else "")
 
@@ -179,12 +174,20 @@ def draw_csv(comparison: Comparison) -> str:
 
 
 def sentence(row: CompareRow) -> str:
-    """One line of the table in words: `tg32 decode_tok_s: SLOWER, 0.91 [0.88, 0.94]`."""
+    """One line of the table in words: `… tg32 t2 decode_tok_s: SLOWER, 0.910 [0.880, 0.940]`."""
     interval = "no interval" if row.interval is None else f"[{_end(row, 0)}, {_end(row, 1)}]"
-    cell, other = row.cell, row.new_cell
-    level = cell.level if cell.level == other.level else f"{cell.level} to {other.level}"
-    name = f"{cell.model} {level} {test_name(row)} t{cell.threads} {row.metric.name}"
-    return f"{name}: {_verdict(row)}, {_center(row, row.center)} {interval}"
+    return f"{line_name(row)}: {_verdict(row)}, {_center(row, row.center)} {interval}"
+
+
+def line_name(row: CompareRow) -> str:
+    """The cell, the metric, and along an axis what differs: unlike for any two lines."""
+    name = f"{describe(row.cell)} {row.metric.name}"
+    changed = [
+        f"{field} {getattr(row.cell, field)} to {getattr(row.new_cell, field)}"
+        for field in Cell.__struct_fields__
+        if field not in SAID_ELSEWHERE and getattr(row.cell, field) != getattr(row.new_cell, field)
+    ]
+    return ", ".join([name, *changed])
 
 
 def _identity(name: str) -> Callable[[CompareRow], str]:

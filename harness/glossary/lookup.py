@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from harness.errors import UsageError
 from harness.glossary.columns import COLUMNS
+from harness.glossary.comparison import COMPARISON
 from harness.glossary.metrics import LATER, METRICS
 from harness.glossary.term import Term
 from harness.glossary.words import TRUST, WORDS
@@ -13,6 +14,7 @@ SECTIONS = (
     ("Metrics", "The names in records, in JSON and CSV.", METRICS),
     ("Columns", "The headers of the table.", COLUMNS),
     ("Trust", "Grades, and the codes of the reasons below A.", TRUST),
+    ("Comparison", "What `bench compare` prints.", COMPARISON),
     ("Words", "", WORDS),
     ("Defined, not measured by this version", "Names are reserved; records lack them.", LATER),
 )

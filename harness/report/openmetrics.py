@@ -17,16 +17,31 @@ Series = dict[str, list[tuple[dict[str, str], float]]]
 
 
 def draw_openmetrics(document: Document) -> str:
-    """Every family together, as the format asks, then its end mark."""
+    """The run, every family together, as the format asks, then its end mark.
+
+    The run's name stands in a family of its own: as a label it would begin new series each time.
+    """
     families: Series = {}
     for record, metrics in exported(document):
         for name, metric in metrics.items():
             for suffix, end in ENDS.items():
                 value = getattr(metric, end)
                 if value is not None:
-                    labelled = {"run_id": document.run_id, **labels(record.cell)}
-                    families.setdefault(name + suffix, []).append((labelled, value))
-    return "\n".join([*_lines(families), "# EOF"]) + "\n"
+                    sample = (labels(record.cell), value)
+                    families.setdefault(name + suffix, []).append(sample)
+    return "\n".join([*_run(document), *_lines(families), "# EOF"]) + "\n"
+
+
+def _run(document: Document) -> Iterator[str]:
+    """Yield which run it is."""
+    facts = {
+        "run_id": document.run_id,
+        "created_utc": document.created_utc,
+        "method_version": str(document.method_version),
+    }
+    yield f"# TYPE {PREFIX}run info"
+    yield f"# HELP {PREFIX}run The run that all numbers are from."
+    yield f"{PREFIX}run_info{{{_labels(facts)}}} 1"
 
 
 def _lines(families: Series) -> Iterator[str]:
@@ -35,8 +50,12 @@ def _lines(families: Series) -> Iterator[str]:
         yield f"# TYPE {PREFIX}{name} gauge"
         yield f"# HELP {PREFIX}{name} {_help(name).translate(ESCAPES)}"
         for labelled, value in samples:
-            text = ",".join(f'{key}="{item.translate(ESCAPES)}"' for key, item in labelled.items())
-            yield f"{PREFIX}{name}{{{text}}} {value!r}"
+            yield f"{PREFIX}{name}{{{_labels(labelled)}}} {value!r}"
+
+
+def _labels(labelled: dict[str, str]) -> str:
+    """Names and values between the braces."""
+    return ",".join(f'{key}="{item.translate(ESCAPES)}"' for key, item in labelled.items())
 
 
 def _help(name: str) -> str:

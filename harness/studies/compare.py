@@ -8,7 +8,7 @@ from harness.errors import UsageError
 from harness.results.schema import Document
 from harness.stats.differences import Difference, combine, paired_difference
 from harness.stats.family import holm
-from harness.stats.intervals import Interval
+from harness.stats.intervals import Interval, percentile, percentile_interval
 from harness.stats.ranks import shift_of_pairs, shift_of_samples
 from harness.studies.compare_check import check_sides
 from harness.studies.compare_match import (
@@ -21,10 +21,11 @@ from harness.studies.compare_match import (
     match_documents,
 )
 from harness.studies.compare_rows import CompareRow, Comparison, Question
-from harness.studies.compare_sides import Side, side_of
-from harness.studies.compared import Compared, find_compared
+from harness.studies.compare_sides import PROCESSES, Side, side_of
+from harness.studies.compared import TIME_WORDS, Compared, find_compared
 from harness.studies.verdict import Verdict, judge
 
+HIGH_SHARE = 0.9  # of the speeds whose difference a note tells
 ROUNDS = "rounds"  # the basis of a paired comparison
 
 
@@ -65,7 +66,7 @@ def _comparison(
     notes: tuple[str, ...],
 ) -> Comparison:
     """Every line of every match, judged as one family."""
-    metrics = find_compared(question.metrics)
+    metrics = find_compared(question.metrics, question.watched)
     absent: dict[str, list[str]] = {}
     rows = list(_rows(matches, metrics, question, absent))
     if not rows:
@@ -76,7 +77,18 @@ def _comparison(
     missing = [f"{what}: {len(cells)} cells" for what, cells in absent.items()]
     lines = list(judged(rows, question))
     return Comparison(
-        question, axis, runs[0], runs[1], tuple(lines), (*notes, *missing, *_rank_notes(lines))
+        question=question,
+        axis=axis,
+        base_runs=runs[0],
+        new_runs=runs[1],
+        rows=tuple(lines),
+        notes=(
+            *notes,
+            *missing,
+            *_silent_notes(lines),
+            *_rank_notes(lines),
+            *_spread_note(lines),
+        ),
     )
 
 
@@ -91,7 +103,7 @@ def _rows(
     for match in matches:
         per_run = len(match.base) > 1 or len(match.new) > 1
         for metric in metrics:
-            if not comparable(metric, match, bool(question.metrics)):
+            if not comparable(metric, match, metric.name in question.metrics):
                 continue
             key = line_key(metric, match)
             base, new = (side_of(metric, side, per_run) for side in (match.base, match.new))
@@ -100,7 +112,7 @@ def _rows(
                     seen.add(key)
                     yield _row(metric, match, base, new, question)
             elif base is not None or new is not None:
-                side = "A" if base is not None else "B"
+                side = "base" if base is not None else "new"
                 absent.setdefault(f"{metric.name} only in {side}", []).append(describe(match.cell))
 
 
@@ -108,8 +120,8 @@ def _row(metric: Compared, match: Match, base: Side, new: Side, question: Questi
     """One row, not judged yet."""
     if base.unit != new.unit:
         raise UsageError(
-            f"{metric.name} of {describe(match.cell)} is in {base.unit or 'no unit'} in A and in "
-            f"{new.unit or 'no unit'} in B",
+            f"{metric.name} of {describe(match.cell)} is in {base.unit or 'no unit'} in base and "
+            f"in {new.unit or 'no unit'} in new",
             fix="measure both sides with one version",
         )
     rounds = sorted(base.values.keys() & new.values.keys()) if match.interleaved else []
@@ -181,9 +193,33 @@ def _rank_notes(rows: Sequence[CompareRow]) -> Iterator[str]:
             )
 
 
+def _silent_notes(rows: Sequence[CompareRow]) -> Iterator[str]:
+    """Yield why lines have no interval, each reason once."""
+    for reason in dict.fromkeys(row.reason for row in rows if row.reason is not None):
+        silent = [describe(row.cell) for row in rows if row.reason == reason]
+        yield f"no interval in {len(silent)} lines, such as {silent[0]}: {reason}"
+
+
+def _spread_note(rows: Sequence[CompareRow]) -> Iterator[str]:
+    """Yield how far apart most speeds of two runs are, whatever the cause: the machine's noise.
+
+    Given from the lines that a 90th percentile needs, with its distribution-free interval.
+    """
+    apart = [
+        abs(row.difference.center)
+        for row in rows
+        if row.difference is not None and row.basis == PROCESSES and row.metric.words == TIME_WORDS
+    ]
+    high, ends = percentile(apart, HIGH_SHARE), percentile_interval(apart, HIGH_SHARE)
+    if high is not None and ends is not None:
+        low, most, middle = (f"{math.expm1(end):.1%}" for end in (*ends, high))
+        yield f"9 in 10 of {len(apart)} speeds differ by at most {middle} [{low}, {most}]"
+
+
 def _why(counts: tuple[int, int], basis: str) -> str:
     """Why a side has no scatter."""
-    return f"{min(counts)} {basis} on a side: no scatter, no verdict; --rounds 5"
+    more = "--rounds 5" if basis == PROCESSES else "measure once more"
+    return f"a side has {min(counts)} of the {basis} that a verdict needs two of; {more}"
 
 
 def _off_scale(metric: Compared, found: Interval | None) -> Interval | None:

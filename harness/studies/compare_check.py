@@ -22,8 +22,8 @@ def check_sides(base: Sequence[Document], new: Sequence[Document], force: bool) 
     """Refuse what cannot be compared, and say what differs besides.
 
     Args:
-        base: runs of side A, at least one.
-        new: runs of side B, at least one.
+        base: runs of the base, at least one.
+        new: runs of the new side, at least one.
         force: compare other machines and methods nevertheless; they are told.
 
     Raises:

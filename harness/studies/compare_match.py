@@ -8,9 +8,9 @@ from harness.errors import UsageError
 from harness.results.samples import kind_of
 from harness.results.schema import Cell, Document, Record
 from harness.results.summarize import JUDGED
+from harness.results.validity import why_left_out
 from harness.studies.compare_sides import Measured
 from harness.studies.compared import Compared
-from harness.studies.error_pairs import why_left_out
 
 AXIS_NAMES = {"quant": "level"}
 # What says the same as another field in other words, or follows from it.
@@ -24,6 +24,11 @@ FOLLOWS = {
     "workload": ("prompt", "gen", "depth"),
 }
 PRINTED_ONLY = ("level_label",)
+# Fields that a short name holds or that rarely vary; a new field of the cell joins it by itself.
+TOLD = (
+    *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
+    *("gen", "depth", "batch", "threads", "weights", "level_label"),
+)
 TEST_FIELDS = ("workload", "prompt", "gen", "depth")
 
 Key = tuple[Any, ...]
@@ -63,10 +68,10 @@ def match_documents(
         Match(tuple(found), tuple(second[key])) for key, found in first.items() if key in second
     )
     notes = [
-        *_left_out("A", base),
-        *_left_out("B", new),
-        *_only("A", [found for key, found in first.items() if key not in second]),
-        *_only("B", [found for key, found in second.items() if key not in first]),
+        *_left_out("base", base),
+        *_left_out("new", new),
+        *_only("base", [found for key, found in first.items() if key not in second]),
+        *_only("new", [found for key, found in second.items() if key not in first]),
     ]
     return matches, tuple(notes)
 
@@ -96,7 +101,7 @@ def match_axis(
             + f": its values are {listed}",
             fix=f"--base with one of: {listed}"
             if len(values) > 1
-            else "another --axis, or A and B",
+            else "another --axis, or BASE and NEW",
         )
     left = {field, *FOLLOWS.get(field, ())}
     sides: dict[Key, dict[str, Record]] = {}
@@ -156,7 +161,10 @@ def line_key(metric: Compared, match: Match) -> Key:
 def describe(cell: Cell) -> str:
     """`smollm2-135m int4 tg32 @ d0 cpu 2 threads`, short enough for a note."""
     batch = "" if cell.batch == 1 else f" batch {cell.batch}"
-    return f"{cell.model} {cell.level} {cell.workload} {cell.device} t{cell.threads}{batch}"
+    extras = "".join(
+        f" {name}={getattr(cell, name)}" for name in Cell.__struct_fields__ if name not in TOLD
+    )
+    return f"{cell.model} {cell.level} {cell.workload} {cell.device} t{cell.threads}{batch}{extras}"
 
 
 def _identity(cell: Cell) -> Key:

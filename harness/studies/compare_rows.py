@@ -18,12 +18,14 @@ class Question:
 
     Attributes:
         tolerance: share by which a ratio may be off 1 and still be called the same.
-        metrics: names; empty: the default ones.
+        metrics: names, compared in every test that has them; empty: the default ones.
+        watched: names that are compared besides, because a gate watches them.
         each: every line is a question of its own, not one of a family.
     """
 
     tolerance: float = DEFAULT_TOLERANCE
     metrics: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
     each: bool = False
 
 
@@ -36,12 +38,12 @@ class CompareRow:
         cell: the base's cell.
         new_cell: the new side's; differs in the axis.
         unit: of both values.
-        base: value of side A.
-        new: value of side B.
+        base: value of the base.
+        new: value of the new side.
         counts: processes, rounds, runs or chunks of each side.
         basis: which of them.
         center: new / base as a geometric mean, or new - base for a metric that is no ratio.
-        difference: on the metric's scale, above 0 where B is worse; None: no scatter is known.
+        difference: on the metric's scale, above 0 where new is worse; None: no scatter is known.
         ranks: the same by ranks, from 6 values a side; else None.
         margin: the tolerance on the metric's scale.
         p_family: two-sided p-value, adjusted for all lines that could be mistaken.
@@ -116,8 +118,8 @@ class Comparison:
     Attributes:
         question: what was asked.
         axis: the field that differs; None: two sides.
-        base_runs: run ids of side A.
-        new_runs: run ids of side B.
+        base_runs: run ids of the base.
+        new_runs: run ids of the new side.
         rows: in the order of the base, one cell's metrics together.
         notes: what differs, what stands alone, what was left out.
     """

@@ -87,19 +87,21 @@ COMPARED = (
 )
 
 
-def find_compared(names: tuple[str, ...]) -> tuple[Compared, ...]:
-    """Look metrics up by name; without names those compared by default.
+def find_compared(names: tuple[str, ...], watched: tuple[str, ...] = ()) -> tuple[Compared, ...]:
+    """Look metrics up by name, and those that are watched; without names the default ones.
 
     Raises:
         UsageError: a name that is no row of COMPARED.
     """
-    if not names:
-        return tuple(metric for metric in COMPARED if metric.by_default)
     known = {metric.name: metric for metric in COMPARED}
-    for name in names:
+    for name in (*names, *watched):
         if name not in known:
             raise UsageError(f"no comparison by {name!r}", fix=f"one of: {', '.join(known)}")
-    return tuple(metric for metric in COMPARED if metric.name in names)
+    return tuple(
+        metric
+        for metric in COMPARED
+        if metric.name in (*names, *watched) or (metric.by_default and not names)
+    )
 
 
 def scaled_values(metric: Compared, record: Record, run_id: str) -> dict[int, float]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from harness.estimates.record import ESTIMATORS
 from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Cell, Document, Record
-from harness.results.validity import is_valid
+from harness.results.validity import why_left_out
 
 REMEASURE = "remeasure"
 ONE_THREAD, ALL_THREADS = "1 thread", "all"
@@ -115,16 +115,6 @@ def judged_metrics(documents: Iterable[Document]) -> Iterator[Judged]:
                 if kind_of(record.cell) in metric.kinds:
                     threads = thread_class(record.cell.threads, most_threads)
                     yield Judged(metric, threads, record, _measured(record, metric.name))
-
-
-def why_left_out(record: Record) -> str | None:
-    """In a few words, why what a record measured does not count; None: it does."""
-    if record.status != "ok":
-        return record.status
-    if not is_valid(record):
-        codes = [reason.code for reason in record.trust.reasons] if record.trust else []
-        return " ".join(["INVALID", *codes])
-    return "simulated" if record.simulated else None
 
 
 def estimate_pairs(documents: Iterable[Document]) -> list[Pair]:

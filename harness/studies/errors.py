@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from harness.errors import UsageError
 from harness.estimates.record import ESTIMATORS
 from harness.results.schema import Cell, Document
+from harness.results.validity import why_left_out
 from harness.stats.intervals import least_samples
 from harness.studies.error_pairs import (
     JUDGED,
     estimate_pairs,
     judged_metrics,
     remeasure_pairs,
-    why_left_out,
 )
 from harness.studies.error_rows import GROUPED, HIGH_SHARE, ErrorRow, error_rows, group_rows
 

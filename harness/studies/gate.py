@@ -79,13 +79,9 @@ def parse_share(text: str, flag: str) -> float:
     return share
 
 
-def asked_metrics(gates: Sequence[Gate], metrics: tuple[str, ...]) -> tuple[str, ...]:
-    """The metrics to compare, so that every gate has what it watches; empty: the default ones."""
-    watched = dict.fromkeys(name for gate in gates for name in gate.metrics)
-    if not metrics:
-        default = tuple(metric.name for metric in COMPARED if metric.by_default)
-        return () if watched.keys() <= set(default) else (*default, *watched)
-    return tuple(dict.fromkeys([*metrics, *watched]))
+def watched_metrics(gates: Sequence[Gate]) -> tuple[str, ...]:
+    """Names of everything that gates watch, each once."""
+    return tuple(dict.fromkeys(name for gate in gates for name in gate.metrics))
 
 
 def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[Broken, ...]:
@@ -109,6 +105,14 @@ def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[Broken, 
             )
         broken += [Broken(gate, row) for row in rows if _is_beyond(row, gate.limit)]
     return tuple(broken)
+
+
+def surely_within(comparison: Comparison, gate: Gate) -> tuple[int, int]:
+    """How many of a gate's lines are within its limit beyond doubt, and how many it has."""
+    rows = [row for row in comparison.rows if row.metric.name in gate.metrics]
+    known = [(row.metric, row.difference) for row in rows if row.difference is not None]
+    within = sum(found.interval()[1] <= _on_scale(metric, gate.limit) for metric, found in known)
+    return within, len(rows)
 
 
 def _is_beyond(row: CompareRow, limit: float) -> bool:

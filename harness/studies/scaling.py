@@ -15,7 +15,7 @@ from harness.ceilings.storage import machine_fingerprint
 from harness.errors import UsageError
 from harness.quantize.levels import LEVELS
 from harness.results.schema import Document, Record
-from harness.studies.error_pairs import why_left_out
+from harness.results.validity import why_left_out
 from harness.studies.errors import check_method
 from harness.studies.scaling_causes import Explanation, counts_note, explain, find_anatomy
 from harness.studies.scaling_costs import Setting

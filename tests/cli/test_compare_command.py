@@ -51,7 +51,7 @@ def test_the_table_has_a_verdict_per_line(sides, capsys):
     code, out, err = run(capsys, *sides)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "B beside A: run-b beside run-a"
+    assert lines[0] == "new beside base: run-b beside run-a"
     [speed] = [line for line in lines if " decode_tok_s " in line]
     assert speed.split() == [
         *("tg4", "decode_tok_s", "100", "tok/s", "83.3", "tok/s", "0.833", "0.824", "0.843"),
@@ -95,14 +95,20 @@ def test_a_gate_ends_with_one(sides, capsys):
     code, out, err = run(capsys, *sides, "--fail-on", "slower:3%", "--fail-on", "memory:2%")
     assert code == 1
     assert "SLOWER" in out
-    assert "gate slower:3% broken: smollm2-135m int4 tg4 t2 decode_tok_s: SLOWER, 0.833 [" in err
+    assert (
+        "gate slower:3% broken: smollm2-135m int4 tg4 @ d0 cpu t2 decode_tok_s: SLOWER, 0.833 ["
+        in err
+    )
     assert "gate memory:2% broken" in err
 
 
 def test_a_gate_that_holds_ends_with_zero(sides, capsys):
     code, _, err = run(capsys, *reversed(sides), "--fail-on", "slower:3%", "--fail-on", "kld:0.01")
     assert code == 0
-    assert err.splitlines() == ["gate slower:3% holds", "gate kld:0.01 holds"]
+    assert err.splitlines() == [
+        "gate slower:3% not broken: 1 of 1 lines surely within",
+        "gate kld:0.01 not broken: 1 of 1 lines surely within",
+    ]
 
 
 def test_junit_fails_the_lines_that_break_a_gate(sides, capsys):
@@ -111,7 +117,9 @@ def test_junit_fails_the_lines_that_break_a_gate(sides, capsys):
     assert code == 1
     failed = [case for case in suite if case.find("failure") is not None]
     assert suite.get("failures") == "1"
-    assert [case.get("name") for case in failed] == ["tg4 t2 decode_tok_s"]
+    assert [case.get("name") for case in failed] == [
+        "smollm2-135m int4 tg4 @ d0 cpu t2 decode_tok_s"
+    ]
     assert failed[0].find("failure").get("type") == "SLOWER"
 
 
@@ -132,7 +140,7 @@ def test_github_gets_a_summary_and_annotations(sides, tmp_path, capsys, monkeypa
 def test_outside_of_github_the_summary_is_printed(sides, capsys, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     _, out, _ = run(capsys, *sides, "--format", "github")
-    assert out.startswith("B beside A")
+    assert out.startswith("new beside base")
     assert "\n::warning " in out
 
 
@@ -154,17 +162,25 @@ def test_report_writes_the_same_summary(sides, tmp_path, capsys, monkeypatch):
 def test_benchstat_gets_both_sides(sides, capsys):
     _, out, _ = run(capsys, *sides, "--format", "benchstat")
     lines = [line for line in out.splitlines() if line.startswith("Benchmark")]
-    assert sum("/side=A\t" in line for line in lines) == 5
-    assert sum("/side=B\t" in line for line in lines) == 5
+    assert sum("/side=base\t" in line for line in lines) == 5
+    assert sum("/side=new\t" in line for line in lines) == 5
 
 
 def test_an_axis_of_a_committed_run(capsys):
     path = str(RESULTS / "reference" / "default.json")
     code, out, _ = run(capsys, path, "--axis", "quant", "--metric", "decode_tok_s")
     assert code == 0
-    assert out.startswith("B beside A: level int4 beside fp32 in run-")
+    assert out.startswith("new beside base: level int4 beside fp32 in run-")
     assert "FASTER" in out
     assert "5 rounds" in out
+
+
+@pytest.mark.parametrize("axis", ["quant", "threads"])
+def test_no_two_lines_of_an_axis_have_the_same_name(axis, capsys):
+    path = str(RESULTS / "reference" / "levels.json")
+    _, out, _ = run(capsys, path, "--axis", axis, "--format", "junit")
+    cases = [(case.get("classname"), case.get("name")) for case in ElementTree.fromstring(out)[0]]
+    assert len(cases) == len(set(cases)) > 40
 
 
 # What is refused, with which exit code.

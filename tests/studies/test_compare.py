@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,20 @@ from harness.results.summarize import JUDGED
 from harness.studies.compare import compare_axis, compare_documents
 from harness.studies.compare_rows import Question
 from harness.studies.compared import COMPARED, find_compared
-from harness.studies.gate import GATES, asked_metrics, judge_gates, parse_gate, parse_share
+from harness.studies.gate import (
+    GATES,
+    judge_gates,
+    parse_gate,
+    parse_share,
+    surely_within,
+    watched_metrics,
+)
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 BASE = [10.0, 10.1, 9.9, 10.05, 9.95]
 SLOW = [time * 1.2 for time in BASE]
 ASK = Question()
+RUNS = (("run-a", BASE), ("run-b", SLOW))
 
 
 def compared(base, new, question=ASK, **options):
@@ -109,8 +118,8 @@ def test_cells_match_by_all_that_they_are():
         ASK,
     )
     assert {row.cell for row in found.rows} == {cell()}
-    assert "only in A: smollm2-135m int4 tg4 @ d0 cpu t1" in found.notes
-    assert "only in B: smollm2-135m int4 tg4 @ d512 cpu t2" in found.notes
+    assert "only in base: smollm2-135m int4 tg4 @ d0 cpu t1" in found.notes
+    assert "only in new: smollm2-135m int4 tg4 @ d512 cpu t2" in found.notes
 
 
 def test_how_a_level_is_printed_does_not_matter():
@@ -133,15 +142,15 @@ def test_records_that_do_not_count_are_left_out_and_told():
         ASK,
     )
     assert {row.cell.threads for row in found.rows} == {2}
-    assert "left out of B, INVALID THROTTLED: smollm2-135m int4 tg4 @ d0 cpu t1" in found.notes
-    assert "left out of B, simulated: smollm2-135m int4 tg4 @ d0 cpu t4" in found.notes
+    assert "left out of new, INVALID THROTTLED: smollm2-135m int4 tg4 @ d0 cpu t1" in found.notes
+    assert "left out of new, simulated: smollm2-135m int4 tg4 @ d0 cpu t4" in found.notes
 
 
 def test_one_process_on_a_side_has_no_verdict():
     row = compared([record(BASE)], [record([12.0])])["decode_tok_s"]
     assert row.word == "CANNOT_TELL"
     assert row.interval is None
-    assert row.reason == "1 processes on a side: no scatter, no verdict; --rounds 5"
+    assert row.reason == "a side has 1 of the processes that a verdict needs two of; --rounds 5"
     assert row.center == pytest.approx(1 / 1.2, rel=1e-2)
 
 
@@ -149,7 +158,7 @@ def test_a_metric_on_one_side_only_is_told():
     found = compare_documents(
         [document(record(BASE, peak_bytes=None))], [document(record(BASE), run_id="run-b")], ASK
     )
-    assert "peak_rss_bytes only in B: 1 cells" in found.notes
+    assert "peak_rss_bytes only in new: 1 cells" in found.notes
 
 
 def test_without_samples_the_interval_itself_is_enough():
@@ -181,7 +190,8 @@ def test_one_run_beside_several_has_no_verdict():
     several = [document(record(SLOW), run_id=f"b{place}") for place in range(3)]
     found = compare_documents([document(record(BASE))], several, ASK)
     row = {r.metric.name: r for r in found.rows}["decode_tok_s"]
-    assert row.reason == "1 runs on a side: no scatter, no verdict; --rounds 5"
+    assert row.reason == "a side has 1 of the runs that a verdict needs two of; measure once more"
+    assert any(note.startswith("no interval in 3 lines, such as smoll") for note in found.notes)
 
 
 def test_an_axis_is_paired_by_round():
@@ -270,11 +280,33 @@ def test_the_reference_machine_beside_itself_an_hour_later():
     sides = [
         [read_document(RESULTS / "validation" / name)] for name in ("again.json", "first.json")
     ]
-    rows = [row for row in compare_documents(*sides, ASK).rows if row.basis == "processes"]
+    found = compare_documents(*sides, ASK)
+    rows = [row for row in found.rows if row.basis == "processes"]
     claims = [row for row in rows if row.word in ("FASTER", "SLOWER")]
     assert len(rows) > 200
     assert not any(row.holds_together for row in claims)
+    assert re.search(r"9 in 10 of 26\d speeds differ by at most 2\d\.\d% \[", found.notes[-1])
     assert len(claims) / len(rows) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / len(rows))
+
+
+def decode_steps(record):
+    """All steps of all processes in one list, as no test should take them."""
+    return [step for one in record.samples for steps in one["sample"]["itl_ns"] for step in steps]
+
+
+def test_tests_over_pooled_steps_call_most_of_the_same_cells_different():
+    """What the README says of the usual tests, on the same two runs: more than half of 74 cells."""
+    stats = pytest.importorskip("scipy.stats")
+    sides = [read_document(RESULTS / "validation" / name) for name in ("again.json", "first.json")]
+    pooled = [
+        {one.cell: decode_steps(one) for one in side.records if not one.cell.prompt}
+        for side in sides
+    ]
+    cells = [cell for cell in pooled[0] if cell in pooled[1]]
+    assert len(cells) == 74
+    for test in (stats.ttest_ind, stats.mannwhitneyu):
+        fired = [test(pooled[0][cell], pooled[1][cell]).pvalue < 0.05 for cell in cells]
+        assert sum(fired) > len(cells) / 2
 
 
 def test_the_reference_levels_differ_as_everybody_knows():
@@ -335,7 +367,7 @@ def test_mixed_units_are_refused():
     odd = record(BASE)
     metrics = {**odd.metrics, "decode_tok_s": Metric(value=1.0, unit="tok/min", processes=5)}
     other = Record(cell=odd.cell, status="ok", metrics=metrics)
-    with pytest.raises(UsageError, match=r"in tok/s in A and in tok/min in B"):
+    with pytest.raises(UsageError, match=r"in tok/s in base and in tok/min in new"):
         compared([odd], [other])
 
 
@@ -383,7 +415,7 @@ def test_an_unknown_metric_is_refused():
 def broken(base, new, *gates):
     """Texts of the gates that break, each as often as a line does."""
     parsed = [parse_gate(text) for text in gates]
-    question = Question(metrics=asked_metrics(parsed, ()))
+    question = Question(watched=watched_metrics(parsed))
     found = compare_documents([document(*base)], [document(*new, run_id="run-b")], question)
     return [one.gate.text for one in judge_gates(found, parsed)]
 
@@ -403,6 +435,25 @@ def test_gates_of_memory_and_quality():
     assert broken(base, new, "memory:4%") == []  # 5 % less 1.4 % of scatter
     assert broken(base, new, "kld:0.01", "top1:0.03") == ["kld:0.01", "top1:0.03"]
     assert broken(base, new, "kld:0.04") == []
+
+
+def test_a_gate_adds_its_metrics_and_no_other_line():
+    """`tpot_ms` beside the default ones; the prefill rate of a request stays out."""
+    sides = [document(record(times, "pg8+4"), run_id=name) for name, times in RUNS]
+    plain = compare_documents(sides[:1], sides[1:], ASK)
+    gated = compare_documents(sides[:1], sides[1:], Question(watched=("tpot_ms",)))
+    names = [row.metric.name for row in gated.rows]
+    assert sorted([*(row.metric.name for row in plain.rows), "tpot_ms"]) == sorted(names)
+    assert "prefill_tok_s" not in names
+
+
+def test_what_is_within_a_gate_is_counted():
+    """The equal size surely is; the noisy speed nobody can tell."""
+    chance = random.Random(6)
+    runs = [document(record(scattered(chance, 5, 0.2)), run_id=name) for name in "ab"]
+    found = compare_documents(runs[:1], runs[1:], ASK)
+    assert surely_within(found, parse_gate("slower:3%")) == (0, 1)
+    assert surely_within(found, parse_gate("memory:2%")) == (2, 2)
 
 
 def test_one_process_breaks_no_gate():
