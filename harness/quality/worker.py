@@ -16,7 +16,7 @@ from harness.quality.chunks import ChunkPlan, cut_chunks
 from harness.quality.divergence import Divergence
 from harness.quality.paths import OPENERS, GraphFiles, open_prefill
 from harness.quality.scoring import score_chunks
-from harness.quality.texts import Tokenization, bytes_per_token, read_tokens, tokenization_of
+from harness.texts.tokens import Tokenization, bytes_per_token, read_tokens, tokenization_of
 from harness.workload.passes import seeded_ids
 
 Json = dict[str, Any]

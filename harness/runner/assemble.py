@@ -124,6 +124,7 @@ def _cell(group: SessionGroup, workload: Workload, artifact: Artifact | None) ->
         batch=group.batch,
         threads=group.threads,
         weights=group.source.weights_kind,
+        kv_cache=group.cache.name,
     )
 
 

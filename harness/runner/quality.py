@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 
 def qualities(plan: Plan, builds: Builds, entries: Entries, say: Say) -> Iterator[Json]:
-    """Yield what every (model, level) of a plan loses that is not journalled yet.
+    """Yield what every model of a plan loses, at each level with each cache, if not journalled yet.
 
     A level whose quality cannot be measured keeps its other numbers, and the record says why.
     """
@@ -29,7 +29,7 @@ def qualities(plan: Plan, builds: Builds, entries: Entries, say: Say) -> Iterato
     for key, group in {build_key(group): group for group in plan.groups}.items():
         if key in entries.quality or key not in builds.artifacts:
             continue
-        say(f"quality: {group.source.name} {group.level.name}")
+        say(f"quality: {group.source.name} {group.stored_name}")
         head = {"model": key[0], "level": key[1]}
         if key[0] not in builds.twins:
             reason = "its fp32 twin could not be built"

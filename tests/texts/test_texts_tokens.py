@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import HarnessError, ModelError, UsageError
 from harness.quality.chunks import DEFAULT_PLAN
-from harness.quality.texts import (
+from harness.texts.tokens import (
     BUNDLED,
     Tokenization,
     bytes_per_token,
