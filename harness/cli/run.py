@@ -21,7 +21,8 @@ from harness.settings import flag_values, load_settings
 @click.option("--model", help="Catalog names or Hugging Face folders, comma-separated.")
 @click.option("--quant", help=f"Levels, comma-separated; `{LADDER}`: {', '.join(LEVELS)}.")
 @click.option(
-    "--kv-cache", help=f"Types of cached keys and values: {AUTO}, {', '.join(CACHES)}.  [plan: auto]"
+    "--kv-cache",
+    help=f"Types of cached keys and values: {AUTO}, {', '.join(CACHES)}.  [plan: auto]",
 )
 @click.option("--prompt", help="Prefill tests, tokens: 128,512 or 128-512+128 or 8-64*2.")
 @click.option("--gen", help="Decode tests, tokens.")
@@ -34,7 +35,7 @@ from harness.settings import flag_values, load_settings
 @click.option(
     "--config",
     "plan",
-    help="A plan file, or a shipped plan: default, ci, ladder, full, scaling, validate.",
+    help="A plan file, or a shipped plan: default, ci, ladder, kv, full, scaling, validate.",
 )
 @click.option("--seed", type=int, help="Seed of weights, prompts and orders.")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)

@@ -127,7 +127,7 @@ def _attend(
         projected = _split_and_norm(emitter, spec, attention, packed)
     cache = (f"past_key_values.{layer}.key", f"past_key_values.{layer}.value")
     lengths = (shared.last_index, shared.total_tokens)
-    scales, attributes = _quantized(layer, shared.cache)
+    scales, attributes = quantized_inputs(layer, shared.cache)
     return emitter.add(
         "GroupQueryAttention",
         (*projected, *cache, *lengths, shared.cosines, shared.sines, *scales),
@@ -144,7 +144,7 @@ def _attend(
     )
 
 
-def _quantized(layer: int, cache: CacheLevel) -> tuple[tuple[str, ...], dict[str, Any]]:
+def quantized_inputs(layer: int, cache: CacheLevel) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return what GroupQueryAttention takes on top for a cache of integers: inputs, attributes.
 
     Its inputs between sines and scales (positions, bias, sink) are left out.

@@ -105,7 +105,7 @@ def decoder_model(
     inputs, outputs = _ports(spec, level, every_position, cache.level)
     views = [view for weight in plan_storage(spec, level) for view in weight.views]
     initializers = [initializer(view, DATA_FILE) for view in views]
-    initializers += _scale_initializers(cache)
+    initializers += scale_initializers(cache)
     graph = helper.make_graph(emitter.nodes, spec.name, inputs, outputs, initializers)
     return helper.make_model(
         graph,
@@ -116,7 +116,7 @@ def decoder_model(
     )
 
 
-def _scale_initializers(cache: ScaledCache) -> Iterator[onnx.TensorProto]:
+def scale_initializers(cache: ScaledCache) -> Iterator[onnx.TensorProto]:
     """Yield the scales of every layer, [1, kv_heads, 1, head_dim], kept in the graph itself."""
     for layer, scales in enumerate(cache.scales):
         for half, values in (("key", scales.key), ("value", scales.value)):

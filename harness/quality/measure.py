@@ -144,12 +144,15 @@ def check_twin(twin: Artifact, level: Artifact) -> None:
     """Refuse a pair that is not one model at two levels.
 
     Raises:
-        UsageError: the twin or its cache is not built at fp32, or it has other weights or another architecture.
+        UsageError: the twin, or its cache, is not built at fp32; or it has other weights or another
+            architecture.
     """
     if twin.level != TWIN_LEVEL or twin.cache.name != TWIN_LEVEL:
+        cache = f" with a cache in {twin.cache.name}" if twin.level == TWIN_LEVEL else ""
         raise UsageError(
-            f"{twin.name} at {twin.level} with a cache in {twin.cache.name} cannot be the twin of {level.name} at {level.level}",
-            fix=f"build the twin at {TWIN_LEVEL}, with its own cache",
+            f"{twin.name} at {twin.level}{cache} cannot be the twin of {level.name} at"
+            f" {level.level}",
+            fix=f"build the twin at {TWIN_LEVEL}, its cache too",
         )
     same = twin.weights_identity == level.weights_identity and twin.spec == level.spec
     if not same:

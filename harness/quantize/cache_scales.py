@@ -12,6 +12,7 @@ import numpy.typing as npt
 from harness.quantize.cache import CacheLevel
 
 Floats = npt.NDArray[np.float32]
+NORMAL_EXTREME = 4.0  # standard deviations that a few thousand normal values stay within
 HALF_OF_A_BYTE = 8  # what is added to a value of 4 bits
 
 

@@ -119,7 +119,8 @@ def _front(ladder: Sequence[Rung], name: str, larger_is_better: bool) -> list[Ru
 
 def _recommendation(ladder: Sequence[Rung]) -> str:
     """Name the fastest level whose loss nobody would notice, and what it buys."""
-    name = ladder[0].row.cell.model
+    cell = ladder[0].row.cell
+    name = cell.model + ("" if cell.has_own_cache else f" kv {cell.kv_cache}")
     if not any(one.is_text for one in ladder):
         return f"{name}: quality is numeric fidelity only (random weights or tokens): no best level"
     kept = [

@@ -162,7 +162,11 @@ def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str,
 def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:
     """Every estimate of what the record measures."""
     lengths = CellLengths(
-        workload.prompt_tokens, workload.gen_tokens, workload.depth_tokens, group.batch
+        workload.prompt_tokens,
+        workload.gen_tokens,
+        workload.depth_tokens,
+        group.batch,
+        group.cache,
     )
     ceilings = ceilings_of(entries, group.device.key, group.threads)
     return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)

@@ -7,10 +7,9 @@ from numpy.random import SFC64, Generator  # here: the import counts before any 
 from numpy.typing import DTypeLike, NDArray
 
 from harness.quantize.cache import CacheLevel
-from harness.quantize.cache_scales import pack_cache
+from harness.quantize.cache_scales import NORMAL_EXTREME, pack_cache
 
 PIECE_ROWS = 256
-NORMAL_EXTREME = 4.0  # standard deviations that a few thousand normal values stay within
 ALIGNMENT_BYTES = 64  # a cache line, and what ONNX Runtime's own allocator gives
 
 

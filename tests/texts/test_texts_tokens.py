@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import HarnessError, ModelError, UsageError
 from harness.quality.chunks import DEFAULT_PLAN
+from harness.specs.shipped import data_folder
 from harness.texts.tokens import (
     BUNDLED,
     Tokenization,
@@ -15,7 +16,6 @@ from harness.texts.tokens import (
     read_tokens,
     tokenization_of,
 )
-from harness.specs.shipped import data_folder
 
 WORDS = ["<unk>", "<s>", "the", "of", "and", "to", "a", "국민은", "모든"]
 VOCABULARY = len(WORDS)
