@@ -9,6 +9,7 @@ from harness.devices.table import find_device
 from harness.errors import UsageError
 from harness.estimates.answer import Estimate, estimate
 from harness.plan import make_plan
+from harness.quantize.cache import AUTO
 from harness.quantize.levels import find_level
 from harness.results.schema import Document
 from harness.runner.run import Progress, run_plan
@@ -24,12 +25,15 @@ __all__ = ["Estimate", "build", "estimate", "load", "run"]
 DEFAULT_CONTEXT_TOKENS = 2048
 
 
-def build(model: str, level: str, *, cache: Path | None = None, seed: int = 0) -> Path:
+def build(
+    model: str, level: str, *, kv_cache: str = AUTO, cache: Path | None = None, seed: int = 0
+) -> Path:
     """Build `model` at `level`, or find it built.
 
     Args:
         model: as on the command line: a catalog name, `bytelm`, or a Hugging Face folder.
         level: a quantization level, such as `int4`.
+        kv_cache: how keys and values are cached, such as `int8`; `auto`: as the level's floats.
         cache: where built models are kept; None: the platform's cache folder.
         seed: of seeded weights; trained weights ignore it.
 
@@ -40,13 +44,14 @@ def build(model: str, level: str, *, cache: Path | None = None, seed: int = 0) -
     Raises:
         HarnessError: unknown model or level, damaged checkpoint, no room on the disk.
     """
-    return _artifact(model, level, cache, seed).folder
+    return _artifact(model, level, cache, seed, kv_cache).folder
 
 
 def load(
     path_or_model: str | Path,
     *,
     level: str | None = None,
+    kv_cache: str = AUTO,
     device: str = "cpu",
     threads: int | None = None,
     context_tokens: int = DEFAULT_CONTEXT_TOKENS,
@@ -58,6 +63,7 @@ def load(
     Args:
         path_or_model: a folder that `build` returned, or a model as on the command line.
         level: needed for a model that is not built yet; a built folder has its own.
+        kv_cache: of a model that is not built yet, as `build` takes it.
         device: a row of `bench devices`.
         threads: intra-op threads; None: every usable physical core.
         context_tokens: longest sequence for `prefill` and `step`; cut to the model's own.
@@ -75,7 +81,7 @@ def load(
     elif level is None:
         raise UsageError(f"no level for {path_or_model!s}", fix='level="int4", or a built folder')
     else:
-        artifact = _artifact(str(path_or_model), level, cache, seed)
+        artifact = _artifact(str(path_or_model), level, cache, seed, kv_cache)
     return LoadedModel(
         graphs=(artifact.graph, artifact.all_logits_graph),
         geometry=artifact.geometry,
@@ -103,8 +109,8 @@ def run(
         resume: go on with the unfinished run of the same plan.
         progress: called with (what, done, total).
         **flags: the command line's flags by name, as text or as values: `model`, `quant`,
-            `device`, `prompt`, `gen`, `pg`, `depth`, `batch`, `threads`, `rounds`, `budget`,
-            `seed`.
+            `kv_cache`, `device`, `prompt`, `gen`, `pg`, `depth`, `batch`, `threads`, `rounds`,
+            `budget`, `seed`.
 
     Returns:
         Typed records; cells that failed carry their status and reason. Times in ms, rates in
@@ -120,6 +126,6 @@ def run(
     return outcome.document
 
 
-def _artifact(model: str, level: str, cache: Path | None, seed: int) -> Artifact:
-    source = resolve_model(model)
-    return ensure_artifact(source, find_level(level).name, cache or default_cache(), seed)
+def _artifact(model: str, level: str, cache: Path | None, seed: int, kv_cache: str) -> Artifact:
+    source, name = resolve_model(model), find_level(level).name
+    return ensure_artifact(source, name, cache or default_cache(), seed, kv_cache=kv_cache)

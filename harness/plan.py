@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.devices.table import Device, find_device
 from harness.errors import UsageError
 from harness.graph.geometry import geometry_of
+from harness.quantize.cache import CacheLevel, find_cache, own_cache
 from harness.quantize.levels import QuantLevel, find_levels
 from harness.settings import PART_KEYS, Settings
 from harness.weights.source import ModelSource, resolve_model
@@ -23,6 +24,7 @@ class SessionGroup:
 
     source: ModelSource
     level: QuantLevel
+    cache: CacheLevel
     device: Device
     threads: int
     batch: int
@@ -31,8 +33,15 @@ class SessionGroup:
     @property
     def key(self) -> str:
         """The identity of the group inside one plan."""
-        words = (self.source.argument, self.level.name, self.device.key, RUNTIME)
+        words = (self.source.argument, self.stored_name, self.device.key, RUNTIME)
         return "/".join((*words, f"t{self.threads}", f"b{self.batch}"))
+
+    @property
+    def stored_name(self) -> str:
+        """The level, and a cache that is not its own: `int4`, `int4/kv-int8`."""
+        if self.cache == own_cache(self.level):
+            return self.level.name
+        return f"{self.level.name}/kv-{self.cache.name}"
 
     @property
     def capacity_tokens(self) -> int:
@@ -101,10 +110,11 @@ def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
     threads = plan_threads(settings.threads, usable_threads)
     for source, level in product(sources, levels):
         _check_context(source, level, workloads)
-    for source, level, device, count, batch in product(
-        sources, levels, devices, threads, settings.batch
+    stored = [(level, find_cache(name, level)) for level in levels for name in settings.kv_cache]
+    for source, (level, cache), device, count, batch in product(
+        sources, dict.fromkeys(stored), devices, threads, settings.batch
     ):
-        yield SessionGroup(source, level, device, count, batch, workloads)
+        yield SessionGroup(source, level, cache, device, count, batch, workloads)
 
 
 def _spelled(settings: Settings) -> Settings:

@@ -18,7 +18,10 @@ from harness.specs.shipped import data_folder
 
 DEFAULT_PLAN = "default"
 # What a part of a plan may choose for itself: its cells, not how they are measured.
-PART_KEYS = ("model", "quant", "device", "prompt", "gen", "pg", "depth", "batch", "threads")
+PART_KEYS = (
+    *("model", "quant", "kv_cache", "device"),
+    *("prompt", "gen", "pg", "depth", "batch", "threads"),
+)
 TEST_KEYS = ("prompt", "gen", "pg")
 
 
@@ -29,6 +32,7 @@ class Settings:
     Attributes:
         model: catalog names or paths.
         quant: level names.
+        kv_cache: cache level names; `auto` is the float type of the weight level.
         device: device names.
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.
@@ -57,6 +61,7 @@ class Settings:
 
     model: tuple[str, ...] = ("smollm2-135m",)
     quant: tuple[str, ...] = ("fp32", "int8", "int4")
+    kv_cache: tuple[str, ...] = ("auto",)
     device: tuple[str, ...] = ("cpu",)
     prompt: tuple[int, ...] = ()
     gen: tuple[int, ...] = ()
@@ -217,6 +222,7 @@ def _truth(value: Any, key: str) -> bool:
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     "model": _words,
     "quant": _words,
+    "kv_cache": _words,
     "device": _words,
     "prompt": _grid,
     "gen": _grid,
@@ -260,7 +266,7 @@ def _flag_seconds(value: Any, key: str) -> float:
 
 
 _FLAG_READERS: dict[str, Callable[[Any, str], Any]] = {
-    **dict.fromkeys(("model", "quant", "device", "threads"), _flag_words),
+    **dict.fromkeys(("model", "quant", "kv_cache", "device", "threads"), _flag_words),
     **dict.fromkeys(("prompt", "gen", "depth", "batch"), _flag_grid),
     "pg": _flag_pairs,
     "budget": _flag_seconds,

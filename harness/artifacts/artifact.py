@@ -9,10 +9,12 @@ from typing import Any
 from harness.errors import StorageError
 from harness.graph.geometry import DecoderGeometry, geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
-from harness.quantize.levels import Method, find_level
+from harness.quantize.cache import AUTO, SCALE_METHOD, CacheLevel, find_cache, own_cache
+from harness.quantize.levels import Method, QuantLevel, find_level
 from harness.quantize.size import bits_per_weight, stored_bytes
-from harness.specs.count import kv_bytes_per_token, parameters
+from harness.specs.count import kv_values_per_token, parameters
 from harness.specs.model import ModelSpec
+from harness.texts.tokens import CALIBRATION, TOKENIZER_FILE, bundled_text
 from harness.weights.source import ModelSource
 
 RECORD_FILE = "artifact.json"
@@ -66,6 +68,11 @@ class Artifact:
     build_peak_bytes: int
 
     @property
+    def cache(self) -> CacheLevel:
+        """How its graphs store keys and values."""
+        return self.geometry.cache
+
+    @property
     def graph(self) -> Path:
         """The graph whose logits are those of the last token."""
         return self.folder / GRAPH_FILE
@@ -88,9 +95,11 @@ def describe_artifact(
     folder: Path,
     build_seconds: float,
     build_peak_bytes: int,
+    cache_name: str = AUTO,
 ) -> Artifact:
     """Return the record of a build whose files lie in `folder`."""
     level = find_level(level_name)
+    cache = find_cache(cache_name, level)
     return Artifact(
         folder=folder,
         name=source.name,
@@ -101,17 +110,35 @@ def describe_artifact(
         parameters=parameters(source.spec),
         weights_bytes=stored_bytes(source.spec, level),
         bits_per_weight=bits_per_weight(source.spec, level),
-        kv_bytes_per_token=kv_bytes_per_token(source.spec, level.float_bytes),
-        geometry=geometry_of(source.spec, level),
-        content_hash=content_hash(source.spec, level_name, weights_identity),
+        kv_bytes_per_token=cache.stored_bytes(kv_values_per_token(source.spec)),
+        geometry=geometry_of(source.spec, level, cache),
+        content_hash=source_hash(source, level, weights_identity, cache),
         builder_version=BUILDER_VERSION,
         build_seconds=build_seconds,
         build_peak_bytes=build_peak_bytes,
     )
 
 
-def content_hash(spec: ModelSpec, level_name: str, weights_identity: str) -> str:
-    """Return the digest of all that decides a build's bytes, in hexadecimal."""
+def source_hash(
+    source: ModelSource, level: QuantLevel, weights_identity: str, cache: CacheLevel
+) -> str:
+    """Return the digest of all that decides the bytes of a build of `source`."""
+    stored = None if cache == own_cache(level) else _stored_cache(source, cache)
+    return content_hash(source.spec, level.name, weights_identity, stored)
+
+
+def content_hash(
+    spec: ModelSpec, level_name: str, weights_identity: str, cache: dict[str, Any] | None = None
+) -> str:
+    """Return the digest of all that decides a build's bytes, in hexadecimal.
+
+    Args:
+        spec: the architecture.
+        level_name: of the weights.
+        weights_identity: seed, or hash of the checkpoint.
+        cache: what stands for another cache than the level's own; None, which changes nothing,
+            for that one: such builds are older than caches of a choice.
+    """
     architecture = {key: value for key, value in asdict(spec).items() if key not in _DESCRIPTION}
     table = {
         "architecture": architecture,
@@ -119,8 +146,22 @@ def content_hash(spec: ModelSpec, level_name: str, weights_identity: str) -> str
         "weights": weights_identity,
         "builder": BUILDER_VERSION,
     }
+    if cache is not None:
+        table["cache"] = cache
     text = json.dumps(table, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
+
+
+def _stored_cache(source: ModelSource, cache: CacheLevel) -> dict[str, Any]:
+    """Return what decides a cache: its level, and for integers all that decides their scales."""
+    if not cache.is_integer:
+        return asdict(cache)
+    text = bundled_text(CALIBRATION).encode() if source.folder is not None else b""
+    tokenizer = source.folder / TOKENIZER_FILE if source.folder is not None else None
+    if tokenizer is not None and tokenizer.is_file():
+        text += tokenizer.read_bytes()
+    digest = hashlib.sha256(text).hexdigest()[:HASH_DIGITS]
+    return {**asdict(cache), "method": SCALE_METHOD, "calibration": digest}
 
 
 def _without_later(fields: list[tuple[str, object]]) -> dict[str, object]:

@@ -12,6 +12,7 @@ from harness.measure.memory import memory_mark
 
 if TYPE_CHECKING:
     from harness.graph.genai import TokenIds
+    from harness.weights.source import ModelSource
 
 _START = memory_mark()  # before numpy and onnx: what a build needs includes them
 
@@ -32,31 +33,93 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[st
         ModelError: the weights or the architecture cannot be built.
         StorageError: the disk ran full or cannot be written.
     """
-    import msgspec
-
     from harness.graph.decoder import build_decoder
     from harness.quantize.levels import find_level
     from harness.weights.opening import open_weights
-    from harness.weights.source import ModelSource
 
-    model = msgspec.convert(source, ModelSource, dec_hook=_to_path)
-    begin_s = time.perf_counter()
-    try:
+    model = _model(source)
+
+    def write() -> None:
         weights = open_weights(model, seed)
         build_decoder(model.spec, find_level(level), weights, Path(folder), token_ids(model.folder))
+
+    return _timed(write, f"{model.name} at {level}")
+
+
+def build_cache(
+    source: dict[str, Any], level: str, seed: int, folder: str, cache: str, base: str
+) -> dict[str, Any]:
+    """Write the graphs of a model with another KV cache into a folder that holds its data file.
+
+    The model as it is built with its own cache reads the calibration text first, where the cache
+    needs scales. onnxruntime-genai takes the cache's type and width from the graph (tried with
+    0.18), so its configuration is the same for every cache.
+
+    Args:
+        source: the fields of a ModelSource, paths as text.
+        level: name of the quantization level.
+        seed: of the token ids of a model without a tokenizer.
+        folder: receives the files.
+        cache: name of the cache level.
+        base: path of the graph with the level's own cache.
+
+    Returns:
+        As build.
+
+    Raises:
+        UsageError: the calibration text cannot be read with the model's tokenizer.
+        ModelError: a key or value of the calibration text is not finite.
+        StorageError: as build.
+    """
+    from harness.artifacts.scales import calibrated_cache
+    from harness.graph.decoder import write_graphs
+    from harness.graph.genai import write_genai_config
+    from harness.graph.geometry import geometry_of
+    from harness.quantize.cache import find_cache
+    from harness.quantize.levels import find_level
+
+    model, row = _model(source), find_level(level)
+
+    def write() -> None:
+        scaled = calibrated_cache(model, row, find_cache(cache, row), Path(base), seed)
+        write_graphs(model.spec, row, Path(folder), scaled)
+        geometry = geometry_of(model.spec, row, scaled.level)
+        write_genai_config(model.spec, geometry, Path(folder), token_ids(model.folder))
+
+    return _timed(write, f"{model.name} at {level} with a cache in {cache}")
+
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {"build": build, "build_cache": build_cache}
+
+
+def _model(fields: dict[str, Any]) -> "ModelSource":
+    """A model as it travelled."""
+    import msgspec
+
+    from harness.weights.source import ModelSource
+
+    return msgspec.convert(fields, ModelSource, dec_hook=_to_path)
+
+
+def _timed(write: Callable[[], None], what: str) -> dict[str, Any]:
+    """Write a build and say what it took.
+
+    Raises:
+        StorageError: the disk ran full or cannot be written.
+    """
+    begin_s = time.perf_counter()
+    try:
+        write()
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
-            f"{model.name} at {level} could not be built: {error.strerror}",
+            f"{what} could not be built: {error.strerror}",
             fix="free room on the cache's disk" if full else "choose another cache: --cache DIR",
         ) from error
     return {
         "build_seconds": time.perf_counter() - begin_s,
         "build_peak_bytes": memory_mark().peak_bytes - _START.peak_bytes,
     }
-
-
-COMMANDS: Mapping[str, Callable[..., Any]] = {"build": build}
 
 
 def _to_path(kind: type, value: Any) -> Any:

@@ -7,17 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from harness.artifacts.artifact import (
     Artifact,
-    content_hash,
     describe_artifact,
     read_artifact,
+    source_hash,
     write_record,
 )
+from harness.artifacts.links import link_file
 from harness.errors import StorageError
 from harness.graph.geometry import geometry_of
+from harness.graph.rules import DATA_FILE
 from harness.measure.worker import Worker
+from harness.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.quantize.layout import stored_arrays
 from harness.quantize.levels import QuantLevel, find_level
 from harness.quantize.size import stored_bytes
@@ -44,9 +48,17 @@ def default_cache() -> Path:
 
 
 def ensure_artifact(
-    source: ModelSource, level: str, cache: Path, seed: int = 0, timeout_s: float = 1800
+    source: ModelSource,
+    level: str,
+    cache: Path,
+    seed: int = 0,
+    timeout_s: float = 1800,
+    kv_cache: str = AUTO,
 ) -> Artifact:
     """Return the model built at `level`, building it first where the cache has no whole copy.
+
+    With another KV cache than the level's own, graphs of their own lie over the same data: that of
+    the model as built with its own cache, which is built first where it is missing.
 
     Two processes may ask for the same model at once: one builds, the other waits. A build that
     fails or is interrupted leaves nothing behind.
@@ -57,17 +69,23 @@ def ensure_artifact(
         cache: folder of built models; made where it is missing.
         seed: of seeded weights.
         timeout_s: limit of waiting for another process, and then of the build.
+        kv_cache: name of a cache level.
 
     Raises:
-        UsageError: an unknown level or a negative seed.
+        UsageError: an unknown level, a negative seed, a cache that the level's kernel does not
+            take, or a calibration text that cannot be read.
         ModelError: an architecture that cannot be built, or a checkpoint that cannot be read.
         StorageError: a cache that cannot be written, or a disk without room.
         WorkerError: the build failed; a HarnessError in it keeps its words and exit code.
     """
-    geometry_of(source.spec, find_level(level))
+    row = find_level(level)
+    stored = find_cache(kv_cache, row)
+    is_base = stored == own_cache(row)
+    geometry_of(source.spec, row, stored)
     identity = weights_identity(source, seed)
-    digest = content_hash(source.spec, level, identity)
-    folder = cache / f"{_plain(source.name)}-{level}-{digest}"
+    digest = source_hash(source, row, identity, stored)
+    words = [_plain(source.name), level, *([] if is_base else [f"kv-{stored.name}"]), digest]
+    folder = cache / "-".join(words)
     found = _read_whole(folder, source)
     if found is not None:
         return found
@@ -75,10 +93,9 @@ def ensure_artifact(
         found = _read_whole(folder, source)  # another process may have built it meanwhile
         if found is not None:
             return found
-        check_room(source.spec, find_level(level), cache)
         with _partial_folder(folder) as partial:
-            seconds, peak_bytes = _build_in_child(source, level, seed, partial, timeout_s)
-            artifact = describe_artifact(source, level, identity, folder, seconds, peak_bytes)
+            spent = _fill(partial, source, level, cache, seed, timeout_s, stored)
+            artifact = describe_artifact(source, level, identity, folder, *spent, stored.name)
             write_record(artifact, partial)
             shutil.rmtree(folder, ignore_errors=True)  # a damaged copy
             partial.replace(folder)
@@ -102,16 +119,32 @@ def check_room(spec: ModelSpec, level: QuantLevel, cache: Path) -> None:
         )
 
 
-def _build_in_child(
-    source: ModelSource, level: str, seed: int, partial: Path, timeout_s: float
+def _fill(
+    partial: Path,
+    source: ModelSource,
+    level: str,
+    cache: Path,
+    seed: int,
+    timeout_s: float,
+    stored: CacheLevel,
 ) -> tuple[float, int]:
-    """Build into `partial` in a process of its own; returns its seconds and peak bytes."""
-    fields = asdict(source)
-    fields["folder"] = None if source.folder is None else str(source.folder)
+    """Put the files of a build into `partial`; returns seconds and peak bytes of its process."""
+    asked: dict[str, Any] = {"level": level, "seed": seed, "folder": str(partial)}
+    asked["source"] = {**asdict(source), "folder": source.folder and str(source.folder)}
+    if stored == own_cache(find_level(level)):
+        check_room(source.spec, find_level(level), cache)
+        return _ask_child("build", timeout_s, asked)
+    base = ensure_artifact(source, level, cache, seed, timeout_s)
+    link_file(base.folder / DATA_FILE, partial / DATA_FILE)
+    return _ask_child(
+        "build_cache", timeout_s, {**asked, "cache": stored.name, "base": str(base.graph)}
+    )
+
+
+def _ask_child(command: str, timeout_s: float, asked: dict[str, Any]) -> tuple[float, int]:
+    """Build in a process of its own; returns its seconds and peak bytes."""
     with Worker.start(BUILD_MODULE) as worker:
-        reply = worker.ask(
-            "build", timeout_s, source=fields, level=level, seed=seed, folder=str(partial)
-        )
+        reply = worker.ask(command, timeout_s, **asked)
     return float(reply["build_seconds"]), int(reply["build_peak_bytes"])
 
 

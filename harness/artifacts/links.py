@@ -1,6 +1,5 @@
 """One file under a second name: weights of hundreds of MiB are never stored twice."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +13,6 @@ def link_file(file: Path, name: Path) -> None:
         OSError: neither can be made.
     """
     try:
-        os.link(file, name)
+        name.hardlink_to(file)
     except OSError:
         shutil.copyfile(file, name)

@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from harness.ceilings.bandwidth import ONE_BLAS_THREAD
-from harness.ceilings.constants import ATTENTION, CHOICE, Constants, StoredConstants
+from harness.ceilings.constants import (
+    ATTENTION,
+    CHOICE,
+    Constants,
+    StoredConstants,
+    attention_name,
+    is_attention,
+)
 from harness.ceilings.passes import Reply
 from harness.ceilings.rates import BANDWIDTH, OPERATORS, STACKS, constants_of
-from harness.ceilings.shapes import FULL, QUICK, Sizes, kernel_levels
+from harness.ceilings.shapes import FULL, QUICK, Sizes, integer_caches, kernel_levels
 from harness.ceilings.storage import METHOD_VERSION, Ground, find_constants, store_constants
 from harness.measure.worker import Worker
+from harness.quantize.cache import CACHES
 from harness.quantize.levels import LEVELS
 
 BUILD_MODULE = "harness.ceilings.micro_worker"
@@ -41,6 +49,7 @@ def ensure_constants(
     ground: Ground,
     levels: tuple[str, ...],
     *,
+    caches: tuple[str, ...] = (),
     full: bool = False,
     again: bool = False,
     sizes: Sizes | None = None,
@@ -55,7 +64,8 @@ def ensure_constants(
         cache: folder that holds the store.
         ground: machine, runtime, device and threads.
         levels: whose kernels are needed; all of them with `full`.
-        full: every level, with more and longer processes.
+        caches: cache levels of the plan; attention over integers has rates of its own.
+        full: every level and cache, with more and longer processes.
         again: measure even what is stored.
         sizes: other than those of quick or full.
         seed: of the orders.
@@ -67,18 +77,19 @@ def ensure_constants(
         MeasurementError: passes that no machine gives.
         StorageError: the cache cannot be read or written.
     """
-    levels = tuple(LEVELS) if full else levels
+    levels, caches = (tuple(LEVELS), tuple(CACHES)) if full else (levels, caches)
     kernel_levels(levels)  # refuses unknown names before anything is read or run
     found = find_constants(cache, ground)
     if found.note:
         say(found.note)
     if found.stored is not None:
-        if not again and (found.stored.complete or not full) and _covers(found.stored, levels):
+        known = (found.stored.complete or not full) and _covers(found.stored, levels, caches)
+        if known and not again:
             return found.stored
-        kept = [level for level in LEVELS if _covers(found.stored, (level,))]
-        levels = tuple(dict.fromkeys((*levels, *kept)))
+        full = full or (found.stored.complete and not again)  # nothing is lost for one more cache
+        levels, caches = _with_held(found.stored, levels, caches)
     chosen = sizes or (FULL if full else QUICK)
-    constants = measure_constants(ground, levels, chosen, seed, say)
+    constants = measure_constants(ground, levels, chosen, seed, say, caches)
     stored = StoredConstants(
         fingerprint=ground.fingerprint,
         onnxruntime=ground.onnxruntime,
@@ -92,20 +103,31 @@ def ensure_constants(
 
 
 def measure_constants(
-    ground: Ground, levels: tuple[str, ...], sizes: Sizes, seed: int, say: Say
+    ground: Ground,
+    levels: tuple[str, ...],
+    sizes: Sizes,
+    seed: int,
+    say: Say,
+    caches: tuple[str, ...] = (),
 ) -> Constants:
     """Build the micro-graphs once, run every probe in `sizes.rounds` processes, and add up.
 
     Raises:
         HarnessError: as ensure_constants.
     """
-    probes = [*COMMANDS, *kernel_levels(levels)]
+    attended = integer_caches(caches)
+    probes = [*COMMANDS, *attended, *kernel_levels(levels)]
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
     with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
         say(f"calibrating {ground.device}, {ground.threads} threads: building {len(probes)} probes")
         with Worker.start(BUILD_MODULE) as worker:
             built = worker.ask(
-                "build", TIMEOUT_S, folder=folder, sizes=asdict(sizes), levels=list(levels)
+                "build",
+                TIMEOUT_S,
+                folder=folder,
+                sizes=asdict(sizes),
+                levels=list(levels),
+                caches=[cache.name for cache in attended.values()],
             )
         for number in range(sizes.rounds):
             say(f"calibrating: round {number + 1} of {sizes.rounds}")
@@ -114,12 +136,22 @@ def measure_constants(
             with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
                 for probe in order:
                     replies[probe].append(_ask(worker, probe, folder, ground, sizes))
-    return constants_of(replies, sizes, levels, built, ground.threads)
+    return constants_of(replies, sizes, levels, built, ground.threads, caches)
 
 
-def _covers(stored: StoredConstants, levels: tuple[str, ...]) -> bool:
-    """Tell whether every kernel of these levels was measured."""
-    return kernel_levels(levels).keys() <= set(stored.constants.rates)
+def _covers(stored: StoredConstants, levels: tuple[str, ...], caches: tuple[str, ...] = ()) -> bool:
+    """Tell whether every kernel of these levels, and attention over these caches, was measured."""
+    needed = kernel_levels(levels).keys() | {attention_name(CACHES[name]) for name in caches}
+    return needed <= set(stored.constants.rates)
+
+
+def _with_held(
+    stored: StoredConstants, levels: tuple[str, ...], caches: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what is asked for and what the store holds beside it: levels, caches."""
+    held = [level for level in LEVELS if _covers(stored, (level,))]
+    attended = [cache for cache in CACHES if _covers(stored, (), (cache,))]
+    return tuple(dict.fromkeys((*levels, *held))), tuple(dict.fromkeys((*caches, *attended)))
 
 
 def _ask(worker: Worker, probe: str, folder: str, ground: Ground, sizes: Sizes) -> Reply:
@@ -130,6 +162,8 @@ def _ask(worker: Worker, probe: str, folder: str, ground: Ground, sizes: Sizes) 
     if probe not in (BANDWIDTH, CHOICE):
         arguments |= {"folder": folder, "device": ground.device}
     do = COMMANDS.get(probe)
+    if is_attention(probe):
+        do, arguments["probe"] = COMMANDS[ATTENTION], probe
     if do is None:
         do, arguments["kernel"] = "multiply", probe
     reply: Reply = worker.ask(do, TIMEOUT_S, **arguments)

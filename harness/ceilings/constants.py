@@ -10,12 +10,23 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
 from harness.errors import MeasurementError
+from harness.quantize.cache import CacheLevel
 
 # Rows among the rates beside the matrix kernels: attention in flop/s; what stands between matrices
 # and the choice of a token in bytes/s.
 ATTENTION, ELEMENTWISE, CHOICE = "attention", "elementwise", "choice of a token"
 # Names of fixed times; each matrix kernel has one of its own, see call_name.
 OPERATOR_CALL, SESSION_CALL, ATTENTION_CALL = "operator call", "session call", "attention call"
+
+
+def attention_name(cache: CacheLevel) -> str:
+    """Name of the rate of an attention over a cache: one of floats, one for each of integers."""
+    return f"{ATTENTION}-{cache.name}" if cache.is_integer else ATTENTION
+
+
+def is_attention(kernel: str) -> bool:
+    """Whether a rate is one of attention_name."""
+    return kernel == ATTENTION or kernel.startswith(f"{ATTENTION}-")
 
 
 def call_name(kernel: str) -> str:
@@ -86,7 +97,7 @@ class Constants:
     Attributes:
         basis: where they come from, in the words a table prints.
         bandwidth: read rate in bytes/s over the working set.
-        rates: over rows and size: flop/s by kernel (`shapes.kernel_name`) or ATTENTION,
+        rates: over rows and size: flop/s by kernel (`shapes.kernel_name`) or attention_name,
             bytes/s of ELEMENTWISE and CHOICE, calls/s of OPERATOR_CALL, ATTENTION_CALL (what one
             attention takes at depth 1 on top of an operator call) and of each matrix kernel
             (call_name); a kernel without points has no known compute ceiling.

@@ -6,7 +6,14 @@ from typing import Any
 
 import msgspec
 
-from harness.ceilings.shapes import STACK_CAPACITY, STACK_LEVEL, Sizes, kernel_levels
+from harness.ceilings.constants import ATTENTION
+from harness.ceilings.shapes import (
+    STACK_CAPACITY,
+    STACK_LEVEL,
+    Sizes,
+    integer_caches,
+    kernel_levels,
+)
 from harness.graph.micro import (
     Heads,
     write_attention,
@@ -15,11 +22,20 @@ from harness.graph.micro import (
     write_operator_chain,
     write_operator_stack,
 )
+from harness.quantize.cache import CACHES
 from harness.quantize.levels import find_level
 
 
-def build(folder: str, sizes: Mapping[str, Any], levels: list[str]) -> dict[str, Any]:
+def build(
+    folder: str, sizes: Mapping[str, Any], levels: list[str], caches: list[str]
+) -> dict[str, Any]:
     """Write every graph of one calibration into an empty folder.
+
+    Args:
+        folder: receives the graphs.
+        sizes: the fields of Sizes.
+        levels: whose kernels are measured.
+        caches: cache levels of integers that attention is measured over.
 
     Returns:
         `operators`: of each operator chain, in the order of the lengths; `stack_operators`: of
@@ -39,12 +55,13 @@ def build(folder: str, sizes: Mapping[str, Any], levels: list[str]) -> dict[str,
         for layers in chosen.operator_layers
     ]
     others = _write_stacks(place, chosen)
-    for name, layers, capacity in (
-        ("cached", chosen.cache_layers, chosen.cache_tokens),
-        ("prompt", chosen.attention_layers, max(chosen.prompts)),
-    ):
-        heads = Heads(layers, chosen.heads, chosen.kv_heads, chosen.head_dim, capacity)
-        write_attention(place / f"{name}.attention.onnx", heads)
+    for probe, cache in {ATTENTION: CACHES["fp32"], **integer_caches(tuple(caches))}.items():
+        for name, layers, capacity in (
+            ("cached", chosen.cache_layers, chosen.cache_tokens),
+            ("prompt", chosen.attention_layers, max(chosen.prompts)),
+        ):
+            heads = Heads(layers, chosen.heads, chosen.kv_heads, chosen.head_dim, capacity)
+            write_attention(place / f"{name}.{probe}.onnx", heads, cache)
     return {"operators": operators, "stack_operators": others}
 
 

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.ceilings.bandwidth_worker import read_slices
-from harness.ceilings.shapes import STACK_CAPACITY, Sizes
+from harness.ceilings.shapes import STACK_CAPACITY, Sizes, integer_caches
 from harness.devices.session import OpenedSession, open_session
 from harness.devices.table import find_device
 from harness.measure.clock import time_call, time_calls
+from harness.quantize.cache import CACHES
+from harness.workload.buffers import aligned_zeros, fill_cache
 
 Reply = list[dict[str, Any]]
 # One timed batch of reads is at least this long, so that waking threads does not count.
@@ -77,8 +79,15 @@ def call_operators(folder: str, device: str, sizes: Mapping[str, Any], threads: 
     return replies
 
 
-def attend(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+def attend(folder: str, probe: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
     """Attend with one token at every depth, and with every prompt from an empty cache.
+
+    Args:
+        folder: of the graphs.
+        probe: ATTENTION, or an attention over a cache of integers; names the graphs.
+        device: a key of the device table.
+        sizes: the fields of Sizes.
+        threads: intra-op threads.
 
     Returns:
         `layers`, `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
@@ -90,9 +99,13 @@ def attend(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> 
     }
     layers_of = {"cached": chosen.cache_layers, "prompt": chosen.attention_layers}
     for graph, layers in layers_of.items():
-        opened = _open(Path(folder) / f"{graph}.attention.onnx", device, threads)
+        opened = _open(Path(folder) / f"{graph}.{probe}.onnx", device, threads)
         capacity = max(seen for _, seen in shots[graph])
-        one = _noise((1, chosen.kv_heads, capacity, chosen.head_dim), "float32")
+        cache = integer_caches(tuple(CACHES)).get(probe, CACHES["fp32"])
+        one = aligned_zeros(
+            (1, chosen.kv_heads, capacity, cache.stored_width(chosen.head_dim)), cache.dtype
+        )
+        fill_cache(one, cache, (0,))
         caches = [one.copy() for _ in range(2 * layers)]
         for tokens, seen in shots[graph]:
             run = _bound_attention(opened, chosen, caches, tokens, seen)

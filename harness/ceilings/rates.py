@@ -35,8 +35,10 @@ from harness.ceilings.shapes import (
     attention_flop,
     cache_bytes,
     elementwise_bytes,
+    integer_caches,
     kernel_levels,
 )
+from harness.quantize.cache import CACHES, CacheLevel
 from harness.units import MIB
 
 BANDWIDTH, OPERATORS, STACKS = "bandwidth", "operators", "stacks"
@@ -48,16 +50,18 @@ def constants_of(
     levels: tuple[str, ...],
     built: Mapping[str, Any],
     threads: int,
+    caches: tuple[str, ...] = (),
 ) -> Constants:
     """Return the constants that the replies of all probes hold.
 
     Args:
-        replies: by probe: BANDWIDTH, OPERATORS, STACKS, ATTENTION, CHOICE and names of kernels;
-            one reply per process each.
+        replies: by probe: BANDWIDTH, OPERATORS, STACKS, ATTENTION, CHOICE, names of kernels and
+            of attentions over caches of integers; one reply per process each.
         sizes: that they were measured with.
         levels: whose kernels were measured.
         built: operators in each of the graphs, as the builder counted them.
         threads: that they were measured with.
+        caches: cache levels of integers that were measured.
 
     Raises:
         MeasurementError: fewer than two processes, or passes that no machine gives.
@@ -77,6 +81,8 @@ def constants_of(
     hot_attention = attention_call(replies[ATTENTION], hot)
     rates[ATTENTION_CALL] = (calls_of(hot_attention, MIB), attention)
     rates[ATTENTION] = attention_rates(replies[ATTENTION], sizes, hot, hot_attention)
+    for name, cache in integer_caches(caches).items():
+        rates[name] = attention_rates(replies[name], sizes, hot, hot_attention, cache)
     return Constants(
         basis="measured here",
         bandwidth=bandwidth_curve(replies[BANDWIDTH]),
@@ -146,13 +152,18 @@ def attention_call(replies: Sequence[Reply], hot: Mapping[str, TimePoint]) -> Ti
 
 
 def attention_rates(
-    replies: Sequence[Reply], sizes: Sizes, hot: Mapping[str, TimePoint], call: TimePoint
+    replies: Sequence[Reply],
+    sizes: Sizes,
+    hot: Mapping[str, TimePoint],
+    call: TimePoint,
+    cache: CacheLevel = CACHES["fp32"],
 ) -> tuple[RatePoint, ...]:
     """Return the rate at which one token meets each depth, and each prompt itself.
 
         rate = flop / (pass - session call - layers · (operator call + attention call))
 
-    Masked pairs of a prompt are counted: T² of them.
+    Masked pairs of a prompt are counted: T² of them. The call is that of a float cache for every
+    cache: an estimate adds the same, so what another takes longer stays in its rate.
     """
     layer_s = hot[OPERATOR_CALL].seconds + call.seconds
     points = []
@@ -161,5 +172,5 @@ def attention_rates(
         fixed_s = hot[SESSION_CALL].seconds + layers * layer_s
         flop = attention_flop(sizes, layers, tokens, seen)
         rates = [flop / net(seconds_of(shot), fixed_s) for shot in shots]
-        points.append(rate_point(rates, cache_bytes(sizes, layers, seen), tokens))
+        points.append(rate_point(rates, cache_bytes(sizes, layers, seen, cache), tokens))
     return tuple(points)

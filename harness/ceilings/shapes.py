@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from harness.ceilings.constants import attention_name
+from harness.quantize.cache import CACHES, CacheLevel
 from harness.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel, find_level
 from harness.units import MIB
 
@@ -138,6 +140,15 @@ def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
     return {name: bodies[name] for name in sorted(names)}
 
 
+def integer_caches(names: tuple[str, ...]) -> dict[str, CacheLevel]:
+    """Attentions over caches of integers, by the name of their rate.
+
+    Floats have the rate that every calibration takes, whatever is asked for.
+    """
+    chosen = (CACHES[name] for name in names)
+    return {attention_name(cache): cache for cache in chosen if cache.is_integer}
+
+
 def held_bytes(sizes: Sizes, level: QuantLevel, matrices: int) -> int:
     """Bytes of a chain as its kernel reads them: prepacked, with scales and block sums."""
     shapes = ((sizes.wide, sizes.hidden), (sizes.hidden, sizes.wide))
@@ -159,9 +170,9 @@ def attention_flop(sizes: Sizes, layers: int, tokens: int, seen: int) -> float:
     return 4.0 * layers * sizes.heads * sizes.head_dim * tokens * seen
 
 
-def cache_bytes(sizes: Sizes, layers: int, seen: int) -> int:
-    """Cached keys and values of all layers: 2 · layers · kv_heads · head_dim · seen · 4."""
-    return 2 * layers * sizes.kv_heads * sizes.head_dim * seen * FLOAT_BYTES
+def cache_bytes(sizes: Sizes, layers: int, seen: int, cache: CacheLevel = CACHES["fp32"]) -> int:
+    """Cached keys and values of all layers: 2 · layers · kv_heads · head_dim · seen · bits / 8."""
+    return cache.stored_bytes(2 * layers * sizes.kv_heads * sizes.head_dim * seen)
 
 
 def elementwise_bytes(operators: int, rows: int, width: int) -> float:

@@ -105,7 +105,11 @@ def _sides(
             name=name,
             group=variant.group,
             artifact=ensure_artifact(
-                variant.group.source, variant.group.level.name, folder, variant.settings.seed
+                variant.group.source,
+                variant.group.level.name,
+                folder,
+                variant.settings.seed,
+                kv_cache=variant.group.cache.name,
             ),
             env=variant.env,
             python=python,

@@ -141,6 +141,7 @@ def _header(sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan) ->
                 "words": _without_folders(text),
                 "model": side.artifact.name,
                 "level": side.group.level.name,
+                "kv_cache": side.group.cache.name,
                 "device": side.group.device.key,
                 "threads": side.group.threads,
                 "batch": side.group.batch,

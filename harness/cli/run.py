@@ -9,6 +9,7 @@ from harness.cli.options import DOCUMENT_FORMATS
 from harness.cli.running import measure_plan
 from harness.cli.show import show_document
 from harness.plan import Plan, make_plan
+from harness.quantize.cache import AUTO, CACHES
 from harness.quantize.levels import LADDER, LEVELS
 from harness.settings import flag_values, load_settings
 
@@ -20,6 +21,10 @@ from harness.settings import flag_values, load_settings
 @click.option("--device", help="Devices, comma-separated: cpu.  [plan: cpu]")
 @click.option("--model", help="Catalog names or Hugging Face folders, comma-separated.")
 @click.option("--quant", help=f"Levels, comma-separated; `{LADDER}`: {', '.join(LEVELS)}.")
+@click.option(
+    "--kv-cache",
+    help=f"Types of cached keys and values: {AUTO}, {', '.join(CACHES)}.  [plan: auto]",
+)
 @click.option("--prompt", help="Prefill tests, tokens: 128,512 or 128-512+128 or 8-64*2.")
 @click.option("--gen", help="Decode tests, tokens.")
 @click.option("--pg", multiple=True, help="Request tests: prompt,gen. May be given again.")
@@ -31,7 +36,7 @@ from harness.settings import flag_values, load_settings
 @click.option(
     "--config",
     "plan",
-    help="A plan file, or a shipped plan: default, ci, ladder, full, scaling, validate.",
+    help="A plan file, or a shipped plan: default, ci, ladder, kv, full, scaling, validate.",
 )
 @click.option("--seed", type=int, help="Seed of weights, prompts and orders.")
 @click.option(

@@ -7,7 +7,7 @@ sheet, or with nothing but a read bandwidth, the `structure` ones.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.ceilings.constants import ATTENTION, Constants, RatePoint
+from harness.ceilings.constants import Constants, RatePoint, is_attention
 from harness.estimates.held import (
     ORT_CPU,
     Runtime,
@@ -15,6 +15,7 @@ from harness.estimates.held import (
 )
 from harness.estimates.memory import MemoryBreakdown, peak_memory
 from harness.estimates.structure import Breakdown, decode_step, prefill
+from harness.quantize.cache import CacheLevel
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy
 
@@ -34,12 +35,14 @@ class CellLengths:
         gen_tokens: decoded one at a time; in a request the first one comes with the prefill.
         depth_tokens: in the cache when the test begins.
         batch: sequences.
+        cache: how keys and values are stored; None: as the float type of the level.
     """
 
     prompt_tokens: int
     gen_tokens: int
     depth_tokens: int = 0
     batch: int = 1
+    cache: CacheLevel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,18 @@ def cell_estimate(
             depth_tokens=depth,
             batch=batch,
             runtime=runtime,
+            cache=lengths.cache,
         )
     if steps(lengths):
         middle = depth + prompt + (steps(lengths) - 1) // 2
         times["decode step"] = decode_step(
-            model, level, constants, depth_tokens=middle, batch=batch, runtime=runtime
+            model,
+            level,
+            constants,
+            depth_tokens=middle,
+            batch=batch,
+            runtime=runtime,
+            cache=lengths.cache,
         )
     memory = peak_memory(
         model,
@@ -100,9 +110,10 @@ def cell_estimate(
         gen_tokens=lengths.gen_tokens,
         batch=batch,
         runtime=runtime,
+        cache=lengths.cache,
     )
     values = {
-        **_time_values(times, lengths),
+        **_time_values(times, lengths, constants.measured),
         "peak_rss_bytes": memory.peak_bytes,
         "weights_bytes": float(stored_model_bytes(model, level)),
     }
@@ -141,7 +152,7 @@ def mbu(
 
     Source: Databricks, "LLM Inference Performance Engineering", 2023 (the quotient).
     """
-    cache_bytes = sum(t.work.read_bytes for t in step.terms if t.work.kernel == ATTENTION)
+    cache_bytes = sum(t.work.read_bytes for t in step.terms if is_attention(t.work.kernel))
     held_bytes = sum(t.work.read_bytes for t in step.terms if t.work.name in ("body", "head"))
     weights_bytes = held_bytes if file_bytes is None else file_bytes
     bandwidth = constants.bytes_per_s(held_bytes + cache_bytes)
@@ -156,14 +167,20 @@ def mfu(whole: Breakdown, seconds: float, peak_flop_per_s: float) -> float:
     return whole.flop / seconds / peak_flop_per_s
 
 
-def _time_values(times: Mapping[str, Breakdown], lengths: CellLengths) -> dict[str, float]:
-    """Return the metrics that are times or rates."""
+def _time_values(
+    times: Mapping[str, Breakdown], lengths: CellLengths, measured: bool
+) -> dict[str, float]:
+    """Return the metrics that are times or rates.
+
+    Decoding may be bounded by memory alone where no compute ceiling is known at all; among measured
+    kernels one without a rate leaves the whole unknown.
+    """
     values: dict[str, float] = {}
     first, step = times.get("prefill"), times.get("decode step")
     if first is not None and first.compute_known:
         values["prefill_ms"] = values["ttft_ms"] = first.seconds * 1e3
         values["prefill_tok_s"] = lengths.batch * lengths.prompt_tokens / first.seconds
-    if step is not None:
+    if step is not None and (step.compute_known or not measured):
         values["tpot_ms"] = step.seconds * 1e3
         values["decode_tok_s"] = lengths.batch / step.seconds
     if lengths.gen_tokens and lengths.prompt_tokens and "ttft_ms" in values:

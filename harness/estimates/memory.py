@@ -11,6 +11,7 @@ from harness.estimates.held import (
     row_bytes,
     stored_copy_bytes,
 )
+from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.levels import Form, QuantLevel
 from harness.specs.anatomy import Anatomy, Piece, Role, Stage
 
@@ -63,13 +64,15 @@ def peak_memory(
     gen_tokens: int = 0,
     batch: int = 1,
     runtime: Runtime = ORT_CPU,
+    cache: CacheLevel | None = None,
 ) -> MemoryBreakdown:
     """Estimate the peak resident memory of a process that runs one model.
 
         runtime + weights as held + mapped file + rotary tables
         + max(what loading takes for a moment, cache + activations · (1 + slack) + rows looked up)
 
-    The cache is allocated for depth + prompt + gen and written below that. All experts are held.
+    The cache, of the level's float type where none is given, is allocated for depth + prompt + gen
+    and written below that. All experts are held.
     Activations are those of the widest moment of a layer, for all prompt tokens at once.
     Source: resident, anonymous and mapped memory of onnxruntime 1.31.1 after load and after a pass,
     of two models at four levels.
@@ -77,8 +80,9 @@ def peak_memory(
     tokens = model.encoder_tokens or prompt_tokens
     sequence = depth_tokens + prompt_tokens + gen_tokens
     activations = _activation_bytes(model, level, runtime, tokens, depth_tokens + tokens, batch)
+    cache_bytes = _cache_bytes(model, cache or own_cache(level), sequence, tokens) * batch
     running = [
-        MemoryTerm("cache", float(_cache_bytes(model, level, sequence, tokens) * batch)),
+        MemoryTerm("cache", float(cache_bytes)),
         MemoryTerm("activations", activations),
         MemoryTerm("arena slack", activations * runtime.arena_slack),
         MemoryTerm("rows looked up", _looked_up_bytes(model, level, runtime, tokens * batch)),
@@ -160,11 +164,10 @@ def _rotary_bytes(model: Anatomy, level: QuantLevel) -> float:
     return float(model.max_context_tokens * model.spec.head_dim * level.float_bytes)
 
 
-def _cache_bytes(model: Anatomy, level: QuantLevel, sequence: int, encoder_tokens: int) -> int:
+def _cache_bytes(model: Anatomy, cache: CacheLevel, sequence: int, encoder_tokens: int) -> int:
     """Bytes of the cache of one sequence, keys and values of an encoder's output included."""
     crossed = sum(a.cached_values_per_token for a in model.attention if a.to_encoder)
-    grown = model.kv_bytes_per_token(level.float_bytes) * sequence
-    return grown + crossed * encoder_tokens * level.float_bytes
+    return cache.stored_bytes(model.kv_values_per_token * sequence + crossed * encoder_tokens)
 
 
 def _activation_bytes(

@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.ceilings.constants import (
-    ATTENTION,
     ATTENTION_CALL,
     SESSION_CALL,
     Constants,
+    is_attention,
 )
 from harness.estimates.held import ORT_CPU, Runtime
 from harness.estimates.work import MATRIX_STREAM, Pass, Work, pass_work
+from harness.quantize.cache import CacheLevel
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Stage
 
@@ -94,12 +95,15 @@ def decode_step(
     depth_tokens: int = 0,
     batch: int = 1,
     runtime: Runtime = ORT_CPU,
+    cache: CacheLevel | None = None,
 ) -> Breakdown:
     """Estimate one decode step: one new token of each sequence on `depth_tokens` cached ones.
 
     Decode tok/s is `batch / seconds`. Choosing the token and the caller's own time are left out.
+    The cache is of the level's float type where none is given.
     """
-    shape = Pass(1, depth_tokens, batch, encoder_tokens=model.encoder_tokens or 0)
+    frames = model.encoder_tokens or 0
+    shape = Pass(1, depth_tokens, batch, encoder_tokens=frames, cache=cache)
     return timed("decode step", pass_work(model, level, runtime, shape), constants)
 
 
@@ -112,6 +116,7 @@ def prefill(
     depth_tokens: int = 0,
     batch: int = 1,
     runtime: Runtime = ORT_CPU,
+    cache: CacheLevel | None = None,
 ) -> Breakdown:
     """Estimate the pass over a prompt up to the logits of its last token.
 
@@ -121,7 +126,7 @@ def prefill(
     """
     encoding = any(attention.stage is Stage.ENCODER for attention in model.attention)
     if not encoding:
-        shape = Pass(prompt_tokens, depth_tokens, batch)
+        shape = Pass(prompt_tokens, depth_tokens, batch, cache=cache)
         return timed("prefill", pass_work(model, level, runtime, shape), constants)
     frames = model.encoder_tokens or prompt_tokens
     work = pass_work(model, level, runtime, Pass(frames, 0, batch, Stage.ENCODER))
@@ -157,7 +162,7 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
         return Term(work, memory_s, memory_s, None, "memory")
     compute_s = work.flop / rate
     bound = "compute" if compute_s > memory_s else "memory"
-    if constants.measured and (work.rows == 1 or work.kernel == ATTENTION):
+    if constants.measured and (work.rows == 1 or is_attention(work.kernel)):
         # The rate was taken while the kernel read as much: reading is inside it.
         bound = "memory" if memory_s > NEAR_MEMORY * compute_s else "compute"
         return Term(work, compute_s, memory_s, compute_s, bound)

@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.ceilings.constants import (
-    ATTENTION,
     ATTENTION_CALL,
     CHOICE,
     ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
+    attention_name,
     call_name,
 )
 from harness.ceilings.shapes import kernel_name
 from harness.estimates.held import Runtime, held_copy_bytes, piece_format, row_bytes
 from harness.estimates.operators import operator_calls
+from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Attention, Piece, Role, Stage
 
@@ -37,7 +38,7 @@ class Work:
 
     Attributes:
         name: for people.
-        kernel: whose rate bounds it: of `shapes.kernel_name`, ATTENTION, ELEMENTWISE, CHOICE,
+        kernel: whose rate bounds it: `shapes.kernel_name`, attention_name, ELEMENTWISE, CHOICE,
             STREAM or MATRIX_STREAM; of fixed costs the name of the time, see harness.ceilings.
         rows: tokens that go through it at once, over all sequences.
         read_bytes: from memory; scales, zero points and block sums included.
@@ -67,6 +68,7 @@ class Pass:
         batch: sequences.
         stage: of the model.
         encoder_tokens: that cross attention sees.
+        cache: how keys and values are stored; None: as the float type of the level.
     """
 
     tokens: int
@@ -74,6 +76,7 @@ class Pass:
     batch: int = 1
     stage: Stage = Stage.DECODER
     encoder_tokens: int = 0
+    cache: CacheLevel | None = None
 
     @property
     def rows(self) -> int:
@@ -106,7 +109,7 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
 
         useful flop = 4 · layers · heads · d · batch · pairs
         pairs = T·D + T·(T + 1) / 2 causal, T·(D + T) else; with a window w: Σ min(w, position)
-        read bytes = 2 · layers · n · d · batch · (D + T) · bytes per value
+        read bytes = 2 · layers · n · d · batch · (D + T) · bits of a cached value / 8
 
     T new tokens on D cached ones; n is the query heads where the runtime reads the cache once per
     query head, the key heads where it does not. ONNX Runtime's GroupQueryAttention multiplies all
@@ -114,6 +117,7 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
     Source: facts measured with onnxruntime 1.31.1: the key-head count is too low by 3 to 7 times.
     """
     tokens, depth = shape.tokens, shape.depth_tokens
+    cache = shape.cache or own_cache(level)
     seen = shape.encoder_tokens if attention.to_encoder else depth + tokens
     pairs = _pairs(attention, tokens, depth, seen)
     done = tokens * seen if runtime.cache_per_query_head else pairs
@@ -124,12 +128,12 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
     label = "cross attention" if attention.to_encoder else "attention"
     return Work(
         name=label if attention.window_tokens is None else f"{label}, window",
-        kernel=ATTENTION,
+        kernel=attention_name(cache),
         rows=tokens,
-        read_bytes=2.0 * width * heads * read * level.float_bytes,
+        read_bytes=2.0 * width * heads * read * cache.bits / 8,
         flop=4.0 * width * attention.heads * done,
         useful_flop=4.0 * width * attention.heads * pairs,
-        set_bytes=2.0 * width * attention.kv_heads * read * level.float_bytes,
+        set_bytes=2.0 * width * attention.kv_heads * read * cache.bits / 8,
     )
 
 

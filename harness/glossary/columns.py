@@ -7,6 +7,12 @@ COLUMNS = (
     Term("parameters", "", "Logical parameters of the model; a tied head counts once."),
     Term("level", "", "Quantization level: how the weights are stored and multiplied."),
     Term(
+        "kv cache",
+        "",
+        "How cached keys and values are stored: fp32, fp16, int8 or int4. A column only where some "
+        "row has another one than its level's own float type.",
+    ),
+    Term(
         "weights",
         "",
         "seeded: random numbers of the right shapes and scales, right for speed and memory, "

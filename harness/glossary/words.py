@@ -103,6 +103,13 @@ WORDS = (
     Term("ITL", "ms", "Inter-token latency: the time of each decode step, in order, kept raw.", ""),
     Term("KV cache", "", "Keys and values of all earlier tokens, read at every decode step."),
     Term(
+        "cache level",
+        "",
+        "How the KV cache is stored, by --kv-cache. fp32, fp16: as floats. int8, int4: symmetric "
+        "integers with one fixed scale per layer, half, head and channel, taken from a calibration "
+        "text. auto: the float type of the weight level.",
+    ),
+    Term(
         "params",
         "",
         "The estimate people do in their heads: memory = parameters * bits / 8, decode = bandwidth "

@@ -1,10 +1,12 @@
 """Nodes of one decoder layer: attention over the cache, then the gated block."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.matrix import Matrix, multiply
 from harness.graph.mixture import Mixture
+from harness.quantize.cache import CacheLevel
 from harness.specs.model import ModelSpec
 from harness.specs.sensitive import is_sensitive
 
@@ -18,17 +20,24 @@ class AttentionInputs:
         total_tokens: int32 scalar, the longest of them.
         cosines: [context, head_dim / 2].
         sines: [context, head_dim / 2].
+        cache: how keys and values are stored; integers come with scales, see scale_name.
     """
 
     last_index: str
     total_tokens: str
     cosines: str
     sines: str
+    cache: CacheLevel
 
 
 def layer_name(layer: int) -> str:
     """Return the prefix of a layer's tensors, as in a Hugging Face checkpoint."""
     return f"model.layers.{layer}"
+
+
+def scale_name(layer: int, half: str) -> str:
+    """Return the name of the scales [1, kv_heads, 1, head_dim] of a layer's `key` or `value`."""
+    return f"past_key_values.{layer}.{half}_scale"
 
 
 def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
@@ -123,9 +132,10 @@ def _attend(
         projected = _split_and_norm(emitter, spec, attention, packed)
     cache = (f"past_key_values.{layer}.key", f"past_key_values.{layer}.value")
     lengths = (shared.last_index, shared.total_tokens)
+    scales, attributes = quantized_inputs(layer, shared.cache)
     return emitter.add(
         "GroupQueryAttention",
-        (*projected, *cache, *lengths, shared.cosines, shared.sines),
+        (*projected, *cache, *lengths, shared.cosines, shared.sines, *scales),
         f"{attention}.attended",
         MICROSOFT,
         more_outputs=(f"present.{layer}.key", f"present.{layer}.value"),
@@ -135,7 +145,20 @@ def _attend(
         rotary_interleaved=0,
         scale=spec.head_dim**-0.5,
         local_window_size=spec.sliding_window_tokens or -1,
+        **attributes,
     )
+
+
+def quantized_inputs(layer: int, cache: CacheLevel) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return what GroupQueryAttention takes on top for a cache of integers: inputs, attributes.
+
+    Its inputs between sines and scales (positions, bias, sink) are left out.
+    """
+    if not cache.is_integer:
+        return (), {}
+    scales = ("", "", "", scale_name(layer, "key"), scale_name(layer, "value"))
+    kind = dict.fromkeys(("k_quant_type", "v_quant_type"), "PER_CHANNEL")
+    return scales, {**kind, "kv_cache_bit_width": cache.bits}
 
 
 def _split_and_norm(

@@ -3,12 +3,14 @@
 The rules it follows are in graph/rules.py.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
-from harness.graph.block import AttentionInputs, add_and_norm, add_layer, layer_name
+from harness.graph.block import AttentionInputs, add_and_norm, add_layer, layer_name, scale_name
 from harness.graph.datafile import DataFile, initializer
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.genai import TokenIds, write_genai_config
@@ -19,6 +21,8 @@ from harness.graph.rotary import inverse_frequencies
 from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
 from harness.graph.storage import plan_storage
 from harness.graph.stream import stream_weight
+from harness.quantize.cache import CacheLevel, own_cache
+from harness.quantize.cache_scales import ScaledCache
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 from harness.weights.store import WeightStore
@@ -41,7 +45,7 @@ def build_decoder(
 
     Args:
         spec: the architecture.
-        level: how weights, activations and cache are stored.
+        level: how weights and activations are stored; the cache as its float type.
         weights: the trained tensors, by their Hugging Face names.
         folder: receives the files.
         token_ids: special tokens for onnxruntime-genai; None: those of a model without any.
@@ -54,17 +58,37 @@ def build_decoder(
     with DataFile(folder / DATA_FILE) as file:
         for weight in plan_storage(spec, level):
             stream_weight(file, weight, weights)
-    for name, every_position in ((GRAPH_FILE, False), (ALL_LOGITS_FILE, True)):
-        model = decoder_model(spec, level, every_position)
-        (folder / name).write_bytes(model.SerializeToString())
+    write_graphs(spec, level, folder, ScaledCache(own_cache(level)))
     write_genai_config(spec, geometry, folder, token_ids or TokenIds())
 
 
-def decoder_model(spec: ModelSpec, level: QuantLevel, every_position: bool) -> onnx.ModelProto:
-    """Return one of the two graphs; its weights lie in the data file, written or not."""
+def write_graphs(spec: ModelSpec, level: QuantLevel, folder: Path, cache: ScaledCache) -> None:
+    """Write both graphs into `folder`, over a data file that is there or will be.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    for name, every_position in ((GRAPH_FILE, False), (ALL_LOGITS_FILE, True)):
+        model = decoder_model(spec, level, every_position, cache)
+        (folder / name).write_bytes(model.SerializeToString())
+
+
+def decoder_model(
+    spec: ModelSpec, level: QuantLevel, every_position: bool, cache: ScaledCache | None = None
+) -> onnx.ModelProto:
+    """Return one of the two graphs; its weights lie in the data file, written or not.
+
+    Args:
+        spec: the architecture.
+        level: how its weights are stored.
+        every_position: logits of every token, not only of the last.
+        cache: how keys and values are stored; None: as the float type of the level.
+    """
     views = [view for weight in plan_storage(spec, level) for view in weight.views]
     initializers = [initializer(view, DATA_FILE) for view in views]
-    return _model(spec, Mixture(level), every_position, initializers)
+    return _model(
+        spec, Mixture(level), every_position, cache or ScaledCache(own_cache(level)), initializers
+    )
 
 
 def mixed_model(
@@ -87,15 +111,19 @@ def mixed_model(
         if (weight.name in levels.chosen) is chosen
         for view in weight.views
     ]
-    return _model(spec, levels, True, initializers)
+    return _model(spec, levels, True, ScaledCache(own_cache(levels.base)), initializers)
 
 
 def _model(
-    spec: ModelSpec, levels: Mixture, every_position: bool, initializers: list[onnx.TensorProto]
+    spec: ModelSpec,
+    levels: Mixture,
+    every_position: bool,
+    cache: ScaledCache,
+    initializers: list[onnx.TensorProto],
 ) -> onnx.ModelProto:
     """Return a decoder whose weights are `initializers`."""
     emitter, level = Emitter(), levels.base
-    shared = _attention_inputs(emitter, spec, level)
+    shared = _attention_inputs(emitter, spec, level, cache.level)
     residual = embed(emitter, spec, levels.of(EMBEDDING))
     norm = f"{layer_name(0)}.input_layernorm"
     stream = emitter.add(
@@ -112,7 +140,8 @@ def _model(
         norm = "model.norm" if last else f"{layer_name(layer + 1)}.input_layernorm"
         stream, residual = add_and_norm(emitter, spec, addend, residual, norm)
     head_logits(emitter, spec, levels.of(head_name(spec)), stream, every_position)
-    inputs, outputs = _ports(spec, level, every_position)
+    inputs, outputs = _ports(spec, level, every_position, cache.level)
+    initializers = [*initializers, *scale_initializers(cache)]
     graph = helper.make_graph(emitter.nodes, spec.name, inputs, outputs, initializers)
     return helper.make_model(
         graph,
@@ -123,7 +152,17 @@ def _model(
     )
 
 
-def _attention_inputs(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> AttentionInputs:
+def scale_initializers(cache: ScaledCache) -> Iterator[onnx.TensorProto]:
+    """Yield the scales of every layer, [1, kv_heads, 1, head_dim], kept in the graph itself."""
+    for layer, scales in enumerate(cache.scales):
+        for half, values in (("key", scales.key), ("value", scales.value)):
+            stored = np.ascontiguousarray(values[np.newaxis, :, np.newaxis], np.float32)
+            yield numpy_helper.from_array(stored, scale_name(layer, half))
+
+
+def _attention_inputs(
+    emitter: Emitter, spec: ModelSpec, level: QuantLevel, cache: CacheLevel
+) -> AttentionInputs:
     """Add what every attention reads: lengths from the mask, rotary tables from frequencies."""
     one = emitter.constant("one", 1)
     axis = emitter.constant("mask.axis", [1])
@@ -134,7 +173,7 @@ def _attention_inputs(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> A
     longest = emitter.add("Gather", (shape, one), "mask.longest")
     total = emitter.add("Cast", (longest,), "mask.total_tokens", to=onnx.TensorProto.INT32)
     cosines, sines = _rotary_tables(emitter, spec, level)
-    return AttentionInputs(last_index, total, cosines, sines)
+    return AttentionInputs(last_index, total, cosines, sines, cache)
 
 
 def _rotary_tables(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> tuple[str, str]:
@@ -157,11 +196,12 @@ def _rotary_tables(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> tupl
 
 
 def _ports(
-    spec: ModelSpec, level: QuantLevel, every_position: bool
+    spec: ModelSpec, level: QuantLevel, every_position: bool, cache: CacheLevel
 ) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
     """Return the graph's inputs and outputs, with the names onnxruntime-genai expects."""
     integers, floats = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
-    cache = onnx.TensorProto.FLOAT if level.float_dtype == "float32" else onnx.TensorProto.FLOAT16
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(cache.dtype))
+    width = geometry_of(spec, level, cache).stored_width
     port = helper.make_tensor_value_info
     inputs = [
         port("input_ids", integers, ["batch_size", "sequence_length"]),
@@ -172,8 +212,8 @@ def _ports(
     for layer in range(spec.num_layers):
         for part in ("key", "value"):
             shape: list[str | int | None]
-            shape = ["batch_size", spec.num_kv_heads, "past_sequence_length", spec.head_dim]
-            inputs.append(port(f"past_key_values.{layer}.{part}", cache, shape))
-            shape = ["batch_size", spec.num_kv_heads, "total_sequence_length", spec.head_dim]
-            outputs.append(port(f"present.{layer}.{part}", cache, shape))
+            shape = ["batch_size", spec.num_kv_heads, "past_sequence_length", width]
+            inputs.append(port(f"past_key_values.{layer}.{part}", element, shape))
+            shape = ["batch_size", spec.num_kv_heads, "total_sequence_length", width]
+            outputs.append(port(f"present.{layer}.{part}", element, shape))
     return inputs, outputs

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from harness.errors import ModelError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
+from harness.quantize.cache import CacheLevel, cache_of, own_cache
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 
@@ -16,10 +17,10 @@ class DecoderGeometry:
 
     Attributes:
         num_layers: key and value tensors: one of each per layer.
-        num_kv_heads: second dimension of a cache tensor [batch, kv_heads, capacity, head_dim].
-        head_dim: last dimension of a cache tensor.
+        num_kv_heads: second dimension of a cache tensor [batch, kv_heads, capacity, stored_width].
+        head_dim: values of one head.
         vocab_size: last dimension of the logits.
-        kv_dtype: type of the cache: `float32` or `float16`.
+        kv_dtype: type of the cache's elements, a type of harness.quantize.cache.CACHES.
         max_context_tokens: longest sequence, cached tokens included.
     """
 
@@ -30,9 +31,26 @@ class DecoderGeometry:
     kv_dtype: str
     max_context_tokens: int
 
+    @property
+    def cache(self) -> CacheLevel:
+        """How keys and values are stored."""
+        return cache_of(self.kv_dtype)
 
-def geometry_of(spec: ModelSpec, level: QuantLevel) -> DecoderGeometry:
+    @property
+    def stored_width(self) -> int:
+        """Last dimension of a cache tensor: elements of one head as stored."""
+        return self.cache.stored_width(self.head_dim)
+
+
+def geometry_of(
+    spec: ModelSpec, level: QuantLevel, cache: CacheLevel | None = None
+) -> DecoderGeometry:
     """Return the geometry of `spec` built at `level`; a longer context is cut as rules.py says.
+
+    Args:
+        spec: the architecture.
+        level: how its weights are stored.
+        cache: how keys and values are; None: as the float type of the level.
 
     Raises:
         ModelError: the attention operator cannot run heads of this width.
@@ -48,6 +66,6 @@ def geometry_of(spec: ModelSpec, level: QuantLevel) -> DecoderGeometry:
         num_kv_heads=spec.num_kv_heads,
         head_dim=spec.head_dim,
         vocab_size=spec.vocab_size,
-        kv_dtype=level.float_dtype,
+        kv_dtype=(cache or own_cache(level)).dtype,
         max_context_tokens=min(spec.max_context_tokens, MAX_CONTEXT_TOKENS),
     )

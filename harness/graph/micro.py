@@ -12,9 +12,18 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from harness.graph.block import quantized_inputs
+from harness.graph.decoder import scale_initializers
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.matrix import multiply
 from harness.graph.micro_weights import ChainWeights, chain_weights
+from harness.quantize.cache import CACHES, CacheLevel
+from harness.quantize.cache_scales import (
+    NORMAL_EXTREME,
+    LayerScales,
+    ScaledCache,
+    channel_scales,
+)
 from harness.quantize.levels import QuantLevel
 
 _OPSETS = (("", 21), (MICROSOFT, 1))
@@ -130,8 +139,8 @@ def write_operator_chain(path: Path, width: int, layers: int) -> int:
     return len(emitter.nodes) - 1
 
 
-def write_attention(path: Path, shape: Heads) -> None:
-    """Write attentions that read one packed input, each over a cache of its own, in float32.
+def write_attention(path: Path, shape: Heads, cache: CacheLevel = CACHES["fp32"]) -> None:
+    """Write attentions that read one packed float32 input, each over a cache of its own.
 
     Inputs `packed` [1, tokens, (heads + 2 kv_heads) head_dim], `last_index` int32 [1],
     `total_tokens` int32 scalar, `past.N.key` and `past.N.value`; outputs `attended.N`,
@@ -141,13 +150,23 @@ def write_attention(path: Path, shape: Heads) -> None:
     floats = onnx.TensorProto.FLOAT
     tables = _rotary_tables(emitter, shape)
     packed = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
-    inputs, presents = _cache_ports(shape)
+    inputs, presents = _cache_ports(shape, cache)
     attended = []
     for layer in range(shape.layers):
-        name = _attend(emitter, shape, layer, "packed", tables, f"attended.{layer}")
+        name = _attend(emitter, shape, layer, "packed", tables, f"attended.{layer}", cache)
         attended.append(port(name, floats, [1, "tokens", shape.heads * shape.head_dim]))
     inputs = [port("packed", floats, [1, "tokens", packed]), *inputs]
-    _write(path, emitter, inputs, [*attended, *presents], [])
+    scales = list(scale_initializers(_normal_cache(shape, cache)))
+    _write(path, emitter, inputs, [*attended, *presents], scales)
+
+
+def _normal_cache(shape: Heads, cache: CacheLevel) -> ScaledCache:
+    """Return a cache whose scales, where it has some, suit standard normal keys and values."""
+    if not cache.is_integer:
+        return ScaledCache(cache)
+    seen = np.full((1, shape.kv_heads, shape.head_dim), NORMAL_EXTREME, np.float32)
+    scales = channel_scales(seen, cache)
+    return ScaledCache(cache, (LayerScales(scales, scales),) * shape.layers)
 
 
 def _gated(emitter: Emitter, name: str, stream: str, residual: str, weight: str) -> tuple[str, str]:
@@ -182,14 +201,21 @@ def _rotary_tables(emitter: Emitter, shape: Heads) -> tuple[str, str]:
 
 
 def _attend(
-    emitter: Emitter, shape: Heads, layer: int, packed: str, tables: tuple[str, str], output: str
+    emitter: Emitter,
+    shape: Heads,
+    layer: int,
+    packed: str,
+    tables: tuple[str, str],
+    output: str,
+    cache: CacheLevel = CACHES["fp32"],
 ) -> str:
     """Add one attention over the cache of a layer."""
+    scales, attributes = quantized_inputs(layer, cache)
     halves = [f"{layer}.{half}" for half in ("key", "value")]
     past = [f"past.{half}" for half in halves]
     return emitter.add(
         "GroupQueryAttention",
-        (packed, "", "", *past, "last_index", "total_tokens", *tables),
+        (packed, "", "", *past, "last_index", "total_tokens", *tables, *scales),
         output,
         MICROSOFT,
         more_outputs=tuple(f"present.{half}" for half in halves),
@@ -199,18 +225,22 @@ def _attend(
         rotary_interleaved=0,
         scale=shape.head_dim**-0.5,
         local_window_size=-1,
+        **attributes,
     )
 
 
-def _cache_ports(shape: Heads) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+def _cache_ports(
+    shape: Heads, stored: CacheLevel = CACHES["fp32"]
+) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
     """Return the inputs and outputs that every graph with attentions has."""
-    floats, integers = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
+    integers = onnx.TensorProto.INT32
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(stored.dtype))
     port = helper.make_tensor_value_info
-    cache = [1, shape.kv_heads, shape.capacity_tokens, shape.head_dim]
+    cache = [1, shape.kv_heads, shape.capacity_tokens, stored.stored_width(shape.head_dim)]
     names = [f"{layer}.{half}" for layer in range(shape.layers) for half in ("key", "value")]
     inputs = [port("last_index", integers, [1]), port("total_tokens", integers, [])]
-    inputs += [port(f"past.{name}", floats, cache) for name in names]
-    return inputs, [port(f"present.{name}", floats, cache) for name in names]
+    inputs += [port(f"past.{name}", element, cache) for name in names]
+    return inputs, [port(f"present.{name}", element, cache) for name in names]
 
 
 def _write_chain(

@@ -9,7 +9,7 @@ from harness.errors import UsageError
 from harness.measure.worker import Worker
 from harness.quality.chunks import DEFAULT_PLAN, ChunkPlan, check_plan
 from harness.quality.summary import DECODE, PREFILL, PathQuality, TokenScores, summarize_path
-from harness.quality.texts import Tokenization
+from harness.texts.tokens import Tokenization
 from harness.weights.source import ModelSource
 
 Json = dict[str, Any]
@@ -26,6 +26,7 @@ class Quality:
     Attributes:
         model: its name.
         level: the level that was judged.
+        cache: the cache level that was judged with it, on both paths.
         label: `numeric fidelity only` where weights or tokens are random; else empty. The numbers
             then tell rounding apart and say nothing about text.
         text: name of the text, or that there was none.
@@ -40,6 +41,7 @@ class Quality:
 
     model: str
     level: str
+    cache: str
     label: str
     text: str
     tokenization: str
@@ -76,13 +78,13 @@ def measure_quality(
 
     Args:
         source: the model, whose folder holds the tokenizer.
-        twin: the model built at fp32, or a reference that check_reference lets pass.
+        twin: the model built at fp32, its cache too, or a reference that check_reference lets pass.
         level: the level to be judged; may be the twin itself.
         reference: the other model that `twin` is built from; None: the same model.
         device: a key of the device table; both models run on it.
         threads: intra-op threads.
         plan: which part of the text is read, in what chunks.
-        text: `english`, `korean` or a path; None: see harness.quality.texts.read_tokens.
+        text: `english`, `korean` or a path; None: see harness.texts.tokens.read_tokens.
         seed: of token ids where the model has no tokenizer.
         timeout_s: limit of one path.
 
@@ -150,12 +152,15 @@ def check_twin(twin: Artifact, level: Artifact) -> None:
     """Refuse a pair that is not one model at two levels.
 
     Raises:
-        UsageError: the twin is not built at fp32, or has other weights or another architecture.
+        UsageError: the twin, or its cache, is not built at fp32; or it has other weights or another
+            architecture.
     """
-    if twin.level != TWIN_LEVEL:
+    if twin.level != TWIN_LEVEL or twin.cache.name != TWIN_LEVEL:
+        cache = f" with a cache in {twin.cache.name}" if twin.level == TWIN_LEVEL else ""
         raise UsageError(
-            f"{twin.name} at {twin.level} cannot be the twin of {level.name} at {level.level}",
-            fix=f"build the twin at {TWIN_LEVEL}",
+            f"{twin.name} at {twin.level}{cache} cannot be the twin of {level.name} at"
+            f" {level.level}",
+            fix=f"build the twin at {TWIN_LEVEL}, its cache too",
         )
     same = twin.weights_identity == level.weights_identity and twin.spec == level.spec
     if not same:
@@ -221,6 +226,7 @@ def _quality(
     return Quality(
         model=level.name,
         level=level.level,
+        cache=level.cache.name,
         label=NUMERIC_ONLY if random else "",
         text=read["text"],
         tokenization=read["tokenization"],

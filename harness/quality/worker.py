@@ -17,9 +17,9 @@ from harness.quality.divergence import Divergence
 from harness.quality.mixing import write_mixtures
 from harness.quality.paths import OPENERS, GraphFiles, open_prefill
 from harness.quality.scoring import score_chunks
-from harness.quality.texts import Tokenization, bytes_per_token, read_tokens, tokenization_of
 from harness.quantize.levels import find_level
 from harness.specs.model import ModelSpec
+from harness.texts.tokens import Tokenization, bytes_per_token, read_tokens, tokenization_of
 from harness.workload.passes import seeded_ids
 
 Json = dict[str, Any]

@@ -57,10 +57,12 @@ def percent(share: float) -> str:
     return f"{share:.1%}"
 
 
+KV_CACHE = Column("kv cache", lambda row: row.cell.kv_cache, identity=True)
 IDENTITY = (
     Column("model", lambda row: row.cell.model, identity=True),
     Column("parameters", lambda row: row.cell.parameters, "{:,}".format, identity=True),
     Column("level", lambda row: row.cell.level_label or row.cell.level, identity=True),
+    KV_CACHE,
     Column("weights", lambda row: row.cell.weights, identity=True),
     Column("device", lambda row: row.cell.device, identity=True),
     Column("runtime", lambda row: row.cell.runtime, identity=True),
@@ -182,6 +184,11 @@ def in_mib(size_bytes: float | None) -> float | None:
 
 
 def _is_told(column: Column, rows: Sequence[Row]) -> bool:
-    """Whether a column tells anything: an identity that varies, a result that is there."""
+    """Whether a column tells anything: an identity that varies, a result that is there.
+
+    A cache that every level has by itself says no more than the level.
+    """
+    if column is KV_CACHE and all(row.cell.has_own_cache for row in rows):
+        return False
     cells = {column.cell(row) for row in rows}
     return len(cells) > 1 if column.identity else bool(cells - {MISSING})

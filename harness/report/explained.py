@@ -69,11 +69,12 @@ def explain_record(record: Record, style: str) -> str:
 
 
 def record_name(record: Record) -> str:
-    """`smollm2-135m int4 tg32 @ d0 2 threads`, with the batch where it is not one."""
+    """`smollm2-135m int4 tg32 @ d0 2 threads`; with a batch above one, and a cache of its own."""
     cell = record.cell
     threads = f"{cell.threads} thread{'' if cell.threads == 1 else 's'}"
     batch = "" if cell.batch == 1 else f" batch {cell.batch}"
-    return f"{cell.model} {cell.level} {cell.workload} {threads}{batch}"
+    cache = "" if cell.has_own_cache else f" kv {cell.kv_cache}"
+    return f"{cell.model} {cell.level}{cache} {cell.workload} {threads}{batch}"
 
 
 def _is_meant(wanted: str | None, number: int, record: Record) -> bool:

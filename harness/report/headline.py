@@ -27,6 +27,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         _with(shared("parameters"), "{:,} parameters"),
         shared("level_label") or shared("level"),
         _processor(document.environment, shared),
+        _cache(rows),
         *(_unusual(name, shared) for name in ("batch", "depth")),
         runtime_name(document.environment),
         _processes(document.records, len(rows)),
@@ -69,6 +70,13 @@ def _unusual(name: str, shared: Shared) -> str:
     """A shared value that differs from the usual one."""
     value = shared(name)
     return "" if value in (None, USUAL[name]) else f"{name} {value}"
+
+
+def _cache(rows: Sequence[Row]) -> str:
+    """The cache that all rows share, where it is not that of their level."""
+    caches = {row.cell.kv_cache for row in rows}
+    own = all(row.cell.has_own_cache for row in rows)
+    return "" if own or len(caches) > 1 else f"kv cache {caches.pop()}"
 
 
 def _processor(environment: Json, shared: Shared) -> str:
@@ -183,11 +191,17 @@ def _references(document: Document) -> Iterator[str]:
 def _lost_quality(document: Document) -> Iterator[str]:
     """Why the quality of a level is not known, each reason once."""
     reasons = dict.fromkeys(
-        f"{record.cell.model} {record.cell.level}: no quality: {record.quality['reason']}"
+        f"{_stored(record.cell)}: no quality: {record.quality['reason']}"
         for record in document.records
         if record.quality and "reason" in record.quality
     )
     yield from reasons
+
+
+def _stored(cell: Cell) -> str:
+    """Model, level, and a cache that is not the level's own."""
+    cache = "" if cell.has_own_cache else f" kv {cell.kv_cache}"
+    return f"{cell.model} {cell.level}{cache}"
 
 
 def _threads(count: object) -> str:
@@ -208,7 +222,7 @@ def _simulated(rows: Sequence[Row]) -> bool:
 
 def _name(cell: Cell, records: Sequence[Record]) -> str:
     """Model, level, and whatever else tells this session from the others of the document."""
-    extras = {"device": "{}", "threads": "threads {}", "batch": "batch {}"}
+    extras = {"kv_cache": "kv {}", "device": "{}", "threads": "threads {}", "batch": "batch {}"}
     varying = [
         template.format(getattr(cell, field))
         for field, template in extras.items()

@@ -16,7 +16,7 @@ MOST_LOSS_NATS = 0.02
 BROKEN_KLD_NATS = 1.0  # beyond it a level says something else than its twin
 LARGER_THAN_EXPECTED = 1.4  # times parameters x bits / 8; scales of blocks of 32 make 1.25
 SAME_BYTES = 0.95  # a level that holds this share of the twin's bytes reads nothing less
-SETTING = tuple(name for name in ROW_FIELDS if name != "level")
+SETTING = tuple(name for name in ROW_FIELDS if name not in ("level", "kv_cache"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,16 @@ class Rung:
 
 
 def ladders(rows: Sequence[Row]) -> list[list[Rung]]:
-    """Group rows that differ in their level only; a single level is no ladder."""
+    """Group rows that differ in their level only; a single level is no ladder.
+
+    The cache is held fixed: levels with their own float cache are one ladder, those with one of
+    integers another.
+    """
     groups: dict[tuple[object, ...], list[Rung]] = {}
     for row in rows:
-        groups.setdefault(tuple(getattr(row.cell, name) for name in SETTING), []).append(rung(row))
+        cache = None if row.cell.has_own_cache else row.cell.kv_cache
+        setting = (cache, *(getattr(row.cell, name) for name in SETTING))
+        groups.setdefault(setting, []).append(rung(row))
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -113,7 +119,8 @@ def _front(ladder: Sequence[Rung], name: str, larger_is_better: bool) -> list[Ru
 
 def _recommendation(ladder: Sequence[Rung]) -> str:
     """Name the fastest level whose loss nobody would notice, and what it buys."""
-    name = ladder[0].row.cell.model
+    cell = ladder[0].row.cell
+    name = cell.model + ("" if cell.has_own_cache else f" kv {cell.kv_cache}")
     if not any(one.is_text for one in ladder):
         return f"{name}: quality is numeric fidelity only (random weights or tokens): no best level"
     kept = [

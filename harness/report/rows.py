@@ -10,7 +10,7 @@ from harness.results.validity import is_valid
 
 # What a session group is, and the depth: two records that agree in all of it share a row.
 ROW_FIELDS = (
-    *("model", "parameters", "level", "weights"),
+    *("model", "parameters", "level", "kv_cache", "weights"),
     *("device", "runtime", "threads", "batch", "depth"),
 )
 RATES = {PREFILL: "prefill_tok_s", DECODE: "decode_tok_s", REQUEST: "decode_tok_s"}

@@ -21,6 +21,11 @@ GRADES = ("A", "B", "C", "INVALID")  # best first
 Json = dict[str, Any]
 
 
+def own_cache(level: str) -> str:
+    """Return the cache level that weights at `level` come with: its float type."""
+    return "fp16" if level == "fp16" else "fp32"
+
+
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of one record: one test in one session group.
 
@@ -38,6 +43,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         batch: sequences at once.
         threads: intra-op threads.
         weights: `seeded` or `trained`.
+        kv_cache: cache level: how keys and values are stored; documents from before there was a
+            choice say nothing and mean the float type of the level.
         level_label: how the level is printed, such as `int8 (W8A8 dynamic)`; empty: by its name.
     """
 
@@ -55,6 +62,17 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     weights: str
     level_label: str = ""
+    kv_cache: str = ""
+
+    def __post_init__(self) -> None:
+        """Put in the cache that a level has where nothing else is asked for."""
+        if not self.kv_cache:
+            msgspec.structs.force_setattr(self, "kv_cache", own_cache(self.level))
+
+    @property
+    def has_own_cache(self) -> bool:
+        """Whether keys and values are stored as the level's own float type."""
+        return self.kv_cache == own_cache(self.level)
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):

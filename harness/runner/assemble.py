@@ -125,6 +125,7 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: Artifact | None) 
         batch=group.batch,
         threads=group.threads,
         weights=group.source.weights_kind,
+        kv_cache=group.cache.name,
     )
 
 
@@ -162,7 +163,11 @@ def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str,
 def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:
     """Every estimate of what the record measures."""
     lengths = CellLengths(
-        workload.prompt_tokens, workload.gen_tokens, workload.depth_tokens, group.batch
+        workload.prompt_tokens,
+        workload.gen_tokens,
+        workload.depth_tokens,
+        group.batch,
+        group.cache,
     )
     ceilings = ceilings_of(entries, group.device.key, group.threads)
     return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)

@@ -20,7 +20,7 @@ class Builds:
     """What there is to measure.
 
     Attributes:
-        artifacts: by (model argument, level name).
+        artifacts: by (model argument, SessionGroup.stored_name).
         failures: why a build failed, by the same key.
         twins: by model argument: what quality is measured against, the model at fp32 or the
             reference at fp32; one that is missing failed to build.
@@ -37,11 +37,11 @@ class Builds:
 
 def build_key(group: SessionGroup) -> tuple[str, str]:
     """What a group's artifact is filed under."""
-    return group.source.argument, group.level.name
+    return group.source.argument, group.stored_name
 
 
 def build_all(plan: Plan, cache: Path) -> Builds:
-    """Build each (model, level) once.
+    """Build each model once at each level and with each cache.
 
     Raises:
         HarnessError: a model that cannot be read, a disk without room.
@@ -50,7 +50,11 @@ def build_all(plan: Plan, cache: Path) -> Builds:
     for key, group in {build_key(group): group for group in plan.groups}.items():
         try:
             builds.artifacts[key] = ensure_artifact(
-                group.source, group.level.name, cache, plan.settings.seed
+                group.source,
+                group.level.name,
+                cache,
+                plan.settings.seed,
+                kv_cache=group.cache.name,
             )
         except WorkerError as error:
             if error.exit_code in STOPS_THE_RUN:

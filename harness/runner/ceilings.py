@@ -32,13 +32,14 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterato
     if not plan.settings.calibrate:
         return
     levels = tuple(dict.fromkeys(group.level.name for group in plan.groups))
+    caches = tuple(dict.fromkeys(group.cache.name for group in plan.groups))
     for device, threads in dict.fromkeys((g.device.key, g.threads) for g in plan.groups):
         if (device, threads) in entries.calibrations:
             continue
         ground = ground_of(entries.header["environment"], device, threads)
         head = {"device": device, "threads": threads}
         try:
-            stored = ensure_constants(cache, ground, levels, say=say)
+            stored = ensure_constants(cache, ground, levels, caches=caches, say=say)
         except StorageError:
             raise
         except HarnessError as error:

@@ -35,7 +35,7 @@ class Entries:
         no_bandwidth: threads -> why a ceiling could not be measured.
         calibrations: constants as stored, by (device, threads).
         no_calibration: why there are none, by the same key.
-        quality: what a level loses, by (model argument, level name).
+        quality: what a level loses, by (model argument, SessionGroup.stored_name).
         no_quality: why that is not known, by the same key.
         sensitivity: what each group of matrices loses at a level, by the same key.
         tokenizers: bytes of English and Korean text a token, or None; by model argument.

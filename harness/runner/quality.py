@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 
 def qualities(plan: Plan, builds: Builds, entries: Entries, say: Say) -> Iterator[Json]:
-    """Yield what every (model, level) of a plan loses that is not journalled yet.
+    """Yield what every model of a plan loses, at each level with each cache, if not journalled yet.
 
     A level whose quality cannot be measured keeps its other numbers, and the record says why.
     """
@@ -47,12 +47,13 @@ def _one_level(
     group: SessionGroup, plan: Plan, builds: Builds, entries: Entries, say: Say
 ) -> Iterator[Json]:
     """Yield what one level loses as a whole, then group by group where that was asked for."""
-    key, name = build_key(group), f"{group.source.name} {group.level.name}"
+    key, name = build_key(group), f"{group.source.name} {group.stored_name}"
     head = {"model": key[0], "level": key[1]}
     if key not in entries.quality:
         say(f"quality: {name}")
         yield {"kind": "quality", **head, "found": asdict(_measure(group, plan, builds))}
-    if plan.settings.sensitivity and group.level.has_integers and key not in entries.sensitivity:
+    ranked = plan.settings.sensitivity and group.level.has_integers and not group.cache.is_integer
+    if ranked and key not in entries.sensitivity:
         say(f"sensitivity: {name}")
         losses = measure_sensitivity(
             group.source, builds.twins[key[0]], builds.of(group), **_conditions(group, plan)

@@ -167,10 +167,15 @@ class Anatomy:
         """Whether it gives one token after the other."""
         return any(attention.stage is Stage.DECODER for attention in self.attention)
 
-    def kv_bytes_per_token(self, bytes_per_value: int) -> int:
-        """Bytes one more token adds to the cache of one sequence; windows do not bound it."""
-        return bytes_per_value * sum(
+    @property
+    def kv_values_per_token(self) -> int:
+        """Values one more token adds to the cache of one sequence; windows do not bound it."""
+        return sum(
             attention.cached_values_per_token
             for attention in self.attention
             if attention.stage is Stage.DECODER and not attention.to_encoder
         )
+
+    def kv_bytes_per_token(self, bytes_per_value: int) -> int:
+        """Bytes one more token adds to the cache of one sequence."""
+        return bytes_per_value * self.kv_values_per_token

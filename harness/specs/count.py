@@ -25,12 +25,17 @@ def parameters(spec: ModelSpec) -> int:
     return tables + spec.num_layers * layer + hidden
 
 
-def kv_bytes_per_token(spec: ModelSpec, bytes_per_value: int) -> int:
-    """Return the bytes one more token adds to the cache of one sequence.
+def kv_values_per_token(spec: ModelSpec) -> int:
+    """Return the values one more token adds to the cache of one sequence.
 
-        2 · layers · kv_heads · d · bytes_per_value
+        2 · layers · kv_heads · d
 
     The 2 is for keys and values. A sliding window bounds how many tokens are read, not how many
     the cache holds: it is left out here.
     """
-    return 2 * spec.num_layers * spec.num_kv_heads * spec.head_dim * bytes_per_value
+    return 2 * spec.num_layers * spec.num_kv_heads * spec.head_dim
+
+
+def kv_bytes_per_token(spec: ModelSpec, bytes_per_value: int) -> int:
+    """Return the bytes one more token adds to the cache of one sequence: values · bytes of one."""
+    return kv_values_per_token(spec) * bytes_per_value

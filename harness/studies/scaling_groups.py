@@ -125,7 +125,8 @@ def group_values(records: Iterable[Record]) -> Groups:
     largest.
 
     Args:
-        records: that count; their order does not matter.
+        records: that count; their order does not matter. Those with another cache than their
+            level's own are left out: a law is about weights.
     """
     found: dict[Group, dict[Model, list[float]]] = {}
     for record in records:
@@ -154,6 +155,8 @@ def _value(record: Record, rule: Rule) -> float | None:
     """A metric above 0 of a kind of test that the rule speaks of; else None."""
     metric = record.metrics.get(rule.metric)
     if metric is None or metric.value is None or kind_of(record.cell) not in rule.kinds:
+        return None
+    if not record.cell.has_own_cache:
         return None
     has_logarithm = 0 < metric.value < math.inf and record.cell.parameters > 0
     return metric.value if has_logarithm else None

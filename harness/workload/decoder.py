@@ -16,7 +16,7 @@ from harness.devices.session import OpenedSession
 from harness.errors import UsageError
 from harness.graph.geometry import DecoderGeometry
 from harness.workload.binding import BoundDecoder
-from harness.workload.buffers import aligned_zeros, fill_normal
+from harness.workload.buffers import aligned_zeros, fill_cache
 
 _Step = tuple[ort.IOBinding, NDArray[np.int64]]  # a binding, and where its choice is written
 
@@ -47,7 +47,7 @@ class DecoderSession:
         self.geometry = geometry
         self.batch = batch
         self.capacity_tokens = capacity_tokens
-        shape = (batch, geometry.num_kv_heads, capacity_tokens, geometry.head_dim)
+        shape = (batch, geometry.num_kv_heads, capacity_tokens, geometry.stored_width)
         self._cache = [
             (aligned_zeros(shape, geometry.kv_dtype), aligned_zeros(shape, geometry.kv_dtype))
             for _ in range(geometry.num_layers)
@@ -193,7 +193,7 @@ class DecoderSession:
             raise self._full(0, depth_tokens)
         for layer, halves in enumerate(self._cache):
             for half, buffer in enumerate(halves):
-                fill_normal(buffer[:, :, :depth_tokens], (seed, layer, half))
+                fill_cache(buffer[:, :, :depth_tokens], self.geometry.cache, (seed, layer, half))
         self._depth_tokens = depth_tokens
 
     def _check(self, ids: NDArray[np.int64]) -> None:

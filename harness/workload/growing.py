@@ -24,7 +24,7 @@ class GrowingDecoder:
         """Begin with an empty cache."""
         self.geometry = geometry
         self._session = opened.session
-        shape = (batch, geometry.num_kv_heads, 0, geometry.head_dim)
+        shape = (batch, geometry.num_kv_heads, 0, geometry.stored_width)
         self._cache = {
             f"{layer}.{half}": np.zeros(shape, geometry.kv_dtype)
             for layer in range(geometry.num_layers)
@@ -35,6 +35,10 @@ class GrowingDecoder:
     def depth_tokens(self) -> int:
         """Positions of the cache in use."""
         return int(self._cache["0.key"].shape[2])
+
+    def half(self, layer: int, name: str) -> NDArray[Any]:
+        """The `key` or `value` tensor of one layer [batch, kv_heads, depth, stored width]."""
+        return self._cache[f"{layer}.{name}"]
 
     def prefill(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read `ids` [batch, tokens] after those already in the cache.
@@ -59,7 +63,7 @@ class GrowingDecoder:
     def first_bad_layer(self) -> int | None:
         """The first layer whose cached keys or values are not all finite; None: all are."""
         for layer in range(self.geometry.num_layers):
-            halves = (self._cache[f"{layer}.{half}"] for half in ("key", "value"))
+            halves = (self.half(layer, name) for name in ("key", "value"))
             if not all(np.isfinite(half).all() for half in halves):
                 return layer
         return None

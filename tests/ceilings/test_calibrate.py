@@ -14,18 +14,21 @@ from harness.ceilings.constants import (
     SESSION_CALL,
     Constants,
     RatePoint,
+    attention_name,
     call_name,
 )
 from harness.ceilings.storage import Ground, find_constants
 from harness.errors import UsageError
+from harness.quantize.cache import CACHES
 from harness.quantize.levels import LEVELS
 
+OVER_INT4 = attention_name(CACHES["int4"])
 GROUND = Ground("0123456789abcdef", "1.31.1", "cpu", 1)
 
 
-def known(levels):
-    """Constants that cover levels, without a measurement."""
-    names = calibrate.kernel_levels(levels)
+def known(levels, caches=()):
+    """Constants that cover levels and caches, without a measurement."""
+    names = [*calibrate.kernel_levels(levels), *calibrate.integer_caches(caches)]
     rates = {name: (RatePoint(1e9),) for name in (*names, ATTENTION)}
     return Constants("measured here", (RatePoint(1e9),), rates, 1e-6, threads=1)
 
@@ -35,9 +38,9 @@ def asked(monkeypatch):
     """The levels of each measurement that would have run."""
     calls = []
 
-    def measure(ground, levels, sizes, seed, say):
-        calls.append((set(levels), sizes))
-        return known(levels)
+    def measure(ground, levels, sizes, seed, say, caches):
+        calls.append((set(levels), sizes, set(caches)))
+        return known(levels, caches)
 
     monkeypatch.setattr(calibrate, "measure_constants", measure)
     return calls
@@ -46,17 +49,20 @@ def asked(monkeypatch):
 def test_every_kernel_is_measured_and_stored(tmp_path):
     """Real processes: every form of weight, every shape, each from two processes."""
     levels = ("fp16", "int8", "int4")
-    stored = ensure_constants(tmp_path, GROUND, levels, sizes=TINY)
+    stored = ensure_constants(tmp_path, GROUND, levels, caches=("fp32", "int4"), sizes=TINY)
     rates = stored.constants.rates
     kernels = {"float-16", "channel-8", "block-8-32", "block-4-32"}
     calls = {call_name(kernel) for kernel in kernels} | {OPERATOR_CALL, ATTENTION_CALL}
-    assert set(rates) == {*kernels, *calls, ATTENTION, ELEMENTWISE, CHOICE}
-    shapes = {ATTENTION: [1, 1, *TINY.prompts], ELEMENTWISE: [TINY.operator_rows], CHOICE: [1]}
+    assert set(rates) == {*kernels, *calls, ATTENTION, OVER_INT4, ELEMENTWISE, CHOICE}
+    shapes = {name: [1, 1, *TINY.prompts] for name in (ATTENTION, OVER_INT4)}
+    shapes |= {ELEMENTWISE: [TINY.operator_rows], CHOICE: [1]}
     shapes |= {name: [1, 1] for name in calls}
     for name, points in rates.items():
         assert [point.rows for point in points] == shapes.get(name, [*TINY.rows, 1])
         assert all(0 < point.low_per_s <= point.high_per_s for point in points)
         assert all(point.processes == TINY.rounds for point in points)
+    for over_int4, over_floats in zip(rates[OVER_INT4], rates[ATTENTION], strict=True):
+        assert over_int4.size_bytes == over_floats.size_bytes / 8  # 4 bits where there were 32
     sizes_bytes = [point.size_bytes for point in stored.constants.bandwidth]
     assert sizes_bytes == list(TINY.bandwidth_bytes)
     assert list(stored.constants.times) == [SESSION_CALL]
@@ -78,13 +84,37 @@ def test_missing_level_is_measured_with_those_held(tmp_path, asked):
     assert len(asked) == 2
 
 
+def test_an_integer_cache_is_measured_when_a_plan_has_one(tmp_path, asked):
+    """Float caches need nothing more; what was measured once is measured along later."""
+    ensure_constants(tmp_path, GROUND, ("int4",), caches=("fp32", "fp16"))
+    ensure_constants(tmp_path, GROUND, ("int4",), caches=("fp32",))
+    assert len(asked) == 1
+    ensure_constants(tmp_path, GROUND, ("int4",), caches=("fp32", "int8"))
+    ensure_constants(tmp_path, GROUND, ("int8",), caches=("int4",))
+    assert "int8" not in asked[0][2]
+    assert {"int8", "int4"} <= asked[2][2]
+    assert len(asked) == 3
+
+
+def test_a_full_calibration_stays_full_for_one_more_cache(tmp_path, asked, monkeypatch):
+    """Stored before there were caches of integers."""
+    with monkeypatch.context() as before:
+        before.setattr(calibrate, "CACHES", {"fp32": CACHES["fp32"]})
+        ensure_constants(tmp_path, GROUND, (), full=True)
+    stored = ensure_constants(tmp_path, GROUND, ("int4",), caches=("int8",))
+    assert stored.complete
+    assert [sizes.rounds for _, sizes, _ in asked] == [7, 7]
+    assert asked[1][0] == set(LEVELS)
+
+
 def test_full_covers_every_level_once(tmp_path, asked):
     ensure_constants(tmp_path, GROUND, tuple(LEVELS))
     for _ in range(2):
         ensure_constants(tmp_path, GROUND, ("int4",), full=True)
     ensure_constants(tmp_path, GROUND, ("fp32",))
-    assert [levels for levels, _ in asked] == [set(LEVELS), set(LEVELS)]
-    assert [sizes.rounds for _, sizes in asked] == [4, 7]
+    assert [levels for levels, _, _ in asked] == [set(LEVELS), set(LEVELS)]
+    assert [sizes.rounds for _, sizes, _ in asked] == [4, 7]
+    assert asked[1][2] == set(CACHES)
 
 
 def test_again_measures_what_is_stored(tmp_path, asked):

@@ -15,6 +15,7 @@ from harness.graph.micro import (
     write_operator_chain,
     write_operator_stack,
 )
+from harness.quantize.cache import CACHES
 from harness.quantize.levels import LEVELS
 
 HIDDEN, WIDE = 128, 256
@@ -110,13 +111,22 @@ def test_a_stack_of_attentions_depends_on_every_matrix(tmp_path):
     assert np.isfinite(product).all()
 
 
-def test_attention_of_equal_keys_is_the_mean_of_the_values(tmp_path):
-    """A query of zeros weighs every position alike: (3 · 1 + 5) / 4 = 2."""
-    path = tmp_path / "attention.onnx"
-    write_attention(path, Heads(1, heads=2, kv_heads=1, head_dim=16, capacity_tokens=8))
+# what a cached 1 is stored as, and what the new value comes back as
+@pytest.mark.parametrize(
+    ("level", "one", "new"),
+    [("fp32", 1.0, 2.0), ("int8", 21, 42 * 6 / 127), ("int4", 0xAA, 4 * 3.4 / 7)],
+)
+def test_attention_of_equal_keys_is_the_mean_of_the_values(tmp_path, level, one, new):
+    """A query of zeros weighs every position alike: (3 · cached + new) / 4.
+
+    Scales of normal values: 4 · 1.5 / 127 and 4 · 0.85 / 7; 21 steps are 0.99, 2 steps 0.97.
+    """
+    path, stored = tmp_path / "attention.onnx", CACHES[level]
+    write_attention(path, Heads(1, heads=2, kv_heads=1, head_dim=16, capacity_tokens=8), stored)
     packed = np.zeros((1, 1, 64), dtype=np.float32)
-    packed[..., 48:] = 5.0  # the value of the new token
-    cache = np.ones((1, 1, 8, 16), dtype=np.float32)
+    packed[..., 48:] = 2.0  # the value of the new token
+    cache = np.full((1, 1, 8, stored.stored_width(16)), one, dtype=stored.dtype)
+    cached = {"fp32": 1.0, "int8": 21 * 6 / 127, "int4": 2 * 3.4 / 7}[level]
     last, total = np.array([3], dtype=np.int32), np.array(4, dtype=np.int32)
     attended, *_ = run(
         path,
@@ -125,4 +135,4 @@ def test_attention_of_equal_keys_is_the_mean_of_the_values(tmp_path):
         total_tokens=total,
         **{"past.0.key": cache, "past.0.value": cache},
     )
-    np.testing.assert_allclose(attended, 2.0, rtol=1e-5)
+    np.testing.assert_allclose(attended, (3 * cached + new) / 4, rtol=1e-5)

@@ -50,11 +50,21 @@ def test_bare_options_are_the_run_command(capsys):
     assert "smollm2-135m/int4/cpu/ort" in capsys.readouterr().out
 
 
+def test_a_dry_run_names_every_cache(capsys):
+    assert (
+        main(["--model", "bytelm", "--quant", "int4", "--kv-cache", "auto,int8", "--dry-run"]) == 0
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("bytelm/int4/cpu/") for line in lines)
+    assert any(line.startswith("bytelm/int4/kv-int8/cpu/") for line in lines)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--model", "smolm2-135m", "--dry-run"],
         ["--quant", "int5", "--dry-run"],
+        ["--quant", "fp32", "--kv-cache", "fp16", "--dry-run"],
         ["--device", "tpu", "--dry-run"],
         ["--threads", "0", "--dry-run"],
         ["--prompt", "8-64", "--dry-run"],

@@ -1,5 +1,7 @@
 """The estimates of one measured cell."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.ceilings.constants import Constants, RatePoint
@@ -11,6 +13,7 @@ from harness.estimates.cells import (
     mfu,
 )
 from harness.estimates.structure import decode_step, prefill
+from harness.quantize.cache import CACHES
 from harness.quantize.levels import LEVELS
 from harness.quantize.size import stored_bytes
 from harness.specs.catalog import catalog_model
@@ -76,3 +79,48 @@ def test_utilisation_by_hand():
     whole = prefill(MODEL, FP32, FULL, prompt_tokens=1)
     flop = 2 * (134_515_008 - 61 * 576) + 4 * 30 * 9 * 64
     assert mfu(whole, 1.0, flop) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("cache", "bits"), [("int8", 8), ("int4", 4)])
+def test_an_integer_cache_counts_by_its_bits(cache, bits):
+    """smollm2-135m: 2 · 30 · 3 · 64 = 11,520 values a token; attention reads one per query head."""
+    stored = CACHES[cache]
+    lengths = CellLengths(0, 32, 1024, cache=stored)
+    constants = bandwidth_only(30e9)
+    cell = cell_estimate(MODEL, FP32, constants, lengths)
+    assert cell.memory.part_bytes("cache") == 11_520 * 1056 * bits / 8
+    (term,) = (t for t in cell.times["decode step"].terms if t.work.name == "attention")
+    assert term.work.kernel == f"attention-{cache}"
+    assert term.work.read_bytes == 3 * 11_520 * (1024 + 15 + 1) * bits / 8
+    floats = cell_estimate(MODEL, FP32, constants, CellLengths(0, 32, 1024))
+    assert cell.values["decode_tok_s"] > floats.values["decode_tok_s"]
+    assert floats.memory.peak_bytes - cell.memory.peak_bytes == 11_520 * 1056 * (32 - bits) / 8
+
+
+def test_attention_over_integers_has_its_own_rate_or_none():
+    """Measured for floats alone, times over an int8 cache are not known; bytes are."""
+    int8 = CACHES["int8"]
+    measured = {
+        "float-32": (RatePoint(200e9, processes=3),),
+        "attention": (RatePoint(75e9, processes=3),),
+    }
+    constants = replace(FULL, rates=measured)
+    request = CellLengths(64, 8, cache=int8)
+    unknown = cell_estimate(MODEL, FP32, constants, request).values
+    assert set(unknown) == {"peak_rss_bytes", "weights_bytes"}
+    rates = {**measured, "attention-int8": (RatePoint(150e9, processes=3),)}
+    known = cell_estimate(MODEL, FP32, replace(FULL, rates=rates), request).values
+    floats = cell_estimate(MODEL, FP32, constants, CellLengths(64, 8)).values
+    assert known["tpot_ms"] < floats["tpot_ms"]
+    assert known["ttft_ms"] < floats["ttft_ms"]
+
+
+def test_bandwidth_use_counts_an_integer_cache_by_its_bytes():
+    """The same step time over fewer bytes is a smaller share of the bandwidth."""
+    steps = [
+        decode_step(MODEL, FP32, FULL, depth_tokens=4096, cache=CACHES[name])
+        for name in ("fp32", "int8", "int4")
+    ]
+    shares = [mbu(step, 0.02, FULL, file_bytes=0.0) for step in steps]
+    assert shares[1] == pytest.approx(shares[0] / 4)
+    assert shares[2] == pytest.approx(shares[0] / 8)

@@ -22,6 +22,26 @@ def test_groups_are_the_product_and_tests_stay_inside():
     assert plan.cell_count == 20
 
 
+def test_caches_are_an_axis_and_a_level_s_own_keeps_the_key():
+    """`fp32` beside int4 weights is what `auto` is: one group, called as before."""
+    plan = make_plan(replace(SMALL, kv_cache=("auto", "int8", "fp32")), 1)
+    keys = [group.key for group in plan.groups]
+    assert keys == ["smollm2-135m/int4/cpu/ort/t1/b1", "smollm2-135m/int4/kv-int8/cpu/ort/t1/b1"]
+    assert [group.cache.name for group in plan.groups] == ["fp32", "int8"]
+
+
+def test_a_part_has_caches_of_its_own():
+    part = replace(SMALL, kv_cache=("int4",))
+    plan = make_plan(replace(SMALL, part=(SMALL, part)), 1)
+    assert [group.cache.name for group in plan.groups] == ["fp32", "int4"]
+
+
+def test_a_cache_must_go_with_every_level_it_is_asked_for():
+    with pytest.raises(UsageError, match="int4 computes in float32"):
+        make_plan(replace(SMALL, quant=("fp16", "int4"), kv_cache=("fp16",)), 1)
+    assert make_plan(replace(SMALL, quant=("fp16",), kv_cache=("fp16", "int4")), 1).cell_count == 2
+
+
 def test_cache_serves_the_longest_test():
     """pp128 from depth 64 needs 192 positions, pg100+100 needs 200."""
     plan = make_plan(replace(SMALL, depth=(64,), pg=((100, 100),)), usable_threads=1)
@@ -51,6 +71,7 @@ def test_a_context_beyond_what_is_built_is_refused():
     [
         ({"model": ("smollm2-135",)}, "smollm2-135"),
         ({"quant": ("int5",)}, "int5"),
+        ({"kv_cache": ("int5",)}, "int5"),
         ({"device": ("gpux",)}, "gpux"),
         ({"threads": ("0",)}, "--threads 0"),
         ({"threads": ("-1",)}, "--threads -1"),

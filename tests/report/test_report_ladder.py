@@ -3,7 +3,7 @@
 import pytest
 from report_documents import document, metric, record
 
-from harness.report.ladder import fronts, ladder_notes
+from harness.report.ladder import fronts, ladder_notes, ladders
 from harness.report.render import render
 from harness.report.rows import make_rows
 from harness.results.schema import Metric
@@ -12,7 +12,7 @@ MIB = 2**20
 TEXT, RANDOM = {"label": ""}, {"label": "numeric fidelity only"}
 
 
-def level(name, tok_s, peak_mib, kld, nll=0.0, quality=TEXT, **other):
+def level(name, tok_s, peak_mib, kld, nll=0.0, quality=TEXT, cache="", **other):
     """A decode record of one level; 2 % half-width."""
     metrics = {
         "decode_tok_s": metric(tok_s),
@@ -21,7 +21,9 @@ def level(name, tok_s, peak_mib, kld, nll=0.0, quality=TEXT, **other):
     if kld is not None:
         metrics["kld_nats"] = Metric(value=kld, unit="nats", processes=1)
         metrics["nll_delta"] = Metric(value=nll, unit="nats/token", processes=1)
-    return record("tg32", metrics, cell={"level": name}, quality=quality, **other)
+    return record(
+        "tg32", metrics, cell={"level": name, "kv_cache": cache}, quality=quality, **other
+    )
 
 
 def rows(*records):
@@ -45,6 +47,25 @@ LADDER = (
 def test_the_front_leaves_out_what_another_level_beats():
     """int8-block loses as much as int8, is slower and larger; every other level has its reason."""
     assert marks(*LADDER) == dict.fromkeys(("fp32", "int8", "int4", "int2"), "both")
+
+
+def test_a_ladder_holds_the_cache_fixed():
+    """Levels with their own float cache are one ladder, fp16 among them; int8 caches another."""
+    records = (
+        level("fp32", 40.0, 700, 0.0),
+        level("fp16", 41.0, 600, 0.0),
+        level("int4", 100.0, 200, 0.01),
+        level("fp32", 50.0, 690, 0.001, cache="int8"),
+        level("int4", 120.0, 190, 0.012, nll=0.001, cache="int8"),
+    )
+    found = ladders(rows(*records))
+    assert [[one.level for one in group] for group in found] == [
+        ["fp32", "fp16", "int4"],
+        ["fp32", "int4"],
+    ]
+    notes = list(ladder_notes(rows(*records)))
+    assert notes[0].startswith("smollm2-135m: ship int4")
+    assert notes[1].startswith("smollm2-135m kv int8: ship int4")
 
 
 def test_speed_and_memory_have_fronts_of_their_own():

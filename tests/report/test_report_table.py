@@ -96,6 +96,16 @@ def test_what_varies_is_a_column_and_makes_its_own_row(field, values):
     assert not other & rows[0].keys()
 
 
+def test_caches_are_a_column_where_one_is_not_its_level_s_own():
+    """fp16 weights have an fp16 cache by themselves: that says no more than the level."""
+    own = [*group(level="fp32"), *group(level="fp16")]
+    assert "kv cache" not in table(*own)[0]
+    rows = table(*own, *group(level="fp32", kv_cache="int8"))
+    assert [row["kv cache"] for row in rows] == ["fp32", "fp16", "int8"]
+    alone = document(*group(kv_cache="int8"))
+    assert "· int4 · kv cache int8 ·" in render(alone, "md").splitlines()[0]
+
+
 def test_each_test_has_its_own_column_short_ones_first():
     rows = table(
         record("pp512", {"prefill_tok_s": metric(500.0)}),

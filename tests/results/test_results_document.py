@@ -8,7 +8,7 @@ import pytest
 from results_samples import cell, document, record
 
 from harness.errors import ResultFormatError, StorageError
-from harness.results.document import encode_document, read_document, write_document
+from harness.results.document import decode_document, encode_document, read_document, write_document
 from harness.results.schema import SCHEMA_VERSION, Record, Trust
 from harness.results.upgrade import upgrade
 
@@ -21,6 +21,17 @@ def path(tmp_path):
 
 def test_a_document_comes_back_as_it_was(path):
     assert read_document(path) == document(record(), record())
+
+
+@pytest.mark.parametrize(("level", "cache"), [("int4", "fp32"), ("fp16", "fp16")])
+def test_a_document_from_before_caches_has_those_of_its_levels(level, cache):
+    table = json.loads(encode_document(document(record())))
+    old = table["records"][0]["cell"]
+    del old["kv_cache"]
+    old["level"] = level
+    (read,) = decode_document(json.dumps(table).encode()).records
+    assert read.cell.kv_cache == cache
+    assert read.cell.has_own_cache
 
 
 def test_a_document_without_records_comes_back(tmp_path):

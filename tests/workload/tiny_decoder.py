@@ -6,11 +6,14 @@ import numpy as np
 
 from harness.devices.session import open_session
 from harness.devices.table import find_device
-from harness.graph.decoder import ALL_LOGITS_FILE, GRAPH_FILE, build_decoder
+from harness.graph.decoder import ALL_LOGITS_FILE, GRAPH_FILE, build_decoder, write_graphs
 from harness.graph.geometry import geometry_of
+from harness.quantize.cache import find_cache
+from harness.quantize.cache_scales import LayerScales, ScaledCache, channel_scales
 from harness.quantize.levels import find_level
 from harness.specs.model import ModelSpec
 from harness.weights.seeded import SeededWeights
+from harness.workload.growing import GrowingDecoder
 
 SPEC = ModelSpec(
     name="tiny",
@@ -44,12 +47,38 @@ class TinyDecoder:
         level="fp32",
         max_context_tokens=SPEC.max_context_tokens,
         weights=SeededWeights,
+        cache="auto",
+        **spec_changes,
     ):
-        spec = replace(SPEC, max_context_tokens=max_context_tokens)
-        build_decoder(spec, find_level(level), weights(spec, 0), folder)
+        spec = replace(SPEC, max_context_tokens=max_context_tokens, **spec_changes)
+        row = find_level(level)
+        build_decoder(spec, row, weights(spec, 0), folder)
         self.graph = folder / GRAPH_FILE
         self.all_logits_graph = folder / ALL_LOGITS_FILE
-        self.geometry = geometry_of(spec, find_level(level))
+        self.geometry = geometry_of(spec, row)
+        stored = find_cache(cache, row)
+        if stored.dtype != self.geometry.kv_dtype:
+            write_graphs(spec, row, folder, self.scaled(stored))
+            self.geometry = geometry_of(spec, row, stored)
+
+    def scaled(self, cache):
+        """The cache with scales from 64 random tokens, as the float cache holds them now."""
+        if not cache.is_integer:
+            return ScaledCache(cache)
+        decoder = GrowingDecoder(self.open(), self.geometry, 1)
+        decoder.prefill(np.random.default_rng(5).integers(0, SPEC.vocab_size, (1, 64)))
+        return ScaledCache(
+            cache,
+            tuple(
+                LayerScales(
+                    *(
+                        channel_scales(decoder.half(layer, half)[0].swapaxes(0, 1), cache)
+                        for half in ("key", "value")
+                    )
+                )
+                for layer in range(self.geometry.num_layers)
+            ),
+        )
 
     def open(self, every_position=False):
         graph = self.all_logits_graph if every_position else self.graph

@@ -1,4 +1,4 @@
-"""Which text a model is judged on, and as which tokens: its own tokenizer's, or bytes."""
+"""The texts a model reads, and as which tokens: its own tokenizer's, or bytes."""
 
 import json
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BUNDLED = ("english", "korean")  # models/texts/<name>.txt
+CALIBRATION = "calibration"  # likewise; no text that quality is measured on
 OWN_TEXT = "heldout.txt"  # beside a model: a text that its training left out
 TOKENIZER_FILE = "tokenizer.json"
 BYTE_VALUES = 256
@@ -78,12 +79,16 @@ def read_tokens(folder: Path, vocab_size: int, text: str | None) -> TokenText:
         UsageError: no such text, no tokenizer, or the package `tokenizers` is not installed.
         ModelError: a damaged tokenizer, or one whose vocabulary is not the model's.
     """
-    name, content = _read_text(folder, text)
-    if tokenization_of(folder, vocab_size) is Tokenization.BYTES:
-        return TokenText(name, list(content.encode()), _byte_begin(folder))
-    tokenizer = open_tokenizer(folder, vocab_size)
-    ids = tokenizer.encode(content, add_special_tokens=False).ids
-    return TokenText(name, ids, _begin(tokenizer))
+    return _tokens(folder, vocab_size, *_read_text(folder, text))
+
+
+def calibration_tokens(folder: Path, vocab_size: int) -> TokenText:
+    """Read the text from which scales of a cache are taken.
+
+    Raises:
+        UsageError, ModelError: as read_tokens.
+    """
+    return _tokens(folder, vocab_size, CALIBRATION, bundled_text(CALIBRATION))
 
 
 def bytes_per_token(folder: Path | None, vocab_size: int) -> dict[str, float] | None:
@@ -97,7 +102,7 @@ def bytes_per_token(folder: Path | None, vocab_size: int) -> dict[str, float] | 
         return None
     counts = {}
     for name in BUNDLED:
-        size_bytes = len(_bundled(name).encode())
+        size_bytes = len(bundled_text(name).encode())
         counts[name] = size_bytes / len(read_tokens(folder, vocab_size, name).ids)
     return counts
 
@@ -149,12 +154,21 @@ def _check_vocabulary(tokenizer: "Tokenizer", model: str, vocab_size: int) -> No
     )
 
 
+def _tokens(folder: Path, vocab_size: int, name: str, content: str) -> TokenText:
+    """Return a text as the tokens of a model that has a tokenizer."""
+    if tokenization_of(folder, vocab_size) is Tokenization.BYTES:
+        return TokenText(name, list(content.encode()), _byte_begin(folder))
+    tokenizer = open_tokenizer(folder, vocab_size)
+    ids = tokenizer.encode(content, add_special_tokens=False).ids
+    return TokenText(name, ids, _begin(tokenizer))
+
+
 def _read_text(folder: Path, text: str | None) -> tuple[str, str]:
     """Return a text's printed name and its content."""
     if text is None and not (folder / OWN_TEXT).is_file():
         text = BUNDLED[0]
     if text in BUNDLED:
-        return text, _bundled(text)
+        return text, bundled_text(text)
     path = folder / OWN_TEXT if text is None else Path(text)
     try:
         return path.name, path.read_text(encoding="utf-8")
@@ -166,8 +180,8 @@ def _read_text(folder: Path, text: str | None) -> tuple[str, str]:
         ) from error
 
 
-def _bundled(name: str) -> str:
-    """The content of one of BUNDLED."""
+def bundled_text(name: str) -> str:
+    """The content of one of BUNDLED, or of CALIBRATION."""
     return (data_folder("models") / "texts" / f"{name}.txt").read_text(encoding="utf-8")
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from harness.errors import HarnessError, ModelError, UsageError
 from harness.quality.chunks import DEFAULT_PLAN
-from harness.quality.texts import (
+from harness.specs.shipped import data_folder
+from harness.texts.tokens import (
     BUNDLED,
     Tokenization,
     bytes_per_token,
@@ -15,7 +16,6 @@ from harness.quality.texts import (
     read_tokens,
     tokenization_of,
 )
-from harness.specs.shipped import data_folder
 
 WORDS = ["<unk>", "<s>", "the", "of", "and", "to", "a", "국민은", "모든"]
 VOCABULARY = len(WORDS)
