@@ -88,13 +88,13 @@ def test_an_integer_cache_counts_by_its_bits(cache, bits):
     lengths = CellLengths(0, 32, 1024, cache=stored)
     constants = bandwidth_only(30e9)
     cell = cell_estimate(MODEL, FP32, constants, lengths)
-    assert cell.memory.part_bytes("cache") == 11_520 * 1056 * bits / 8
+    assert cell.memory.part_bytes("cache") == 11_520 * 1057 * bits / 8
     (term,) = (t for t in cell.times["decode step"].terms if t.work.name == "attention")
     assert term.work.kernel == f"attention-{cache}"
     assert term.work.read_bytes == 3 * 11_520 * (1024 + 15 + 1) * bits / 8
     floats = cell_estimate(MODEL, FP32, constants, CellLengths(0, 32, 1024))
     assert cell.values["decode_tok_s"] > floats.values["decode_tok_s"]
-    assert floats.memory.peak_bytes - cell.memory.peak_bytes == 11_520 * 1056 * (32 - bits) / 8
+    assert floats.memory.peak_bytes - cell.memory.peak_bytes == 11_520 * 1057 * (32 - bits) / 8
 
 
 def test_attention_over_integers_has_its_own_rate_or_none():

@@ -8,7 +8,7 @@ from harness.workload.decoder import DecoderSession
 from harness.workload.growing import GrowingDecoder
 
 # Least cosine of the logits with those of the float cache; seeded weights.
-CLOSE = {"fp32": 0.9999, "int8": 0.998, "int4": 0.92}
+CLOSE = {"fp32": 0.9999, "int8": 0.998, "int4": 0.85}
 KINDS = {
     "plain": {},
     "window": {"family": "mistral", "sliding_window_tokens": 4},
