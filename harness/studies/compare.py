@@ -70,8 +70,9 @@ def _comparison(
     absent: dict[str, list[str]] = {}
     rows = list(_rows(matches, metrics, question, absent))
     if not rows:
+        by = f" by {', '.join(question.metrics)}" if question.metrics else ""
         raise UsageError(
-            "; ".join(["the two sides share nothing that can be compared", *notes]),
+            "; ".join([f"the two sides share nothing that can be compared{by}", *notes]),
             fix="results that hold the same cells; bench report FILE shows what each holds",
         )
     missing = [f"{what}: {len(cells)} cells" for what, cells in absent.items()]

@@ -361,6 +361,8 @@ def test_another_runtime_version_is_told():
 def test_sides_that_share_nothing_are_refused():
     with pytest.raises(UsageError, match="share nothing"):
         compared([record(BASE)], [record(BASE, level="fp32")])
+    with pytest.raises(UsageError, match="compared by kld_nats"):
+        compared([record(BASE)], [record(SLOW)], Question(metrics=("kld_nats",)))
 
 
 def test_mixed_units_are_refused():
