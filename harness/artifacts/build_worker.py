@@ -35,15 +35,23 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[st
     import msgspec
 
     from harness.graph.decoder import build_decoder
+    from harness.graph.encoder import build_encoder
     from harness.quantize.levels import find_level
+    from harness.specs.encoder import EncoderSpec, spec_type
     from harness.weights.opening import open_weights
     from harness.weights.source import ModelSource
 
-    model = msgspec.convert(source, ModelSource, dec_hook=_to_path)
+    fields = source["spec"]
+    spec = msgspec.convert(fields, spec_type(fields["family"]))
+    home = None if source["folder"] is None else Path(source["folder"])
+    model = ModelSource(source["argument"], source["name"], spec, home)
     begin_s = time.perf_counter()
     try:
         weights = open_weights(model, seed)
-        build_decoder(model.spec, find_level(level), weights, Path(folder), token_ids(model.folder))
+        if isinstance(spec, EncoderSpec):
+            build_encoder(spec, find_level(level), weights, Path(folder))
+        else:
+            build_decoder(spec, find_level(level), weights, Path(folder), token_ids(home))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
@@ -57,11 +65,6 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[st
 
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {"build": build}
-
-
-def _to_path(kind: type, value: Any) -> Any:
-    """Turn text back into the path it was."""
-    return Path(value) if issubclass(kind, Path) else value
 
 
 def token_ids(folder: Path | None) -> "TokenIds":

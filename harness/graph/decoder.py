@@ -8,22 +8,17 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
+from harness.graph.assembly import assemble, write_weights
 from harness.graph.block import AttentionInputs, add_and_norm, add_layer, layer_name
-from harness.graph.datafile import DataFile, initializer
-from harness.graph.emitter import MICROSOFT, Emitter
+from harness.graph.emitter import Emitter
 from harness.graph.genai import TokenIds, write_genai_config
 from harness.graph.geometry import geometry_of
 from harness.graph.matrix import embed, head_logits
 from harness.graph.rotary import inverse_frequencies
-from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
-from harness.graph.storage import plan_storage
-from harness.graph.stream import stream_weight
+from harness.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 from harness.weights.store import WeightStore
-
-_OPSETS = (("", 21), (MICROSOFT, 1))
-_IR_VERSION = 10
 
 
 def build_decoder(
@@ -50,9 +45,7 @@ def build_decoder(
         OSError: the files cannot be written.
     """
     geometry = geometry_of(spec, level)
-    with DataFile(folder / DATA_FILE) as file:
-        for weight in plan_storage(spec, level):
-            stream_weight(file, weight, weights)
+    write_weights(spec, level, weights, folder)
     for name, every_position in ((GRAPH_FILE, False), (ALL_LOGITS_FILE, True)):
         model = decoder_model(spec, level, every_position)
         (folder / name).write_bytes(model.SerializeToString())
@@ -79,17 +72,7 @@ def decoder_model(spec: ModelSpec, level: QuantLevel, every_position: bool) -> o
         norm = "model.norm" if last else f"{layer_name(layer + 1)}.input_layernorm"
         stream, residual = add_and_norm(emitter, spec, addend, residual, norm)
     head_logits(emitter, spec, level, stream, every_position)
-    inputs, outputs = _ports(spec, level, every_position)
-    views = [view for weight in plan_storage(spec, level) for view in weight.views]
-    initializers = [initializer(view, DATA_FILE) for view in views]
-    graph = helper.make_graph(emitter.nodes, spec.name, inputs, outputs, initializers)
-    return helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid(domain, version) for domain, version in _OPSETS],
-        ir_version=_IR_VERSION,
-        producer_name="ondevice-bench",
-        producer_version=BUILDER_VERSION,
-    )
+    return assemble(emitter, spec, level, *_ports(spec, level, every_position))
 
 
 def _attention_inputs(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> AttentionInputs:
