@@ -11,10 +11,12 @@ from harness.errors import UsageError
 from harness.graph.geometry import geometry_of
 from harness.quantize.levels import QuantLevel, find_levels
 from harness.settings import PART_KEYS, Settings
+from harness.specs.encoder import EncoderSpec
 from harness.weights.source import ModelSource, resolve_model
 from harness.workload.workload import Kind, Workload
 
 RUNTIME = "ort"
+USUAL_ENCODES = ((128, 1), (128, 8))  # (tokens, texts): one query, and a batch of passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
     settings = _spelled(settings)
     names = dict.fromkeys(name for part in settings.parts for name in part.model)
     _check_distinct([resolve_model(name) for name in names])
+    for part in settings.parts:
+        _check_fit(part)
     groups: dict[str, SessionGroup] = {}
     for part in settings.parts:
         for group in _groups(part, usable_threads):
@@ -93,17 +97,16 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
 def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
     """Yield the full product of the lists of a plan without parts, or of one part."""
     _check_numbers(settings)
-    workloads = _workloads(settings)
     sources = [resolve_model(argument) for argument in settings.model]
     levels = find_levels(settings.quant)
     devices = [find_device(name) for name in settings.device]
     threads = plan_threads(settings.threads, usable_threads)
+    tests = {source.argument: _workloads(settings, source) for source in sources}
     for source, level in product(sources, levels):
-        _check_context(source, level, workloads)
-    for source, level, device, count, batch in product(
-        sources, levels, devices, threads, settings.batch
-    ):
-        yield SessionGroup(source, level, device, count, batch, workloads)
+        _check_context(source, level, tests[source.argument])
+    for source, level, device, count in product(sources, levels, devices, threads):
+        for batch in (1,) if _is_encoder(source) else settings.batch:
+            yield SessionGroup(source, level, device, count, batch, tests[source.argument])
 
 
 def _spelled(settings: Settings) -> Settings:
@@ -118,7 +121,31 @@ def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, objec
     return {**asdict(settings), "model": models}
 
 
-def _workloads(settings: Settings) -> tuple[Workload, ...]:
+def _is_encoder(source: ModelSource) -> bool:
+    return isinstance(source.spec, EncoderSpec)
+
+
+def _check_fit(settings: Settings) -> None:
+    """Refuse tests of one kind where every model is of the other kind."""
+    encoders = [_is_encoder(resolve_model(name)) for name in settings.model]
+    named = ", ".join(settings.model)
+    if settings.enc and not any(encoders):
+        raise UsageError(
+            f"enc tests are for encoders; {named} is none",
+            fix="--prompt 128 --gen 32 for decoders, or --model all-minilm-l6-v2",
+        )
+    if settings.enc == () and all(encoders):
+        raise UsageError(
+            f"prefill, decode and request tests are for decoders; {named} is none",
+            fix="--enc 128x1,128x8 for encoders, or --model smollm2-135m",
+        )
+
+
+def _workloads(settings: Settings, source: ModelSource) -> tuple[Workload, ...]:
+    """Return the tests of a plan that a model can run."""
+    if _is_encoder(source):
+        encodes = settings.enc or USUAL_ENCODES
+        return tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in encodes)
     tests = [
         *(Workload(Kind.PREFILL, n, 0, d) for d in settings.depth for n in settings.prompt),
         *(Workload(Kind.DECODE, 0, n, d) for d in settings.depth for n in settings.gen),
@@ -134,6 +161,7 @@ def _check_numbers(settings: Settings) -> None:
         ("--prompt", settings.prompt),
         ("--gen", settings.gen),
         ("--pg", tuple(value for pair in settings.pg for value in pair)),
+        ("--enc", tuple(value for pair in settings.enc or () for value in pair)),
         ("--batch", settings.batch),
         ("--rounds", (settings.rounds,)),
         ("min_passes", (settings.min_passes,)),
@@ -194,5 +222,5 @@ def _check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Work
             raise UsageError(
                 f"{workload.name} needs {workload.context_tokens} tokens of context; "
                 f"{source.name} is built for {limit}",
-                fix=f"keep depth + prompt + gen at {limit} or below",
+                fix=f"keep depth + prompt + gen, or the length of a text, at {limit} or below",
             )

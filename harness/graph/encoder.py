@@ -8,14 +8,13 @@ from onnx import helper
 from harness.graph.assembly import assemble, write_weights
 from harness.graph.emitter import Emitter
 from harness.graph.encoder_block import add_encoder_layer, sum_and_norm
+from harness.graph.geometry import EMBEDDING, HIDDEN, EncoderGeometry, geometry_of
 from harness.graph.matrix import look_up
 from harness.graph.rules import GRAPH_FILE
 from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import EncoderSpec
 from harness.specs.encoder_tensors import EMBED_NORM, POSITIONS, TOKENS, TYPES
 from harness.weights.store import WeightStore
-
-HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"
 
 
 def build_encoder(spec: EncoderSpec, level: QuantLevel, weights: WeightStore, folder: Path) -> None:
@@ -53,7 +52,7 @@ def encoder_model(spec: EncoderSpec, level: QuantLevel) -> onnx.ModelProto:
         emitter.add("Cast", (stream,), HIDDEN, to=onnx.TensorProto.FLOAT)
     pooled = _POOL[spec.pooling](emitter)
     emitter.add("LpNormalization", (pooled,), EMBEDDING, axis=-1, p=2)
-    return assemble(emitter, spec, level, *_ports(spec))
+    return assemble(emitter, spec, level, *_ports(geometry_of(spec, level)))
 
 
 def _embed(emitter: Emitter, spec: EncoderSpec, level: QuantLevel) -> str:
@@ -89,19 +88,13 @@ _POOL = {"mean": _mean, "cls": _first}
 
 
 def _ports(
-    spec: EncoderSpec,
+    geometry: EncoderGeometry,
 ) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
     """Return the graph's inputs and outputs, with the names of exported sentence encoders."""
     port, floats = helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     inputs = [
         port(name, onnx.TensorProto.INT64, ["batch_size", "sequence_length"])
-        for name in input_names(spec.token_types)
+        for name in geometry.inputs
     ]
-    hidden = port(HIDDEN, floats, ["batch_size", "sequence_length", spec.hidden_size])
-    return inputs, [hidden, port(EMBEDDING, floats, ["batch_size", spec.hidden_size])]
-
-
-def input_names(token_types: int) -> tuple[str, ...]:
-    """Return the inputs of a graph; without token types it has no `token_type_ids`."""
-    names = ("input_ids", "attention_mask")
-    return (*names, "token_type_ids") if token_types else names
+    hidden = port(HIDDEN, floats, ["batch_size", "sequence_length", geometry.hidden_size])
+    return inputs, [hidden, port(EMBEDDING, floats, ["batch_size", geometry.hidden_size])]

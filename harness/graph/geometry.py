@@ -10,6 +10,7 @@ from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.model import ModelSpec
 
+HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
 HEAD_DIM_STEP = 16  # "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
 
 
@@ -49,6 +50,12 @@ class EncoderGeometry:
     hidden_size: int
     token_types: int
     max_context_tokens: int
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs, each int64 [batch, tokens]."""
+        names = ("input_ids", "attention_mask")
+        return (*names, "token_type_ids") if self.token_types else names
 
 
 Geometry = DecoderGeometry | EncoderGeometry

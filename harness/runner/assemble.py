@@ -124,6 +124,7 @@ def _cell(group: SessionGroup, workload: Workload, artifact: Artifact | None) ->
         batch=group.batch,
         threads=group.threads,
         weights=group.source.weights_kind,
+        sequences=workload.sequences,
     )
 
 
@@ -160,9 +161,8 @@ def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str,
 
 def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:
     """Every estimate of what the record measures."""
-    lengths = CellLengths(
-        workload.prompt_tokens, workload.gen_tokens, workload.depth_tokens, group.batch
-    )
+    batch = group.batch * workload.sequences
+    lengths = CellLengths(workload.prompt_tokens, workload.gen_tokens, workload.depth_tokens, batch)
     ceilings = ceilings_of(entries, group.device.key, group.threads)
     return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)
 

@@ -13,7 +13,8 @@ import pytest
 from run_graph import open_graph
 from safetensors.numpy import load_file
 
-from harness.graph.encoder import build_encoder, input_names
+from harness.graph.encoder import build_encoder
+from harness.graph.geometry import geometry_of
 from harness.graph.rules import GRAPH_FILE
 from harness.quantize.levels import LEVELS
 from harness.weights.opening import open_weights
@@ -56,7 +57,7 @@ def outputs_of(name, level, rows=slice(None), tokens=slice(None)):
     """Our hidden states and embeddings of the reference's sequences, or of a part of them."""
     _folder, session, spec = built(name, level)
     reference = load_file(FIXTURES / name / "reference.safetensors")
-    fed = {key: reference[key][rows, tokens] for key in input_names(spec.token_types)}
+    fed = {key: reference[key][rows, tokens] for key in geometry_of(spec, LEVELS[level]).inputs}
     return session.run(["last_hidden_state", "sentence_embedding"], fed), reference
 
 
