@@ -105,7 +105,7 @@ def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
     for source, level in product(sources, levels):
         _check_context(source, level, tests[source.argument])
     for source, level, device, count in product(sources, levels, devices, threads):
-        for batch in (1,) if _is_encoder(source) else settings.batch:
+        for batch in (1,) if is_encoder(source) else settings.batch:
             yield SessionGroup(source, level, device, count, batch, tests[source.argument])
 
 
@@ -121,13 +121,14 @@ def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, objec
     return {**asdict(settings), "model": models}
 
 
-def _is_encoder(source: ModelSource) -> bool:
+def is_encoder(source: ModelSource) -> bool:
+    """Whether a model embeds texts instead of continuing them."""
     return isinstance(source.spec, EncoderSpec)
 
 
 def _check_fit(settings: Settings) -> None:
     """Refuse tests of one kind where every model is of the other kind."""
-    encoders = [_is_encoder(resolve_model(name)) for name in settings.model]
+    encoders = [is_encoder(resolve_model(name)) for name in settings.model]
     named = ", ".join(settings.model)
     if settings.enc and not any(encoders):
         raise UsageError(
@@ -143,7 +144,7 @@ def _check_fit(settings: Settings) -> None:
 
 def _workloads(settings: Settings, source: ModelSource) -> tuple[Workload, ...]:
     """Return the tests of a plan that a model can run."""
-    if _is_encoder(source):
+    if is_encoder(source):
         encodes = settings.enc or USUAL_ENCODES
         return tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in encodes)
     tests = [
