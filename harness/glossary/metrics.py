@@ -133,8 +133,8 @@ METRICS = (
     Term(
         "mfu",
         "share",
-        "Matrix utilisation: flop of the prefill, or of an encoder's pass, without masked ones / time / fastest measured rate of "
-        "the level's matrix kernel.",
+        "Matrix utilisation: flop of the prefill, or of an encoder's pass, without masked ones / "
+        "time / fastest measured rate of the level's matrix kernel.",
     ),
     Term(
         "kld_nats",

@@ -112,8 +112,8 @@ WORDS = (
         "params",
         "",
         "The estimate people do in their heads: memory = parameters * bits / 8, decode = bandwidth "
-        "/ that, prefill = peak / (2 * parameters); an encoder's pass the same per token, but never "
-        "faster than its weights are read.",
+        "/ that, prefill = peak / (2 * parameters); an encoder's pass the same per token, but "
+        "never faster than its weights are read.",
     ),
     Term("rule_of_thumb", "", "The params decode estimate, of which 55 % is reached."),
     Term(
