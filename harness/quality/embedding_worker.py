@@ -15,7 +15,7 @@ from harness.graph.geometry import EncoderGeometry
 from harness.measure.memory import memory_mark
 from harness.quality.ranking import Embeddings, Vectors, cosines, kendall_taus, same_nearest
 from harness.quality.ranking_set import Texts, read_ranking
-from harness.workload.encoder import EncoderSession
+from harness.workload.encoder import EncoderSession, are_embeddings
 
 Json = dict[str, Any]
 
@@ -60,7 +60,7 @@ def compare(
         (
             _first_bad(name, vectors)
             for name, vectors in found.items()
-            if not np.isfinite(vectors).all()
+            if not are_embeddings(vectors).all()
         ),
         None,
     )
@@ -89,7 +89,7 @@ def _embed(fields: Json, device: Device, threads: int, wanted: Texts) -> Vectors
 
 def _first_bad(model: str, vectors: Vectors) -> Json:
     """Name the first text whose embedding holds what is no number."""
-    return {"model": model, "text": int(np.argmin(np.isfinite(vectors).all(axis=1)))}
+    return {"model": model, "text": int(np.argmin(are_embeddings(vectors)))}
 
 
 COMMANDS = {"texts": texts, "compare": compare}

@@ -51,14 +51,16 @@ def same_nearest(ours: Embeddings, theirs: Embeddings) -> NDArray[np.bool_]:
 def kendall_taus(ours: Embeddings, theirs: Embeddings) -> NDArray[np.float64]:
     """Kendall's tau of both orders of the passages, of each query [queries].
 
-        tau = (pairs in the same order - pairs in the other order) / all pairs
+        tau = (pairs in the same order - pairs in the other order) / sqrt(ordered · ordered)
 
-    A pair that is equal in one of the orders counts as neither (tau-a).
-    Source: Kendall 1938, doi:10.1093/biomet/30.1-2.81.
+    Pairs that are equally near count as neither (tau-b): two texts of the same tokens have no
+    order. Where one side orders no pair at all there is nothing to agree with: 0.
+    Source: Kendall 1945, doi:10.1093/biomet/33.3.239.
     """
     a, b = _signs(ours.similarities), _signs(theirs.similarities)
-    passages = a.shape[1]
-    taus: NDArray[np.float64] = (a * b).sum(axis=(1, 2)) / (passages * (passages - 1))
+    ordered = np.sqrt(np.abs(a).sum(axis=(1, 2)) * np.abs(b).sum(axis=(1, 2)))
+    taus: NDArray[np.float64] = np.zeros_like(ordered)
+    np.divide((a * b).sum(axis=(1, 2)), ordered, out=taus, where=ordered > 0)
     return taus
 
 

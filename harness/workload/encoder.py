@@ -94,3 +94,9 @@ class EncoderSession:
                 f"{ids.shape[1]} tokens do not fit this model",
                 fix=f"at most {self.geometry.max_context_tokens} tokens a text",
             )
+
+
+def are_embeddings(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each vector [texts] is finite and not 0, which a length that overflows leaves."""
+    good: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    return good

@@ -11,7 +11,7 @@ from harness.measure.samples import PassSample
 from harness.measure.steady import WarmUp, warm_up
 from harness.measure.usage import usage_now
 from harness.units import NS_PER_S
-from harness.workload.encoder import EncoderSession
+from harness.workload.encoder import EncoderSession, are_embeddings
 from harness.workload.passes import PassOutcome, seeded_ids
 from harness.workload.samples import Samples
 from harness.workload.workload import Workload
@@ -94,5 +94,5 @@ class EncoderMeasuring:
         return PassOutcome(
             PassSample(encode_ns=encode_ns),
             embeddings.argmax(axis=1).astype(np.int64)[None],
-            bool(np.isfinite(embeddings).all()),
+            bool(are_embeddings(embeddings).all()),
         )

@@ -6,6 +6,7 @@ from tiny_encoder import OverflowingWeights, TinyEncoder
 
 from harness.errors import UsageError
 from harness.measure.worker import Worker
+from harness.workload.encoder import are_embeddings
 from harness.workload.encoding import EncoderMeasuring
 from harness.workload.worker import workload_of
 from harness.workload.workload import Kind, Workload
@@ -80,18 +81,26 @@ class Ticking:
 
 
 def test_only_the_run_stands_between_two_clock_reads(tiny):
-    """Five passes of two reads each, one read before them: every pass takes one tick."""
+    """Five passes of two reads each, one before and one after them: every pass takes one tick."""
     clock = Ticking()
     measuring = EncoderMeasuring(tiny.open(), seed=0, clock=clock)
     samples = measuring.sample(workload_of(ENC), min_passes=5, min_seconds=1e-9)
     assert [outcome.sample.encode_ns for outcome in samples.passes] == [1_000_000] * 5
-    assert clock.reads == 1 + 2 * 5
+    assert clock.reads == 1 + 2 * 5 + 1
     assert all(outcome.finite for outcome in samples.passes)
+
+
+def test_a_vector_of_zeros_is_no_embedding():
+    """A norm that overflows leaves zeros behind, which are finite."""
+    vectors = np.array([[0.6, 0.8], [0.0, 0.0], [np.nan, 1.0], [np.inf, 0.0]], np.float32)
+    assert are_embeddings(vectors).tolist() == [True, False, False, False]
 
 
 def test_the_worker_serves_an_encoder(tiny):
     with Worker.start(MODULE) as worker:
-        opened = worker.ask("open", LONG_S, capacity_tokens=8, first=ENC, **tiny.session_arguments())
+        opened = worker.ask(
+            "open", LONG_S, capacity_tokens=8, first=ENC, **tiny.session_arguments()
+        )
         warm = worker.ask("warm", LONG_S, workload=ENC, cap_s=0.2)
         sample = worker.ask("sample", LONG_S, workload=ENC, min_passes=3, min_seconds=0.01)
         worker.ask("close", LONG_S)
