@@ -53,7 +53,7 @@ def compare(
     """
     row = find_device(device)
     found = {
-        name: _embed(fields, row, threads, [*queries, *passages])
+        name: embed_texts(fields, row, threads, [*queries, *passages])
         for name, fields in (("twin", twin), ("level", level))
     }
     bad = next(
@@ -79,7 +79,7 @@ def compare(
     }
 
 
-def _embed(fields: Json, device: Device, threads: int, wanted: Texts) -> Vectors:
+def embed_texts(fields: Json, device: Device, threads: int, wanted: Texts) -> Vectors:
     """Embed each text in a pass of its own [texts, hidden]; the session is closed again."""
     opened = open_session(Path(fields["graph"]), device, threads)
     encoder = EncoderSession(opened, EncoderGeometry(**fields["geometry"]))
