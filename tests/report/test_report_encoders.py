@@ -74,6 +74,13 @@ def test_quality_columns_stand_where_quality_is():
     assert "cosine" not in table(encoder("int8", 25.0))[0]
 
 
+def test_the_rule_of_an_encoder_is_said():
+    """A pass of many tokens is bounded by flop, at one token by reading."""
+    explained = {"estimator": "calibrated", "basis": "measured here", "passes": [], "memory": []}
+    text = render(document(encoder("fp32", 10.0, explanation=explained)), "table")
+    assert "params ×: the same beside 2 × parameters flop a token, but never faster" in text
+
+
 def test_the_front_weighs_what_an_embedding_turns():
     """int4 is slower than int8 but smaller; int2 is the smallest."""
     rows = make_rows(LADDER)
