@@ -98,5 +98,5 @@ class EncoderSession:
 
 def are_embeddings(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether each vector [texts] is finite and not 0, which a length that overflows leaves."""
-    good: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
-    return good
+    rows = [bool(np.isfinite(row).all() and row.any()) for row in vectors]
+    return np.array(rows, dtype=np.bool_)
