@@ -51,31 +51,27 @@ def compare(
         where `bad` says whose embedding is no number ({model, text}), else `bad` is null;
         `peak_bytes`: high-water mark of this process.
     """
-    row = find_device(device)
+    row, wanted = find_device(device), [*queries, *passages]
     found = {
-        name: embed_texts(fields, row, threads, [*queries, *passages])
-        for name, fields in (("twin", twin), ("level", level))
+        "twin": embed_texts(twin, row, threads, wanted),
+        "level": embed_texts(level, row, threads, wanted),
     }
-    bad = next(
-        (
-            _first_bad(name, vectors)
-            for name, vectors in found.items()
-            if not are_embeddings(vectors).all()
-        ),
-        None,
-    )
-    peak_bytes = memory_mark().peak_bytes
-    if bad is not None:
-        return {"cosines": [], "same_nearest": [], "taus": [], "bad": bad, "peak_bytes": peak_bytes}
-    theirs, ours = (
-        Embeddings(*np.split(found[name], [len(queries)])) for name in ("twin", "level")
-    )
+    bad = [_first_bad(name, rows) for name, rows in found.items() if not are_embeddings(rows).all()]
+    empty: Json = {"cosines": [], "same_nearest": [], "taus": []}
     return {
-        "cosines": cosines(found["level"], found["twin"]).tolist(),
+        **(empty if bad else _scores(found["level"], found["twin"], len(queries))),
+        "bad": bad[0] if bad else None,
+        "peak_bytes": memory_mark().peak_bytes,
+    }
+
+
+def _scores(level: Vectors, twin: Vectors, queries: int) -> Json:
+    """Every value behind the metrics; the first `queries` vectors are those of queries."""
+    ours, theirs = (Embeddings(rows[:queries], rows[queries:]) for rows in (level, twin))
+    return {
+        "cosines": cosines(level, twin).tolist(),
         "same_nearest": same_nearest(ours, theirs).tolist(),
         "taus": kendall_taus(ours, theirs).tolist(),
-        "bad": None,
-        "peak_bytes": peak_bytes,
     }
 
 
