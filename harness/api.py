@@ -8,6 +8,7 @@ from harness.artifacts.cache import default_cache, ensure_artifact
 from harness.devices.table import find_device
 from harness.errors import UsageError
 from harness.estimates.answer import Estimate, estimate
+from harness.graph.geometry import EncoderGeometry
 from harness.plan import make_plan
 from harness.quantize.cache import AUTO
 from harness.quantize.levels import find_level
@@ -19,6 +20,7 @@ from harness.weights.source import resolve_model
 
 if TYPE_CHECKING:
     from harness.workload.loaded import LoadedModel
+    from harness.workload.loaded_encoder import LoadedEncoder
 
 __all__ = ["Estimate", "build", "estimate", "load", "run"]
 
@@ -38,8 +40,9 @@ def build(
         seed: of seeded weights; trained weights ignore it.
 
     Returns:
-        The folder with `model.onnx`, `model_all_logits.onnx`, their data file and
-        `genai_config.json`. It belongs to the cache: copy it before changing anything.
+        The folder with `model.onnx` and its data file; of a decoder also
+        `model_all_logits.onnx` and `genai_config.json`. It belongs to the cache: copy it before
+        changing anything.
 
     Raises:
         HarnessError: unknown model or level, damaged checkpoint, no room on the disk.
@@ -57,8 +60,8 @@ def load(
     context_tokens: int = DEFAULT_CONTEXT_TOKENS,
     cache: Path | None = None,
     seed: int = 0,
-) -> "LoadedModel":
-    """Open a model in this process.
+) -> "LoadedModel | LoadedEncoder":
+    """Open a model in this process: a decoder gives logits, an encoder embeddings.
 
     Args:
         path_or_model: a folder that `build` returned, or a model as on the command line.
@@ -74,6 +77,7 @@ def load(
         HarnessError: as `build`; or the device is absent, or did not take the graph.
     """
     from harness.workload.loaded import LoadedModel
+    from harness.workload.loaded_encoder import LoadedEncoder
 
     folder = Path(path_or_model)
     if (folder / RECORD_FILE).is_file():
@@ -82,11 +86,14 @@ def load(
         raise UsageError(f"no level for {path_or_model!s}", fix='level="int4", or a built folder')
     else:
         artifact = _artifact(str(path_or_model), level, cache, seed, kv_cache)
+    row, count = find_device(device), threads or usable_cores()
+    if isinstance(artifact.geometry, EncoderGeometry):
+        return LoadedEncoder(artifact.graph, artifact.geometry, row, count)
     return LoadedModel(
         graphs=(artifact.graph, artifact.all_logits_graph),
         geometry=artifact.geometry,
-        device=find_device(device),
-        threads=threads or usable_cores(),
+        device=row,
+        threads=count,
         context_tokens=context_tokens,
     )
 
@@ -109,8 +116,8 @@ def run(
         resume: go on with the unfinished run of the same plan.
         progress: called with (what, done, total).
         **flags: the command line's flags by name, as text or as values: `model`, `quant`,
-            `kv_cache`, `device`, `prompt`, `gen`, `pg`, `depth`, `batch`, `threads`, `rounds`,
-            `budget`, `seed`.
+            `kv_cache`, `device`, `prompt`, `gen`, `pg`, `enc`, `depth`, `batch`, `threads`,
+            `rounds`, `budget`, `seed`.
 
     Returns:
         Typed records; cells that failed carry their status and reason. Times in ms, rates in

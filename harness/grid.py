@@ -40,6 +40,19 @@ def parse_pair(text: str, flag: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def parse_encodes(text: str, flag: str) -> tuple[tuple[int, int], ...]:
+    """Return the (tokens, texts) of `128x1,128x8`; a length alone is that of one text."""
+    found = []
+    for part in text.split(","):
+        length, _, batch = part.strip().partition("x")
+        if not (length.isdecimal() and (batch or "1").isdecimal()):
+            raise UsageError(
+                f"{flag} {part.strip()!r} is not a length and a batch", fix=f"{flag} 128x1,128x8"
+            )
+        found.append((int(length), int(batch or "1")))
+    return tuple(dict.fromkeys(found))
+
+
 def parse_seconds(text: str, flag: str) -> float:
     """Return the seconds of `90`, `60s`, `5m` or `1h`."""
     factors = {"s": 1.0, "m": 60.0, "h": 3600.0}

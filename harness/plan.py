@@ -12,10 +12,12 @@ from harness.graph.geometry import geometry_of
 from harness.quantize.cache import CacheLevel, find_cache, own_cache
 from harness.quantize.levels import QuantLevel, find_levels
 from harness.settings import PART_KEYS, Settings
+from harness.specs.encoder import EncoderSpec
 from harness.weights.source import ModelSource, resolve_model
 from harness.workload.workload import Kind, Workload
 
 RUNTIME = "ort"
+USUAL_ENCODES = ((128, 1), (128, 8))  # (tokens, texts): one query, and a batch of passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
     settings = _spelled(settings)
     names = dict.fromkeys(name for part in settings.parts for name in part.model)
     _check_distinct([resolve_model(name) for name in names])
-    _check_sensitivity(settings)
+    for part in settings.parts:
+        _check_fit(part)
+    _check_judging(settings)
     groups: dict[str, SessionGroup] = {}
     for part in settings.parts:
         for group in _groups(part, usable_threads):
@@ -103,18 +107,30 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
 def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
     """Yield the full product of the lists of a plan without parts, or of one part."""
     _check_numbers(settings)
-    workloads = _workloads(settings)
     sources = [resolve_model(argument) for argument in settings.model]
     levels = find_levels(settings.quant)
     devices = [find_device(name) for name in settings.device]
     threads = plan_threads(settings.threads, usable_threads)
+    tests = {source.argument: _workloads(settings, source) for source in sources}
     for source, level in product(sources, levels):
-        _check_context(source, level, workloads)
-    stored = [(level, find_cache(name, level)) for level in levels for name in settings.kv_cache]
-    for source, (level, cache), device, count, batch in product(
-        sources, dict.fromkeys(stored), devices, threads, settings.batch
-    ):
-        yield SessionGroup(source, level, cache, device, count, batch, workloads)
+        _check_context(source, level, tests[source.argument])
+    for source in sources:
+        batches = (1,) if is_encoder(source) else settings.batch
+        for (level, cache), device, count, batch in product(
+            _stored(settings, source, levels), devices, threads, batches
+        ):
+            yield SessionGroup(source, level, cache, device, count, batch, tests[source.argument])
+
+
+def _stored(
+    settings: Settings, source: ModelSource, levels: tuple[QuantLevel, ...]
+) -> dict[tuple[QuantLevel, CacheLevel], None]:
+    """The levels of a model with each cache, each pair once; an encoder has no cache to choose."""
+    if is_encoder(source):
+        return dict.fromkeys((level, own_cache(level)) for level in levels)
+    return dict.fromkeys(
+        (level, find_cache(name, level)) for level in levels for name in settings.kv_cache
+    )
 
 
 def _spelled(settings: Settings) -> Settings:
@@ -134,7 +150,32 @@ def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, objec
     return {**asdict(settings), "model": models}
 
 
-def _workloads(settings: Settings) -> tuple[Workload, ...]:
+def is_encoder(source: ModelSource) -> bool:
+    """Whether a model embeds texts instead of continuing them."""
+    return isinstance(source.spec, EncoderSpec)
+
+
+def _check_fit(settings: Settings) -> None:
+    """Refuse tests of one kind where every model is of the other kind."""
+    encoders = [is_encoder(resolve_model(name)) for name in settings.model]
+    named = ", ".join(settings.model)
+    if settings.enc and not any(encoders):
+        raise UsageError(
+            f"enc tests are for encoders; {named} is none",
+            fix="--prompt 128 --gen 32 for decoders, or --model all-minilm-l6-v2",
+        )
+    if settings.enc == () and all(encoders):
+        raise UsageError(
+            f"prefill, decode and request tests are for decoders; {named} is none",
+            fix="--enc 128x1,128x8 for encoders, or --model smollm2-135m",
+        )
+
+
+def _workloads(settings: Settings, source: ModelSource) -> tuple[Workload, ...]:
+    """Return the tests of a plan that a model can run."""
+    if is_encoder(source):
+        encodes = settings.enc or USUAL_ENCODES
+        return tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in encodes)
     tests = [
         *(Workload(Kind.PREFILL, n, 0, d) for d in settings.depth for n in settings.prompt),
         *(Workload(Kind.DECODE, 0, n, d) for d in settings.depth for n in settings.gen),
@@ -150,6 +191,7 @@ def _check_numbers(settings: Settings) -> None:
         ("--prompt", settings.prompt),
         ("--gen", settings.gen),
         ("--pg", tuple(value for pair in settings.pg for value in pair)),
+        ("--enc", tuple(value for pair in settings.enc or () for value in pair)),
         ("--batch", settings.batch),
         ("--rounds", (settings.rounds,)),
         ("min_passes", (settings.min_passes,)),
@@ -168,7 +210,25 @@ def _check_numbers(settings: Settings) -> None:
             raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")
 
 
-def _check_sensitivity(settings: Settings) -> None:
+def is_ranked(group: SessionGroup) -> bool:
+    """Whether groups of matrices can be ranked: a decoder's integers beside a cache of floats."""
+    integers = group.level.has_integers and not group.cache.is_integer
+    return integers and not is_encoder(group.source)
+
+
+def _check_judging(settings: Settings) -> None:
+    """Refuse --sensitivity and --reference where nothing can answer them."""
+    named = [resolve_model(name) for part in settings.parts for name in part.model]
+    asked = [
+        ("--reference", settings.reference is not None),
+        ("--sensitivity", settings.sensitivity),
+    ]
+    for flag, is_asked in asked:
+        if is_asked and all(is_encoder(source) for source in named):
+            raise UsageError(
+                f"{flag} is about next tokens, and {named[0].name} is an encoder",
+                fix=f"leave {flag} out: --quality compares its embeddings",
+            )
     if not settings.sensitivity:
         return
     if settings.reference is not None:
@@ -225,5 +285,5 @@ def _check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Work
             raise UsageError(
                 f"{workload.name} needs {workload.context_tokens} tokens of context; "
                 f"{source.name} is built for {limit}",
-                fix=f"keep depth + prompt + gen at {limit} or below",
+                fix=f"keep depth + prompt + gen, or the length of a text, at {limit} or below",
             )

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.grid import parse_grid, parse_names, parse_pair, parse_seconds
+from harness.grid import parse_encodes, parse_grid, parse_names, parse_pair, parse_seconds
 from harness.specs.shipped import data_folder
 
 DEFAULT_PLAN = "default"
 # What a part of a plan may choose for itself: its cells, not how they are measured.
 PART_KEYS = (
     *("model", "quant", "kv_cache", "device"),
-    *("prompt", "gen", "pg", "depth", "batch", "threads"),
+    *("prompt", "gen", "pg", "enc", "depth", "batch", "threads"),
 )
 TEST_KEYS = ("prompt", "gen", "pg")
 
@@ -37,8 +37,10 @@ class Settings:
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.
         pg: (prompt, gen) of request tests, tokens.
+        enc: (tokens, texts) of encoder tests; None: none are named, so an encoder runs the usual
+            ones; empty: tests of decoders were asked for instead.
         depth: tokens already in the cache before prefill and decode tests.
-        batch: sequences at once.
+        batch: sequences at once, of decoders.
         threads: intra-op threads as typed; `all` is every usable physical core.
         rounds: fresh processes per session group.
         budget: seconds after which no further round is begun; None: no limit.
@@ -66,6 +68,7 @@ class Settings:
     prompt: tuple[int, ...] = ()
     gen: tuple[int, ...] = ()
     pg: tuple[tuple[int, int], ...] = ()
+    enc: tuple[tuple[int, int], ...] | None = None
     depth: tuple[int, ...] = (0,)
     batch: tuple[int, ...] = (1,)
     threads: tuple[str, ...] = ("all",)
@@ -93,7 +96,7 @@ def load_settings(plan: str | None, **flags: Any) -> Settings:
     """Read a plan by name or path and put the flags that were given over it.
 
     Any of `prompt`, `gen` and `pg` given as a flag replaces all three, so that `--prompt 512`
-    runs pp512 and nothing else.
+    runs pp512 and nothing else; `enc` is for other models, and replaces only itself.
 
     Raises:
         UsageError: no such plan, unknown key, wrong type; says which file and key.
@@ -101,7 +104,7 @@ def load_settings(plan: str | None, **flags: Any) -> Settings:
     settings = read_plan(find_plan(plan or DEFAULT_PLAN))
     given = {key: value for key, value in flags.items() if value is not None}
     if given.keys() & set(TEST_KEYS):
-        given = {**dict.fromkeys(TEST_KEYS, ()), **given}
+        given = {**dict.fromkeys((*TEST_KEYS, "enc"), ()), **given}
     parts = tuple(replace(part, **given) for part in settings.part)
     return replace(settings, **given, part=parts)
 
@@ -195,6 +198,14 @@ def _pairs(value: Any, key: str) -> tuple[tuple[int, int], ...]:
     return tuple(parse_pair(",".join(map(str, pair)), key) for pair in value)
 
 
+def _encodes(value: Any, key: str) -> tuple[tuple[int, int], ...]:
+    items = value if isinstance(value, list | tuple) else [value]
+    words = [item if isinstance(item, str) else "x".join(map(str, item)) for item in items]
+    if not words:
+        raise TypeError("a list of texts such as '128x8' is needed")
+    return parse_encodes(",".join(words), key)
+
+
 def _number(value: Any, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("a number is needed")
@@ -227,6 +238,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "prompt": _grid,
     "gen": _grid,
     "pg": _pairs,
+    "enc": _encodes,
     "depth": _grid,
     "batch": _grid,
     "threads": _words,

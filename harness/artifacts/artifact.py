@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StorageError
-from harness.graph.geometry import DecoderGeometry, geometry_of
+from harness.graph.geometry import DecoderGeometry, EncoderGeometry, Geometry, geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
 from harness.quantize.cache import AUTO, SCALE_METHOD, CacheLevel, find_cache, own_cache
 from harness.quantize.levels import Method, QuantLevel, find_level
 from harness.quantize.size import bits_per_weight, stored_bytes
 from harness.specs.count import kv_values_per_token, parameters
+from harness.specs.encoder import AnySpec, EncoderSpec, spec_type
 from harness.specs.model import ModelSpec
 from harness.texts.tokens import CALIBRATION, TOKENIZER_FILE, bundled_text
 from harness.weights.source import ModelSource
@@ -29,12 +30,15 @@ _DESCRIPTION = frozenset(
 )
 
 
+_GEOMETRIES: dict[type, type] = {ModelSpec: DecoderGeometry, EncoderSpec: EncoderGeometry}
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """One model at one level, built.
 
     Attributes:
-        folder: holds the graphs, their data, genai_config.json and this record.
+        folder: holds the graphs, their data, a decoder's genai_config.json and this record.
         name: of the model, as results print it.
         spec: the architecture.
         level: name of the quantization level.
@@ -53,7 +57,7 @@ class Artifact:
 
     folder: Path
     name: str
-    spec: ModelSpec
+    spec: AnySpec
     level: str
     weights_kind: str
     weights_identity: str
@@ -61,7 +65,7 @@ class Artifact:
     weights_bytes: int
     bits_per_weight: float
     kv_bytes_per_token: int
-    geometry: DecoderGeometry
+    geometry: Geometry
     content_hash: str
     builder_version: str
     build_seconds: float
@@ -69,17 +73,19 @@ class Artifact:
 
     @property
     def cache(self) -> CacheLevel:
-        """How its graphs store keys and values."""
-        return self.geometry.cache
+        """How its graphs store keys and values; of an encoder, which has none, its float type."""
+        if isinstance(self.geometry, DecoderGeometry):
+            return self.geometry.cache
+        return own_cache(find_level(self.level))
 
     @property
     def graph(self) -> Path:
-        """The graph whose logits are those of the last token."""
+        """The graph that is timed: logits of the last token, or an encoder's outputs."""
         return self.folder / GRAPH_FILE
 
     @property
     def all_logits_graph(self) -> Path:
-        """The graph whose logits are those of every token."""
+        """The graph whose logits are those of every token; encoders have none."""
         return self.folder / ALL_LOGITS_FILE
 
     @property
@@ -128,7 +134,7 @@ def source_hash(
 
 
 def content_hash(
-    spec: ModelSpec, level_name: str, weights_identity: str, cache: dict[str, Any] | None = None
+    spec: AnySpec, level_name: str, weights_identity: str, cache: dict[str, Any] | None = None
 ) -> str:
     """Return the digest of all that decides a build's bytes, in hexadecimal.
 
@@ -164,9 +170,9 @@ def _stored_cache(source: ModelSource, cache: CacheLevel) -> dict[str, Any]:
     return {**asdict(cache), "method": SCALE_METHOD, "calibration": digest}
 
 
-def _without_later(fields: list[tuple[str, object]]) -> dict[str, object]:
+def _without_later(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Return the fields of a level but the later ones that change nothing."""
-    return {key: value for key, value in fields if key not in _LATER or value != _LATER[key]}
+    return {key: value for key, value in pairs if key not in _LATER or value != _LATER[key]}
 
 
 def write_record(artifact: Artifact, folder: Path) -> None:
@@ -189,7 +195,13 @@ def read_artifact(folder: Path) -> Artifact:
     try:
         table: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
         sizes = msgspec.convert(table.pop("files"), dict[str, int])
-        artifact = msgspec.convert({**table, "folder": folder}, Artifact, dec_hook=_keep_path)
+        types = _types_of(table)
+        values = {
+            field.name: msgspec.convert(table[field.name], types.get(field.name, field.type))
+            for field in fields(Artifact)
+            if field.name != "folder"
+        }
+        artifact = Artifact(folder=folder, **values)
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise _damaged(folder, f"its {RECORD_FILE} cannot be read ({error})") from error
     present = _file_sizes(folder)
@@ -199,9 +211,10 @@ def read_artifact(folder: Path) -> Artifact:
     return artifact
 
 
-def _keep_path(kind: type, value: object) -> object:
-    """Let a Path through as it is; msgspec knows no paths."""
-    return value
+def _types_of(table: dict[str, Any]) -> dict[str, type]:
+    """Return the record of a stored spec, and of its geometry."""
+    spec = spec_type(table["spec"]["family"])
+    return {"spec": spec, "geometry": _GEOMETRIES[spec]}
 
 
 def _file_sizes(folder: Path) -> dict[str, int]:

@@ -34,14 +34,19 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[st
         StorageError: the disk ran full or cannot be written.
     """
     from harness.graph.decoder import build_decoder
+    from harness.graph.encoder import build_encoder
     from harness.quantize.levels import find_level
+    from harness.specs.encoder import EncoderSpec
     from harness.weights.opening import open_weights
 
     model = _model(source)
 
     def write() -> None:
-        weights = open_weights(model, seed)
-        build_decoder(model.spec, find_level(level), weights, Path(folder), token_ids(model.folder))
+        weights, spec = open_weights(model, seed), model.spec
+        if isinstance(spec, EncoderSpec):
+            build_encoder(spec, find_level(level), weights, Path(folder))
+        else:
+            build_decoder(spec, find_level(level), weights, Path(folder), token_ids(model.folder))
 
     return _timed(write, f"{model.name} at {level}")
 
@@ -77,14 +82,17 @@ def build_cache(
     from harness.graph.geometry import geometry_of
     from harness.quantize.cache import find_cache
     from harness.quantize.levels import find_level
+    from harness.specs.model import ModelSpec
 
     model, row = _model(source), find_level(level)
+    spec = model.spec
+    assert isinstance(spec, ModelSpec)  # encoders have no cache
 
     def write() -> None:
         scaled = calibrated_cache(model, row, find_cache(cache, row), Path(base), seed)
-        write_graphs(model.spec, row, Path(folder), scaled)
-        geometry = geometry_of(model.spec, row, scaled.level)
-        write_genai_config(model.spec, geometry, Path(folder), token_ids(model.folder))
+        write_graphs(spec, row, Path(folder), scaled)
+        geometry = geometry_of(spec, row, scaled.level)
+        write_genai_config(spec, geometry, Path(folder), token_ids(model.folder))
 
     return _timed(write, f"{model.name} at {level} with a cache in {cache}")
 
@@ -96,9 +104,12 @@ def _model(fields: dict[str, Any]) -> "ModelSource":
     """A model as it travelled."""
     import msgspec
 
+    from harness.specs.encoder import spec_type
     from harness.weights.source import ModelSource
 
-    return msgspec.convert(fields, ModelSource, dec_hook=_to_path)
+    spec = msgspec.convert(fields["spec"], spec_type(fields["spec"]["family"]))
+    folder = None if fields["folder"] is None else Path(fields["folder"])
+    return ModelSource(fields["argument"], fields["name"], spec, folder)
 
 
 def _timed(write: Callable[[], None], what: str) -> dict[str, Any]:
@@ -120,11 +131,6 @@ def _timed(write: Callable[[], None], what: str) -> dict[str, Any]:
         "build_seconds": time.perf_counter() - begin_s,
         "build_peak_bytes": memory_mark().peak_bytes - _START.peak_bytes,
     }
-
-
-def _to_path(kind: type, value: Any) -> Any:
-    """Turn text back into the path it was."""
-    return Path(value) if issubclass(kind, Path) else value
 
 
 def token_ids(folder: Path | None) -> "TokenIds":

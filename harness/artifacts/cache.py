@@ -25,7 +25,7 @@ from harness.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.quantize.layout import stored_arrays
 from harness.quantize.levels import QuantLevel, find_level
 from harness.quantize.size import stored_bytes
-from harness.specs.model import ModelSpec
+from harness.specs.encoder import AnySpec
 from harness.units import KIB, MIB
 from harness.weights.identity import weights_identity
 from harness.weights.source import ModelSource
@@ -102,7 +102,7 @@ def ensure_artifact(
     return artifact
 
 
-def check_room(spec: ModelSpec, level: QuantLevel, cache: Path) -> None:
+def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
     """Refuse a build that the disk of `cache` has no room for.
 
     Raises:

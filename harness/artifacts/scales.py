@@ -13,6 +13,7 @@ from harness.graph.geometry import DecoderGeometry, geometry_of
 from harness.quantize.cache import CacheLevel
 from harness.quantize.cache_scales import LayerScales, ScaledCache, channel_scales
 from harness.quantize.levels import QuantLevel
+from harness.specs.model import ModelSpec
 from harness.texts.tokens import Tokenization, calibration_tokens, tokenization_of
 from harness.weights.source import ModelSource
 from harness.workload.growing import GrowingDecoder
@@ -44,6 +45,7 @@ def calibrated_cache(
     """
     if not cache.is_integer:
         return ScaledCache(cache)
+    assert isinstance(source.spec, ModelSpec)  # encoders have no cache
     geometry = geometry_of(source.spec, level)
     seen = _cached_values(graph, geometry, calibration_ids(source, geometry, seed))
     return ScaledCache(cache, tuple(_layer_scales(halves, cache) for halves in seen))

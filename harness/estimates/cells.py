@@ -52,7 +52,7 @@ class CellEstimate:
     Attributes:
         values: metric name -> value in the metric's unit; a metric that the cell does not have,
             or whose ceiling is not known, is absent.
-        times: `prefill` and `decode step` (the middle one), term by term.
+        times: `prefill` and `decode step` (the middle one), or `encode`, term by term.
         memory: the peak, part by part.
         basis: of the constants.
     """
@@ -73,6 +73,7 @@ def cell_estimate(
     """Estimate every metric of one cell.
 
     prefill_ms, prefill_tok_s, ttft_ms   from the prefill
+    encode_ms, encode_seq_s              from the pass of an encoder
     tpot_ms, decode_tok_s                from the middle step, which is the mean one as long as
                                          attention grows straight with depth
     e2e_ms                               prefill + (gen − 1) steps
@@ -81,7 +82,7 @@ def cell_estimate(
     times: dict[str, Breakdown] = {}
     batch, depth, prompt = lengths.batch, lengths.depth_tokens, lengths.prompt_tokens
     if prompt:
-        times["prefill"] = prefill(
+        first = prefill(
             model,
             level,
             constants,
@@ -91,6 +92,7 @@ def cell_estimate(
             runtime=runtime,
             cache=lengths.cache,
         )
+        times[first.name] = first
     if steps(lengths):
         middle = depth + prompt + (steps(lengths) - 1) // 2
         times["decode step"] = decode_step(
@@ -177,6 +179,10 @@ def _time_values(
     """
     values: dict[str, float] = {}
     first, step = times.get("prefill"), times.get("decode step")
+    whole = times.get("encode")
+    if whole is not None and whole.compute_known:
+        values["encode_ms"] = whole.seconds * 1e3
+        values["encode_seq_s"] = lengths.batch / whole.seconds
     if first is not None and first.compute_known:
         values["prefill_ms"] = values["ttft_ms"] = first.seconds * 1e3
         values["prefill_tok_s"] = lengths.batch * lengths.prompt_tokens / first.seconds

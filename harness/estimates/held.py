@@ -59,8 +59,8 @@ ANY_ENGINE = Runtime(
 
 
 def piece_format(piece: Piece, level: QuantLevel) -> MatrixFormat | None:
-    """Format of a piece at a level; None for vectors, which stay float."""
-    if piece.role is Role.VECTOR:
+    """Format of a piece at a level; None for vectors, which stay float, and for what is unused."""
+    if piece.role in (Role.VECTOR, Role.UNUSED):
         return None
     is_body = piece.role is Role.BODY
     return level.body_format(sensitive=piece.sensitive) if is_body else level.table
@@ -112,6 +112,8 @@ def stored_model_bytes(model: Anatomy, level: QuantLevel) -> int:
 
 def _arrays(piece: Piece, level: QuantLevel) -> tuple[StoredArray, ...]:
     """Arrays of one copy of a piece."""
+    if piece.role is Role.UNUSED:
+        return ()
     if piece.role is Role.VECTOR:
         return (StoredArray("weight", level.float_dtype, (piece.outputs * piece.inputs,)),)
     if piece.role is Role.BODY:

@@ -14,6 +14,7 @@ from harness.estimates.held import (
 from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.levels import Form, QuantLevel
 from harness.specs.anatomy import Anatomy, Piece, Role, Stage
+from harness.specs.model import ModelSpec
 
 # Touching one byte of a mapped file brings in the pages around it: Linux's fault_around_bytes.
 FAULT_AROUND_BYTES = 65_536
@@ -159,7 +160,7 @@ def _loading_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float
 
 def _rotary_bytes(model: Anatomy, level: QuantLevel) -> float:
     """Bytes of cosines and sines [context, head_dim / 2], folded into constants at load."""
-    if model.spec is None:
+    if not isinstance(model.spec, ModelSpec):  # learned positions are a table
         return 0.0
     return float(model.max_context_tokens * model.spec.head_dim * level.float_bytes)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from harness.ceilings.constants import Constants
@@ -17,6 +18,7 @@ from harness.estimates.cells import (
     steps,
 )
 from harness.estimates.flat import breakdown_values
+from harness.estimates.structure import Breakdown
 from harness.quantize.levels import Form, QuantLevel
 from harness.specs.anatomy import Anatomy
 
@@ -100,7 +102,9 @@ def record_estimates(
     if ceilings.measured is not None:
         sums[CALIBRATED] = cell_estimate(model, level, ceilings.measured, lengths)
     values: dict[str, Values] = {
-        PARAMS: rule_values(parameters, bits, lengths, ceilings, 1.0),
+        PARAMS: rule_values(parameters, bits, lengths, ceilings, 1.0)
+        if model.decodes
+        else encode_rule_values(parameters, bits, lengths, ceilings),
         RULE_OF_THUMB: _decoding(
             rule_values(parameters, bits, lengths, ceilings, rule.RULE_OF_THUMB_SHARE)
         ),
@@ -143,6 +147,28 @@ def rule_values(
     return values
 
 
+def encode_rule_values(
+    parameters: int, bits: float, lengths: CellLengths, ceilings: Ceilings
+) -> Values:
+    """Return what the parameter count alone says of an encoder's pass.
+
+        time = max(2 · parameters · tokens of all texts / peak, parameters · bits / 8 / bandwidth)
+
+    Without a measured peak nothing is said: reading alone does not bound so many tokens.
+    Source: harness.estimates.parameters.
+    """
+    weights = rule.weights_bytes(parameters, bits)
+    values = {"weights_bytes": weights, "peak_rss_bytes": weights}
+    peak, bandwidth = ceilings.peak_flop_per_s, ceilings.bandwidth_bytes_per_s
+    if peak is None:
+        return values
+    tokens = lengths.batch * lengths.prompt_tokens
+    seconds = tokens / rule.prefill_tok_s(parameters, peak)
+    if bandwidth is not None:
+        seconds = max(seconds, weights / bandwidth)
+    return values | {"encode_ms": 1e3 * seconds, "encode_seq_s": lengths.batch / seconds}
+
+
 def utilisation(
     found: RecordEstimates, level: QuantLevel, ceilings: Ceilings, file_bytes: float
 ) -> dict[str, tuple[str, Callable[[float], float]]]:
@@ -161,15 +187,21 @@ def utilisation(
     if constants is None or best is None:
         return {}
     shares: dict[str, tuple[str, Callable[[float], float]]] = {}
-    step, first = best.times.get("decode step"), best.times.get("prefill")
+    step = best.times.get("decode step")
     if step is not None:
         shares["mbu"] = ("tpot_ms", lambda seconds: mbu(step, seconds, constants))
         shares["mbu_file"] = ("tpot_ms", lambda seconds: mbu(step, seconds, constants, file_bytes))
     rates = constants.rates.get(kernel_name(level.body))
-    if first is not None and rates:
-        peak = max(point.rate_per_s for point in rates)
-        shares["mfu"] = ("prefill_ms", lambda seconds: mfu(first, seconds, peak))
+    for name, metric in (("prefill", "prefill_ms"), ("encode", "encode_ms")):
+        if name in best.times and rates:
+            peak, whole = max(point.rate_per_s for point in rates), best.times[name]
+            shares["mfu"] = (metric, partial(_mfu, whole, peak))
     return shares
+
+
+def _mfu(whole: Breakdown, peak_flop_per_s: float, seconds: float) -> float:
+    """Return mfu with the measured time last."""
+    return mfu(whole, seconds, peak_flop_per_s)
 
 
 def _decoding(values: Values) -> Values:

@@ -28,8 +28,10 @@ STREAM = "stream"  # read, without a matrix kernel
 MATRIX_STREAM = "matrix stream"  # read or written by one
 LOGIT_BYTES = 4  # logits leave the graph as float32
 # Hidden-wide and block-wide arrays that the operators between the matrices of a layer read or
-# write: two norms over a sum (8), sigmoid and two products (8).
-HIDDEN_PASSES, BLOCK_PASSES = 8, 8
+# write: two norms over a sum (8), sigmoid and two products (8); of a built encoder split qkv (6),
+# two sums (6) and two norms (4), and GELU (2).
+PASSES = {"bert": (16, 2)}
+OTHER_PASSES = (8, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,8 @@ def _between_matrices(
         for piece in pieces
         if piece.role is Role.BODY
     )
-    between = HIDDEN_PASSES * model.hidden_size + BLOCK_PASSES * model.intermediate_size
+    hidden_passes, block_passes = PASSES.get(model.kind, OTHER_PASSES)
+    between = hidden_passes * model.hidden_size + block_passes * model.intermediate_size
     values = _layers(model, shape) * between
     for name, kernel, count in (
         ("matrix inputs and outputs", MATRIX_STREAM, matrices),

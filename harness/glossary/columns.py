@@ -21,7 +21,7 @@ COLUMNS = (
     Term("device", "", "What was asked for with --device; the record names the provider that ran."),
     Term("runtime", "", "ort: ONNX Runtime."),
     Term("threads", "", "Intra-op threads; inter-op is 1."),
-    Term("batch", "", "Sequences at once."),
+    Term("batch", "", "Sequences at once, of decoders; an encoder's are in the test's name."),
     Term("depth", "tokens", "Tokens in the cache before the test began."),
     Term("bits/w", "bit", "bits_per_weight: everything stored over the logical parameters."),
     Term("weights MiB", "MiB", "weights_bytes / 2**20."),
@@ -39,13 +39,18 @@ COLUMNS = (
         "±",
         "%",
         "Half-width of the 95 % interval as a share of the value, of the row's decode rate; "
-        "without one, of its prefill rate.",
+        "without one, of its prefill rate; of an encoder of its first test.",
     ),
     Term(
         "est. tok/s",
         "tok/s",
         "The best estimate of the row's decode rate (without one, of its prefill rate): calibrated "
         "where this machine's ceilings were measured, else structure; in older results params.",
+    ),
+    Term(
+        "est. seq/s",
+        "sequences/s",
+        "The best estimate of the rate of an encoder's first test.",
     ),
     Term("×", "ratio", "Time measured / time estimated. Above 1: slower than estimated."),
     Term(
@@ -59,10 +64,14 @@ COLUMNS = (
     Term("peak MiB", "MiB", "peak_rss_bytes / 2**20, the largest over the tests of the row."),
     Term("KLD nats", "nats", "kld_nats of the row's decode test; without one, of another test."),
     Term("top-1", "%", "top1_agreement, likewise."),
+    Term("encLxB seq/s", "sequences/s", "encode_seq_s of B texts of L tokens in one pass."),
+    Term("cosine", "", "embedding_cosine of an encoder."),
+    Term("nearest", "%", "nearest_agreement of an encoder."),
+    Term("tau", "", "ranking_tau of an encoder."),
     Term(
         "front",
         "",
-        "No other level of the model loses as little and decodes as fast (speed), needs as little "
+        "No other level of the model loses as little and is as fast (speed), needs as little "
         "memory (memory), or either (both). Only where weights are trained and the text is real.",
     ),
     Term("trust", "", "The worst trust grade of the row's records: A, B, C or INVALID."),

@@ -67,7 +67,11 @@ METRICS = (
         "not measured.",
         "graph text",
     ),
-    Term("bits_per_weight", "bit", "8 * weights_bytes / parameters."),
+    Term(
+        "bits_per_weight",
+        "bit",
+        "8 * weights_bytes / parameters; the pooler of a BERT, which is not built, is left out.",
+    ),
     Term("kv_bytes_per_token", "bytes", "Bytes the cache grows by per token, at its stored type."),
     Term(
         "peak_rss_bytes",
@@ -129,8 +133,8 @@ METRICS = (
     Term(
         "mfu",
         "share",
-        "Matrix utilisation: prefill flop without masked ones / time / fastest measured rate of "
-        "the level's matrix kernel.",
+        "Matrix utilisation: flop of the prefill, or of an encoder's pass, without masked ones / "
+        "time / fastest measured rate of the level's matrix kernel.",
     ),
     Term(
         "kld_nats",
@@ -155,12 +159,41 @@ METRICS = (
     ),
     Term("decode_bytes_s_korean", "bytes/s", "The same on the bundled Korean text."),
     Term("bits_per_byte", "bit", "Mean negative log2-likelihood of a byte, of byte models only."),
+    Term(
+        "encode_ms",
+        "ms",
+        "One pass of an encoder over all texts of the test, each of full length, up to their "
+        "sentence embeddings.",
+        "tokenization, load",
+    ),
+    Term(
+        "encode_seq_s",
+        "sequences/s",
+        "Texts of the test / time of that pass.",
+        "tokenization, load",
+    ),
+    Term(
+        "embedding_cosine",
+        "cosine",
+        "Cosine of a text's sentence embedding and that of the fp32 twin: mean over the bundled "
+        "queries and passages, interval over texts. One text is one pass.",
+    ),
+    Term("embedding_cosine_min", "cosine", "The smallest embedding_cosine of a text."),
+    Term(
+        "nearest_agreement",
+        "share",
+        "How often the passage nearest to a query is that of the fp32 twin; interval over queries.",
+    ),
+    Term(
+        "ranking_tau",
+        "tau",
+        "Kendall's tau of the order in which the level and its fp32 twin put all passages for a "
+        "query: 1 is the same order, 0 no relation. Mean and interval over queries.",
+    ),
 )
 
 # Terms of the record format that no command of this version fills in yet.
 LATER = (
-    Term("encode_ms", "ms", "One encoder pass of batch * length.", "tokenization"),
-    Term("encode_seq_s", "sequences/s", "Encoder sequences per second.", "tokenization"),
     Term(
         "device_bytes_peak",
         "bytes",

@@ -68,6 +68,12 @@ WORDS = (
         "and cold TTFT.",
     ),
     Term(
+        "enc",
+        "",
+        "Encoder test: enc128x8 reads 8 texts of 128 tokens each in one pass. The batch is the "
+        "test's, for an encoder keeps nothing between passes. Encoders run these tests only.",
+    ),
+    Term(
         "session group",
         "",
         "Model, level, device, runtime, threads and batch. One fresh worker process per group and "
@@ -113,7 +119,8 @@ WORDS = (
         "params",
         "",
         "The estimate people do in their heads: memory = parameters * bits / 8, decode = bandwidth "
-        "/ that, prefill = peak / (2 * parameters).",
+        "/ that, prefill = peak / (2 * parameters); an encoder's pass the same per token, but "
+        "never faster than its weights are read.",
     ),
     Term("rule_of_thumb", "", "The params decode estimate, of which 55 % is reached."),
     Term(

@@ -10,25 +10,22 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from harness.graph.assembly import assemble, stored_initializers, write_weights
 from harness.graph.block import AttentionInputs, add_and_norm, add_layer, layer_name, scale_name
-from harness.graph.datafile import DataFile, initializer
-from harness.graph.emitter import MICROSOFT, Emitter
+from harness.graph.datafile import initializer
+from harness.graph.emitter import Emitter
 from harness.graph.genai import TokenIds, write_genai_config
 from harness.graph.geometry import geometry_of
 from harness.graph.matrix import EMBEDDING, embed, head_logits, head_name
 from harness.graph.mixture import Mixture
 from harness.graph.rotary import inverse_frequencies
-from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
+from harness.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.graph.storage import plan_storage
-from harness.graph.stream import stream_weight
 from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.cache_scales import ScaledCache
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 from harness.weights.store import WeightStore
-
-_OPSETS = (("", 21), (MICROSOFT, 1))
-_IR_VERSION = 10
 
 
 def build_decoder(
@@ -55,9 +52,7 @@ def build_decoder(
         OSError: the files cannot be written.
     """
     geometry = geometry_of(spec, level)
-    with DataFile(folder / DATA_FILE) as file:
-        for weight in plan_storage(spec, level):
-            stream_weight(file, weight, weights)
+    write_weights(spec, level, weights, folder)
     write_graphs(spec, level, folder, ScaledCache(own_cache(level)))
     write_genai_config(spec, geometry, folder, token_ids or TokenIds())
 
@@ -84,11 +79,9 @@ def decoder_model(
         every_position: logits of every token, not only of the last.
         cache: how keys and values are stored; None: as the float type of the level.
     """
-    views = [view for weight in plan_storage(spec, level) for view in weight.views]
-    initializers = [initializer(view, DATA_FILE) for view in views]
-    return _model(
-        spec, Mixture(level), every_position, cache or ScaledCache(own_cache(level)), initializers
-    )
+    own = ScaledCache(own_cache(level))
+    weights = stored_initializers(spec, level)
+    return _model(spec, Mixture(level), every_position, cache or own, weights)
 
 
 def mixed_model(
@@ -140,16 +133,8 @@ def _model(
         norm = "model.norm" if last else f"{layer_name(layer + 1)}.input_layernorm"
         stream, residual = add_and_norm(emitter, spec, addend, residual, norm)
     head_logits(emitter, spec, levels.of(head_name(spec)), stream, every_position)
-    inputs, outputs = _ports(spec, level, every_position, cache.level)
-    initializers = [*initializers, *scale_initializers(cache)]
-    graph = helper.make_graph(emitter.nodes, spec.name, inputs, outputs, initializers)
-    return helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid(domain, version) for domain, version in _OPSETS],
-        ir_version=_IR_VERSION,
-        producer_name="ondevice-bench",
-        producer_version=BUILDER_VERSION,
-    )
+    ports = _ports(spec, level, every_position, cache.level)
+    return assemble(emitter, spec.name, [*initializers, *scale_initializers(cache)], *ports)
 
 
 def scale_initializers(cache: ScaledCache) -> Iterator[onnx.TensorProto]:

@@ -1,13 +1,17 @@
-"""What a caller of a built decoder must know to allocate its cache and read its logits."""
+"""What a caller of a built model must know to allocate its inputs, cache and outputs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, overload
 
 from harness.errors import ModelError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
 from harness.quantize.cache import CacheLevel, cache_of, own_cache
 from harness.quantize.levels import QuantLevel
+from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.model import ModelSpec
 
+HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
 HEAD_DIM_STEP = 16  # "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
 
 
@@ -42,9 +46,49 @@ class DecoderGeometry:
         return self.cache.stored_width(self.head_dim)
 
 
+@dataclass(frozen=True, slots=True)
+class EncoderGeometry:
+    """Shapes of an encoder's inputs and outputs.
+
+    Attributes:
+        vocab_size: one more than the largest token id.
+        hidden_size: last dimension of both outputs.
+        token_types: one more than the largest type id; 0: there is no such input.
+        max_context_tokens: longest sequence.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    token_types: int
+    max_context_tokens: int
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs, each int64 [batch, tokens]."""
+        names = ("input_ids", "attention_mask")
+        return (*names, "token_type_ids") if self.token_types else names
+
+
+Geometry = DecoderGeometry | EncoderGeometry
+
+
+def geometry_from(fields: Mapping[str, Any]) -> Geometry:
+    """Return the geometry whose fields travelled to another process, or were stored."""
+    kind = EncoderGeometry if "token_types" in fields else DecoderGeometry
+    return kind(**fields)
+
+
+@overload
 def geometry_of(
     spec: ModelSpec, level: QuantLevel, cache: CacheLevel | None = None
-) -> DecoderGeometry:
+) -> DecoderGeometry: ...
+@overload
+def geometry_of(
+    spec: EncoderSpec, level: QuantLevel, cache: CacheLevel | None = None
+) -> EncoderGeometry: ...
+@overload
+def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = None) -> Geometry: ...
+def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = None) -> Geometry:
     """Return the geometry of `spec` built at `level`; a longer context is cut as rules.py says.
 
     Args:
@@ -55,6 +99,13 @@ def geometry_of(
     Raises:
         ModelError: the attention operator cannot run heads of this width.
     """
+    if isinstance(spec, EncoderSpec):
+        return EncoderGeometry(
+            vocab_size=spec.vocab_size,
+            hidden_size=spec.hidden_size,
+            token_types=spec.token_types,
+            max_context_tokens=spec.max_context_tokens,
+        )
     if spec.head_dim % HEAD_DIM_STEP:
         raise ModelError(
             f"{spec.name}: attention heads are {spec.head_dim} wide",

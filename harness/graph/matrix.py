@@ -84,30 +84,52 @@ _MULTIPLY = {
 
 
 def embed(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> str:
-    """Add the look-up of `input_ids` [batch, tokens] -> [batch, tokens, hidden].
+    """Add the look-up of `input_ids` [batch, tokens] -> [batch, tokens, hidden]."""
+    return look_up(emitter, level, EMBEDDING, spec.hidden_size, "input_ids", "embedding")
+
+
+def look_up(
+    emitter: Emitter,
+    level: QuantLevel,
+    name: str,
+    hidden_size: int,
+    ids: str,
+    output: str,
+    row_axis: int = 2,
+) -> str:
+    """Add the look-up of rows of a table.
 
     A padded table gives padded rows, cut back to the hidden size.
+
+    Args:
+        emitter: takes the nodes.
+        level: how the table is stored.
+        name: of the table's arrays.
+        hidden_size: width of a row.
+        ids: which rows, of any shape.
+        output: name of the rows, [*ids, hidden].
+        row_axis: the last axis of the output.
     """
     table = level.table
     if table.form is Form.FLOAT:
-        return emitter.add("Gather", (f"{EMBEDDING}.weight", "input_ids"), "embedding")
-    zeros = f"{EMBEDDING}.zero_points" if table.zero_points else ""
+        return emitter.add("Gather", (f"{name}.weight", ids), output)
+    zeros = f"{name}.zero_points" if table.zero_points else ""
     rows = emitter.add(
         "GatherBlockQuantized",
-        (f"{EMBEDDING}.rows", "input_ids", f"{EMBEDDING}.scales", zeros),
-        "embedding.padded",
+        (f"{name}.rows", ids, f"{name}.scales", zeros),
+        f"{output}.padded",
         MICROSOFT,
         bits=table.bits,
         block_size=table.block_weights,
         gather_axis=0,
         quantize_axis=1,
     )
-    if table.padded_inputs(spec.hidden_size) == spec.hidden_size:
+    if table.padded_inputs(hidden_size) == hidden_size:
         return rows
-    begin = emitter.constant("embedding.begin", [0])
-    end = emitter.constant("embedding.end", [spec.hidden_size])
-    axis = emitter.constant("embedding.axis", [2])
-    return emitter.add("Slice", (rows, begin, end, axis), "embedding")
+    begin = emitter.constant(f"{output}.begin", [0])
+    end = emitter.constant(f"{output}.end", [hidden_size])
+    axis = emitter.constant(f"{output}.axis", [row_axis])
+    return emitter.add("Slice", (rows, begin, end, axis), output)
 
 
 def head_logits(

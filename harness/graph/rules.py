@@ -1,4 +1,4 @@
-"""The rules by which a decoder is built, and the version that stands for them.
+"""The rules by which models are built, and the version that stands for them.
 
 1. Query, key and value are one matrix, packed along its outputs; gate and up stay two matrices.
 2. Float and per-channel matrices of a layer lie as [inputs, outputs], tables as [vocab, hidden],
@@ -14,6 +14,8 @@
    12 MiB.
 6. Head norms (Qwen3) split the packed qkv and normalise query and key before the attention.
 7. The last token is picked after the final norm, before the head.
+8. An encoder is stored by the same rules: packed qkv, tables (tokens, positions, types) by row. Its
+   pooler is not stored. A sum goes to its norm through Sum (see graph/encoder_block.py).
 """
 
 MAX_CONTEXT_TOKENS = 32_768

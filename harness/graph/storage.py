@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.graph.block import layer_matrices, layer_name
+from harness.graph.encoder_block import encoder_matrices
 from harness.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.quantize.layout import StoredArray, body_arrays, table_arrays
 from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.specs.encoder import AnySpec, EncoderSpec
+from harness.specs.encoder_tensors import EMBED_NORM, encoder_tables
 from harness.specs.model import ModelSpec
 from harness.specs.tensors import Tensor, logical_tensors
 
@@ -93,29 +96,65 @@ class _Shelf:
         return tuple(regions)
 
 
-def plan_storage(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredWeight]:
-    """Yield every weight in file order: embedding, layers, final norm, an untied head."""
-    shelf = _Shelf()
+def plan_storage(spec: AnySpec, level: QuantLevel) -> Iterator[StoredWeight]:
+    """Yield every weight in file order: tables, layers, final norm, an untied head."""
     tensors = {tensor.name: tensor for tensor in logical_tensors(spec)}
-    yield _table(spec, level, shelf, EMBEDDING, tensors)
+    if isinstance(spec, EncoderSpec):
+        yield from _encoder(spec, level, _Shelf(), tensors)
+    else:
+        yield from _decoder(spec, level, _Shelf(), tensors)
+
+
+def _decoder(
+    spec: ModelSpec, level: QuantLevel, shelf: _Shelf, tensors: dict[str, Tensor]
+) -> Iterator[StoredWeight]:
+    """Yield embedding, layers, final norm and an untied head of a decoder."""
+    yield _table(level, shelf, tensors[f"{EMBEDDING}.weight"], is_head=spec.tied_embeddings)
     for layer in range(spec.num_layers):
         prefix = layer_name(layer)
         norms = ["input_layernorm", "post_attention_layernorm"]
         norms += ["self_attn.q_norm", "self_attn.k_norm"] if spec.qk_norm else []
         for norm in norms:
             yield _vector(level, shelf, (tensors[f"{prefix}.{norm}.weight"],))
-        for key, matrix in layer_matrices(spec, layer).items():
-            names = [matrix.name]
-            if key == "qkv":
-                names = [f"{prefix}.self_attn.{letter}_proj" for letter in "qkv"]
-            sources = tuple(tensors[f"{name}.weight"] for name in names)
-            yield _matrix(level, shelf, matrix, sources)
-            if matrix.has_bias:
-                biases = tuple(tensors[f"{name}.bias"] for name in names)
-                yield _vector(level, shelf, biases, f"{matrix.name}.bias")
+        yield from _matrices(level, shelf, prefix, layer_matrices(spec, layer), tensors)
     yield _vector(level, shelf, (tensors["model.norm.weight"],))
     if not spec.tied_embeddings:
-        yield _table(spec, level, shelf, HEAD, tensors)
+        yield _table(level, shelf, tensors[f"{HEAD}.weight"], is_head=True)
+
+
+def _encoder(
+    spec: EncoderSpec, level: QuantLevel, shelf: _Shelf, tensors: dict[str, Tensor]
+) -> Iterator[StoredWeight]:
+    """Yield tables, their norm, and the layers of an encoder."""
+    for name in encoder_tables(spec):
+        yield _table(level, shelf, tensors[f"{name}.weight"], is_head=False)
+    norms = [EMBED_NORM]
+    for layer in range(spec.num_layers):
+        prefix = layer_name(layer)
+        norms += [f"{prefix}.self_attn_norm", f"{prefix}.mlp_norm"]
+        yield from _matrices(level, shelf, prefix, encoder_matrices(spec, layer), tensors)
+    for norm in norms:
+        for end in ("weight", "bias"):
+            yield _vector(level, shelf, (tensors[f"{norm}.{end}"],))
+
+
+def _matrices(
+    level: QuantLevel,
+    shelf: _Shelf,
+    prefix: str,
+    matrices: dict[str, Matrix],
+    tensors: dict[str, Tensor],
+) -> Iterator[StoredWeight]:
+    """Yield the matrices of one layer, each with its bias; qkv is made of three tensors."""
+    for key, matrix in matrices.items():
+        names = [matrix.name]
+        if key == "qkv":
+            names = [f"{prefix}.self_attn.{letter}_proj" for letter in "qkv"]
+        sources = tuple(tensors[f"{name}.weight"] for name in names)
+        yield _matrix(level, shelf, matrix, sources)
+        if matrix.has_bias:
+            biases = tuple(tensors[f"{name}.bias"] for name in names)
+            yield _vector(level, shelf, biases, f"{matrix.name}.bias")
 
 
 def _vector(
@@ -140,22 +179,21 @@ def _matrix(
     return StoredWeight(matrix.name, Role.BODY, form, sources, regions, views)
 
 
-def _table(
-    spec: ModelSpec, level: QuantLevel, shelf: _Shelf, name: str, tensors: dict[str, Tensor]
-) -> StoredWeight:
-    """Place an embedding or a head.
+def _table(level: QuantLevel, shelf: _Shelf, tensor: Tensor, *, is_head: bool) -> StoredWeight:
+    """Place a table whose rows are looked up, a head, or both in one.
 
     GatherBlockQuantized reads [vocab, bytes per row], called `.rows`, where MatMulNBits reads
     [vocab, blocks, bytes per block], called `.quantized`: a tied table has both views.
     """
-    regions = shelf.reserve(table_arrays(spec.vocab_size, spec.hidden_size, level))
+    name = tensor.name.removesuffix(".weight")
+    rows_count, width = tensor.shape
+    regions = shelf.reserve(table_arrays(rows_count, width, level))
     views = [_view(name, region) for region in regions]
-    if level.table.form is Form.BLOCK and name == EMBEDDING:
+    if level.table.form is Form.BLOCK and name != HEAD:
         vocab, blocks, block_bytes = regions[0].array.shape
         rows = View(f"{name}.rows", regions[0], (vocab, blocks * block_bytes))
-        views = [rows, *views] if spec.tied_embeddings else [rows, *views[1:]]
-    source = (tensors[f"{name}.weight"],)
-    return StoredWeight(name, Role.TABLE, level.table, source, regions, tuple(views))
+        views = [rows, *views] if is_head else [rows, *views[1:]]
+    return StoredWeight(name, Role.TABLE, level.table, (tensor,), regions, tuple(views))
 
 
 def _view(name: str, region: Region) -> View:

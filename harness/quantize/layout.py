@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import prod
 
 from harness.quantize.levels import Form, MatrixFormat, QuantLevel
-from harness.specs.model import ModelSpec
+from harness.specs.encoder import AnySpec
 from harness.specs.sensitive import is_sensitive
-from harness.specs.tensors import logical_tensors
+from harness.specs.tensors import TABLES, logical_tensors
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
 
@@ -71,7 +71,7 @@ def block_arrays(outputs: int, inputs: int, form: MatrixFormat) -> tuple[StoredA
     return quantized, scales, zeros
 
 
-def stored_arrays(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredArray]:
+def stored_arrays(spec: AnySpec, level: QuantLevel) -> Iterator[StoredArray]:
     """Yield every array of a built model once.
 
     Query, key and value are stored as one matrix of the same bytes as three, so the matrices are
@@ -82,7 +82,7 @@ def stored_arrays(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredArray]:
             yield StoredArray("weight", level.float_dtype, tensor.shape)
             continue
         outputs, inputs = tensor.shape
-        if tensor.name in ("model.embed_tokens.weight", "lm_head.weight"):
+        if tensor.name in TABLES:
             yield from table_arrays(outputs, inputs, level)
             continue
         sensitive = is_sensitive(tensor.name, spec.num_layers)

@@ -2,11 +2,11 @@
 
 from harness.quantize.layout import stored_arrays
 from harness.quantize.levels import QuantLevel
-from harness.specs.count import parameters
-from harness.specs.model import ModelSpec
+from harness.specs.count import built_parameters
+from harness.specs.encoder import AnySpec
 
 
-def stored_bytes(spec: ModelSpec, level: QuantLevel) -> int:
+def stored_bytes(spec: AnySpec, level: QuantLevel) -> int:
     """Bytes of every initializer of the built model, scales and padding weights included.
 
     A tied head is counted once: both uses read the same bytes. Left out: the text of the graphs,
@@ -15,9 +15,9 @@ def stored_bytes(spec: ModelSpec, level: QuantLevel) -> int:
     return sum(array.size_bytes for array in stored_arrays(spec, level))
 
 
-def bits_per_weight(spec: ModelSpec, level: QuantLevel) -> float:
-    """Stored bits per trained parameter, overhead included.
+def bits_per_weight(spec: AnySpec, level: QuantLevel) -> float:
+    """Stored bits per trained parameter that is stored, overhead included.
 
-    8 · stored_bytes / parameters
+    8 · stored_bytes / built parameters
     """
-    return 8 * stored_bytes(spec, level) / parameters(spec)
+    return 8 * stored_bytes(spec, level) / built_parameters(spec)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.report.grid import MISSING
 from harness.report.ladder import fronts
 from harness.report.rows import RATES, Row, half_width_of, rate_of, shown, tests_of
-from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
+from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Record
 from harness.units import MIB
 
@@ -77,7 +77,8 @@ MODEL = (
 )
 JUDGED = (
     Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent),
-    Column("est. tok/s", lambda row: estimated_rate(row.judged), three_digits),
+    Column("est. tok/s", lambda row: estimated_of(row, is_encoder=False), three_digits),
+    Column("est. seq/s", lambda row: estimated_of(row, is_encoder=True), three_digits),
     Column("×", lambda row: time_over_estimate(row.judged), two_decimals),
     Column("params ×", lambda row: time_over_params(row.judged), two_decimals),
     Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits),
@@ -96,7 +97,7 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
 
 
 def test_columns(rows: Sequence[Row]) -> list[Column]:
-    """One column per test: TTFT of requests, prefill rates, decode rates.
+    """One column per test: TTFT of requests, prefill rates, decode rates, rates of encoders.
 
     A request's own decode rate gets a column only where no decode test was run.
     """
@@ -107,6 +108,7 @@ def test_columns(rows: Sequence[Row]) -> list[Column]:
     ]
     for test in (*tests_of(rows, PREFILL), *(decodes or requests)):
         columns.append(_test_column(test, "tok/s", rate_of))
+    columns += [_test_column(test, "seq/s", rate_of) for test in tests_of(rows, ENCODE)]
     return columns
 
 
@@ -121,6 +123,9 @@ def quality_columns(rows: Sequence[Row]) -> list[Column]:
     return [
         Column("KLD nats", of("kld_nats"), four_decimals),
         Column("top-1", of("top1_agreement"), percent),
+        Column("cosine", of("embedding_cosine"), four_decimals),
+        Column("nearest", of("nearest_agreement"), percent),
+        Column("tau", of("ranking_tau"), four_decimals),
         Column("front", lambda row: marks.get(places[id(row)])),
     ]
 
@@ -147,8 +152,16 @@ def estimated(record: Record | None, metric: str, estimator: str) -> float | Non
     return None if record is None else record.estimates.get(metric, {}).get(estimator)
 
 
+def estimated_of(row: Row, *, is_encoder: bool) -> float | None:
+    """The best estimate of a row's rate, if its model is of that kind."""
+    judged = row.judged
+    if judged is None or (kind_of(judged.cell) == ENCODE) is not is_encoder:
+        return None
+    return estimated_rate(judged)
+
+
 def estimated_rate(record: Record | None) -> float | None:
-    """The best estimate of the rate that a record is judged by, tok/s."""
+    """The best estimate of the rate that a record is judged by: tok/s, or sequences/s."""
     if record is None:
         return None
     return estimated(record, RATES[kind_of(record.cell)], best_estimator(record))

@@ -13,7 +13,7 @@ from harness.units import MIB
 
 HEADER = ("pass", "term", "kernel", "read MiB", "Gflop", "calls", "ms", "share", "bound")
 # pass -> the metric that measures it
-MEASURED_BY = {"prefill": "prefill_ms", "decode step": "tpot_ms"}
+MEASURED_BY = {"prefill": "prefill_ms", "decode step": "tpot_ms", "encode": "encode_ms"}
 UTILISATIONS = {"mbu": "MBU", "mbu_file": "MBU by file", "mfu": "MFU"}
 
 Json = Mapping[str, Any]

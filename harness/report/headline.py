@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from harness.report.ladder import ladder_notes
 from harness.report.rows import Row
+from harness.results.samples import ENCODE, kind_of
 from harness.results.schema import Cell, Document, Json, Record
 from harness.results.validity import is_valid
 from harness.units import GB
@@ -162,6 +163,8 @@ def _estimate_note(document: Document) -> Iterator[str]:
         if isinstance(ceiling, dict) and isinstance(ceiling.get("bytes_per_s"), int | float)
     ]
     rule = f"parameters × bits / 8, read at {', '.join(listed)} as measured in this run"
+    if all(kind_of(record.cell) == ENCODE for record in document.records):
+        rule = f"2 × parameters flop a token, but never faster than {rule}"
     if bases:
         yield f"est. {'; '.join(bases)}; ×: time measured / estimated (bench explain FILE)"
         yield from [f"params ×: the same beside {rule}"] * bool(listed)

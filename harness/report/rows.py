@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
+from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import GRADES, Cell, Metric, Record
 from harness.results.summarize import metric_half_width_share
 from harness.results.validity import is_valid
@@ -13,7 +13,12 @@ ROW_FIELDS = (
     *("model", "parameters", "level", "kv_cache", "weights"),
     *("device", "runtime", "threads", "batch", "depth"),
 )
-RATES = {PREFILL: "prefill_tok_s", DECODE: "decode_tok_s", REQUEST: "decode_tok_s"}
+RATES = {
+    PREFILL: "prefill_tok_s",
+    DECODE: "decode_tok_s",
+    REQUEST: "decode_tok_s",
+    ENCODE: "encode_seq_s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,11 @@ class Row:
 
     @property
     def judged(self) -> Record | None:
-        """The record behind the interval and the estimate: decode, else a request, else prefill."""
-        for kind in (DECODE, REQUEST, PREFILL):
+        """The record behind the interval and the estimate: decode, else a request, else prefill.
+
+        Of an encoder its first test.
+        """
+        for kind in (DECODE, REQUEST, PREFILL, ENCODE):
             for record in self.records:
                 if kind_of(record.cell) == kind and rate_of(record) is not None:
                     return record
@@ -88,7 +96,7 @@ def shown_metric(record: Record, name: str) -> Metric | None:
 
 
 def rate_of(record: Record) -> float | None:
-    """The rate that a test is judged by, tok/s; a request's is its decode rate."""
+    """The rate that a test is judged by: tok/s, a request's its decode rate; or sequences/s."""
     return shown(record, RATES[kind_of(record.cell)])
 
 
@@ -99,12 +107,12 @@ def half_width_of(record: Record) -> float | None:
 
 
 def test_of(cell: Cell) -> str:
-    """The test without its depth: `pp512`, `tg128`, `pg128+64`."""
+    """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`."""
     return cell.workload.partition(" @ ")[0]
 
 
 def tests_of(rows: Sequence[Row], kind: str) -> list[str]:
     """Distinct tests of one kind over all rows, short prompts and answers first."""
     cells = [record.cell for row in rows for record in row.records if kind_of(record.cell) == kind]
-    cells.sort(key=lambda cell: (cell.prompt, cell.gen))
+    cells.sort(key=lambda cell: (cell.prompt, cell.gen, cell.sequences))
     return list(dict.fromkeys(test_of(cell) for cell in cells))

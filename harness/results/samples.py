@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.results.schema import Cell, Json
 
-PREFILL, DECODE, REQUEST = "pp", "tg", "pg"
+PREFILL, DECODE, REQUEST, ENCODE = "pp", "tg", "pg", "enc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class ProcessSamples:
             test whose beginning was the first run (`pg128+32 @ d0`), or null.
         warm: reply to `warm`: `steady`, `seconds`, `calls`, `window_medians_ns`.
         sample: reply to `sample`: one list entry per pass, in ns: `prefill_ns` (pp, pg),
-            `ttft_ns` (pg), `itl_ns` (tg, pg: a list of steps per pass), `e2e_ns` (pg); over all
-            passes `cpu_ns`, `major_faults`, `involuntary_switches`, `finite`, `digest`.
+            `ttft_ns` (pg), `itl_ns` (tg, pg: a list of steps per pass), `e2e_ns` (pg),
+            `encode_ns` (enc); over all passes `cpu_ns`, `major_faults`, `involuntary_switches`, `finite`, `digest`.
         watch: harness.watch.probes.WatchInterval as a dict.
     """
 
@@ -44,7 +44,9 @@ def samples_of(entry: Mapping[str, Any]) -> ProcessSamples:
 
 
 def kind_of(cell: Cell) -> str:
-    """`pp`, `tg` or `pg`, from the numbers of the cell."""
+    """`enc`, by the name of the test; `pp`, `tg` or `pg`, from the numbers of the cell."""
+    if cell.workload.startswith(ENCODE):
+        return ENCODE
     if cell.prompt and cell.gen:
         return REQUEST
     return PREFILL if cell.prompt else DECODE

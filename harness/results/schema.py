@@ -36,15 +36,16 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         device: what the user asked for, such as `cpu`.
         provider: the ONNX Runtime provider that did the work.
         runtime: `ort`.
-        workload: full test name, such as `tg128 @ d0`.
-        prompt: prefill tokens.
+        workload: full test name, such as `tg128 @ d0` or `enc128x8`.
+        prompt: prefill tokens, or tokens of each text that an encoder reads.
         gen: decoded tokens.
         depth: tokens in the cache before the test.
-        batch: sequences at once.
+        batch: sequences of a decoder's session; 1 for an encoder, whose batch is the test's.
         threads: intra-op threads.
         weights: `seeded` or `trained`.
         kv_cache: cache level: how keys and values are stored; documents from before there was a
             choice say nothing and mean the float type of the level.
+        sequences: texts of one pass of an encoder's test; 1 for a decoder.
         level_label: how the level is printed, such as `int8 (W8A8 dynamic)`; empty: by its name.
     """
 
@@ -61,6 +62,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     batch: int
     threads: int
     weights: str
+    sequences: int = 1
     level_label: str = ""
     kv_cache: str = ""
 

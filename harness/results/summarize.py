@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.results import values
-from harness.results.samples import DECODE, PREFILL, REQUEST, ProcessSamples, kind_of
+from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, ProcessSamples, kind_of
 from harness.results.schema import Cell, Json, Metric
 from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
 
-EVERY_KIND = (PREFILL, DECODE, REQUEST)
+EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ RULES = (
     MetricRule("tpot_ms", "ms/token", (DECODE, REQUEST), values.tpot_ms),
     MetricRule("decode_tok_s", "tok/s", (DECODE, REQUEST), values.decode_tok_s),
     MetricRule("e2e_ms", "ms", (REQUEST,), values.e2e_ms),
+    MetricRule("encode_ms", "ms", (ENCODE,), values.encode_ms),
+    MetricRule("encode_seq_s", "sequences/s", (ENCODE,), values.encode_seq_s),
     MetricRule(
         "itl_slope_us_per_ktoken",
         "us/ktoken",
@@ -61,6 +63,7 @@ JUDGED = {
     PREFILL: ("prefill_tok_s",),
     DECODE: ("decode_tok_s",),
     REQUEST: ("ttft_ms", "decode_tok_s"),
+    ENCODE: ("encode_seq_s",),
 }
 
 # metric -> where a memory reply holds it: (mark, field) minus the same field of `baseline`.
@@ -82,9 +85,13 @@ QUALITY_UNITS = {
     "nll_delta": "nats/token",
     "perplexity": "ratio",
     "bits_per_byte": "bit",
+    "embedding_cosine": "cosine",
+    "embedding_cosine_min": "cosine",
+    "nearest_agreement": "share",
+    "ranking_tau": "tau",
 }
 TEXT_RATES = {"decode_bytes_s": "english", "decode_bytes_s_korean": "korean"}
-QUALITY_PATHS = {PREFILL: "prefill", DECODE: "decode", REQUEST: "decode"}
+QUALITY_PATHS = {PREFILL: "prefill", DECODE: "decode", REQUEST: "decode", ENCODE: "encode"}
 EXACT_UNITS = {"weights_bytes": "bytes", "bits_per_weight": "bit", "kv_bytes_per_token": "bytes"}
 
 
@@ -92,7 +99,7 @@ def summarize(cell: Cell, processes: Sequence[ProcessSamples]) -> dict[str, Metr
     """Every timed metric of one cell.
 
     Args:
-        cell: which test: `prompt`, `gen`, `batch` and the full `workload` name are used.
+        cell: which test: its lengths, batch and full `workload` name are used.
         processes: one per fresh process, at least one.
 
     Returns:

@@ -53,6 +53,16 @@ def e2e_ms(cell: Cell, process: ProcessSamples) -> float | None:
     return float(median(process.sample["e2e_ns"]) / NS_PER_MS)
 
 
+def encode_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """One pass of an encoder over all texts of the test, ms."""
+    return float(median(process.sample["encode_ns"]) / NS_PER_MS)
+
+
+def encode_seq_s(cell: Cell, process: ProcessSamples) -> float | None:
+    """Texts per second: sequences / time of the pass."""
+    return cell.sequences * NS_PER_S / float(median(process.sample["encode_ns"]))
+
+
 def tpot_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """Time per decoded token, ms: the time of a pass's decode steps over their number.
 

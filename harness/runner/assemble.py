@@ -126,6 +126,7 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: Artifact | None) 
         threads=group.threads,
         weights=group.source.weights_kind,
         kv_cache=group.cache.name,
+        sequences=workload.sequences,
     )
 
 
@@ -166,7 +167,7 @@ def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> Rec
         workload.prompt_tokens,
         workload.gen_tokens,
         workload.depth_tokens,
-        group.batch,
+        group.batch * workload.sequences,
         group.cache,
     )
     ceilings = ceilings_of(entries, group.device.key, group.threads)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from harness.errors import HarnessError
-from harness.plan import Plan, SessionGroup
+from harness.errors import HarnessError, UsageError
+from harness.plan import Plan, SessionGroup, is_encoder, is_ranked
+from harness.quality.embeddings import EmbeddingQuality, check_ranking, measure_embeddings
 from harness.quality.measure import (
     Quality,
     check_text,
@@ -52,19 +53,22 @@ def _one_level(
     if key not in entries.quality:
         say(f"quality: {name}")
         yield {"kind": "quality", **head, "found": asdict(_measure(group, plan, builds))}
-    ranked = plan.settings.sensitivity and group.level.has_integers and not group.cache.is_integer
-    if ranked and key not in entries.sensitivity:
+    if plan.settings.sensitivity and is_ranked(group) and key not in entries.sensitivity:
         say(f"sensitivity: {name}")
         losses = measure_sensitivity(
-            group.source, builds.twins[key[0]], builds.of(group), **_conditions(group, plan)
+            group.source,
+            builds.twins[key[0]],
+            builds.of(group),
+            text=plan.settings.text,
+            **_conditions(group, plan),
         )
         yield {"kind": "sensitivity", **head, "found": [asdict(loss) for loss in losses]}
 
 
 def _tokenizers(plan: Plan, entries: Entries) -> Iterator[Json]:
-    """Yield how many bytes of text a token of each model stands for; null without a tokenizer."""
+    """Yield how many bytes of text a token of each decoder stands for; null without a tokenizer."""
     for argument, group in {group.source.argument: group for group in plan.groups}.items():
-        if argument in entries.tokenizers:
+        if argument in entries.tokenizers or is_encoder(group.source):
             continue
         try:
             found = text_bytes_per_token(group.source)
@@ -83,7 +87,15 @@ def check_texts(plan: Plan, builds: Builds) -> None:
     if not plan.settings.quality:
         return
     sources = {group.source.argument: group.source for group in plan.groups}
+    if plan.settings.text is not None and all(is_encoder(source) for source in sources.values()):
+        raise UsageError(
+            "encoders are judged on the bundled queries and passages, on no other text",
+            fix="leave --text out",
+        )
     for argument, twin in builds.twins.items():
+        if is_encoder(sources[argument]):
+            check_ranking(sources[argument], twin, seed=plan.settings.seed)
+            continue
         check_text(sources[argument], twin, text=plan.settings.text, seed=plan.settings.seed)
 
 
@@ -97,14 +109,22 @@ def quality_of(entries: Entries, group: SessionGroup) -> Json | None:
     return None if reason is None else {"reason": reason}
 
 
-def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality:
+def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality | EmbeddingQuality:
     """Measure one level in a child of its own, with as many threads as its first group."""
+    if is_encoder(group.source):
+        return measure_embeddings(
+            group.source,
+            builds.twins[group.source.argument],
+            builds.of(group),
+            **_conditions(group, plan),
+        )
     named = plan.settings.reference
     return measure_quality(
         group.source,
         builds.twins[group.source.argument],
         builds.of(group),
         reference=None if named is None else resolve_model(named),
+        text=plan.settings.text,
         **_conditions(group, plan),
     )
 
@@ -114,7 +134,6 @@ def _conditions(group: SessionGroup, plan: Plan) -> Json:
     return {
         "device": group.device.key,
         "threads": group.threads,
-        "text": plan.settings.text,
         "seed": plan.settings.seed,
         "timeout_s": max(plan.settings.timeout, 3600.0),
     }

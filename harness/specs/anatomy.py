@@ -1,9 +1,11 @@
 """A model taken apart: every trained array with what is done with it. All counts start here."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.specs.model import ModelSpec
+from harness.specs.encoder import AnySpec
+from harness.specs.sensitive import sensitive_layers
 
 
 class Role(StrEnum):
@@ -11,6 +13,7 @@ class Role(StrEnum):
 
     `body`: a matrix every token is multiplied by. `table`: rows are looked up. `head`: gives the
     logits. `tied`: table and head in one. `vector`: norms, biases and other small arrays.
+    `unused`: counted by those who published the model, but neither stored nor run here.
     """
 
     BODY = "body"
@@ -18,6 +21,7 @@ class Role(StrEnum):
     HEAD = "head"
     TIED = "tied"
     VECTOR = "vector"
+    UNUSED = "unused"
 
 
 class Stage(StrEnum):
@@ -131,7 +135,7 @@ class Anatomy:
     vocab_size: int
     max_context_tokens: int
     encoder_tokens: int | None = None
-    spec: ModelSpec | None = None
+    spec: AnySpec | None = None
 
     @property
     def parameters(self) -> int:
@@ -153,7 +157,7 @@ class Anatomy:
         return sum(
             piece.outputs * piece.inputs * piece.active_copies
             for piece in self.pieces
-            if piece.role is not Role.TABLE and piece.stage is stage
+            if piece.role not in (Role.TABLE, Role.UNUSED) and piece.stage is stage
         )
 
     @property
@@ -179,3 +183,13 @@ class Anatomy:
     def kv_bytes_per_token(self, bytes_per_value: int) -> int:
         """Bytes one more token adds to the cache of one sequence."""
         return bytes_per_value * self.kv_values_per_token
+
+
+def by_need(piece: Piece, layers: int) -> Iterator[Piece]:
+    """Yield the copies of a matrix in ordinary layers, then those in sensitive ones."""
+    kept = len(sensitive_layers(layers))
+    for count, sensitive in ((layers - kept, False), (kept, True)):
+        if count:
+            copies = piece.copies * count // layers
+            active = None if piece.active is None else piece.active * count // layers
+            yield replace(piece, copies=copies, active=active, sensitive=sensitive)

@@ -38,8 +38,7 @@ SUPPORTED = ", ".join(ARCHITECTURES)
 
 # What stands between a class and the block built here; read from the transformers classes.
 NEEDS = {
-    "BertModel": "an encoder, which has no tokens to decode",
-    "BertForMaskedLM": "an encoder, which has no tokens to decode",
+    "BertForSequenceClassification": "a classifier's head",
     "ExaoneForCausalLM": "other tensor names (transformer.h.*)",
     "GPT2LMHeadModel": "learned positions and LayerNorm",
     "GPTNeoXForCausalLM": "parallel blocks and LayerNorm",

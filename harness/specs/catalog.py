@@ -10,7 +10,6 @@ from harness.errors import ModelError, UsageError
 from harness.specs.anatomy import Anatomy
 from harness.specs.catalog_decoder import decoder_anatomy, spec_anatomy
 from harness.specs.catalog_encoders import (
-    bert_anatomy,
     clip_anatomy,
     modernbert_anatomy,
     t5_anatomy,
@@ -18,7 +17,6 @@ from harness.specs.catalog_encoders import (
     whisper_anatomy,
 )
 from harness.specs.catalog_shapes import (
-    BertShape,
     ClipShape,
     DecoderShape,
     ModernBertShape,
@@ -26,8 +24,8 @@ from harness.specs.catalog_shapes import (
     VitShape,
     WhisperShape,
 )
+from harness.specs.encoder import AnySpec
 from harness.specs.load import load_spec, spec_names
-from harness.specs.model import ModelSpec
 from harness.specs.names import suggestion
 from harness.specs.shipped import data_folder
 from harness.specs.toml_records import read_record, read_table
@@ -35,7 +33,6 @@ from harness.specs.toml_records import read_record, read_table
 # kind in the file, its record, how it is taken apart
 KINDS: dict[str, tuple[type[Any], Callable[[str, Any], Anatomy]]] = {
     "decoder": (DecoderShape, decoder_anatomy),
-    "bert": (BertShape, bert_anatomy),
     "modernbert": (ModernBertShape, modernbert_anatomy),
     "whisper": (WhisperShape, whisper_anatomy),
     "t5": (T5Shape, t5_anatomy),
@@ -149,7 +146,7 @@ def read_catalog_model(path: Path) -> CatalogModel:
     )
 
 
-def _built(spec: ModelSpec) -> CatalogModel:
+def _built(spec: AnySpec) -> CatalogModel:
     """Return the catalog's view of an architecture that is built here."""
     return CatalogModel(
         name=spec.name,
@@ -169,9 +166,9 @@ def _folder() -> Path:
 
 
 def _refuse_impossible(shape: dict[str, Any], where: str) -> None:
-    """Refuse negative numbers; only counts of something optional may be zero."""
+    """Refuse numbers that are not positive."""
     for key, value in shape.items():
         if isinstance(value, dict):
             _refuse_impossible(value, where)
-        elif type(value) in (int, float) and (value < 0 or (value == 0 and key != "token_types")):
+        elif type(value) in (int, float) and value <= 0:
             raise ModelError(f"{where}: {key} is {value}", fix=f"{key} must be positive")

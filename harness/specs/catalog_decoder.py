@@ -1,18 +1,20 @@
 """Decoders of every family, taken apart."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from harness.specs.anatomy import Anatomy, Attention, Piece, Role
+from harness.specs.anatomy import Anatomy, Attention, Piece, Role, by_need
+from harness.specs.catalog_bert import bert_anatomy
 from harness.specs.catalog_shapes import DecoderShape, Experts
+from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.model import ModelSpec
-from harness.specs.sensitive import sensitive_layers
 
 NORM_VECTORS = {"rmsnorm": 1, "layernorm": 2, "nonparametric_layernorm": 0}
 
 
-def spec_anatomy(spec: ModelSpec) -> Anatomy:
+def spec_anatomy(spec: AnySpec) -> Anatomy:
     """Take apart an architecture that is built here."""
+    if isinstance(spec, EncoderSpec):
+        return bert_anatomy(spec)
     shape = DecoderShape(
         vocab_size=spec.vocab_size,
         hidden_size=spec.hidden_size,
@@ -106,7 +108,7 @@ def _attention_pieces(shape: DecoderShape, layers: int) -> Iterator[Piece]:
     """Yield what attention trains; query, key and value lie in one matrix."""
     hidden, head = shape.hidden_size, shape.head_dim
     query, key = shape.num_heads * head, shape.num_kv_heads * head
-    yield from _by_need(Piece("attention qkv", Role.BODY, query + 2 * key, hidden, layers), layers)
+    yield from by_need(Piece("attention qkv", Role.BODY, query + 2 * key, hidden, layers), layers)
     yield Piece("attention out", Role.BODY, hidden, query, layers)
     if shape.qkv_bias:
         yield Piece("attention qkv bias", Role.VECTOR, query + 2 * key, 1, layers)
@@ -123,7 +125,7 @@ def _block_pieces(shape: DecoderShape) -> Iterator[Piece]:
     if shape.mlp_gated:
         yield Piece("block gate", Role.BODY, wide, hidden, layers)
     yield Piece("block up", Role.BODY, wide, hidden, layers)
-    yield from _by_need(Piece("block down", Role.BODY, hidden, wide, layers), layers)
+    yield from by_need(Piece("block down", Role.BODY, hidden, wide, layers), layers)
     if shape.all_bias:
         yield Piece("block biases", Role.VECTOR, wide + hidden, 1, layers)
 
@@ -135,20 +137,10 @@ def _expert_pieces(hidden: int, layers: int, experts: Experts) -> Iterator[Piece
     stored, used = layers * count, layers * active
     yield Piece("experts gate and up", Role.BODY, wide, hidden, 2 * stored, 2 * used)
     down = Piece("experts down", Role.BODY, hidden, wide, stored, used)
-    yield from _by_need(down, layers)
+    yield from by_need(down, layers)
     shared = experts.shared_intermediate_size
     if shared:
         yield Piece("shared gate and up", Role.BODY, shared, hidden, 2 * layers)
-        yield from _by_need(Piece("shared down", Role.BODY, hidden, shared, layers), layers)
+        yield from by_need(Piece("shared down", Role.BODY, hidden, shared, layers), layers)
     if experts.shared_gate:
         yield Piece("shared gate", Role.VECTOR, hidden, 1, layers)
-
-
-def _by_need(piece: Piece, layers: int) -> Iterator[Piece]:
-    """Yield the copies of a matrix in ordinary layers, then those in sensitive ones."""
-    kept = len(sensitive_layers(layers))
-    for count, sensitive in ((layers - kept, False), (kept, True)):
-        if count:
-            copies = piece.copies * count // layers
-            active = None if piece.active is None else piece.active * count // layers
-            yield replace(piece, copies=copies, active=active, sensitive=sensitive)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from harness.specs.anatomy import Anatomy, Attention, Piece, Role, Stage
 from harness.specs.catalog_shapes import (
-    BertShape,
     ClipShape,
     ModernBertShape,
     T5Shape,
@@ -14,45 +13,6 @@ from harness.specs.catalog_shapes import (
 
 CHANNELS = 3  # red, green, blue
 WHISPER_TAPS = 3  # both convolutions of Whisper's encoder
-
-
-def bert_anatomy(name: str, shape: BertShape) -> Anatomy:
-    """Take apart BERT and its like.
-
-        total = (V + positions + types)·h + 2h + layers·(4(h² + h) + 2·h·i + i + h + 4h)
-                [+ h² + h pooler]
-
-    Source: transformers BertModel and DistilBertModel.
-    """
-    hidden, layers = shape.hidden_size, shape.num_layers
-    tables = (
-        Piece("embedding", Role.TABLE, shape.vocab_size, hidden, stage=Stage.ENCODER),
-        Piece("positions", Role.TABLE, shape.max_context_tokens, hidden, stage=Stage.ENCODER),
-        Piece("embedding norm", Role.VECTOR, 2 * hidden, stage=Stage.ENCODER),
-    )
-    more = []
-    if shape.token_types:
-        more.append(
-            Piece("token types", Role.TABLE, shape.token_types, hidden, stage=Stage.ENCODER)
-        )
-    if shape.pooler:
-        more.append(Piece("pooler", Role.BODY, hidden, hidden, stage=Stage.ENCODER))
-        more.append(Piece("pooler bias", Role.VECTOR, hidden, stage=Stage.ENCODER))
-    body = _tower(hidden, shape.intermediate_size, layers)
-    attention = Attention(
-        layers, shape.num_heads, shape.num_heads, shape.head_dim, False, stage=Stage.ENCODER
-    )
-    return Anatomy(
-        name=name,
-        kind="bert",
-        pieces=(*tables, *more, *body),
-        attention=(attention,),
-        hidden_size=hidden,
-        intermediate_size=shape.intermediate_size,
-        num_layers=layers,
-        vocab_size=0,
-        max_context_tokens=shape.max_context_tokens,
-    )
 
 
 def modernbert_anatomy(name: str, shape: ModernBertShape) -> Anatomy:

@@ -90,21 +90,6 @@ class DecoderShape:
 
 
 @dataclass(frozen=True, slots=True)
-class BertShape:
-    """A text encoder with learned positions; `token_types` 0 and no pooler is DistilBERT."""
-
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    head_dim: int
-    intermediate_size: int
-    max_context_tokens: int
-    token_types: int
-    pooler: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ModernBertShape:
     """A text encoder with rotary positions, gated blocks and windows in most layers."""
 
@@ -191,4 +176,4 @@ class ClipShape:
     text: ClipText
 
 
-Shape = DecoderShape | BertShape | ModernBertShape | WhisperShape | T5Shape | VitShape | ClipShape
+Shape = DecoderShape | ModernBertShape | WhisperShape | T5Shape | VitShape | ClipShape

@@ -38,13 +38,10 @@ def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
             key-value groups, an odd head, an unknown family or a bad rope scaling.
     """
     for field in _POSITIVE:
-        _require_positive(where, field, getattr(spec, field))
-    if spec.num_layers > MAX_LAYERS:
-        raise ModelError(
-            f"{where}: num_layers is {spec.num_layers}", fix=f"at most {MAX_LAYERS} layers"
-        )
+        require_positive(where, field, getattr(spec, field))
+    check_layers(where, spec.num_layers)
     if spec.sliding_window_tokens is not None:
-        _require_positive(where, "sliding_window_tokens", spec.sliding_window_tokens)
+        require_positive(where, "sliding_window_tokens", spec.sliding_window_tokens)
     if spec.family not in FAMILIES:
         raise ModelError(
             f"{where}: family is {spec.family!r}", fix=f"one of: {', '.join(FAMILIES)}"
@@ -64,6 +61,12 @@ def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
     return spec
 
 
+def check_layers(where: str, num_layers: int) -> None:
+    """Refuse more layers than anything published could have."""
+    if num_layers > MAX_LAYERS:
+        raise ModelError(f"{where}: num_layers is {num_layers}", fix=f"at most {MAX_LAYERS} layers")
+
+
 def _check_scaling(scaling: RopeScaling, where: str) -> None:
     """Refuse a scaling whose formula would divide by zero or is not known."""
     if scaling.kind not in SCALING_KINDS:
@@ -77,7 +80,7 @@ def _check_scaling(scaling: RopeScaling, where: str) -> None:
         "high_frequency_factor",
         "original_context_tokens",
     ):
-        _require_positive(where, f"rope_scaling.{field}", getattr(scaling, field))
+        require_positive(where, f"rope_scaling.{field}", getattr(scaling, field))
     if scaling.kind == "llama3" and scaling.high_frequency_factor <= scaling.low_frequency_factor:
         raise ModelError(
             f"{where}: rope_scaling.high_frequency_factor {scaling.high_frequency_factor} is not"
@@ -86,7 +89,7 @@ def _check_scaling(scaling: RopeScaling, where: str) -> None:
         )
 
 
-def _require_positive(where: str, field: str, value: float) -> None:
+def require_positive(where: str, field: str, value: float) -> None:
     """Refuse zero, negative, infinite and not-a-number."""
     if not (value > 0 and math.isfinite(value)):
         raise ModelError(f"{where}: {field} is {value}", fix=f"{field} must be a positive number")

@@ -1,4 +1,4 @@
-"""A Hugging Face config.json as a ModelSpec; everything that cannot be built is refused by name."""
+"""A Hugging Face config.json as a spec; everything that cannot be built is refused by name."""
 
 import json
 from collections.abc import Mapping
@@ -8,13 +8,25 @@ from typing import Any
 from harness.errors import ModelError
 from harness.specs.architectures import ARCHITECTURES, NEEDS, SUPPORTED, Architecture
 from harness.specs.check import check_spec
+from harness.specs.config_encoder import (
+    DEFAULT_POOLING,
+    encoder_family,
+    encoder_from_config,
+    folder_pooling,
+)
+from harness.specs.config_encoder import SUPPORTED as SUPPORTED_ENCODERS
 from harness.specs.config_rope import rope_of
+from harness.specs.encoder import AnySpec
 from harness.specs.json_values import JsonValues
 from harness.specs.model import ModelSpec
 
+EVERY_CLASS = f"{SUPPORTED}; encoders: {SUPPORTED_ENCODERS}"
 
-def spec_from_file(path: Path, name: str) -> ModelSpec:
+
+def spec_from_file(path: Path, name: str) -> AnySpec:
     """Read the config.json at `path`; see spec_from_config.
+
+    Of an encoder the files of sentence-transformers beside it say how it pools.
 
     Raises:
         ModelError: not readable, not JSON, not an object, or refused by spec_from_config.
@@ -32,23 +44,36 @@ def spec_from_file(path: Path, name: str) -> ModelSpec:
         ) from error
     if not isinstance(config, dict):
         raise ModelError(f"{where} holds no JSON object", fix="download the file again")
-    return spec_from_config(config, name)
+    is_encoder = encoder_family(JsonValues(config, where)) is not None
+    pooling = folder_pooling(path.parent, name) if is_encoder else DEFAULT_POOLING
+    return spec_from_config(config, name, pooling)
 
 
-def spec_from_config(config: Mapping[str, Any], name: str) -> ModelSpec:
-    """Turn a decoded config.json into a ModelSpec.
+def spec_from_config(
+    config: Mapping[str, Any], name: str, pooling: str = DEFAULT_POOLING
+) -> AnySpec:
+    """Turn a decoded config.json into a ModelSpec, or an EncoderSpec.
 
     Args:
         config: as written by transformers 4 (`rope_scaling`) or 5 (`rope_parameters`). Keys
             that do not change the computation are ignored; missing ones mean what the
             transformers class means by them, or are asked for.
         name: what the spec is called, and what errors call the model.
+        pooling: of an encoder; decoders ignore it.
 
     Raises:
         ModelError: an unsupported class or feature, a missing key, a wrong type, or numbers that
-            describe no decoder. The message names what is missing and what is supported.
+            describe no model. The message names what is missing and what is supported.
     """
     values = JsonValues(config, f"{name}/config.json")
+    family = encoder_family(values)
+    if family is not None:
+        return encoder_from_config(values, family, name, pooling)
+    return _decoder_from_config(values, name)
+
+
+def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
+    """Return the decoder that a config.json describes."""
     architecture = _architecture(values)
     _refuse_features(values, architecture)
     rope_theta, rope_scaling = rope_of(values)
@@ -80,18 +105,18 @@ def _architecture(values: JsonValues) -> Architecture:
     """Return the row of the class in `architectures`, or of `model_type` where there is none."""
     names = values.texts("architectures")
     if len(names) > 1:
-        raise values.unsupported(f"it names several classes: {', '.join(names)}", SUPPORTED)
+        raise values.unsupported(f"it names several classes: {', '.join(names)}", EVERY_CLASS)
     if names:
         if names[0] in ARCHITECTURES:
             return ARCHITECTURES[names[0]]
         need = NEEDS.get(names[0], "a block this version does not know")
-        raise values.unsupported(f"{names[0]} needs {need}", SUPPORTED)
+        raise values.unsupported(f"{names[0]} needs {need}", EVERY_CLASS)
     family = values.text("model_type", "")
     for architecture in ARCHITECTURES.values():
         if architecture.family == family:
             return architecture
     what = f"model_type {family!r} is not known" if family else "it names no architecture"
-    raise values.unsupported(what, SUPPORTED)
+    raise values.unsupported(what, EVERY_CLASS)
 
 
 def _refuse_features(values: JsonValues, architecture: Architecture) -> None:

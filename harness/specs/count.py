@@ -1,10 +1,13 @@
 """How many parameters an architecture has and how fast its cache grows: closed formulas."""
 
-from harness.specs.model import ModelSpec
+from harness.specs.encoder import AnySpec, EncoderSpec
+from harness.specs.encoder_tensors import encoder_parameters, pooler_parameters
 
 
-def parameters(spec: ModelSpec) -> int:
+def parameters(spec: AnySpec) -> int:
     """Return the number of trained values, exactly; a tied head is counted once.
+
+    Of an encoder: see encoder_tensors.encoder_parameters. Of a decoder:
 
         q = heads·d, k = kv_heads·d
         attention = h·q + 2·h·k + q·h  [+ q + 2·k with biases]  [+ 2·d with q and k norms]
@@ -15,6 +18,8 @@ def parameters(spec: ModelSpec) -> int:
     Rotary tables are computed, not trained, and are left out.
     Source: shapes of the transformers classes Llama, Mistral, Qwen2 and Qwen3ForCausalLM.
     """
+    if isinstance(spec, EncoderSpec):
+        return encoder_parameters(spec)
     hidden, head = spec.hidden_size, spec.head_dim
     query, key = spec.num_heads * head, spec.num_kv_heads * head
     attention = 2 * hidden * query + 2 * hidden * key
@@ -25,17 +30,25 @@ def parameters(spec: ModelSpec) -> int:
     return tables + spec.num_layers * layer + hidden
 
 
-def kv_values_per_token(spec: ModelSpec) -> int:
-    """Return the values one more token adds to the cache of one sequence.
+def built_parameters(spec: AnySpec) -> int:
+    """Return how many of them a built model stores: all but the pooler of a BERT."""
+    pooler = pooler_parameters(spec) if isinstance(spec, EncoderSpec) else 0
+    return parameters(spec) - pooler
+
+
+def kv_values_per_token(spec: AnySpec) -> int:
+    """Return the values one more token adds to the cache of one sequence; 0 for an encoder.
 
         2 · layers · kv_heads · d
 
     The 2 is for keys and values. A sliding window bounds how many tokens are read, not how many
     the cache holds: it is left out here.
     """
+    if isinstance(spec, EncoderSpec):
+        return 0
     return 2 * spec.num_layers * spec.num_kv_heads * spec.head_dim
 
 
-def kv_bytes_per_token(spec: ModelSpec, bytes_per_value: int) -> int:
+def kv_bytes_per_token(spec: AnySpec, bytes_per_value: int) -> int:
     """Return the bytes one more token adds to the cache of one sequence: values · bytes of one."""
     return kv_values_per_token(spec) * bytes_per_value

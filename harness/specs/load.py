@@ -4,6 +4,8 @@ from pathlib import Path
 
 from harness.errors import ModelError, UsageError
 from harness.specs.check import check_spec
+from harness.specs.check_encoder import check_encoder
+from harness.specs.encoder import ENCODER_FAMILIES, AnySpec, EncoderSpec
 from harness.specs.model import ModelSpec
 from harness.specs.names import suggestion
 from harness.specs.shipped import data_folder
@@ -15,7 +17,7 @@ def spec_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in data_folder("models").glob("*.toml")))
 
 
-def load_spec(name: str) -> ModelSpec:
+def load_spec(name: str) -> AnySpec:
     """Return the shipped architecture called `name`.
 
     Raises:
@@ -28,14 +30,21 @@ def load_spec(name: str) -> ModelSpec:
     return read_spec(data_folder("models") / f"{name}.toml")
 
 
-def read_spec(path: Path) -> ModelSpec:
+def read_spec(path: Path) -> AnySpec:
     """Read one architecture file; its keys are the fields of ModelSpec, nothing else.
+
+    Where `family` is an encoder's they are those of EncoderSpec.
 
     Raises:
         ModelError: not TOML, an unknown or missing key, a value of another type, numbers that
-            describe no decoder, or a name that is not the file's.
+            describe no model, or a name that is not the file's.
     """
-    spec = check_spec(read_record(ModelSpec, read_table(path), path.name), path.name)
+    table = read_table(path)
+    spec: AnySpec
+    if table.get("family") in ENCODER_FAMILIES:
+        spec = check_encoder(read_record(EncoderSpec, table, path.name), path.name)
+    else:
+        spec = check_spec(read_record(ModelSpec, table, path.name), path.name)
     if spec.name != path.stem:
         raise ModelError(
             f"{path.name}: name is {spec.name!r}", fix=f"name must be the file's: {path.stem!r}"

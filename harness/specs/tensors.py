@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
+from harness.specs.encoder import AnySpec, EncoderSpec
+from harness.specs.encoder_tensors import POSITIONS, TOKENS, TYPES, encoder_shapes
 from harness.specs.model import ModelSpec
+
+# Matrices whose rows are looked up, or that give the logits: stored by row at every level.
+TABLES = frozenset(f"{name}.weight" for name in (TOKENS, POSITIONS, TYPES, "lm_head"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +30,18 @@ class Tensor:
         return prod(self.shape)
 
 
-def logical_tensors(spec: ModelSpec) -> Iterator[Tensor]:
-    """Yield every trained tensor once: embedding, layers, final norm, and an untied head.
+def logical_tensors(spec: AnySpec) -> Iterator[Tensor]:
+    """Yield every trained tensor that is built, once.
+
+    Of a decoder embedding, layers, final norm, and an untied head; of an encoder what
+    encoder_tensors says, under names that encoder_names translates.
 
     Names and shapes are those of the transformers classes Llama, Mistral, Qwen2 and
     Qwen3ForCausalLM; the sum of `elements` is `count.parameters(spec)`.
     """
+    if isinstance(spec, EncoderSpec):
+        yield from (Tensor(name, shape) for name, shape in encoder_shapes(spec))
+        return
     table = (spec.vocab_size, spec.hidden_size)
     yield Tensor("model.embed_tokens.weight", table)
     for layer in range(spec.num_layers):

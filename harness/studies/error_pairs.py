@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.estimates.record import ESTIMATORS
-from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
+from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Cell, Document, Record
 from harness.results.validity import why_left_out
 
 REMEASURE = "remeasure"
 ONE_THREAD, ALL_THREADS = "1 thread", "all"
-EVERY_KIND = (PREFILL, DECODE, REQUEST)
+EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ JUDGED = (
     JudgedMetric("decode_tok_s", (DECODE,), is_rate=True),
     JudgedMetric("prefill_tok_s", (PREFILL,), is_rate=True),
     JudgedMetric("ttft_ms", (REQUEST,)),
+    JudgedMetric("encode_seq_s", (ENCODE,), is_rate=True),
     JudgedMetric("peak_rss_bytes", EVERY_KIND),
     JudgedMetric("weights_bytes", EVERY_KIND),
 )

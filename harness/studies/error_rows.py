@@ -67,7 +67,8 @@ GROUPINGS = {
     "level": Grouping(lambda cell: cell.level),
     "depth": Grouping(lambda cell: f"d{cell.depth}", lambda cell: (cell.depth,)),
     "test": Grouping(
-        lambda cell: cell.workload.partition(" @ ")[0], lambda cell: (cell.prompt, cell.gen)
+        lambda cell: cell.workload.partition(" @ ")[0],
+        lambda cell: (cell.prompt, cell.gen, cell.sequences),
     ),
 }
 

@@ -11,7 +11,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from harness.errors import ModelError
-from harness.specs.model import ModelSpec
+from harness.specs.encoder import AnySpec, EncoderSpec
+from harness.specs.encoder_names import checkpoint_name, is_unused, without_prefix
 from harness.specs.tensors import Tensor, logical_tensors
 from harness.weights.identity import checkpoint_identity
 from harness.weights.shards import checkpoint_files
@@ -30,11 +31,13 @@ class Stored:
 
     Attributes:
         path: its safetensors file.
+        name: as stored.
         shape: as stored.
         dtype: safetensors' word: F32, F16, BF16, ...
     """
 
     path: Path
+    name: str
     shape: tuple[int, ...]
     dtype: str
 
@@ -77,7 +80,7 @@ class CheckpointWeights:
         if not 0 <= start < stop <= stored.shape[0]:
             raise IndexError(f"rows {start}:{stop} of {name}, which has {stored.shape[0]}")
         with _reading(stored.path, self._model), safe_open(stored.path, "numpy") as file:
-            return np.array(file.get_slice(name)[start:stop], dtype=np.float32)
+            return np.array(file.get_slice(stored.name)[start:stop], dtype=np.float32)
 
 
 def _headers(paths: list[Path], model: str) -> dict[str, Stored]:
@@ -92,7 +95,8 @@ def _headers(paths: list[Path], model: str) -> dict[str, Stored]:
                         f"{model}: {name} is stored in {found[name].path.name} and {path.name}",
                         fix="remove the file that is not of this checkpoint",
                     )
-                found[name] = Stored(path, tuple(part.get_shape()), str(part.get_dtype()))
+                shape, dtype = tuple(part.get_shape()), str(part.get_dtype())
+                found[name] = Stored(path, name, shape, dtype)
     return found
 
 
@@ -113,9 +117,10 @@ def _reading(path: Path, model: str) -> Iterator[None]:
         ) from error
 
 
-def _checked(stored: dict[str, Stored], spec: ModelSpec, model: str) -> dict[str, Stored]:
+def _checked(found: dict[str, Stored], spec: AnySpec, model: str) -> dict[str, Stored]:
     """Return the architecture's tensors; refuse missing ones, others, wrong shapes and types."""
-    expected = {tensor.name: tensor for tensor in logical_tensors(spec)}
+    stored = {_plain_name(spec, name): part for name, part in found.items()}
+    expected = {_expected_name(spec, tensor.name): tensor for tensor in logical_tensors(spec)}
     missing = [name for name in expected if name not in stored]
     if missing:
         raise _missing(missing, model)
@@ -127,12 +132,22 @@ def _checked(stored: dict[str, Stored], spec: ModelSpec, model: str) -> dict[str
         )
     for name, tensor in expected.items():
         _check_tensor(stored[name], tensor, model)
-    return {name: stored[name] for name in expected}
+    return {tensor.name: stored[name] for name, tensor in expected.items()}
+
+
+def _plain_name(spec: AnySpec, name: str) -> str:
+    """Return a stored name without what some classes of an encoder's family write before it."""
+    return without_prefix(spec, name) if isinstance(spec, EncoderSpec) else name
+
+
+def _expected_name(spec: AnySpec, name: str) -> str:
+    """Return what a checkpoint calls our tensor."""
+    return checkpoint_name(spec, name) if isinstance(spec, EncoderSpec) else name
 
 
 def _check_tensor(stored: Stored, tensor: Tensor, model: str) -> None:
     """Refuse another shape or type than the architecture asks for."""
-    where = f"{model}/{stored.path.name}: {tensor.name}"
+    where = f"{model}/{stored.path.name}: {stored.name}"
     if stored.shape != tensor.shape:
         raise ModelError(
             f"{where} has shape {list(stored.shape)}, config.json asks for {list(tensor.shape)}",
@@ -144,11 +159,14 @@ def _check_tensor(stored: Stored, tensor: Tensor, model: str) -> None:
         )
 
 
-def _ignorable(name: str, spec: ModelSpec) -> bool:
+def _ignorable(name: str, spec: AnySpec) -> bool:
     """Whether a tensor beyond the architecture is known not to matter.
 
-    A tied checkpoint may store its head a second time; transformers, too, reads the embedding.
+    An encoder's checkpoint may hold heads of its pre-training, a tied one its head a second time:
+    transformers, too, reads the embedding.
     """
+    if isinstance(spec, EncoderSpec):
+        return is_unused(name)
     return name.endswith(IGNORED_SUFFIX) or (name == HEAD and spec.tied_embeddings)
 
 

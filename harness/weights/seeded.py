@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from harness.specs.model import ModelSpec
+from harness.specs.encoder import AnySpec
 from harness.specs.tensors import logical_tensors
 from harness.weights.identity import seeded_identity
 from harness.weights.store import FloatArray
@@ -36,7 +36,7 @@ class SeededWeights:
 
     kind = "seeded"
 
-    def __init__(self, spec: ModelSpec, seed: int) -> None:
+    def __init__(self, spec: AnySpec, seed: int) -> None:
         """Take the shapes from `spec`; nothing is drawn before it is asked for.
 
         Raises:
@@ -81,7 +81,7 @@ def _chunks(start: int, stop: int, chunk_rows: int) -> Iterator[tuple[int, int, 
         yield chunk, max(start, begin), min(stop, begin + chunk_rows)
 
 
-def _distribution(name: str, spec: ModelSpec) -> tuple[float, float]:
+def _distribution(name: str, spec: AnySpec) -> tuple[float, float]:
     """Return mean and deviation of a tensor's values.
 
     Projections have deviation 1/sqrt(inputs), so that values of deviation 1 stay so; the head

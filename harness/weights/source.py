@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.specs.config import spec_from_file
+from harness.specs.encoder import AnySpec
 from harness.specs.load import load_spec, spec_names
-from harness.specs.model import ModelSpec
 from harness.specs.names import nearest
 from harness.specs.shipped import data_folder
 from harness.weights.shards import INDEX
@@ -32,7 +32,7 @@ class ModelSource:
 
     argument: str
     name: str
-    spec: ModelSpec
+    spec: AnySpec
     folder: Path | None
 
     @property

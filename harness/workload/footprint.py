@@ -5,11 +5,10 @@ from pathlib import Path
 
 from harness.devices.session import open_session
 from harness.devices.table import Device
-from harness.graph.geometry import DecoderGeometry
+from harness.graph.geometry import Geometry
 from harness.measure.memory import MemoryMark, memory_mark
-from harness.workload.decoder import DecoderSession
-from harness.workload.measuring import Measuring, steps_of
-from harness.workload.workload import Kind, Workload
+from harness.workload.opening import open_measuring
+from harness.workload.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class Footprint:
     Attributes:
         baseline: interpreter and libraries imported, nothing opened.
         loaded: session created.
-        steady: every position of the context written, prompt and one step run.
+        steady: every position of a decoder's context written, each shape of the test run once.
     """
 
     baseline: MemoryMark
@@ -34,7 +33,7 @@ class Footprint:
 
 def take_footprint(
     graph: Path,
-    geometry: DecoderGeometry,
+    geometry: Geometry,
     device: Device,
     threads: int,
     batch: int,
@@ -51,10 +50,6 @@ def take_footprint(
     baseline = memory_mark()
     opened = open_session(graph, device, threads)
     loaded = memory_mark()
-    decoder = DecoderSession(opened, geometry, batch, workload.context_tokens)
-    decoder.fill(workload.context_tokens, seed)
-    measuring = Measuring(decoder, seed)
-    measuring.first(workload)
-    if workload.kind is Kind.REQUEST and steps_of(workload) > 0:
-        decoder.greedy_step()
+    measuring = open_measuring(opened, geometry, batch, workload.context_tokens, seed)
+    measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
     return Footprint(baseline, loaded, memory_mark())

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.measure.clock import Clock
-from harness.measure.samples import Usage
 from harness.measure.steady import WarmUp, warm_up
 from harness.measure.usage import usage_now
 from harness.units import NS_PER_S
 from harness.workload.decoder import DecoderSession
 from harness.workload.passes import PassOutcome, run_pass, seeded_ids, time_prefill, time_step
+from harness.workload.samples import Samples
 from harness.workload.workload import Kind, Workload
 
 Shape = tuple[str, int, int]  # what is called, tokens at once, depth
@@ -25,19 +25,6 @@ def steps_of(workload: Workload) -> int:
     if workload.kind is Kind.REQUEST:
         return workload.gen_tokens - 1
     return workload.gen_tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """The timed passes of one test in one process.
-
-    Attributes:
-        passes: at least as many as asked for.
-        usage: what the system charged for them and for filling the cache before.
-    """
-
-    passes: tuple[PassOutcome, ...]
-    usage: Usage
 
 
 @dataclass(slots=True)
@@ -120,6 +107,13 @@ class Measuring:
         while len(passes) < max(min_passes, 1) or self.clock() < end_ns:
             passes.append(run_pass(self.decoder, workload, ids, self.clock))
         return Samples(tuple(passes), usage_now().since(before))
+
+    def touch(self, workload: Workload) -> None:
+        """Write the whole context of a test and run each of its shapes once."""
+        self.decoder.fill(workload.context_tokens, self.seed)
+        self.first(workload)
+        if workload.kind is Kind.REQUEST and steps_of(workload) > 0:
+            self.decoder.greedy_step()
 
     def _warm(self, shape: Shape, call: Callable[[], int], cap_s: float) -> WarmUp:
         """Warm one shape; one that was warm before in this process needs one more window only."""

@@ -13,12 +13,14 @@ from typing import Any
 from harness.devices.session import open_session
 from harness.devices.table import find_device
 from harness.errors import MeasurementError
-from harness.graph.geometry import DecoderGeometry
+from harness.graph.geometry import geometry_from
 from harness.measure.memory import MemoryMark
 from harness.units import MIB, NS_PER_S
-from harness.workload.decoder import DecoderSession
+from harness.workload.encoding import EncoderMeasuring
 from harness.workload.footprint import take_footprint
-from harness.workload.measuring import Measuring, Samples
+from harness.workload.measuring import Measuring
+from harness.workload.opening import open_measuring
+from harness.workload.samples import Samples
 from harness.workload.workload import Kind, Workload
 
 Json = dict[str, Any]
@@ -31,7 +33,7 @@ class MeasuringChild:
 
     def __init__(self) -> None:
         """Begin with nothing open."""
-        self._open: Measuring | None = None
+        self._open: Measuring | EncoderMeasuring | None = None
 
     def open(
         self,
@@ -48,7 +50,7 @@ class MeasuringChild:
 
         Args:
             graph: path of the ONNX file.
-            geometry: the fields of DecoderGeometry.
+            geometry: the fields of DecoderGeometry or EncoderGeometry.
             device: a key of the device table.
             threads: intra-op threads.
             batch: sequences at once.
@@ -63,8 +65,8 @@ class MeasuringChild:
         path = Path(graph)
         read_through(path)
         opened = open_session(path, find_device(device), threads)
-        decoder = DecoderSession(opened, DecoderGeometry(**geometry), batch, capacity_tokens)
-        self._open = Measuring(decoder, seed)
+        shapes = geometry_from(geometry)
+        self._open = open_measuring(opened, shapes, batch, capacity_tokens, seed)
         return {
             "load_ns": opened.load_ns,
             "first_ns": None if first is None else self._open.first(workload_of(first)),
@@ -94,8 +96,9 @@ class MeasuringChild:
 
         Returns:
             Per pass, those that the kind of test has: `prefill_ns`, `ttft_ns`, `itl_ns` (a list per
-            pass), `e2e_ns`. Over all passes: `cpu_ns`, `major_faults`, `involuntary_switches`
-            (null where the system does not count them), `finite`. Of the last: `digest`.
+            pass), `e2e_ns`, `encode_ns`. Over all passes: `cpu_ns`, `major_faults`,
+            `involuntary_switches` (null where the system does not count them), `finite`. Of the
+            last: `digest`.
         """
         test = workload_of(workload)
         samples = self._measuring().sample(test, min_passes, min_seconds)
@@ -111,7 +114,7 @@ class MeasuringChild:
         self._open = None
         return {}
 
-    def _measuring(self) -> Measuring:
+    def _measuring(self) -> Measuring | EncoderMeasuring:
         """The open session.
 
         Raises:
@@ -135,7 +138,7 @@ def memory(
 
     Args:
         graph: path of the ONNX file.
-        geometry: the fields of DecoderGeometry.
+        geometry: the fields of DecoderGeometry or EncoderGeometry.
         device: a key of the device table.
         threads: intra-op threads.
         batch: sequences at once.
@@ -149,7 +152,7 @@ def memory(
     """
     footprint = take_footprint(
         Path(graph),
-        DecoderGeometry(**geometry),
+        geometry_from(geometry),
         find_device(device),
         threads,
         batch,
@@ -196,6 +199,8 @@ def usable_processors() -> int:
 def _durations(kind: Kind, samples: Samples) -> Json:
     """The lists of raw durations that a kind of test has."""
     passes = [outcome.sample for outcome in samples.passes]
+    if kind is Kind.ENCODE:
+        return {"encode_ns": [sample.encode_ns for sample in passes]}
     lists: Json = {}
     if kind is not Kind.DECODE:
         lists["prefill_ns"] = [sample.prefill_ns for sample in passes]

@@ -1,15 +1,16 @@
-"""What one test does, as plain numbers and the field's names: pp512, tg128 @ d1024, pg128+64."""
+"""What one test does, as plain numbers and the field's names: pp512, tg128 @ d1024, enc128x8."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The three tests of a decoder."""
+    """The three tests of a decoder, and the one of an encoder."""
 
     PREFILL = "pp"
     DECODE = "tg"
     REQUEST = "pg"
+    ENCODE = "enc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,27 +18,35 @@ class Workload:
     """One test: how many tokens are read at once, decoded one by one, and from which depth.
 
     Attributes:
-        kind: prefill only, decode only, or a whole request (prefill, then decode).
-        prompt_tokens: tokens of the prefill pass; 0 for decode.
+        kind: prefill only, decode only, a whole request (prefill, then decode), or one pass of an
+            encoder.
+        prompt_tokens: tokens of the prefill pass, or of each text of an encoder; 0 for decode.
         gen_tokens: tokens decoded one at a time; 0 for prefill.
         depth_tokens: tokens already in the KV cache when the test begins.
+        sequences: texts of one encoder pass. A decoder's batch is its session's, whose cache is
+            bound for so many; an encoder keeps nothing between passes, so its batch is the test's.
     """
 
     kind: Kind
     prompt_tokens: int
     gen_tokens: int
     depth_tokens: int = 0
+    sequences: int = 1
 
     @property
     def test(self) -> str:
-        """The test without its depth: `pp512`, `tg128`, `pg128+64`."""
+        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`."""
+        if self.kind is Kind.ENCODE:
+            return f"{self.kind}{self.prompt_tokens}x{self.sequences}"
         if self.kind is Kind.REQUEST:
             return f"pg{self.prompt_tokens}+{self.gen_tokens}"
         return f"{self.kind}{self.prompt_tokens or self.gen_tokens}"
 
     @property
     def name(self) -> str:
-        """The full name of the test: `pp512 @ d0`, `tg128 @ d1024`."""
+        """The full name of the test: `pp512 @ d0`, `tg128 @ d1024`, `enc128x8`."""
+        if self.kind is Kind.ENCODE:
+            return self.test
         return f"{self.test} @ d{self.depth_tokens}"
 
     @property

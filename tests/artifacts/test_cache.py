@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import filelock
+import ml_dtypes  # noqa: F401  # teaches numpy the word bfloat16, in which the fixture is stored
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file

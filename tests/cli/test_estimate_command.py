@@ -181,7 +181,7 @@ def test_models_lists_the_catalog(capsys):
 def test_models_that_are_built_here(capsys):
     _, out, _ = run(capsys, "models", "--source", "built", "--format", "jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
-    assert len(rows) == 16
+    assert len(rows) == 20
     assert all(row["built"] for row in rows)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import onnx
 
 Shape = tuple[int, ...]
+HIDDEN = "last_hidden_state"  # of an encoder, all of whose heads together are as wide
 
 
 @dataclass
@@ -56,13 +57,18 @@ class Walk:
             rows = self.batch
         for name in node.output:
             self.rows[name] = rows
-        if node.op_type in ("MatMul", "DynamicQuantizeMatMul", "Gemm"):
+        is_stored = len(node.input) > 1 and node.input[1] in self.dims
+        if node.op_type in ("MatMul", "DynamicQuantizeMatMul", "Gemm") and is_stored:
             outputs, inputs = self.dims[node.input[1]]
             self.flop += 2 * rows * inputs * outputs
         elif node.op_type == "MatMulNBits":
             self.flop += 2 * rows * attributes["K"].i * attributes["N"].i
         elif node.op_type == "GroupQueryAttention":
             self.flop += self._attention(node, attributes)
+        elif node.op_type == "MultiHeadAttention":
+            output = next(port for port in self.model.graph.output if port.name == HIDDEN)
+            hidden = output.type.tensor_type.shape.dim[2].dim_value
+            self.flop += 4 * self.batch * hidden * self.tokens * self.tokens
 
     def _attention(self, node: onnx.NodeProto, attributes: dict[str, onnx.AttributeProto]) -> int:
         """Two products of one query and one key for every pair that is not masked."""

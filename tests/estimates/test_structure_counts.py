@@ -1,6 +1,7 @@
 """Bytes, flop and operators from the architecture alone, against the nodes of the built graph."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,18 +9,25 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "graph"))
 
 from graph_walk import Walk
-from tiny_specs import SPECS
+from tiny_specs import ENCODER, SPECS
 
 from harness.estimates.held import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
 from harness.estimates.operators import built_operator_calls
 from harness.estimates.work import Pass, pass_work
 from harness.graph.decoder import decoder_model
+from harness.graph.encoder import encoder_model
 from harness.quantize.levels import LEVELS
 from harness.quantize.size import stored_bytes
+from harness.specs.anatomy import Stage
 from harness.specs.catalog import catalog_model
 from harness.specs.catalog_decoder import spec_anatomy
 from harness.specs.load import load_spec, spec_names
 
+ENCODERS = {
+    "mean": ENCODER,
+    "cls": replace(ENCODER, pooling="cls", hidden_size=64, pooler=True),
+    "no types": replace(ENCODER, family="distilbert", token_types=0),
+}
 GRIDS = [(name, level) for name in SPECS for level in LEVELS]
 SHAPES = [(1, 1, 0), (2, 1, 9), (1, 7, 0), (3, 5, 4)]
 
@@ -48,6 +56,23 @@ def test_operator_calls_are_the_nodes_that_run(name, level):
     spec = SPECS[name]
     walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), 1, 1, 0)
     assert built_operator_calls(spec, LEVELS[level]) == walk.calls
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_are_counted_like_their_nodes(name, level):
+    """Flop, stored bytes and operators, exactly: 3 texts of 7 tokens, attention both ways."""
+    spec = ENCODERS[name]
+    walk = Walk(encoder_model(spec, LEVELS[level]), 3, 7, 0)
+    shape = Pass(7, 0, 3, Stage.ENCODER)
+    work = pass_work(spec_anatomy(spec), LEVELS[level], ORT_CPU, shape)
+    assert sum(term.useful_flop for term in work) == walk.flop > 0
+    assert sum(term.flop for term in work) == walk.flop
+    assert stored_model_bytes(spec_anatomy(spec), LEVELS[level]) == walk.initializer_bytes()
+    assert built_operator_calls(spec, LEVELS[level]) == walk.calls
+    assert sum(term.calls for term in work if "operator" in term.name or "matrix" in term.name) == (
+        walk.calls
+    )
 
 
 @pytest.mark.parametrize("level", LEVELS)

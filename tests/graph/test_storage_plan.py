@@ -7,14 +7,23 @@ from stored_values import place
 
 from harness.errors import ModelError
 from harness.graph.decoder import decoder_model
+from harness.graph.encoder import encoder_model
 from harness.graph.geometry import geometry_of
 from harness.graph.storage import PAGE_BYTES, plan_storage
 from harness.quantize.levels import LEVELS
 from harness.quantize.size import stored_bytes
-from harness.specs.count import parameters
+from harness.specs.count import built_parameters
+from harness.specs.encoder import EncoderSpec
 from harness.specs.load import load_spec, spec_names
 
 GRIDS = [(name, level) for name in spec_names() for level in LEVELS]
+
+
+def graphs_of(spec, level):
+    """The two graphs of a decoder, or the one of an encoder."""
+    if isinstance(spec, EncoderSpec):
+        return [encoder_model(spec, level)]
+    return [decoder_model(spec, level, every_position) for every_position in (False, True)]
 
 
 def unique_arrays(model):
@@ -24,20 +33,23 @@ def unique_arrays(model):
 
 @pytest.mark.parametrize("name", spec_names())
 def test_initializers_hold_every_published_parameter_once(name):
-    """Formula = elements of the graph's initializers = published count (+ the known delta)."""
+    """Formula = elements of the graph's initializers = published count (+ the known delta).
+
+    A pooler is published, but not built.
+    """
     spec = load_spec(name)
-    tensors = unique_arrays(decoder_model(spec, LEVELS["fp32"], every_position=False)).values()
+    tensors = unique_arrays(graphs_of(spec, LEVELS["fp32"])[0]).values()
     elements = sum(place(tensor)[1] for tensor in tensors) // 4
-    assert elements == parameters(spec)
-    if spec.published_parameters is not None:
+    assert elements == built_parameters(spec)
+    if not isinstance(spec, EncoderSpec) and spec.published_parameters is not None:
         assert elements == spec.published_parameters + spec.expected_delta
 
 
 @pytest.mark.parametrize(("name", "level"), GRIDS)
 def test_stored_bytes_are_those_of_the_graphs_initializers(name, level):
     spec = load_spec(name)
-    for every_position in (False, True):
-        tensors = unique_arrays(decoder_model(spec, LEVELS[level], every_position)).values()
+    for model in graphs_of(spec, LEVELS[level]):
+        tensors = unique_arrays(model).values()
         total = sum(place(tensor)[1] for tensor in tensors)
         assert total == stored_bytes(spec, LEVELS[level])
 
@@ -56,7 +68,7 @@ def test_regions_follow_one_another_on_pages(name, level):
 def test_no_float_over_1_mb_is_left_at_int8_and_below(name):
     """Initializers and constants of the graph; scales belong to the integers they scale."""
     for level in [level for level in LEVELS.values() if level.weight_bits <= 8]:
-        model = decoder_model(load_spec(name), level, every_position=False)
+        model = graphs_of(load_spec(name), level)[0]
         constants = [node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"]
         assert max(constant.ByteSize() for constant in constants) < 4096
         floats = [

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from harness.specs.encoder import EncoderSpec
 from harness.specs.model import ModelSpec, RopeScaling
 
 LLAMA = ModelSpec(
@@ -26,3 +27,15 @@ SPECS = {
     "qwen2": replace(LLAMA, family="qwen2", qkv_bias=True),
     "qwen3": replace(LLAMA, family="qwen3", qk_norm=True, head_dim=16, norm_epsilon=1e-6),
 }
+ENCODER = EncoderSpec(
+    name="tiny-bert",
+    family="bert",
+    vocab_size=150,
+    hidden_size=80,
+    num_layers=2,
+    num_heads=4,
+    intermediate_size=112,
+    max_context_tokens=64,
+    token_types=2,
+    pooler=False,
+)

@@ -31,7 +31,8 @@ def cell(test: str, **other: Any) -> Cell:
         "weights": "seeded",
         **other,
     }
-    return Cell(workload=f"{test} @ d{fields['depth']}", prompt=prompt, gen=gen, **fields)
+    named = {"workload": f"{test} @ d{fields['depth']}", "prompt": prompt, "gen": gen}
+    return Cell(**{**named, **fields})
 
 
 def metric(value: float | None, unit: str = "tok/s", share: float = 0.02) -> Metric:

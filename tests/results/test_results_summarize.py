@@ -13,6 +13,7 @@ from harness.results.summarize import (
     exact_metrics,
     judged_half_width_share,
     metric,
+    metric_half_width_share,
     metric_names,
     quality_metrics,
     share_metric,
@@ -61,6 +62,25 @@ def test_request_leaves_the_first_token_out_of_the_decode_rate():
     assert metrics["ttft_ms"].value == 100.0
     assert metrics["prefill_ms"].value == 90.0
     assert metrics["e2e_ms"].value == 160.0
+
+
+ENCODE = cell(prompt=128, workload="enc128x8", sequences=8)
+
+
+def test_an_encoder_has_one_time_and_one_rate():
+    """8 texts in 20, 30 and 40 ms: median 30 ms, 8 / 0.030 = 266.7 texts a second."""
+    found = summarize(ENCODE, [process({"encode_ns": [20 * MS, 30 * MS, 40 * MS]})])
+    assert found["encode_ms"].value == 30.0
+    assert found["encode_seq_s"].value == pytest.approx(266.67, abs=0.01)
+    assert "prefill_ms" not in found
+    assert "decode_tok_s" not in found
+
+
+def test_an_encoder_is_judged_by_its_rate():
+    processes = [process({"encode_ns": [ms * MS]}) for ms in (20, 21, 22)]
+    metrics = summarize(ENCODE, processes)
+    found = judged_half_width_share(ENCODE, metrics)
+    assert found == metric_half_width_share(metrics["encode_seq_s"])
 
 
 def test_request_of_one_token_has_no_decode_rate():
@@ -224,13 +244,14 @@ def test_samples_are_what_the_journal_entry_holds():
 
 
 def test_every_produced_metric_is_listed_with_its_unit():
-    """What summarize gives for the three kinds, memory and counts is what metric_names lists."""
+    """What summarize gives for every kind, memory and counts is what metric_names lists."""
     steps = {"itl_ns": [[MS + step for step in range(128)]]}
     request = cell(prompt=8, gen=129)
     opened = process({**REQUEST, **steps}, first=request.workload)
     reply = {name: mark(100, 50) for name in ("baseline", "loaded", "steady")}
     found = {
         **summarize(request, [opened]),
+        **summarize(ENCODE, [process({"encode_ns": [MS]})]),
         **summarize_memory([{**reply, "peak_bytes": 120}]),
         **exact_metrics(1, 4.5, 1),
     }

@@ -133,7 +133,7 @@ REFUSED = {
     "unknown class": ({"architectures": ["FooLM"]}, "FooLM needs a block this version"),
     "two classes": ({"architectures": ["A", "B"]}, "several classes: A, B"),
     "no class": ({"architectures": ..., "model_type": ...}, "names no architecture"),
-    "unknown type": ({"architectures": ..., "model_type": "bert"}, "model_type 'bert'"),
+    "unknown type": ({"architectures": ..., "model_type": "gpt2"}, "model_type 'gpt2'"),
     "classes no list": ({"architectures": "LlamaForCausalLM"}, "must be a list of strings"),
     "gelu": ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
     "attention bias": ({"attention_bias": True}, "bias to the output projection"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.specs.count import kv_bytes_per_token, parameters
+from harness.specs.count import built_parameters, kv_bytes_per_token, parameters
 from harness.specs.load import load_spec, spec_names
 from harness.specs.tensors import logical_tensors
 
@@ -12,7 +12,7 @@ from harness.specs.tensors import logical_tensors
 @pytest.mark.parametrize("name", spec_names())
 def test_formula_tensors_and_published_count_agree(name):
     spec = load_spec(name)
-    assert parameters(spec) == sum(tensor.elements for tensor in logical_tensors(spec))
+    assert built_parameters(spec) == sum(tensor.elements for tensor in logical_tensors(spec))
     assert spec.published_parameters is not None
     assert parameters(spec) - spec.published_parameters == spec.expected_delta
 
@@ -73,3 +73,17 @@ def test_cache_growth_of_smollm2():
     """2·30 layers·3 heads·64 wide·2 bytes = 23040, as catalogued at float16."""
     assert kv_bytes_per_token(load_spec("smollm2-135m"), 2) == 23_040
     assert kv_bytes_per_token(load_spec("smollm2-135m"), 4) == 46_080
+
+
+def test_minilm_by_hand():
+    """22713216 parameters, of which the pooler's 384² + 384 = 147840 are not built.
+
+    (30522 + 512 + 2)·384 + 768 + 6·(4·(384² + 384) + 2·384·1536 + 1536 + 384 + 4·384) + 147840
+    """
+    spec = load_spec("all-minilm-l6-v2")
+    assert parameters(spec) == 22_713_216
+    assert built_parameters(spec) == 22_713_216 - 147_840
+
+
+def test_an_encoder_has_no_cache():
+    assert kv_bytes_per_token(load_spec("bge-small-en-v1.5"), 4) == 0

@@ -23,7 +23,7 @@ def write(tmp_path, text, name="smollm2-135m"):
 def test_at_least_ten_architectures_of_every_supported_family():
     families = {load_spec(name).family for name in spec_names()}
     assert len(spec_names()) >= 10
-    assert families == {"llama", "mistral", "qwen2", "qwen3"}
+    assert families == {"llama", "mistral", "qwen2", "qwen3", "bert", "distilbert"}
 
 
 def test_names_are_sorted_and_are_the_file_names():
@@ -38,7 +38,8 @@ def test_llama_3_2_stretches_its_rotary_positions():
 def test_epsilon_differs_by_family():
     """Qwen uses 1e-6 where Llama uses 1e-5: the logits differ."""
     epsilons = {load_spec(name).family: load_spec(name).norm_epsilon for name in spec_names()}
-    assert epsilons == {"llama": 1e-5, "mistral": 1e-5, "qwen2": 1e-6, "qwen3": 1e-6}
+    decoders = {"llama": 1e-5, "mistral": 1e-5, "qwen2": 1e-6, "qwen3": 1e-6}
+    assert epsilons == {**decoders, "bert": 1e-12, "distilbert": 1e-12}
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ def test_first_and_last_eighth_and_every_third_between(layers, expected):
 
 @pytest.mark.parametrize("name", spec_names())
 def test_about_half_of_the_layers_are_sensitive(name):
+    """A third of the six layers of the smallest encoders, half of the others."""
     spec = load_spec(name)
-    assert 0.4 <= len(sensitive_layers(spec.num_layers)) / spec.num_layers <= 0.6
+    assert 0.33 <= len(sensitive_layers(spec.num_layers)) / spec.num_layers <= 0.6
 
 
 def test_only_qkv_and_down_are_meant():

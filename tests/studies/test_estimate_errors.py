@@ -19,7 +19,7 @@ from harness.studies.error_pairs import (
 from harness.studies.error_rows import error_row, error_rows, group_rows
 from harness.studies.errors import study_errors
 
-DECODE_RATE, PREFILL_RATE, TTFT, PEAK, WEIGHTS = JUDGED
+DECODE_RATE, PREFILL_RATE, TTFT, _ENCODE_RATE, PEAK, WEIGHTS = JUDGED
 
 
 def cell(test="tg16", **other):

@@ -1,0 +1,57 @@
+"""From nodes to a model: initializers over the data file, operator sets, and the file itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+from onnx import helper
+
+from harness.graph.datafile import DataFile, initializer
+from harness.graph.emitter import MICROSOFT, Emitter
+from harness.graph.rules import BUILDER_VERSION, DATA_FILE
+from harness.graph.storage import plan_storage
+from harness.graph.stream import stream_weight
+from harness.quantize.levels import QuantLevel
+from harness.specs.encoder import AnySpec
+from harness.weights.store import WeightStore
+
+_OPSETS = (("", 21), (MICROSOFT, 1))
+_IR_VERSION = 10
+
+Ports = Sequence[onnx.ValueInfoProto]
+
+
+def write_weights(spec: AnySpec, level: QuantLevel, weights: WeightStore, folder: Path) -> None:
+    """Write the data file that every graph of a model reads.
+
+    Raises:
+        ModelError: a weight is not finite.
+        OSError: the file cannot be written.
+    """
+    with DataFile(folder / DATA_FILE) as file:
+        for weight in plan_storage(spec, level):
+            stream_weight(file, weight, weights)
+
+
+def stored_initializers(spec: AnySpec, level: QuantLevel) -> list[onnx.TensorProto]:
+    """Return every weight as a graph reads it from the data file, written or not."""
+    views = [view for weight in plan_storage(spec, level) for view in weight.views]
+    return [initializer(view, DATA_FILE) for view in views]
+
+
+def assemble(
+    emitter: Emitter,
+    name: str,
+    initializers: Sequence[onnx.TensorProto],
+    inputs: Ports,
+    outputs: Ports,
+) -> onnx.ModelProto:
+    """Return a model of the collected nodes over these weights."""
+    graph = helper.make_graph(emitter.nodes, name, inputs, outputs, initializers)
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in _OPSETS],
+        ir_version=_IR_VERSION,
+        producer_name="ondevice-bench",
+        producer_version=BUILDER_VERSION,
+    )

@@ -1,0 +1,102 @@
+"""An encoder with its inputs and its embeddings bound in place: one pass over a batch of texts."""
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from harness.devices.session import OpenedSession
+from harness.errors import UsageError
+from harness.graph.geometry import EMBEDDING, EncoderGeometry
+from harness.workload.buffers import aligned_zeros
+
+Ids = NDArray[np.int64]
+Shape = tuple[int, int]  # sequences, tokens of each
+
+
+class EncoderSession:
+    """One opened encoder. Only the sentence embeddings leave it, as a service would ask for them.
+
+    Attributes:
+        geometry: shapes of the graph.
+    """
+
+    def __init__(self, opened: OpenedSession, geometry: EncoderGeometry) -> None:
+        """Keep the session; memory is taken per shape, when it is first fed."""
+        self.geometry = geometry
+        self._session = opened.session
+        self._buffers: dict[Shape, tuple[ort.IOBinding, dict[str, Ids], NDArray[np.float32]]] = {}
+        self._fed: ort.IOBinding | None = None
+        self._embeddings = np.empty((0, geometry.hidden_size), np.float32)
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """The embeddings of the last run [sequences, hidden], in place."""
+        return self._embeddings
+
+    def encode(self, ids: Ids, mask: Ids | None = None) -> NDArray[np.float32]:
+        """Read `ids` [sequences, tokens] in one pass; the next run overwrites what is returned.
+
+        Args:
+            ids: token ids.
+            mask: 1 where a token is seen, 0 where it only fills; None: all are seen.
+
+        Raises:
+            UsageError: another shape or type, a token outside the vocabulary, too many tokens.
+        """
+        self.feed(ids, mask)
+        self.run()
+        return self._embeddings
+
+    def feed(self, ids: Ids, mask: Ids | None = None) -> None:
+        """Everything that `encode` does before the run: check, copy and bind."""
+        self._check(ids, mask)
+        shape = (ids.shape[0], ids.shape[1])
+        if shape not in self._buffers:
+            self._buffers[shape] = self._bind(shape)
+        self._fed, inputs, self._embeddings = self._buffers[shape]
+        inputs["input_ids"][...] = ids
+        inputs["attention_mask"][...] = 1 if mask is None else mask
+
+    def run(self) -> None:
+        """The run alone, over what was fed."""
+        self._session.run_with_iobinding(self._fed)
+
+    def _bind(self, shape: Shape) -> tuple[ort.IOBinding, dict[str, Ids], NDArray[np.float32]]:
+        """Inputs and embeddings of one shape; token types stay 0, those of a single text."""
+        inputs = {name: aligned_zeros(shape, np.int64) for name in self.geometry.inputs}
+        embeddings = aligned_zeros((shape[0], self.geometry.hidden_size), np.float32)
+        binding = self._session.io_binding()
+        for name, buffer in inputs.items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(buffer))
+        value = ort.OrtValue.ortvalue_from_numpy(embeddings)
+        binding.bind_ortvalue_output(EMBEDDING, value)
+        return binding, inputs, embeddings
+
+    def _check(self, ids: Ids, mask: Ids | None) -> None:
+        """Refuse what the graph would read beyond its tables."""
+        if ids.ndim != 2 or 0 in ids.shape or ids.dtype != np.int64:
+            raise UsageError(
+                f"token ids have the shape {list(ids.shape)} and the type {ids.dtype}",
+                fix="int64 ids of the shape [sequences, tokens]",
+            )
+        if mask is not None and mask.shape != ids.shape:
+            raise UsageError(
+                f"a mask of the shape {list(mask.shape)} for ids of {list(ids.shape)}",
+                fix="one 0 or 1 per token id",
+            )
+        if ids.min() < 0 or ids.max() >= self.geometry.vocab_size:
+            raise UsageError(
+                f"token ids {ids.min()} to {ids.max()} leave the vocabulary",
+                fix=f"ids from 0 to {self.geometry.vocab_size - 1}",
+            )
+        if ids.shape[1] > self.geometry.max_context_tokens:
+            raise UsageError(
+                f"{ids.shape[1]} tokens do not fit this model",
+                fix=f"at most {self.geometry.max_context_tokens} tokens a text",
+            )
+
+
+def are_embeddings(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each vector [texts] is finite and not 0, which a length that overflows leaves."""
+    rows = [bool(np.isfinite(row).all() and row.any()) for row in vectors]
+    return np.array(rows, dtype=np.bool_)

@@ -1,0 +1,98 @@
+"""Warm-up and samples of an encoder's tests: the same seeded texts in every process."""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.measure.clock import Clock, time_call
+from harness.measure.samples import PassSample
+from harness.measure.steady import WarmUp, warm_up
+from harness.measure.usage import usage_now
+from harness.units import NS_PER_S
+from harness.workload.encoder import EncoderSession, are_embeddings
+from harness.workload.passes import PassOutcome, seeded_ids
+from harness.workload.samples import Samples
+from harness.workload.workload import Workload
+
+Shape = tuple[int, int]  # sequences, tokens of each
+
+
+@dataclass(slots=True)
+class EncoderMeasuring:
+    """One open encoder; it keeps nothing between two passes.
+
+    Attributes:
+        encoder: open.
+        seed: of the token ids.
+        clock: monotonic, in ns.
+        warmed: per shape the last samples of its warm-up.
+    """
+
+    encoder: EncoderSession
+    seed: int
+    clock: Clock = time.perf_counter_ns
+    warmed: dict[Shape, tuple[int, ...]] = field(default_factory=dict)
+
+    def ids(self, workload: Workload) -> NDArray[np.int64]:
+        """The texts of a test [sequences, tokens], each of full length."""
+        vocab_size = self.encoder.geometry.vocab_size
+        return seeded_ids(self.seed, workload.sequences, workload.prompt_tokens, vocab_size)
+
+    def first(self, workload: Workload) -> int:
+        """The first run of a session, in ns."""
+        self.encoder.feed(self.ids(workload))
+        return time_call(self.encoder.run, self.clock)
+
+    def warm(self, workload: Workload, cap_s: float) -> list[WarmUp]:
+        """Warm the one shape of a test until it is steady.
+
+        Args:
+            workload: which test.
+            cap_s: longest warm-up.
+        """
+        self.encoder.feed(self.ids(workload))
+        shape = (workload.sequences, workload.prompt_tokens)
+        result = warm_up(
+            lambda: time_call(self.encoder.run, self.clock),
+            cap_s,
+            self.clock,
+            earlier_ns=self.warmed.get(shape, ()),
+        )
+        self.warmed[shape] = result.last_window_ns
+        return [result]
+
+    def sample(self, workload: Workload, min_passes: int, min_seconds: float) -> Samples:
+        """Run a test until it has been run often enough and long enough.
+
+        Args:
+            workload: which test, warm.
+            min_passes: fewest passes; at least one is run.
+            min_seconds: least time from the first pass's beginning to the last one's end.
+        """
+        before = usage_now()
+        self.encoder.feed(self.ids(workload))
+        passes: list[PassOutcome] = []
+        end_ns = self.clock() + min_seconds * NS_PER_S
+        while len(passes) < max(min_passes, 1) or self.clock() < end_ns:
+            passes.append(self._pass())
+        return Samples(tuple(passes), usage_now().since(before))
+
+    def touch(self, workload: Workload) -> None:
+        """Run a test's one shape once."""
+        self.first(workload)
+
+    def _pass(self) -> PassOutcome:
+        """One timed pass over what was fed.
+
+        What stands for its output is the place of the largest value of each embedding, as the
+        likeliest token stands for logits.
+        """
+        encode_ns = time_call(self.encoder.run, self.clock)
+        embeddings = self.encoder.embeddings
+        return PassOutcome(
+            PassSample(encode_ns=encode_ns),
+            embeddings.argmax(axis=1).astype(np.int64)[None],
+            bool(are_embeddings(embeddings).all()),
+        )
