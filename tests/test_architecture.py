@@ -58,7 +58,7 @@ ONLY_IN = {
     "onnxruntime": {"devices", "workload", "quantize"},
     "onnx": {"graph", "quantize"},
     "psutil": {"measure", "watch"},
-    "tokenizers": {"texts"},
+    "tokenizers": {"texts", "quality"},
     "tabulate": {"report"},
     "click": {"cli"},
     "rich": {"cli"},

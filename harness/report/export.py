@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from harness.report.escape import one_line
 from harness.report.rows import shown_metric
 from harness.results.schema import Cell, Document, Metric, Record
@@ -29,9 +31,20 @@ def exported(document: Document) -> Iterator[tuple[Record, dict[str, Metric]]]:
 
 
 def cell_name(cell: Cell) -> str:
-    """`smollm2-135m/int4/cpu/ort/t2/b1/tg32 @ d0`: one line, unlike for any two cells of a run."""
-    fields = set(Cell.__struct_fields__) - set(_KNOWN)
-    extra = [f"{name}={getattr(cell, name)}" for name in sorted(fields)]
+    """`smollm2-135m/int4/cpu/ort/t2/b1/tg32 @ d0`: one line, unlike for any two cells of a run.
+
+    A field that came later stands in it only where it is not the usual one: a cell keeps its name.
+    """
+    later = {
+        field.name: field.default
+        for field in msgspec.structs.fields(Cell)
+        if field.name not in _KNOWN
+    }
+    extra = [
+        f"{name}={getattr(cell, name)}"
+        for name, default in sorted(later.items())
+        if msgspec.structs.replace(cell, **{name: default}) != cell
+    ]
     words = (cell.model, cell.level, cell.device, cell.runtime, f"t{cell.threads}")
     return one_line("/".join((*words, f"b{cell.batch}", *extra, cell.workload)))
 
@@ -50,5 +63,5 @@ def more_is_better(metric: Metric) -> bool:
 # Fields that a name holds already, or that follow from others; a new field joins by itself.
 _KNOWN = (
     *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
-    *("gen", "depth", "batch", "threads", "weights", "level_label"),
+    *("gen", "depth", "batch", "threads", "sequences", "weights", "level_label"),
 )

@@ -178,3 +178,11 @@ def test_nothing_measured_is_still_a_document_of_each_format():
     assert json.loads(render(empty, "benchmark-action")) == []
     assert len(render(empty, "openmetrics").splitlines()) == 4
     ElementTree.parse(io.StringIO(render(empty, "junit")))
+
+
+def test_a_cell_keeps_its_name_when_fields_come_later():
+    """The level's own cache goes unsaid; another one tells two cells apart."""
+    usual = cell("tg32")
+    assert cell_name(usual) == "smollm2-135m/int4/cpu/ort/t2/b1/tg32 @ d0"
+    other = cell("tg32", kv_cache="int8")
+    assert cell_name(other) == "smollm2-135m/int4/cpu/ort/t2/b1/kv_cache=int8/tg32 @ d0"
