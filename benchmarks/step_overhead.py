@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.artifacts.cache import default_cache, ensure_artifact
+from harness.devices.device import find_device
 from harness.devices.session import open_session
-from harness.devices.table import find_device
 from harness.graph.geometry import DecoderGeometry
 from harness.units import NS_PER_US
 from harness.weights.source import resolve_model

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness.artifacts.artifact import RECORD_FILE, Artifact, read_artifact
 from harness.artifacts.cache import default_cache, ensure_artifact
-from harness.devices.table import find_device
+from harness.devices.choose import Wish, choose_devices
 from harness.errors import UsageError
 from harness.estimates.answer import Estimate, estimate
 from harness.plan import make_plan
@@ -48,6 +48,7 @@ def load(
     *,
     level: str | None = None,
     device: str = "cpu",
+    allow_simulated: bool = False,
     threads: int | None = None,
     context_tokens: int = DEFAULT_CONTEXT_TOKENS,
     cache: Path | None = None,
@@ -58,7 +59,8 @@ def load(
     Args:
         path_or_model: a folder that `build` returned, or a model as on the command line.
         level: needed for a model that is not built yet; a built folder has its own.
-        device: a row of `bench devices`.
+        device: a row of `bench devices`, or a class: `gpu` and `npu` are looked for.
+        allow_simulated: take an emulation where there is no hardware.
         threads: intra-op threads; None: every usable physical core.
         context_tokens: longest sequence for `prefill` and `step`; cut to the model's own.
         cache: where built models are kept.
@@ -69,6 +71,8 @@ def load(
     """
     from harness.workload.loaded import LoadedModel
 
+    (chosen,) = choose_devices((device,), Wish(allow_simulated=allow_simulated))
+    chosen.refuse_absent()
     folder = Path(path_or_model)
     if (folder / RECORD_FILE).is_file():
         artifact = read_artifact(folder)
@@ -79,7 +83,7 @@ def load(
     return LoadedModel(
         graphs=(artifact.graph, artifact.all_logits_graph),
         geometry=artifact.geometry,
-        device=find_device(device),
+        device=chosen,
         threads=threads or usable_cores(),
         context_tokens=context_tokens,
     )

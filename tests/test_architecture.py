@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": set(),
     "graph": {"specs", "quantize", "weights"},
     "artifacts": {"specs", "quantize", "weights", "graph", "measure"},
-    "devices": {"graph"},
+    "devices": {"graph", "measure"},
     "watch": {"measure"},
     "workload": {"specs", "graph", "devices", "measure"},
     "ceilings": {"specs", "quantize", "graph", "devices", "measure", "workload", "stats"},

@@ -62,7 +62,7 @@ def measure_quality(
     twin: Artifact,
     level: Artifact,
     *,
-    device: str = "cpu",
+    device: str | Json = "cpu",
     threads: int = 1,
     plan: ChunkPlan = DEFAULT_PLAN,
     text: str | None = None,
@@ -75,7 +75,7 @@ def measure_quality(
         source: the model, whose folder holds the tokenizer.
         twin: the model built at fp32.
         level: the same weights at the level to be judged; may be the twin itself.
-        device: a key of the device table; both models run on it.
+        device: as it travels, or a key of the device table; both models run on it.
         threads: intra-op threads.
         plan: which part of the text is read, in what chunks.
         text: `english`, `korean` or a path; None: see harness.quality.texts.read_tokens.

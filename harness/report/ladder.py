@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
 from harness.results.schema import Metric, Record
+from harness.results.validity import is_ranked
 
 TWIN = "fp32"
 # A loss of likelihood that a reader would not notice: 0.02 nats a token are 2 % of perplexity.
@@ -43,9 +44,14 @@ class Rung:
 
 
 def ladders(rows: Sequence[Row]) -> list[list[Rung]]:
-    """Group rows that differ in their level only; a single level is no ladder."""
+    """Group rows that differ in their level only; a single level is no ladder.
+
+    A row whose device was emulated, or did not do the work, is on none.
+    """
     groups: dict[tuple[object, ...], list[Rung]] = {}
     for row in rows:
+        if row.judged is not None and not is_ranked(row.judged):
+            continue
         groups.setdefault(tuple(getattr(row.cell, name) for name in SETTING), []).append(rung(row))
     return [group for group in groups.values() if len(group) > 1]
 

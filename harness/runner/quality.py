@@ -85,7 +85,7 @@ def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality:
         group.source,
         builds.twins[group.source.argument],
         builds.of(group),
-        device=group.device.key,
+        device=group.device.to_json(),
         threads=group.threads,
         text=plan.settings.text,
         seed=plan.settings.seed,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from harness.estimates.record import ESTIMATORS
 from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Cell, Document, Record
-from harness.results.validity import is_valid
+from harness.results.validity import is_own_work, is_valid
 
 REMEASURE = "remeasure"
 ONE_THREAD, ALL_THREADS = "1 thread", "all"
@@ -124,7 +124,9 @@ def why_left_out(record: Record) -> str | None:
     if not is_valid(record):
         codes = [reason.code for reason in record.trust.reasons] if record.trust else []
         return " ".join(["INVALID", *codes])
-    return "simulated" if record.simulated else None
+    if record.simulated:
+        return "simulated"
+    return None if is_own_work(record) else "not on its device"
 
 
 def estimate_pairs(documents: Iterable[Document]) -> list[Pair]:

@@ -1,4 +1,8 @@
-"""A decoder's memory as ONNX Runtime sees it, and bindings of a session to it."""
+"""A decoder's memory as ONNX Runtime sees it, and bindings of a session to it.
+
+The logits always lie in the host's memory: a run that fills them has waited for the device. The
+cache may lie in a device's own memory, where every step extends it without a copy.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,25 +18,33 @@ class BoundDecoder:
     """A session over one cache and one place for its logits, both memory of ours.
 
     The past and the present of each layer are the same memory, which the attention operator then
-    extends in place. No array is copied: ONNX Runtime's values keep the arrays alive.
+    extends in place. No array of the host is copied: ONNX Runtime's values keep the arrays alive.
     """
 
     def __init__(
-        self, session: ort.InferenceSession, cache: Cache, logits: NDArray[np.float32]
+        self,
+        session: ort.InferenceSession,
+        cache: Cache,
+        logits: NDArray[np.float32],
+        memory: str | None = None,
+        index: int = 0,
     ) -> None:
-        """Wrap the arrays.
+        """Wrap the arrays, or copy the cache to a device.
 
         Args:
             session: of a decoder with the standard input and output names.
             cache: each [batch, kv_heads, capacity, head_dim], contiguous.
             logits: [batch, 1, vocab], contiguous.
+            memory: name of the device's memory that holds the cache; None: the arrays themselves.
+            index: which device of that name.
         """
+        self._place = () if memory is None else (memory, index)
         self._session = session
         self._batch = logits.shape[0]
         self._ones = np.ones(self._batch * cache[0][0].shape[2], dtype=np.int64)
         self._logits = _value(logits)
         self._cache = {
-            f"{layer}.{half}": _value(buffer)
+            f"{layer}.{half}": ort.OrtValue.ortvalue_from_numpy(buffer, *self._place)
             for layer, halves in enumerate(cache)
             for half, buffer in zip(("key", "value"), halves, strict=True)
         }
@@ -56,6 +68,19 @@ class BoundDecoder:
     def run(self) -> None:
         """Run what was fed, and nothing else."""
         self._session.run_with_iobinding(self._fed)
+
+    def upload(self, cache: Cache) -> None:
+        """Write the arrays over the cache of a device; the host's own needs no copy."""
+        if self._place:
+            buffers = (buffer for halves in cache for buffer in halves)
+            for value, buffer in zip(self._cache.values(), buffers, strict=True):
+                value.update_inplace(buffer)
+
+    def download(self) -> NDArray[Any]:
+        """The part of a device's cache that the last layer writes, copied to the host."""
+        *_, last = self._cache.values()
+        copied: NDArray[Any] = last.numpy()
+        return copied
 
     def _new_binding(self) -> ort.IOBinding:
         """Cache and logits bound; the inputs that differ from run to run not yet."""
