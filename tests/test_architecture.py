@@ -13,6 +13,7 @@ EVERYONE = {"errors", "units"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "units": set(),
+    "findings": set(),
     "glossary": set(),
     "grid": set(),
     "specs": set(),
@@ -21,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": set(),
     "graph": {"specs", "quantize", "weights"},
     "artifacts": {"specs", "quantize", "weights", "graph", "measure"},
-    "devices": {"graph", "measure"},
+    "devices": {"graph", "measure", "findings"},
     "watch": {"measure"},
     "workload": {"specs", "graph", "devices", "measure"},
     "ceilings": {"specs", "quantize", "graph", "devices", "measure", "workload", "stats"},
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {
         *("api", "runner", "plan", "settings", "grid", "specs", "quantize", "weights"),
         *("artifacts", "devices", "measure", "watch", "workload", "ceilings", "estimates"),
-        *("stats", "quality", "results", "studies", "report", "glossary"),
+        *("stats", "quality", "results", "studies", "report", "glossary", "findings"),
     },
 }
 # Only some rooms may touch these: a session made elsewhere would escape the placement check.

@@ -59,7 +59,8 @@ def command(
     row = find_row(device)
     if row.kind != "cpu":
         raise UsageError(
-            f"the ceilings of {row.key} cannot be calibrated yet", fix="bench calibrate --device cpu"
+            f"the ceilings of {row.key} cannot be calibrated yet",
+            fix="bench calibrate --device cpu",
         )
     levels = tuple(level.name for level in find_levels(parse_names(quant, "--quant")))
     counts = thread_counts(threads, int(facts["usable_cores"] or 1))

@@ -60,10 +60,17 @@ def devices_of(device: Device) -> list[Any]:
         for d in listed
     )
     problem = f"{row.key}: {row.provider} finds no {row.kind} on this machine (listed: {looked})"
-    fix = f"install the driver of the {row.kind}, or use another row: bench devices"
-    if mine and row.simulation is not None:
-        fix = f"--allow-simulated runs it on {row.simulation.what}, marked as simulated"
-    raise NoHardwareError(problem, fix)
+    raise NoHardwareError(problem, _way_out(device))
+
+
+def _way_out(device: Device) -> str:
+    """What to try without the hardware: allow the simulation, set it up, or take another row."""
+    simulation = device.row.simulation
+    if simulation is None:
+        return f"install the driver of the {device.kind}, or use another row: bench devices"
+    if device.simulate:
+        return f"{simulation.what}: {simulation.setup}"
+    return f"--allow-simulated runs it on {simulation.what}, marked as simulated"
 
 
 def pick(device: Device) -> Any | None:

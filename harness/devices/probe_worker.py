@@ -1,4 +1,4 @@
-"""The child process that finds out whether a row works: one command, one row a process."""
+"""The child process that finds out whether a row works: one row a process."""
 
 import tempfile
 import time
@@ -71,4 +71,11 @@ def _run(device: Device) -> Json:
     }
 
 
-COMMANDS = {"probe": probe}
+def runtime() -> Json:
+    """Say which onnxruntime this process has: `version` and `providers`."""
+    import onnxruntime as ort
+
+    return {"version": ort.__version__, "providers": ort.get_available_providers()}
+
+
+COMMANDS = {"probe": probe, "runtime": runtime}
