@@ -52,6 +52,10 @@ class TimedSession:
         """The real session's binding."""
         return self._session.io_binding()
 
+    def get_input_memory_infos(self) -> Any:
+        """Where the real session wants its inputs."""
+        return self._session.get_input_memory_infos()
+
     def run_with_iobinding(self, binding: Any) -> None:
         """The real run between two clock reads; the rest of this method counts as outer."""
         start_ns = time.perf_counter_ns()

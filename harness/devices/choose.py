@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from harness.devices.device import Device, parse_options, share_options, split_index
 from harness.devices.probe import Probe, probe_device
-from harness.devices.row import KINDS, ProviderRow, Registration
+from harness.devices.row import KINDS, ProviderRow
 from harness.devices.table import all_rows, find_row
 from harness.errors import UsageError
 
@@ -64,7 +64,7 @@ def _choose(word: str, pinned: Sequence[ProviderRow], wish: Wish, probe: Prober)
     if name == AUTO:
         return _best(index, pinned, probe)
     rows = _candidates(name, pinned)
-    if _is_host(rows[0]):
+    if rows[0].is_host:
         return Device(rows[0], index)
     found: dict[str, Probe] = {}
     for device in _tries(rows, index, wish):
@@ -106,11 +106,6 @@ def _candidates(name: str, pinned: Sequence[ProviderRow]) -> list[ProviderRow]:
             f"--ep {keys} does not serve --device {name}", fix="leave one of the two out"
         )
     return rows
-
-
-def _is_host(row: ProviderRow) -> bool:
-    """Whether a row is always there: the CPU provider of every onnxruntime."""
-    return row.kind == "cpu" and row.registration is Registration.BUILT_IN
 
 
 def _usable(found: Probe, wish: Wish) -> bool:

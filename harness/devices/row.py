@@ -107,6 +107,11 @@ class ProviderRow:
             raise ValueError(f"row {self.key!r}: class {self.kind!r} is none of {', '.join(KINDS)}")
 
     @property
+    def is_host(self) -> bool:
+        """Whether it is the CPU provider of every onnxruntime: always there, and the reference."""
+        return self.kind == "cpu" and self.registration is Registration.BUILT_IN
+
+    @property
     def needs(self) -> str:
         """What a graph must be, in words; empty: any graph."""
         words = {

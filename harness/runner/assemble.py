@@ -69,7 +69,10 @@ def _record(
     failure = entries.failure_of(group, workload)
     memory = entries.memory_of(group, workload)
     cell = _cell(group, workload, artifact)
-    placement, hardware = _placement(processes), hardware_of(processes)
+    placement, hardware = (
+        _placement(processes),
+        hardware_of(processes, entries.agreements.get(group.key)),
+    )
     simulated = is_simulated(group, hardware)
     metrics = _metrics(cell, artifact, processes, memory)
     estimates = _estimates(group, workload, entries)

@@ -11,9 +11,15 @@ Json = dict[str, Any]
 BEST_GRADE = "C"  # of a device that was emulated, or did not do all of the work
 
 
-def hardware_of(processes: list[ProcessSamples]) -> Json | None:
-    """The device as the last process found it: version, vendor, numbers; None: none opened one."""
-    return processes[-1].open.get("hardware") if processes else None
+def hardware_of(processes: list[ProcessSamples], agreement: Json | None) -> Json | None:
+    """The device as the last process found it, and how close it comes to the CPU's logits.
+
+    Args:
+        processes: of one cell; without any nothing is known.
+        agreement: `least_cosine`; None: it was not asked, as of the CPU itself.
+    """
+    found = processes[-1].open.get("hardware") if processes else None
+    return None if found is None else found | (agreement or {})
 
 
 def is_simulated(group: SessionGroup, hardware: Json | None) -> bool:

@@ -19,6 +19,7 @@ FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "quality": ("quality", ("model", "level"), "found"),
     "tokenizer": ("tokenizers", ("model",), "found"),
     "no_quality": ("no_quality", ("model", "level"), "reason"),
+    "agreement": ("agreements", ("group",), "found"),
     "profile": ("profiles", ("group", "workload"), "found"),
 }
 
@@ -37,6 +38,7 @@ class Entries:
         no_calibration: why there are none, by the same key.
         quality: what a level loses, by (model argument, level name).
         no_quality: why that is not known, by the same key.
+        agreements: how close a group's device comes to the CPU's logits, by group.
         profiles: shares of the time, or why there are none, by (group, test name).
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
     """
@@ -53,6 +55,7 @@ class Entries:
         self.no_calibration: dict[tuple[str, int], str] = {}
         self.quality: dict[tuple[str, str], Json] = {}
         self.no_quality: dict[tuple[str, str], str] = {}
+        self.agreements: dict[str, Json] = {}
         self.profiles: dict[tuple[str, str], Json] = {}
         self.tokenizers: dict[str, Json | None] = {}
         for entry in entries:

@@ -24,7 +24,12 @@ from harness.runner.order import shuffled
 from harness.runner.quality import check_texts, qualities
 from harness.runner.resume import open_journal
 from harness.runner.room import refuse_without_room
-from harness.runner.session import measure_group, measure_memory, measure_profile
+from harness.runner.session import (
+    check_agreement,
+    measure_group,
+    measure_memory,
+    measure_profile,
+)
 
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -98,12 +103,26 @@ def _measure(
         if error is not None:
             yield _failure(group, None, error)
     yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
+    yield from _agreements(plan, builds, entries, progress)
     yield from _rounds(plan, builds, entries, progress)
     for group in plan.groups:
         yield from _memory(plan, group, builds, entries, progress)
     if plan.settings.profile:
         yield from _profiles(plan, builds, entries, progress)
     yield from qualities(plan, builds, entries, lambda line: progress(line, *entries.done_of(plan)))
+
+
+def _agreements(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
+    """Hold every device but the CPU against it; one that computes something else has no rows."""
+    for group in plan.groups:
+        known = group.key in entries.agreements or (group.key, None) in entries.failures
+        if known or group.device.row.is_host:
+            continue
+        progress(f"checking: {group.key}", *entries.done_of(plan))
+        try:
+            yield check_agreement(group, builds.of(group), plan.settings)
+        except WorkerError as error:
+            yield _failure(group, None, error)
 
 
 def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:

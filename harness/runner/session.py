@@ -71,6 +71,15 @@ def measure_memory(
     }
 
 
+def check_agreement(group: SessionGroup, artifact: Artifact, settings: Settings) -> Json:
+    """Hold the logits of a group's device against the CPU's, in a worker of its own."""
+    arguments = session_arguments(group, artifact, settings.seed)
+    del arguments["batch"]
+    with Worker.start(WORKER_MODULE) as worker:
+        found: Json = worker.ask("agree", timeout_s=settings.timeout, **arguments)
+    return {"kind": "agreement", "group": group.key, "found": found}
+
+
 def measure_profile(
     group: SessionGroup, artifact: Artifact, workload: Workload, settings: Settings
 ) -> Json:

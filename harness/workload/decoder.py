@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from harness.devices.session import OpenedSession
 from harness.errors import UsageError
 from harness.graph.geometry import DecoderGeometry
-from harness.workload.binding import BoundDecoder
+from harness.workload.binding import BoundDecoder, Late
 from harness.workload.buffers import aligned_zeros, fill_normal
 
-_Step = tuple[ort.IOBinding, NDArray[np.int64]]  # a binding, and where its choice is written
+# what runs at a position, and where its choice is written
+_Step = tuple[ort.IOBinding | Late, NDArray[np.int64]]
 
 
 class DecoderSession:
@@ -60,10 +61,10 @@ class DecoderSession:
         self._history = aligned_zeros((capacity_tokens + 1, batch), np.int64)
         self._ids: dict[int, NDArray[np.int64]] = {}  # one buffer per number of tokens fed at once
         self._session = opened.session
-        self._run = opened.session.run_with_iobinding  # found once, not in every step
         self._argmax = self._last_logits.argmax
         memory, index = opened.device.row.memory, opened.device.index
         self._whole = BoundDecoder(opened.session, self._cache, self._logits, memory, index)
+        self._run = self._whole.run_bound  # found once, not in every step
         self._rows: Sequence[BoundDecoder] = ()
         self._fed: Sequence[BoundDecoder] = ()
         self._fed_tokens = 0

@@ -16,6 +16,7 @@ from harness.errors import MeasurementError
 from harness.graph.geometry import DecoderGeometry
 from harness.measure.memory import MemoryMark
 from harness.units import MIB, NS_PER_S
+from harness.workload.agreement import agree
 from harness.workload.completion import refuse_unfinished
 from harness.workload.decoder import DecoderSession
 from harness.workload.footprint import take_footprint
@@ -229,6 +230,7 @@ def _held(mark: MemoryMark) -> Json:
 
 _CHILD = MeasuringChild()
 COMMANDS = {
+    "agree": agree,
     "open": _CHILD.open,
     "warm": _CHILD.warm,
     "sample": _CHILD.sample,

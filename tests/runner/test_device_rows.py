@@ -123,6 +123,7 @@ def test_a_run_on_the_emulated_gpu_is_marked_and_gives_the_cpus_tokens(
     assert [record.estimates for record in gpu] == [{}, {}]
     digests = [record.samples[0]["sample"]["digest"] for record in records]
     assert digests[:2] == digests[2:]
+    assert all(record.hardware["least_cosine"] > 0.9999 for record in gpu)
     shares = {found["provider"]: found["share"] for found in gpu[0].profile["providers"]}
     assert shares["WebGpuExecutionProvider"] > 0.5
     assert "webgpu (simulated)" in render(outcome.document, "table")
