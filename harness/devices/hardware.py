@@ -84,9 +84,10 @@ def pick(device: Device) -> Any | None:
     found = devices_of(device)
     if device.index >= len(found):
         count = f"{len(found)} device{'s' * (len(found) != 1)}"
+        last = Device(device.row, len(found) - 1).key
         raise NoHardwareError(
             f"{device.row.key} has {count} here; there is no {device.key}",
-            fix=f"--device {device.row.key}:{len(found) - 1}, or bench devices",
+            fix=f"--device {last}, or bench devices",
         )
     return found[device.index]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
 from harness.results.schema import Metric, Record
-from harness.results.validity import is_ranked
+from harness.results.validity import is_real
 
 TWIN = "fp32"
 # A loss of likelihood that a reader would not notice: 0.02 nats a token are 2 % of perplexity.
@@ -50,7 +50,7 @@ def ladders(rows: Sequence[Row]) -> list[list[Rung]]:
     """
     groups: dict[tuple[object, ...], list[Rung]] = {}
     for row in rows:
-        if row.judged is not None and not is_ranked(row.judged):
+        if not is_real(row.judged or row.records[0]):
             continue
         groups.setdefault(tuple(getattr(row.cell, name) for name in SETTING), []).append(rung(row))
     return [group for group in groups.values() if len(group) > 1]

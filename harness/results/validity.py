@@ -15,6 +15,6 @@ def is_own_work(record: Record) -> bool:
     return record.placement is None or record.placement.verdict in PROVEN
 
 
-def is_ranked(record: Record) -> bool:
-    """Whether it may be set against others: its own device did the work, and was a real one."""
-    return is_valid(record) and is_own_work(record) and not record.simulated
+def is_real(record: Record) -> bool:
+    """Whether it may be ranked, compared or gated: its own device did the work, and a real one."""
+    return is_own_work(record) and not record.simulated

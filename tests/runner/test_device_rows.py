@@ -107,14 +107,43 @@ def test_ceilings_are_those_of_the_host():
 
 
 @pytest.mark.device("webgpu")
+@pytest.mark.parametrize("allowed", [False, True])
+def test_arithmetic_on_another_provider_fails_the_row_unless_that_is_allowed(
+    settings, allowed, tmp_path, shared_cache
+):
+    """One product is forced to the CPU by an option of the provider."""
+    settings = replace(
+        settings,
+        device=("webgpu",),
+        prompt=(),
+        ep_option=("forceCpuNodeNames=model.layers.0.mlp.down_proj.product",),
+        allow_simulated=True,
+        allow_fallback=allowed,
+    )
+    outcome = run_plan(make_plan(settings, 1), results=tmp_path, cache=shared_cache, progress=quiet)
+    (record,) = outcome.document.records
+    text = render(outcome.document, "table")
+    if not allowed:
+        assert (outcome.exit_code, record.status) == (EXIT_DEVICE, "failed")
+        assert "1 MatMul" in record.reason
+        assert "PARTIAL" in text
+        return
+    assert (outcome.exit_code, record.status) == (EXIT_OK, "ok")
+    assert (record.placement.verdict, record.placement.fell_off["MatMul"]) == ("PARTIAL", 1)
+    assert [reason.code for reason in record.trust.reasons][:2] == ["SIMULATED", "PLACEMENT"]
+    assert "PARTIAL: others computed" in text
+
+
+@pytest.mark.device("webgpu")
 def test_a_run_on_the_emulated_gpu_is_marked_and_gives_the_cpus_tokens(
     settings, tmp_path, shared_cache
 ):
     """Both devices choose the same tokens; the emulated one has no estimate and no rank."""
     settings = replace(settings, device=("cpu", "gpu"), allow_simulated=True, profile=True)
     outcome = run_plan(make_plan(settings, 1), results=tmp_path, cache=shared_cache, progress=quiet)
-    assert outcome.exit_code == EXIT_OK
     records = outcome.document.records
+    assert [record.reason for record in records] == [None] * 4
+    assert outcome.exit_code == EXIT_OK
     gpu = [record for record in records if record.cell.device == "webgpu"]
     assert [record.simulated for record in records] == [False, False, True, True]
     assert {record.placement.verdict for record in gpu} == {"FULL_COMPUTE"}

@@ -28,6 +28,12 @@ def test_a_copy_that_waits_for_work_is_found(after_ns, idle_ns, run_ns, finished
     assert is_finished([after_ns] * 3, [idle_ns] * 3, [run_ns] * 3) is finished
 
 
+def test_a_busy_machine_is_no_device_that_returns_early():
+    """Four of five copies are held up by others; work of the device would hold up all five."""
+    held_up = [40 * MS] * 4 + [MS]
+    assert is_finished(held_up, [MS] * 5, [MS] * 5)
+
+
 class FakeMeasuring:
     """A decoder on a row whose first copy after a run takes as long as it is told."""
 
