@@ -108,7 +108,7 @@ def run(
         progress: called with (what, done, total).
         **flags: the command line's flags by name, as text or as values: `model`, `quant`,
             `device`, `prompt`, `gen`, `pg`, `depth`, `batch`, `threads`, `rounds`, `budget`,
-            `seed`.
+            `seed`, `ep`, `ep_option`, `allow_simulated`, `allow_fallback`, `profile`.
 
     Returns:
         Typed records; cells that failed carry their status and reason. Times in ms, rates in

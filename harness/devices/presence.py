@@ -1,6 +1,6 @@
 """Which distributions are installed, by their metadata alone: nothing is imported."""
 
-from importlib import metadata, util
+from importlib import util
 
 from harness.devices.row import ProviderRow, Registration
 
@@ -9,6 +9,8 @@ RUNTIME = "onnxruntime"  # the import package that several distributions claim
 
 def installed_version(wheel: str) -> str | None:
     """Version of an installed distribution; None: it is not installed."""
+    from importlib import metadata  # here: a measuring worker's memory counts
+
     try:
         return metadata.version(wheel)
     except metadata.PackageNotFoundError:

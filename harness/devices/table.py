@@ -1,12 +1,13 @@
 """Which providers there are: every row of this package, then those of other packages.
 
 Another package adds rows by an entry point in the group `bench.providers`: a ProviderRow, or a
-callable that gives one or several.
+callable that gives one or several. What reads them is imported there: measuring workers, whose
+memory counts, find our own rows without it.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from importlib import metadata
+from typing import TYPE_CHECKING
 
 from harness.devices.row import KINDS, ProviderRow
 from harness.devices.rows.cpu import CPU
@@ -23,6 +24,9 @@ from harness.devices.rows.npu import (
 )
 from harness.devices.rows.windows import CATALOG
 from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 ENTRY_POINTS = "bench.providers"
 
@@ -41,6 +45,8 @@ def all_rows() -> tuple[ProviderRow, ...]:
     Raises:
         UsageError: another package's rows cannot be read, or take a key that is in use.
     """
+    from importlib import metadata
+
     found = list(ROWS)
     for point in metadata.entry_points(group=ENTRY_POINTS):
         for row in _rows_of(point):
@@ -72,7 +78,7 @@ def find_row(key: str) -> ProviderRow:
     return row
 
 
-def _rows_of(point: metadata.EntryPoint) -> Iterable[ProviderRow]:
+def _rows_of(point: "metadata.EntryPoint") -> Iterable[ProviderRow]:
     """The rows of one entry point; what it does wrong is named, whatever it is."""
     try:
         value = point.load()

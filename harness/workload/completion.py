@@ -54,7 +54,8 @@ def refuse_unfinished(measuring: Measuring, workload: Workload) -> None:
     if not is_finished(after_run_ns, idle_ns, run_ns):
         raise MeasurementError(
             f"{row.key}: a run returns before the device is done: a copy right after it takes "
-            f"{min(after_run_ns) / NS_PER_MS:.2f} ms, an idle one {min(idle_ns) / NS_PER_MS:.2f} ms",
+            f"{min(after_run_ns) / NS_PER_MS:.2f} ms, from an idle device "
+            f"{min(idle_ns) / NS_PER_MS:.2f} ms",
             fix="another version of the provider; its times cannot be taken",
         )
 

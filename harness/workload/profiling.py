@@ -1,7 +1,5 @@
 """Where the time of one test goes: a session of its own, with the runtime's profile switched on."""
 
-import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +39,9 @@ def profile(
     Returns:
         As harness.devices.profile.shares.
     """
+    import json  # here: the memory of workers that take none counts
+    import tempfile
+
     test = workload_of(workload)
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
         opened = open_session(Path(graph), find_device(device), threads, profile_to=Path(folder))
