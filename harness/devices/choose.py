@@ -65,7 +65,7 @@ def _choose(word: str, pinned: Sequence[ProviderRow], wish: Wish, probe: Prober)
         return _best(index, pinned, probe)
     rows = _candidates(name, pinned)
     if rows[0].is_host:
-        return Device(rows[0], index)
+        return _host(rows[0], index)
     found: dict[str, Probe] = {}
     for device in _tries(rows, index, wish):
         found[device.row.key] = probe(device)
@@ -74,6 +74,15 @@ def _choose(word: str, pinned: Sequence[ProviderRow], wish: Wish, probe: Prober)
     asked = word if name in KINDS else None
     refusal = _refusal(word, list(found.values()), wish)
     return Device(rows[0], index, asked=asked, refusal=refusal)
+
+
+def _host(row: ProviderRow, index: int) -> Device:
+    """The CPU, of which there is one however many sockets it has."""
+    if index:
+        raise UsageError(
+            f"--device {row.key}:{index}: there is one {row.key}", f"--device {row.key}"
+        )
+    return Device(row)
 
 
 def _tries(rows: Sequence[ProviderRow], index: int, wish: Wish) -> Iterator[Device]:

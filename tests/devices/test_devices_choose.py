@@ -106,6 +106,12 @@ def test_an_index_that_is_no_number_is_refused(word):
         chosen(word, FakeProber())
 
 
+def test_there_is_one_cpu():
+    assert chosen("cpu:0", FakeProber()).key == "cpu"
+    with pytest.raises(UsageError, match="there is one cpu"):
+        chosen("cpu:1", FakeProber())
+
+
 def test_ep_narrows_a_class():
     prober = FakeProber(cuda="works", webgpu="works")
     assert chosen("gpu", prober, ep=("webgpu",)).key == "webgpu"
