@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.artifacts.cache import default_cache, ensure_artifact
+from harness.devices.device import find_device
 from harness.devices.session import open_session
-from harness.devices.table import find_device
 from harness.graph.geometry import DecoderGeometry
 from harness.units import NS_PER_US
 from harness.weights.source import resolve_model
@@ -51,6 +51,10 @@ class TimedSession:
     def io_binding(self) -> Any:
         """The real session's binding."""
         return self._session.io_binding()
+
+    def get_input_memory_infos(self) -> Any:
+        """Where the real session wants its inputs."""
+        return self._session.get_input_memory_infos()
 
     def run_with_iobinding(self, binding: Any) -> None:
         """The real run between two clock reads; the rest of this method counts as outer."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness.artifacts.artifact import RECORD_FILE, Artifact, read_artifact
 from harness.artifacts.cache import default_cache, ensure_artifact
-from harness.devices.table import find_device
+from harness.devices.choose import Wish, choose_devices
 from harness.errors import UsageError
 from harness.estimates.answer import Estimate, estimate
 from harness.graph.geometry import EncoderGeometry
@@ -56,6 +56,7 @@ def load(
     level: str | None = None,
     kv_cache: str = AUTO,
     device: str = "cpu",
+    allow_simulated: bool = False,
     threads: int | None = None,
     context_tokens: int = DEFAULT_CONTEXT_TOKENS,
     cache: Path | None = None,
@@ -67,7 +68,8 @@ def load(
         path_or_model: a folder that `build` returned, or a model as on the command line.
         level: needed for a model that is not built yet; a built folder has its own.
         kv_cache: of a model that is not built yet, as `build` takes it.
-        device: a row of `bench devices`.
+        device: a row of `bench devices`, or a class: `gpu` and `npu` are looked for.
+        allow_simulated: take an emulation where there is no hardware.
         threads: intra-op threads; None: every usable physical core.
         context_tokens: longest sequence for `prefill` and `step`; cut to the model's own.
         cache: where built models are kept.
@@ -79,6 +81,8 @@ def load(
     from harness.workload.loaded import LoadedModel
     from harness.workload.loaded_encoder import LoadedEncoder
 
+    (chosen,) = choose_devices((device,), Wish(allow_simulated=allow_simulated))
+    chosen.refuse_absent()
     folder = Path(path_or_model)
     if (folder / RECORD_FILE).is_file():
         artifact = read_artifact(folder)
@@ -86,13 +90,13 @@ def load(
         raise UsageError(f"no level for {path_or_model!s}", fix='level="int4", or a built folder')
     else:
         artifact = _artifact(str(path_or_model), level, cache, seed, kv_cache)
-    row, count = find_device(device), threads or usable_cores()
+    count = threads or usable_cores()
     if isinstance(artifact.geometry, EncoderGeometry):
-        return LoadedEncoder(artifact.graph, artifact.geometry, row, count)
+        return LoadedEncoder(artifact.graph, artifact.geometry, chosen, count)
     return LoadedModel(
         graphs=(artifact.graph, artifact.all_logits_graph),
         geometry=artifact.geometry,
-        device=row,
+        device=chosen,
         threads=count,
         context_tokens=context_tokens,
     )
@@ -117,7 +121,8 @@ def run(
         progress: called with (what, done, total).
         **flags: the command line's flags by name, as text or as values: `model`, `quant`,
             `kv_cache`, `device`, `prompt`, `gen`, `pg`, `enc`, `depth`, `batch`, `threads`,
-            `rounds`, `budget`, `seed`.
+            `rounds`, `budget`, `seed`, `ep`, `ep_option`, `allow_simulated`, `allow_fallback`,
+            `profile`.
 
     Returns:
         Typed records; cells that failed carry their status and reason. Times in ms, rates in

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
-from harness.devices.table import Device, find_device
-from harness.errors import UsageError
+from harness.devices.choose import Prober, Wish, choose_devices
+from harness.devices.device import Device
+from harness.devices.probe import probe_device
+from harness.errors import DeviceError, UsageError
 from harness.graph.geometry import geometry_of
 from harness.quantize.cache import CacheLevel, find_cache, own_cache
 from harness.quantize.levels import QuantLevel, find_levels
@@ -79,15 +82,17 @@ class Plan:
         return table
 
 
-def make_plan(settings: Settings, usable_threads: int) -> Plan:
+def make_plan(settings: Settings, usable_threads: int, probe: Prober = probe_device) -> Plan:
     """Check every name and number of `settings` and lay out the session groups.
 
     Args:
         settings: what the user asked for.
         usable_threads: physical cores this process may use; the largest thread count allowed.
+        probe: proves that a device works; each is asked once, the built-in CPU never.
 
     Raises:
         UsageError: an unknown name, a number outside its range, a context that is too long.
+        DeviceError: none of the devices works. One of several costs its own rows only.
     """
     settings = _spelled(settings)
     names = dict.fromkeys(name for part in settings.parts for name in part.model)
@@ -96,24 +101,34 @@ def make_plan(settings: Settings, usable_threads: int) -> Plan:
         _check_fit(part)
     _check_judging(settings)
     groups: dict[str, SessionGroup] = {}
+    probe_once = cache(probe)
     for part in settings.parts:
-        for group in _groups(part, usable_threads):
+        for group in _groups(part, usable_threads, probe_once):
             known = groups.setdefault(group.key, group)
             workloads = dict.fromkeys((*known.workloads, *group.workloads))
             groups[group.key] = replace(known, workloads=tuple(workloads))
+    _refuse_without_device([group.device for group in groups.values()])
     return Plan(settings, tuple(groups.values()))
 
 
-def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
+def _refuse_without_device(devices: list[Device]) -> None:
+    """Stop before anything is built where no row could be measured at all."""
+    refusals = [device.refusal for device in devices if device.refusal is not None]
+    if refusals and len(refusals) == len(devices):
+        raise DeviceError(*refusals[0])
+
+
+def _groups(settings: Settings, usable_threads: int, probe: Prober) -> Iterator[SessionGroup]:
     """Yield the full product of the lists of a plan without parts, or of one part."""
     _check_numbers(settings)
     sources = [resolve_model(argument) for argument in settings.model]
     levels = find_levels(settings.quant)
-    devices = [find_device(name) for name in settings.device]
     threads = plan_threads(settings.threads, usable_threads)
     tests = {source.argument: _workloads(settings, source) for source in sources}
     for source, level in product(sources, levels):
         _check_context(source, level, tests[source.argument])
+    wish = Wish(settings.ep, settings.ep_option, settings.allow_simulated, settings.allow_fallback)
+    devices = choose_devices(settings.device, wish, probe)
     for source in sources:
         batches = (1,) if is_encoder(source) else settings.batch
         for (level, cache), device, count, batch in product(

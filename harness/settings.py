@@ -57,6 +57,11 @@ class Settings:
             at fp32.
         text: that quality is measured on: `english`, `korean` or a path; None: the model's own
             held-out text, else English.
+        ep: keys of the provider rows that may serve a device class; empty: all.
+        ep_option: provider options, `name=value`.
+        allow_simulated: run on emulation where there is no hardware; rows are marked.
+        allow_fallback: keep rows whose arithmetic did not all run on the device; they say so.
+        profile: take a profile of each row as well, in a process of its own.
         part: the cells, where they are more than one product of lists; each is a whole plan that
             differs in PART_KEYS only. Empty: this plan's own lists are the cells.
     """
@@ -84,6 +89,11 @@ class Settings:
     sensitivity: bool = False
     reference: str | None = None
     text: str | None = None
+    ep: tuple[str, ...] = ()
+    ep_option: tuple[str, ...] = ()
+    allow_simulated: bool = False
+    allow_fallback: bool = False
+    profile: bool = False
     part: tuple["Settings", ...] = ()
 
     @property
@@ -103,6 +113,8 @@ def load_settings(plan: str | None, **flags: Any) -> Settings:
     """
     settings = read_plan(find_plan(plan or DEFAULT_PLAN))
     given = {key: value for key, value in flags.items() if value is not None}
+    if "ep" in given:  # a row says its class itself
+        given.setdefault("device", given["ep"])
     if given.keys() & set(TEST_KEYS):
         given = {**dict.fromkeys((*TEST_KEYS, "enc"), ()), **given}
     parts = tuple(replace(part, **given) for part in settings.part)
@@ -254,6 +266,11 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "sensitivity": _truth,
     "reference": _word,
     "text": _word,
+    "ep": _words,
+    "ep_option": _words,
+    "allow_simulated": _truth,
+    "allow_fallback": _truth,
+    "profile": _truth,
 }
 
 
@@ -278,8 +295,9 @@ def _flag_seconds(value: Any, key: str) -> float:
 
 
 _FLAG_READERS: dict[str, Callable[[Any, str], Any]] = {
-    **dict.fromkeys(("model", "quant", "kv_cache", "device", "threads"), _flag_words),
+    **dict.fromkeys(("model", "quant", "kv_cache", "device", "threads", "ep"), _flag_words),
     **dict.fromkeys(("prompt", "gen", "depth", "batch"), _flag_grid),
     "pg": _flag_pairs,
+    "ep_option": _words,
     "budget": _flag_seconds,
 }

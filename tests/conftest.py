@@ -1,13 +1,16 @@
-"""Shared by every test: a tiny checkpoint, and a cache that no test shares with the user."""
+"""Shared by every test: a tiny checkpoint, a cache of its own, and the devices that tests need."""
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from harness.devices.probe import Probe, probe_row
+from harness.devices.table import find_row
 from harness.specs.config import spec_from_config
 from harness.specs.tensors import logical_tensors
 
@@ -55,3 +58,27 @@ def write_tiny(folder: Path) -> Path:
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One artifact cache for the whole test session: each tiny model is built once."""
     return tmp_path_factory.mktemp("cache")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--require-device webgpu,qnn`: a missing one then fails its tests instead of skipping."""
+    parser.addoption("--require-device", default="", help="rows that must work here, simulated too")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a device test whose row does not work here, or fail it where the row is required."""
+    required = item.config.getoption("--require-device").split(",")
+    for marker in item.iter_markers("device"):
+        (key,) = marker.args
+        found = device(key)
+        if not found.works:
+            reason = f"device {key}: {found.state}: {found.problem}"
+            if key in required:
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
+
+
+@cache
+def device(key: str) -> Probe:
+    """Ask a row once whether it works, on hardware or simulated."""
+    return probe_row(find_row(key), allow_simulated=True)

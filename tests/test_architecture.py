@@ -13,6 +13,7 @@ EVERYONE = {"errors", "units"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "units": set(),
+    "findings": set(),
     "glossary": set(),
     "grid": set(),
     "specs": set(),
@@ -21,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "texts": {"specs", "weights"},
     "measure": set(),
     "graph": {"specs", "quantize", "weights"},
-    "devices": {"graph"},
+    "devices": {"graph", "measure", "findings"},
     "watch": {"measure"},
     "workload": {"specs", "quantize", "graph", "devices", "measure"},
     "artifacts": {
@@ -50,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {
         *("api", "runner", "plan", "settings", "grid", "specs", "quantize", "weights"),
         *("artifacts", "devices", "measure", "watch", "workload", "ceilings", "estimates"),
-        *("stats", "quality", "results", "studies", "report", "glossary"),
+        *("stats", "quality", "results", "studies", "report", "glossary", "findings"),
     },
 }
 # Only some rooms may touch these: a session made elsewhere would escape the placement check.

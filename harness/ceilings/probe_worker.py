@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from harness.ceilings.bandwidth_worker import read_slices
 from harness.ceilings.shapes import STACK_CAPACITY, Sizes, integer_caches
+from harness.devices.device import find_device
 from harness.devices.session import OpenedSession, open_session
-from harness.devices.table import find_device
 from harness.measure.clock import time_call, time_calls
 from harness.quantize.cache import CACHES
 from harness.workload.buffers import aligned_zeros, fill_cache

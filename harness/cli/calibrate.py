@@ -15,6 +15,7 @@ from harness.ceilings.constants import (
     StoredConstants,
 )
 from harness.cli.options import FORMATS
+from harness.errors import UsageError
 from harness.grid import parse_names
 from harness.plan import plan_threads
 from harness.quantize.levels import find_levels
@@ -51,11 +52,16 @@ def command(
     from harness.artifacts.cache import default_cache
     from harness.ceilings.calibrate import ensure_constants
     from harness.ceilings.storage import ground_of
-    from harness.devices.table import find_device
+    from harness.devices.table import find_row
     from harness.watch.facts import machine_facts
 
     facts = machine_facts()
-    row = find_device(device)
+    row = find_row(device)
+    if row.kind != "cpu":
+        raise UsageError(
+            f"the ceilings of {row.key} cannot be calibrated yet",
+            fix="bench calibrate --device cpu",
+        )
     levels = tuple(level.name for level in find_levels(parse_names(quant, "--quant")))
     counts = thread_counts(threads, int(facts["usable_cores"] or 1))
     stored = [

@@ -14,6 +14,12 @@ from harness.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessEr
 # name, module that holds `command`, the one line that `bench --help` prints
 COMMANDS = (
     ("run", "harness.cli.run", "Measure: the default command, so `bench --device cpu` is enough."),
+    ("devices", "harness.cli.devices", "List every provider: what is installed, what works here."),
+    (
+        "doctor",
+        "harness.cli.doctor",
+        "Look for what would make every number wrong, and say how to fix it.",
+    ),
     ("models", "harness.cli.models", "List the catalog: parameters, sizes, what fits here."),
     ("estimate", "harness.cli.estimate", "Predict memory, speed and energy without a run."),
     ("calibrate", "harness.cli.calibrate", "Measure what this machine can do at most, once."),

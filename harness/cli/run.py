@@ -18,7 +18,28 @@ from harness.settings import flag_values, load_settings
     "run",
     epilog="Example:  bench --device cpu --model smollm2-135m --quant fp32,int4 --threads 1,2",
 )
-@click.option("--device", help="Devices, comma-separated: cpu.  [plan: cpu]")
+@click.option(
+    "--device",
+    help="Devices, comma-separated: cpu, gpu, npu, auto (the best that works), or a row of `bench"
+    " devices`; gpu:1 is the second one.  [plan: cpu]",
+)
+@click.option("--ep", help="Rows of `bench devices` that may serve a class, comma-separated.")
+@click.option("--ep-option", multiple=True, help="Provider option, name=value. May be given again.")
+@click.option(
+    "--allow-simulated/--no-allow-simulated",
+    default=None,
+    help="Emulate a device that is not there: proves the function, rows are marked.  [plan: no]",
+)
+@click.option(
+    "--allow-fallback/--no-allow-fallback",
+    default=None,
+    help="Keep rows whose arithmetic did not all run on the device; they say so.  [plan: no]",
+)
+@click.option(
+    "--profile/--no-profile",
+    default=None,
+    help="Also take where the time goes, per operator, in a process of its own.  [plan: no]",
+)
 @click.option("--model", help="Catalog names or Hugging Face folders, comma-separated.")
 @click.option("--quant", help=f"Levels, comma-separated; `{LADDER}`: {', '.join(LEVELS)}.")
 @click.option(

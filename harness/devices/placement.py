@@ -4,9 +4,10 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 # Operators that do the arithmetic of a model; all else is glue between them.
@@ -20,6 +21,8 @@ MatMulFpQ4 MatMulIntegerToFloat MatMulNBits MoE MultiHeadAttention PackedAttenti
 PackedMultiHeadAttention PagedAttention QAttention QGemm QMoE SparseAttention
 """
 COMPUTE_OPERATORS = frozenset(_STANDARD.split() + _MICROSOFT.split())
+
+Node = tuple[str, str, str]  # provider, operator, name
 
 
 class Verdict(StrEnum):
@@ -36,6 +39,9 @@ class Verdict(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+PROVEN = (Verdict.FULL, Verdict.FULL_COMPUTE)  # the device did the work
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a session's nodes are.
@@ -44,43 +50,75 @@ class Placement:
         verdict: how much the wanted provider took.
         nodes: nodes per provider, before the late fusions of the CPU provider.
         compute_nodes: compute nodes per provider.
+        switches: how often the provider changes from one node to the next, in the order of the
+            file; None: the order is not known.
+        fell_off: operators of which the wanted provider left nodes to others -> how many.
     """
 
     verdict: Verdict
     nodes: dict[str, int]
     compute_nodes: dict[str, int]
+    switches: int | None = None
+    fell_off: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the wanted provider did the arithmetic."""
+        return self.verdict in PROVEN
 
 
-def read_placement(session: Any, provider: str) -> Placement:
+def recorded_nodes(session: Any) -> list[Node]:
     """Ask an open `onnxruntime.InferenceSession` that recorded its assignment.
 
     Args:
         session: opened with `session.record_ep_graph_assignment_info` set to 1.
-        provider: the provider that should have the nodes.
     """
-    return place(
-        (
-            (part.ep_name, node.op_type)
-            for part in session.get_provider_graph_assignment_info()
-            for node in part.get_nodes()
-        ),
-        provider,
-    )
+    return [
+        (part.ep_name, node.op_type, node.name)
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
+    ]
 
 
-def place(assignment: Iterable[tuple[str, str]], provider: str) -> Placement:
-    """Count pairs of (provider, operator) and judge them.
+def place(
+    assignment: Iterable[Node], provider: str, file_order: Sequence[str] | None = None
+) -> Placement:
+    """Count nodes and judge them.
 
     Args:
-        assignment: one pair per node.
+        assignment: one entry per node.
         provider: the provider that should have the nodes.
+        file_order: names of the graph's nodes, sorted so that none reads a later one; None: not
+            known.
     """
     nodes: Counter[str] = Counter()
     compute_nodes: Counter[str] = Counter()
-    for owner, operator in assignment:
+    fell_off: Counter[str] = Counter()
+    owners: dict[str, str] = {}
+    for owner, operator, name in assignment:
         nodes[owner] += 1
         compute_nodes[owner] += operator in COMPUTE_OPERATORS
-    return Placement(_verdict(nodes, compute_nodes, provider), dict(nodes), dict(+compute_nodes))
+        fell_off[operator] += owner != provider
+        owners[name] = owner
+    return Placement(
+        verdict=_verdict(nodes, compute_nodes, provider),
+        nodes=dict(nodes),
+        compute_nodes=dict(+compute_nodes),
+        switches=_switches(owners, nodes, file_order),
+        fell_off=dict((+fell_off).most_common()),
+    )
+
+
+def _switches(
+    owners: Mapping[str, str], nodes: Counter[str], file_order: Sequence[str] | None
+) -> int | None:
+    """Changes of provider along the file; nodes that optimisation took away are passed over."""
+    if len(nodes) == 1:
+        return 0
+    if not nodes or file_order is None:
+        return None
+    along = [owners[name] for name in file_order if name in owners]
+    return sum(before != after for before, after in pairwise(along))
 
 
 def _verdict(nodes: Counter[str], compute_nodes: Counter[str], provider: str) -> Verdict:

@@ -1,19 +1,27 @@
 """Open an ONNX Runtime session on one device, timed, with proof of where its nodes are."""
 
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 
-from harness.devices.placement import Placement, Verdict, read_placement
-from harness.devices.table import Device
-from harness.errors import DeviceError, ModelError
+from harness.devices.device import Device
+from harness.devices.hardware import pick
+from harness.devices.placement import Placement, Verdict, place, recorded_nodes
+from harness.devices.register import bring_in
+from harness.devices.states import FellBackError
+from harness.devices.table import ROWS
+from harness.errors import DeviceError, HarnessError, ModelError
 
 LOG_ERRORS_ONLY = 3  # ONNX Runtime's severity; its warnings would flood the log of every load
 # Threads wait for work in a busy loop; without it 2-thread decode loses 27 %. Recorded.
 SPINNING = True
+# Classes of ONNX Runtime's errors that speak of the file, whatever the device.
+FILE_ERRORS = ("InvalidProtobuf", "InvalidGraph", "NoSuchFile", "NoModel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,7 @@ class OpenedSession:
 
     Attributes:
         session: ONNX Runtime's own.
-        device: the row it was opened on.
+        device: what it was opened on.
         threads: intra-op threads.
         spinning: whether its threads wait in a busy loop.
         load_ns: from the call to the usable session.
@@ -36,22 +44,45 @@ class OpenedSession:
     load_ns: int
     placement: Placement
 
+    def refuse_changed(self) -> None:
+        """Look again, after timing, whether the provider is still in the session.
 
-def open_session(graph: Path, device: Device, threads: int) -> OpenedSession:
+        Raises:
+            FellBackError: ONNX Runtime has put it together anew on another one.
+        """
+        active = self.session.get_providers()
+        if self.placement.proven and self.device.provider not in active:
+            raise FellBackError(
+                f"{self.device.key}: {self.device.provider} left the session while it ran; it has "
+                f"{', '.join(active)} now",
+                fix="run this cell alone and read the log; the driver has failed",
+            )
+
+
+def open_session(
+    graph: Path, device: Device, threads: int, profile_to: Path | None = None
+) -> OpenedSession:
     """Open `graph` on `device`; nothing but the creation of the session is timed.
 
     Args:
         graph: an ONNX file; its weights may lie beside it.
-        device: a row of the table.
+        device: as chosen.
         threads: intra-op threads; inter-op is 1, execution sequential.
+        profile_to: folder that gets ONNX Runtime's profile; None: none is taken. Slows every run.
 
     Raises:
         ModelError: ONNX Runtime refuses the graph.
-        DeviceError: the provider is absent, or took no node.
+        DeviceError: the provider is absent, or did not take the arithmetic.
     """
-    _refuse_absent(device)
+    device.refuse_absent()
+    bring_in(device)
+    if device.row.needs_static:
+        _refuse_dynamic(graph, device)
     options = session_options(threads)
-    providers = [device.provider]
+    if profile_to is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_to / "profile")
+    providers = _add_provider(options, device)
     start_ns = time.perf_counter_ns()
     try:
         # enable_fallback=0: an error instead of a silent second try on the CPU
@@ -59,14 +90,11 @@ def open_session(graph: Path, device: Device, threads: int) -> OpenedSession:
     except MemoryError:
         raise
     except Exception as error:  # ONNX Runtime's errors share no class of their own
-        text = str(error).replace(f"{graph.parent}{os.sep}", "")  # names no place
-        raise ModelError(
-            f"onnxruntime cannot open {graph.name}: {text}",
-            fix="build the model again; if it fails again, the runtime is too old or the disk bad",
-        ) from error
+        raise _refused(graph, device, error) from error
     load_ns = time.perf_counter_ns() - start_ns
-    placement = read_placement(session, device.provider)
-    _refuse_fallback(session, device, placement)
+    placement = _placement(session, graph, device)
+    if not device.allow_fallback:
+        _refuse_fallback(session, device, placement)
     return OpenedSession(session, device, threads, SPINNING, load_ns, placement)
 
 
@@ -82,23 +110,72 @@ def session_options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def _refuse_absent(device: Device) -> None:
-    """An unknown provider would be replaced by the CPU with a warning at most."""
-    available = ort.get_available_providers()
-    if device.provider not in available:
+def _add_provider(options: ort.SessionOptions, device: Device) -> list[Any] | None:
+    """Put a plugin's device into `options`, or return the list that names a built-in provider.
+
+    A plugin's provider given by name is ignored without a word, so it is never named.
+    """
+    listed = pick(device)
+    if listed is None:
+        return [(device.provider, device.provider_options)]
+    options.add_provider_for_devices([listed], device.provider_options)
+    return None
+
+
+def _placement(session: ort.InferenceSession, graph: Path, device: Device) -> Placement:
+    """Where the nodes are; the file is read again only where several providers share them."""
+    nodes = recorded_nodes(session)
+    shared = len({owner for owner, _, _ in nodes}) > 1
+    return place(nodes, device.provider, _node_names(graph) if shared else None)
+
+
+def _node_names(graph: Path) -> list[str]:
+    """Names in the order of the file; onnx is imported where it is needed, and counted there."""
+    from harness.graph.outline import node_names
+
+    return node_names(graph)
+
+
+def _refuse_dynamic(graph: Path, device: Device) -> None:
+    """A row that wants static shapes takes no node of another graph, most without a word."""
+    from harness.graph.outline import free_dimensions
+
+    free = free_dimensions(graph)
+    if free:
+        here = (row for row in ROWS if sys.platform in row.systems)
+        able = ", ".join(row.key for row in here if not row.needs_static)
         raise DeviceError(
-            f"{device.key} needs {device.provider}; this onnxruntime has {', '.join(available)}",
-            fix=f"pip install {device.wheel}",
+            f"{device.key} needs static shapes; {graph.name} leaves {', '.join(free)} open",
+            fix=f"a row that takes any shape: {able}",
         )
 
 
+def _refused(graph: Path, device: Device, error: Exception) -> HarnessError:
+    """What ONNX Runtime said, without a path, as an error of the file or of the device."""
+    text = str(error).replace(f"{graph.parent}{os.sep}", "")  # names no place
+    problem = f"onnxruntime cannot open {graph.name}"
+    if device.kind == "cpu" or type(error).__name__ in FILE_ERRORS:
+        return ModelError(
+            f"{problem}: {text}",
+            fix="build the model again; if it fails again, the runtime is too old or the disk bad",
+        )
+    return DeviceError(
+        f"{problem} on {device.key}: {text}", fix="bench devices says whether the device works"
+    )
+
+
 def _refuse_fallback(session: ort.InferenceSession, device: Device, placement: Placement) -> None:
-    """No node on the wanted provider, or none of it in the session, is another device's result."""
+    """What another device computed is no result of this one."""
     active = session.get_providers()
-    if device.provider in active and placement.verdict is not Verdict.FELL_BACK:
+    if placement.proven and device.provider in active:
         return
-    raise DeviceError(
-        f"{device.key}: nothing ran on {device.provider}; nodes per provider: "
-        f"{placement.nodes or active}",
-        fix=f"check that {device.wheel} fits this device and its driver, or use --device cpu",
+    if placement.verdict is Verdict.PARTIAL:
+        left = ", ".join(f"{count} {name}" for name, count in placement.fell_off.items())
+        problem = f"{device.key}: {device.provider} left operators to others: {left}"
+    else:
+        where = placement.nodes or active
+        problem = f"{device.key}: nothing ran on {device.provider}; nodes per provider: {where}"
+    raise FellBackError(
+        f"{problem} ({placement.verdict})",
+        fix="bench devices says whether the device works; --allow-fallback keeps such a row",
     )

@@ -1,46 +1,94 @@
-"""Which devices there are: one row each, so that a new one touches this file alone."""
+"""Which providers there are: every row of this package, then those of other packages.
 
-from dataclasses import dataclass
+Another package adds rows by an entry point in the group `bench.providers`: a ProviderRow, or a
+callable that gives one or several. What reads them is imported there: measuring workers, whose
+memory counts, find our own rows without it.
+"""
+
+from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
+from harness.devices.row import KINDS, ProviderRow
+from harness.devices.rows.cpu import CPU
+from harness.devices.rows.gpu import CUDA, DIRECTML, MIGRAPHX, TENSORRT, TENSORRT_RTX, WEBGPU
+from harness.devices.rows.npu import (
+    COREML_GPU,
+    COREML_NPU,
+    OPENVINO_CPU,
+    OPENVINO_GPU,
+    OPENVINO_NPU,
+    QNN,
+    QNN_GPU,
+    VITISAI,
+)
+from harness.devices.rows.windows import CATALOG
 from harness.errors import UsageError
 
+if TYPE_CHECKING:
+    from importlib import metadata
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One way of running a graph: the words the user types and what ONNX Runtime calls it.
+ENTRY_POINTS = "bench.providers"
 
-    Attributes:
-        key: pins this row; the word in results.
-        kind: device class that the row serves: `cpu`, `gpu` or `npu`.
-        provider: ONNX Runtime's execution provider.
-        wheel: distribution that carries the provider.
-    """
-
-    key: str
-    kind: str
-    provider: str
-    wheel: str
+# Of each class the first row that works is taken, so the order is a preference.
+ROWS: tuple[ProviderRow, ...] = (
+    *(CPU, OPENVINO_CPU),
+    *(CUDA, TENSORRT, TENSORRT_RTX, COREML_GPU, DIRECTML, MIGRAPHX, OPENVINO_GPU, QNN_GPU, WEBGPU),
+    *(QNN, OPENVINO_NPU, VITISAI, COREML_NPU),
+    *CATALOG,
+)
 
 
-DEVICES = (Device("cpu", "cpu", "CPUExecutionProvider", "onnxruntime"),)
-
-
-def find_device(name: str) -> Device:
-    """Return the row whose key is `name`, else the first one that serves the class `name`.
+def all_rows() -> tuple[ProviderRow, ...]:
+    """Every row, those of other packages last.
 
     Raises:
-        UsageError: no row has this name.
+        UsageError: another package's rows cannot be read, or take a key that is in use.
     """
-    for device in DEVICES:
-        if name == device.key:
-            return device
-    for device in DEVICES:
-        if name == device.kind:
-            return device
-    known = sorted({word for device in DEVICES for word in (device.key, device.kind)})
-    nearest = get_close_matches(name, known, n=1)
-    raise UsageError(
-        f"no device is called {name!r}",
-        fix=f"did you mean {nearest[0]}?" if nearest else f"one of: {', '.join(known)}",
-    )
+    from importlib import metadata
+
+    found = list(ROWS)
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        for row in _rows_of(point):
+            if row.key in {known.key for known in found}:
+                raise UsageError(
+                    f"the entry point {point.value} brings a second row {row.key!r}",
+                    fix=f"pip uninstall {point.dist.name if point.dist else 'its package'}",
+                )
+            found.append(row)
+    return tuple(found)
+
+
+def find_row(key: str) -> ProviderRow:
+    """Return the row of a key; those of other packages are read only if ours has none.
+
+    Raises:
+        UsageError: no row has this key.
+    """
+    row = next((row for row in ROWS if row.key == key), None)
+    row = row or next((row for row in all_rows() if row.key == key), None)
+    if row is None:
+        known = [row.key for row in all_rows()]
+        words = list(dict.fromkeys((*KINDS, "auto", *known)))
+        nearest = get_close_matches(key, words, n=1)
+        raise UsageError(
+            f"no device is called {key!r}",
+            fix=f"did you mean {nearest[0]}?" if nearest else f"one of: {', '.join(words)}",
+        )
+    return row
+
+
+def _rows_of(point: "metadata.EntryPoint") -> Iterable[ProviderRow]:
+    """The rows of one entry point; what it does wrong is named, whatever it is."""
+    try:
+        value = point.load()
+        value = value() if callable(value) else value
+        rows = (value,) if isinstance(value, ProviderRow) else tuple(value)
+        if not all(isinstance(row, ProviderRow) for row in rows):
+            raise TypeError("it gives something that is no ProviderRow")
+    except Exception as error:  # code of others: anything may happen
+        raise UsageError(
+            f"the entry point {point.value} of {ENTRY_POINTS} cannot be used: {error}",
+            fix=f"pip uninstall {point.dist.name if point.dist else 'its package'}, or repair it",
+        ) from error
+    return rows

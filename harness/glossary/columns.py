@@ -18,7 +18,11 @@ COLUMNS = (
         "seeded: random numbers of the right shapes and scales, right for speed and memory, "
         "meaningless for quality. trained: a checkpoint's.",
     ),
-    Term("device", "", "What was asked for with --device; the record names the provider that ran."),
+    Term(
+        "device",
+        "",
+        "The row of `bench devices` that ran; the record names its provider, version and numbers.",
+    ),
     Term("runtime", "", "ort: ONNX Runtime."),
     Term("threads", "", "Intra-op threads; inter-op is 1."),
     Term("batch", "", "Sequences at once, of decoders; an encoder's are in the test's name."),

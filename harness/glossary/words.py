@@ -98,7 +98,23 @@ WORDS = (
     Term(
         "placement",
         "",
-        "Which provider ran which nodes: FULL, FULL_COMPUTE, PARTIAL, FELL_BACK or UNKNOWN.",
+        "Which provider ran which nodes: FULL (all), FULL_COMPUTE (all arithmetic), PARTIAL, "
+        "FELL_BACK (none) or UNKNOWN (nothing recorded). The last three fail a row unless "
+        "--allow-fallback keeps it. `switches`: changes of provider along the graph; `fell_off`: "
+        "operators left to others.",
+    ),
+    Term(
+        "simulated",
+        "",
+        "The device was emulated: its function is proven, its speed means nothing. No estimate, "
+        "no rank, grade C at best.",
+    ),
+    Term(
+        "profile",
+        "share",
+        "Of a session of its own with the runtime's profile switched on: shares of the time of "
+        "all nodes, per provider and for the ten largest operators.",
+        "how long anything takes: the profile slows the session down",
     ),
     Term(
         "status",

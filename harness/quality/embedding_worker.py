@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.devices.session import open_session
-from harness.devices.table import Device, find_device
+from harness.devices.device import Device, find_device
 from harness.graph.geometry import EncoderGeometry
 from harness.measure.memory import memory_mark
 from harness.quality.ranking import Embeddings, Vectors, cosines, kendall_taus, same_nearest
@@ -31,7 +31,7 @@ def texts(folder: str | None, vocab_size: int, max_tokens: int, seed: int) -> Js
 
 
 def compare(
-    twin: Json, level: Json, device: str, threads: int, queries: Texts, passages: Texts
+    twin: Json, level: Json, device: str | Json, threads: int, queries: Texts, passages: Texts
 ) -> Json:
     """Hold the embeddings of a level against those of its fp32 twin.
 
@@ -41,7 +41,7 @@ def compare(
     Args:
         twin: `graph` (a path) and `geometry` (its fields).
         level: the same of the level.
-        device: a key of the device table.
+        device: as it travels, or a key of the device table.
         threads: intra-op threads.
         queries: token ids of each.
         passages: token ids of each.

@@ -69,7 +69,7 @@ def measure_embeddings(
     twin: Artifact,
     level: Artifact,
     *,
-    device: str = "cpu",
+    device: str | Json = "cpu",
     threads: int = 1,
     seed: int = 0,
     timeout_s: float = 3600,
@@ -80,7 +80,7 @@ def measure_embeddings(
         source: the model, whose folder holds the tokenizer.
         twin: the model built at fp32.
         level: the same weights at the level to be judged; may be the twin itself.
-        device: a key of the device table; both run on it.
+        device: as it travels, or a key of the device table; both run on it.
         threads: intra-op threads.
         seed: of token ids where the model has no tokenizer.
         timeout_s: limit of the comparison.

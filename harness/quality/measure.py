@@ -67,7 +67,7 @@ def measure_quality(
     level: Artifact,
     *,
     reference: ModelSource | None = None,
-    device: str = "cpu",
+    device: str | Json = "cpu",
     threads: int = 1,
     plan: ChunkPlan = DEFAULT_PLAN,
     text: str | None = None,
@@ -81,7 +81,7 @@ def measure_quality(
         twin: the model built at fp32, its cache too, or a reference that check_reference lets pass.
         level: the level to be judged; may be the twin itself.
         reference: the other model that `twin` is built from; None: the same model.
-        device: a key of the device table; both models run on it.
+        device: as it travels, or a key of the device table; both models run on it.
         threads: intra-op threads.
         plan: which part of the text is read, in what chunks.
         text: `english`, `korean` or a path; None: see harness.texts.tokens.read_tokens.

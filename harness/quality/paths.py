@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.devices.device import Device
 from harness.devices.session import OpenedSession, open_session
-from harness.devices.table import Device
 from harness.graph.geometry import DecoderGeometry
 from harness.quality.divergence import Logits
 from harness.quality.summary import DECODE, PREFILL

@@ -54,7 +54,7 @@ def measure_sensitivity(
     twin: Artifact,
     level: Artifact,
     *,
-    device: str = "cpu",
+    device: str | Json = "cpu",
     threads: int = 1,
     plan: ChunkPlan = DEFAULT_PLAN,
     text: str | None = None,
@@ -69,7 +69,7 @@ def measure_sensitivity(
         source: the model, whose folder holds the tokenizer.
         twin: the model built at fp32.
         level: the same weights at a level of integers.
-        device: a key of the device table.
+        device: as it travels, or a key of the device table.
         threads: intra-op threads.
         plan: which part of the text is read, in what chunks.
         text: as measure_quality takes it.

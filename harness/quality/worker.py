@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.devices.table import find_device
+from harness.devices.device import find_device
 from harness.errors import UsageError
 from harness.graph.geometry import DecoderGeometry
 from harness.measure.memory import memory_mark
@@ -61,7 +61,7 @@ def evaluate(
     path: str,
     twin: Json,
     level: Json,
-    device: str,
+    device: str | Json,
     threads: int,
     chunks: Sequence[Sequence[int]],
 ) -> Json:
@@ -74,7 +74,7 @@ def evaluate(
         path: `prefill` or `decode`: how the level reads.
         twin: `all_logits`, `last_logits` (paths of the graphs) and `geometry` (its fields).
         level: the same of the level.
-        device: a key of the device table.
+        device: as it travels, or a key of the device table.
         threads: intra-op threads.
         chunks: lists of token ids, equally long; see cut_chunks.
 

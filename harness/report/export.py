@@ -7,7 +7,7 @@ import msgspec
 from harness.report.escape import one_line
 from harness.report.rows import shown_metric
 from harness.results.schema import Cell, Document, Metric, Record
-from harness.results.validity import is_valid
+from harness.results.validity import is_real, is_valid
 
 # Units of which more is better; of all others less is.
 MORE_IS_BETTER = ("tok/s", "sequences/s", "bytes/s", "share")
@@ -18,11 +18,11 @@ LABELS = ("model", "level", "weights", "device", "runtime", "workload", "batch",
 def exported(document: Document) -> Iterator[tuple[Record, dict[str, Metric]]]:
     """Yield the records whose numbers may be handed on, each with the metrics it has.
 
-    A record that failed, is INVALID or was emulated leaves nothing: who reads these formats does
+    A record that failed, is INVALID, was emulated or ran elsewhere leaves nothing: who reads these formats does
     not ask for reasons.
     """
     for record in document.records:
-        if is_valid(record) and not record.simulated:
+        if is_valid(record) and is_real(record):
             found = {name: shown_metric(record, name) for name in record.metrics}
             yield (
                 record,

@@ -7,7 +7,7 @@ from harness.report.ladder import ladder_notes
 from harness.report.rows import Row
 from harness.results.samples import ENCODE, kind_of
 from harness.results.schema import Cell, Document, Json, Record
-from harness.results.validity import is_valid
+from harness.results.validity import is_own_work, is_valid
 from harness.units import GB
 
 WEIGHTS_NOTES = {
@@ -27,7 +27,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         shared("model"),
         _with(shared("parameters"), "{:,} parameters"),
         shared("level_label") or shared("level"),
-        _processor(document.environment, shared),
+        _processor(document.environment, shared, rows),
         _cache(rows),
         *(_unusual(name, shared) for name in ("batch", "depth")),
         runtime_name(document.environment),
@@ -40,6 +40,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
     """Lines below the table: what failed and why, doubts, the estimate's basis, the weights."""
     return [
         *_failures(document.records),
+        *_misplaced(document.records),
         *_invalid(document.records),
         *_doubts(document.records),
         *_estimate_note(document),
@@ -80,9 +81,10 @@ def _cache(rows: Sequence[Row]) -> str:
     return "" if own or len(caches) > 1 else f"kv cache {caches.pop()}"
 
 
-def _processor(environment: Json, shared: Shared) -> str:
+def _processor(environment: Json, shared: Shared, rows: Sequence[Row]) -> str:
     """`CPU AMD EPYC (2 threads)`; another device is named before it."""
-    device, threads = shared("device"), shared("threads")
+    devices = {row.device for row in rows}
+    device, threads = devices.pop() if len(devices) == 1 else None, shared("threads")
     model = environment.get("cpu_model") or environment.get("architecture") or ""
     cpu = " ".join(f"CPU {model}".split())
     if threads is not None:
@@ -123,6 +125,17 @@ def _failures(records: Sequence[Record]) -> Iterator[str]:
             tests.setdefault(key, []).append(record.cell.workload)
     for (name, status, reason), workloads in tests.items():
         yield f"{name} {', '.join(workloads)}: {status}: {reason}"
+
+
+def _misplaced(records: Sequence[Record]) -> Iterator[str]:
+    """One line per session that was kept although its device left work to another one."""
+    lines = {}
+    for record in records:
+        if record.status == "ok" and record.placement and not is_own_work(record):
+            left = ", ".join(f"{count} {name}" for name, count in record.placement.fell_off.items())
+            name = _name(record.cell, records)
+            lines[name] = f"{name}: {record.placement.verdict}: others computed {left or 'it all'}"
+    yield from lines.values()
 
 
 def _invalid(records: Sequence[Record]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
 from harness.results.samples import ENCODE, kind_of
 from harness.results.schema import Metric, Record
+from harness.results.validity import is_real
 
 TWIN = "fp32"
 LARGER_THAN_EXPECTED = 1.4  # times parameters x bits / 8; scales of blocks of 32 make 1.25
@@ -112,10 +113,12 @@ def ladders(rows: Sequence[Row]) -> list[list[Rung]]:
     """Group rows that differ in their level only; a single level is no ladder.
 
     The cache is held fixed: levels with their own float cache are one ladder, those with one of
-    integers another.
+    integers another. A row whose device was emulated, or did not do the work, is on none.
     """
     groups: dict[tuple[object, ...], list[Rung]] = {}
     for row in rows:
+        if not is_real(row.judged or row.records[0]):
+            continue
         cache = None if row.cell.has_own_cache else row.cell.kv_cache
         setting = (cache, *(getattr(row.cell, name) for name in SETTING))
         groups.setdefault(setting, []).append(rung(row))

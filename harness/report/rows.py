@@ -45,6 +45,18 @@ class Row:
         return max(self._shown(name), default=None)
 
     @property
+    def device(self) -> str:
+        """The device, and whether it was emulated: `webgpu (simulated)`."""
+        emulated = any(record.simulated for record in self.records)
+        return f"{self.cell.device} (simulated)" if emulated else self.cell.device
+
+    @property
+    def verdict(self) -> str | None:
+        """Which share of the graph the device took; None: no session was opened."""
+        found = (record.placement for record in self.records if record.placement)
+        return next((placement.verdict for placement in found), None)
+
+    @property
     def judged(self) -> Record | None:
         """The record behind the interval and the estimate: decode, else a request, else prefill.
 

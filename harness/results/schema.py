@@ -121,11 +121,15 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         verdict: FULL, FULL_COMPUTE, PARTIAL, FELL_BACK or UNKNOWN.
         nodes: nodes per provider.
         compute_nodes: matrix, attention and convolution nodes per provider.
+        switches: changes of provider along the graph; null: not known.
+        fell_off: operators of which nodes went to another provider -> how many.
     """
 
     verdict: str
     nodes: dict[str, int] = {}
     compute_nodes: dict[str, int] = {}
+    switches: int | None = None
+    fell_off: dict[str, int] = {}
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +144,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         placement: null when no session was opened.
         trust: null when the cell was not measured to its end.
         simulated: the device is emulated: function proven, speed meaningless.
+        hardware: the device, as harness.devices.hardware.Hardware describes it: provider, wheel
+            and version, vendor, numbers, options; null when no session was opened.
+        profile: shares of the time per provider and operator, as harness.devices.profile draws
+            them up, or why there are none; null: not asked for.
         explanation: how the estimates came about, as harness.estimates.record draws it up: their
             basis, every pass term by term, the parts of memory; null without an estimate.
         quality: what the level loses against the fp32 twin on both paths, as
@@ -156,6 +164,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement | None = None
     trust: Trust | None = None
     simulated: bool = False
+    hardware: Json | None = None
+    profile: Json | None = None
     explanation: Json | None = None
     quality: Json | None = None
     samples: tuple[Json, ...] = ()

@@ -2,6 +2,8 @@
 
 from harness.results.schema import Record
 
+PROVEN = ("FULL", "FULL_COMPUTE")  # verdicts under which the device did the arithmetic
+
 
 def is_valid(record: Record) -> bool:
     """Whether what was measured may be shown."""
@@ -15,4 +17,16 @@ def why_left_out(record: Record) -> str | None:
     if not is_valid(record):
         codes = [reason.code for reason in record.trust.reasons] if record.trust else []
         return " ".join(["INVALID", *codes])
-    return "simulated" if record.simulated else None
+    if record.simulated:
+        return "simulated"
+    return None if is_own_work(record) else "not on its device"
+
+
+def is_own_work(record: Record) -> bool:
+    """Whether the arithmetic ran on the device of the cell; unknown of old or fake records."""
+    return record.placement is None or record.placement.verdict in PROVEN
+
+
+def is_real(record: Record) -> bool:
+    """Whether it may be ranked, compared or gated: its own device did the work, and a real one."""
+    return is_own_work(record) and not record.simulated

@@ -26,6 +26,7 @@ from harness.results.summarize import (
 )
 from harness.runner.builds import Builds, build_key
 from harness.runner.ceilings import ceilings_of, measured_environment
+from harness.runner.device import doubt_device, hardware_of, is_simulated
 from harness.runner.entries import Entries
 from harness.runner.judge import judge
 from harness.runner.quality import quality_of
@@ -68,6 +69,11 @@ def _record(
     failure = entries.failure_of(group, workload)
     memory = entries.memory_of(group, workload)
     cell = cell_of(group, workload, artifact)
+    placement, hardware = (
+        _placement(processes),
+        hardware_of(processes, entries.agreements.get(group.key)),
+    )
+    simulated = is_simulated(group, hardware)
     metrics = _metrics(cell, artifact, processes, memory)
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
@@ -77,6 +83,7 @@ def _record(
     if tokenizer is not None and "decode_tok_s" in metrics:
         metrics |= text_rates(metrics["decode_tok_s"], tokenizer)
     status, reason = _status(processes, failure)
+    trust = _trust(cell, metrics, processes, changed, quality) if status == "ok" else None
     return Record(
         cell=cell,
         status=status,
@@ -84,9 +91,12 @@ def _record(
         metrics=metrics,
         estimates={name: dict(values) for name, values in estimates.by_metric.items()},
         explanation=estimates.explanation or None,
+        simulated=simulated,
+        hardware=hardware,
+        profile=entries.profiles.get((group.key, workload.name)),
         quality=quality,
-        placement=_placement(processes),
-        trust=_trust(cell, metrics, processes, changed, quality) if status == "ok" else None,
+        placement=placement,
+        trust=trust and doubt_device(trust, placement, simulated),
         samples=tuple(process.to_json() for process in processes),
         memory=tuple(memory),
     )
@@ -162,7 +172,9 @@ def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str,
 
 
 def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:
-    """Every estimate of what the record measures."""
+    """Every estimate of what the record measures; none where the device is no real one."""
+    if group.device.simulate:
+        return RecordEstimates({}, {}, None)
     lengths = CellLengths(
         workload.prompt_tokens,
         workload.gen_tokens,
@@ -170,7 +182,7 @@ def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> Rec
         group.batch * workload.sequences,
         group.cache,
     )
-    ceilings = ceilings_of(entries, group.device.key, group.threads)
+    ceilings = ceilings_of(entries, group.device, group.threads)
     return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)
 
 
@@ -180,7 +192,7 @@ def _utilisation(
     """MBU and MFU: the share of the measured ceilings that was reached, where they are known."""
     weights, ceilings = (
         metrics.get("weights_bytes"),
-        ceilings_of(entries, group.device.key, group.threads),
+        ceilings_of(entries, group.device, group.threads),
     )
     if weights is None or weights.value is None:
         return {}

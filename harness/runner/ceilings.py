@@ -11,6 +11,7 @@ from harness.ceilings.bandwidth import read_bytes_per_s
 from harness.ceilings.calibrate import ensure_constants
 from harness.ceilings.constants import Constants, StoredConstants
 from harness.ceilings.storage import ground_of
+from harness.devices.device import Device
 from harness.errors import HarnessError, StorageError
 from harness.estimates.record import Ceilings
 from harness.plan import Plan
@@ -33,7 +34,8 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterato
         return
     levels = tuple(dict.fromkeys(group.level.name for group in plan.groups))
     caches = tuple(dict.fromkeys(group.cache.name for group in plan.groups))
-    for device, threads in dict.fromkeys((g.device.key, g.threads) for g in plan.groups):
+    hosts = [group for group in plan.groups if has_ceilings(group.device)]
+    for device, threads in dict.fromkeys((g.device.key, g.threads) for g in hosts):
         if (device, threads) in entries.calibrations:
             continue
         ground = ground_of(entries.header["environment"], device, threads)
@@ -48,9 +50,19 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterato
         yield {"kind": "calibration", **head, "stored": asdict(stored)}
 
 
-def ceilings_of(entries: Entries, device: str, threads: int) -> Ceilings:
+def has_ceilings(device: Device) -> bool:
+    """Whether this machine's ceilings are those of the device: it computes in the host's memory.
+
+    Nothing is calibrated on other classes yet: their rows stand without an estimate of time.
+    """
+    return device.kind == "cpu" and not device.simulate and device.refusal is None
+
+
+def ceilings_of(entries: Entries, device: Device, threads: int) -> Ceilings:
     """Return what a run knows of a device with this many threads."""
-    return Ceilings(read_rate(entries, threads), _constants(entries, device, threads))
+    if not has_ceilings(device):
+        return Ceilings()
+    return Ceilings(read_rate(entries, threads), _constants(entries, device.key, threads))
 
 
 def measured_environment(entries: Entries) -> Json:

@@ -20,6 +20,8 @@ FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "sensitivity": ("sensitivity", ("model", "level"), "found"),
     "tokenizer": ("tokenizers", ("model",), "found"),
     "no_quality": ("no_quality", ("model", "level"), "reason"),
+    "agreement": ("agreements", ("group",), "found"),
+    "profile": ("profiles", ("group", "workload"), "found"),
 }
 
 
@@ -38,6 +40,8 @@ class Entries:
         quality: what a level loses, by (model argument, SessionGroup.stored_name).
         no_quality: why that is not known, by the same key.
         sensitivity: what each group of matrices loses at a level, by the same key.
+        agreements: how close a group's device comes to the CPU's logits, by group.
+        profiles: shares of the time, or why there are none, by (group, test name).
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
     """
 
@@ -54,6 +58,8 @@ class Entries:
         self.quality: dict[tuple[str, str], Json] = {}
         self.no_quality: dict[tuple[str, str], str] = {}
         self.sensitivity: dict[tuple[str, str], list[Json]] = {}
+        self.agreements: dict[str, Json] = {}
+        self.profiles: dict[tuple[str, str], Json] = {}
         self.tokenizers: dict[str, Json | None] = {}
         for entry in entries:
             self.add(entry)

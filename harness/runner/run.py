@@ -17,14 +17,19 @@ from harness.results.journal import prepare_results_folder
 from harness.results.schema import Document
 from harness.runner.assemble import assemble
 from harness.runner.builds import Builds, build_all, build_key
-from harness.runner.ceilings import calibrations
+from harness.runner.ceilings import calibrations, has_ceilings
 from harness.runner.entries import Entries
 from harness.runner.files import changed_groups, stamps
 from harness.runner.order import shuffled
 from harness.runner.quality import check_texts, qualities
 from harness.runner.resume import open_journal
 from harness.runner.room import refuse_without_room
-from harness.runner.session import measure_group, measure_memory
+from harness.runner.session import (
+    check_agreement,
+    measure_group,
+    measure_memory,
+    measure_profile,
+)
 
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -98,10 +103,26 @@ def _measure(
         if error is not None:
             yield _failure(group, None, error)
     yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
+    yield from _agreements(plan, builds, entries, progress)
     yield from _rounds(plan, builds, entries, progress)
     for group in plan.groups:
         yield from _memory(plan, group, builds, entries, progress)
+    if plan.settings.profile:
+        yield from _profiles(plan, builds, entries, progress)
     yield from qualities(plan, builds, entries, lambda line: progress(line, *entries.done_of(plan)))
+
+
+def _agreements(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
+    """Hold every device but the CPU against it; one that computes something else has no rows."""
+    for group in plan.groups:
+        known = group.key in entries.agreements or (group.key, None) in entries.failures
+        if known or group.device.row.is_host:
+            continue
+        progress(f"checking: {group.key}", *entries.done_of(plan))
+        try:
+            yield check_agreement(group, builds.of(group), plan.settings)
+        except WorkerError as error:
+            yield _failure(group, None, error)
 
 
 def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
@@ -110,7 +131,7 @@ def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) ->
     for round_index in range(plan.settings.rounds):
         if _budget_is_spent(plan, start_s, round_index - kept):
             return
-        threads = sorted({group.threads for group in plan.groups})
+        threads = sorted({g.threads for g in plan.groups if has_ceilings(g.device)})
         items: list[SessionGroup | int] = [*plan.groups, *threads]
         for item in shuffled(items, plan.settings.seed, round_index):
             if isinstance(item, int):
@@ -167,6 +188,22 @@ def _memory(
             yield measure_memory(group, builds.of(group), workload, plan.settings)
         except WorkerError as error:
             yield _failure(group, workload.name, error)
+
+
+def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
+    """Where the time of each cell goes; a profile that cannot be taken costs nothing else."""
+    for group in plan.groups:
+        for workload in group.workloads:
+            key = (group.key, workload.name)
+            if key in entries.profiles or entries.failure_of(group, workload):
+                continue
+            progress(f"profile: {group.key} {workload.name}", *entries.done_of(plan))
+            try:
+                found = measure_profile(group, builds.of(group), workload, plan.settings)
+            except WorkerError as error:
+                found = {"reason": f"{error.problem}; try: {error.fix}"}
+            head = {"kind": "profile", "group": group.key, "workload": workload.name}
+            yield {**head, "found": found}
 
 
 def _failure(group: SessionGroup, workload: str | None, error: WorkerError) -> Json:

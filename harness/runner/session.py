@@ -71,6 +71,29 @@ def measure_memory(
     }
 
 
+def check_agreement(group: SessionGroup, artifact: Artifact, settings: Settings) -> Json:
+    """Hold the logits of a group's device against the CPU's, in a worker of its own."""
+    arguments = session_arguments(group, artifact, settings.seed)
+    del arguments["batch"]
+    with Worker.start(WORKER_MODULE) as worker:
+        found: Json = worker.ask("agree", timeout_s=settings.timeout, **arguments)
+    return {"kind": "agreement", "group": group.key, "found": found}
+
+
+def measure_profile(
+    group: SessionGroup, artifact: Artifact, workload: Workload, settings: Settings
+) -> Json:
+    """Take the profile of one test in a worker of its own: none of its durations is reported."""
+    with Worker.start(WORKER_MODULE) as worker:
+        found: Json = worker.ask(
+            "profile",
+            timeout_s=settings.timeout,
+            workload=workload_json(workload),
+            **session_arguments(group, artifact, settings.seed),
+        )
+    return found
+
+
 def first_test(workloads: tuple[Workload, ...]) -> Workload:
     """The test whose pass is the first after load: a request if there is one (cold TTFT)."""
     return next((test for test in workloads if test.kind is Kind.REQUEST), workloads[0])
@@ -81,7 +104,7 @@ def session_arguments(group: SessionGroup, artifact: Artifact, seed: int) -> Jso
     return {
         "graph": str(artifact.graph),
         "geometry": asdict(artifact.geometry),
-        "device": group.device.key,
+        "device": group.device.to_json(),
         "threads": group.threads,
         "batch": group.batch,
         "seed": seed,

@@ -27,6 +27,7 @@ PACKAGES = (
     *("ondevice-bench", "onnx", "numpy", "psutil", "safetensors", "ml-dtypes", "msgspec"),
     *("onnxruntime", "onnxruntime-gpu", "onnxruntime-qnn", "onnxruntime-openvino"),
     *("onnxruntime-directml", "onnxruntime-webgpu", "onnxruntime-genai"),
+    *("onnxruntime-ep-webgpu", "onnxruntime-ep-openvino", "onnxruntime-ep-nv-tensorrt-rtx-cu13"),
 )
 
 # Every fact that a document carries, on every system; null where this one does not tell.

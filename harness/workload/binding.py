@@ -1,12 +1,22 @@
-"""A decoder's memory as ONNX Runtime sees it, and bindings of a session to it."""
+"""A decoder's memory as ONNX Runtime sees it, and bindings of a session to it.
 
-from collections.abc import Sequence
+The logits always lie in the host's memory: a run that fills them has waited for the device. The
+cache may lie in a device's own memory, where every step extends it without a copy.
+
+An input that lies elsewhere than the session wants it is copied when it is bound, not when the
+session runs. So only on the CPU may a token be written after its binding was made; on a device
+every run binds its inputs itself, and that is part of its time.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+HOST_MEMORY = "Cpu"  # as ONNX Runtime calls it
+Late = tuple[NDArray[np.int64], int]  # tokens and positions of a run that binds them itself
 Cache = Sequence[tuple[NDArray[Any], NDArray[Any]]]  # keys and values of each layer
 
 
@@ -14,57 +24,106 @@ class BoundDecoder:
     """A session over one cache and one place for its logits, both memory of ours.
 
     The past and the present of each layer are the same memory, which the attention operator then
-    extends in place. No array is copied: ONNX Runtime's values keep the arrays alive.
+    extends in place. No array of the host is copied: ONNX Runtime's values keep the arrays alive.
+
+    Attributes:
+        run_bound: runs what `bind` gave, and nothing else.
     """
 
     def __init__(
-        self, session: ort.InferenceSession, cache: Cache, logits: NDArray[np.float32]
+        self,
+        session: ort.InferenceSession,
+        cache: Cache,
+        logits: NDArray[np.float32],
+        memory: str | None = None,
+        index: int = 0,
     ) -> None:
-        """Wrap the arrays.
+        """Wrap the arrays, or copy the cache to a device.
 
         Args:
             session: of a decoder with the standard input and output names.
             cache: each [batch, kv_heads, capacity, head_dim], contiguous.
             logits: [batch, 1, vocab], contiguous.
+            memory: name of the device's memory that holds the cache; None: the arrays themselves.
+            index: which device of that name.
         """
         self._session = session
+        self._place = () if memory is None else (memory, index)
         self._batch = logits.shape[0]
         self._ones = np.ones(self._batch * cache[0][0].shape[2], dtype=np.int64)
         self._logits = _value(logits)
         self._cache = {
-            f"{layer}.{half}": _value(buffer)
+            f"{layer}.{half}": ort.OrtValue.ortvalue_from_numpy(buffer, *self._place)
             for layer, halves in enumerate(cache)
             for half, buffer in zip(("key", "value"), halves, strict=True)
         }
         self._fed = self._new_binding()
+        self._late = inputs_travel(session)
+        self._waiting: Late | None = None
+        self.run_bound: Callable[[Any], None] = session.run_with_iobinding
+        if self._late:
+            self.run_bound = self._run_late
 
-    def bind(self, ids: NDArray[np.int64], total_tokens: int) -> ort.IOBinding:
-        """A new binding for runs that read `ids` and see so many positions, these included.
+    def bind(self, ids: NDArray[np.int64], total_tokens: int) -> "ort.IOBinding | Late":
+        """What `run_bound` needs to read `ids` and see so many positions, these included.
 
         Args:
             ids: [batch, tokens], contiguous; read when the run begins.
             total_tokens: positions of the cache after the run.
         """
+        if self._late:
+            return ids, total_tokens
         binding = self._new_binding()
         self._bind_inputs(binding, ids, total_tokens)
         return binding
 
     def feed(self, ids: NDArray[np.int64], total_tokens: int) -> None:
         """The same as `bind` for the binding that `run` uses, of which the rest is kept."""
-        self._bind_inputs(self._fed, ids, total_tokens)
+        if self._late:
+            self._waiting = ids, total_tokens
+        else:
+            self._bind_inputs(self._fed, ids, total_tokens)
 
     def run(self) -> None:
         """Run what was fed, and nothing else."""
+        if self._waiting is not None:
+            self._run_late(self._waiting)
+        else:
+            self._session.run_with_iobinding(self._fed)
+
+    def upload(self, cache: Cache) -> None:
+        """Write the arrays over the cache of a device; the host's own needs no copy."""
+        if self._place:
+            buffers = (buffer for halves in cache for buffer in halves)
+            for value, buffer in zip(self._cache.values(), buffers, strict=True):
+                value.update_inplace(buffer)
+
+    def download(self) -> NDArray[Any]:
+        """The part of a device's cache that the last layer writes, copied to the host."""
+        *_, last = self._cache.values()
+        copied: NDArray[Any] = last.numpy()
+        return copied
+
+    def _run_late(self, late: Late) -> None:
+        """Bind, which copies the inputs to the device, and run."""
+        if not self._place:  # the cache as the run before has left it in the host's memory
+            self._bind_past(self._fed)
+        self._bind_inputs(self._fed, *late)
         self._session.run_with_iobinding(self._fed)
 
     def _new_binding(self) -> ort.IOBinding:
         """Cache and logits bound; the inputs that differ from run to run not yet."""
         binding = self._session.io_binding()
+        self._bind_past(binding)
         for name, value in self._cache.items():
-            binding.bind_ortvalue_input(f"past_key_values.{name}", value)
             binding.bind_ortvalue_output(f"present.{name}", value)
         binding.bind_ortvalue_output("logits", self._logits)
         return binding
+
+    def _bind_past(self, binding: ort.IOBinding) -> None:
+        """The cache as an input."""
+        for name, value in self._cache.items():
+            binding.bind_ortvalue_input(f"past_key_values.{name}", value)
 
     def _bind_inputs(
         self, binding: ort.IOBinding, ids: NDArray[np.int64], total_tokens: int
@@ -78,3 +137,8 @@ class BoundDecoder:
 def _value(array: NDArray[Any]) -> ort.OrtValue:
     """ONNX Runtime's view of `array`, which it keeps alive."""
     return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def inputs_travel(session: ort.InferenceSession) -> bool:
+    """Whether a session wants any input elsewhere than in the host's memory."""
+    return any(info.name != HOST_MEMORY for info in session.get_input_memory_infos())

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from harness.devices.session import OpenedSession
 from harness.errors import UsageError
 from harness.graph.geometry import DecoderGeometry
-from harness.workload.binding import BoundDecoder
+from harness.workload.binding import BoundDecoder, Late
 from harness.workload.buffers import aligned_zeros, fill_cache
 
-_Step = tuple[ort.IOBinding, NDArray[np.int64]]  # a binding, and where its choice is written
+# what runs at a position, and where its choice is written
+_Step = tuple[ort.IOBinding | Late, NDArray[np.int64]]
 
 
 class DecoderSession:
     """One opened decoder at one batch size, with room for `capacity_tokens` positions.
 
     Attributes:
+        opened: the session.
         geometry: shapes and types of the graph.
         batch: sequences at once, all of the same length.
         capacity_tokens: positions of the cache.
@@ -44,6 +46,7 @@ class DecoderSession:
                 f"{geometry.max_context_tokens}",
                 fix="ask for less depth, prompt or gen",
             )
+        self.opened = opened
         self.geometry = geometry
         self.batch = batch
         self.capacity_tokens = capacity_tokens
@@ -58,9 +61,10 @@ class DecoderSession:
         self._history = aligned_zeros((capacity_tokens + 1, batch), np.int64)
         self._ids: dict[int, NDArray[np.int64]] = {}  # one buffer per number of tokens fed at once
         self._session = opened.session
-        self._run = opened.session.run_with_iobinding  # found once, not in every step
         self._argmax = self._last_logits.argmax
-        self._whole = BoundDecoder(opened.session, self._cache, self._logits)
+        memory, index = opened.device.row.memory, opened.device.index
+        self._whole = BoundDecoder(opened.session, self._cache, self._logits, memory, index)
+        self._run = self._whole.run_bound  # found once, not in every step
         self._rows: Sequence[BoundDecoder] = ()
         self._fed: Sequence[BoundDecoder] = ()
         self._fed_tokens = 0
@@ -194,7 +198,12 @@ class DecoderSession:
         for layer, halves in enumerate(self._cache):
             for half, buffer in enumerate(halves):
                 fill_cache(buffer[:, :, :depth_tokens], self.geometry.cache, (seed, layer, half))
+        self._whole.upload(self._cache)
         self._depth_tokens = depth_tokens
+
+    def download(self) -> NDArray[np.generic]:
+        """What the last layer has written into the device's cache, copied to the host."""
+        return self._whole.download()
 
     def _check(self, ids: NDArray[np.int64]) -> None:
         """Refuse tokens that the graph would read beyond its tables or its cache."""
@@ -229,7 +238,15 @@ class DecoderSession:
         ONNX Runtime's attention takes several new tokens on a filled cache at batch 1 only
         ("batch_size must be 1 when sequence_length > 1 and past context is given"), so a batch
         continues its prompts one sequence after another.
+
+        Raises:
+            UsageError: the cache lies in a device's memory, of which there are no parts.
         """
+        if self.opened.device.row.memory is not None:
+            raise UsageError(
+                f"{self.opened.device.key} cannot read prompts of a batch from a filled cache",
+                fix="--batch 1, or --depth 0 for prompts",
+            )
         if not self._rows:
             self._rows = [
                 BoundDecoder(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from harness.devices.session import OpenedSession
 from harness.errors import UsageError
 from harness.graph.geometry import EMBEDDING, EncoderGeometry
+from harness.workload.binding import inputs_travel
 from harness.workload.buffers import aligned_zeros
 
 Ids = NDArray[np.int64]
@@ -18,14 +19,18 @@ class EncoderSession:
 
     Attributes:
         geometry: shapes of the graph.
+        opened: the session, its device and its placement.
     """
 
     def __init__(self, opened: OpenedSession, geometry: EncoderGeometry) -> None:
         """Keep the session; memory is taken per shape, when it is first fed."""
         self.geometry = geometry
+        self.opened = opened
         self._session = opened.session
+        self._late = inputs_travel(opened.session)
         self._buffers: dict[Shape, tuple[ort.IOBinding, dict[str, Ids], NDArray[np.float32]]] = {}
         self._fed: ort.IOBinding | None = None
+        self._shape: Shape = (0, 0)
         self._embeddings = np.empty((0, geometry.hidden_size), np.float32)
 
     @property
@@ -53,12 +58,15 @@ class EncoderSession:
         shape = (ids.shape[0], ids.shape[1])
         if shape not in self._buffers:
             self._buffers[shape] = self._bind(shape)
+        self._shape = shape
         self._fed, inputs, self._embeddings = self._buffers[shape]
         inputs["input_ids"][...] = ids
         inputs["attention_mask"][...] = 1 if mask is None else mask
 
     def run(self) -> None:
-        """The run alone, over what was fed."""
+        """The run alone, over what was fed; a device's copy of it is part of its time."""
+        if self._late:
+            self._bind_inputs(*self._buffers[self._shape][:2])
         self._session.run_with_iobinding(self._fed)
 
     def _bind(self, shape: Shape) -> tuple[ort.IOBinding, dict[str, Ids], NDArray[np.float32]]:
@@ -66,11 +74,15 @@ class EncoderSession:
         inputs = {name: aligned_zeros(shape, np.int64) for name in self.geometry.inputs}
         embeddings = aligned_zeros((shape[0], self.geometry.hidden_size), np.float32)
         binding = self._session.io_binding()
-        for name, buffer in inputs.items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(buffer))
+        self._bind_inputs(binding, inputs)
         value = ort.OrtValue.ortvalue_from_numpy(embeddings)
         binding.bind_ortvalue_output(EMBEDDING, value)
         return binding, inputs, embeddings
+
+    def _bind_inputs(self, binding: ort.IOBinding, inputs: dict[str, Ids]) -> None:
+        """Inputs that lie elsewhere than the session wants them are copied here, not in the run."""
+        for name, buffer in inputs.items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(buffer))
 
     def _check(self, ids: Ids, mask: Ids | None) -> None:
         """Refuse what the graph would read beyond its tables."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.devices.session import OpenedSession
 from harness.measure.clock import Clock, time_call
 from harness.measure.samples import PassSample
 from harness.measure.steady import WarmUp, warm_up
@@ -34,6 +35,11 @@ class EncoderMeasuring:
     seed: int
     clock: Clock = time.perf_counter_ns
     warmed: dict[Shape, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def opened(self) -> OpenedSession:
+        """The session, its device and its placement."""
+        return self.encoder.opened
 
     def ids(self, workload: Workload) -> NDArray[np.int64]:
         """The texts of a test [sequences, tokens], each of full length."""

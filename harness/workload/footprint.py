@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.devices.device import Device
 from harness.devices.session import open_session
-from harness.devices.table import Device
 from harness.graph.geometry import Geometry
 from harness.measure.memory import MemoryMark, memory_mark
 from harness.workload.opening import open_measuring

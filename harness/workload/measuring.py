@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.devices.session import OpenedSession
 from harness.measure.clock import Clock
 from harness.measure.steady import WarmUp, warm_up
 from harness.measure.usage import usage_now
@@ -44,6 +45,11 @@ class Measuring:
     clock: Clock = time.perf_counter_ns
     filled_tokens: int = -1
     warmed: dict[Shape, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def opened(self) -> OpenedSession:
+        """The session, its device and its placement."""
+        return self.decoder.opened
 
     def ids(self, workload: Workload) -> NDArray[np.int64]:
         """The prompt of a test [batch, prompt], or the first token of a decode test [batch, 1]."""

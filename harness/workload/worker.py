@@ -5,23 +5,26 @@ is a raw integer in ns; nothing is summarised here.
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.devices.device import find_device
+from harness.devices.hardware import facts_of
 from harness.devices.session import open_session
-from harness.devices.table import find_device
 from harness.errors import MeasurementError
 from harness.graph.geometry import geometry_from
 from harness.measure.memory import MemoryMark
 from harness.units import MIB, NS_PER_S
+from harness.workload.agreement import agree
+from harness.workload.completion import refuse_unfinished
 from harness.workload.encoding import EncoderMeasuring
 from harness.workload.footprint import take_footprint
 from harness.workload.measuring import Measuring
 from harness.workload.opening import open_measuring
+from harness.workload.profiling import profile
 from harness.workload.samples import Samples
-from harness.workload.workload import Kind, Workload
+from harness.workload.workload import Kind, workload_of
 
 Json = dict[str, Any]
 
@@ -39,7 +42,7 @@ class MeasuringChild:
         self,
         graph: str,
         geometry: Json,
-        device: str,
+        device: str | Json,
         threads: int,
         batch: int,
         capacity_tokens: int,
@@ -51,7 +54,7 @@ class MeasuringChild:
         Args:
             graph: path of the ONNX file.
             geometry: the fields of DecoderGeometry or EncoderGeometry.
-            device: a key of the device table.
+            device: as it travels, or a key of the device table.
             threads: intra-op threads.
             batch: sequences at once.
             capacity_tokens: positions of the cache: the most that any test needs.
@@ -59,18 +62,28 @@ class MeasuringChild:
             first: the test whose beginning is the first run (prompt and first token, or one step).
 
         Returns:
-            `load_ns`; `first_ns` or null; `placement` {verdict, nodes, compute_nodes}; `provider`;
-            `spinning`; `affinity`, the processors that this process may use.
+            `load_ns`; `first_ns` or null; `placement`, the fields of Placement; `hardware`, those
+            of Hardware; `provider`; `spinning`; `affinity`, the processors that this process may
+            use.
+
+        Raises:
+            DeviceError: the device is absent, or did not take the arithmetic.
+            MeasurementError: a run returns before the device has finished.
         """
-        path = Path(graph)
+        path, chosen = Path(graph), find_device(device)
+        chosen.refuse_absent()
         read_through(path)
-        opened = open_session(path, find_device(device), threads)
+        opened = open_session(path, chosen, threads)
         shapes = geometry_from(geometry)
         self._open = open_measuring(opened, shapes, batch, capacity_tokens, seed)
+        first_ns = None if first is None else self._open.first(workload_of(first))
+        if first is not None and isinstance(self._open, Measuring):
+            refuse_unfinished(self._open, workload_of(first))
         return {
             "load_ns": opened.load_ns,
-            "first_ns": None if first is None else self._open.first(workload_of(first)),
+            "first_ns": first_ns,
             "placement": asdict(opened.placement),
+            "hardware": asdict(facts_of(chosen)),
             "provider": opened.device.provider,
             "spinning": opened.spinning,
             "affinity": usable_processors(),
@@ -99,9 +112,13 @@ class MeasuringChild:
             pass), `e2e_ns`, `encode_ns`. Over all passes: `cpu_ns`, `major_faults`,
             `involuntary_switches` (null where the system does not count them), `finite`. Of the
             last: `digest`.
+
+        Raises:
+            DeviceError: the provider left the session while it ran.
         """
-        test = workload_of(workload)
-        samples = self._measuring().sample(test, min_passes, min_seconds)
+        test, measuring = workload_of(workload), self._measuring()
+        samples = measuring.sample(test, min_passes, min_seconds)
+        measuring.opened.refuse_changed()
         return {
             **_durations(test.kind, samples),
             **asdict(samples.usage),
@@ -128,7 +145,7 @@ class MeasuringChild:
 def memory(
     graph: str,
     geometry: Json,
-    device: str,
+    device: str | Json,
     threads: int,
     batch: int,
     workload: Json,
@@ -139,7 +156,7 @@ def memory(
     Args:
         graph: path of the ONNX file.
         geometry: the fields of DecoderGeometry or EncoderGeometry.
-        device: a key of the device table.
+        device: as it travels, or a key of the device table.
         threads: intra-op threads.
         batch: sequences at once.
         workload: which test; the cache is allocated for exactly its context.
@@ -169,11 +186,6 @@ def memory(
         "steady_delta_bytes": footprint.steady.rss_bytes - baseline_bytes,
         "peak_delta_bytes": footprint.peak_bytes - baseline_bytes,
     }
-
-
-def workload_of(fields: Mapping[str, Any]) -> Workload:
-    """A workload as it travelled: its fields, the kind by its name."""
-    return Workload(**{**fields, "kind": Kind(fields["kind"])})
 
 
 def read_through(graph: Path) -> None:
@@ -223,9 +235,11 @@ def _held(mark: MemoryMark) -> Json:
 
 _CHILD = MeasuringChild()
 COMMANDS = {
+    "agree": agree,
     "open": _CHILD.open,
     "warm": _CHILD.warm,
     "sample": _CHILD.sample,
     "memory": memory,
+    "profile": profile,
     "close": _CHILD.close,
 }

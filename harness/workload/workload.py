@@ -1,7 +1,9 @@
 """What one test does, as plain numbers and the field's names: pp512, tg128 @ d1024, enc128x8."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -53,3 +55,8 @@ class Workload:
     def context_tokens(self) -> int:
         """Positions of the KV cache the test needs: depth + prompt + gen."""
         return self.depth_tokens + self.prompt_tokens + self.gen_tokens
+
+
+def workload_of(fields: Mapping[str, Any]) -> Workload:
+    """A workload as it travelled: its fields, the kind by its name."""
+    return Workload(**{**fields, "kind": Kind(fields["kind"])})

@@ -7,24 +7,53 @@ from harness.devices.placement import Verdict, place
 MINE, CPU = "QNNExecutionProvider", "CPUExecutionProvider"
 
 
+def named(*pairs):
+    """Nodes n0, n1, ... of (provider, operator)."""
+    return [(owner, operator, f"n{place}") for place, (owner, operator) in enumerate(pairs)]
+
+
 @pytest.mark.parametrize(
-    ("assignment", "verdict"),
+    ("assignment", "verdict", "proven"),
     [
-        ([], Verdict.UNKNOWN),
-        ([(CPU, "MatMul"), (CPU, "Add")], Verdict.FELL_BACK),
-        ([(MINE, "Add"), (CPU, "MatMul")], Verdict.PARTIAL),
-        ([(MINE, "MatMulNBits"), (CPU, "GroupQueryAttention")], Verdict.PARTIAL),
-        ([(MINE, "MatMul"), (CPU, "Shape"), (CPU, "Gather")], Verdict.FULL_COMPUTE),
-        ([(MINE, "MatMul"), (MINE, "Add")], Verdict.FULL),
+        ([], Verdict.UNKNOWN, False),
+        ([(CPU, "MatMul"), (CPU, "Add")], Verdict.FELL_BACK, False),
+        ([(MINE, "Add"), (CPU, "MatMul")], Verdict.PARTIAL, False),
+        ([(MINE, "MatMulNBits"), (CPU, "GroupQueryAttention")], Verdict.PARTIAL, False),
+        ([(MINE, "MatMul"), (CPU, "Shape"), (CPU, "Gather")], Verdict.FULL_COMPUTE, True),
+        ([(MINE, "MatMul"), (MINE, "Add")], Verdict.FULL, True),
     ],
 )
-def test_verdict(assignment, verdict):
-    assert place(assignment, MINE).verdict is verdict
+def test_verdict(assignment, verdict, proven):
+    placement = place(named(*assignment), MINE)
+    assert (placement.verdict, placement.proven) == (verdict, proven)
 
 
 def test_counts_are_per_provider():
     """3 nodes of ours, 2 of them compute; one glue node on the CPU, which has no compute."""
-    assignment = [(MINE, "MatMul"), (MINE, "Gemm"), (MINE, "Add"), (CPU, "Shape")]
+    assignment = named((MINE, "MatMul"), (MINE, "Gemm"), (MINE, "Add"), (CPU, "Shape"))
     placement = place(assignment, MINE)
     assert placement.nodes == {MINE: 3, CPU: 1}
     assert placement.compute_nodes == {MINE: 2}
+
+
+def test_what_fell_off_is_counted_by_operator_most_first():
+    assignment = named((CPU, "Cast"), (CPU, "Shape"), (CPU, "Cast"), (MINE, "MatMul"))
+    assert list(place(assignment, MINE).fell_off.items()) == [("Cast", 2), ("Shape", 1)]
+
+
+@pytest.mark.parametrize(
+    ("order", "switches"),
+    [
+        (["n0", "n1", "n2", "n3"], 3),  # ours, CPU, ours, CPU
+        (["n0", "n2", "n1", "n3"], 1),  # ours, ours, CPU, CPU
+        (["n0", "gone", "n2", "n1"], 1),  # what optimisation removed is passed over
+        (None, None),
+    ],
+)
+def test_switches_are_counted_along_the_file(order, switches):
+    assignment = named((MINE, "MatMul"), (CPU, "Cast"), (MINE, "Add"), (CPU, "Shape"))
+    assert place(assignment, MINE, order).switches == switches
+
+
+def test_one_provider_never_switches():
+    assert place(named((MINE, "MatMul"), (MINE, "Add")), MINE).switches == 0

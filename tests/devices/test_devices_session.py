@@ -1,32 +1,20 @@
 """Sessions on the CPU row, on a graph small enough to check by eye."""
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from small_graphs import write_relu
 
+from harness.devices.device import find_device
 from harness.devices.placement import Verdict
 from harness.devices.session import open_session, session_options
-from harness.devices.table import Device, find_device
-from harness.errors import EXIT_DEVICE, DeviceError, ModelError
+from harness.errors import ModelError
 
 CPU = find_device("cpu")
 
 
 @pytest.fixture
 def graph(tmp_path):
-    """The graph y = relu(x W) with W = 2 I."""
-    nodes = [
-        helper.make_node("MatMul", ["x", "w"], ["xw"]),
-        helper.make_node("Relu", ["xw"], ["y"]),
-    ]
-    weights = numpy_helper.from_array(2 * np.eye(3, dtype=np.float32), "w")
-    shapes = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3]) for n in "xy"]
-    body = helper.make_graph(nodes, "g", shapes[:1], shapes[1:], [weights])
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    path = tmp_path / "model.onnx"
-    onnx.save(model, path)
-    return path
+    return write_relu(tmp_path / "model.onnx")
 
 
 def test_an_opened_session_runs_and_proves_its_placement(graph):
@@ -53,18 +41,3 @@ def test_a_broken_graph_is_a_model_error(tmp_path):
     with pytest.raises(ModelError, match=r"cannot open model\.onnx") as caught:
         open_session(path, CPU, threads=1)
     assert str(tmp_path) not in caught.value.problem
-
-
-def test_an_absent_provider_is_a_device_error_and_no_silent_cpu_run(graph):
-    row = Device("directml", "gpu", "DmlExecutionProvider", "onnxruntime-directml")
-    with pytest.raises(DeviceError, match="DmlExecutionProvider") as caught:
-        open_session(graph, row, threads=1)
-    assert caught.value.exit_code == EXIT_DEVICE
-    assert "onnxruntime-directml" in caught.value.fix
-
-
-def test_a_provider_that_took_no_node_is_a_device_error(graph):
-    """Azure is in every wheel, runs remotely, and takes no node of a local graph."""
-    row = Device("azure", "cpu", "AzureExecutionProvider", "onnxruntime")
-    with pytest.raises(DeviceError, match="nothing ran on"):
-        open_session(graph, row, threads=1)

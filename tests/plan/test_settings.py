@@ -84,6 +84,11 @@ def test_parts_take_the_plan_and_replace_lists(tmp_path):
     assert {part.gen for part in settings.parts} == {(8,)}
 
 
+def test_a_pinned_row_is_the_device_unless_one_is_named():
+    assert load_settings(None, ep=("webgpu",)).device == ("webgpu",)
+    assert load_settings(None, ep=("webgpu",), device=("gpu",)).device == ("gpu",)
+
+
 def test_flags_go_over_every_part(tmp_path):
     text = "[[part]]\ngen = [8]\n[[part]]\nprompt = [16]\n"
     settings = load_settings(str(write_plan(tmp_path, text)), prompt=(32,), quant=("int4",))

@@ -26,7 +26,7 @@ import pytest
 
 import harness
 from harness.artifacts.cache import default_cache, ensure_artifact
-from harness.devices.table import find_device
+from harness.devices.device import find_device
 from harness.quality.embedding_worker import embed_texts
 from harness.quality.embeddings import measure_embeddings
 from harness.quality.ranking import Embeddings

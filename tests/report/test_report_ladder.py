@@ -6,7 +6,7 @@ from report_documents import document, metric, record
 from harness.report.ladder import fronts, ladder_notes, ladders
 from harness.report.render import render
 from harness.report.rows import make_rows
-from harness.results.schema import Metric
+from harness.results.schema import Metric, Placement
 
 MIB = 2**20
 TEXT, RANDOM = {"label": ""}, {"label": "numeric fidelity only"}
@@ -86,6 +86,16 @@ def test_the_fastest_level_that_loses_next_to_nothing_is_shipped():
         "smollm2-135m: ship int4: the fastest that loses at most 0.02 nats a token, decodes 2.50"
         " times as fast as fp32, in 29% of its memory, +0.0150 nats a token"
     )
+
+
+@pytest.mark.parametrize(
+    "fields", [{"simulated": True}, {"placement": Placement(verdict="PARTIAL")}]
+)
+def test_a_level_whose_device_was_no_real_one_is_on_no_ladder(fields):
+    """int2 is the fastest and smallest; where its device did not do the work it has no rank."""
+    records = (*LADDER[:4], level("int2", 900.0, 10, 0.0, **fields))
+    assert "int2" not in marks(*records)
+    assert "ship int4" in next(iter(ladder_notes(rows(*records))))
 
 
 def test_random_weights_make_no_level_the_best():

@@ -9,7 +9,7 @@ from harness.errors import UsageError
 from harness.report.render import render, summary
 from harness.report.rows import make_rows
 from harness.results.document import decode_document
-from harness.results.schema import Metric, Reason, Record, Trust
+from harness.results.schema import Metric, Placement, Reason, Record, Trust
 
 
 def table(*records: Record) -> list[dict[str, str]]:
@@ -316,3 +316,24 @@ def test_an_unknown_format_is_refused():
 
 def test_a_record_without_a_grade_is_shown():
     assert table(record("tg32", {"decode_tok_s": metric(60.0)}, trust=None))[0]["trust"] == "–"
+
+
+def test_an_emulated_device_is_named_so_in_its_column_and_headline():
+    gpu = record("tg32", {}, simulated=True, cell={"device": "webgpu"})
+    assert "· webgpu (simulated) · CPU" in render(document(gpu), "table").splitlines()[0]
+    both = render(document(record("tg32", {}), gpu), "md")
+    assert "| webgpu (simulated)" in both
+
+
+def test_work_that_others_did_is_named_below_the_table():
+    placement = Placement(verdict="PARTIAL", fell_off={"MatMul": 2, "Cast": 1})
+    text = render(document(record("tg32", {}, placement=placement)), "table")
+    assert "smollm2-135m int4: PARTIAL: others computed 2 MatMul, 1 Cast" in text
+
+
+def test_placements_that_differ_have_a_column():
+    records = [
+        record("tg32", {}, placement=Placement(verdict=verdict), cell={"device": device})
+        for device, verdict in (("cpu", "FULL"), ("webgpu", "FULL_COMPUTE"))
+    ]
+    assert "| FULL_COMPUTE" in render(document(*records), "md").replace("\\", "")

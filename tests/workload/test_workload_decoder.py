@@ -1,6 +1,10 @@
 """The in-place decoder against the growing one and against one pass over everything."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
+import onnxruntime as ort
 import pytest
 from tiny_decoder import SPEC, TinyDecoder
 
@@ -158,3 +162,44 @@ def test_a_cache_is_only_cut_to_what_it_holds(exact, depth_tokens):
 def test_no_more_is_filled_than_there_is(exact, depth_tokens):
     with pytest.raises(UsageError):
         in_place(exact).fill(depth_tokens, seed=0)
+
+
+class TravellingSession:
+    """A session that wants its inputs elsewhere: what is bound is what there is at that moment."""
+
+    def __init__(self, session):
+        self._session = session
+
+    def get_input_memory_infos(self):
+        return [SimpleNamespace(name="Elsewhere")]
+
+    def io_binding(self):
+        binding = self._session.io_binding()
+        keep = binding.bind_ortvalue_input
+
+        def bind_copy(name, value):
+            keep(name, ort.OrtValue.ortvalue_from_numpy(value.numpy().copy()))
+
+        binding.bind_ortvalue_input = bind_copy
+        return binding
+
+    def run_with_iobinding(self, binding):
+        self._session.run_with_iobinding(binding)
+
+
+def test_inputs_that_are_copied_when_bound_are_bound_by_every_run(exact):
+    """Prompt, steps and greedy steps give what they give on the CPU, bit for bit."""
+    opened = exact.open()
+    moved = replace(opened, session=TravellingSession(opened.session))
+    ids = random_ids(1, 6)
+    logits = []
+    for one in (opened, moved):
+        decoder = DecoderSession(one, exact.geometry, 1, 32)
+        found = [decoder.prefill(ids).copy(), decoder.step(ids[:, :1]).copy()]
+        decoder.prepare_steps(7, 3)
+        decoder.next_ids[...] = 5
+        for _ in range(3):
+            decoder.greedy_step()
+            found.append(decoder.last_logits.copy())
+        logits.append(np.concatenate([part.ravel() for part in found]))
+    assert np.array_equal(*logits)

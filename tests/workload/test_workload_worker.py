@@ -12,8 +12,8 @@ from harness.devices.session import open_session
 from harness.errors import EXIT_USAGE, WorkerError
 from harness.measure.worker import Worker
 from harness.workload import worker
-from harness.workload.worker import MeasuringChild, read_through, workload_of
-from harness.workload.workload import Kind, Workload
+from harness.workload.worker import MeasuringChild, read_through
+from harness.workload.workload import Kind, Workload, workload_of
 
 MODULE = "harness.workload.worker"
 LONG_S = 120.0
@@ -60,7 +60,11 @@ def test_open_tells_what_was_opened(child, tiny, first):
     assert reply["placement"]["compute_nodes"]["CPUExecutionProvider"] > 0
     assert reply["spinning"] is True
     assert 1 <= reply["affinity"] <= os.cpu_count()
-    assert set(reply) == {"load_ns", "first_ns", "placement", "provider", "spinning", "affinity"}
+    assert reply["hardware"]["version"]
+    assert reply["hardware"]["simulated"] is False
+    assert set(reply) == {
+        *("load_ns", "first_ns", "placement", "hardware", "provider", "spinning", "affinity"),
+    }
 
 
 COUNTERS = {"cpu_ns", "major_faults", "involuntary_switches", "finite", "digest"}

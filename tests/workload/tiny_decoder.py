@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from harness.devices.device import find_device
 from harness.devices.session import open_session
-from harness.devices.table import find_device
 from harness.graph.decoder import ALL_LOGITS_FILE, GRAPH_FILE, build_decoder, write_graphs
 from harness.graph.geometry import geometry_of
 from harness.quantize.cache import find_cache

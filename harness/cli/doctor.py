@@ -1,0 +1,42 @@
+"""`bench doctor`: a list of checks; each says what it found and what to do."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import click
+
+from harness.cli.models import draw
+from harness.cli.options import FORMATS
+from harness.errors import EXIT_DEVICE, EXIT_OK
+from harness.findings import ERROR, Finding
+from harness.report.grid import MISSING
+
+HEADER = ("check", "state", "found", "what to do")
+
+
+def _wheels() -> Sequence[Finding]:
+    """Imported here: it starts a child process, and the help does not need it."""
+    from harness.devices.wheels import check_wheels
+
+    return check_wheels()
+
+
+CHECKS: tuple[Callable[[], Sequence[Finding]], ...] = (_wheels,)
+
+
+@click.command("doctor", epilog="Example:  bench doctor --format json")
+@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+def command(style: str) -> int:
+    """Check the installation: is there one onnxruntime, and is it the one pip believes?
+
+    Several distributions own the package onnxruntime; installed together the last one wins, and
+    pip finds nothing wrong. Ends with 4 when something would make every number wrong.
+    """
+    found = [finding for check in CHECKS for finding in check()]
+    draw(HEADER, [_cells(one) for one in found], [asdict(one) for one in found], style)
+    return EXIT_DEVICE if any(one.state == ERROR for one in found) else EXIT_OK
+
+
+def _cells(found: Finding) -> list[str]:
+    """One finding as text."""
+    return [found.check, found.state, found.detail, found.fix or MISSING]

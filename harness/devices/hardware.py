@@ -1,0 +1,136 @@
+"""The devices behind a row, as ONNX Runtime lists them, and what a record keeps of the one used."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import onnxruntime as ort
+
+from harness.devices.device import Device
+from harness.devices.presence import installed_version
+from harness.devices.row import ProviderRow, Registration
+from harness.devices.states import NoHardwareError
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What stands behind one session; null where nothing tells.
+
+    Attributes:
+        key: of the row, with the index of a device that is not the first.
+        kind: class that the row serves.
+        provider: ONNX Runtime's execution provider.
+        wheel: distribution that carries the provider.
+        version: of that distribution, or of the library where there is no distribution.
+        hardware: class of the device itself, which differs from `kind` where it is simulated.
+        vendor: of the device.
+        vendor_id: PCI number, hexadecimal.
+        device_id: PCI number, hexadecimal.
+        memory: name of the device's memory.
+        options: every provider option of the session.
+        simulated: the function is proven, the speed means nothing.
+    """
+
+    key: str
+    kind: str
+    provider: str
+    wheel: str
+    version: str | None
+    hardware: str | None
+    vendor: str | None
+    vendor_id: str | None
+    device_id: str | None
+    memory: str | None
+    options: dict[str, str]
+    simulated: bool
+
+
+def devices_of(device: Device) -> list[Any]:
+    """Every device of a row that is in this process: real ones, or all when it may simulate.
+
+    Raises:
+        NoHardwareError: there is none; says what was looked at.
+    """
+    row, listed = device.row, ort.get_ep_devices()
+    mine = [d for d in listed if d.ep_name == row.provider and _matches(d, row)]
+    usable = [d for d in mine if device.simulate or not is_simulated(d, row)]
+    if usable:
+        return usable
+    looked = "; ".join(
+        f"{d.ep_name} on {d.device.type.name} {d.device.vendor or hex(d.device.vendor_id)}"
+        for d in listed
+    )
+    problem = f"{row.key}: {row.provider} finds no {row.kind} on this machine (listed: {looked})"
+    raise NoHardwareError(problem, _way_out(device))
+
+
+def _way_out(device: Device) -> str:
+    """What to try without the hardware: allow the simulation, set it up, or take another row."""
+    simulation = device.row.simulation
+    if simulation is None:
+        return f"install the driver of the {device.kind}, or use another row: bench devices"
+    if device.simulate:
+        return f"{simulation.what}: {simulation.setup}"
+    return f"--allow-simulated runs it on {simulation.what}, marked as simulated"
+
+
+def pick(device: Device) -> Any | None:
+    """The one device that a session is opened on; None: a built-in provider picks by itself.
+
+    Raises:
+        NoHardwareError: none, or fewer than the index asks for.
+    """
+    if device.row.registration is Registration.BUILT_IN:
+        return None
+    found = devices_of(device)
+    if device.index >= len(found):
+        count = f"{len(found)} device{'s' * (len(found) != 1)}"
+        last = Device(device.row, len(found) - 1).key
+        raise NoHardwareError(
+            f"{device.row.key} has {count} here; there is no {device.key}",
+            fix=f"--device {last}, or bench devices",
+        )
+    return found[device.index]
+
+
+def is_simulated(listed: Any, row: ProviderRow) -> bool:
+    """Whether a listed device is another class than the row serves, or says that it is virtual."""
+    virtual = dict(listed.device.metadata).get("is_virtual") == "1"
+    return bool(virtual or listed.device.type.name.lower() != row.kind)
+
+
+def facts_of(device: Device) -> Hardware:
+    """What a record keeps of a device whose provider is in this process.
+
+    Raises:
+        NoHardwareError: as `pick`.
+    """
+    row = device.row
+    mine = (d for d in ort.get_ep_devices() if d.ep_name == row.provider)
+    listed = pick(device) or next(mine, None)
+    of_library = dict(listed.ep_metadata).get("version") if listed is not None else None
+    return Hardware(
+        key=device.key,
+        kind=row.kind,
+        provider=row.provider,
+        wheel=row.wheel,
+        version=installed_version(row.wheel) or of_library or ort.__version__,
+        hardware=None if listed is None else listed.device.type.name.lower(),
+        vendor=(listed.device.vendor or listed.ep_vendor or None) if listed is not None else None,
+        vendor_id=None if listed is None else hex(listed.device.vendor_id),
+        device_id=None if listed is None else hex(listed.device.device_id),
+        memory=None if listed is None else _memory_name(listed),
+        options=device.provider_options,
+        simulated=device.simulate or (listed is not None and is_simulated(listed, row)),
+    )
+
+
+def _matches(listed: Any, row: ProviderRow) -> bool:
+    """Whether a device says of itself what the row wants."""
+    said = dict(listed.ep_metadata)
+    return all(said.get(name) == value for name, value in row.metadata)
+
+
+def _memory_name(listed: Any) -> str | None:
+    """Name of the memory in which a session on this device allocates; None: it says nothing."""
+    info = listed.memory_info(ort.OrtDeviceMemoryType.DEFAULT)
+    return None if info is None else str(info.name)

@@ -1,0 +1,87 @@
+"""Whether a row is installed and works: looked up in this process, or proven in a child."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from harness.devices.device import Device
+from harness.devices.presence import is_listed
+from harness.devices.row import ProviderRow
+from harness.errors import HarnessError
+
+WORKER_MODULE = "harness.devices.probe_worker"
+TIMEOUT_S = 120.0  # a first run compiles; the slowest seen took 1 s
+
+WORKS = ("works", "simulated")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is known of one row on this machine.
+
+    Attributes:
+        row: which one.
+        state: `works`, `simulated`, `fell back`, `no hardware`, `broken`, `not installed`,
+            `present` (installed, not tried) or `other system`.
+        problem: what is wrong; None: nothing is.
+        fix: what to try.
+        hardware: the fields of Hardware of one that works.
+        verdict: of the placement of the probe graph; None where none was opened.
+        devices: how many the row has here; None: not known.
+        first_ms: first run of the probe graph, compilation included.
+    """
+
+    row: ProviderRow
+    state: str
+    problem: str | None = None
+    fix: str | None = None
+    hardware: dict[str, Any] | None = None
+    verdict: str | None = None
+    devices: int | None = None
+    first_ms: float | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether the row gave the right answer, with the arithmetic on its provider."""
+        return self.state in WORKS
+
+
+def look_up(row: ProviderRow, system: str = sys.platform) -> Probe:
+    """Say what distributions tell about a row, without a child and without an import."""
+    if system not in row.systems:
+        return Probe(row, "other system", f"{row.key} exists on {', '.join(row.systems)} only")
+    if not is_listed(row):
+        return Probe(row, "not installed", f"{row.key}: {row.wheel} is not installed", row.install)
+    return Probe(row, "present")
+
+
+def probe_device(device: Device) -> Probe:
+    """Prove that a device works by a graph in a child process, if it is installed at all."""
+    found = look_up(device.row)
+    if found.state != "present":
+        return found
+    from harness.measure.worker import Worker
+
+    try:
+        with Worker.start(WORKER_MODULE) as worker:
+            reply = worker.ask("probe", TIMEOUT_S, device=device.to_json())
+    except HarnessError as error:  # it crashed, hung, or could not be started
+        return Probe(device.row, "broken", error.problem, error.fix)
+    return Probe(
+        row=device.row,
+        state=reply["state"],
+        problem=reply["problem"],
+        fix=reply["fix"],
+        hardware=reply.get("hardware"),
+        verdict=(reply.get("placement") or {}).get("verdict"),
+        devices=reply.get("devices"),
+        first_ms=reply.get("first_ms"),
+    )
+
+
+def probe_row(row: ProviderRow, allow_simulated: bool) -> Probe:
+    """Prove a row on its own hardware; where that fails and it may, in its simulation."""
+    found = probe_device(Device(row))
+    if found.state == "no hardware" and allow_simulated and row.simulation is not None:
+        return probe_device(Device(row, simulate=True))
+    return found

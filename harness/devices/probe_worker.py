@@ -1,0 +1,81 @@
+"""The child process that finds out whether a row works: one row a process."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.devices.device import Device, find_device
+from harness.devices.hardware import devices_of, facts_of
+from harness.devices.row import Registration
+from harness.devices.session import open_session
+from harness.devices.states import FellBackError
+from harness.errors import DeviceError
+from harness.units import NS_PER_MS
+
+Json = dict[str, Any]
+
+
+def probe(device: Mapping[str, Any]) -> Json:
+    """Run the probe graph on a device and check its answer.
+
+    Args:
+        device: as it travelled.
+
+    Returns:
+        `state`: `works` or `simulated`, or what is wrong: `not installed`, `broken`,
+        `no hardware`, `fell back`; then `problem` and `fix`. Of one that works `hardware` (the
+        fields of Hardware), `placement`, `devices` (how many the row has), `first_ms`.
+    """
+    chosen = find_device(device)
+    try:
+        return _run(chosen)
+    except DeviceError as error:
+        return {
+            "state": getattr(error, "state", "broken"),
+            "problem": error.problem,
+            "fix": error.fix,
+        }
+
+
+def _run(device: Device) -> Json:
+    """Open, run once, compare."""
+    from harness.graph.probe import TOLERANCE, largest_error, probe_input, write_probe
+
+    with tempfile.TemporaryDirectory(prefix="bench-probe-") as folder:
+        graph = Path(folder) / "probe.onnx"
+        write_probe(graph)
+        opened = open_session(graph, device, threads=1)
+        start_ns = time.perf_counter_ns()
+        (answer,) = opened.session.run(None, {"x": probe_input()})
+        first_ms = (time.perf_counter_ns() - start_ns) / NS_PER_MS
+    opened.refuse_changed()
+    error = largest_error(answer)
+    if not error <= TOLERANCE:
+        raise FellBackError(
+            f"{device.key} gave a wrong product: off by {error:g}",
+            fix="install another version of the provider or its driver",
+        )
+    hardware = facts_of(device)
+    built_in = device.row.registration is Registration.BUILT_IN
+    return {
+        "state": "simulated" if hardware.simulated else "works",
+        "problem": None,
+        "fix": None,
+        "hardware": asdict(hardware),
+        "placement": asdict(opened.placement),
+        "devices": 1 if built_in else len(devices_of(device)),
+        "first_ms": first_ms,
+    }
+
+
+def runtime() -> Json:
+    """Say which onnxruntime this process has: `version` and `providers`."""
+    import onnxruntime as ort
+
+    return {"version": ort.__version__, "providers": ort.get_available_providers()}
+
+
+COMMANDS = {"probe": probe, "runtime": runtime}

@@ -1,0 +1,27 @@
+"""What can be wrong with a device, each as an error of its own, so that a table can name it."""
+
+from harness.errors import DeviceError
+
+
+class NotInstalledError(DeviceError):
+    """The distribution that carries the provider is absent."""
+
+    state = "not installed"
+
+
+class BrokenProviderError(DeviceError):
+    """It is installed, and cannot be loaded."""
+
+    state = "broken"
+
+
+class NoHardwareError(DeviceError):
+    """It is loaded, and finds no device of its own."""
+
+    state = "no hardware"
+
+
+class FellBackError(DeviceError):
+    """It opened a session and did not do the work."""
+
+    state = "fell back"

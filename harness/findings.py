@@ -1,0 +1,23 @@
+"""What a check found out: plain values that `bench doctor` draws and other programs read."""
+
+from dataclasses import dataclass
+
+OK, WARNING, ERROR = "ok", "warning", "error"
+STATES = (OK, WARNING, ERROR)  # best first
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check looked at.
+
+    Attributes:
+        check: what was looked at, in a few words.
+        state: `ok`, `warning` (numbers may be worse) or `error` (nothing can be measured right).
+        detail: what was found.
+        fix: the next thing to try; None: nothing is wrong.
+    """
+
+    check: str
+    state: str
+    detail: str
+    fix: str | None = None

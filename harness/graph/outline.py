@@ -1,0 +1,25 @@
+"""What a graph file says of its shape, without its weights: order of nodes, free dimensions."""
+
+from pathlib import Path
+
+import onnx
+
+
+def node_names(graph: Path) -> list[str]:
+    """Names of the nodes in the order of the file, in which none reads a later one."""
+    model = onnx.load(graph, load_external_data=False)
+    return [node.name for node in model.graph.node]
+
+
+def free_dimensions(graph: Path) -> list[str]:
+    """Dimensions of inputs that have no number: their names, or `input[axis]` without one."""
+    model = onnx.load(graph, load_external_data=False)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    found = []
+    for value in model.graph.input:
+        if value.name in weights:
+            continue
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if not dimension.HasField("dim_value"):
+                found.append(dimension.dim_param or f"{value.name}[{axis}]")
+    return list(dict.fromkeys(found))

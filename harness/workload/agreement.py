@@ -1,0 +1,95 @@
+"""Whether a device gives the CPU's logits or embeddings: asked once of each model, level and device.
+
+A provider may take every node and still compute something else: a stale input, a cache written in
+the wrong place. Speed says nothing then, so a device that disagrees has no row.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.devices.device import Device, find_device
+from harness.devices.session import OpenedSession, open_session
+from harness.devices.states import FellBackError
+from harness.graph.geometry import DecoderGeometry, EncoderGeometry, Geometry, geometry_from
+from harness.workload.decoder import DecoderSession
+from harness.workload.encoder import EncoderSession
+from harness.workload.passes import seeded_ids
+
+Json = dict[str, Any]
+PROMPT_TOKENS = 8
+STEPS = 3
+# Least cosine of the logits of any run: 8-bit activations on an NPU leave 0.994, an input that is
+# one step old 0.9 and less.
+LEAST_COSINE = 0.98
+
+
+def agree(graph: str, geometry: Json, device: str | Json, threads: int, seed: int) -> Json:
+    """Read the same tokens on the CPU and on a device, one session after the other.
+
+    Args:
+        graph: path of the ONNX file.
+        geometry: the fields of DecoderGeometry or EncoderGeometry.
+        device: as it travels, or a key of the device table.
+        threads: intra-op threads.
+        seed: of the tokens.
+
+    Returns:
+        `least_cosine`, over the prompt and every step, or over an encoder's texts.
+
+    Raises:
+        DeviceError: the logits or embeddings are others.
+    """
+    chosen, shapes = find_device(device), geometry_from(geometry)
+    chosen.refuse_absent()
+    expected = _outputs(Path(graph), shapes, find_device("cpu"), threads, seed)
+    found = _outputs(Path(graph), shapes, chosen, threads, seed)
+    least = min(cosine(one, other) for one, other in zip(expected, found, strict=True))
+    if not least >= LEAST_COSINE:
+        raise FellBackError(
+            f"{chosen.key} gives other outputs than the CPU: cosine {least:.4f}, "
+            f"{LEAST_COSINE} is the least",
+            fix="another version of the provider or driver, or another level",
+        )
+    return {"least_cosine": least}
+
+
+def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Cosine of two vectors; of what is no number, or zero throughout, it is no number."""
+    a, b = one.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+    with np.errstate(all="ignore"):
+        return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def _outputs(
+    graph: Path, geometry: Geometry, device: Device, threads: int, seed: int
+) -> list[NDArray[np.float32]]:
+    """What a model gives for tokens that all devices are fed alike."""
+    opened = open_session(graph, device, threads)
+    if isinstance(geometry, EncoderGeometry):
+        return _embeddings(EncoderSession(opened, geometry), seed)
+    return _logits(opened, geometry, seed)
+
+
+def _embeddings(encoder: EncoderSession, seed: int) -> list[NDArray[np.float32]]:
+    """Embeddings of one text after another, so that a stale input is seen."""
+    vocab_size = encoder.geometry.vocab_size
+    texts = seeded_ids(seed, 1 + STEPS, PROMPT_TOKENS, vocab_size)
+    return [encoder.encode(text[np.newaxis]).copy() for text in texts]
+
+
+def _logits(
+    opened: OpenedSession, geometry: DecoderGeometry, seed: int
+) -> list[NDArray[np.float32]]:
+    """Logits of a prompt, then of steps."""
+    decoder = DecoderSession(opened, geometry, 1, min(32, geometry.max_context_tokens))
+    ids = seeded_ids(seed, 1, PROMPT_TOKENS + STEPS, geometry.vocab_size)
+    pieces = [ids[:, :PROMPT_TOKENS], *np.split(ids[:, PROMPT_TOKENS:], STEPS, axis=1)]
+    found = [decoder.prefill(piece).copy() for piece in pieces]
+    decoder.rewind(PROMPT_TOKENS)
+    decoder.prepare_steps(PROMPT_TOKENS, 1)  # and the way in which steps are timed
+    decoder.next_ids[...] = ids[:, PROMPT_TOKENS]
+    decoder.greedy_step()
+    return [*found, decoder.last_logits.copy()]

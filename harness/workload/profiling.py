@@ -1,0 +1,56 @@
+"""Where the time of one test goes: a session of its own, with the runtime's profile switched on."""
+
+from pathlib import Path
+from typing import Any
+
+from harness.devices.device import find_device
+from harness.devices.profile import shares
+from harness.devices.session import open_session
+from harness.errors import MeasurementError
+from harness.graph.geometry import geometry_from
+from harness.workload.opening import open_measuring
+from harness.workload.workload import workload_of
+
+Json = dict[str, Any]
+PASSES = 3  # the first one warms up and is left out
+
+
+def profile(
+    graph: str,
+    geometry: Json,
+    device: str | Json,
+    threads: int,
+    batch: int,
+    workload: Json,
+    seed: int,
+) -> Json:
+    """Profile a few passes of one test. To be asked of a fresh child: nothing is timed in it.
+
+    Args:
+        graph: path of the ONNX file.
+        geometry: the fields of DecoderGeometry or EncoderGeometry.
+        device: as it travels, or a key of the device table.
+        threads: intra-op threads.
+        batch: sequences at once.
+        workload: which test.
+        seed: of prompt and cache.
+
+    Returns:
+        As harness.devices.profile.shares.
+    """
+    import json  # here: the memory of workers that take none counts
+    import tempfile
+
+    test = workload_of(workload)
+    with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
+        opened = open_session(Path(graph), find_device(device), threads, profile_to=Path(folder))
+        shapes = geometry_from(geometry)
+        measuring = open_measuring(opened, shapes, batch, test.context_tokens, seed)
+        measuring.sample(test, PASSES, 0.0)
+        written = Path(opened.session.end_profiling())
+        found = shares(json.loads(written.read_text(encoding="utf-8")), skip_share=1 / PASSES)
+    if not found["operators"]:
+        raise MeasurementError(
+            "the runtime wrote a profile without a node", fix="leave --profile out on this device"
+        )
+    return found

@@ -1,0 +1,62 @@
+"""A worker module that opens rows and graphs which no command line would give it."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from harness.devices.device import Device, find_device
+from harness.devices.register import bring_in
+from harness.devices.row import Registration
+from harness.devices.session import open_session
+
+
+def open_graph(graph, device, row=None, options=None):
+    """Open a graph on a device whose row has other fields, and give its placement."""
+    chosen = _changed(find_device(device), row or {}, options or {})
+    opened = open_session(Path(graph), chosen, threads=1)
+    answer = opened.session.run(None, {"x": np.array([[1, -1, 3]], dtype=np.float32)})[0]
+    return {"placement": asdict(opened.placement), "answer": answer.tolist()}
+
+
+def by_name_after_registration(graph, device):
+    """Name a plugin's provider in `providers`, as if it were built in, once it is registered."""
+    chosen = find_device(device)
+    bring_in(chosen)
+    row = replace(chosen.row, registration=Registration.BUILT_IN)
+    return open_session(Path(graph), replace(chosen, row=row), threads=1).placement.verdict
+
+
+def ort_by_name(graph, device):
+    """The same without our checks: what ONNX Runtime then says of itself."""
+    chosen = find_device(device)
+    bring_in(chosen)
+    session = ort.InferenceSession(graph, providers=[chosen.provider], enable_fallback=0)
+    return session.get_providers()
+
+
+def twice(graph, device):
+    """Bring a library in again and again, by two rows, then run on it."""
+    chosen = find_device(device)
+    for _ in range(3):
+        bring_in(chosen)
+    bring_in(replace(chosen, row=replace(chosen.row, key="again")))
+    return open_graph(graph, device)
+
+
+def _changed(device: Device, row, options):
+    changed = replace(device.row, **{name: _tuples(value) for name, value in row.items()})
+    return replace(device, row=changed, options=tuple(options.items()))
+
+
+def _tuples(value):
+    return tuple(map(tuple, value)) if isinstance(value, list) else value
+
+
+COMMANDS = {
+    "open_graph": open_graph,
+    "by_name_after_registration": by_name_after_registration,
+    "ort_by_name": ort_by_name,
+    "twice": twice,
+}
