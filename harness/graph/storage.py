@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.graph.block import layer_matrices, layer_name
+from harness.graph.block import layer_matrices, layer_name, separate_matrices
 from harness.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.quantize.layout import StoredArray, body_arrays, table_arrays
-from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
 from harness.specs.model import ModelSpec
 from harness.specs.tensors import Tensor, logical_tensors
 
@@ -76,12 +76,12 @@ class StoredWeight:
     views: tuple[View, ...]
 
 
-class _Shelf:
+class Shelf:
     """Hands out regions one after the other."""
 
-    def __init__(self) -> None:
-        """Begin at the first byte."""
-        self._end_bytes = 0
+    def __init__(self, begin_bytes: int = 0) -> None:
+        """Begin at the first free byte."""
+        self._end_bytes = begin_bytes
 
     def reserve(self, arrays: Sequence[StoredArray]) -> tuple[Region, ...]:
         """Give each array the next free page."""
@@ -95,7 +95,7 @@ class _Shelf:
 
 def plan_storage(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredWeight]:
     """Yield every weight in file order: embedding, layers, final norm, an untied head."""
-    shelf = _Shelf()
+    shelf = Shelf()
     tensors = {tensor.name: tensor for tensor in logical_tensors(spec)}
     yield _table(spec, level, shelf, EMBEDDING, tensors)
     for layer in range(spec.num_layers):
@@ -104,7 +104,8 @@ def plan_storage(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredWeight]:
         norms += ["self_attn.q_norm", "self_attn.k_norm"] if spec.qk_norm else []
         for norm in norms:
             yield _vector(level, shelf, (tensors[f"{prefix}.{norm}.weight"],))
-        for key, matrix in layer_matrices(spec, layer).items():
+        matrices = _MATRICES[level.variant](spec, layer)
+        for key, matrix in matrices.items():
             names = [matrix.name]
             if key == "qkv":
                 names = [f"{prefix}.self_attn.{letter}_proj" for letter in "qkv"]
@@ -118,44 +119,51 @@ def plan_storage(spec: ModelSpec, level: QuantLevel) -> Iterator[StoredWeight]:
         yield _table(spec, level, shelf, HEAD, tensors)
 
 
+_MATRICES = {Variant.FUSED: layer_matrices, Variant.STATIC: separate_matrices}
+
+
 def _vector(
-    level: QuantLevel, shelf: _Shelf, sources: tuple[Tensor, ...], name: str = ""
+    level: QuantLevel, shelf: Shelf, sources: tuple[Tensor, ...], name: str = ""
 ) -> StoredWeight:
     """Place one-dimensional tensors end to end, called like the first unless `name` is given."""
     name = name or sources[0].name
     elements = sum(source.elements for source in sources)
-    regions = shelf.reserve([StoredArray("", level.float_dtype, (elements,))])
+    regions = shelf.reserve([StoredArray("", level.activation_dtype, (elements,))])
     views = (View(name, regions[0], (elements,)),)
     return StoredWeight(name, Role.VECTOR, None, sources, regions, views)
 
 
 def _matrix(
-    level: QuantLevel, shelf: _Shelf, matrix: Matrix, sources: tuple[Tensor, ...]
+    level: QuantLevel, shelf: Shelf, matrix: Matrix, sources: tuple[Tensor, ...]
 ) -> StoredWeight:
-    """Place a matrix of a layer."""
+    """Place a matrix of a layer; in a static decoder its rows lie like those of a table."""
     arrays = body_arrays(matrix.outputs, matrix.inputs, level, sensitive=matrix.sensitive)
     regions = shelf.reserve(arrays)
     form = level.body_format(sensitive=matrix.sensitive)
     views = tuple(_view(matrix.name, region) for region in regions)
-    return StoredWeight(matrix.name, Role.BODY, form, sources, regions, views)
+    role = Role.TABLE if level.variant is Variant.STATIC else Role.BODY
+    return StoredWeight(matrix.name, role, form, sources, regions, views)
 
 
 def _table(
-    spec: ModelSpec, level: QuantLevel, shelf: _Shelf, name: str, tensors: dict[str, Tensor]
+    spec: ModelSpec, level: QuantLevel, shelf: Shelf, name: str, tensors: dict[str, Tensor]
 ) -> StoredWeight:
     """Place an embedding or a head.
 
     GatherBlockQuantized reads [vocab, bytes per row], called `.rows`, where MatMulNBits reads
     [vocab, blocks, bytes per block], called `.quantized`: a tied table has both views.
     """
-    regions = shelf.reserve(table_arrays(spec.vocab_size, spec.hidden_size, level))
+    is_head = name == HEAD
+    arrays = table_arrays(spec.vocab_size, spec.hidden_size, level, is_head=is_head)
+    regions = shelf.reserve(arrays)
     views = [_view(name, region) for region in regions]
     if level.table.form is Form.BLOCK and name == EMBEDDING:
         vocab, blocks, block_bytes = regions[0].array.shape
         rows = View(f"{name}.rows", regions[0], (vocab, blocks * block_bytes))
         views = [rows, *views] if spec.tied_embeddings else [rows, *views[1:]]
     source = (tensors[f"{name}.weight"],)
-    return StoredWeight(name, Role.TABLE, level.table, source, regions, tuple(views))
+    form = level.head if is_head else level.table
+    return StoredWeight(name, Role.TABLE, form, source, regions, tuple(views))
 
 
 def _view(name: str, region: Region) -> View:

@@ -1,0 +1,188 @@
+"""Nodes of one layer of a static decoder: standard operators, ranks of 3 and below.
+
+Shapes in the comments: T new tokens, C positions of the cache, H query heads, K key heads,
+G = H / K query heads per key head, d their width.
+"""
+
+from dataclasses import dataclass
+
+from harness.graph.block import layer_name, separate_matrices
+from harness.graph.matrix import Matrix
+from harness.graph.static.emitter import StaticEmitter
+from harness.quantize.levels import QuantLevel
+from harness.specs.model import ModelSpec
+
+SIGMOID, PROBABILITY = "sigmoid", "probability"  # grids that no calibration has to find
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Names of cosines and sines [T, d] by which one side of attention is turned.
+
+    The sines of the first half are negative: x · cos + swap(x) · sin turns every pair, where swap
+    exchanges the halves of a head.
+    """
+
+    cosines: str
+    sines: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every layer reads.
+
+    Attributes:
+        tokens: T.
+        capacity: C.
+        mask: [T, C + T], added to the scores.
+        query: turns queries and divides them by the root of d.
+        key: turns keys.
+    """
+
+    tokens: int
+    capacity: int
+    mask: str
+    query: Turn
+    key: Turn
+
+
+def add_layer(
+    emitter: StaticEmitter,
+    spec: ModelSpec,
+    level: QuantLevel,
+    layer: int,
+    residual: str,
+    shared: Shared,
+) -> str:
+    """Add one layer; takes and returns the residual stream [T, hidden]."""
+    prefix = layer_name(layer)
+    matrices = separate_matrices(spec, layer)
+    normalised = add_norm(emitter, spec, residual, f"{prefix}.input_layernorm")
+    attended = _attend(emitter, spec, level, layer, normalised, shared)
+    mixed = multiply(emitter, matrices["o"], attended, level)
+    residual = emitter.compute("Add", (residual, mixed), f"{prefix}.after_attention")
+    normalised = add_norm(emitter, spec, residual, f"{prefix}.post_attention_layernorm")
+    gate = multiply(emitter, matrices["gate"], normalised, level)
+    up = multiply(emitter, matrices["up"], normalised, level)
+    sigmoid = emitter.compute("Sigmoid", (gate,), f"{prefix}.mlp.sigmoid", SIGMOID)
+    silu = emitter.compute("Mul", (gate, sigmoid), f"{prefix}.mlp.silu")
+    product = emitter.compute("Mul", (silu, up), f"{prefix}.mlp.gated")
+    down = multiply(emitter, matrices["down"], product, level)
+    return emitter.compute("Add", (residual, down), f"{prefix}.output")
+
+
+def add_norm(emitter: StaticEmitter, spec: ModelSpec, values: str, name: str) -> str:
+    """Add the RMS norm over the last dimension, times the vector `name.weight`."""
+    weight = emitter.vector(f"{name}.weight")
+    return emitter.compute(
+        "RMSNormalization",
+        (values, weight),
+        f"{name}.normalised",
+        axis=-1,
+        epsilon=spec.norm_epsilon,
+    )
+
+
+def multiply(
+    emitter: StaticEmitter, matrix: Matrix, values: str, level: QuantLevel, grid: str = ""
+) -> str:
+    """Add the product of `values` [T, inputs] and a matrix, and its bias; the result on `grid`."""
+    name = matrix.name
+    weights = emitter.matrix(name, level.body_format(sensitive=matrix.sensitive))
+    own = "" if matrix.has_bias else grid
+    product = emitter.compute("Gemm", (values, weights), f"{name}.product", own, transB=1)
+    if not matrix.has_bias:
+        return product
+    bias = emitter.vector(f"{name}.bias")
+    return emitter.compute("Add", (product, bias), f"{name}.sum", grid)
+
+
+def _attend(
+    emitter: StaticEmitter,
+    spec: ModelSpec,
+    level: QuantLevel,
+    layer: int,
+    normalised: str,
+    shared: Shared,
+) -> str:
+    """Add attention over the cache and the new tokens; returns [T, H · d].
+
+    The cache is only read. Scores of cached and of new keys are two products, joined before the
+    softmax and parted after it: joining scores costs less than joining the keys and values
+    themselves, which would copy the whole cache in every step.
+    """
+    name, tokens = f"{layer_name(layer)}.self_attn", shared.tokens
+    heads, key_heads, width = spec.num_heads, spec.num_kv_heads, spec.head_dim
+    query, keys, values = _project(emitter, spec, level, layer, normalised, shared)
+    rows = [key_heads, heads // key_heads * tokens, width]
+    grouped = _reshape(emitter, query, f"{name}.grouped", rows)  # [K, G·T, d]
+    joined = _scores(emitter, name, grouped, keys, layer)  # [K, G·T, C + T]
+    every = shared.capacity + tokens
+    scores = _reshape(emitter, joined, f"{name}.by_head", [heads, tokens, every])
+    masked = emitter.compute("Add", (scores, shared.mask), f"{name}.masked", is_score=True)
+    weights = emitter.compute("Softmax", (masked,), f"{name}.weights", PROBABILITY, axis=-1)
+    weights = _reshape(emitter, weights, f"{name}.by_group", [*rows[:2], every])
+    parts = [f"{name}.weights_{word}" for word in ("past", "new")]
+    emitter.split(weights, parts, (shared.capacity, tokens), axis=-1)
+    past = emitter.stored(f"past_values.{layer}", f"{name}.v")
+    sums = [
+        emitter.compute("MatMul", pair, f"{name}.sum_{word}")
+        for word, pair in (("past", (parts[0], past)), ("new", (parts[1], values)))
+    ]
+    attended = emitter.compute("Add", sums, f"{name}.attended")  # [K, G·T, d]
+    attended = _reshape(emitter, attended, f"{name}.heads", [heads, tokens, width])
+    turned = emitter.move("Transpose", (attended,), f"{name}.by_token", perm=[1, 0, 2])
+    return _reshape(emitter, turned, f"{name}.flat", [tokens, heads * width])
+
+
+def _scores(emitter: StaticEmitter, name: str, grouped: str, keys: str, layer: int) -> str:
+    """Add the scores of cached and of new keys, side by side on one grid."""
+    grid = f"{name}.scores"
+    past = emitter.stored(f"past_keys.{layer}", f"{name}.k_turned")
+    parts = [
+        emitter.compute("MatMul", (grouped, side), f"{name}.scores_{word}", grid)
+        for word, side in (("past", past), ("new", keys))
+    ]
+    return emitter.move("Concat", parts, f"{name}.joined", axis=-1)
+
+
+def _project(
+    emitter: StaticEmitter,
+    spec: ModelSpec,
+    level: QuantLevel,
+    layer: int,
+    normalised: str,
+    shared: Shared,
+) -> tuple[str, str, str]:
+    """Add queries [H, T, d], and the new keys [K, d, T] and values [K, T, d], both outputs."""
+    name = f"{layer_name(layer)}.self_attn"
+    matrices = separate_matrices(spec, layer)
+    sides = {}
+    for letter, heads in (("q", spec.num_heads), ("k", spec.num_kv_heads), ("v", spec.num_kv_heads)):
+        product = multiply(emitter, matrices[letter], normalised, level, f"{name}.{letter}")
+        shape = [shared.tokens, heads, spec.head_dim]
+        sides[letter] = _reshape(emitter, product, f"{name}.{letter}_heads", shape)
+    for letter, turn in (("q", shared.query), ("k", shared.key)):
+        heads_of = sides[letter]
+        if spec.qk_norm:
+            heads_of = add_norm(emitter, spec, heads_of, f"{name}.{letter}_norm")
+        by_head = emitter.move("Transpose", (heads_of,), f"{name}.{letter}_rows", perm=[1, 0, 2])
+        sides[letter] = _turn(emitter, by_head, f"{name}.{letter}", turn, spec.head_dim)
+    keys = emitter.output("Transpose", (sides["k"],), f"new_keys.{layer}", perm=[0, 2, 1])
+    values = emitter.output("Transpose", (sides["v"],), f"new_values.{layer}", perm=[1, 0, 2])
+    return sides["q"], keys, values
+
+
+def _turn(emitter: StaticEmitter, heads: str, name: str, turn: Turn, width: int) -> str:
+    """Add the rotation of pairs (i, i + d/2) of every head [heads, T, d]."""
+    halves = [f"{name}_first", f"{name}_second"]
+    emitter.split(heads, halves, (width // 2, width // 2), axis=-1)
+    swapped = emitter.move("Concat", halves[::-1], f"{name}_swapped", axis=-1)
+    straight = emitter.compute("Mul", (heads, turn.cosines), f"{name}_straight")
+    crossed = emitter.compute("Mul", (swapped, turn.sines), f"{name}_crossed")
+    return emitter.compute("Add", (straight, crossed), f"{name}_turned")
+
+
+def _reshape(emitter: StaticEmitter, values: str, output: str, shape: list[int]) -> str:
+    """Add a Reshape to a fixed shape."""
+    return emitter.move("Reshape", (values, emitter.constant(f"{output}.shape", shape)), output)

@@ -1,0 +1,105 @@
+"""What a caller of a static decoder must know: its fixed shapes, its ports, its mask."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import UsageError
+from harness.graph.rules import MAX_CONTEXT_TOKENS
+from harness.quantize.levels import QuantLevel
+from harness.specs.model import ModelSpec
+
+# What is added to the score of a key that may not be seen. Far below any score; not so far that
+# the integers of a mask and of the scores could not be added by one operator.
+HIDDEN = -1000.0
+PREFILL_TOKENS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class StaticGeometry:
+    """Shapes and types of a static decoder's inputs and outputs.
+
+    Attributes:
+        num_layers: one input and one output for keys, and one for values, per layer.
+        num_kv_heads: first dimension of a cache tensor.
+        head_dim: width of one head.
+        vocab_size: last dimension of the logits.
+        kv_dtype: type of the cache: `float32`, `uint16` or `uint8`.
+        prefill_tokens: tokens that the prefill graph reads at once.
+        capacity_tokens: positions of the cache, the longest sequence.
+        window_tokens: attention sees only this many last tokens; None: all.
+    """
+
+    num_layers: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    kv_dtype: str
+    prefill_tokens: int
+    capacity_tokens: int
+    window_tokens: int | None = None
+
+    @property
+    def key_shape(self) -> tuple[int, int, int]:
+        """Shape of one layer's cached keys: each head's own matrix, as the scores need it."""
+        return (self.num_kv_heads, self.head_dim, self.capacity_tokens)
+
+    @property
+    def value_shape(self) -> tuple[int, int, int]:
+        """Shape of one layer's cached values."""
+        return (self.num_kv_heads, self.capacity_tokens, self.head_dim)
+
+
+def static_geometry(
+    spec: ModelSpec, level: QuantLevel, prefill_tokens: int, capacity_tokens: int
+) -> StaticGeometry:
+    """Return the geometry of `spec` built at `level` with these shapes.
+
+    Raises:
+        UsageError: a shape outside what the model takes.
+    """
+    longest = min(spec.max_context_tokens, MAX_CONTEXT_TOKENS)
+    if not 1 <= prefill_tokens <= capacity_tokens <= longest:
+        raise UsageError(
+            f"{spec.name}: prefill of {prefill_tokens} tokens with a cache of {capacity_tokens}",
+            fix=f"a prefill of at least 1 token, a cache of at least that and at most {longest}",
+        )
+    return StaticGeometry(
+        num_layers=spec.num_layers,
+        num_kv_heads=spec.num_kv_heads,
+        head_dim=spec.head_dim,
+        vocab_size=spec.vocab_size,
+        kv_dtype=level.activation_dtype,
+        prefill_tokens=prefill_tokens,
+        capacity_tokens=capacity_tokens,
+        window_tokens=spec.sliding_window_tokens,
+    )
+
+
+def write_mask(
+    mask: npt.NDArray[np.float32], geometry: StaticGeometry, depth_tokens: int
+) -> None:
+    """Write which keys the tokens after `depth_tokens` see: 0 for those, HIDDEN for all others.
+
+    A token sees itself and what is before it, at most the window. Keys are the whole cache, then
+    the new tokens themselves.
+
+    Args:
+        mask: [tokens, capacity + tokens].
+        geometry: the fixed shapes.
+        depth_tokens: positions of the cache in use.
+    """
+    tokens, capacity = len(mask), geometry.capacity_tokens
+    window = geometry.window_tokens or capacity + tokens
+    if tokens == 1:  # on the path of every step
+        first = max(0, depth_tokens + 1 - window)
+        mask[...] = HIDDEN
+        mask[0, first:depth_tokens] = 0
+        mask[0, capacity] = 0
+        return
+    positions = depth_tokens + np.arange(tokens)
+    cached = np.arange(capacity)
+    keys = np.concatenate([np.where(cached < depth_tokens, cached, capacity + tokens), positions])
+    behind = positions[:, None] - keys[None, :]
+    mask[...] = np.where((behind >= 0) & (behind < window), np.float32(0), np.float32(HIDDEN))
