@@ -10,7 +10,7 @@ from harness.devices.reference import open_reference
 from harness.errors import UsageError
 from harness.graph.static.calibration import EXTREMES, calibration_model, ranges_of
 from harness.graph.static.decoder import write_static_decoder
-from harness.graph.static.geometry import StaticGeometry, static_geometry, write_mask
+from harness.graph.static.geometry import StaticGeometry, static_geometry, write_cache, write_mask
 from harness.quantize.fixed_point import Range
 from harness.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
 from harness.specs.model import ModelSpec
@@ -93,5 +93,5 @@ def _run(session, g, ids):
         for l in range(g.num_layers): f[f'past_keys.{l}']=keys[l]; f[f'past_values.{l}']=values[l]
         y=dict(zip(names,session.run(None,f)))
         for l in range(g.num_layers):
-            keys[l][:,:,d:d+n]=y[f'new_keys.{l}']; values[l][:,d:d+n]=y[f'new_values.{l}']
+            write_cache(keys[l],values[l],y[f'new_keys.{l}'],y[f'new_values.{l}'],d,n)
         yield y[EXTREMES]

@@ -106,7 +106,8 @@ class QuantLevel:
             rounded to nearest.
         body: every matrix of the layers.
         table: the embedding and the head; one copy of the bytes where they are tied.
-        float_bytes: of one activation, norm weight, bias and cached key or value: 4, 2 or 1.
+        float_bytes: of one activation, norm weight and bias: 4, 2 or 1; of a cached key or value
+            too, where they are floats.
         sensitive: the matrices of the layers that harness.specs.sensitive names; None: as `body`.
         variant: which decoder it is built as.
         fixed_point: activations, norms, biases and cache are unsigned integers over ranges that
@@ -149,8 +150,13 @@ class QuantLevel:
 
     @property
     def activation_dtype(self) -> str:
-        """Name of the activation, norm, bias and cache type, such as `float32` or `uint16`."""
+        """Name of the activation, norm and bias type, such as `float32` or `uint16`."""
         return f"uint{8 * self.float_bytes}" if self.fixed_point else self.float_dtype
+
+    @property
+    def cache_dtype(self) -> str:
+        """Name of the type of cached keys and values."""
+        return "uint8" if self.fixed_point else self.float_dtype
 
 
 def _blocks(

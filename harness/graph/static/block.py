@@ -84,17 +84,20 @@ def add_norm(emitter: StaticEmitter, spec: ModelSpec, values: str, name: str) ->
 
 
 def multiply(
-    emitter: StaticEmitter, matrix: Matrix, values: str, level: QuantLevel, grid: str = ""
+    emitter: StaticEmitter, matrix: Matrix, values: str, level: QuantLevel, port: str = ""
 ) -> str:
-    """Add the product of `values` [T, inputs] and a matrix, and its bias; the result on `grid`."""
+    """Add the product of `values` [T, inputs] and a matrix, and its bias; cached as `port`."""
     name = matrix.name
     weights = emitter.matrix(name, level.body_format(sensitive=matrix.sensitive))
-    own = "" if matrix.has_bias else grid
-    product = emitter.compute("Gemm", (values, weights), f"{name}.product", own, transB=1)
-    if not matrix.has_bias:
-        return product
-    bias = emitter.vector(f"{name}.bias")
-    return emitter.compute("Add", (product, bias), f"{name}.sum", grid)
+    operator, inputs, output = "Gemm", (values, weights), f"{name}.product"
+    attributes = {"transB": 1}
+    if matrix.has_bias:
+        product = emitter.compute(operator, inputs, output, **attributes)
+        operator, inputs, output = "Add", (product, emitter.vector(f"{name}.bias")), f"{name}.sum"
+        attributes = {}
+    if port:
+        return emitter.compute_cached(operator, inputs, port, **attributes)
+    return emitter.compute(operator, inputs, output, **attributes)
 
 
 def _attend(
@@ -124,7 +127,7 @@ def _attend(
     weights = _reshape(emitter, weights, f"{name}.by_group", [*rows[:2], every])
     parts = [f"{name}.weights_{word}" for word in ("past", "new")]
     emitter.split(weights, parts, (shared.capacity, tokens), axis=-1)
-    past = emitter.stored(f"past_values.{layer}", f"{name}.v")
+    past = emitter.cached(f"past_values.{layer}", f"new_values.{layer}")
     sums = [
         emitter.compute("MatMul", pair, f"{name}.sum_{word}")
         for word, pair in (("past", (parts[0], past)), ("new", (parts[1], values)))
@@ -138,7 +141,7 @@ def _attend(
 def _scores(emitter: StaticEmitter, name: str, grouped: str, keys: str, layer: int) -> str:
     """Add the scores of cached and of new keys, side by side on one grid."""
     grid = f"{name}.scores"
-    past = emitter.stored(f"past_keys.{layer}", f"{name}.k_turned")
+    past = emitter.cached(f"past_keys.{layer}", f"new_keys.{layer}")
     parts = [
         emitter.compute("MatMul", (grouped, side), f"{name}.scores_{word}", grid)
         for word, side in (("past", past), ("new", keys))
@@ -154,33 +157,46 @@ def _project(
     normalised: str,
     shared: Shared,
 ) -> tuple[str, str, str]:
-    """Add queries [H, T, d], and the new keys [K, d, T] and values [K, T, d], both outputs."""
-    name = f"{layer_name(layer)}.self_attn"
-    matrices = separate_matrices(spec, layer)
+    """Add queries [H, T, d], new keys [K, d, T] and new values [K, T, d].
+
+    What is cached leaves the graph before it is turned into these shapes: new keys [K, T, d], new
+    values [T, K · d].
+    """
+    name, matrices = f"{layer_name(layer)}.self_attn", separate_matrices(spec, layer)
     sides = {}
-    for letter, heads in (("q", spec.num_heads), ("k", spec.num_kv_heads), ("v", spec.num_kv_heads)):
-        product = multiply(emitter, matrices[letter], normalised, level, f"{name}.{letter}")
+    for letter, heads, turn, port in (
+        ("q", spec.num_heads, shared.query, ""),
+        ("k", spec.num_kv_heads, shared.key, f"new_keys.{layer}"),
+    ):
+        product = multiply(emitter, matrices[letter], normalised, level)
         shape = [shared.tokens, heads, spec.head_dim]
-        sides[letter] = _reshape(emitter, product, f"{name}.{letter}_heads", shape)
-    for letter, turn in (("q", shared.query), ("k", shared.key)):
-        heads_of = sides[letter]
+        by_token = _reshape(emitter, product, f"{name}.{letter}_heads", shape)
         if spec.qk_norm:
-            heads_of = add_norm(emitter, spec, heads_of, f"{name}.{letter}_norm")
-        by_head = emitter.move("Transpose", (heads_of,), f"{name}.{letter}_rows", perm=[1, 0, 2])
-        sides[letter] = _turn(emitter, by_head, f"{name}.{letter}", turn, spec.head_dim)
-    keys = emitter.output("Transpose", (sides["k"],), f"new_keys.{layer}", perm=[0, 2, 1])
-    values = emitter.output("Transpose", (sides["v"],), f"new_values.{layer}", perm=[1, 0, 2])
+            by_token = add_norm(emitter, spec, by_token, f"{name}.{letter}_norm")
+        rows = emitter.move("Transpose", (by_token,), f"{name}.{letter}_rows", perm=[1, 0, 2])
+        sides[letter] = _turn(emitter, rows, f"{name}.{letter}", turn, spec.head_dim, port)
+    keys = emitter.move("Transpose", (sides["k"],), f"{name}.k_columns", perm=[0, 2, 1])
+    product = multiply(emitter, matrices["v"], normalised, level, f"new_values.{layer}")
+    shape = [shared.tokens, spec.num_kv_heads, spec.head_dim]
+    values = _reshape(emitter, product, f"{name}.v_heads", shape)
+    values = emitter.move("Transpose", (values,), f"{name}.v_rows", perm=[1, 0, 2])
     return sides["q"], keys, values
 
 
-def _turn(emitter: StaticEmitter, heads: str, name: str, turn: Turn, width: int) -> str:
-    """Add the rotation of pairs (i, i + d/2) of every head [heads, T, d]."""
+def _turn(
+    emitter: StaticEmitter, heads: str, name: str, turn: Turn, width: int, port: str
+) -> str:
+    """Add the rotation of pairs (i, i + d/2) of every head [heads, T, d]; cached as `port`."""
     halves = [f"{name}_first", f"{name}_second"]
     emitter.split(heads, halves, (width // 2, width // 2), axis=-1)
     swapped = emitter.move("Concat", halves[::-1], f"{name}_swapped", axis=-1)
-    straight = emitter.compute("Mul", (heads, turn.cosines), f"{name}_straight")
-    crossed = emitter.compute("Mul", (swapped, turn.sines), f"{name}_crossed")
-    return emitter.compute("Add", (straight, crossed), f"{name}_turned")
+    parts = (
+        emitter.compute("Mul", (heads, turn.cosines), f"{name}_straight"),
+        emitter.compute("Mul", (swapped, turn.sines), f"{name}_crossed"),
+    )
+    if port:
+        return emitter.compute_cached("Add", parts, port)
+    return emitter.compute("Add", parts, f"{name}_turned")
 
 
 def _reshape(emitter: StaticEmitter, values: str, output: str, shape: list[int]) -> str:

@@ -115,11 +115,11 @@ def _shared(
     emitter: StaticEmitter, spec: ModelSpec, geometry: StaticGeometry, tokens: int
 ) -> Shared:
     """Add what every layer reads: the mask, and the turns of the new positions."""
-    mask = emitter.floats(_MASK, _MASK)
+    mask = emitter.floats(_MASK)
     scale = emitter.scalar("query.scale", spec.head_dim**-0.5)
     tables, scaled = [], []
     for name in (COSINES, SINES):
-        rows = (emitter.stored(name, name), "positions")
+        rows = (emitter.vector(name), "positions")
         tables.append(emitter.move("Gather", rows, f"{name}.rows", axis=0))
         scaled.append(emitter.compute("Mul", (tables[-1], scale), f"{name}.query"))
     return Shared(tokens, geometry.capacity_tokens, mask, Turn(*scaled), Turn(*tables))
@@ -144,6 +144,6 @@ def _ports(
     for layer in range(geometry.num_layers):
         inputs.append(port(f"past_keys.{layer}", cache, geometry.key_shape))
         inputs.append(port(f"past_values.{layer}", cache, geometry.value_shape))
-        outputs.append(port(f"new_keys.{layer}", cache, [heads, width, tokens]))
-        outputs.append(port(f"new_values.{layer}", cache, [heads, tokens, width]))
+        outputs.append(port(f"new_keys.{layer}", cache, [heads, tokens, width]))
+        outputs.append(port(f"new_values.{layer}", cache, [tokens, heads * width]))
     return inputs, outputs

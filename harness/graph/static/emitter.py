@@ -17,6 +17,7 @@ from harness.quantize.fixed_point import Range, fixed_point, to_fixed_point, who
 from harness.quantize.levels import Form, MatrixFormat, QuantLevel
 
 Ranges = Mapping[str, Range]
+_Grid = tuple[str, str]  # whose range it spans, and in which integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,9 @@ class StaticEmitter(Emitter):
         self.observed: list[Observed] = []
         self._level = level
         self._ranges = ranges
-        self._grids: dict[str, str] = {}  # of each tensor that moves may carry on
-        self._constants: set[str] = set()
+        self._grids: dict[str, _Grid] = {}  # of each tensor that a move may carry on
+        self._emitted: set[_Grid] = set()
+        self._read: set[str] = set()
 
     def compute(
         self,
@@ -77,7 +79,8 @@ class StaticEmitter(Emitter):
         """
         grid = grid or output
         self._observe(output, grid, is_score=is_score)
-        return self._through(operator, inputs, [output], grid, **attributes)[0]
+        place = grid, self._level.activation_dtype
+        return self._through(operator, inputs, [output], place, **attributes)[0]
 
     def move(
         self, operator: str, inputs: Sequence[str], output: str, **attributes: Any
@@ -92,36 +95,44 @@ class StaticEmitter(Emitter):
         cuts = self.constant(f"{outputs[0]}.sizes", list(sizes))
         return self._through("Split", (values, cuts), outputs, self._grids[values], axis=axis)
 
-    def output(self, operator: str, inputs: Sequence[str], port: str, **attributes: Any) -> str:
-        """Add a move whose values, as stored, are an output of the graph.
+    def compute_cached(
+        self, operator: str, inputs: Sequence[str], port: str, **attributes: Any
+    ) -> str:
+        """Add a node whose values are cached: an output of the graph, called `port`.
+
+        Providers multiply 16-bit activations by 8-bit ones only, and what is cached is always the
+        second of the two: it is stored in 8 bits at every fixed-point level.
 
         Returns:
-            The name under which nodes read it.
+            The name under which nodes read what was stored.
         """
-        read = f"{port}.read" if self._level.fixed_point else port
-        self._through(
-            operator, inputs, [read], self._grids[inputs[0]], stored=port, **attributes
-        )
-        return read
-
-    def stored(self, name: str, grid: str) -> str:
-        """Return what nodes read of values that come as they are stored, on this grid."""
+        self._observe(port, port)
         if not self._level.fixed_point:
-            self._grids[name] = grid
-            return name
-        return self._read(name, f"{name}.read", grid)
+            return self._through(operator, inputs, [port], (port, ""), **attributes)[0]
+        cache, wide = self._level.cache_dtype, self._level.activation_dtype
+        if wide == cache:
+            read = f"{port}.read"
+            self._through(operator, inputs, [read], (port, cache), stored=port, **attributes)
+            return read
+        values = self._through(operator, inputs, [f"{port}.wide"], (port, wide), **attributes)
+        return self._write_and_read(values[0], f"{port}.read", (port, cache), port)
 
-    def floats(self, name: str, grid: str) -> str:
-        """Return what nodes read of an input that is float at every level."""
+    def cached(self, past: str, port: str) -> str:
+        """Return what nodes read of the input `past`, which holds earlier values of `port`."""
+        return self._stored(past, (port, self._level.cache_dtype))
+
+    def floats(self, name: str) -> str:
+        """Return what nodes read of an input that is float at every level, on its own grid."""
+        grid = name, self._level.activation_dtype
         if not self._level.fixed_point:
             self._grids[name] = grid
             return name
         return self._write_and_read(name, f"{name}.read", grid)
 
     def vector(self, name: str) -> str:
-        """Return what nodes read of a trained vector."""
+        """Return what nodes read of a vector or table of the data file, on its own grid."""
         self._observe(name, name)
-        return self.stored(name, name)
+        return self._stored(name, (name, self._level.activation_dtype))
 
     def scalar(self, name: str, value: float) -> str:
         """Return what nodes read of one positive number [1]."""
@@ -137,14 +148,11 @@ class StaticEmitter(Emitter):
     def matrix(self, name: str, form: MatrixFormat) -> str:
         """Return what nodes read of a stored matrix [outputs, inputs]."""
         if form.form is Form.FLOAT:
-            if name not in self._grids:
-                self._observe(f"{name}.weight", name)
-                self._grids[f"{name}.weight"] = name
             return f"{name}.weight"
         read = f"{name}.read"
-        if read in self._grids:
+        if read in self._read:
             return read
-        self._grids[read] = name
+        self._read.add(read)
         if form.form is Form.ROWS:
             inputs = (f"{name}.quantized", f"{name}.scales")
             return self.add("DequantizeLinear", inputs, read, axis=0)
@@ -159,21 +167,23 @@ class StaticEmitter(Emitter):
         whole table: what was not seen while ranges were taken fits too.
         """
         table = self.matrix(name, form)
+        grid = name, self._level.activation_dtype
         if form.form is Form.FLOAT:
-            self._grids[output] = name
+            self._observe(table, name)
+            self._grids[output] = grid
             return self.add("Gather", (table, ids), output)
         rows = self.add("Gather", (table, ids), f"{output}.rows")
         scale, zero = f"{name}.scale", f"{name}.zero"
         stored = self.add("QuantizeLinear", (rows, scale, zero), f"{output}.stored")
         values = self.add("DequantizeLinear", (stored, scale, zero), f"{output}.values")
-        return self._write_and_read(values, output, name, f"{output}.fixed")
+        return self._write_and_read(values, output, grid)
 
     def _through(
         self,
         operator: str,
         inputs: Sequence[str],
         outputs: Sequence[str],
-        grid: str,
+        grid: _Grid,
         stored: str = "",
         **attributes: Any,
     ) -> list[str]:
@@ -188,25 +198,30 @@ class StaticEmitter(Emitter):
             self._write_and_read(source, output, grid, stored)
         return list(outputs)
 
-    def _write_and_read(self, source: str, output: str, grid: str, stored: str = "") -> str:
+    def _write_and_read(self, source: str, output: str, grid: _Grid, stored: str = "") -> str:
         """Add the pair that puts `source` on a grid; returns `output`."""
         stored = stored or f"{output}.fixed"
-        self.add("QuantizeLinear", (source, *self._grid(grid)), stored)
-        return self._read(stored, output, grid)
-
-    def _read(self, stored: str, output: str, grid: str) -> str:
-        """Add what reads integers on a grid; returns `output`."""
+        self.add("QuantizeLinear", (source, *self._constants(grid)), stored)
         self._grids[output] = grid
-        return self.add("DequantizeLinear", (stored, *self._grid(grid)), output)
+        return self.add("DequantizeLinear", (stored, *self._constants(grid)), output)
 
-    def _grid(self, name: str) -> tuple[str, str]:
+    def _stored(self, name: str, grid: _Grid) -> str:
+        """Return what nodes read of an input or initializer that is stored on a grid."""
+        read = f"{name}.read" if self._level.fixed_point else name
+        if self._level.fixed_point:
+            self.add("DequantizeLinear", (name, *self._constants(grid)), read)
+        self._grids[read] = grid
+        return read
+
+    def _constants(self, grid: _Grid) -> tuple[str, str]:
         """Return the names of a grid's scale and zero, constants that are added once."""
-        names = f"{name}.grid_scale", f"{name}.grid_zero"
-        if name not in self._constants:
-            self._constants.add(name)
-            grid = fixed_point(self._ranges[name], self._level.activation_dtype)
-            self.constant(names[0], grid.scale, "float32")
-            self.constant(names[1], grid.zero, grid.dtype)
+        name, dtype = grid
+        names = f"{name}.{dtype}_scale", f"{name}.{dtype}_zero"
+        if grid not in self._emitted:
+            self._emitted.add(grid)
+            numbers = fixed_point(self._ranges[name], dtype)
+            self.constant(names[0], numbers.scale, "float32")
+            self.constant(names[1], numbers.zero, dtype)
         return names
 
     def _observe(self, tensor: str, grid: str, *, is_score: bool = False) -> None:

@@ -25,7 +25,7 @@ class StaticGeometry:
         num_kv_heads: first dimension of a cache tensor.
         head_dim: width of one head.
         vocab_size: last dimension of the logits.
-        kv_dtype: type of the cache: `float32`, `uint16` or `uint8`.
+        kv_dtype: type of the cache: `float32` or `uint8`.
         prefill_tokens: tokens that the prefill graph reads at once.
         capacity_tokens: positions of the cache, the longest sequence.
         window_tokens: attention sees only this many last tokens; None: all.
@@ -70,7 +70,7 @@ def static_geometry(
         num_kv_heads=spec.num_kv_heads,
         head_dim=spec.head_dim,
         vocab_size=spec.vocab_size,
-        kv_dtype=level.activation_dtype,
+        kv_dtype=level.cache_dtype,
         prefill_tokens=prefill_tokens,
         capacity_tokens=capacity_tokens,
         window_tokens=spec.sliding_window_tokens,
@@ -103,3 +103,28 @@ def write_mask(
     keys = np.concatenate([np.where(cached < depth_tokens, cached, capacity + tokens), positions])
     behind = positions[:, None] - keys[None, :]
     mask[...] = np.where((behind >= 0) & (behind < window), np.float32(0), np.float32(HIDDEN))
+
+
+def write_cache(
+    keys: npt.NDArray[np.generic],
+    values: npt.NDArray[np.generic],
+    new_keys: npt.NDArray[np.generic],
+    new_values: npt.NDArray[np.generic],
+    depth_tokens: int,
+    count: int,
+) -> None:
+    """Write the first `count` new tokens of one layer behind `depth_tokens` of its cache.
+
+    Args:
+        keys: [kv_heads, head_dim, capacity].
+        values: [kv_heads, capacity, head_dim].
+        new_keys: [kv_heads, tokens, head_dim], as the graph gives them.
+        new_values: [tokens, kv_heads · head_dim], likewise.
+        depth_tokens: positions in use.
+        count: tokens that are no padding.
+    """
+    heads, width, _capacity = keys.shape
+    end = depth_tokens + count
+    keys[:, :, depth_tokens:end] = new_keys[:, :count].transpose(0, 2, 1)
+    by_head = new_values.reshape(-1, heads, width).transpose(1, 0, 2)
+    values[:, depth_tokens:end] = by_head[:, :count]
