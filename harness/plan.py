@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from harness.devices.table import Device, find_device
+from harness.devices.table import DEVICES, Device, find_device
 from harness.errors import UsageError
 from harness.graph.geometry import geometry_of
-from harness.quantize.levels import QuantLevel, find_levels
+from harness.quantize.levels import LADDER, QuantLevel, Variant, find_levels
 from harness.settings import PART_KEYS, Settings
 from harness.weights.source import ModelSource, resolve_model
 from harness.workload.workload import Kind, Workload
@@ -95,20 +95,50 @@ def _groups(settings: Settings, usable_threads: int) -> Iterator[SessionGroup]:
     _check_numbers(settings)
     workloads = _workloads(settings)
     sources = [resolve_model(argument) for argument in settings.model]
-    levels = find_levels(settings.quant)
     devices = [find_device(name) for name in settings.device]
+    levels = _levels(settings)
+    for level in levels:
+        _check_variant(level, devices)
     threads = plan_threads(settings.threads, usable_threads)
     for source, level in product(sources, levels):
         _check_context(source, level, workloads)
     for source, level, device, count, batch in product(
         sources, levels, devices, threads, settings.batch
     ):
-        yield SessionGroup(source, level, device, count, batch, workloads)
+        if level.variant in device.variants:
+            yield SessionGroup(source, level, device, count, batch, workloads)
+
+
+def _levels(settings: Settings) -> tuple[QuantLevel, ...]:
+    """Return the levels of a plan or part; `ladder` is that of each device."""
+    devices = [find_device(name) for name in settings.device]
+    variants = dict.fromkeys(Variant(device.variants[0]) for device in devices)
+    ladders = [find_levels(settings.quant, variant) for variant in variants]
+    return tuple(dict.fromkeys(level for ladder in ladders for level in ladder))
+
+
+def _check_variant(level: QuantLevel, devices: list[Device]) -> None:
+    """Refuse a level that none of the devices can run.
+
+    Raises:
+        UsageError: with the devices that can.
+    """
+    if any(level.variant in device.variants for device in devices):
+        return
+    able = [device.key for device in DEVICES if level.variant in device.variants]
+    own = find_levels([LADDER], Variant(devices[0].variants[0]))
+    ways = [f"--device {' or '.join(able)}"] if able else []
+    ways.append(f"--quant with {', '.join(level.name for level in own)}")
+    raise UsageError(
+        f"{level.name} is built as a {level.variant} decoder, which"
+        f" {' and '.join(device.key for device in devices)} cannot run",
+        fix=", or ".join(ways),
+    )
 
 
 def _spelled(settings: Settings) -> Settings:
     """Return settings that name every level, and each once: what a results document keeps."""
-    levels = tuple(level.name for level in find_levels(settings.quant))
+    levels = tuple(level.name for level in _levels(settings))
     return replace(settings, quant=levels, part=tuple(_spelled(part) for part in settings.part))
 
 

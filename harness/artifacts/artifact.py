@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import StorageError
 from harness.graph.geometry import DecoderGeometry, geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, GRAPH_FILE
-from harness.quantize.levels import Method, find_level
+from harness.quantize.levels import Method, Variant, find_level
 from harness.quantize.size import bits_per_weight, stored_bytes
 from harness.specs.count import kv_bytes_per_token, parameters
 from harness.specs.model import ModelSpec
@@ -19,7 +19,13 @@ RECORD_FILE = "artifact.json"
 HASH_DIGITS = 16
 # Fields of a level that came after the first builds: left out of the hash at these values, with
 # which nothing changes, so that what was built before is still found.
-_LATER: dict[str, object] = {"zero_points": False, "method": Method.NEAREST, "sensitive": None}
+_LATER: dict[str, object] = {
+    "zero_points": False,
+    "method": Method.NEAREST,
+    "sensitive": None,
+    "variant": Variant.FUSED,
+    "fixed_point": False,
+}
 # Fields of a spec that describe the model and leave its graph as it is.
 _DESCRIPTION = frozenset(
     {"name", "published_parameters", "expected_delta", "expected_delta_reason", "hf_id"}

@@ -15,12 +15,14 @@ class Device:
         kind: device class that the row serves: `cpu`, `gpu` or `npu`.
         provider: ONNX Runtime's execution provider.
         wheel: distribution that carries the provider.
+        variants: decoders it runs, of harness.quantize.levels.Variant, the best one first.
     """
 
     key: str
     kind: str
     provider: str
     wheel: str
+    variants: tuple[str, ...] = ("fused",)
 
 
 DEVICES = (Device("cpu", "cpu", "CPUExecutionProvider", "onnxruntime"),)

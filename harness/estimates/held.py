@@ -59,11 +59,12 @@ ANY_ENGINE = Runtime(
 
 
 def piece_format(piece: Piece, level: QuantLevel) -> MatrixFormat | None:
-    """Format of a piece at a level; None for vectors, which stay float."""
+    """Format of a piece at a level; None for vectors, which are stored like activations."""
     if piece.role is Role.VECTOR:
         return None
-    is_body = piece.role is Role.BODY
-    return level.body_format(sensitive=piece.sensitive) if is_body else level.table
+    if piece.role is Role.BODY:
+        return level.body_format(sensitive=piece.sensitive)
+    return level.head if piece.role is Role.HEAD else level.table
 
 
 def stored_copy_bytes(piece: Piece, level: QuantLevel) -> int:
@@ -113,7 +114,8 @@ def stored_model_bytes(model: Anatomy, level: QuantLevel) -> int:
 def _arrays(piece: Piece, level: QuantLevel) -> tuple[StoredArray, ...]:
     """Arrays of one copy of a piece."""
     if piece.role is Role.VECTOR:
-        return (StoredArray("weight", level.float_dtype, (piece.outputs * piece.inputs,)),)
+        return (StoredArray("weight", level.activation_dtype, (piece.outputs * piece.inputs,)),)
     if piece.role is Role.BODY:
         return body_arrays(piece.outputs, piece.inputs, level, sensitive=piece.sensitive)
-    return table_arrays(piece.outputs, piece.inputs, level)
+    is_head = piece.role is Role.HEAD
+    return table_arrays(piece.outputs, piece.inputs, level, is_head=is_head)

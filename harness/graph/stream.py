@@ -19,7 +19,7 @@ from harness.quantize.fixed_point import (
     whole_scale,
 )
 from harness.quantize.levels import Form, MatrixFormat
-from harness.quantize.pack import check_finite, quantize_blocks, quantize_channels
+from harness.quantize.pack import Arrays, check_finite, quantize_blocks, quantize_channels
 from harness.weights.store import WeightStore
 
 CHUNK_WEIGHTS = 2**17  # 512 KiB of float32: stays in a second-level cache while it is quantized
@@ -133,7 +133,8 @@ def _stream_signed_rows(
     """Write signed bytes as they lie, [outputs, inputs], and a scale per row."""
     end_bytes = [0, 0]
     for rows in chunks:
-        for number, array in enumerate(quantize_rows(rows, weight.name)):
+        arrays: Arrays = quantize_rows(rows, weight.name)
+        for number, array in enumerate(arrays):
             end_bytes[number] = file.write(weight.regions[number], array, end_bytes[number])
 
 

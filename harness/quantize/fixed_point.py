@@ -63,7 +63,7 @@ def coarse(value: float) -> float:
 def fixed_point(values: Range, dtype: str) -> FixedPoint:
     """Return the grid that spans a range, with 0 exactly on it.
 
-        scale = (high - low) / (2^bits - 1),  zero = round(-low / scale)
+    scale = (high - low) / (2^bits - 1),  zero = round(-low / scale)
     """
     low, high = min(values.low, 0.0), max(values.high, 0.0)
     top = int(np.iinfo(dtype).max)
@@ -74,7 +74,7 @@ def fixed_point(values: Range, dtype: str) -> FixedPoint:
 def to_fixed_point(values: Floats, grid: FixedPoint) -> npt.NDArray[np.generic]:
     """Return the nearest integers; values beyond the grid become its ends."""
     integers = np.rint(values / grid.scale) + np.float32(grid.zero)
-    return np.clip(integers, 0, np.iinfo(grid.dtype).max).astype(grid.dtype)
+    return np.asarray(np.clip(integers, 0, np.iinfo(grid.dtype).max).astype(grid.dtype))
 
 
 def quantize_rows(rows: Floats, name: str) -> tuple[npt.NDArray[np.int8], Floats]:
@@ -100,4 +100,4 @@ def quantize_whole(rows: Floats, scale: np.float32, name: str) -> npt.NDArray[np
     """
     check_finite(name, rows)
     integers = np.rint(rows * inverse(np.asarray(scale)))
-    return np.clip(integers, -LARGEST, LARGEST).astype(np.int8)
+    return np.asarray(np.clip(integers, -LARGEST, LARGEST).astype(np.int8))

@@ -240,9 +240,7 @@ def find_level(name: str) -> QuantLevel:
     raise UsageError(f"no quantization level is called {name!r}", fix=suggestion(name, _TABLE))
 
 
-def find_levels(
-    names: Iterable[str], variant: Variant = Variant.FUSED
-) -> tuple[QuantLevel, ...]:
+def find_levels(names: Iterable[str], variant: Variant = Variant.FUSED) -> tuple[QuantLevel, ...]:
     """Return the levels a user named, each once, in the order of their first naming.
 
     The word `ladder` stands for every level of `variant`, in the order of the table; beside it a

@@ -5,10 +5,12 @@ G = H / K query heads per key head, d their width.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from harness.graph.block import layer_name, separate_matrices
 from harness.graph.matrix import Matrix
 from harness.graph.static.emitter import StaticEmitter
+from harness.graph.static.norm import Norm, add_norm
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 
@@ -37,6 +39,7 @@ class Shared:
         mask: [T, C + T], added to the scores.
         query: turns queries and divides them by the root of d.
         key: turns keys.
+        norm: how norms are written.
     """
 
     tokens: int
@@ -44,6 +47,7 @@ class Shared:
     mask: str
     query: Turn
     key: Turn
+    norm: Norm
 
 
 def add_layer(
@@ -57,11 +61,12 @@ def add_layer(
     """Add one layer; takes and returns the residual stream [T, hidden]."""
     prefix = layer_name(layer)
     matrices = separate_matrices(spec, layer)
-    normalised = add_norm(emitter, spec, residual, f"{prefix}.input_layernorm")
+    normalised = add_norm(emitter, spec, residual, f"{prefix}.input_layernorm", shared.norm)
     attended = _attend(emitter, spec, level, layer, normalised, shared)
     mixed = multiply(emitter, matrices["o"], attended, level)
     residual = emitter.compute("Add", (residual, mixed), f"{prefix}.after_attention")
-    normalised = add_norm(emitter, spec, residual, f"{prefix}.post_attention_layernorm")
+    name = f"{prefix}.post_attention_layernorm"
+    normalised = add_norm(emitter, spec, residual, name, shared.norm)
     gate = multiply(emitter, matrices["gate"], normalised, level)
     up = multiply(emitter, matrices["up"], normalised, level)
     sigmoid = emitter.compute("Sigmoid", (gate,), f"{prefix}.mlp.sigmoid", SIGMOID)
@@ -71,30 +76,29 @@ def add_layer(
     return emitter.compute("Add", (residual, down), f"{prefix}.output")
 
 
-def add_norm(emitter: StaticEmitter, spec: ModelSpec, values: str, name: str) -> str:
-    """Add the RMS norm over the last dimension, times the vector `name.weight`."""
-    weight = emitter.vector(f"{name}.weight")
-    return emitter.compute(
-        "RMSNormalization",
-        (values, weight),
-        f"{name}.normalised",
-        axis=-1,
-        epsilon=spec.norm_epsilon,
-    )
-
-
 def multiply(
     emitter: StaticEmitter, matrix: Matrix, values: str, level: QuantLevel, port: str = ""
 ) -> str:
     """Add the product of `values` [T, inputs] and a matrix, and its bias; cached as `port`."""
     name = matrix.name
     weights = emitter.matrix(name, level.body_format(sensitive=matrix.sensitive))
-    operator, inputs, output = "Gemm", (values, weights), f"{name}.product"
-    attributes = {"transB": 1}
-    if matrix.has_bias:
-        product = emitter.compute(operator, inputs, output, **attributes)
-        operator, inputs, output = "Add", (product, emitter.vector(f"{name}.bias")), f"{name}.sum"
-        attributes = {}
+    inputs = values, weights
+    if not matrix.has_bias:
+        return _cache_as(emitter, port, "Gemm", inputs, f"{name}.product", transB=1)
+    product = emitter.compute("Gemm", inputs, f"{name}.product", transB=1)
+    inputs = product, emitter.vector(f"{name}.bias")
+    return _cache_as(emitter, port, "Add", inputs, f"{name}.sum")
+
+
+def _cache_as(
+    emitter: StaticEmitter,
+    port: str,
+    operator: str,
+    inputs: tuple[str, str],
+    output: str,
+    **attributes: Any,
+) -> str:
+    """Add a node whose values are cached as `port`, or where that is empty are not."""
     if port:
         return emitter.compute_cached(operator, inputs, port, **attributes)
     return emitter.compute(operator, inputs, output, **attributes)
@@ -172,7 +176,7 @@ def _project(
         shape = [shared.tokens, heads, spec.head_dim]
         by_token = _reshape(emitter, product, f"{name}.{letter}_heads", shape)
         if spec.qk_norm:
-            by_token = add_norm(emitter, spec, by_token, f"{name}.{letter}_norm")
+            by_token = add_norm(emitter, spec, by_token, f"{name}.{letter}_norm", shared.norm)
         rows = emitter.move("Transpose", (by_token,), f"{name}.{letter}_rows", perm=[1, 0, 2])
         sides[letter] = _turn(emitter, rows, f"{name}.{letter}", turn, spec.head_dim, port)
     keys = emitter.move("Transpose", (sides["k"],), f"{name}.k_columns", perm=[0, 2, 1])
@@ -183,9 +187,7 @@ def _project(
     return sides["q"], keys, values
 
 
-def _turn(
-    emitter: StaticEmitter, heads: str, name: str, turn: Turn, width: int, port: str
-) -> str:
+def _turn(emitter: StaticEmitter, heads: str, name: str, turn: Turn, width: int, port: str) -> str:
     """Add the rotation of pairs (i, i + d/2) of every head [heads, T, d]; cached as `port`."""
     halves = [f"{name}_first", f"{name}_second"]
     emitter.split(heads, halves, (width // 2, width // 2), axis=-1)
@@ -194,9 +196,7 @@ def _turn(
         emitter.compute("Mul", (heads, turn.cosines), f"{name}_straight"),
         emitter.compute("Mul", (swapped, turn.sines), f"{name}_crossed"),
     )
-    if port:
-        return emitter.compute_cached("Add", parts, port)
-    return emitter.compute("Add", parts, f"{name}_turned")
+    return _cache_as(emitter, port, "Add", parts, f"{name}_turned")
 
 
 def _reshape(emitter: StaticEmitter, values: str, output: str, shape: list[int]) -> str:

@@ -1,6 +1,6 @@
-"""The float prefill graph with two more outputs per observed tensor: its least and largest value.
+"""The float prefill graph with two more numbers per observed tensor: its least and largest value.
 
-Only these numbers leave the session: however large a tensor is, it is gone when its node is done.
+Only these numbers leave the session: however large a tensor is, it is gone when it has been read.
 """
 
 from collections.abc import Sequence
@@ -14,47 +14,44 @@ from harness.graph.emitter import Emitter
 from harness.graph.static.decoder import ALL_POSITIONS_FILE, static_model
 from harness.graph.static.emitter import Observed
 from harness.graph.static.geometry import StaticGeometry
+from harness.graph.static.norm import Norm
 from harness.quantize.fixed_point import Range, coarse, union
 from harness.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
 from harness.specs.model import ModelSpec
 
-EXTREMES = "extremes"  # the one output that holds them all, [observed, 2]
+EXTREMES = "extremes"  # the one output that holds them all, low and high in turn
 # A key whose score is this far below the largest one of its row has a weight below half a step of
 # the probabilities' grid: e^-x < 2^-(bits + 1), and another e^-2 for there are many such keys.
 SCORE_DEPTHS = {1: 8.3, 2: 13.8}  # by bytes of an activation
 
 
 def calibration_model(
-    spec: ModelSpec, geometry: StaticGeometry
+    spec: ModelSpec, geometry: StaticGeometry, norm: Norm
 ) -> tuple[onnx.ModelProto, list[Observed]]:
     """Return the float graph with the output EXTREMES, and what its rows stand for."""
     level = find_level(STATIC_FLOAT)
-    model, observed = static_model(spec, level, geometry, {}, ALL_POSITIONS_FILE)
+    model, observed = static_model(spec, level, geometry, {}, ALL_POSITIONS_FILE, norm)
     emitter = Emitter()
+    one = emitter.constant("extremes.one", [1])
     last = emitter.constant("extremes.last_axis", [-1])
-    pair = emitter.constant("extremes.pair", [1, 2])
-    rows = []
-    for number, seen in enumerate(observed):
-        name = f"extremes.{number}"
-        source = seen.tensor
+    numbers = []
+    for place, seen in enumerate(observed):
+        name, source = f"extremes.{place}", seen.tensor
         high = emitter.add("ReduceMax", (source,), f"{name}.high", keepdims=0)
         if seen.is_score:
             source = emitter.add("ReduceMax", (source, last), f"{name}.rows", keepdims=0)
         low = emitter.add("ReduceMin", (source,), f"{name}.low", keepdims=0)
-        flat = [emitter.add("Reshape", (v, emitter.constant(f"{v}.shape", [1])), f"{v}.flat") for v in (low, high)]
-        both = emitter.add("Concat", flat, f"{name}.both", axis=0)
-        rows.append(emitter.add("Reshape", (both, pair), f"{name}.row"))
-    emitter.add("Concat", rows, EXTREMES, axis=0)
+        for scalar in (low, high):
+            numbers.append(emitter.add("Reshape", (scalar, one), f"{scalar}.flat"))
+    emitter.add("Concat", numbers, EXTREMES, axis=0)
     model.graph.node.extend(emitter.nodes)
-    shape = [len(observed), 2]
-    model.graph.output.append(
-        helper.make_tensor_value_info(EXTREMES, onnx.TensorProto.FLOAT, shape)
-    )
+    port = helper.make_tensor_value_info(EXTREMES, onnx.TensorProto.FLOAT, [2 * len(observed)])
+    model.graph.output.append(port)
     return model, observed
 
 
 def ranges_of(
-    extremes: npt.NDArray[np.float32], observed: Sequence[Observed], level: QuantLevel
+    extremes: npt.NDArray[np.floating], observed: Sequence[Observed], level: QuantLevel
 ) -> dict[str, Range]:
     """Return the range of every grid from the extremes [observed, 2] over all that was run."""
     found: dict[str, list[Range]] = {}

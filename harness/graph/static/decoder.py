@@ -8,9 +8,10 @@ from onnx import helper
 from harness.graph.datafile import ELEMENT_TYPES, DataFile, initializer
 from harness.graph.matrix import EMBEDDING, HEAD
 from harness.graph.rules import BUILDER_VERSION, DATA_FILE
-from harness.graph.static.block import PROBABILITY, SIGMOID, Shared, Turn, add_layer, add_norm
+from harness.graph.static.block import PROBABILITY, SIGMOID, Shared, Turn, add_layer
 from harness.graph.static.emitter import Observed, Ranges, StaticEmitter
 from harness.graph.static.geometry import HIDDEN, StaticGeometry
+from harness.graph.static.norm import Norm, add_norm
 from harness.graph.static.rotary import COSINES, SINES, TURN, rotary_pieces, rotary_views
 from harness.graph.storage import plan_storage
 from harness.graph.stream import stream_weight
@@ -22,8 +23,8 @@ from harness.weights.store import WeightStore
 STEP_FILE = "step.onnx"  # one token
 PREFILL_FILE = "prefill.onnx"  # as many as the geometry says, logits of one
 ALL_POSITIONS_FILE = "prefill_all_logits.onnx"  # the same, logits of each
-_OPSET = 23  # the first with RMSNormalization
-_IR_VERSION = 11
+_OPSETS = {Norm.OPERATOR: 23, Norm.PARTS: 21}  # 21: the first whose grids have 16 bits
+_IR_VERSION = 10
 _MASK = "attention_mask"
 
 
@@ -34,6 +35,7 @@ def write_static_decoder(
     folder: Path,
     geometry: StaticGeometry,
     ranges: Ranges,
+    norm: Norm = Norm.OPERATOR,
 ) -> None:
     """Write three graphs and their data into `folder`, which exists.
 
@@ -44,6 +46,7 @@ def write_static_decoder(
         folder: receives the files.
         geometry: the fixed shapes.
         ranges: of every grid; none at a float level.
+        norm: how norms are written.
 
     Raises:
         ModelError: a weight is not finite.
@@ -58,21 +61,26 @@ def write_static_decoder(
             for number, piece in enumerate(pieces):
                 end_bytes[number] = file.write(regions[number], piece, end_bytes[number])
     for name in (STEP_FILE, PREFILL_FILE, ALL_POSITIONS_FILE):
-        model, _observed = static_model(spec, level, geometry, ranges, name)
+        model, _observed = static_model(spec, level, geometry, ranges, name, norm)
         (folder / name).write_bytes(model.SerializeToString())
 
 
 def static_model(
-    spec: ModelSpec, level: QuantLevel, geometry: StaticGeometry, ranges: Ranges, file: str
+    spec: ModelSpec,
+    level: QuantLevel,
+    geometry: StaticGeometry,
+    ranges: Ranges,
+    file: str,
+    norm: Norm = Norm.OPERATOR,
 ) -> tuple[onnx.ModelProto, list[Observed]]:
     """Return one of the three graphs, and the tensors whose ranges are not known yet."""
     tokens = 1 if file == STEP_FILE else geometry.prefill_tokens
     emitter = StaticEmitter(level, {**_known_ranges(level, spec), **ranges})
-    shared = _shared(emitter, spec, geometry, tokens)
+    shared = _shared(emitter, spec, geometry, tokens, norm)
     residual = emitter.look_up(EMBEDDING, "input_ids", level.table, "embedding")
     for layer in range(spec.num_layers):
         residual = add_layer(emitter, spec, level, layer, residual, shared)
-    hidden = add_norm(emitter, spec, residual, "model.norm")
+    hidden = add_norm(emitter, spec, residual, "model.norm", norm)
     if file == PREFILL_FILE:
         hidden = emitter.move("Gather", (hidden, "last_position"), "last.hidden", axis=0)
     head, form = (EMBEDDING, level.table) if spec.tied_embeddings else (HEAD, level.head)
@@ -85,7 +93,7 @@ def static_model(
     )
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
+        opset_imports=[helper.make_opsetid("", _OPSETS[norm])],
         ir_version=_IR_VERSION,
         producer_name="ondevice-bench",
         producer_version=BUILDER_VERSION,
@@ -112,7 +120,7 @@ def _known_ranges(level: QuantLevel, spec: ModelSpec) -> dict[str, Range]:
 
 
 def _shared(
-    emitter: StaticEmitter, spec: ModelSpec, geometry: StaticGeometry, tokens: int
+    emitter: StaticEmitter, spec: ModelSpec, geometry: StaticGeometry, tokens: int, norm: Norm
 ) -> Shared:
     """Add what every layer reads: the mask, and the turns of the new positions."""
     mask = emitter.floats(_MASK)
@@ -122,7 +130,7 @@ def _shared(
         rows = (emitter.vector(name), "positions")
         tables.append(emitter.move("Gather", rows, f"{name}.rows", axis=0))
         scaled.append(emitter.compute("Mul", (tables[-1], scale), f"{name}.query"))
-    return Shared(tokens, geometry.capacity_tokens, mask, Turn(*scaled), Turn(*tables))
+    return Shared(tokens, geometry.capacity_tokens, mask, Turn(*scaled), Turn(*tables), norm)
 
 
 def _ports(

@@ -82,9 +82,7 @@ class StaticEmitter(Emitter):
         place = grid, self._level.activation_dtype
         return self._through(operator, inputs, [output], place, **attributes)[0]
 
-    def move(
-        self, operator: str, inputs: Sequence[str], output: str, **attributes: Any
-    ) -> str:
+    def move(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Add a node that gives values of its first input as they are; returns `output`."""
         return self._through(operator, inputs, [output], self._grids[inputs[0]], **attributes)[0]
 

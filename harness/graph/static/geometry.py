@@ -13,7 +13,6 @@ from harness.specs.model import ModelSpec
 # What is added to the score of a key that may not be seen. Far below any score; not so far that
 # the integers of a mask and of the scores could not be added by one operator.
 HIDDEN = -1000.0
-PREFILL_TOKENS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,10 @@ def static_geometry(
         UsageError: a shape outside what the model takes.
     """
     longest = min(spec.max_context_tokens, MAX_CONTEXT_TOKENS)
-    if not 1 <= prefill_tokens <= capacity_tokens <= longest:
+    if not 2 <= prefill_tokens <= capacity_tokens <= longest:
         raise UsageError(
             f"{spec.name}: prefill of {prefill_tokens} tokens with a cache of {capacity_tokens}",
-            fix=f"a prefill of at least 1 token, a cache of at least that and at most {longest}",
+            fix=f"a prefill of 2 tokens or more, a cache of at least that and at most {longest}",
         )
     return StaticGeometry(
         num_layers=spec.num_layers,
@@ -77,9 +76,7 @@ def static_geometry(
     )
 
 
-def write_mask(
-    mask: npt.NDArray[np.float32], geometry: StaticGeometry, depth_tokens: int
-) -> None:
+def write_mask(mask: npt.NDArray[np.float32], geometry: StaticGeometry, depth_tokens: int) -> None:
     """Write which keys the tokens after `depth_tokens` see: 0 for those, HIDDEN for all others.
 
     A token sees itself and what is before it, at most the window. Keys are the whole cache, then
