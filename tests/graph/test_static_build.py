@@ -91,7 +91,7 @@ def test_stored_bytes_are_those_of_the_weights(built):
 
 def test_weights_are_signed_bytes_with_a_scale_per_output(built):
     """But the embedding, and a head that is the embedding: one scale, which is in the graph."""
-    spec, level, folder = built
+    _spec, level, folder = built
     if not level.fixed_point:
         return
     tensors = {t.name: t for t in onnx.load(folder / STEP_FILE).graph.initializer}
