@@ -4,8 +4,8 @@ The next-byte distributions of bytelm against those of fp32, over 8 pieces of 38
 trained on; calibrated on 8 others. KLD in nats a byte; minimum and maximum of every tensor.
 
     level   bits/w   KLD      top-1   squared
-    a16w8   8.150    0.00037  0.9951  0.0078
-    a8w8    8.141    0.00725  0.9489  0.3420
+    a16w8   8.150    0.00037  0.9935  0.0080
+    a8w8    8.141    0.00700  0.9521  0.3380
 """
 
 from functools import cache
@@ -30,7 +30,7 @@ from harness.weights.source import resolve_model
 SOURCE = resolve_model("bytelm")
 PIECES, PIECE_BYTES, PREFILL = 8, 384, 128
 # KLD at most and top-1 agreement at least: a quarter above, a hundredth below what was measured.
-BOUNDS = {"a16w8": (0.00047, 0.985), "a8w8": (0.0091, 0.939)}
+BOUNDS = {"a16w8": (0.00047, 0.983), "a8w8": (0.0088, 0.942)}
 
 
 def pieces(shift):
