@@ -15,11 +15,11 @@ from harness.artifacts.artifact import (
     read_artifact,
     write_record,
 )
-from harness.errors import StorageError
+from harness.errors import StorageError, UsageError
 from harness.graph.geometry import geometry_of
 from harness.measure.worker import Worker
 from harness.quantize.layout import stored_arrays
-from harness.quantize.levels import QuantLevel, find_level
+from harness.quantize.levels import LEVELS, QuantLevel, Variant, find_level
 from harness.quantize.size import stored_bytes
 from harness.specs.model import ModelSpec
 from harness.units import KIB, MIB
@@ -59,11 +59,12 @@ def ensure_artifact(
         timeout_s: limit of waiting for another process, and then of the build.
 
     Raises:
-        UsageError: an unknown level or a negative seed.
+        UsageError: an unknown level, a static one, or a negative seed.
         ModelError: an architecture that cannot be built, or a checkpoint that cannot be read.
         StorageError: a cache that cannot be written, or a disk without room.
         WorkerError: the build failed; a HarnessError in it keeps its words and exit code.
     """
+    _check_variant(find_level(level))
     geometry_of(source.spec, find_level(level))
     identity = weights_identity(source, seed)
     digest = content_hash(source.spec, level, identity)
@@ -83,6 +84,20 @@ def ensure_artifact(
             shutil.rmtree(folder, ignore_errors=True)  # a damaged copy
             partial.replace(folder)
     return artifact
+
+
+def _check_variant(level: QuantLevel) -> None:
+    """Refuse levels whose builds need more than a model and a level: shapes and calibration.
+
+    Raises:
+        UsageError: the level is built as a static decoder.
+    """
+    if level.variant is not Variant.FUSED:
+        raise UsageError(
+            f"{level.name} is built as a {level.variant} decoder, which the cache does not hold",
+            fix="harness.artifacts.static_build.build_static_decoder, or a level of"
+            f" {', '.join(LEVELS)}",
+        )
 
 
 def check_room(spec: ModelSpec, level: QuantLevel, cache: Path) -> None:
