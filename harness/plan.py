@@ -1,19 +1,20 @@
 """Settings -> session groups, every name and number checked before anything is built."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
 
-from harness.devices.choose import Prober, Wish, choose_devices
-from harness.devices.device import Device
+from harness.devices.choose import AUTO, Prober, Wish, choose_devices
+from harness.devices.device import Device, split_index
 from harness.devices.probe import probe_device
+from harness.devices.table import ROWS
 from harness.errors import DeviceError, UsageError
 from harness.graph.geometry import geometry_of
 from harness.quantize.cache import CacheLevel, find_cache, own_cache
-from harness.quantize.levels import QuantLevel, find_levels
+from harness.quantize.levels import LADDER, QuantLevel, Variant, find_levels
 from harness.settings import PART_KEYS, Settings
 from harness.specs.encoder import EncoderSpec
 from harness.weights.source import ModelSource, resolve_model
@@ -122,19 +123,57 @@ def _groups(settings: Settings, usable_threads: int, probe: Prober) -> Iterator[
     """Yield the full product of the lists of a plan without parts, or of one part."""
     _check_numbers(settings)
     sources = [resolve_model(argument) for argument in settings.model]
-    levels = find_levels(settings.quant)
+    levels = _levels(settings)
     threads = plan_threads(settings.threads, usable_threads)
     tests = {source.argument: _workloads(settings, source) for source in sources}
     for source, level in product(sources, levels):
         _check_context(source, level, tests[source.argument])
     wish = Wish(settings.ep, settings.ep_option, settings.allow_simulated, settings.allow_fallback)
     devices = choose_devices(settings.device, wish, probe)
+    for level in levels:
+        _check_variant(level, devices)
     for source in sources:
         batches = (1,) if is_encoder(source) else settings.batch
         for (level, cache), device, count, batch in product(
             _stored(settings, source, levels), devices, threads, batches
         ):
-            yield SessionGroup(source, level, cache, device, count, batch, tests[source.argument])
+            if level.variant in device.row.variants:
+                yield SessionGroup(
+                    source, level, cache, device, count, batch, tests[source.argument]
+                )
+
+
+def _levels(settings: Settings) -> tuple[QuantLevel, ...]:
+    """Return the levels of a plan or part; `ladder` is that of each device."""
+    variants = dict.fromkeys(_variant_of(word, settings.ep) for word in settings.device)
+    ladders = [find_levels(settings.quant, variant) for variant in variants]
+    return tuple(dict.fromkeys(level for ladder in ladders for level in ladder))
+
+
+def _variant_of(word: str, ep: tuple[str, ...]) -> Variant:
+    """Which decoder a device runs, by its word; one that is not known is refused later."""
+    name, _ = split_index(word)
+    rows = [row for row in ROWS if name in (row.key, row.kind) and (not ep or row.key in ep)]
+    return Variant(rows[0].variants[0]) if rows and name != AUTO else Variant.FUSED
+
+
+def _check_variant(level: QuantLevel, devices: Sequence[Device]) -> None:
+    """Refuse a level that none of the devices can run.
+
+    Raises:
+        UsageError: with the devices that can.
+    """
+    if any(level.variant in device.row.variants for device in devices):
+        return
+    able = [row.key for row in ROWS if level.variant in row.variants]
+    own = find_levels([LADDER], Variant(devices[0].row.variants[0]))
+    ways = [f"--device {' or '.join(able)}"] if able else []
+    ways.append(f"--quant with {', '.join(level.name for level in own)}")
+    raise UsageError(
+        f"{level.name} is built as a {level.variant} decoder, which"
+        f" {' and '.join(device.key for device in devices)} cannot run",
+        fix=", or ".join(ways),
+    )
 
 
 def _stored(
@@ -150,7 +189,7 @@ def _stored(
 
 def _spelled(settings: Settings) -> Settings:
     """Return settings that name every level, each once, and say what is implied."""
-    levels = tuple(level.name for level in find_levels(settings.quant))
+    levels = tuple(level.name for level in _levels(settings))
     return replace(
         settings,
         quant=levels,

@@ -10,7 +10,7 @@ from harness.errors import StorageError
 from harness.graph.geometry import DecoderGeometry, EncoderGeometry, Geometry, geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
 from harness.quantize.cache import AUTO, SCALE_METHOD, CacheLevel, find_cache, own_cache
-from harness.quantize.levels import Method, QuantLevel, find_level
+from harness.quantize.levels import Method, QuantLevel, Variant, find_level
 from harness.quantize.size import bits_per_weight, stored_bytes
 from harness.specs.count import kv_values_per_token, parameters
 from harness.specs.encoder import AnySpec, EncoderSpec, spec_type
@@ -22,7 +22,13 @@ RECORD_FILE = "artifact.json"
 HASH_DIGITS = 16
 # Fields of a level that came after the first builds: left out of the hash at these values, with
 # which nothing changes, so that what was built before is still found.
-_LATER: dict[str, object] = {"zero_points": False, "method": Method.NEAREST, "sensitive": None}
+_LATER: dict[str, object] = {
+    "zero_points": False,
+    "method": Method.NEAREST,
+    "sensitive": None,
+    "variant": Variant.FUSED,
+    "fixed_point": False,
+}
 # Fields of a spec that describe the model and leave its graph as it is.
 _DESCRIPTION = frozenset(
     {"name", "published_parameters", "expected_delta", "expected_delta_reason", "hf_id"}

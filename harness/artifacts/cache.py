@@ -17,13 +17,13 @@ from harness.artifacts.artifact import (
     write_record,
 )
 from harness.artifacts.links import link_file
-from harness.errors import StorageError
+from harness.errors import StorageError, UsageError
 from harness.graph.geometry import geometry_of
 from harness.graph.rules import DATA_FILE
 from harness.measure.worker import Worker
 from harness.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.quantize.layout import stored_arrays
-from harness.quantize.levels import QuantLevel, find_level
+from harness.quantize.levels import LEVELS, QuantLevel, Variant, find_level
 from harness.quantize.size import stored_bytes
 from harness.specs.encoder import AnySpec
 from harness.units import KIB, MIB
@@ -72,13 +72,14 @@ def ensure_artifact(
         kv_cache: name of a cache level.
 
     Raises:
-        UsageError: an unknown level, a negative seed, a cache that the level's kernel does not
-            take, or a calibration text that cannot be read.
+        UsageError: an unknown level, a static one, a negative seed, a cache that the level's kernel
+            does not take, or a calibration text that cannot be read.
         ModelError: an architecture that cannot be built, or a checkpoint that cannot be read.
         StorageError: a cache that cannot be written, or a disk without room.
         WorkerError: the build failed; a HarnessError in it keeps its words and exit code.
     """
     row = find_level(level)
+    _check_variant(row)
     stored = find_cache(kv_cache, row)
     is_base = stored == own_cache(row)
     geometry_of(source.spec, row, stored)
@@ -100,6 +101,20 @@ def ensure_artifact(
             shutil.rmtree(folder, ignore_errors=True)  # a damaged copy
             partial.replace(folder)
     return artifact
+
+
+def _check_variant(level: QuantLevel) -> None:
+    """Refuse levels whose builds need more than a model and a level: shapes and calibration.
+
+    Raises:
+        UsageError: the level is built as a static decoder.
+    """
+    if level.variant is not Variant.FUSED:
+        raise UsageError(
+            f"{level.name} is built as a {level.variant} decoder, which the cache does not hold",
+            fix="harness.artifacts.static_build.build_static_decoder, or a level of"
+            f" {', '.join(LEVELS)}",
+        )
 
 
 def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:

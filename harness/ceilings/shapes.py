@@ -3,8 +3,16 @@
 from dataclasses import dataclass
 
 from harness.ceilings.constants import attention_name
+from harness.errors import UsageError
 from harness.quantize.cache import CACHES, CacheLevel
-from harness.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel, find_level
+from harness.quantize.levels import (
+    LEVELS,
+    Form,
+    MatrixFormat,
+    QuantLevel,
+    Variant,
+    find_level,
+)
 from harness.units import MIB
 
 STACK_LEVEL = "int4"  # of the matrices between which a layer's other operators are timed
@@ -132,8 +140,14 @@ def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
     That of STACK_LEVEL is always among them: fixed costs are measured between its matrices.
 
     Raises:
-        UsageError: no level has this name.
+        UsageError: no level has this name, or its kernels are no fused decoder's.
     """
+    for name in levels:
+        if find_level(name).variant is not Variant.FUSED:
+            raise UsageError(
+                f"{name} has no kernels that can be calibrated: its decoder is built for NPUs",
+                fix=f"one of: {', '.join(LEVELS)}",
+            )
     bodies = {kernel_name(level.body): level for level in reversed(LEVELS.values())}
     chosen = [find_level(name) for name in (*levels, STACK_LEVEL)]
     names = {kernel_name(form) for level in chosen for form in level.formats}

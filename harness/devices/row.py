@@ -112,6 +112,11 @@ class ProviderRow:
         return self.kind == "cpu" and self.registration is Registration.BUILT_IN
 
     @property
+    def variants(self) -> tuple[str, ...]:
+        """Decoders it runs, of harness.quantize.levels.Variant, the best one first."""
+        return ("static",) if self.needs_static else ("fused",)
+
+    @property
     def needs(self) -> str:
         """What a graph must be, in words; empty: any graph."""
         words = {

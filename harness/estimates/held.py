@@ -59,11 +59,12 @@ ANY_ENGINE = Runtime(
 
 
 def piece_format(piece: Piece, level: QuantLevel) -> MatrixFormat | None:
-    """Format of a piece at a level; None for vectors, which stay float, and for what is unused."""
+    """Format of a piece at a level; None for vectors, stored like activations, and what is unused."""
     if piece.role in (Role.VECTOR, Role.UNUSED):
         return None
-    is_body = piece.role is Role.BODY
-    return level.body_format(sensitive=piece.sensitive) if is_body else level.table
+    if piece.role is Role.BODY:
+        return level.body_format(sensitive=piece.sensitive)
+    return level.head if piece.role is Role.HEAD else level.table
 
 
 def stored_copy_bytes(piece: Piece, level: QuantLevel) -> int:
@@ -115,7 +116,8 @@ def _arrays(piece: Piece, level: QuantLevel) -> tuple[StoredArray, ...]:
     if piece.role is Role.UNUSED:
         return ()
     if piece.role is Role.VECTOR:
-        return (StoredArray("weight", level.float_dtype, (piece.outputs * piece.inputs,)),)
+        return (StoredArray("weight", level.activation_dtype, (piece.outputs * piece.inputs,)),)
     if piece.role is Role.BODY:
         return body_arrays(piece.outputs, piece.inputs, level, sensitive=piece.sensitive)
-    return table_arrays(piece.outputs, piece.inputs, level)
+    is_head = piece.role is Role.HEAD
+    return table_arrays(piece.outputs, piece.inputs, level, is_head=is_head)

@@ -59,6 +59,19 @@ def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
     }
 
 
+def separate_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
+    """Return the same with query, key and value apart, each with a range of its own."""
+    attention = f"{layer_name(layer)}.self_attn"
+    matrices = layer_matrices(spec, layer)
+    packed = matrices.pop("qkv")
+    key_width = spec.num_kv_heads * spec.head_dim
+    widths = {"q": spec.num_heads * spec.head_dim, "k": key_width, "v": key_width}
+    return {
+        letter: replace(packed, name=f"{attention}.{letter}_proj", outputs=width)
+        for letter, width in widths.items()
+    } | matrices
+
+
 def add_layer(
     emitter: Emitter,
     spec: ModelSpec,

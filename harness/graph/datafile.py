@@ -10,10 +10,12 @@ import onnx
 
 from harness.graph.storage import Region, View
 
-_ELEMENT_TYPES = {
+ELEMENT_TYPES = {
     "float32": onnx.TensorProto.FLOAT,
     "float16": onnx.TensorProto.FLOAT16,
+    "uint16": onnx.TensorProto.UINT16,
     "uint8": onnx.TensorProto.UINT8,
+    "int8": onnx.TensorProto.INT8,
 }
 
 
@@ -55,7 +57,7 @@ def initializer(view: View, location: str) -> onnx.TensorProto:
     """Describe a view as a graph's initializer whose values lie in the file `location`."""
     tensor = onnx.TensorProto(
         name=view.name,
-        data_type=_ELEMENT_TYPES[view.region.array.dtype],
+        data_type=ELEMENT_TYPES[view.region.array.dtype],
         dims=view.shape,
         data_location=onnx.TensorProto.EXTERNAL,
     )

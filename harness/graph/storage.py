@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.graph.block import layer_matrices, layer_name
+from harness.graph.block import layer_matrices, layer_name, separate_matrices
 from harness.graph.encoder_block import encoder_matrices
 from harness.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.quantize.layout import StoredArray, body_arrays, table_arrays
-from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
 from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.encoder_tensors import EMBED_NORM, encoder_tables
 from harness.specs.model import ModelSpec
@@ -79,12 +79,12 @@ class StoredWeight:
     views: tuple[View, ...]
 
 
-class _Shelf:
+class Shelf:
     """Hands out regions one after the other."""
 
-    def __init__(self) -> None:
-        """Begin at the first byte."""
-        self._end_bytes = 0
+    def __init__(self, begin_bytes: int = 0) -> None:
+        """Begin at the first free byte."""
+        self._end_bytes = begin_bytes
 
     def reserve(self, arrays: Sequence[StoredArray]) -> tuple[Region, ...]:
         """Give each array the next free page."""
@@ -100,13 +100,13 @@ def plan_storage(spec: AnySpec, level: QuantLevel) -> Iterator[StoredWeight]:
     """Yield every weight in file order: tables, layers, final norm, an untied head."""
     tensors = {tensor.name: tensor for tensor in logical_tensors(spec)}
     if isinstance(spec, EncoderSpec):
-        yield from _encoder(spec, level, _Shelf(), tensors)
+        yield from _encoder(spec, level, Shelf(), tensors)
     else:
-        yield from _decoder(spec, level, _Shelf(), tensors)
+        yield from _decoder(spec, level, Shelf(), tensors)
 
 
 def _decoder(
-    spec: ModelSpec, level: QuantLevel, shelf: _Shelf, tensors: dict[str, Tensor]
+    spec: ModelSpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
 ) -> Iterator[StoredWeight]:
     """Yield embedding, layers, final norm and an untied head of a decoder."""
     yield _table(level, shelf, tensors[f"{EMBEDDING}.weight"], is_head=spec.tied_embeddings)
@@ -116,14 +116,15 @@ def _decoder(
         norms += ["self_attn.q_norm", "self_attn.k_norm"] if spec.qk_norm else []
         for norm in norms:
             yield _vector(level, shelf, (tensors[f"{prefix}.{norm}.weight"],))
-        yield from _matrices(level, shelf, prefix, layer_matrices(spec, layer), tensors)
+        matrices = _MATRICES[level.variant](spec, layer)
+        yield from _matrices(level, shelf, prefix, matrices, tensors)
     yield _vector(level, shelf, (tensors["model.norm.weight"],))
     if not spec.tied_embeddings:
         yield _table(level, shelf, tensors[f"{HEAD}.weight"], is_head=True)
 
 
 def _encoder(
-    spec: EncoderSpec, level: QuantLevel, shelf: _Shelf, tensors: dict[str, Tensor]
+    spec: EncoderSpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
 ) -> Iterator[StoredWeight]:
     """Yield tables, their norm, and the layers of an encoder."""
     for name in encoder_tables(spec):
@@ -140,7 +141,7 @@ def _encoder(
 
 def _matrices(
     level: QuantLevel,
-    shelf: _Shelf,
+    shelf: Shelf,
     prefix: str,
     matrices: dict[str, Matrix],
     tensors: dict[str, Tensor],
@@ -157,43 +158,48 @@ def _matrices(
             yield _vector(level, shelf, biases, f"{matrix.name}.bias")
 
 
+_MATRICES = {Variant.FUSED: layer_matrices, Variant.STATIC: separate_matrices}
+
+
 def _vector(
-    level: QuantLevel, shelf: _Shelf, sources: tuple[Tensor, ...], name: str = ""
+    level: QuantLevel, shelf: Shelf, sources: tuple[Tensor, ...], name: str = ""
 ) -> StoredWeight:
     """Place one-dimensional tensors end to end, called like the first unless `name` is given."""
     name = name or sources[0].name
     elements = sum(source.elements for source in sources)
-    regions = shelf.reserve([StoredArray("", level.float_dtype, (elements,))])
+    regions = shelf.reserve([StoredArray("", level.activation_dtype, (elements,))])
     views = (View(name, regions[0], (elements,)),)
     return StoredWeight(name, Role.VECTOR, None, sources, regions, views)
 
 
 def _matrix(
-    level: QuantLevel, shelf: _Shelf, matrix: Matrix, sources: tuple[Tensor, ...]
+    level: QuantLevel, shelf: Shelf, matrix: Matrix, sources: tuple[Tensor, ...]
 ) -> StoredWeight:
-    """Place a matrix of a layer."""
+    """Place a matrix of a layer; in a static decoder its rows lie like those of a table."""
     arrays = body_arrays(matrix.outputs, matrix.inputs, level, sensitive=matrix.sensitive)
     regions = shelf.reserve(arrays)
     form = level.body_format(sensitive=matrix.sensitive)
     views = tuple(_view(matrix.name, region) for region in regions)
-    return StoredWeight(matrix.name, Role.BODY, form, sources, regions, views)
+    role = Role.TABLE if level.variant is Variant.STATIC else Role.BODY
+    return StoredWeight(matrix.name, role, form, sources, regions, views)
 
 
-def _table(level: QuantLevel, shelf: _Shelf, tensor: Tensor, *, is_head: bool) -> StoredWeight:
+def _table(level: QuantLevel, shelf: Shelf, tensor: Tensor, *, is_head: bool) -> StoredWeight:
     """Place a table whose rows are looked up, a head, or both in one.
 
     GatherBlockQuantized reads [vocab, bytes per row], called `.rows`, where MatMulNBits reads
     [vocab, blocks, bytes per block], called `.quantized`: a tied table has both views.
     """
-    name = tensor.name.removesuffix(".weight")
+    name, is_untied = tensor.name.removesuffix(".weight"), tensor.name == f"{HEAD}.weight"
     rows_count, width = tensor.shape
-    regions = shelf.reserve(table_arrays(rows_count, width, level))
+    regions = shelf.reserve(table_arrays(rows_count, width, level, is_head=is_untied))
     views = [_view(name, region) for region in regions]
     if level.table.form is Form.BLOCK and name != HEAD:
         vocab, blocks, block_bytes = regions[0].array.shape
         rows = View(f"{name}.rows", regions[0], (vocab, blocks * block_bytes))
         views = [rows, *views] if is_head else [rows, *views[1:]]
-    return StoredWeight(name, Role.TABLE, level.table, (tensor,), regions, tuple(views))
+    form = level.head if is_untied else level.table
+    return StoredWeight(name, Role.TABLE, form, (tensor,), regions, tuple(views))
 
 
 def _view(name: str, region: Region) -> View:

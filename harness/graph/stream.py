@@ -3,15 +3,23 @@
 At most one stored matrix, and a few chunks of rows of its source, are in memory at a time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.graph.datafile import DataFile
 from harness.graph.storage import Role, StoredWeight
+from harness.quantize.fixed_point import (
+    Range,
+    fixed_point,
+    quantize_rows,
+    quantize_whole,
+    to_fixed_point,
+    whole_scale,
+)
 from harness.quantize.levels import Form, MatrixFormat
-from harness.quantize.pack import check_finite, quantize_blocks, quantize_channels
+from harness.quantize.pack import Arrays, check_finite, quantize_blocks, quantize_channels
 from harness.weights.store import WeightStore
 
 CHUNK_WEIGHTS = 2**17  # 512 KiB of float32: stays in a second-level cache while it is quantized
@@ -21,19 +29,44 @@ Floats = npt.NDArray[np.float32]
 Stream = Callable[[DataFile, StoredWeight, Iterator[Floats], MatrixFormat], None]
 
 
-def stream_weight(file: DataFile, weight: StoredWeight, store: WeightStore) -> None:
+def stream_weight(
+    file: DataFile,
+    weight: StoredWeight,
+    store: WeightStore,
+    ranges: Mapping[str, Range] | None = None,
+) -> None:
     """Read one weight from the store and write all its arrays.
+
+    Args:
+        file: open.
+        weight: where its arrays lie, and their formats.
+        store: the trained values.
+        ranges: by name, of the weights that are stored on one grid.
 
     Raises:
         ModelError: a value is not finite as it is to be stored.
     """
     if weight.form is None:
-        (region,) = weight.regions
-        values = np.concatenate([store.tensor(source.name) for source in weight.sources])
-        file.write(region, _stored_floats(values, region.array.dtype, weight.name))
+        _write_vector(file, weight, store, ranges or {})
+        return
+    if weight.form.form is Form.WHOLE:
+        _stream_whole(file, weight, _chunks(weight, store), (ranges or {})[weight.name])
         return
     streams = _BODY_STREAMS if weight.role is Role.BODY else _TABLE_STREAMS
     streams[weight.form.form](file, weight, _chunks(weight, store), weight.form)
+
+
+def _write_vector(
+    file: DataFile, weight: StoredWeight, store: WeightStore, ranges: Mapping[str, Range]
+) -> None:
+    """Write tensors end to end, as floats or on the grid of their range."""
+    (region,), name = weight.regions, weight.name
+    values = np.concatenate([store.tensor(source.name) for source in weight.sources])
+    check_finite(name, values)
+    if region.array.dtype.startswith("float"):
+        file.write(region, _stored_floats(values, region.array.dtype, name))
+    else:
+        file.write(region, to_fixed_point(values, fixed_point(ranges[name], region.array.dtype)))
 
 
 def _chunks(weight: StoredWeight, store: WeightStore) -> Iterator[Floats]:
@@ -94,6 +127,26 @@ def _stream_channels(
     file.write(quantized, matrix)
 
 
+def _stream_signed_rows(
+    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
+) -> None:
+    """Write signed bytes as they lie, [outputs, inputs], and a scale per row."""
+    end_bytes = [0, 0]
+    for rows in chunks:
+        arrays: Arrays = quantize_rows(rows, weight.name)
+        for number, array in enumerate(arrays):
+            end_bytes[number] = file.write(weight.regions[number], array, end_bytes[number])
+
+
+def _stream_whole(
+    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], values: Range
+) -> None:
+    """Write signed bytes as they lie, all on the scale of one range."""
+    (region,), end_bytes, scale = weight.regions, 0, whole_scale(values)
+    for rows in chunks:
+        end_bytes = file.write(region, quantize_whole(rows, scale, weight.name), end_bytes)
+
+
 def _stream_blocks(
     file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], form: MatrixFormat
 ) -> None:
@@ -110,4 +163,8 @@ _BODY_STREAMS: dict[Form, Stream] = {
     Form.CHANNEL: _stream_channels,
     Form.BLOCK: _stream_blocks,
 }
-_TABLE_STREAMS: dict[Form, Stream] = {Form.FLOAT: _stream_rows, Form.BLOCK: _stream_blocks}
+_TABLE_STREAMS: dict[Form, Stream] = {
+    Form.FLOAT: _stream_rows,
+    Form.BLOCK: _stream_blocks,
+    Form.ROWS: _stream_signed_rows,
+}

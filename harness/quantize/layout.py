@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
 from harness.specs.encoder import AnySpec
 from harness.specs.sensitive import is_sensitive
 from harness.specs.tensors import TABLES, logical_tensors
 
-DTYPE_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
+DTYPE_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1, "int8": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class StoredArray:
 
     Attributes:
         suffix: added to the name of the matrix: `weight`, `quantized`, `scales`, `zero_points`.
-        dtype: `float32`, `float16` or `uint8`.
+        dtype: a key of DTYPE_BYTES.
         shape: as written, row-major.
     """
 
@@ -38,8 +38,13 @@ class StoredArray:
 def body_arrays(
     outputs: int, inputs: int, level: QuantLevel, *, sensitive: bool = False
 ) -> tuple[StoredArray, ...]:
-    """Arrays of one matrix of a layer; float and per-channel ones lie as [inputs, outputs]."""
+    """Arrays of one matrix of a layer.
+
+    Float and per-channel ones lie as [inputs, outputs]; in a static decoder as a table does.
+    """
     form = level.body_format(sensitive=sensitive)
+    if level.variant is Variant.STATIC:
+        return row_arrays(outputs, inputs, form)
     if form.form is Form.FLOAT:
         return (StoredArray("weight", level.float_dtype, (inputs, outputs)),)
     if form.form is Form.CHANNEL:
@@ -48,11 +53,29 @@ def body_arrays(
     return block_arrays(outputs, inputs, form)
 
 
-def table_arrays(rows: int, width: int, level: QuantLevel) -> tuple[StoredArray, ...]:
-    """Arrays of an embedding or a head: [rows, width] or its blocks, read by row."""
-    if level.table.form is Form.FLOAT:
-        return (StoredArray("weight", level.float_dtype, (rows, width)),)
-    return block_arrays(rows, width, level.table)
+def table_arrays(
+    rows: int, width: int, level: QuantLevel, *, is_head: bool = False
+) -> tuple[StoredArray, ...]:
+    """Arrays of an embedding, or of a head of its own, read by row."""
+    form = level.head if is_head else level.table
+    if form.form is Form.BLOCK:
+        return block_arrays(rows, width, form)
+    return row_arrays(rows, width, form, level.float_dtype)
+
+
+def row_arrays(
+    rows: int, width: int, form: MatrixFormat, float_dtype: str = "float32"
+) -> tuple[StoredArray, ...]:
+    """Arrays of a matrix that lies as [rows, width], one row per output.
+
+    One scale for all is no array: it is known before the graph is written, and stands in it.
+    """
+    if form.form is Form.FLOAT:
+        return (StoredArray("weight", float_dtype, (rows, width)),)
+    quantized = StoredArray("quantized", "int8", (rows, width))
+    if form.form is Form.WHOLE:
+        return (quantized,)
+    return quantized, StoredArray("scales", "float32", (rows,))
 
 
 def block_arrays(outputs: int, inputs: int, form: MatrixFormat) -> tuple[StoredArray, ...]:
@@ -79,11 +102,12 @@ def stored_arrays(spec: AnySpec, level: QuantLevel) -> Iterator[StoredArray]:
     """
     for tensor in logical_tensors(spec):
         if len(tensor.shape) == 1:
-            yield StoredArray("weight", level.float_dtype, tensor.shape)
+            yield StoredArray("weight", level.activation_dtype, tensor.shape)
             continue
         outputs, inputs = tensor.shape
         if tensor.name in TABLES:
-            yield from table_arrays(outputs, inputs, level)
+            is_head = tensor.name == "lm_head.weight"
+            yield from table_arrays(outputs, inputs, level, is_head=is_head)
             continue
         sensitive = is_sensitive(tensor.name, spec.num_layers)
         yield from body_arrays(outputs, inputs, level, sensitive=sensitive)

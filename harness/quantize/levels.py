@@ -8,7 +8,20 @@ from harness.errors import UsageError
 
 CHANNEL_ZERO_POINT = 128  # the byte that stands for 0 in the `channel` form
 SCALE_BITS = 32  # of a scale: the type of the activations it is multiplied with
-LADDER = "ladder"  # stands for every level where a user names some
+STATIC_FLOAT = "fp32-static"  # the yardstick of the other static levels, and what calibrates them
+LADDER = "ladder"  # stands for every level of a variant where a user names some
+
+
+class Variant(StrEnum):
+    """Which decoder a level is built as.
+
+    `fused`: ONNX Runtime's own operators over a cache in place; CPUs and GPUs run it. `static`:
+    standard operators and fixed shapes, integers between quantizing and dequantizing nodes; what
+    NPUs run.
+    """
+
+    FUSED = "fused"
+    STATIC = "static"
 
 
 class Form(StrEnum):
@@ -16,12 +29,15 @@ class Form(StrEnum):
 
     `float`: as it is (MatMul, Gemm, Gather). `channel`: 8 bits with one scale per output channel,
     activations quantized at run time (DynamicQuantizeMatMul). `block`: unsigned integers with one
-    scale per block of inputs (MatMulNBits, GatherBlockQuantized).
+    scale per block of inputs (MatMulNBits, GatherBlockQuantized). `rows` and `whole`: signed bytes
+    that DequantizeLinear reads (Gemm, Gather), with one scale per output or one for all.
     """
 
     FLOAT = "float"
     CHANNEL = "channel"
     BLOCK = "block"
+    ROWS = "rows"
+    WHOLE = "whole"
 
 
 class Method(StrEnum):
@@ -90,8 +106,12 @@ class QuantLevel:
             rounded to nearest.
         body: every matrix of the layers.
         table: the embedding and the head; one copy of the bytes where they are tied.
-        float_bytes: of one activation, norm weight, bias and cached key or value: 4 or 2.
+        float_bytes: of one activation, norm weight and bias: 4, 2 or 1; of a cached key or value
+            too, where they are floats.
         sensitive: the matrices of the layers that harness.specs.sensitive names; None: as `body`.
+        variant: which decoder it is built as.
+        fixed_point: activations, norms, biases and cache are unsigned integers over ranges that
+            are known when it is built.
     """
 
     name: str
@@ -100,6 +120,8 @@ class QuantLevel:
     table: MatrixFormat
     float_bytes: int = 4
     sensitive: MatrixFormat | None = None
+    variant: Variant = Variant.FUSED
+    fixed_point: bool = False
 
     def body_format(self, *, sensitive: bool) -> MatrixFormat:
         """Return how a matrix of a layer is stored."""
@@ -122,9 +144,24 @@ class QuantLevel:
         return self.body.bits
 
     @property
+    def head(self) -> MatrixFormat:
+        """How a head that is no embedding is stored."""
+        return self.body if self.variant is Variant.STATIC else self.table
+
+    @property
     def float_dtype(self) -> str:
-        """Name of the activation, norm and cache type: `float32` or `float16`."""
-        return {4: "float32", 2: "float16"}[self.float_bytes]
+        """Name of the type of what stays float: `float32` or `float16`."""
+        return "float16" if self.float_bytes == 2 and not self.fixed_point else "float32"
+
+    @property
+    def activation_dtype(self) -> str:
+        """Name of the activation, norm and bias type, such as `float32` or `uint16`."""
+        return f"uint{8 * self.float_bytes}" if self.fixed_point else self.float_dtype
+
+    @property
+    def cache_dtype(self) -> str:
+        """Name of the type of cached keys and values."""
+        return "uint8" if self.fixed_point else self.float_dtype
 
 
 def _blocks(
@@ -143,8 +180,17 @@ _FP32 = MatrixFormat(Form.FLOAT, 32)
 _FP16 = MatrixFormat(Form.FLOAT, 16)
 _INT8_CHANNEL = MatrixFormat(Form.CHANNEL, 8)
 _INT8, _INT4, _INT2 = (_blocks(bits, 32) for bits in (8, 4, 2))
+_ROWS, _WHOLE = MatrixFormat(Form.ROWS, 8), MatrixFormat(Form.WHOLE, 8)
 
-LEVELS = {
+
+def _static(name: str, label: str, float_bytes: int) -> QuantLevel:
+    """Return a level of 8-bit weights and fixed-point activations of so many bytes."""
+    return QuantLevel(
+        name, label, _ROWS, _WHOLE, float_bytes, variant=Variant.STATIC, fixed_point=True
+    )
+
+
+_TABLE = {
     level.name: level
     for level in (
         _uniform("fp32", "", _FP32),
@@ -176,35 +222,46 @@ LEVELS = {
             _blocks(2, 32, zero_points=True, method=Method.SEARCH),
         ),
         _uniform("int2", "block 32", _INT2),
+        QuantLevel(STATIC_FLOAT, "fp32 (static)", _FP32, _FP32, variant=Variant.STATIC),
+        _static("a16w8", "a16w8 (static QDQ, W8A16)", 2),
+        _static("a8w8", "a8w8 (static QDQ, W8A8)", 1),
     )
 }
+# The two variants are ladders of their own: no device climbs both.
+LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.FUSED}
+STATIC_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.STATIC}
 
 
 def find_level(name: str) -> QuantLevel:
-    """Return the level the user called `name`.
+    """Return the level the user called `name`, of either variant.
 
     Raises:
         UsageError: no level has this name; the fix names the nearest and all of them.
     """
-    if name in LEVELS:
-        return LEVELS[name]
+    if name in _TABLE:
+        return _TABLE[name]
     from harness.specs.names import suggestion  # only needed once something is wrong
 
-    raise UsageError(f"no quantization level is called {name!r}", fix=suggestion(name, LEVELS))
+    raise UsageError(f"no quantization level is called {name!r}", fix=suggestion(name, _TABLE))
 
 
-def find_levels(names: Iterable[str]) -> tuple[QuantLevel, ...]:
+def find_levels(names: Iterable[str], variant: Variant = Variant.FUSED) -> tuple[QuantLevel, ...]:
     """Return the levels a user named, each once, in the order of their first naming.
 
-    The word `ladder` stands for every level, in the order of the table; beside it a name changes
-    nothing but that order.
+    The word `ladder` stands for every level of `variant`, in the order of the table; beside it a
+    name changes nothing but that order.
+
+    Args:
+        names: words the user typed.
+        variant: what the device runs.
 
     Raises:
         UsageError: no level has one of these names.
     """
+    ladder = [level for level in _TABLE.values() if level.variant is variant]
     found: dict[str, QuantLevel] = {}
     for name in names:
-        chosen = LEVELS.values() if name == LADDER else (find_level(name),)
+        chosen = ladder if name == LADDER else (find_level(name),)
         for level in chosen:
             found.setdefault(level.name, level)
     return tuple(found.values())

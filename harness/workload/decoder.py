@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.graph.geometry import DecoderGeometry
 from harness.workload.binding import BoundDecoder, Late
 from harness.workload.buffers import aligned_zeros, fill_cache
+from harness.workload.checks import check_ids, check_rewind, check_room
 
 # what runs at a position, and where its choice is written
 _Step = tuple[ort.IOBinding | Late, NDArray[np.int64]]
@@ -109,8 +110,9 @@ class DecoderSession:
 
     def feed(self, ids: NDArray[np.int64]) -> None:
         """Everything that `prefill` does before the run: check, copy and bind `ids`."""
-        self._check(ids)
+        check_ids(ids, self.batch, self.geometry.vocab_size)
         tokens = ids.shape[1]
+        check_room(self._depth_tokens, tokens, self.capacity_tokens)
         buffer = self._ids.setdefault(tokens, aligned_zeros((self.batch, tokens), np.int64))
         buffer[...] = ids
         one_by_one = self.batch > 1 and tokens > 1 and self._depth_tokens > 0
@@ -156,8 +158,7 @@ class DecoderSession:
         Raises:
             UsageError: the cache does not hold so many positions.
         """
-        if first_tokens + steps > self.capacity_tokens:
-            raise self._full(first_tokens, steps)
+        check_room(first_tokens, steps, self.capacity_tokens)
         self._steps = {
             depth: self._steps.get(depth) or self._make_step(depth)
             for depth in range(first_tokens, first_tokens + steps)
@@ -178,11 +179,7 @@ class DecoderSession:
         Raises:
             UsageError: the cache holds fewer.
         """
-        if not 0 <= depth_tokens <= self._depth_tokens:
-            raise UsageError(
-                f"the cache holds {self._depth_tokens} tokens and cannot be cut to {depth_tokens}",
-                fix="fill it first",
-            )
+        check_rewind(depth_tokens, self._depth_tokens)
         self._depth_tokens = depth_tokens
 
     def fill(self, depth_tokens: int, seed: int) -> None:
@@ -193,8 +190,7 @@ class DecoderSession:
         Raises:
             UsageError: more positions than the cache has.
         """
-        if not 0 <= depth_tokens <= self.capacity_tokens:
-            raise self._full(0, depth_tokens)
+        check_room(0, depth_tokens, self.capacity_tokens)
         for layer, halves in enumerate(self._cache):
             for half, buffer in enumerate(halves):
                 fill_cache(buffer[:, :, :depth_tokens], self.geometry.cache, (seed, layer, half))
@@ -205,32 +201,10 @@ class DecoderSession:
         """What the last layer has written into the device's cache, copied to the host."""
         return self._whole.download()
 
-    def _check(self, ids: NDArray[np.int64]) -> None:
-        """Refuse tokens that the graph would read beyond its tables or its cache."""
-        if ids.ndim != 2 or ids.shape[0] != self.batch or ids.shape[1] < 1 or ids.dtype != np.int64:
-            raise UsageError(
-                f"token ids have the shape {list(ids.shape)} and the type {ids.dtype}",
-                fix=f"int64 ids of the shape [{self.batch}, tokens]",
-            )
-        if ids.min() < 0 or ids.max() >= self.geometry.vocab_size:
-            raise UsageError(
-                f"token ids {ids.min()} to {ids.max()} leave the vocabulary",
-                fix=f"ids from 0 to {self.geometry.vocab_size - 1}",
-            )
-        if self._depth_tokens + ids.shape[1] > self.capacity_tokens:
-            raise self._full(self._depth_tokens, ids.shape[1])
-
     def _make_step(self, depth_tokens: int) -> _Step:
         """What one greedy step at this depth needs."""
         ids = self._history[depth_tokens].reshape(self.batch, 1)
         return self._whole.bind(ids, depth_tokens + 1), self._history[depth_tokens + 1]
-
-    def _full(self, depth_tokens: int, tokens: int) -> UsageError:
-        """The cache has no room for so many more after so many."""
-        return UsageError(
-            f"{tokens} tokens after {depth_tokens} do not fit a cache of {self.capacity_tokens}",
-            fix="open the decoder with more capacity, or rewind it",
-        )
 
     def _bound_rows(self) -> Sequence[BoundDecoder]:
         """One binding per sequence, each over its own part of the cache and the logits.

@@ -18,7 +18,14 @@ from safetensors.numpy import load_file, save_file
 from harness.artifacts import cache as cache_module
 from harness.artifacts.artifact import content_hash, read_artifact
 from harness.artifacts.cache import check_room, default_cache, ensure_artifact
-from harness.errors import EXIT_STORAGE, EXIT_USAGE, ModelError, StorageError, WorkerError
+from harness.errors import (
+    EXIT_STORAGE,
+    EXIT_USAGE,
+    ModelError,
+    StorageError,
+    UsageError,
+    WorkerError,
+)
 from harness.quantize.levels import LEVELS
 from harness.quantize.size import stored_bytes
 from harness.specs.model import ModelSpec, RopeScaling
@@ -140,6 +147,14 @@ def test_a_record_of_other_content_is_damage(filled, text):
     (filled / name / "artifact.json").write_text(text)
     with pytest.raises(StorageError, match=r"artifact\.json"):
         read_artifact(filled / name)
+
+
+def test_a_static_level_is_refused_before_anything_is_built(tmp_path, no_build):
+    """It needs shapes and calibration ids, which a model and a level do not say."""
+    with pytest.raises(UsageError, match="a16w8 is built as a static decoder") as caught:
+        ensure_artifact(resolve_model("bytelm"), "a16w8", tmp_path)
+    assert "build_static_decoder" in caught.value.fix
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_without_room_is_refused_with_both_numbers(tmp_path, monkeypatch, no_build):

@@ -16,7 +16,7 @@ from harness.estimates.operators import built_operator_calls
 from harness.estimates.work import Pass, pass_work
 from harness.graph.decoder import decoder_model
 from harness.graph.encoder import encoder_model
-from harness.quantize.levels import LEVELS
+from harness.quantize.levels import LEVELS, STATIC_LEVELS
 from harness.quantize.size import stored_bytes
 from harness.specs.anatomy import Stage
 from harness.specs.catalog import catalog_model
@@ -90,7 +90,7 @@ def test_real_models_agree_within_one_percent(name, level):
 def test_two_formulas_for_stored_bytes_agree(name):
     """One sums the trained tensors, the other the matrices as they are multiplied."""
     spec = load_spec(name)
-    for level in LEVELS.values():
+    for level in (*LEVELS.values(), *STATIC_LEVELS.values()):
         assert stored_model_bytes(spec_anatomy(spec), level) == stored_bytes(spec, level)
 
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from harness.devices.table import DEVICES, Device
 from harness.errors import UsageError
 from harness.plan import make_plan
-from harness.quantize.levels import LEVELS
+from harness.quantize.levels import LEVELS, STATIC_LEVELS
 from harness.settings import Settings, load_settings
 
 SMALL = Settings(model=("smollm2-135m",), quant=("int4",), prompt=(128,))
@@ -140,6 +141,32 @@ def test_ladder_stands_for_every_level():
     assert len(make_plan(part, usable_threads=1).groups) == len(LEVELS)
     with pytest.raises(UsageError, match="ladders"):
         make_plan(replace(SMALL, quant=("ladder", "ladders")), usable_threads=1)
+
+
+def test_a_level_that_the_device_cannot_run_is_refused():
+    """The way out names the levels of the device, and devices where there are some."""
+    with pytest.raises(UsageError, match="static decoder, which cpu cannot run") as caught:
+        make_plan(replace(SMALL, quant=("int4", "a16w8")), usable_threads=1)
+    assert "int4-b128" in caught.value.fix
+    assert "--device" not in caught.value.fix
+
+
+def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
+    """`ladder` is that of each device; a level that none of the plan's devices runs is refused."""
+    npu = Device("fake-npu", "npu", "FakeExecutionProvider", "fake-wheel", ("static",))
+    for module in ("harness.plan", "harness.devices.table"):
+        monkeypatch.setattr(f"{module}.DEVICES", (*DEVICES, npu))
+    both = replace(SMALL, device=("cpu", "fake-npu"))
+    plan = make_plan(replace(both, quant=("int4", "a16w8")), usable_threads=1)
+    assert [(g.level.name, g.device.key) for g in plan.groups] == [
+        ("int4", "cpu"),
+        ("a16w8", "fake-npu"),
+    ]
+    ladder = make_plan(replace(both, quant=("ladder",)), usable_threads=1)
+    assert [g.level.name for g in ladder.groups] == [*LEVELS, *STATIC_LEVELS]
+    with pytest.raises(UsageError, match="a16w8") as caught:
+        make_plan(replace(SMALL, quant=("a16w8",)), usable_threads=1)
+    assert caught.value.fix.startswith("--device fake-npu, or --quant with fp32,")
 
 
 def test_the_shipped_ladder_lists_every_level():

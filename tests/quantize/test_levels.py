@@ -8,7 +8,15 @@ import pytest
 
 from harness.errors import UsageError
 from harness.quantize.layout import body_arrays, stored_arrays
-from harness.quantize.levels import LEVELS, Form, Method, find_level, find_levels
+from harness.quantize.levels import (
+    LEVELS,
+    STATIC_LEVELS,
+    Form,
+    Method,
+    Variant,
+    find_level,
+    find_levels,
+)
 from harness.quantize.size import bits_per_weight, stored_bytes
 from harness.specs.load import load_spec
 from harness.specs.model import ModelSpec
@@ -42,6 +50,40 @@ def test_levels_are_the_ones_we_promise():
     ]
     assert LEVELS["int8"].label == "int8 (W8A8 dynamic)"
     assert {level.weight_bits for level in LEVELS.values()} == {32, 16, 8, 4, 2}
+
+
+def test_static_levels_are_a_ladder_of_their_own():
+    """`ladder` never mixes what one device cannot run; a name finds a level of either."""
+    assert list(STATIC_LEVELS) == ["fp32-static", "a16w8", "a8w8"]
+    assert {level.variant for level in LEVELS.values()} == {Variant.FUSED}
+    assert find_levels(["ladder"], Variant.STATIC) == tuple(STATIC_LEVELS.values())
+    assert find_levels(["a8w8", "int4"]) == (STATIC_LEVELS["a8w8"], LEVELS["int4"])
+
+
+@pytest.mark.parametrize(
+    ("name", "activations", "cache"),
+    [
+        ("fp32-static", "float32", "float32"),
+        ("a16w8", "uint16", "uint8"),
+        ("a8w8", "uint8", "uint8"),
+        ("fp16", "float16", "float16"),
+        ("int4", "float32", "float32"),
+    ],
+)
+def test_types_of_activations_and_cache(name, activations, cache):
+    level = find_level(name)
+    assert (level.activation_dtype, level.cache_dtype) == (activations, cache)
+    assert level.float_dtype == ("float16" if name == "fp16" else "float32")
+
+
+@pytest.mark.parametrize(("name", "norm_bytes"), [("a16w8", 2), ("a8w8", 1)])
+def test_static_levels_have_a_byte_a_weight(name, norm_bytes):
+    """A scale of 4 bytes per output, none for the table; an untied head has its own rows."""
+    outputs = 128 + 64 + 96 + 96 + 64
+    expected = BODY_WEIGHTS + TABLE_WEIGHTS + 4 * outputs + norm_bytes * NORM_WEIGHTS
+    assert stored_bytes(SMALL, STATIC_LEVELS[name]) == expected
+    untied = replace(SMALL, tied_embeddings=False)
+    assert stored_bytes(untied, STATIC_LEVELS[name]) == expected + TABLE_WEIGHTS + 4 * 100
 
 
 @pytest.mark.parametrize(
@@ -185,8 +227,8 @@ def test_the_method_page_lists_every_level_with_its_bits():
     text = (Path(__file__).parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
     section = text.partition("\n## Levels\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", section, re.MULTILINE))
-    assert list(rows) == list(LEVELS)
-    for name, level in LEVELS.items():
+    assert list(rows) == [*LEVELS, *STATIC_LEVELS]
+    for name, level in (LEVELS | STATIC_LEVELS).items():
         stated = [float(word) for word in re.findall(r"\d+(?:\.\d+)?", rows[name])]
         mixed = [level.body, level.table] if name.startswith("int4-mixed") else [level.body]
         assert stated[: len(mixed)] == [form.bits_per_weight for form in mixed]

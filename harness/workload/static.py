@@ -1,0 +1,231 @@
+"""A static decoder over two sessions: whole passes for a prompt, one token for a step.
+
+All shapes are fixed, so everything is bound once; a run only writes the inputs that differ, and
+what is new into the cache. What `DecoderSession` is for the fused decoder, this is for the static
+one: the same passes run on both.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.random import SFC64, Generator
+from numpy.typing import NDArray
+
+from harness.devices.session import OpenedSession
+from harness.graph.static.geometry import StaticGeometry, write_cache, write_mask
+from harness.workload.buffers import aligned_zeros, fill_normal
+from harness.workload.checks import check_ids, check_rewind, check_room
+
+Halves = tuple[NDArray[Any], NDArray[Any]]  # keys and values of one layer
+BYTES = range(64, 192)  # what a filled cache of integers holds: the middle of its grid
+
+
+class StaticDecoder:
+    """One opened static decoder: one sequence, a cache of the built capacity.
+
+    Attributes:
+        geometry: shapes and types of both graphs.
+        batch: 1.
+        capacity_tokens: positions of the cache.
+    """
+
+    batch = 1
+
+    def __init__(
+        self, prefill: OpenedSession, step: OpenedSession, geometry: StaticGeometry
+    ) -> None:
+        """Allocate and bind everything.
+
+        Args:
+            prefill: a session of the prefill graph.
+            step: a session of the step graph of the same build.
+            geometry: what the build returned.
+        """
+        self.geometry = geometry
+        self.capacity_tokens = geometry.capacity_tokens
+        self._cache: list[Halves] = [
+            (
+                aligned_zeros(geometry.key_shape, geometry.kv_dtype),
+                aligned_zeros(geometry.value_shape, geometry.kv_dtype),
+            )
+            for _ in range(geometry.num_layers)
+        ]
+        self._logits = aligned_zeros((1, geometry.vocab_size), np.float32)
+        # the token at each position, and after the last one the choice that none reads
+        self._history = aligned_zeros((self.capacity_tokens + 1, 1), np.int64)
+        tokens = geometry.prefill_tokens
+        self._prefill = _BoundGraph(prefill.session, geometry, tokens, self._cache, self._logits)
+        self._step = _BoundGraph(step.session, geometry, 1, self._cache, self._logits)
+        self._fed: NDArray[np.int64] = self._history[:0, 0]
+        self._depth_tokens = 0
+
+    @property
+    def depth_tokens(self) -> int:
+        """Positions of the cache in use."""
+        return self._depth_tokens
+
+    @property
+    def next_ids(self) -> NDArray[np.int64]:
+        """The token that the next greedy step reads [1], in place."""
+        ids: NDArray[np.int64] = self._history[self._depth_tokens]
+        return ids
+
+    @property
+    def last_logits(self) -> NDArray[np.float32]:
+        """The logits of the last run [1, vocab], in place: the next run overwrites them."""
+        return self._logits
+
+    def prefill(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read all tokens of `ids` [1, tokens], after those already in the cache.
+
+        Returns:
+            The last token's logits [1, vocab]; the next run overwrites them.
+
+        Raises:
+            UsageError: another shape or type, a token outside the vocabulary, a full cache.
+        """
+        self.feed(ids)
+        self.run()
+        return self._logits
+
+    def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read one token; as `prefill` of [1, 1]."""
+        return self.prefill(ids)
+
+    def feed(self, ids: NDArray[np.int64]) -> None:
+        """Everything that `prefill` does before the run: check and copy `ids`."""
+        check_ids(ids, self.batch, self.geometry.vocab_size)
+        check_room(self._depth_tokens, ids.shape[1], self.capacity_tokens)
+        self._fed = ids[0].copy()
+
+    def run(self) -> None:
+        """The run alone, over what was fed: pass after pass, a single token as a step."""
+        tokens = self.geometry.prefill_tokens
+        for start in range(0, len(self._fed), tokens):
+            part = self._fed[start : start + tokens]
+            graph = self._step if len(part) == 1 else self._prefill
+            graph.run(part, self._depth_tokens)
+            self._depth_tokens += len(part)
+
+    def choose(self) -> None:
+        """Make the most probable token the next one to be read."""
+        self._logits.argmax(axis=1, out=self.next_ids)
+
+    def greedy_step(self) -> None:
+        """A whole decode step: read `next_ids`, run, choose the next ones.
+
+        Raises:
+            UsageError: the cache is full.
+        """
+        depth_tokens = self._depth_tokens
+        if depth_tokens >= self.capacity_tokens:
+            check_room(depth_tokens, 1, self.capacity_tokens)
+        self._step.run(self._history[depth_tokens], depth_tokens)
+        self._logits.argmax(1, self._history[depth_tokens + 1])
+        self._depth_tokens = depth_tokens + 1
+
+    def prepare_steps(self, first_tokens: int, steps: int) -> None:
+        """Check that there is room for greedy steps; nothing has to be made for them.
+
+        Raises:
+            UsageError: the cache does not hold so many positions.
+        """
+        check_room(first_tokens, steps, self.capacity_tokens)
+
+    def chosen(self, first_tokens: int, count: int) -> NDArray[np.int64]:
+        """The tokens at these positions, chosen by steps: a copy [count, 1]."""
+        return self._history[first_tokens : first_tokens + count].copy()
+
+    def rewind(self, depth_tokens: int) -> None:
+        """Forget every position from `depth_tokens` on; nothing is moved.
+
+        Raises:
+            UsageError: the cache holds fewer.
+        """
+        check_rewind(depth_tokens, self._depth_tokens)
+        self._depth_tokens = depth_tokens
+
+    def fill(self, depth_tokens: int, seed: int) -> None:
+        """Write seeded values into every position below `depth_tokens` and stand there.
+
+        Raises:
+            UsageError: more positions than the cache has.
+        """
+        check_room(0, depth_tokens, self.capacity_tokens)
+        for layer, (keys, values) in enumerate(self._cache):
+            parts = keys[:, :, :depth_tokens], values[:, :depth_tokens]
+            for half, part in enumerate(parts):
+                _fill(part, (seed, layer, half))
+        self._depth_tokens = depth_tokens
+
+
+class _BoundGraph:
+    """One of the two graphs, bound to the cache and to its own inputs and outputs."""
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        geometry: StaticGeometry,
+        tokens: int,
+        cache: list[Halves],
+        logits: NDArray[np.float32],
+    ) -> None:
+        """Allocate what this graph alone needs; `tokens` are read at once."""
+        heads, width, capacity = geometry.key_shape
+        self._geometry = geometry
+        self._cache = cache
+        self._new: list[Halves] = [
+            (
+                aligned_zeros((heads, tokens, width), geometry.kv_dtype),
+                aligned_zeros((tokens, heads * width), geometry.kv_dtype),
+            )
+            for _ in cache
+        ]
+        self._ids = aligned_zeros((tokens,), np.int32)
+        self._positions = aligned_zeros((tokens,), np.int32)
+        self._mask = aligned_zeros((tokens, capacity + tokens), np.float32)
+        self._last = aligned_zeros((1,), np.int32)
+        self._offsets = np.arange(tokens, dtype=np.int32)
+        self._binding = session.io_binding()
+        self._run = session.run_with_iobinding
+        inputs = {
+            "input_ids": self._ids,
+            "positions": self._positions,
+            "attention_mask": self._mask,
+        }
+        if tokens > 1:
+            inputs["last_position"] = self._last
+        outputs: dict[str, NDArray[Any]] = {"logits": logits}
+        for layer, (past, new) in enumerate(zip(cache, self._new, strict=True)):
+            inputs |= {f"past_keys.{layer}": past[0], f"past_values.{layer}": past[1]}
+            outputs |= {f"new_keys.{layer}": new[0], f"new_values.{layer}": new[1]}
+        for name, array in inputs.items():
+            self._binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        for name, array in outputs.items():
+            self._binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
+
+    def run(self, ids: NDArray[np.int64], depth_tokens: int) -> None:
+        """Read `ids` [at most the graph's tokens] at a depth and cache what they give.
+
+        Padding stands behind them, unseen by any of them, and is not cached.
+        """
+        count = len(ids)
+        self._ids[:count] = ids
+        np.add(self._offsets, depth_tokens, out=self._positions)
+        np.minimum(self._positions, self._geometry.capacity_tokens - 1, out=self._positions)
+        self._last[0] = count - 1
+        write_mask(self._mask, self._geometry, depth_tokens)
+        self._run(self._binding)
+        for past, new in zip(self._cache, self._new, strict=True):
+            write_cache(*past, *new, depth_tokens, count)
+
+
+def _fill(part: NDArray[Any], seeds: tuple[int, ...]) -> None:
+    """Write seeded values: normal ones, or integers from the middle of their grid."""
+    if part.dtype == np.float32:
+        fill_normal(part[None], seeds)
+        return
+    generator = Generator(SFC64(seeds))
+    for rows in part:
+        rows[...] = generator.integers(BYTES.start, BYTES.stop, rows.shape, dtype=part.dtype)

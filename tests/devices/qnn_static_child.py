@@ -1,0 +1,68 @@
+"""Runs a tiny static decoder on QNN's x86 emulation and the CPU; writes what came out as JSON.
+
+Arguments: architecture, level, form of norms, the file to write.
+
+A process of its own: the state of that provider is the process's, and a crash stays here.
+"""
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnxruntime as ort
+import onnxruntime_qnn
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "graph"))
+
+from run_static import build
+from tiny_specs import SPECS
+
+from harness.devices.placement import read_placement
+from harness.devices.session import OpenedSession, open_session, session_options
+from harness.devices.table import find_device
+from harness.graph.static.decoder import PREFILL_FILE, STEP_FILE
+from harness.graph.static.norm import Norm
+from harness.workload.static import StaticDecoder
+
+QNN = "QNNExecutionProvider"
+PROMPT, STEPS = 11, 3  # two passes of 8, the second one padded
+
+
+def on_qnn(graph):
+    """Open `graph` on the emulation; nodes that it does not take would fall to the CPU."""
+    options = session_options(threads=1)
+    devices = [device for device in ort.get_ep_devices() if device.ep_name == QNN]
+    settings = {"backend_type": "htp", "offload_graph_io_quantization": "0"}
+    options.add_provider_for_devices(devices[:1], settings)
+    session = ort.InferenceSession(str(graph), options, enable_fallback=0)
+    placement = read_placement(session, QNN)
+    return OpenedSession(session, find_device("cpu"), 1, True, 1, placement)
+
+
+def on_cpu(graph):
+    return open_session(graph, find_device("cpu"), threads=1)
+
+
+def logits(folder, geometry, opener, ids):
+    """Of the prompt's last token and of each step, and where the nodes of both graphs are."""
+    opened = [opener(folder / name) for name in (PREFILL_FILE, STEP_FILE)]
+    decoder = StaticDecoder(*opened, geometry)
+    pieces = [ids[:, :PROMPT], *(ids[:, at : at + 1] for at in range(PROMPT, PROMPT + STEPS))]
+    return [decoder.prefill(piece)[0].tolist() for piece in pieces], [o.placement for o in opened]
+
+
+def main(name, level, norm, found):
+    ort.register_execution_provider_library(QNN, onnxruntime_qnn.get_library_path())
+    ids = np.random.default_rng(2).integers(0, SPECS[name].vocab_size, (1, PROMPT + STEPS))
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        geometry = build(name, level, folder, Norm(norm))
+        qnn, placements = logits(folder, geometry, on_qnn, ids)
+        cpu, _placements = logits(folder, geometry, on_cpu, ids)
+    nodes = [placement.nodes for placement in placements]
+    Path(found).write_text(json.dumps({"qnn": qnn, "cpu": cpu, "nodes": nodes}))
+
+
+main(*sys.argv[1:])
