@@ -19,26 +19,19 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "graph"))
 from run_static import build
 from tiny_specs import SPECS
 
-from harness.devices.placement import read_placement
-from harness.devices.session import OpenedSession, open_session, session_options
-from harness.devices.table import find_device
+from harness.devices.device import Device, find_device
+from harness.devices.session import open_session
+from harness.devices.table import find_row
 from harness.graph.static.decoder import PREFILL_FILE, STEP_FILE
 from harness.graph.static.norm import Norm
 from harness.workload.static import StaticDecoder
 
-QNN = "QNNExecutionProvider"
 PROMPT, STEPS = 11, 3  # two passes of 8, the second one padded
 
 
 def on_qnn(graph):
     """Open `graph` on the emulation; nodes that it does not take would fall to the CPU."""
-    options = session_options(threads=1)
-    devices = [device for device in ort.get_ep_devices() if device.ep_name == QNN]
-    settings = {"backend_type": "htp", "offload_graph_io_quantization": "0"}
-    options.add_provider_for_devices(devices[:1], settings)
-    session = ort.InferenceSession(str(graph), options, enable_fallback=0)
-    placement = read_placement(session, QNN)
-    return OpenedSession(session, find_device("cpu"), 1, True, 1, placement)
+    return open_session(graph, Device(find_row("qnn"), simulate=True), threads=1)
 
 
 def on_cpu(graph):
@@ -54,7 +47,6 @@ def logits(folder, geometry, opener, ids):
 
 
 def main(name, level, norm, found):
-    ort.register_execution_provider_library(QNN, onnxruntime_qnn.get_library_path())
     ids = np.random.default_rng(2).integers(0, SPECS[name].vocab_size, (1, PROMPT + STEPS))
     with TemporaryDirectory() as place:
         folder = Path(place)

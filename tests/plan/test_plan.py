@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.devices.table import DEVICES, Device
+from harness.devices.probe import Probe
+from harness.devices.row import ProviderRow
+from harness.devices.table import ROWS
 from harness.errors import UsageError
 from harness.plan import make_plan
 from harness.quantize.levels import LEVELS, STATIC_LEVELS
@@ -148,25 +150,29 @@ def test_a_level_that_the_device_cannot_run_is_refused():
     with pytest.raises(UsageError, match="static decoder, which cpu cannot run") as caught:
         make_plan(replace(SMALL, quant=("int4", "a16w8")), usable_threads=1)
     assert "int4-b128" in caught.value.fix
-    assert "--device" not in caught.value.fix
+    assert caught.value.fix.startswith("--device qnn or openvino-npu or ")
 
 
 def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
     """`ladder` is that of each device; a level that none of the plan's devices runs is refused."""
-    npu = Device("fake-npu", "npu", "FakeExecutionProvider", "fake-wheel", ("static",))
+    npu = ProviderRow("fake-npu", "npu", "Fake", "fake-wheel", "pip", needs_static=True)
     for module in ("harness.plan", "harness.devices.table"):
-        monkeypatch.setattr(f"{module}.DEVICES", (*DEVICES, npu))
+        monkeypatch.setattr(f"{module}.ROWS", (npu, *ROWS))
     both = replace(SMALL, device=("cpu", "fake-npu"))
-    plan = make_plan(replace(both, quant=("int4", "a16w8")), usable_threads=1)
+
+    def works(device):
+        return Probe(device.row, "works")
+
+    plan = make_plan(replace(both, quant=("int4", "a16w8")), 1, works)
     assert [(g.level.name, g.device.key) for g in plan.groups] == [
         ("int4", "cpu"),
         ("a16w8", "fake-npu"),
     ]
-    ladder = make_plan(replace(both, quant=("ladder",)), usable_threads=1)
+    ladder = make_plan(replace(both, quant=("ladder",)), 1, works)
     assert [g.level.name for g in ladder.groups] == [*LEVELS, *STATIC_LEVELS]
     with pytest.raises(UsageError, match="a16w8") as caught:
         make_plan(replace(SMALL, quant=("a16w8",)), usable_threads=1)
-    assert caught.value.fix.startswith("--device fake-npu, or --quant with fp32,")
+    assert caught.value.fix.startswith("--device fake-npu or qnn or ")
 
 
 def test_the_shipped_ladder_lists_every_level():

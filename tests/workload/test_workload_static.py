@@ -8,7 +8,7 @@ from tiny_decoder import SPEC, TinyDecoder
 
 from harness.artifacts.static_build import build_static_decoder, seeded_calibration
 from harness.devices.session import open_session
-from harness.devices.table import find_device
+from harness.devices.device import find_device
 from harness.errors import UsageError
 from harness.graph.static.decoder import PREFILL_FILE, STEP_FILE
 from harness.graph.static.geometry import static_geometry
