@@ -1,7 +1,7 @@
 """The errors of the estimates as text, and as the JSON that is kept of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,7 @@ from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
 from harness.report.headline import runtime_name
 from harness.results.schema import Document, Json
-from harness.settings import Settings, read_plan
+from harness.settings import PART_KEYS, Settings, read_plan
 from harness.specs.shipped import data_folder
 from harness.studies.error_pairs import REMEASURE
 from harness.studies.error_rows import ErrorRow
@@ -110,16 +110,24 @@ def shipped_plan_name(document: Document) -> str | None:
     A setting that the document's version did not have yet counts as left at its default.
     """
     settings = {key: value for key, value in document.plan.items() if key != "rounds_done"}
-    asked = json.dumps({**asdict(Settings()), **settings}, sort_keys=True)
+    asked = _whole(settings)
     usable_threads = max(_threads(document), default=1)
     for path in sorted(data_folder("configs").glob("*.toml")):
         try:
             plan = make_plan(read_plan(path), usable_threads)
         except HarnessError:  # it cannot be run with so few threads, so this is not its document
             continue
-        if json.dumps({**asdict(Settings()), **plan.to_json()}, sort_keys=True) == asked:
+        if _whole(plan.to_json()) == asked:
             return path.stem
     return None
+
+
+def _whole(plan: Mapping[str, Any]) -> str:
+    """Return a plan as text, with the default of every setting that it or a part leaves out."""
+    defaults = asdict(Settings())
+    of_parts = {key: defaults[key] for key in PART_KEYS}
+    parts = [{**of_parts, **part} for part in plan.get("part", ())]
+    return json.dumps({**defaults, **plan, "part": parts}, sort_keys=True)
 
 
 def _source(document: Document, role: str) -> Json:
