@@ -11,8 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import onnxruntime as ort
-import onnxruntime_qnn
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "graph"))
 
