@@ -110,41 +110,24 @@ def shipped_plan_name(document: Document) -> str | None:
     A setting that the document's version did not have yet counts as left at its default.
     """
     settings = {key: value for key, value in document.plan.items() if key != "rounds_done"}
-<<<<<<< HEAD
     asked = _filled(settings)
-=======
-    asked = _whole(settings)
->>>>>>> kv
     usable_threads = max(_threads(document), default=1)
     for path in sorted(data_folder("configs").glob("*.toml")):
         try:
             plan = make_plan(read_plan(path), usable_threads)
         except HarnessError:  # it cannot be run with so few threads, so this is not its document
             continue
-<<<<<<< HEAD
         if _filled(plan.to_json()) == asked:
-=======
-        if _whole(plan.to_json()) == asked:
->>>>>>> kv
             return path.stem
     return None
 
 
-<<<<<<< HEAD
 def _filled(plan: Json) -> str:
     """Return a stored plan as text, every setting that it does not name at its default."""
     usual = asdict(Settings())
     cells = {key: usual[key] for key in PART_KEYS}
     parts = [{**cells, **part} for part in plan.get("part", ())]
     return json.dumps({**usual, **plan, "part": parts}, sort_keys=True)
-=======
-def _whole(plan: Mapping[str, Any]) -> str:
-    """Return a plan as text, with the default of every setting that it or a part leaves out."""
-    defaults = asdict(Settings())
-    of_parts = {key: defaults[key] for key in PART_KEYS}
-    parts = [{**of_parts, **part} for part in plan.get("part", ())]
-    return json.dumps({**defaults, **plan, "part": parts}, sort_keys=True)
->>>>>>> kv
 
 
 def _source(document: Document, role: str) -> Json:
