@@ -156,7 +156,7 @@ def test_a_level_that_the_device_cannot_run_is_refused():
 def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
     """`ladder` is that of each device; a level that none of the plan's devices runs is refused."""
     npu = ProviderRow("fake-npu", "npu", "Fake", "fake-wheel", "pip", needs_static=True)
-    for module in ("harness.plan", "harness.devices.table"):
+    for module in ("harness.plan.levels", "harness.devices.table"):
         monkeypatch.setattr(f"{module}.ROWS", (npu, *ROWS))
     both = replace(SMALL, device=("cpu", "fake-npu"))
 

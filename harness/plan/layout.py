@@ -1,0 +1,187 @@
+"""The session groups of a plan: the product of its lists, or of those of its parts."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+from harness.devices.choose import Prober, Wish, choose_devices
+from harness.devices.device import Device
+from harness.devices.probe import probe_device
+from harness.errors import DeviceError, UsageError
+from harness.plan.checks import (
+    check_context,
+    check_distinct,
+    check_fit,
+    check_judging,
+    check_numbers,
+    is_encoder,
+    plan_threads,
+)
+from harness.plan.levels import check_variant, levels_of, stored_of
+from harness.quantize.cache import CacheLevel, own_cache
+from harness.quantize.levels import QuantLevel
+from harness.settings import PART_KEYS, Settings
+from harness.weights.source import ModelSource, resolve_model
+from harness.workload.workload import Kind, Workload
+
+RUNTIME = "ort"
+USUAL_ENCODES = ((128, 1), (128, 8))  # (tokens, texts): one query, and a batch of passages
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGroup:
+    """What one worker process opens: one session, and the tests that run in it."""
+
+    source: ModelSource
+    level: QuantLevel
+    cache: CacheLevel
+    device: Device
+    threads: int
+    batch: int
+    workloads: tuple[Workload, ...]
+
+    @property
+    def key(self) -> str:
+        """The identity of the group inside one plan."""
+        words = (self.source.argument, self.stored_name, self.device.key, RUNTIME)
+        return "/".join((*words, f"t{self.threads}", f"b{self.batch}"))
+
+    @property
+    def stored_name(self) -> str:
+        """The level, and a cache that is not its own: `int4`, `int4/kv-int8`."""
+        if self.cache == own_cache(self.level):
+            return self.level.name
+        return f"{self.level.name}/kv-{self.cache.name}"
+
+    @property
+    def capacity_tokens(self) -> int:
+        """Positions of the KV cache that serve every test of the group."""
+        return max(workload.context_tokens for workload in self.workloads)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a run does, decided before it begins."""
+
+    settings: Settings
+    groups: tuple[SessionGroup, ...]
+
+    @property
+    def cell_count(self) -> int:
+        """How many records the run will hold."""
+        return sum(len(group.workloads) for group in self.groups)
+
+    def to_json(self) -> dict[str, object]:
+        """The settings as they go into the results document; paths as their last component."""
+        names = {group.source.argument: group.source.name for group in self.groups}
+        table = _settings_json(self.settings, names)
+        for key in ("text", "reference"):  # a path as its last component
+            table[key] = table[key] and Path(str(table[key])).name
+        if self.settings.part:  # the lists above the parts are no cells
+            table["part"] = [
+                {key: _settings_json(part, names)[key] for key in PART_KEYS}
+                for part in self.settings.part
+            ]
+            return {key: value for key, value in table.items() if key not in PART_KEYS}
+        del table["part"]
+        return table
+
+
+def make_plan(settings: Settings, usable_threads: int, probe: Prober = probe_device) -> Plan:
+    """Check every name and number of `settings` and lay out the session groups.
+
+    Args:
+        settings: what the user asked for.
+        usable_threads: physical cores this process may use; the largest thread count allowed.
+        probe: proves that a device works; each is asked once, the built-in CPU never.
+
+    Raises:
+        UsageError: an unknown name, a number outside its range, a context that is too long.
+        DeviceError: none of the devices works. One of several costs its own rows only.
+    """
+    settings = _spelled(settings)
+    names = dict.fromkeys(name for part in settings.parts for name in part.model)
+    check_distinct([resolve_model(name) for name in names])
+    for part in settings.parts:
+        check_fit(part)
+    check_judging(settings)
+    groups: dict[str, SessionGroup] = {}
+    probe_once = cache(probe)
+    for part in settings.parts:
+        for group in _groups(part, usable_threads, probe_once):
+            known = groups.setdefault(group.key, group)
+            workloads = dict.fromkeys((*known.workloads, *group.workloads))
+            groups[group.key] = replace(known, workloads=tuple(workloads))
+    _refuse_without_device([group.device for group in groups.values()])
+    return Plan(settings, tuple(groups.values()))
+
+
+def _refuse_without_device(devices: list[Device]) -> None:
+    """Stop before anything is built where no row could be measured at all."""
+    refusals = [device.refusal for device in devices if device.refusal is not None]
+    if refusals and len(refusals) == len(devices):
+        raise DeviceError(*refusals[0])
+
+
+def _groups(settings: Settings, usable_threads: int, probe: Prober) -> Iterator[SessionGroup]:
+    """Yield the full product of the lists of a plan without parts, or of one part."""
+    check_numbers(settings)
+    sources = [resolve_model(argument) for argument in settings.model]
+    levels = levels_of(settings)
+    threads = plan_threads(settings.threads, usable_threads)
+    tests = {source.argument: _workloads(settings, source) for source in sources}
+    for source, level in product(sources, levels):
+        check_context(source, level, tests[source.argument])
+    wish = Wish(settings.ep, settings.ep_option, settings.allow_simulated, settings.allow_fallback)
+    devices = choose_devices(settings.device, wish, probe)
+    for level in levels:
+        check_variant(level, devices)
+    for source in sources:
+        batches = (1,) if is_encoder(source) else settings.batch
+        for (level, cache), device, count, batch in product(
+            stored_of(settings, source, levels), devices, threads, batches
+        ):
+            if level.variant in device.row.variants:
+                yield SessionGroup(
+                    source, level, cache, device, count, batch, tests[source.argument]
+                )
+
+
+def _spelled(settings: Settings) -> Settings:
+    """Return settings that name every level, each once, and say what is implied."""
+    levels = tuple(level.name for level in levels_of(settings))
+    return replace(
+        settings,
+        quant=levels,
+        quality=settings.quality or settings.sensitivity or settings.reference is not None,
+        part=tuple(_spelled(part) for part in settings.part),
+    )
+
+
+def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, object]:
+    """Settings as a table; a model that no cell uses keeps only its last component."""
+    models = [names.get(argument, Path(argument).name) for argument in settings.model]
+    return {**asdict(settings), "model": models}
+
+
+def _workloads(settings: Settings, source: ModelSource) -> tuple[Workload, ...]:
+    """Return the tests of a plan that a model can run."""
+    if is_encoder(source):
+        encodes = settings.enc or USUAL_ENCODES
+        return tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in encodes)
+    tests = [
+        *(Workload(Kind.PREFILL, n, 0, d) for d in settings.depth for n in settings.prompt),
+        *(Workload(Kind.DECODE, 0, n, d) for d in settings.depth for n in settings.gen),
+        *(Workload(Kind.REQUEST, prompt, gen) for prompt, gen in settings.pg),
+    ]
+    if not tests:
+        raise UsageError("the plan holds no test", fix="--prompt 128 --gen 32 --pg 128,32")
+    return tuple(dict.fromkeys(tests))
+
+
+def is_ranked(group: SessionGroup) -> bool:
+    """Whether groups of matrices can be ranked: a decoder's integers beside a cache of floats."""
+    integers = group.level.has_integers and not group.cache.is_integer
+    return integers and not is_encoder(group.source)
