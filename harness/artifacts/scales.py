@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.devices.session import open_session
 from harness.devices.device import find_device
+from harness.devices.session import open_session
 from harness.errors import ModelError
 from harness.graph.geometry import DecoderGeometry, geometry_of
 from harness.quantize.cache import CacheLevel

@@ -1,7 +1,7 @@
 """The errors of the estimates as text, and as the JSON that is kept of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 

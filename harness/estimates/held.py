@@ -59,7 +59,7 @@ ANY_ENGINE = Runtime(
 
 
 def piece_format(piece: Piece, level: QuantLevel) -> MatrixFormat | None:
-    """Format of a piece at a level; None for vectors, stored like activations, and what is unused."""
+    """Format of a piece at a level; None for vectors, and for what is not stored."""
     if piece.role in (Role.VECTOR, Role.UNUSED):
         return None
     if piece.role is Role.BODY:

@@ -140,13 +140,10 @@ def _groups(settings: Settings, usable_threads: int, probe: Prober) -> Iterator[
         check_variant(level, devices)
     for source in sources:
         batches = (1,) if is_encoder(source) else settings.batch
-        for (level, cache), device, count, batch in product(
-            stored_of(settings, source, levels), devices, threads, batches
-        ):
+        stored, run = stored_of(settings, source, levels), tests[source.argument]
+        for (level, kept), device, count, batch in product(stored, devices, threads, batches):
             if level.variant in device.row.variants:
-                yield SessionGroup(
-                    source, level, cache, device, count, batch, tests[source.argument]
-                )
+                yield SessionGroup(source, level, kept, device, count, batch, run)
 
 
 def _spelled(settings: Settings) -> Settings:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.devices.session import open_session
 from harness.devices.device import Device, find_device
+from harness.devices.session import open_session
 from harness.graph.geometry import EncoderGeometry
 from harness.measure.memory import memory_mark
 from harness.quality.ranking import Embeddings, Vectors, cosines, kendall_taus, same_nearest

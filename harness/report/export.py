@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
 from harness.report.escape import one_line
 from harness.report.rows import shown_metric
+from harness.results.identity import later_words
 from harness.results.schema import Cell, Document, Metric, Record
 from harness.results.validity import is_real, is_valid
 
@@ -18,8 +17,8 @@ LABELS = ("model", "level", "weights", "device", "runtime", "workload", "batch",
 def exported(document: Document) -> Iterator[tuple[Record, dict[str, Metric]]]:
     """Yield the records whose numbers may be handed on, each with the metrics it has.
 
-    A record that failed, is INVALID, was emulated or ran elsewhere leaves nothing: who reads these formats does
-    not ask for reasons.
+    A record that failed, is INVALID, was emulated or ran elsewhere leaves nothing: who reads these
+    formats does not ask for reasons.
     """
     for record in document.records:
         if is_valid(record) and is_real(record):
@@ -35,18 +34,8 @@ def cell_name(cell: Cell) -> str:
 
     A field that came later stands in it only where it is not the usual one: a cell keeps its name.
     """
-    later = {
-        field.name: field.default
-        for field in msgspec.structs.fields(Cell)
-        if field.name not in _KNOWN
-    }
-    extra = [
-        f"{name}={getattr(cell, name)}"
-        for name, default in sorted(later.items())
-        if msgspec.structs.replace(cell, **{name: default}) != cell
-    ]
     words = (cell.model, cell.level, cell.device, cell.runtime, f"t{cell.threads}")
-    return one_line("/".join((*words, f"b{cell.batch}", *extra, cell.workload)))
+    return one_line("/".join((*words, f"b{cell.batch}", *later_words(cell, _KNOWN), cell.workload)))
 
 
 def labels(cell: Cell) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.results.samples import kind_of
+from harness.results.identity import later_words
 from harness.results.schema import Cell, Document, Record
 from harness.results.summarize import JUDGED
 from harness.results.validity import why_left_out
@@ -161,9 +162,7 @@ def line_key(metric: Compared, match: Match) -> Key:
 def describe(cell: Cell) -> str:
     """`smollm2-135m int4 tg32 @ d0 cpu 2 threads`, short enough for a note."""
     batch = "" if cell.batch == 1 else f" batch {cell.batch}"
-    extras = "".join(
-        f" {name}={getattr(cell, name)}" for name in Cell.__struct_fields__ if name not in TOLD
-    )
+    extras = "".join(f" {words}" for words in later_words(cell, TOLD))
     return f"{cell.model} {cell.level} {cell.workload} {cell.device} t{cell.threads}{batch}{extras}"
 
 

@@ -71,6 +71,7 @@ def _quality(name: str, more_is_better: bool = False, by_default: bool = True) -
 COMPARED = (
     Compared("prefill_tok_s", TIME_WORDS, more_is_better=True),
     Compared("decode_tok_s", TIME_WORDS, more_is_better=True),
+    Compared("encode_seq_s", TIME_WORDS, more_is_better=True),
     Compared("ttft_ms", TIME_WORDS),
     Compared("load_ms", TIME_WORDS, of_session=True),
     Compared("first_ms", TIME_WORDS, by_default=False),
@@ -78,12 +79,16 @@ COMPARED = (
     Compared("prefill_ms", TIME_WORDS, by_default=False),
     Compared("tpot_ms", TIME_WORDS, by_default=False),
     Compared("e2e_ms", TIME_WORDS, by_default=False),
+    Compared("encode_ms", TIME_WORDS, by_default=False),
     Compared("peak_rss_bytes", SIZE_WORDS, known_scatter_ln=PEAK_SCATTER_LN),
     Compared("weights_bytes", SIZE_WORDS, of_session=True),
     Compared("kv_bytes_per_token", SIZE_WORDS, of_session=True),
     _quality("kld_nats"),
     _quality("top1_agreement", more_is_better=True),
     _quality("nll_delta", by_default=False),
+    _quality("embedding_cosine", more_is_better=True),
+    _quality("nearest_agreement", more_is_better=True, by_default=False),
+    _quality("ranking_tau", more_is_better=True, by_default=False),
 )
 
 

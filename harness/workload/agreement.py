@@ -1,4 +1,4 @@
-"""Whether a device gives the CPU's logits or embeddings: asked once of each model, level and device.
+"""Whether a device gives what the CPU gives: asked once of each model, level and device.
 
 A provider may take every node and still compute something else: a stale input, a cache written in
 the wrong place. Speed says nothing then, so a device that disagrees has no row.

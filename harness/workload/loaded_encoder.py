@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.devices.session import open_session
 from harness.devices.device import Device
+from harness.devices.session import open_session
 from harness.errors import UsageError
 from harness.graph.geometry import EncoderGeometry
 from harness.workload.encoder import EncoderSession

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from harness.devices.session import OpenedSession
 from harness.graph.static.geometry import StaticGeometry, write_cache, write_mask
-from harness.workload.buffers import aligned_zeros, fill_normal
+from harness.quantize.cache import CACHES
+from harness.workload.buffers import aligned_zeros, fill_cache
 from harness.workload.checks import check_ids, check_rewind, check_room
 
 Halves = tuple[NDArray[Any], NDArray[Any]]  # keys and values of one layer
@@ -224,7 +225,7 @@ class _BoundGraph:
 def _fill(part: NDArray[Any], seeds: tuple[int, ...]) -> None:
     """Write seeded values: normal ones, or integers from the middle of their grid."""
     if part.dtype == np.float32:
-        fill_normal(part[None], seeds)
+        fill_cache(part[None], CACHES["fp32"], seeds)
         return
     generator = Generator(SFC64(seeds))
     for rows in part:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from harness.artifacts.static_build import build_static_decoder, seeded_calibration
-from harness.devices.session import open_session
 from harness.devices.device import find_device
+from harness.devices.session import open_session
 from harness.errors import UsageError
 from harness.graph.static.decoder import ALL_POSITIONS_FILE
 from harness.graph.static.geometry import static_geometry, write_cache, write_mask

@@ -150,7 +150,8 @@ def test_a_level_that_the_device_cannot_run_is_refused():
     with pytest.raises(UsageError, match="static decoder, which cpu cannot run") as caught:
         make_plan(replace(SMALL, quant=("int4", "a16w8")), usable_threads=1)
     assert "int4-b128" in caught.value.fix
-    assert caught.value.fix.startswith("--device qnn or openvino-npu or ")
+    assert caught.value.fix.startswith("--device ")
+    assert " or qnn or openvino-npu or " in caught.value.fix
 
 
 def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
@@ -172,7 +173,7 @@ def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
     assert [g.level.name for g in ladder.groups] == [*LEVELS, *STATIC_LEVELS]
     with pytest.raises(UsageError, match="a16w8") as caught:
         make_plan(replace(SMALL, quant=("a16w8",)), usable_threads=1)
-    assert caught.value.fix.startswith("--device fake-npu or qnn or ")
+    assert caught.value.fix.startswith("--device fake-npu or ")
 
 
 def test_the_shipped_ladder_lists_every_level():

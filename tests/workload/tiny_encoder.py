@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from harness.devices.session import open_session
 from harness.devices.device import find_device
+from harness.devices.session import open_session
 from harness.graph.encoder import build_encoder
 from harness.graph.geometry import geometry_of
 from harness.graph.rules import GRAPH_FILE

@@ -1,0 +1,29 @@
+"""What tells one cell from another in words: fields that came later are named only where they vary.
+
+So a cell keeps the name that it had in older documents, trends and messages.
+"""
+
+from collections.abc import Collection
+
+import msgspec
+
+from harness.results.schema import Cell
+
+
+def later_words(cell: Cell, told: Collection[str]) -> list[str]:
+    """Return `name=value` of every field that is not the usual one, in alphabetical order.
+
+    Args:
+        cell: whose.
+        told: fields that are said elsewhere, or follow from others.
+    """
+    usual = {
+        field.name: field.default
+        for field in msgspec.structs.fields(Cell)
+        if field.name not in told and field.default is not msgspec.NODEFAULT
+    }
+    return [
+        f"{name}={getattr(cell, name)}"
+        for name, default in sorted(usual.items())
+        if msgspec.structs.replace(cell, **{name: default}) != cell
+    ]
