@@ -19,7 +19,7 @@ from harness.plan.checks import (
     is_encoder,
     plan_threads,
 )
-from harness.plan.levels import check_variant, levels_of, stored_of
+from harness.plan.levels import check_variants, levels_of, stored_of
 from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.levels import QuantLevel
 from harness.settings import PART_KEYS, Settings
@@ -136,13 +136,12 @@ def _groups(settings: Settings, usable_threads: int, probe: Prober) -> Iterator[
         check_context(source, level, tests[source.argument])
     wish = Wish(settings.ep, settings.ep_option, settings.allow_simulated, settings.allow_fallback)
     devices = choose_devices(settings.device, wish, probe)
-    for level in levels:
-        check_variant(level, devices)
+    check_variants(levels, devices)
     for source in sources:
         batches = (1,) if is_encoder(source) else settings.batch
         stored, run = stored_of(settings, source, levels), tests[source.argument]
         for (level, kept), device, count, batch in product(stored, devices, threads, batches):
-            if level.variant in device.row.variants:
+            if device.refusal is not None or level.variant in device.row.variants:
                 yield SessionGroup(source, level, kept, device, count, batch, run)
 
 

@@ -27,13 +27,27 @@ def _variant_of(word: str, ep: tuple[str, ...]) -> Variant:
     return Variant(rows[0].variants[0]) if rows and name != AUTO else Variant.FUSED
 
 
-def check_variant(level: QuantLevel, devices: Sequence[Device]) -> None:
-    """Refuse a level that none of the devices can run.
+def check_variants(levels: Sequence[QuantLevel], devices: Sequence[Device]) -> None:
+    """Refuse a level that none of the devices can run, and a device that runs none of the levels.
 
     Raises:
-        UsageError: with the devices that can.
+        UsageError: with the devices, or levels, that can.
     """
-    if any(level.variant in device.row.variants for device in devices):
+    for level in levels:
+        _check_level(level, devices)
+    variants = {level.variant for level in levels}
+    for device in devices:
+        if device.refusal is None and variants.isdisjoint(device.row.variants):
+            own = find_levels([LADDER], Variant(device.row.variants[0]))
+            raise UsageError(
+                f"{device.key} runs none of {', '.join(level.name for level in levels)}",
+                fix=f"--quant with {', '.join(level.name for level in own)}",
+            )
+
+
+def _check_level(level: QuantLevel, devices: Sequence[Device]) -> None:
+    """Refuse a level that none of the devices can run."""
+    if any(device.refusal or level.variant in device.row.variants for device in devices):
         return
     able = [row.key for row in ROWS if level.variant in row.variants]
     own = find_levels([LADDER], Variant(devices[0].row.variants[0]))

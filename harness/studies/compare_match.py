@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import UsageError
-from harness.results.samples import kind_of
 from harness.results.identity import later_words
+from harness.results.samples import kind_of
 from harness.results.schema import Cell, Document, Record
 from harness.results.summarize import JUDGED
 from harness.results.validity import why_left_out

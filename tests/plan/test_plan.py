@@ -169,6 +169,8 @@ def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
         ("int4", "cpu"),
         ("a16w8", "fake-npu"),
     ]
+    with pytest.raises(UsageError, match="fake-npu runs none of int4"):
+        make_plan(replace(both, quant=("int4",)), 1, works)
     ladder = make_plan(replace(both, quant=("ladder",)), 1, works)
     assert [g.level.name for g in ladder.groups] == [*LEVELS, *STATIC_LEVELS]
     with pytest.raises(UsageError, match="a16w8") as caught:
