@@ -231,7 +231,8 @@ def _surprises(ladder: Sequence[Rung]) -> Iterator[str]:
                 f"{one.level} is {ratio:.2f} times parameters × bits / 8: scales, and tables that"
                 " are stored at more bits"
             )
-        if one.loss is not None and one.loss > one.by.broken_loss:
+        # of random weights any coarse level says something else: that breaks nothing
+        if one.is_text and one.loss is not None and one.loss > one.by.broken_loss:
             words = one.by.loss_words.format(one.loss)
             yield f"{one.level} is broken: {words}, above {one.by.broken_loss}"
 

@@ -136,6 +136,12 @@ def test_a_broken_level_is_named():
     assert any("int2 is broken: KLD 1.50" in note for note in ladder_notes(rows(*LADDER)))
 
 
+def test_a_level_of_random_weights_cannot_be_broken():
+    seeded = [level("fp32", 40.0, 700, 0.0, quality=RANDOM)]
+    seeded.append(level("int2", 110.0, 150, 3.0, quality=RANDOM))
+    assert not any("broken" in note for note in ladder_notes(rows(*seeded)))
+
+
 @pytest.mark.parametrize(("expected_mib", "is_named"), [(40.0, True), (64.0, False)])
 def test_a_level_much_larger_than_its_bits_is_named(expected_mib, is_named):
     """72.6 MiB are stored: 1.8 times 40, 1.1 times 64."""
