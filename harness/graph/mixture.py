@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from harness.quantize.levels import QuantLevel
 
+TWIN_DATA, LEVEL_DATA = "twin.data", "level.data"  # the data files of both levels, as linked
+
 
 @dataclass(frozen=True, slots=True)
 class Mixture:

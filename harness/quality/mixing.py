@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.graph.decoder import mixed_model
-from harness.graph.mixture import Mixture
+from harness.graph.mixture import LEVEL_DATA, TWIN_DATA, Mixture
 from harness.quality.groups import Group, groups_of
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
-
-TWIN_DATA, LEVEL_DATA = "twin.data", "level.data"  # the data files of both levels, linked
 
 
 def write_mixtures(

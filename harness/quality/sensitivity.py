@@ -10,6 +10,7 @@ from typing import Any
 from harness.artifacts.artifact import Artifact
 from harness.artifacts.links import link_file
 from harness.errors import StorageError
+from harness.graph.mixture import LEVEL_DATA, TWIN_DATA
 from harness.measure.worker import Worker
 from harness.quality.chunks import DEFAULT_PLAN, ChunkPlan, check_plan
 from harness.quality.measure import (
@@ -26,8 +27,7 @@ from harness.weights.source import ModelSource
 
 Json = dict[str, Any]
 
-# As harness.quality.mixing calls them, which needs onnx; a test holds the two together.
-DATA_LINKS = ("twin.data", "level.data")
+DATA_LINKS = (TWIN_DATA, LEVEL_DATA)
 
 
 @dataclass(frozen=True, slots=True)

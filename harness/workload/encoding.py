@@ -11,10 +11,9 @@ from harness.measure.clock import Clock, time_call
 from harness.measure.samples import PassSample
 from harness.measure.steady import WarmUp, warm_up
 from harness.measure.usage import usage_now
-from harness.units import NS_PER_S
 from harness.workload.encoder import EncoderSession, are_embeddings
 from harness.workload.passes import PassOutcome, seeded_ids
-from harness.workload.samples import Samples
+from harness.workload.samples import Samples, repeat_passes
 from harness.workload.workload import Workload
 
 Shape = tuple[int, int]  # sequences, tokens of each
@@ -79,11 +78,8 @@ class EncoderMeasuring:
         """
         before = usage_now()
         self.encoder.feed(self.ids(workload))
-        passes: list[PassOutcome] = []
-        end_ns = self.clock() + min_seconds * NS_PER_S
-        while len(passes) < max(min_passes, 1) or self.clock() < end_ns:
-            passes.append(self._pass())
-        return Samples(tuple(passes), usage_now().since(before))
+        passes = repeat_passes(self._pass, min_passes, min_seconds, self.clock)
+        return Samples(passes, usage_now().since(before))
 
     def touch(self, workload: Workload) -> None:
         """Run a test's one shape once."""

@@ -12,10 +12,9 @@ from harness.devices.session import OpenedSession
 from harness.measure.clock import Clock
 from harness.measure.steady import WarmUp, warm_up
 from harness.measure.usage import usage_now
-from harness.units import NS_PER_S
 from harness.workload.decoder import DecoderSession
-from harness.workload.passes import PassOutcome, run_pass, seeded_ids, time_prefill, time_step
-from harness.workload.samples import Samples
+from harness.workload.passes import run_pass, seeded_ids, time_prefill, time_step
+from harness.workload.samples import Samples, repeat_passes
 from harness.workload.workload import Kind, Workload
 
 Shape = tuple[str, int, int]  # what is called, tokens at once, depth
@@ -108,11 +107,9 @@ class Measuring:
         before = usage_now()
         self.stand_at(workload.depth_tokens)
         ids = self.ids(workload)
-        passes: list[PassOutcome] = []
-        end_ns = self.clock() + min_seconds * NS_PER_S
-        while len(passes) < max(min_passes, 1) or self.clock() < end_ns:
-            passes.append(run_pass(self.decoder, workload, ids, self.clock))
-        return Samples(tuple(passes), usage_now().since(before))
+        one_pass = partial(run_pass, self.decoder, workload, ids, self.clock)
+        passes = repeat_passes(one_pass, min_passes, min_seconds, self.clock)
+        return Samples(passes, usage_now().since(before))
 
     def touch(self, workload: Workload) -> None:
         """Write the whole context of a test and run each of its shapes once."""

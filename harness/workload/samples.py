@@ -1,8 +1,11 @@
 """What the timed passes of one test in one process come to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.measure.clock import Clock
 from harness.measure.samples import Usage
+from harness.units import NS_PER_S
 from harness.workload.passes import PassOutcome
 
 
@@ -17,3 +20,21 @@ class Samples:
 
     passes: tuple[PassOutcome, ...]
     usage: Usage
+
+
+def repeat_passes(
+    one_pass: Callable[[], PassOutcome], min_passes: int, min_seconds: float, clock: Clock
+) -> tuple[PassOutcome, ...]:
+    """Run a pass until it has been run often enough and long enough.
+
+    Args:
+        one_pass: runs and times one; everything it reads is ready.
+        min_passes: fewest passes; at least one is run.
+        min_seconds: least time from the first pass's beginning to the last one's end.
+        clock: in ns.
+    """
+    passes: list[PassOutcome] = []
+    end_ns = clock() + min_seconds * NS_PER_S
+    while len(passes) < max(min_passes, 1) or clock() < end_ns:
+        passes.append(one_pass())
+    return tuple(passes)

@@ -6,7 +6,6 @@ Lowest cosine seen against the CPU's run of the same graphs: a16w8 0.99981, a8w8
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,7 @@ import pytest
 CHILD = Path(__file__).with_name("qnn_static_child.py")
 LEAST_COSINE = {"a16w8": 0.9995, "a8w8": 0.98}
 
-pytestmark = [
-    pytest.mark.device("qnn"),
-    pytest.mark.skipif(find_spec("onnxruntime_qnn") is None, reason="pip install onnxruntime-qnn"),
-]
+pytestmark = pytest.mark.device("qnn")
 
 
 @pytest.mark.parametrize("level", LEAST_COSINE)

@@ -7,11 +7,11 @@ import pytest
 
 from harness.artifacts.cache import ensure_artifact
 from harness.errors import UsageError
+from harness.graph.mixture import LEVEL_DATA, TWIN_DATA
 from harness.graph.storage import Role, plan_storage
 from harness.quality.chunks import ChunkPlan
 from harness.quality.groups import MOST_DEPTHS, groups_of
 from harness.quality.measure import measure_quality
-from harness.quality.mixing import LEVEL_DATA, TWIN_DATA
 from harness.quality.sensitivity import DATA_LINKS, measure_sensitivity
 from harness.quantize.levels import LEVELS
 from harness.quantize.size import stored_bytes
