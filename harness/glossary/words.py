@@ -47,6 +47,32 @@ TRUST = (
         "A container's quota stopped the process, or the processor slowed down for heat or power. "
         "INVALID. Raise the quota, fewer --threads, cool the machine.",
     ),
+    Term(
+        "SHIFT",
+        "%",
+        "The speed moved after the warm-up: second halves of the samples differ from first ones "
+        "by more than 3 %, and their 99 % interval over processes leaves 0 out; or five rounds or "
+        "more all moved on in one direction by more than 3 %. At best B. --cooldown, fewer "
+        "programs.",
+    ),
+    Term(
+        "MAJOR_FAULTS",
+        "",
+        "Pages were read from a disk in a timed part. At best B. More free memory.",
+    ),
+    Term(
+        "COARSE_CLOCK",
+        "%",
+        "A tick of the clock is more than 0.5 % (at best B) or 2 % (C) of the shortest timed part. "
+        "A larger model, more tokens at once.",
+    ),
+    Term(
+        "GOVERNOR",
+        "",
+        "The processor's frequency follows the load or saves power. At best B. bench doctor says "
+        "how to change it.",
+    ),
+    Term("ON_BATTERY", "", "The machine ran from its battery. At best B."),
     Term("SWAPPED", "", "The system moved memory to or from swap during a timed part. INVALID."),
     Term("NON_FINITE", "", "An output held NaN or infinity. INVALID."),
     Term("FILE_CHANGED", "", "A model file changed during the run. INVALID."),

@@ -83,7 +83,8 @@ def _record(
     if tokenizer is not None and "decode_tok_s" in metrics:
         metrics |= text_rates(metrics["decode_tok_s"], tokenizer)
     status, reason = _status(processes, failure)
-    trust = _trust(cell, metrics, processes, changed, quality) if status == "ok" else None
+    machine = entries.header["environment"]
+    trust = _trust(cell, metrics, processes, changed, quality, machine) if status == "ok" else None
     return Record(
         cell=cell,
         status=status,
@@ -108,9 +109,10 @@ def _trust(
     processes: list[ProcessSamples],
     changed: bool,
     quality: Json | None,
+    machine: Json,
 ) -> Trust:
     """Grade a record; logits that are no numbers make a level worthless, however fast it is."""
-    found = judge(cell, metrics, processes, changed)
+    found = judge(cell, metrics, processes, changed, machine)
     broken = (quality or {}).get("invalid")
     if broken is None:
         return found

@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.units import NS_PER_MS
 from harness.watch.probes import WatchInterval, pool
+from harness.watch.shift import find_shift
 from harness.watch.trust import Evidence
 
 Json = Mapping[str, Any]
@@ -12,10 +13,14 @@ Json = Mapping[str, Any]
 # A system clock that ticks every 16 ms may end one tick late; a wrong clock is off by far more.
 CLOCK_SLACK_NS = 32 * NS_PER_MS
 CLOCK_SLACK_SHARE = 0.02
+PARTS = ("prefill_ns", "ttft_ns", "e2e_ns", "encode_ns")  # one per pass; steps lie in a list each
 
 
 def gather_evidence(
-    entries: Sequence[Json], half_width_share: float | None, file_changed: bool = False
+    entries: Sequence[Json],
+    half_width_share: float | None,
+    file_changed: bool = False,
+    machine: Json | None = None,
 ) -> Evidence:
     """Collect what the processes of one cell and the watch over them say.
 
@@ -24,9 +29,11 @@ def gather_evidence(
             fields of WatchInterval, or empty when nobody watched). Other keys are left.
         half_width_share: of the record's judged metrics, or None.
         file_changed: whether a model file is not what it was when the run began.
+        machine: harness.watch.facts.machine_facts(); None: unknown.
     """
     watches = [WatchInterval(**entry["watch"]) for entry in entries if entry["watch"]]
     samples = [entry["sample"] for entry in entries]
+    facts = machine or {}
     faults = (clock_fault(entry["sample"], entry["watch"]) for entry in entries)
     return Evidence(
         processes=len(entries),
@@ -37,6 +44,11 @@ def gather_evidence(
         file_changed=file_changed,
         clock_fault=next((fault for fault in faults if fault), None),
         watch=pool(watches) if len(watches) == len(entries) and watches else None,
+        shift=find_shift(samples),
+        major_faults=sum(sample.get("major_faults") or 0 for sample in samples),
+        clock_share=clock_share(samples, facts.get("clock_resolution_ns")),
+        governor=facts.get("governor"),
+        on_battery=bool(facts.get("on_battery")),
     )
 
 
@@ -58,8 +70,20 @@ def clock_fault(sample: Json, watch: Json) -> str | None:
     return None
 
 
+def clock_share(samples: Sequence[Json], resolution_ns: float | None) -> float | None:
+    """A tick of the clock as a share of the shortest part that it timed; None: unknown.
+
+    Args:
+        samples: of all processes, durations in ns by `*_ns`.
+        resolution_ns: of the clock, as the system tells it.
+    """
+    steps = [step for sample in samples for one in sample.get("itl_ns", ()) for step in one]
+    passes = [ns for sample in samples for name in PARTS for ns in sample.get(name) or ()]
+    timed_ns = [*steps, *passes]
+    return None if resolution_ns is None or not timed_ns else resolution_ns / min(timed_ns)
+
+
 def _timed_ns(sample: Json) -> int:
     """Longest of the sums that the timed parts give; the parts of a request lie in each other."""
     steps_ns = sum(sum(steps) for steps in sample.get("itl_ns", ()))
-    names = ("prefill_ns", "ttft_ns", "e2e_ns")
-    return int(max(steps_ns, *(sum(sample.get(name, ())) for name in names)))
+    return int(max(steps_ns, *(sum(sample.get(name, ())) for name in PARTS)))

@@ -3,7 +3,7 @@
 | grade | needs |
 |---|---|
 | A | at least 5 processes, half-width <= 3 %, foreign CPU <= 2 %, steady |
-| B | half-width <= 8 %, foreign CPU <= 5 % |
+| B | half-width <= 8 %, foreign CPU <= 5 %; a shift, disk reads, a battery or a following clock |
 | C | anything weaker |
 | INVALID | throttled, swapped, file changed, wrong or non-finite output, clock fault |
 
@@ -21,6 +21,11 @@ GRADES = ("A", "B", "C", "INVALID")  # best first
 LEAST_PROCESSES = 5
 HALF_WIDTH_SHARE = {"A": 0.03, "B": 0.08}
 FOREIGN_CPU_SHARE = {"A": 0.02, "B": 0.05}
+CLOCK_SHARE = {"A": 0.005, "B": 0.02}  # a tick of the clock beside the shortest timed part
+# Ways of choosing a frequency that follow the load or save power; by Linux, Windows and macOS.
+FOLLOWING_GOVERNORS = frozenset(
+    {"powersave", "ondemand", "conservative", "schedutil", "userspace", "power saver", "low power"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,11 @@ class Evidence:
         file_changed: a model file is not what it was when the run began.
         clock_fault: what a clock did that no clock should, or None.
         watch: the machine during all timed parts; None: it was not watched.
+        shift: how the speed moved while it was measured, or None.
+        major_faults: pages that timed parts had to wait for a disk for.
+        clock_share: a tick of the clock over the shortest timed part; None: unknown.
+        governor: how the processor's frequency is chosen, as the system calls it; None: unknown.
+        on_battery: the machine ran from its battery.
     """
 
     processes: int
@@ -46,6 +56,11 @@ class Evidence:
     file_changed: bool = False
     clock_fault: str | None = None
     watch: WatchInterval | None = None
+    shift: str | None = None
+    major_faults: int = 0
+    clock_share: float | None = None
+    governor: str | None = None
+    on_battery: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +182,37 @@ def _output_changed(evidence: Evidence) -> Finding | None:
     return "INVALID", f"{evidence.outputs} different outputs for the same input"
 
 
+def _shift(evidence: Evidence) -> Finding | None:
+    """A speed that moved after the warm-up."""
+    return ("B", evidence.shift) if evidence.shift else None
+
+
+def _major_faults(evidence: Evidence) -> Finding | None:
+    """Pages that were not in memory when they were timed."""
+    if evidence.major_faults <= 0:
+        return None
+    return "B", f"{evidence.major_faults} pages were read from a disk in timed parts"
+
+
+def _coarse_clock(evidence: Evidence) -> Finding | None:
+    """A clock whose tick is no small part of what it times."""
+    share = evidence.clock_share
+    what = "a tick of the clock, of the shortest timed part,"
+    return None if share is None else _above(share, CLOCK_SHARE, what)
+
+
+def _governor(evidence: Evidence) -> Finding | None:
+    """A frequency that follows the load."""
+    if evidence.governor not in FOLLOWING_GOVERNORS:
+        return None
+    return "B", f"the processor's frequency follows the load ({evidence.governor})"
+
+
+def _on_battery(evidence: Evidence) -> Finding | None:
+    """A machine that saves power."""
+    return ("B", "the machine ran from its battery") if evidence.on_battery else None
+
+
 def _clock(evidence: Evidence) -> Finding | None:
     """A clock that cannot be right."""
     return ("INVALID", evidence.clock_fault) if evidence.clock_fault else None
@@ -185,5 +231,10 @@ RULES: dict[str, Rule] = {
     "STEAL": _steal,
     "WIDE_INTERVAL": _wide_interval,
     "NOT_STEADY": _not_steady,
+    "SHIFT": _shift,
+    "MAJOR_FAULTS": _major_faults,
+    "COARSE_CLOCK": _coarse_clock,
+    "GOVERNOR": _governor,
+    "ON_BATTERY": _on_battery,
     "FEW_PROCESSES": _few_processes,
 }

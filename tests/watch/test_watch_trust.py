@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from harness.results.schema import GRADES as RESULT_GRADES
-from harness.watch.evidence import clock_fault, gather_evidence
+from harness.watch.evidence import clock_fault, clock_share, gather_evidence
 from harness.watch.probes import WatchInterval
 from harness.watch.trust import GRADES, RULES, Evidence, grade
 
@@ -55,6 +55,12 @@ def test_the_best_evidence_is_an_a_without_reasons():
         (replace(GOOD, file_changed=True), "INVALID", "FILE_CHANGED"),
         (replace(GOOD, outputs=2), "INVALID", "OUTPUT_CHANGED"),
         (replace(GOOD, clock_fault="it ran backwards"), "INVALID", "CLOCK"),
+        (replace(GOOD, shift="it slowed down"), "B", "SHIFT"),
+        (replace(GOOD, major_faults=1), "B", "MAJOR_FAULTS"),
+        (replace(GOOD, clock_share=0.006), "B", "COARSE_CLOCK"),
+        (replace(GOOD, clock_share=0.03), "C", "COARSE_CLOCK"),
+        (replace(GOOD, governor="powersave"), "B", "GOVERNOR"),
+        (replace(GOOD, on_battery=True), "B", "ON_BATTERY"),
     ],
 )
 def test_one_fault_gives_one_grade_and_one_reason(evidence, expected, code):
@@ -79,6 +85,8 @@ def test_every_code_is_covered_above():
         watched(steal_ns=None),
         watched(throttled_periods=None, thermal_events=None),
         watched(swapped_in_bytes=None, swapped_out_bytes=None),
+        replace(GOOD, clock_share=0.005),
+        replace(GOOD, governor="performance"),
     ],
 )
 def test_limits_themselves_and_counters_that_no_system_has_cost_nothing(evidence):
@@ -155,3 +163,19 @@ def test_a_machine_that_slept_is_a_clock_fault():
     fault = clock_fault({"prefill_ns": [1]}, {"wall_ns": 10, "suspended_ns": 2_000_000_000})
     assert fault == "the machine slept for 2000 ms"
     assert clock_fault({"prefill_ns": [1]}, {}) is None
+
+
+def test_the_clocks_share_is_of_the_shortest_timed_part():
+    """Steps of 100, 200 and 300 ns by a clock of 1 ns: 1 / 100."""
+    samples = [{"itl_ns": [[100, 200], [300]], "prefill_ns": None}]
+    assert clock_share(samples, 1.0) == 0.01
+    assert clock_share(samples, None) is None
+    assert clock_share([{}], 1.0) is None
+
+
+def test_evidence_takes_faults_and_the_machines_state():
+    faulty = entry(sample={"itl_ns": [[100]], "major_faults": 3})
+    facts = {"governor": "powersave", "on_battery": True, "clock_resolution_ns": 1.0}
+    evidence = gather_evidence([faulty, entry()], 0.01, machine=facts)
+    assert (evidence.major_faults, evidence.governor, evidence.on_battery) == (3, "powersave", True)
+    assert evidence.clock_share == 0.01
