@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": set(),
     "graph": {"specs", "quantize", "weights"},
     "devices": {"graph", "measure", "findings"},
-    "watch": {"measure"},
+    "watch": {"measure", "stats", "findings"},
     "workload": {"specs", "quantize", "graph", "devices", "measure"},
     "artifacts": {
         *("specs", "quantize", "weights", "texts", "graph", "devices", "measure", "workload"),

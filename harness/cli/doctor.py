@@ -21,16 +21,26 @@ def _wheels() -> Sequence[Finding]:
     return check_wheels()
 
 
-CHECKS: tuple[Callable[[], Sequence[Finding]], ...] = (_wheels,)
+def _machine() -> Sequence[Finding]:
+    """Imported here: the help needs neither clocks nor counters."""
+    from harness.artifacts.cache import default_cache
+    from harness.watch.doctor import check_machine
+
+    return check_machine(default_cache())
+
+
+CHECKS: tuple[Callable[[], Sequence[Finding]], ...] = (_wheels, _machine)
 
 
 @click.command("doctor", epilog="Example:  bench doctor --format json")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
 def command(style: str) -> int:
-    """Check the installation: is there one onnxruntime, and is it the one pip believes?
+    """Check the installation and the machine: can it be measured on, and what would help?
 
     Several distributions own the package onnxruntime; installed together the last one wins, and
-    pip finds nothing wrong. Ends with 4 when something would make every number wrong.
+    pip finds nothing wrong. Of the machine: other programs, the host of a virtual machine,
+    frequency, power, memory, swap, disk, quota, clock and heat, over one second. Ends with 4 when
+    something would make every number wrong; a warning only widens them.
     """
     found = [finding for check in CHECKS for finding in check()]
     draw(HEADER, [_cells(one) for one in found], [asdict(one) for one in found], style)
