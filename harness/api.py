@@ -9,6 +9,7 @@ from harness.devices.choose import Wish, choose_devices
 from harness.errors import UsageError
 from harness.estimates.answer import Estimate, estimate
 from harness.graph.geometry import EncoderGeometry
+from harness.graph.static.geometry import StaticGeometry
 from harness.plan import make_plan
 from harness.quantize.cache import AUTO
 from harness.quantize.levels import find_level
@@ -93,6 +94,11 @@ def load(
     count = threads or usable_cores()
     if isinstance(artifact.geometry, EncoderGeometry):
         return LoadedEncoder(artifact.graph, artifact.geometry, chosen, count)
+    if isinstance(artifact.geometry, StaticGeometry):
+        raise UsageError(
+            f"{artifact.level} is built as a static decoder, which is measured only",
+            fix="a level of `bench levels` that CPUs and GPUs run",
+        )
     return LoadedModel(
         graphs=(artifact.graph, artifact.all_logits_graph),
         geometry=artifact.geometry,

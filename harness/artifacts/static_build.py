@@ -12,12 +12,8 @@ from harness.devices.reference import open_reference
 from harness.errors import UsageError
 from harness.graph.static.calibration import EXTREMES, calibration_model, ranges_of
 from harness.graph.static.decoder import write_static_decoder
-from harness.graph.static.geometry import (
-    StaticGeometry,
-    static_geometry,
-    write_cache,
-    write_mask,
-)
+from harness.graph.static.feed import write_cache, write_mask
+from harness.graph.static.geometry import StaticGeometry, static_geometry
 from harness.graph.static.norm import Norm
 from harness.quantize.fixed_point import Range
 from harness.quantize.levels import STATIC_FLOAT, QuantLevel, find_level

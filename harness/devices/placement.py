@@ -109,6 +109,39 @@ def place(
     )
 
 
+def together(placements: Sequence[Placement]) -> Placement:
+    """Add up the placements of the graphs of one model; FULL only where each of them is.
+
+    Args:
+        placements: of at least one graph.
+    """
+    switches = [placement.switches for placement in placements]
+    known = [count for count in switches if count is not None]
+    return Placement(
+        verdict=_worst([placement.verdict for placement in placements]),
+        nodes=_sums([placement.nodes for placement in placements]),
+        compute_nodes=_sums([placement.compute_nodes for placement in placements]),
+        switches=sum(known) if len(known) == len(switches) else None,
+        fell_off=_sums([placement.fell_off for placement in placements]),
+    )
+
+
+def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Counts added up by name, the most first."""
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total.most_common())
+
+
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """The worst of several; one graph of several that fell back leaves the whole PARTIAL."""
+    worst = max(verdicts, key=list(Verdict).index)
+    if worst is Verdict.FELL_BACK and len(set(verdicts)) > 1:
+        return Verdict.PARTIAL
+    return worst
+
+
 def _switches(
     owners: Mapping[str, str], nodes: Counter[str], file_order: Sequence[str] | None
 ) -> int | None:

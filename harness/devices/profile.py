@@ -13,25 +13,33 @@ Json = dict[str, Any]
 TOP = 10
 
 
-def shares(events: Sequence[Json], skip_share: float = 0.0) -> Json:
+def warm_events(events: Sequence[Json], skip_share: float) -> list[Json]:
+    """Leave the first runs of one session out: they warm up.
+
+    Args:
+        events: of one profile's JSON file; their times count from its session's beginning.
+        skip_share: this part of the runs is left out.
+    """
+    runs = sorted(event["ts"] for event in events if event.get("name") == "model_run")
+    counted = runs[int(len(runs) * skip_share) :]
+    return [event for event in events if counted and event["ts"] >= counted[0]]
+
+
+def shares(events: Sequence[Json]) -> Json:
     """Add up the time of the nodes.
 
     Args:
-        events: of the profile's JSON file.
-        skip_share: this part of the runs, the first ones, is left out: they warm up.
+        events: of the profiles of all sessions of a model.
 
     Returns:
         `runs` that were counted; `providers`: [{provider, share}], most first; `operators`: the
         TOP of [{provider, operator, share, calls}]. Shares are of the time of all nodes.
     """
-    runs = sorted(event["ts"] for event in events if event.get("name") == "model_run")
-    counted = runs[int(len(runs) * skip_share) :]
-    begin_us = counted[0] if counted else 0
     per_provider: Counter[str] = Counter()
     per_operator: Counter[tuple[str, str]] = Counter()
     calls: Counter[tuple[str, str]] = Counter()
     for event in events:
-        if event.get("cat") != "Node" or event["ts"] < begin_us:
+        if event.get("cat") != "Node":
             continue
         provider = event.get("args", {}).get("provider")
         if provider:  # other entries of a node are its fences, without a provider
@@ -41,7 +49,7 @@ def shares(events: Sequence[Json], skip_share: float = 0.0) -> Json:
             calls[operator] += 1
     total_us = per_provider.total() or 1
     return {
-        "runs": len(counted),
+        "runs": sum(event.get("name") == "model_run" for event in events),
         "providers": [
             {"provider": name, "share": us / total_us} for name, us in per_provider.most_common()
         ],

@@ -81,7 +81,7 @@ def open_session(
     options = session_options(threads)
     if profile_to is not None:
         options.enable_profiling = True
-        options.profile_file_prefix = str(profile_to / "profile")
+        options.profile_file_prefix = str(profile_to / graph.stem)
     providers = _add_provider(options, device)
     start_ns = time.perf_counter_ns()
     try:

@@ -6,6 +6,7 @@ from typing import Any, overload
 
 from harness.errors import ModelError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
+from harness.graph.static.geometry import StaticGeometry
 from harness.quantize.cache import CacheLevel, cache_of, own_cache
 from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import AnySpec, EncoderSpec
@@ -69,13 +70,18 @@ class EncoderGeometry:
         return (*names, "token_type_ids") if self.token_types else names
 
 
-Geometry = DecoderGeometry | EncoderGeometry
+Geometry = DecoderGeometry | StaticGeometry | EncoderGeometry
+# a field that this kind alone has -> the kind; what has none of them is a fused decoder
+_MARKS: dict[str, type[StaticGeometry | EncoderGeometry]] = {
+    "token_types": EncoderGeometry,
+    "prefill_tokens": StaticGeometry,
+}
 
 
 def geometry_from(fields: Mapping[str, Any]) -> Geometry:
     """Return the geometry whose fields travelled to another process, or were stored."""
-    kind = EncoderGeometry if "token_types" in fields else DecoderGeometry
-    return kind(**fields)
+    marked = (kind for mark, kind in _MARKS.items() if mark in fields)
+    return next(marked, DecoderGeometry)(**fields)
 
 
 @overload

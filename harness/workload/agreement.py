@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.devices.device import Device, find_device
-from harness.devices.session import OpenedSession, open_session
 from harness.devices.states import FellBackError
-from harness.graph.geometry import DecoderGeometry, EncoderGeometry, Geometry, geometry_from
-from harness.workload.decoder import DecoderSession
+from harness.graph.geometry import EncoderGeometry, Geometry, geometry_from
+from harness.workload.cached import CachedDecoder
 from harness.workload.encoder import EncoderSession
+from harness.workload.opening import open_decoder, open_sessions
 from harness.workload.passes import seeded_ids
 
 Json = dict[str, Any]
@@ -31,7 +31,7 @@ def agree(graph: str, geometry: Json, device: str | Json, threads: int, seed: in
 
     Args:
         graph: path of the ONNX file.
-        geometry: the fields of DecoderGeometry or EncoderGeometry.
+        geometry: the fields of a Geometry.
         device: as it travels, or a key of the device table.
         threads: intra-op threads.
         seed: of the tokens.
@@ -67,10 +67,10 @@ def _outputs(
     graph: Path, geometry: Geometry, device: Device, threads: int, seed: int
 ) -> list[NDArray[np.float32]]:
     """What a model gives for tokens that all devices are fed alike."""
-    opened = open_session(graph, device, threads)
+    sessions = open_sessions(graph, geometry, device, threads)
     if isinstance(geometry, EncoderGeometry):
-        return _embeddings(EncoderSession(opened, geometry), seed)
-    return _logits(opened, geometry, seed)
+        return _embeddings(EncoderSession(sessions[0], geometry), seed)
+    return _logits(open_decoder(sessions, geometry, 1, PROMPT_TOKENS + STEPS), seed)
 
 
 def _embeddings(encoder: EncoderSession, seed: int) -> list[NDArray[np.float32]]:
@@ -80,12 +80,9 @@ def _embeddings(encoder: EncoderSession, seed: int) -> list[NDArray[np.float32]]
     return [encoder.encode(text[np.newaxis]).copy() for text in texts]
 
 
-def _logits(
-    opened: OpenedSession, geometry: DecoderGeometry, seed: int
-) -> list[NDArray[np.float32]]:
+def _logits(decoder: CachedDecoder, seed: int) -> list[NDArray[np.float32]]:
     """Logits of a prompt, then of steps."""
-    decoder = DecoderSession(opened, geometry, 1, min(32, geometry.max_context_tokens))
-    ids = seeded_ids(seed, 1, PROMPT_TOKENS + STEPS, geometry.vocab_size)
+    ids = seeded_ids(seed, 1, PROMPT_TOKENS + STEPS, decoder.vocab_size)
     pieces = [ids[:, :PROMPT_TOKENS], *np.split(ids[:, PROMPT_TOKENS:], STEPS, axis=1)]
     found = [decoder.prefill(piece).copy() for piece in pieces]
     decoder.rewind(PROMPT_TOKENS)

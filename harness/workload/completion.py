@@ -47,8 +47,8 @@ def refuse_unfinished(measuring: Measuring, workload: Workload) -> None:
     Raises:
         MeasurementError: the run returns too early, so no duration of it can be right.
     """
-    row = measuring.decoder.opened.device.row
-    if row.completion is not Completion.COPY or row.memory is None:
+    row = measuring.sessions[0].device.row
+    if row.completion is not Completion.COPY or measuring.decoder.cache_memory is None:
         return  # every output lies in the host's memory: what the run has copied is done
     after_run_ns, idle_ns, run_ns = _copies(measuring, workload, measuring.clock)
     if not is_finished(after_run_ns, idle_ns, run_ns):

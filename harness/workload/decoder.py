@@ -7,6 +7,7 @@ before, which reads its token where the step before it has put its choice.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -17,20 +18,18 @@ from harness.errors import UsageError
 from harness.graph.geometry import DecoderGeometry
 from harness.workload.binding import BoundDecoder, Late
 from harness.workload.buffers import aligned_zeros, fill_cache
-from harness.workload.checks import check_ids, check_rewind, check_room
+from harness.workload.cached import CachedDecoder
+from harness.workload.checks import check_ids, check_room
 
 # what runs at a position, and where its choice is written
 _Step = tuple[ort.IOBinding | Late, NDArray[np.int64]]
 
 
-class DecoderSession:
+class DecoderSession(CachedDecoder):
     """One opened decoder at one batch size, with room for `capacity_tokens` positions.
 
     Attributes:
-        opened: the session.
         geometry: shapes and types of the graph.
-        batch: sequences at once, all of the same length.
-        capacity_tokens: positions of the cache.
     """
 
     def __init__(
@@ -47,66 +46,28 @@ class DecoderSession:
                 f"{geometry.max_context_tokens}",
                 fix="ask for less depth, prompt or gen",
             )
-        self.opened = opened
+        super().__init__((opened,), batch, geometry.vocab_size, capacity_tokens)
         self.geometry = geometry
-        self.batch = batch
-        self.capacity_tokens = capacity_tokens
         shape = (batch, geometry.num_kv_heads, capacity_tokens, geometry.stored_width)
         self._cache = [
             (aligned_zeros(shape, geometry.kv_dtype), aligned_zeros(shape, geometry.kv_dtype))
             for _ in range(geometry.num_layers)
         ]
-        self._logits = aligned_zeros((batch, 1, geometry.vocab_size), np.float32)
-        self._last_logits = self._logits[:, 0]  # the same memory as [batch, vocab]
-        # the token at each position, and after the last one the choice that none reads
-        self._history = aligned_zeros((capacity_tokens + 1, batch), np.int64)
         self._ids: dict[int, NDArray[np.int64]] = {}  # one buffer per number of tokens fed at once
         self._session = opened.session
         self._argmax = self._last_logits.argmax
-        memory, index = opened.device.row.memory, opened.device.index
+        memory, index = self.cache_memory, opened.device.index
         self._whole = BoundDecoder(opened.session, self._cache, self._logits, memory, index)
         self._run = self._whole.run_bound  # found once, not in every step
         self._rows: Sequence[BoundDecoder] = ()
         self._fed: Sequence[BoundDecoder] = ()
         self._fed_tokens = 0
         self._steps: dict[int, _Step] = {}
-        self._depth_tokens = 0
 
     @property
-    def depth_tokens(self) -> int:
-        """Positions of the cache in use."""
-        return self._depth_tokens
-
-    @property
-    def next_ids(self) -> NDArray[np.int64]:
-        """The token of each sequence that the next greedy step reads [batch], in place."""
-        ids: NDArray[np.int64] = self._history[self._depth_tokens]
-        return ids
-
-    @property
-    def last_logits(self) -> NDArray[np.float32]:
-        """The logits of the last run [batch, vocab], in place: the next run overwrites them."""
-        return self._last_logits
-
-    def prefill(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read all tokens of `ids` at once, after those already in the cache.
-
-        Args:
-            ids: [batch, tokens].
-
-        Returns:
-            The last token's logits [batch, 1, vocab]; the next run overwrites them.
-
-        Raises:
-            UsageError: another shape or type, a token outside the vocabulary, a full cache.
-        """
-        self.feed(ids)
-        self.run()
-        return self._logits
-
-    def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read one token per sequence; as `prefill` of [batch, 1]."""
-        return self.prefill(ids)
+    def cache_memory(self) -> str | None:
+        """Name of the device's memory that the cache stays in; None: the host's."""
+        return self.sessions[0].device.row.memory
 
     def feed(self, ids: NDArray[np.int64]) -> None:
         """Everything that `prefill` does before the run: check, copy and bind `ids`."""
@@ -127,10 +88,6 @@ class DecoderSession:
         for bound in self._fed:
             bound.run()
         self._depth_tokens += self._fed_tokens
-
-    def choose(self) -> None:
-        """Make each sequence's most probable token the next one to be read."""
-        self._last_logits.argmax(axis=1, out=self.next_ids)
 
     def greedy_step(self) -> None:
         """A whole decode step: read `next_ids`, run, choose the next ones.
@@ -164,24 +121,6 @@ class DecoderSession:
             for depth in range(first_tokens, first_tokens + steps)
         }
 
-    def chosen(self, first_tokens: int, count: int) -> NDArray[np.int64]:
-        """The tokens at these positions, fed or chosen by steps: a copy [count, batch].
-
-        Args:
-            first_tokens: the first position.
-            count: how many positions; the choice after the last step is one more.
-        """
-        return self._history[first_tokens : first_tokens + count].copy()
-
-    def rewind(self, depth_tokens: int) -> None:
-        """Forget every position from `depth_tokens` on; nothing is moved.
-
-        Raises:
-            UsageError: the cache holds fewer.
-        """
-        check_rewind(depth_tokens, self._depth_tokens)
-        self._depth_tokens = depth_tokens
-
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Write seeded values into every position below `depth_tokens` and stand there.
 
@@ -197,7 +136,7 @@ class DecoderSession:
         self._whole.upload(self._cache)
         self._depth_tokens = depth_tokens
 
-    def download(self) -> NDArray[np.generic]:
+    def download(self) -> NDArray[Any]:
         """What the last layer has written into the device's cache, copied to the host."""
         return self._whole.download()
 
@@ -216,9 +155,9 @@ class DecoderSession:
         Raises:
             UsageError: the cache lies in a device's memory, of which there are no parts.
         """
-        if self.opened.device.row.memory is not None:
+        if self.cache_memory is not None:
             raise UsageError(
-                f"{self.opened.device.key} cannot read prompts of a batch from a filled cache",
+                f"{self.sessions[0].device.key} cannot read prompts of a batch from a filled cache",
                 fix="--batch 1, or --depth 0 for prompts",
             )
         if not self._rows:

@@ -1,6 +1,7 @@
 """Warm-up and samples of an encoder's tests: the same seeded texts in every process."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,9 +37,9 @@ class EncoderMeasuring:
     warmed: dict[Shape, tuple[int, ...]] = field(default_factory=dict)
 
     @property
-    def opened(self) -> OpenedSession:
-        """The session, its device and its placement."""
-        return self.encoder.opened
+    def sessions(self) -> Sequence[OpenedSession]:
+        """All that were opened, with their device and their placements."""
+        return (self.encoder.opened,)
 
     def ids(self, workload: Workload) -> NDArray[np.int64]:
         """The texts of a test [sequences, tokens], each of full length."""

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.devices.device import Device
-from harness.devices.session import open_session
 from harness.graph.geometry import Geometry
 from harness.measure.memory import MemoryMark, memory_mark
-from harness.workload.opening import open_measuring
+from harness.workload.opening import open_measuring, open_sessions
 from harness.workload.workload import Workload
 
 
@@ -17,7 +16,7 @@ class Footprint:
 
     Attributes:
         baseline: interpreter and libraries imported, nothing opened.
-        loaded: session created.
+        loaded: sessions created.
         steady: every position of a decoder's context written, each shape of the test run once.
     """
 
@@ -42,14 +41,15 @@ def take_footprint(
 ) -> Footprint:
     """Open a model, touch the whole context of `workload`, run each of its shapes once.
 
-    The cache has exactly the test's own size: depth + prompt + gen.
+    The cache has exactly the test's own size, depth + prompt + gen; a static decoder's that of its
+    build.
 
     Raises:
         HarnessError: the model cannot be opened, or the context does not fit it.
     """
     baseline = memory_mark()
-    opened = open_session(graph, device, threads)
+    sessions = open_sessions(graph, geometry, device, threads)
     loaded = memory_mark()
-    measuring = open_measuring(opened, geometry, batch, workload.context_tokens, seed)
+    measuring = open_measuring(sessions, geometry, batch, workload.context_tokens, seed)
     measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
     return Footprint(baseline, loaded, memory_mark())

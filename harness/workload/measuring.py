@@ -1,7 +1,7 @@
 """Warm-up and samples of one session's tests: the same seeded inputs in every process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,8 +12,8 @@ from harness.devices.session import OpenedSession
 from harness.measure.clock import Clock
 from harness.measure.steady import WarmUp, warm_up
 from harness.measure.usage import usage_now
-from harness.workload.decoder import DecoderSession
 from harness.workload.passes import run_pass, seeded_ids, time_prefill, time_step
+from harness.workload.protocol import Decoder
 from harness.workload.samples import Samples, repeat_passes
 from harness.workload.workload import Kind, Workload
 
@@ -39,22 +39,21 @@ class Measuring:
         warmed: per shape the last samples of its warm-up.
     """
 
-    decoder: DecoderSession
+    decoder: Decoder
     seed: int
     clock: Clock = time.perf_counter_ns
     filled_tokens: int = -1
     warmed: dict[Shape, tuple[int, ...]] = field(default_factory=dict)
 
     @property
-    def opened(self) -> OpenedSession:
-        """The session, its device and its placement."""
-        return self.decoder.opened
+    def sessions(self) -> Sequence[OpenedSession]:
+        """All that were opened, with their device and their placements."""
+        return self.decoder.sessions
 
     def ids(self, workload: Workload) -> NDArray[np.int64]:
         """The prompt of a test [batch, prompt], or the first token of a decode test [batch, 1]."""
         tokens = max(workload.prompt_tokens, 1)
-        geometry = self.decoder.geometry
-        return seeded_ids(self.seed, self.decoder.batch, tokens, geometry.vocab_size)
+        return seeded_ids(self.seed, self.decoder.batch, tokens, self.decoder.vocab_size)
 
     def stand_at(self, depth_tokens: int) -> None:
         """Bring the cache to a depth whose every position has been written, always the same way."""

@@ -1,21 +1,93 @@
-"""From an opened session to what measures it: a decoder with a cache, or an encoder."""
+"""From the files of a model to what measures it: the one place that knows every kind of graph.
 
-from harness.devices.session import OpenedSession
-from harness.graph.geometry import EncoderGeometry, Geometry
+A kind is told by its geometry. What is opened here is used through `Decoder` or `EncoderSession`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.devices.device import Device
+from harness.devices.session import OpenedSession, open_session
+from harness.errors import UsageError
+from harness.graph.geometry import DecoderGeometry, EncoderGeometry, Geometry
+from harness.graph.static.geometry import STEP_FILE, StaticGeometry
+from harness.workload.cached import CachedDecoder
 from harness.workload.decoder import DecoderSession
 from harness.workload.encoder import EncoderSession
 from harness.workload.encoding import EncoderMeasuring
 from harness.workload.measuring import Measuring
+from harness.workload.static import StaticDecoder
+
+Sessions = Sequence[OpenedSession]
+
+
+def graph_files(graph: Path, geometry: Geometry) -> tuple[Path, ...]:
+    """Every graph that is opened for a model; a static decoder's step lies beside its prefill.
+
+    Args:
+        graph: the one that stands for the model.
+        geometry: of it.
+    """
+    if isinstance(geometry, StaticGeometry):
+        return (graph, graph.with_name(STEP_FILE))
+    return (graph,)
+
+
+def open_sessions(
+    graph: Path, geometry: Geometry, device: Device, threads: int, profile_to: Path | None = None
+) -> tuple[OpenedSession, ...]:
+    """Open every graph of a model on one device, one after another.
+
+    Args:
+        graph: the one that stands for the model.
+        geometry: of it.
+        device: as chosen.
+        threads: intra-op threads.
+        profile_to: see open_session.
+
+    Raises:
+        HarnessError: as open_session.
+    """
+    files = graph_files(graph, geometry)
+    return tuple(open_session(file, device, threads, profile_to) for file in files)
+
+
+def open_decoder(
+    sessions: Sessions,
+    geometry: DecoderGeometry | StaticGeometry,
+    batch: int,
+    capacity_tokens: int,
+) -> CachedDecoder:
+    """Allocate the cache of a decoder over its open sessions.
+
+    Args:
+        sessions: as open_sessions gives them.
+        geometry: of the graphs.
+        batch: sequences at once.
+        capacity_tokens: positions that are needed; a static decoder has those it was built with.
+
+    Raises:
+        UsageError: more positions or sequences than the graphs take.
+    """
+    if not isinstance(geometry, StaticGeometry):
+        return DecoderSession(sessions[0], geometry, batch, capacity_tokens)
+    if batch != 1 or capacity_tokens > geometry.capacity_tokens:
+        raise UsageError(
+            f"{capacity_tokens} tokens of {batch} sequences do not fit a static decoder of"
+            f" {geometry.capacity_tokens} tokens",
+            fix="--batch 1; a build with more capacity",
+        )
+    return StaticDecoder(sessions[0], sessions[1], geometry)
 
 
 def open_measuring(
-    opened: OpenedSession, geometry: Geometry, batch: int, capacity_tokens: int, seed: int
+    sessions: Sessions, geometry: Geometry, batch: int, capacity_tokens: int, seed: int
 ) -> Measuring | EncoderMeasuring:
     """Allocate what a model's tests need.
 
     Args:
-        opened: the session.
-        geometry: of its graph; tells which kind of model it is.
+        sessions: as open_sessions gives them.
+        geometry: of the graphs; tells which kind of model it is.
         batch: sequences of a decoder; an encoder's are those of each test.
         capacity_tokens: positions of a decoder's cache.
         seed: of token ids and cache.
@@ -24,5 +96,5 @@ def open_measuring(
         UsageError: a cache that the model does not take.
     """
     if isinstance(geometry, EncoderGeometry):
-        return EncoderMeasuring(EncoderSession(opened, geometry), seed)
-    return Measuring(DecoderSession(opened, geometry, batch, capacity_tokens), seed)
+        return EncoderMeasuring(EncoderSession(sessions[0], geometry), seed)
+    return Measuring(open_decoder(sessions, geometry, batch, capacity_tokens), seed)

@@ -9,49 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.measure.clock import Clock, time_call
 from harness.measure.samples import PassSample
+from harness.workload.protocol import Decoder
 from harness.workload.workload import Kind, Workload
 
 DIGEST_BYTES = 8
-
-
-class Decoder(Protocol):
-    """What a pass needs of a decoder; `DecoderSession` has it, and so do the tests' fakes."""
-
-    @property
-    def next_ids(self) -> NDArray[np.int64]:
-        """The token of each sequence that the next step reads [batch], in place."""
-
-    @property
-    def last_logits(self) -> NDArray[np.float32]:
-        """The logits of the last run [batch, vocab]."""
-
-    def rewind(self, depth_tokens: int) -> None:
-        """Forget every position from `depth_tokens` on."""
-
-    def feed(self, ids: NDArray[np.int64]) -> None:
-        """Bind the tokens [batch, tokens] of the next run."""
-
-    def run(self) -> None:
-        """The run alone."""
-
-    def choose(self) -> None:
-        """Make each sequence's most probable token the next one."""
-
-    def greedy_step(self) -> None:
-        """Read `next_ids`, run, choose."""
-
-    def prepare_steps(self, first_tokens: int, steps: int) -> None:
-        """Make ready what greedy steps from this depth on need."""
-
-    def chosen(self, first_tokens: int, count: int) -> NDArray[np.int64]:
-        """The tokens at these positions [count, batch], a copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.devices.device import find_device
-from harness.devices.profile import shares
-from harness.devices.session import open_session
+from harness.devices.profile import shares, warm_events
 from harness.errors import MeasurementError
 from harness.graph.geometry import geometry_from
-from harness.workload.opening import open_measuring
+from harness.workload.opening import open_measuring, open_sessions
 from harness.workload.workload import workload_of
 
 Json = dict[str, Any]
@@ -28,7 +27,7 @@ def profile(
 
     Args:
         graph: path of the ONNX file.
-        geometry: the fields of DecoderGeometry or EncoderGeometry.
+        geometry: the fields of a Geometry.
         device: as it travels, or a key of the device table.
         threads: intra-op threads.
         batch: sequences at once.
@@ -43,12 +42,15 @@ def profile(
 
     test = workload_of(workload)
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
-        opened = open_session(Path(graph), find_device(device), threads, profile_to=Path(folder))
-        shapes = geometry_from(geometry)
-        measuring = open_measuring(opened, shapes, batch, test.context_tokens, seed)
+        shapes, chosen = geometry_from(geometry), find_device(device)
+        sessions = open_sessions(Path(graph), shapes, chosen, threads, profile_to=Path(folder))
+        measuring = open_measuring(sessions, shapes, batch, test.context_tokens, seed)
         measuring.sample(test, PASSES, 0.0)
-        written = Path(opened.session.end_profiling())
-        found = shares(json.loads(written.read_text(encoding="utf-8")), skip_share=1 / PASSES)
+        events: list[Json] = []
+        for opened in sessions:
+            written = Path(opened.session.end_profiling()).read_text(encoding="utf-8")
+            events += warm_events(json.loads(written), skip_share=1 / PASSES)
+        found = shares(events)
     if not found["operators"]:
         raise MeasurementError(
             "the runtime wrote a profile without a node", fix="leave --profile out on this device"

@@ -13,25 +13,23 @@ from numpy.random import SFC64, Generator
 from numpy.typing import NDArray
 
 from harness.devices.session import OpenedSession
-from harness.graph.static.geometry import StaticGeometry, write_cache, write_mask
+from harness.graph.static.feed import write_cache, write_mask
+from harness.graph.static.geometry import StaticGeometry
 from harness.quantize.cache import CACHES
 from harness.workload.buffers import aligned_zeros, fill_cache
-from harness.workload.checks import check_ids, check_rewind, check_room
+from harness.workload.cached import CachedDecoder
+from harness.workload.checks import check_ids, check_room
 
 Halves = tuple[NDArray[Any], NDArray[Any]]  # keys and values of one layer
 BYTES = range(64, 192)  # what a filled cache of integers holds: the middle of its grid
 
 
-class StaticDecoder:
+class StaticDecoder(CachedDecoder):
     """One opened static decoder: one sequence, a cache of the built capacity.
 
     Attributes:
         geometry: shapes and types of both graphs.
-        batch: 1.
-        capacity_tokens: positions of the cache.
     """
-
-    batch = 1
 
     def __init__(
         self, prefill: OpenedSession, step: OpenedSession, geometry: StaticGeometry
@@ -43,8 +41,8 @@ class StaticDecoder:
             step: a session of the step graph of the same build.
             geometry: what the build returned.
         """
+        super().__init__((prefill, step), 1, geometry.vocab_size, geometry.capacity_tokens)
         self.geometry = geometry
-        self.capacity_tokens = geometry.capacity_tokens
         self._cache: list[Halves] = [
             (
                 aligned_zeros(geometry.key_shape, geometry.kv_dtype),
@@ -52,47 +50,10 @@ class StaticDecoder:
             )
             for _ in range(geometry.num_layers)
         ]
-        self._logits = aligned_zeros((1, geometry.vocab_size), np.float32)
-        # the token at each position, and after the last one the choice that none reads
-        self._history = aligned_zeros((self.capacity_tokens + 1, 1), np.int64)
-        tokens = geometry.prefill_tokens
-        self._prefill = _BoundGraph(prefill.session, geometry, tokens, self._cache, self._logits)
-        self._step = _BoundGraph(step.session, geometry, 1, self._cache, self._logits)
+        shared = geometry, self._cache, self._last_logits
+        self._prefill = _BoundGraph(prefill.session, geometry.prefill_tokens, *shared)
+        self._step = _BoundGraph(step.session, 1, *shared)
         self._fed: NDArray[np.int64] = self._history[:0, 0]
-        self._depth_tokens = 0
-
-    @property
-    def depth_tokens(self) -> int:
-        """Positions of the cache in use."""
-        return self._depth_tokens
-
-    @property
-    def next_ids(self) -> NDArray[np.int64]:
-        """The token that the next greedy step reads [1], in place."""
-        ids: NDArray[np.int64] = self._history[self._depth_tokens]
-        return ids
-
-    @property
-    def last_logits(self) -> NDArray[np.float32]:
-        """The logits of the last run [1, vocab], in place: the next run overwrites them."""
-        return self._logits
-
-    def prefill(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read all tokens of `ids` [1, tokens], after those already in the cache.
-
-        Returns:
-            The last token's logits [1, vocab]; the next run overwrites them.
-
-        Raises:
-            UsageError: another shape or type, a token outside the vocabulary, a full cache.
-        """
-        self.feed(ids)
-        self.run()
-        return self._logits
-
-    def step(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read one token; as `prefill` of [1, 1]."""
-        return self.prefill(ids)
 
     def feed(self, ids: NDArray[np.int64]) -> None:
         """Everything that `prefill` does before the run: check and copy `ids`."""
@@ -109,10 +70,6 @@ class StaticDecoder:
             graph.run(part, self._depth_tokens)
             self._depth_tokens += len(part)
 
-    def choose(self) -> None:
-        """Make the most probable token the next one to be read."""
-        self._logits.argmax(axis=1, out=self.next_ids)
-
     def greedy_step(self) -> None:
         """A whole decode step: read `next_ids`, run, choose the next ones.
 
@@ -123,7 +80,7 @@ class StaticDecoder:
         if depth_tokens >= self.capacity_tokens:
             check_room(depth_tokens, 1, self.capacity_tokens)
         self._step.run(self._history[depth_tokens], depth_tokens)
-        self._logits.argmax(1, self._history[depth_tokens + 1])
+        self._last_logits.argmax(1, self._history[depth_tokens + 1])
         self._depth_tokens = depth_tokens + 1
 
     def prepare_steps(self, first_tokens: int, steps: int) -> None:
@@ -133,19 +90,6 @@ class StaticDecoder:
             UsageError: the cache does not hold so many positions.
         """
         check_room(first_tokens, steps, self.capacity_tokens)
-
-    def chosen(self, first_tokens: int, count: int) -> NDArray[np.int64]:
-        """The tokens at these positions, chosen by steps: a copy [count, 1]."""
-        return self._history[first_tokens : first_tokens + count].copy()
-
-    def rewind(self, depth_tokens: int) -> None:
-        """Forget every position from `depth_tokens` on; nothing is moved.
-
-        Raises:
-            UsageError: the cache holds fewer.
-        """
-        check_rewind(depth_tokens, self._depth_tokens)
-        self._depth_tokens = depth_tokens
 
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Write seeded values into every position below `depth_tokens` and stand there.
@@ -167,8 +111,8 @@ class _BoundGraph:
     def __init__(
         self,
         session: ort.InferenceSession,
-        geometry: StaticGeometry,
         tokens: int,
+        geometry: StaticGeometry,
         cache: list[Halves],
         logits: NDArray[np.float32],
     ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.devices.device import find_device
 from harness.devices.hardware import facts_of
-from harness.devices.session import open_session
+from harness.devices.placement import together
 from harness.errors import MeasurementError
 from harness.graph.geometry import geometry_from
 from harness.measure.memory import MemoryMark
@@ -21,7 +21,7 @@ from harness.workload.completion import refuse_unfinished
 from harness.workload.encoding import EncoderMeasuring
 from harness.workload.footprint import take_footprint
 from harness.workload.measuring import Measuring
-from harness.workload.opening import open_measuring
+from harness.workload.opening import graph_files, open_measuring, open_sessions
 from harness.workload.profiling import profile
 from harness.workload.samples import Samples
 from harness.workload.workload import Kind, workload_of
@@ -49,11 +49,11 @@ class MeasuringChild:
         seed: int,
         first: Json | None = None,
     ) -> Json:
-        """Open a session, its files warm in the page cache, and run it for the first time.
+        """Open a model, its files warm in the page cache, and run it for the first time.
 
         Args:
             graph: path of the ONNX file.
-            geometry: the fields of DecoderGeometry or EncoderGeometry.
+            geometry: the fields of a Geometry.
             device: as it travels, or a key of the device table.
             threads: intra-op threads.
             batch: sequences at once.
@@ -62,30 +62,29 @@ class MeasuringChild:
             first: the test whose beginning is the first run (prompt and first token, or one step).
 
         Returns:
-            `load_ns`; `first_ns` or null; `placement`, the fields of Placement; `hardware`, those
-            of Hardware; `provider`; `spinning`; `affinity`, the processors that this process may
-            use.
+            `load_ns`, of all its sessions; `first_ns` or null; `placement`, the fields of
+            Placement; `hardware`, those of Hardware; `provider`; `spinning`; `affinity`, the
+            processors that this process may use.
 
         Raises:
             DeviceError: the device is absent, or did not take the arithmetic.
             MeasurementError: a run returns before the device has finished.
         """
-        path, chosen = Path(graph), find_device(device)
+        path, shapes, chosen = Path(graph), geometry_from(geometry), find_device(device)
         chosen.refuse_absent()
-        read_through(path)
-        opened = open_session(path, chosen, threads)
-        shapes = geometry_from(geometry)
-        self._open = open_measuring(opened, shapes, batch, capacity_tokens, seed)
+        read_through(*graph_files(path, shapes))
+        sessions = open_sessions(path, shapes, chosen, threads)
+        self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(workload_of(first))
         if first is not None and isinstance(self._open, Measuring):
             refuse_unfinished(self._open, workload_of(first))
         return {
-            "load_ns": opened.load_ns,
+            "load_ns": sum(opened.load_ns for opened in sessions),
             "first_ns": first_ns,
-            "placement": asdict(opened.placement),
+            "placement": asdict(together([opened.placement for opened in sessions])),
             "hardware": asdict(facts_of(chosen)),
-            "provider": opened.device.provider,
-            "spinning": opened.spinning,
+            "provider": chosen.provider,
+            "spinning": all(opened.spinning for opened in sessions),
             "affinity": usable_processors(),
         }
 
@@ -118,7 +117,8 @@ class MeasuringChild:
         """
         test, measuring = workload_of(workload), self._measuring()
         samples = measuring.sample(test, min_passes, min_seconds)
-        measuring.opened.refuse_changed()
+        for opened in measuring.sessions:
+            opened.refuse_changed()
         return {
             **_durations(test.kind, samples),
             **asdict(samples.usage),
@@ -155,7 +155,7 @@ def memory(
 
     Args:
         graph: path of the ONNX file.
-        geometry: the fields of DecoderGeometry or EncoderGeometry.
+        geometry: the fields of a Geometry.
         device: as it travels, or a key of the device table.
         threads: intra-op threads.
         batch: sequences at once.
@@ -188,13 +188,13 @@ def memory(
     }
 
 
-def read_through(graph: Path) -> None:
+def read_through(graph: Path, *graphs: Path) -> None:
     """Read a model's files once, so that its load is timed with warm files and not with the disk.
 
-    The files are the graph and every `*.data` beside it.
+    The files are the graphs and every `*.data` beside the first one.
     """
     buffer = bytearray(READ_BYTES)
-    for path in (graph, *sorted(graph.parent.glob("*.data"))):
+    for path in (graph, *graphs, *sorted(graph.parent.glob("*.data"))):
         if path.is_file():
             with path.open("rb", buffering=0) as file:
                 while file.readinto(buffer):

@@ -19,8 +19,8 @@ from harness.artifacts.static_build import build_static_decoder, seeded_calibrat
 from harness.devices.device import find_device
 from harness.devices.session import open_session
 from harness.errors import UsageError
-from harness.graph.static.decoder import ALL_POSITIONS_FILE
-from harness.graph.static.geometry import static_geometry, write_cache, write_mask
+from harness.graph.static.feed import write_cache, write_mask
+from harness.graph.static.geometry import ALL_POSITIONS_FILE, static_geometry
 from harness.quantize.levels import find_level
 from harness.quantize.size import bits_per_weight
 from harness.specs.shipped import data_folder

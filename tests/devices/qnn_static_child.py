@@ -20,7 +20,7 @@ from tiny_specs import SPECS
 from harness.devices.device import Device, find_device
 from harness.devices.session import open_session
 from harness.devices.table import find_row
-from harness.graph.static.decoder import PREFILL_FILE, STEP_FILE
+from harness.graph.static.geometry import PREFILL_FILE, STEP_FILE
 from harness.graph.static.norm import Norm
 from harness.workload.static import StaticDecoder
 
@@ -41,7 +41,9 @@ def logits(folder, geometry, opener, ids):
     opened = [opener(folder / name) for name in (PREFILL_FILE, STEP_FILE)]
     decoder = StaticDecoder(*opened, geometry)
     pieces = [ids[:, :PROMPT], *(ids[:, at : at + 1] for at in range(PROMPT, PROMPT + STEPS))]
-    return [decoder.prefill(piece)[0].tolist() for piece in pieces], [o.placement for o in opened]
+    return [decoder.prefill(piece)[0, 0].tolist() for piece in pieces], [
+        o.placement for o in opened
+    ]
 
 
 def main(name, level, norm, found):

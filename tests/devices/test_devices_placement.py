@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.devices.placement import Verdict, place
+from harness.devices.placement import Verdict, place, together
 
 MINE, CPU = "QNNExecutionProvider", "CPUExecutionProvider"
 
@@ -57,3 +57,37 @@ def test_switches_are_counted_along_the_file(order, switches):
 
 def test_one_provider_never_switches():
     assert place(named((MINE, "MatMul"), (MINE, "Add")), MINE).switches == 0
+
+
+PART = place(named((MINE, "MatMul"), (CPU, "Gemm")), MINE, ["n0", "n1"])
+WHOLE = place(named((MINE, "MatMul"), (MINE, "Add")), MINE)
+GLUE = place(named((MINE, "MatMul"), (CPU, "Cast")), MINE)
+NOTHING = place(named((CPU, "MatMul")), MINE)
+
+
+@pytest.mark.parametrize(
+    ("placements", "verdict"),
+    [
+        ([WHOLE], Verdict.FULL),
+        ([WHOLE, GLUE], Verdict.FULL_COMPUTE),
+        ([PART, GLUE], Verdict.PARTIAL),
+        ([WHOLE, NOTHING], Verdict.PARTIAL),
+        ([NOTHING, NOTHING], Verdict.FELL_BACK),
+        ([WHOLE, place([], MINE)], Verdict.UNKNOWN),
+    ],
+)
+def test_the_graphs_of_one_model_are_as_good_as_the_worst(placements, verdict):
+    """One that fell back beside one that did not is no whole that fell back."""
+    assert together(placements).verdict is verdict
+
+
+def test_counts_of_several_graphs_add_up():
+    found = together([PART, WHOLE, NOTHING])
+    assert found.nodes == {MINE: 3, CPU: 2}
+    assert found.compute_nodes == {MINE: 2, CPU: 2}
+    assert found.fell_off == {"Gemm": 1, "MatMul": 1}
+    assert found.switches == 1
+
+
+def test_switches_of_which_some_are_not_known_are_not_known():
+    assert together([WHOLE, place(named((MINE, "Add"), (CPU, "Cast")), MINE)]).switches is None

@@ -9,8 +9,8 @@ from run_graph import open_graph
 from tiny_specs import SPECS
 
 from harness.artifacts.static_build import build_static_decoder
-from harness.graph.static.decoder import ALL_POSITIONS_FILE, STEP_FILE
-from harness.graph.static.geometry import StaticGeometry, write_cache, write_mask
+from harness.graph.static.feed import write_cache, write_mask
+from harness.graph.static.geometry import ALL_POSITIONS_FILE, STEP_FILE, StaticGeometry
 from harness.graph.static.norm import Norm
 from harness.quantize.levels import find_level
 

@@ -10,8 +10,13 @@ from stored_values import place
 from tiny_specs import SPECS
 
 from harness.graph.rules import DATA_FILE
-from harness.graph.static.decoder import ALL_POSITIONS_FILE, PREFILL_FILE, STEP_FILE, static_model
-from harness.graph.static.geometry import static_geometry
+from harness.graph.static.decoder import static_model
+from harness.graph.static.geometry import (
+    ALL_POSITIONS_FILE,
+    PREFILL_FILE,
+    STEP_FILE,
+    static_geometry,
+)
 from harness.graph.static.norm import Norm
 from harness.quantize.levels import STATIC_LEVELS
 from harness.quantize.size import stored_bytes

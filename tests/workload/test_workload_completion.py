@@ -41,8 +41,10 @@ class FakeMeasuring:
         self.now_ns = 0
         self.copies_ns = [first_copy_ns, MS] * 5
         self.runs = 0
-        opened = SimpleNamespace(device=find_device(key))
-        self.decoder = SimpleNamespace(opened=opened, download=self._download)
+        device = find_device(key)
+        self.sessions = (SimpleNamespace(device=device),)
+        memory = device.row.memory
+        self.decoder = SimpleNamespace(cache_memory=memory, download=self._download)
 
     def clock(self):
         return self.now_ns

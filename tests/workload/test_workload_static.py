@@ -1,6 +1,6 @@
 """The driver of a static decoder against that of the fused one."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -8,16 +8,15 @@ from tiny_decoder import SPEC, TinyDecoder
 
 from harness.artifacts.static_build import build_static_decoder, seeded_calibration
 from harness.devices.device import find_device
-from harness.devices.session import open_session
 from harness.errors import UsageError
-from harness.graph.static.decoder import PREFILL_FILE, STEP_FILE
-from harness.graph.static.geometry import static_geometry
+from harness.graph.geometry import geometry_from
+from harness.graph.static.geometry import PREFILL_FILE, static_geometry
 from harness.quantize.levels import find_level
 from harness.weights.seeded import SeededWeights
 from harness.workload.decoder import DecoderSession
 from harness.workload.measuring import Measuring
+from harness.workload.opening import open_decoder, open_sessions
 from harness.workload.passes import run_pass
-from harness.workload.static import StaticDecoder
 from harness.workload.workload import Kind, Workload
 
 PREFILL_TOKENS, CAPACITY_TOKENS = 8, 48
@@ -29,11 +28,8 @@ def open_static(folder, level="fp32-static", spec=SPEC):
     geometry = static_geometry(spec, row, PREFILL_TOKENS, CAPACITY_TOKENS)
     weights, ids = SeededWeights(spec, 0), seeded_calibration(spec, geometry, 0)
     build_static_decoder(spec, row, weights, folder, PREFILL_TOKENS, CAPACITY_TOKENS, ids)
-    prefill, step = (
-        open_session(folder / name, find_device("cpu"), threads=1)
-        for name in (PREFILL_FILE, STEP_FILE)
-    )
-    return StaticDecoder(prefill, step, geometry)
+    sessions = open_sessions(folder / PREFILL_FILE, geometry, find_device("cpu"), threads=1)
+    return open_decoder(sessions, geometry, batch=1, capacity_tokens=CAPACITY_TOKENS)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +54,7 @@ def test_prompts_of_any_length_and_steps_agree_with_the_fused_decoder(fused, sta
     for decoder in (fused, static):
         decoder.rewind(0)
     for piece in (ids[:, :prompt], ids[:, prompt : prompt + 1], ids[:, prompt + 1 :]):
-        theirs = fused.prefill(piece)[:, 0]
+        theirs = fused.prefill(piece)
         np.testing.assert_allclose(static.prefill(piece), theirs, rtol=0, atol=1e-4)
     assert static.depth_tokens == fused.depth_tokens == prompt + 4
 
@@ -68,9 +64,9 @@ def test_a_full_cache_is_read_to_its_last_position(fused, static):
     ids = random_ids(CAPACITY_TOKENS)
     for decoder in (fused, static):
         decoder.rewind(0)
-    theirs = fused.prefill(ids[:, :45])[:, 0]
+    theirs = fused.prefill(ids[:, :45])
     np.testing.assert_allclose(static.prefill(ids[:, :45]), theirs, rtol=0, atol=1e-4)
-    theirs = fused.prefill(ids[:, 45:])[:, 0]
+    theirs = fused.prefill(ids[:, 45:])
     np.testing.assert_allclose(static.prefill(ids[:, 45:]), theirs, rtol=0, atol=1e-4)
     with pytest.raises(UsageError, match="do not fit a cache of 48"):
         static.greedy_step()
@@ -111,7 +107,7 @@ def test_greedy_steps_are_prefills_of_what_was_chosen(static):
     chosen, last = static.chosen(6, 5), static.last_logits.copy()
     assert chosen[4, 0] == last.argmax()
     static.rewind(6)
-    np.testing.assert_allclose(static.prefill(chosen[:4].T), last, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(static.prefill(chosen[:4].T)[:, 0], last, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.ENCODE])
@@ -155,3 +151,13 @@ def test_what_it_cannot_do_is_said(static):
         static.rewind(1)
     with pytest.raises(UsageError, match="do not fit"):
         static.prepare_steps(40, 9)
+
+
+@pytest.mark.parametrize(("batch", "tokens"), [(2, 10), (1, CAPACITY_TOKENS + 1)])
+def test_more_than_it_was_built_for_is_refused(static, batch, tokens):
+    with pytest.raises(UsageError, match=f"{tokens} tokens of {batch} sequences do not fit"):
+        open_decoder(static.sessions, static.geometry, batch, tokens)
+
+
+def test_its_shapes_travel(static):
+    assert geometry_from(asdict(static.geometry)) == static.geometry

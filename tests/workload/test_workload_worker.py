@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tiny_decoder import OverflowingWeights, TinyDecoder
 
-from harness.devices.session import open_session
 from harness.errors import EXIT_USAGE, WorkerError
 from harness.measure.worker import Worker
 from harness.workload import worker
+from harness.workload.opening import open_sessions
 from harness.workload.worker import MeasuringChild, read_through
 from harness.workload.workload import Kind, Workload, workload_of
 
@@ -178,7 +178,7 @@ def test_files_are_read_before_the_load_is_timed(tiny, monkeypatch):
     events = []
     monkeypatch.setattr(worker, "read_through", lambda path: events.append(path))
     monkeypatch.setattr(
-        worker, "open_session", lambda path, *_: events.append(path) or open_session(path, *_)
+        worker, "open_sessions", lambda path, *_: events.append(path) or open_sessions(path, *_)
     )
     MeasuringChild().open(**tiny.open_arguments())
     assert events == [tiny.graph, tiny.graph]

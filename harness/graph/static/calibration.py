@@ -11,9 +11,9 @@ import onnx
 from onnx import helper
 
 from harness.graph.emitter import Emitter
-from harness.graph.static.decoder import ALL_POSITIONS_FILE, static_model
+from harness.graph.static.decoder import static_model
 from harness.graph.static.emitter import Observed
-from harness.graph.static.geometry import StaticGeometry
+from harness.graph.static.geometry import ALL_POSITIONS_FILE, StaticGeometry
 from harness.graph.static.norm import Norm
 from harness.quantize.fixed_point import Range, coarse, union
 from harness.quantize.levels import STATIC_FLOAT, QuantLevel, find_level

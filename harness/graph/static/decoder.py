@@ -10,7 +10,13 @@ from harness.graph.matrix import EMBEDDING, HEAD
 from harness.graph.rules import BUILDER_VERSION, DATA_FILE
 from harness.graph.static.block import PROBABILITY, SIGMOID, Shared, Turn, add_layer
 from harness.graph.static.emitter import Observed, Ranges, StaticEmitter
-from harness.graph.static.geometry import HIDDEN, StaticGeometry
+from harness.graph.static.geometry import (
+    ALL_POSITIONS_FILE,
+    HIDDEN,
+    PREFILL_FILE,
+    STEP_FILE,
+    StaticGeometry,
+)
 from harness.graph.static.norm import Norm, add_norm
 from harness.graph.static.rotary import COSINES, SINES, TURN, rotary_pieces, rotary_views
 from harness.graph.storage import plan_storage
@@ -20,9 +26,6 @@ from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 from harness.weights.store import WeightStore
 
-STEP_FILE = "step.onnx"  # one token
-PREFILL_FILE = "prefill.onnx"  # as many as the geometry says, logits of one
-ALL_POSITIONS_FILE = "prefill_all_logits.onnx"  # the same, logits of each
 _OPSETS = {Norm.OPERATOR: 23, Norm.PARTS: 21}  # 21: the first whose grids have 16 bits
 _IR_VERSION = 10
 _MASK = "attention_mask"

@@ -1,9 +1,6 @@
-"""What a caller of a static decoder must know: its fixed shapes, its ports, its mask."""
+"""What a caller of a static decoder must know: its fixed shapes, and how a key is hidden."""
 
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 from harness.errors import UsageError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
@@ -13,6 +10,9 @@ from harness.specs.model import ModelSpec
 # What is added to the score of a key that may not be seen. Far below any score; not so far that
 # the integers of a mask and of the scores could not be added by one operator.
 HIDDEN = -1000.0
+STEP_FILE = "step.onnx"  # one token
+PREFILL_FILE = "prefill.onnx"  # as many as the geometry says, logits of one
+ALL_POSITIONS_FILE = "prefill_all_logits.onnx"  # the same, logits of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class StaticGeometry:
     prefill_tokens: int
     capacity_tokens: int
     window_tokens: int | None = None
+
+    @property
+    def max_context_tokens(self) -> int:
+        """Longest sequence, cached tokens included."""
+        return self.capacity_tokens
 
     @property
     def key_shape(self) -> tuple[int, int, int]:
@@ -74,54 +79,3 @@ def static_geometry(
         capacity_tokens=capacity_tokens,
         window_tokens=spec.sliding_window_tokens,
     )
-
-
-def write_mask(mask: npt.NDArray[np.float32], geometry: StaticGeometry, depth_tokens: int) -> None:
-    """Write which keys the tokens after `depth_tokens` see: 0 for those, HIDDEN for all others.
-
-    A token sees itself and what is before it, at most the window. Keys are the whole cache, then
-    the new tokens themselves.
-
-    Args:
-        mask: [tokens, capacity + tokens].
-        geometry: the fixed shapes.
-        depth_tokens: positions of the cache in use.
-    """
-    tokens, capacity = len(mask), geometry.capacity_tokens
-    window = geometry.window_tokens or capacity + tokens
-    if tokens == 1:  # on the path of every step
-        first = max(0, depth_tokens + 1 - window)
-        mask[...] = HIDDEN
-        mask[0, first:depth_tokens] = 0
-        mask[0, capacity] = 0
-        return
-    positions = depth_tokens + np.arange(tokens)
-    cached = np.arange(capacity)
-    keys = np.concatenate([np.where(cached < depth_tokens, cached, capacity + tokens), positions])
-    behind = positions[:, None] - keys[None, :]
-    mask[...] = np.where((behind >= 0) & (behind < window), np.float32(0), np.float32(HIDDEN))
-
-
-def write_cache(
-    keys: npt.NDArray[np.generic],
-    values: npt.NDArray[np.generic],
-    new_keys: npt.NDArray[np.generic],
-    new_values: npt.NDArray[np.generic],
-    depth_tokens: int,
-    count: int,
-) -> None:
-    """Write the first `count` new tokens of one layer behind `depth_tokens` of its cache.
-
-    Args:
-        keys: [kv_heads, head_dim, capacity].
-        values: [kv_heads, capacity, head_dim].
-        new_keys: [kv_heads, tokens, head_dim], as the graph gives them.
-        new_values: [tokens, kv_heads · head_dim], likewise.
-        depth_tokens: positions in use.
-        count: tokens that are no padding.
-    """
-    heads, width, _capacity = keys.shape
-    end = depth_tokens + count
-    keys[:, :, depth_tokens:end] = new_keys[:, :count].transpose(0, 2, 1)
-    by_head = new_values.reshape(-1, heads, width).transpose(1, 0, 2)
-    values[:, depth_tokens:end] = by_head[:, :count]
