@@ -14,7 +14,8 @@ from harness.plan import make_plan
 from harness.quantize.cache import AUTO
 from harness.quantize.levels import find_level
 from harness.results.schema import Document
-from harness.runner.run import Progress, run_plan
+from harness.runner.rounds import Progress
+from harness.runner.run import run_plan
 from harness.settings import flag_values, load_settings
 from harness.watch.facts import usable_cores
 from harness.weights.source import resolve_model

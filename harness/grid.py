@@ -1,5 +1,6 @@
 """Grids as the user types them: `128,512`, `8-64*2` (8 16 32 64), `128-512+128`."""
 
+import math
 import re
 
 from harness.errors import UsageError
@@ -61,6 +62,33 @@ def parse_seconds(text: str, flag: str) -> float:
         return float(number) * factor
     except ValueError as error:
         raise UsageError(f"{flag} {text!r} is not a time", fix=f"{flag} 60s or 5m") from error
+
+
+def parse_share(text: str, flag: str) -> float:
+    """Read `3%` or `0.03` as a share above 0 and at most 1.
+
+    Raises:
+        UsageError: it is no number, 0 or less, or above 100 %.
+    """
+    number = parse_number(text.removesuffix("%"), flag, "3% or 0.03")
+    share = number / 100 if text.endswith("%") else number
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"{flag}: {share:.6g} is not above 0 and at most 1 (100%)",
+            fix="3% or 0.03; below the noise of the machine nothing can be told",
+        )
+    return share
+
+
+def parse_number(text: str, flag: str, example: str) -> float:
+    """Read a finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{flag}: {text!r} is no number", fix=example)
+    return number
 
 
 def _parse_part(part: str, flag: str) -> list[int]:

@@ -13,10 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.grid import parse_encodes, parse_grid, parse_names, parse_pair, parse_seconds
+from harness.grid import (
+    parse_encodes,
+    parse_grid,
+    parse_names,
+    parse_pair,
+    parse_seconds,
+    parse_share,
+)
 from harness.specs.shipped import data_folder
 
 DEFAULT_PLAN = "default"
+# How much is measured, by a word: over the plan's own numbers, under flags that say more.
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"rounds": 3, "warm_seconds": 1.0, "sample_seconds": 0.25, "min_passes": 1},
+    "default": {},
+    "rigorous": {
+        "rounds": 10,
+        "max_rounds": 30,
+        "precision": 0.02,
+        "cooldown": 5.0,
+        "warm_seconds": 10.0,
+        "sample_seconds": 5.0,
+        "min_passes": 10,
+    },
+}
 # What a part of a plan may choose for itself: its cells, not how they are measured.
 PART_KEYS = (
     *("model", "quant", "kv_cache", "device"),
@@ -44,6 +65,10 @@ class Settings:
         threads: intra-op threads as typed; `all` is every usable physical core.
         rounds: fresh processes per session group.
         budget: seconds after which no further round is begun; None: no limit.
+        precision: half-width of the 95 % interval, a share of the centre, that is narrow enough:
+            rounds are added until every cell has it; None: just `rounds`.
+        max_rounds: most rounds with a precision.
+        cooldown: seconds of rest before each process.
         seed: of weights, prompts and orders.
         warm_seconds: longest warm-up of one test in one process.
         sample_seconds: shortest timed part of one test in one process.
@@ -79,6 +104,9 @@ class Settings:
     threads: tuple[str, ...] = ("all",)
     rounds: int = 5
     budget: float | None = None
+    precision: float | None = None
+    max_rounds: int = 30
+    cooldown: float = 0.0
     seed: int = 0
     warm_seconds: float = 10.0
     sample_seconds: float = 0.5
@@ -102,23 +130,30 @@ class Settings:
         return self.part or (self,)
 
 
-def load_settings(plan: str | None, **flags: Any) -> Settings:
-    """Read a plan by name or path and put the flags that were given over it.
+def load_settings(plan: str | None, preset: str | None = None, **flags: Any) -> Settings:
+    """Read a plan by name or path, put a preset over it, and over both the flags that were given.
 
     Any of `prompt`, `gen` and `pg` given as a flag replaces all three, so that `--prompt 512`
     runs pp512 and nothing else; `enc` is for other models, and replaces only itself.
 
     Raises:
-        UsageError: no such plan, unknown key, wrong type; says which file and key.
+        UsageError: no such plan or preset, unknown key, wrong type; says which file and key.
     """
     settings = read_plan(find_plan(plan or DEFAULT_PLAN))
-    given = {key: value for key, value in flags.items() if value is not None}
+    given = _preset(preset) | {key: value for key, value in flags.items() if value is not None}
     if "ep" in given:  # a row says its class itself
         given.setdefault("device", given["ep"])
     if given.keys() & set(TEST_KEYS):
         given = {**dict.fromkeys((*TEST_KEYS, "enc"), ()), **given}
     parts = tuple(replace(part, **given) for part in settings.part)
     return replace(settings, **given, part=parts)
+
+
+def _preset(name: str | None) -> dict[str, Any]:
+    """The values that a word stands for."""
+    if name is not None and name not in PRESETS:
+        raise UsageError(f"no preset is called {name!r}", fix=f"one of: {', '.join(PRESETS)}")
+    return dict(PRESETS[name or "default"])
 
 
 def flag_values(flags: Mapping[str, object]) -> dict[str, Any]:
@@ -224,6 +259,10 @@ def _number(value: Any, key: str) -> float:
     return float(value)
 
 
+def _share(value: Any, key: str) -> float:
+    return parse_share(value if isinstance(value, str) else str(_number(value, key)), key)
+
+
 def _integer(value: Any, key: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError("a whole number is needed")
@@ -248,8 +287,10 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("prompt", "gen", "depth", "batch"), _grid),
     "pg": _pairs,
     "enc": _encodes,
-    **dict.fromkeys(("rounds", "seed", "min_passes"), _integer),
+    **dict.fromkeys(("rounds", "max_rounds", "seed", "min_passes"), _integer),
     **dict.fromkeys(("budget", "timeout", "warm_seconds", "sample_seconds"), _number),
+    "cooldown": _number,
+    "precision": _share,
     **dict.fromkeys(("calibrate", "quality", "sensitivity", "profile"), _truth),
     **dict.fromkeys(("allow_simulated", "allow_fallback"), _truth),
     **dict.fromkeys(("reference", "text"), _word),
@@ -281,5 +322,5 @@ _FLAG_READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("prompt", "gen", "depth", "batch"), _flag_grid),
     "pg": _flag_pairs,
     "ep_option": _words,
-    "budget": _flag_seconds,
+    **dict.fromkeys(("budget", "cooldown"), _flag_seconds),
 }

@@ -36,7 +36,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("workload", "stats"),
     },
     "results": {"stats"},
-    "studies": {"specs", "quantize", "ceilings", "estimates", "stats", "results", "glossary"},
+    "studies": {
+        *("grid", "specs", "quantize", "ceilings", "estimates", "stats", "results", "glossary"),
+    },
     "report": {"results", "stats", "glossary"},
     "settings": {"specs", "grid"},
     "plan": {"settings", "specs", "quantize", "graph", "devices", "weights", "workload"},

@@ -8,9 +8,9 @@ import click
 from harness.cli.options import AB_FORMATS
 from harness.cli.side import Variant, read_variant, shared_options
 from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
-from harness.grid import parse_seconds
+from harness.grid import parse_seconds, parse_share
 from harness.studies.compare_rows import Question
-from harness.studies.gate import Gate, judge_gates, parse_gate, parse_share
+from harness.studies.gate import Gate, judge_gates, parse_gate
 
 if TYPE_CHECKING:
     from harness.runner.turns import Side, TurnPlan

@@ -13,7 +13,7 @@ from harness.cli.progress import open_progress
 from harness.errors import MeasurementError
 from harness.results.journal import Journal, prepare_results_folder
 from harness.results.schema import METHOD_VERSION
-from harness.runner.assemble import cell_of
+from harness.runner.identity import cell_of
 from harness.runner.run import new_run_id, utc_now
 from harness.runner.turns import Pair, Side, TurnPlan, measure_pair, shared_tests
 from harness.studies.turns import LEAST_PAIRS, Line, PairValue, lines_of, widest_half_width

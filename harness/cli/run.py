@@ -11,7 +11,7 @@ from harness.cli.show import show_document
 from harness.plan import Plan, make_plan
 from harness.quantize.cache import AUTO, CACHES
 from harness.quantize.levels import LADDER, LEVELS
-from harness.settings import flag_values, load_settings
+from harness.settings import PRESETS, flag_values, load_settings
 
 
 @click.command(
@@ -56,6 +56,14 @@ from harness.settings import flag_values, load_settings
 @click.option("--rounds", type=int, help="Fresh processes per row.")
 @click.option("--budget", help="Begin no further round after this time: 60s, 5m.")
 @click.option(
+    "--precision", help="Add rounds until every 95 % interval is within this half-width: 5%."
+)
+@click.option("--max-rounds", type=int, help="Most rounds with --precision.  [plan: 30]")
+@click.option("--cooldown", help="Rest this long before each process: 30s.  [plan: 0]")
+@click.option(
+    "--preset", type=click.Choice(tuple(PRESETS)), help="How much is measured, over the plan."
+)
+@click.option(
     "--config",
     "plan",
     help="A plan file, or a shipped plan: default, ci, ladder, kv, full, scaling, validate.",
@@ -96,6 +104,7 @@ def command(
     dry_run: bool,
     explain_row: bool,
     resume: bool,
+    preset: str | None,
     **flags: Any,
 ) -> int:
     """Measure every cell of the plan and draw one row per session.
@@ -105,7 +114,7 @@ def command(
     from harness.report.explained import explain_document
     from harness.watch.facts import usable_cores
 
-    settings = load_settings(plan, **flag_values(flags))
+    settings = load_settings(plan, preset, **flag_values(flags))
     chosen = make_plan(settings, usable_cores())
     if dry_run:
         click.echo("\n".join(dry_run_lines(chosen)))
@@ -124,4 +133,7 @@ def dry_run_lines(plan: Plan) -> list[str]:
     ]
     groups, rounds = len(plan.groups), plan.settings.rounds
     summary = f"{plan.cell_count} cells in {groups} session groups, {rounds} rounds each"
+    if plan.settings.precision is not None:
+        most = max(rounds, plan.settings.max_rounds)
+        summary += f", up to {most} until every interval is within {plan.settings.precision:.1%}"
     return [*lines, summary]

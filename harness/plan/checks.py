@@ -42,12 +42,17 @@ def check_numbers(settings: Settings) -> None:
         ("--enc", tuple(value for pair in settings.enc or () for value in pair)),
         ("--batch", settings.batch),
         ("--rounds", (settings.rounds,)),
+        ("--max-rounds", (settings.max_rounds,)),
         ("min_passes", (settings.min_passes,)),
     ):
         if any(value < 1 for value in values):
             raise UsageError(f"{flag} {min(values)} is below 1", fix=f"{flag} 1 or more")
     if settings.seed < 0:
         raise UsageError(f"--seed {settings.seed} is below 0", fix="--seed 0 or more")
+    if not (math.isfinite(settings.cooldown) and settings.cooldown >= 0):
+        raise UsageError(f"--cooldown {settings.cooldown} is not a time", fix="--cooldown 30s")
+    if settings.precision is not None and settings.rounds < 2 and settings.max_rounds < 2:
+        raise UsageError("--precision needs 2 rounds for an interval", fix="--max-rounds 30")
     for flag, seconds in (
         ("--budget", settings.budget if settings.budget is not None else 1.0),
         ("timeout", settings.timeout),

@@ -42,6 +42,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_failures(document.records),
         *_misplaced(document.records),
         *_invalid(document.records),
+        *_effort(document.plan),
         *_doubts(document.records),
         *_estimate_note(document),
         *_lost_ceilings(document),
@@ -160,6 +161,22 @@ def _doubts(records: Sequence[Record]) -> Iterator[str]:
         total = sum(record.status == "ok" for record in records)
         listed = ", ".join(f"{code} in {count}" for code, count in codes.most_common())
         yield f"trust below A, of {total} records: {listed} (bench explain trust)"
+
+
+ENDINGS = {
+    "precision": "every interval is within it",
+    "rounds": "{wide} cells are not within it, after the most rounds allowed",
+    "budget": "{wide} cells are not within it: the budget is used up",
+    "interrupt": "{wide} cells are not within it: the run was interrupted",
+}
+
+
+def _effort(plan: Json) -> Iterator[str]:
+    """Whether the precision that was asked for was reached."""
+    found = plan.get("effort")
+    if isinstance(found, dict):
+        end = ENDINGS[found["ended"]].format(**found)
+        yield f"precision {found['precision']:.1%}: {end} ({found['rounds']} rounds)"
 
 
 def _estimate_note(document: Document) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from harness.artifacts.artifact import Artifact
 from harness.estimates.cells import CellLengths
 from harness.estimates.record import RecordEstimates, record_estimates, utilisation
-from harness.plan import RUNTIME, Plan, SessionGroup
+from harness.plan import Plan, SessionGroup
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import (
     Cell,
@@ -27,12 +27,12 @@ from harness.results.summarize import (
 from harness.runner.builds import Builds, build_key
 from harness.runner.ceilings import ceilings_of, measured_environment
 from harness.runner.device import doubt_device, hardware_of, is_simulated
+from harness.runner.effort import effort_of
 from harness.runner.entries import Entries
+from harness.runner.identity import cell_of
 from harness.runner.judge import judge
 from harness.runner.quality import quality_of
 from harness.specs.catalog_decoder import spec_anatomy
-from harness.specs.count import parameters
-from harness.weights.source import trained_names
 from harness.workload.workload import Workload
 
 Json = dict[str, Any]
@@ -47,12 +47,16 @@ def assemble(plan: Plan, builds: Builds, entries: Entries, changed: frozenset[st
         entries: what was measured, or failed.
         changed: keys of groups whose model files changed during the run.
     """
-    header = entries.header
+    header, effort = entries.header, effort_of(plan, builds, entries)
     return Document(
         run_id=header["run_id"],
         created_utc=header["created_utc"],
         environment=header["environment"] | measured_environment(entries),
-        plan={**header["plan"], "rounds_done": entries.rounds_done(plan)},
+        plan={
+            **header["plan"],
+            "rounds_done": entries.rounds_done(plan),
+            **({} if effort is None else {"effort": effort}),
+        },
         records=tuple(
             _record(group, workload, builds, entries, group.key in changed)
             for group in plan.groups
@@ -118,37 +122,6 @@ def _trust(
         return found
     reason = Reason(code="NON_FINITE", detail=broken)
     return Trust(grade="INVALID", reasons=(reason, *found.reasons))
-
-
-def cell_of(group: SessionGroup, workload: Workload, artifact: Artifact | None) -> Cell:
-    """The identity of a record."""
-    return Cell(
-        model=model_name(group, artifact),
-        parameters=parameters(group.source.spec),
-        level=group.level.name,
-        level_label=group.level.label,
-        device=group.device.key,
-        provider=group.device.provider,
-        runtime=RUNTIME,
-        workload=workload.name,
-        prompt=workload.prompt_tokens,
-        gen=workload.gen_tokens,
-        depth=workload.depth_tokens,
-        batch=group.batch,
-        threads=group.threads,
-        weights=group.source.weights_kind,
-        kv_cache=group.cache.name,
-        sequences=workload.sequences,
-    )
-
-
-def model_name(group: SessionGroup, artifact: Artifact | None) -> str:
-    """The model's name; a local folder's also carries its content hash, and never its path."""
-    source = group.source
-    is_local = source.folder is not None and source.argument not in trained_names()
-    if not is_local or artifact is None:
-        return source.name
-    return f"{source.name}@{artifact.weights_identity.removeprefix('sha256:')[:8]}"
 
 
 def _metrics(

@@ -1,15 +1,12 @@
 """Plan -> entries, one by one on disk -> one results document. The only loop that measures."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from harness.artifacts.artifact import Artifact
-from harness.ceilings.bandwidth import measure_read_bandwidth
 from harness.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
 from harness.plan import Plan, SessionGroup
 from harness.results.document import write_document
@@ -17,24 +14,21 @@ from harness.results.journal import prepare_results_folder
 from harness.results.schema import Document
 from harness.runner.assemble import assemble
 from harness.runner.builds import Builds, build_all, build_key
-from harness.runner.ceilings import calibrations, has_ceilings
+from harness.runner.ceilings import calibrations
 from harness.runner.entries import Entries
 from harness.runner.files import changed_groups, stamps
-from harness.runner.order import shuffled
 from harness.runner.quality import check_texts, qualities
 from harness.runner.resume import open_journal
 from harness.runner.room import refuse_without_room
+from harness.runner.rounds import Progress, measure_rounds
 from harness.runner.session import (
     check_agreement,
-    measure_group,
+    failure_entry,
     measure_memory,
     measure_profile,
 )
 
 Json = dict[str, Any]
-Progress = Callable[[str, int, int], None]
-# One process's share of the bandwidth ceiling, in every round beside the rows it is compared with.
-BANDWIDTH_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +95,10 @@ def _measure(
     for group in plan.groups:
         error = builds.failures.get(build_key(group))
         if error is not None:
-            yield _failure(group, None, error)
+            yield failure_entry(group, None, error)
     yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
     yield from _agreements(plan, builds, entries, progress)
-    yield from _rounds(plan, builds, entries, progress)
+    yield from measure_rounds(plan, builds, entries, progress)
     for group in plan.groups:
         yield from _memory(plan, group, builds, entries, progress)
     if plan.settings.profile:
@@ -122,58 +116,7 @@ def _agreements(plan: Plan, builds: Builds, entries: Entries, progress: Progress
         try:
             yield check_agreement(group, builds.of(group), plan.settings)
         except WorkerError as error:
-            yield _failure(group, None, error)
-
-
-def _rounds(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
-    start_s = time.monotonic()
-    kept = entries.rounds_done(plan)  # of the run that is gone on with; they cost nothing now
-    for round_index in range(plan.settings.rounds):
-        if _budget_is_spent(plan, start_s, round_index - kept):
-            return
-        threads = sorted({g.threads for g in plan.groups if has_ceilings(g.device)})
-        items: list[SessionGroup | int] = [*plan.groups, *threads]
-        for item in shuffled(items, plan.settings.seed, round_index):
-            if isinstance(item, int):
-                yield from _bandwidth(item, round_index, plan, entries)
-            elif not entries.has_group(item, round_index):
-                progress(f"round {round_index + 1}: {item.key}", *entries.done_of(plan))
-                yield from _one_group(item, builds.of(item), round_index, plan)
-
-
-def _budget_is_spent(plan: Plan, start_s: float, rounds_done: int) -> bool:
-    """Whether another round of the usual length would pass the budget; the first always runs.
-
-    Args:
-        plan: holds the budget.
-        start_s: when this process began its first round.
-        rounds_done: rounds that this process has measured.
-    """
-    if plan.settings.budget is None or rounds_done <= 0:
-        return False
-    elapsed_s = time.monotonic() - start_s
-    return elapsed_s * (rounds_done + 1) / rounds_done > plan.settings.budget
-
-
-def _bandwidth(threads: int, round_index: int, plan: Plan, entries: Entries) -> Iterator[Json]:
-    if entries.has_bandwidth(threads, round_index):
-        return
-    try:
-        reply = measure_read_bandwidth(threads, BANDWIDTH_SECONDS, plan.settings.timeout)
-    except WorkerError as error:  # the rows stay; the environment says why estimates are missing
-        yield {"kind": "no_bandwidth", "threads": threads, "reason": error.problem}
-        return
-    yield {"kind": "bandwidth", "threads": threads, "round": round_index, "reply": reply}
-
-
-def _one_group(
-    group: SessionGroup, artifact: Artifact, round_index: int, plan: Plan
-) -> Iterator[Json]:
-    try:
-        refuse_without_room(group, artifact)
-        yield from measure_group(group, artifact, round_index, plan.settings)
-    except WorkerError as error:
-        yield _failure(group, None, error)
+            yield failure_entry(group, None, error)
 
 
 def _memory(
@@ -187,7 +130,7 @@ def _memory(
             refuse_without_room(group, builds.of(group))
             yield measure_memory(group, builds.of(group), workload, plan.settings)
         except WorkerError as error:
-            yield _failure(group, workload.name, error)
+            yield failure_entry(group, workload.name, error)
 
 
 def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
@@ -204,14 +147,3 @@ def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) 
                 found = {"reason": f"{error.problem}; try: {error.fix}"}
             head = {"kind": "profile", "group": group.key, "workload": workload.name}
             yield {**head, "found": found}
-
-
-def _failure(group: SessionGroup, workload: str | None, error: WorkerError) -> Json:
-    return {
-        "kind": "failure",
-        "group": group.key,
-        "workload": workload,
-        "status": error.status,
-        "reason": f"{error.problem}; try: {error.fix}",
-        "exit_code": error.exit_code,
-    }

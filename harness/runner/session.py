@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
+from harness.errors import WorkerError
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.order import shuffled
@@ -135,3 +136,15 @@ def _one_test(worker: Worker, workload: Workload, settings: Settings) -> Json:
     own_cpu_ns = sample["cpu_ns"] + time.process_time_ns() - parent_before_ns
     watch = difference(before, snapshot(), own_cpu_ns)
     return {"warm": warm, "sample": sample, "watch": asdict(watch)}
+
+
+def failure_entry(group: SessionGroup, workload: str | None, error: WorkerError) -> Json:
+    """The journal entry of a test, or of a whole group, that could not be measured."""
+    return {
+        "kind": "failure",
+        "group": group.key,
+        "workload": workload,
+        "status": error.status,
+        "reason": f"{error.problem}; try: {error.fix}",
+        "exit_code": error.exit_code,
+    }

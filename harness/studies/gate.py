@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.errors import UsageError
+from harness.grid import parse_number, parse_share
 from harness.studies.compare_rows import CompareRow, Comparison
 from harness.studies.compared import COMPARED, Compared
 
@@ -64,22 +65,6 @@ def parse_gate(text: str) -> Gate:
     return Gate(text, metrics, _parse_amount(limit, f"--fail-on {text}"))
 
 
-def parse_share(text: str, flag: str) -> float:
-    """Read `3%` or `0.03` as a share above 0 and at most 1.
-
-    Raises:
-        UsageError: it is no number, 0 or less, or above 100 %.
-    """
-    number = _number(text.removesuffix("%"), flag, "3% or 0.03")
-    share = number / 100 if text.endswith("%") else number
-    if not 0 < share <= 1:
-        raise UsageError(
-            f"{flag}: a tolerance of {share:.6g} is not above 0 and at most 1 (100%)",
-            fix="3% or 0.03; below the noise of the machine nothing can be told",
-        )
-    return share
-
-
 def watched_metrics(gates: Sequence[Gate]) -> tuple[str, ...]:
     """Names of everything that gates watch, each once."""
     return tuple(dict.fromkeys(name for gate in gates for name in gate.metrics))
@@ -131,18 +116,7 @@ def _on_scale(metric: Compared, limit: float) -> float:
 
 def _parse_amount(text: str, flag: str) -> float:
     """Read a limit in the metric's own unit."""
-    number = _number(text, flag, "0.01")
+    number = parse_number(text, flag, "0.01")
     if number <= 0:
         raise UsageError(f"{flag}: a limit of {text} is not above 0", fix="0.01")
-    return number
-
-
-def _number(text: str, flag: str, example: str) -> float:
-    """Read a finite number."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise UsageError(f"{flag}: {text!r} is no number", fix=example)
     return number

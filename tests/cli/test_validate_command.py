@@ -14,7 +14,7 @@ from harness.errors import HarnessError, StorageError, UsageError
 from harness.plan import make_plan
 from harness.results.document import write_document
 from harness.results.schema import METHOD_VERSION, Cell, Document, Metric, Record
-from harness.runner import run as run_module
+from harness.runner import rounds
 from harness.runner.run import Outcome
 from harness.settings import find_plan, load_settings, read_plan
 
@@ -266,7 +266,7 @@ def test_a_tiny_model_is_measured_and_judged(
 ):
     """A real run: the file that it names, read again, gives the same rows."""
     monkeypatch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
-    monkeypatch.setattr(run_module, "BANDWIDTH_SECONDS", 0.01)
+    monkeypatch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its handlers
     plan = tmp_path / "tiny.toml"
     plan.write_text(PLAN.format(model=str(tiny_folder)))

@@ -12,7 +12,7 @@ from harness.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_OK, DeviceError
 from harness.plan import make_plan
 from harness.report.render import render
 from harness.results.schema import Placement, Reason, Trust
-from harness.runner import run as run_module
+from harness.runner import rounds
 from harness.runner.ceilings import has_ceilings
 from harness.runner.device import doubt_device
 from harness.runner.run import run_plan
@@ -34,7 +34,7 @@ def quiet(what, done, total):
 def small(monkeypatch):
     """The ceilings' numbers do not matter here."""
     monkeypatch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
-    monkeypatch.setattr(run_module, "BANDWIDTH_SECONDS", 0.01)
+    monkeypatch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
     monkeypatch.setattr(calibrate, "QUICK", TINY)
 
 

@@ -19,7 +19,7 @@ from harness.errors import (
 from harness.plan import make_plan
 from harness.report.render import render
 from harness.results.document import read_document
-from harness.runner import ceilings, room, session
+from harness.runner import ceilings, room, rounds, session
 from harness.runner import run as run_module
 from harness.runner.run import run_plan
 from harness.settings import Settings
@@ -34,7 +34,7 @@ def small_bandwidth_vector():
     """The ceiling's number does not matter here; its quarter of a GiB would take the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
-        patch.setattr(run_module, "BANDWIDTH_SECONDS", 0.01)
+        patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         patch.setattr(calibrate, "QUICK", TINY)
         yield
 
@@ -175,7 +175,7 @@ def test_a_cell_without_room_is_a_row_and_starts_no_worker(
 ):
     """With one byte free nothing may be opened; every row says what it needs."""
     monkeypatch.setattr(room, "free_memory_bytes", lambda: 1)
-    monkeypatch.setattr(run_module, "measure_group", None)
+    monkeypatch.setattr(rounds, "measure_group", None)
     outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
     assert outcome.exit_code == EXIT_CELLS
     assert {record.status for record in outcome.document.records} == {"out_of_memory"}
@@ -187,7 +187,7 @@ def test_memory_that_cannot_be_read_is_said(plan, tmp_path, shared_cache, monkey
     def lost(*arguments):
         raise WorkerError("no memory to read", fix="close other programs")
 
-    monkeypatch.setattr(run_module, "measure_read_bandwidth", lost)
+    monkeypatch.setattr(rounds, "measure_read_bandwidth", lost)
     document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
     assert document.environment["read_bandwidth_failures"] == {"1": "no memory to read"}
     assert all(record.explanation["estimator"] == "calibrated" for record in document.records)
@@ -206,7 +206,7 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
         measured.append((group.key, round_index))
         yield from session.measure_group(group, artifact, round_index, settings)
 
-    monkeypatch.setattr(run_module, "measure_group", interrupted)
+    monkeypatch.setattr(rounds, "measure_group", interrupted)
     first = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
     assert first.exit_code == EXIT_INTERRUPTED
     assert read_document(first.path).plan["rounds_done"] == 1
@@ -215,7 +215,7 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
         measured.append((group.key, round_index))
         yield from session.measure_group(group, artifact, round_index, settings)
 
-    monkeypatch.setattr(run_module, "measure_group", counting)
+    monkeypatch.setattr(rounds, "measure_group", counting)
     second = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, resume=True)
     assert second.exit_code == EXIT_OK
     assert second.document.run_id == first.document.run_id
@@ -240,7 +240,7 @@ def test_resume_never_joins_samples_of_two_checkpoints(
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(run_module, "measure_group", interrupted)
+    monkeypatch.setattr(rounds, "measure_group", interrupted)
     results = tmp_path / "results"
     run_plan(changing, results=results, cache=shared_cache, progress=quiet)
     config = json.loads((folder / "config.json").read_text())
@@ -266,7 +266,7 @@ def test_a_changed_model_file_makes_its_records_invalid(plan, tmp_path, monkeypa
         if group.level.name == "int4":
             artifact.graph.touch()
 
-    monkeypatch.setattr(run_module, "measure_group", touching)
+    monkeypatch.setattr(rounds, "measure_group", touching)
     outcome = run_plan(plan, results=tmp_path / "results", cache=cache, progress=quiet)
     grades = {record.cell.level: record.trust.grade for record in outcome.document.records}
     assert grades["int4"] == "INVALID"
@@ -292,7 +292,7 @@ def test_the_journal_of_an_interrupted_run_is_lines_of_json(
     def never(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "measure_group", never)
+    monkeypatch.setattr(rounds, "measure_group", never)
     run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
     journal = next(tmp_path.glob("*.journal.jsonl"))
     first = json.loads(journal.read_text().splitlines()[0])

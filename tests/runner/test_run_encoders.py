@@ -15,8 +15,7 @@ from harness.errors import EXIT_INTERRUPTED, EXIT_OK
 from harness.plan import make_plan
 from harness.report.render import render
 from harness.results.document import read_document
-from harness.runner import run as run_module
-from harness.runner import session
+from harness.runner import rounds, session
 from harness.runner.run import run_plan
 from harness.settings import Settings
 
@@ -32,7 +31,7 @@ def small_ceilings():
     """Their numbers do not matter here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
-        patch.setattr(run_module, "BANDWIDTH_SECONDS", 0.01)
+        patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         patch.setattr(calibrate, "QUICK", TINY)
         yield
 
@@ -108,10 +107,10 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path, shared_cache, monkeypatch)
         measured.append((group.key, round_index))
         yield from session.measure_group(group, artifact, round_index, settings)
 
-    monkeypatch.setattr(run_module, "measure_group", interrupted)
+    monkeypatch.setattr(rounds, "measure_group", interrupted)
     first = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
     assert first.exit_code == EXIT_INTERRUPTED
-    monkeypatch.setattr(run_module, "measure_group", session.measure_group)
+    monkeypatch.setattr(rounds, "measure_group", session.measure_group)
     second = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, resume=True)
     assert second.exit_code == EXIT_OK
     assert {len(record.samples) for record in second.document.records} == {2}
