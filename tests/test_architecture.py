@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "results": {"stats"},
     "studies": {
-        *("grid", "specs", "quantize", "ceilings", "estimates", "stats", "results", "glossary"),
+        *("findings", "grid", "specs", "quantize", "ceilings", "estimates", "stats", "results"),
+        "glossary",
     },
     "report": {"results", "stats", "glossary"},
     "settings": {"specs", "grid"},

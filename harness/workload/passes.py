@@ -37,8 +37,13 @@ class PassOutcome:
 
     @property
     def digest(self) -> str:
-        """The same token ids give the same word, on every machine."""
-        return blake2b(self.tokens.astype("<i8").tobytes(), digest_size=DIGEST_BYTES).hexdigest()
+        """Of the chosen tokens."""
+        return digest_of(self.tokens)
+
+
+def digest_of(tokens: NDArray[np.int64]) -> str:
+    """The same token ids give the same word, on every machine."""
+    return blake2b(tokens.astype("<i8").tobytes(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def seeded_ids(seed: int, batch: int, tokens: int, vocab_size: int) -> NDArray[np.int64]:

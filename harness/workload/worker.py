@@ -17,6 +17,7 @@ from harness.graph.geometry import geometry_from
 from harness.measure.memory import MemoryMark
 from harness.units import MIB, NS_PER_S
 from harness.workload.agreement import agree
+from harness.workload.audit import audit
 from harness.workload.completion import refuse_unfinished
 from harness.workload.encoding import EncoderMeasuring
 from harness.workload.footprint import take_footprint
@@ -125,6 +126,10 @@ class MeasuringChild:
             "finite": all(outcome.finite for outcome in samples.passes),
             "digest": samples.passes[-1].digest,
         }
+
+    def audit(self, workload: Json, turns: int) -> Json:
+        """Look at a test that is warm as a doubter would; see harness.workload.audit."""
+        return audit(self._measuring(), workload_of(workload), turns)
 
     def close(self) -> Json:
         """Free the session and its cache."""
@@ -239,6 +244,7 @@ COMMANDS = {
     "open": _CHILD.open,
     "warm": _CHILD.warm,
     "sample": _CHILD.sample,
+    "audit": _CHILD.audit,
     "memory": memory,
     "profile": profile,
     "close": _CHILD.close,

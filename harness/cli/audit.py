@@ -1,0 +1,86 @@
+"""`bench audit`: do the numbers of a plan time what they say they time?"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.models import draw
+from harness.cli.options import FORMATS
+from harness.cli.progress import open_progress
+from harness.cli.side import shared_options
+from harness.errors import EXIT_GATE, EXIT_OK, UsageError
+from harness.findings import ERROR, Finding
+from harness.plan import make_plan
+from harness.report.grid import MISSING
+from harness.settings import flag_values, load_settings
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+
+LEAST_TURNS = 3
+Line = tuple[str, str, Finding]
+
+
+@click.command("audit", epilog="Example:  bench audit --model bytelm --quant fp32,int4 --gen 16")
+@click.option("--turns", default=12, show_default=True, help="Passes of old and of new input each.")
+@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
+def command(turns: int, style: str, cache: Path | None, plan: str | None, **flags: Any) -> int:
+    """Look at every test of a plan as a doubter would.
+
+    Timed passes must choose what a plain run chooses; the same input may not come more than 10 %
+    faster than new ones; there must be as many tokens and steps as the rates count; the parts must
+    fit into the whole by other clocks; and on the CPU the process must have worked meanwhile. Ends
+    with 1 when a check fails.
+    """
+    from harness.watch.facts import usable_cores
+
+    if turns < LEAST_TURNS:
+        raise UsageError(f"--turns {turns} say nothing", fix=f"--turns {LEAST_TURNS} or more")
+    chosen = make_plan(load_settings(plan, **flag_values(flags)), usable_cores())
+    lines = list(_audit(chosen, turns, cache))
+    data = [{"session": key, "test": test, **asdict(found)} for key, test, found in lines]
+    checks = tuple(dict.fromkeys(found.check for _, _, found in lines))
+    draw(("session", "test", *checks), _rows(lines, checks), data, style)
+    wrong = [line for line in lines if line[2].state == ERROR]
+    if style in ("table", "md"):
+        mark = "- " if style == "md" else ""
+        for key, test, found in wrong:
+            click.echo(f"\n{mark}{key} {test}: {found.check}: {found.detail}; try: {found.fix}")
+    return EXIT_GATE if wrong else EXIT_OK
+
+
+command.params = [*shared_options(), *command.params]
+
+
+def _audit(plan: "Plan", turns: int, cache: Path | None) -> Iterator[Line]:
+    """Build what is missing, and judge every test of every group."""
+    from harness.artifacts.cache import default_cache
+    from harness.runner.audit import audit_group
+    from harness.runner.builds import build_all
+    from harness.studies.audit import judge_audit
+
+    builds = build_all(plan, cache or default_cache())
+    for error in builds.failures.values():
+        raise error
+    with open_progress() as progress:
+        for done, group in enumerate(plan.groups):
+            progress(f"auditing: {group.key}", done, len(plan.groups))
+            for one in audit_group(group, builds.of(group), plan.settings, turns):
+                on_host = group.device.row.is_host
+                for found in judge_audit(one.reply, one.parent_ns, on_host):
+                    yield group.key, one.workload.name, found
+
+
+def _rows(lines: list[Line], checks: tuple[str, ...]) -> list[list[str]]:
+    """One row per test, with the state of every check."""
+    states: dict[tuple[str, str], dict[str, str]] = {}
+    for key, test, found in lines:
+        states.setdefault((key, test), {})[found.check] = found.state
+    return [
+        [key, test, *(row.get(check, MISSING) for check in checks)]
+        for (key, test), row in states.items()
+    ]

@@ -1,0 +1,60 @@
+"""Every test of a plan in a fresh worker, looked at as a doubter would: raw answers."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.artifacts.artifact import Artifact
+from harness.measure.worker import Worker
+from harness.plan import SessionGroup
+from harness.runner.session import WORKER_MODULE, first_test, session_arguments, workload_json
+from harness.settings import Settings
+from harness.workload.workload import Workload
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The answers about one test.
+
+    Attributes:
+        workload: which test.
+        reply: of harness.workload.audit.audit.
+        parent_ns: what this process's clock says the command took.
+    """
+
+    workload: Workload
+    reply: Json
+    parent_ns: int
+
+
+def audit_group(
+    group: SessionGroup, artifact: Artifact, settings: Settings, turns: int
+) -> Iterator[Audited]:
+    """Open the session of a group once and audit its tests.
+
+    Args:
+        group: device, level, threads and tests.
+        artifact: the built model.
+        settings: seed, warm-up and time limit.
+        turns: see harness.workload.audit.audit.
+
+    Raises:
+        WorkerError: the child failed, died, hung or ran out of memory.
+    """
+    with Worker.start(WORKER_MODULE) as worker:
+        worker.ask(
+            "open",
+            settings.timeout,
+            first=workload_json(first_test(group.workloads)),
+            capacity_tokens=group.capacity_tokens,
+            **session_arguments(group, artifact, settings.seed),
+        )
+        for workload in group.workloads:
+            sent = workload_json(workload)
+            worker.ask("warm", settings.timeout, workload=sent, cap_s=settings.warm_seconds)
+            start_ns = time.perf_counter_ns()
+            reply = worker.ask("audit", settings.timeout, workload=sent, turns=turns)
+            yield Audited(workload, reply, time.perf_counter_ns() - start_ns)
