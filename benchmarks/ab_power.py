@@ -1,0 +1,131 @@
+"""Does `bench ab` find a slowdown that was put in, and nothing where none was?
+
+    python benchmarks/ab_power.py measure --threads 1 --share 0.03 --trials 20 --same 10
+    python benchmarks/ab_power.py report
+
+A trial is so many pairs of fresh processes that take turns, as `bench ab` measures them, judged by
+its own rule. In trials of a kind, side B decodes `--share` slower (slowed_worker.py); in the others
+both sides are the same. The kinds come in a drawn order. Every pair is one line of the file, on
+disk before the next begins, and a later call goes on with what is missing.
+"""
+
+import argparse
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from harness.artifacts.cache import default_cache, ensure_artifact
+from harness.plan import make_plan
+from harness.results.journal import Journal, read_journal
+from harness.runner.turns import A, B, Side, TurnPlan, measure_pair
+from harness.settings import load_settings
+from harness.stats.differences import paired_difference
+from harness.studies.verdict import Verdict, judge
+from harness.watch.facts import machine_facts, usable_cores
+
+FILE = Path("results/validation/ab-power.jsonl")
+MODULE = "slowed_worker"
+TOLERANCE = 0.01
+METRIC = "decode_tok_s"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One comparison: its number among those of its kind, and the log ratios of its pairs."""
+
+    threads: int
+    share: float
+    log_ratios: tuple[float, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the rule of `bench ab`: time of B over time of A, tolerance 1 %."""
+        found = paired_difference([0.0] * len(self.log_ratios), self.log_ratios)
+        return judge(found.mirrored(), math.log1p(TOLERANCE))  # of rates a larger one is better
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("measure", "report"))
+    parser.add_argument("--threads", default="1")
+    parser.add_argument("--share", type=float, default=0.03)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--same", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--warm-seconds", type=float, default=0.5)
+    parser.add_argument("--file", type=Path, default=FILE)
+    options = parser.parse_args()
+    if options.what == "measure":
+        measure(options)
+    report(options.file)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Measure the pairs that the file does not hold yet."""
+    settings = load_settings("ab", threads=(options.threads,), warm_seconds=options.warm_seconds)
+    (group,) = make_plan(settings, usable_cores()).groups
+    artifact = ensure_artifact(group.source, group.level.name, default_cache(), settings.seed)
+    plan = TurnPlan(options.seconds, settings.warm_seconds, settings.timeout, settings.seed)
+    known = read_journal(options.file) if options.file.exists() else []
+    done = {entry["key"] for entry in known if entry["kind"] == "pair"}
+    options.file.parent.mkdir(parents=True, exist_ok=True)
+    with Journal(options.file) as journal:
+        if not known:
+            journal.append({"kind": "machine", "facts": machine_facts()})
+        for number, (share, trial, pair) in enumerate(_schedule(options)):
+            key = f"t{options.threads} {share} trial {trial} pair {pair}"
+            if key in done:
+                continue
+            sides = [
+                Side(name, group, artifact, {"SLOWED_SHARE": str(slow)}, module=MODULE)
+                for name, slow in ((A, 0.0), (B, share))
+            ]
+            found = measure_pair((sides[0], sides[1]), plan, number)
+            ratios = {metric: ratio for test, metric, ratio in found.log_ratios() if test}
+            head = {"kind": "pair", "key": key, "threads": group.threads, "share": share}
+            turns = len(next(iter(found.turns.values())))
+            journal.append({**head, "trial": trial, "log_ratio": ratios[METRIC], "turns": turns})
+            print(f"{key}: {ratios[METRIC]:+.4f}", flush=True)
+
+
+def _schedule(options: argparse.Namespace) -> Iterator[tuple[float, int, int]]:
+    """Share, trial and pair, trial after trial, the kinds in a drawn order."""
+    kinds = [(options.share, number) for number in range(options.trials)]
+    kinds += [(0.0, number) for number in range(options.same)]
+    random.Random(f"{options.threads}/{options.share}").shuffle(kinds)
+    for share, trial in kinds:
+        for pair in range(options.pairs):
+            yield share, trial, pair
+
+
+def report(path: Path) -> None:
+    """Verdicts, mean and scatter of every kind of trial, complete ones only."""
+    kept: dict[tuple[int, float, int], list[float]] = {}
+    for entry in read_journal(path):
+        if entry["kind"] == "pair":
+            key = entry["threads"], entry["share"], entry["trial"]
+            kept.setdefault(key, []).append(entry["log_ratio"])
+    most = max(map(len, kept.values()))
+    kinds: dict[tuple[int, float], list[Trial]] = {}
+    for (threads, share, _), ratios in sorted(kept.items()):
+        if len(ratios) == most:
+            kinds.setdefault((threads, share), []).append(Trial(threads, share, tuple(ratios)))
+    print(f"{most} pairs a trial, tolerance {TOLERANCE:.0%}; time B / A in %, sd between pairs\n")
+    print("| threads | slower by | trials | SLOWER | FASTER | SAME | CANNOT_TELL | mean | sd |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for (threads, share), trials in kinds.items():
+        verdicts = [trial.verdict for trial in trials]
+        counts = [verdicts.count(word) for word in Verdict]
+        everything = [-ratio for trial in trials for ratio in trial.log_ratios]
+        words = " | ".join(str(count) for count in counts)
+        mean, scatter = fmean(everything), stdev(everything)
+        line = f"| {threads} | {share:.0%} | {len(trials)} | {words} "
+        print(line + f"| {mean:+.2%} | {scatter:.2%} |")
+
+
+if __name__ == "__main__":
+    main()
