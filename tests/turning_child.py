@@ -29,6 +29,8 @@ def sample(workload: dict[str, Any], min_passes: int, min_seconds: float) -> dic
     kind, steps = workload["kind"], workload["gen_tokens"]
     if kind == "tg":
         return {"itl_ns": [[10 * step] + [step] * (steps - 1)]}
+    if kind == "enc":
+        return {"encode_ns": [prefill]}
     if kind == "pp":
         return {"prefill_ns": [prefill]}
     rest = [step] * (steps - 1)

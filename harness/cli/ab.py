@@ -1,5 +1,6 @@
 """`bench ab`: two variants in two live workers that take turns, pair after pair, with a verdict."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from harness.cli.side import Variant, read_variant, shared_options
 from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.grid import parse_seconds, parse_share
 from harness.studies.compare_rows import Question
-from harness.studies.gate import Gate, judge_gates, parse_gate
+from harness.studies.gate import Gate, confirmed, judge_gates, parse_gate
 
 if TYPE_CHECKING:
     from harness.runner.turns import Side, TurnPlan
@@ -30,6 +31,9 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 @click.option("--seconds", default=4.0, show_default=True, help="Turns of a test in one pair.")
 @click.option("--tolerance", default="1%", show_default=True, help="Within this it is the SAME.")
 @click.option("--fail-on", multiple=True, help="End with 1 where B is worse: slower:3%, load:10%.")
+@click.option(
+    "--confirm", is_flag=True, help="Before it fails, measure anew; fail only if that fails too."
+)
 @click.option("--each", is_flag=True, help="Judge every line alone, not as one family.")
 @click.option(
     "--format", "style", type=click.Choice(AB_FORMATS), default="table", show_default=True
@@ -49,6 +53,7 @@ def command(
     seconds: float,
     tolerance: str,
     fail_on: tuple[str, ...],
+    confirm: bool,
     each: bool,
     style: str,
     results: Path,
@@ -80,8 +85,15 @@ def command(
     names = (text_a or AS_SHARED, text_b or AS_SHARED)
     comparison = compare_turns(found.lines, question, names, (found.ending,))
     broken = judge_gates(comparison, gates)
+    interrupted = found.interrupted
+    if broken and confirm and not interrupted:
+        again = measure_pairs(sides, texts, plan, limits, results, first=found.count)
+        second = compare_turns(again.lines, question, names, ())
+        broken, note = confirmed(broken, judge_gates(second, gates))
+        comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {again.ending}"))
+        interrupted = again.interrupted
     draw_comparison(comparison, gates, broken, ((), ()), style)
-    if found.interrupted:
+    if interrupted:
         return EXIT_INTERRUPTED
     return EXIT_GATE if broken else EXIT_OK
 

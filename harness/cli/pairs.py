@@ -59,17 +59,24 @@ class Pairs:
 
     Attributes:
         lines: a value per pair of every metric.
-        ending: how many there are and why they ended.
+        count: how many pairs.
+        ending: that, and why they ended.
         interrupted: whether a signal ended them.
     """
 
     lines: list[Line]
+    count: int
     ending: str
     interrupted: bool
 
 
 def measure_pairs(
-    sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan, limits: Limits, results: Path
+    sides: tuple[Side, Side],
+    texts: tuple[str, str],
+    plan: TurnPlan,
+    limits: Limits,
+    results: Path,
+    first: int = 0,
 ) -> Pairs:
     """Add pairs until the limits say enough; each is on disk before the next begins.
 
@@ -79,6 +86,7 @@ def measure_pairs(
         plan: how a pair is measured.
         limits: when there are enough.
         results: folder of the file that keeps every turn.
+        first: number of the first pair; pairs of other numbers draw other orders.
 
     Raises:
         WorkerError: a child failed; finished pairs stay in the file.
@@ -100,7 +108,7 @@ def measure_pairs(
                 if ending is not None:
                     break
                 progress(f"pair {len(found) + 1}", len(found), limits.most)
-                found.append(measure_pair(sides, plan, len(found)))
+                found.append(measure_pair(sides, plan, first + len(found)))
                 journal.append(_entry(len(found), found[-1]))
         except KeyboardInterrupt:
             ending, lines = INTERRUPTED, _lines(sides, found)
@@ -109,7 +117,7 @@ def measure_pairs(
     words = f"{len(found)} pairs of processes took turns; then {ending}"
     if len(found) < LEAST_PAIRS:
         words += f"; no verdict under {LEAST_PAIRS} pairs"
-    return Pairs(lines, words, ending == INTERRUPTED)
+    return Pairs(lines, len(found), words, ending == INTERRUPTED)
 
 
 def _lines(sides: tuple[Side, Side], pairs: list[Pair]) -> list[Line]:

@@ -14,7 +14,19 @@ from harness.settings import Settings, flag_values, load_settings
 
 # Flags of `bench run` that say what is measured; a variant may give any of them again.
 SHARED_NAMES = (
-    *("device", "model", "quant", "kv_cache", "prompt", "gen", "pg", "depth", "batch", "threads"),
+    *(
+        "device",
+        "model",
+        "quant",
+        "kv_cache",
+        "prompt",
+        "gen",
+        "pg",
+        "enc",
+        "depth",
+        "batch",
+        "threads",
+    ),
     *("seed", "ep", "ep_option", "plan"),
 )
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")

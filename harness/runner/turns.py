@@ -31,6 +31,7 @@ TURN_METRICS = {
     Kind.PREFILL: ("prefill_tok_s",),
     Kind.DECODE: ("decode_tok_s",),
     Kind.REQUEST: ("ttft_ms", "decode_tok_s", "e2e_ms"),
+    Kind.ENCODE: ("encode_seq_s",),
 }
 STARTS = ("load_ms", "first_ms")  # one value a pair, of each side's own start
 
@@ -154,6 +155,8 @@ def turn_values(test: Workload, batch: int, reply: Json) -> dict[str, float]:
     }
     if test.kind is Kind.PREFILL:
         found["prefill_tok_s"] = batch * test.prompt_tokens * NS_PER_S / reply["prefill_ns"][0]
+    if test.kind is Kind.ENCODE:
+        found["encode_seq_s"] = test.sequences * NS_PER_S / reply["encode_ns"][0]
     if kept:
         found["decode_tok_s"] = batch * NS_PER_S / median(kept)
     return found

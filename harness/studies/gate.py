@@ -93,6 +93,21 @@ def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[Broken, 
     return tuple(broken)
 
 
+def confirmed(first: Sequence[Broken], second: Sequence[Broken]) -> tuple[tuple[Broken, ...], str]:
+    """What broke a gate in two measurements that share nothing, and that in words.
+
+    A false alarm of 1 in 20 is one of 1 in 400 when it has to come twice.
+    """
+    again = {_place(one) for one in second}
+    both = tuple(one for one in first if _place(one) in again)
+    return both, f"measured anew, {len(both)} of {len(first)} broken lines break again"
+
+
+def _place(broken: Broken) -> tuple[str, str, str]:
+    """Which gate, metric and test."""
+    return broken.gate.text, broken.row.metric.name, broken.row.cell.workload
+
+
 def surely_within(comparison: Comparison, gate: Gate) -> tuple[int, int]:
     """How many of a gate's lines are within its limit beyond doubt, and how many it has."""
     rows = [row for row in comparison.rows if row.metric.name in gate.metrics]

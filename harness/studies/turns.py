@@ -95,7 +95,7 @@ def _row(line: Line, question: Question) -> CompareRow:
         metric=metric,
         cell=line.cell,
         new_cell=line.new_cell,
-        unit="ms" if line.metric.endswith("_ms") else "tok/s",
+        unit=unit_of(line.metric),
         base=median(value.base for value in line.values),
         new=median(value.new for value in line.values),
         counts=(count, count),
@@ -106,6 +106,12 @@ def _row(line: Line, question: Question) -> CompareRow:
         margin=log1p(question.tolerance),
         reason=None if enough else f"{count} pairs: no verdict under {LEAST_PAIRS}",
     )
+
+
+def unit_of(metric: str) -> str:
+    """Of a metric that turns give."""
+    units = {"_ms": "ms", "_tok_s": "tok/s", "_seq_s": "sequences/s"}
+    return next(unit for ending, unit in units.items() if metric.endswith(ending))
 
 
 def _difference(line: Line) -> Difference:

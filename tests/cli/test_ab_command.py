@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from harness.runner import turns
 from harness.studies.compare_rows import Question
 from harness.studies.turns import LEAST_PAIRS, Line, PairValue, compare_turns, widest_half_width
 from harness.studies.verdict import Verdict
+from harness.workload.workload import Kind, Workload
 
 QUICK = ("--gen", "4", "--threads", "1", "--seconds", "0", "--quant", "int4")
 
@@ -65,6 +67,39 @@ def test_two_equal_sides_are_the_same(clocked):
     assert result.return_value == EXIT_OK
     assert rows_of(result)["decode_tok_s"]["verdict"] == "SAME"
     assert str(folder.parent) not in next(folder.glob("ab-*.jsonl")).read_text()
+
+
+def test_a_broken_gate_is_measured_anew_before_it_fails(clocked):
+    """A side that is slower each time breaks it twice; ten pairs are kept, no number twice."""
+    run, folder = clocked
+    result = run("--b", "SLOWER=1.05", "--fail-on", "slower:3%", "--confirm")
+    assert result.return_value == EXIT_GATE
+    assert "measured anew, 1 of 1 broken lines break again" in result.stdout
+    assert len(list(folder.glob("ab-*.jsonl"))) == 2
+
+
+def test_a_gate_that_breaks_once_does_not_fail(clocked, monkeypatch):
+    """The second five pairs are measured of two equal sides: a false alarm does not come twice."""
+    run, _folder = clocked
+    real = pairs_module.measure_pair
+
+    def equal_later(sides, plan, number):
+        return real(
+            sides if number < LEAST_PAIRS else (sides[0], replace(sides[1], env={})), plan, number
+        )
+
+    monkeypatch.setattr(pairs_module, "measure_pair", equal_later)
+    result = run("--b", "SLOWER=1.05", "--fail-on", "slower:3%", "--confirm")
+    assert result.return_value == EXIT_OK
+    assert "0 of 1 broken lines break again" in result.stdout
+
+
+def test_an_encoder_takes_turns_too():
+    """Four texts in 50 ms are 80 a second."""
+    test = Workload(Kind.ENCODE, 16, 0, sequences=4)
+    assert turns.turn_values(test, 1, {"encode_ns": [50_000_000]}) == {"encode_seq_s": 80.0}
+    (row,) = compare_turns([line([0.0] * 5, "encode_seq_s")], Question(0.01), ("a", "b"), ()).rows
+    assert row.unit == "sequences/s"
 
 
 def test_starts_are_compared_too(clocked):
