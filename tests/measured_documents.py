@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from harness.results.energy import energy_of
 from harness.results.samples import samples_of
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 from harness.results.summarize import quality_metrics, summarize, summarize_memory
@@ -63,11 +64,16 @@ def record(
     peak_bytes: int | None = 200_000_000,
     quality: dict[str, Any] | None = None,
     status: dict[str, Any] | None = None,
+    joules: list[float] | None = None,
+    counters: tuple[str | None, str | None] = ("rapl", None),
     **fields: Any,
 ) -> Record:
-    """A record of one process per time."""
+    """A record of one process per time, with the energy of each if given, by those counters."""
     place = cell(test, **fields)
     processes = [process(number, place, time) for number, time in enumerate(times_ms)]
+    host, device = counters
+    for one, used in zip(processes, joules or (), strict=bool(joules)):
+        one["energy"] = {"joules": used, "host": host, "device": device}
     metrics = summarize(place, [samples_of(one) for one in processes]) if processes else {}
     if peak_bytes is not None:
         marks = {
@@ -82,6 +88,7 @@ def record(
         metrics=metrics,
         samples=tuple(processes),
         quality=quality,
+        energy=energy_of([samples_of(one) for one in processes]),
         **{"status": "ok", "trust": Trust(grade="A"), **(status or {})},
     )
 

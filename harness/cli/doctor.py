@@ -25,8 +25,9 @@ def _machine() -> Sequence[Finding]:
     """Imported here: the help needs neither clocks nor counters."""
     from harness.artifacts.cache import default_cache
     from harness.watch.doctor import check_machine
+    from harness.watch.energy_check import check_energy
 
-    return check_machine(default_cache())
+    return [*check_machine(default_cache()), *check_energy()]
 
 
 CHECKS: tuple[Callable[[], Sequence[Finding]], ...] = (_wheels, _machine)
@@ -39,7 +40,8 @@ def command(style: str) -> int:
 
     Several distributions own the package onnxruntime; installed together the last one wins, and
     pip finds nothing wrong. Of the machine: other programs, the host of a virtual machine,
-    frequency, power, memory, swap, disk, quota, clock and heat, over one second. Ends with 4 when
+    frequency, power, memory, swap, disk, quota, clock and heat, over one second; what counts
+    energy. Ends with 4 when
     something would make every number wrong; a warning only widens them.
     """
     found = [finding for check in CHECKS for finding in check()]

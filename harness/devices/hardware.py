@@ -1,5 +1,6 @@
 """The devices behind a row, as ONNX Runtime lists them, and what a record keeps of the one used."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ class Hardware:
         memory: name of the device's memory.
         options: every provider option of the session.
         simulated: the function is proven, the speed means nothing.
+        discrete: a card of its own, or built into the processor (false).
     """
 
     key: str
@@ -42,6 +44,7 @@ class Hardware:
     memory: str | None
     options: dict[str, str]
     simulated: bool
+    discrete: bool | None = None
 
 
 def devices_of(device: Device) -> list[Any]:
@@ -116,12 +119,25 @@ def facts_of(device: Device) -> Hardware:
         version=installed_version(row.wheel) or of_library or ort.__version__,
         hardware=None if listed is None else listed.device.type.name.lower(),
         vendor=(listed.device.vendor or listed.ep_vendor or None) if listed is not None else None,
-        vendor_id=None if listed is None else hex(listed.device.vendor_id),
+        vendor_id=row.vendor_id if listed is None else hex(listed.device.vendor_id),
         device_id=None if listed is None else hex(listed.device.device_id),
         memory=None if listed is None else _memory_name(listed),
         options=device.provider_options,
         simulated=device.simulate or (listed is not None and is_simulated(listed, row)),
+        discrete=None if listed is None else is_discrete(listed.device.metadata),
     )
+
+
+def is_discrete(metadata: Mapping[str, str]) -> bool | None:
+    """Whether a device is a card, by what ONNX Runtime lists of it; None: it does not tell.
+
+    Where it does not say so itself: what sits on PCI bus 0 is part of the processor.
+    """
+    said = dict(metadata)
+    if "Discrete" in said:
+        return said["Discrete"] == "1"
+    _, _, rest = said.get("pci_bus_id", "").partition(":")
+    return False if rest.startswith("00:") else None
 
 
 def _matches(listed: Any, row: ProviderRow) -> bool:

@@ -78,6 +78,8 @@ class ProviderRow:
         needs_qdq: is made for graphs with QuantizeLinear and DequantizeLinear.
         contributed: takes ONNX Runtime's own operators (MatMulNBits, GroupQueryAttention).
         completion: what proves that it has finished.
+        vendor_id: PCI number of the only vendor it serves, hexadecimal; of a built-in provider,
+            whose devices ONNX Runtime does not list. None: listed, or any vendor.
         memory: name of its memory, where a decoder's cache then stays; None: the host's.
         simulation: how to run it without the hardware; None: not possible.
     """
@@ -98,6 +100,7 @@ class ProviderRow:
     needs_qdq: bool = False
     contributed: bool = True
     completion: Completion = Completion.RUN
+    vendor_id: str | None = None
     memory: str | None = None
     simulation: Simulation | None = None
 

@@ -45,6 +45,8 @@ COLUMNS = (
         "Half-width of the 95 % interval as a share of the value, of the row's decode rate; "
         "without one, of its prefill rate; of an encoder of its first test.",
     ),
+    Term("J/token", "J/token", "j_per_token of the test of ±; a column only where counted."),
+    Term("J/seq", "J/sequence", "j_per_sequence of an encoder's first test, likewise."),
     Term(
         "est. tok/s",
         "tok/s",

@@ -6,9 +6,9 @@ COMPARISON = (
     Term(
         "verdict",
         "",
-        "FASTER or SLOWER (sizes: SMALLER, LARGER; quality: BETTER, WORSE), SAME or CANNOT_TELL. "
-        "Of a build compared with itself, a line says FASTER or SLOWER in at most 5 % of "
-        "comparisons.",
+        "FASTER or SLOWER (sizes: SMALLER, LARGER; quality and energy: BETTER, WORSE), SAME "
+        "or CANNOT_TELL. Of a build compared with itself, a line says FASTER or SLOWER in at "
+        "most 5 % of comparisons.",
     ),
     Term(
         "FASTER",
@@ -19,8 +19,13 @@ COMPARISON = (
     Term("SLOWER", "", "See FASTER."),
     Term("SMALLER", "", "FASTER, of bytes. Sizes that were counted need no interval."),
     Term("LARGER", "", "SLOWER, of bytes."),
-    Term("BETTER", "", "FASTER, of quality: as a difference, beyond 0.01 nats or 0.01 of share."),
-    Term("WORSE", "", "SLOWER, of quality."),
+    Term(
+        "BETTER",
+        "",
+        "FASTER, of quality: as a difference, beyond 0.01 nats or 0.01 of share. Of energy: as a "
+        "ratio, less.",
+    ),
+    Term("WORSE", "", "SLOWER, of quality; of energy, more."),
     Term(
         "SAME",
         "",

@@ -190,6 +190,29 @@ METRICS = (
         "Kendall's tau of the order in which the level and its fp32 twin put all passages for a "
         "query: 1 is the same order, 0 no relation. Mean and interval over queries.",
     ),
+    Term(
+        "energy_j",
+        "J",
+        "Energy of one pass of the test: what counters of the processor packages (RAPL, Windows' "
+        "energy meter) and of the graphics card used (NVML) count over the timed part / its "
+        "passes; without them a battery that feeds the machine. Everything that runs on them "
+        "meanwhile is included, and what they use when idle. Where nothing counts it, the record "
+        "says `unavailable` and why, never 0.",
+        "what the counters do not cover: memory modules, screen, losses of the power supply",
+    ),
+    Term(
+        "j_per_token",
+        "J/token",
+        "energy_j / the tokens of all sequences that the pass decodes; of a prefill, that it "
+        "reads. A request's prompt is in its energy, not in its tokens.",
+        "as energy_j",
+    ),
+    Term(
+        "j_per_sequence",
+        "J/sequence",
+        "energy_j / the texts that an encoder reads in the pass.",
+        "as energy_j",
+    ),
 )
 
 # Terms of the record format that no command of this version fills in yet.
@@ -197,13 +220,9 @@ LATER = (
     Term(
         "device_bytes_peak",
         "bytes",
-        "The provider's or driver's own counter of device memory where there is one.",
+        "The most memory of the device that the driver's own counter showed for the worker that "
+        "takes memory and times nothing: after load, after the context was written, and at the "
+        "end. Null where nothing counts it; the memory reply says why.",
+        "what was held between two looks; other processes",
     ),
-    Term(
-        "energy_j",
-        "J",
-        "Counter difference over the timed part; measured, modelled or unavailable, never 0 for "
-        "unknown.",
-    ),
-    Term("j_per_token", "J/token", "energy_j over the tokens of the timed part."),
 )

@@ -78,6 +78,8 @@ MODEL = (
 )
 JUDGED = (
     Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent),
+    Column("J/token", lambda row: _of_judged(row, "j_per_token"), three_digits),
+    Column("J/seq", lambda row: _of_judged(row, "j_per_sequence"), three_digits),
     Column("est. tok/s", lambda row: estimated_of(row, is_encoder=False), three_digits),
     Column("est. seq/s", lambda row: estimated_of(row, is_encoder=True), three_digits),
     Column("×", lambda row: time_over_estimate(row.judged), two_decimals),
@@ -141,6 +143,11 @@ def _test_column(
         return None if record is None else value(record)
 
     return Column(f"{test} {header}" if named else header, of_row, three_digits)
+
+
+def _of_judged(row: Row, name: str) -> float | None:
+    """A metric of the record that the row is judged by."""
+    return None if row.judged is None else shown(row.judged, name)
 
 
 def best_estimator(record: Record) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from harness.report.ladder import ladder_notes
 from harness.report.rows import Row
+from harness.results.energy import MEASURED
 from harness.results.samples import ENCODE, kind_of
 from harness.results.schema import Cell, Document, Json, Record
 from harness.results.validity import is_own_work, is_valid
@@ -44,6 +45,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_invalid(document.records),
         *_effort(document.plan),
         *_doubts(document.records),
+        *_energy(document.records),
         *_estimate_note(document),
         *_lost_ceilings(document),
         *ladder_notes(rows),
@@ -177,6 +179,19 @@ def _effort(plan: Json) -> Iterator[str]:
     if isinstance(found, dict):
         end = ENDINGS[found["ended"]].format(**found)
         yield f"precision {found['precision']:.1%}: {end} ({found['rounds']} rounds)"
+
+
+def _energy(records: Sequence[Record]) -> Iterator[str]:
+    """Which counters the energy is from; where there is none the record says why."""
+    found = [record.energy for record in records if record.energy and is_valid(record)]
+    counters = dict.fromkeys(
+        " + ".join(name for name in (one["host"], one["device"]) if name)
+        for one in found
+        if one["kind"] == MEASURED
+    )
+    if counters:
+        told = "others' load and idling included (bench explain energy_j)"
+        yield f"energy: {', '.join(counters)}; {told}"
 
 
 def _estimate_note(document: Document) -> Iterator[str]:

@@ -24,6 +24,7 @@ class ProcessSamples:
             `ttft_ns` (pg), `itl_ns` (tg, pg: a list of steps per pass), `e2e_ns` (pg),
             `encode_ns` (enc); over all passes `cpu_ns`, `major_faults`, `involuntary_switches`, `finite`, `digest`.
         watch: harness.watch.probes.WatchInterval as a dict.
+        energy: harness.measure.energy.energy_used of the timed part; None: nobody asked.
     """
 
     round: int
@@ -32,15 +33,18 @@ class ProcessSamples:
     warm: Json
     sample: Json
     watch: Json
+    energy: Json | None = None
 
     def to_json(self) -> Json:
         """As it is kept in a record's `samples`."""
-        return {field: getattr(self, field) for field in ProcessSamples.__slots__}
+        every = {field: getattr(self, field) for field in ProcessSamples.__slots__}
+        return {field: value for field, value in every.items() if value is not None}
 
 
 def samples_of(entry: Mapping[str, Any]) -> ProcessSamples:
     """Take the samples out of a journal entry of kind `test`; its other keys are left."""
-    return ProcessSamples(**{field: entry[field] for field in ProcessSamples.__slots__})
+    fields = ProcessSamples.__slots__
+    return ProcessSamples(**{field: entry[field] for field in fields if field in entry})
 
 
 def kind_of(cell: Cell) -> str:

@@ -152,6 +152,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             basis, every pass term by term, the parts of memory; null without an estimate.
         quality: what the level loses against the fp32 twin on both paths, as
             harness.quality.measure draws it up, or why it is not known; null: not asked for.
+        energy: `kind` is `measured`, with the counters of `host` and `device` and the processes; or
+            `unavailable`, with the `reason`; null: no process was asked.
         samples: one object per process, raw: round, order, every duration in ns.
         memory: one object per process that took memory and timed nothing, raw, in bytes.
     """
@@ -168,6 +170,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     profile: Json | None = None
     explanation: Json | None = None
     quality: Json | None = None
+    energy: Json | None = None
     samples: tuple[Json, ...] = ()
     memory: tuple[Json, ...] = ()
 

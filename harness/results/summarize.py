@@ -54,6 +54,9 @@ RULES = (
         values.itl_slope_us_per_ktoken,
         signed=True,
     ),
+    MetricRule("energy_j", "J", EVERY_KIND, values.energy_j),
+    MetricRule("j_per_token", "J/token", (PREFILL, DECODE, REQUEST), values.j_per_token),
+    MetricRule("j_per_sequence", "J/sequence", (ENCODE,), values.j_per_sequence),
 )
 # Kept as null, because the test asks for them: a request of one token has no decode rate.
 NULL_WHERE_MISSING = ("tpot_ms", "decode_tok_s")

@@ -91,6 +91,30 @@ def itl_slope_us_per_ktoken(cell: Cell, process: ProcessSamples) -> float | None
     return float(median(slopes)) * 1000 / NS_PER_US if slopes else None
 
 
+def energy_j(cell: Cell, process: ProcessSamples) -> float | None:
+    """One pass of the test, J: what the counters counted over the timed part / its passes."""
+    joules = (process.energy or {}).get("joules")
+    return None if joules is None else float(joules) / _passes(process)
+
+
+def j_per_token(cell: Cell, process: ProcessSamples) -> float | None:
+    """Energy of a pass over the tokens of all sequences that it decodes; of a prefill, reads."""
+    joules = energy_j(cell, process)
+    return None if joules is None else joules / (cell.batch * (cell.gen or cell.prompt))
+
+
+def j_per_sequence(cell: Cell, process: ProcessSamples) -> float | None:
+    """Energy of a pass over the texts that an encoder reads in it."""
+    joules = energy_j(cell, process)
+    return None if joules is None else joules / cell.sequences
+
+
+def _passes(process: ProcessSamples) -> int:
+    """Passes of the timed part: every kind of test keeps one entry a pass."""
+    names = ("prefill_ns", "itl_ns", "encode_ns")
+    return max(len(process.sample.get(name) or ()) for name in names)
+
+
 def _slopes(steps_ns: list[int]) -> list[float]:
     """Slopes in ns per token of the pairs of one pass; the cache grows by one token a step."""
     if len(steps_ns) < SLOPE_STEPS:

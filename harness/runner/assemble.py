@@ -6,6 +6,7 @@ from harness.artifacts.artifact import Artifact
 from harness.estimates.cells import CellLengths
 from harness.estimates.record import RecordEstimates, record_estimates, utilisation
 from harness.plan import Plan, SessionGroup
+from harness.results.energy import energy_of, without_doubtful
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import (
     Cell,
@@ -78,7 +79,8 @@ def _record(
         hardware_of(processes, entries.agreements.get(group.key)),
     )
     simulated = is_simulated(group, hardware)
-    metrics = _metrics(cell, artifact, processes, memory)
+    energy = energy_of(processes)
+    metrics = without_doubtful(_metrics(cell, artifact, processes, memory), energy)
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
     quality = quality_of(entries, group)
@@ -100,6 +102,7 @@ def _record(
         hardware=hardware,
         profile=entries.profiles.get((group.key, workload.name)),
         quality=quality,
+        energy=energy,
         placement=placement,
         trust=trust and doubt_device(trust, placement, simulated),
         samples=tuple(process.to_json() for process in processes),

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.artifacts.artifact import Artifact
 from harness.errors import WorkerError
+from harness.measure.energy import energy_used, read_energy
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.order import shuffled
@@ -48,7 +49,7 @@ def measure_group(
                 "round": round_index,
                 "order": position,
                 "open": {**opened, "first": first.name},
-                **_one_test(worker, workload, settings),
+                **_one_test(worker, workload, settings, opened["hardware"]),
             }
         worker.ask("close", timeout_s=settings.timeout)
 
@@ -117,7 +118,8 @@ def workload_json(workload: Workload) -> Json:
     return {**asdict(workload), "kind": workload.kind.value}
 
 
-def _one_test(worker: Worker, workload: Workload, settings: Settings) -> Json:
+def _one_test(worker: Worker, workload: Workload, settings: Settings, hardware: Json) -> Json:
+    """Warm up, then sample between two looks at the machine's counters and its energy."""
     ask: Callable[..., Json] = worker.ask
     warm = ask(
         "warm",
@@ -126,6 +128,7 @@ def _one_test(worker: Worker, workload: Workload, settings: Settings) -> Json:
         cap_s=settings.warm_seconds,
     )
     before, parent_before_ns = snapshot(), time.process_time_ns()
+    energy_before = read_energy()
     sample = ask(
         "sample",
         timeout_s=settings.timeout,
@@ -133,9 +136,10 @@ def _one_test(worker: Worker, workload: Workload, settings: Settings) -> Json:
         min_passes=settings.min_passes,
         min_seconds=settings.sample_seconds,
     )
+    energy = energy_used(energy_before, read_energy(), hardware)
     own_cpu_ns = sample["cpu_ns"] + time.process_time_ns() - parent_before_ns
     watch = difference(before, snapshot(), own_cpu_ns)
-    return {"warm": warm, "sample": sample, "watch": asdict(watch)}
+    return {"warm": warm, "sample": sample, "watch": asdict(watch), "energy": energy}
 
 
 def failure_entry(group: SessionGroup, workload: str | None, error: WorkerError) -> Json:

@@ -16,6 +16,7 @@ from harness.studies.compare_match import (
     axis_field,
     comparable,
     describe,
+    is_counted_otherwise,
     line_key,
     match_axis,
     match_documents,
@@ -108,6 +109,10 @@ def _rows(
                 continue
             key = line_key(metric, match)
             base, new = (side_of(metric, side, per_run) for side in (match.base, match.new))
+            if base is not None and new is not None and is_counted_otherwise(metric, match):
+                what = f"{metric.name} is from another counter in base than in new"
+                absent.setdefault(what, []).append(describe(match.cell))
+                continue
             if base is not None and new is not None:
                 if key not in seen:
                     seen.add(key)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import UsageError
+from harness.results.energy import METRICS as ENERGY_METRICS
+from harness.results.energy import host_counter
 from harness.results.identity import later_words
 from harness.results.samples import kind_of
 from harness.results.schema import Cell, Document, Record
@@ -151,6 +153,12 @@ def comparable(metric: Compared, match: Match, chosen: bool) -> bool:
     """
     judged = {name for names in JUDGED.values() for name in names}
     return chosen or metric.name not in judged or metric.name in JUDGED[kind_of(match.cell)]
+
+
+def is_counted_otherwise(metric: Compared, match: Match) -> bool:
+    """Whether the energy of two sides is that of different things: packages, a machine, a card."""
+    hosts = {host_counter(one.record) for side in (match.base, match.new) for one in side}
+    return metric.name in ENERGY_METRICS and len(hosts) > 1
 
 
 def line_key(metric: Compared, match: Match) -> Key:

@@ -15,6 +15,7 @@ GATES = {
     "load": ("load_ms",),
     "first": ("first_ms", "cold_ttft_ms"),
     "memory": ("peak_rss_bytes", "weights_bytes", "kv_bytes_per_token"),
+    "energy": ("j_per_token", "j_per_sequence"),
     "kld": ("kld_nats",),
     "top1": ("top1_agreement",),
     "cosine": ("embedding_cosine",),

@@ -2,6 +2,8 @@
 
 import math
 
+from dataclasses import replace
+
 import pytest
 from results_samples import cell, process
 
@@ -249,9 +251,10 @@ def test_every_produced_metric_is_listed_with_its_unit():
     request = cell(prompt=8, gen=129)
     opened = process({**REQUEST, **steps}, first=request.workload)
     reply = {name: mark(100, 50) for name in ("baseline", "loaded", "steady")}
+    energy = {"joules": 1.0, "host": "rapl", "device": None}
     found = {
-        **summarize(request, [opened]),
-        **summarize(ENCODE, [process({"encode_ns": [MS]})]),
+        **summarize(request, [replace(opened, energy=energy)]),
+        **summarize(ENCODE, [replace(process({"encode_ns": [MS]}), energy=energy)]),
         **summarize_memory([{**reply, "peak_bytes": 120}]),
         **exact_metrics(1, 4.5, 1),
     }

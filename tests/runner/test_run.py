@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from harness.errors import (
     UsageError,
     WorkerError,
 )
+from harness.measure.counters import VALUE, Answer
+from harness.measure.energy import EnergyReading
+from harness.measure.energy_readers import Zone
 from harness.plan import make_plan
 from harness.report.render import render
 from harness.results.document import read_document
@@ -89,6 +93,38 @@ def test_measured_stands_beside_estimated(outcome):
         assert record.metrics["peak_rss_bytes"].value > 0
         bits = {"fp32": 32, "int4": 4}[record.cell.level]
         assert record.estimates["peak_rss_bytes"]["params"] == record.cell.parameters * bits / 8
+
+
+def test_energy_is_a_number_or_a_reason_never_0(outcome):
+    for record in outcome.document.records:
+        assert record.energy["kind"] in ("measured", "unavailable")
+        assert ("energy_j" in record.metrics) == (record.energy["kind"] == "measured")
+        assert record.energy.get("reason") or record.metrics["energy_j"].value > 0
+
+
+def test_counters_are_read_around_the_timed_part_of_each_test(
+    plan, tmp_path, shared_cache, monkeypatch
+):
+    """A fake counter of 7 J a reading: each process has used 7 J."""
+    amounts = count(7, 7)
+
+    def read() -> EnergyReading:
+        zone = Zone(next(amounts), 1.0)
+        return EnergyReading(zone.amount * 10**9, {"rapl": Answer(VALUE, {"zone": zone})})
+
+    monkeypatch.setattr(session, "read_energy", read)
+    settings = replace(plan.settings, quant=("int4",), rounds=2, calibrate=False)
+    plan = make_plan(settings, usable_threads=1)
+    document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
+    for record in document.records:
+        assert [process["energy"]["joules"] for process in record.samples] == [7.0, 7.0]
+        assert record.energy["host"] == "rapl"
+        assert record.metrics["energy_j"].processes == 2
+    text = render(document, "table")
+    assert "J/token" in text
+    assert "energy: rapl; others' load and idling included" in text
+    for style in ("csv", "openmetrics", "bencher", "benchmark-action", "benchstat"):
+        assert "j_per_token" in render(document, style)
 
 
 def test_ceilings_are_kept_with_what_was_estimated_from_them(outcome):

@@ -507,3 +507,45 @@ def test_shares_are_read():
     assert parse_share("3%", "--tolerance") == pytest.approx(0.03)
     assert parse_share("0.03", "--tolerance") == 0.03
     assert parse_share("100%", "--tolerance") == 1.0
+
+
+JOULES = [1.0, 1.02, 0.99, 1.01, 0.98]
+
+
+def test_less_energy_is_better_and_stands_beside_speed_along_devices():
+    """A card that is as fast as the CPU for three times its energy."""
+    card = record(
+        BASE,
+        device="cuda",
+        provider="CUDAExecutionProvider",
+        joules=[3 * used for used in JOULES],
+        counters=("rapl", "nvml"),
+    )
+    found = compare_axis(document(record(BASE, joules=JOULES), card), "device", None, ASK)
+    rows = {row.metric.name: row for row in found.rows}
+    assert rows["decode_tok_s"].word == "SAME"
+    energy = rows["j_per_token"]
+    assert (energy.word, energy.basis, energy.unit) == ("WORSE", "rounds", "J/token")
+    assert energy.center == pytest.approx(3.0)
+    assert "energy_j" not in rows, "it says the same once more"
+    back = compare_axis(document(record(BASE, joules=JOULES), card), "device", "cuda", ASK)
+    assert {row.metric.name: row.word for row in back.rows}["j_per_token"] == "BETTER"
+
+
+def test_energy_of_two_counters_is_not_compared():
+    """A battery feeds the whole machine, a package itself."""
+    drained = record(SLOW, joules=JOULES, counters=("battery", None))
+    found = compare_documents(
+        [document(record(BASE, joules=JOULES))], [document(drained, run_id="run-b")], ASK
+    )
+    assert "j_per_token" not in {row.metric.name for row in found.rows}
+    assert "j_per_token is from another counter in base than in new: 1 cells" in found.notes
+
+
+def test_a_gate_watches_energy():
+    thirsty = record(BASE, joules=[2 * used for used in JOULES])
+    found = compare_documents(
+        [document(record(BASE, joules=JOULES))], [document(thirsty, run_id="run-b")], ASK
+    )
+    (broken,) = judge_gates(found, [parse_gate("energy:10%")])
+    assert broken.row.metric.name == "j_per_token"

@@ -5,8 +5,12 @@ from dataclasses import replace
 import pytest
 
 from harness.findings import OK, WARNING
+from harness.measure.counters import DENIED, Answer
+from harness.measure.energy import EnergyReading
+from harness.watch import energy_check
 from harness.watch.doctor import CHECKS, FIXES, LINUX, MAC, WINDOWS, State, check_machine
 from harness.watch.doctor import judge_machine as judge
+from harness.watch.energy_check import check_energy
 from harness.watch.probes import WatchInterval
 from tests.watch.fake_machine import FILES, stat, write
 
@@ -86,3 +90,26 @@ def test_a_real_look_reads_the_tree_it_is_given(tmp_path, monkeypatch):
     found = {one.check: one for one in check_machine(tmp_path / "cache", tmp_path, "linux")}
     assert found["frequency"].state == WARNING
     assert found["disk"].detail.endswith("free for built models")
+
+
+def test_what_counts_energy_is_said_and_what_does_not_says_why(tmp_path):
+    zone = "sys/class/powercap/intel-rapl:0"
+    files = {
+        f"{zone}/name": "package-0",
+        f"{zone}/energy_uj": "1",
+        f"{zone}/max_energy_range_uj": "9",
+    }
+    found = {one.check: one for one in check_energy(write(tmp_path, files), LINUX)}
+    assert found["energy: rapl"].detail == "counts processor packages"
+    assert found["energy: battery"].detail == "absent: no battery"
+    assert {one.state for one in found.values()} == {OK}
+
+
+def test_a_counter_that_may_not_be_read_is_the_only_one_worth_a_change(tmp_path, monkeypatch):
+    denied = Answer(DENIED, reason="energy_uj may not be read by this user")
+    reading = EnergyReading(0, {"rapl": denied, "battery": Answer("absent", reason="none")})
+    monkeypatch.setattr(energy_check, "read_energy", lambda **_: reading)
+    (rapl, battery) = check_energy(tmp_path, LINUX)
+    assert (rapl.state, battery.state) == (WARNING, OK)
+    assert rapl.fix is not None
+    assert rapl.fix.startswith("sudo chmod a+r")

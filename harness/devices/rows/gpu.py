@@ -3,6 +3,7 @@
 from harness.devices.row import Completion, Option, ProviderRow, Registration, Simulation
 
 FLAG = ("0", "1")
+NVIDIA, AMD = "0x10de", "0x1002"
 CUDA_WHEEL = "onnxruntime-gpu"
 # The wheel owns the package `onnxruntime`, so it takes the place of the usual one.
 CUDA_INSTALL = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]>=1.31'"
@@ -24,6 +25,7 @@ CUDA = ProviderRow(
     ),
     index_option="device_id",
     completion=Completion.COPY,
+    vendor_id=NVIDIA,
     memory="cuda",
 )
 TENSORRT = ProviderRow(
@@ -45,6 +47,7 @@ TENSORRT = ProviderRow(
     index_option="device_id",
     contributed=False,
     completion=Completion.COPY,
+    vendor_id=NVIDIA,
 )
 TENSORRT_RTX = ProviderRow(
     key="tensorrt-rtx",
@@ -83,6 +86,7 @@ MIGRAPHX = ProviderRow(
     options=(Option("device_id"), Option("migraphx_fp16_enable", FLAG)),
     index_option="device_id",
     completion=Completion.COPY,
+    vendor_id=AMD,
 )
 WEBGPU = ProviderRow(
     key="webgpu",
