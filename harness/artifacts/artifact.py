@@ -1,42 +1,35 @@
 """A built model: its folder, what is in it, and the record of it that lies beside the graphs."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from harness.artifacts.hashes import source_hash
 from harness.errors import StorageError
-from harness.graph.geometry import DecoderGeometry, EncoderGeometry, Geometry, geometry_of
-from harness.graph.rules import ALL_LOGITS_FILE, BUILDER_VERSION, DATA_FILE, GRAPH_FILE
-from harness.quantize.cache import AUTO, SCALE_METHOD, CacheLevel, find_cache, own_cache
-from harness.quantize.levels import Method, QuantLevel, Variant, find_level
+from harness.graph.geometry import DecoderGeometry, Geometry, geometry_of, geometry_type
+from harness.graph.rules import (
+    ALL_LOGITS_FILE,
+    BUILDER_VERSION,
+    DATA_FILE,
+    GRAPH_FILE,
+)
+from harness.graph.static.geometry import (
+    ALL_POSITIONS_FILE,
+    PREFILL_FILE,
+    StaticGeometry,
+    StaticShapes,
+    static_geometry,
+)
+from harness.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
+from harness.quantize.levels import QuantLevel, find_level
 from harness.quantize.size import bits_per_weight, stored_bytes
 from harness.specs.count import kv_values_per_token, parameters
-from harness.specs.encoder import AnySpec, EncoderSpec, spec_type
+from harness.specs.encoder import AnySpec, spec_type
 from harness.specs.model import ModelSpec
-from harness.texts.tokens import CALIBRATION, TOKENIZER_FILE, bundled_text
 from harness.weights.source import ModelSource
 
 RECORD_FILE = "artifact.json"
-HASH_DIGITS = 16
-# Fields of a level that came after the first builds: left out of the hash at these values, with
-# which nothing changes, so that what was built before is still found.
-_LATER: dict[str, object] = {
-    "zero_points": False,
-    "method": Method.NEAREST,
-    "sensitive": None,
-    "variant": Variant.FUSED,
-    "fixed_point": False,
-}
-# Fields of a spec that describe the model and leave its graph as it is.
-_DESCRIPTION = frozenset(
-    {"name", "published_parameters", "expected_delta", "expected_delta_reason", "hf_id"}
-    | {"license", "source", "family"}
-)
-
-
-_GEOMETRIES: dict[type, type] = {ModelSpec: DecoderGeometry, EncoderSpec: EncoderGeometry}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +79,18 @@ class Artifact:
 
     @property
     def graph(self) -> Path:
-        """The graph that is timed: logits of the last token, or an encoder's outputs."""
-        return self.folder / GRAPH_FILE
+        """The graph that is timed: logits of the last token, or an encoder's outputs.
+
+        A static decoder's step is timed beside it; see harness.workload.opening.
+        """
+        is_static = isinstance(self.geometry, StaticGeometry)
+        return self.folder / (PREFILL_FILE if is_static else GRAPH_FILE)
 
     @property
     def all_logits_graph(self) -> Path:
         """The graph whose logits are those of every token; encoders have none."""
-        return self.folder / ALL_LOGITS_FILE
+        is_static = isinstance(self.geometry, StaticGeometry)
+        return self.folder / (ALL_POSITIONS_FILE if is_static else ALL_LOGITS_FILE)
 
     @property
     def data(self) -> Path:
@@ -108,6 +106,7 @@ def describe_artifact(
     build_seconds: float,
     build_peak_bytes: int,
     cache_name: str = AUTO,
+    shapes: StaticShapes | None = None,
 ) -> Artifact:
     """Return the record of a build whose files lie in `folder`."""
     level = find_level(level_name)
@@ -123,62 +122,32 @@ def describe_artifact(
         weights_bytes=stored_bytes(source.spec, level),
         bits_per_weight=bits_per_weight(source.spec, level),
         kv_bytes_per_token=cache.stored_bytes(kv_values_per_token(source.spec)),
-        geometry=geometry_of(source.spec, level, cache),
-        content_hash=source_hash(source, level, weights_identity, cache),
+        geometry=built_geometry(source.spec, level, cache, shapes),
+        content_hash=source_hash(source, level, weights_identity, cache, shapes),
         builder_version=BUILDER_VERSION,
         build_seconds=build_seconds,
         build_peak_bytes=build_peak_bytes,
     )
 
 
-def source_hash(
-    source: ModelSource, level: QuantLevel, weights_identity: str, cache: CacheLevel
-) -> str:
-    """Return the digest of all that decides the bytes of a build of `source`."""
-    stored = None if cache == own_cache(level) else _stored_cache(source, cache)
-    return content_hash(source.spec, level.name, weights_identity, stored)
-
-
-def content_hash(
-    spec: AnySpec, level_name: str, weights_identity: str, cache: dict[str, Any] | None = None
-) -> str:
-    """Return the digest of all that decides a build's bytes, in hexadecimal.
+def built_geometry(
+    spec: AnySpec, level: QuantLevel, cache: CacheLevel, shapes: StaticShapes | None
+) -> Geometry:
+    """Return the geometry of a build.
 
     Args:
         spec: the architecture.
-        level_name: of the weights.
-        weights_identity: seed, or hash of the checkpoint.
-        cache: what stands for another cache than the level's own; None, which changes nothing,
-            for that one: such builds are older than caches of a choice.
+        level: of its weights.
+        cache: how keys and values are stored.
+        shapes: of a static level; None: of any other.
+
+    Raises:
+        ModelError, UsageError: the model cannot be built so.
     """
-    architecture = {key: value for key, value in asdict(spec).items() if key not in _DESCRIPTION}
-    table = {
-        "architecture": architecture,
-        "level": asdict(find_level(level_name), dict_factory=_without_later),
-        "weights": weights_identity,
-        "builder": BUILDER_VERSION,
-    }
-    if cache is not None:
-        table["cache"] = cache
-    text = json.dumps(table, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
-
-
-def _stored_cache(source: ModelSource, cache: CacheLevel) -> dict[str, Any]:
-    """Return what decides a cache: its level, and for integers all that decides their scales."""
-    if not cache.is_integer:
-        return asdict(cache)
-    text = bundled_text(CALIBRATION).encode() if source.folder is not None else b""
-    tokenizer = source.folder / TOKENIZER_FILE if source.folder is not None else None
-    if tokenizer is not None and tokenizer.is_file():
-        text += tokenizer.read_bytes()
-    digest = hashlib.sha256(text).hexdigest()[:HASH_DIGITS]
-    return {**asdict(cache), "method": SCALE_METHOD, "calibration": digest}
-
-
-def _without_later(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Return the fields of a level but the later ones that change nothing."""
-    return {key: value for key, value in pairs if key not in _LATER or value != _LATER[key]}
+    if shapes is None:
+        return geometry_of(spec, level, cache)
+    assert isinstance(spec, ModelSpec)  # the plan refuses static encoders
+    return static_geometry(spec, level, shapes.prefill_tokens, shapes.capacity_tokens)
 
 
 def write_record(artifact: Artifact, folder: Path) -> None:
@@ -220,7 +189,7 @@ def read_artifact(folder: Path) -> Artifact:
 def _types_of(table: dict[str, Any]) -> dict[str, type]:
     """Return the record of a stored spec, and of its geometry."""
     spec = spec_type(table["spec"]["family"])
-    return {"spec": spec, "geometry": _GEOMETRIES[spec]}
+    return {"spec": spec, "geometry": geometry_type(table["geometry"])}
 
 
 def _file_sizes(folder: Path) -> dict[str, int]:

@@ -97,7 +97,50 @@ def build_cache(
     return _timed(write, f"{model.name} at {level} with a cache in {cache}")
 
 
-COMMANDS: Mapping[str, Callable[..., Any]] = {"build": build, "build_cache": build_cache}
+def build_static(
+    source: dict[str, Any], level: str, seed: int, folder: str, shapes: dict[str, Any]
+) -> dict[str, Any]:
+    """Build one static decoder into an empty folder; a fixed-point level is calibrated first.
+
+    Args:
+        source: the fields of a ModelSource, paths as text.
+        level: name of the quantization level.
+        seed: of seeded weights, and of the token ids of a model without a tokenizer.
+        folder: receives the files.
+        shapes: the fields of a StaticShapes.
+
+    Returns:
+        As build.
+
+    Raises:
+        UsageError: the calibration text cannot be read with the model's tokenizer.
+        ModelError: the weights cannot be built.
+        StorageError: as build.
+    """
+    from harness.artifacts.static_build import build_static_decoder, static_calibration
+    from harness.graph.static.geometry import static_geometry
+    from harness.quantize.levels import find_level
+    from harness.specs.model import ModelSpec
+    from harness.weights.opening import open_weights
+
+    model, row = _model(source), find_level(level)
+    spec = model.spec
+    assert isinstance(spec, ModelSpec)  # the plan refuses static encoders
+
+    def write() -> None:
+        ids = static_calibration(model, static_geometry(spec, row, **shapes), seed)
+        build_static_decoder(
+            spec, row, open_weights(model, seed), Path(folder), **shapes, calibration_ids=ids
+        )
+
+    return _timed(write, f"{model.name} at {level}")
+
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "build": build,
+    "build_cache": build_cache,
+    "build_static": build_static,
+}
 
 
 def _model(fields: dict[str, Any]) -> "ModelSource":

@@ -11,19 +11,20 @@ from typing import Any
 
 from harness.artifacts.artifact import (
     Artifact,
+    built_geometry,
     describe_artifact,
     read_artifact,
-    source_hash,
     write_record,
 )
+from harness.artifacts.hashes import source_hash
 from harness.artifacts.links import link_file
 from harness.errors import StorageError, UsageError
-from harness.graph.geometry import geometry_of
 from harness.graph.rules import DATA_FILE
+from harness.graph.static.geometry import StaticShapes
 from harness.measure.worker import Worker
 from harness.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.quantize.layout import stored_arrays
-from harness.quantize.levels import LEVELS, QuantLevel, Variant, find_level
+from harness.quantize.levels import LEVELS, STATIC_FLOAT, QuantLevel, Variant, find_level
 from harness.quantize.size import stored_bytes
 from harness.specs.encoder import AnySpec
 from harness.units import KIB, MIB
@@ -54,6 +55,7 @@ def ensure_artifact(
     seed: int = 0,
     timeout_s: float = 1800,
     kv_cache: str = AUTO,
+    shapes: StaticShapes | None = None,
 ) -> Artifact:
     """Return the model built at `level`, building it first where the cache has no whole copy.
 
@@ -70,21 +72,22 @@ def ensure_artifact(
         seed: of seeded weights.
         timeout_s: limit of waiting for another process, and then of the build.
         kv_cache: name of a cache level.
+        shapes: what a static level is built for; other levels have none.
 
     Raises:
-        UsageError: an unknown level, a static one, a negative seed, a cache that the level's kernel
-            does not take, or a calibration text that cannot be read.
+        UsageError: an unknown level, a static one without shapes, a negative seed, a cache that the
+            level's kernel does not take, or a calibration text that cannot be read.
         ModelError: an architecture that cannot be built, or a checkpoint that cannot be read.
         StorageError: a cache that cannot be written, or a disk without room.
         WorkerError: the build failed; a HarnessError in it keeps its words and exit code.
     """
     row = find_level(level)
-    _check_variant(row)
+    _check_shapes(row, shapes)
     stored = find_cache(kv_cache, row)
     is_base = stored == own_cache(row)
-    geometry_of(source.spec, row, stored)
+    built_geometry(source.spec, row, stored, shapes)
     identity = weights_identity(source, seed)
-    digest = source_hash(source, row, identity, stored)
+    digest = source_hash(source, row, identity, stored, shapes)
     words = [_plain(source.name), level, *([] if is_base else [f"kv-{stored.name}"]), digest]
     folder = cache / "-".join(words)
     found = _read_whole(folder, source)
@@ -95,36 +98,40 @@ def ensure_artifact(
         if found is not None:
             return found
         with _partial_folder(folder) as partial:
-            spent = _fill(partial, source, level, cache, seed, timeout_s, stored)
-            artifact = describe_artifact(source, level, identity, folder, *spent, stored.name)
+            spent = _fill(partial, source, level, cache, seed, timeout_s, stored, shapes)
+            kept = AUTO if is_base else stored.name
+            artifact = describe_artifact(source, level, identity, folder, *spent, kept, shapes)
             write_record(artifact, partial)
             shutil.rmtree(folder, ignore_errors=True)  # a damaged copy
             partial.replace(folder)
     return artifact
 
 
-def _check_variant(level: QuantLevel) -> None:
-    """Refuse levels whose builds need more than a model and a level: shapes and calibration.
+def _check_shapes(level: QuantLevel, shapes: StaticShapes | None) -> None:
+    """Refuse a static level of no shape: model and level do not say what it is built for.
 
     Raises:
-        UsageError: the level is built as a static decoder.
+        UsageError: see above.
     """
-    if level.variant is not Variant.FUSED:
+    if level.variant is Variant.STATIC and shapes is None:
         raise UsageError(
-            f"{level.name} is built as a {level.variant} decoder, which the cache does not hold",
-            fix="harness.artifacts.static_build.build_static_decoder, or a level of"
-            f" {', '.join(LEVELS)}",
+            f"{level.name} is built as a static decoder, for the tests of a plan",
+            fix=f"bench run --device npu --quant {level.name}, or a level of {', '.join(LEVELS)}",
         )
 
 
 def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
     """Refuse a build that the disk of `cache` has no room for.
 
+    A level of fixed points is built from floats that lie beside it until their ranges are known.
+
     Raises:
         StorageError: with both numbers.
     """
     needed_bytes = stored_bytes(spec, level) + GRAPH_ROOM_BYTES
     needed_bytes += ALIGNMENT_BYTES * sum(1 for _ in stored_arrays(spec, level))
+    if level.fixed_point:
+        needed_bytes += stored_bytes(spec, find_level(STATIC_FLOAT))
     free_bytes = shutil.disk_usage(cache).free
     if free_bytes < needed_bytes:
         raise StorageError(
@@ -142,10 +149,14 @@ def _fill(
     seed: int,
     timeout_s: float,
     stored: CacheLevel,
+    shapes: StaticShapes | None,
 ) -> tuple[float, int]:
     """Put the files of a build into `partial`; returns seconds and peak bytes of its process."""
     asked: dict[str, Any] = {"level": level, "seed": seed, "folder": str(partial)}
     asked["source"] = {**asdict(source), "folder": source.folder and str(source.folder)}
+    if shapes is not None:
+        check_room(source.spec, find_level(level), cache)
+        return _ask_child("build_static", timeout_s, {**asked, "shapes": asdict(shapes)})
     if stored == own_cache(find_level(level)):
         check_room(source.spec, find_level(level), cache)
         return _ask_child("build", timeout_s, asked)

@@ -18,6 +18,8 @@ from harness.graph.static.norm import Norm
 from harness.quantize.fixed_point import Range
 from harness.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
 from harness.specs.model import ModelSpec
+from harness.texts.tokens import Tokenization, calibration_tokens, tokenization_of
+from harness.weights.source import ModelSource
 from harness.weights.store import WeightStore
 
 Ids = NDArray[np.int64]
@@ -70,6 +72,27 @@ def build_static_decoder(
             ranges = _calibrate(spec, level, weights, place, geometry, calibration_ids, norm)
     write_static_decoder(spec, level, weights, folder, geometry, ranges, norm)
     return geometry
+
+
+def static_calibration(source: ModelSource, geometry: StaticGeometry, seed: int) -> Ids:
+    """Return what the ranges of a model are found with: [sequences, tokens], in whole passes.
+
+    Pieces spread evenly over the calibration text, as many as seeded_calibration has tokens; or
+    that for a model without a tokenizer.
+
+    Raises:
+        UsageError, ModelError: as calibration_tokens.
+    """
+    assert isinstance(source.spec, ModelSpec)  # encoders read texts of their own
+    seeded = seeded_calibration(source.spec, geometry, seed)
+    folder, vocab = source.folder, geometry.vocab_size
+    if folder is None or tokenization_of(folder, vocab) is Tokenization.NONE:
+        return seeded
+    ids = np.array(calibration_tokens(folder, vocab).ids, dtype=np.int64)
+    tokens = seeded.shape[1]
+    pieces = -(-SEQUENCES * CALIBRATION_TOKENS // tokens)
+    starts = np.linspace(0, max(0, len(ids) - tokens), pieces).astype(int)
+    return np.stack([ids[start : start + tokens] for start in dict.fromkeys(starts.tolist())])
 
 
 def seeded_calibration(spec: ModelSpec, geometry: StaticGeometry, seed: int) -> Ids:

@@ -122,6 +122,7 @@ def _sides(
                 folder,
                 variant.settings.seed,
                 kv_cache=variant.group.cache.name,
+                shapes=variant.group.shapes,
             ),
             env=variant.env,
             python=python,

@@ -10,7 +10,7 @@ from harness.cli.running import measure_plan
 from harness.cli.show import show_document
 from harness.plan import Plan, make_plan
 from harness.quantize.cache import AUTO, CACHES
-from harness.quantize.levels import LADDER, LEVELS
+from harness.quantize.levels import LADDER, LEVELS, STATIC_LEVELS, USUAL
 from harness.settings import PRESETS, flag_values, load_settings
 
 
@@ -41,7 +41,11 @@ from harness.settings import PRESETS, flag_values, load_settings
     help="Also take where the time goes, per operator, in a process of its own.  [plan: no]",
 )
 @click.option("--model", help="Catalog names or Hugging Face folders, comma-separated.")
-@click.option("--quant", help=f"Levels, comma-separated; `{LADDER}`: {', '.join(LEVELS)}.")
+@click.option(
+    "--quant",
+    help=f"Levels, comma-separated; `{USUAL}`: two that the device runs; `{LADDER}`: all of them,"
+    f" {', '.join(LEVELS)} on CPUs and GPUs, {', '.join(STATIC_LEVELS)} on NPUs.",
+)
 @click.option(
     "--kv-cache",
     help=f"Types of cached keys and values: {AUTO}, {', '.join(CACHES)}.  [plan: auto]",

@@ -117,6 +117,8 @@ class ProviderRow:
     @property
     def variants(self) -> tuple[str, ...]:
         """Decoders it runs, of harness.quantize.levels.Variant, the best one first."""
+        if self.is_host:
+            return ("fused", "static")
         return ("static",) if self.needs_static else ("fused",)
 
     @property

@@ -78,10 +78,25 @@ _MARKS: dict[str, type[StaticGeometry | EncoderGeometry]] = {
 }
 
 
+def geometry_type(fields: Mapping[str, Any]) -> type[Geometry]:
+    """Return the kind of a geometry by its fields."""
+    marked = (kind for mark, kind in _MARKS.items() if mark in fields)
+    return next(marked, DecoderGeometry)
+
+
 def geometry_from(fields: Mapping[str, Any]) -> Geometry:
     """Return the geometry whose fields travelled to another process, or were stored."""
-    marked = (kind for mark, kind in _MARKS.items() if mark in fields)
-    return next(marked, DecoderGeometry)(**fields)
+    return geometry_type(fields)(**fields)
+
+
+def longest_context(spec: AnySpec) -> int:
+    """Return the longest sequence that a model is built for, in tokens.
+
+    Decoders are cut as rules.py says; the position table of an encoder has as many rows as it has.
+    """
+    if isinstance(spec, EncoderSpec):
+        return spec.max_context_tokens
+    return min(spec.max_context_tokens, MAX_CONTEXT_TOKENS)
 
 
 @overload
@@ -124,5 +139,5 @@ def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = Non
         head_dim=spec.head_dim,
         vocab_size=spec.vocab_size,
         kv_dtype=(cache or own_cache(level)).dtype,
-        max_context_tokens=min(spec.max_context_tokens, MAX_CONTEXT_TOKENS),
+        max_context_tokens=longest_context(spec),
     )

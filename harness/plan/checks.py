@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.graph.geometry import geometry_of
-from harness.quantize.levels import QuantLevel, find_levels
+from harness.graph.geometry import geometry_of, longest_context
+from harness.quantize.levels import QuantLevel, Variant, find_levels
 from harness.settings import Settings
 from harness.specs.encoder import EncoderSpec
 from harness.weights.source import ModelSource, resolve_model
@@ -127,7 +127,9 @@ def plan_threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:
 
 def check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Workload, ...]) -> None:
     """Refuse a test that is longer than the model is built for."""
-    limit = geometry_of(source.spec, level).max_context_tokens
+    if level.variant is Variant.FUSED:
+        geometry_of(source.spec, level)  # refuses what its operators cannot run
+    limit = longest_context(source.spec)
     for workload in workloads:
         if workload.context_tokens > limit:
             raise UsageError(

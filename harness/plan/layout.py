@@ -1,6 +1,6 @@
 """The session groups of a plan: the product of its lists, or of those of its parts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import product
@@ -10,6 +10,8 @@ from harness.devices.choose import Prober, Wish, choose_devices
 from harness.devices.device import Device
 from harness.devices.probe import probe_device
 from harness.errors import DeviceError, UsageError
+from harness.graph.geometry import longest_context
+from harness.graph.static.geometry import StaticShapes
 from harness.plan.checks import (
     check_context,
     check_distinct,
@@ -19,9 +21,16 @@ from harness.plan.checks import (
     is_encoder,
     plan_threads,
 )
-from harness.plan.levels import check_variants, levels_of, stored_of
+from harness.plan.levels import (
+    check_static,
+    check_variants,
+    levels_of,
+    levels_on,
+    stored_of,
+)
+from harness.plan.shapes import static_shapes
 from harness.quantize.cache import CacheLevel, own_cache
-from harness.quantize.levels import QuantLevel
+from harness.quantize.levels import QuantLevel, Variant, find_levels
 from harness.settings import PART_KEYS, Settings
 from harness.weights.source import ModelSource, resolve_model
 from harness.workload.workload import Kind, Workload
@@ -41,6 +50,7 @@ class SessionGroup:
     threads: int
     batch: int
     workloads: tuple[Workload, ...]
+    shapes: StaticShapes | None = None  # of a static decoder
 
     @property
     def key(self) -> str:
@@ -58,6 +68,8 @@ class SessionGroup:
     @property
     def capacity_tokens(self) -> int:
         """Positions of the KV cache that serve every test of the group."""
+        if self.shapes is not None:
+            return self.shapes.capacity_tokens
         return max(workload.context_tokens for workload in self.workloads)
 
 
@@ -101,7 +113,6 @@ def make_plan(settings: Settings, usable_threads: int, probe: Prober = probe_dev
         UsageError: an unknown name, a number outside its range, a context that is too long.
         DeviceError: none of the devices works. One of several costs its own rows only.
     """
-    settings = _spelled(settings)
     names = dict.fromkeys(name for part in settings.parts for name in part.model)
     check_distinct([resolve_model(name) for name in names])
     for part in settings.parts:
@@ -109,13 +120,34 @@ def make_plan(settings: Settings, usable_threads: int, probe: Prober = probe_dev
     check_judging(settings)
     groups: dict[str, SessionGroup] = {}
     probe_once = cache(probe)
+    spelled = []
     for part in settings.parts:
-        for group in _groups(part, usable_threads, probe_once):
+        devices = _devices(part, usable_threads, probe_once)
+        spelled.append(_spelled(part, devices))
+        for group in _groups(part, devices, usable_threads):
             known = groups.setdefault(group.key, group)
             workloads = dict.fromkeys((*known.workloads, *group.workloads))
             groups[group.key] = replace(known, workloads=tuple(workloads))
     _refuse_without_device([group.device for group in groups.values()])
-    return Plan(settings, tuple(groups.values()))
+    return Plan(_whole(settings, spelled), _with_shapes(groups.values()))
+
+
+def _with_shapes(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
+    """Give static decoders their shapes: one build of a model and level serves all its groups."""
+    tests: dict[tuple[str, QuantLevel], list[Workload]] = {}
+    for group in groups:
+        tests.setdefault((group.source.argument, group.level), []).extend(group.workloads)
+    return tuple(
+        replace(
+            group,
+            shapes=static_shapes(
+                tests[group.source.argument, group.level], longest_context(group.source.spec)
+            ),
+        )
+        if group.level.variant is Variant.STATIC
+        else group
+        for group in groups
+    )
 
 
 def _refuse_without_device(devices: list[Device]) -> None:
@@ -125,34 +157,53 @@ def _refuse_without_device(devices: list[Device]) -> None:
         raise DeviceError(*refusals[0])
 
 
-def _groups(settings: Settings, usable_threads: int, probe: Prober) -> Iterator[SessionGroup]:
-    """Yield the full product of the lists of a plan without parts, or of one part."""
+def _devices(settings: Settings, usable_threads: int, probe: Prober) -> tuple[Device, ...]:
+    """Choose the devices of a plan without parts, or of one part: what is wrong without them first.
+
+    Raises:
+        UsageError: a name or number that no device could use.
+    """
     check_numbers(settings)
-    sources = [resolve_model(argument) for argument in settings.model]
-    levels = levels_of(settings)
-    threads = plan_threads(settings.threads, usable_threads)
-    tests = {source.argument: _workloads(settings, source) for source in sources}
-    for source, level in product(sources, levels):
-        check_context(source, level, tests[source.argument])
+    find_levels(settings.quant)
+    plan_threads(settings.threads, usable_threads)
+    for name in settings.model:
+        _workloads(settings, resolve_model(name))
     wish = Wish(settings.ep, settings.ep_option, settings.allow_simulated, settings.allow_fallback)
-    devices = choose_devices(settings.device, wish, probe)
+    return choose_devices(settings.device, wish, probe)
+
+
+def _groups(
+    settings: Settings, devices: tuple[Device, ...], usable_threads: int
+) -> Iterator[SessionGroup]:
+    """Yield the full product of the lists of a plan without parts, or of one part."""
+    levels = levels_of(settings.quant, devices)
     check_variants(levels, devices)
-    for source in sources:
+    runs = {device: levels_on(settings.quant, device) for device in devices}
+    threads = plan_threads(settings.threads, usable_threads)
+    for source in [resolve_model(argument) for argument in settings.model]:
         batches = (1,) if is_encoder(source) else settings.batch
-        stored, run = stored_of(settings, source, levels), tests[source.argument]
+        stored, tests = stored_of(settings, source, levels), _workloads(settings, source)
+        for level in levels:
+            check_static(source, level, batches)
+            check_context(source, level, tests)
         for (level, kept), device, count, batch in product(stored, devices, threads, batches):
-            if device.refusal is not None or level.variant in device.row.variants:
-                yield SessionGroup(source, level, kept, device, count, batch, run)
+            if level in runs[device]:
+                yield SessionGroup(source, level, kept, device, count, batch, tests)
 
 
-def _spelled(settings: Settings) -> Settings:
+def _whole(settings: Settings, parts: Sequence[Settings]) -> Settings:
+    """Return settings made of parts that are spelled out, or the only part."""
+    if not settings.part:
+        return parts[0]
+    return replace(settings, quality=parts[0].quality, part=tuple(parts))
+
+
+def _spelled(settings: Settings, devices: Iterable[Device]) -> Settings:
     """Return settings that name every level, each once, and say what is implied."""
-    levels = tuple(level.name for level in levels_of(settings))
     return replace(
         settings,
-        quant=levels,
+        quant=tuple(level.name for level in levels_of(settings.quant, devices)),
         quality=settings.quality or settings.sensitivity or settings.reference is not None,
-        part=tuple(_spelled(part) for part in settings.part),
     )
 
 

@@ -1,9 +1,8 @@
 """Which levels a plan means on its devices, and with which caches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from harness.devices.choose import AUTO
-from harness.devices.device import Device, split_index
+from harness.devices.device import Device
 from harness.devices.table import ROWS
 from harness.errors import UsageError
 from harness.plan.checks import is_encoder
@@ -13,18 +12,24 @@ from harness.settings import Settings
 from harness.weights.source import ModelSource
 
 
-def levels_of(settings: Settings) -> tuple[QuantLevel, ...]:
-    """Return the levels of a plan or part; `ladder` is that of each device."""
-    variants = dict.fromkeys(_variant_of(word, settings.ep) for word in settings.device)
-    ladders = [find_levels(settings.quant, variant) for variant in variants]
-    return tuple(dict.fromkeys(level for ladder in ladders for level in ladder))
+def levels_on(names: Sequence[str], device: Device) -> tuple[QuantLevel, ...]:
+    """Return the levels that a device runs of those that a plan names; `ladder` is its own.
+
+    Args:
+        names: as the user typed them.
+        device: as chosen; one that is absent keeps every level, so that its rows say so.
+    """
+    levels = find_levels(names, Variant(device.row.variants[0]))
+    if device.refusal is not None:
+        return levels
+    return tuple(level for level in levels if level.variant in device.row.variants)
 
 
-def _variant_of(word: str, ep: tuple[str, ...]) -> Variant:
-    """Which decoder a device runs, by its word; one that is not known is refused later."""
-    name, _ = split_index(word)
-    rows = [row for row in ROWS if name in (row.key, row.kind) and (not ep or row.key in ep)]
-    return Variant(rows[0].variants[0]) if rows and name != AUTO else Variant.FUSED
+def levels_of(names: Sequence[str], devices: Iterable[Device]) -> tuple[QuantLevel, ...]:
+    """Return every level that a plan names, a word for several being that of each device."""
+    variants = dict.fromkeys(Variant(device.row.variants[0]) for device in devices)
+    named = [find_levels(names, variant) for variant in variants]
+    return tuple(dict.fromkeys(level for levels in named for level in levels))
 
 
 def check_variants(levels: Sequence[QuantLevel], devices: Sequence[Device]) -> None:
@@ -58,6 +63,27 @@ def _check_level(level: QuantLevel, devices: Sequence[Device]) -> None:
         f" {' and '.join(device.key for device in devices)} cannot run",
         fix=", or ".join(ways),
     )
+
+
+def check_static(source: ModelSource, level: QuantLevel, batches: Iterable[int]) -> None:
+    """Refuse what no static graph is built for.
+
+    Raises:
+        UsageError: an encoder, or several sequences at once, at a static level.
+    """
+    if level.variant is not Variant.STATIC:
+        return
+    if is_encoder(source):
+        raise UsageError(
+            f"{level.name} is a level of static decoders, and {source.name} is an encoder",
+            fix="--device cpu or gpu for encoders",
+        )
+    if max(batches) > 1:
+        raise UsageError(
+            f"{level.name} is built as a static decoder, which reads one sequence, not"
+            f" {max(batches)}",
+            fix="--batch 1, or a level that CPUs and GPUs run",
+        )
 
 
 def stored_of(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.errors import UsageError
-from harness.quantize.levels import QuantLevel
+from harness.quantize.levels import QuantLevel, Variant
 
 AUTO = "auto"  # stands for the float type of the weight level
 # Raise it with any change of how scales are found: it is part of what a build is found by.
@@ -68,11 +68,16 @@ CACHES = {
         CacheLevel("int4", "uint8", 4, largest=7, reach=0.85),
     )
 }
+# The cache of static decoders of fixed points: unsigned, over the range that each layer
+# had in the calibration text. A part of their graphs, so nothing that a user chooses.
+STATIC_CACHE = CacheLevel("uint8", "uint8", 8, largest=127)
 _BY_DTYPE = {cache.dtype: cache for cache in CACHES.values()}
 
 
 def own_cache(level: QuantLevel) -> CacheLevel:
-    """Return the cache of a level's own float type: what `auto` stands for."""
+    """Return the cache that a level comes with, what `auto` stands for: its float type, mostly."""
+    if level.fixed_point:
+        return STATIC_CACHE
     return _BY_DTYPE[level.float_dtype]
 
 
@@ -85,11 +90,12 @@ def find_cache(name: str, level: QuantLevel) -> CacheLevel:
     """Return the cache level the user called `name`, for weights at `level`.
 
     Raises:
-        UsageError: no cache level has this name, or the attention kernel does not take it beside
-            the level's activations.
+        UsageError: no cache level has this name, the attention kernel does not take it beside the
+            level's activations, or the level is a static one.
     """
-    if name == AUTO:
-        return own_cache(level)
+    own = own_cache(level)
+    if name in (AUTO, own.name):
+        return own
     if name not in CACHES:
         from harness.specs.names import suggestion  # only needed once something is wrong
 
@@ -97,6 +103,11 @@ def find_cache(name: str, level: QuantLevel) -> CacheLevel:
             f"no cache level is called {name!r}", fix=suggestion(name, (AUTO, *CACHES))
         )
     cache = CACHES[name]
+    if level.variant is Variant.STATIC:
+        raise UsageError(
+            f"{level.name} is built as a static decoder, whose cache is a part of its graphs",
+            fix=f"--kv-cache {AUTO}, or another level",
+        )
     if level.float_bytes not in cache.beside:
         taken = ", ".join(c.name for c in CACHES.values() if level.float_bytes in c.beside)
         raise UsageError(

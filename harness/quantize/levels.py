@@ -9,7 +9,9 @@ from harness.errors import UsageError
 CHANNEL_ZERO_POINT = 128  # the byte that stands for 0 in the `channel` form
 SCALE_BITS = 32  # of a scale: the type of the activations it is multiplied with
 STATIC_FLOAT = "fp32-static"  # the yardstick of the other static levels, and what calibrates them
-LADDER = "ladder"  # stands for every level of a variant where a user names some
+# Words that stand for several levels of a variant where a user names some: all, and the few that a
+# plan runs where nobody names any.
+LADDER, USUAL = "ladder", "usual"
 
 
 class Variant(StrEnum):
@@ -229,6 +231,7 @@ _TABLE = {
 }
 # The two variants are ladders of their own: no device climbs both.
 LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.FUSED}
+_USUAL = {Variant.FUSED: ("fp32", "int4"), Variant.STATIC: ("a16w8", "a8w8")}
 STATIC_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.STATIC}
 
 
@@ -248,8 +251,8 @@ def find_level(name: str) -> QuantLevel:
 def find_levels(names: Iterable[str], variant: Variant = Variant.FUSED) -> tuple[QuantLevel, ...]:
     """Return the levels a user named, each once, in the order of their first naming.
 
-    The word `ladder` stands for every level of `variant`, in the order of the table; beside it a
-    name changes nothing but that order.
+    The word `ladder` stands for every level of `variant`, in the order of the table, and `usual`
+    for two of them; beside those a name changes nothing but the order.
 
     Args:
         names: words the user typed.
@@ -258,10 +261,12 @@ def find_levels(names: Iterable[str], variant: Variant = Variant.FUSED) -> tuple
     Raises:
         UsageError: no level has one of these names.
     """
-    ladder = [level for level in _TABLE.values() if level.variant is variant]
+    words = {
+        LADDER: [level for level in _TABLE.values() if level.variant is variant],
+        USUAL: [_TABLE[name] for name in _USUAL[variant]],
+    }
     found: dict[str, QuantLevel] = {}
     for name in names:
-        chosen = ladder if name == LADDER else (find_level(name),)
-        for level in chosen:
+        for level in words[name] if name in words else (find_level(name),):
             found.setdefault(level.name, level)
     return tuple(found.values())

@@ -21,9 +21,12 @@ GRADES = ("A", "B", "C", "INVALID")  # best first
 Json = dict[str, Any]
 
 
+_OWN_CACHES = {"fp16": "fp16", "a16w8": "uint8", "a8w8": "uint8"}
+
+
 def own_cache(level: str) -> str:
-    """Return the cache level that weights at `level` come with: its float type."""
-    return "fp16" if level == "fp16" else "fp32"
+    """Return the cache level that weights at `level` come with: mostly its float type."""
+    return _OWN_CACHES.get(level, "fp32")
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from harness.artifacts.artifact import Artifact
 from harness.estimates.cells import CellLengths
 from harness.estimates.record import RecordEstimates, record_estimates, utilisation
 from harness.plan import Plan, SessionGroup
+from harness.quantize.levels import Variant
 from harness.results.energy import energy_of, without_doubtful
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import (
@@ -150,8 +151,11 @@ def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str,
 
 
 def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:
-    """Every estimate of what the record measures; none where the device is no real one."""
-    if group.device.simulate:
+    """Every estimate of what the record measures; none where the device is no real one.
+
+    Static decoders have none yet: what is counted are the operators of fused graphs.
+    """
+    if group.device.simulate or group.level.variant is Variant.STATIC:
         return RecordEstimates({}, {}, None)
     lengths = CellLengths(
         workload.prompt_tokens,

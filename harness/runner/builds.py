@@ -55,6 +55,7 @@ def build_all(plan: Plan, cache: Path) -> Builds:
                 cache,
                 plan.settings.seed,
                 kv_cache=group.cache.name,
+                shapes=group.shapes,
             )
         except WorkerError as error:
             if error.exit_code in STOPS_THE_RUN:

@@ -14,7 +14,8 @@ from harness.ceilings.storage import ground_of
 from harness.devices.device import Device
 from harness.errors import HarnessError, StorageError
 from harness.estimates.record import Ceilings
-from harness.plan import Plan
+from harness.plan import Plan, SessionGroup
+from harness.quantize.levels import Variant
 from harness.runner.entries import Entries
 
 Json = dict[str, Any]
@@ -32,9 +33,9 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterato
     """
     if not plan.settings.calibrate:
         return
-    levels = tuple(dict.fromkeys(group.level.name for group in plan.groups))
-    caches = tuple(dict.fromkeys(group.cache.name for group in plan.groups))
-    hosts = [group for group in plan.groups if has_ceilings(group.device)]
+    hosts = [group for group in plan.groups if is_calibrated(group)]
+    levels = tuple(dict.fromkeys(group.level.name for group in hosts))
+    caches = tuple(dict.fromkeys(group.cache.name for group in hosts))
     for device, threads in dict.fromkeys((g.device.key, g.threads) for g in hosts):
         if (device, threads) in entries.calibrations:
             continue
@@ -56,6 +57,11 @@ def has_ceilings(device: Device) -> bool:
     Nothing is calibrated on other classes yet: their rows stand without an estimate of time.
     """
     return device.kind == "cpu" and not device.simulate and device.refusal is None
+
+
+def is_calibrated(group: SessionGroup) -> bool:
+    """Whether micro-graphs tell what the operators of a group cost: those of fused graphs do."""
+    return has_ceilings(group.device) and group.level.variant is Variant.FUSED
 
 
 def ceilings_of(entries: Entries, device: Device, threads: int) -> Ceilings:

@@ -14,6 +14,7 @@ from harness.quality.measure import (
     text_bytes_per_token,
 )
 from harness.quality.sensitivity import measure_sensitivity
+from harness.quantize.levels import Variant
 from harness.runner.builds import Builds, build_key
 from harness.runner.entries import Entries
 from harness.weights.source import resolve_model
@@ -49,6 +50,11 @@ def _one_level(
 ) -> Iterator[Json]:
     """Yield what one level loses as a whole, then group by group where that was asked for."""
     key, name = build_key(group), f"{group.source.name} {group.stored_name}"
+    if group.level.variant is Variant.STATIC:
+        raise UsageError(
+            f"quality of {group.level.name}, a level of static decoders, is not measured",
+            fix="--quality with levels that CPUs and GPUs run",
+        )
     head = {"model": key[0], "level": key[1]}
     if key not in entries.quality:
         say(f"quality: {name}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.artifacts import artifact
+from harness.artifacts import hashes
 from harness.quantize.levels import LEVELS
 from harness.specs.load import load_spec
 
@@ -19,12 +19,12 @@ FIRST_HASHES = {
 
 @pytest.mark.parametrize("level", FIRST_HASHES)
 def test_first_levels_keep_their_hashes(level, monkeypatch):
-    monkeypatch.setattr(artifact, "BUILDER_VERSION", "3")
+    monkeypatch.setattr(hashes, "BUILDER_VERSION", "3")
     spec = load_spec("smollm2-135m")
-    assert artifact.content_hash(spec, level, "seed 0") == FIRST_HASHES[level]
+    assert hashes.content_hash(spec, level, "seed 0") == FIRST_HASHES[level]
 
 
 def test_every_level_has_a_hash_of_its_own():
     spec = load_spec("smollm2-135m")
-    hashes = {artifact.content_hash(spec, level, "seed 0") for level in LEVELS}
-    assert len(hashes) == len(LEVELS)
+    found = {hashes.content_hash(spec, level, "seed 0") for level in LEVELS}
+    assert len(found) == len(LEVELS)

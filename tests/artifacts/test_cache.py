@@ -16,8 +16,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from harness.artifacts import cache as cache_module
-from harness.artifacts.artifact import content_hash, read_artifact
+from harness.artifacts.artifact import read_artifact
 from harness.artifacts.cache import check_room, default_cache, ensure_artifact
+from harness.artifacts.hashes import content_hash
 from harness.errors import (
     EXIT_STORAGE,
     EXIT_USAGE,
@@ -149,11 +150,11 @@ def test_a_record_of_other_content_is_damage(filled, text):
         read_artifact(filled / name)
 
 
-def test_a_static_level_is_refused_before_anything_is_built(tmp_path, no_build):
-    """It needs shapes and calibration ids, which a model and a level do not say."""
+def test_a_static_level_without_shapes_is_refused_before_anything_is_built(tmp_path, no_build):
+    """A model and a level do not say how long a pass and the cache are."""
     with pytest.raises(UsageError, match="a16w8 is built as a static decoder") as caught:
         ensure_artifact(resolve_model("bytelm"), "a16w8", tmp_path)
-    assert "build_static_decoder" in caught.value.fix
+    assert "bench run --device npu" in caught.value.fix
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,8 +5,9 @@ import pytest
 from onnx import numpy_helper
 from test_cache import FILES, SPEC, TINY
 
-from harness.artifacts.artifact import content_hash, read_artifact
+from harness.artifacts.artifact import read_artifact
 from harness.artifacts.cache import ensure_artifact
+from harness.artifacts.hashes import content_hash
 from harness.artifacts.links import link_file
 from harness.artifacts.scales import CHUNK_TOKENS, calibration_ids
 from harness.errors import UsageError

@@ -8,11 +8,17 @@ from harness.devices.probe import Probe
 from harness.devices.row import ProviderRow
 from harness.devices.table import ROWS
 from harness.errors import UsageError
+from harness.graph.static.geometry import StaticShapes
 from harness.plan import make_plan
 from harness.quantize.levels import LEVELS, STATIC_LEVELS
 from harness.settings import Settings, load_settings
 
 SMALL = Settings(model=("smollm2-135m",), quant=("int4",), prompt=(128,))
+
+
+def works(device):
+    """A probe that every device passes."""
+    return Probe(device.row, "works")
 
 
 def test_groups_are_the_product_and_tests_stay_inside():
@@ -147,35 +153,64 @@ def test_ladder_stands_for_every_level():
 
 def test_a_level_that_the_device_cannot_run_is_refused():
     """The way out names the levels of the device, and devices where there are some."""
-    with pytest.raises(UsageError, match="static decoder, which cpu cannot run") as caught:
-        make_plan(replace(SMALL, quant=("int4", "a16w8")), usable_threads=1)
+    settings = replace(SMALL, quant=("int4", "a16w8"), device=("webgpu",))
+    with pytest.raises(UsageError, match="static decoder, which webgpu cannot run") as caught:
+        make_plan(settings, usable_threads=1, probe=works)
     assert "int4-b128" in caught.value.fix
-    assert caught.value.fix.startswith("--device ")
+    assert caught.value.fix.startswith("--device cpu or ")
     assert " or qnn or openvino-npu or " in caught.value.fix
 
 
 def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
-    """`ladder` is that of each device; a level that none of the plan's devices runs is refused."""
+    """`ladder` is that of each device; the CPU runs static levels too, where they are named."""
     npu = ProviderRow("fake-npu", "npu", "Fake", "fake-wheel", "pip", needs_static=True)
     for module in ("harness.plan.levels", "harness.devices.table"):
         monkeypatch.setattr(f"{module}.ROWS", (npu, *ROWS))
     both = replace(SMALL, device=("cpu", "fake-npu"))
-
-    def works(device):
-        return Probe(device.row, "works")
-
     plan = make_plan(replace(both, quant=("int4", "a16w8")), 1, works)
     assert [(g.level.name, g.device.key) for g in plan.groups] == [
         ("int4", "cpu"),
+        ("a16w8", "cpu"),
         ("a16w8", "fake-npu"),
     ]
     with pytest.raises(UsageError, match="fake-npu runs none of int4"):
         make_plan(replace(both, quant=("int4",)), 1, works)
     ladder = make_plan(replace(both, quant=("ladder",)), 1, works)
     assert [g.level.name for g in ladder.groups] == [*LEVELS, *STATIC_LEVELS]
-    with pytest.raises(UsageError, match="a16w8") as caught:
-        make_plan(replace(SMALL, quant=("a16w8",)), usable_threads=1)
-    assert caught.value.fix.startswith("--device fake-npu or ")
+    assert {g.device.key for g in ladder.groups[len(LEVELS) :]} == {"fake-npu"}
+    usual = make_plan(replace(both, quant=("usual",)), 1, works)
+    assert [(g.level.name, g.device.key) for g in usual.groups] == [
+        ("fp32", "cpu"),
+        ("int4", "cpu"),
+        ("a16w8", "fake-npu"),
+        ("a8w8", "fake-npu"),
+    ]
+    assert usual.settings.quant == ("fp32", "int4", "a16w8", "a8w8")
+
+
+def test_static_decoders_of_a_plan_share_one_build():
+    """Of 2 devices and 2 parts: the longest prompt is a pass, the longest test the cache."""
+    first = replace(SMALL, quant=("a8w8", "int4"), prompt=(40,), gen=(8,), depth=(0, 70))
+    second = replace(first, quant=("a8w8",), device=("qnn",), prompt=(300,), depth=(0,))
+    plan = make_plan(replace(SMALL, part=(first, second)), 1, works)
+    shapes = {(g.level.name, g.device.key): g.shapes for g in plan.groups}
+    wanted = StaticShapes(prefill_tokens=128, capacity_tokens=320)
+    assert shapes == {("a8w8", "cpu"): wanted, ("int4", "cpu"): None, ("a8w8", "qnn"): wanted}
+    assert {g.capacity_tokens for g in plan.groups if g.shapes} == {320}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"batch": (1, 4)}, "reads one sequence, not 4"),
+        ({"model": ("all-minilm-l6-v2",), "enc": ((8, 1),)}, "is an encoder"),
+        ({"kv_cache": ("int8",)}, "whose cache is a part of its graphs"),
+        ({"depth": (8100,)}, "8192"),
+    ],
+)
+def test_what_a_static_decoder_cannot_do_is_refused(change, words):
+    with pytest.raises(UsageError, match=words):
+        make_plan(replace(SMALL, quant=("a8w8",), **change), usable_threads=1)
 
 
 def test_the_shipped_ladder_lists_every_level():

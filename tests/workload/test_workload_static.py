@@ -8,6 +8,7 @@ from tiny_decoder import SPEC, TinyDecoder
 
 from harness.artifacts.static_build import build_static_decoder, seeded_calibration
 from harness.devices.device import find_device
+from harness.devices.placement import together
 from harness.errors import UsageError
 from harness.graph.geometry import geometry_from
 from harness.graph.static.geometry import PREFILL_FILE, static_geometry
@@ -17,6 +18,8 @@ from harness.workload.decoder import DecoderSession
 from harness.workload.measuring import Measuring
 from harness.workload.opening import open_decoder, open_sessions
 from harness.workload.passes import run_pass
+from harness.workload.profiling import profile
+from harness.workload.worker import MeasuringChild
 from harness.workload.workload import Kind, Workload
 
 PREFILL_TOKENS, CAPACITY_TOKENS = 8, 48
@@ -39,8 +42,13 @@ def fused(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def static(tmp_path_factory):
-    return open_static(tmp_path_factory.mktemp("static"))
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("static")
+
+
+@pytest.fixture(scope="module")
+def static(folder):
+    return open_static(folder)
 
 
 def random_ids(tokens, seed=1):
@@ -151,6 +159,25 @@ def test_what_it_cannot_do_is_said(static):
         static.rewind(1)
     with pytest.raises(UsageError, match="do not fit"):
         static.prepare_steps(40, 9)
+
+
+def test_a_profile_is_of_both_graphs(static, folder):
+    """A request of 11 tokens: 2 passes of 8 and 3 steps; 2 of 3 requests count."""
+    fields = asdict(static.geometry), "cpu", 1, 1
+    request = {"kind": "pg", "prompt_tokens": 11, "gen_tokens": 4}
+    found = profile(str(folder / PREFILL_FILE), *fields, workload=request, seed=0)
+    assert found["runs"] == 2 * (2 + 3)
+
+
+def test_load_and_placement_are_those_of_both_graphs(static, folder):
+    """What the worker says of a static decoder that it has opened."""
+    child = MeasuringChild()
+    said = child.open(
+        str(folder / PREFILL_FILE), asdict(static.geometry), "cpu", 1, 1, CAPACITY_TOKENS, seed=0
+    )
+    whole = together([opened.placement for opened in static.sessions])
+    assert said["placement"] == asdict(whole)
+    assert said["load_ns"] == sum(one.load_ns for one in child._measuring().sessions)
 
 
 @pytest.mark.parametrize(("batch", "tokens"), [(2, 10), (1, CAPACITY_TOKENS + 1)])

@@ -16,6 +16,19 @@ ALL_POSITIONS_FILE = "prefill_all_logits.onnx"  # the same, logits of each
 
 
 @dataclass(frozen=True, slots=True)
+class StaticShapes:
+    """What a static decoder is built for, beside model and level.
+
+    Attributes:
+        prefill_tokens: tokens that the prefill graph reads at once.
+        capacity_tokens: positions of the cache, the longest sequence.
+    """
+
+    prefill_tokens: int
+    capacity_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class StaticGeometry:
     """Shapes and types of a static decoder's inputs and outputs.
 
