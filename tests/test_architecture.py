@@ -22,18 +22,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "texts": {"specs", "weights"},
     "measure": set(),
     "graph": {"specs", "quantize", "weights"},
+    "foreign": {"specs", "quantize", "measure"},
     "devices": {"graph", "measure", "findings"},
     "watch": {"measure", "stats", "findings"},
-    "workload": {"specs", "quantize", "graph", "devices", "measure"},
+    "workload": {"specs", "quantize", "graph", "foreign", "devices", "measure"},
     "artifacts": {
-        *("specs", "quantize", "weights", "texts", "graph", "devices", "measure", "workload"),
+        *("specs", "quantize", "weights", "texts", "graph", "foreign", "devices", "measure"),
+        "workload",
     },
     "ceilings": {"specs", "quantize", "graph", "devices", "measure", "workload", "stats"},
-    "estimates": {"specs", "quantize", "ceilings"},
+    "estimates": {"specs", "quantize", "foreign", "ceilings"},
     "stats": set(),
     "quality": {
         *("specs", "quantize", "weights", "texts", "graph", "artifacts", "devices", "measure"),
-        *("workload", "stats"),
+        *("workload", "stats", "foreign"),
     },
     "results": {"stats"},
     "studies": {
@@ -42,25 +44,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "report": {"results", "stats", "glossary"},
     "settings": {"specs", "grid"},
-    "plan": {"settings", "specs", "quantize", "graph", "devices", "weights", "workload"},
+    "plan": {"settings", "specs", "quantize", "graph", "devices", "weights", "workload"}
+    | {"foreign"},
     "runner": {
         *("plan", "settings", "specs", "quantize", "weights", "artifacts", "devices", "measure"),
-        *("watch", "workload", "ceilings", "estimates", "stats", "quality", "results"),
+        *("watch", "workload", "ceilings", "estimates", "stats", "quality", "results", "foreign"),
     },
     "api": {"runner", "plan", "settings", "specs", "quantize", "weights", "artifacts", "devices"}
-    | {"workload", "results", "watch", "graph", "estimates", "quality"},
+    | {"workload", "results", "watch", "graph", "estimates", "quality", "foreign"},
     "__init__": {"api"},
     "__main__": {"cli"},
     "cli": {
         *("api", "runner", "plan", "settings", "grid", "specs", "quantize", "weights"),
         *("artifacts", "devices", "measure", "watch", "workload", "ceilings", "estimates"),
         *("stats", "quality", "results", "studies", "report", "glossary", "findings"),
+        "foreign",
     },
 }
 # Only some rooms may touch these: a session made elsewhere would escape the placement check.
 ONLY_IN = {
     "onnxruntime": {"devices", "workload", "quantize"},
-    "onnx": {"graph", "quantize"},
+    "onnx": {"graph", "quantize", "foreign"},
     "psutil": {"measure", "watch"},
     "tokenizers": {"texts", "quality"},
     "tabulate": {"report"},

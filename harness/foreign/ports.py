@@ -1,0 +1,137 @@
+"""The inputs and outputs of a graph that this package did not write, and what each one is for."""
+
+from dataclasses import dataclass
+
+Dimension = int | str
+# What a cache may hold: type -> bytes of one value.
+VALUE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output of a graph.
+
+    Attributes:
+        name: as the session knows it.
+        element_type: of its values: a NumPy name such as `int64`, or `bfloat16`, `string`.
+        shape: a number per fixed dimension; a free one by its name, or `name[axis]` without one.
+            None: the graph does not say how many dimensions there are.
+    """
+
+    name: str
+    element_type: str
+    shape: tuple[Dimension, ...] | None
+
+    @property
+    def rank(self) -> int | None:
+        """Number of dimensions, where it is known."""
+        return None if self.shape is None else len(self.shape)
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of its free dimensions."""
+        return tuple(size for size in self.shape or () if isinstance(size, str))
+
+
+@dataclass(frozen=True, slots=True)
+class PortNames:
+    """Which input or output plays which part; None: the graph has none of it.
+
+    Attributes:
+        ids: token ids [batch, tokens]; of a decoder half, those of the decoder.
+        mask: 1 where there is a token: [batch, cached + new tokens], or with four dimensions
+            [batch, 1, new tokens, cached + new tokens] and 0 where attention may look.
+        positions: of each new token [batch, tokens].
+        token_types: of each token [batch, tokens]; all 0 for one text.
+        use_cache_branch: bool [1] of a merged decoder: whether the cache holds anything.
+        cache_position: of each new token [tokens]: the same for every sequence.
+        logits_to_keep: how many of the last tokens get logits, an integer scalar or [1].
+        pixel_values: images [batch, channels, height, width].
+        input_features: spectrogram of an audio encoder [batch, bins, frames].
+        encoder_hidden_states: of a decoder half [batch, source tokens, hidden].
+        encoder_mask: of a decoder half [batch, source tokens].
+        decoder_ids: of a graph that holds both halves [batch, target tokens].
+        past_length: how many tokens the cache holds, an integer scalar or [1].
+        total_length: cached and new tokens, an integer scalar or [1].
+        logits: [batch, tokens or 1, vocab]; of a classifier [batch, classes].
+        hidden: vectors of every token or patch [batch, tokens, hidden].
+        embedding: one vector per sequence or image [batch, width].
+    """
+
+    ids: str | None = None
+    mask: str | None = None
+    positions: str | None = None
+    token_types: str | None = None
+    use_cache_branch: str | None = None
+    cache_position: str | None = None
+    logits_to_keep: str | None = None
+    pixel_values: str | None = None
+    input_features: str | None = None
+    encoder_hidden_states: str | None = None
+    encoder_mask: str | None = None
+    decoder_ids: str | None = None
+    past_length: str | None = None
+    total_length: str | None = None
+    logits: str | None = None
+    hidden: str | None = None
+    embedding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CachePair:
+    """One cached tensor: where it goes in and where it comes out.
+
+    Attributes:
+        layer: from 0.
+        half: `key`, `value`, or `both`, where one tensor [2, batch, heads, length, width] is both.
+        past: input name; None: this graph only fills the cache.
+        present: output name; None: this graph only reads it (the encoder's in every later step).
+        length_axis: the dimension that grows by one per token.
+    """
+
+    layer: int
+    half: str
+    past: str | None
+    present: str | None
+    length_axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLayout:
+    """The cached keys and values of a graph.
+
+    Attributes:
+        own: of the decoder's own tokens, in the order of the inputs (of the outputs without any).
+        cross: of the encoder's tokens; empty but in the decoder half of two.
+        kv_heads: of one tensor.
+        head_dim: values of one head.
+        element_type: of the stored values, such as `float16`.
+        shares_buffer: whether past and present may be one buffer of fixed capacity, because every
+            cache goes through an operator that writes it in place (GroupQueryAttention). Else the
+            cache grows: each present is a new tensor, one step longer.
+    """
+
+    own: tuple[CachePair, ...]
+    cross: tuple[CachePair, ...]
+    kv_heads: int
+    head_dim: int
+    element_type: str
+    shares_buffer: bool
+
+    @property
+    def num_layers(self) -> int:
+        """Layers that cache something."""
+        return len({pair.layer for pair in self.own})
+
+    @property
+    def bytes_per_token(self) -> int:
+        """What the own part of the cache grows by with each token of one sequence.
+
+        2 · layers · kv_heads · head_dim · bytes of one value
+        """
+        return 2 * self.num_layers * self.kv_heads * self.head_dim * VALUE_BYTES[self.element_type]
+
+    @property
+    def has_past(self) -> bool:
+        """Whether the graph reads a cache, and does not only fill it."""
+        return any(pair.past is not None for pair in self.own)
