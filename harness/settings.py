@@ -69,6 +69,7 @@ class Settings:
             rounds are added until every cell has it; None: just `rounds`.
         max_rounds: most rounds with a precision.
         cooldown: seconds of rest before each process.
+        sustain: seconds that every test runs without a rest, in a process of its own; None: not.
         seed: of weights, prompts and orders.
         warm_seconds: longest warm-up of one test in one process.
         sample_seconds: shortest timed part of one test in one process.
@@ -107,6 +108,7 @@ class Settings:
     precision: float | None = None
     max_rounds: int = 30
     cooldown: float = 0.0
+    sustain: float | None = None
     seed: int = 0
     warm_seconds: float = 10.0
     sample_seconds: float = 0.5
@@ -289,7 +291,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "enc": _encodes,
     **dict.fromkeys(("rounds", "max_rounds", "seed", "min_passes"), _integer),
     **dict.fromkeys(("budget", "timeout", "warm_seconds", "sample_seconds"), _number),
-    "cooldown": _number,
+    **dict.fromkeys(("cooldown", "sustain"), _number),
     "precision": _share,
     **dict.fromkeys(("calibrate", "quality", "sensitivity", "profile"), _truth),
     **dict.fromkeys(("allow_simulated", "allow_fallback"), _truth),
@@ -322,5 +324,5 @@ _FLAG_READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("prompt", "gen", "depth", "batch"), _flag_grid),
     "pg": _flag_pairs,
     "ep_option": _words,
-    **dict.fromkeys(("budget", "cooldown"), _flag_seconds),
+    **dict.fromkeys(("budget", "cooldown", "sustain"), _flag_seconds),
 }

@@ -64,6 +64,7 @@ from harness.settings import PRESETS, flag_values, load_settings
 )
 @click.option("--max-rounds", type=int, help="Most rounds with --precision.  [plan: 30]")
 @click.option("--cooldown", help="Rest this long before each process: 30s.  [plan: 0]")
+@click.option("--sustain", help="Also run every test this long without a rest: 10m.")
 @click.option(
     "--preset", type=click.Choice(tuple(PRESETS)), help="How much is measured, over the plan."
 )

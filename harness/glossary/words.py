@@ -143,6 +143,14 @@ WORDS = (
         "how long anything takes: the profile slows the session down",
     ),
     Term(
+        "sustained",
+        "share",
+        "Of a test that runs for --sustain without a rest, in windows: the median rate of the last "
+        "quarter over the peak, the largest median of three neighbouring windows. It has fallen "
+        "where three windows or more up to the end stay below 95 % of the peak.",
+        "the usual rows, whose processes are short",
+    ),
+    Term(
         "status",
         "",
         "ok, failed, crashed, timeout, out_of_memory, unsupported or skipped; all but ok carry a "

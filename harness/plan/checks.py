@@ -55,6 +55,7 @@ def check_numbers(settings: Settings) -> None:
         raise UsageError("--precision needs 2 rounds for an interval", fix="--max-rounds 30")
     for flag, seconds in (
         ("--budget", settings.budget if settings.budget is not None else 1.0),
+        ("--sustain", settings.sustain if settings.sustain is not None else 1.0),
         ("timeout", settings.timeout),
         ("warm_seconds", settings.warm_seconds),
         ("sample_seconds", settings.sample_seconds),

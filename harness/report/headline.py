@@ -46,6 +46,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_effort(document.plan),
         *_doubts(document.records),
         *_energy(document.records),
+        *_sustained(document.records),
         *_estimate_note(document),
         *_lost_ceilings(document),
         *ladder_notes(rows),
@@ -192,6 +193,24 @@ def _energy(records: Sequence[Record]) -> Iterator[str]:
     if counters:
         told = "others' load and idling included (bench explain energy_j)"
         yield f"energy: {', '.join(counters)}; {told}"
+
+
+def _sustained(records: Sequence[Record]) -> Iterator[str]:
+    """What is left of each speed after minutes without a rest."""
+    for record in records:
+        found = record.sustain
+        if not found:
+            continue
+        name = f"{_name(record.cell, records)} {record.cell.workload}"
+        if "reason" in found:
+            yield f"{name}: not sustained: {found['reason']}"
+            continue
+        after = found["throttled_after_s"]
+        end = "no lasting fall" if after is None else f"below 95% of it from {after:.0f} s on"
+        yield (
+            f"{name} without a rest: {found['sustained']:.3g} {found['unit']} at the end, "
+            f"{found['share']:.0%} of the peak; {end}"
+        )
 
 
 def _estimate_note(document: Document) -> Iterator[str]:

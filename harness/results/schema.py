@@ -157,6 +157,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             harness.quality.measure draws it up, or why it is not known; null: not asked for.
         energy: `kind` is `measured`, with the counters of `host` and `device` and the processes; or
             `unavailable`, with the `reason`; null: no process was asked.
+        sustain: the speed over minutes without a rest, as harness.runner.sustain draws it up, or
+            why it is not known; null: not asked for.
         samples: one object per process, raw: round, order, every duration in ns.
         memory: one object per process that took memory and timed nothing, raw, in bytes.
     """
@@ -174,6 +176,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     explanation: Json | None = None
     quality: Json | None = None
     energy: Json | None = None
+    sustain: Json | None = None
     samples: tuple[Json, ...] = ()
     memory: tuple[Json, ...] = ()
 

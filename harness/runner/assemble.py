@@ -104,6 +104,7 @@ def _record(
         profile=entries.profiles.get((group.key, workload.name)),
         quality=quality,
         energy=energy,
+        sustain=entries.sustained.get((group.key, workload.name)),
         placement=placement,
         trust=trust and doubt_device(trust, placement, simulated),
         samples=tuple(process.to_json() for process in processes),

@@ -27,6 +27,7 @@ from harness.runner.session import (
     measure_memory,
     measure_profile,
 )
+from harness.runner.sustain import sustained_tests
 
 Json = dict[str, Any]
 
@@ -101,6 +102,7 @@ def _measure(
     yield from measure_rounds(plan, builds, entries, progress)
     for group in plan.groups:
         yield from _memory(plan, group, builds, entries, progress)
+    yield from sustained_tests(plan, builds, entries, progress)
     if plan.settings.profile:
         yield from _profiles(plan, builds, entries, progress)
     yield from qualities(plan, builds, entries, lambda line: progress(line, *entries.done_of(plan)))

@@ -7,11 +7,13 @@ import pytest
 from harness.errors import UsageError, WorkerError
 from harness.plan import make_plan
 from harness.report.headline import ENDINGS
-from harness.runner import rounds
+from harness.report.render import render
+from harness.runner import rounds, sustain
 from harness.runner.builds import Builds
 from harness.runner.effort import effort_of
 from harness.runner.entries import Entries
 from harness.runner.rounds import Pause, measure_rounds
+from harness.runner.run import run_plan
 from harness.settings import PRESETS, Settings, load_settings
 
 OPEN = {"load_ns": 1000, "first_ns": None, "first": None}
@@ -147,3 +149,29 @@ def test_numbers_that_say_nothing_are_refused(tiny_folder, changes, words):
     settings = Settings(model=(str(tiny_folder),), quant=("fp32",), prompt=(8,), threads=("1",))
     with pytest.raises(UsageError, match=words):
         make_plan(replace(settings, **changes), usable_threads=1)
+
+
+def test_a_test_without_a_rest_stands_in_its_record(
+    tiny_folder, tmp_path, shared_cache, monkeypatch
+):
+    """Windows of a hundredth of a second for a twentieth: each has a rate, and a peak is found."""
+    monkeypatch.setattr(sustain, "LEAST_WINDOW_S", 0.01)
+    settings = Settings(
+        model=(str(tiny_folder),),
+        quant=("fp32",),
+        gen=(4,),
+        threads=("1",),
+        rounds=1,
+        warm_seconds=0.05,
+        sample_seconds=0.01,
+        calibrate=False,
+        sustain=0.05,
+    )
+    plan = make_plan(settings, usable_threads=1)
+    outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=lambda *_: None)
+    (record,) = outcome.document.records
+    found = record.sustain
+    assert found["metric"] == "decode_tok_s"
+    assert found["windows"]
+    assert found["peak"] >= min(window["rate"] for window in found["windows"]) > 0
+    assert "without a rest" in render(outcome.document, "table")

@@ -1,0 +1,100 @@
+"""One test without a rest for minutes, in a worker of its own, window by window."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from harness.artifacts.artifact import Artifact
+from harness.errors import WorkerError
+from harness.measure.worker import Worker
+from harness.plan import Plan, SessionGroup
+from harness.results.samples import ProcessSamples, kind_of
+from harness.results.summarize import JUDGED, RULES
+from harness.results.sustained import sustained
+from harness.runner.builds import Builds
+from harness.runner.entries import Entries
+from harness.runner.identity import cell_of
+from harness.runner.rounds import Progress
+from harness.runner.session import WORKER_MODULE, first_test, session_arguments, workload_json
+from harness.settings import Settings
+from harness.watch.probes import difference, snapshot
+from harness.workload.workload import Workload
+
+Json = dict[str, Any]
+MOST_WINDOWS = 120
+LEAST_WINDOW_S = 1.0
+RULE_OF = {rule.name: rule for rule in RULES}
+
+
+def sustained_tests(
+    plan: Plan, builds: Builds, entries: Entries, progress: Progress
+) -> Iterator[Json]:
+    """Yield an entry per cell that has none yet; what cannot be taken costs nothing else."""
+    seconds = plan.settings.sustain
+    if seconds is None:
+        return
+    for group in plan.groups:
+        for workload in group.workloads:
+            key = (group.key, workload.name)
+            if key in entries.sustained or entries.failure_of(group, workload):
+                continue
+            progress(f"sustained: {group.key} {workload.name}", *entries.done_of(plan))
+            try:
+                found = sustain(group, builds.of(group), workload, plan.settings, seconds)
+            except WorkerError as error:
+                found = {"reason": f"{error.problem}; try: {error.fix}"}
+            head = {"kind": "sustain", "group": group.key, "workload": workload.name}
+            yield {**head, "found": found}
+
+
+def sustain(
+    group: SessionGroup,
+    artifact: Artifact,
+    workload: Workload,
+    settings: Settings,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Json:
+    """Run one test for `seconds` without a rest, and note its rate in windows.
+
+    A window is as many whole passes as fit into a hundredth of the time, a second at least; its
+    rate is that of a process: total tokens over the median pass.
+
+    Returns:
+        `metric`, `unit`, `window_s`, `windows`: each `start_s`, `rate`, `foreign_cpu_share`,
+        `thermal_events`; and the fields of harness.results.sustained.sustained.
+
+    Raises:
+        WorkerError: the child failed, died, hung or ran out of memory.
+    """
+    cell = cell_of(group, workload, artifact)
+    rule = RULE_OF[JUDGED[kind_of(cell)][-1]]
+    window_s = max(LEAST_WINDOW_S, seconds / MOST_WINDOWS)
+    windows: list[Json] = []
+    with Worker.start(WORKER_MODULE) as worker:
+        opened = worker.ask(
+            "open",
+            settings.timeout,
+            first=workload_json(first_test((workload,))),
+            capacity_tokens=workload.context_tokens,
+            **session_arguments(group, artifact, settings.seed),
+        )
+        sent, start_s = workload_json(workload), clock()
+        while not windows or clock() - start_s < seconds:
+            begin_s, before, own_ns = clock(), snapshot(), time.process_time_ns()
+            sample = worker.ask(
+                "sample", settings.timeout, workload=sent, min_passes=1, min_seconds=window_s
+            )
+            own_ns = time.process_time_ns() - own_ns + sample["cpu_ns"]
+            watch = difference(before, snapshot(), own_ns)
+            process = ProcessSamples(0, 0, opened, {}, sample, {})
+            windows.append(
+                {
+                    "start_s": begin_s - start_s,
+                    "rate": rule.value(cell, process),
+                    "foreign_cpu_share": watch.foreign_cpu_share,
+                    "thermal_events": watch.thermal_events,
+                }
+            )
+    head = {"metric": rule.name, "unit": rule.unit, "window_s": window_s}
+    return {**head, **sustained(windows), "windows": windows}
