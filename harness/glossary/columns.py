@@ -67,6 +67,11 @@ COLUMNS = (
         "scales, cache, kernels: the rule knows nothing of them",
     ),
     Term("est. MiB", "MiB", "The best estimate of peak_rss_bytes, the largest over the tests."),
+    Term(
+        "device MiB",
+        "MiB",
+        "device_bytes_peak / 2**20, likewise; a column only where a driver counts it.",
+    ),
     Term("peak MiB", "MiB", "peak_rss_bytes / 2**20, the largest over the tests of the row."),
     Term("KLD nats", "nats", "kld_nats of the row's decode test; without one, of another test."),
     Term("top-1", "%", "top1_agreement, likewise."),

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from harness.errors import UsageError
 from harness.glossary.columns import COLUMNS
 from harness.glossary.comparison import COMPARISON
-from harness.glossary.metrics import LATER, METRICS
+from harness.glossary.metrics import METRICS
 from harness.glossary.term import Term
 from harness.glossary.words import TRUST, WORDS
 
@@ -16,7 +16,6 @@ SECTIONS = (
     ("Trust", "Grades, and the codes of the reasons below A.", TRUST),
     ("Comparison", "What `bench compare` prints.", COMPARISON),
     ("Words", "", WORDS),
-    ("Defined, not measured by this version", "Names are reserved; records lack them.", LATER),
 )
 # `pp128 tok/s`, `tg32 @ d1024`, `pg128+32 TTFT ms`, `est_decode_tok_s`: one entry each.
 PATTERNS = (

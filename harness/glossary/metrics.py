@@ -213,16 +213,12 @@ METRICS = (
         "energy_j / the texts that an encoder reads in the pass.",
         "as energy_j",
     ),
-)
-
-# Terms of the record format that no command of this version fills in yet.
-LATER = (
     Term(
         "device_bytes_peak",
         "bytes",
-        "The most memory of the device that the driver's own counter showed for the worker that "
-        "takes memory and times nothing: after load, after the context was written, and at the "
-        "end. Null where nothing counts it; the memory reply says why.",
-        "what was held between two looks; other processes",
+        "The most memory that the driver of the device held for the worker that takes memory and "
+        "times nothing (NVML, Linux fdinfo), after load and after the touched context. Missing "
+        "where nothing counts it; the record's `memory` says why.",
+        "what was held between the two looks, other processes",
     ),
 )

@@ -6,11 +6,10 @@ driver's; no reader starts a process or polls.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from harness.measure.counters import NoCounterError, text_in
+from harness.measure.nvidia import nvml
 
 MICRO, MILLI = 1e-6, 1e-3
 S_PER_H = 3600
@@ -66,12 +65,12 @@ def read_battery(root: Path) -> Zones:
 
 def read_nvml(root: Path) -> Zones:
     """The one NVIDIA board of the machine, since its driver was loaded (Volta and newer)."""
-    nvml = _nvml()
-    count = nvml.nvmlDeviceGetCount()
+    library = nvml()
+    count = library.nvmlDeviceGetCount()
     if count != 1:
         raise NoCounterError(f"{count} NVIDIA boards, and nothing tells which one works")
-    board = nvml.nvmlDeviceGetHandleByIndex(0)
-    return {"board": Zone(int(nvml.nvmlDeviceGetTotalEnergyConsumption(board)), MILLI)}
+    board = library.nvmlDeviceGetHandleByIndex(0)
+    return {"board": Zone(int(library.nvmlDeviceGetTotalEnergyConsumption(board)), MILLI)}
 
 
 def read_powermetrics(root: Path) -> Zones:
@@ -93,21 +92,3 @@ def _battery_zone(folder: Path) -> Zone:
         return Zone(-int(text_in(folder / "energy_now")), MICRO * S_PER_H)
     volts = int(text_in(folder / "voltage_now")) * MICRO
     return Zone(-int(text_in(folder / "charge_now")), MICRO * S_PER_H * volts)
-
-
-@cache
-def _nvml() -> Any:
-    """NVIDIA's management library, begun once a process: beginning takes longer than reading.
-
-    Raises:
-        NoCounterError: the package, or the driver behind it, is absent.
-    """
-    try:
-        import pynvml
-    except ImportError as error:
-        raise NoCounterError("pip install 'ondevice-bench[nvidia]' reads it") from error
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        raise NoCounterError(f"NVIDIA's driver does not answer: {error}") from error
-    return pynvml

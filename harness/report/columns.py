@@ -86,6 +86,7 @@ JUDGED = (
     Column("params ×", lambda row: time_over_params(row.judged), two_decimals),
     Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits),
     Column("peak MiB", lambda row: in_mib(row.largest_shown("peak_rss_bytes")), three_digits),
+    Column("device MiB", lambda row: in_mib(row.largest_shown("device_bytes_peak")), three_digits),
 )
 TRUST = Column("trust", lambda row: row.grade)
 

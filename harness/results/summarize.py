@@ -124,7 +124,8 @@ def summarize_memory(replies: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
     """Memory metrics from the replies of the processes that took memory, one or more.
 
     Each reply holds `baseline`, `loaded`, `steady` ({rss_bytes, anonymous_bytes, file_bytes}, the
-    last two null where the system does not tell) and `peak_bytes`.
+    last two null where the system does not tell) and `peak_bytes`; `device` with its own
+    `peak_bytes`, null where nothing counts them, is not in older ones.
     """
     peaks = [reply["peak_bytes"] for reply in replies]
     bases = [reply["baseline"]["rss_bytes"] for reply in replies]
@@ -133,6 +134,8 @@ def summarize_memory(replies: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
     for name, (mark, field) in DELTAS.items():
         pairs = [(reply[mark][field], reply["baseline"][field]) for reply in replies]
         found[name] = [now - before for now, before in pairs if None not in (now, before)]
+    held = [(reply.get("device") or {}).get("peak_bytes") for reply in replies]
+    found["device_bytes_peak"] = [peak for peak in held if peak is not None]
     return {
         name: metric(numbers, "bytes", signed=name != "peak_rss_bytes")
         for name, numbers in found.items()
@@ -249,6 +252,6 @@ def judged_half_width_share(cell: Cell, metrics: Mapping[str, Metric]) -> float 
 
 def metric_names() -> dict[str, str]:
     """Every metric that can stand in a record, with its unit; the glossary has each of them."""
-    memory: Json = dict.fromkeys(("peak_rss_bytes", "peak_delta_bytes", *DELTAS), "bytes")
+    memory: Json = dict.fromkeys(("peak_rss_bytes", "peak_delta_bytes", *DELTAS, "device_bytes_peak"), "bytes")
     shares = dict.fromkeys(SHARES, "share")
     return {**{rule.name: rule.unit for rule in RULES}, **memory, **EXACT_UNITS, **shares, **QUALITY_UNITS, **dict.fromkeys(TEXT_RATES, "bytes/s")}

@@ -84,6 +84,7 @@ COMPARED = (
     Compared("j_per_sequence", QUALITY_WORDS),
     Compared("energy_j", QUALITY_WORDS, by_default=False),
     Compared("peak_rss_bytes", SIZE_WORDS, known_scatter_ln=PEAK_SCATTER_LN),
+    Compared("device_bytes_peak", SIZE_WORDS, by_default=False),
     Compared("weights_bytes", SIZE_WORDS, of_session=True),
     Compared("kv_bytes_per_token", SIZE_WORDS, of_session=True),
     _quality("kld_nats"),

@@ -1,13 +1,18 @@
 """How much memory one model takes at one shape: for a fresh process that does nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.devices.device import Device
+from harness.devices.hardware import facts_of
 from harness.graph.geometry import Geometry
+from harness.measure.device_memory import device_bytes, read_device_memory
 from harness.measure.memory import MemoryMark, memory_mark
 from harness.workload.opening import open_measuring, open_sessions
 from harness.workload.workload import Workload
+
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +23,13 @@ class Footprint:
         baseline: interpreter and libraries imported, nothing opened.
         loaded: sessions created.
         steady: every position of a decoder's context written, each shape of the test run once.
+        device: memory of the device at the last two, as harness.measure.device_memory.device_bytes.
     """
 
     baseline: MemoryMark
     loaded: MemoryMark
     steady: MemoryMark
+    device: Json
 
     @property
     def peak_bytes(self) -> int:
@@ -47,9 +54,13 @@ def take_footprint(
     Raises:
         HarnessError: the model cannot be opened, or the context does not fit it.
     """
+    is_host = device.row.is_host
+    nothing = {} if is_host else read_device_memory()  # whatever it imports is in the baseline
     baseline = memory_mark()
     sessions = open_sessions(graph, geometry, device, threads)
-    loaded = memory_mark()
+    loaded, held = memory_mark(), nothing if is_host else read_device_memory()
     measuring = open_measuring(sessions, geometry, batch, workload.context_tokens, seed)
     measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
-    return Footprint(baseline, loaded, memory_mark())
+    steady = memory_mark()
+    marks = {"loaded": held, "steady": nothing if is_host else read_device_memory()}
+    return Footprint(baseline, loaded, steady, device_bytes(marks, asdict(facts_of(device))))

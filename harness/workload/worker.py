@@ -170,7 +170,8 @@ def memory(
     Returns:
         `baseline`, `loaded`, `steady`: each {rss_bytes, anonymous_bytes, file_bytes};
         `peak_bytes`; `load_delta_bytes`, `steady_delta_bytes`, `peak_delta_bytes`: loaded, steady
-        and peak, each minus the baseline's rss_bytes.
+        and peak, each minus the baseline's rss_bytes; `device`: `peak_bytes` that the driver held
+        for it, or null and the `reason`.
     """
     footprint = take_footprint(
         Path(graph),
@@ -190,6 +191,7 @@ def memory(
         "load_delta_bytes": footprint.loaded.rss_bytes - baseline_bytes,
         "steady_delta_bytes": footprint.steady.rss_bytes - baseline_bytes,
         "peak_delta_bytes": footprint.peak_bytes - baseline_bytes,
+        "device": footprint.device,
     }
 
 

@@ -228,7 +228,7 @@ class FakeBoards:
 
 @pytest.mark.parametrize(("boards", "state"), [(1, VALUE), (2, ABSENT), (0, ABSENT)])
 def test_one_board_is_counted_in_millijoules(boards, state, monkeypatch, tmp_path):
-    monkeypatch.setattr(energy_readers, "_nvml", lambda: FakeBoards(boards))
+    monkeypatch.setattr(energy_readers, "nvml", lambda: FakeBoards(boards))
     answer = read_energy(root=tmp_path, system="linux").answers["nvml"]
     assert answer.state == state
     if state == VALUE:

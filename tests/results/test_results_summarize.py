@@ -181,6 +181,14 @@ def test_memory_deltas_are_taken_from_the_same_worker_after_its_imports():
     }
 
 
+def test_memory_of_a_device_is_what_its_driver_held():
+    reply = {name: mark(100, None) for name in ("baseline", "loaded", "steady")}
+    held = {**reply, "peak_bytes": 120, "device": {"peak_bytes": 77, "counter": "fdinfo"}}
+    assert summarize_memory([held])["device_bytes_peak"].value == 77
+    none = {**held, "device": {"peak_bytes": None, "reason": "none"}}
+    assert "device_bytes_peak" not in summarize_memory([none])
+
+
 def test_memory_without_a_split_leaves_the_split_out():
     reply = {name: mark(100, None) for name in ("baseline", "loaded", "steady")}
     assert summarize_memory([{**reply, "peak_bytes": 120}]).keys() == {
@@ -255,7 +263,7 @@ def test_every_produced_metric_is_listed_with_its_unit():
     found = {
         **summarize(request, [replace(opened, energy=energy)]),
         **summarize(ENCODE, [replace(process({"encode_ns": [MS]}), energy=energy)]),
-        **summarize_memory([{**reply, "peak_bytes": 120}]),
+        **summarize_memory([{**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}}]),
         **exact_metrics(1, 4.5, 1),
     }
     path = {name: 0.5 for name in QUALITY_UNITS}

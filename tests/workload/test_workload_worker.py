@@ -139,6 +139,10 @@ def test_memory_of_a_fresh_child(child, tiny):
     assert reply["load_delta_bytes"] == reply["loaded"]["rss_bytes"] - baseline_bytes
     assert reply["steady_delta_bytes"] == reply["steady"]["rss_bytes"] - baseline_bytes
     assert reply["peak_delta_bytes"] == reply["peak_bytes"] - baseline_bytes
+    assert reply["device"] == {
+        "peak_bytes": None,
+        "reason": "the device works in the memory of the host",
+    }
     for mark in ("baseline", "loaded", "steady"):
         assert set(reply[mark]) == {"rss_bytes", "anonymous_bytes", "file_bytes"}
 
