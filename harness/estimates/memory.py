@@ -159,10 +159,15 @@ def _loading_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float
 
 
 def _rotary_bytes(model: Anatomy, level: QuantLevel) -> float:
-    """Bytes of cosines and sines [context, head_dim / 2], folded into constants at load."""
-    if not isinstance(model.spec, ModelSpec):  # learned positions are a table
+    """Bytes of cosines and sines [context, turned values / 2], folded into constants at load.
+
+    Twice where layers with a window have a base of their own; nothing where positions are learned.
+    """
+    if not isinstance(model.spec, ModelSpec):  # an encoder's positions are a table
         return 0.0
-    return float(model.max_context_tokens * model.spec.head_dim * level.float_bytes)
+    spec = model.spec
+    tables = 1 if spec.local_rope_theta is None else 2
+    return float(tables * spec.rotary_context_tokens * spec.turned_dim * level.float_bytes)
 
 
 def _cache_bytes(model: Anatomy, cache: CacheLevel, sequence: int, encoder_tokens: int) -> int:

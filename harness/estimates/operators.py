@@ -4,12 +4,16 @@ from harness.quantize.levels import Form, QuantLevel
 from harness.specs.anatomy import Anatomy
 from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.model import ModelSpec
+from harness.specs.norms import NORM_ORDERS
 
 MASK_NODES = 6  # lengths and total length from the attention mask
 LAYER_NODES = 11  # qkv, attention, out, norm, gate, up, sigmoid, two products, down, norm
+ACTIVATION_NODES = {"silu": 2, "gelu_tanh": 1}
+QK_NORM_NODES = {"none": 0, "per_head": 7, "full_width": 3}  # split, and norms with two reshapes
+POSITION_NODES = 6  # learned: count, subtract, width, negate, slice; and the sum with the embedding
+CAP_NODES = 3  # divide, tanh, multiply
 ENCODER_LAYER_NODES = 11  # qkv, split, attention, out, sum, norm, up, GELU, down, sum, norm
 POOL_NODES = {"mean": 5, "cls": 2}  # with the scaling to length 1
-HEAD_NORM_NODES = 7  # split, then reshape, norm, reshape of queries and of keys
 ROUTER_NODES = 4  # router, choice of experts, gather, scatter
 
 
@@ -56,19 +60,46 @@ def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
 def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
     """Nodes of a built decoder that run in every pass.
 
-        6 mask + 1 or 2 embedding + 1 first norm + head
-        + layers · (11 [+ 1 where a float matrix adds a bias] [+ 7 with head norms])
+        6 mask + tables · (1 or 2) [+ 1 scaled] [+ 6 learned positions] + norms and sums + head
+        + layers · (qkv, attention, out, [gate,] up, activation [, product], down)
 
-    The embedding takes a second node where its padded rows are cut; the head 3 nodes in float, 2
-    in blocks, one more where float16 logits are cast. Left out: constants and the rotary tables,
-    which ONNX Runtime folds when a session loads, and the fusions it makes then.
+    A matrix takes a second node where a float one adds a bias; query and key norms 7 per head, 3 of
+    full width; a table a second one where its padded rows are cut; the head 3 nodes in float, 2 in
+    blocks, one more where float16 logits are cast, 3 where they are capped. Left out: constants and
+    the rotary tables, which ONNX Runtime folds when a session loads, and the fusions it makes then.
     Source: harness.graph.decoder, whose nodes a test counts.
     """
-    layer = LAYER_NODES
-    layer += 1 if spec.qkv_bias and level.body.form is Form.FLOAT else 0
-    layer += HEAD_NORM_NODES if spec.qk_norm else 0
     table = level.table
     padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
-    head = 3 if table.form is Form.FLOAT else 2
-    head += 1 if level.float_dtype == "float16" else 0
-    return MASK_NODES + (2 if padded else 1) + 1 + head + spec.num_layers * layer
+    learned = spec.positions == "learned"
+    around = (2 if padded else 1) * (2 if learned else 1) + (POSITION_NODES if learned else 0)
+    around += 1 if spec.scaled_embedding else 0
+    around += 3 if table.form is Form.FLOAT else 2
+    around += 1 if level.float_dtype == "float16" else 0
+    around += CAP_NODES if spec.logit_softcap is not None else 0
+    return MASK_NODES + around + _norm_nodes(spec) + spec.num_layers * _layer_nodes(spec, level)
+
+
+def _layer_nodes(spec: ModelSpec, level: QuantLevel) -> int:
+    """Nodes of one layer without its norms and sums."""
+    nodes = 3 + QK_NORM_NODES[spec.qk_norm]  # qkv, attention, out
+    nodes += 2 + (2 if spec.mlp_gated else 0) + ACTIVATION_NODES[spec.activation]
+    if level.body.form is Form.FLOAT:
+        nodes += (1 if spec.qkv_bias else 0) + (3 if spec.all_bias else 0)
+    return nodes
+
+
+def _norm_nodes(spec: ModelSpec) -> int:
+    """Nodes of all norms, and of the sums along the residual stream.
+
+    One of each between two layers' parts; an RMS norm takes one addend in as one node.
+    """
+    order = NORM_ORDERS[spec.norm_order]
+    norms = spec.num_layers * len(order.names) + 1
+    sums = spec.num_layers * (1 if order.parallel else 2)
+    if spec.norm == "layernorm" or order.parallel:
+        return norms + sums
+    taken = spec.num_layers * sum(
+        1 for name in (order.before_attention, order.before_block) if name
+    )
+    return norms + sums - taken - (0 if order.before_attention else 1)

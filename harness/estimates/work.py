@@ -23,13 +23,23 @@ from harness.estimates.operators import operator_calls
 from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.levels import QuantLevel
 from harness.specs.anatomy import Anatomy, Attention, Piece, Role, Stage
+from harness.specs.model import ModelSpec
 
 STREAM = "stream"  # read, without a matrix kernel
 MATRIX_STREAM = "matrix stream"  # read or written by one
 LOGIT_BYTES = 4  # logits leave the graph as float32
-# Hidden-wide and block-wide arrays that the operators between the matrices of a layer read or
-# write: two norms over a sum (8), sigmoid and two products (8); of a built encoder split qkv (6),
-# two sums (6) and two norms (4), and GELU (2).
+# Arrays that the operators between the matrices of a layer read or write. Hidden-wide, by where the
+# norms stand: a norm over a sum 4, a norm alone 2, a sum 3, one of three addends 4; of a built
+# encoder split qkv (6), two sums (6) and two norms (4). Block-wide, by the activation and whether
+# there is a gate to multiply with: sigmoid and two products 8, GELU 2 and a product 3.
+HIDDEN_PASSES = {"before": 8, "after": 10, "around": 12, "parallel": 6}
+LAYER_NORM_PASSES = {"before": 10, "after": 10, "around": 14, "parallel": 6}
+BLOCK_PASSES = {
+    ("silu", True): 8,
+    ("silu", False): 5,
+    ("gelu_tanh", True): 5,
+    ("gelu_tanh", False): 2,
+}
 PASSES = {"bert": (16, 2)}
 OTHER_PASSES = (8, 8)
 
@@ -195,7 +205,7 @@ def _between_matrices(
         for piece in pieces
         if piece.role is Role.BODY
     )
-    hidden_passes, block_passes = PASSES.get(model.kind, OTHER_PASSES)
+    hidden_passes, block_passes = _passes(model)
     between = hidden_passes * model.hidden_size + block_passes * model.intermediate_size
     values = _layers(model, shape) * between
     for name, kernel, count in (
@@ -203,6 +213,15 @@ def _between_matrices(
         ("norms and products", ELEMENTWISE, values),
     ):
         yield Work(name, kernel, shape.rows, float(count * shape.rows * level.float_bytes))
+
+
+def _passes(model: Anatomy) -> tuple[int, int]:
+    """Return how many hidden-wide and block-wide arrays a layer moves between its matrices."""
+    spec = model.spec
+    if not isinstance(spec, ModelSpec):
+        return PASSES.get(model.kind, OTHER_PASSES)
+    by_order = HIDDEN_PASSES if spec.norm == "rmsnorm" else LAYER_NORM_PASSES
+    return by_order[spec.norm_order], BLOCK_PASSES[spec.activation, spec.mlp_gated]
 
 
 def _choice(model: Anatomy, shape: Pass) -> Work:

@@ -11,13 +11,16 @@ import onnx
 from onnx import helper, numpy_helper
 
 from harness.graph.assembly import assemble, stored_initializers, write_weights
-from harness.graph.block import AttentionInputs, add_and_norm, add_layer, layer_name, scale_name
+from harness.graph.attention import AttentionInputs
+from harness.graph.block import add_layer
 from harness.graph.datafile import initializer
 from harness.graph.emitter import Emitter
 from harness.graph.genai import TokenIds, write_genai_config
 from harness.graph.geometry import geometry_of
-from harness.graph.matrix import EMBEDDING, embed, head_logits, head_name
+from harness.graph.matrix import embed, head_logits, head_name
 from harness.graph.mixture import Mixture
+from harness.graph.names import scale_name
+from harness.graph.residual import Residual
 from harness.graph.rotary import inverse_frequencies
 from harness.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.graph.storage import plan_storage
@@ -117,21 +120,10 @@ def _model(
     """Return a decoder whose weights are `initializers`."""
     emitter, level = Emitter(), levels.base
     shared = _attention_inputs(emitter, spec, level, cache.level)
-    residual = embed(emitter, spec, levels.of(EMBEDDING))
-    norm = f"{layer_name(0)}.input_layernorm"
-    stream = emitter.add(
-        "SimplifiedLayerNormalization",
-        (residual, f"{norm}.weight"),
-        f"{norm}.normalised",
-        axis=-1,
-        epsilon=spec.norm_epsilon,
-        stash_type=1,
-    )
+    residual = Residual(emitter, spec, embed(emitter, spec, levels))
     for layer in range(spec.num_layers):
-        addend, residual = add_layer(emitter, spec, levels, layer, stream, residual, shared)
-        last = layer == spec.num_layers - 1
-        norm = "model.norm" if last else f"{layer_name(layer + 1)}.input_layernorm"
-        stream, residual = add_and_norm(emitter, spec, addend, residual, norm)
+        add_layer(emitter, spec, levels, layer, residual, shared)
+    stream = residual.read("model.norm", "")
     head_logits(emitter, spec, levels.of(head_name(spec)), stream, every_position)
     ports = _ports(spec, level, every_position, cache.level)
     return assemble(emitter, spec.name, [*initializers, *scale_initializers(cache)], *ports)
@@ -157,27 +149,42 @@ def _attention_inputs(
     shape = emitter.add("Shape", ("attention_mask",), "mask.shape")
     longest = emitter.add("Gather", (shape, one), "mask.longest")
     total = emitter.add("Cast", (longest,), "mask.total_tokens", to=onnx.TensorProto.INT32)
-    cosines, sines = _rotary_tables(emitter, spec, level)
-    return AttentionInputs(last_index, total, cosines, sines, cache)
+    turns = _rotary_tables(emitter, spec, level, "rotary")
+    windowed = turns
+    if spec.local_rope_theta is not None:
+        windowed = _rotary_tables(emitter, spec, level, "rotary.windowed", windowed=True)
+    return AttentionInputs(last_index, total, turns, windowed, cache)
 
 
-def _rotary_tables(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> tuple[str, str]:
-    """Add cosines and sines [context, head_dim / 2] of position times frequency, in float32."""
+def _rotary_tables(
+    emitter: Emitter, spec: ModelSpec, level: QuantLevel, name: str, *, windowed: bool = False
+) -> tuple[str, ...]:
+    """Add cosines and sines [context, turned values / 2] of position times frequency, in float32.
+
+    A longrope multiplies both by its amplitude. Nothing where positions are learned.
+    """
+    if not spec.turned_dim:
+        return ()
     context_tokens = geometry_of(spec, level).max_context_tokens
-    frequencies = emitter.constant("rotary.frequencies", inverse_frequencies(spec), "float32")
+    values = inverse_frequencies(spec, windowed=windowed)
+    frequencies = emitter.constant(f"{name}.frequencies", values, "float32")
     limits = [
-        emitter.constant(f"rotary.{word}", value, "float32")
+        emitter.constant(f"{name}.{word}", value, "float32")
         for word, value in (("first", 0), ("context", context_tokens), ("step", 1))
     ]
-    positions = emitter.add("Range", limits, "rotary.range")
-    axis = emitter.constant("rotary.axis", [1])
-    column = emitter.add("Unsqueeze", (positions, axis), "rotary.positions")
-    angles = emitter.add("Mul", (column, frequencies), "rotary.angles")
-    tables = [emitter.add(name, (angles,), f"rotary.{name.lower()}") for name in ("Cos", "Sin")]
+    positions = emitter.add("Range", limits, f"{name}.range")
+    axis = emitter.constant(f"{name}.axis", [1])
+    column = emitter.add("Unsqueeze", (positions, axis), f"{name}.positions")
+    angles = emitter.add("Mul", (column, frequencies), f"{name}.angles")
+    tables = [emitter.add(part, (angles,), f"{name}.{part.lower()}") for part in ("Cos", "Sin")]
+    amplitude = 1.0 if spec.rope_scaling is None else spec.rope_scaling.amplitude
+    if amplitude != 1.0:
+        factor = emitter.constant(f"{name}.amplitude", amplitude, "float32")
+        tables = [emitter.add("Mul", (table, factor), f"{table}.scaled") for table in tables]
     if level.float_dtype == "float16":
         half = onnx.TensorProto.FLOAT16
         tables = [emitter.add("Cast", (table,), f"{table}.half", to=half) for table in tables]
-    return tables[0], tables[1]
+    return tuple(tables)
 
 
 def _ports(

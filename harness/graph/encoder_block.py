@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from harness.graph.block import layer_name
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.matrix import Matrix, multiply
+from harness.graph.names import layer_name
 from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import EncoderSpec
 from harness.specs.sensitive import is_sensitive

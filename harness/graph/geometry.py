@@ -13,7 +13,9 @@ from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.model import ModelSpec
 
 HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
-HEAD_DIM_STEP = 16  # "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
+# Of a head and of its turned part.
+# "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
+HEAD_DIM_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def longest_context(spec: AnySpec) -> int:
     """
     if isinstance(spec, EncoderSpec):
         return spec.max_context_tokens
-    return min(spec.max_context_tokens, MAX_CONTEXT_TOKENS)
+    return min(spec.rotary_context_tokens, MAX_CONTEXT_TOKENS)
 
 
 @overload
@@ -131,6 +133,12 @@ def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = Non
         raise ModelError(
             f"{spec.name}: attention heads are {spec.head_dim} wide",
             fix=f"use a model whose head_dim is a multiple of {HEAD_DIM_STEP}:"
+            " ONNX Runtime's GroupQueryAttention runs no other",
+        )
+    if spec.turned_dim % HEAD_DIM_STEP:
+        raise ModelError(
+            f"{spec.name}: {spec.turned_dim} values of each head are turned",
+            fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
             " ONNX Runtime's GroupQueryAttention runs no other",
         )
     return DecoderGeometry(

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from harness.graph.emitter import MICROSOFT, Emitter
+from harness.graph.mixture import Mixture
 from harness.quantize.levels import CHANNEL_ZERO_POINT, Form, MatrixFormat, QuantLevel
+from harness.specs.encoder_tensors import POSITIONS
 from harness.specs.model import ModelSpec
 
 EMBEDDING = "model.embed_tokens"
@@ -83,9 +87,35 @@ _MULTIPLY = {
 }
 
 
-def embed(emitter: Emitter, spec: ModelSpec, level: QuantLevel) -> str:
-    """Add the look-up of `input_ids` [batch, tokens] -> [batch, tokens, hidden]."""
-    return look_up(emitter, level, EMBEDDING, spec.hidden_size, "input_ids", "embedding")
+def embed(emitter: Emitter, spec: ModelSpec, levels: Mixture) -> str:
+    """Add the look-up of `input_ids` [batch, tokens] -> [batch, tokens, hidden].
+
+    Scaled where the architecture says so, and with the rows of learned positions added.
+    """
+    hidden = spec.hidden_size
+    rows = look_up(emitter, levels.of(EMBEDDING), EMBEDDING, hidden, "input_ids", "embedding")
+    if spec.scaled_embedding:
+        dtype = levels.base.float_dtype
+        factor = emitter.constant("embedding.factor", hidden**0.5, dtype)
+        rows = emitter.add("Mul", (rows, factor), "embedding.scaled")
+    if spec.positions == "rotary":
+        return rows
+    numbers = _position_numbers(emitter)
+    added = look_up(emitter, levels.of(POSITIONS), POSITIONS, hidden, numbers, "positions")
+    return emitter.add("Add", (rows, added), "embedding.placed")
+
+
+def _position_numbers(emitter: Emitter) -> str:
+    """Add the position of every new token [batch, tokens]: how many seen ones stand before it."""
+    axis = emitter.constant("positions.along", 1)
+    counted = emitter.add("CumSum", ("attention_mask", axis), "positions.counted")
+    step = emitter.constant("positions.step", 1)
+    numbers = emitter.add("Sub", (counted, step), "positions.all")
+    tokens = emitter.add("Shape", ("input_ids",), "positions.tokens", start=1)
+    first = emitter.add("Neg", (tokens,), "positions.first")
+    end = emitter.constant("positions.end", [np.iinfo(np.int64).max])
+    axes = emitter.constant("positions.axes", [1])
+    return emitter.add("Slice", (numbers, first, end, axes), "positions.numbers")
 
 
 def look_up(
@@ -150,26 +180,36 @@ def head_logits(
         if not every_position:
             last = emitter.constant("last.position", [-1])
             hidden = emitter.add("Gather", (hidden, last), "last.hidden", axis=1)
-        matrix = Matrix(head_name(spec), spec.vocab_size, spec.hidden_size)
+        matrix = Matrix(head_name(spec), spec.vocab_size, spec.hidden_size, spec.head_bias)
         logits = _multiply_block(emitter, matrix, hidden, level.table)
-    if level.float_dtype == "float32":
-        emitter.nodes[-1].output[0] = "logits"
-    else:
-        emitter.add("Cast", (logits,), "logits", to=1)  # 1 is TensorProto.FLOAT
+    if level.float_dtype != "float32":
+        name = "logits" if spec.logit_softcap is None else "logits.float"
+        logits = emitter.add("Cast", (logits,), name, to=1)  # 1 is TensorProto.FLOAT
+    if spec.logit_softcap is not None:
+        _cap(emitter, logits, spec.logit_softcap)
+    emitter.nodes[-1].output[0] = "logits"
+
+
+def _cap(emitter: Emitter, logits: str, cap: float) -> None:
+    """Add cap · tanh(logits / cap)."""
+    factor = emitter.constant("logits.cap", cap, "float32")
+    share = emitter.add("Div", (logits, factor), "logits.share")
+    bent = emitter.add("Tanh", (share,), "logits.bent")
+    emitter.add("Mul", (bent, factor), "logits.capped")
 
 
 def _float_head(emitter: Emitter, spec: ModelSpec, hidden: str, every_position: bool) -> str:
     """Add Gemm with the [vocab, hidden] array as it lies: a tied head needs no second copy."""
-    weight = f"{head_name(spec)}.weight"
+    stored = (f"{head_name(spec)}.weight", *([f"{HEAD}.bias"] if spec.head_bias else []))
     if not every_position:
         last = emitter.constant("last.position", -1)
         rows = emitter.add("Gather", (hidden, last), "last.hidden", axis=1)
-        flat = emitter.add("Gemm", (rows, weight), "logits.flat", transB=1)
+        flat = emitter.add("Gemm", (rows, *stored), "logits.flat", transB=1)
         axis = emitter.constant("logits.axis", [1])
         return emitter.add("Unsqueeze", (flat, axis), "logits.unsqueezed")
     width = emitter.constant("logits.rows_shape", [-1, spec.hidden_size])
     rows = emitter.add("Reshape", (hidden, width), "logits.rows")
-    flat = emitter.add("Gemm", (rows, weight), "logits.flat", transB=1)
+    flat = emitter.add("Gemm", (rows, *stored), "logits.flat", transB=1)
     tokens = emitter.add("Shape", ("input_ids",), "input_ids.shape")
     vocabulary = emitter.constant("logits.vocabulary", [spec.vocab_size])
     shape = emitter.add("Concat", (tokens, vocabulary), "logits.shape", axis=0)

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from harness.graph.block import quantized_inputs
+from harness.graph.attention import quantized_inputs
 from harness.graph.decoder import scale_initializers
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.matrix import multiply

@@ -8,14 +8,21 @@ import numpy.typing as npt
 from harness.specs.model import ModelSpec, RopeScaling
 
 
-def inverse_frequencies(spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """Return the angle per token of each rotated pair, in radians, [head_dim / 2].
+def inverse_frequencies(spec: ModelSpec, *, windowed: bool = False) -> npt.NDArray[np.float32]:
+    """Return the angle per token of each rotated pair, in radians, [turned values / 2].
 
-        f_i = theta^(-2i / head_dim)
+        f_i = theta^(-2i / d)
 
-    The angle of pair i at position p is p · f_i, as RotaryEmbedding of transformers has it.
+    d is how many values of a head are turned. The angle of pair i at position p is p · f_i, as
+    RotaryEmbedding of transformers has it.
+
+    Args:
+        spec: the architecture.
+        windowed: of layers with a window, where they have a base of their own, unstretched.
     """
-    exponents = np.arange(0, spec.head_dim, 2, dtype=np.float64) / spec.head_dim
+    exponents = np.arange(0, spec.turned_dim, 2, dtype=np.float64) / spec.turned_dim
+    if windowed and spec.local_rope_theta is not None:
+        return np.asarray(spec.local_rope_theta**-exponents, dtype=np.float32)
     frequencies = spec.rope_theta**-exponents
     if spec.rope_scaling is not None:
         frequencies = _STRETCH[spec.rope_scaling.kind](frequencies, spec.rope_scaling)
@@ -41,4 +48,11 @@ def _llama3(frequencies: npt.NDArray[np.float64], scaling: RopeScaling) -> npt.N
     return np.asarray(blend * frequencies + (1 - blend) * frequencies / scaling.factor)
 
 
-_STRETCH = {"linear": _linear, "llama3": _llama3}
+def _longrope(
+    frequencies: npt.NDArray[np.float64], scaling: RopeScaling
+) -> npt.NDArray[np.float64]:
+    """Divide each frequency by its own number (arXiv:2402.13753)."""
+    return np.asarray(frequencies / np.array(scaling.divisors))
+
+
+_STRETCH = {"linear": _linear, "llama3": _llama3, "longrope": _longrope}

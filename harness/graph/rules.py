@@ -12,9 +12,14 @@
    at MAX_CONTEXT_TOKENS: the tables of 131,072 positions would cost every session 0.1 s to load
    and 48 MiB at a head_dim of 64, however short its sequences; those of 32,768 cost 0.02 s and
    12 MiB.
-6. Head norms (Qwen3) split the packed qkv and normalise query and key before the attention.
+   Layers with a window have tables of their own where their base differs (Gemma 3). A longrope is
+   built up to its first context: beyond it every cached key would have to be turned anew.
+6. Query and key norms split the packed qkv and normalise both before the attention: by head
+   (Qwen3), or all heads at once (OLMo-2).
 7. The last token is picked after the final norm, before the head.
-8. An encoder is stored by the same rules: packed qkv, tables (tokens, positions, types) by row. Its
+8. Norms that add one to their weights (Gemma) are stored with it added. What a checkpoint packs
+   (Phi-3, GPT-2) is taken apart when it is read, then packed by rule 1.
+9. An encoder is stored by the same rules: packed qkv, tables (tokens, positions, types) by row. Its
    pooler is not stored. A sum goes to its norm through Sum (see graph/encoder_block.py).
 """
 

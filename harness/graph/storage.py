@@ -4,14 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.graph.block import layer_matrices, layer_name, separate_matrices
+from harness.graph.block import layer_matrices, separate_matrices
 from harness.graph.encoder_block import encoder_matrices
 from harness.graph.matrix import EMBEDDING, HEAD, Matrix
+from harness.graph.names import layer_name
 from harness.quantize.layout import StoredArray, body_arrays, table_arrays
 from harness.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
 from harness.specs.encoder import AnySpec, EncoderSpec
-from harness.specs.encoder_tensors import EMBED_NORM, encoder_tables
+from harness.specs.encoder_tensors import EMBED_NORM, POSITIONS, encoder_tables
 from harness.specs.model import ModelSpec
+from harness.specs.norms import NORM_ENDS, NORM_ORDERS
 from harness.specs.tensors import Tensor, logical_tensors
 
 PAGE_BYTES = 4096  # ONNX Runtime maps the file into memory: every array begins on a page
@@ -108,19 +110,26 @@ def plan_storage(spec: AnySpec, level: QuantLevel) -> Iterator[StoredWeight]:
 def _decoder(
     spec: ModelSpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
 ) -> Iterator[StoredWeight]:
-    """Yield embedding, layers, final norm and an untied head of a decoder."""
+    """Yield tables, layers, final norm and an untied head of a decoder."""
     yield _table(level, shelf, tensors[f"{EMBEDDING}.weight"], is_head=spec.tied_embeddings)
+    if spec.positions == "learned":
+        yield _table(level, shelf, tensors[f"{POSITIONS}.weight"], is_head=False)
+    ends = NORM_ENDS[spec.norm]
     for layer in range(spec.num_layers):
         prefix = layer_name(layer)
-        norms = ["input_layernorm", "post_attention_layernorm"]
-        norms += ["self_attn.q_norm", "self_attn.k_norm"] if spec.qk_norm else []
+        norms = [f"{norm}.{end}" for norm in NORM_ORDERS[spec.norm_order].names for end in ends]
+        if spec.qk_norm != "none":
+            norms += ["self_attn.q_norm.weight", "self_attn.k_norm.weight"]
         for norm in norms:
-            yield _vector(level, shelf, (tensors[f"{prefix}.{norm}.weight"],))
+            yield _vector(level, shelf, (tensors[f"{prefix}.{norm}"],))
         matrices = _MATRICES[level.variant](spec, layer)
         yield from _matrices(level, shelf, prefix, matrices, tensors)
-    yield _vector(level, shelf, (tensors["model.norm.weight"],))
+    for end in ends:
+        yield _vector(level, shelf, (tensors[f"model.norm.{end}"],))
     if not spec.tied_embeddings:
         yield _table(level, shelf, tensors[f"{HEAD}.weight"], is_head=True)
+    if spec.head_bias:
+        yield _vector(level, shelf, (tensors[f"{HEAD}.bias"],))
 
 
 def _encoder(

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.graph.block import layer_name
 from harness.graph.matrix import EMBEDDING, head_name
+from harness.graph.names import layer_name
 from harness.graph.storage import Role, StoredWeight, plan_storage
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec

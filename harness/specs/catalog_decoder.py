@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from harness.specs.anatomy import Anatomy, Attention, Piece, Role, by_need
 from harness.specs.catalog_bert import bert_anatomy
-from harness.specs.catalog_shapes import DecoderShape, Experts
+from harness.specs.catalog_shapes import DecoderShape
 from harness.specs.encoder import AnySpec, EncoderSpec
-from harness.specs.model import ModelSpec
-
-NORM_VECTORS = {"rmsnorm": 1, "layernorm": 2, "nonparametric_layernorm": 0}
+from harness.specs.model import Experts, ModelSpec
+from harness.specs.norms import NORM_ORDERS, NORM_VECTORS
 
 
 def spec_anatomy(spec: AnySpec) -> Anatomy:
@@ -26,9 +25,18 @@ def spec_anatomy(spec: AnySpec) -> Anatomy:
         tied_embeddings=spec.tied_embeddings,
         max_context_tokens=spec.max_context_tokens,
         rope_theta=spec.rope_theta,
+        activation=spec.activation,
+        norm=spec.norm,
+        norms_per_layer=len(NORM_ORDERS[spec.norm_order].names),
+        mlp_gated=spec.mlp_gated,
         qkv_bias=spec.qkv_bias,
-        qk_norm="per_head" if spec.qk_norm else "none",
+        all_bias=spec.all_bias,
+        head_bias=spec.head_bias,
+        qk_norm=spec.qk_norm,
         sliding_window_tokens=spec.sliding_window_tokens,
+        full_attention_layers=spec.full_attention_layers,
+        learned_positions=spec.positions == "learned",
+        experts=spec.experts,
     )
     return decoder_anatomy(spec.name, shape, spec)
 
@@ -36,7 +44,7 @@ def spec_anatomy(spec: AnySpec) -> Anatomy:
 def decoder_anatomy(name: str, shape: DecoderShape, spec: ModelSpec | None = None) -> Anatomy:
     """Take apart a decoder.
 
-        total = V·h·(1 if tied else 2) [+ V head bias] + Σ layers + final norm
+        total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h positions] + Σ layers + norm
         layer = norms + (attention | convolution) + (block | experts)
         attention = 2·h·q + 2·h·k [+ q + 2k qkv bias] [+ h output bias]
                     [+ 2·d per-head norms | + q + k full-width norms]
@@ -85,6 +93,8 @@ def _pieces(shape: DecoderShape) -> Iterator[Piece]:
     """Yield every trained array."""
     vocab, hidden, layers = shape.vocab_size, shape.hidden_size, shape.num_layers
     yield Piece("embedding", Role.TIED if shape.tied_embeddings else Role.TABLE, vocab, hidden)
+    if shape.learned_positions:
+        yield Piece("positions", Role.TABLE, shape.max_context_tokens, hidden)
     yield from _attention_pieces(shape, _attending_layers(shape))
     if shape.convolution is not None:
         count = shape.convolution.layers

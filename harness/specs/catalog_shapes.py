@@ -2,24 +2,7 @@
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Experts:
-    """The mixture that stands in each layer instead of one gated block.
-
-    Attributes:
-        count: experts stored per layer.
-        active: experts that one token uses.
-        intermediate_size: width of one expert.
-        shared_intermediate_size: width of the block that every token uses too; 0: none.
-        shared_gate: whether that block's output is scaled by a learned gate [hidden].
-    """
-
-    count: int
-    active: int
-    intermediate_size: int
-    shared_intermediate_size: int = 0
-    shared_gate: bool = False
+from harness.specs.model import Experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +44,7 @@ class DecoderShape:
         qk_norm: `none`, `per_head` (head_dim each) or `full_width` (all heads).
         sliding_window_tokens: how far back windowed layers see; None: no window.
         full_attention_layers: layers that see everything all the same.
+        learned_positions: a trained row per position of the context (GPT-2).
         experts: a mixture in every layer, or None.
         convolution: short convolutions in some layers, or None.
     """
@@ -85,6 +69,7 @@ class DecoderShape:
     qk_norm: str = "none"
     sliding_window_tokens: int | None = None
     full_attention_layers: int = 0
+    learned_positions: bool = False
     experts: Experts | None = None
     convolution: Convolution | None = None
 

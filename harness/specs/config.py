@@ -15,11 +15,21 @@ from harness.specs.config_encoder import (
     folder_pooling,
 )
 from harness.specs.config_encoder import SUPPORTED as SUPPORTED_ENCODERS
-from harness.specs.config_rope import rope_of
+from harness.specs.config_rope import turns_of
+from harness.specs.config_window import windows_of
 from harness.specs.encoder import AnySpec
 from harness.specs.json_values import JsonValues
 from harness.specs.model import ModelSpec
 
+# What config.json calls the numbers of a ModelSpec, where a class does not say otherwise.
+KEYS = {
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "max_context_tokens": "max_position_embeddings",
+    "norm_epsilon": "rms_norm_eps",
+}
 EVERY_CLASS = f"{SUPPORTED}; encoders: {SUPPORTED_ENCODERS}"
 
 
@@ -76,27 +86,36 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
     """Return the decoder that a config.json describes."""
     architecture = _architecture(values)
     _refuse_features(values, architecture)
-    rope_theta, rope_scaling = rope_of(values)
-    heads = values.integer("num_attention_heads")
+    numbers = {field: architecture.keys.get(field, key) for field, key in KEYS.items()}
+    heads = values.integer(numbers["num_heads"])
+    hidden = values.integer(numbers["hidden_size"])
+    head_dim = _head_dim(values, architecture, hidden, heads)
+    turns = turns_of(values, architecture.rotary)
+    window, full_every = windows_of(values, architecture)
     spec = ModelSpec(
         name=name,
         family=architecture.family,
         vocab_size=values.integer("vocab_size"),
-        hidden_size=values.integer("hidden_size"),
-        num_layers=values.integer("num_hidden_layers"),
+        hidden_size=hidden,
+        num_layers=values.integer(numbers["num_layers"]),
         num_heads=heads,
         num_kv_heads=_kv_heads(values, architecture, heads),
-        head_dim=_head_dim(values, architecture, heads),
-        intermediate_size=values.integer("intermediate_size"),
-        tied_embeddings=values.flag("tie_word_embeddings"),
-        max_context_tokens=values.integer("max_position_embeddings"),
-        rope_theta=rope_theta,
-        norm_epsilon=values.number("rms_norm_eps"),
-        qkv_bias=architecture.qkv_bias,
-        qk_norm=architecture.qk_norm,
-        sliding_window_tokens=_window_tokens(values, architecture),
-        rope_scaling=rope_scaling,
+        head_dim=head_dim,
+        intermediate_size=_intermediate(values, architecture, numbers["intermediate_size"], hidden),
+        tied_embeddings=values.flag("tie_word_embeddings", architecture.tied_by_default),
+        max_context_tokens=values.integer(numbers["max_context_tokens"]),
+        rope_theta=turns.theta,
+        norm_epsilon=values.number(numbers["norm_epsilon"]),
+        activation=_activation(values, architecture),
+        rotary_dim=None if turns.share == 1.0 else int(head_dim * turns.share),
+        rope_scaling=turns.scaling,
+        local_rope_theta=turns.local_theta,
+        sliding_window_tokens=window,
+        full_attention_every=full_every,
+        attention_scale=_attention_scale(values, architecture, head_dim),
         source=values.where,
+        **_softcaps(values, architecture),
+        **architecture.fields,
     )
     return check_spec(spec, values.where)
 
@@ -121,9 +140,10 @@ def _architecture(values: JsonValues) -> Architecture:
 
 def _refuse_features(values: JsonValues, architecture: Architecture) -> None:
     """Refuse whatever would change the computation in a way that is not built."""
-    if values.text("hidden_act", "silu") not in ("silu", "swish"):
-        raise values.unsupported(f"hidden_act is {values.text('hidden_act')!r}", "silu")
-    if not architecture.qkv_bias and values.flag("attention_bias"):
+    for flag, built in architecture.refused.items():
+        if values.flag(flag, built) is not built:
+            raise values.unsupported(f"{flag} is {not built}".lower(), f"{flag} {built}".lower())
+    if not architecture.fields.get("qkv_bias") and values.flag("attention_bias"):
         raise values.unsupported(
             "attention_bias adds a bias to the output projection too",
             "no bias, or Qwen2ForCausalLM with biases on query, key and value only",
@@ -136,11 +156,47 @@ def _refuse_features(values: JsonValues, architecture: Architecture) -> None:
             "the float32, float16 or bfloat16 checkpoint; bench quantizes it itself",
         )
     auto_map = values.table("auto_map")
-    if auto_map is not None and auto_map.has("AutoModelForCausalLM"):
+    if auto_map is None or architecture.own_code:
+        return
+    if auto_map.has("AutoModelForCausalLM"):
         raise values.unsupported(
             f"it runs its own code ({repr(auto_map.values['AutoModelForCausalLM'])[:60]})",
             f"the classes of transformers itself: {SUPPORTED}",
         )
+
+
+def _activation(values: JsonValues, architecture: Architecture) -> str:
+    """Return the activation of the block, in our words."""
+    keys = architecture.activation_keys
+    key = next((key for key in keys if values.has(key)), keys[-1])
+    word = values.text(key, architecture.default_activation)
+    if word not in architecture.activations:
+        raise values.unsupported(f"{key} is {word!r}", ", ".join(architecture.activations))
+    return architecture.activations[word]
+
+
+def _attention_scale(values: JsonValues, architecture: Architecture, head_dim: int) -> float | None:
+    """Return what scores are multiplied by; None: the usual head_dim^-1/2."""
+    if not architecture.scale_key:
+        return None
+    scalar = values.number(architecture.scale_key, architecture.default_scale)
+    return None if scalar == head_dim or scalar <= 0 else float(scalar**-0.5)
+
+
+def _softcaps(values: JsonValues, architecture: Architecture) -> dict[str, Any]:
+    """Return the caps of scores and logits; null in config.json: none."""
+    return {
+        field: (values.number(key) if values.has(key) else None)
+        if key in values.values
+        else default
+        for field, (key, default) in architecture.softcaps.items()
+    }
+
+
+def _intermediate(values: JsonValues, architecture: Architecture, key: str, hidden: int) -> int:
+    """Return the width of the block; some classes have a rule for a missing one."""
+    factor = architecture.default_intermediate_factor
+    return values.integer(key, None if factor is None else factor * hidden)
 
 
 def _kv_heads(values: JsonValues, architecture: Architecture, heads: int) -> int:
@@ -151,50 +207,15 @@ def _kv_heads(values: JsonValues, architecture: Architecture, heads: int) -> int
     return values.integer("num_key_value_heads", heads)
 
 
-def _head_dim(values: JsonValues, architecture: Architecture, heads: int) -> int:
+def _head_dim(values: JsonValues, architecture: Architecture, hidden: int, heads: int) -> int:
     """Return head_dim: explicit, the class's own, or hidden_size / heads without remainder."""
     if values.has("head_dim"):
         return values.integer("head_dim")
     if architecture.default_head_dim is not None:
         return architecture.default_head_dim
-    hidden = values.integer("hidden_size")
     if heads < 1 or hidden % heads:
         raise ModelError(
             f"{values.where}: hidden_size {hidden} does not divide into {heads} heads",
             fix="give head_dim, or check num_attention_heads",
         )
     return hidden // heads
-
-
-def _window_tokens(values: JsonValues, architecture: Architecture) -> int | None:
-    """Return the sliding window of every layer, or None; a window in some layers is refused."""
-    window = _stated_window(values, architecture)
-    layers = values.integer("num_hidden_layers")
-    if values.has("layer_types"):
-        kinds = set(values.texts("layer_types"))
-    elif architecture.window_behind_flag and window is not None:
-        first = values.integer("max_window_layers", 28)
-        windowed = {"sliding_attention"} if first < layers else set()
-        kinds = windowed | ({"full_attention"} if first > 0 else set())
-    else:
-        return window
-    if kinds == {"full_attention"}:
-        return None
-    if kinds == {"sliding_attention"}:
-        return window
-    stated = ", ".join(sorted(kinds)) or "none"
-    raise values.unsupported(
-        f"its layers attend in different ways (layer types: {stated})",
-        "the same attention in every layer: all full, or all with one sliding window",
-    )
-
-
-def _stated_window(values: JsonValues, architecture: Architecture) -> int | None:
-    """Return sliding_window where the class reads it, else None."""
-    if architecture.window_behind_flag and not values.flag("use_sliding_window"):
-        return None
-    if architecture.family == "llama":
-        return None
-    if "sliding_window" not in values.values:
-        return architecture.default_window_tokens
-    return values.integer("sliding_window") if values.has("sliding_window") else None

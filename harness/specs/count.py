@@ -2,6 +2,8 @@
 
 from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.encoder_tensors import encoder_parameters, pooler_parameters
+from harness.specs.model import Experts, ModelSpec
+from harness.specs.norms import NORM_ORDERS, NORM_VECTORS
 
 
 def parameters(spec: AnySpec) -> int:
@@ -10,24 +12,52 @@ def parameters(spec: AnySpec) -> int:
     Of an encoder: see encoder_tensors.encoder_parameters. Of a decoder:
 
         q = heads·d, k = kv_heads·d
-        attention = h·q + 2·h·k + q·h  [+ q + 2·k with biases]  [+ 2·d with q and k norms]
-        layer = attention + 3·h·i + 2·h
-        total = V·h·(1 if tied else 2) + layers·layer + h
+        attention = 2·h·q + 2·h·k  [+ q + 2·k with biases] [+ h with all]
+                    [+ 2·d per-head | + q + k full-width query and key norms]
+        block = 3·h·i gated, 2·h·i without gate  [+ i + h with all biases]
+        experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]]
+        layer = attention + (block | experts) + norms·(1 RMS, 2 layer norm)·h
+        total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h learned positions]
+                + layers·layer + final norm
 
-    With h the hidden size, d the head width, i the width of the gated block, V the vocabulary.
-    Rotary tables are computed, not trained, and are left out.
-    Source: shapes of the transformers classes Llama, Mistral, Qwen2 and Qwen3ForCausalLM.
+    With h the hidden size, d the head width, i the width of the block, V the vocabulary, E experts
+    of width e. Rotary tables are computed, not trained, and are left out.
+    Source: shapes of the transformers classes named in harness.specs.architectures.
     """
     if isinstance(spec, EncoderSpec):
         return encoder_parameters(spec)
+    hidden = spec.hidden_size
+    norm = NORM_VECTORS[spec.norm] * hidden
+    norms = len(NORM_ORDERS[spec.norm_order].names) * norm
+    block = _block(spec) if spec.experts is None else _experts(hidden, spec.experts)
+    tables = spec.vocab_size * hidden * (1 if spec.tied_embeddings else 2)
+    tables += spec.vocab_size if spec.head_bias else 0
+    tables += spec.max_context_tokens * hidden if spec.positions == "learned" else 0
+    return tables + spec.num_layers * (_attention(spec) + block + norms) + norm
+
+
+def _attention(spec: ModelSpec) -> int:
+    """Trained values of one layer's attention."""
     hidden, head = spec.hidden_size, spec.head_dim
     query, key = spec.num_heads * head, spec.num_kv_heads * head
-    attention = 2 * hidden * query + 2 * hidden * key
-    attention += query + 2 * key if spec.qkv_bias else 0
-    attention += 2 * head if spec.qk_norm else 0
-    layer = attention + 3 * hidden * spec.intermediate_size + 2 * hidden
-    tables = spec.vocab_size * hidden * (1 if spec.tied_embeddings else 2)
-    return tables + spec.num_layers * layer + hidden
+    count = 2 * hidden * query + 2 * hidden * key
+    count += query + 2 * key if spec.qkv_bias else 0
+    count += hidden if spec.all_bias else 0
+    return count + {"none": 0, "per_head": 2 * head, "full_width": query + key}[spec.qk_norm]
+
+
+def _block(spec: ModelSpec) -> int:
+    """Trained values of one layer's block."""
+    hidden, wide = spec.hidden_size, spec.intermediate_size
+    biases = wide + hidden if spec.all_bias else 0
+    return (3 if spec.mlp_gated else 2) * hidden * wide + biases
+
+
+def _experts(hidden: int, experts: Experts) -> int:
+    """Trained values of one layer's router, experts and shared block."""
+    count = experts.count * (3 * hidden * experts.intermediate_size + hidden)
+    count += 3 * hidden * experts.shared_intermediate_size
+    return count + (hidden if experts.shared_gate else 0)
 
 
 def built_parameters(spec: AnySpec) -> int:

@@ -60,6 +60,13 @@ class JsonValues:
             raise self._wrong(key, value, "a list of strings")
         return tuple(value)
 
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """Return a list of numbers as floats; a missing or null key is asked for."""
+        value = self._value(key, None)
+        if type(value) is not list or any(type(item) not in (int, float) for item in value):
+            raise self._wrong(key, value, "a list of numbers")
+        return tuple(float(item) for item in value)
+
     def table(self, key: str) -> "JsonValues | None":
         """Return a nested object, or None for a missing or null key."""
         value = self.values.get(key)

@@ -11,8 +11,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from harness.errors import ModelError
+from harness.specs import decoder_names, encoder_names
+from harness.specs.decoder_names import Place
 from harness.specs.encoder import AnySpec, EncoderSpec
-from harness.specs.encoder_names import checkpoint_name, is_unused, without_prefix
 from harness.specs.tensors import Tensor, logical_tensors
 from harness.weights.identity import checkpoint_identity
 from harness.weights.shards import checkpoint_files
@@ -21,8 +22,6 @@ from harness.weights.store import FloatArray
 
 DTYPES = ("F32", "F16", "BF16")
 HEAD = "lm_head.weight"
-# Buffers that old checkpoints store although they follow from config.json.
-IGNORED_SUFFIX = ".rotary_emb.inv_freq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,9 @@ class CheckpointWeights:
         self._model, self._folder = source.name, source.folder
         names = checkpoint_files(source.folder, source.name)
         stored = _headers([source.folder / name for name in names], source.name)
-        self._stored = _checked(stored, source.spec, source.name)
+        self._tensors = {tensor.name: tensor for tensor in logical_tensors(source.spec)}
+        self._places = {name: _place(source.spec, tensor) for name, tensor in self._tensors.items()}
+        self._stored = _checked(stored, self._places, source.spec, source.name)
 
     @cached_property
     def identity(self) -> str:
@@ -72,15 +73,19 @@ class CheckpointWeights:
 
     def tensor(self, name: str) -> FloatArray:
         """Return a whole tensor, float32, in its logical shape."""
-        return self.rows(name, 0, self._stored[name].shape[0])
+        return self.rows(name, 0, self._tensors[name].shape[0])
 
     def rows(self, name: str, start: int, stop: int) -> FloatArray:
         """Return rows `start` to `stop` of `name`, float32 [stop - start, ...]."""
-        stored = self._stored[name]
-        if not 0 <= start < stop <= stored.shape[0]:
-            raise IndexError(f"rows {start}:{stop} of {name}, which has {stored.shape[0]}")
+        count, stored, place = self._tensors[name].shape[0], self._stored[name], self._places[name]
+        if not 0 <= start < stop <= count:
+            raise IndexError(f"rows {start}:{stop} of {name}, which has {count}")
+        first, last = place.first_row + start, place.first_row + stop
         with _reading(stored.path, self._model), safe_open(stored.path, "numpy") as file:
-            return np.array(file.get_slice(stored.name)[start:stop], dtype=np.float32)
+            part = file.get_slice(stored.name)
+            values = part[:, first:last].T if place.transposed else part[first:last]
+            floats = np.array(values, dtype=np.float32, order="C")
+        return floats + np.float32(place.added) if place.added else floats
 
 
 def _headers(paths: list[Path], model: str) -> dict[str, Stored]:
@@ -117,10 +122,19 @@ def _reading(path: Path, model: str) -> Iterator[None]:
         ) from error
 
 
-def _checked(found: dict[str, Stored], spec: AnySpec, model: str) -> dict[str, Stored]:
+def _place(spec: AnySpec, tensor: Tensor) -> Place:
+    """Return where a checkpoint keeps our tensor."""
+    if isinstance(spec, EncoderSpec):
+        return Place(encoder_names.checkpoint_name(spec, tensor.name), tensor.shape)
+    return decoder_names.checkpoint_place(spec, tensor)
+
+
+def _checked(
+    found: dict[str, Stored], places: dict[str, Place], spec: AnySpec, model: str
+) -> dict[str, Stored]:
     """Return the architecture's tensors; refuse missing ones, others, wrong shapes and types."""
     stored = {_plain_name(spec, name): part for name, part in found.items()}
-    expected = {_expected_name(spec, tensor.name): tensor for tensor in logical_tensors(spec)}
+    expected = {place.name: place for place in places.values()}
     missing = [name for name in expected if name not in stored]
     if missing:
         raise _missing(missing, model)
@@ -130,27 +144,24 @@ def _checked(found: dict[str, Stored], spec: AnySpec, model: str) -> dict[str, S
             f"{model}: {_some(extra)} in the checkpoint, not in the architecture of config.json",
             fix="take config.json and weights from one checkpoint, adapters merged into it",
         )
-    for name, tensor in expected.items():
-        _check_tensor(stored[name], tensor, model)
-    return {tensor.name: stored[name] for name, tensor in expected.items()}
+    for name, place in expected.items():
+        _check_tensor(stored[name], place, model)
+    return {name: stored[place.name] for name, place in places.items()}
 
 
 def _plain_name(spec: AnySpec, name: str) -> str:
-    """Return a stored name without what some classes of an encoder's family write before it."""
-    return without_prefix(spec, name) if isinstance(spec, EncoderSpec) else name
+    """Return a stored name without what some checkpoints of its family write before it."""
+    if isinstance(spec, EncoderSpec):
+        return encoder_names.without_prefix(spec, name)
+    return decoder_names.without_prefix(spec, name)
 
 
-def _expected_name(spec: AnySpec, name: str) -> str:
-    """Return what a checkpoint calls our tensor."""
-    return checkpoint_name(spec, name) if isinstance(spec, EncoderSpec) else name
-
-
-def _check_tensor(stored: Stored, tensor: Tensor, model: str) -> None:
+def _check_tensor(stored: Stored, place: Place, model: str) -> None:
     """Refuse another shape or type than the architecture asks for."""
     where = f"{model}/{stored.path.name}: {stored.name}"
-    if stored.shape != tensor.shape:
+    if stored.shape != place.shape:
         raise ModelError(
-            f"{where} has shape {list(stored.shape)}, config.json asks for {list(tensor.shape)}",
+            f"{where} has shape {list(stored.shape)}, config.json asks for {list(place.shape)}",
             fix="take config.json and weights from one checkpoint",
         )
     if stored.dtype not in DTYPES:
@@ -166,8 +177,8 @@ def _ignorable(name: str, spec: AnySpec) -> bool:
     transformers, too, reads the embedding.
     """
     if isinstance(spec, EncoderSpec):
-        return is_unused(name)
-    return name.endswith(IGNORED_SUFFIX) or (name == HEAD and spec.tied_embeddings)
+        return encoder_names.is_unused(name)
+    return decoder_names.is_buffer(spec, name) or (name == HEAD and spec.tied_embeddings)
 
 
 def _missing(names: list[str], model: str) -> ModelError:

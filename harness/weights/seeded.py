@@ -43,7 +43,6 @@ class SeededWeights:
             UsageError: a negative seed.
         """
         self.identity = seeded_identity(seed)
-        self._spec = spec
         self._seed = seed
         self._shapes = {tensor.name: tensor.shape for tensor in logical_tensors(spec)}
 
@@ -58,7 +57,7 @@ class SeededWeights:
             raise IndexError(f"rows {start}:{stop} of {name}, which has {shape[0]}")
         width = prod(shape[1:])
         chunk_rows = max(1, CHUNK_VALUES // width)
-        table = _quantiles(*_distribution(name, self._spec))
+        table = _quantiles(*_distribution(name, shape))
         out = np.empty((stop - start, width), dtype=np.float32)
         for chunk, first, last in _chunks(start, stop, chunk_rows):
             skipped = first - chunk * chunk_rows
@@ -81,20 +80,18 @@ def _chunks(start: int, stop: int, chunk_rows: int) -> Iterator[tuple[int, int, 
         yield chunk, max(start, begin), min(stop, begin + chunk_rows)
 
 
-def _distribution(name: str, spec: AnySpec) -> tuple[float, float]:
+def _distribution(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
     """Return mean and deviation of a tensor's values.
 
-    Projections have deviation 1/sqrt(inputs), so that values of deviation 1 stay so; the head
-    and the embedding 2/sqrt(hidden_size), which gives logits of deviation 2.
+    Matrices have deviation 1/sqrt(inputs), so that values of deviation 1 stay so; the head and the
+    embedding 2/sqrt(hidden_size), which gives logits of deviation 2.
     """
     if name.endswith("norm.weight"):
         return 1.0, NORM_DEVIATION
     if name.endswith(".bias"):
         return 0.0, BIAS_DEVIATION
-    if name in ("model.embed_tokens.weight", "lm_head.weight"):
-        return 0.0, LOGIT_DEVIATION / sqrt(spec.hidden_size)
-    inputs = {"o_proj": spec.num_heads * spec.head_dim, "down_proj": spec.intermediate_size}
-    return 0.0, 1 / sqrt(inputs.get(name.split(".")[-2], spec.hidden_size))
+    is_table = name in ("model.embed_tokens.weight", "lm_head.weight")
+    return 0.0, (LOGIT_DEVIATION if is_table else 1) / sqrt(shape[-1])
 
 
 @lru_cache(maxsize=16)

@@ -19,6 +19,9 @@ channel in sixteen is an outlier.
     int4-b128        0.80     0.8322
     int2-kquant      0.25     0.3142
     int2             0.25     0.3070
+
+The families whose block is not Llama's run one level per kind of kernel. Where a norm follows the
+block, its outlier channels multiply the rounding before it: such models have bounds of their own.
 """
 
 from functools import cache
@@ -35,12 +38,19 @@ from harness.graph.decoder import build_decoder
 from harness.graph.geometry import geometry_of
 from harness.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.quantize.levels import LEVELS, Form
+from harness.specs.count import parameters
+from harness.specs.decoder_names import FAMILIES
 from harness.specs.sensitive import is_sensitive
+from harness.specs.tensors import TABLES
 from harness.weights.opening import open_weights
 from harness.weights.source import resolve_model
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logits"
 MODELS = sorted(path.name for path in FIXTURES.iterdir())
+LLAMA_LIKE = (
+    *("llama-rope3", "llama-tied", "llama-untied"),
+    *("mistral-window", "qwen2-tied", "qwen3-tied"),
+)
 PROMPT_TOKENS = 12
 ARRAYS = ("quantized", "rows", "scales", "zero_points")
 QUANTIZED = [name for name, level in LEVELS.items() if level.body.form is not Form.FLOAT]
@@ -60,18 +70,40 @@ LEAST_COSINE = {
     "int2-kquant": 0.25,
     "int2": 0.25,
 }
+KERNELS = ("fp16", "int8-block", "int8", "int4", "int4-mixed", "int2")
+NORM_AFTER = ("gemma2-caps", "gemma3-windows", "olmo2-untied")
+LEAST_COSINE_NORM_AFTER = {
+    "fp16": 0.99999,
+    "int8-block": 0.98,
+    "int8": 0.96,
+    "int4-mixed": 0.74,
+    "int4": 0.72,
+    "int2": 0.25,
+}
+CASES = [
+    (name, level)
+    for name in MODELS
+    for level in LEAST_COSINE
+    if name in LLAMA_LIKE or level in KERNELS
+]
 
 
 def test_every_level_has_its_bound():
     assert {"fp32", *LEAST_COSINE} == set(LEVELS)
 
 
-def test_every_supported_kind_has_a_reference():
-    """The six kinds of block that specs accept."""
-    assert [
-        *("llama-rope3", "llama-tied", "llama-untied"),
-        *("mistral-window", "qwen2-tied", "qwen3-tied"),
-    ] == MODELS
+def test_every_supported_family_has_a_reference():
+    """A fixture is called after the first word of its family."""
+    families = {resolve_model(str(FIXTURES / name)).spec.family for name in MODELS}
+    assert families == set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_formula_counts_the_values_of_the_checkpoint(name):
+    """Sum over config.json = values that torch saved; buffers are none of them."""
+    spec = resolve_model(str(FIXTURES / name)).spec
+    saved = load_file(FIXTURES / name / "model.safetensors")
+    assert parameters(spec) == sum(array.size for array in saved.values())
 
 
 @cache
@@ -160,14 +192,14 @@ def test_a_prompt_may_come_in_pieces(name):
     np.testing.assert_allclose(ours, theirs[:1], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("level", LEAST_COSINE)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "level"), CASES)
 def test_quantized_logits_stay_near_torchs(name, level):
     """Mean cosine over the prefill, and over the decode steps: the table above."""
     _ids, theirs = reference(name)
+    least = (LEAST_COSINE_NORM_AFTER if name in NORM_AFTER else LEAST_COSINE)[level]
     near = cosines(our_logits(name, level), theirs)
-    assert near[:, :PROMPT_TOKENS].mean() >= LEAST_COSINE[level]
-    assert near[:, PROMPT_TOKENS:].mean() >= LEAST_COSINE[level]
+    assert near[:, :PROMPT_TOKENS].mean() >= least
+    assert near[:, PROMPT_TOKENS:].mean() >= least
 
 
 def stored_weights(name, level_name):
@@ -177,7 +209,7 @@ def stored_weights(name, level_name):
     values = {}
     for matrix in [key.removesuffix(".scales") for key in arrays if key.endswith(".scales")]:
         form = level.body_format(sensitive=is_sensitive(matrix, spec.num_layers))
-        form = level.table if matrix in ("lm_head", "model.embed_tokens") else form
+        form = level.table if f"{matrix}.weight" in TABLES else form
         parts = {key: arrays.get(f"{matrix}.{key}") for key in ARRAYS}
         if form.form is Form.CHANNEL:
             values[matrix] = channel_values(parts["quantized"], parts["scales"])
@@ -194,13 +226,13 @@ def stored_weights(name, level_name):
     return {f"{matrix}.weight": array for matrix, array in values.items()}
 
 
-@pytest.mark.parametrize("level", QUANTIZED)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "level"), [case for case in CASES if case[1] in QUANTIZED])
 def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_path):
     """The file read back by the operators' documentation and run at fp32 gives the same logits.
 
     What is left is the 8-bit rounding of activations: mean cosine at least 0.99 (lowest seen
-    0.9959, int8); one matrix with its nibbles swapped gives below 0.75.
+    0.9959, int8), 0.97 with norms after the block (0.9805); one matrix with its nibbles swapped
+    gives below 0.75.
     """
     _folder, spec, weights = built(name, level)
     teacher = Teacher(weights, stored_weights(name, level))
@@ -208,4 +240,4 @@ def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_pa
     ids, _logits = reference(name)
     theirs = logits_of(tmp_path, spec, LEVELS["fp32"], ids)
     near = cosines(our_logits(name, level), theirs)
-    assert near.mean() >= 0.99
+    assert near.mean() >= (0.97 if name in NORM_AFTER else 0.99)

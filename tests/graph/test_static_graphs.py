@@ -7,7 +7,7 @@ import onnx
 import pytest
 from run_static import CAPACITY_TOKENS, PREFILL_TOKENS, build
 from stored_values import place
-from tiny_specs import SPECS
+from tiny_specs import LLAMA_LIKE
 
 from harness.graph.rules import DATA_FILE
 from harness.graph.static.decoder import static_model
@@ -34,13 +34,15 @@ PARTS = {"Div", "ReduceMean", "Sqrt"}
 FIXED_POINT = {"QuantizeLinear", "DequantizeLinear"}
 
 
-@pytest.fixture(scope="module", params=[(n, v) for n in SPECS for v in STATIC_LEVELS], ids="-".join)
+@pytest.fixture(
+    scope="module", params=[(n, v) for n in LLAMA_LIKE for v in STATIC_LEVELS], ids="-".join
+)
 def built(request, tmp_path_factory):
     """Every tiny architecture at every static level."""
     name, level = request.param
     folder = tmp_path_factory.mktemp("static")
     build(name, level, folder)
-    return SPECS[name], STATIC_LEVELS[level], folder
+    return LLAMA_LIKE[name], STATIC_LEVELS[level], folder
 
 
 def test_operators_are_standard_ones(built):

@@ -12,7 +12,7 @@ import pytest
 from random_weights import RandomWeights
 from run_graph import GraphRun, open_graph
 from run_static import CAPACITY_TOKENS, StaticRun, build
-from tiny_specs import SPECS
+from tiny_specs import LLAMA_LIKE
 
 from harness.graph.decoder import build_decoder
 from harness.graph.geometry import geometry_of
@@ -27,7 +27,7 @@ LEAST_COSINE = {"a16w8": 0.998, "a8w8": 0.993}
 
 def ids_of(name):
     """30 tokens, in the pieces they are read in."""
-    ids = np.random.default_rng(1).integers(0, SPECS[name].vocab_size, sum(PIECES))
+    ids = np.random.default_rng(1).integers(0, LLAMA_LIKE[name].vocab_size, sum(PIECES))
     return np.split(ids, np.cumsum(PIECES)[:-1])
 
 
@@ -40,7 +40,7 @@ def static_logits(name, level, norm=Norm.OPERATOR):
 
 @cache
 def fused_logits(name):
-    spec, level = SPECS[name], find_level("fp32")
+    spec, level = LLAMA_LIKE[name], find_level("fp32")
     with TemporaryDirectory() as folder:
         build_decoder(spec, level, RandomWeights(spec), Path(folder))
         session = open_graph(Path(folder) / ALL_LOGITS_FILE)
@@ -49,7 +49,7 @@ def fused_logits(name):
 
 
 @pytest.mark.parametrize("norm", Norm)
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", LLAMA_LIKE)
 def test_float_form_is_the_fused_decoder(name, norm):
     """Padding, several passes, steps, a window, head norms, biases, stretched and tied."""
     logits = static_logits(name, "fp32-static", norm)
@@ -57,14 +57,14 @@ def test_float_form_is_the_fused_decoder(name, norm):
 
 
 @pytest.mark.parametrize("level", LEAST_COSINE)
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", LLAMA_LIKE)
 def test_fixed_point_stays_near_the_floats(name, level):
     ours, exact = static_logits(name, level), static_logits(name, "fp32-static")
     cosine = (ours * exact).sum() / np.sqrt(np.square(ours).sum() * np.square(exact).sum())
     assert LEAST_COSINE[level] < cosine < 1
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", LLAMA_LIKE)
 def test_sixteen_bits_are_nearer_than_eight(name):
     exact = static_logits(name, "fp32-static")
     wide, narrow = (

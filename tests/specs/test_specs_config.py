@@ -46,7 +46,7 @@ def test_llama_config_gives_every_number():
     assert (spec.norm_epsilon, spec.rope_theta) == (1e-5, 10000.0)
     assert spec.tied_embeddings
     assert not spec.qkv_bias
-    assert not spec.qk_norm
+    assert spec.qk_norm == "none"
     assert spec.sliding_window_tokens is None
     assert spec.rope_scaling is None
 
@@ -78,7 +78,7 @@ def test_qwen2_has_biases_and_ignores_a_window_behind_its_flag():
 
 def test_qwen3_has_head_norms_and_heads_of_128():
     spec = spec_from_config(changed(architectures=["Qwen3ForCausalLM"]), "toy")
-    assert spec.qk_norm
+    assert spec.qk_norm == "per_head"
     assert not spec.qkv_bias
     assert spec.head_dim == 128
 
@@ -133,7 +133,7 @@ REFUSED = {
     "unknown class": ({"architectures": ["FooLM"]}, "FooLM needs a block this version"),
     "two classes": ({"architectures": ["A", "B"]}, "several classes: A, B"),
     "no class": ({"architectures": ..., "model_type": ...}, "names no architecture"),
-    "unknown type": ({"architectures": ..., "model_type": "gpt2"}, "model_type 'gpt2'"),
+    "unknown type": ({"architectures": ..., "model_type": "bloom"}, "model_type 'bloom'"),
     "classes no list": ({"architectures": "LlamaForCausalLM"}, "must be a list of strings"),
     "gelu": ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
     "attention bias": ({"attention_bias": True}, "bias to the output projection"),

@@ -34,7 +34,7 @@ def test_every_number_has_a_source_and_the_weights_a_license(name):
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("qkv_bias", [True, False])
-@pytest.mark.parametrize("qk_norm", [True, False])
+@pytest.mark.parametrize("qk_norm", ["none", "per_head", "full_width"])
 def test_formula_equals_tensors_in_every_form(tied, qkv_bias, qk_norm):
     """The catalog has no untied Qwen; the formula must hold there too."""
     spec = replace(

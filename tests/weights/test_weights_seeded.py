@@ -26,7 +26,7 @@ SPEC = replace(
     head_dim=32,
     intermediate_size=300,
     tied_embeddings=False,
-    qk_norm=True,
+    qk_norm="per_head",
 )
 # Row 0 of smollm2-135m at seed 0.
 GOLDEN = (0.07600936, 0.06587805, 0.06456618, -0.03720931)

@@ -12,7 +12,7 @@ CLOSE = {"fp32": 0.9999, "int8": 0.998, "int4": 0.85}
 KINDS = {
     "plain": {},
     "window": {"family": "mistral", "sliding_window_tokens": 4},
-    "norms": {"family": "qwen3", "qk_norm": True},
+    "norms": {"family": "qwen3", "qk_norm": "per_head"},
 }
 PIECES = (9, 1, 1, 1, 1, 1, 1)
 

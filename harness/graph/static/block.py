@@ -7,8 +7,9 @@ G = H / K query heads per key head, d their width.
 from dataclasses import dataclass
 from typing import Any
 
-from harness.graph.block import layer_name, separate_matrices
+from harness.graph.block import separate_matrices
 from harness.graph.matrix import Matrix
+from harness.graph.names import layer_name
 from harness.graph.static.emitter import StaticEmitter
 from harness.graph.static.norm import Norm, add_norm
 from harness.quantize.levels import QuantLevel
@@ -175,7 +176,7 @@ def _project(
         product = multiply(emitter, matrices[letter], normalised, level)
         shape = [shared.tokens, heads, spec.head_dim]
         by_token = _reshape(emitter, product, f"{name}.{letter}_heads", shape)
-        if spec.qk_norm:
+        if spec.qk_norm == "per_head":
             by_token = add_norm(emitter, spec, by_token, f"{name}.{letter}_norm", shared.norm)
         rows = emitter.move("Transpose", (by_token,), f"{name}.{letter}_rows", perm=[1, 0, 2])
         sides[letter] = _turn(emitter, rows, f"{name}.{letter}", turn, spec.head_dim, port)

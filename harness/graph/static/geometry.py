@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
+from harness.graph.static.limits import check_static
 from harness.quantize.levels import QuantLevel
 from harness.specs.model import ModelSpec
 
@@ -75,7 +76,9 @@ def static_geometry(
 
     Raises:
         UsageError: a shape outside what the model takes.
+        ModelError: an architecture that a static decoder is not built of.
     """
+    check_static(spec)
     longest = min(spec.max_context_tokens, MAX_CONTEXT_TOKENS)
     if not 2 <= prefill_tokens <= capacity_tokens <= longest:
         raise UsageError(
