@@ -29,9 +29,9 @@ READ_PER_TOKEN = {
 }
 
 
-def test_the_catalog_has_45_models():
-    assert len(NAMES) == 45
-    assert len(catalog_models()) == 45
+def test_the_catalog_has_46_models():
+    assert len(NAMES) == 46
+    assert len(catalog_models()) == 46
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from harness.errors import ModelError, StorageError, UsageError
+from harness.specs.decoder_names import FAMILIES
+from harness.specs.encoder import ENCODER_FAMILIES
 from harness.specs.load import load_spec, read_spec, spec_names
 from harness.specs.model import RopeScaling
 from harness.specs.names import nearest
@@ -23,7 +25,7 @@ def write(tmp_path, text, name="smollm2-135m"):
 def test_at_least_ten_architectures_of_every_supported_family():
     families = {load_spec(name).family for name in spec_names()}
     assert len(spec_names()) >= 10
-    assert families == {"llama", "mistral", "qwen2", "qwen3", "bert", "distilbert"}
+    assert families == {*FAMILIES, *ENCODER_FAMILIES}
 
 
 def test_names_are_sorted_and_are_the_file_names():
@@ -38,8 +40,18 @@ def test_llama_3_2_stretches_its_rotary_positions():
 def test_epsilon_differs_by_family():
     """Qwen uses 1e-6 where Llama uses 1e-5: the logits differ."""
     epsilons = {load_spec(name).family: load_spec(name).norm_epsilon for name in spec_names()}
-    decoders = {"llama": 1e-5, "mistral": 1e-5, "qwen2": 1e-6, "qwen3": 1e-6}
-    assert epsilons == {**decoders, "bert": 1e-12, "distilbert": 1e-12}
+    assert epsilons["llama"] == epsilons["phi3"] == epsilons["gpt2"] == 1e-5
+    assert epsilons["qwen2"] == epsilons["gemma2"] == epsilons["olmo2"] == 1e-6
+    assert epsilons["bert"] == epsilons["distilbert"] == 1e-12
+
+
+def test_gemma_3_sees_everything_in_every_sixth_layer():
+    """26 layers: 5, 11, 17 and 23 see all, counted from 0; the others 512 tokens."""
+    spec = load_spec("gemma-3-1b")
+    full = [layer for layer in range(26) if spec.window_tokens(layer) is None]
+    assert full == [5, 11, 17, 23]
+    assert spec.full_attention_layers == 4
+    assert spec.window_tokens(0) == 512
 
 
 @pytest.mark.parametrize(
@@ -91,7 +103,7 @@ BROKEN = {
     "not toml": ("name = ", "is not TOML"),
     "zero": (TEXT.replace("= 30", "= 0"), "num_layers is 0"),
     "infinite": (TEXT.replace("= 1e-5", "= inf"), "norm_epsilon is inf"),
-    "family": (TEXT.replace('"llama"', '"gpt2"'), "family is 'gpt2'"),
+    "family": (TEXT.replace('"llama"', '"bloom"'), "family is 'bloom'"),
     "groups": (TEXT.replace("num_kv_heads = 3", "num_kv_heads = 2"), "9 heads cannot share 2"),
     "odd head": (TEXT.replace("head_dim = 64", "head_dim = 63"), "head_dim is 63"),
     "rope kind": (
