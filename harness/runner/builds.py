@@ -24,11 +24,14 @@ class Builds:
         failures: why a build failed, by the same key.
         twins: by model argument: what quality is measured against, the model at fp32 or the
             reference at fp32; one that is missing failed to build.
+        fused: by model argument: the model at fp32 as a fused decoder, which its static ones have
+            to agree with; one that is missing failed to build, or has no static ones.
     """
 
     artifacts: dict[tuple[str, str], Artifact]
     failures: dict[tuple[str, str], WorkerError]
     twins: dict[str, Artifact] = field(default_factory=dict)
+    fused: dict[str, Artifact] = field(default_factory=dict)
 
     def of(self, group: SessionGroup) -> Artifact:
         """The artifact of a group whose build did not fail."""
@@ -63,7 +66,23 @@ def build_all(plan: Plan, cache: Path) -> Builds:
             builds.failures[key] = error
     if plan.settings.quality:
         _build_twins(plan, cache, builds)
+    _build_fused(plan, cache, builds)
     return builds
+
+
+def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:
+    """Build what static decoders are held against, or take what is measured anyway."""
+    for group in plan.groups:
+        source = group.source
+        if group.shapes is None or source.argument in builds.fused:
+            continue
+        try:
+            builds.fused[source.argument] = builds.artifacts.get((source.argument, TWIN_LEVEL)) or (
+                ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
+            )
+        except WorkerError as error:
+            if error.exit_code in STOPS_THE_RUN:
+                raise
 
 
 def _build_twins(plan: Plan, cache: Path, builds: Builds) -> None:

@@ -16,7 +16,8 @@ def hardware_of(processes: list[ProcessSamples], agreement: Json | None) -> Json
 
     Args:
         processes: of one cell; without any nothing is known.
-        agreement: `least_cosine`; None: it was not asked, as of the CPU itself.
+        agreement: `least_cosine`, and `fused_cosine` of static decoders; None: it was not asked, as
+            of fused decoders on the CPU itself.
     """
     found = processes[-1].open.get("hardware") if processes else None
     return None if found is None else found | (agreement or {})

@@ -109,14 +109,18 @@ def _measure(
 
 
 def _agreements(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
-    """Hold every device but the CPU against it; one that computes something else has no rows."""
+    """Hold every device but the CPU against it, and every static decoder against the fused one.
+
+    One that computes something else has no rows.
+    """
     for group in plan.groups:
         known = group.key in entries.agreements or (group.key, None) in entries.failures
-        if known or group.device.row.is_host:
+        fused = None if group.shapes is None else builds.fused.get(group.source.argument)
+        if known or (group.device.row.is_host and fused is None):
             continue
         progress(f"checking: {group.key}", *entries.done_of(plan))
         try:
-            yield check_agreement(group, builds.of(group), plan.settings)
+            yield check_agreement(group, builds.of(group), plan.settings, fused)
         except WorkerError as error:
             yield failure_entry(group, None, error)
 

@@ -73,10 +73,26 @@ def measure_memory(
     }
 
 
-def check_agreement(group: SessionGroup, artifact: Artifact, settings: Settings) -> Json:
-    """Hold the logits of a group's device against the CPU's, in a worker of its own."""
+def check_agreement(
+    group: SessionGroup, artifact: Artifact, settings: Settings, fused: Artifact | None = None
+) -> Json:
+    """Hold the logits of a group's device against the CPU's, in a worker of its own.
+
+    Args:
+        group: what is opened.
+        artifact: of it.
+        settings: of the plan.
+        fused: the fp32 decoder that a static one has to agree with.
+    """
     arguments = session_arguments(group, artifact, settings.seed)
     del arguments["batch"]
+    if fused is not None:
+        shapes = asdict(fused.geometry)
+        arguments["fused"] = {
+            "graph": str(fused.graph),
+            "geometry": shapes,
+            "level": artifact.level,
+        }
     with Worker.start(WORKER_MODULE) as worker:
         found: Json = worker.ask("agree", timeout_s=settings.timeout, **arguments)
     return {"kind": "agreement", "group": group.key, "found": found}

@@ -69,6 +69,12 @@ def test_floats_choose_the_same_tokens_static_or_fused(document):
     assert digests(records_at(document, "fp32-static")) == digests(records_at(document, "fp32"))
 
 
+def test_every_static_decoder_was_held_against_the_fused_one(document):
+    assert "fused_cosine" not in records_at(document, "fp32")[0].hardware
+    assert records_at(document, "fp32-static")[0].hardware["fused_cosine"] > 0.99999
+    assert 0.9 < records_at(document, "a8w8")[0].hardware["fused_cosine"] < 0.99999
+
+
 def test_placement_is_that_of_both_graphs(document):
     """Each has more nodes than the whole fused decoder."""
     (fused, *_), (static, *_) = records_at(document, "fp32"), records_at(document, "fp32-static")
@@ -114,4 +120,5 @@ def test_the_command_runs_on_the_emulated_npu(tiny_folder, tmp_path, shared_cach
         assert record["estimates"] == {}
         assert record["placement"]["verdict"] == "FULL"
         assert record["hardware"]["least_cosine"] > 0.98
+        assert record["hardware"]["fused_cosine"] > 0.9
         assert record["trust"]["reasons"][0]["code"] == "SIMULATED"

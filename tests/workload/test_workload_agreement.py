@@ -1,12 +1,21 @@
 """Devices held against the CPU."""
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
-from tiny_decoder import TinyDecoder
+from tiny_decoder import SPEC, TinyDecoder
 
-from harness.errors import EXIT_DEVICE, DeviceError
+from harness.artifacts.static_build import build_static_decoder
+from harness.devices.device import Device, find_device
+from harness.errors import EXIT_DEVICE, DeviceError, MeasurementError
+from harness.graph.static.geometry import PREFILL_FILE
+from harness.quantize.levels import find_level
+from harness.weights.seeded import SeededWeights
 from harness.workload import agreement
 from harness.workload.agreement import agree, cosine
+
+CPU = find_device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +27,49 @@ def arguments(tiny):
     return {name: value for name, value in tiny.session_arguments().items() if name != "batch"}
 
 
-def test_the_cpu_agrees_with_itself(tiny):
-    assert agree(**arguments(tiny))["least_cosine"] == pytest.approx(1.0)
+def test_the_cpu_is_not_held_against_itself(tiny):
+    assert agree(**arguments(tiny)) == {}
+
+
+def other_host(monkeypatch):
+    """The CPU's row as if it were a device that has to prove itself."""
+    row = replace(find_device("cpu").row, kind="gpu", needs_static=False)
+    monkeypatch.setattr(agreement, "find_device", lambda key: Device(row) if key == "gpu" else CPU)
+
+
+def test_a_device_that_gives_the_same_agrees(tiny, monkeypatch):
+    other_host(monkeypatch)
+    found = agree(**{**arguments(tiny), "device": "gpu"})
+    assert found == {"least_cosine": pytest.approx(1.0)}
+
+
+@pytest.fixture(scope="module")
+def static(tmp_path_factory):
+    """A folder of SPEC at fp32-static, and what the worker is told of it."""
+    folder, row = tmp_path_factory.mktemp("static"), find_level("fp32-static")
+    weights = SeededWeights(SPEC, 0)
+    geometry = build_static_decoder(SPEC, row, weights, folder, 8, 48, np.zeros((1, 8), np.int64))
+    shapes = asdict(geometry)
+    graph = str(folder / PREFILL_FILE)
+    return {"graph": graph, "geometry": shapes, "device": "cpu", "threads": 1, "seed": 0}
+
+
+def test_a_static_graph_agrees_with_the_fused_one_at_fp32(static, tmp_path):
+    fused = arguments(TinyDecoder(tmp_path, "fp32"))
+    told = {"graph": fused["graph"], "geometry": fused["geometry"], "level": "fp32-static"}
+    assert agree(**static, fused=told) == {"fused_cosine": pytest.approx(1.0)}
+
+
+def test_a_static_graph_of_other_weights_is_refused(static, tmp_path):
+    fused = arguments(TinyDecoder(tmp_path, "fp32", rope_theta=100.0))
+    told = {"graph": fused["graph"], "geometry": fused["geometry"], "level": "fp32-static"}
+    with pytest.raises(MeasurementError, match="gives other outputs than the fused decoder"):
+        agree(**static, fused=told)
 
 
 def test_a_device_with_other_logits_is_refused(tiny, monkeypatch):
     """The second session's logits have another sign."""
+    other_host(monkeypatch)
     honest, calls = agreement._logits, []
 
     def turned(*values):
@@ -33,7 +79,7 @@ def test_a_device_with_other_logits_is_refused(tiny, monkeypatch):
 
     monkeypatch.setattr(agreement, "_logits", turned)
     with pytest.raises(DeviceError, match=r"cosine -1\.0000") as caught:
-        agree(**arguments(tiny))
+        agree(**{**arguments(tiny), "device": "gpu"})
     assert caught.value.exit_code == EXIT_DEVICE
 
 
