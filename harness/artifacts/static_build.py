@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from harness.devices.reference import open_reference
 from harness.errors import UsageError
-from harness.graph.static.calibration import EXTREMES, calibration_model, ranges_of
-from harness.graph.static.decoder import write_static_decoder
+from harness.graph.static.calibration import EXTREMES, observe, ranges_of
+from harness.graph.static.decoder import static_model, write_static_decoder
 from harness.graph.static.feed import write_cache, write_mask
-from harness.graph.static.geometry import StaticGeometry, static_geometry
+from harness.graph.static.geometry import ALL_POSITIONS_FILE, StaticGeometry, static_geometry
 from harness.graph.static.norm import Norm
 from harness.quantize.fixed_point import Range
 from harness.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
@@ -127,14 +127,13 @@ def _calibrate(
     floats = find_level(STATIC_FLOAT)
     shapes = static_geometry(spec, floats, geometry.prefill_tokens, geometry.capacity_tokens)
     write_static_decoder(spec, floats, weights, folder, shapes, {}, norm)
-    model, observed = calibration_model(spec, shapes, norm)
+    model, observed = static_model(spec, floats, shapes, {}, ALL_POSITIONS_FILE, norm)
+    observe(model, observed)
     graph = folder / "calibration.onnx"
     graph.write_bytes(model.SerializeToString())
     session = open_reference(graph)
     seen = [extremes for sequence in ids for extremes in _passes(session, shapes, sequence)]
-    by_pass = np.stack(seen).reshape(len(seen), -1, 2)
-    extremes = np.stack([by_pass[:, :, 0].min(axis=0), by_pass[:, :, 1].max(axis=0)], axis=1)
-    return ranges_of(extremes, observed, level)
+    return ranges_of(np.stack(seen), observed, level)
 
 
 def _passes(

@@ -1,6 +1,6 @@
 """From nodes to a model: initializers over the data file, operator sets, and the file itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -11,6 +11,7 @@ from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.rules import BUILDER_VERSION, DATA_FILE
 from harness.graph.storage import plan_storage
 from harness.graph.stream import stream_weight
+from harness.quantize.fixed_point import Range
 from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import AnySpec
 from harness.weights.store import WeightStore
@@ -21,8 +22,21 @@ _IR_VERSION = 10
 Ports = Sequence[onnx.ValueInfoProto]
 
 
-def write_weights(spec: AnySpec, level: QuantLevel, weights: WeightStore, folder: Path) -> None:
+def write_weights(
+    spec: AnySpec,
+    level: QuantLevel,
+    weights: WeightStore,
+    folder: Path,
+    ranges: Mapping[str, Range] | None = None,
+) -> None:
     """Write the data file that every graph of a model reads.
+
+    Args:
+        spec: the architecture.
+        level: how weights are stored.
+        weights: the trained tensors.
+        folder: receives the file.
+        ranges: by name, of the weights that are stored on one grid.
 
     Raises:
         ModelError: a weight is not finite.
@@ -30,7 +44,7 @@ def write_weights(spec: AnySpec, level: QuantLevel, weights: WeightStore, folder
     """
     with DataFile(folder / DATA_FILE) as file:
         for weight in plan_storage(spec, level):
-            stream_weight(file, weight, weights)
+            stream_weight(file, weight, weights, ranges)
 
 
 def stored_initializers(spec: AnySpec, level: QuantLevel) -> list[onnx.TensorProto]:
@@ -45,12 +59,13 @@ def assemble(
     initializers: Sequence[onnx.TensorProto],
     inputs: Ports,
     outputs: Ports,
+    opsets: Sequence[tuple[str, int]] = _OPSETS,
 ) -> onnx.ModelProto:
     """Return a model of the collected nodes over these weights."""
     graph = helper.make_graph(emitter.nodes, name, inputs, outputs, initializers)
     return helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid(domain, version) for domain, version in _OPSETS],
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in opsets],
         ir_version=_IR_VERSION,
         producer_name="ondevice-bench",
         producer_version=BUILDER_VERSION,

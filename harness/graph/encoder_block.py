@@ -9,7 +9,7 @@ from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import EncoderSpec
 from harness.specs.sensitive import is_sensitive
 
-_APPROXIMATE = {"gelu": "none", "gelu_tanh": "tanh"}
+APPROXIMATE = {"gelu": "none", "gelu_tanh": "tanh"}
 
 
 def encoder_matrices(spec: EncoderSpec, layer: int) -> dict[str, Matrix]:
@@ -26,6 +26,17 @@ def encoder_matrices(spec: EncoderSpec, layer: int) -> dict[str, Matrix]:
         key: replace(matrix, sensitive=is_sensitive(matrix.name, spec.num_layers))
         for key, matrix in matrices.items()
     }
+
+
+def separate_encoder_matrices(spec: EncoderSpec, layer: int) -> dict[str, Matrix]:
+    """Return the same with query, key and value apart, each with a range of its own."""
+    matrices = encoder_matrices(spec, layer)
+    packed = matrices.pop("qkv")
+    attention = f"{layer_name(layer)}.self_attn"
+    return {
+        letter: replace(packed, name=f"{attention}.{letter}_proj", outputs=spec.hidden_size)
+        for letter in "qkv"
+    } | matrices
 
 
 def add_encoder_layer(
@@ -51,7 +62,7 @@ def add_encoder_layer(
     stream = sum_and_norm(emitter, spec, (mixed, stream), f"{prefix}.self_attn_norm")
     up = multiply(emitter, matrices["up"], stream, level)
     active = emitter.add(
-        "Gelu", (up,), f"{prefix}.mlp.gelu", approximate=_APPROXIMATE[spec.activation]
+        "Gelu", (up,), f"{prefix}.mlp.gelu", approximate=APPROXIMATE[spec.activation]
     )
     down = multiply(emitter, matrices["down"], active, level)
     return sum_and_norm(emitter, spec, (down, stream), f"{prefix}.mlp_norm")

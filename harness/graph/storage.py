@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.graph.block import layer_matrices, separate_matrices
-from harness.graph.encoder_block import encoder_matrices
+from harness.graph.encoder_block import encoder_matrices, separate_encoder_matrices
 from harness.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.graph.names import layer_name
 from harness.quantize.layout import StoredArray, body_arrays, table_arrays
@@ -142,7 +142,8 @@ def _encoder(
     for layer in range(spec.num_layers):
         prefix = layer_name(layer)
         norms += [f"{prefix}.self_attn_norm", f"{prefix}.mlp_norm"]
-        yield from _matrices(level, shelf, prefix, encoder_matrices(spec, layer), tensors)
+        matrices = _ENCODER_MATRICES[level.variant](spec, layer)
+        yield from _matrices(level, shelf, prefix, matrices, tensors)
     for norm in norms:
         for end in ("weight", "bias"):
             yield _vector(level, shelf, (tensors[f"{norm}.{end}"],))
@@ -168,6 +169,7 @@ def _matrices(
 
 
 _MATRICES = {Variant.FUSED: layer_matrices, Variant.STATIC: separate_matrices}
+_ENCODER_MATRICES = {Variant.FUSED: encoder_matrices, Variant.STATIC: separate_encoder_matrices}
 
 
 def _vector(
@@ -184,7 +186,7 @@ def _vector(
 def _matrix(
     level: QuantLevel, shelf: Shelf, matrix: Matrix, sources: tuple[Tensor, ...]
 ) -> StoredWeight:
-    """Place a matrix of a layer; in a static decoder its rows lie like those of a table."""
+    """Place a matrix of a layer; in a static model its rows lie like those of a table."""
     arrays = body_arrays(matrix.outputs, matrix.inputs, level, sensitive=matrix.sensitive)
     regions = shelf.reserve(arrays)
     form = level.body_format(sensitive=matrix.sensitive)

@@ -91,6 +91,30 @@ def calibration_tokens(folder: Path, vocab_size: int) -> TokenText:
     return _tokens(folder, vocab_size, CALIBRATION, bundled_text(CALIBRATION))
 
 
+def calibration_texts(folder: Path, vocab_size: int, lengths: Sequence[int]) -> list[list[int]]:
+    """Cut the calibration text into texts as an encoder reads them, special tokens around each.
+
+    Args:
+        folder: with the model's tokenizer.json.
+        vocab_size: rows of its embedding.
+        lengths: tokens of each text, special ones included; the parts are spread evenly over the
+            whole, and shorter than asked where that is too short.
+
+    Raises:
+        UsageError, ModelError: as open_tokenizer.
+    """
+    tokenizer = open_tokenizer(folder, vocab_size)
+    plain = tokenizer.encode(bundled_text(CALIBRATION), add_special_tokens=False).ids
+    begin, end = _around(tokenizer)
+    sizes = [max(1, length - len(begin) - len(end)) for length in lengths]
+    places = max(1, len(sizes) - 1)
+    starts = [place * max(0, len(plain) - size) // places for place, size in enumerate(sizes)]
+    return [
+        [*begin, *plain[start : start + size], *end]
+        for start, size in zip(starts, sizes, strict=True)
+    ]
+
+
 def bytes_per_token(folder: Path | None, vocab_size: int) -> dict[str, float] | None:
     """Bytes of UTF-8 text that one token stands for, of each bundled text; None: no tokenizer.
 
@@ -190,9 +214,17 @@ def _begin(tokenizer: "Tokenizer") -> int | None:
 
     What it puts after one does not count.
     """
-    whole = tokenizer.encode("a").ids
+    begin, _end = _around(tokenizer)
+    return begin[0] if begin else None
+
+
+def _around(tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
+    """The tokens that the tokenizer's template puts before and after a text."""
     plain = tokenizer.encode("a", add_special_tokens=False).ids
-    return None if whole[: len(plain)] == plain else whole[0]
+    whole = tokenizer.encode("a").ids
+    places = [at for at in range(len(whole)) if whole[at : at + len(plain)] == plain]
+    at = places[0] if places else 0
+    return whole[:at], whole[at + len(plain) :]
 
 
 def _byte_begin(folder: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""What every decoder refuses before it runs."""
+"""What every decoder and every encoder refuses before it runs."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,37 @@ def check_ids(ids: NDArray[np.int64], batch: int, vocab_size: int) -> None:
         raise UsageError(
             f"token ids {ids.min()} to {ids.max()} leave the vocabulary",
             fix=f"ids from 0 to {vocab_size - 1}",
+        )
+
+
+def check_texts(
+    ids: NDArray[np.int64], mask: NDArray[np.int64] | None, vocab_size: int, longest_tokens: int
+) -> None:
+    """Refuse texts that an encoder's graph would read beyond its tables.
+
+    Raises:
+        UsageError: another shape or type than int64 [sequences, tokens], a mask of another shape,
+            a token outside the vocabulary, more tokens than `longest_tokens`.
+    """
+    if ids.ndim != 2 or 0 in ids.shape or ids.dtype != np.int64:
+        raise UsageError(
+            f"token ids have the shape {list(ids.shape)} and the type {ids.dtype}",
+            fix="int64 ids of the shape [sequences, tokens]",
+        )
+    if mask is not None and mask.shape != ids.shape:
+        raise UsageError(
+            f"a mask of the shape {list(mask.shape)} for ids of {list(ids.shape)}",
+            fix="one 0 or 1 per token id",
+        )
+    if ids.min() < 0 or ids.max() >= vocab_size:
+        raise UsageError(
+            f"token ids {ids.min()} to {ids.max()} leave the vocabulary",
+            fix=f"ids from 0 to {vocab_size - 1}",
+        )
+    if ids.shape[1] > longest_tokens:
+        raise UsageError(
+            f"{ids.shape[1]} tokens do not fit this model",
+            fix=f"at most {longest_tokens} tokens a text",
         )
 
 

@@ -5,10 +5,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from harness.devices.session import OpenedSession
-from harness.errors import UsageError
 from harness.graph.geometry import EMBEDDING, EncoderGeometry
 from harness.workload.binding import inputs_travel
 from harness.workload.buffers import aligned_zeros
+from harness.workload.checks import check_texts
 
 Ids = NDArray[np.int64]
 Shape = tuple[int, int]  # sequences, tokens of each
@@ -54,7 +54,7 @@ class EncoderSession:
 
     def feed(self, ids: Ids, mask: Ids | None = None) -> None:
         """Everything that `encode` does before the run: check, copy and bind."""
-        self._check(ids, mask)
+        check_texts(ids, mask, self.geometry.vocab_size, self.geometry.max_context_tokens)
         shape = (ids.shape[0], ids.shape[1])
         if shape not in self._buffers:
             self._buffers[shape] = self._bind(shape)
@@ -83,29 +83,6 @@ class EncoderSession:
         """Inputs that lie elsewhere than the session wants them are copied here, not in the run."""
         for name, buffer in inputs.items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(buffer))
-
-    def _check(self, ids: Ids, mask: Ids | None) -> None:
-        """Refuse what the graph would read beyond its tables."""
-        if ids.ndim != 2 or 0 in ids.shape or ids.dtype != np.int64:
-            raise UsageError(
-                f"token ids have the shape {list(ids.shape)} and the type {ids.dtype}",
-                fix="int64 ids of the shape [sequences, tokens]",
-            )
-        if mask is not None and mask.shape != ids.shape:
-            raise UsageError(
-                f"a mask of the shape {list(mask.shape)} for ids of {list(ids.shape)}",
-                fix="one 0 or 1 per token id",
-            )
-        if ids.min() < 0 or ids.max() >= self.geometry.vocab_size:
-            raise UsageError(
-                f"token ids {ids.min()} to {ids.max()} leave the vocabulary",
-                fix=f"ids from 0 to {self.geometry.vocab_size - 1}",
-            )
-        if ids.shape[1] > self.geometry.max_context_tokens:
-            raise UsageError(
-                f"{ids.shape[1]} tokens do not fit this model",
-                fix=f"at most {self.geometry.max_context_tokens} tokens a text",
-            )
 
 
 def are_embeddings(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:

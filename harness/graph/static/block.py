@@ -123,13 +123,13 @@ def _attend(
     heads, key_heads, width = spec.num_heads, spec.num_kv_heads, spec.head_dim
     query, keys, values = _project(emitter, spec, level, layer, normalised, shared)
     rows = [key_heads, heads // key_heads * tokens, width]
-    grouped = _reshape(emitter, query, f"{name}.grouped", rows)  # [K, G·T, d]
+    grouped = reshape(emitter, query, f"{name}.grouped", rows)  # [K, G·T, d]
     joined = _scores(emitter, name, grouped, keys, layer)  # [K, G·T, C + T]
     every = shared.capacity + tokens
-    scores = _reshape(emitter, joined, f"{name}.by_head", [heads, tokens, every])
+    scores = reshape(emitter, joined, f"{name}.by_head", [heads, tokens, every])
     masked = emitter.compute("Add", (scores, shared.mask), f"{name}.masked", is_score=True)
     weights = emitter.compute("Softmax", (masked,), f"{name}.weights", PROBABILITY, axis=-1)
-    weights = _reshape(emitter, weights, f"{name}.by_group", [*rows[:2], every])
+    weights = reshape(emitter, weights, f"{name}.by_group", [*rows[:2], every])
     parts = [f"{name}.weights_{word}" for word in ("past", "new")]
     emitter.split(weights, parts, (shared.capacity, tokens), axis=-1)
     past = emitter.cached(f"past_values.{layer}", f"new_values.{layer}")
@@ -138,9 +138,9 @@ def _attend(
         for word, pair in (("past", (parts[0], past)), ("new", (parts[1], values)))
     ]
     attended = emitter.compute("Add", sums, f"{name}.attended")  # [K, G·T, d]
-    attended = _reshape(emitter, attended, f"{name}.heads", [heads, tokens, width])
+    attended = reshape(emitter, attended, f"{name}.heads", [heads, tokens, width])
     turned = emitter.move("Transpose", (attended,), f"{name}.by_token", perm=[1, 0, 2])
-    return _reshape(emitter, turned, f"{name}.flat", [tokens, heads * width])
+    return reshape(emitter, turned, f"{name}.flat", [tokens, heads * width])
 
 
 def _scores(emitter: StaticEmitter, name: str, grouped: str, keys: str, layer: int) -> str:
@@ -175,7 +175,7 @@ def _project(
     ):
         product = multiply(emitter, matrices[letter], normalised, level)
         shape = [shared.tokens, heads, spec.head_dim]
-        by_token = _reshape(emitter, product, f"{name}.{letter}_heads", shape)
+        by_token = reshape(emitter, product, f"{name}.{letter}_heads", shape)
         if spec.qk_norm == "per_head":
             by_token = add_norm(emitter, spec, by_token, f"{name}.{letter}_norm", shared.norm)
         rows = emitter.move("Transpose", (by_token,), f"{name}.{letter}_rows", perm=[1, 0, 2])
@@ -183,7 +183,7 @@ def _project(
     keys = emitter.move("Transpose", (sides["k"],), f"{name}.k_columns", perm=[0, 2, 1])
     product = multiply(emitter, matrices["v"], normalised, level, f"new_values.{layer}")
     shape = [shared.tokens, spec.num_kv_heads, spec.head_dim]
-    values = _reshape(emitter, product, f"{name}.v_heads", shape)
+    values = reshape(emitter, product, f"{name}.v_heads", shape)
     values = emitter.move("Transpose", (values,), f"{name}.v_rows", perm=[1, 0, 2])
     return sides["q"], keys, values
 
@@ -200,6 +200,6 @@ def _turn(emitter: StaticEmitter, heads: str, name: str, turn: Turn, width: int,
     return _cache_as(emitter, port, "Add", parts, f"{name}_turned")
 
 
-def _reshape(emitter: StaticEmitter, values: str, output: str, shape: list[int]) -> str:
+def reshape(emitter: StaticEmitter, values: str, output: str, shape: list[int]) -> str:
     """Add a Reshape to a fixed shape."""
     return emitter.move("Reshape", (values, emitter.constant(f"{output}.shape", shape)), output)

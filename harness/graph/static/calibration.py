@@ -1,4 +1,4 @@
-"""The float prefill graph with two more numbers per observed tensor: its least and largest value.
+"""A float graph with two more numbers per observed tensor: its least and largest value.
 
 Only these numbers leave the session: however large a tensor is, it is gone when it has been read.
 """
@@ -11,13 +11,9 @@ import onnx
 from onnx import helper
 
 from harness.graph.emitter import Emitter
-from harness.graph.static.decoder import static_model
 from harness.graph.static.emitter import Observed
-from harness.graph.static.geometry import ALL_POSITIONS_FILE, StaticGeometry
-from harness.graph.static.norm import Norm
 from harness.quantize.fixed_point import Range, coarse, union
-from harness.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
-from harness.specs.model import ModelSpec
+from harness.quantize.levels import QuantLevel
 
 EXTREMES = "extremes"  # the one output that holds them all, low and high in turn
 # A key whose score is this far below the largest one of its row has a weight below half a step of
@@ -25,12 +21,8 @@ EXTREMES = "extremes"  # the one output that holds them all, low and high in tur
 SCORE_DEPTHS = {1: 8.3, 2: 13.8}  # by bytes of an activation
 
 
-def calibration_model(
-    spec: ModelSpec, geometry: StaticGeometry, norm: Norm
-) -> tuple[onnx.ModelProto, list[Observed]]:
-    """Return the float graph with the output EXTREMES, and what its rows stand for."""
-    level = find_level(STATIC_FLOAT)
-    model, observed = static_model(spec, level, geometry, {}, ALL_POSITIONS_FILE, norm)
+def observe(model: onnx.ModelProto, observed: Sequence[Observed]) -> None:
+    """Give a float graph the output EXTREMES: low and high of each observed tensor in turn."""
     emitter = Emitter()
     one = emitter.constant("extremes.one", [1])
     last = emitter.constant("extremes.last_axis", [-1])
@@ -47,15 +39,16 @@ def calibration_model(
     model.graph.node.extend(emitter.nodes)
     port = helper.make_tensor_value_info(EXTREMES, onnx.TensorProto.FLOAT, [2 * len(observed)])
     model.graph.output.append(port)
-    return model, observed
 
 
 def ranges_of(
     extremes: npt.NDArray[np.floating], observed: Sequence[Observed], level: QuantLevel
 ) -> dict[str, Range]:
-    """Return the range of every grid from the extremes [observed, 2] over all that was run."""
+    """Return the range of every grid from the extremes [runs, 2 · observed] of all runs."""
+    by_run = extremes.reshape(len(extremes), -1, 2)
+    lows, highs = by_run[:, :, 0].min(axis=0).tolist(), by_run[:, :, 1].max(axis=0).tolist()
     found: dict[str, list[Range]] = {}
-    for (low, high), seen in zip(extremes.tolist(), observed, strict=True):
+    for low, high, seen in zip(lows, highs, observed, strict=True):
         if seen.is_score:
             low -= SCORE_DEPTHS[level.float_bytes]
         found.setdefault(seen.grid, []).append(Range(coarse(low), coarse(high)))

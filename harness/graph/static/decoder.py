@@ -5,9 +5,10 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
+from harness.graph.assembly import assemble
 from harness.graph.datafile import ELEMENT_TYPES, DataFile, initializer
 from harness.graph.matrix import EMBEDDING, HEAD
-from harness.graph.rules import BUILDER_VERSION, DATA_FILE
+from harness.graph.rules import DATA_FILE
 from harness.graph.static.block import PROBABILITY, SIGMOID, Shared, Turn, add_layer
 from harness.graph.static.emitter import Observed, Ranges, StaticEmitter
 from harness.graph.static.geometry import (
@@ -27,7 +28,6 @@ from harness.specs.model import ModelSpec
 from harness.weights.store import WeightStore
 
 _OPSETS = {Norm.OPERATOR: 23, Norm.PARTS: 21}  # 21: the first whose grids have 16 bits
-_IR_VERSION = 10
 _MASK = "attention_mask"
 
 
@@ -91,16 +91,9 @@ def static_model(
     inputs, outputs = _ports(geometry, tokens, file)
     views = [view for weight in plan_storage(spec, level) for view in weight.views]
     views += rotary_views(spec, level, geometry)
-    graph = helper.make_graph(
-        emitter.nodes, spec.name, inputs, outputs, [initializer(view, DATA_FILE) for view in views]
-    )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", _OPSETS[norm])],
-        ir_version=_IR_VERSION,
-        producer_name="ondevice-bench",
-        producer_version=BUILDER_VERSION,
-    )
+    weights = [initializer(view, DATA_FILE) for view in views]
+    opsets = (("", _OPSETS[norm]),)
+    model = assemble(emitter, spec.name, weights, inputs, outputs, opsets)
     return model, emitter.observed
 
 

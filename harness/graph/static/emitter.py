@@ -64,6 +64,7 @@ class StaticEmitter(Emitter):
         output: str,
         grid: str = "",
         *,
+        dtype: str = "",
         is_score: bool = False,
         **attributes: Any,
     ) -> str:
@@ -74,12 +75,13 @@ class StaticEmitter(Emitter):
             inputs: names.
             output: name of its output.
             grid: of the output; its own if left out.
+            dtype: of that grid; the activations' if left out.
             is_score: see Observed.
             attributes: as ONNX takes them.
         """
         grid = grid or output
         self._observe(output, grid, is_score=is_score)
-        place = grid, self._level.activation_dtype
+        place = grid, dtype or self._level.activation_dtype
         return self._through(operator, inputs, [output], place, **attributes)[0]
 
     def move(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
@@ -119,9 +121,30 @@ class StaticEmitter(Emitter):
         """Return what nodes read of the input `past`, which holds earlier values of `port`."""
         return self._stored(past, (port, self._level.cache_dtype))
 
-    def floats(self, name: str) -> str:
-        """Return what nodes read of an input that is float at every level, on its own grid."""
-        grid = name, self._level.activation_dtype
+    def convert(self, values: str, output: str, dtype: str) -> str:
+        """Put values of any node on the grid of their range in other integers.
+
+        Args:
+            values: what nodes read.
+            output: name of the same values on that grid.
+            dtype: `uint8` or `uint16`; without meaning at a float level.
+
+        Returns:
+            `output`, or `values` where nothing has to change.
+        """
+        grid, own = self._grids[values]
+        if not self._level.fixed_point or dtype == own:
+            return values
+        return self._write_and_read(values, output, (grid, dtype))
+
+    def floats(self, name: str, dtype: str = "") -> str:
+        """Return what nodes read of an input that is float at every level, on its own grid.
+
+        Args:
+            name: of the input.
+            dtype: of its grid; the activations' if left out.
+        """
+        grid = name, dtype or self._level.activation_dtype
         if not self._level.fixed_point:
             self._grids[name] = grid
             return name

@@ -1,9 +1,18 @@
-"""What a caller of a static decoder writes between two runs: its mask and its cache."""
+"""What a caller of a static model writes between two runs: masks, and a decoder's cache."""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.graph.static.geometry import HIDDEN, StaticGeometry
+from harness.graph.static.geometry import (
+    HIDDEN,
+    StaticEncoderGeometry,
+    StaticGeometry,
+    TextShape,
+)
+
+SHARE_STEPS = 255
 
 
 def write_mask(mask: npt.NDArray[np.float32], geometry: StaticGeometry, depth_tokens: int) -> None:
@@ -55,3 +64,40 @@ def write_cache(
     keys[:, :, depth_tokens:end] = new_keys[:, :count].transpose(0, 2, 1)
     by_head = new_values.reshape(-1, heads, width).transpose(1, 0, 2)
     values[:, depth_tokens:end] = by_head[:, :count]
+
+
+def write_text_mask(
+    mask: npt.NDArray[np.float32],
+    shares: npt.NDArray[np.float32],
+    seen: npt.NDArray[np.bool_],
+) -> None:
+    """Write which tokens of a batch of texts are seen, and what each counts in their mean.
+
+    A share is about 1 / tokens, in whole SHARE_STEPS and at least one: shares of 8 bits are exact.
+    All shares of a text are alike, so that its embedding, which has length 1, is the mean's.
+
+    Args:
+        mask: [texts, tokens]; 0 for what is seen, HIDDEN for padding.
+        shares: likewise.
+        seen: likewise. A text of which nothing is seen counts its first token: its embedding means
+            nothing, and is a number.
+    """
+    seen = seen.copy()
+    seen[~seen.any(axis=1), 0] = True
+    mask[...] = np.where(seen, np.float32(0), np.float32(HIDDEN))
+    counts = seen.sum(axis=1, keepdims=True)
+    steps = np.maximum(np.rint(SHARE_STEPS / counts), 1)
+    shares[...] = np.where(seen, steps / SHARE_STEPS, 0)
+
+
+def encoder_inputs(
+    geometry: StaticEncoderGeometry, shape: TextShape
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the inputs of an encoder's graph by name: ids 0, every token seen."""
+    texts = (shape.sequences, shape.tokens)
+    names = ["input_ids", *(["token_type_ids"] if geometry.token_types else [])]
+    inputs: dict[str, npt.NDArray[Any]] = {name: np.zeros(texts, np.int32) for name in names}
+    mask, shares = np.empty(texts, np.float32), np.empty(texts, np.float32)
+    write_text_mask(mask, shares, np.ones(texts, np.bool_))
+    inputs |= {"attention_mask": mask}
+    return inputs | ({"token_shares": shares} if geometry.pooling == "mean" else {})

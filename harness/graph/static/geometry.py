@@ -1,11 +1,13 @@
-"""What a caller of a static decoder must know: its fixed shapes, and how a key is hidden."""
+"""What a caller of a static model must know: its fixed shapes, and how a key is hidden."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
 from harness.graph.static.limits import check_static
 from harness.quantize.levels import QuantLevel
+from harness.specs.encoder import EncoderSpec
 from harness.specs.model import ModelSpec
 
 # What is added to the score of a key that may not be seen. Far below any score; not so far that
@@ -67,6 +69,74 @@ class StaticGeometry:
     def value_shape(self) -> tuple[int, int, int]:
         """Shape of one layer's cached values."""
         return (self.num_kv_heads, self.capacity_tokens, self.head_dim)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TextShape:
+    """How many tokens of how many texts one graph of an encoder reads.
+
+    Attributes:
+        tokens: of each text, padding included.
+        sequences: texts.
+    """
+
+    tokens: int
+    sequences: int
+
+    @property
+    def file(self) -> str:
+        """Name of the graph, such as `enc128x8.onnx`."""
+        return f"enc{self.tokens}x{self.sequences}.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class StaticEncoderGeometry:
+    """Shapes of a static encoder's inputs and outputs.
+
+    Attributes:
+        vocab_size: one more than the largest token id.
+        hidden_size: last dimension of the embeddings.
+        token_types: one more than the largest type id; 0: there is no such input.
+        max_context_tokens: longest sequence.
+        pooling: `mean`: there is an input `token_shares`; `cls`: there is none.
+        shapes: one graph for each.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    token_types: int
+    max_context_tokens: int
+    pooling: str
+    shapes: tuple[TextShape, ...]
+
+
+def static_encoder_geometry(
+    spec: EncoderSpec, shapes: Iterable[TextShape]
+) -> StaticEncoderGeometry:
+    """Return the geometry of `spec` with graphs of these shapes, each once, smallest first.
+
+    Raises:
+        UsageError: no shape, or one that the model does not take.
+    """
+    found = tuple(sorted(set(shapes)))
+    for shape in found:
+        if shape.sequences < 1 or not 1 <= shape.tokens <= spec.max_context_tokens:
+            raise UsageError(
+                f"{spec.name}: {shape.sequences} texts of {shape.tokens} tokens",
+                fix=f"1 text or more, of 1 to {spec.max_context_tokens} tokens",
+            )
+    if not found:
+        raise UsageError(
+            f"{spec.name} is built as a static encoder without a shape", fix="such as enc128x8"
+        )
+    return StaticEncoderGeometry(
+        vocab_size=spec.vocab_size,
+        hidden_size=spec.hidden_size,
+        token_types=spec.token_types,
+        max_context_tokens=spec.max_context_tokens,
+        pooling=spec.pooling,
+        shapes=found,
+    )
 
 
 def static_geometry(

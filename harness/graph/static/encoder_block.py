@@ -1,0 +1,103 @@
+"""Nodes of one layer of a static encoder: standard operators over a batch of padded texts.
+
+Shapes in the comments: B texts, T tokens of each, H heads, d their width, h = H · d.
+"""
+
+from dataclasses import dataclass
+
+from harness.graph.encoder_block import APPROXIMATE, separate_encoder_matrices
+from harness.graph.names import layer_name
+from harness.graph.static.block import PROBABILITY, multiply, reshape
+from harness.graph.static.emitter import StaticEmitter
+from harness.quantize.levels import QuantLevel
+from harness.specs.encoder import EncoderSpec
+
+NARROW = "uint8"  # of the second operand of a product of two activations, at every level
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShared:
+    """What every layer reads.
+
+    Attributes:
+        sequences: B.
+        tokens: T.
+        mask: [B, 1, 1, T], added to the scores.
+        scale: [1], 1 / sqrt(d), by which queries are multiplied.
+    """
+
+    sequences: int
+    tokens: int
+    mask: str
+    scale: str
+
+
+def add_static_layer(
+    emitter: StaticEmitter,
+    spec: EncoderSpec,
+    level: QuantLevel,
+    layer: int,
+    stream: str,
+    shared: EncoderShared,
+) -> str:
+    """Add one layer; takes and returns the stream [B · T, h]."""
+    prefix, matrices = layer_name(layer), separate_encoder_matrices(spec, layer)
+    attended = _attend(emitter, spec, level, layer, stream, shared)
+    mixed = multiply(emitter, matrices["o"], attended, level)
+    stream = add_and_norm(emitter, spec, (mixed, stream), f"{prefix}.self_attn_norm")
+    up = multiply(emitter, matrices["up"], stream, level)
+    approximate = APPROXIMATE[spec.activation]
+    active = emitter.compute("Gelu", (up,), f"{prefix}.mlp.gelu", approximate=approximate)
+    down = multiply(emitter, matrices["down"], active, level)
+    return add_and_norm(emitter, spec, (down, stream), f"{prefix}.mlp_norm")
+
+
+def add_and_norm(
+    emitter: StaticEmitter, spec: EncoderSpec, addends: tuple[str, str], norm: str
+) -> str:
+    """Add the layer norm of a sum; its weight and bias are on grids of their own."""
+    total = emitter.compute("Add", addends, f"{norm}.sum")
+    inputs = total, emitter.vector(f"{norm}.weight"), emitter.vector(f"{norm}.bias")
+    return emitter.compute(
+        "LayerNormalization", inputs, f"{norm}.normalised", axis=-1, epsilon=spec.norm_epsilon
+    )
+
+
+def _attend(
+    emitter: StaticEmitter,
+    spec: EncoderSpec,
+    level: QuantLevel,
+    layer: int,
+    stream: str,
+    shared: EncoderShared,
+) -> str:
+    """Add attention in both directions; returns [B · T, h]."""
+    name, matrices = f"{layer_name(layer)}.self_attn", separate_encoder_matrices(spec, layer)
+    query, keys, values = (multiply(emitter, matrices[side], stream, level) for side in "qkv")
+    query = emitter.compute("Mul", (query, shared.scale), f"{name}.q_scaled")
+    keys = emitter.convert(keys, f"{name}.k_narrow", NARROW)
+    values = emitter.convert(values, f"{name}.v_narrow", NARROW)
+    rows = _by_head(emitter, spec, query, f"{name}.q", [0, 2, 1, 3], shared)  # [B, H, T, d]
+    columns = _by_head(emitter, spec, keys, f"{name}.k", [0, 2, 3, 1], shared)  # [B, H, d, T]
+    sides = _by_head(emitter, spec, values, f"{name}.v", [0, 2, 1, 3], shared)
+    scores = emitter.compute("MatMul", (rows, columns), f"{name}.scores")
+    masked = emitter.compute("Add", (scores, shared.mask), f"{name}.masked", is_score=True)
+    weights = emitter.compute("Softmax", (masked,), f"{name}.weights", PROBABILITY, axis=-1)
+    attended = emitter.compute("MatMul", (weights, sides), f"{name}.attended")
+    turned = emitter.move("Transpose", (attended,), f"{name}.by_token", perm=[0, 2, 1, 3])
+    shape = [shared.sequences * shared.tokens, spec.hidden_size]
+    return reshape(emitter, turned, f"{name}.flat", shape)
+
+
+def _by_head(
+    emitter: StaticEmitter,
+    spec: EncoderSpec,
+    values: str,
+    name: str,
+    perm: list[int],
+    shared: EncoderShared,
+) -> str:
+    """Add the parting of [B · T, h] into heads, its axes B, T, H, d put in the order `perm`."""
+    shape = [shared.sequences, shared.tokens, spec.num_heads, spec.head_dim]
+    heads = reshape(emitter, values, f"{name}_heads", shape)
+    return emitter.move("Transpose", (heads,), f"{name}_turned", perm=perm)
