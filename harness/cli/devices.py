@@ -1,6 +1,7 @@
 """`bench devices`: every provider row, what it needs, and whether it works here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -11,8 +12,12 @@ from harness.devices.probe import Probe, look_up, probe_row
 from harness.devices.row import KINDS
 from harness.devices.table import all_rows
 from harness.report.grid import MISSING
+from harness.units import GIB
 
-HEADER = ("device", "class", "state", "provider", "version", "vendor", "id", "verdict", "needs")
+HEADER = (
+    *("device", "class", "state", "provider", "version", "vendor", "id", "memory", "verdict"),
+    "needs",
+)
 OTHER_SYSTEM = "other system"
 FAILED = ("no hardware", "broken", "fell back")
 
@@ -57,9 +62,17 @@ def cells(found: Probe) -> list[str]:
         hardware.get("vendor") or MISSING,
         " ".join(hardware.get(name) or "" for name in ("vendor_id", "device_id")).strip()
         or MISSING,
+        memory_of(hardware),
         found.verdict or MISSING,
         found.row.needs or MISSING,
     ]
+
+
+def memory_of(hardware: Mapping[str, Any]) -> str:
+    """Name and size of a device's memory: `WebGPU_Buf`, `WebGPU_Buf 16.0 GiB`."""
+    size = hardware.get("memory_bytes")
+    words = (hardware.get("memory"), None if size is None else f"{size / GIB:.1f} GiB")
+    return " ".join(word for word in words if word) or MISSING
 
 
 def values(found: Probe) -> dict[str, object]:
@@ -80,6 +93,8 @@ def values(found: Probe) -> dict[str, object]:
         **{name: hardware.get(name) for name in ("version", "hardware", "vendor", "vendor_id")},
         "device_id": hardware.get("device_id"),
         "memory": hardware.get("memory"),
+        "memory_bytes": hardware.get("memory_bytes"),
+        "discrete": hardware.get("discrete"),
         "devices": found.devices,
         "verdict": found.verdict,
         "simulated": hardware.get("simulated"),

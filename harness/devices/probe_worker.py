@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.devices.device import Device, find_device
 from harness.devices.hardware import devices_of, facts_of
+from harness.devices.memory_size import memory_bytes
 from harness.devices.row import Registration
 from harness.devices.session import open_session
 from harness.devices.states import FellBackError
@@ -27,7 +28,8 @@ def probe(device: Mapping[str, Any]) -> Json:
     Returns:
         `state`: `works` or `simulated`, or what is wrong: `not installed`, `broken`,
         `no hardware`, `fell back`; then `problem` and `fix`. Of one that works `hardware` (the
-        fields of Hardware), `placement`, `devices` (how many the row has), `first_ms`.
+        fields of Hardware, and `memory_bytes` of its own or null), `placement`,
+        `devices` (how many the row has), `first_ms`.
     """
     chosen = find_device(device)
     try:
@@ -64,7 +66,7 @@ def _run(device: Device) -> Json:
         "state": "simulated" if hardware.simulated else "works",
         "problem": None,
         "fix": None,
-        "hardware": asdict(hardware),
+        "hardware": asdict(hardware) | {"memory_bytes": memory_bytes(device, hardware)},
         "placement": asdict(opened.placement),
         "devices": 1 if built_in else len(devices_of(device)),
         "first_ms": first_ms,

@@ -47,7 +47,14 @@ def probed(monkeypatch):
         "webgpu": Probe(
             find_row("webgpu"),
             "simulated",
-            hardware={"version": "0.4.0", "vendor": "Mesa", "vendor_id": "0x1", "device_id": "0x2"},
+            hardware={
+                "version": "0.4.0",
+                "vendor": "Mesa",
+                "vendor_id": "0x1",
+                "device_id": "0x2",
+                "memory": "WebGPU_Buf",
+                "memory_bytes": 2**34,
+            },
             verdict="FULL",
             devices=2,
         ),
@@ -73,6 +80,14 @@ def test_a_table_says_what_works_and_the_exact_way_out_of_the_rest(probed, capsy
     ):
         assert words in text
     assert "coreml" not in text
+    assert "WebGPU_Buf 16.0 GiB" in text
+
+
+def test_programs_get_the_memory_of_every_row_in_bytes(probed, capsys):
+    assert main(["devices", "--format", "json"]) == EXIT_OK
+    rows = {row["device"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["webgpu"]["memory"], rows["webgpu"]["memory_bytes"]) == ("WebGPU_Buf", 2**34)
+    assert rows["qnn"]["memory_bytes"] is None
 
 
 @pytest.mark.parametrize("style", ["md", "csv"])
