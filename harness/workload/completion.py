@@ -2,15 +2,20 @@
 
 Some providers return, and even wait, before the device is done; the rest of the work then hides in
 the next copy to the host. So a copy right after a run is timed against the same copy from an idle
-device. A run whose work is not done makes the first one longer by that work.
+device. A run whose work is not done makes the first one longer by that work. An encoder gives its
+result to the host alone, so there the result itself is looked at. No wait of a provider's own is
+called anywhere: one returned at once.
 """
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from harness.devices.row import Completion
 from harness.errors import MeasurementError
 from harness.measure.clock import Clock, time_call
 from harness.units import NS_PER_MS, NS_PER_US
+from harness.workload.encoding import EncoderMeasuring
 from harness.workload.measuring import Measuring
 from harness.workload.workload import Workload
 
@@ -37,18 +42,23 @@ def is_finished(after_run_ns: Sequence[int], idle_ns: Sequence[int], run_ns: Seq
     return after_ns <= MOST_TIMES * copy_ns or after_ns - copy_ns <= tolerated_ns
 
 
-def refuse_unfinished(measuring: Measuring, workload: Workload) -> None:
+def refuse_unfinished(measuring: Measuring | EncoderMeasuring, workload: Workload) -> None:
     """Try a device that only a copy can prove to be done, as the timed runs use it.
 
     Args:
-        measuring: open; its decoder's cache lies in the memory of the device.
+        measuring: open, and run once.
         workload: the test whose first shape is run.
 
     Raises:
         MeasurementError: the run returns too early, so no duration of it can be right.
     """
     row = measuring.sessions[0].device.row
-    if row.completion is not Completion.COPY or measuring.decoder.cache_memory is None:
+    if row.completion is not Completion.COPY:
+        return
+    if isinstance(measuring, EncoderMeasuring):
+        _refuse_unwritten(measuring, workload, row.key)
+        return
+    if measuring.decoder.cache_memory is None:
         return  # every output lies in the host's memory: what the run has copied is done
     after_run_ns, idle_ns, run_ns = _copies(measuring, workload, measuring.clock)
     if not is_finished(after_run_ns, idle_ns, run_ns):
@@ -58,6 +68,22 @@ def refuse_unfinished(measuring: Measuring, workload: Workload) -> None:
             f"{min(idle_ns) / NS_PER_MS:.2f} ms",
             fix="another version of the provider; its times cannot be taken",
         )
+
+
+def _refuse_unwritten(measuring: EncoderMeasuring, workload: Workload, key: str) -> None:
+    """Spoil an encoder's embeddings before a run: they must be whole when it returns.
+
+    All of its outputs lie in the host's memory, so there is no copy to time; one that came after
+    the return would leave what was put there.
+    """
+    for _ in range(REPEATS):
+        measuring.encoder.embeddings[...] = np.nan
+        measuring.first(workload)
+        if np.isnan(measuring.encoder.embeddings).any():
+            raise MeasurementError(
+                f"{key}: a run returns before its embeddings are in the host's memory",
+                fix="another version of the provider; its times cannot be taken",
+            )
 
 
 def _copies(

@@ -77,7 +77,7 @@ class MeasuringChild:
         sessions = open_sessions(path, shapes, chosen, threads)
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(workload_of(first))
-        if first is not None and isinstance(self._open, Measuring):
+        if first is not None:
             refuse_unfinished(self._open, workload_of(first))
         return {
             "load_ns": sum(opened.load_ns for opened in sessions),

@@ -2,12 +2,14 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from harness.devices.device import find_device
 from harness.errors import EXIT_CELLS, MeasurementError
 from harness.units import NS_PER_MS, NS_PER_US
 from harness.workload.completion import is_finished, refuse_unfinished
+from harness.workload.encoding import EncoderMeasuring
 from harness.workload.workload import Kind, Workload
 
 MS = NS_PER_MS
@@ -67,6 +69,47 @@ def test_a_run_that_waits_is_accepted():
     measuring = FakeMeasuring("webgpu", MS)
     refuse_unfinished(measuring, TEST)
     assert measuring.runs == 5
+
+
+class FakeEncoderSession:
+    """Embeddings that arrive with the run, or only by a later one."""
+
+    def __init__(self, arrives):
+        self.embeddings = np.zeros((2, 4), np.float32)
+        self.opened = SimpleNamespace(device=find_device("webgpu"))
+        self.geometry = SimpleNamespace(vocab_size=9)
+        self.arrives = arrives
+        self.runs = 0
+
+    def feed(self, ids):
+        assert ids.shape == (2, 8)
+
+    def run(self):
+        self.runs += 1
+        if self.arrives:
+            self.embeddings[...] = 1
+
+
+ENCODE = Workload(Kind.ENCODE, 8, 0, sequences=2)
+
+
+def test_an_encoder_whose_result_comes_after_the_return_is_refused():
+    measuring = EncoderMeasuring(FakeEncoderSession(arrives=False), seed=0)
+    with pytest.raises(MeasurementError, match="before its embeddings are in the host's memory"):
+        refuse_unfinished(measuring, ENCODE)
+
+
+def test_an_encoder_whose_result_is_there_is_accepted():
+    encoder = FakeEncoderSession(arrives=True)
+    refuse_unfinished(EncoderMeasuring(encoder, seed=0), ENCODE)
+    assert encoder.runs == 5
+
+
+def test_an_encoder_on_the_cpu_needs_no_try():
+    encoder = FakeEncoderSession(arrives=False)
+    encoder.opened = SimpleNamespace(device=find_device("cpu"))
+    refuse_unfinished(EncoderMeasuring(encoder, seed=0), ENCODE)
+    assert encoder.runs == 0
 
 
 def test_a_row_in_the_hosts_memory_needs_no_try():
