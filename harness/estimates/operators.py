@@ -41,7 +41,7 @@ def built_operator_calls(spec: AnySpec, level: QuantLevel) -> int:
 def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
     """Nodes of a built encoder that run in every pass.
 
-        1 mask + 3 positions + tables · (1 or 2) + 2 sum and norm + 5 mean or 2 first token
+        6 mask + 3 positions + tables · (1 or 2) + 2 sum and norm + 5 mean or 2 first token
         [+ 1 where float16 leaves as float32] + layers · (11 [+ 4 where float matrices add biases])
 
     A layer: four matrices, split, attention, GELU, two sums and two norms. A look-up takes a second
@@ -52,7 +52,7 @@ def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
     table = level.table
     padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
     tables = (3 if spec.token_types else 2) * (2 if padded else 1)
-    around = 1 + 3 + tables + 2 + POOL_NODES[spec.pooling]
+    around = 6 + 3 + tables + 2 + POOL_NODES[spec.pooling]
     around += 1 if level.float_dtype == "float16" else 0
     return around + spec.num_layers * layer
 

@@ -16,6 +16,8 @@ from harness.specs.encoder import EncoderSpec
 from harness.specs.encoder_tensors import EMBED_NORM, POSITIONS, TOKENS, TYPES
 from harness.weights.store import WeightStore
 
+UNSEEN_SCORE = -10_000.0  # what ONNX Runtime's attention adds for a masked token; fits float16
+
 
 def build_encoder(spec: EncoderSpec, level: QuantLevel, weights: WeightStore, folder: Path) -> None:
     """Write an encoder into `folder`, which exists: `model.onnx` over `model.onnx.data`.
@@ -42,10 +44,10 @@ def build_encoder(spec: EncoderSpec, level: QuantLevel, weights: WeightStore, fo
 def encoder_model(spec: EncoderSpec, level: QuantLevel) -> onnx.ModelProto:
     """Return the graph; its weights lie in the data file, written or not."""
     emitter = Emitter()
-    mask = emitter.add("Cast", ("attention_mask",), "mask", to=onnx.TensorProto.INT32)
+    hides = _hide_unseen(emitter, level)
     stream = _embed(emitter, spec, level)
     for layer in range(spec.num_layers):
-        stream = add_encoder_layer(emitter, spec, level, layer, stream, mask)
+        stream = add_encoder_layer(emitter, spec, level, layer, stream, hides)
     if level.float_dtype == "float32":
         emitter.nodes[-1].output[0] = HIDDEN
     else:
@@ -54,6 +56,24 @@ def encoder_model(spec: EncoderSpec, level: QuantLevel) -> onnx.ModelProto:
     emitter.add("LpNormalization", (pooled,), EMBEDDING, axis=-1, p=2)
     weights = stored_initializers(spec, level)
     return assemble(emitter, spec.name, weights, *_ports(geometry_of(spec, level)))
+
+
+def _hide_unseen(emitter: Emitter, level: QuantLevel) -> str:
+    """Add what is added to every score: [batch, 1, tokens, tokens], 0 where a token is seen.
+
+    The attention operator can take the mask itself, and then makes this of it in every layer, with
+    the same number; but the WebGPU provider's takes none.
+    """
+    seen = emitter.add("Cast", ("attention_mask",), "mask.seen", to=onnx.TensorProto.BOOL)
+    shown = emitter.constant("mask.shown", 0, level.float_dtype)
+    hidden = emitter.constant("mask.hidden", UNSEEN_SCORE, level.float_dtype)
+    scores = emitter.add("Where", (seen, shown, hidden), "mask.scores")
+    axes = emitter.constant("mask.axes", [1, 2])
+    row = emitter.add("Unsqueeze", (scores, axes), "mask.row")
+    tokens = emitter.add("Shape", ("attention_mask",), "mask.tokens", start=1)
+    one, two = emitter.constant("mask.one", [1]), emitter.constant("mask.two", [1, 1])
+    shape = emitter.add("Concat", (two, tokens, one), "mask.shape", axis=0)
+    return emitter.add("Expand", (row, shape), "mask")
 
 
 def _embed(emitter: Emitter, spec: EncoderSpec, level: QuantLevel) -> str:

@@ -50,7 +50,7 @@ def add_encoder_layer(
         level: how its matrices are stored.
         layer: its index.
         stream: the layer's input [batch, tokens, hidden].
-        mask: int32 [batch, tokens], 1 where a token is seen.
+        mask: [batch, 1, tokens, tokens], added to the scores of attention.
 
     Returns:
         The layer's output, of the same shape.
@@ -90,7 +90,7 @@ def _attend(emitter: Emitter, spec: EncoderSpec, attention: str, packed: str, ma
     emitter.add("Split", (packed,), names[0], more_outputs=names[1:], axis=-1, num_outputs=3)
     return emitter.add(
         "MultiHeadAttention",
-        (*names, "", mask),
+        (*names, "", "", mask),
         f"{attention}.attended",
         MICROSOFT,
         num_heads=spec.num_heads,

@@ -20,11 +20,12 @@
 8. Norms that add one to their weights (Gemma) are stored with it added. What a checkpoint packs
    (Phi-3, GPT-2) is taken apart when it is read, then packed by rule 1.
 9. An encoder is stored by the same rules: packed qkv, tables (tokens, positions, types) by row. Its
-   pooler is not stored. A sum goes to its norm through Sum (see graph/encoder_block.py).
+   pooler is not stored. A sum goes to its norm through Sum (see graph/encoder_block.py). Unseen
+   tokens are hidden by what is added to scores, which every provider's attention takes.
 """
 
 MAX_CONTEXT_TOKENS = 32_768
-BUILDER_VERSION = "3"  # raise it with any change of the bytes or nodes that a build writes
+BUILDER_VERSION = "4"  # raise it with any change of the bytes or nodes that a build writes
 
 # Raise it with any change of what a static build writes, or of how its ranges are found.
 STATIC_VERSION = "1"

@@ -1,4 +1,4 @@
-"""A worker module that decodes a few fixed tokens and gives every run's logits."""
+"""A worker module that runs a few fixed tokens and gives every run's logits or embeddings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +7,9 @@ import numpy as np
 
 from harness.devices.device import find_device
 from harness.devices.session import open_session
-from harness.graph.geometry import DecoderGeometry
+from harness.graph.geometry import DecoderGeometry, EncoderGeometry
 from harness.workload.decoder import DecoderSession
+from harness.workload.encoder import EncoderSession
 
 FILLED_TOKENS = 9
 STEPS = 3
@@ -35,4 +36,12 @@ def decode(graph, geometry, device, threads, batch, capacity_tokens, seed, on_ho
     return np.concatenate([one.reshape(1, -1) for one in logits]).tolist()
 
 
-COMMANDS = {"decode": decode}
+def encode(graph, geometry, device):
+    """Embeddings [2, hidden] of two texts, the second one shorter."""
+    opened = open_session(Path(graph), find_device(device), threads=1)
+    encoder = EncoderSession(opened, EncoderGeometry(**geometry))
+    ids = np.arange(16, dtype=np.int64).reshape(2, 8)
+    return encoder.encode(ids, np.array([[1] * 8, [1] * 5 + [0] * 3])).tolist()
+
+
+COMMANDS = {"decode": decode, "encode": encode}

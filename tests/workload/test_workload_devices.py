@@ -1,10 +1,11 @@
-"""The decoder on other devices than the CPU: the same numbers, within a stated bound."""
+"""Decoders and encoders on other devices than the CPU: the same numbers, within a stated bound."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from tiny_decoder import TinyDecoder
+from tiny_encoder import TinyEncoder
 
 from harness.devices.device import find_device
 from harness.measure.worker import Worker
@@ -30,6 +31,23 @@ def test_the_emulated_gpu_gives_the_cpus_logits(level, on_host, tmp_path):
     for expected, found in zip(cpu, other, strict=True):
         norms = np.linalg.norm(expected) * np.linalg.norm(found)
         assert expected @ found / norms > LEAST_COSINE[level]
+
+
+@pytest.mark.device("webgpu")
+@pytest.mark.parametrize("level", LEAST_COSINE)
+def test_the_emulated_gpu_gives_the_cpus_embeddings(level, tmp_path):
+    """Two texts, of which one has hidden tokens; embeddings have length 1."""
+    session = TinyEncoder(tmp_path, level).session_arguments()
+    arguments = {name: session[name] for name in ("graph", "geometry", "device")}
+    gpu = replace(find_device("webgpu"), simulate=True).to_json()
+    cpu, other = encoded(arguments), encoded(arguments | {"device": gpu})
+    assert (cpu * other).sum(axis=1).min() > LEAST_COSINE[level]
+
+
+def encoded(arguments):
+    """Embeddings [texts, hidden] from a process of its own."""
+    with Worker.start("decoding_child") as child:
+        return np.array(child.ask("encode", LONG_S, **arguments))
 
 
 def decoded(arguments):
