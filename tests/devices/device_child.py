@@ -7,9 +7,9 @@ import numpy as np
 import onnxruntime as ort
 
 from harness.devices.device import Device, find_device
+from harness.devices.placement import place, recorded_nodes
 from harness.devices.register import bring_in
-from harness.devices.row import Registration
-from harness.devices.session import open_session
+from harness.devices.session import open_session, session_options
 
 
 def open_graph(graph, device, row=None, options=None):
@@ -24,16 +24,10 @@ def by_name_after_registration(graph, device):
     """Name a plugin's provider in `providers`, as if it were built in, once it is registered."""
     chosen = find_device(device)
     bring_in(chosen)
-    row = replace(chosen.row, registration=Registration.BUILT_IN)
-    return open_session(Path(graph), replace(chosen, row=row), threads=1).placement.verdict
-
-
-def ort_by_name(graph, device):
-    """The same without our checks: what ONNX Runtime then says of itself."""
-    chosen = find_device(device)
-    bring_in(chosen)
-    session = ort.InferenceSession(graph, providers=[chosen.provider], enable_fallback=0)
-    return session.get_providers()
+    options = session_options(threads=1)
+    names = [chosen.provider]
+    session = ort.InferenceSession(graph, options, providers=names, enable_fallback=0)
+    return asdict(place(recorded_nodes(session), chosen.provider))
 
 
 def twice(graph, device):
@@ -57,6 +51,5 @@ def _tuples(value):
 COMMANDS = {
     "open_graph": open_graph,
     "by_name_after_registration": by_name_after_registration,
-    "ort_by_name": ort_by_name,
     "twice": twice,
 }
