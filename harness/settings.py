@@ -43,6 +43,8 @@ PART_KEYS = (
     *("model", "quant", "kv_cache", "device"),
     *("prompt", "gen", "pg", "enc", "depth", "batch", "threads"),
 )
+TURNS = "turns"
+INTERLEAVES = ("rounds", TURNS)
 TEST_KEYS = ("prompt", "gen", "pg")
 
 
@@ -69,6 +71,8 @@ class Settings:
             rounds are added until every cell has it; None: just `rounds`.
         max_rounds: most rounds with a precision.
         cooldown: seconds of rest before each process.
+        interleave: `rounds`: whole processes one after the other; `turns`: all sessions of a round
+            are open and take turns, pass by pass.
         sustain: seconds that every test runs without a rest, in a process of its own; None: not.
         seed: of weights, prompts and orders.
         warm_seconds: longest warm-up of one test in one process.
@@ -108,6 +112,7 @@ class Settings:
     precision: float | None = None
     max_rounds: int = 30
     cooldown: float = 0.0
+    interleave: str = "rounds"
     sustain: float | None = None
     seed: int = 0
     warm_seconds: float = 10.0
@@ -277,6 +282,12 @@ def _word(value: Any, key: str) -> str:
     return value
 
 
+def _interleave(value: Any, key: str) -> str:
+    if value not in INTERLEAVES:
+        raise ValueError(f"one of {', '.join(INTERLEAVES)} is needed")
+    return str(value)
+
+
 def _truth(value: Any, key: str) -> bool:
     if not isinstance(value, bool):
         raise TypeError("true or false is needed")
@@ -296,6 +307,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("calibrate", "quality", "sensitivity", "profile"), _truth),
     **dict.fromkeys(("allow_simulated", "allow_fallback"), _truth),
     **dict.fromkeys(("reference", "text"), _word),
+    "interleave": _interleave,
 }
 
 

@@ -11,7 +11,7 @@ from harness.cli.show import show_document
 from harness.plan import Plan, make_plan
 from harness.quantize.cache import AUTO, CACHES
 from harness.quantize.levels import LADDER, LEVELS, STATIC_LEVELS, USUAL
-from harness.settings import PRESETS, flag_values, load_settings
+from harness.settings import INTERLEAVES, PRESETS, flag_values, load_settings
 
 
 @click.command(
@@ -64,6 +64,11 @@ from harness.settings import PRESETS, flag_values, load_settings
 )
 @click.option("--max-rounds", type=int, help="Most rounds with --precision.  [plan: 30]")
 @click.option("--cooldown", help="Rest this long before each process: 30s.  [plan: 0]")
+@click.option(
+    "--interleave",
+    type=click.Choice(INTERLEAVES),
+    help="Sessions one after the other in each round, or all open and in turns.  [plan: rounds]",
+)
 @click.option("--sustain", help="Also run every test this long without a rest: 10m.")
 @click.option(
     "--preset", type=click.Choice(tuple(PRESETS)), help="How much is measured, over the plan."

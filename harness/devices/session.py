@@ -60,7 +60,11 @@ class OpenedSession:
 
 
 def open_session(
-    graph: Path, device: Device, threads: int, profile_to: Path | None = None
+    graph: Path,
+    device: Device,
+    threads: int,
+    profile_to: Path | None = None,
+    stop_spinning: bool = False,
 ) -> OpenedSession:
     """Open `graph` on `device`; nothing but the creation of the session is timed.
 
@@ -69,6 +73,7 @@ def open_session(
         device: as chosen.
         threads: intra-op threads; inter-op is 1, execution sequential.
         profile_to: folder that gets ONNX Runtime's profile; None: none is taken. Slows every run.
+        stop_spinning: let threads rest between runs; see session_options.
 
     Raises:
         ModelError: ONNX Runtime refuses the graph.
@@ -78,7 +83,7 @@ def open_session(
     bring_in(device)
     if device.row.needs_static:
         _refuse_dynamic(graph, device)
-    options = session_options(threads)
+    options = session_options(threads, stop_spinning)
     if profile_to is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_to / graph.stem)
@@ -98,14 +103,21 @@ def open_session(
     return OpenedSession(session, device, threads, SPINNING, load_ns, placement)
 
 
-def session_options(threads: int) -> ort.SessionOptions:
-    """The options of every session; what is not set here is ONNX Runtime's default."""
+def session_options(threads: int, stop_spinning: bool = False) -> ort.SessionOptions:
+    """The options of every session; what is not set here is ONNX Runtime's default.
+
+    Args:
+        threads: intra-op threads.
+        stop_spinning: for sessions that take turns: the threads of the one that waits would go on
+            spinning for 100 ms and more after its run, on the cores that the other one computes on.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = LOG_ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(SPINNING)))
+    options.add_session_config_entry("session.force_spinning_stop", str(int(stop_spinning)))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 

@@ -8,7 +8,7 @@ from typing import Any
 from harness.artifacts.artifact import Artifact
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
-from harness.runner.session import WORKER_MODULE, first_test, session_arguments, workload_json
+from harness.runner.session import WORKER_MODULE, open_group, warm_test, workload_json
 from harness.settings import Settings
 from harness.workload.workload import Workload
 
@@ -45,16 +45,10 @@ def audit_group(
         WorkerError: the child failed, died, hung or ran out of memory.
     """
     with Worker.start(WORKER_MODULE) as worker:
-        worker.ask(
-            "open",
-            settings.timeout,
-            first=workload_json(first_test(group.workloads)),
-            capacity_tokens=group.capacity_tokens,
-            **session_arguments(group, artifact, settings.seed),
-        )
+        open_group(worker, group, artifact, settings.seed, settings.timeout)
         for workload in group.workloads:
             sent = workload_json(workload)
-            worker.ask("warm", settings.timeout, workload=sent, cap_s=settings.warm_seconds)
+            warm_test(worker, workload, settings)
             start_ns = time.perf_counter_ns()
             reply = worker.ask("audit", settings.timeout, workload=sent, turns=turns)
             yield Audited(workload, reply, time.perf_counter_ns() - start_ns)

@@ -9,13 +9,15 @@ from harness.artifacts.artifact import Artifact
 from harness.ceilings.bandwidth import measure_read_bandwidth
 from harness.errors import WorkerError
 from harness.plan import Plan, SessionGroup
-from harness.runner.builds import Builds
+from harness.runner.builds import Builds, build_key
 from harness.runner.ceilings import has_ceilings
 from harness.runner.effort import is_precise
 from harness.runner.entries import Entries
 from harness.runner.order import shuffled
 from harness.runner.room import refuse_without_room
 from harness.runner.session import failure_entry, measure_group
+from harness.runner.together import check_room_together, measure_together
+from harness.settings import TURNS
 
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -46,6 +48,9 @@ def measure_rounds(
     budget.
     """
     pause = pause or Pause()
+    if plan.settings.interleave == TURNS:
+        open_at_once = [group for group in plan.groups if build_key(group) in builds.artifacts]
+        check_room_together([(group, builds.of(group)) for group in open_at_once])
     start_s, kept = pause.clock(), entries.rounds_done(plan)  # those cost nothing now
     settings = plan.settings
     last = settings.rounds if settings.precision is None else settings.max_rounds
@@ -81,17 +86,46 @@ def _one_round(
     pause: Pause,
 ) -> Iterator[Json]:
     """Each group and each reading of memory once, in this round's order."""
+    if plan.settings.interleave == TURNS:
+        yield from _in_turns(plan, groups, round_index, builds, entries, progress, pause)
+        return
     threads = sorted({group.threads for group in groups if has_ceilings(group.device)})
     items: list[SessionGroup | int] = [*groups, *threads]
     for item in shuffled(items, plan.settings.seed, round_index):
         if isinstance(item, int):
             yield from _bandwidth(item, round_index, plan, entries)
         elif not entries.has_group(item, round_index):
-            if plan.settings.cooldown > 0:
-                progress(f"cooling down for {plan.settings.cooldown:g} s", *entries.done_of(plan))
-                pause.sleep(plan.settings.cooldown)
+            _cool_down(plan, entries, progress, pause)
             progress(f"round {round_index + 1}: {item.key}", *entries.done_of(plan))
             yield from _one_group(item, builds.of(item), round_index, plan)
+
+
+def _in_turns(
+    plan: Plan,
+    groups: tuple[SessionGroup, ...],
+    round_index: int,
+    builds: Builds,
+    entries: Entries,
+    progress: Progress,
+    pause: Pause,
+) -> Iterator[Json]:
+    """All groups at once, pass by pass; memory is read before them."""
+    for count in sorted({group.threads for group in groups if has_ceilings(group.device)}):
+        yield from _bandwidth(count, round_index, plan, entries)
+    missing = [group for group in groups if not entries.has_group(group, round_index)]
+    if not missing:
+        return
+    _cool_down(plan, entries, progress, pause)
+    progress(f"round {round_index + 1}: {len(missing)} sessions take turns", *entries.done_of(plan))
+    pairs = [(group, builds.of(group)) for group in missing]
+    yield from measure_together(pairs, round_index, plan.settings)
+
+
+def _cool_down(plan: Plan, entries: Entries, progress: Progress, pause: Pause) -> None:
+    """Rest as long as the plan says."""
+    if plan.settings.cooldown > 0:
+        progress(f"cooling down for {plan.settings.cooldown:g} s", *entries.done_of(plan))
+        pause.sleep(plan.settings.cooldown)
 
 
 def _budget_is_spent(plan: Plan, elapsed_s: float, rounds_done: int) -> bool:

@@ -1,7 +1,7 @@
 """One session group in one fresh worker process: open, warm and sample each test, close."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -33,14 +33,7 @@ def measure_group(
     """
     tests = shuffled(group.workloads, settings.seed, round_index, group.key)
     with Worker.start(WORKER_MODULE) as worker:
-        first = first_test(group.workloads)
-        opened = worker.ask(
-            "open",
-            timeout_s=settings.timeout,
-            first=workload_json(first),
-            capacity_tokens=group.capacity_tokens,
-            **session_arguments(group, artifact, settings.seed),
-        )
+        opened = open_group(worker, group, artifact, settings.seed, settings.timeout)
         for position, workload in enumerate(tests):
             yield {
                 "kind": "test",
@@ -48,7 +41,7 @@ def measure_group(
                 "workload": workload.name,
                 "round": round_index,
                 "order": position,
-                "open": {**opened, "first": first.name},
+                "open": opened,
                 **_one_test(worker, workload, settings, opened["hardware"]),
             }
         worker.ask("close", timeout_s=settings.timeout)
@@ -112,6 +105,61 @@ def measure_profile(
     return found
 
 
+def open_group(
+    worker: Worker,
+    group: SessionGroup,
+    artifact: Artifact,
+    seed: int,
+    timeout_s: float,
+    stop_spinning: bool = False,
+) -> Json:
+    """Open the session of a group in a fresh worker.
+
+    Args:
+        worker: not asked anything yet.
+        group: device, threads, batch and tests.
+        artifact: the built model.
+        seed: of prompts and cache.
+        timeout_s: after which a silent worker is ended.
+        stop_spinning: its threads rest between runs: it takes turns with others.
+
+    Returns:
+        The reply to `open`, and under `first` the test that its first run belonged to.
+    """
+    first = first_test(group.workloads)
+    reply = worker.ask(
+        "open",
+        timeout_s,
+        first=workload_json(first),
+        capacity_tokens=group.capacity_tokens,
+        stop_spinning=stop_spinning and group.threads > 1,
+        **session_arguments(group, artifact, seed),
+    )
+    return {**reply, "first": first.name}
+
+
+def warm_test(worker: Worker, workload: Workload, settings: Settings) -> Json:
+    """Warm one test up in an open worker."""
+    reply: Json = worker.ask(
+        "warm", settings.timeout, workload=workload_json(workload), cap_s=settings.warm_seconds
+    )
+    return reply
+
+
+def sample_test(
+    worker: Worker, workload: Workload, timeout_s: float, min_passes: int, min_seconds: float
+) -> Json:
+    """Time one test in an open worker."""
+    reply: Json = worker.ask(
+        "sample",
+        timeout_s,
+        workload=workload_json(workload),
+        min_passes=min_passes,
+        min_seconds=min_seconds,
+    )
+    return reply
+
+
 def first_test(workloads: tuple[Workload, ...]) -> Workload:
     """The test whose pass is the first after load: a request if there is one (cold TTFT)."""
     return next((test for test in workloads if test.kind is Kind.REQUEST), workloads[0])
@@ -136,21 +184,11 @@ def workload_json(workload: Workload) -> Json:
 
 def _one_test(worker: Worker, workload: Workload, settings: Settings, hardware: Json) -> Json:
     """Warm up, then sample between two looks at the machine's counters and its energy."""
-    ask: Callable[..., Json] = worker.ask
-    warm = ask(
-        "warm",
-        timeout_s=settings.timeout,
-        workload=workload_json(workload),
-        cap_s=settings.warm_seconds,
-    )
+    warm = warm_test(worker, workload, settings)
     before, parent_before_ns = snapshot(), time.process_time_ns()
     energy_before = read_energy()
-    sample = ask(
-        "sample",
-        timeout_s=settings.timeout,
-        workload=workload_json(workload),
-        min_passes=settings.min_passes,
-        min_seconds=settings.sample_seconds,
+    sample = sample_test(
+        worker, workload, settings.timeout, settings.min_passes, settings.sample_seconds
     )
     energy = energy_used(energy_before, read_energy(), hardware)
     own_cpu_ns = sample["cpu_ns"] + time.process_time_ns() - parent_before_ns

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
@@ -15,7 +16,7 @@ from harness.runner.builds import Builds
 from harness.runner.entries import Entries
 from harness.runner.identity import cell_of
 from harness.runner.rounds import Progress
-from harness.runner.session import WORKER_MODULE, first_test, session_arguments, workload_json
+from harness.runner.session import WORKER_MODULE, open_group, sample_test
 from harness.settings import Settings
 from harness.watch.probes import difference, snapshot
 from harness.workload.workload import Workload
@@ -72,19 +73,12 @@ def sustain(
     window_s = max(LEAST_WINDOW_S, seconds / MOST_WINDOWS)
     windows: list[Json] = []
     with Worker.start(WORKER_MODULE) as worker:
-        opened = worker.ask(
-            "open",
-            settings.timeout,
-            first=workload_json(first_test((workload,))),
-            capacity_tokens=workload.context_tokens,
-            **session_arguments(group, artifact, settings.seed),
-        )
-        sent, start_s = workload_json(workload), clock()
+        alone = replace(group, workloads=(workload,))
+        opened = open_group(worker, alone, artifact, settings.seed, settings.timeout)
+        start_s = clock()
         while not windows or clock() - start_s < seconds:
             begin_s, before, own_ns = clock(), snapshot(), time.process_time_ns()
-            sample = worker.ask(
-                "sample", settings.timeout, workload=sent, min_passes=1, min_seconds=window_s
-            )
+            sample = sample_test(worker, workload, settings.timeout, 1, window_s)
             own_ns = time.process_time_ns() - own_ns + sample["cpu_ns"]
             watch = difference(before, snapshot(), own_ns)
             process = ProcessSamples(0, 0, opened, {}, sample, {})

@@ -18,7 +18,7 @@ from harness.artifacts.artifact import Artifact
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.order import shuffled
-from harness.runner.session import WORKER_MODULE, first_test, session_arguments, workload_json
+from harness.runner.session import WORKER_MODULE, open_group, sample_test, workload_json
 from harness.units import NS_PER_MS, NS_PER_S
 from harness.workload.workload import Kind, Workload
 
@@ -175,13 +175,7 @@ def _take_turns(
     while count <= LEAST_TURNS or time.monotonic() < end_s:
         values = {}
         for name in chance.sample(sorted(workers), k=2):
-            reply = workers[name].ask(
-                "sample",
-                plan.timeout_s,
-                workload=workload_json(test),
-                min_passes=1,
-                min_seconds=0.0,
-            )
+            reply = sample_test(workers[name], test, plan.timeout_s, 1, 0.0)
             values[name] = turn_values(test, batches[name], reply)
         if count:  # the first turn of each is still finding its place
             for metric, value in values[A].items():
@@ -192,12 +186,8 @@ def _take_turns(
 
 def _open(side: Side, worker: Worker, plan: TurnPlan) -> dict[str, float]:
     """Open one side; its load and first run in milliseconds."""
-    reply = worker.ask(
-        "open",
-        plan.timeout_s,
-        first=workload_json(first_test(side.group.workloads)),
-        capacity_tokens=side.group.capacity_tokens,
-        **session_arguments(side.group, side.artifact, plan.seed),
+    reply = open_group(
+        worker, side.group, side.artifact, plan.seed, plan.timeout_s, stop_spinning=True
     )
     fields = {metric: f"{metric.removesuffix('_ms')}_ns" for metric in STARTS}
     return {metric: reply[field] / NS_PER_MS for metric, field in fields.items() if reply[field]}

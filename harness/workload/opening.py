@@ -34,7 +34,12 @@ def graph_files(graph: Path, geometry: Geometry) -> tuple[Path, ...]:
 
 
 def open_sessions(
-    graph: Path, geometry: Geometry, device: Device, threads: int, profile_to: Path | None = None
+    graph: Path,
+    geometry: Geometry,
+    device: Device,
+    threads: int,
+    profile_to: Path | None = None,
+    stop_spinning: bool = False,
 ) -> tuple[OpenedSession, ...]:
     """Open every graph of a model on one device, one after another.
 
@@ -44,12 +49,13 @@ def open_sessions(
         device: as chosen.
         threads: intra-op threads.
         profile_to: see open_session.
+        stop_spinning: see open_session.
 
     Raises:
         HarnessError: as open_session.
     """
     files = graph_files(graph, geometry)
-    return tuple(open_session(file, device, threads, profile_to) for file in files)
+    return tuple(open_session(file, device, threads, profile_to, stop_spinning) for file in files)
 
 
 def open_decoder(

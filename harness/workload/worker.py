@@ -49,6 +49,7 @@ class MeasuringChild:
         capacity_tokens: int,
         seed: int,
         first: Json | None = None,
+        stop_spinning: bool = False,
     ) -> Json:
         """Open a model, its files warm in the page cache, and run it for the first time.
 
@@ -60,6 +61,8 @@ class MeasuringChild:
             batch: sequences at once.
             capacity_tokens: positions of the cache: the most that any test needs.
             seed: of prompts and cache.
+            stop_spinning: let the session's threads rest between its runs, for workers that take
+                turns.
             first: the test whose beginning is the first run (prompt and first token, or one step).
 
         Returns:
@@ -74,7 +77,7 @@ class MeasuringChild:
         path, shapes, chosen = Path(graph), geometry_from(geometry), find_device(device)
         chosen.refuse_absent()
         read_through(*graph_files(path, shapes))
-        sessions = open_sessions(path, shapes, chosen, threads)
+        sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(workload_of(first))
         if first is not None:

@@ -33,6 +33,12 @@ def test_options_are_what_the_record_says():
     options = session_options(threads=2)
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "1"
+    assert options.get_session_config_entry("session.force_spinning_stop") == "0"
+
+
+def test_threads_of_a_session_that_takes_turns_rest_between_runs():
+    options = session_options(threads=2, stop_spinning=True)
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
 
 def test_a_broken_graph_is_a_model_error(tmp_path):
