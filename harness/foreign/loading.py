@@ -1,0 +1,82 @@
+"""A graph file as a proto, its data left where it is; everything wrong with it is said in words."""
+
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import inliner
+
+from harness.errors import ModelError
+from harness.foreign.ports import Port
+from harness.foreign.tensors import element_type
+
+_AGAIN = "download or export it again"
+
+
+def load_graph(path: Path, where: str) -> onnx.ModelProto:
+    """Read a graph file; functions of its own are written out where they are called.
+
+    Args:
+        path: a regular file.
+        where: names it in errors.
+
+    Raises:
+        ModelError: empty, no ONNX model, or a graph without nodes.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{where} cannot be read: {error.strerror}", fix="check the file and its rights"
+        ) from error
+    if not content:
+        raise ModelError(f"{where} is empty", fix=_AGAIN)
+    if content.startswith(_LFS):
+        raise ModelError(
+            f"{where} is a pointer of Git LFS, not the model", fix="fetch it: git lfs pull"
+        )
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError as error:
+        raise ModelError(f"{where} is no ONNX model, or only a part of one", fix=_AGAIN) from error
+    if not model.graph.node or not model.graph.output:
+        raise ModelError(f"{where} holds no graph", fix=_AGAIN)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    return model
+
+
+_LFS = b"version https://git-lfs"
+
+
+def graph_ports(model: onnx.ModelProto, where: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Return the inputs without those that only name a weight, and the outputs.
+
+    Raises:
+        ModelError: one that is no tensor.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    return (
+        tuple(_port(value, where) for value in inputs),
+        tuple(_port(value, where) for value in model.graph.output),
+    )
+
+
+def _port(value: onnx.ValueInfoProto, where: str) -> Port:
+    """Return one input or output."""
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        raise ModelError(
+            f"{where}: {value.name[:60]!r} is a {str(kind).removesuffix('_type')}, not a tensor",
+            fix="supported: graphs whose inputs and outputs are tensors",
+        )
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return Port(value.name, element_type(tensor.elem_type), None)
+    sizes = []
+    for axis, size in enumerate(tensor.shape.dim):
+        free = size.dim_param or f"{value.name}[{axis}]"
+        sizes.append(size.dim_value if size.HasField("dim_value") else free)
+    return Port(value.name, element_type(tensor.elem_type), tuple(sizes))

@@ -1,0 +1,209 @@
+"""From the files of a model to its record. Reads graphs; for a process of its own.
+
+Nothing here trusts a file: places of tensors are checked before one of them is read, and data
+files are read in pieces.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+
+from harness.foreign.caches import cache_layout
+from harness.foreign.config import Described, describe
+from harness.foreign.files import FoundFiles
+from harness.foreign.flat import FlatGraph, flatten
+from harness.foreign.kinds import kind_of
+from harness.foreign.loading import graph_ports, load_graph
+from harness.foreign.model import DataFile, ForeignGraph, ForeignKind, ForeignModel, Role
+from harness.foreign.names import CacheName, cache_names, genai_names, name_ports
+from harness.foreign.ports import Port
+from harness.foreign.safety import check_regular, check_tensors
+from harness.foreign.versions import Runtime, check_versions
+from harness.foreign.weights import Weight, combine, count_weights, storages
+from harness.specs.encoder import AnySpec, EncoderSpec
+from harness.specs.model import ModelSpec
+
+_SPECS: dict[ForeignKind, type] = {
+    ForeignKind.DECODER: ModelSpec,
+    ForeignKind.DECODER_WITHOUT_PAST: ModelSpec,
+    ForeignKind.ENCODER: EncoderSpec,
+    ForeignKind.EMBEDDING: EncoderSpec,
+}
+_HASH_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One graph file, read.
+
+    Attributes:
+        graph: its record.
+        weights: all of them.
+        data: names of its data files.
+        exporter: who wrote it.
+        table: rows and width of the table that token ids are looked up in.
+    """
+
+    graph: ForeignGraph
+    weights: tuple[Weight, ...]
+    data: tuple[str, ...]
+    exporter: str
+    table: tuple[int, int] | None
+
+
+def recognise(found: FoundFiles, runtime: Runtime) -> ForeignModel:
+    """Return the record of a model.
+
+    Args:
+        found: its files; no link among them.
+        runtime: what is installed.
+
+    Raises:
+        ModelError: a file that is damaged, unsafe, of another version, or not recognised.
+    """
+    described = describe(found.config_folders, found.name)
+    reads = {
+        role: _read(role, found, file, described, runtime) for role, file in found.graphs.items()
+    }
+    main = next(iter(reads.values()))
+    graphs = {role: read.graph for role, read in reads.items()}
+    table_rows = None if main.table is None else main.table[0]
+    kind = kind_of(graphs, described.classes, table_rows)
+    decoders = [read.weights for role, read in reads.items() if role is not Role.ENCODER]
+    encoder = reads[Role.ENCODER].weights if Role.ENCODER in reads else ()
+    rows = storages(combine(decoders, encoder))
+    data = list(dict.fromkeys(name for read in reads.values() for name in read.data))
+    return ForeignModel(
+        name=found.name,
+        kind=kind,
+        folder=found.folder,
+        graphs=tuple(graphs.values()),
+        exporter=main.exporter,
+        parameters=sum(row.parameters for row in rows),
+        weights_bytes=sum(row.stored_bytes for row in rows),
+        storages=rows,
+        data_files=tuple(DataFile(name, (found.folder / name).stat().st_size) for name in data),
+        content_hash=_content_hash(found.folder, [*found.graphs.values(), *data]),
+        vocab_size=_vocab_size(main, described, kind),
+        max_context_tokens=described.context,
+        hidden_size=described.hidden_size or _width(main),
+        image_size=_image_size(main.graph, described),
+        tokenizer_folder=described.tokenizer_folder,
+        spec=_fitting(described.spec, kind),
+        variants=found.variants,
+    )
+
+
+def _read(
+    role: Role, found: FoundFiles, file: str, described: Described, runtime: Runtime
+) -> _Read:
+    """Return one graph file."""
+    where, path = f"{found.name}/{file}", found.folder / file
+    check_regular(path, where, found.is_own_copy)
+    model = load_graph(path, where)
+    check_versions(model, where, runtime)
+    data = check_tensors(model, found.folder, where, found.is_own_copy)
+    flat = flatten(model)
+    graph = _graph(role, file, model, flat, described, where)
+    weights = count_weights(flat, found.folder)
+    counted = replace(
+        graph,
+        parameters=sum(weight.parameters for weight in weights),
+        weights_bytes=sum(weight.stored_bytes for weight in weights),
+    )
+    exporter = f"{model.producer_name} {model.producer_version}".strip()[:80]
+    return _Read(counted, weights, data, exporter, _token_table(flat, graph.names.ids))
+
+
+def _graph(
+    role: Role,
+    file: str,
+    model: onnx.ModelProto,
+    flat: FlatGraph,
+    described: Described,
+    where: str,
+) -> ForeignGraph:
+    """Return the record of a graph but for its weights."""
+    inputs, outputs = graph_ports(model, where)
+    renamed, patterns = genai_names(described.genai)
+    past, present = cache_names(inputs, patterns.past), cache_names(outputs, patterns.present)
+    versions = {item.domain: item.version for item in model.opset_import}
+    return ForeignGraph(
+        role=role,
+        file=file,
+        inputs=inputs,
+        outputs=outputs,
+        names=name_ports(_without(inputs, past), _without(outputs, present), renamed),
+        cache=cache_layout(flat, past, present, described.head_dim),
+        parameters=0,
+        weights_bytes=0,
+        opset=max(versions.get("", 0), versions.get("ai.onnx", 0)),
+        domains=tuple(sorted(versions.keys() - {"", "ai.onnx"})),
+    )
+
+
+def _without(ports: Sequence[Port], caches: Mapping[CacheName, Port]) -> list[Port]:
+    """Return the ports that are no cache."""
+    cached = {port.name for port in caches.values()}
+    return [port for port in ports if port.name not in cached]
+
+
+def _token_table(flat: FlatGraph, ids: str | None) -> tuple[int, int] | None:
+    """Return rows and width of the table that token ids are looked up in."""
+    for node, index in flat.uses(ids) if ids else ():
+        if node.op in ("Gather", "GatherBlockQuantized") and index == 1:
+            tensor = flat.tensor(flat.source(node.input(0)))
+            if tensor is not None and len(tensor.dims) >= 2:
+                return tensor.dims[0], tensor.dims[-1]
+    return None
+
+
+def _vocab_size(main: _Read, described: Described, kind: ForeignKind) -> int | None:
+    """Return the number of token ids: of the logits, the table, or the configuration."""
+    if main.graph.names.ids is None and main.graph.names.decoder_ids is None:
+        return None
+    logits = main.graph.names.logits
+    shape = main.graph.port(logits).shape if logits else None
+    speaks = kind not in (ForeignKind.ENCODER, ForeignKind.VISION)
+    if speaks and shape and isinstance(shape[-1], int):
+        return shape[-1]
+    if main.table is not None:
+        return main.table[0]
+    return described.vocab_size
+
+
+def _width(main: _Read) -> int | None:
+    """Return the width of the vectors that come out, or of the table of tokens."""
+    hidden = main.graph.names.hidden
+    shape = main.graph.port(hidden).shape if hidden else None
+    if shape and isinstance(shape[-1], int):
+        return shape[-1]
+    return None if main.table is None else main.table[1]
+
+
+def _image_size(graph: ForeignGraph, described: Described) -> tuple[int, int] | None:
+    """Return height and width: as the input fixes them, else as the configuration says."""
+    if graph.names.pixel_values is None:
+        return None
+    match graph.port(graph.names.pixel_values).shape:
+        case (_, _, int(height), int(width)):
+            return height, width
+    return described.image_size
+
+
+def _fitting(spec: AnySpec | None, kind: ForeignKind) -> AnySpec | None:
+    """Return the architecture where it describes a model of this kind."""
+    return spec if isinstance(spec, _SPECS.get(kind, ())) else None
+
+
+def _content_hash(folder: Path, files: Sequence[str]) -> str:
+    """Return the digest of names and contents of a model's files, read in pieces."""
+    total = hashlib.sha256()
+    for name in files:
+        with (folder / name).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        total.update(f"{name}\0".encode() + content)
+    return f"sha256:{total.hexdigest()[:_HASH_DIGITS]}"

@@ -1,0 +1,67 @@
+"""Real exports at toy size: every one is recognised, and its parameters are those of torch."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_graphs import read
+
+from harness.foreign.model import ForeignKind, from_json, to_json
+from harness.specs.encoder import EncoderSpec
+from harness.specs.model import ModelSpec
+
+EXPORTS = Path(__file__).resolve().parent.parent / "fixtures" / "exports"
+FOLDERS = sorted(path.parent for path in EXPORTS.glob("*/*/expected.json"))
+# words in the folder's name -> kind; the first that fits counts
+KINDS = (
+    (("plain",), ForeignKind.DECODER_WITHOUT_PAST),
+    (("sentence",), ForeignKind.EMBEDDING),
+    (("bert",), ForeignKind.ENCODER),
+    (("t5", "whisper"), ForeignKind.ENCODER_DECODER),
+    (("vit", "clip"), ForeignKind.VISION),
+    (("",), ForeignKind.DECODER),
+)
+
+
+def kind_of(folder: Path) -> ForeignKind:
+    return next(kind for words, kind in KINDS if any(word in folder.name for word in words))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_an_export_is_recognised_with_its_true_parameters(folder: Path):
+    """Kind by its name, parameters and vocabulary as the torch model's, caches where they are."""
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    model = read(folder)
+    assert model.kind is kind_of(folder)
+    assert model.parameters == expected["parameters"]
+    assert sum(row.parameters for row in model.storages) == model.parameters
+    if "vocab_size" in expected:
+        assert model.vocab_size == expected["vocab_size"]
+    if model.kind is ForeignKind.DECODER:
+        cache = model.main.cache
+        assert cache is not None
+        assert cache.has_past
+        # the builder of genai writes its fp16 graphs for the CPU without the fused operator
+        in_place = folder.parent.name == "genai" and "fp16" not in folder.name
+        assert cache.shares_buffer == in_place
+    assert from_json(json.loads(json.dumps(to_json(model)))) == model
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("llama-int4", "int4 b32 (MatMulNBits)"),
+        ("llama-int8", "int8 b32 (MatMulNBits)"),
+        ("llama-fp16", "fp16"),
+        ("llama-fp32", "fp32"),
+    ],
+)
+def test_the_level_says_how_most_weights_are_stored(name: str, level: str):
+    """In words that name bits, block and operator."""
+    assert read(EXPORTS / "genai" / name).level == level
+
+
+def test_a_known_architecture_beside_a_graph_becomes_a_spec():
+    """config.json of a Llama gives a ModelSpec, of a BERT an EncoderSpec, of a ViT nothing."""
+    specs = [read(EXPORTS / "optimum" / name).spec for name in ("llama-past", "bert", "vit")]
+    assert [type(spec) for spec in specs] == [ModelSpec, EncoderSpec, type(None)]
