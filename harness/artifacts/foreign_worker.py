@@ -1,0 +1,60 @@
+"""The child process that reads foreign models: a parser that fails costs one model."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ModelError
+
+# What reading a damaged file raises in libraries and in ours, where no check met it before.
+_DAMAGED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
+
+
+def recognise(path: str, cache: str, free_bytes: int | None) -> dict[str, Any]:
+    """Recognise one model.
+
+    Args:
+        path: of a graph or a folder.
+        cache: folder of built models.
+        free_bytes: memory that a new process could take; None: unknown.
+
+    Returns:
+        What harness.foreign.model.to_json makes of the record.
+
+    Raises:
+        UsageError: no model there, or several.
+        ModelError: damaged, unsafe, too large, or not recognised.
+        StorageError: links cannot be replaced by files in the cache.
+    """
+    from harness.foreign.files import find_files
+    from harness.foreign.model import to_json
+
+    found = find_files(Path(path))
+    try:
+        return to_json(_recognise(found, Path(cache), free_bytes))
+    except _DAMAGED as error:
+        raise ModelError(
+            f"{found.name} cannot be understood: {type(error).__name__}: {str(error)[:160]}",
+            fix="download or export the model again",
+        ) from error
+
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {"recognise": recognise}
+
+
+def _recognise(found: Any, cache: Path, free_bytes: int | None) -> Any:
+    """Return the record of a model."""
+    from harness.artifacts.foreign_links import without_links
+    from harness.devices.operators import known_operators
+    from harness.foreign.recognise import recognise as read
+    from harness.foreign.safety import check_memory
+    from harness.foreign.versions import Runtime
+
+    paths = [found.folder / name for name in found.graphs.values()]
+    graph_bytes = sum(path.stat().st_size for path in paths if path.is_file())
+    check_memory(graph_bytes, free_bytes, found.name)
+    known = known_operators()
+    model = read(without_links(found, cache), Runtime(known.version, known.opset, known.names))
+    data_bytes = sum(file.size_bytes for file in model.data_files)
+    check_memory(graph_bytes + data_bytes, free_bytes, found.name)
+    return model
