@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+HOST_PROVIDER = "CPUExecutionProvider"
 KINDS = ("cpu", "gpu", "npu")  # device classes, the most common first
 
 Pairs = tuple[tuple[str, str], ...]
@@ -112,7 +113,7 @@ class ProviderRow:
     @property
     def is_host(self) -> bool:
         """Whether it is the CPU provider of every onnxruntime: always there, and the reference."""
-        return self.kind == "cpu" and self.registration is Registration.BUILT_IN
+        return self.provider == HOST_PROVIDER
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -166,7 +166,7 @@ def _refused(graph: Path, device: Device, error: Exception) -> HarnessError:
     """What ONNX Runtime said, without a path, as an error of the file or of the device."""
     text = str(error).replace(f"{graph.parent}{os.sep}", "")  # names no place
     problem = f"onnxruntime cannot open {graph.name}"
-    if device.kind == "cpu" or type(error).__name__ in FILE_ERRORS:
+    if device.row.is_host or type(error).__name__ in FILE_ERRORS:
         return ModelError(
             f"{problem}: {text}",
             fix="build the model again; if it fails again, the runtime is too old or the disk bad",

@@ -17,6 +17,7 @@ from harness.devices.rows.npu import (
     COREML_NPU,
     OPENVINO_CPU,
     OPENVINO_GPU,
+    OPENVINO_LEGACY,
     OPENVINO_NPU,
     QNN,
     QNN_GPU,
@@ -32,7 +33,7 @@ ENTRY_POINTS = "bench.providers"
 
 # Of each class the first row that works is taken, so the order is a preference.
 ROWS: tuple[ProviderRow, ...] = (
-    *(CPU, OPENVINO_CPU),
+    *(CPU, OPENVINO_CPU, OPENVINO_LEGACY),
     *(CUDA, TENSORRT, TENSORRT_RTX, COREML_GPU, DIRECTML, MIGRAPHX, OPENVINO_GPU, QNN_GPU, WEBGPU),
     *(QNN, OPENVINO_NPU, VITISAI, COREML_NPU),
     *CATALOG,

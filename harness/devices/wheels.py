@@ -12,6 +12,8 @@ from harness.findings import ERROR, OK, Finding
 from harness.measure.worker import Worker
 
 OLDEST = (1, 31)  # older ones do not record all nodes of plugin providers
+# Wheels without plugins, whose own provider is recorded in full from an older version on.
+OLDEST_OF = {"onnxruntime-openvino": (1, 24)}
 CHECK = "onnxruntime wheels"
 
 
@@ -52,7 +54,7 @@ def judge_wheels(
         *_not_importable(versions, runtime),
         *_other_version(versions, runtime),
         *_several_libraries(versions, libraries),
-        *_too_old(runtime),
+        *_too_old(versions, runtime),
     ]
     for detail, fix in problems:
         yield Finding(CHECK, ERROR, detail, fix)
@@ -105,11 +107,13 @@ def _several_libraries(versions: Mapping[str, str], libraries: Sequence[str]) ->
         )
 
 
-def _too_old(runtime: Runtime) -> Problems:
-    if runtime.version is not None and _number(runtime.version) < OLDEST:
+def _too_old(versions: Mapping[str, str], runtime: Runtime) -> Problems:
+    name = next(iter(versions), RUNTIME)
+    oldest = OLDEST_OF.get(name, OLDEST)
+    if runtime.version is not None and _number(runtime.version) < oldest:
         yield (
             f"onnxruntime {runtime.version} does not say where all nodes run",
-            "pip install --upgrade 'onnxruntime>=1.31'",
+            f"pip install --upgrade '{name}>={oldest[0]}.{oldest[1]}'",
         )
 
 

@@ -30,6 +30,13 @@ def test_one_wheel_that_says_what_pip_says_is_sound():
         (ONE, [], Runtime("1.24.1"), "says it is 1.24.1, pip says", "uninstall"),
         (ONE, ["libonnxruntime.so.1.24.1", "libonnxruntime.so.1.31.1"], SOUND, "2 runtimes", "uni"),
         ({"onnxruntime": "1.30.0"}, [], Runtime("1.30.0"), "where all nodes run", "--upgrade"),
+        (
+            {"onnxruntime-openvino": "1.23.0"},
+            [],
+            Runtime("1.23.0"),
+            "where all nodes run",
+            "onnxruntime-openvino>=1.24",
+        ),
     ],
 )
 def test_a_broken_mix_is_an_error_with_its_repair(versions, libraries, runtime, detail, fix):
@@ -42,6 +49,11 @@ def test_a_release_with_letters_in_its_number_is_compared():
     assert [
         one.state for one in judge_wheels({"onnxruntime": "1.32.0rc1"}, [], Runtime("1.32.0rc1"))
     ] == [OK]
+
+
+def test_a_wheel_without_plugins_may_be_older():
+    versions = {"onnxruntime-openvino": "1.24.1"}
+    assert [one.state for one in judge_wheels(versions, [], Runtime("1.24.1"))] == [OK]
 
 
 def test_this_environment_is_looked_at_in_a_child():

@@ -192,6 +192,16 @@ def test_the_cpu_is_probed_in_a_child():
     assert found.hardware["version"]
 
 
+@pytest.mark.device("openvino-legacy")
+@pytest.mark.parametrize("kind", ["AUTO", "FOO", "GPU.9", "NPU"])
+def test_an_openvino_device_that_is_not_there_is_refused(child, graph, kind):
+    """AUTO and nonsense keep the provider in the session's list, with no node of its own."""
+    arguments = {"graph": str(graph), "device": "openvino-legacy", "options": {"device_type": kind}}
+    with pytest.raises(WorkerError, match="nothing ran on OpenVINO") as caught:
+        child.ask("open_graph", LONG_S, **arguments)
+    assert caught.value.exit_code == EXIT_DEVICE
+
+
 # ---- with the plugins -------------------------------------------------------------------------
 
 

@@ -79,6 +79,22 @@ OPENVINO_GPU = replace(
 OPENVINO_CPU = replace(
     OPENVINO_GPU, key="openvino-cpu", kind="cpu", metadata=(("ov_device", "CPU"),)
 )
+# The older wheel has a runtime of its own, 1.24, in place of the usual one, and no plugin.
+OPENVINO_LEGACY = ProviderRow(
+    key="openvino-legacy",
+    kind="cpu",
+    provider="OpenVINOExecutionProvider",
+    wheel="onnxruntime-openvino",
+    install="pip uninstall -y onnxruntime && pip install --no-deps 'onnxruntime-openvino>=1.24'",
+    systems=("linux", "win32"),
+    defaults=(("device_type", "CPU"),),
+    options=(
+        *(Option("device_type"), Option("load_config"), Option("cache_dir")),
+        *(Option("precision", ("FP32", "FP16", "ACCURACY")), Option("num_of_threads")),
+    ),
+    needs_static=True,  # of fused graphs it leaves the attention to others
+    contributed=False,
+)
 VITISAI = ProviderRow(
     key="vitisai",
     kind="npu",
