@@ -14,6 +14,7 @@ from harness.estimates.held import (
     stored_model_bytes,
 )
 from harness.estimates.memory import MemoryBreakdown, peak_memory
+from harness.estimates.static import StaticLengths, static_prefill, static_step
 from harness.estimates.structure import Breakdown, decode_step, prefill
 from harness.quantize.cache import CacheLevel
 from harness.quantize.levels import QuantLevel
@@ -36,6 +37,7 @@ class CellLengths:
         depth_tokens: in the cache when the test begins.
         batch: sequences.
         cache: how keys and values are stored; None: as the float type of the level.
+        static: the shapes of a static decoder; None: it is a fused one.
     """
 
     prompt_tokens: int
@@ -43,6 +45,7 @@ class CellLengths:
     depth_tokens: int = 0
     batch: int = 1
     cache: CacheLevel | None = None
+    static: StaticLengths | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,24 @@ def cell_estimate(
         "weights_bytes": float(stored_model_bytes(model, level)),
     }
     return CellEstimate(values, times, memory, constants.basis)
+
+
+def static_estimate(
+    model: Anatomy, level: QuantLevel, constants: Constants, lengths: CellLengths
+) -> CellEstimate:
+    """Estimate a cell of a static decoder; what a provider holds of one was never measured."""
+    assert lengths.static is not None
+    times: dict[str, Breakdown] = {}
+    shared = model, level, constants, lengths.static
+    if lengths.prompt_tokens:
+        times["prefill"] = static_prefill(*shared, lengths.prompt_tokens)
+    if steps(lengths):
+        times["decode step"] = static_step(*shared)
+    values = {
+        **_time_values(times, lengths, constants.measured),
+        "weights_bytes": float(stored_model_bytes(model, level)),
+    }
+    return CellEstimate(values, times, MemoryBreakdown((), "not known"), constants.basis)
 
 
 def bandwidth_only(read_bytes_per_s: float, operator_s: float = TYPICAL_OPERATOR_S) -> Constants:

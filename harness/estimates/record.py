@@ -15,6 +15,7 @@ from harness.estimates.cells import (
     cell_estimate,
     mbu,
     mfu,
+    static_estimate,
     steps,
 )
 from harness.estimates.flat import breakdown_values
@@ -92,14 +93,15 @@ def record_estimates(
     params          parameters x bits, over bandwidth or peak
     rule_of_thumb   the same, of which 55 % is reached
     structure       what a pass really reads, over the bandwidth alone
-    calibrated      the same over rates measured here
+    calibrated      the same over rates measured here; not of static decoders
     """
     parameters, bits = model.parameters, level.weight_bits
     sums: dict[str, CellEstimate] = {}
     if ceilings.bandwidth_bytes_per_s is not None:
         constants = bandwidth_only(ceilings.bandwidth_bytes_per_s)
-        sums[STRUCTURE] = cell_estimate(model, level, constants, lengths)
-    if ceilings.measured is not None:
+        counted = cell_estimate if lengths.static is None else static_estimate
+        sums[STRUCTURE] = counted(model, level, constants, lengths)
+    if ceilings.measured is not None and lengths.static is None:
         sums[CALIBRATED] = cell_estimate(model, level, ceilings.measured, lengths)
     values: dict[str, Values] = {
         PARAMS: rule_values(parameters, bits, lengths, ceilings, 1.0)

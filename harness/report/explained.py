@@ -105,7 +105,9 @@ def _pass_rows(part: Json) -> Iterator[list[str]]:
 
 
 def _memory_rows(parts: Sequence[Json]) -> Iterator[list[str]]:
-    """Yield one row per part of the memory, and their sum."""
+    """Yield one row per part of the memory, and their sum; none where nothing is estimated."""
+    if not parts:
+        return
     total = sum(part["bytes"] for part in parts)
     for part in (*parts, {"part": "sum", "bytes": total}):
         share = percent(part["bytes"] / total)
@@ -129,9 +131,11 @@ def _verdict(record: Record, part: Json) -> str:
 def _memory_verdict(record: Record, parts: Sequence[Json]) -> str:
     """Say what memory was estimated and measured."""
     estimate = sum(part["bytes"] for part in parts)
-    text = f"memory: estimated {three_digits(estimate / MIB)} MiB"
+    text = (
+        f"memory: estimated {three_digits(estimate / MIB)} MiB" if parts else "memory: no estimate"
+    )
     measured = shown(record, "peak_rss_bytes")
-    if measured is not None:
+    if measured is not None and parts:
         ratio = two_decimals(measured / estimate)
         text += f", measured {three_digits(measured / MIB)} MiB (× {ratio})"
     return text

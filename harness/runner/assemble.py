@@ -1,12 +1,13 @@
 """Journal entries -> the results document: one record per cell, measured beside estimated."""
 
+from dataclasses import asdict
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
 from harness.estimates.cells import CellLengths
 from harness.estimates.record import RecordEstimates, record_estimates, utilisation
+from harness.estimates.static import StaticLengths
 from harness.plan import Plan, SessionGroup
-from harness.quantize.levels import Variant
 from harness.results.energy import energy_of, without_doubtful
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import (
@@ -152,11 +153,8 @@ def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str,
 
 
 def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:
-    """Every estimate of what the record measures; none where the device is no real one.
-
-    Static decoders have none yet: what is counted are the operators of fused graphs.
-    """
-    if group.device.simulate or group.level.variant is Variant.STATIC:
+    """Every estimate of what the record measures; none where the device is no real one."""
+    if group.device.simulate:
         return RecordEstimates({}, {}, None)
     lengths = CellLengths(
         workload.prompt_tokens,
@@ -164,6 +162,7 @@ def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> Rec
         workload.depth_tokens,
         group.batch * workload.sequences,
         group.cache,
+        None if group.shapes is None else StaticLengths(**asdict(group.shapes)),
     )
     ceilings = ceilings_of(entries, group.device, group.threads)
     return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)

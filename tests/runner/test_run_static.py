@@ -11,6 +11,7 @@ import pytest
 from harness.ceilings import bandwidth
 from harness.errors import EXIT_OK
 from harness.plan import make_plan
+from harness.report.explained import explain_document
 from harness.report.render import render
 from harness.results.document import read_document
 from harness.runner import rounds
@@ -73,6 +74,16 @@ def test_every_static_decoder_was_held_against_the_fused_one(document):
     assert "fused_cosine" not in records_at(document, "fp32")[0].hardware
     assert records_at(document, "fp32-static")[0].hardware["fused_cosine"] > 0.99999
     assert 0.9 < records_at(document, "a8w8")[0].hardware["fused_cosine"] < 0.99999
+
+
+def test_estimates_count_the_static_graph(document):
+    """A step has one, prompt and memory only that of the parameters; the sum can be read."""
+    request = records_at(document, "a8w8")[-1]
+    assert set(request.estimates["decode_tok_s"]) == {"params", "rule_of_thumb", "structure"}
+    assert set(request.estimates["peak_rss_bytes"]) == {"params"}
+    told = explain_document(document, "a8w8 pg11+4", "table")
+    assert "memory: no estimate" in told
+    assert "cache written" in told
 
 
 def test_placement_is_that_of_both_graphs(document):
