@@ -5,6 +5,7 @@ group's path may name a folder that only the host sees, and then the mount's roo
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from harness.watch.reading import text_of
@@ -34,12 +35,18 @@ def memory_limit_bytes(root: Path) -> int | None:
 def throttled_periods(root: Path) -> int | None:
     """How often a quota has stopped this process's groups so far; None: nothing counts it."""
     counts = []
-    for folder in group_folders(root, "cpu"):
-        for line in (_text(folder / "cpu.stat") or "").splitlines():
+    for file in _cpu_stat_files(root):
+        for line in (_text(file) or "").splitlines():
             name, _, count = line.partition(" ")
             if name == "nr_throttled":
                 counts.append(int(count))
     return sum(counts) if counts else None
+
+
+@cache
+def _cpu_stat_files(root: Path) -> tuple[Path, ...]:
+    """Looked for once: a process stays in its groups, and a watch reads them often."""
+    return tuple(folder / "cpu.stat" for folder in group_folders(root, "cpu"))
 
 
 def group_folders(root: Path, controller: str) -> Iterator[Path]:

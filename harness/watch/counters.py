@@ -71,13 +71,19 @@ def _vmstat_bytes(vmstat: str, name: str) -> int | None:
 
 def _thermal_events(root: Path, processors: frozenset[int]) -> int | None:
     """How often these processors, or the package around them, were slowed down for heat."""
-    counts = []
-    for number in processors:
-        folder = root / f"sys/devices/system/cpu/cpu{number}/thermal_throttle"
-        for name in ("core_throttle_count", "package_throttle_count"):
-            if (folder / name).is_file():
-                counts.append(int(text_of(folder / name)))
-    return sum(counts) if counts else None
+    files = _thermal_files(root, processors)
+    return sum(int(text_of(file)) for file in files) if files else None
+
+
+@cache
+def _thermal_files(root: Path, processors: frozenset[int]) -> tuple[Path, ...]:
+    """The counters that there are; looked for once, for a watch reads them often."""
+    return tuple(
+        file
+        for number in sorted(processors)
+        for name in ("core_throttle_count", "package_throttle_count")
+        if (file := root / f"sys/devices/system/cpu/cpu{number}/thermal_throttle/{name}").is_file()
+    )
 
 
 def _through_psutil(system: str) -> Mapping[str, Read]:
