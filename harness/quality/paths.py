@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from harness.devices.device import Device
 from harness.devices.session import OpenedSession, open_session
 from harness.graph.geometry import DecoderGeometry
+from harness.graph.static.geometry import StaticGeometry
 from harness.quality.divergence import Logits
 from harness.quality.summary import DECODE, PREFILL
-from harness.workload.decoder import DecoderSession
+from harness.workload.cached import CachedDecoder
 from harness.workload.growing import GrowingDecoder
+from harness.workload.opening import open_decoder, open_sessions
+from harness.workload.static import StaticReader
 
 Ids = NDArray[np.int64]
 
@@ -31,7 +34,7 @@ class GraphFiles:
 
     all_logits: Path
     last_logits: Path
-    geometry: DecoderGeometry
+    geometry: DecoderGeometry | StaticGeometry
 
 
 class Reader(Protocol):
@@ -66,10 +69,25 @@ class PrefillReader:
 
 
 @dataclass(slots=True)
+class StaticPrefillReader:
+    """A chunk in the whole passes of a static decoder, each with every token's logits."""
+
+    reader: StaticReader
+
+    def blocks(self, ids: Ids) -> Iterator[Logits]:
+        """Yield a block of each pass; the next pass overwrites it."""
+        yield from self.reader.read(ids)
+
+    def first_bad_layer(self) -> int | None:
+        """Not told: every tensor between the layers is clipped to its grid."""
+        return None
+
+
+@dataclass(slots=True)
 class DecodeReader:
     """One token a pass through the graph that is timed, over a cache extended in place."""
 
-    decoder: DecoderSession
+    decoder: CachedDecoder
 
     def blocks(self, ids: Ids) -> Iterator[Logits]:
         """Yield a block [1, vocab] per token; the next step overwrites it."""
@@ -84,13 +102,16 @@ class DecodeReader:
 
 def open_prefill(files: GraphFiles, device: Device, threads: int, chunk_tokens: int) -> Reader:
     """Open the prefill path of a model."""
-    return PrefillReader(open_session(files.all_logits, device, threads), files.geometry)
+    opened = open_session(files.all_logits, device, threads)
+    if isinstance(files.geometry, StaticGeometry):
+        return StaticPrefillReader(StaticReader(opened, files.geometry))
+    return PrefillReader(opened, files.geometry)
 
 
 def open_decode(files: GraphFiles, device: Device, threads: int, chunk_tokens: int) -> Reader:
     """Open the decode path of a model, with a cache for one chunk."""
-    opened = open_session(files.last_logits, device, threads)
-    return DecodeReader(DecoderSession(opened, files.geometry, 1, chunk_tokens))
+    sessions = open_sessions(files.last_logits, files.geometry, device, threads)
+    return DecodeReader(open_decoder(sessions, files.geometry, 1, chunk_tokens))
 
 
 OPENERS: dict[str, Callable[[GraphFiles, Device, int, int], Reader]] = {

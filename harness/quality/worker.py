@@ -10,7 +10,8 @@ from typing import Any
 
 from harness.devices.device import find_device
 from harness.errors import UsageError
-from harness.graph.geometry import DecoderGeometry
+from harness.graph.geometry import EncoderGeometry, geometry_from
+from harness.graph.static.geometry import StaticGeometry
 from harness.measure.memory import memory_mark
 from harness.quality.chunks import ChunkPlan, cut_chunks
 from harness.quality.divergence import Divergence
@@ -74,7 +75,8 @@ def evaluate(
         path: `prefill` or `decode`: how the level reads.
         twin: `all_logits`, `last_logits` (paths of the graphs) and `geometry` (its fields).
         level: the same of the level.
-        device: as it travels, or a key of the device table.
+        device: as it travels, or a key of the device table; the twin of a static decoder, which is
+            a fused one, is read on the CPU.
         threads: intra-op threads.
         chunks: lists of token ids, equally long; see cut_chunks.
 
@@ -83,9 +85,11 @@ def evaluate(
         `bad`: null, or the fields of BadToken, the lists then ending before its chunk;
         `peak_bytes`: high-water mark of this process.
     """
-    row, chunk_tokens = find_device(device), len(chunks[0]) - 1
-    reference = open_prefill(_files(twin), row, threads, chunk_tokens)
-    candidate = OPENERS[path](_files(level), row, threads, chunk_tokens)
+    row, chunk_tokens, files = find_device(device), len(chunks[0]) - 1, _files(level)
+    is_static = isinstance(files.geometry, StaticGeometry)
+    host = find_device("cpu") if is_static else row
+    reference = open_prefill(_files(twin), host, threads, chunk_tokens)
+    candidate = OPENERS[path](files, row, threads, chunk_tokens)
     scored = score_chunks(reference, candidate, chunks)
     return {
         **_lists(scored.scores),
@@ -132,10 +136,12 @@ def _refuse_text(text: str | None) -> None:
 
 def _files(fields: Json) -> GraphFiles:
     """The graphs of a model, as they travelled."""
+    geometry = geometry_from(fields["geometry"])
+    assert not isinstance(geometry, EncoderGeometry)  # judged by its embeddings elsewhere
     return GraphFiles(
         all_logits=Path(fields["all_logits"]),
         last_logits=Path(fields["last_logits"]),
-        geometry=DecoderGeometry(**fields["geometry"]),
+        geometry=geometry,
     )
 
 

@@ -5,6 +5,7 @@ what is new into the cache. What `DecoderSession` is for the fused decoder, this
 one: the same passes run on both.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,7 @@ class StaticDecoder(CachedDecoder):
         """
         super().__init__((prefill, step), 1, geometry.vocab_size, geometry.capacity_tokens)
         self.geometry = geometry
-        self._cache: list[Halves] = [
-            (
-                aligned_zeros(geometry.key_shape, geometry.kv_dtype),
-                aligned_zeros(geometry.value_shape, geometry.kv_dtype),
-            )
-            for _ in range(geometry.num_layers)
-        ]
+        self._cache: list[Halves] = _empty_cache(geometry)
         shared = geometry, self._cache, self._last_logits
         self._prefill = _BoundGraph(prefill.session, geometry.prefill_tokens, *shared)
         self._step = _BoundGraph(step.session, 1, *shared)
@@ -105,8 +100,38 @@ class StaticDecoder(CachedDecoder):
         self._depth_tokens = depth_tokens
 
 
+class StaticReader:
+    """A static decoder that gives the logits of every token: whole passes, also of the last one.
+
+    Attributes:
+        geometry: shapes and types of the graph.
+    """
+
+    def __init__(self, opened: OpenedSession, geometry: StaticGeometry) -> None:
+        """Allocate and bind everything; `opened` is the graph with every position's logits."""
+        self.geometry = geometry
+        self._cache: list[Halves] = _empty_cache(geometry)
+        tokens = geometry.prefill_tokens
+        self._logits = aligned_zeros((tokens, geometry.vocab_size), np.float32)
+        self._graph = _BoundGraph(opened.session, tokens, geometry, self._cache, self._logits)
+
+    def read(self, ids: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+        """Yield the logits of each pass over `ids` [tokens], from an empty cache, padding left out.
+
+        The next pass overwrites them.
+
+        Raises:
+            UsageError: more tokens than the cache has positions.
+        """
+        check_room(0, len(ids), self.geometry.capacity_tokens)
+        for depth in range(0, len(ids), self.geometry.prefill_tokens):
+            part = ids[depth : depth + self.geometry.prefill_tokens]
+            self._graph.run(part, depth)
+            yield self._logits[: len(part)]
+
+
 class _BoundGraph:
-    """One of the two graphs, bound to the cache and to its own inputs and outputs."""
+    """One of the graphs, bound to the cache and to its own inputs and outputs."""
 
     def __init__(
         self,
@@ -139,7 +164,7 @@ class _BoundGraph:
             "positions": self._positions,
             "attention_mask": self._mask,
         }
-        if tokens > 1:
+        if len(logits) != tokens:  # one of several is picked
             inputs["last_position"] = self._last
         outputs: dict[str, NDArray[Any]] = {"logits": logits}
         for layer, (past, new) in enumerate(zip(cache, self._new, strict=True)):
@@ -164,6 +189,17 @@ class _BoundGraph:
         self._run(self._binding)
         for past, new in zip(self._cache, self._new, strict=True):
             write_cache(*past, *new, depth_tokens, count)
+
+
+def _empty_cache(geometry: StaticGeometry) -> list[Halves]:
+    """Keys and values of every layer, zeros."""
+    return [
+        (
+            aligned_zeros(geometry.key_shape, geometry.kv_dtype),
+            aligned_zeros(geometry.value_shape, geometry.kv_dtype),
+        )
+        for _ in range(geometry.num_layers)
+    ]
 
 
 def _fill(part: NDArray[Any], seeds: tuple[int, ...]) -> None:
