@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from harness.devices.row import Pairs, ProviderRow
@@ -23,6 +24,8 @@ class Device:
         simulate: set up the row's simulation, and accept what it gives.
         allow_fallback: keep a session whose nodes did not all go to the provider.
         asked: the word it was asked by, where nothing serves that; else None.
+        compiled: folder of what the provider has compiled of the model; None, or without the graph
+            that is opened: compile it now.
         refusal: why nothing serves it, and what to try: raised when it is opened.
     """
 
@@ -33,6 +36,7 @@ class Device:
     allow_fallback: bool = False
     asked: str | None = None
     refusal: tuple[str, str] | None = None
+    compiled: str | None = None
 
     @property
     def key(self) -> str:
@@ -69,7 +73,15 @@ class Device:
             "allow_fallback": self.allow_fallback,
             "asked": self.asked,
             "refusal": self.refusal,
+            "compiled": self.compiled,
         }
+
+    def file_of(self, graph: Path) -> Path:
+        """What is opened for a graph: its compiled form where there is one, of the same name."""
+        if self.compiled is None:
+            return graph
+        kept = Path(self.compiled) / graph.name
+        return kept if kept.is_file() else graph
 
     def refuse_absent(self) -> None:
         """Raise what was found when it was chosen.
@@ -99,6 +111,7 @@ def find_device(value: str | Mapping[str, Any]) -> Device:
         allow_fallback=value["allow_fallback"],
         asked=value["asked"],
         refusal=None if refusal is None else (refusal[0], refusal[1]),
+        compiled=value["compiled"],
     )
 
 

@@ -20,7 +20,8 @@ DynamicQuantizeMatMul FusedConv FusedGemm FusedMatMul GemmFastGelu GroupQueryAtt
 MatMulFpQ4 MatMulIntegerToFloat MatMulNBits MoE MultiHeadAttention PackedAttention
 PackedMultiHeadAttention PagedAttention QAttention QGemm QMoE SparseAttention
 """
-COMPUTE_OPERATORS = frozenset(_STANDARD.split() + _MICROSOFT.split())
+COMPILED = "EPContext"  # a part of a graph that a provider compiled earlier; only it can run it
+COMPUTE_OPERATORS = frozenset((*_STANDARD.split(), *_MICROSOFT.split(), COMPILED))
 
 Node = tuple[str, str, str]  # provider, operator, name
 

@@ -79,6 +79,7 @@ class ProviderRow:
         needs_qdq: is made for graphs with QuantizeLinear and DequantizeLinear.
         contributed: takes ONNX Runtime's own operators (MatMulNBits, GroupQueryAttention).
         completion: what proves that it has finished.
+        context: what it has compiled can be kept in files and opened again (EP context).
         vendor_id: PCI number of the only vendor it serves, hexadecimal; of a built-in provider,
             whose devices ONNX Runtime does not list. None: listed, or any vendor.
         memory: name of its memory, where a decoder's cache then stays; None: the host's.
@@ -101,6 +102,7 @@ class ProviderRow:
     needs_qdq: bool = False
     contributed: bool = True
     completion: Completion = Completion.RUN
+    context: bool = False
     vendor_id: str | None = None
     memory: str | None = None
     simulation: Simulation | None = None

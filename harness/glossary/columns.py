@@ -29,6 +29,7 @@ COLUMNS = (
     Term("depth", "tokens", "Tokens in the cache before the test began."),
     Term("bits/w", "bit", "bits_per_weight: everything stored over the logical parameters."),
     Term("weights MiB", "MiB", "weights_bytes / 2**20."),
+    Term("compile ms", "ms", "compile_ms; a column only where a provider keeps what it compiles."),
     Term("load ms", "ms", "load_ms."),
     Term("TTFT ms", "ms", "ttft_ms of the request test."),
     Term("ppN tok/s", "tok/s", "prefill_tok_s of a prefill of N tokens."),

@@ -74,6 +74,7 @@ IDENTITY = (
 MODEL = (
     Column("bits/w", lambda row: row.first_shown("bits_per_weight"), two_decimals),
     Column("weights MiB", lambda row: in_mib(row.first_shown("weights_bytes")), three_digits),
+    Column("compile ms", lambda row: row.first_shown("compile_ms"), three_digits),
     Column("load ms", lambda row: row.first_shown("load_ms"), three_digits),
 )
 JUDGED = (

@@ -12,6 +12,7 @@ from harness.results import values
 from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, ProcessSamples, kind_of
 from harness.results.schema import Cell, Json, Metric
 from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
+from harness.units import NS_PER_MS
 
 EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE)
 
@@ -143,6 +144,17 @@ def summarize_memory(replies: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
     }
 
 
+def compile_metric(found: Mapping[str, Any] | None) -> dict[str, Metric]:
+    """The cold load of the one process that compiled; nothing where nothing was compiled.
+
+    Args:
+        found: `compile_ns`, or null and a reason; None: the device keeps no compiled graphs.
+    """
+    if found is None or found.get("compile_ns") is None:
+        return {}
+    return {"compile_ms": metric([found["compile_ns"] / NS_PER_MS], "ms")}
+
+
 def exact_metrics(
     weights_bytes: int, bits_per_weight: float, kv_bytes_per_token: int
 ) -> dict[str, Metric]:
@@ -252,6 +264,13 @@ def judged_half_width_share(cell: Cell, metrics: Mapping[str, Metric]) -> float 
 
 def metric_names() -> dict[str, str]:
     """Every metric that can stand in a record, with its unit; the glossary has each of them."""
-    memory: Json = dict.fromkeys(("peak_rss_bytes", "peak_delta_bytes", *DELTAS, "device_bytes_peak"), "bytes")
-    shares = dict.fromkeys(SHARES, "share")
-    return {**{rule.name: rule.unit for rule in RULES}, **memory, **EXACT_UNITS, **shares, **QUALITY_UNITS, **dict.fromkeys(TEXT_RATES, "bytes/s")}
+    memory = ("peak_rss_bytes", "peak_delta_bytes", *DELTAS, "device_bytes_peak")
+    return {
+        **{rule.name: rule.unit for rule in RULES},
+        "compile_ms": "ms",
+        **dict.fromkeys(memory, "bytes"),
+        **EXACT_UNITS,
+        **dict.fromkeys(SHARES, "share"),
+        **QUALITY_UNITS,
+        **dict.fromkeys(TEXT_RATES, "bytes/s"),
+    }

@@ -20,6 +20,7 @@ from harness.results.schema import (
     Trust,
 )
 from harness.results.summarize import (
+    compile_metric,
     exact_metrics,
     quality_metrics,
     share_metric,
@@ -76,13 +77,15 @@ def _record(
     failure = entries.failure_of(group, workload)
     memory = entries.memory_of(group, workload)
     cell = cell_of(group, workload, artifact)
+    compiled = entries.compiled.get(group.key)
     placement, hardware = (
-        _placement(processes),
+        _placement(processes, compiled),
         hardware_of(processes, entries.agreements.get(group.key)),
     )
     simulated = is_simulated(group, hardware)
     energy = energy_of(processes)
     metrics = without_doubtful(_metrics(cell, artifact, processes, memory), energy)
+    metrics |= compile_metric(compiled)
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
     quality = quality_of(entries, group)
@@ -186,5 +189,9 @@ def _utilisation(
     }
 
 
-def _placement(processes: list[ProcessSamples]) -> Placement | None:
-    return Placement(**processes[-1].open["placement"]) if processes else None
+def _placement(processes: list[ProcessSamples], compiled: Json | None) -> Placement | None:
+    """Where the model's nodes are; of a compiled graph where they went when it was compiled."""
+    if not processes:
+        return None
+    opened = processes[-1].open
+    return Placement(**(compiled if compiled and opened.get("compiled") else opened)["placement"])

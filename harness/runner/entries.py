@@ -22,6 +22,7 @@ FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "no_quality": ("no_quality", ("model", "level"), "reason"),
     "agreement": ("agreements", ("group",), "found"),
     "sustain": ("sustained", ("group", "workload"), "found"),
+    "compiled": ("compiled", ("group",), "found"),
     "profile": ("profiles", ("group", "workload"), "found"),
 }
 
@@ -42,6 +43,7 @@ class Entries:
         no_quality: why that is not known, by the same key.
         sensitivity: what each group of matrices loses at a level, by the same key.
         agreements: how close a group's device comes to the CPU's logits, by group.
+        compiled: what the device took to compile the model, or why it did not, by group.
         profiles: shares of the time, or why there are none, by (group, test name).
         sustained: a speed over minutes, or why it is not known, by (group, test name).
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
@@ -61,6 +63,7 @@ class Entries:
         self.no_quality: dict[tuple[str, str], str] = {}
         self.sensitivity: dict[tuple[str, str], list[Json]] = {}
         self.agreements: dict[str, Json] = {}
+        self.compiled: dict[str, Json] = {}
         self.profiles: dict[tuple[str, str], Json] = {}
         self.sustained: dict[tuple[str, str], Json] = {}
         self.tokenizers: dict[str, Json | None] = {}

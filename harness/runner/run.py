@@ -15,6 +15,7 @@ from harness.results.schema import Document
 from harness.runner.assemble import assemble
 from harness.runner.builds import Builds, build_all, build_key
 from harness.runner.ceilings import calibrations
+from harness.runner.compiled import compile_models
 from harness.runner.entries import Entries
 from harness.runner.files import changed_groups, stamps
 from harness.runner.quality import check_texts, qualities
@@ -98,6 +99,7 @@ def _measure(
         if error is not None:
             yield failure_entry(group, None, error)
     yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
+    yield from compile_models(plan, builds, entries, progress)
     yield from _agreements(plan, builds, entries, progress)
     yield from measure_rounds(plan, builds, entries, progress)
     for group in plan.groups:

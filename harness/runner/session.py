@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
+from harness.devices.compiled import compiled_folder, read_compiled
 from harness.errors import WorkerError
 from harness.measure.energy import energy_used, read_energy
 from harness.measure.worker import Worker
@@ -166,11 +167,14 @@ def first_test(workloads: tuple[Workload, ...]) -> Workload:
 
 
 def session_arguments(group: SessionGroup, artifact: Artifact, seed: int) -> Json:
-    """What a worker needs to open the session of `group`."""
+    """What a worker needs to open the session of `group`; compiled graphs where there are any."""
+    content, cache = artifact.content_hash, artifact.folder.parent
+    folder = compiled_folder(cache, content, group.device)
+    compiled = None if folder is None or read_compiled(folder) is None else str(folder)
     return {
         "graph": str(artifact.graph),
         "geometry": asdict(artifact.geometry),
-        "device": group.device.to_json(),
+        "device": replace(group.device, compiled=compiled).to_json(),
         "threads": group.threads,
         "batch": group.batch,
         "seed": seed,

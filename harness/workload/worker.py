@@ -15,21 +15,21 @@ from harness.devices.placement import together
 from harness.errors import MeasurementError
 from harness.graph.geometry import geometry_from
 from harness.measure.memory import MemoryMark
-from harness.units import MIB, NS_PER_S
+from harness.units import NS_PER_S
 from harness.workload.agreement import agree
 from harness.workload.audit import audit
+from harness.workload.compiling import compile_model
 from harness.workload.completion import refuse_unfinished
 from harness.workload.encoding import EncoderMeasuring
 from harness.workload.footprint import take_footprint
 from harness.workload.measuring import Measuring
 from harness.workload.opening import graph_files, open_measuring, open_sessions
 from harness.workload.profiling import profile
+from harness.workload.reading import read_through
 from harness.workload.samples import Samples
 from harness.workload.workload import Kind, workload_of
 
 Json = dict[str, Any]
-
-READ_BYTES = MIB
 
 
 class MeasuringChild:
@@ -67,8 +67,9 @@ class MeasuringChild:
 
         Returns:
             `load_ns`, of all its sessions; `first_ns` or null; `placement`, the fields of
-            Placement; `hardware`, those of Hardware; `provider`; `spinning`; `affinity`, the
-            processors that this process may use.
+            Placement; `hardware`, those of Hardware; `provider`; `compiled`, whether what was
+            opened had been compiled before; `spinning`; `affinity`, the processors that this
+            process may use.
 
         Raises:
             DeviceError: the device is absent, or did not take the arithmetic.
@@ -76,7 +77,9 @@ class MeasuringChild:
         """
         path, shapes, chosen = Path(graph), geometry_from(geometry), find_device(device)
         chosen.refuse_absent()
-        read_through(*graph_files(path, shapes))
+        files = graph_files(path, shapes)
+        opened_files = [chosen.file_of(file) for file in files]
+        read_through(*opened_files)
         sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(workload_of(first))
@@ -88,6 +91,7 @@ class MeasuringChild:
             "placement": asdict(together([opened.placement for opened in sessions])),
             "hardware": asdict(facts_of(chosen)),
             "provider": chosen.provider,
+            "compiled": not set(opened_files) & set(files),
             "spinning": all(opened.spinning for opened in sessions),
             "affinity": usable_processors(),
         }
@@ -198,19 +202,6 @@ def memory(
     }
 
 
-def read_through(graph: Path, *graphs: Path) -> None:
-    """Read a model's files once, so that its load is timed with warm files and not with the disk.
-
-    The files are the graphs and every `*.data` beside the first one.
-    """
-    buffer = bytearray(READ_BYTES)
-    for path in (graph, *graphs, *sorted(graph.parent.glob("*.data"))):
-        if path.is_file():
-            with path.open("rb", buffering=0) as file:
-                while file.readinto(buffer):
-                    pass
-
-
 def usable_processors() -> int:
     """Logical processors this process may run on."""
     if hasattr(os, "sched_getaffinity"):
@@ -250,6 +241,7 @@ COMMANDS = {
     "warm": _CHILD.warm,
     "sample": _CHILD.sample,
     "audit": _CHILD.audit,
+    "compile": compile_model,
     "memory": memory,
     "profile": profile,
     "close": _CHILD.close,

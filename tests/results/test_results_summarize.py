@@ -12,6 +12,7 @@ from harness.results.schema import Metric
 from harness.results.summarize import (
     QUALITY_UNITS,
     SHARES,
+    compile_metric,
     exact_metrics,
     judged_half_width_share,
     metric,
@@ -265,6 +266,7 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **summarize(ENCODE, [replace(process({"encode_ns": [MS]}), energy=energy)]),
         **summarize_memory([{**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}}]),
         **exact_metrics(1, 4.5, 1),
+        **compile_metric({"compile_ns": MS}),
     }
     path = {name: 0.5 for name in QUALITY_UNITS}
     found |= quality_metrics(request, {"decode": path})

@@ -130,6 +130,9 @@ def test_the_command_runs_on_the_emulated_npu(tiny_folder, tmp_path, shared_cach
         assert record["simulated"] is True
         assert record["estimates"] == {}
         assert record["placement"]["verdict"] == "FULL"
+        assert record["placement"]["nodes"]["QNNExecutionProvider"] > 300, "the model's own"
+        assert {sample["open"]["compiled"] for sample in record["samples"]} == {True}
+        assert record["metrics"]["compile_ms"]["processes"] == 1
         assert record["hardware"]["least_cosine"] > 0.98
         assert record["hardware"]["fused_cosine"] > 0.9
         assert record["trust"]["reasons"][0]["code"] == "SIMULATED"

@@ -59,11 +59,13 @@ def test_open_tells_what_was_opened(child, tiny, first):
     assert reply["placement"]["verdict"] == "FULL"
     assert reply["placement"]["compute_nodes"]["CPUExecutionProvider"] > 0
     assert reply["spinning"] is True
+    assert reply["compiled"] is False
     assert 1 <= reply["affinity"] <= os.cpu_count()
     assert reply["hardware"]["version"]
     assert reply["hardware"]["simulated"] is False
     assert set(reply) == {
         *("load_ns", "first_ns", "placement", "hardware", "provider", "spinning", "affinity"),
+        "compiled",
     }
 
 
@@ -182,7 +184,9 @@ def test_files_are_read_before_the_load_is_timed(tiny, monkeypatch):
     events = []
     monkeypatch.setattr(worker, "read_through", lambda path: events.append(path))
     monkeypatch.setattr(
-        worker, "open_sessions", lambda path, *_: events.append(path) or open_sessions(path, *_)
+        worker,
+        "open_sessions",
+        lambda path, *rest, **named: events.append(path) or open_sessions(path, *rest, **named),
     )
     MeasuringChild().open(**tiny.open_arguments())
     assert events == [tiny.graph, tiny.graph]

@@ -37,6 +37,7 @@ QNN = ProviderRow(
     needs_static=True,
     needs_qdq=True,
     contributed=False,
+    context=True,
     simulation=Simulation(
         what="x86 emulation of the HTP",
         setup="Linux or Windows on x86-64; the wheel carries it",
@@ -51,6 +52,7 @@ QNN_GPU = replace(
     defaults=(("backend_type", "gpu"),),
     options=(Option("backend_path"),),
     needs_qdq=False,
+    context=False,
     simulation=None,
 )
 OPENVINO_NPU = ProviderRow(

@@ -17,6 +17,7 @@ def _from_catalog(row: ProviderRow) -> ProviderRow:
         systems=("win32",),
         registration=Registration.CATALOG,
         module="windowsml",
+        context=False,
         simulation=None,
     )
 

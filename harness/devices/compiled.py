@@ -1,0 +1,45 @@
+"""Where a device's compiled form of a model is kept, and what is known of it. Opens no session."""
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from harness.devices.device import Device
+from harness.devices.presence import RUNTIME, installed_version
+
+Json = dict[str, Any]
+META_FILE = "compiled.json"
+FOLDER = "compiled"  # inside the cache of built models
+KEY_BYTES = 12
+
+
+def compiled_folder(cache: Path, content_hash: str, device: Device) -> Path | None:
+    """The folder of one model on one device; None: its provider keeps no compiled graphs.
+
+    Named by everything that decides its content: model, row, options, versions of provider and
+    runtime. The machine is not in it: a cache belongs to one machine.
+
+    Args:
+        cache: folder of built models.
+        content_hash: of the built model.
+        device: as chosen.
+    """
+    row = device.row
+    if not row.context:
+        return None
+    parts = (
+        *(content_hash, row.key, device.index, sorted(device.provider_options.items())),
+        *(installed_version(row.wheel), installed_version(RUNTIME)),
+    )
+    key = blake2b(json.dumps(parts).encode(), digest_size=KEY_BYTES).hexdigest()
+    return cache / FOLDER / f"{row.key}-{key}"
+
+
+def read_compiled(folder: Path) -> Json | None:
+    """What compiling took and found: `compile_ns`, `placement`; None: there is no whole folder."""
+    try:
+        found: Json = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
