@@ -155,6 +155,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             basis, every pass term by term, the parts of memory; null without an estimate.
         quality: what the level loses against the fp32 twin on both paths, as
             harness.quality.measure draws it up, or why it is not known; null: not asked for.
+        shapes: that a static decoder was built for, `prefill_tokens` and `capacity_tokens`: a step
+            reads the whole cache; null: shapes are free.
         energy: `kind` is `measured`, with the counters of `host` and `device` and the processes; or
             `unavailable`, with the `reason`; null: no process was asked.
         sustain: the speed over minutes without a rest, as harness.runner.sustain draws it up, or
@@ -175,6 +177,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     profile: Json | None = None
     explanation: Json | None = None
     quality: Json | None = None
+    shapes: dict[str, int] | None = None
     energy: Json | None = None
     sustain: Json | None = None
     samples: tuple[Json, ...] = ()

@@ -105,6 +105,7 @@ def _record(
         explanation=estimates.explanation or None,
         simulated=simulated,
         hardware=hardware,
+        shapes=None if group.shapes is None else asdict(group.shapes),
         profile=entries.profiles.get((group.key, workload.name)),
         quality=quality,
         energy=energy,

@@ -86,6 +86,12 @@ def test_estimates_count_the_static_graph(document):
     assert "cache written" in told
 
 
+def test_the_shapes_of_the_build_are_in_the_record(document):
+    assert {record.shapes is None for record in records_at(document, "fp32")} == {True}
+    for record in records_at(document, "a8w8"):
+        assert record.shapes == {"prefill_tokens": 11, "capacity_tokens": 64}
+
+
 def test_placement_is_that_of_both_graphs(document):
     """Each has more nodes than the whole fused decoder."""
     (fused, *_), (static, *_) = records_at(document, "fp32"), records_at(document, "fp32-static")
