@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness.artifacts.artifact import RECORD_FILE, Artifact, read_artifact
 from harness.artifacts.cache import default_cache, ensure_artifact
+from harness.artifacts.fetch import Hub
 from harness.devices.choose import Wish, choose_devices
 from harness.errors import UsageError
 from harness.estimates.answer import Estimate, estimate
@@ -14,6 +15,7 @@ from harness.plan import make_plan
 from harness.quantize.cache import AUTO
 from harness.quantize.levels import find_level
 from harness.results.schema import Document
+from harness.runner.fetched import with_fetched
 from harness.runner.rounds import Progress
 from harness.runner.run import run_plan
 from harness.settings import flag_values, load_settings
@@ -138,10 +140,11 @@ def run(
     Raises:
         HarnessError: before anything is measured: bad flags, models, disk.
     """
-    plan = make_plan(load_settings(config, **flag_values(flags)), usable_cores())
-    outcome = run_plan(
-        plan, results=results, cache=cache or default_cache(), progress=progress, resume=resume
-    )
+    store = cache or default_cache()
+    settings = load_settings(config, **flag_values(flags))
+    settings = with_fetched(settings, store, Hub(), lambda line: progress(line, 0, 0))
+    plan = make_plan(settings, usable_cores())
+    outcome = run_plan(plan, results=results, cache=store, progress=progress, resume=resume)
     return outcome.document
 
 

@@ -76,8 +76,8 @@ def command(
     limits = Limits(_pairs(pairs), parse_share(precision, "--precision"), _budget(budget))
     usable = usable_cores()
     variants = (
-        read_variant("--a", text_a, shared, usable),
-        read_variant("--b", text_b, shared, usable),
+        read_variant("--a", text_a, shared, usable, cache),
+        read_variant("--b", text_b, shared, usable, cache),
     )
     sides, plan = _sides(variants, (python_a, python_b), seconds, cache)
     texts = (text_a, text_b)

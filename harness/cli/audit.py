@@ -10,6 +10,7 @@ import click
 from harness.cli.models import draw
 from harness.cli.options import FORMATS
 from harness.cli.progress import open_progress
+from harness.cli.running import fetch_into
 from harness.cli.side import shared_options
 from harness.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.findings import ERROR, Finding
@@ -40,7 +41,8 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
 
     if turns < LEAST_TURNS:
         raise UsageError(f"--turns {turns} say nothing", fix=f"--turns {LEAST_TURNS} or more")
-    chosen = make_plan(load_settings(plan, **flag_values(flags)), usable_cores())
+    settings = fetch_into(load_settings(plan, **flag_values(flags)), cache)
+    chosen = make_plan(settings, usable_cores())
     lines = list(_audit(chosen, turns, cache))
     data = [{"session": key, "test": test, **asdict(found)} for key, test, found in lines]
     checks = tuple(dict.fromkeys(found.check for _, _, found in lines))

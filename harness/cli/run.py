@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from harness.cli.options import DOCUMENT_FORMATS
-from harness.cli.running import measure_plan
+from harness.cli.running import fetch_into, measure_plan
 from harness.cli.show import show_document
 from harness.plan import Plan, make_plan
 from harness.quantize.cache import AUTO, CACHES
@@ -40,7 +40,11 @@ from harness.settings import INTERLEAVES, PRESETS, flag_values, load_settings
     default=None,
     help="Also take where the time goes, per operator, in a process of its own.  [plan: no]",
 )
-@click.option("--model", help="Catalog names or Hugging Face folders, comma-separated.")
+@click.option(
+    "--model",
+    help="Catalog names, Hugging Face folders, hf:org/name[@revision][:folder]; comma-separated.",
+)
+@click.option("--offline", is_flag=True, help="Fetch nothing: hf: models as they were fetched.")
 @click.option(
     "--quant",
     help=f"Levels, comma-separated; `{USUAL}`: two that the device runs; `{LADDER}`: all of them,"
@@ -114,6 +118,7 @@ def command(
     dry_run: bool,
     explain_row: bool,
     resume: bool,
+    offline: bool,
     preset: str | None,
     **flags: Any,
 ) -> int:
@@ -125,7 +130,7 @@ def command(
     from harness.watch.facts import usable_cores
 
     settings = load_settings(plan, preset, **flag_values(flags))
-    chosen = make_plan(settings, usable_cores())
+    chosen = make_plan(fetch_into(settings, cache, offline), usable_cores())
     if dry_run:
         click.echo("\n".join(dry_run_lines(chosen)))
         return 0

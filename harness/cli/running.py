@@ -8,9 +8,24 @@ import click
 
 from harness.cli.progress import open_progress
 from harness.plan import Plan
+from harness.settings import Settings
 
 if TYPE_CHECKING:
     from harness.runner.run import Outcome
+
+
+def fetch_into(settings: Settings, cache: Path | None, offline: bool = False) -> Settings:
+    """Fetch the models of the hub that settings name, and say on stderr what is fetched."""
+    from harness.artifacts.cache import default_cache
+    from harness.artifacts.fetch import Hub
+    from harness.runner.fetched import with_fetched
+
+    return with_fetched(
+        settings,
+        cache or default_cache(),
+        Hub(offline=offline),
+        lambda line: click.echo(line, err=True),
+    )
 
 
 def measure_plan(plan: Plan, results: Path, cache: Path | None, resume: bool = False) -> "Outcome":

@@ -3,11 +3,13 @@
 import re
 import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
 
 from harness.cli import run
+from harness.cli.running import fetch_into
 from harness.errors import UsageError
 from harness.plan import SessionGroup, make_plan
 from harness.settings import Settings, flag_values, load_settings
@@ -55,7 +57,9 @@ def shared_options() -> list[click.Parameter]:
     return [option for option in run.command.params if option.name in SHARED_NAMES]
 
 
-def read_variant(flag: str, text: str, shared: dict[str, Any], usable_threads: int) -> Variant:
+def read_variant(
+    flag: str, text: str, shared: dict[str, Any], usable_threads: int, cache: Path | None = None
+) -> Variant:
     """Read `NAME=value ... --flag value ...` over the flags that both sides share.
 
     Args:
@@ -63,6 +67,7 @@ def read_variant(flag: str, text: str, shared: dict[str, Any], usable_threads: i
         text: what was given to it, quoted as in a shell.
         shared: values of shared_options, None or () where they were not given.
         usable_threads: the largest thread count allowed.
+        cache: where models of the hub are fetched to; None: the platform's cache folder.
 
     Raises:
         UsageError: words that are no flags of a variant, or more than one session.
@@ -70,7 +75,7 @@ def read_variant(flag: str, text: str, shared: dict[str, Any], usable_threads: i
     env, words = _split(flag, text)
     flags = {**_given(shared), **_given(_parsed(flag, words))}
     plan = flags.pop("plan", None) or DEFAULT_CONFIG
-    settings = load_settings(plan, **flag_values(flags))
+    settings = fetch_into(load_settings(plan, **flag_values(flags)), cache)
     groups = make_plan(settings, usable_threads).groups
     if len(groups) != 1:
         keys = ", ".join(group.key for group in groups[:4])

@@ -32,7 +32,7 @@ from harness.plan.shapes import static_shapes
 from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.levels import QuantLevel, Variant, find_levels
 from harness.settings import PART_KEYS, Settings
-from harness.weights.source import ModelSource, resolve_model
+from harness.weights.source import ModelSource, hub_origin, resolve_model
 from harness.workload.workload import Kind, Workload
 
 RUNTIME = "ort"
@@ -88,7 +88,7 @@ class Plan:
     def to_json(self) -> dict[str, object]:
         """The settings as they go into the results document; paths as their last component."""
         names = {group.source.argument: group.source.name for group in self.groups}
-        table = _settings_json(self.settings, names)
+        table = _settings_json(self.settings, names) | self._fetched()
         for key in ("text", "reference"):  # a path as its last component
             table[key] = table[key] and Path(str(table[key])).name
         if self.settings.part:  # the lists above the parts are no cells
@@ -99,6 +99,12 @@ class Plan:
             return {key: value for key, value in table.items() if key not in PART_KEYS}
         del table["part"]
         return table
+
+    def _fetched(self) -> dict[str, object]:
+        """Where models of the hub came from, with their commits: `fetched`; empty without one."""
+        origins = {group.source.name: hub_origin(group.source.folder) for group in self.groups}
+        found = {name: origin for name, origin in origins.items() if origin is not None}
+        return {"fetched": found} if found else {}
 
 
 def make_plan(settings: Settings, usable_threads: int, probe: Prober = probe_device) -> Plan:

@@ -1,5 +1,6 @@
 """What the user's word for a model means: a catalog name, a shipped trained model, or a folder."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.specs.shipped import data_folder
 from harness.weights.shards import INDEX
 
 CONFIG = "config.json"
+HUB_FILE = "hub.json"  # lies in a folder that was fetched, and says from where
 FOLDER_NEEDS = (
     "a Hugging Face folder holds config.json and model.safetensors"
     " (or model.safetensors.index.json and the files it names)"
@@ -93,6 +95,17 @@ def _from_folder(argument: str, folder: Path) -> ModelSource:
 
 def _fix(name: str) -> str:
     """Return the nearest models, or where they are listed, and what a folder must hold."""
+    if name.startswith("hf:"):
+        return "bench run, ab and audit fetch models of the hub; give a folder here"
     close = nearest(Path(name).name, (*trained_names(), *spec_names()))
     names = f"did you mean {' or '.join(close)}?" if close else "`bench models` lists the names;"
     return f"{names} {FOLDER_NEEDS}"
+
+
+def hub_origin(folder: Path | None) -> str | None:
+    """Return where a folder was fetched from, `hf:org/name@commit[:inside]`; None: from nowhere."""
+    if folder is None or not (folder / HUB_FILE).is_file():
+        return None
+    record = json.loads((folder / HUB_FILE).read_text(encoding="utf-8"))
+    inside = f":{record['inside']}" if record["inside"] else ""
+    return f"hf:{record['repo']}@{record['commit']}{inside}"
