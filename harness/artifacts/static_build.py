@@ -77,8 +77,8 @@ def build_static_decoder(
 def static_calibration(source: ModelSource, geometry: StaticGeometry, seed: int) -> Ids:
     """Return what the ranges of a model are found with: [sequences, tokens], in whole passes.
 
-    Pieces spread evenly over the calibration text, as many as seeded_calibration has tokens; or
-    that for a model without a tokenizer.
+    Pieces spread evenly over the calibration text, as many as seeded_calibration has tokens, every
+    second one with the token that begins a text; or that for a model without a tokenizer.
 
     Raises:
         UsageError, ModelError: as calibration_tokens.
@@ -88,11 +88,15 @@ def static_calibration(source: ModelSource, geometry: StaticGeometry, seed: int)
     folder, vocab = source.folder, geometry.vocab_size
     if folder is None or tokenization_of(folder, vocab) is Tokenization.NONE:
         return seeded
-    ids = np.array(calibration_tokens(folder, vocab).ids, dtype=np.int64)
+    text = calibration_tokens(folder, vocab)
+    ids = np.array(text.ids, dtype=np.int64)
     tokens = seeded.shape[1]
     pieces = -(-SEQUENCES * CALIBRATION_TOKENS // tokens)
     starts = np.linspace(0, max(0, len(ids) - tokens), pieces).astype(int)
-    return np.stack([ids[start : start + tokens] for start in dict.fromkeys(starts.tolist())])
+    found = np.stack([ids[start : start + tokens] for start in dict.fromkeys(starts.tolist())])
+    if text.begin_id is not None:  # its activations may be far larger than those of any text
+        found[::2, 0] = text.begin_id
+    return found
 
 
 def seeded_calibration(spec: ModelSpec, geometry: StaticGeometry, seed: int) -> Ids:

@@ -83,12 +83,18 @@ def test_shapes_and_text_are_part_of_the_hash(monkeypatch):
 
 
 def test_a_model_with_a_tokenizer_is_calibrated_on_the_text():
-    """Passes of 100 in a cache of 350: pieces of 300 bytes, 4096 bytes in all, whole text."""
+    """Passes of 100 in a cache of 350: pieces of 300 bytes, 4096 bytes in all, whole text.
+
+    Every second piece begins as texts of the model do, with byte 0: without it the ranges are too
+    narrow for what that token does, and a16w8 loses 3.07 nats a byte instead of 0.0003.
+    """
     source, row = resolve_model("bytelm"), find_level("a8w8")
     ids = static_calibration(source, static_geometry(source.spec, row, 100, 350), seed=0)
     text = np.frombuffer(bundled_text(CALIBRATION).encode(), np.uint8)
     assert ids.shape == (14, 300)
-    np.testing.assert_array_equal(ids[0], text[:300])
+    np.testing.assert_array_equal(ids[0, 1:], text[1:300])
+    assert set(ids[::2, 0]) == {0}
+    assert 0 not in ids[1::2]
     np.testing.assert_array_equal(ids[-1], text[-300:])
 
 
