@@ -22,7 +22,8 @@ class ProcessSamples:
         warm: reply to `warm`: `steady`, `seconds`, `calls`, `window_medians_ns`.
         sample: reply to `sample`: one list entry per pass, in ns: `prefill_ns` (pp, pg),
             `ttft_ns` (pg), `itl_ns` (tg, pg: a list of steps per pass), `e2e_ns` (pg),
-            `encode_ns` (enc); over all passes `cpu_ns`, `major_faults`, `involuntary_switches`, `finite`, `digest`.
+            `encode_ns` (enc); over all passes `cpu_ns`, `major_faults`,
+            `involuntary_switches`, `finite`, `digest`.
         watch: harness.watch.probes.WatchInterval as a dict.
         energy: harness.measure.energy.energy_used of the timed part; None: nobody asked.
     """

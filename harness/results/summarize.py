@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.results import values
 from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, ProcessSamples, kind_of
-from harness.results.schema import Cell, Json, Metric
+from harness.results.schema import Cell, Metric
 from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
 from harness.units import NS_PER_MS
 

@@ -1,7 +1,6 @@
 """Metrics from raw samples: every number is done by hand in the docstring."""
 
 import math
-
 from dataclasses import replace
 
 import pytest
@@ -268,7 +267,7 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **exact_metrics(1, 4.5, 1),
         **compile_metric({"compile_ns": MS}),
     }
-    path = {name: 0.5 for name in QUALITY_UNITS}
+    path = dict.fromkeys(QUALITY_UNITS, 0.5)
     found |= quality_metrics(request, {"decode": path})
     found |= text_rates(found["decode_tok_s"], {"english": 4.0, "korean": 2.0})
     found |= dict.fromkeys(SHARES, share_metric(found["tpot_ms"], lambda seconds: 1e-3 / seconds))
