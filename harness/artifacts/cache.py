@@ -88,16 +88,16 @@ def ensure_artifact(
     built_geometry(source.spec, row, stored, shapes)
     identity = weights_identity(source, seed)
     digest = source_hash(source, row, identity, stored, shapes)
-    words = [_plain(source.name), level, *([] if is_base else [f"kv-{stored.name}"]), digest]
+    words = [plain_name(source.name), level, *([] if is_base else [f"kv-{stored.name}"]), digest]
     folder = cache / "-".join(words)
     found = _read_whole(folder, source)
     if found is not None:
         return found
-    with _sole_builder(cache, folder, timeout_s):
+    with sole_builder(cache, folder, timeout_s):
         found = _read_whole(folder, source)  # another process may have built it meanwhile
         if found is not None:
             return found
-        with _partial_folder(folder) as partial:
+        with partial_folder(folder) as partial:
             spent = _fill(partial, source, level, cache, seed, timeout_s, stored, shapes)
             kept = AUTO if is_base else stored.name
             artifact = describe_artifact(source, level, identity, folder, *spent, kept, shapes)
@@ -186,7 +186,7 @@ def _read_whole(folder: Path, source: ModelSource) -> Artifact | None:
 
 
 @contextmanager
-def _sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]:
+def sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]:
     """Hold the lock under which `folder` is built.
 
     Raises:
@@ -213,7 +213,7 @@ def _sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]
 
 
 @contextmanager
-def _partial_folder(folder: Path) -> Iterator[Path]:
+def partial_folder(folder: Path) -> Iterator[Path]:
     """Give a folder beside `folder` to build in; whatever is left of it goes at the end.
 
     Copies left by a process that was killed are removed first: the lock says nobody builds.
@@ -236,6 +236,6 @@ def _unwritable(cache: Path, error: Exception) -> StorageError:
     return StorageError(f"the cache {str(cache)!r} cannot be written: {reason}", fix=ELSEWHERE)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a model's name as a folder may be called on every system."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".")[:64] or "model"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError
+from harness.errors import ModelError, StorageError
 
 # What reading a damaged file raises in libraries and in ours, where no check met it before.
 _DAMAGED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
@@ -39,7 +39,42 @@ def recognise(path: str, cache: str, free_bytes: int | None) -> dict[str, Any]:
         ) from error
 
 
-COMMANDS: Mapping[str, Callable[..., Any]] = {"recognise": recognise}
+def quantize(path: str, cache: str, level: str, folder: str) -> None:
+    """Write every graph of a recognised model at a level into a folder.
+
+    Args:
+        path: as of recognise, which took the same files.
+        cache: folder of built models.
+        level: a key of harness.quantize.foreign.FOREIGN_LEVELS.
+        folder: receives graphs, data and configuration files.
+
+    Raises:
+        HarnessError: as quantize_graph.
+        StorageError: the disk ran full or cannot be written.
+    """
+    import shutil
+
+    from harness.artifacts.foreign_links import without_links
+    from harness.foreign.files import find_files
+    from harness.foreign.loading import load_whole
+    from harness.quantize.foreign import quantize_graph
+
+    found, target = without_links(find_files(Path(path)), Path(cache)), Path(folder)
+    try:
+        for name in found.graphs.values():
+            model = load_whole(found.folder / name, f"{found.name}/{name}")
+            quantize_graph(model, level, target / name)
+        for source in reversed(found.config_folders):
+            for file in source.glob("*.json"):
+                shutil.copyfile(file, target / file.name)
+    except OSError as error:
+        raise StorageError(
+            f"{found.name} could not be written at {level}: {error.strerror}",
+            fix="free room on the cache's disk, or choose another cache: --cache DIR",
+        ) from error
+
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {"recognise": recognise, "quantize": quantize}
 
 
 def _recognise(found: Any, cache: Path, free_bytes: int | None) -> Any:

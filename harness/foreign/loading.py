@@ -8,7 +8,8 @@ from onnx import inliner
 
 from harness.errors import ModelError
 from harness.foreign.ports import Port
-from harness.foreign.tensors import element_type
+from harness.foreign.safety import all_tensors
+from harness.foreign.tensors import element_type, external, stored_bytes
 
 _AGAIN = "download or export it again"
 
@@ -48,6 +49,28 @@ def load_graph(path: Path, where: str) -> onnx.ModelProto:
 
 
 _LFS = b"version https://git-lfs"
+
+
+def load_whole(path: Path, where: str) -> onnx.ModelProto:
+    """Read a graph and all its data into memory.
+
+    Args:
+        path: of a graph whose files were checked.
+        where: names it in errors.
+
+    Raises:
+        ModelError: as load_graph.
+    """
+    model = load_graph(path, where)
+    for tensor in all_tensors(model):
+        place = external(tensor)
+        if place is not None:
+            with (path.parent / place.location).open("rb") as file:
+                file.seek(place.offset_bytes)
+                tensor.raw_data = file.read(stored_bytes(tensor))
+            tensor.ClearField("external_data")
+            tensor.data_location = onnx.TensorProto.DEFAULT
+    return model
 
 
 def graph_ports(model: onnx.ModelProto, where: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
