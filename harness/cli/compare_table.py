@@ -30,7 +30,7 @@ IDENTITY = (
     *(name for name in Cell.__struct_fields__ if name not in TOLD),
 )
 # Fields that change with another one of an axis.
-SAID_ELSEWHERE = ("parameters", "provider", "workload", "level_label")
+SAID_ELSEWHERE = ("parameters", "active_parameters", "provider", "workload", "level_label")
 WHOLE_SESSION = "session"
 
 

@@ -11,6 +11,8 @@ LAYER_NODES = 11  # qkv, attention, out, norm, gate, up, sigmoid, two products, 
 ACTIVATION_NODES = {"silu": 2, "gelu_tanh": 1}
 QK_NORM_NODES = {"none": 0, "per_head": 7, "full_width": 3}  # split, and norms with two reshapes
 POSITION_NODES = 6  # learned: count, subtract, width, negate, slice; and the sum with the embedding
+MIXTURE_NODES = 3  # router, reshape, all experts
+SHARED_NODES = 11  # gate, up, sigmoid, two products, down; multiply, sum, sigmoid, multiply; add
 CAP_NODES = 3  # divide, tanh, multiply
 ENCODER_LAYER_NODES = 11  # qkv, split, attention, out, sum, norm, up, GELU, down, sum, norm
 POOL_NODES = {"mean": 5, "cls": 2}  # with the scaling to length 1
@@ -83,7 +85,12 @@ def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
 def _layer_nodes(spec: ModelSpec, level: QuantLevel) -> int:
     """Nodes of one layer without its norms and sums."""
     nodes = 3 + QK_NORM_NODES[spec.qk_norm]  # qkv, attention, out
-    nodes += 2 + (2 if spec.mlp_gated else 0) + ACTIVATION_NODES[spec.activation]
+    if spec.experts is None:
+        nodes += 2 + (2 if spec.mlp_gated else 0) + ACTIVATION_NODES[spec.activation]
+    else:
+        nodes += MIXTURE_NODES + (SHARED_NODES if spec.experts.shared_gate else 0)
+        # QMoE does not scale weights that are given to it: a softmax more
+        nodes += 0 if spec.experts.normalised or level.body.form is Form.FLOAT else 1
     if level.body.form is Form.FLOAT:
         nodes += (1 if spec.qkv_bias else 0) + (3 if spec.all_bias else 0)
     return nodes

@@ -237,8 +237,7 @@ def _calls(model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass) 
     for piece in pieces:
         form = piece_format(piece, level)
         if form is not None and piece.role is not Role.TABLE:
-            # All experts of a layer are multiplied in one grouped call.
-            calls[kernel_name(form)] += piece.copies if piece.active is None else layers
+            calls[kernel_name(form)] += _matrix_calls(model, piece, layers)
     others = operator_calls(model, level, layers) - sum(calls.values())
     attentions = sum(a.layers for a in model.attention if a.stage is shape.stage)
     yield Work("operator calls", OPERATOR_CALL, shape.rows, calls=others)
@@ -246,6 +245,18 @@ def _calls(model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass) 
         yield Work("matrix calls", call_name(kernel), shape.rows, calls=count)
     yield Work("attention calls", ATTENTION_CALL, shape.rows, calls=attentions)
     yield Work("session call", SESSION_CALL, shape.rows, calls=1.0)
+
+
+def _matrix_calls(model: Anatomy, piece: Piece, layers: int) -> float:
+    """Return how often the matrices of a piece are multiplied in one pass.
+
+    All experts of a layer in one grouped call; in what is built here that call is half a node: one
+    multiplies gate, up and down.
+    """
+    if piece.active is None:
+        return float(piece.copies)
+    alike = sum(other.copies for other in model.pieces if other.name == piece.name)
+    return layers * piece.copies / alike * (1.0 if model.spec is None else 0.5)
 
 
 def _layers(model: Anatomy, shape: Pass) -> int:

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from harness.graph.attention import AttentionInputs, attend
 from harness.graph.emitter import Emitter
-from harness.graph.matrix import Matrix, multiply
+from harness.graph.experts import add_experts, expert_matrices
+from harness.graph.feedforward import add_block, multiply_stored
+from harness.graph.matrix import Matrix
 from harness.graph.mixture import Mixture
 from harness.graph.names import layer_name
 from harness.graph.residual import Residual, add_norm
@@ -14,7 +16,10 @@ from harness.specs.sensitive import is_sensitive
 
 
 def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
-    """Return the stored matrices of one layer: qkv packed along the outputs, then the others."""
+    """Return the stored matrices of one layer: qkv packed along the outputs, then the others.
+
+    Of a mixture the router and the shared block; its experts are stacks (see graph/experts.py).
+    """
     prefix, hidden, wide = layer_name(layer), spec.hidden_size, spec.intermediate_size
     query = spec.num_heads * spec.head_dim
     packed = query + 2 * spec.num_kv_heads * spec.head_dim
@@ -28,6 +33,9 @@ def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
     }
     if not spec.mlp_gated:
         del matrices["gate"]
+    if spec.experts is not None:
+        matrices = {key: matrices[key] for key in ("qkv", "o")}
+        matrices |= expert_matrices(spec, spec.experts, prefix)
     return {
         key: replace(matrix, sensitive=is_sensitive(matrix.name, spec.num_layers))
         for key, matrix in matrices.items()
@@ -68,9 +76,9 @@ def add_layer(
     order, prefix = NORM_ORDERS[spec.norm_order], layer_name(layer)
     matrices = layer_matrices(spec, layer)
     values = residual.read(_full(prefix, order.before_attention), f"{prefix}.self_attn.residual")
-    packed = _multiply(emitter, matrices["qkv"], values, levels)
+    packed = multiply_stored(emitter, matrices["qkv"], values, levels)
     attended = attend(emitter, spec, layer, packed, shared)
-    mixed = _multiply(emitter, matrices["o"], attended, levels)
+    mixed = multiply_stored(emitter, matrices["o"], attended, levels)
     if order.parallel:
         residual.add(mixed, _block(emitter, spec, matrices, values, levels, prefix))
         return
@@ -97,32 +105,7 @@ def _block(
     levels: Mixture,
     prefix: str,
 ) -> str:
-    """Add the block: up and down around the activation, with a gate beside up where it has one."""
-    if not spec.mlp_gated:
-        up = _multiply(emitter, matrices["up"], values, levels)
-        active = _ACTIVATIONS[spec.activation](emitter, up, f"{prefix}.mlp")
-        return _multiply(emitter, matrices["down"], active, levels)
-    gate = _multiply(emitter, matrices["gate"], values, levels)
-    up = _multiply(emitter, matrices["up"], values, levels)
-    active = _ACTIVATIONS[spec.activation](emitter, gate, f"{prefix}.mlp")
-    product = emitter.add("Mul", (active, up), f"{prefix}.mlp.gated")
-    return _multiply(emitter, matrices["down"], product, levels)
-
-
-def _silu(emitter: Emitter, values: str, block: str) -> str:
-    """Add x · sigmoid(x)."""
-    sigmoid = emitter.add("Sigmoid", (values,), f"{block}.sigmoid")
-    return emitter.add("Mul", (values, sigmoid), f"{block}.silu")
-
-
-def _gelu_tanh(emitter: Emitter, values: str, block: str) -> str:
-    """Add the tanh approximation of GELU."""
-    return emitter.add("Gelu", (values,), f"{block}.gelu", approximate="tanh")
-
-
-_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
-
-
-def _multiply(emitter: Emitter, matrix: Matrix, activations: str, levels: Mixture) -> str:
-    """Add the product with a matrix, as it is stored."""
-    return multiply(emitter, matrix, activations, levels.of(matrix.name))
+    """Add the block, or the mixture that stands in its place."""
+    if spec.experts is not None:
+        return add_experts(emitter, spec, spec.experts, matrices, values, levels, prefix)
+    return add_block(emitter, spec, matrices, values, levels, f"{prefix}.mlp")

@@ -3,18 +3,20 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 
 from harness.graph.block import layer_matrices, separate_matrices
 from harness.graph.encoder_block import encoder_matrices, separate_encoder_matrices
+from harness.graph.experts import Stack, expert_stacks
 from harness.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.graph.names import layer_name
-from harness.quantize.layout import StoredArray, body_arrays, table_arrays
+from harness.quantize.layout import StoredArray, body_arrays, expert_arrays, table_arrays
 from harness.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
 from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.encoder_tensors import EMBED_NORM, POSITIONS, encoder_tables
 from harness.specs.model import ModelSpec
 from harness.specs.norms import NORM_ENDS, NORM_ORDERS
-from harness.specs.tensors import Tensor, logical_tensors
+from harness.specs.tensors import EXPERTS, SHARED_GATE, Tensor, logical_tensors
 
 PAGE_BYTES = 4096  # ONNX Runtime maps the file into memory: every array begins on a page
 
@@ -24,6 +26,7 @@ class Role(StrEnum):
 
     VECTOR = "vector"
     BODY = "body"
+    EXPERTS = "experts"
     TABLE = "table"
 
 
@@ -71,6 +74,7 @@ class StoredWeight:
         sources: the trained tensors it is made of, one below the other.
         regions: its arrays, as quantize.layout orders them.
         views: its initializers.
+        turns: so many sources in a row give their rows by turns.
     """
 
     name: str
@@ -79,6 +83,7 @@ class StoredWeight:
     sources: tuple[Tensor, ...]
     regions: tuple[Region, ...]
     views: tuple[View, ...]
+    turns: int = 1
 
 
 class Shelf:
@@ -124,12 +129,44 @@ def _decoder(
             yield _vector(level, shelf, (tensors[f"{prefix}.{norm}"],))
         matrices = _MATRICES[level.variant](spec, layer)
         yield from _matrices(level, shelf, prefix, matrices, tensors)
+        yield from _experts(spec, level, shelf, layer, tensors)
     for end in ends:
         yield _vector(level, shelf, (tensors[f"model.norm.{end}"],))
     if not spec.tied_embeddings:
         yield _table(level, shelf, tensors[f"{HEAD}.weight"], is_head=True)
     if spec.head_bias:
         yield _vector(level, shelf, (tensors[f"{HEAD}.bias"],))
+
+
+def _experts(
+    spec: ModelSpec, level: QuantLevel, shelf: Shelf, layer: int, tensors: dict[str, Tensor]
+) -> Iterator[StoredWeight]:
+    """Yield the stacks of a layer's experts, and the gate of the block that every token uses."""
+    prefix = layer_name(layer)
+    for stack in expert_stacks(spec, layer):
+        sources = tuple(
+            tensors[f"{prefix}.{EXPERTS}.{expert}.{part}.weight"]
+            for expert in range(stack.experts)
+            for part in stack.parts
+        )
+        form = level.body_format(sensitive=stack.sensitive)
+        rows = stack.experts * stack.outputs
+        regions = shelf.reserve(expert_arrays(rows, stack.inputs, level, form))
+        views = tuple(_stacked_view(stack, region) for region in regions)
+        turns = len(stack.parts)
+        yield StoredWeight(stack.name, Role.EXPERTS, form, sources, regions, views, turns)
+    gate = tensors.get(f"{prefix}.{SHARED_GATE}.weight")
+    if gate is not None:
+        yield _vector(level, shelf, (gate,))
+
+
+def _stacked_view(stack: Stack, region: Region) -> View:
+    """Return the rows of all experts as [experts, outputs, ...]; blocks lie in one row there."""
+    count, outputs = stack.experts, stack.outputs
+    values = prod(region.array.shape) // (count * outputs)
+    is_row_scale = region.array.suffix == "scales" and len(region.array.shape) == 1
+    shape = (count, outputs) if is_row_scale else (count, outputs, values)
+    return View(f"{stack.name}.{region.array.suffix}", region, shape)
 
 
 def _encoder(

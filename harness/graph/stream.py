@@ -52,8 +52,7 @@ def stream_weight(
     if weight.form.form is Form.WHOLE:
         _stream_whole(file, weight, _chunks(weight, store), (ranges or {})[weight.name])
         return
-    streams = _BODY_STREAMS if weight.role is Role.BODY else _TABLE_STREAMS
-    streams[weight.form.form](file, weight, _chunks(weight, store), weight.form)
+    _STREAMS[weight.role][weight.form.form](file, weight, _chunks(weight, store), weight.form)
 
 
 def _write_vector(
@@ -70,12 +69,19 @@ def _write_vector(
 
 
 def _chunks(weight: StoredWeight, store: WeightStore) -> Iterator[Floats]:
-    """Yield the rows of all sources in turn, a few chunks at a time."""
-    for source in weight.sources:
-        count, inputs = source.shape
+    """Yield the rows of all sources in turn, a few chunks at a time.
+
+    Of sources that give their rows by turns (gate and up of an expert): one row of each, then the
+    next.
+    """
+    turns = weight.turns
+    for begin in range(0, len(weight.sources), turns):
+        sources = weight.sources[begin : begin + turns]
+        count, inputs = sources[0].shape
         step = max(1, CHUNK_WEIGHTS // inputs) * CHUNKS_AT_ONCE
         for start in range(0, count, step):
-            yield store.rows(source.name, start, min(start + step, count))
+            parts = [store.rows(one.name, start, min(start + step, count)) for one in sources]
+            yield parts[0] if turns == 1 else np.stack(parts, axis=1).reshape(-1, inputs)
 
 
 def _stored_floats(values: Floats, dtype: str, name: str) -> npt.NDArray[np.generic]:
@@ -127,6 +133,17 @@ def _stream_channels(
     file.write(quantized, matrix)
 
 
+def _stream_channel_rows(
+    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
+) -> None:
+    """Write bytes as they lie, [outputs, inputs], and a scale per row."""
+    end_bytes = [0, 0]
+    for rows in chunks:
+        arrays: Arrays = quantize_channels(rows, weight.name)
+        for number, array in enumerate(arrays):
+            end_bytes[number] = file.write(weight.regions[number], array, end_bytes[number])
+
+
 def _stream_signed_rows(
     file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
 ) -> None:
@@ -167,4 +184,14 @@ _TABLE_STREAMS: dict[Form, Stream] = {
     Form.FLOAT: _stream_rows,
     Form.BLOCK: _stream_blocks,
     Form.ROWS: _stream_signed_rows,
+}
+_EXPERT_STREAMS: dict[Form, Stream] = {
+    Form.FLOAT: _stream_rows,
+    Form.CHANNEL: _stream_channel_rows,
+    Form.BLOCK: _stream_blocks,
+}
+_STREAMS = {
+    Role.BODY: _BODY_STREAMS,
+    Role.TABLE: _TABLE_STREAMS,
+    Role.EXPERTS: _EXPERT_STREAMS,
 }

@@ -17,6 +17,8 @@ KINDS = {
     "o": ("o_proj",),
     "gate and up": ("gate_proj", "up_proj"),
     "down": ("down_proj",),
+    "router": ("router",),
+    "experts": ("experts_gate_up", "experts_down"),
 }
 
 
@@ -80,7 +82,9 @@ def _tables(spec: ModelSpec) -> Iterator[tuple[str, frozenset[str]]]:
 
 def _kinds(names: dict[str, int]) -> Iterator[tuple[str, frozenset[str]]]:
     for kind, endings in KINDS.items():
-        yield kind, frozenset(name for name in names if name.rpartition(".")[2] in endings)
+        matrices = frozenset(name for name in names if name.rpartition(".")[2] in endings)
+        if matrices:
+            yield kind, matrices
 
 
 def _depths(spec: ModelSpec, names: dict[str, int]) -> Iterator[tuple[str, frozenset[str]]]:

@@ -63,6 +63,21 @@ def table_arrays(
     return row_arrays(rows, width, form, level.float_dtype)
 
 
+def expert_arrays(
+    rows: int, inputs: int, level: QuantLevel, form: MatrixFormat
+) -> tuple[StoredArray, ...]:
+    """Arrays of one kind of matrix of all experts of a layer, one below the other.
+
+    The same bytes as body_arrays of each, but float and per-channel ones lie by row, too.
+    """
+    if form.form is Form.FLOAT:
+        return (StoredArray("weight", level.float_dtype, (rows, inputs)),)
+    if form.form is Form.CHANNEL:
+        scales = StoredArray("scales", "float32", (rows,))
+        return StoredArray("quantized", "uint8", (rows, inputs)), scales
+    return block_arrays(rows, inputs, form)
+
+
 def row_arrays(
     rows: int, width: int, form: MatrixFormat, float_dtype: str = "float32"
 ) -> tuple[StoredArray, ...]:

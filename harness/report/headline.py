@@ -15,6 +15,9 @@ WEIGHTS_NOTES = {
     "seeded": "weights: seeded random (right for speed and memory, says nothing about quality)",
     "trained": "weights: trained",
 }
+ROUTING_NOTE = (
+    "experts: seeded routers choose them evenly; trained ones do not, and read fewer over a prompt"
+)
 # What a row may leave unsaid when it is the usual thing.
 USUAL = {"batch": 1, "depth": 0, "device": "cpu", "runtime": "ort", "weights": None}
 
@@ -277,9 +280,12 @@ def _threads(count: object) -> str:
 
 
 def _weights(rows: Sequence[Row]) -> Iterator[str]:
-    """One line per kind of weights."""
+    """One line per kind of weights, and one where seeded routers chose the experts."""
     for kind in dict.fromkeys(row.cell.weights for row in rows):
         yield WEIGHTS_NOTES.get(kind, f"weights: {kind}")
+    mixtures = [row.cell for row in rows if row.cell.active_parameters is not None]
+    if any(cell.weights == "seeded" for cell in mixtures):
+        yield ROUTING_NOTE
 
 
 def _simulated(rows: Sequence[Row]) -> bool:

@@ -49,6 +49,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         kv_cache: cache level: how keys and values are stored; documents from before there was a
             choice say nothing and mean the float type of the level.
         sequences: texts of one pass of an encoder's test; 1 for a decoder.
+        active_parameters: those that one token uses, of a mixture of experts; None: all of them.
         level_label: how the level is printed, such as `int8 (W8A8 dynamic)`; empty: by its name.
     """
 
@@ -66,6 +67,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     weights: str
     sequences: int = 1
+    active_parameters: int | None = None
     level_label: str = ""
     kv_cache: str = ""
 

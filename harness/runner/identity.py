@@ -3,7 +3,7 @@
 from harness.artifacts.artifact import Artifact
 from harness.plan import RUNTIME, SessionGroup
 from harness.results.schema import Cell
-from harness.specs.count import parameters
+from harness.specs.count import active_parameters, parameters
 from harness.weights.source import trained_names
 from harness.workload.workload import Workload
 
@@ -13,6 +13,7 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: Artifact | None) 
     return Cell(
         model=model_name(group, artifact),
         parameters=parameters(group.source.spec),
+        active_parameters=active_parameters(group.source.spec),
         level=group.level.name,
         level_label=group.level.label,
         device=group.device.key,

@@ -16,6 +16,23 @@ ACTIVATIONS = {
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertKeys:
+    """What a class calls the numbers of its mixture.
+
+    Attributes:
+        count: keys of the experts of a layer; transformers 5 renamed some.
+        width: of one expert.
+        shared_width: of the block that every token uses; empty: there is none.
+        normalised: key of the flag that scales the weights to sum to 1; empty: they always do.
+    """
+
+    count: tuple[str, ...] = ("num_experts", "num_local_experts")
+    width: str = "moe_intermediate_size"
+    shared_width: str = ""
+    normalised: str = "norm_topk_prob"
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """One supported class; its defaults are those of the class in transformers.
 
@@ -40,6 +57,7 @@ class Architecture:
             head_dim^-1/2.
         default_scale: where config.json has none.
         softcaps: keys of config.json by fields of a ModelSpec, each with its default.
+        experts: what it calls the numbers of its mixture; None: it has none.
         refused: flags of config.json that would change the computation, with the value built here.
         own_code: whether `auto_map` may name code of the makers': it came before the class.
     """
@@ -62,6 +80,7 @@ class Architecture:
     scale_key: str = ""
     default_scale: float = 1.0
     softcaps: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
+    experts: ExpertKeys | None = None
     refused: Mapping[str, bool] = field(default_factory=dict)
     own_code: bool = False
 
@@ -84,6 +103,21 @@ ARCHITECTURES = {
     "Qwen2ForCausalLM": Architecture("qwen2", {"qkv_bias": True}, window_behind_flag=True),
     "Qwen3ForCausalLM": Architecture(
         "qwen3", {"qk_norm": "per_head"}, default_head_dim=128, window_behind_flag=True
+    ),
+    "Qwen2MoeForCausalLM": Architecture(
+        "qwen2_moe",
+        {"qkv_bias": True},
+        window_behind_flag=True,
+        experts=ExpertKeys(shared_width="shared_expert_intermediate_size"),
+        refused={"qkv_bias": True},
+    ),
+    "Qwen3MoeForCausalLM": Architecture(
+        "qwen3_moe", {"qk_norm": "per_head"}, window_behind_flag=True, experts=ExpertKeys()
+    ),
+    "MixtralForCausalLM": Architecture(
+        "mixtral",
+        rotary=Rotary(default_theta=1_000_000.0),
+        experts=ExpertKeys(width="intermediate_size", normalised=""),
     ),
     "Olmo2ForCausalLM": Architecture(
         "olmo2",
@@ -190,11 +224,8 @@ NEEDS = {
     "Lfm2ForCausalLM": "convolution layers",
     "Llama4ForConditionalGeneration": "experts and an image encoder",
     "MiniCPMForCausalLM": "scaled embeddings and residuals",
-    "MixtralForCausalLM": "experts",
     "OlmoForCausalLM": "LayerNorm without weights",
     "PhimoeForCausalLM": "experts",
-    "Qwen2MoeForCausalLM": "experts",
-    "Qwen3MoeForCausalLM": "experts",
     "SmolLM3ForCausalLM": "layers without rotary positions",
     "T5ForConditionalGeneration": "an encoder beside the decoder",
     "WhisperForConditionalGeneration": "an audio encoder beside the decoder",

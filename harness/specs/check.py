@@ -4,7 +4,7 @@ import math
 
 from harness.errors import ModelError
 from harness.specs.decoder_names import FAMILIES
-from harness.specs.model import ModelSpec, RopeScaling
+from harness.specs.model import Experts, ModelSpec, RopeScaling
 from harness.specs.norms import NORM_ENDS, NORM_ORDERS
 
 SCALING_KINDS = ("llama3", "linear", "longrope")
@@ -63,6 +63,8 @@ def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
             require_positive(where, field, getattr(spec, field))
     _check_words(spec, where)
     _check_heads(spec, where)
+    if spec.experts is not None:
+        _check_experts(spec.experts, where)
     if spec.rope_scaling is not None:
         _check_scaling(spec.rope_scaling, where)
         _check_divisors(spec, spec.rope_scaling, where)
@@ -80,9 +82,29 @@ def _check_words(spec: ModelSpec, where: str) -> None:
         raise ModelError(
             f"{where}: all_bias of a gated block is not built", fix="mlp_gated = false, or no bias"
         )
+    if spec.experts is not None and not (spec.mlp_gated and spec.activation == "silu"):
+        raise ModelError(
+            f"{where}: experts of {spec.activation} are not built", fix="gated silu, or no experts"
+        )
     if spec.head_bias and spec.tied_embeddings:
         raise ModelError(
             f"{where}: head_bias of a tied head is not built", fix="tied_embeddings = false"
+        )
+
+
+def _check_experts(experts: Experts, where: str) -> None:
+    """Refuse a mixture whose numbers describe none, or whose shared block is not built."""
+    for field in ("count", "active", "intermediate_size"):
+        require_positive(where, f"experts.{field}", getattr(experts, field))
+    if experts.active > experts.count:
+        raise ModelError(
+            f"{where}: {experts.active} of {experts.count} experts are active",
+            fix="experts.active is at most experts.count",
+        )
+    if bool(experts.shared_intermediate_size) != experts.shared_gate:
+        raise ModelError(
+            f"{where}: a shared block of experts without a gate is not built",
+            fix="shared_intermediate_size and shared_gate, or neither",
         )
 
 

@@ -15,6 +15,7 @@ from harness.specs.config_encoder import (
     folder_pooling,
 )
 from harness.specs.config_encoder import SUPPORTED as SUPPORTED_ENCODERS
+from harness.specs.config_experts import experts_of
 from harness.specs.config_rope import turns_of
 from harness.specs.config_window import windows_of
 from harness.specs.encoder import AnySpec
@@ -113,6 +114,7 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
         sliding_window_tokens=window,
         full_attention_every=full_every,
         attention_scale=_attention_scale(values, architecture, head_dim),
+        experts=experts_of(values, architecture),
         source=values.where,
         **_softcaps(values, architecture),
         **architecture.fields,

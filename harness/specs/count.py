@@ -66,6 +66,18 @@ def built_parameters(spec: AnySpec) -> int:
     return parameters(spec) - pooler
 
 
+def active_parameters(spec: AnySpec) -> int | None:
+    """Return how many of them one token uses; None where it uses all: there are no experts.
+
+    total - layers · (E - active) · 3·h·e
+    """
+    if isinstance(spec, EncoderSpec) or spec.experts is None:
+        return None
+    experts = spec.experts
+    one = 3 * spec.hidden_size * experts.intermediate_size
+    return parameters(spec) - spec.num_layers * (experts.count - experts.active) * one
+
+
 def kv_values_per_token(spec: AnySpec) -> int:
     """Return the values one more token adds to the cache of one sequence; 0 for an encoder.
 

@@ -11,7 +11,7 @@ from functools import cache
 
 from harness.specs.encoder_tensors import POSITIONS, TOKENS
 from harness.specs.model import ModelSpec
-from harness.specs.tensors import Tensor, layer_shapes
+from harness.specs.tensors import EXPERTS, ROUTER, SHARED_GATE, Tensor, layer_shapes
 
 LAYERS = "model.layers."
 
@@ -26,6 +26,7 @@ class Place:
         first_row: where ours begins along its outputs.
         transposed: it lies as [inputs, outputs].
         added: what is added to a stored value to get ours.
+        flat: a vector of ours lies as a matrix of one row.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Place:
     first_row: int = 0
     transposed: bool = False
     added: float = 0.0
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Family:
     Attributes:
         names: ours -> theirs, without `.weight`; of a layer without its `model.layers.N.`.
         packed: theirs -> ours, one below the other along the outputs.
+        experts: what stands before an expert's number within a layer.
+        expert_names: ours -> theirs, of the three matrices of an expert.
         layers: what stands before a layer's number.
         prefix: what may be left out before every name.
         transposed: matrices of layers lie as [inputs, outputs].
@@ -51,6 +55,8 @@ class Family:
 
     names: Mapping[str, str] = field(default_factory=dict)
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    experts: str = EXPERTS
+    expert_names: Mapping[str, str] = field(default_factory=dict)
     layers: str = LAYERS
     prefix: str = ""
     transposed: bool = False
@@ -64,6 +70,13 @@ _FAMILIES = {
     "mistral": Family(),
     "qwen2": Family(),
     "qwen3": Family(),
+    "qwen2_moe": Family(names={ROUTER: "mlp.gate"}),
+    "qwen3_moe": Family(names={ROUTER: "mlp.gate"}),
+    "mixtral": Family(
+        names={ROUTER: "block_sparse_moe.gate"},
+        experts="block_sparse_moe.experts",
+        expert_names={"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"},
+    ),
     "olmo2": Family(),
     "phi3": Family(
         packed={
@@ -119,7 +132,13 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
             first_row = sum(heights[: ours.index(part)])
             shape = shape[::-1] if transposed else shape
             return Place(f"{before}{stored}.{end}", shape, first_row, transposed, added)
+    if part.startswith(f"{EXPERTS}."):
+        expert, _, matrix = part.removeprefix(f"{EXPERTS}.").partition(".")
+        matrix = family.expert_names.get(matrix, matrix)
+        return Place(f"{before}{family.experts}.{expert}.{matrix}.{end}", tensor.shape)
     name = f"{before}{family.names.get(part, part)}.{end}"
+    if part == SHARED_GATE:
+        return Place(name, (1, *tensor.shape), flat=True)
     shape = tensor.shape[::-1] if transposed else tensor.shape
     return Place(name, shape, transposed=transposed, added=added)
 

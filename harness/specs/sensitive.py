@@ -2,7 +2,8 @@
 
 import re
 
-_MATRIX = re.compile(r"model\.layers\.(\d+)\.(?:self_attn\.(?:q|k|v|qkv)_proj|mlp\.down_proj)\b")
+_DOWN = r"mlp\.(?:down_proj|shared_expert\.down_proj|experts\.\d+\.down_proj|experts_down)"
+_MATRIX = re.compile(rf"model\.layers\.(\d+)\.(?:self_attn\.(?:q|k|v|qkv)_proj|{_DOWN})\b")
 
 
 def sensitive_layers(num_layers: int) -> frozenset[int]:

@@ -6,11 +6,15 @@ from math import prod
 
 from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.encoder_tensors import POSITIONS, TOKENS, TYPES, encoder_shapes
-from harness.specs.model import ModelSpec
+from harness.specs.model import Experts, ModelSpec
 from harness.specs.norms import NORM_ENDS, NORM_ORDERS
 
 # Matrices whose rows are looked up, or that give the logits: stored by row at every level.
 TABLES = frozenset(f"{name}.weight" for name in (TOKENS, POSITIONS, TYPES, "lm_head"))
+
+# Within a layer that has a mixture of experts.
+ROUTER, EXPERTS = "mlp.router", "mlp.experts"
+SHARED, SHARED_GATE = "mlp.shared_expert", "mlp.shared_expert_gate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,7 @@ def layer_shapes(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from _linear("self_attn.o_proj", hidden, query, has_bias=spec.all_bias)
     for letter, width in QK_NORM_WIDTHS[spec.qk_norm](spec):
         yield f"self_attn.{letter}_norm.weight", (width,)
-    if spec.experts is None:
-        yield from _block_shapes(spec)
+    yield from _block_shapes(spec) if spec.experts is None else _expert_shapes(spec, spec.experts)
 
 
 def _block_shapes(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -79,6 +82,22 @@ def _block_shapes(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "mlp.gate_proj.weight", (wide, hidden)
     yield from _linear("mlp.up_proj", wide, hidden, has_bias=spec.all_bias)
     yield from _linear("mlp.down_proj", hidden, wide, has_bias=spec.all_bias)
+
+
+def _expert_shapes(spec: ModelSpec, experts: Experts) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield router, experts and the block that every token uses."""
+    hidden, wide = spec.hidden_size, experts.intermediate_size
+    yield f"{ROUTER}.weight", (experts.count, hidden)
+    for expert in range(experts.count):
+        yield f"{EXPERTS}.{expert}.gate_proj.weight", (wide, hidden)
+        yield f"{EXPERTS}.{expert}.up_proj.weight", (wide, hidden)
+        yield f"{EXPERTS}.{expert}.down_proj.weight", (hidden, wide)
+    shared = experts.shared_intermediate_size
+    if shared:
+        yield f"{SHARED}.gate_proj.weight", (shared, hidden)
+        yield f"{SHARED}.up_proj.weight", (shared, hidden)
+        yield f"{SHARED}.down_proj.weight", (hidden, shared)
+        yield f"{SHARED_GATE}.weight", (hidden,)
 
 
 def _linear(

@@ -26,11 +26,11 @@ FOLLOWS = {
     "gen": ("workload",),
     "workload": ("prompt", "gen", "depth"),
 }
-PRINTED_ONLY = ("level_label",)
+PRINTED_ONLY = ("level_label", "active_parameters")
 # Fields that a short name holds or that rarely vary; a new field of the cell joins it by itself.
 TOLD = (
     *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
-    *("gen", "depth", "batch", "threads", "weights", "level_label"),
+    *("gen", "depth", "batch", "threads", "weights", "level_label", "active_parameters"),
 )
 TEST_FIELDS = ("workload", "prompt", "gen", "depth")
 

@@ -83,7 +83,10 @@ class CheckpointWeights:
         first, last = place.first_row + start, place.first_row + stop
         with _reading(stored.path, self._model), safe_open(stored.path, "numpy") as file:
             part = file.get_slice(stored.name)
-            values = part[:, first:last].T if place.transposed else part[first:last]
+            if place.flat:
+                values = part[0:1][0, first:last]
+            else:
+                values = part[:, first:last].T if place.transposed else part[first:last]
             floats = np.array(values, dtype=np.float32, order="C")
         return floats + np.float32(place.added) if place.added else floats
 

@@ -63,12 +63,20 @@ class Walk:
             self.flop += 2 * rows * inputs * outputs
         elif node.op_type == "MatMulNBits":
             self.flop += 2 * rows * attributes["K"].i * attributes["N"].i
+        elif node.op_type in ("MoE", "QMoE"):
+            self.flop += 2 * rows * attributes["k"].i * self._expert_weights(node)
         elif node.op_type == "GroupQueryAttention":
             self.flop += self._attention(node, attributes)
         elif node.op_type == "MultiHeadAttention":
             output = next(port for port in self.model.graph.output if port.name == HIDDEN)
             hidden = output.type.tensor_type.shape.dim[2].dim_value
             self.flop += 4 * self.batch * hidden * self.tokens * self.tokens
+
+    def _expert_weights(self, node: onnx.NodeProto) -> int:
+        """Weights of one expert: gate and up [2 · wide, hidden], down [hidden, wide]."""
+        gate_up, down = (2, 4) if node.op_type == "MoE" else (2, 5)
+        both, hidden = self.dims[node.input[gate_up]][1], self.dims[node.input[down]][1]
+        return both * hidden + hidden * both // 2
 
     def _attention(self, node: onnx.NodeProto, attributes: dict[str, onnx.AttributeProto]) -> int:
         """Two products of one query and one key for every pair that is not masked."""

@@ -33,6 +33,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     Olmo2Config,
     Olmo2ForCausalLM,
     Phi3Config,
@@ -42,8 +44,12 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
 )
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "logits"
@@ -93,6 +99,7 @@ def models() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
     del no_head_dim["head_dim"]
     return {
         **newer_models(tied),
+        **mixtures(),
         "llama-tied": (LlamaForCausalLM(LlamaConfig(**tied)), torch.bfloat16),
         "llama-untied": (LlamaForCausalLM(LlamaConfig(**SIZES)), torch.float16),
         "llama-rope3": (LlamaForCausalLM(LlamaConfig(**stretched)), torch.bfloat16),
@@ -176,6 +183,27 @@ def seed_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
             else:
                 values = values / weight.shape[-1] ** 0.5
             weight.copy_(values.to(dtype).float())
+
+
+def mixtures() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
+    """Return mixtures of experts; every width divides into blocks of 32, as QMoE needs it."""
+    sizes = {**SIZES, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+    sizes |= {"num_experts_per_tok": 2}
+    no_head_dim = {key: value for key, value in sizes.items() if key != "head_dim"}
+    qwen = {"num_experts": 5, "moe_intermediate_size": 32}
+    shared = {"shared_expert_intermediate_size": 64}
+    bf16 = torch.bfloat16
+    return {
+        "mixtral-untied": (MixtralForCausalLM(MixtralConfig(**sizes, num_local_experts=4)), bf16),
+        "qwen2_moe-shared": (
+            Qwen2MoeForCausalLM(Qwen2MoeConfig(**no_head_dim, **qwen, **shared)),
+            bf16,
+        ),
+        "qwen3_moe-normalised": (
+            Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **qwen, norm_topk_prob=True)),
+            bf16,
+        ),
+    }
 
 
 def is_norm(name: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from random_weights import RandomWeights
 from run_graph import GraphRun, open_graph
 from stored_values import place
-from tiny_specs import SPECS
+from tiny_specs import GRID, SPECS
 
 from harness.graph.decoder import build_decoder
 from harness.graph.geometry import geometry_of
@@ -25,7 +25,7 @@ def unique_initializers(path: Path) -> dict[int, onnx.TensorProto]:
     return {place(tensor)[0]: tensor for tensor in model.graph.initializer}
 
 
-@pytest.fixture(params=[(name, level) for name in SPECS for level in LEVELS], ids="-".join)
+@pytest.fixture(params=GRID, ids="-".join)
 def built(request, tmp_path):
     """Every tiny architecture at every level."""
     name, level = request.param

@@ -9,6 +9,7 @@ from harness.errors import ModelError
 from harness.graph.geometry import geometry_of
 from harness.graph.static.geometry import static_geometry
 from harness.quantize.levels import LEVELS, STATIC_LEVELS
+from harness.specs.model import Experts
 
 STATIC = next(iter(STATIC_LEVELS.values()))
 
@@ -24,7 +25,7 @@ def test_longrope_is_built_up_to_the_first_context():
     assert geometry_of(SPECS["phi3"], LEVELS["fp32"]).max_context_tokens == 32
 
 
-@pytest.mark.parametrize("name", ["olmo2", "phi3", "gemma2", "gemma3", "phi", "gpt2"])
+@pytest.mark.parametrize("name", ["olmo2", "phi3", "gemma2", "gemma3", "phi", "gpt2", "mixtral"])
 def test_static_decoders_name_what_they_do_not_have(name):
     with pytest.raises(ModelError, match="a static decoder does not have") as caught:
         static_geometry(SPECS[name], STATIC, 4, 8)
@@ -34,3 +35,17 @@ def test_static_decoders_name_what_they_do_not_have(name):
 @pytest.mark.parametrize("name", ["llama", "untied", "stretched", "mistral", "qwen2", "qwen3"])
 def test_static_decoders_have_llamas_block(name):
     assert static_geometry(SPECS[name], STATIC, 4, 8).num_layers == 2
+
+
+def test_two_widths_of_bits_in_one_mixture_are_refused():
+    """int4-mixed-plus keeps some down matrices at 8 bits."""
+    with pytest.raises(ModelError, match="different bits") as caught:
+        geometry_of(SPECS["mixtral"], LEVELS["int4-mixed-plus"])
+    assert "QMoE" in caught.value.fix
+
+
+def test_experts_that_do_not_divide_into_blocks_are_refused():
+    spec = replace(SPECS["mixtral"], experts=Experts(4, 2, 96))
+    with pytest.raises(ModelError, match="width 96 do not divide into blocks of 64"):
+        geometry_of(spec, LEVELS["int4-b64"])
+    assert geometry_of(spec, LEVELS["int8"]).num_layers == 2

@@ -70,6 +70,16 @@ LEAST_COSINE = {
     "int2-kquant": 0.25,
     "int2": 0.25,
 }
+# One expert chosen otherwise changes a token's whole logits.
+MIXTURES = ("mixtral-untied", "qwen2_moe-shared", "qwen3_moe-normalised")
+LEAST_COSINE_MIXTURE = {
+    "fp16": 0.9999,
+    "int8-block": 0.98,
+    "int8": 0.97,
+    "int4-mixed": 0.80,
+    "int4": 0.77,
+    "int2": 0.19,
+}
 KERNELS = ("fp16", "int8-block", "int8", "int4", "int4-mixed", "int2")
 NORM_AFTER = ("gemma2-caps", "gemma3-windows", "olmo2-untied")
 LEAST_COSINE_NORM_AFTER = {
@@ -192,11 +202,18 @@ def test_a_prompt_may_come_in_pieces(name):
     np.testing.assert_allclose(ours, theirs[:1], rtol=0, atol=1e-4)
 
 
+def bounds(name):
+    """The table that a model is judged by."""
+    if name in MIXTURES:
+        return LEAST_COSINE_MIXTURE
+    return LEAST_COSINE_NORM_AFTER if name in NORM_AFTER else LEAST_COSINE
+
+
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_quantized_logits_stay_near_torchs(name, level):
     """Mean cosine over the prefill, and over the decode steps: the table above."""
     _ids, theirs = reference(name)
-    least = (LEAST_COSINE_NORM_AFTER if name in NORM_AFTER else LEAST_COSINE)[level]
+    least = bounds(name)[level]
     near = cosines(our_logits(name, level), theirs)
     assert near[:, :PROMPT_TOKENS].mean() >= least
     assert near[:, PROMPT_TOKENS:].mean() >= least
@@ -211,12 +228,17 @@ def stored_weights(name, level_name):
         form = level.body_format(sensitive=is_sensitive(matrix, spec.num_layers))
         form = level.table if f"{matrix}.weight" in TABLES else form
         parts = {key: arrays.get(f"{matrix}.{key}") for key in ARRAYS}
+        if matrix.endswith(("experts_gate_up", "experts_down")):
+            values |= expert_values(spec, matrix, parts, form)
+            continue
         if form.form is Form.CHANNEL:
             values[matrix] = channel_values(parts["quantized"], parts["scales"])
             continue
         packed = parts["rows"] if parts["quantized"] is None else parts["quantized"]
         inputs = spec.intermediate_size if "down_proj" in matrix else spec.hidden_size
         inputs = spec.num_heads * spec.head_dim if "o_proj" in matrix else inputs
+        if "shared_expert.down_proj" in matrix:
+            inputs = spec.experts.shared_intermediate_size
         values[matrix] = block_values(packed, parts["scales"], parts["zero_points"], form, inputs)
     query, key = spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim
     for matrix in [matrix for matrix in values if "qkv" in matrix]:
@@ -226,13 +248,34 @@ def stored_weights(name, level_name):
     return {f"{matrix}.weight": array for matrix, array in values.items()}
 
 
+def expert_values(spec, matrix, parts, form):
+    """The matrices of every expert out of one stack; gate and up give their rows by turns."""
+    count, scales = spec.experts.count, parts["scales"]
+    packed = parts["quantized"].reshape(-1, parts["quantized"].shape[-1])
+    if form.form is Form.CHANNEL:
+        rows = channel_values(packed.T, scales.reshape(-1)).astype(np.float32)
+    else:
+        zeros = parts["zero_points"]
+        zeros = None if zeros is None else zeros.reshape(-1, zeros.shape[-1])
+        flat = scales.reshape(-1, scales.shape[-1])
+        rows = block_values(packed, flat, zeros, form, flat.shape[1] * form.block_weights)
+    by_expert = rows.reshape(count, -1, rows.shape[-1])
+    prefix = matrix.replace("experts_gate_up", "experts").replace("experts_down", "experts")
+    turns = ("gate_proj", "up_proj") if "gate_up" in matrix else ("down_proj",)
+    return {
+        f"{prefix}.{expert}.{part}": by_expert[expert, turn :: len(turns)]
+        for expert in range(count)
+        for turn, part in enumerate(turns)
+    }
+
+
 @pytest.mark.parametrize(("name", "level"), [case for case in CASES if case[1] in QUANTIZED])
 def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_path):
     """The file read back by the operators' documentation and run at fp32 gives the same logits.
 
     What is left is the 8-bit rounding of activations: mean cosine at least 0.99 (lowest seen
-    0.9959, int8), 0.97 with norms after the block (0.9805); one matrix with its nibbles swapped
-    gives below 0.75.
+    0.9959, int8), 0.97 with norms after the block (0.9805) and with experts; one matrix with its
+    nibbles swapped gives below 0.75.
     """
     _folder, spec, weights = built(name, level)
     teacher = Teacher(weights, stored_weights(name, level))
@@ -240,4 +283,4 @@ def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_pa
     ids, _logits = reference(name)
     theirs = logits_of(tmp_path, spec, LEVELS["fp32"], ids)
     near = cosines(our_logits(name, level), theirs)
-    assert near.mean() >= (0.97 if name in NORM_AFTER else 0.99)
+    assert near.mean() >= (0.97 if name in (*NORM_AFTER, *MIXTURES) else 0.99)

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from harness.quantize.levels import LEVELS
 from harness.specs.encoder import EncoderSpec
-from harness.specs.model import ModelSpec, RopeScaling
+from harness.specs.model import Experts, ModelSpec, RopeScaling
 
 LLAMA = ModelSpec(
     name="tiny-llama",
@@ -29,6 +30,20 @@ LLAMA_LIKE = {
 }
 SPECS = {
     **LLAMA_LIKE,
+    "mixtral": replace(
+        LLAMA,
+        family="mixtral",
+        hidden_size=128,
+        tied_embeddings=False,
+        experts=Experts(4, 2, 128),
+    ),
+    "qwen2_moe": replace(
+        LLAMA,
+        family="qwen2_moe",
+        hidden_size=128,
+        qkv_bias=True,
+        experts=Experts(5, 3, 128, 96, shared_gate=True, normalised=False),
+    ),
     "olmo2": replace(LLAMA, family="olmo2", norm_order="after", qk_norm="full_width"),
     "phi3": replace(
         LLAMA,
@@ -88,6 +103,13 @@ SPECS = {
         positions="learned",
     ),
 }
+# QMoE multiplies all of a mixture at one width of bits.
+GRID = [
+    (name, level)
+    for name, spec in SPECS.items()
+    for level, row in LEVELS.items()
+    if spec.experts is None or row.sensitive is None
+]
 ENCODER = EncoderSpec(
     name="tiny-bert",
     family="bert",

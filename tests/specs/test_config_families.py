@@ -5,6 +5,7 @@ import pytest
 from harness.errors import ModelError
 from harness.specs.config import spec_from_config
 from harness.specs.load import load_spec
+from harness.specs.model import Experts
 
 COMMON = {
     "vocab_size": 256,
@@ -113,7 +114,38 @@ def test_gpt2_names_its_numbers_otherwise():
     assert spec.tied_embeddings
 
 
+MIXTURE = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+
+
+def test_mixtral_calls_its_numbers_otherwise():
+    spec = spec_of("MixtralForCausalLM", num_local_experts=8, num_experts_per_tok=2)
+    assert spec.experts == Experts(8, 2, 160)
+
+
+def test_qwen2_moe_has_a_shared_block_and_may_leave_weights_unscaled():
+    shared = {"shared_expert_intermediate_size": 48}
+    spec = spec_of("Qwen2MoeForCausalLM", **MIXTURE, **shared)
+    assert spec.experts == Experts(8, 2, 32, 48, shared_gate=True, normalised=False)
+
+
+@pytest.mark.parametrize("key", ["num_experts", "num_local_experts"])
+def test_qwen3_moe_in_both_forms(key):
+    numbers = {key: 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    spec = spec_of("Qwen3MoeForCausalLM", **numbers, norm_topk_prob=True)
+    assert spec.experts == Experts(8, 2, 32)
+
+
 REFUSED = {
+    "some layers": (
+        "Qwen3MoeForCausalLM",
+        {**MIXTURE, "mlp_only_layers": [0]},
+        "some of its layers have experts",
+    ),
+    "too many active": (
+        "Qwen3MoeForCausalLM",
+        {**MIXTURE, "num_experts_per_tok": 9},
+        "9 of 8 experts are active",
+    ),
     "divisors": (
         "Phi3ForCausalLM",
         {"rope_scaling": {**LONGROPE, "short_factor": [1.0]}},

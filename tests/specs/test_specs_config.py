@@ -128,7 +128,7 @@ def test_theta_inside_rope_parameters():
 
 
 REFUSED = {
-    "experts": ({"architectures": ["MixtralForCausalLM"]}, "MixtralForCausalLM needs experts"),
+    "sinks": ({"architectures": ["GptOssForCausalLM"]}, "needs experts and attention sinks"),
     "no rotary": ({"architectures": ["SmolLM3ForCausalLM"]}, "layers without rotary positions"),
     "unknown class": ({"architectures": ["FooLM"]}, "FooLM needs a block this version"),
     "two classes": ({"architectures": ["A", "B"]}, "several classes: A, B"),
@@ -217,7 +217,7 @@ def test_a_depth_that_no_decoder_has_is_refused_at_once():
         spec_from_config(changed(num_hidden_layers=10**9), "toy")
 
 
-@pytest.mark.parametrize("case", ["experts", "unknown class", "no class"])
+@pytest.mark.parametrize("case", ["sinks", "unknown class", "no class"])
 def test_a_refused_class_lists_the_supported_ones(case):
     with pytest.raises(ModelError) as caught:
         spec_from_config(changed(**REFUSED[case][0]), "toy")

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from harness.specs.count import built_parameters, kv_bytes_per_token, parameters
+from harness.specs.catalog_decoder import spec_anatomy
+from harness.specs.count import (
+    active_parameters,
+    built_parameters,
+    kv_bytes_per_token,
+    parameters,
+)
 from harness.specs.load import load_spec, spec_names
 from harness.specs.tensors import logical_tensors
 
@@ -87,3 +93,16 @@ def test_minilm_by_hand():
 
 def test_an_encoder_has_no_cache():
     assert kv_bytes_per_token(load_spec("bge-small-en-v1.5"), 4) == 0
+
+
+def test_mixtral_uses_two_of_eight_experts():
+    """141e9 - 56 layers · 6 idle experts · 3·6144·16384; a model without experts uses all."""
+    spec = load_spec("mixtral-8x22b")
+    assert active_parameters(spec) == parameters(spec) - 56 * 6 * 3 * 6144 * 16384
+    assert active_parameters(load_spec("gpt2")) is None
+
+
+@pytest.mark.parametrize("name", ["mixtral-8x22b", "qwen3-30b-a3b", "qwen1.5-moe-a2.7b"])
+def test_two_formulas_for_active_parameters_agree(name):
+    spec = load_spec(name)
+    assert active_parameters(spec) == spec_anatomy(spec).active_parameters

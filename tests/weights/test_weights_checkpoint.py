@@ -210,10 +210,10 @@ def test_other_types_are_refused(tmp_path, dtype, word):
 
 
 def test_a_config_of_another_architecture_is_refused_before_the_weights(tmp_path):
-    config = {**CONFIG, "architectures": ["MixtralForCausalLM"]}
+    config = {**CONFIG, "architectures": ["GptOssForCausalLM"]}
     folder = write_config(tmp_path / "toy", config)
     (folder / "model.safetensors").write_bytes(b"")
-    assert "MixtralForCausalLM needs experts" in refused(folder)
+    assert "GptOssForCausalLM needs experts" in refused(folder)
 
 
 # --- the index of a sharded checkpoint -------------------------------------------------------
