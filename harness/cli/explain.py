@@ -19,7 +19,8 @@ def command(term: str | None, row: str | None, style: str) -> None:
     """Print what TERM means, in which unit, and what is left out; without TERM, list all terms.
 
     Where TERM is a results file: print the sum behind the estimates of its records term by term,
-    beside what was measured, and what each is bound by.
+    beside what was measured, and what each is bound by; of devices also which provider had which
+    nodes, and with --profile where the time went.
     """
     if term is None:
         click.echo("\n".join(terms()))

@@ -7,6 +7,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.report.columns import percent, three_digits, two_decimals
 from harness.report.grid import MISSING, draw_rows
+from harness.report.placed import draw_place, has_place, place_values
 from harness.report.rows import shown
 from harness.results.schema import Document, Record
 from harness.units import MIB
@@ -44,20 +45,29 @@ def explain_document(document: Document, wanted: str | None, style: str) -> str:
             if document.records
             else "a results file with records",
         )
-    explained = [record for record in chosen if record.explanation]
+    explained = [record for record in chosen if record.explanation or has_place(record)]
     if not explained:
         raise UsageError(
-            "these records hold no estimate that is a sum of terms",
+            "these records hold no estimate that is a sum of terms, and no profile",
             fix="measure them with this version: bench run",
         )
     if style == "json":
-        table = [{"record": record_name(r), **(r.explanation or {})} for r in explained]
+        table = [
+            {"record": record_name(r), **(r.explanation or {}), **place_values(r)}
+            for r in explained
+        ]
         return json.dumps(table, indent=1)
     return "\n\n".join(explain_record(record, style) for record in explained)
 
 
 def explain_record(record: Record, style: str) -> str:
-    """Draw one record that has an explanation: its passes, its memory, what dominates."""
+    """Draw one record: the sum behind its estimate, then where its nodes ran and its time went."""
+    parts = [_explain_sum(record, style)] if record.explanation else [record_name(record)]
+    return "\n".join(parts + [draw_place(record, style)] * has_place(record))
+
+
+def _explain_sum(record: Record, style: str) -> str:
+    """Draw an explanation: its passes, its memory, what dominates."""
     found: Json = record.explanation or {}
     rows = [row for part in found["passes"] for row in _pass_rows(part)]
     rows += _memory_rows(found["memory"])

@@ -10,6 +10,7 @@ from harness.report.columns import columns_of
 from harness.report.explained import explain_document, record_name
 from harness.report.render import render
 from harness.report.rows import make_rows
+from harness.results.schema import Placement
 
 MIB = 2**20
 
@@ -110,3 +111,33 @@ def test_the_table_shows_the_best_estimate_and_the_params_rule_beside_it():
     text = render(whole, "table")
     assert "est. calibrated: measured here; ×: time measured / estimated" in text
     assert "params ×: the same beside parameters × bits / 8, read at 9.9 GB/s" in text
+
+
+def placed():
+    """Of a device without an estimate: 8 of 10 nodes, and 90 % of the time in one operator."""
+    gpu, cpu = "WebGpuExecutionProvider", "CPUExecutionProvider"
+    placement = Placement(
+        verdict="FULL_COMPUTE",
+        nodes={gpu: 8, cpu: 2},
+        compute_nodes={gpu: 5},
+        switches=3,
+        fell_off={"Shape": 2},
+    )
+    operators = [{"provider": gpu, "operator": "MatMul", "share": 0.9, "calls": 4}]
+    providers = [{"provider": gpu, "share": 0.95}, {"provider": cpu, "share": 0.05}]
+    profile = {"runs": 2, "providers": providers, "operators": operators}
+    return record("tg32", {}, cell={"device": "webgpu"}, placement=placement, profile=profile)
+
+
+def test_a_device_shows_its_placement_and_where_the_time_went():
+    text = explain_document(document(placed()), None, "md")
+    assert "placement FULL_COMPUTE: WebGpuExecutionProvider 8 nodes (5 compute)" in text
+    assert "3 switches; left to others: 2 Shape" in text
+    assert "WebGpuExecutionProvider 95.0%, CPUExecutionProvider 5.0%" in text
+    assert "MatMul" in text.splitlines()[-1]
+
+
+def test_placement_and_profile_are_values_too():
+    (found,) = json.loads(explain_document(document(placed()), None, "json"))
+    assert found["placement"]["switches"] == 3
+    assert found["profile"]["operators"][0]["share"] == 0.9
