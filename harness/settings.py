@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 # What a part of a plan may choose for itself: its cells, not how they are measured.
 PART_KEYS = (
     *("model", "quant", "kv_cache", "device"),
-    *("prompt", "gen", "pg", "enc", "depth", "batch", "threads"),
+    *("prompt", "gen", "pg", "enc", "img", "depth", "batch", "threads"),
 )
 TURNS = "turns"
 INTERLEAVES = ("rounds", TURNS)
@@ -92,6 +92,9 @@ class Settings:
         allow_simulated: run on emulation where there is no hardware; rows are marked.
         allow_fallback: keep rows whose arithmetic did not all run on the device; they say so.
         profile: take a profile of each row as well, in a process of its own.
+        img: images of vision tests at once; empty: the usual ones.
+        dim: sizes of free dimensions of exported graphs, by name.
+        quant_asked: levels were named by a flag, and not only by a plan.
         part: the cells, where they are more than one product of lists; each is a whole plan that
             differs in PART_KEYS only. Empty: this plan's own lists are the cells.
     """
@@ -129,6 +132,9 @@ class Settings:
     allow_simulated: bool = False
     allow_fallback: bool = False
     profile: bool = False
+    img: tuple[int, ...] = ()
+    dim: tuple[tuple[str, int], ...] = ()
+    quant_asked: bool = False
     part: tuple["Settings", ...] = ()
 
     @property
@@ -152,6 +158,7 @@ def load_settings(plan: str | None, preset: str | None = None, **flags: Any) -> 
         given.setdefault("device", given["ep"])
     if given.keys() & set(TEST_KEYS):
         given = {**dict.fromkeys((*TEST_KEYS, "enc"), ()), **given}
+    given["quant_asked"] = "quant" in given
     parts = tuple(replace(part, **given) for part in settings.part)
     return replace(settings, **given, part=parts)
 
@@ -260,6 +267,17 @@ def _encodes(value: Any, key: str) -> tuple[tuple[int, int], ...]:
     return parse_encodes(",".join(words), key)
 
 
+def _dims(value: Any, key: str) -> tuple[tuple[str, int], ...]:
+    items = value if isinstance(value, list | tuple) else [value]
+    sizes = {}
+    for item in items:
+        name, _, size = str(item).rpartition("=")
+        if not name or not size.isdecimal() or int(size) < 1:
+            raise TypeError("name=size is needed, such as batch=1")
+        sizes[name] = int(size)
+    return tuple(sizes.items())
+
+
 def _number(value: Any, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("a number is needed")
@@ -297,7 +315,8 @@ def _truth(value: Any, key: str) -> bool:
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("model", "quant", "kv_cache", "device", "threads"), _words),
     **dict.fromkeys(("ep", "ep_option"), _words),
-    **dict.fromkeys(("prompt", "gen", "depth", "batch"), _grid),
+    **dict.fromkeys(("prompt", "gen", "depth", "batch", "img"), _grid),
+    "dim": _dims,
     "pg": _pairs,
     "enc": _encodes,
     **dict.fromkeys(("rounds", "max_rounds", "seed", "min_passes"), _integer),
@@ -333,7 +352,7 @@ def _flag_seconds(value: Any, key: str) -> float:
 
 _FLAG_READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("model", "quant", "kv_cache", "device", "threads", "ep"), _flag_words),
-    **dict.fromkeys(("prompt", "gen", "depth", "batch"), _flag_grid),
+    **dict.fromkeys(("prompt", "gen", "depth", "batch", "img"), _flag_grid),
     "pg": _flag_pairs,
     "ep_option": _words,
     **dict.fromkeys(("budget", "cooldown", "sustain"), _flag_seconds),

@@ -44,7 +44,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "report": {"results", "stats", "glossary"},
     "settings": {"specs", "grid"},
-    "plan": {"settings", "specs", "quantize", "graph", "devices", "weights", "workload"}
+    "plan": {
+        "artifacts",
+        "settings",
+        "specs",
+        "quantize",
+        "graph",
+        "devices",
+        "weights",
+        "workload",
+    }
     | {"foreign"},
     "runner": {
         *("plan", "settings", "specs", "quantize", "weights", "artifacts", "devices", "measure"),

@@ -117,7 +117,7 @@ def _sides(
             name=name,
             group=variant.group,
             artifact=ensure_artifact(
-                variant.group.source,
+                variant.group.built,
                 variant.group.level.name,
                 folder,
                 variant.settings.seed,

@@ -8,6 +8,7 @@ import click
 from harness.cli.options import DOCUMENT_FORMATS
 from harness.cli.running import fetch_into, measure_plan
 from harness.cli.show import show_document
+from harness.foreign.source import ForeignSource
 from harness.plan import Plan, make_plan
 from harness.quantize.cache import AUTO, CACHES
 from harness.quantize.levels import LADDER, LEVELS, STATIC_LEVELS, USUAL
@@ -42,7 +43,8 @@ from harness.settings import INTERLEAVES, PRESETS, flag_values, load_settings
 )
 @click.option(
     "--model",
-    help="Catalog names, Hugging Face folders, hf:org/name[@revision][:folder]; comma-separated.",
+    help="Catalog names, Hugging Face folders, hf:org/name[@revision][:folder], .onnx files or"
+    " folders with them; comma-separated.",
 )
 @click.option("--offline", is_flag=True, help="Fetch nothing: hf: models as they were fetched.")
 @click.option(
@@ -58,6 +60,10 @@ from harness.settings import INTERLEAVES, PRESETS, flag_values, load_settings
 @click.option("--gen", help="Decode tests, tokens.")
 @click.option("--pg", multiple=True, help="Request tests: prompt,gen. May be given again.")
 @click.option("--enc", help="Encoder tests, tokens x texts: 128x1,128x8; encoders run no others.")
+@click.option("--img", help="Vision tests, images at once: 1,8.")
+@click.option(
+    "--dim", multiple=True, help="Size of a free dimension of an exported graph: batch=1."
+)
 @click.option("--depth", help="Tokens already in the cache before prefill and decode tests.")
 @click.option("--batch", help="Sequences at once, of decoders.")
 @click.option("--threads", help="Intra-op threads; `all`: every usable physical core.")
@@ -130,7 +136,7 @@ def command(
     from harness.watch.facts import usable_cores
 
     settings = load_settings(plan, preset, **flag_values(flags))
-    chosen = make_plan(fetch_into(settings, cache, offline), usable_cores())
+    chosen = make_plan(fetch_into(settings, cache, offline), usable_cores(), folder=cache)
     if dry_run:
         click.echo("\n".join(dry_run_lines(chosen)))
         return 0
@@ -151,4 +157,15 @@ def dry_run_lines(plan: Plan) -> list[str]:
     if plan.settings.precision is not None:
         most = max(rounds, plan.settings.max_rounds)
         summary += f", up to {most} until every interval is within {plan.settings.precision:.1%}"
-    return [*lines, summary]
+    return [*_recognised(plan), *lines, summary]
+
+
+def _recognised(plan: Plan) -> list[str]:
+    """What every exported model turned out to be: kind, parameters, level, files."""
+    models = {group.source.argument: group.source for group in plan.groups}
+    return [
+        f"{source.name}: {source.model.kind}, {source.model.parameters:,} parameters,"
+        f" {source.model.level}; {', '.join(graph.file for graph in source.model.graphs)}"
+        for source in models.values()
+        if isinstance(source, ForeignSource)
+    ]

@@ -59,6 +59,11 @@ COLUMNS = (
         "sequences/s",
         "The best estimate of the rate of an encoder's first test.",
     ),
+    Term(
+        "est. images/s",
+        "images/s",
+        "The best estimate of the rate of a vision model's first test.",
+    ),
     Term("×", "ratio", "Time measured / time estimated. Above 1: slower than estimated."),
     Term(
         "params ×",
@@ -77,6 +82,8 @@ COLUMNS = (
     Term("KLD nats", "nats", "kld_nats of the row's decode test; without one, of another test."),
     Term("top-1", "%", "top1_agreement, likewise."),
     Term("encLxB seq/s", "sequences/s", "encode_seq_s of B texts of L tokens in one pass."),
+    Term("imgB images/s", "images/s", "images_s of B images in one pass."),
+    Term("run runs/s", "runs/s", "runs_s of a graph of any kind."),
     Term("cosine", "", "embedding_cosine of an encoder."),
     Term("nearest", "%", "nearest_agreement of an encoder."),
     Term("tau", "", "ranking_tau of an encoder."),

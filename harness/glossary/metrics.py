@@ -182,6 +182,17 @@ METRICS = (
         "tokenization, load",
     ),
     Term(
+        "image_ms",
+        "ms",
+        "One pass of a vision model over all images of the test.",
+        "decoding and scaling of images, load",
+    ),
+    Term("images_s", "images/s", "Images of the test / time of that pass.", "the same"),
+    Term(
+        "run_ms", "ms", "One run of a graph of any kind, on inputs of the declared shapes.", "load"
+    ),
+    Term("runs_s", "runs/s", "1 / run_ms."),
+    Term(
         "embedding_cosine",
         "cosine",
         "Cosine of a text's sentence embedding and that of the fp32 twin: mean over the bundled "

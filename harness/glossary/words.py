@@ -61,6 +61,12 @@ TRUST = (
         "Pages were read from a disk in a timed part. At best B. More free memory.",
     ),
     Term(
+        "STEPS_DIFFER",
+        "",
+        "An exported decoder gives other logits for a prompt and steps than for the same tokens "
+        "in one pass, beyond rounding. At best C: its speed is that of a graph that errs.",
+    ),
+    Term(
         "COARSE_CLOCK",
         "%",
         "A tick of the clock is more than 0.5 % (at best B) or 2 % (C) of the shortest timed part. "
@@ -98,6 +104,13 @@ WORDS = (
         "",
         "Encoder test: enc128x8 reads 8 texts of 128 tokens each in one pass. The batch is the "
         "test's, for an encoder keeps nothing between passes. Encoders run these tests only.",
+    ),
+    Term("img", "", "Vision test: img8 reads 8 images in one pass."),
+    Term(
+        "run",
+        "",
+        "The test of a graph that is no known kind of model: one run on seeded inputs of the "
+        "declared shapes. --dim names the free ones.",
     ),
     Term(
         "session group",

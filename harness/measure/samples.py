@@ -15,7 +15,7 @@ class PassSample:
         ttft_ns: prefill and the choice of the first token.
         itl_ns: each decode step in order, from the end of one token to the end of the next.
         e2e_ns: the whole request, prefill to last token.
-        encode_ns: an encoder's pass over a batch of texts; the call alone.
+        encode_ns: one pass of a model that keeps nothing between passes; the call alone.
     """
 
     prefill_ns: int | None = None
@@ -27,7 +27,7 @@ class PassSample:
     def __post_init__(self) -> None:
         """Refuse what no working clock can give."""
         parts = [("prefill", self.prefill_ns), ("first token", self.ttft_ns)]
-        parts += [("whole request", self.e2e_ns), ("encoder's pass", self.encode_ns)]
+        parts += [("whole request", self.e2e_ns), ("pass", self.encode_ns)]
         parts += [(f"decode step {step}", value) for step, value in enumerate(self.itl_ns)]
         for name, value_ns in parts:
             if value_ns is not None and value_ns <= 0:

@@ -1,25 +1,24 @@
 """What is refused before anything is built: numbers, models and questions that do not fit."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.foreign.source import ForeignSource
 from harness.graph.geometry import geometry_of, longest_context
+from harness.plan.sources import AnySource, is_encoder
 from harness.quantize.levels import QuantLevel, Variant, find_levels
 from harness.settings import Settings
-from harness.specs.encoder import EncoderSpec
-from harness.weights.source import ModelSource, resolve_model
+from harness.weights.source import ModelSource
 from harness.workload.workload import Workload
 
 
-def is_encoder(source: ModelSource) -> bool:
-    """Whether a model embeds texts instead of continuing them."""
-    return isinstance(source.spec, EncoderSpec)
-
-
-def check_fit(settings: Settings) -> None:
-    """Refuse tests of one kind where every model is of the other kind."""
-    encoders = [is_encoder(resolve_model(name)) for name in settings.model]
+def check_fit(settings: Settings, sources: Sequence[AnySource]) -> None:
+    """Refuse tests of one kind where every model is of the other kind; both are built here."""
+    if any(isinstance(source, ForeignSource) for source in sources):
+        return
+    encoders = [is_encoder(source) for source in sources]
     named = ", ".join(settings.model)
     if settings.enc and not any(encoders):
         raise UsageError(
@@ -40,6 +39,7 @@ def check_numbers(settings: Settings) -> None:
         ("--gen", settings.gen),
         ("--pg", tuple(value for pair in settings.pg for value in pair)),
         ("--enc", tuple(value for pair in settings.enc or () for value in pair)),
+        ("--img", settings.img),
         ("--batch", settings.batch),
         ("--rounds", (settings.rounds,)),
         ("--max-rounds", (settings.max_rounds,)),
@@ -64,9 +64,8 @@ def check_numbers(settings: Settings) -> None:
             raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")
 
 
-def check_judging(settings: Settings) -> None:
+def check_judging(settings: Settings, named: Sequence[AnySource]) -> None:
     """Refuse --sensitivity and --reference where nothing can answer them."""
-    named = [resolve_model(name) for part in settings.parts for name in part.model]
     asked = [
         ("--reference", settings.reference is not None),
         ("--sensitivity", settings.sensitivity),
@@ -91,13 +90,15 @@ def check_judging(settings: Settings) -> None:
         )
 
 
-def check_distinct(sources: list[ModelSource]) -> None:
+def check_distinct(sources: Sequence[AnySource]) -> None:
     """Refuse a folder given in two ways: its two sets of records would share one row."""
     seen: dict[Path, str] = {}
     for source in sources:
         if source.folder is None:
             continue
         folder = source.folder.resolve()
+        if isinstance(source, ForeignSource):  # a folder may hold several models
+            folder = folder / source.model.main.file
         if folder in seen:
             raise UsageError(
                 f"--model {seen[folder]!r} and {source.argument!r} are the same folder",

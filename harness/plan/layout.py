@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from harness.devices.choose import Prober, Wish, choose_devices
 from harness.devices.device import Device
 from harness.devices.probe import probe_device
 from harness.errors import DeviceError, UsageError
+from harness.foreign.source import ForeignSource
 from harness.graph.geometry import longest_context
 from harness.graph.static.geometry import StaticShapes
 from harness.plan.checks import (
@@ -18,9 +19,9 @@ from harness.plan.checks import (
     check_fit,
     check_judging,
     check_numbers,
-    is_encoder,
     plan_threads,
 )
+from harness.plan.foreign import cache_of, foreign_tests, level_of
 from harness.plan.levels import (
     check_static,
     check_variants,
@@ -29,10 +30,12 @@ from harness.plan.levels import (
     stored_of,
 )
 from harness.plan.shapes import static_shapes
+from harness.plan.sources import AnySource, find_source, is_encoder
 from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.levels import QuantLevel, Variant, find_levels
 from harness.settings import PART_KEYS, Settings
-from harness.weights.source import ModelSource, hub_origin, resolve_model
+from harness.weights.source import ModelSource, hub_origin
+from harness.workload.foreign.geometry import DECODERS
 from harness.workload.workload import Kind, Workload
 
 RUNTIME = "ort"
@@ -43,7 +46,7 @@ USUAL_ENCODES = ((128, 1), (128, 8))  # (tokens, texts): one query, and a batch 
 class SessionGroup:
     """What one worker process opens: one session, and the tests that run in it."""
 
-    source: ModelSource
+    source: AnySource
     level: QuantLevel
     cache: CacheLevel
     device: Device
@@ -51,12 +54,19 @@ class SessionGroup:
     batch: int
     workloads: tuple[Workload, ...]
     shapes: StaticShapes | None = None  # of a static decoder
+    dims: tuple[tuple[str, int], ...] = ()  # free ones of an exported graph
 
     @property
     def key(self) -> str:
         """The identity of the group inside one plan."""
         words = (self.source.argument, self.stored_name, self.device.key, RUNTIME)
         return "/".join((*words, f"t{self.threads}", f"b{self.batch}"))
+
+    @property
+    def built(self) -> ModelSource:
+        """The model, which is built here and not one that others exported."""
+        assert isinstance(self.source, ModelSource)
+        return self.source
 
     @property
     def stored_name(self) -> str:
@@ -89,6 +99,7 @@ class Plan:
         """The settings as they go into the results document; paths as their last component."""
         names = {group.source.argument: group.source.name for group in self.groups}
         table = _settings_json(self.settings, names) | self._fetched()
+        del table["quant_asked"]  # how it was asked for decides nothing once levels are spelled
         for key in ("text", "reference"):  # a path as its last component
             table[key] = table[key] and Path(str(table[key])).name
         if self.settings.part:  # the lists above the parts are no cells
@@ -107,30 +118,39 @@ class Plan:
         return {"fetched": found} if found else {}
 
 
-def make_plan(settings: Settings, usable_threads: int, probe: Prober = probe_device) -> Plan:
+def make_plan(
+    settings: Settings,
+    usable_threads: int,
+    probe: Prober = probe_device,
+    folder: Path | None = None,
+) -> Plan:
     """Check every name and number of `settings` and lay out the session groups.
 
     Args:
         settings: what the user asked for.
         usable_threads: physical cores this process may use; the largest thread count allowed.
         probe: proves that a device works; each is asked once, the built-in CPU never.
+        folder: of built models, for links of exported ones; None: the usual.
 
     Raises:
         UsageError: an unknown name, a number outside its range, a context that is too long.
         DeviceError: none of the devices works. One of several costs its own rows only.
     """
+    find = partial(find_source, folder=folder)
     names = dict.fromkeys(name for part in settings.parts for name in part.model)
-    check_distinct([resolve_model(name) for name in names])
+    named = [find(name) for name in names]
+    check_distinct(named)
     for part in settings.parts:
-        check_fit(part)
-    check_judging(settings)
+        check_fit(part, [find(name) for name in part.model])
+    check_judging(settings, named)
     groups: dict[str, SessionGroup] = {}
     probe_once = cache(probe)
     spelled = []
     for part in settings.parts:
-        devices = _devices(part, usable_threads, probe_once)
-        spelled.append(_spelled(part, devices))
-        for group in _groups(part, devices, usable_threads):
+        sources = [find(name) for name in part.model]
+        devices = _devices(part, sources, usable_threads, probe_once)
+        spelled.append(_spelled(part, sources, devices))
+        for group in _groups(part, sources, devices, usable_threads):
             known = groups.setdefault(group.key, group)
             workloads = dict.fromkeys((*known.workloads, *group.workloads))
             groups[group.key] = replace(known, workloads=tuple(workloads))
@@ -150,7 +170,7 @@ def _with_shapes(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
                 tests[group.source.argument, group.level], longest_context(group.source.spec)
             ),
         )
-        if group.level.variant is Variant.STATIC
+        if group.level.variant is Variant.STATIC and isinstance(group.source, ModelSource)
         else group
         for group in groups
     )
@@ -163,7 +183,9 @@ def _refuse_without_device(devices: list[Device]) -> None:
         raise DeviceError(*refusals[0])
 
 
-def _devices(settings: Settings, usable_threads: int, probe: Prober) -> tuple[Device, ...]:
+def _devices(
+    settings: Settings, sources: Iterable[AnySource], usable_threads: int, probe: Prober
+) -> tuple[Device, ...]:
     """Choose the devices of a plan without parts, or of one part: what is wrong without them first.
 
     Raises:
@@ -172,21 +194,51 @@ def _devices(settings: Settings, usable_threads: int, probe: Prober) -> tuple[De
     check_numbers(settings)
     find_levels(settings.quant)
     plan_threads(settings.threads, usable_threads)
-    for name in settings.model:
-        _workloads(settings, resolve_model(name))
+    for source in sources:
+        _workloads(settings, source)
     wish = Wish(settings.ep, settings.ep_option, settings.allow_simulated, settings.allow_fallback)
     return choose_devices(settings.device, wish, probe)
 
 
 def _groups(
-    settings: Settings, devices: tuple[Device, ...], usable_threads: int
+    settings: Settings,
+    sources: Sequence[AnySource],
+    devices: tuple[Device, ...],
+    usable_threads: int,
 ) -> Iterator[SessionGroup]:
     """Yield the full product of the lists of a plan without parts, or of one part."""
+    built = [source for source in sources if isinstance(source, ModelSource)]
+    if built:
+        yield from _built_groups(settings, built, devices, usable_threads)
+    for source in sources:
+        if isinstance(source, ForeignSource):
+            yield from _foreign_groups(settings, source, devices, usable_threads)
+
+
+def _foreign_groups(
+    settings: Settings, source: ForeignSource, devices: tuple[Device, ...], usable_threads: int
+) -> Iterator[SessionGroup]:
+    """Yield the sessions of a model that others exported: at the level of its file."""
+    level, tests = level_of(source.model), _workloads(settings, source)
+    batches = settings.batch if source.model.kind in DECODERS else (1,)
+    threads = plan_threads(settings.threads, usable_threads)
+    for device, count, batch in product(devices, threads, batches):
+        kept = cache_of(source.model, level)
+        yield SessionGroup(source, level, kept, device, count, batch, tests, dims=settings.dim)
+
+
+def _built_groups(
+    settings: Settings,
+    sources: Sequence[ModelSource],
+    devices: tuple[Device, ...],
+    usable_threads: int,
+) -> Iterator[SessionGroup]:
+    """Yield the sessions of models that are built here."""
     levels = levels_of(settings.quant, devices)
     check_variants(levels, devices)
     runs = {device: levels_on(settings.quant, device) for device in devices}
     threads = plan_threads(settings.threads, usable_threads)
-    for source in [resolve_model(argument) for argument in settings.model]:
+    for source in sources:
         batches = (1,) if is_encoder(source) else settings.batch
         stored, tests = stored_of(settings, source, levels), _workloads(settings, source)
         for level in levels:
@@ -204,11 +256,16 @@ def _whole(settings: Settings, parts: Sequence[Settings]) -> Settings:
     return replace(settings, quality=parts[0].quality, part=tuple(parts))
 
 
-def _spelled(settings: Settings, devices: Iterable[Device]) -> Settings:
+def _spelled(
+    settings: Settings, sources: Iterable[AnySource], devices: Iterable[Device]
+) -> Settings:
     """Return settings that name every level, each once, and say what is implied."""
+    built = any(isinstance(source, ModelSource) for source in sources)
+    levels = [level.name for level in levels_of(settings.quant, devices)] if built else []
+    levels += [level_of(s.model).name for s in sources if isinstance(s, ForeignSource)]
     return replace(
         settings,
-        quant=tuple(level.name for level in levels_of(settings.quant, devices)),
+        quant=tuple(dict.fromkeys(levels)),
         quality=settings.quality or settings.sensitivity or settings.reference is not None,
     )
 
@@ -219,8 +276,10 @@ def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, objec
     return {**asdict(settings), "model": models}
 
 
-def _workloads(settings: Settings, source: ModelSource) -> tuple[Workload, ...]:
+def _workloads(settings: Settings, source: AnySource) -> tuple[Workload, ...]:
     """Return the tests of a plan that a model can run."""
+    if isinstance(source, ForeignSource):
+        return foreign_tests(settings, source)
     if is_encoder(source):
         encodes = settings.enc or USUAL_ENCODES
         return tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in encodes)
@@ -237,4 +296,4 @@ def _workloads(settings: Settings, source: ModelSource) -> tuple[Workload, ...]:
 def is_ranked(group: SessionGroup) -> bool:
     """Whether groups of matrices can be ranked: a decoder's integers beside a cache of floats."""
     integers = group.level.has_integers and not group.cache.is_integer
-    return integers and not is_encoder(group.source)
+    return integers and isinstance(group.source, ModelSource) and not is_encoder(group.source)

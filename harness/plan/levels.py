@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from harness.devices.device import Device
 from harness.devices.table import ROWS
 from harness.errors import UsageError
-from harness.plan.checks import is_encoder
+from harness.plan.sources import is_encoder
 from harness.quantize.cache import CacheLevel, find_cache, own_cache
 from harness.quantize.levels import LADDER, QuantLevel, Variant, find_levels
 from harness.settings import Settings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.report.grid import MISSING
 from harness.report.ladder import fronts
 from harness.report.rows import RATES, Row, half_width_of, rate_of, shown, tests_of
-from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
+from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN, kind_of
 from harness.results.schema import Record
 from harness.units import MIB
 
@@ -57,6 +57,8 @@ def percent(share: float) -> str:
     return f"{share:.1%}"
 
 
+# what a rate of one pass counts
+SINGLE_PASS_UNITS = {ENCODE: "seq/s", IMAGE: "images/s", RUN: "runs/s"}
 KV_CACHE = Column("kv cache", lambda row: row.cell.kv_cache, identity=True)
 IDENTITY = (
     Column("model", lambda row: row.cell.model, identity=True),
@@ -81,8 +83,9 @@ JUDGED = (
     Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent),
     Column("J/token", lambda row: _of_judged(row, "j_per_token"), three_digits),
     Column("J/seq", lambda row: _of_judged(row, "j_per_sequence"), three_digits),
-    Column("est. tok/s", lambda row: estimated_of(row, is_encoder=False), three_digits),
-    Column("est. seq/s", lambda row: estimated_of(row, is_encoder=True), three_digits),
+    Column("est. tok/s", lambda row: estimated_of(row, (DECODE, REQUEST, PREFILL)), three_digits),
+    Column("est. seq/s", lambda row: estimated_of(row, (ENCODE,)), three_digits),
+    Column("est. images/s", lambda row: estimated_of(row, (IMAGE,)), three_digits),
     Column("×", lambda row: time_over_estimate(row.judged), two_decimals),
     Column("params ×", lambda row: time_over_params(row.judged), two_decimals),
     Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits),
@@ -102,7 +105,7 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
 
 
 def test_columns(rows: Sequence[Row]) -> list[Column]:
-    """One column per test: TTFT of requests, prefill rates, decode rates, rates of encoders.
+    """One column per test: TTFT of requests, prefill rates, decode rates, rates of single passes.
 
     A request's own decode rate gets a column only where no decode test was run.
     """
@@ -113,7 +116,8 @@ def test_columns(rows: Sequence[Row]) -> list[Column]:
     ]
     for test in (*tests_of(rows, PREFILL), *(decodes or requests)):
         columns.append(_test_column(test, "tok/s", rate_of))
-    columns += [_test_column(test, "seq/s", rate_of) for test in tests_of(rows, ENCODE)]
+    for kind, unit in SINGLE_PASS_UNITS.items():
+        columns += [_test_column(test, unit, rate_of) for test in tests_of(rows, kind)]
     return columns
 
 
@@ -162,10 +166,10 @@ def estimated(record: Record | None, metric: str, estimator: str) -> float | Non
     return None if record is None else record.estimates.get(metric, {}).get(estimator)
 
 
-def estimated_of(row: Row, *, is_encoder: bool) -> float | None:
-    """The best estimate of a row's rate, if its model is of that kind."""
+def estimated_of(row: Row, kinds: Sequence[str]) -> float | None:
+    """The best estimate of a row's rate, if it is the rate of one of these kinds of test."""
     judged = row.judged
-    if judged is None or (kind_of(judged.cell) == ENCODE) is not is_encoder:
+    if judged is None or kind_of(judged.cell) not in kinds:
         return None
     return estimated_rate(judged)
 

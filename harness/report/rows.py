@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
+from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN, kind_of
 from harness.results.schema import GRADES, Cell, Metric, Record
 from harness.results.summarize import metric_half_width_share
 from harness.results.validity import is_valid
@@ -18,7 +18,13 @@ RATES = {
     DECODE: "decode_tok_s",
     REQUEST: "decode_tok_s",
     ENCODE: "encode_seq_s",
+    IMAGE: "images_s",
+    RUN: "runs_s",
 }
+
+
+# Which kind of test stands for a row, the first that it has.
+JUDGED_FIRST = (DECODE, REQUEST, PREFILL, ENCODE, IMAGE, RUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +66,9 @@ class Row:
     def judged(self) -> Record | None:
         """The record behind the interval and the estimate: decode, else a request, else prefill.
 
-        Of an encoder its first test.
+        Of a model that keeps nothing between passes its first test.
         """
-        for kind in (DECODE, REQUEST, PREFILL, ENCODE):
+        for kind in JUDGED_FIRST:
             for record in self.records:
                 if kind_of(record.cell) == kind and rate_of(record) is not None:
                     return record

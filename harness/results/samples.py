@@ -7,6 +7,8 @@ from typing import Any
 from harness.results.schema import Cell, Json
 
 PREFILL, DECODE, REQUEST, ENCODE = "pp", "tg", "pg", "enc"
+IMAGE, RUN = "img", "run"
+SINGLE_PASS = (ENCODE, IMAGE, RUN)  # the name of the test tells; its lengths do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class ProcessSamples:
         warm: reply to `warm`: `steady`, `seconds`, `calls`, `window_medians_ns`.
         sample: reply to `sample`: one list entry per pass, in ns: `prefill_ns` (pp, pg),
             `ttft_ns` (pg), `itl_ns` (tg, pg: a list of steps per pass), `e2e_ns` (pg),
-            `encode_ns` (enc); over all passes `cpu_ns`, `major_faults`,
+            `encode_ns` (enc, img, run); over all passes `cpu_ns`, `major_faults`,
             `involuntary_switches`, `finite`, `digest`.
         watch: harness.watch.probes.WatchInterval as a dict.
         energy: harness.measure.energy.energy_used of the timed part; None: nobody asked.
@@ -49,9 +51,10 @@ def samples_of(entry: Mapping[str, Any]) -> ProcessSamples:
 
 
 def kind_of(cell: Cell) -> str:
-    """`enc`, by the name of the test; `pp`, `tg` or `pg`, from the numbers of the cell."""
-    if cell.workload.startswith(ENCODE):
-        return ENCODE
+    """`enc`, `img` or `run`, by the name of the test; else from the numbers of the cell."""
+    for kind in SINGLE_PASS:
+        if cell.workload.startswith(kind):
+            return kind
     if cell.prompt and cell.gen:
         return REQUEST
     return PREFILL if cell.prompt else DECODE

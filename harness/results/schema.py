@@ -163,6 +163,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             `unavailable`, with the `reason`; null: no process was asked.
         sustain: the speed over minutes without a rest, as harness.runner.sustain draws it up, or
             why it is not known; null: not asked for.
+        recognition: of a model that others exported: kind, files, cache, storage, and how far its
+            steps are from whole passes; null of one that is built here.
         samples: one object per process, raw: round, order, every duration in ns.
         memory: one object per process that took memory and timed nothing, raw, in bytes.
     """
@@ -180,6 +182,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     explanation: Json | None = None
     quality: Json | None = None
     shapes: dict[str, int] | None = None
+    recognition: Json | None = None
     energy: Json | None = None
     sustain: Json | None = None
     samples: tuple[Json, ...] = ()

@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.results import values
-from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, ProcessSamples, kind_of
+from harness.results.samples import (
+    DECODE,
+    ENCODE,
+    IMAGE,
+    PREFILL,
+    REQUEST,
+    RUN,
+    ProcessSamples,
+    kind_of,
+)
 from harness.results.schema import Cell, Metric
 from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
 from harness.units import NS_PER_MS
 
-EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE)
+EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE, IMAGE, RUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,10 @@ RULES = (
     MetricRule("e2e_ms", "ms", (REQUEST,), values.e2e_ms),
     MetricRule("encode_ms", "ms", (ENCODE,), values.encode_ms),
     MetricRule("encode_seq_s", "sequences/s", (ENCODE,), values.encode_seq_s),
+    MetricRule("image_ms", "ms", (IMAGE,), values.encode_ms),
+    MetricRule("images_s", "images/s", (IMAGE,), values.images_s),
+    MetricRule("run_ms", "ms", (RUN,), values.encode_ms),
+    MetricRule("runs_s", "runs/s", (RUN,), values.runs_s),
     MetricRule(
         "itl_slope_us_per_ktoken",
         "us/ktoken",
@@ -68,6 +81,8 @@ JUDGED = {
     DECODE: ("decode_tok_s",),
     REQUEST: ("ttft_ms", "decode_tok_s"),
     ENCODE: ("encode_seq_s",),
+    IMAGE: ("images_s",),
+    RUN: ("runs_s",),
 }
 
 # metric -> where a memory reply holds it: (mark, field) minus the same field of `baseline`.
@@ -175,7 +190,7 @@ def quality_metrics(cell: Cell, quality: Mapping[str, Any]) -> dict[str, Metric]
         cell: which kind of test.
         quality: as a record holds it; without paths nothing is known.
     """
-    path = quality.get(QUALITY_PATHS[kind_of(cell)]) or {}
+    path = quality.get(QUALITY_PATHS.get(kind_of(cell), "")) or {}
     return {
         name: _quality_metric(path[name], unit)
         for name, unit in QUALITY_UNITS.items()

@@ -54,13 +54,23 @@ def e2e_ms(cell: Cell, process: ProcessSamples) -> float | None:
 
 
 def encode_ms(cell: Cell, process: ProcessSamples) -> float | None:
-    """One pass of an encoder over all texts of the test, ms."""
+    """One pass over all texts or images of the test, or one run of any graph, ms."""
     return float(median(process.sample["encode_ns"]) / NS_PER_MS)
 
 
 def encode_seq_s(cell: Cell, process: ProcessSamples) -> float | None:
     """Texts per second: sequences / time of the pass."""
     return cell.sequences * NS_PER_S / float(median(process.sample["encode_ns"]))
+
+
+def images_s(cell: Cell, process: ProcessSamples) -> float | None:
+    """Images per second: images of the test / time of the pass."""
+    return encode_seq_s(cell, process)
+
+
+def runs_s(cell: Cell, process: ProcessSamples) -> float | None:
+    """Runs per second of a graph: 1 / time of a run."""
+    return NS_PER_S / float(median(process.sample["encode_ns"]))
 
 
 def tpot_ms(cell: Cell, process: ProcessSamples) -> float | None:

@@ -3,10 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact, ForeignArtifact
 from harness.estimates.cells import CellLengths
 from harness.estimates.record import RecordEstimates, record_estimates, utilisation
 from harness.estimates.static import StaticLengths
+from harness.foreign.source import ForeignSource
 from harness.plan import Plan, SessionGroup
 from harness.results.energy import energy_of, without_doubtful
 from harness.results.samples import ProcessSamples, samples_of
@@ -33,6 +34,7 @@ from harness.runner.ceilings import ceilings_of, measured_environment
 from harness.runner.device import doubt_device, hardware_of, is_simulated
 from harness.runner.effort import effort_of
 from harness.runner.entries import Entries
+from harness.runner.foreign import doubt_steps, estimates_of, recognition_of, shares_of
 from harness.runner.identity import cell_of
 from harness.runner.judge import judge
 from harness.runner.quality import quality_of
@@ -88,6 +90,10 @@ def _record(
     metrics |= compile_metric(compiled)
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
+    check, source = entries.step_checks.get(group.source.argument), group.source
+    if isinstance(artifact, ForeignArtifact):
+        ceilings = ceilings_of(entries, group.device, group.threads)
+        metrics |= shares_of(artifact, workload, group.batch, metrics, ceilings)
     quality = quality_of(entries, group)
     metrics |= quality_metrics(cell, quality or {})
     tokenizer = entries.tokenizers.get(group.source.argument)
@@ -108,10 +114,11 @@ def _record(
         shapes=None if group.shapes is None else asdict(group.shapes),
         profile=entries.profiles.get((group.key, workload.name)),
         quality=quality,
+        recognition=recognition_of(source, check) if isinstance(source, ForeignSource) else None,
         energy=energy,
         sustain=entries.sustained.get((group.key, workload.name)),
         placement=placement,
-        trust=trust and doubt_device(trust, placement, simulated),
+        trust=trust and doubt_steps(doubt_device(trust, placement, simulated), check),
         samples=tuple(process.to_json() for process in processes),
         memory=tuple(memory),
     )
@@ -135,7 +142,7 @@ def _trust(
 
 
 def _metrics(
-    cell: Cell, artifact: Artifact | None, processes: list[ProcessSamples], memory: list[Json]
+    cell: Cell, artifact: AnyArtifact | None, processes: list[ProcessSamples], memory: list[Json]
 ) -> dict[str, Metric]:
     metrics = summarize(cell, processes) if processes else {}
     if memory:
@@ -169,6 +176,8 @@ def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> Rec
         None if group.shapes is None else StaticLengths(**asdict(group.shapes)),
     )
     ceilings = ceilings_of(entries, group.device, group.threads)
+    if isinstance(group.source, ForeignSource):
+        return estimates_of(group, group.source, workload, ceilings)
     return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)
 
 

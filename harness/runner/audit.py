@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.session import WORKER_MODULE, open_group, warm_test, workload_json
@@ -31,7 +31,7 @@ class Audited:
 
 
 def audit_group(
-    group: SessionGroup, artifact: Artifact, settings: Settings, turns: int
+    group: SessionGroup, artifact: AnyArtifact, settings: Settings, turns: int
 ) -> Iterator[Audited]:
     """Open the session of a group once and audit its tests.
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from harness.artifacts.artifact import Artifact
 from harness.artifacts.cache import ensure_artifact
+from harness.artifacts.foreign_artifact import AnyArtifact, ForeignArtifact
 from harness.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
+from harness.foreign.source import ForeignSource
 from harness.plan import Plan, SessionGroup
 from harness.quality.measure import TWIN_LEVEL, check_reference
-from harness.weights.source import resolve_model
+from harness.weights.source import ModelSource, resolve_model
+from harness.workload.foreign.geometry import ForeignGeometry
 
 # A damaged checkpoint or a full disk stops the run before anything is measured;
 # a build that ran out of memory costs its own rows only.
@@ -28,14 +31,25 @@ class Builds:
             to agree with; one that is missing failed to build, or has no static ones.
     """
 
-    artifacts: dict[tuple[str, str], Artifact]
+    artifacts: dict[tuple[str, str], AnyArtifact]
     failures: dict[tuple[str, str], WorkerError]
     twins: dict[str, Artifact] = field(default_factory=dict)
     fused: dict[str, Artifact] = field(default_factory=dict)
 
-    def of(self, group: SessionGroup) -> Artifact:
+    def of(self, group: SessionGroup) -> AnyArtifact:
         """The artifact of a group whose build did not fail."""
         return self.artifacts[build_key(group)]
+
+    def built(self, group: SessionGroup) -> Artifact:
+        """The same of a model that is built here."""
+        artifact = self.of(group)
+        assert isinstance(artifact, Artifact)
+        return artifact
+
+    def whole(self, argument: str) -> Artifact | None:
+        """A built model at fp32 that is measured anyway."""
+        found = self.artifacts.get((argument, TWIN_LEVEL))
+        return found if isinstance(found, Artifact) else None
 
 
 def build_key(group: SessionGroup) -> tuple[str, str]:
@@ -51,6 +65,10 @@ def build_all(plan: Plan, cache: Path) -> Builds:
     """
     builds = Builds({}, {})
     for key, group in {build_key(group): group for group in plan.groups}.items():
+        if isinstance(group.source, ForeignSource):
+            geometry = ForeignGeometry(group.source.model, group.dims)
+            builds.artifacts[key] = ForeignArtifact(group.source, group.level.name, geometry)
+            continue
         try:
             builds.artifacts[key] = ensure_artifact(
                 group.source,
@@ -74,10 +92,12 @@ def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:
     """Build what static decoders are held against, or take what is measured anyway."""
     for group in plan.groups:
         source = group.source
+        if not isinstance(source, ModelSource):
+            continue
         if group.shapes is None or source.argument in builds.fused:
             continue
         try:
-            builds.fused[source.argument] = builds.artifacts.get((source.argument, TWIN_LEVEL)) or (
+            builds.fused[source.argument] = builds.whole(source.argument) or (
                 ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
             )
         except WorkerError as error:
@@ -89,10 +109,10 @@ def _build_twins(plan: Plan, cache: Path, builds: Builds) -> None:
     """Build each model, or the reference, at fp32, or take the one that is measured anyway."""
     named = plan.settings.reference
     for argument, group in {group.source.argument: group for group in plan.groups}.items():
-        source = group.source if named is None else resolve_model(named)
-        check_reference(source, group.source)
+        source = group.built if named is None else resolve_model(named)
+        check_reference(source, group.built)
         try:
-            builds.twins[argument] = builds.artifacts.get((source.argument, TWIN_LEVEL)) or (
+            builds.twins[argument] = builds.whole(source.argument) or (
                 ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
             )
         except WorkerError as error:

@@ -14,7 +14,10 @@ from harness.ceilings.storage import ground_of
 from harness.devices.device import Device
 from harness.errors import HarnessError, StorageError
 from harness.estimates.record import Ceilings
+from harness.foreign.source import ForeignSource
 from harness.plan import Plan, SessionGroup
+from harness.plan.foreign import calibrated_level
+from harness.quantize.cache import CACHES
 from harness.quantize.levels import Variant
 from harness.runner.entries import Entries
 
@@ -34,8 +37,10 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterato
     if not plan.settings.calibrate:
         return
     hosts = [group for group in plan.groups if is_calibrated(group)]
-    levels = tuple(dict.fromkeys(group.level.name for group in hosts))
-    caches = tuple(dict.fromkeys(group.cache.name for group in hosts))
+    kernels = dict.fromkeys(name for name in map(_kernels_of, hosts) if name is not None)
+    levels = tuple(kernels) or ("fp32",)
+    kept = dict.fromkeys(group.cache.name for group in hosts if group.cache.name in CACHES)
+    caches = tuple(kept) or ("fp32",)
     for device, threads in dict.fromkeys((g.device.key, g.threads) for g in hosts):
         if (device, threads) in entries.calibrations:
             continue
@@ -49,6 +54,13 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterato
             yield {"kind": "no_calibration", **head, "reason": error.problem}
             continue
         yield {"kind": "calibration", **head, "stored": asdict(stored)}
+
+
+def _kernels_of(group: SessionGroup) -> str | None:
+    """Name of the level whose kernels a group's are; of an exported file the one like it."""
+    if isinstance(group.source, ForeignSource):
+        return calibrated_level(group.level)
+    return group.level.name
 
 
 def has_ceilings(device: Device) -> bool:

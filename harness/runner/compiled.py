@@ -31,6 +31,8 @@ def compile_models(
         if group.key in entries.compiled or (group.key, None) in entries.failures:
             continue
         artifact = builds.of(group)
+        if not isinstance(artifact, Artifact):  # nothing is kept beside files that are not ours
+            continue
         folder = folder_of(artifact, group.device)
         if folder is None:
             continue

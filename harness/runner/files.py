@@ -1,6 +1,6 @@
 """Whether a model's files stayed as they were while they were measured."""
 
-from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact, ForeignArtifact
 from harness.plan import Plan
 from harness.runner.builds import Builds, build_key
 
@@ -21,6 +21,7 @@ def changed_groups(
     return frozenset(group.key for group in plan.groups if build_key(group) in changed)
 
 
-def _stamp(artifact: Artifact) -> Stamp:
-    files = sorted(path for path in artifact.folder.glob("*") if path.is_file())
+def _stamp(artifact: AnyArtifact) -> Stamp:
+    found = artifact.files if isinstance(artifact, ForeignArtifact) else artifact.folder.glob("*")
+    files = sorted(path for path in found if path.is_file())
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)

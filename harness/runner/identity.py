@@ -1,19 +1,20 @@
 """What a record is about: the cell of a test in a session group."""
 
-from harness.artifacts.artifact import Artifact
-from harness.plan import RUNTIME, SessionGroup
+from harness.artifacts.foreign_artifact import AnyArtifact
+from harness.foreign.source import ForeignSource
+from harness.plan import RUNTIME, AnySource, SessionGroup
 from harness.results.schema import Cell
 from harness.specs.count import active_parameters, parameters
 from harness.weights.source import trained_names
 from harness.workload.workload import Workload
 
 
-def cell_of(group: SessionGroup, workload: Workload, artifact: Artifact | None) -> Cell:
+def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | None) -> Cell:
     """The identity of a record."""
     return Cell(
         model=model_name(group, artifact),
-        parameters=parameters(group.source.spec),
-        active_parameters=active_parameters(group.source.spec),
+        parameters=parameter_count(group.source),
+        active_parameters=active_count(group.source),
         level=group.level.name,
         level_label=group.level.label,
         device=group.device.key,
@@ -31,7 +32,21 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: Artifact | None) 
     )
 
 
-def model_name(group: SessionGroup, artifact: Artifact | None) -> str:
+def parameter_count(source: AnySource) -> int:
+    """Trained values: of an exported model those of its file, of any other those of its spec."""
+    if isinstance(source, ForeignSource):
+        return source.model.parameters
+    return parameters(source.spec)
+
+
+def active_count(source: AnySource) -> int | None:
+    """Those that one token uses, of a mixture of experts; of an exported model None: all."""
+    if isinstance(source, ForeignSource):
+        return None
+    return active_parameters(source.spec)
+
+
+def model_name(group: SessionGroup, artifact: AnyArtifact | None) -> str:
     """The model's name; a local folder's also carries its content hash, and never its path."""
     source = group.source
     is_local = source.folder is not None and source.argument not in trained_names()

@@ -63,9 +63,9 @@ def _one_level(
     if plan.settings.sensitivity and is_ranked(group) and key not in entries.sensitivity:
         say(f"sensitivity: {name}")
         losses = measure_sensitivity(
-            group.source,
+            group.built,
             builds.twins[key[0]],
-            builds.of(group),
+            builds.built(group),
             text=plan.settings.text,
             **_conditions(group, plan),
         )
@@ -78,7 +78,7 @@ def _tokenizers(plan: Plan, entries: Entries) -> Iterator[Json]:
         if argument in entries.tokenizers or is_encoder(group.source):
             continue
         try:
-            found = text_bytes_per_token(group.source)
+            found = text_bytes_per_token(group.built)
         except HarnessError:  # quality has said why
             continue
         table = None if found is None else asdict(found)
@@ -93,7 +93,7 @@ def check_texts(plan: Plan, builds: Builds) -> None:
     """
     if not plan.settings.quality:
         return
-    sources = {group.source.argument: group.source for group in plan.groups}
+    sources = {group.source.argument: group.built for group in plan.groups}
     if plan.settings.text is not None and all(is_encoder(source) for source in sources.values()):
         raise UsageError(
             "encoders are judged on the bundled queries and passages, on no other text",
@@ -120,16 +120,16 @@ def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality | Embed
     """Measure one level in a child of its own, with as many threads as its first group."""
     if is_encoder(group.source):
         return measure_embeddings(
-            group.source,
+            group.built,
             builds.twins[group.source.argument],
-            builds.of(group),
+            builds.built(group),
             **_conditions(group, plan),
         )
     named = plan.settings.reference
     return measure_quality(
-        group.source,
+        group.built,
         builds.twins[group.source.argument],
-        builds.of(group),
+        builds.built(group),
         reference=None if named is None else resolve_model(named),
         text=plan.settings.text,
         **_conditions(group, plan),

@@ -1,19 +1,19 @@
 """A cell that cannot fit is a row that says so, instead of a machine without memory."""
 
-from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.errors import WorkerError
 from harness.plan import SessionGroup
 from harness.units import MIB
 from harness.watch.room import free_memory_bytes
 
 
-def least_bytes(group: SessionGroup, artifact: Artifact) -> int:
+def least_bytes(group: SessionGroup, artifact: AnyArtifact) -> int:
     """Memory that a session of the group needs at the very least: its weights and its cache."""
     cache_bytes = group.batch * group.capacity_tokens * artifact.kv_bytes_per_token
     return artifact.weights_bytes + cache_bytes
 
 
-def refuse_without_room(group: SessionGroup, artifact: Artifact) -> None:
+def refuse_without_room(group: SessionGroup, artifact: AnyArtifact) -> None:
     """Refuse a group whose least memory is more than there is now.
 
     Raises:

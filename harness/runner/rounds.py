@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.ceilings.bandwidth import measure_read_bandwidth
 from harness.errors import WorkerError
 from harness.plan import Plan, SessionGroup
@@ -153,7 +153,7 @@ def _bandwidth(threads: int, round_index: int, plan: Plan, entries: Entries) -> 
 
 
 def _one_group(
-    group: SessionGroup, artifact: Artifact, round_index: int, plan: Plan
+    group: SessionGroup, artifact: AnyArtifact, round_index: int, plan: Plan
 ) -> Iterator[Json]:
     try:
         refuse_without_room(group, artifact)

@@ -18,6 +18,7 @@ from harness.runner.ceilings import calibrations
 from harness.runner.compiled import compile_models
 from harness.runner.entries import Entries
 from harness.runner.files import changed_groups, stamps
+from harness.runner.foreign import step_checks
 from harness.runner.quality import check_texts, qualities
 from harness.runner.resume import open_journal
 from harness.runner.room import refuse_without_room
@@ -101,6 +102,7 @@ def _measure(
     yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
     yield from compile_models(plan, builds, entries, progress)
     yield from _agreements(plan, builds, entries, progress)
+    yield from step_checks(plan, builds, entries)
     yield from measure_rounds(plan, builds, entries, progress)
     for group in plan.groups:
         yield from _memory(plan, group, builds, entries, progress)

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.devices.compiled import compiled_folder, read_compiled
 from harness.errors import WorkerError
 from harness.measure.energy import energy_used, read_energy
@@ -14,6 +15,7 @@ from harness.plan import SessionGroup
 from harness.runner.order import shuffled
 from harness.settings import Settings
 from harness.watch.probes import difference, snapshot
+from harness.workload.shapes import shapes_json
 from harness.workload.workload import Kind, Workload
 
 Json = dict[str, Any]
@@ -21,7 +23,7 @@ WORKER_MODULE = "harness.workload.worker"
 
 
 def measure_group(
-    group: SessionGroup, artifact: Artifact, round_index: int, settings: Settings
+    group: SessionGroup, artifact: AnyArtifact, round_index: int, settings: Settings
 ) -> Iterator[Json]:
     """Yield one journal entry per finished test of `group`, in this round's order.
 
@@ -49,7 +51,7 @@ def measure_group(
 
 
 def measure_memory(
-    group: SessionGroup, artifact: Artifact, workload: Workload, settings: Settings
+    group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
 ) -> Json:
     """Take the memory of one test in a worker of its own; nothing is timed in it."""
     with Worker.start(WORKER_MODULE) as worker:
@@ -68,7 +70,7 @@ def measure_memory(
 
 
 def check_agreement(
-    group: SessionGroup, artifact: Artifact, settings: Settings, fused: Artifact | None = None
+    group: SessionGroup, artifact: AnyArtifact, settings: Settings, fused: Artifact | None = None
 ) -> Json:
     """Hold the logits of a group's device against the CPU's, in a worker of its own.
 
@@ -93,7 +95,7 @@ def check_agreement(
 
 
 def measure_profile(
-    group: SessionGroup, artifact: Artifact, workload: Workload, settings: Settings
+    group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
 ) -> Json:
     """Take the profile of one test in a worker of its own: none of its durations is reported."""
     with Worker.start(WORKER_MODULE) as worker:
@@ -109,7 +111,7 @@ def measure_profile(
 def open_group(
     worker: Worker,
     group: SessionGroup,
-    artifact: Artifact,
+    artifact: AnyArtifact,
     seed: int,
     timeout_s: float,
     stop_spinning: bool = False,
@@ -166,14 +168,15 @@ def first_test(workloads: tuple[Workload, ...]) -> Workload:
     return next((test for test in workloads if test.kind is Kind.REQUEST), workloads[0])
 
 
-def session_arguments(group: SessionGroup, artifact: Artifact, seed: int) -> Json:
+def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> Json:
     """What a worker needs to open the session of `group`; compiled graphs where there are any."""
     content, cache = artifact.content_hash, artifact.folder.parent
-    folder = compiled_folder(cache, content, group.device)
+    is_built = isinstance(artifact, Artifact)  # nothing is kept of a model that others exported
+    folder = compiled_folder(cache, content, group.device) if is_built else None
     compiled = None if folder is None or read_compiled(folder) is None else str(folder)
     return {
         "graph": str(artifact.graph),
-        "geometry": asdict(artifact.geometry),
+        "geometry": shapes_json(artifact.geometry),
         "device": replace(group.device, compiled=compiled).to_json(),
         "threads": group.threads,
         "batch": group.batch,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.errors import WorkerError
 from harness.measure.worker import Worker
 from harness.plan import Plan, SessionGroup
@@ -50,7 +50,7 @@ def sustained_tests(
 
 def sustain(
     group: SessionGroup,
-    artifact: Artifact,
+    artifact: AnyArtifact,
     workload: Workload,
     settings: Settings,
     seconds: float,

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.errors import UsageError, WorkerError
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
@@ -34,7 +34,7 @@ Opened = dict[str, tuple[SessionGroup, Worker, Json]]  # by the group's key
 SUMS = ("cpu_ns", "major_faults", "involuntary_switches")
 
 
-def check_room_together(groups: Sequence[tuple[SessionGroup, Artifact]]) -> None:
+def check_room_together(groups: Sequence[tuple[SessionGroup, AnyArtifact]]) -> None:
     """Refuse groups whose sessions do not fit memory at the same time.
 
     Raises:
@@ -51,7 +51,7 @@ def check_room_together(groups: Sequence[tuple[SessionGroup, Artifact]]) -> None
 
 
 def measure_together(
-    groups: Sequence[tuple[SessionGroup, Artifact]], round_index: int, settings: Settings
+    groups: Sequence[tuple[SessionGroup, AnyArtifact]], round_index: int, settings: Settings
 ) -> Iterator[Json]:
     """Yield one journal entry per finished test of each group, as measure_group does of one.
 

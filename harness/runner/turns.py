@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.order import shuffled
@@ -51,7 +51,7 @@ class Side:
 
     name: str
     group: SessionGroup
-    artifact: Artifact
+    artifact: AnyArtifact
     env: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None
     module: str = WORKER_MODULE

@@ -134,6 +134,6 @@ def _quality_side(metric: Compared, record: Record, shown: Metric) -> Side:
 
 def _chunks(record: Record) -> int:
     """How many chunks of text stand behind a record's quality; 0: not known."""
-    path = (record.quality or {}).get(QUALITY_PATHS[kind_of(record.cell)])
+    path = (record.quality or {}).get(QUALITY_PATHS.get(kind_of(record.cell), ""))
     found = path.get("chunks", path.get("texts")) if isinstance(path, dict) else None
     return found if isinstance(found, int) else 0

@@ -11,7 +11,7 @@ from harness.studies.compared import COMPARED, Compared
 
 # What a gate may be called, and the metrics it watches; any metric's own name is one too.
 GATES = {
-    "slower": ("prefill_tok_s", "decode_tok_s", "encode_seq_s", "ttft_ms"),
+    "slower": ("prefill_tok_s", "decode_tok_s", "encode_seq_s", "ttft_ms", "images_s", "runs_s"),
     "load": ("load_ms",),
     "first": ("first_ms", "cold_ttft_ms"),
     "memory": ("peak_rss_bytes", "weights_bytes", "kv_bytes_per_token"),

@@ -57,7 +57,7 @@ def resolve_model(argument: str) -> ModelSource:
         return ModelSource(argument, argument, load_spec(argument), None)
     if argument in trained_names():
         return _from_folder(argument, data_folder("models") / argument)
-    path = _existing(argument)
+    path = existing(argument)
     if path is not None and path.is_dir():
         return _from_folder(argument, path)
     if path is not None:
@@ -67,12 +67,20 @@ def resolve_model(argument: str) -> ModelSource:
     raise UsageError(f"no model and no folder is called {argument!r}", fix=_fix(argument))
 
 
+def is_built_here(argument: str) -> bool:
+    """Whether a word means a model of the catalog, a shipped one, or a folder of safetensors."""
+    if argument in spec_names() or argument in trained_names():
+        return True
+    path = existing(argument)
+    return path is not None and _has_weights(path)
+
+
 def trained_names() -> tuple[str, ...]:
     """Return the trained models that ship with the package, in alphabetical order."""
     return tuple(sorted(path.parent.name for path in data_folder("models").glob(f"*/{CONFIG}")))
 
 
-def _existing(argument: str) -> Path | None:
+def existing(argument: str) -> Path | None:
     """Return the path when something is there, None when not, or when it cannot be a path."""
     path = Path(os.path.expanduser(argument))  # noqa: PTH111  # leaves an unknown ~user alone
     try:
@@ -86,11 +94,15 @@ def _from_folder(argument: str, folder: Path) -> ModelSource:
     name = Path(os.path.abspath(folder)).name or "model"  # noqa: PTH100  # keeps a link's own name
     missing = [] if (folder / CONFIG).is_file() else [CONFIG]
     # An index without its files is told apart later, by the name of the file that is not there.
-    named = (folder / INDEX).is_file() or any(folder.glob("*.safetensors"))
-    missing += [] if named else ["*.safetensors"]
+    missing += [] if _has_weights(folder) else ["*.safetensors"]
     if missing:
         raise UsageError(f"the folder {name!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS)
     return ModelSource(argument, name, spec_from_file(folder / CONFIG, name), folder)
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights in the form of Hugging Face."""
+    return (folder / INDEX).is_file() or any(folder.glob("*.safetensors"))
 
 
 def _fix(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,15 @@ class EncoderMeasuring:
         self.encoder.feed(self.ids(workload))
         passes = repeat_passes(self._pass, min_passes, min_seconds, self.clock)
         return Samples(passes, usage_now().since(before))
+
+    def reseeded(self, seed: int) -> "EncoderMeasuring":
+        """The same over other texts."""
+        return replace(self, seed=seed)
+
+    def plain_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """What stands for the output of a run that is not timed."""
+        embeddings = self.encoder.encode(self.ids(workload))
+        return np.asarray(embeddings.argmax(axis=1), dtype=np.int64)[None]
 
     def touch(self, workload: Workload) -> None:
         """Run a test's one shape once."""

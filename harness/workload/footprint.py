@@ -6,10 +6,10 @@ from typing import Any
 
 from harness.devices.device import Device
 from harness.devices.hardware import facts_of
-from harness.graph.geometry import Geometry
 from harness.measure.device_memory import device_bytes, read_device_memory
 from harness.measure.memory import MemoryMark, memory_mark
 from harness.workload.opening import open_measuring, open_sessions
+from harness.workload.shapes import Shapes
 from harness.workload.workload import Workload
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ class Footprint:
 
 def take_footprint(
     graph: Path,
-    geometry: Geometry,
+    geometry: Shapes,
     device: Device,
     threads: int,
     batch: int,

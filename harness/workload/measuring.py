@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -109,6 +109,20 @@ class Measuring:
         one_pass = partial(run_pass, self.decoder, workload, ids, self.clock)
         passes = repeat_passes(one_pass, min_passes, min_seconds, self.clock)
         return Samples(passes, usage_now().since(before))
+
+    def reseeded(self, seed: int) -> "Measuring":
+        """The same over other prompts and another cache."""
+        return replace(self, seed=seed)
+
+    def plain_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """What a run that is not timed chooses: every token is fed and read by itself."""
+        self.stand_at(workload.depth_tokens)
+        ids, chosen = self.ids(workload), []
+        for _ in range(max(1, workload.gen_tokens)):
+            logits = self.decoder.prefill(ids)
+            ids = logits[:, -1].argmax(axis=1).astype(np.int64)[:, None]
+            chosen.append(ids[:, 0])
+        return np.array(chosen)
 
     def touch(self, workload: Workload) -> None:
         """Write the whole context of a test and run each of its shapes once."""

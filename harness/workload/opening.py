@@ -9,25 +9,35 @@ from pathlib import Path
 from harness.devices.device import Device
 from harness.devices.session import OpenedSession, open_session
 from harness.errors import UsageError
-from harness.graph.geometry import DecoderGeometry, EncoderGeometry, Geometry
+from harness.graph.geometry import DecoderGeometry, EncoderGeometry
 from harness.graph.static.geometry import STEP_FILE, StaticGeometry
 from harness.workload.cached import CachedDecoder
 from harness.workload.decoder import DecoderSession
 from harness.workload.encoder import EncoderSession
 from harness.workload.encoding import EncoderMeasuring
+from harness.workload.foreign.geometry import ForeignGeometry
+from harness.workload.foreign.opening import (
+    ForeignMeasuring,
+    open_foreign,
+    opened_files,
+)
 from harness.workload.measuring import Measuring
+from harness.workload.shapes import Shapes
 from harness.workload.static import StaticDecoder
 
 Sessions = Sequence[OpenedSession]
+AnyMeasuring = Measuring | EncoderMeasuring | ForeignMeasuring
 
 
-def graph_files(graph: Path, geometry: Geometry) -> tuple[Path, ...]:
+def graph_files(graph: Path, geometry: Shapes) -> tuple[Path, ...]:
     """Every graph that is opened for a model; a static decoder's step lies beside its prefill.
 
     Args:
         graph: the one that stands for the model.
         geometry: of it.
     """
+    if isinstance(geometry, ForeignGeometry):
+        return opened_files(geometry)
     if isinstance(geometry, StaticGeometry):
         return (graph, graph.with_name(STEP_FILE))
     return (graph,)
@@ -35,7 +45,7 @@ def graph_files(graph: Path, geometry: Geometry) -> tuple[Path, ...]:
 
 def open_sessions(
     graph: Path,
-    geometry: Geometry,
+    geometry: Shapes,
     device: Device,
     threads: int,
     profile_to: Path | None = None,
@@ -87,8 +97,8 @@ def open_decoder(
 
 
 def open_measuring(
-    sessions: Sessions, geometry: Geometry, batch: int, capacity_tokens: int, seed: int
-) -> Measuring | EncoderMeasuring:
+    sessions: Sessions, geometry: Shapes, batch: int, capacity_tokens: int, seed: int
+) -> AnyMeasuring:
     """Allocate what a model's tests need.
 
     Args:
@@ -101,6 +111,8 @@ def open_measuring(
     Raises:
         UsageError: a cache that the model does not take.
     """
+    if isinstance(geometry, ForeignGeometry):
+        return open_foreign(sessions, geometry, batch, capacity_tokens, seed)
     if isinstance(geometry, EncoderGeometry):
         return EncoderMeasuring(EncoderSession(sessions[0], geometry), seed)
     return Measuring(open_decoder(sessions, geometry, batch, capacity_tokens), seed)

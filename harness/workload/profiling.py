@@ -6,8 +6,8 @@ from typing import Any
 from harness.devices.device import find_device
 from harness.devices.profile import shares, warm_events
 from harness.errors import MeasurementError
-from harness.graph.geometry import geometry_from
 from harness.workload.opening import open_measuring, open_sessions
+from harness.workload.shapes import shapes_from
 from harness.workload.workload import workload_of
 
 Json = dict[str, Any]
@@ -42,7 +42,7 @@ def profile(
 
     test = workload_of(workload)
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
-        shapes, chosen = geometry_from(geometry), find_device(device)
+        shapes, chosen = shapes_from(geometry), find_device(device)
         sessions = open_sessions(Path(graph), shapes, chosen, threads, profile_to=Path(folder))
         measuring = open_measuring(sessions, shapes, batch, test.context_tokens, seed)
         measuring.sample(test, PASSES, 0.0)

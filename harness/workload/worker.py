@@ -13,7 +13,6 @@ from harness.devices.device import find_device
 from harness.devices.hardware import facts_of
 from harness.devices.placement import together
 from harness.errors import MeasurementError
-from harness.graph.geometry import geometry_from
 from harness.measure.memory import MemoryMark
 from harness.units import NS_PER_S
 from harness.workload.agreement import agree
@@ -22,12 +21,16 @@ from harness.workload.compiling import compile_model
 from harness.workload.completion import refuse_unfinished
 from harness.workload.encoding import EncoderMeasuring
 from harness.workload.footprint import take_footprint
+from harness.workload.foreign.geometry import ForeignGeometry
+from harness.workload.foreign.opening import read_files
 from harness.workload.measuring import Measuring
-from harness.workload.opening import graph_files, open_measuring, open_sessions
+from harness.workload.opening import AnyMeasuring, graph_files, open_measuring, open_sessions
 from harness.workload.profiling import profile
 from harness.workload.reading import read_through
 from harness.workload.samples import Samples
-from harness.workload.workload import Kind, workload_of
+from harness.workload.shapes import shapes_from
+from harness.workload.steps_check import steps_check
+from harness.workload.workload import SINGLE_PASS, Kind, workload_of
 
 Json = dict[str, Any]
 
@@ -37,7 +40,7 @@ class MeasuringChild:
 
     def __init__(self) -> None:
         """Begin with nothing open."""
-        self._open: Measuring | EncoderMeasuring | None = None
+        self._open: AnyMeasuring | None = None
 
     def open(
         self,
@@ -55,7 +58,7 @@ class MeasuringChild:
 
         Args:
             graph: path of the ONNX file.
-            geometry: the fields of a Geometry.
+            geometry: as harness.workload.shapes sends it.
             device: as it travels, or a key of the device table.
             threads: intra-op threads.
             batch: sequences at once.
@@ -75,15 +78,17 @@ class MeasuringChild:
             DeviceError: the device is absent, or did not take the arithmetic.
             MeasurementError: a run returns before the device has finished.
         """
-        path, shapes, chosen = Path(graph), geometry_from(geometry), find_device(device)
+        path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
         chosen.refuse_absent()
         files = graph_files(path, shapes)
         opened_files = [chosen.file_of(file) for file in files]
         read_through(*opened_files)
+        if isinstance(shapes, ForeignGeometry):
+            read_through(*read_files(shapes))
         sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(workload_of(first))
-        if first is not None:
+        if first is not None and isinstance(self._open, Measuring | EncoderMeasuring):
             refuse_unfinished(self._open, workload_of(first))
         return {
             "load_ns": sum(opened.load_ns for opened in sessions),
@@ -143,7 +148,7 @@ class MeasuringChild:
         self._open = None
         return {}
 
-    def _measuring(self) -> Measuring | EncoderMeasuring:
+    def _measuring(self) -> AnyMeasuring:
         """The open session.
 
         Raises:
@@ -167,7 +172,7 @@ def memory(
 
     Args:
         graph: path of the ONNX file.
-        geometry: the fields of a Geometry.
+        geometry: as harness.workload.shapes sends it.
         device: as it travels, or a key of the device table.
         threads: intra-op threads.
         batch: sequences at once.
@@ -182,7 +187,7 @@ def memory(
     """
     footprint = take_footprint(
         Path(graph),
-        geometry_from(geometry),
+        shapes_from(geometry),
         find_device(device),
         threads,
         batch,
@@ -212,7 +217,7 @@ def usable_processors() -> int:
 def _durations(kind: Kind, samples: Samples) -> Json:
     """The lists of raw durations that a kind of test has."""
     passes = [outcome.sample for outcome in samples.passes]
-    if kind is Kind.ENCODE:
+    if kind in SINGLE_PASS:
         return {"encode_ns": [sample.encode_ns for sample in passes]}
     lists: Json = {}
     if kind is not Kind.DECODE:
@@ -244,5 +249,6 @@ COMMANDS = {
     "compile": compile_model,
     "memory": memory,
     "profile": profile,
+    "steps_check": steps_check,
     "close": _CHILD.close,
 }

@@ -1,4 +1,4 @@
-"""What one test does, as plain numbers and the field's names: pp512, tg128 @ d1024, enc128x8."""
+"""What one test does, as plain numbers and names: pp512, tg128 @ d1024, enc128x8, img8, run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,18 @@ from typing import Any
 
 
 class Kind(StrEnum):
-    """The three tests of a decoder, and the one of an encoder."""
+    """The three tests of a decoder, and those of models that keep nothing between passes."""
 
     PREFILL = "pp"
     DECODE = "tg"
     REQUEST = "pg"
     ENCODE = "enc"
+    IMAGE = "img"
+    RUN = "run"
+
+
+# One pass over everything, and nothing is kept: neither a cache nor a depth.
+SINGLE_PASS = (Kind.ENCODE, Kind.IMAGE, Kind.RUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +26,12 @@ class Workload:
     """One test: how many tokens are read at once, decoded one by one, and from which depth.
 
     Attributes:
-        kind: prefill only, decode only, a whole request (prefill, then decode), or one pass of an
-            encoder.
+        kind: prefill only, decode only, a whole request (prefill, then decode), one pass of an
+            encoder over texts or over images, or one run of any graph.
         prompt_tokens: tokens of the prefill pass, or of each text of an encoder; 0 for decode.
         gen_tokens: tokens decoded one at a time; 0 for prefill.
         depth_tokens: tokens already in the KV cache when the test begins.
-        sequences: texts of one encoder pass. A decoder's batch is its session's, whose cache is
+        sequences: texts or images of one pass. A decoder's batch is its session's, whose cache is
             bound for so many; an encoder keeps nothing between passes, so its batch is the test's.
     """
 
@@ -37,7 +43,11 @@ class Workload:
 
     @property
     def test(self) -> str:
-        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`."""
+        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`, `img8`, `run`."""
+        if self.kind is Kind.RUN:
+            return str(self.kind)
+        if self.kind is Kind.IMAGE:
+            return f"{self.kind}{self.sequences}"
         if self.kind is Kind.ENCODE:
             return f"{self.kind}{self.prompt_tokens}x{self.sequences}"
         if self.kind is Kind.REQUEST:
@@ -47,7 +57,7 @@ class Workload:
     @property
     def name(self) -> str:
         """The full name of the test: `pp512 @ d0`, `tg128 @ d1024`, `enc128x8`."""
-        if self.kind is Kind.ENCODE:
+        if self.kind in SINGLE_PASS:
             return self.test
         return f"{self.test} @ d{self.depth_tokens}"
 

@@ -20,7 +20,7 @@ from harness.workload.opening import open_decoder, open_sessions
 from harness.workload.passes import run_pass
 from harness.workload.profiling import profile
 from harness.workload.worker import MeasuringChild
-from harness.workload.workload import Kind, Workload
+from harness.workload.workload import SINGLE_PASS, Kind, Workload
 
 PREFILL_TOKENS, CAPACITY_TOKENS = 8, 48
 
@@ -118,7 +118,7 @@ def test_greedy_steps_are_prefills_of_what_was_chosen(static):
     np.testing.assert_allclose(static.prefill(chosen[:4].T)[:, 0], last, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.ENCODE])
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in SINGLE_PASS])
 def test_the_passes_of_the_worker_run_on_it_as_on_the_fused_one(fused, static, kind):
     """The same tokens of every kind of test, from a clock that only counts its reads."""
     prompt, gen = (0, 5) if kind is Kind.DECODE else (11, 5 if kind is Kind.REQUEST else 0)

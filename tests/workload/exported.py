@@ -1,0 +1,54 @@
+"""The exported toy models of tests/fixtures/exports, recognised, and what torch computes."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from harness.artifacts.foreign_worker import recognise
+from harness.devices.device import find_device
+from harness.foreign.model import from_json
+from harness.workload.foreign.geometry import ForeignGeometry
+from harness.workload.opening import open_sessions
+from harness.workload.shapes import shapes_json
+
+ROOT = Path(__file__).resolve().parents[1] / "fixtures" / "exports"
+ALL = sorted(
+    f"{path.parent.parent.name}/{path.parent.name}" for path in ROOT.glob("*/*/expected.json")
+)
+# ONNX Runtime runs a mistyped buffer plan in it: the builder has no fp16 for the CPU.
+BROKEN = ("genai/llama-fp16",)
+
+
+@cache
+def geometry_of(name):
+    """The recognised model of a folder; nothing of it is a link, so no cache is needed."""
+    return ForeignGeometry(from_json(recognise(str(ROOT / name), str(ROOT), None)))
+
+
+@cache
+def expected_of(name):
+    return json.loads((ROOT / name / "expected.json").read_text(encoding="utf-8"))
+
+
+def inputs_of(name):
+    return {key: np.array(value) for key, value in expected_of(name)["inputs"].items()}
+
+
+def sessions_of(name):
+    shapes = geometry_of(name)
+    return open_sessions(shapes.model.path(shapes.model.main), shapes, find_device("cpu"), 1)
+
+
+def session_arguments(name, seed=0):
+    """What the measuring worker is told of any session, as it travels."""
+    shapes = geometry_of(name)
+    return {
+        "graph": str(shapes.model.path(shapes.model.main)),
+        "geometry": shapes_json(shapes),
+        "device": "cpu",
+        "threads": 1,
+        "batch": 1,
+        "seed": seed,
+    }
