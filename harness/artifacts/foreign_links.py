@@ -9,8 +9,9 @@ from pathlib import Path
 from harness.artifacts.links import link_file
 from harness.errors import StorageError
 from harness.foreign.files import FoundFiles
+from harness.foreign.links import is_blob, link_target
 from harness.foreign.loading import load_graph
-from harness.foreign.safety import check_regular, data_locations, is_blob, link_target
+from harness.foreign.safety import check_regular, data_locations
 
 HASH_DIGITS = 16
 

@@ -92,7 +92,7 @@ def _read(folders: tuple[Path, ...], file: str, name: str) -> Any:
 
 def _spec(path: Path, name: str) -> AnySpec | None:
     """Return the architecture of a config.json, or None where it is none of ours."""
-    try:
+    try:  # read_json has read it, so it is no link that leads elsewhere
         return spec_from_file(path, name)
     except ModelError:
         return None

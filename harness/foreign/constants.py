@@ -82,7 +82,11 @@ def _is_mask(tensor: onnx.TensorProto, folder: Path) -> bool:
     dims = [size for size in tensor.dims if size != 1]
     if len(dims) != 2 or dims[0] != dims[1] or elements(tensor) > _LONGEST_MASK:
         return False
-    values: NDArray[Any] = stored_array(tensor, folder).reshape(dims).astype(np.float32)
+    stored = stored_array(tensor, folder).reshape(dims)
+    first = stored[0].astype(np.float32)
+    if not np.all((first == 0) | (first == 1) | (first <= HIDDEN)):  # most matrices end here
+        return False
+    values: NDArray[Any] = stored.astype(np.float32)
     if np.array_equal(values, np.tri(dims[0], dtype=np.float32)):
         return True
     seen, hidden = values == 0, values <= HIDDEN

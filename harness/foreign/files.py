@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError, UsageError
+from harness.foreign.links import link_target
 from harness.foreign.model import Role
 
 GENAI_CONFIG = "genai_config.json"
@@ -169,10 +170,12 @@ def read_json(path: Path, where: str) -> Any:
     """Return a decoded file, or None where there is none.
 
     Raises:
-        ModelError: not readable, not JSON, or longer than a megabyte.
+        ModelError: not readable, not JSON, longer than a megabyte, or a link that leads elsewhere.
     """
     if not path.is_file():
         return None
+    if path.is_symlink():
+        link_target(path, path.parent, where)
     try:
         if path.stat().st_size > _JSON_BYTES:
             raise ModelError(f"{where} is longer than 1 MB", fix="download it again")

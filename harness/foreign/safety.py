@@ -5,7 +5,6 @@ follows hard links, hangs on a pipe that is called like a model, and dies when a
 (facts measured with 1.31.1). So all of it is checked here first, and refused in words.
 """
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,6 @@ from harness.errors import ModelError
 from harness.foreign.tensors import TYPES, External, external, stored_bytes
 from harness.units import MIB
 
-BLOBS, SNAPSHOTS = "blobs", "snapshots"  # of a Hugging Face cache
 _AGAIN = "download or export the model again"
 
 
@@ -48,38 +46,6 @@ def check_regular(path: Path, where: str, is_own_copy: bool = False) -> None:
             f"{where} has {found.st_nlink} names (hard links): who else writes it is unknown",
             fix="copy the file in its place: cp FILE COPY, then mv COPY FILE",
         )
-
-
-def link_target(path: Path, folder: Path, where: str) -> Path:
-    """Return the regular file that a symbolic link of a model folder leads to.
-
-    Args:
-        path: the link.
-        folder: of the model.
-        where: names it in errors.
-
-    Raises:
-        ModelError: it leads out of the folder, and not into the `blobs` of the Hugging Face cache
-            that the folder is part of.
-    """
-    target = Path(os.path.realpath(path))
-    inside = target.is_relative_to(os.path.realpath(folder))
-    if not (inside or is_blob(target, folder)):
-        raise ModelError(
-            f"{where} is a link that leads out of the model's folder",
-            fix="copy the file there in its place",
-        )
-    if not target.is_file():
-        raise ModelError(f"{where} is a link to no regular file", fix=_AGAIN)
-    return target
-
-
-def is_blob(target: Path, folder: Path) -> bool:
-    """Whether a file lies in `blobs` of the Hugging Face cache whose snapshots hold `folder`."""
-    home = target.parent.parent
-    return target.parent.name == BLOBS and Path(os.path.realpath(folder)).is_relative_to(
-        home / SNAPSHOTS
-    )
 
 
 def data_locations(model: onnx.ModelProto, where: str) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """Foreign models from a path to their record, links and the child process included."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,15 @@ def test_the_parent_gets_a_record_from_a_child(tmp_path: Path):
     """A real export, read in a process of its own."""
     model = open_foreign(EXPORT, tmp_path)
     assert (model.kind, len(model.graphs)) == (ForeignKind.ENCODER_DECODER, 3)
+
+
+def test_the_parent_loads_no_graph_library():
+    """What the parent needs to find, ask for and hold a model imports neither onnx nor numpy."""
+    code = (
+        "import sys, harness.artifacts.foreign, harness.foreign.files, harness.foreign.model;"
+        "sys.exit(bool({'onnx', 'numpy', 'onnxruntime'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_words_and_exit_code_of_a_refusal_come_through(tmp_path: Path):

@@ -170,6 +170,15 @@ def test_a_configuration_of_other_types_is_ignored(tmp_path: Path):
     assert read(tmp_path).vocab_size == 40
 
 
+@posix
+def test_a_configuration_that_is_a_link_out_of_the_folder_is_refused(tmp_path: Path):
+    saved(language_model(), tmp_path / "m")
+    (tmp_path / "secret").write_text("{}")
+    (tmp_path / "m" / "config.json").symlink_to(tmp_path / "secret")
+    with pytest.raises(ModelError, match=r"config\.json is a link that leads out"):
+        read(tmp_path / "m")
+
+
 def test_a_graph_that_a_configuration_names_lies_in_the_folder(tmp_path: Path):
     saved(language_model(), tmp_path)
     text = '{"model": {"decoder": {"filename": "../model.onnx"}}}'
