@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from harness.errors import ModelError
-from harness.graph.experts import check_experts
 from harness.graph.rules import MAX_CONTEXT_TOKENS
 from harness.graph.static.geometry import StaticGeometry
 from harness.quantize.cache import CacheLevel, cache_of, own_cache
@@ -142,7 +141,10 @@ def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = Non
             fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
             " ONNX Runtime's GroupQueryAttention runs no other",
         )
-    check_experts(spec, level)
+    if spec.experts is not None:
+        from harness.graph.experts import check_experts  # loads onnx, which a parent never does
+
+        check_experts(spec, level)
     return DecoderGeometry(
         num_layers=spec.num_layers,
         num_kv_heads=spec.num_kv_heads,
