@@ -22,7 +22,7 @@ from harness.specs.devices import device_keys
 
 Flags = dict[str, str | int | float | None]
 ALL = "all"
-MAX_ROWS = 20_000  # 45 models x 23 devices x 15 levels is 15,525
+MAX_ROWS = 20_000  # 46 models x 23 devices x 15 levels is 15,870
 EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
 
 

@@ -117,7 +117,7 @@ def test_only_columns_that_vary_are_drawn(capsys, style):
 def test_all_models_on_all_devices(capsys):
     code, out, _ = run(capsys, "estimate", "all", "--on", "all", "--format", "jsonl")
     assert code == 0
-    assert len(out.splitlines()) == 45 * 23
+    assert len(out.splitlines()) == 46 * 23
     assert "NaN" not in out
     assert "Infinity" not in out
 
@@ -166,7 +166,7 @@ def test_models_lists_the_catalog(capsys):
     code, out, _ = run(capsys, "models", "--format", "json")
     rows = {row["model"]: row for row in json.loads(out)}
     assert code == 0
-    assert len(rows) == 45
+    assert len(rows) == 46
     mixtral = rows["mixtral-8x22b"]
     assert (mixtral["parameters"], mixtral["active_parameters"]) == (140630071296, 39161468928)
     assert mixtral["size_class"] == "LLM"
@@ -181,7 +181,7 @@ def test_models_lists_the_catalog(capsys):
 def test_models_that_are_built_here(capsys):
     _, out, _ = run(capsys, "models", "--source", "built", "--format", "jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
-    assert len(rows) == 20
+    assert len(rows) == 34
     assert all(row["built"] for row in rows)
 
 
@@ -198,7 +198,7 @@ def test_tables_are_drawn(capsys):
     for arguments in (["models"], ["models", "--source", "seeds", "--format", "md"]):
         code, out, _ = run(capsys, *arguments)
         assert code == 0
-        assert len(out.splitlines()) > 45
+        assert len(out.splitlines()) > 46
 
 
 def test_this_machine_needs_its_ceilings(capsys, tmp_path, monkeypatch):
