@@ -19,6 +19,16 @@ BFLOAT16 = CacheLevel("bf16", "bfloat16", 16)
 BLOCK = re.compile(r"\bb(\d+)\b")  # of a level in words: the run of weights that share a scale
 
 
+_FLOAT = MatrixFormat(Form.FLOAT, 32)  # tables stay as they are
+# What is made of an exported fp32 file; see harness.quantize.foreign.
+MADE = {
+    "int8": QuantLevel("int8", "int8 (MatMulInteger)", MatrixFormat(Form.CHANNEL, 8), _FLOAT),
+    "int4": QuantLevel(
+        "int4", "int4 b32 (MatMulNBits)", MatrixFormat(Form.BLOCK, 4, 32, accuracy_level=4), _FLOAT
+    ),
+}
+
+
 def level_of(model: ForeignModel) -> QuantLevel:
     """The level that a file holds, as one of ours would be described.
 
@@ -34,6 +44,14 @@ def level_of(model: ForeignModel) -> QuantLevel:
     table = _format(floats[0]) if floats and has_float_table else body
     name = storage.level.split()[0] if storage.level else "fp32"
     return QuantLevel(name, model.level, body, table, float_bytes)
+
+
+def levels_asked(settings: Settings, model: ForeignModel) -> tuple[QuantLevel, ...]:
+    """The file's own level; where a flag names levels those, made of a file of fp32."""
+    own = level_of(model)
+    if not settings.quant_asked:
+        return (own,)
+    return tuple(own if name == own.name else MADE[name] for name in settings.quant)
 
 
 def calibrated_level(level: QuantLevel) -> str | None:
@@ -82,11 +100,12 @@ def check_settings(settings: Settings, source: ForeignSource) -> None:
             fix="leave --kv-cache out",
         )
     own = level_of(source.model)
-    others = [name for name in settings.quant if name != own.name]
+    can_make = MADE if own.name == "fp32" else {}
+    others = [name for name in settings.quant if name != own.name and name not in can_make]
     if settings.quant_asked and others:
         raise UsageError(
-            f"--quant {','.join(others)}: {source.name} holds {own.label} and is measured as it is",
-            fix=f"leave --quant out, or --quant {own.name}",
+            f"--quant {','.join(others)}: {source.name} holds {own.label}, of which it is not made",
+            fix=f"leave --quant out, or --quant {','.join((own.name, *can_make))}",
         )
 
 

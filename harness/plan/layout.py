@@ -21,7 +21,7 @@ from harness.plan.checks import (
     check_numbers,
     plan_threads,
 )
-from harness.plan.foreign import cache_of, foreign_tests, level_of
+from harness.plan.foreign import cache_of, foreign_tests, levels_asked
 from harness.plan.levels import (
     check_static,
     check_variants,
@@ -219,10 +219,11 @@ def _foreign_groups(
     settings: Settings, source: ForeignSource, devices: tuple[Device, ...], usable_threads: int
 ) -> Iterator[SessionGroup]:
     """Yield the sessions of a model that others exported: at the level of its file."""
-    level, tests = level_of(source.model), _workloads(settings, source)
+    tests = _workloads(settings, source)
     batches = settings.batch if source.model.kind in DECODERS else (1,)
     threads = plan_threads(settings.threads, usable_threads)
-    for device, count, batch in product(devices, threads, batches):
+    levels = levels_asked(settings, source.model)
+    for level, device, count, batch in product(levels, devices, threads, batches):
         kept = cache_of(source.model, level)
         yield SessionGroup(source, level, kept, device, count, batch, tests, dims=settings.dim)
 
@@ -262,7 +263,9 @@ def _spelled(
     """Return settings that name every level, each once, and say what is implied."""
     built = any(isinstance(source, ModelSource) for source in sources)
     levels = [level.name for level in levels_of(settings.quant, devices)] if built else []
-    levels += [level_of(s.model).name for s in sources if isinstance(s, ForeignSource)]
+    for source in sources:
+        if isinstance(source, ForeignSource):
+            levels += [level.name for level in levels_asked(settings, source.model)]
     return replace(
         settings,
         quant=tuple(dict.fromkeys(levels)),

@@ -8,7 +8,7 @@ from harness.estimates.cells import CellLengths
 from harness.estimates.record import RecordEstimates, record_estimates, utilisation
 from harness.estimates.static import StaticLengths
 from harness.foreign.source import ForeignSource
-from harness.plan import Plan, SessionGroup
+from harness.plan import AnySource, Plan, SessionGroup
 from harness.results.energy import energy_of, without_doubtful
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import (
@@ -90,7 +90,7 @@ def _record(
     metrics |= compile_metric(compiled)
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
-    check, source = entries.step_checks.get(group.source.argument), group.source
+    check, source = entries.step_checks.get(build_key(group)), _source_of(group, artifact)
     if isinstance(artifact, ForeignArtifact):
         ceilings = ceilings_of(entries, group.device, group.threads)
         metrics |= shares_of(artifact, workload, group.batch, metrics, ceilings)
@@ -122,6 +122,11 @@ def _record(
         samples=tuple(process.to_json() for process in processes),
         memory=tuple(memory),
     )
+
+
+def _source_of(group: SessionGroup, artifact: AnyArtifact | None) -> AnySource:
+    """The model that was measured: of a level made from an exported one, what was made."""
+    return artifact.source if isinstance(artifact, ForeignArtifact) else group.source
 
 
 def _trust(

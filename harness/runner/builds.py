@@ -5,10 +5,12 @@ from pathlib import Path
 
 from harness.artifacts.artifact import Artifact
 from harness.artifacts.cache import ensure_artifact
+from harness.artifacts.foreign import ensure_foreign_level
 from harness.artifacts.foreign_artifact import AnyArtifact, ForeignArtifact
 from harness.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
 from harness.foreign.source import ForeignSource
 from harness.plan import Plan, SessionGroup
+from harness.plan.foreign import level_of
 from harness.quality.measure import TWIN_LEVEL, check_reference
 from harness.weights.source import ModelSource, resolve_model
 from harness.workload.foreign.geometry import ForeignGeometry
@@ -66,8 +68,12 @@ def build_all(plan: Plan, cache: Path) -> Builds:
     builds = Builds({}, {})
     for key, group in {build_key(group): group for group in plan.groups}.items():
         if isinstance(group.source, ForeignSource):
-            geometry = ForeignGeometry(group.source.model, group.dims)
-            builds.artifacts[key] = ForeignArtifact(group.source, group.level.name, geometry)
+            try:
+                builds.artifacts[key] = _foreign(group, group.source, cache)
+            except WorkerError as error:
+                if error.exit_code in STOPS_THE_RUN:
+                    raise
+                builds.failures[key] = error
             continue
         try:
             builds.artifacts[key] = ensure_artifact(
@@ -86,6 +92,15 @@ def build_all(plan: Plan, cache: Path) -> Builds:
         _build_twins(plan, cache, builds)
     _build_fused(plan, cache, builds)
     return builds
+
+
+def _foreign(group: SessionGroup, source: ForeignSource, cache: Path) -> ForeignArtifact:
+    """An exported model as it lies, or a level made of it."""
+    if group.level != level_of(source.model):
+        path = source.model.path(source.model.main)
+        made = ensure_foreign_level(path, source.model, group.level.name, cache)
+        source = ForeignSource(source.argument, made)
+    return ForeignArtifact(source, group.level.name, ForeignGeometry(source.model, group.dims))
 
 
 def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:

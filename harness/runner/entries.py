@@ -23,7 +23,7 @@ FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "agreement": ("agreements", ("group",), "found"),
     "sustain": ("sustained", ("group", "workload"), "found"),
     "compiled": ("compiled", ("group",), "found"),
-    "steps_check": ("step_checks", ("model",), "found"),
+    "steps_check": ("step_checks", ("model", "level"), "found"),
     "profile": ("profiles", ("group", "workload"), "found"),
 }
 
@@ -45,7 +45,7 @@ class Entries:
         sensitivity: what each group of matrices loses at a level, by the same key.
         agreements: how close a group's device comes to the CPU's logits, by group.
         compiled: what the device took to compile the model, or why it did not, by group.
-        step_checks: how far an exported decoder's steps are from whole passes, by model argument.
+        step_checks: how far an exported decoder's steps are from whole passes, by that key.
         profiles: shares of the time, or why there are none, by (group, test name).
         sustained: a speed over minutes, or why it is not known, by (group, test name).
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
@@ -66,7 +66,7 @@ class Entries:
         self.sensitivity: dict[tuple[str, str], list[Json]] = {}
         self.agreements: dict[str, Json] = {}
         self.compiled: dict[str, Json] = {}
-        self.step_checks: dict[str, Json] = {}
+        self.step_checks: dict[tuple[str, str], Json] = {}
         self.profiles: dict[tuple[str, str], Json] = {}
         self.sustained: dict[tuple[str, str], Json] = {}
         self.tokenizers: dict[str, Json | None] = {}

@@ -34,7 +34,7 @@ def step_checks(plan: Plan, builds: Builds, entries: Entries) -> Iterator[Json]:
         artifact = builds.artifacts.get(key)
         if not isinstance(artifact, ForeignArtifact) or not artifact.has_steps:
             continue
-        if key[0] in entries.step_checks:
+        if key in entries.step_checks:
             continue
         try:
             with Worker.start(WORKER_MODULE) as worker:
@@ -45,7 +45,7 @@ def step_checks(plan: Plan, builds: Builds, entries: Entries) -> Iterator[Json]:
                 )
         except WorkerError as error:
             found = {"reason": f"{error.problem}; try: {error.fix}"}
-        yield {"kind": "steps_check", "model": key[0], "found": found}
+        yield {"kind": "steps_check", "model": key[0], "level": key[1], "found": found}
 
 
 def doubt_steps(trust: Trust, found: Mapping[str, Any] | None) -> Trust:

@@ -52,4 +52,7 @@ def model_name(group: SessionGroup, artifact: AnyArtifact | None) -> str:
     is_local = source.folder is not None and source.argument not in trained_names()
     if not is_local or artifact is None:
         return source.name
-    return f"{source.name}@{artifact.weights_identity.removeprefix('sha256:')[:8]}"
+    identity = artifact.weights_identity
+    if isinstance(source, ForeignSource):  # levels made of a file are levels of one model
+        identity = source.model.content_hash
+    return f"{source.name}@{identity.removeprefix('sha256:')[:8]}"

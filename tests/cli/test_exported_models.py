@@ -54,6 +54,21 @@ def test_an_export_is_measured_beside_its_estimate(tmp_path, capsys, name, flags
     assert f"{folder.name}@" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_levels_are_made_of_an_fp32_file(tmp_path):
+    """Three levels of one model: the same name and parameters, fewer bits each."""
+    folder, cache = EXPORTS / "optimum" / "llama-past", tmp_path / "cache"
+    flags = ("--prompt", "16", "--gen", "8", "--cache", str(cache))
+    code, document = bench(tmp_path, str(folder), "--quant", "fp32,int8,int4", *flags)
+    decodes = [r for r in document["records"] if r["cell"]["gen"]]
+    bits = [record["metrics"]["bits_per_weight"]["value"] for record in decodes]
+    assert code == 0
+    assert [record["cell"]["level"] for record in decodes] == ["fp32", "int8", "int4"]
+    assert len({(r["cell"]["model"], r["cell"]["parameters"]) for r in decodes}) == 1
+    assert bits == sorted(bits, reverse=True)
+    assert len(set(bits)) == 3
+
+
 def test_a_dry_run_names_the_tests(capsys):
     """Recognised before anything is measured."""
     folder = str(EXPORTS / "optimum" / "sentence-bert")
