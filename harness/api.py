@@ -131,7 +131,7 @@ def run(
         **flags: the command line's flags by name, as text or as values: `model`, `quant`,
             `kv_cache`, `device`, `prompt`, `gen`, `pg`, `enc`, `depth`, `batch`, `threads`,
             `rounds`, `budget`, `seed`, `ep`, `ep_option`, `allow_simulated`, `allow_fallback`,
-            `profile`.
+            `profile`, `runtime`.
 
     Returns:
         Typed records; cells that failed carry their status and reason. Times in ms, rates in

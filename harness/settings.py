@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # What a part of a plan may choose for itself: its cells, not how they are measured.
 PART_KEYS = (
-    *("model", "quant", "kv_cache", "device"),
+    *("model", "quant", "kv_cache", "device", "runtime"),
     *("prompt", "gen", "pg", "enc", "img", "depth", "batch", "threads"),
 )
 TURNS = "turns"
@@ -57,6 +57,7 @@ class Settings:
         quant: level names.
         kv_cache: cache level names; `auto` is the float type of the weight level.
         device: device names.
+        runtime: what runs a model: `ort`, our own loop, or `genai`, that of onnxruntime-genai.
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.
         pg: (prompt, gen) of request tests, tokens.
@@ -103,6 +104,7 @@ class Settings:
     quant: tuple[str, ...] = ("fp32", "int8", "int4")
     kv_cache: tuple[str, ...] = ("auto",)
     device: tuple[str, ...] = ("cpu",)
+    runtime: tuple[str, ...] = ("ort",)
     prompt: tuple[int, ...] = ()
     gen: tuple[int, ...] = ()
     pg: tuple[tuple[int, int], ...] = ()
@@ -314,7 +316,7 @@ def _truth(value: Any, key: str) -> bool:
 
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("model", "quant", "kv_cache", "device", "threads"), _words),
-    **dict.fromkeys(("ep", "ep_option"), _words),
+    **dict.fromkeys(("ep", "ep_option", "runtime"), _words),
     **dict.fromkeys(("prompt", "gen", "depth", "batch", "img"), _grid),
     "dim": _dims,
     "pg": _pairs,
@@ -351,7 +353,9 @@ def _flag_seconds(value: Any, key: str) -> float:
 
 
 _FLAG_READERS: dict[str, Callable[[Any, str], Any]] = {
-    **dict.fromkeys(("model", "quant", "kv_cache", "device", "threads", "ep"), _flag_words),
+    **dict.fromkeys(
+        ("model", "quant", "kv_cache", "device", "threads", "ep", "runtime"), _flag_words
+    ),
     **dict.fromkeys(("prompt", "gen", "depth", "batch", "img"), _flag_grid),
     "pg": _flag_pairs,
     "ep_option": _words,

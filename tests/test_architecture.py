@@ -73,6 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Only some rooms may touch these: a session made elsewhere would escape the placement check.
 ONLY_IN = {
     "onnxruntime": {"devices", "workload", "quantize"},
+    "onnxruntime_genai": {"workload"},
     "onnx": {"graph", "quantize", "foreign"},
     "psutil": {"measure", "watch"},
     "tokenizers": {"texts", "quality"},

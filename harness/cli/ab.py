@@ -126,6 +126,7 @@ def _sides(
             ),
             env=variant.env,
             python=python,
+            module=variant.group.worker,
         )
         for name, variant, python in zip((A, B), variants, pythons, strict=True)
     )

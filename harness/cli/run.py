@@ -56,6 +56,10 @@ from harness.settings import INTERLEAVES, PRESETS, flag_values, load_settings
     "--kv-cache",
     help=f"Types of cached keys and values: {AUTO}, {', '.join(CACHES)}.  [plan: auto]",
 )
+@click.option(
+    "--runtime",
+    help="What runs a model: ort, our own loop, or genai, that of onnxruntime-genai.  [plan: ort]",
+)
 @click.option("--prompt", help="Prefill tests, tokens: 128,512 or 128-512+128 or 8-64*2.")
 @click.option("--gen", help="Decode tests, tokens.")
 @click.option("--pg", multiple=True, help="Request tests: prompt,gen. May be given again.")

@@ -18,6 +18,7 @@ from harness.settings import Settings, flag_values, load_settings
 SHARED_NAMES = (
     *(
         "device",
+        "runtime",
         "model",
         "quant",
         "kv_cache",

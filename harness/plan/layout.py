@@ -29,6 +29,7 @@ from harness.plan.levels import (
     levels_on,
     stored_of,
 )
+from harness.plan.runtimes import ORT, WORKERS, check_runtimes
 from harness.plan.shapes import static_shapes
 from harness.plan.sources import AnySource, find_source, is_encoder
 from harness.quantize.cache import CacheLevel, own_cache
@@ -38,7 +39,6 @@ from harness.weights.source import ModelSource, hub_origin
 from harness.workload.foreign.geometry import DECODERS
 from harness.workload.workload import Kind, Workload
 
-RUNTIME = "ort"
 USUAL_ENCODES = ((128, 1), (128, 8))  # (tokens, texts): one query, and a batch of passages
 
 
@@ -55,11 +55,12 @@ class SessionGroup:
     workloads: tuple[Workload, ...]
     shapes: StaticShapes | None = None  # of a static decoder
     dims: tuple[tuple[str, int], ...] = ()  # free ones of an exported graph
+    runtime: str = ORT
 
     @property
     def key(self) -> str:
         """The identity of the group inside one plan."""
-        words = (self.source.argument, self.stored_name, self.device.key, RUNTIME)
+        words = (self.source.argument, self.stored_name, self.device.key, self.runtime)
         return "/".join((*words, f"t{self.threads}", f"b{self.batch}"))
 
     @property
@@ -67,6 +68,11 @@ class SessionGroup:
         """The model, which is built here and not one that others exported."""
         assert isinstance(self.source, ModelSource)
         return self.source
+
+    @property
+    def worker(self) -> str:
+        """The module of commands that its process serves."""
+        return WORKERS[self.runtime]
 
     @property
     def stored_name(self) -> str:
@@ -222,10 +228,12 @@ def _foreign_groups(
     tests = _workloads(settings, source)
     batches = settings.batch if source.model.kind in DECODERS else (1,)
     threads = plan_threads(settings.threads, usable_threads)
-    levels = levels_asked(settings, source.model)
-    for level, device, count, batch in product(levels, devices, threads, batches):
-        kept = cache_of(source.model, level)
-        yield SessionGroup(source, level, kept, device, count, batch, tests, dims=settings.dim)
+    stored = [(each, cache_of(source.model, each)) for each in levels_asked(settings, source.model)]
+    check_runtimes(settings, source, devices, stored)
+    axes = product(stored, devices, settings.runtime, threads, batches)
+    for (level, kept), device, runtime, count, batch in axes:
+        group = SessionGroup(source, level, kept, device, count, batch, tests, dims=settings.dim)
+        yield replace(group, runtime=runtime)
 
 
 def _built_groups(
@@ -245,9 +253,12 @@ def _built_groups(
         for level in levels:
             check_static(source, level, batches)
             check_context(source, level, tests)
-        for (level, kept), device, count, batch in product(stored, devices, threads, batches):
+        check_runtimes(settings, source, devices, stored)
+        axes = product(stored, devices, settings.runtime, threads, batches)
+        for (level, kept), device, runtime, count, batch in axes:
             if level in runs[device]:
-                yield SessionGroup(source, level, kept, device, count, batch, tests)
+                group = SessionGroup(source, level, kept, device, count, batch, tests)
+                yield replace(group, runtime=runtime)
 
 
 def _whole(settings: Settings, parts: Sequence[Settings]) -> Settings:

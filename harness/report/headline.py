@@ -141,7 +141,9 @@ def _misplaced(records: Sequence[Record]) -> Iterator[str]:
         if record.status == "ok" and record.placement and not is_own_work(record):
             left = ", ".join(f"{count} {name}" for name, count in record.placement.fell_off.items())
             name = _name(record.cell, records)
-            lines[name] = f"{name}: {record.placement.verdict}: others computed {left or 'it all'}"
+            told = record.placement.verdict != "UNKNOWN"
+            who = f"others computed {left or 'it all'}" if told else "the runtime tells nothing"
+            lines[name] = f"{name}: {record.placement.verdict}: {who}"
     yield from lines.values()
 
 

@@ -38,7 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         level: quantization level, such as `int4`.
         device: what the user asked for, such as `cpu`.
         provider: the ONNX Runtime provider that did the work.
-        runtime: `ort`.
+        runtime: `ort`, or `genai`: onnxruntime-genai, whose own loop ran the model.
         workload: full test name, such as `tg128 @ d0` or `enc128x8`.
         prompt: prefill tokens, or tokens of each text that an encoder reads.
         gen: decoded tokens.

@@ -8,7 +8,7 @@ from typing import Any
 from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
-from harness.runner.session import WORKER_MODULE, open_group, warm_test, workload_json
+from harness.runner.session import open_group, warm_test, workload_json
 from harness.settings import Settings
 from harness.workload.workload import Workload
 
@@ -44,7 +44,7 @@ def audit_group(
     Raises:
         WorkerError: the child failed, died, hung or ran out of memory.
     """
-    with Worker.start(WORKER_MODULE) as worker:
+    with Worker.start(group.worker) as worker:
         open_group(worker, group, artifact, settings.seed, settings.timeout)
         for workload in group.workloads:
             sent = workload_json(workload)

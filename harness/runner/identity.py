@@ -2,7 +2,7 @@
 
 from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.foreign.source import ForeignSource
-from harness.plan import RUNTIME, AnySource, SessionGroup
+from harness.plan import AnySource, SessionGroup
 from harness.results.schema import Cell
 from harness.specs.count import active_parameters, parameters
 from harness.weights.source import trained_names
@@ -19,7 +19,7 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | Non
         level_label=group.level.label,
         device=group.device.key,
         provider=group.device.provider,
-        runtime=RUNTIME,
+        runtime=group.runtime,
         workload=workload.name,
         prompt=workload.prompt_tokens,
         gen=workload.gen_tokens,

@@ -35,7 +35,7 @@ def measure_group(
             stay valid.
     """
     tests = shuffled(group.workloads, settings.seed, round_index, group.key)
-    with Worker.start(WORKER_MODULE) as worker:
+    with Worker.start(group.worker) as worker:
         opened = open_group(worker, group, artifact, settings.seed, settings.timeout)
         for position, workload in enumerate(tests):
             yield {
@@ -54,7 +54,7 @@ def measure_memory(
     group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
 ) -> Json:
     """Take the memory of one test in a worker of its own; nothing is timed in it."""
-    with Worker.start(WORKER_MODULE) as worker:
+    with Worker.start(group.worker) as worker:
         reply = worker.ask(
             "memory",
             timeout_s=settings.timeout,
@@ -89,7 +89,7 @@ def check_agreement(
             "geometry": shapes,
             "level": artifact.level,
         }
-    with Worker.start(WORKER_MODULE) as worker:
+    with Worker.start(group.worker) as worker:
         found: Json = worker.ask("agree", timeout_s=settings.timeout, **arguments)
     return {"kind": "agreement", "group": group.key, "found": found}
 
@@ -98,7 +98,7 @@ def measure_profile(
     group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
 ) -> Json:
     """Take the profile of one test in a worker of its own: none of its durations is reported."""
-    with Worker.start(WORKER_MODULE) as worker:
+    with Worker.start(group.worker) as worker:
         found: Json = worker.ask(
             "profile",
             timeout_s=settings.timeout,

@@ -16,7 +16,7 @@ from harness.runner.builds import Builds
 from harness.runner.entries import Entries
 from harness.runner.identity import cell_of
 from harness.runner.rounds import Progress
-from harness.runner.session import WORKER_MODULE, open_group, sample_test
+from harness.runner.session import open_group, sample_test
 from harness.settings import Settings
 from harness.watch.probes import difference, snapshot
 from harness.workload.workload import Workload
@@ -72,7 +72,7 @@ def sustain(
     rule = RULE_OF[JUDGED[kind_of(cell)][-1]]
     window_s = max(LEAST_WINDOW_S, seconds / MOST_WINDOWS)
     windows: list[Json] = []
-    with Worker.start(WORKER_MODULE) as worker:
+    with Worker.start(group.worker) as worker:
         alone = replace(group, workloads=(workload,))
         opened = open_group(worker, alone, artifact, settings.seed, settings.timeout)
         start_s = clock()

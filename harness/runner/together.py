@@ -17,7 +17,6 @@ from harness.plan import SessionGroup
 from harness.runner.order import shuffled
 from harness.runner.room import least_bytes
 from harness.runner.session import (
-    WORKER_MODULE,
     failure_entry,
     open_group,
     sample_test,
@@ -65,7 +64,7 @@ def measure_together(
     with ExitStack() as stack:
         opened: Opened = {}
         for group, artifact in shuffled(groups, settings.seed, round_index, "starts"):
-            worker = stack.enter_context(Worker.start(WORKER_MODULE))
+            worker = stack.enter_context(Worker.start(group.worker))
             try:
                 reply = open_group(worker, group, artifact, settings.seed, settings.timeout, True)
             except WorkerError as error:

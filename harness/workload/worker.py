@@ -20,7 +20,7 @@ from harness.workload.audit import audit
 from harness.workload.compiling import compile_model
 from harness.workload.completion import refuse_unfinished
 from harness.workload.encoding import EncoderMeasuring
-from harness.workload.footprint import take_footprint
+from harness.workload.footprint import Footprint, take_footprint
 from harness.workload.foreign.geometry import ForeignGeometry
 from harness.workload.foreign.opening import read_files
 from harness.workload.measuring import Measuring
@@ -194,6 +194,11 @@ def memory(
         workload_of(workload),
         seed,
     )
+    return footprint_json(footprint)
+
+
+def footprint_json(footprint: Footprint) -> Json:
+    """A footprint as it travels; see memory."""
     baseline_bytes = footprint.baseline.rss_bytes
     return {
         "baseline": _held(footprint.baseline),

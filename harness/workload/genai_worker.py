@@ -1,0 +1,106 @@
+"""The commands of the measuring child where onnxruntime-genai runs the model; see worker.py."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.devices.device import find_device
+from harness.devices.hardware import facts_of
+from harness.errors import MeasurementError
+from harness.graph.geometry import DecoderGeometry
+from harness.measure.memory import memory_mark
+from harness.workload.footprint import Footprint
+from harness.workload.foreign.geometry import ForeignGeometry
+from harness.workload.genai import GenaiDecoder, GenaiModel, open_model
+from harness.workload.measuring import Measuring
+from harness.workload.reading import read_through
+from harness.workload.shapes import shapes_from
+from harness.workload.worker import MeasuringChild, footprint_json, usable_processors
+from harness.workload.workload import workload_of
+
+Json = dict[str, Any]
+NO_DEVICE: Json = {"peak_bytes": None, "reason": "the device works in the memory of the host"}
+
+
+class GenaiChild(MeasuringChild):
+    """Holds at most one open model between commands."""
+
+    def open(
+        self,
+        graph: str,
+        geometry: Json,
+        device: str | Json,
+        threads: int,
+        batch: int,
+        capacity_tokens: int,
+        seed: int,
+        first: Json | None = None,
+        stop_spinning: bool = False,
+    ) -> Json:
+        """Open the folder of a graph; arguments and reply are those of MeasuringChild.open.
+
+        `placement` is UNKNOWN: the runtime records none. `stop_spinning` is not offered by it.
+
+        Raises:
+            DeviceError: onnxruntime-genai is not installed.
+        """
+        chosen = find_device(device)
+        read_through(Path(graph))
+        opened = open_model(Path(graph).parent, chosen, threads)
+        self._open = measuring = _measuring(opened, geometry, batch, capacity_tokens, seed)
+        return {
+            "load_ns": opened.load_ns,
+            "first_ns": None if first is None else measuring.first(workload_of(first)),
+            "placement": asdict(opened.placement),
+            "hardware": asdict(facts_of(chosen)),
+            "provider": chosen.provider,
+            "compiled": False,
+            "spinning": opened.spinning,
+            "affinity": usable_processors(),
+        }
+
+
+def memory(
+    graph: str,
+    geometry: Json,
+    device: str | Json,
+    threads: int,
+    batch: int,
+    workload: Json,
+    seed: int,
+) -> Json:
+    """Take the memory of one test; arguments and reply are those of harness.workload.worker."""
+    import onnxruntime_genai  # noqa: F401  # in the baseline, as onnxruntime is in ours
+
+    test, chosen = workload_of(workload), find_device(device)
+    baseline = memory_mark()
+    opened = open_model(Path(graph).parent, chosen, threads)
+    loaded = memory_mark()
+    measuring = _measuring(opened, geometry, batch, test.context_tokens, seed)
+    measuring.touch(test)
+    return footprint_json(Footprint(baseline, loaded, memory_mark(), NO_DEVICE))
+
+
+def _measuring(
+    opened: GenaiModel, geometry: Json, batch: int, capacity_tokens: int, seed: int
+) -> Measuring:
+    """What measures an open model.
+
+    Raises:
+        MeasurementError: more than one sequence, or no decoder.
+    """
+    shapes = shapes_from(geometry)
+    if batch != 1 or not isinstance(shapes, DecoderGeometry | ForeignGeometry):
+        raise MeasurementError("genai runs decoders of one sequence here", fix="--runtime ort")
+    return Measuring(GenaiDecoder(opened, shapes.vocab_size, capacity_tokens), seed)
+
+
+_CHILD = GenaiChild()
+COMMANDS = {
+    "open": _CHILD.open,
+    "warm": _CHILD.warm,
+    "sample": _CHILD.sample,
+    "audit": _CHILD.audit,
+    "memory": memory,
+    "close": _CHILD.close,
+}
