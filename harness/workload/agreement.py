@@ -12,13 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.devices.device import Device, find_device
+from harness.devices.session import OpenedSession
 from harness.devices.states import FellBackError
 from harness.errors import MeasurementError
-from harness.graph.geometry import EncoderGeometry, Geometry, geometry_from
+from harness.graph.geometry import EncoderGeometry, geometry_from
 from harness.workload.cached import CachedDecoder
 from harness.workload.encoder import EncoderSession
+from harness.workload.foreign.decoder import ForeignDecoder
+from harness.workload.foreign.geometry import ForeignGeometry
+from harness.workload.foreign.inputs import pass_inputs
+from harness.workload.foreign.opening import open_foreign
+from harness.workload.foreign.pair import PairMeasuring
+from harness.workload.measuring import Measuring
 from harness.workload.opening import open_decoder, open_sessions
 from harness.workload.passes import seeded_ids
+from harness.workload.shapes import Shapes, shapes_from
 
 Json = dict[str, Any]
 Outputs = Sequence[NDArray[np.float32]]
@@ -61,7 +69,7 @@ def agree(
         DeviceError: the device gives other logits or embeddings than the CPU.
         MeasurementError: the static graph gives others than the fused one.
     """
-    chosen, shapes, host = find_device(device), geometry_from(geometry), find_device("cpu")
+    chosen, shapes, host = find_device(device), shapes_from(geometry), find_device("cpu")
     chosen.refuse_absent()
     found = _outputs(Path(graph), shapes, chosen, threads, seed)
     said: Json = {}
@@ -118,13 +126,38 @@ def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 def _outputs(
-    graph: Path, geometry: Geometry, device: Device, threads: int, seed: int
+    graph: Path, geometry: Shapes, device: Device, threads: int, seed: int
 ) -> list[NDArray[np.float32]]:
     """What a model gives for tokens that all devices are fed alike."""
     sessions = open_sessions(graph, geometry, device, threads)
+    if isinstance(geometry, ForeignGeometry):
+        return _foreign(sessions, geometry, seed)
     if isinstance(geometry, EncoderGeometry):
         return _embeddings(EncoderSession(sessions[0], geometry), seed)
     return _logits(open_decoder(sessions, geometry, 1, PROMPT_TOKENS + STEPS), seed)
+
+
+def _foreign(
+    sessions: Sequence[OpenedSession], geometry: ForeignGeometry, seed: int
+) -> list[NDArray[np.float32]]:
+    """Of an exported decoder logits, of anything else its output for several inputs."""
+    opened = open_foreign(sessions, geometry, 1, PROMPT_TOKENS + STEPS, seed)
+    if isinstance(opened, Measuring):
+        assert isinstance(opened.decoder, CachedDecoder)
+        return _logits(opened.decoder, seed)
+    passes = opened.encoder if isinstance(opened, PairMeasuring) else opened
+    lengths = (1, geometry.fixed_source_tokens or PROMPT_TOKENS)
+    inputs = [
+        pass_inputs(passes.single.graph, geometry, *lengths, seed + turn)
+        for turn in range(1 + STEPS)
+    ]
+    found = [passes.single.run_plainly(arrays) for arrays in inputs]
+    if isinstance(opened, PairMeasuring) and isinstance(opened.decoder.decoder, ForeignDecoder):
+        decoder = opened.decoder.decoder
+        ids = seeded_ids(seed, 1, STEPS, decoder.vocab_size)
+        decoder.fill(0, seed)
+        found += [decoder.prefill(ids[:, at : at + 1]).copy() for at in range(STEPS)]
+    return found
 
 
 def _embeddings(encoder: EncoderSession, seed: int) -> list[NDArray[np.float32]]:

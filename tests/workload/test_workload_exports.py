@@ -5,8 +5,10 @@ import pytest
 from exported import ALL, BROKEN, expected_of, geometry_of, inputs_of, sessions_of
 from exported import session_arguments as arguments_of
 
+from harness.devices.device import find_device
 from harness.errors import UsageError
 from harness.foreign.model import ForeignKind
+from harness.workload.agreement import _outputs, cosine
 from harness.workload.foreign.inputs import any_values, pass_inputs
 from harness.workload.foreign.opening import open_foreign_decoder, opened_graphs
 from harness.workload.foreign.single import SinglePass
@@ -112,6 +114,18 @@ def test_steps_continue_the_prompt(name):
     found = steps_check(**arguments_of(name))
     assert found["agrees"]
     assert found["bound"] == bound_of(geometry_of(name))
+
+
+@pytest.mark.parametrize("name", ["genai/llama-int4", "optimum/t5-separate", "optimum/clip"])
+def test_what_devices_are_held_against_is_always_the_same(name):
+    """Any device has to give these outputs; the CPU gives them twice."""
+    shapes = geometry_of(name)
+    first, second = (
+        _outputs(shapes.model.path(shapes.model.main), shapes, find_device("cpu"), 1, seed=0)
+        for _ in range(2)
+    )
+    assert len(first) > 3
+    assert min(cosine(one, other) for one, other in zip(first, second, strict=True)) > 0.9999
 
 
 def test_a_wrong_cache_is_found():
