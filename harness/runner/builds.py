@@ -45,13 +45,13 @@ class Builds:
     def built(self, group: SessionGroup) -> Artifact:
         """The same of a model that is built here."""
         artifact = self.of(group)
-        assert isinstance(artifact, Artifact)
+        assert not isinstance(artifact, ForeignArtifact)
         return artifact
 
     def whole(self, argument: str) -> Artifact | None:
         """A built model at fp32 that is measured anyway."""
         found = self.artifacts.get((argument, TWIN_LEVEL))
-        return found if isinstance(found, Artifact) else None
+        return None if isinstance(found, ForeignArtifact) else found
 
 
 def build_key(group: SessionGroup) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
+from harness.artifacts.foreign_artifact import ForeignArtifact
 from harness.devices.compiled import compiled_folder, read_compiled
 from harness.devices.device import Device
 from harness.errors import WorkerError
@@ -31,7 +32,7 @@ def compile_models(
         if group.key in entries.compiled or (group.key, None) in entries.failures:
             continue
         artifact = builds.of(group)
-        if not isinstance(artifact, Artifact):  # nothing is kept beside files that are not ours
+        if isinstance(artifact, ForeignArtifact):  # nothing is kept beside files that are not ours
             continue
         folder = folder_of(artifact, group.device)
         if folder is None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
-from harness.artifacts.foreign_artifact import AnyArtifact
+from harness.artifacts.foreign_artifact import AnyArtifact, ForeignArtifact
 from harness.devices.compiled import compiled_folder, read_compiled
 from harness.errors import WorkerError
 from harness.measure.energy import energy_used, read_energy
@@ -171,7 +171,9 @@ def first_test(workloads: tuple[Workload, ...]) -> Workload:
 def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> Json:
     """What a worker needs to open the session of `group`; compiled graphs where there are any."""
     content, cache = artifact.content_hash, artifact.folder.parent
-    is_built = isinstance(artifact, Artifact)  # nothing is kept of a model that others exported
+    is_built = not isinstance(
+        artifact, ForeignArtifact
+    )  # nothing is kept of a model that others exported
     folder = compiled_folder(cache, content, group.device) if is_built else None
     compiled = None if folder is None or read_compiled(folder) is None else str(folder)
     return {

@@ -35,7 +35,7 @@ class FakeBuilds:
 @pytest.fixture
 def found(tmp_path, monkeypatch):
     """What is yielded for some groups, and the devices that workers were asked about."""
-    monkeypatch.setattr(session, "asdict", lambda geometry: {})
+    monkeypatch.setattr(session, "shapes_json", lambda geometry: {})
     builds = FakeBuilds(tmp_path)
     builds.artifact.geometry = None
     plan = SimpleNamespace(settings=SimpleNamespace(seed=0, timeout=9.0), cell_count=1)
