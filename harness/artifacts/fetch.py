@@ -1,7 +1,8 @@
 """Models of the Hugging Face hub, fetched into the cache: whole, pinned, and free of links.
 
 The hub's own cache is used, so that what other tools have fetched is not fetched again. It holds
-links into a folder of blobs, which ONNX Runtime refuses: the files get second names here.
+links into a folder of blobs, which ONNX Runtime refuses, and a file with two names is one that
+others may write: the files are copied.
 """
 
 import json
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifacts.hub import HubName, local_name, parse_hub_name, wanted_files
-from harness.artifacts.links import link_file
 from harness.errors import DeviceError, ModelError, StorageError
 from harness.units import MIB
 from harness.weights.source import HUB_FILE
@@ -82,7 +82,7 @@ def fetch_model(argument: str, cache: Path, hub: Hub, say: Say) -> Path:
         f" {len(wanted)} files, {sum(sizes.values()) / MIB:,.1f} MiB"
     )
     with _in_words(name):
-        _check_room(place, sum(sizes.values()))
+        _check_room(place, 2 * sum(sizes.values()))  # in the hub's cache, and here
         files = {
             place: _download(name, listing.commit, file, hub, offline)
             for file, place in wanted.items()
@@ -160,12 +160,12 @@ def _download(name: HubName, commit: str, file: str, hub: Hub, offline: bool) ->
 
 
 def _put(folder: Path, files: dict[str, Path], record: dict[str, Any]) -> None:
-    """Give files their names in a model's folder, which is there whole or not at all."""
+    """Copy files into a model's folder, which is there whole or not at all."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for place, file in files.items():
         (partial / place).parent.mkdir(parents=True, exist_ok=True)
-        link_file(file.resolve(), partial / place)
+        shutil.copyfile(file, partial / place)
     sizes = {place: file.stat().st_size for place, file in sorted(files.items())}
     text = json.dumps({**record, "files": sizes}, indent=2)
     (partial / HUB_FILE).write_text(text + "\n", encoding="utf-8")

@@ -49,6 +49,8 @@ class Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/models/"):
             repo, _, revision = path.removeprefix("/api/models/").partition("/revision/")
             return self.describe(repo, revision)
+        if "/resolve/" not in path and not path.startswith("/cdn/"):
+            return self.refuse(404, "EntryNotFound")
         kind, _, rest = path.removeprefix("/").partition("/")
         if kind == "cdn":
             repo, commit, file = self.split(rest, "at")

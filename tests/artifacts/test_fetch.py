@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hub_stub import COMMIT, OLDER, running_stub
 
 LLAMA = Path(__file__).parents[1] / "fixtures" / "logits" / "llama-tied"
+EXPORT = Path(__file__).parents[1] / "fixtures" / "exports" / "optimum" / "llama-past"
 REPO, FILES = "toys/llama", ("config.json", "model.safetensors")
 GRAPHS = {
     "README.md": b"words",
@@ -122,11 +123,12 @@ def test_where_there_is_no_model_the_places_are_named():
 
 
 def test_a_model_lies_in_the_cache_as_files_of_its_own(hub, tmp_path):
-    """The hub's cache holds links; what ONNX Runtime opens are none."""
+    """The hub's cache holds links; what ONNX Runtime opens are none, and have one name each."""
     folder = fetch_model("hf:toys/graphs:onnx", tmp_path / "cache", hub, quiet)
     assert folder.name == "graphs-onnx"
     assert (folder / "model.onnx_data").read_bytes() == GRAPHS["onnx/model.onnx_data"]
-    assert not [path for path in folder.rglob("*") if path.is_symlink()]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if path.is_symlink() or path.stat().st_nlink > 1]
 
 
 def test_the_commit_is_recorded_and_a_revision_is_its_own_folder(hub, tmp_path):
@@ -220,6 +222,18 @@ def test_without_the_library_the_command_that_installs_it_is_named(tmp_path, mon
     with pytest.raises(DeviceError) as caught:
         fetch_model("hf:toys/llama", tmp_path, Hub(), quiet)
     assert caught.value.fix == "pip install 'ondevice-bench[hub]'"
+
+
+def test_an_exported_graph_of_the_hub_is_measured_as_one_of_a_folder(stub, hub, tmp_path):
+    """Graphs below `onnx`, their descriptions above: recognised, and named with the commit."""
+    stub.files["toys/export", COMMIT] = {
+        f"onnx/{file.name}" if file.suffix == ".onnx" else file.name: file.read_bytes()
+        for file in EXPORT.iterdir()
+    }
+    settings = load_settings("ci", model=("hf:toys/export:onnx",), prompt=(8,))
+    plan = make_plan(with_fetched(settings, tmp_path / "cache", hub, quiet), usable_threads=1)
+    assert plan.to_json()["fetched"].popitem()[1] == f"hf:toys/export@{COMMIT}:onnx"
+    assert plan.groups[0].source.model.parameters == 31_904
 
 
 def test_a_plan_names_the_model_and_its_commit(hub, tmp_path):
