@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from harness.devices.device import Device, parse_options, share_options, split_index
 from harness.devices.probe import Probe, probe_device
 from harness.devices.row import KINDS, ProviderRow
+from harness.devices.states import FewerDevicesError
 from harness.devices.table import all_rows, find_row
 from harness.errors import UsageError
 
@@ -129,6 +130,8 @@ def _refusal(word: str, probes: Sequence[Probe], wish: Wish) -> tuple[str, str]:
         return only.problem or f"{word} does not work", only.fix or "bench devices"
     here = [found for found in probes if found.state != "other system"]
     states = ", ".join(f"{found.row.key} ({found.state})" for found in here) or "none for this OS"
+    if any(found.state == FewerDevicesError.state for found in here):
+        return f"no {word} works on this machine: {states}", f"--device {word.partition(':')[0]}"
     can = [found.row.key for found in here if found.row.simulation and found.state == "no hardware"]
     if can and not wish.allow_simulated:
         fix = f"--allow-simulated runs {can[0]} without hardware, marked as simulated"

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from harness.devices.device import Device
 from harness.devices.presence import installed_version
 from harness.devices.row import ProviderRow, Registration
-from harness.devices.states import NoHardwareError
+from harness.devices.states import FewerDevicesError, NoHardwareError
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ def pick(device: Device) -> Any | None:
     """The one device that a session is opened on; None: a built-in provider picks by itself.
 
     Raises:
-        NoHardwareError: none, or fewer than the index asks for.
+        NoHardwareError: none.
+        FewerDevicesError: fewer than the index asks for.
     """
     if device.row.registration is Registration.BUILT_IN:
         return None
@@ -88,7 +89,7 @@ def pick(device: Device) -> Any | None:
     if device.index >= len(found):
         count = f"{len(found)} device{'s' * (len(found) != 1)}"
         last = Device(device.row, len(found) - 1).key
-        raise NoHardwareError(
+        raise FewerDevicesError(
             f"{device.row.key} has {count} here; there is no {device.key}",
             fix=f"--device {last}, or bench devices",
         )

@@ -21,8 +21,9 @@ class Probe:
 
     Attributes:
         row: which one.
-        state: `works`, `simulated`, `fell back`, `no hardware`, `broken`, `not installed`,
-            `present` (installed, not tried) or `other system`.
+        state: `works`, `simulated`, `fell back`, `no hardware`, `fewer devices` (than the index
+            asks for), `broken`, `not installed`, `present` (installed, not tried) or
+            `other system`.
         problem: what is wrong; None: nothing is.
         fix: what to try.
         hardware: the fields of Hardware of one that works.

@@ -27,8 +27,8 @@ def probe(device: Mapping[str, Any]) -> Json:
 
     Returns:
         `state`: `works` or `simulated`, or what is wrong: `not installed`, `broken`,
-        `no hardware`, `fell back`; then `problem` and `fix`. Of one that works `hardware` (the
-        fields of Hardware, and `memory_bytes` of its own or null), `placement`,
+        `no hardware`, `fewer devices`, `fell back`; then `problem` and `fix`. Of one that works
+        `hardware` (the fields of Hardware, and `memory_bytes` of its own or null), `placement`,
         `devices` (how many the row has), `first_ms`.
     """
     chosen = find_device(device)

@@ -21,6 +21,12 @@ class NoHardwareError(DeviceError):
     state = "no hardware"
 
 
+class FewerDevicesError(NoHardwareError):
+    """It finds devices of its own, and not as many as the index asks for."""
+
+    state = "fewer devices"
+
+
 class FellBackError(DeviceError):
     """It opened a session and did not do the work."""
 

@@ -131,3 +131,27 @@ def test_a_device_that_cannot_be_used_is_one_message(arguments, words, code, cap
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
+
+
+@pytest.mark.device("webgpu")
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("webgpu:1", ("webgpu has 1 device here; there is no webgpu:1", "try: --device webgpu")),
+        (
+            "gpu:1",
+            ("no gpu:1 works on this machine", "webgpu (fewer devices)", "try: --device gpu"),
+        ),
+    ],
+)
+def test_a_second_device_that_is_not_there_ends_a_run_before_it_begins(
+    word, words, capsys, tmp_path
+):
+    """Of a row, or of a class whose first device does work: nothing is built, nothing written."""
+    results, cache = tmp_path / "results", tmp_path / "cache"
+    arguments = ["--device", word, "--allow-simulated", "--model", "bytelm", "--quant", "fp32"]
+    places = ["--results", str(results), "--cache", str(cache)]
+    assert main([*arguments, *places]) == EXIT_DEVICE
+    out, err = capsys.readouterr()
+    assert [part for part in words if part not in err] == []
+    assert (out, results.exists(), cache.exists()) == ("", False, False)

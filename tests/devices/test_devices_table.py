@@ -1,5 +1,6 @@
 """Rows of providers: unique, found by key, extended by other packages."""
 
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -9,7 +10,7 @@ import pytest
 from harness.devices import table
 from harness.devices.row import KINDS, ProviderRow, Registration
 from harness.devices.table import ROWS, all_rows, find_row
-from harness.errors import EXIT_USAGE, UsageError
+from harness.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE, UsageError
 
 OTHER = ProviderRow("other", "npu", "OtherExecutionProvider", "other-ep", "pip install other-ep")
 
@@ -117,3 +118,56 @@ def test_the_table_needs_no_runtime():
         "sys.exit('onnxruntime' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Another package with an entry point, on the path of children; its import leaves a file."""
+    (tmp_path / "bringer.py").write_text(
+        "from pathlib import Path\n"
+        "from harness.devices.row import ProviderRow\n"
+        "Path(__file__).with_name('imported').touch()\n"
+        "ROW = ProviderRow('other', 'npu', 'OtherExecutionProvider', 'other-ep', 'get other-ep')\n"
+    )
+    facts = tmp_path / "bringer-1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: bringer\nVersion: 1\n")
+    (facts / "entry_points.txt").write_text("[bench.providers]\nother = bringer:ROW\n")
+
+    def bench(*words):
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )
+        return done, (tmp_path / "imported").exists()
+
+    return bench
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("models",),
+        ("estimate", "smollm2-135m", "--on", "raspberry-pi-5"),
+        ("explain", "trust"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_rows_of_other_packages_are_not_loaded_where_no_device_is_looked_for(installed, words):
+    done, loaded = installed(*words)
+    assert (done.returncode, loaded) == (EXIT_OK, False), done.stderr
+
+
+def test_rows_of_other_packages_are_listed(installed):
+    done, loaded = installed("devices", "--no-probe", "--format", "jsonl")
+    assert (done.returncode, loaded) == (EXIT_OK, True)
+    assert '"device":"other"' in done.stdout.replace(" ", "")
+
+
+def test_rows_of_other_packages_can_be_asked_for(installed):
+    done, _ = installed("--device", "other", "--model", "bytelm", "--dry-run")
+    assert done.returncode == EXIT_DEVICE
+    assert "other: other-ep is not installed\n  try: get other-ep" in done.stderr
