@@ -10,7 +10,7 @@ from harness.devices.choose import Wish, choose_devices
 from harness.errors import UsageError
 from harness.estimates.answer import Estimate, estimate
 from harness.graph.geometry import EncoderGeometry
-from harness.graph.static.geometry import StaticGeometry
+from harness.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
 from harness.plan import make_plan
 from harness.quantize.cache import AUTO
 from harness.quantize.levels import find_level
@@ -97,9 +97,9 @@ def load(
     count = threads or usable_cores()
     if isinstance(artifact.geometry, EncoderGeometry):
         return LoadedEncoder(artifact.graph, artifact.geometry, chosen, count)
-    if isinstance(artifact.geometry, StaticGeometry):
+    if isinstance(artifact.geometry, StaticGeometry | StaticEncoderGeometry):
         raise UsageError(
-            f"{artifact.level} is built as a static decoder, which is measured only",
+            f"{artifact.level} is built as a static graph, which is measured only",
             fix="a level of `bench levels` that CPUs and GPUs run",
         )
     return LoadedModel(

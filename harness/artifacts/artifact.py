@@ -17,16 +17,20 @@ from harness.graph.rules import (
 from harness.graph.static.geometry import (
     ALL_POSITIONS_FILE,
     PREFILL_FILE,
+    AnyShapes,
+    EncoderShapes,
+    StaticEncoderGeometry,
     StaticGeometry,
     StaticShapes,
+    TextShape,
+    static_encoder_geometry,
     static_geometry,
 )
 from harness.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.quantize.levels import QuantLevel, find_level
 from harness.quantize.size import bits_per_weight, stored_bytes
 from harness.specs.count import kv_values_per_token, parameters
-from harness.specs.encoder import AnySpec, spec_type
-from harness.specs.model import ModelSpec
+from harness.specs.encoder import AnySpec, EncoderSpec, spec_type
 from harness.weights.source import ModelSource
 
 RECORD_FILE = "artifact.json"
@@ -81,10 +85,18 @@ class Artifact:
     def graph(self) -> Path:
         """The graph that is timed: logits of the last token, or an encoder's outputs.
 
-        A static decoder's step is timed beside it; see harness.workload.opening.
+        A static decoder's step is timed beside it, and a static encoder's graphs of other shapes;
+        see harness.workload.opening.
         """
+        if isinstance(self.geometry, StaticEncoderGeometry):
+            return self.folder / self.geometry.shapes[0].file
         is_static = isinstance(self.geometry, StaticGeometry)
         return self.folder / (PREFILL_FILE if is_static else GRAPH_FILE)
+
+    def geometry_of(self, tokens: int, sequences: int) -> StaticEncoderGeometry:
+        """The geometry of one graph of a static encoder: of so many texts of so many tokens."""
+        assert isinstance(self.geometry, StaticEncoderGeometry)
+        return self.geometry.of_shape(TextShape(tokens, sequences))
 
     @property
     def all_logits_graph(self) -> Path:
@@ -106,7 +118,7 @@ def describe_artifact(
     build_seconds: float,
     build_peak_bytes: int,
     cache_name: str = AUTO,
-    shapes: StaticShapes | None = None,
+    shapes: AnyShapes | None = None,
 ) -> Artifact:
     """Return the record of a build whose files lie in `folder`."""
     level = find_level(level_name)
@@ -131,7 +143,7 @@ def describe_artifact(
 
 
 def built_geometry(
-    spec: AnySpec, level: QuantLevel, cache: CacheLevel, shapes: StaticShapes | None
+    spec: AnySpec, level: QuantLevel, cache: CacheLevel, shapes: AnyShapes | None
 ) -> Geometry:
     """Return the geometry of a build.
 
@@ -146,7 +158,10 @@ def built_geometry(
     """
     if shapes is None:
         return geometry_of(spec, level, cache)
-    assert isinstance(spec, ModelSpec)  # the plan refuses static encoders
+    if isinstance(spec, EncoderSpec):
+        assert isinstance(shapes, EncoderShapes)  # the plan gives each kind its own
+        return static_encoder_geometry(spec, shapes.shapes)
+    assert isinstance(shapes, StaticShapes)
     return static_geometry(spec, level, shapes.prefill_tokens, shapes.capacity_tokens)
 
 

@@ -100,14 +100,14 @@ def build_cache(
 def build_static(
     source: dict[str, Any], level: str, seed: int, folder: str, shapes: dict[str, Any]
 ) -> dict[str, Any]:
-    """Build one static decoder into an empty folder; a fixed-point level is calibrated first.
+    """Build one static model into an empty folder; a fixed-point level is calibrated first.
 
     Args:
         source: the fields of a ModelSource, paths as text.
         level: name of the quantization level.
         seed: of seeded weights, and of the token ids of a model without a tokenizer.
         folder: receives the files.
-        shapes: the fields of a StaticShapes.
+        shapes: the fields of a StaticShapes, or of an EncoderShapes.
 
     Returns:
         As build.
@@ -118,16 +118,21 @@ def build_static(
         StorageError: as build.
     """
     from harness.artifacts.static_build import build_static_decoder, static_calibration
-    from harness.graph.static.geometry import static_geometry
+    from harness.artifacts.static_encoder import build_static_encoder, calibration_texts_of
+    from harness.graph.static.geometry import TextShape, static_geometry
     from harness.quantize.levels import find_level
-    from harness.specs.model import ModelSpec
+    from harness.specs.encoder import EncoderSpec
     from harness.weights.opening import open_weights
 
     model, row = _model(source), find_level(level)
     spec = model.spec
-    assert isinstance(spec, ModelSpec)  # the plan refuses static encoders
 
     def write() -> None:
+        if isinstance(spec, EncoderSpec):
+            texts, found = calibration_texts_of(model, seed), shapes["shapes"]
+            sizes = [TextShape(**shape) for shape in found]
+            build_static_encoder(spec, row, open_weights(model, seed), Path(folder), sizes, texts)
+            return
         ids = static_calibration(model, static_geometry(spec, row, **shapes), seed)
         build_static_decoder(
             spec, row, open_weights(model, seed), Path(folder), **shapes, calibration_ids=ids

@@ -20,7 +20,7 @@ from harness.artifacts.hashes import source_hash
 from harness.artifacts.links import link_file
 from harness.errors import StorageError, UsageError
 from harness.graph.rules import DATA_FILE
-from harness.graph.static.geometry import StaticShapes
+from harness.graph.static.geometry import AnyShapes
 from harness.measure.worker import Worker
 from harness.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.quantize.layout import stored_arrays
@@ -55,7 +55,7 @@ def ensure_artifact(
     seed: int = 0,
     timeout_s: float = 1800,
     kv_cache: str = AUTO,
-    shapes: StaticShapes | None = None,
+    shapes: AnyShapes | None = None,
 ) -> Artifact:
     """Return the model built at `level`, building it first where the cache has no whole copy.
 
@@ -107,7 +107,7 @@ def ensure_artifact(
     return artifact
 
 
-def _check_shapes(level: QuantLevel, shapes: StaticShapes | None) -> None:
+def _check_shapes(level: QuantLevel, shapes: AnyShapes | None) -> None:
     """Refuse a static level of no shape: model and level do not say what it is built for.
 
     Raises:
@@ -115,7 +115,7 @@ def _check_shapes(level: QuantLevel, shapes: StaticShapes | None) -> None:
     """
     if level.variant is Variant.STATIC and shapes is None:
         raise UsageError(
-            f"{level.name} is built as a static decoder, for the tests of a plan",
+            f"{level.name} is built as a static graph, for the tests of a plan",
             fix=f"bench run --device npu --quant {level.name}, or a level of {', '.join(LEVELS)}",
         )
 
@@ -149,7 +149,7 @@ def _fill(
     seed: int,
     timeout_s: float,
     stored: CacheLevel,
-    shapes: StaticShapes | None,
+    shapes: AnyShapes | None,
 ) -> tuple[float, int]:
     """Put the files of a build into `partial`; returns seconds and peak bytes of its process."""
     asked: dict[str, Any] = {"level": level, "seed": seed, "folder": str(partial)}

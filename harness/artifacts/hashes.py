@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.graph.rules import BUILDER_VERSION, STATIC_VERSION
-from harness.graph.static.geometry import StaticShapes
+from harness.graph.static.geometry import AnyShapes
 from harness.quantize.cache import SCALE_METHOD, CacheLevel, own_cache
 from harness.quantize.levels import Method, QuantLevel, Variant, find_level
 from harness.specs.encoder import AnySpec
@@ -35,7 +35,7 @@ def source_hash(
     level: QuantLevel,
     weights_identity: str,
     cache: CacheLevel,
-    shapes: StaticShapes | None = None,
+    shapes: AnyShapes | None = None,
 ) -> str:
     """Return the digest of all that decides the bytes of a build of `source`."""
     stored = None if cache == own_cache(level) else _stored_cache(source, cache)
@@ -82,7 +82,7 @@ def _stored_cache(source: ModelSource, cache: CacheLevel) -> dict[str, Any]:
     return {**asdict(cache), "method": SCALE_METHOD, "calibration": _calibration(source)}
 
 
-def _static(source: ModelSource, level: QuantLevel, shapes: StaticShapes) -> dict[str, Any]:
+def _static(source: ModelSource, level: QuantLevel, shapes: AnyShapes) -> dict[str, Any]:
     """Return what decides a static build beside its model and level."""
     ranges = _calibration(source) if level.fixed_point else None
     return {**asdict(shapes), "builder": STATIC_VERSION, "calibration": ranges}

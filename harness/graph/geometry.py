@@ -6,7 +6,7 @@ from typing import Any, overload
 
 from harness.errors import ModelError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
-from harness.graph.static.geometry import StaticGeometry
+from harness.graph.static.geometry import StaticEncoderGeometry, StaticGeometry, TextShape
 from harness.quantize.cache import CacheLevel, cache_of, own_cache
 from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import AnySpec, EncoderSpec
@@ -72,9 +72,10 @@ class EncoderGeometry:
         return (*names, "token_type_ids") if self.token_types else names
 
 
-Geometry = DecoderGeometry | StaticGeometry | EncoderGeometry
-# a field that this kind alone has -> the kind; what has none of them is a fused decoder
-_MARKS: dict[str, type[StaticGeometry | EncoderGeometry]] = {
+Geometry = DecoderGeometry | StaticGeometry | EncoderGeometry | StaticEncoderGeometry
+# a field that tells a kind from those below it -> the kind; what has none is a fused decoder
+_MARKS: dict[str, type[StaticGeometry | EncoderGeometry | StaticEncoderGeometry]] = {
+    "shapes": StaticEncoderGeometry,
     "token_types": EncoderGeometry,
     "prefill_tokens": StaticGeometry,
 }
@@ -88,7 +89,11 @@ def geometry_type(fields: Mapping[str, Any]) -> type[Geometry]:
 
 def geometry_from(fields: Mapping[str, Any]) -> Geometry:
     """Return the geometry whose fields travelled to another process, or were stored."""
-    return geometry_type(fields)(**fields)
+    kind = geometry_type(fields)
+    if kind is StaticEncoderGeometry:
+        shapes = tuple(TextShape(**shape) for shape in fields["shapes"])
+        return StaticEncoderGeometry(**{**fields, "shapes": shapes})
+    return kind(**fields)
 
 
 def longest_context(spec: AnySpec) -> int:

@@ -11,8 +11,7 @@ from harness.devices.device import Device
 from harness.devices.probe import probe_device
 from harness.errors import DeviceError, UsageError
 from harness.foreign.source import ForeignSource
-from harness.graph.geometry import longest_context
-from harness.graph.static.geometry import StaticShapes
+from harness.graph.static.geometry import AnyShapes, StaticShapes
 from harness.plan.checks import (
     check_context,
     check_distinct,
@@ -30,7 +29,7 @@ from harness.plan.levels import (
     stored_of,
 )
 from harness.plan.runtimes import ORT, WORKERS, check_runtimes
-from harness.plan.shapes import static_shapes
+from harness.plan.shapes import shapes_for
 from harness.plan.sources import AnySource, find_source, is_encoder
 from harness.quantize.cache import CacheLevel, own_cache
 from harness.quantize.levels import QuantLevel, Variant, find_levels
@@ -53,7 +52,7 @@ class SessionGroup:
     threads: int
     batch: int
     workloads: tuple[Workload, ...]
-    shapes: StaticShapes | None = None  # of a static decoder
+    shapes: AnyShapes | None = None  # of a static model
     dims: tuple[tuple[str, int], ...] = ()  # free ones of an exported graph
     runtime: str = ORT
 
@@ -61,7 +60,15 @@ class SessionGroup:
     def key(self) -> str:
         """The identity of the group inside one plan."""
         words = (self.source.argument, self.stored_name, self.device.key, self.runtime)
-        return "/".join((*words, f"t{self.threads}", f"b{self.batch}"))
+        count = f"b{self.batch}"
+        if self.has_one_shape:
+            count = self.workloads[0].test
+        return "/".join((*words, f"t{self.threads}", count))
+
+    @property
+    def has_one_shape(self) -> bool:
+        """Whether its session reads texts of one shape alone: a static encoder's."""
+        return self.level.variant is Variant.STATIC and is_encoder(self.source)
 
     @property
     def built(self) -> ModelSource:
@@ -84,7 +91,7 @@ class SessionGroup:
     @property
     def capacity_tokens(self) -> int:
         """Positions of the KV cache that serve every test of the group."""
-        if self.shapes is not None:
+        if isinstance(self.shapes, StaticShapes):
             return self.shapes.capacity_tokens
         return max(workload.context_tokens for workload in self.workloads)
 
@@ -165,17 +172,12 @@ def make_plan(
 
 
 def _with_shapes(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
-    """Give static decoders their shapes: one build of a model and level serves all its groups."""
+    """Give static models their shapes: one build of a model and level serves all its groups."""
     tests: dict[tuple[str, QuantLevel], list[Workload]] = {}
     for group in groups:
         tests.setdefault((group.source.argument, group.level), []).extend(group.workloads)
     return tuple(
-        replace(
-            group,
-            shapes=static_shapes(
-                tests[group.source.argument, group.level], longest_context(group.source.spec)
-            ),
-        )
+        replace(group, shapes=shapes_for(group.source, tests[group.source.argument, group.level]))
         if group.level.variant is Variant.STATIC and isinstance(group.source, ModelSource)
         else group
         for group in groups
@@ -258,7 +260,8 @@ def _built_groups(
         for (level, kept), device, runtime, count, batch in axes:
             if level in runs[device]:
                 group = SessionGroup(source, level, kept, device, count, batch, tests)
-                yield replace(group, runtime=runtime)
+                parts = [(test,) for test in tests] if group.has_one_shape else [tests]
+                yield from (replace(group, workloads=part, runtime=runtime) for part in parts)
 
 
 def _whole(settings: Settings, parts: Sequence[Settings]) -> Settings:

@@ -69,16 +69,9 @@ def check_static(source: ModelSource, level: QuantLevel, batches: Iterable[int])
     """Refuse what no static graph is built for.
 
     Raises:
-        UsageError: an encoder, or several sequences at once, at a static level.
+        UsageError: several sequences of a decoder at once, at a static level.
     """
-    if level.variant is not Variant.STATIC:
-        return
-    if is_encoder(source):
-        raise UsageError(
-            f"{level.name} is a level of static decoders, and {source.name} is an encoder",
-            fix="--device cpu or gpu for encoders",
-        )
-    if max(batches) > 1:
+    if level.variant is Variant.STATIC and not is_encoder(source) and max(batches) > 1:
         raise UsageError(
             f"{level.name} is built as a static decoder, which reads one sequence, not"
             f" {max(batches)}",

@@ -11,7 +11,7 @@ from typing import Any
 from harness.devices.device import find_device
 from harness.errors import UsageError
 from harness.graph.geometry import EncoderGeometry, geometry_from
-from harness.graph.static.geometry import StaticGeometry
+from harness.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
 from harness.measure.memory import memory_mark
 from harness.quality.chunks import ChunkPlan, cut_chunks
 from harness.quality.divergence import Divergence
@@ -137,7 +137,9 @@ def _refuse_text(text: str | None) -> None:
 def _files(fields: Json) -> GraphFiles:
     """The graphs of a model, as they travelled."""
     geometry = geometry_from(fields["geometry"])
-    assert not isinstance(geometry, EncoderGeometry)  # judged by its embeddings elsewhere
+    assert not isinstance(
+        geometry, EncoderGeometry | StaticEncoderGeometry
+    )  # judged by its embeddings elsewhere
     return GraphFiles(
         all_logits=Path(fields["all_logits"]),
         last_logits=Path(fields["last_logits"]),

@@ -29,7 +29,7 @@ class Builds:
         failures: why a build failed, by the same key.
         twins: by model argument: what quality is measured against, the model at fp32 or the
             reference at fp32; one that is missing failed to build.
-        fused: by model argument: the model at fp32 as a fused decoder, which its static ones have
+        fused: by model argument: the model at fp32 as a fused graph, which its static ones have
             to agree with; one that is missing failed to build, or has no static ones.
     """
 
@@ -104,7 +104,7 @@ def _foreign(group: SessionGroup, source: ForeignSource, cache: Path) -> Foreign
 
 
 def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:
-    """Build what static decoders are held against, or take what is measured anyway."""
+    """Build what static models are held against, or take what is measured anyway."""
     for group in plan.groups:
         source = group.source
         if not isinstance(source, ModelSource):

@@ -7,15 +7,14 @@ from typing import Any
 
 from harness.artifacts.artifact import Artifact
 from harness.artifacts.foreign_artifact import ForeignArtifact
-from harness.devices.compiled import compiled_folder, read_compiled
-from harness.devices.device import Device
+from harness.devices.compiled import read_compiled
 from harness.errors import WorkerError
 from harness.measure.worker import Worker
 from harness.plan import Plan, SessionGroup
 from harness.runner.builds import Builds
 from harness.runner.entries import Entries
 from harness.runner.rounds import Progress
-from harness.runner.session import WORKER_MODULE, session_arguments
+from harness.runner.session import WORKER_MODULE, compiled_graphs, session_arguments
 
 Json = dict[str, Any]
 
@@ -34,17 +33,12 @@ def compile_models(
         artifact = builds.of(group)
         if isinstance(artifact, ForeignArtifact):  # nothing is kept beside files that are not ours
             continue
-        folder = folder_of(artifact, group.device)
+        folder = compiled_graphs(group, artifact)
         if folder is None:
             continue
         progress(f"compiling: {group.key}", *entries.done_of(plan))
         found = read_compiled(folder) or _compile(group, artifact, folder, plan)
         yield {"kind": "compiled", "group": group.key, "found": found}
-
-
-def folder_of(artifact: Artifact, device: Device) -> Path | None:
-    """Where a model's compiled graphs are; None: its provider keeps none."""
-    return compiled_folder(artifact.folder.parent, artifact.content_hash, device)
 
 
 def _compile(group: SessionGroup, artifact: Artifact, folder: Path, plan: Plan) -> Json:

@@ -56,6 +56,11 @@ def _one_level(
             f"quality of {group.level.name} is not measured on an emulation: it takes hours",
             fix=f"--device cpu --quant {group.level.name}: the same graphs",
         )
+    if group.has_one_shape:
+        raise UsageError(
+            f"quality of {group.level.name} is not measured on encoders",
+            fix="--quality with levels that CPUs and GPUs run",
+        )
     head = {"model": key[0], "level": key[1]}
     if key not in entries.quality:
         say(f"quality: {name}")

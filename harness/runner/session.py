@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from harness.artifacts.artifact import Artifact
@@ -78,7 +79,7 @@ def check_agreement(
         group: what is opened.
         artifact: of it.
         settings: of the plan.
-        fused: the fp32 decoder that a static one has to agree with.
+        fused: the model at fp32 as a fused graph, which a static one has to agree with.
     """
     arguments = session_arguments(group, artifact, settings.seed)
     del arguments["batch"]
@@ -168,17 +169,30 @@ def first_test(workloads: tuple[Workload, ...]) -> Workload:
     return next((test for test in workloads if test.kind is Kind.REQUEST), workloads[0])
 
 
+def compiled_graphs(group: SessionGroup, artifact: AnyArtifact) -> Path | None:
+    """Where the compiled graphs of a group's session are; None: there are none.
+
+    Nothing is kept of a model that others exported. A group that reads one shape of several has a
+    folder of its own.
+    """
+    if isinstance(artifact, ForeignArtifact):
+        return None
+    content = artifact.content_hash
+    if group.has_one_shape:
+        content = f"{content}/{group.workloads[0].test}"
+    return compiled_folder(artifact.folder.parent, content, group.device)
+
+
 def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> Json:
     """What a worker needs to open the session of `group`; compiled graphs where there are any."""
-    content, cache = artifact.content_hash, artifact.folder.parent
-    is_built = not isinstance(
-        artifact, ForeignArtifact
-    )  # nothing is kept of a model that others exported
-    folder = compiled_folder(cache, content, group.device) if is_built else None
+    folder = compiled_graphs(group, artifact)
     compiled = None if folder is None or read_compiled(folder) is None else str(folder)
+    test, geometry = group.workloads[0], artifact.geometry
+    if group.has_one_shape and isinstance(artifact, Artifact):
+        geometry = artifact.geometry_of(test.prompt_tokens, test.sequences)
     return {
         "graph": str(artifact.graph),
-        "geometry": shapes_json(artifact.geometry),
+        "geometry": shapes_json(geometry),
         "device": replace(group.device, compiled=compiled).to_json(),
         "threads": group.threads,
         "batch": group.batch,

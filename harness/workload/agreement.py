@@ -16,16 +16,17 @@ from harness.devices.session import OpenedSession
 from harness.devices.states import FellBackError
 from harness.errors import MeasurementError
 from harness.graph.geometry import EncoderGeometry, geometry_from
+from harness.graph.static.geometry import StaticEncoderGeometry
 from harness.workload.cached import CachedDecoder
-from harness.workload.encoder import EncoderSession
 from harness.workload.foreign.decoder import ForeignDecoder
 from harness.workload.foreign.geometry import ForeignGeometry
 from harness.workload.foreign.inputs import pass_inputs
 from harness.workload.foreign.opening import open_foreign
 from harness.workload.foreign.pair import PairMeasuring
 from harness.workload.measuring import Measuring
-from harness.workload.opening import open_decoder, open_sessions
+from harness.workload.opening import open_decoder, open_encoder, open_sessions
 from harness.workload.passes import seeded_ids
+from harness.workload.protocol import Encoder
 from harness.workload.shapes import Shapes, shapes_from
 
 Json = dict[str, Any]
@@ -71,14 +72,15 @@ def agree(
     """
     chosen, shapes, host = find_device(device), shapes_from(geometry), find_device("cpu")
     chosen.refuse_absent()
-    found = _outputs(Path(graph), shapes, chosen, threads, seed)
+    tokens = _text_tokens(shapes)
+    found = _outputs(Path(graph), shapes, chosen, threads, seed, tokens)
     said: Json = {}
     if not chosen.row.is_host:
-        expected = _outputs(Path(graph), shapes, host, threads, seed)
+        expected = _outputs(Path(graph), shapes, host, threads, seed, tokens)
         said["least_cosine"] = _refuse_other(chosen, _least(expected, found))
     if fused is not None:
         whole = geometry_from(fused["geometry"])
-        exact = _outputs(Path(fused["graph"]), whole, host, threads, seed)
+        exact = _outputs(Path(fused["graph"]), whole, host, threads, seed, tokens)
         said["fused_cosine"] = _refuse_wrong(fused["level"], _least(exact, found))
     return said
 
@@ -96,7 +98,7 @@ def _refuse_wrong(level: str, least: float) -> float:
     """
     if not least >= LEAST_FUSED[level]:
         raise MeasurementError(
-            f"{level} gives other outputs than the fused decoder at fp32: cosine {least:.4f}, "
+            f"{level} gives other outputs than the fused graph at fp32: cosine {least:.4f}, "
             f"{LEAST_FUSED[level]} is the least",
             fix="another level; this one loses too much of this model",
         )
@@ -126,14 +128,14 @@ def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 def _outputs(
-    graph: Path, geometry: Shapes, device: Device, threads: int, seed: int
+    graph: Path, geometry: Shapes, device: Device, threads: int, seed: int, tokens: int
 ) -> list[NDArray[np.float32]]:
     """What a model gives for tokens that all devices are fed alike."""
     sessions = open_sessions(graph, geometry, device, threads)
     if isinstance(geometry, ForeignGeometry):
         return _foreign(sessions, geometry, seed)
-    if isinstance(geometry, EncoderGeometry):
-        return _embeddings(EncoderSession(sessions[0], geometry), seed)
+    if isinstance(geometry, EncoderGeometry | StaticEncoderGeometry):
+        return _embeddings(open_encoder(sessions, geometry), seed, tokens)
     return _logits(open_decoder(sessions, geometry, 1, PROMPT_TOKENS + STEPS), seed)
 
 
@@ -160,10 +162,16 @@ def _foreign(
     return found
 
 
-def _embeddings(encoder: EncoderSession, seed: int) -> list[NDArray[np.float32]]:
+def _text_tokens(geometry: Shapes) -> int:
+    """How long texts are: PROMPT_TOKENS, or what fits a static encoder's longest graph."""
+    if isinstance(geometry, StaticEncoderGeometry):
+        return min(PROMPT_TOKENS, geometry.longest_tokens)
+    return PROMPT_TOKENS
+
+
+def _embeddings(encoder: Encoder, seed: int, tokens: int) -> list[NDArray[np.float32]]:
     """Embeddings of one text after another, so that a stale input is seen."""
-    vocab_size = encoder.geometry.vocab_size
-    texts = seeded_ids(seed, 1 + STEPS, PROMPT_TOKENS, vocab_size)
+    texts = seeded_ids(seed, 1 + STEPS, tokens, encoder.vocab_size)
     return [encoder.encode(text[np.newaxis]).copy() for text in texts]
 
 

@@ -34,6 +34,16 @@ class EncoderSession:
         self._embeddings = np.empty((0, geometry.hidden_size), np.float32)
 
     @property
+    def sessions(self) -> tuple[OpenedSession, ...]:
+        """The one that was opened."""
+        return (self.opened,)
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest token id."""
+        return self.geometry.vocab_size
+
+    @property
     def embeddings(self) -> NDArray[np.float32]:
         """The embeddings of the last run [sequences, hidden], in place."""
         return self._embeddings

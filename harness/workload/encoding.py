@@ -12,8 +12,9 @@ from harness.measure.clock import Clock, time_call
 from harness.measure.samples import PassSample
 from harness.measure.steady import WarmUp, warm_up
 from harness.measure.usage import usage_now
-from harness.workload.encoder import EncoderSession, are_embeddings
+from harness.workload.encoder import are_embeddings
 from harness.workload.passes import PassOutcome, seeded_ids
+from harness.workload.protocol import Encoder
 from harness.workload.samples import Samples, repeat_passes
 from harness.workload.workload import Workload
 
@@ -31,7 +32,7 @@ class EncoderMeasuring:
         warmed: per shape the last samples of its warm-up.
     """
 
-    encoder: EncoderSession
+    encoder: Encoder
     seed: int
     clock: Clock = time.perf_counter_ns
     warmed: dict[Shape, tuple[int, ...]] = field(default_factory=dict)
@@ -39,11 +40,11 @@ class EncoderMeasuring:
     @property
     def sessions(self) -> Sequence[OpenedSession]:
         """All that were opened, with their device and their placements."""
-        return (self.encoder.opened,)
+        return self.encoder.sessions
 
     def ids(self, workload: Workload) -> NDArray[np.int64]:
         """The texts of a test [sequences, tokens], each of full length."""
-        vocab_size = self.encoder.geometry.vocab_size
+        vocab_size = self.encoder.vocab_size
         return seeded_ids(self.seed, workload.sequences, workload.prompt_tokens, vocab_size)
 
     def first(self, workload: Workload) -> int:

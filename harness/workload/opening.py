@@ -1,6 +1,6 @@
 """From the files of a model to what measures it: the one place that knows every kind of graph.
 
-A kind is told by its geometry. What is opened here is used through `Decoder` or `EncoderSession`.
+A kind is told by its geometry. What is opened here is used through `Decoder` or `Encoder`.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from harness.devices.device import Device
 from harness.devices.session import OpenedSession, open_session
 from harness.errors import UsageError
 from harness.graph.geometry import DecoderGeometry, EncoderGeometry
-from harness.graph.static.geometry import STEP_FILE, StaticGeometry
+from harness.graph.static.geometry import STEP_FILE, StaticEncoderGeometry, StaticGeometry
 from harness.workload.cached import CachedDecoder
 from harness.workload.decoder import DecoderSession
 from harness.workload.encoder import EncoderSession
@@ -22,15 +22,17 @@ from harness.workload.foreign.opening import (
     opened_files,
 )
 from harness.workload.measuring import Measuring
+from harness.workload.protocol import Encoder
 from harness.workload.shapes import Shapes
 from harness.workload.static import StaticDecoder
+from harness.workload.static_encoder import StaticEncoder
 
 Sessions = Sequence[OpenedSession]
 AnyMeasuring = Measuring | EncoderMeasuring | ForeignMeasuring
 
 
 def graph_files(graph: Path, geometry: Shapes) -> tuple[Path, ...]:
-    """Every graph that is opened for a model; a static decoder's step lies beside its prefill.
+    """Every graph that is opened for a model; those of a static model lie in one folder.
 
     Args:
         graph: the one that stands for the model.
@@ -40,6 +42,8 @@ def graph_files(graph: Path, geometry: Shapes) -> tuple[Path, ...]:
         return opened_files(geometry)
     if isinstance(geometry, StaticGeometry):
         return (graph, graph.with_name(STEP_FILE))
+    if isinstance(geometry, StaticEncoderGeometry):
+        return tuple(graph.with_name(shape.file) for shape in geometry.shapes)
     return (graph,)
 
 
@@ -96,6 +100,13 @@ def open_decoder(
     return StaticDecoder(sessions[0], sessions[1], geometry)
 
 
+def open_encoder(sessions: Sessions, geometry: EncoderGeometry | StaticEncoderGeometry) -> Encoder:
+    """Bind an encoder over its open sessions, as open_sessions gives them."""
+    if isinstance(geometry, StaticEncoderGeometry):
+        return StaticEncoder(sessions, geometry)
+    return EncoderSession(sessions[0], geometry)
+
+
 def open_measuring(
     sessions: Sessions, geometry: Shapes, batch: int, capacity_tokens: int, seed: int
 ) -> AnyMeasuring:
@@ -113,6 +124,6 @@ def open_measuring(
     """
     if isinstance(geometry, ForeignGeometry):
         return open_foreign(sessions, geometry, batch, capacity_tokens, seed)
-    if isinstance(geometry, EncoderGeometry):
-        return EncoderMeasuring(EncoderSession(sessions[0], geometry), seed)
+    if isinstance(geometry, EncoderGeometry | StaticEncoderGeometry):
+        return EncoderMeasuring(open_encoder(sessions, geometry), seed)
     return Measuring(open_decoder(sessions, geometry, batch, capacity_tokens), seed)

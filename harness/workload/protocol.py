@@ -1,4 +1,4 @@
-"""What measures a decoder needs of it, however its graphs look."""
+"""What measures a model needs of it, however its graphs look."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -65,3 +65,30 @@ class Decoder(Protocol):
 
     def download(self) -> NDArray[Any]:
         """What the last run has written where the cache lies, copied to the host."""
+
+
+class Encoder(Protocol):
+    """An open encoder, fused or static."""
+
+    @property
+    def sessions(self) -> Sequence[OpenedSession]:
+        """All that were opened for it, on one device."""
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest token id."""
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """The embeddings of the last run [sequences, hidden], in place."""
+
+    def encode(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Feed and run; the embeddings, in place."""
+
+    def feed(self, ids: NDArray[np.int64], mask: NDArray[np.int64] | None = None) -> None:
+        """Make the texts [sequences, tokens] ready for the next run."""
+
+    def run(self) -> None:
+        """The run alone."""

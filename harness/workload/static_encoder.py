@@ -62,8 +62,7 @@ class StaticEncoder:
 
     def feed(self, ids: Ids, mask: Ids | None = None) -> None:
         """Everything that `encode` does before the run: check, choose a graph, pad and copy."""
-        longest = max(shape.tokens for shape in self.geometry.shapes)
-        check_texts(ids, mask, self.geometry.vocab_size, longest)
+        check_texts(ids, mask, self.geometry.vocab_size, self.geometry.longest_tokens)
         self._fed, self._texts = self._graph_for(*ids.shape), len(ids)
         self._fed.feed(ids, mask)
 

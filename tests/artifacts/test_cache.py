@@ -152,7 +152,7 @@ def test_a_record_of_other_content_is_damage(filled, text):
 
 def test_a_static_level_without_shapes_is_refused_before_anything_is_built(tmp_path, no_build):
     """A model and a level do not say how long a pass and the cache are."""
-    with pytest.raises(UsageError, match="a16w8 is built as a static decoder") as caught:
+    with pytest.raises(UsageError, match="a16w8 is built as a static graph") as caught:
         ensure_artifact(resolve_model("bytelm"), "a16w8", tmp_path)
     assert "bench run --device npu" in caught.value.fix
     assert list(tmp_path.iterdir()) == []

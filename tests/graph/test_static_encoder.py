@@ -151,8 +151,8 @@ def test_activations_of_a_fixed_point_graph_are_all_on_grids(name, level):
         nodes = model.graph.node
         readers = {source: node for node in nodes for source in node.input}
         for node in nodes:
-            if node.op_type in {*FIXED_POINT, "Constant"}:
-                continue
+            if node.op_type in {*FIXED_POINT, "Constant"} or node.output[0].endswith("s.flat"):
+                continue  # ids, in one row, are integers
             assert {readers[name].op_type for name in node.output} == {"QuantizeLinear"}, node.name
 
 

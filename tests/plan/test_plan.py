@@ -8,7 +8,7 @@ from harness.devices.probe import Probe
 from harness.devices.row import ProviderRow
 from harness.devices.table import ROWS
 from harness.errors import UsageError
-from harness.graph.static.geometry import StaticShapes
+from harness.graph.static.geometry import EncoderShapes, StaticShapes, TextShape
 from harness.plan import make_plan
 from harness.quantize.levels import LEVELS, STATIC_LEVELS
 from harness.settings import Settings, load_settings
@@ -199,11 +199,23 @@ def test_static_decoders_of_a_plan_share_one_build():
     assert {g.capacity_tokens for g in plan.groups if g.shapes} == {320}
 
 
+def test_static_encoders_open_one_shape_and_share_one_build():
+    """A group for each test, as each has a graph of its own; the build has both."""
+    encoder = replace(SMALL, model=("all-minilm-l6-v2",), quant=("a8w8", "fp32"))
+    plan = make_plan(replace(encoder, enc=((16, 2), (8, 1)), batch=(4,)), 1)
+    found = [(g.level.name, [test.test for test in g.workloads]) for g in plan.groups]
+    assert found == [("a8w8", ["enc16x2"]), ("a8w8", ["enc8x1"]), ("fp32", ["enc16x2", "enc8x1"])]
+    static, other, fused = plan.groups
+    assert static.key.endswith("/t1/enc16x2")
+    assert other.key.endswith("/t1/enc8x1")
+    assert static.shapes == other.shapes == EncoderShapes((TextShape(8, 1), TextShape(16, 2)))
+    assert fused.shapes is None
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"batch": (1, 4)}, "reads one sequence, not 4"),
-        ({"model": ("all-minilm-l6-v2",), "enc": ((8, 1),)}, "is an encoder"),
         ({"kv_cache": ("int8",)}, "whose cache is a part of its graphs"),
         ({"depth": (8100,)}, "8192"),
     ],

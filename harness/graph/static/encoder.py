@@ -81,7 +81,8 @@ def static_encoder_model(
     wide = emitter.convert(stream, "pool.wide", WIDE)
     texts = [shape.sequences, shape.tokens, spec.hidden_size]
     vectors = reshape(emitter, wide, "pool.texts", texts)
-    pooled = _POOL[spec.pooling](emitter, vectors, stream, shape)
+    grid = f"model.layers.{spec.num_layers - 1}.mlp_norm.normalised"
+    pooled = _POOL[spec.pooling](emitter, vectors, grid, shape)
     flat = reshape(emitter, pooled, "pool.vector", [shape.sequences, spec.hidden_size])
     emitter.compute("LpNormalization", (flat,), EMBEDDING, dtype=WIDE, axis=-1, p=2)
     weights = stored_initializers(spec, level)
@@ -98,16 +99,21 @@ def _shared(emitter: StaticEmitter, spec: EncoderSpec, shape: TextShape) -> Enco
 
 
 def _embed(emitter: StaticEmitter, spec: EncoderSpec, level: QuantLevel, shape: TextShape) -> str:
-    """Add the sum of token, type and position rows and its norm: [texts · tokens, hidden]."""
-    rows = emitter.look_up(TOKENS, "input_ids", level.table, "embedding")
+    """Add the sum of token, type and position rows and its norm: [texts · tokens, hidden].
+
+    Ids become one row before anything is looked up: one reshape of integers, none of vectors.
+    """
+    count = emitter.constant("ids.shape", [shape.sequences * shape.tokens])
+    ids = emitter.add("Reshape", ("input_ids", count), "ids.flat")
+    rows = emitter.look_up(TOKENS, ids, level.table, "embedding")
     if spec.token_types:
-        types = emitter.look_up(TYPES, "token_type_ids", level.table, "types")
+        types = emitter.add("Reshape", ("token_type_ids", count), "types.flat")
+        types = emitter.look_up(TYPES, types, level.table, "types")
         rows = emitter.compute("Add", (rows, types), "embedding.typed")
-    numbers = emitter.constant("positions.numbers", range(shape.tokens), "int32")
-    positions = emitter.look_up(POSITIONS, numbers, level.table, "positions")
-    stream = add_and_norm(emitter, spec, (rows, positions), EMBED_NORM)
-    texts = [shape.sequences * shape.tokens, spec.hidden_size]
-    return reshape(emitter, stream, "embedding.flat", texts)
+    numbers = [*range(shape.tokens)] * shape.sequences
+    places = emitter.constant("positions.numbers", numbers, "int32")
+    positions = emitter.look_up(POSITIONS, places, level.table, "positions")
+    return add_and_norm(emitter, spec, (rows, positions), EMBED_NORM, len(numbers))
 
 
 def _mean(emitter: StaticEmitter, texts: str, grid: str, shape: TextShape) -> str:

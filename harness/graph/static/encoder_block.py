@@ -12,6 +12,10 @@ from harness.graph.static.emitter import StaticEmitter
 from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import EncoderSpec
 
+# Qualcomm's emulation (2.7.0) multiplies a matrix by other values than a 16-bit LayerNormalization
+# of [16, h] gave, from its third row on. As [16, 1, h] it is right, and so is every other number
+# of rows that was tried (1 to 1024).
+SPREAD_ROWS = 16
 NARROW = "uint8"  # of the second operand of a product of two activations, at every level
 
 
@@ -44,23 +48,30 @@ def add_static_layer(
     prefix, matrices = layer_name(layer), separate_encoder_matrices(spec, layer)
     attended = _attend(emitter, spec, level, layer, stream, shared)
     mixed = multiply(emitter, matrices["o"], attended, level)
-    stream = add_and_norm(emitter, spec, (mixed, stream), f"{prefix}.self_attn_norm")
+    addends, rows = (mixed, stream), shared.sequences * shared.tokens
+    stream = add_and_norm(emitter, spec, addends, f"{prefix}.self_attn_norm", rows)
     up = multiply(emitter, matrices["up"], stream, level)
     approximate = APPROXIMATE[spec.activation]
     active = emitter.compute("Gelu", (up,), f"{prefix}.mlp.gelu", approximate=approximate)
     down = multiply(emitter, matrices["down"], active, level)
-    return add_and_norm(emitter, spec, (down, stream), f"{prefix}.mlp_norm")
+    return add_and_norm(emitter, spec, (down, stream), f"{prefix}.mlp_norm", rows)
 
 
 def add_and_norm(
-    emitter: StaticEmitter, spec: EncoderSpec, addends: tuple[str, str], norm: str
+    emitter: StaticEmitter, spec: EncoderSpec, addends: tuple[str, str], norm: str, rows: int
 ) -> str:
-    """Add the layer norm of a sum; its weight and bias are on grids of their own."""
+    """Add the layer norm of a sum [rows, h]; its weight and bias are on grids of their own."""
+    hidden = spec.hidden_size
     total = emitter.compute("Add", addends, f"{norm}.sum")
+    if rows == SPREAD_ROWS:
+        total = reshape(emitter, total, f"{norm}.spread", [rows, 1, hidden])
     inputs = total, emitter.vector(f"{norm}.weight"), emitter.vector(f"{norm}.bias")
-    return emitter.compute(
+    normalised = emitter.compute(
         "LayerNormalization", inputs, f"{norm}.normalised", axis=-1, epsilon=spec.norm_epsilon
     )
+    if rows != SPREAD_ROWS:
+        return normalised
+    return reshape(emitter, normalised, f"{norm}.rows", [rows, hidden])
 
 
 def _attend(

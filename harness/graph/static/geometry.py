@@ -1,7 +1,7 @@
 """What a caller of a static model must know: its fixed shapes, and how a key is hidden."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.errors import UsageError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
@@ -90,6 +90,16 @@ class TextShape:
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderShapes:
+    """What a static encoder is built for beside its model and level: see StaticEncoderGeometry."""
+
+    shapes: tuple[TextShape, ...]
+
+
+AnyShapes = StaticShapes | EncoderShapes
+
+
+@dataclass(frozen=True, slots=True)
 class StaticEncoderGeometry:
     """Shapes of a static encoder's inputs and outputs.
 
@@ -108,6 +118,15 @@ class StaticEncoderGeometry:
     max_context_tokens: int
     pooling: str
     shapes: tuple[TextShape, ...]
+
+    @property
+    def longest_tokens(self) -> int:
+        """Longest text that one of the graphs reads."""
+        return max(shape.tokens for shape in self.shapes)
+
+    def of_shape(self, shape: TextShape) -> "StaticEncoderGeometry":
+        """Return the geometry of one of the graphs alone."""
+        return replace(self, shapes=(shape,))
 
 
 def static_encoder_geometry(
