@@ -111,7 +111,7 @@ def _record(
         explanation=estimates.explanation or None,
         simulated=simulated,
         hardware=hardware,
-        shapes=None if group.shapes is None else asdict(group.shapes),
+        shapes=None if group.has_one_shape or group.shapes is None else asdict(group.shapes),
         profile=entries.profiles.get((group.key, workload.name)),
         quality=quality,
         recognition=recognition_of(source, check) if isinstance(source, ForeignSource) else None,
@@ -169,8 +169,11 @@ def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str,
 
 
 def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:
-    """Every estimate of what the record measures; none where the device is no real one."""
-    if group.device.simulate:
+    """Every estimate of what the record measures; none where the device is no real one.
+
+    Static encoders have none: only the operators of fused ones are counted.
+    """
+    if group.device.simulate or group.has_one_shape:
         return RecordEstimates({}, {}, None)
     lengths = CellLengths(
         workload.prompt_tokens,
@@ -178,12 +181,19 @@ def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> Rec
         workload.depth_tokens,
         group.batch * workload.sequences,
         group.cache,
-        None if group.shapes is None else StaticLengths(**asdict(group.shapes)),
+        _static_lengths(group),
     )
     ceilings = ceilings_of(entries, group.device, group.threads)
     if isinstance(group.source, ForeignSource):
         return estimates_of(group, group.source, workload, ceilings)
     return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)
+
+
+def _static_lengths(group: SessionGroup) -> StaticLengths | None:
+    """The shapes of a static decoder; None: the model is another one."""
+    if group.shapes is None or group.has_one_shape:
+        return None
+    return StaticLengths(**asdict(group.shapes))
 
 
 def _utilisation(
