@@ -33,6 +33,7 @@ def records(tmp_path, cache, *arguments):
     return json.loads(done.stdout)["records"]
 
 
+@pytest.mark.slow
 def test_the_cpu_runs_static_encoders_as_their_reference(tmp_path, shared_cache):
     """Two shapes of one build, each in a session of its own, beside the fused graph."""
     levels = "fp32,fp32-static,a8w8"
