@@ -10,6 +10,7 @@ import pytest
 from measured_documents import document, quality, record
 
 from harness.cli.main import main
+from harness.report.github import CUT, SUMMARY_BYTES
 from harness.results.document import write_document
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -135,6 +136,23 @@ def test_github_gets_a_summary_and_annotations(sides, tmp_path, capsys, monkeypa
     first = summary.read_text()
     run(capsys, *sides, *arguments)
     assert summary.read_text() == first * 2
+
+
+def test_a_summary_that_is_nearly_full_is_not_overfilled(sides, tmp_path, capsys, monkeypatch):
+    """GitHub drops a summary above 1 MiB as a whole: ours is cut with a word about it."""
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    summary.write_bytes(b"x\n" * (SUMMARY_BYTES // 2 - 150))
+    assert main(["report", sides[0], "--format", "github"]) == 0
+    assert summary.stat().st_size <= SUMMARY_BYTES
+    assert summary.read_text().endswith(CUT)
+
+
+def test_a_name_in_an_error_begins_no_command(capsys):
+    """GitHub obeys a line of stderr that begins with two colons."""
+    code, err = refusal(capsys, "a\n::error::b", "c", "--format", "github")
+    assert code == 5
+    assert not [line for line in err.splitlines() if line.lstrip().startswith("::")]
 
 
 def test_outside_of_github_the_summary_is_printed(sides, capsys, monkeypatch):

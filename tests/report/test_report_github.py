@@ -72,3 +72,21 @@ def test_a_summary_shares_its_room_with_what_is_there():
     assert cut_summary(text, SUMMARY_BYTES - 5000) == text
     assert len(cut_summary(text, SUMMARY_BYTES - 4999).encode()) <= 4999
     assert cut_summary(text, SUMMARY_BYTES) == ""
+
+
+def test_what_looks_escaped_stays_what_it_was():
+    """A name that spells `%0A` is no line end, and none that spells `%3A` a colon."""
+    [line] = annotation_lines([Annotation("notice", "a%3Ab", "a%0A::error::b")])
+    assert line == "::notice title=a%253Ab::a%250A::error::b"
+
+
+def test_no_more_than_ten_of_a_kind_from_a_whole_document():
+    """Twelve failed cells and eleven INVALID ones: ten lines each, the last one counts the rest."""
+    bad = {"trust": Trust(grade="INVALID", reasons=(Reason(code="SWAPPED", detail="3 pages"),))}
+    failed = [Record(cell=cell(threads=n), status="crashed", reason="died") for n in range(1, 13)]
+    invalid = [record([10.0, 10.1], threads=n, status=bad) for n in range(21, 32)]
+    lines = list(annotation_lines(document_annotations(document(*failed, *invalid))))
+    for kind, more in (("error", 3), ("warning", 2)):
+        mine = [line for line in lines if line.startswith(f"::{kind} ")]
+        assert len(mine) == 10
+        assert mine[-1].endswith(f"::and {more} more; see the job summary")
