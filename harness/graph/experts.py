@@ -8,13 +8,12 @@ and [experts, hidden, width].
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import ModelError
 from harness.graph.emitter import MICROSOFT, Emitter
 from harness.graph.feedforward import add_block, multiply_stored
 from harness.graph.matrix import Matrix
 from harness.graph.mixture import Mixture
 from harness.graph.names import layer_name
-from harness.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.quantize.levels import Form, MatrixFormat
 from harness.specs.model import Experts, ModelSpec
 from harness.specs.sensitive import is_sensitive
 from harness.specs.tensors import EXPERTS, ROUTER, SHARED, SHARED_GATE
@@ -65,30 +64,6 @@ def expert_matrices(spec: ModelSpec, experts: Experts, prefix: str) -> dict[str,
         matrices["up"] = Matrix(f"{name}.up_proj", shared, hidden)
         matrices["down"] = Matrix(f"{name}.down_proj", hidden, shared)
     return matrices
-
-
-def check_experts(spec: ModelSpec, level: QuantLevel) -> None:
-    """Refuse a level at which QMoE cannot multiply the experts.
-
-    Raises:
-        ModelError: a width that does not divide into blocks, or two widths of bits in one mixture.
-    """
-    experts, form = spec.experts, level.body
-    if experts is None or form.form is not Form.BLOCK:
-        return
-    if level.sensitive is not None:
-        raise ModelError(
-            f"{spec.name}: {level.name} gives matrices of one expert different bits",
-            fix="a level of one width, such as int4: ONNX Runtime's QMoE on the CPU multiplies"
-            " all of a mixture at one",
-        )
-    for width in (spec.hidden_size, experts.intermediate_size):
-        if width % form.block_weights:
-            raise ModelError(
-                f"{spec.name}: experts of width {width} do not divide into blocks of"
-                f" {form.block_weights} ({level.name})",
-                fix="a level with smaller blocks, or int8: ONNX Runtime's QMoE pads no block",
-            )
 
 
 def add_experts(

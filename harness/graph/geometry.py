@@ -8,6 +8,7 @@ from harness.errors import ModelError
 from harness.graph.rules import MAX_CONTEXT_TOKENS
 from harness.graph.static.geometry import StaticEncoderGeometry, StaticGeometry, TextShape
 from harness.quantize.cache import CacheLevel, cache_of, own_cache
+from harness.quantize.experts import check_experts
 from harness.quantize.levels import QuantLevel
 from harness.specs.encoder import AnySpec, EncoderSpec
 from harness.specs.model import ModelSpec
@@ -146,10 +147,7 @@ def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = Non
             fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
             " ONNX Runtime's GroupQueryAttention runs no other",
         )
-    if spec.experts is not None:
-        from harness.graph.experts import check_experts  # loads onnx, which a parent never does
-
-        check_experts(spec, level)
+    check_experts(spec, level)
     return DecoderGeometry(
         num_layers=spec.num_layers,
         num_kv_heads=spec.num_kv_heads,
