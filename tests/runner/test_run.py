@@ -20,7 +20,7 @@ from harness.errors import (
 from harness.measure.counters import VALUE, Answer
 from harness.measure.energy import EnergyReading
 from harness.measure.energy_readers import Zone
-from harness.plan import make_plan
+from harness.plan import make_plan, runtimes
 from harness.report.render import render
 from harness.results.document import read_document
 from harness.runner import ceilings, room, rounds, session
@@ -197,7 +197,7 @@ def test_only_two_processes_are_never_grade_a(outcome):
 
 def test_a_dead_worker_costs_its_own_rows(plan, tmp_path, shared_cache, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.setattr(session, "WORKER_MODULE", "crashing_child")
+    monkeypatch.setitem(runtimes.WORKERS, runtimes.ORT, "crashing_child")
     outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
     by_level = {record.cell.level: record for record in outcome.document.records}
     assert outcome.exit_code == EXIT_CELLS

@@ -1,6 +1,6 @@
 """Devices held against the CPU."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from tiny_decoder import SPEC, TinyDecoder
 
 from harness.artifacts.static_build import build_static_decoder
 from harness.devices.device import Device, find_device
+from harness.devices.row import ProviderRow
 from harness.errors import EXIT_DEVICE, DeviceError, MeasurementError
 from harness.graph.static.geometry import PREFILL_FILE
 from harness.quantize.levels import find_level
@@ -31,9 +32,19 @@ def test_the_cpu_is_not_held_against_itself(tiny):
     assert agree(**arguments(tiny)) == {}
 
 
+class Proving(ProviderRow):
+    """A row of the CPU that has to prove itself like any other device's."""
+
+    @property
+    def is_host(self) -> bool:
+        """Not taken at its word."""
+        return False
+
+
 def other_host(monkeypatch):
-    """The CPU's row as if it were a device that has to prove itself."""
-    row = replace(find_device("cpu").row, kind="gpu", needs_static=False)
+    """The CPU's row as if it were that of a GPU."""
+    row = find_device("cpu").row
+    row = Proving(**{one.name: getattr(row, one.name) for one in fields(row)} | {"kind": "gpu"})
     monkeypatch.setattr(agreement, "find_device", lambda key: Device(row) if key == "gpu" else CPU)
 
 
