@@ -170,7 +170,8 @@ def test_models_lists_the_catalog(capsys):
     mixtral = rows["mixtral-8x22b"]
     assert (mixtral["parameters"], mixtral["active_parameters"]) == (140630071296, 39161468928)
     assert mixtral["size_class"] == "LLM"
-    assert mixtral["built"] is False
+    assert mixtral["built"] is True
+    assert rows["whisper-tiny"]["built"] is False
     smol = rows["smollm2-135m"]
     assert smol["size_class"] == "sLLM"
     assert smol["kv_bytes_per_token"] == 2 * 30 * 3 * 64 * 4
