@@ -16,7 +16,7 @@ from harness.devices.session import OpenedSession
 from harness.devices.states import FellBackError
 from harness.errors import MeasurementError
 from harness.graph.geometry import EncoderGeometry, geometry_from
-from harness.graph.static.geometry import StaticEncoderGeometry
+from harness.graph.static.geometry import StaticEncoderGeometry, TextShape
 from harness.workload.cached import CachedDecoder
 from harness.workload.foreign.decoder import ForeignDecoder
 from harness.workload.foreign.geometry import ForeignGeometry
@@ -72,15 +72,15 @@ def agree(
     """
     chosen, shapes, host = find_device(device), shapes_from(geometry), find_device("cpu")
     chosen.refuse_absent()
-    tokens = _text_tokens(shapes)
-    found = _outputs(Path(graph), shapes, chosen, threads, seed, tokens)
+    texts = _texts_of(shapes)
+    found = _outputs(Path(graph), shapes, chosen, threads, seed, texts)
     said: Json = {}
     if not chosen.row.is_host:
-        expected = _outputs(Path(graph), shapes, host, threads, seed, tokens)
+        expected = _outputs(Path(graph), shapes, host, threads, seed, texts)
         said["least_cosine"] = _refuse_other(chosen, _least(expected, found))
     if fused is not None:
         whole = geometry_from(fused["geometry"])
-        exact = _outputs(Path(fused["graph"]), whole, host, threads, seed, tokens)
+        exact = _outputs(Path(fused["graph"]), whole, host, threads, seed, texts)
         said["fused_cosine"] = _refuse_wrong(fused["level"], _least(exact, found))
     return said
 
@@ -128,14 +128,14 @@ def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 def _outputs(
-    graph: Path, geometry: Shapes, device: Device, threads: int, seed: int, tokens: int
+    graph: Path, geometry: Shapes, device: Device, threads: int, seed: int, texts: TextShape
 ) -> list[NDArray[np.float32]]:
     """What a model gives for tokens that all devices are fed alike."""
     sessions = open_sessions(graph, geometry, device, threads)
     if isinstance(geometry, ForeignGeometry):
         return _foreign(sessions, geometry, seed)
     if isinstance(geometry, EncoderGeometry | StaticEncoderGeometry):
-        return _embeddings(open_encoder(sessions, geometry), seed, tokens)
+        return _embeddings(open_encoder(sessions, geometry), seed, texts)
     return _logits(open_decoder(sessions, geometry, 1, PROMPT_TOKENS + STEPS), seed)
 
 
@@ -162,17 +162,23 @@ def _foreign(
     return found
 
 
-def _text_tokens(geometry: Shapes) -> int:
-    """How long texts are: PROMPT_TOKENS, or what fits a static encoder's longest graph."""
+def _texts_of(geometry: Shapes) -> TextShape:
+    """The largest pass that is tried: a static encoder's largest graph, filled; else 4 texts."""
     if isinstance(geometry, StaticEncoderGeometry):
-        return min(PROMPT_TOKENS, geometry.longest_tokens)
-    return PROMPT_TOKENS
+        return max(geometry.shapes, key=lambda shape: shape.tokens * shape.sequences)
+    return TextShape(tokens=PROMPT_TOKENS, sequences=1 + STEPS)
 
 
-def _embeddings(encoder: Encoder, seed: int, tokens: int) -> list[NDArray[np.float32]]:
-    """Embeddings of one text after another, so that a stale input is seen."""
-    texts = seeded_ids(seed, 1 + STEPS, tokens, encoder.vocab_size)
-    return [encoder.encode(text[np.newaxis]).copy() for text in texts]
+def _embeddings(encoder: Encoder, seed: int, texts: TextShape) -> list[NDArray[np.float32]]:
+    """Embeddings of one text after another, so that a stale input is seen; then of a full pass.
+
+    A provider may be right about the first text of a pass and wrong about the others.
+    """
+    short = min(PROMPT_TOKENS, texts.tokens)
+    singles = seeded_ids(seed, 1 + STEPS, short, encoder.vocab_size)
+    found = [encoder.encode(text[np.newaxis]).copy() for text in singles]
+    whole = seeded_ids(seed, texts.sequences, texts.tokens, encoder.vocab_size)
+    return [*found, *encoder.encode(whole).copy()]
 
 
 def _logits(decoder: CachedDecoder, seed: int) -> list[NDArray[np.float32]]:

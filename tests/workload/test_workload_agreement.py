@@ -74,7 +74,7 @@ def test_a_static_graph_agrees_with_the_fused_one_at_fp32(static, tmp_path):
 def test_a_static_graph_of_other_weights_is_refused(static, tmp_path):
     fused = arguments(TinyDecoder(tmp_path, "fp32", rope_theta=100.0))
     told = {"graph": fused["graph"], "geometry": fused["geometry"], "level": "fp32-static"}
-    with pytest.raises(MeasurementError, match="gives other outputs than the fused decoder"):
+    with pytest.raises(MeasurementError, match="gives other outputs than the fused graph"):
         agree(**static, fused=told)
 
 
