@@ -108,7 +108,8 @@ def _sides(
     cache: Path | None,
 ) -> "tuple[tuple[Side, Side], TurnPlan]":
     """Build what is missing; both sides and how pairs of them are measured."""
-    from harness.artifacts.cache import default_cache, ensure_artifact
+    from harness.artifacts.cache import default_cache
+    from harness.runner.builds import ensure_group
     from harness.runner.turns import A, B, Side, TurnPlan, shared_tests
 
     folder = cache or default_cache()
@@ -116,14 +117,7 @@ def _sides(
         Side(
             name=name,
             group=variant.group,
-            artifact=ensure_artifact(
-                variant.group.built,
-                variant.group.level.name,
-                folder,
-                variant.settings.seed,
-                kv_cache=variant.group.cache.name,
-                shapes=variant.group.shapes,
-            ),
+            artifact=ensure_group(variant.group, folder, variant.settings.seed),
             env=variant.env,
             python=python,
             module=variant.group.worker,

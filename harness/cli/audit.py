@@ -42,7 +42,7 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
     if turns < LEAST_TURNS:
         raise UsageError(f"--turns {turns} say nothing", fix=f"--turns {LEAST_TURNS} or more")
     settings = fetch_into(load_settings(plan, **flag_values(flags)), cache)
-    chosen = make_plan(settings, usable_cores())
+    chosen = make_plan(settings, usable_cores(), folder=cache)
     lines = list(_audit(chosen, turns, cache))
     data = [{"session": key, "test": test, **asdict(found)} for key, test, found in lines]
     checks = tuple(dict.fromkeys(found.check for _, _, found in lines))

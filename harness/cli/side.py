@@ -26,6 +26,8 @@ SHARED_NAMES = (
         "gen",
         "pg",
         "enc",
+        "img",
+        "dim",
         "depth",
         "batch",
         "threads",
@@ -77,7 +79,7 @@ def read_variant(
     flags = {**_given(shared), **_given(_parsed(flag, words))}
     plan = flags.pop("plan", None) or DEFAULT_CONFIG
     settings = fetch_into(load_settings(plan, **flag_values(flags)), cache)
-    groups = make_plan(settings, usable_threads).groups
+    groups = make_plan(settings, usable_threads, folder=cache).groups
     if len(groups) != 1:
         keys = ", ".join(group.key for group in groups[:4])
         raise UsageError(

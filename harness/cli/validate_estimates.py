@@ -113,7 +113,7 @@ def _measure(
     """
     from harness.watch.facts import usable_cores
 
-    chosen = make_plan(load_settings(plan), usable_cores())
+    chosen = make_plan(load_settings(plan), usable_cores(), folder=cache)
     for document in remeasured:
         check_method(document, METHOD_VERSION)
     outcome = measure_plan(chosen, folder, cache)

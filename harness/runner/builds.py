@@ -67,23 +67,8 @@ def build_all(plan: Plan, cache: Path) -> Builds:
     """
     builds = Builds({}, {})
     for key, group in {build_key(group): group for group in plan.groups}.items():
-        if isinstance(group.source, ForeignSource):
-            try:
-                builds.artifacts[key] = _foreign(group, group.source, cache)
-            except WorkerError as error:
-                if error.exit_code in STOPS_THE_RUN:
-                    raise
-                builds.failures[key] = error
-            continue
         try:
-            builds.artifacts[key] = ensure_artifact(
-                group.source,
-                group.level.name,
-                cache,
-                plan.settings.seed,
-                kv_cache=group.cache.name,
-                shapes=group.shapes,
-            )
+            builds.artifacts[key] = ensure_group(group, cache, plan.settings.seed)
         except WorkerError as error:
             if error.exit_code in STOPS_THE_RUN:
                 raise
@@ -92,6 +77,29 @@ def build_all(plan: Plan, cache: Path) -> Builds:
         _build_twins(plan, cache, builds)
     _build_fused(plan, cache, builds)
     return builds
+
+
+def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
+    """Build what a group opens, or take it from the cache; exported models as they lie.
+
+    Args:
+        group: its model, level, cache and shapes.
+        cache: folder of built models.
+        seed: of weights.
+
+    Raises:
+        HarnessError: a model that cannot be read, a disk without room; WorkerError: a failed build.
+    """
+    if isinstance(group.source, ForeignSource):
+        return _foreign(group, group.source, cache)
+    return ensure_artifact(
+        group.source,
+        group.level.name,
+        cache,
+        seed,
+        kv_cache=group.cache.name,
+        shapes=group.shapes,
+    )
 
 
 def _foreign(group: SessionGroup, source: ForeignSource, cache: Path) -> ForeignArtifact:

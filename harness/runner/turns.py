@@ -20,7 +20,7 @@ from harness.plan import SessionGroup
 from harness.runner.order import shuffled
 from harness.runner.session import WORKER_MODULE, open_group, sample_test, workload_json
 from harness.units import NS_PER_MS, NS_PER_S
-from harness.workload.workload import Kind, Workload
+from harness.workload.workload import SINGLE_PASS, Kind, Workload
 
 Json = dict[str, Any]
 
@@ -32,6 +32,8 @@ TURN_METRICS = {
     Kind.DECODE: ("decode_tok_s",),
     Kind.REQUEST: ("ttft_ms", "decode_tok_s", "e2e_ms"),
     Kind.ENCODE: ("encode_seq_s",),
+    Kind.IMAGE: ("images_s",),
+    Kind.RUN: ("runs_s",),
 }
 STARTS = ("load_ms", "first_ms")  # one value a pair, of each side's own start
 
@@ -155,8 +157,9 @@ def turn_values(test: Workload, batch: int, reply: Json) -> dict[str, float]:
     }
     if test.kind is Kind.PREFILL:
         found["prefill_tok_s"] = batch * test.prompt_tokens * NS_PER_S / reply["prefill_ns"][0]
-    if test.kind is Kind.ENCODE:
-        found["encode_seq_s"] = test.sequences * NS_PER_S / reply["encode_ns"][0]
+    if test.kind in SINGLE_PASS:
+        (rate,) = TURN_METRICS[test.kind]
+        found[rate] = test.sequences * NS_PER_S / reply["encode_ns"][0]
     if kept:
         found["decode_tok_s"] = batch * NS_PER_S / median(kept)
     return found
