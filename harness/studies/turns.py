@@ -6,6 +6,7 @@ from math import log1p
 from statistics import median
 
 from harness.results.schema import Cell
+from harness.results.summarize import RULES
 from harness.stats.differences import Difference, paired_difference
 from harness.stats.intervals import Interval
 from harness.stats.ranks import shift_of_pairs
@@ -110,8 +111,7 @@ def _row(line: Line, question: Question) -> CompareRow:
 
 def unit_of(metric: str) -> str:
     """Of a metric that turns give."""
-    units = {"_ms": "ms", "_tok_s": "tok/s", "_seq_s": "sequences/s"}
-    return next(unit for ending, unit in units.items() if metric.endswith(ending))
+    return next(rule.unit for rule in RULES if rule.name == metric)
 
 
 def _difference(line: Line) -> Difference:

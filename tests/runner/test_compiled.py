@@ -17,7 +17,9 @@ QNN, CPU = find_device("qnn"), find_device("cpu")
 
 
 def group(device, key="g"):
-    return SimpleNamespace(key=key, device=device, threads=1, batch=1)
+    return SimpleNamespace(
+        key=key, device=device, threads=1, batch=1, has_one_shape=False, workloads=(None,)
+    )
 
 
 class FakeBuilds:

@@ -76,8 +76,8 @@ class FakeEncoderSession:
 
     def __init__(self, arrives):
         self.embeddings = np.zeros((2, 4), np.float32)
-        self.opened = SimpleNamespace(device=find_device("webgpu"))
-        self.geometry = SimpleNamespace(vocab_size=9)
+        self.sessions = (SimpleNamespace(device=find_device("webgpu")),)
+        self.vocab_size = 9
         self.arrives = arrives
         self.runs = 0
 
@@ -107,7 +107,7 @@ def test_an_encoder_whose_result_is_there_is_accepted():
 
 def test_an_encoder_on_the_cpu_needs_no_try():
     encoder = FakeEncoderSession(arrives=False)
-    encoder.opened = SimpleNamespace(device=find_device("cpu"))
+    encoder.sessions = (SimpleNamespace(device=find_device("cpu")),)
     refuse_unfinished(EncoderMeasuring(encoder, seed=0), ENCODE)
     assert encoder.runs == 0
 
