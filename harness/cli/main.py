@@ -21,7 +21,11 @@ COMMANDS = (
         "Look for what would make every number wrong, and say how to fix it.",
     ),
     ("levels", "harness.cli.levels", "List quantization levels: what each stores, where it runs."),
-    ("models", "harness.cli.models", "List the catalog: parameters, sizes, what fits here."),
+    (
+        "models",
+        "harness.cli.models",
+        "What a model is; the catalog: parameters, sizes, what fits here.",
+    ),
     ("estimate", "harness.cli.estimate", "Predict memory, speed and energy without a run."),
     ("calibrate", "harness.cli.calibrate", "Measure what this machine can do at most, once."),
     (

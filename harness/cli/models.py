@@ -1,7 +1,8 @@
-"""`bench models`: the catalog, and the systems of the source documents."""
+"""`bench models`: the catalog, the systems of the source documents, and what a model is."""
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -23,7 +24,8 @@ from harness.specs.catalog_systems import systems
 OS_SHARE = 0.25
 
 
-@click.command("models", epilog="Example:  bench models --source built --format md")
+@click.command("models", epilog="Example:  bench models path/to/export --format md")
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--source",
     type=click.Choice(["catalog", "built", "seeds"]),
@@ -31,16 +33,27 @@ OS_SHARE = 0.25
     show_default=True,
     help="All published models, those that this version builds, or the systems of the documents.",
 )
+@click.option("--offline", is_flag=True, help="Fetch nothing: hf: models as they were fetched.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="table")
-def command(source: str, style: str) -> None:
-    """List models with parameters (total, active, read per token), sizes and what fits here.
+def command(
+    names: tuple[str, ...], source: str, offline: bool, cache: Path | None, style: str
+) -> None:
+    """Say what each MODEL is; without one, list the catalog.
 
+    The list has parameters (total, active, read per token), sizes and what fits here.
     Sizes are MiB of stored weights, scales included, at a few levels (JSON has all of them); KV is
     the cache per token at fp32. `fits` names those of them whose estimated peak with 128 tokens is
     within three quarters of this machine's memory. sLLM is a model under 10 billion parameters.
     Built models need no download: their weights are seeded random unless the model is said to be
     trained.
+
+    MODEL is a word that --model takes. Of an export it says what was recognised: kind, graphs,
+    parameters as counted in the file, how they are stored, the levels and the tests it can run.
     """
+    if names:
+        _describe(names, cache, offline, style)
+        return
     if source == "seeds":
         rows = systems()
         draw(
@@ -56,6 +69,19 @@ def command(source: str, style: str) -> None:
         [catalog_values(model, available_bytes) for model in models],
         style,
     )
+
+
+def _describe(names: tuple[str, ...], cache: Path | None, offline: bool, style: str) -> None:
+    """Print what every named model is, one column each."""
+    from harness.cli.model_facts import fact_rows, model_facts  # the catalog needs no plan
+    from harness.cli.running import fetch_into
+    from harness.settings import flag_values, load_settings
+    from harness.watch.facts import usable_cores
+
+    words = flag_values({"model": ",".join(names)})
+    settings = fetch_into(load_settings(None, **words), cache, offline)
+    models = model_facts(settings, cache, usable_cores())
+    draw(("model", *(str(facts["model"]) for facts in models)), fact_rows(models), models, style)
 
 
 def draw(

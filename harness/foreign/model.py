@@ -184,6 +184,14 @@ class ForeignModel:
         return self.storages[0].level if self.storages else "fp32"
 
     @property
+    def cache_kind(self) -> str:
+        """`shared`, `growing`, or `none`: every step reads the whole text again."""
+        layouts = [graph.cache for graph in self.graphs if graph.cache is not None]
+        if not layouts:
+            return "none"
+        return "shared" if layouts[-1].shares_buffer else "growing"
+
+    @property
     def bits_per_weight(self) -> float | None:
         """8 · weights_bytes / parameters; None without parameters."""
         return 8 * self.weights_bytes / self.parameters if self.parameters else None

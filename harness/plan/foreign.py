@@ -46,6 +46,12 @@ def level_of(model: ForeignModel) -> QuantLevel:
     return QuantLevel(name, model.level, body, table, float_bytes)
 
 
+def levels_possible(model: ForeignModel) -> tuple[QuantLevel, ...]:
+    """The file's own level, and what can be made of it: of fp32 alone."""
+    own = level_of(model)
+    return (own, *MADE.values()) if own.name == "fp32" else (own,)
+
+
 def levels_asked(settings: Settings, model: ForeignModel) -> tuple[QuantLevel, ...]:
     """The file's own level; where a flag names levels those, made of a file of fp32."""
     own = level_of(model)
@@ -99,13 +105,13 @@ def check_settings(settings: Settings, source: ForeignSource) -> None:
             " its file",
             fix="leave --kv-cache out",
         )
-    own = level_of(source.model)
-    can_make = MADE if own.name == "fp32" else {}
-    others = [name for name in settings.quant if name != own.name and name not in can_make]
+    can_run = [level.name for level in levels_possible(source.model)]
+    others = [name for name in settings.quant if name not in can_run]
     if settings.quant_asked and others:
         raise UsageError(
-            f"--quant {','.join(others)}: {source.name} holds {own.label}, of which it is not made",
-            fix=f"leave --quant out, or --quant {','.join((own.name, *can_make))}",
+            f"--quant {','.join(others)}: {source.name} holds {source.model.level}, of which"
+            " it is not made",
+            fix=f"leave --quant out, or --quant {','.join(can_run)}",
         )
 
 

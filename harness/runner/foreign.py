@@ -8,7 +8,7 @@ from harness.errors import WorkerError
 from harness.estimates.cells import CellLengths
 from harness.estimates.foreign import foreign_estimates, mbu_file
 from harness.estimates.record import Ceilings, RecordEstimates, record_estimates
-from harness.foreign.model import ForeignModel, Role
+from harness.foreign.model import Role
 from harness.foreign.source import ForeignSource
 from harness.measure.worker import Worker
 from harness.plan import Plan, SessionGroup
@@ -21,6 +21,8 @@ from harness.specs.catalog_decoder import spec_anatomy
 from harness.workload.workload import Kind, Workload
 
 Json = dict[str, Any]
+# Of the parameters: what exporters leave out, such as vectors of equal values stored once.
+COUNT_TOLERANCE = 0.001
 BEST_GRADE = "C"  # of a model whose steps do not continue its prompt
 DECODES = (Kind.PREFILL, Kind.DECODE, Kind.REQUEST)
 
@@ -73,21 +75,13 @@ def recognition_of(source: ForeignSource, check: Mapping[str, Any] | None) -> Js
         "exporter": model.exporter,
         "content_hash": model.content_hash,
         "files": [graph.file for graph in model.graphs],
-        "cache": cache_words(model),
+        "cache": model.cache_kind,
         "storages": [
             {"level": each.level, "parameters": each.parameters, "bytes": each.stored_bytes}
             for each in model.storages
         ],
         "steps_check": None if check is None else dict(check),
     }
-
-
-def cache_words(model: ForeignModel) -> str:
-    """`shared`, `growing`, or `none`: every step reads the whole text again."""
-    layouts = [graph.cache for graph in model.graphs if graph.cache is not None]
-    if not layouts:
-        return "none"
-    return "shared" if layouts[-1].shares_buffer else "growing"
 
 
 def estimates_of(
@@ -108,11 +102,11 @@ def estimates_of(
         ceilings,
         None if encoder is None else encoder.parameters,
     )
-    if model.spec is None or (cache_words(model) == "none" and workload.kind in DECODES):
+    if model.spec is None or (model.cache_kind == "none" and workload.kind in DECODES):
         return found
     anatomy = spec_anatomy(model.spec)
-    if anatomy.parameters != model.parameters:  # the file holds something else than the spec says
-        return found
+    if abs(anatomy.parameters - model.parameters) > COUNT_TOLERANCE * anatomy.parameters:
+        return found  # the file holds something else than the configuration says
     known = record_estimates(anatomy, group.level, lengths, ceilings)
     by_metric = {
         name: {**found.by_metric.get(name, {}), **_of_structure(values)}

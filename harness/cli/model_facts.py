@@ -1,0 +1,188 @@
+"""What a word for a model turned out to be: one column of `bench models MODEL`, or one object."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.foreign.source import ForeignSource
+from harness.plan import AnySource, find_source, make_plan
+from harness.plan.foreign import levels_possible
+from harness.quantize.levels import LEVELS, STATIC_LEVELS
+from harness.report.grid import MISSING
+from harness.settings import Settings
+from harness.specs.catalog_decoder import spec_anatomy
+from harness.units import MIB
+from harness.weights.source import ModelSource
+
+Facts = dict[str, object]
+
+
+def model_facts(settings: Settings, folder: Path | None, usable_threads: int) -> list[Facts]:
+    """Return what is known of every model of a plan, with the levels and tests it can run.
+
+    Args:
+        settings: names the models; their tests are those of the plan.
+        folder: of built models; None: the usual one.
+        usable_threads: physical cores this process may use.
+
+    Raises:
+        UsageError: a word that means no model.
+        ModelError, WorkerError: files that cannot be used.
+    """
+    found = []
+    for name in settings.model:
+        source = find_source(name, folder)
+        one = Settings(model=(name,), prompt=settings.prompt, gen=settings.gen, pg=settings.pg)
+        tests, refused = _tests(one, folder, usable_threads)
+        found.append({**_facts(source), "tests": tests, "refused": refused})
+    return found
+
+
+def fact_rows(models: Sequence[Facts]) -> list[list[str]]:
+    """Return the same as rows of text, one cell per model; what none of them has is left out."""
+    rows = [[name, *(draw(facts) for facts in models)] for name, draw in _ROWS.items()]
+    return [row for row in rows if any(cell != MISSING for cell in row[1:])]
+
+
+def _tests(
+    settings: Settings, folder: Path | None, usable_threads: int
+) -> tuple[list[str], str | None]:
+    """Return the tests that the usual plan runs of a model, or why it runs none."""
+    try:
+        plan = make_plan(settings, usable_threads, folder=folder)
+    except UsageError as error:
+        return [], error.problem
+    names = [workload.test for group in plan.groups for workload in group.workloads]
+    return list(dict.fromkeys(names)), None
+
+
+def _facts(source: AnySource) -> Facts:
+    """Return what a model is."""
+    return _exported(source) if isinstance(source, ForeignSource) else _built(source)
+
+
+def _built(source: ModelSource) -> Facts:
+    """Return what is known of a model whose graphs are built here."""
+    anatomy = spec_anatomy(source.spec)
+    return {
+        "model": source.name,
+        "kind": anatomy.kind,
+        "weights": source.weights_kind,
+        "architecture": source.spec.family,
+        "parameters": anatomy.parameters,
+        "vocab_size": source.spec.vocab_size,
+        "max_context_tokens": source.spec.max_context_tokens,
+        "levels": [*LEVELS, *STATIC_LEVELS],
+    }
+
+
+def _exported(source: ForeignSource) -> Facts:
+    """Return what the files of an exported model say."""
+    model = source.model
+    keys = ("role", "file", "parameters", "weights_bytes", "opset", "domains")
+    return {
+        "model": model.name,
+        "kind": str(model.kind),
+        "weights": source.weights_kind,
+        "exporter": model.exporter or None,
+        "architecture": None if model.spec is None else model.spec.family,
+        "parameters": model.parameters,
+        "weights_bytes": model.weights_bytes,
+        "bits_per_weight": model.bits_per_weight,
+        "stored": [asdict(storage) for storage in model.storages],
+        "graphs": [{key: getattr(graph, key) for key in keys} for graph in model.graphs],
+        "data_files": [asdict(file) for file in model.data_files],
+        "cache": model.cache_kind,
+        "free_dimensions": list(model.main.free_dimensions),
+        "vocab_size": model.vocab_size,
+        "max_context_tokens": model.max_context_tokens,
+        "image_size": model.image_size,
+        "has_tokenizer": model.tokenizer_folder is not None,
+        "levels": [level.name for level in levels_possible(model)],
+        "other_files": list(model.variants),
+        "content_hash": model.content_hash,
+    }
+
+
+def _plain(key: str) -> Callable[[Facts], str]:
+    """Return how a word, a number or a list of words is drawn."""
+
+    def draw(facts: Facts) -> str:
+        value = facts.get(key)
+        if value is None or value == []:
+            return MISSING
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value))
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    return draw
+
+
+def _listed(key: str, words: str) -> Callable[[Facts], str]:
+    """Return how a list of objects is drawn: each in the same words, bytes as MiB."""
+
+    def draw(facts: Facts) -> str:
+        entries = facts.get(key)
+        if not isinstance(entries, list) or not entries:
+            return MISSING
+        return "; ".join(words.format(**_in_mib(entry)) for entry in entries)
+
+    return draw
+
+
+def _in_mib(entry: dict[str, object]) -> dict[str, object]:
+    """Return an object with every number of bytes as MiB."""
+    drawn: dict[str, object] = {}
+    for key, value in entry.items():
+        if key.endswith("_bytes") and isinstance(value, int):
+            drawn[key.replace("_bytes", "_mib")] = value / MIB
+        else:
+            drawn[key] = value
+    return drawn
+
+
+def _weights(facts: Facts) -> str:
+    """Return the stored size and what one weight takes of it."""
+    size, bits = facts.get("weights_bytes"), facts.get("bits_per_weight")
+    if not isinstance(size, int):
+        return MISSING
+    text = f"{size / MIB:,.1f} MiB"
+    return f"{text}, {bits:.2f} bits a weight" if isinstance(bits, float) else text
+
+
+def _domains(facts: Facts) -> str:
+    """Return the domains whose operators the graphs need besides the standard one."""
+    graphs = facts.get("graphs")
+    if not isinstance(graphs, list):
+        return MISSING
+    return (
+        ", ".join(dict.fromkeys(name for graph in graphs for name in graph["domains"])) or MISSING
+    )
+
+
+_ROWS: dict[str, Callable[[Facts], str]] = {
+    "kind": _plain("kind"),
+    "weights are": _plain("weights"),
+    "exporter": _plain("exporter"),
+    "architecture": _plain("architecture"),
+    "parameters": _plain("parameters"),
+    "stored": _weights,
+    "stored as": _listed("stored", "{level}: {parameters:,} in {stored_mib:,.1f} MiB"),
+    "graphs": _listed("graphs", "{file} ({role}, opset {opset})"),
+    "operators of": _domains,
+    "data files": _listed("data_files", "{name} ({size_mib:,.1f} MiB)"),
+    "cache": _plain("cache"),
+    "free dimensions": _plain("free_dimensions"),
+    "vocabulary": _plain("vocab_size"),
+    "context tokens": _plain("max_context_tokens"),
+    "image pixels": _plain("image_size"),
+    "tokenizer": _plain("has_tokenizer"),
+    "levels": _plain("levels"),
+    "tests": _plain("tests"),
+    "no tests, because": _plain("refused"),
+    "other files": _plain("other_files"),
+    "content": _plain("content_hash"),
+}

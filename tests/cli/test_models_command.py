@@ -1,0 +1,64 @@
+"""`bench models MODEL`: what an export turned out to be, before anything is measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.cli.main import main
+
+EXPORTS = Path(__file__).resolve().parents[1] / "fixtures" / "exports"
+
+
+def facts(capsys, *names):
+    """The objects of the command's JSON."""
+    assert main(["models", *map(str, names), "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "levels", "cache"),
+    [
+        ("genai/llama-int4", "decoder", ["int4"], "shared"),
+        ("optimum/llama-past", "decoder", ["fp32", "int8", "int4"], "growing"),
+        ("optimum/bert", "encoder", ["fp32", "int8", "int4"], "none"),
+    ],
+)
+def test_an_export_is_described_by_its_files(capsys, name, kind, levels, cache):
+    """Kind, true parameters, cache and levels, as the measured rows have them."""
+    folder = EXPORTS / name
+    (found,) = facts(capsys, folder)
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    assert found["kind"] == kind
+    assert found["parameters"] == expected["parameters"]
+    assert sum(row["parameters"] for row in found["stored"]) == expected["parameters"]
+    assert found["bits_per_weight"] == 8 * found["weights_bytes"] / found["parameters"]
+    assert (found["levels"], found["cache"]) == (levels, cache)
+    assert str(EXPORTS) not in json.dumps(found)
+
+
+def test_tests_are_those_of_the_usual_plan_or_a_reason(capsys):
+    """A model whose context is shorter than the usual prompt says so, and is described still."""
+    short, whole = facts(capsys, EXPORTS / "genai" / "llama-int4", "bytelm")
+    assert short["tests"] == []
+    assert "takes 64" in short["refused"]
+    assert whole["tests"][0].startswith("pp128")
+    assert whole["refused"] is None
+
+
+def test_models_stand_side_by_side_in_the_table(capsys):
+    """One column each, built and exported; what neither has is no row."""
+    assert main(["models", str(EXPORTS / "optimum" / "vit"), "smollm2-135m", "--format", "md"]) == 0
+    out = capsys.readouterr().out
+    lines = {line.split("|")[1].strip(): line for line in out.splitlines()}
+    assert "vit" in lines["model"]
+    assert "smollm2-135m" in lines["model"]
+    assert "134,515,008" in lines["parameters"]
+    assert "vision" in lines["kind"]
+    assert "no tests, because" not in lines
+
+
+def test_an_unknown_word_is_one_message(capsys):
+    """The exit code of a wrong request, and the nearest name."""
+    assert main(["models", "smollm2-135"]) == 2
+    assert "smollm2-135m" in capsys.readouterr().err
