@@ -1,23 +1,10 @@
-"""What stands above a table, the same for every row, and the notes that stand below it. Pure."""
+"""What stands above a table: all that is the same for every row. Pure."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from harness.report.ladder import ladder_notes
 from harness.report.rows import Row
-from harness.results.energy import MEASURED
-from harness.results.samples import ENCODE, kind_of
-from harness.results.schema import Cell, Document, Json, Record
-from harness.results.validity import is_own_work, is_valid
-from harness.units import GB
+from harness.results.schema import Document, Json, Record
 
-WEIGHTS_NOTES = {
-    "seeded": "weights: seeded random (right for speed and memory, says nothing about quality)",
-    "trained": "weights: trained",
-}
-ROUTING_NOTE = (
-    "experts: seeded routers choose them evenly; trained ones do not, and read fewer over a prompt"
-)
 # What a row may leave unsaid when it is the usual thing.
 USUAL = {"batch": 1, "depth": 0, "device": "cpu", "runtime": "ort", "weights": None}
 
@@ -38,26 +25,6 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         _processes(document.records, len(rows)),
     ]
     return " · ".join(str(part) for part in parts if part)
-
-
-def notes(document: Document, rows: Sequence[Row]) -> list[str]:
-    """Lines below the table: what failed and why, doubts, the estimate's basis, the weights."""
-    return [
-        *_failures(document.records),
-        *_misplaced(document.records),
-        *_invalid(document.records),
-        *_effort(document.plan),
-        *_doubts(document.records),
-        *_energy(document.records),
-        *_sustained(document.records),
-        *_estimate_note(document),
-        *_lost_ceilings(document),
-        *ladder_notes(rows),
-        *_references(document),
-        *_lost_quality(document),
-        *_weights(rows),
-        *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
-    ]
 
 
 def _shared(rows: Sequence[Row]) -> Shared:
@@ -95,7 +62,7 @@ def _processor(environment: Json, shared: Shared, rows: Sequence[Row]) -> str:
     model = environment.get("cpu_model") or environment.get("architecture") or ""
     cpu = " ".join(f"CPU {model}".split())
     if threads is not None:
-        cpu += f" ({_threads(threads)})"
+        cpu += f" ({thread_words(threads)})"
     return cpu if device in (None, USUAL["device"]) else f"{device} · {cpu}"
 
 
@@ -122,185 +89,6 @@ def _processes(records: Sequence[Record], rows: int) -> str:
     return f"{number} process{'' if most == 1 else 'es'} per row{', interleaved' * (rows > 1)}"
 
 
-def _failures(records: Sequence[Record]) -> Iterator[str]:
-    """One line per reason: a session that failed as a whole says so once."""
-    tests: dict[tuple[str, str, str], list[str]] = {}
-    for record in records:
-        if record.status != "ok":
-            reason = "; ".join((record.reason or "").splitlines())
-            key = (_name(record.cell, records), record.status, reason)
-            tests.setdefault(key, []).append(record.cell.workload)
-    for (name, status, reason), workloads in tests.items():
-        yield f"{name} {', '.join(workloads)}: {status}: {reason}"
-
-
-def _misplaced(records: Sequence[Record]) -> Iterator[str]:
-    """One line per session that was kept although its device left work to another one."""
-    lines = {}
-    for record in records:
-        if record.status == "ok" and record.placement and not is_own_work(record):
-            left = ", ".join(f"{count} {name}" for name, count in record.placement.fell_off.items())
-            name = _name(record.cell, records)
-            told = record.placement.verdict != "UNKNOWN"
-            who = f"others computed {left or 'it all'}" if told else "the runtime tells nothing"
-            lines[name] = f"{name}: {record.placement.verdict}: {who}"
-    yield from lines.values()
-
-
-def _invalid(records: Sequence[Record]) -> Iterator[str]:
-    """One line per record whose numbers may not be shown, with its reasons."""
-    for record in records:
-        if record.status == "ok" and not is_valid(record) and record.trust:
-            reasons = "; ".join(
-                f"{reason.code}: {reason.detail}" for reason in record.trust.reasons
-            )
-            yield f"{_name(record.cell, records)} {record.cell.workload}: INVALID: {reasons}"
-
-
-def _doubts(records: Sequence[Record]) -> Iterator[str]:
-    """How often each reason stands between a valid record and an A."""
-    codes = Counter(
-        reason.code
-        for record in records
-        if is_valid(record) and record.trust
-        for reason in record.trust.reasons
-    )
-    if codes:
-        total = sum(record.status == "ok" for record in records)
-        listed = ", ".join(f"{code} in {count}" for code, count in codes.most_common())
-        yield f"trust below A, of {total} records: {listed} (bench explain trust)"
-
-
-ENDINGS = {
-    "precision": "every interval is within it",
-    "rounds": "{wide} cells are not within it, after the most rounds allowed",
-    "budget": "{wide} cells are not within it: the budget is used up",
-    "interrupt": "{wide} cells are not within it: the run was interrupted",
-}
-
-
-def _effort(plan: Json) -> Iterator[str]:
-    """Whether the precision that was asked for was reached."""
-    found = plan.get("effort")
-    if isinstance(found, dict):
-        end = ENDINGS[found["ended"]].format(**found)
-        yield f"precision {found['precision']:.1%}: {end} ({found['rounds']} rounds)"
-
-
-def _energy(records: Sequence[Record]) -> Iterator[str]:
-    """Which counters the energy is from; where there is none the record says why."""
-    found = [record.energy for record in records if record.energy and is_valid(record)]
-    counters = dict.fromkeys(
-        " + ".join(name for name in (one["host"], one["device"]) if name)
-        for one in found
-        if one["kind"] == MEASURED
-    )
-    if counters:
-        told = "others' load and idling included (bench explain energy_j)"
-        yield f"energy: {', '.join(counters)}; {told}"
-
-
-def _sustained(records: Sequence[Record]) -> Iterator[str]:
-    """What is left of each speed after minutes without a rest."""
-    for record in records:
-        found = record.sustain
-        if not found:
-            continue
-        name = f"{_name(record.cell, records)} {record.cell.workload}"
-        if "reason" in found:
-            yield f"{name}: not sustained: {found['reason']}"
-            continue
-        after = found["throttled_after_s"]
-        end = "no lasting fall" if after is None else f"below 95% of it from {after:.0f} s on"
-        yield (
-            f"{name} without a rest: {found['sustained']:.3g} {found['unit']} at the end, "
-            f"{found['share']:.0%} of the peak; {end}"
-        )
-
-
-def _estimate_note(document: Document) -> Iterator[str]:
-    """What the estimates were taken from: constants measured here, and the bandwidth of the run."""
-    bases = dict.fromkeys(
-        f"{found.get('estimator')}: {found.get('basis')}"
-        for found in (record.explanation for record in document.records)
-        if found
-    )
-    ceilings = document.environment.get("read_bandwidth")
-    listed = [
-        f"{ceiling['bytes_per_s'] / GB:.1f} GB/s with {_threads(ceiling.get('threads'))}"
-        for ceiling in (ceilings if isinstance(ceilings, list) else ())
-        if isinstance(ceiling, dict) and isinstance(ceiling.get("bytes_per_s"), int | float)
-    ]
-    rule = f"parameters × bits / 8, read at {', '.join(listed)} as measured in this run"
-    if all(kind_of(record.cell) == ENCODE for record in document.records):
-        rule = f"2 × parameters flop a token, but never faster than {rule}"
-    if bases:
-        yield f"est. {'; '.join(bases)}; ×: time measured / estimated (bench explain FILE)"
-        yield from [f"params ×: the same beside {rule}"] * bool(listed)
-    elif listed and any(record.estimates for record in document.records):
-        yield f"est.: {rule}; ×: time measured / estimated"
-
-
-def _lost_ceilings(document: Document) -> Iterator[str]:
-    """Why estimates are missing: memory could not be read, or the ceilings not be measured."""
-    lost = document.environment.get("read_bandwidth_failures")
-    for count, reason in lost.items() if isinstance(lost, dict) else ():
-        yield f"memory could not be read with {_threads(int(count))}: {reason}"
-    failed = document.environment.get("calibration_failures")
-    for failure in failed if isinstance(failed, list) else ():
-        yield f"no calibration with {_threads(failure['threads'])}: {failure['reason']}"
-    if document.plan.get("calibrate") is False:
-        yield "not calibrated, as asked: estimates from the read bandwidth and typical call times"
-
-
-def _references(document: Document) -> Iterator[str]:
-    """Which other model quality was held against, where it was not each model's own twin."""
-    qualities = [record.quality for record in document.records if record.quality]
-    for name in dict.fromkeys(found["reference"] for found in qualities if found.get("reference")):
-        yield f"quality against {name} at fp32, not each model's own fp32"
-
-
-def _lost_quality(document: Document) -> Iterator[str]:
-    """Why the quality of a level is not known, each reason once."""
-    reasons = dict.fromkeys(
-        f"{_stored(record.cell)}: no quality: {record.quality['reason']}"
-        for record in document.records
-        if record.quality and "reason" in record.quality
-    )
-    yield from reasons
-
-
-def _stored(cell: Cell) -> str:
-    """Model, level, and a cache that is not the level's own."""
-    cache = "" if cell.has_own_cache else f" kv {cell.kv_cache}"
-    return f"{cell.model} {cell.level}{cache}"
-
-
-def _threads(count: object) -> str:
-    """`1 thread`, `2 threads`."""
+def thread_words(count: object) -> str:
+    """Return `1 thread`, `2 threads`."""
     return f"{count} thread{'' if count == 1 else 's'}"
-
-
-def _weights(rows: Sequence[Row]) -> Iterator[str]:
-    """One line per kind of weights, and one where seeded routers chose the experts."""
-    for kind in dict.fromkeys(row.cell.weights for row in rows):
-        yield WEIGHTS_NOTES.get(kind, f"weights: {kind}")
-    mixtures = [row.cell for row in rows if row.cell.active_parameters is not None]
-    if any(cell.weights == "seeded" for cell in mixtures):
-        yield ROUTING_NOTE
-
-
-def _simulated(rows: Sequence[Row]) -> bool:
-    """Whether any device was emulated."""
-    return any(record.simulated for row in rows for record in row.records)
-
-
-def _name(cell: Cell, records: Sequence[Record]) -> str:
-    """Model, level, and whatever else tells this session from the others of the document."""
-    extras = {"kv_cache": "kv {}", "device": "{}", "threads": "threads {}", "batch": "batch {}"}
-    varying = [
-        template.format(getattr(cell, field))
-        for field, template in extras.items()
-        if len({getattr(record.cell, field) for record in records}) > 1
-    ]
-    return " ".join([cell.model, cell.level, *varying])

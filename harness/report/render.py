@@ -8,7 +8,8 @@ from harness.report.escape import markdown, one_line
 from harness.report.exporters import EXPORTERS
 from harness.report.flat import draw_document_json, draw_json_lines, draw_metric_csv
 from harness.report.grid import draw_markdown, draw_terminal
-from harness.report.headline import headline, notes
+from harness.report.headline import headline
+from harness.report.notes import notes
 from harness.report.rows import Row, make_rows
 from harness.report.sensitivity import draw_sensitivities
 from harness.results.schema import Document

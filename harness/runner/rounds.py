@@ -38,6 +38,35 @@ class Pause:
     clock: Callable[[], float] = time.monotonic
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every round of a run shares.
+
+    Attributes:
+        plan: what is measured.
+        builds: what was built for it.
+        entries: of the journal so far.
+        progress: told before each process: what, cells done, cells of the plan.
+        pause: how the machine rests.
+    """
+
+    plan: Plan
+    builds: Builds
+    entries: Entries
+    progress: Progress
+    pause: Pause
+
+    def say(self, what: str) -> None:
+        """Tell what begins now."""
+        self.progress(what, *self.entries.done_of(self.plan))
+
+    def cool_down(self) -> None:
+        """Rest as long as the plan says."""
+        if self.plan.settings.cooldown > 0:
+            self.say(f"cooling down for {self.plan.settings.cooldown:g} s")
+            self.pause.sleep(self.plan.settings.cooldown)
+
+
 def measure_rounds(
     plan: Plan, builds: Builds, entries: Entries, progress: Progress, pause: Pause | None = None
 ) -> Iterator[Json]:
@@ -47,85 +76,58 @@ def measure_rounds(
     whose intervals are still too wide, up to `max_rounds`. No round is begun that would pass the
     budget.
     """
-    pause = pause or Pause()
+    run = _Run(plan, builds, entries, progress, pause or Pause())
     if plan.settings.interleave == TURNS:
         open_at_once = [group for group in plan.groups if build_key(group) in builds.artifacts]
         check_room_together([(group, builds.of(group)) for group in open_at_once])
-    start_s, kept = pause.clock(), entries.rounds_done(plan)  # those cost nothing now
+    start_s, kept = run.pause.clock(), entries.rounds_done(plan)  # those cost nothing now
     settings = plan.settings
     last = settings.rounds if settings.precision is None else settings.max_rounds
     for round_index in range(max(settings.rounds, last)):
-        groups = _restless(plan, builds, entries, round_index)
-        if not groups or _budget_is_spent(plan, pause.clock() - start_s, round_index - kept):
+        groups = _restless(run, round_index)
+        if not groups or _budget_is_spent(plan, run.pause.clock() - start_s, round_index - kept):
             return
-        yield from _one_round(plan, groups, round_index, builds, entries, progress, pause)
+        one_round = _in_turns if settings.interleave == TURNS else _one_round
+        yield from one_round(run, groups, round_index)
 
 
-def _restless(
-    plan: Plan, builds: Builds, entries: Entries, round_index: int
-) -> tuple[SessionGroup, ...]:
+def _restless(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
     """The groups that a round is for: all in the first ones, then those that are not precise."""
-    precision = plan.settings.precision
-    if round_index < plan.settings.rounds or precision is None:
-        return plan.groups
+    precision = run.plan.settings.precision
+    if round_index < run.plan.settings.rounds or precision is None:
+        return run.plan.groups
     return tuple(
         group
-        for group in plan.groups
-        if (group.key, None) not in entries.failures
-        and not is_precise(group, builds, entries, precision)
+        for group in run.plan.groups
+        if (group.key, None) not in run.entries.failures
+        and not is_precise(group, run.builds, run.entries, precision)
     )
 
 
-def _one_round(
-    plan: Plan,
-    groups: tuple[SessionGroup, ...],
-    round_index: int,
-    builds: Builds,
-    entries: Entries,
-    progress: Progress,
-    pause: Pause,
-) -> Iterator[Json]:
+def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Json]:
     """Each group and each reading of memory once, in this round's order."""
-    if plan.settings.interleave == TURNS:
-        yield from _in_turns(plan, groups, round_index, builds, entries, progress, pause)
-        return
     threads = sorted({group.threads for group in groups if has_ceilings(group.device)})
     items: list[SessionGroup | int] = [*groups, *threads]
-    for item in shuffled(items, plan.settings.seed, round_index):
+    for item in shuffled(items, run.plan.settings.seed, round_index):
         if isinstance(item, int):
-            yield from _bandwidth(item, round_index, plan, entries)
-        elif not entries.has_group(item, round_index):
-            _cool_down(plan, entries, progress, pause)
-            progress(f"round {round_index + 1}: {item.key}", *entries.done_of(plan))
-            yield from _one_group(item, builds.of(item), round_index, plan)
+            yield from _bandwidth(run, item, round_index)
+        elif not run.entries.has_group(item, round_index):
+            run.cool_down()
+            run.say(f"round {round_index + 1}: {item.key}")
+            yield from _one_group(item, run.builds.of(item), round_index, run.plan)
 
 
-def _in_turns(
-    plan: Plan,
-    groups: tuple[SessionGroup, ...],
-    round_index: int,
-    builds: Builds,
-    entries: Entries,
-    progress: Progress,
-    pause: Pause,
-) -> Iterator[Json]:
+def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Json]:
     """All groups at once, pass by pass; memory is read before them."""
     for count in sorted({group.threads for group in groups if has_ceilings(group.device)}):
-        yield from _bandwidth(count, round_index, plan, entries)
-    missing = [group for group in groups if not entries.has_group(group, round_index)]
+        yield from _bandwidth(run, count, round_index)
+    missing = [group for group in groups if not run.entries.has_group(group, round_index)]
     if not missing:
         return
-    _cool_down(plan, entries, progress, pause)
-    progress(f"round {round_index + 1}: {len(missing)} sessions take turns", *entries.done_of(plan))
-    pairs = [(group, builds.of(group)) for group in missing]
-    yield from measure_together(pairs, round_index, plan.settings)
-
-
-def _cool_down(plan: Plan, entries: Entries, progress: Progress, pause: Pause) -> None:
-    """Rest as long as the plan says."""
-    if plan.settings.cooldown > 0:
-        progress(f"cooling down for {plan.settings.cooldown:g} s", *entries.done_of(plan))
-        pause.sleep(plan.settings.cooldown)
+    run.cool_down()
+    run.say(f"round {round_index + 1}: {len(missing)} sessions take turns")
+    pairs = [(group, run.builds.of(group)) for group in missing]
+    yield from measure_together(pairs, round_index, run.plan.settings)
 
 
 def _budget_is_spent(plan: Plan, elapsed_s: float, rounds_done: int) -> bool:
@@ -141,11 +143,11 @@ def _budget_is_spent(plan: Plan, elapsed_s: float, rounds_done: int) -> bool:
     return elapsed_s * (rounds_done + 1) / rounds_done > plan.settings.budget
 
 
-def _bandwidth(threads: int, round_index: int, plan: Plan, entries: Entries) -> Iterator[Json]:
-    if entries.has_bandwidth(threads, round_index):
+def _bandwidth(run: _Run, threads: int, round_index: int) -> Iterator[Json]:
+    if run.entries.has_bandwidth(threads, round_index):
         return
     try:
-        reply = measure_read_bandwidth(threads, BANDWIDTH_SECONDS, plan.settings.timeout)
+        reply = measure_read_bandwidth(threads, BANDWIDTH_SECONDS, run.plan.settings.timeout)
     except WorkerError as error:  # the rows stay; the environment says why estimates are missing
         yield {"kind": "no_bandwidth", "threads": threads, "reason": error.problem}
         return

@@ -52,7 +52,7 @@ def _stat_ns(stat: str, processors: frozenset[int], fields: tuple[int, ...]) -> 
     """Sum of some fields of /proc/stat over `processors`, ns; None when one is not listed."""
     names = {f"cpu{number}" for number in processors}
     ticks = 0
-    for line in stat.splitlines():
+    for line in stat.partition("\nintr ")[0].splitlines():  # what follows is long, and not needed
         name, *counts = line.split()
         if name in names:
             names.remove(name)
@@ -62,11 +62,8 @@ def _stat_ns(stat: str, processors: frozenset[int], fields: tuple[int, ...]) -> 
 
 def _vmstat_bytes(vmstat: str, name: str) -> int | None:
     """A counter of pages in /proc/vmstat, bytes."""
-    for line in vmstat.splitlines():
-        key, _, pages = line.partition(" ")
-        if key == name:
-            return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    return None
+    _, found, rest = f"\n{vmstat}\n".partition(f"\n{name} ")
+    return int(rest.partition("\n")[0]) * os.sysconf("SC_PAGE_SIZE") if found else None
 
 
 def _thermal_events(root: Path, processors: frozenset[int]) -> int | None:

@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import UsageError, WorkerError
 from harness.plan import make_plan
-from harness.report.headline import ENDINGS
+from harness.report.notes import ENDINGS
 from harness.report.render import render
 from harness.runner import rounds, sustain
 from harness.runner.builds import Builds
