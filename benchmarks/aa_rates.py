@@ -71,12 +71,12 @@ def measure(options: argparse.Namespace) -> None:
             for group, side in shuffled(items, settings.seed, index):
                 if (index, side, group.threads) not in done:
                     head = {"kind": "process", "round": index, "side": side}
-                    values = _values(plan, group, index)
+                    values = process_values(plan, group, index)
                     journal.append({**head, "threads": group.threads, "values": values})
             print(f"round {index + 1} of {options.rounds}", flush=True)
 
 
-def _values(plan: Plan, group: Any, index: int) -> dict[str, float]:
+def process_values(plan: Plan, group: Any, index: int) -> dict[str, float]:
     """What one fresh process gives: test and metric -> value."""
     artifact = ensure_artifact(group.source, group.level.name, default_cache(), plan.settings.seed)
     tests = {workload.name: workload for workload in group.workloads}

@@ -143,7 +143,8 @@ class ForeignModel:
         hidden_size: width of the residual stream, where it is known.
         image_size: height and width in pixels, where they are fixed.
         tokenizer_folder: holds tokenizer.json, or None.
-        spec: the architecture, where a config.json beside it describes one that we know.
+        spec: the architecture as far as counting needs it, where a config.json describes one that
+            we know, or genai_config.json and the count do.
         variants: other model files of the same folder that may be chosen instead.
     """
 

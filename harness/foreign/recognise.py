@@ -15,6 +15,7 @@ from harness.foreign.caches import cache_layout
 from harness.foreign.config import Described, describe
 from harness.foreign.files import FoundFiles
 from harness.foreign.flat import FlatGraph, flatten
+from harness.foreign.genai_spec import spec_by_count
 from harness.foreign.kinds import kind_of
 from harness.foreign.loading import graph_ports, load_graph
 from harness.foreign.model import DataFile, ForeignGraph, ForeignKind, ForeignModel, Role
@@ -74,7 +75,10 @@ def recognise(found: FoundFiles, runtime: Runtime) -> ForeignModel:
     kind = kind_of(graphs, described.classes, table_rows)
     decoders = [read.weights for role, read in reads.items() if role is not Role.ENCODER]
     encoder = reads[Role.ENCODER].weights if Role.ENCODER in reads else ()
-    rows = storages(combine(decoders, encoder))
+    weights = combine(decoders, encoder)
+    rows, spec = storages(weights), described.spec
+    if spec is None and described.genai is not None:
+        spec = _spec_by_count(described, weights, found.name)
     data = list(dict.fromkeys(name for read in reads.values() for name in read.data))
     return ForeignModel(
         name=found.name,
@@ -92,7 +96,7 @@ def recognise(found: FoundFiles, runtime: Runtime) -> ForeignModel:
         hidden_size=described.hidden_size or _width(main),
         image_size=_image_size(main.graph, described),
         tokenizer_folder=described.tokenizer_folder,
-        spec=_fitting(described.spec, kind),
+        spec=_fitting(spec, kind),
         variants=found.variants,
     )
 
@@ -192,6 +196,16 @@ def _image_size(graph: ForeignGraph, described: Described) -> tuple[int, int] | 
         case (_, _, int(height), int(width)):
             return height, width
     return described.image_size
+
+
+def _spec_by_count(
+    described: Described, weights: Sequence[Weight], name: str
+) -> ModelSpec | None:
+    """Return the architecture that genai_config.json and the counted weights tell together."""
+    table = (described.vocab_size or 0) * (described.hidden_size or 0)
+    tables = sum(weight.parameters == table for weight in weights)
+    counted = sum(weight.parameters for weight in weights)
+    return spec_by_count(described.genai, counted, tied=tables < 2, name=name)
 
 
 def _fitting(spec: AnySpec | None, kind: ForeignKind) -> AnySpec | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_graphs import read
 
+from harness.foreign.genai_spec import spec_by_count
 from harness.foreign.model import ForeignKind, from_json, to_json
 from harness.specs.encoder import EncoderSpec
 from harness.specs.model import ModelSpec
@@ -65,3 +66,29 @@ def test_a_known_architecture_beside_a_graph_becomes_a_spec():
     """config.json of a Llama gives a ModelSpec, of a BERT an EncoderSpec, of a ViT nothing."""
     specs = [read(EXPORTS / "optimum" / name).spec for name in ("llama-past", "bert", "vit")]
     assert [type(spec) for spec in specs] == [ModelSpec, EncoderSpec, type(None)]
+
+
+GENAI = sorted(path.parent.name for path in EXPORTS.glob("genai/*/genai_config.json"))
+
+
+@pytest.mark.parametrize("name", GENAI)
+def test_a_genai_folder_tells_its_architecture_by_its_count(name):
+    """The width of the block, which its configuration leaves out, is that of the exported model."""
+    folder = EXPORTS / "genai" / name
+    recipe = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["recipe"]
+    sizes, spec = recipe["model"]["sizes"], read(folder).spec
+    assert spec.family == recipe["model"]["family"]
+    assert spec.intermediate_size == sizes["intermediate_size"]
+    assert spec.tied_embeddings == sizes["tie_word_embeddings"]
+
+
+def test_a_count_that_no_width_gives_tells_no_architecture():
+    """One parameter more than an exact width has, a family that nobody knows, a missing number."""
+    genai = json.loads((EXPORTS / "genai" / "llama-fp32" / "genai_config.json").read_text())
+    counted = read(EXPORTS / "genai" / "llama-fp32").parameters
+    assert spec_by_count(genai, counted, tied=False, name="one").intermediate_size == 48
+    assert spec_by_count(genai, counted + 1, tied=False, name="one") is None
+    genai["model"]["type"] = "unheard-of"
+    assert spec_by_count(genai, counted, tied=False, name="one") is None
+    del genai["model"]["decoder"]["head_size"]
+    assert spec_by_count(genai, counted, tied=False, name="one") is None
