@@ -12,6 +12,7 @@ would be. Nothing is shuffled afterwards. A later call goes on with the file.
 
 import argparse
 import math
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from harness.runner.order import shuffled
 from harness.runner.session import measure_group
 from harness.settings import load_settings
 from harness.stats.differences import Difference, paired_difference, welch_difference
+from harness.stats.family import holm
+from harness.stats.power import ALPHA
 from harness.studies.verdict import Verdict, judge
 from harness.watch.facts import machine_facts, usable_cores
 
@@ -99,16 +102,24 @@ def report(path: Path) -> None:
     print("| threads | metric | comparisons | false, interleaved | false, in block order | sd |")
     print("|---|---|---|---|---|---|")
     total = [0, 0, 0]
+    every: list[tuple[list[Difference], list[Difference]]] = []
     for threads in sorted({entry["threads"] for entry in processes}):
         mine = [entry for entry in processes if entry["threads"] == threads]
         for name in mine[0]["values"]:
             turns, blocks = _comparisons(mine, name)
+            every.append((turns, blocks))
             wrong = [sum(map(_is_false, found)) for found in (turns, blocks)]
             scatter = math.sqrt(sum(one.standard_error**2 * ROUNDS for one in turns) / len(turns))
             line = f"| {threads} | {name} | {len(turns)} | {wrong[0]} | {wrong[1]} "
             print(line + f"| {scatter:.1%} |")
             total = [a + b for a, b in zip(total, (len(turns), *wrong), strict=True)]
     print(f"\nall: {total[1]} of {total[0]} false, in block order {total[2]}")
+    families = [zip(*(found[order] for found in every), strict=True) for order in (0, 1)]
+    held = [sum(sum(map(_holds, _family(lines))) for lines in found) for found in families]
+    print(
+        f"beside the other {len(every) - 1} lines of its table (Holm), as a gate reads it: "
+        f"{held[0]} of {total[0]}, in block order {held[1]}"
+    )
 
 
 def _comparisons(processes: list[Json], name: str) -> tuple[list[Difference], list[Difference]]:
@@ -126,6 +137,16 @@ def _comparisons(processes: list[Json], name: str) -> tuple[list[Difference], li
         in_time = [math.log(entry["values"][name]) for found in chunk for entry in found]
         blocks.append(welch_difference(in_time[:ROUNDS], in_time[ROUNDS:]))
     return turns, blocks
+
+
+def _family(lines: Sequence[Difference]) -> list[tuple[Difference, float]]:
+    """Every line of one table with its p-value among the others."""
+    return list(zip(lines, holm([line.p_value() for line in lines]), strict=True))
+
+
+def _holds(line: tuple[Difference, float]) -> bool:
+    """Whether a false verdict stands beside the other lines too."""
+    return _is_false(line[0]) and line[1] < ALPHA
 
 
 def _is_false(found: Difference) -> bool:

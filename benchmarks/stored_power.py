@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aa_rates import process_values
+
 from harness.plan import make_plan
 from harness.plan.runtimes import WORKERS
 from harness.results.journal import Journal, read_journal

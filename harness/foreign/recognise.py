@@ -198,9 +198,7 @@ def _image_size(graph: ForeignGraph, described: Described) -> tuple[int, int] | 
     return described.image_size
 
 
-def _spec_by_count(
-    described: Described, weights: Sequence[Weight], name: str
-) -> ModelSpec | None:
+def _spec_by_count(described: Described, weights: Sequence[Weight], name: str) -> ModelSpec | None:
     """Return the architecture that genai_config.json and the counted weights tell together."""
     table = (described.vocab_size or 0) * (described.hidden_size or 0)
     tables = sum(weight.parameters == table for weight in weights)

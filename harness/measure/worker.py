@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ from harness.measure.ending import (
     oom_kills,
     wait_for_end,
 )
+from harness.measure.pinning import pin
 
 Json = Any  # what json.dumps takes: dict, list, str, int, float, bool or None
 
@@ -104,6 +105,10 @@ class Worker:
                 fix="check the interpreter's path and the limits on processes and memory",
             ) from error
         return cls(module, process, (read_fd, write_fd), log)
+
+    def pin(self, processors: Collection[int]) -> bool:
+        """Keep the child on these logical processors; see harness.measure.pinning."""
+        return pin(self.pid, processors)
 
     def ask(self, do: str, timeout_s: float, **arguments: Json) -> Json:
         """Send one command and block until its answer.

@@ -8,7 +8,7 @@ random: a fixed order made the first one come out 1.3 % slower. The pair is the 
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
@@ -18,8 +18,10 @@ from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.order import shuffled
+from harness.runner.places import processors_for
 from harness.runner.session import WORKER_MODULE, open_group, sample_test, workload_json
 from harness.units import NS_PER_MS, NS_PER_S
+from harness.watch.cores import one_per_core, usable_processors
 from harness.workload.workload import SINGLE_PASS, Kind, Workload
 
 Json = dict[str, Any]
@@ -108,6 +110,7 @@ def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
         WorkerError: a child failed, died, hung or ran out of memory.
     """
     chance = random.Random(f"{plan.seed}/{number}")
+    cores = shuffled(one_per_core(usable_processors()), plan.seed, number, "cores")
     with ExitStack() as stack:
         workers = {
             side.name: stack.enter_context(
@@ -116,7 +119,8 @@ def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
             for side in chance.sample(sides, k=2)
         }
         opened = {
-            name: _open(_named(sides, name), worker, plan) for name, worker in workers.items()
+            name: _open(_named(sides, name), worker, plan, cores)
+            for name, worker in workers.items()
         }
         turns: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
         batches = {side.name: side.group.batch for side in sides}
@@ -187,8 +191,11 @@ def _take_turns(
     return {(test.name, metric): tuple(turns) for metric, turns in taken.items()}
 
 
-def _open(side: Side, worker: Worker, plan: TurnPlan) -> dict[str, float]:
-    """Open one side; its load and first run in milliseconds."""
+def _open(side: Side, worker: Worker, plan: TurnPlan, cores: Sequence[int]) -> dict[str, float]:
+    """Open one side, where the other one works too; its load and first run in milliseconds."""
+    place = processors_for(side.group, cores)
+    if place is not None:
+        worker.pin(place)
     reply = open_group(
         worker, side.group, side.artifact, plan.seed, plan.timeout_s, stop_spinning=True
     )

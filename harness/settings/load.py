@@ -20,7 +20,9 @@ def load_settings(plan: str | None, preset: str | None = None, **flags: Any) -> 
         UsageError: no such plan or preset, unknown key, wrong type; says which file and key.
     """
     settings = read_plan(find_plan(plan or DEFAULT_PLAN))
-    given = preset_values(preset) | {key: value for key, value in flags.items() if value is not None}
+    given = preset_values(preset) | {
+        key: value for key, value in flags.items() if value is not None
+    }
     if "ep" in given:  # a row says its class itself
         given.setdefault("device", given["ep"])
     if given.keys() & set(TEST_KEYS):

@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 
 from harness.errors import MeasurementError
+from harness.stats.bisection import first_beyond
 
 TERMS = 10_000
 SMALLEST_CHANGE = 1e-17
@@ -29,15 +30,7 @@ def chi_square_quantile(share: float, dof: float) -> float:
             f"no chi-square quantile for a share of {share} with {dof} degrees of freedom",
             fix="a confidence between 0 and 1, and at least 2 processes",
         )
-    low, high = 0.0, max(1.0, dof)
-    while incomplete_gamma(dof / 2, high / 2) < share:
-        low, high = high, high * 2
-    while low < (middle := (low + high) / 2) < high:
-        if incomplete_gamma(dof / 2, middle / 2) < share:
-            low = middle
-        else:
-            high = middle
-    return high
+    return first_beyond(lambda x: incomplete_gamma(dof / 2, x / 2) < share, max(1.0, dof))
 
 
 def incomplete_gamma(a: float, x: float) -> float:

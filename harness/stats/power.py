@@ -3,6 +3,7 @@
 import math
 from functools import lru_cache
 
+from harness.stats.bisection import first_beyond
 from harness.stats.chi_square import chi_square_quantile
 from harness.stats.differences import Difference, quantile
 
@@ -80,16 +81,11 @@ def detectable(
     """
     if standard_error == 0:
         return least
-    low, high = 0.0, max(least, standard_error)
-    while power(high, standard_error, dof, alpha, least) < POWER:
-        low, high = high, high * 2
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        if power(middle, standard_error, dof, alpha, least) < POWER:
-            low = middle
-        else:
-            high = middle
-    return high
+    return first_beyond(
+        lambda effect: power(effect, standard_error, dof, alpha, least) < POWER,
+        max(least, standard_error),
+        BISECTIONS,
+    )
 
 
 def surely_detectable(difference: Difference, alpha: float = ALPHA, least: float = 0.0) -> float:

@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 
 from harness.errors import MeasurementError
+from harness.stats.bisection import first_beyond
 
 # Continued fraction: terms until the relative change is below one rounding error.
 FRACTION_TERMS = 1000
@@ -15,8 +16,8 @@ TINY = 1e-300
 def t_quantile(share: float, dof: float) -> float:
     """The value below which `share` of Student's t distribution lies.
 
-    Solved on the cumulative share by bisection down to neighbouring floats, which needs no
-    derivative and cannot diverge. Agrees with scipy.stats.t.ppf to 1e-9 (tested).
+    Solved on the cumulative share by bisection down to neighbouring floats.
+    Agrees with scipy.stats.t.ppf to 1e-9 (tested).
 
     Args:
         share: between 0 and 1, both excluded.
@@ -33,7 +34,7 @@ def t_quantile(share: float, dof: float) -> float:
     if share == 0.5:
         return 0.0
     upper_tail = min(share, 1 - share)
-    size = _upper_quantile(upper_tail, dof)
+    size = first_beyond(lambda t: t_upper_tail(t, dof) > upper_tail, 1.0)
     return size if share > 0.5 else -size
 
 
@@ -86,16 +87,3 @@ def _coefficient(term: int, x: float, a: float, b: float) -> float:
     if odd:
         return -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
     return m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-
-
-def _upper_quantile(upper_tail: float, dof: float) -> float:
-    """The t > 0 above which `upper_tail` of the distribution lies, by bisection."""
-    low, high = 0.0, 1.0
-    while t_upper_tail(high, dof) > upper_tail:
-        low, high = high, high * 2
-    while low < (middle := (low + high) / 2) < high:
-        if t_upper_tail(middle, dof) > upper_tail:
-            low = middle
-        else:
-            high = middle
-    return high

@@ -1,6 +1,7 @@
 """Which processors this process may use, and how many cores they are."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from harness.watch.cgroup import cpu_quota_cores
@@ -32,6 +33,16 @@ def usable_processors() -> frozenset[int]:
     if hasattr(process, "cpu_affinity"):  # not on macOS, which has none
         return frozenset(process.cpu_affinity())
     return frozenset(range(os.cpu_count() or 1))
+
+
+def one_per_core(processors: frozenset[int], root: Path = Path("/")) -> tuple[int, ...]:
+    """The first logical processor of each core; all of them where the system tells no cores."""
+    folder = root / "sys/devices/system/cpu"
+    first: dict[object, int] = {}
+    for number in sorted(processors):
+        core = probe(partial(_core, folder / f"cpu{number}" / "topology")).value
+        first.setdefault(number if core is None else core, number)
+    return tuple(first.values())
 
 
 def physical_cores(processors: frozenset[int], root: Path = Path("/")) -> int | None:

@@ -7,6 +7,7 @@ import pytest
 
 from harness.artifacts.cache import ensure_artifact
 from harness.errors import WorkerError
+from harness.measure.worker import Worker
 from harness.plan import make_plan
 from harness.runner.turns import LEAST_TURNS, Side, TurnPlan, measure_pair, shared_tests
 from harness.settings import Settings
@@ -54,6 +55,20 @@ def test_real_workers_take_turns(side):
     assert len(turns) == LEAST_TURNS
     assert all(value > 0 for turn in turns for value in turn)
     assert set(pair.starts) == {"load_ms", "first_ms"}
+
+
+def test_both_sides_work_on_the_same_core(side, monkeypatch):
+    """One thread each: what is asked of the system for one is asked for the other."""
+    asked = []
+    monkeypatch.setattr("harness.runner.turns.usable_processors", lambda: frozenset({4, 5, 6}))
+    monkeypatch.setattr("harness.runner.turns.one_per_core", lambda found: tuple(sorted(found)))
+    monkeypatch.setattr(Worker, "pin", lambda worker, place: asked.append(place))
+    a, b = (side(name, "turning_child", gen=(4,)) for name in "ab")
+    for number in range(6):
+        measure_pair((a, b), QUICK, number)
+    pairs = list(zip(asked[::2], asked[1::2], strict=True))
+    assert all(first == second and len(first) == 1 for first, second in pairs)
+    assert len({first for first, _ in pairs}) > 1  # another core in another pair
 
 
 def test_turns_go_on_for_the_seconds_asked(side):

@@ -11,7 +11,7 @@ import pytest
 from fake_machine import FILES, write
 
 from harness.watch import facts_linux, facts_macos, facts_windows
-from harness.watch.cores import physical_cores, usable_cores, usable_processors
+from harness.watch.cores import one_per_core, physical_cores, usable_cores, usable_processors
 from harness.watch.facts import FACTS, machine_facts
 from harness.watch.reading import State, probe, probe_all, without_value
 
@@ -164,6 +164,11 @@ def test_two_threads_of_one_core_are_one_core(tmp_path):
         write(tmp_path, {f"{folder}/physical_package_id": f"{package}"})
     assert physical_cores(frozenset(range(4)), tmp_path) == 3
     assert physical_cores(frozenset({0, 2}), tmp_path) == 1
+    assert one_per_core(frozenset(range(4)), tmp_path) == (0, 1, 3)
+
+
+def test_every_processor_counts_as_a_core_where_the_system_tells_none(tmp_path):
+    assert one_per_core(frozenset({5, 2}), tmp_path) == (2, 5)
 
 
 def test_usable_cores_of_this_machine():
