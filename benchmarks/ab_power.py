@@ -12,6 +12,7 @@ disk before the next begins, and a later call goes on with what is missing.
 import argparse
 import math
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,11 +85,14 @@ def measure(options: argparse.Namespace) -> None:
                 Side(name, group, artifact, {"SLOWED_SHARE": str(slow)}, module=MODULE)
                 for name, slow in ((A, 0.0), (B, share))
             ]
+            began_s = time.monotonic()
             found = measure_pair((sides[0], sides[1]), plan, number)
+            seconds = round(time.monotonic() - began_s, 1)
             ratios = {metric: ratio for test, metric, ratio in found.log_ratios() if test}
             head = {"kind": "pair", "key": key, "threads": group.threads, "share": share}
             turns = len(next(iter(found.turns.values())))
-            journal.append({**head, "trial": trial, "log_ratio": ratios[METRIC], "turns": turns})
+            tail = {"log_ratio": ratios[METRIC], "turns": turns, "seconds": seconds}
+            journal.append({**head, "trial": trial, **tail})
             print(f"{key}: {ratios[METRIC]:+.4f}", flush=True)
 
 
