@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from harness.artifacts.artifact import RECORD_FILE, Artifact, read_artifact
 from harness.artifacts.cache import default_cache, ensure_artifact
-from harness.artifacts.fetch import Hub
+from harness.artifacts.fetch import Hub, fetch_model
+from harness.artifacts.hub import is_hub_name
 from harness.devices.choose import Wish, choose_devices
 from harness.errors import UsageError
 from harness.estimates.answer import Estimate, estimate
@@ -37,7 +38,8 @@ def build(
     """Build `model` at `level`, or find it built.
 
     Args:
-        model: as on the command line: a catalog name, `bytelm`, or a Hugging Face folder.
+        model: as on the command line: a catalog name, `bytelm`, a Hugging Face folder, or
+            `hf:org/name` with safetensors, which is fetched.
         level: a quantization level, such as `int4`.
         kv_cache: how keys and values are cached, such as `int8`; `auto`: as the level's floats.
         cache: where built models are kept; None: the platform's cache folder.
@@ -149,5 +151,7 @@ def run(
 
 
 def _artifact(model: str, level: str, cache: Path | None, seed: int, kv_cache: str) -> Artifact:
-    source, name = resolve_model(model), find_level(level).name
-    return ensure_artifact(source, name, cache or default_cache(), seed, kv_cache=kv_cache)
+    name, store = find_level(level).name, cache or default_cache()
+    if is_hub_name(model):
+        model = str(fetch_model(model, store, Hub(), lambda line: None))
+    return ensure_artifact(resolve_model(model), name, store, seed, kv_cache=kv_cache)

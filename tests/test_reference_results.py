@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from harness.studies.scaling import study_scaling
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "reference"
 FILES = sorted(FOLDER.glob("*.json"))
 VALIDATION = FOLDER.parent / "validation"
+BENCHMARKS = FOLDER.parents[1] / "benchmarks"
+JOURNALS = {"aa": "aa_rates", "ab-power": "ab_power", "stored-power": "stored_power"}
 
 
 def test_there_is_a_reference():
@@ -54,6 +58,16 @@ def test_the_errors_of_the_estimates_are_those_of_the_documents_beside_them():
     assert json.loads((VALIDATION / "errors.json").read_text(encoding="utf-8")) == table
     text, _ = draw_study(study, table, "md")
     assert (VALIDATION / "errors.md").read_text(encoding="utf-8") == f"{text}\n"
+
+
+@pytest.mark.parametrize(("name", "script"), JOURNALS.items())
+def test_what_was_found_out_about_comparing_is_told_from_its_journal(name, script):
+    """The committed table is what the script says of the committed pairs and processes."""
+    command = [sys.executable, str(BENCHMARKS / f"{script}.py"), "report", "--file"]
+    told = subprocess.run(
+        [*command, str(VALIDATION / f"{name}.jsonl")], capture_output=True, text=True, check=True
+    )
+    assert (VALIDATION / f"{name}.md").read_text(encoding="utf-8") == told.stdout
 
 
 def test_every_held_out_cell_was_measured():

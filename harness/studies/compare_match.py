@@ -61,18 +61,27 @@ class Match:
         """The new side's cell; differs in the axis."""
         return self.new[-1].record.cell
 
+    @property
+    def is_one_build(self) -> bool:
+        """Whether both sides ran a static model of the same shapes: a step reads all its cache."""
+        shapes = [one.record.shapes for one in (*self.base, *self.new)]
+        return all(each == shapes[0] for each in shapes)
+
 
 def match_documents(
     base: Sequence[Document], new: Sequence[Document]
 ) -> tuple[tuple[Match, ...], tuple[str, ...]]:
     """Match the cells of two sides, in the order of the base; and say which stand alone."""
     first, second = (_by_key(side, _identity) for side in (base, new))
-    matches = tuple(
+    both = [
         Match(tuple(found), tuple(second[key])) for key, found in first.items() if key in second
-    )
+    ]
+    matches = tuple(match for match in both if match.is_one_build)
+    unlike = [describe(match.cell) for match in both if not match.is_one_build]
     notes = [
         *_left_out("base", base),
         *_left_out("new", new),
+        *([f"built for other shapes in base than in new: {_listed(unlike)}"] * bool(unlike)),
         *_only("base", [found for key, found in first.items() if key not in second]),
         *_only("new", [found for key, found in second.items() if key not in first]),
     ]

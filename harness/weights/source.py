@@ -108,7 +108,7 @@ def _has_weights(folder: Path) -> bool:
 def _fix(name: str) -> str:
     """Return the nearest models, or where they are listed, and what a folder must hold."""
     if name.startswith("hf:"):
-        return "bench run, ab and audit fetch models of the hub; give a folder here"
+        return "bench run, models, ab and audit fetch models of the hub; give a folder here"
     close = nearest(Path(name).name, (*trained_names(), *spec_names()))
     names = f"did you mean {' or '.join(close)}?" if close else "`bench models` lists the names;"
     return f"{names} {FOLDER_NEEDS}"

@@ -1,11 +1,9 @@
 """The commands of the measuring child where onnxruntime-genai runs the model; see worker.py."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness.devices.device import find_device
-from harness.devices.hardware import facts_of
 from harness.errors import MeasurementError
 from harness.graph.geometry import DecoderGeometry
 from harness.measure.memory import memory_mark
@@ -15,7 +13,7 @@ from harness.workload.genai import GenaiDecoder, GenaiModel, open_model
 from harness.workload.measuring import Measuring
 from harness.workload.reading import read_through
 from harness.workload.shapes import shapes_from
-from harness.workload.worker import MeasuringChild, footprint_json, usable_processors
+from harness.workload.worker import MeasuringChild, footprint_json, opened_json
 from harness.workload.workload import workload_of
 
 Json = dict[str, Any]
@@ -48,16 +46,14 @@ class GenaiChild(MeasuringChild):
         read_through(Path(graph))
         opened = open_model(Path(graph).parent, chosen, threads)
         self._open = measuring = _measuring(opened, geometry, batch, capacity_tokens, seed)
-        return {
-            "load_ns": opened.load_ns,
-            "first_ns": None if first is None else measuring.first(workload_of(first)),
-            "placement": asdict(opened.placement),
-            "hardware": asdict(facts_of(chosen)),
-            "provider": chosen.provider,
-            "compiled": False,
-            "spinning": opened.spinning,
-            "affinity": usable_processors(),
-        }
+        return opened_json(
+            chosen,
+            load_ns=opened.load_ns,
+            first_ns=None if first is None else measuring.first(workload_of(first)),
+            placement=opened.placement,
+            compiled=False,
+            spinning=opened.spinning,
+        )
 
 
 def memory(

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.devices.device import find_device
+from harness.devices.device import Device, find_device
 from harness.devices.hardware import facts_of
-from harness.devices.placement import together
+from harness.devices.placement import Placement, together
 from harness.errors import MeasurementError
 from harness.measure.memory import MemoryMark
 from harness.units import NS_PER_S
@@ -90,16 +90,14 @@ class MeasuringChild:
         first_ns = None if first is None else self._open.first(workload_of(first))
         if first is not None and isinstance(self._open, Measuring | EncoderMeasuring):
             refuse_unfinished(self._open, workload_of(first))
-        return {
-            "load_ns": sum(opened.load_ns for opened in sessions),
-            "first_ns": first_ns,
-            "placement": asdict(together([opened.placement for opened in sessions])),
-            "hardware": asdict(facts_of(chosen)),
-            "provider": chosen.provider,
-            "compiled": not set(opened_files) & set(files),
-            "spinning": all(opened.spinning for opened in sessions),
-            "affinity": usable_processors(),
-        }
+        return opened_json(
+            chosen,
+            load_ns=sum(opened.load_ns for opened in sessions),
+            first_ns=first_ns,
+            placement=together([opened.placement for opened in sessions]),
+            compiled=not set(opened_files) & set(files),
+            spinning=all(opened.spinning for opened in sessions),
+        )
 
     def warm(self, workload: Json, cap_s: float) -> Json:
         """Warm up at every shape of a test; see Measuring.warm.
@@ -195,6 +193,28 @@ def memory(
         seed,
     )
     return footprint_json(footprint)
+
+
+def opened_json(
+    device: Device,
+    *,
+    load_ns: int,
+    first_ns: int | None,
+    placement: Placement,
+    compiled: bool,
+    spinning: bool,
+) -> Json:
+    """What was opened as it travels; see MeasuringChild.open."""
+    return {
+        "load_ns": load_ns,
+        "first_ns": first_ns,
+        "placement": asdict(placement),
+        "hardware": asdict(facts_of(device)),
+        "provider": device.provider,
+        "compiled": compiled,
+        "spinning": spinning,
+        "affinity": usable_processors(),
+    }
 
 
 def footprint_json(footprint: Footprint) -> Json:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from harness.artifacts import fetch
 from harness.artifacts.fetch import Hub, fetch_model
 from harness.artifacts.hub import HubName, local_name, parse_hub_name, wanted_files
@@ -243,3 +244,13 @@ def test_a_plan_names_the_model_and_its_commit(hub, tmp_path):
     assert plan.to_json()["model"] == ["llama"]
     assert plan.to_json()["fetched"] == {"llama": f"hf:{REPO}@{OLDER}"}
     assert str(tmp_path) not in json.dumps(plan.to_json())
+
+
+def test_the_public_functions_fetch(stub, hub, tmp_path, monkeypatch):
+    """What the commands take, `harness.build` takes: fetched once, built from its safetensors."""
+    monkeypatch.setattr("harness.api.Hub", lambda: hub)
+    folder = harness.build(f"hf:{REPO}@{OLDER}", "int4", cache=tmp_path / "cache")
+    assert (folder / "model.onnx").is_file()
+    asked = len(stub.asked)
+    assert harness.build(f"hf:{REPO}@{OLDER}", "int4", cache=tmp_path / "cache") == folder
+    assert len(stub.asked) == asked

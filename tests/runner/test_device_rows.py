@@ -3,20 +3,19 @@
 from dataclasses import replace
 
 import pytest
-from tiny_sizes import TINY
 
-from harness.ceilings import bandwidth, calibrate
 from harness.devices.device import find_device
 from harness.devices.probe import Probe
 from harness.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_OK, DeviceError
 from harness.plan import make_plan
 from harness.report.render import render
 from harness.results.schema import Placement, Reason, Trust
-from harness.runner import rounds
 from harness.runner.ceilings import has_ceilings
 from harness.runner.device import doubt_device
 from harness.runner.run import run_plan
 from harness.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("small_ceilings")
 
 FULL = Placement(verdict="FULL")
 FELL_BACK = Placement(verdict="FELL_BACK", fell_off={"MatMul": 3})
@@ -28,14 +27,6 @@ def absent(device):
 
 def quiet(what, done, total):
     """Progress that nobody watches."""
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """The ceilings' numbers do not matter here."""
-    monkeypatch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
-    monkeypatch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
-    monkeypatch.setattr(calibrate, "QUICK", TINY)
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from tiny_sizes import TINY
 
-from harness.ceilings import bandwidth, calibrate
 from harness.errors import (
     EXIT_CELLS,
     EXIT_DEVICE,
@@ -28,19 +26,11 @@ from harness.runner import run as run_module
 from harness.runner.run import run_plan
 from harness.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("small_ceilings")
+
 
 def quiet(what: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_bandwidth_vector():
-    """The ceiling's number does not matter here; its quarter of a GiB would take the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
-        patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
-        patch.setattr(calibrate, "QUICK", TINY)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_sizes import TINY
 
-from harness.ceilings import bandwidth, calibrate
 from harness.errors import EXIT_INTERRUPTED, EXIT_OK
 from harness.plan import make_plan
 from harness.report.render import render
@@ -19,21 +17,13 @@ from harness.runner import rounds, session
 from harness.runner.run import run_plan
 from harness.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("small_ceilings")
+
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "encoders" / "bert-mean"
 
 
 def quiet(what: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_ceilings():
-    """Their numbers do not matter here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
-        patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
-        patch.setattr(calibrate, "QUICK", TINY)
-        yield
 
 
 SETTINGS = Settings(

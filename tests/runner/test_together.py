@@ -1,18 +1,18 @@
 """Sessions of a round that take turns: every test of every group, and a failure costs its own."""
 
 import pytest
-from tiny_sizes import TINY
 
-from harness.ceilings import bandwidth, calibrate
 from harness.errors import EXIT_CELLS, EXIT_OK, UsageError, WorkerError
 from harness.plan import make_plan
-from harness.runner import rounds, together
+from harness.runner import together
 from harness.runner.run import run_plan
 from harness.runner.together import check_room_together, merge
 from harness.settings import Settings, load_settings
 from harness.studies.compare import compare_axis
 from harness.studies.compare_rows import Question
 from harness.workload.workload import Kind, Workload
+
+pytestmark = pytest.mark.usefixtures("small_ceilings")
 
 REPLY = {
     "finite": True,
@@ -22,14 +22,6 @@ REPLY = {
     "involuntary_switches": None,
 }
 DECODE = Workload(Kind.DECODE, 0, 3)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """The ceilings' numbers do not matter here."""
-    monkeypatch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
-    monkeypatch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
-    monkeypatch.setattr(calibrate, "QUICK", TINY)
 
 
 @pytest.fixture

@@ -542,6 +542,19 @@ def test_energy_of_two_counters_is_not_compared():
     assert "j_per_token is from another counter in base than in new: 1 cells" in found.notes
 
 
+def test_static_builds_of_two_cache_sizes_are_not_compared():
+    """A step of a static decoder reads its whole cache, however much of it is filled."""
+    sizes = ({"prefill_tokens": 64, "capacity_tokens": size} for size in (256, 512))
+    small, large = (record(BASE, status={"shapes": shapes}) for shapes in sizes)
+    other = record(BASE, threads=1)
+    found = compare_documents(
+        [document(small, other)], [document(large, other, run_id="run-b")], ASK
+    )
+    assert {row.cell.threads for row in found.rows} == {1}
+    note = "built for other shapes in base than in new: smollm2-135m int4 tg4 @ d0 cpu t2"
+    assert note in found.notes
+
+
 def test_a_gate_watches_energy():
     thirsty = record(BASE, joules=[2 * used for used in JOULES])
     found = compare_documents(
