@@ -31,15 +31,15 @@ FILE = Path("results/validation/ab-power.jsonl")
 MODULE = "slowed_worker"
 TOLERANCE = 0.01
 METRIC = "decode_tok_s"
+FIRST_SECONDS = 3.0  # of both sides together, in one pair
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One comparison: its number among those of its kind, and the log ratios of its pairs."""
+    """One comparison: the log ratios of its pairs, and how long they took."""
 
-    threads: int
-    share: float
     log_ratios: tuple[float, ...]
+    seconds: float
 
     @property
     def verdict(self) -> Verdict:
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--same", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=FIRST_SECONDS)
     parser.add_argument("--warm-seconds", type=float, default=0.5)
     parser.add_argument("--file", type=Path, default=FILE)
     options = parser.parse_args()
@@ -78,7 +78,8 @@ def measure(options: argparse.Namespace) -> None:
         if not known:
             journal.append({"kind": "machine", "facts": machine_facts()})
         for number, (share, trial, pair) in enumerate(_schedule(options)):
-            key = f"t{options.threads} {share} trial {trial} pair {pair}"
+            part = "" if options.seconds == FIRST_SECONDS else f" {options.seconds:g} s"
+            key = f"t{options.threads} {share}{part} trial {trial} pair {pair}"
             if key in done:
                 continue
             sides = [
@@ -91,6 +92,7 @@ def measure(options: argparse.Namespace) -> None:
             ratios = {metric: ratio for test, metric, ratio in found.log_ratios() if test}
             head = {"kind": "pair", "key": key, "threads": group.threads, "share": share}
             turns = len(next(iter(found.turns.values())))
+            head["part_seconds"] = options.seconds
             tail = {"log_ratio": ratios[METRIC], "turns": turns, "seconds": seconds}
             journal.append({**head, "trial": trial, **tail})
             print(f"{key}: {ratios[METRIC]:+.4f}", flush=True)
@@ -108,27 +110,33 @@ def _schedule(options: argparse.Namespace) -> Iterator[tuple[float, int, int]]:
 
 def report(path: Path) -> None:
     """Verdicts, mean and scatter of every kind of trial, complete ones only."""
-    kept: dict[tuple[int, float, int], list[float]] = {}
+    kept: dict[tuple[int, float, float, int], list[float]] = {}
+    spent: dict[tuple[int, float, float, int], float] = {}
     for entry in read_journal(path):
         if entry["kind"] == "pair":
-            key = entry["threads"], entry["share"], entry["trial"]
+            part = entry.get("part_seconds", FIRST_SECONDS)
+            key = entry["threads"], part, entry["share"], entry["trial"]
             kept.setdefault(key, []).append(entry["log_ratio"])
+            spent[key] = spent.get(key, 0.0) + entry["seconds"]
     most = max(map(len, kept.values()))
-    kinds: dict[tuple[int, float], list[Trial]] = {}
-    for (threads, share, _), ratios in sorted(kept.items()):
+    kinds: dict[tuple[int, float, float], list[Trial]] = {}
+    for key, ratios in sorted(kept.items()):
         if len(ratios) == most:
-            kinds.setdefault((threads, share), []).append(Trial(threads, share, tuple(ratios)))
+            seconds = spent[key]
+            kinds.setdefault(key[:3], []).append(Trial(tuple(ratios), seconds))
     print(f"{most} pairs a trial, tolerance {TOLERANCE:.0%}; time B / A in %, sd between pairs\n")
-    print("| threads | slower by | trials | SLOWER | FASTER | SAME | CANNOT_TELL | mean | sd |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for (threads, share), trials in kinds.items():
+    words = " | ".join(("SLOWER", "FASTER", "SAME", "CANNOT_TELL"))
+    print(f"| threads | part | slower by | trials | {words} | mean | sd | longest trial |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for (threads, part, share), trials in kinds.items():
         verdicts = [trial.verdict for trial in trials]
         counts = [verdicts.count(word) for word in Verdict]
         everything = [-ratio for trial in trials for ratio in trial.log_ratios]
         words = " | ".join(str(count) for count in counts)
         mean, scatter = fmean(everything), stdev(everything)
-        line = f"| {threads} | {share:.0%} | {len(trials)} | {words} "
-        print(line + f"| {mean:+.2%} | {scatter:.2%} |")
+        longest = max(trial.seconds for trial in trials)
+        line = f"| {threads} | {part:g} s | {share:.0%} | {len(trials)} | {words} "
+        print(line + f"| {mean:+.2%} | {scatter:.2%} | {longest:.0f} s |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Does `bench compare` find a decode that really is 10 % slower, in two stored results?
 
-    python benchmarks/stored_power.py measure --rounds 120
+    python benchmarks/stored_power.py measure --rounds 100
     python benchmarks/stored_power.py report
 
 In every round a session runs twice, in a drawn order, each in a fresh process: as it is, and with
@@ -39,7 +39,7 @@ Json = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("measure", "report"))
-    parser.add_argument("--rounds", type=int, default=120)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--share", type=float, default=0.10)
     parser.add_argument("--threads", default="1")
     parser.add_argument("--file", type=Path, default=FILE)
@@ -57,7 +57,7 @@ def measure(options: argparse.Namespace) -> None:
         threads=(options.threads,),
         gen=(32,),
         warm_seconds=0.5,
-        sample_seconds=1.0,
+        sample_seconds=0.5,
         min_passes=1,
     )
     plan = make_plan(settings, usable_cores())
