@@ -36,7 +36,7 @@ def throttled_periods(root: Path) -> int | None:
     """How often a quota has stopped this process's groups so far; None: nothing counts it."""
     counts = []
     for file in _cpu_stat_files(root):
-        for line in (_text(file) or "").splitlines():
+        for line in text_of(file).splitlines():
             name, _, count = line.partition(" ")
             if name == "nr_throttled":
                 counts.append(int(count))
@@ -46,7 +46,8 @@ def throttled_periods(root: Path) -> int | None:
 @cache
 def _cpu_stat_files(root: Path) -> tuple[Path, ...]:
     """Looked for once: a process stays in its groups, and a watch reads them often."""
-    return tuple(folder / "cpu.stat" for folder in group_folders(root, "cpu"))
+    files = (folder / "cpu.stat" for folder in group_folders(root, "cpu"))
+    return tuple(file for file in files if file.is_file())
 
 
 def group_folders(root: Path, controller: str) -> Iterator[Path]:

@@ -29,10 +29,11 @@ def counter_reads(root: Path, system: str, processors: frozenset[int]) -> Mappin
     """
     if not system.startswith("linux"):
         return _through_psutil(system)
-    text = cache(lambda name: text_of(root / name))  # each file once a snapshot
+    text = cache(lambda name: text_of(root / name))  # each file is read and split once a snapshot
+    ticks = cache(lambda: _processor_ticks(text("proc/stat"), processors))
     return {
-        "busy_ns": lambda: _stat_ns(text("proc/stat"), processors, BUSY_FIELDS),
-        "steal_ns": lambda: _stat_ns(text("proc/stat"), processors, (STEAL_FIELD,)),
+        "busy_ns": lambda: _ticks_ns(ticks(), BUSY_FIELDS),
+        "steal_ns": lambda: _ticks_ns(ticks(), (STEAL_FIELD,)),
         "throttled_periods": lambda: throttled_periods(root),
         "thermal_events": lambda: _thermal_events(root, processors),
         "swapped_in_bytes": lambda: _vmstat_bytes(text("proc/vmstat"), "pswpin"),
@@ -48,16 +49,20 @@ def suspended_ns() -> int | None:
     return time.clock_gettime_ns(boottime) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-def _stat_ns(stat: str, processors: frozenset[int], fields: tuple[int, ...]) -> int | None:
-    """Sum of some fields of /proc/stat over `processors`, ns; None when one is not listed."""
+def _processor_ticks(stat: str, processors: frozenset[int]) -> list[list[str]] | None:
+    """The counts of each of `processors` in /proc/stat; None when one is not listed."""
     names = {f"cpu{number}" for number in processors}
-    ticks = 0
-    for line in stat.partition("\nintr ")[0].splitlines():  # what follows is long, and not needed
-        name, *counts = line.split()
-        if name in names:
-            names.remove(name)
-            ticks += sum(int(counts[field]) for field in fields)
-    return None if names else ticks * NS_PER_S // os.sysconf("SC_CLK_TCK")
+    lines = (line.split() for line in stat.partition("\nintr ")[0].splitlines())  # the rest is long
+    found = {name: counts for name, *counts in lines if name in names}
+    return list(found.values()) if found.keys() == names else None
+
+
+def _ticks_ns(ticks: list[list[str]] | None, fields: tuple[int, ...]) -> int | None:
+    """Sum of some fields over all processors, ns."""
+    if ticks is None:
+        return None
+    total = sum(int(counts[field]) for counts in ticks for field in fields)
+    return total * NS_PER_S // os.sysconf("SC_CLK_TCK")
 
 
 def _vmstat_bytes(vmstat: str, name: str) -> int | None:

@@ -65,4 +65,5 @@ def text_of(path: Path) -> str:
     Raises:
         OSError: it is not there or may not be read.
     """
-    return path.read_bytes().decode("utf-8", "replace").strip("\0 \t\r\n")
+    with path.open("rb", buffering=0) as file:
+        return file.read().decode("utf-8", "replace").strip("\0 \t\r\n")
