@@ -1,6 +1,7 @@
 """The committed exports and the generator beside them belong together: one is made anew."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,7 +25,7 @@ def made(tmp_path_factory):
     readme = (EXPORTS / "README.md").read_text(encoding="utf-8")
     packages = re.search(r"genai/bin/pip install (.+)", readme).group(1).split()
     call(sys.executable, "-m", "venv", folder / "env")
-    python = next((folder / "env").glob("*/python*"))
+    python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
     call(python, "-m", "pip", "install", "--quiet", *packages)
     call(python, EXPORTS / "make_exports.py", "genai", NAME, "--into", folder)
     return folder / "genai" / NAME
