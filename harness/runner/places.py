@@ -7,7 +7,22 @@ differed by up to 30 % for seconds. As they never work at the same time, one pla
 
 from collections.abc import Sequence
 
+from harness.measure.worker import Worker
 from harness.plan import SessionGroup
+from harness.runner.order import shuffled
+from harness.watch.cores import one_per_core, usable_processors
+
+
+def drawn_cores(*seeds: object) -> list[int]:
+    """Return one logical processor of each usable core, in an order that only `seeds` decide."""
+    return shuffled(one_per_core(usable_processors()), *seeds, "cores")
+
+
+def settle(worker: Worker, group: SessionGroup, cores: Sequence[int]) -> None:
+    """Keep the worker of a session where the others of its turns work; see processors_for."""
+    place = processors_for(group, cores)
+    if place is not None:
+        worker.pin(place)
 
 
 def processors_for(group: SessionGroup, cores: Sequence[int]) -> frozenset[int] | None:

@@ -15,7 +15,7 @@ from harness.errors import UsageError, WorkerError
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.order import shuffled
-from harness.runner.places import processors_for
+from harness.runner.places import drawn_cores, settle
 from harness.runner.room import least_bytes
 from harness.runner.session import (
     failure_entry,
@@ -25,7 +25,6 @@ from harness.runner.session import (
 )
 from harness.settings import Settings
 from harness.units import MIB
-from harness.watch.cores import one_per_core, usable_processors
 from harness.watch.probes import difference, snapshot
 from harness.watch.room import free_memory_bytes
 from harness.workload.workload import Kind, Workload
@@ -63,14 +62,12 @@ def measure_together(
         round_index: of the round.
         settings: timed part per test and group, warm-up, seed, time limit.
     """
-    cores = shuffled(one_per_core(usable_processors()), settings.seed, round_index, "cores")
+    cores = drawn_cores(settings.seed, round_index)
     with ExitStack() as stack:
         opened: Opened = {}
         for group, artifact in shuffled(groups, settings.seed, round_index, "starts"):
             worker = stack.enter_context(Worker.start(group.worker))
-            place = processors_for(group, cores)
-            if place is not None:
-                worker.pin(place)
+            settle(worker, group, cores)
             try:
                 reply = open_group(worker, group, artifact, settings.seed, settings.timeout, True)
             except WorkerError as error:

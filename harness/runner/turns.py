@@ -18,10 +18,9 @@ from harness.artifacts.foreign_artifact import AnyArtifact
 from harness.measure.worker import Worker
 from harness.plan import SessionGroup
 from harness.runner.order import shuffled
-from harness.runner.places import processors_for
+from harness.runner.places import drawn_cores, settle
 from harness.runner.session import WORKER_MODULE, open_group, sample_test, workload_json
 from harness.units import NS_PER_MS, NS_PER_S
-from harness.watch.cores import one_per_core, usable_processors
 from harness.workload.workload import SINGLE_PASS, Kind, Workload
 
 Json = dict[str, Any]
@@ -110,7 +109,7 @@ def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
         WorkerError: a child failed, died, hung or ran out of memory.
     """
     chance = random.Random(f"{plan.seed}/{number}")
-    cores = shuffled(one_per_core(usable_processors()), plan.seed, number, "cores")
+    cores = drawn_cores(plan.seed, number)
     with ExitStack() as stack:
         workers = {
             side.name: stack.enter_context(
@@ -193,9 +192,7 @@ def _take_turns(
 
 def _open(side: Side, worker: Worker, plan: TurnPlan, cores: Sequence[int]) -> dict[str, float]:
     """Open one side, where the other one works too; its load and first run in milliseconds."""
-    place = processors_for(side.group, cores)
-    if place is not None:
-        worker.pin(place)
+    settle(worker, side.group, cores)
     reply = open_group(
         worker, side.group, side.artifact, plan.seed, plan.timeout_s, stop_spinning=True
     )

@@ -60,8 +60,8 @@ def test_real_workers_take_turns(side):
 def test_both_sides_work_on_the_same_core(side, monkeypatch):
     """One thread each: what is asked of the system for one is asked for the other."""
     asked = []
-    monkeypatch.setattr("harness.runner.turns.usable_processors", lambda: frozenset({4, 5, 6}))
-    monkeypatch.setattr("harness.runner.turns.one_per_core", lambda found: tuple(sorted(found)))
+    monkeypatch.setattr("harness.runner.places.usable_processors", lambda: frozenset({4, 5, 6}))
+    monkeypatch.setattr("harness.runner.places.one_per_core", lambda found: tuple(sorted(found)))
     monkeypatch.setattr(Worker, "pin", lambda worker, place: asked.append(place))
     a, b = (side(name, "turning_child", gen=(4,)) for name in "ab")
     for number in range(6):
