@@ -17,20 +17,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.cache import default_cache, ensure_artifact
-from harness.plan import Plan, make_plan
+from harness.analysis.verdict import Verdict, judge
+from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_journal
 from harness.results.samples import samples_of
 from harness.results.summarize import RULES
-from harness.runner.identity import cell_of
-from harness.runner.order import shuffled
-from harness.runner.session import measure_group
-from harness.settings import load_settings
+from harness.runner.loop.identity import cell_of
+from harness.runner.loop.order import shuffled
+from harness.runner.loop.session import measure_group
+from harness.runner.plan import Plan, make_plan
+from harness.runner.settings import load_settings
 from harness.stats.differences import Difference, paired_difference, welch_difference
 from harness.stats.family import holm
 from harness.stats.power import ALPHA
-from harness.studies.verdict import Verdict, judge
-from harness.watch.facts import machine_facts, usable_cores
+from harness.store.cache import default_cache, ensure_artifact
 
 FILE = Path("results/validation/aa.jsonl")
 TOLERANCE = 0.03

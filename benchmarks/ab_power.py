@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from harness.artifacts.cache import default_cache, ensure_artifact
-from harness.plan import make_plan
+from harness.analysis.verdict import Verdict, judge
+from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_journal
-from harness.runner.turns import A, B, Side, TurnPlan, measure_pair
-from harness.settings import load_settings
+from harness.runner.loop.paired import A, B, Side, TurnPlan, measure_pair
+from harness.runner.plan import make_plan
+from harness.runner.settings import load_settings
 from harness.stats.differences import paired_difference
-from harness.studies.verdict import Verdict, judge
-from harness.watch.facts import machine_facts, usable_cores
+from harness.store.cache import default_cache, ensure_artifact
 
 FILE = Path("results/validation/ab-power.jsonl")
 MODULE = "slowed_worker"

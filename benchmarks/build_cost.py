@@ -10,10 +10,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from harness.artifacts.cache import ensure_artifact
-from harness.quantize.levels import LEVELS
-from harness.units import MIB
-from harness.weights.source import resolve_model
+from harness.builder.quantize.levels import LEVELS
+from harness.core.units import MIB
+from harness.models.weights.source import resolve_model
+from harness.store.cache import ensure_artifact
 
 
 def main() -> None:

@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import harness
+from harness.analysis.compare import compare_documents
+from harness.analysis.compare_rows import Question
+from harness.analysis.gate import judge_gates, parse_gate
+from harness.machine.watch.cores import usable_processors
 from harness.results.schema import Document
-from harness.studies.compare import compare_documents
-from harness.studies.compare_rows import Question
-from harness.studies.gate import judge_gates, parse_gate
-from harness.watch.cores import usable_processors
 
 LOOP = """
 import sys, time

@@ -12,9 +12,9 @@ import random
 import sys
 from itertools import product
 
+from harness.analysis.verdict import Verdict, judge
 from harness.stats.differences import Difference, paired_difference, welch_difference
 from harness.stats.power import POWER, detectable, power_of_processes, surely_detectable
-from harness.studies.verdict import Verdict, judge
 
 MARGIN = math.log(1.03)
 NOISES = (0.01, 0.02, 0.03, 0.05)

@@ -27,12 +27,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from harness.core.errors import EXIT_OK, HarnessError
 from harness.devices.device import Device
 from harness.devices.register import bring_in, set_environment
 from harness.devices.row import ProviderRow, Registration
 from harness.devices.session import open_session
 from harness.devices.table import ROWS
-from harness.errors import EXIT_OK, HarnessError
 
 TIMEOUT_S = 180
 LOG_FATAL_ONLY = 4

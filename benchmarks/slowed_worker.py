@@ -9,8 +9,8 @@ import os
 import time
 from collections.abc import Callable
 
-from harness.workload import worker
-from harness.workload.decoder import DecoderSession
+from harness.engine import worker
+from harness.engine.decoder import DecoderSession
 
 SHARE = float(os.environ.get("SLOWED_SHARE", "0"))
 

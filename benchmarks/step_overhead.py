@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.artifacts.cache import default_cache, ensure_artifact
+from harness.builder.graph.geometry import DecoderGeometry
+from harness.core.units import NS_PER_US
 from harness.devices.device import find_device
 from harness.devices.session import open_session
-from harness.graph.geometry import DecoderGeometry
-from harness.units import NS_PER_US
-from harness.weights.source import resolve_model
-from harness.workload.decoder import DecoderSession
-from harness.workload.measuring import Measuring
-from harness.workload.passes import run_pass
-from harness.workload.workload import Kind, Workload
+from harness.engine.decoder import DecoderSession
+from harness.engine.measuring import Measuring
+from harness.engine.passes import run_pass
+from harness.engine.workload import Kind, Workload
+from harness.models.weights.source import resolve_model
+from harness.store.cache import default_cache, ensure_artifact
 
 PASS_STEPS = 64  # the cache is rewound after so many
 WARM_SECONDS = 10.0

@@ -19,14 +19,14 @@ from typing import Any
 
 from aa_rates import process_values
 
-from harness.plan import make_plan
-from harness.plan.runtimes import WORKERS
+from harness.analysis.verdict import Verdict, judge
+from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_journal
-from harness.runner.order import shuffled
-from harness.settings import load_settings
+from harness.runner.loop.order import shuffled
+from harness.runner.plan import make_plan
+from harness.runner.plan.runtimes import WORKERS
+from harness.runner.settings import load_settings
 from harness.stats.differences import Difference, paired_difference
-from harness.studies.verdict import Verdict, judge
-from harness.watch.facts import machine_facts, usable_cores
 
 FILE = Path("results/validation/stored-power.jsonl")
 PROCESSES = 10  # a side, of one comparison

@@ -12,9 +12,9 @@ import resource
 import sys
 import time
 
-from harness.settings import load_settings
-from harness.units import NS_PER_MS
-from harness.watch.probes import difference, snapshot
+from harness.core.units import NS_PER_MS
+from harness.machine.watch.probes import difference, snapshot
+from harness.runner.settings import load_settings
 
 PER_TEST = 2
 

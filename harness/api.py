@@ -3,29 +3,29 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.artifacts.artifact import RECORD_FILE, Artifact, read_artifact
-from harness.artifacts.cache import default_cache, ensure_artifact
-from harness.artifacts.fetch import Hub, fetch_model
-from harness.artifacts.hub import is_hub_name
+from harness.builder.graph.geometry import EncoderGeometry
+from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
+from harness.builder.quantize.cache import AUTO
+from harness.builder.quantize.levels import find_level
+from harness.core.errors import UsageError
 from harness.devices.choose import Wish, choose_devices
-from harness.errors import UsageError
-from harness.estimates.answer import Estimate, estimate
-from harness.graph.geometry import EncoderGeometry
-from harness.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
-from harness.plan import make_plan
-from harness.quantize.cache import AUTO
-from harness.quantize.levels import find_level
+from harness.estimator.answer import Estimate, estimate
+from harness.machine.watch.facts import usable_cores
+from harness.models.weights.source import resolve_model
 from harness.results.schema import Document
-from harness.runner.fetched import with_fetched
-from harness.runner.rounds import Progress
-from harness.runner.run import run_plan
-from harness.settings import flag_values, load_settings
-from harness.watch.facts import usable_cores
-from harness.weights.source import resolve_model
+from harness.runner.loop.fetched import with_fetched
+from harness.runner.loop.rounds import Progress
+from harness.runner.loop.run import run_plan
+from harness.runner.plan import make_plan
+from harness.runner.settings import flag_values, load_settings
+from harness.store.artifact import RECORD_FILE, Artifact, read_artifact
+from harness.store.cache import default_cache, ensure_artifact
+from harness.store.fetch import Hub, fetch_model
+from harness.store.hub import is_hub_name
 
 if TYPE_CHECKING:
-    from harness.workload.loaded import LoadedModel
-    from harness.workload.loaded_encoder import LoadedEncoder
+    from harness.engine.loaded import LoadedModel
+    from harness.engine.loaded_encoder import LoadedEncoder
 
 __all__ = ["Estimate", "build", "estimate", "load", "run"]
 
@@ -84,8 +84,8 @@ def load(
     Raises:
         HarnessError: as `build`; or the device is absent, or did not take the graph.
     """
-    from harness.workload.loaded import LoadedModel
-    from harness.workload.loaded_encoder import LoadedEncoder
+    from harness.engine.loaded import LoadedModel
+    from harness.engine.loaded_encoder import LoadedEncoder
 
     (chosen,) = choose_devices((device,), Wish(allow_simulated=allow_simulated))
     chosen.refuse_absent()

@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from harness.devices.probe import Probe, probe_row
 from harness.devices.table import find_row
-from harness.specs.config import spec_from_config
-from harness.specs.tensors import logical_tensors
+from harness.models.configs.config import spec_from_config
+from harness.models.specs.tensors import logical_tensors
 
 TINY_CONFIG = {
     "architectures": ["LlamaForCausalLM"],

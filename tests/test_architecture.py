@@ -1,82 +1,28 @@
-"""The rooms and their one-way imports, held against the code itself."""
+"""The packages and their one-way imports, held against the code itself."""
 
 import ast
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "harness"
-EVERYONE = {"errors", "units"}
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
-# One row per room, bottom to top: what it may import besides itself, errors and units.
-# docs/architecture.md shows the same table; a test below holds the two together.
-MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
-    "units": set(),
-    "findings": set(),
-    "glossary": set(),
-    "grid": set(),
-    "specs": set(),
-    "quantize": {"specs"},
-    "weights": {"specs"},
-    "texts": {"specs", "weights"},
-    "measure": set(),
-    "graph": {"specs", "quantize", "weights"},
-    "foreign": {"specs", "quantize", "measure"},
-    "devices": {"graph", "measure", "findings"},
-    "watch": {"measure", "stats", "findings"},
-    "workload": {"specs", "quantize", "graph", "foreign", "devices", "measure"},
-    "artifacts": {
-        *("specs", "quantize", "weights", "texts", "graph", "foreign", "devices", "measure"),
-        "workload",
-    },
-    "ceilings": {"specs", "quantize", "graph", "devices", "measure", "workload", "stats"},
-    "estimates": {"specs", "quantize", "foreign", "ceilings"},
-    "stats": set(),
-    "quality": {
-        *("specs", "quantize", "weights", "texts", "graph", "artifacts", "devices", "measure"),
-        *("workload", "stats", "foreign"),
-    },
-    "results": {"stats"},
-    "studies": {
-        *("findings", "grid", "specs", "quantize", "ceilings", "estimates", "stats", "results"),
-        "glossary",
-    },
-    "report": {"results", "stats", "glossary"},
-    "settings": {"specs", "grid"},
-    "plan": {
-        "artifacts",
-        "settings",
-        "specs",
-        "quantize",
-        "graph",
-        "devices",
-        "weights",
-        "workload",
-    }
-    | {"foreign"},
-    "runner": {
-        *("plan", "settings", "specs", "quantize", "weights", "artifacts", "devices", "measure"),
-        *("watch", "workload", "ceilings", "estimates", "stats", "quality", "results", "foreign"),
-    },
-    "api": {"runner", "plan", "settings", "specs", "quantize", "weights", "artifacts", "devices"}
-    | {"workload", "results", "watch", "graph", "estimates", "quality", "foreign"},
-    "__init__": {"api"},
-    "__main__": {"cli"},
-    "cli": {
-        *("api", "runner", "plan", "settings", "grid", "specs", "quantize", "weights"),
-        *("artifacts", "devices", "measure", "watch", "workload", "ceilings", "estimates"),
-        *("stats", "quality", "results", "studies", "report", "glossary", "findings"),
-        "foreign",
-    },
-}
-# Only some rooms may touch these: a session made elsewhere would escape the placement check.
+from structure import PACKAGE, arrows, box_of, floors, imported_modules, kind_checks  # noqa: E402
+
+MAX_BOXES = 22
+MAX_ARROWS = 100
+# May only fall: a model is asked for what it has, not for what kind it is.
+MAX_KIND_CHECKS = 90
+# Only some packages may touch these: a session made elsewhere would escape the placement check.
 ONLY_IN = {
-    "onnxruntime": {"devices", "workload", "quantize"},
-    "onnxruntime_genai": {"workload"},
-    "onnx": {"graph", "quantize", "foreign"},
-    "psutil": {"measure", "watch"},
-    "tokenizers": {"texts", "quality"},
+    "onnxruntime": {"devices", "engine", "builder"},
+    "onnxruntime_genai": {"engine"},
+    "onnx": {"builder", "models"},
+    "psutil": {"machine"},
+    "tokenizers": {"models", "runner"},
     "tabulate": {"report"},
     "click": {"cli"},
     "rich": {"cli"},
@@ -84,65 +30,60 @@ ONLY_IN = {
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
-    """The room a file lives in: its folder under the package, or its own name at the top."""
-    parts = path.relative_to(PACKAGE).parts
-    return parts[0].removesuffix(".py")
+def documented_imports() -> dict[str, set[str]]:
+    """What docs/architecture.md says that each package imports."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| ([^|]*) \|$", text, flags=re.MULTILINE)
+    return {box: set(re.findall(r"\w+", below)) for box, below in rows}
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Full names of everything a file imports, at its top or inside a function."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+def test_the_table_of_the_docs_is_what_the_code_imports():
+    """No import that the table does not name, and no permission that nothing uses."""
+    assert documented_imports() == arrows()
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """Rooms of the package that a file imports."""
-    parts = (name.split(".") for name in imported_modules(path))
-    rooms = {part[1] for part in parts if part[0] == "harness" and len(part) > 1}
-    return rooms & MAY_IMPORT.keys()
+def test_imports_run_downwards_only():
+    """Every package has a floor above all that it imports: there is no circle."""
+    assert arrows().keys() - floors(arrows()).keys() == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_rooms_import_downwards_only(path: Path):
-    """A module imports its own room, the rooms below it, errors and units."""
-    room = room_of(path)
-    assert imported_rooms(path) <= MAY_IMPORT[room] | {room} | EVERYONE
+def test_the_table_is_drawn_from_the_bottom_up():
+    """A row of docs/architecture.md stands below everything that it imports."""
+    seen: set[str] = set()
+    for box, below in documented_imports().items():
+        assert below <= seen
+        seen.add(box)
 
 
-def test_the_table_has_no_cycle():
-    """Each room may only import rooms that can never import it back."""
+def test_the_house_stays_small():
+    """Few boxes and few arrows: somebody new can hold them in mind."""
+    found = arrows()
+    assert len(found) <= MAX_BOXES
+    assert sum(len(below) for below in found.values()) <= MAX_ARROWS
 
-    def reachable(room: str) -> set[str]:
-        seen: set[str] = set()
-        stack = [room]
-        while stack:
-            for below in MAY_IMPORT[stack.pop()] - seen:
-                seen.add(below)
-                stack.append(below)
-        return seen
 
-    assert [room for room in MAY_IMPORT if room in reachable(room)] == []
+def test_choosing_by_the_kind_of_a_model_gets_rarer():
+    """`isinstance` on kinds of models is counted, and the limit is lowered with the count."""
+    assert len(list(kind_checks())) <= MAX_KIND_CHECKS
+
+
+def test_every_package_says_what_it_is():
+    """A line of docstring in every `__init__.py`."""
+    folders = {path.parent for path in FILES}
+    undocumented = [
+        folder
+        for folder in sorted(folders)
+        if not ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    ]
+    assert undocumented == []
 
 
 @pytest.mark.parametrize("package", ONLY_IN)
-def test_outside_packages_stay_in_their_rooms(package: str):
-    """Sessions are made in devices, graphs in graph, prints drawn by cli: nowhere else."""
+def test_outside_packages_stay_where_they_belong(package: str):
+    """Sessions are made in devices, graphs in builder, prints drawn by cli: nowhere else."""
     users = {
-        room_of(path)
+        box_of(path)
         for path in FILES
         if any(name.split(".")[0] == package for name in imported_modules(path))
     }
     assert users <= ONLY_IN[package]
-
-
-def test_every_room_is_described():
-    """docs/architecture.md names each room of the table."""
-    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert [room for room in MAY_IMPORT if f"`{room}" not in text and room[0] != "_"] == []

@@ -8,17 +8,17 @@ from pathlib import Path
 import click
 import pytest
 
+from harness.builder.quantize.levels import find_level
 from harness.cli.main import COMMANDS, bench, main
-from harness.estimates.answer import Estimate, estimate
-from harness.estimates.energy import COMPUTE_PJ_PER_FLOP, memory_pj_per_byte
-from harness.estimates.held import stored_model_bytes
-from harness.estimates.speeds import least_work
-from harness.quantize.levels import find_level
-from harness.settings import flag_values, load_settings
-from harness.specs.catalog import catalog_model, catalog_names
-from harness.specs.catalog_subject import Subject, counted_subject, find_subject
-from harness.specs.catalog_text import parse_parameters
-from harness.units import GB
+from harness.core.units import GB
+from harness.estimator.answer import Estimate, estimate
+from harness.estimator.energy import COMPUTE_PJ_PER_FLOP, memory_pj_per_byte
+from harness.estimator.held import stored_model_bytes
+from harness.estimator.speeds import least_work
+from harness.models.catalog.catalog import catalog_model, catalog_names
+from harness.models.catalog.subject import Subject, counted_subject, find_subject
+from harness.models.catalog.text import parse_parameters
+from harness.runner.settings import flag_values, load_settings
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "claims.md").read_text(encoding="utf-8")
 SECTIONS = re.findall(r"^## (\d.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)

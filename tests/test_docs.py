@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import pytest
 
-from harness.cli.compare_table import draw_table
+from harness.analysis.compare import compare_axis
+from harness.analysis.compare_rows import Question
 from harness.cli.main import COMMANDS, DEFAULT_COMMAND, bench
+from harness.report.compare_table import draw_table
 from harness.report.render import render
 from harness.results.document import read_document
-from harness.studies.compare import compare_axis
-from harness.studies.compare_rows import Question
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.analysis.errors import study_errors
+from harness.analysis.scaling import study_scaling
 from harness.cli.scaling import draw_study as draw_scaling
-from harness.cli.validate_table import draw_study, study_json
-from harness.plan import make_plan
 from harness.report.render import render
+from harness.report.validate_table import draw_study, study_json
 from harness.results.document import read_document
-from harness.settings import load_settings
-from harness.studies.errors import study_errors
-from harness.studies.scaling import study_scaling
+from harness.runner.plan import make_plan
+from harness.runner.settings import load_settings
 
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "reference"
 FILES = sorted(FOLDER.glob("*.json"))

@@ -1,6 +1,6 @@
 """Sizes that calibrate in seconds; their constants mean nothing, their arithmetic is the same."""
 
-from harness.ceilings.shapes import Sizes
+from harness.estimator.calibration.shapes import Sizes
 
 TINY = Sizes(
     rounds=2,

@@ -1,0 +1,1 @@
+"""The commands: flags, progress, printing and exit codes."""

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.analysis.compare_rows import Question
+from harness.analysis.gate import Gate, confirmed, judge_gates, parse_gate
 from harness.cli.options import AB_FORMATS
 from harness.cli.side import Variant, read_variant, shared_options
-from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
-from harness.grid import parse_seconds, parse_share
-from harness.studies.compare_rows import Question
-from harness.studies.gate import Gate, confirmed, judge_gates, parse_gate
+from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.core.ranges import parse_seconds, parse_share
 
 if TYPE_CHECKING:
-    from harness.runner.turns import Side, TurnPlan
+    from harness.runner.loop.paired import Side, TurnPlan
 
 AS_SHARED = "as shared"
 EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-on slower:3%'
@@ -66,10 +66,10 @@ def command(
     falls on both; a pair of fresh processes gives one ratio, B / A. Pairs are added until every
     interval is narrow enough, or the pairs or the budget are used up.
     """
+    from harness.analysis.paired import compare_turns
     from harness.cli.compare_draw import draw_comparison
     from harness.cli.pairs import Limits, measure_pairs
-    from harness.studies.turns import compare_turns
-    from harness.watch.facts import usable_cores
+    from harness.machine.watch.facts import usable_cores
 
     gates = [_gate(text) for text in fail_on]
     question = Question(parse_share(tolerance, "--tolerance"), each=each)
@@ -108,9 +108,9 @@ def _sides(
     cache: Path | None,
 ) -> "tuple[tuple[Side, Side], TurnPlan]":
     """Build what is missing; both sides and how pairs of them are measured."""
-    from harness.artifacts.cache import default_cache
-    from harness.runner.builds import ensure_group
-    from harness.runner.turns import A, B, Side, TurnPlan, shared_tests
+    from harness.runner.loop.builds import ensure_group
+    from harness.runner.loop.paired import A, B, Side, TurnPlan, shared_tests
+    from harness.store.cache import default_cache
 
     folder = cache or default_cache()
     a, b = (
@@ -133,7 +133,7 @@ def _sides(
 
 def _gate(text: str) -> Gate:
     """A gate that pairs can break, refused before they are measured."""
-    from harness.runner.turns import STARTS, TURN_METRICS
+    from harness.runner.loop.paired import STARTS, TURN_METRICS
 
     gate = parse_gate(text)
     measured = {metric for metrics in (STARTS, *TURN_METRICS.values()) for metric in metrics}

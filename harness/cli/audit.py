@@ -12,14 +12,14 @@ from harness.cli.options import FORMATS
 from harness.cli.progress import open_progress
 from harness.cli.running import fetch_into
 from harness.cli.side import shared_options
-from harness.errors import EXIT_GATE, EXIT_OK, UsageError
-from harness.findings import ERROR, Finding
-from harness.plan import make_plan
+from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
+from harness.core.findings import ERROR, Finding
 from harness.report.grid import MISSING
-from harness.settings import flag_values, load_settings
+from harness.runner.plan import make_plan
+from harness.runner.settings import flag_values, load_settings
 
 if TYPE_CHECKING:
-    from harness.plan import Plan
+    from harness.runner.plan import Plan
 
 LEAST_TURNS = 3
 Line = tuple[str, str, Finding]
@@ -37,7 +37,7 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
     fit into the whole by other clocks; and on the CPU the process must have worked meanwhile. Ends
     with 1 when a check fails.
     """
-    from harness.watch.facts import usable_cores
+    from harness.machine.watch.facts import usable_cores
 
     if turns < LEAST_TURNS:
         raise UsageError(f"--turns {turns} say nothing", fix=f"--turns {LEAST_TURNS} or more")
@@ -60,10 +60,10 @@ command.params = [*shared_options(), *command.params]
 
 def _audit(plan: "Plan", turns: int, cache: Path | None) -> Iterator[Line]:
     """Build what is missing, and judge every test of every group."""
-    from harness.artifacts.cache import default_cache
-    from harness.runner.audit import audit_group
-    from harness.runner.builds import build_all
-    from harness.studies.audit import judge_audit
+    from harness.analysis.audit import judge_audit
+    from harness.runner.loop.audit import audit_group
+    from harness.runner.loop.builds import build_all
+    from harness.store.cache import default_cache
 
     builds = build_all(plan, cache or default_cache())
     for error in builds.failures.values():

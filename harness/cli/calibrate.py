@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
-from harness.ceilings.constants import (
+from harness.builder.quantize.levels import find_levels
+from harness.cli.options import FORMATS
+from harness.core.errors import UsageError
+from harness.core.ranges import parse_names
+from harness.core.units import GB, KIB, MIB
+from harness.estimator.calibration.constants import (
     CHOICE,
     ELEMENTWISE,
     Constants,
     RatePoint,
     StoredConstants,
 )
-from harness.cli.options import FORMATS
-from harness.errors import UsageError
-from harness.grid import parse_names
-from harness.plan import plan_threads
-from harness.quantize.levels import find_levels
-from harness.units import GB, KIB, MIB
+from harness.runner.plan import plan_threads
 
 HEADER = ("constant", "tokens", "working set MiB", "threads", "value", "low", "high", "unit", "n")
 EXAMPLE = "Example:  bench calibrate --quant fp32,int4 --threads 1,2"
@@ -49,11 +49,11 @@ def command(
     prompt lengths, attention, and the fixed cost of a call; each with its 95 % interval over fresh
     processes. No whole model is timed. Kept per machine, onnxruntime version and thread count.
     """
-    from harness.artifacts.cache import default_cache
-    from harness.ceilings.calibrate import ensure_constants
-    from harness.ceilings.storage import ground_of
     from harness.devices.table import find_row
-    from harness.watch.facts import machine_facts
+    from harness.estimator.calibration.calibrate import ensure_constants
+    from harness.estimator.calibration.storage import ground_of
+    from harness.machine.watch.facts import machine_facts
+    from harness.store.cache import default_cache
 
     facts = machine_facts()
     row = find_row(device)

@@ -2,13 +2,13 @@
 
 import click
 
+from harness.analysis.compare import compare_axis, compare_documents
+from harness.analysis.compare_rows import Comparison, Question
+from harness.analysis.gate import judge_gates, parse_gate, watched_metrics
 from harness.cli.options import COMPARE_FORMATS
-from harness.errors import EXIT_GATE, EXIT_OK, UsageError
-from harness.grid import parse_share
+from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
+from harness.core.ranges import parse_share
 from harness.results.schema import Document
-from harness.studies.compare import compare_axis, compare_documents
-from harness.studies.compare_rows import Comparison, Question
-from harness.studies.gate import judge_gates, parse_gate, watched_metrics
 
 EXAMPLE = (
     "Example:  bench compare results/base.json results/new.json --fail-on slower:3% "

@@ -4,7 +4,13 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from harness.cli.compare_table import (
+from harness.analysis.compare_rows import CompareRow, Comparison
+from harness.analysis.gate import Broken, Gate, surely_within
+from harness.analysis.verdict import Verdict
+from harness.cli.github import tell_github
+from harness.cli.options import GITHUB
+from harness.report.benchstat import draw_sides
+from harness.report.compare_table import (
     draw_csv,
     draw_json,
     draw_json_lines,
@@ -13,16 +19,10 @@ from harness.cli.compare_table import (
     row_values,
     sentence,
 )
-from harness.cli.github import tell_github
-from harness.cli.options import GITHUB
-from harness.report.benchstat import draw_sides
 from harness.report.escape import one_line
 from harness.report.github import Annotation
 from harness.report.junit import Case, draw_cases
 from harness.results.schema import Document
-from harness.studies.compare_rows import CompareRow, Comparison
-from harness.studies.gate import Broken, Gate, surely_within
-from harness.studies.verdict import Verdict
 
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {
     "csv": draw_csv,

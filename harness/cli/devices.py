@@ -7,12 +7,12 @@ import click
 
 from harness.cli.models import draw
 from harness.cli.options import FORMATS
+from harness.core.units import GIB
 from harness.devices.device import Device
 from harness.devices.probe import Probe, look_up, probe_row
 from harness.devices.row import KINDS
 from harness.devices.table import all_rows
 from harness.report.grid import MISSING
-from harness.units import GIB
 
 HEADER = (
     *("device", "class", "state", "provider", "version", "vendor", "id", "memory", "verdict"),

@@ -7,8 +7,8 @@ import click
 
 from harness.cli.models import draw
 from harness.cli.options import FORMATS
-from harness.errors import EXIT_DEVICE, EXIT_OK
-from harness.findings import ERROR, Finding
+from harness.core.errors import EXIT_DEVICE, EXIT_OK
+from harness.core.findings import ERROR, Finding
 from harness.report.grid import MISSING
 
 HEADER = ("check", "state", "found", "what to do")
@@ -23,9 +23,9 @@ def _wheels() -> Sequence[Finding]:
 
 def _machine() -> Sequence[Finding]:
     """Imported here: the help needs neither clocks nor counters."""
-    from harness.artifacts.cache import default_cache
-    from harness.watch.doctor import check_machine
-    from harness.watch.energy_check import check_energy
+    from harness.machine.watch.doctor import check_machine
+    from harness.machine.watch.energy_check import check_energy
+    from harness.store.cache import default_cache
 
     return [*check_machine(default_cache()), *check_energy()]
 

@@ -6,19 +6,19 @@ from math import prod
 
 import click
 
+from harness.builder.quantize.levels import LADDER, QuantLevel, find_levels
 from harness.cli.estimate_here import HERE, this_machine
-from harness.cli.estimate_table import draw_estimates
 from harness.cli.options import FORMATS
-from harness.errors import UsageError
-from harness.estimates.answer import Estimate, estimate
-from harness.estimates.case import nominal_level
-from harness.estimates.machine import OS_SHARE, estimate_here
-from harness.grid import parse_grid, parse_names
-from harness.quantize.levels import LADDER, QuantLevel, find_levels
-from harness.specs.catalog import catalog_names
-from harness.specs.catalog_subject import Subject, counted_subject, find_subject
-from harness.specs.catalog_text import parse_bytes, parse_parameters
-from harness.specs.devices import device_keys
+from harness.core.errors import UsageError
+from harness.core.ranges import parse_grid, parse_names
+from harness.estimator.answer import Estimate, estimate
+from harness.estimator.case import nominal_level
+from harness.estimator.machine import OS_SHARE, estimate_here
+from harness.models.catalog.catalog import catalog_names
+from harness.models.catalog.devices import device_keys
+from harness.models.catalog.subject import Subject, counted_subject, find_subject
+from harness.models.catalog.text import parse_bytes, parse_parameters
+from harness.report.estimate_table import draw_estimates
 
 Flags = dict[str, str | int | float | None]
 ALL = "all"

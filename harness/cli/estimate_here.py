@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from harness.ceilings.constants import Constants
-from harness.errors import DeviceError
+from harness.core.errors import DeviceError
+from harness.estimator.calibration.constants import Constants
 
 HERE = "cpu"  # as the device table calls this machine's processor
 
@@ -29,8 +29,8 @@ def this_machine() -> ThisMachine:
         DeviceError: nothing usable is stored, or the system does not tell its memory.
         StorageError: the store cannot be read.
     """
-    from harness.artifacts.cache import default_cache
-    from harness.ceilings.storage import find_constants, ground_of
+    from harness.estimator.calibration.storage import find_constants, ground_of
+    from harness.store.cache import default_cache
 
     facts, memory_bytes = machine_memory()
     ground = ground_of(facts, HERE, int(facts["usable_cores"] or 1))
@@ -49,7 +49,7 @@ def this_machine() -> ThisMachine:
 
 def machine_memory() -> tuple[dict[str, Any], int | None]:
     """Return the facts of this machine, and its memory or the container's: the smaller."""
-    from harness.watch.facts import machine_facts
+    from harness.machine.watch.facts import machine_facts
 
     facts = machine_facts()
     known = [facts[key] for key in ("memory_bytes", "container_memory_bytes") if facts[key]]

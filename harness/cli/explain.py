@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from harness.glossary import explain, terms
+from harness.results.glossary import explain, terms
 
 STYLES = ("table", "md", "json")  # as harness.report.explained draws them
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.errors import StorageError
+from harness.core.errors import StorageError
 from harness.report.github import Annotation, annotation_lines, cut_summary
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"

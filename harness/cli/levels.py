@@ -2,10 +2,7 @@
 
 import click
 
-from harness.cli.models import draw
-from harness.cli.options import FORMATS
-from harness.devices.table import all_rows
-from harness.quantize.levels import (
+from harness.builder.quantize.levels import (
     LEVELS,
     STATIC_LEVELS,
     Form,
@@ -13,6 +10,9 @@ from harness.quantize.levels import (
     Method,
     QuantLevel,
 )
+from harness.cli.models import draw
+from harness.cli.options import FORMATS
+from harness.devices.table import all_rows
 from harness.report.grid import MISSING
 
 HEADER = ("level", "bits/w", "layers", "tables", "sensitive", "activations", "by", "runs on")

@@ -9,7 +9,7 @@ from importlib import import_module, metadata
 
 import click
 
-from harness.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessError
+from harness.core.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessError
 
 # name, module that holds `command`, the one line that `bench --help` prints
 COMMANDS = (
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; print errors as two lines, never as a traceback.
 
     Returns:
-        The exit code; see harness.errors.
+        The exit code; see harness.core.errors.
     """
     try:
         code = bench.main(args=arguments, standalone_mode=False)

@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.errors import UsageError
-from harness.foreign.source import ForeignSource
-from harness.plan import AnySource, find_source, make_plan
-from harness.plan.foreign import levels_possible
-from harness.quantize.levels import LEVELS, STATIC_LEVELS
+from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
+from harness.core.errors import UsageError
+from harness.core.units import MIB
+from harness.models.catalog.decoder import spec_anatomy
+from harness.models.exported.source import ExportedSource
+from harness.models.weights.source import ModelSource
 from harness.report.grid import MISSING
-from harness.settings import Settings
-from harness.specs.catalog_decoder import spec_anatomy
-from harness.units import MIB
-from harness.weights.source import ModelSource
+from harness.runner.plan import AnySource, find_source, make_plan
+from harness.runner.plan.exported import levels_possible
+from harness.runner.settings import Settings
 
 Facts = dict[str, object]
 
@@ -59,7 +59,7 @@ def _tests(
 
 def _facts(source: AnySource) -> Facts:
     """Return what a model is."""
-    return _exported(source) if isinstance(source, ForeignSource) else _built(source)
+    return _exported(source) if isinstance(source, ExportedSource) else _built(source)
 
 
 def _built(source: ModelSource) -> Facts:
@@ -77,7 +77,7 @@ def _built(source: ModelSource) -> Facts:
     }
 
 
-def _exported(source: ForeignSource) -> Facts:
+def _exported(source: ExportedSource) -> Facts:
     """Return what the files of an exported model say."""
     model = source.model
     keys = ("role", "file", "parameters", "weights_bytes", "opset", "domains")

@@ -7,7 +7,11 @@ from pathlib import Path
 import click
 
 from harness.cli.estimate_here import machine_memory
-from harness.cli.models_table import (
+from harness.cli.options import FORMATS
+from harness.models.catalog.catalog import catalog_models
+from harness.models.catalog.systems import systems
+from harness.report.grid import draw_rows
+from harness.report.models_table import (
     SEED_HEADER,
     catalog_header,
     catalog_row,
@@ -15,10 +19,6 @@ from harness.cli.models_table import (
     seed_row,
     seed_values,
 )
-from harness.cli.options import FORMATS
-from harness.report.grid import draw_rows
-from harness.specs.catalog import catalog_models
-from harness.specs.catalog_systems import systems
 
 # What a running system and its other programs leave to a model; as in the device catalog.
 OS_SHARE = 0.25
@@ -75,8 +75,8 @@ def _describe(names: tuple[str, ...], cache: Path | None, offline: bool, style: 
     """Print what every named model is, one column each."""
     from harness.cli.model_facts import fact_rows, model_facts  # the catalog needs no plan
     from harness.cli.running import fetch_into
-    from harness.settings import flag_values, load_settings
-    from harness.watch.facts import usable_cores
+    from harness.machine.watch.facts import usable_cores
+    from harness.runner.settings import flag_values, load_settings
 
     words = flag_values({"model": ",".join(names)})
     settings = fetch_into(load_settings(None, **words), cache, offline)

@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
+from harness.analysis.paired import LEAST_PAIRS, Line, PairValue, lines_of, widest_half_width
 from harness.cli.progress import open_progress
-from harness.errors import MeasurementError
+from harness.core.errors import MeasurementError
+from harness.machine.watch.facts import machine_facts
 from harness.results.journal import Journal, prepare_results_folder
 from harness.results.schema import METHOD_VERSION
-from harness.runner.identity import cell_of
-from harness.runner.run import new_run_id, utc_now
-from harness.runner.turns import Pair, Side, TurnPlan, measure_pair, shared_tests
-from harness.studies.turns import LEAST_PAIRS, Line, PairValue, lines_of, widest_half_width
-from harness.watch.facts import machine_facts
+from harness.runner.loop.identity import cell_of
+from harness.runner.loop.paired import Pair, Side, TurnPlan, measure_pair, shared_tests
+from harness.runner.loop.run import new_run_id, utc_now
 
 PREFIX = "ab-"
 INTERRUPTED = "interrupted"

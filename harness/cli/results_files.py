@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 from harness.results.document import is_document, read_document
 from harness.results.schema import Document
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
+from harness.builder.quantize.cache import AUTO, CACHES
+from harness.builder.quantize.levels import LADDER, LEVELS, STATIC_LEVELS, USUAL
 from harness.cli.options import DOCUMENT_FORMATS
 from harness.cli.running import fetch_into, measure_plan
 from harness.cli.show import show_document
-from harness.foreign.source import ForeignSource
-from harness.plan import Plan, make_plan
-from harness.quantize.cache import AUTO, CACHES
-from harness.quantize.levels import LADDER, LEVELS, STATIC_LEVELS, USUAL
-from harness.settings import INTERLEAVES, PRESETS, flag_values, load_settings
+from harness.models.exported.source import ExportedSource
+from harness.runner.plan import Plan, make_plan
+from harness.runner.settings import INTERLEAVES, PRESETS, flag_values, load_settings
 
 
 @click.command(
@@ -136,8 +136,8 @@ def command(
 
     Results go to stdout, progress to stderr, every raw sample to one file under --results.
     """
+    from harness.machine.watch.facts import usable_cores
     from harness.report.explained import explain_document
-    from harness.watch.facts import usable_cores
 
     settings = load_settings(plan, preset, **flag_values(flags))
     chosen = make_plan(fetch_into(settings, cache, offline), usable_cores(), folder=cache)
@@ -171,5 +171,5 @@ def _recognised(plan: Plan) -> list[str]:
         f"{source.name}: {source.model.kind}, {source.model.parameters:,} parameters,"
         f" {source.model.level}; {', '.join(graph.file for graph in source.model.graphs)}"
         for source in models.values()
-        if isinstance(source, ForeignSource)
+        if isinstance(source, ExportedSource)
     ]

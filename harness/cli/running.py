@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.progress import open_progress
-from harness.plan import Plan
-from harness.settings import Settings
+from harness.runner.plan import Plan
+from harness.runner.settings import Settings
 
 if TYPE_CHECKING:
-    from harness.runner.run import Outcome
+    from harness.runner.loop.run import Outcome
 
 
 def fetch_into(settings: Settings, cache: Path | None, offline: bool = False) -> Settings:
     """Fetch the models of the hub that settings name, and say on stderr what is fetched."""
-    from harness.artifacts.cache import default_cache
-    from harness.artifacts.fetch import Hub
-    from harness.runner.fetched import with_fetched
+    from harness.runner.loop.fetched import with_fetched
+    from harness.store.cache import default_cache
+    from harness.store.fetch import Hub
 
     return with_fetched(
         settings,
@@ -30,8 +30,8 @@ def fetch_into(settings: Settings, cache: Path | None, offline: bool = False) ->
 
 def measure_plan(plan: Plan, results: Path, cache: Path | None, resume: bool = False) -> "Outcome":
     """Run the plan with progress on stderr, and say there which file holds the results."""
-    from harness.artifacts.cache import default_cache
-    from harness.runner.run import run_plan
+    from harness.runner.loop.run import run_plan
+    from harness.store.cache import default_cache
 
     # A job that is cancelled gets SIGTERM: it keeps what it has, as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from harness.analysis.scaling import ScalingRow, ScalingStudy, study_scaling
+from harness.analysis.scaling_fit import percent_of_factor
 from harness.cli.options import FORMATS
 from harness.report.grid import MISSING, draw_rows
 from harness.results.document import read_document
-from harness.studies.scaling import ScalingRow, ScalingStudy, study_scaling
-from harness.studies.scaling_fit import percent_of_factor
 
 EXAMPLE = "Example:  bench scaling results/run-20261122-101500-1a2b.json --format md"
 PEOPLE = ("table", "md")

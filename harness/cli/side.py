@@ -10,9 +10,9 @@ import click
 
 from harness.cli import run
 from harness.cli.running import fetch_into
-from harness.errors import UsageError
-from harness.plan import SessionGroup, make_plan
-from harness.settings import Settings, flag_values, load_settings
+from harness.core.errors import UsageError
+from harness.runner.plan import SessionGroup, make_plan
+from harness.runner.settings import Settings, flag_values, load_settings
 
 # Flags of `bench run` that say what is measured; a variant may give any of them again.
 SHARED_NAMES = (

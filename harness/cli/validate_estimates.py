@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
+from harness.analysis.error_rows import GROUPINGS
+from harness.analysis.errors import check_method, study_errors
 from harness.cli.options import FORMATS
 from harness.cli.running import measure_plan
-from harness.cli.validate_table import draw_study, study_json
-from harness.errors import EXIT_OK, StorageError, UsageError
-from harness.plan import make_plan
+from harness.core.errors import EXIT_OK, StorageError, UsageError
+from harness.report.validate_table import draw_study, study_json
 from harness.results.document import read_document
 from harness.results.schema import METHOD_VERSION, Document
-from harness.settings import load_settings
-from harness.studies.error_rows import GROUPINGS
-from harness.studies.errors import check_method, study_errors
+from harness.runner.plan import make_plan
+from harness.runner.settings import load_settings
 
 DEFAULT_PLAN = "validate"
 EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.json --by model"
@@ -111,7 +111,7 @@ def _measure(
 
     What cannot be compared with this version's measurements is refused before they are taken.
     """
-    from harness.watch.facts import usable_cores
+    from harness.machine.watch.facts import usable_cores
 
     chosen = make_plan(load_settings(plan), usable_cores(), folder=cache)
     for document in remeasured:

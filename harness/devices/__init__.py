@@ -1,0 +1,1 @@
+"""Where a model runs: the table of providers, sessions, placement."""

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from harness.core.errors import UsageError
 from harness.devices.device import Device, parse_options, share_options, split_index
 from harness.devices.probe import Probe, probe_device
 from harness.devices.row import KINDS, ProviderRow
 from harness.devices.states import FewerDevicesError
 from harness.devices.table import all_rows, find_row
-from harness.errors import UsageError
 
 AUTO = "auto"
 BEST_KINDS = ("npu", "gpu")  # what `auto` tries before the CPU

@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import DeviceError, UsageError
 from harness.devices.row import Pairs, ProviderRow
 from harness.devices.table import find_row
-from harness.errors import DeviceError, UsageError
 
 Json = dict[str, Any]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from harness.core.units import MIB
 from harness.devices.device import Device
 from harness.devices.hardware import Hardware, pick
-from harness.measure.counters import NoCounterError, ask, text_in
-from harness.measure.nvidia import nvml
-from harness.units import MIB
+from harness.machine.meters.counters import NoCounterError, ask, text_in
+from harness.machine.meters.nvidia import nvml
 
 Facts = Mapping[str, str | None]
 

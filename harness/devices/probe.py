@@ -4,10 +4,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from harness.core.errors import HarnessError
 from harness.devices.device import Device
 from harness.devices.presence import is_listed
 from harness.devices.row import ProviderRow
-from harness.errors import HarnessError
 
 WORKER_MODULE = "harness.devices.probe_worker"
 TIMEOUT_S = 120.0  # a first run compiles; the slowest seen took 1 s
@@ -61,7 +61,7 @@ def probe_device(device: Device) -> Probe:
     found = look_up(device.row)
     if found.state != "present":
         return found
-    from harness.measure.worker import Worker
+    from harness.machine.process.worker import Worker
 
     try:
         with Worker.start(WORKER_MODULE) as worker:

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import DeviceError
+from harness.core.units import NS_PER_MS
 from harness.devices.device import Device, find_device
 from harness.devices.hardware import devices_of, facts_of
 from harness.devices.memory_size import memory_bytes
 from harness.devices.row import Registration
 from harness.devices.session import open_session
 from harness.devices.states import FellBackError
-from harness.errors import DeviceError
-from harness.units import NS_PER_MS
 
 Json = dict[str, Any]
 
@@ -44,7 +44,7 @@ def probe(device: Mapping[str, Any]) -> Json:
 
 def _run(device: Device) -> Json:
     """Open, run once, compare."""
-    from harness.graph.probe import TOLERANCE, largest_error, probe_input, write_probe
+    from harness.builder.graph.probe import TOLERANCE, largest_error, probe_input, write_probe
 
     with tempfile.TemporaryDirectory(prefix="bench-probe-") as folder:
         graph = Path(folder) / "probe.onnx"

@@ -119,7 +119,7 @@ class ProviderRow:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Decoders it runs, of harness.quantize.levels.Variant, the best one first."""
+        """Decoders it runs, of harness.builder.quantize.levels.Variant, the best one first."""
         if self.is_host:
             return ("fused", "static")
         return ("static",) if self.needs_static else ("fused",)

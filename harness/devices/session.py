@@ -9,13 +9,13 @@ from typing import Any
 
 import onnxruntime as ort
 
+from harness.core.errors import DeviceError, HarnessError, ModelError
 from harness.devices.device import Device
 from harness.devices.hardware import pick
 from harness.devices.placement import Placement, Verdict, place, recorded_nodes
 from harness.devices.register import bring_in
 from harness.devices.states import FellBackError
 from harness.devices.table import ROWS
-from harness.errors import DeviceError, HarnessError, ModelError
 
 LOG_ERRORS_ONLY = 3  # ONNX Runtime's severity; its warnings would flood the log of every load
 # Threads wait for work in a busy loop; without it 2-thread decode loses 27 %. Recorded.
@@ -156,14 +156,14 @@ def _placement(session: ort.InferenceSession, graph: Path, device: Device) -> Pl
 
 def _node_names(graph: Path) -> list[str]:
     """Names in the order of the file; onnx is imported where it is needed, and counted there."""
-    from harness.graph.outline import node_names
+    from harness.builder.graph.outline import node_names
 
     return node_names(graph)
 
 
 def _refuse_dynamic(graph: Path, device: Device) -> None:
     """A row that wants static shapes takes no node of another graph, most without a word."""
-    from harness.graph.outline import free_dimensions
+    from harness.builder.graph.outline import free_dimensions
 
     free = free_dimensions(graph)
     if free:

@@ -1,6 +1,6 @@
 """What can be wrong with a device, each as an error of its own, so that a table can name it."""
 
-from harness.errors import DeviceError
+from harness.core.errors import DeviceError
 
 
 class NotInstalledError(DeviceError):

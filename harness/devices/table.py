@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from harness.core.errors import UsageError
 from harness.devices.row import KINDS, ProviderRow
 from harness.devices.rows.cpu import CPU
 from harness.devices.rows.gpu import CUDA, DIRECTML, MIGRAPHX, TENSORRT, TENSORRT_RTX, WEBGPU
@@ -24,7 +25,6 @@ from harness.devices.rows.npu import (
     VITISAI,
 )
 from harness.devices.rows.windows import CATALOG
-from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from importlib import metadata

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from harness.core.errors import HarnessError
+from harness.core.findings import ERROR, OK, Finding
 from harness.devices.presence import RUNTIME
 from harness.devices.probe import TIMEOUT_S, WORKER_MODULE
-from harness.errors import HarnessError
-from harness.findings import ERROR, OK, Finding
-from harness.measure.worker import Worker
+from harness.machine.process.worker import Worker
 
 OLDEST = (1, 31)  # older ones do not record all nodes of plugin providers
 # Wheels without plugins, whose own provider is recorded in full from an older version on.

@@ -1,0 +1,1 @@
+"""Every table of every command, and the exporters for other tools."""

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness.core.units import MIB
 from harness.report.grid import MISSING
-from harness.report.ladder import fronts
 from harness.report.rows import RATES, Row, half_width_of, rate_of, shown, tests_of
+from harness.report.sweep import fronts
 from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN, kind_of
 from harness.results.schema import Record
-from harness.units import MIB
 
 Value = str | float | None
 PARAMS = "params"  # the estimator that every record has

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.errors import UsageError
+from harness.core.errors import UsageError
+from harness.core.units import MIB
 from harness.report.columns import percent, three_digits, two_decimals
 from harness.report.grid import MISSING, draw_rows
 from harness.report.placed import draw_place, has_place, place_values
 from harness.report.rows import shown
 from harness.results.schema import Document, Record
-from harness.units import MIB
 
 HEADER = ("pass", "term", "kernel", "read MiB", "Gflop", "calls", "ms", "share", "bound")
 # pass -> the metric that measures it

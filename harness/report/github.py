@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.core.units import MIB
 from harness.report.escape import one_line
 from harness.report.export import cell_name
 from harness.results.schema import Document
 from harness.results.validity import is_valid
-from harness.units import MIB
 
 # GitHub drops a step's whole summary above 1 MiB, and shows ten annotations of a kind per step.
 # Source: docs.github.com, "Workflow commands for GitHub Actions", job summaries and limits.

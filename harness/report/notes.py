@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from harness.core.units import GB
 from harness.report.headline import thread_words
-from harness.report.ladder import ladder_notes
 from harness.report.rows import Row
+from harness.report.sweep import ladder_notes
 from harness.results.energy import MEASURED
 from harness.results.samples import ENCODE, kind_of
 from harness.results.schema import Cell, Document, Json, Record
 from harness.results.validity import is_own_work, is_valid
-from harness.units import GB
 
 WEIGHTS_NOTES = {
     "seeded": "weights: seeded random (right for speed and memory, says nothing about quality)",

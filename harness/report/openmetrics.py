@@ -5,8 +5,8 @@ Format: https://prometheus.io/docs/specs/om/open_metrics_spec
 
 from collections.abc import Iterator
 
-from harness.glossary import explain, terms
 from harness.report.export import exported, labels
+from harness.results.glossary import explain, terms
 from harness.results.schema import Document
 
 PREFIX = "ondevice_bench_"

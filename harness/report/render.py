@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 from harness.report.columns import columns_of
 from harness.report.escape import markdown, one_line
 from harness.report.exporters import EXPORTERS

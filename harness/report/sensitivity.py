@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from harness.core.units import MIB
 from harness.report.columns import three_digits
 from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
 from harness.results.schema import Document, Record
-from harness.units import MIB
 
 HEADER = ("group", "saves MiB", "KLD nats", "low", "high", "KLD nats/MiB")
 TITLE = "one group at {level}, all else at fp32 (costliest first; keep the first at more bits)"

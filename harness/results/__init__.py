@@ -1,0 +1,1 @@
+"""What a result is: typed records, journal, document, raw samples and what they become."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from harness.errors import ResultFormatError, StorageError
+from harness.core.errors import ResultFormatError, StorageError
 from harness.results.journal import sync_folder
 from harness.results.schema import SCHEMA, Document, Json
 from harness.results.upgrade import upgrade

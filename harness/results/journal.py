@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.errors import ResultFormatError, StorageError
+from harness.core.errors import ResultFormatError, StorageError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

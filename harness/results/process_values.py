@@ -2,7 +2,7 @@
 
 import math
 
-from harness.errors import ResultFormatError
+from harness.core.errors import ResultFormatError
 from harness.results.samples import ProcessSamples, kind_of
 from harness.results.schema import Record
 from harness.results.summarize import RULES

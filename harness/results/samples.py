@@ -26,8 +26,8 @@ class ProcessSamples:
             `ttft_ns` (pg), `itl_ns` (tg, pg: a list of steps per pass), `e2e_ns` (pg),
             `encode_ns` (enc, img, run); over all passes `cpu_ns`, `major_faults`,
             `involuntary_switches`, `finite`, `digest`.
-        watch: harness.watch.probes.WatchInterval as a dict.
-        energy: harness.measure.energy.energy_used of the timed part; None: nobody asked.
+        watch: harness.machine.watch.probes.WatchInterval as a dict.
+        energy: harness.machine.meters.energy.energy_used of the timed part; None: nobody asked.
     """
 
     round: int

@@ -153,16 +153,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             and version, vendor, numbers, options; null when no session was opened.
         profile: shares of the time per provider and operator, as harness.devices.profile draws
             them up, or why there are none; null: not asked for.
-        explanation: how the estimates came about, as harness.estimates.record draws it up: their
+        explanation: how the estimates came about, as harness.estimator.record draws it up: their
             basis, every pass term by term, the parts of memory; null without an estimate.
         quality: what the level loses against the fp32 twin on both paths, as
-            harness.quality.measure draws it up, or why it is not known; null: not asked for.
+            harness.runner.quality.measure draws it up, or why it is not known; null: not asked for.
         shapes: that a static decoder was built for, `prefill_tokens` and `capacity_tokens`: a step
             reads the whole cache; null: shapes are free.
         energy: `kind` is `measured`, with the counters of `host` and `device` and the processes; or
             `unavailable`, with the `reason`; null: no process was asked.
-        sustain: the speed over minutes without a rest, as harness.runner.sustain draws it up, or
-            why it is not known; null: not asked for.
+        sustain: the speed over minutes without a rest, as harness.runner.loop.sustain draws it up,
+            or why it is not known; null: not asked for.
         recognition: of a model that others exported: kind, files, cache, storage, and how far its
             steps are from whole passes; null of one that is built here.
         samples: one object per process, raw: round, order, every duration in ns.
@@ -205,8 +205,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         method_version: METHOD_VERSION likewise; documents of two methods are not compared.
         run_id: sorts by time and never meets another.
         created_utc: when the run began, ISO 8601.
-        environment: harness.watch.facts.machine_facts(); `read_bandwidth`, the ceiling of the
-            simple estimates: per thread count `threads`, `bytes_per_s` and raw replies; and
+        environment: harness.machine.watch.facts.machine_facts(); `read_bandwidth`, the ceiling of
+            the simple estimates: per thread count `threads`, `bytes_per_s` and raw replies; and
             `calibration`, the constants of the calibrated ones, each with its interval.
         plan: what was asked for; a path is its last component.
         records: in the order of the plan.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.core.units import NS_PER_MS
 from harness.results import values
 from harness.results.samples import (
     DECODE,
@@ -21,7 +22,6 @@ from harness.results.samples import (
 )
 from harness.results.schema import Cell, Metric
 from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
-from harness.units import NS_PER_MS
 
 EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE, IMAGE, RUN)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from harness.errors import ResultFormatError
+from harness.core.errors import ResultFormatError
 from harness.results.schema import SCHEMA_VERSION, Json
 
 # version -> the step to the next one. The history stands at SCHEMA_VERSION.

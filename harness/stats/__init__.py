@@ -1,0 +1,1 @@
+"""Quantiles, intervals, differences, ranks and power, as pure functions."""

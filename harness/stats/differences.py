@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
-from harness.errors import MeasurementError
+from harness.core.errors import MeasurementError
 from harness.stats.intervals import CONFIDENCE
 from harness.stats.student import t_quantile, t_upper_tail
 

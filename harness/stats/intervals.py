@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
-from harness.errors import MeasurementError
+from harness.core.errors import MeasurementError
 from harness.stats.student import t_quantile
 
 CONFIDENCE = 0.95

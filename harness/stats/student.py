@@ -3,7 +3,7 @@
 import math
 from functools import lru_cache
 
-from harness.errors import MeasurementError
+from harness.core.errors import MeasurementError
 from harness.stats.bisection import first_beyond
 
 # Continued fraction: terms until the relative change is below one rounding error.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import harness
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 
 IDS = [[1, 2, 3, 250, 5, 6], [9, 8, 7, 6, 5, 4]]
 

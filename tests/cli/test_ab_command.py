@@ -7,18 +7,18 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from harness.analysis.compare_rows import Question
+from harness.analysis.paired import LEAST_PAIRS, Line, PairValue, compare_turns, widest_half_width
+from harness.analysis.verdict import Verdict
 from harness.cli import pairs as pairs_module
 from harness.cli.ab import command
 from harness.cli.pairs import Limits
-from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
-from harness.measure.worker import Worker
+from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.engine.workload import Kind, Workload
+from harness.machine.process.worker import Worker
 from harness.results.journal import read_journal
 from harness.results.schema import Cell
-from harness.runner import turns
-from harness.studies.compare_rows import Question
-from harness.studies.turns import LEAST_PAIRS, Line, PairValue, compare_turns, widest_half_width
-from harness.studies.verdict import Verdict
-from harness.workload.workload import Kind, Workload
+from harness.runner.loop import paired
 
 QUICK = ("--gen", "4", "--threads", "1", "--seconds", "0", "--quant", "int4")
 
@@ -28,10 +28,10 @@ def clocked(monkeypatch, tmp_path, shared_cache, tiny_folder):
     """Run the command on children with a clock of their own; returns (result, folder)."""
     real_start = Worker.start
     monkeypatch.setattr(
-        turns.Worker,
+        paired.Worker,
         "start",
         lambda module, **other: real_start(
-            "turning_child" if module == turns.WORKER_MODULE else module, **other
+            "turning_child" if module == paired.WORKER_MODULE else module, **other
         ),
     )
 
@@ -97,7 +97,7 @@ def test_a_gate_that_breaks_once_does_not_fail(clocked, monkeypatch):
 def test_an_encoder_takes_turns_too():
     """Four texts in 50 ms are 80 a second."""
     test = Workload(Kind.ENCODE, 16, 0, sequences=4)
-    assert turns.turn_values(test, 1, {"encode_ns": [50_000_000]}) == {"encode_seq_s": 80.0}
+    assert paired.turn_values(test, 1, {"encode_ns": [50_000_000]}) == {"encode_seq_s": 80.0}
     (row,) = compare_turns([line([0.0] * 5, "encode_seq_s")], Question(0.01), ("a", "b"), ()).rows
     assert row.unit == "sequences/s"
 

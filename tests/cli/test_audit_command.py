@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.audit import command
-from harness.errors import EXIT_GATE, EXIT_OK, UsageError
-from harness.runner import audit as audit_module
+from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
+from harness.runner.loop import audit as audit_module
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from harness.ceilings.constants import Constants, RatePoint, StoredConstants, TimePoint
+from harness.builder.quantize.levels import LEVELS
 from harness.cli.calibrate import HEADER, thread_counts
 from harness.cli.main import main
-from harness.errors import EXIT_USAGE, UsageError
-from harness.quantize.levels import LEVELS
+from harness.core.errors import EXIT_USAGE, UsageError
+from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants, TimePoint
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def asked(monkeypatch):
         )
         return StoredConstants("f", "1.31.1", ground.device, 1, full, constants)
 
-    monkeypatch.setattr("harness.ceilings.calibrate.ensure_constants", ensure)
+    monkeypatch.setattr("harness.estimator.calibration.calibrate.ensure_constants", ensure)
     return calls
 
 
@@ -86,6 +86,6 @@ def test_thread_counts_are_a_grid():
 
 @pytest.mark.parametrize("flags", [["--quant", "int5"], ["--device", "tpu"], ["--threads", "0"]])
 def test_unknown_names_are_refused_before_a_process_starts(flags, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("harness.ceilings.calibrate.measure_constants", pytest.fail)
+    monkeypatch.setattr("harness.estimator.calibration.calibrate.measure_constants", pytest.fail)
     assert main(["calibrate", "--cache", str(tmp_path), *flags]) == EXIT_USAGE
     assert "try:" in capsys.readouterr().err

@@ -10,11 +10,11 @@ import pytest
 
 from harness.cli import devices, doctor
 from harness.cli.main import main
+from harness.core.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE
+from harness.core.findings import ERROR, OK, Finding
 from harness.devices.probe import Probe
 from harness.devices.row import KINDS
 from harness.devices.table import ROWS, find_row
-from harness.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE
-from harness.findings import ERROR, OK, Finding
 
 
 def test_without_probing_every_row_is_listed_and_nothing_heavy_is_loaded():

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.ceilings.constants import Constants, RatePoint, StoredConstants
-from harness.ceilings.storage import METHOD_VERSION, ground_of, store_constants
+from harness.builder.quantize.levels import LEVELS
 from harness.cli.main import main
-from harness.quantize.levels import LEVELS
-from harness.watch.facts import machine_facts
+from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants
+from harness.estimator.calibration.storage import METHOD_VERSION, ground_of, store_constants
+from harness.machine.watch.facts import machine_facts
 
 FORBIDDEN = ("numpy", "onnxruntime", "onnx", "safetensors", "rich")
 

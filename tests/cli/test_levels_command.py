@@ -5,9 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, Form, Method
 from harness.cli.levels import FORMS, METHODS, command
 from harness.devices.table import ROWS
-from harness.quantize.levels import LEVELS, STATIC_LEVELS, Form, Method
 
 
 def rows():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import COMMANDS, main
-from harness.errors import EXIT_STORAGE
+from harness.core.errors import EXIT_STORAGE
 
 HEAVY = ("numpy", "onnxruntime", "onnx", "psutil", "tabulate", "rich", "safetensors")
 
@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "module", ["harness", "harness.plan", "harness.runner.run", "harness.cli.run"]
+    "module", ["harness", "harness.runner.plan", "harness.runner.loop.run", "harness.cli.run"]
 )
 def test_the_parent_never_loads_numpy_or_onnxruntime(module):
     """Everything the measuring parent imports, in a fresh interpreter."""

@@ -9,10 +9,10 @@ import click
 import pytest
 
 from harness.cli.scaling import COLUMNS, command
-from harness.errors import ResultFormatError, StorageError, UsageError
+from harness.core.errors import ResultFormatError, StorageError, UsageError
+from harness.models.catalog.catalog import catalog_model
 from harness.results.document import write_document
 from harness.results.schema import Cell, Document, Metric, Record, Trust
-from harness.specs.catalog import catalog_model
 
 MODELS = ("smollm2-135m", "smollm2-360m", "qwen2.5-0.5b", "tinyllama-1.1b", "qwen2.5-1.5b")
 ODD = "qwen2.5-0.5b"  # decodes faster than its size says: no cause; one depth has it on the rule

@@ -7,16 +7,16 @@ import signal
 
 import pytest
 
-from harness.ceilings import bandwidth
 from harness.cli.validate_estimates import command
-from harness.cli.validate_table import shipped_plan_name
-from harness.errors import HarnessError, StorageError, UsageError
-from harness.plan import make_plan
+from harness.core.errors import HarnessError, StorageError, UsageError
+from harness.estimator.calibration import bandwidth
+from harness.report.validate_table import shipped_plan_name
 from harness.results.document import write_document
 from harness.results.schema import METHOD_VERSION, Cell, Document, Metric, Record
-from harness.runner import rounds
-from harness.runner.run import Outcome
-from harness.settings import find_plan, load_settings, read_plan
+from harness.runner.loop import rounds
+from harness.runner.loop.run import Outcome
+from harness.runner.plan import make_plan
+from harness.runner.settings import find_plan, load_settings, read_plan
 
 PLAN = (
     "model = [{model!r}]\nquant = ['int4']\nprompt = [8]\ngen = [4]\nthreads = ['1']\nrounds = 2\n"

@@ -12,17 +12,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "graph"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "builder" / "graph"))
 
 from run_static import build
 from tiny_specs import SPECS
 
+from harness.builder.graph.static.geometry import PREFILL_FILE, STEP_FILE
+from harness.builder.graph.static.norm import Norm
 from harness.devices.device import Device, find_device
 from harness.devices.session import open_session
 from harness.devices.table import find_row
-from harness.graph.static.geometry import PREFILL_FILE, STEP_FILE
-from harness.graph.static.norm import Norm
-from harness.workload.static import StaticDecoder
+from harness.engine.static import StaticDecoder
 
 PROMPT, STEPS = 11, 3  # two passes of 8, the second one padded
 

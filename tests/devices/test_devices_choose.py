@@ -2,10 +2,10 @@
 
 import pytest
 
+from harness.core.errors import EXIT_DEVICE, DeviceError, UsageError
 from harness.devices.choose import Wish, choose_devices
 from harness.devices.device import Device, find_device
 from harness.devices.probe import Probe
-from harness.errors import EXIT_DEVICE, DeviceError, UsageError
 
 SIMULATED = "simulated"
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from small_graphs import write_relu
 
+from harness.core.errors import ModelError
 from harness.devices.device import find_device
 from harness.devices.placement import Verdict
 from harness.devices.session import open_session, session_options
-from harness.errors import ModelError
 
 CPU = find_device("cpu")
 

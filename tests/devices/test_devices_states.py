@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from harness.core.units import GIB, MIB
 from harness.devices import memory_size, probe, probe_worker
 from harness.devices.device import Device, find_device
 from harness.devices.hardware import is_discrete
@@ -18,8 +19,7 @@ from harness.devices.states import (
     NotInstalledError,
 )
 from harness.devices.table import find_row
-from harness.units import GIB, MIB
-from tests.watch.fake_machine import write
+from tests.machine.watch.fake_machine import write
 
 CPU = Device(find_row("cpu")).to_json()
 
@@ -46,7 +46,7 @@ def test_a_wrong_answer_is_no_work_of_the_device(monkeypatch):
         refuse_changed=lambda: None,
     )
     monkeypatch.setattr(probe_worker, "open_session", lambda *_, **__: opened)
-    monkeypatch.setattr("harness.graph.probe.largest_error", lambda answer: 7.0)
+    monkeypatch.setattr("harness.builder.graph.probe.largest_error", lambda answer: 7.0)
     found = probe_worker.probe(CPU)
     assert found["state"] == "fell back"
     assert "gave a wrong product" in found["problem"]

@@ -7,10 +7,10 @@ from importlib import metadata
 
 import pytest
 
+from harness.core.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE, UsageError
 from harness.devices import table
 from harness.devices.row import KINDS, ProviderRow, Registration
 from harness.devices.table import ROWS, all_rows, find_row
-from harness.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE, UsageError
 
 OTHER = ProviderRow("other", "npu", "OtherExecutionProvider", "other-ep", "pip install other-ep")
 

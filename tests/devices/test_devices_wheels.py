@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.core.findings import ERROR, OK
 from harness.devices.wheels import Runtime, check_wheels, judge_wheels
-from harness.findings import ERROR, OK
 
 SOUND = Runtime("1.31.1", ("CPUExecutionProvider",))
 ONE = {"onnxruntime": "1.31.1"}

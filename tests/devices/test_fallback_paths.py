@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from small_graphs import write_contributed, write_relu
 
+from harness.core.errors import EXIT_DEVICE, DeviceError, WorkerError
 from harness.devices.device import Device, find_device
 from harness.devices.placement import place
 from harness.devices.probe import look_up, probe_device, probe_row
@@ -23,8 +24,7 @@ from harness.devices.states import (
     NotInstalledError,
 )
 from harness.devices.table import find_row
-from harness.errors import EXIT_DEVICE, DeviceError, WorkerError
-from harness.measure.worker import Worker
+from harness.machine.process.worker import Worker
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "harness"
 LONG_S = 120.0

@@ -6,11 +6,11 @@ import io
 import pytest
 from report_documents import MIB, document, group, metric, record
 
-from harness.glossary import explain
 from harness.report.columns import columns_of
-from harness.report.ladder import fronts, ladder_notes
 from harness.report.render import render
 from harness.report.rows import make_rows
+from harness.report.sweep import fronts, ladder_notes
+from harness.results.glossary import explain
 from harness.results.schema import Metric
 
 TEXT, RANDOM = {"label": ""}, {"label": "numeric fidelity only"}

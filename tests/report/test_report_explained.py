@@ -5,7 +5,7 @@ import json
 import pytest
 from report_documents import document, metric, record
 
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 from harness.report.columns import columns_of
 from harness.report.explained import explain_document, record_name
 from harness.report.render import render

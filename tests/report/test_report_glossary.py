@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from report_documents import document, failed, group, metric, record
 
-from harness.errors import UsageError
-from harness.glossary import explain, glossary_markdown, terms
-from harness.glossary.lookup import SECTIONS
-from harness.glossary.metrics import METRICS
+from harness.core.errors import UsageError
+from harness.machine.watch.trust import RULES
 from harness.report.columns import IDENTITY, columns_of
 from harness.report.rows import make_rows
+from harness.results.glossary import explain, glossary_markdown, terms
+from harness.results.glossary.lookup import SECTIONS
+from harness.results.glossary.metrics import METRICS
 from harness.results.schema import GRADES
 from harness.results.summarize import metric_names
-from harness.watch.trust import RULES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
 

@@ -3,9 +3,9 @@
 import pytest
 from report_documents import document, metric, record
 
-from harness.report.ladder import fronts, ladder_notes, ladders
 from harness.report.render import render
 from harness.report.rows import make_rows
+from harness.report.sweep import fronts, ladder_notes, ladders
 from harness.results.schema import Metric, Placement
 
 MIB = 2**20

@@ -5,7 +5,7 @@ import json
 import pytest
 from report_documents import cell, document, failed, group, ladder, metric, record
 
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 from harness.report.render import render, summary
 from harness.report.rows import make_rows
 from harness.results.document import decode_document

@@ -7,7 +7,7 @@ import os
 import pytest
 from results_samples import cell, document, record
 
-from harness.errors import ResultFormatError, StorageError
+from harness.core.errors import ResultFormatError, StorageError
 from harness.results.document import decode_document, encode_document, read_document, write_document
 from harness.results.schema import SCHEMA_VERSION, Record, Trust
 from harness.results.upgrade import upgrade

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from harness.errors import EXIT_STORAGE, ResultFormatError, StorageError
+from harness.core.errors import EXIT_STORAGE, ResultFormatError, StorageError
 from harness.results.journal import Journal, encode_line, prepare_results_folder, read_journal
 
 ENTRIES = [{"kind": "run", "n": 1}, {"kind": "test", "text": "a\nb – |"}, {"kind": "end", "x": 1.5}]
@@ -87,7 +87,7 @@ def test_a_changed_byte_is_damage_on_its_line(path, number):
         encode_line({"kind": "run"})[:-2] + b" ",
     ],
 )
-def test_a_foreign_line_is_damage(path, line):
+def test_a_exported_line_is_damage(path, line):
     path.write_bytes(line + b"\n" + path.read_bytes())
     with pytest.raises(ResultFormatError, match="line 1 "):
         read_journal(path)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from harness.errors import MeasurementError
+from harness.core.errors import MeasurementError
 from harness.stats.chi_square import chi_square_quantile, incomplete_gamma
 from harness.stats.differences import (
     Difference,

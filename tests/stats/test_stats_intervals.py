@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from harness.errors import MeasurementError
+from harness.core.errors import MeasurementError
 from harness.stats.intervals import (
     Interval,
     half_width_share,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from harness.errors import MeasurementError
+from harness.core.errors import MeasurementError
 from harness.stats.student import incomplete_beta, t_quantile, t_upper_tail
 
 LEVELS = (0.51, 0.6, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9995, 1 - 1e-6)

@@ -1,0 +1,1 @@
+"""What many records say together: comparisons, gates, errors of estimates, scaling."""

@@ -1,0 +1,229 @@
+"""Which cells of two sides belong together: by identity, or by all of it but one axis. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.analysis.compare_sides import Measured
+from harness.analysis.compared import Compared
+from harness.core.errors import UsageError
+from harness.results.energy import METRICS as ENERGY_METRICS
+from harness.results.energy import host_counter
+from harness.results.identity import later_words
+from harness.results.samples import kind_of
+from harness.results.schema import Cell, Document, Record
+from harness.results.summarize import JUDGED
+from harness.results.validity import why_left_out
+
+AXIS_NAMES = {"quant": "level"}
+# What says the same as another field in other words, or follows from it.
+FOLLOWS = {
+    "level": ("level_label",),
+    "device": ("provider",),
+    "model": ("parameters", "weights"),
+    "depth": ("workload",),
+    "prompt": ("workload",),
+    "gen": ("workload",),
+    "workload": ("prompt", "gen", "depth"),
+}
+PRINTED_ONLY = ("level_label", "active_parameters")
+# Fields that a short name holds or that rarely vary; a new field of the cell joins it by itself.
+TOLD = (
+    *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
+    *("gen", "depth", "batch", "threads", "weights", "level_label", "active_parameters"),
+)
+TEST_FIELDS = ("workload", "prompt", "gen", "depth")
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The records of one cell on both sides.
+
+    Attributes:
+        base: one per run.
+        new: one per run.
+        interleaved: both were measured in the same rounds of one run.
+    """
+
+    base: tuple[Measured, ...]
+    new: tuple[Measured, ...]
+    interleaved: bool = False
+
+    @property
+    def cell(self) -> Cell:
+        """The base's cell."""
+        return self.base[-1].record.cell
+
+    @property
+    def new_cell(self) -> Cell:
+        """The new side's cell; differs in the axis."""
+        return self.new[-1].record.cell
+
+    @property
+    def is_one_build(self) -> bool:
+        """Whether both sides ran a static model of the same shapes: a step reads all its cache."""
+        shapes = [one.record.shapes for one in (*self.base, *self.new)]
+        return all(each == shapes[0] for each in shapes)
+
+
+def match_documents(
+    base: Sequence[Document], new: Sequence[Document]
+) -> tuple[tuple[Match, ...], tuple[str, ...]]:
+    """Match the cells of two sides, in the order of the base; and say which stand alone."""
+    first, second = (_by_key(side, _identity) for side in (base, new))
+    both = [
+        Match(tuple(found), tuple(second[key])) for key, found in first.items() if key in second
+    ]
+    matches = tuple(match for match in both if match.is_one_build)
+    unlike = [describe(match.cell) for match in both if not match.is_one_build]
+    notes = [
+        *_left_out("base", base),
+        *_left_out("new", new),
+        *([f"built for other shapes in base than in new: {_listed(unlike)}"] * bool(unlike)),
+        *_only("base", [found for key, found in first.items() if key not in second]),
+        *_only("new", [found for key, found in second.items() if key not in first]),
+    ]
+    return matches, tuple(notes)
+
+
+def match_axis(
+    document: Document, axis: str, base: str | None
+) -> tuple[tuple[Match, ...], tuple[str, ...]]:
+    """Match cells of one document that differ in one field only.
+
+    Args:
+        document: one run.
+        axis: a field of the cell, or a name of AXIS_NAMES.
+        base: the value that others are compared with; None: the first of the document.
+
+    Raises:
+        UsageError: no such field, or fewer than two values of it.
+    """
+    field = axis_field(axis)
+    usable = [one for one in document.records if why_left_out(one) is None]
+    values = list(dict.fromkeys(str(getattr(one.cell, field)) for one in usable))
+    first = values[0] if base is None and values else base
+    if len(values) < 2 or first not in values:
+        listed = ", ".join(values) or "none that counts"
+        raise UsageError(
+            f"{document.run_id} cannot be compared by {axis}"
+            + (f" with {base}" if base is not None else "")
+            + f": its values are {listed}",
+            fix=f"--base with one of: {listed}"
+            if len(values) > 1
+            else "another --axis, or BASE and NEW",
+        )
+    left = {field, *FOLLOWS.get(field, ())}
+    sides: dict[Key, dict[str, Record]] = {}
+    for one in usable:
+        key = _key(one.cell, left)
+        sides.setdefault(key, {})[str(getattr(one.cell, field))] = one
+    matches = [
+        Match(
+            (Measured(document.run_id, found[first]),),
+            (Measured(document.run_id, found[value]),),
+            interleaved=True,
+        )
+        for value in values
+        if value != first
+        for found in sides.values()
+        if first in found and value in found
+    ]
+    alone = [
+        [Measured(document.run_id, one) for one in found.values()]
+        for found in sides.values()
+        if first not in found or len(found) == 1
+    ]
+    return tuple(matches), (*_left_out("it", [document]), *_only("one value of the axis", alone))
+
+
+def axis_field(axis: str) -> str:
+    """The field of the cell that an axis is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    field = AXIS_NAMES.get(axis, axis)
+    if field not in Cell.__struct_fields__ or field in PRINTED_ONLY:
+        known = [name for name in Cell.__struct_fields__ if name not in PRINTED_ONLY]
+        raise UsageError(
+            f"no axis is called {axis!r}", fix=f"one of: {', '.join([*AXIS_NAMES, *known])}"
+        )
+    return field
+
+
+def comparable(metric: Compared, match: Match, chosen: bool) -> bool:
+    """Whether a metric belongs to a match: always when it was asked for.
+
+    By default a speed is compared only in the tests that are judged by it, so that no difference
+    is told twice.
+    """
+    judged = {name for names in JUDGED.values() for name in names}
+    return chosen or metric.name not in judged or metric.name in JUDGED[kind_of(match.cell)]
+
+
+def is_counted_otherwise(metric: Compared, match: Match) -> bool:
+    """Whether the energy of two sides is that of different things: packages, a machine, a card."""
+    hosts = {host_counter(one.record) for side in (match.base, match.new) for one in side}
+    return metric.name in ENERGY_METRICS and len(hosts) > 1
+
+
+def line_key(metric: Compared, match: Match) -> Key:
+    """Two matches with the same key of a metric would tell the same thing twice."""
+    left = {*PRINTED_ONLY, *(TEST_FIELDS if metric.of_session else ())}
+    return (metric.name, _key(match.cell, left), _key(match.new_cell, left))
+
+
+def describe(cell: Cell) -> str:
+    """`smollm2-135m int4 tg32 @ d0 cpu 2 threads`, short enough for a note."""
+    batch = "" if cell.batch == 1 else f" batch {cell.batch}"
+    extras = "".join(f" {words}" for words in later_words(cell, TOLD))
+    return f"{cell.model} {cell.level} {cell.workload} {cell.device} t{cell.threads}{batch}{extras}"
+
+
+def _identity(cell: Cell) -> Key:
+    """Everything that a cell is, but how it is printed."""
+    return _key(cell, set(PRINTED_ONLY))
+
+
+def _key(cell: Cell, left: set[str] | set[Any]) -> Key:
+    """The values of all fields but some."""
+    return tuple(getattr(cell, name) for name in Cell.__struct_fields__ if name not in left)
+
+
+def _by_key(
+    documents: Iterable[Document], key_of: Callable[[Cell], Key]
+) -> dict[Key, list[Measured]]:
+    """Records whose measurements count, by identity, one per run."""
+    found: dict[Key, list[Measured]] = {}
+    for document in documents:
+        for record in document.records:
+            if why_left_out(record) is None:
+                one = Measured(document.run_id, record)
+                found.setdefault(key_of(record.cell), []).append(one)
+    return found
+
+
+def _left_out(side: str, documents: Iterable[Document]) -> list[str]:
+    """One line per reason for which records of a side do not count."""
+    reasons: dict[str, list[str]] = {}
+    for document in documents:
+        for record in document.records:
+            why = why_left_out(record)
+            if why is not None:
+                reasons.setdefault(why, []).append(describe(record.cell))
+    return [f"left out of {side}, {why}: {_listed(names)}" for why, names in reasons.items()]
+
+
+def _only(side: str, found: Sequence[Sequence[Measured]]) -> list[str]:
+    """One line with the cells that only one side holds."""
+    names = [describe(one.record.cell) for several in found for one in several[:1]]
+    return [f"only in {side}: {_listed(names)}"] if names else []
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    """The first names and how many more there are."""
+    rest = len(names) - most
+    return "; ".join([*names[:most], *([f"and {rest} more"] if rest > 0 else [])])

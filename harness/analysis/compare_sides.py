@@ -1,0 +1,139 @@
+"""One side of one comparison: where its middle is and how far it scatters. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, variance
+
+from harness.analysis.compared import Compared, scaled_values
+from harness.results.samples import kind_of
+from harness.results.schema import Metric, Record
+from harness.results.summarize import QUALITY_PATHS
+from harness.stats.student import t_quantile
+
+# What a side's scatter is taken from.
+PROCESSES, RUNS, CHUNKS = "processes", "runs", "chunks"
+COUNTED, KNOWN = "counted", "known scatter"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One record and the run it stands in."""
+
+    run_id: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of one metric of one cell; statistics on the metric's scale.
+
+    Attributes:
+        value: as the table shows it, in the metric's unit.
+        center: mean.
+        variance: of that mean; None: nothing tells.
+        dof: degrees of freedom of the variance.
+        count: how many processes, runs or chunks.
+        basis: which of the three, or what else the scatter is known from.
+        values: one per process by round, or one per run; empty: only mean and variance are known.
+        unit: of `value`.
+    """
+
+    value: float
+    center: float
+    variance: float | None
+    dof: float
+    count: int
+    basis: str
+    values: dict[int, float]
+    unit: str
+
+
+def side_of(metric: Compared, measured: Sequence[Measured], per_run: bool) -> Side | None:
+    """Draw up one side; None where it does not hold the metric.
+
+    Args:
+        metric: which one.
+        measured: records of one cell, one per run.
+        per_run: the run is the unit, one value each, because a side has several.
+    """
+    found = [one for one in measured if _value(one.record.metrics.get(metric.name)) is not None]
+    if not found:
+        return None
+    shown = found[-1].record.metrics[metric.name]
+    if not metric.is_ratio:
+        return _quality_side(metric, found[-1].record, shown)
+    if shown.processes == 0:
+        return _flat(metric, shown, 0.0, COUNTED)
+    if per_run:
+        return _run_side(metric, found, shown.unit)
+    values = scaled_values(metric, found[-1].record, found[-1].run_id)
+    if values:
+        return _many(metric, shown.value or 0.0, values, PROCESSES, shown.unit)
+    return _summary_side(metric, shown)
+
+
+def _value(found: Metric | None) -> float | None:
+    """The metric's value, where it is one."""
+    return None if found is None or found.value is None else found.value
+
+
+def _many(metric: Compared, shown: float, values: dict[int, float], basis: str, unit: str) -> Side:
+    """A side of several values."""
+    numbers = list(values.values())
+    spread = variance(numbers) / len(numbers) if len(numbers) > 1 else None
+    return Side(shown, fmean(numbers), spread, len(numbers) - 1, len(numbers), basis, values, unit)
+
+
+def _run_side(metric: Compared, found: Sequence[Measured], unit: str) -> Side:
+    """A side of several runs: each gives the mean of its processes, else its own value."""
+    values = {}
+    for place, one in enumerate(found):
+        processes = scaled_values(metric, one.record, one.run_id)
+        shown = one.record.metrics[metric.name].value or 0.0
+        values[place] = fmean(processes.values()) if processes else metric.on_scale(shown)
+    return _many(metric, metric.off_scale(median(values.values())), values, RUNS, unit)
+
+
+def _flat(metric: Compared, shown: Metric, spread: float, basis: str) -> Side:
+    """A side whose scatter is known."""
+    value = shown.value or 0.0
+    return Side(value, metric.on_scale(value), spread, math.inf, 1, basis, {}, shown.unit)
+
+
+def _summary_side(metric: Compared, shown: Metric) -> Side:
+    """A side that kept no samples: mean and variance out of its interval.
+
+    center = (ln low + ln high) / 2,   se = (ln high - ln low) / 2 / t(0.975, n - 1)
+    """
+    value = shown.value or 0.0
+    if shown.low is None or shown.high is None or shown.processes < 2 or shown.low <= 0:
+        if metric.known_scatter_ln is not None:
+            return _flat(metric, shown, metric.known_scatter_ln**2, KNOWN)
+        return Side(
+            value, metric.on_scale(value), None, 0, shown.processes, PROCESSES, {}, shown.unit
+        )
+    low, high, dof = metric.on_scale(shown.low), metric.on_scale(shown.high), shown.processes - 1
+    error = (high - low) / 2 / t_quantile(0.975, dof)
+    return Side(value, (low + high) / 2, error**2, dof, shown.processes, PROCESSES, {}, shown.unit)
+
+
+def _quality_side(metric: Compared, record: Record, shown: Metric) -> Side:
+    """A side of quality: the interval is over chunks of the text.
+
+    Its lower end may have been cut at what the quantity can be, so the farther end counts.
+    """
+    value = shown.value or 0.0
+    chunks = _chunks(record)
+    if shown.low is None or shown.high is None or chunks < 2:
+        return Side(value, value, None, 0, chunks, CHUNKS, {}, shown.unit)
+    half = max(shown.high - value, value - shown.low)
+    error = half / t_quantile(0.975, chunks - 1)
+    return Side(value, value, error**2, chunks - 1, chunks, CHUNKS, {}, shown.unit)
+
+
+def _chunks(record: Record) -> int:
+    """How many chunks of text stand behind a record's quality; 0: not known."""
+    path = (record.quality or {}).get(QUALITY_PATHS.get(kind_of(record.cell), ""))
+    found = path.get("chunks", path.get("texts")) if isinstance(path, dict) else None
+    return found if isinstance(found, int) else 0

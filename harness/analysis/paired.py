@@ -1,0 +1,142 @@
+"""What pairs of live workers that took turns say: a line per metric, judged like any other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log1p
+from statistics import median
+
+from harness.analysis.compare import judged
+from harness.analysis.compare_rows import CompareRow, Comparison, Question
+from harness.analysis.compared import Compared, find_compared
+from harness.results.schema import Cell
+from harness.results.summarize import RULES
+from harness.stats.differences import Difference, paired_difference
+from harness.stats.intervals import Interval
+from harness.stats.ranks import shift_of_pairs
+
+BASIS = "pairs"
+LEAST_PAIRS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PairValue:
+    """What one pair says of one metric of one test.
+
+    Attributes:
+        log_ratio: ln(b / a), the median over its turns.
+        base: of side a, the median over its turns.
+        new: of side b.
+    """
+
+    log_ratio: float
+    base: float
+    new: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One metric of one test in both variants, a value per pair.
+
+    Attributes:
+        metric: a name of harness.analysis.compared.
+        cell: of side a.
+        new_cell: of side b.
+        values: pair after pair.
+        is_start: load or first run, of which a pair has one value a side.
+    """
+
+    metric: str
+    cell: Cell
+    new_cell: Cell
+    values: tuple[PairValue, ...]
+    is_start: bool = False
+
+
+def compare_turns(
+    lines: Sequence[Line], question: Question, names: tuple[str, str], notes: tuple[str, ...]
+) -> Comparison:
+    """Judge every line as one family; a line of fewer than LEAST_PAIRS pairs has no verdict.
+
+    The interval is Student's over the pairs' log ratios; ratios are b / a.
+
+    Args:
+        lines: two pairs or more each.
+        question: tolerance, and whether lines stand alone.
+        names: how the sides are called.
+        notes: what stands below the table.
+    """
+    rows = judged([_row(line, question) for line in lines], question)
+    return Comparison(question, None, (names[0],), (names[1],), tuple(rows), notes)
+
+
+def widest_half_width(lines: Sequence[Line]) -> float | None:
+    """The largest half-width of a 95 % interval over the lines, as a share; None: no interval yet.
+
+    Starts do not count: without turns they would decide how long a comparison takes.
+    """
+    widths = []
+    for line in lines:
+        if line.is_start:
+            continue
+        if len(line.values) < LEAST_PAIRS:
+            return None
+        low, high = _difference(line).interval()
+        widths.append((high - low) / 2)
+    return max(widths, default=None)
+
+
+def _row(line: Line, question: Question) -> CompareRow:
+    """One line, not judged yet."""
+    (metric,) = find_compared((line.metric,))
+    count, enough = len(line.values), len(line.values) >= LEAST_PAIRS
+    found = _difference(line)
+    worse = found.mirrored() if metric.more_is_better else found
+    ranks = shift_of_pairs([0.0] * count, [value.log_ratio for value in line.values])
+    return CompareRow(
+        metric=metric,
+        cell=line.cell,
+        new_cell=line.new_cell,
+        unit=unit_of(line.metric),
+        base=median(value.base for value in line.values),
+        new=median(value.new for value in line.values),
+        counts=(count, count),
+        basis=BASIS,
+        center=metric.off_scale(found.center),
+        difference=worse if enough else None,
+        ranks=None if ranks is None else _ratios(metric, ranks),
+        margin=log1p(question.tolerance),
+        reason=None if enough else f"{count} pairs: no verdict under {LEAST_PAIRS}",
+    )
+
+
+def unit_of(metric: str) -> str:
+    """Of a metric that turns give."""
+    return next(rule.unit for rule in RULES if rule.name == metric)
+
+
+def _difference(line: Line) -> Difference:
+    """Mean log ratio of the pairs, and its scatter."""
+    return paired_difference([0.0] * len(line.values), [value.log_ratio for value in line.values])
+
+
+def _ratios(metric: Compared, found: Interval) -> Interval:
+    """An interval of logarithms as ratios."""
+    return Interval(*(metric.off_scale(end) for end in (found.center, found.low, found.high)))
+
+
+def lines_of(
+    taken: Mapping[tuple[str, str], Sequence[PairValue]],
+    cells: Mapping[str, tuple[Cell, Cell]],
+) -> list[Line]:
+    """Lines of everything that every pair gave, in the order in which it was taken.
+
+    Args:
+        taken: (test name, metric) -> a value per pair; the test is empty for a start.
+        cells: test name -> the cells of both sides; a start stands under the first.
+    """
+    first = next(iter(cells.values()))
+    return [
+        Line(metric, *cells.get(test, first), tuple(values), is_start=not test)
+        for (test, metric), values in taken.items()
+        if len(values) > 1
+    ]

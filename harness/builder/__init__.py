@@ -1,0 +1,1 @@
+"""A model becomes a graph at a quantization level."""

@@ -1,0 +1,1 @@
+"""Decoder and encoder graphs over one external data file."""

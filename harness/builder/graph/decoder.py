@@ -1,0 +1,211 @@
+"""Builds a decoder: two graphs over one data file, and the configuration of onnxruntime-genai.
+
+The rules it follows are in graph/rules.py.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from harness.builder.graph.assembly import assemble, stored_initializers, write_weights
+from harness.builder.graph.attention import AttentionInputs
+from harness.builder.graph.block import add_layer
+from harness.builder.graph.datafile import initializer
+from harness.builder.graph.emitter import Emitter
+from harness.builder.graph.genai import TokenIds, write_genai_config
+from harness.builder.graph.geometry import geometry_of
+from harness.builder.graph.matrix import embed, head_logits, head_name
+from harness.builder.graph.mixture import Mixture
+from harness.builder.graph.names import scale_name
+from harness.builder.graph.residual import Residual
+from harness.builder.graph.rotary import inverse_frequencies
+from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
+from harness.builder.graph.storage import plan_storage
+from harness.builder.quantize.cache import CacheLevel, own_cache
+from harness.builder.quantize.cache_scales import ScaledCache
+from harness.builder.quantize.levels import QuantLevel
+from harness.models.specs.model import ModelSpec
+from harness.models.weights.store import WeightStore
+
+
+def build_decoder(
+    spec: ModelSpec,
+    level: QuantLevel,
+    weights: WeightStore,
+    folder: Path,
+    token_ids: TokenIds | None = None,
+) -> None:
+    """Write a decoder into `folder`, which exists.
+
+    `model.onnx` gives float32 logits of the last token [batch, 1, vocab], `model_all_logits.onnx`
+    of every token [batch, tokens, vocab]; both read `model.onnx.data`.
+
+    Args:
+        spec: the architecture.
+        level: how weights and activations are stored; the cache as its float type.
+        weights: the trained tensors, by their Hugging Face names.
+        folder: receives the files.
+        token_ids: special tokens for onnxruntime-genai; None: those of a model without any.
+
+    Raises:
+        ModelError: the operators cannot run this architecture, or a weight is not finite.
+        OSError: the files cannot be written.
+    """
+    geometry = geometry_of(spec, level)
+    write_weights(spec, level, weights, folder)
+    write_graphs(spec, level, folder, ScaledCache(own_cache(level)))
+    write_genai_config(spec, geometry, folder, token_ids or TokenIds())
+
+
+def write_graphs(spec: ModelSpec, level: QuantLevel, folder: Path, cache: ScaledCache) -> None:
+    """Write both graphs into `folder`, over a data file that is there or will be.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    for name, every_position in ((GRAPH_FILE, False), (ALL_LOGITS_FILE, True)):
+        model = decoder_model(spec, level, every_position, cache)
+        (folder / name).write_bytes(model.SerializeToString())
+
+
+def decoder_model(
+    spec: ModelSpec, level: QuantLevel, every_position: bool, cache: ScaledCache | None = None
+) -> onnx.ModelProto:
+    """Return one of the two graphs; its weights lie in the data file, written or not.
+
+    Args:
+        spec: the architecture.
+        level: how its weights are stored.
+        every_position: logits of every token, not only of the last.
+        cache: how keys and values are stored; None: as the float type of the level.
+    """
+    own = ScaledCache(own_cache(level))
+    weights = stored_initializers(spec, level)
+    return _model(spec, Mixture(level), every_position, cache or own, weights)
+
+
+def mixed_model(
+    spec: ModelSpec, levels: Mixture, base_file: str, other_file: str
+) -> onnx.ModelProto:
+    """Return the graph of every position's logits over the data files of two levels.
+
+    Args:
+        spec: the architecture both files were built from.
+        levels: which weights are taken from which file; activations of one type at both levels.
+        base_file: data file of the base level, beside the graph.
+        other_file: data file of the other level, beside the graph.
+    """
+    other = levels.other or levels.base
+    stored = ((levels.base, base_file, False), (other, other_file, True))
+    initializers = [
+        initializer(view, file)
+        for level, file, chosen in stored
+        for weight in plan_storage(spec, level)
+        if (weight.name in levels.chosen) is chosen
+        for view in weight.views
+    ]
+    return _model(spec, levels, True, ScaledCache(own_cache(levels.base)), initializers)
+
+
+def _model(
+    spec: ModelSpec,
+    levels: Mixture,
+    every_position: bool,
+    cache: ScaledCache,
+    initializers: list[onnx.TensorProto],
+) -> onnx.ModelProto:
+    """Return a decoder whose weights are `initializers`."""
+    emitter, level = Emitter(), levels.base
+    shared = _attention_inputs(emitter, spec, level, cache.level)
+    residual = Residual(emitter, spec, embed(emitter, spec, levels))
+    for layer in range(spec.num_layers):
+        add_layer(emitter, spec, levels, layer, residual, shared)
+    stream = residual.read("model.norm", "")
+    head_logits(emitter, spec, levels.of(head_name(spec)), stream, every_position)
+    ports = _ports(spec, level, every_position, cache.level)
+    return assemble(emitter, spec.name, [*initializers, *scale_initializers(cache)], *ports)
+
+
+def scale_initializers(cache: ScaledCache) -> Iterator[onnx.TensorProto]:
+    """Yield the scales of every layer, [1, kv_heads, 1, head_dim], kept in the graph itself."""
+    for layer, scales in enumerate(cache.scales):
+        for half, values in (("key", scales.key), ("value", scales.value)):
+            stored = np.ascontiguousarray(values[np.newaxis, :, np.newaxis], np.float32)
+            yield numpy_helper.from_array(stored, scale_name(layer, half))
+
+
+def _attention_inputs(
+    emitter: Emitter, spec: ModelSpec, level: QuantLevel, cache: CacheLevel
+) -> AttentionInputs:
+    """Add what every attention reads: lengths from the mask, rotary tables from frequencies."""
+    one = emitter.constant("one", 1)
+    axis = emitter.constant("mask.axis", [1])
+    lengths = emitter.add("ReduceSum", ("attention_mask", axis), "mask.tokens", keepdims=0)
+    last = emitter.add("Sub", (lengths, one), "mask.last")
+    last_index = emitter.add("Cast", (last,), "mask.last_index", to=onnx.TensorProto.INT32)
+    shape = emitter.add("Shape", ("attention_mask",), "mask.shape")
+    longest = emitter.add("Gather", (shape, one), "mask.longest")
+    total = emitter.add("Cast", (longest,), "mask.total_tokens", to=onnx.TensorProto.INT32)
+    turns = _rotary_tables(emitter, spec, level, "rotary")
+    windowed = turns
+    if spec.local_rope_theta is not None:
+        windowed = _rotary_tables(emitter, spec, level, "rotary.windowed", windowed=True)
+    return AttentionInputs(last_index, total, turns, windowed, cache)
+
+
+def _rotary_tables(
+    emitter: Emitter, spec: ModelSpec, level: QuantLevel, name: str, *, windowed: bool = False
+) -> tuple[str, ...]:
+    """Add cosines and sines [context, turned values / 2] of position times frequency, in float32.
+
+    A longrope multiplies both by its amplitude. Nothing where positions are learned.
+    """
+    if not spec.turned_dim:
+        return ()
+    context_tokens = geometry_of(spec, level).max_context_tokens
+    values = inverse_frequencies(spec, windowed=windowed)
+    frequencies = emitter.constant(f"{name}.frequencies", values, "float32")
+    limits = [
+        emitter.constant(f"{name}.{word}", value, "float32")
+        for word, value in (("first", 0), ("context", context_tokens), ("step", 1))
+    ]
+    positions = emitter.add("Range", limits, f"{name}.range")
+    axis = emitter.constant(f"{name}.axis", [1])
+    column = emitter.add("Unsqueeze", (positions, axis), f"{name}.positions")
+    angles = emitter.add("Mul", (column, frequencies), f"{name}.angles")
+    tables = [emitter.add(part, (angles,), f"{name}.{part.lower()}") for part in ("Cos", "Sin")]
+    amplitude = 1.0 if spec.rope_scaling is None else spec.rope_scaling.amplitude
+    if amplitude != 1.0:
+        factor = emitter.constant(f"{name}.amplitude", amplitude, "float32")
+        tables = [emitter.add("Mul", (table, factor), f"{table}.scaled") for table in tables]
+    if level.float_dtype == "float16":
+        half = onnx.TensorProto.FLOAT16
+        tables = [emitter.add("Cast", (table,), f"{table}.half", to=half) for table in tables]
+    return tuple(tables)
+
+
+def _ports(
+    spec: ModelSpec, level: QuantLevel, every_position: bool, cache: CacheLevel
+) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    """Return the graph's inputs and outputs, with the names onnxruntime-genai expects."""
+    integers, floats = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(cache.dtype))
+    width = geometry_of(spec, level, cache).stored_width
+    port = helper.make_tensor_value_info
+    inputs = [
+        port("input_ids", integers, ["batch_size", "sequence_length"]),
+        port("attention_mask", integers, ["batch_size", "total_sequence_length"]),
+    ]
+    positions: str | int = "sequence_length" if every_position else 1
+    outputs = [port("logits", floats, ["batch_size", positions, spec.vocab_size])]
+    for layer in range(spec.num_layers):
+        for part in ("key", "value"):
+            shape: list[str | int | None]
+            shape = ["batch_size", spec.num_kv_heads, "past_sequence_length", width]
+            inputs.append(port(f"past_key_values.{layer}.{part}", element, shape))
+            shape = ["batch_size", spec.num_kv_heads, "total_sequence_length", width]
+            outputs.append(port(f"present.{layer}.{part}", element, shape))
+    return inputs, outputs

@@ -1,0 +1,158 @@
+"""What a caller of a built model must know to allocate its inputs, cache and outputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, overload
+
+from harness.builder.graph.rules import MAX_CONTEXT_TOKENS
+from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry, TextShape
+from harness.builder.quantize.cache import CacheLevel, cache_of, own_cache
+from harness.builder.quantize.experts import check_experts
+from harness.builder.quantize.levels import QuantLevel
+from harness.core.errors import ModelError
+from harness.models.specs.encoder import AnySpec, EncoderSpec
+from harness.models.specs.model import ModelSpec
+
+HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
+# Of a head and of its turned part.
+# "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
+HEAD_DIM_STEP = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderGeometry:
+    """Shapes and types of a decoder's inputs and outputs.
+
+    Attributes:
+        num_layers: key and value tensors: one of each per layer.
+        num_kv_heads: second dimension of a cache tensor [batch, kv_heads, capacity, stored_width].
+        head_dim: values of one head.
+        vocab_size: last dimension of the logits.
+        kv_dtype: type of the cache's elements, a type of harness.builder.quantize.cache.CACHES.
+        max_context_tokens: longest sequence, cached tokens included.
+    """
+
+    num_layers: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    kv_dtype: str
+    max_context_tokens: int
+
+    @property
+    def cache(self) -> CacheLevel:
+        """How keys and values are stored."""
+        return cache_of(self.kv_dtype)
+
+    @property
+    def stored_width(self) -> int:
+        """Last dimension of a cache tensor: elements of one head as stored."""
+        return self.cache.stored_width(self.head_dim)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderGeometry:
+    """Shapes of an encoder's inputs and outputs.
+
+    Attributes:
+        vocab_size: one more than the largest token id.
+        hidden_size: last dimension of both outputs.
+        token_types: one more than the largest type id; 0: there is no such input.
+        max_context_tokens: longest sequence.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    token_types: int
+    max_context_tokens: int
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs, each int64 [batch, tokens]."""
+        names = ("input_ids", "attention_mask")
+        return (*names, "token_type_ids") if self.token_types else names
+
+
+Geometry = DecoderGeometry | StaticGeometry | EncoderGeometry | StaticEncoderGeometry
+# a field that tells a kind from those below it -> the kind; what has none is a fused decoder
+_MARKS: dict[str, type[StaticGeometry | EncoderGeometry | StaticEncoderGeometry]] = {
+    "shapes": StaticEncoderGeometry,
+    "token_types": EncoderGeometry,
+    "prefill_tokens": StaticGeometry,
+}
+
+
+def geometry_type(fields: Mapping[str, Any]) -> type[Geometry]:
+    """Return the kind of a geometry by its fields."""
+    marked = (kind for mark, kind in _MARKS.items() if mark in fields)
+    return next(marked, DecoderGeometry)
+
+
+def geometry_from(fields: Mapping[str, Any]) -> Geometry:
+    """Return the geometry whose fields travelled to another process, or were stored."""
+    kind = geometry_type(fields)
+    if kind is StaticEncoderGeometry:
+        shapes = tuple(TextShape(**shape) for shape in fields["shapes"])
+        return StaticEncoderGeometry(**{**fields, "shapes": shapes})
+    return kind(**fields)
+
+
+def longest_context(spec: AnySpec) -> int:
+    """Return the longest sequence that a model is built for, in tokens.
+
+    Decoders are cut as rules.py says; the position table of an encoder has as many rows as it has.
+    """
+    if isinstance(spec, EncoderSpec):
+        return spec.max_context_tokens
+    return min(spec.rotary_context_tokens, MAX_CONTEXT_TOKENS)
+
+
+@overload
+def geometry_of(
+    spec: ModelSpec, level: QuantLevel, cache: CacheLevel | None = None
+) -> DecoderGeometry: ...
+@overload
+def geometry_of(
+    spec: EncoderSpec, level: QuantLevel, cache: CacheLevel | None = None
+) -> EncoderGeometry: ...
+@overload
+def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = None) -> Geometry: ...
+def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = None) -> Geometry:
+    """Return the geometry of `spec` built at `level`; a longer context is cut as rules.py says.
+
+    Args:
+        spec: the architecture.
+        level: how its weights are stored.
+        cache: how keys and values are; None: as the float type of the level.
+
+    Raises:
+        ModelError: the attention operator cannot run heads of this width.
+    """
+    if isinstance(spec, EncoderSpec):
+        return EncoderGeometry(
+            vocab_size=spec.vocab_size,
+            hidden_size=spec.hidden_size,
+            token_types=spec.token_types,
+            max_context_tokens=spec.max_context_tokens,
+        )
+    if spec.head_dim % HEAD_DIM_STEP:
+        raise ModelError(
+            f"{spec.name}: attention heads are {spec.head_dim} wide",
+            fix=f"use a model whose head_dim is a multiple of {HEAD_DIM_STEP}:"
+            " ONNX Runtime's GroupQueryAttention runs no other",
+        )
+    if spec.turned_dim % HEAD_DIM_STEP:
+        raise ModelError(
+            f"{spec.name}: {spec.turned_dim} values of each head are turned",
+            fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
+            " ONNX Runtime's GroupQueryAttention runs no other",
+        )
+    check_experts(spec, level)
+    return DecoderGeometry(
+        num_layers=spec.num_layers,
+        num_kv_heads=spec.num_kv_heads,
+        head_dim=spec.head_dim,
+        vocab_size=spec.vocab_size,
+        kv_dtype=(cache or own_cache(level)).dtype,
+        max_context_tokens=longest_context(spec),
+    )

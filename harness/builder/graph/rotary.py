@@ -1,0 +1,58 @@
+"""Rotary frequencies of a model, stretched ones included."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.models.specs.model import ModelSpec, RopeScaling
+
+
+def inverse_frequencies(spec: ModelSpec, *, windowed: bool = False) -> npt.NDArray[np.float32]:
+    """Return the angle per token of each rotated pair, in radians, [turned values / 2].
+
+        f_i = theta^(-2i / d)
+
+    d is how many values of a head are turned. The angle of pair i at position p is p · f_i, as
+    RotaryEmbedding of transformers has it.
+
+    Args:
+        spec: the architecture.
+        windowed: of layers with a window, where they have a base of their own, unstretched.
+    """
+    exponents = np.arange(0, spec.turned_dim, 2, dtype=np.float64) / spec.turned_dim
+    if windowed and spec.local_rope_theta is not None:
+        return np.asarray(spec.local_rope_theta**-exponents, dtype=np.float32)
+    frequencies = spec.rope_theta**-exponents
+    if spec.rope_scaling is not None:
+        frequencies = _STRETCH[spec.rope_scaling.kind](frequencies, spec.rope_scaling)
+    return np.asarray(frequencies, dtype=np.float32)
+
+
+def _linear(frequencies: npt.NDArray[np.float64], scaling: RopeScaling) -> npt.NDArray[np.float64]:
+    """Divide every frequency by the factor (position interpolation, arXiv:2306.15595)."""
+    return frequencies / scaling.factor
+
+
+def _llama3(frequencies: npt.NDArray[np.float64], scaling: RopeScaling) -> npt.NDArray[np.float64]:
+    """Divide long waves by the factor, keep short ones, blend in between.
+
+        blend = (context / wavelength - low) / (high - low), clipped to 0..1
+        f' = blend · f + (1 - blend) · f / factor
+
+    Source: _compute_llama3_parameters of transformers (modeling_rope_utils.py).
+    """
+    low, high = scaling.low_frequency_factor, scaling.high_frequency_factor
+    waves_per_context = scaling.original_context_tokens * frequencies / (2 * math.pi)
+    blend = np.clip((waves_per_context - low) / (high - low), 0.0, 1.0)
+    return np.asarray(blend * frequencies + (1 - blend) * frequencies / scaling.factor)
+
+
+def _longrope(
+    frequencies: npt.NDArray[np.float64], scaling: RopeScaling
+) -> npt.NDArray[np.float64]:
+    """Divide each frequency by its own number (arXiv:2402.13753)."""
+    return np.asarray(frequencies / np.array(scaling.divisors))
+
+
+_STRETCH = {"linear": _linear, "llama3": _llama3, "longrope": _longrope}

@@ -1,0 +1,1 @@
+"""Graphs of fixed shapes and standard operators, as NPUs take them."""

@@ -1,0 +1,186 @@
+"""What a caller of a static model must know: its fixed shapes, and how a key is hidden."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from harness.builder.graph.rules import MAX_CONTEXT_TOKENS
+from harness.builder.graph.static.limits import check_static
+from harness.builder.quantize.levels import QuantLevel
+from harness.core.errors import UsageError
+from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.model import ModelSpec
+
+# What is added to the score of a key that may not be seen. Far below any score; not so far that
+# the integers of a mask and of the scores could not be added by one operator.
+HIDDEN = -1000.0
+STEP_FILE = "step.onnx"  # one token
+PREFILL_FILE = "prefill.onnx"  # as many as the geometry says, logits of one
+ALL_POSITIONS_FILE = "prefill_all_logits.onnx"  # the same, logits of each
+
+
+@dataclass(frozen=True, slots=True)
+class StaticShapes:
+    """What a static decoder is built for, beside model and level.
+
+    Attributes:
+        prefill_tokens: tokens that the prefill graph reads at once.
+        capacity_tokens: positions of the cache, the longest sequence.
+    """
+
+    prefill_tokens: int
+    capacity_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StaticGeometry:
+    """Shapes and types of a static decoder's inputs and outputs.
+
+    Attributes:
+        num_layers: one input and one output for keys, and one for values, per layer.
+        num_kv_heads: first dimension of a cache tensor.
+        head_dim: width of one head.
+        vocab_size: last dimension of the logits.
+        kv_dtype: type of the cache: `float32` or `uint8`.
+        prefill_tokens: tokens that the prefill graph reads at once.
+        capacity_tokens: positions of the cache, the longest sequence.
+        window_tokens: attention sees only this many last tokens; None: all.
+    """
+
+    num_layers: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    kv_dtype: str
+    prefill_tokens: int
+    capacity_tokens: int
+    window_tokens: int | None = None
+
+    @property
+    def max_context_tokens(self) -> int:
+        """Longest sequence, cached tokens included."""
+        return self.capacity_tokens
+
+    @property
+    def key_shape(self) -> tuple[int, int, int]:
+        """Shape of one layer's cached keys: each head's own matrix, as the scores need it."""
+        return (self.num_kv_heads, self.head_dim, self.capacity_tokens)
+
+    @property
+    def value_shape(self) -> tuple[int, int, int]:
+        """Shape of one layer's cached values."""
+        return (self.num_kv_heads, self.capacity_tokens, self.head_dim)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TextShape:
+    """How many tokens of how many texts one graph of an encoder reads.
+
+    Attributes:
+        tokens: of each text, padding included.
+        sequences: texts.
+    """
+
+    tokens: int
+    sequences: int
+
+    @property
+    def file(self) -> str:
+        """Name of the graph, such as `enc128x8.onnx`."""
+        return f"enc{self.tokens}x{self.sequences}.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShapes:
+    """What a static encoder is built for beside its model and level: see StaticEncoderGeometry."""
+
+    shapes: tuple[TextShape, ...]
+
+
+AnyShapes = StaticShapes | EncoderShapes
+
+
+@dataclass(frozen=True, slots=True)
+class StaticEncoderGeometry:
+    """Shapes of a static encoder's inputs and outputs.
+
+    Attributes:
+        vocab_size: one more than the largest token id.
+        hidden_size: last dimension of the embeddings.
+        token_types: one more than the largest type id; 0: there is no such input.
+        max_context_tokens: longest sequence.
+        pooling: `mean`: there is an input `token_shares`; `cls`: there is none.
+        shapes: one graph for each.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    token_types: int
+    max_context_tokens: int
+    pooling: str
+    shapes: tuple[TextShape, ...]
+
+    @property
+    def longest_tokens(self) -> int:
+        """Longest text that one of the graphs reads."""
+        return max(shape.tokens for shape in self.shapes)
+
+    def of_shape(self, shape: TextShape) -> "StaticEncoderGeometry":
+        """Return the geometry of one of the graphs alone."""
+        return replace(self, shapes=(shape,))
+
+
+def static_encoder_geometry(
+    spec: EncoderSpec, shapes: Iterable[TextShape]
+) -> StaticEncoderGeometry:
+    """Return the geometry of `spec` with graphs of these shapes, each once, smallest first.
+
+    Raises:
+        UsageError: no shape, or one that the model does not take.
+    """
+    found = tuple(sorted(set(shapes)))
+    for shape in found:
+        if shape.sequences < 1 or not 1 <= shape.tokens <= spec.max_context_tokens:
+            raise UsageError(
+                f"{spec.name}: {shape.sequences} texts of {shape.tokens} tokens",
+                fix=f"1 text or more, of 1 to {spec.max_context_tokens} tokens",
+            )
+    if not found:
+        raise UsageError(
+            f"{spec.name} is built as a static encoder without a shape", fix="such as enc128x8"
+        )
+    return StaticEncoderGeometry(
+        vocab_size=spec.vocab_size,
+        hidden_size=spec.hidden_size,
+        token_types=spec.token_types,
+        max_context_tokens=spec.max_context_tokens,
+        pooling=spec.pooling,
+        shapes=found,
+    )
+
+
+def static_geometry(
+    spec: ModelSpec, level: QuantLevel, prefill_tokens: int, capacity_tokens: int
+) -> StaticGeometry:
+    """Return the geometry of `spec` built at `level` with these shapes.
+
+    Raises:
+        UsageError: a shape outside what the model takes.
+        ModelError: an architecture that a static decoder is not built of.
+    """
+    check_static(spec)
+    longest = min(spec.max_context_tokens, MAX_CONTEXT_TOKENS)
+    if not 2 <= prefill_tokens <= capacity_tokens <= longest:
+        raise UsageError(
+            f"{spec.name}: prefill of {prefill_tokens} tokens with a cache of {capacity_tokens}",
+            fix=f"a prefill of 2 tokens or more, a cache of at least that and at most {longest}",
+        )
+    return StaticGeometry(
+        num_layers=spec.num_layers,
+        num_kv_heads=spec.num_kv_heads,
+        head_dim=spec.head_dim,
+        vocab_size=spec.vocab_size,
+        kv_dtype=level.cache_dtype,
+        prefill_tokens=prefill_tokens,
+        capacity_tokens=capacity_tokens,
+        window_tokens=spec.sliding_window_tokens,
+    )

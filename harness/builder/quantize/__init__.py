@@ -1,0 +1,1 @@
+"""The table of levels, packing of arrays, exact stored bytes."""

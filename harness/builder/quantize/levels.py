@@ -1,0 +1,273 @@
+"""The quantization levels: one row each, in the order of falling size."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.core.errors import UsageError
+
+CHANNEL_ZERO_POINT = 128  # the byte that stands for 0 in the `channel` form
+SCALE_BITS = 32  # of a scale: the type of the activations it is multiplied with
+STATIC_FLOAT = "fp32-static"  # the yardstick of the other static levels, and what calibrates them
+# Words that stand for several levels of a variant where a user names some: all, and the few that a
+# plan runs where nobody names any.
+LADDER, USUAL = "ladder", "usual"
+
+
+class Variant(StrEnum):
+    """Which decoder a level is built as.
+
+    `fused`: ONNX Runtime's own operators over a cache in place; CPUs and GPUs run it. `static`:
+    standard operators and fixed shapes, integers between quantizing and dequantizing nodes; what
+    NPUs run.
+    """
+
+    FUSED = "fused"
+    STATIC = "static"
+
+
+class Form(StrEnum):
+    """How a matrix is stored, and with it which operator multiplies by it.
+
+    `float`: as it is (MatMul, Gemm, Gather). `channel`: 8 bits with one scale per output channel,
+    activations quantized at run time (DynamicQuantizeMatMul). `block`: unsigned integers with one
+    scale per block of inputs (MatMulNBits, GatherBlockQuantized). `rows` and `whole`: signed bytes
+    that DequantizeLinear reads (Gemm, Gather), with one scale per output or one for all.
+    """
+
+    FLOAT = "float"
+    CHANNEL = "channel"
+    BLOCK = "block"
+    ROWS = "rows"
+    WHOLE = "whole"
+
+
+class Method(StrEnum):
+    """How the integers of a block are chosen; what is stored, and its kernel, stay the same.
+
+    `nearest`: the extremes of a block set its scale. `search`: the scale, and zero point, of the
+    least squared error among many; see harness.builder.quantize.search.
+    """
+
+    NEAREST = "nearest"
+    SEARCH = "search"
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixFormat:
+    """How every matrix of one kind is stored.
+
+    Attributes:
+        form: the layout and its operator.
+        bits: of one stored weight.
+        block_weights: run of inputs that share a scale; 0 where `form` is not `block`.
+        accuracy_level: of MatMulNBits; 4 multiplies in int8. Other forms: 0.
+        zero_points: each block stores the integer that stands for 0 (asymmetric); without them it
+            is 2^(bits-1) in every block (symmetric).
+        method: how integers and scales of a block are chosen.
+    """
+
+    form: Form
+    bits: int
+    block_weights: int = 0
+    accuracy_level: int = 0
+    zero_points: bool = False
+    method: Method = Method.NEAREST
+
+    def blocks(self, inputs: int) -> int:
+        """Blocks of one row of `inputs` weights; the last one is padded with zeros."""
+        return -(-inputs // self.block_weights)
+
+    def padded_inputs(self, inputs: int) -> int:
+        """Stored weights of one row of `inputs` weights, padding included."""
+        return self.blocks(inputs) * self.block_weights
+
+    def zero_point_bytes(self, inputs: int) -> int:
+        """Bytes of the zero points of one row, `bits` each; 0 where none are stored."""
+        return -(-self.blocks(inputs) * self.bits // 8) if self.zero_points else 0
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits of one weight of a large matrix: its own and its share of scale and zero.
+
+        bits + (32 + bits if zero points) / block
+        """
+        if not self.block_weights:
+            return float(self.bits)
+        shared = SCALE_BITS + (self.bits if self.zero_points else 0)
+        return self.bits + shared / self.block_weights
+
+
+@dataclass(frozen=True, slots=True)
+class QuantLevel:
+    """What each part of a model is stored as.
+
+    Attributes:
+        name: the word the user types.
+        label: the words a table prints; where it does not say otherwise, blocks are symmetric and
+            rounded to nearest.
+        body: every matrix of the layers.
+        table: the embedding and the head; one copy of the bytes where they are tied.
+        float_bytes: of one activation, norm weight and bias: 4, 2 or 1; of a cached key or value
+            too, where they are floats.
+        sensitive: the matrices of the layers that harness.models.specs.sensitive names; None: as
+            `body`.
+        variant: which decoder it is built as.
+        fixed_point: activations, norms, biases and cache are unsigned integers over ranges that
+            are known when it is built.
+    """
+
+    name: str
+    label: str
+    body: MatrixFormat
+    table: MatrixFormat
+    float_bytes: int = 4
+    sensitive: MatrixFormat | None = None
+    variant: Variant = Variant.FUSED
+    fixed_point: bool = False
+
+    def body_format(self, *, sensitive: bool) -> MatrixFormat:
+        """Return how a matrix of a layer is stored."""
+        return self.sensitive if sensitive and self.sensitive is not None else self.body
+
+    @property
+    def formats(self) -> tuple[MatrixFormat, ...]:
+        """Every format that a matrix of a model has at this level, each once."""
+        kinds = (self.body, self.body_format(sensitive=True), self.table)
+        return tuple(dict.fromkeys(kinds))
+
+    @property
+    def has_integers(self) -> bool:
+        """Whether the matrices of the layers are stored as integers."""
+        return self.body.form is not Form.FLOAT
+
+    @property
+    def weight_bits(self) -> int:
+        """Nominal bits of a weight of the layers, scales left out."""
+        return self.body.bits
+
+    @property
+    def head(self) -> MatrixFormat:
+        """How a head that is no embedding is stored."""
+        return self.body if self.variant is Variant.STATIC else self.table
+
+    @property
+    def float_dtype(self) -> str:
+        """Name of the type of what stays float: `float32` or `float16`."""
+        return "float16" if self.float_bytes == 2 and not self.fixed_point else "float32"
+
+    @property
+    def activation_dtype(self) -> str:
+        """Name of the activation, norm and bias type, such as `float32` or `uint16`."""
+        return f"uint{8 * self.float_bytes}" if self.fixed_point else self.float_dtype
+
+    @property
+    def cache_dtype(self) -> str:
+        """Name of the type of cached keys and values."""
+        return "uint8" if self.fixed_point else self.float_dtype
+
+
+def _blocks(
+    bits: int, block: int, *, zero_points: bool = False, method: Method = Method.NEAREST
+) -> MatrixFormat:
+    """Return a block-wise format that is multiplied in int8."""
+    return MatrixFormat(Form.BLOCK, bits, block, 4, zero_points, method)
+
+
+def _uniform(name: str, words: str, form: MatrixFormat, float_bytes: int = 4) -> QuantLevel:
+    """Return a level that stores every matrix alike."""
+    return QuantLevel(name, f"{name} ({words})" if words else name, form, form, float_bytes)
+
+
+_FP32 = MatrixFormat(Form.FLOAT, 32)
+_FP16 = MatrixFormat(Form.FLOAT, 16)
+_INT8_CHANNEL = MatrixFormat(Form.CHANNEL, 8)
+_INT8, _INT4, _INT2 = (_blocks(bits, 32) for bits in (8, 4, 2))
+_ROWS, _WHOLE = MatrixFormat(Form.ROWS, 8), MatrixFormat(Form.WHOLE, 8)
+
+
+def _static(name: str, label: str, float_bytes: int) -> QuantLevel:
+    """Return a level of 8-bit weights and fixed-point activations of so many bytes."""
+    return QuantLevel(
+        name, label, _ROWS, _WHOLE, float_bytes, variant=Variant.STATIC, fixed_point=True
+    )
+
+
+_TABLE = {
+    level.name: level
+    for level in (
+        _uniform("fp32", "", _FP32),
+        _uniform("fp16", "", _FP16, float_bytes=2),
+        QuantLevel("int8", "int8 (W8A8 dynamic)", _INT8_CHANNEL, _INT8),
+        _uniform("int8-block", "W8, block 32", _INT8),
+        QuantLevel(
+            "int4-mixed-plus",
+            "int4-mixed-plus (block 32; head, some body int8)",
+            _INT4,
+            _INT8,
+            sensitive=_INT8,
+        ),
+        _uniform("int4-b16", "block 16", _blocks(4, 16)),
+        QuantLevel("int4-mixed", "int4-mixed (block 32; head int8)", _INT4, _INT8),
+        _uniform("int4-asym", "block 32, asymmetric", _blocks(4, 32, zero_points=True)),
+        _uniform(
+            "int4-kquant",
+            "block 32, asymmetric, search",
+            _blocks(4, 32, zero_points=True, method=Method.SEARCH),
+        ),
+        _uniform("int4", "block 32", _INT4),
+        _uniform("int4-b64", "block 64", _blocks(4, 64)),
+        _uniform("int4-b128-asym", "block 128, asymmetric", _blocks(4, 128, zero_points=True)),
+        _uniform("int4-b128", "block 128", _blocks(4, 128)),
+        _uniform(
+            "int2-kquant",
+            "block 32, asymmetric, search",
+            _blocks(2, 32, zero_points=True, method=Method.SEARCH),
+        ),
+        _uniform("int2", "block 32", _INT2),
+        QuantLevel(STATIC_FLOAT, "fp32 (static)", _FP32, _FP32, variant=Variant.STATIC),
+        _static("a16w8", "a16w8 (static QDQ, W8A16)", 2),
+        _static("a8w8", "a8w8 (static QDQ, W8A8)", 1),
+    )
+}
+# The two variants are ladders of their own: no device climbs both.
+LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.FUSED}
+_USUAL = {Variant.FUSED: ("fp32", "int4"), Variant.STATIC: ("a16w8", "a8w8")}
+STATIC_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.STATIC}
+
+
+def find_level(name: str) -> QuantLevel:
+    """Return the level the user called `name`, of either variant.
+
+    Raises:
+        UsageError: no level has this name; the fix names the nearest and all of them.
+    """
+    if name in _TABLE:
+        return _TABLE[name]
+    from harness.core.names import suggestion  # only needed once something is wrong
+
+    raise UsageError(f"no quantization level is called {name!r}", fix=suggestion(name, _TABLE))
+
+
+def find_levels(names: Iterable[str], variant: Variant = Variant.FUSED) -> tuple[QuantLevel, ...]:
+    """Return the levels a user named, each once, in the order of their first naming.
+
+    The word `ladder` stands for every level of `variant`, in the order of the table, and `usual`
+    for two of them; beside those a name changes nothing but the order.
+
+    Args:
+        names: words the user typed.
+        variant: what the device runs.
+
+    Raises:
+        UsageError: no level has one of these names.
+    """
+    words = {
+        LADDER: [level for level in _TABLE.values() if level.variant is variant],
+        USUAL: [_TABLE[name] for name in _USUAL[variant]],
+    }
+    found: dict[str, QuantLevel] = {}
+    for name in names:
+        for level in words[name] if name in words else (find_level(name),):
+            found.setdefault(level.name, level)
+    return tuple(found.values())

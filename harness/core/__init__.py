@@ -1,0 +1,1 @@
+"""What every package may use: errors with a way out, units, findings, ranges, shipped data."""

@@ -1,0 +1,123 @@
+"""Grids as the user types them: `128,512`, `8-64*2` (8 16 32 64), `128-512+128`."""
+
+import math
+import re
+
+from harness.core.errors import UsageError
+
+_RANGE = re.compile(r"^(\d+)-(\d+)([+*])(\d+)$")
+# A typing slip such as 1-1000000+1 must not become a million cells.
+MAX_VALUES = 1000
+
+
+def parse_grid(text: str, flag: str) -> tuple[int, ...]:
+    """Return the numbers that `text` stands for, in the order given, each once.
+
+    Raises:
+        UsageError: something is not a number or a range, named with its flag.
+    """
+    values: list[int] = []
+    for part in text.split(","):
+        values.extend(_parse_part(part.strip(), flag))
+    return tuple(dict.fromkeys(values))
+
+
+def parse_names(text: str, flag: str) -> tuple[str, ...]:
+    """Return the comma-separated words of `text`; a word given twice is refused."""
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise UsageError(f"{flag} {text!r} has an empty name", fix=f"{flag} one,two")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"{flag} names {', '.join(twice)} twice", fix="name each once")
+    return names
+
+
+def parse_pair(text: str, flag: str) -> tuple[int, int]:
+    """Return the two numbers of `128,64` (or `128+64`)."""
+    parts = re.split(r"[,+]", text)
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"{flag} {text!r} is not a prompt and a gen", fix=f"{flag} 128,64")
+    return int(parts[0]), int(parts[1])
+
+
+def parse_encodes(text: str, flag: str) -> tuple[tuple[int, int], ...]:
+    """Return the (tokens, texts) of `128x1,128x8`; a length alone is that of one text."""
+    found = []
+    for part in text.split(","):
+        length, _, batch = part.strip().partition("x")
+        if not (length.isdecimal() and (batch or "1").isdecimal()):
+            raise UsageError(
+                f"{flag} {part.strip()!r} is not a length and a batch", fix=f"{flag} 128x1,128x8"
+            )
+        found.append((int(length), int(batch or "1")))
+    return tuple(dict.fromkeys(found))
+
+
+def parse_seconds(text: str, flag: str) -> float:
+    """Return the seconds of `90`, `60s`, `5m` or `1h`."""
+    factors = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, factor = (text[:-1], factors[text[-1]]) if text[-1:] in factors else (text, 1.0)
+    try:
+        return float(number) * factor
+    except ValueError as error:
+        raise UsageError(f"{flag} {text!r} is not a time", fix=f"{flag} 60s or 5m") from error
+
+
+def parse_share(text: str, flag: str) -> float:
+    """Read `3%` or `0.03` as a share above 0 and at most 1.
+
+    Raises:
+        UsageError: it is no number, 0 or less, or above 100 %.
+    """
+    number = parse_number(text.removesuffix("%"), flag, "3% or 0.03")
+    share = number / 100 if text.endswith("%") else number
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"{flag}: {share:.6g} is not above 0 and at most 1 (100%)",
+            fix="3% or 0.03; below the noise of the machine nothing can be told",
+        )
+    return share
+
+
+def parse_number(text: str, flag: str, example: str) -> float:
+    """Read a finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{flag}: {text!r} is no number", fix=example)
+    return number
+
+
+def _parse_part(part: str, flag: str) -> list[int]:
+    if part.isdecimal():
+        return [int(part)]
+    match = _RANGE.match(part)
+    if match is None:
+        raise UsageError(
+            f"{flag} {part!r} is not a number or a range",
+            fix=f"{flag} 128,512 or {flag} 8-64*2 or {flag} 128-512+128",
+        )
+    start, stop, step = int(match[1]), int(match[2]), int(match[4])
+    return _expand(start, stop, match[3], step, flag)
+
+
+def _expand(start: int, stop: int, operator: str, step: int, flag: str) -> list[int]:
+    stuck = step == 0 or (operator == "*" and (step < 2 or start == 0))
+    if stuck or stop < start:
+        raise UsageError(
+            f"{flag} {start}-{stop}{operator}{step} never reaches {stop}",
+            fix="a range goes up: 8-64*2 multiplies, 128-512+128 adds",
+        )
+    values = []
+    value = start
+    while value <= stop:
+        values.append(value)
+        if len(values) > MAX_VALUES:
+            raise UsageError(
+                f"{flag} stands for more than {MAX_VALUES} values", fix="take a larger step"
+            )
+        value = value * step if operator == "*" else value + step
+    return values

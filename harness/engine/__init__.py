@@ -1,0 +1,1 @@
+"""How a test runs: sessions, decoders, encoders, the commands of the measuring worker."""

@@ -1,0 +1,193 @@
+"""Whether a device gives what the CPU gives: asked once of each model, level and device.
+
+A provider may take every node and still compute something else: a stale input, a cache written in
+the wrong place. Speed says nothing then, so a device that disagrees has no row.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.builder.graph.geometry import EncoderGeometry, geometry_from
+from harness.builder.graph.static.geometry import StaticEncoderGeometry, TextShape
+from harness.core.errors import MeasurementError
+from harness.devices.device import Device, find_device
+from harness.devices.session import OpenedSession
+from harness.devices.states import FellBackError
+from harness.engine.cached import CachedDecoder
+from harness.engine.exported.decoder import ExportedDecoder
+from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.exported.inputs import pass_inputs
+from harness.engine.exported.opening import open_exported
+from harness.engine.exported.pair import PairMeasuring
+from harness.engine.measuring import Measuring
+from harness.engine.opening import open_decoder, open_encoder, open_sessions
+from harness.engine.passes import seeded_ids
+from harness.engine.protocol import Encoder
+from harness.engine.shapes import Shapes, shapes_from
+
+Json = dict[str, Any]
+Outputs = Sequence[NDArray[np.float32]]
+PROMPT_TOKENS = 8
+STEPS = 3
+# Least cosine of the logits of any run: 8-bit activations on an NPU leave 0.994, an input that is
+# one step old 0.9 and less.
+LEAST_COSINE = 0.98
+
+
+# The same of a static graph beside the fused one at fp32 of the same weights, by level. Least of
+# bytelm and of a seeded smollm2-135m on the CPU: 0.999999, 0.996 and 0.987.
+LEAST_FUSED = {"fp32-static": 0.9999, "a16w8": 0.98, "a8w8": 0.9}
+
+
+def agree(
+    graph: str,
+    geometry: Json,
+    device: str | Json,
+    threads: int,
+    seed: int,
+    fused: Json | None = None,
+) -> Json:
+    """Read the same tokens on the CPU and on a device, one session after the other.
+
+    Args:
+        graph: path of the ONNX file.
+        geometry: the fields of a Geometry.
+        device: as it travels, or a key of the device table.
+        threads: intra-op threads.
+        seed: of the tokens.
+        fused: `graph` and `geometry` of the same weights as a fused fp32 graph, and the `level` of
+            the static one; None: the graph is no static one.
+
+    Returns:
+        `least_cosine`, over the prompt and every step, or over an encoder's texts; not of the CPU
+        itself. `fused_cosine`, the same between the device and the fused graph on the CPU.
+
+    Raises:
+        DeviceError: the device gives other logits or embeddings than the CPU.
+        MeasurementError: the static graph gives others than the fused one.
+    """
+    chosen, shapes, host = find_device(device), shapes_from(geometry), find_device("cpu")
+    chosen.refuse_absent()
+    texts = _texts_of(shapes)
+    found = _outputs(Path(graph), shapes, chosen, threads, seed, texts)
+    said: Json = {}
+    if not chosen.row.is_host:
+        expected = _outputs(Path(graph), shapes, host, threads, seed, texts)
+        said["least_cosine"] = _refuse_other(chosen, _least(expected, found))
+    if fused is not None:
+        whole = geometry_from(fused["geometry"])
+        exact = _outputs(Path(fused["graph"]), whole, host, threads, seed, texts)
+        said["fused_cosine"] = _refuse_wrong(fused["level"], _least(exact, found))
+    return said
+
+
+def _least(expected: Outputs, found: Outputs) -> float:
+    """The least cosine of any run."""
+    return min(cosine(one, other) for one, other in zip(expected, found, strict=True))
+
+
+def _refuse_wrong(level: str, least: float) -> float:
+    """Refuse a static graph that is not the model.
+
+    Raises:
+        MeasurementError: its logits are others than the level explains.
+    """
+    if not least >= LEAST_FUSED[level]:
+        raise MeasurementError(
+            f"{level} gives other outputs than the fused graph at fp32: cosine {least:.4f}, "
+            f"{LEAST_FUSED[level]} is the least",
+            fix="another level; this one loses too much of this model",
+        )
+    return least
+
+
+def _refuse_other(chosen: Device, least: float) -> float:
+    """Refuse a device that computes something else than the CPU.
+
+    Raises:
+        DeviceError: its logits are others.
+    """
+    if not least >= LEAST_COSINE:
+        raise FellBackError(
+            f"{chosen.key} gives other outputs than the CPU: cosine {least:.4f}, "
+            f"{LEAST_COSINE} is the least",
+            fix="another version of the provider or driver, or another level",
+        )
+    return least
+
+
+def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Cosine of two vectors; of what is no number, or zero throughout, it is no number."""
+    a, b = one.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+    with np.errstate(all="ignore"):
+        return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def _outputs(
+    graph: Path, geometry: Shapes, device: Device, threads: int, seed: int, texts: TextShape
+) -> list[NDArray[np.float32]]:
+    """What a model gives for tokens that all devices are fed alike."""
+    sessions = open_sessions(graph, geometry, device, threads)
+    if isinstance(geometry, ExportedGeometry):
+        return _exported(sessions, geometry, seed)
+    if isinstance(geometry, EncoderGeometry | StaticEncoderGeometry):
+        return _embeddings(open_encoder(sessions, geometry), seed, texts)
+    return _logits(open_decoder(sessions, geometry, 1, PROMPT_TOKENS + STEPS), seed)
+
+
+def _exported(
+    sessions: Sequence[OpenedSession], geometry: ExportedGeometry, seed: int
+) -> list[NDArray[np.float32]]:
+    """Of an exported decoder logits, of anything else its output for several inputs."""
+    opened = open_exported(sessions, geometry, 1, PROMPT_TOKENS + STEPS, seed)
+    if isinstance(opened, Measuring):
+        assert isinstance(opened.decoder, CachedDecoder)
+        return _logits(opened.decoder, seed)
+    passes = opened.encoder if isinstance(opened, PairMeasuring) else opened
+    lengths = (1, geometry.fixed_source_tokens or PROMPT_TOKENS)
+    inputs = [
+        pass_inputs(passes.single.graph, geometry, *lengths, seed + turn)
+        for turn in range(1 + STEPS)
+    ]
+    found = [passes.single.run_plainly(arrays) for arrays in inputs]
+    if isinstance(opened, PairMeasuring) and isinstance(opened.decoder.decoder, ExportedDecoder):
+        decoder = opened.decoder.decoder
+        ids = seeded_ids(seed, 1, STEPS, decoder.vocab_size)
+        decoder.fill(0, seed)
+        found += [decoder.prefill(ids[:, at : at + 1]).copy() for at in range(STEPS)]
+    return found
+
+
+def _texts_of(geometry: Shapes) -> TextShape:
+    """The largest pass that is tried: a static encoder's largest graph, filled; else 4 texts."""
+    if isinstance(geometry, StaticEncoderGeometry):
+        return max(geometry.shapes, key=lambda shape: shape.tokens * shape.sequences)
+    return TextShape(tokens=PROMPT_TOKENS, sequences=1 + STEPS)
+
+
+def _embeddings(encoder: Encoder, seed: int, texts: TextShape) -> list[NDArray[np.float32]]:
+    """Embeddings of one text after another, so that a stale input is seen; then of a full pass.
+
+    A provider may be right about the first text of a pass and wrong about the others.
+    """
+    short = min(PROMPT_TOKENS, texts.tokens)
+    singles = seeded_ids(seed, 1 + STEPS, short, encoder.vocab_size)
+    found = [encoder.encode(text[np.newaxis]).copy() for text in singles]
+    whole = seeded_ids(seed, texts.sequences, texts.tokens, encoder.vocab_size)
+    return [*found, *encoder.encode(whole).copy()]
+
+
+def _logits(decoder: CachedDecoder, seed: int) -> list[NDArray[np.float32]]:
+    """Logits of a prompt, then of steps."""
+    ids = seeded_ids(seed, 1, PROMPT_TOKENS + STEPS, decoder.vocab_size)
+    pieces = [ids[:, :PROMPT_TOKENS], *np.split(ids[:, PROMPT_TOKENS:], STEPS, axis=1)]
+    found = [decoder.prefill(piece).copy() for piece in pieces]
+    decoder.rewind(PROMPT_TOKENS)
+    decoder.prepare_steps(PROMPT_TOKENS, 1)  # and the way in which steps are timed
+    decoder.next_ids[...] = ids[:, PROMPT_TOKENS]
+    decoder.greedy_step()
+    return [*found, decoder.last_logits.copy()]

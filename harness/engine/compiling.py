@@ -1,0 +1,78 @@
+"""Let a provider compile a model once and keep the result: for a fresh process, timed alone."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from harness.builder.graph.geometry import geometry_from
+from harness.core.errors import DeviceError
+from harness.devices.compiled import META_FILE
+from harness.devices.device import find_device
+from harness.devices.placement import together
+from harness.devices.session import open_session
+from harness.engine.opening import graph_files
+from harness.engine.reading import read_through
+
+Json = dict[str, Any]
+
+
+def compile_model(
+    graph: str, geometry: Json, device: str | Json, threads: int, folder: str
+) -> Json:
+    """Open every graph of a model, keep what the provider has compiled, and try it out.
+
+    What could not be opened again is not kept.
+
+    Args:
+        graph: path of the ONNX file that stands for the model.
+        geometry: the fields of a Geometry.
+        device: as it travels.
+        threads: intra-op threads.
+        folder: where the compiled graphs will be; whole, or not there.
+
+    Returns:
+        `compile_ns`: creation of the sessions, model files warm, compiled graphs written;
+        `placement`: of the model's own nodes, which a compiled graph no longer shows.
+
+    Raises:
+        HarnessError: as open_session; or the provider wrote nothing.
+    """
+    path, kept = Path(graph), Path(folder)
+    chosen = replace(find_device(device), compiled=None)
+    files = graph_files(path, geometry_from(geometry))
+    read_through(*files)
+    with _partial(kept) as partial:
+        spent_ns, placements = 0, []
+        for file in files:
+            opened = open_session(file, chosen, threads, context_to=partial / file.name)
+            spent_ns += opened.load_ns
+            placements.append(opened.placement)
+            if not (partial / file.name).is_file():
+                raise DeviceError(
+                    f"{chosen.key} wrote no compiled graph of {file.name}",
+                    fix="nothing: it is compiled in every process instead",
+                )
+        for file in files:
+            open_session(file, replace(chosen, compiled=str(partial)), threads)
+        meta = {"compile_ns": spent_ns, "placement": asdict(together(placements))}
+        (partial / META_FILE).write_text(json.dumps(meta), encoding="utf-8")
+    return meta
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """A folder that becomes `folder` when it is whole; of two that do, the first stays."""
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if not (folder / META_FILE).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,224 @@
+"""Where an exported decoder keeps keys and values: in what it returned last, or in one place.
+
+`GrowingCache`: every run returns longer tensors, which the next run is fed as they are; nothing is
+copied. `SharedCache`: past and present are the same memory, which the attention operator extends.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.random import SFC64, Generator
+from numpy.typing import NDArray
+
+from harness.engine.buffers import aligned_zeros
+from harness.engine.exported.values import array_of, named_dtype, value_of
+from harness.models.exported.model import ExportedGraph
+from harness.models.exported.ports import CachePair, Port
+
+Key = tuple[bool, int, str]  # whether it belongs to the encoder's tokens, layer, half
+Kept = dict[Key, ort.OrtValue]
+SLIDING = "sliding"  # in the name of a dimension: exporters call it past_sliding_length
+
+
+@dataclass(frozen=True, slots=True)
+class CachedTensor:
+    """One tensor of keys or values.
+
+    Attributes:
+        key: which one, in any graph of the model.
+        past: name of the input of the graph that goes on.
+        present: name of its output; None: it gives none back, as of the encoder's tokens.
+        shape: of the input; 0 where the tokens are counted.
+        axis: which dimension counts the tokens.
+        dtype: of its elements.
+        slides: only the last positions are kept, in a buffer that must hold a whole window.
+    """
+
+    key: Key
+    past: str
+    present: str | None
+    shape: tuple[int, ...]
+    axis: int
+    dtype: np.dtype[Any]
+    slides: bool = False
+
+    @property
+    def is_cross(self) -> bool:
+        """Whether it belongs to the encoder's tokens, to which decoding adds none."""
+        return self.key[0]
+
+    def of_length(self, tokens: int) -> tuple[int, ...]:
+        """The shape with so many tokens."""
+        return (*self.shape[: self.axis], tokens, *self.shape[self.axis + 1 :])
+
+    def first(self, array: NDArray[Any], tokens: int) -> NDArray[Any]:
+        """The first positions of such a tensor, in place."""
+        return array[(slice(None),) * self.axis + (slice(tokens),)]
+
+    def seeded(self, tokens: int, seeds: tuple[int, ...]) -> NDArray[Any]:
+        """Standard normal values of so many tokens; integers of the middle of their range."""
+        generator, shape = Generator(SFC64(seeds)), self.of_length(tokens)
+        if self.dtype.kind in "iu":
+            return generator.integers(1, 64, shape).astype(self.dtype)
+        array = aligned_zeros(shape, self.dtype)
+        array[...] = generator.standard_normal(shape, dtype=np.float32)
+        return array
+
+
+def cached_tensors(graph: ExportedGraph, batch: int) -> tuple[CachedTensor, ...]:
+    """Every cached tensor that a graph reads, at a batch size."""
+    if graph.cache is None:
+        return ()
+    dtype = named_dtype(graph.cache.element_type, "the cache")
+    sizes = (graph.cache.kv_heads, graph.cache.head_dim)
+    return tuple(
+        CachedTensor(
+            key=key,
+            past=pair.past,
+            present=pair.present,
+            shape=_shape(graph.port(pair.past), pair, batch, sizes),
+            axis=pair.length_axis,
+            dtype=dtype,
+            slides=SLIDING in str((graph.port(pair.past).shape or ())[pair.length_axis]),
+        )
+        for key, pair in _pairs(graph)
+        if pair.past is not None
+    )
+
+
+def presents_of(graph: ExportedGraph) -> dict[str, Key]:
+    """Outputs of a graph that hold keys or values -> which ones."""
+    return {pair.present: key for key, pair in _pairs(graph) if pair.present is not None}
+
+
+def _pairs(graph: ExportedGraph) -> Iterator[tuple[Key, CachePair]]:
+    """Every pair of a graph."""
+    if graph.cache is None:
+        return
+    for is_cross, pairs in ((False, graph.cache.own), (True, graph.cache.cross)):
+        for pair in pairs:
+            yield (is_cross, pair.layer, pair.half), pair
+
+
+def _shape(port: Port, pair: CachePair, batch: int, sizes: tuple[int, int]) -> tuple[int, ...]:
+    """The shape of one tensor: given sizes stay; free ones are the batch, then heads and width."""
+    stated = port.shape or ()
+    batch_axis = 1 if pair.half == "both" else 0
+    free = iter(
+        [place for place in range(len(stated)) if place not in (batch_axis, pair.length_axis)][
+            batch_axis:
+        ]
+    )
+    known: dict[int, int] = {pair.length_axis: 0, batch_axis: batch}
+    known |= dict(zip(free, sizes, strict=False))
+    return tuple(
+        known.get(place, 0) if not isinstance(size, int) or place == pair.length_axis else size
+        for place, size in enumerate(stated)
+    )
+
+
+class GrowingCache:
+    """What the last run returned, and the same at depths that are gone back to.
+
+    Attributes:
+        values: what the next run reads.
+    """
+
+    def __init__(self, tensors: Sequence[CachedTensor]) -> None:
+        """Begin empty."""
+        self._tensors = {tensor.key: tensor for tensor in tensors}
+        self._kept: dict[int, Kept] = {}
+        self.values = self._empty()
+
+    @property
+    def past(self) -> dict[str, ort.OrtValue]:
+        """By the name of the input."""
+        return {tensor.past: self.values[key] for key, tensor in self._tensors.items()}
+
+    def fill(self, tokens: int, seed: int) -> None:
+        """Put seeded values into so many positions, and forget everything else."""
+        self._kept = {}
+        self.values = {
+            tensor.key: value_of(tensor.seeded(tokens, (seed, number)))
+            for number, tensor in enumerate(self._tensors.values())
+        }
+
+    def take(self, found: Mapping[Key, ort.OrtValue], start_tokens: int) -> None:
+        """Keep what a run from a depth returned.
+
+        Keys of the encoder's tokens are those of the first pass: a later one gives none, or empty
+        ones.
+        """
+        if any(depth > start_tokens for depth in self._kept):
+            self._kept = {at: kept for at, kept in self._kept.items() if at <= start_tokens}
+        values = dict(self.values)
+        for key, value in found.items():
+            if start_tokens == 0 or not key[0]:
+                values[key] = value
+        self.values = values
+
+    def rewind(self, tokens: int, held_tokens: int) -> None:
+        """Go back to a depth; the values there are kept, for tests return to them often.
+
+        Args:
+            tokens: the depth.
+            held_tokens: the depth now.
+        """
+        if tokens == 0:
+            self.values = self._empty()
+            return
+        if tokens not in self._kept:
+            self._kept[tokens] = self.values if tokens == held_tokens else self._cut(tokens)
+        self.values = self._kept[tokens]
+
+    def _empty(self) -> Kept:
+        """No position of any tensor."""
+        return {
+            key: value_of(np.zeros(tensor.of_length(0), tensor.dtype))
+            for key, tensor in self._tensors.items()
+        }
+
+    def _cut(self, tokens: int) -> Kept:
+        """Copies of the first positions; what belongs to the encoder stays whole."""
+        cut = dict(self.values)
+        for key, tensor in self._tensors.items():
+            if not tensor.is_cross:
+                part = tensor.first(array_of(self.values[key]), tokens)
+                cut[key] = value_of(np.ascontiguousarray(part))
+        return cut
+
+
+class SharedCache:
+    """One place per tensor with room for every position."""
+
+    def __init__(
+        self, tensors: Sequence[CachedTensor], capacity_tokens: int, context_tokens: int
+    ) -> None:
+        """Allocate, and wrap for ONNX Runtime.
+
+        Args:
+            tensors: of the graph.
+            capacity_tokens: positions that are needed.
+            context_tokens: those of the longest sequence, which no window exceeds.
+        """
+        self._tensors = tuple(tensors)
+        most_tokens = max(capacity_tokens, context_tokens)
+        self._arrays = [
+            aligned_zeros(t.of_length(most_tokens if t.slides else capacity_tokens), t.dtype)
+            for t in tensors
+        ]
+        self._values = [value_of(array) for array in self._arrays]
+
+    def bind(self, binding: ort.IOBinding) -> None:
+        """Past and present are the same memory."""
+        for tensor, value in zip(self._tensors, self._values, strict=True):
+            binding.bind_ortvalue_input(tensor.past, value)
+            binding.bind_ortvalue_output(tensor.present, value)
+
+    def fill(self, tokens: int, seed: int) -> None:
+        """Put seeded values into the first positions."""
+        for number, (tensor, array) in enumerate(zip(self._tensors, self._arrays, strict=True)):
+            tensor.first(array, tokens)[...] = tensor.seeded(tokens, (seed, number))

@@ -1,0 +1,129 @@
+"""From the files of an exported model to what measures it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.core.errors import UsageError
+from harness.devices.session import OpenedSession
+from harness.engine.exported.decoder import ExportedDecoder
+from harness.engine.exported.feeds import Feeds
+from harness.engine.exported.geometry import DECODERS, ExportedGeometry
+from harness.engine.exported.inputs import pass_inputs
+from harness.engine.exported.pair import PairMeasuring
+from harness.engine.exported.single import PassMeasuring, SinglePass
+from harness.engine.exported.values import dtype_of, value_of
+from harness.engine.measuring import Measuring
+from harness.models.exported.model import ExportedGraph, ExportedKind, Role
+
+ExportedMeasuring = Measuring | PassMeasuring | PairMeasuring
+# Which graphs are opened, the first of those that there are: both halves, or all in one.
+_BEGINS = (Role.MODEL, Role.DECODER_MERGED, Role.DECODER)
+
+
+def opened_graphs(geometry: ExportedGeometry) -> tuple[ExportedGraph, ...]:
+    """The graphs of a model that are opened: an encoder, what begins a text, what goes on.
+
+    A decoder in two files that has a merged one beside them is run from that one.
+    """
+    model = geometry.model
+    found = [model.graph(role) for role in (Role.ENCODER,) if model.graph(role)]
+    begins = next((g for g in map(model.graph, _BEGINS) if g is not None), None)
+    found.append(begins)
+    if begins is not None and begins.role is Role.DECODER:
+        found.append(model.graph(Role.DECODER_WITH_PAST))
+    return tuple(graph for graph in found if graph is not None)
+
+
+def opened_files(geometry: ExportedGeometry) -> tuple[Path, ...]:
+    """Where these graphs lie."""
+    return tuple(geometry.model.path(graph) for graph in opened_graphs(geometry))
+
+
+def read_files(geometry: ExportedGeometry) -> tuple[Path, ...]:
+    """Every file that opening them reads: the graphs and their data."""
+    data = (geometry.model.folder / file.name for file in geometry.model.data_files)
+    return (*opened_files(geometry), *data)
+
+
+def open_exported(
+    sessions: Sequence[OpenedSession],
+    geometry: ExportedGeometry,
+    batch: int,
+    capacity_tokens: int,
+    seed: int,
+) -> ExportedMeasuring:
+    """Allocate what an exported model's tests need.
+
+    Args:
+        sessions: of opened_graphs, in their order.
+        geometry: of the model.
+        batch: sequences of a decoder.
+        capacity_tokens: positions of its cache.
+        seed: of inputs and cache.
+
+    Raises:
+        ModelError: an input that nothing is known of.
+        UsageError: a free dimension that nothing says the size of.
+    """
+    graphs = opened_graphs(geometry)
+    kind = geometry.model.kind
+    if kind is ExportedKind.ENCODER_DECODER and graphs[0].role is Role.ENCODER:
+        encoder = SinglePass(sessions[0], graphs[0])
+        source = _encoded(encoder, graphs, geometry, batch, seed)
+        decoder = open_exported_decoder(sessions, geometry, batch, capacity_tokens, source)
+        return PairMeasuring(PassMeasuring(encoder, geometry, seed), Measuring(decoder, seed))
+    if kind in DECODERS:
+        decoder = open_exported_decoder(sessions, geometry, batch, capacity_tokens, None)
+        return Measuring(decoder, seed)
+    return PassMeasuring(SinglePass(sessions[0], graphs[0]), geometry, seed)
+
+
+def open_exported_decoder(
+    sessions: Sequence[OpenedSession],
+    geometry: ExportedGeometry,
+    batch: int,
+    capacity_tokens: int,
+    source: Feeds | None,
+) -> ExportedDecoder:
+    """The decoder among a model's sessions, over what its encoder gave."""
+    pairs = zip(sessions, opened_graphs(geometry), strict=True)
+    chosen = [pair for pair in pairs if pair[1].role is not Role.ENCODER]
+    limit = geometry.model.max_context_tokens
+    if limit is not None and capacity_tokens > limit:
+        raise UsageError(
+            f"a cache of {capacity_tokens} tokens does not fit this model, which takes {limit}",
+            fix="ask for less depth, prompt or gen",
+        )
+    return ExportedDecoder(
+        [opened for opened, _ in chosen],
+        [graph for _, graph in chosen],
+        batch,
+        geometry.vocab_size,
+        capacity_tokens,
+        source,
+        limit or 0,
+    )
+
+
+def _encoded(
+    encoder: SinglePass,
+    graphs: Sequence[ExportedGraph],
+    geometry: ExportedGeometry,
+    batch: int,
+    seed: int,
+) -> Feeds:
+    """What the encoder gives for a seeded input, by the names under which the decoder takes it."""
+    arrays = pass_inputs(encoder.graph, geometry, batch, geometry.source_tokens, seed)
+    hidden = encoder.run_plainly(arrays)
+    feeds: Feeds = {}
+    for graph in graphs[1:]:
+        names = graph.names
+        if names.encoder_hidden_states is not None:
+            dtype = dtype_of(graph.port(names.encoder_hidden_states))
+            feeds[names.encoder_hidden_states] = value_of(hidden.astype(dtype))
+        if names.encoder_mask is not None:
+            dtype = dtype_of(graph.port(names.encoder_mask))
+            feeds[names.encoder_mask] = value_of(np.ones(hidden.shape[:2], dtype))
+    return feeds

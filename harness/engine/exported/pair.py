@@ -1,0 +1,65 @@
+"""An encoder and the decoder that looks at what it gave: two graphs, tests of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.devices.session import OpenedSession
+from harness.engine.exported.single import PassMeasuring
+from harness.engine.measuring import Measuring
+from harness.engine.samples import Samples
+from harness.engine.workload import Kind, Workload
+from harness.machine.meters.steady import WarmUp
+
+
+@dataclass(slots=True)
+class PairMeasuring:
+    """Warm-up and samples of both halves; each test belongs to one of them.
+
+    Attributes:
+        encoder: measures its passes.
+        decoder: measures its steps, over what the encoder gave once.
+    """
+
+    encoder: PassMeasuring
+    decoder: Measuring
+
+    @property
+    def sessions(self) -> Sequence[OpenedSession]:
+        """All that were opened, with their device and their placements."""
+        return (*self.encoder.sessions, *self.decoder.sessions)
+
+    @property
+    def seed(self) -> int:
+        """Of the inputs of both."""
+        return self.decoder.seed
+
+    def half(self, workload: Workload) -> PassMeasuring | Measuring:
+        """Which half a test is of."""
+        return self.encoder if workload.kind is Kind.ENCODE else self.decoder
+
+    def first(self, workload: Workload) -> int:
+        """The first run of a half, in ns."""
+        return self.half(workload).first(workload)
+
+    def warm(self, workload: Workload, cap_s: float) -> list[WarmUp]:
+        """Warm every shape of a test; see Measuring."""
+        return self.half(workload).warm(workload, cap_s)
+
+    def sample(self, workload: Workload, min_passes: int, min_seconds: float) -> Samples:
+        """Run a test until it has been run often enough and long enough; see Measuring."""
+        return self.half(workload).sample(workload, min_passes, min_seconds)
+
+    def touch(self, workload: Workload) -> None:
+        """Write the whole context of a test and run each of its shapes once."""
+        self.half(workload).touch(workload)
+
+    def reseeded(self, seed: int) -> "PairMeasuring":
+        """The same over other inputs; the steps look at what the encoder gave before."""
+        return PairMeasuring(self.encoder.reseeded(seed), self.decoder.reseeded(seed))
+
+    def plain_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """What a run that is not timed chooses."""
+        return self.half(workload).plain_tokens(workload)

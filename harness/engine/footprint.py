@@ -1,0 +1,67 @@
+"""How much memory one model takes at one shape: for a fresh process that does nothing else."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.devices.device import Device
+from harness.devices.hardware import facts_of
+from harness.engine.opening import open_measuring, open_sessions
+from harness.engine.shapes import Shapes
+from harness.engine.workload import Workload
+from harness.machine.meters.device_memory import device_bytes, read_device_memory
+from harness.machine.meters.memory import MemoryMark, memory_mark
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Three readings of one process.
+
+    Attributes:
+        baseline: interpreter and libraries imported, nothing opened.
+        loaded: sessions created.
+        steady: every position of a decoder's context written, each shape of the test run once.
+        device: memory of the device at the last two, as harness.machine.meters.device_memory reads
+            it.
+    """
+
+    baseline: MemoryMark
+    loaded: MemoryMark
+    steady: MemoryMark
+    device: Json
+
+    @property
+    def peak_bytes(self) -> int:
+        """High-water mark of the whole process."""
+        return self.steady.peak_bytes
+
+
+def take_footprint(
+    graph: Path,
+    geometry: Shapes,
+    device: Device,
+    threads: int,
+    batch: int,
+    workload: Workload,
+    seed: int,
+) -> Footprint:
+    """Open a model, touch the whole context of `workload`, run each of its shapes once.
+
+    The cache has exactly the test's own size, depth + prompt + gen; a static decoder's that of its
+    build.
+
+    Raises:
+        HarnessError: the model cannot be opened, or the context does not fit it.
+    """
+    is_host = device.row.is_host
+    nothing = {} if is_host else read_device_memory()  # whatever it imports is in the baseline
+    baseline = memory_mark()
+    sessions = open_sessions(graph, geometry, device, threads)
+    loaded, held = memory_mark(), nothing if is_host else read_device_memory()
+    measuring = open_measuring(sessions, geometry, batch, workload.context_tokens, seed)
+    measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
+    steady = memory_mark()
+    marks = {"loaded": held, "steady": nothing if is_host else read_device_memory()}
+    return Footprint(baseline, loaded, steady, device_bytes(marks, asdict(facts_of(device))))

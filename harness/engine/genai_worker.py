@@ -1,0 +1,102 @@
+"""The commands of the measuring child where onnxruntime-genai runs the model; see worker.py."""
+
+from pathlib import Path
+from typing import Any
+
+from harness.builder.graph.geometry import DecoderGeometry
+from harness.core.errors import MeasurementError
+from harness.devices.device import find_device
+from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.footprint import Footprint
+from harness.engine.genai import GenaiDecoder, GenaiModel, open_model
+from harness.engine.measuring import Measuring
+from harness.engine.reading import read_through
+from harness.engine.shapes import shapes_from
+from harness.engine.worker import MeasuringChild, footprint_json, opened_json
+from harness.engine.workload import workload_of
+from harness.machine.meters.memory import memory_mark
+
+Json = dict[str, Any]
+NO_DEVICE: Json = {"peak_bytes": None, "reason": "the device works in the memory of the host"}
+
+
+class GenaiChild(MeasuringChild):
+    """Holds at most one open model between commands."""
+
+    def open(
+        self,
+        graph: str,
+        geometry: Json,
+        device: str | Json,
+        threads: int,
+        batch: int,
+        capacity_tokens: int,
+        seed: int,
+        first: Json | None = None,
+        stop_spinning: bool = False,
+    ) -> Json:
+        """Open the folder of a graph; arguments and reply are those of MeasuringChild.open.
+
+        `placement` is UNKNOWN: the runtime records none. `stop_spinning` is not offered by it.
+
+        Raises:
+            DeviceError: onnxruntime-genai is not installed.
+        """
+        chosen = find_device(device)
+        read_through(Path(graph))
+        opened = open_model(Path(graph).parent, chosen, threads)
+        self._open = measuring = _measuring(opened, geometry, batch, capacity_tokens, seed)
+        return opened_json(
+            chosen,
+            load_ns=opened.load_ns,
+            first_ns=None if first is None else measuring.first(workload_of(first)),
+            placement=opened.placement,
+            compiled=False,
+            spinning=opened.spinning,
+        )
+
+
+def memory(
+    graph: str,
+    geometry: Json,
+    device: str | Json,
+    threads: int,
+    batch: int,
+    workload: Json,
+    seed: int,
+) -> Json:
+    """Take the memory of one test; arguments and reply are those of harness.engine.worker."""
+    import onnxruntime_genai  # noqa: F401  # in the baseline, as onnxruntime is in ours
+
+    test, chosen = workload_of(workload), find_device(device)
+    baseline = memory_mark()
+    opened = open_model(Path(graph).parent, chosen, threads)
+    loaded = memory_mark()
+    measuring = _measuring(opened, geometry, batch, test.context_tokens, seed)
+    measuring.touch(test)
+    return footprint_json(Footprint(baseline, loaded, memory_mark(), NO_DEVICE))
+
+
+def _measuring(
+    opened: GenaiModel, geometry: Json, batch: int, capacity_tokens: int, seed: int
+) -> Measuring:
+    """What measures an open model.
+
+    Raises:
+        MeasurementError: more than one sequence, or no decoder.
+    """
+    shapes = shapes_from(geometry)
+    if batch != 1 or not isinstance(shapes, DecoderGeometry | ExportedGeometry):
+        raise MeasurementError("genai runs decoders of one sequence here", fix="--runtime ort")
+    return Measuring(GenaiDecoder(opened, shapes.vocab_size, capacity_tokens), seed)
+
+
+_CHILD = GenaiChild()
+COMMANDS = {
+    "open": _CHILD.open,
+    "warm": _CHILD.warm,
+    "sample": _CHILD.sample,
+    "audit": _CHILD.audit,
+    "memory": memory,
+    "close": _CHILD.close,
+}

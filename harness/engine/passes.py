@@ -1,0 +1,164 @@
+"""One timed pass of each kind of test, from a decoder that is already open and warm.
+
+Nothing but the call stands between two clock reads. What a pass needs (rewinding, copying and
+binding the prompt) is done before the first read; what is looked at afterwards, after the last.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.engine.protocol import Decoder
+from harness.engine.workload import Kind, Workload
+from harness.machine.meters.clock import Clock, time_call
+from harness.machine.meters.samples import PassSample
+
+DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PassOutcome:
+    """What one pass took and what it gave.
+
+    Attributes:
+        sample: the durations that this kind of test has.
+        tokens: chosen token ids [tokens, batch]; for a prefill the first one after the prompt.
+        finite: every logit of the last run is a number.
+    """
+
+    sample: PassSample
+    tokens: NDArray[np.int64]
+    finite: bool
+
+    @property
+    def digest(self) -> str:
+        """Of the chosen tokens."""
+        return digest_of(self.tokens)
+
+
+def digest_of(tokens: NDArray[np.int64]) -> str:
+    """The same token ids give the same word, on every machine."""
+    return blake2b(tokens.astype("<i8").tobytes(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def seeded_ids(seed: int, batch: int, tokens: int, vocab_size: int) -> NDArray[np.int64]:
+    """Token ids [batch, tokens], uniform over the vocabulary, that only the arguments decide."""
+    generator = np.random.default_rng((seed, batch, tokens))
+    return generator.integers(0, vocab_size, (batch, tokens), dtype=np.int64)
+
+
+def run_pass(
+    decoder: Decoder,
+    workload: Workload,
+    ids: NDArray[np.int64],
+    clock: Clock = time.perf_counter_ns,
+) -> PassOutcome:
+    """Run one test once from its depth, which the cache must already hold.
+
+    Args:
+        decoder: open; every position below the depth written.
+        workload: which test.
+        ids: the prompt [batch, prompt]; for decode the first token [batch, 1].
+        clock: monotonic, in ns.
+
+    Raises:
+        MeasurementError: the clock gave an impossible duration.
+    """
+    decoder.rewind(workload.depth_tokens)
+    return PASSES[workload.kind](decoder, workload, ids, clock)
+
+
+def time_prefill(
+    decoder: Decoder, depth_tokens: int, ids: NDArray[np.int64], clock: Clock = time.perf_counter_ns
+) -> int:
+    """One pass over `ids` [batch, tokens] from `depth_tokens`, in ns."""
+    decoder.rewind(depth_tokens)
+    decoder.feed(ids)
+    return time_call(decoder.run, clock)
+
+
+def time_step(
+    decoder: Decoder, depth_tokens: int, ids: NDArray[np.int64], clock: Clock = time.perf_counter_ns
+) -> int:
+    """One whole decode step that reads `ids` [batch, 1] at `depth_tokens`, in ns."""
+    decoder.rewind(depth_tokens)
+    decoder.prepare_steps(depth_tokens, 1)
+    decoder.next_ids[...] = ids[:, 0]
+    return time_call(decoder.greedy_step, clock)
+
+
+def _prefill(
+    decoder: Decoder, workload: Workload, ids: NDArray[np.int64], clock: Clock
+) -> PassOutcome:
+    """The run over the prompt alone; the token is chosen after the clock has stopped."""
+    prefill_ns = time_prefill(decoder, workload.depth_tokens, ids, clock)
+    decoder.choose()
+    tokens = decoder.chosen(workload.depth_tokens + workload.prompt_tokens, 1)
+    return PassOutcome(PassSample(prefill_ns=prefill_ns), tokens, _is_finite(decoder))
+
+
+def _decode(
+    decoder: Decoder, workload: Workload, ids: NDArray[np.int64], clock: Clock
+) -> PassOutcome:
+    """`gen` steps; a step lasts from the end of one token to the end of the next."""
+    decoder.prepare_steps(workload.depth_tokens, workload.gen_tokens)
+    decoder.next_ids[...] = ids[:, 0]
+    stamps_ns = [0] * (workload.gen_tokens + 1)
+    stamps_ns[0] = clock()
+    _steps(decoder, stamps_ns, clock)
+    tokens = decoder.chosen(workload.depth_tokens + 1, workload.gen_tokens)
+    return PassOutcome(PassSample(itl_ns=_differences(stamps_ns)), tokens, _is_finite(decoder))
+
+
+def _request(
+    decoder: Decoder, workload: Workload, ids: NDArray[np.int64], clock: Clock
+) -> PassOutcome:
+    """The prompt, the first token, then gen - 1 steps."""
+    first_tokens = workload.depth_tokens + workload.prompt_tokens
+    decoder.prepare_steps(first_tokens, workload.gen_tokens - 1)
+    decoder.feed(ids)
+    stamps_ns = [0] * workload.gen_tokens
+    start_ns = clock()
+    decoder.run()
+    prefilled_ns = clock()
+    decoder.choose()
+    stamps_ns[0] = clock()
+    _steps(decoder, stamps_ns, clock)
+    sample = PassSample(
+        prefill_ns=prefilled_ns - start_ns,
+        ttft_ns=stamps_ns[0] - start_ns,
+        itl_ns=_differences(stamps_ns),
+        e2e_ns=stamps_ns[-1] - start_ns,
+    )
+    tokens = decoder.chosen(first_tokens, workload.gen_tokens)
+    return PassOutcome(sample, tokens, _is_finite(decoder))
+
+
+PASSES: dict[Kind, Callable[[Decoder, Workload, NDArray[np.int64], Clock], PassOutcome]] = {
+    Kind.PREFILL: _prefill,
+    Kind.DECODE: _decode,
+    Kind.REQUEST: _request,
+}
+
+
+def _steps(decoder: Decoder, stamps_ns: list[int], clock: Clock) -> None:
+    """One step per stamp from index 1 on, each stamped at its end."""
+    step = decoder.greedy_step
+    for index in range(1, len(stamps_ns)):
+        step()
+        stamps_ns[index] = clock()
+
+
+def _differences(stamps_ns: list[int]) -> tuple[int, ...]:
+    """Time from each stamp to the next."""
+    return tuple(end - start for start, end in pairwise(stamps_ns))
+
+
+def _is_finite(decoder: Decoder) -> bool:
+    """Whether the last run gave numbers; one that is none stays in the cache and in all later."""
+    return bool(np.isfinite(decoder.last_logits).all())

@@ -1,0 +1,58 @@
+"""Where the time of one test goes: a session of its own, with the runtime's profile switched on."""
+
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import MeasurementError
+from harness.devices.device import find_device
+from harness.devices.profile import shares, warm_events
+from harness.engine.opening import open_measuring, open_sessions
+from harness.engine.shapes import shapes_from
+from harness.engine.workload import workload_of
+
+Json = dict[str, Any]
+PASSES = 3  # the first one warms up and is left out
+
+
+def profile(
+    graph: str,
+    geometry: Json,
+    device: str | Json,
+    threads: int,
+    batch: int,
+    workload: Json,
+    seed: int,
+) -> Json:
+    """Profile a few passes of one test. To be asked of a fresh child: nothing is timed in it.
+
+    Args:
+        graph: path of the ONNX file.
+        geometry: the fields of a Geometry.
+        device: as it travels, or a key of the device table.
+        threads: intra-op threads.
+        batch: sequences at once.
+        workload: which test.
+        seed: of prompt and cache.
+
+    Returns:
+        As harness.devices.profile.shares.
+    """
+    import json  # here: the memory of workers that take none counts
+    import tempfile
+
+    test = workload_of(workload)
+    with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
+        shapes, chosen = shapes_from(geometry), find_device(device)
+        sessions = open_sessions(Path(graph), shapes, chosen, threads, profile_to=Path(folder))
+        measuring = open_measuring(sessions, shapes, batch, test.context_tokens, seed)
+        measuring.sample(test, PASSES, 0.0)
+        events: list[Json] = []
+        for opened in sessions:
+            written = Path(opened.session.end_profiling()).read_text(encoding="utf-8")
+            events += warm_events(json.loads(written), skip_share=1 / PASSES)
+        found = shares(events)
+    if not found["operators"]:
+        raise MeasurementError(
+            "the runtime wrote a profile without a node", fix="leave --profile out on this device"
+        )
+    return found

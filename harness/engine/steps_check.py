@@ -1,0 +1,85 @@
+"""Whether an exported decoder's steps continue what its prefill began: its own two ways compared.
+
+A wrong mask or position, or a cache fed to the wrong input, changes every logit; so does an export
+that was traced for one length only. The speed of such a graph says nothing about the model.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.devices.device import find_device
+from harness.engine.exported.decoder import ExportedDecoder
+from harness.engine.exported.geometry import DECODERS, ExportedGeometry
+from harness.engine.exported.opening import open_exported
+from harness.engine.exported.pair import PairMeasuring
+from harness.engine.measuring import Measuring
+from harness.engine.opening import open_sessions
+from harness.engine.passes import seeded_ids
+from harness.engine.shapes import shapes_from
+
+Json = dict[str, Any]
+PROMPT_TOKENS, STEPS = 5, 3
+# Largest difference of two logits, as a share of the largest logit: of floats as rounding goes; of
+# activations that are quantized anew in every pass, whose scales depend on the other tokens.
+BOUNDS = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
+QUANTIZED_BOUND = 0.25
+
+
+def steps_check(
+    graph: str, geometry: Json, device: str | Json, threads: int, batch: int, seed: int
+) -> Json:
+    """Read the same tokens in one pass, and as a prompt with steps behind it.
+
+    Args:
+        graph: path of the graph that stands for the model.
+        geometry: as harness.engine.shapes sends it.
+        device: as it travels, or a key of the device table.
+        threads: intra-op threads.
+        batch: sequences at once.
+        seed: of the tokens.
+
+    Returns:
+        `difference`: the largest one, as a share of the largest logit; `bound`; `agrees`. All
+        null where there is nothing to compare: a model that is no decoder, or keeps no cache.
+    """
+    shapes = shapes_from(geometry)
+    nothing: Json = {"difference": None, "bound": None, "agrees": None}
+    if not isinstance(shapes, ExportedGeometry) or shapes.model.kind not in DECODERS:
+        return nothing
+    sessions = open_sessions(Path(graph), shapes, find_device(device), threads)
+    opened = open_exported(sessions, shapes, batch, PROMPT_TOKENS + STEPS, seed)
+    measuring = opened.decoder if isinstance(opened, PairMeasuring) else opened
+    if not isinstance(measuring, Measuring) or not isinstance(measuring.decoder, ExportedDecoder):
+        return nothing
+    if not measuring.decoder.has_cache:
+        return nothing
+    difference = _difference(measuring.decoder, seed)
+    bound = bound_of(shapes)
+    return {"difference": difference, "bound": bound, "agrees": bool(difference <= bound)}
+
+
+def bound_of(geometry: ExportedGeometry) -> float:
+    """The widest bound that anything in the model asks for."""
+    storages = geometry.model.storages
+    if any(storage.bits <= 8 for storage in storages):
+        return QUANTIZED_BOUND
+    types = {port.element_type for graph in geometry.model.graphs for port in graph.outputs}
+    half = any(storage.bits == 16 for storage in storages)
+    return max([BOUNDS.get(name, 0.0) for name in types] + [BOUNDS["float16"] * half])
+
+
+def _difference(decoder: ExportedDecoder, seed: int) -> float:
+    """The largest difference over the last token of the prompt and every step."""
+    ids = seeded_ids(seed, decoder.batch, PROMPT_TOKENS + STEPS, decoder.vocab_size)
+    # what begins a text behind an encoder reads one token at a time there
+    prompt = 1 if decoder.prefix_tokens else PROMPT_TOKENS
+    whole = [decoder.read_whole(ids[:, :end]).copy() for end in range(prompt, ids.shape[1] + 1)]
+    decoder.fill(0, seed)
+    steps = [decoder.prefill(ids[:, :prompt])[:, -1].copy()]
+    for at in range(prompt, ids.shape[1]):
+        steps.append(decoder.prefill(ids[:, at : at + 1])[:, -1].copy())
+    largest = max(float(np.abs(logits).max()) for logits in whole) or 1.0
+    pairs = zip(whole, steps, strict=True)
+    return max(float(np.abs(one - other).max()) for one, other in pairs) / largest

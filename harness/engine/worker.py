@@ -1,0 +1,279 @@
+"""The commands of the measuring child: open, warm, sample, memory, close.
+
+`python -m harness.machine.process.worker harness.engine.worker` serves them. Every duration in a
+reply is a raw integer in ns; nothing is summarised here.
+"""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import MeasurementError
+from harness.core.units import NS_PER_S
+from harness.devices.device import Device, find_device
+from harness.devices.hardware import facts_of
+from harness.devices.placement import Placement, together
+from harness.engine.agreement import agree
+from harness.engine.audit import audit
+from harness.engine.compiling import compile_model
+from harness.engine.completion import refuse_unfinished
+from harness.engine.encoding import EncoderMeasuring
+from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.exported.opening import read_files
+from harness.engine.footprint import Footprint, take_footprint
+from harness.engine.measuring import Measuring
+from harness.engine.opening import AnyMeasuring, graph_files, open_measuring, open_sessions
+from harness.engine.profiling import profile
+from harness.engine.reading import read_through
+from harness.engine.samples import Samples
+from harness.engine.shapes import shapes_from
+from harness.engine.steps_check import steps_check
+from harness.engine.workload import SINGLE_PASS, Kind, workload_of
+from harness.machine.meters.memory import MemoryMark
+
+Json = dict[str, Any]
+
+
+class MeasuringChild:
+    """Holds at most one open session between commands."""
+
+    def __init__(self) -> None:
+        """Begin with nothing open."""
+        self._open: AnyMeasuring | None = None
+
+    def open(
+        self,
+        graph: str,
+        geometry: Json,
+        device: str | Json,
+        threads: int,
+        batch: int,
+        capacity_tokens: int,
+        seed: int,
+        first: Json | None = None,
+        stop_spinning: bool = False,
+    ) -> Json:
+        """Open a model, its files warm in the page cache, and run it for the first time.
+
+        Args:
+            graph: path of the ONNX file.
+            geometry: as harness.engine.shapes sends it.
+            device: as it travels, or a key of the device table.
+            threads: intra-op threads.
+            batch: sequences at once.
+            capacity_tokens: positions of the cache: the most that any test needs.
+            seed: of prompts and cache.
+            stop_spinning: let the session's threads rest between its runs, for workers that take
+                turns.
+            first: the test whose beginning is the first run (prompt and first token, or one step).
+
+        Returns:
+            `load_ns`, of all its sessions; `first_ns` or null; `placement`, the fields of
+            Placement; `hardware`, those of Hardware; `provider`; `compiled`, whether what was
+            opened had been compiled before; `spinning`; `affinity`, the processors that this
+            process may use.
+
+        Raises:
+            DeviceError: the device is absent, or did not take the arithmetic.
+            MeasurementError: a run returns before the device has finished.
+        """
+        path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
+        chosen.refuse_absent()
+        files = graph_files(path, shapes)
+        opened_files = [chosen.file_of(file) for file in files]
+        read_through(*opened_files)
+        if isinstance(shapes, ExportedGeometry):
+            read_through(*read_files(shapes))
+        sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
+        self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
+        first_ns = None if first is None else self._open.first(workload_of(first))
+        if first is not None and isinstance(self._open, Measuring | EncoderMeasuring):
+            refuse_unfinished(self._open, workload_of(first))
+        return opened_json(
+            chosen,
+            load_ns=sum(opened.load_ns for opened in sessions),
+            first_ns=first_ns,
+            placement=together([opened.placement for opened in sessions]),
+            compiled=not set(opened_files) & set(files),
+            spinning=all(opened.spinning for opened in sessions),
+        )
+
+    def warm(self, workload: Json, cap_s: float) -> Json:
+        """Warm up at every shape of a test; see Measuring.warm.
+
+        Returns:
+            `steady`, `seconds`, `calls`, and `window_medians_ns`: of each shape (the prompt before
+            the step) the medians of the last two windows.
+        """
+        results = self._measuring().warm(workload_of(workload), cap_s)
+        return {
+            "steady": all(result.steady for result in results),
+            "seconds": sum(result.duration_ns for result in results) / NS_PER_S,
+            "calls": sum(len(result.durations_ns) for result in results),
+            "window_medians_ns": [m for result in results for m in result.window_medians_ns],
+        }
+
+    def sample(self, workload: Json, min_passes: int, min_seconds: float) -> Json:
+        """Run a test at least `min_passes` times and for `min_seconds`.
+
+        Returns:
+            Per pass, those that the kind of test has: `prefill_ns`, `ttft_ns`, `itl_ns` (a list per
+            pass), `e2e_ns`, `encode_ns`. Over all passes: `cpu_ns`, `major_faults`,
+            `involuntary_switches` (null where the system does not count them), `finite`. Of the
+            last: `digest`.
+
+        Raises:
+            DeviceError: the provider left the session while it ran.
+        """
+        test, measuring = workload_of(workload), self._measuring()
+        samples = measuring.sample(test, min_passes, min_seconds)
+        for opened in measuring.sessions:
+            opened.refuse_changed()
+        return {
+            **_durations(test.kind, samples),
+            **asdict(samples.usage),
+            "finite": all(outcome.finite for outcome in samples.passes),
+            "digest": samples.passes[-1].digest,
+        }
+
+    def audit(self, workload: Json, turns: int) -> Json:
+        """Look at a test that is warm as a doubter would; see harness.engine.audit."""
+        return audit(self._measuring(), workload_of(workload), turns)
+
+    def close(self) -> Json:
+        """Free the session and its cache."""
+        self._open = None
+        return {}
+
+    def _measuring(self) -> AnyMeasuring:
+        """The open session.
+
+        Raises:
+            MeasurementError: there is none.
+        """
+        if self._open is None:
+            raise MeasurementError("no session is open", fix="ask `open` first")
+        return self._open
+
+
+def memory(
+    graph: str,
+    geometry: Json,
+    device: str | Json,
+    threads: int,
+    batch: int,
+    workload: Json,
+    seed: int,
+) -> Json:
+    """Take the memory of one test. To be asked of a fresh child, first and alone.
+
+    Args:
+        graph: path of the ONNX file.
+        geometry: as harness.engine.shapes sends it.
+        device: as it travels, or a key of the device table.
+        threads: intra-op threads.
+        batch: sequences at once.
+        workload: which test; the cache is allocated for exactly its context.
+        seed: of prompt and cache.
+
+    Returns:
+        `baseline`, `loaded`, `steady`: each {rss_bytes, anonymous_bytes, file_bytes};
+        `peak_bytes`; `load_delta_bytes`, `steady_delta_bytes`, `peak_delta_bytes`: loaded, steady
+        and peak, each minus the baseline's rss_bytes; `device`: `peak_bytes` that the driver held
+        for it, or null and the `reason`.
+    """
+    footprint = take_footprint(
+        Path(graph),
+        shapes_from(geometry),
+        find_device(device),
+        threads,
+        batch,
+        workload_of(workload),
+        seed,
+    )
+    return footprint_json(footprint)
+
+
+def opened_json(
+    device: Device,
+    *,
+    load_ns: int,
+    first_ns: int | None,
+    placement: Placement,
+    compiled: bool,
+    spinning: bool,
+) -> Json:
+    """What was opened as it travels; see MeasuringChild.open."""
+    return {
+        "load_ns": load_ns,
+        "first_ns": first_ns,
+        "placement": asdict(placement),
+        "hardware": asdict(facts_of(device)),
+        "provider": device.provider,
+        "compiled": compiled,
+        "spinning": spinning,
+        "affinity": usable_processors(),
+    }
+
+
+def footprint_json(footprint: Footprint) -> Json:
+    """A footprint as it travels; see memory."""
+    baseline_bytes = footprint.baseline.rss_bytes
+    return {
+        "baseline": _held(footprint.baseline),
+        "loaded": _held(footprint.loaded),
+        "steady": _held(footprint.steady),
+        "peak_bytes": footprint.peak_bytes,
+        "load_delta_bytes": footprint.loaded.rss_bytes - baseline_bytes,
+        "steady_delta_bytes": footprint.steady.rss_bytes - baseline_bytes,
+        "peak_delta_bytes": footprint.peak_bytes - baseline_bytes,
+        "device": footprint.device,
+    }
+
+
+def usable_processors() -> int:
+    """Logical processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _durations(kind: Kind, samples: Samples) -> Json:
+    """The lists of raw durations that a kind of test has."""
+    passes = [outcome.sample for outcome in samples.passes]
+    if kind in SINGLE_PASS:
+        return {"encode_ns": [sample.encode_ns for sample in passes]}
+    lists: Json = {}
+    if kind is not Kind.DECODE:
+        lists["prefill_ns"] = [sample.prefill_ns for sample in passes]
+    if kind is not Kind.PREFILL:
+        lists["itl_ns"] = [list(sample.itl_ns) for sample in passes]
+    if kind is Kind.REQUEST:
+        lists["ttft_ns"] = [sample.ttft_ns for sample in passes]
+        lists["e2e_ns"] = [sample.e2e_ns for sample in passes]
+    return lists
+
+
+def _held(mark: MemoryMark) -> Json:
+    """What a mark says about now."""
+    return {
+        "rss_bytes": mark.rss_bytes,
+        "anonymous_bytes": mark.anonymous_bytes,
+        "file_bytes": mark.file_bytes,
+    }
+
+
+_CHILD = MeasuringChild()
+COMMANDS = {
+    "agree": agree,
+    "open": _CHILD.open,
+    "warm": _CHILD.warm,
+    "sample": _CHILD.sample,
+    "audit": _CHILD.audit,
+    "compile": compile_model,
+    "memory": memory,
+    "profile": profile,
+    "steps_check": steps_check,
+    "close": _CHILD.close,
+}

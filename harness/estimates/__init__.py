@@ -1,1 +1,0 @@
-"""What parameters and structure predict; pure functions over frozen records."""

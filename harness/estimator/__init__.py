@@ -1,0 +1,1 @@
+"""What is predicted from parameters, structure and calibration."""

@@ -1,0 +1,1 @@
+"""Hardware peaks of this machine, measured by micro-graphs with intervals."""

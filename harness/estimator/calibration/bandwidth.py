@@ -1,0 +1,53 @@
+"""How fast this machine reads memory: the ceiling under the parameter-based decode estimate.
+
+A child process sums the squares of a vector far larger than any cache, one slice per thread, and
+times each pass. `numpy.dot` reads every byte once and keeps up with memory; `numpy.sum` does not.
+"""
+
+from collections.abc import Mapping
+from statistics import median, median_high
+from typing import Any
+
+from harness.core.units import NS_PER_S
+from harness.machine.process.worker import Worker
+
+WORKER_MODULE = "harness.estimator.calibration.bandwidth_worker"
+# Eight times the largest last-level cache of the machines this was tried on (32 MiB).
+VECTOR_BYTES = 256 * 2**20
+# One BLAS thread per slice: the threads are ours, so that their number is what was asked for.
+ONE_BLAS_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+}
+
+
+def measure_read_bandwidth(threads: int, seconds: float, timeout_s: float) -> dict[str, Any]:
+    """Time reads of VECTOR_BYTES with `threads` threads in one fresh process.
+
+    Returns:
+        `threads`, `bytes` per pass and `pass_ns`, every pass in order.
+
+    Raises:
+        WorkerError: the child died, hung or had no memory.
+    """
+    with Worker.start(WORKER_MODULE, env=ONE_BLAS_THREAD) as worker:
+        reply: dict[str, Any] = worker.ask(
+            "read",
+            timeout_s=timeout_s,
+            threads=threads,
+            vector_bytes=VECTOR_BYTES,
+            seconds=seconds,
+        )
+    return reply
+
+
+def read_bytes_per_s(replies: list[Mapping[str, Any]]) -> float | None:
+    """Median over processes of each process's median pass rate, bytes/s; None without a reply."""
+    rates = [_process_rate(reply) for reply in replies]
+    return median(rates) if rates else None
+
+
+def _process_rate(reply: Mapping[str, Any]) -> float:
+    return float(reply["bytes"] / median_high(reply["pass_ns"]) * NS_PER_S)

@@ -1,0 +1,79 @@
+"""The child process that writes the micro-graphs, so that the measuring ones need no onnx."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.builder.graph.micro import (
+    Heads,
+    write_attention,
+    write_attention_stack,
+    write_matrix_chain,
+    write_operator_chain,
+    write_operator_stack,
+)
+from harness.builder.quantize.cache import CACHES
+from harness.builder.quantize.levels import find_level
+from harness.estimator.calibration.constants import ATTENTION
+from harness.estimator.calibration.shapes import (
+    STACK_CAPACITY,
+    STACK_LEVEL,
+    Sizes,
+    integer_caches,
+    kernel_levels,
+)
+
+
+def build(
+    folder: str, sizes: Mapping[str, Any], levels: list[str], caches: list[str]
+) -> dict[str, Any]:
+    """Write every graph of one calibration into an empty folder.
+
+    Args:
+        folder: receives the graphs.
+        sizes: the fields of Sizes.
+        levels: whose kernels are measured.
+        caches: cache levels of integers that attention is measured over.
+
+    Returns:
+        `operators`: of each operator chain, in the order of the lengths; `stack_operators`: of
+        the stack, its matrices not counted.
+    """
+    chosen, place = msgspec.convert(sizes, Sizes), Path(folder)
+    for kernel, level in kernel_levels(tuple(levels)).items():
+        for name, width, wide, count in (
+            ("pair", chosen.hidden, chosen.wide, 2),
+            ("chain", chosen.hidden, chosen.wide, chosen.chain_matrices(level)),
+            ("few", chosen.small, chosen.small, chosen.few),
+            ("small", chosen.small, chosen.small, chosen.small_matrices(level)),
+        ):
+            write_matrix_chain(place / f"{kernel}.{name}.onnx", level, width, wide, count)
+    operators = [
+        write_operator_chain(place / f"operators.{layers}.onnx", chosen.operator_width, layers)
+        for layers in chosen.operator_layers
+    ]
+    others = _write_stacks(place, chosen)
+    for probe, cache in {ATTENTION: CACHES["fp32"], **integer_caches(tuple(caches))}.items():
+        for name, layers, capacity in (
+            ("cached", chosen.cache_layers, chosen.cache_tokens),
+            ("prompt", chosen.attention_layers, max(chosen.prompts)),
+        ):
+            heads = Heads(layers, chosen.heads, chosen.kv_heads, chosen.head_dim, capacity)
+            write_attention(place / f"{name}.{probe}.onnx", heads, cache)
+    return {"operators": operators, "stack_operators": others}
+
+
+def _write_stacks(place: Path, sizes: Sizes) -> int:
+    """Write the graphs that fixed costs are measured on; return the operators in the first."""
+    level = find_level(STACK_LEVEL)
+    heads = Heads(
+        sizes.stack_layers, sizes.stack_heads, sizes.stack_kv_heads, sizes.head_dim, STACK_CAPACITY
+    )
+    write_attention_stack(place / "attention.stack.onnx", level, heads)
+    path = place / "operators.stack.onnx"
+    return write_operator_stack(path, level, sizes.small, sizes.stack_matrices)
+
+
+COMMANDS = {"build": build}

@@ -1,0 +1,236 @@
+"""The child process that times micro-graphs and reads of memory; it keeps raw passes."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.builder.quantize.cache import CACHES
+from harness.devices.device import find_device
+from harness.devices.session import OpenedSession, open_session
+from harness.engine.buffers import aligned_zeros, fill_cache
+from harness.estimator.calibration.bandwidth_worker import read_slices
+from harness.estimator.calibration.shapes import STACK_CAPACITY, Sizes, integer_caches
+from harness.machine.meters.clock import time_call, time_calls
+
+Reply = list[dict[str, Any]]
+# One timed batch of reads is at least this long, so that waking threads does not count.
+BATCH_BYTES = 64 * 2**20
+
+
+def read_curve(sizes: Mapping[str, Any], threads: int) -> Reply:
+    """Read each working set again and again, one slice per thread.
+
+    Returns:
+        `size_bytes` and `pass_ns` of one pass, each the mean of a batch of them.
+    """
+    chosen = msgspec.convert(sizes, Sizes)
+    largest = np.ones(max(chosen.bandwidth_bytes) // 4, dtype=np.float32)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        replies = []
+        for size_bytes in chosen.bandwidth_bytes:
+            parts = np.array_split(largest[: size_bytes // 4], threads)
+            repeats = max(1, BATCH_BYTES // size_bytes)
+            batches_ns = _timed(lambda p=parts, r=repeats: read_slices(pool, p, r), chosen)  # type: ignore[misc]
+            passes_ns = [batch / repeats for batch in batches_ns]
+            replies.append({"size_bytes": size_bytes, "pass_ns": passes_ns})
+    return replies
+
+
+def multiply(
+    folder: str, kernel: str, device: str, sizes: Mapping[str, Any], threads: int
+) -> Reply:
+    """Run the pair of matrices at every row count, the other chains at one row.
+
+    Returns:
+        `graph` (`pair`, `chain`, `few` or `small`), `rows` and `pass_ns`.
+    """
+    chosen, replies = msgspec.convert(sizes, Sizes), []
+    for graph, rows in (
+        ("pair", chosen.rows),
+        *((name, (1,)) for name in ("chain", "few", "small")),
+    ):
+        opened = _open(Path(folder) / f"{kernel}.{graph}.onnx", device, threads)
+        width = chosen.hidden if graph in ("pair", "chain") else chosen.small
+        for count in rows:
+            run = _bound_vector(opened, (1, count, width))
+            replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, chosen)})
+    return replies
+
+
+def call_operators(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+    """Run chains of tiny operators over one token, and the middle one over many.
+
+    Returns:
+        `layers`, `rows` and `pass_ns`.
+    """
+    chosen, replies = msgspec.convert(sizes, Sizes), []
+    middle = chosen.operator_layers[len(chosen.operator_layers) // 2]
+    for layers in chosen.operator_layers:
+        opened = _open(Path(folder) / f"operators.{layers}.onnx", device, threads)
+        for rows in (1, chosen.operator_rows) if layers == middle else (1,):
+            run = _bound_vector(opened, (1, rows, chosen.operator_width))
+            replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, chosen)})
+    return replies
+
+
+def attend(folder: str, probe: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+    """Attend with one token at every depth, and with every prompt from an empty cache.
+
+    Args:
+        folder: of the graphs.
+        probe: ATTENTION, or an attention over a cache of integers; names the graphs.
+        device: a key of the device table.
+        sizes: the fields of Sizes.
+        threads: intra-op threads.
+
+    Returns:
+        `layers`, `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
+    """
+    chosen, replies = msgspec.convert(sizes, Sizes), []
+    shots = {
+        "cached": [(1, depth + 1) for depth in chosen.depths],
+        "prompt": [(tokens, tokens) for tokens in chosen.prompts],
+    }
+    layers_of = {"cached": chosen.cache_layers, "prompt": chosen.attention_layers}
+    for graph, layers in layers_of.items():
+        opened = _open(Path(folder) / f"{graph}.{probe}.onnx", device, threads)
+        capacity = max(seen for _, seen in shots[graph])
+        cache = integer_caches(tuple(CACHES)).get(probe, CACHES["fp32"])
+        one = aligned_zeros(
+            (1, chosen.kv_heads, capacity, cache.stored_width(chosen.head_dim)), cache.dtype
+        )
+        fill_cache(one, cache, (0,))
+        caches = [one.copy() for _ in range(2 * layers)]
+        for tokens, seen in shots[graph]:
+            run = _bound_attention(opened, chosen, caches, tokens, seen)
+            passes_ns = _timed(run, chosen)
+            replies.append({"layers": layers, "tokens": tokens, "seen": seen, "pass_ns": passes_ns})
+    return replies
+
+
+def run_stacks(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+    """Run small matrices with a layer's operators, and with attentions at depth 1, between them.
+
+    Returns:
+        `graph` (`operators` or `attention`) and `pass_ns`.
+    """
+    chosen, place = msgspec.convert(sizes, Sizes), Path(folder)
+    opened = _open(place / "operators.stack.onnx", device, threads)
+    run = _bound_vector(opened, (1, 1, chosen.small))
+    replies = [{"graph": "operators", "pass_ns": _timed(run, chosen)}]
+    opened = _open(place / "attention.stack.onnx", device, threads)
+    shape = (1, chosen.stack_kv_heads, STACK_CAPACITY, chosen.head_dim)
+    caches = [np.zeros(shape, dtype=np.float32) for _ in range(2 * chosen.stack_layers)]
+    hidden = _noise((1, 1, chosen.stack_heads * chosen.head_dim), "float32")
+    run = _bound(
+        opened,
+        {"hidden": hidden, **_attention_inputs(caches, 2)},
+        {"product": np.empty_like(hidden), **_attention_outputs(caches)},
+    )
+    return [*replies, {"graph": "attention", "pass_ns": _timed(run, chosen)}]
+
+
+def choose(sizes: Mapping[str, Any]) -> Reply:
+    """Find the largest of many logits, as a decode step does.
+
+    Returns:
+        `size_bytes` and `pass_ns`.
+    """
+    chosen = msgspec.convert(sizes, Sizes)
+    logits = _noise((1, chosen.logits), "float32")
+    passes_ns = _timed(lambda: np.argmax(logits, axis=1), chosen)
+    return [{"size_bytes": logits.nbytes, "pass_ns": passes_ns}]
+
+
+COMMANDS: Mapping[str, Callable[..., Reply]] = {
+    "read_curve": read_curve,
+    "multiply": multiply,
+    "call_operators": call_operators,
+    "attend": attend,
+    "run_stacks": run_stacks,
+    "choose": choose,
+}
+
+
+def _timed(run: Callable[[], object], sizes: Sizes) -> list[int]:
+    """Warm up for half of the time, then take passes until there are enough of both."""
+    _until(run, sizes.seconds / 2, 1)
+    return _until(run, sizes.seconds, sizes.passes)
+
+
+def _until(run: Callable[[], object], seconds: float, passes: int) -> list[int]:
+    """Time calls until `seconds` have gone by and `passes` are there."""
+    durations_ns = time_calls(run, passes)
+    end_ns = time.perf_counter_ns() + int(seconds * 1e9) - sum(durations_ns)
+    while time.perf_counter_ns() < end_ns:
+        durations_ns.append(time_call(run))
+    return durations_ns
+
+
+def _open(graph: Path, device: str, threads: int) -> OpenedSession:
+    """Open a micro-graph as a model is opened."""
+    return open_session(graph, find_device(device), threads)
+
+
+def _noise(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Normal values that are the same in every process."""
+    generator = np.random.Generator(np.random.SFC64(0))
+    values: NDArray[Any] = generator.standard_normal(shape, dtype=np.float32)
+    return values.astype(dtype)
+
+
+def _bound_vector(opened: OpenedSession, shape: tuple[int, ...]) -> Callable[[], object]:
+    """Return the run of a chain over one input, output in memory of ours."""
+    half = "float16" in opened.session.get_inputs()[0].type
+    array = _noise(shape, "float16" if half else "float32")
+    return _bound(opened, {"hidden": array}, {"product": np.empty_like(array)})
+
+
+def _bound_attention(
+    opened: OpenedSession, sizes: Sizes, caches: list[NDArray[Any]], tokens: int, seen: int
+) -> Callable[[], object]:
+    """Return the run of the attentions; each cache is extended in place."""
+    packed = (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim
+    inputs = {"packed": _noise((1, tokens, packed), "float32"), **_attention_inputs(caches, seen)}
+    attended = {
+        f"attended.{layer}": np.empty((1, tokens, sizes.heads * sizes.head_dim), dtype=np.float32)
+        for layer in range(len(caches) // 2)
+    }
+    return _bound(opened, inputs, {**attended, **_attention_outputs(caches)})
+
+
+def _attention_inputs(caches: list[NDArray[Any]], seen: int) -> dict[str, NDArray[Any]]:
+    """Return what every attention reads: how much of its cache is filled, and the cache."""
+    return {
+        "last_index": np.array([seen - 1], dtype=np.int32),
+        "total_tokens": np.array(seen, dtype=np.int32),
+        **{f"past.{name}": cache for name, cache in _named(caches)},
+    }
+
+
+def _attention_outputs(caches: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the same caches as outputs: they are extended in place."""
+    return {f"present.{name}": cache for name, cache in _named(caches)}
+
+
+def _named(caches: list[NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
+    """Return each cache with its layer and half."""
+    return [(f"{at // 2}.{('key', 'value')[at % 2]}", cache) for at, cache in enumerate(caches)]
+
+
+def _bound(
+    opened: OpenedSession, inputs: dict[str, NDArray[Any]], outputs: dict[str, NDArray[Any]]
+) -> Callable[[], object]:
+    """Return a run over memory of ours, which lives as long as the run."""
+    binding = opened.session.io_binding()
+    for bind, memories in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
+        for name, memory in memories.items():
+            bind(name, "cpu", 0, memory.dtype.type, memory.shape, memory.ctypes.data)
+    kept = (inputs, outputs)
+    return lambda: (opened.session.run_with_iobinding(binding), kept)[0]

@@ -1,0 +1,164 @@
+"""Measured constants between runs: one small JSON file per machine, device and thread count.
+
+A file that cannot be used is put aside under another name, never deleted, and measured anew.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.core.errors import HarnessError, StorageError
+from harness.estimator.calibration.constants import StoredConstants
+
+METHOD_VERSION = 4  # raise it with any change of a shape or formula that moves a constant
+FOLDER = "calibration"
+# Facts of the machine that decide its ceilings; none of them names a person or a host.
+FINGERPRINT_FACTS = ("cpu_model", "architecture", "usable_cores", "container_cpu_cores", "os")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What constants hold for.
+
+    Attributes:
+        fingerprint: of the machine; see machine_fingerprint.
+        onnxruntime: its version.
+        device: row of the device table.
+        threads: intra-op threads.
+    """
+
+    fingerprint: str
+    onnxruntime: str
+    device: str
+    threads: int
+
+    @property
+    def file_name(self) -> str:
+        """Of the stored constants: what does not change on one machine."""
+        return f"{self.device}-{self.threads}t-{self.fingerprint}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look into the store gave.
+
+    Attributes:
+        stored: usable constants, or None.
+        note: what was wrong with a file that cannot be used; empty: nothing.
+    """
+
+    stored: StoredConstants | None
+    note: str = ""
+
+
+def machine_fingerprint(facts: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits over the facts that decide the ceilings of a machine.
+
+    Args:
+        facts: of harness.machine.watch.facts.machine_facts.
+    """
+    text = json.dumps({name: facts.get(name) for name in FINGERPRINT_FACTS}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def ground_of(facts: Mapping[str, Any], device: str, threads: int) -> Ground:
+    """Return what constants of this machine hold for, from its facts."""
+    version = (facts.get("packages") or {}).get("onnxruntime", "unknown")
+    return Ground(machine_fingerprint(facts), version, device, threads)
+
+
+def find_constants(cache: Path, ground: Ground, *, to_replace: bool = True) -> Found:
+    """Return the stored constants of this ground.
+
+    Args:
+        cache: folder that holds the store.
+        ground: what they must hold for.
+        to_replace: they will be measured anew where they are no good: such a file is put aside.
+
+    Raises:
+        StorageError: the file cannot be read or renamed.
+    """
+    path = cache / FOLDER / ground.file_name
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return Found(None)
+    except OSError as error:
+        raise _unusable(error) from error
+    word, stored = "stale", None
+    try:
+        stored = msgspec.json.decode(text, type=StoredConstants)
+    except (msgspec.DecodeError, UnicodeDecodeError, HarnessError):
+        word, reason = "corrupt", "it is damaged"
+    else:
+        reason = _stale(stored, ground)
+    if not reason:
+        return Found(stored)
+    return Found(None, _put_aside(path, word, reason) if to_replace else f"it is {word}: {reason}")
+
+
+def store_constants(cache: Path, stored: StoredConstants) -> Path:
+    """Write constants whole or not at all, over those of the same ground.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    ground = Ground(stored.fingerprint, stored.onnxruntime, stored.device, stored.constants.threads)
+    path = cache / FOLDER / ground.file_name
+    text = json.dumps(asdict(stored), indent=1, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise _unusable(error) from error
+    return path
+
+
+def _stale(stored: StoredConstants, ground: Ground) -> str:
+    """Return why constants no longer hold; empty: they do."""
+    if stored.method_version != METHOD_VERSION:
+        return f"method {stored.method_version}, now {METHOD_VERSION}"
+    if stored.onnxruntime != ground.onnxruntime:
+        return f"onnxruntime {stored.onnxruntime}, now {ground.onnxruntime}"
+    found = (stored.fingerprint, stored.device, stored.constants.threads)
+    if found != (ground.fingerprint, ground.device, ground.threads):
+        return "it is another machine's, device's or thread count's"
+    return ""
+
+
+def _put_aside(path: Path, word: str, reason: str) -> str:
+    """Rename a file that cannot be used to the first free name and say so."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{word}-{number}")).exists():
+        number += 1
+    try:
+        path.replace(aside)
+    except OSError as error:
+        raise _unusable(error) from error
+    return f"stored calibration put aside as {aside.name}: {reason}; measuring anew"
+
+
+def _unusable(error: OSError) -> StorageError:
+    """The cache is not there for us."""
+    return StorageError(
+        f"the calibration cannot be kept: {error.strerror}",
+        fix="choose another cache: --cache DIR or BENCH_CACHE=DIR",
+    )

@@ -1,0 +1,166 @@
+"""One question to the estimators: which model at which level on what, and how long."""
+
+from dataclasses import dataclass
+
+from harness.builder.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
+from harness.core.errors import UsageError
+from harness.estimator.calibration.constants import Constants
+from harness.estimator.data_sheet import constants_basis, pick_engine
+from harness.estimator.held import ANY_ENGINE, ORT_CPU, Runtime
+from harness.models.catalog.devices import CatalogDevice, Engine, device_class
+from harness.models.catalog.subject import Subject
+
+MAX_LENGTH = 10**9  # tokens or sequences; a typing slip, not a run
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What is expected, from the lower to the upper end of the constants.
+
+    Attributes:
+        low: smaller end.
+        high: larger end.
+    """
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long and how many.
+
+    Attributes:
+        depth_tokens: already in the cache.
+        prompt_tokens: of the prefill.
+        batch: sequences at once.
+    """
+
+    depth_tokens: int = 0
+    prompt_tokens: int = 128
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that describe no run."""
+        if max(self.depth_tokens, self.prompt_tokens, self.batch) > MAX_LENGTH:
+            raise UsageError(
+                f"a depth, prompt or batch above {MAX_LENGTH:,}", fix="--depth 4096 --prompt 512"
+            )
+        if self.depth_tokens < 0:
+            raise UsageError(f"depth {self.depth_tokens} is negative", fix="--depth 0")
+        if self.prompt_tokens < 1 or self.batch < 1:
+            raise UsageError(
+                f"prompt {self.prompt_tokens} and batch {self.batch} must be positive",
+                fix="--prompt 128 --batch 1",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The memory a model may use.
+
+    Attributes:
+        total_bytes: that the device carries.
+        os_share: of it, kept by the operating system and others.
+        is_stated: the user said how much; else it is the most that is sold.
+    """
+
+    total_bytes: int
+    os_share: float
+    is_stated: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is none."""
+        if not 0 <= self.os_share < 1:
+            raise UsageError(f"--os-share {self.os_share} is no share", fix="--os-share 0.25")
+        if self.total_bytes <= 0:
+            raise UsageError(f"a memory of {self.total_bytes} bytes", fix="--memory 8GB")
+
+    @property
+    def available_bytes(self) -> float:
+        """What is left for the model and its runtime."""
+        return self.total_bytes * (1 - self.os_share)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything an estimate depends on.
+
+    Attributes:
+        subject: the model as far as it is known.
+        level: how it is stored.
+        device: a row of the catalog.
+        engine: the processor that multiplies; None: none with a stated peak.
+        lengths: depth, prompt and batch.
+        budget: memory it may use.
+        ceilings: measured here, at the slow and at the fast end of their intervals; None: those
+            of the device's data sheet.
+    """
+
+    subject: Subject
+    level: QuantLevel
+    device: CatalogDevice
+    engine: Engine | None
+    lengths: Lengths
+    budget: Budget
+    ceilings: tuple[Constants, Constants] | None = None
+
+    @property
+    def basis(self) -> str:
+        """Where the ceilings come from."""
+        if self.ceilings is not None:
+            return self.ceilings[0].basis
+        return constants_basis(self.device, self.engine)
+
+    @property
+    def runtime(self) -> Runtime:
+        """ONNX Runtime's habits on a CPU; elsewhere the least any engine must do."""
+        on_cpu = self.engine is not None and self.engine.kind == "cpu"
+        return ORT_CPU if on_cpu else ANY_ENGINE
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the model gives one token after the other; a bare count is taken to."""
+        return self.subject.anatomy is None or self.subject.anatomy.decodes
+
+
+def make_case(
+    subject: Subject,
+    level: QuantLevel,
+    device: CatalogDevice,
+    lengths: Lengths,
+    *,
+    engine: str | None = None,
+    memory_bytes: int | None = None,
+    os_share: float | None = None,
+) -> Case:
+    """Return a case; what is not said is taken from the device and its class.
+
+    Raises:
+        UsageError: the device has no such engine, or the share is none.
+    """
+    share = device_class(device.device_class).os_share if os_share is None else os_share
+    total_bytes = device.max_memory_bytes if memory_bytes is None else memory_bytes
+    budget = Budget(total_bytes, share, is_stated=memory_bytes is not None)
+    return Case(subject, level, device, pick_engine(device, level, engine), lengths, budget)
+
+
+def nominal_level(bits: int) -> QuantLevel:
+    """Return a level of bare bits, without scales: what a parameter count alone can say.
+
+    Raises:
+        UsageError: no level of the table has these bits.
+    """
+    known = sorted({level.weight_bits for level in LEVELS.values()})
+    if bits not in known:
+        raise UsageError(
+            f"no quantization level has {bits} bits",
+            fix=f"--bits {', '.join(str(number) for number in known)}",
+        )
+    form = MatrixFormat(Form.FLOAT if bits in (16, 32) else Form.CHANNEL, bits)
+    return QuantLevel(f"{bits} bit", f"{bits} bit", form, form, float_bytes=4 if bits == 32 else 2)
+
+
+def stored_bits(level: QuantLevel) -> float:
+    """Bits of one weight of a large matrix, scales included: int4 in blocks of 32 is 5."""
+    return level.body.bits_per_weight

@@ -1,0 +1,92 @@
+"""An estimate as flat values with units in their names: what CSV and JSON hold."""
+
+from harness.estimator.answer import METHOD_VERSION, Estimate
+from harness.estimator.case import Range
+from harness.estimator.structure import Breakdown
+
+Value = str | int | float | bool | None
+
+
+def flat_values(estimate: Estimate) -> dict[str, Value]:
+    """Return every number of an estimate under a name with its unit; a range is two values."""
+    return {**_asked(estimate), **_sizes(estimate), **_speeds(estimate), **_energy(estimate)}
+
+
+def breakdown_values(breakdown: Breakdown) -> list[dict[str, Value]]:
+    """Return the terms of a time, in order: what is read and computed, and how long it takes."""
+    return [
+        {
+            "pass": breakdown.name,
+            "term": term.work.name,
+            "kernel": term.work.kernel,
+            "read_bytes": term.work.read_bytes,
+            "flop": term.work.flop,
+            "calls": term.work.calls,
+            "seconds": term.seconds,
+            "bound": term.bound,
+        }
+        for term in breakdown.terms
+    ]
+
+
+def _asked(estimate: Estimate) -> dict[str, Value]:
+    """What was asked, and how large the model is."""
+    case = estimate.case
+    anatomy = case.subject.anatomy
+    return {
+        "model": case.subject.name,
+        "level": case.level.name,
+        "device": case.device.key,
+        "engine": None if case.engine is None else case.engine.kind,
+        "depth_tokens": case.lengths.depth_tokens,
+        "prompt_tokens": case.lengths.prompt_tokens,
+        "batch": case.lengths.batch,
+        "parameters": case.subject.parameters,
+        "active_parameters": None if anatomy is None else anatomy.active_parameters,
+        "read_parameters": None if anatomy is None else anatomy.read_parameters,
+        "count_basis": case.subject.basis,
+    }
+
+
+def _sizes(estimate: Estimate) -> dict[str, Value]:
+    """Bytes, and whether they fit."""
+    sizes = estimate.sizes
+    return {
+        "weights_bytes": round(sizes.weights_bytes),
+        "kv_bytes_per_token": sizes.kv_bytes_per_token,
+        "peak_bytes": round(sizes.memory.peak_bytes),
+        "available_bytes": round(sizes.available_bytes),
+        "fits": sizes.fits,
+    }
+
+
+def _speeds(estimate: Estimate) -> dict[str, Value]:
+    """Times and rates at both ends."""
+    speeds = estimate.speeds
+    return {
+        **_ends("ttft_ms", speeds.ttft_s, 1e3),
+        **_ends("encode_ms", speeds.encode_s, 1e3),
+        **_ends("prefill_tok_s", speeds.prefill_tok_s),
+        **_ends("decode_tok_s", speeds.decode_tok_s),
+        "bound": speeds.bound,
+        "naive_decode_tok_s": estimate.naive_decode_tok_s,
+    }
+
+
+def _energy(estimate: Estimate) -> dict[str, Value]:
+    """Energy, cost, and where the numbers come from."""
+    energy = estimate.energy
+    return {
+        "energy_floor_j": energy.floor_j,
+        **_ends("energy_modelled_j", energy.modelled_j),
+        **_ends("cost_per_million_tokens", energy.cost_per_million_tokens),
+        "basis": estimate.basis,
+        "method_version": METHOD_VERSION,
+    }
+
+
+def _ends(name: str, ends: Range | None, factor: float = 1.0) -> dict[str, Value]:
+    """Return `name_low` and `name_high`, null where not known."""
+    if ends is None:
+        return {f"{name}_low": None, f"{name}_high": None}
+    return {f"{name}_low": ends.low * factor, f"{name}_high": ends.high * factor}

@@ -1,0 +1,267 @@
+"""What one pass of a model has to do: bytes to read, flop to do, operators to call. No machine yet.
+
+flop: a multiplication and an addition are two. Counted are the matrices and the attention;
+norms, activations and rotary positions are left out (under 1 % of the flop of a real model).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.builder.quantize.cache import CacheLevel, own_cache
+from harness.builder.quantize.levels import QuantLevel
+from harness.estimator.calibration.constants import (
+    ATTENTION_CALL,
+    CHOICE,
+    ELEMENTWISE,
+    OPERATOR_CALL,
+    SESSION_CALL,
+    attention_name,
+    call_name,
+)
+from harness.estimator.calibration.shapes import kernel_name
+from harness.estimator.held import Runtime, held_copy_bytes, piece_format, row_bytes
+from harness.estimator.operators import operator_calls
+from harness.models.specs.model import ModelSpec
+from harness.models.specs.structure import Anatomy, Attention, Piece, Role, Stage
+
+STREAM = "stream"  # read, without a matrix kernel
+MATRIX_STREAM = "matrix stream"  # read or written by one
+LOGIT_BYTES = 4  # logits leave the graph as float32
+# Arrays that the operators between the matrices of a layer read or write. Hidden-wide, by where the
+# norms stand: a norm over a sum 4, a norm alone 2, a sum 3, one of three addends 4; of a built
+# encoder split qkv (6), two sums (6) and two norms (4). Block-wide, by the activation and whether
+# there is a gate to multiply with: sigmoid and two products 8, GELU 2 and a product 3.
+HIDDEN_PASSES = {"before": 8, "after": 10, "around": 12, "parallel": 6}
+LAYER_NORM_PASSES = {"before": 10, "after": 10, "around": 14, "parallel": 6}
+BLOCK_PASSES = {
+    ("silu", True): 8,
+    ("silu", False): 5,
+    ("gelu_tanh", True): 5,
+    ("gelu_tanh", False): 2,
+}
+PASSES = {"bert": (16, 2)}
+OTHER_PASSES = (8, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One term of a pass.
+
+    Attributes:
+        name: for people.
+        kernel: whose rate bounds it: `shapes.kernel_name`, attention_name, ELEMENTWISE, CHOICE,
+            STREAM or MATRIX_STREAM; of fixed costs the name of the time, see
+            harness.estimator.calibration.
+        rows: tokens that go through it at once, over all sequences.
+        read_bytes: from memory; scales, zero points and block sums included.
+        set_bytes: the working set behind them, where it is not what is read; 0: it is.
+        flop: that the kernel does, masked positions included where it does not skip them.
+        useful_flop: without masked positions.
+        calls: how often a fixed time is spent.
+    """
+
+    name: str
+    kernel: str
+    rows: int
+    read_bytes: float = 0.0
+    flop: float = 0.0
+    useful_flop: float = 0.0
+    calls: float = 0.0
+    set_bytes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The shape of one pass.
+
+    Attributes:
+        tokens: new ones of each sequence.
+        depth_tokens: already in the cache.
+        batch: sequences.
+        stage: of the model.
+        encoder_tokens: that cross attention sees.
+        cache: how keys and values are stored; None: as the float type of the level.
+    """
+
+    tokens: int
+    depth_tokens: int = 0
+    batch: int = 1
+    stage: Stage = Stage.DECODER
+    encoder_tokens: int = 0
+    cache: CacheLevel | None = None
+
+    @property
+    def rows(self) -> int:
+        """New tokens of all sequences."""
+        return self.tokens * self.batch
+
+
+def pass_work(model: Anatomy, level: QuantLevel, runtime: Runtime, shape: Pass) -> tuple[Work, ...]:
+    """Return every term of one pass; only the last token of each sequence meets the head.
+
+    Body: every matrix once, of a mixture only the experts that some token uses. Table: one row
+    per token. Tied table: rows, and all of it once as the head. Attention: see attention_work.
+    """
+    pieces = [piece for piece in model.pieces if piece.stage is shape.stage]
+    terms = [*_matrices(pieces, level, runtime, shape)]
+    terms.append(_look_ups(model, level, shape))
+    terms += [
+        attention_work(attention, level, runtime, shape)
+        for attention in model.attention
+        if attention.stage is shape.stage
+    ]
+    terms += _between_matrices(model, pieces, level, shape)
+    terms.append(_choice(model, shape))
+    terms += _calls(model, pieces, level, shape)
+    return tuple(term for term in terms if term.read_bytes or term.flop or term.calls)
+
+
+def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, shape: Pass) -> Work:
+    """Return the work of all layers that attend alike.
+
+        useful flop = 4 · layers · heads · d · batch · pairs
+        pairs = T·D + T·(T + 1) / 2 causal, T·(D + T) else; with a window w: Σ min(w, position)
+        read bytes = 2 · layers · n · d · batch · (D + T) · bits of a cached value / 8
+
+    T new tokens on D cached ones; n is the query heads where the runtime reads the cache once per
+    query head, the key heads where it does not. ONNX Runtime's GroupQueryAttention multiplies all
+    T·(D + T) pairs and masks afterwards.
+    Source: facts measured with onnxruntime 1.31.1: the key-head count is too low by 3 to 7 times.
+    """
+    tokens, depth = shape.tokens, shape.depth_tokens
+    cache = shape.cache or own_cache(level)
+    seen = shape.encoder_tokens if attention.to_encoder else depth + tokens
+    pairs = _pairs(attention, tokens, depth, seen)
+    done = tokens * seen if runtime.cache_per_query_head else pairs
+    heads = attention.heads if runtime.cache_per_query_head else attention.kv_heads
+    window = None if runtime.cache_per_query_head else attention.window_tokens
+    read = seen if window is None else min(seen, window + tokens - 1)
+    width = attention.layers * attention.head_dim * shape.batch
+    label = "cross attention" if attention.to_encoder else "attention"
+    return Work(
+        name=label if attention.window_tokens is None else f"{label}, window",
+        kernel=attention_name(cache),
+        rows=tokens,
+        read_bytes=2.0 * width * heads * read * cache.bits / 8,
+        flop=4.0 * width * attention.heads * done,
+        useful_flop=4.0 * width * attention.heads * pairs,
+        set_bytes=2.0 * width * attention.kv_heads * read * cache.bits / 8,
+    )
+
+
+def _pairs(attention: Attention, tokens: int, depth: int, seen: int) -> int:
+    """Return how many (query, key) pairs are not masked, of one head of one sequence."""
+    window = attention.window_tokens
+    if attention.to_encoder:
+        return tokens * seen
+    if not attention.causal:
+        return tokens * (seen if window is None else min(seen, window))
+    if window is None or depth + tokens <= window:
+        return tokens * depth + tokens * (tokens + 1) // 2
+    growing = max(window - depth, 0)  # tokens that still see all before them
+    return growing * depth + growing * (growing + 1) // 2 + (tokens - growing) * window
+
+
+def _matrices(
+    pieces: list[Piece], level: QuantLevel, runtime: Runtime, shape: Pass
+) -> Iterator[Work]:
+    """Yield one term for the body and one for the head, each with its kernel."""
+    parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for piece in pieces:
+        form = piece_format(piece, level)
+        if form is None or piece.role is Role.TABLE:
+            continue
+        is_body = piece.role is Role.BODY
+        rows = shape.rows if is_body else shape.batch
+        part = parts["body" if is_body else "head", kernel_name(form), rows]
+        copies = piece.touched_copies(rows)
+        part[0] += held_copy_bytes(piece, level, runtime) * copies
+        part[1] += 2.0 * piece.outputs * piece.inputs * piece.active_copies * rows
+    for (name, kernel, rows), (read_bytes, flop) in parts.items():
+        yield Work(name, kernel, rows, read_bytes, flop, flop)
+
+
+def _look_ups(model: Anatomy, level: QuantLevel, shape: Pass) -> Work:
+    """Return the rows read from tables, and the small vectors."""
+    read_bytes = 0.0
+    for piece in model.pieces:
+        # T5 reads its one embedding in both stages.
+        if piece.role is Role.TIED or (piece.role is Role.TABLE and piece.stage is shape.stage):
+            read_bytes += row_bytes(piece, level) * shape.rows
+        elif piece.role is Role.VECTOR and piece.stage is shape.stage:
+            read_bytes += piece.parameters * level.float_bytes
+    return Work("look-ups and vectors", STREAM, shape.rows, read_bytes)
+
+
+def _between_matrices(
+    model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass
+) -> Iterator[Work]:
+    """Yield the activations that matrices read and write, and norms and products between them.
+
+    Where a matrix kernel was timed, its own inputs and outputs are part of its rate.
+    """
+    matrices = sum(
+        (piece.outputs + piece.inputs) * piece.active_copies
+        for piece in pieces
+        if piece.role is Role.BODY
+    )
+    hidden_passes, block_passes = _passes(model)
+    between = hidden_passes * model.hidden_size + block_passes * model.intermediate_size
+    values = _layers(model, shape) * between
+    for name, kernel, count in (
+        ("matrix inputs and outputs", MATRIX_STREAM, matrices),
+        ("norms and products", ELEMENTWISE, values),
+    ):
+        yield Work(name, kernel, shape.rows, float(count * shape.rows * level.float_bytes))
+
+
+def _passes(model: Anatomy) -> tuple[int, int]:
+    """Return how many hidden-wide and block-wide arrays a layer moves between its matrices."""
+    spec = model.spec
+    if not isinstance(spec, ModelSpec):
+        return PASSES.get(model.kind, OTHER_PASSES)
+    by_order = HIDDEN_PASSES if spec.norm == "rmsnorm" else LAYER_NORM_PASSES
+    return by_order[spec.norm_order], BLOCK_PASSES[spec.activation, spec.mlp_gated]
+
+
+def _choice(model: Anatomy, shape: Pass) -> Work:
+    """Return the logits that are written, and read to choose the next token of each sequence."""
+    logits = shape.batch * model.vocab_size * LOGIT_BYTES if shape.stage is Stage.DECODER else 0
+    return Work("choice of a token", CHOICE, shape.batch, float(logits))
+
+
+def _calls(model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass) -> Iterator[Work]:
+    """Yield the fixed costs: every operator, every attention on top of one, the run itself."""
+    layers = _layers(model, shape)
+    calls: dict[str, float] = defaultdict(float)
+    for piece in pieces:
+        form = piece_format(piece, level)
+        if form is not None and piece.role is not Role.TABLE:
+            calls[kernel_name(form)] += _matrix_calls(model, piece, layers)
+    others = operator_calls(model, level, layers) - sum(calls.values())
+    attentions = sum(a.layers for a in model.attention if a.stage is shape.stage)
+    yield Work("operator calls", OPERATOR_CALL, shape.rows, calls=others)
+    for kernel, count in calls.items():
+        yield Work("matrix calls", call_name(kernel), shape.rows, calls=count)
+    yield Work("attention calls", ATTENTION_CALL, shape.rows, calls=attentions)
+    yield Work("session call", SESSION_CALL, shape.rows, calls=1.0)
+
+
+def _matrix_calls(model: Anatomy, piece: Piece, layers: int) -> float:
+    """Return how often the matrices of a piece are multiplied in one pass.
+
+    All experts of a layer in one grouped call; in what is built here that call is half a node: one
+    multiplies gate, up and down.
+    """
+    if piece.active is None:
+        return float(piece.copies)
+    alike = sum(other.copies for other in model.pieces if other.name == piece.name)
+    return layers * piece.copies / alike * (1.0 if model.spec is None else 0.5)
+
+
+def _layers(model: Anatomy, shape: Pass) -> int:
+    """Return the layers of a stage; those of LFM2 that do not attend count too."""
+    if len({attention.stage for attention in model.attention}) == 1:
+        return model.num_layers
+    return sum(a.layers for a in model.attention if a.stage is shape.stage and not a.to_encoder)

@@ -1,0 +1,1 @@
+"""The machine and its children: processes, meters, the watch over both."""

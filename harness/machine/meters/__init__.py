@@ -1,0 +1,1 @@
+"""What is read before and after a timed part: clock, memory, energy."""

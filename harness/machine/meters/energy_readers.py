@@ -1,0 +1,94 @@
+"""What counts energy, one reader per source. Each gives its zones or says why there are none.
+
+A zone only grows while energy is used. What a reader reads is below `root`, or a library of the
+driver's; no reader starts a process or polls.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.machine.meters.counters import NoCounterError, text_in
+from harness.machine.meters.nvidia import nvml
+
+MICRO, MILLI = 1e-6, 1e-3
+S_PER_H = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One counter at one moment.
+
+    Attributes:
+        amount: in the counter's own unit; grows while energy is used.
+        joules_per_unit: of that unit; of a charge it is the voltage of the moment.
+        wraps_at: the counter begins again at 0 behind this amount; None: never.
+    """
+
+    amount: int
+    joules_per_unit: float
+    wraps_at: int | None = None
+
+
+Zones = Mapping[str, Zone]
+
+
+def read_rapl(root: Path) -> Zones:
+    """Running average power limit: the package domain of every processor, Linux.
+
+    Packages only: core, uncore and dram lie inside or beside them, psys around them, and
+    intel-rapl-mmio counts the same package again.
+    """
+    zones = {}
+    for folder in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
+        if folder.name.count(":") == 1 and text_in(folder / "name").startswith("package"):
+            zones[folder.name] = Zone(
+                int(text_in(folder / "energy_uj")),
+                MICRO,
+                int(text_in(folder / "max_energy_range_uj")),
+            )
+    if not zones:
+        raise NoCounterError("no package in /sys/class/powercap (virtual machines have none)")
+    return zones
+
+
+def read_battery(root: Path) -> Zones:
+    """What the batteries have given, while they feed the whole machine, Linux."""
+    folders = [one for one in sorted((root / "sys/class/power_supply").glob("*")) if _feeds(one)]
+    if not folders:
+        raise NoCounterError("no battery")
+    states = {text_in(folder / "status") for folder in folders}
+    if "Discharging" not in states or "Charging" in states:
+        raise NoCounterError("the battery does not feed the machine: it is plugged in")
+    return {folder.name: _battery_zone(folder) for folder in folders}
+
+
+def read_nvml(root: Path) -> Zones:
+    """The one NVIDIA board of the machine, since its driver was loaded (Volta and newer)."""
+    library = nvml()
+    count = library.nvmlDeviceGetCount()
+    if count != 1:
+        raise NoCounterError(f"{count} NVIDIA boards, and nothing tells which one works")
+    board = library.nvmlDeviceGetHandleByIndex(0)
+    return {"board": Zone(int(library.nvmlDeviceGetTotalEnergyConsumption(board)), MILLI)}
+
+
+def read_powermetrics(root: Path) -> Zones:
+    """MacOS has no counter that a program may read before and after."""
+    raise NoCounterError("macOS tells power only to powermetrics while it runs, as root")
+
+
+def _feeds(folder: Path) -> bool:
+    """Whether a power supply is a battery of the machine, not of a mouse."""
+    if text_in(folder / "type") != "Battery":
+        return False
+    scope = folder / "scope"
+    return not scope.is_file() or text_in(scope) != "Device"
+
+
+def _battery_zone(folder: Path) -> Zone:
+    """Energy, or charge times voltage, that has left a battery; counted from full downwards."""
+    if (folder / "energy_now").is_file():
+        return Zone(-int(text_in(folder / "energy_now")), MICRO * S_PER_H)
+    volts = int(text_in(folder / "voltage_now")) * MICRO
+    return Zone(-int(text_in(folder / "charge_now")), MICRO * S_PER_H * volts)

@@ -1,0 +1,73 @@
+"""What one timed pass gave, exactly as the clock gave it; impossible values are refused."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from harness.core.errors import MeasurementError
+
+
+@dataclass(frozen=True, slots=True)
+class PassSample:
+    """One pass of one test. What the kind of test does not have is None or empty.
+
+    Attributes:
+        prefill_ns: the pass over the prompt; the call alone.
+        ttft_ns: prefill and the choice of the first token.
+        itl_ns: each decode step in order, from the end of one token to the end of the next.
+        e2e_ns: the whole request, prefill to last token.
+        encode_ns: one pass of a model that keeps nothing between passes; the call alone.
+    """
+
+    prefill_ns: int | None = None
+    ttft_ns: int | None = None
+    itl_ns: tuple[int, ...] = ()
+    e2e_ns: int | None = None
+    encode_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no working clock can give."""
+        parts = [("prefill", self.prefill_ns), ("first token", self.ttft_ns)]
+        parts += [("whole request", self.e2e_ns), ("pass", self.encode_ns)]
+        parts += [(f"decode step {step}", value) for step, value in enumerate(self.itl_ns)]
+        for name, value_ns in parts:
+            if value_ns is not None and value_ns <= 0:
+                raise MeasurementError(
+                    f"the {name} took {value_ns} ns",
+                    fix="the clock is too coarse for this model or ran backwards: "
+                    "take a larger model, or more tokens at once",
+                )
+        whole = [value for value in (self.prefill_ns, self.ttft_ns, self.e2e_ns) if value]
+        if any(later < earlier for earlier, later in pairwise(whole)):
+            raise MeasurementError(
+                f"prefill, first token and whole request took {whole} ns, which shrinks",
+                fix="the clock ran backwards: restart the machine's time service or the machine",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the operating system charged this process with, from some start on.
+
+    Attributes:
+        cpu_ns: processor time of all threads, user and system.
+        major_faults: pages that had to come from a disk; None where the system does not count.
+        involuntary_switches: times another process was put in this one's place; None likewise.
+    """
+
+    cpu_ns: int
+    major_faults: int | None
+    involuntary_switches: int | None
+
+    def since(self, earlier: "Usage") -> "Usage":
+        """This reading minus an earlier one."""
+
+        def difference(now: int | None, before: int | None) -> int | None:
+            return None if now is None or before is None else now - before
+
+        return Usage(
+            cpu_ns=self.cpu_ns - earlier.cpu_ns,
+            major_faults=difference(self.major_faults, earlier.major_faults),
+            involuntary_switches=difference(
+                self.involuntary_switches, earlier.involuntary_switches
+            ),
+        )

@@ -1,0 +1,1 @@
+"""The worker process: starting, asking, pinning and ending it."""

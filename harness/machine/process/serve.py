@@ -1,0 +1,186 @@
+"""The child's side of the worker: a loop that answers JSON lines until end of file."""
+
+import faulthandler
+import importlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+from harness.core.errors import EXIT_CELLS, HarnessError
+from harness.machine.process.ending import speaks_of_memory, without_folders
+
+Json = Any
+Commands = Mapping[str, Callable[..., Json]]
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve one module: `MODULE [owned [PARENT_PID]]`.
+
+    Args:
+        words: the module; `owned` when a parent process started this one and its death must end
+            it; the parent's id when its main thread did, so that the kernel may watch it too.
+    """
+    module, *owner = words
+    requests, answers = _take_pipes()
+    if len(owner) > 1:
+        _die_with(int(owner[1]))
+    faulthandler.enable()  # a crash leaves its stack in the log
+    serve(_commands_of(module), requests, answers, owned=bool(owner))
+    return 0
+
+
+def serve(
+    load: Callable[[], Commands], requests: IO[bytes], answers: IO[bytes], owned: bool
+) -> None:
+    """Answer each request in turn until the requests end.
+
+    Args:
+        load: gives the commands; called once, and a failure becomes the answer to each request.
+        requests: lines of `{"do": name, "with": {arguments}}`.
+        answers: gets one line each: `{"reply": ...}` or `{"error": {...}}`.
+        owned: end the whole process group when the requests end in the middle of a command.
+    """
+    inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    work = _Work(asked=1)  # loading
+    arguments = (requests, inbox, work, owned)
+    threading.Thread(target=_read_requests, args=arguments, daemon=True).start()
+    loaded = _answer(load)
+    work.answered += 1
+    while (line := inbox.get()) is not None:
+        answer = loaded if "error" in loaded else _answer_line(loaded["reply"], line)
+        text = _as_line(answer)
+        work.answered += 1  # before the answer: the parent may close as soon as it has it
+        try:
+            answers.write(text)
+            answers.flush()
+        except OSError:  # the parent is gone
+            return
+
+
+@dataclass(slots=True)
+class _Work:
+    """Commands taken in (by the reading thread) and finished (by the main one)."""
+
+    asked: int = 0
+    answered: int = 0
+
+
+def _read_requests(
+    requests: IO[bytes], inbox: "queue.SimpleQueue[bytes | None]", work: _Work, owned: bool
+) -> None:
+    """Pass lines on; at end of file end the loop, or the whole group if a command still runs."""
+    for line in requests:
+        work.asked += 1
+        inbox.put(line)
+    inbox.put(None)
+    if owned and work.answered < work.asked:
+        if sys.platform == "win32":
+            os._exit(1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _answer_line(commands: Commands, line: bytes) -> dict[str, Json]:
+    """Run the command that one request names."""
+    request = json.loads(line)
+    command = commands.get(request["do"])
+    if command is None:
+        known = ", ".join(sorted(commands))
+        problem = f"the worker knows no command {request['do']!r}"
+        return {"error": {"problem": problem, "fix": f"one of: {known}"}}
+    return _answer(lambda: command(**request.get("with", {})))
+
+
+def _answer(call: Callable[[], Json]) -> dict[str, Json]:
+    """Call and wrap what comes back; no exception of any library leaves this function."""
+    try:
+        return {"reply": call()}
+    except HarnessError as error:
+        memory = "out_of_memory" if speaks_of_memory(error.problem) else "failed"
+        status = getattr(error, "status", memory)
+        return {
+            "error": {
+                "problem": error.problem,
+                "fix": error.fix,
+                "status": status,
+                "exit_code": error.exit_code,
+            }
+        }
+    except Exception as error:  # libraries raise what they like, also UnicodeDecodeError
+        return {"error": _exported_error(error)}
+
+
+def _exported_error(error: Exception) -> dict[str, Json]:
+    """An error that no part of this package raised on purpose; its stack goes to the log."""
+    with suppress(Exception):
+        traceback.print_exception(error)
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or speaks_of_memory(text):
+        return {
+            "problem": f"out of memory: {without_folders(text)}",
+            "fix": "a smaller model, a lower level or a shorter context",
+            "status": "out_of_memory",
+            "exit_code": EXIT_CELLS,
+        }
+    return {
+        "problem": without_folders(text),
+        "fix": "run this cell alone; if it fails again, the runtime or the model is at fault",
+        "status": "failed",
+        "exit_code": EXIT_CELLS,
+    }
+
+
+def _as_line(answer: dict[str, Json]) -> bytes:
+    """One JSON line; a reply that JSON cannot hold becomes an error."""
+    try:
+        text = json.dumps(answer, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = f"the worker's reply is no JSON: {error}"
+        failed = {"problem": problem, "fix": "reply with plain numbers, text, lists and mappings"}
+        text = json.dumps({"error": failed})
+    return text.encode() + b"\n"
+
+
+def _commands_of(module: str) -> Callable[[], Commands]:
+    """A call that imports `module` and gives its COMMANDS."""
+
+    def load() -> Commands:
+        commands: Commands = importlib.import_module(module).COMMANDS
+        return commands
+
+    return load
+
+
+def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Keep private copies of stdin and stdout; what anyone prints goes to stderr from now on.
+
+    Works below Python, on the descriptors, because native libraries print on descriptor 1.
+    """
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _die_with(parent_pid: int) -> None:
+    """Ask the Linux kernel to kill this process when its parent dies, however busy it is then."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it died before the call
+        os._exit(1)

@@ -1,0 +1,270 @@
+"""A child process that answers commands over a private pipe, and the ways it may end.
+
+The parent writes one JSON line per command to the child's stdin and blocks until the answer, one
+JSON line, comes back: it never polls, so it costs the measured child nothing. What the child or a
+library in it prints goes to a log file and never mixes with the answers. The child and all that it
+starts form a process group of their own: Ctrl-C in the terminal does not reach it, and the parent
+ends the whole group on a time limit, on an interrupt, and on close.
+
+`python -m harness.machine.process.worker MODULE` is the child; MODULE offers
+`COMMANDS: Mapping[str, Callable[..., Json]]`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from harness.core.errors import EXIT_CELLS, WorkerError
+from harness.machine.process.ending import (
+    ended_error,
+    kill_group,
+    kill_members,
+    oom_kills,
+    wait_for_end,
+)
+from harness.machine.process.pinning import pin
+
+Json = Any  # what json.dumps takes: dict, list, str, int, float, bool or None
+
+GONE = b"!gone\n"  # written by the parent itself into the answer pipe once the child is dead
+CLOSE_GRACE_S = 10.0  # Assumes: freeing a session takes less; after that the group is ended
+LOG_TAIL_BYTES = 4096
+
+
+class Worker:
+    """The parent's end of one child process. Use it as a context manager.
+
+    Not for use from two threads at once; two workers side by side are fine.
+
+    Attributes:
+        module: the module that the child serves.
+        pid: the child's process id, also the id of its process group.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        process: subprocess.Popen[bytes],
+        pipe: tuple[int, int],
+        log: IO[bytes],
+    ) -> None:
+        """Take over a started child, its answer pipe (read, write) and its log."""
+        self.module = module
+        self.pid = process.pid
+        self._process = process
+        self._answers = os.fdopen(pipe[0], "rb")
+        self._log = log
+        self._timeout_s: float | None = None  # set when the watchdog ended the child
+        self._oom_kills_before = oom_kills()
+        self._closed = False
+        self._burial = threading.Thread(target=_bury, args=(process, pipe[1]), daemon=True)
+        self._burial.start()
+
+    @classmethod
+    def start(
+        cls, module: str, *, env: Mapping[str, str] | None = None, python: str | None = None
+    ) -> Self:
+        """Start a child that serves `module`; return at once, without waiting for its imports.
+
+        Args:
+            module: importable name of a module with `COMMANDS`.
+            env: variables to set on top of this process's own.
+            python: another interpreter (one that has this package); None: this one, with this
+                process's `sys.path`.
+
+        Raises:
+            WorkerError: the interpreter cannot be started.
+        """
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        read_fd, write_fd = os.pipe()
+        try:
+            process = subprocess.Popen(
+                _command_line(module, python),
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=write_fd,
+                stderr=log,
+                env=_environment(env, own_interpreter=python is None),
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+        except OSError as error:
+            os.close(read_fd)
+            os.close(write_fd)
+            log.close()
+            raise WorkerError(
+                f"the worker's interpreter cannot be started: {error.strerror}",
+                fix="check the interpreter's path and the limits on processes and memory",
+            ) from error
+        return cls(module, process, (read_fd, write_fd), log)
+
+    def pin(self, processors: Collection[int]) -> bool:
+        """Keep the child on these logical processors; see harness.machine.process.pinning."""
+        return pin(self.pid, processors)
+
+    def ask(self, do: str, timeout_s: float, **arguments: Json) -> Json:
+        """Send one command and block until its answer.
+
+        Args:
+            do: a key of the module's COMMANDS.
+            timeout_s: after this the child and its whole group are ended.
+            **arguments: keyword arguments of the command, as JSON takes them.
+
+        Raises:
+            WorkerError: the command raised (`failed`, `out_of_memory`; the child lives on), or the
+                child ended (`crashed`, `timeout`, `out_of_memory`). A HarnessError raised in the
+                child keeps its problem, fix and exit code.
+        """
+        if self._closed:
+            raise WorkerError(f"{do!r} was asked of a closed worker", fix="start a new one")
+        line = json.dumps({"do": do, "with": arguments}, allow_nan=False).encode() + b"\n"
+        watchdog = threading.Timer(timeout_s, self._expire, args=(timeout_s,))
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            self._send(line)
+            answer = self._receive()
+        except BaseException:  # an interrupt: nothing may run on behind the user's back
+            kill_group(self._process)
+            raise
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+        if answer is None:
+            self._burial.join()
+            raise ended_error(
+                f"{self.module} {do!r}",
+                self._process.returncode,
+                log_tail=self._log_tail(),
+                timeout_s=self._timeout_s,
+                killed_for_memory=oom_kills() > self._oom_kills_before,
+            )
+        return _unpack(answer)
+
+    def close(self) -> None:
+        """End the child, its group and every pipe; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with suppress(OSError):
+                self._requests.close()  # the child's loop ends at end of file
+            self._burial.join(CLOSE_GRACE_S)
+        finally:
+            if self._burial.is_alive():
+                kill_group(self._process)
+            self._answers.close()
+            self._burial.join()
+            self._log.close()
+
+    def __enter__(self) -> Self:
+        """Return the worker itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close; after an error do not wait for the child to finish what it does."""
+        if error is not None:
+            kill_group(self._process)
+        self.close()
+
+    @property
+    def _requests(self) -> IO[bytes]:
+        """The child's stdin, unbuffered."""
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    def _expire(self, timeout_s: float) -> None:
+        """Watchdog: end the group; the blocked reader then meets GONE."""
+        self._timeout_s = timeout_s
+        kill_group(self._process)
+
+    def _send(self, line: bytes) -> None:
+        """Write one line. A dead reader is no error here: `_receive` then meets GONE."""
+        rest = memoryview(line)
+        with suppress(OSError):
+            while rest:
+                rest = rest[self._requests.write(rest) :]
+
+    def _receive(self) -> dict[str, Json] | None:
+        """Block for the next whole answer; None once the child is dead."""
+        while (line := self._answers.readline()) not in (GONE, b""):
+            with suppress(ValueError):  # a line torn by the child's death; GONE follows
+                answer = json.loads(line)
+                if isinstance(answer, dict):
+                    return answer
+        return None
+
+    def _log_tail(self) -> str:
+        """The end of what the child printed."""
+        size_bytes = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size_bytes - LOG_TAIL_BYTES))
+        return self._log.read().decode(errors="replace")
+
+
+def _command_line(module: str, python: str | None) -> list[str]:
+    """The child's command; see harness.machine.process.serve for the words after the module."""
+    words = [
+        python or sys.executable,
+        "-P",
+        "-m",
+        "harness.machine.process.worker",
+        module,
+        "owned",
+    ]
+    if threading.current_thread() is threading.main_thread():
+        words.append(str(os.getpid()))  # the kernel watches the thread that starts a child
+    return words
+
+
+def _environment(extra: Mapping[str, str] | None, own_interpreter: bool) -> dict[str, str]:
+    """This process's variables, the extra ones, and its import path for the same interpreter."""
+    variables = dict(os.environ)
+    if own_interpreter:
+        folders = (str(Path(folder or ".").absolute()) for folder in sys.path)
+        variables["PYTHONPATH"] = os.pathsep.join(folders)
+    return variables | dict(extra or {})
+
+
+def _bury(process: subprocess.Popen[bytes], write_fd: int) -> None:
+    """Wait for the child's end, end what it left running, then tell the blocked reader.
+
+    The parent keeps this write end open, so a grandchild that holds another copy of it can
+    neither fake nor delay the news.
+    """
+    wait_for_end(process)
+    kill_members(process.pid)
+    process.wait()
+    with os.fdopen(write_fd, "wb", buffering=0) as answers, suppress(OSError):
+        answers.write(b"\n" + GONE)  # the first newline ends a torn line
+
+
+def _unpack(answer: dict[str, Json]) -> Json:
+    """Return the reply, or raise the error that the child met."""
+    if "error" not in answer:
+        return answer["reply"]
+    error = answer["error"]
+    raise WorkerError(
+        error["problem"],
+        fix=error["fix"],
+        status=error.get("status", "failed"),
+        exit_code=error.get("exit_code", EXIT_CELLS),
+    )
+
+
+if __name__ == "__main__":
+    from harness.machine.process.serve import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Facts about the machine, probes around timed parts, trust grades, the doctor."""

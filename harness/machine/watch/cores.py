@@ -1,0 +1,66 @@
+"""Which processors this process may use, and how many cores they are."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from harness.machine.watch.cgroup import cpu_quota_cores
+from harness.machine.watch.reading import probe, text_of
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """Physical cores this process may use: the default number of threads, at least 1.
+
+    Affinity, then the container's quota: a container with 1.5 processors' worth of time has one
+    core, because two busy threads would be stopped in every period.
+    """
+    processors = usable_processors()
+    limits = [len(processors)]
+    for limit in (lambda: physical_cores(processors, root), lambda: cpu_quota_cores(root)):
+        found = probe(limit).value
+        if found is not None:
+            limits.append(int(found))
+    return max(1, min(limits))
+
+
+def usable_processors() -> frozenset[int]:
+    """Numbers of the logical processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    import psutil
+
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):  # not on macOS, which has none
+        return frozenset(process.cpu_affinity())
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def one_per_core(processors: frozenset[int], root: Path = Path("/")) -> tuple[int, ...]:
+    """The first logical processor of each core; all of them where the system tells no cores."""
+    folder = root / "sys/devices/system/cpu"
+    first: dict[object, int] = {}
+    for number in sorted(processors):
+        core = probe(partial(_core, folder / f"cpu{number}" / "topology")).value
+        first.setdefault(number if core is None else core, number)
+    return tuple(first.values())
+
+
+def physical_cores(processors: frozenset[int], root: Path = Path("/")) -> int | None:
+    """Distinct cores among logical `processors`; None where the system does not tell."""
+    folder = root / "sys/devices/system/cpu"
+    if not folder.is_dir():
+        return _all_physical_cores(len(processors))
+    return len({_core(folder / f"cpu{number}" / "topology") for number in processors})
+
+
+def _core(topology: Path) -> tuple[str, str]:
+    """What tells one core from another: its package and its number there."""
+    return text_of(topology / "physical_package_id"), text_of(topology / "core_id")
+
+
+def _all_physical_cores(processors: int) -> int | None:
+    """Systems without sysfs: all cores of the machine, at most as many as may be used."""
+    import psutil
+
+    cores = psutil.cpu_count(logical=False)
+    return None if cores is None else min(cores, processors)

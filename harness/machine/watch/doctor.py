@@ -1,0 +1,232 @@
+"""Is this machine fit to measure on, now? What it is, how busy it is, and what to change.
+
+Each check is a row: the fact it looks at, when that is a problem, and the way out per operating
+system. A fact that this system does not tell is no finding. Nothing here is asked during a run.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.findings import OK, WARNING, Finding
+from harness.core.units import GB, GIB
+from harness.machine.watch.facts import machine_facts
+from harness.machine.watch.free_memory import free_memory_bytes
+from harness.machine.watch.probes import WatchInterval, difference, snapshot
+from harness.machine.watch.reading import probe
+from harness.machine.watch.trust import FOLLOWING_GOVERNORS, FOREIGN_CPU_SHARE
+
+Json = dict[str, Any]
+LISTEN_SECONDS = 1.0
+LEAST_MEMORY_BYTES = GIB
+LEAST_DISK_BYTES = 4 * GB  # two or three small models at full precision
+SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
+COARSE_NS = 1_000.0
+HOT_CELSIUS = 80.0
+
+LINUX, MAC, WINDOWS = "linux", "darwin", "win32"
+FIXES: Mapping[str, Mapping[str, str]] = {  # what to do, by the system it is done on
+    "governor": {
+        LINUX: "sudo cpupower frequency-set -g performance",
+        MAC: "System Settings, Battery, Energy Mode: Automatic or High Power",
+        WINDOWS: "powercfg /setactive SCHEME_MIN",
+    },
+    "memory": {
+        LINUX: "close programs; `ps --sort -rss aux | head` lists the largest",
+        MAC: "close programs; Activity Monitor, Memory, lists the largest",
+        WINDOWS: "close programs; Task Manager, Memory, lists the largest",
+    },
+    "load": {
+        LINUX: "close programs; `top` lists the busy ones",
+        MAC: "close programs; Activity Monitor, CPU, lists the busy ones (and Spotlight)",
+        WINDOWS: "close programs; Task Manager lists the busy ones (and Windows Update, Defender)",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the checks look at.
+
+    Attributes:
+        facts: machine_facts().
+        watch: the machine while nothing of ours ran.
+        free_memory_bytes: that a new process could take; None: unknown.
+        free_disk_bytes: on the disk of the model cache; None: unknown.
+        celsius: of the hottest sensor of the processor; None: there is none.
+        system: a value of sys.platform.
+    """
+
+    facts: Json
+    watch: WatchInterval
+    free_memory_bytes: int | None
+    free_disk_bytes: int | None
+    celsius: float | None
+    system: str
+
+
+def check_machine(cache: Path, root: Path = Path("/"), system: str = sys.platform) -> list[Finding]:
+    """Look at the machine for a second, and judge it.
+
+    Args:
+        cache: folder of built models; its disk is looked at.
+        root: of the file system that Linux's facts are read from.
+        system: a value of sys.platform.
+    """
+    before, own_ns = snapshot(root, system), time.process_time_ns()
+    time.sleep(LISTEN_SECONDS)
+    watch = difference(before, snapshot(root, system), time.process_time_ns() - own_ns)
+    state = State(
+        facts=machine_facts(root, system),
+        watch=watch,
+        free_memory_bytes=probe(lambda: free_memory_bytes(root)).value,
+        free_disk_bytes=probe(lambda: _free_disk_bytes(cache)).value,
+        celsius=probe(_hottest_celsius).value,
+        system=system,
+    )
+    return list(judge_machine(state))
+
+
+def judge_machine(state: State) -> Iterator[Finding]:
+    """One finding per check that has something to look at."""
+    for name, check in CHECKS.items():
+        found = check(state)
+        if found is not None:
+            detail, fix = found
+            yield Finding(name, OK if fix is None else WARNING, detail, fix)
+
+
+Found = tuple[str, str | None] | None  # what was found, and what to do; None: nothing to look at
+
+
+def _load(state: State) -> Found:
+    """Other programs on our processors."""
+    share = state.watch.foreign_cpu_share
+    if share is None:
+        return None
+    detail = f"others use {share:.1%} of the usable processors"
+    return detail, None if share <= FOREIGN_CPU_SHARE["A"] else _way("load", state)
+
+
+def _steal(state: State) -> Found:
+    """Other guests on our processors."""
+    share = state.watch.steal_share
+    if share is None:
+        return None
+    detail = f"the host takes {share:.1%} of the usable processors"
+    fix = "a machine that is not shared; or `bench ab`, whose turns fall on both sides alike"
+    return detail, None if share <= FOREIGN_CPU_SHARE["A"] else fix
+
+
+def _governor(state: State) -> Found:
+    """How the frequency is chosen."""
+    governor = state.facts.get("governor")
+    if governor is None:
+        return None
+    return governor, _way("governor", state) if governor in FOLLOWING_GOVERNORS else None
+
+
+def _power(state: State) -> Found:
+    """Battery or mains."""
+    on_battery = state.facts.get("on_battery")
+    if on_battery is None:
+        return None
+    detail = "runs from its battery" if on_battery else "runs from the mains"
+    return detail, "plug it in, unless the battery is what you ask about" if on_battery else None
+
+
+def _memory(state: State) -> Found:
+    """Room for weights and caches."""
+    free = state.free_memory_bytes
+    if free is None:
+        return None
+    detail = f"{free / GIB:.1f} GiB are free"
+    return detail, _way("memory", state) if free < LEAST_MEMORY_BYTES else None
+
+
+def _swap(state: State) -> Found:
+    """Traffic of the last second: what is in swap already costs nothing."""
+    parts = (state.watch.swapped_in_bytes, state.watch.swapped_out_bytes)
+    if None in parts:
+        return None
+    moved = sum(part or 0 for part in parts)
+    detail = "nothing moves" if not moved else f"{moved} bytes moved in the last second"
+    return detail, _way("memory", state) if moved else None
+
+
+def _disk(state: State) -> Found:
+    """Room for built models."""
+    free = state.free_disk_bytes
+    if free is None:
+        return None
+    detail = f"{free / GB:.1f} GB are free for built models"
+    return detail, None if free >= LEAST_DISK_BYTES else "free some, or BENCH_CACHE=DIR elsewhere"
+
+
+def _quota(state: State) -> Found:
+    """A container's share of the processors."""
+    cores, usable = state.facts.get("container_cpu_cores"), state.facts.get("usable_cores")
+    if cores is None:
+        return None
+    detail = f"this container may use {cores:g} processors; {usable} threads are used"
+    whole = float(cores).is_integer()
+    return detail, None if whole else "a whole number of processors: the rest of one is throttled"
+
+
+def _clock(state: State) -> Found:
+    """What durations are read from."""
+    source, tick_ns = (state.facts.get(name) for name in ("clock_source", "clock_resolution_ns"))
+    if source is None and tick_ns is None:
+        return None
+    detail = f"{source or 'unknown'}, {tick_ns or 0:g} ns a tick"
+    slow = source in SLOW_CLOCKS or (tick_ns or 0) > COARSE_NS
+    return detail, "boot with clocksource=tsc, or measure longer tests" if slow else None
+
+
+def _heat(state: State) -> Found:
+    """Heat left over from before."""
+    if state.celsius is None:
+        return None
+    fix = "let it cool down: --cooldown 60s between rounds" if state.celsius > HOT_CELSIUS else None
+    return f"{state.celsius:.0f} °C", fix
+
+
+CHECKS: Mapping[str, Callable[[State], Found]] = {
+    "other programs": _load,
+    "host": _steal,
+    "frequency": _governor,
+    "power": _power,
+    "memory": _memory,
+    "swap": _swap,
+    "disk": _disk,
+    "container": _quota,
+    "clock": _clock,
+    "heat": _heat,
+}
+
+
+def _way(name: str, state: State) -> str:
+    """What to do on this system."""
+    fixes = FIXES[name]
+    return fixes[LINUX if state.system not in fixes else state.system]
+
+
+def _free_disk_bytes(folder: Path) -> int:
+    """Free bytes on the disk of a folder that need not be there yet."""
+    import psutil
+
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    return int(psutil.disk_usage(str(there)).free)
+
+
+def _hottest_celsius() -> float | None:
+    """The hottest sensor of a processor; Linux only, and few virtual machines have one."""
+    import psutil
+
+    groups = psutil.sensors_temperatures()
+    words = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal")
+    found = [sensor.current for name in words for sensor in groups.get(name, ())]
+    return max(found, default=None)

@@ -1,0 +1,155 @@
+"""The machine before and after a timed part: who else used it, and what slowed it down.
+
+Two snapshots of counters that the system keeps anyway; nothing runs in between, so the watch costs
+the measured process nothing.
+"""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.machine.watch.cores import usable_processors
+from harness.machine.watch.counters import counter_reads, suspended_ns
+from harness.machine.watch.reading import Reading, probe_all, without_value
+
+SHARES = ("foreign_cpu_ns", "steal_ns")
+EVENTS = (
+    *("throttled_periods", "thermal_events", "swapped_in_bytes", "swapped_out_bytes"),
+    "suspended_ns",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The counters of the machine at one moment.
+
+    Attributes:
+        wall_ns: monotonic clock.
+        suspended_ns: time this machine has slept since it started; None where nothing tells.
+        processors: logical processors this process may use.
+        counters: by name: `busy_ns` and `steal_ns` over those processors, `throttled_periods`,
+            `thermal_events`, `swapped_in_bytes`, `swapped_out_bytes`.
+    """
+
+    wall_ns: int
+    suspended_ns: int | None
+    processors: int
+    counters: Mapping[str, Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchInterval:
+    """What the machine did between two snapshots; None: nothing tells.
+
+    Attributes:
+        wall_ns: time between them.
+        processors: logical processors this process may use.
+        foreign_cpu_ns: processor time that neither this process nor its worker used. May be a
+            little negative: the system counts in ticks of some ms.
+        steal_ns: time in which a hypervisor let others use our processors.
+        throttled_periods: periods in which a container's quota stopped us.
+        thermal_events: times the processor slowed down for heat or power.
+        swapped_in_bytes: memory the whole system fetched back from swap.
+        swapped_out_bytes: memory it moved there.
+        suspended_ns: time the machine slept.
+        unknown: counter -> `absent` or `denied`.
+    """
+
+    wall_ns: int
+    processors: int
+    foreign_cpu_ns: int | None = None
+    steal_ns: int | None = None
+    throttled_periods: int | None = None
+    thermal_events: int | None = None
+    swapped_in_bytes: int | None = None
+    swapped_out_bytes: int | None = None
+    suspended_ns: int | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def foreign_cpu_share(self) -> float | None:
+        """Processor time of others as a share of what our processors could have done."""
+        return self._share(self.foreign_cpu_ns)
+
+    @property
+    def steal_share(self) -> float | None:
+        """Stolen time as a share of the same."""
+        return self._share(self.steal_ns)
+
+    def _share(self, part_ns: int | None) -> float | None:
+        """A time as a share of wall time times processors; never below 0."""
+        if part_ns is None or self.wall_ns <= 0:
+            return None
+        return max(0.0, part_ns / (self.wall_ns * self.processors))
+
+
+def snapshot(root: Path = Path("/"), system: str = sys.platform) -> Snapshot:
+    """Read every counter now.
+
+    Args:
+        root: of the file system that Linux's counters are read from.
+        system: a value of sys.platform.
+    """
+    processors = usable_processors()
+    return Snapshot(
+        wall_ns=time.perf_counter_ns(),
+        suspended_ns=suspended_ns(),
+        processors=len(processors),
+        counters=probe_all(counter_reads(root, system, processors)),
+    )
+
+
+def difference(before: Snapshot, after: Snapshot, own_cpu_ns: int) -> WatchInterval:
+    """What happened between two snapshots.
+
+    Args:
+        before: the earlier one.
+        after: the later one.
+        own_cpu_ns: processor time that the worker and this process used in between.
+    """
+    grown = {name: _grown(before.counters.get(name), now) for name, now in after.counters.items()}
+    busy_ns = grown.pop("busy_ns", None)
+    slept_ns = None
+    if before.suspended_ns is not None and after.suspended_ns is not None:
+        slept_ns = after.suspended_ns - before.suspended_ns
+    return WatchInterval(
+        wall_ns=after.wall_ns - before.wall_ns,
+        processors=after.processors,
+        foreign_cpu_ns=None if busy_ns is None else busy_ns - own_cpu_ns,
+        suspended_ns=slept_ns,
+        unknown=without_value(before.counters) | without_value(after.counters),
+        **grown,
+    )
+
+
+def pool(intervals: Sequence[WatchInterval]) -> WatchInterval:
+    """Several intervals, at least one, as one: times and events add up.
+
+    A short interval holds few ticks of the system's clock; shares over all of them are sharper
+    than the worst of single ones. A share that any interval lacks is None; an event that any
+    interval saw stays.
+    """
+    unknown: dict[str, str] = {}
+    for interval in intervals:
+        unknown.update(interval.unknown)
+    sums: dict[str, int | None] = {}
+    for name in (*SHARES, *EVENTS):
+        parts = [getattr(interval, name) for interval in intervals]
+        known = [part for part in parts if part is not None]
+        whole = len(known) == len(parts)
+        sums[name] = sum(known) if whole or (name in EVENTS and known) else None
+    return WatchInterval(
+        wall_ns=sum(interval.wall_ns for interval in intervals),
+        processors=max(interval.processors for interval in intervals),
+        unknown=unknown,
+        **sums,
+    )
+
+
+def _grown(before: Reading | None, after: Reading) -> int | None:
+    """How much a counter has grown; None when either reading has no value."""
+    if before is None or before.value is None or after.value is None:
+        return None
+    return int(after.value - before.value)

@@ -1,0 +1,240 @@
+"""How far a record can be believed: a grade, and a reason with a number for everything below A.
+
+| grade | needs |
+|---|---|
+| A | at least 5 processes, half-width <= 3 %, background CPU <= 2 %, steady |
+| B | half-width <= 8 %, background CPU <= 5 %; a shift, disk reads, a battery, a following clock |
+| C | anything weaker |
+| INVALID | throttled, swapped, file changed, wrong or non-finite output, clock fault |
+
+Pure. Time stolen by a hypervisor is judged by the limits of background CPU: to the measured process
+it is the same thing. A load that nothing could measure is not proven to be small: C.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from harness.core.units import MIB
+from harness.machine.watch.probes import WatchInterval
+
+GRADES = ("A", "B", "C", "INVALID")  # best first
+LEAST_PROCESSES = 5
+HALF_WIDTH_SHARE = {"A": 0.03, "B": 0.08}
+FOREIGN_CPU_SHARE = {"A": 0.02, "B": 0.05}
+CLOCK_SHARE = {"A": 0.005, "B": 0.02}  # a tick of the clock beside the shortest timed part
+# Ways of choosing a frequency that follow the load or save power; by Linux, Windows and macOS.
+FOLLOWING_GOVERNORS = frozenset(
+    {"powersave", "ondemand", "conservative", "schedutil", "userspace", "power saver", "low power"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything a record is judged by.
+
+    Attributes:
+        processes: fresh processes that support it.
+        half_width_share: of the 95 % interval of the judged metrics; None: no interval.
+        steady_processes: processes whose warm-up ended steady.
+        finite: every output was finite.
+        outputs: distinct outputs for the same input; 1 when all processes agree.
+        file_changed: a model file is not what it was when the run began.
+        clock_fault: what a clock did that no clock should, or None.
+        watch: the machine during all timed parts; None: it was not watched.
+        shift: how the speed moved while it was measured, or None.
+        major_faults: pages that timed parts had to wait for a disk for.
+        clock_share: a tick of the clock over the shortest timed part; None: unknown.
+        governor: how the processor's frequency is chosen, as the system calls it; None: unknown.
+        on_battery: the machine ran from its battery.
+    """
+
+    processes: int
+    half_width_share: float | None
+    steady_processes: int
+    finite: bool = True
+    outputs: int = 1
+    file_changed: bool = False
+    clock_fault: str | None = None
+    watch: WatchInterval | None = None
+    shift: str | None = None
+    major_faults: int = 0
+    clock_share: float | None = None
+    governor: str | None = None
+    on_battery: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrustGrade:
+    """A grade and what stands between it and an A.
+
+    Attributes:
+        grade: `A`, `B`, `C` or `INVALID`.
+        reasons: (code, sentence with the number), the gravest first; empty for A.
+    """
+
+    grade: str
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
+Finding = tuple[str, str]  # best grade that is still possible, sentence
+Rule = Callable[[Evidence], Finding | None]
+
+
+def grade(evidence: Evidence) -> TrustGrade:
+    """Grade one record: the worst of what the rules find."""
+    found = sorted(_findings(evidence), key=lambda item: -GRADES.index(item[0]))
+    if not found:
+        return TrustGrade("A")
+    return TrustGrade(found[0][0], tuple((code, detail) for _, code, detail in found))
+
+
+def _findings(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
+    """(grade, code, sentence) of every rule that has something to say."""
+    for code, rule in RULES.items():
+        finding = rule(evidence)
+        if finding is not None:
+            yield finding[0], code, finding[1]
+
+
+def _few_processes(evidence: Evidence) -> Finding | None:
+    """Fewer processes than an A needs."""
+    if evidence.processes >= LEAST_PROCESSES:
+        return None
+    return "B", f"{evidence.processes} processes, A needs {LEAST_PROCESSES}"
+
+
+def _wide_interval(evidence: Evidence) -> Finding | None:
+    """A half-width beyond the limits, or none at all."""
+    if evidence.half_width_share is None:
+        return "C", "no interval: it needs 2 processes"
+    return _above(evidence.half_width_share, HALF_WIDTH_SHARE, "half-width of the 95 % interval")
+
+
+def _foreign_cpu(evidence: Evidence) -> Finding | None:
+    """Other programs on our processors."""
+    share = evidence.watch.foreign_cpu_share if evidence.watch else None
+    return None if share is None else _above(share, FOREIGN_CPU_SHARE, "CPU used by others")
+
+
+def _steal(evidence: Evidence) -> Finding | None:
+    """Other guests on our processors."""
+    share = evidence.watch.steal_share if evidence.watch else None
+    return None if share is None else _above(share, FOREIGN_CPU_SHARE, "CPU taken by the host")
+
+
+def _above(share: float, limits: dict[str, float], what: str) -> Finding | None:
+    """The best grade whose limit `share` keeps, with the limit it broke; None: it keeps A's."""
+    if share <= limits["A"]:
+        return None
+    reached, asked = ("B", "A") if share <= limits["B"] else ("C", "B")
+    return reached, f"{what} {share:.1%}, {asked} needs {limits[asked]:.0%}"
+
+
+def _unknown_load(evidence: Evidence) -> Finding | None:
+    """Neither of the two was counted."""
+    if evidence.watch is not None and evidence.watch.foreign_cpu_share is not None:
+        return None
+    return "C", "nothing tells how busy others kept the processors"
+
+
+def _not_steady(evidence: Evidence) -> Finding | None:
+    """A warm-up that ended at its time limit."""
+    if evidence.steady_processes >= evidence.processes:
+        return None
+    restless = evidence.processes - evidence.steady_processes
+    return "B", f"{restless} of {evidence.processes} processes were not steady after the warm-up"
+
+
+def _throttled(evidence: Evidence) -> Finding | None:
+    """Stopped by a quota, or slowed down for heat."""
+    periods = (evidence.watch and evidence.watch.throttled_periods) or 0
+    events = (evidence.watch and evidence.watch.thermal_events) or 0
+    if periods > 0:
+        return "INVALID", f"the container's quota stopped it in {periods} periods"
+    return ("INVALID", f"slowed down for heat or power {events} times") if events > 0 else None
+
+
+def _swapped(evidence: Evidence) -> Finding | None:
+    """Any swap traffic during the timed parts."""
+    if evidence.watch is None:
+        return None
+    swapped_in = evidence.watch.swapped_in_bytes or 0
+    swapped_out = evidence.watch.swapped_out_bytes or 0
+    if swapped_in + swapped_out <= 0:
+        return None
+    return "INVALID", f"swap: {swapped_in / MIB:.2f} MiB in, {swapped_out / MIB:.2f} MiB out"
+
+
+def _non_finite(evidence: Evidence) -> Finding | None:
+    """NaN or infinity in an output."""
+    return None if evidence.finite else ("INVALID", "an output holds NaN or infinity")
+
+
+def _file_changed(evidence: Evidence) -> Finding | None:
+    """Another model file than the one the run began with."""
+    return ("INVALID", "a model file changed during the run") if evidence.file_changed else None
+
+
+def _output_changed(evidence: Evidence) -> Finding | None:
+    """Different outputs for the same input."""
+    if evidence.outputs <= 1:
+        return None
+    return "INVALID", f"{evidence.outputs} different outputs for the same input"
+
+
+def _shift(evidence: Evidence) -> Finding | None:
+    """A speed that moved after the warm-up."""
+    return ("B", evidence.shift) if evidence.shift else None
+
+
+def _major_faults(evidence: Evidence) -> Finding | None:
+    """Pages that were not in memory when they were timed."""
+    if evidence.major_faults <= 0:
+        return None
+    return "B", f"{evidence.major_faults} pages were read from a disk in timed parts"
+
+
+def _coarse_clock(evidence: Evidence) -> Finding | None:
+    """A clock whose tick is no small part of what it times."""
+    share = evidence.clock_share
+    what = "a tick of the clock, of the shortest timed part,"
+    return None if share is None else _above(share, CLOCK_SHARE, what)
+
+
+def _governor(evidence: Evidence) -> Finding | None:
+    """A frequency that follows the load."""
+    if evidence.governor not in FOLLOWING_GOVERNORS:
+        return None
+    return "B", f"the processor's frequency follows the load ({evidence.governor})"
+
+
+def _on_battery(evidence: Evidence) -> Finding | None:
+    """A machine that saves power."""
+    return ("B", "the machine ran from its battery") if evidence.on_battery else None
+
+
+def _clock(evidence: Evidence) -> Finding | None:
+    """A clock that cannot be right."""
+    return ("INVALID", evidence.clock_fault) if evidence.clock_fault else None
+
+
+# code -> rule; codes are machine-readable and stay, sentences may change
+RULES: dict[str, Rule] = {
+    "FILE_CHANGED": _file_changed,
+    "NON_FINITE": _non_finite,
+    "OUTPUT_CHANGED": _output_changed,
+    "CLOCK": _clock,
+    "THROTTLED": _throttled,
+    "SWAPPED": _swapped,
+    "UNKNOWN_LOAD": _unknown_load,
+    "FOREIGN_CPU": _foreign_cpu,
+    "STEAL": _steal,
+    "WIDE_INTERVAL": _wide_interval,
+    "NOT_STEADY": _not_steady,
+    "SHIFT": _shift,
+    "MAJOR_FAULTS": _major_faults,
+    "COARSE_CLOCK": _coarse_clock,
+    "GOVERNOR": _governor,
+    "ON_BATTERY": _on_battery,
+    "FEW_PROCESSES": _few_processes,
+}

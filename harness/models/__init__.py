@@ -1,0 +1,1 @@
+"""What a model is: numbers, catalog, configurations, weights, texts, exported files."""

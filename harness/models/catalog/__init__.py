@@ -1,0 +1,1 @@
+"""The models, devices and systems that ship with the package, read from TOML."""

@@ -1,0 +1,164 @@
+"""The numbers that describe each kind of architecture, beyond the decoders built here."""
+
+from dataclasses import dataclass
+
+from harness.models.specs.model import Experts
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """Short convolutions that stand in some layers instead of attention (LFM2).
+
+    Attributes:
+        layers: how many of the layers have one; the others attend.
+        kernel: taps of the depth-wise convolution.
+    """
+
+    layers: int
+    kernel: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderShape:
+    """A decoder of any family; fields that ModelSpec has too mean the same there.
+
+    Attributes:
+        vocab_size: rows of the embedding.
+        hidden_size: width of the residual stream.
+        num_layers: blocks.
+        num_heads: query heads.
+        num_kv_heads: key and value heads.
+        head_dim: width of one head.
+        intermediate_size: width of the block after attention.
+        tied_embeddings: whether the head is the embedding itself.
+        max_context_tokens: longest sequence the model takes.
+        rope_theta: base of the rotary frequencies.
+        activation: of the block; a fact for people, it changes no count.
+        norm: `rmsnorm` (one weight), `layernorm` (weight and bias) or
+            `nonparametric_layernorm` (nothing trained).
+        norms_per_layer: 2, 4 (Gemma 2 and 3) or 1 (parallel blocks).
+        mlp_gated: three matrices with a gate, or two without.
+        qkv_bias: query, key and value projections add a bias.
+        all_bias: output projection and block matrices add one too.
+        head_bias: the head adds one.
+        qk_norm: `none`, `per_head` (head_dim each) or `full_width` (all heads).
+        sliding_window_tokens: how far back windowed layers see; None: no window.
+        full_attention_layers: layers that see everything all the same.
+        learned_positions: a trained row per position of the context (GPT-2).
+        experts: a mixture in every layer, or None.
+        convolution: short convolutions in some layers, or None.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    tied_embeddings: bool
+    max_context_tokens: int
+    rope_theta: float
+    activation: str = "silu"
+    norm: str = "rmsnorm"
+    norms_per_layer: int = 2
+    mlp_gated: bool = True
+    qkv_bias: bool = False
+    all_bias: bool = False
+    head_bias: bool = False
+    qk_norm: str = "none"
+    sliding_window_tokens: int | None = None
+    full_attention_layers: int = 0
+    learned_positions: bool = False
+    experts: Experts | None = None
+    convolution: Convolution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModernBertShape:
+    """A text encoder with rotary positions, gated blocks and windows in most layers."""
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    head_dim: int
+    intermediate_size: int
+    max_context_tokens: int
+    sliding_window_tokens: int
+    full_attention_layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperShape:
+    """A speech encoder over `encoder_tokens` frames and a text decoder that attends to it."""
+
+    vocab_size: int
+    hidden_size: int
+    encoder_layers: int
+    decoder_layers: int
+    num_heads: int
+    head_dim: int
+    intermediate_size: int
+    max_context_tokens: int
+    encoder_tokens: int
+    mel_bins: int
+
+
+@dataclass(frozen=True, slots=True)
+class T5Shape:
+    """A text encoder and decoder with bucketed relative positions, both over one embedding."""
+
+    vocab_size: int
+    hidden_size: int
+    encoder_layers: int
+    decoder_layers: int
+    num_heads: int
+    head_dim: int
+    intermediate_size: int
+    max_context_tokens: int
+    position_buckets: int
+
+
+@dataclass(frozen=True, slots=True)
+class VitShape:
+    """An image classifier over square patches."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    head_dim: int
+    intermediate_size: int
+    image_pixels: int
+    patch_pixels: int
+    num_classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipText:
+    """The text tower of CLIP."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipShape:
+    """An image tower and a text tower, each projected to `projection_size`."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    head_dim: int
+    intermediate_size: int
+    image_pixels: int
+    patch_pixels: int
+    vocab_size: int
+    max_context_tokens: int
+    projection_size: int
+    text: ClipText
+
+
+Shape = DecoderShape | ModernBertShape | WhisperShape | T5Shape | VitShape | ClipShape

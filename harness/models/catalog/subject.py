@@ -1,0 +1,134 @@
+"""What an estimate is asked about: a catalog model, a config.json, a stated system, a count."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import HarnessError, ModelError, UsageError
+from harness.core.names import suggestion
+from harness.models.catalog.catalog import catalog_model, catalog_names
+from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.systems import UNOFFICIAL, stated_count, statements_about, systems
+from harness.models.catalog.text import plausible_parameters
+from harness.models.configs.config import spec_from_file
+from harness.models.specs.structure import Anatomy
+
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One model as far as it is known.
+
+    Attributes:
+        name: for a table.
+        parameters: trained values.
+        anatomy: its structure; None: the count is all there is.
+        basis: where the count comes from.
+        notes: doubts and contradictions.
+    """
+
+    name: str
+    parameters: int
+    anatomy: Anatomy | None
+    basis: str
+    notes: tuple[str, ...] = ()
+
+
+def find_subject(argument: str) -> Subject:
+    """Return what `argument` names: a catalog model, a folder or config.json, a stated system.
+
+    Raises:
+        UsageError: nothing is called so, or no count is stated for it.
+        ModelError: a config.json that neither names a known class nor gives a Llama-like size.
+    """
+    if argument in catalog_names():
+        return _from_catalog(argument)
+    path = Path(argument)
+    if path.is_dir():
+        path /= CONFIG_FILE
+    if path.suffix == ".json":
+        return _from_config(path)
+    statements = statements_about(argument)
+    meant = next((row.model for row in statements if row.model), "")
+    if meant:
+        notes = tuple(f"document {row.document}: {row.note}" for row in statements if row.note)
+        subject = _from_catalog(meant)
+        named = f"{statements[0].name}: taken as {meant}"
+        return Subject(meant, subject.parameters, subject.anatomy, subject.basis, (named, *notes))
+    count = stated_count(argument)
+    if count is not None:
+        return Subject(argument, count.parameters, None, UNOFFICIAL, count.notes)
+    if statements:
+        raise UsageError(
+            f"no parameter count is stated for {statements[0].name}",
+            fix="bench estimate --params 7B",
+        )
+    stated = (row.key for row in systems() if row.parameters and row.kind == "model")
+    known = dict.fromkeys((*catalog_names(), *stated))
+    raise UsageError(f"no model is called {argument!r}", fix=suggestion(argument, known))
+
+
+def counted_subject(parameters: int, text: str) -> Subject:
+    """Return a subject that is a parameter count and nothing else."""
+    count = plausible_parameters(parameters, text)
+    return Subject(f"{text.strip()} parameters", count, None, "parameter count alone")
+
+
+def _from_catalog(name: str) -> Subject:
+    """Return a catalog model; what its count does not tell becomes notes."""
+    model = catalog_model(name)
+    odd = (model.expected_delta_reason,) if model.expected_delta_reason else ()
+    return Subject(
+        name, model.anatomy.parameters, model.anatomy, "catalog, exact count", (*odd, *model.notes)
+    )
+
+
+def _from_config(path: Path) -> Subject:
+    """Return the model of a config.json; of an unknown class only its count, as if Llama-like."""
+    name = path.parent.name or path.stem
+    try:
+        anatomy = spec_anatomy(spec_from_file(path, name))
+    except ModelError as error:
+        count = _llama_like_count(path)
+        if count is None:
+            raise
+        note = f"{error.problem}; counted as if its layers were Llama's"
+        return Subject(name, count, None, "config.json, assumed Llama-like", (note,))
+    return Subject(name, anatomy.parameters, anatomy, "config.json, exact count")
+
+
+def _llama_like_count(path: Path) -> int | None:
+    """Return V·h·(1 if tied else 2) + layers·(2·h·q + 2·h·k + 3·h·i), or None without the sizes.
+
+    Assumes: dense layers with grouped heads and a gated block of the stated widths.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, Mapping):
+            return None
+        text = config.get("text_config")
+        sizes = text if isinstance(text, Mapping) else config
+        return plausible_parameters(_count_from(sizes), path.name)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, HarnessError):
+        return None
+
+
+def _count_from(sizes: Mapping[str, Any]) -> int:
+    """Return the count from decoded sizes; a missing or odd one raises KeyError or TypeError."""
+    keys = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+    vocab, hidden, layers, heads = (_positive(sizes[key]) for key in keys)
+    wide = _positive(sizes.get("intermediate_size") or 4 * hidden)
+    head = _positive(sizes.get("head_dim") or hidden // heads)
+    kv_heads = _positive(sizes.get("num_key_value_heads") or heads)
+    layer = 2 * hidden * heads * head + 2 * hidden * kv_heads * head + 3 * hidden * wide
+    return vocab * hidden * (1 if sizes.get("tie_word_embeddings") else 2) + layers * layer
+
+
+def _positive(value: object) -> int:
+    """Return a positive whole number or raise TypeError."""
+    if type(value) is not int or value < 1:
+        raise TypeError(f"{value!r} is no size")
+    return value

@@ -1,0 +1,1 @@
+"""A checkpoint's config.json becomes a specification."""

@@ -1,0 +1,232 @@
+"""Which Hugging Face classes this version builds, and what others would need."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.models.configs.rope import Rotary
+
+# The words of config.json for the activations built here.
+ACTIVATIONS = {
+    "silu": "silu",
+    "swish": "silu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertKeys:
+    """What a class calls the numbers of its mixture.
+
+    Attributes:
+        count: keys of the experts of a layer; transformers 5 renamed some.
+        width: of one expert.
+        shared_width: of the block that every token uses; empty: there is none.
+        normalised: key of the flag that scales the weights to sum to 1; empty: they always do.
+    """
+
+    count: tuple[str, ...] = ("num_experts", "num_local_experts")
+    width: str = "moe_intermediate_size"
+    shared_width: str = ""
+    normalised: str = "norm_topk_prob"
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One supported class; its defaults are those of the class in transformers.
+
+    Attributes:
+        family: `model_type` in config.json.
+        fields: what the class fixes of a ModelSpec, whatever config.json says.
+        keys: what config.json calls a number of a ModelSpec, where not as Llama's does.
+        default_head_dim: where config.json has none; None: hidden_size / num_attention_heads.
+        kv_heads_default_to_heads: a missing num_key_value_heads means one per query head.
+        default_intermediate_factor: a missing width of the block means so many hidden sizes.
+        tied_by_default: a missing tie_word_embeddings means that the head is the embedding.
+        activation_keys: where the activation of the block is read; the first that is there.
+        activations: its words, and what they mean here.
+        default_activation: the word where config.json has none.
+        rotary: what its rotary positions may be.
+        reads_window: whether the class looks at sliding_window at all.
+        window_behind_flag: sliding_window counts only with use_sliding_window, per layer.
+        default_window_tokens: where config.json does not mention sliding_window; None: no window.
+        default_full_every: of so many layers the last sees everything, unless config.json says
+            otherwise; None: all layers are alike.
+        scale_key: the scores are multiplied by this number to the power of -1/2; empty: by
+            head_dim^-1/2.
+        default_scale: where config.json has none.
+        softcaps: keys of config.json by fields of a ModelSpec, each with its default.
+        experts: what it calls the numbers of its mixture; None: it has none.
+        refused: flags of config.json that would change the computation, with the value built here.
+        own_code: whether `auto_map` may name code of the makers': it came before the class.
+    """
+
+    family: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    default_head_dim: int | None = None
+    kv_heads_default_to_heads: bool = False
+    default_intermediate_factor: int | None = None
+    tied_by_default: bool = False
+    activation_keys: tuple[str, ...] = ("hidden_act",)
+    activations: Mapping[str, str] = field(default_factory=lambda: ACTIVATIONS)
+    default_activation: str = "silu"
+    rotary: Rotary = field(default_factory=Rotary)
+    reads_window: bool = True
+    window_behind_flag: bool = False
+    default_window_tokens: int | None = None
+    default_full_every: int | None = None
+    scale_key: str = ""
+    default_scale: float = 1.0
+    softcaps: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
+    experts: ExpertKeys | None = None
+    refused: Mapping[str, bool] = field(default_factory=dict)
+    own_code: bool = False
+
+
+# The classes that came before RMS norms and gated blocks.
+_LAYER_NORM: Mapping[str, Any] = {
+    "norm": "layernorm",
+    "mlp_gated": False,
+    "qkv_bias": True,
+    "all_bias": True,
+}
+_GEMMA: Mapping[str, Any] = {"norm_order": "around", "scaled_embedding": True}
+_GEMMA_FLAGS = {"use_bidirectional_attention": False}
+# Gemma's first files say gelu and mean its approximation: so the class itself reads them.
+_GEMMA_ACTIVATIONS = {**ACTIVATIONS, "gelu": "gelu_tanh"}
+
+ARCHITECTURES = {
+    "LlamaForCausalLM": Architecture("llama", kv_heads_default_to_heads=True, reads_window=False),
+    "MistralForCausalLM": Architecture("mistral", default_window_tokens=4096),
+    "Qwen2ForCausalLM": Architecture("qwen2", {"qkv_bias": True}, window_behind_flag=True),
+    "Qwen3ForCausalLM": Architecture(
+        "qwen3", {"qk_norm": "per_head"}, default_head_dim=128, window_behind_flag=True
+    ),
+    "Qwen2MoeForCausalLM": Architecture(
+        "qwen2_moe",
+        {"qkv_bias": True},
+        window_behind_flag=True,
+        experts=ExpertKeys(shared_width="shared_expert_intermediate_size"),
+        refused={"qkv_bias": True},
+    ),
+    "Qwen3MoeForCausalLM": Architecture(
+        "qwen3_moe", {"qk_norm": "per_head"}, window_behind_flag=True, experts=ExpertKeys()
+    ),
+    "MixtralForCausalLM": Architecture(
+        "mixtral",
+        rotary=Rotary(default_theta=1_000_000.0),
+        experts=ExpertKeys(width="intermediate_size", normalised=""),
+    ),
+    "Olmo2ForCausalLM": Architecture(
+        "olmo2",
+        {"norm_order": "after", "qk_norm": "full_width"},
+        kv_heads_default_to_heads=True,
+        reads_window=False,
+    ),
+    "Phi3ForCausalLM": Architecture(
+        "phi3",
+        kv_heads_default_to_heads=True,
+        rotary=Rotary(partial=True, long=True),
+        own_code=True,
+    ),
+    "GemmaForCausalLM": Architecture(
+        "gemma",
+        {"scaled_embedding": True},
+        default_head_dim=256,
+        tied_by_default=True,
+        activations=_GEMMA_ACTIVATIONS,
+        default_activation="gelu_pytorch_tanh",
+        reads_window=False,
+        refused=_GEMMA_FLAGS,
+    ),
+    "Gemma2ForCausalLM": Architecture(
+        "gemma2",
+        _GEMMA,
+        default_head_dim=256,
+        tied_by_default=True,
+        activation_keys=("hidden_activation",),
+        default_activation="gelu_pytorch_tanh",
+        default_window_tokens=4096,
+        default_full_every=2,
+        scale_key="query_pre_attn_scalar",
+        default_scale=256,
+        softcaps={
+            "attention_softcap": ("attn_logit_softcapping", 50.0),
+            "logit_softcap": ("final_logit_softcapping", 30.0),
+        },
+        refused=_GEMMA_FLAGS,
+    ),
+    "Gemma3ForCausalLM": Architecture(
+        "gemma3_text",
+        {**_GEMMA, "qk_norm": "per_head"},
+        default_head_dim=256,
+        tied_by_default=True,
+        activation_keys=("hidden_activation",),
+        default_activation="gelu_pytorch_tanh",
+        rotary=Rotary(default_theta=1_000_000.0, local_theta=10_000.0),
+        default_window_tokens=4096,
+        default_full_every=6,
+        scale_key="query_pre_attn_scalar",
+        default_scale=256,
+        softcaps={
+            "attention_softcap": ("attn_logit_softcapping", None),
+            "logit_softcap": ("final_logit_softcapping", None),
+        },
+        refused=_GEMMA_FLAGS,
+    ),
+    "PhiForCausalLM": Architecture(
+        "phi",
+        {**_LAYER_NORM, "norm_order": "parallel", "head_bias": True},
+        keys={"norm_epsilon": "layer_norm_eps"},
+        kv_heads_default_to_heads=True,
+        default_activation="gelu_new",
+        rotary=Rotary(partial=True, default_share=0.5),
+        reads_window=False,
+        refused={"qk_layernorm": False},
+        own_code=True,
+    ),
+    "GPT2LMHeadModel": Architecture(
+        "gpt2",
+        {**_LAYER_NORM, "positions": "learned"},
+        keys={
+            "hidden_size": "n_embd",
+            "num_layers": "n_layer",
+            "num_heads": "n_head",
+            "intermediate_size": "n_inner",
+            "max_context_tokens": "n_positions",
+            "norm_epsilon": "layer_norm_epsilon",
+        },
+        kv_heads_default_to_heads=True,
+        default_intermediate_factor=4,
+        tied_by_default=True,
+        activation_keys=("activation_function",),
+        default_activation="gelu_new",
+        reads_window=False,
+        refused={
+            "scale_attn_weights": True,
+            "scale_attn_by_inverse_layer_idx": False,
+            "add_cross_attention": False,
+        },
+    ),
+}
+SUPPORTED = ", ".join(ARCHITECTURES)
+
+# What stands between a class and the block built here; read from the transformers classes.
+NEEDS = {
+    "BertForSequenceClassification": "a classifier's head",
+    "ExaoneForCausalLM": "other tensor names (transformer.h.*)",
+    "GPTNeoXForCausalLM": "a norm of its own for each of two parallel blocks",
+    "Gemma3ForConditionalGeneration": "an image encoder",
+    "GptOssForCausalLM": "experts and attention sinks",
+    "GraniteForCausalLM": "multipliers on embedding, attention, residual and logits",
+    "Lfm2ForCausalLM": "convolution layers",
+    "Llama4ForConditionalGeneration": "experts and an image encoder",
+    "MiniCPMForCausalLM": "scaled embeddings and residuals",
+    "OlmoForCausalLM": "LayerNorm without weights",
+    "PhimoeForCausalLM": "experts",
+    "SmolLM3ForCausalLM": "layers without rotary positions",
+    "T5ForConditionalGeneration": "an encoder beside the decoder",
+    "WhisperForConditionalGeneration": "an audio encoder beside the decoder",
+}

@@ -1,0 +1,223 @@
+"""A Hugging Face config.json as a spec; everything that cannot be built is refused by name."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import ModelError
+from harness.core.json_values import JsonValues
+from harness.models.configs.architectures import ARCHITECTURES, NEEDS, SUPPORTED, Architecture
+from harness.models.configs.encoder import (
+    DEFAULT_POOLING,
+    encoder_family,
+    encoder_from_config,
+    folder_pooling,
+)
+from harness.models.configs.encoder import SUPPORTED as SUPPORTED_ENCODERS
+from harness.models.configs.experts import experts_of
+from harness.models.configs.rope import turns_of
+from harness.models.configs.window import windows_of
+from harness.models.specs.check import check_spec
+from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import ModelSpec
+
+# What config.json calls the numbers of a ModelSpec, where a class does not say otherwise.
+KEYS = {
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "max_context_tokens": "max_position_embeddings",
+    "norm_epsilon": "rms_norm_eps",
+}
+EVERY_CLASS = f"{SUPPORTED}; encoders: {SUPPORTED_ENCODERS}"
+
+
+def spec_from_file(path: Path, name: str) -> AnySpec:
+    """Read the config.json at `path`; see spec_from_config.
+
+    Of an encoder the files of sentence-transformers beside it say how it pools.
+
+    Raises:
+        ModelError: not readable, not JSON, not an object, or refused by spec_from_config.
+    """
+    where = f"{name}/{path.name}"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(
+            f"{where} cannot be read: {error.strerror}", fix="check the file and its rights"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{where} is not JSON: {str(error)[:120]}", fix="download the file again"
+        ) from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{where} holds no JSON object", fix="download the file again")
+    is_encoder = encoder_family(JsonValues(config, where)) is not None
+    pooling = folder_pooling(path.parent, name) if is_encoder else DEFAULT_POOLING
+    return spec_from_config(config, name, pooling)
+
+
+def spec_from_config(
+    config: Mapping[str, Any], name: str, pooling: str = DEFAULT_POOLING
+) -> AnySpec:
+    """Turn a decoded config.json into a ModelSpec, or an EncoderSpec.
+
+    Args:
+        config: as written by transformers 4 (`rope_scaling`) or 5 (`rope_parameters`). Keys
+            that do not change the computation are ignored; missing ones mean what the
+            transformers class means by them, or are asked for.
+        name: what the spec is called, and what errors call the model.
+        pooling: of an encoder; decoders ignore it.
+
+    Raises:
+        ModelError: an unsupported class or feature, a missing key, a wrong type, or numbers that
+            describe no model. The message names what is missing and what is supported.
+    """
+    values = JsonValues(config, f"{name}/config.json")
+    family = encoder_family(values)
+    if family is not None:
+        return encoder_from_config(values, family, name, pooling)
+    return _decoder_from_config(values, name)
+
+
+def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
+    """Return the decoder that a config.json describes."""
+    architecture = _architecture(values)
+    _refuse_features(values, architecture)
+    numbers = {field: architecture.keys.get(field, key) for field, key in KEYS.items()}
+    heads = values.integer(numbers["num_heads"])
+    hidden = values.integer(numbers["hidden_size"])
+    head_dim = _head_dim(values, architecture, hidden, heads)
+    turns = turns_of(values, architecture.rotary)
+    window, full_every = windows_of(values, architecture)
+    spec = ModelSpec(
+        name=name,
+        family=architecture.family,
+        vocab_size=values.integer("vocab_size"),
+        hidden_size=hidden,
+        num_layers=values.integer(numbers["num_layers"]),
+        num_heads=heads,
+        num_kv_heads=_kv_heads(values, architecture, heads),
+        head_dim=head_dim,
+        intermediate_size=_intermediate(values, architecture, numbers["intermediate_size"], hidden),
+        tied_embeddings=values.flag("tie_word_embeddings", architecture.tied_by_default),
+        max_context_tokens=values.integer(numbers["max_context_tokens"]),
+        rope_theta=turns.theta,
+        norm_epsilon=values.number(numbers["norm_epsilon"]),
+        activation=_activation(values, architecture),
+        rotary_dim=None if turns.share == 1.0 else int(head_dim * turns.share),
+        rope_scaling=turns.scaling,
+        local_rope_theta=turns.local_theta,
+        sliding_window_tokens=window,
+        full_attention_every=full_every,
+        attention_scale=_attention_scale(values, architecture, head_dim),
+        experts=experts_of(values, architecture),
+        source=values.where,
+        **_softcaps(values, architecture),
+        **architecture.fields,
+    )
+    return check_spec(spec, values.where)
+
+
+def _architecture(values: JsonValues) -> Architecture:
+    """Return the row of the class in `architectures`, or of `model_type` where there is none."""
+    names = values.texts("architectures")
+    if len(names) > 1:
+        raise values.unsupported(f"it names several classes: {', '.join(names)}", EVERY_CLASS)
+    if names:
+        if names[0] in ARCHITECTURES:
+            return ARCHITECTURES[names[0]]
+        need = NEEDS.get(names[0], "a block this version does not know")
+        raise values.unsupported(f"{names[0]} needs {need}", EVERY_CLASS)
+    family = values.text("model_type", "")
+    for architecture in ARCHITECTURES.values():
+        if architecture.family == family:
+            return architecture
+    what = f"model_type {family!r} is not known" if family else "it names no architecture"
+    raise values.unsupported(what, EVERY_CLASS)
+
+
+def _refuse_features(values: JsonValues, architecture: Architecture) -> None:
+    """Refuse whatever would change the computation in a way that is not built."""
+    for flag, built in architecture.refused.items():
+        if values.flag(flag, built) is not built:
+            raise values.unsupported(f"{flag} is {not built}".lower(), f"{flag} {built}".lower())
+    if not architecture.fields.get("qkv_bias") and values.flag("attention_bias"):
+        raise values.unsupported(
+            "attention_bias adds a bias to the output projection too",
+            "no bias, or Qwen2ForCausalLM with biases on query, key and value only",
+        )
+    if values.flag("mlp_bias"):
+        raise values.unsupported("mlp_bias adds biases to the gated block", "no bias there")
+    if values.has("quantization_config"):
+        raise values.unsupported(
+            "its weights are already quantized (quantization_config)",
+            "the float32, float16 or bfloat16 checkpoint; bench quantizes it itself",
+        )
+    auto_map = values.table("auto_map")
+    if auto_map is None or architecture.own_code:
+        return
+    if auto_map.has("AutoModelForCausalLM"):
+        raise values.unsupported(
+            f"it runs its own code ({repr(auto_map.values['AutoModelForCausalLM'])[:60]})",
+            f"the classes of transformers itself: {SUPPORTED}",
+        )
+
+
+def _activation(values: JsonValues, architecture: Architecture) -> str:
+    """Return the activation of the block, in our words."""
+    keys = architecture.activation_keys
+    key = next((key for key in keys if values.has(key)), keys[-1])
+    word = values.text(key, architecture.default_activation)
+    if word not in architecture.activations:
+        raise values.unsupported(f"{key} is {word!r}", ", ".join(architecture.activations))
+    return architecture.activations[word]
+
+
+def _attention_scale(values: JsonValues, architecture: Architecture, head_dim: int) -> float | None:
+    """Return what scores are multiplied by; None: the usual head_dim^-1/2."""
+    if not architecture.scale_key:
+        return None
+    scalar = values.number(architecture.scale_key, architecture.default_scale)
+    return None if scalar == head_dim or scalar <= 0 else float(scalar**-0.5)
+
+
+def _softcaps(values: JsonValues, architecture: Architecture) -> dict[str, Any]:
+    """Return the caps of scores and logits; null in config.json: none."""
+    return {
+        field: (values.number(key) if values.has(key) else None)
+        if key in values.values
+        else default
+        for field, (key, default) in architecture.softcaps.items()
+    }
+
+
+def _intermediate(values: JsonValues, architecture: Architecture, key: str, hidden: int) -> int:
+    """Return the width of the block; some classes have a rule for a missing one."""
+    factor = architecture.default_intermediate_factor
+    return values.integer(key, None if factor is None else factor * hidden)
+
+
+def _kv_heads(values: JsonValues, architecture: Architecture, heads: int) -> int:
+    """Return num_key_value_heads; null means one per query head."""
+    missing = "num_key_value_heads" not in values.values
+    if missing and not architecture.kv_heads_default_to_heads:
+        return values.integer("num_key_value_heads")  # raises: asks for it
+    return values.integer("num_key_value_heads", heads)
+
+
+def _head_dim(values: JsonValues, architecture: Architecture, hidden: int, heads: int) -> int:
+    """Return head_dim: explicit, the class's own, or hidden_size / heads without remainder."""
+    if values.has("head_dim"):
+        return values.integer("head_dim")
+    if architecture.default_head_dim is not None:
+        return architecture.default_head_dim
+    if heads < 1 or hidden % heads:
+        raise ModelError(
+            f"{values.where}: hidden_size {hidden} does not divide into {heads} heads",
+            fix="give head_dim, or check num_attention_heads",
+        )
+    return hidden // heads

@@ -1,0 +1,138 @@
+"""The rotary part of a Hugging Face config.json, old (`rope_scaling`) and new form alike."""
+
+import math
+from dataclasses import dataclass
+
+from harness.core.json_values import JsonValues
+from harness.models.specs.model import RopeScaling
+
+SUPPORTED = "rope types default, linear and llama3 over the whole head, the same in every layer"
+_FULL, _WINDOWED = "full_attention", "sliding_attention"
+_LONG = ("longrope", "su", "yarn")  # what Phi-3's class takes for longrope
+
+
+@dataclass(frozen=True, slots=True)
+class Rotary:
+    """What the rotary positions of a class may be, and its defaults.
+
+    Attributes:
+        default_theta: base where config.json has none.
+        partial: a part of each head may be turned.
+        default_share: that part where config.json says nothing.
+        long: frequencies may have a divisor each (longrope).
+        local_theta: base in layers with a window; None: as in the others.
+    """
+
+    default_theta: float = 10_000.0
+    partial: bool = False
+    default_share: float = 1.0
+    long: bool = False
+    local_theta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The rotary positions of a model; fields as those of ModelSpec.
+
+    Attributes:
+        theta: base of the frequencies.
+        scaling: how they are stretched, or None.
+        local_theta: base in layers with a window; None: as in the others.
+        share: the part of a head that is turned.
+    """
+
+    theta: float
+    scaling: RopeScaling | None
+    local_theta: float | None
+    share: float
+
+
+def turns_of(values: JsonValues, rotary: Rotary) -> Turns:
+    """Return base, stretching and share of the rotary positions.
+
+    transformers 4 writes `rope_theta` beside an optional `rope_scaling`; transformers 5 writes
+    both into `rope_parameters`. Where both objects exist, `rope_scaling` wins, as there.
+
+    Raises:
+        ModelError: a rope type that is not built, part of the head rotated, or other parameters
+            in other layers; the message names the type and the supported ones.
+    """
+    table = values.table("rope_scaling") or values.table("rope_parameters")
+    local_theta = rotary.local_theta
+    if local_theta is not None:
+        local_theta = values.number("rope_local_base_freq", local_theta)
+        if table is not None and table.has(_FULL):
+            windowed = table.table(_WINDOWED) or table
+            local_theta = windowed.number("rope_theta", local_theta)
+            table = table.table(_FULL)
+    share = _share(values, table, rotary)
+    theta = values.number("rope_theta", rotary.default_theta)
+    if table is None:
+        return Turns(theta, None, local_theta, share)
+    if any(isinstance(value, dict) for value in table.values.values()):
+        raise table.unsupported("it gives other rotary positions to other layers", SUPPORTED)
+    theta = table.number("rope_theta", theta)
+    return Turns(theta, _scaling(values, table, rotary), local_theta, share)
+
+
+def _scaling(values: JsonValues, table: JsonValues, rotary: Rotary) -> RopeScaling | None:
+    """Return how frequencies are stretched, or None."""
+    kind = table.text("rope_type", table.text("type", "default"))
+    if kind == "default":
+        return None
+    if kind == "linear":
+        return RopeScaling("linear", factor=table.number("factor"))
+    if kind == "llama3":
+        return _llama3(values, table)
+    if rotary.long and kind in _LONG:
+        return _longrope(values, table)
+    raise table.unsupported(f"rope type {kind!r} is not built", SUPPORTED)
+
+
+def _llama3(values: JsonValues, table: JsonValues) -> RopeScaling:
+    """Return the four numbers of the llama3 rule; the context may stand beside the table."""
+    return RopeScaling(
+        kind="llama3",
+        factor=table.number("factor"),
+        low_frequency_factor=table.number("low_freq_factor"),
+        high_frequency_factor=table.number("high_freq_factor"),
+        original_context_tokens=_original_context(values, table),
+    )
+
+
+def _longrope(values: JsonValues, table: JsonValues) -> RopeScaling:
+    """Return the divisors within the original context, and the amplitude.
+
+        amplitude = sqrt(1 + ln(factor) / ln(original context))
+
+    Where config.json has no factor it is context / original context.
+
+    Source: _compute_longrope_parameters of transformers (modeling_rope_utils.py).
+    """
+    original = _original_context(values, table)
+    factor = table.number("factor", values.integer("max_position_embeddings") / original)
+    amplitude = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(original))
+    return RopeScaling(
+        kind="longrope",
+        factor=factor,
+        original_context_tokens=original,
+        divisors=table.numbers("short_factor"),
+        amplitude=table.number("attention_factor", amplitude),
+    )
+
+
+def _original_context(values: JsonValues, table: JsonValues) -> int:
+    """Return the context a model was first trained with; it may stand beside the table."""
+    outer = values.values.get("original_max_position_embeddings")
+    context = values if outer is not None else table
+    return context.integer("original_max_position_embeddings")
+
+
+def _share(values: JsonValues, table: JsonValues | None, rotary: Rotary) -> float:
+    """Return the part of a head that is turned; a part only where the class takes one."""
+    share = values.number("partial_rotary_factor", rotary.default_share)
+    if table is not None:
+        share = table.number("partial_rotary_factor", share)
+    if share != 1.0 and not rotary.partial:
+        raise values.unsupported(f"partial_rotary_factor is {share}", SUPPORTED)
+    return share

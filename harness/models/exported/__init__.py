@@ -1,0 +1,1 @@
+"""Models that others exported, recognised by their graphs and checked before use."""

@@ -1,0 +1,145 @@
+"""What the configuration files beside a graph say; the graph itself comes first."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import ModelError
+from harness.models.configs.config import spec_from_file
+from harness.models.exported.files import GENAI_CONFIG, read_json
+from harness.models.specs.encoder import AnySpec
+
+CONFIG, TOKENIZER, PREPROCESSOR = "config.json", "tokenizer.json", "preprocessor_config.json"
+# What is wanted -> the keys of config.json that say it, over all families of transformers.
+_KEYS: dict[str, tuple[str, ...]] = {
+    "vocab_size": ("vocab_size",),
+    "hidden_size": ("hidden_size", "d_model", "n_embd", "dim"),
+    "heads": ("num_attention_heads", "n_head", "num_heads", "decoder_attention_heads", "n_heads"),
+    "head_dim": ("head_dim", "d_kv"),
+    "context": ("max_position_embeddings", "n_positions", "max_target_positions", "n_ctx"),
+}
+_GENAI_KEYS = {"vocab_size": "vocab_size", "context": "context_length"}
+_GENAI_DECODER_KEYS = {"hidden_size": "hidden_size", "head_dim": "head_size"}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the files beside a graph say; None where none says it.
+
+    Attributes:
+        vocab_size: one more than the largest token id.
+        hidden_size: width of the residual stream.
+        head_dim: values of one head.
+        context: longest sequence in tokens.
+        image_size: height and width in pixels.
+        classes: names of the transformers classes.
+        genai: decoded genai_config.json.
+        tokenizer_folder: where tokenizer.json lies.
+        spec: the architecture, where it is one that we know.
+    """
+
+    vocab_size: int | None = None
+    hidden_size: int | None = None
+    head_dim: int | None = None
+    context: int | None = None
+    image_size: tuple[int, int] | None = None
+    classes: tuple[str, ...] = ()
+    genai: Any = None
+    tokenizer_folder: Path | None = None
+    spec: AnySpec | None = None
+
+
+def describe(folders: tuple[Path, ...], name: str) -> Described:
+    """Read the configuration files of a model.
+
+    Args:
+        folders: where they may lie; of each file the first one counts.
+        name: of the model, in errors.
+
+    Raises:
+        ModelError: a file that is there and cannot be read. One of an architecture that we do not
+            know is no error: the graph says what is needed to run it.
+    """
+    config_path = _first(folders, CONFIG)
+    config = None if config_path is None else read_json(config_path, f"{name}/{CONFIG}")
+    genai = _read(folders, GENAI_CONFIG, name)
+    values = {want: _whole(genai, config, want) for want in (*_KEYS,)}
+    heads = values.pop("heads")
+    if values["head_dim"] is None and heads and values["hidden_size"]:
+        values["head_dim"] = values["hidden_size"] // heads
+    tokenizer = _first(folders, TOKENIZER)
+    return Described(
+        **values,
+        image_size=_image_size(config, _read(folders, PREPROCESSOR, name)),
+        classes=_classes(config),
+        genai=genai,
+        tokenizer_folder=tokenizer and tokenizer.parent,
+        spec=None if config_path is None else _spec(config_path, name),
+    )
+
+
+def _first(folders: tuple[Path, ...], file: str) -> Path | None:
+    """Return the first of the folders' files of that name."""
+    return next((folder / file for folder in folders if (folder / file).is_file()), None)
+
+
+def _read(folders: tuple[Path, ...], file: str, name: str) -> Any:
+    """Return a decoded file, or None."""
+    path = _first(folders, file)
+    return None if path is None else read_json(path, f"{name}/{file}")
+
+
+def _spec(path: Path, name: str) -> AnySpec | None:
+    """Return the architecture of a config.json, or None where it is none of ours."""
+    try:  # read_json has read it, so it is no link that leads elsewhere
+        return spec_from_file(path, name)
+    except ModelError:
+        return None
+
+
+def _whole(genai: Any, config: Any, want: str) -> int | None:
+    """Return a positive number: of genai_config.json, else of config.json or its text part."""
+    model = _table(_table(genai).get("model"))
+    decoder = _table(model.get("decoder"))
+    found = [
+        model.get(_GENAI_KEYS.get(want, "")),
+        decoder.get(_GENAI_DECODER_KEYS.get(want, "")),
+        *(table.get(key) for table in _parts(config) for key in _KEYS[want]),
+    ]
+    return next((value for value in found if type(value) is int and value > 0), None)
+
+
+def _parts(config: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield a config.json and the parts of it that describe one of several models."""
+    yield _table(config)
+    for part in ("text_config", "vision_config"):
+        yield _table(_table(config).get(part))
+
+
+def _image_size(config: Any, preprocessor: Any) -> tuple[int, int] | None:
+    """Return height and width: of the preprocessor, else of config.json."""
+    prepared = _table(preprocessor)
+    found = [prepared.get("crop_size"), prepared.get("size")]
+    found += [table.get("image_size") for table in _parts(config)]
+    for value in found:
+        sides = [value, value]
+        if isinstance(value, Mapping):
+            sides = [value.get("height"), value.get("width")]
+        elif isinstance(value, list):
+            sides = value
+        match sides:
+            case [int(height), int(width)] if height > 0 and width > 0:
+                return height, width
+    return None
+
+
+def _classes(config: Any) -> tuple[str, ...]:
+    """Return the class names of a config.json."""
+    found = _table(config).get("architectures")
+    return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    """Return a table, or an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,105 @@
+"""A graph file as a proto, its data left where it is; everything wrong with it is said in words."""
+
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import inliner
+
+from harness.core.errors import ModelError
+from harness.models.exported.ports import Port
+from harness.models.exported.safety import all_tensors
+from harness.models.exported.tensors import element_type, external, stored_bytes
+
+_AGAIN = "download or export it again"
+
+
+def load_graph(path: Path, where: str) -> onnx.ModelProto:
+    """Read a graph file; functions of its own are written out where they are called.
+
+    Args:
+        path: a regular file.
+        where: names it in errors.
+
+    Raises:
+        ModelError: empty, no ONNX model, or a graph without nodes.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{where} cannot be read: {error.strerror}", fix="check the file and its rights"
+        ) from error
+    if not content:
+        raise ModelError(f"{where} is empty", fix=_AGAIN)
+    if content.startswith(_LFS):
+        raise ModelError(
+            f"{where} is a pointer of Git LFS, not the model", fix="fetch it: git lfs pull"
+        )
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError as error:
+        raise ModelError(f"{where} is no ONNX model, or only a part of one", fix=_AGAIN) from error
+    if not model.graph.node or not model.graph.output:
+        raise ModelError(f"{where} holds no graph", fix=_AGAIN)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    return model
+
+
+_LFS = b"version https://git-lfs"
+
+
+def load_whole(path: Path, where: str) -> onnx.ModelProto:
+    """Read a graph and all its data into memory.
+
+    Args:
+        path: of a graph whose files were checked.
+        where: names it in errors.
+
+    Raises:
+        ModelError: as load_graph.
+    """
+    model = load_graph(path, where)
+    for tensor in all_tensors(model):
+        place = external(tensor)
+        if place is not None:
+            with (path.parent / place.location).open("rb") as file:
+                file.seek(place.offset_bytes)
+                tensor.raw_data = file.read(stored_bytes(tensor))
+            tensor.ClearField("external_data")
+            tensor.data_location = onnx.TensorProto.DEFAULT
+    return model
+
+
+def graph_ports(model: onnx.ModelProto, where: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Return the inputs without those that only name a weight, and the outputs.
+
+    Raises:
+        ModelError: one that is no tensor.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    return (
+        tuple(_port(value, where) for value in inputs),
+        tuple(_port(value, where) for value in model.graph.output),
+    )
+
+
+def _port(value: onnx.ValueInfoProto, where: str) -> Port:
+    """Return one input or output."""
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        raise ModelError(
+            f"{where}: {value.name[:60]!r} is a {str(kind).removesuffix('_type')}, not a tensor",
+            fix="supported: graphs whose inputs and outputs are tensors",
+        )
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return Port(value.name, element_type(tensor.elem_type), None)
+    sizes = []
+    for axis, size in enumerate(tensor.shape.dim):
+        free = size.dim_param or f"{value.name}[{axis}]"
+        sizes.append(size.dim_value if size.HasField("dim_value") else free)
+    return Port(value.name, element_type(tensor.elem_type), tuple(sizes))

@@ -1,0 +1,228 @@
+"""A model that others exported, as far as its files tell: what a caller must know to run it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from harness.models.exported.ports import CacheLayout, Port, PortNames
+from harness.models.specs.encoder import AnySpec, spec_type
+
+
+class ExportedKind(StrEnum):
+    """What a model does, and with it which tests make sense.
+
+    `decoder`: reads a cache and writes it. `decoder_without_past`: reads the whole text at every
+    step. `encoder`: one vector per token. `embedding`: one vector per text. `encoder_decoder`: an
+    encoder, and a decoder that looks at what it gave. `vision`: images in. `any`: a graph of which
+    only shapes and types are known.
+    """
+
+    DECODER = "decoder"
+    DECODER_WITHOUT_PAST = "decoder_without_past"
+    ENCODER = "encoder"
+    EMBEDDING = "embedding"
+    ENCODER_DECODER = "encoder_decoder"
+    VISION = "vision"
+    ANY = "any"
+
+
+class Role(StrEnum):
+    """What one graph file is for.
+
+    `model`: all there is. `encoder`: the first half of two. `decoder`: the half that begins a
+    text and fills the cache. `decoder_with_past`: the half that goes on with a filled cache.
+    `decoder_merged`: both in one, chosen by `use_cache_branch`.
+    """
+
+    MODEL = "model"
+    ENCODER = "encoder"
+    DECODER = "decoder"
+    DECODER_WITH_PAST = "decoder_with_past"
+    DECODER_MERGED = "decoder_merged"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The weights of a model that are stored alike.
+
+    Attributes:
+        level: in words, such as `int4 b32 (MatMulNBits)` or `fp32`.
+        bits: of one stored weight, scales left out.
+        parameters: trained values.
+        stored_bytes: with scales, zero points and copies.
+    """
+
+    level: str
+    bits: int
+    parameters: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file beside the graphs that holds tensors.
+
+    Attributes:
+        name: relative to the model's folder, with `/`.
+        size_bytes: as found.
+    """
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedGraph:
+    """One graph file.
+
+    Attributes:
+        role: what it is for.
+        file: its name in the model's folder.
+        inputs: without those that only name a weight.
+        outputs: all.
+        names: which port plays which part.
+        cache: keys and values, or None.
+        parameters: trained values in this file.
+        weights_bytes: as stored in this file and its data files.
+        opset: of the standard operators.
+        domains: of the others, such as `com.microsoft`.
+    """
+
+    role: Role
+    file: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    names: PortNames
+    cache: CacheLayout | None
+    parameters: int
+    weights_bytes: int
+    opset: int
+    domains: tuple[str, ...] = ()
+
+    def port(self, name: str) -> Port:
+        """Return an input or output by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for port in (*self.inputs, *self.outputs):
+            if port.name == name:
+                return port
+        raise KeyError(name)
+
+    @property
+    def mask_rank(self) -> int | None:
+        """Dimensions of the attention mask: 2 or 4; None without one."""
+        return None if self.names.mask is None else self.port(self.names.mask).rank
+
+    @property
+    def free_dimensions(self) -> tuple[str, ...]:
+        """Free dimensions of the inputs, each once, in order."""
+        return tuple(dict.fromkeys(name for port in self.inputs for name in port.free))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """One recognised model.
+
+    Attributes:
+        name: of its folder or file; never a path.
+        kind: what it does.
+        folder: holds the graph files and their data; absolute. Never part of results.
+        graphs: each once; the first is the one that stands for the model.
+        exporter: the program that wrote it and its version, as the file says; may be empty.
+        parameters: trained values, each counted once however often it is stored.
+        weights_bytes: of the weights as stored, copies in several graphs counted once.
+        storages: the same by form, most parameters first.
+        data_files: of all graphs, each once.
+        content_hash: `sha256:<16 hex digits>` of graphs and data.
+        vocab_size: one more than the largest token id; None where there are no tokens.
+        max_context_tokens: longest sequence; None where nothing says so.
+        hidden_size: width of the residual stream, where it is known.
+        image_size: height and width in pixels, where they are fixed.
+        tokenizer_folder: holds tokenizer.json, or None.
+        spec: the architecture as far as counting needs it, where a config.json describes one that
+            we know, or genai_config.json and the count do.
+        variants: other model files of the same folder that may be chosen instead.
+    """
+
+    name: str
+    kind: ExportedKind
+    folder: Path
+    graphs: tuple[ExportedGraph, ...]
+    exporter: str
+    parameters: int
+    weights_bytes: int
+    storages: tuple[Storage, ...]
+    data_files: tuple[DataFile, ...]
+    content_hash: str
+    vocab_size: int | None = None
+    max_context_tokens: int | None = None
+    hidden_size: int | None = None
+    image_size: tuple[int, int] | None = None
+    tokenizer_folder: Path | None = None
+    spec: AnySpec | None = None
+    variants: tuple[str, ...] = ()
+
+    @property
+    def main(self) -> ExportedGraph:
+        """The graph that stands for the model: of two halves the decoder that begins a text."""
+        return self.graphs[0]
+
+    def graph(self, role: Role) -> ExportedGraph | None:
+        """Return the graph of a role, or None."""
+        return next((graph for graph in self.graphs if graph.role is role), None)
+
+    def path(self, graph: ExportedGraph) -> Path:
+        """Where a graph file lies."""
+        return self.folder / graph.file
+
+    @property
+    def level(self) -> str:
+        """How most of its parameters are stored, in words; `fp32` of a graph without any."""
+        return self.storages[0].level if self.storages else "fp32"
+
+    @property
+    def cache_kind(self) -> str:
+        """`shared`, `growing`, or `none`: every step reads the whole text again."""
+        layouts = [graph.cache for graph in self.graphs if graph.cache is not None]
+        if not layouts:
+            return "none"
+        return "shared" if layouts[-1].shares_buffer else "growing"
+
+    @property
+    def bits_per_weight(self) -> float | None:
+        """8 · weights_bytes / parameters; None without parameters."""
+        return 8 * self.weights_bytes / self.parameters if self.parameters else None
+
+
+def to_json(model: ExportedModel) -> dict[str, Any]:
+    """Return a model as JSON takes it: how it travels to another process."""
+    table = asdict(model)
+    for key in _FOLDERS:
+        table[key] = None if table[key] is None else str(table[key])
+    return table
+
+
+def from_json(table: Mapping[str, Any]) -> ExportedModel:
+    """Return the model that to_json wrote.
+
+    Raises:
+        msgspec.ValidationError: the table is of another form.
+    """
+    import msgspec  # only this needs it
+
+    folders: dict[str, Any] = {key: table[key] and Path(table[key]) for key in _FOLDERS}
+    found = table["spec"]
+    spec = None if found is None else msgspec.convert(found, spec_type(found["family"]))
+    values: dict[str, Any] = {
+        field.name: msgspec.convert(table[field.name], field.type)
+        for field in fields(ExportedModel)
+        if field.name not in (*_FOLDERS, "spec")
+    }
+    return ExportedModel(**values, **folders, spec=spec)
+
+
+_FOLDERS = ("folder", "tokenizer_folder")

@@ -1,0 +1,221 @@
+"""From the files of a model to its record. Reads graphs; for a process of its own.
+
+Nothing here trusts a file: places of tensors are checked before one of them is read, and data
+files are read in pieces.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+
+from harness.models.exported.caches import cache_layout
+from harness.models.exported.config import Described, describe
+from harness.models.exported.files import FoundFiles
+from harness.models.exported.flat import FlatGraph, flatten
+from harness.models.exported.genai_spec import spec_by_count
+from harness.models.exported.kinds import kind_of
+from harness.models.exported.loading import graph_ports, load_graph
+from harness.models.exported.model import DataFile, ExportedGraph, ExportedKind, ExportedModel, Role
+from harness.models.exported.names import CacheName, cache_names, genai_names, name_ports
+from harness.models.exported.ports import Port
+from harness.models.exported.safety import check_regular, check_tensors
+from harness.models.exported.versions import Runtime, check_versions
+from harness.models.exported.weights import Weight, combine, count_weights, storages
+from harness.models.specs.encoder import AnySpec, EncoderSpec
+from harness.models.specs.model import ModelSpec
+
+_SPECS: dict[ExportedKind, type] = {
+    ExportedKind.DECODER: ModelSpec,
+    ExportedKind.DECODER_WITHOUT_PAST: ModelSpec,
+    ExportedKind.ENCODER: EncoderSpec,
+    ExportedKind.EMBEDDING: EncoderSpec,
+}
+_HASH_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One graph file, read.
+
+    Attributes:
+        graph: its record.
+        weights: all of them.
+        data: names of its data files.
+        exporter: who wrote it.
+        table: rows and width of the table that token ids are looked up in.
+    """
+
+    graph: ExportedGraph
+    weights: tuple[Weight, ...]
+    data: tuple[str, ...]
+    exporter: str
+    table: tuple[int, int] | None
+
+
+def recognise(found: FoundFiles, runtime: Runtime) -> ExportedModel:
+    """Return the record of a model.
+
+    Args:
+        found: its files; no link among them.
+        runtime: what is installed.
+
+    Raises:
+        ModelError: a file that is damaged, unsafe, of another version, or not recognised.
+    """
+    described = describe(found.config_folders, found.name)
+    reads = {
+        role: _read(role, found, file, described, runtime) for role, file in found.graphs.items()
+    }
+    main = next(iter(reads.values()))
+    graphs = {role: read.graph for role, read in reads.items()}
+    table_rows = None if main.table is None else main.table[0]
+    kind = kind_of(graphs, described.classes, table_rows)
+    decoders = [read.weights for role, read in reads.items() if role is not Role.ENCODER]
+    encoder = reads[Role.ENCODER].weights if Role.ENCODER in reads else ()
+    weights = combine(decoders, encoder)
+    rows, spec = storages(weights), described.spec
+    if spec is None and described.genai is not None:
+        spec = _spec_by_count(described, weights, found.name)
+    data = list(dict.fromkeys(name for read in reads.values() for name in read.data))
+    return ExportedModel(
+        name=found.name,
+        kind=kind,
+        folder=found.folder,
+        graphs=tuple(graphs.values()),
+        exporter=main.exporter,
+        parameters=sum(row.parameters for row in rows),
+        weights_bytes=sum(row.stored_bytes for row in rows),
+        storages=rows,
+        data_files=tuple(DataFile(name, (found.folder / name).stat().st_size) for name in data),
+        content_hash=_content_hash(found.folder, [*found.graphs.values(), *data]),
+        vocab_size=_vocab_size(main, described, kind),
+        max_context_tokens=described.context,
+        hidden_size=described.hidden_size or _width(main),
+        image_size=_image_size(main.graph, described),
+        tokenizer_folder=described.tokenizer_folder,
+        spec=_fitting(spec, kind),
+        variants=found.variants,
+    )
+
+
+def _read(
+    role: Role, found: FoundFiles, file: str, described: Described, runtime: Runtime
+) -> _Read:
+    """Return one graph file."""
+    where, path = f"{found.name}/{file}", found.folder / file
+    check_regular(path, where, found.is_own_copy)
+    model = load_graph(path, where)
+    check_versions(model, where, runtime)
+    data = check_tensors(model, found.folder, where, found.is_own_copy)
+    flat = flatten(model)
+    graph = _graph(role, file, model, flat, described, where)
+    weights = count_weights(flat, found.folder)
+    counted = replace(
+        graph,
+        parameters=sum(weight.parameters for weight in weights),
+        weights_bytes=sum(weight.stored_bytes for weight in weights),
+    )
+    exporter = f"{model.producer_name} {model.producer_version}".strip()[:80]
+    return _Read(counted, weights, data, exporter, _token_table(flat, graph.names.ids))
+
+
+def _graph(
+    role: Role,
+    file: str,
+    model: onnx.ModelProto,
+    flat: FlatGraph,
+    described: Described,
+    where: str,
+) -> ExportedGraph:
+    """Return the record of a graph but for its weights."""
+    inputs, outputs = graph_ports(model, where)
+    renamed, patterns = genai_names(described.genai)
+    past, present = cache_names(inputs, patterns.past), cache_names(outputs, patterns.present)
+    versions = {item.domain: item.version for item in model.opset_import}
+    return ExportedGraph(
+        role=role,
+        file=file,
+        inputs=inputs,
+        outputs=outputs,
+        names=name_ports(_without(inputs, past), _without(outputs, present), renamed),
+        cache=cache_layout(flat, past, present, described.head_dim),
+        parameters=0,
+        weights_bytes=0,
+        opset=max(versions.get("", 0), versions.get("ai.onnx", 0)),
+        domains=tuple(sorted(versions.keys() - {"", "ai.onnx"})),
+    )
+
+
+def _without(ports: Sequence[Port], caches: Mapping[CacheName, Port]) -> list[Port]:
+    """Return the ports that are no cache."""
+    cached = {port.name for port in caches.values()}
+    return [port for port in ports if port.name not in cached]
+
+
+def _token_table(flat: FlatGraph, ids: str | None) -> tuple[int, int] | None:
+    """Return rows and width of the table that token ids are looked up in."""
+    for node, index in flat.uses(ids) if ids else ():
+        if node.op in ("Gather", "GatherBlockQuantized") and index == 1:
+            tensor = flat.tensor(flat.source(node.input(0)))
+            if tensor is not None and len(tensor.dims) >= 2:
+                return tensor.dims[0], tensor.dims[-1]
+    return None
+
+
+def _vocab_size(main: _Read, described: Described, kind: ExportedKind) -> int | None:
+    """Return the number of token ids: of the logits, the table, or the configuration."""
+    if main.graph.names.ids is None and main.graph.names.decoder_ids is None:
+        return None
+    logits = main.graph.names.logits
+    shape = main.graph.port(logits).shape if logits else None
+    speaks = kind not in (ExportedKind.ENCODER, ExportedKind.VISION)
+    if speaks and shape and isinstance(shape[-1], int):
+        return shape[-1]
+    if main.table is not None:
+        return main.table[0]
+    return described.vocab_size
+
+
+def _width(main: _Read) -> int | None:
+    """Return the width of the vectors that come out, or of the table of tokens."""
+    hidden = main.graph.names.hidden
+    shape = main.graph.port(hidden).shape if hidden else None
+    if shape and isinstance(shape[-1], int):
+        return shape[-1]
+    return None if main.table is None else main.table[1]
+
+
+def _image_size(graph: ExportedGraph, described: Described) -> tuple[int, int] | None:
+    """Return height and width: as the input fixes them, else as the configuration says."""
+    if graph.names.pixel_values is None:
+        return None
+    match graph.port(graph.names.pixel_values).shape:
+        case (_, _, int(height), int(width)):
+            return height, width
+    return described.image_size
+
+
+def _spec_by_count(described: Described, weights: Sequence[Weight], name: str) -> ModelSpec | None:
+    """Return the architecture that genai_config.json and the counted weights tell together."""
+    table = (described.vocab_size or 0) * (described.hidden_size or 0)
+    tables = sum(weight.parameters == table for weight in weights)
+    counted = sum(weight.parameters for weight in weights)
+    return spec_by_count(described.genai, counted, tied=tables < 2, name=name)
+
+
+def _fitting(spec: AnySpec | None, kind: ExportedKind) -> AnySpec | None:
+    """Return the architecture where it describes a model of this kind."""
+    return spec if isinstance(spec, _SPECS.get(kind, ())) else None
+
+
+def _content_hash(folder: Path, files: Sequence[str]) -> str:
+    """Return the digest of names and contents of a model's files, read in pieces."""
+    total = hashlib.sha256()
+    for name in files:
+        with (folder / name).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        total.update(f"{name}\0".encode() + content)
+    return f"sha256:{total.hexdigest()[:_HASH_DIGITS]}"

@@ -1,0 +1,78 @@
+"""Whether the installed ONNX Runtime knows what a graph asks for."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import onnx
+from onnx import helper
+
+from harness.core.errors import ModelError
+from harness.models.exported.flat import STANDARD
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What an ONNX Runtime knows.
+
+    Attributes:
+        version: of its package.
+        opset: the newest one of the standard operators.
+        operators: (domain, name) of each; the standard domain is empty.
+    """
+
+    version: str
+    opset: int
+    operators: Collection[tuple[str, str]]
+
+    @property
+    def ir_version(self) -> int:
+        """The newest file format: that of the ONNX release which brought its newest opset."""
+        return max((row[1] for row in helper.VERSION_TABLE if row[2] <= self.opset), default=0)
+
+
+def check_versions(model: onnx.ModelProto, where: str, runtime: Runtime) -> None:
+    """Refuse a graph that the runtime cannot know: format, opset, domains and operators.
+
+    Libraries of operators are never loaded, wherever they lie: they are native code.
+
+    Raises:
+        ModelError: with what it asks for and what is installed.
+    """
+    if not 1 <= model.ir_version <= runtime.ir_version:
+        raise _unknown(
+            f"{where} has IR version {model.ir_version}", runtime, f"1 to {runtime.ir_version}"
+        )
+    standard = [item.version for item in model.opset_import if item.domain in STANDARD]
+    if any(version > runtime.opset or version < 1 for version in standard):
+        raise _unknown(f"{where} has opset {max(standard)}", runtime, f"1 to {runtime.opset}")
+    used = {
+        ("" if node.domain in STANDARD else node.domain, node.op_type)
+        for node in _nodes(model.graph)
+    }
+    unknown = sorted(used - set(runtime.operators))
+    if unknown:
+        domain, name = unknown[0]
+        raise ModelError(
+            f"{where} needs the operator {f'{domain}:{name}' if domain else name!r}, which"
+            f" onnxruntime {runtime.version} does not have",
+            fix="export it with standard operators; libraries of custom operators are not loaded",
+        )
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Every node of a graph and of its branches."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)
+            for branch in attribute.graphs:
+                yield from _nodes(branch)
+
+
+def _unknown(problem: str, runtime: Runtime, taken: str) -> ModelError:
+    """Return the error for a version that is too new, or none at all."""
+    return ModelError(
+        f"{problem}; onnxruntime {runtime.version} takes {taken}",
+        fix="a newer onnxruntime, or an export at an older opset",
+    )

@@ -1,0 +1,174 @@
+"""What every architecture must satisfy, whether it came from a TOML file or a config.json."""
+
+import math
+
+from harness.core.errors import ModelError
+from harness.models.specs.decoder_names import FAMILIES
+from harness.models.specs.model import Experts, ModelSpec, RopeScaling
+from harness.models.specs.norms import NORM_ENDS, NORM_ORDERS
+
+SCALING_KINDS = ("llama3", "linear", "longrope")
+
+_POSITIVE = (
+    "vocab_size",
+    "hidden_size",
+    "num_layers",
+    "num_heads",
+    "num_kv_heads",
+    "head_dim",
+    "intermediate_size",
+    "max_context_tokens",
+    "rope_theta",
+    "norm_epsilon",
+)
+_POSITIVE_WHERE_GIVEN = (
+    "sliding_window_tokens",
+    "full_attention_every",
+    "local_rope_theta",
+    "rotary_dim",
+    "attention_scale",
+    "attention_softcap",
+    "logit_softcap",
+)
+_WORDS = {
+    "family": FAMILIES,
+    "norm": tuple(NORM_ENDS),
+    "norm_order": tuple(NORM_ORDERS),
+    "activation": ("silu", "gelu_tanh"),
+    "qk_norm": ("none", "per_head", "full_width"),
+    "positions": ("rotary", "learned"),
+}
+
+# Work is done per layer before anything is built: a damaged number must not take for ever.
+# Llama-3.1-405B, among the deepest that are published, has 126 layers.
+MAX_LAYERS = 1000
+
+
+def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
+    """Return `spec` when its numbers can describe a decoder.
+
+    Args:
+        spec: the architecture just read.
+        where: the file it was read from, named in the error.
+
+    Raises:
+        ModelError: a number that is not positive and finite, heads that do not divide into
+            key-value groups, an odd head, an unknown word or a bad rope scaling.
+    """
+    for field in _POSITIVE:
+        require_positive(where, field, getattr(spec, field))
+    check_layers(where, spec.num_layers)
+    for field in _POSITIVE_WHERE_GIVEN:
+        if getattr(spec, field) is not None:
+            require_positive(where, field, getattr(spec, field))
+    _check_words(spec, where)
+    _check_heads(spec, where)
+    if spec.experts is not None:
+        _check_experts(spec.experts, where)
+    if spec.rope_scaling is not None:
+        _check_scaling(spec.rope_scaling, where)
+        _check_divisors(spec, spec.rope_scaling, where)
+    return spec
+
+
+def _check_words(spec: ModelSpec, where: str) -> None:
+    """Refuse words that nothing is built for, and pairs of features that are not built together."""
+    for field, known in _WORDS.items():
+        if getattr(spec, field) not in known:
+            raise ModelError(
+                f"{where}: {field} is {getattr(spec, field)!r}", fix=f"one of: {', '.join(known)}"
+            )
+    if spec.all_bias and spec.mlp_gated:
+        raise ModelError(
+            f"{where}: all_bias of a gated block is not built", fix="mlp_gated = false, or no bias"
+        )
+    if spec.experts is not None and not (spec.mlp_gated and spec.activation == "silu"):
+        raise ModelError(
+            f"{where}: experts of {spec.activation} are not built", fix="gated silu, or no experts"
+        )
+    if spec.head_bias and spec.tied_embeddings:
+        raise ModelError(
+            f"{where}: head_bias of a tied head is not built", fix="tied_embeddings = false"
+        )
+
+
+def _check_experts(experts: Experts, where: str) -> None:
+    """Refuse a mixture whose numbers describe none, or whose shared block is not built."""
+    for field in ("count", "active", "intermediate_size"):
+        require_positive(where, f"experts.{field}", getattr(experts, field))
+    if experts.active > experts.count:
+        raise ModelError(
+            f"{where}: {experts.active} of {experts.count} experts are active",
+            fix="experts.active is at most experts.count",
+        )
+    if bool(experts.shared_intermediate_size) != experts.shared_gate:
+        raise ModelError(
+            f"{where}: a shared block of experts without a gate is not built",
+            fix="shared_intermediate_size and shared_gate, or neither",
+        )
+
+
+def _check_heads(spec: ModelSpec, where: str) -> None:
+    """Refuse heads that cannot share keys, and widths that cannot be turned."""
+    if spec.num_heads % spec.num_kv_heads:
+        raise ModelError(
+            f"{where}: {spec.num_heads} heads cannot share {spec.num_kv_heads} key-value heads",
+            fix="num_heads must be a multiple of num_kv_heads",
+        )
+    if spec.head_dim % 2:
+        raise ModelError(
+            f"{where}: head_dim is {spec.head_dim}",
+            fix="rotary positions turn pairs of values: head_dim must be even",
+        )
+    if spec.turned_dim % 2 or spec.turned_dim > spec.head_dim:
+        raise ModelError(
+            f"{where}: rotary_dim is {spec.rotary_dim}",
+            fix=f"an even number of at most head_dim, {spec.head_dim}",
+        )
+
+
+def check_layers(where: str, num_layers: int) -> None:
+    """Refuse more layers than anything published could have."""
+    if num_layers > MAX_LAYERS:
+        raise ModelError(f"{where}: num_layers is {num_layers}", fix=f"at most {MAX_LAYERS} layers")
+
+
+def _check_scaling(scaling: RopeScaling, where: str) -> None:
+    """Refuse a scaling whose formula would divide by zero or is not known."""
+    if scaling.kind not in SCALING_KINDS:
+        raise ModelError(
+            f"{where}: rope scaling is {scaling.kind!r}",
+            fix=f"one of: {', '.join(SCALING_KINDS)}, or none",
+        )
+    for field in (
+        "factor",
+        "low_frequency_factor",
+        "high_frequency_factor",
+        "original_context_tokens",
+        "amplitude",
+    ):
+        require_positive(where, f"rope_scaling.{field}", getattr(scaling, field))
+    if scaling.kind == "llama3" and scaling.high_frequency_factor <= scaling.low_frequency_factor:
+        raise ModelError(
+            f"{where}: rope_scaling.high_frequency_factor {scaling.high_frequency_factor} is not"
+            f" above low_frequency_factor {scaling.low_frequency_factor}",
+            fix="llama3 scaling blends between the two; see the model's own config.json",
+        )
+
+
+def _check_divisors(spec: ModelSpec, scaling: RopeScaling, where: str) -> None:
+    """Refuse a longrope without one positive divisor for each turned pair."""
+    pairs = spec.turned_dim // 2 if scaling.kind == "longrope" else 0
+    if len(scaling.divisors) != pairs:
+        raise ModelError(
+            f"{where}: rope_scaling.divisors has {len(scaling.divisors)} numbers",
+            fix=f"one for each turned pair of a head: {pairs}",
+        )
+    for value in scaling.divisors:
+        require_positive(where, "a divisor of rope_scaling", value)
+
+
+def require_positive(where: str, field: str, value: float) -> None:
+    """Refuse zero, negative, infinite and not-a-number."""
+    if not (value > 0 and math.isfinite(value)):
+        raise ModelError(f"{where}: {field} is {value}", fix=f"{field} must be a positive number")

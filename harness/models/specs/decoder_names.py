@@ -1,0 +1,159 @@
+"""Where a Hugging Face checkpoint keeps the tensors of a decoder.
+
+Inside the harness they carry Llama's names, one matrix each, as [outputs, inputs]. A checkpoint may
+call them otherwise, keep several in one, lay matrices the other way round, or store a norm's
+weights less one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from harness.models.specs.encoder_tensors import POSITIONS, TOKENS
+from harness.models.specs.model import ModelSpec
+from harness.models.specs.tensors import EXPERTS, ROUTER, SHARED_GATE, Tensor, layer_shapes
+
+LAYERS = "model.layers."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One of our tensors in a checkpoint.
+
+    Attributes:
+        name: of the stored tensor, without a prefix that some checkpoints leave out.
+        shape: of the whole stored tensor.
+        first_row: where ours begins along its outputs.
+        transposed: it lies as [inputs, outputs].
+        added: what is added to a stored value to get ours.
+        flat: a vector of ours lies as a matrix of one row.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    first_row: int = 0
+    transposed: bool = False
+    added: float = 0.0
+    flat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How the checkpoints of one `model_type` differ from Llama's.
+
+    Attributes:
+        names: ours -> theirs, without `.weight`; of a layer without its `model.layers.N.`.
+        packed: theirs -> ours, one below the other along the outputs.
+        experts: what stands before an expert's number within a layer.
+        expert_names: ours -> theirs, of the three matrices of an expert.
+        layers: what stands before a layer's number.
+        prefix: what may be left out before every name.
+        transposed: matrices of layers lie as [inputs, outputs].
+        norms_add_one: the weights of norms are stored less one.
+        buffers: ends of names that are stored although they follow from config.json.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    experts: str = EXPERTS
+    expert_names: Mapping[str, str] = field(default_factory=dict)
+    layers: str = LAYERS
+    prefix: str = ""
+    transposed: bool = False
+    norms_add_one: bool = False
+    buffers: tuple[str, ...] = (".rotary_emb.inv_freq",)
+
+
+_QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+_FAMILIES = {
+    "llama": Family(),
+    "mistral": Family(),
+    "qwen2": Family(),
+    "qwen3": Family(),
+    "qwen2_moe": Family(names={ROUTER: "mlp.gate"}),
+    "qwen3_moe": Family(names={ROUTER: "mlp.gate"}),
+    "mixtral": Family(
+        names={ROUTER: "block_sparse_moe.gate"},
+        experts="block_sparse_moe.experts",
+        expert_names={"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"},
+    ),
+    "olmo2": Family(),
+    "phi3": Family(
+        packed={
+            "self_attn.qkv_proj": _QKV,
+            "mlp.gate_up_proj": ("mlp.gate_proj", "mlp.up_proj"),
+        }
+    ),
+    "gemma": Family(norms_add_one=True),
+    "gemma2": Family(norms_add_one=True),
+    "gemma3_text": Family(norms_add_one=True),
+    "phi": Family(
+        names={
+            "self_attn.o_proj": "self_attn.dense",
+            "mlp.up_proj": "mlp.fc1",
+            "mlp.down_proj": "mlp.fc2",
+            "model.norm": "model.final_layernorm",
+        }
+    ),
+    "gpt2": Family(
+        names={
+            TOKENS: "wte",
+            POSITIONS: "wpe",
+            "input_layernorm": "ln_1",
+            "self_attn.o_proj": "attn.c_proj",
+            "post_attention_layernorm": "ln_2",
+            "mlp.up_proj": "mlp.c_fc",
+            "mlp.down_proj": "mlp.c_proj",
+            "model.norm": "ln_f",
+        },
+        packed={"attn.c_attn": _QKV},
+        layers="h.",
+        prefix="transformer.",
+        transposed=True,
+        buffers=(".attn.bias", ".attn.masked_bias"),
+    ),
+}
+FAMILIES = tuple(_FAMILIES)
+
+
+def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
+    """Return where a checkpoint of the spec's family keeps our tensor."""
+    family = _FAMILIES[spec.family]
+    plain, _, end = tensor.name.rpartition(".")
+    in_layer = plain.startswith(LAYERS)
+    layer, _, part = plain.removeprefix(LAYERS).partition(".") if in_layer else ("", "", plain)
+    before = f"{family.layers}{layer}." if in_layer else ""
+    transposed = family.transposed and in_layer and len(tensor.shape) == 2
+    added = 1.0 if family.norms_add_one and part.endswith("norm") else 0.0
+    for stored, ours in family.packed.items():
+        if part in ours:
+            heights = [_heights(spec)[f"{name}.{end}"] for name in ours]
+            shape = (sum(heights), *tensor.shape[1:])
+            first_row = sum(heights[: ours.index(part)])
+            shape = shape[::-1] if transposed else shape
+            return Place(f"{before}{stored}.{end}", shape, first_row, transposed, added)
+    if part.startswith(f"{EXPERTS}."):
+        expert, _, matrix = part.removeprefix(f"{EXPERTS}.").partition(".")
+        matrix = family.expert_names.get(matrix, matrix)
+        return Place(f"{before}{family.experts}.{expert}.{matrix}.{end}", tensor.shape)
+    name = f"{before}{family.names.get(part, part)}.{end}"
+    if part == SHARED_GATE:
+        return Place(name, (1, *tensor.shape), flat=True)
+    shape = tensor.shape[::-1] if transposed else tensor.shape
+    return Place(name, shape, transposed=transposed, added=added)
+
+
+def without_prefix(spec: ModelSpec, name: str) -> str:
+    """Return a stored name without what some checkpoints of the family write before it."""
+    return name.removeprefix(_FAMILIES[spec.family].prefix)
+
+
+def is_buffer(spec: ModelSpec, name: str) -> bool:
+    """Whether a stored tensor follows from config.json: old checkpoints hold such."""
+    return name.endswith(_FAMILIES[spec.family].buffers)
+
+
+@cache
+def _heights(spec: ModelSpec) -> dict[str, int]:
+    """Outputs of every tensor of a layer."""
+    return {name: shape[0] for name, shape in layer_shapes(spec)}

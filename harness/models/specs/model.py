@@ -1,0 +1,170 @@
+"""The architecture of one decoder as numbers: everything a builder or an estimator must know."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RopeScaling:
+    """How rotary frequencies are stretched beyond the trained context.
+
+    Attributes:
+        kind: `llama3` (frequency-dependent), `linear` or `longrope` (a divisor per frequency).
+        factor: how many times longer the context becomes.
+        low_frequency_factor: llama3 only; wavelengths above context / this are divided by factor.
+        high_frequency_factor: llama3 only; wavelengths below context / this are kept.
+        original_context_tokens: llama3 and longrope; the context the model was first trained with.
+        divisors: longrope only; of each frequency, for sequences within the original context.
+        amplitude: longrope only; multiplies cosines and sines.
+    """
+
+    kind: str
+    factor: float
+    low_frequency_factor: float = 1.0
+    high_frequency_factor: float = 4.0
+    original_context_tokens: int = 8192
+    divisors: tuple[float, ...] = ()
+    amplitude: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """The mixture that stands in each layer instead of one gated block.
+
+    Attributes:
+        count: experts stored per layer.
+        active: experts that one token uses.
+        intermediate_size: width of one expert.
+        shared_intermediate_size: width of the block that every token uses too; 0: none.
+        shared_gate: whether that block's output is scaled by a learned gate [hidden].
+        normalised: whether the weights of the active experts are scaled to sum to 1.
+    """
+
+    count: int
+    active: int
+    intermediate_size: int
+    shared_intermediate_size: int = 0
+    shared_gate: bool = False
+    normalised: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One decoder; where no field says otherwise it is built like Llama.
+
+    Llama: an RMS norm before attention and before the block, rotary attention with grouped heads,
+    a gated SiLU block. A family is nothing but values of these fields.
+
+    Attributes:
+        name: the word the user types, such as `smollm2-135m`.
+        family: the Hugging Face `model_type`, a key of harness.models.specs.decoder_names.
+        vocab_size: rows of the embedding.
+        hidden_size: width of the residual stream.
+        num_layers: decoder blocks.
+        num_heads: query heads.
+        num_kv_heads: key and value heads.
+        head_dim: width of one head; read, never derived from hidden_size / num_heads.
+        intermediate_size: width of the block after attention.
+        tied_embeddings: whether the head is the embedding itself.
+        max_context_tokens: longest sequence the model takes.
+        rope_theta: base of the rotary frequencies.
+        norm_epsilon: added to the mean square, or the variance, inside every norm.
+        norm: `rmsnorm` (one weight) or `layernorm` (weight and bias).
+        norm_order: where a layer's norms stand, a key of harness.models.specs.norms.NORM_ORDERS.
+        activation: of the block: `silu` or `gelu_tanh`.
+        mlp_gated: three matrices with a gate, or two without.
+        qkv_bias: whether query, key and value projections add a bias (Qwen2).
+        all_bias: whether output projection and block matrices add one too (Phi-2, GPT-2).
+        head_bias: whether the head adds one (Phi-2).
+        qk_norm: RMS norm of queries and keys: `none`, `per_head` (Qwen3) or `full_width` (OLMo-2).
+        positions: `rotary`, or `learned`: a row per position is added to the embedding (GPT-2).
+        rotary_dim: how many values of a head are turned; None: all.
+        rope_scaling: stretched rotary frequencies, or None.
+        local_rope_theta: base in layers with a window, unstretched; None: as in the others.
+        sliding_window_tokens: attention sees only this many last tokens; None: all.
+        full_attention_every: of so many layers the last sees everything all the same; None: no
+            layer does.
+        scaled_embedding: whether embedding rows are multiplied by sqrt(hidden_size) (Gemma).
+        attention_scale: multiplies the scores; None: head_dim^-1/2.
+        attention_softcap: scores s become cap · tanh(s / cap); None: they stay.
+        logit_softcap: the same of the logits.
+        experts: a mixture in every layer instead of the block, or None.
+        published_parameters: the count its makers or independent public code state, or None.
+        expected_delta: our exact count minus the published one, where known to differ.
+        expected_delta_reason: why it differs; empty where expected_delta is 0.
+        hf_id: `organisation/name` on the Hugging Face hub, or empty.
+        license: of the published weights.
+        source: where these numbers were read.
+    """
+
+    name: str
+    family: str
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    tied_embeddings: bool
+    max_context_tokens: int
+    rope_theta: float
+    norm_epsilon: float = 1e-5
+    norm: str = "rmsnorm"
+    norm_order: str = "before"
+    activation: str = "silu"
+    mlp_gated: bool = True
+    qkv_bias: bool = False
+    all_bias: bool = False
+    head_bias: bool = False
+    qk_norm: str = "none"
+    positions: str = "rotary"
+    rotary_dim: int | None = None
+    rope_scaling: RopeScaling | None = None
+    local_rope_theta: float | None = None
+    sliding_window_tokens: int | None = None
+    full_attention_every: int | None = None
+    scaled_embedding: bool = False
+    attention_scale: float | None = None
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    experts: Experts | None = None
+    published_parameters: int | None = None
+    expected_delta: int = 0
+    expected_delta_reason: str = ""
+    hf_id: str = ""
+    license: str = ""
+    source: str = ""
+
+    @property
+    def turned_dim(self) -> int:
+        """Values of a head that rotary positions turn; 0 where positions are learned."""
+        if self.positions != "rotary":
+            return 0
+        return self.head_dim if self.rotary_dim is None else self.rotary_dim
+
+    @property
+    def score_scale(self) -> float:
+        """What attention scores are multiplied by."""
+        return self.head_dim**-0.5 if self.attention_scale is None else self.attention_scale
+
+    @property
+    def rotary_context_tokens(self) -> int:
+        """Longest sequence that its rotary frequencies hold for: a longrope's first context.
+
+        Beyond it another list of divisors holds, by which every cached key would be turned anew.
+        """
+        if self.rope_scaling is None or self.rope_scaling.kind != "longrope":
+            return self.max_context_tokens
+        return min(self.max_context_tokens, self.rope_scaling.original_context_tokens)
+
+    @property
+    def full_attention_layers(self) -> int:
+        """Layers that see everything although others have a window."""
+        every = self.full_attention_every
+        return 0 if every is None else self.num_layers // every
+
+    def window_tokens(self, layer: int) -> int | None:
+        """How many last tokens a layer sees; None: all."""
+        every = self.full_attention_every
+        sees_everything = every is not None and (layer + 1) % every == 0
+        return None if sees_everything else self.sliding_window_tokens

@@ -1,0 +1,195 @@
+"""A model taken apart: every trained array with what is done with it. All counts start here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from harness.models.specs.encoder import AnySpec
+from harness.models.specs.sensitive import sensitive_layers
+
+
+class Role(StrEnum):
+    """What a trained array is for.
+
+    `body`: a matrix every token is multiplied by. `table`: rows are looked up. `head`: gives the
+    logits. `tied`: table and head in one. `vector`: norms, biases and other small arrays.
+    `unused`: counted by those who published the model, but neither stored nor run here.
+    """
+
+    BODY = "body"
+    TABLE = "table"
+    HEAD = "head"
+    TIED = "tied"
+    VECTOR = "vector"
+    UNUSED = "unused"
+
+
+class Stage(StrEnum):
+    """When a part runs: once per input (`encoder`), or also for each new token (`decoder`)."""
+
+    ENCODER = "encoder"
+    DECODER = "decoder"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Equal trained arrays of one purpose.
+
+    Attributes:
+        name: for people, such as `attention qkv`.
+        role: what it is for.
+        outputs: rows; the length of a vector.
+        inputs: columns; 1 for a vector.
+        copies: how many of them the model stores, over all layers and experts.
+        active: how many of them one token uses; None: all.
+        sensitive: whether a mixed level keeps them at more bits.
+        stage: when it runs.
+    """
+
+    name: str
+    role: Role
+    outputs: int
+    inputs: int = 1
+    copies: int = 1
+    active: int | None = None
+    sensitive: bool = False
+    stage: Stage = Stage.DECODER
+
+    @property
+    def parameters(self) -> int:
+        """Trained values of all copies."""
+        return self.outputs * self.inputs * self.copies
+
+    @property
+    def active_copies(self) -> int:
+        """Copies that one token uses."""
+        return self.copies if self.active is None else self.active
+
+    def touched_copies(self, tokens: int) -> float:
+        """Copies that at least one of `tokens` tokens uses, as expected.
+
+            copies · (1 − (1 − active / copies)^tokens)
+
+        Assumes: a router picks experts evenly and each token for itself.
+        """
+        if tokens <= 1 or self.active_copies == self.copies:
+            return float(self.active_copies)
+        return self.copies * (1 - (1 - self.active_copies / self.copies) ** tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Layers that attend in the same way.
+
+    Attributes:
+        layers: how many.
+        heads: query heads.
+        kv_heads: key and value heads.
+        head_dim: width of one head.
+        causal: a token sees only those before it.
+        window_tokens: it sees only this many of them; None: all.
+        stage: when it runs.
+        to_encoder: keys and values come from the encoder's output.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    causal: bool = True
+    window_tokens: int | None = None
+    stage: Stage = Stage.DECODER
+    to_encoder: bool = False
+
+    @property
+    def cached_values_per_token(self) -> int:
+        """Values one token adds to the cache: 2 · layers · kv_heads · head_dim."""
+        return 2 * self.layers * self.kv_heads * self.head_dim
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """Everything the estimates need to know of an architecture.
+
+    Attributes:
+        name: of the model.
+        kind: `decoder`, `bert`, `modernbert`, `whisper`, `t5`, `vit` or `clip`.
+        pieces: every trained array.
+        attention: every group of attending layers.
+        hidden_size: width of the residual stream, the wider one of two.
+        intermediate_size: width of the block one token passes, active experts together.
+        num_layers: blocks, of both stages.
+        vocab_size: width of the logits; 0 without a head over words.
+        max_context_tokens: longest sequence.
+        encoder_tokens: tokens of the encoder where the input does not decide; None: it does.
+        spec: the architecture as built here; None: this version builds no graph of it.
+    """
+
+    name: str
+    kind: str
+    pieces: tuple[Piece, ...]
+    attention: tuple[Attention, ...]
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    vocab_size: int
+    max_context_tokens: int
+    encoder_tokens: int | None = None
+    spec: AnySpec | None = None
+
+    @property
+    def parameters(self) -> int:
+        """Trained values, a tied table once."""
+        return sum(piece.parameters for piece in self.pieces)
+
+    @property
+    def active_parameters(self) -> int:
+        """Trained values without the experts that one token leaves out."""
+        return sum(piece.outputs * piece.inputs * piece.active_copies for piece in self.pieces)
+
+    @property
+    def read_parameters(self) -> int:
+        """Trained values read for one token: active ones without tables, which give one row.
+
+        Of an encoder-decoder: those of the decoder, which run for every new token.
+        """
+        stage = Stage.DECODER if self.decodes else Stage.ENCODER
+        return sum(
+            piece.outputs * piece.inputs * piece.active_copies
+            for piece in self.pieces
+            if piece.role not in (Role.TABLE, Role.UNUSED) and piece.stage is stage
+        )
+
+    @property
+    def table_parameters(self) -> int:
+        """Trained values of embeddings, learned positions and head."""
+        tables = (Role.TABLE, Role.TIED, Role.HEAD)
+        return sum(piece.parameters for piece in self.pieces if piece.role in tables)
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it gives one token after the other."""
+        return any(attention.stage is Stage.DECODER for attention in self.attention)
+
+    @property
+    def kv_values_per_token(self) -> int:
+        """Values one more token adds to the cache of one sequence; windows do not bound it."""
+        return sum(
+            attention.cached_values_per_token
+            for attention in self.attention
+            if attention.stage is Stage.DECODER and not attention.to_encoder
+        )
+
+    def kv_bytes_per_token(self, bytes_per_value: int) -> int:
+        """Bytes one more token adds to the cache of one sequence."""
+        return bytes_per_value * self.kv_values_per_token
+
+
+def by_need(piece: Piece, layers: int) -> Iterator[Piece]:
+    """Yield the copies of a matrix in ordinary layers, then those in sensitive ones."""
+    kept = len(sensitive_layers(layers))
+    for count, sensitive in ((layers - kept, False), (kept, True)):
+        if count:
+            copies = piece.copies * count // layers
+            active = None if piece.active is None else piece.active * count // layers
+            yield replace(piece, copies=copies, active=active, sensitive=sensitive)

@@ -1,0 +1,1 @@
+"""Where numbers come from: seeded, or a Hugging Face folder, streamed."""

@@ -1,0 +1,258 @@
+"""A comparison as text: one list of columns, drawn in every format."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.analysis.compare_match import TOLD, describe
+from harness.analysis.compare_rows import CompareRow, Comparison
+from harness.analysis.compare_sides import COUNTED, KNOWN
+from harness.analysis.verdict import Verdict
+from harness.core.units import KIB, MIB
+from harness.report.columns import four_decimals, percent, three_digits
+from harness.report.escape import markdown, one_line
+from harness.report.grid import MISSING, draw_rows
+from harness.report.rows import test_of
+from harness.results.schema import Cell
+
+LEGEND = (
+    "ratio: new / base, a geometric mean, with its 95 % interval (new - base for kld_nats, "
+    "top1_agreement and nll_delta); sure to show: a difference of that size would have been found "
+    "(bench explain verdict)"
+)
+ESCAPES = {"table": one_line, "md": markdown}
+ALONE = "*"  # after a verdict that stands alone but not beside the other lines
+LARGEST_SHOWN = 10.0
+# What tells one line from another, where it varies; in the order of the table.
+IDENTITY = (
+    *("model", "level", "weights", "device", "runtime", "threads", "batch"),
+    *(name for name in Cell.__struct_fields__ if name not in TOLD),
+)
+# Fields that change with another one of an axis.
+SAID_ELSEWHERE = ("parameters", "active_parameters", "provider", "workload", "level_label")
+WHOLE_SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table.
+
+    Attributes:
+        header: with the unit as its last word.
+        cell: draws it.
+        is_key: left out where it never varies.
+    """
+
+    header: str
+    cell: Callable[[CompareRow], str]
+    is_key: bool = False
+
+
+def columns(comparison: Comparison) -> list[Column]:
+    """The columns that tell something."""
+    every = [
+        *(Column(name, _identity(name), is_key=True) for name in IDENTITY),
+        Column("test", test_name),
+        Column("metric", lambda row: row.metric.name),
+        Column("base", lambda row: _value(row, row.base)),
+        Column("new", lambda row: _value(row, row.new)),
+        Column("ratio", lambda row: _center(row, row.center)),
+        Column("low", lambda row: _end(row, 0)),
+        Column("high", lambda row: _end(row, 1)),
+        Column("verdict", _verdict),
+        Column("sure to show", _sure_to_show),
+        Column("from", _counts),
+    ]
+    drawn = {column.header: {column.cell(row) for row in comparison.rows} for column in every}
+    return [column for column in every if not column.is_key or len(drawn[column.header]) > 1]
+
+
+def draw_table(comparison: Comparison, style: str, more: Sequence[str] = ()) -> str:
+    """Headline, table and notes, as text for people: `table` or `md`; `more` are further notes."""
+    shown = columns(comparison)
+    cells = [[column.cell(row) for column in shown] for row in comparison.rows if _tells(row)]
+    table = draw_rows([column.header for column in shown], cells, style)
+    escape = ESCAPES[style]
+    lines = (tally(comparison), *comparison.notes, LEGEND, *more)
+    below = "\n".join(f"- {escape(line)}" for line in lines)
+    return f"{escape(headline(comparison))}\n\n{table}\n\n{below}\n"
+
+
+def headline(comparison: Comparison) -> str:
+    """What stands beside what."""
+    first, second = (", ".join(runs) for runs in (comparison.base_runs, comparison.new_runs))
+    if comparison.axis is None:
+        return f"new beside base: {second} beside {first}"
+    values = [
+        " ".join(dict.fromkeys(str(getattr(cell, comparison.axis)) for cell in side))
+        for side in (
+            [row.new_cell for row in comparison.rows],
+            [row.cell for row in comparison.rows],
+        )
+    ]
+    sides = f"{comparison.axis} {values[0]} beside {values[1]}"
+    return f"new beside base: {sides} in {first}, paired by round"
+
+
+def tally(comparison: Comparison) -> str:
+    """How many lines have which verdict, by which tolerance, and what the star means."""
+    words = [_verdict(row) for row in comparison.rows]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+    text = f"{counts}; tolerance {percent(comparison.question.tolerance)}"
+    if any(word.endswith(ALONE) for word in words):
+        text += f"; {ALONE}: alone, not beside the other lines (one of 20 equal ones looks so)"
+    equal = sum(not _tells(row) for row in comparison.rows)
+    return text + (f"; equal sizes not shown: {equal}" if equal else "")
+
+
+def test_name(row: CompareRow) -> str:
+    """The test with its depth where it has one; a metric of the session has none."""
+    if row.metric.of_session:
+        return WHOLE_SESSION
+    return row.cell.workload if row.cell.depth else test_of(row.cell)
+
+
+def row_values(row: CompareRow) -> dict[str, Any]:
+    """One line as values, units in their names or beside them; null where there is none."""
+    interval = row.interval
+    return {
+        **{name: getattr(row.cell, name) for name in Cell.__struct_fields__},
+        "new_cell": {
+            name: getattr(row.new_cell, name)
+            for name in Cell.__struct_fields__
+            if getattr(row.new_cell, name) != getattr(row.cell, name)
+        },
+        "metric": row.metric.name,
+        "unit": row.unit,
+        "base": row.base,
+        "new": row.new,
+        "is_ratio": row.metric.is_ratio,
+        "ratio": row.center,
+        "low": None if interval is None else interval[0],
+        "high": None if interval is None else interval[1],
+        "rank_ratio": None if row.ranks is None else row.ranks.center,
+        "rank_low": None if row.ranks is None else row.ranks.low,
+        "rank_high": None if row.ranks is None else row.ranks.high,
+        "p_value": None if row.difference is None else row.difference.p_value(),
+        "p_family": row.p_family,
+        "verdict": row.word,
+        "holds_together": row.holds_together,
+        "could_show": row.could_show,
+        "sure_to_show": row.sure_to_show,
+        "basis": row.basis,
+        "base_count": row.counts[0],
+        "new_count": row.counts[1],
+        "reason": row.reason,
+    }
+
+
+def draw_json(comparison: Comparison) -> str:
+    """The whole comparison as one JSON value."""
+    table = {
+        "axis": comparison.axis,
+        "base_runs": comparison.base_runs,
+        "new_runs": comparison.new_runs,
+        "tolerance": comparison.question.tolerance,
+        "each_alone": comparison.question.each,
+        "rows": [row_values(row) for row in comparison.rows],
+        "notes": comparison.notes,
+    }
+    return json.dumps(table, indent=1, ensure_ascii=True) + "\n"
+
+
+def draw_json_lines(comparison: Comparison) -> str:
+    """One line of JSON per row."""
+    return "".join(f"{json.dumps(row_values(row))}\n" for row in comparison.rows)
+
+
+def draw_csv(comparison: Comparison) -> str:
+    """One line per row, full precision."""
+    records = [row_values(row) for row in comparison.rows]
+    cells = [[_plain(value) for value in record.values()] for record in records]
+    return draw_rows(list(records[0]), cells, "csv") + "\n"
+
+
+def sentence(row: CompareRow) -> str:
+    """One line of the table in words: `… tg32 t2 decode_tok_s: SLOWER, 0.910 [0.880, 0.940]`."""
+    interval = "no interval" if row.interval is None else f"[{_end(row, 0)}, {_end(row, 1)}]"
+    return f"{line_name(row)}: {_verdict(row)}, {_center(row, row.center)} {interval}"
+
+
+def line_name(row: CompareRow) -> str:
+    """The cell, the metric, and along an axis what differs: unlike for any two lines."""
+    name = f"{describe(row.cell)} {row.metric.name}"
+    changed = [
+        f"{field} {getattr(row.cell, field)} to {getattr(row.new_cell, field)}"
+        for field in Cell.__struct_fields__
+        if field not in SAID_ELSEWHERE and getattr(row.cell, field) != getattr(row.new_cell, field)
+    ]
+    return ", ".join([name, *changed])
+
+
+def _identity(name: str) -> Callable[[CompareRow], str]:
+    """Draws one field of the cell; `fp32 > int4` where the sides differ in it."""
+
+    def draw(row: CompareRow) -> str:
+        first, second = getattr(row.cell, name), getattr(row.new_cell, name)
+        return str(first) if first == second else f"{first} → {second}"
+
+    return draw
+
+
+def _tells(row: CompareRow) -> bool:
+    """Whether a line says anything: sizes that were counted and are equal do not."""
+    return not (row.basis == COUNTED and row.base == row.new)
+
+
+def _verdict(row: CompareRow) -> str:
+    """The verdict, marked where it stands alone only."""
+    is_claim = row.verdict in (Verdict.WORSE, Verdict.BETTER)
+    return row.word + (ALONE if is_claim and not row.holds_together else "")
+
+
+def _value(row: CompareRow, value: float) -> str:
+    """A value with its unit; bytes as MiB or KiB."""
+    if row.unit == "bytes":
+        size, unit = (value / MIB, "MiB") if value >= MIB else (value / KIB, "KiB")
+        return f"{three_digits(size)} {unit}"
+    if not row.metric.is_ratio:
+        return f"{four_decimals(value)} {row.unit}"
+    return f"{three_digits(value)} {row.unit}"
+
+
+def _center(row: CompareRow, value: float) -> str:
+    """A ratio, or a difference with its sign."""
+    return f"{value:.3f}" if row.metric.is_ratio else f"{value:+.4f}"
+
+
+def _end(row: CompareRow, which: int) -> str:
+    """One end of the interval."""
+    return MISSING if row.interval is None else _center(row, row.interval[which])
+
+
+def _sure_to_show(row: CompareRow) -> str:
+    """The least difference that would surely have been found."""
+    if row.sure_to_show is None:
+        return MISSING
+    if not row.metric.is_ratio:
+        return four_decimals(row.sure_to_show)
+    factor = f"> {LARGEST_SHOWN:.0f} times"
+    return percent(row.sure_to_show) if row.sure_to_show < LARGEST_SHOWN else factor
+
+
+def _counts(row: CompareRow) -> str:
+    """How many of what stand on each side."""
+    first, second = row.counts
+    if row.basis in (COUNTED, KNOWN):
+        return row.basis
+    return f"{first} {row.basis}" if first == second else f"{first}+{second} {row.basis}"
+
+
+def _plain(value: object) -> str:
+    """A value as CSV holds it."""
+    if value is None:
+        return MISSING
+    if isinstance(value, dict):
+        return " ".join(f"{name}={item}" for name, item in value.items())
+    return repr(value) if isinstance(value, float) else str(value)

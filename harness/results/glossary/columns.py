@@ -1,0 +1,97 @@
+"""The headers of the table."""
+
+from harness.results.glossary.term import Term
+
+COLUMNS = (
+    Term("model", "", "Catalog name, or the last component and content hash of a local folder."),
+    Term("parameters", "", "Logical parameters of the model; a tied head counts once."),
+    Term("level", "", "Quantization level: how the weights are stored and multiplied."),
+    Term(
+        "kv cache",
+        "",
+        "How cached keys and values are stored: fp32, fp16, int8 or int4. A column only where some "
+        "row has another one than its level's own float type.",
+    ),
+    Term(
+        "weights",
+        "",
+        "seeded: random numbers of the right shapes and scales, right for speed and memory, "
+        "meaningless for quality. trained: a checkpoint's.",
+    ),
+    Term(
+        "device",
+        "",
+        "The row of `bench devices` that ran; the record names its provider, version and numbers.",
+    ),
+    Term("runtime", "", "ort: ONNX Runtime."),
+    Term("threads", "", "Intra-op threads; inter-op is 1."),
+    Term("batch", "", "Sequences at once, of decoders; an encoder's are in the test's name."),
+    Term("depth", "tokens", "Tokens in the cache before the test began."),
+    Term("bits/w", "bit", "bits_per_weight: everything stored over the logical parameters."),
+    Term("weights MiB", "MiB", "weights_bytes / 2**20."),
+    Term("compile ms", "ms", "compile_ms; a column only where a provider keeps what it compiles."),
+    Term("load ms", "ms", "load_ms."),
+    Term("TTFT ms", "ms", "ttft_ms of the request test."),
+    Term("ppN tok/s", "tok/s", "prefill_tok_s of a prefill of N tokens."),
+    Term("tgN tok/s", "tok/s", "decode_tok_s of a decode of N tokens."),
+    Term(
+        "pgN+M tok/s",
+        "tok/s",
+        "decode_tok_s of a request of N prompt and M generated tokens; a column only where no "
+        "decode test was run.",
+    ),
+    Term(
+        "±",
+        "%",
+        "Half-width of the 95 % interval as a share of the value, of the row's decode rate; "
+        "without one, of its prefill rate; of an encoder of its first test.",
+    ),
+    Term("J/token", "J/token", "j_per_token of the test of ±; a column only where counted."),
+    Term("J/seq", "J/sequence", "j_per_sequence of an encoder's first test, likewise."),
+    Term(
+        "est. tok/s",
+        "tok/s",
+        "The best estimate of the row's decode rate (without one, of its prefill rate): calibrated "
+        "where this machine's ceilings were measured, else structure; in older results params.",
+    ),
+    Term(
+        "est. seq/s",
+        "sequences/s",
+        "The best estimate of the rate of an encoder's first test.",
+    ),
+    Term(
+        "est. images/s",
+        "images/s",
+        "The best estimate of the rate of a vision model's first test.",
+    ),
+    Term("×", "ratio", "Time measured / time estimated. Above 1: slower than estimated."),
+    Term(
+        "params ×",
+        "ratio",
+        "Time measured / time by the params rule: read bandwidth of this machine, measured in the "
+        "same run, / (parameters * bits / 8).",
+        "scales, cache, kernels: the rule knows nothing of them",
+    ),
+    Term("est. MiB", "MiB", "The best estimate of peak_rss_bytes, the largest over the tests."),
+    Term(
+        "device MiB",
+        "MiB",
+        "device_bytes_peak / 2**20, likewise; a column only where a driver counts it.",
+    ),
+    Term("peak MiB", "MiB", "peak_rss_bytes / 2**20, the largest over the tests of the row."),
+    Term("KLD nats", "nats", "kld_nats of the row's decode test; without one, of another test."),
+    Term("top-1", "%", "top1_agreement, likewise."),
+    Term("encLxB seq/s", "sequences/s", "encode_seq_s of B texts of L tokens in one pass."),
+    Term("imgB images/s", "images/s", "images_s of B images in one pass."),
+    Term("run runs/s", "runs/s", "runs_s of a graph of any kind."),
+    Term("cosine", "", "embedding_cosine of an encoder."),
+    Term("nearest", "%", "nearest_agreement of an encoder."),
+    Term("tau", "", "ranking_tau of an encoder."),
+    Term(
+        "front",
+        "",
+        "No other level of the model loses as little and is as fast (speed), needs as little "
+        "memory (memory), or either (both). Only where weights are trained and the text is real.",
+    ),
+    Term("trust", "", "The worst trust grade of the row's records: A, B, C or INVALID."),
+)

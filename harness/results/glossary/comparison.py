@@ -1,0 +1,78 @@
+"""What `bench compare` prints: verdicts, its columns, and the words of its notes."""
+
+from harness.results.glossary.term import Term
+
+COMPARISON = (
+    Term(
+        "verdict",
+        "",
+        "FASTER or SLOWER (sizes: SMALLER, LARGER; quality and energy: BETTER, WORSE), SAME "
+        "or CANNOT_TELL. Of a build compared with itself, a line says FASTER or SLOWER in at "
+        "most 5 % of comparisons.",
+    ),
+    Term(
+        "FASTER",
+        "",
+        "The 95 % interval of new / base lies wholly on one side of 1 and the ratio is beyond the "
+        "tolerance, towards less time. SLOWER: towards more. A * behind it: see family.",
+    ),
+    Term("SLOWER", "", "See FASTER."),
+    Term("SMALLER", "", "FASTER, of bytes. Sizes that were counted need no interval."),
+    Term("LARGER", "", "SLOWER, of bytes."),
+    Term(
+        "BETTER",
+        "",
+        "FASTER, of quality: as a difference, beyond 0.01 nats or 0.01 of share. Of energy: as a "
+        "ratio, less.",
+    ),
+    Term("WORSE", "", "SLOWER, of quality; of energy, more."),
+    Term(
+        "SAME",
+        "",
+        "The 90 % interval lies inside 1 / (1 + tolerance) to 1 + tolerance, which is two "
+        "one-sided tests at 5 %: there may be a difference, but none beyond the tolerance.",
+    ),
+    Term(
+        "CANNOT_TELL",
+        "",
+        "The data supports neither. Not the same as SAME: more --rounds, a quieter machine, or "
+        "--axis inside one run tell more.",
+    ),
+    Term("tolerance", "%", "Differences up to it are called the SAME. 3 % unless --tolerance."),
+    Term("base", "", "The side that the other one is compared with; the verdict is new's."),
+    Term("new", "", "The side that the verdict is about."),
+    Term(
+        "new / base",
+        "ratio",
+        "exp(mean of ln new - mean of ln base), over process values: a geometric mean. For "
+        "kld_nats, top1_agreement and nll_delta the difference new - base.",
+    ),
+    Term(
+        "sure to show",
+        "%",
+        "A real difference of that size would have been found in at least 80 of 100 such "
+        "comparisons, whatever this sample's luck: taken at the upper 95 % limit of the scatter "
+        "seen. JSON has could_show besides, at the scatter seen.",
+    ),
+    Term(
+        "family",
+        "",
+        "All lines of one comparison. A * marks a verdict that stands alone but not beside the "
+        "others (Holm): of many equal lines some always look different. Only verdicts without it "
+        "break a gate. --each: no family.",
+    ),
+    Term(
+        "from",
+        "",
+        "What scatter the interval stands on: rounds (pairs inside one run), processes, runs, "
+        "chunks (of text), known scatter (memory of a single process: 0.5 % from process to "
+        "process, measured on the reference machine) or counted (none).",
+    ),
+    Term(
+        "gate",
+        "",
+        "--fail-on NAME:LIMIT ends with exit code 1 where a whole 95 % interval is worse than the "
+        "limit, in a verdict that holds in the family. Records that are INVALID or simulated "
+        "break none.",
+    ),
+)

@@ -1,0 +1,96 @@
+"""Look a term up, or write the whole glossary."""
+
+import re
+from difflib import get_close_matches
+
+from harness.core.errors import UsageError
+from harness.results.glossary.columns import COLUMNS
+from harness.results.glossary.comparison import COMPARISON
+from harness.results.glossary.metrics import METRICS
+from harness.results.glossary.term import Term
+from harness.results.glossary.words import TRUST, WORDS
+
+SECTIONS = (
+    ("Metrics", "The names in records, in JSON and CSV.", METRICS),
+    ("Columns", "The headers of the table.", COLUMNS),
+    ("Trust", "Grades, and the codes of the reasons below A.", TRUST),
+    ("Comparison", "What `bench compare` prints.", COMPARISON),
+    ("Words", "", WORDS),
+)
+# `pp128 tok/s`, `tg32 @ d1024`, `pg128+32 TTFT ms`, `est_decode_tok_s`: one entry each.
+PATTERNS = (
+    (r"pg\d+\+\d+ ttft ms", "TTFT ms"),
+    (r"pp\d+ tok/s", "ppN tok/s"),
+    (r"tg\d+ tok/s", "tgN tok/s"),
+    (r"pg\d+\+\d+ tok/s", "pgN+M tok/s"),
+    (r"enc\d+x\d+ seq/s", "encLxB seq/s"),
+    (r"img\d+ images/s", "imgB images/s"),
+    (r"pp\d+( @ d\d+)?", "pp"),
+    (r"tg\d+( @ d\d+)?", "tg"),
+    (r"pg\d+\+\d+( @ d\d+)?", "pg"),
+    (r"enc\d+x\d+", "enc"),
+    (r"img\d+", "img"),
+    (r"est\.?", "est. tok/s"),
+    (r"x|ratio", "×"),
+    (r"\+-|\+/-", "±"),
+    (r"itl_ms", "ITL"),
+)
+
+
+def explain(term: str) -> str:
+    """What a metric, a column, a reason code or a word means; lines of text.
+
+    Args:
+        term: as any output spells it; case does not matter, nor do the numbers of a test.
+
+    Raises:
+        UsageError: nothing is called so; names what is near.
+    """
+    found = _find(term.strip())
+    if found is None:
+        near = get_close_matches(term, terms(), n=3, cutoff=0.5) or terms()[:5]
+        raise UsageError(
+            f"{term!r} is no term of the glossary",
+            fix=f"bench explain {near[0]!r}; near it: {', '.join(near)}",
+        )
+    unit = f" [{found.unit}]" if found.unit else ""
+    lines = [f"{found.name}{unit}: {found.definition}"]
+    return "\n".join([*lines, *([f"Left out: {found.left_out}."] if found.left_out else [])])
+
+
+def terms() -> list[str]:
+    """Every term, in the order of the sections."""
+    return [entry.name for _, _, entries in SECTIONS for entry in entries]
+
+
+def glossary_markdown() -> str:
+    """The whole glossary as the page docs/glossary.md."""
+    parts = [
+        "# Glossary",
+        "Every term as `bench explain TERM` prints it. Generated from harness/results/glossary/.",
+    ]
+    for title, introduction, entries in SECTIONS:
+        parts += [f"## {title}", *([introduction] if introduction else []), _table(entries)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _find(term: str) -> Term | None:
+    """The entry of a term, exactly or without regard to case, else by pattern."""
+    entries = {entry.name: entry for _, _, group in SECTIONS for entry in group}
+    folded = {name.lower(): entry for name, entry in reversed(entries.items())}
+    by_pattern = (name for pattern, name in PATTERNS if re.fullmatch(pattern, term.lower()))
+    return entries.get(term) or folded.get(term.lower()) or entries.get(next(by_pattern, ""))
+
+
+def _table(entries: tuple[Term, ...]) -> str:
+    """One Markdown table; columns that no entry fills are left out."""
+    columns = {
+        "term": [f"`{entry.name}`" for entry in entries],
+        "unit": [entry.unit for entry in entries],
+        "meaning": [entry.definition.replace("|", "\\|") for entry in entries],
+        "left out": [entry.left_out for entry in entries],
+    }
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
+    lines = [f"| {' | '.join(filled)} |", f"|{'---|' * len(filled)}"]
+    lines += [f"| {' | '.join(cells)} |" for cells in zip(*filled.values(), strict=True)]
+    return "\n".join(lines)

@@ -1,0 +1,211 @@
+"""Trust grades, reason codes, and the words of the documents."""
+
+from harness.results.glossary.term import Term
+
+TRUST = (
+    Term(
+        "A",
+        "",
+        "At least 5 processes, half-width of the 95 % interval <= 3 %, background CPU <= 2 %, "
+        "steady.",
+    ),
+    Term("B", "", "Half-width <= 8 %, background CPU <= 5 %."),
+    Term("C", "", "Anything weaker."),
+    Term(
+        "INVALID",
+        "",
+        "Throttled, swapped, a model file changed, wrong or non-finite output, or a clock fault. "
+        "The record keeps its samples and shows –.",
+    ),
+    Term("FEW_PROCESSES", "", "Fewer than 5 fresh processes. At best B. More: --rounds."),
+    Term(
+        "WIDE_INTERVAL",
+        "",
+        "Half-width above 3 % (at best B) or 8 % (C), or no interval at all (C). More --rounds, a "
+        "quieter machine, longer tests.",
+    ),
+    Term(
+        "FOREIGN_CPU",
+        "%",
+        "Processor time of the timed parts that neither worker nor parent used, as a share of what "
+        "the usable processors could do: above 2 % at best B, above 5 % C. Close other programs.",
+    ),
+    Term(
+        "STEAL",
+        "%",
+        "Processor time that a hypervisor gave to others; the limits of FOREIGN_CPU. Use a machine "
+        "that is not shared.",
+    ),
+    Term("UNKNOWN_LOAD", "", "Nothing tells how busy others kept the processors. C."),
+    Term(
+        "NOT_STEADY",
+        "",
+        "A warm-up reached its time limit before the samples agreed. At best B.",
+    ),
+    Term(
+        "THROTTLED",
+        "",
+        "A container's quota stopped the process, or the processor slowed down for heat or power. "
+        "INVALID. Raise the quota, fewer --threads, cool the machine.",
+    ),
+    Term(
+        "SHIFT",
+        "%",
+        "The speed moved after the warm-up: second halves of the samples differ from first ones "
+        "by more than 3 %, and their 99 % interval over processes leaves 0 out; or five rounds or "
+        "more all moved on in one direction by more than 3 %. At best B. --cooldown, fewer "
+        "programs.",
+    ),
+    Term(
+        "MAJOR_FAULTS",
+        "",
+        "Pages were read from a disk in a timed part. At best B. More free memory.",
+    ),
+    Term(
+        "STEPS_DIFFER",
+        "",
+        "An exported decoder gives other logits for a prompt and steps than for the same tokens "
+        "in one pass, beyond rounding. At best C: its speed is that of a graph that errs.",
+    ),
+    Term(
+        "COARSE_CLOCK",
+        "%",
+        "A tick of the clock is more than 0.5 % (at best B) or 2 % (C) of the shortest timed part. "
+        "A larger model, more tokens at once.",
+    ),
+    Term(
+        "GOVERNOR",
+        "",
+        "The processor's frequency follows the load or saves power. At best B. bench doctor says "
+        "how to change it.",
+    ),
+    Term("ON_BATTERY", "", "The machine ran from its battery. At best B."),
+    Term("SWAPPED", "", "The system moved memory to or from swap during a timed part. INVALID."),
+    Term("NON_FINITE", "", "An output held NaN or infinity. INVALID."),
+    Term("FILE_CHANGED", "", "A model file changed during the run. INVALID."),
+    Term("OUTPUT_CHANGED", "", "Processes gave different outputs for the same input. INVALID."),
+    Term(
+        "CLOCK",
+        "",
+        "Two clocks disagree about the timed part, or the machine slept in it. INVALID.",
+    ),
+)
+
+WORDS = (
+    Term("pp", "", "Prefill test: pp512 @ d1024 reads 512 tokens at once from depth 1024."),
+    Term("tg", "", "Decode test: tg128 @ d1024 decodes 128 tokens one by one from depth 1024."),
+    Term(
+        "pg",
+        "",
+        "Request test: pg128+64 reads 128 tokens, then decodes 64. The only one with TTFT, e2e "
+        "and cold TTFT.",
+    ),
+    Term(
+        "enc",
+        "",
+        "Encoder test: enc128x8 reads 8 texts of 128 tokens each in one pass. The batch is the "
+        "test's, for an encoder keeps nothing between passes. Encoders run these tests only.",
+    ),
+    Term("img", "", "Vision test: img8 reads 8 images in one pass."),
+    Term(
+        "run",
+        "",
+        "The test of a graph that is no known kind of model: one run on seeded inputs of the "
+        "declared shapes. --dim names the free ones.",
+    ),
+    Term(
+        "session group",
+        "",
+        "Model, level, device, runtime, threads and batch. One fresh worker process per group and "
+        "round opens one session and runs its tests in shuffled order.",
+    ),
+    Term("cell", "", "One test in one session group."),
+    Term("record", "", "Everything known of one cell."),
+    Term("round", "", "Every session group once, in shuffled order, each in a fresh process."),
+    Term(
+        "interval",
+        "",
+        "95 % Student t-interval on the logarithms of one value per process (a process's median). "
+        "The centre is the median over processes. Samples of one process are never pooled: they "
+        "are not independent.",
+    ),
+    Term(
+        "warm-up",
+        "",
+        "In the process that samples, at every measured shape: until two adjacent windows (20 "
+        "samples or 0.5 s) agree within 2 % without a trend, 10 s at most.",
+    ),
+    Term(
+        "placement",
+        "",
+        "Which provider ran which nodes: FULL (all), FULL_COMPUTE (all arithmetic), PARTIAL, "
+        "FELL_BACK (none) or UNKNOWN (nothing recorded). The last three fail a row unless "
+        "--allow-fallback keeps it, or onnxruntime-genai ran it, which records nothing. "
+        "`switches`: changes of provider along the graph; `fell_off`: operators left to others.",
+    ),
+    Term(
+        "simulated",
+        "",
+        "The device was emulated: its function is proven, its speed means nothing. No estimate, "
+        "no rank, grade C at best.",
+    ),
+    Term(
+        "profile",
+        "share",
+        "Of a session of its own with the runtime's profile switched on: shares of the time of "
+        "all nodes, per provider and for the ten largest operators.",
+        "how long anything takes: the profile slows the session down",
+    ),
+    Term(
+        "sustained",
+        "share",
+        "Of a test that runs for --sustain without a rest, in windows: the median rate of the last "
+        "quarter over the peak, the largest median of three neighbouring windows. It has fallen "
+        "where three windows or more up to the end stay below 95 % of the peak.",
+        "the usual rows, whose processes are short",
+    ),
+    Term(
+        "status",
+        "",
+        "ok, failed, crashed, timeout, out_of_memory, unsupported or skipped; all but ok carry a "
+        "reason.",
+    ),
+    Term("ITL", "ms", "Inter-token latency: the time of each decode step, in order, kept raw.", ""),
+    Term("KV cache", "", "Keys and values of all earlier tokens, read at every decode step."),
+    Term(
+        "cache level",
+        "",
+        "How the KV cache is stored, by --kv-cache. fp32, fp16: as floats. int8, int4: symmetric "
+        "integers with one fixed scale per layer, half, head and channel, taken from a calibration "
+        "text. auto: the float type of the weight level.",
+    ),
+    Term(
+        "params",
+        "",
+        "The estimate people do in their heads: memory = parameters * bits / 8, decode = bandwidth "
+        "/ that, prefill = peak / (2 * parameters); an encoder's pass the same per token, but "
+        "never faster than its weights are read.",
+    ),
+    Term("rule_of_thumb", "", "The params decode estimate, of which 55 % is reached."),
+    Term(
+        "structure",
+        "",
+        "The estimate from what a pass really reads: packed weights with scales, the head once, "
+        "embedding rows, the cache; over the bandwidth alone, with a typical time per operator.",
+    ),
+    Term(
+        "calibrated",
+        "",
+        "The structure estimate over rates and fixed times measured on this machine by "
+        "`bench calibrate`; no whole model is timed for it.",
+    ),
+    Term(
+        "bound",
+        "",
+        "What most of an estimated time goes to: memory (reading), compute (multiplying) or "
+        "overhead (calls).",
+    ),
+    Term("percentile", "", "An order statistic. p99 needs 459 samples, p90 needs 44."),
+    Term("MiB", "", "2**20 bytes; GB is 1e9."),
+    Term("–", "", "Not measured, or INVALID. Never 0."),
+)

@@ -1,0 +1,1 @@
+"""Groups become workers, workers entries, entries records."""

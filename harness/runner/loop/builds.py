@@ -1,0 +1,143 @@
+"""Every model of a plan at every level, built (or found) before the first measurement."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.core.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
+from harness.engine.exported.geometry import ExportedGeometry
+from harness.models.exported.source import ExportedSource
+from harness.models.weights.source import ModelSource, resolve_model
+from harness.runner.plan import Plan, SessionGroup
+from harness.runner.plan.exported import level_of
+from harness.runner.quality.measure import TWIN_LEVEL, check_reference
+from harness.store.artifact import Artifact
+from harness.store.cache import ensure_artifact
+from harness.store.exported import ensure_exported_level
+from harness.store.exported_artifact import AnyArtifact, ExportedArtifact
+
+# A damaged checkpoint or a full disk stops the run before anything is measured;
+# a build that ran out of memory costs its own rows only.
+STOPS_THE_RUN = (EXIT_USAGE, EXIT_STORAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Builds:
+    """What there is to measure.
+
+    Attributes:
+        artifacts: by (model argument, SessionGroup.stored_name).
+        failures: why a build failed, by the same key.
+        twins: by model argument: what quality is measured against, the model at fp32 or the
+            reference at fp32; one that is missing failed to build.
+        fused: by model argument: the model at fp32 as a fused graph, which its static ones have
+            to agree with; one that is missing failed to build, or has no static ones.
+    """
+
+    artifacts: dict[tuple[str, str], AnyArtifact]
+    failures: dict[tuple[str, str], WorkerError]
+    twins: dict[str, Artifact] = field(default_factory=dict)
+    fused: dict[str, Artifact] = field(default_factory=dict)
+
+    def of(self, group: SessionGroup) -> AnyArtifact:
+        """The artifact of a group whose build did not fail."""
+        return self.artifacts[build_key(group)]
+
+    def built(self, group: SessionGroup) -> Artifact:
+        """The same of a model that is built here."""
+        artifact = self.of(group)
+        assert not isinstance(artifact, ExportedArtifact)
+        return artifact
+
+    def whole(self, argument: str) -> Artifact | None:
+        """A built model at fp32 that is measured anyway."""
+        found = self.artifacts.get((argument, TWIN_LEVEL))
+        return None if isinstance(found, ExportedArtifact) else found
+
+
+def build_key(group: SessionGroup) -> tuple[str, str]:
+    """What a group's artifact is filed under."""
+    return group.source.argument, group.stored_name
+
+
+def build_all(plan: Plan, cache: Path) -> Builds:
+    """Build each model once at each level and with each cache.
+
+    Raises:
+        HarnessError: a model that cannot be read, a disk without room.
+    """
+    builds = Builds({}, {})
+    for key, group in {build_key(group): group for group in plan.groups}.items():
+        try:
+            builds.artifacts[key] = ensure_group(group, cache, plan.settings.seed)
+        except WorkerError as error:
+            if error.exit_code in STOPS_THE_RUN:
+                raise
+            builds.failures[key] = error
+    if plan.settings.quality:
+        _build_twins(plan, cache, builds)
+    _build_fused(plan, cache, builds)
+    return builds
+
+
+def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
+    """Build what a group opens, or take it from the cache; exported models as they lie.
+
+    Args:
+        group: its model, level, cache and shapes.
+        cache: folder of built models.
+        seed: of weights.
+
+    Raises:
+        HarnessError: a model that cannot be read, a disk without room; WorkerError: a failed build.
+    """
+    if isinstance(group.source, ExportedSource):
+        return _exported(group, group.source, cache)
+    return ensure_artifact(
+        group.source,
+        group.level.name,
+        cache,
+        seed,
+        kv_cache=group.cache.name,
+        shapes=group.shapes,
+    )
+
+
+def _exported(group: SessionGroup, source: ExportedSource, cache: Path) -> ExportedArtifact:
+    """An exported model as it lies, or a level made of it."""
+    if group.level != level_of(source.model):
+        path = source.model.path(source.model.main)
+        made = ensure_exported_level(path, source.model, group.level.name, cache)
+        source = ExportedSource(source.argument, made)
+    return ExportedArtifact(source, group.level.name, ExportedGeometry(source.model, group.dims))
+
+
+def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:
+    """Build what static models are held against, or take what is measured anyway."""
+    for group in plan.groups:
+        source = group.source
+        if not isinstance(source, ModelSource):
+            continue
+        if group.shapes is None or source.argument in builds.fused:
+            continue
+        try:
+            builds.fused[source.argument] = builds.whole(source.argument) or (
+                ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
+            )
+        except WorkerError as error:
+            if error.exit_code in STOPS_THE_RUN:
+                raise
+
+
+def _build_twins(plan: Plan, cache: Path, builds: Builds) -> None:
+    """Build each model, or the reference, at fp32, or take the one that is measured anyway."""
+    named = plan.settings.reference
+    for argument, group in {group.source.argument: group for group in plan.groups}.items():
+        source = group.built if named is None else resolve_model(named)
+        check_reference(source, group.built)
+        try:
+            builds.twins[argument] = builds.whole(source.argument) or (
+                ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
+            )
+        except WorkerError as error:
+            if error.exit_code in STOPS_THE_RUN:
+                raise

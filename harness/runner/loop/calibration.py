@@ -1,0 +1,122 @@
+"""The ceilings behind a run's estimates: measured before its rounds, kept with its results."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.builder.quantize.cache import CACHES
+from harness.builder.quantize.levels import Variant
+from harness.core.errors import HarnessError, StorageError
+from harness.devices.device import Device
+from harness.estimator.calibration.bandwidth import read_bytes_per_s
+from harness.estimator.calibration.calibrate import ensure_constants
+from harness.estimator.calibration.constants import Constants, StoredConstants
+from harness.estimator.calibration.storage import ground_of
+from harness.estimator.record import Ceilings
+from harness.models.exported.source import ExportedSource
+from harness.runner.loop.entries import Entries
+from harness.runner.plan import Plan, SessionGroup
+from harness.runner.plan.exported import calibrated_level
+
+Json = dict[str, Any]
+Say = Callable[[str], None]
+
+
+def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterator[Json]:
+    """Yield the constants of each device and thread count of a plan that are not journalled yet.
+
+    Stored ones are taken; what is missing is measured now. Where that fails the rows stay, with
+    the estimates that need no calibration, and the document says why.
+
+    Raises:
+        StorageError: the cache cannot be read or written.
+    """
+    if not plan.settings.calibrate:
+        return
+    hosts = [group for group in plan.groups if is_calibrated(group)]
+    kernels = dict.fromkeys(name for name in map(_kernels_of, hosts) if name is not None)
+    levels = tuple(kernels) or ("fp32",)
+    kept = dict.fromkeys(group.cache.name for group in hosts if group.cache.name in CACHES)
+    caches = tuple(kept) or ("fp32",)
+    for device, threads in dict.fromkeys((g.device.key, g.threads) for g in hosts):
+        if (device, threads) in entries.calibrations:
+            continue
+        ground = ground_of(entries.header["environment"], device, threads)
+        head = {"device": device, "threads": threads}
+        try:
+            stored = ensure_constants(cache, ground, levels, caches=caches, say=say)
+        except StorageError:
+            raise
+        except HarnessError as error:
+            yield {"kind": "no_calibration", **head, "reason": error.problem}
+            continue
+        yield {"kind": "calibration", **head, "stored": asdict(stored)}
+
+
+def _kernels_of(group: SessionGroup) -> str | None:
+    """Name of the level whose kernels a group's are; of an exported file the one like it."""
+    if isinstance(group.source, ExportedSource):
+        return calibrated_level(group.level)
+    return group.level.name
+
+
+def has_ceilings(device: Device) -> bool:
+    """Whether this machine's ceilings are those of the device: it computes in the host's memory.
+
+    Nothing is calibrated on other classes yet: their rows stand without an estimate of time.
+    """
+    return device.kind == "cpu" and not device.simulate and device.refusal is None
+
+
+def is_calibrated(group: SessionGroup) -> bool:
+    """Whether micro-graphs tell what the operators of a group cost: those of fused graphs do."""
+    return has_ceilings(group.device) and group.level.variant is Variant.FUSED
+
+
+def ceilings_of(entries: Entries, device: Device, threads: int) -> Ceilings:
+    """Return what a run knows of a device with this many threads."""
+    if not has_ceilings(device):
+        return Ceilings()
+    return Ceilings(read_rate(entries, threads), _constants(entries, device.key, threads))
+
+
+def measured_environment(entries: Entries) -> Json:
+    """Return the ceilings for the document: every pass of the reads, every constant."""
+    threads = sorted({count for count, _ in entries.bandwidth})
+    return {
+        "read_bandwidth": [
+            {
+                "threads": count,
+                "bytes_per_s": read_rate(entries, count),
+                "processes": [
+                    entry["reply"]
+                    for (other, _), entry in entries.bandwidth.items()
+                    if other == count
+                ],
+            }
+            for count in threads
+        ],
+        "read_bandwidth_failures": {
+            str(count): reason for count, reason in entries.no_bandwidth.items()
+        },
+        "calibration": list(entries.calibrations.values()),
+        "calibration_failures": [
+            {"device": device, "threads": count, "reason": reason}
+            for (device, count), reason in entries.no_calibration.items()
+        ],
+    }
+
+
+def read_rate(entries: Entries, threads: int) -> float | None:
+    """Return the rate at which this run read memory with so many threads, bytes/s."""
+    return read_bytes_per_s(
+        [entry["reply"] for (count, _), entry in entries.bandwidth.items() if count == threads]
+    )
+
+
+def _constants(entries: Entries, device: str, threads: int) -> Constants | None:
+    stored = entries.calibrations.get((device, threads))
+    return None if stored is None else msgspec.convert(stored, StoredConstants).constants

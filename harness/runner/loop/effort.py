@@ -1,0 +1,63 @@
+"""Whether enough has been measured: each cell's widest interval beside the precision asked for."""
+
+from typing import Any
+
+from harness.engine.workload import Workload
+from harness.results.samples import samples_of
+from harness.results.summarize import judged_half_width_share, summarize
+from harness.runner.loop.builds import Builds, build_key
+from harness.runner.loop.entries import Entries
+from harness.runner.loop.identity import cell_of
+from harness.runner.plan import Plan, SessionGroup
+
+Json = dict[str, Any]
+
+
+def is_precise(group: SessionGroup, builds: Builds, entries: Entries, precision: float) -> bool:
+    """Whether every test of a group that did not fail has narrow enough intervals.
+
+    Args:
+        group: measured in some rounds.
+        builds: holds its artifact.
+        entries: what was measured.
+        precision: half-width of the 95 % interval as a share of the centre.
+    """
+    return all(
+        _is_narrow(group, workload, builds, entries, precision)
+        for workload in group.workloads
+        if entries.failure_of(group, workload) is None
+    )
+
+
+def effort_of(plan: Plan, builds: Builds, entries: Entries) -> Json | None:
+    """What the precision of a plan came to; None where none was asked for.
+
+    Returns:
+        `precision`; `rounds`, the most that any group had; `wide`, how many cells did not reach it;
+        `ended`: `precision`, `rounds` (the most that were allowed), `budget` or `interrupt`.
+    """
+    precision = plan.settings.precision
+    if precision is None:
+        return None
+    rounds = 1 + max((index for _, _, index in entries.tests), default=-1)
+    wide = sum(
+        entries.failure_of(group, workload) is None
+        and not _is_narrow(group, workload, builds, entries, precision)
+        for group in plan.groups
+        for workload in group.workloads
+    )
+    most = max(plan.settings.rounds, plan.settings.max_rounds)
+    unfinished = "interrupt" if plan.settings.budget is None else "budget"
+    ended = "precision" if not wide else "rounds" if rounds >= most else unfinished
+    return {"precision": precision, "rounds": rounds, "wide": wide, "ended": ended}
+
+
+def _is_narrow(
+    group: SessionGroup, workload: Workload, builds: Builds, entries: Entries, precision: float
+) -> bool:
+    processes = [samples_of(entry) for entry in entries.tests_of(group, workload)]
+    if len(processes) < 2:
+        return False
+    cell = cell_of(group, workload, builds.artifacts.get(build_key(group)))
+    share = judged_half_width_share(cell, summarize(cell, processes))
+    return share is not None and share <= precision

@@ -1,0 +1,131 @@
+"""What a run knows so far: its journal entries, filed by what they are about."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from harness.engine.workload import Workload
+from harness.runner.plan import Plan, SessionGroup
+
+Json = dict[str, Any]
+# kind of entry -> (attribute of Entries, what it is filed under, the one field that is kept)
+FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
+    "test": ("tests", ("group", "workload", "round"), None),
+    "memory": ("memory", ("group", "workload"), None),
+    "bandwidth": ("bandwidth", ("threads", "round"), None),
+    "failure": ("failures", ("group", "workload"), None),
+    "no_bandwidth": ("no_bandwidth", ("threads",), "reason"),
+    "calibration": ("calibrations", ("device", "threads"), "stored"),
+    "no_calibration": ("no_calibration", ("device", "threads"), "reason"),
+    "quality": ("quality", ("model", "level"), "found"),
+    "sensitivity": ("sensitivity", ("model", "level"), "found"),
+    "tokenizer": ("tokenizers", ("model",), "found"),
+    "no_quality": ("no_quality", ("model", "level"), "reason"),
+    "agreement": ("agreements", ("group",), "found"),
+    "sustain": ("sustained", ("group", "workload"), "found"),
+    "compiled": ("compiled", ("group",), "found"),
+    "steps_check": ("step_checks", ("model", "level"), "found"),
+    "profile": ("profiles", ("group", "workload"), "found"),
+}
+
+
+class Entries:
+    """Journal entries by kind and key; a later entry of the same key replaces the earlier one.
+
+    Attributes:
+        header: the `run` entry that opens the journal.
+        tests: by (group, test name, round).
+        memory: by (group, test name).
+        bandwidth: by (threads, round).
+        failures: by (group, test name or None for the whole group).
+        no_bandwidth: threads -> why a ceiling could not be measured.
+        calibrations: constants as stored, by (device, threads).
+        no_calibration: why there are none, by the same key.
+        quality: what a level loses, by (model argument, SessionGroup.stored_name).
+        no_quality: why that is not known, by the same key.
+        sensitivity: what each group of matrices loses at a level, by the same key.
+        agreements: how close a group's device comes to the CPU's logits, by group.
+        compiled: what the device took to compile the model, or why it did not, by group.
+        step_checks: how far an exported decoder's steps are from whole passes, by that key.
+        profiles: shares of the time, or why there are none, by (group, test name).
+        sustained: a speed over minutes, or why it is not known, by (group, test name).
+        tokenizers: bytes of English and Korean text a token, or None; by model argument.
+    """
+
+    def __init__(self, entries: Iterable[Json]) -> None:
+        """File `entries` in order."""
+        self.header: Json = {}
+        self.tests: dict[tuple[str, str, int], Json] = {}
+        self.memory: dict[tuple[str, str], Json] = {}
+        self.bandwidth: dict[tuple[int, int], Json] = {}
+        self.failures: dict[tuple[str, str | None], Json] = {}
+        self.no_bandwidth: dict[int, str] = {}
+        self.calibrations: dict[tuple[str, int], Json] = {}
+        self.no_calibration: dict[tuple[str, int], str] = {}
+        self.quality: dict[tuple[str, str], Json] = {}
+        self.no_quality: dict[tuple[str, str], str] = {}
+        self.sensitivity: dict[tuple[str, str], list[Json]] = {}
+        self.agreements: dict[str, Json] = {}
+        self.compiled: dict[str, Json] = {}
+        self.step_checks: dict[tuple[str, str], Json] = {}
+        self.profiles: dict[tuple[str, str], Json] = {}
+        self.sustained: dict[tuple[str, str], Json] = {}
+        self.tokenizers: dict[str, Json | None] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Json) -> None:
+        """File one entry."""
+        kind = entry["kind"]
+        if kind == "run":
+            self.header = entry
+            return
+        attribute, fields, value = FILED[kind]
+        key = tuple(entry[field] for field in fields)
+        table = getattr(self, attribute)
+        table[key if len(key) > 1 else key[0]] = entry if value is None else entry[value]
+
+    def has_group(self, group: SessionGroup, round_index: int) -> bool:
+        """Whether a round of this group is done, or can no longer be: a failed group rests."""
+        return (group.key, None) in self.failures or all(
+            (group.key, workload.name, round_index) in self.tests for workload in group.workloads
+        )
+
+    def has_memory(self, group: SessionGroup, workload: Workload) -> bool:
+        """Whether the memory of this test is known, or its group has failed."""
+        failed = {(group.key, None), (group.key, workload.name)} & self.failures.keys()
+        return bool(failed) or (group.key, workload.name) in self.memory
+
+    def has_bandwidth(self, threads: int, round_index: int) -> bool:
+        """Whether this round has read memory with this many threads."""
+        return (threads, round_index) in self.bandwidth
+
+    def failure_of(self, group: SessionGroup, workload: Workload) -> Json | None:
+        """The failure of the whole group, or of this test alone."""
+        whole = self.failures.get((group.key, None))
+        return whole or self.failures.get((group.key, workload.name))
+
+    def tests_of(self, group: SessionGroup, workload: Workload) -> list[Json]:
+        """Entries of one cell, by round."""
+        return [
+            entry
+            for (key, name, _), entry in sorted(self.tests.items(), key=lambda item: item[0][2])
+            if key == group.key and name == workload.name
+        ]
+
+    def memory_of(self, group: SessionGroup, workload: Workload) -> list[Json]:
+        """Replies of the process that took this test's memory; empty without one."""
+        entry = self.memory.get((group.key, workload.name))
+        return [] if entry is None else [entry["reply"]]
+
+    def rounds_done(self, plan: Plan) -> int:
+        """Rounds, from the first on, in which every group was measured or had failed before."""
+        measured = {round_index for _, _, round_index in self.tests}
+        done = 0
+        while done in measured and all(self.has_group(group, done) for group in plan.groups):
+            done += 1
+        return done
+
+    def done_of(self, plan: Plan) -> tuple[int, int]:
+        """Entries done and entries planned, for the progress line."""
+        planned = plan.cell_count * (plan.settings.rounds + 1)
+        return len(self.tests) + len(self.memory), planned

@@ -1,0 +1,205 @@
+"""Two variants in two live workers that take turns: a pair of fresh processes gives one comparison.
+
+Both sessions are open and warm; each turn runs one pass of one side and then one of the other, so
+that a slow second of the machine falls on both. Who starts, and who begins a turn, is drawn at
+random: a fixed order made the first one come out 1.3 % slower. The pair is the unit of replication.
+"""
+
+import math
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from harness.core.units import NS_PER_MS, NS_PER_S
+from harness.engine.workload import SINGLE_PASS, Kind, Workload
+from harness.machine.process.worker import Worker
+from harness.runner.loop.order import shuffled
+from harness.runner.loop.pinning import drawn_cores, settle
+from harness.runner.loop.session import WORKER_MODULE, open_group, sample_test, workload_json
+from harness.runner.plan import SessionGroup
+from harness.store.exported_artifact import AnyArtifact
+
+Json = dict[str, Any]
+
+A, B = "a", "b"
+LEAST_TURNS = 6  # of one test in one pair; the first one more is thrown away
+# What a turn gives, per kind of test.
+TURN_METRICS = {
+    Kind.PREFILL: ("prefill_tok_s",),
+    Kind.DECODE: ("decode_tok_s",),
+    Kind.REQUEST: ("ttft_ms", "decode_tok_s", "e2e_ms"),
+    Kind.ENCODE: ("encode_seq_s",),
+    Kind.IMAGE: ("images_s",),
+    Kind.RUN: ("runs_s",),
+}
+STARTS = ("load_ms", "first_ms")  # one value a pair, of each side's own start
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two variants.
+
+    Attributes:
+        name: `a`, the base, or `b`, what is held against it.
+        group: its session and tests.
+        artifact: the built model.
+        env: variables of its worker, on top of this process's.
+        python: another interpreter that has this package; None: this one.
+        module: what the worker serves.
+    """
+
+    name: str
+    group: SessionGroup
+    artifact: AnyArtifact
+    env: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    module: str = WORKER_MODULE
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlan:
+    """How pairs are measured.
+
+    Attributes:
+        seconds: timed part of one test in one pair, both sides together; at least LEAST_TURNS.
+        warm_seconds: longest warm-up of one test of one side.
+        timeout_s: after which a silent worker is ended.
+        seed: of prompts, caches and orders.
+    """
+
+    seconds: float
+    warm_seconds: float
+    timeout_s: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What one pair of fresh processes gave.
+
+    Attributes:
+        starts: metric -> milliseconds of (a, b).
+        turns: (test name, metric) -> values of (a, b) in the metric's unit, turn after turn.
+    """
+
+    starts: dict[str, tuple[float, float]]
+    turns: dict[tuple[str, str], tuple[tuple[float, float], ...]]
+
+    def log_ratios(self) -> Iterator[tuple[str, str, float]]:
+        """Yield test, metric and the pair's ln(b / a): the median over its turns."""
+        for metric, (a, b) in self.starts.items():
+            yield "", metric, math.log(b / a)
+        for (test, metric), turns in self.turns.items():
+            yield test, metric, median(math.log(b / a) for a, b in turns)
+
+
+def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
+    """Start, open and warm both sides, and let them take turns in every test they share.
+
+    Args:
+        sides: the base and what is held against it.
+        plan: see TurnPlan.
+        number: of the pair; another one draws other orders.
+
+    Raises:
+        WorkerError: a child failed, died, hung or ran out of memory.
+    """
+    chance = random.Random(f"{plan.seed}/{number}")
+    cores = drawn_cores(plan.seed, number)
+    with ExitStack() as stack:
+        workers = {
+            side.name: stack.enter_context(
+                Worker.start(side.module, env=side.env, python=side.python)
+            )
+            for side in chance.sample(sides, k=2)
+        }
+        opened = {
+            name: _open(_named(sides, name), worker, plan, cores)
+            for name, worker in workers.items()
+        }
+        turns: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
+        batches = {side.name: side.group.batch for side in sides}
+        for test in shuffled(shared_tests(sides), plan.seed, number):
+            for worker in workers.values():
+                worker.ask(
+                    "warm", plan.timeout_s, workload=workload_json(test), cap_s=plan.warm_seconds
+                )
+            turns |= _take_turns(workers, test, batches, plan, chance)
+    starts = {
+        metric: (value, opened[B][metric])
+        for metric, value in opened[A].items()
+        if metric in opened[B]
+    }
+    return Pair(starts, turns)
+
+
+def shared_tests(sides: tuple[Side, Side]) -> tuple[Workload, ...]:
+    """The tests that both sides run."""
+    others = set(sides[1].group.workloads)
+    return tuple(test for test in sides[0].group.workloads if test in others)
+
+
+def turn_values(test: Workload, batch: int, reply: Json) -> dict[str, float]:
+    """Values of one turn by metric; the first step after the other's turn does not count.
+
+    Args:
+        test: which one.
+        batch: sequences at once.
+        reply: of `sample`, one pass.
+    """
+    steps = reply["itl_ns"][0] if "itl_ns" in reply else []
+    kept = steps[1:] if test.kind is Kind.DECODE else steps
+    found = {
+        name: reply[f"{name.removesuffix('_ms')}_ns"][0] / NS_PER_MS
+        for name in TURN_METRICS[test.kind]
+        if name.endswith("_ms")
+    }
+    if test.kind is Kind.PREFILL:
+        found["prefill_tok_s"] = batch * test.prompt_tokens * NS_PER_S / reply["prefill_ns"][0]
+    if test.kind in SINGLE_PASS:
+        (rate,) = TURN_METRICS[test.kind]
+        found[rate] = test.sequences * NS_PER_S / reply["encode_ns"][0]
+    if kept:
+        found["decode_tok_s"] = batch * NS_PER_S / median(kept)
+    return found
+
+
+def _take_turns(
+    workers: dict[str, Worker],
+    test: Workload,
+    batches: dict[str, int],
+    plan: TurnPlan,
+    chance: random.Random,
+) -> dict[tuple[str, str], tuple[tuple[float, float], ...]]:
+    """Turns of one test until there are enough and they took long enough."""
+    taken: dict[str, list[tuple[float, float]]] = {}
+    end_s, count = time.monotonic() + plan.seconds, 0
+    while count <= LEAST_TURNS or time.monotonic() < end_s:
+        values = {}
+        for name in chance.sample(sorted(workers), k=2):
+            reply = sample_test(workers[name], test, plan.timeout_s, 1, 0.0)
+            values[name] = turn_values(test, batches[name], reply)
+        if count:  # the first turn of each is still finding its place
+            for metric, value in values[A].items():
+                taken.setdefault(metric, []).append((value, values[B][metric]))
+        count += 1
+    return {(test.name, metric): tuple(turns) for metric, turns in taken.items()}
+
+
+def _open(side: Side, worker: Worker, plan: TurnPlan, cores: Sequence[int]) -> dict[str, float]:
+    """Open one side, where the other one works too; its load and first run in milliseconds."""
+    settle(worker, side.group, cores)
+    reply = open_group(
+        worker, side.group, side.artifact, plan.seed, plan.timeout_s, stop_spinning=True
+    )
+    fields = {metric: f"{metric.removesuffix('_ms')}_ns" for metric in STARTS}
+    return {metric: reply[field] / NS_PER_MS for metric, field in fields.items() if reply[field]}
+
+
+def _named(sides: tuple[Side, Side], name: str) -> Side:
+    """The side called `name`."""
+    return next(side for side in sides if side.name == name)

@@ -1,0 +1,151 @@
+"""What each level loses against its model at fp32: measured once a level, after all timing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from harness.builder.quantize.levels import Variant
+from harness.core.errors import HarnessError, UsageError
+from harness.models.weights.source import resolve_model
+from harness.runner.loop.builds import Builds, build_key
+from harness.runner.loop.entries import Entries
+from harness.runner.plan import Plan, SessionGroup, is_encoder, is_ranked
+from harness.runner.quality.embeddings import EmbeddingQuality, check_ranking, measure_embeddings
+from harness.runner.quality.measure import (
+    Quality,
+    check_text,
+    measure_quality,
+    text_bytes_per_token,
+)
+from harness.runner.quality.sensitivity import measure_sensitivity
+
+Json = dict[str, Any]
+Say = Callable[[str], None]
+
+
+def qualities(plan: Plan, builds: Builds, entries: Entries, say: Say) -> Iterator[Json]:
+    """Yield what every model of a plan loses, at each level with each cache, if not journalled yet.
+
+    A level whose quality cannot be measured keeps its other numbers, and the record says why.
+    """
+    if not plan.settings.quality:
+        return
+    real_last = sorted(plan.groups, key=lambda group: not group.device.simulate)
+    for key, group in {build_key(group): group for group in real_last}.items():
+        if key not in builds.artifacts:
+            continue
+        head = {"model": key[0], "level": key[1]}
+        if key[0] not in builds.twins:
+            reason = "its fp32 twin could not be built"
+            yield {"kind": "no_quality", **head, "reason": reason}
+            continue
+        try:
+            yield from _one_level(group, plan, builds, entries, say)
+        except HarnessError as error:
+            yield {"kind": "no_quality", **head, "reason": f"{error.problem}; try: {error.fix}"}
+    yield from _tokenizers(plan, entries)
+
+
+def _one_level(
+    group: SessionGroup, plan: Plan, builds: Builds, entries: Entries, say: Say
+) -> Iterator[Json]:
+    """Yield what one level loses as a whole, then group by group where that was asked for."""
+    key, name = build_key(group), f"{group.source.name} {group.stored_name}"
+    if group.level.variant is Variant.STATIC and group.device.simulate:
+        raise UsageError(
+            f"quality of {group.level.name} is not measured on an emulation: it takes hours",
+            fix=f"--device cpu --quant {group.level.name}: the same graphs",
+        )
+    if group.has_one_shape:
+        raise UsageError(
+            f"quality of {group.level.name} is not measured on encoders",
+            fix="--quality with levels that CPUs and GPUs run",
+        )
+    head = {"model": key[0], "level": key[1]}
+    if key not in entries.quality:
+        say(f"quality: {name}")
+        yield {"kind": "quality", **head, "found": asdict(_measure(group, plan, builds))}
+    if plan.settings.sensitivity and is_ranked(group) and key not in entries.sensitivity:
+        say(f"sensitivity: {name}")
+        losses = measure_sensitivity(
+            group.built,
+            builds.twins[key[0]],
+            builds.built(group),
+            text=plan.settings.text,
+            **_conditions(group, plan),
+        )
+        yield {"kind": "sensitivity", **head, "found": [asdict(loss) for loss in losses]}
+
+
+def _tokenizers(plan: Plan, entries: Entries) -> Iterator[Json]:
+    """Yield how many bytes of text a token of each decoder stands for; null without a tokenizer."""
+    for argument, group in {group.source.argument: group for group in plan.groups}.items():
+        if argument in entries.tokenizers or is_encoder(group.source):
+            continue
+        try:
+            found = text_bytes_per_token(group.built)
+        except HarnessError:  # quality has said why
+            continue
+        table = None if found is None else asdict(found)
+        yield {"kind": "tokenizer", "model": argument, "found": table}
+
+
+def check_texts(plan: Plan, builds: Builds) -> None:
+    """Refuse, before anything is measured, a text or a tokenizer that cannot be used.
+
+    Raises:
+        HarnessError: says which and what to do.
+    """
+    if not plan.settings.quality:
+        return
+    sources = {group.source.argument: group.built for group in plan.groups}
+    if plan.settings.text is not None and all(is_encoder(source) for source in sources.values()):
+        raise UsageError(
+            "encoders are judged on the bundled queries and passages, on no other text",
+            fix="leave --text out",
+        )
+    for argument, twin in builds.twins.items():
+        if is_encoder(sources[argument]):
+            check_ranking(sources[argument], twin, seed=plan.settings.seed)
+            continue
+        check_text(sources[argument], twin, text=plan.settings.text, seed=plan.settings.seed)
+
+
+def quality_of(entries: Entries, group: SessionGroup) -> Json | None:
+    """Return what is known of a group's level: both paths, or the reason; None: not asked for."""
+    key = build_key(group)
+    if key in entries.quality:
+        losses = entries.sensitivity.get(key)
+        return entries.quality[key] | ({} if losses is None else {"sensitivity": losses})
+    reason = entries.no_quality.get(key)
+    return None if reason is None else {"reason": reason}
+
+
+def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality | EmbeddingQuality:
+    """Measure one level in a child of its own, with as many threads as its first group."""
+    if is_encoder(group.source):
+        return measure_embeddings(
+            group.built,
+            builds.twins[group.source.argument],
+            builds.built(group),
+            **_conditions(group, plan),
+        )
+    named = plan.settings.reference
+    return measure_quality(
+        group.built,
+        builds.twins[group.source.argument],
+        builds.built(group),
+        reference=None if named is None else resolve_model(named),
+        text=plan.settings.text,
+        **_conditions(group, plan),
+    )
+
+
+def _conditions(group: SessionGroup, plan: Plan) -> Json:
+    """How anything of a group's quality is measured."""
+    return {
+        "device": group.device.to_json(),
+        "threads": group.threads,
+        "seed": plan.settings.seed,
+        "timeout_s": max(plan.settings.timeout, 3600.0),
+    }

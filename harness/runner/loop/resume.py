@@ -1,0 +1,73 @@
+"""A run's journal: a new one, or the newest unfinished one of the same plan."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import UsageError
+from harness.machine.watch.facts import machine_facts
+from harness.results.journal import Journal, read_journal
+from harness.results.schema import METHOD_VERSION
+from harness.runner.loop.builds import Builds
+from harness.runner.loop.entries import Entries
+from harness.runner.plan import Plan
+
+Json = dict[str, Any]
+SUFFIX = ".journal.jsonl"
+
+
+def open_journal(
+    plan: Plan, builds: Builds, results: Path, resume: bool, run_id: str, created_utc: str
+) -> tuple[Journal, Entries]:
+    """Return the journal to append to and the entries it already holds.
+
+    Raises:
+        UsageError: `resume` without an unfinished run of the same plan.
+        StorageError: that run is still going on in another process.
+    """
+    environment = machine_facts()
+    digest = run_digest(plan, builds, environment.get("packages"))
+    if resume:
+        journal = Journal(_unfinished(digest, results))
+        return journal, Entries(read_journal(journal.path))
+    header = {
+        "kind": "run",
+        "run_id": run_id,
+        "created_utc": created_utc,
+        "run_digest": digest,
+        "plan": plan.to_json(),
+        "environment": environment,
+    }
+    journal = Journal(results / f"{run_id}{SUFFIX}")
+    journal.append(header)
+    return journal, Entries([header])
+
+
+def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
+    """SHA-256 of everything that decides what is measured; a run resumes nothing else.
+
+    Args:
+        plan: what was asked for.
+        builds: their content hashes stand for weights, level and builder: a checkpoint that was
+            trained on since the interruption is another model.
+        packages: versions of what runs the models.
+    """
+    table: Json = {
+        "settings": plan.to_json(),
+        "groups": [group.key for group in plan.groups],
+        "models": sorted(artifact.content_hash for artifact in builds.artifacts.values()),
+        "packages": packages,
+        "method": METHOD_VERSION,
+    }
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+
+def _unfinished(digest: str, results: Path) -> Path:
+    for path in sorted(results.glob(f"*{SUFFIX}"), reverse=True):
+        if Entries(read_journal(path)).header.get("run_digest") == digest:
+            return path
+    raise UsageError(
+        f"no unfinished run of this plan under {results.name or results}",
+        fix="leave --resume out, or give the flags, models, versions and --results of that run",
+    )

@@ -1,0 +1,164 @@
+"""Rounds: every group once, in shuffled order, until the plan, its precision or its budget ends."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.core.errors import WorkerError
+from harness.estimator.calibration.bandwidth import measure_read_bandwidth
+from harness.runner.loop.builds import Builds, build_key
+from harness.runner.loop.calibration import has_ceilings
+from harness.runner.loop.effort import is_precise
+from harness.runner.loop.entries import Entries
+from harness.runner.loop.interleaved import check_room_together, measure_together
+from harness.runner.loop.memory_limit import refuse_without_room
+from harness.runner.loop.order import shuffled
+from harness.runner.loop.session import failure_entry, measure_group
+from harness.runner.plan import Plan, SessionGroup
+from harness.runner.settings import TURNS
+from harness.store.exported_artifact import AnyArtifact
+
+Json = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+# One process's share of the bandwidth ceiling, in every round beside the rows it is compared with.
+BANDWIDTH_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How the machine rests between processes.
+
+    Attributes:
+        sleep: for so many seconds.
+        clock: monotonic, in seconds.
+    """
+
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every round of a run shares.
+
+    Attributes:
+        plan: what is measured.
+        builds: what was built for it.
+        entries: of the journal so far.
+        progress: told before each process: what, cells done, cells of the plan.
+        pause: how the machine rests.
+    """
+
+    plan: Plan
+    builds: Builds
+    entries: Entries
+    progress: Progress
+    pause: Pause
+
+    def say(self, what: str) -> None:
+        """Tell what begins now."""
+        self.progress(what, *self.entries.done_of(self.plan))
+
+    def cool_down(self) -> None:
+        """Rest as long as the plan says."""
+        if self.plan.settings.cooldown > 0:
+            self.say(f"cooling down for {self.plan.settings.cooldown:g} s")
+            self.pause.sleep(self.plan.settings.cooldown)
+
+
+def measure_rounds(
+    plan: Plan, builds: Builds, entries: Entries, progress: Progress, pause: Pause | None = None
+) -> Iterator[Json]:
+    """Yield the entries of every round that is still missing.
+
+    The first `rounds` are measured of every group. With a precision more follow, of the groups
+    whose intervals are still too wide, up to `max_rounds`. No round is begun that would pass the
+    budget.
+    """
+    run = _Run(plan, builds, entries, progress, pause or Pause())
+    if plan.settings.interleave == TURNS:
+        open_at_once = [group for group in plan.groups if build_key(group) in builds.artifacts]
+        check_room_together([(group, builds.of(group)) for group in open_at_once])
+    start_s, kept = run.pause.clock(), entries.rounds_done(plan)  # those cost nothing now
+    settings = plan.settings
+    last = settings.rounds if settings.precision is None else settings.max_rounds
+    for round_index in range(max(settings.rounds, last)):
+        groups = _restless(run, round_index)
+        if not groups or _budget_is_spent(plan, run.pause.clock() - start_s, round_index - kept):
+            return
+        one_round = _in_turns if settings.interleave == TURNS else _one_round
+        yield from one_round(run, groups, round_index)
+
+
+def _restless(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
+    """The groups that a round is for: all in the first ones, then those that are not precise."""
+    precision = run.plan.settings.precision
+    if round_index < run.plan.settings.rounds or precision is None:
+        return run.plan.groups
+    return tuple(
+        group
+        for group in run.plan.groups
+        if (group.key, None) not in run.entries.failures
+        and not is_precise(group, run.builds, run.entries, precision)
+    )
+
+
+def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Json]:
+    """Each group and each reading of memory once, in this round's order."""
+    threads = sorted({group.threads for group in groups if has_ceilings(group.device)})
+    items: list[SessionGroup | int] = [*groups, *threads]
+    for item in shuffled(items, run.plan.settings.seed, round_index):
+        if isinstance(item, int):
+            yield from _bandwidth(run, item, round_index)
+        elif not run.entries.has_group(item, round_index):
+            run.cool_down()
+            run.say(f"round {round_index + 1}: {item.key}")
+            yield from _one_group(item, run.builds.of(item), round_index, run.plan)
+
+
+def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Json]:
+    """All groups at once, pass by pass; memory is read before them."""
+    for count in sorted({group.threads for group in groups if has_ceilings(group.device)}):
+        yield from _bandwidth(run, count, round_index)
+    missing = [group for group in groups if not run.entries.has_group(group, round_index)]
+    if not missing:
+        return
+    run.cool_down()
+    run.say(f"round {round_index + 1}: {len(missing)} sessions take turns")
+    pairs = [(group, run.builds.of(group)) for group in missing]
+    yield from measure_together(pairs, round_index, run.plan.settings)
+
+
+def _budget_is_spent(plan: Plan, elapsed_s: float, rounds_done: int) -> bool:
+    """Whether another round of the usual length would pass the budget; the first always runs.
+
+    Args:
+        plan: holds the budget.
+        elapsed_s: since this process began its first round.
+        rounds_done: rounds that this process has measured.
+    """
+    if plan.settings.budget is None or rounds_done <= 0:
+        return False
+    return elapsed_s * (rounds_done + 1) / rounds_done > plan.settings.budget
+
+
+def _bandwidth(run: _Run, threads: int, round_index: int) -> Iterator[Json]:
+    if run.entries.has_bandwidth(threads, round_index):
+        return
+    try:
+        reply = measure_read_bandwidth(threads, BANDWIDTH_SECONDS, run.plan.settings.timeout)
+    except WorkerError as error:  # the rows stay; the environment says why estimates are missing
+        yield {"kind": "no_bandwidth", "threads": threads, "reason": error.problem}
+        return
+    yield {"kind": "bandwidth", "threads": threads, "round": round_index, "reply": reply}
+
+
+def _one_group(
+    group: SessionGroup, artifact: AnyArtifact, round_index: int, plan: Plan
+) -> Iterator[Json]:
+    try:
+        refuse_without_room(group, artifact)
+        yield from measure_group(group, artifact, round_index, plan.settings)
+    except WorkerError as error:
+        yield failure_entry(group, None, error)

@@ -1,0 +1,159 @@
+"""Plan -> entries, one by one on disk -> one results document. The only loop that measures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
+from harness.results.document import write_document
+from harness.results.journal import prepare_results_folder
+from harness.results.schema import Document
+from harness.runner.loop.assemble import assemble
+from harness.runner.loop.builds import Builds, build_all, build_key
+from harness.runner.loop.calibration import calibrations
+from harness.runner.loop.compiled import compile_models
+from harness.runner.loop.entries import Entries
+from harness.runner.loop.exported import step_checks
+from harness.runner.loop.files import changed_groups, stamps
+from harness.runner.loop.memory_limit import refuse_without_room
+from harness.runner.loop.quality import check_texts, qualities
+from harness.runner.loop.resume import open_journal
+from harness.runner.loop.rounds import Progress, measure_rounds
+from harness.runner.loop.session import (
+    check_agreement,
+    failure_entry,
+    measure_memory,
+    measure_profile,
+)
+from harness.runner.loop.sustain import sustained_tests
+from harness.runner.plan import Plan, SessionGroup
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run leaves: the document, where it lies, and how the command should end."""
+
+    document: Document
+    path: Path
+    exit_code: int
+
+
+def run_plan(
+    plan: Plan, *, results: Path, cache: Path, progress: Progress, resume: bool = False
+) -> Outcome:
+    """Measure every cell of `plan`; an interrupt keeps what was finished.
+
+    Raises:
+        HarnessError: before anything is measured: results folder, models, disk, context.
+    """
+    prepare_results_folder(results)
+    progress("building", 0, plan.cell_count)
+    builds = build_all(plan, cache)
+    check_texts(plan, builds)
+    journal, entries = open_journal(plan, builds, results, resume, new_run_id(), utc_now())
+    interrupted = False
+    before = stamps(builds)
+    with journal:
+        try:
+            for entry in _measure(plan, builds, entries, cache, progress):
+                journal.append(entry)
+                entries.add(entry)
+        except KeyboardInterrupt:
+            interrupted = True
+        document = assemble(plan, builds, entries, changed_groups(plan, builds, before))
+    path = results / f"{document.run_id}.json"
+    write_document(document, path)
+    if not interrupted:
+        journal.path.unlink()
+    return Outcome(document, path, EXIT_INTERRUPTED if interrupted else exit_code(plan, entries))
+
+
+def exit_code(plan: Plan, entries: Entries) -> int:
+    """0, 3 when cells failed, or 4 when the only session group failed for its device."""
+    codes = [failure["exit_code"] for failure in entries.failures.values()]
+    if not codes:
+        return EXIT_OK
+    return EXIT_DEVICE if len(plan.groups) == 1 and EXIT_DEVICE in codes else EXIT_CELLS
+
+
+def new_run_id() -> str:
+    """A name that sorts by time and never meets another: run-20261122-101500-1a2b."""
+    return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(2)}"
+
+
+def utc_now() -> str:
+    """The wall clock, for the record only; no duration is taken from it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _measure(
+    plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress
+) -> Iterator[Json]:
+    """Yield what is still missing: failed builds, ceilings, rounds, memory, quality."""
+    for group in plan.groups:
+        error = builds.failures.get(build_key(group))
+        if error is not None:
+            yield failure_entry(group, None, error)
+    yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
+    yield from compile_models(plan, builds, entries, progress)
+    yield from _agreements(plan, builds, entries, progress)
+    yield from step_checks(plan, builds, entries)
+    yield from measure_rounds(plan, builds, entries, progress)
+    for group in plan.groups:
+        yield from _memory(plan, group, builds, entries, progress)
+    yield from sustained_tests(plan, builds, entries, progress)
+    if plan.settings.profile:
+        yield from _profiles(plan, builds, entries, progress)
+    yield from qualities(plan, builds, entries, lambda line: progress(line, *entries.done_of(plan)))
+
+
+def _agreements(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
+    """Hold every device but the CPU against it, and every static model against the fused one.
+
+    One that computes something else has no rows.
+    """
+    for group in plan.groups:
+        known = group.key in entries.agreements or (group.key, None) in entries.failures
+        fused = None if group.shapes is None else builds.fused.get(group.source.argument)
+        if known or (group.device.row.is_host and fused is None):
+            continue
+        progress(f"checking: {group.key}", *entries.done_of(plan))
+        try:
+            yield check_agreement(group, builds.of(group), plan.settings, fused)
+        except WorkerError as error:
+            yield failure_entry(group, None, error)
+
+
+def _memory(
+    plan: Plan, group: SessionGroup, builds: Builds, entries: Entries, progress: Progress
+) -> Iterator[Json]:
+    for workload in group.workloads:
+        if entries.has_memory(group, workload):
+            continue
+        progress(f"memory: {group.key} {workload.name}", *entries.done_of(plan))
+        try:
+            refuse_without_room(group, builds.of(group))
+            yield measure_memory(group, builds.of(group), workload, plan.settings)
+        except WorkerError as error:
+            yield failure_entry(group, workload.name, error)
+
+
+def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
+    """Where the time of each cell goes; a profile that cannot be taken costs nothing else."""
+    for group in plan.groups:
+        for workload in group.workloads:
+            key = (group.key, workload.name)
+            if key in entries.profiles or entries.failure_of(group, workload):
+                continue
+            progress(f"profile: {group.key} {workload.name}", *entries.done_of(plan))
+            try:
+                found = measure_profile(group, builds.of(group), workload, plan.settings)
+            except WorkerError as error:
+                found = {"reason": f"{error.problem}; try: {error.fix}"}
+            head = {"kind": "profile", "group": group.key, "workload": workload.name}
+            yield {**head, "found": found}

@@ -1,0 +1,231 @@
+"""One session group in one fresh worker process: open, warm and sample each test, close."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import WorkerError
+from harness.devices.compiled import compiled_folder, read_compiled
+from harness.engine.shapes import shapes_json
+from harness.engine.workload import Kind, Workload
+from harness.machine.meters.energy import energy_used, read_energy
+from harness.machine.process.worker import Worker
+from harness.machine.watch.probes import difference, snapshot
+from harness.runner.loop.order import shuffled
+from harness.runner.plan import SessionGroup
+from harness.runner.settings import Settings
+from harness.store.artifact import Artifact
+from harness.store.exported_artifact import AnyArtifact, ExportedArtifact
+
+Json = dict[str, Any]
+WORKER_MODULE = "harness.engine.worker"
+
+
+def measure_group(
+    group: SessionGroup, artifact: AnyArtifact, round_index: int, settings: Settings
+) -> Iterator[Json]:
+    """Yield one journal entry per finished test of `group`, in this round's order.
+
+    Every test is warmed at its own shape in the process that samples it. The machine is read
+    before and after the timed part, from here, so that the worker is not disturbed.
+
+    Raises:
+        WorkerError: the child failed, died, hung or ran out of memory; entries already yielded
+            stay valid.
+    """
+    tests = shuffled(group.workloads, settings.seed, round_index, group.key)
+    with Worker.start(group.worker) as worker:
+        opened = open_group(worker, group, artifact, settings.seed, settings.timeout)
+        for position, workload in enumerate(tests):
+            yield {
+                "kind": "test",
+                "group": group.key,
+                "workload": workload.name,
+                "round": round_index,
+                "order": position,
+                "open": opened,
+                **_one_test(worker, workload, settings, opened["hardware"]),
+            }
+        worker.ask("close", timeout_s=settings.timeout)
+
+
+def measure_memory(
+    group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
+) -> Json:
+    """Take the memory of one test in a worker of its own; nothing is timed in it."""
+    with Worker.start(group.worker) as worker:
+        reply = worker.ask(
+            "memory",
+            timeout_s=settings.timeout,
+            workload=workload_json(workload),
+            **session_arguments(group, artifact, settings.seed),
+        )
+    return {
+        "kind": "memory",
+        "group": group.key,
+        "workload": workload.name,
+        "reply": reply,
+    }
+
+
+def check_agreement(
+    group: SessionGroup, artifact: AnyArtifact, settings: Settings, fused: Artifact | None = None
+) -> Json:
+    """Hold the logits of a group's device against the CPU's, in a worker of its own.
+
+    Args:
+        group: what is opened.
+        artifact: of it.
+        settings: of the plan.
+        fused: the model at fp32 as a fused graph, which a static one has to agree with.
+    """
+    arguments = session_arguments(group, artifact, settings.seed)
+    del arguments["batch"]
+    if fused is not None:
+        shapes = asdict(fused.geometry)
+        arguments["fused"] = {
+            "graph": str(fused.graph),
+            "geometry": shapes,
+            "level": artifact.level,
+        }
+    with Worker.start(group.worker) as worker:
+        found: Json = worker.ask("agree", timeout_s=settings.timeout, **arguments)
+    return {"kind": "agreement", "group": group.key, "found": found}
+
+
+def measure_profile(
+    group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
+) -> Json:
+    """Take the profile of one test in a worker of its own: none of its durations is reported."""
+    with Worker.start(group.worker) as worker:
+        found: Json = worker.ask(
+            "profile",
+            timeout_s=settings.timeout,
+            workload=workload_json(workload),
+            **session_arguments(group, artifact, settings.seed),
+        )
+    return found
+
+
+def open_group(
+    worker: Worker,
+    group: SessionGroup,
+    artifact: AnyArtifact,
+    seed: int,
+    timeout_s: float,
+    stop_spinning: bool = False,
+) -> Json:
+    """Open the session of a group in a fresh worker.
+
+    Args:
+        worker: not asked anything yet.
+        group: device, threads, batch and tests.
+        artifact: the built model.
+        seed: of prompts and cache.
+        timeout_s: after which a silent worker is ended.
+        stop_spinning: its threads rest between runs: it takes turns with others.
+
+    Returns:
+        The reply to `open`, and under `first` the test that its first run belonged to.
+    """
+    first = first_test(group.workloads)
+    reply = worker.ask(
+        "open",
+        timeout_s,
+        first=workload_json(first),
+        capacity_tokens=group.capacity_tokens,
+        stop_spinning=stop_spinning and group.threads > 1,
+        **session_arguments(group, artifact, seed),
+    )
+    return {**reply, "first": first.name}
+
+
+def warm_test(worker: Worker, workload: Workload, settings: Settings) -> Json:
+    """Warm one test up in an open worker."""
+    reply: Json = worker.ask(
+        "warm", settings.timeout, workload=workload_json(workload), cap_s=settings.warm_seconds
+    )
+    return reply
+
+
+def sample_test(
+    worker: Worker, workload: Workload, timeout_s: float, min_passes: int, min_seconds: float
+) -> Json:
+    """Time one test in an open worker."""
+    reply: Json = worker.ask(
+        "sample",
+        timeout_s,
+        workload=workload_json(workload),
+        min_passes=min_passes,
+        min_seconds=min_seconds,
+    )
+    return reply
+
+
+def first_test(workloads: tuple[Workload, ...]) -> Workload:
+    """The test whose pass is the first after load: a request if there is one (cold TTFT)."""
+    return next((test for test in workloads if test.kind is Kind.REQUEST), workloads[0])
+
+
+def compiled_graphs(group: SessionGroup, artifact: AnyArtifact) -> Path | None:
+    """Where the compiled graphs of a group's session are; None: there are none.
+
+    Nothing is kept of a model that others exported. A group that reads one shape of several has a
+    folder of its own.
+    """
+    if isinstance(artifact, ExportedArtifact):
+        return None
+    content = artifact.content_hash
+    if group.has_one_shape:
+        content = f"{content}/{group.workloads[0].test}"
+    return compiled_folder(artifact.folder.parent, content, group.device)
+
+
+def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> Json:
+    """What a worker needs to open the session of `group`; compiled graphs where there are any."""
+    folder = compiled_graphs(group, artifact)
+    compiled = None if folder is None or read_compiled(folder) is None else str(folder)
+    test, geometry = group.workloads[0], artifact.geometry
+    if group.has_one_shape and isinstance(artifact, Artifact):
+        geometry = artifact.geometry_of(test.prompt_tokens, test.sequences)
+    return {
+        "graph": str(artifact.graph),
+        "geometry": shapes_json(geometry),
+        "device": replace(group.device, compiled=compiled).to_json(),
+        "threads": group.threads,
+        "batch": group.batch,
+        "seed": seed,
+    }
+
+
+def workload_json(workload: Workload) -> Json:
+    """A workload as it travels to the worker."""
+    return {**asdict(workload), "kind": workload.kind.value}
+
+
+def _one_test(worker: Worker, workload: Workload, settings: Settings, hardware: Json) -> Json:
+    """Warm up, then sample between two looks at the machine's counters and its energy."""
+    warm = warm_test(worker, workload, settings)
+    before, parent_before_ns = snapshot(), time.process_time_ns()
+    energy_before = read_energy()
+    sample = sample_test(
+        worker, workload, settings.timeout, settings.min_passes, settings.sample_seconds
+    )
+    energy = energy_used(energy_before, read_energy(), hardware)
+    own_cpu_ns = sample["cpu_ns"] + time.process_time_ns() - parent_before_ns
+    watch = difference(before, snapshot(), own_cpu_ns)
+    return {"warm": warm, "sample": sample, "watch": asdict(watch), "energy": energy}
+
+
+def failure_entry(group: SessionGroup, workload: str | None, error: WorkerError) -> Json:
+    """The journal entry of a test, or of a whole group, that could not be measured."""
+    return {
+        "kind": "failure",
+        "group": group.key,
+        "workload": workload,
+        "status": error.status,
+        "reason": f"{error.problem}; try: {error.fix}",
+        "exit_code": error.exit_code,
+    }

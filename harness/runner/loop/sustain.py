@@ -1,0 +1,94 @@
+"""One test without a rest for minutes, in a worker of its own, window by window."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from harness.core.errors import WorkerError
+from harness.engine.workload import Workload
+from harness.machine.process.worker import Worker
+from harness.machine.watch.probes import difference, snapshot
+from harness.results.samples import ProcessSamples, kind_of
+from harness.results.summarize import JUDGED, RULES
+from harness.results.sustained import sustained
+from harness.runner.loop.builds import Builds
+from harness.runner.loop.entries import Entries
+from harness.runner.loop.identity import cell_of
+from harness.runner.loop.rounds import Progress
+from harness.runner.loop.session import open_group, sample_test
+from harness.runner.plan import Plan, SessionGroup
+from harness.runner.settings import Settings
+from harness.store.exported_artifact import AnyArtifact
+
+Json = dict[str, Any]
+MOST_WINDOWS = 120
+LEAST_WINDOW_S = 1.0
+RULE_OF = {rule.name: rule for rule in RULES}
+
+
+def sustained_tests(
+    plan: Plan, builds: Builds, entries: Entries, progress: Progress
+) -> Iterator[Json]:
+    """Yield an entry per cell that has none yet; what cannot be taken costs nothing else."""
+    seconds = plan.settings.sustain
+    if seconds is None:
+        return
+    for group in plan.groups:
+        for workload in group.workloads:
+            key = (group.key, workload.name)
+            if key in entries.sustained or entries.failure_of(group, workload):
+                continue
+            progress(f"sustained: {group.key} {workload.name}", *entries.done_of(plan))
+            try:
+                found = sustain(group, builds.of(group), workload, plan.settings, seconds)
+            except WorkerError as error:
+                found = {"reason": f"{error.problem}; try: {error.fix}"}
+            head = {"kind": "sustain", "group": group.key, "workload": workload.name}
+            yield {**head, "found": found}
+
+
+def sustain(
+    group: SessionGroup,
+    artifact: AnyArtifact,
+    workload: Workload,
+    settings: Settings,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Json:
+    """Run one test for `seconds` without a rest, and note its rate in windows.
+
+    A window is as many whole passes as fit into a hundredth of the time, a second at least; its
+    rate is that of a process: total tokens over the median pass.
+
+    Returns:
+        `metric`, `unit`, `window_s`, `windows`: each `start_s`, `rate`, `foreign_cpu_share`,
+        `thermal_events`; and the fields of harness.results.sustained.sustained.
+
+    Raises:
+        WorkerError: the child failed, died, hung or ran out of memory.
+    """
+    cell = cell_of(group, workload, artifact)
+    rule = RULE_OF[JUDGED[kind_of(cell)][-1]]
+    window_s = max(LEAST_WINDOW_S, seconds / MOST_WINDOWS)
+    windows: list[Json] = []
+    with Worker.start(group.worker) as worker:
+        alone = replace(group, workloads=(workload,))
+        opened = open_group(worker, alone, artifact, settings.seed, settings.timeout)
+        start_s = clock()
+        while not windows or clock() - start_s < seconds:
+            begin_s, before, own_ns = clock(), snapshot(), time.process_time_ns()
+            sample = sample_test(worker, workload, settings.timeout, 1, window_s)
+            own_ns = time.process_time_ns() - own_ns + sample["cpu_ns"]
+            watch = difference(before, snapshot(), own_ns)
+            process = ProcessSamples(0, 0, opened, {}, sample, {})
+            windows.append(
+                {
+                    "start_s": begin_s - start_s,
+                    "rate": rule.value(cell, process),
+                    "foreign_cpu_share": watch.foreign_cpu_share,
+                    "thermal_events": watch.thermal_events,
+                }
+            )
+    head = {"metric": rule.name, "unit": rule.unit, "window_s": window_s}
+    return {**head, **sustained(windows), "windows": windows}

@@ -1,0 +1,141 @@
+"""What is refused before anything is built: numbers, models and questions that do not fit."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.builder.graph.geometry import geometry_of, longest_context
+from harness.builder.quantize.levels import QuantLevel, Variant, find_levels
+from harness.core.errors import UsageError
+from harness.engine.workload import Workload
+from harness.models.exported.source import ExportedSource
+from harness.models.weights.source import ModelSource
+from harness.runner.plan.sources import AnySource, is_encoder
+from harness.runner.settings import Settings
+
+
+def check_fit(settings: Settings, sources: Sequence[AnySource]) -> None:
+    """Refuse tests of one kind where every model is of the other kind; both are built here."""
+    if any(isinstance(source, ExportedSource) for source in sources):
+        return
+    encoders = [is_encoder(source) for source in sources]
+    named = ", ".join(settings.model)
+    if settings.enc and not any(encoders):
+        raise UsageError(
+            f"enc tests are for encoders; {named} is none",
+            fix="--prompt 128 --gen 32 for decoders, or --model all-minilm-l6-v2",
+        )
+    if settings.enc == () and all(encoders):
+        raise UsageError(
+            f"prefill, decode and request tests are for decoders; {named} is none",
+            fix="--enc 128x1,128x8 for encoders, or --model smollm2-135m",
+        )
+
+
+def check_numbers(settings: Settings) -> None:
+    """Refuse counts below 1, a negative seed, and times that are none."""
+    for flag, values in (
+        ("--prompt", settings.prompt),
+        ("--gen", settings.gen),
+        ("--pg", tuple(value for pair in settings.pg for value in pair)),
+        ("--enc", tuple(value for pair in settings.enc or () for value in pair)),
+        ("--img", settings.img),
+        ("--batch", settings.batch),
+        ("--rounds", (settings.rounds,)),
+        ("--max-rounds", (settings.max_rounds,)),
+        ("min_passes", (settings.min_passes,)),
+    ):
+        if any(value < 1 for value in values):
+            raise UsageError(f"{flag} {min(values)} is below 1", fix=f"{flag} 1 or more")
+    if settings.seed < 0:
+        raise UsageError(f"--seed {settings.seed} is below 0", fix="--seed 0 or more")
+    if not (math.isfinite(settings.cooldown) and settings.cooldown >= 0):
+        raise UsageError(f"--cooldown {settings.cooldown} is not a time", fix="--cooldown 30s")
+    if settings.precision is not None and settings.rounds < 2 and settings.max_rounds < 2:
+        raise UsageError("--precision needs 2 rounds for an interval", fix="--max-rounds 30")
+    for flag, seconds in (
+        ("--budget", settings.budget if settings.budget is not None else 1.0),
+        ("--sustain", settings.sustain if settings.sustain is not None else 1.0),
+        ("timeout", settings.timeout),
+        ("warm_seconds", settings.warm_seconds),
+        ("sample_seconds", settings.sample_seconds),
+    ):
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")
+
+
+def check_judging(settings: Settings, named: Sequence[AnySource]) -> None:
+    """Refuse --sensitivity and --reference where nothing can answer them."""
+    asked = [
+        ("--reference", settings.reference is not None),
+        ("--sensitivity", settings.sensitivity),
+    ]
+    for flag, is_asked in asked:
+        if is_asked and all(is_encoder(source) for source in named):
+            raise UsageError(
+                f"{flag} is about next tokens, and {named[0].name} is an encoder",
+                fix=f"leave {flag} out: --quality compares its embeddings",
+            )
+    if not settings.sensitivity:
+        return
+    if settings.reference is not None:
+        raise UsageError(
+            "--sensitivity mixes two levels of the same weights; --reference names others",
+            fix="give one of the two",
+        )
+    if not any(level.has_integers for part in settings.parts for level in find_levels(part.quant)):
+        raise UsageError(
+            f"--sensitivity: {', '.join(settings.quant)} store floats, and nothing can be ranked",
+            fix="a level of integers, such as --quant int8-block, int4 or int2",
+        )
+
+
+def check_distinct(sources: Sequence[AnySource]) -> None:
+    """Refuse a folder given in two ways: its two sets of records would share one row."""
+    seen: dict[Path, str] = {}
+    for source in sources:
+        if source.folder is None:
+            continue
+        folder = source.folder.resolve()
+        if isinstance(source, ExportedSource):  # a folder may hold several models
+            folder = folder / source.model.main.file
+        if folder in seen:
+            raise UsageError(
+                f"--model {seen[folder]!r} and {source.argument!r} are the same folder",
+                fix="name each model once",
+            )
+        seen[folder] = source.argument
+
+
+def plan_threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:
+    """Return counts of intra-op threads, each once; `all` is every usable core.
+
+    Raises:
+        UsageError: a word that is no count from 1 to `usable`, nor `all`.
+    """
+    counts = []
+    for word in words:
+        if word == "all":
+            counts.append(usable)
+            continue
+        if not word.isdecimal() or not 1 <= int(word) <= usable:
+            raise UsageError(
+                f"--threads {word} cannot be used: this process has {usable} usable cores",
+                fix=f"--threads with numbers from 1 to {usable}, or all",
+            )
+        counts.append(int(word))
+    return tuple(dict.fromkeys(counts))
+
+
+def check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Workload, ...]) -> None:
+    """Refuse a test that is longer than the model is built for."""
+    if level.variant is Variant.FUSED:
+        geometry_of(source.spec, level)  # refuses what its operators cannot run
+    limit = longest_context(source.spec)
+    for workload in workloads:
+        if workload.context_tokens > limit:
+            raise UsageError(
+                f"{workload.name} needs {workload.context_tokens} tokens of context; "
+                f"{source.name} is built for {limit}",
+                fix=f"keep depth + prompt + gen, or the length of a text, at {limit} or below",
+            )

@@ -1,0 +1,67 @@
+"""What one worker process opens."""
+
+from dataclasses import dataclass
+
+from harness.builder.graph.static.geometry import AnyShapes, StaticShapes
+from harness.builder.quantize.cache import CacheLevel, own_cache
+from harness.builder.quantize.levels import QuantLevel, Variant
+from harness.devices.device import Device
+from harness.engine.workload import Workload
+from harness.models.weights.source import ModelSource
+from harness.runner.plan.runtimes import ORT, WORKERS
+from harness.runner.plan.sources import AnySource, is_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGroup:
+    """What one worker process opens: one session, and the tests that run in it."""
+
+    source: AnySource
+    level: QuantLevel
+    cache: CacheLevel
+    device: Device
+    threads: int
+    batch: int
+    workloads: tuple[Workload, ...]
+    shapes: AnyShapes | None = None  # of a static model
+    dims: tuple[tuple[str, int], ...] = ()  # free ones of an exported graph
+    runtime: str = ORT
+
+    @property
+    def key(self) -> str:
+        """The identity of the group inside one plan."""
+        words = (self.source.argument, self.stored_name, self.device.key, self.runtime)
+        count = f"b{self.batch}"
+        if self.has_one_shape:
+            count = self.workloads[0].test
+        return "/".join((*words, f"t{self.threads}", count))
+
+    @property
+    def has_one_shape(self) -> bool:
+        """Whether its session reads texts of one shape alone: a static encoder's."""
+        return self.level.variant is Variant.STATIC and is_encoder(self.source)
+
+    @property
+    def built(self) -> ModelSource:
+        """The model, which is built here and not one that others exported."""
+        assert isinstance(self.source, ModelSource)
+        return self.source
+
+    @property
+    def worker(self) -> str:
+        """The module of commands that its process serves."""
+        return WORKERS[self.runtime]
+
+    @property
+    def stored_name(self) -> str:
+        """The level, and a cache that is not its own: `int4`, `int4/kv-int8`."""
+        if self.cache == own_cache(self.level):
+            return self.level.name
+        return f"{self.level.name}/kv-{self.cache.name}"
+
+    @property
+    def capacity_tokens(self) -> int:
+        """Positions of the KV cache that serve every test of the group."""
+        if isinstance(self.shapes, StaticShapes):
+            return self.shapes.capacity_tokens
+        return max(workload.context_tokens for workload in self.workloads)

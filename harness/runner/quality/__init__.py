@@ -1,0 +1,1 @@
+"""What a level loses against its fp32 reference."""

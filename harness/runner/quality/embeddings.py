@@ -1,0 +1,170 @@
+"""The parent's side for encoders: one level's embeddings against its fp32 twin's, in a child."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from harness.machine.process.worker import Worker
+from harness.models.texts.tokens import Tokenization
+from harness.models.weights.source import ModelSource
+from harness.runner.quality.measure import NUMERIC_ONLY, check_twin
+from harness.runner.quality.summary import Mean
+from harness.stats.intervals import t_interval
+from harness.store.artifact import Artifact
+
+Json = dict[str, Any]
+
+WORKER_MODULE = "harness.runner.quality.embedding_worker"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingScores:
+    """How near the embeddings of a level are to its twin's.
+
+    Attributes:
+        texts: queries and passages embedded.
+        queries: of them queries, each ranking all passages.
+        embedding_cosine: cosine of a text's two embeddings, mean over texts.
+        embedding_cosine_min: the smallest one.
+        nearest_agreement: share of queries whose nearest passage is the twin's.
+        ranking_tau: Kendall's tau of both rankings of the passages, mean over queries.
+    """
+
+    texts: int
+    queries: int
+    embedding_cosine: Mean
+    embedding_cosine_min: float
+    nearest_agreement: Mean
+    ranking_tau: Mean
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingQuality:
+    """How well one level of an encoder keeps what its fp32 twin says.
+
+    Attributes:
+        model: its name.
+        level: the level that was judged.
+        label: `numeric fidelity only` where weights or tokens are random; else empty.
+        text: name of the set, or that there was none.
+        tokenization: `tokenizer.json` or `none`.
+        encode: the scores; None where `invalid` says why.
+        invalid: whose embedding is no number, which makes the level worthless; else None.
+        peak_bytes: high-water mark of the child.
+    """
+
+    model: str
+    level: str
+    label: str
+    text: str
+    tokenization: str
+    encode: EmbeddingScores | None
+    invalid: str | None
+    peak_bytes: int
+
+
+def measure_embeddings(
+    source: ModelSource,
+    twin: Artifact,
+    level: Artifact,
+    *,
+    device: str | Json = "cpu",
+    threads: int = 1,
+    seed: int = 0,
+    timeout_s: float = 3600,
+) -> EmbeddingQuality:
+    """Measure one level of an encoder, in one fresh child.
+
+    Args:
+        source: the model, whose folder holds the tokenizer.
+        twin: the model built at fp32.
+        level: the same weights at the level to be judged; may be the twin itself.
+        device: as it travels, or a key of the device table; both run on it.
+        threads: intra-op threads.
+        seed: of token ids where the model has no tokenizer.
+        timeout_s: limit of the comparison.
+
+    Raises:
+        UsageError: `twin` is not the level's fp32 twin.
+        WorkerError: the tokenizer or a graph cannot be used, or the child died.
+    """
+    check_twin(twin, level)
+    with Worker.start(WORKER_MODULE) as worker:
+        read = worker.ask("texts", timeout_s, **_arguments(source, level, seed))
+        reply = worker.ask(
+            "compare",
+            timeout_s,
+            twin=_graph(twin),
+            level=_graph(level),
+            device=device,
+            threads=threads,
+            queries=read["queries"],
+            passages=read["passages"],
+        )
+    random = source.weights_kind == "seeded" or read["tokenization"] == Tokenization.NONE
+    return EmbeddingQuality(
+        model=level.name,
+        level=level.level,
+        label=NUMERIC_ONLY if random else "",
+        text=read["name"],
+        tokenization=read["tokenization"],
+        encode=None if reply["bad"] else summarize_embeddings(reply),
+        invalid=_bad_words(reply["bad"]) if reply["bad"] else None,
+        peak_bytes=reply["peak_bytes"],
+    )
+
+
+def check_ranking(
+    source: ModelSource, level: Artifact, *, seed: int = 0, timeout_s: float = 600
+) -> None:
+    """Read the set as measure_embeddings would, to refuse it before anything is measured.
+
+    Raises:
+        WorkerError: the tokenizer cannot be used.
+    """
+    with Worker.start(WORKER_MODULE) as worker:
+        worker.ask("texts", timeout_s, **_arguments(source, level, seed))
+
+
+def summarize_embeddings(reply: Json) -> EmbeddingScores:
+    """Compute every metric; intervals are Student's t over texts, or over queries.
+
+    Args:
+        reply: `cosines` [texts], `same_nearest` and `taus` [queries].
+    """
+    return EmbeddingScores(
+        texts=len(reply["cosines"]),
+        queries=len(reply["taus"]),
+        embedding_cosine=_mean(reply["cosines"], -1.0),
+        embedding_cosine_min=min(reply["cosines"]),
+        nearest_agreement=_mean([float(same) for same in reply["same_nearest"]], 0.0),
+        ranking_tau=_mean(reply["taus"], -1.0),
+    )
+
+
+def _mean(values: Sequence[float], least: float) -> Mean:
+    """Mean and 95 % interval, cut to what the quantity can be: from `least` to 1."""
+    interval = t_interval(values)
+    return Mean(fmean(values), max(interval.low, least), min(interval.high, 1.0))
+
+
+def _bad_words(bad: Json) -> str:
+    """A sentence on the first embedding that is no number."""
+    whose = "the fp32 twin's" if bad["model"] == "twin" else "the level's"
+    return f"{whose} embeddings are not finite (text {bad['text']})"
+
+
+def _arguments(source: ModelSource, level: Artifact, seed: int) -> Json:
+    """What the child is told of the texts."""
+    return {
+        "folder": None if source.folder is None else str(source.folder),
+        "vocab_size": level.geometry.vocab_size,
+        "max_tokens": level.geometry.max_context_tokens,
+        "seed": seed,
+    }
+
+
+def _graph(artifact: Artifact) -> Json:
+    """A built encoder as it travels to the child."""
+    return {"graph": str(artifact.graph), "geometry": asdict(artifact.geometry)}

@@ -1,0 +1,284 @@
+"""The parent's side: one level of one model against its fp32 twin, in a child process."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.core.errors import UsageError
+from harness.machine.process.worker import Worker
+from harness.models.texts.tokens import Tokenization
+from harness.models.weights.source import ModelSource
+from harness.runner.quality.chunks import DEFAULT_PLAN, ChunkPlan, check_plan
+from harness.runner.quality.summary import DECODE, PREFILL, PathQuality, TokenScores, summarize_path
+from harness.store.artifact import Artifact
+
+Json = dict[str, Any]
+
+WORKER_MODULE = "harness.runner.quality.worker"
+TWIN_LEVEL = "fp32"
+NUMERIC_ONLY = "numeric fidelity only"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well one level keeps what its fp32 twin says.
+
+    Attributes:
+        model: its name.
+        level: the level that was judged.
+        cache: the cache level that was judged with it, on both paths.
+        label: `numeric fidelity only` where weights or tokens are random; else empty. The numbers
+            then tell rounding apart and say nothing about text.
+        text: name of the text, or that there was none.
+        tokenization: `tokenizer.json`, `bytes` or `none`.
+        chunk_tokens: tokens of one pass of the prefill path.
+        prefill: a chunk a pass; None where `invalid` says why.
+        decode: a token a pass; None likewise.
+        invalid: where a logit is no number, which makes both paths worthless; else None.
+        peak_bytes: high-water mark of the child, both models' weights included.
+        reference: name of the other model that stood in for the twin; None: its own fp32 twin.
+    """
+
+    model: str
+    level: str
+    cache: str
+    label: str
+    text: str
+    tokenization: str
+    chunk_tokens: int
+    prefill: PathQuality | None
+    decode: PathQuality | None
+    invalid: str | None
+    peak_bytes: int
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BytesPerToken:
+    """Bytes of UTF-8 text that one token of a tokenizer stands for, on the bundled texts."""
+
+    english: float
+    korean: float
+
+
+def measure_quality(
+    source: ModelSource,
+    twin: Artifact,
+    level: Artifact,
+    *,
+    reference: ModelSource | None = None,
+    device: str | Json = "cpu",
+    threads: int = 1,
+    plan: ChunkPlan = DEFAULT_PLAN,
+    text: str | None = None,
+    seed: int = 0,
+    timeout_s: float = 3600,
+) -> Quality:
+    """Measure one level on both paths, in one fresh child.
+
+    Args:
+        source: the model, whose folder holds the tokenizer.
+        twin: the model built at fp32, its cache too, or a reference that check_reference lets pass.
+        level: the level to be judged; may be the twin itself.
+        reference: the other model that `twin` is built from; None: the same model.
+        device: as it travels, or a key of the device table; both models run on it.
+        threads: intra-op threads.
+        plan: which part of the text is read, in what chunks.
+        text: `english`, `korean` or a path; None: see harness.models.texts.tokens.read_tokens.
+        seed: of token ids where the model has no tokenizer.
+        timeout_s: limit of one path.
+
+    Raises:
+        UsageError: `twin` is not the level's fp32 twin, a reference that reads other tokens, or a
+            plan the model cannot follow.
+        WorkerError: the text, the tokenizer or a graph cannot be used (the child's problem, fix
+            and exit code are kept), or the child died, hung or ran out of memory.
+    """
+    if reference is None:
+        check_twin(twin, level)
+    else:
+        check_reference(reference, source)
+    check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
+    with Worker.start(WORKER_MODULE) as worker:
+        read = worker.ask("tokens", timeout_s, **text_arguments(source, level, text, plan, seed))
+        shared = {
+            "twin": graphs(twin),
+            "level": graphs(level),
+            "device": device,
+            "threads": threads,
+            "chunks": read["chunks"],
+        }
+        replies = _ask_paths(lambda path: worker.ask("evaluate", timeout_s, path=path, **shared))
+    return _quality(source, level, reference, plan, read, replies)
+
+
+def check_text(
+    source: ModelSource,
+    level: Artifact,
+    *,
+    plan: ChunkPlan = DEFAULT_PLAN,
+    text: str | None = None,
+    seed: int = 0,
+    timeout_s: float = 600,
+) -> None:
+    """Read the text as measure_quality would, to refuse it before anything is measured.
+
+    Raises:
+        UsageError: a plan the model cannot follow.
+        WorkerError: the text or the tokenizer cannot be used.
+    """
+    check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
+    with Worker.start(WORKER_MODULE) as worker:
+        worker.ask("tokens", timeout_s, **text_arguments(source, level, text, plan, seed))
+
+
+def text_bytes_per_token(source: ModelSource, timeout_s: float = 600) -> BytesPerToken | None:
+    """Bytes per token of the model's own tokenizer; None for a model without one.
+
+    Raises:
+        WorkerError: the tokenizer cannot be used, or the package `tokenizers` is missing.
+    """
+    with Worker.start(WORKER_MODULE) as worker:
+        reply = worker.ask(
+            "tokenizer_bytes",
+            timeout_s,
+            folder=_folder(source),
+            vocab_size=source.spec.vocab_size,
+        )
+    return None if reply is None else BytesPerToken(**reply)
+
+
+def check_twin(twin: Artifact, level: Artifact) -> None:
+    """Refuse a pair that is not one model at two levels.
+
+    Raises:
+        UsageError: the twin, or its cache, is not built at fp32; or it has other weights or another
+            architecture.
+    """
+    if twin.level != TWIN_LEVEL or twin.cache.name != TWIN_LEVEL:
+        cache = f" with a cache in {twin.cache.name}" if twin.level == TWIN_LEVEL else ""
+        raise UsageError(
+            f"{twin.name} at {twin.level}{cache} cannot be the twin of {level.name} at"
+            f" {level.level}",
+            fix=f"build the twin at {TWIN_LEVEL}, its cache too",
+        )
+    same = twin.weights_identity == level.weights_identity and twin.spec == level.spec
+    if not same:
+        raise UsageError(
+            f"{twin.name} ({twin.weights_identity}) is not the fp32 twin of {level.name} "
+            f"({level.weights_identity})",
+            fix="build both levels from one model, with one seed",
+        )
+
+
+def check_reference(reference: ModelSource, source: ModelSource) -> None:
+    """Refuse a reference that reads other tokens than the model that is held against it.
+
+    Raises:
+        UsageError: another vocabulary, or another tokenizer.json.
+    """
+    sizes = (reference.spec.vocab_size, source.spec.vocab_size)
+    if sizes[0] != sizes[1]:
+        problem = f"has {sizes[0]:,} words, {source.name} {sizes[1]:,}"
+    elif _tokenizer_bytes(reference) != _tokenizer_bytes(source):
+        problem = f"has another tokenizer than {source.name}"
+    else:
+        return
+    raise UsageError(
+        f"--reference {reference.name} {problem}: their probabilities cannot be compared",
+        fix="a reference with the same tokenizer, such as the checkpoint a model was made from",
+    )
+
+
+def _tokenizer_bytes(source: ModelSource) -> bytes | None:
+    """The tokenizer's file; None where there is none, as with seeded weights."""
+    file = None if source.folder is None else source.folder / "tokenizer.json"
+    return file.read_bytes() if file is not None and file.is_file() else None
+
+
+def _ask_paths(ask: Callable[[str], Json]) -> dict[str, Json]:
+    """Evaluate path after path, up to the first with a logit that is no number."""
+    replies = {}
+    for path in (PREFILL, DECODE):
+        replies[path] = ask(path)
+        if replies[path]["bad"] is not None:
+            break
+    return replies
+
+
+def _quality(
+    source: ModelSource,
+    level: Artifact,
+    reference: ModelSource | None,
+    plan: ChunkPlan,
+    read: Json,
+    replies: dict[str, Json],
+) -> Quality:
+    """The record of what the child replied."""
+    bad = [bad_words(path, reply["bad"]) for path, reply in replies.items() if reply["bad"]]
+    kinds = {one.weights_kind for one in (source, reference) if one is not None}
+    random = "seeded" in kinds or read["tokenization"] == Tokenization.NONE
+    in_bytes = read["tokenization"] == Tokenization.BYTES
+    paths = {
+        path: None if bad else summarize_path(path, scores_of(reply), plan.chunk_tokens, in_bytes)
+        for path, reply in replies.items()
+    }
+    return Quality(
+        model=level.name,
+        level=level.level,
+        cache=level.cache.name,
+        label=NUMERIC_ONLY if random else "",
+        text=read["text"],
+        tokenization=read["tokenization"],
+        chunk_tokens=plan.chunk_tokens,
+        prefill=paths.get(PREFILL),
+        decode=paths.get(DECODE),
+        invalid=bad[0] if bad else None,
+        peak_bytes=max(reply["peak_bytes"] for reply in replies.values()),
+        reference=None if reference is None else reference.name,
+    )
+
+
+def scores_of(reply: Json) -> TokenScores:
+    """What `evaluate` replied, as scores."""
+    return TokenScores(
+        kl_nats=reply["kl_nats"],
+        same_top=reply["same_top"],
+        reference_nll_nats=reply["reference_nll_nats"],
+        candidate_nll_nats=reply["candidate_nll_nats"],
+    )
+
+
+def bad_words(path: str, bad: Json) -> str:
+    """A sentence on the first logits that are no numbers."""
+    whose = "the fp32 twin's" if bad["model"] == "twin" else "the level's"
+    place = f"{path} path, chunk {bad['chunk']}, token {bad['token']}"
+    layer = "" if bad["layer"] is None else f"; the cache of layer {bad['layer']} is the first"
+    return f"{whose} logits are not finite ({place}{layer})"
+
+
+def text_arguments(
+    source: ModelSource, level: Artifact, text: str | None, plan: ChunkPlan, seed: int
+) -> Json:
+    """What the child is told of the text."""
+    return {
+        "folder": _folder(source),
+        "vocab_size": level.geometry.vocab_size,
+        "text": text,
+        "plan": asdict(plan),
+        "seed": seed,
+    }
+
+
+def graphs(artifact: Artifact) -> Json:
+    """A built model as it travels to the child."""
+    return {
+        "all_logits": str(artifact.all_logits_graph),
+        "last_logits": str(artifact.graph),
+        "geometry": asdict(artifact.geometry),
+    }
+
+
+def _folder(source: ModelSource) -> str | None:
+    """The model's Hugging Face folder as it travels."""
+    return None if source.folder is None else str(source.folder)

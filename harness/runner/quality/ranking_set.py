@@ -1,0 +1,104 @@
+"""The bundled queries and passages that encoders are judged on, as tokens of one model."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.core.shipped import data_folder
+from harness.engine.passes import seeded_ids
+from harness.models.texts.tokens import Tokenization, open_tokenizer, tokenization_of
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+NAME = "ranking"
+SEEDED_NAME = "seeded random token ids"
+# Of a model without a tokenizer: about as many and as long as the texts of the set are.
+SEEDED_QUERIES, SEEDED_QUERY_TOKENS = 16, 12
+SEEDED_PASSAGES, SEEDED_PASSAGE_TOKENS = 48, 32
+
+Texts = list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingSet:
+    """Texts by their meaning.
+
+    Attributes:
+        queries: one of each topic.
+        passages: all of them, topic after topic.
+        answers: of each query the index of the passage that answers it.
+    """
+
+    queries: tuple[str, ...]
+    passages: tuple[str, ...]
+    answers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingTokens:
+    """The same as one model reads it, each text with its special tokens.
+
+    Attributes:
+        name: what reports call the set.
+        tokenization: how the texts became tokens.
+        queries: token ids of each query.
+        passages: of each passage.
+    """
+
+    name: str
+    tokenization: Tokenization
+    queries: Texts
+    passages: Texts
+
+
+def bundled_set() -> RankingSet:
+    """Return the set that ships with the package."""
+    path = data_folder("models") / "texts" / f"{NAME}.toml"
+    topics = tomllib.loads(path.read_text(encoding="utf-8"))["topic"]
+    passages = [(place, text) for place, topic in enumerate(topics) for text in topic["passages"]]
+    places = [place for place, _text in passages]
+    return RankingSet(
+        queries=tuple(topic["query"] for topic in topics),
+        passages=tuple(text for _place, text in passages),
+        answers=tuple(places.index(place) for place in range(len(topics))),
+    )
+
+
+def read_ranking(
+    folder: Path | None, vocab_size: int, max_tokens: int, seed: int = 0
+) -> RankingTokens:
+    """Return the set as the tokens of a model; random ones for a model without a tokenizer.
+
+    Args:
+        folder: its Hugging Face folder; None: seeded weights of the catalog.
+        vocab_size: rows of its embedding.
+        max_tokens: longest text that it takes; the rest of a longer one is cut off.
+        seed: of random ids.
+
+    Raises:
+        UsageError: the package `tokenizers` is not installed.
+        ModelError: a damaged tokenizer, or one whose vocabulary is not the model's.
+    """
+    tokenization = tokenization_of(folder, vocab_size)
+    if folder is None or tokenization is not Tokenization.FILE:
+        return _seeded(vocab_size, max_tokens, seed)
+    tokenizer, texts = open_tokenizer(folder, vocab_size), bundled_set()
+    tokenizer.enable_truncation(max_tokens)  # keeps the token that ends a text
+    return RankingTokens(
+        NAME, tokenization, _encode(tokenizer, texts.queries), _encode(tokenizer, texts.passages)
+    )
+
+
+def _encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> Texts:
+    """Return the ids of each text, special tokens included."""
+    return [list(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
+
+
+def _seeded(vocab_size: int, max_tokens: int, seed: int) -> RankingTokens:
+    """Return random ids: they tell rounding apart and mean no text."""
+    queries = seeded_ids(seed, SEEDED_QUERIES, min(SEEDED_QUERY_TOKENS, max_tokens), vocab_size)
+    passages = seeded_ids(seed, SEEDED_PASSAGES, min(SEEDED_PASSAGE_TOKENS, max_tokens), vocab_size)
+    return RankingTokens(SEEDED_NAME, Tokenization.NONE, queries.tolist(), passages.tolist())

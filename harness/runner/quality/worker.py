@@ -1,0 +1,161 @@
+"""The commands of the child that measures quality: tokens, evaluate, mixtures, tokenizer_bytes.
+
+`python -m harness.machine.process.worker harness.runner.quality.worker` serves them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.builder.graph.geometry import EncoderGeometry, geometry_from
+from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
+from harness.builder.quantize.levels import find_level
+from harness.core.errors import UsageError
+from harness.devices.device import find_device
+from harness.engine.passes import seeded_ids
+from harness.machine.meters.memory import memory_mark
+from harness.models.specs.model import ModelSpec
+from harness.models.texts.tokens import Tokenization, bytes_per_token, read_tokens, tokenization_of
+from harness.runner.quality.chunks import ChunkPlan, cut_chunks
+from harness.runner.quality.divergence import Divergence
+from harness.runner.quality.mixing import write_mixtures
+from harness.runner.quality.paths import OPENERS, GraphFiles, open_prefill
+from harness.runner.quality.scoring import score_chunks
+
+Json = dict[str, Any]
+SEEDED_TEXT = "seeded random token ids"
+
+
+def tokens(folder: str | None, vocab_size: int, text: str | None, plan: Json, seed: int) -> Json:
+    """Cut the text of a model into chunks of token ids.
+
+    Args:
+        folder: its Hugging Face folder; None: seeded weights.
+        vocab_size: rows of its embedding.
+        text: see read_tokens.
+        plan: the fields of a ChunkPlan that the model can follow.
+        seed: of the token ids of a model without a tokenizer.
+
+    Returns:
+        `chunks`, see cut_chunks; `text`, its name; `tokenization`.
+
+    Raises:
+        UsageError: a text for a model without a tokenizer; or as read_tokens and cut_chunks.
+        ModelError: as read_tokens.
+    """
+    wanted = ChunkPlan(**plan)
+    home = None if folder is None else Path(folder)
+    tokenization = tokenization_of(home, vocab_size)
+    if home is None or tokenization is Tokenization.NONE:
+        _refuse_text(text)
+        ids = seeded_ids(seed, 1, wanted.tokens + 1, vocab_size)[0].tolist()
+        name, begin_id = SEEDED_TEXT, None
+    else:
+        read = read_tokens(home, vocab_size, text)
+        name, ids, begin_id = read.name, read.ids, read.begin_id
+    chunks = cut_chunks(ids, wanted, begin_id, name)
+    return {"chunks": chunks, "text": name, "tokenization": str(tokenization)}
+
+
+def evaluate(
+    path: str,
+    twin: Json,
+    level: Json,
+    device: str | Json,
+    threads: int,
+    chunks: Sequence[Sequence[int]],
+) -> Json:
+    """Score a level against its fp32 twin on one path; two sessions are open, no more.
+
+    The twin reads each chunk in one pass on both paths: in float32 the passes of one token give
+    the same distributions up to rounding (tested), at several times the cost.
+
+    Args:
+        path: `prefill` or `decode`: how the level reads.
+        twin: `all_logits`, `last_logits` (paths of the graphs) and `geometry` (its fields).
+        level: the same of the level.
+        device: as it travels, or a key of the device table; the twin of a static decoder, which is
+            a fused one, is read on the CPU.
+        threads: intra-op threads.
+        chunks: lists of token ids, equally long; see cut_chunks.
+
+    Returns:
+        Per token `kl_nats`, `same_top`, `reference_nll_nats`, `candidate_nll_nats`, each a list;
+        `bad`: null, or the fields of BadToken, the lists then ending before its chunk;
+        `peak_bytes`: high-water mark of this process.
+    """
+    row, chunk_tokens, files = find_device(device), len(chunks[0]) - 1, _files(level)
+    is_static = isinstance(files.geometry, StaticGeometry)
+    host = find_device("cpu") if is_static else row
+    reference = open_prefill(_files(twin), host, threads, chunk_tokens)
+    candidate = OPENERS[path](files, row, threads, chunk_tokens)
+    scored = score_chunks(reference, candidate, chunks)
+    return {
+        **_lists(scored.scores),
+        "bad": None if scored.bad is None else asdict(scored.bad),
+        "peak_bytes": memory_mark().peak_bytes,
+    }
+
+
+def mixtures(spec: Json, twin: str, level: str, folder: str) -> list[Json]:
+    """Write the graphs of harness.runner.quality.mixing into a folder with both data files.
+
+    Args:
+        spec: the fields of a ModelSpec.
+        twin: name of the level that everything else is held at.
+        level: name of the level of one group at a time.
+        folder: holds `twin.data` and `level.data`.
+
+    Returns:
+        Per group `name`, `saved_bytes` and `graph`, its path.
+    """
+    import msgspec
+
+    model = msgspec.convert(spec, ModelSpec)
+    written = write_mixtures(model, find_level(twin), find_level(level), Path(folder))
+    return [
+        {"name": group.name, "saved_bytes": group.saved_bytes, "graph": str(path)}
+        for group, path in written
+    ]
+
+
+def tokenizer_bytes(folder: str | None, vocab_size: int) -> dict[str, float] | None:
+    """Bytes of text per token of each bundled text; null where the model has no tokenizer."""
+    return bytes_per_token(None if folder is None else Path(folder), vocab_size)
+
+
+def _refuse_text(text: str | None) -> None:
+    """A model without a tokenizer reads no text, whatever was asked for."""
+    if text is not None:
+        raise UsageError(
+            f"the model has no tokenizer to read the text {Path(text).name!r} with",
+            fix="leave the text out: its token ids are then random, and labelled so",
+        )
+
+
+def _files(fields: Json) -> GraphFiles:
+    """The graphs of a model, as they travelled."""
+    geometry = geometry_from(fields["geometry"])
+    assert not isinstance(
+        geometry, EncoderGeometry | StaticEncoderGeometry
+    )  # judged by its embeddings elsewhere
+    return GraphFiles(
+        all_logits=Path(fields["all_logits"]),
+        last_logits=Path(fields["last_logits"]),
+        geometry=geometry,
+    )
+
+
+def _lists(scores: Divergence | None) -> Json:
+    """Scores as JSON takes them."""
+    names = ("kl_nats", "same_top", "reference_nll_nats", "candidate_nll_nats")
+    return {name: [] if scores is None else getattr(scores, name).tolist() for name in names}
+
+
+COMMANDS = {
+    "tokens": tokens,
+    "evaluate": evaluate,
+    "mixtures": mixtures,
+    "tokenizer_bytes": tokenizer_bytes,
+}

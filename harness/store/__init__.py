@@ -1,0 +1,1 @@
+"""Where built and fetched models lie, and how they get there."""

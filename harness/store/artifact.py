@@ -1,0 +1,221 @@
+"""A built model: its folder, what is in it, and the record of it that lies beside the graphs."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from harness.builder.graph.geometry import DecoderGeometry, Geometry, geometry_of, geometry_type
+from harness.builder.graph.rules import (
+    ALL_LOGITS_FILE,
+    BUILDER_VERSION,
+    DATA_FILE,
+    GRAPH_FILE,
+)
+from harness.builder.graph.static.geometry import (
+    ALL_POSITIONS_FILE,
+    PREFILL_FILE,
+    AnyShapes,
+    EncoderShapes,
+    StaticEncoderGeometry,
+    StaticGeometry,
+    StaticShapes,
+    TextShape,
+    static_encoder_geometry,
+    static_geometry,
+)
+from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
+from harness.builder.quantize.levels import QuantLevel, find_level
+from harness.builder.quantize.size import bits_per_weight, stored_bytes
+from harness.core.errors import StorageError
+from harness.models.specs.count import kv_values_per_token, parameters
+from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
+from harness.models.weights.source import ModelSource
+from harness.store.hashes import source_hash
+
+RECORD_FILE = "artifact.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One model at one level, built.
+
+    Attributes:
+        folder: holds the graphs, their data, a decoder's genai_config.json and this record.
+        name: of the model, as results print it.
+        spec: the architecture.
+        level: name of the quantization level.
+        weights_kind: `seeded` or `trained`.
+        weights_identity: seed, or hash of the checkpoint.
+        parameters: trained values, a tied head counted once.
+        weights_bytes: of the initializers, scales included.
+        bits_per_weight: 8 · weights_bytes / parameters.
+        kv_bytes_per_token: what the cache grows by, at its stored type.
+        geometry: shapes of inputs and outputs.
+        content_hash: of everything that decides the files' content.
+        builder_version: of the rules it was built by.
+        build_seconds: wall time of the build.
+        build_peak_bytes: high-water mark of the building process above its start.
+    """
+
+    folder: Path
+    name: str
+    spec: AnySpec
+    level: str
+    weights_kind: str
+    weights_identity: str
+    parameters: int
+    weights_bytes: int
+    bits_per_weight: float
+    kv_bytes_per_token: int
+    geometry: Geometry
+    content_hash: str
+    builder_version: str
+    build_seconds: float
+    build_peak_bytes: int
+
+    @property
+    def cache(self) -> CacheLevel:
+        """How its graphs store keys and values; of an encoder, which has none, its float type."""
+        if isinstance(self.geometry, DecoderGeometry):
+            return self.geometry.cache
+        return own_cache(find_level(self.level))
+
+    @property
+    def graph(self) -> Path:
+        """The graph that is timed: logits of the last token, or an encoder's outputs.
+
+        A static decoder's step is timed beside it, and a static encoder's graphs of other shapes;
+        see harness.engine.opening.
+        """
+        if isinstance(self.geometry, StaticEncoderGeometry):
+            return self.folder / self.geometry.shapes[0].file
+        is_static = isinstance(self.geometry, StaticGeometry)
+        return self.folder / (PREFILL_FILE if is_static else GRAPH_FILE)
+
+    def geometry_of(self, tokens: int, sequences: int) -> StaticEncoderGeometry:
+        """The geometry of one graph of a static encoder: of so many texts of so many tokens."""
+        assert isinstance(self.geometry, StaticEncoderGeometry)
+        return self.geometry.of_shape(TextShape(tokens, sequences))
+
+    @property
+    def all_logits_graph(self) -> Path:
+        """The graph whose logits are those of every token; encoders have none."""
+        is_static = isinstance(self.geometry, StaticGeometry)
+        return self.folder / (ALL_POSITIONS_FILE if is_static else ALL_LOGITS_FILE)
+
+    @property
+    def data(self) -> Path:
+        """The weights of both graphs."""
+        return self.folder / DATA_FILE
+
+
+def describe_artifact(
+    source: ModelSource,
+    level_name: str,
+    weights_identity: str,
+    folder: Path,
+    build_seconds: float,
+    build_peak_bytes: int,
+    cache_name: str = AUTO,
+    shapes: AnyShapes | None = None,
+) -> Artifact:
+    """Return the record of a build whose files lie in `folder`."""
+    level = find_level(level_name)
+    cache = find_cache(cache_name, level)
+    return Artifact(
+        folder=folder,
+        name=source.name,
+        spec=source.spec,
+        level=level.name,
+        weights_kind=source.weights_kind,
+        weights_identity=weights_identity,
+        parameters=parameters(source.spec),
+        weights_bytes=stored_bytes(source.spec, level),
+        bits_per_weight=bits_per_weight(source.spec, level),
+        kv_bytes_per_token=cache.stored_bytes(kv_values_per_token(source.spec)),
+        geometry=built_geometry(source.spec, level, cache, shapes),
+        content_hash=source_hash(source, level, weights_identity, cache, shapes),
+        builder_version=BUILDER_VERSION,
+        build_seconds=build_seconds,
+        build_peak_bytes=build_peak_bytes,
+    )
+
+
+def built_geometry(
+    spec: AnySpec, level: QuantLevel, cache: CacheLevel, shapes: AnyShapes | None
+) -> Geometry:
+    """Return the geometry of a build.
+
+    Args:
+        spec: the architecture.
+        level: of its weights.
+        cache: how keys and values are stored.
+        shapes: of a static level; None: of any other.
+
+    Raises:
+        ModelError, UsageError: the model cannot be built so.
+    """
+    if shapes is None:
+        return geometry_of(spec, level, cache)
+    if isinstance(spec, EncoderSpec):
+        assert isinstance(shapes, EncoderShapes)  # the plan gives each kind its own
+        return static_encoder_geometry(spec, shapes.shapes)
+    assert isinstance(shapes, StaticShapes)
+    return static_geometry(spec, level, shapes.prefill_tokens, shapes.capacity_tokens)
+
+
+def write_record(artifact: Artifact, folder: Path) -> None:
+    """Write the record into `folder`, with the size of every file that lies there now."""
+    table = asdict(artifact)
+    del table["folder"]
+    table["files"] = _file_sizes(folder)
+    text = json.dumps(table, indent=2) + "\n"
+    (folder / RECORD_FILE).write_text(text, encoding="utf-8")
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """Read a built folder and check that every file is there with the size it was built with.
+
+    Raises:
+        StorageError: no record, a damaged one, or a file of another size.
+    """
+    import msgspec  # only this needs it
+
+    try:
+        table: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        sizes = msgspec.convert(table.pop("files"), dict[str, int])
+        types = _types_of(table)
+        values = {
+            field.name: msgspec.convert(table[field.name], types.get(field.name, field.type))
+            for field in fields(Artifact)
+            if field.name != "folder"
+        }
+        artifact = Artifact(folder=folder, **values)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise _damaged(folder, f"its {RECORD_FILE} cannot be read ({error})") from error
+    present = _file_sizes(folder)
+    for name, size_bytes in sizes.items():
+        if present.get(name) != size_bytes:
+            raise _damaged(folder, f"{name} has {present.get(name, 0)} of {size_bytes} bytes")
+    return artifact
+
+
+def _types_of(table: dict[str, Any]) -> dict[str, type]:
+    """Return the record of a stored spec, and of its geometry."""
+    spec = spec_type(table["spec"]["family"])
+    return {"spec": spec, "geometry": geometry_type(table["geometry"])}
+
+
+def _file_sizes(folder: Path) -> dict[str, int]:
+    """Return the bytes of each file but the record, by name."""
+    files = sorted(path for path in folder.iterdir() if path.name != RECORD_FILE)
+    return {path.name: path.stat().st_size for path in files}
+
+
+def _damaged(folder: Path, problem: str) -> StorageError:
+    """Return the error for a folder that cannot be used."""
+    return StorageError(
+        f"the built model {folder.name!r} is damaged: {problem}",
+        fix="delete the folder; the next run builds it again",
+    )

@@ -1,0 +1,199 @@
+"""The child process that builds one model: its memory and its crashes are its own."""
+
+import errno
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import StorageError
+from harness.machine.meters.memory import memory_mark
+
+if TYPE_CHECKING:
+    from harness.builder.graph.genai import TokenIds
+    from harness.models.weights.source import ModelSource
+
+_START = memory_mark()  # before numpy and onnx: what a build needs includes them
+
+
+def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[str, Any]:
+    """Build one model into an empty folder.
+
+    Args:
+        source: the fields of a ModelSource, paths as text.
+        level: name of the quantization level.
+        seed: of seeded weights.
+        folder: receives the files.
+
+    Returns:
+        `build_seconds`, `build_peak_bytes` above the start of this process.
+
+    Raises:
+        ModelError: the weights or the architecture cannot be built.
+        StorageError: the disk ran full or cannot be written.
+    """
+    from harness.builder.graph.decoder import build_decoder
+    from harness.builder.graph.encoder import build_encoder
+    from harness.builder.quantize.levels import find_level
+    from harness.models.specs.encoder import EncoderSpec
+    from harness.models.weights.opening import open_weights
+
+    model = _model(source)
+
+    def write() -> None:
+        weights, spec = open_weights(model, seed), model.spec
+        if isinstance(spec, EncoderSpec):
+            build_encoder(spec, find_level(level), weights, Path(folder))
+        else:
+            build_decoder(spec, find_level(level), weights, Path(folder), token_ids(model.folder))
+
+    return _timed(write, f"{model.name} at {level}")
+
+
+def build_cache(
+    source: dict[str, Any], level: str, seed: int, folder: str, cache: str, base: str
+) -> dict[str, Any]:
+    """Write the graphs of a model with another KV cache into a folder that holds its data file.
+
+    The model as it is built with its own cache reads the calibration text first, where the cache
+    needs scales. onnxruntime-genai takes the cache's type and width from the graph (tried with
+    0.18), so its configuration is the same for every cache.
+
+    Args:
+        source: the fields of a ModelSource, paths as text.
+        level: name of the quantization level.
+        seed: of the token ids of a model without a tokenizer.
+        folder: receives the files.
+        cache: name of the cache level.
+        base: path of the graph with the level's own cache.
+
+    Returns:
+        As build.
+
+    Raises:
+        UsageError: the calibration text cannot be read with the model's tokenizer.
+        ModelError: a key or value of the calibration text is not finite.
+        StorageError: as build.
+    """
+    from harness.builder.graph.decoder import write_graphs
+    from harness.builder.graph.genai import write_genai_config
+    from harness.builder.graph.geometry import geometry_of
+    from harness.builder.quantize.cache import find_cache
+    from harness.builder.quantize.levels import find_level
+    from harness.models.specs.model import ModelSpec
+    from harness.store.scales import calibrated_cache
+
+    model, row = _model(source), find_level(level)
+    spec = model.spec
+    assert isinstance(spec, ModelSpec)  # encoders have no cache
+
+    def write() -> None:
+        scaled = calibrated_cache(model, row, find_cache(cache, row), Path(base), seed)
+        write_graphs(spec, row, Path(folder), scaled)
+        geometry = geometry_of(spec, row, scaled.level)
+        write_genai_config(spec, geometry, Path(folder), token_ids(model.folder))
+
+    return _timed(write, f"{model.name} at {level} with a cache in {cache}")
+
+
+def build_static(
+    source: dict[str, Any], level: str, seed: int, folder: str, shapes: dict[str, Any]
+) -> dict[str, Any]:
+    """Build one static model into an empty folder; a fixed-point level is calibrated first.
+
+    Args:
+        source: the fields of a ModelSource, paths as text.
+        level: name of the quantization level.
+        seed: of seeded weights, and of the token ids of a model without a tokenizer.
+        folder: receives the files.
+        shapes: the fields of a StaticShapes, or of an EncoderShapes.
+
+    Returns:
+        As build.
+
+    Raises:
+        UsageError: the calibration text cannot be read with the model's tokenizer.
+        ModelError: the weights cannot be built.
+        StorageError: as build.
+    """
+    from harness.builder.graph.static.geometry import TextShape, static_geometry
+    from harness.builder.quantize.levels import find_level
+    from harness.models.specs.encoder import EncoderSpec
+    from harness.models.weights.opening import open_weights
+    from harness.store.static_build import build_static_decoder, static_calibration
+    from harness.store.static_encoder import build_static_encoder, calibration_texts_of
+
+    model, row = _model(source), find_level(level)
+    spec = model.spec
+
+    def write() -> None:
+        if isinstance(spec, EncoderSpec):
+            texts, found = calibration_texts_of(model, seed), shapes["shapes"]
+            sizes = [TextShape(**shape) for shape in found]
+            build_static_encoder(spec, row, open_weights(model, seed), Path(folder), sizes, texts)
+            return
+        ids = static_calibration(model, static_geometry(spec, row, **shapes), seed)
+        build_static_decoder(
+            spec, row, open_weights(model, seed), Path(folder), **shapes, calibration_ids=ids
+        )
+
+    return _timed(write, f"{model.name} at {level}")
+
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "build": build,
+    "build_cache": build_cache,
+    "build_static": build_static,
+}
+
+
+def _model(fields: dict[str, Any]) -> "ModelSource":
+    """A model as it travelled."""
+    import msgspec
+
+    from harness.models.specs.encoder import spec_type
+    from harness.models.weights.source import ModelSource
+
+    spec = msgspec.convert(fields["spec"], spec_type(fields["spec"]["family"]))
+    folder = None if fields["folder"] is None else Path(fields["folder"])
+    return ModelSource(fields["argument"], fields["name"], spec, folder)
+
+
+def _timed(write: Callable[[], None], what: str) -> dict[str, Any]:
+    """Write a build and say what it took.
+
+    Raises:
+        StorageError: the disk ran full or cannot be written.
+    """
+    begin_s = time.perf_counter()
+    try:
+        write()
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StorageError(
+            f"{what} could not be built: {error.strerror}",
+            fix="free room on the cache's disk" if full else "choose another cache: --cache DIR",
+        ) from error
+    return {
+        "build_seconds": time.perf_counter() - begin_s,
+        "build_peak_bytes": memory_mark().peak_bytes - _START.peak_bytes,
+    }
+
+
+def token_ids(folder: Path | None) -> "TokenIds":
+    """Return the special tokens that a checkpoint's config.json names; 0 where it has no number."""
+    from harness.builder.graph.genai import TokenIds
+
+    if folder is None:
+        return TokenIds()
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    begins, ends, pads = (_ids(config.get(f"{word}_token_id")) for word in ("bos", "eos", "pad"))
+    ends = ends or (0,)
+    return TokenIds((begins or (0,))[0], ends, (pads or ends)[0])
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    """Return the token ids among `value`, one or a list of them; nothing measured reads them."""
+    items = value if isinstance(value, list) else [value]
+    return tuple(item for item in items if type(item) is int)

@@ -1,0 +1,241 @@
+"""The store of built models: one folder per content, whole or not there at all."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from harness.builder.graph.rules import DATA_FILE
+from harness.builder.graph.static.geometry import AnyShapes
+from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
+from harness.builder.quantize.layout import stored_arrays
+from harness.builder.quantize.levels import LEVELS, STATIC_FLOAT, QuantLevel, Variant, find_level
+from harness.builder.quantize.size import stored_bytes
+from harness.core.errors import StorageError, UsageError
+from harness.core.units import KIB, MIB
+from harness.machine.process.worker import Worker
+from harness.models.specs.encoder import AnySpec
+from harness.models.weights.identity import weights_identity
+from harness.models.weights.source import ModelSource
+from harness.store.artifact import (
+    Artifact,
+    built_geometry,
+    describe_artifact,
+    read_artifact,
+    write_record,
+)
+from harness.store.hashes import source_hash
+from harness.store.links import link_file
+
+CACHE_VARIABLE = "BENCH_CACHE"
+BUILD_MODULE = "harness.store.build_worker"
+ELSEWHERE = f"choose another cache: --cache DIR or {CACHE_VARIABLE}=DIR"
+GRAPH_ROOM_BYTES = 16 * MIB  # two graph files: under 1 MB each for the models we know
+ALIGNMENT_BYTES = 4 * KIB
+
+
+def default_cache() -> Path:
+    """Return the folder of built models: BENCH_CACHE, else the system's place for caches."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return platformdirs.user_cache_path("ondevice-bench")
+
+
+def ensure_artifact(
+    source: ModelSource,
+    level: str,
+    cache: Path,
+    seed: int = 0,
+    timeout_s: float = 1800,
+    kv_cache: str = AUTO,
+    shapes: AnyShapes | None = None,
+) -> Artifact:
+    """Return the model built at `level`, building it first where the cache has no whole copy.
+
+    With another KV cache than the level's own, graphs of their own lie over the same data: that of
+    the model as built with its own cache, which is built first where it is missing.
+
+    Two processes may ask for the same model at once: one builds, the other waits. A build that
+    fails or is interrupted leaves nothing behind.
+
+    Args:
+        source: the model.
+        level: name of the quantization level.
+        cache: folder of built models; made where it is missing.
+        seed: of seeded weights.
+        timeout_s: limit of waiting for another process, and then of the build.
+        kv_cache: name of a cache level.
+        shapes: what a static level is built for; other levels have none.
+
+    Raises:
+        UsageError: an unknown level, a static one without shapes, a negative seed, a cache that the
+            level's kernel does not take, or a calibration text that cannot be read.
+        ModelError: an architecture that cannot be built, or a checkpoint that cannot be read.
+        StorageError: a cache that cannot be written, or a disk without room.
+        WorkerError: the build failed; a HarnessError in it keeps its words and exit code.
+    """
+    row = find_level(level)
+    _check_shapes(row, shapes)
+    stored = find_cache(kv_cache, row)
+    is_base = stored == own_cache(row)
+    built_geometry(source.spec, row, stored, shapes)
+    identity = weights_identity(source, seed)
+    digest = source_hash(source, row, identity, stored, shapes)
+    words = [plain_name(source.name), level, *([] if is_base else [f"kv-{stored.name}"]), digest]
+    folder = cache / "-".join(words)
+    found = _read_whole(folder, source)
+    if found is not None:
+        return found
+    with sole_builder(cache, folder, timeout_s):
+        found = _read_whole(folder, source)  # another process may have built it meanwhile
+        if found is not None:
+            return found
+        with partial_folder(folder) as partial:
+            spent = _fill(partial, source, level, cache, seed, timeout_s, stored, shapes)
+            kept = AUTO if is_base else stored.name
+            artifact = describe_artifact(source, level, identity, folder, *spent, kept, shapes)
+            write_record(artifact, partial)
+            shutil.rmtree(folder, ignore_errors=True)  # a damaged copy
+            partial.replace(folder)
+    return artifact
+
+
+def _check_shapes(level: QuantLevel, shapes: AnyShapes | None) -> None:
+    """Refuse a static level of no shape: model and level do not say what it is built for.
+
+    Raises:
+        UsageError: see above.
+    """
+    if level.variant is Variant.STATIC and shapes is None:
+        raise UsageError(
+            f"{level.name} is built as a static graph, for the tests of a plan",
+            fix=f"bench run --device npu --quant {level.name}, or a level of {', '.join(LEVELS)}",
+        )
+
+
+def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
+    """Refuse a build that the disk of `cache` has no room for.
+
+    A level of fixed points is built from floats that lie beside it until their ranges are known.
+
+    Raises:
+        StorageError: with both numbers.
+    """
+    needed_bytes = stored_bytes(spec, level) + GRAPH_ROOM_BYTES
+    needed_bytes += ALIGNMENT_BYTES * sum(1 for _ in stored_arrays(spec, level))
+    if level.fixed_point:
+        needed_bytes += stored_bytes(spec, find_level(STATIC_FLOAT))
+    free_bytes = shutil.disk_usage(cache).free
+    if free_bytes < needed_bytes:
+        raise StorageError(
+            f"{spec.name} at {level.name} needs {needed_bytes / MIB:,.0f} MiB in the cache;"
+            f" its disk has {free_bytes / MIB:,.0f} MiB free",
+            fix=f"free some room, or {ELSEWHERE}",
+        )
+
+
+def _fill(
+    partial: Path,
+    source: ModelSource,
+    level: str,
+    cache: Path,
+    seed: int,
+    timeout_s: float,
+    stored: CacheLevel,
+    shapes: AnyShapes | None,
+) -> tuple[float, int]:
+    """Put the files of a build into `partial`; returns seconds and peak bytes of its process."""
+    asked: dict[str, Any] = {"level": level, "seed": seed, "folder": str(partial)}
+    asked["source"] = {**asdict(source), "folder": source.folder and str(source.folder)}
+    if shapes is not None:
+        check_room(source.spec, find_level(level), cache)
+        return _ask_child("build_static", timeout_s, {**asked, "shapes": asdict(shapes)})
+    if stored == own_cache(find_level(level)):
+        check_room(source.spec, find_level(level), cache)
+        return _ask_child("build", timeout_s, asked)
+    base = ensure_artifact(source, level, cache, seed, timeout_s)
+    link_file(base.folder / DATA_FILE, partial / DATA_FILE)
+    return _ask_child(
+        "build_cache", timeout_s, {**asked, "cache": stored.name, "base": str(base.graph)}
+    )
+
+
+def _ask_child(command: str, timeout_s: float, asked: dict[str, Any]) -> tuple[float, int]:
+    """Build in a process of its own; returns its seconds and peak bytes."""
+    with Worker.start(BUILD_MODULE) as worker:
+        reply = worker.ask(command, timeout_s, **asked)
+    return float(reply["build_seconds"]), int(reply["build_peak_bytes"])
+
+
+def _read_whole(folder: Path, source: ModelSource) -> Artifact | None:
+    """Return the artifact in `folder`, or None where it is absent or damaged.
+
+    What only describes the model (its name, its licence) is today's, not that of the build.
+    """
+    try:
+        return replace(read_artifact(folder), name=source.name, spec=source.spec)
+    except StorageError:
+        return None
+
+
+@contextmanager
+def sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the lock under which `folder` is built.
+
+    Raises:
+        StorageError: the cache cannot be written, or the lock was not free within `timeout_s`.
+    """
+    import filelock
+
+    locks = cache / "locks"
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(locks / f"{folder.name}.lock", timeout=timeout_s)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise StorageError(
+            f"another process has been building {folder.name} for {timeout_s:g} s",
+            fix="wait for it, or end it",
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise _unwritable(cache, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def partial_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder` to build in; whatever is left of it goes at the end.
+
+    Copies left by a process that was killed are removed first: the lock says nobody builds.
+    """
+    for stale in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(stale, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir()
+        yield partial
+    except OSError as error:
+        raise _unwritable(folder.parent, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _unwritable(cache: Path, error: Exception) -> StorageError:
+    """Return the error for a cache that cannot be written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return StorageError(f"the cache {str(cache)!r} cannot be written: {reason}", fix=ELSEWHERE)
+
+
+def plain_name(name: str) -> str:
+    """Return a model's name as a folder may be called on every system."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".")[:64] or "model"

@@ -1,0 +1,99 @@
+"""Models that others exported: from a path to their record, and to levels of them."""
+
+import hashlib
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from harness.core.errors import ModelError
+from harness.machine.process.worker import Worker
+from harness.models.exported.model import ExportedModel, from_json
+from harness.store.cache import partial_folder, plain_name, sole_builder
+
+EXPORTED_MODULE = "harness.store.exported_worker"
+
+
+def open_exported(
+    path: Path, cache: Path, free_bytes: int | None = None, timeout_s: float = 600
+) -> ExportedModel:
+    """Recognise the model at `path` in a process of its own.
+
+    Args:
+        path: a .onnx file, or a folder with one; see harness.models.exported.files.
+        cache: folder of built models; links of the model become files there.
+        free_bytes: memory that a new process could take; None: unknown, so nothing is refused.
+        timeout_s: limit of reading, the digest of all data included.
+
+    Raises:
+        WorkerError: with the words and exit code of the child's own error: no model there, or a
+            model that is damaged, unsafe, too large, of another version or not recognised. Status
+            `crashed` or `timeout` where a parser met its end.
+    """
+    with Worker.start(EXPORTED_MODULE) as worker:
+        asked = {"path": str(path), "cache": str(cache), "free_bytes": free_bytes}
+        return from_json(worker.ask("recognise", timeout_s, **asked))
+
+
+def ensure_exported_level(
+    path: Path,
+    model: ExportedModel,
+    level: str,
+    cache: Path,
+    free_bytes: int | None = None,
+    timeout_s: float = 1800,
+) -> ExportedModel:
+    """Return a recognised float32 model quantized by ONNX Runtime, from the cache or made now.
+
+    Args:
+        path: that open_exported took.
+        model: what it gave.
+        level: `int8` or `int4`; `fp32` is the model itself.
+        cache: folder of built models.
+        free_bytes: as of open_exported.
+        timeout_s: limit of waiting for another process, and then of quantizing.
+
+    Raises:
+        ModelError: its weights are not float32, or none of them is quantized at this level.
+        StorageError: the cache cannot be written.
+        WorkerError: quantizing failed, or the level is not made this way; as open_exported.
+    """
+    check_quantizable(model)
+    if level == "fp32":
+        return model
+    words = f"{model.content_hash} {level} {version('onnxruntime')} {LEVELS_VERSION}"
+    digest = hashlib.sha256(words.encode()).hexdigest()[:HASH_DIGITS]
+    folder = cache / f"{plain_name(model.name)}-exported-{level}-{digest}"
+    with sole_builder(cache, folder, timeout_s):
+        if not folder.is_dir():
+            with partial_folder(folder) as partial, Worker.start(EXPORTED_MODULE) as worker:
+                asked = {"path": str(path), "cache": str(cache), "folder": str(partial)}
+                worker.ask("quantize", timeout_s, level=level, **asked)
+                partial.replace(folder)
+    main = folder / model.main.file
+    made = open_exported(main, cache, free_bytes, timeout_s)
+    if made.weights_bytes >= model.weights_bytes:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ModelError(
+            f"{model.name} has no weights that ONNX Runtime's quantizer makes {level}",
+            fix="measure it as it is, or quantize it with its exporter",
+        )
+    return replace(made, name=model.name, exporter=model.exporter, variants=())
+
+
+def check_quantizable(model: ExportedModel) -> None:
+    """Refuse a model whose weights are not float32: quantizing twice loses twice.
+
+    Raises:
+        ModelError: with the level it has.
+    """
+    other = next((row for row in model.storages if row.level != "fp32" and row.parameters), None)
+    if other is not None:
+        raise ModelError(
+            f"{model.name} is stored as {other.level}; levels are made from fp32",
+            fix="leave --quant out, or give the fp32 export",
+        )
+
+
+LEVELS_VERSION = "1"  # raised when a level of the same name becomes something else
+HASH_DIGITS = 16

@@ -1,0 +1,226 @@
+"""Models of the Hugging Face hub, fetched into the cache: whole, pinned, and free of links.
+
+The hub's own cache is used, so that what other tools have fetched is not fetched again. It holds
+links into a folder of blobs, which ONNX Runtime refuses, and a file with two names is one that
+others may write: the files are copied.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import DeviceError, ModelError, StorageError
+from harness.core.units import MIB
+from harness.models.weights.source import HUB_FILE
+from harness.store.hub import HubName, local_name, parse_hub_name, wanted_files
+
+INSTALL = "pip install 'ondevice-bench[hub]'"
+COMMIT_CHARACTERS = 12  # of the commit, in the name of a folder
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Where models come from.
+
+    Attributes:
+        endpoint: address of the hub; None: as HF_ENDPOINT says, else huggingface.co.
+        cache: folder of the hub's own cache; None: as HF_HOME says.
+        offline: take only what has been fetched before.
+    """
+
+    endpoint: str | None = None
+    cache: Path | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """A repository at one commit: its files and their sizes, where they are known."""
+
+    commit: str
+    files: dict[str, int | None]
+
+
+def fetch_model(argument: str, cache: Path, hub: Hub, say: Say) -> Path:
+    """Return the folder of a model on the hub, fetching what is missing.
+
+    The folder holds the model's files and HUB_FILE, which says what they are: `repo`, `revision`
+    as asked for, `inside`, `commit`, and the size of every file.
+
+    Args:
+        argument: `hf:org/name[@revision][:inside]`.
+        cache: folder of built models; fetched ones lie in `hub` below it.
+        hub: see Hub.
+        say: is told what is fetched.
+
+    Raises:
+        UsageError: another form of argument.
+        ModelError: no such repository, revision, folder or file.
+        DeviceError: huggingface_hub is not installed.
+        StorageError: no connection, not fetched before, no room, a disk that cannot be written.
+    """
+    name = parse_hub_name(argument)
+    offline = hub.offline or _library().constants.HF_HUB_OFFLINE
+    fetched = _fetched_before(name, cache)
+    if fetched is not None and (offline or _is_commit(name.revision)):
+        return fetched
+    with _in_words(name):
+        listing = _cached(name, hub) if offline else _asked(name, hub)
+    place = cache / "hub" / name.repo.replace("/", "--") / listing.commit[:COMMIT_CHARACTERS]
+    folder = place / local_name(name)
+    if (folder / HUB_FILE).is_file():
+        return folder
+    wanted = wanted_files(name, listing.files)
+    sizes = {file: listing.files[file] or 0 for file in wanted}
+    say(
+        f"fetching {name.repo}@{listing.commit[:COMMIT_CHARACTERS]}:"
+        f" {len(wanted)} files, {sum(sizes.values()) / MIB:,.1f} MiB"
+    )
+    with _in_words(name):
+        _check_room(place, 2 * sum(sizes.values()))  # in the hub's cache, and here
+        files = {
+            place: _download(name, listing.commit, file, hub, offline)
+            for file, place in wanted.items()
+        }
+        _put(folder, files, {**asdict(name), "commit": listing.commit})
+    return folder
+
+
+def _library() -> Any:
+    """Return huggingface_hub.
+
+    Raises:
+        DeviceError: it is not installed.
+    """
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+    except ImportError as error:
+        raise DeviceError("hf: models are fetched by huggingface_hub", fix=INSTALL) from error
+    return huggingface_hub
+
+
+def _is_commit(revision: str) -> bool:
+    """Whether a revision can never mean anything else."""
+    return len(revision) == 40 and all(letter in "0123456789abcdef" for letter in revision)
+
+
+def _fetched_before(name: HubName, cache: Path) -> Path | None:
+    """Return the folder that a revision meant when it was fetched last, or None."""
+    places = (cache / "hub" / name.repo.replace("/", "--")).glob(f"*/{local_name(name)}/{HUB_FILE}")
+    for place in sorted(places, key=lambda file: file.stat().st_mtime_ns, reverse=True):
+        record = json.loads(place.read_text(encoding="utf-8"))
+        if name.revision in (record["revision"], record["commit"]):
+            return place.parent
+    return None
+
+
+def _asked(name: HubName, hub: Hub) -> _Listing:
+    """Ask the hub what a revision is and holds."""
+    api = _library().HfApi(endpoint=hub.endpoint)
+    info = api.model_info(name.repo, revision=name.revision, files_metadata=True)
+    return _Listing(info.sha, {file.rfilename: file.size for file in info.siblings or ()})
+
+
+def _cached(name: HubName, hub: Hub) -> _Listing:
+    """Look up a revision in the hub's own cache; its files are those that were fetched."""
+    library = _library()
+    try:
+        found = library.snapshot_download(
+            name.repo, revision=name.revision, cache_dir=hub.cache, local_files_only=True
+        )
+    except library.errors.IncompleteSnapshotError as error:
+        found = error.snapshot_path
+    folder = Path(found)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return _Listing(
+        folder.name,
+        {path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
+    )
+
+
+def _download(name: HubName, commit: str, file: str, hub: Hub, offline: bool) -> Path:
+    """Return a file of the hub's cache, fetched or resumed where it is not whole."""
+    return Path(
+        _library().hf_hub_download(
+            name.repo,
+            file,
+            revision=commit,
+            cache_dir=hub.cache,
+            endpoint=hub.endpoint,
+            local_files_only=offline,
+        )
+    )
+
+
+def _put(folder: Path, files: dict[str, Path], record: dict[str, Any]) -> None:
+    """Copy files into a model's folder, which is there whole or not at all."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for place, file in files.items():
+        (partial / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, partial / place)
+    sizes = {place: file.stat().st_size for place, file in sorted(files.items())}
+    text = json.dumps({**record, "files": sizes}, indent=2)
+    (partial / HUB_FILE).write_text(text + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)
+
+
+def _check_room(place: Path, needed_bytes: int) -> None:
+    """Refuse files that the disk has no room for."""
+    place.mkdir(parents=True, exist_ok=True)
+    free_bytes = shutil.disk_usage(place).free
+    if free_bytes < needed_bytes:
+        raise StorageError(
+            f"the files need {needed_bytes / MIB:,.0f} MiB; the disk has"
+            f" {free_bytes / MIB:,.0f} MiB free",
+            fix="free some room, or choose another cache: --cache DIR, HF_HOME=DIR",
+        )
+
+
+@contextmanager
+def _in_words(name: HubName) -> Iterator[None]:
+    """Turn the library's exceptions into ours; the more special ones come first."""
+    errors = _library().errors
+    asked = f"{name.repo}@{name.revision}"
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise ModelError(
+            f"{name.repo} is open only to those who accepted its terms",
+            fix=f"accept them at huggingface.co/{name.repo}, then: hf auth login",
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise ModelError(
+            f"the hub has no model {name.repo}, or it is private",
+            fix="check the name; for a private one: hf auth login, or HF_TOKEN",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelError(
+            f"{name.repo} has no revision {name.revision!r}", fix="a branch, tag or commit of it"
+        ) from error
+    except errors.LocalEntryNotFoundError as error:
+        raise StorageError(
+            f"{asked} could not be reached, and has not been fetched before: {_reason(error)}",
+            fix="run it once with a connection, without --offline and HF_HUB_OFFLINE",
+        ) from error
+    except errors.EntryNotFoundError as error:
+        raise ModelError(f"{asked} lost a file: {_reason(error)}", fix="try again") from error
+    except (errors.HTTPError, errors.HFValidationError, OSError) as error:
+        raise StorageError(
+            f"{asked} could not be fetched: {_reason(error)}",
+            fix="try again: what was fetched is kept; with --offline, only what is there",
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of an exception, or what kind it is."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

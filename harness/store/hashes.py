@@ -1,0 +1,102 @@
+"""What a build is found by: a digest of everything that decides its bytes."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from harness.builder.graph.rules import BUILDER_VERSION, STATIC_VERSION
+from harness.builder.graph.static.geometry import AnyShapes
+from harness.builder.quantize.cache import SCALE_METHOD, CacheLevel, own_cache
+from harness.builder.quantize.levels import Method, QuantLevel, Variant, find_level
+from harness.models.specs.encoder import AnySpec
+from harness.models.texts.tokens import CALIBRATION, TOKENIZER_FILE, bundled_text
+from harness.models.weights.source import ModelSource
+
+HASH_DIGITS = 16
+# Fields of a level that came after the first builds: left out of the hash at these values, with
+# which nothing changes, so that what was built before is still found.
+_LATER: dict[str, object] = {
+    "zero_points": False,
+    "method": Method.NEAREST,
+    "sensitive": None,
+    "variant": Variant.FUSED,
+    "fixed_point": False,
+}
+# Fields of a spec that describe the model and leave its graph as it is.
+_DESCRIPTION = frozenset(
+    {"name", "published_parameters", "expected_delta", "expected_delta_reason", "hf_id"}
+    | {"license", "source", "family"}
+)
+
+
+def source_hash(
+    source: ModelSource,
+    level: QuantLevel,
+    weights_identity: str,
+    cache: CacheLevel,
+    shapes: AnyShapes | None = None,
+) -> str:
+    """Return the digest of all that decides the bytes of a build of `source`."""
+    stored = None if cache == own_cache(level) else _stored_cache(source, cache)
+    static = None if shapes is None else _static(source, level, shapes)
+    return content_hash(source.spec, level.name, weights_identity, stored, static)
+
+
+def content_hash(
+    spec: AnySpec,
+    level_name: str,
+    weights_identity: str,
+    cache: dict[str, Any] | None = None,
+    static: dict[str, Any] | None = None,
+) -> str:
+    """Return the digest of all that decides a build's bytes, in hexadecimal.
+
+    Args:
+        spec: the architecture.
+        level_name: of the weights.
+        weights_identity: seed, or hash of the checkpoint.
+        cache: what stands for another cache than the level's own; None, which changes nothing,
+            for that one: such builds are older than caches of a choice.
+        static: what stands for the shapes and the ranges of a static level; None: of others.
+    """
+    architecture = {key: value for key, value in asdict(spec).items() if key not in _DESCRIPTION}
+    table = {
+        "architecture": architecture,
+        "level": asdict(find_level(level_name), dict_factory=_without_later),
+        "weights": weights_identity,
+        "builder": BUILDER_VERSION,
+    }
+    if cache is not None:
+        table["cache"] = cache
+    if static is not None:
+        table["static"] = static
+    text = json.dumps(table, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
+
+
+def _stored_cache(source: ModelSource, cache: CacheLevel) -> dict[str, Any]:
+    """Return what decides a cache: its level, and for integers all that decides their scales."""
+    if not cache.is_integer:
+        return asdict(cache)
+    return {**asdict(cache), "method": SCALE_METHOD, "calibration": _calibration(source)}
+
+
+def _static(source: ModelSource, level: QuantLevel, shapes: AnyShapes) -> dict[str, Any]:
+    """Return what decides a static build beside its model and level."""
+    ranges = _calibration(source) if level.fixed_point else None
+    return {**asdict(shapes), "builder": STATIC_VERSION, "calibration": ranges}
+
+
+def _calibration(source: ModelSource) -> str:
+    """Return the digest of the text that a model reads to find its ranges, and of its tokenizer."""
+    text = bundled_text(CALIBRATION).encode() if source.folder is not None else b""
+    tokenizer = source.folder / TOKENIZER_FILE if source.folder is not None else None
+    if tokenizer is not None and tokenizer.is_file():
+        text += tokenizer.read_bytes()
+    return hashlib.sha256(text).hexdigest()[:HASH_DIGITS]
+
+
+def _without_later(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the fields of a level but the later ones that change nothing."""
+    return {key: value for key, value in pairs if key not in _LATER or value != _LATER[key]}

@@ -1,1 +1,0 @@
-"""Sessions of models that were exported elsewhere: what they are fed, how they are run."""

@@ -1,0 +1,250 @@
+"""Writes the reference logits that the graphs are held against. Development-time only.
+
+    python tests/builder/graph/make_logit_fixtures.py
+
+Needs torch and transformers (made with 2.13.0 and 5.23.0 or 5.24.0). Each folder of
+tests/fixtures/logits is a Hugging Face model of a few thousand seeded weights, as
+`save_pretrained` writes it, and `reference.safetensors` with what torch computes from it in
+float32:
+
+    input_ids        int64   [4, 12 + 16]    prompt and the 16 tokens that follow it
+    prefill_logits   float32 [4, 12, vocab]  one pass over the prompt
+    decode_logits    float32 [4, 16, vocab]  16 passes of one token through torch's own cache
+
+The weights have a realistic spread: each matrix is normal with deviation 1 / sqrt(inputs), every
+norm is near 1 but not 1, and one hidden channel in 16 is 4 times as large as the others, as the
+outlier channels of trained models are.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PhiConfig,
+    PhiForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "logits"
+PROMPT_TOKENS, DECODE_TOKENS, BATCH = 12, 16, 4
+SIZES = {
+    "vocab_size": 96,
+    "hidden_size": 48,  # divides neither into blocks of 32 nor of 128
+    "intermediate_size": 72,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,  # not hidden_size / heads
+    "max_position_embeddings": 64,
+    "rope_theta": 10_000.0,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "attn_implementation": "eager",
+}
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+SHORT_WINDOW_TOKENS = 7  # shorter than the prompt
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10_000.0,
+    "short_factor": [1.0, 1.1, 1.3, 1.5, 1.8, 2.0, 2.2, 2.8],
+    "long_factor": [1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 30.0, 32.0],
+    "original_max_position_embeddings": 32,  # longer than prompt and steps
+    "partial_rotary_factor": 0.5,
+}
+
+
+def models() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
+    """Return each model with the type its weights are stored in."""
+    stretched = {**SIZES, "rope_parameters": LLAMA3_ROPE}
+    del stretched["rope_theta"]
+    tied = {**SIZES, "tie_word_embeddings": True}
+    window = {**SIZES, "sliding_window": SHORT_WINDOW_TOKENS}
+    no_head_dim = {**SIZES, "hidden_size": 64}
+    del no_head_dim["head_dim"]
+    return {
+        **newer_models(tied),
+        **mixtures(),
+        "llama-tied": (LlamaForCausalLM(LlamaConfig(**tied)), torch.bfloat16),
+        "llama-untied": (LlamaForCausalLM(LlamaConfig(**SIZES)), torch.float16),
+        "llama-rope3": (LlamaForCausalLM(LlamaConfig(**stretched)), torch.bfloat16),
+        "mistral-window": (MistralForCausalLM(MistralConfig(**window)), torch.bfloat16),
+        "qwen2-tied": (
+            Qwen2ForCausalLM(Qwen2Config(**no_head_dim | {"tie_word_embeddings": True})),
+            torch.bfloat16,
+        ),
+        "qwen3-tied": (
+            Qwen3ForCausalLM(Qwen3Config(**tied | {"rms_norm_eps": 1e-6})),
+            torch.bfloat16,
+        ),
+    }
+
+
+def newer_models(tied: dict[str, object]) -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
+    """Return the models whose block is not Llama's."""
+    no_head_dim = {**SIZES, "hidden_size": 64}
+    del no_head_dim["head_dim"]
+    wide_heads = {**no_head_dim, "num_attention_heads": 2, "num_key_value_heads": 2}
+    gemma = {**tied, "num_hidden_layers": 3, "query_pre_attn_scalar": 24}
+    gemma |= {"sliding_window": SHORT_WINDOW_TOKENS}
+    del gemma["rope_theta"]
+    long = {**wide_heads, "original_max_position_embeddings": 32, "rope_parameters": LONGROPE}
+    del long["rope_theta"]
+    layer_norm = {key: value for key, value in no_head_dim.items() if key != "rms_norm_eps"}
+    gpt2 = {
+        "vocab_size": 96,
+        "n_embd": 64,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_inner": 72,
+        "n_positions": 64,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "attn_implementation": "eager",
+    }
+    bf16 = torch.bfloat16
+    return {
+        "olmo2-untied": (Olmo2ForCausalLM(Olmo2Config(**no_head_dim)), bf16),
+        "phi3-window": (
+            Phi3ForCausalLM(
+                Phi3Config(**no_head_dim, pad_token_id=0, sliding_window=SHORT_WINDOW_TOKENS)
+            ),
+            bf16,
+        ),
+        "phi3-longrope": (Phi3ForCausalLM(Phi3Config(**long, pad_token_id=0)), bf16),
+        "gemma-tied": (GemmaForCausalLM(GemmaConfig(**tied)), bf16),
+        "gemma2-caps": (
+            Gemma2ForCausalLM(
+                Gemma2Config(**gemma, attn_logit_softcapping=2.0, final_logit_softcapping=3.0)
+            ),
+            bf16,
+        ),
+        "gemma3-windows": (
+            Gemma3ForCausalLM(Gemma3TextConfig(**gemma, sliding_window_pattern=2)),
+            bf16,
+        ),
+        "phi-parallel": (
+            PhiForCausalLM(
+                PhiConfig(**layer_norm | {"num_attention_heads": 2, "num_key_value_heads": 2})
+            ),
+            bf16,
+        ),
+        "gpt2-tied": (GPT2LMHeadModel(GPT2Config(**gpt2)), bf16),
+    }
+
+
+def seed_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Fill every tensor, rounded to what its stored type can hold."""
+    random = torch.Generator().manual_seed(20_261_122)
+    with torch.no_grad():
+        for name, weight in sorted(model.named_parameters()):
+            values = torch.randn(weight.shape, generator=random)
+            if is_norm(name):
+                values = 1 + values / 8
+                values[::16] *= 4
+                values -= 1 if "gemma" in model.config.model_type else 0  # stored less one
+            elif name.endswith(".bias"):
+                values = values / 4
+            else:
+                values = values / weight.shape[-1] ** 0.5
+            weight.copy_(values.to(dtype).float())
+
+
+def mixtures() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
+    """Return mixtures of experts; every width divides into blocks of 32, as QMoE needs it."""
+    sizes = {**SIZES, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+    sizes |= {"num_experts_per_tok": 2}
+    no_head_dim = {key: value for key, value in sizes.items() if key != "head_dim"}
+    qwen = {"num_experts": 5, "moe_intermediate_size": 32}
+    shared = {"shared_expert_intermediate_size": 64}
+    bf16 = torch.bfloat16
+    return {
+        "mixtral-untied": (MixtralForCausalLM(MixtralConfig(**sizes, num_local_experts=4)), bf16),
+        "qwen2_moe-shared": (
+            Qwen2MoeForCausalLM(Qwen2MoeConfig(**no_head_dim, **qwen, **shared)),
+            bf16,
+        ),
+        "qwen3_moe-normalised": (
+            Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **qwen, norm_topk_prob=True)),
+            bf16,
+        ),
+    }
+
+
+def is_norm(name: str) -> bool:
+    """Whether a weight is that of a norm, as the classes call them."""
+    part = name.split(".")[-2]
+    return name.endswith(".weight") and (part.endswith("norm") or part.startswith("ln_"))
+
+
+def reference(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return tokens and logits: one pass over the prompt, then one pass per token."""
+    random = torch.Generator().manual_seed(7)
+    ids = torch.randint(
+        model.config.vocab_size, (BATCH, PROMPT_TOKENS + DECODE_TOKENS), generator=random
+    )
+    with torch.no_grad():
+        prompt = model(ids[:, :PROMPT_TOKENS], use_cache=True)
+        cache, decoded = prompt.past_key_values, []
+        for position in range(PROMPT_TOKENS, ids.shape[1]):
+            step = model(ids[:, position : position + 1], past_key_values=cache, use_cache=True)
+            cache = step.past_key_values
+            decoded.append(step.logits)
+        whole = model(ids).logits  # the same without a cache
+    decode_logits = torch.cat(decoded, dim=1)
+    torch.testing.assert_close(decode_logits, whole[:, PROMPT_TOKENS:], rtol=0, atol=5e-5)
+    return {
+        "input_ids": ids,
+        "prefill_logits": prompt.logits.contiguous(),
+        "decode_logits": decode_logits.contiguous(),
+    }
+
+
+def main() -> None:
+    """Write every folder anew."""
+    for name, (model, dtype) in models().items():
+        seed_weights(model.eval(), dtype)
+        folder = FOLDER / name
+        tensors = reference(model)
+        model.to(dtype).save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        save_file(tensors, folder / "reference.safetensors")
+
+
+if __name__ == "__main__":
+    main()

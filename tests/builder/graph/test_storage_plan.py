@@ -1,0 +1,116 @@
+"""Every shipped architecture at every level, planned and described without writing a weight."""
+
+from dataclasses import replace
+
+import pytest
+from stored_values import place
+
+from harness.builder.graph.decoder import decoder_model
+from harness.builder.graph.encoder import encoder_model
+from harness.builder.graph.geometry import geometry_of
+from harness.builder.graph.storage import PAGE_BYTES, plan_storage
+from harness.builder.quantize.experts import check_experts
+from harness.builder.quantize.levels import LEVELS
+from harness.builder.quantize.size import stored_bytes
+from harness.core.errors import ModelError
+from harness.models.catalog.load import load_spec, spec_names
+from harness.models.specs.count import built_parameters
+from harness.models.specs.encoder import EncoderSpec
+
+
+def can_be_stored(name, level):
+    """Whether the model's experts, if it has any, can be multiplied at this level."""
+    spec = load_spec(name)
+    if isinstance(spec, EncoderSpec):
+        return True
+    try:
+        check_experts(spec, LEVELS[level])
+    except ModelError:
+        return False
+    return True
+
+
+GRIDS = [(name, level) for name in spec_names() for level in LEVELS if can_be_stored(name, level)]
+
+
+def graphs_of(spec, level):
+    """The two graphs of a decoder, or the one of an encoder."""
+    if isinstance(spec, EncoderSpec):
+        return [encoder_model(spec, level)]
+    return [decoder_model(spec, level, every_position) for every_position in (False, True)]
+
+
+def unique_arrays(model):
+    """Initializers by offset: two views of the same bytes count once."""
+    return {place(tensor)[0]: tensor for tensor in model.graph.initializer}
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_initializers_hold_every_published_parameter_once(name):
+    """Formula = elements of the graph's initializers = published count (+ the known delta).
+
+    A pooler is published, but not built.
+    """
+    spec = load_spec(name)
+    tensors = unique_arrays(graphs_of(spec, LEVELS["fp32"])[0]).values()
+    elements = sum(place(tensor)[1] for tensor in tensors) // 4
+    assert elements == built_parameters(spec)
+    if not isinstance(spec, EncoderSpec) and spec.published_parameters is not None:
+        assert elements == spec.published_parameters + spec.expected_delta
+
+
+@pytest.mark.parametrize(("name", "level"), GRIDS)
+def test_stored_bytes_are_those_of_the_graphs_initializers(name, level):
+    spec = load_spec(name)
+    for model in graphs_of(spec, LEVELS[level]):
+        tensors = unique_arrays(model).values()
+        total = sum(place(tensor)[1] for tensor in tensors)
+        assert total == stored_bytes(spec, LEVELS[level])
+
+
+@pytest.mark.parametrize(("name", "level"), GRIDS)
+def test_regions_follow_one_another_on_pages(name, level):
+    end_bytes = 0
+    for weight in plan_storage(load_spec(name), LEVELS[level]):
+        for region in weight.regions:
+            assert region.offset_bytes % PAGE_BYTES == 0
+            assert 0 <= region.offset_bytes - end_bytes < PAGE_BYTES
+            end_bytes = region.end_bytes
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_no_float_over_1_mb_is_left_at_int8_and_below(name):
+    """Initializers and constants of the graph; scales belong to the integers they scale."""
+    for level in (LEVELS[level] for known, level in GRIDS if known == name):
+        if level.weight_bits > 8:
+            continue
+        model = graphs_of(load_spec(name), level)[0]
+        constants = [node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"]
+        assert max(constant.ByteSize() for constant in constants) < 4096
+        floats = [
+            place(tensor)[1]
+            for tensor in model.graph.initializer
+            if tensor.data_type == tensor.FLOAT and not tensor.name.endswith(".scales")
+        ]
+        assert max(floats) <= 1_000_000
+
+
+def test_only_levels_of_two_widths_are_left_out_above_and_only_of_mixtures():
+    """Every other model is described at every level."""
+    out = {(n, level) for n in spec_names() for level in LEVELS} - set(GRIDS)
+    assert {name for name, _ in out} == {"mixtral-8x22b", "qwen1.5-moe-a2.7b", "qwen3-30b-a3b"}
+    assert all(LEVELS[level].sensitive or "b128" in level or "b64" in level for _, level in out)
+
+
+@pytest.mark.parametrize(("stated", "built"), [(8192, 8192), (32_768, 32_768), (131_072, 32_768)])
+def test_context_is_kept_up_to_the_rule(stated, built):
+    """Beyond 32,768 positions the rotary tables would outgrow what they serve."""
+    spec = replace(load_spec("smollm2-135m"), max_context_tokens=stated)
+    assert geometry_of(spec, LEVELS["int4"]).max_context_tokens == built
+
+
+def test_heads_the_operator_cannot_run_are_refused_before_a_build():
+    """GroupQueryAttention: head_size shall be a multiple of 16."""
+    spec = replace(load_spec("smollm2-135m"), head_dim=72)
+    with pytest.raises(ModelError, match="72 wide"):
+        geometry_of(spec, LEVELS["int4"])

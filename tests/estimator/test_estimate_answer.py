@@ -1,0 +1,260 @@
+"""Estimates for any model on any device: what must hold for all of them."""
+
+import json
+import math
+import random
+from itertools import pairwise
+
+import pytest
+
+from harness.builder.quantize.levels import LEVELS
+from harness.core.errors import HarnessError, UsageError
+from harness.estimator.answer import estimate
+from harness.estimator.case import nominal_level
+from harness.estimator.flat import flat_values
+from harness.models.catalog.catalog import catalog_names
+from harness.models.catalog.devices import device_keys
+from harness.models.catalog.subject import counted_subject, find_subject
+from harness.models.specs.structure import Role
+
+
+def numbers(result):
+    """Every number of an estimate by name."""
+    values = flat_values(result).items()
+    return {k: v for k, v in values if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+@pytest.mark.parametrize("model", catalog_names())
+def test_every_model_on_every_device_is_sane(model):
+    """Positive, finite, ranges in order, the floor under the model, memory above the weights.
+
+    A table that is only looked up stays in the file: its weights need not be resident.
+    """
+    choose = random.Random(model)
+    for device in device_keys():
+        level, depth = choose.choice(list(LEVELS)), choose.choice([0, 100])
+        check_sane(estimate(model, level, device=device, depth=depth, price_per_kwh=0.2))
+
+
+def check_sane(result):
+    """What holds for every estimate of a model with a structure."""
+    found = numbers(result)
+    zeros = {"depth_tokens", "kv_bytes_per_token"}
+    assert [k for k, v in found.items() if not (v > 0 or k in zeros) or not math.isfinite(v)] == []
+    for name in found:
+        if name.endswith("_low"):
+            assert found[name] <= found[name.removesuffix("low") + "high"]
+    assert result.energy.floor_j < result.energy.modelled_j.low
+    assert (result.speeds.decode_tok_s is None) != result.case.decodes
+    pieces = result.case.subject.anatomy.pieces
+    tables = sum(piece.parameters for piece in pieces if piece.role is Role.TABLE)
+    resident_bytes = result.sizes.weights_bytes - 4 * tables
+    assert result.sizes.memory.peak_bytes > resident_bytes
+
+
+def test_more_parameters_are_never_lighter_or_faster():
+    """Seeded pairs of counts from 1e6 to 1e15."""
+    choose = random.Random(7)
+    for _ in range(200):
+        small, large = sorted(round(10 ** choose.uniform(6, 15)) for _ in range(2))
+        level, device = choose.choice(list(LEVELS)), choose.choice(device_keys())
+        first, second = (
+            estimate(counted_subject(count, "x"), level, device=device) for count in (small, large)
+        )
+        assert first.sizes.memory.peak_bytes <= second.sizes.memory.peak_bytes
+        assert first.speeds.step_s.low <= second.speeds.step_s.low
+        assert first.speeds.ttft_s.high <= second.speeds.ttft_s.high
+        assert first.energy.floor_j <= second.energy.floor_j
+
+
+@pytest.mark.parametrize("model", ["llama-3.2-1b", "mixtral-8x22b", "gemma-3-1b", "whisper-tiny"])
+def test_deeper_is_never_faster_or_lighter(model):
+    """Depths from 0 to far beyond the context."""
+    for device in ("rpi5", "rtx-4060"):
+        results = [
+            estimate(model, "int4", device=device, depth=depth)
+            for depth in (0, 1, 100, 511, 512, 513, 10_000, 1_000_000)
+        ]
+        for first, second in pairwise(results):
+            assert first.speeds.step_s.low <= second.speeds.step_s.low
+            assert first.speeds.ttft_s.high <= second.speeds.ttft_s.high
+            assert first.sizes.memory.peak_bytes <= second.sizes.memory.peak_bytes
+        assert results[0].sizes.memory.peak_bytes < results[-1].sizes.memory.peak_bytes
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "qwen3-30b-a3b", "lfm2-1.2b"])
+def test_more_bits_are_never_lighter_or_faster(model):
+    """Block-wise 4 and 8 bit, then float 32 bit; of a bare count 4, 8, 16 and 32."""
+    for device in ("rpi5", "m4"):
+        results = [estimate(model, name, device=device) for name in ("int4", "int8-block", "fp32")]
+        for first, second in pairwise(results):
+            assert first.speeds.step_s.low < second.speeds.step_s.low
+            assert first.sizes.memory.peak_bytes < second.sizes.memory.peak_bytes
+
+
+def test_longer_prompts_and_larger_batches_are_never_quicker():
+    results = [
+        estimate("qwen2.5-0.5b", "int4", device="m4", prompt=prompt, batch=batch)
+        for prompt, batch in ((1, 1), (2, 1), (128, 1), (128, 2), (512, 2), (512, 8))
+    ]
+    for first, second in pairwise(results):
+        assert first.speeds.ttft_s.low < second.speeds.ttft_s.low
+        assert first.sizes.memory.peak_bytes < second.sizes.memory.peak_bytes
+
+
+def test_thirteen_billion_on_a_snapdragon_x_elite():
+    """int4 with fp32 scales is 5 bit: 13e9 * 5 / 8 = 8.125e9 bytes, at most 92 % of 135.2 GB/s."""
+    result = estimate(counted_subject(13_000_000_000, "13B"), "int4", device="snapdragon-x-elite")
+    assert result.sizes.weights_bytes == 8.125e9
+    assert result.sizes.fits
+    assert result.speeds.decode_tok_s.high == pytest.approx(0.92 * 135.2e9 / 8.125e9)
+    assert result.naive_decode_tok_s == pytest.approx(135.2e9 / 6.5e9)
+
+
+@pytest.mark.parametrize(("memory_gb", "fits"), [(8, True), (12, True), (16, True), (6, False)])
+def test_ten_billion_at_four_bit_on_phones(memory_gb, fits):
+    """10e9 * 5 / 8 = 6.25e9 bytes and 0.2 GB; without a system 8 GB are enough, 6 are not."""
+    subject = counted_subject(10_000_000_000, "10B")
+    result = estimate(
+        subject, "int4", device="galaxy-s24", memory_bytes=memory_gb * 10**9, os_share=0.0
+    )
+    assert result.sizes.fits is fits
+
+
+def test_the_share_of_the_system_decides_what_fits():
+    """A quarter of 8 GB is the system's: 6 GB hold no 6.25e9 bytes."""
+    subject = counted_subject(10_000_000_000, "10B")
+    result = estimate(subject, "int4", device="galaxy-s24", memory_bytes=8 * 10**9)
+    assert result.sizes.available_bytes == 6e9
+    assert not result.sizes.fits
+    assert any("does not fit" in note for note in result.notes)
+
+
+def test_a_closed_model_answers_from_its_stated_count():
+    result = estimate("gpt-4", "int4", device="galaxy-s24")
+    assert result.case.subject.basis == "stated, unofficial"
+    assert result.case.subject.parameters == 1_760_000_000_000
+    assert not result.sizes.fits
+    assert any("only the count is known" in note for note in result.notes)
+    assert any("unofficial" in note for note in result.notes)
+
+
+def test_a_name_of_the_documents_leads_to_its_catalog_model():
+    assert find_subject("SOLAR").name == "solar-10.7b"
+    assert find_subject("phi-3").name == "phi-3-mini-4k"
+
+
+def test_beyond_the_context_is_a_warning_with_the_number():
+    result = estimate("smollm2-135m", "int4", device="rpi5", depth=8100)
+    assert any("8,192" in note for note in result.notes)
+    assert not any("8,192" in n for n in estimate("smollm2-135m", "int4", device="rpi5").notes)
+
+
+def test_an_engine_without_a_peak_gives_no_time_to_first_token():
+    """No source states a peak of that phone's CPU: null, with the reason, never 0."""
+    result = estimate("smollm2-135m", "int4", device="galaxy-s24", engine="cpu")
+    assert result.speeds.ttft_s is None
+    assert result.speeds.decode_tok_s is not None
+    assert any("no compute ceiling" in note for note in result.notes)
+
+
+def test_no_price_no_cost():
+    assert estimate("smollm2-135m", "int4", device="rpi5").energy.cost_per_million_tokens is None
+
+
+def test_every_note_of_the_device_is_shown():
+    assert any("34 GB/s" in note for note in estimate("smollm2-135m", "int4", device="rpi5").notes)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"depth": -1},
+        {"prompt": 0},
+        {"batch": 0},
+        {"depth": 10**30},
+        {"os_share": 1.0},
+        {"os_share": float("nan")},
+        {"memory_bytes": -1},
+        {"memory_bytes": 0},
+        {"price_per_kwh": 1e308},
+        {"engine": "npu"},
+        {"price_per_kwh": -1.0},
+        {"price_per_kwh": float("nan")},
+    ],
+)
+def test_impossible_questions_are_refused(options):
+    with pytest.raises(UsageError):
+        estimate("smollm2-135m", "int4", device="rpi5", **options)
+
+
+@pytest.mark.parametrize(
+    ("model", "named"), [("gpt-44", "gpt-4"), ("llama-3.2-1", "llama-3.2-1b"), ("sora", "--params")]
+)
+def test_unknown_models_name_the_way_out(model, named):
+    with pytest.raises(HarnessError) as raised:
+        estimate(model, "int4", device="rpi5")
+    assert named in raised.value.fix
+
+
+def test_bits_outside_the_table_are_refused():
+    assert nominal_level(4).weight_bits == 4
+    for bits in (0, 3, 64, -4):
+        with pytest.raises(UsageError, match="bits"):
+            nominal_level(bits)
+
+
+def config(**changes):
+    """A config.json of a Llama, changed."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "intermediate_size": 1536,
+        "tie_word_embeddings": True,
+        "max_position_embeddings": 8192,
+        "rms_norm_eps": 1e-5,
+        **changes,
+    }
+
+
+def test_a_config_of_a_known_class_is_exact(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(config()))
+    subject = find_subject(str(tmp_path))
+    assert subject.parameters == 134_515_008
+    assert subject.anatomy is not None
+
+
+def test_a_config_of_an_unknown_class_gives_a_count_with_its_basis(tmp_path):
+    """The class is not built here, but its sizes give the same count as a Llama's."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config(architectures=["NewForCausalLM"])))
+    subject = find_subject(str(path))
+    assert subject.parameters == 134_515_008 - 61 * 576
+    assert subject.anatomy is None
+    assert "assumed" in subject.basis
+    assert any("NewForCausalLM" in note for note in subject.notes)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"architectures": ["X"]}', "{}"])
+def test_a_useless_config_is_refused(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(HarnessError):
+        find_subject(str(path))
+
+
+def test_a_fixed_input_is_never_beyond_the_context():
+    """CLIP's text takes 77 tokens, but its image decides: a prompt of 128 means nothing to it."""
+    for model in ("clip-vit-b-32", "whisper-tiny", "vit-small-patch16-224"):
+        assert not any("beyond" in note for note in estimate(model, "int8", device="rpi5").notes)
+
+
+def test_memory_of_a_card_is_what_it_is():
+    """A phone may carry less than its chip can; a graphics card carries what it is sold with."""
+    phone, card = (estimate("smollm2-135m", "int4", device=d) for d in ("galaxy-s24", "rtx-4060"))
+    assert any("--memory" in note for note in phone.notes)
+    assert not any("--memory" in note for note in card.notes)

@@ -1,0 +1,126 @@
+"""The estimates of one measured cell."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.builder.quantize.cache import CACHES
+from harness.builder.quantize.levels import LEVELS
+from harness.builder.quantize.size import stored_bytes
+from harness.estimator.calibration.constants import Constants, RatePoint
+from harness.estimator.cells import (
+    CellLengths,
+    bandwidth_only,
+    cell_estimate,
+    mbu,
+    mfu,
+)
+from harness.estimator.structure import decode_step, prefill
+from harness.models.catalog.catalog import catalog_model
+from harness.models.catalog.load import load_spec
+
+MODEL = catalog_model("smollm2-135m").anatomy
+FP32 = LEVELS["fp32"]
+FULL = Constants(
+    "measured",
+    (RatePoint(30e9),),
+    {"float-32": (RatePoint(200e9),), "attention": (RatePoint(75e9),)},
+    operator_s=7e-6,
+)
+
+
+def test_a_prefill_has_prefill_metrics_only():
+    cell = cell_estimate(MODEL, FP32, FULL, CellLengths(512, 0))
+    assert set(cell.values) == {
+        *("prefill_ms", "prefill_tok_s", "ttft_ms", "peak_rss_bytes", "weights_bytes")
+    }
+    assert cell.values["prefill_tok_s"] == pytest.approx(512e3 / cell.values["prefill_ms"])
+    assert cell.values["weights_bytes"] == stored_bytes(load_spec("smollm2-135m"), FP32)
+
+
+def test_a_decode_is_the_middle_step():
+    """128 steps from depth 1024: the 64th has 1024 + 63 tokens before it; that is the mean."""
+    cell = cell_estimate(MODEL, FP32, FULL, CellLengths(0, 128, 1024, batch=2))
+    steps = [
+        decode_step(MODEL, FP32, FULL, depth_tokens=1024 + done, batch=2).seconds
+        for done in range(128)
+    ]
+    assert set(cell.values) == {"tpot_ms", "decode_tok_s", "peak_rss_bytes", "weights_bytes"}
+    assert cell.values["tpot_ms"] == pytest.approx(sum(steps) / 128 * 1e3, rel=1e-3)
+    assert cell.values["decode_tok_s"] == pytest.approx(2e3 / cell.values["tpot_ms"])
+
+
+def test_a_request_adds_up():
+    """The first of 65 tokens comes with the prefill: 64 steps follow."""
+    values = cell_estimate(MODEL, FP32, FULL, CellLengths(128, 65)).values
+    assert values["e2e_ms"] == pytest.approx(values["ttft_ms"] + 64 * values["tpot_ms"])
+
+
+def test_one_token_has_no_rate():
+    """Decode tok/s leaves out the first token: with one token there is none."""
+    values = cell_estimate(MODEL, FP32, FULL, CellLengths(128, 1)).values
+    assert "decode_tok_s" not in values
+    assert values["e2e_ms"] == values["ttft_ms"]
+
+
+def test_a_bandwidth_alone_bounds_decoding_but_no_prefill():
+    constants = bandwidth_only(30e9)
+    assert "decode_tok_s" in cell_estimate(MODEL, FP32, constants, CellLengths(0, 8)).values
+    assert "prefill_ms" not in cell_estimate(MODEL, FP32, constants, CellLengths(8, 0)).values
+    assert "30 GB/s" in constants.basis
+
+
+def test_utilisation_by_hand():
+    """Everything that is held is read in the time that 30 GB/s need: mbu 1, at twice that 0.5."""
+    step = decode_step(MODEL, FP32, FULL)
+    held = 4 * (134_515_008 - 61 * 576) + 2 * 30 * 9 * 64 * 4
+    assert mbu(step, held / 30e9, FULL) == pytest.approx(1.0)
+    assert mbu(step, 2 * held / 30e9, FULL) == pytest.approx(0.5)
+    whole = prefill(MODEL, FP32, FULL, prompt_tokens=1)
+    flop = 2 * (134_515_008 - 61 * 576) + 4 * 30 * 9 * 64
+    assert mfu(whole, 1.0, flop) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("cache", "bits"), [("int8", 8), ("int4", 4)])
+def test_an_integer_cache_counts_by_its_bits(cache, bits):
+    """smollm2-135m: 2 · 30 · 3 · 64 = 11,520 values a token; attention reads one per query head."""
+    stored = CACHES[cache]
+    lengths = CellLengths(0, 32, 1024, cache=stored)
+    constants = bandwidth_only(30e9)
+    cell = cell_estimate(MODEL, FP32, constants, lengths)
+    assert cell.memory.part_bytes("cache") == 11_520 * 1057 * bits / 8
+    (term,) = (t for t in cell.times["decode step"].terms if t.work.name == "attention")
+    assert term.work.kernel == f"attention-{cache}"
+    assert term.work.read_bytes == 3 * 11_520 * (1024 + 15 + 1) * bits / 8
+    floats = cell_estimate(MODEL, FP32, constants, CellLengths(0, 32, 1024))
+    assert cell.values["decode_tok_s"] > floats.values["decode_tok_s"]
+    assert floats.memory.peak_bytes - cell.memory.peak_bytes == 11_520 * 1057 * (32 - bits) / 8
+
+
+def test_attention_over_integers_has_its_own_rate_or_none():
+    """Measured for floats alone, times over an int8 cache are not known; bytes are."""
+    int8 = CACHES["int8"]
+    measured = {
+        "float-32": (RatePoint(200e9, processes=3),),
+        "attention": (RatePoint(75e9, processes=3),),
+    }
+    constants = replace(FULL, rates=measured)
+    request = CellLengths(64, 8, cache=int8)
+    unknown = cell_estimate(MODEL, FP32, constants, request).values
+    assert set(unknown) == {"peak_rss_bytes", "weights_bytes"}
+    rates = {**measured, "attention-int8": (RatePoint(150e9, processes=3),)}
+    known = cell_estimate(MODEL, FP32, replace(FULL, rates=rates), request).values
+    floats = cell_estimate(MODEL, FP32, constants, CellLengths(64, 8)).values
+    assert known["tpot_ms"] < floats["tpot_ms"]
+    assert known["ttft_ms"] < floats["ttft_ms"]
+
+
+def test_bandwidth_use_counts_an_integer_cache_by_its_bytes():
+    """The same step time over fewer bytes is a smaller share of the bandwidth."""
+    steps = [
+        decode_step(MODEL, FP32, FULL, depth_tokens=4096, cache=CACHES[name])
+        for name in ("fp32", "int8", "int4")
+    ]
+    shares = [mbu(step, 0.02, FULL, file_bytes=0.0) for step in steps]
+    assert shares[1] == pytest.approx(shares[0] / 4)
+    assert shares[2] == pytest.approx(shares[0] / 8)

@@ -1,0 +1,151 @@
+"""Bytes, flop and operators from the architecture alone, against the nodes of the built graph."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "builder" / "graph"))
+
+from graph_walk import Walk
+from tiny_specs import ENCODER, GRID, SPECS
+
+from harness.builder.graph.decoder import decoder_model
+from harness.builder.graph.encoder import encoder_model
+from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
+from harness.builder.quantize.size import stored_bytes
+from harness.estimator.held import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
+from harness.estimator.operators import built_operator_calls
+from harness.estimator.work import Pass, pass_work
+from harness.models.catalog.catalog import catalog_model
+from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.load import load_spec, spec_names
+from harness.models.specs.model import ModelSpec
+from harness.models.specs.structure import Stage
+
+ENCODERS = {
+    "mean": ENCODER,
+    "cls": replace(ENCODER, pooling="cls", hidden_size=64, pooler=True),
+    "no types": replace(ENCODER, family="distilbert", token_types=0),
+}
+SHAPES = [(1, 1, 0), (2, 1, 9), (1, 7, 0), (3, 5, 4)]
+
+
+@pytest.mark.parametrize(("name", "level"), GRID)
+@pytest.mark.parametrize(("batch", "tokens", "depth"), SHAPES)
+def test_flop_are_those_of_the_nodes(name, level, batch, tokens, depth):
+    """Every matrix and every pair of positions that is not masked: the same number, exactly."""
+    spec = SPECS[name]
+    walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), batch, tokens, depth)
+    work = pass_work(spec_anatomy(spec), LEVELS[level], ANY_ENGINE, Pass(tokens, depth, batch))
+    assert sum(term.useful_flop for term in work) == walk.flop > 0
+
+
+@pytest.mark.parametrize(("name", "level"), GRID)
+def test_stored_bytes_are_those_of_the_initializers(name, level):
+    """Exactly, scales and padding included, a tied table once."""
+    spec = SPECS[name]
+    walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), 1, 1, 0)
+    assert stored_model_bytes(spec_anatomy(spec), LEVELS[level]) == walk.initializer_bytes()
+
+
+@pytest.mark.parametrize(("name", "level"), GRID)
+def test_operator_calls_are_the_nodes_that_run(name, level):
+    """All nodes but constants and the rotary tables that loading folds."""
+    spec = SPECS[name]
+    walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), 1, 1, 0)
+    assert built_operator_calls(spec, LEVELS[level]) == walk.calls
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_are_counted_like_their_nodes(name, level):
+    """Flop, stored bytes and operators, exactly: 3 texts of 7 tokens, attention both ways."""
+    spec = ENCODERS[name]
+    walk = Walk(encoder_model(spec, LEVELS[level]), 3, 7, 0)
+    shape = Pass(7, 0, 3, Stage.ENCODER)
+    work = pass_work(spec_anatomy(spec), LEVELS[level], ORT_CPU, shape)
+    assert sum(term.useful_flop for term in work) == walk.flop > 0
+    assert sum(term.flop for term in work) == walk.flop
+    assert stored_model_bytes(spec_anatomy(spec), LEVELS[level]) == walk.initializer_bytes()
+    assert built_operator_calls(spec, LEVELS[level]) == walk.calls
+    assert sum(term.calls for term in work if "operator" in term.name or "matrix" in term.name) == (
+        walk.calls
+    )
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", ["smollm2-135m", "qwen2.5-0.5b", "qwen3-0.6b"])
+def test_real_models_agree_within_one_percent(name, level):
+    """A prompt of 64 on 32 cached tokens, through 24 to 30 layers of true width."""
+    spec = load_spec(name)
+    walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), 1, 64, 32)
+    work = pass_work(spec_anatomy(spec), LEVELS[level], ORT_CPU, Pass(64, 32))
+    assert sum(term.useful_flop for term in work) == pytest.approx(walk.flop, rel=0.01)
+    assert stored_model_bytes(spec_anatomy(spec), LEVELS[level]) == walk.initializer_bytes()
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_two_formulas_for_stored_bytes_agree(name):
+    """One sums the trained tensors, the other the matrices as they are multiplied."""
+    spec = load_spec(name)
+    is_mixture = isinstance(spec, ModelSpec) and spec.experts is not None
+    static = () if is_mixture else STATIC_LEVELS.values()  # no static mixture is built
+    for level in (*LEVELS.values(), *static):
+        assert stored_model_bytes(spec_anatomy(spec), level) == stored_bytes(spec, level)
+
+
+@pytest.mark.parametrize(
+    ("level", "bytes_per_weight"),
+    [("fp32", 4.0), ("fp16", 4.0), ("int8-block", 1.25), ("int4", 0.75), ("int4-b128", 0.5625)],
+)
+def test_kernels_hold_more_than_the_file(level, bytes_per_weight):
+    """int4 in blocks of 32: 0.5 + 4/32 scale + 4/32 block sum = 0.75 bytes a weight."""
+    body = catalog_model("llama-3.2-1b").anatomy.pieces[1]
+    held = held_copy_bytes(body, LEVELS[level], ORT_CPU)
+    assert held == bytes_per_weight * body.outputs * body.inputs
+
+
+def test_int8_channel_holds_one_byte_and_one_scale_per_output():
+    body = catalog_model("llama-3.2-1b").anatomy.pieces[1]
+    held = held_copy_bytes(body, LEVELS["int8"], ORT_CPU)
+    assert held == body.outputs * body.inputs + 4 * body.outputs
+
+
+def test_decode_reads_the_cache_once_per_query_head():
+    """Llama 3.2 1B: 32 query heads, 8 key heads of 64, 16 layers, fp32, 99 + 1 tokens."""
+    model = catalog_model("llama-3.2-1b").anatomy
+    shape = Pass(1, depth_tokens=99)
+    for runtime, heads in ((ORT_CPU, 32), (ANY_ENGINE, 8)):
+        work = pass_work(model, LEVELS["fp32"], runtime, shape)
+        read = sum(term.read_bytes for term in work if term.name == "attention")
+        assert read == 2 * 16 * heads * 64 * 100 * 4
+
+
+def test_a_tied_head_is_read_once_and_the_embedding_as_one_row():
+    """smollm2-135m fp32: head 49152*576*4 bytes; the row 576*4 bytes, beside 61 norms."""
+    model = catalog_model("smollm2-135m").anatomy
+    terms = {term.name: term for term in pass_work(model, LEVELS["fp32"], ANY_ENGINE, Pass(1))}
+    assert terms["head"].read_bytes == 49152 * 576 * 4
+    assert terms["look-ups and vectors"].read_bytes == 576 * 4 + 61 * 576 * 4
+
+
+def test_one_token_reads_two_of_eight_experts():
+    """Mixtral, fp16: 56 layers * 2 experts * 3 matrices of 6144 * 16384, and what all share."""
+    model = catalog_model("mixtral-8x22b").anatomy
+    body = next(
+        t for t in pass_work(model, LEVELS["fp16"], ANY_ENGINE, Pass(1)) if t.name == "body"
+    )
+    shared = 56 * (6144 * (48 + 16) * 128 + 6144 * 48 * 128 + 8 * 6144)
+    assert body.read_bytes == 2 * (shared + 56 * 2 * 3 * 6144 * 16384)
+
+
+def test_masked_pairs_are_done_by_onnxruntime_but_not_useful():
+    """8 new tokens on 4: 8*12 pairs are multiplied, 8*4 + 36 of them count."""
+    model = catalog_model("smollm2-135m").anatomy
+    work = pass_work(model, LEVELS["fp32"], ORT_CPU, Pass(8, 4))
+    attention = next(term for term in work if term.name == "attention")
+    unit = 4 * 30 * 9 * 64
+    assert attention.flop == unit * 8 * 12
+    assert attention.useful_flop == unit * (8 * 4 + 36)

@@ -1,0 +1,215 @@
+"""The sum of terms, rates between measured points, and memory, by hand."""
+
+import pytest
+
+from harness.builder.quantize.levels import LEVELS
+from harness.core.errors import MeasurementError
+from harness.estimator.calibration.constants import (
+    ATTENTION_CALL,
+    OPERATOR_CALL,
+    SESSION_CALL,
+    Constants,
+    RatePoint,
+    TimePoint,
+    rate_at,
+)
+from harness.estimator.energy import (
+    cost_per_million_tokens,
+    floor_j,
+    memory_pj_per_byte,
+    modelled_j,
+)
+from harness.estimator.held import ORT_CPU
+from harness.estimator.memory import peak_memory
+from harness.estimator.parameters import prefill_tok_s, rule_of_thumb_decode_tok_s
+from harness.estimator.structure import decode_step, prefill, timed
+from harness.estimator.work import Work
+from harness.models.catalog.catalog import catalog_model
+
+# Ceilings measured on two cores of an EPYC with onnxruntime 1.31.1, one thread: read rate as
+# kernels reach it, matrix rates at 512 rows, attention, and 79 us per layer of eleven nodes.
+MEASURED = Constants(
+    "measured",
+    (RatePoint(27.8e9),),
+    {
+        "float-32": (RatePoint(204e9),),
+        "channel-8": (RatePoint(620e9),),
+        "block-8-32": (RatePoint(265e9),),
+        "block-4-32": (RatePoint(235e9),),
+        "block-4-128": (RatePoint(340e9),),
+        "attention": (RatePoint(75e9),),
+    },
+    operator_s=79e-6 / 11,
+    threads=1,
+)
+
+
+def test_a_term_is_the_longer_of_reading_and_computing():
+    """1e9 bytes at 10 GB/s: 0.1 s; 4e9 flop at 20e9/s: 0.2 s; 50 calls of 1 ms: 0.05 s."""
+    constants = Constants("", (RatePoint(10e9),), {"k": (RatePoint(20e9),)}, operator_s=1e-3)
+    work = (
+        Work("reads", "k", 1, read_bytes=1e9, flop=1e9, useful_flop=1e9),
+        Work("computes", "k", 1, read_bytes=1e9, flop=4e9, useful_flop=3e9),
+        Work("calls", OPERATOR_CALL, 1, calls=50),
+    )
+    whole = timed("pass", work, constants)
+    assert [term.seconds for term in whole.terms] == pytest.approx([0.1, 0.2, 0.05])
+    assert [term.bound for term in whole.terms] == ["memory", "compute", "overhead"]
+    assert whole.seconds == pytest.approx(0.35)
+    assert whole.dominating.work.name == "computes"
+    assert whole.bound == "compute"
+    assert whole.flop == 4e9
+    assert whole.compute_known
+
+
+def test_a_kernel_without_a_rate_is_said_to_be_unknown():
+    whole = timed("pass", (Work("m", "k", 1, 1e9, 1e12, 1e12),), Constants("", (RatePoint(1e9),)))
+    assert whole.seconds == 1.0
+    assert not whole.compute_known
+
+
+def test_fixed_costs_that_were_measured_are_added():
+    """30 layers: 30 attention calls of 10 us and one run of 100 us make 400 us."""
+    model = catalog_model("smollm2-135m").anatomy
+    times = {
+        ATTENTION_CALL: TimePoint(10e-6, 9e-6, 11e-6, 3),
+        SESSION_CALL: TimePoint(100e-6, 90e-6, 110e-6, 3),
+    }
+    with_times = Constants("", MEASURED.bandwidth, MEASURED.rates, MEASURED.operator_s, 1, times)
+    without = decode_step(model, LEVELS["int4"], MEASURED)
+    longer = decode_step(model, LEVELS["int4"], with_times)
+    assert longer.seconds - without.seconds == pytest.approx(400e-6)
+    assert len(longer.terms) == len(without.terms) + 2
+
+
+def test_rates_are_interpolated_in_logs_and_held_outside():
+    """Halfway between 1e6 and 1e8 bytes in log lies 1e7: sqrt(100 * 25) = 50 GB/s."""
+    cache, memory = RatePoint(100e9, 1e6), RatePoint(25e9, 1e8)
+    assert rate_at((memory, cache), 1, 1e7) == pytest.approx(50e9)
+    assert rate_at((memory, cache), 1, 1.0) == pytest.approx(100e9)
+    assert rate_at((memory, cache), 1, 1e12) == pytest.approx(25e9)
+
+
+def test_rates_are_interpolated_over_rows_too():
+    """At 1 row 10, at 100 rows 1000 flop/s: 10 rows give 100."""
+    points = (RatePoint(10.0, rows=1), RatePoint(1000.0, rows=100))
+    assert rate_at(points, 10, 1.0) == pytest.approx(100.0)
+    assert rate_at(points, 512, 1.0) == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_rates_are_refused(rate):
+    with pytest.raises(MeasurementError):
+        RatePoint(rate)
+    with pytest.raises(MeasurementError):
+        rate_at((), 1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "at_0", "at_512"),
+    [
+        ("smollm2-135m", "fp32", 47.2, 44.8),
+        ("smollm2-135m", "int8-block", 109.0, 90.3),
+        ("smollm2-135m", "int4", 171.0, 123.3),
+        ("qwen2.5-0.5b", "fp32", 13.7, 11.5),
+        ("qwen2.5-0.5b", "int8", 49.3, 44.0),
+        ("qwen2.5-0.5b", "int4-b128", 76.6, 64.5),
+        ("llama-3.2-1b", "fp32", 5.6, 5.6),
+        ("llama-3.2-1b", "int8", 20.6, 20.6),
+        ("llama-3.2-1b", "int4", 28.3, 25.5),
+    ],
+)
+def test_measured_decode_rates_are_met(name, level, at_0, at_512):
+    """Rates someone measured in one process on one thread; three constants for all: within 15 %."""
+    model = catalog_model(name).anatomy
+    for depth, measured in ((0, at_0), (512, at_512)):
+        seconds = decode_step(model, LEVELS[level], MEASURED, depth_tokens=depth).seconds
+        assert 1 / seconds == pytest.approx(measured, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "measured_mib"),
+    [
+        ("smollm2-135m", "fp32", 685),
+        ("smollm2-135m", "int4", 194),
+        ("qwen2.5-0.5b", "fp32", 2484),
+        ("qwen2.5-0.5b", "int4", 542),
+        ("llama-3.2-1b", "int4", 1267),
+    ],
+)
+def test_measured_peaks_are_met(name, level, measured_mib):
+    """Peaks after a prompt of 512, over 45 MiB of a process with onnxruntime: within 10 %."""
+    model = catalog_model(name).anatomy
+    peak = peak_memory(model, LEVELS[level], prompt_tokens=512)
+    assert peak.peak_bytes / 2**20 - 45 == pytest.approx(measured_mib, rel=0.10)
+
+
+def test_memory_parts_by_hand():
+    """smollm2 int4: 106,203,456 - 61*576 weights of 0.75 byte, scales mapped beside."""
+    model = catalog_model("smollm2-135m").anatomy
+    memory = peak_memory(model, LEVELS["int4"], prompt_tokens=10, depth_tokens=80, gen_tokens=10)
+    table, norms = 49152 * 576, 61 * 576
+    body = 106_203_456 - norms
+    blocks = (body + table) / 32
+    assert memory.part_bytes("weights as held") == pytest.approx(
+        0.75 * (body + table) + 1.2 * blocks + 4 * norms
+    )
+    assert memory.part_bytes("mapped file") == 4 * blocks
+    running = sum(memory.part_bytes(name) for name in ("cache", "activations", "arena slack"))
+    looked_up = 10 * (0.625 * 576 + 65_536)
+    assert memory.part_bytes("rows looked up") == looked_up
+    beyond = memory.part_bytes("loading, beyond the run")
+    assert beyond == pytest.approx(max(0, 0.5 * table - running - looked_up))
+    assert memory.part_bytes("cache") == 100 * 2 * 30 * 3 * 64 * 4
+    assert memory.part_bytes("rotary tables") == 8192 * 64 * 4
+    assert memory.part_bytes("runtime") == ORT_CPU.base_bytes
+    assert memory.part_bytes("no such part") == 0
+
+
+def test_an_encoder_has_no_cache_term():
+    model = catalog_model("bert-base-uncased").anatomy
+    memory = peak_memory(model, LEVELS["fp32"], prompt_tokens=128)
+    assert memory.part_bytes("cache") == 0
+    assert prefill(model, LEVELS["fp32"], MEASURED, prompt_tokens=128).name == "encode"
+
+
+def test_energy_by_hand():
+    """1e9 bytes of LPDDR at 32 pJ and 1e9 flop at 0.11 pJ: 0.03211 J; 10 W for 2 s: 20 J."""
+    assert memory_pj_per_byte("LPDDR5X-9600, 64 bit") == 32
+    assert memory_pj_per_byte("core rope") is None
+    assert floor_j(1e9, 1e9, 32) == pytest.approx(0.03211)
+    assert modelled_j(10, 2) == 20
+
+
+def test_cost_by_hand():
+    """3.6 J a token: a million tokens are 1 kWh."""
+    assert cost_per_million_tokens(3.6, 0.25) == pytest.approx(0.25)
+
+
+def test_rules_of_thumb_by_hand():
+    """1e9 weights: 2e12 flop/s give 1000 tok/s; 5e8 bytes at 10 GB/s and 55 %: 11 tok/s."""
+    assert prefill_tok_s(1_000_000_000, 2e12) == pytest.approx(1000)
+    assert rule_of_thumb_decode_tok_s(1_000_000_000, 4, 10e9) == pytest.approx(11.0)
+
+
+def test_a_timed_kernel_is_not_bound_by_memory_twice():
+    """A rate that was measured while reading holds alone at one row; a prompt still reads."""
+    points = (RatePoint(20e9, processes=5), RatePoint(80e9, rows=64, processes=5))
+    constants = Constants("measured", (RatePoint(5e9, processes=5),), {"k": points})
+    step, prompt = (Work("m", "k", rows, 1e9, 2e9 * rows, 2e9 * rows) for rows in (1, 64))
+    decode = timed("step", (step,), constants).terms[0]
+    assert (decode.seconds, decode.memory_s) == pytest.approx((0.1, 0.2))
+    assert decode.bound == "memory"
+    assert timed("prefill", (prompt,), constants).seconds == pytest.approx(128e9 / 80e9)
+    sheet = Constants("sheet", (RatePoint(5e9),), {"k": (RatePoint(20e9),)})
+    assert timed("step", (step,), sheet).seconds == 0.2
+
+
+def test_calls_of_a_kernel_take_their_own_time():
+    """30 layers of 5 matrices and a head: 151 calls of 3 us; every other operator 1 us."""
+    model, level = catalog_model("smollm2-135m").anatomy, LEVELS["int4"]
+    times = {"block-4-32 call": TimePoint(3e-6, 2e-6, 4e-6, 5)}
+    plain = Constants("", MEASURED.bandwidth, MEASURED.rates, 1e-6)
+    kernels = Constants("", MEASURED.bandwidth, MEASURED.rates, 1e-6, times=times)
+    slower = decode_step(model, level, kernels).seconds - decode_step(model, level, plain).seconds
+    assert slower == pytest.approx(151 * 2e-6)

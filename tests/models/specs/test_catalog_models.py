@@ -1,0 +1,154 @@
+"""Every model of the catalog counts to the last parameter."""
+
+import pytest
+
+from harness.builder.quantize.levels import LEVELS
+from harness.builder.quantize.size import stored_bytes
+from harness.core.errors import ModelError, UsageError
+from harness.models.catalog.catalog import (
+    catalog_model,
+    catalog_models,
+    catalog_names,
+    read_catalog_model,
+)
+from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.load import load_spec, spec_names
+from harness.models.specs.count import built_parameters, kv_bytes_per_token, parameters
+from harness.models.specs.structure import Piece, Role
+
+NAMES = catalog_names()
+# Read once from the makers' own files; the tables of the model cards say the same.
+READ_PER_TOKEN = {
+    "smollm2-135m": 134_515_008,
+    "llama-3-8b": 7_504_924_672,
+    "tinyllama-1.1b": 1_034_512_384,
+    "mixtral-8x22b": 38_960_142_336,
+    "qwen1.5-moe-a2.7b": 2_378_008_576,
+    "qwen3-30b-a3b": 3_041_867_776,
+    "lfm2-350m": 354_483_968,
+}
+
+
+def test_the_catalog_has_46_models():
+    assert len(NAMES) == 46
+    assert len(catalog_models()) == 46
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_formula_gives_the_published_count(name):
+    """Exact, or off by the known difference; without a published count there is a reason."""
+    model = catalog_model(name)
+    if model.published_parameters is None:
+        assert "no exact count" in model.expected_delta_reason
+        return
+    delta = model.anatomy.parameters - model.published_parameters
+    assert delta == model.expected_delta
+    assert (delta == 0) == (model.expected_delta_reason == "")
+
+
+def test_only_clip_and_exaone_are_not_confirmed():
+    """CLIP's published count holds 50 position ids; EXAONE 3.5 2.4B has none to compare with."""
+    odd = {name for name in NAMES if catalog_model(name).expected_delta_reason}
+    assert odd == {"clip-vit-b-32", "exaone-3.5-2.4b"}
+    assert catalog_model("clip-vit-b-32").expected_delta == -50
+    assert catalog_model("exaone-3.5-2.4b").anatomy.parameters == 2_405_327_360
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_built_models_are_counted_by_one_truth(name):
+    """The anatomy agrees with the closed formula of the architectures built here."""
+    spec = load_spec(name)
+    anatomy = spec_anatomy(spec)
+    assert anatomy.parameters == parameters(spec)
+    assert anatomy.kv_bytes_per_token(4) == kv_bytes_per_token(spec, 4)
+    assert catalog_model(name).anatomy == anatomy
+    assert stored_bytes(spec, LEVELS["fp32"]) == 4 * built_parameters(spec)
+
+
+def test_no_number_is_written_twice():
+    """What `models/*.toml` describes is not described again in `models/catalog/`."""
+    described = {model.name for model in catalog_models() if model.anatomy.spec is None}
+    assert described.isdisjoint(spec_names())
+    assert len(described) + len(spec_names()) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", READ_PER_TOKEN)
+def test_read_leaves_out_tables_and_idle_experts(name):
+    """8B reads 8.03e9 - 128256*4096 = 7.50e9: an untied embedding gives one row."""
+    assert catalog_model(name).anatomy.read_parameters == READ_PER_TOKEN[name]
+
+
+def test_mixtral_has_two_of_eight_experts_active():
+    """140.6e9 - 56 layers * 6 idle experts * 3 * 6144 * 16384 = 39.16e9."""
+    anatomy = catalog_model("mixtral-8x22b").anatomy
+    assert anatomy.parameters == 140_630_071_296
+    assert anatomy.active_parameters == 140_630_071_296 - 56 * 6 * 3 * 6144 * 16384
+
+
+def test_cache_differs_forty_fold_at_a_size():
+    """LFM2-350M: 6 attending layers of 8 heads of 64; OLMo-7B: 32 layers of 32 heads of 128."""
+    assert catalog_model("lfm2-350m").anatomy.kv_bytes_per_token(2) == 2 * 6 * 8 * 64 * 2
+    assert catalog_model("olmo-1.7-7b").anatomy.kv_bytes_per_token(2) == 2 * 32 * 32 * 128 * 2
+
+
+def test_encoders_have_no_cache_and_whisper_has_one():
+    assert catalog_model("bert-base-uncased").anatomy.kv_bytes_per_token(4) == 0
+    assert not catalog_model("vit-small-patch16-224").anatomy.decodes
+    assert catalog_model("whisper-tiny").anatomy.kv_bytes_per_token(2) == 2 * 4 * 6 * 64 * 2
+
+
+def test_many_tokens_touch_more_experts_but_never_all_for_sure():
+    """One token: 2 of 8; two tokens: 8 * (1 - 0.75^2) = 3.5."""
+    piece = Piece("experts", Role.BODY, 4, 4, copies=8, active=2)
+    assert piece.touched_copies(1) == 2
+    assert piece.touched_copies(2) == pytest.approx(3.5)
+    assert piece.touched_copies(1000) <= 8
+
+
+def test_unknown_model_names_the_nearest():
+    with pytest.raises(UsageError) as raised:
+        catalog_model("mixtral-8x22")
+    assert "mixtral-8x22b" in raised.value.fix
+
+
+GOOD = """
+name = "m"
+kind = "vit"
+hf_id = ""
+license = ""
+source = ""
+[shape]
+hidden_size = 8
+num_layers = 1
+num_heads = 1
+head_dim = 8
+intermediate_size = 16
+image_pixels = 32
+patch_pixels = 16
+num_classes = 10
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("num_layers = 1", "num_layers = 1.5", "num_layers"),
+        ("num_layers = 1", "num_layers = true", "num_layers"),
+        ("num_layers = 1", "num_layers = 0", "num_layers"),
+        ("num_layers = 1", "num_layers = -1", "num_layers"),
+        ("num_layers = 1\n", "", "num_layers"),
+        ("num_layers = 1", "num_layers = 1\nlayers = 2", "layers"),
+        ('kind = "vit"', 'kind = "cnn"', "cnn"),
+        ('name = "m"', 'name = "other"', "other"),
+        ("[shape]", "[sh4pe]", "sh4pe"),
+        ("[shape]", "[shape", "TOML"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_key(tmp_path, old, new, named):
+    path = tmp_path / "m.toml"
+    path.write_text(GOOD)
+    assert read_catalog_model(path).anatomy.encoder_tokens == 5
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(ModelError) as raised:
+        read_catalog_model(path)
+    assert named in str(raised.value)

@@ -1,0 +1,15 @@
+"""A measuring child for tests: answers like the real one, but dies at int4."""
+
+import os
+
+from harness.engine import worker
+
+
+def open_or_die(graph: str, **arguments: object):
+    """Open as the real child does; a graph in an int4 folder ends the process."""
+    if "int4" in graph:
+        os._exit(3)
+    return worker.COMMANDS["open"](graph=graph, **arguments)
+
+
+COMMANDS = {**worker.COMMANDS, "open": open_or_die}

@@ -1,0 +1,177 @@
+"""How many rounds a plan takes: its own, as many as its precision needs, or its budget allows."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.core.errors import UsageError, WorkerError
+from harness.report.notes import ENDINGS
+from harness.report.render import render
+from harness.runner.loop import rounds, sustain
+from harness.runner.loop.builds import Builds
+from harness.runner.loop.effort import effort_of
+from harness.runner.loop.entries import Entries
+from harness.runner.loop.rounds import Pause, measure_rounds
+from harness.runner.loop.run import run_plan
+from harness.runner.plan import make_plan
+from harness.runner.settings import PRESETS, Settings, load_settings
+
+OPEN = {"load_ns": 1000, "first_ns": None, "first": None}
+FIXED_NS = (1000, 1002, 998, 1001, 999)  # half-width under 1 %
+
+
+@pytest.fixture
+def plan(tiny_folder):
+    settings = Settings(
+        model=(str(tiny_folder),),
+        quant=("fp32", "int4"),
+        prompt=(8,),
+        threads=("1",),
+        rounds=3,
+        max_rounds=8,
+        precision=0.02,
+    )
+    return make_plan(settings, usable_threads=1)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Groups that are measured, in order; int4 scatters by 10 %, fp32 hardly."""
+    done = []
+
+    def measure_group(group, artifact, round_index, settings):
+        done.append((group.level.name, round_index))
+        value_ns = FIXED_NS[round_index % 5] * (
+            1 + 0.1 * (group.level.name == "int4") * round_index
+        )
+        (workload,) = group.workloads
+        yield {
+            "kind": "test",
+            "group": group.key,
+            "workload": workload.name,
+            "round": round_index,
+            "order": 0,
+            "open": OPEN,
+            "warm": {},
+            "sample": {"prefill_ns": [int(value_ns)]},
+            "watch": {},
+        }
+
+    monkeypatch.setattr(rounds, "measure_group", measure_group)
+    monkeypatch.setattr(rounds, "refuse_without_room", lambda group, artifact: None)
+    monkeypatch.setattr(rounds, "measure_read_bandwidth", lambda *_: {})
+    return done
+
+
+def run(plan, pause=None):
+    builds = Builds({(g.source.argument, g.stored_name): None for g in plan.groups}, {})
+    entries = Entries([])
+    for entry in measure_rounds(plan, builds, entries, lambda *_: None, pause):
+        entries.add(entry)
+    return builds, entries
+
+
+def test_rounds_are_added_for_the_groups_that_are_not_precise_yet(plan, measured):
+    """fp32 is within 2 % after its 3 rounds and rests; int4 takes all 8 and never is."""
+    builds, entries = run(plan)
+    counts = {level: sum(name == level for name, _ in measured) for level in ("fp32", "int4")}
+    assert counts == {"fp32": 3, "int4": 8}
+    found = effort_of(plan, builds, entries)
+    assert found == {"precision": 0.02, "rounds": 8, "wide": 1, "ended": "rounds"}
+
+
+def test_a_precision_that_is_reached_ends_the_run(plan, measured):
+    plan = replace(plan, groups=tuple(g for g in plan.groups if g.level.name == "fp32"))
+    builds, entries = run(plan)
+    assert len(measured) == 3
+    assert effort_of(plan, builds, entries)["ended"] == "precision"
+
+
+def test_the_budget_ends_a_run_that_is_not_precise(plan, measured):
+    """Every look at the clock is 10 s later: of 45 s, three rounds are begun and no fourth."""
+    ticks = iter(range(0, 1000, 10))
+    plan = replace(plan, settings=replace(plan.settings, budget=45.0))
+    builds, entries = run(plan, Pause(clock=lambda: next(ticks)))
+    assert max(index for _, index in measured) == 2
+    assert effort_of(plan, builds, entries)["ended"] == "budget"
+
+
+def test_without_a_precision_a_plan_has_its_rounds(plan, measured):
+    plan = replace(plan, settings=replace(plan.settings, precision=None))
+    builds, entries = run(plan)
+    assert len(measured) == 6
+    assert effort_of(plan, builds, entries) is None
+
+
+def test_a_group_that_failed_asks_for_no_more_rounds(plan, measured, monkeypatch):
+    def failing(group, artifact, round_index, settings):
+        raise WorkerError("broken", fix="none")
+        yield
+
+    monkeypatch.setattr(rounds, "measure_group", failing)
+    builds, entries = run(plan)
+    assert len(entries.failures) == 2
+    assert effort_of(plan, builds, entries)["wide"] == 0
+
+
+def test_the_machine_rests_before_each_process(plan, measured):
+    rests = []
+    plan = replace(plan, settings=replace(plan.settings, precision=None, cooldown=7.0))
+    run(plan, Pause(sleep=rests.append))
+    assert rests == [7.0] * 6
+
+
+def test_every_ending_has_its_words():
+    assert set(ENDINGS) == {"precision", "rounds", "budget", "interrupt"}
+
+
+def test_flags_lie_over_a_preset_and_a_preset_over_the_plan():
+    """The default plan has 5 rounds; rigorous 10; the flag's 4 win over both."""
+    assert load_settings(None, "rigorous").rounds == PRESETS["rigorous"]["rounds"] == 10
+    assert load_settings(None, "rigorous", rounds=4).rounds == 4
+    assert load_settings(None, "default") == load_settings(None)
+
+
+def test_a_preset_must_be_known():
+    with pytest.raises(UsageError, match="no preset is called 'slow'"):
+        load_settings(None, "slow")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cooldown": -1.0}, "--cooldown"),
+        ({"max_rounds": 0}, "--max-rounds"),
+        ({"precision": 0.05, "rounds": 1, "max_rounds": 1}, "--precision needs 2 rounds"),
+    ],
+)
+def test_numbers_that_say_nothing_are_refused(tiny_folder, changes, words):
+    settings = Settings(model=(str(tiny_folder),), quant=("fp32",), prompt=(8,), threads=("1",))
+    with pytest.raises(UsageError, match=words):
+        make_plan(replace(settings, **changes), usable_threads=1)
+
+
+def test_a_test_without_a_rest_stands_in_its_record(
+    tiny_folder, tmp_path, shared_cache, monkeypatch
+):
+    """Windows of a hundredth of a second for a twentieth: each has a rate, and a peak is found."""
+    monkeypatch.setattr(sustain, "LEAST_WINDOW_S", 0.01)
+    settings = Settings(
+        model=(str(tiny_folder),),
+        quant=("fp32",),
+        gen=(4,),
+        threads=("1",),
+        rounds=1,
+        warm_seconds=0.05,
+        sample_seconds=0.01,
+        calibrate=False,
+        sustain=0.05,
+    )
+    plan = make_plan(settings, usable_threads=1)
+    outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=lambda *_: None)
+    (record,) = outcome.document.records
+    found = record.sustain
+    assert found["metric"] == "decode_tok_s"
+    assert found["windows"]
+    assert found["peak"] >= min(window["rate"] for window in found["windows"]) > 0
+    assert "without a rest" in render(outcome.document, "table")

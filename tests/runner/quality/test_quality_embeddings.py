@@ -1,0 +1,118 @@
+"""A level of an encoder against its twin, through built graphs in a child process."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from harness.core.errors import UsageError, WorkerError
+from harness.models.weights.source import resolve_model
+from harness.runner.quality.embeddings import (
+    check_ranking,
+    measure_embeddings,
+    summarize_embeddings,
+)
+from harness.runner.quality.measure import NUMERIC_ONLY
+from harness.store.cache import ensure_artifact
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "bread", "moon", "how", "water", "a"]
+
+
+def word_tokenizer(path, vocab_size=96):
+    """A tokenizer of whole words with [CLS] before and [SEP] behind a text."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    vocabulary = {word: place for place, word in enumerate(WORDS)}
+    rest = range(len(WORDS), vocab_size)
+    vocabulary |= {f"word{place}": place for place in rest}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(path))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The tiny BERT with a tokenizer of its own."""
+    copy = shutil.copytree(FIXTURES / "bert-mean", tmp_path / "bert")
+    word_tokenizer(copy / "tokenizer.json")
+    return copy
+
+
+def built(folder, level, cache):
+    source = resolve_model(str(folder))
+    return source, ensure_artifact(source, "fp32", cache), ensure_artifact(source, level, cache)
+
+
+def test_the_twin_is_its_own_twin(folder, shared_cache):
+    source, twin, level = built(folder, "fp32", shared_cache)
+    found = measure_embeddings(source, twin, level)
+    assert (found.label, found.text, found.tokenization) == ("", "ranking", "tokenizer.json")
+    assert found.encode.embedding_cosine.value == pytest.approx(1.0)
+    assert found.encode.nearest_agreement.value == 1.0
+    assert found.encode.ranking_tau.value == 1.0
+    assert (found.encode.texts, found.encode.queries) == (64, 16)
+
+
+def test_fewer_bits_lose_more(folder, shared_cache):
+    losses = []
+    for level in ("int8-block", "int4", "int2"):
+        source, twin, built_level = built(folder, level, shared_cache)
+        scores = measure_embeddings(source, twin, built_level).encode
+        mean = scores.embedding_cosine
+        assert mean.low <= mean.value <= mean.high <= 1.0
+        assert scores.embedding_cosine_min <= mean.value
+        losses.append(1 - mean.value)
+    assert 0 < losses[0] < losses[1] < losses[2]
+
+
+def test_without_a_tokenizer_the_numbers_say_nothing_of_text(shared_cache):
+    source, twin, level = built(FIXTURES / "bert-mean", "int4", shared_cache)
+    found = measure_embeddings(source, twin, level)
+    assert (found.label, found.tokenization) == (NUMERIC_ONLY, "none")
+    assert found.encode is not None
+
+
+def test_an_embedding_that_is_no_number_makes_the_level_invalid(tmp_path, shared_cache):
+    """The last norm scales by 60,000: float16 holds no activation of that size."""
+    folder = shutil.copytree(FIXTURES / "bert-mean", tmp_path / "broken")
+    tensors = load_file(folder / "model.safetensors")
+    name = "encoder.layer.1.output.LayerNorm.weight"
+    tensors[name] = np.full_like(tensors[name], 60_000)
+    save_file(tensors, folder / "model.safetensors")
+    source, twin, level = built(folder, "fp16", shared_cache)
+    found = measure_embeddings(source, twin, level)
+    assert found.encode is None
+    assert "the level's embeddings are not finite (text 0)" in found.invalid
+
+
+def test_a_twin_of_another_model_is_refused(folder, shared_cache):
+    source, twin, _level = built(folder, "fp32", shared_cache)
+    _source, _twin, other = built(FIXTURES / "bert-cls", "int4", shared_cache)
+    with pytest.raises(UsageError, match="not the fp32 twin"):
+        measure_embeddings(source, twin, other)
+
+
+def test_a_tokenizer_of_another_model_is_refused_before_anything_is_measured(folder, shared_cache):
+    source, twin, _level = built(folder, "fp32", shared_cache)
+    word_tokenizer(folder / "tokenizer.json", vocab_size=200)
+    with pytest.raises(WorkerError, match="token ids up to 199"):
+        check_ranking(source, twin)
+
+
+def test_intervals_are_over_texts_and_queries():
+    """Cosines 1, 0.9, 0.8: mean 0.9, sd 0.1, half-width 4.303 * 0.1 / sqrt 3 = 0.248, cut at 1."""
+    reply = {"cosines": [1.0, 0.9, 0.8], "same_nearest": [True, False], "taus": [0.5, 0.7]}
+    scores = summarize_embeddings(reply)
+    assert scores.embedding_cosine.value == pytest.approx(0.9)
+    assert scores.embedding_cosine.low == pytest.approx(0.9 - 0.2484, abs=1e-3)
+    assert scores.embedding_cosine.high == 1.0
+    assert scores.embedding_cosine_min == 0.8
+    assert scores.nearest_agreement.value == 0.5
+    assert json.dumps(scores.ranking_tau.value) == "0.6"

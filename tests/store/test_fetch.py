@@ -1,0 +1,256 @@
+"""Models of the hub: which files, at which commit, in what words it fails; against a stub."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.core.errors import DeviceError, ModelError, StorageError, UsageError
+from harness.models.weights.source import hub_origin
+from harness.runner.loop.fetched import with_fetched
+from harness.runner.plan import make_plan
+from harness.runner.settings import load_settings
+from harness.store import fetch
+from harness.store.fetch import Hub, fetch_model
+from harness.store.hub import HubName, local_name, parse_hub_name, wanted_files
+
+sys.path.insert(0, str(Path(__file__).parent))
+from hub_stub import COMMIT, OLDER, running_stub
+
+LLAMA = Path(__file__).parents[1] / "fixtures" / "logits" / "llama-tied"
+EXPORT = Path(__file__).parents[1] / "fixtures" / "exports" / "optimum" / "llama-past"
+REPO, FILES = "toys/llama", ("config.json", "model.safetensors")
+GRAPHS = {
+    "README.md": b"words",
+    "config.json": b'{"model_type": "llama"}',
+    "tokenizer.json": b'{"of": "the top"}',
+    "pytorch_model.bin": b"never",
+    "onnx/model.onnx": b"graph",
+    "onnx/model.onnx_data": b"numbers" * 9000,
+    "onnx/model_q4.onnx": b"small graph",
+    "onnx/model_q4.onnx_data": b"small numbers",
+    "onnx/run_me.so": b"never",
+}
+
+
+def quiet(line):
+    """Say nothing."""
+
+
+@pytest.fixture
+def stub():
+    """A hub with a folder of safetensors at two commits, and one of graphs."""
+    with running_stub() as found:
+        whole = {name: (LLAMA / name).read_bytes() for name in FILES}
+        found.files[REPO, COMMIT] = {**whole, "README.md": b"new"}
+        found.files[REPO, OLDER] = whole
+        found.files["toys/graphs", COMMIT] = dict(GRAPHS)
+        yield found
+
+
+@pytest.fixture
+def hub(stub, tmp_path):
+    return Hub(endpoint=stub.address, cache=tmp_path / "hub-cache")
+
+
+def inside(folder):
+    """Files of a fetched folder, without what we wrote."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "hub.json"
+    }
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("hf:org/name", HubName("org/name")),
+        ("hf:org/name@v1.0", HubName("org/name", "v1.0")),
+        ("hf:org/name@refs/pr/1:onnx", HubName("org/name", "refs/pr/1", "onnx")),
+        ("hf:org/name:onnx/model_q4.onnx", HubName("org/name", "main", "onnx/model_q4.onnx")),
+        ("hf:org/name:onnx/", HubName("org/name", "main", "onnx")),
+    ],
+)
+def test_a_name_is_read_in_all_its_parts(argument, name):
+    assert parse_hub_name(argument) == name
+
+
+@pytest.mark.parametrize(
+    "argument", ["hf:", "hf:name", "hf:a/b/c", "hf:../b", "hf:a/b:../c", "hf:a/b:/etc", "hf:a/b@"]
+)
+def test_another_form_is_refused(argument):
+    with pytest.raises(UsageError, match="no model on the hub"):
+        parse_hub_name(argument)
+
+
+def test_a_folder_is_called_by_what_was_chosen():
+    assert local_name(HubName("org/Some.Model")) == "Some.Model"
+    assert local_name(HubName("org/m", "main", "onnx/model_q4.onnx")) == "m-onnx-model_q4"
+
+
+def test_of_a_folder_with_graphs_the_graphs_and_their_data_are_wanted():
+    """And what describes them from above; no program, no pickle, no readme."""
+    assert wanted_files(HubName("a/b", "main", "onnx"), GRAPHS) == {
+        "onnx/model.onnx": "model.onnx",
+        "onnx/model.onnx_data": "model.onnx_data",
+        "onnx/model_q4.onnx": "model_q4.onnx",
+        "onnx/model_q4.onnx_data": "model_q4.onnx_data",
+        "config.json": "config.json",
+        "tokenizer.json": "tokenizer.json",
+    }
+
+
+def test_of_one_file_only_its_own_data_is_wanted():
+    found = wanted_files(HubName("a/b", "main", "onnx/model_q4.onnx"), GRAPHS)
+    assert {place for place in found.values() if "model" in place} == {
+        "model_q4.onnx",
+        "model_q4.onnx_data",
+    }
+
+
+def test_the_nearest_description_is_wanted():
+    files = [*GRAPHS, "onnx/config.json"]
+    found = wanted_files(HubName("a/b", "main", "onnx"), files)
+    assert [file for file, place in found.items() if place == "config.json"] == ["onnx/config.json"]
+
+
+def test_where_there_is_no_model_the_places_are_named():
+    with pytest.raises(ModelError) as caught:
+        wanted_files(HubName("a/b"), GRAPHS)
+    assert caught.value.fix == "one of: hf:a/b:onnx"
+
+
+def test_a_model_lies_in_the_cache_as_files_of_its_own(hub, tmp_path):
+    """The hub's cache holds links; what ONNX Runtime opens are none, and have one name each."""
+    folder = fetch_model("hf:toys/graphs:onnx", tmp_path / "cache", hub, quiet)
+    assert folder.name == "graphs-onnx"
+    assert (folder / "model.onnx_data").read_bytes() == GRAPHS["onnx/model.onnx_data"]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if path.is_symlink() or path.stat().st_nlink > 1]
+
+
+def test_the_commit_is_recorded_and_a_revision_is_its_own_folder(hub, tmp_path):
+    newest = fetch_model("hf:toys/llama", tmp_path / "cache", hub, quiet)
+    older = fetch_model("hf:toys/llama@v1", tmp_path / "cache", hub, quiet)
+    assert hub_origin(newest) == f"hf:{REPO}@{COMMIT}"
+    assert hub_origin(older) == f"hf:{REPO}@{OLDER}"
+    assert json.loads((older / "hub.json").read_text(encoding="utf-8"))["revision"] == "v1"
+    assert inside(newest) == set(FILES)
+
+
+def test_nothing_is_transferred_twice(stub, hub, tmp_path):
+    """A branch is looked up again, and a commit is not even that."""
+    fetch_model("hf:toys/llama", tmp_path / "cache", hub, quiet)
+    stub.asked.clear()
+    fetch_model("hf:toys/llama", tmp_path / "cache", hub, quiet)
+    assert [path for _, path, _ in stub.asked] == [f"/api/models/{REPO}/revision/main"]
+    stub.asked.clear()
+    fetch_model(f"hf:toys/llama@{COMMIT}", tmp_path / "cache", hub, quiet)
+    assert stub.asked == []
+
+
+def test_offline_takes_what_was_fetched(hub, tmp_path):
+    folder = fetch_model("hf:toys/llama", tmp_path / "cache", hub, quiet)
+    offline = Hub(endpoint="http://127.0.0.1:9", cache=hub.cache, offline=True)
+    assert fetch_model("hf:toys/llama", tmp_path / "cache", offline, quiet) == folder
+    again = fetch_model(f"hf:toys/llama@{COMMIT}", tmp_path / "other", offline, quiet)
+    assert inside(again) == set(FILES)
+
+
+def test_offline_says_what_was_never_fetched(tmp_path):
+    offline = Hub(cache=tmp_path / "hub-cache", offline=True)
+    with pytest.raises(StorageError, match="has not been fetched before") as caught:
+        fetch_model("hf:toys/llama", tmp_path, offline, quiet)
+    assert "without --offline" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("argument", "problem"),
+    [
+        ("hf:toys/nothing", "the hub has no model toys/nothing, or it is private"),
+        ("hf:toys/llama@v9", "toys/llama has no revision 'v9'"),
+        ("hf:toys/llama:onnx", "toys/llama holds no model at 'onnx'"),
+        ("hf:toys/closed", "toys/closed is open only to those who accepted its terms"),
+    ],
+)
+def test_what_is_not_there_is_said_in_words(stub, hub, tmp_path, argument, problem):
+    stub.gated.add("toys/closed")
+    with pytest.raises(ModelError) as caught:
+        fetch_model(argument, tmp_path / "cache", hub, quiet)
+    assert caught.value.problem == problem
+
+
+def test_a_file_that_went_missing_is_said_in_words(stub, hub, tmp_path):
+    files = stub.files["toys/graphs", COMMIT]
+    listed = fetch._asked(HubName("toys/graphs"), hub)
+    del files["onnx/model.onnx_data"]
+    stub.files["toys/graphs", COMMIT] = files
+    with pytest.raises(ModelError, match="lost a file"), fetch._in_words(HubName("toys/graphs")):
+        fetch._download(HubName("toys/graphs"), listed.commit, "onnx/model.onnx_data", hub, False)
+
+
+def test_without_a_connection_it_is_a_matter_of_storage(tmp_path):
+    nowhere = Hub(endpoint="http://127.0.0.1:9", cache=tmp_path / "hub-cache")
+    with pytest.raises(StorageError, match="could not be fetched"):
+        fetch_model("hf:toys/llama", tmp_path, nowhere, quiet)
+
+
+def test_an_interrupted_transfer_goes_on_where_it_ended(stub, hub, tmp_path, monkeypatch):
+    """Cut in the middle, the file is whole after at most one more try, and the rest is a range."""
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
+    stub.cut.add("onnx/model.onnx_data")
+    try:
+        folder = fetch_model("hf:toys/graphs:onnx", tmp_path / "cache", hub, quiet)
+    except StorageError:
+        folder = fetch_model("hf:toys/graphs:onnx", tmp_path / "cache", hub, quiet)
+    assert (folder / "model.onnx_data").read_bytes() == GRAPHS["onnx/model.onnx_data"]
+    ranges = [part for _, path, part in stub.asked if path.endswith("model.onnx_data") and part]
+    assert any(part != "bytes=0-0" for part in ranges)
+
+
+def test_a_disk_without_room_is_said_before_anything_is_fetched(hub, tmp_path, monkeypatch):
+    usage = type("usage", (), {"free": 10})
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda place: usage)
+    with pytest.raises(StorageError, match="MiB free"):
+        fetch_model("hf:toys/llama", tmp_path / "cache", hub, quiet)
+
+
+def test_without_the_library_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(DeviceError) as caught:
+        fetch_model("hf:toys/llama", tmp_path, Hub(), quiet)
+    assert caught.value.fix == "pip install 'ondevice-bench[hub]'"
+
+
+def test_an_exported_graph_of_the_hub_is_measured_as_one_of_a_folder(stub, hub, tmp_path):
+    """Graphs below `onnx`, their descriptions above: recognised, and named with the commit."""
+    stub.files["toys/export", COMMIT] = {
+        f"onnx/{file.name}" if file.suffix == ".onnx" else file.name: file.read_bytes()
+        for file in EXPORT.iterdir()
+    }
+    settings = load_settings("ci", model=("hf:toys/export:onnx",), prompt=(8,))
+    plan = make_plan(with_fetched(settings, tmp_path / "cache", hub, quiet), usable_threads=1)
+    assert plan.to_json()["fetched"].popitem()[1] == f"hf:toys/export@{COMMIT}:onnx"
+    assert plan.groups[0].source.model.parameters == 31_904
+
+
+def test_a_plan_names_the_model_and_its_commit(hub, tmp_path):
+    """The document says `llama` and where it came from, and no path."""
+    settings = load_settings("ci", model=("hf:toys/llama@v1",), prompt=(8,))
+    plan = make_plan(with_fetched(settings, tmp_path / "cache", hub, quiet), usable_threads=1)
+    assert plan.to_json()["model"] == ["llama"]
+    assert plan.to_json()["fetched"] == {"llama": f"hf:{REPO}@{OLDER}"}
+    assert str(tmp_path) not in json.dumps(plan.to_json())
+
+
+def test_the_public_functions_fetch(stub, hub, tmp_path, monkeypatch):
+    """What the commands take, `harness.build` takes: fetched once, built from its safetensors."""
+    monkeypatch.setattr("harness.api.Hub", lambda: hub)
+    folder = harness.build(f"hf:{REPO}@{OLDER}", "int4", cache=tmp_path / "cache")
+    assert (folder / "model.onnx").is_file()
+    asked = len(stub.asked)
+    assert harness.build(f"hf:{REPO}@{OLDER}", "int4", cache=tmp_path / "cache") == folder
+    assert len(stub.asked) == asked

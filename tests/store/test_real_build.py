@@ -1,0 +1,32 @@
+"""Real architectures, really built: exact bytes on the disk, and a peak that does not grow."""
+
+import pytest
+
+from harness.builder.quantize.levels import LEVELS
+from harness.builder.quantize.size import stored_bytes
+from harness.core.units import GIB, KIB
+from harness.models.weights.source import resolve_model
+from harness.store.cache import ensure_artifact
+
+# The data file pads every array to this; graphs and records are small beside it.
+ALIGNMENT_BYTES = 4 * KIB
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_real_model_at_every_level(level, tmp_path):
+    source = resolve_model("smollm2-135m")
+    built = ensure_artifact(source, level, tmp_path)
+    assert built.weights_bytes == stored_bytes(source.spec, LEVELS[level])
+    on_disk = (built.folder / "model.onnx.data").stat().st_size
+    arrays = 20 * source.spec.num_layers  # more than any level stores per layer
+    assert built.weights_bytes <= on_disk <= built.weights_bytes + arrays * ALIGNMENT_BYTES
+    assert built.build_peak_bytes < GIB // 4
+
+
+def test_a_billion_parameters_are_streamed(tmp_path):
+    """Nine times the parameters of the small one, and still far below one GiB."""
+    built = ensure_artifact(resolve_model("llama-3.2-1b"), "int4", tmp_path)
+    assert built.parameters == 1_235_814_400
+    assert built.build_peak_bytes < GIB
