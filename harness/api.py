@@ -1,18 +1,27 @@
 """The public functions: build, load, run, estimate; the command line is made of the same pieces."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.builder.graph.geometry import EncoderGeometry
 from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
 from harness.builder.quantize.cache import AUTO
 from harness.builder.quantize.levels import find_level
-from harness.core.errors import UsageError
+from harness.core.errors import (
+    DeviceError,
+    HarnessError,
+    MeasurementError,
+    ModelError,
+    ResultFormatError,
+    StorageError,
+    UsageError,
+    WorkerError,
+)
 from harness.devices.choose import Wish, choose_devices
 from harness.estimator.answer import Estimate, estimate
 from harness.machine.watch.facts import usable_cores
 from harness.models.weights.source import resolve_model
-from harness.results.schema import Document
+from harness.results.schema import Cell, Document, Metric, Placement, Reason, Record, Trust
 from harness.runner.loop.fetched import with_fetched
 from harness.runner.loop.rounds import Progress
 from harness.runner.loop.run import run_plan
@@ -27,7 +36,30 @@ if TYPE_CHECKING:
     from harness.engine.loaded import LoadedModel
     from harness.engine.loaded_encoder import LoadedEncoder
 
-__all__ = ["Estimate", "build", "estimate", "load", "run"]
+__all__ = [
+    "Cell",
+    "DeviceError",
+    "Document",
+    "Estimate",
+    "HarnessError",
+    "LoadedEncoder",
+    "LoadedModel",
+    "MeasurementError",
+    "Metric",
+    "ModelError",
+    "Placement",
+    "Reason",
+    "Record",
+    "ResultFormatError",
+    "StorageError",
+    "Trust",
+    "UsageError",
+    "WorkerError",
+    "build",
+    "estimate",
+    "load",
+    "run",
+]
 
 DEFAULT_CONTEXT_TOKENS = 2048
 
@@ -148,6 +180,19 @@ def run(
     plan = make_plan(settings, usable_cores())
     outcome = run_plan(plan, results=results, cache=store, progress=progress, resume=resume)
     return outcome.document
+
+
+def __getattr__(name: str) -> Any:
+    """Import the two classes that need numpy and onnxruntime when somebody asks for them."""
+    if name == "LoadedModel":
+        from harness.engine.loaded import LoadedModel
+
+        return LoadedModel
+    if name == "LoadedEncoder":
+        from harness.engine.loaded_encoder import LoadedEncoder
+
+        return LoadedEncoder
+    raise AttributeError(f"module 'harness.api' has no attribute {name!r}")
 
 
 def _artifact(model: str, level: str, cache: Path | None, seed: int, kv_cache: str) -> Artifact:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -19,6 +20,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [row[0] for row in COMMANDS]
 LINKS = re.compile(r"\]\((?!https?:)([^)#]+)")
+# The README is shown outside the repository too, so its links are whole addresses.
+SOURCE = "https://github.com/ondevice-bench/ondevice-bench"
+OWN_LINKS = re.compile(rf"\]\({SOURCE}/(?:blob|tree)/main/([^)#]+)")
+INDEX_HOSTS = ("pypi" + ".org", "files.python" + "hosted.org", "python" + "hosted")
 COMPARED = re.compile(r"<!-- compare: (\S+) (\S+) -->\n(.*?)<!-- /compare -->", re.DOTALL)
 TABLE = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- /table -->", re.DOTALL)
 
@@ -49,6 +54,25 @@ def test_every_command_is_in_the_readme(name):
 def test_links_lead_somewhere(path):
     for target in LINKS.findall(path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_whole_addresses_of_our_own_files_lead_somewhere(path):
+    for target in OWN_LINKS.findall(path.read_text(encoding="utf-8")):
+        assert (ROOT / target).exists(), target
+
+
+def test_no_text_names_the_host_of_a_package_index():
+    """Where packages come from is the installer's business, and its configuration's."""
+    kinds = {".py", ".md", ".toml", ".yml", ".yaml", ".cfg", ".txt", ""}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("no git checkout")
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in kinds and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            assert not [host for host in INDEX_HOSTS if host in text], name
 
 
 @pytest.mark.parametrize(("source", "shown"), TABLE.findall(README), ids=lambda text: text[:40])

@@ -41,8 +41,7 @@ def command(style: str) -> int:
     Several distributions own the package onnxruntime; installed together the last one wins, and
     pip finds nothing wrong. Of the machine: other programs, the host of a virtual machine,
     frequency, power, memory, swap, disk, quota, clock and heat, over one second; what counts
-    energy. Ends with 4 when
-    something would make every number wrong; a warning only widens them.
+    energy. Ends with 4 when something would make every number wrong; a warning only widens them.
     """
     found = [finding for check in CHECKS for finding in check()]
     draw(HEADER, [_cells(one) for one in found], [asdict(one) for one in found], style)

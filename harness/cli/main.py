@@ -5,7 +5,7 @@ Commands are imported when they are used: `bench --help` starts in a tenth of a 
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
 import click
 
@@ -76,11 +76,9 @@ def print_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> N
     """Print the version of the installed distribution; a checkout may never have been installed."""
     if not asked or ctx.resilient_parsing:
         return
-    try:
-        number = metadata.version("ondevice-bench")
-    except metadata.PackageNotFoundError:
-        number = "not installed"
-    click.echo(f"bench {number}")
+    from harness.core.version import installed_version
+
+    click.echo(f"bench {installed_version()}")
     ctx.exit()
 
 
