@@ -9,7 +9,7 @@ from harness.analysis.compared import Compared, scaled_values
 from harness.results.samples import kind_of
 from harness.results.schema import Metric, Record
 from harness.results.summarize import QUALITY_PATHS
-from harness.stats.student import t_quantile
+from harness.stats.distributions import t_quantile
 
 # What a side's scatter is taken from.
 PROCESSES, RUNS, CHUNKS = "processes", "runs", "chunks"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from harness.core.errors import MeasurementError
+from harness.stats.distributions import t_quantile
 from harness.stats.intervals import CONFIDENCE
-from harness.stats.student import t_quantile
 
 LEAST_SIZES = 3  # through two points there is always a line: it says nothing about a rule
 LARGEST_LN = 700.0  # beyond it a float cannot hold the factor

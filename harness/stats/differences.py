@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
 from harness.core.errors import MeasurementError
+from harness.stats.distributions import t_quantile, t_upper_tail
 from harness.stats.intervals import CONFIDENCE
-from harness.stats.student import t_quantile, t_upper_tail
 
 NORMAL = NormalDist()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
 from harness.core.errors import MeasurementError
-from harness.stats.student import t_quantile
+from harness.stats.distributions import t_quantile
 
 CONFIDENCE = 0.95
 # A percentile is only given when its own upper bound holds with this confidence.

@@ -3,9 +3,8 @@
 import math
 from functools import lru_cache
 
-from harness.stats.bisection import first_beyond
-from harness.stats.chi_square import chi_square_quantile
 from harness.stats.differences import Difference, quantile
+from harness.stats.distributions import chi_square_quantile, first_beyond
 
 ALPHA = 0.05
 POWER = 0.8

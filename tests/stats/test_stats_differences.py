@@ -6,7 +6,6 @@ import random
 import pytest
 
 from harness.core.errors import MeasurementError
-from harness.stats.chi_square import chi_square_quantile, incomplete_gamma
 from harness.stats.differences import (
     Difference,
     combine,
@@ -139,23 +138,3 @@ def test_holm_keeps_the_family_error():
     tables = 4000
     false = sum(min(holm([chance.random() for _ in range(20)])) < 0.05 for _ in range(tables))
     assert false / tables <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / tables)
-
-
-def test_chi_square_agrees_with_scipy():
-    stats = pytest.importorskip("scipy.stats")
-    for dof in (0.7, 1, 2, 3.3, 4, 8, 30, 120.5):
-        for share in (0.001, 0.05, 0.5, 0.95, 0.999):
-            expected = stats.chi2.ppf(share, dof)
-            assert chi_square_quantile(share, dof) == pytest.approx(expected, rel=1e-9)
-
-
-def test_chi_square_with_two_degrees_is_exponential():
-    """Its quantile is -2 ln(1 - p)."""
-    assert chi_square_quantile(0.05, 2) == pytest.approx(-2 * math.log(0.95), rel=1e-12)
-    assert incomplete_gamma(1.0, 0.0) == 0.0
-
-
-@pytest.mark.parametrize(("share", "dof"), [(0, 3), (1, 3), (0.5, 0), (0.5, math.inf)])
-def test_chi_square_outside_its_range_is_refused(share, dof):
-    with pytest.raises(MeasurementError):
-        chi_square_quantile(share, dof)

@@ -7,7 +7,7 @@ import pytest
 
 from harness.core.errors import MeasurementError
 from harness.runner.quality.summary import TokenScores, summarize_path
-from harness.stats.student import t_quantile
+from harness.stats.distributions import t_quantile
 
 CHUNKS = 20
 

@@ -1,11 +1,17 @@
-"""The t distribution against its closed forms and against scipy."""
+"""The t and chi-square distributions against their closed forms and against scipy."""
 
 import math
 
 import pytest
 
 from harness.core.errors import MeasurementError
-from harness.stats.student import incomplete_beta, t_quantile, t_upper_tail
+from harness.stats.distributions import (
+    chi_square_quantile,
+    incomplete_beta,
+    incomplete_gamma,
+    t_quantile,
+    t_upper_tail,
+)
 
 LEVELS = (0.51, 0.6, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9995, 1 - 1e-6)
 
@@ -63,3 +69,23 @@ def test_quantile_undoes_the_upper_tail():
 def test_arguments_outside_their_range_are_refused(share, dof):
     with pytest.raises(MeasurementError):
         t_quantile(share, dof)
+
+
+def test_chi_square_agrees_with_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    for dof in (0.7, 1, 2, 3.3, 4, 8, 30, 120.5):
+        for share in (0.001, 0.05, 0.5, 0.95, 0.999):
+            expected = stats.chi2.ppf(share, dof)
+            assert chi_square_quantile(share, dof) == pytest.approx(expected, rel=1e-9)
+
+
+def test_chi_square_with_two_degrees_is_exponential():
+    """Its quantile is -2 ln(1 - p)."""
+    assert chi_square_quantile(0.05, 2) == pytest.approx(-2 * math.log(0.95), rel=1e-12)
+    assert incomplete_gamma(1.0, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(("share", "dof"), [(0, 3), (1, 3), (0.5, 0), (0.5, math.inf)])
+def test_chi_square_outside_its_range_is_refused(share, dof):
+    with pytest.raises(MeasurementError):
+        chi_square_quantile(share, dof)
