@@ -119,6 +119,9 @@ def load(
     from harness.engine.loaded import LoadedModel
     from harness.engine.loaded_encoder import LoadedEncoder
 
+    for name, count in (("context_tokens", context_tokens), ("threads", threads)):
+        if count is not None and count < 1:
+            raise UsageError(f"{name}={count} leaves nothing to run", fix=f"{name} of 1 or more")
     (chosen,) = choose_devices((device,), Wish(allow_simulated=allow_simulated))
     chosen.refuse_absent()
     folder = Path(path_or_model)
@@ -128,9 +131,9 @@ def load(
         raise UsageError(f"no level for {path_or_model!s}", fix='level="int4", or a built folder')
     else:
         artifact = _artifact(str(path_or_model), level, cache, seed, kv_cache)
-    count = threads or usable_cores()
+    usable = threads or usable_cores()
     if isinstance(artifact.geometry, EncoderGeometry):
-        return LoadedEncoder(artifact.graph, artifact.geometry, chosen, count)
+        return LoadedEncoder(artifact.graph, artifact.geometry, chosen, usable)
     if isinstance(artifact.geometry, StaticGeometry | StaticEncoderGeometry):
         raise UsageError(
             f"{artifact.level} is built as a static graph, which is measured only",
@@ -140,7 +143,7 @@ def load(
         graphs=(artifact.graph, artifact.all_logits_graph),
         geometry=artifact.geometry,
         device=chosen,
-        threads=count,
+        threads=usable,
         context_tokens=context_tokens,
     )
 

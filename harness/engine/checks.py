@@ -1,9 +1,72 @@
 """What every decoder and every encoder refuses before it runs."""
 
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from harness.core.errors import UsageError
+
+Integers = ArrayLike | Sequence[Sequence[int]]
+
+
+def whole_numbers(values: Integers, what: str, rows: str, example: str) -> NDArray[np.int64]:
+    """Convert what a caller of a loaded model passes to int64 [rows, tokens].
+
+    Args:
+        values: anything that numpy reads as whole numbers of two dimensions.
+        what: for the message, such as `token ids`.
+        rows: what the first dimension counts, such as `batch`.
+        example: values that would do.
+
+    Raises:
+        UsageError: lists of unlike lengths, another number of dimensions, nothing in it, or no
+            whole numbers.
+    """
+    way_out = f"pass integers [{rows}, tokens], such as {example}"
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError):  # rows of unlike lengths, numbers beyond 64 bits
+        lengths = _row_lengths(values)
+        raise UsageError(
+            f"{what} cannot be read as one array"
+            + (f": their rows have the lengths {lengths}" if lengths else ""),
+            fix=f"{way_out}: every row of the same length",
+        ) from None
+    if array.ndim != 2 or 0 in array.shape:
+        raise UsageError(
+            f"{what} have the shape {list(array.shape)}; two dimensions of 1 or more are needed",
+            fix=way_out,
+        )
+    if not np.issubdtype(array.dtype, np.integer):
+        raise UsageError(f"{what} have the type {array.dtype}, not a type of integers", fix=way_out)
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise UsageError(f"{what} hold {array.max()}, which no int64 holds", fix=way_out)
+    return array.astype(np.int64)
+
+
+def check_vocabulary(ids: NDArray[np.int64], vocab_size: int) -> None:
+    """Refuse tokens that a graph would read beyond its tables, and say the first one.
+
+    Raises:
+        UsageError: a token outside the vocabulary.
+    """
+    outside = (ids < 0) | (ids >= vocab_size)
+    if outside.any():
+        row, column = (int(index) for index in np.argwhere(outside)[0])
+        raise UsageError(
+            f"token id {ids[row, column]} (row {row}, position {column}) is outside the vocabulary"
+            f" of {vocab_size} tokens",
+            fix=f"pass ids from 0 to {vocab_size - 1}",
+        )
+
+
+def _row_lengths(values: Integers) -> list[int]:
+    """How long each row is; empty where that cannot be said."""
+    try:
+        return [len(row) for row in values][:8]  # type: ignore[arg-type, union-attr]
+    except TypeError:
+        return []
 
 
 def check_ids(ids: NDArray[np.int64], batch: int, vocab_size: int) -> None:

@@ -1,15 +1,15 @@
 """A built encoder to call from Python: embeddings of token ids."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from harness.builder.graph.geometry import EncoderGeometry
 from harness.core.errors import UsageError
 from harness.devices.device import Device
 from harness.devices.session import open_session
+from harness.engine.checks import Integers, check_vocabulary, whole_numbers
 from harness.engine.encoder import EncoderSession
 
 
@@ -38,35 +38,55 @@ class LoadedEncoder:
         self._session: EncoderSession | None = None
 
     def embed(
-        self,
-        token_ids: ArrayLike | Sequence[Sequence[int]],
-        attention_mask: ArrayLike | Sequence[Sequence[int]] | None = None,
+        self, token_ids: Integers, attention_mask: Integers | None = None
     ) -> NDArray[np.float32]:
-        """Return sentence embeddings, float32 [texts, hidden], each of length 1.
+        """Return the sentence embeddings of one batch of texts.
 
         Args:
-            token_ids: integers [texts, tokens], special tokens included; short texts are filled up.
-            attention_mask: 1 where a token counts, 0 where it only fills; None: all count.
+            token_ids: integers [texts, tokens], special tokens included; short texts are filled
+                up, so that all have the length of the longest.
+            attention_mask: integers [texts, tokens], 1 where a token counts, 0 where it only
+                fills; at least one 1 a text. None: all count.
+
+        Returns:
+            float32 [texts, hidden], each of length 1. A new array.
 
         Raises:
-            UsageError: another shape, a token outside the vocabulary, too long a text.
+            UsageError: another shape or type, a token outside the vocabulary, too long a text, or
+                a mask of another shape, with other values than 0 and 1, or of a text without a 1.
         """
+        ids = whole_numbers(token_ids, "token ids", "texts", "[[101, 2023, 102]]")
+        check_vocabulary(ids, self.geometry.vocab_size)
+        longest = self.geometry.max_context_tokens
+        if ids.shape[1] > longest:
+            raise UsageError(
+                f"{ids.shape[1]} tokens are more than a text of this model may have, {longest}",
+                fix=f"pass 1 to {longest} tokens a text, such as ids[:, :{longest}]",
+            )
+        mask = None if attention_mask is None else _mask(attention_mask, ids.shape)
         if self._session is None:
             opened = open_session(self._graph, self._device, self._threads)
             self._session = EncoderSession(opened, self.geometry)
-        mask = None if attention_mask is None else _integers(attention_mask, "the mask")
-        return self._session.encode(_integers(token_ids, "token ids"), mask).copy()
+        return self._session.encode(ids, mask).copy()
 
 
-def _integers(values: ArrayLike | Sequence[Sequence[int]], what: str) -> NDArray[np.int64]:
-    """Convert whole numbers [texts, tokens]; lists of unlike lengths are refused."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.asarray(None)
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+def _mask(values: Integers, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Check and convert a mask for ids of this shape."""
+    mask = whole_numbers(values, "the attention mask's values", "texts", "[[1, 1, 0]]")
+    if mask.shape != shape:
         raise UsageError(
-            f"{what} have the shape {list(array.shape)} and the type {array.dtype}",
-            fix="integers [texts, tokens], such as [[101, 2023, 102]]",
+            f"the attention mask has the shape {list(mask.shape)}, the token ids {list(shape)}",
+            fix="pass one 0 or 1 per token id",
         )
-    return array.astype(np.int64)
+    if mask.min() < 0 or mask.max() > 1:
+        raise UsageError(
+            f"the attention mask holds {mask.min()} to {mask.max()}",
+            fix="pass 1 where a token counts, 0 where it only fills",
+        )
+    empty = np.flatnonzero(mask.max(axis=1) == 0)
+    if len(empty):
+        raise UsageError(
+            f"the attention mask of text {empty[0]} hides all its tokens",
+            fix="leave the text out: without a token it has no embedding",
+        )
+    return mask
