@@ -1,16 +1,13 @@
 """Let a provider compile a model once and keep the result: for a fresh process, timed alone."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from harness.builder.graph.geometry import geometry_from
 from harness.core.errors import DeviceError
+from harness.core.files import whole_folder
 from harness.devices.compiled import META_FILE
 from harness.devices.device import find_device
 from harness.devices.placement import together
@@ -46,7 +43,7 @@ def compile_model(
     chosen = replace(find_device(device), compiled=None)
     files = graph_files(path, geometry_from(geometry))
     read_through(*files)
-    with _partial(kept) as partial:
+    with whole_folder(kept, complete=META_FILE) as partial:
         spent_ns, placements = 0, []
         for file in files:
             opened = open_session(file, chosen, threads, context_to=partial / file.name)
@@ -62,17 +59,3 @@ def compile_model(
         meta = {"compile_ns": spent_ns, "placement": asdict(together(placements))}
         (partial / META_FILE).write_text(json.dumps(meta), encoding="utf-8")
     return meta
-
-
-@contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """A folder that becomes `folder` when it is whole; of two that do, the first stays."""
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if not (folder / META_FILE).is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

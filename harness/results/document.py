@@ -6,15 +6,13 @@ file compares against noise.
 
 import json
 import math
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from harness.core.errors import ResultFormatError, StorageError
-from harness.results.journal import sync_folder
+from harness.core.files import write_whole
 from harness.results.schema import SCHEMA, Document, Json
 from harness.results.upgrade import upgrade
 
@@ -29,17 +27,9 @@ def write_document(document: Document, path: Path) -> None:
         ResultFormatError: a value is NaN or infinite; says which.
     """
     content = encode_document(document)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        write_whole(path, content)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise StorageError(
             f"results file {path} cannot be written: {error.strerror}",
             fix="free the disk or give another --results; the journal beside it is kept",

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.core.errors import ResultFormatError, StorageError
+from harness.core.files import sync_folder
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -129,17 +130,6 @@ def prepare_results_folder(path: Path) -> None:
     finally:
         with suppress(OSError):
             probe.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's list of names on the disk, where the system has such a call."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def encode_line(entry: Json) -> bytes:

@@ -16,6 +16,7 @@ from harness.builder.quantize.layout import stored_arrays
 from harness.builder.quantize.levels import LEVELS, STATIC_FLOAT, QuantLevel, Variant, find_level
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import StorageError, UsageError
+from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.units import KIB, MIB
 from harness.machine.process.worker import Worker
 from harness.models.specs.encoder import AnySpec
@@ -102,8 +103,6 @@ def ensure_artifact(
             kept = AUTO if is_base else stored.name
             artifact = describe_artifact(source, level, identity, folder, *spent, kept, shapes)
             write_record(artifact, partial)
-            shutil.rmtree(folder, ignore_errors=True)  # a damaged copy
-            partial.replace(folder)
     return artifact
 
 
@@ -214,20 +213,16 @@ def sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]:
 
 @contextmanager
 def partial_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder beside `folder` to build in; whatever is left of it goes at the end.
+    """Give a folder to build in, which replaces `folder` when it is finished.
 
     Copies left by a process that was killed are removed first: the lock says nobody builds.
     """
-    for stale in folder.parent.glob(f".{folder.name}.*.partial"):
-        shutil.rmtree(stale, ignore_errors=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    remove_partial_folders(folder)
     try:
-        partial.mkdir()
-        yield partial
+        with whole_folder(folder) as partial:
+            yield partial
     except OSError as error:
         raise _unwritable(folder.parent, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _unwritable(cache: Path, error: Exception) -> StorageError:

@@ -69,7 +69,6 @@ def ensure_exported_level(
             with partial_folder(folder) as partial, Worker.start(EXPORTED_MODULE) as worker:
                 asked = {"path": str(path), "cache": str(cache), "folder": str(partial)}
                 worker.ask("quantize", timeout_s, level=level, **asked)
-                partial.replace(folder)
     main = folder / model.main.file
     made = open_exported(main, cache, free_bytes, timeout_s)
     if made.weights_bytes >= model.weights_bytes:

@@ -1,12 +1,12 @@
 """Exported models whose files are links, as a folder of files that a runtime loads."""
 
 import hashlib
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from harness.core.errors import StorageError
+from harness.core.files import whole_folder
 from harness.models.exported.files import FoundFiles
 from harness.models.exported.links import is_blob, link_target
 from harness.models.exported.loading import load_graph
@@ -70,22 +70,17 @@ def _folder_name(sources: dict[str, Path]) -> str:
 
 def _fill(folder: Path, found: FoundFiles, sources: dict[str, Path]) -> None:
     """Put the files into `folder`, whole or not at all."""
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        for name, source in sources.items():
-            path = partial / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if is_blob(source, found.folder):
-                link_file(source, path)
-            else:
-                shutil.copyfile(source, path)
-        if not folder.is_dir():
-            partial.rename(folder)
+        with whole_folder(folder, complete=".") as partial:
+            for name, source in sources.items():
+                path = partial / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if is_blob(source, found.folder):
+                    link_file(source, path)
+                else:
+                    shutil.copyfile(source, path)
     except OSError as error:
         raise StorageError(
             f"the links of {found.name} could not be replaced: {error.strerror}",
             fix="free some room, or choose another cache: --cache DIR",
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import DeviceError, ModelError, StorageError
+from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.units import MIB
 from harness.models.weights.source import HUB_FILE
 from harness.store.hub import HubName, local_name, parse_hub_name, wanted_files
@@ -161,16 +162,14 @@ def _download(name: HubName, commit: str, file: str, hub: Hub, offline: bool) ->
 
 def _put(folder: Path, files: dict[str, Path], record: dict[str, Any]) -> None:
     """Copy files into a model's folder, which is there whole or not at all."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for place, file in files.items():
-        (partial / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, partial / place)
-    sizes = {place: file.stat().st_size for place, file in sorted(files.items())}
-    text = json.dumps({**record, "files": sizes}, indent=2)
-    (partial / HUB_FILE).write_text(text + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    remove_partial_folders(folder)
+    with whole_folder(folder) as partial:
+        for place, file in files.items():
+            (partial / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, partial / place)
+        sizes = {place: file.stat().st_size for place, file in sorted(files.items())}
+        text = json.dumps({**record, "files": sizes}, indent=2)
+        (partial / HUB_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def _check_room(place: Path, needed_bytes: int) -> None:

@@ -5,10 +5,7 @@ A file that cannot be used is put aside under another name, never deleted, and m
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import msgspec
 
 from harness.core.errors import HarnessError, StorageError
+from harness.core.files import write_whole
 from harness.estimator.calibration.constants import StoredConstants
 
 METHOD_VERSION = 4  # raise it with any change of a shape or formula that moves a constant
@@ -116,17 +114,7 @@ def store_constants(cache: Path, stored: StoredConstants) -> Path:
     text = json.dumps(asdict(stored), indent=1, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        write_whole(path, text)
     except OSError as error:
         raise _unusable(error) from error
     return path

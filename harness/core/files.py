@@ -1,0 +1,84 @@
+"""Files and folders that are there whole or not at all, whatever ends the process meanwhile.
+
+What is written lies under a name of its own until it is finished; then one rename, which a crash
+cannot split, gives it the name that others read.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replace `path` by `content`; an older file stays as it was until the new one is on the disk.
+
+    Args:
+        path: a file, or where one will be; its folder exists.
+        content: text is written as UTF-8.
+
+    Raises:
+        OSError: the disk is full or may not be written; nothing is left beside `path` then.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    partial = path.with_name(f".{path.name}.{_own_word()}.tmp")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+@contextmanager
+def whole_folder(folder: Path, complete: str | None = None) -> Iterator[Path]:
+    """Give an empty folder beside `folder`; it takes that name when the block ends without error.
+
+    Whatever is left of it otherwise is removed.
+
+    Args:
+        folder: where the files will be; its parents are made. What lies there is replaced.
+        complete: name of a file that only a finished folder has: with it, a folder that somebody
+            else finished meanwhile stays, and ours is removed. `.` is any folder.
+
+    Raises:
+        OSError: the disk is full or may not be written.
+    """
+    partial = folder.with_name(f".{folder.name}.{_own_word()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if complete is None or not (folder / complete).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.replace(folder)
+            sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partial_folders(folder: Path) -> None:
+    """Remove what killed processes left of `folder`; only for who holds the lock on it."""
+    for stale in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's list of names on the disk, where the system has such a call."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _own_word() -> str:
+    """A word that no other writer has, not even one of a container that shares the disk."""
+    return f"{os.getpid()}-{os.urandom(4).hex()}"
