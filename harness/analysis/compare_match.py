@@ -7,6 +7,7 @@ from typing import Any
 from harness.analysis.compare_sides import Measured
 from harness.analysis.compared import Compared
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 from harness.results.energy import METRICS as ENERGY_METRICS
 from harness.results.energy import host_counter
 from harness.results.identity import later_words
@@ -148,9 +149,7 @@ def axis_field(axis: str) -> str:
     field = AXIS_NAMES.get(axis, axis)
     if field not in Cell.__struct_fields__ or field in PRINTED_ONLY:
         known = [name for name in Cell.__struct_fields__ if name not in PRINTED_ONLY]
-        raise UsageError(
-            f"no axis is called {axis!r}", fix=f"one of: {', '.join([*AXIS_NAMES, *known])}"
-        )
+        raise UsageError(f"no axis is called {axis!r}", fix=suggestion(axis, (*AXIS_NAMES, *known)))
     return field
 
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from harness.core.errors import ResultFormatError, UsageError
+from harness.core.names import suggestion
 from harness.results.process_values import process_values
 from harness.results.schema import Record
 
@@ -109,7 +110,7 @@ def find_compared(names: tuple[str, ...], watched: tuple[str, ...] = ()) -> tupl
     known = {metric.name: metric for metric in COMPARED}
     for name in (*names, *watched):
         if name not in known:
-            raise UsageError(f"no comparison by {name!r}", fix=f"one of: {', '.join(known)}")
+            raise UsageError(f"no comparison by {name!r}", fix=suggestion(name, known))
     return tuple(
         metric
         for metric in COMPARED

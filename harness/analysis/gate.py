@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harness.analysis.compare_rows import CompareRow, Comparison
 from harness.analysis.compared import COMPARED, Compared
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 from harness.core.ranges import parse_number, parse_share
 
 # What a gate may be called, and the metrics it watches; any metric's own name is one too.
@@ -57,7 +58,7 @@ def parse_gate(text: str) -> Gate:
     if not metrics:
         raise UsageError(
             f"--fail-on {text}: no gate is called {name!r}",
-            fix=f"one of: {', '.join(GATES)}; or a metric: {', '.join(known)}",
+            fix=suggestion(name, (*GATES, *known)),
         )
     if not limit:
         raise UsageError(f"--fail-on {text} has no limit", fix=f"--fail-on {name}:3%")

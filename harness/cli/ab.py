@@ -8,7 +8,7 @@ import click
 
 from harness.analysis.compare_rows import Question
 from harness.analysis.gate import Gate, confirmed, judge_gates, parse_gate
-from harness.cli.options import AB_FORMATS
+from harness.cli.options import AB_FORMATS, Word
 from harness.cli.side import Variant, read_variant, shared_options
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.core.ranges import parse_seconds, parse_share
@@ -35,9 +35,7 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
     "--confirm", is_flag=True, help="Before it fails, measure anew; fail only if that fails too."
 )
 @click.option("--each", is_flag=True, help="Judge every line alone, not as one family.")
-@click.option(
-    "--format", "style", type=click.Choice(AB_FORMATS), default="table", show_default=True
-)
+@click.option("--format", "style", type=Word(AB_FORMATS), default="table", show_default=True)
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.models import draw
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.cli.progress import open_progress
 from harness.cli.running import fetch_into
 from harness.cli.side import shared_options
@@ -27,7 +27,7 @@ Line = tuple[str, str, Finding]
 
 @click.command("audit", epilog="Example:  bench audit --model bytelm --quant fp32,int4 --gen 16")
 @click.option("--turns", default=12, show_default=True, help="Passes of old and of new input each.")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
 def command(turns: int, style: str, cache: Path | None, plan: str | None, **flags: Any) -> int:
     """Look at every test of a plan as a doubter would.

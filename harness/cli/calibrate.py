@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.builder.quantize.levels import find_levels
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_names
 from harness.core.units import GB, KIB, MIB
@@ -33,7 +33,7 @@ DEFAULT_LEVELS = "fp32,int8,int4"  # of the default plan
 @click.option("--full", is_flag=True, help="Every level, more and longer processes.")
 @click.option("--again", is_flag=True, help="Measure even what is stored.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where constants are kept.")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
 def command(
     device: str,
     quant: str,

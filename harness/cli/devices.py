@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from harness.cli.models import draw
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.core.units import GIB
 from harness.devices.device import Device
 from harness.devices.probe import Probe, look_up, probe_row
@@ -30,9 +30,9 @@ FAILED = ("no hardware", "broken", "fell back")
     help="Run a small graph on every installed row, each in a process of its own.",
 )
 @click.option("--allow-simulated", is_flag=True, help="Emulate what has no hardware here.")
-@click.option("--class", "kind", type=click.Choice(KINDS), help="Only rows of this class.")
+@click.option("--class", "kind", type=Word(KINDS), help="Only rows of this class.")
 @click.option("--all", "every", is_flag=True, help="Also rows of other operating systems.")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
 def command(probe: bool, allow_simulated: bool, kind: str | None, every: bool, style: str) -> None:
     """List the rows that --device and --ep take, and what each needs to work.
 

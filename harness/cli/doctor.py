@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from harness.cli.models import draw
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.core.errors import EXIT_DEVICE, EXIT_OK
 from harness.core.findings import ERROR, Finding
 from harness.report.grid import MISSING
@@ -34,7 +34,7 @@ CHECKS: tuple[Callable[[], Sequence[Finding]], ...] = (_wheels, _machine)
 
 
 @click.command("doctor", epilog="Example:  bench doctor --format json")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
 def command(style: str) -> int:
     """Check the installation and the machine: can it be measured on, and what would help?
 

@@ -8,7 +8,7 @@ import click
 
 from harness.builder.quantize.levels import LADDER, QuantLevel, find_levels
 from harness.cli.estimate_here import HERE, this_machine
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_grid, parse_names
 from harness.estimator.answer import Estimate, estimate
@@ -35,14 +35,14 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 @click.option("--depth", default="0", show_default=True, help="Tokens already in the cache.")
 @click.option("--prompt", default="128", show_default=True, help="Prompt tokens.")
 @click.option("--batch", default="1", show_default=True, help="Sequences at once.")
-@click.option("--engine", type=click.Choice(["cpu", "gpu", "npu"]), help="Of the device.")
+@click.option("--engine", type=Word(["cpu", "gpu", "npu"]), help="Of the device.")
 @click.option("--memory", help="What the device carries, such as 8GB; else the most that is sold.")
 @click.option("--os-share", type=float, help="Share of it kept by the system, such as 0.25.")
 @click.option("--price-per-kwh", type=float, help="Turns modelled energy into operating cost.")
 @click.option("--params", help="A parameter count instead of a model: 7.6B, 3000억.")
 @click.option("--bits", type=int, help="Bits of a weight, for --params and stated counts.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind each speed, term by term.")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table")
+@click.option("--format", "style", type=Word(FORMATS), default="table")
 def command(style: str, explain_row: bool, **flags: str | int | float | None) -> None:
     """Estimate memory, speed and energy of MODEL on a device, without running anything.
 

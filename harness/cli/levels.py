@@ -11,7 +11,7 @@ from harness.builder.quantize.levels import (
     QuantLevel,
 )
 from harness.cli.models import draw
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.devices.table import all_rows
 from harness.report.grid import MISSING
 
@@ -28,7 +28,7 @@ METHODS = {Method.NEAREST: "nearest", Method.SEARCH: "search"}
 
 
 @click.command("levels", epilog="Example:  bench levels --format md")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
 def command(style: str) -> None:
     """List the levels that --quant takes, in the order of falling size.
 

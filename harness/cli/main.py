@@ -9,7 +9,9 @@ from importlib import import_module
 
 import click
 
-from harness.core.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessError
+from harness.cli.options import first_sentence, way_out
+from harness.core.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessError, UsageError
+from harness.core.names import suggestion
 
 # name, module that holds `command`, the one line that `bench --help` prints
 COMMANDS = (
@@ -58,6 +60,17 @@ class BenchGroup(click.Group):
         command = import_module(module).command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but an unknown name is answered with those that are near."""
+        if args and not ctx.resilient_parsing and args[0] not in self.list_commands(ctx):
+            raise UsageError(
+                f"bench has no command {args[0]!r}",
+                fix=suggestion(args[0], self.list_commands(ctx)),
+            )
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`bench --device cpu` is `bench run --device cpu`; only --help and --version stay ours."""
@@ -115,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"bench: {_in_two_lines(error)}", err=True)
         return error.exit_code
     except click.ClickException as error:
-        click.echo(f"bench: {error.format_message()}\n  try: bench --help", err=True)
+        click.echo(f"bench: {first_sentence(error)}\n  try: {way_out(error)}", err=True)
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
         click.echo("bench: interrupted", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.estimate_here import machine_memory
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.models.catalog.catalog import catalog_models
 from harness.models.catalog.systems import systems
 from harness.report.grid import draw_rows
@@ -28,14 +28,14 @@ OS_SHARE = 0.25
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--source",
-    type=click.Choice(["catalog", "built", "seeds"]),
+    type=Word(["catalog", "built", "seeds"]),
     default="catalog",
     show_default=True,
     help="All published models, those that this version builds, or the systems of the documents.",
 )
 @click.option("--offline", is_flag=True, help="Fetch nothing: hf: models as they were fetched.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table")
+@click.option("--format", "style", type=Word(FORMATS), default="table")
 def command(
     names: tuple[str, ...], source: str, offline: bool, cache: Path | None, style: str
 ) -> None:

@@ -1,4 +1,11 @@
-"""Flag values that several commands share."""
+"""Words that options take, and what is said of those that they do not."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.core.errors import UsageError
+from harness.core.names import nearest, suggestion
 
 FORMATS = ("table", "md", "csv", "json", "jsonl")
 # What a job of a build service reads, besides; the table of them is harness.report.exporters.
@@ -10,3 +17,45 @@ GITHUB = "github"
 DOCUMENT_FORMATS = (*FORMATS, GITHUB, *EXPORTS)
 COMPARE_FORMATS = (*FORMATS, GITHUB, "junit", "benchstat")
 AB_FORMATS = (*FORMATS, GITHUB, "junit")  # turns are no results document, which benchstat reads
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # takes no type before click 8.2
+
+
+class Word(_Choice):
+    """One word of a few; another one is answered with those that are near."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word.
+
+        Raises:
+            UsageError: it is none of them.
+        """
+        if value in self.choices:
+            return str(value)
+        flag = param.opts[0] if param is not None else "the word"
+        raise UsageError(
+            f"{flag} {value!r} is none of its words", fix=suggestion(str(value), self.choices)
+        )
+
+
+def first_sentence(error: click.ClickException) -> str:
+    """What is wrong with a command line, without click's own guess at what was meant."""
+    if isinstance(error, click.NoSuchOption):
+        return f"No such option {error.option_name!r}."
+    return error.format_message()
+
+
+def way_out(error: click.ClickException) -> str:
+    """What to try: options that look like the unknown one, else the help of the command."""
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return "bench --help"
+    if isinstance(error, click.NoSuchOption):
+        params = context.command.get_params(context)
+        options = [word for param in params for word in (*param.opts, *param.secondary_opts)]
+        if close := nearest(error.option_name, options):
+            return f"did you mean {' or '.join(close)}? {context.command_path} --help"
+    return f"{context.command_path} --help"

@@ -7,7 +7,7 @@ import click
 
 from harness.builder.quantize.cache import AUTO, CACHES
 from harness.builder.quantize.levels import LADDER, LEVELS, STATIC_LEVELS, USUAL
-from harness.cli.options import DOCUMENT_FORMATS
+from harness.cli.options import DOCUMENT_FORMATS, Word
 from harness.cli.running import fetch_into, measure_plan
 from harness.cli.show import show_document
 from harness.models.exported.source import ExportedSource
@@ -80,22 +80,18 @@ from harness.runner.settings import INTERLEAVES, PRESETS, flag_values, load_sett
 @click.option("--cooldown", help="Rest this long before each process: 30s.  [plan: 0]")
 @click.option(
     "--interleave",
-    type=click.Choice(INTERLEAVES),
+    type=Word(INTERLEAVES),
     help="Sessions one after the other in each round, or all open and in turns.  [plan: rounds]",
 )
 @click.option("--sustain", help="Also run every test this long without a rest: 10m.")
-@click.option(
-    "--preset", type=click.Choice(tuple(PRESETS)), help="How much is measured, over the plan."
-)
+@click.option("--preset", type=Word(tuple(PRESETS)), help="How much is measured, over the plan.")
 @click.option(
     "--config",
     "plan",
     help="A plan file, or a shipped plan: default, ci, ladder, kv, full, scaling, validate.",
 )
 @click.option("--seed", type=int, help="Seed of weights, prompts and orders.")
-@click.option(
-    "--format", "style", type=click.Choice(DOCUMENT_FORMATS), default="table", show_default=True
-)
+@click.option("--format", "style", type=Word(DOCUMENT_FORMATS), default="table", show_default=True)
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True
 )

@@ -9,7 +9,7 @@ import click
 
 from harness.analysis.scaling import ScalingRow, ScalingStudy, study_scaling
 from harness.analysis.scaling_fit import percent_of_factor
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.report.grid import MISSING, draw_rows
 from harness.results.document import read_document
 
@@ -26,7 +26,7 @@ LEGEND = (
 @click.argument(
     "results", metavar="RESULTS...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
 def command(results: tuple[Path, ...], style: str) -> None:
     """Put to the test that a model's parameter count predicts its speed and its memory.
 

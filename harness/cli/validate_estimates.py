@@ -8,9 +8,10 @@ import click
 
 from harness.analysis.error_rows import GROUPINGS
 from harness.analysis.errors import check_method, study_errors
-from harness.cli.options import FORMATS
+from harness.cli.options import FORMATS, Word
 from harness.cli.running import measure_plan
 from harness.core.errors import EXIT_OK, StorageError, UsageError
+from harness.core.files import write_whole
 from harness.report.validate_table import draw_study, study_json
 from harness.results.document import read_document
 from harness.results.schema import METHOD_VERSION, Document
@@ -30,9 +31,7 @@ EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.j
     type=click.Path(path_type=Path),
     help="Results of the same plan from another hour. May be given again.",
 )
-@click.option(
-    "--by", type=click.Choice(list(GROUPINGS)), help="The calibrated estimate, group by group."
-)
+@click.option("--by", type=Word(list(GROUPINGS)), help="The calibrated estimate, group by group.")
 @click.option(
     "--results",
     "folder",
@@ -42,7 +41,7 @@ EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.j
     help="Where the run is kept.",
 )
 @click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -96,7 +95,7 @@ def judge(
     study = study_errors(documents, remeasured, by)
     table = study_json(study, documents, remeasured, by)
     if out is not None:
-        out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        write_whole(out, json.dumps(table, indent=1) + "\n")
         click.echo(f"errors of the estimates: {out}", err=True)
     text, notes = draw_study(study, table, style)
     click.echo(text)

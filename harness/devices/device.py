@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import DeviceError, UsageError
+from harness.core.names import suggestion
 from harness.devices.row import Pairs, ProviderRow
 from harness.devices.table import find_row
 
@@ -152,11 +152,9 @@ def share_options(rows: Sequence[ProviderRow], given: Pairs) -> dict[str, Pairs]
     known = {option.name for row in rows for option in row.options}
     for name, _ in given:
         if name not in known:
-            nearest = get_close_matches(name, known, n=1)
-            names = nearest or sorted(known) or ["no option: these devices take none"]
             raise UsageError(
                 f"--ep-option {name!r}: {', '.join(row.key for row in rows)} know no such option",
-                fix=f"use {', '.join(names)}",
+                fix=suggestion(name, sorted(known)) if known else "these devices take none",
             )
     return {row.key: tuple(_accepted(row, given)) for row in rows}
 
@@ -170,6 +168,6 @@ def _accepted(row: ProviderRow, given: Pairs) -> list[tuple[str, str]]:
         if allowed and value not in allowed:
             raise UsageError(
                 f"--ep-option {name}={value}: {row.key} does not take this value",
-                fix=f"one of: {', '.join(allowed)}",
+                fix=suggestion(value, allowed),
             )
     return pairs

@@ -6,10 +6,10 @@ memory counts, find our own rows without it.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 from harness.devices.row import KINDS, ProviderRow
 from harness.devices.rows.cpu import CPU
 from harness.devices.rows.gpu import CUDA, DIRECTML, MIGRAPHX, TENSORRT, TENSORRT_RTX, WEBGPU
@@ -70,12 +70,8 @@ def find_row(key: str) -> ProviderRow:
     row = row or next((row for row in all_rows() if row.key == key), None)
     if row is None:
         known = [row.key for row in all_rows()]
-        words = list(dict.fromkeys((*KINDS, "auto", *known)))
-        nearest = get_close_matches(key, words, n=1)
-        raise UsageError(
-            f"no device is called {key!r}",
-            fix=f"did you mean {nearest[0]}?" if nearest else f"one of: {', '.join(words)}",
-        )
+        words = (*KINDS, "auto", *known)
+        raise UsageError(f"no device is called {key!r}", fix=suggestion(key, words))
     return row
 
 

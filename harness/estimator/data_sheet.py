@@ -2,6 +2,7 @@
 
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 from harness.estimator.calibration.constants import ATTENTION, Constants, RatePoint
 from harness.estimator.calibration.shapes import kernel_name
 from harness.models.catalog.devices import ENGINE_KINDS, CatalogDevice, Engine, device_class
@@ -23,9 +24,9 @@ def pick_engine(device: CatalogDevice, level: QuantLevel, kind: str | None) -> E
         for engine in device.engine:
             if engine.kind == kind:
                 return engine
-        kinds = sorted({engine.kind for engine in device.engine})
         raise UsageError(
-            f"{device.key} has no {kind!r} engine of {ENGINE_KINDS}", fix=f"one of: {kinds}"
+            f"{device.key} has no {kind!r} engine of {ENGINE_KINDS}",
+            fix=suggestion(kind, sorted({engine.kind for engine in device.engine})),
         )
     stated = [engine for engine in device.engine if peak_flop_per_s(engine, level.body)]
     return max(stated, key=lambda e: peak_flop_per_s(e, level.body) or 0.0, default=None)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 from harness.report.columns import columns_of
 from harness.report.escape import markdown, one_line
 from harness.report.exporters import EXPORTERS
@@ -26,7 +27,7 @@ def render(document: Document, style: str) -> str:
         UsageError: there is no such format.
     """
     if style not in FORMATS:
-        raise UsageError(f"no format is called {style!r}", fix=f"one of: {', '.join(FORMATS)}")
+        raise UsageError(f"no format is called {style!r}", fix=suggestion(style, FORMATS))
     return FORMATS[style](document)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from harness.builder.quantize.levels import QuantLevel, Variant
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 
 AUTO = "auto"  # stands for the float type of the weight level
 # Raise it with any change of how scales are found: it is part of what a build is found by.
@@ -97,8 +98,6 @@ def find_cache(name: str, level: QuantLevel) -> CacheLevel:
     if name in (AUTO, own.name):
         return own
     if name not in CACHES:
-        from harness.core.names import suggestion  # only needed once something is wrong
-
         raise UsageError(
             f"no cache level is called {name!r}", fix=suggestion(name, (AUTO, *CACHES))
         )

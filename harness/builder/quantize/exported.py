@@ -8,6 +8,7 @@ import onnx
 from onnx import helper
 
 from harness.core.errors import DeviceError, UsageError
+from harness.core.names import suggestion
 
 BLOCK_WEIGHTS = 32
 ACCURACY_LEVEL = 4  # of MatMulNBits: products in int8, as our own levels have them
@@ -45,7 +46,7 @@ def check_exported_level(level: str) -> None:
     """
     if level not in EXPORTED_LEVELS:
         raise UsageError(
-            f"an exported graph cannot be made {level}", fix=f"one of: {', '.join(EXPORTED_LEVELS)}"
+            f"an exported graph cannot be made {level}", fix=suggestion(level, EXPORTED_LEVELS)
         )
 
 

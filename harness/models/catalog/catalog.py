@@ -122,7 +122,7 @@ def read_catalog_model(path: Path) -> CatalogModel:
     described = read_record(_Described, table, path.name)
     if described.kind not in KINDS:
         raise ModelError(
-            f"{path.name}: kind is {described.kind!r}", fix=f"one of: {', '.join(KINDS)}"
+            f"{path.name}: kind is {described.kind!r}", fix=suggestion(described.kind, KINDS)
         )
     if not isinstance(shape_table, dict):
         raise ModelError(f"{path.name}: the table [shape] is missing", fix="add it")

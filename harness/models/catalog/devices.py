@@ -170,7 +170,8 @@ def _check(device: CatalogDevice, classes: set[str], where: str) -> None:
     """Refuse what no device can be."""
     if device.device_class not in classes:
         raise ModelError(
-            f"{where}: device_class is {device.device_class!r}", fix=f"one of: {sorted(classes)}"
+            f"{where}: device_class is {device.device_class!r}",
+            fix=suggestion(device.device_class, sorted(classes)),
         )
     kinds = {engine.kind for engine in device.engine}
     if not kinds <= set(ENGINE_KINDS):

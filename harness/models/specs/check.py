@@ -3,6 +3,7 @@
 import math
 
 from harness.core.errors import ModelError
+from harness.core.names import suggestion
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.model import Experts, ModelSpec, RopeScaling
 from harness.models.specs.norms import NORM_ENDS, NORM_ORDERS
@@ -74,10 +75,9 @@ def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
 def _check_words(spec: ModelSpec, where: str) -> None:
     """Refuse words that nothing is built for, and pairs of features that are not built together."""
     for field, known in _WORDS.items():
-        if getattr(spec, field) not in known:
-            raise ModelError(
-                f"{where}: {field} is {getattr(spec, field)!r}", fix=f"one of: {', '.join(known)}"
-            )
+        word = getattr(spec, field)
+        if word not in known:
+            raise ModelError(f"{where}: {field} is {word!r}", fix=suggestion(word, known))
     if spec.all_bias and spec.mlp_gated:
         raise ModelError(
             f"{where}: all_bias of a gated block is not built", fix="mlp_gated = false, or no bias"
@@ -138,7 +138,7 @@ def _check_scaling(scaling: RopeScaling, where: str) -> None:
     if scaling.kind not in SCALING_KINDS:
         raise ModelError(
             f"{where}: rope scaling is {scaling.kind!r}",
-            fix=f"one of: {', '.join(SCALING_KINDS)}, or none",
+            fix=suggestion(scaling.kind, (*SCALING_KINDS, "none")),
         )
     for field in (
         "factor",

@@ -1,6 +1,7 @@
 """What every encoder must satisfy, whether it came from a TOML file or a config.json."""
 
 from harness.core.errors import ModelError
+from harness.core.names import suggestion
 from harness.models.specs.check import check_layers, require_positive
 from harness.models.specs.encoder import ACTIVATIONS, ENCODER_FAMILIES, POOLINGS, EncoderSpec
 
@@ -31,7 +32,7 @@ def check_encoder(spec: EncoderSpec, where: str) -> EncoderSpec:
     ):
         value = getattr(spec, field)
         if value not in known:
-            raise ModelError(f"{where}: {field} is {value!r}", fix=f"one of: {', '.join(known)}")
+            raise ModelError(f"{where}: {field} is {value!r}", fix=suggestion(value, known))
     if spec.token_types < 0:
         raise ModelError(f"{where}: token_types is {spec.token_types}", fix="0 or more")
     if spec.hidden_size % spec.num_heads:

@@ -1,9 +1,9 @@
 """Look a term up, or write the whole glossary."""
 
 import re
-from difflib import get_close_matches
 
 from harness.core.errors import UsageError
+from harness.core.names import nearest, suggestion
 from harness.results.glossary.columns import COLUMNS
 from harness.results.glossary.comparison import COMPARISON
 from harness.results.glossary.metrics import METRICS
@@ -48,10 +48,12 @@ def explain(term: str) -> str:
     """
     found = _find(term.strip())
     if found is None:
-        near = get_close_matches(term, terms(), n=3, cutoff=0.5) or terms()[:5]
+        near = nearest(term, terms())
         raise UsageError(
             f"{term!r} is no term of the glossary",
-            fix=f"bench explain {near[0]!r}; near it: {', '.join(near)}",
+            fix=f"{suggestion(term, near)} bench explain {near[0]!r}"
+            if near
+            else "bench explain, which lists every term",
         )
     unit = f" [{found.unit}]" if found.unit else ""
     lines = [f"{found.name}{unit}: {found.definition}"]

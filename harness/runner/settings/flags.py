@@ -1,10 +1,10 @@
 """From the words of flags to the values that a plan would hold."""
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 from harness.core.ranges import parse_names, parse_pair, parse_seconds
 from harness.runner.settings.readers import READERS, read_grid, read_number, read_pairs, read_words
 
@@ -20,8 +20,7 @@ def flag_values(flags: Mapping[str, object]) -> dict[str, Any]:
         if value is None or value == ():
             continue
         if key not in READERS:
-            near = get_close_matches(key, READERS, n=1) or sorted(READERS)
-            raise UsageError(f"no flag is called {key!r}", fix=f"use {', '.join(near)}")
+            raise UsageError(f"no flag is called {key!r}", fix=suggestion(key, READERS))
         reader = _FLAG_READERS.get(key, READERS[key])
         try:
             values[key] = reader(value, f"--{key}")

@@ -8,11 +8,11 @@ replaces lists for cells of its own.
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 from harness.core.shipped import data_folder
 from harness.runner.settings.readers import READERS
 from harness.runner.settings.record import PART_KEYS, Settings
@@ -27,8 +27,9 @@ def find_plan(plan: str) -> Path:
         return path
     shipped = {file.stem: file for file in sorted(data_folder("configs").glob("*.toml"))}
     if plan not in shipped:
-        near = get_close_matches(plan, shipped, n=1) or sorted(shipped)
-        raise UsageError(f"no plan file {plan!r}", fix=f"a path, or one of: {', '.join(near)}")
+        raise UsageError(
+            f"{plan!r} is no plan file and no shipped plan", fix=suggestion(plan, sorted(shipped))
+        )
     return shipped[plan]
 
 
@@ -50,8 +51,7 @@ def _check_table(table: Mapping[str, Any], path: Path, allowed: tuple[str, ...])
     checked = {}
     for key, value in table.items():
         if key not in allowed:
-            near = get_close_matches(key, allowed, n=1) or sorted(allowed)
-            raise UsageError(f"plan {path}: unknown key {key!r}", fix=f"use {', '.join(near)}")
+            raise UsageError(f"plan {path}: unknown key {key!r}", fix=suggestion(key, allowed))
         try:
             checked[key] = READERS[key](value, key)
         except UsageError as error:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from harness.core.errors import UsageError
+from harness.core.names import suggestion
 
 # Over the plan's own numbers, under flags that say more.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -27,5 +28,5 @@ def preset_values(name: str | None) -> dict[str, Any]:
         UsageError: no preset has this name.
     """
     if name is not None and name not in PRESETS:
-        raise UsageError(f"no preset is called {name!r}", fix=f"one of: {', '.join(PRESETS)}")
+        raise UsageError(f"no preset is called {name!r}", fix=suggestion(name, PRESETS))
     return dict(PRESETS[name or "default"])
