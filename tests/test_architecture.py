@@ -2,15 +2,13 @@
 
 import ast
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "benchmarks"))
+from benchmarks.structure import PACKAGE, arrows, box_of, floors, imported_modules, kind_checks
 
-from structure import PACKAGE, arrows, box_of, floors, imported_modules, kind_checks  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 MAX_BOXES = 22
 MAX_ARROWS = 100

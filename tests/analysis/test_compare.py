@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from measured_documents import cell, document, quality, record, scattered
 
 from harness.analysis.compare import compare_axis, compare_documents
 from harness.analysis.compare_rows import Question
@@ -23,6 +22,7 @@ from harness.core.errors import ResultFormatError, UsageError
 from harness.results.document import read_document
 from harness.results.schema import Metric, Reason, Record, Trust
 from harness.results.summarize import JUDGED
+from tests.measured_documents import cell, document, quality, record, scattered
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 BASE = [10.0, 10.1, 9.9, 10.05, 9.95]

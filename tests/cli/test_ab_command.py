@@ -31,7 +31,7 @@ def clocked(monkeypatch, tmp_path, shared_cache, tiny_folder):
         paired.Worker,
         "start",
         lambda module, **other: real_start(
-            "turning_child" if module == paired.WORKER_MODULE else module, **other
+            "tests.turning_child" if module == paired.WORKER_MODULE else module, **other
         ),
     )
 

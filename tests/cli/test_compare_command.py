@@ -7,11 +7,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from measured_documents import document, quality, record
 
 from harness.cli.main import main
 from harness.report.github import CUT, SUMMARY_BYTES
 from harness.results.document import write_document
+from tests.measured_documents import document, quality, record
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 BASE = [10.0, 10.1, 9.9, 10.05, 9.95]

@@ -8,14 +8,11 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "builder" / "graph"))
-
-from run_static_encoder import LARGER, build, reference
-
 from harness.devices.device import Device, find_device
 from harness.devices.session import open_session
 from harness.devices.table import find_row
 from harness.engine.static_encoder import StaticEncoder
+from tests.builder.graph.run_static_encoder import LARGER, build, reference
 
 
 def embeddings(name, folder, geometry, device):

@@ -12,17 +12,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "builder" / "graph"))
-
-from run_static import build
-from tiny_specs import SPECS
-
 from harness.builder.graph.static.geometry import PREFILL_FILE, STEP_FILE
 from harness.builder.graph.static.norm import Norm
 from harness.devices.device import Device, find_device
 from harness.devices.session import open_session
 from harness.devices.table import find_row
 from harness.engine.static import StaticDecoder
+from tests.builder.graph.run_static import build
+from tests.tiny import SPECS
 
 PROMPT, STEPS = 11, 3  # two passes of 8, the second one padded
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from small_graphs import write_relu
 
 from harness.core.errors import ModelError
 from harness.devices.device import find_device
 from harness.devices.placement import Verdict
 from harness.devices.session import open_session, session_options
+from tests.devices.small_graphs import write_relu
 
 CPU = find_device("cpu")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from small_graphs import write_contributed, write_relu
 
 from harness.core.errors import EXIT_DEVICE, DeviceError, WorkerError
 from harness.devices.device import Device, find_device
@@ -25,6 +24,7 @@ from harness.devices.states import (
 )
 from harness.devices.table import find_row
 from harness.machine.process.worker import Worker
+from tests.devices.small_graphs import write_contributed, write_relu
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "harness"
 LONG_S = 120.0
@@ -37,7 +37,7 @@ def graph(tmp_path):
 
 @pytest.fixture
 def child():
-    with Worker.start("device_child") as started:
+    with Worker.start("tests.devices.device_child") as started:
         yield started
 
 
@@ -223,7 +223,7 @@ def test_webgpu_without_an_adapter_does_not_run(graph):
     environment = {"ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER": "1", "VK_ICD_FILENAMES": "/none"}
     arguments = {"graph": str(graph), "device": simulated("webgpu"), "row": {"simulation": None}}
     with (
-        Worker.start("device_child", env=environment) as child,
+        Worker.start("tests.devices.device_child", env=environment) as child,
         pytest.raises(WorkerError, match="adapter") as caught,
     ):
         child.ask("open_graph", LONG_S, **arguments)

@@ -17,7 +17,8 @@ def cosines(ours, theirs):
     return (ours * theirs).sum(axis=1) / np.linalg.norm(ours, axis=1)
 
 
-CHILD = Path(__file__).with_name("qnn_encoder_child.py")
+ROOT = Path(__file__).resolve().parents[2]
+CHILD = "tests.devices.qnn_encoder_child"
 LEAST_COSINE = {"a16w8": 0.9999, "a8w8": 0.998}
 
 pytestmark = pytest.mark.device("qnn")
@@ -28,8 +29,10 @@ pytestmark = pytest.mark.device("qnn")
 def test_every_node_runs_there_and_gives_what_the_cpu_gives(name, level, tmp_path):
     """Three padded texts in a graph of three, four of full length in a graph of four."""
     file = tmp_path / "found.json"
-    command = [sys.executable, str(CHILD), name, level, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, "-m", CHILD, name, level, str(file)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(file.read_text())
     for nodes in found["nodes"]:

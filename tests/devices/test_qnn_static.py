@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-CHILD = Path(__file__).with_name("qnn_static_child.py")
+ROOT = Path(__file__).resolve().parents[2]
+CHILD = "tests.devices.qnn_static_child"
 LEAST_COSINE = {"a16w8": 0.9995, "a8w8": 0.98}
 
 pytestmark = pytest.mark.device("qnn")
@@ -24,8 +25,10 @@ pytestmark = pytest.mark.device("qnn")
 def test_every_node_runs_there_and_gives_what_the_cpu_gives(name, norm, level, tmp_path):
     """A prompt of two passes and three steps, through the cache that the driver writes."""
     file = tmp_path / "found.json"
-    command = [sys.executable, str(CHILD), name, level, norm, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, "-m", CHILD, name, level, norm, str(file)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(file.read_text())
     for nodes in found["nodes"]:

@@ -4,7 +4,6 @@ from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
-from tiny_decoder import SPEC, TinyDecoder
 
 from harness.builder.graph.static.geometry import PREFILL_FILE
 from harness.builder.quantize.levels import find_level
@@ -15,6 +14,7 @@ from harness.engine import agreement
 from harness.engine.agreement import agree, cosine
 from harness.models.weights.seeded import SeededWeights
 from harness.store.static_build import build_static_decoder
+from tests.engine.tiny_decoder import SPEC, TinyDecoder
 
 CPU = find_device("cpu")
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tiny_decoder import SPEC, TinyDecoder
 
 from harness.engine.decoder import DecoderSession
 from harness.engine.growing import GrowingDecoder
+from tests.engine.tiny_decoder import SPEC, TinyDecoder
 
 # Least cosine of the logits with those of the float cache; seeded weights.
 CLOSE = {"fp32": 0.9999, "int8": 0.998, "int4": 0.85}

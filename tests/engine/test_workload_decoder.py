@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime as ort
 import pytest
-from tiny_decoder import SPEC, TinyDecoder
 
 from harness.core.errors import UsageError
 from harness.engine.decoder import DecoderSession
 from harness.engine.growing import GrowingDecoder
+from tests.engine.tiny_decoder import SPEC, TinyDecoder
 
 
 @pytest.fixture(scope="module", params=["fp32", "fp16", "int4"])

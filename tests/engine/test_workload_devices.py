@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_decoder import TinyDecoder
-from tiny_encoder import TinyEncoder
 
 from harness.devices.device import find_device
 from harness.machine.process.worker import Worker
+from tests.engine.tiny_decoder import TinyDecoder
+from tests.engine.tiny_encoder import TinyEncoder
 
 LONG_S = 300.0  # a cold shader cache takes most of a minute
 # Least cosine of the logits of a run. Float32 sums in another order leave seven digits; the int4
@@ -46,11 +46,11 @@ def test_the_emulated_gpu_gives_the_cpus_embeddings(level, tmp_path):
 
 def encoded(arguments):
     """Embeddings [texts, hidden] from a process of its own."""
-    with Worker.start("decoding_child") as child:
+    with Worker.start("tests.engine.decoding_child") as child:
         return np.array(child.ask("encode", LONG_S, **arguments))
 
 
 def decoded(arguments):
     """Logits [runs, vocab] from a process of its own."""
-    with Worker.start("decoding_child") as child:
+    with Worker.start("tests.engine.decoding_child") as child:
         return np.array(child.ask("decode", LONG_S, **arguments))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tiny_encoder import OverflowingWeights, TinyEncoder
 
 from harness.core.errors import UsageError
 from harness.engine.encoder import are_embeddings
@@ -10,6 +9,7 @@ from harness.engine.encoding import EncoderMeasuring
 from harness.engine.worker import workload_of
 from harness.engine.workload import Kind, Workload
 from harness.machine.process.worker import Worker
+from tests.engine.tiny_encoder import OverflowingWeights, TinyEncoder
 
 MODULE = "harness.engine.worker"
 LONG_S = 60.0

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from exported import ALL, BROKEN, expected_of, geometry_of, inputs_of, sessions_of
-from exported import session_arguments as arguments_of
 
 from harness.builder.graph.static.geometry import TextShape
 from harness.core.errors import UsageError
@@ -16,6 +14,8 @@ from harness.engine.exported.values import value_of
 from harness.engine.steps_check import bound_of, steps_check
 from harness.engine.worker import MeasuringChild
 from harness.models.exported.model import ExportedKind
+from tests.engine.exported import ALL, BROKEN, expected_of, geometry_of, inputs_of, sessions_of
+from tests.engine.exported import session_arguments as arguments_of
 
 CPU = find_device("cpu")
 

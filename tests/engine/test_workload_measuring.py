@@ -1,9 +1,8 @@
 """Warm-up and sampling over a decoder whose every duration is known."""
 
-from fake_decoder import STEP_NS, FakeDecoder
-
 from harness.engine.measuring import Measuring
 from harness.engine.workload import Kind, Workload
+from tests.engine.fake_decoder import STEP_NS, FakeDecoder
 
 DECODE = Workload(Kind.DECODE, 0, 4, 10)
 PREFILL = Workload(Kind.PREFILL, 3, 0)

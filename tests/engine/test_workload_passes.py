@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from fake_decoder import CHOOSE_NS, PREFILL_NS, VOCAB, FakeDecoder
 
 from harness.core.errors import MeasurementError
 from harness.engine.passes import run_pass, seeded_ids, time_prefill, time_step
 from harness.engine.workload import Kind, Workload
+from tests.engine.fake_decoder import CHOOSE_NS, PREFILL_NS, VOCAB, FakeDecoder
 
 PROMPT = np.array([[3, 4, 5]])
 

@@ -4,7 +4,6 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from tiny_decoder import SPEC, TinyDecoder
 
 from harness.builder.graph.geometry import geometry_from
 from harness.builder.graph.static.geometry import PREFILL_FILE, static_geometry
@@ -21,6 +20,7 @@ from harness.engine.worker import MeasuringChild
 from harness.engine.workload import SINGLE_PASS, Kind, Workload
 from harness.models.weights.seeded import SeededWeights
 from harness.store.static_build import build_static_decoder, seeded_calibration
+from tests.engine.tiny_decoder import SPEC, TinyDecoder
 
 PREFILL_TOKENS, CAPACITY_TOKENS = 8, 48
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_encoder import SPEC, TinyEncoder
 
 from harness.builder.graph.static.geometry import TextShape
 from harness.builder.quantize.levels import find_level
@@ -14,6 +13,7 @@ from harness.devices.session import open_session
 from harness.engine.static_encoder import StaticEncoder
 from harness.models.weights.seeded import SeededWeights
 from harness.store.static_encoder import build_static_encoder
+from tests.engine.tiny_encoder import SPEC, TinyEncoder
 
 SHAPES = (TextShape(4, 3), TextShape(8, 1), TextShape(8, 3))
 

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny_decoder import OverflowingWeights, TinyDecoder
 
 from harness.core.errors import EXIT_USAGE, WorkerError
 from harness.engine import worker
@@ -14,6 +13,7 @@ from harness.engine.opening import open_sessions
 from harness.engine.worker import MeasuringChild, read_through
 from harness.engine.workload import Kind, Workload, workload_of
 from harness.machine.process.worker import Worker
+from tests.engine.tiny_decoder import OverflowingWeights, TinyDecoder
 
 MODULE = "harness.engine.worker"
 LONG_S = 120.0

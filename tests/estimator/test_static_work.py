@@ -1,13 +1,6 @@
 """What a static decoder has to do, against the nodes of its graphs and sums by hand."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "builder" / "graph"))
-
-from tiny_specs import SPECS
 
 from harness.builder.graph.static.decoder import static_model
 from harness.builder.graph.static.geometry import PREFILL_FILE, STEP_FILE, static_geometry
@@ -24,6 +17,7 @@ from harness.estimator.static import (
 )
 from harness.models.catalog.decoder import spec_anatomy
 from harness.models.catalog.load import load_spec
+from tests.tiny import SPECS
 
 SMOLLM = spec_anatomy(load_spec("smollm2-135m"))
 SHAPES = StaticLengths(prefill_tokens=128, capacity_tokens=192)

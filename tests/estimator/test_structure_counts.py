@@ -1,15 +1,8 @@
 """Bytes, flop and operators from the architecture alone, against the nodes of the built graph."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "builder" / "graph"))
-
-from graph_walk import Walk
-from tiny_specs import ENCODER, GRID, SPECS
 
 from harness.builder.graph.decoder import decoder_model
 from harness.builder.graph.encoder import encoder_model
@@ -23,6 +16,8 @@ from harness.models.catalog.decoder import spec_anatomy
 from harness.models.catalog.load import load_spec, spec_names
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.structure import Stage
+from tests.estimator.graph_walk import Walk
+from tests.tiny import ENCODER, GRID, SPECS
 
 ENCODERS = {
     "mean": ENCODER,

@@ -4,7 +4,6 @@ import csv
 import io
 
 import pytest
-from report_documents import MIB, document, group, metric, record
 
 from harness.report.columns import columns_of
 from harness.report.render import render
@@ -12,6 +11,7 @@ from harness.report.rows import make_rows
 from harness.report.sweep import fronts, ladder_notes
 from harness.results.glossary import explain
 from harness.results.schema import Metric
+from tests.report.report_documents import MIB, document, group, metric, record
 
 TEXT, RANDOM = {"label": ""}, {"label": "numeric fidelity only"}
 ENCODER = {"model": "all-minilm-l6-v2", "parameters": 22_713_216, "weights": "trained"}

@@ -5,11 +5,11 @@ import io
 import json
 
 import pytest
-from report_documents import document, group
 
 from harness.report.escape import markdown, one_line, spreadsheet
 from harness.report.grid import draw_rows
 from harness.report.render import FORMATS, render
+from tests.report.report_documents import document, group
 
 NASTY = {
     "bar": "a|b",

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from report_documents import document, metric, record
 
 from harness.core.errors import UsageError
 from harness.report.columns import columns_of
@@ -11,6 +10,7 @@ from harness.report.explained import explain_document, record_name
 from harness.report.render import render
 from harness.report.rows import make_rows
 from harness.results.schema import Placement
+from tests.report.report_documents import document, metric, record
 
 MIB = 2**20
 

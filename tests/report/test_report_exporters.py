@@ -7,7 +7,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from measured_documents import cell, document, record
 
 from harness.cli.options import DOCUMENT_FORMATS, EXPORTS, FORMATS, GITHUB
 from harness.report.export import cell_name
@@ -16,6 +15,7 @@ from harness.report.render import FORMATS as RENDERED
 from harness.report.render import render
 from harness.results.document import read_document
 from harness.results.schema import Reason, Record, Trust
+from tests.measured_documents import cell, document, record
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = read_document(ROOT / "results" / "reference" / "default.json")

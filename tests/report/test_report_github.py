@@ -1,7 +1,5 @@
 """Workflow commands that nothing can break out of, and a summary that GitHub takes."""
 
-from measured_documents import cell, document, record
-
 from harness.report.github import (
     CUT,
     SUMMARY_BYTES,
@@ -11,6 +9,7 @@ from harness.report.github import (
     document_annotations,
 )
 from harness.results.schema import Reason, Record, Trust
+from tests.measured_documents import cell, document, record
 
 
 def test_an_annotation_is_one_command():

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from report_documents import document, failed, group, metric, record
 
 from harness.core.errors import UsageError
 from harness.machine.watch.trust import RULES
@@ -14,6 +13,7 @@ from harness.results.glossary.lookup import SECTIONS
 from harness.results.glossary.metrics import METRICS
 from harness.results.schema import GRADES
 from harness.results.summarize import metric_names
+from tests.report.report_documents import document, failed, group, metric, record
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
 

@@ -1,12 +1,12 @@
 """Fronts, the level to ship and surprises, on ladders small enough to check by eye."""
 
 import pytest
-from report_documents import document, metric, record
 
 from harness.report.render import render
 from harness.report.rows import make_rows
 from harness.report.sweep import fronts, ladder_notes, ladders
 from harness.results.schema import Metric, Placement
+from tests.report.report_documents import document, metric, record
 
 MIB = 2**20
 TEXT, RANDOM = {"label": ""}, {"label": "numeric fidelity only"}

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from report_documents import cell, document, failed, group, ladder, metric, record
 
 from harness.core.errors import UsageError
 from harness.report.render import render, summary
 from harness.report.rows import make_rows
 from harness.results.document import decode_document
 from harness.results.schema import Metric, Placement, Reason, Record, Trust
+from tests.report.report_documents import cell, document, failed, group, ladder, metric, record
 
 
 def table(*records: Record) -> list[dict[str, str]]:

@@ -5,12 +5,12 @@ import json
 import os
 
 import pytest
-from results_samples import cell, document, record
 
 from harness.core.errors import ResultFormatError, StorageError
 from harness.results.document import decode_document, encode_document, read_document, write_document
 from harness.results.schema import SCHEMA_VERSION, Record, Trust
 from harness.results.upgrade import upgrade
+from tests.results.results_samples import cell, document, record
 
 
 @pytest.fixture

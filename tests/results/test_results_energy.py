@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from results_samples import cell, process
 
 from harness.results.energy import energy_of, without_doubtful
 from harness.results.samples import samples_of
 from harness.results.schema import Metric
 from harness.results.summarize import summarize
+from tests.results.results_samples import cell, process
 
 RAPL = {"joules": 12.0, "host": "rapl", "device": None, "parts": {"rapl": 12.0}}
 NONE = {"joules": None, "reason": "rapl: absent, none"}

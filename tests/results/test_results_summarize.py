@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from results_samples import cell, process
 
 from harness.results.samples import ProcessSamples, kind_of, samples_of
 from harness.results.schema import Metric
@@ -23,6 +22,7 @@ from harness.results.summarize import (
     summarize_memory,
     text_rates,
 )
+from tests.results.results_samples import cell, process
 
 MS = 1_000_000
 REQUEST = {

@@ -25,30 +25,15 @@ from harness.core.errors import (
     UsageError,
     WorkerError,
 )
-from harness.models.specs.model import ModelSpec, RopeScaling
-from harness.models.weights.source import ModelSource, resolve_model
+from harness.models.weights.source import resolve_model
 from harness.store import cache as cache_module
 from harness.store.artifact import read_artifact
 from harness.store.cache import check_room, default_cache, ensure_artifact
 from harness.store.hashes import content_hash
+from tests.tiny import ONE_LAYER as SPEC
+from tests.tiny import ONE_LAYER_SOURCE as TINY
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logits"
-SPEC = ModelSpec(
-    name="tiny",
-    family="llama",
-    vocab_size=64,
-    hidden_size=32,
-    num_layers=1,
-    num_heads=2,
-    num_kv_heads=1,
-    head_dim=16,
-    intermediate_size=48,
-    tied_embeddings=True,
-    max_context_tokens=32,
-    rope_theta=10_000.0,
-    rope_scaling=RopeScaling("linear", 2.0),
-)
-TINY = ModelSource("tiny", "tiny", SPEC, None)
 FILES = ["genai_config.json", "model.onnx", "model.onnx.data", "model_all_logits.onnx"]
 
 

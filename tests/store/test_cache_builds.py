@@ -3,7 +3,6 @@
 import onnx
 import pytest
 from onnx import numpy_helper
-from test_cache import FILES, SPEC, TINY
 
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.quantize.levels import LEVELS
@@ -18,7 +17,10 @@ from harness.store.cache import ensure_artifact
 from harness.store.hashes import content_hash
 from harness.store.links import link_file
 from harness.store.scales import CHUNK_TOKENS, calibration_ids
+from tests.tiny import ONE_LAYER as SPEC
+from tests.tiny import ONE_LAYER_SOURCE as TINY
 
+FILES = ["genai_config.json", "model.onnx", "model.onnx.data", "model_all_logits.onnx"]
 BYTELM = resolve_model("bytelm")
 
 

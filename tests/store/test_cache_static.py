@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_cache import SPEC, TINY
 
 from harness.builder.graph.static.geometry import StaticShapes, static_geometry
 from harness.builder.quantize.cache import own_cache
@@ -19,6 +18,8 @@ from harness.store import hashes
 from harness.store.artifact import read_artifact
 from harness.store.cache import check_room, ensure_artifact
 from harness.store.static_build import static_calibration
+from tests.tiny import ONE_LAYER as SPEC
+from tests.tiny import ONE_LAYER_SOURCE as TINY
 
 SHAPES = StaticShapes(prefill_tokens=4, capacity_tokens=16)
 FILES = ["model.onnx.data", "prefill.onnx", "prefill_all_logits.onnx", "step.onnx"]

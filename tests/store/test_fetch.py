@@ -15,9 +15,7 @@ from harness.runner.settings import load_settings
 from harness.store import fetch
 from harness.store.fetch import Hub, fetch_model
 from harness.store.hub import HubName, local_name, parse_hub_name, wanted_files
-
-sys.path.insert(0, str(Path(__file__).parent))
-from hub_stub import COMMIT, OLDER, running_stub
+from tests.store.hub_stub import COMMIT, OLDER, running_stub
 
 LLAMA = Path(__file__).parents[1] / "fixtures" / "logits" / "llama-tied"
 EXPORT = Path(__file__).parents[1] / "fixtures" / "exports" / "optimum" / "llama-past"

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from random_weights import RandomWeights
-from run_graph import open_graph
-from tiny_specs import SPECS
 
 from harness.builder.graph.static.feed import write_cache, write_mask
 from harness.builder.graph.static.geometry import ALL_POSITIONS_FILE, STEP_FILE, StaticGeometry
 from harness.builder.graph.static.norm import Norm
 from harness.builder.quantize.levels import find_level
 from harness.store.static_build import build_static_decoder
+from tests.builder.graph.random_weights import RandomWeights
+from tests.builder.graph.run_graph import open_graph
+from tests.tiny import SPECS
 
 PREFILL_TOKENS, CAPACITY_TOKENS = 8, 40
 

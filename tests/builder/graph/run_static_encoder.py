@@ -4,7 +4,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from run_graph import open_graph
 from safetensors.numpy import load_file
 
 from harness.builder.graph.static.feed import encoder_inputs, write_text_mask
@@ -13,6 +12,7 @@ from harness.builder.quantize.levels import find_level
 from harness.models.weights.opening import open_weights
 from harness.models.weights.source import resolve_model
 from harness.store.static_encoder import build_static_encoder, calibration_texts_of
+from tests.builder.graph.run_graph import open_graph
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
 MODELS = sorted(path.name for path in FIXTURES.iterdir())

@@ -6,10 +6,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from random_weights import RandomWeights
-from run_graph import GraphRun, open_graph
-from stored_values import place
-from tiny_specs import GRID, SPECS
 
 from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
@@ -17,6 +13,10 @@ from harness.builder.graph.rules import ALL_LOGITS_FILE, DATA_FILE, GRAPH_FILE
 from harness.builder.quantize.levels import LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.models.specs.count import parameters
+from tests.builder.graph.random_weights import RandomWeights
+from tests.builder.graph.run_graph import GraphRun, open_graph
+from tests.builder.graph.stored_values import place
+from tests.tiny import GRID, SPECS
 
 
 def unique_initializers(path: Path) -> dict[int, onnx.TensorProto]:

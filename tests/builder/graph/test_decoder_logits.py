@@ -30,9 +30,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from run_graph import GraphRun, open_graph
 from safetensors.numpy import load_file
-from stored_values import block_values, channel_values, read_arrays
 
 from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
@@ -44,6 +42,8 @@ from harness.models.specs.sensitive import is_sensitive
 from harness.models.specs.tensors import TABLES
 from harness.models.weights.opening import open_weights
 from harness.models.weights.source import resolve_model
+from tests.builder.graph.run_graph import GraphRun, open_graph
+from tests.builder.graph.stored_values import block_values, channel_values, read_arrays
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "logits"
 MODELS = sorted(path.name for path in FIXTURES.iterdir())

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from run_graph import open_graph
 from safetensors.numpy import load_file
 
 from harness.builder.graph.encoder import build_encoder
@@ -19,6 +18,7 @@ from harness.builder.graph.rules import GRAPH_FILE
 from harness.builder.quantize.levels import LEVELS
 from harness.models.weights.opening import open_weights
 from harness.models.weights.source import resolve_model
+from tests.builder.graph.run_graph import open_graph
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
 MODELS = sorted(path.name for path in FIXTURES.iterdir())

@@ -3,13 +3,14 @@
 This is about the fixtures, not about us: onnxruntime alone runs them here, by their own names.
 """
 
-import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
+
+from tests.fixtures.exports import recipes
 
 EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 FOLDERS = {f"{path.parent.name}/{path.name}": path for path in sorted(EXPORTS.glob("*/*/"))}
@@ -20,31 +21,20 @@ LEAST_COSINE = 0.92  # of the logits of int4 and int8
 PAST_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
-def recipes():
-    """The module that says what the folders are."""
-    spec = importlib.util.spec_from_file_location("recipes", EXPORTS / "recipes.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-RECIPES = recipes()
-
-
 def expected(folder):
     return json.loads((folder / "expected.json").read_text(encoding="utf-8"))
 
 
 def test_there_is_a_folder_for_every_recipe():
     assert set(FOLDERS) == {
-        f"{kind}/{name}" for kind, rows in RECIPES.ROWS.items() for name in rows
+        f"{kind}/{name}" for kind, rows in recipes.ROWS.items() for name in rows
     }
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_is_of_its_recipe_and_small(name):
     """A changed recipe means that its folder is made anew."""
-    recipe = json.loads(json.dumps(RECIPES.recipe(*name.split("/"))))
+    recipe = json.loads(json.dumps(recipes.recipe(*name.split("/"))))
     assert expected(FOLDERS[name])["recipe"] == recipe
     sizes = [file.stat().st_size for file in FOLDERS[name].iterdir()]
     assert sum(sizes) <= MOST_BYTES

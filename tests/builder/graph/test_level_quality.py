@@ -29,8 +29,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from run_graph import GraphRun, open_graph
-from stored_values import block_values
 
 from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
@@ -41,6 +39,8 @@ from harness.core.shipped import data_folder
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.opening import open_weights
 from harness.models.weights.source import resolve_model
+from tests.builder.graph.run_graph import GraphRun, open_graph
+from tests.builder.graph.stored_values import block_values
 
 PIECES, PIECE_BYTES = 8, 384
 SOURCE = resolve_model("bytelm")

@@ -3,9 +3,6 @@
 import numpy as np
 import onnx
 import pytest
-from random_weights import RandomWeights
-from run_graph import GraphRun, open_graph
-from tiny_specs import SPECS
 
 from harness.builder.graph.decoder import build_decoder, mixed_model
 from harness.builder.graph.geometry import geometry_of
@@ -14,6 +11,9 @@ from harness.builder.graph.rules import ALL_LOGITS_FILE, DATA_FILE
 from harness.builder.graph.storage import Role, plan_storage
 from harness.builder.quantize.levels import LEVELS
 from harness.store.links import link_file
+from tests.builder.graph.random_weights import RandomWeights
+from tests.builder.graph.run_graph import GraphRun, open_graph
+from tests.tiny import SPECS
 
 BASE = LEVELS["fp32"]
 

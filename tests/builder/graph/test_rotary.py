@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from tiny_specs import LLAMA
 
 from harness.builder.graph.rotary import inverse_frequencies
 from harness.models.specs.model import RopeScaling
+from tests.tiny import LLAMA
 
 FOUR_PAIRS = replace(LLAMA, head_dim=8, rope_theta=10_000.0)  # theta^(-i/4) = 1, .1, .01, .001
 

@@ -10,18 +10,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 import pytest
-from run_graph import open_graph
-from run_static_encoder import (
-    FIXTURES,
-    LARGER,
-    MODELS,
-    SHAPE,
-    build,
-    cosines,
-    embeddings,
-    reference,
-)
-from stored_values import place
 
 from harness.builder.graph.encoder import build_encoder
 from harness.builder.graph.geometry import geometry_of
@@ -38,6 +26,18 @@ from harness.models.specs.encoder import EncoderSpec
 from harness.models.weights.opening import open_weights
 from harness.models.weights.source import resolve_model
 from harness.store.static_encoder import build_static_encoder, calibration_texts_of
+from tests.builder.graph.run_graph import open_graph
+from tests.builder.graph.run_static_encoder import (
+    FIXTURES,
+    LARGER,
+    MODELS,
+    SHAPE,
+    build,
+    cosines,
+    embeddings,
+    reference,
+)
+from tests.builder.graph.stored_values import place
 
 LEAST_COSINE = {"a16w8": 0.9997, "a8w8": 0.997}
 # What an NPU has to know; all of ONNX's own domain. Constants are folded before it sees them.

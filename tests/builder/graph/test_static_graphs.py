@@ -5,9 +5,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from run_static import CAPACITY_TOKENS, PREFILL_TOKENS, build
-from stored_values import place
-from tiny_specs import LLAMA_LIKE
 
 from harness.builder.graph.rules import DATA_FILE
 from harness.builder.graph.static.decoder import static_model
@@ -24,6 +21,9 @@ from harness.core.errors import ModelError
 from harness.models.catalog.load import load_spec, spec_names
 from harness.models.specs.count import parameters
 from harness.models.specs.model import ModelSpec
+from tests.builder.graph.run_static import CAPACITY_TOKENS, PREFILL_TOKENS, build
+from tests.builder.graph.stored_values import place
+from tests.tiny import LLAMA_LIKE
 
 GRAPHS = (STEP_FILE, PREFILL_FILE, ALL_POSITIONS_FILE)
 # What an NPU has to know; all of ONNX's own domain. Constants are folded before it sees them.

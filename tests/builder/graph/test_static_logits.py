@@ -9,16 +9,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from random_weights import RandomWeights
-from run_graph import GraphRun, open_graph
-from run_static import CAPACITY_TOKENS, StaticRun, build
-from tiny_specs import LLAMA_LIKE
 
 from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import ALL_LOGITS_FILE
 from harness.builder.graph.static.norm import Norm
 from harness.builder.quantize.levels import find_level
+from tests.builder.graph.random_weights import RandomWeights
+from tests.builder.graph.run_graph import GraphRun, open_graph
+from tests.builder.graph.run_static import CAPACITY_TOKENS, StaticRun, build
+from tests.tiny import LLAMA_LIKE
 
 # A prompt of more than two passes, its last one padded; steps; a prompt on a filled cache.
 PIECES = (19, 1, 1, 9)

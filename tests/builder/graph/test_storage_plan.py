@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from stored_values import place
 
 from harness.builder.graph.decoder import decoder_model
 from harness.builder.graph.encoder import encoder_model
@@ -16,6 +15,7 @@ from harness.core.errors import ModelError
 from harness.models.catalog.load import load_spec, spec_names
 from harness.models.specs.count import built_parameters
 from harness.models.specs.encoder import EncoderSpec
+from tests.builder.graph.stored_values import place
 
 
 def can_be_stored(name, level):

@@ -4,13 +4,13 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from dequantize import dequantized, word
 from onnx import TensorProto, helper, numpy_helper
 
 from harness.builder.quantize.layout import block_arrays
 from harness.builder.quantize.levels import CHANNEL_ZERO_POINT, LEVELS, Form, MatrixFormat, Method
 from harness.builder.quantize.pack import check_finite, quantize_blocks, quantize_channels
 from harness.core.errors import ModelError
+from tests.builder.quantize.dequantize import dequantized, word
 
 INT4 = LEVELS["int4"].body
 INT4_ASYM = LEVELS["int4-asym"].body

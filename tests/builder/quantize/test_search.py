@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dequantize import dequantized, unpacked, word
 
 from harness.builder.quantize import search
 from harness.builder.quantize.levels import Form, MatrixFormat, Method
 from harness.builder.quantize.pack import quantize_blocks
+from tests.builder.quantize.dequantize import dequantized, unpacked, word
 
 FORMS = [
     MatrixFormat(Form.BLOCK, bits, block, 4, zero_points, Method.SEARCH)

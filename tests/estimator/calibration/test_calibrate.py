@@ -1,7 +1,6 @@
 """A whole calibration of tiny graphs through real child processes, and what it may skip."""
 
 import pytest
-from tiny_sizes import TINY
 
 from harness.builder.quantize.cache import CACHES
 from harness.builder.quantize.levels import LEVELS
@@ -21,6 +20,7 @@ from harness.estimator.calibration.constants import (
     call_name,
 )
 from harness.estimator.calibration.storage import Ground, find_constants
+from tests.tiny import SIZES
 
 OVER_INT4 = attention_name(CACHES["int4"])
 GROUND = Ground("0123456789abcdef", "1.31.1", "cpu", 1)
@@ -49,22 +49,22 @@ def asked(monkeypatch):
 def test_every_kernel_is_measured_and_stored(tmp_path):
     """Real processes: every form of weight, every shape, each from two processes."""
     levels = ("fp16", "int8", "int4")
-    stored = ensure_constants(tmp_path, GROUND, levels, caches=("fp32", "int4"), sizes=TINY)
+    stored = ensure_constants(tmp_path, GROUND, levels, caches=("fp32", "int4"), sizes=SIZES)
     rates = stored.constants.rates
     kernels = {"float-16", "channel-8", "block-8-32", "block-4-32"}
     calls = {call_name(kernel) for kernel in kernels} | {OPERATOR_CALL, ATTENTION_CALL}
     assert set(rates) == {*kernels, *calls, ATTENTION, OVER_INT4, ELEMENTWISE, CHOICE}
-    shapes = {name: [1, 1, *TINY.prompts] for name in (ATTENTION, OVER_INT4)}
-    shapes |= {ELEMENTWISE: [TINY.operator_rows], CHOICE: [1]}
+    shapes = {name: [1, 1, *SIZES.prompts] for name in (ATTENTION, OVER_INT4)}
+    shapes |= {ELEMENTWISE: [SIZES.operator_rows], CHOICE: [1]}
     shapes |= {name: [1, 1] for name in calls}
     for name, points in rates.items():
-        assert [point.rows for point in points] == shapes.get(name, [*TINY.rows, 1])
+        assert [point.rows for point in points] == shapes.get(name, [*SIZES.rows, 1])
         assert all(0 < point.low_per_s <= point.high_per_s for point in points)
-        assert all(point.processes == TINY.rounds for point in points)
+        assert all(point.processes == SIZES.rounds for point in points)
     for over_int4, over_floats in zip(rates[OVER_INT4], rates[ATTENTION], strict=True):
         assert over_int4.size_bytes == over_floats.size_bytes / 8  # 4 bits where there were 32
     sizes_bytes = [point.size_bytes for point in stored.constants.bandwidth]
-    assert sizes_bytes == list(TINY.bandwidth_bytes)
+    assert sizes_bytes == list(SIZES.bandwidth_bytes)
     assert list(stored.constants.times) == [SESSION_CALL]
     assert find_constants(tmp_path, GROUND).stored == stored
 

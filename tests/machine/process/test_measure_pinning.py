@@ -7,7 +7,7 @@ import pytest
 from harness.machine.process.pinning import pin
 from harness.machine.process.worker import Worker
 
-CHILD = "faulty_worker"
+CHILD = "tests.machine.process.faulty_worker"
 needs_affinity = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity"), reason="no sched_setaffinity on this system"
 )

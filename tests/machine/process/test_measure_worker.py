@@ -13,7 +13,7 @@ import pytest
 from harness.core.errors import EXIT_STORAGE, WorkerError
 from harness.machine.process.worker import Worker
 
-MODULE = "faulty_worker"
+MODULE = "tests.machine.process.faulty_worker"
 LONG_S = 120.0  # no test waits this long; a hang would be reported as `timeout`
 posix_only = pytest.mark.skipif(os.name != "posix", reason="posix signals and forks")
 
@@ -266,7 +266,7 @@ sys.path[:0] = {path!r}
 from harness.machine.process.worker import Worker
 
 def work():
-    worker = Worker.start("faulty_worker")
+    worker = Worker.start({module!r})
     print(worker.ask("pid", 60), flush=True)
     if {do!r} != "idle":
         worker.ask({do!r}, 600, fifo={fifo!r})
@@ -299,7 +299,9 @@ else:
 def test_the_child_ends_when_its_parent_is_killed(do, in_thread, tmp_path):
     fifo = tmp_path / "begun"
     os.mkfifo(fifo)
-    program = PARENT.format(path=sys.path, do=do, in_thread=in_thread, fifo=str(fifo))
+    program = PARENT.format(
+        path=sys.path, module=MODULE, do=do, in_thread=in_thread, fifo=str(fifo)
+    )
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         child = int(parent.stdout.readline())

@@ -1,9 +1,9 @@
 """Container limits and throttling, from fake control groups of both versions."""
 
 import pytest
-from fake_machine import write
 
 from harness.machine.watch.cgroup import cpu_quota_cores, memory_limit_bytes, throttled_periods
+from tests.machine.watch.fake_machine import write
 
 V1 = "9:memory:/a\n4:cpu,cpuacct:/a/b\n0::/\n"
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_machine import FILES, write
 
 from harness.machine.watch import facts_linux, facts_macos, facts_windows
 from harness.machine.watch.cores import (
@@ -19,6 +18,7 @@ from harness.machine.watch.cores import (
 )
 from harness.machine.watch.facts import FACTS, machine_facts
 from harness.machine.watch.reading import State, probe, probe_all, without_value
+from tests.machine.watch.fake_machine import FILES, write
 
 X86 = """processor\t: 0
 model name\t: Some   CPU @ 2.00GHz

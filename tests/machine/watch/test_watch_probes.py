@@ -4,10 +4,10 @@ import os
 from dataclasses import asdict, replace
 
 import pytest
-from fake_machine import FILES, TICK_NS, stat, write
 
 from harness.machine.watch.probes import Snapshot, WatchInterval, difference, pool, snapshot
 from harness.machine.watch.reading import Reading, State
+from tests.machine.watch.fake_machine import FILES, TICK_NS, stat, write
 
 IDLE = "0 0 0 100 0 0 0 0"
 

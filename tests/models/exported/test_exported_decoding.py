@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from tiny_graphs import VOCAB, WIDTH, ids, model, port, read, saved, values
 
 from harness.engine.exported import feeds
 from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.shapes import shapes_json
 from harness.engine.steps_check import steps_check
+from tests.models.exported.tiny_graphs import VOCAB, WIDTH, ids, model, port, read, saved, values
 
 CACHES = {
     "float32": TensorProto.FLOAT,

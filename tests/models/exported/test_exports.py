@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_graphs import read
 
 from harness.models.exported.genai_spec import spec_by_count
 from harness.models.exported.model import ExportedKind, from_json, to_json
 from harness.models.specs.encoder import EncoderSpec
 from harness.models.specs.model import ModelSpec
+from tests.models.exported.tiny_graphs import read
 
 EXPORTS = Path(__file__).resolve().parents[2] / "fixtures" / "exports"
 FOLDERS = sorted(path.parent for path in EXPORTS.glob("*/*/expected.json"))

@@ -6,10 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from tiny_graphs import VOCAB, WIDTH, ids, language_model, model, port, read, saved, values
 
 from harness.core.errors import ModelError, UsageError
 from harness.models.exported.model import ExportedKind, Role
+from tests.models.exported.tiny_graphs import (
+    VOCAB,
+    WIDTH,
+    ids,
+    language_model,
+    model,
+    port,
+    read,
+    saved,
+    values,
+)
 
 HALF = TensorProto.FLOAT16
 LONG = TensorProto.INT64

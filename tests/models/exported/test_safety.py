@@ -6,10 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tiny_graphs import external, installed, language_model, read, saved
 
 from harness.core.errors import ModelError
 from harness.models.exported.safety import check_memory
+from tests.models.exported.tiny_graphs import external, installed, language_model, read, saved
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
 

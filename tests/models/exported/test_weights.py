@@ -6,7 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tiny_graphs import (
+
+from tests.models.exported.tiny_graphs import (
     VOCAB,
     WIDTH,
     external,

@@ -6,7 +6,12 @@ import shutil
 import ml_dtypes
 import numpy as np
 import pytest
-from checkpoints import (
+
+from harness.core.errors import ModelError, UsageError
+from harness.models.weights.identity import weights_identity
+from harness.models.weights.opening import open_weights
+from harness.models.weights.source import resolve_model
+from tests.models.weights.checkpoints import (
     CONFIG,
     random_tensors,
     write_config,
@@ -14,11 +19,6 @@ from checkpoints import (
     write_sharded,
     write_single,
 )
-
-from harness.core.errors import ModelError, UsageError
-from harness.models.weights.identity import weights_identity
-from harness.models.weights.opening import open_weights
-from harness.models.weights.source import resolve_model
 
 DOWN = "model.layers.1.mlp.down_proj.weight"
 

@@ -4,13 +4,13 @@ import subprocess
 import sys
 
 import pytest
-from checkpoints import random_tensors, write_config, write_index, write_single
 
 from harness.core.errors import ModelError, UsageError
 from harness.models.catalog.load import load_spec
 from harness.models.weights import source as source_module
 from harness.models.weights.identity import weights_identity
 from harness.models.weights.source import resolve_model, trained_names
+from tests.models.weights.checkpoints import random_tensors, write_config, write_index, write_single
 
 
 @pytest.fixture

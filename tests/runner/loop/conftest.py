@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from tiny_sizes import TINY
 
 from harness.estimator.calibration import bandwidth, calibrate
 from harness.runner.loop import rounds
+from tests.tiny import SIZES
 
 
 @pytest.fixture(scope="module")
@@ -15,5 +15,5 @@ def small_ceilings() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
-        patch.setattr(calibrate, "QUICK", TINY)
+        patch.setattr(calibrate, "QUICK", SIZES)
         yield

@@ -32,7 +32,7 @@ def side(tiny_folder, shared_cache):
 
 def test_a_slower_side_is_slower_by_its_factor(side):
     """First turns and first steps, which the child makes ten times as long, do not count."""
-    a = side("a", "turning_child", prompt=(8,), gen=(4,), pg=((8, 3),))
+    a = side("a", "tests.turning_child", prompt=(8,), gen=(4,), pg=((8, 3),))
     b = replace(a, name="b", env={"SLOWER": "1.25"})
     pair = measure_pair((a, b), QUICK, 0)
     found = {(test, metric): ratio for test, metric, ratio in pair.log_ratios()}
@@ -68,7 +68,7 @@ def test_both_sides_work_on_the_same_core(side, monkeypatch):
         "harness.runner.loop.pinning.one_per_core", lambda found: tuple(sorted(found))
     )
     monkeypatch.setattr(Worker, "pin", lambda worker, place: asked.append(place))
-    a, b = (side(name, "turning_child", gen=(4,)) for name in "ab")
+    a, b = (side(name, "tests.turning_child", gen=(4,)) for name in "ab")
     for number in range(6):
         measure_pair((a, b), QUICK, number)
     pairs = list(zip(asked[::2], asked[1::2], strict=True))
@@ -77,7 +77,7 @@ def test_both_sides_work_on_the_same_core(side, monkeypatch):
 
 
 def test_turns_go_on_for_the_seconds_asked(side):
-    a, b = (side(name, "turning_child", gen=(4,)) for name in "ab")
+    a, b = (side(name, "tests.turning_child", gen=(4,)) for name in "ab")
     pair = measure_pair((a, b), replace(QUICK, seconds=0.3), 0)
     assert len(pair.turns["tg4 @ d0", "decode_tok_s"]) > LEAST_TURNS
 
@@ -88,6 +88,6 @@ def test_only_tests_of_both_sides_are_run(side):
 
 
 def test_a_side_that_cannot_open_ends_the_pair(side):
-    a = side("a", "turning_child", gen=(4,))
+    a = side("a", "tests.turning_child", gen=(4,))
     with pytest.raises(WorkerError):
-        measure_pair((a, replace(a, name="b", module="crashing_child")), QUICK, 0)
+        measure_pair((a, replace(a, name="b", module="tests.runner.loop.crashing_child")), QUICK, 0)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -186,8 +185,7 @@ def test_only_two_processes_are_never_grade_a(outcome):
 
 
 def test_a_dead_worker_costs_its_own_rows(plan, tmp_path, shared_cache, monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.setitem(runtimes.WORKERS, runtimes.ORT, "crashing_child")
+    monkeypatch.setitem(runtimes.WORKERS, runtimes.ORT, "tests.runner.loop.crashing_child")
     outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
     by_level = {record.cell.level: record for record in outcome.document.records}
     assert outcome.exit_code == EXIT_CELLS

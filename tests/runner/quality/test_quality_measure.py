@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from built_models import changed_folder
 
 from harness.core.errors import EXIT_USAGE, UsageError, WorkerError
 from harness.core.units import GIB
@@ -24,6 +23,7 @@ from harness.runner.quality.measure import (
     text_bytes_per_token,
 )
 from harness.store.cache import ensure_artifact
+from tests.runner.quality.built_models import changed_folder
 
 PLAN = ChunkPlan(chunk_tokens=24, chunks=20)
 CONFIG = {

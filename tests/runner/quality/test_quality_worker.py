@@ -8,7 +8,6 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from built_models import changed_folder, graphs, rounded
 
 from harness.core.errors import HarnessError, UsageError
 from harness.models.weights.source import resolve_model
@@ -16,6 +15,7 @@ from harness.runner.quality.paths import OPENERS
 from harness.runner.quality.summary import DECODE, PREFILL
 from harness.runner.quality.worker import evaluate, tokenizer_bytes, tokens
 from harness.store.cache import ensure_artifact
+from tests.runner.quality.built_models import changed_folder, graphs, rounded
 
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "bytelm_scores.json"
 TORCH = json.loads(FIXTURE.read_text(encoding="utf-8"))

@@ -1,11 +1,21 @@
-"""Tiny architectures of every supported kind; sizes that do not divide into blocks."""
+"""What tests build when any model will do: architectures, a checkpoint, sizes of a calibration."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
 
 from harness.builder.quantize.levels import LEVELS
+from harness.estimator.calibration.shapes import Sizes
+from harness.models.configs.config import spec_from_config
 from harness.models.specs.encoder import EncoderSpec
 from harness.models.specs.model import Experts, ModelSpec, RopeScaling
+from harness.models.specs.tensors import logical_tensors
+from harness.models.weights.source import ModelSource
 
+# One architecture of every supported kind, in sizes that do not divide into blocks.
 LLAMA = ModelSpec(
     name="tiny-llama",
     family="llama",
@@ -122,3 +132,72 @@ ENCODER = EncoderSpec(
     token_types=2,
     pooler=False,
 )
+# What a cache builds in no time, under the name that a command line would give it.
+ONE_LAYER = ModelSpec(
+    name="tiny",
+    family="llama",
+    vocab_size=64,
+    hidden_size=32,
+    num_layers=1,
+    num_heads=2,
+    num_kv_heads=1,
+    head_dim=16,
+    intermediate_size=48,
+    tied_embeddings=True,
+    max_context_tokens=32,
+    rope_theta=10_000.0,
+    rope_scaling=RopeScaling("linear", 2.0),
+)
+ONE_LAYER_SOURCE = ModelSource("tiny", "tiny", ONE_LAYER, None)
+# A Hugging Face folder's config.json.
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 256,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": True,
+}
+# Calibrates in seconds; the constants mean nothing, their arithmetic is the same.
+SIZES = Sizes(
+    rounds=2,
+    seconds=0.01,
+    passes=3,
+    bandwidth_bytes=(2**16, 2**20),
+    hidden=128,
+    wide=256,
+    chain_bytes=100_000,
+    rows=(1, 4),
+    small=128,
+    few=4,
+    stack_bytes=50_000,
+    operator_width=64,
+    operator_layers=(1, 30, 100),
+    operator_rows=64,
+    cache_layers=1,
+    attention_layers=1,
+    heads=4,
+    kv_heads=2,
+    head_dim=16,
+    depths=(1, 64, 4096),
+    prompts=(8,),
+    logits=4096,
+)
+
+
+def write_checkpoint(folder: Path) -> Path:
+    """Write CONFIG and seeded weights as a Hugging Face folder, which must not exist yet."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    generator = np.random.default_rng(5)
+    tensors = {
+        tensor.name: (generator.standard_normal(tensor.shape) / 8).astype(np.float32)
+        for tensor in logical_tensors(spec_from_config(CONFIG, "tiny"))
+    }
+    save_file(tensors, folder / "model.safetensors")
+    return folder

@@ -1,0 +1,1 @@
+"""Scripts that measure the benchmark itself; each says how it is run."""

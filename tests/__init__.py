@@ -1,0 +1,1 @@
+"""The tests: a folder for each package of harness, and what they share."""
