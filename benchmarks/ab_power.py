@@ -125,7 +125,7 @@ def report(path: Path) -> None:
             seconds = spent[key]
             kinds.setdefault(key[:3], []).append(Trial(tuple(ratios), seconds))
     print(f"{most} pairs a trial, tolerance {TOLERANCE:.0%}; time B / A in %, sd between pairs\n")
-    words = " | ".join(("SLOWER", "FASTER", "SAME", "CANNOT_TELL"))
+    words = " | ".join(("SLOWER", "FASTER", "SAME", "INCONCLUSIVE"))
     print(f"| threads | part | slower by | trials | {words} | mean | sd | longest trial |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for (threads, part, share), trials in kinds.items():

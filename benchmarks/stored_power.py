@@ -93,7 +93,7 @@ def report(path: Path) -> None:
     ]
     measured = max(share for sides in rounds for share in sides)
     print(f"{PROCESSES} processes a side, tolerance {TOLERANCE:.0%}\n")
-    print("| slower by | comparisons | SLOWER | FASTER | SAME | CANNOT_TELL | |")
+    print("| slower by | comparisons | SLOWER | FASTER | SAME | INCONCLUSIVE | |")
     print("|---|---|---|---|---|---|---|")
     for share in SHARES:
         verdicts = [judge(_difference(chunk, measured, share), LIMIT) for chunk in chunks]

@@ -18,8 +18,9 @@ from harness.analysis.compare_match import (
 from harness.analysis.compare_rows import CompareRow, Comparison, Question
 from harness.analysis.compare_sides import PROCESSES, Side, side_of
 from harness.analysis.compared import TIME_WORDS, Compared, find_compared
-from harness.analysis.verdict import Verdict, judge
+from harness.analysis.verdict import judge
 from harness.core.errors import UsageError
+from harness.results.enums import Verdict
 from harness.results.schema import Document
 from harness.stats.differences import Difference, combine, paired_difference
 from harness.stats.family import holm

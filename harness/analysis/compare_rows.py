@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.analysis.compared import Compared
-from harness.analysis.verdict import Verdict
+from harness.results.enums import Verdict
 from harness.results.schema import Cell
 from harness.stats.differences import Difference
 from harness.stats.intervals import Interval
@@ -47,7 +47,7 @@ class CompareRow:
         ranks: the same by ranks, from 6 values a side; else None.
         margin: the tolerance on the metric's scale.
         p_family: two-sided p-value, adjusted for all lines that could be mistaken.
-        verdict: worse, better, same or cannot tell, of this line alone.
+        verdict: worse, better, same or inconclusive, of this line alone.
         reason: why nothing can be told, where the data is not enough; else None.
     """
 
@@ -64,7 +64,7 @@ class CompareRow:
     ranks: Interval | None
     margin: float
     p_family: float | None = None
-    verdict: Verdict = Verdict.CANNOT_TELL
+    verdict: Verdict = Verdict.INCONCLUSIVE
     reason: str | None = None
 
     @property

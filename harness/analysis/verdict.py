@@ -1,18 +1,8 @@
-"""What may be said of a difference: worse, better, the same, or that nobody can tell. Pure."""
+"""What may be said of a difference: worse, better, the same, or inconclusive. Pure."""
 
-from enum import StrEnum
-
+from harness.results.enums import Verdict
 from harness.stats.differences import Difference
 from harness.stats.power import ALPHA
-
-
-class Verdict(StrEnum):
-    """The four answers; a metric's own words stand for the first two."""
-
-    WORSE = "WORSE"
-    BETTER = "BETTER"
-    SAME = "SAME"
-    CANNOT_TELL = "CANNOT_TELL"
 
 
 def judge(worse: Difference, margin: float) -> Verdict:
@@ -30,4 +20,4 @@ def judge(worse: Difference, margin: float) -> Verdict:
         return Verdict.WORSE if worse.center > 0 else Verdict.BETTER
     if worse.p_equivalent(margin) < ALPHA:
         return Verdict.SAME
-    return Verdict.CANNOT_TELL
+    return Verdict.INCONCLUSIVE

@@ -6,7 +6,6 @@ import click
 
 from harness.analysis.compare_rows import CompareRow, Comparison
 from harness.analysis.gate import Broken, Gate, surely_within
-from harness.analysis.verdict import Verdict
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB
 from harness.report.benchstat import draw_sides
@@ -22,6 +21,7 @@ from harness.report.compare_table import (
 from harness.report.escape import one_line
 from harness.report.github import Annotation
 from harness.report.junit import Case, draw_cases
+from harness.results.enums import Verdict
 from harness.results.schema import Document
 
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {

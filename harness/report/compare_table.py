@@ -8,12 +8,12 @@ from typing import Any
 from harness.analysis.compare_match import TOLD, describe
 from harness.analysis.compare_rows import CompareRow, Comparison
 from harness.analysis.compare_sides import COUNTED, KNOWN
-from harness.analysis.verdict import Verdict
 from harness.core.units import KIB, MIB
 from harness.report.columns import four_decimals, percent, three_digits
 from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
 from harness.report.rows import test_of
+from harness.results.enums import Verdict
 from harness.results.schema import Cell
 
 LEGEND = (

@@ -82,7 +82,7 @@ def test_the_same_is_said_of_close_runs_only():
     quiet = [record(scattered(chance, 8, 0.005)) for _ in range(2)]
     noisy = [record(scattered(chance, 5, 0.15)) for _ in range(2)]
     assert compared(quiet[:1], quiet[1:])["decode_tok_s"].word == "SAME"
-    assert compared(noisy[:1], noisy[1:])["decode_tok_s"].word == "CANNOT_TELL"
+    assert compared(noisy[:1], noisy[1:])["decode_tok_s"].word == "INCONCLUSIVE"
 
 
 def test_what_the_data_would_have_shown_grows_with_its_noise():
@@ -148,7 +148,7 @@ def test_records_that_do_not_count_are_left_out_and_told():
 
 def test_one_process_on_a_side_has_no_verdict():
     row = compared([record(BASE)], [record([12.0])])["decode_tok_s"]
-    assert row.word == "CANNOT_TELL"
+    assert row.word == "INCONCLUSIVE"
     assert row.interval is None
     assert row.reason == "a side has 1 of the processes that a verdict needs two of; --rounds 5"
     assert row.center == pytest.approx(1 / 1.2, rel=1e-2)
@@ -183,7 +183,7 @@ def test_several_runs_of_a_side_count_as_one_value_each():
     ]
     row = {r.metric.name: r for r in compare_documents(*sides, ASK).rows}["decode_tok_s"]
     assert (row.basis, row.counts) == ("runs", (3, 3))
-    assert row.word == "CANNOT_TELL"
+    assert row.word == "INCONCLUSIVE"
 
 
 def test_one_run_beside_several_has_no_verdict():
@@ -204,7 +204,7 @@ def test_an_axis_is_paired_by_round():
     row = {r.metric.name: r for r in compare_axis(run, "quant", None, ASK).rows}["decode_tok_s"]
     assert (row.basis, row.counts, row.word) == ("rounds", (5, 5), "SLOWER")
     apart = compared([record(base)], [record(new)])["decode_tok_s"]
-    assert apart.word == "CANNOT_TELL"
+    assert apart.word == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize(

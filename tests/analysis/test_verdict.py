@@ -29,13 +29,13 @@ def test_a_real_difference_within_the_tolerance_is_the_same():
 
 
 def test_noise_cannot_be_told():
-    assert judge(difference(0.05, 0.05), MARGIN) == Verdict.CANNOT_TELL
-    assert judge(difference(0.0, 0.05), MARGIN) == Verdict.CANNOT_TELL
+    assert judge(difference(0.05, 0.05), MARGIN) == Verdict.INCONCLUSIVE
+    assert judge(difference(0.0, 0.05), MARGIN) == Verdict.INCONCLUSIVE
 
 
 def test_a_difference_at_the_edge_of_the_tolerance_cannot_be_told():
     """2.9 % with a half-width of 0.5 %: real, but neither beyond 3 % nor surely inside."""
-    assert judge(difference(0.029, 0.002), MARGIN) == Verdict.CANNOT_TELL
+    assert judge(difference(0.029, 0.002), MARGIN) == Verdict.INCONCLUSIVE
 
 
 def test_counted_sizes_leave_no_doubt():

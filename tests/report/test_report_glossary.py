@@ -50,6 +50,7 @@ def test_every_grade_and_reason_code_has_an_entry():
         ("x", "× [ratio]: "),
         ("b", "B: "),
         ("mib", "MiB: "),
+        ("CANNOT_TELL", "INCONCLUSIVE: "),
     ],
 )
 def test_terms_are_found_as_people_type_them(term, starts):

@@ -7,7 +7,7 @@ COMPARISON = (
         "verdict",
         "",
         "FASTER or SLOWER (sizes: SMALLER, LARGER; quality and energy: BETTER, WORSE), SAME "
-        "or CANNOT_TELL. Of a build compared with itself, a line says FASTER or SLOWER in at "
+        "or INCONCLUSIVE. Of a build compared with itself, a line says FASTER or SLOWER in at "
         "most 5 % of comparisons.",
     ),
     Term(
@@ -33,7 +33,7 @@ COMPARISON = (
         "one-sided tests at 5 %: there may be a difference, but none beyond the tolerance.",
     ),
     Term(
-        "CANNOT_TELL",
+        "INCONCLUSIVE",
         "",
         "The data supports neither. Not the same as SAME: more --rounds, a quieter machine, or "
         "--axis inside one run tell more.",

@@ -34,6 +34,7 @@ PATTERNS = (
     (r"x|ratio", "×"),
     (r"\+-|\+/-", "±"),
     (r"itl_ms", "ITL"),
+    (r"cannot_tell", "INCONCLUSIVE"),  # words of before 0.2.0
 )
 
 
