@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Reason,
         Record,
         ResultFormatError,
+        RunFlags,
         StorageError,
         Trust,
         UsageError,
@@ -54,6 +55,7 @@ __all__ = [
     "Reason",
     "Record",
     "ResultFormatError",
+    "RunFlags",
     "StorageError",
     "Trust",
     "UsageError",
@@ -66,17 +68,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
-    if name == "__version__":
-        from harness.core.version import installed_version
+if not TYPE_CHECKING:  # a checker would take any name for public
 
-        return installed_version()
-    if name in __all__:
-        from harness import api
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use."""
+        if name == "__version__":
+            from harness.core.version import installed_version
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'harness' has no attribute {name!r}")
+            return installed_version()
+        if name in __all__:
+            from harness import api
+
+            return getattr(api, name)
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """The public functions: build, load, run, estimate; the command line is made of the same pieces."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from harness.builder.graph.geometry import EncoderGeometry
 from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
@@ -27,6 +27,7 @@ from harness.runner.loop.rounds import Progress
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import flag_values, load_settings
+from harness.runner.settings.keywords import RunFlags
 from harness.store.artifact import RECORD_FILE, Artifact, read_artifact
 from harness.store.cache import default_cache, ensure_artifact
 from harness.store.fetch import Hub, fetch_model
@@ -51,6 +52,7 @@ __all__ = [
     "Reason",
     "Record",
     "ResultFormatError",
+    "RunFlags",
     "StorageError",
     "Trust",
     "UsageError",
@@ -150,52 +152,64 @@ def load(
 
 def run(
     *,
-    config: str | None = None,
-    results: Path = Path("results"),
+    config: str | Path | None = None,
+    preset: Literal["quick", "default", "rigorous"] | None = None,
+    offline: bool = False,
+    results: str | Path = "results",
     cache: Path | None = None,
     resume: bool = False,
     progress: Progress = lambda what, done, total: None,
-    **flags: object,
+    **flags: Unpack[RunFlags],
 ) -> Document:
     """Measure a plan, as `bench run` does, and return the results document.
 
+        harness.run(model="smollm2-135m", quant=["fp32", "int4"], prompt=128, gen=32, rounds=5)
+
     Args:
         config: a plan file or the name of a shipped one; None: `default`.
-        results: folder of the results file.
-        cache: where built models are kept.
+        preset: how much is measured, over the plan and under the flags; None: the plan's.
+        offline: fetch nothing; `hf:` models as they were fetched before.
+        results: folder of the results file, made where it is missing.
+        cache: where built models are kept; None: the platform's cache folder.
         resume: go on with the unfinished run of the same plan.
-        progress: called with (what, done, total).
-        **flags: the command line's flags by name, as text or as values: `model`, `quant`,
-            `kv_cache`, `device`, `prompt`, `gen`, `pg`, `enc`, `depth`, `batch`, `threads`,
-            `rounds`, `budget`, `seed`, `ep`, `ep_option`, `allow_simulated`, `allow_fallback`,
-            `profile`, `runtime`.
+        progress: called with (what, done, total) after each step; done and total are 0 where
+            there is nothing to count.
+        **flags: the flags of `bench run` by name, as text or as values; harness.RunFlags
+            says each with its types.
 
     Returns:
-        Typed records; cells that failed carry their status and reason. Times in ms, rates in
-        tokens/s, memory in bytes; missing is None.
+        Typed records, one per test of each session; cells that failed carry their status and
+        reason. Times in ms, rates in tokens/s, memory in bytes; missing is None.
 
     Raises:
-        HarnessError: before anything is measured: bad flags, models, disk.
+        UsageError: a flag, plan, model or level that cannot be used; nothing was measured.
+        HarnessError: likewise before anything is measured: no room on the disk, a damaged
+            checkpoint, a device that is named and absent.
     """
     store = cache or default_cache()
-    settings = load_settings(config, **flag_values(flags))
-    settings = with_fetched(settings, store, Hub(), lambda line: progress(line, 0, 0))
-    plan = make_plan(settings, usable_cores())
-    outcome = run_plan(plan, results=results, cache=store, progress=progress, resume=resume)
+    plan_name = None if config is None else str(config)
+    settings = load_settings(plan_name, preset, **flag_values(flags))
+    settings = with_fetched(
+        settings, store, Hub(offline=offline), lambda line: progress(line, 0, 0)
+    )
+    plan = make_plan(settings, usable_cores(), folder=cache)
+    outcome = run_plan(plan, results=Path(results), cache=store, progress=progress, resume=resume)
     return outcome.document
 
 
-def __getattr__(name: str) -> Any:
-    """Import the two classes that need numpy and onnxruntime when somebody asks for them."""
-    if name == "LoadedModel":
-        from harness.engine.loaded import LoadedModel
+if not TYPE_CHECKING:
 
-        return LoadedModel
-    if name == "LoadedEncoder":
-        from harness.engine.loaded_encoder import LoadedEncoder
+    def __getattr__(name: str) -> Any:
+        """Import the two classes that need numpy and onnxruntime when somebody asks for them."""
+        if name == "LoadedModel":
+            from harness.engine.loaded import LoadedModel
 
-        return LoadedEncoder
-    raise AttributeError(f"module 'harness.api' has no attribute {name!r}")
+            return LoadedModel
+        if name == "LoadedEncoder":
+            from harness.engine.loaded_encoder import LoadedEncoder
+
+            return LoadedEncoder
+        raise AttributeError(f"module 'harness.api' has no attribute {name!r}")
 
 
 def _artifact(model: str, level: str, cache: Path | None, seed: int, kv_cache: str) -> Artifact:

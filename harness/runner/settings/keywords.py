@@ -1,0 +1,92 @@
+"""The keywords of `harness.run`: every key of a plan with the types that it takes from Python."""
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+Words = str | Sequence[str]
+Numbers = int | str | Sequence[int]
+Seconds = float | str
+
+
+class RunFlags(TypedDict, total=False):
+    """What `harness.run` takes by keyword: the flags of `bench run`, and what only plans say.
+
+    Lists may be text as on the command line (`"fp32,int4"`, `"8-64*2"`) or sequences. A keyword
+    that is not given keeps the value of the plan.
+
+    Attributes:
+        model: catalog names, Hugging Face folders, `hf:org/name`, exported files or folders.
+        quant: quantization levels, as `bench levels` lists them; `usual`, `ladder`.
+        kv_cache: types of cached keys and values: `auto`, `fp32`, `fp16`, `int8`, `int4`.
+        device: `cpu`, `gpu`, `npu`, `auto`, or rows of `bench devices`; `gpu:1`.
+        ep: rows that may serve a device class.
+        ep_option: provider options, `name=value`.
+        allow_simulated: emulate a device that is not there; rows are marked.
+        allow_fallback: keep rows whose arithmetic did not all run on the device.
+        runtime: `ort`, our own loop, or `genai`, that of onnxruntime-genai.
+        profile: also take where the time goes, in a process of its own.
+        prompt: lengths of prefill tests, tokens.
+        gen: lengths of decode tests, tokens.
+        pg: request tests, (prompt, generated) tokens: `"128,64"` or pairs.
+        enc: encoder tests, (tokens, texts): `"128x8"` or pairs.
+        img: vision tests, images at once.
+        dim: sizes of free dimensions of an exported graph, `name=size`.
+        depth: tokens in the cache before prefill and decode tests.
+        batch: sequences at once, of decoders.
+        threads: intra-op threads; `all`: every usable physical core.
+        rounds: fresh processes per row.
+        budget: no further round is begun after so many seconds; `"5m"`.
+        precision: rounds are added until every 95 % interval is within this half-width, a share of
+            the value: 0.05 or `"5%"`.
+        max_rounds: most rounds with a precision.
+        cooldown: seconds of rest before each process; `"30s"`.
+        interleave: sessions one after the other in each round, or all open and in turns.
+        sustain: seconds that every test runs without a rest besides; `"10m"`.
+        seed: of weights, prompts and orders.
+        calibrate: measure this machine's hardware peaks first where none are stored.
+        quality: compare every level with its model at fp32, on fixed tokens.
+        sensitivity: rank groups of matrices by what each loses at a level, per MiB saved.
+        reference: model that quality is compared with, instead of each model at fp32.
+        text: what quality is measured on: `english`, `korean` or a file.
+        warm_seconds: longest warm-up of one test in one process.
+        sample_seconds: shortest timed part of one test in one process.
+        min_passes: fewest timed passes of one test in one process.
+        timeout: seconds after which a silent worker is ended.
+    """
+
+    model: Words
+    quant: Words
+    kv_cache: Words
+    device: Words
+    ep: Words
+    ep_option: Words
+    allow_simulated: bool
+    allow_fallback: bool
+    runtime: Words
+    profile: bool
+    prompt: Numbers
+    gen: Numbers
+    pg: Words | Sequence[tuple[int, int]]
+    enc: Words | Sequence[tuple[int, int]]
+    img: Numbers
+    dim: Words
+    depth: Numbers
+    batch: Numbers
+    threads: int | str | Sequence[int | str]
+    rounds: int
+    budget: Seconds
+    precision: float | str
+    max_rounds: int
+    cooldown: Seconds
+    interleave: Literal["rounds", "turns"]
+    sustain: Seconds
+    seed: int
+    calibrate: bool
+    quality: bool
+    sensitivity: bool
+    reference: str
+    text: str
+    warm_seconds: float
+    sample_seconds: float
+    min_passes: int
+    timeout: float
