@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.core.errors import ModelError, UsageError
 from harness.core.names import suggestion
+from harness.core.records import read_record, read_table
 from harness.core.shipped import data_folder
-from harness.core.toml_records import read_record, read_table
 from harness.models.catalog.decoder import decoder_anatomy, spec_anatomy
 from harness.models.catalog.encoders import (
     clip_anatomy,

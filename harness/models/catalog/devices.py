@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.core.errors import ModelError, UsageError
 from harness.core.names import suggestion
+from harness.core.records import read_record, read_table
 from harness.core.shipped import data_folder
-from harness.core.toml_records import read_record, read_table
 from harness.core.units import GB
 
 ENGINE_KINDS = ("cpu", "gpu", "npu")

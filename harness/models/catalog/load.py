@@ -4,8 +4,8 @@ from pathlib import Path
 
 from harness.core.errors import ModelError, UsageError
 from harness.core.names import suggestion
+from harness.core.records import read_record, read_table
 from harness.core.shipped import data_folder
-from harness.core.toml_records import read_record, read_table
 from harness.models.specs.check import check_spec
 from harness.models.specs.check_encoder import check_encoder
 from harness.models.specs.encoder import ENCODER_FAMILIES, AnySpec, EncoderSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import ModelError
-from harness.core.json_values import JsonValues
+from harness.core.records import JsonValues
 from harness.models.configs.architectures import ARCHITECTURES, NEEDS, SUPPORTED, Architecture
 from harness.models.configs.encoder import (
     DEFAULT_POOLING,

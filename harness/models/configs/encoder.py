@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import ModelError
-from harness.core.json_values import JsonValues
+from harness.core.records import JsonValues
 from harness.models.specs.check_encoder import check_encoder
 from harness.models.specs.encoder import EncoderSpec
 

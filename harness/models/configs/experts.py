@@ -1,6 +1,6 @@
 """The mixture of experts of a Hugging Face config.json."""
 
-from harness.core.json_values import JsonValues
+from harness.core.records import JsonValues
 from harness.models.configs.architectures import Architecture
 from harness.models.specs.model import Experts
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from harness.core.json_values import JsonValues
+from harness.core.records import JsonValues
 from harness.models.specs.model import RopeScaling
 
 SUPPORTED = "rope types default, linear and llama3 over the whole head, the same in every layer"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from harness.core.json_values import JsonValues
+from harness.core.records import JsonValues
 from harness.models.configs.architectures import Architecture
 
 _FULL, _WINDOWED = "full_attention", "sliding_attention"

@@ -1,11 +1,11 @@
 """The bundled queries and passages that encoders are judged on, as tokens of one model."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core.records import read_table
 from harness.core.shipped import data_folder
 from harness.engine.passes import seeded_ids
 from harness.models.texts.tokens import Tokenization, open_tokenizer, tokenization_of
@@ -57,7 +57,7 @@ class RankingTokens:
 def bundled_set() -> RankingSet:
     """Return the set that ships with the package."""
     path = data_folder("models") / "texts" / f"{NAME}.toml"
-    topics = tomllib.loads(path.read_text(encoding="utf-8"))["topic"]
+    topics = read_table(path)["topic"]
     passages = [(place, text) for place, topic in enumerate(topics) for text in topic["passages"]]
     places = [place for place, _text in passages]
     return RankingSet(
