@@ -25,6 +25,16 @@ ONLY_IN = {
     "click": {"cli"},
     "rich": {"cli"},
 }
+# Methods of click's own classes that give back words of the command line, and the words of flags.
+CLICKS_OWN = {"main.py: list_commands", "main.py: parse_args"}
+FLAG_WORDS = "options.py"
+# Comparisons and pairs, until these are drawn elsewhere: may only fall.
+STILL_IN_CLI = {
+    "compare_draw.py: gate_lines",
+    "compare_draw.py: draw_benchstat",
+    "pairs.py: ending",
+    "pairs.py: _without_folders",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -85,3 +95,33 @@ def test_outside_packages_stay_where_they_belong(package: str):
         if any(name.split(".")[0] == package for name in imported_modules(path))
     }
     assert users <= ONLY_IN[package]
+
+
+def test_one_file_lays_tables_out():
+    """Every table is drawn by `report/grid.py`: escaped, aligned, in one style."""
+    users = [path.name for path in FILES if "tabulate" in set(imported_modules(path))]
+    assert users == ["grid.py"]
+
+
+def test_nothing_in_cli_returns_text():
+    """Commands print what `report` draws: a function that makes text stands where tables do."""
+    makers = [
+        f"{path.name}: {node.name}"
+        for path in FILES
+        if box_of(path) == "cli" and path.name != FLAG_WORDS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and _is_text(node.returns)
+    ]
+    assert set(makers) == CLICKS_OWN | STILL_IN_CLI
+
+
+def _is_text(returns: ast.expr | None) -> bool:
+    """Whether an annotation is `str`, lines of it, or an option of either."""
+    return (
+        returns is not None
+        and re.fullmatch(
+            r"(str|(list|Sequence|Iterator)\[str\])( \| None)?",
+            ast.unparse(returns),
+        )
+        is not None
+    )

@@ -10,8 +10,8 @@ import pytest
 
 from harness.analysis.errors import study_errors
 from harness.analysis.scaling import study_scaling
-from harness.cli.scaling import draw_study as draw_scaling
 from harness.report.render import render
+from harness.report.scaling_table import draw_study as draw_scaling
 from harness.report.validate_table import draw_study, study_json
 from harness.results.document import read_document
 from harness.runner.plan import make_plan

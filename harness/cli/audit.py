@@ -1,20 +1,18 @@
 """`bench audit`: do the numbers of a plan time what they say they time?"""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.models import draw
 from harness.cli.options import FORMATS, Word
 from harness.cli.progress import open_progress
 from harness.cli.running import fetch_into
 from harness.cli.side import shared_options
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
-from harness.core.findings import ERROR, Finding
-from harness.report.grid import MISSING
+from harness.core.findings import ERROR
+from harness.report.findings import CheckedTest, draw_audit
 from harness.runner.plan import make_plan
 from harness.runner.settings import flag_values, load_settings
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from harness.runner.plan import Plan
 
 LEAST_TURNS = 3
-Line = tuple[str, str, Finding]
 
 
 @click.command("audit", epilog="Example:  bench audit --model bytelm --quant fp32,int4 --gen 16")
@@ -44,21 +41,14 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
     settings = fetch_into(load_settings(plan, **flag_values(flags)), cache)
     chosen = make_plan(settings, usable_cores(), folder=cache)
     lines = list(_audit(chosen, turns, cache))
-    data = [{"session": key, "test": test, **asdict(found)} for key, test, found in lines]
-    checks = tuple(dict.fromkeys(found.check for _, _, found in lines))
-    draw(("session", "test", *checks), _rows(lines, checks), data, style)
-    wrong = [line for line in lines if line[2].state == ERROR]
-    if style in ("table", "md"):
-        mark = "- " if style == "md" else ""
-        for key, test, found in wrong:
-            click.echo(f"\n{mark}{key} {test}: {found.check}: {found.detail}; try: {found.fix}")
-    return EXIT_GATE if wrong else EXIT_OK
+    click.echo(draw_audit(lines, style))
+    return EXIT_GATE if any(one.found.state == ERROR for one in lines) else EXIT_OK
 
 
 command.params = [*shared_options(), *command.params]
 
 
-def _audit(plan: "Plan", turns: int, cache: Path | None) -> Iterator[Line]:
+def _audit(plan: "Plan", turns: int, cache: Path | None) -> Iterator[CheckedTest]:
     """Build what is missing, and judge every test of every group."""
     from harness.analysis.audit import judge_audit
     from harness.runner.loop.audit import audit_group
@@ -74,15 +64,4 @@ def _audit(plan: "Plan", turns: int, cache: Path | None) -> Iterator[Line]:
             for one in audit_group(group, builds.of(group), plan.settings, turns):
                 on_host = group.device.row.is_host
                 for found in judge_audit(one.reply, one.parent_ns, on_host):
-                    yield group.key, one.workload.name, found
-
-
-def _rows(lines: list[Line], checks: tuple[str, ...]) -> list[list[str]]:
-    """One row per test, with the state of every check."""
-    states: dict[tuple[str, str], dict[str, str]] = {}
-    for key, test, found in lines:
-        states.setdefault((key, test), {})[found.check] = found.state
-    return [
-        [key, test, *(row.get(check, MISSING) for check in checks)]
-        for (key, test), row in states.items()
-    ]
+                    yield CheckedTest(group.key, one.workload.name, found)

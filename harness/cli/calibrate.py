@@ -1,8 +1,5 @@
 """`bench calibrate`: measure this machine's ceilings once, keep them, and print them."""
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -11,17 +8,8 @@ from harness.builder.quantize.levels import find_levels
 from harness.cli.options import FORMATS, Word
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_names
-from harness.core.units import GB, KIB, MIB
-from harness.estimator.calibration.constants import (
-    CHOICE,
-    ELEMENTWISE,
-    Constants,
-    RatePoint,
-    StoredConstants,
-)
 from harness.runner.plan import plan_threads
 
-HEADER = ("constant", "tokens", "working set MiB", "threads", "value", "low", "high", "unit", "n")
 EXAMPLE = "Example:  bench calibrate --quant fp32,int4 --threads 1,2"
 DEFAULT_LEVELS = "fp32,int8,int4"  # of the default plan
 
@@ -53,6 +41,7 @@ def command(
     from harness.estimator.calibration.calibrate import ensure_constants
     from harness.estimator.calibration.storage import ground_of
     from harness.machine.watch.facts import machine_facts
+    from harness.report.calibration_table import draw_constants
     from harness.store.cache import default_cache
 
     facts = machine_facts()
@@ -85,50 +74,3 @@ def thread_counts(text: str, usable: int) -> tuple[int, ...]:
         UsageError: a word that is no count from 1 to `usable`, nor `all`.
     """
     return plan_threads(parse_names(text, "--threads"), usable)
-
-
-def draw_constants(stored: list[StoredConstants], style: str) -> str:
-    """Draw every constant, or the stored records themselves where a program reads them."""
-    if style == "json":
-        return json.dumps([asdict(record) for record in stored], indent=1)
-    if style == "jsonl":
-        return "\n".join(json.dumps(asdict(record)) for record in stored)
-    from harness.report.grid import draw_rows
-
-    rows = [row for record in stored for row in constant_rows(record.constants)]
-    return draw_rows(HEADER, rows, style)
-
-
-def constant_rows(constants: Constants) -> Iterator[tuple[str, ...]]:
-    """Yield one row of text per constant."""
-    threads = str(constants.threads)
-    for point in constants.bandwidth:
-        yield _rate_row("read bandwidth", point, threads, "GB/s")
-    for kernel, points in sorted(constants.rates.items()):
-        unit = "GB/s" if kernel in (ELEMENTWISE, CHOICE) else "Gflop/s"
-        for point in sorted(points, key=lambda point: (point.rows, point.size_bytes)):
-            if kernel.endswith(" call"):
-                ends = (1 / point.rate_per_s, 1 / point.high_per_s, 1 / point.low_per_s)
-                yield _time_row(kernel, ends, point.size_bytes, threads, point.processes)
-            else:
-                yield _rate_row(kernel, point, threads, unit)
-    for name, time in sorted(constants.times.items()):
-        ends = (time.seconds, time.low_s, time.high_s)
-        yield _time_row(name, ends, None, threads, time.processes)
-
-
-def _time_row(
-    name: str, seconds: Sequence[float], size_bytes: float | None, threads: str, processes: int
-) -> tuple[str, ...]:
-    """Return one fixed time in microseconds."""
-    size = "–" if size_bytes is None else f"{size_bytes / MIB:.1f}"
-    values = (f"{second * 1e6:.2f}" for second in seconds)
-    return (name, "–", size, threads, *values, "µs", str(processes))
-
-
-def _rate_row(name: str, point: RatePoint, threads: str, unit: str) -> tuple[str, ...]:
-    """Return one rate in thousand millions per second."""
-    rates = (point.rate_per_s, point.low_per_s, point.high_per_s)
-    size = f"{point.size_bytes / MIB:.1f}" if point.size_bytes >= KIB else "0.0"
-    values = (f"{rate / GB:.2f}" for rate in rates)
-    return (name, str(point.rows), size, threads, *values, unit, str(point.processes))

@@ -1,17 +1,13 @@
 """`bench doctor`: a list of checks; each says what it found and what to do."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import click
 
-from harness.cli.models import draw
 from harness.cli.options import FORMATS, Word
 from harness.core.errors import EXIT_DEVICE, EXIT_OK
 from harness.core.findings import ERROR, Finding
-from harness.report.grid import MISSING
-
-HEADER = ("check", "state", "found", "what to do")
+from harness.report.findings import draw_findings
 
 
 def _wheels() -> Sequence[Finding]:
@@ -44,10 +40,5 @@ def command(style: str) -> int:
     energy. Ends with 4 when something would make every number wrong; a warning only widens them.
     """
     found = [finding for check in CHECKS for finding in check()]
-    draw(HEADER, [_cells(one) for one in found], [asdict(one) for one in found], style)
+    click.echo(draw_findings(found, style))
     return EXIT_DEVICE if any(one.state == ERROR for one in found) else EXIT_OK
-
-
-def _cells(found: Finding) -> list[str]:
-    """One finding as text."""
-    return [found.check, found.state, found.detail, found.fix or MISSING]

@@ -94,7 +94,7 @@ def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:
         return partial(
             estimate,
             device=name,
-            engine=_text(flags["engine"]),
+            engine=None if flags["engine"] is None else str(flags["engine"]),
             memory_bytes=memory_bytes,
             os_share=share,
             price_per_kwh=_number(flags["price_per_kwh"]),
@@ -139,11 +139,6 @@ def _words(text: object, flag: str, everything: tuple[str, ...]) -> tuple[str, .
     """Return the words of a comma-separated flag; `all` is everything."""
     names = parse_names(str(text), flag)
     return everything if names == (ALL,) else names
-
-
-def _text(value: str | float | None) -> str | None:
-    """Return a flag's text, or None where it was not given."""
-    return None if value is None else str(value)
 
 
 def _number(value: str | float | None) -> float | None:

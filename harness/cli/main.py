@@ -125,7 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = bench.main(args=arguments, standalone_mode=False)
     except HarnessError as error:
-        click.echo(f"bench: {_in_two_lines(error)}", err=True)
+        from harness.report.escape import two_lines  # only where something went wrong
+
+        click.echo(f"bench: {two_lines(error.problem, error.fix)}", err=True)
         return error.exit_code
     except click.ClickException as error:
         click.echo(f"bench: {first_sentence(error)}\n  try: {way_out(error)}", err=True)
@@ -150,10 +152,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_and_exit() -> None:
     """The console script."""
     sys.exit(main())
-
-
-def _in_two_lines(error: HarnessError) -> str:
-    """Both sentences; a name with line ends begins no line, which a build service would obey."""
-    from harness.report.escape import one_line
-
-    return f"{one_line(error.problem)}\n  try: {one_line(error.fix)}"

@@ -1,7 +1,5 @@
 """`bench models`: the catalog, the systems of the source documents, and what a model is."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,15 +8,7 @@ from harness.cli.estimate_here import machine_memory
 from harness.cli.options import FORMATS, Word
 from harness.models.catalog.catalog import catalog_models
 from harness.models.catalog.systems import systems
-from harness.report.grid import draw_rows
-from harness.report.models_table import (
-    SEED_HEADER,
-    catalog_header,
-    catalog_row,
-    catalog_values,
-    seed_row,
-    seed_values,
-)
+from harness.report.models_table import draw_catalog, draw_systems
 
 # What a running system and its other programs leave to a model; as in the device catalog.
 OS_SHARE = 0.25
@@ -55,45 +45,21 @@ def command(
         _describe(names, cache, offline, style)
         return
     if source == "seeds":
-        rows = systems()
-        draw(
-            SEED_HEADER, [seed_row(row) for row in rows], [seed_values(row) for row in rows], style
-        )
+        click.echo(draw_systems(systems(), style))
         return
     _, memory_bytes = machine_memory()
     available_bytes = None if memory_bytes is None else memory_bytes * (1 - OS_SHARE)
     models = [m for m in catalog_models() if source == "catalog" or m.anatomy.spec is not None]
-    draw(
-        catalog_header(),
-        [catalog_row(model, available_bytes) for model in models],
-        [catalog_values(model, available_bytes) for model in models],
-        style,
-    )
+    click.echo(draw_catalog(models, available_bytes, style))
 
 
 def _describe(names: tuple[str, ...], cache: Path | None, offline: bool, style: str) -> None:
     """Print what every named model is, one column each."""
-    from harness.cli.model_facts import fact_rows, model_facts  # the catalog needs no plan
     from harness.cli.running import fetch_into
     from harness.machine.watch.facts import usable_cores
+    from harness.report.model_facts import draw_facts, model_facts  # the catalog needs no plan
     from harness.runner.settings import flag_values, load_settings
 
     words = flag_values({"model": ",".join(names)})
     settings = fetch_into(load_settings(None, **words), cache, offline)
-    models = model_facts(settings, cache, usable_cores())
-    draw(("model", *(str(facts["model"]) for facts in models)), fact_rows(models), models, style)
-
-
-def draw(
-    header: Sequence[str],
-    cells: Sequence[Sequence[str]],
-    values: Sequence[dict[str, object]],
-    style: str,
-) -> None:
-    """Print a table of text, or the values themselves where a program reads them."""
-    if style == "json":
-        click.echo(json.dumps(values, indent=1, ensure_ascii=False))
-    elif style == "jsonl":
-        click.echo("\n".join(json.dumps(row, ensure_ascii=False) for row in values))
-    else:
-        click.echo(draw_rows(header, cells, style))
+    click.echo(draw_facts(model_facts(settings, cache, usable_cores()), style))

@@ -10,8 +10,7 @@ from harness.builder.quantize.levels import LADDER, LEVELS, STATIC_LEVELS, USUAL
 from harness.cli.options import DOCUMENT_FORMATS, Word
 from harness.cli.running import fetch_into, measure_plan
 from harness.cli.show import show_document
-from harness.models.exported.source import ExportedSource
-from harness.runner.plan import Plan, make_plan
+from harness.runner.plan import make_plan
 from harness.runner.settings import INTERLEAVES, PRESETS, flag_values, load_settings
 
 
@@ -134,38 +133,15 @@ def command(
     """
     from harness.machine.watch.facts import usable_cores
     from harness.report.explained import explain_document
+    from harness.report.plan_lines import draw_plan
 
     settings = load_settings(plan, preset, **flag_values(flags))
     chosen = make_plan(fetch_into(settings, cache, offline), usable_cores(), folder=cache)
     if dry_run:
-        click.echo("\n".join(dry_run_lines(chosen)))
+        click.echo(draw_plan(chosen))
         return 0
     outcome = measure_plan(chosen, results, cache, resume)
     show_document(outcome.document, style)
     if explain_row and style in ("table", "md"):  # the others hold the sums already
         click.echo("\n" + explain_document(outcome.document, None, style))
     return outcome.exit_code
-
-
-def dry_run_lines(plan: Plan) -> list[str]:
-    """One line per cell, then the counts."""
-    lines = [
-        f"{group.key}  {workload.name}" for group in plan.groups for workload in group.workloads
-    ]
-    groups, rounds = len(plan.groups), plan.settings.rounds
-    summary = f"{plan.cell_count} cells in {groups} session groups, {rounds} rounds each"
-    if plan.settings.precision is not None:
-        most = max(rounds, plan.settings.max_rounds)
-        summary += f", up to {most} until every interval is within {plan.settings.precision:.1%}"
-    return [*_recognised(plan), *lines, summary]
-
-
-def _recognised(plan: Plan) -> list[str]:
-    """What every exported model turned out to be: kind, parameters, level, files."""
-    models = {group.source.argument: group.source for group in plan.groups}
-    return [
-        f"{source.name}: {source.model.kind}, {source.model.parameters:,} parameters,"
-        f" {source.model.level}; {', '.join(graph.file for graph in source.model.graphs)}"
-        for source in models.values()
-        if isinstance(source, ExportedSource)
-    ]

@@ -4,12 +4,14 @@ Names come from folders, configurations and other people's results: they may hol
 terminal codes, markup or formulas, and none of them may change anything but its own cell.
 """
 
+import re
 import unicodedata
 
 # Control, format (zero width, right-to-left overrides), surrogate, line and paragraph separators.
 UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 MARKDOWN_MARKS = frozenset("\\`*_[]|~")
+INNER_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")
 # What a spreadsheet takes for the start of a formula.
 FORMULA_STARTS = ("=", "+", "-", "@")
 
@@ -26,6 +28,18 @@ def markdown(text: str) -> str:
         or (f"\\{character}" if character in MARKDOWN_MARKS else character)
         for character in one_line(text)
     )
+
+
+def prose(text: str, style: str) -> str:
+    """One line of words between tables: `md` gets marks escaped, any other format control codes."""
+    if style != "md":
+        return one_line(text)
+    return INNER_UNDERSCORE.sub("_", markdown(text))  # which Markdown draws as it stands
+
+
+def two_lines(problem: str, fix: str) -> str:
+    """Problem and way out; no name in them begins a line, which a build service would obey."""
+    return f"{one_line(problem)}\n  try: {one_line(fix)}"
 
 
 def spreadsheet(text: str) -> str:

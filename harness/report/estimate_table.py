@@ -1,51 +1,56 @@
 """Estimates as people read them: a headline, the columns that vary, ranges, notes below."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from harness.core.units import MIB
 from harness.estimator.answer import Estimate
 from harness.estimator.case import Range
-from harness.estimator.flat import Value, breakdown_values, flat_values
+from harness.estimator.flat import breakdown_values, flat_values
 from harness.estimator.structure import Breakdown
-from harness.report.grid import MISSING, draw_rows
+from harness.report.escape import prose
+from harness.report.grid import (
+    KNOWN,
+    MISSING,
+    VARIES,
+    Column,
+    bullets,
+    draw_columns,
+    draw_records,
+    draw_rows,
+    six_digits,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the table.
-
-    Attributes:
-        header: with the unit as its last word.
-        cell: draws it.
-        is_key: what was asked: left out of the table, and put above it, where it never varies.
-    """
-
-    header: str
-    cell: Callable[[Estimate], str]
-    is_key: bool = False
-
-
-COLUMNS = (
-    Column("model", lambda e: e.case.subject.name, is_key=True),
-    Column("parameters", lambda e: f"{e.case.subject.parameters:,}", is_key=True),
-    Column("quant", lambda e: e.case.level.name, is_key=True),
-    Column("device", lambda e: e.case.device.key, is_key=True),
-    Column("depth", lambda e: str(e.case.lengths.depth_tokens), is_key=True),
-    Column("prompt", lambda e: str(e.case.lengths.prompt_tokens), is_key=True),
-    Column("batch", lambda e: str(e.case.lengths.batch), is_key=True),
-    Column("weights MiB", lambda e: f"{e.sizes.weights_bytes / MIB:,.0f}"),
-    Column("peak MiB", lambda e: f"{e.sizes.memory.peak_bytes / MIB:,.0f}"),
+COLUMNS: tuple[Column[Estimate], ...] = (
+    Column("model", lambda e: e.case.subject.name, shown=VARIES),
+    Column("parameters", lambda e: e.case.subject.parameters, "{:,}".format, VARIES),
+    Column("quant", lambda e: e.case.level.name, shown=VARIES),
+    Column("device", lambda e: e.case.device.key, shown=VARIES),
+    Column("depth", lambda e: e.case.lengths.depth_tokens, shown=VARIES),
+    Column("prompt", lambda e: e.case.lengths.prompt_tokens, shown=VARIES),
+    Column("batch", lambda e: e.case.lengths.batch, shown=VARIES),
+    Column("weights MiB", lambda e: e.sizes.weights_bytes / MIB, "{:,.0f}".format),
+    Column("peak MiB", lambda e: e.sizes.memory.peak_bytes / MIB, "{:,.0f}".format),
     Column("fits", lambda e: "yes" if e.sizes.fits else "no"),
-    Column("TTFT ms", lambda e: draw_range(e.speeds.ttft_s, 1e3)),
-    Column("encode ms", lambda e: draw_range(e.speeds.encode_s, 1e3)),
-    Column("decode tok/s", lambda e: draw_range(e.speeds.decode_tok_s)),
-    Column("bound", lambda e: e.speeds.bound),
-    Column("naive tok/s", lambda e: draw_number(e.naive_decode_tok_s)),
-    Column("energy floor mJ", lambda e: draw_number(e.energy.floor_j, 1e3)),
-    Column("energy modelled mJ", lambda e: draw_range(e.energy.modelled_j, 1e3)),
-    Column("cost per million tokens", lambda e: draw_range(e.energy.cost_per_million_tokens)),
+    Column("TTFT ms", lambda e: e.speeds.ttft_s, lambda ends: draw_range(ends, 1e3), KNOWN),
+    Column("encode ms", lambda e: e.speeds.encode_s, lambda ends: draw_range(ends, 1e3), KNOWN),
+    Column("decode tok/s", lambda e: e.speeds.decode_tok_s, lambda ends: draw_range(ends), KNOWN),
+    Column("bound", lambda e: e.speeds.bound, shown=KNOWN),
+    Column("naive tok/s", lambda e: e.naive_decode_tok_s, lambda rate: draw_number(rate), KNOWN),
+    Column(
+        "energy floor mJ", lambda e: e.energy.floor_j, lambda joule: draw_number(joule, 1e3), KNOWN
+    ),
+    Column(
+        "energy modelled mJ",
+        lambda e: e.energy.modelled_j,
+        lambda ends: draw_range(ends, 1e3),
+        KNOWN,
+    ),
+    Column(
+        "cost per million tokens",
+        lambda e: e.energy.cost_per_million_tokens,
+        lambda ends: draw_range(ends),
+        KNOWN,
+    ),
 )
 
 
@@ -63,19 +68,13 @@ def draw_estimates(
         The text, and the notes that the format has no room for.
     """
     if style in ("json", "jsonl"):
-        records = [_record(row, explain) for row in rows]
-        if style == "json":
-            return json.dumps(records, indent=1, ensure_ascii=False), ()
-        return "\n".join(json.dumps(record, ensure_ascii=False) for record in records), ()
+        return draw_records([_record(row, explain) for row in rows], style), ()
     notes = tuple(_notes(rows))
     if style == "csv":
-        flat = [flat_values(row) for row in rows]
-        cells = [[_plain(value) for value in record.values()] for record in flat]
-        return draw_rows(list(flat[0]), cells, style), notes
-    parts = [_headline(rows), _table(rows, style)]
+        return draw_records([flat_values(row) for row in rows], style, six_digits), notes
+    parts = [prose(_headline(rows), style), draw_columns(COLUMNS, rows, style)]
     parts += [_explanation(row, style) for row in rows] if explain else []
-    below = [f"- {line}" for line in (*_bases(rows), *notes)]
-    return "\n\n".join([*(part for part in parts if part), "\n".join(below)]), ()
+    return "\n\n".join([*parts, bullets((*_bases(rows), *notes), style)]), ()
 
 
 def draw_number(value: float | None, factor: float = 1.0) -> str:
@@ -96,24 +95,12 @@ def draw_range(ends: Range | None, factor: float = 1.0) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def _table(rows: Sequence[Estimate], style: str) -> str:
-    """Draw the columns that vary, and the answers that any row has."""
-    header, columns = [], []
-    for column in COLUMNS:
-        cells = [column.cell(row) for row in rows]
-        hidden = len(set(cells)) == 1 if column.is_key else set(cells) == {MISSING}
-        if not hidden:
-            header.append(column.header)
-            columns.append(cells)
-    return draw_rows(header, [list(cells) for cells in zip(*columns, strict=True)], style)
-
-
 def _headline(rows: Sequence[Estimate]) -> str:
     """Return what all rows share: `model smollm2-135m, quant int4, device rpi5, ...`."""
     shared = []
     for column in COLUMNS:
         cells = {column.cell(row) for row in rows}
-        if column.is_key and len(cells) == 1:
+        if column.shown == VARIES and len(cells) == 1:
             shared.append(f"{column.header} {cells.pop()}")
     return "Estimated, not measured: " + ", ".join(shared) if shared else "Estimated, not measured"
 
@@ -166,8 +153,8 @@ def _explanation(row: Estimate, style: str) -> str:
         largest = slow.dominating.work.name
         cells.append([name, "sum", f"most: {largest}", MISSING, MISSING, *total, slow.bound])
     header = ["pass", "term", "kernel", "read MiB", "Gflop", "least ms", "most ms", "bound"]
-    title = f"{row.case.subject.name}, {row.case.level.name}, {row.case.device.key}:"
-    return f"{title}\n\n{draw_rows(header, cells, style)}"
+    name = f"{row.case.subject.name}, {row.case.level.name}, {row.case.device.key}:"
+    return f"{prose(name, style)}\n\n{draw_rows(header, cells, style)}"
 
 
 def _amount(value: float) -> str:
@@ -195,10 +182,3 @@ def _record(row: Estimate, explain: bool) -> dict[str, object]:
             for end, part in zip(ends, pair, strict=True)
         }
     return record
-
-
-def _plain(value: Value) -> str:
-    """Return a value as CSV holds it: floats to six digits, None as missing."""
-    if value is None:
-        return MISSING
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

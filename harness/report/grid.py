@@ -1,15 +1,106 @@
-"""A header and rows of text, drawn as a terminal table, Markdown, CSV or JSON."""
+"""Every table is a list of columns over rows; this is the one place that lays tables out.
+
+A `Column` reads a value from a row and draws it; `draw_columns` makes a terminal table, Markdown or
+CSV of those columns that tell something, `draw_records` makes JSON, JSON lines or CSV of values.
+Text from files is escaped here, for the format it goes to.
+"""
 
 import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from harness.report.escape import markdown, one_line, spreadsheet
+from harness.report.escape import markdown, one_line, prose, spreadsheet
 
 MISSING = "–"
 NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?%?")
+PEOPLE = ("table", "md")  # formats that people read; the others are for programs
+
+R = TypeVar("R")
+
+# When a column is printed, by its distinct cells.
+ALWAYS = "always"
+KNOWN = "known"  # any row has a value
+VARIES = "varies"  # it says what was measured, which only matters where it is not the same
+DIFFERS = "differs"  # the same, where rows without a value are beside the question
+IS_SHOWN: dict[str, Callable[[set[str]], bool]] = {
+    ALWAYS: lambda _: True,
+    KNOWN: lambda cells: bool(cells - {MISSING}),
+    VARIES: lambda cells: len(cells) > 1,
+    DIFFERS: lambda cells: len(cells - {MISSING}) > 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[R]):
+    """One column of a table.
+
+    Attributes:
+        header: its name, with the unit as its last word.
+        value: a row's value; None: missing.
+        draw: text of a value that is there.
+        shown: a key of IS_SHOWN.
+    """
+
+    header: str
+    value: Callable[[R], Any]
+    draw: Callable[..., str] = str
+    shown: str = ALWAYS
+
+    def cell(self, row: R) -> str:
+        """Draw one cell; a value that is not known is a dash, never 0."""
+        value = self.value(row)
+        return MISSING if value is None else self.draw(value)
+
+    def tells(self, rows: Sequence[R]) -> bool:
+        """Whether the column says anything about these rows."""
+        return IS_SHOWN[self.shown]({self.cell(row) for row in rows})
+
+
+def draw_columns(columns: Sequence[Column[R]], rows: Sequence[R], style: str) -> str:
+    """Draw the columns that tell something; no line feed at the end.
+
+    Args:
+        columns: from left to right.
+        rows: one line each.
+        style: `table`, `md` or `csv`.
+    """
+    shown = [column for column in columns if column.tells(rows)]
+    cells = [[column.cell(row) for column in shown] for row in rows]
+    return draw_rows([column.header for column in shown], cells, style)
+
+
+def draw_records(
+    records: Sequence[Mapping[str, object]],
+    style: str,
+    number: Callable[[float], str] = repr,
+) -> str:
+    """Draw values for programs; no line feed at the end.
+
+    Args:
+        records: one per row, all with the same keys; units stand in the keys.
+        style: `json`, `jsonl` or `csv`.
+        number: draws a float in CSV; JSON has every digit.
+    """
+    if style == "json":
+        return json.dumps(records, indent=1, ensure_ascii=False)
+    if style == "jsonl":
+        return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+    cells = [[_plain(value, number) for value in record.values()] for record in records]
+    return draw_rows(list(records[0]), cells, style)
+
+
+def six_digits(value: float) -> str:
+    """Six digits of a number: 1234.57."""
+    return f"{value:.6g}"
+
+
+def bullets(lines: Iterable[str], style: str) -> str:
+    """Draw notes below a table, one a line; text from files begins no line of its own."""
+    return "\n".join(f"- {prose(line, style)}" for line in lines)
 
 
 def draw_rows(header: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
@@ -93,3 +184,14 @@ def _side(column: Sequence[str]) -> str:
     """Numbers stand to the right, text to the left; a missing value is either."""
     plain = all(cell == MISSING or NUMBER.fullmatch(cell) for cell in column)
     return "right" if plain else "left"
+
+
+def _plain(value: object, number: Callable[[float], str]) -> str:
+    """Return a value as CSV holds it: lists and pairs with spaces between, None as missing."""
+    if value is None:
+        return MISSING
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={item}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return number(value) if isinstance(value, float) else str(value)

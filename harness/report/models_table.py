@@ -1,5 +1,7 @@
 """Rows of `bench models`: a catalog model or a system of the documents, as text and as values."""
 
+from collections.abc import Callable, Sequence
+
 from harness.builder.quantize.levels import LEVELS, QuantLevel
 from harness.core.units import KIB, MIB
 from harness.estimator.held import stored_model_bytes
@@ -7,36 +9,78 @@ from harness.estimator.memory import peak_memory
 from harness.models.catalog.catalog import CatalogModel
 from harness.models.catalog.systems import System, size_class
 from harness.models.specs.structure import Anatomy
-from harness.report.grid import MISSING
+from harness.report.grid import Column, draw_columns, draw_records
 
-SEED_HEADER = ("key", "name", "kind", "document", "parameters", "stated", "runs as", "note")
 FIT_TOKENS = 128  # prompt that must fit beside the weights
 TEXT_LEVELS = ("fp32", "fp16", "int8", "int4", "int2")  # columns of the text; JSON has them all
 KV_BYTES_PER_VALUE = 4  # the cache of built models is fp32 at every level but fp16
 
 
-def catalog_header() -> list[str]:
-    """Return the names of the columns; one for each of a few levels."""
-    counts = ["model", "kind", "parameters", "active", "read", "class", "tables %"]
-    return [*counts, "KV KiB/token", *(f"{name} MiB" for name in TEXT_LEVELS), "built", "fits"]
+def _kv_kib(model: CatalogModel) -> float | None:
+    """KiB of cache that one token takes; None: a model without a cache."""
+    return model.anatomy.kv_bytes_per_token(KV_BYTES_PER_VALUE) / KIB or None
 
 
-def catalog_row(model: CatalogModel, available_bytes: float | None) -> list[str]:
-    """Return one model as text."""
-    anatomy = model.anatomy
-    counts = (anatomy.parameters, anatomy.active_parameters, anatomy.read_parameters)
-    kv_bytes = anatomy.kv_bytes_per_token(KV_BYTES_PER_VALUE)
-    return [
-        model.name,
-        anatomy.kind,
-        *(f"{count:,}" for count in counts),
-        size_class(anatomy.parameters),
-        f"{100 * anatomy.table_parameters / anatomy.parameters:.0f}",
-        f"{kv_bytes / KIB:g}" if kv_bytes else MISSING,
-        *(f"{stored_model_bytes(anatomy, LEVELS[name]) / MIB:,.0f}" for name in TEXT_LEVELS),
-        "yes" if anatomy.spec is not None else "no",
-        _fits_text(anatomy, available_bytes),
-    ]
+def _stored_mib(level: str) -> Callable[[CatalogModel], float]:
+    """Return what counts the stored MiB of a model at a level."""
+    return lambda model: stored_model_bytes(model.anatomy, LEVELS[level]) / MIB
+
+
+def _table_percent(model: CatalogModel) -> float:
+    """Share of the parameters that stands in tables, in percent."""
+    return 100 * model.anatomy.table_parameters / model.anatomy.parameters
+
+
+CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
+    Column("model", lambda model: model.name),
+    Column("kind", lambda model: model.anatomy.kind),
+    Column("parameters", lambda model: model.anatomy.parameters, "{:,}".format),
+    Column("active", lambda model: model.anatomy.active_parameters, "{:,}".format),
+    Column("read", lambda model: model.anatomy.read_parameters, "{:,}".format),
+    Column("class", lambda model: size_class(model.anatomy.parameters)),
+    Column("tables %", _table_percent, "{:.0f}".format),
+    Column("KV KiB/token", _kv_kib, "{:g}".format),
+    *(Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format) for name in TEXT_LEVELS),
+    Column("built", lambda model: "yes" if model.anatomy.spec is not None else "no"),
+)
+SYSTEM_COLUMNS: tuple[Column[System], ...] = (
+    Column("key", lambda system: system.key),
+    Column("name", lambda system: system.name),
+    Column("kind", lambda system: system.kind),
+    Column("document", lambda system: system.document),
+    Column("parameters", lambda system: _count(system), "{:,}".format),
+    Column("stated", lambda system: system.stated or None),
+    Column("runs as", lambda system: system.model or system.device or None),
+    Column("note", lambda system: system.note or None),
+)
+
+
+def draw_catalog(models: Sequence[CatalogModel], available_bytes: float | None, style: str) -> str:
+    """Draw what is known of catalog models.
+
+    Args:
+        models: one row each.
+        available_bytes: memory that a model may take here; None: not known.
+        style: of `options.FORMATS`.
+    """
+    if style in ("json", "jsonl"):
+        return draw_records([catalog_values(model, available_bytes) for model in models], style)
+    fits: Column[CatalogModel] = Column(
+        "fits", lambda model: _fits_text(model.anatomy, available_bytes)
+    )
+    return draw_columns([*CATALOG_COLUMNS, fits], models, style)
+
+
+def draw_systems(rows: Sequence[System], style: str) -> str:
+    """Draw the systems that the source documents name.
+
+    Args:
+        rows: statements of the documents.
+        style: of `options.FORMATS`.
+    """
+    if style in ("json", "jsonl"):
+        return draw_records([seed_values(row) for row in rows], style)
+    return draw_columns(SYSTEM_COLUMNS, rows, style)
 
 
 def catalog_values(model: CatalogModel, available_bytes: float | None) -> dict[str, object]:
@@ -77,21 +121,6 @@ def levels_that_fit(anatomy: Anatomy, available_bytes: float | None) -> list[str
     ]
 
 
-def seed_row(system: System) -> list[str]:
-    """Return one statement of a document as text."""
-    count = system.parameters if system.parameters is not None else system.threshold_parameters
-    return [
-        system.key,
-        system.name,
-        system.kind,
-        system.document,
-        MISSING if count is None else f"{count:,}",
-        system.stated or MISSING,
-        system.model or system.device or MISSING,
-        system.note or MISSING,
-    ]
-
-
 def seed_values(system: System) -> dict[str, object]:
     """Return one statement as values; null where the document says nothing."""
     return {
@@ -111,11 +140,16 @@ def seed_values(system: System) -> dict[str, object]:
     }
 
 
-def _fits_text(anatomy: Anatomy, available_bytes: float | None) -> str:
+def _count(system: System) -> int | None:
+    """Return the parameters that a document states, or the bound that it gives."""
+    return system.threshold_parameters if system.parameters is None else system.parameters
+
+
+def _fits_text(anatomy: Anatomy, available_bytes: float | None) -> str | None:
     """Return `all`, `none`, or the levels that fit, of those with a column."""
     fits = levels_that_fit(anatomy, available_bytes)
     if fits is None:
-        return MISSING
+        return None
     shown = [name for name in fits if name in TEXT_LEVELS]
     return {0: "none", len(TEXT_LEVELS): "all"}.get(len(shown), ", ".join(shown))
 

@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, Form, Method
-from harness.cli.levels import FORMS, METHODS, command
+from harness.cli.levels import command
 from harness.devices.table import ROWS
+from harness.report.levels_table import FORMS, METHODS
 
 
 def rows():

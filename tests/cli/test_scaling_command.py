@@ -8,9 +8,10 @@ import math
 import click
 import pytest
 
-from harness.cli.scaling import COLUMNS, command
+from harness.cli.scaling import command
 from harness.core.errors import ResultFormatError, StorageError, UsageError
 from harness.models.catalog.catalog import catalog_model
+from harness.report.scaling_table import COLUMNS
 from harness.results.document import write_document
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 

@@ -10,7 +10,7 @@ from harness.core.units import MIB
 from harness.models.catalog.decoder import spec_anatomy
 from harness.models.exported.source import ExportedSource
 from harness.models.weights.source import ModelSource
-from harness.report.grid import MISSING
+from harness.report.grid import MISSING, draw_records, draw_rows
 from harness.runner.plan import AnySource, find_source, make_plan
 from harness.runner.plan.exported import levels_possible
 from harness.runner.settings import Settings
@@ -39,10 +39,18 @@ def model_facts(settings: Settings, folder: Path | None, usable_threads: int) ->
     return found
 
 
-def fact_rows(models: Sequence[Facts]) -> list[list[str]]:
-    """Return the same as rows of text, one cell per model; what none of them has is left out."""
+def draw_facts(models: Sequence[Facts], style: str) -> str:
+    """Draw one column per model; a fact that none of them has is left out.
+
+    Args:
+        models: as model_facts found them.
+        style: of `options.FORMATS`.
+    """
+    if style in ("json", "jsonl"):
+        return draw_records(models, style)
     rows = [[name, *(draw(facts) for facts in models)] for name, draw in _ROWS.items()]
-    return [row for row in rows if any(cell != MISSING for cell in row[1:])]
+    told = [row for row in rows if any(cell != MISSING for cell in row[1:])]
+    return draw_rows(("model", *(str(facts["model"]) for facts in models)), told, style)
 
 
 def _tests(

@@ -1,0 +1,115 @@
+"""The provider rows of `bench devices`: what each needs, and whether it works here. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from harness.core.units import GIB
+from harness.devices.device import Device
+from harness.devices.probe import Probe
+from harness.report.escape import prose
+from harness.report.grid import PEOPLE, Column, draw_columns, draw_records
+
+FAILED = ("no hardware", "broken", "fell back")
+
+
+def _of_hardware(name: str) -> Callable[[Probe], object]:
+    """Read what a probe found out about the hardware."""
+    return lambda found: (found.hardware or {}).get(name) or None
+
+
+COLUMNS: tuple[Column[Probe], ...] = (
+    Column("device", lambda found: found.row.key),
+    Column("class", lambda found: found.row.kind),
+    Column("state", lambda found: found.state),
+    Column("provider", lambda found: found.row.provider.removesuffix("ExecutionProvider")),
+    Column("version", _of_hardware("version")),
+    Column("vendor", _of_hardware("vendor")),
+    Column("id", lambda found: _ids(found.hardware or {})),
+    Column("memory", lambda found: _memory(found.hardware or {})),
+    Column("verdict", lambda found: found.verdict or None),
+    Column("needs", lambda found: found.row.needs or None),
+)
+
+
+def draw_devices(found: Sequence[Probe], hidden_states: Sequence[str], style: str) -> str:
+    """Draw every row, and below the table what is wrong and the way out.
+
+    Args:
+        found: one probe per row of the device table.
+        hidden_states: rows in these states are counted, not drawn; JSON has all.
+        style: of `options.FORMATS`.
+    """
+    if style in ("json", "jsonl"):
+        return draw_records([probe_values(one) for one in found], style)
+    shown = [one for one in found if one.state not in hidden_states]
+    table = draw_columns(COLUMNS, shown, style)
+    if style not in PEOPLE:
+        return table
+    mark = "- " if style == "md" else ""
+    lines = device_notes(shown, len(found) - len(shown))
+    return table + "\n" + "".join(f"\n{mark}{prose(line, style)}" for line in lines)
+
+
+def probe_values(found: Probe) -> dict[str, object]:
+    """Return one row as values; null where nothing is known."""
+    row, hardware = found.row, found.hardware or {}
+    simulation = row.simulation
+    return {
+        "device": row.key,
+        "class": row.kind,
+        "state": found.state,
+        "problem": found.problem,
+        "fix": found.fix,
+        "provider": row.provider,
+        "registration": row.registration.value,
+        "wheel": row.wheel,
+        "install": row.install,
+        "systems": list(row.systems),
+        **{name: hardware.get(name) for name in ("version", "hardware", "vendor", "vendor_id")},
+        "device_id": hardware.get("device_id"),
+        "memory": hardware.get("memory"),
+        "memory_bytes": hardware.get("memory_bytes"),
+        "discrete": hardware.get("discrete"),
+        "devices": found.devices,
+        "verdict": found.verdict,
+        "simulated": hardware.get("simulated"),
+        "first_ms": found.first_ms,
+        "options": {option.name: list(option.values) for option in row.options},
+        "defaults": Device(row).provider_options,
+        "needs_static": row.needs_static,
+        "needs_qdq": row.needs_qdq,
+        "contributed_operators": row.contributed,
+        "simulation": None if simulation is None else simulation.what,
+    }
+
+
+def device_notes(shown: Sequence[Probe], hidden: int) -> list[str]:
+    """Say what is wrong with each row that does not work, and the exact way out."""
+    lines = [f"{found.problem}; try: {found.fix}" for found in shown if found.state in FAILED]
+    for install in dict.fromkeys(one.fix for one in shown if one.state == "not installed"):
+        keys = ", ".join(one.row.key for one in shown if one.fix == install)
+        lines.append(f"{keys}: {install}")
+    lines += [
+        f"{one.row.key}: {one.devices} devices; {one.row.key}:1 is the second"
+        for one in shown
+        if (one.devices or 0) > 1
+    ]
+    lines += [
+        f"{one.row.key} is simulated by {one.row.simulation.what}: its speed means nothing"
+        for one in shown
+        if one.state == "simulated" and one.row.simulation
+    ]
+    return [*lines, *([f"{hidden} rows of other operating systems: --all"] * (hidden > 0))]
+
+
+def _ids(hardware: Mapping[str, Any]) -> str | None:
+    """Vendor and device numbers; None: not known."""
+    words = (hardware.get(name) or "" for name in ("vendor_id", "device_id"))
+    return " ".join(words).strip() or None
+
+
+def _memory(hardware: Mapping[str, Any]) -> str | None:
+    """Name and size of a device's memory: `WebGPU_Buf`, `WebGPU_Buf 16.0 GiB`."""
+    size = hardware.get("memory_bytes")
+    words = (hardware.get("memory"), None if size is None else f"{size / GIB:.1f} GiB")
+    return " ".join(word for word in words if word) or None

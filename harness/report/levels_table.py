@@ -1,0 +1,82 @@
+"""The quantization levels of `bench levels`: what each stores, and which devices run it. Pure."""
+
+from harness.builder.quantize.levels import (
+    LEVELS,
+    STATIC_LEVELS,
+    Form,
+    MatrixFormat,
+    Method,
+    QuantLevel,
+)
+from harness.devices.table import all_rows
+from harness.report.grid import Column, draw_columns, draw_records
+
+# form -> how it is stored, in words, and the operators that multiply by it and look rows up in it
+FORMS = {
+    Form.FLOAT: ("float{bits}", ("MatMul", "Gather")),
+    Form.CHANNEL: ("int{bits}, scale per output", ("DynamicQuantizeMatMul", None)),
+    Form.BLOCK: ("int{bits}, block {block}", ("MatMulNBits", "GatherBlockQuantized")),
+    Form.ROWS: ("int{bits}, scale per output", ("DequantizeLinear, Gemm", None)),
+    Form.WHOLE: ("int{bits}, one scale", ("DequantizeLinear, Gemm", "Gather")),
+}
+METHODS = {Method.NEAREST: "nearest", Method.SEARCH: "search"}
+
+
+COLUMNS: tuple[Column[QuantLevel], ...] = (
+    Column("level", lambda level: level.name),
+    Column("bits/w", lambda level: level.body.bits_per_weight, "{:.2f}".format),
+    Column("layers", lambda level: stored_words(level.body)),
+    Column("tables", lambda level: stored_words(level.table)),
+    Column("sensitive", lambda level: _sensitive(level)),
+    Column("activations", lambda level: level.activation_dtype),
+    Column("by", lambda level: METHODS[level.body.method] if level.has_integers else None),
+    Column("runs on", lambda level: ", ".join(devices_of(level)) or None),
+)
+
+
+def draw_levels(style: str) -> str:
+    """Draw every level in the order of falling size.
+
+    Args:
+        style: of `options.FORMATS`.
+    """
+    levels = [*LEVELS.values(), *STATIC_LEVELS.values()]
+    if style in ("json", "jsonl"):
+        return draw_records([level_values(level) for level in levels], style)
+    return draw_columns(COLUMNS, levels, style)
+
+
+def level_values(level: QuantLevel) -> dict[str, object]:
+    """Return one level as values; operators are those of ONNX and ONNX Runtime."""
+    multiplied, looked_up = FORMS[level.body.form][1][0], FORMS[level.table.form][1][1]
+    return {
+        "level": level.name,
+        "label": level.label,
+        "variant": level.variant.value,
+        "bits_per_weight": level.body.bits_per_weight,
+        "layers": stored_words(level.body),
+        "tables": stored_words(level.table),
+        "sensitive": stored_words(level.body_format(sensitive=True)),
+        "activations": level.activation_dtype,
+        "method": METHODS[level.body.method] if level.has_integers else None,
+        "multiplied_by": multiplied,
+        "looked_up_by": looked_up,
+        "runs_on": devices_of(level),
+    }
+
+
+def stored_words(form: MatrixFormat) -> str:
+    """Say how a matrix is stored: `int4, block 32, zero points`."""
+    words = FORMS[form.form][0].format(bits=form.bits, block=form.block_weights)
+    return f"{words}, zero points" if form.zero_points else words
+
+
+def devices_of(level: QuantLevel) -> list[str]:
+    """Return the keys of the provider rows that run the decoder a level is built as."""
+    return [row.key for row in all_rows() if level.variant in row.variants]
+
+
+def _sensitive(level: QuantLevel) -> str | None:
+    """Return how sensitive matrices are stored; None: as all others."""
+    sensitive = level.body_format(sensitive=True)
+    return None if sensitive == level.body else stored_words(sensitive)
