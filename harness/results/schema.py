@@ -101,14 +101,24 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a grade is not A: a machine-readable code and a sentence with the number."""
+    """Why a grade is not A.
+
+    Attributes:
+        code: of the reason, such as `STEAL`; `bench explain STEAL` says what it means.
+        detail: a sentence with the number.
+    """
 
     code: str
     detail: str
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a record can be believed: A, B, C or INVALID, with reasons below A."""
+    """How far a record can be believed.
+
+    Attributes:
+        grade: A, B, C or INVALID.
+        reasons: what keeps it from A, the gravest first; empty at A.
+    """
 
     grade: str
     reasons: tuple[Reason, ...] = ()

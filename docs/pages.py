@@ -1,0 +1,236 @@
+"""Write the pages that come from the code: `python docs/pages.py`, after any change of it.
+
+    docs/glossary.md          every metric, column and word
+    docs/results.md           the results document, field by field
+    docs/results.schema.json  the same as a JSON Schema
+
+A test holds each page equal to what this script would write.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+
+from harness.results.document import encode_document, read_document
+from harness.results.glossary import glossary_markdown
+from harness.results.glossary.lookup import SECTIONS
+from harness.results.schema import METHOD_VERSION, SCHEMA_VERSION, Document, Record
+
+DOCS = Path(__file__).resolve().parent
+EXAMPLE = "results/reference/default.json"
+EXAMPLE_CELL = ("int4", "tg32 @ d0")
+EXAMPLE_METRICS = ("decode_tok_s", "tpot_ms", "peak_rss_bytes", "weights_bytes")
+EXAMPLE_FACTS = ("cpu_model", "physical_cores", "memory_bytes", "os", "packages")
+EXAMPLE_PLAN = ("model", "quant", "gen", "rounds")
+
+INTRODUCTION = f"""\
+# The results document
+
+Every run writes one JSON document under `results/`; `harness.run` returns it as typed records.
+Generated from harness/results/schema.py by docs/pages.py;
+[results.schema.json](results.schema.json) is the same as a JSON Schema.
+
+- This page describes `schema_version` {SCHEMA_VERSION}, `method_version` {METHOD_VERSION}.
+  Older documents are read too, and are brought to this form one version at a time; a newer one
+  is refused.
+- Missing is null, never 0. Times are in ms or ns, memory in bytes, rates per second: the unit is
+  part of the name, or stands beside the number.
+- A field that has its usual value may be left out of the file.
+- Raw samples stay: every figure of a record can be computed again from `samples` and `memory`.
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Return each generated page and its text."""
+    return {
+        DOCS / "glossary.md": glossary_markdown(),
+        DOCS / "results.md": results_markdown(),
+        DOCS / "results.schema.json": json.dumps(json_schema(), indent=1) + "\n",
+    }
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the results document."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "bench results document",
+        **msgspec.json.schema(Document),
+    }
+
+
+def results_markdown() -> str:
+    """Return the page docs/results.md."""
+    parts = [INTRODUCTION.rstrip()]
+    parts += [_section(struct) for struct in structs(Document)]
+    parts += [_metrics(), _example()]
+    return "\n\n".join(parts) + "\n"
+
+
+def structs(root: type) -> list[type]:
+    """Return the records that a document is made of: the outer ones first, each once."""
+    found: list[type] = []
+    waiting = [root]
+    while waiting:
+        struct = waiting.pop(0)
+        if struct not in found:
+            found.append(struct)
+            info = types.type_info(struct)
+            assert isinstance(info, types.StructType)
+            waiting += [cls for field in info.fields for cls in _named(field.type)]
+    return found
+
+
+def _named(kind: types.Type) -> Iterator[type]:
+    """Records inside a type."""
+    match kind:
+        case types.StructType(cls=cls):
+            yield cls
+        case types.UnionType(types=inner):
+            for one in inner:
+                yield from _named(one)
+        case types.VarTupleType(item_type=item) | types.ListType(item_type=item):
+            yield from _named(item)
+        case types.TupleType(item_types=items):
+            for one in items:
+                yield from _named(one)
+        case types.DictType(value_type=value):
+            yield from _named(value)
+
+
+def _section(struct: type) -> str:
+    """One record: what it is, and a table of its fields."""
+    info = types.type_info(struct)
+    assert isinstance(info, types.StructType)
+    described = attributes(struct)
+    lines = ["| field | type | usual | meaning |", "|---|---|---|---|"]
+    for field in info.fields:
+        meaning = described.get(field.name, "").replace("|", "\\|")
+        usual = "" if field.required else f"`{_usual(field)}`"
+        lines.append(f"| `{field.encode_name}` | {_drawn(field.type)} | {usual} | {meaning} |")
+    return "\n\n".join([f"## {struct.__name__}", summary(struct), "\n".join(lines)])
+
+
+def summary(struct: type) -> str:
+    """Return the text of a docstring before its sections, without line ends."""
+    text = re.split(r"\n\s*(?:Attributes|Args|Raises):\n", inspect.getdoc(struct) or "")[0]
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+
+
+def attributes(struct: type) -> dict[str, str]:
+    """Return field -> its line of the docstring's Attributes, base classes included."""
+    found: dict[str, str] = {}
+    for cls in reversed(struct.__mro__):
+        _, _, listed = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")
+        entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", listed, flags=re.MULTILINE)
+        found |= {name: " ".join(text.split()) for name, text in entries}
+    return found
+
+
+def _usual(field: types.Field) -> str:
+    """Draw the value that a field has where the file says nothing."""
+    if field.default is not msgspec.NODEFAULT:
+        value = field.default.value if isinstance(field.default, Enum) else field.default
+        return json.dumps(value)
+    empty = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else None
+    return json.dumps(msgspec.to_builtins(empty))
+
+
+def _drawn(kind: types.Type) -> str:  # noqa: C901 - one case per type of msgspec
+    """Draw a type as a reader of JSON sees it."""
+    match kind:
+        case types.StructType(cls=cls):
+            return f"[{cls.__name__}](#{cls.__name__.lower()})"
+        case types.EnumType(cls=cls):
+            return " ".join(f"`{member.value}`" for member in cls)
+        case types.LiteralType(values=values):
+            return " ".join(f"`{value}`" for value in values)
+        case types.UnionType(types=inner):
+            return " or ".join(_drawn(one) for one in inner)
+        case types.VarTupleType(item_type=item) | types.ListType(item_type=item):
+            return f"list of {_drawn(item)}"
+        case types.TupleType(item_types=items):
+            return f"[{', '.join(_drawn(one) for one in items)}]"
+        case types.DictType(value_type=types.AnyType()):
+            return "object"
+        case types.DictType(value_type=value):
+            return f"name → {_drawn(value)}"
+        case types.AnyType():
+            return "any"
+        case types.NoneType():
+            return "null"
+        case types.StrType():
+            return "text"
+        case types.BoolType():
+            return "true or false"
+        case types.IntType():
+            return "whole number"
+        case types.FloatType():
+            return "number"
+    return type(kind).__name__.removesuffix("Type").lower()
+
+
+def _metrics() -> str:
+    """The names that `metrics` may hold."""
+    (entries,) = (terms for title, _, terms in SECTIONS if title == "Metrics")
+    lines = ["| metric | unit | meaning |", "|---|---|---|"]
+    for term in entries:
+        lines.append(
+            f"| `{term.name}` | {term.unit} | {term.definition.replace('|', chr(92) + '|')} |"
+        )
+    return "\n\n".join(["## Names of metrics", "\n".join(lines)])
+
+
+def example() -> Document:
+    """Return one record of a committed document, with little of what it holds: still a document."""
+    document = read_document(DOCS.parent / EXAMPLE)
+    (record,) = (
+        one for one in document.records if (one.cell.level, one.cell.workload) == EXAMPLE_CELL
+    )
+    kept = Record(
+        cell=record.cell,
+        status=record.status,
+        metrics={name: record.metrics[name] for name in EXAMPLE_METRICS},
+        estimates={"decode_tok_s": record.estimates["decode_tok_s"]},
+        placement=record.placement,
+        trust=record.trust,
+    )
+    return Document(
+        run_id=document.run_id,
+        created_utc=document.created_utc,
+        environment={name: document.environment[name] for name in EXAMPLE_FACTS},
+        plan={name: document.plan[name] for name in EXAMPLE_PLAN},
+        records=(kept,),
+    )
+
+
+def _example() -> str:
+    """The example as JSON, fields with their usual values left out."""
+    whole = json.loads(encode_document(example()))
+    for record in whole["records"]:
+        for name in [name for name, value in record.items() if value in (None, False, [], {})]:
+            del record[name]
+    text = json.dumps(whole, indent=1)
+    return "\n\n".join(
+        [
+            "## Example",
+            f"From {EXAMPLE}: one record with four of its metrics, without its samples.",
+            f"```json\n{text}\n```",
+        ]
+    )
+
+
+def main() -> None:
+    """Write every page."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
