@@ -28,29 +28,21 @@ SHAPES = [(1, 1, 0), (2, 1, 9), (1, 7, 0), (3, 5, 4)]
 
 
 @pytest.mark.parametrize(("name", "level"), GRID)
-@pytest.mark.parametrize(("batch", "tokens", "depth"), SHAPES)
-def test_flop_are_those_of_the_nodes(name, level, batch, tokens, depth):
-    """Every matrix and every pair of positions that is not masked: the same number, exactly."""
-    spec = SPECS[name]
-    walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), batch, tokens, depth)
-    work = pass_work(spec_anatomy(spec), LEVELS[level], ANY_ENGINE, Pass(tokens, depth, batch))
-    assert sum(term.useful_flop for term in work) == walk.flop > 0
+def test_decoders_are_counted_like_their_nodes(name, level):
+    """Flop of every shape, stored bytes and operators, exactly, of one graph.
 
-
-@pytest.mark.parametrize(("name", "level"), GRID)
-def test_stored_bytes_are_those_of_the_initializers(name, level):
-    """Exactly, scales and padding included, a tied table once."""
-    spec = SPECS[name]
-    walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), 1, 1, 0)
-    assert stored_model_bytes(spec_anatomy(spec), LEVELS[level]) == walk.initializer_bytes()
-
-
-@pytest.mark.parametrize(("name", "level"), GRID)
-def test_operator_calls_are_the_nodes_that_run(name, level):
-    """All nodes but constants and the rotary tables that loading folds."""
-    spec = SPECS[name]
-    walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), 1, 1, 0)
-    assert built_operator_calls(spec, LEVELS[level]) == walk.calls
+    Flop: every matrix and every pair of positions that is not masked. Bytes: scales and padding
+    included, a tied table once. Operators: all but constants and the rotary tables that loading
+    folds.
+    """
+    spec, row = SPECS[name], LEVELS[level]
+    model = decoder_model(spec, row, every_position=False)
+    for batch, tokens, depth in SHAPES:
+        walk = Walk(model, batch, tokens, depth)
+        work = pass_work(spec_anatomy(spec), row, ANY_ENGINE, Pass(tokens, depth, batch))
+        assert sum(term.useful_flop for term in work) == walk.flop > 0
+        assert built_operator_calls(spec, row) == walk.calls
+    assert stored_model_bytes(spec_anatomy(spec), row) == walk.initializer_bytes()
 
 
 @pytest.mark.parametrize("level", LEVELS)

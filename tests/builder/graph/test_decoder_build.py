@@ -25,12 +25,13 @@ def unique_initializers(path: Path) -> dict[int, onnx.TensorProto]:
     return {place(tensor)[0]: tensor for tensor in model.graph.initializer}
 
 
-@pytest.fixture(params=GRID, ids="-".join)
-def built(request, tmp_path):
-    """Every tiny architecture at every level."""
+@pytest.fixture(scope="module", params=GRID, ids="-".join)
+def built(request, tmp_path_factory):
+    """Every tiny architecture at every level, built once."""
     name, level = request.param
-    build_decoder(SPECS[name], LEVELS[level], RandomWeights(SPECS[name]), tmp_path)
-    return SPECS[name], LEVELS[level], tmp_path
+    folder = tmp_path_factory.mktemp(f"{name}-{level}")
+    build_decoder(SPECS[name], LEVELS[level], RandomWeights(SPECS[name]), folder)
+    return SPECS[name], LEVELS[level], folder
 
 
 def test_stored_bytes_are_the_bytes_of_the_initializers(built):

@@ -1,4 +1,8 @@
-"""Every shipped architecture at every level, planned and described without writing a weight."""
+"""Every shipped architecture at every level, planned and described without writing a weight.
+
+By default at one level of each storage form; the other levels, which store the same forms at
+other widths and blocks, are slow.
+"""
 
 from dataclasses import replace
 
@@ -30,7 +34,13 @@ def can_be_stored(name, level):
     return True
 
 
-GRIDS = [(name, level) for name in spec_names() for level in LEVELS if can_be_stored(name, level)]
+GRID = [(name, level) for name in spec_names() for level in LEVELS if can_be_stored(name, level)]
+# float of 4 and 2 bytes; channel; block: symmetric, with zero points, and of two widths.
+ONE_OF_EACH_FORM = {"fp32", "fp16", "int8", "int4", "int4-asym", "int4-mixed"}
+MARKED_GRID = [
+    pytest.param(*pair, marks=() if pair[1] in ONE_OF_EACH_FORM else pytest.mark.slow)
+    for pair in GRID
+]
 
 
 def graphs_of(spec, level):
@@ -59,45 +69,53 @@ def test_initializers_hold_every_published_parameter_once(name):
         assert elements == spec.published_parameters + spec.expected_delta
 
 
-@pytest.mark.parametrize(("name", "level"), GRIDS)
-def test_stored_bytes_are_those_of_the_graphs_initializers(name, level):
-    spec = load_spec(name)
-    for model in graphs_of(spec, LEVELS[level]):
-        tensors = unique_arrays(model).values()
-        total = sum(place(tensor)[1] for tensor in tensors)
-        assert total == stored_bytes(spec, LEVELS[level])
-
-
-@pytest.mark.parametrize(("name", "level"), GRIDS)
-def test_regions_follow_one_another_on_pages(name, level):
+@pytest.mark.parametrize(("name", "level"), MARKED_GRID)
+def test_a_plan_is_what_its_graphs_hold(name, level):
+    """Regions follow one another on pages; the formula's bytes are those of the initializers."""
+    spec, row = load_spec(name), LEVELS[level]
     end_bytes = 0
-    for weight in plan_storage(load_spec(name), LEVELS[level]):
+    for weight in plan_storage(spec, row):
         for region in weight.regions:
             assert region.offset_bytes % PAGE_BYTES == 0
             assert 0 <= region.offset_bytes - end_bytes < PAGE_BYTES
             end_bytes = region.end_bytes
+    models = graphs_of(spec, row)
+    for model in models:
+        total = sum(place(tensor)[1] for tensor in unique_arrays(model).values())
+        assert total == stored_bytes(spec, row)
+    if row.weight_bits <= 8:
+        check_no_large_float(models[0])
 
 
-@pytest.mark.parametrize("name", spec_names())
-def test_no_float_over_1_mb_is_left_at_int8_and_below(name):
-    """Initializers and constants of the graph; scales belong to the integers they scale."""
-    for level in (LEVELS[level] for known, level in GRIDS if known == name):
-        if level.weight_bits > 8:
-            continue
-        model = graphs_of(load_spec(name), level)[0]
-        constants = [node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"]
-        assert max(constant.ByteSize() for constant in constants) < 4096
-        floats = [
-            place(tensor)[1]
-            for tensor in model.graph.initializer
-            if tensor.data_type == tensor.FLOAT and not tensor.name.endswith(".scales")
-        ]
-        assert max(floats) <= 1_000_000
+def check_no_large_float(model):
+    """No float over 1 MB, be it an initializer or a constant; scales belong to their integers."""
+    constants = [node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"]
+    assert max(constant.ByteSize() for constant in constants) < 4096
+    floats = [
+        place(tensor)[1]
+        for tensor in model.graph.initializer
+        if tensor.data_type == tensor.FLOAT and not tensor.name.endswith(".scales")
+    ]
+    assert max(floats) <= 1_000_000
+
+
+def test_every_form_and_width_of_storage_is_planned_by_default():
+    """A level left to the slow tests differs from one of these in bits, blocks or search alone."""
+    levels = [LEVELS[level] for level in ONE_OF_EACH_FORM]
+
+    def forms(level):
+        body, sensitive, table = level.body, level.body_format(sensitive=True), level.table
+        return [(one.form, one.zero_points) for one in (body, sensitive, table)], (
+            level.float_bytes,
+            body.bits != sensitive.bits or body.bits != table.bits,
+        )
+
+    assert {str(forms(level)) for level in LEVELS.values()} == {str(forms(one)) for one in levels}
 
 
 def test_only_levels_of_two_widths_are_left_out_above_and_only_of_mixtures():
     """Every other model is described at every level."""
-    out = {(n, level) for n in spec_names() for level in LEVELS} - set(GRIDS)
+    out = {(n, level) for n in spec_names() for level in LEVELS} - set(GRID)
     assert {name for name, _ in out} == {"mixtral-8x22b", "qwen1.5-moe-a2.7b", "qwen3-30b-a3b"}
     assert all(LEVELS[level].sensitive or "b128" in level or "b64" in level for _, level in out)
 
