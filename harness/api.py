@@ -17,7 +17,7 @@ from harness.core.errors import (
     UsageError,
     WorkerError,
 )
-from harness.devices.choose import Wish, choose_devices
+from harness.devices.choose import DeviceRequest, choose_devices
 from harness.estimator.answer import Estimate, estimate
 from harness.machine.watch.facts import usable_cores
 from harness.models.weights.source import resolve_model
@@ -124,7 +124,7 @@ def load(
     for name, count in (("context_tokens", context_tokens), ("threads", threads)):
         if count is not None and count < 1:
             raise UsageError(f"{name}={count} leaves nothing to run", fix=f"{name} of 1 or more")
-    (chosen,) = choose_devices((device,), Wish(allow_simulated=allow_simulated))
+    (chosen,) = choose_devices((device,), DeviceRequest(allow_simulated=allow_simulated))
     chosen.refuse_absent()
     folder = Path(path_or_model)
     if (folder / RECORD_FILE).is_file():

@@ -17,8 +17,8 @@ Prober = Callable[[Device], Probe]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a user may say about devices besides their names.
+class DeviceRequest:
+    """A request for devices, besides their names.
 
     Attributes:
         ep: keys of the rows that may serve a class; empty: all.
@@ -34,13 +34,13 @@ class Wish:
 
 
 def choose_devices(
-    words: Sequence[str], wish: Wish, probe: Prober = probe_device
+    words: Sequence[str], request: DeviceRequest, probe: Prober = probe_device
 ) -> tuple[Device, ...]:
     """Turn each word into one device; the built-in CPU needs no proof.
 
     Args:
         words: a row's key, a class (`cpu`, `gpu`, `npu`) or `auto`; `:1` picks the second device.
-        wish: what else was said.
+        request: what else was said.
         probe: proves one device.
 
     Returns:
@@ -50,16 +50,18 @@ def choose_devices(
     Raises:
         UsageError: an unknown word, row or option.
     """
-    pinned = tuple(find_row(key) for key in wish.ep)
-    found = [_choose(word, pinned, wish, probe) for word in words]
-    shared = share_options([device.row for device in found], parse_options(wish.options))
+    pinned = tuple(find_row(key) for key in request.ep)
+    found = [_choose(word, pinned, request, probe) for word in words]
+    shared = share_options([device.row for device in found], parse_options(request.options))
     return tuple(
-        replace(device, options=shared[device.row.key], allow_fallback=wish.allow_fallback)
+        replace(device, options=shared[device.row.key], allow_fallback=request.allow_fallback)
         for device in found
     )
 
 
-def _choose(word: str, pinned: Sequence[ProviderRow], wish: Wish, probe: Prober) -> Device:
+def _choose(
+    word: str, pinned: Sequence[ProviderRow], request: DeviceRequest, probe: Prober
+) -> Device:
     """The first device that works: on its hardware, else in its simulation where that may be."""
     name, index = split_index(word)
     if name == AUTO:
@@ -68,12 +70,12 @@ def _choose(word: str, pinned: Sequence[ProviderRow], wish: Wish, probe: Prober)
     if rows[0].is_host:
         return _host(rows[0], index)
     found: dict[str, Probe] = {}
-    for device in _tries(rows, index, wish):
+    for device in _tries(rows, index, request):
         found[device.row.key] = probe(device)
-        if _usable(found[device.row.key], wish):
+        if _usable(found[device.row.key], request):
             return device
     asked = word if name in KINDS else None
-    refusal = _refusal(word, list(found.values()), wish)
+    refusal = _refusal(word, list(found.values()), request)
     return Device(rows[0], index, asked=asked, refusal=refusal)
 
 
@@ -86,10 +88,10 @@ def _host(row: ProviderRow, index: int) -> Device:
     return Device(row)
 
 
-def _tries(rows: Sequence[ProviderRow], index: int, wish: Wish) -> Iterator[Device]:
+def _tries(rows: Sequence[ProviderRow], index: int, request: DeviceRequest) -> Iterator[Device]:
     """Every row on hardware of its own, then those that can be simulated, where that may be."""
     yield from (Device(row, index) for row in rows)
-    if wish.allow_simulated:
+    if request.allow_simulated:
         yield from (Device(row, index, simulate=True) for row in rows if row.simulation)
 
 
@@ -118,12 +120,12 @@ def _candidates(name: str, pinned: Sequence[ProviderRow]) -> list[ProviderRow]:
     return rows
 
 
-def _usable(found: Probe, wish: Wish) -> bool:
+def _usable(found: Probe, request: DeviceRequest) -> bool:
     """Whether a device may be taken; one that fell back only if that was asked for."""
-    return found.works or (found.state == "fell back" and wish.allow_fallback)
+    return found.works or (found.state == "fell back" and request.allow_fallback)
 
 
-def _refusal(word: str, probes: Sequence[Probe], wish: Wish) -> tuple[str, str]:
+def _refusal(word: str, probes: Sequence[Probe], request: DeviceRequest) -> tuple[str, str]:
     """Why nothing serves a word, and the nearest way out."""
     if len(probes) == 1:
         only = probes[0]
@@ -133,7 +135,7 @@ def _refusal(word: str, probes: Sequence[Probe], wish: Wish) -> tuple[str, str]:
     if any(found.state == FewerDevicesError.state for found in here):
         return f"no {word} works on this machine: {states}", f"--device {word.partition(':')[0]}"
     can = [found.row.key for found in here if found.row.simulation and found.state == "no hardware"]
-    if can and not wish.allow_simulated:
+    if can and not request.allow_simulated:
         fix = f"--allow-simulated runs {can[0]} without hardware, marked as simulated"
     else:
         fix = "bench devices says what each needs"

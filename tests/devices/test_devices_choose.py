@@ -3,7 +3,7 @@
 import pytest
 
 from harness.core.errors import EXIT_DEVICE, DeviceError, UsageError
-from harness.devices.choose import Wish, choose_devices
+from harness.devices.choose import DeviceRequest, choose_devices
 from harness.devices.device import Device, find_device
 from harness.devices.probe import Probe
 
@@ -25,8 +25,8 @@ class FakeProber:
         return Probe(device.row, state, f"{device.key}: {state}", "install it")
 
 
-def chosen(word, prober, **wish):
-    (device,) = choose_devices((word,), Wish(**wish), prober)
+def chosen(word, prober, **request):
+    (device,) = choose_devices((word,), DeviceRequest(**request), prober)
     return device
 
 
@@ -122,7 +122,7 @@ def test_ep_narrows_a_class():
 def test_options_go_to_the_rows_that_know_them():
     prober = FakeProber(webgpu="works")
     devices = choose_devices(
-        ("cpu", "webgpu"), Wish(options=("powerPreference=low-power",)), prober
+        ("cpu", "webgpu"), DeviceRequest(options=("powerPreference=low-power",)), prober
     )
     assert [device.options for device in devices] == [(), (("powerPreference", "low-power"),)]
 

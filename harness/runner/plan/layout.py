@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.builder.quantize.levels import QuantLevel, Variant, find_levels
 from harness.core.errors import DeviceError, UsageError
-from harness.devices.choose import Prober, Wish, choose_devices
+from harness.devices.choose import DeviceRequest, Prober, choose_devices
 from harness.devices.device import Device
 from harness.devices.probe import probe_device
 from harness.engine.exported.geometry import DECODERS
@@ -148,8 +148,10 @@ def _devices(
     plan_threads(settings.threads, usable_threads)
     for source in sources:
         _workloads(settings, source)
-    wish = Wish(settings.ep, settings.ep_option, settings.allow_simulated, settings.allow_fallback)
-    return choose_devices(settings.device, wish, probe)
+    request = DeviceRequest(
+        settings.ep, settings.ep_option, settings.allow_simulated, settings.allow_fallback
+    )
+    return choose_devices(settings.device, request, probe)
 
 
 def _groups(
