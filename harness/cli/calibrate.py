@@ -39,7 +39,7 @@ def command(
     """
     from harness.devices.table import find_row
     from harness.estimator.calibration.calibrate import ensure_constants
-    from harness.estimator.calibration.storage import ground_of
+    from harness.estimator.calibration.storage import calibration_key
     from harness.machine.watch.facts import machine_facts
     from harness.report.calibration_table import draw_constants
     from harness.store.cache import default_cache
@@ -56,7 +56,7 @@ def command(
     stored = [
         ensure_constants(
             cache or default_cache(),
-            ground_of(facts, row.key, count),
+            calibration_key(facts, row.key, count),
             levels,
             full=full,
             again=again,

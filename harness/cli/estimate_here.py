@@ -29,12 +29,12 @@ def this_machine() -> ThisMachine:
         DeviceError: nothing usable is stored, or the system does not tell its memory.
         StorageError: the store cannot be read.
     """
-    from harness.estimator.calibration.storage import find_constants, ground_of
+    from harness.estimator.calibration.storage import calibration_key, find_constants
     from harness.store.cache import default_cache
 
     facts, memory_bytes = machine_memory()
-    ground = ground_of(facts, HERE, int(facts["usable_cores"] or 1))
-    found = find_constants(default_cache(), ground, to_replace=False)
+    key = calibration_key(facts, HERE, int(facts["usable_cores"] or 1))
+    found = find_constants(default_cache(), key, to_replace=False)
     if found.stored is None:
         raise DeviceError(
             f"the calibration of this machine cannot be used: {found.note}"

@@ -16,21 +16,21 @@ from harness.report.calibration_table import COLUMNS
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The grounds and levels asked for; no process is started."""
+    """The keys and levels asked for; no process is started."""
     calls = []
 
-    def ensure(cache, ground, levels, *, full, again, say):
-        calls.append((ground, levels, full, again))
+    def ensure(cache, key, levels, *, full, again, say):
+        calls.append((key, levels, full, again))
         say("calibrating")
         constants = Constants(
             basis="measured here",
             bandwidth=(RatePoint(20e9, 2**20, 1, 19e9, 21e9, 3),),
             rates={"float-32": (RatePoint(50e9, 2**22, 16, 49e9, 51e9, 3),)},
             operator_s=1e-6,
-            threads=ground.threads,
+            threads=key.threads,
             times={"operator call": TimePoint(1e-6, 0.5e-6, 2e-6, 3)},
         )
-        return StoredConstants("f", "1.31.1", ground.device, 1, full, constants)
+        return StoredConstants("f", "1.31.1", key.device, 1, full, constants)
 
     monkeypatch.setattr("harness.estimator.calibration.calibrate.ensure_constants", ensure)
     return calls
@@ -66,14 +66,14 @@ def test_levels_and_switches_are_passed_on(asked, tmp_path):
     main(
         ["calibrate", "--quant", "fp32,int4", "--threads", "1", "--again", "--cache", str(tmp_path)]
     )
-    ((ground, levels, full, again),) = asked
-    assert (ground.device, ground.threads, levels) == ("cpu", 1, ("fp32", "int4"))
+    ((key, levels, full, again),) = asked
+    assert (key.device, key.threads, levels) == ("cpu", 1, ("fp32", "int4"))
     assert (full, again) == (False, True)
 
 
 def test_ladder_covers_every_level(asked, tmp_path):
     main(["calibrate", "--quant", "ladder", "--threads", "1", "--cache", str(tmp_path)])
-    ((_ground, levels, _full, _again),) = asked
+    ((_key, levels, _full, _again),) = asked
     assert levels == tuple(LEVELS)
 
 

@@ -12,7 +12,7 @@ import pytest
 from harness.builder.quantize.levels import LEVELS
 from harness.cli.main import main
 from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants
-from harness.estimator.calibration.storage import METHOD_VERSION, ground_of, store_constants
+from harness.estimator.calibration.storage import METHOD_VERSION, calibration_key, store_constants
 from harness.machine.watch.facts import machine_facts
 
 FORBIDDEN = ("numpy", "onnxruntime", "onnx", "safetensors", "rich")
@@ -214,12 +214,12 @@ def test_this_machine_by_its_stored_ceilings(capsys, tmp_path, monkeypatch):
     """A stored bandwidth of 30 GB/s: the int4 step reads 101e6 bytes and makes 341 calls."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     facts = machine_facts()
-    ground = ground_of(facts, "cpu", facts["usable_cores"])
+    key = calibration_key(facts, "cpu", facts["usable_cores"])
     constants = Constants("measured here", (RatePoint(30e9),), operator_s=5e-6)
     stored = StoredConstants(
-        ground.fingerprint, ground.onnxruntime, "cpu", METHOD_VERSION, False, constants
+        key.fingerprint, key.onnxruntime, "cpu", METHOD_VERSION, False, constants
     )
-    store_constants(tmp_path, replace(stored, constants=replace(constants, threads=ground.threads)))
+    store_constants(tmp_path, replace(stored, constants=replace(constants, threads=key.threads)))
     code, out, err = run(capsys, "estimate", "smollm2-135m", "--on", "cpu", "--format", "json")
     assert code == 0, err
     (row,) = json.loads(out)

@@ -27,7 +27,7 @@ from harness.estimator.calibration.rates import BANDWIDTH, OPERATORS, STACKS, co
 from harness.estimator.calibration.shapes import FULL, QUICK, Sizes, integer_caches, kernel_levels
 from harness.estimator.calibration.storage import (
     METHOD_VERSION,
-    Ground,
+    CalibrationKey,
     find_constants,
     store_constants,
 )
@@ -51,7 +51,7 @@ Say = Callable[[str], None]
 
 def ensure_constants(
     cache: Path,
-    ground: Ground,
+    key: CalibrationKey,
     levels: tuple[str, ...],
     *,
     caches: tuple[str, ...] = (),
@@ -67,7 +67,7 @@ def ensure_constants(
 
     Args:
         cache: folder that holds the store.
-        ground: machine, runtime, device and threads.
+        key: machine, runtime, device and threads.
         levels: whose kernels are needed; all of them with `full`.
         caches: cache levels of the plan; attention over integers has rates of its own.
         full: every level and cache, with more and longer processes.
@@ -84,7 +84,7 @@ def ensure_constants(
     """
     levels, caches = (tuple(LEVELS), tuple(CACHES)) if full else (levels, caches)
     kernel_levels(levels)  # refuses unknown names before anything is read or run
-    found = find_constants(cache, ground)
+    found = find_constants(cache, key)
     if found.note:
         say(found.note)
     if found.stored is not None:
@@ -94,11 +94,11 @@ def ensure_constants(
         full = full or (found.stored.complete and not again)  # nothing is lost for one more cache
         levels, caches = _with_held(found.stored, levels, caches)
     chosen = sizes or (FULL if full else QUICK)
-    constants = measure_constants(ground, levels, chosen, seed, say, caches)
+    constants = measure_constants(key, levels, chosen, seed, say, caches)
     stored = StoredConstants(
-        fingerprint=ground.fingerprint,
-        onnxruntime=ground.onnxruntime,
-        device=ground.device,
+        fingerprint=key.fingerprint,
+        onnxruntime=key.onnxruntime,
+        device=key.device,
         method_version=METHOD_VERSION,
         complete=full,
         constants=constants,
@@ -108,7 +108,7 @@ def ensure_constants(
 
 
 def measure_constants(
-    ground: Ground,
+    key: CalibrationKey,
     levels: tuple[str, ...],
     sizes: Sizes,
     seed: int,
@@ -124,7 +124,7 @@ def measure_constants(
     probes = [*COMMANDS, *attended, *kernel_levels(levels)]
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
     with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
-        say(f"calibrating {ground.device}, {ground.threads} threads: building {len(probes)} probes")
+        say(f"calibrating {key.device}, {key.threads} threads: building {len(probes)} probes")
         with Worker.start(BUILD_MODULE) as worker:
             built = worker.ask(
                 "build",
@@ -140,8 +140,8 @@ def measure_constants(
             random.Random(f"{seed}/calibrate/{number}").shuffle(order)
             with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
                 for probe in order:
-                    replies[probe].append(_ask(worker, probe, folder, ground, sizes))
-    return constants_of(replies, sizes, levels, built, ground.threads, caches)
+                    replies[probe].append(_ask(worker, probe, folder, key, sizes))
+    return constants_of(replies, sizes, levels, built, key.threads, caches)
 
 
 def _covers(stored: StoredConstants, levels: tuple[str, ...], caches: tuple[str, ...] = ()) -> bool:
@@ -159,13 +159,13 @@ def _with_held(
     return tuple(dict.fromkeys((*levels, *held))), tuple(dict.fromkeys((*caches, *attended)))
 
 
-def _ask(worker: Worker, probe: str, folder: str, ground: Ground, sizes: Sizes) -> Reply:
+def _ask(worker: Worker, probe: str, folder: str, key: CalibrationKey, sizes: Sizes) -> Reply:
     """Let a process measure one probe."""
     arguments: dict[str, Any] = {"sizes": asdict(sizes)}
     if probe != CHOICE:
-        arguments["threads"] = ground.threads
+        arguments["threads"] = key.threads
     if probe not in (BANDWIDTH, CHOICE):
-        arguments |= {"folder": folder, "device": ground.device}
+        arguments |= {"folder": folder, "device": key.device}
     do = COMMANDS.get(probe)
     if is_attention(probe):
         do, arguments["probe"] = COMMANDS[ATTENTION], probe

@@ -23,8 +23,8 @@ FINGERPRINT_FACTS = ("cpu_model", "architecture", "usable_cores", "container_cpu
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What constants hold for.
+class CalibrationKey:
+    """The key that constants are stored under.
 
     Attributes:
         fingerprint: of the machine; see machine_fingerprint.
@@ -45,8 +45,8 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a look into the store gave.
+class CacheLookup:
+    """The outcome of a look into the store.
 
     Attributes:
         stored: usable constants, or None.
@@ -67,28 +67,28 @@ def machine_fingerprint(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def ground_of(facts: Mapping[str, Any], device: str, threads: int) -> Ground:
-    """Return what constants of this machine hold for, from its facts."""
+def calibration_key(facts: Mapping[str, Any], device: str, threads: int) -> CalibrationKey:
+    """Return the key of constants of this machine, from its facts."""
     version = (facts.get("packages") or {}).get("onnxruntime", "unknown")
-    return Ground(machine_fingerprint(facts), version, device, threads)
+    return CalibrationKey(machine_fingerprint(facts), version, device, threads)
 
 
-def find_constants(cache: Path, ground: Ground, *, to_replace: bool = True) -> Found:
-    """Return the stored constants of this ground.
+def find_constants(cache: Path, key: CalibrationKey, *, to_replace: bool = True) -> CacheLookup:
+    """Return the stored constants of this key.
 
     Args:
         cache: folder that holds the store.
-        ground: what they must hold for.
+        key: what they must hold for.
         to_replace: they will be measured anew where they are no good: such a file is put aside.
 
     Raises:
         StorageError: the file cannot be read or renamed.
     """
-    path = cache / FOLDER / ground.file_name
+    path = cache / FOLDER / key.file_name
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        return Found(None)
+        return CacheLookup(None)
     except OSError as error:
         raise _unusable(error) from error
     word, stored = "stale", None
@@ -97,20 +97,24 @@ def find_constants(cache: Path, ground: Ground, *, to_replace: bool = True) -> F
     except (msgspec.DecodeError, UnicodeDecodeError, HarnessError):
         word, reason = "corrupt", "it is damaged"
     else:
-        reason = _stale(stored, ground)
+        reason = _stale(stored, key)
     if not reason:
-        return Found(stored)
-    return Found(None, _put_aside(path, word, reason) if to_replace else f"it is {word}: {reason}")
+        return CacheLookup(stored)
+    return CacheLookup(
+        None, _put_aside(path, word, reason) if to_replace else f"it is {word}: {reason}"
+    )
 
 
 def store_constants(cache: Path, stored: StoredConstants) -> Path:
-    """Write constants whole or not at all, over those of the same ground.
+    """Write constants whole or not at all, over those of the same key.
 
     Raises:
         StorageError: the cache cannot be written.
     """
-    ground = Ground(stored.fingerprint, stored.onnxruntime, stored.device, stored.constants.threads)
-    path = cache / FOLDER / ground.file_name
+    key = CalibrationKey(
+        stored.fingerprint, stored.onnxruntime, stored.device, stored.constants.threads
+    )
+    path = cache / FOLDER / key.file_name
     text = json.dumps(asdict(stored), indent=1, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,14 +124,14 @@ def store_constants(cache: Path, stored: StoredConstants) -> Path:
     return path
 
 
-def _stale(stored: StoredConstants, ground: Ground) -> str:
+def _stale(stored: StoredConstants, key: CalibrationKey) -> str:
     """Return why constants no longer hold; empty: they do."""
     if stored.method_version != METHOD_VERSION:
         return f"method {stored.method_version}, now {METHOD_VERSION}"
-    if stored.onnxruntime != ground.onnxruntime:
-        return f"onnxruntime {stored.onnxruntime}, now {ground.onnxruntime}"
+    if stored.onnxruntime != key.onnxruntime:
+        return f"onnxruntime {stored.onnxruntime}, now {key.onnxruntime}"
     found = (stored.fingerprint, stored.device, stored.constants.threads)
-    if found != (ground.fingerprint, ground.device, ground.threads):
+    if found != (key.fingerprint, key.device, key.threads):
         return "it is another machine's, device's or thread count's"
     return ""
 

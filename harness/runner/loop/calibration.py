@@ -14,7 +14,7 @@ from harness.devices.device import Device
 from harness.estimator.calibration.bandwidth import read_bytes_per_s
 from harness.estimator.calibration.calibrate import ensure_constants
 from harness.estimator.calibration.constants import Constants, StoredConstants
-from harness.estimator.calibration.storage import ground_of
+from harness.estimator.calibration.storage import calibration_key
 from harness.estimator.record import Ceilings
 from harness.models.exported.source import ExportedSource
 from harness.runner.loop.entries import Entries
@@ -44,10 +44,10 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterato
     for device, threads in dict.fromkeys((g.device.key, g.threads) for g in hosts):
         if (device, threads) in entries.calibrations:
             continue
-        ground = ground_of(entries.header["environment"], device, threads)
+        key = calibration_key(entries.header["environment"], device, threads)
         head = {"device": device, "threads": threads}
         try:
-            stored = ensure_constants(cache, ground, levels, caches=caches, say=say)
+            stored = ensure_constants(cache, key, levels, caches=caches, say=say)
         except StorageError:
             raise
         except HarnessError as error:

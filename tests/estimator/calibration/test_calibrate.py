@@ -19,11 +19,11 @@ from harness.estimator.calibration.constants import (
     attention_name,
     call_name,
 )
-from harness.estimator.calibration.storage import Ground, find_constants
+from harness.estimator.calibration.storage import CalibrationKey, find_constants
 from tests.tiny import SIZES
 
 OVER_INT4 = attention_name(CACHES["int4"])
-GROUND = Ground("0123456789abcdef", "1.31.1", "cpu", 1)
+KEY = CalibrationKey("0123456789abcdef", "1.31.1", "cpu", 1)
 
 
 def known(levels, caches=()):
@@ -38,7 +38,7 @@ def asked(monkeypatch):
     """The levels of each measurement that would have run."""
     calls = []
 
-    def measure(ground, levels, sizes, seed, say, caches):
+    def measure(key, levels, sizes, seed, say, caches):
         calls.append((set(levels), sizes, set(caches)))
         return known(levels, caches)
 
@@ -49,7 +49,7 @@ def asked(monkeypatch):
 def test_every_kernel_is_measured_and_stored(tmp_path):
     """Real processes: every form of weight, every shape, each from two processes."""
     levels = ("fp16", "int8", "int4")
-    stored = ensure_constants(tmp_path, GROUND, levels, caches=("fp32", "int4"), sizes=SIZES)
+    stored = ensure_constants(tmp_path, KEY, levels, caches=("fp32", "int4"), sizes=SIZES)
     rates = stored.constants.rates
     kernels = {"float-16", "channel-8", "block-8-32", "block-4-32"}
     calls = {call_name(kernel) for kernel in kernels} | {OPERATOR_CALL, ATTENTION_CALL}
@@ -66,31 +66,31 @@ def test_every_kernel_is_measured_and_stored(tmp_path):
     sizes_bytes = [point.size_bytes for point in stored.constants.bandwidth]
     assert sizes_bytes == list(SIZES.bandwidth_bytes)
     assert list(stored.constants.times) == [SESSION_CALL]
-    assert find_constants(tmp_path, GROUND).stored == stored
+    assert find_constants(tmp_path, KEY).stored == stored
 
 
 def test_stored_constants_are_not_measured_again(tmp_path, asked):
     for _ in range(2):
-        ensure_constants(tmp_path, GROUND, ("int8",))
-    ensure_constants(tmp_path, GROUND, ("int8-block",))  # int8's table brought its kernel
+        ensure_constants(tmp_path, KEY, ("int8",))
+    ensure_constants(tmp_path, KEY, ("int8-block",))  # int8's table brought its kernel
     assert len(asked) == 1
 
 
 def test_missing_level_is_measured_with_those_held(tmp_path, asked):
     """One file holds constants of one sitting: fp32 is measured along."""
-    ensure_constants(tmp_path, GROUND, ("fp32",))
-    ensure_constants(tmp_path, GROUND, ("int8",))
+    ensure_constants(tmp_path, KEY, ("fp32",))
+    ensure_constants(tmp_path, KEY, ("int8",))
     assert {"fp32", "int8"} <= asked[1][0]
     assert len(asked) == 2
 
 
 def test_an_integer_cache_is_measured_when_a_plan_has_one(tmp_path, asked):
     """Float caches need nothing more; what was measured once is measured along later."""
-    ensure_constants(tmp_path, GROUND, ("int4",), caches=("fp32", "fp16"))
-    ensure_constants(tmp_path, GROUND, ("int4",), caches=("fp32",))
+    ensure_constants(tmp_path, KEY, ("int4",), caches=("fp32", "fp16"))
+    ensure_constants(tmp_path, KEY, ("int4",), caches=("fp32",))
     assert len(asked) == 1
-    ensure_constants(tmp_path, GROUND, ("int4",), caches=("fp32", "int8"))
-    ensure_constants(tmp_path, GROUND, ("int8",), caches=("int4",))
+    ensure_constants(tmp_path, KEY, ("int4",), caches=("fp32", "int8"))
+    ensure_constants(tmp_path, KEY, ("int8",), caches=("int4",))
     assert "int8" not in asked[0][2]
     assert {"int8", "int4"} <= asked[2][2]
     assert len(asked) == 3
@@ -100,18 +100,18 @@ def test_a_full_calibration_stays_full_for_one_more_cache(tmp_path, asked, monke
     """Stored before there were caches of integers."""
     with monkeypatch.context() as before:
         before.setattr(calibrate, "CACHES", {"fp32": CACHES["fp32"]})
-        ensure_constants(tmp_path, GROUND, (), full=True)
-    stored = ensure_constants(tmp_path, GROUND, ("int4",), caches=("int8",))
+        ensure_constants(tmp_path, KEY, (), full=True)
+    stored = ensure_constants(tmp_path, KEY, ("int4",), caches=("int8",))
     assert stored.complete
     assert [sizes.rounds for _, sizes, _ in asked] == [7, 7]
     assert asked[1][0] == set(LEVELS)
 
 
 def test_full_covers_every_level_once(tmp_path, asked):
-    ensure_constants(tmp_path, GROUND, tuple(LEVELS))
+    ensure_constants(tmp_path, KEY, tuple(LEVELS))
     for _ in range(2):
-        ensure_constants(tmp_path, GROUND, ("int4",), full=True)
-    ensure_constants(tmp_path, GROUND, ("fp32",))
+        ensure_constants(tmp_path, KEY, ("int4",), full=True)
+    ensure_constants(tmp_path, KEY, ("fp32",))
     assert [levels for levels, _, _ in asked] == [set(LEVELS), set(LEVELS)]
     assert [sizes.rounds for _, sizes, _ in asked] == [4, 7]
     assert asked[1][2] == set(CACHES)
@@ -119,23 +119,23 @@ def test_full_covers_every_level_once(tmp_path, asked):
 
 def test_again_measures_what_is_stored(tmp_path, asked):
     for _ in range(2):
-        ensure_constants(tmp_path, GROUND, ("int4",), again=True)
+        ensure_constants(tmp_path, KEY, ("int4",), again=True)
     assert len(asked) == 2
 
 
 def test_damaged_store_is_said_and_measured_anew(tmp_path, asked):
     lines = []
-    ensure_constants(tmp_path, GROUND, ("int4",))
+    ensure_constants(tmp_path, KEY, ("int4",))
     next((tmp_path / "calibration").iterdir()).write_text("{")
-    ensure_constants(tmp_path, GROUND, ("int4",), say=lines.append)
+    ensure_constants(tmp_path, KEY, ("int4",), say=lines.append)
     assert len(asked) == 2
     assert any("put aside" in line for line in lines)
-    assert find_constants(tmp_path, GROUND).stored is not None
+    assert find_constants(tmp_path, KEY).stored is not None
 
 
 def test_unknown_level_measures_nothing(tmp_path, asked):
     with pytest.raises(UsageError):
-        ensure_constants(tmp_path, GROUND, ("int5",))
+        ensure_constants(tmp_path, KEY, ("int5",))
     assert asked == []
 
 
@@ -160,7 +160,7 @@ def test_each_round_has_its_own_order(tmp_path, monkeypatch):
     monkeypatch.setattr(calibrate, "Worker", Builder)
     monkeypatch.setattr(calibrate, "_ask", lambda _, probe, *__: order.append(probe) or [])
     monkeypatch.setattr(calibrate, "constants_of", lambda *_: known(("int8",)))
-    ensure_constants(tmp_path, GROUND, ("int8",))
+    ensure_constants(tmp_path, KEY, ("int8",))
     rounds = [order[start : start + 8] for start in range(0, len(order), 8)]
     assert len(rounds) == 4
     assert {frozenset(one) for one in rounds} == {frozenset(rounds[0])}

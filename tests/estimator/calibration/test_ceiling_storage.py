@@ -9,18 +9,18 @@ from harness.core.errors import MeasurementError, StorageError
 from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants, TimePoint
 from harness.estimator.calibration.storage import (
     METHOD_VERSION,
-    Ground,
+    CalibrationKey,
+    calibration_key,
     find_constants,
-    ground_of,
     machine_fingerprint,
     store_constants,
 )
 
-GROUND = Ground("0123456789abcdef", "1.31.1", "cpu", 2)
+KEY = CalibrationKey("0123456789abcdef", "1.31.1", "cpu", 2)
 STORED = StoredConstants(
-    fingerprint=GROUND.fingerprint,
-    onnxruntime=GROUND.onnxruntime,
-    device=GROUND.device,
+    fingerprint=KEY.fingerprint,
+    onnxruntime=KEY.onnxruntime,
+    device=KEY.device,
     method_version=METHOD_VERSION,
     complete=False,
     constants=Constants(
@@ -37,12 +37,12 @@ FACTS = {"cpu_model": "X", "usable_cores": 2, "os": "Linux", "packages": {"onnxr
 
 def test_what_is_stored_comes_back(tmp_path):
     path = store_constants(tmp_path, STORED)
-    assert find_constants(tmp_path, GROUND).stored == STORED
-    assert [file.name for file in path.parent.iterdir()] == [GROUND.file_name]
+    assert find_constants(tmp_path, KEY).stored == STORED
+    assert [file.name for file in path.parent.iterdir()] == [KEY.file_name]
 
 
 def test_nothing_stored_is_no_complaint(tmp_path):
-    found = find_constants(tmp_path, GROUND)
+    found = find_constants(tmp_path, KEY)
     assert (found.stored, found.note) == (None, "")
 
 
@@ -50,7 +50,7 @@ def test_nothing_stored_is_no_complaint(tmp_path):
 def test_damaged_file_is_put_aside(tmp_path, text):
     path = store_constants(tmp_path, STORED)
     path.write_text(text, encoding="latin-1")
-    found = find_constants(tmp_path, GROUND)
+    found = find_constants(tmp_path, KEY)
     assert found.stored is None
     assert "corrupt-1" in found.note
     assert not path.exists()
@@ -62,7 +62,7 @@ def test_impossible_rate_is_damage(tmp_path):
     record = json.loads(path.read_text())
     record["constants"]["bandwidth"][0]["rate_per_s"] = -1.0
     path.write_text(json.dumps(record))
-    assert "corrupt-1" in find_constants(tmp_path, GROUND).note
+    assert "corrupt-1" in find_constants(tmp_path, KEY).note
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_stale_file_is_put_aside_under_a_free_name(tmp_path, change, word):
     """Twice stale: the first one is kept beside the second."""
     for number in (1, 2):
         path = store_constants(tmp_path, replace(STORED, **change))
-        found = find_constants(tmp_path, GROUND)
+        found = find_constants(tmp_path, KEY)
         assert found.stored is None
         assert word in found.note
         assert path.with_name(f"{path.name}.stale-{number}").exists()
@@ -81,13 +81,13 @@ def test_stale_file_is_put_aside_under_a_free_name(tmp_path, change, word):
 
 def test_file_of_another_machine_under_our_name_is_stale(tmp_path):
     path = store_constants(tmp_path, replace(STORED, fingerprint="f" * 16))
-    path.replace(path.with_name(GROUND.file_name))
-    assert "another machine" in find_constants(tmp_path, GROUND).note
+    path.replace(path.with_name(KEY.file_name))
+    assert "another machine" in find_constants(tmp_path, KEY).note
 
 
 def test_thread_counts_are_kept_apart(tmp_path):
     store_constants(tmp_path, STORED)
-    assert find_constants(tmp_path, replace(GROUND, threads=1)).stored is None
+    assert find_constants(tmp_path, replace(KEY, threads=1)).stored is None
 
 
 def test_cache_that_cannot_be_written_is_a_storage_error(tmp_path):
@@ -96,7 +96,7 @@ def test_cache_that_cannot_be_written_is_a_storage_error(tmp_path):
     with pytest.raises(StorageError):
         store_constants(blocked, STORED)
     with pytest.raises(StorageError):
-        find_constants(blocked, GROUND)
+        find_constants(blocked, KEY)
 
 
 def test_fingerprint_moves_with_the_machine_only():
@@ -104,7 +104,7 @@ def test_fingerprint_moves_with_the_machine_only():
     same = machine_fingerprint({**FACTS, "swap_bytes": 1})
     assert machine_fingerprint(FACTS) == same
     assert machine_fingerprint({**FACTS, "cpu_model": "Y"}) != same
-    assert ground_of(FACTS, "cpu", 2) == Ground(same, "1.31.1", "cpu", 2)
+    assert calibration_key(FACTS, "cpu", 2) == CalibrationKey(same, "1.31.1", "cpu", 2)
 
 
 def test_negative_or_infinite_time_is_refused():
@@ -118,7 +118,7 @@ def test_looking_changes_nothing(tmp_path):
     """A look that will not measure leaves a damaged file where it is, and says what is wrong."""
     path = store_constants(tmp_path, STORED)
     path.write_text("{")
-    found = find_constants(tmp_path, GROUND, to_replace=False)
+    found = find_constants(tmp_path, KEY, to_replace=False)
     assert found.stored is None
     assert "damaged" in found.note
     assert path.read_text() == "{"
