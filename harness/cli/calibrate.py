@@ -60,7 +60,7 @@ def command(
             levels,
             full=full,
             again=again,
-            say=lambda line: click.echo(line, err=True),
+            log=lambda line: click.echo(line, err=True),
         )
         for count in counts
     ]

@@ -1,9 +1,11 @@
-"""What a check found out: plain values that `bench doctor` draws and other programs read."""
+"""What a check found out, and how long tasks tell what they do: plain values. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 STATES = (OK, WARNING, ERROR)  # best first
+Log = Callable[[str], None]  # takes one line about what is going on
 
 
 @dataclass(frozen=True, slots=True)

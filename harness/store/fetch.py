@@ -7,7 +7,7 @@ others may write: the files are copied.
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ from typing import Any
 
 from harness.core.errors import DeviceError, ModelError, StorageError
 from harness.core.files import remove_partial_folders, whole_folder
+from harness.core.findings import Log
 from harness.core.units import MIB
 from harness.models.weights.source import HUB_FILE
 from harness.store.hub import HubName, local_name, parse_hub_name, wanted_files
 
 INSTALL = "pip install 'ondevice-bench[hub]'"
 COMMIT_CHARACTERS = 12  # of the commit, in the name of a folder
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class _Listing:
     files: dict[str, int | None]
 
 
-def fetch_model(argument: str, cache: Path, hub: Hub, say: Say) -> Path:
+def fetch_model(argument: str, cache: Path, hub: Hub, log: Log) -> Path:
     """Return the folder of a model on the hub, fetching what is missing.
 
     The folder holds the model's files and HUB_FILE, which says what they are: `repo`, `revision`
@@ -57,7 +57,7 @@ def fetch_model(argument: str, cache: Path, hub: Hub, say: Say) -> Path:
         argument: `hf:org/name[@revision][:inside]`.
         cache: folder of built models; fetched ones lie in `hub` below it.
         hub: see Hub.
-        say: is told what is fetched.
+        log: is told what is fetched.
 
     Raises:
         UsageError: another form of argument.
@@ -78,7 +78,7 @@ def fetch_model(argument: str, cache: Path, hub: Hub, say: Say) -> Path:
         return folder
     wanted = wanted_files(name, listing.files)
     sizes = {file: listing.files[file] or 0 for file in wanted}
-    say(
+    log(
         f"fetching {name.repo}@{listing.commit[:COMMIT_CHARACTERS]}:"
         f" {len(wanted)} files, {sum(sizes.values()) / MIB:,.1f} MiB"
     )

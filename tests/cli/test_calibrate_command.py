@@ -19,9 +19,9 @@ def asked(monkeypatch):
     """The keys and levels asked for; no process is started."""
     calls = []
 
-    def ensure(cache, key, levels, *, full, again, say):
+    def ensure(cache, key, levels, *, full, again, log):
         calls.append((key, levels, full, again))
-        say("calibrating")
+        log("calibrating")
         constants = Constants(
             basis="measured here",
             bandwidth=(RatePoint(20e9, 2**20, 1, 19e9, 21e9, 3),),

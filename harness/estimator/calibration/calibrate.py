@@ -6,13 +6,13 @@ anew in every one, so that drift of the machine falls on all alike. No whole mod
 
 import random
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness.builder.quantize.cache import CACHES
 from harness.builder.quantize.levels import LEVELS
+from harness.core.findings import Log
 from harness.estimator.calibration.bandwidth import ONE_BLAS_THREAD
 from harness.estimator.calibration.constants import (
     ATTENTION,
@@ -46,8 +46,6 @@ COMMANDS = {
     CHOICE: "choose",
 }
 
-Say = Callable[[str], None]
-
 
 def ensure_constants(
     cache: Path,
@@ -59,7 +57,7 @@ def ensure_constants(
     again: bool = False,
     sizes: Sizes | None = None,
     seed: int = 0,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
 ) -> StoredConstants:
     """Return constants that cover `levels`, measured now where the store has none.
 
@@ -74,7 +72,7 @@ def ensure_constants(
         again: measure even what is stored.
         sizes: other than those of quick or full.
         seed: of the orders.
-        say: takes one line about what happens.
+        log: takes one line about what happens.
 
     Raises:
         UsageError: no level or device has this name.
@@ -86,7 +84,7 @@ def ensure_constants(
     kernel_levels(levels)  # refuses unknown names before anything is read or run
     found = find_constants(cache, key)
     if found.note:
-        say(found.note)
+        log(found.note)
     if found.stored is not None:
         known = (found.stored.complete or not full) and _covers(found.stored, levels, caches)
         if known and not again:
@@ -94,7 +92,7 @@ def ensure_constants(
         full = full or (found.stored.complete and not again)  # nothing is lost for one more cache
         levels, caches = _with_held(found.stored, levels, caches)
     chosen = sizes or (FULL if full else QUICK)
-    constants = measure_constants(key, levels, chosen, seed, say, caches)
+    constants = measure_constants(key, levels, chosen, seed, log, caches)
     stored = StoredConstants(
         fingerprint=key.fingerprint,
         onnxruntime=key.onnxruntime,
@@ -112,7 +110,7 @@ def measure_constants(
     levels: tuple[str, ...],
     sizes: Sizes,
     seed: int,
-    say: Say,
+    log: Log,
     caches: tuple[str, ...] = (),
 ) -> Constants:
     """Build the micro-graphs once, run every probe in `sizes.rounds` processes, and add up.
@@ -124,7 +122,7 @@ def measure_constants(
     probes = [*COMMANDS, *attended, *kernel_levels(levels)]
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
     with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
-        say(f"calibrating {key.device}, {key.threads} threads: building {len(probes)} probes")
+        log(f"calibrating {key.device}, {key.threads} threads: building {len(probes)} probes")
         with Worker.start(BUILD_MODULE) as worker:
             built = worker.ask(
                 "build",
@@ -135,7 +133,7 @@ def measure_constants(
                 caches=[cache.name for cache in attended.values()],
             )
         for number in range(sizes.rounds):
-            say(f"calibrating: round {number + 1} of {sizes.rounds}")
+            log(f"calibrating: round {number + 1} of {sizes.rounds}")
             order = list(probes)
             random.Random(f"{seed}/calibrate/{number}").shuffle(order)
             with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:

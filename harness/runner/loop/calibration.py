@@ -1,6 +1,6 @@
 """The ceilings behind a run's estimates: measured before its rounds, kept with its results."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import msgspec
 from harness.builder.quantize.cache import CACHES
 from harness.builder.quantize.levels import Variant
 from harness.core.errors import HarnessError, StorageError
+from harness.core.findings import Log
 from harness.devices.device import Device
 from harness.estimator.calibration.bandwidth import read_bytes_per_s
 from harness.estimator.calibration.calibrate import ensure_constants
@@ -22,10 +23,9 @@ from harness.runner.plan import Plan, SessionGroup
 from harness.runner.plan.exported import calibrated_level
 
 Json = dict[str, Any]
-Say = Callable[[str], None]
 
 
-def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterator[Json]:
+def calibrations(plan: Plan, entries: Entries, cache: Path, log: Log) -> Iterator[Json]:
     """Yield the constants of each device and thread count of a plan that are not journalled yet.
 
     Stored ones are taken; what is missing is measured now. Where that fails the rows stay, with
@@ -47,7 +47,7 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, say: Say) -> Iterato
         key = calibration_key(entries.header["environment"], device, threads)
         head = {"device": device, "threads": threads}
         try:
-            stored = ensure_constants(cache, key, levels, caches=caches, say=say)
+            stored = ensure_constants(cache, key, levels, caches=caches, log=log)
         except StorageError:
             raise
         except HarnessError as error:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+from harness.core.findings import Log
 from harness.runner.settings import Settings
-from harness.store.fetch import Hub, Say, fetch_model
+from harness.store.fetch import Hub, fetch_model
 from harness.store.hub import is_hub_name
 
 
-def with_fetched(settings: Settings, cache: Path, hub: Hub, say: Say) -> Settings:
+def with_fetched(settings: Settings, cache: Path, hub: Hub, log: Log) -> Settings:
     """Put the folder of a fetched model in the place of every `hf:` name; each is fetched once.
 
     Raises:
@@ -17,7 +18,7 @@ def with_fetched(settings: Settings, cache: Path, hub: Hub, say: Say) -> Setting
     parts = settings.parts
     names = [name for part in parts for name in (*part.model, part.reference or "")]
     folders = {
-        name: str(fetch_model(name, cache, hub, say))
+        name: str(fetch_model(name, cache, hub, log))
         for name in dict.fromkeys(names)
         if is_hub_name(name)
     }

@@ -1,11 +1,12 @@
 """What each level loses against its model at fp32: measured once a level, after all timing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from harness.builder.quantize.levels import Variant
 from harness.core.errors import HarnessError, UsageError
+from harness.core.findings import Log
 from harness.models.weights.source import resolve_model
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
@@ -20,10 +21,9 @@ from harness.runner.quality.measure import (
 from harness.runner.quality.sensitivity import measure_sensitivity
 
 Json = dict[str, Any]
-Say = Callable[[str], None]
 
 
-def qualities(plan: Plan, builds: Builds, entries: Entries, say: Say) -> Iterator[Json]:
+def qualities(plan: Plan, builds: Builds, entries: Entries, log: Log) -> Iterator[Json]:
     """Yield what every model of a plan loses, at each level with each cache, if not journalled yet.
 
     A level whose quality cannot be measured keeps its other numbers, and the record says why.
@@ -40,14 +40,14 @@ def qualities(plan: Plan, builds: Builds, entries: Entries, say: Say) -> Iterato
             yield {"kind": "no_quality", **head, "reason": reason}
             continue
         try:
-            yield from _one_level(group, plan, builds, entries, say)
+            yield from _one_level(group, plan, builds, entries, log)
         except HarnessError as error:
             yield {"kind": "no_quality", **head, "reason": f"{error.problem}; try: {error.fix}"}
     yield from _tokenizers(plan, entries)
 
 
 def _one_level(
-    group: SessionGroup, plan: Plan, builds: Builds, entries: Entries, say: Say
+    group: SessionGroup, plan: Plan, builds: Builds, entries: Entries, log: Log
 ) -> Iterator[Json]:
     """Yield what one level loses as a whole, then group by group where that was asked for."""
     key, name = build_key(group), f"{group.source.name} {group.stored_name}"
@@ -63,10 +63,10 @@ def _one_level(
         )
     head = {"model": key[0], "level": key[1]}
     if key not in entries.quality:
-        say(f"quality: {name}")
+        log(f"quality: {name}")
         yield {"kind": "quality", **head, "found": asdict(_measure(group, plan, builds))}
     if plan.settings.sensitivity and is_ranked(group) and key not in entries.sensitivity:
-        say(f"sensitivity: {name}")
+        log(f"sensitivity: {name}")
         losses = measure_sensitivity(
             group.built,
             builds.twins[key[0]],

@@ -56,14 +56,14 @@ class _Run:
     progress: Progress
     pause: Pause
 
-    def say(self, what: str) -> None:
+    def log(self, what: str) -> None:
         """Tell what begins now."""
         self.progress(what, *self.entries.done_of(self.plan))
 
     def cool_down(self) -> None:
         """Rest as long as the plan says."""
         if self.plan.settings.cooldown > 0:
-            self.say(f"cooling down for {self.plan.settings.cooldown:g} s")
+            self.log(f"cooling down for {self.plan.settings.cooldown:g} s")
             self.pause.sleep(self.plan.settings.cooldown)
 
 
@@ -113,7 +113,7 @@ def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) ->
             yield from _bandwidth(run, item, round_index)
         elif not run.entries.has_group(item, round_index):
             run.cool_down()
-            run.say(f"round {round_index + 1}: {item.key}")
+            run.log(f"round {round_index + 1}: {item.key}")
             yield from _one_group(item, run.builds.of(item), round_index, run.plan)
 
 
@@ -125,7 +125,7 @@ def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> 
     if not missing:
         return
     run.cool_down()
-    run.say(f"round {round_index + 1}: {len(missing)} sessions take turns")
+    run.log(f"round {round_index + 1}: {len(missing)} sessions take turns")
     pairs = [(group, run.builds.of(group)) for group in missing]
     yield from measure_together(pairs, round_index, run.plan.settings)
 

@@ -38,7 +38,7 @@ def asked(monkeypatch):
     """The levels of each measurement that would have run."""
     calls = []
 
-    def measure(key, levels, sizes, seed, say, caches):
+    def measure(key, levels, sizes, seed, log, caches):
         calls.append((set(levels), sizes, set(caches)))
         return known(levels, caches)
 
@@ -127,7 +127,7 @@ def test_damaged_store_is_said_and_measured_anew(tmp_path, asked):
     lines = []
     ensure_constants(tmp_path, KEY, ("int4",))
     next((tmp_path / "calibration").iterdir()).write_text("{")
-    ensure_constants(tmp_path, KEY, ("int4",), say=lines.append)
+    ensure_constants(tmp_path, KEY, ("int4",), log=lines.append)
     assert len(asked) == 2
     assert any("put aside" in line for line in lines)
     assert find_constants(tmp_path, KEY).stored is not None
