@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whatever ends the process meanwhile.
+"""Files and folders written atomically: complete or absent, whatever ends the process meanwhile.
 
 What is written lies under a name of its own until it is finished; then one rename, which a crash
 cannot split, gives it the name that others read.

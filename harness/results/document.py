@@ -1,4 +1,4 @@
-"""The results document on disk: written whole or not at all, read strictly or refused.
+"""The results document on disk: written atomically, read strictly or refused.
 
 Every refusal is one sentence with the file and a way out: a benchmark that guesses at a damaged
 file compares against noise.

@@ -69,7 +69,7 @@ def _folder_name(sources: dict[str, Path]) -> str:
 
 
 def _fill(folder: Path, found: FoundFiles, sources: dict[str, Path]) -> None:
-    """Put the files into `folder`, whole or not at all."""
+    """Put the files into `folder` atomically."""
     try:
         with whole_folder(folder, complete=".") as partial:
             for name, source in sources.items():

@@ -161,7 +161,7 @@ def _download(name: HubName, commit: str, file: str, hub: Hub, offline: bool) ->
 
 
 def _put(folder: Path, files: dict[str, Path], record: dict[str, Any]) -> None:
-    """Copy files into a model's folder, which is there whole or not at all."""
+    """Copy files into a model's folder atomically: it appears only when all are there."""
     remove_partial_folders(folder)
     with whole_folder(folder) as partial:
         for place, file in files.items():

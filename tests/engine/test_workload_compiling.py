@@ -1,4 +1,4 @@
-"""Compiled graphs are kept whole or not at all, and opened in place of the model's own."""
+"""Compiled graphs are kept atomically, and opened in place of the model's own."""
 
 import json
 from dataclasses import replace

@@ -106,7 +106,7 @@ def find_constants(cache: Path, key: CalibrationKey, *, to_replace: bool = True)
 
 
 def store_constants(cache: Path, stored: StoredConstants) -> Path:
-    """Write constants whole or not at all, over those of the same key.
+    """Write constants atomically, over those of the same key.
 
     Raises:
         StorageError: the cache cannot be written.
