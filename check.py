@@ -9,7 +9,7 @@ STEPS = (
     ("format", ["-m", "ruff", "format", "--check", "."]),
     ("lint", ["-m", "ruff", "check", "."]),
     ("types", ["-m", "mypy"]),
-    ("tests", ["-m", "pytest"]),
+    ("tests", ["-m", "pytest", "-n", "2", "--dist", "loadfile"]),
 )
 
 

@@ -20,8 +20,8 @@ from typing import Any
 from harness.analysis.verdict import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_journal
+from harness.results.metrics import rate_of_kind
 from harness.results.samples import samples_of
-from harness.results.summarize import RULES
 from harness.runner.loop.identity import cell_of
 from harness.runner.loop.order import shuffled
 from harness.runner.loop.session import measure_group
@@ -35,7 +35,6 @@ from harness.store.cache import default_cache, ensure_artifact
 FILE = Path("results/validation/aa.jsonl")
 TOLERANCE = 0.03
 ROUNDS = 5  # of one comparison
-JUDGED = {"pp": ("prefill_tok_s",), "tg": ("decode_tok_s",)}
 Json = dict[str, Any]
 
 
@@ -87,11 +86,10 @@ def process_values(plan: Plan, group: Any, index: int) -> dict[str, float]:
     for entry in measure_group(group, artifact, index, plan.settings):
         test = tests[entry["workload"]]
         cell, process = cell_of(group, test, artifact), samples_of(entry)
-        for rule in RULES:
-            if rule.name in JUDGED[test.kind.value]:
-                value = rule.value(cell, process)
-                assert value is not None
-                found[f"{test.name} {rule.name}"] = value
+        rate = rate_of_kind(test.kind.value)
+        value = rate.value(cell, process) if rate.value is not None else None
+        assert value is not None
+        found[f"{test.name} {rate.name}"] = value
     return found
 
 

@@ -30,7 +30,7 @@ from harness.store.cache import default_cache, ensure_artifact
 FILE = Path("results/validation/ab-power.jsonl")
 MODULE = "slowed_worker"
 TOLERANCE = 0.01
-METRIC = "decode_tok_s"
+METRIC = "decode_step_tok_s"
 FIRST_SECONDS = 3.0  # of both sides together, in one pair
 
 

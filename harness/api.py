@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from harness.builder.graph.geometry import EncoderGeometry
 from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
 from harness.builder.quantize.cache import AUTO
-from harness.builder.quantize.levels import find_level
+from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import (
     DeviceError,
     HarnessError,
@@ -18,20 +18,22 @@ from harness.core.errors import (
     WorkerError,
 )
 from harness.devices.choose import DeviceRequest, choose_devices
-from harness.estimator.answer import Estimate, estimate
+from harness.estimator import answer
+from harness.estimator.answer import Estimate
 from harness.machine.watch.facts import usable_cores
-from harness.models.weights.source import resolve_model
+from harness.models.catalog.subject import Subject
 from harness.results.schema import Cell, Document, Metric, Placement, Reason, Record, Trust
 from harness.runner.loop.fetched import with_fetched
 from harness.runner.loop.rounds import Progress
 from harness.runner.loop.run import run_plan
+from harness.runner.models import find_model
 from harness.runner.plan import make_plan
 from harness.runner.settings import flag_values, load_settings
 from harness.runner.settings.keywords import RunFlags
-from harness.store.artifact import RECORD_FILE, Artifact, read_artifact
-from harness.store.cache import default_cache, ensure_artifact
-from harness.store.fetch import Hub, fetch_model
-from harness.store.hub import is_hub_name
+from harness.store.artifact import RECORD_FILE, read_artifact
+from harness.store.cache import default_cache
+from harness.store.exported_artifact import AnyArtifact
+from harness.store.fetch import Hub
 
 if TYPE_CHECKING:
     from harness.engine.loaded import LoadedModel
@@ -67,7 +69,12 @@ DEFAULT_CONTEXT_TOKENS = 2048
 
 
 def build(
-    model: str, level: str, *, kv_cache: str = AUTO, cache: Path | None = None, seed: int = 0
+    model: str | Path,
+    level: str,
+    *,
+    kv_cache: str = AUTO,
+    cache: Path | None = None,
+    seed: int = 0,
 ) -> Path:
     """Build `model` at `level`, or find it built.
 
@@ -127,12 +134,13 @@ def load(
     (chosen,) = choose_devices((device,), DeviceRequest(allow_simulated=allow_simulated))
     chosen.refuse_absent()
     folder = Path(path_or_model)
+    artifact: AnyArtifact
     if (folder / RECORD_FILE).is_file():
         artifact = read_artifact(folder)
     elif level is None:
         raise UsageError(f"no level for {path_or_model!s}", fix='level="int4", or a built folder')
     else:
-        artifact = _artifact(str(path_or_model), level, cache, seed, kv_cache)
+        artifact = _artifact(path_or_model, level, cache, seed, kv_cache).built()
     usable = threads or usable_cores()
     if isinstance(artifact.geometry, EncoderGeometry):
         return LoadedEncoder(artifact.graph, artifact.geometry, chosen, usable)
@@ -197,6 +205,51 @@ def run(
     return outcome.document
 
 
+def estimate(
+    model: str | Path | Subject,
+    level: str | QuantLevel,
+    *,
+    device: str,
+    depth: int = 0,
+    prompt: int = 128,
+    batch: int = 1,
+    engine: str | None = None,
+    memory_bytes: int | None = None,
+    os_share: float | None = None,
+    price_per_kwh: float | None = None,
+) -> Estimate:
+    """Estimate a model on a catalog device, without running it.
+
+    Args:
+        model: a word as `bench estimate` takes it: a catalog name, a folder, exported files, a
+            system of the source documents, a count such as `7B`; or what is known of a model.
+        level: a quantization level, or a QuantLevel such as `case.nominal_level(4)`.
+        device: key or alias of the device catalog.
+        depth: tokens already in the cache.
+        prompt: tokens of the prefill.
+        batch: sequences at once.
+        engine: `cpu`, `gpu` or `npu`; None: the fastest one with a stated peak.
+        memory_bytes: that the device carries; None: the most that is sold.
+        os_share: share of the memory kept by the operating system; None: the class's.
+        price_per_kwh: turns modelled energy into operating cost; None: no cost.
+
+    Raises:
+        HarnessError: unknown model, level, device or engine, or lengths that describe no run.
+    """
+    return answer.estimate(
+        model if isinstance(model, Subject) else find_model(model).subject,
+        level,
+        device=device,
+        depth=depth,
+        prompt=prompt,
+        batch=batch,
+        engine=engine,
+        memory_bytes=memory_bytes,
+        os_share=os_share,
+        price_per_kwh=price_per_kwh,
+    )
+
+
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
@@ -212,8 +265,10 @@ if not TYPE_CHECKING:
         raise AttributeError(f"module 'harness.api' has no attribute {name!r}")
 
 
-def _artifact(model: str, level: str, cache: Path | None, seed: int, kv_cache: str) -> Artifact:
-    name, store = find_level(level).name, cache or default_cache()
-    if is_hub_name(model):
-        model = str(fetch_model(model, store, Hub(), lambda line: None))
-    return ensure_artifact(resolve_model(model), name, store, seed, kv_cache=kv_cache)
+def _artifact(
+    model: str | Path, level: str, cache: Path | None, seed: int, kv_cache: str
+) -> AnyArtifact:
+    store = cache or default_cache()
+    found = find_model(model, store, Hub()).measured()
+    row, kept = found.stored_as(level, kv_cache)
+    return found.build(row, kept, store, seed=seed)

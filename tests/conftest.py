@@ -1,10 +1,12 @@
-"""Shared by every test: a tiny checkpoint, a cache of its own, and the devices that tests need."""
+"""Shared by every test: a tiny checkpoint, one cache, the devices that tests need, the budget."""
 
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from harness.devices.probe import Probe, probe_row
 from harness.devices.table import find_row
@@ -13,8 +15,10 @@ from tests.tiny import write_checkpoint
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face folder of a two-layer Llama with random weights."""
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+    """A Hugging Face folder of a two-layer Llama with random weights; one for all processes."""
+    folder = session_folder(tmp_path_factory) / "models" / "tiny"
+    with FileLock(folder.parents[1] / "models.lock"):
+        return folder if folder.exists() else write_checkpoint(folder)
 
 
 @pytest.fixture
@@ -25,13 +29,54 @@ def make_tiny() -> Callable[[Path], Path]:
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One artifact cache for the whole test session: each tiny model is built once."""
-    return tmp_path_factory.mktemp("cache")
+    """One artifact cache for all processes of the session: each tiny model is built once."""
+    folder = session_folder(tmp_path_factory) / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of pytest-xdist share; each has one of its own inside."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--require-device webgpu,qnn`: a missing one then fails its tests instead of skipping."""
+    """`--require-device webgpu,qnn` fails where one is missing; `--budget-s N` where tests grew."""
     parser.addoption("--require-device", default="", help="rows that must work here, simulated too")
+    parser.addoption("--budget-s", type=float, help="most that all tests together may take")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add the durations up where there is a budget, in the process that sees every test."""
+    if config.getoption("--budget-s") and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(Budget(config.getoption("--budget-s")))
+
+
+class Budget:
+    """Fails a session whose tests together took longer than `seconds`, whatever they found."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin at 0."""
+        self.seconds = seconds
+        self.spent_s = 0.0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add one phase of one test."""
+        self.spent_s += report.duration
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Turn a session that passed into one that failed."""
+        if self.spent_s > self.seconds and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what was spent, and what to do where it is too much."""
+        terminalreporter.write_line(f"budget: {self.spent_s:.0f} s of {self.seconds:.0f} s spent")
+        if self.spent_s > self.seconds:
+            terminalreporter.write_line(
+                "the tests are over their budget; try: --durations=30 shows the slowest of them"
+            )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -8,16 +8,18 @@ from pathlib import Path
 import click
 import pytest
 
+from harness.api import estimate
 from harness.builder.quantize.levels import find_level
 from harness.cli.main import COMMANDS, bench, main
 from harness.core.units import GB
-from harness.estimator.answer import Estimate, estimate
+from harness.estimator.answer import Estimate
 from harness.estimator.energy import COMPUTE_PJ_PER_FLOP, memory_pj_per_byte
 from harness.estimator.held import stored_model_bytes
 from harness.estimator.speeds import least_work
 from harness.models.catalog.catalog import catalog_model, catalog_names
-from harness.models.catalog.subject import Subject, counted_subject, find_subject
+from harness.models.catalog.subject import Subject, counted_subject
 from harness.models.catalog.text import parse_parameters
+from harness.runner.models import find_model
 from harness.runner.settings import flag_values, load_settings
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "claims.md").read_text(encoding="utf-8")
@@ -122,7 +124,7 @@ def fits(name: str, level: str, memory_gb: int) -> bool:
     """Whether a catalog model or a bare count fits into a phone of this memory."""
     known = name in catalog_names()
     subject: Subject = (
-        find_subject(name) if known else counted_subject(parse_parameters(name), name)
+        find_model(name).subject if known else counted_subject(parse_parameters(name), name)
     )
     memory_bytes = memory_gb * GB
     return estimate(subject, level, device="galaxy-s24", memory_bytes=memory_bytes).sizes.fits
@@ -147,7 +149,7 @@ def test_nine_billion_fit_into_eight_gb():
 
 def test_phi_3_is_a_forty_sixth():
     """175e9 / 3 821 079 552 = 45.8; a hundred times Phi-3 would be 382e9."""
-    phi, chat = find_subject("phi-3").parameters, find_subject("chatgpt").parameters
+    phi, chat = find_model("phi-3").subject.parameters, find_model("chatgpt").subject.parameters
     assert chat / phi == pytest.approx(45.8, abs=0.05)
     assert 100 * phi == pytest.approx(382e9, rel=0.001)
 

@@ -17,10 +17,11 @@ from harness.analysis.compare_match import (
 )
 from harness.analysis.compare_rows import CompareRow, Comparison, Question
 from harness.analysis.compare_sides import PROCESSES, Side, side_of
-from harness.analysis.compared import TIME_WORDS, Compared, find_compared
+from harness.analysis.compared import find_compared
 from harness.analysis.verdict import judge
 from harness.core.errors import UsageError
 from harness.results.enums import Verdict
+from harness.results.metric_row import TIME_WORDS, MetricRow
 from harness.results.schema import Document
 from harness.stats.differences import Difference, combine, paired_difference
 from harness.stats.family import holm
@@ -97,7 +98,7 @@ def _comparison(
 
 def _rows(
     matches: Sequence[Match],
-    metrics: Sequence[Compared],
+    metrics: Sequence[MetricRow],
     question: Question,
     absent: dict[str, list[str]],
 ) -> Iterator[CompareRow]:
@@ -123,7 +124,7 @@ def _rows(
                 absent.setdefault(f"{metric.name} only in {side}", []).append(describe(match.cell))
 
 
-def _row(metric: Compared, match: Match, base: Side, new: Side, question: Question) -> CompareRow:
+def _row(metric: MetricRow, match: Match, base: Side, new: Side, question: Question) -> CompareRow:
     """One row, not judged yet."""
     if base.unit != new.unit:
         raise UsageError(
@@ -229,7 +230,7 @@ def _why(counts: tuple[int, int], basis: str) -> str:
     return f"a side has {min(counts)} of the {basis} that a verdict needs two of; {more}"
 
 
-def _off_scale(metric: Compared, found: Interval | None) -> Interval | None:
+def _off_scale(metric: MetricRow, found: Interval | None) -> Interval | None:
     """An interval as ratios, or as it is."""
     if found is None:
         return None

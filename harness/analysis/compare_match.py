@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.analysis.compare_sides import Measured
-from harness.analysis.compared import Compared
 from harness.core.errors import UsageError
 from harness.core.names import suggestion
-from harness.results.energy import METRICS as ENERGY_METRICS
 from harness.results.energy import host_counter
 from harness.results.identity import later_words
+from harness.results.metric_row import MetricRow, Source
 from harness.results.samples import kind_of
 from harness.results.schema import Cell, Document, Record
-from harness.results.summarize import JUDGED
 from harness.results.validity import why_left_out
 
 AXIS_NAMES = {"quant": "level"}
@@ -153,23 +151,22 @@ def axis_field(axis: str) -> str:
     return field
 
 
-def comparable(metric: Compared, match: Match, chosen: bool) -> bool:
+def comparable(metric: MetricRow, match: Match, chosen: bool) -> bool:
     """Whether a metric belongs to a match: always when it was asked for.
 
     By default a speed is compared only in the tests that are judged by it, so that no difference
     is told twice.
     """
-    judged = {name for names in JUDGED.values() for name in names}
-    return chosen or metric.name not in judged or metric.name in JUDGED[kind_of(match.cell)]
+    return chosen or not metric.judges or kind_of(match.cell) in metric.judges
 
 
-def is_counted_otherwise(metric: Compared, match: Match) -> bool:
+def is_counted_otherwise(metric: MetricRow, match: Match) -> bool:
     """Whether the energy of two sides is that of different things: packages, a machine, a card."""
     hosts = {host_counter(one.record) for side in (match.base, match.new) for one in side}
-    return metric.name in ENERGY_METRICS and len(hosts) > 1
+    return metric.source is Source.COUNTERS and len(hosts) > 1
 
 
-def line_key(metric: Compared, match: Match) -> Key:
+def line_key(metric: MetricRow, match: Match) -> Key:
     """Two matches with the same key of a metric would tell the same thing twice."""
     left = {*PRINTED_ONLY, *(TEST_FIELDS if metric.of_session else ())}
     return (metric.name, _key(match.cell, left), _key(match.new_cell, left))

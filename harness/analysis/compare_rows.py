@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from harness.analysis.compared import Compared
 from harness.results.enums import Verdict
+from harness.results.metric_row import MetricRow
 from harness.results.schema import Cell
 from harness.stats.differences import Difference
 from harness.stats.intervals import Interval
@@ -51,7 +51,7 @@ class CompareRow:
         reason: why nothing can be told, where the data is not enough; else None.
     """
 
-    metric: Compared
+    metric: MetricRow
     cell: Cell
     new_cell: Cell
     unit: str

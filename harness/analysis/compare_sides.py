@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, variance
 
-from harness.analysis.compared import Compared, scaled_values
+from harness.analysis.compared import scaled_values
+from harness.results.metric_row import MetricRow
 from harness.results.samples import kind_of
 from harness.results.schema import Metric, Record
 from harness.results.summarize import QUALITY_PATHS
@@ -49,7 +50,7 @@ class Side:
     unit: str
 
 
-def side_of(metric: Compared, measured: Sequence[Measured], per_run: bool) -> Side | None:
+def side_of(metric: MetricRow, measured: Sequence[Measured], per_run: bool) -> Side | None:
     """Draw up one side; None where it does not hold the metric.
 
     Args:
@@ -78,14 +79,14 @@ def _value(found: Metric | None) -> float | None:
     return None if found is None or found.value is None else found.value
 
 
-def _many(metric: Compared, shown: float, values: dict[int, float], basis: str, unit: str) -> Side:
+def _many(metric: MetricRow, shown: float, values: dict[int, float], basis: str, unit: str) -> Side:
     """A side of several values."""
     numbers = list(values.values())
     spread = variance(numbers) / len(numbers) if len(numbers) > 1 else None
     return Side(shown, fmean(numbers), spread, len(numbers) - 1, len(numbers), basis, values, unit)
 
 
-def _run_side(metric: Compared, found: Sequence[Measured], unit: str) -> Side:
+def _run_side(metric: MetricRow, found: Sequence[Measured], unit: str) -> Side:
     """A side of several runs: each gives the mean of its processes, else its own value."""
     values = {}
     for place, one in enumerate(found):
@@ -95,13 +96,13 @@ def _run_side(metric: Compared, found: Sequence[Measured], unit: str) -> Side:
     return _many(metric, metric.off_scale(median(values.values())), values, RUNS, unit)
 
 
-def _flat(metric: Compared, shown: Metric, spread: float, basis: str) -> Side:
+def _flat(metric: MetricRow, shown: Metric, spread: float, basis: str) -> Side:
     """A side whose scatter is known."""
     value = shown.value or 0.0
     return Side(value, metric.on_scale(value), spread, math.inf, 1, basis, {}, shown.unit)
 
 
-def _summary_side(metric: Compared, shown: Metric) -> Side:
+def _summary_side(metric: MetricRow, shown: Metric) -> Side:
     """A side that kept no samples: mean and variance out of its interval.
 
     center = (ln low + ln high) / 2,   se = (ln high - ln low) / 2 / t(0.975, n - 1)
@@ -118,7 +119,7 @@ def _summary_side(metric: Compared, shown: Metric) -> Side:
     return Side(value, (low + high) / 2, error**2, dof, shown.processes, PROCESSES, {}, shown.unit)
 
 
-def _quality_side(metric: Compared, record: Record, shown: Metric) -> Side:
+def _quality_side(metric: MetricRow, record: Record, shown: Metric) -> Side:
     """A side of quality: the interval is over chunks of the text.
 
     Its lower end may have been cut at what the quantity can be, so the farther end counts.

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.estimator.record import ESTIMATORS
+from harness.results.metrics import metric_row
 from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Cell, Document, Record
 from harness.results.validity import why_left_out
@@ -29,21 +30,24 @@ class JudgedMetric:
     """One metric that estimates are judged by.
 
     Attributes:
-        name: as in the glossary.
+        name: as in the registry.
         kinds: the kinds of test it is judged on.
-        is_rate: more is faster, so that time is its inverse.
     """
 
     name: str
     kinds: tuple[str, ...]
-    is_rate: bool = False
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether more is faster, so that time is its inverse."""
+        return metric_row(self.name).more_is_better
 
 
 JUDGED = (
-    JudgedMetric("decode_tok_s", (DECODE,), is_rate=True),
-    JudgedMetric("prefill_tok_s", (PREFILL,), is_rate=True),
+    JudgedMetric("decode_tok_s", (DECODE,)),
+    JudgedMetric("prefill_tok_s", (PREFILL,)),
     JudgedMetric("ttft_ms", (REQUEST,)),
-    JudgedMetric("encode_seq_s", (ENCODE,), is_rate=True),
+    JudgedMetric("encode_seq_s", (ENCODE,)),
     JudgedMetric("peak_rss_bytes", EVERY_KIND),
     JudgedMetric("weights_bytes", EVERY_KIND),
 )

@@ -5,22 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.compare_rows import CompareRow, Comparison
-from harness.analysis.compared import COMPARED, Compared
+from harness.analysis.compared import compared
 from harness.core.errors import UsageError
 from harness.core.names import suggestion
 from harness.core.ranges import parse_number, parse_share
+from harness.results.metric_row import MetricRow
+from harness.results.metrics import METRICS
 
-# What a gate may be called, and the metrics it watches; any metric's own name is one too.
-GATES = {
-    "slower": ("prefill_tok_s", "decode_tok_s", "encode_seq_s", "ttft_ms", "images_s", "runs_s"),
-    "load": ("load_ms",),
-    "first": ("first_ms", "cold_ttft_ms"),
-    "memory": ("peak_rss_bytes", "weights_bytes", "kv_bytes_per_token"),
-    "energy": ("j_per_token", "j_per_sequence"),
-    "kld": ("kld_nats",),
-    "top1": ("top1_agreement",),
-    "cosine": ("embedding_cosine",),
-}
+
+def _gates() -> dict[str, tuple[str, ...]]:
+    """What a gate may be called, and the metrics it watches; any metric's own name is one too."""
+    found: dict[str, tuple[str, ...]] = {}
+    for row in METRICS:
+        if row.gate:
+            found[row.gate] = (*found.get(row.gate, ()), row.name)
+    return found
+
+
+GATES = _gates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def parse_gate(text: str) -> Gate:
         UsageError: no such gate, or a limit that is none.
     """
     name, _, limit = text.partition(":")
-    known = {metric.name: metric for metric in COMPARED}
+    known = compared()
     metrics = GATES.get(name, (name,) if name in known else ())
     if not metrics:
         raise UsageError(
@@ -126,7 +128,7 @@ def _is_beyond(row: CompareRow, limit: float) -> bool:
     return low > _on_scale(row.metric, limit)
 
 
-def _on_scale(metric: Compared, limit: float) -> float:
+def _on_scale(metric: MetricRow, limit: float) -> float:
     """A limit on the scale of the differences."""
     return math.log1p(limit) if metric.is_ratio else limit
 

@@ -7,9 +7,9 @@ from statistics import median
 
 from harness.analysis.compare import judged
 from harness.analysis.compare_rows import CompareRow, Comparison, Question
-from harness.analysis.compared import Compared, find_compared
+from harness.analysis.compared import find_compared
+from harness.results.metric_row import MetricRow
 from harness.results.schema import Cell
-from harness.results.summarize import RULES
 from harness.stats.differences import Difference, paired_difference
 from harness.stats.intervals import Interval
 from harness.stats.ranks import shift_of_pairs
@@ -38,7 +38,7 @@ class Line:
     """One metric of one test in both variants, a value per pair.
 
     Attributes:
-        metric: a name of harness.analysis.compared.
+        metric: a name of the registry that turns or starts give.
         cell: of side a.
         new_cell: of side b.
         values: pair after pair.
@@ -96,7 +96,7 @@ def _row(line: Line, question: Question) -> CompareRow:
         metric=metric,
         cell=line.cell,
         new_cell=line.new_cell,
-        unit=unit_of(line.metric),
+        unit=metric.unit,
         base=median(value.base for value in line.values),
         new=median(value.new for value in line.values),
         counts=(count, count),
@@ -109,17 +109,12 @@ def _row(line: Line, question: Question) -> CompareRow:
     )
 
 
-def unit_of(metric: str) -> str:
-    """Of a metric that turns give."""
-    return next(rule.unit for rule in RULES if rule.name == metric)
-
-
 def _difference(line: Line) -> Difference:
     """Mean log ratio of the pairs, and its scatter."""
     return paired_difference([0.0] * len(line.values), [value.log_ratio for value in line.values])
 
 
-def _ratios(metric: Compared, found: Interval) -> Interval:
+def _ratios(metric: MetricRow, found: Interval) -> Interval:
     """An interval of logarithms as ratios."""
     return Interval(*(metric.off_scale(end) for end in (found.center, found.low, found.high)))
 

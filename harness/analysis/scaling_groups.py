@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.builder.quantize.levels import LEVELS
+from harness.results.metrics import metric_row
 from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Record
 
@@ -18,17 +19,24 @@ class Rule:
         metric: name of a metric.
         kinds: the kinds of test it is taken from.
         shared: fields of a cell in which all models of one fit agree.
-        is_rate: more is faster: the exponent should be -1, else +1.
-        words: for a model that costs more than its law says, and for one that costs less.
         takes_largest: of several values of one model the largest counts, else the median.
     """
 
     metric: str
     kinds: tuple[str, ...]
     shared: tuple[str, ...]
-    is_rate: bool = False
-    words: tuple[str, str] = ("slower", "faster")
     takes_largest: bool = False
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether more is faster: the exponent should be -1, else +1."""
+        return metric_row(self.metric).more_is_better
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """For a model that costs more than its law says, and for one that costs less."""
+        less, more = metric_row(self.metric).words
+        return more.lower(), less.lower()
 
     @property
     def exponent(self) -> float:
@@ -37,16 +45,15 @@ class Rule:
 
 
 _SESSION = ("device", "runtime", "level", "threads", "batch")
-_SIZES = ("larger", "smaller")
 # Decoded tokens are no field: the rate of 8 and that of 16 are one quantity. Memory is that of
 # decode tests, so that no model has the activations of a prompt which another was not given.
 # Weights are the same in every test of a level.
 RULES = (
-    Rule("decode_tok_s", (DECODE,), (*_SESSION, "depth"), is_rate=True),
-    Rule("prefill_tok_s", (PREFILL,), (*_SESSION, "depth", "prompt"), is_rate=True),
+    Rule("decode_tok_s", (DECODE,), (*_SESSION, "depth")),
+    Rule("prefill_tok_s", (PREFILL,), (*_SESSION, "depth", "prompt")),
     Rule("ttft_ms", (REQUEST,), (*_SESSION, "depth", "prompt")),
-    Rule("peak_rss_bytes", (DECODE,), (*_SESSION, "depth"), words=_SIZES, takes_largest=True),
-    Rule("weights_bytes", (DECODE, PREFILL, REQUEST), ("level",), words=_SIZES),
+    Rule("peak_rss_bytes", (DECODE,), (*_SESSION, "depth"), takes_largest=True),
+    Rule("weights_bytes", (DECODE, PREFILL, REQUEST), ("level",)),
 )
 
 

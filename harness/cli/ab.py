@@ -8,8 +8,9 @@ import click
 
 from harness.analysis.compare_rows import Question
 from harness.analysis.gate import Gate, confirmed, judge_gates, parse_gate
-from harness.cli.options import AB_FORMATS, Word
-from harness.cli.side import Variant, read_variant, shared_options
+from harness.cli.flags import FlagsCommand, flag_options
+from harness.cli.options import AB_FORMATS, cache_option, format_option, results_option
+from harness.cli.side import Variant, read_variant
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.core.ranges import parse_seconds, parse_share
 
@@ -20,7 +21,7 @@ AS_SHARED = "as shared"
 EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-on slower:3%'
 
 
-@click.command("ab", epilog=EXAMPLE)
+@click.command("ab", cls=FlagsCommand, epilog=EXAMPLE)
 @click.option("--a", "text_a", default="", help="The base: VARIABLE=value and flags of its own.")
 @click.option("--b", "text_b", default="", help="What is held against it, likewise.")
 @click.option("--python-a", help="Another interpreter with this package, for side A.")
@@ -35,11 +36,9 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
     "--confirm", is_flag=True, help="Before it fails, measure anew; fail only if that fails too."
 )
 @click.option("--each", is_flag=True, help="Judge every line alone, not as one family.")
-@click.option("--format", "style", type=Word(AB_FORMATS), default="table", show_default=True)
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True
-)
-@click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
+@format_option(AB_FORMATS)
+@results_option()
+@cache_option()
 def command(
     text_a: str,
     text_b: str,
@@ -96,7 +95,7 @@ def command(
     return EXIT_GATE if broken else EXIT_OK
 
 
-command.params = [*shared_options(), *command.params]
+command.params = [*command.params, *flag_options("ab")]
 
 
 def _sides(
@@ -131,16 +130,17 @@ def _sides(
 
 def _gate(text: str) -> Gate:
     """A gate that pairs can break, refused before they are measured."""
-    from harness.runner.loop.paired import STARTS, TURN_METRICS
+    from harness.runner.loop.paired import START_METRICS, TURN_METRICS
 
-    gate = parse_gate(text)
-    measured = {metric for metrics in (STARTS, *TURN_METRICS.values()) for metric in metrics}
-    if measured.isdisjoint(gate.metrics):
+    gate, measured = parse_gate(text), (*START_METRICS, *TURN_METRICS)
+    watched = [row.name for row in measured if {row.name, row.once} & set(gate.metrics)]
+    if not watched:
+        listed = ", ".join(sorted(row.name for row in measured))
         raise UsageError(
-            f"--fail-on {text} can never fail: turns give {', '.join(sorted(measured))}",
+            f"--fail-on {text} can never fail: turns give {listed}",
             fix="--fail-on slower:3%, load:10%, or memory and quality by `bench compare`",
         )
-    return gate
+    return replace(gate, metrics=tuple(watched))
 
 
 def _pairs(count: int) -> int:

@@ -1,4 +1,4 @@
-"""`bench audit`: do the numbers of a plan time what they say they time?"""
+"""`bench audit`: validate that the numbers of a plan time what they say they time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import FORMATS, Word
+from harness.cli.flags import FlagsCommand, flag_options
+from harness.cli.options import FORMATS, cache_option, format_option
 from harness.cli.progress import open_progress
 from harness.cli.running import fetch_into
-from harness.cli.side import shared_options
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.findings import ERROR
 from harness.report.findings import CheckedTest, draw_audit
@@ -22,17 +22,21 @@ if TYPE_CHECKING:
 LEAST_TURNS = 3
 
 
-@click.command("audit", epilog="Example:  bench audit --model bytelm --quant fp32,int4 --gen 16")
+@click.command(
+    "audit",
+    cls=FlagsCommand,
+    epilog="Example:  bench audit --model bytelm --quant fp32,int4 --gen 16",
+)
 @click.option("--turns", default=12, show_default=True, help="Passes of old and of new input each.")
-@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
-@click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
+@format_option(FORMATS)
+@cache_option()
 def command(turns: int, style: str, cache: Path | None, plan: str | None, **flags: Any) -> int:
-    """Look at every test of a plan as a doubter would.
+    """Validate the measurement of every test of a plan.
 
-    Timed passes must choose what a plain run chooses; the same input may not come more than 10 %
-    faster than new ones; there must be as many tokens and steps as the rates count; the parts must
-    fit into the whole by other clocks; and on the CPU the process must have worked meanwhile. Ends
-    with 1 when a check fails.
+    The tokens of timed passes must be those of a plain run; the same input may not come more than
+    10 % faster than new ones; there must be as many tokens and steps as the rates count; the parts
+    must fit into the whole by other clocks; and on the CPU the process must have worked meanwhile.
+    Ends with 1 when a check fails.
     """
     from harness.machine.watch.facts import usable_cores
 
@@ -45,7 +49,7 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
     return EXIT_GATE if any(one.found.state == ERROR for one in lines) else EXIT_OK
 
 
-command.params = [*shared_options(), *command.params]
+command.params = [*command.params, *flag_options("audit")]
 
 
 def _audit(plan: "Plan", turns: int, cache: Path | None) -> Iterator[CheckedTest]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from harness.builder.quantize.levels import find_levels
-from harness.cli.options import FORMATS, Word
+from harness.cli.options import FORMATS, cache_option, format_option
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_names
 from harness.runner.plan import plan_threads
@@ -20,8 +20,8 @@ DEFAULT_LEVELS = "fp32,int8,int4"  # of the default plan
 @click.option("--threads", default="all", show_default=True, help="Intra-op threads: 1,2 or all.")
 @click.option("--full", is_flag=True, help="Every level, more and longer processes.")
 @click.option("--again", is_flag=True, help="Measure even what is stored.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Where constants are kept.")
-@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
+@cache_option("Where constants are kept.")
+@format_option(FORMATS)
 def command(
     device: str,
     quant: str,

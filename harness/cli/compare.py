@@ -5,7 +5,7 @@ import click
 from harness.analysis.compare import compare_axis, compare_documents
 from harness.analysis.compare_rows import Comparison, Question
 from harness.analysis.gate import judge_gates, parse_gate, watched_metrics
-from harness.cli.options import COMPARE_FORMATS, Word
+from harness.cli.options import COMPARE_FORMATS, format_option
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.ranges import parse_share
 from harness.results.schema import Document
@@ -31,7 +31,7 @@ EXAMPLE = (
     "--each", is_flag=True, help="Judge every line alone: more verdicts, more false ones."
 )
 @click.option("--force", is_flag=True, help="Compare other machines and methods nevertheless.")
-@click.option("--format", "style", type=Word(COMPARE_FORMATS), default="table", show_default=True)
+@format_option(COMPARE_FORMATS)
 def command(
     sides: tuple[str, ...],
     axis: str | None,

@@ -2,7 +2,7 @@
 
 import click
 
-from harness.cli.options import FORMATS, Word
+from harness.cli.options import FORMATS, Word, format_option
 from harness.devices.probe import look_up, probe_row
 from harness.devices.row import KINDS
 from harness.devices.table import all_rows
@@ -21,7 +21,7 @@ OTHER_SYSTEM = "other system"
 @click.option("--allow-simulated", is_flag=True, help="Emulate what has no hardware here.")
 @click.option("--class", "kind", type=Word(KINDS), help="Only rows of this class.")
 @click.option("--all", "every", is_flag=True, help="Also rows of other operating systems.")
-@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
+@format_option(FORMATS)
 def command(probe: bool, allow_simulated: bool, kind: str | None, every: bool, style: str) -> None:
     """List the rows that --device and --ep take, and what each needs to work.
 

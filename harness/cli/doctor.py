@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from harness.cli.options import FORMATS, Word
+from harness.cli.options import FORMATS, format_option
 from harness.core.errors import EXIT_DEVICE, EXIT_OK
 from harness.core.findings import ERROR, Finding
 from harness.report.findings import draw_findings
@@ -30,7 +30,7 @@ CHECKS: tuple[Callable[[], Sequence[Finding]], ...] = (_wheels, _machine)
 
 
 @click.command("doctor", epilog="Example:  bench doctor --format json")
-@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
+@format_option(FORMATS)
 def command(style: str) -> int:
     """Check the installation and the machine: can it be measured on, and what would help?
 

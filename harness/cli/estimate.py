@@ -6,9 +6,9 @@ from math import prod
 
 import click
 
-from harness.builder.quantize.levels import LADDER, QuantLevel, find_levels
+from harness.builder.quantize.levels import SWEEP, QuantLevel, find_levels
 from harness.cli.estimate_here import HERE, this_machine
-from harness.cli.options import FORMATS, Word
+from harness.cli.options import FORMATS, Word, format_option
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_grid, parse_names
 from harness.estimator.answer import Estimate, estimate
@@ -16,9 +16,10 @@ from harness.estimator.case import nominal_level
 from harness.estimator.machine import OS_SHARE, estimate_here
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.devices import device_keys
-from harness.models.catalog.subject import Subject, counted_subject, find_subject
+from harness.models.catalog.subject import Subject, counted_subject
 from harness.models.catalog.text import parse_bytes, parse_parameters
 from harness.report.estimate_table import draw_estimates
+from harness.runner.models import find_model
 
 Flags = dict[str, str | int | float | None]
 ALL = "all"
@@ -28,7 +29,7 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 
 @click.command("estimate", epilog=EXAMPLE)
 @click.argument("model", required=False)
-@click.option("--quant", help=f"Quantization levels; `{LADDER}` is all.  [default: int4]")
+@click.option("--quant", help=f"Quantization levels; `{SWEEP}` is all.  [default: int4]")
 @click.option(
     "--on", "devices", required=True, help="Devices of the catalog, aliases, `all`; `cpu` is here."
 )
@@ -42,14 +43,14 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 @click.option("--params", help="A parameter count instead of a model: 7.6B, 3000억.")
 @click.option("--bits", type=int, help="Bits of a weight, for --params and stated counts.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind each speed, term by term.")
-@click.option("--format", "style", type=Word(FORMATS), default="table")
+@format_option(FORMATS)
 def command(style: str, explain_row: bool, **flags: str | int | float | None) -> None:
     """Estimate memory, speed and energy of MODEL on a device, without running anything.
 
-    MODEL is a name of the catalog, a folder with config.json, a system that the source documents
-    name (gpt-4), several of them with commas, or `all`. Speeds are ranges: what devices of this
-    class reach of their data sheet. The energy floor is physics, not an estimate. `--on cpu` is
-    this machine, by what `bench calibrate` measured.
+    MODEL is a word that --model takes, a folder with config.json, a system that the source
+    documents name (gpt-4), a count (7B), several of them with commas, or `all`. Speeds are
+    ranges: what devices of this class reach of their data sheet. The energy floor is physics, not
+    an estimate. `--on cpu` is this machine, by what `bench calibrate` measured.
     """
     rows = estimate_rows(flags)
     text, notes = draw_estimates(rows, style, explain_row)
@@ -123,7 +124,12 @@ def _subjects(flags: Flags) -> list[Subject]:
         # Commas separate counts here: 7,600,000,000 is written 7.6B.
         texts = parse_names(str(params), "--params")
         return [counted_subject(parse_parameters(text), text) for text in texts]
-    return [find_subject(name) for name in _words(model, "MODEL", catalog_names())]
+    return [find_model(name, log=_log).subject for name in _words(model, "MODEL", catalog_names())]
+
+
+def _log(line: str) -> None:
+    """Say on stderr what is fetched."""
+    click.echo(line, err=True)
 
 
 def _levels(flags: Flags) -> list[QuantLevel]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import Word
+from harness.cli.options import format_option
 from harness.results.glossary import explain, terms
 
 STYLES = ("table", "md", "json")  # as harness.report.explained draws them
@@ -15,7 +15,7 @@ STYLES = ("table", "md", "json")  # as harness.report.explained draws them
 )
 @click.argument("term", required=False)
 @click.option("--row", help="Of a results file: a record's number, or words of its name.")
-@click.option("--format", "style", type=Word(STYLES), default="table", show_default=True)
+@format_option(STYLES)
 def command(term: str | None, row: str | None, style: str) -> None:
     """Print what TERM means, in which unit, and what is left out; without TERM, list all terms.
 

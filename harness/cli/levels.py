@@ -2,17 +2,23 @@
 
 import click
 
-from harness.cli.options import FORMATS, Word
+from harness.cli.options import FORMATS, format_option
 from harness.report.levels_table import draw_levels
 
 
-@click.command("levels", epilog="Example:  bench levels --format md")
-@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
-def command(style: str) -> None:
-    """List the levels that --quant takes, in the order of falling size.
+@click.command("levels", epilog="Example:  bench levels path/to/export --format md")
+@click.argument("model", required=False)
+@format_option(FORMATS)
+def command(style: str, model: str | None) -> None:
+    """List the levels that --quant takes, in the order of falling size; of MODEL those it has.
 
     bits/w: stored bits of one weight of a large matrix of the layers, its share of scale and zero
     point included; `bench models` and every result count a whole model exactly. sensitive: what
     some matrices of the layers have instead. by: how integers are chosen.
     """
-    click.echo(draw_levels(style))
+    from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
+    from harness.runner.models import find_model
+
+    every = (*LEVELS.values(), *STATIC_LEVELS.values())
+    levels = every if model is None else find_model(model).measured().levels()
+    click.echo(draw_levels(levels, style))

@@ -37,7 +37,11 @@ COMMANDS = (
     ),
     ("scaling", "harness.cli.scaling", "Ask whether the parameter count alone predicts."),
     ("ab", "harness.cli.ab", "Compare two variants by live workers that take turns."),
-    ("audit", "harness.cli.audit", "Look at a plan's tests as a doubter would."),
+    (
+        "audit",
+        "harness.cli.audit",
+        "Validate the measurement: outputs, caching, counts and clocks.",
+    ),
     ("compare", "harness.cli.compare", "Say what is faster, slower, the same, or not to be told."),
     ("report", "harness.cli.report", "Draw a stored results file again, in any format."),
     ("explain", "harness.cli.explain", "Print what a term means, or the sum behind an estimate."),

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from harness.cli.estimate_here import machine_memory
-from harness.cli.options import FORMATS, Word
+from harness.cli.options import FORMATS, Word, cache_option, format_option, offline_option
 from harness.models.catalog.catalog import catalog_models
 from harness.models.catalog.systems import systems
 from harness.report.models_table import draw_catalog, draw_systems
@@ -23,9 +23,9 @@ OS_SHARE = 0.25
     show_default=True,
     help="All published models, those that this version builds, or the systems of the documents.",
 )
-@click.option("--offline", is_flag=True, help="Fetch nothing: hf: models as they were fetched.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
-@click.option("--format", "style", type=Word(FORMATS), default="table")
+@offline_option()
+@cache_option()
+@format_option(FORMATS)
 def command(
     names: tuple[str, ...], source: str, offline: bool, cache: Path | None, style: str
 ) -> None:

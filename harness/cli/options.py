@@ -1,5 +1,7 @@
-"""Words that options take, and what is said of those that they do not."""
+"""Options that commands share, words that they take, and what is said of those they do not."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +41,45 @@ class Word(_Choice):
         raise UsageError(
             f"{flag} {value!r} is none of its words", fix=suggestion(str(value), self.choices)
         )
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def format_option(formats: Sequence[str]) -> Decorator:
+    """`--format`: how a command draws."""
+    return click.option(
+        "--format",
+        "style",
+        type=Word(tuple(formats)),
+        default=formats[0],
+        show_default=True,
+        help="How it is drawn.",
+    )
+
+
+def cache_option(what: str = "Where built models are kept.") -> Decorator:
+    """`--cache`: a folder of built models and of what was measured of the machine."""
+    return click.option("--cache", type=click.Path(path_type=Path), help=what)
+
+
+def results_option(name: str = "results") -> Decorator:
+    """`--results`: the folder of results files."""
+    return click.option(
+        "--results",
+        name,
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        help="Where the run is kept.",
+    )
+
+
+def offline_option() -> Decorator:
+    """`--offline`: nothing is fetched."""
+    return click.option(
+        "--offline", is_flag=True, help="Fetch nothing: hf: models as they were fetched."
+    )
 
 
 def first_sentence(error: click.ClickException) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DOCUMENT_FORMATS, Word
+from harness.cli.options import DOCUMENT_FORMATS, format_option
 from harness.cli.show import show_document
 from harness.results.document import read_document
 
@@ -13,7 +13,7 @@ from harness.results.document import read_document
     "report", epilog="Example:  bench report results/run-20261122-101500-1a2b.json --format md"
 )
 @click.argument("results", type=click.Path(path_type=Path))
-@click.option("--format", "style", type=Word(DOCUMENT_FORMATS), default="table", show_default=True)
+@format_option(DOCUMENT_FORMATS)
 def command(results: Path, style: str) -> None:
     """Draw the results file RESULTS for people, for programs or for a build service.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from harness.analysis.scaling import study_scaling
-from harness.cli.options import FORMATS, Word
+from harness.cli.options import FORMATS, format_option
 from harness.report.scaling_table import draw_study
 from harness.results.document import read_document
 
@@ -16,7 +16,7 @@ EXAMPLE = "Example:  bench scaling results/run-20261122-101500-1a2b.json --forma
 @click.argument(
     "results", metavar="RESULTS...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
+@format_option(FORMATS)
 def command(results: tuple[Path, ...], style: str) -> None:
     """Put to the test that a model's parameter count predicts its speed and its memory.
 

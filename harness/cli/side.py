@@ -8,32 +8,12 @@ from typing import Any
 
 import click
 
-from harness.cli import run
+from harness.cli.flags import flag_options
 from harness.cli.running import fetch_into
 from harness.core.errors import UsageError
 from harness.runner.plan import SessionGroup, make_plan
 from harness.runner.settings import Settings, flag_values, load_settings
 
-# Flags of `bench run` that say what is measured; a variant may give any of them again.
-SHARED_NAMES = (
-    *(
-        "device",
-        "runtime",
-        "model",
-        "quant",
-        "kv_cache",
-        "prompt",
-        "gen",
-        "pg",
-        "enc",
-        "img",
-        "dim",
-        "depth",
-        "batch",
-        "threads",
-    ),
-    *("seed", "ep", "ep_option", "plan"),
-)
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 DEFAULT_CONFIG = "ab"
 
@@ -55,11 +35,6 @@ class Variant:
     env: dict[str, str] = field(default_factory=dict)
 
 
-def shared_options() -> list[click.Parameter]:
-    """The options of `bench run` that every variant understands."""
-    return [option for option in run.command.params if option.name in SHARED_NAMES]
-
-
 def read_variant(
     flag: str, text: str, shared: dict[str, Any], usable_threads: int, cache: Path | None = None
 ) -> Variant:
@@ -68,7 +43,7 @@ def read_variant(
     Args:
         flag: `--a` or `--b`, for messages.
         text: what was given to it, quoted as in a shell.
-        shared: values of shared_options, None or () where they were not given.
+        shared: values of the flags of `ab`, None or () where they were not given.
         usable_threads: the largest thread count allowed.
         cache: where models of the hub are fetched to; None: the platform's cache folder.
 
@@ -104,11 +79,11 @@ def _split(flag: str, text: str) -> tuple[dict[str, str], list[str]]:
 
 def _parsed(flag: str, words: list[str]) -> dict[str, Any]:
     """The flags among the words."""
-    command = click.Command(flag, params=shared_options(), add_help_option=False)
+    command = click.Command(flag, params=flag_options("ab"), add_help_option=False)
     try:
         return command.make_context(flag, list(words)).params
     except click.ClickException as error:
-        names = ", ".join(option.opts[0] for option in shared_options())
+        names = ", ".join(option.opts[0] for option in flag_options("ab"))
         raise UsageError(
             f"{flag} {' '.join(words)!r}: {error.format_message()}",
             fix=f"VARIABLE=value words first, then any of {names}",

@@ -8,7 +8,8 @@ import click
 
 from harness.analysis.error_rows import GROUPINGS
 from harness.analysis.errors import check_method, study_errors
-from harness.cli.options import FORMATS, Word
+from harness.cli.flags import FlagOption
+from harness.cli.options import FORMATS, Word, cache_option, format_option, results_option
 from harness.cli.running import measure_plan
 from harness.core.errors import EXIT_OK, StorageError, UsageError
 from harness.core.files import write_whole
@@ -17,6 +18,7 @@ from harness.results.document import read_document
 from harness.results.schema import METHOD_VERSION, Document
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
+from harness.runner.settings.flags import flag
 
 DEFAULT_PLAN = "validate"
 EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.json --by model"
@@ -24,7 +26,6 @@ EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.j
 
 @click.command("validate-estimates", epilog=EXAMPLE)
 @click.argument("files", metavar="[RESULTS]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--config", "plan", help="Plan to measure without RESULTS.  [default: validate]")
 @click.option(
     "--remeasure",
     multiple=True,
@@ -32,16 +33,9 @@ EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.j
     help="Results of the same plan from another hour. May be given again.",
 )
 @click.option("--by", type=Word(list(GROUPINGS)), help="The calibrated estimate, group by group.")
-@click.option(
-    "--results",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Where the run is kept.",
-)
-@click.option("--cache", type=click.Path(path_type=Path), help="Where built models are kept.")
-@click.option("--format", "style", type=Word(FORMATS), default="table", show_default=True)
+@results_option("folder")
+@cache_option()
+@format_option(FORMATS)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -78,6 +72,11 @@ def command(
             raise
         click.echo(f"bench: {error}", err=True)  # the run has failed: its exit code says how
     return code
+
+
+command.params.append(
+    FlagOption(flag("plan"), f"Plan to measure without RESULTS.  [default: {DEFAULT_PLAN}]")
+)
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""What a doubter would ask of a timed test: raw answers, judged elsewhere.
+"""What validates the measurement of a timed test: raw answers, judged elsewhere.
 
 Four questions: is the timed output that of a plain run; does the same input come faster than a new
 one, as if something were remembered; are there as many tokens as were counted; do clocks agree.

@@ -138,7 +138,7 @@ class MeasuringChild:
         }
 
     def audit(self, workload: Json, turns: int) -> Json:
-        """Look at a test that is warm as a doubter would; see harness.engine.audit."""
+        """Validate the measurement of a test that is warm; see harness.engine.audit."""
         return audit(self._measuring(), workload_of(workload), turns)
 
     def close(self) -> Json:

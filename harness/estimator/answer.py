@@ -17,7 +17,7 @@ from harness.estimator.parameters import decode_tok_s
 from harness.estimator.sizes import Sizes, case_sizes
 from harness.estimator.speeds import Speeds, case_speeds, least_work
 from harness.models.catalog.devices import catalog_device, device_class
-from harness.models.catalog.subject import Subject, find_subject
+from harness.models.catalog.subject import Subject
 from harness.models.specs.structure import Anatomy
 
 METHOD_VERSION = 1  # raise it with any change that moves an estimated value
@@ -65,7 +65,7 @@ class Estimate:
 
 
 def estimate(
-    model: str | Subject,
+    model: Subject,
     level: str | QuantLevel,
     *,
     device: str,
@@ -80,8 +80,7 @@ def estimate(
     """Estimate a model on a catalog device.
 
     Args:
-        model: a catalog name, a folder with config.json, a system of the source documents, or a
-            Subject.
+        model: what is known of it; harness.estimate takes the words for models instead.
         level: a quantization level, or a QuantLevel such as `case.nominal_level(4)`.
         device: key or alias of the device catalog.
         depth: tokens already in the cache.
@@ -93,11 +92,11 @@ def estimate(
         price_per_kwh: turns modelled energy into operating cost; None: no cost.
 
     Raises:
-        HarnessError: unknown model, level, device or engine, or lengths that describe no run.
+        HarnessError: unknown level, device or engine, or lengths that describe no run.
     """
     return answer(
         make_case(
-            find_subject(model) if isinstance(model, str) else model,
+            model,
             find_level(level) if isinstance(level, str) else level,
             catalog_device(device),
             Lengths(depth, prompt, batch),

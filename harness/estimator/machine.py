@@ -8,14 +8,14 @@ from harness.estimator.answer import Estimate, answer
 from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.case import Budget, Case, Lengths
 from harness.models.catalog.devices import CatalogDevice, Engine
-from harness.models.catalog.subject import Subject, find_subject
+from harness.models.catalog.subject import Subject
 
 OS_SHARE = 0.25  # as the laptops of the device catalog
 HERE = "here"
 
 
 def estimate_here(
-    model: str | Subject,
+    model: Subject,
     level: str | QuantLevel,
     constants: Constants,
     memory_bytes: int,
@@ -43,7 +43,7 @@ def estimate_here(
         An estimate without energy: no power is known.
 
     Raises:
-        HarnessError: unknown model or level, lengths that describe no run, no constants.
+        HarnessError: unknown level, lengths that describe no run, no constants.
     """
     engine = Engine("cpu", f"{constants.threads} threads" if constants.threads else "all threads")
     device = CatalogDevice(
@@ -58,7 +58,7 @@ def estimate_here(
         engine=(engine,),
     )
     case = Case(
-        subject=find_subject(model) if isinstance(model, str) else model,
+        subject=model,
         level=find_level(level) if isinstance(level, str) else level,
         device=device,
         engine=engine,

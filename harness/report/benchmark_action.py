@@ -8,27 +8,28 @@ is the one that knows whether a difference is real.
 import json
 from typing import Any
 
-from harness.report.export import cell_name, exported, more_is_better
+from harness.report.export import cell_name, exported
+from harness.results.metrics import find_metric
 from harness.results.schema import Document, Metric, Record
 
 
 def draw_smaller_is_better(document: Document) -> str:
-    """Times, sizes and losses."""
+    """Times, sizes and losses: everything of which less is better."""
     return _draw(document, bigger=False)
 
 
 def draw_bigger_is_better(document: Document) -> str:
-    """Rates and shares."""
+    """Rates, agreements, cosines and shares of a peak: everything of which more is better."""
     return _draw(document, bigger=True)
 
 
 def _draw(document: Document, bigger: bool) -> str:
-    """One entry per cell and metric of one direction."""
+    """One entry per cell and metric of one direction; one that is not known here has none."""
     entries = [
         _entry(record, name, metric)
         for record, metrics in exported(document)
         for name, metric in metrics.items()
-        if more_is_better(metric) == bigger
+        if (row := find_metric(name)) and row.more_is_better == bigger
     ]
     return json.dumps(entries, indent=1) + "\n"
 

@@ -6,7 +6,8 @@ Format: https://go.googlesource.com/proposal/+/master/design/14313-benchmark-for
 import re
 from collections.abc import Iterable, Iterator
 
-from harness.report.export import exported, labels, more_is_better
+from harness.report.export import exported, labels
+from harness.results.metrics import metric_row
 from harness.results.process_values import process_values, timed_metrics
 from harness.results.schema import Document, Metric, Record
 
@@ -38,7 +39,7 @@ def draw_sides(sides: dict[str, Iterable[Document]]) -> str:
 
 def _units(metrics: dict[str, Metric], timed: Iterable[str]) -> dict[str, bool]:
     """Unit names of the timed metrics, and whether more is better."""
-    return {name: more_is_better(metrics[name]) for name in timed if name in metrics}
+    return {name: metric_row(name).more_is_better for name in timed if name in metrics}
 
 
 def _lines(record: Record, metrics: dict[str, Metric], side: str) -> Iterator[str]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from harness.core.units import MIB
 from harness.report.grid import MISSING
-from harness.report.rows import RATES, Row, half_width_of, rate_of, shown, tests_of
+from harness.report.rows import Row, half_width_of, rate_of, shown, tests_of
 from harness.report.sweep import fronts
-from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN, kind_of
+from harness.results.metric_row import Source
+from harness.results.metrics import metric_row, of_source, rate_of_kind
+from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, SINGLE_PASS, kind_of
 from harness.results.schema import Record
 
 Value = str | float | None
@@ -57,8 +59,40 @@ def percent(share: float) -> str:
     return f"{share:.1%}"
 
 
-# what a rate of one pass counts
-SINGLE_PASS_UNITS = {ENCODE: "seq/s", IMAGE: "images/s", RUN: "runs/s"}
+# How a metric's values are written, by their unit; all others with three digits.
+DRAWN = {
+    "bit": two_decimals,
+    "share": percent,
+    **dict.fromkeys(("nats", "cosine", "tau"), four_decimals),
+}
+
+
+def metric_column(name: str, value: Callable[[Row, str], float | None]) -> Column:
+    """The column of a metric; sizes in MiB.
+
+    Args:
+        name: of a metric that has a column.
+        value: of a row, by that name.
+    """
+    metric = metric_row(name)
+
+    def of_row(row: Row) -> float | None:
+        found = value(row, name)
+        return in_mib(found) if metric.unit == "bytes" else found
+
+    return Column(metric.column, of_row, DRAWN.get(metric.unit, three_digits))
+
+
+def _of_judged(row: Row, name: str) -> float | None:
+    """A metric of the record that the row is judged by."""
+    return None if row.judged is None else shown(row.judged, name)
+
+
+def _of_first(row: Row, name: str) -> float | None:
+    """The same, or of the first record where nothing was measured."""
+    return shown(row.judged or row.records[0], name)
+
+
 KV_CACHE = Column("kv cache", lambda row: row.cell.kv_cache, identity=True)
 IDENTITY = (
     Column("model", lambda row: row.cell.model, identity=True),
@@ -74,23 +108,23 @@ IDENTITY = (
     Column("depth", lambda row: row.cell.depth, identity=True),
 )
 MODEL = (
-    Column("bits/w", lambda row: row.first_shown("bits_per_weight"), two_decimals),
-    Column("weights MiB", lambda row: in_mib(row.first_shown("weights_bytes")), three_digits),
-    Column("compile ms", lambda row: row.first_shown("compile_ms"), three_digits),
-    Column("load ms", lambda row: row.first_shown("load_ms"), three_digits),
+    metric_column("bits_per_weight", Row.first_shown),
+    metric_column("weights_bytes", Row.first_shown),
+    metric_column("compile_ms", Row.first_shown),
+    metric_column("load_ms", Row.first_shown),
 )
 JUDGED = (
     Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent),
-    Column("J/token", lambda row: _of_judged(row, "j_per_token"), three_digits),
-    Column("J/seq", lambda row: _of_judged(row, "j_per_sequence"), three_digits),
+    metric_column("j_per_token", _of_judged),
+    metric_column("j_per_sequence", _of_judged),
     Column("est. tok/s", lambda row: estimated_of(row, (DECODE, REQUEST, PREFILL)), three_digits),
     Column("est. seq/s", lambda row: estimated_of(row, (ENCODE,)), three_digits),
     Column("est. images/s", lambda row: estimated_of(row, (IMAGE,)), three_digits),
     Column("×", lambda row: time_over_estimate(row.judged), two_decimals),
     Column("params ×", lambda row: time_over_params(row.judged), two_decimals),
     Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits),
-    Column("peak MiB", lambda row: in_mib(row.largest_shown("peak_rss_bytes")), three_digits),
-    Column("device MiB", lambda row: in_mib(row.largest_shown("device_bytes_peak")), three_digits),
+    metric_column("peak_rss_bytes", Row.largest_shown),
+    metric_column("device_bytes_peak", Row.largest_shown),
 )
 TRUST = Column("trust", lambda row: row.grade)
 
@@ -110,14 +144,22 @@ def test_columns(rows: Sequence[Row]) -> list[Column]:
     A request's own decode rate gets a column only where no decode test was run.
     """
     requests, decodes = tests_of(rows, REQUEST), tests_of(rows, DECODE)
+    first_token = metric_row("ttft_ms")
     columns = [
-        _test_column(test, "TTFT ms", lambda record: shown(record, "ttft_ms"), len(requests) > 1)
+        _test_column(
+            test,
+            first_token.column,
+            lambda record: shown(record, first_token.name),
+            len(requests) > 1,
+        )
         for test in requests
     ]
     for test in (*tests_of(rows, PREFILL), *(decodes or requests)):
-        columns.append(_test_column(test, "tok/s", rate_of))
-    for kind, unit in SINGLE_PASS_UNITS.items():
-        columns += [_test_column(test, unit, rate_of) for test in tests_of(rows, kind)]
+        columns.append(_test_column(test, rate_of_kind(DECODE).column, rate_of))
+    for kind in SINGLE_PASS:
+        columns += [
+            _test_column(test, rate_of_kind(kind).column, rate_of) for test in tests_of(rows, kind)
+        ]
     return columns
 
 
@@ -126,15 +168,9 @@ def quality_columns(rows: Sequence[Row]) -> list[Column]:
     marks = fronts(rows)
     places = {id(row): place for place, row in enumerate(rows)}
 
-    def of(name: str) -> Callable[[Row], float | None]:
-        return lambda row: shown(row.judged or row.records[0], name)
-
+    quality = [row.name for row in of_source(Source.QUALITY) if row.column]
     return [
-        Column("KLD nats", of("kld_nats"), four_decimals),
-        Column("top-1", of("top1_agreement"), percent),
-        Column("cosine", of("embedding_cosine"), four_decimals),
-        Column("nearest", of("nearest_agreement"), percent),
-        Column("tau", of("ranking_tau"), four_decimals),
+        *(metric_column(name, _of_first) for name in quality),
         Column("front", lambda row: marks.get(places[id(row)])),
     ]
 
@@ -149,11 +185,6 @@ def _test_column(
         return None if record is None else value(record)
 
     return Column(f"{test} {header}" if named else header, of_row, three_digits)
-
-
-def _of_judged(row: Row, name: str) -> float | None:
-    """A metric of the record that the row is judged by."""
-    return None if row.judged is None else shown(row.judged, name)
 
 
 def best_estimator(record: Record) -> str:
@@ -178,7 +209,7 @@ def estimated_rate(record: Record | None) -> float | None:
     """The best estimate of the rate that a record is judged by: tok/s, or sequences/s."""
     if record is None:
         return None
-    return estimated(record, RATES[kind_of(record.cell)], best_estimator(record))
+    return estimated(record, rate_of_kind(kind_of(record.cell)).name, best_estimator(record))
 
 
 def time_over_estimate(record: Record | None) -> float | None:
@@ -190,7 +221,7 @@ def time_over_params(record: Record | None) -> float | None:
     """The same against the params rule, where another estimate stands beside it."""
     if record is None or best_estimator(record) == PARAMS:
         return None
-    return _over(record, estimated(record, RATES[kind_of(record.cell)], PARAMS))
+    return _over(record, estimated(record, rate_of_kind(kind_of(record.cell)).name, PARAMS))
 
 
 def _over(record: Record | None, estimate: float | None) -> float | None:

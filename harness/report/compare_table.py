@@ -14,11 +14,12 @@ from harness.report.escape import markdown, one_line
 from harness.report.grid import MISSING, draw_rows
 from harness.report.rows import test_of
 from harness.results.enums import Verdict
+from harness.results.metrics import differences
 from harness.results.schema import Cell
 
 LEGEND = (
-    "ratio: new / base, a geometric mean, with its 95 % interval (new - base for kld_nats, "
-    "top1_agreement and nll_delta); sure to show: a difference of that size would have been found "
+    "ratio: new / base, a geometric mean, with its 95 % interval (new - base for "
+    f"{differences()}); sure to show: a difference of that size would have been found "
     "(bench explain verdict)"
 )
 ESCAPES = {"table": one_line, "md": markdown}

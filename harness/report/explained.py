@@ -10,12 +10,13 @@ from harness.report.columns import percent, three_digits, two_decimals
 from harness.report.grid import MISSING, draw_rows
 from harness.report.placed import draw_place, has_place, place_values
 from harness.report.rows import shown
+from harness.results.metric_row import Source
+from harness.results.metrics import METRICS, of_source
 from harness.results.schema import Document, Record
 
 HEADER = ("pass", "term", "kernel", "read MiB", "Gflop", "calls", "ms", "share", "bound")
 # pass -> the metric that measures it
-MEASURED_BY = {"prefill": "prefill_ms", "decode step": "tpot_ms", "encode": "encode_ms"}
-UTILISATIONS = {"mbu": "MBU", "mbu_file": "MBU by file", "mfu": "MFU"}
+MEASURED_BY = {row.times_pass: row.name for row in METRICS if row.times_pass}
 
 Json = Mapping[str, Any]
 
@@ -154,9 +155,9 @@ def _memory_verdict(record: Record, parts: Sequence[Json]) -> str:
 def _utilisation(record: Record) -> list[str]:
     """Say which share of the measured ceilings was reached, where it is known."""
     found = [
-        f"{name} {percent(value)}"
-        for metric, name in UTILISATIONS.items()
-        if (value := shown(record, metric)) is not None
+        f"{row.column} {percent(value)}"
+        for row in of_source(Source.PEAKS)
+        if (value := shown(record, row.name)) is not None
     ]
     return [", ".join(found) + " of the ceilings measured here"] if found else []
 

@@ -8,8 +8,6 @@ from harness.results.identity import later_words
 from harness.results.schema import Cell, Document, Metric, Record
 from harness.results.validity import is_real, is_valid
 
-# Units of which more is better; of all others less is.
-MORE_IS_BETTER = ("tok/s", "sequences/s", "bytes/s", "share")
 # What tells the cells of one document apart, under the names that labels carry.
 LABELS = ("model", "level", "weights", "device", "runtime", "workload", "batch", "threads")
 
@@ -42,11 +40,6 @@ def labels(cell: Cell) -> dict[str, str]:
     """The cell as label names and values; one line each."""
     fields = [name for name in Cell.__struct_fields__ if name in LABELS or name not in _KNOWN]
     return {name: one_line(str(getattr(cell, name))) for name in fields}
-
-
-def more_is_better(metric: Metric) -> bool:
-    """Whether a larger value is the better one."""
-    return metric.unit in MORE_IS_BETTER
 
 
 # Fields that a name holds already, or that follow from others; a new field joins by itself.

@@ -1,8 +1,8 @@
 """The quantization levels of `bench levels`: what each stores, and which devices run it. Pure."""
 
+from collections.abc import Sequence
+
 from harness.builder.quantize.levels import (
-    LEVELS,
-    STATIC_LEVELS,
     Form,
     MatrixFormat,
     Method,
@@ -34,13 +34,13 @@ COLUMNS: tuple[Column[QuantLevel], ...] = (
 )
 
 
-def draw_levels(style: str) -> str:
-    """Draw every level in the order of falling size.
+def draw_levels(levels: Sequence[QuantLevel], style: str) -> str:
+    """Draw one row per level.
 
     Args:
+        levels: in the order of falling size.
         style: of `options.FORMATS`.
     """
-    levels = [*LEVELS.values(), *STATIC_LEVELS.values()]
     if style in ("json", "jsonl"):
         return draw_records([level_values(level) for level in levels], style)
     return draw_columns(COLUMNS, levels, style)

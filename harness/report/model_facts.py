@@ -1,18 +1,13 @@
 """What a word for a model turned out to be: one column of `bench models MODEL`, or one object."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
-from harness.core.errors import UsageError
+from harness.core.errors import ModelError, UsageError
 from harness.core.units import MIB
-from harness.models.catalog.decoder import spec_anatomy
-from harness.models.exported.source import ExportedSource
-from harness.models.weights.source import ModelSource
 from harness.report.grid import MISSING, draw_records, draw_rows
-from harness.runner.plan import AnySource, find_source, make_plan
-from harness.runner.plan.exported import levels_possible
+from harness.runner.models import find_model
+from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
 
 Facts = dict[str, object]
@@ -32,10 +27,10 @@ def model_facts(settings: Settings, folder: Path | None, usable_threads: int) ->
     """
     found = []
     for name in settings.model:
-        source = find_source(name, folder)
+        model = find_model(name, folder)
         one = Settings(model=(name,), prompt=settings.prompt, gen=settings.gen, pg=settings.pg)
         tests, refused = _tests(one, folder, usable_threads)
-        found.append({**_facts(source), "tests": tests, "refused": refused})
+        found.append({**model.facts(), "tests": tests, "refused": refused})
     return found
 
 
@@ -59,58 +54,10 @@ def _tests(
     """Return the tests that the usual plan runs of a model, or why it runs none."""
     try:
         plan = make_plan(settings, usable_threads, folder=folder)
-    except UsageError as error:
+    except (UsageError, ModelError) as error:
         return [], error.problem
     names = [workload.test for group in plan.groups for workload in group.workloads]
     return list(dict.fromkeys(names)), None
-
-
-def _facts(source: AnySource) -> Facts:
-    """Return what a model is."""
-    return _exported(source) if isinstance(source, ExportedSource) else _built(source)
-
-
-def _built(source: ModelSource) -> Facts:
-    """Return what is known of a model whose graphs are built here."""
-    anatomy = spec_anatomy(source.spec)
-    return {
-        "model": source.name,
-        "kind": anatomy.kind,
-        "weights": source.weights_kind,
-        "architecture": source.spec.family,
-        "parameters": anatomy.parameters,
-        "vocab_size": source.spec.vocab_size,
-        "max_context_tokens": source.spec.max_context_tokens,
-        "levels": [*LEVELS, *STATIC_LEVELS],
-    }
-
-
-def _exported(source: ExportedSource) -> Facts:
-    """Return what the files of an exported model say."""
-    model = source.model
-    keys = ("role", "file", "parameters", "weights_bytes", "opset", "domains")
-    return {
-        "model": model.name,
-        "kind": str(model.kind),
-        "weights": source.weights_kind,
-        "exporter": model.exporter or None,
-        "architecture": None if model.spec is None else model.spec.family,
-        "parameters": model.parameters,
-        "weights_bytes": model.weights_bytes,
-        "bits_per_weight": model.bits_per_weight,
-        "stored": [asdict(storage) for storage in model.storages],
-        "graphs": [{key: getattr(graph, key) for key in keys} for graph in model.graphs],
-        "data_files": [asdict(file) for file in model.data_files],
-        "cache": model.cache_kind,
-        "free_dimensions": list(model.main.free_dimensions),
-        "vocab_size": model.vocab_size,
-        "max_context_tokens": model.max_context_tokens,
-        "image_size": model.image_size,
-        "has_tokenizer": model.tokenizer_folder is not None,
-        "levels": [level.name for level in levels_possible(model)],
-        "other_files": list(model.variants),
-        "content_hash": model.content_hash,
-    }
 
 
 def _plain(key: str) -> Callable[[Facts], str]:

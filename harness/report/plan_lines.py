@@ -1,6 +1,5 @@
 """What a plan would measure, for `--dry-run`. Pure."""
 
-from harness.models.exported.source import ExportedSource
 from harness.report.escape import one_line
 from harness.runner.plan import Plan
 
@@ -20,10 +19,6 @@ def draw_plan(plan: Plan) -> str:
 
 def _recognised(plan: Plan) -> list[str]:
     """Say what every exported model turned out to be: kind, parameters, level, files."""
-    models = {group.source.argument: group.source for group in plan.groups}
-    return [
-        f"{source.name}: {source.model.kind}, {source.model.parameters:,} parameters,"
-        f" {source.model.level}; {', '.join(graph.file for graph in source.model.graphs)}"
-        for source in models.values()
-        if isinstance(source, ExportedSource)
-    ]
+    models = {group.source.argument: group.model for group in plan.groups}
+    lines = [model.summary() for model in models.values()]
+    return [line for line in lines if line is not None]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.results.metrics import rate_of_kind
 from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN, kind_of
 from harness.results.schema import GRADES, Cell, Metric, Record
 from harness.results.summarize import metric_half_width_share
@@ -13,16 +14,6 @@ ROW_FIELDS = (
     *("model", "parameters", "level", "kv_cache", "weights"),
     *("device", "runtime", "threads", "batch", "depth"),
 )
-RATES = {
-    PREFILL: "prefill_tok_s",
-    DECODE: "decode_tok_s",
-    REQUEST: "decode_tok_s",
-    ENCODE: "encode_seq_s",
-    IMAGE: "images_s",
-    RUN: "runs_s",
-}
-
-
 # Which kind of test stands for a row, the first that it has.
 JUDGED_FIRST = (DECODE, REQUEST, PREFILL, ENCODE, IMAGE, RUN)
 
@@ -115,12 +106,12 @@ def shown_metric(record: Record, name: str) -> Metric | None:
 
 def rate_of(record: Record) -> float | None:
     """The rate that a test is judged by: tok/s, a request's its decode rate; or sequences/s."""
-    return shown(record, RATES[kind_of(record.cell)])
+    return shown(record, rate_of_kind(kind_of(record.cell)).name)
 
 
 def half_width_of(record: Record) -> float | None:
     """Half-width of the interval of that rate, as a share of it."""
-    metric = shown_metric(record, RATES[kind_of(record.cell)])
+    metric = shown_metric(record, rate_of_kind(kind_of(record.cell)).name)
     return None if metric is None else metric_half_width_share(metric)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
-from harness.results.samples import ENCODE, kind_of
+from harness.results.metrics import rate_of_kind
+from harness.results.samples import DECODE, ENCODE, kind_of
 from harness.results.schema import Metric, Record
 from harness.results.validity import is_real
 
@@ -59,7 +60,7 @@ def _cosine_loss(record: Record) -> float | None:
 
 
 DECODER = Yardstick(
-    rate="decode_tok_s",
+    rate=rate_of_kind(DECODE).name,
     verb="decodes",
     loss=lambda record: shown(record, "kld_nats"),
     loss_words="KLD {:.2f} nats",
@@ -70,7 +71,7 @@ DECODER = Yardstick(
     kept="the likelihood",
 )
 ENCODER = Yardstick(
-    rate="encode_seq_s",
+    rate=rate_of_kind(ENCODE).name,
     verb="encodes",
     loss=_cosine_loss,
     loss_words="1 - cosine {:.2f}",

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from harness.results.metric_row import Source
+from harness.results.metrics import of_source
 from harness.results.samples import ProcessSamples
 from harness.results.schema import Json, Metric, Record
 
 MEASURED, UNAVAILABLE = "measured", "unavailable"
-METRICS = ("energy_j", "j_per_token", "j_per_sequence")
 
 
 def energy_of(processes: Sequence[ProcessSamples]) -> Json | None:
@@ -33,7 +34,8 @@ def without_doubtful(metrics: dict[str, Metric], energy: Json | None) -> dict[st
     """The metrics without energy where it is not one measured quantity."""
     if energy is not None and energy["kind"] == MEASURED:
         return metrics
-    return {name: metric for name, metric in metrics.items() if name not in METRICS}
+    doubtful = {row.name for row in of_source(Source.COUNTERS)}
+    return {name: metric for name, metric in metrics.items() if name not in doubtful}
 
 
 def host_counter(record: Record) -> str | None:

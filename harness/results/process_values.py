@@ -3,16 +3,14 @@
 import math
 
 from harness.core.errors import ResultFormatError
-from harness.results.samples import ProcessSamples, kind_of
+from harness.results.metrics import find_metric
+from harness.results.samples import ProcessSamples
 from harness.results.schema import Record
-from harness.results.summarize import RULES
-
-_RULES = {rule.name: rule for rule in RULES}
 
 
 def timed_metrics(record: Record) -> list[str]:
-    """Names of the metrics that the samples of this kind of test may hold."""
-    return [rule.name for rule in RULES if kind_of(record.cell) in rule.kinds]
+    """Names of the record's metrics that its samples may hold, in its own order."""
+    return [name for name in record.metrics if (row := find_metric(name)) and row.value]
 
 
 def process_values(record: Record, name: str) -> dict[int, float]:
@@ -23,16 +21,16 @@ def process_values(record: Record, name: str) -> dict[int, float]:
     Raises:
         ResultFormatError: samples that hold no such value: 0 or less, infinite, or of another form.
     """
-    rule = _RULES.get(name)
-    if rule is None:
+    row = find_metric(name)
+    if row is None or row.value is None:
         return {}
     values = {}
     for stored in record.samples:
         try:
-            value = rule.value(record.cell, ProcessSamples(**stored))
+            value = row.value(record.cell, ProcessSamples(**stored))
             if value is None:
                 continue
-            if not math.isfinite(value) or (value <= 0 and not rule.signed):
+            if not math.isfinite(value) or (value <= 0 and not row.signed):
                 raise ValueError(f"a process's value is {value}")
             values[int(stored["round"])] = value
         except (ArithmeticError, KeyError, TypeError, ValueError, IndexError) as error:

@@ -5,113 +5,18 @@ processes, the interval Student's t on their logarithms. Nothing is pooled over 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from harness.core.units import NS_PER_MS
-from harness.results import values
-from harness.results.samples import (
-    DECODE,
-    ENCODE,
-    IMAGE,
-    PREFILL,
-    REQUEST,
-    RUN,
-    ProcessSamples,
-    kind_of,
-)
+from harness.results.metric_row import Source
+from harness.results.metrics import judged_by, metric_row, of_records, of_source
+from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, ProcessSamples, kind_of
 from harness.results.schema import Cell, Metric
 from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
 
-EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE, IMAGE, RUN)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRule:
-    """One metric: its unit, the tests that carry it, and a process's value of it.
-
-    Attributes:
-        name: as in the glossary.
-        unit: of the values and the interval.
-        kinds: the kinds of test that have it.
-        value: a process's value, or None.
-        signed: it may be 0 or negative, so its interval is taken without logarithms.
-    """
-
-    name: str
-    unit: str
-    kinds: tuple[str, ...]
-    value: Callable[[Cell, ProcessSamples], float | None]
-    signed: bool = False
-
-
-RULES = (
-    MetricRule("load_ms", "ms", EVERY_KIND, values.load_ms),
-    MetricRule("first_ms", "ms", EVERY_KIND, values.first_ms),
-    MetricRule("cold_ttft_ms", "ms", (REQUEST,), values.cold_ttft_ms),
-    MetricRule("prefill_ms", "ms", (PREFILL, REQUEST), values.prefill_ms),
-    MetricRule("prefill_tok_s", "tok/s", (PREFILL, REQUEST), values.prefill_tok_s),
-    MetricRule("ttft_ms", "ms", (REQUEST,), values.ttft_ms),
-    MetricRule("tpot_ms", "ms/token", (DECODE, REQUEST), values.tpot_ms),
-    MetricRule("decode_tok_s", "tok/s", (DECODE, REQUEST), values.decode_tok_s),
-    MetricRule("e2e_ms", "ms", (REQUEST,), values.e2e_ms),
-    MetricRule("encode_ms", "ms", (ENCODE,), values.encode_ms),
-    MetricRule("encode_seq_s", "sequences/s", (ENCODE,), values.encode_seq_s),
-    MetricRule("image_ms", "ms", (IMAGE,), values.encode_ms),
-    MetricRule("images_s", "images/s", (IMAGE,), values.images_s),
-    MetricRule("run_ms", "ms", (RUN,), values.encode_ms),
-    MetricRule("runs_s", "runs/s", (RUN,), values.runs_s),
-    MetricRule(
-        "itl_slope_us_per_ktoken",
-        "us/ktoken",
-        (DECODE, REQUEST),
-        values.itl_slope_us_per_ktoken,
-        signed=True,
-    ),
-    MetricRule("energy_j", "J", EVERY_KIND, values.energy_j),
-    MetricRule("j_per_token", "J/token", (PREFILL, DECODE, REQUEST), values.j_per_token),
-    MetricRule("j_per_sequence", "J/sequence", (ENCODE,), values.j_per_sequence),
-)
-# Kept as null, because the test asks for them: a request of one token has no decode rate.
-NULL_WHERE_MISSING = ("tpot_ms", "decode_tok_s")
-
-# What a record's trust is judged by: the numbers that the table shows of each kind of test.
-JUDGED = {
-    PREFILL: ("prefill_tok_s",),
-    DECODE: ("decode_tok_s",),
-    REQUEST: ("ttft_ms", "decode_tok_s"),
-    ENCODE: ("encode_seq_s",),
-    IMAGE: ("images_s",),
-    RUN: ("runs_s",),
-}
-
-# metric -> where a memory reply holds it: (mark, field) minus the same field of `baseline`.
-DELTAS = {
-    "load_delta_bytes": ("loaded", "rss_bytes"),
-    "load_delta_anonymous_bytes": ("loaded", "anonymous_bytes"),
-    "load_delta_file_bytes": ("loaded", "file_bytes"),
-    "steady_delta_bytes": ("steady", "rss_bytes"),
-    "steady_delta_anonymous_bytes": ("steady", "anonymous_bytes"),
-    "steady_delta_file_bytes": ("steady", "file_bytes"),
-}
-# What a measured time becomes beside a measured ceiling.
-SHARES = ("mbu", "mbu_file", "mfu")
-# What a level loses against its fp32 twin; of the path that the kind of test takes.
-QUALITY_UNITS = {
-    "kld_nats": "nats",
-    "kld_p99_nats": "nats",
-    "top1_agreement": "share",
-    "nll_delta": "nats/token",
-    "perplexity": "ratio",
-    "bits_per_byte": "bit",
-    "embedding_cosine": "cosine",
-    "embedding_cosine_min": "cosine",
-    "nearest_agreement": "share",
-    "ranking_tau": "tau",
-}
 TEXT_RATES = {"decode_bytes_s": "english", "decode_bytes_s_korean": "korean"}
+# Whose loss a test carries: that of the path it takes.
 QUALITY_PATHS = {PREFILL: "prefill", DECODE: "decode", REQUEST: "decode", ENCODE: "encode"}
-EXACT_UNITS = {"weights_bytes": "bytes", "bits_per_weight": "bit", "kv_bytes_per_token": "bytes"}
 
 
 def summarize(cell: Cell, processes: Sequence[ProcessSamples]) -> dict[str, Metric]:
@@ -122,17 +27,17 @@ def summarize(cell: Cell, processes: Sequence[ProcessSamples]) -> dict[str, Metr
         processes: one per fresh process, at least one.
 
     Returns:
-        Metrics in the order of RULES; one that no process has a value of is absent, except that
-        `tpot_ms` and `decode_tok_s` of a request of one token are null.
+        Metrics in the order of the registry; one that no process has a value of is absent, except
+        that `tpot_ms` and `decode_tok_s` of a request of one token are null.
     """
     metrics = {}
-    for rule in RULES:
-        if kind_of(cell) not in rule.kinds:
+    for row in of_records():
+        if row.value is None or kind_of(cell) not in row.kinds:
             continue
-        found = [rule.value(cell, process) for process in processes]
+        found = [row.value(cell, process) for process in processes]
         known = [value for value in found if value is not None]
-        if known or rule.name in NULL_WHERE_MISSING:
-            metrics[rule.name] = metric(known, rule.unit, rule.signed)
+        if known or row.null_where_missing:
+            metrics[row.name] = metric(known, row.unit, row.signed)
     return metrics
 
 
@@ -143,20 +48,14 @@ def summarize_memory(replies: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
     last two null where the system does not tell) and `peak_bytes`; `device` with its own
     `peak_bytes`, null where nothing counts them, is not in older ones.
     """
-    peaks = [reply["peak_bytes"] for reply in replies]
-    bases = [reply["baseline"]["rss_bytes"] for reply in replies]
-    found = {"peak_rss_bytes": peaks}
-    found["peak_delta_bytes"] = [peak - base for peak, base in zip(peaks, bases, strict=True)]
-    for name, (mark, field) in DELTAS.items():
-        pairs = [(reply[mark][field], reply["baseline"][field]) for reply in replies]
-        found[name] = [now - before for now, before in pairs if None not in (now, before)]
-    held = [(reply.get("device") or {}).get("peak_bytes") for reply in replies]
-    found["device_bytes_peak"] = [peak for peak in held if peak is not None]
-    return {
-        name: metric(numbers, "bytes", signed=name != "peak_rss_bytes")
-        for name, numbers in found.items()
-        if numbers
-    }
+    metrics = {}
+    for row in of_source(Source.MEMORY):
+        assert row.held is not None
+        found = [row.held(reply) for reply in replies]
+        known = [value for value in found if value is not None]
+        if known:
+            metrics[row.name] = metric(known, row.unit, row.signed)
+    return metrics
 
 
 def compile_metric(found: Mapping[str, Any] | None) -> dict[str, Metric]:
@@ -167,17 +66,22 @@ def compile_metric(found: Mapping[str, Any] | None) -> dict[str, Metric]:
     """
     if found is None or found.get("compile_ns") is None:
         return {}
-    return {"compile_ms": metric([found["compile_ns"] / NS_PER_MS], "ms")}
+    (row,) = of_source(Source.COMPILING)
+    return {row.name: metric([found["compile_ns"] / NS_PER_MS], row.unit)}
 
 
 def exact_metrics(
     weights_bytes: int, bits_per_weight: float, kv_bytes_per_token: int
 ) -> dict[str, Metric]:
     """What is counted, not measured; `processes` is 0, so they stand in a failed record too."""
-    numbers = (weights_bytes, bits_per_weight, kv_bytes_per_token)
+    found = {
+        "weights_bytes": weights_bytes,
+        "bits_per_weight": bits_per_weight,
+        "kv_bytes_per_token": kv_bytes_per_token,
+    }
     return {
-        name: Metric(value=float(number), unit=unit, processes=0)
-        for (name, unit), number in zip(EXACT_UNITS.items(), numbers, strict=True)
+        name: Metric(value=float(number), unit=metric_row(name).unit, processes=0)
+        for name, number in found.items()
     }
 
 
@@ -192,9 +96,9 @@ def quality_metrics(cell: Cell, quality: Mapping[str, Any]) -> dict[str, Metric]
     """
     path = quality.get(QUALITY_PATHS.get(kind_of(cell), "")) or {}
     return {
-        name: _quality_metric(path[name], unit)
-        for name, unit in QUALITY_UNITS.items()
-        if path.get(name) is not None
+        row.name: _quality_metric(path[row.name], row.unit)
+        for row in of_source(Source.QUALITY)
+        if path.get(row.name) is not None
     }
 
 
@@ -210,7 +114,7 @@ def text_rates(rate: Metric, bytes_per_token: Mapping[str, float]) -> dict[str, 
             value=_times(rate.value, bytes_per_token[text]),
             low=_times(rate.low, bytes_per_token[text]),
             high=_times(rate.high, bytes_per_token[text]),
-            unit="bytes/s",
+            unit=metric_row(name).unit,
             processes=rate.processes,
         )
         for name, text in TEXT_RATES.items()
@@ -271,21 +175,7 @@ def metric_half_width_share(measured: Metric) -> float | None:
 
 def judged_half_width_share(cell: Cell, metrics: Mapping[str, Metric]) -> float | None:
     """The widest half-width among the metrics that a record's trust is judged by; None: unknown."""
-    judged = (metrics.get(name) for name in JUDGED[kind_of(cell)])
+    judged = (metrics.get(row.name) for row in judged_by(kind_of(cell)))
     shares = [metric_half_width_share(found) for found in judged if found and found.processes]
     known = [share for share in shares if share is not None]
     return max(known) if known and len(known) == len(shares) else None
-
-
-def metric_names() -> dict[str, str]:
-    """Every metric that can stand in a record, with its unit; the glossary has each of them."""
-    memory = ("peak_rss_bytes", "peak_delta_bytes", *DELTAS, "device_bytes_peak")
-    return {
-        **{rule.name: rule.unit for rule in RULES},
-        "compile_ms": "ms",
-        **dict.fromkeys(memory, "bytes"),
-        **EXACT_UNITS,
-        **dict.fromkeys(SHARES, "share"),
-        **QUALITY_UNITS,
-        **dict.fromkeys(TEXT_RATES, "bytes/s"),
-    }

@@ -1,12 +1,15 @@
 """One process's value of each metric, from its raw samples. Pure; the median is over its passes.
 
-Each function takes the cell and the process and returns None where the test has no such value.
+Each function of timed samples takes the cell and the process, each of memory the reply that holds
+the marks; both return None where there is no such value.
 """
 
+from collections.abc import Callable, Mapping
 from statistics import median
+from typing import Any
 
 from harness.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-from harness.results.samples import ProcessSamples
+from harness.results.samples import DECODE, ProcessSamples, kind_of
 from harness.results.schema import Cell
 
 # Over fewer steps the context grows too little: at 1 % noise of a 10 ms step, 32 steps leave a
@@ -90,6 +93,19 @@ def decode_tok_s(cell: Cell, process: ProcessSamples) -> float | None:
     return None if step_ns is None else cell.batch * NS_PER_S / step_ns
 
 
+def decode_step_tok_s(cell: Cell, process: ProcessSamples) -> float | None:
+    """Tokens of all sequences per second at the median step: batch / step.
+
+    A decode test's first step does not count: of two sides that take turns it follows the other
+    one's work, and what that left in the caches.
+    """
+    first = 1 if kind_of(cell) == DECODE else 0
+    passes = [steps[first:] for steps in process.sample["itl_ns"] if steps[first:]]
+    if not passes:
+        return None
+    return cell.batch * NS_PER_S / float(median(median(steps) for steps in passes))
+
+
 def itl_slope_us_per_ktoken(cell: Cell, process: ProcessSamples) -> float | None:
     """How much longer a step takes with 1000 more tokens in the cache, us; may be negative.
 
@@ -117,6 +133,32 @@ def j_per_sequence(cell: Cell, process: ProcessSamples) -> float | None:
     """Energy of a pass over the texts that an encoder reads in it."""
     joules = energy_j(cell, process)
     return None if joules is None else joules / cell.sequences
+
+
+def peak_rss_bytes(reply: Mapping[str, Any]) -> float | None:
+    """The high-water mark of resident memory."""
+    return float(reply["peak_bytes"])
+
+
+def peak_delta_bytes(reply: Mapping[str, Any]) -> float | None:
+    """The same minus the resident memory of the worker after its imports."""
+    return float(reply["peak_bytes"] - reply["baseline"]["rss_bytes"])
+
+
+def memory_delta(mark: str, field: str) -> Callable[[Mapping[str, Any]], float | None]:
+    """A function: reply -> `field` of `mark` minus that of `baseline`; None: not told."""
+
+    def of_reply(reply: Mapping[str, Any]) -> float | None:
+        now, before = reply[mark][field], reply["baseline"][field]
+        return None if now is None or before is None else float(now - before)
+
+    return of_reply
+
+
+def device_bytes_peak(reply: Mapping[str, Any]) -> float | None:
+    """The most that the driver of the device held; None: nothing counts it, or an older reply."""
+    held = (reply.get("device") or {}).get("peak_bytes")
+    return None if held is None else float(held)
 
 
 def _passes(process: ProcessSamples) -> int:

@@ -93,6 +93,10 @@ class Artifact:
         is_static = isinstance(self.geometry, StaticGeometry)
         return self.folder / (PREFILL_FILE if is_static else GRAPH_FILE)
 
+    def built(self) -> "Artifact":
+        """Return this one: its graphs are ours."""
+        return self
+
     def geometry_of(self, tokens: int, sequences: int) -> StaticEncoderGeometry:
         """The geometry of one graph of a static encoder: of so many texts of so many tokens."""
         assert isinstance(self.geometry, StaticEncoderGeometry)
@@ -103,6 +107,26 @@ class Artifact:
         """The graph whose logits are those of every token; encoders have none."""
         is_static = isinstance(self.geometry, StaticGeometry)
         return self.folder / (ALL_POSITIONS_FILE if is_static else ALL_LOGITS_FILE)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of its folder."""
+        return tuple(self.folder.glob("*"))
+
+    @property
+    def recognised(self) -> None:
+        """None: nothing had to be recognised in files that were built here."""
+        return None
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether its steps are to be held against whole passes; those built here are by tests."""
+        return False
+
+    @property
+    def compiled_under(self) -> str | None:
+        """What its compiled graphs are kept by."""
+        return self.content_hash
 
     @property
     def data(self) -> Path:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.engine.exported.geometry import ExportedGeometry
-from harness.models.exported.model import ExportedKind
+from harness.models.exported.model import ExportedKind, ExportedModel
 from harness.models.exported.source import ExportedSource
 from harness.store.artifact import Artifact
 
@@ -46,6 +46,16 @@ class ExportedArtifact:
         return (*(model.path(graph) for graph in model.graphs), *data)
 
     @property
+    def recognised(self) -> ExportedModel:
+        """What was measured: of a level made from a file, what was made."""
+        return self.source.model
+
+    @property
+    def compiled_under(self) -> None:
+        """None: nothing is kept beside files that are not ours."""
+        return None
+
+    @property
     def weights_identity(self) -> str:
         """`sha256:<16 hex digits>` of graphs and data."""
         return self.source.model.content_hash
@@ -81,6 +91,14 @@ class ExportedArtifact:
         """Whether it decodes over a cache, so that its steps can be held against whole passes."""
         kinds = (ExportedKind.DECODER, ExportedKind.ENCODER_DECODER)
         return self.source.model.kind in kinds and self.kv_bytes_per_token > 0
+
+    def built(self) -> Artifact:
+        """Refuse: what only graphs of ours are asked for was asked of it."""
+        raise TypeError(f"{self.name} was not built here")
+
+    def geometry_of(self, tokens: int, sequences: int) -> ExportedGeometry:
+        """The geometry for texts of one shape: that of every text."""
+        return self.geometry
 
 
 AnyArtifact = Artifact | ExportedArtifact

@@ -9,7 +9,8 @@ import pytest
 
 from harness.analysis.compare import compare_axis, compare_documents
 from harness.analysis.compare_rows import Question
-from harness.analysis.compared import COMPARED, find_compared
+from harness.analysis.compared import compared as comparable_metrics
+from harness.analysis.compared import find_compared
 from harness.analysis.gate import (
     GATES,
     judge_gates,
@@ -20,8 +21,8 @@ from harness.analysis.gate import (
 )
 from harness.core.errors import ResultFormatError, UsageError
 from harness.results.document import read_document
+from harness.results.metrics import METRICS
 from harness.results.schema import Metric, Reason, Record, Trust
-from harness.results.summarize import JUDGED
 from tests.measured_documents import cell, document, quality, record, scattered
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -322,9 +323,9 @@ def test_the_reference_levels_differ_as_everybody_knows():
 
 
 def test_every_judged_metric_can_be_compared():
-    known = {metric.name for metric in COMPARED}
-    assert {name for names in JUDGED.values() for name in names} <= known
-    assert {name for names in GATES.values() for name in names} <= known
+    known = comparable_metrics()
+    assert {row.name for row in METRICS if row.judges or row.gate} <= known.keys()
+    assert {name for names in GATES.values() for name in names} <= known.keys()
 
 
 # What is refused.

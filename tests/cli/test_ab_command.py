@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -14,7 +15,6 @@ from harness.cli import pairs as pairs_module
 from harness.cli.ab import command
 from harness.cli.pairs import Limits
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
-from harness.engine.workload import Kind, Workload
 from harness.machine.process.worker import Worker
 from harness.results.journal import read_journal
 from harness.results.schema import Cell
@@ -50,7 +50,7 @@ def rows_of(result):
 def test_a_slower_side_is_found_and_gated(clocked):
     run, folder = clocked
     result = run("--b", "SLOWER=1.05", "--fail-on", "slower:3%", "--format", "json")
-    row = rows_of(result)["decode_tok_s"]
+    row = rows_of(result)["decode_step_tok_s"]
     assert result.return_value == EXIT_GATE
     assert row["verdict"] == "SLOWER"
     assert row["ratio"] == pytest.approx(1 / 1.05, rel=1e-6)
@@ -65,7 +65,7 @@ def test_two_equal_sides_are_the_same(clocked):
     run, folder = clocked
     result = run("--fail-on", "slower:1%", "--format", "json")
     assert result.return_value == EXIT_OK
-    assert rows_of(result)["decode_tok_s"]["verdict"] == "SAME"
+    assert rows_of(result)["decode_step_tok_s"]["verdict"] == "SAME"
     assert str(folder.parent) not in next(folder.glob("ab-*.jsonl")).read_text()
 
 
@@ -96,10 +96,31 @@ def test_a_gate_that_breaks_once_does_not_fail(clocked, monkeypatch):
 
 def test_an_encoder_takes_turns_too():
     """Four texts in 50 ms are 80 a second."""
-    test = Workload(Kind.ENCODE, 16, 0, sequences=4)
-    assert paired.turn_values(test, 1, {"encode_ns": [50_000_000]}) == {"encode_seq_s": 80.0}
+    cell = msgspec.structs.replace(CELL, workload="enc16x4", prompt=16, gen=0, sequences=4)
+    assert paired.turn_values(cell, {"encode_ns": [50_000_000]}) == {"encode_seq_s": 80.0}
     (row,) = compare_turns([line([0.0] * 5, "encode_seq_s")], Question(0.01), ("a", "b"), ()).rows
     assert row.unit == "sequences/s"
+
+
+def test_the_rate_of_a_turn_is_that_of_its_median_step():
+    """4 steps of 9, 1, 2, 3 ms: without the first the median is 2 ms, 500 a second.
+
+    Total tokens over total time, decode_tok_s, would be 4 in 15 ms: 266.7 a second.
+    """
+    reply = {"itl_ns": [[9_000_000, 1_000_000, 2_000_000, 3_000_000]]}
+    assert paired.turn_values(CELL, reply) == {"decode_step_tok_s": 500.0}
+
+
+def test_a_gate_by_the_name_that_the_rate_of_a_turn_once_had(clocked):
+    run, _folder = clocked
+    result = run("--b", "SLOWER=1.05", "--fail-on", "decode_tok_s:3%")
+    assert result.return_value == EXIT_GATE
+    assert "decode_step_tok_s: SLOWER" in result.stderr
+
+
+def test_lines_of_older_files_are_judged_by_the_name_they_have():
+    (row,) = compare_turns([line([0.1] * 5, "decode_tok_s")], Question(0.01), ("a", "b"), ()).rows
+    assert (row.metric.name, row.unit, row.word) == ("decode_tok_s", "tok/s", "FASTER")
 
 
 def test_starts_are_compared_too(clocked):
@@ -119,8 +140,8 @@ def test_every_format_draws(clocked, style):
 def test_few_pairs_have_no_verdict(clocked):
     run, _folder = clocked
     result = run("--b", "SLOWER=2", "--pairs", "3", "--format", "json")
-    assert rows_of(result)["decode_tok_s"]["verdict"] == "INCONCLUSIVE"
-    assert "3 pairs" in rows_of(result)["decode_tok_s"]["reason"]
+    assert rows_of(result)["decode_step_tok_s"]["verdict"] == "INCONCLUSIVE"
+    assert "3 pairs" in rows_of(result)["decode_step_tok_s"]["reason"]
 
 
 def test_an_interrupt_keeps_finished_pairs(clocked, monkeypatch):
@@ -159,24 +180,26 @@ def test_bad_words_are_refused(clocked, words, said):
     assert said in str(result.exception)
 
 
+CELL = Cell(
+    model="m",
+    parameters=1,
+    level="int4",
+    device="cpu",
+    provider="CPU",
+    runtime="ort",
+    workload="tg4 @ d0",
+    prompt=0,
+    gen=4,
+    depth=0,
+    batch=1,
+    threads=1,
+    weights="seeded",
+)
+
+
 def line(log_ratios, metric="ttft_ms", is_start=False):
-    cell = Cell(
-        model="m",
-        parameters=1,
-        level="int4",
-        device="cpu",
-        provider="CPU",
-        runtime="ort",
-        workload="tg4 @ d0",
-        prompt=0,
-        gen=4,
-        depth=0,
-        batch=1,
-        threads=1,
-        weights="seeded",
-    )
     values = tuple(PairValue(value, 1.0, math.exp(value)) for value in log_ratios)
-    return Line(metric, cell, cell, values, is_start)
+    return Line(metric, CELL, CELL, values, is_start)
 
 
 def test_the_interval_is_students_over_pairs():

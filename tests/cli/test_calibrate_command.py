@@ -71,8 +71,8 @@ def test_levels_and_switches_are_passed_on(asked, tmp_path):
     assert (full, again) == (False, True)
 
 
-def test_ladder_covers_every_level(asked, tmp_path):
-    main(["calibrate", "--quant", "ladder", "--threads", "1", "--cache", str(tmp_path)])
+def test_sweep_covers_every_level(asked, tmp_path):
+    main(["calibrate", "--quant", "sweep", "--threads", "1", "--cache", str(tmp_path)])
     ((_key, levels, _full, _again),) = asked
     assert levels == tuple(LEVELS)
 

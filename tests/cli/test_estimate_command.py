@@ -151,10 +151,10 @@ def test_bad_input_ends_with_two_lines_and_code_2(capsys, arguments, named):
     assert "Traceback" not in err
 
 
-def test_ladder_is_a_row_for_every_level(capsys):
+def test_sweep_is_a_row_for_every_level(capsys):
     """Stored weights fall along it; int8, per channel, is the one out of order."""
     _, out, _ = run(
-        capsys, "estimate", "llama-3.2-1b", "--quant", "ladder", "--on", "rpi5", "--format", "json"
+        capsys, "estimate", "llama-3.2-1b", "--quant", "sweep", "--on", "rpi5", "--format", "json"
     )
     rows = {row["level"]: row for row in json.loads(out)}
     assert list(rows) == list(LEVELS)

@@ -50,7 +50,7 @@ def test_many_names_are_listed_only_where_none_is_near():
         (lambda: parse_gate("slowr:3%"), "slower"),
         (lambda: axis_field("qant"), "quant"),
         (lambda: explain("ttft_mss"), "ttft_ms"),
-        (lambda: find_plan("laddr"), "ladder"),
+        (lambda: find_plan("sweeep"), "sweep"),
         (lambda: load_settings(None, preset="quik"), "quick"),
         (lambda: flag_values({"promt": "8"}), "prompt"),
     ],

@@ -7,15 +7,16 @@ from itertools import pairwise
 
 import pytest
 
+from harness.api import estimate
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import HarnessError, UsageError
-from harness.estimator.answer import estimate
 from harness.estimator.case import nominal_level
 from harness.estimator.flat import flat_values
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.devices import device_keys
-from harness.models.catalog.subject import counted_subject, find_subject
+from harness.models.catalog.subject import counted_subject
 from harness.models.specs.structure import Role
+from harness.runner.models import find_model
 
 
 def numbers(result):
@@ -140,8 +141,8 @@ def test_a_closed_model_answers_from_its_stated_count():
 
 
 def test_a_name_of_the_documents_leads_to_its_catalog_model():
-    assert find_subject("SOLAR").name == "solar-10.7b"
-    assert find_subject("phi-3").name == "phi-3-mini-4k"
+    assert find_model("SOLAR").subject.name == "solar-10.7b"
+    assert find_model("phi-3").subject.name == "phi-3-mini-4k"
 
 
 def test_beyond_the_context_is_a_warning_with_the_number():
@@ -223,7 +224,7 @@ def config(**changes):
 
 def test_a_config_of_a_known_class_is_exact(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config()))
-    subject = find_subject(str(tmp_path))
+    subject = find_model(str(tmp_path)).subject
     assert subject.parameters == 134_515_008
     assert subject.anatomy is not None
 
@@ -232,7 +233,7 @@ def test_a_config_of_an_unknown_class_gives_a_count_with_its_basis(tmp_path):
     """The class is not built here, but its sizes give the same count as a Llama's."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config(architectures=["NewForCausalLM"])))
-    subject = find_subject(str(path))
+    subject = find_model(str(path)).subject
     assert subject.parameters == 134_515_008 - 61 * 576
     assert subject.anatomy is None
     assert "assumed" in subject.basis
@@ -244,7 +245,7 @@ def test_a_useless_config_is_refused(tmp_path, text):
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(HarnessError):
-        find_subject(str(path))
+        _ = find_model(str(path)).subject
 
 
 def test_a_fixed_input_is_never_beyond_the_context():

@@ -12,6 +12,7 @@ import tabulate
 from click.testing import CliRunner
 
 from harness.cli.main import bench
+from harness.results.metrics import differences
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RENDERS = ROOT / "tests" / "fixtures" / "renders"
@@ -32,7 +33,10 @@ HEADERS: dict[str, str] = {}
 # cell, and as it was
 CELLS: dict[str, str] = {"INCONCLUSIVE": "CANNOT_TELL"}
 # in the lines around a table: words now, words then
-PROSE: tuple[tuple[str, str], ...] = (("INCONCLUSIVE", "CANNOT_TELL"),)
+PROSE: tuple[tuple[str, str], ...] = (
+    ("INCONCLUSIVE", "CANNOT_TELL"),
+    (f"new - base for {differences()}", "new - base for kld_nats, top1_agreement and nll_delta"),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,17 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from harness.results.metric_row import Source
+from harness.results.metrics import of_records, of_source
 from harness.results.samples import ProcessSamples, kind_of, samples_of
 from harness.results.schema import Metric
 from harness.results.summarize import (
-    QUALITY_UNITS,
-    SHARES,
     compile_metric,
     exact_metrics,
     judged_half_width_share,
     metric,
     metric_half_width_share,
-    metric_names,
     quality_metrics,
     share_metric,
     summarize,
@@ -254,7 +253,7 @@ def test_samples_are_what_the_journal_entry_holds():
 
 
 def test_every_produced_metric_is_listed_with_its_unit():
-    """What summarize gives for every kind, memory and counts is what metric_names lists."""
+    """What is summed up of every kind, memory and counts is what the registry lists."""
     steps = {"itl_ns": [[MS + step for step in range(128)]]}
     request = cell(prompt=8, gen=129)
     opened = process({**REQUEST, **steps}, first=request.workload)
@@ -269,11 +268,13 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **exact_metrics(1, 4.5, 1),
         **compile_metric({"compile_ns": MS}),
     }
-    path = dict.fromkeys(QUALITY_UNITS, 0.5)
+    path = {row.name: 0.5 for row in of_source(Source.QUALITY)}
     found |= quality_metrics(request, {"decode": path})
     found |= text_rates(found["decode_tok_s"], {"english": 4.0, "korean": 2.0})
-    found |= dict.fromkeys(SHARES, share_metric(found["tpot_ms"], lambda seconds: 1e-3 / seconds))
-    assert {name: value.unit for name, value in found.items()} == metric_names()
+    share = share_metric(found["tpot_ms"], lambda seconds: 1e-3 / seconds)
+    found |= {row.name: share for row in of_source(Source.PEAKS)}
+    units = {row.name: row.unit for row in of_records()}
+    assert {name: value.unit for name, value in found.items()} == units
     assert all(value.value is not None and math.isfinite(value.value) for value in found.values())
 
 

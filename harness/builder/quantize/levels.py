@@ -11,7 +11,8 @@ SCALE_BITS = 32  # of a scale: the type of the activations it is multiplied with
 STATIC_FLOAT = "fp32-static"  # the yardstick of the other static levels, and what calibrates them
 # Words that stand for several levels of a variant where a user names some: all, and the few that a
 # plan runs where nobody names any.
-LADDER, USUAL = "ladder", "usual"
+SWEEP, USUAL = "sweep", "usual"
+LADDER = "ladder"  # what SWEEP was called up to version 0.1: still understood
 
 
 class Variant(StrEnum):
@@ -230,7 +231,7 @@ _TABLE = {
         _static("a8w8", "a8w8 (static QDQ, W8A8)", 1),
     )
 }
-# The two variants are ladders of their own: no device climbs both.
+# The two variants are sweeps of their own: no device runs both.
 LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.FUSED}
 _USUAL = {Variant.FUSED: ("fp32", "int4"), Variant.STATIC: ("a16w8", "a8w8")}
 STATIC_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.STATIC}
@@ -252,7 +253,7 @@ def find_level(name: str) -> QuantLevel:
 def find_levels(names: Iterable[str], variant: Variant = Variant.FUSED) -> tuple[QuantLevel, ...]:
     """Return the levels a user named, each once, in the order of their first naming.
 
-    The word `ladder` stands for every level of `variant`, in the order of the table, and `usual`
+    The word `sweep` stands for every level of `variant`, in the order of the table, and `usual`
     for two of them; beside those a name changes nothing but the order.
 
     Args:
@@ -262,8 +263,10 @@ def find_levels(names: Iterable[str], variant: Variant = Variant.FUSED) -> tuple
     Raises:
         UsageError: no level has one of these names.
     """
+    every = [level for level in _TABLE.values() if level.variant is variant]
     words = {
-        LADDER: [level for level in _TABLE.values() if level.variant is variant],
+        SWEEP: every,
+        LADDER: every,
         USUAL: [_TABLE[name] for name in _USUAL[variant]],
     }
     found: dict[str, QuantLevel] = {}

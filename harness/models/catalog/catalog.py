@@ -18,7 +18,7 @@ from harness.models.catalog.encoders import (
     vit_anatomy,
     whisper_anatomy,
 )
-from harness.models.catalog.load import load_spec, spec_names
+from harness.models.catalog.load import alias_names, load_spec, spec_names
 from harness.models.catalog.shapes import (
     ClipShape,
     DecoderShape,
@@ -85,7 +85,7 @@ class _Described:
 
 @cache
 def catalog_names() -> tuple[str, ...]:
-    """Return the names of all models of the catalog, in alphabetical order."""
+    """Return the names of all models of the catalog, in alphabetical order; without aliases."""
     described = (path.stem for path in _folder().glob("*.toml"))
     return tuple(sorted({*described, *spec_names()}))
 
@@ -98,12 +98,14 @@ def catalog_models() -> tuple[CatalogModel, ...]:
 
 @cache
 def catalog_model(name: str) -> CatalogModel:
-    """Return the model called `name`.
+    """Return the model called `name`, which may be an alias.
 
     Raises:
         UsageError: no such name; the fix names the nearest ones.
         ModelError: its file is damaged.
     """
+    if name in alias_names():
+        return _built(load_spec(name))
     if name not in catalog_names():
         raise UsageError(f"no model is called {name!r}", fix=suggestion(name, catalog_names()))
     path = _folder() / f"{name}.toml"

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError, ModelError, UsageError
-from harness.core.names import suggestion
-from harness.models.catalog.catalog import catalog_model, catalog_names
+from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.decoder import spec_anatomy
-from harness.models.catalog.systems import UNOFFICIAL, stated_count, statements_about, systems
+from harness.models.catalog.systems import UNOFFICIAL, stated_count, statements_about
 from harness.models.catalog.text import plausible_parameters
 from harness.models.configs.config import spec_from_file
 from harness.models.specs.structure import Anatomy
@@ -37,38 +36,37 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
-def find_subject(argument: str) -> Subject:
-    """Return what `argument` names: a catalog model, a folder or config.json, a stated system.
+def catalog_subject(name: str) -> Subject:
+    """Return a catalog model, or an alias; what its count does not tell becomes notes."""
+    model = catalog_model(name)
+    odd = (model.expected_delta_reason,) if model.expected_delta_reason else ()
+    return Subject(
+        name, model.anatomy.parameters, model.anatomy, "catalog, exact count", (*odd, *model.notes)
+    )
+
+
+def stated_subject(word: str) -> Subject | None:
+    """Return what the source documents say of a system; None: they name none called so.
 
     Raises:
-        UsageError: nothing is called so, or no count is stated for it.
-        ModelError: a config.json that neither names a known class nor gives a Llama-like size.
+        UsageError: they name it, and state no parameter count.
     """
-    if argument in catalog_names():
-        return _from_catalog(argument)
-    path = Path(argument)
-    if path.is_dir():
-        path /= CONFIG_FILE
-    if path.suffix == ".json":
-        return _from_config(path)
-    statements = statements_about(argument)
+    statements = statements_about(word)
     meant = next((row.model for row in statements if row.model), "")
     if meant:
         notes = tuple(f"document {row.document}: {row.note}" for row in statements if row.note)
-        subject = _from_catalog(meant)
+        known = catalog_subject(meant)
         named = f"{statements[0].name}: taken as {meant}"
-        return Subject(meant, subject.parameters, subject.anatomy, subject.basis, (named, *notes))
-    count = stated_count(argument)
+        return replace(known, notes=(named, *notes))
+    count = stated_count(word)
     if count is not None:
-        return Subject(argument, count.parameters, None, UNOFFICIAL, count.notes)
+        return Subject(word, count.parameters, None, UNOFFICIAL, count.notes)
     if statements:
         raise UsageError(
             f"no parameter count is stated for {statements[0].name}",
             fix="bench estimate --params 7B",
         )
-    stated = (row.key for row in systems() if row.parameters and row.kind == "model")
-    known = dict.fromkeys((*catalog_names(), *stated))
-    raise UsageError(f"no model is called {argument!r}", fix=suggestion(argument, known))
+    return None
 
 
 def counted_subject(parameters: int, text: str) -> Subject:
@@ -77,18 +75,17 @@ def counted_subject(parameters: int, text: str) -> Subject:
     return Subject(f"{text.strip()} parameters", count, None, "parameter count alone")
 
 
-def _from_catalog(name: str) -> Subject:
-    """Return a catalog model; what its count does not tell becomes notes."""
-    model = catalog_model(name)
-    odd = (model.expected_delta_reason,) if model.expected_delta_reason else ()
-    return Subject(
-        name, model.anatomy.parameters, model.anatomy, "catalog, exact count", (*odd, *model.notes)
-    )
+def config_subject(path: Path, name: str = "") -> Subject:
+    """Return the model of a config.json; of an unknown class only its count, as if Llama-like.
 
+    Args:
+        path: the file.
+        name: of the model; empty: of its folder.
 
-def _from_config(path: Path) -> Subject:
-    """Return the model of a config.json; of an unknown class only its count, as if Llama-like."""
-    name = path.parent.name or path.stem
+    Raises:
+        ModelError: it neither names a known class nor gives a Llama-like size.
+    """
+    name = name or path.parent.name or path.stem
     try:
         anatomy = spec_anatomy(spec_from_file(path, name))
     except ModelError as error:

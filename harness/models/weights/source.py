@@ -6,19 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import UsageError
-from harness.core.names import nearest
 from harness.core.shipped import data_folder
-from harness.models.catalog.load import load_spec, spec_names
+from harness.models.catalog.load import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
 from harness.models.specs.encoder import AnySpec
+from harness.models.unknown import FOLDER_NEEDS, unknown_model
 from harness.models.weights.shards import INDEX
 
 CONFIG = "config.json"
 HUB_FILE = "hub.json"  # lies in a folder that was fetched, and says from where
-FOLDER_NEEDS = (
-    "a Hugging Face folder holds config.json and model.safetensors"
-    " (or model.safetensors.index.json and the files it names)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +42,14 @@ class ModelSource:
 def resolve_model(argument: str) -> ModelSource:
     """Find the model that `argument` means; reads at most its config.json.
 
-    A catalog name comes first, then a trained model shipped with the package, then a path;
+    A catalog name or alias comes first, then a trained model shipped with the package, then a path;
     `./name` means the folder where a folder is called like a catalog name.
 
     Raises:
         UsageError: nothing of these; the fix names the nearest models and what a folder holds.
         ModelError: the folder's config.json is damaged or of an unsupported architecture.
     """
-    if argument in spec_names():
+    if argument in spec_names() or argument in alias_names():
         return ModelSource(argument, argument, load_spec(argument), None)
     if argument in trained_names():
         return _from_folder(argument, data_folder("models") / argument)
@@ -64,12 +60,12 @@ def resolve_model(argument: str) -> ModelSource:
         raise UsageError(
             f"{path.name!r} is a file, not a model folder", fix=f"give the folder: {FOLDER_NEEDS}"
         )
-    raise UsageError(f"no model and no folder is called {argument!r}", fix=_fix(argument))
+    raise unknown_model(argument)
 
 
 def is_built_here(argument: str) -> bool:
     """Whether a word means a model of the catalog, a shipped one, or a folder of safetensors."""
-    if argument in spec_names() or argument in trained_names():
+    if argument in (*spec_names(), *alias_names(), *trained_names()):
         return True
     path = existing(argument)
     return path is not None and _has_weights(path)
@@ -103,15 +99,6 @@ def _from_folder(argument: str, folder: Path) -> ModelSource:
 def _has_weights(folder: Path) -> bool:
     """Whether a folder holds weights in the form of Hugging Face."""
     return (folder / INDEX).is_file() or any(folder.glob("*.safetensors"))
-
-
-def _fix(name: str) -> str:
-    """Return the nearest models, or where they are listed, and what a folder must hold."""
-    if name.startswith("hf:"):
-        return "bench run, models, ab and audit fetch models of the hub; give a folder here"
-    close = nearest(Path(name).name, (*trained_names(), *spec_names()))
-    names = f"did you mean {' or '.join(close)}?" if close else "`bench models` lists the names;"
-    return f"{names} {FOLDER_NEEDS}"
 
 
 def hub_origin(folder: Path | None) -> str | None:

@@ -1,7 +1,6 @@
 """What every number, column and word means. `bench explain` and docs/glossary.md come from here.
 
-A leaf: it imports nothing of the harness but its errors, so that any room and any test may hold
-its own names against it.
+Metrics are drawn from the registry, harness.results.metrics; columns, codes and words stand here.
 """
 
 from harness.results.glossary.lookup import explain, glossary_markdown, terms

@@ -1,6 +1,7 @@
 """What `bench compare` prints: verdicts, its columns, and the words of its notes."""
 
 from harness.results.glossary.term import Term
+from harness.results.metrics import differences
 
 COMPARISON = (
     Term(
@@ -45,7 +46,7 @@ COMPARISON = (
         "new / base",
         "ratio",
         "exp(mean of ln new - mean of ln base), over process values: a geometric mean. For "
-        "kld_nats, top1_agreement and nll_delta the difference new - base.",
+        f"{differences()} the difference new - base.",
     ),
     Term(
         "sure to show",

@@ -5,10 +5,8 @@ from typing import Any
 
 from harness.engine.workload import Workload
 from harness.estimator.cells import CellLengths
-from harness.estimator.record import RecordEstimates, record_estimates, utilisation
+from harness.estimator.record import RecordEstimates, utilisation
 from harness.estimator.static import StaticLengths
-from harness.models.catalog.decoder import spec_anatomy
-from harness.models.exported.source import ExportedSource
 from harness.results.energy import energy_of, without_doubtful
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import (
@@ -34,12 +32,12 @@ from harness.runner.loop.calibration import ceilings_of, measured_environment
 from harness.runner.loop.device import doubt_device, hardware_of, is_simulated
 from harness.runner.loop.effort import effort_of
 from harness.runner.loop.entries import Entries
-from harness.runner.loop.exported import doubt_steps, estimates_of, recognition_of, shares_of
+from harness.runner.loop.exported import doubt_steps
 from harness.runner.loop.identity import cell_of
 from harness.runner.loop.judge import judge
 from harness.runner.loop.quality import quality_of
-from harness.runner.plan import AnySource, Plan, SessionGroup
-from harness.store.exported_artifact import AnyArtifact, ExportedArtifact
+from harness.runner.plan import Plan, SessionGroup
+from harness.store.exported_artifact import AnyArtifact
 
 Json = dict[str, Any]
 
@@ -90,10 +88,9 @@ def _record(
     metrics |= compile_metric(compiled)
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
-    check, source = entries.step_checks.get(build_key(group)), _source_of(group, artifact)
-    if isinstance(artifact, ExportedArtifact):
-        ceilings = ceilings_of(entries, group.device, group.threads)
-        metrics |= shares_of(artifact, workload, group.batch, metrics, ceilings)
+    check = entries.step_checks.get(build_key(group))
+    ceilings = ceilings_of(entries, group.device, group.threads)
+    metrics |= group.model.shares(artifact, workload, group.batch, metrics, ceilings)
     quality = quality_of(entries, group)
     metrics |= quality_metrics(cell, quality or {})
     tokenizer = entries.tokenizers.get(group.source.argument)
@@ -114,7 +111,7 @@ def _record(
         shapes=None if group.has_one_shape or group.shapes is None else asdict(group.shapes),
         profile=entries.profiles.get((group.key, workload.name)),
         quality=quality,
-        recognition=recognition_of(source, check) if isinstance(source, ExportedSource) else None,
+        recognition=group.model.recognition(artifact, check),
         energy=energy,
         sustain=entries.sustained.get((group.key, workload.name)),
         placement=placement,
@@ -122,11 +119,6 @@ def _record(
         samples=tuple(process.to_json() for process in processes),
         memory=tuple(memory),
     )
-
-
-def _source_of(group: SessionGroup, artifact: AnyArtifact | None) -> AnySource:
-    """The model that was measured: of a level made from an exported one, what was made."""
-    return artifact.source if isinstance(artifact, ExportedArtifact) else group.source
 
 
 def _trust(
@@ -184,9 +176,7 @@ def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> Rec
         _static_lengths(group),
     )
     ceilings = ceilings_of(entries, group.device, group.threads)
-    if isinstance(group.source, ExportedSource):
-        return estimates_of(group, group.source, workload, ceilings)
-    return record_estimates(spec_anatomy(group.source.spec), group.level, lengths, ceilings)
+    return group.model.estimates(group.level, workload, lengths, ceilings)
 
 
 def _static_lengths(group: SessionGroup) -> StaticLengths | None:

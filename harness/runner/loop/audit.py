@@ -1,4 +1,4 @@
-"""Every test of a plan in a fresh worker, looked at as a doubter would: raw answers."""
+"""Every test of a plan in a fresh worker, audited: raw answers that are judged elsewhere."""
 
 import time
 from collections.abc import Iterator

@@ -4,16 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
-from harness.engine.exported.geometry import ExportedGeometry
-from harness.models.exported.source import ExportedSource
-from harness.models.weights.source import ModelSource, resolve_model
+from harness.runner.models import find_model
 from harness.runner.plan import Plan, SessionGroup
-from harness.runner.plan.exported import level_of
 from harness.runner.quality.measure import TWIN_LEVEL, check_reference
 from harness.store.artifact import Artifact
 from harness.store.cache import ensure_artifact
-from harness.store.exported import ensure_exported_level
-from harness.store.exported_artifact import AnyArtifact, ExportedArtifact
+from harness.store.exported_artifact import AnyArtifact
 
 # A damaged checkpoint or a full disk stops the run before anything is measured;
 # a build that ran out of memory costs its own rows only.
@@ -44,14 +40,12 @@ class Builds:
 
     def built(self, group: SessionGroup) -> Artifact:
         """The same of a model that is built here."""
-        artifact = self.of(group)
-        assert not isinstance(artifact, ExportedArtifact)
-        return artifact
+        return self.of(group).built()
 
     def whole(self, argument: str) -> Artifact | None:
         """A built model at fp32 that is measured anyway."""
         found = self.artifacts.get((argument, TWIN_LEVEL))
-        return None if isinstance(found, ExportedArtifact) else found
+        return None if found is None else found.built()
 
 
 def build_key(group: SessionGroup) -> tuple[str, str]:
@@ -90,35 +84,17 @@ def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
     Raises:
         HarnessError: a model that cannot be read, a disk without room; WorkerError: a failed build.
     """
-    if isinstance(group.source, ExportedSource):
-        return _exported(group, group.source, cache)
-    return ensure_artifact(
-        group.source,
-        group.level.name,
-        cache,
-        seed,
-        kv_cache=group.cache.name,
-        shapes=group.shapes,
+    return group.model.build(
+        group.level, group.cache, cache, seed=seed, shapes=group.shapes, dims=group.dims
     )
-
-
-def _exported(group: SessionGroup, source: ExportedSource, cache: Path) -> ExportedArtifact:
-    """An exported model as it lies, or a level made of it."""
-    if group.level != level_of(source.model):
-        path = source.model.path(source.model.main)
-        made = ensure_exported_level(path, source.model, group.level.name, cache)
-        source = ExportedSource(source.argument, made)
-    return ExportedArtifact(source, group.level.name, ExportedGeometry(source.model, group.dims))
 
 
 def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:
     """Build what static models are held against, or take what is measured anyway."""
     for group in plan.groups:
-        source = group.source
-        if not isinstance(source, ModelSource):
+        if group.shapes is None or group.source.argument in builds.fused:
             continue
-        if group.shapes is None or source.argument in builds.fused:
-            continue
+        source = group.built
         try:
             builds.fused[source.argument] = builds.whole(source.argument) or (
                 ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
@@ -132,7 +108,7 @@ def _build_twins(plan: Plan, cache: Path, builds: Builds) -> None:
     """Build each model, or the reference, at fp32, or take the one that is measured anyway."""
     named = plan.settings.reference
     for argument, group in {group.source.argument: group for group in plan.groups}.items():
-        source = group.built if named is None else resolve_model(named)
+        source = group.built if named is None else find_model(named).measured().built()
         check_reference(source, group.built)
         try:
             builds.twins[argument] = builds.whole(source.argument) or (

@@ -17,10 +17,8 @@ from harness.estimator.calibration.calibrate import ensure_constants
 from harness.estimator.calibration.constants import Constants, StoredConstants
 from harness.estimator.calibration.storage import calibration_key
 from harness.estimator.record import Ceilings
-from harness.models.exported.source import ExportedSource
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import Plan, SessionGroup
-from harness.runner.plan.exported import calibrated_level
 
 Json = dict[str, Any]
 
@@ -37,7 +35,7 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, log: Log) -> Iterato
     if not plan.settings.calibrate:
         return
     hosts = [group for group in plan.groups if is_calibrated(group)]
-    kernels = dict.fromkeys(name for name in map(_kernels_of, hosts) if name is not None)
+    kernels = dict.fromkeys(name for name in (g.model.kernels(g.level) for g in hosts) if name)
     levels = tuple(kernels) or ("fp32",)
     kept = dict.fromkeys(group.cache.name for group in hosts if group.cache.name in CACHES)
     caches = tuple(kept) or ("fp32",)
@@ -54,13 +52,6 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, log: Log) -> Iterato
             yield {"kind": "no_calibration", **head, "reason": error.problem}
             continue
         yield {"kind": "calibration", **head, "stored": asdict(stored)}
-
-
-def _kernels_of(group: SessionGroup) -> str | None:
-    """Name of the level whose kernels a group's are; of an exported file the one like it."""
-    if isinstance(group.source, ExportedSource):
-        return calibrated_level(group.level)
-    return group.level.name
 
 
 def has_ceilings(device: Device) -> bool:

@@ -13,8 +13,7 @@ from harness.runner.loop.entries import Entries
 from harness.runner.loop.rounds import Progress
 from harness.runner.loop.session import WORKER_MODULE, compiled_graphs, session_arguments
 from harness.runner.plan import Plan, SessionGroup
-from harness.store.artifact import Artifact
-from harness.store.exported_artifact import ExportedArtifact
+from harness.store.exported_artifact import AnyArtifact
 
 Json = dict[str, Any]
 
@@ -31,8 +30,6 @@ def compile_models(
         if group.key in entries.compiled or (group.key, None) in entries.failures:
             continue
         artifact = builds.of(group)
-        if isinstance(artifact, ExportedArtifact):  # nothing is kept beside files that are not ours
-            continue
         folder = compiled_graphs(group, artifact)
         if folder is None:
             continue
@@ -41,7 +38,7 @@ def compile_models(
         yield {"kind": "compiled", "group": group.key, "found": found}
 
 
-def _compile(group: SessionGroup, artifact: Artifact, folder: Path, plan: Plan) -> Json:
+def _compile(group: SessionGroup, artifact: AnyArtifact, folder: Path, plan: Plan) -> Json:
     """Ask a fresh worker; a failure is an answer."""
     arguments = session_arguments(group, artifact, plan.settings.seed)
     for name in ("batch", "seed"):

@@ -2,7 +2,7 @@
 
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.plan import Plan
-from harness.store.exported_artifact import AnyArtifact, ExportedArtifact
+from harness.store.exported_artifact import AnyArtifact
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -22,6 +22,5 @@ def changed_groups(
 
 
 def _stamp(artifact: AnyArtifact) -> Stamp:
-    found = artifact.files if isinstance(artifact, ExportedArtifact) else artifact.folder.glob("*")
-    files = sorted(path for path in found if path.is_file())
+    files = sorted(path for path in artifact.files if path.is_file())
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)

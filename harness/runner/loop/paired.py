@@ -14,9 +14,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from harness.core.units import NS_PER_MS, NS_PER_S
-from harness.engine.workload import SINGLE_PASS, Kind, Workload
+from harness.core.units import NS_PER_MS
+from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
+from harness.results.metrics import METRICS
+from harness.results.samples import ProcessSamples, kind_of
+from harness.results.schema import Cell
+from harness.runner.loop.identity import cell_of
 from harness.runner.loop.order import shuffled
 from harness.runner.loop.pinning import drawn_cores, settle
 from harness.runner.loop.session import WORKER_MODULE, open_group, sample_test, workload_json
@@ -27,16 +31,8 @@ Json = dict[str, Any]
 
 A, B = "a", "b"
 LEAST_TURNS = 6  # of one test in one pair; the first one more is thrown away
-# What a turn gives, per kind of test.
-TURN_METRICS = {
-    Kind.PREFILL: ("prefill_tok_s",),
-    Kind.DECODE: ("decode_tok_s",),
-    Kind.REQUEST: ("ttft_ms", "decode_tok_s", "e2e_ms"),
-    Kind.ENCODE: ("encode_seq_s",),
-    Kind.IMAGE: ("images_s",),
-    Kind.RUN: ("runs_s",),
-}
-STARTS = ("load_ms", "first_ms")  # one value a pair, of each side's own start
+START_METRICS = tuple(row for row in METRICS if row.of_start)  # of each side's own start
+TURN_METRICS = tuple(row for row in METRICS if row.in_turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +118,13 @@ def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
             for name, worker in workers.items()
         }
         turns: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
-        batches = {side.name: side.group.batch for side in sides}
         for test in shuffled(shared_tests(sides), plan.seed, number):
             for worker in workers.values():
                 worker.ask(
                     "warm", plan.timeout_s, workload=workload_json(test), cap_s=plan.warm_seconds
                 )
-            turns |= _take_turns(workers, test, batches, plan, chance)
+            cells = {side.name: cell_of(side.group, test, side.artifact) for side in sides}
+            turns |= _take_turns(workers, test, cells, plan, chance)
     starts = {
         metric: (value, opened[B][metric])
         for metric, value in opened[A].items()
@@ -143,35 +139,26 @@ def shared_tests(sides: tuple[Side, Side]) -> tuple[Workload, ...]:
     return tuple(test for test in sides[0].group.workloads if test in others)
 
 
-def turn_values(test: Workload, batch: int, reply: Json) -> dict[str, float]:
-    """Values of one turn by metric; the first step after the other's turn does not count.
+def turn_values(cell: Cell, reply: Json) -> dict[str, float]:
+    """Values of one turn by metric.
 
     Args:
-        test: which one.
-        batch: sequences at once.
+        cell: which test of which side.
         reply: of `sample`, one pass.
     """
-    steps = reply["itl_ns"][0] if "itl_ns" in reply else []
-    kept = steps[1:] if test.kind is Kind.DECODE else steps
+    process = ProcessSamples(0, 0, {}, {}, reply, {})
     found = {
-        name: reply[f"{name.removesuffix('_ms')}_ns"][0] / NS_PER_MS
-        for name in TURN_METRICS[test.kind]
-        if name.endswith("_ms")
+        row.name: row.value(cell, process)
+        for row in TURN_METRICS
+        if row.value is not None and kind_of(cell) in row.in_turns
     }
-    if test.kind is Kind.PREFILL:
-        found["prefill_tok_s"] = batch * test.prompt_tokens * NS_PER_S / reply["prefill_ns"][0]
-    if test.kind in SINGLE_PASS:
-        (rate,) = TURN_METRICS[test.kind]
-        found[rate] = test.sequences * NS_PER_S / reply["encode_ns"][0]
-    if kept:
-        found["decode_tok_s"] = batch * NS_PER_S / median(kept)
-    return found
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _take_turns(
     workers: dict[str, Worker],
     test: Workload,
-    batches: dict[str, int],
+    cells: dict[str, Cell],
     plan: TurnPlan,
     chance: random.Random,
 ) -> dict[tuple[str, str], tuple[tuple[float, float], ...]]:
@@ -182,7 +169,7 @@ def _take_turns(
         values = {}
         for name in chance.sample(sorted(workers), k=2):
             reply = sample_test(workers[name], test, plan.timeout_s, 1, 0.0)
-            values[name] = turn_values(test, batches[name], reply)
+            values[name] = turn_values(cells[name], reply)
         if count:  # the first turn of each is still finding its place
             for metric, value in values[A].items():
                 taken.setdefault(metric, []).append((value, values[B][metric]))
@@ -196,8 +183,8 @@ def _open(side: Side, worker: Worker, plan: TurnPlan, cores: Sequence[int]) -> d
     reply = open_group(
         worker, side.group, side.artifact, plan.seed, plan.timeout_s, stop_spinning=True
     )
-    fields = {metric: f"{metric.removesuffix('_ms')}_ns" for metric in STARTS}
-    return {metric: reply[field] / NS_PER_MS for metric, field in fields.items() if reply[field]}
+    fields = {row.name: f"{row.name.removesuffix('_ms')}_ns" for row in START_METRICS}
+    return {name: reply[field] / NS_PER_MS for name, field in fields.items() if reply[field]}
 
 
 def _named(sides: tuple[Side, Side], name: str) -> Side:

@@ -7,10 +7,10 @@ from typing import Any
 from harness.builder.quantize.levels import Variant
 from harness.core.errors import HarnessError, UsageError
 from harness.core.findings import Log
-from harness.models.weights.source import resolve_model
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
-from harness.runner.plan import Plan, SessionGroup, is_encoder, is_ranked
+from harness.runner.models import find_model
+from harness.runner.plan import Plan, SessionGroup
 from harness.runner.quality.embeddings import EmbeddingQuality, check_ranking, measure_embeddings
 from harness.runner.quality.measure import (
     Quality,
@@ -65,7 +65,11 @@ def _one_level(
     if key not in entries.quality:
         log(f"quality: {name}")
         yield {"kind": "quality", **head, "found": asdict(_measure(group, plan, builds))}
-    if plan.settings.sensitivity and is_ranked(group) and key not in entries.sensitivity:
+    if (
+        plan.settings.sensitivity
+        and group.model.is_ranked(group.level, group.cache)
+        and key not in entries.sensitivity
+    ):
         log(f"sensitivity: {name}")
         losses = measure_sensitivity(
             group.built,
@@ -80,7 +84,7 @@ def _one_level(
 def _tokenizers(plan: Plan, entries: Entries) -> Iterator[Json]:
     """Yield how many bytes of text a token of each decoder stands for; null without a tokenizer."""
     for argument, group in {group.source.argument: group for group in plan.groups}.items():
-        if argument in entries.tokenizers or is_encoder(group.source):
+        if argument in entries.tokenizers or group.model.embeds:
             continue
         try:
             found = text_bytes_per_token(group.built)
@@ -98,17 +102,18 @@ def check_texts(plan: Plan, builds: Builds) -> None:
     """
     if not plan.settings.quality:
         return
-    sources = {group.source.argument: group.built for group in plan.groups}
-    if plan.settings.text is not None and all(is_encoder(source) for source in sources.values()):
+    models = {group.source.argument: group.model for group in plan.groups}
+    if plan.settings.text is not None and all(model.embeds for model in models.values()):
         raise UsageError(
             "encoders are judged on the bundled queries and passages, on no other text",
             fix="leave --text out",
         )
     for argument, twin in builds.twins.items():
-        if is_encoder(sources[argument]):
-            check_ranking(sources[argument], twin, seed=plan.settings.seed)
+        source = models[argument].built()
+        if models[argument].embeds:
+            check_ranking(source, twin, seed=plan.settings.seed)
             continue
-        check_text(sources[argument], twin, text=plan.settings.text, seed=plan.settings.seed)
+        check_text(source, twin, text=plan.settings.text, seed=plan.settings.seed)
 
 
 def quality_of(entries: Entries, group: SessionGroup) -> Json | None:
@@ -123,7 +128,7 @@ def quality_of(entries: Entries, group: SessionGroup) -> Json | None:
 
 def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality | EmbeddingQuality:
     """Measure one level in a child of its own, with as many threads as its first group."""
-    if is_encoder(group.source):
+    if group.model.embeds:
         return measure_embeddings(
             group.built,
             builds.twins[group.source.argument],
@@ -135,7 +140,7 @@ def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality | Embed
         group.built,
         builds.twins[group.source.argument],
         builds.built(group),
-        reference=None if named is None else resolve_model(named),
+        reference=None if named is None else find_model(named).measured().built(),
         text=plan.settings.text,
         **_conditions(group, plan),
     )

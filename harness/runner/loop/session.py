@@ -17,7 +17,7 @@ from harness.runner.loop.order import shuffled
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
 from harness.store.artifact import Artifact
-from harness.store.exported_artifact import AnyArtifact, ExportedArtifact
+from harness.store.exported_artifact import AnyArtifact
 
 Json = dict[str, Any]
 WORKER_MODULE = "harness.engine.worker"
@@ -175,9 +175,9 @@ def compiled_graphs(group: SessionGroup, artifact: AnyArtifact) -> Path | None:
     Nothing is kept of a model that others exported. A group that reads one shape of several has a
     folder of its own.
     """
-    if isinstance(artifact, ExportedArtifact):
+    content = artifact.compiled_under
+    if content is None:
         return None
-    content = artifact.content_hash
     if group.has_one_shape:
         content = f"{content}/{group.workloads[0].test}"
     return compiled_folder(artifact.folder.parent, content, group.device)
@@ -188,7 +188,7 @@ def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> 
     folder = compiled_graphs(group, artifact)
     compiled = None if folder is None or read_compiled(folder) is None else str(folder)
     test, geometry = group.workloads[0], artifact.geometry
-    if group.has_one_shape and isinstance(artifact, Artifact):
+    if group.has_one_shape:
         geometry = artifact.geometry_of(test.prompt_tokens, test.sequences)
     return {
         "graph": str(artifact.graph),

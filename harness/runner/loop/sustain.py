@@ -9,8 +9,8 @@ from harness.core.errors import WorkerError
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
+from harness.results.metrics import rate_of_kind
 from harness.results.samples import ProcessSamples, kind_of
-from harness.results.summarize import JUDGED, RULES
 from harness.results.sustained import sustained
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
@@ -24,7 +24,6 @@ from harness.store.exported_artifact import AnyArtifact
 Json = dict[str, Any]
 MOST_WINDOWS = 120
 LEAST_WINDOW_S = 1.0
-RULE_OF = {rule.name: rule for rule in RULES}
 
 
 def sustained_tests(
@@ -69,7 +68,8 @@ def sustain(
         WorkerError: the child failed, died, hung or ran out of memory.
     """
     cell = cell_of(group, workload, artifact)
-    rule = RULE_OF[JUDGED[kind_of(cell)][-1]]
+    rate = rate_of_kind(kind_of(cell))
+    assert rate.value is not None
     window_s = max(LEAST_WINDOW_S, seconds / MOST_WINDOWS)
     windows: list[Json] = []
     with Worker.start(group.worker) as worker:
@@ -85,10 +85,10 @@ def sustain(
             windows.append(
                 {
                     "start_s": begin_s - start_s,
-                    "rate": rule.value(cell, process),
+                    "rate": rate.value(cell, process),
                     "foreign_cpu_share": watch.foreign_cpu_share,
                     "thermal_events": watch.thermal_events,
                 }
             )
-    head = {"metric": rule.name, "unit": rule.unit, "window_s": window_s}
+    head = {"metric": rate.name, "unit": rate.unit, "window_s": window_s}
     return {**head, **sustained(windows), "windows": windows}

@@ -8,17 +8,16 @@ from harness.builder.graph.geometry import geometry_of, longest_context
 from harness.builder.quantize.levels import QuantLevel, Variant, find_levels
 from harness.core.errors import UsageError
 from harness.engine.workload import Workload
-from harness.models.exported.source import ExportedSource
 from harness.models.weights.source import ModelSource
-from harness.runner.plan.sources import AnySource, is_encoder
+from harness.runner.models.model import Model
 from harness.runner.settings import Settings
 
 
-def check_fit(settings: Settings, sources: Sequence[AnySource]) -> None:
+def check_fit(settings: Settings, models: Sequence[Model]) -> None:
     """Refuse tests of one kind where every model is of the other kind; both are built here."""
-    if any(isinstance(source, ExportedSource) for source in sources):
+    if any(model.is_own_plan for model in models):
         return
-    encoders = [is_encoder(source) for source in sources]
+    encoders = [model.embeds for model in models]
     named = ", ".join(settings.model)
     if settings.enc and not any(encoders):
         raise UsageError(
@@ -64,16 +63,16 @@ def check_numbers(settings: Settings) -> None:
             raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")
 
 
-def check_judging(settings: Settings, named: Sequence[AnySource]) -> None:
+def check_judging(settings: Settings, named: Sequence[Model]) -> None:
     """Refuse --sensitivity and --reference where nothing can answer them."""
     asked = [
         ("--reference", settings.reference is not None),
         ("--sensitivity", settings.sensitivity),
     ]
     for flag, is_asked in asked:
-        if is_asked and all(is_encoder(source) for source in named):
+        if is_asked and all(model.embeds for model in named):
             raise UsageError(
-                f"{flag} is about next tokens, and {named[0].name} is an encoder",
+                f"{flag} is about next tokens, and {named[0].source.name} is an encoder",
                 fix=f"leave {flag} out: --quality compares its embeddings",
             )
     if not settings.sensitivity:
@@ -90,21 +89,18 @@ def check_judging(settings: Settings, named: Sequence[AnySource]) -> None:
         )
 
 
-def check_distinct(sources: Sequence[AnySource]) -> None:
+def check_distinct(models: Sequence[Model]) -> None:
     """Refuse a folder given in two ways: its two sets of records would share one row."""
     seen: dict[Path, str] = {}
-    for source in sources:
-        if source.folder is None:
+    for model in models:
+        if model.place is None:
             continue
-        folder = source.folder.resolve()
-        if isinstance(source, ExportedSource):  # a folder may hold several models
-            folder = folder / source.model.main.file
-        if folder in seen:
+        if model.place in seen:
             raise UsageError(
-                f"--model {seen[folder]!r} and {source.argument!r} are the same folder",
+                f"--model {seen[model.place]!r} and {model.argument!r} are the same folder",
                 fix="name each model once",
             )
-        seen[folder] = source.argument
+        seen[model.place] = model.argument
 
 
 def plan_threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:

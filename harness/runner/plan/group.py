@@ -4,19 +4,20 @@ from dataclasses import dataclass
 
 from harness.builder.graph.static.geometry import AnyShapes, StaticShapes
 from harness.builder.quantize.cache import CacheLevel, own_cache
-from harness.builder.quantize.levels import QuantLevel, Variant
+from harness.builder.quantize.levels import QuantLevel
 from harness.devices.device import Device
 from harness.engine.workload import Workload
+from harness.models.exported.source import ExportedSource
 from harness.models.weights.source import ModelSource
+from harness.runner.models import Model
 from harness.runner.plan.runtimes import ORT, WORKERS
-from harness.runner.plan.sources import AnySource, is_encoder
 
 
 @dataclass(frozen=True, slots=True)
 class SessionGroup:
     """What one worker process opens: one session, and the tests that run in it."""
 
-    source: AnySource
+    model: Model
     level: QuantLevel
     cache: CacheLevel
     device: Device
@@ -26,6 +27,11 @@ class SessionGroup:
     shapes: AnyShapes | None = None  # of a static model
     dims: tuple[tuple[str, int], ...] = ()  # free ones of an exported graph
     runtime: str = ORT
+
+    @property
+    def source(self) -> ModelSource | ExportedSource:
+        """Where the model comes from."""
+        return self.model.source
 
     @property
     def key(self) -> str:
@@ -39,13 +45,12 @@ class SessionGroup:
     @property
     def has_one_shape(self) -> bool:
         """Whether its session reads texts of one shape alone: a static encoder's."""
-        return self.level.variant is Variant.STATIC and is_encoder(self.source)
+        return self.model.has_one_shape(self.level)
 
     @property
     def built(self) -> ModelSource:
-        """The model, which is built here and not one that others exported."""
-        assert isinstance(self.source, ModelSource)
-        return self.source
+        """The source of a model that is built here; one that others exported is refused."""
+        return self.model.built()
 
     @property
     def worker(self) -> str:

@@ -1,19 +1,15 @@
-"""Which levels a plan means on its devices, and with which caches."""
+"""Which levels a plan means on its devices."""
 
 from collections.abc import Iterable, Sequence
 
-from harness.builder.quantize.cache import CacheLevel, find_cache, own_cache
-from harness.builder.quantize.levels import LADDER, QuantLevel, Variant, find_levels
+from harness.builder.quantize.levels import SWEEP, QuantLevel, Variant, find_levels
 from harness.core.errors import UsageError
 from harness.devices.device import Device
 from harness.devices.table import ROWS
-from harness.models.weights.source import ModelSource
-from harness.runner.plan.sources import is_encoder
-from harness.runner.settings import Settings
 
 
 def levels_on(names: Sequence[str], device: Device) -> tuple[QuantLevel, ...]:
-    """Return the levels that a device runs of those that a plan names; `ladder` is its own.
+    """Return the levels that a device runs of those that a plan names; `sweep` is its own.
 
     Args:
         names: as the user typed them.
@@ -43,7 +39,7 @@ def check_variants(levels: Sequence[QuantLevel], devices: Sequence[Device]) -> N
     variants = {level.variant for level in levels}
     for device in devices:
         if device.refusal is None and variants.isdisjoint(device.row.variants):
-            own = find_levels([LADDER], Variant(device.row.variants[0]))
+            own = find_levels([SWEEP], Variant(device.row.variants[0]))
             raise UsageError(
                 f"{device.key} runs none of {', '.join(level.name for level in levels)}",
                 fix=f"--quant with {', '.join(level.name for level in own)}",
@@ -55,7 +51,7 @@ def _check_level(level: QuantLevel, devices: Sequence[Device]) -> None:
     if any(device.refusal or level.variant in device.row.variants for device in devices):
         return
     able = [row.key for row in ROWS if level.variant in row.variants]
-    own = find_levels([LADDER], Variant(devices[0].row.variants[0]))
+    own = find_levels([SWEEP], Variant(devices[0].row.variants[0]))
     ways = [f"--device {' or '.join(able)}"] if able else []
     ways.append(f"--quant with {', '.join(level.name for level in own)}")
     raise UsageError(
@@ -65,26 +61,15 @@ def _check_level(level: QuantLevel, devices: Sequence[Device]) -> None:
     )
 
 
-def check_static(source: ModelSource, level: QuantLevel, batches: Iterable[int]) -> None:
-    """Refuse what no static graph is built for.
+def check_static(level: QuantLevel, batches: Iterable[int]) -> None:
+    """Refuse what no static graph of a decoder is built for.
 
     Raises:
-        UsageError: several sequences of a decoder at once, at a static level.
+        UsageError: several sequences at once, at a static level.
     """
-    if level.variant is Variant.STATIC and not is_encoder(source) and max(batches) > 1:
+    if level.variant is Variant.STATIC and max(batches) > 1:
         raise UsageError(
             f"{level.name} is built as a static decoder, which reads one sequence, not"
             f" {max(batches)}",
             fix="--batch 1, or a level that CPUs and GPUs run",
         )
-
-
-def stored_of(
-    settings: Settings, source: ModelSource, levels: tuple[QuantLevel, ...]
-) -> dict[tuple[QuantLevel, CacheLevel], None]:
-    """The levels of a model with each cache, each pair once; an encoder has no cache to choose."""
-    if is_encoder(source):
-        return dict.fromkeys((level, own_cache(level)) for level in levels)
-    return dict.fromkeys(
-        (level, find_cache(name, level)) for level in levels for name in settings.kv_cache
-    )

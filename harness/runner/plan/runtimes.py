@@ -7,22 +7,17 @@ from harness.builder.quantize.cache import CacheLevel
 from harness.builder.quantize.levels import QuantLevel, Variant
 from harness.core.errors import DeviceError, UsageError
 from harness.devices.device import Device
-from harness.models.exported.model import ExportedKind
-from harness.models.exported.source import ExportedSource
-from harness.runner.plan.exported import level_of
-from harness.runner.plan.sources import AnySource, is_encoder
+from harness.runner.models.model import Model, Refusal
 from harness.runner.settings import Settings
 
 ORT, GENAI = "ort", "genai"
 WORKERS = {ORT: "harness.engine.worker", GENAI: "harness.engine.genai_worker"}
 INSTALL = "pip install 'ondevice-bench[genai]'"
-GENAI_CONFIG = "genai_config.json"
-Refusal = tuple[str, str]  # what genai does not run, and the way out
 
 
 def check_runtimes(
     settings: Settings,
-    source: AnySource,
+    model: Model,
     devices: Sequence[Device],
     stored: Collection[tuple[QuantLevel, CacheLevel]],
 ) -> None:
@@ -30,7 +25,7 @@ def check_runtimes(
 
     Args:
         settings: of the plan or part.
-        source: the model.
+        model: that is run.
         devices: as chosen.
         stored: its levels, each with its caches.
 
@@ -47,18 +42,18 @@ def check_runtimes(
         return
     if find_spec("onnxruntime_genai") is None:
         raise DeviceError("--runtime genai needs onnxruntime-genai", fix=INSTALL)
-    for problem, fix in _refusals(settings, source, devices, stored):
+    for problem, fix in _refusals(settings, model, devices, stored):
         raise UsageError(f"--runtime genai does not run {problem}", fix=fix)
 
 
 def _refusals(
     settings: Settings,
-    source: AnySource,
+    model: Model,
     devices: Sequence[Device],
     stored: Collection[tuple[QuantLevel, CacheLevel]],
 ) -> Iterator[Refusal]:
     """Yield what genai does not run of the cells."""
-    yield from _of_source(source, [level for level, _ in stored])
+    yield from model.genai_refusals([level for level, _ in stored])
     others = [device.key for device in devices if not device.row.is_host]
     yield from ((f"on {key}", "--device cpu") for key in others)
     batches = [count for count in settings.batch if count != 1]
@@ -68,17 +63,3 @@ def _refusals(
             yield f"static graphs, {level.name}", "--quant fp32,int4"
         if kept.is_integer:
             yield f"a cache of {kept.name}", "--kv-cache auto"
-
-
-def _of_source(source: AnySource, levels: Sequence[QuantLevel]) -> Iterator[Refusal]:
-    """Yield what is wrong with a model, or with levels that are made from one of others."""
-    if is_encoder(source):
-        yield f"an encoder, {source.name}", "decoders only"
-    if not isinstance(source, ExportedSource):
-        return
-    if source.model.kind is not ExportedKind.DECODER:
-        yield f"{source.name}, which is no decoder with a cache", "--runtime ort"
-    if not (source.folder / GENAI_CONFIG).is_file():
-        yield f"{source.name}, which has no {GENAI_CONFIG}", "--runtime ort"
-    made = [level.name for level in levels if level != level_of(source.model)]
-    yield from ((f"{name} made from {source.name}", "--runtime ort") for name in made)

@@ -2,21 +2,11 @@
 
 from collections.abc import Iterable
 
-from harness.builder.graph.geometry import longest_context
-from harness.builder.graph.static.geometry import AnyShapes, EncoderShapes, StaticShapes, TextShape
+from harness.builder.graph.static.geometry import EncoderShapes, StaticShapes, TextShape
 from harness.engine.workload import Workload
-from harness.models.weights.source import ModelSource
-from harness.runner.plan.sources import is_encoder
 
 PASS_TOKENS = 128  # most that a prefill graph reads at once; longer prompts are several passes
 CAPACITY_STEP_TOKENS = 64  # a cache has so many positions, or a multiple: plans share builds
-
-
-def shapes_for(source: ModelSource, tests: Iterable[Workload]) -> AnyShapes:
-    """Return what a static model is built for, to serve these tests."""
-    if is_encoder(source):
-        return encoder_shapes(tests)
-    return static_shapes(tests, longest_context(source.spec))
 
 
 def static_shapes(workloads: Iterable[Workload], longest_tokens: int) -> StaticShapes:

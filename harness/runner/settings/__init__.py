@@ -1,13 +1,14 @@
 """What the user asked for, as plain values: a plan file, then the flags that replace its keys."""
 
-from harness.runner.settings.flags import flag_values
+from harness.runner.settings.flags import FLAGS, PART_KEYS, flag_values, flags_of
 from harness.runner.settings.load import load_settings
-from harness.runner.settings.plan_file import DEFAULT_PLAN, find_plan, read_plan
+from harness.runner.settings.plan_file import DEFAULT_PLAN, find_plan, read_plan, shipped_plans
 from harness.runner.settings.presets import PRESETS
-from harness.runner.settings.record import INTERLEAVES, PART_KEYS, TURNS, Settings
+from harness.runner.settings.record import INTERLEAVES, TURNS, Settings
 
 __all__ = [
     "DEFAULT_PLAN",
+    "FLAGS",
     "INTERLEAVES",
     "PART_KEYS",
     "PRESETS",
@@ -15,6 +16,8 @@ __all__ = [
     "Settings",
     "find_plan",
     "flag_values",
+    "flags_of",
     "load_settings",
     "read_plan",
+    "shipped_plans",
 ]

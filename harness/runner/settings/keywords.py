@@ -16,7 +16,7 @@ class RunFlags(TypedDict, total=False):
 
     Attributes:
         model: catalog names, Hugging Face folders, `hf:org/name`, exported files or folders.
-        quant: quantization levels, as `bench levels` lists them; `usual`, `ladder`.
+        quant: quantization levels, as `bench levels` lists them; `usual`, `sweep`.
         kv_cache: types of cached keys and values: `auto`, `fp32`, `fp16`, `int8`, `int4`.
         device: `cpu`, `gpu`, `npu`, `auto`, or rows of `bench devices`; `gpu:1`.
         ep: rows that may serve a device class.

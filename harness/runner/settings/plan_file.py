@@ -5,19 +5,18 @@ measures something else. A plan that is no full product of its lists has `[[part
 replaces lists for cells of its own.
 """
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness.core.errors import UsageError
 from harness.core.names import suggestion
+from harness.core.records import read_table
 from harness.core.shipped import data_folder
-from harness.runner.settings.readers import READERS
-from harness.runner.settings.record import PART_KEYS, Settings
+from harness.runner.settings.flags import PART_KEYS, PLAN_KEYS, plan_values
+from harness.runner.settings.record import Settings
 
 DEFAULT_PLAN = "default"
+OLD_NAMES = {"ladder": "sweep"}  # shipped plans up to version 0.1: still understood
 
 
 def find_plan(plan: str) -> Path:
@@ -25,39 +24,34 @@ def find_plan(plan: str) -> Path:
     path = Path(plan)
     if path.is_file():
         return path
-    shipped = {file.stem: file for file in sorted(data_folder("configs").glob("*.toml"))}
+    shipped = shipped_plans()
+    plan = OLD_NAMES.get(plan, plan)
     if plan not in shipped:
         raise UsageError(
-            f"{plan!r} is no plan file and no shipped plan", fix=suggestion(plan, sorted(shipped))
+            f"{plan!r} is no plan file and no shipped plan", fix=suggestion(plan, shipped)
         )
     return shipped[plan]
 
 
+def shipped_plans() -> dict[str, Path]:
+    """The plans that ship with the harness, by name."""
+    return {file.stem: file for file in sorted(data_folder("configs").glob("*.toml"))}
+
+
 def read_plan(path: Path) -> Settings:
-    """Read one TOML plan; keys it leaves out keep the defaults of Settings."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"plan {path} cannot be read: {error}", fix="see configs/") from error
+    """Read one TOML plan; keys it leaves out keep the defaults of Settings.
+
+    Raises:
+        UsageError: a file that cannot be read, an unknown key, or a value that it does not take.
+    """
+    called = f"plan {path}"
+    table = read_table(path, called, UsageError)
     parts = table.pop("part", [])
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        raise UsageError(f"plan {path}: part is no table", fix="[[part]] above the keys of a part")
-    settings = replace(Settings(), **_check_table(table, path, tuple(READERS)))
-    found = tuple(replace(settings, **_check_table(part, path, PART_KEYS)) for part in parts)
-    return replace(settings, part=found)
-
-
-def _check_table(table: Mapping[str, Any], path: Path, allowed: tuple[str, ...]) -> dict[str, Any]:
-    checked = {}
-    for key, value in table.items():
-        if key not in allowed:
-            raise UsageError(f"plan {path}: unknown key {key!r}", fix=suggestion(key, allowed))
-        try:
-            checked[key] = READERS[key](value, key)
-        except UsageError as error:
-            raise UsageError(f"plan {path}: {error.problem}", error.fix) from error
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"plan {path}: {key} = {value!r}: {error}", fix="see configs/"
-            ) from error
-    return checked
+        raise UsageError(
+            f"{called}: part {parts!r} must be a list of tables",
+            fix="[[part]] above the keys of a part",
+        )
+    settings = replace(Settings(), **plan_values(table, PLAN_KEYS, called))
+    found = (replace(settings, **plan_values(part, PART_KEYS, called)) for part in parts)
+    return replace(settings, part=tuple(found))

@@ -1,116 +1,150 @@
-"""From a value of a plan file to the value of its key, or what is wrong with it.
+"""What a key takes: the type that its value in a plan has, and how the text of a flag is read.
 
-Every reader takes the value and the name of its key, and raises TypeError or ValueError in words
-that follow `key = value:`, or UsageError.
+Types are held by msgspec, strictly: `rounds = "5"` and `rounds = true` are no numbers. What
+text stands for is read by `harness.core.ranges`. Both ways lead to one value, that of Settings.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from harness.core.ranges import parse_encodes, parse_grid, parse_pair, parse_share
-from harness.runner.settings.record import INTERLEAVES
+import msgspec
+
+from harness.core.errors import UsageError
+from harness.core.names import suggestion
+from harness.core.ranges import (
+    parse_encodes,
+    parse_grid,
+    parse_names,
+    parse_pair,
+    parse_seconds,
+    parse_share,
+)
 
 
-def read_words(value: Any, key: str) -> tuple[str, ...]:
-    """One name or a list of names, each once."""
-    items = list(value) if isinstance(value, list | tuple) else [value]
-    if not items or not all(isinstance(item, str | int) and item != "" for item in items):
-        raise TypeError("a list of names is needed")
-    return tuple(dict.fromkeys(str(item) for item in items))
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One way of giving a value.
+
+    Attributes:
+        kind: what msgspec takes, of a plan or from Python.
+        needs: that in words, which follow `must be`.
+        build: from a value of `kind`, and what it is called, to that of Settings.
+        parse: from text to that of Settings; None: as `build`.
+        words: the only ones there are; empty: no such list.
+    """
+
+    kind: Any
+    needs: str
+    build: Callable[[Any, str], Any]
+    parse: Callable[[str, str], Any] | None = None
+    words: tuple[str, ...] = ()
+
+    def read(self, value: Any, called: str, fix: str, *, is_text: bool) -> Any:
+        """Return what a value stands for.
+
+        Args:
+            value: of a plan, or of a flag.
+            called: the flag or the key, for messages.
+            fix: a right way to give it.
+            is_text: text is that of a flag, `128,512`, and not a word of a plan.
+
+        Raises:
+            UsageError: it is of another type, or no such thing; says which.
+        """
+        if is_text and isinstance(value, str) and self.parse is not None:
+            return self.parse(value, called)
+        try:
+            typed = msgspec.convert(value, self.kind, strict=True)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{called} {value!r} must be {self.needs}", fix=fix) from error
+        return self.build(typed, called)
 
 
-def read_grid(value: Any, key: str) -> tuple[int, ...]:
-    """Numbers and ranges, each once."""
-    items = value if isinstance(value, list) else [value]
-    values: list[int] = []
-    for item in items:
-        if isinstance(item, bool) or not isinstance(item, int | str):
-            raise TypeError("numbers or a range such as '8-64*2' are needed")
-        values.extend(parse_grid(str(item), key))
-    return tuple(dict.fromkeys(values))
+def one_of(words: tuple[str, ...]) -> Reader:
+    """The reader of one word of a few."""
+
+    def check(word: str, called: str) -> str:
+        if word not in words:
+            raise UsageError(f"{called} {word!r} is none of its words", fix=suggestion(word, words))
+        return word
+
+    return Reader(str, f"one of {', '.join(words)}", check, check, words)
 
 
-def read_pairs(value: Any, key: str) -> tuple[tuple[int, int], ...]:
-    """A list of [prompt, gen], tokens."""
-    if not isinstance(value, list):
-        raise TypeError("a list of [prompt, gen] is needed")
-    return tuple(parse_pair(",".join(map(str, pair)), key) for pair in value)
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
-def read_encodes(value: Any, key: str) -> tuple[tuple[int, int], ...]:
-    """Tokens × texts, such as `128x8`."""
-    items = value if isinstance(value, list | tuple) else [value]
-    words = [item if isinstance(item, str) else "x".join(map(str, item)) for item in items]
-    if not words:
-        raise TypeError("a list of texts such as '128x8' is needed")
-    return parse_encodes(",".join(words), key)
+def _each_once(value: Any, called: str) -> tuple[str, ...]:
+    words = [str(item) for item in _items(value)]
+    if not words or not all(words):
+        raise UsageError(f"{called} {value!r} has no name, or an empty one", fix="a list of names")
+    return tuple(dict.fromkeys(words))
 
 
-def read_dims(value: Any, key: str) -> tuple[tuple[str, int], ...]:
-    """Sizes by the name of a free dimension."""
-    items = value if isinstance(value, list | tuple) else [value]
+def _numbers(value: Any, called: str) -> tuple[int, ...]:
+    found = [number for item in _items(value) for number in parse_grid(str(item), called)]
+    return tuple(dict.fromkeys(found))
+
+
+def _pairs(value: Any, called: str) -> tuple[tuple[int, int], ...]:
+    texts = [item if isinstance(item, str) else ",".join(map(str, item)) for item in _items(value)]
+    return tuple(parse_pair(text, called) for text in texts)
+
+
+def _encodes(value: Any, called: str) -> tuple[tuple[int, int], ...]:
+    texts = [item if isinstance(item, str) else "x".join(map(str, item)) for item in _items(value)]
+    return parse_encodes(",".join(texts), called)
+
+
+def _dims(value: Any, called: str) -> tuple[tuple[str, int], ...]:
     sizes = {}
-    for item in items:
-        name, _, size = str(item).rpartition("=")
+    for item in _items(value):
+        name, _, size = item.rpartition("=")
         if not name or not size.isdecimal() or int(size) < 1:
-            raise TypeError("name=size is needed, such as batch=1")
+            raise UsageError(
+                f"{called} {item!r} must be a name and a size of 1 or more", fix="--dim batch=1"
+            )
         sizes[name] = int(size)
     return tuple(sizes.items())
 
 
-def read_number(value: Any, key: str) -> float:
-    """A number; true and false are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError("a number is needed")
-    return float(value)
+def _whole(text: str, called: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise UsageError(f"{called} {text!r} must be a whole number", fix=f"{called} 3") from error
 
 
-def read_share(value: Any, key: str) -> float:
-    """A share between 0 and 1: a number, or text with a percent sign."""
-    return parse_share(value if isinstance(value, str) else str(read_number(value, key)), key)
+def _seconds(value: Any, called: str) -> float:
+    return parse_seconds(value, called) if isinstance(value, str) else float(value)
 
 
-def read_integer(value: Any, key: str) -> int:
-    """A whole number; true and false are none."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError("a whole number is needed")
+def _share(value: Any, called: str) -> float:
+    return parse_share(str(value), called)
+
+
+def _word(value: str, called: str) -> str:
+    if not value:
+        raise UsageError(f"{called} is empty", fix=f"a word or a path after {called}")
     return value
 
 
-def read_word(value: Any, key: str) -> str:
-    """A word or a path, not empty."""
-    if not isinstance(value, str) or not value:
-        raise TypeError("a word or a path is needed")
+def _same(value: Any, _: str) -> Any:
     return value
 
 
-def read_interleave(value: Any, key: str) -> str:
-    """One of INTERLEAVES."""
-    if value not in INTERLEAVES:
-        raise ValueError(f"one of {', '.join(INTERLEAVES)} is needed")
-    return str(value)
-
-
-def read_truth(value: Any, key: str) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise TypeError("true or false is needed")
-    return value
-
-
-READERS: dict[str, Callable[[Any, str], Any]] = {
-    **dict.fromkeys(("model", "quant", "kv_cache", "device", "threads"), read_words),
-    **dict.fromkeys(("ep", "ep_option", "runtime"), read_words),
-    **dict.fromkeys(("prompt", "gen", "depth", "batch", "img"), read_grid),
-    "dim": read_dims,
-    "pg": read_pairs,
-    "enc": read_encodes,
-    **dict.fromkeys(("rounds", "max_rounds", "seed", "min_passes"), read_integer),
-    **dict.fromkeys(("budget", "timeout", "warm_seconds", "sample_seconds"), read_number),
-    **dict.fromkeys(("cooldown", "sustain"), read_number),
-    "precision": read_share,
-    **dict.fromkeys(("calibrate", "quality", "sensitivity", "profile"), read_truth),
-    **dict.fromkeys(("allow_simulated", "allow_fallback"), read_truth),
-    **dict.fromkeys(("reference", "text"), read_word),
-    "interleave": read_interleave,
-}
+WORDS = Reader(str | int | list[str | int], "a name or a list of names", _each_once, parse_names)
+OPTIONS = Reader(str | list[str], "text or a list of texts", _each_once)  # a value may have commas
+NUMBERS = Reader(
+    int | str | list[int | str], "numbers, or ranges such as '8-64*2'", _numbers, parse_grid
+)
+PAIRS = Reader(str | list[str | tuple[int, int]], "a list of [prompt, gen]", _pairs)
+ENCODES = Reader(str | list[str | tuple[int, int]], "a list such as ['128x8']", _encodes)
+DIMS = Reader(str | list[str], "a list such as ['batch=1']", _dims)
+COUNT = Reader(int, "a whole number", _same, _whole)
+SECONDS = Reader(float | str, "seconds, or a time such as '5m'", _seconds)
+SHARE = Reader(float | str, "a share such as 0.05 or '5%'", _share)
+TRUTH = Reader(bool, "true or false", _same)
+WORD = Reader(str, "a word or a path", _word)

@@ -2,11 +2,6 @@
 
 from dataclasses import dataclass
 
-# What a part of a plan may choose for itself: its cells, not how they are measured.
-PART_KEYS = (
-    *("model", "quant", "kv_cache", "device", "runtime"),
-    *("prompt", "gen", "pg", "enc", "img", "depth", "batch", "threads"),
-)
 TURNS = "turns"
 INTERLEAVES = ("rounds", TURNS)
 

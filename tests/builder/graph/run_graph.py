@@ -12,12 +12,12 @@ Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
 
-def open_graph(path: Path) -> ort.InferenceSession:
+def open_graph(model: Path | str | bytes) -> ort.InferenceSession:
     """One thread, so that every run sums in the same order."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class GraphRun:

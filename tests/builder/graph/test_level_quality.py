@@ -95,7 +95,7 @@ def test_divergence_is_what_it_was(name):
 
 
 def test_fewer_bits_cost_more():
-    """Down the ladder, formats of one kind side by side: the divergence rises at each step."""
+    """Down the sweep, formats of one kind side by side: the divergence rises at each step."""
     for names in (
         ("int8-block", "int4-mixed-plus", "int4-mixed", "int4", "int4-b64", "int4-b128", "int2"),
         ("int8-block", "int4-b16", "int4", "int4-b64"),

@@ -1,12 +1,12 @@
 """What a graph file tells without its weights, and the graph that probes a device."""
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, save
 
 from harness.builder.graph.outline import free_dimensions, node_names
 from harness.builder.graph.probe import TOLERANCE, largest_error, probe_input, write_probe
+from tests.builder.graph.run_graph import open_graph
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_probe_is_static(probe):
 
 
 def test_the_probe_knows_its_answer(probe):
-    session = ort.InferenceSession(probe, providers=["CPUExecutionProvider"])
+    session = open_graph(probe)
     (answer,) = session.run(None, {"x": probe_input()})
     assert largest_error(answer) < 1e-4
     assert largest_error(np.zeros_like(answer)) > 10 * TOLERANCE

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from harness.builder.quantize.exported import quantize_graph
 from harness.core.errors import UsageError
+from tests.builder.graph.run_graph import open_graph
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.standard_normal((6, 64), dtype=np.float32)
@@ -33,7 +33,7 @@ def gemm_and_product() -> onnx.ModelProto:
 
 
 def output(path: Path) -> np.ndarray:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = open_graph(path)
     return session.run(None, {"x": ROWS})[0]
 
 

@@ -52,11 +52,11 @@ def test_levels_are_the_ones_we_promise():
     assert {level.weight_bits for level in LEVELS.values()} == {32, 16, 8, 4, 2}
 
 
-def test_static_levels_are_a_ladder_of_their_own():
-    """`ladder` never mixes what one device cannot run; a name finds a level of either."""
+def test_static_levels_are_a_sweep_of_their_own():
+    """`sweep` never mixes what one device cannot run; a name finds a level of either."""
     assert list(STATIC_LEVELS) == ["fp32-static", "a16w8", "a8w8"]
     assert {level.variant for level in LEVELS.values()} == {Variant.FUSED}
-    assert find_levels(["ladder"], Variant.STATIC) == tuple(STATIC_LEVELS.values())
+    assert find_levels(["sweep"], Variant.STATIC) == tuple(STATIC_LEVELS.values())
     assert find_levels(["a8w8", "int4"]) == (STATIC_LEVELS["a8w8"], LEVELS["int4"])
 
 
@@ -131,10 +131,14 @@ def test_the_table_falls_in_size():
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_ladder_is_every_level_once():
+def test_the_word_of_version_0_1_is_still_understood():
+    assert find_levels(["ladder"]) == find_levels(["sweep"])
+
+
+def test_sweep_is_every_level_once():
     """In the order of the table; a name before it comes first, one after it changes nothing."""
-    assert [level.name for level in find_levels(["ladder"])] == list(LEVELS)
-    names = [level.name for level in find_levels(["int4", "ladder", "fp32"])]
+    assert [level.name for level in find_levels(["sweep"])] == list(LEVELS)
+    names = [level.name for level in find_levels(["int4", "sweep", "fp32"])]
     assert names[:2] == ["int4", "fp32"]
     assert sorted(names) == sorted(LEVELS)
     assert find_levels(["int4", "int4"]) == (LEVELS["int4"],)

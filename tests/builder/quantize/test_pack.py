@@ -2,7 +2,6 @@
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -10,6 +9,7 @@ from harness.builder.quantize.layout import block_arrays
 from harness.builder.quantize.levels import CHANNEL_ZERO_POINT, LEVELS, Form, MatrixFormat, Method
 from harness.builder.quantize.pack import check_finite, quantize_blocks, quantize_channels
 from harness.core.errors import ModelError
+from tests.builder.graph.run_graph import open_graph
 from tests.builder.quantize.dequantize import dequantized, word
 
 INT4 = LEVELS["int4"].body
@@ -172,7 +172,7 @@ def run_node(operator, inputs, feed, width, **attributes):
     )
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_graph(model.SerializeToString())
     return session.run(None, {"X": feed})[0]
 
 

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 
 from harness.builder.graph.micro import (
@@ -17,12 +16,13 @@ from harness.builder.graph.micro import (
 )
 from harness.builder.quantize.cache import CACHES
 from harness.builder.quantize.levels import LEVELS
+from tests.builder.graph.run_graph import open_graph
 
 HIDDEN, WIDE = 128, 256
 
 
 def run(path, **inputs):
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_graph(str(path))
     return session.run(None, inputs)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,11 @@ def made(tmp_path_factory):
     packages = re.search(r"genai/bin/pip install (.+)", readme).group(1).split()
     call(sys.executable, "-m", "venv", folder / "env")
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    call(python, "-m", "pip", "install", "--quiet", *packages)
+    uv = shutil.which("uv")  # takes a tenth of the time
+    installer = (
+        (uv, "pip", "install", "--python", python) if uv else (python, "-m", "pip", "install")
+    )
+    call(*installer, "--quiet", *packages)
     call(python, EXPORTS / "make_exports.py", "genai", NAME, "--into", folder)
     return folder / "genai" / NAME
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness.estimator.calibration import bandwidth, calibrate
-from harness.runner.loop import rounds
+from harness.runner.loop import rounds, session
+from tests.runner.loop.recorded_worker import RecordedWorker
 from tests.tiny import SIZES
 
 
@@ -17,3 +18,9 @@ def small_ceilings() -> Iterator[None]:
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         patch.setattr(calibrate, "QUICK", SIZES)
         yield
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test and each process of a run is measured once; later ones get the same answers."""
+    monkeypatch.setattr(session, "Worker", RecordedWorker)

@@ -39,13 +39,13 @@ def test_a_slower_side_is_slower_by_its_factor(side):
     assert set(found) == {
         ("", "load_ms"),
         ("pp8 @ d0", "prefill_tok_s"),
-        ("tg4 @ d0", "decode_tok_s"),
-        *(("pg8+3 @ d0", metric) for metric in ("ttft_ms", "decode_tok_s", "e2e_ms")),
+        ("tg4 @ d0", "decode_step_tok_s"),
+        *(("pg8+3 @ d0", metric) for metric in ("ttft_ms", "decode_step_tok_s", "e2e_ms")),
     }
     for (_test, metric), ratio in found.items():
         factor = 1.25 if metric.endswith("_ms") else 1 / 1.25
         assert ratio == pytest.approx(math.log(factor), abs=1e-6)
-    assert pair.turns["tg4 @ d0", "decode_tok_s"][0] == pytest.approx((500.0, 400.0))
+    assert pair.turns["tg4 @ d0", "decode_step_tok_s"][0] == pytest.approx((500.0, 400.0))
     assert pair.turns["pp8 @ d0", "prefill_tok_s"][0] == pytest.approx((160.0, 128.0))
     assert {len(turns) for turns in pair.turns.values()} == {LEAST_TURNS}
 
@@ -79,7 +79,7 @@ def test_both_sides_work_on_the_same_core(side, monkeypatch):
 def test_turns_go_on_for_the_seconds_asked(side):
     a, b = (side(name, "tests.turning_child", gen=(4,)) for name in "ab")
     pair = measure_pair((a, b), replace(QUICK, seconds=0.3), 0)
-    assert len(pair.turns["tg4 @ d0", "decode_tok_s"]) > LEAST_TURNS
+    assert len(pair.turns["tg4 @ d0", "decode_step_tok_s"]) > LEAST_TURNS
 
 
 def test_only_tests_of_both_sides_are_run(side):

@@ -127,6 +127,7 @@ def test_ceilings_are_kept_with_what_was_estimated_from_them(outcome):
     assert record.metrics["mbu_file"].value > 0
 
 
+@pytest.mark.usefixtures("recorded")
 def test_without_calibration_the_structure_estimate_stands_in(plan, tmp_path, shared_cache):
     """No prefill ceiling is known then: only decoding and memory are estimated, and it is said."""
     settings = replace(plan.settings, quant=("int4",), rounds=1, calibrate=False)
@@ -143,6 +144,7 @@ def test_without_calibration_the_structure_estimate_stands_in(plan, tmp_path, sh
     assert "not calibrated, as asked" in render(document, "table")
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_failed_calibration_costs_its_estimates_and_says_so(
     plan, tmp_path, shared_cache, monkeypatch
 ):
@@ -166,6 +168,7 @@ def test_the_document_names_no_path(outcome, tiny_folder):
     assert names.pop().startswith("tiny@")
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_folder_named_from_its_parent_has_its_hash_too(
     plan, tiny_folder, outcome, tmp_path, shared_cache, monkeypatch
 ):
@@ -207,6 +210,7 @@ def test_a_cell_without_room_is_a_row_and_starts_no_worker(
     assert "MiB are free" in outcome.document.records[0].reason
 
 
+@pytest.mark.usefixtures("recorded")
 def test_memory_that_cannot_be_read_is_said(plan, tmp_path, shared_cache, monkeypatch):
     def lost(*arguments):
         raise WorkerError("no memory to read", fix="close other programs")
@@ -218,6 +222,7 @@ def test_memory_that_cannot_be_read_is_said(plan, tmp_path, shared_cache, monkey
     assert "memory could not be read with 1 thread: no memory to read" in render(document, "table")
 
 
+@pytest.mark.usefixtures("recorded")
 def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
     plan, tmp_path, shared_cache, monkeypatch
 ):
@@ -274,6 +279,7 @@ def test_resume_never_joins_samples_of_two_checkpoints(
         run_plan(changed, results=results, cache=shared_cache, progress=quiet, resume=True)
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_spent_budget_stops_after_the_first_round(plan, tmp_path, shared_cache):
     short = replace(plan, settings=replace(plan.settings, budget=1e-9))
     outcome = run_plan(short, results=tmp_path, cache=shared_cache, progress=quiet)
@@ -281,6 +287,7 @@ def test_a_spent_budget_stops_after_the_first_round(plan, tmp_path, shared_cache
     assert {len(record.samples) for record in outcome.document.records} == {1}
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_changed_model_file_makes_its_records_invalid(plan, tmp_path, monkeypatch):
     """The data file is touched while the run goes on: every record of that level is INVALID."""
     cache = tmp_path / "cache"
@@ -323,6 +330,7 @@ def test_the_journal_of_an_interrupted_run_is_lines_of_json(
     assert first["entry"]["kind"] == "run"
 
 
+@pytest.mark.usefixtures("recorded")
 def test_quality_is_measured_once_a_level_and_stands_in_every_record(plan, tmp_path, shared_cache):
     """A tiny model of 256 words is read as bytes; fp32 loses nothing, int4 something."""
     settings = replace(plan.settings, quant=("int4",), rounds=1, calibrate=False, quality=True)
@@ -354,6 +362,7 @@ def test_a_text_that_is_not_there_stops_the_run(plan, tmp_path, shared_cache):
         )
 
 
+@pytest.mark.usefixtures("recorded")
 def test_sensitivity_ranks_the_groups_of_integer_levels(plan, tmp_path, shared_cache):
     """It asks for quality too; fp32 has no group to rank, and a second table says the ranks."""
     settings = replace(plan.settings, rounds=1, calibrate=False, sensitivity=True)
@@ -369,6 +378,7 @@ def test_sensitivity_ranks_the_groups_of_integer_levels(plan, tmp_path, shared_c
     assert "one group at int4, all else at fp32" in text
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_reference_stands_in_for_the_twin(plan, tmp_path, shared_cache, make_tiny):
     """The same weights under another name: fp32 loses nothing against them."""
     reference = make_tiny(tmp_path / "reference")

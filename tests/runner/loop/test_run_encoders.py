@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -62,8 +63,12 @@ def test_measured_stands_beside_estimated(outcome):
     for record in outcome.document.records:
         metrics = record.metrics
         texts = record.cell.sequences
-        rate = texts * 1e3 / metrics["encode_ms"].value
-        assert metrics["encode_seq_s"].value == pytest.approx(rate, rel=0.5)
+        pass_ns = [median(process["sample"]["encode_ns"]) for process in record.samples]
+        for value_ns in (
+            metrics["encode_ms"].value * 1e6,
+            texts * 1e9 / metrics["encode_seq_s"].value,
+        ):
+            assert min(pass_ns) * (1 - 1e-9) <= value_ns <= max(pass_ns) * (1 + 1e-9)
         for name in ("encode_ms", "encode_seq_s"):
             assert {"params", "calibrated"} <= record.estimates[name].keys()
             assert all(value > 0 for value in record.estimates[name].values())
@@ -87,6 +92,7 @@ def test_quality_without_a_tokenizer_is_numeric_fidelity_only(outcome):
     assert "cosine" in text
 
 
+@pytest.mark.usefixtures("recorded")
 def test_an_interrupted_run_is_gone_on_with(tmp_path, shared_cache, monkeypatch):
     plan = make_plan(replace(SETTINGS, quality=False, calibrate=False), usable_threads=1)
     measured = []

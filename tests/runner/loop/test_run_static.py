@@ -18,6 +18,7 @@ from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
 
+SHORT = "warm_seconds = 0.05\nsample_seconds = 0.01"
 LEVELS = ("fp32", "fp32-static", "a8w8")
 
 
@@ -109,7 +110,7 @@ def test_the_command_runs_on_the_emulated_npu(tiny_folder, tmp_path, shared_cach
     """No level is named: the usual ones of the row; marked, without estimate, the CPU's numbers."""
     plan = tmp_path / "quick.toml"
     lines = (f"model = [{str(tiny_folder)!r}]", "prompt = [8]", "gen = [2]", "threads = ['1']")
-    plan.write_text("\n".join((*lines, "quant = ['usual']", "rounds = 1", "min_passes = 1")))
+    plan.write_text("\n".join((*lines, "quant = ['usual']", "rounds = 1", "min_passes = 1", SHORT)))
     command = (sys.executable, "-m", "harness", "--device", "npu", "--allow-simulated")
     done = subprocess.run(
         [*command, "--config", str(plan), "--format", "json"],

@@ -137,18 +137,18 @@ def test_a_plan_of_parts_lists_them_and_no_cells_of_its_own():
     assert [part["prompt"] for part in table["part"]] == [(128,)]
 
 
-def test_ladder_stands_for_every_level():
+def test_sweep_stands_for_every_level():
     """Alone, with a name that it holds, and in a part; the stored plan names the levels."""
-    plan = make_plan(replace(SMALL, quant=("ladder",)), usable_threads=1)
+    plan = make_plan(replace(SMALL, quant=("sweep",)), usable_threads=1)
     assert [group.level.name for group in plan.groups] == list(LEVELS)
     assert plan.to_json()["quant"] == tuple(LEVELS)
-    beside = make_plan(replace(SMALL, quant=("int4", "ladder")), usable_threads=1)
+    beside = make_plan(replace(SMALL, quant=("int4", "sweep")), usable_threads=1)
     assert [group.level.name for group in beside.groups][:2] == ["int4", "fp32"]
     assert len(beside.groups) == len(LEVELS)
-    part = replace(SMALL, part=(replace(SMALL, quant=("ladder",)),))
+    part = replace(SMALL, part=(replace(SMALL, quant=("sweep",)),))
     assert len(make_plan(part, usable_threads=1).groups) == len(LEVELS)
-    with pytest.raises(UsageError, match="ladders"):
-        make_plan(replace(SMALL, quant=("ladder", "ladders")), usable_threads=1)
+    with pytest.raises(UsageError, match="sweeps"):
+        make_plan(replace(SMALL, quant=("sweep", "sweeps")), usable_threads=1)
 
 
 def test_a_level_that_the_device_cannot_run_is_refused():
@@ -162,7 +162,7 @@ def test_a_level_that_the_device_cannot_run_is_refused():
 
 
 def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
-    """`ladder` is that of each device; the CPU runs static levels too, where they are named."""
+    """`sweep` is that of each device; the CPU runs static levels too, where they are named."""
     npu = ProviderRow("fake-npu", "npu", "Fake", "fake-wheel", "pip", needs_static=True)
     for module in ("harness.runner.plan.levels", "harness.devices.table"):
         monkeypatch.setattr(f"{module}.ROWS", (npu, *ROWS))
@@ -175,9 +175,9 @@ def test_each_device_runs_the_levels_of_its_own_variant(monkeypatch):
     ]
     with pytest.raises(UsageError, match="fake-npu runs none of int4"):
         make_plan(replace(both, quant=("int4",)), 1, works)
-    ladder = make_plan(replace(both, quant=("ladder",)), 1, works)
-    assert [g.level.name for g in ladder.groups] == [*LEVELS, *STATIC_LEVELS]
-    assert {g.device.key for g in ladder.groups[len(LEVELS) :]} == {"fake-npu"}
+    sweep = make_plan(replace(both, quant=("sweep",)), 1, works)
+    assert [g.level.name for g in sweep.groups] == [*LEVELS, *STATIC_LEVELS]
+    assert {g.device.key for g in sweep.groups[len(LEVELS) :]} == {"fake-npu"}
     usual = make_plan(replace(both, quant=("usual",)), 1, works)
     assert [(g.level.name, g.device.key) for g in usual.groups] == [
         ("fp32", "cpu"),
@@ -225,8 +225,12 @@ def test_what_a_static_decoder_cannot_do_is_refused(change, words):
         make_plan(replace(SMALL, quant=("a8w8",), **change), usable_threads=1)
 
 
-def test_the_shipped_ladder_lists_every_level():
-    assert load_settings("ladder").quant == tuple(LEVELS)
+def test_the_plan_of_version_0_1_is_still_found():
+    assert load_settings("ladder") == load_settings("sweep")
+
+
+def test_the_shipped_sweep_lists_every_level():
+    assert load_settings("sweep").quant == tuple(LEVELS)
 
 
 @pytest.mark.parametrize("change", [{"sensitivity": True}, {"reference": "a/path/bytelm"}])

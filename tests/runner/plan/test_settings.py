@@ -72,7 +72,7 @@ def test_a_name_given_twice_in_a_plan_counts_once(tmp_path):
 def test_unknown_plan_offers_the_nearest():
     with pytest.raises(UsageError) as caught:
         load_settings("laddr")
-    assert "ladder" in caught.value.fix
+    assert "sweep" in caught.value.fix
 
 
 def test_parts_take_the_plan_and_replace_lists(tmp_path):

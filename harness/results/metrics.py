@@ -1,0 +1,528 @@
+"""The registry: what every metric is. All that speaks of metrics filters this one table.
+
+Summaries, tables, exporters, `bench compare`, gates, `bench ab` and the glossary take their names,
+units, directions and words from here. A new metric is a row, and where it comes from samples a
+function in values.py.
+"""
+
+from functools import cache, partial
+
+from harness.results import values
+from harness.results.metric_row import (
+    QUALITY_WORDS,
+    SIZE_WORDS,
+    MetricRow,
+    Scale,
+    Source,
+)
+from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN
+
+OF_TOKENS = (PREFILL, DECODE, REQUEST)
+# What a difference of quality must exceed, nats a token or share of tokens.
+QUALITY_TOLERANCE = 0.01
+# Standard deviation of ln peak_rss_bytes between fresh processes of one cell: memory is taken in
+# one process a cell, so a side has no scatter of its own. Source: the 104 cells that both
+# results/validation/first.json and again.json hold give 0.0034, with wide tails (5 % of the pairs
+# are more than 1.2 % apart), hence rounded up. Assumes: the system counts pages as Linux does.
+PEAK_SCATTER_LN = 0.005
+
+# What most rows of a kind have in common.
+RATE = partial(MetricRow, more_is_better=True, scale=Scale.RATIO, headline=True, gate="slower")
+TIME = partial(MetricRow, scale=Scale.RATIO)
+ENERGY = partial(MetricRow, source=Source.COUNTERS, scale=Scale.RATIO, words=QUALITY_WORDS)
+SIZE = partial(MetricRow, source=Source.MEMORY, words=SIZE_WORDS)
+PART = partial(SIZE, left_out="interpreter, libraries", signed=True)
+SHARE = partial(MetricRow, source=Source.PEAKS, more_is_better=True)
+TEXT = partial(MetricRow, source=Source.TEXT, more_is_better=True, kinds=(DECODE, REQUEST))
+QUALITY = partial(
+    MetricRow,
+    source=Source.QUALITY,
+    kinds=OF_TOKENS,
+    words=QUALITY_WORDS,
+    scale=Scale.DIFFERENCE,
+    tolerance=QUALITY_TOLERANCE,
+)
+
+# In the order of comparisons and of new records.
+METRICS: tuple[MetricRow, ...] = (
+    RATE(
+        "prefill_tok_s",
+        "tok/s",
+        "batch * N / time of the pass of prefill_ms.",
+        "tokenization, sampling, load",
+        kinds=(PREFILL, REQUEST),
+        value=values.prefill_tok_s,
+        judges=(PREFILL,),
+        in_turns=(PREFILL,),
+        column="tok/s",
+    ),
+    RATE(
+        "decode_tok_s",
+        "tok/s",
+        "batch * (n - 1) / (t_last - t_first) in a request, the 2nd+ token rate; batch * n / time "
+        "of n steps in a decode test. Total tokens over total time, never a mean of rates. Null "
+        "for a request of one token.",
+        "prefill",
+        kinds=(DECODE, REQUEST),
+        value=values.decode_tok_s,
+        judges=(DECODE, REQUEST),
+        null_where_missing=True,
+        column="tok/s",
+    ),
+    RATE(
+        "decode_step_tok_s",
+        "tok/s",
+        "batch / the median decode step of a turn: tok/s at the median step, which `bench ab` "
+        "compares. In a decode test without the first step, which follows the other side's work. A "
+        "rare slow step moves decode_tok_s, total tokens over total time, but not this.",
+        "prefill, the first step of a decode test",
+        kinds=(DECODE, REQUEST),
+        source=Source.TURNS,
+        value=values.decode_step_tok_s,
+        headline=False,
+        in_turns=(DECODE, REQUEST),
+        once="decode_tok_s",
+    ),
+    RATE(
+        "encode_seq_s",
+        "sequences/s",
+        "Texts of the test / time of the pass of encode_ms.",
+        "tokenization, load",
+        kinds=(ENCODE,),
+        value=values.encode_seq_s,
+        judges=(ENCODE,),
+        in_turns=(ENCODE,),
+        column="seq/s",
+    ),
+    RATE(
+        "images_s",
+        "images/s",
+        "Images of the test / time of the pass of image_ms.",
+        "decoding and scaling of images, load",
+        kinds=(IMAGE,),
+        value=values.images_s,
+        judges=(IMAGE,),
+        in_turns=(IMAGE,),
+        column="images/s",
+    ),
+    RATE(
+        "runs_s",
+        "runs/s",
+        "1 / run_ms.",
+        kinds=(RUN,),
+        value=values.runs_s,
+        judges=(RUN,),
+        in_turns=(RUN,),
+        column="runs/s",
+    ),
+    TIME(
+        "ttft_ms",
+        "ms",
+        "Time to first token: prefill and the choice of the first token (argmax), in a warm "
+        "session. Only request tests have it.",
+        "tokenization, load",
+        kinds=(REQUEST,),
+        value=values.ttft_ms,
+        headline=True,
+        judges=(REQUEST,),
+        gate="slower",
+        in_turns=(REQUEST,),
+        column="TTFT ms",
+    ),
+    TIME(
+        "load_ms",
+        "ms",
+        "Session creation: from the call to a usable session, model files warm in the page cache.",
+        "process start, import of onnxruntime",
+        value=values.load_ms,
+        headline=True,
+        of_session=True,
+        gate="load",
+        of_start=True,
+        column="load ms",
+    ),
+    TIME(
+        "compile_ms",
+        "ms",
+        "The cold load of a model whose compiled form the provider keeps (EP context): session "
+        "creation with compilation and the writing of its result, once, in a process of its own. "
+        "Kept beside the model and not measured again, so of one process; load_ms is then that "
+        "of the compiled form.",
+        "process start, import of onnxruntime",
+        source=Source.COMPILING,
+        scale=None,
+        of_session=True,
+        column="compile ms",
+    ),
+    TIME(
+        "first_ms",
+        "ms",
+        "First run after load: kernel selection, arena growth. Stands in the record of the test "
+        "that the session began with: the request, if there is one.",
+        "load",
+        value=values.first_ms,
+        gate="first",
+        of_start=True,
+    ),
+    TIME(
+        "cold_ttft_ms",
+        "ms",
+        "load_ms + first prefill + first token, in a fresh process.",
+        "process start",
+        kinds=(REQUEST,),
+        value=values.cold_ttft_ms,
+        gate="first",
+    ),
+    TIME(
+        "prefill_ms",
+        "ms",
+        "One pass over the N prompt tokens from an empty cache, or from the depth's cached tokens.",
+        "tokenization, sampling, load",
+        kinds=(PREFILL, REQUEST),
+        value=values.prefill_ms,
+        times_pass="prefill",
+    ),
+    TIME(
+        "tpot_ms",
+        "ms/token",
+        "Time per output token: (t_last - t_first) / (n - 1) in a request; in a decode test, whose "
+        "first token is given, the time of n steps / n. Median over passes.",
+        "first token",
+        kinds=(DECODE, REQUEST),
+        value=values.tpot_ms,
+        null_where_missing=True,
+        times_pass="decode step",
+    ),
+    TIME(
+        "e2e_ms",
+        "ms",
+        "A whole request: prefill and n tokens.",
+        "tokenization, load",
+        kinds=(REQUEST,),
+        value=values.e2e_ms,
+        in_turns=(REQUEST,),
+    ),
+    TIME(
+        "encode_ms",
+        "ms",
+        "One pass of an encoder over all texts of the test, each of full length, up to their "
+        "sentence embeddings.",
+        "tokenization, load",
+        kinds=(ENCODE,),
+        value=values.encode_ms,
+        times_pass="encode",
+    ),
+    TIME(
+        "image_ms",
+        "ms",
+        "One pass of a vision model over all images of the test.",
+        "decoding and scaling of images, load",
+        kinds=(IMAGE,),
+        value=values.encode_ms,
+    ),
+    TIME(
+        "run_ms",
+        "ms",
+        "One run of a graph of any kind, on inputs of the declared shapes.",
+        "load",
+        kinds=(RUN,),
+        value=values.encode_ms,
+    ),
+    TIME(
+        "itl_slope_us_per_ktoken",
+        "us/ktoken",
+        "How much longer a decode step takes with 1000 more tokens in the cache: median slope of "
+        "step time against depth. Only where a pass decodes at least 128 steps.",
+        kinds=(DECODE, REQUEST),
+        value=values.itl_slope_us_per_ktoken,
+        scale=None,
+        signed=True,
+    ),
+    ENERGY(
+        "j_per_token",
+        "J/token",
+        "energy_j / the tokens of all sequences that the pass decodes; of a prefill, that it "
+        "reads. A request's prompt is in its energy, not in its tokens.",
+        "as energy_j",
+        kinds=OF_TOKENS,
+        value=values.j_per_token,
+        headline=True,
+        gate="energy",
+        column="J/token",
+    ),
+    ENERGY(
+        "j_per_sequence",
+        "J/sequence",
+        "energy_j / the texts that an encoder reads in the pass.",
+        "as energy_j",
+        kinds=(ENCODE,),
+        value=values.j_per_sequence,
+        headline=True,
+        gate="energy",
+        column="J/seq",
+    ),
+    ENERGY(
+        "energy_j",
+        "J",
+        "Energy of one pass of the test: what counters of the processor packages (RAPL, Windows' "
+        "energy meter) and of the graphics card used (NVML) count over the timed part / its "
+        "passes; without them a battery that feeds the machine. Everything that runs on them "
+        "meanwhile is included, and what they use when idle. Where nothing counts it, the record "
+        "says `unavailable` and why, never 0.",
+        "what the counters do not cover: memory modules, screen, losses of the power supply",
+        value=values.energy_j,
+    ),
+    SIZE(
+        "peak_rss_bytes",
+        "bytes",
+        "The system's high-water mark of resident memory of a fresh worker that does nothing else "
+        "and times nothing: VmHWM on Linux, ru_maxrss on macOS, the peak working set on Windows.",
+        "other processes",
+        held=values.peak_rss_bytes,
+        scale=Scale.RATIO,
+        headline=True,
+        known_scatter_ln=PEAK_SCATTER_LN,
+        gate="memory",
+        column="peak MiB",
+    ),
+    PART(
+        "peak_delta_bytes",
+        "bytes",
+        "peak_rss_bytes minus the same worker's resident memory after its imports.",
+        held=values.peak_delta_bytes,
+    ),
+    PART(
+        "load_delta_bytes",
+        "bytes",
+        "Resident memory after load minus that after the imports of the same worker.",
+        held=values.memory_delta("loaded", "rss_bytes"),
+    ),
+    PART(
+        "load_delta_anonymous_bytes",
+        "bytes",
+        "The part of load_delta_bytes that no file stands behind: prepacked copies, buffers.",
+        held=values.memory_delta("loaded", "anonymous_bytes"),
+    ),
+    PART(
+        "load_delta_file_bytes",
+        "bytes",
+        "The part of load_delta_bytes that maps files; the system may drop and read it again.",
+        held=values.memory_delta("loaded", "file_bytes"),
+    ),
+    PART(
+        "steady_delta_bytes",
+        "bytes",
+        "Resident memory after the touched context minus that after the imports of the worker.",
+        held=values.memory_delta("steady", "rss_bytes"),
+    ),
+    PART(
+        "steady_delta_anonymous_bytes",
+        "bytes",
+        "The part of steady_delta_bytes that no file stands behind.",
+        held=values.memory_delta("steady", "anonymous_bytes"),
+    ),
+    PART(
+        "steady_delta_file_bytes",
+        "bytes",
+        "The part of steady_delta_bytes that maps files.",
+        held=values.memory_delta("steady", "file_bytes"),
+    ),
+    SIZE(
+        "device_bytes_peak",
+        "bytes",
+        "The most memory that the driver of the device held for the worker that takes memory and "
+        "times nothing (NVML, Linux fdinfo), after load and after the touched context. Missing "
+        "where nothing counts it; the record's `memory` says why.",
+        "what was held between the two looks, other processes",
+        held=values.device_bytes_peak,
+        signed=True,
+        scale=Scale.RATIO,
+        column="device MiB",
+    ),
+    SIZE(
+        "weights_bytes",
+        "bytes",
+        "Bytes of the initializers in the ONNX files, scales and zero points included. Counted, "
+        "not measured.",
+        "graph text",
+        source=Source.FILES,
+        scale=Scale.RATIO,
+        headline=True,
+        of_session=True,
+        gate="memory",
+        column="weights MiB",
+    ),
+    SIZE(
+        "bits_per_weight",
+        "bit",
+        "8 * weights_bytes / parameters; the pooler of a BERT, which is not built, is left out.",
+        source=Source.FILES,
+        of_session=True,
+        column="bits/w",
+    ),
+    SIZE(
+        "kv_bytes_per_token",
+        "bytes",
+        "Bytes the cache grows by per token, at its stored type.",
+        source=Source.FILES,
+        scale=Scale.RATIO,
+        headline=True,
+        of_session=True,
+        gate="memory",
+    ),
+    SHARE(
+        "mbu",
+        "share",
+        "Memory bandwidth utilisation: (weight bytes as the kernel holds them + cache bytes read "
+        "per token) / tpot / read bandwidth measured at that working set.",
+        "look-ups, activations",
+        kinds=(DECODE, REQUEST),
+        column="MBU",
+    ),
+    SHARE(
+        "mbu_file",
+        "share",
+        "mbu with the weight bytes on disk.",
+        kinds=(DECODE, REQUEST),
+        column="MBU by file",
+    ),
+    SHARE(
+        "mfu",
+        "share",
+        "Matrix utilisation: flop of the prefill, or of an encoder's pass, without masked ones / "
+        "time / fastest measured rate of the level's matrix kernel.",
+        kinds=(PREFILL, REQUEST, ENCODE),
+        column="MFU",
+    ),
+    QUALITY(
+        "kld_nats",
+        "nats",
+        "Kullback-Leibler divergence of the next-token distribution from the fp32 twin's, on the "
+        "same fixed tokens, teacher-forced: mean over tokens, interval over chunks. A decode test "
+        "carries that of the decode path (one token a pass), a prefill test that of whole chunks.",
+        headline=True,
+        gate="kld",
+        column="KLD nats",
+    ),
+    QUALITY(
+        "kld_p99_nats",
+        "nats",
+        "The 99th percentile of kld_nats over tokens.",
+        scale=None,
+    ),
+    QUALITY(
+        "top1_agreement",
+        "share",
+        "How often the likeliest token is that of the fp32 twin.",
+        more_is_better=True,
+        headline=True,
+        gate="top1",
+        column="top-1",
+    ),
+    QUALITY("nll_delta", "nats/token", "Negative log-likelihood minus the fp32 twin's."),
+    QUALITY(
+        "perplexity",
+        "ratio",
+        "exp of the mean negative log-likelihood of a token; comparable within one tokenizer only.",
+        scale=None,
+    ),
+    QUALITY(
+        "bits_per_byte",
+        "bit",
+        "Mean negative log2-likelihood of a byte, of byte models only.",
+        scale=None,
+    ),
+    QUALITY(
+        "embedding_cosine",
+        "cosine",
+        "Cosine of a text's sentence embedding and that of the fp32 twin: mean over the bundled "
+        "queries and passages, interval over texts. One text is one pass.",
+        kinds=(ENCODE,),
+        more_is_better=True,
+        headline=True,
+        gate="cosine",
+        column="cosine",
+    ),
+    QUALITY(
+        "embedding_cosine_min",
+        "cosine",
+        "The smallest embedding_cosine of a text.",
+        kinds=(ENCODE,),
+        more_is_better=True,
+        scale=None,
+    ),
+    QUALITY(
+        "nearest_agreement",
+        "share",
+        "How often the passage nearest to a query is that of the fp32 twin; interval over queries.",
+        kinds=(ENCODE,),
+        more_is_better=True,
+        column="nearest",
+    ),
+    QUALITY(
+        "ranking_tau",
+        "tau",
+        "Kendall's tau of the order in which the level and its fp32 twin put all passages for a "
+        "query: 1 is the same order, 0 no relation. Mean and interval over queries.",
+        kinds=(ENCODE,),
+        more_is_better=True,
+        column="tau",
+    ),
+    TEXT(
+        "decode_bytes_s",
+        "bytes/s",
+        "decode_tok_s * bytes of the bundled English text per token of the model's own tokenizer: "
+        "the rate to rank models of different tokenizers by.",
+    ),
+    TEXT(
+        "decode_bytes_s_korean",
+        "bytes/s",
+        "The same on the bundled Korean text.",
+    ),
+)
+
+
+def metric_row(name: str) -> MetricRow:
+    """The row of a metric that this version knows.
+
+    Raises:
+        KeyError: it does not.
+    """
+    return _by_name()[name]
+
+
+def find_metric(name: str) -> MetricRow | None:
+    """The row of a metric; None: another version wrote it."""
+    return _by_name().get(name)
+
+
+def of_source(*sources: Source) -> tuple[MetricRow, ...]:
+    """The metrics that come from there."""
+    return tuple(row for row in METRICS if row.source in sources)
+
+
+def of_records() -> tuple[MetricRow, ...]:
+    """The metrics that can stand in a record."""
+    return tuple(row for row in METRICS if row.source is not Source.TURNS)
+
+
+def judged_by(kind: str) -> tuple[MetricRow, ...]:
+    """What records of a kind of test are graded by: the numbers that the table shows of it."""
+    return tuple(row for row in METRICS if kind in row.judges)
+
+
+def rate_of_kind(kind: str) -> MetricRow:
+    """The rate that a kind of test is judged by."""
+    return next(row for row in judged_by(kind) if row.more_is_better)
+
+
+def differences() -> str:
+    """The metrics that are compared as new - base, in a sentence: `a, b and c`."""
+    *names, last = (row.name for row in METRICS if row.scale is Scale.DIFFERENCE)
+    return f"{', '.join(names)} and {last}"
+
+
+@cache
+def _by_name() -> dict[str, MetricRow]:
+    """Every row by its name."""
+    return {row.name: row for row in METRICS}

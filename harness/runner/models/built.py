@@ -1,0 +1,299 @@
+"""Models whose graphs are built here: decoders and encoders."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
+from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, QuantLevel, Variant, find_level
+from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.subject import CONFIG_FILE, Subject, catalog_subject, config_subject
+from harness.models.specs.count import active_parameters, parameters
+from harness.models.specs.encoder import AnySpec, EncoderSpec
+from harness.models.specs.model import ModelSpec
+from harness.models.weights.source import ModelSource, trained_names
+from harness.runner.models.model import Json, Refusal, Stored
+
+if TYPE_CHECKING:
+    from harness.builder.graph.static.geometry import AnyShapes
+    from harness.devices.device import Device
+    from harness.engine.workload import Workload
+    from harness.estimator.cells import CellLengths
+    from harness.estimator.record import Ceilings, RecordEstimates
+    from harness.results.schema import Metric
+    from harness.runner.settings import Settings
+    from harness.store.exported_artifact import AnyArtifact
+
+USUAL_ENCODES = ((128, 1), (128, 8))  # (tokens, texts): one query, and a batch of passages
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltModel:
+    """What decoders and encoders have in common.
+
+    Attributes:
+        source: the architecture and its weights.
+    """
+
+    source: ModelSource
+
+    is_own_plan = False
+
+    @property
+    def argument(self) -> str:
+        """What the user typed."""
+        return self.source.argument
+
+    @property
+    def subject(self) -> Subject:
+        """The exact count and structure, from the catalog or its config.json."""
+        folder = self.source.folder
+        if folder is None:
+            return catalog_subject(self.source.name)
+        return config_subject(folder / CONFIG_FILE, self.source.name)
+
+    def measured(self) -> Self:
+        """Return this model."""
+        return self
+
+    @property
+    def parameters(self) -> int:
+        """Trained values."""
+        return parameters(self.source.spec)
+
+    @property
+    def active_parameters(self) -> int | None:
+        """Those that one token uses, of a mixture of experts."""
+        return active_parameters(self.source.spec)
+
+    @property
+    def place(self) -> Path | None:
+        """The folder of trained weights."""
+        return self.source.folder and self.source.folder.resolve()
+
+    def levels(self) -> tuple[QuantLevel, ...]:
+        """Every level there is."""
+        return (*LEVELS.values(), *STATIC_LEVELS.values())
+
+    def stored_as(self, level: str, kv_cache: str = AUTO) -> Stored:
+        """Any level with any cache that its kernel takes."""
+        row = find_level(level)
+        return row, find_cache(kv_cache, row)
+
+    def levels_asked(
+        self, settings: "Settings", devices: Sequence["Device"]
+    ) -> tuple[QuantLevel, ...]:
+        """Every level that a plan names, a word for several being that of each device."""
+        from harness.runner.plan.levels import levels_of
+
+        return levels_of(settings.quant, devices)
+
+    def runs_on(self, settings: "Settings", level: QuantLevel, device: "Device") -> bool:
+        """Whether it is a level of the device, in the plan's words."""
+        from harness.runner.plan.levels import levels_on
+
+        return level in levels_on(settings.quant, device)
+
+    def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
+        """Nothing is free in our graphs but what tests say."""
+        return ()
+
+    def built(self) -> ModelSource:
+        """Return its source."""
+        return self.source
+
+    def build(
+        self,
+        level: QuantLevel,
+        kept: CacheLevel,
+        store: Path,
+        *,
+        seed: int = 0,
+        shapes: "AnyShapes | None" = None,
+        dims: tuple[tuple[str, int], ...] = (),
+    ) -> "AnyArtifact":
+        """Build it in a child process, or find it built."""
+        from harness.store.cache import ensure_artifact
+
+        return ensure_artifact(
+            self.source, level.name, store, seed, kv_cache=kept.name, shapes=shapes
+        )
+
+    def identity(self, artifact: "AnyArtifact | None") -> str:
+        """The name, and of a local folder the hash of its weights."""
+        source = self.source
+        is_local = source.folder is not None and source.argument not in trained_names()
+        if not is_local or artifact is None:
+            return source.name
+        return f"{source.name}@{artifact.weights_identity.removeprefix('sha256:')[:8]}"
+
+    def kernels(self, level: QuantLevel) -> str | None:
+        """Those of the level itself."""
+        return level.name
+
+    def estimates(
+        self, level: QuantLevel, test: "Workload", lengths: "CellLengths", ceilings: "Ceilings"
+    ) -> "RecordEstimates":
+        """Of every estimator, from structure and calibration too."""
+        from harness.estimator.record import record_estimates
+
+        return record_estimates(spec_anatomy(self.source.spec), level, lengths, ceilings)
+
+    def shares(
+        self,
+        artifact: "AnyArtifact | None",
+        test: "Workload",
+        batch: int,
+        metrics: Mapping[str, "Metric"],
+        ceilings: "Ceilings",
+    ) -> "dict[str, Metric]":
+        """None: the shares of models that are built here come from their estimates."""
+        return {}
+
+    def recognition(
+        self, artifact: "AnyArtifact | None", check: Mapping[str, Any] | None
+    ) -> Json | None:
+        """None: nothing had to be recognised."""
+        return None
+
+    def facts(self) -> Json:
+        """What is known without building anything."""
+        source = self.source
+        anatomy = spec_anatomy(source.spec)
+        return {
+            "model": source.name,
+            "kind": anatomy.kind,
+            "weights": source.weights_kind,
+            "architecture": source.spec.family,
+            "parameters": anatomy.parameters,
+            "vocab_size": source.spec.vocab_size,
+            "max_context_tokens": source.spec.max_context_tokens,
+            "levels": [level.name for level in self.levels()],
+        }
+
+    def summary(self) -> str | None:
+        """None: its name says all."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltDecoder(BuiltModel):
+    """A decoder of the catalog, or of a folder of safetensors."""
+
+    embeds = False
+
+    def tests(self, settings: "Settings") -> tuple["Workload", ...]:
+        """Prefill, decode and request tests."""
+        from harness.runner.models.tests import decoder_tests
+
+        return decoder_tests(settings)
+
+    def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
+        """Each level with each cache."""
+        from harness.runner.plan.levels import check_static, check_variants
+
+        levels = self.levels_asked(settings, devices)
+        check_variants(levels, devices)
+        pairs = [(level, find_cache(name, level)) for level in levels for name in settings.kv_cache]
+        for level in levels:
+            check_static(level, settings.batch)
+        _check_contexts(self, settings, levels)
+        return tuple(dict.fromkeys(pairs))
+
+    def batches(self, settings: "Settings") -> tuple[int, ...]:
+        """Those of the plan: a cache is bound for so many sequences."""
+        return settings.batch
+
+    def shapes(self, level: QuantLevel, tests: Sequence["Workload"]) -> "AnyShapes | None":
+        """One cache, and one length of a pass."""
+        from harness.builder.graph.geometry import longest_context
+        from harness.runner.plan.shapes import static_shapes
+
+        if level.variant is not Variant.STATIC:
+            return None
+        return static_shapes(tests, longest_context(self.source.spec))
+
+    def has_one_shape(self, level: QuantLevel) -> bool:
+        """No: its passes serve every test."""
+        return False
+
+    def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
+        """Nothing: a configuration is built beside the graphs."""
+        yield from ()
+
+    def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
+        """Integers beside a cache of floats."""
+        return level.has_integers and not kept.is_integer
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltEncoder(BuiltModel):
+    """A text encoder of the catalog, or of a folder of safetensors."""
+
+    embeds = True
+
+    def tests(self, settings: "Settings") -> tuple["Workload", ...]:
+        """Encode tests: those of the plan, else the usual ones."""
+        from harness.engine.workload import Kind, Workload
+
+        encodes = settings.enc or USUAL_ENCODES
+        return tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in encodes)
+
+    def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
+        """Each level once: there is no cache to choose."""
+        from harness.runner.plan.levels import check_variants
+
+        levels = self.levels_asked(settings, devices)
+        check_variants(levels, devices)
+        _check_contexts(self, settings, levels)
+        return tuple(dict.fromkeys((level, own_cache(level)) for level in levels))
+
+    def batches(self, settings: "Settings") -> tuple[int, ...]:
+        """1: each test has texts of its own number."""
+        return (1,)
+
+    def shapes(self, level: QuantLevel, tests: Sequence["Workload"]) -> "AnyShapes | None":
+        """One graph for every test."""
+        from harness.runner.plan.shapes import encoder_shapes
+
+        return encoder_shapes(tests) if level.variant is Variant.STATIC else None
+
+    def has_one_shape(self, level: QuantLevel) -> bool:
+        """Of a static level: there is a graph for each."""
+        return level.variant is Variant.STATIC
+
+    def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
+        """All of it."""
+        yield f"an encoder, {self.source.name}", "decoders only"
+
+    def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
+        """No: only decoders are."""
+        return False
+
+
+@singledispatch
+def _kind_of(spec: AnySpec) -> type[BuiltDecoder] | type[BuiltEncoder]:
+    """Which kind of model an architecture is built as."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+_kind_of.register(ModelSpec, lambda spec: BuiltDecoder)
+_kind_of.register(EncoderSpec, lambda spec: BuiltEncoder)
+
+
+def built_model(source: ModelSource) -> BuiltDecoder | BuiltEncoder:
+    """Return the model of a source, by the kind of its architecture."""
+    return _kind_of(source.spec)(source)
+
+
+def _check_contexts(
+    model: BuiltDecoder | BuiltEncoder, settings: "Settings", levels: Sequence[QuantLevel]
+) -> None:
+    """Refuse a test that is longer than the model is built for."""
+    from harness.runner.plan.checks import check_context
+
+    tests = model.tests(settings)
+    for level in levels:
+        check_context(model.source, level, tests)

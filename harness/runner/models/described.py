@@ -1,0 +1,42 @@
+"""A word that can be estimated only: an architecture that is not built, a system, a count."""
+
+from dataclasses import dataclass
+
+from harness.core.errors import HarnessError
+from harness.models.catalog.subject import Subject
+from harness.runner.models.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is known of a model without weights or graphs.
+
+    Attributes:
+        argument: what the user typed.
+        subject: what an estimate needs to know.
+        refusal: why it is not measured, and the way out.
+    """
+
+    argument: str
+    subject: Subject
+    refusal: HarnessError
+
+    def measured(self) -> Model:
+        """Refuse.
+
+        Raises:
+            HarnessError: always.
+        """
+        raise self.refusal
+
+    def facts(self) -> dict[str, object]:
+        """What `bench models` says of it: kind and count."""
+        anatomy = self.subject.anatomy
+        return {
+            "model": self.subject.name,
+            "kind": None if anatomy is None else anatomy.kind,
+            "weights": "none: estimated only",
+            "parameters": self.subject.parameters,
+            "vocab_size": (anatomy and anatomy.vocab_size) or None,
+            "max_context_tokens": None if anatomy is None else anatomy.max_context_tokens,
+        }

@@ -1,0 +1,339 @@
+"""Models that others exported: what each kind of them answers."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.builder.quantize.cache import AUTO, CacheLevel
+from harness.builder.quantize.levels import QuantLevel
+from harness.core.errors import UsageError
+from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.workload import Kind, Workload
+from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.subject import Subject
+from harness.models.exported.files import GENAI_CONFIG
+from harness.models.exported.model import ExportedKind, ExportedModel, Role
+from harness.models.exported.source import ExportedSource
+from harness.models.specs.structure import Anatomy
+from harness.models.weights.source import ModelSource
+from harness.runner.models.exported_levels import (
+    cache_of,
+    calibrated_level,
+    check_cache,
+    check_level,
+    check_settings,
+    level_of,
+    levels_asked,
+    levels_possible,
+)
+from harness.runner.models.model import Json, Refusal, Stored
+from harness.runner.models.tests import decode_tests, decoder_tests, encode_tests, within_context
+
+if TYPE_CHECKING:
+    from harness.builder.graph.static.geometry import AnyShapes
+    from harness.devices.device import Device
+    from harness.estimator.cells import CellLengths
+    from harness.estimator.record import Ceilings, RecordEstimates
+    from harness.results.schema import Metric
+    from harness.runner.settings import Settings
+    from harness.store.exported_artifact import AnyArtifact
+
+USUAL_IMAGES = (1, 8)
+DECODES = (Kind.PREFILL, Kind.DECODE, Kind.REQUEST)
+# Of the parameters: what exporters leave out, such as vectors of equal values stored once.
+COUNT_TOLERANCE = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A recognised graph of which only shapes and types are known; other kinds add what they know.
+
+    Attributes:
+        source: the model and the word that named it.
+    """
+
+    source: ExportedSource
+
+    embeds = False
+    is_own_plan = True
+
+    @property
+    def argument(self) -> str:
+        """What the user typed."""
+        return self.source.argument
+
+    @property
+    def model(self) -> ExportedModel:
+        """As recognised."""
+        return self.source.model
+
+    @property
+    def anatomy(self) -> Anatomy | None:
+        """Its structure, where a configuration beside it tells one with as many parameters."""
+        if self.model.spec is None:
+            return None
+        anatomy, counted = spec_anatomy(self.model.spec), self.model.parameters
+        close = abs(anatomy.parameters - counted) <= COUNT_TOLERANCE * anatomy.parameters
+        return anatomy if close else None  # the file holds something else than it says
+
+    @property
+    def subject(self) -> Subject:
+        """The count of its file, and its structure where that is known."""
+        notes = (f"its file holds {self.model.level}",)
+        name, count = self.model.name, self.model.parameters
+        return Subject(name, count, self.anatomy, "exported file, exact count", notes)
+
+    def measured(self) -> Self:
+        """Return this model."""
+        return self
+
+    @property
+    def parameters(self) -> int:
+        """Trained values of its file."""
+        return self.model.parameters
+
+    @property
+    def active_parameters(self) -> int | None:
+        """None: nothing is known of experts."""
+        return None
+
+    @property
+    def place(self) -> Path | None:
+        """Its main file: a folder may hold several models."""
+        return self.model.folder.resolve() / self.model.main.file
+
+    def levels(self) -> tuple[QuantLevel, ...]:
+        """The file's own level, and what can be made of it."""
+        return levels_possible(self.model)
+
+    def stored_as(self, level: str, kv_cache: str = AUTO) -> Stored:
+        """A level that it holds or is made at, with the cache in its file."""
+        check_level((level,), self.model)
+        if kv_cache != AUTO:
+            check_cache((kv_cache,), self.model)
+        row = next(row for row in self.levels() if row.name == level)
+        return row, cache_of(self.model, row)
+
+    def levels_asked(
+        self, settings: "Settings", devices: Sequence["Device"]
+    ) -> tuple[QuantLevel, ...]:
+        """The file's own level; where a flag names levels those."""
+        return levels_asked(settings, self.model)
+
+    def tests(self, settings: "Settings") -> tuple[Workload, ...]:
+        """Those of its kind.
+
+        Raises:
+            UsageError: one that it cannot run, or what check_settings refuses.
+        """
+        check_settings(settings, self.model)
+        return self._own_tests(settings)
+
+    def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
+        """A run of the whole graph."""
+        return (Workload(Kind.RUN, 0, 0),)
+
+    def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
+        """Its levels with the cache in its file."""
+        levels = self.levels_asked(settings, devices)
+        return tuple((level, cache_of(self.model, level)) for level in levels)
+
+    def runs_on(self, settings: "Settings", level: QuantLevel, device: "Device") -> bool:
+        """On every device: what it does not take is its row's reason."""
+        return True
+
+    def batches(self, settings: "Settings") -> tuple[int, ...]:
+        """1: each test has inputs of its own number."""
+        return (1,)
+
+    def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
+        """Those of the plan."""
+        return settings.dim
+
+    def shapes(self, level: QuantLevel, tests: Sequence[Workload]) -> "AnyShapes | None":
+        """None: nothing is built."""
+        return None
+
+    def has_one_shape(self, level: QuantLevel) -> bool:
+        """No: its graph takes what it takes."""
+        return False
+
+    def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
+        """What is no decoder, or has no configuration, or is made of it here."""
+        name = self.model.name
+        if self.model.kind is not ExportedKind.DECODER:
+            yield f"{name}, which is no decoder with a cache", "--runtime ort"
+        if not (self.model.folder / GENAI_CONFIG).is_file():
+            yield f"{name}, which has no {GENAI_CONFIG}", "--runtime ort"
+        made = [level.name for level in levels if level != level_of(self.model)]
+        yield from ((f"{level} made from {name}", "--runtime ort") for level in made)
+
+    def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
+        """No: which matrices are which is not known."""
+        return False
+
+    def built(self) -> ModelSource:
+        """Refuse."""
+        raise UsageError(
+            f"quality is measured of models that are built here, and {self.model.name} is exported",
+            fix="leave --quality, --sensitivity and --reference out",
+        )
+
+    def build(
+        self,
+        level: QuantLevel,
+        kept: CacheLevel,
+        store: Path,
+        *,
+        seed: int = 0,
+        shapes: "AnyShapes | None" = None,
+        dims: tuple[tuple[str, int], ...] = (),
+    ) -> "AnyArtifact":
+        """The files as they lie, or a level made of them."""
+        from harness.store.exported import ensure_exported_level
+        from harness.store.exported_artifact import ExportedArtifact
+
+        model, source = self.model, self.source
+        if level != level_of(model):
+            made = ensure_exported_level(model.path(model.main), model, level.name, store)
+            source = ExportedSource(source.argument, made)
+        return ExportedArtifact(source, level.name, ExportedGeometry(source.model, dims))
+
+    def identity(self, artifact: "AnyArtifact | None") -> str:
+        """The name and the hash of the file: levels made of it are levels of one model."""
+        if artifact is None:
+            return self.model.name
+        return f"{self.model.name}@{self.model.content_hash.removeprefix('sha256:')[:8]}"
+
+    def kernels(self, level: QuantLevel) -> str | None:
+        """Those of our level that multiplies by such matrices."""
+        return calibrated_level(level)
+
+    def estimates(
+        self, level: QuantLevel, test: Workload, lengths: "CellLengths", ceilings: "Ceilings"
+    ) -> "RecordEstimates":
+        """From the true parameters; from structure too where the architecture is known."""
+        from harness.runner.models.exported_record import estimates_of
+
+        reads_again = self.model.cache_kind == "none" and test.kind in DECODES
+        known = None if reads_again else self.anatomy
+        return estimates_of(self.model, known, level, test, lengths, ceilings)
+
+    def shares(
+        self,
+        artifact: "AnyArtifact | None",
+        test: Workload,
+        batch: int,
+        metrics: Mapping[str, "Metric"],
+        ceilings: "Ceilings",
+    ) -> "dict[str, Metric]":
+        """The share of the bandwidth that decode steps reached, by the bytes in the file."""
+        from harness.runner.models.exported_record import shares_of
+
+        return {} if artifact is None else shares_of(artifact, test, batch, metrics, ceilings)
+
+    def recognition(
+        self, artifact: "AnyArtifact | None", check: Mapping[str, Any] | None
+    ) -> Json | None:
+        """Of what was measured: of a level made from a file, what was made."""
+        from harness.runner.models.exported_record import recognition_of
+
+        found = None if artifact is None else artifact.recognised
+        return recognition_of(found or self.model, check)
+
+    def facts(self) -> Json:
+        """What the files say."""
+        model = self.model
+        keys = ("role", "file", "parameters", "weights_bytes", "opset", "domains")
+        return {
+            "model": model.name,
+            "kind": str(model.kind),
+            "weights": self.source.weights_kind,
+            "exporter": model.exporter or None,
+            "architecture": None if model.spec is None else model.spec.family,
+            "parameters": model.parameters,
+            "weights_bytes": model.weights_bytes,
+            "bits_per_weight": model.bits_per_weight,
+            "stored": [asdict(storage) for storage in model.storages],
+            "graphs": [{key: getattr(graph, key) for key in keys} for graph in model.graphs],
+            "data_files": [asdict(file) for file in model.data_files],
+            "cache": model.cache_kind,
+            "free_dimensions": list(model.main.free_dimensions),
+            "vocab_size": model.vocab_size,
+            "max_context_tokens": model.max_context_tokens,
+            "image_size": model.image_size,
+            "has_tokenizer": model.tokenizer_folder is not None,
+            "levels": [level.name for level in self.levels()],
+            "other_files": list(model.variants),
+            "content_hash": model.content_hash,
+        }
+
+    def summary(self) -> str | None:
+        """Kind, parameters, level, files."""
+        model = self.model
+        return (
+            f"{model.name}: {model.kind}, {model.parameters:,} parameters,"
+            f" {model.level}; {', '.join(graph.file for graph in model.graphs)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedDecoder(Exported):
+    """A decoder, with a cache or without one."""
+
+    def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
+        """Prefill, decode and request tests."""
+        return within_context(self.model, decoder_tests(settings))
+
+    def batches(self, settings: "Settings") -> tuple[int, ...]:
+        """Those of the plan."""
+        return settings.batch
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedPair(ExportedDecoder):
+    """An encoder and a decoder that looks at what it gave."""
+
+    def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
+        """Passes of the encoder, if its file is there, and steps of the decoder."""
+        if self.model.graph(Role.ENCODER) is None:
+            return within_context(self.model, decoder_tests(settings))
+        fixed_tokens = ExportedGeometry(self.model).fixed_source_tokens
+        encodes = encode_tests(settings, self.model, fixed_tokens)
+        return (*encodes, *decode_tests(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedEncoder(Exported):
+    """A text encoder: vectors of tokens or of texts."""
+
+    def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
+        """Encode tests."""
+        return encode_tests(settings, self.model)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedVision(Exported):
+    """A model that reads images."""
+
+    def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
+        """Images at once: those of the plan, else the usual ones."""
+        images = settings.img or USUAL_IMAGES
+        return tuple(Workload(Kind.IMAGE, 0, 0, sequences=count) for count in images)
+
+
+_KINDS: dict[ExportedKind, type[Exported]] = {
+    ExportedKind.DECODER: ExportedDecoder,
+    ExportedKind.DECODER_WITHOUT_PAST: ExportedDecoder,
+    ExportedKind.ENCODER_DECODER: ExportedPair,
+    ExportedKind.ENCODER: ExportedEncoder,
+    ExportedKind.EMBEDDING: ExportedEncoder,
+    ExportedKind.VISION: ExportedVision,
+    ExportedKind.ANY: Exported,
+}
+
+
+def exported_model(source: ExportedSource) -> Exported:
+    """Return the model of recognised files, by their kind."""
+    return _KINDS[source.model.kind](source)

@@ -1,0 +1,129 @@
+"""The levels of a model that others exported: its file's own, and what is made of fp32."""
+
+import re
+from collections.abc import Sequence
+
+from harness.builder.quantize.cache import AUTO, CACHES, CacheLevel, own_cache
+from harness.builder.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
+from harness.core.errors import UsageError
+from harness.engine.exported.geometry import DECODERS
+from harness.models.exported.model import ExportedModel, Storage
+from harness.runner.settings import Settings
+
+NO_CACHE = CacheLevel("none", "none", 0)  # every step reads the whole text again
+BFLOAT16 = CacheLevel("bf16", "bfloat16", 16)
+BLOCK = re.compile(r"\bb(\d+)\b")  # of a level in words: the run of weights that share a scale
+
+
+_FLOAT = MatrixFormat(Form.FLOAT, 32)  # tables stay as they are
+# What is made of an exported fp32 file; see harness.builder.quantize.exported.
+MADE = {
+    "int8": QuantLevel("int8", "int8 (MatMulInteger)", MatrixFormat(Form.CHANNEL, 8), _FLOAT),
+    "int4": QuantLevel(
+        "int4", "int4 b32 (MatMulNBits)", MatrixFormat(Form.BLOCK, 4, 32, accuracy_level=4), _FLOAT
+    ),
+}
+
+
+def level_of(model: ExportedModel) -> QuantLevel:
+    """The level that a file holds, as one of ours would be described.
+
+    Its name is the number type of most of its weights; its label says the rest. What it is
+    multiplied by follows from the form: blocks by MatMulNBits, 8 bits without by MatMulInteger.
+    """
+    storage = model.storages[0] if model.storages else Storage("fp32", 32, 0, 0)
+    floats = [each for each in model.storages if each.bits >= 16]
+    float_bytes = 2 if floats and floats[0].bits == 16 else 4
+    body = _format(storage)
+    vocab_values = (model.vocab_size or 0) * (model.hidden_size or 0)
+    has_float_table = any(each.parameters >= vocab_values > 0 for each in floats)
+    table = _format(floats[0]) if floats and has_float_table else body
+    name = storage.level.split()[0] if storage.level else "fp32"
+    return QuantLevel(name, model.level, body, table, float_bytes)
+
+
+def levels_possible(model: ExportedModel) -> tuple[QuantLevel, ...]:
+    """The file's own level, and what can be made of it: of fp32 alone."""
+    own = level_of(model)
+    return (own, *MADE.values()) if own.name == "fp32" else (own,)
+
+
+def levels_asked(settings: Settings, model: ExportedModel) -> tuple[QuantLevel, ...]:
+    """The file's own level; where a flag names levels those, made of a file of fp32."""
+    own = level_of(model)
+    if not settings.quant_asked:
+        return (own,)
+    return tuple(own if name == own.name else MADE[name] for name in settings.quant)
+
+
+def calibrated_level(level: QuantLevel) -> str | None:
+    """Name of the level of ours whose kernel multiplies by such matrices; None: none does."""
+    alike = (known.name for known in LEVELS.values() if known.body == level.body)
+    return next(alike, None)
+
+
+def _format(storage: Storage) -> MatrixFormat:
+    """How weights of one form are stored."""
+    if storage.bits >= 16:
+        return MatrixFormat(Form.FLOAT, storage.bits)
+    block = BLOCK.search(storage.level)
+    if block is not None:
+        return MatrixFormat(Form.BLOCK, storage.bits, int(block[1]), accuracy_level=4)
+    return MatrixFormat(Form.CHANNEL, storage.bits)
+
+
+def cache_of(model: ExportedModel, level: QuantLevel) -> CacheLevel:
+    """How a model caches keys and values; one that keeps nothing has its level's float type."""
+    if model.kind not in DECODERS:
+        return own_cache(level)
+    layout = next((graph.cache for graph in model.graphs if graph.cache is not None), None)
+    if layout is None:
+        return NO_CACHE
+    known = {cache.dtype: cache for cache in (*CACHES.values(), BFLOAT16)}
+    stated = CacheLevel(layout.element_type, layout.element_type, 8)
+    return known.get(layout.element_type, stated)
+
+
+def check_settings(settings: Settings, model: ExportedModel) -> None:
+    """Refuse what is asked of a model that others exported and cannot be answered.
+
+    Raises:
+        UsageError: a cache of another type, quality, or a level that is not the file's.
+    """
+    if settings.quality or settings.sensitivity or settings.reference is not None:
+        raise UsageError(
+            f"quality is measured of models that are built here, and {model.name} is exported",
+            fix="leave --quality, --sensitivity and --reference out",
+        )
+    check_cache(settings.kv_cache, model)
+    if settings.quant_asked:
+        check_level(settings.quant, model)
+
+
+def check_cache(names: Sequence[str], model: ExportedModel) -> None:
+    """Refuse another cache than the one in its file.
+
+    Raises:
+        UsageError: see above.
+    """
+    if tuple(names) != (AUTO,):
+        raise UsageError(
+            f"--kv-cache {','.join(names)}: the cache of {model.name} is the one in its file",
+            fix="leave --kv-cache out",
+        )
+
+
+def check_level(names: Sequence[str], model: ExportedModel) -> None:
+    """Refuse levels that a file does not hold and that are not made of it.
+
+    Raises:
+        UsageError: with those that are.
+    """
+    can_run = [level.name for level in levels_possible(model)]
+    others = [name for name in names if name not in can_run]
+    if others:
+        raise UsageError(
+            f"--quant {','.join(others)}: {model.name} holds {model.level}, of which"
+            " it is not made",
+            fix=f"leave --quant out, or --quant {','.join(can_run)}",
+        )

@@ -1,0 +1,105 @@
+"""What a record says of a model that others exported: its estimates, its shares, its files."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.builder.quantize.levels import QuantLevel
+from harness.engine.workload import Kind, Workload
+from harness.estimator.cells import CellLengths
+from harness.estimator.exported import exported_estimates, mbu_file
+from harness.estimator.record import Ceilings, RecordEstimates, record_estimates
+from harness.models.exported.model import ExportedModel, Role
+from harness.models.specs.structure import Anatomy
+from harness.results.schema import Metric
+from harness.results.summarize import share_metric
+
+if TYPE_CHECKING:
+    from harness.store.exported_artifact import AnyArtifact
+
+Json = dict[str, Any]
+
+
+def recognition_of(model: ExportedModel, check: Mapping[str, Any] | None) -> Json:
+    """What was recognised, as a record keeps it; without a path.
+
+    Args:
+        model: as recognised.
+        check: of its steps; None: there was none.
+    """
+    return {
+        "kind": model.kind.value,
+        "exporter": model.exporter,
+        "content_hash": model.content_hash,
+        "files": [graph.file for graph in model.graphs],
+        "cache": model.cache_kind,
+        "storages": [
+            {"level": each.level, "parameters": each.parameters, "bytes": each.stored_bytes}
+            for each in model.storages
+        ],
+        "steps_check": None if check is None else dict(check),
+    }
+
+
+def estimates_of(
+    model: ExportedModel,
+    anatomy: Anatomy | None,
+    level: QuantLevel,
+    test: Workload,
+    lengths: CellLengths,
+    ceilings: Ceilings,
+) -> RecordEstimates:
+    """Estimates from the true parameters; from structure too where the architecture is known.
+
+    Args:
+        model: as recognised.
+        anatomy: its structure; None: it is not known, or says nothing of this test.
+        level: of the weights.
+        test: which one.
+        lengths: of its cell.
+        ceilings: of this machine.
+    """
+    tokens = 0 if test.kind is Kind.IMAGE else test.prompt_tokens
+    plain = CellLengths(tokens, test.gen_tokens, test.depth_tokens, lengths.batch, None)
+    encoder = model.graph(Role.ENCODER)
+    found = exported_estimates(
+        model.parameters,
+        level.weight_bits,
+        test.kind.value,
+        plain,
+        ceilings,
+        None if encoder is None else encoder.parameters,
+    )
+    if anatomy is None:
+        return found
+    known = record_estimates(anatomy, level, plain, ceilings)
+    by_metric = {
+        name: {**found.by_metric.get(name, {}), **_of_structure(values)}
+        for name, values in known.by_metric.items()
+    }
+    return RecordEstimates({**found.by_metric, **by_metric}, known.explanation, known.best)
+
+
+def _of_structure(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Estimates that the parameters alone do not give."""
+    return {name: value for name, value in values.items() if name in ("structure", "calibrated")}
+
+
+def shares_of(
+    artifact: "AnyArtifact",
+    test: Workload,
+    batch: int,
+    metrics: Mapping[str, Metric],
+    ceilings: Ceilings,
+) -> dict[str, Metric]:
+    """The share of the bandwidth that decode steps reached, by the bytes in the file."""
+    step, constants = metrics.get("tpot_ms"), ceilings.measured
+    if step is None or constants is None or not artifact.weights_bytes:
+        return {}
+    depth = test.depth_tokens + test.prompt_tokens + test.gen_tokens // 2
+    cache_bytes = float(batch * depth * artifact.kv_bytes_per_token)
+    bandwidth = constants.bytes_per_s(artifact.weights_bytes + cache_bytes)
+
+    def share(seconds: float) -> float:
+        return mbu_file(artifact.weights_bytes, cache_bytes, seconds, bandwidth)
+
+    return {"mbu_file": share_metric(step, share)}

@@ -1,0 +1,161 @@
+"""What a word for a model means, in every command and in Python: one order of one table."""
+
+import re
+import shlex
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from harness.core.errors import HarnessError, ModelError, UsageError
+from harness.core.findings import Log
+from harness.models.catalog.catalog import catalog_names
+from harness.models.catalog.subject import (
+    CONFIG_FILE,
+    catalog_subject,
+    config_subject,
+    counted_subject,
+    stated_subject,
+)
+from harness.models.catalog.text import parse_parameters
+from harness.models.exported.files import is_exported
+from harness.models.unknown import unknown_model
+from harness.models.weights.source import existing, is_built_here, resolve_model
+from harness.runner.models.built import built_model
+from harness.runner.models.described import Described
+from harness.runner.models.model import FoundModel
+from harness.store.cache import default_cache
+from harness.store.fetch import Hub, fetch_model
+from harness.store.hub import is_hub_name
+
+# As people write counts: `7B`, `1.76 trillion`, `1조 7600억`; a bare number names no model.
+COUNT = re.compile(
+    r"(\d[\d.,]*\s*(K|M|B|BN|T|thousand|million|billion|trillion|만|억|조)\s*개?\s*)+",
+    re.IGNORECASE,
+)
+
+
+def find_model(
+    word: str | Path,
+    folder: Path | None = None,
+    hub: Hub | None = None,
+    log: Log = lambda line: None,
+) -> FoundModel:
+    """Find the model that `word` means.
+
+    In this order: a name of the catalog or an alias; a trained model that ships; `hf:org/name`,
+    which is fetched; files that exist: a Hugging Face folder, exported files, a config.json; a
+    system that the source documents name; a bare parameter count.
+
+    Args:
+        word: what the user typed.
+        folder: of built and fetched models; None: the usual.
+        hub: where `hf:` names are looked up; None: the public one.
+        log: is told what is fetched.
+
+    Returns:
+        What can be estimated; `measured()` of it is what can be built and run, and says why not
+        where it cannot be.
+
+    Raises:
+        UsageError: nothing is called so; the fix names the nearest of all names.
+        ModelError, WorkerError: files that cannot be used.
+    """
+    word, place = str(word), folder or default_cache()
+    if is_hub_name(word):
+        word = str(fetch_model(word, place, hub or Hub(), log))
+    readings: tuple[Callable[[str], FoundModel | None], ...] = (
+        _built,
+        _described,
+        lambda path: _exported(path, place),
+        _folder,
+        _system,
+        _count,
+    )
+    found = (model for reading in readings if (model := reading(word)) is not None)
+    model = next(found, None)
+    if model is None:
+        raise unknown_model(word)
+    return model
+
+
+def _built(word: str) -> FoundModel | None:
+    """A model of the catalog, an alias, a shipped one, or a folder of safetensors."""
+    if not is_built_here(word):
+        return None
+    try:
+        return built_model(resolve_model(word))
+    except ModelError as error:  # of an architecture that is not built: its count may be known
+        path = existing(word)
+        if path is None:
+            raise
+        return Described(word, config_subject(path / CONFIG_FILE), error)
+
+
+def _described(word: str) -> FoundModel | None:
+    """An architecture of the catalog that this version builds no graph of."""
+    if word not in catalog_names():
+        return None
+    way = "or an export of it: --model FILE.onnx"
+    refusal = _estimated_only(
+        word, "is described here, and this version builds no graph of it", way
+    )
+    return Described(word, catalog_subject(word), refusal)
+
+
+def _exported(word: str, place: Path) -> FoundModel | None:
+    """Files that others exported, looked at by a process of their own."""
+    path = existing(word)
+    if path is None or not is_exported(path):
+        return None
+    return _recognised(word, path, place)
+
+
+@cache
+def _recognised(word: str, path: Path, place: Path) -> FoundModel:
+    """Look at exported files, once in this process."""
+    from harness.models.exported.source import ExportedSource
+    from harness.runner.models.exported import exported_model
+    from harness.store.exported import open_exported
+
+    return exported_model(ExportedSource(word, open_exported(path, place)))
+
+
+def _folder(word: str) -> FoundModel | None:
+    """A config.json, or a folder with one and without weights: what else lies there is an error."""
+    path = existing(word)
+    if path is None:
+        return None
+    try:
+        resolve_model(word)
+        raise AssertionError("a whole folder is a built model")
+    except HarnessError as error:
+        config = path / CONFIG_FILE if path.is_dir() else path
+        if config.suffix != ".json" or not config.is_file():
+            raise
+        return Described(word, config_subject(config), error)
+
+
+def _system(word: str) -> FoundModel | None:
+    """A system that the source documents name."""
+    subject = stated_subject(word)
+    if subject is None:
+        return None
+    way = "" if subject.anatomy is None else f"or --model {subject.name}, as which it is taken"
+    refusal = _estimated_only(word, "is a system of the source documents", way)
+    return Described(word, subject, refusal)
+
+
+def _count(word: str) -> FoundModel | None:
+    """A parameter count and nothing else."""
+    if COUNT.fullmatch(word.strip()) is None:
+        return None
+    subject = counted_subject(parse_parameters(word), word)
+    return Described(word, subject, _estimated_only(word, "is a parameter count"))
+
+
+def _estimated_only(word: str, what: str, way: str = "") -> UsageError:
+    """Return the error of a word that can be estimated, for those who want to measure it."""
+    command = f"bench estimate {shlex.quote(word)} --on DEVICE"
+    return UsageError(
+        f"{word!r} {what}: it can be estimated, not measured", fix=f"{command}, {way}".rstrip(", ")
+    )

@@ -1,0 +1,188 @@
+"""What a model answers about itself: nobody else asks which kind it is."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.builder.graph.static.geometry import AnyShapes
+from harness.builder.quantize.cache import AUTO, CacheLevel
+from harness.builder.quantize.levels import QuantLevel
+from harness.models.catalog.subject import Subject
+from harness.models.exported.source import ExportedSource
+from harness.models.weights.source import ModelSource
+
+if TYPE_CHECKING:
+    from harness.devices.device import Device
+    from harness.engine.workload import Workload
+    from harness.estimator.cells import CellLengths
+    from harness.estimator.record import Ceilings, RecordEstimates
+    from harness.results.schema import Metric
+    from harness.runner.settings import Settings
+    from harness.store.exported_artifact import AnyArtifact
+
+Json = dict[str, Any]
+Stored = tuple[QuantLevel, CacheLevel]  # how weights, and how keys and values are stored
+Refusal = tuple[str, str]  # what is not run, and the way out
+
+
+class FoundModel(Protocol):
+    """What a word means: a model that can be estimated, and often measured too."""
+
+    @property
+    def argument(self) -> str:
+        """What the user typed."""
+
+    @property
+    def subject(self) -> Subject:
+        """What an estimate needs to know."""
+
+    def facts(self) -> Json:
+        """What `bench models` says of it."""
+
+    def measured(self) -> "Model":
+        """The model to build and to measure.
+
+        Raises:
+            UsageError: it can be estimated only.
+        """
+
+
+class Model(FoundModel, Protocol):
+    """A model that is built here or was exported elsewhere.
+
+    `source` is its record: where its weights and its architecture come from.
+    """
+
+    @property
+    def source(self) -> ModelSource | ExportedSource:
+        """Where it comes from."""
+
+    @property
+    def parameters(self) -> int:
+        """Trained values: of an exported model those of its file, else those of its spec."""
+
+    @property
+    def active_parameters(self) -> int | None:
+        """Those that one token uses, of a mixture of experts; None: all."""
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it is built here and gives embeddings, so that it has no cache and no tokens."""
+
+    @property
+    def is_own_plan(self) -> bool:
+        """Whether its tests follow from what it is, whatever kind of test a plan names."""
+
+    @property
+    def place(self) -> Path | None:
+        """The folder or file that is this model and no other; None: no files are read."""
+
+    def levels(self) -> tuple[QuantLevel, ...]:
+        """Every level that it can be measured at."""
+
+    def stored_as(self, level: str, kv_cache: str = AUTO) -> Stored:
+        """A level and a cache by their names; `auto`: the level's own cache.
+
+        Raises:
+            UsageError: one that it is not built at, or does not hold.
+        """
+
+    def levels_asked(
+        self, settings: "Settings", devices: Sequence["Device"]
+    ) -> tuple[QuantLevel, ...]:
+        """The levels that a plan means on its devices."""
+
+    def tests(self, settings: "Settings") -> tuple["Workload", ...]:
+        """The tests of a plan that it can run.
+
+        Raises:
+            UsageError: none of them, or one that it cannot run.
+        """
+
+    def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
+        """Its levels, each with its caches.
+
+        Raises:
+            UsageError: a level or cache that it, or every device, does not take.
+        """
+
+    def runs_on(self, settings: "Settings", level: QuantLevel, device: "Device") -> bool:
+        """Whether a plan measures a level on a device."""
+
+    def batches(self, settings: "Settings") -> tuple[int, ...]:
+        """Sequences at once of its sessions; where each test has its own, 1."""
+
+    def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
+        """Free dimensions of its graphs that the user gave a size."""
+
+    def shapes(self, level: QuantLevel, tests: Sequence["Workload"]) -> AnyShapes | None:
+        """What a static level is built for, to serve these tests; None: of any other level."""
+
+    def has_one_shape(self, level: QuantLevel) -> bool:
+        """Whether a session of this level reads texts of one shape alone."""
+
+    def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
+        """What onnxruntime-genai does not run of it."""
+
+    def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
+        """Whether groups of its matrices can be ranked by what each loses at a level."""
+
+    def built(self) -> ModelSource:
+        """Its source where it is built here.
+
+        Raises:
+            UsageError: it is not, so nothing tells what its levels lose.
+        """
+
+    def build(
+        self,
+        level: QuantLevel,
+        kept: CacheLevel,
+        store: Path,
+        *,
+        seed: int = 0,
+        shapes: AnyShapes | None = None,
+        dims: tuple[tuple[str, int], ...] = (),
+    ) -> "AnyArtifact":
+        """Build it at a level, or take it from the store; an export is taken as it lies.
+
+        Args:
+            level: of the weights.
+            kept: how keys and values are cached.
+            store: folder of built models.
+            seed: of seeded weights.
+            shapes: of a static level.
+            dims: sizes of free dimensions by name.
+
+        Raises:
+            HarnessError: a model that cannot be read or built, a disk without room.
+        """
+
+    def identity(self, artifact: "AnyArtifact | None") -> str:
+        """Its name in results; a local folder's also carries its content hash, never its path."""
+
+    def kernels(self, level: QuantLevel) -> str | None:
+        """Name of our level whose kernels a level of it runs; None: none of ours does."""
+
+    def estimates(
+        self, level: QuantLevel, test: "Workload", lengths: "CellLengths", ceilings: "Ceilings"
+    ) -> "RecordEstimates":
+        """Every estimate of one test."""
+
+    def shares(
+        self,
+        artifact: "AnyArtifact | None",
+        test: "Workload",
+        batch: int,
+        metrics: Mapping[str, "Metric"],
+        ceilings: "Ceilings",
+    ) -> "dict[str, Metric]":
+        """Shares of the ceilings by the bytes of its file, where these are not ours."""
+
+    def recognition(
+        self, artifact: "AnyArtifact | None", check: Mapping[str, Any] | None
+    ) -> Json | None:
+        """What was recognised in files that others made, as a record keeps it; None: in ours."""
+
+    def summary(self) -> str | None:
+        """One line for a dry run; None: its name says all."""

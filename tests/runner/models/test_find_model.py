@@ -1,0 +1,187 @@
+"""One word for a model: what it means in every command and in Python, and what is said if nothing.
+
+Every row is a form of word; every command is asked about it.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.cli.main import main
+from harness.core.errors import HarnessError, ModelError, UsageError
+from harness.models.catalog.load import alias_names, load_spec, read_aliases
+from harness.models.specs.count import parameters
+from harness.models.unknown import known_names
+from harness.runner.models import find_model
+from harness.store.fetch import Hub
+from tests.store.hub_stub import COMMIT, running_stub
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+LLAMA, EXPORTS = FIXTURES / "logits" / "llama-tied", FIXTURES / "exports"
+SHORT = str(Path(__file__).with_name("short.toml"))
+# word -> name, parameters; all of them can be measured
+MEASURED = {
+    "smollm2-135m": ("smollm2-135m", 134_515_008),
+    "bytelm": ("bytelm", None),
+    "all-minilm-l6-v2": ("all-minilm-l6-v2", 22_713_216),
+    "llama-2-7b": ("llama-2-7b", 6_738_415_616),
+    "deepseek-r1-distill-qwen-1.5b": ("deepseek-r1-distill-qwen-1.5b", 1_777_088_000),
+    str(LLAMA): ("llama-tied", None),
+    str(EXPORTS / "optimum" / "llama-past"): ("llama-past", None),
+    str(EXPORTS / "optimum" / "sentence-bert" / "model.onnx"): ("sentence-bert", 24_384),
+    str(EXPORTS / "genai" / "llama-int4"): ("llama-int4", None),
+}
+# word -> parameters of what can be estimated only, and what its refusal names besides
+ESTIMATED = {
+    "whisper-tiny": (37_760_640, "FILE.onnx"),
+    "gpt-3": (175_000_000_000, "--on DEVICE"),
+    "SOLAR": (10_731_524_096, "--model solar-10.7b"),
+    "7B": (7_000_000_000, "--on DEVICE"),
+    "1.5 billion": (1_500_000_000, "'1.5 billion'"),
+    "3000억": (300_000_000_000, "--on DEVICE"),
+}
+UNKNOWN = {
+    "smolm2-135m": "smollm2-135m",
+    "bytlm": "bytelm",
+    "lama-2-7b": "llama-2-7b",
+    "wisper-tiny": "whisper-tiny",
+    "./nowhere/smollm2-135": "smollm2-135m",
+    "zzz": "`bench models` lists the names",
+}
+# commands that measure, and all of them; WORD stands for the word
+MEASURING = (
+    ("run", "--model", "WORD", "--config", SHORT, "--dry-run"),
+    ("ab", "--model", "WORD", "--a", "--gen 9", "--b", "--gen 9"),
+    ("audit", "--model", "WORD"),
+    ("levels", "WORD"),
+)
+COMMANDS = (*MEASURING, ("models", "WORD"), ("estimate", "WORD", "--on", "rpi5"))
+
+
+def asked(command, word):
+    """The command's arguments for one word."""
+    return [word if part == "WORD" else part for part in command]
+
+
+@pytest.mark.parametrize("word", MEASURED)
+def test_a_model_is_found_in_python(word):
+    """The same name, and the same count as what is estimated."""
+    name, count = MEASURED[word]
+    found = find_model(word)
+    assert found.measured() is found
+    assert found.measured().source.name == name
+    assert found.subject.name == name
+    assert found.subject.parameters == found.measured().parameters
+    assert count in (None, found.measured().parameters)
+    assert found.measured().levels()
+
+
+@pytest.mark.parametrize("word", MEASURED)
+@pytest.mark.parametrize("command", [MEASURING[0], *COMMANDS[3:]], ids=lambda c: c[0])
+def test_every_command_understands_it(capsys, word, command):
+    assert main(asked(command, word)) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ESTIMATED)
+def test_what_cannot_be_measured_is_estimated(capsys, word):
+    """Every command that measures says the same; `estimate` and `models` answer."""
+    count, way = ESTIMATED[word]
+    found = find_model(word)
+    assert found.subject.parameters == count
+    assert harness.estimate(word, "int4", device="rpi5").case.subject.parameters == count
+    with pytest.raises(UsageError) as caught:
+        found.measured()
+    said = str(caught.value)
+    assert "can be estimated, not measured" in said
+    assert f"bench estimate {word}" in said.replace("'", "")
+    assert way in said
+    for command in MEASURING:
+        assert main(asked(command, word)) == 2
+        assert capsys.readouterr().err.strip() == f"bench: {said}"
+    for command in COMMANDS[4:]:
+        assert main(asked(command, word)) == 0
+        assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", UNKNOWN)
+def test_an_unknown_word_is_answered_alike(capsys, word):
+    """The nearest of all names, in the same two lines, whatever the command."""
+    with pytest.raises(UsageError) as caught:
+        find_model(word)
+    assert repr(word) in caught.value.problem
+    assert UNKNOWN[word] in caught.value.fix
+    for command in COMMANDS:
+        assert main(asked(command, word)) == 2
+        assert capsys.readouterr().err.strip() == f"bench: {caught.value}"
+    for call in (harness.build, harness.estimate, harness.load):
+        keywords = {"device": "rpi5"} if call is harness.estimate else {}
+        with pytest.raises(UsageError) as again:
+            call(word, level="int4", **keywords)
+        assert str(again.value) == str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["3000", "", "7b-chat", "B"])
+def test_a_bare_number_is_no_count(word):
+    with pytest.raises(UsageError, match="no model and no folder"):
+        find_model(word)
+
+
+def test_a_folder_of_a_class_that_is_not_built_can_be_counted(tmp_path):
+    """What is wrong with it is said when it is to be measured."""
+    shutil.copytree(LLAMA, tmp_path / "odd")
+    config = tmp_path / "odd" / "config.json"
+    text = config.read_text().replace("LlamaForCausalLM", "OddForCausalLM")
+    config.write_text(text.replace('"vocab_size": 96', '"vocab_size": 96000'))
+    found = find_model(tmp_path / "odd")
+    assert "Llama" in found.subject.notes[0]
+    with pytest.raises(ModelError):
+        found.measured()
+
+
+def test_a_config_without_weights_can_be_estimated(tmp_path):
+    shutil.copy(LLAMA / "config.json", tmp_path)
+    found = find_model(tmp_path)
+    assert found.subject.anatomy is not None
+    with pytest.raises(UsageError, match=r"no \*\.safetensors"):
+        found.measured()
+
+
+def test_a_name_of_the_hub_is_fetched(tmp_path):
+    with running_stub() as stub:
+        files = {name: (LLAMA / name).read_bytes() for name in ("config.json", "model.safetensors")}
+        stub.files["toys/llama", COMMIT] = files
+        hub, said = Hub(endpoint=stub.address, cache=tmp_path / "hub"), []
+        found = find_model("hf:toys/llama", tmp_path / "cache", hub, said.append)
+    assert found.measured().source.name == "llama"
+    assert found.measured().parameters == find_model(LLAMA).measured().parameters
+    assert said[0].startswith("fetching toys/llama@")
+
+
+def test_aliases_are_counted_as_published():
+    assert alias_names() == ("llama-2-7b", "deepseek-r1-distill-qwen-1.5b")
+    for name in alias_names():
+        spec = load_spec(name)
+        assert (spec.name, parameters(spec)) == (name, spec.published_parameters)
+        assert name in known_names()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('name = "smollm2-135m"\nlike = "gpt2"', "names two models"),
+        ('name = "x"\nlike = "gpt3"', "not in the catalog"),
+        ('name = "x"\nlike = "gpt2"\ndiffers = { heads = 3 }', "heads"),
+        ('name = "x"\nlike = "gpt2"\ndiffers = { num_layers = 0 }', "num_layers"),
+    ],
+)
+def test_a_wrong_alias_is_refused(tmp_path, text, words):
+    path = tmp_path / "aliases.toml"
+    rest = 'hf_id = "a/b"\nlicense = "mit"\nsource = "test"\npublished_parameters = 1'
+    first, _, last = text.partition("\ndiffers")
+    last = f"differs{last}" if last else ""
+    path.write_text(f"[[alias]]\n{first}\n{rest}\n{last}\n")
+    with pytest.raises(HarnessError, match=words):
+        read_aliases(path)
