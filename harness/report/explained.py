@@ -135,7 +135,7 @@ def _verdict(record: Record, part: Json) -> str:
         text += " at least (no compute ceiling is known)"
     if measured_ms is not None:
         ratio = two_decimals(measured_ms / estimate_ms)
-        text += f", measured {three_digits(measured_ms)} ms (× {ratio})"
+        text += f", measured {three_digits(measured_ms)} ms (meas/est {ratio})"
     return f"{text}; {part['bound']}-bound, most of it {largest['term']} ({largest['bound']})"
 
 
@@ -148,7 +148,7 @@ def _memory_verdict(record: Record, parts: Sequence[Json]) -> str:
     measured = shown(record, "peak_rss_bytes")
     if measured is not None and parts:
         ratio = two_decimals(measured / estimate)
-        text += f", measured {three_digits(measured / MIB)} MiB (× {ratio})"
+        text += f", measured {three_digits(measured / MIB)} MiB (meas/est {ratio})"
     return text
 
 

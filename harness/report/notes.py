@@ -20,6 +20,8 @@ ROUTING_NOTE = (
     "experts: seeded routers choose them evenly; trained ones do not, and read fewer over a prompt"
 )
 
+MEAS_EST = "meas/est: time measured / estimated"
+
 
 def notes(document: Document, rows: Sequence[Row]) -> list[str]:
     """Lines below the table: what failed and why, doubts, the estimate's basis, the weights."""
@@ -140,7 +142,7 @@ def _sustained(records: Sequence[Record]) -> Iterator[str]:
 def _estimate_note(document: Document) -> Iterator[str]:
     """What the estimates were taken from: constants measured here, and the bandwidth of the run."""
     bases = dict.fromkeys(
-        f"{found.get('estimator')}: {found.get('basis')}"
+        f"the {found.get('estimator')} estimate ({found.get('basis')})"
         for found in (record.explanation for record in document.records)
         if found
     )
@@ -154,10 +156,10 @@ def _estimate_note(document: Document) -> Iterator[str]:
     if all(kind_of(record.cell) == ENCODE for record in document.records):
         rule = f"2 × parameters flop a token, but never faster than {rule}"
     if bases:
-        yield f"est. {'; '.join(bases)}; ×: time measured / estimated (bench explain FILE)"
-        yield from [f"params ×: the same beside {rule}"] * bool(listed)
+        yield f"est.: {'; '.join(bases)}; {MEAS_EST} (bench explain FILE)"
+        yield from [f"meas/params: the same beside {rule}"] * bool(listed)
     elif listed and any(record.estimates for record in document.records):
-        yield f"est.: {rule}; ×: time measured / estimated"
+        yield f"est.: {rule}; {MEAS_EST}"
 
 
 def _lost_ceilings(document: Document) -> Iterator[str]:

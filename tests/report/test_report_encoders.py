@@ -57,7 +57,7 @@ def test_each_batch_is_a_column_of_one_row():
     """10 and 16 texts a second; the estimate is that of the first test: 20 / 10 = 2.00."""
     (row,) = table(encoder("fp32", 10.0), encoder("fp32", 16.0, sequences=8))
     assert (row["enc128x1 seq/s"], row["enc128x8 seq/s"]) == ("10.0", "16.0")
-    assert (row["est. seq/s"], row["×"]) == ("20.0", "2.00")
+    assert (row["est. seq/s"], row["meas/est"]) == ("20.0", "2.00")
     assert "est. tok/s" not in row
 
 
@@ -78,7 +78,7 @@ def test_the_rule_of_an_encoder_is_said():
     """A pass of many tokens is bounded by flop, at one token by reading."""
     explained = {"estimator": "calibrated", "basis": "measured here", "passes": [], "memory": []}
     text = render(document(encoder("fp32", 10.0, explanation=explained)), "table")
-    assert "params ×: the same beside 2 × parameters flop a token, but never faster" in text
+    assert "meas/params: the same beside 2 × parameters flop a token, but never faster" in text
 
 
 def test_the_front_weighs_what_an_embedding_turns():

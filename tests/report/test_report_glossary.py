@@ -30,7 +30,7 @@ def test_every_column_has_an_entry():
     headers = {column.header for column in IDENTITY}
     for records in (group(), varied):
         headers |= {column.header for column in columns_of(make_rows(document(*records).records))}
-    assert {"±", "×", "trust", "pg8+4 TTFT ms", "pp128 tok/s", "pg8+4 tok/s"} <= headers
+    assert {"±", "meas/est", "trust", "pg8+4 TTFT ms", "pp128 tok/s", "pg8+4 tok/s"} <= headers
     for header in headers:
         assert explain(header)
 
@@ -49,7 +49,9 @@ def test_every_grade_and_reason_code_has_an_entry():
         ("pg128+64", "pg: "),
         ("tg32 tok/s", "tgN tok/s [tok/s]: "),
         ("est.", "est. tok/s [tok/s]: "),
-        ("x", "× [ratio]: "),
+        ("x", "meas/est [ratio]: "),
+        ("×", "meas/est [ratio]: "),
+        ("params ×", "meas/params [ratio]: "),
         ("b", "B: "),
         ("mib", "MiB: "),
         ("CANNOT_TELL", "INCONCLUSIVE: "),

@@ -29,12 +29,16 @@ COMPARISONS = {
     "again": ("first", "again"),
 }
 # column as it is called now -> in 0.1.0; a line feed stands before its unit
-HEADERS: dict[str, str] = {}
+HEADERS: dict[str, str] = {"meas/est": "×", "meas/params": "params\n×"}
 # cell, and as it was
 CELLS: dict[str, str] = {"INCONCLUSIVE": "CANNOT_TELL"}
 # in the lines around a table: words now, words then
 PROSE: tuple[tuple[str, str], ...] = (
     ("INCONCLUSIVE", "CANNOT_TELL"),
+    ("est.: the calibrated estimate (measured here)", "est. calibrated: measured here"),
+    ("meas/est: time measured", "×: time measured"),
+    ("meas/params: the same beside", "params ×: the same beside"),
+    ("(meas/est ", "(× "),
     (f"new - base for {differences()}", "new - base for kld_nats, top1_agreement and nll_delta"),
 )
 

@@ -64,9 +64,9 @@ COLUMNS = (
         "images/s",
         "The best estimate of the rate of a vision model's first test.",
     ),
-    Term("×", "ratio", "Time measured / time estimated. Above 1: slower than estimated."),
+    Term("meas/est", "ratio", "Time measured / time estimated. Above 1: slower than estimated."),
     Term(
-        "params ×",
+        "meas/params",
         "ratio",
         "Time measured / time by the params rule: read bandwidth of this machine, measured in the "
         "same run, / (parameters * bits / 8).",

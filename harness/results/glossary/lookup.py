@@ -31,7 +31,8 @@ PATTERNS = (
     (r"enc\d+x\d+", "enc"),
     (r"img\d+", "img"),
     (r"est\.?", "est. tok/s"),
-    (r"x|ratio", "×"),
+    (r"x|×|ratio", "meas/est"),  # the first two up to version 0.1
+    (r"params [x×]", "meas/params"),
     (r"\+-|\+/-", "±"),
     (r"itl_ms", "ITL"),
     (r"cannot_tell", "INCONCLUSIVE"),  # words of before 0.2.0
