@@ -27,7 +27,7 @@ ONLY_IN = {
 }
 # Methods of click's own classes that give back words of the command line, and the words of flags.
 CLICKS_OWN = {"main.py: list_commands", "main.py: parse_args"}
-FLAG_WORDS = "options.py"
+FLAG_WORDS = ("flags.py", "options.py")
 # Comparisons and pairs, until these are drawn elsewhere: may only fall.
 STILL_IN_CLI = {
     "compare_draw.py: gate_lines",
@@ -108,7 +108,7 @@ def test_nothing_in_cli_returns_text():
     makers = [
         f"{path.name}: {node.name}"
         for path in FILES
-        if box_of(path) == "cli" and path.name != FLAG_WORDS
+        if box_of(path) == "cli" and path.name not in FLAG_WORDS
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef) and _is_text(node.returns)
     ]
