@@ -4,13 +4,24 @@
     docs/results.md           the results document, field by field
     docs/results.schema.json  the same as a JSON Schema
 
+In README.md and the other pages of docs/ it draws again what stands between such comments, each
+closed by one with a slash:
+
+    table: FILE          the table of a committed document
+    lines: FILE REGEX    those lines of it that the expression finds
+    compare: FILE AXIS   what `bench compare FILE --axis AXIS` says
+    output: bench ...    what the command prints
+
 A test holds each page equal to what this script would write.
 """
 
 import inspect
+import io
 import json
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import chdir, redirect_stdout
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,12 +29,19 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
+from harness.analysis.compare import compare_axis
+from harness.analysis.compare_rows import Question
+from harness.cli.main import main as main_command
+from harness.report.compare_table import draw_table
+from harness.report.render import render
 from harness.results.document import encode_document, read_document
 from harness.results.glossary import glossary_markdown
 from harness.results.glossary.lookup import SECTIONS
 from harness.results.schema import METHOD_VERSION, SCHEMA_VERSION, Document, Record
 
 DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+DRAWN = re.compile(r"(<!-- (table|lines|compare|output): (.+?) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 EXAMPLE = "results/reference/default.json"
 EXAMPLE_CELL = ("int4", "tg32 @ d0")
 EXAMPLE_METRICS = ("decode_tok_s", "tpot_ms", "peak_rss_bytes", "weights_bytes")
@@ -49,11 +67,55 @@ Generated from harness/results/schema.py by docs/pages.py;
 
 def pages() -> dict[Path, str]:
     """Return each generated page and its text."""
-    return {
+    written = {
         DOCS / "glossary.md": glossary_markdown(),
         DOCS / "results.md": results_markdown(),
         DOCS / "results.schema.json": json.dumps(json_schema(), indent=1) + "\n",
     }
+    by_hand = {ROOT / "README.md", *DOCS.glob("*.md")} - written.keys()
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(by_hand)}
+    return written | {path: redrawn(text) for path, text in texts.items() if DRAWN.search(text)}
+
+
+def redrawn(text: str) -> str:
+    """Return a page with everything between its comments drawn again."""
+    return DRAWN.sub(lambda found: f"{found[1]}{DRAWERS[found[2]](found[3])}\n{found[4]}", text)
+
+
+def _table(file: str) -> str:
+    return render(read_document(ROOT / file), "md").strip()
+
+
+def _lines(words: str) -> str:
+    """Some lines of a table, a blank one between it and what follows it."""
+    file, _, expression = words.partition(" ")
+    kept = [line for line in _table(file).splitlines() if re.search(expression, line)]
+    rows = [line for line in kept if line.startswith("|")]
+    return "\n".join([*rows, "", *(line for line in kept if not line.startswith("|"))]).strip()
+
+
+def _comparison(words: str) -> str:
+    file, axis = words.split()
+    return draw_table(
+        compare_axis(read_document(ROOT / file), axis, None, Question()), "md"
+    ).strip()
+
+
+def _output(line: str) -> str:
+    """What a command prints: as it is where it prints Markdown, else as a block."""
+    printed = io.StringIO()
+    with chdir(ROOT), redirect_stdout(printed):
+        main_command(shlex.split(line)[1:])
+    text = printed.getvalue().strip()
+    return text if "--format md" in line else f"```text\n{text}\n```"
+
+
+DRAWERS: dict[str, Callable[[str], str]] = {
+    "table": _table,
+    "lines": _lines,
+    "compare": _comparison,
+    "output": _output,
+}
 
 
 def json_schema() -> dict[str, Any]:
@@ -189,7 +251,7 @@ def _metrics() -> str:
 
 def example() -> Document:
     """Return one record of a committed document, with little of what it holds: still a document."""
-    document = read_document(DOCS.parent / EXAMPLE)
+    document = read_document(ROOT / EXAMPLE)
     (record,) = (
         one for one in document.records if (one.cell.level, one.cell.workload) == EXAMPLE_CELL
     )

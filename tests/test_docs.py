@@ -28,17 +28,26 @@ COMPARED = re.compile(r"<!-- compare: (\S+) (\S+) -->\n(.*?)<!-- /compare -->", 
 TABLE = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- /table -->", re.DOTALL)
 
 
+WITH_COMMANDS = [ROOT / name for name in ("README.md", "docs/cookbook.md", "docs/devices.md")]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
 def command_lines() -> list[str]:
-    """Every `bench ...` line of the README's blocks, comments cut off."""
-    blocks = re.findall(r"```\n(.*?)```", README, re.DOTALL)
+    """Every `bench ...` line of the plain blocks of these pages, comments cut off."""
+    texts = [path.read_text(encoding="utf-8") for path in WITH_COMMANDS]
+    blocks = [block for text in texts for kind, block in FENCED.findall(text) if not kind]
     lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("bench ")]
+    return list(dict.fromkeys(line for line in lines if line.startswith("bench ")))
+
+
+def test_every_page_with_commands_has_some():
+    assert len(command_lines()) >= 50
 
 
 @pytest.mark.parametrize("line", command_lines())
-def test_every_command_line_of_the_readme_parses(line):
+def test_every_command_line_of_the_pages_parses(line):
     """Parsed, not run: an option that is gone or misspelt is an error here."""
-    words = shlex.split(line)[1:]
+    words = shlex.split(line.split(" > ")[0])[1:]
     name = words.pop(0) if words[0] in NAMES else DEFAULT_COMMAND
     command = bench.get_command(click.Context(bench), name)
     assert command is not None

@@ -38,10 +38,17 @@ def validator():
     return Draft202012Validator(schema)
 
 
-@pytest.mark.parametrize("path", SCRIPT.pages(), ids=lambda path: path.name)
+PAGES = SCRIPT.pages()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_a_page_is_what_the_script_writes(path):
     """Write them again: python docs/pages.py."""
-    assert path.read_text(encoding="utf-8") == SCRIPT.pages()[path]
+    assert path.read_text(encoding="utf-8") == PAGES[path]
+
+
+def test_the_first_page_is_drawn():
+    assert ROOT / "README.md" in PAGES
 
 
 def test_every_field_of_every_record_is_described():

@@ -1,6 +1,7 @@
 """The signatures: a keyword per flag, values that are taken, and what a type checker says."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -79,9 +80,14 @@ def checked(tmp_path_factory):
     others = [path for path in sys.path if path.endswith("site-packages")]
     (site / "others.pth").write_text("\n".join(others))
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    shown = []
+    for name in ("README.md", "docs/cookbook.md"):
+        blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.S)
+        shown.append(folder / f"shown_{Path(name).stem}.py")
+        shown[-1].write_text("\n".join(blocks))
     arguments = ["--strict", "--cache-dir", folder / "cache", "--python-executable", python]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", *arguments, "right.py", "wrong.py"],
+        [sys.executable, "-m", "mypy", *arguments, "right.py", "wrong.py", *shown],
         cwd=EXAMPLES,
         env={name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
         capture_output=True,
@@ -95,6 +101,11 @@ def checked(tmp_path_factory):
 @pytest.mark.slow
 def test_right_use_is_accepted_strictly(checked):
     assert [line for line in checked if line.startswith("right.py")] == []
+
+
+@pytest.mark.slow
+def test_what_the_pages_show_is_accepted_strictly(checked):
+    assert [line for line in checked if "shown_" in line and ": error:" in line] == []
 
 
 @pytest.mark.slow
