@@ -36,7 +36,7 @@ from harness.report.compare_table import draw_table
 from harness.report.render import render
 from harness.results.document import encode_document, read_document
 from harness.results.glossary import glossary_markdown
-from harness.results.glossary.lookup import SECTIONS
+from harness.results.metrics import of_records
 from harness.results.schema import METHOD_VERSION, SCHEMA_VERSION, Document, Record
 
 DOCS = Path(__file__).resolve().parent
@@ -240,12 +240,11 @@ def _drawn(kind: types.Type) -> str:  # noqa: C901 - one case per type of msgspe
 
 def _metrics() -> str:
     """The names that `metrics` may hold."""
-    (entries,) = (terms for title, _, terms in SECTIONS if title == "Metrics")
-    lines = ["| metric | unit | meaning |", "|---|---|---|"]
-    for term in entries:
-        lines.append(
-            f"| `{term.name}` | {term.unit} | {term.definition.replace('|', chr(92) + '|')} |"
-        )
+    lines = ["| metric | unit | meaning | better |", "|---|---|---|---|"]
+    for row in of_records():
+        meaning = row.definition.replace("|", chr(92) + "|")
+        better = "more" if row.more_is_better else "less"
+        lines.append(f"| `{row.name}` | {row.unit} | {meaning} | {better} |")
     return "\n\n".join(["## Names of metrics", "\n".join(lines)])
 
 
