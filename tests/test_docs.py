@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import click
@@ -98,3 +99,13 @@ def test_comparisons_are_drawn_from_the_committed_results(source, axis, shown):
 def test_the_readme_shows_a_measured_table():
     assert TABLE.findall(README)
     assert COMPARED.findall(README)
+
+
+def test_the_changelog_has_the_version_with_a_date_and_a_line_per_entry():
+    """Who installs a version finds what came with it; an entry that needs more is for the docs."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert re.search(
+        rf"^## {re.escape(project['version'])} - \d{{4}}-\d\d-\d\d$", text, re.MULTILINE
+    )
+    assert [line for line in text.splitlines() if line.startswith("  ")] == []
