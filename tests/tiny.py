@@ -120,6 +120,8 @@ GRID = [
     for level, row in LEVELS.items()
     if spec.experts is None or row.sensitive is None
 ]
+# Levels of float of 4 and 2 bytes; channel; block: symmetric, with zero points, of two widths.
+ONE_OF_EACH_FORM = ("fp32", "fp16", "int8", "int4", "int4-asym", "int4-mixed")
 ENCODER = EncoderSpec(
     name="tiny-bert",
     family="bert",

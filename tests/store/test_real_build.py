@@ -7,6 +7,7 @@ from harness.builder.quantize.size import stored_bytes
 from harness.core.units import GIB, KIB
 from harness.models.weights.source import resolve_model
 from harness.store.cache import ensure_artifact
+from tests.tiny import ONE_OF_EACH_FORM
 
 # The data file pads every array to this; graphs and records are small beside it.
 ALIGNMENT_BYTES = 4 * KIB
@@ -14,8 +15,9 @@ ALIGNMENT_BYTES = 4 * KIB
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_real_model_at_every_level(level, tmp_path):
+@pytest.mark.parametrize("level", [*ONE_OF_EACH_FORM, "int2-kquant"])
+def test_a_real_model_at_each_form_and_searched(level, tmp_path):
+    """Other widths and blocks: tests/builder/graph, tiny models built and this one planned."""
     source = resolve_model("smollm2-135m")
     built = ensure_artifact(source, level, tmp_path)
     assert built.weights_bytes == stored_bytes(source.spec, LEVELS[level])

@@ -20,6 +20,7 @@ from harness.models.catalog.load import load_spec, spec_names
 from harness.models.specs.count import built_parameters
 from harness.models.specs.encoder import EncoderSpec
 from tests.builder.graph.stored_values import place
+from tests.tiny import ONE_OF_EACH_FORM
 
 
 def can_be_stored(name, level):
@@ -35,8 +36,6 @@ def can_be_stored(name, level):
 
 
 GRID = [(name, level) for name in spec_names() for level in LEVELS if can_be_stored(name, level)]
-# float of 4 and 2 bytes; channel; block: symmetric, with zero points, and of two widths.
-ONE_OF_EACH_FORM = {"fp32", "fp16", "int8", "int4", "int4-asym", "int4-mixed"}
 MARKED_GRID = [
     pytest.param(*pair, marks=() if pair[1] in ONE_OF_EACH_FORM else pytest.mark.slow)
     for pair in GRID
