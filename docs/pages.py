@@ -3,6 +3,8 @@
     docs/glossary.md          every metric, column and word
     docs/results.md           the results document, field by field
     docs/results.schema.json  the same as a JSON Schema
+    docs/plans.md             every key of a plan
+    docs/environment.md       every environment variable
 
 In README.md and the other pages of docs/ it draws again what stands between such comments, each
 closed by one with a slash:
@@ -32,12 +34,14 @@ from msgspec import inspect as types
 from harness.analysis.compare import compare_axis
 from harness.analysis.compare_rows import Question
 from harness.cli.main import main as main_command
+from harness.core.environment import environment_page
 from harness.report.compare_table import draw_table
 from harness.report.render import render
 from harness.results.document import encode_document, read_document
 from harness.results.glossary import glossary_markdown
 from harness.results.metrics import of_records
 from harness.results.schema import METHOD_VERSION, SCHEMA_VERSION, Document, Record
+from harness.runner.settings.page import plans_page
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -71,6 +75,8 @@ def pages() -> dict[Path, str]:
         DOCS / "glossary.md": glossary_markdown(),
         DOCS / "results.md": results_markdown(),
         DOCS / "results.schema.json": json.dumps(json_schema(), indent=1) + "\n",
+        DOCS / "plans.md": plans_page(),
+        DOCS / "environment.md": environment_page(),
     }
     by_hand = {ROOT / "README.md", *DOCS.glob("*.md")} - written.keys()
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(by_hand)}

@@ -8,6 +8,7 @@ import click
 
 from harness.analysis.compare_rows import Question
 from harness.analysis.gate import Gate, confirmed, judge_gates, parse_gate
+from harness.cli.completion import gate_names, words
 from harness.cli.flags import FlagsCommand, flag_options
 from harness.cli.options import AB_FORMATS, cache_option, format_option, results_option
 from harness.cli.side import Variant, read_variant
@@ -31,7 +32,12 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 @click.option("--budget", help="Begin no further pair after this time: 60s, 5m.")
 @click.option("--seconds", default=4.0, show_default=True, help="Turns of a test in one pair.")
 @click.option("--tolerance", default="1%", show_default=True, help="Within this it is the SAME.")
-@click.option("--fail-on", multiple=True, help="End with 1 where B is worse: slower:3%, load:10%.")
+@click.option(
+    "--fail-on",
+    multiple=True,
+    shell_complete=words(gate_names),
+    help="End with 1 where B is worse: slower:3%, load:10%.",
+)
 @click.option(
     "--confirm", is_flag=True, help="Before it fails, measure anew; fail only if that fails too."
 )

@@ -13,7 +13,6 @@ from harness.cli.running import fetch_into
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.findings import ERROR
 from harness.report.findings import CheckedTest, draw_audit
-from harness.runner.plan import make_plan
 from harness.runner.settings import flag_values, load_settings
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
     Ends with 1 when a check fails.
     """
     from harness.machine.watch.facts import usable_cores
+    from harness.runner.plan import make_plan
 
     if turns < LEAST_TURNS:
         raise UsageError(f"--turns {turns} say nothing", fix=f"--turns {LEAST_TURNS} or more")

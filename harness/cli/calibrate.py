@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from harness.builder.quantize.levels import find_levels
+from harness.cli.completion import LEVELS, row_names, words
 from harness.cli.options import FORMATS, cache_option, format_option
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_names
@@ -15,8 +16,20 @@ DEFAULT_LEVELS = "fp32,int8,int4"  # of the default plan
 
 
 @click.command("calibrate", epilog=EXAMPLE)
-@click.option("--device", default="cpu", show_default=True, help="One row of the device table.")
-@click.option("--quant", default=DEFAULT_LEVELS, show_default=True, help="Levels to cover.")
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    shell_complete=words(row_names),
+    help="One row of the device table.",
+)
+@click.option(
+    "--quant",
+    default=DEFAULT_LEVELS,
+    show_default=True,
+    shell_complete=LEVELS,
+    help="Levels to cover.",
+)
 @click.option("--threads", default="all", show_default=True, help="Intra-op threads: 1,2 or all.")
 @click.option("--full", is_flag=True, help="Every level, more and longer processes.")
 @click.option("--again", is_flag=True, help="Measure even what is stored.")

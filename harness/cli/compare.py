@@ -5,6 +5,7 @@ import click
 from harness.analysis.compare import compare_axis, compare_documents
 from harness.analysis.compare_rows import Comparison, Question
 from harness.analysis.gate import judge_gates, parse_gate, watched_metrics
+from harness.cli.completion import RESULTS, axis_names, gate_names, metric_names, words
 from harness.cli.options import COMPARE_FORMATS, format_option
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.ranges import parse_share
@@ -17,14 +18,23 @@ EXAMPLE = (
 
 
 @click.command("compare", epilog=EXAMPLE)
-@click.argument("sides", metavar="BASE [NEW]", nargs=-1, required=True)
-@click.option("--axis", help="Inside one run: quant, device, threads, any field of a cell.")
+@click.argument("sides", metavar="BASE [NEW]", nargs=-1, required=True, shell_complete=RESULTS)
+@click.option(
+    "--axis",
+    shell_complete=words(axis_names),
+    help="Inside one run: quant, device, threads, any field of a cell.",
+)
 @click.option("--base", help="The value of --axis that others are compared with.  [the first]")
-@click.option("--metric", help="Metrics, comma-separated.  [speeds, load, sizes, memory, quality]")
+@click.option(
+    "--metric",
+    shell_complete=words(metric_names, is_list=True),
+    help="Metrics, comma-separated.  [speeds, load, sizes, memory, quality]",
+)
 @click.option("--tolerance", default="3%", show_default=True, help="Within this it is the SAME.")
 @click.option(
     "--fail-on",
     multiple=True,
+    shell_complete=words(gate_names),
     help="End with 1 where NEW is worse beyond doubt: slower:3%, memory:2%, kld:0.01, first:10%.",
 )
 @click.option(

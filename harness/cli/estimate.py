@@ -7,6 +7,7 @@ from math import prod
 import click
 
 from harness.builder.quantize.levels import SWEEP, QuantLevel, find_levels
+from harness.cli.completion import LEVELS, MODELS, catalog_device_names, words
 from harness.cli.estimate_here import HERE, this_machine
 from harness.cli.options import FORMATS, Word, format_option
 from harness.core.errors import UsageError
@@ -28,10 +29,18 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 
 
 @click.command("estimate", epilog=EXAMPLE)
-@click.argument("model", required=False)
-@click.option("--quant", help=f"Quantization levels; `{SWEEP}` is all.  [default: int4]")
+@click.argument("model", required=False, shell_complete=MODELS)
 @click.option(
-    "--on", "devices", required=True, help="Devices of the catalog, aliases, `all`; `cpu` is here."
+    "--quant",
+    shell_complete=LEVELS,
+    help=f"Quantization levels; `{SWEEP}` is all.  [default: int4]",
+)
+@click.option(
+    "--on",
+    "devices",
+    required=True,
+    shell_complete=words(catalog_device_names, is_list=True),
+    help="Devices of the catalog, aliases, `all`; `cpu` is here.",
 )
 @click.option("--depth", default="0", show_default=True, help="Tokens already in the cache.")
 @click.option("--prompt", default="128", show_default=True, help="Prompt tokens.")

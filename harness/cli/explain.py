@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.completion import terms_or_results, words
 from harness.cli.options import format_option
 from harness.results.glossary import explain, terms
 
@@ -13,7 +14,7 @@ STYLES = ("table", "md", "json")  # as harness.report.explained draws them
 @click.command(
     "explain", epilog='Example:  bench explain ttft_ms, or results/run.json --row "tg32"'
 )
-@click.argument("term", required=False)
+@click.argument("term", required=False, shell_complete=words(terms_or_results, has_files=True))
 @click.option("--row", help="Of a results file: a record's number, or words of its name.")
 @format_option(STYLES)
 def command(term: str | None, row: str | None, style: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from harness.cli.completion import OF_FLAGS
 from harness.cli.options import Word
 from harness.runner.settings.flags import GROUPS, Flag, flags_of
 
@@ -30,7 +31,7 @@ class FlagOption(click.Option):
             known |= {"type": Word(row.reader.words)}
         else:
             known |= {"metavar": row.metavar, "multiple": row.is_multiple}
-        super().__init__(words, **known)
+        super().__init__(words, shell_complete=OF_FLAGS.get(row.key), **known)
 
 
 class FlagsCommand(click.Command):

@@ -1,15 +1,13 @@
 """`--format github`: the job summary that GitHub names, and annotations on stdout."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from harness.core.environment import SUMMARY, read_variable
 from harness.core.errors import StorageError
 from harness.report.github import Annotation, annotation_lines, cut_summary
-
-SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
 def tell_github(markdown: str, annotations: Sequence[Annotation]) -> None:
@@ -18,7 +16,7 @@ def tell_github(markdown: str, annotations: Sequence[Annotation]) -> None:
     Raises:
         StorageError: the summary file cannot be written.
     """
-    name = os.environ.get(SUMMARY_VARIABLE)
+    name = read_variable(SUMMARY)
     if name:
         _append(Path(name), markdown)
     else:
@@ -36,5 +34,5 @@ def _append(path: Path, markdown: str) -> None:
     except OSError as error:
         raise StorageError(
             f"the job summary {path.name} cannot be written: {error.strerror}",
-            fix=f"unset {SUMMARY_VARIABLE}: the summary is then printed",
+            fix=f"unset {SUMMARY.name}: the summary is then printed",
         ) from error

@@ -2,12 +2,13 @@
 
 import click
 
+from harness.cli.completion import MODEL
 from harness.cli.options import FORMATS, format_option
 from harness.report.levels_table import draw_levels
 
 
 @click.command("levels", epilog="Example:  bench levels path/to/export --format md")
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=MODEL)
 @format_option(FORMATS)
 def command(style: str, model: str | None) -> None:
     """List the levels that --quant takes, in the order of falling size; of MODEL those it has.

@@ -6,10 +6,12 @@ Commands are imported when they are used: `bench --help` starts in a tenth of a 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import first_sentence, way_out
+from harness.core.environment import COMPLETE, read_variable
 from harness.core.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessError, UsageError
 from harness.core.names import suggestion
 
@@ -48,6 +50,9 @@ COMMANDS = (
 )
 DEFAULT_COMMAND = "run"
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 
 class BenchGroup(click.Group):
     """A group whose commands are imported on use, and whose default command is `run`."""
@@ -82,6 +87,18 @@ class BenchGroup(click.Group):
         if args and args[0].startswith("-") and args[0] not in own:
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem"]:
+        """Commands without importing them; options of `run` too, for they may come first."""
+        from click.shell_completion import CompletionItem
+
+        if not incomplete.startswith("-"):
+            found = [one for one in COMMANDS if one[0].startswith(incomplete)]
+            return [CompletionItem(name, help=line) for name, _, line in found]
+        run = self.get_command(ctx, DEFAULT_COMMAND)
+        assert run is not None  # it stands in the table
+        inner = click.Context(run, parent=ctx, info_name=DEFAULT_COMMAND, resilient_parsing=True)
+        return [*super().shell_complete(ctx, incomplete), *run.shell_complete(inner, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the table without importing a single command."""
@@ -139,8 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("bench: interrupted", err=True)
         return EXIT_INTERRUPTED
-    except SystemExit:  # how click ends when the reader of a pipe has gone: nothing can be said
-        return EXIT_STORAGE
+    except SystemExit as ended:  # how click ends a completion, or when a pipe's reader has gone
+        return int(ended.code or 0) if read_variable(COMPLETE) else EXIT_STORAGE
     except OSError as error:
         where = "the output" if error.filename is None else repr(str(error.filename))
         click.echo(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.completion import MODEL
 from harness.cli.estimate_here import machine_memory
 from harness.cli.options import FORMATS, Word, cache_option, format_option, offline_option
 from harness.models.catalog.catalog import catalog_models
@@ -15,7 +16,7 @@ OS_SHARE = 0.25
 
 
 @click.command("models", epilog="Example:  bench models path/to/export --format md")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=MODEL)
 @click.option(
     "--source",
     type=Word(["catalog", "built", "seeds"]),

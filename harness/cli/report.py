@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.completion import RESULTS
 from harness.cli.options import DOCUMENT_FORMATS, format_option
 from harness.cli.show import show_document
 from harness.results.document import read_document
@@ -12,7 +13,7 @@ from harness.results.document import read_document
 @click.command(
     "report", epilog="Example:  bench report results/run-20261122-101500-1a2b.json --format md"
 )
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path), shell_complete=RESULTS)
 @format_option(DOCUMENT_FORMATS)
 def command(results: Path, style: str) -> None:
     """Draw the results file RESULTS for people, for programs or for a build service.

@@ -13,9 +13,6 @@ from harness.cli.options import (
     offline_option,
     results_option,
 )
-from harness.cli.running import fetch_into, measure_plan
-from harness.cli.show import show_document
-from harness.runner.plan import make_plan
 from harness.runner.settings import flag_values, load_settings
 
 
@@ -47,18 +44,23 @@ def command(
 
     Results go to stdout, progress to stderr, every raw sample to one file under --results.
     """
+    from harness.cli.running import fetch_into, measure_plan
+    from harness.cli.show import show_document
     from harness.machine.watch.facts import usable_cores
-    from harness.report.explained import explain_document
-    from harness.report.plan_lines import draw_plan
+    from harness.runner.plan import make_plan
 
     settings = load_settings(plan, preset, **flag_values(flags))
     chosen = make_plan(fetch_into(settings, cache, offline), usable_cores(), folder=cache)
     if dry_run:
+        from harness.report.plan_lines import draw_plan
+
         click.echo(draw_plan(chosen))
         return 0
     outcome = measure_plan(chosen, results, cache, resume)
     show_document(outcome.document, style)
     if explain_row and style in ("table", "md"):  # the others hold the sums already
+        from harness.report.explained import explain_document
+
         click.echo("\n" + explain_document(outcome.document, None, style))
     return outcome.exit_code
 

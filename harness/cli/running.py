@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.progress import open_progress
-from harness.runner.plan import Plan
-from harness.runner.settings import Settings
 
 if TYPE_CHECKING:
     from harness.runner.loop.run import Outcome
+    from harness.runner.plan import Plan
+    from harness.runner.settings import Settings
 
 
-def fetch_into(settings: Settings, cache: Path | None, offline: bool = False) -> Settings:
+def fetch_into(settings: "Settings", cache: Path | None, offline: bool = False) -> "Settings":
     """Fetch the models of the hub that settings name, and say on stderr what is fetched."""
     from harness.runner.loop.fetched import with_fetched
     from harness.store.cache import default_cache
@@ -28,7 +28,9 @@ def fetch_into(settings: Settings, cache: Path | None, offline: bool = False) ->
     )
 
 
-def measure_plan(plan: Plan, results: Path, cache: Path | None, resume: bool = False) -> "Outcome":
+def measure_plan(
+    plan: "Plan", results: Path, cache: Path | None, resume: bool = False
+) -> "Outcome":
     """Run the plan with progress on stderr, and say there which file holds the results."""
     from harness.runner.loop.run import run_plan
     from harness.store.cache import default_cache

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from harness.analysis.scaling import study_scaling
+from harness.cli.completion import RESULTS
 from harness.cli.options import FORMATS, format_option
 from harness.report.scaling_table import draw_study
 from harness.results.document import read_document
@@ -14,7 +15,12 @@ EXAMPLE = "Example:  bench scaling results/run-20261122-101500-1a2b.json --forma
 
 @click.command("scaling", epilog=EXAMPLE)
 @click.argument(
-    "results", metavar="RESULTS...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "results",
+    metavar="RESULTS...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    shell_complete=RESULTS,
 )
 @format_option(FORMATS)
 def command(results: tuple[Path, ...], style: str) -> None:

@@ -4,15 +4,16 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.flags import flag_options
-from harness.cli.running import fetch_into
 from harness.core.errors import UsageError
-from harness.runner.plan import SessionGroup, make_plan
 from harness.runner.settings import Settings, flag_values, load_settings
+
+if TYPE_CHECKING:
+    from harness.runner.plan import SessionGroup
 
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 DEFAULT_CONFIG = "ab"
@@ -31,7 +32,7 @@ class Variant:
 
     text: str
     settings: Settings
-    group: SessionGroup
+    group: "SessionGroup"
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -50,6 +51,9 @@ def read_variant(
     Raises:
         UsageError: words that are no flags of a variant, or more than one session.
     """
+    from harness.cli.running import fetch_into
+    from harness.runner.plan import make_plan
+
     env, words = _split(flag, text)
     flags = {**_given(shared), **_given(_parsed(flag, words))}
     plan = flags.pop("plan", None) or DEFAULT_CONFIG

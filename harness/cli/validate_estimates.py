@@ -8,6 +8,7 @@ import click
 
 from harness.analysis.error_rows import GROUPINGS
 from harness.analysis.errors import check_method, study_errors
+from harness.cli.completion import RESULTS
 from harness.cli.flags import FlagOption
 from harness.cli.options import FORMATS, Word, cache_option, format_option, results_option
 from harness.cli.running import measure_plan
@@ -25,7 +26,13 @@ EXAMPLE = "Example:  bench validate-estimates results/run-20261122-101500-1a2b.j
 
 
 @click.command("validate-estimates", epilog=EXAMPLE)
-@click.argument("files", metavar="[RESULTS]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument(
+    "files",
+    metavar="[RESULTS]...",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    shell_complete=RESULTS,
+)
 @click.option(
     "--remeasure",
     multiple=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from harness.core.environment import all_variables, set_variable
 from harness.devices.device import Device
 from harness.devices.row import ProviderRow, Registration
 from harness.devices.states import BrokenProviderError, NotInstalledError
@@ -41,9 +42,9 @@ def set_environment(device: Device) -> None:
     for name, pattern in device.row.simulation.environment:
         value = os.pathsep.join(sorted(glob(pattern))) if "*" in pattern else pattern  # noqa: PTH207
         if device.simulate and value:
-            os.environ[name] = value
-        elif os.environ.get(name) == value:
-            del os.environ[name]
+            set_variable(name, value)
+        elif all_variables().get(name) == value:
+            set_variable(name, None)
 
 
 def _refuse_absent(row: ProviderRow) -> None:

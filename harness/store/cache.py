@@ -1,6 +1,5 @@
 """The store of built models: one folder per content, whole or not there at all."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cac
 from harness.builder.quantize.layout import stored_arrays
 from harness.builder.quantize.levels import LEVELS, STATIC_FLOAT, QuantLevel, Variant, find_level
 from harness.builder.quantize.size import stored_bytes
+from harness.core.environment import CACHE, chosen_cache
 from harness.core.errors import StorageError, UsageError
 from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.units import KIB, MIB
@@ -32,18 +32,17 @@ from harness.store.artifact import (
 from harness.store.hashes import source_hash
 from harness.store.links import link_file
 
-CACHE_VARIABLE = "BENCH_CACHE"
 BUILD_MODULE = "harness.store.build_worker"
-ELSEWHERE = f"choose another cache: --cache DIR or {CACHE_VARIABLE}=DIR"
+ELSEWHERE = f"choose another cache: --cache DIR or {CACHE.name}=DIR"
 GRAPH_ROOM_BYTES = 16 * MIB  # two graph files: under 1 MB each for the models we know
 ALIGNMENT_BYTES = 4 * KIB
 
 
 def default_cache() -> Path:
     """Return the folder of built models: BENCH_CACHE, else the system's place for caches."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
+    chosen = chosen_cache()
+    if chosen is not None:
+        return chosen
     import platformdirs
 
     return platformdirs.user_cache_path("ondevice-bench")

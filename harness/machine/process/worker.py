@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from harness.core.environment import all_variables
 from harness.core.errors import EXIT_CELLS, WorkerError
 from harness.machine.process.ending import (
     ended_error,
@@ -231,7 +232,7 @@ def _command_line(module: str, python: str | None) -> list[str]:
 
 def _environment(extra: Mapping[str, str] | None, own_interpreter: bool) -> dict[str, str]:
     """This process's variables, the extra ones, and its import path for the same interpreter."""
-    variables = dict(os.environ)
+    variables = all_variables()
     if own_interpreter:
         folders = (str(Path(folder or ".").absolute()) for folder in sys.path)
         variables["PYTHONPATH"] = os.pathsep.join(folders)

@@ -1,0 +1,168 @@
+"""What a shell may complete: names of models, levels, plans, devices, terms, and results files.
+
+`_BENCH_COMPLETE=bash_source bench` prints the script for a shell. Everything is looked up when it
+is asked for, and nothing that measures is imported: an answer comes while one still types.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+FILE = "file"  # the shell adds files of its own
+
+
+def words(
+    look_up: Callable[[], Iterable[str]], *, is_list: bool = False, has_files: bool = False
+) -> Complete:
+    """Return the completion of names.
+
+    Args:
+        look_up: gives every name.
+        is_list: several may follow each other with commas; those that stand are not offered.
+        has_files: a file or a folder may stand for a name.
+    """
+
+    def complete(
+        _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        before, comma, typed = incomplete.rpartition(",") if is_list else ("", "", incomplete)
+        given = set(before.split(","))
+        names = [
+            CompletionItem(f"{before}{comma}{name}")
+            for name in dict.fromkeys(look_up())
+            if name.startswith(typed) and name not in given
+        ]
+        # A shell takes what comes after the word for files; without names it takes the files.
+        return [CompletionItem(incomplete, type=FILE), *names] if has_files else names
+
+    return complete
+
+
+def model_names() -> Iterable[str]:
+    """Names of the catalog, trained models that ship, aliases."""
+    from harness.models.catalog.catalog import catalog_names
+    from harness.models.catalog.load import alias_names
+    from harness.models.weights.source import trained_names
+
+    return sorted({*catalog_names(), *trained_names(), *alias_names()})
+
+
+def level_names() -> Iterable[str]:
+    """Levels, and the words for several."""
+    from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, SWEEP, USUAL
+
+    return (*LEVELS, *STATIC_LEVELS, USUAL, SWEEP)
+
+
+def cache_type_names() -> Iterable[str]:
+    """Types of cached keys and values."""
+    from harness.builder.quantize.cache import AUTO, CACHES
+
+    return (AUTO, *CACHES)
+
+
+def device_names() -> Iterable[str]:
+    """Classes of devices, and rows of the table."""
+    from harness.devices.row import KINDS
+
+    return (*KINDS, "auto", *row_names())
+
+
+def row_names() -> Iterable[str]:
+    """Rows of the table of devices."""
+    from harness.devices.table import all_rows
+
+    return [row.key for row in all_rows()]
+
+
+def catalog_device_names() -> Iterable[str]:
+    """Devices that have a data sheet, their aliases, and this machine."""
+    from harness.models.catalog.devices import catalog_device, device_keys
+
+    aliases = (alias for key in device_keys() for alias in catalog_device(key).aliases)
+    return ("cpu", *device_keys(), *aliases, "all")
+
+
+def plan_names() -> Iterable[str]:
+    """Plans that ship."""
+    from harness.runner.settings import shipped_plans
+
+    return shipped_plans()
+
+
+def term_names() -> Iterable[str]:
+    """Terms of the glossary."""
+    from harness.results.glossary import terms
+
+    return terms()
+
+
+def metric_names() -> Iterable[str]:
+    """Metrics that are compared."""
+    from harness.analysis.compared import compared
+
+    return compared()
+
+
+def gate_names() -> Iterable[str]:
+    """Gates, and the metrics that can be one; a limit follows."""
+    from harness.analysis.gate import GATES
+
+    return [f"{name}:" for name in (*GATES, *metric_names())]
+
+
+def axis_names() -> Iterable[str]:
+    """Fields of a cell that one run is compared along."""
+    from harness.analysis.compare_match import AXIS_NAMES, PRINTED_ONLY
+    from harness.results.schema import Cell
+
+    return (*AXIS_NAMES, *(name for name in Cell.__struct_fields__ if name not in PRINTED_ONLY))
+
+
+def runtime_names() -> Iterable[str]:
+    """What runs a model."""
+    from harness.runner.plan.runtimes import GENAI, ORT
+
+    return (ORT, GENAI)
+
+
+def text_names() -> Iterable[str]:
+    """Texts that ship."""
+    from harness.models.texts.tokens import BUNDLED
+
+    return BUNDLED
+
+
+def results_names() -> Iterable[str]:
+    """Results files of the usual folder, the newest first."""
+    files = Path("results").glob("*.json")
+    newest = sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+    return [file.as_posix() for file in newest]
+
+
+def terms_or_results() -> Iterable[str]:
+    """What `bench explain` takes."""
+    return (*term_names(), *results_names())
+
+
+MODEL = words(model_names, has_files=True)
+MODELS = words(model_names, is_list=True, has_files=True)
+LEVELS = words(level_names, is_list=True)
+RESULTS = words(results_names, has_files=True)
+PLANS = words(plan_names, has_files=True)
+# By key of the table of flags; words of a choice are completed by click.
+OF_FLAGS: dict[str, Complete] = {
+    "model": MODELS,
+    "quant": LEVELS,
+    "kv_cache": words(cache_type_names, is_list=True),
+    "device": words(device_names, is_list=True),
+    "ep": words(row_names, is_list=True),
+    "runtime": words(runtime_names, is_list=True),
+    "threads": words(lambda: ("all",), is_list=True),
+    "plan": PLANS,
+    "reference": MODEL,
+    "text": words(text_names, has_files=True),
+}

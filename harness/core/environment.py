@@ -1,0 +1,140 @@
+"""Every environment variable that is read or set here, and what reads those of others.
+
+The only place that touches the process's environment; docs/environment.md is made of this table.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable.
+
+    Attributes:
+        name: as it is set.
+        reader: what reads it: `bench`, or a library.
+        meaning: what it does, one sentence.
+        example: a value.
+    """
+
+    name: str
+    reader: str
+    meaning: str
+    example: str
+
+
+BENCH = "bench"
+CACHE = Variable(
+    "BENCH_CACHE",
+    BENCH,
+    "The folder of built and fetched models, and of what `bench calibrate` measured; `--cache` goes"
+    " over it. Without it, the system's place for caches.",
+    "/data/bench",
+)
+SUMMARY = Variable(
+    "GITHUB_STEP_SUMMARY",
+    BENCH,
+    "The file that `--format github` appends Markdown to; GitHub sets it. Without it, the Markdown"
+    " is printed.",
+    "summary.md",
+)
+COMPLETE = Variable(
+    "_BENCH_COMPLETE",
+    BENCH,
+    "Makes `bench` print the completion script of a shell, or answer that script.",
+    "bash_source",
+)
+# Set for the process that runs an emulated device, and for none else; rows of the device table.
+SOFTWARE_ADAPTER = Variable(
+    "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER",
+    "onnxruntime",
+    "Lets `webgpu` run on a software adapter; set by `--allow-simulated`.",
+    "1",
+)
+VULKAN_DRIVERS = Variable(
+    "VK_ICD_FILENAMES",
+    "Vulkan",
+    "The drivers that Vulkan may take; set by `--allow-simulated` to those of lavapipe.",
+    "lvp_icd.json",
+)
+OURS = (CACHE, SUMMARY, COMPLETE, SOFTWARE_ADAPTER, VULKAN_DRIVERS)
+OTHERS = (
+    Variable("HF_TOKEN", "huggingface_hub", "Access to private and gated `hf:` models.", "hf_..."),
+    Variable(
+        "HF_HOME",
+        "huggingface_hub",
+        "Where downloads of `hf:` models are kept before they are copied into the cache.",
+        "/data/huggingface",
+    ),
+    Variable(
+        "HF_HUB_OFFLINE",
+        "huggingface_hub",
+        "Fetches nothing, as `--offline`.",
+        "1",
+    ),
+    Variable("HF_ENDPOINT", "huggingface_hub", "Another hub.", "https://hub.example.org"),
+    Variable("NO_COLOR", "rich", "Progress on a terminal has no colour.", "1"),
+    Variable("COLUMNS", "rich", "Width of the progress, where the terminal does not say.", "100"),
+    Variable("TERM", "rich", "`dumb`: no progress is drawn.", "dumb"),
+    Variable(
+        "XDG_CACHE_HOME",
+        "platformdirs",
+        "On Linux, the folder that holds the cache where BENCH_CACHE is not set.",
+        "/data/cache",
+    ),
+)
+
+
+def read_variable(variable: Variable) -> str:
+    """Return the value of one of OURS; empty where it is not set."""
+    return os.environ.get(variable.name, "")
+
+
+def chosen_cache() -> Path | None:
+    """Return the folder that BENCH_CACHE names, or None."""
+    chosen = read_variable(CACHE)
+    return Path(chosen) if chosen else None
+
+
+def set_variable(name: str, value: str | None) -> None:
+    """Set a variable of OURS for this process and its children; None takes it away.
+
+    Raises:
+        KeyError: the table does not have it: a mistake of the caller.
+    """
+    if name not in {variable.name for variable in OURS}:
+        raise KeyError(name)
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def all_variables() -> dict[str, str]:
+    """Return a copy of the whole environment, for a child process."""
+    return dict(os.environ)
+
+
+def environment_page() -> str:
+    """The page docs/environment.md."""
+    parts = [
+        "# Environment variables",
+        "Every variable that `bench` reads or sets, and those of its libraries that change what it"
+        " does. Generated from harness/core/environment.py by docs/pages.py. Workers get"
+        ' the whole environment; `bench ab --a "NAME=value ..."` sets variables for one side.',
+        "## Read or set by bench",
+        _table(OURS),
+        "## Read by libraries",
+        _table(OTHERS),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(variables: tuple[Variable, ...]) -> str:
+    lines = ["| variable | read by | meaning | example |", "|---|---|---|---|"]
+    lines += [
+        f"| `{one.name}` | {one.reader} | {one.meaning} | `{one.example}` |" for one in variables
+    ]
+    return "\n".join(lines)

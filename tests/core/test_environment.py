@@ -1,0 +1,61 @@
+"""Environment variables: one table, one place that reads them, one page."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.core.environment import (
+    CACHE,
+    OTHERS,
+    OURS,
+    all_variables,
+    chosen_cache,
+    set_variable,
+)
+from harness.devices.table import ROWS
+from harness.store.cache import default_cache
+
+PACKAGE = Path(harness.__file__).parent
+
+
+def test_only_one_file_touches_the_environment():
+    """`os.environ` and `os.getenv` stand nowhere else."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "putenv"):
+                found.add(path.relative_to(PACKAGE).as_posix())
+    assert found == {"core/environment.py"}
+
+
+def test_what_emulated_devices_need_is_in_the_table():
+    names = {
+        name for row in ROWS if row.simulation is not None for name, _ in row.simulation.environment
+    }
+    assert names <= {variable.name for variable in OURS}
+
+
+def test_no_variable_is_named_twice():
+    names = [variable.name for variable in (*OURS, *OTHERS)]
+    assert len(set(names)) == len(names)
+
+
+def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE.name, str(tmp_path))
+    assert chosen_cache() == default_cache() == tmp_path
+    monkeypatch.setenv(CACHE.name, "")
+    assert chosen_cache() is None
+    assert default_cache().name == "ondevice-bench"
+
+
+def test_a_variable_is_set_and_taken_away(monkeypatch):
+    monkeypatch.setenv("VK_ICD_FILENAMES", "x")
+    set_variable("VK_ICD_FILENAMES", "y")
+    assert all_variables()["VK_ICD_FILENAMES"] == "y"
+    set_variable("VK_ICD_FILENAMES", None)
+    set_variable("VK_ICD_FILENAMES", None)
+    assert "VK_ICD_FILENAMES" not in all_variables()
+    with pytest.raises(KeyError):
+        set_variable("OTHER", "1")
