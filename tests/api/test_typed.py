@@ -6,13 +6,15 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import click
 import pytest
 
 import harness
 from harness.cli.run import command
-from harness.runner.settings import Settings, flag_values, load_settings
+from harness.runner.settings import INTERLEAVES, PRESETS, Settings, flag_values, load_settings
+from harness.runner.settings.flags import FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = Path(__file__).resolve().parents[1] / "fixtures" / "typed"
@@ -35,6 +37,19 @@ def test_every_flag_of_the_command_is_a_keyword():
     keywords = set(harness.RunFlags.__annotations__)
     assert flags - PRINTED <= own_parameters() | keywords
     assert keywords == {field.name for field in fields(Settings)} - DERIVED
+
+
+def test_a_keyword_has_the_type_that_its_row_reads():
+    """Rows of one reader take one type from Python; only threads are words that may be numbers."""
+    types = {}
+    for row in FLAGS:
+        if row.in_plan and row.key not in ("threads", "interleave"):
+            types.setdefault(row.reader, set()).add(harness.RunFlags.__annotations__[row.key])
+    assert [found for found in types.values() if len(found) != 1] == []
+    assert {row.key for row in FLAGS if row.in_plan} == set(harness.RunFlags.__annotations__)
+    assert get_args(harness.RunFlags.__annotations__["interleave"]) == INTERLEAVES
+    preset = get_type_hints(harness.run)["preset"]
+    assert set(get_args(get_args(preset)[0])) == set(PRESETS)
 
 
 def test_every_keyword_is_documented():

@@ -23,7 +23,12 @@ COLUMNS = (
         "",
         "The row of `bench devices` that ran; the record names its provider, version and numbers.",
     ),
-    Term("runtime", "", "ort: ONNX Runtime."),
+    Term(
+        "runtime",
+        "",
+        "What runs a model. ort: our own loop over ONNX Runtime. genai: onnxruntime-genai, whose "
+        "own loop ran the model, over the same graphs.",
+    ),
     Term("threads", "", "Intra-op threads; inter-op is 1."),
     Term("batch", "", "Sequences at once, of decoders; an encoder's are in the test's name."),
     Term("depth", "tokens", "Tokens in the cache before the test began."),

@@ -86,7 +86,7 @@ class RunFlags(TypedDict, total=False):
     sensitivity: bool
     reference: str
     text: str
-    warm_seconds: float
-    sample_seconds: float
+    warm_seconds: Seconds
+    sample_seconds: Seconds
     min_passes: int
-    timeout: float
+    timeout: Seconds
