@@ -28,8 +28,9 @@ from harness.devices.session import open_session
 from harness.engine.decoder import DecoderSession
 from harness.engine.measuring import Measuring
 from harness.engine.passes import run_pass
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.models.weights.source import resolve_model
+from harness.results.enums import Kind
 from harness.store.cache import default_cache, ensure_artifact
 
 PASS_STEPS = 64  # the cache is rewound after so many

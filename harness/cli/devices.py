@@ -7,8 +7,7 @@ from harness.devices.probe import look_up, probe_row
 from harness.devices.row import KINDS
 from harness.devices.table import all_rows
 from harness.report.devices_table import draw_devices
-
-OTHER_SYSTEM = "other system"
+from harness.results.enums import DeviceState
 
 
 @click.command("devices", epilog="Example:  bench devices --allow-simulated --format md")
@@ -31,4 +30,4 @@ def command(probe: bool, allow_simulated: bool, kind: str | None, every: bool, s
     """
     rows = [row for row in all_rows() if kind in (None, row.kind)]
     found = [probe_row(row, allow_simulated) if probe else look_up(row) for row in rows]
-    click.echo(draw_devices(found, () if every else (OTHER_SYSTEM,), style))
+    click.echo(draw_devices(found, () if every else (DeviceState.OTHER_SYSTEM,), style))

@@ -5,10 +5,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import pairwise
 from typing import Any
+
+from harness.results.enums import PlacementVerdict
+from harness.results.schema import Placement
 
 # Operators that do the arithmetic of a model; all else is glue between them.
 _STANDARD = """
@@ -24,48 +25,6 @@ COMPILED = "EPContext"  # a part of a graph that a provider compiled earlier; on
 COMPUTE_OPERATORS = frozenset((*_STANDARD.split(), *_MICROSOFT.split(), COMPILED))
 
 Node = tuple[str, str, str]  # provider, operator, name
-
-
-class Verdict(StrEnum):
-    """How much of a graph the wanted provider took.
-
-    FULL: every node. FULL_COMPUTE: every compute node. PARTIAL: some compute node ran elsewhere.
-    FELL_BACK: no node. UNKNOWN: nothing was recorded.
-    """
-
-    FULL = "FULL"
-    FULL_COMPUTE = "FULL_COMPUTE"
-    PARTIAL = "PARTIAL"
-    FELL_BACK = "FELL_BACK"
-    UNKNOWN = "UNKNOWN"
-
-
-PROVEN = (Verdict.FULL, Verdict.FULL_COMPUTE)  # the device did the work
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a session's nodes are.
-
-    Attributes:
-        verdict: how much the wanted provider took.
-        nodes: nodes per provider, before the late fusions of the CPU provider.
-        compute_nodes: compute nodes per provider.
-        switches: how often the provider changes from one node to the next, in the order of the
-            file; None: the order is not known.
-        fell_off: operators of which the wanted provider left nodes to others -> how many.
-    """
-
-    verdict: Verdict
-    nodes: dict[str, int]
-    compute_nodes: dict[str, int]
-    switches: int | None = None
-    fell_off: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def proven(self) -> bool:
-        """Whether the wanted provider did the arithmetic."""
-        return self.verdict in PROVEN
 
 
 def recorded_nodes(session: Any) -> list[Node]:
@@ -135,11 +94,11 @@ def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return dict(total.most_common())
 
 
-def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+def _worst(verdicts: Sequence[PlacementVerdict]) -> PlacementVerdict:
     """The worst of several; one graph of several that fell back leaves the whole PARTIAL."""
-    worst = max(verdicts, key=list(Verdict).index)
-    if worst is Verdict.FELL_BACK and len(set(verdicts)) > 1:
-        return Verdict.PARTIAL
+    worst = max(verdicts, key=list(PlacementVerdict).index)
+    if worst is PlacementVerdict.FELL_BACK and len(set(verdicts)) > 1:
+        return PlacementVerdict.PARTIAL
     return worst
 
 
@@ -155,14 +114,14 @@ def _switches(
     return sum(before != after for before, after in pairwise(along))
 
 
-def _verdict(nodes: Counter[str], compute_nodes: Counter[str], provider: str) -> Verdict:
+def _verdict(nodes: Counter[str], compute_nodes: Counter[str], provider: str) -> PlacementVerdict:
     """The first of the verdicts, worst first, that the counts support."""
     if not nodes:
-        return Verdict.UNKNOWN
+        return PlacementVerdict.UNKNOWN
     if not nodes[provider]:
-        return Verdict.FELL_BACK
+        return PlacementVerdict.FELL_BACK
     if nodes[provider] == nodes.total():
-        return Verdict.FULL
+        return PlacementVerdict.FULL
     if compute_nodes[provider] == compute_nodes.total():
-        return Verdict.FULL_COMPUTE
-    return Verdict.PARTIAL
+        return PlacementVerdict.FULL_COMPUTE
+    return PlacementVerdict.PARTIAL

@@ -8,11 +8,12 @@ from harness.core.errors import HarnessError
 from harness.devices.device import Device
 from harness.devices.presence import is_listed
 from harness.devices.row import ProviderRow
+from harness.results.enums import DeviceState, PlacementVerdict
 
 WORKER_MODULE = "harness.devices.probe_worker"
 TIMEOUT_S = 120.0  # a first run compiles; the slowest seen took 1 s
 
-WORKS = ("works", "simulated")
+WORKS = (DeviceState.WORKS, DeviceState.SIMULATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,7 @@ class Probe:
 
     Attributes:
         row: which one.
-        state: `works`, `simulated`, `fell back`, `no hardware`, `fewer devices` (than the index
-            asks for), `broken`, `not installed`, `present` (installed, not tried) or
-            `other system`.
+        state: whether it works, and if not, what is wrong.
         problem: what is wrong; None: nothing is.
         fix: what to try.
         hardware: the fields of Hardware of one that works.
@@ -33,11 +32,11 @@ class Probe:
     """
 
     row: ProviderRow
-    state: str
+    state: DeviceState
     problem: str | None = None
     fix: str | None = None
     hardware: dict[str, Any] | None = None
-    verdict: str | None = None
+    verdict: PlacementVerdict | None = None
     devices: int | None = None
     first_ms: float | None = None
 
@@ -50,16 +49,23 @@ class Probe:
 def look_up(row: ProviderRow, system: str = sys.platform) -> Probe:
     """Say what distributions tell about a row, without a child and without an import."""
     if system not in row.systems:
-        return Probe(row, "other system", f"{row.key} exists on {', '.join(row.systems)} only")
+        return Probe(
+            row, DeviceState.OTHER_SYSTEM, f"{row.key} exists on {', '.join(row.systems)} only"
+        )
     if not is_listed(row):
-        return Probe(row, "not installed", f"{row.key}: {row.wheel} is not installed", row.install)
-    return Probe(row, "present")
+        return Probe(
+            row,
+            DeviceState.NOT_INSTALLED,
+            f"{row.key}: {row.wheel} is not installed",
+            row.install,
+        )
+    return Probe(row, DeviceState.PRESENT)
 
 
 def probe_device(device: Device) -> Probe:
     """Prove that a device works by a graph in a child process, if it is installed at all."""
     found = look_up(device.row)
-    if found.state != "present":
+    if found.state != DeviceState.PRESENT:
         return found
     from harness.machine.process.worker import Worker
 
@@ -67,10 +73,10 @@ def probe_device(device: Device) -> Probe:
         with Worker.start(WORKER_MODULE) as worker:
             reply = worker.ask("probe", TIMEOUT_S, device=device.to_json())
     except HarnessError as error:  # it crashed, hung, or could not be started
-        return Probe(device.row, "broken", error.problem, error.fix)
+        return Probe(device.row, DeviceState.BROKEN, error.problem, error.fix)
     return Probe(
         row=device.row,
-        state=reply["state"],
+        state=DeviceState(reply["state"]),
         problem=reply["problem"],
         fix=reply["fix"],
         hardware=reply.get("hardware"),
@@ -83,6 +89,6 @@ def probe_device(device: Device) -> Probe:
 def probe_row(row: ProviderRow, allow_simulated: bool) -> Probe:
     """Prove a row on its own hardware; where that fails and it may, in its simulation."""
     found = probe_device(Device(row))
-    if found.state == "no hardware" and allow_simulated and row.simulation is not None:
+    if found.state == DeviceState.NO_HARDWARE and allow_simulated and row.simulation is not None:
         return probe_device(Device(row, simulate=True))
     return found

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from harness.core.errors import DeviceError
 from harness.core.units import NS_PER_MS
 from harness.devices.device import Device, find_device
@@ -15,6 +17,7 @@ from harness.devices.memory_size import memory_bytes
 from harness.devices.row import Registration
 from harness.devices.session import open_session
 from harness.devices.states import FellBackError
+from harness.results.enums import DeviceState
 
 Json = dict[str, Any]
 
@@ -36,7 +39,7 @@ def probe(device: Mapping[str, Any]) -> Json:
         return _run(chosen)
     except DeviceError as error:
         return {
-            "state": getattr(error, "state", "broken"),
+            "state": getattr(error, "state", DeviceState.BROKEN),
             "problem": error.problem,
             "fix": error.fix,
         }
@@ -63,11 +66,11 @@ def _run(device: Device) -> Json:
     hardware = facts_of(device)
     built_in = device.row.registration is Registration.BUILT_IN
     return {
-        "state": "simulated" if hardware.simulated else "works",
+        "state": DeviceState.SIMULATED if hardware.simulated else DeviceState.WORKS,
         "problem": None,
         "fix": None,
         "hardware": asdict(hardware) | {"memory_bytes": memory_bytes(device, hardware)},
-        "placement": asdict(opened.placement),
+        "placement": structs.asdict(opened.placement),
         "devices": 1 if built_in else len(devices_of(device)),
         "first_ms": first_ms,
     }

@@ -12,10 +12,12 @@ import onnxruntime as ort
 from harness.core.errors import DeviceError, HarnessError, ModelError
 from harness.devices.device import Device
 from harness.devices.hardware import pick
-from harness.devices.placement import Placement, Verdict, place, recorded_nodes
+from harness.devices.placement import place, recorded_nodes
 from harness.devices.register import bring_in
 from harness.devices.states import FellBackError
 from harness.devices.table import ROWS
+from harness.results.enums import PlacementVerdict
+from harness.results.schema import Placement
 
 LOG_ERRORS_ONLY = 3  # ONNX Runtime's severity; its warnings would flood the log of every load
 # Threads wait for work in a busy loop; without it 2-thread decode loses 27 %. Recorded.
@@ -194,7 +196,7 @@ def _refuse_fallback(session: ort.InferenceSession, device: Device, placement: P
     active = session.get_providers()
     if placement.proven and device.provider in active:
         return
-    if placement.verdict is Verdict.PARTIAL:
+    if placement.verdict is PlacementVerdict.PARTIAL:
         left = ", ".join(f"{count} {name}" for name, count in placement.fell_off.items())
         problem = f"{device.key}: {device.provider} left operators to others: {left}"
     else:

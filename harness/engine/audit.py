@@ -10,7 +10,8 @@ from typing import Any
 from harness.engine.measuring import steps_of
 from harness.engine.opening import AnyMeasuring
 from harness.engine.passes import PassOutcome, digest_of
-from harness.engine.workload import SINGLE_PASS, Workload
+from harness.engine.workload import Workload
+from harness.results.enums import SINGLE_PASS
 
 Json = dict[str, Any]
 

@@ -1,9 +1,11 @@
 """Let a provider compile a model once and keep the result: for a fresh process, timed alone."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from harness.builder.graph.geometry import geometry_from
 from harness.core.errors import DeviceError
@@ -56,6 +58,6 @@ def compile_model(
                 )
         for file in files:
             open_session(file, replace(chosen, compiled=str(partial)), threads)
-        meta = {"compile_ns": spent_ns, "placement": asdict(together(placements))}
+        meta = {"compile_ns": spent_ns, "placement": structs.asdict(together(placements))}
         (partial / META_FILE).write_text(json.dumps(meta), encoding="utf-8")
     return meta

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from harness.core.errors import DeviceError
 from harness.devices.device import Device
-from harness.devices.placement import Placement, Verdict
 from harness.devices.session import SPINNING, OpenedSession
 from harness.engine.passes import seeded_ids
+from harness.results.enums import PlacementVerdict
+from harness.results.schema import Placement
 
 INSTALL = "pip install 'ondevice-bench[genai]'"
 
@@ -49,7 +50,9 @@ def open_model(folder: Path, device: Device, threads: int) -> GenaiModel:
     start_ns = time.perf_counter_ns()
     model = genai.Model(config)
     load_ns = time.perf_counter_ns() - start_ns
-    return GenaiModel(model, device, threads, SPINNING, load_ns, Placement(Verdict.UNKNOWN, {}, {}))
+    return GenaiModel(
+        model, device, threads, SPINNING, load_ns, Placement(verdict=PlacementVerdict.UNKNOWN)
+    )
 
 
 class GenaiDecoder:

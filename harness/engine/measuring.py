@@ -12,10 +12,11 @@ from harness.devices.session import OpenedSession
 from harness.engine.passes import run_pass, seeded_ids, time_prefill, time_step
 from harness.engine.protocol import Decoder
 from harness.engine.samples import Samples, repeat_passes
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.machine.meters.clock import Clock
 from harness.machine.meters.steady import WarmUp, warm_up
 from harness.machine.process.usage import usage_now
+from harness.results.enums import Kind
 
 Shape = tuple[str, int, int]  # what is called, tokens at once, depth
 

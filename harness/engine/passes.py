@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.engine.protocol import Decoder
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.machine.meters.clock import Clock, time_call
 from harness.machine.meters.samples import PassSample
+from harness.results.enums import Kind
 
 DIGEST_BYTES = 8
 

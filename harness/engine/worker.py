@@ -9,11 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from harness.core.errors import MeasurementError
 from harness.core.units import NS_PER_S
 from harness.devices.device import Device, find_device
 from harness.devices.hardware import facts_of
-from harness.devices.placement import Placement, together
+from harness.devices.placement import together
 from harness.engine.agreement import agree
 from harness.engine.audit import audit
 from harness.engine.compiling import compile_model
@@ -29,8 +31,10 @@ from harness.engine.reading import read_through
 from harness.engine.samples import Samples
 from harness.engine.shapes import shapes_from
 from harness.engine.steps_check import steps_check
-from harness.engine.workload import SINGLE_PASS, Kind, workload_of
+from harness.engine.workload import workload_of
 from harness.machine.meters.memory import MemoryMark
+from harness.results.enums import SINGLE_PASS, Kind
+from harness.results.schema import Placement
 
 Json = dict[str, Any]
 
@@ -208,7 +212,7 @@ def opened_json(
     return {
         "load_ns": load_ns,
         "first_ns": first_ns,
-        "placement": asdict(placement),
+        "placement": structs.asdict(placement),
         "hardware": asdict(facts_of(device)),
         "provider": device.provider,
         "compiled": compiled,

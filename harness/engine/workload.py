@@ -1,24 +1,10 @@
-"""What one test does, as plain numbers and names: pp512, tg128 @ d1024, enc128x8, img8, run."""
+"""What one test does, as plain numbers and names: pp512, tg128 @ d1024, enc128x8, img8, graph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-
-class Kind(StrEnum):
-    """The three tests of a decoder, and those of models that keep nothing between passes."""
-
-    PREFILL = "pp"
-    DECODE = "tg"
-    REQUEST = "pg"
-    ENCODE = "enc"
-    IMAGE = "img"
-    RUN = "run"
-
-
-# One pass over everything, and nothing is kept: neither a cache nor a depth.
-SINGLE_PASS = (Kind.ENCODE, Kind.IMAGE, Kind.RUN)
+from harness.results.enums import SINGLE_PASS, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +29,8 @@ class Workload:
 
     @property
     def test(self) -> str:
-        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`, `img8`, `run`."""
-        if self.kind is Kind.RUN:
+        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`, `img8`, `graph`."""
+        if self.kind is Kind.GRAPH:
             return str(self.kind)
         if self.kind is Kind.IMAGE:
             return f"{self.kind}{self.sequences}"

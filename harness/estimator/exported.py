@@ -32,7 +32,7 @@ def exported_estimates(
     Args:
         parameters: true count, of the whole model.
         bits: of one stored weight.
-        kind: of the test: `pp`, `tg`, `pg`, `enc`, `img` or `run`.
+        kind: of the test: `pp`, `tg`, `pg`, `enc`, `img` or `graph`.
         lengths: of the cell; of images the prompt is their tokens, 0 where that is not known.
         ceilings: of this machine.
         encoder_parameters: of the encoder, where a decoder has one; its passes and the decoder's
@@ -48,7 +48,7 @@ def exported_estimates(
         for name, known in zip(PASS_METRICS[kind], ("encode_ms", "encode_seq_s"), strict=True):
             if known in found:
                 values[PARAMS][name] = found[known]
-    elif kind != "run":
+    elif kind != "graph":
         own = parameters - (encoder_parameters or 0)
         values[PARAMS] |= dict(rule_values(own, bits, lengths, ceilings, 1.0))
         values[PARAMS] |= {"weights_bytes": weights, "peak_rss_bytes": weights}

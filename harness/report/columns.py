@@ -7,9 +7,10 @@ from harness.core.units import MIB
 from harness.report.grid import MISSING
 from harness.report.rows import Row, half_width_of, rate_of, shown, tests_of
 from harness.report.sweep import fronts
+from harness.results.enums import SINGLE_PASS
 from harness.results.metric_row import Source
 from harness.results.metrics import metric_row, of_source, rate_of_kind
-from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, SINGLE_PASS, kind_of
+from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Record
 
 Value = str | float | None

@@ -8,8 +8,9 @@ from harness.devices.device import Device
 from harness.devices.probe import Probe
 from harness.report.escape import prose
 from harness.report.grid import PEOPLE, Column, draw_columns, draw_records
+from harness.results.enums import DeviceState
 
-FAILED = ("no hardware", "broken", "fell back")
+FAILED = (DeviceState.NO_HARDWARE, DeviceState.BROKEN, DeviceState.FELL_BACK)
 
 
 def _of_hardware(name: str) -> Callable[[Probe], object]:
@@ -86,7 +87,9 @@ def probe_values(found: Probe) -> dict[str, object]:
 def device_notes(shown: Sequence[Probe], hidden: int) -> list[str]:
     """Say what is wrong with each row that does not work, and the exact way out."""
     lines = [f"{found.problem}; try: {found.fix}" for found in shown if found.state in FAILED]
-    for install in dict.fromkeys(one.fix for one in shown if one.state == "not installed"):
+    for install in dict.fromkeys(
+        one.fix for one in shown if one.state == DeviceState.NOT_INSTALLED
+    ):
         keys = ", ".join(one.row.key for one in shown if one.fix == install)
         lines.append(f"{keys}: {install}")
     lines += [

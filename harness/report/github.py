@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from harness.core.units import MIB
 from harness.report.escape import one_line
 from harness.report.export import cell_name
+from harness.results.enums import Status
 from harness.results.schema import Document
 from harness.results.validity import is_valid
 
@@ -51,7 +52,7 @@ def document_annotations(document: Document) -> list[Annotation]:
     found = []
     for record in document.records:
         name = cell_name(record.cell)
-        if record.status != "ok":
+        if record.status != Status.OK:
             found.append(Annotation("error", f"{name}: {record.status}", record.reason or ""))
         elif not is_valid(record) and record.trust:
             details = "; ".join(

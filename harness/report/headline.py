@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from harness.report.rows import Row
+from harness.results.enums import Status
 from harness.results.schema import Document, Json, Record
 
 # What a row may leave unsaid when it is the usual thing.
@@ -80,7 +81,7 @@ def _processes(records: Sequence[Record], rows: int) -> str:
     counts = [
         max(metric.processes for metric in record.metrics.values())
         for record in records
-        if record.status == "ok" and record.metrics
+        if record.status == Status.OK and record.metrics
     ]
     if not counts:
         return ""

@@ -7,11 +7,12 @@ from xml.etree import ElementTree
 from harness.report.escape import one_line
 from harness.report.export import cell_name
 from harness.report.rows import shown_metric
+from harness.results.enums import Status
 from harness.results.schema import Document, Record
 from harness.results.validity import is_valid
 
 # Statuses that say nothing about the build: the device or the time was not there.
-SKIPPED = ("skipped", "unsupported")
+SKIPPED = (Status.SKIPPED, Status.UNSUPPORTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _outcome(record: Record) -> tuple[str | None, str, str]:
     """Outcome, code and message of a record."""
     if record.status in SKIPPED:
         return "skipped", record.status, record.reason or ""
-    if record.status != "ok":
+    if record.status != Status.OK:
         return "error", record.status, record.reason or ""
     if not is_valid(record) and record.trust:
         details = [f"{reason.code}: {reason.detail}" for reason in record.trust.reasons]

@@ -8,6 +8,7 @@ from harness.report.headline import thread_words
 from harness.report.rows import Row
 from harness.report.sweep import ladder_notes
 from harness.results.energy import MEASURED
+from harness.results.enums import PlacementVerdict, Status
 from harness.results.samples import ENCODE, kind_of
 from harness.results.schema import Cell, Document, Json, Record
 from harness.results.validity import is_own_work, is_valid
@@ -47,7 +48,7 @@ def _failures(records: Sequence[Record]) -> Iterator[str]:
     """One line per reason: a session that failed as a whole says so once."""
     tests: dict[tuple[str, str, str], list[str]] = {}
     for record in records:
-        if record.status != "ok":
+        if record.status != Status.OK:
             reason = "; ".join((record.reason or "").splitlines())
             key = (_name(record.cell, records), record.status, reason)
             tests.setdefault(key, []).append(record.cell.workload)
@@ -59,10 +60,10 @@ def _misplaced(records: Sequence[Record]) -> Iterator[str]:
     """One line per session that was kept although its device left work to another one."""
     lines = {}
     for record in records:
-        if record.status == "ok" and record.placement and not is_own_work(record):
+        if record.status == Status.OK and record.placement and not is_own_work(record):
             left = ", ".join(f"{count} {name}" for name, count in record.placement.fell_off.items())
             name = _name(record.cell, records)
-            told = record.placement.verdict != "UNKNOWN"
+            told = record.placement.verdict != PlacementVerdict.UNKNOWN
             who = f"others computed {left or 'it all'}" if told else "the runtime tells nothing"
             lines[name] = f"{name}: {record.placement.verdict}: {who}"
     yield from lines.values()
@@ -71,7 +72,7 @@ def _misplaced(records: Sequence[Record]) -> Iterator[str]:
 def _invalid(records: Sequence[Record]) -> Iterator[str]:
     """One line per record whose numbers may not be shown, with its reasons."""
     for record in records:
-        if record.status == "ok" and not is_valid(record) and record.trust:
+        if record.status == Status.OK and not is_valid(record) and record.trust:
             reasons = "; ".join(
                 f"{reason.code}: {reason.detail}" for reason in record.trust.reasons
             )
@@ -87,7 +88,7 @@ def _doubts(records: Sequence[Record]) -> Iterator[str]:
         for reason in record.trust.reasons
     )
     if codes:
-        total = sum(record.status == "ok" for record in records)
+        total = sum(record.status == Status.OK for record in records)
         listed = ", ".join(f"{code} in {count}" for code, count in codes.most_common())
         yield f"trust below A, of {total} records: {listed} (bench explain trust)"
 

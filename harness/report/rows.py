@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.results.enums import Grade
 from harness.results.metrics import rate_of_kind
-from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN, kind_of
-from harness.results.schema import GRADES, Cell, Metric, Record
+from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, kind_of
+from harness.results.schema import Cell, Metric, Record
 from harness.results.summarize import metric_half_width_share
 from harness.results.validity import is_valid
 
@@ -15,7 +16,7 @@ ROW_FIELDS = (
     *("device", "runtime", "threads", "batch", "depth"),
 )
 # Which kind of test stands for a row, the first that it has.
-JUDGED_FIRST = (DECODE, REQUEST, PREFILL, ENCODE, IMAGE, RUN)
+JUDGED_FIRST = (DECODE, REQUEST, PREFILL, ENCODE, IMAGE, GRAPH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Row:
     def grade(self) -> str | None:
         """The worst trust grade of the row; None when nothing was measured."""
         grades = [record.trust.grade for record in self.records if record.trust]
-        return max(grades, key=GRADES.index, default=None)
+        return max(grades, key=list(Grade).index, default=None)
 
     def _shown(self, name: str) -> list[float]:
         """Values of a metric in the records that show it."""

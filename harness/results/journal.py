@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import sync_folder
+from harness.results.upgrade import upgrade_entry
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -164,7 +165,10 @@ def _decode_line(line: bytes, path: Path, number: int) -> Json:
         raise _damaged(path, number, str(error)) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         raise _damaged(path, number, "it is no entry")
-    return entry
+    try:
+        return upgrade_entry(entry)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, number, f"it is no {entry['kind']} entry: {error!r}") from error
 
 
 def _sole_writer(path: Path) -> "BaseFileLock":

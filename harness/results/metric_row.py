@@ -6,10 +6,10 @@ from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Any
 
-from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN, ProcessSamples
+from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, ProcessSamples
 from harness.results.schema import Cell
 
-EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE, IMAGE, RUN)
+EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE, IMAGE, GRAPH)
 # How a metric's verdicts are called: better, worse.
 TIME_WORDS = ("FASTER", "SLOWER")
 SIZE_WORDS = ("SMALLER", "LARGER")

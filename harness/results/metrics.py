@@ -15,7 +15,7 @@ from harness.results.metric_row import (
     Scale,
     Source,
 )
-from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, RUN
+from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST
 
 OF_TOKENS = (PREFILL, DECODE, REQUEST)
 # What a difference of quality must exceed, nats a token or share of tokens.
@@ -109,10 +109,10 @@ METRICS: tuple[MetricRow, ...] = (
         "runs_s",
         "runs/s",
         "1 / run_ms.",
-        kinds=(RUN,),
+        kinds=(GRAPH,),
         value=values.runs_s,
-        judges=(RUN,),
-        in_turns=(RUN,),
+        judges=(GRAPH,),
+        in_turns=(GRAPH,),
         column="runs/s",
     ),
     TIME(
@@ -225,7 +225,7 @@ METRICS: tuple[MetricRow, ...] = (
         "ms",
         "One run of a graph of any kind, on inputs of the declared shapes.",
         "load",
-        kinds=(RUN,),
+        kinds=(GRAPH,),
         value=values.encode_ms,
     ),
     TIME(
@@ -397,9 +397,10 @@ METRICS: tuple[MetricRow, ...] = (
     QUALITY(
         "kld_nats",
         "nats",
-        "Kullback-Leibler divergence of the next-token distribution from the fp32 twin's, on the "
-        "same fixed tokens, teacher-forced: mean over tokens, interval over chunks. A decode test "
-        "carries that of the decode path (one token a pass), a prefill test that of whole chunks.",
+        "Kullback-Leibler divergence of the next-token distribution from the fp32 reference's, on "
+        "the same fixed tokens, teacher-forced: mean over tokens, interval over chunks. A decode "
+        "test carries that of the decode path (one token a pass), a prefill test that of whole "
+        "chunks.",
         headline=True,
         gate="kld",
         column="KLD nats",
@@ -413,13 +414,13 @@ METRICS: tuple[MetricRow, ...] = (
     QUALITY(
         "top1_agreement",
         "share",
-        "How often the likeliest token is that of the fp32 twin.",
+        "How often the likeliest token is that of the fp32 reference.",
         more_is_better=True,
         headline=True,
         gate="top1",
         column="top-1",
     ),
-    QUALITY("nll_delta", "nats/token", "Negative log-likelihood minus the fp32 twin's."),
+    QUALITY("nll_delta", "nats/token", "Negative log-likelihood minus the fp32 reference's."),
     QUALITY(
         "perplexity",
         "ratio",
@@ -435,8 +436,8 @@ METRICS: tuple[MetricRow, ...] = (
     QUALITY(
         "embedding_cosine",
         "cosine",
-        "Cosine of a text's sentence embedding and that of the fp32 twin: mean over the bundled "
-        "queries and passages, interval over texts. One text is one pass.",
+        "Cosine of a text's sentence embedding and that of the fp32 reference: mean over the "
+        "bundled queries and passages, interval over texts. One text is one pass.",
         kinds=(ENCODE,),
         more_is_better=True,
         headline=True,
@@ -454,7 +455,8 @@ METRICS: tuple[MetricRow, ...] = (
     QUALITY(
         "nearest_agreement",
         "share",
-        "How often the passage nearest to a query is that of the fp32 twin; interval over queries.",
+        "How often the passage nearest to a query is that of the fp32 reference; interval over "
+        "queries.",
         kinds=(ENCODE,),
         more_is_better=True,
         column="nearest",
@@ -462,8 +464,8 @@ METRICS: tuple[MetricRow, ...] = (
     QUALITY(
         "ranking_tau",
         "tau",
-        "Kendall's tau of the order in which the level and its fp32 twin put all passages for a "
-        "query: 1 is the same order, 0 no relation. Mean and interval over queries.",
+        "Kendall's tau of the order in which the level and its fp32 reference put all passages for "
+        "a query: 1 is the same order, 0 no relation. Mean and interval over queries.",
         kinds=(ENCODE,),
         more_is_better=True,
         column="tau",

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.schema import Cell, Json
 
-PREFILL, DECODE, REQUEST, ENCODE = "pp", "tg", "pg", "enc"
-IMAGE, RUN = "img", "run"
-SINGLE_PASS = (ENCODE, IMAGE, RUN)  # the name of the test tells; its lengths do not
+PREFILL, DECODE, REQUEST, ENCODE, IMAGE, GRAPH = Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class ProcessSamples:
         warm: reply to `warm`: `steady`, `seconds`, `calls`, `window_medians_ns`.
         sample: reply to `sample`: one list entry per pass, in ns: `prefill_ns` (pp, pg),
             `ttft_ns` (pg), `itl_ns` (tg, pg: a list of steps per pass), `e2e_ns` (pg),
-            `encode_ns` (enc, img, run); over all passes `cpu_ns`, `major_faults`,
+            `encode_ns` (enc, img, graph); over all passes `cpu_ns`, `major_faults`,
             `involuntary_switches`, `finite`, `digest`.
         watch: harness.machine.watch.probes.WatchInterval as a dict.
         energy: harness.machine.meters.energy.energy_used of the timed part; None: nobody asked.
@@ -50,9 +49,9 @@ def samples_of(entry: Mapping[str, Any]) -> ProcessSamples:
     return ProcessSamples(**{field: entry[field] for field in fields if field in entry})
 
 
-def kind_of(cell: Cell) -> str:
-    """`enc`, `img` or `run`, by the name of the test; else from the numbers of the cell."""
-    for kind in SINGLE_PASS:
+def kind_of(cell: Cell) -> Kind:
+    """`enc`, `img` or `graph`, by the name of the test; else from the numbers of the cell."""
+    for kind in SINGLE_PASS:  # their names tell; their lengths do not
         if cell.workload.startswith(kind):
             return kind
     if cell.prompt and cell.gen:

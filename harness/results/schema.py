@@ -8,25 +8,29 @@ from typing import Any
 
 import msgspec
 
+from harness.results.enums import CacheType, Grade, PlacementVerdict, Status, one_of
+
 SCHEMA = "bench.results"
 # Format history. A reader upgrades one step at a time; a writer writes only the newest.
+#   2  test `run` is called `graph`, reason FOREIGN_CPU and the counters foreign_cpu_* are called
+#      BACKGROUND_CPU and background_cpu_*
 #   1  first format
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Raised whenever a measured or estimated value changes its meaning; see CHANGELOG, "Numbers".
 METHOD_VERSION = 1
 
-STATUSES = ("ok", "failed", "crashed", "timeout", "out_of_memory", "unsupported", "skipped")
-GRADES = ("A", "B", "C", "INVALID")  # best first
-
 Json = dict[str, Any]
+_keep = msgspec.structs.force_setattr
+_OWN_CACHES = {
+    "fp16": CacheType.FP16,
+    "a16w8": CacheType.UINT8,
+    "a8w8": CacheType.UINT8,
+}
 
 
-_OWN_CACHES = {"fp16": "fp16", "a16w8": "uint8", "a8w8": "uint8"}
-
-
-def own_cache(level: str) -> str:
+def own_cache(level: str) -> CacheType:
     """Return the cache level that weights at `level` come with: mostly its float type."""
-    return _OWN_CACHES.get(level, "fp32")
+    return _OWN_CACHES.get(level, CacheType.FP32)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +78,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Put in the cache that a level has where nothing else is asked for."""
         if not self.kv_cache:
-            msgspec.structs.force_setattr(self, "kv_cache", own_cache(self.level))
+            _keep(self, "kv_cache", own_cache(self.level))
 
     @property
     def has_own_cache(self) -> bool:
@@ -104,7 +108,8 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     """Why a grade is not A.
 
     Attributes:
-        code: of the reason, such as `STEAL`; `bench explain STEAL` says what it means.
+        code: of the reason, such as `STEAL`; `bench explain STEAL` says what it means. A newer
+            harness may have more of them.
         detail: a sentence with the number.
     """
 
@@ -120,31 +125,39 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
         reasons: what keeps it from A, the gravest first; empty at A.
     """
 
-    grade: str
+    grade: Grade
     reasons: tuple[Reason, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a grade that no reader would know how to rank."""
-        if self.grade not in GRADES:
-            raise ValueError(f"trust grade {self.grade!r} is none of {', '.join(GRADES)}")
+        _keep(self, "grade", one_of(Grade, self.grade, "trust grade"))
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Which provider ran the graph.
 
     Attributes:
-        verdict: FULL, FULL_COMPUTE, PARTIAL, FELL_BACK or UNKNOWN.
-        nodes: nodes per provider.
+        verdict: how much the wanted provider took.
+        nodes: nodes per provider, before the late fusions of the CPU provider.
         compute_nodes: matrix, attention and convolution nodes per provider.
         switches: changes of provider along the graph; null: not known.
         fell_off: operators of which nodes went to another provider -> how many.
     """
 
-    verdict: str
+    verdict: PlacementVerdict
     nodes: dict[str, int] = {}
     compute_nodes: dict[str, int] = {}
     switches: int | None = None
     fell_off: dict[str, int] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse a verdict that nobody gives."""
+        _keep(self, "verdict", one_of(PlacementVerdict, self.verdict, "placement verdict"))
+
+    @property
+    def proven(self) -> bool:
+        """Whether the wanted provider did the arithmetic."""
+        return self.verdict.proven
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +165,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         cell: its identity.
-        status: one of STATUSES.
+        status: how measuring it ended.
         reason: what a person can act on when status is not `ok`; else null.
         metrics: by the names of the glossary.
         estimates: metric name -> estimator name -> value, in the metric's unit.
@@ -165,7 +178,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             them up, or why there are none; null: not asked for.
         explanation: how the estimates came about, as harness.estimator.record draws it up: their
             basis, every pass term by term, the parts of memory; null without an estimate.
-        quality: what the level loses against the fp32 twin on both paths, as
+        quality: what the level loses against the fp32 reference on both paths, as
             harness.runner.quality.measure draws it up, or why it is not known; null: not asked for.
         shapes: that a static decoder was built for, `prefill_tokens` and `capacity_tokens`: a step
             reads the whole cache; null: shapes are free.
@@ -180,7 +193,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     cell: Cell
-    status: str
+    status: Status
     reason: str | None = None
     metrics: dict[str, Metric] = {}
     estimates: dict[str, dict[str, float | None]] = {}
@@ -200,9 +213,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse an unknown status, and a failure that does not say what to do about it."""
-        if self.status not in STATUSES:
-            raise ValueError(f"status {self.status!r} is none of {', '.join(STATUSES)}")
-        if self.status != "ok" and not self.reason:
+        _keep(self, "status", one_of(Status, self.status, "status"))
+        if self.status != Status.OK and not self.reason:
             raise ValueError(f"a record that is {self.status} needs a reason")
 
 

@@ -1,22 +1,23 @@
 """Which records may be shown, compared and counted."""
 
+from harness.results.enums import Grade, Status
 from harness.results.schema import Record
-
-PROVEN = ("FULL", "FULL_COMPUTE")  # verdicts under which the device did the arithmetic
 
 
 def is_valid(record: Record) -> bool:
     """Whether what was measured may be shown."""
-    return record.status == "ok" and (record.trust is None or record.trust.grade != "INVALID")
+    return record.status == Status.OK and (
+        record.trust is None or record.trust.grade != Grade.INVALID
+    )
 
 
 def why_left_out(record: Record) -> str | None:
     """In a few words, why what a record measured does not count; None: it does."""
-    if record.status != "ok":
+    if record.status != Status.OK:
         return record.status
     if not is_valid(record):
         codes = [reason.code for reason in record.trust.reasons] if record.trust else []
-        return " ".join(["INVALID", *codes])
+        return " ".join([Grade.INVALID, *codes])
     if record.simulated:
         return "simulated"
     return None if is_own_work(record) else "not on its device"
@@ -24,7 +25,7 @@ def why_left_out(record: Record) -> str | None:
 
 def is_own_work(record: Record) -> bool:
     """Whether the arithmetic ran on the device of the cell; unknown of old or fake records."""
-    return record.placement is None or record.placement.verdict in PROVEN
+    return record.placement is None or record.placement.proven
 
 
 def is_real(record: Record) -> bool:

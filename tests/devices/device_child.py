@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from msgspec import structs
 
 from harness.devices.device import Device, find_device
 from harness.devices.placement import place, recorded_nodes
@@ -17,7 +18,7 @@ def open_graph(graph, device, row=None, options=None):
     chosen = _changed(find_device(device), row or {}, options or {})
     opened = open_session(Path(graph), chosen, threads=1)
     answer = opened.session.run(None, {"x": np.array([[1, -1, 3]], dtype=np.float32)})[0]
-    return {"placement": asdict(opened.placement), "answer": answer.tolist()}
+    return {"placement": structs.asdict(opened.placement), "answer": answer.tolist()}
 
 
 def by_name_after_registration(graph, device):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.devices.placement import Verdict, place, together
+from harness.devices.placement import place, together
+from harness.results.enums import PlacementVerdict
 
 MINE, CPU = "QNNExecutionProvider", "CPUExecutionProvider"
 
@@ -15,12 +16,12 @@ def named(*pairs):
 @pytest.mark.parametrize(
     ("assignment", "verdict", "proven"),
     [
-        ([], Verdict.UNKNOWN, False),
-        ([(CPU, "MatMul"), (CPU, "Add")], Verdict.FELL_BACK, False),
-        ([(MINE, "Add"), (CPU, "MatMul")], Verdict.PARTIAL, False),
-        ([(MINE, "MatMulNBits"), (CPU, "GroupQueryAttention")], Verdict.PARTIAL, False),
-        ([(MINE, "MatMul"), (CPU, "Shape"), (CPU, "Gather")], Verdict.FULL_COMPUTE, True),
-        ([(MINE, "MatMul"), (MINE, "Add")], Verdict.FULL, True),
+        ([], PlacementVerdict.UNKNOWN, False),
+        ([(CPU, "MatMul"), (CPU, "Add")], PlacementVerdict.FELL_BACK, False),
+        ([(MINE, "Add"), (CPU, "MatMul")], PlacementVerdict.PARTIAL, False),
+        ([(MINE, "MatMulNBits"), (CPU, "GroupQueryAttention")], PlacementVerdict.PARTIAL, False),
+        ([(MINE, "MatMul"), (CPU, "Shape"), (CPU, "Gather")], PlacementVerdict.FULL_COMPUTE, True),
+        ([(MINE, "MatMul"), (MINE, "Add")], PlacementVerdict.FULL, True),
     ],
 )
 def test_verdict(assignment, verdict, proven):
@@ -68,12 +69,12 @@ NOTHING = place(named((CPU, "MatMul")), MINE)
 @pytest.mark.parametrize(
     ("placements", "verdict"),
     [
-        ([WHOLE], Verdict.FULL),
-        ([WHOLE, GLUE], Verdict.FULL_COMPUTE),
-        ([PART, GLUE], Verdict.PARTIAL),
-        ([WHOLE, NOTHING], Verdict.PARTIAL),
-        ([NOTHING, NOTHING], Verdict.FELL_BACK),
-        ([WHOLE, place([], MINE)], Verdict.UNKNOWN),
+        ([WHOLE], PlacementVerdict.FULL),
+        ([WHOLE, GLUE], PlacementVerdict.FULL_COMPUTE),
+        ([PART, GLUE], PlacementVerdict.PARTIAL),
+        ([WHOLE, NOTHING], PlacementVerdict.PARTIAL),
+        ([NOTHING, NOTHING], PlacementVerdict.FELL_BACK),
+        ([WHOLE, place([], MINE)], PlacementVerdict.UNKNOWN),
     ],
 )
 def test_the_graphs_of_one_model_are_as_good_as_the_worst(placements, verdict):

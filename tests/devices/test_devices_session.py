@@ -5,8 +5,8 @@ import pytest
 
 from harness.core.errors import ModelError
 from harness.devices.device import find_device
-from harness.devices.placement import Verdict
 from harness.devices.session import open_session, session_options
+from harness.results.enums import PlacementVerdict
 from tests.devices.small_graphs import write_relu
 
 CPU = find_device("cpu")
@@ -22,7 +22,7 @@ def test_an_opened_session_runs_and_proves_its_placement(graph):
     values = np.array([[1, -1, 3]], dtype=np.float32)
     (result,) = opened.session.run(None, {"x": values})
     assert result.tolist() == [[2, 0, 6]]
-    assert opened.placement.verdict is Verdict.FULL
+    assert opened.placement.verdict is PlacementVerdict.FULL
     assert opened.placement.nodes == {"CPUExecutionProvider": 2}
     assert opened.placement.compute_nodes == {"CPUExecutionProvider": 1}
     assert opened.load_ns > 0

@@ -10,9 +10,11 @@ import pytest
 from harness.core.errors import DeviceError
 from harness.devices.compiled import META_FILE, compiled_folder, read_compiled
 from harness.devices.device import Device, find_device
-from harness.devices.placement import Placement, Verdict, place
+from harness.devices.placement import place
 from harness.engine import compiling
 from harness.engine.compiling import compile_model
+from harness.results.enums import PlacementVerdict
+from harness.results.schema import Placement
 
 QNN = find_device("qnn")
 NODES = {"QNNExecutionProvider": 4}
@@ -32,7 +34,10 @@ class FakeProvider:
         if context_to is not None and self.writes:
             context_to.write_text("compiled")
             context_to.with_name(f"{context_to.stem}_qnn.bin").write_text("binary")
-        return SimpleNamespace(load_ns=7, placement=Placement(Verdict.FULL, NODES, NODES))
+        return SimpleNamespace(
+            load_ns=7,
+            placement=Placement(verdict=PlacementVerdict.FULL, nodes=NODES, compute_nodes=NODES),
+        )
 
 
 @pytest.fixture
@@ -131,6 +136,6 @@ def test_a_compiled_part_counts_as_the_arithmetic_in_it():
     """Beside it only glue may be elsewhere."""
     part = ("QNNExecutionProvider", "EPContext", "part")
     glue, product = (("CPUExecutionProvider", name, name) for name in ("Cast", "MatMul"))
-    assert place([part], "QNNExecutionProvider").verdict is Verdict.FULL
-    assert place([part, glue], "QNNExecutionProvider").verdict is Verdict.FULL_COMPUTE
-    assert place([part, product], "QNNExecutionProvider").verdict is Verdict.PARTIAL
+    assert place([part], "QNNExecutionProvider").verdict is PlacementVerdict.FULL
+    assert place([part, glue], "QNNExecutionProvider").verdict is PlacementVerdict.FULL_COMPUTE
+    assert place([part, product], "QNNExecutionProvider").verdict is PlacementVerdict.PARTIAL

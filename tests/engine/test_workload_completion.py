@@ -10,7 +10,8 @@ from harness.core.units import NS_PER_MS, NS_PER_US
 from harness.devices.device import find_device
 from harness.engine.completion import is_finished, refuse_unfinished
 from harness.engine.encoding import EncoderMeasuring
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
+from harness.results.enums import Kind
 
 MS = NS_PER_MS
 TEST = Workload(Kind.DECODE, 0, 2)

@@ -7,8 +7,9 @@ from harness.core.errors import UsageError
 from harness.engine.encoder import are_embeddings
 from harness.engine.encoding import EncoderMeasuring
 from harness.engine.worker import workload_of
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
+from harness.results.enums import Kind
 from tests.engine.tiny_encoder import OverflowingWeights, TinyEncoder
 
 MODULE = "harness.engine.worker"

@@ -8,8 +8,9 @@ import pytest
 
 from harness.devices.device import find_device
 from harness.engine.passes import run_pass
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
+from harness.results.enums import Kind
 from harness.runner.loop.session import first_test, session_arguments, workload_json
 from harness.runner.plan import make_plan
 from harness.runner.plan.runtimes import WORKERS

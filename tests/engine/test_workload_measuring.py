@@ -1,7 +1,8 @@
 """Warm-up and sampling over a decoder whose every duration is known."""
 
 from harness.engine.measuring import Measuring
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
+from harness.results.enums import Kind
 from tests.engine.fake_decoder import STEP_NS, FakeDecoder
 
 DECODE = Workload(Kind.DECODE, 0, 4, 10)

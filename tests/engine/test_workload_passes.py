@@ -7,7 +7,8 @@ import pytest
 
 from harness.core.errors import MeasurementError
 from harness.engine.passes import run_pass, seeded_ids, time_prefill, time_step
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
+from harness.results.enums import Kind
 from tests.engine.fake_decoder import CHOOSE_NS, PREFILL_NS, VOCAB, FakeDecoder
 
 PROMPT = np.array([[3, 4, 5]])

@@ -17,8 +17,9 @@ from harness.engine.opening import open_decoder, open_sessions
 from harness.engine.passes import run_pass
 from harness.engine.profiling import profile
 from harness.engine.worker import MeasuringChild
-from harness.engine.workload import SINGLE_PASS, Kind, Workload
+from harness.engine.workload import Workload
 from harness.models.weights.seeded import SeededWeights
+from harness.results.enums import SINGLE_PASS, Kind
 from harness.store.static_build import build_static_decoder, seeded_calibration
 from tests.engine.tiny_decoder import SPEC, TinyDecoder
 

@@ -11,8 +11,9 @@ from harness.core.errors import EXIT_USAGE, WorkerError
 from harness.engine import worker
 from harness.engine.opening import open_sessions
 from harness.engine.worker import MeasuringChild, read_through
-from harness.engine.workload import Kind, Workload, workload_of
+from harness.engine.workload import Workload, workload_of
 from harness.machine.process.worker import Worker
+from harness.results.enums import Kind
 from tests.engine.tiny_decoder import OverflowingWeights, TinyDecoder
 
 MODULE = "harness.engine.worker"

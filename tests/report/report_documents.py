@@ -95,7 +95,9 @@ def document(*records: Record, **fields: Any) -> Document:
 
 def ladder() -> Document:
     """Three levels: an A, one with doubts, and one whose session died."""
-    doubts = Trust(grade="C", reasons=(Reason(code="FOREIGN_CPU", detail="CPU used by others 9%"),))
+    doubts = Trust(
+        grade="C", reasons=(Reason(code="BACKGROUND_CPU", detail="CPU used by others 9%"),)
+    )
     return document(
         *group(level="fp32"),
         *group(level="int8", level_label="int8 (W8A8 dynamic)", trust=doubts),

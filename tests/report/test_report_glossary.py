@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import UsageError
-from harness.machine.watch.trust import RULES
 from harness.report.columns import IDENTITY, columns_of
 from harness.report.rows import make_rows
 from harness.results import metrics
+from harness.results.enums import Grade, Kind, ReasonCode, Verdict
 from harness.results.glossary import explain, glossary_markdown, terms
 from harness.results.glossary.lookup import SECTIONS
 from harness.results.glossary.metrics import METRICS
-from harness.results.schema import GRADES
 from tests.report.report_documents import document, failed, group, metric, record
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
@@ -36,7 +35,7 @@ def test_every_column_has_an_entry():
 
 
 def test_every_grade_and_reason_code_has_an_entry():
-    for code in (*GRADES, *RULES):
+    for code in (*Grade, *ReasonCode, *Verdict, *Kind):
         assert explain(code).startswith(code)
 
 
@@ -55,6 +54,8 @@ def test_every_grade_and_reason_code_has_an_entry():
         ("b", "B: "),
         ("mib", "MiB: "),
         ("CANNOT_TELL", "INCONCLUSIVE: "),
+        ("FOREIGN_CPU", "BACKGROUND_CPU [%]: "),
+        ("run", "graph: "),
     ],
 )
 def test_terms_are_found_as_people_type_them(term, starts):

@@ -164,8 +164,9 @@ def test_the_table_shows_quality_and_says_what_to_ship(style):
 
 
 def test_a_lost_quality_says_why():
-    lost = level("int4", 90.0, 200, None, quality={"reason": "its fp32 twin could not be built"})
-    assert "no quality: its fp32 twin could not be built" in render(document(lost), "table")
+    why = "its fp32 reference could not be built"
+    lost = level("int4", 90.0, 200, None, quality={"reason": why})
+    assert f"no quality: {why}" in render(document(lost), "table")
 
 
 @pytest.mark.parametrize("style", ["table", "md"])

@@ -41,7 +41,7 @@ def test_the_table_of_three_levels_for_a_terminal():
         "     –     –  –",
         "",
         "smollm2-135m int4 pp128 @ d0, tg32 @ d0: crashed: it died; try: less",
-        "trust below A, of 6 records: FOREIGN_CPU in 2 (bench explain trust)",
+        "trust below A, of 6 records: BACKGROUND_CPU in 2 (bench explain trust)",
         "est.: parameters × bits / 8, read at 9.9 GB/s with 2 threads as measured in this run; "
         "meas/est: time measured / estimated",
         "weights: seeded random (right for speed and memory, says nothing about quality)",

@@ -39,6 +39,7 @@ PROSE: tuple[tuple[str, str], ...] = (
     ("meas/est: time measured", "×: time measured"),
     ("meas/params: the same beside", "params ×: the same beside"),
     ("(meas/est ", "(× "),
+    ("BACKGROUND", "FOREIGN"),
     (f"new - base for {differences()}", "new - base for kld_nats, top1_agreement and nll_delta"),
 )
 

@@ -263,7 +263,7 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **summarize(request, [replace(opened, energy=energy)]),
         **summarize(ENCODE, [replace(process({"encode_ns": [MS]}), energy=energy)]),
         **summarize(cell(workload="img8"), [process({"encode_ns": [MS]})]),
-        **summarize(cell(workload="run"), [process({"encode_ns": [MS]})]),
+        **summarize(cell(workload="graph"), [process({"encode_ns": [MS]})]),
         **summarize_memory([{**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}}]),
         **exact_metrics(1, 4.5, 1),
         **compile_metric({"compile_ns": MS}),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from harness.builder.quantize.levels import QuantLevel, Variant
 from harness.core.errors import UsageError
 from harness.core.names import suggestion
+from harness.results.enums import CacheType
 
 AUTO = "auto"  # stands for the float type of the weight level
 # Raise it with any change of how scales are found: it is part of what a build is found by.
@@ -63,10 +64,10 @@ class CacheLevel:
 CACHES = {
     cache.name: cache
     for cache in (
-        CacheLevel("fp32", "float32", 32),
-        CacheLevel("fp16", "float16", 16, beside=(2,)),
-        CacheLevel("int8", "int8", 8, largest=127, reach=1.5),
-        CacheLevel("int4", "uint8", 4, largest=7, reach=0.85),
+        CacheLevel(CacheType.FP32, "float32", 32),
+        CacheLevel(CacheType.FP16, "float16", 16, beside=(2,)),
+        CacheLevel(CacheType.INT8, "int8", 8, largest=127, reach=1.5),
+        CacheLevel(CacheType.INT4, "uint8", 4, largest=7, reach=0.85),
     )
 }
 # The cache of static decoders of fixed points: unsigned, over the range that each layer

@@ -10,8 +10,9 @@ from harness.devices.session import OpenedSession
 from harness.engine.exported.single import PassMeasuring
 from harness.engine.measuring import Measuring
 from harness.engine.samples import Samples
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.machine.meters.steady import WarmUp
+from harness.results.enums import Kind
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.core.errors import WorkerError
+from harness.results.enums import Status
 
 LOG_TAIL_LINES = 6
 # What allocators say when they fail: C++, ONNX Runtime's arena, numpy. Lower case.
@@ -112,7 +113,7 @@ def ended_error(
         return WorkerError(
             f"{what} gave no answer within {timeout_s:g} s and was ended",
             fix="a smaller model, fewer tokens, or a higher `timeout` in a plan file",
-            status="timeout",
+            status=Status.TIMEOUT,
         )
     end = _end_in_words(returncode)
     last_words = last_lines(log_tail)
@@ -121,12 +122,12 @@ def ended_error(
         return WorkerError(
             f"{what} ran out of memory ({end}){last_words}",
             fix="a smaller model, a lower level or a shorter context",
-            status="out_of_memory",
+            status=Status.OUT_OF_MEMORY,
         )
     return WorkerError(
         f"{what} ended without an answer ({end}){last_words}",
         fix="run this cell alone; if it ends the same way, the runtime or the model is at fault",
-        status="crashed",
+        status=Status.CRASHED,
     )
 
 

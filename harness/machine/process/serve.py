@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from harness.core.errors import EXIT_CELLS, HarnessError
 from harness.machine.process.ending import speaks_of_memory, without_folders
+from harness.results.enums import Status
 
 Json = Any
 Commands = Mapping[str, Callable[..., Json]]
@@ -105,7 +106,7 @@ def _answer(call: Callable[[], Json]) -> dict[str, Json]:
     try:
         return {"reply": call()}
     except HarnessError as error:
-        memory = "out_of_memory" if speaks_of_memory(error.problem) else "failed"
+        memory = Status.OUT_OF_MEMORY if speaks_of_memory(error.problem) else Status.FAILED
         status = getattr(error, "status", memory)
         return {
             "error": {
@@ -128,13 +129,13 @@ def _exported_error(error: Exception) -> dict[str, Json]:
         return {
             "problem": f"out of memory: {without_folders(text)}",
             "fix": "a smaller model, a lower level or a shorter context",
-            "status": "out_of_memory",
+            "status": Status.OUT_OF_MEMORY,
             "exit_code": EXIT_CELLS,
         }
     return {
         "problem": without_folders(text),
         "fix": "run this cell alone; if it fails again, the runtime or the model is at fault",
-        "status": "failed",
+        "status": Status.FAILED,
         "exit_code": EXIT_CELLS,
     }
 

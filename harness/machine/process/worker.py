@@ -32,6 +32,7 @@ from harness.machine.process.ending import (
     wait_for_end,
 )
 from harness.machine.process.pinning import pin
+from harness.results.enums import Status
 
 Json = Any  # what json.dumps takes: dict, list, str, int, float, bool or None
 
@@ -260,7 +261,7 @@ def _unpack(answer: dict[str, Json]) -> Json:
     raise WorkerError(
         error["problem"],
         fix=error["fix"],
-        status=error.get("status", "failed"),
+        status=error.get("status", Status.FAILED),
         exit_code=error.get("exit_code", EXIT_CELLS),
     )
 

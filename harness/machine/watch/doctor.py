@@ -17,7 +17,8 @@ from harness.machine.watch.facts import machine_facts
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.machine.watch.probes import WatchInterval, difference, snapshot
 from harness.machine.watch.reading import probe
-from harness.machine.watch.trust import FOLLOWING_GOVERNORS, FOREIGN_CPU_SHARE
+from harness.machine.watch.trust import BACKGROUND_CPU_SHARE, FOLLOWING_GOVERNORS
+from harness.results.enums import Grade
 
 Json = dict[str, Any]
 LISTEN_SECONDS = 1.0
@@ -104,11 +105,11 @@ Found = tuple[str, str | None] | None  # what was found, and what to do; None: n
 
 def _load(state: State) -> Found:
     """Other programs on our processors."""
-    share = state.watch.foreign_cpu_share
+    share = state.watch.background_cpu_share
     if share is None:
         return None
     detail = f"others use {share:.1%} of the usable processors"
-    return detail, None if share <= FOREIGN_CPU_SHARE["A"] else _way("load", state)
+    return detail, None if share <= BACKGROUND_CPU_SHARE[Grade.A] else _way("load", state)
 
 
 def _steal(state: State) -> Found:
@@ -118,7 +119,7 @@ def _steal(state: State) -> Found:
         return None
     detail = f"the host takes {share:.1%} of the usable processors"
     fix = "a machine that is not shared; or `bench ab`, whose turns fall on both sides alike"
-    return detail, None if share <= FOREIGN_CPU_SHARE["A"] else fix
+    return detail, None if share <= BACKGROUND_CPU_SHARE[Grade.A] else fix
 
 
 def _governor(state: State) -> Found:

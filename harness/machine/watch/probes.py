@@ -14,7 +14,7 @@ from harness.machine.watch.cores import usable_processors
 from harness.machine.watch.counters import counter_reads, suspended_ns
 from harness.machine.watch.reading import Reading, probe_all, without_value
 
-SHARES = ("foreign_cpu_ns", "steal_ns")
+SHARES = ("background_cpu_ns", "steal_ns")
 EVENTS = (
     *("throttled_periods", "thermal_events", "swapped_in_bytes", "swapped_out_bytes"),
     "suspended_ns",
@@ -46,7 +46,7 @@ class WatchInterval:
     Attributes:
         wall_ns: time between them.
         processors: logical processors this process may use.
-        foreign_cpu_ns: processor time that neither this process nor its worker used. May be a
+        background_cpu_ns: processor time that neither this process nor its worker used. May be a
             little negative: the system counts in ticks of some ms.
         steal_ns: time in which a hypervisor let others use our processors.
         throttled_periods: periods in which a container's quota stopped us.
@@ -59,7 +59,7 @@ class WatchInterval:
 
     wall_ns: int
     processors: int
-    foreign_cpu_ns: int | None = None
+    background_cpu_ns: int | None = None
     steal_ns: int | None = None
     throttled_periods: int | None = None
     thermal_events: int | None = None
@@ -69,9 +69,9 @@ class WatchInterval:
     unknown: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def foreign_cpu_share(self) -> float | None:
+    def background_cpu_share(self) -> float | None:
         """Processor time of others as a share of what our processors could have done."""
-        return self._share(self.foreign_cpu_ns)
+        return self._share(self.background_cpu_ns)
 
     @property
     def steal_share(self) -> float | None:
@@ -117,7 +117,7 @@ def difference(before: Snapshot, after: Snapshot, own_cpu_ns: int) -> WatchInter
     return WatchInterval(
         wall_ns=after.wall_ns - before.wall_ns,
         processors=after.processors,
-        foreign_cpu_ns=None if busy_ns is None else busy_ns - own_cpu_ns,
+        background_cpu_ns=None if busy_ns is None else busy_ns - own_cpu_ns,
         suspended_ns=slept_ns,
         unknown=without_value(before.counters) | without_value(after.counters),
         **grown,

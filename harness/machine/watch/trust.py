@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 from harness.core.units import MIB
 from harness.machine.watch.probes import WatchInterval
+from harness.results.enums import Grade, ReasonCode
 
-GRADES = ("A", "B", "C", "INVALID")  # best first
+RANKED = tuple(Grade)
 LEAST_PROCESSES = 5
-HALF_WIDTH_SHARE = {"A": 0.03, "B": 0.08}
-FOREIGN_CPU_SHARE = {"A": 0.02, "B": 0.05}
-CLOCK_SHARE = {"A": 0.005, "B": 0.02}  # a tick of the clock beside the shortest timed part
+HALF_WIDTH_SHARE = {Grade.A: 0.03, Grade.B: 0.08}
+BACKGROUND_CPU_SHARE = {Grade.A: 0.02, Grade.B: 0.05}
+CLOCK_SHARE = {Grade.A: 0.005, Grade.B: 0.02}  # a tick of the clock beside the shortest timed part
 # Ways of choosing a frequency that follow the load or save power; by Linux, Windows and macOS.
 FOLLOWING_GOVERNORS = frozenset(
     {"powersave", "ondemand", "conservative", "schedutil", "userspace", "power saver", "low power"}
@@ -68,27 +69,27 @@ class TrustGrade:
     """A grade and what stands between it and an A.
 
     Attributes:
-        grade: `A`, `B`, `C` or `INVALID`.
+        grade: the worst that a rule allows.
         reasons: (code, sentence with the number), the gravest first; empty for A.
     """
 
-    grade: str
-    reasons: tuple[tuple[str, str], ...] = ()
+    grade: Grade
+    reasons: tuple[tuple[ReasonCode, str], ...] = ()
 
 
-Finding = tuple[str, str]  # best grade that is still possible, sentence
+Finding = tuple[Grade, str]  # best grade that is still possible, sentence
 Rule = Callable[[Evidence], Finding | None]
 
 
 def grade(evidence: Evidence) -> TrustGrade:
     """Grade one record: the worst of what the rules find."""
-    found = sorted(_findings(evidence), key=lambda item: -GRADES.index(item[0]))
+    found = sorted(_findings(evidence), key=lambda item: -RANKED.index(item[0]))
     if not found:
-        return TrustGrade("A")
+        return TrustGrade(Grade.A)
     return TrustGrade(found[0][0], tuple((code, detail) for _, code, detail in found))
 
 
-def _findings(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
+def _findings(evidence: Evidence) -> Iterator[tuple[Grade, ReasonCode, str]]:
     """(grade, code, sentence) of every rule that has something to say."""
     for code, rule in RULES.items():
         finding = rule(evidence)
@@ -100,41 +101,41 @@ def _few_processes(evidence: Evidence) -> Finding | None:
     """Fewer processes than an A needs."""
     if evidence.processes >= LEAST_PROCESSES:
         return None
-    return "B", f"{evidence.processes} processes, A needs {LEAST_PROCESSES}"
+    return Grade.B, f"{evidence.processes} processes, A needs {LEAST_PROCESSES}"
 
 
 def _wide_interval(evidence: Evidence) -> Finding | None:
     """A half-width beyond the limits, or none at all."""
     if evidence.half_width_share is None:
-        return "C", "no interval: it needs 2 processes"
+        return Grade.C, "no interval: it needs 2 processes"
     return _above(evidence.half_width_share, HALF_WIDTH_SHARE, "half-width of the 95 % interval")
 
 
-def _foreign_cpu(evidence: Evidence) -> Finding | None:
+def _background_cpu(evidence: Evidence) -> Finding | None:
     """Other programs on our processors."""
-    share = evidence.watch.foreign_cpu_share if evidence.watch else None
-    return None if share is None else _above(share, FOREIGN_CPU_SHARE, "CPU used by others")
+    share = evidence.watch.background_cpu_share if evidence.watch else None
+    return None if share is None else _above(share, BACKGROUND_CPU_SHARE, "CPU used by others")
 
 
 def _steal(evidence: Evidence) -> Finding | None:
     """Other guests on our processors."""
     share = evidence.watch.steal_share if evidence.watch else None
-    return None if share is None else _above(share, FOREIGN_CPU_SHARE, "CPU taken by the host")
+    return None if share is None else _above(share, BACKGROUND_CPU_SHARE, "CPU taken by the host")
 
 
-def _above(share: float, limits: dict[str, float], what: str) -> Finding | None:
+def _above(share: float, limits: dict[Grade, float], what: str) -> Finding | None:
     """The best grade whose limit `share` keeps, with the limit it broke; None: it keeps A's."""
-    if share <= limits["A"]:
+    if share <= limits[Grade.A]:
         return None
-    reached, asked = ("B", "A") if share <= limits["B"] else ("C", "B")
+    reached, asked = (Grade.B, Grade.A) if share <= limits[Grade.B] else (Grade.C, Grade.B)
     return reached, f"{what} {share:.1%}, {asked} needs {limits[asked]:.0%}"
 
 
 def _unknown_load(evidence: Evidence) -> Finding | None:
     """Neither of the two was counted."""
-    if evidence.watch is not None and evidence.watch.foreign_cpu_share is not None:
+    if evidence.watch is not None and evidence.watch.background_cpu_share is not None:
         return None
-    return "C", "nothing tells how busy others kept the processors"
+    return Grade.C, "nothing tells how busy others kept the processors"
 
 
 def _not_steady(evidence: Evidence) -> Finding | None:
@@ -142,7 +143,10 @@ def _not_steady(evidence: Evidence) -> Finding | None:
     if evidence.steady_processes >= evidence.processes:
         return None
     restless = evidence.processes - evidence.steady_processes
-    return "B", f"{restless} of {evidence.processes} processes were not steady after the warm-up"
+    return (
+        Grade.B,
+        f"{restless} of {evidence.processes} processes were not steady after the warm-up",
+    )
 
 
 def _throttled(evidence: Evidence) -> Finding | None:
@@ -150,8 +154,8 @@ def _throttled(evidence: Evidence) -> Finding | None:
     periods = (evidence.watch and evidence.watch.throttled_periods) or 0
     events = (evidence.watch and evidence.watch.thermal_events) or 0
     if periods > 0:
-        return "INVALID", f"the container's quota stopped it in {periods} periods"
-    return ("INVALID", f"slowed down for heat or power {events} times") if events > 0 else None
+        return Grade.INVALID, f"the container's quota stopped it in {periods} periods"
+    return (Grade.INVALID, f"slowed down for heat or power {events} times") if events > 0 else None
 
 
 def _swapped(evidence: Evidence) -> Finding | None:
@@ -162,36 +166,36 @@ def _swapped(evidence: Evidence) -> Finding | None:
     swapped_out = evidence.watch.swapped_out_bytes or 0
     if swapped_in + swapped_out <= 0:
         return None
-    return "INVALID", f"swap: {swapped_in / MIB:.2f} MiB in, {swapped_out / MIB:.2f} MiB out"
+    return Grade.INVALID, f"swap: {swapped_in / MIB:.2f} MiB in, {swapped_out / MIB:.2f} MiB out"
 
 
 def _non_finite(evidence: Evidence) -> Finding | None:
     """NaN or infinity in an output."""
-    return None if evidence.finite else ("INVALID", "an output holds NaN or infinity")
+    return None if evidence.finite else (Grade.INVALID, "an output holds NaN or infinity")
 
 
 def _file_changed(evidence: Evidence) -> Finding | None:
     """Another model file than the one the run began with."""
-    return ("INVALID", "a model file changed during the run") if evidence.file_changed else None
+    return (Grade.INVALID, "a model file changed during the run") if evidence.file_changed else None
 
 
 def _output_changed(evidence: Evidence) -> Finding | None:
     """Different outputs for the same input."""
     if evidence.outputs <= 1:
         return None
-    return "INVALID", f"{evidence.outputs} different outputs for the same input"
+    return Grade.INVALID, f"{evidence.outputs} different outputs for the same input"
 
 
 def _shift(evidence: Evidence) -> Finding | None:
     """A speed that moved after the warm-up."""
-    return ("B", evidence.shift) if evidence.shift else None
+    return (Grade.B, evidence.shift) if evidence.shift else None
 
 
 def _major_faults(evidence: Evidence) -> Finding | None:
     """Pages that were not in memory when they were timed."""
     if evidence.major_faults <= 0:
         return None
-    return "B", f"{evidence.major_faults} pages were read from a disk in timed parts"
+    return Grade.B, f"{evidence.major_faults} pages were read from a disk in timed parts"
 
 
 def _coarse_clock(evidence: Evidence) -> Finding | None:
@@ -205,36 +209,36 @@ def _governor(evidence: Evidence) -> Finding | None:
     """A frequency that follows the load."""
     if evidence.governor not in FOLLOWING_GOVERNORS:
         return None
-    return "B", f"the processor's frequency follows the load ({evidence.governor})"
+    return Grade.B, f"the processor's frequency follows the load ({evidence.governor})"
 
 
 def _on_battery(evidence: Evidence) -> Finding | None:
     """A machine that saves power."""
-    return ("B", "the machine ran from its battery") if evidence.on_battery else None
+    return (Grade.B, "the machine ran from its battery") if evidence.on_battery else None
 
 
 def _clock(evidence: Evidence) -> Finding | None:
     """A clock that cannot be right."""
-    return ("INVALID", evidence.clock_fault) if evidence.clock_fault else None
+    return (Grade.INVALID, evidence.clock_fault) if evidence.clock_fault else None
 
 
 # code -> rule; codes are machine-readable and stay, sentences may change
-RULES: dict[str, Rule] = {
-    "FILE_CHANGED": _file_changed,
-    "NON_FINITE": _non_finite,
-    "OUTPUT_CHANGED": _output_changed,
-    "CLOCK": _clock,
-    "THROTTLED": _throttled,
-    "SWAPPED": _swapped,
-    "UNKNOWN_LOAD": _unknown_load,
-    "FOREIGN_CPU": _foreign_cpu,
-    "STEAL": _steal,
-    "WIDE_INTERVAL": _wide_interval,
-    "NOT_STEADY": _not_steady,
-    "SHIFT": _shift,
-    "MAJOR_FAULTS": _major_faults,
-    "COARSE_CLOCK": _coarse_clock,
-    "GOVERNOR": _governor,
-    "ON_BATTERY": _on_battery,
-    "FEW_PROCESSES": _few_processes,
+RULES: dict[ReasonCode, Rule] = {
+    ReasonCode.FILE_CHANGED: _file_changed,
+    ReasonCode.NON_FINITE: _non_finite,
+    ReasonCode.OUTPUT_CHANGED: _output_changed,
+    ReasonCode.CLOCK: _clock,
+    ReasonCode.THROTTLED: _throttled,
+    ReasonCode.SWAPPED: _swapped,
+    ReasonCode.UNKNOWN_LOAD: _unknown_load,
+    ReasonCode.BACKGROUND_CPU: _background_cpu,
+    ReasonCode.STEAL: _steal,
+    ReasonCode.WIDE_INTERVAL: _wide_interval,
+    ReasonCode.NOT_STEADY: _not_steady,
+    ReasonCode.SHIFT: _shift,
+    ReasonCode.MAJOR_FAULTS: _major_faults,
+    ReasonCode.COARSE_CLOCK: _coarse_clock,
+    ReasonCode.GOVERNOR: _governor,
+    ReasonCode.ON_BATTERY: _on_battery,
+    ReasonCode.FEW_PROCESSES: _few_processes,
 }

@@ -88,7 +88,7 @@ COLUMNS = (
     Term("top-1", "%", "top1_agreement, likewise."),
     Term("encLxB seq/s", "sequences/s", "encode_seq_s of B texts of L tokens in one pass."),
     Term("imgB images/s", "images/s", "images_s of B images in one pass."),
-    Term("run runs/s", "runs/s", "runs_s of a graph of any kind."),
+    Term("graph runs/s", "runs/s", "runs_s of a graph of any kind."),
     Term("cosine", "", "embedding_cosine of an encoder."),
     Term("nearest", "%", "nearest_agreement of an encoder."),
     Term("tau", "", "ranking_tau of an encoder."),

@@ -35,7 +35,10 @@ PATTERNS = (
     (r"params [x×]", "meas/params"),
     (r"\+-|\+/-", "±"),
     (r"itl_ms", "ITL"),
-    (r"cannot_tell", "INCONCLUSIVE"),  # words of before 0.2.0
+    # words of before 0.2.0
+    (r"cannot_tell", "INCONCLUSIVE"),
+    (r"foreign_cpu", "BACKGROUND_CPU"),
+    (r"run", "graph"),
 )
 
 

@@ -25,7 +25,7 @@ TRUST = (
         "quieter machine, longer tests.",
     ),
     Term(
-        "FOREIGN_CPU",
+        "BACKGROUND_CPU",
         "%",
         "Processor time of the timed parts that neither worker nor parent used, as a share of what "
         "the usable processors could do: above 2 % at best B, above 5 % C. Close other programs.",
@@ -33,8 +33,8 @@ TRUST = (
     Term(
         "STEAL",
         "%",
-        "Processor time that a hypervisor gave to others; the limits of FOREIGN_CPU. Use a machine "
-        "that is not shared.",
+        "Processor time that a hypervisor gave to others; the limits of BACKGROUND_CPU. Use a "
+        "machine that is not shared.",
     ),
     Term("UNKNOWN_LOAD", "", "Nothing tells how busy others kept the processors. C."),
     Term(
@@ -67,6 +67,13 @@ TRUST = (
         "An exported decoder gives other logits for a prompt and steps than for the same tokens "
         "in one pass, beyond rounding. At best C: its speed is that of a graph that errs.",
     ),
+    Term(
+        "PLACEMENT",
+        "",
+        "The provider of the device did not take all of the arithmetic: --allow-fallback kept the "
+        "row, or nothing recorded it. At best C.",
+    ),
+    Term("SIMULATED", "", "The device was emulated: its speed means nothing. At best C."),
     Term(
         "COARSE_CLOCK",
         "%",
@@ -108,7 +115,7 @@ WORDS = (
     ),
     Term("img", "", "Vision test: img8 reads 8 images in one pass."),
     Term(
-        "run",
+        "graph",
         "",
         "The test of a graph that is no known kind of model: one run on seeded inputs of the "
         "declared shapes. --dim names the free ones.",

@@ -8,6 +8,7 @@ from harness.estimator.cells import CellLengths
 from harness.estimator.record import RecordEstimates, utilisation
 from harness.estimator.static import StaticLengths
 from harness.results.energy import energy_of, without_doubtful
+from harness.results.enums import Grade, ReasonCode, Status
 from harness.results.samples import ProcessSamples, samples_of
 from harness.results.schema import (
     Cell,
@@ -98,7 +99,9 @@ def _record(
         metrics |= text_rates(metrics["decode_tok_s"], tokenizer)
     status, reason = _status(processes, failure)
     machine = entries.header["environment"]
-    trust = _trust(cell, metrics, processes, changed, quality, machine) if status == "ok" else None
+    trust = (
+        _trust(cell, metrics, processes, changed, quality, machine) if status == Status.OK else None
+    )
     return Record(
         cell=cell,
         status=status,
@@ -134,8 +137,8 @@ def _trust(
     broken = (quality or {}).get("invalid")
     if broken is None:
         return found
-    reason = Reason(code="NON_FINITE", detail=broken)
-    return Trust(grade="INVALID", reasons=(reason, *found.reasons))
+    reason = Reason(code=ReasonCode.NON_FINITE, detail=broken)
+    return Trust(grade=Grade.INVALID, reasons=(reason, *found.reasons))
 
 
 def _metrics(
@@ -151,13 +154,13 @@ def _metrics(
     return metrics
 
 
-def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[str, str | None]:
+def _status(processes: list[ProcessSamples], failure: Json | None) -> tuple[Status, str | None]:
     if failure is not None:
         kept = f"; samples of {len(processes)} earlier rounds are kept" if processes else ""
-        return failure["status"], failure["reason"] + kept
+        return Status(failure["status"]), failure["reason"] + kept
     if not processes:
-        return "skipped", "the run ended before this cell was measured; use --resume"
-    return "ok", None
+        return Status.SKIPPED, "the run ended before this cell was measured; use --resume"
+    return Status.OK, None
 
 
 def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> RecordEstimates:

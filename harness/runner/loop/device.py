@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from harness.results.enums import Grade, ReasonCode, worst_grade
 from harness.results.samples import ProcessSamples
-from harness.results.schema import GRADES, Placement, Reason, Trust
-from harness.results.validity import PROVEN
+from harness.results.schema import Placement, Reason, Trust
 from harness.runner.plan import SessionGroup
 
 Json = dict[str, Any]
-BEST_GRADE = "C"  # of a device that was emulated, or did not do all of the work
+BEST_GRADE = Grade.C  # of a device that was emulated, or did not do all of the work
 
 
 def hardware_of(processes: list[ProcessSamples], agreement: Json | None) -> Json | None:
@@ -38,12 +38,11 @@ def doubt_device(trust: Trust, placement: Placement | None, simulated: bool) -> 
     """
     reasons = []
     if simulated:
-        reasons.append(Reason(code="SIMULATED", detail="the device is emulated"))
-    if placement is not None and placement.verdict not in PROVEN:
+        reasons.append(Reason(code=ReasonCode.SIMULATED, detail="the device is emulated"))
+    if placement is not None and not placement.proven:
         left = ", ".join(f"{count} {name}" for name, count in placement.fell_off.items())
         detail = f"{placement.verdict}: nodes left to others: {left or 'not known'}"
-        reasons.append(Reason(code="PLACEMENT", detail=detail))
+        reasons.append(Reason(code=ReasonCode.PLACEMENT, detail=detail))
     if not reasons:
         return trust
-    grade = max(trust.grade, BEST_GRADE, key=GRADES.index)
-    return Trust(grade=grade, reasons=(*reasons, *trust.reasons))
+    return Trust(grade=worst_grade(trust.grade, BEST_GRADE), reasons=(*reasons, *trust.reasons))

@@ -5,14 +5,15 @@ from typing import Any
 
 from harness.core.errors import WorkerError
 from harness.machine.process.worker import Worker
-from harness.results.schema import GRADES, Reason, Trust
+from harness.results.enums import Grade, ReasonCode, worst_grade
+from harness.results.schema import Reason, Trust
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.session import WORKER_MODULE, session_arguments
 from harness.runner.plan import Plan
 
 Json = dict[str, Any]
-BEST_GRADE = "C"  # of a model whose steps do not continue its prompt
+BEST_GRADE = Grade.C  # of a model whose steps do not continue its prompt
 
 
 def step_checks(plan: Plan, builds: Builds, entries: Entries) -> Iterator[Json]:
@@ -51,5 +52,6 @@ def doubt_steps(trust: Trust, found: Mapping[str, Any] | None) -> Trust:
         f"logits of prompt and steps differ from those of one pass by {found['difference']:.3g} of"
         f" the largest; {found['bound']:g} is the most"
     )
-    grade = max(trust.grade, BEST_GRADE, key=GRADES.index)
-    return Trust(grade=grade, reasons=(Reason(code="STEPS_DIFFER", detail=detail), *trust.reasons))
+    reason = Reason(code=ReasonCode.STEPS_DIFFER, detail=detail)
+    grade = worst_grade(trust.grade, BEST_GRADE)
+    return Trust(grade=grade, reasons=(reason, *trust.reasons))

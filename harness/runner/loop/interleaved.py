@@ -12,10 +12,11 @@ from typing import Any
 
 from harness.core.errors import UsageError, WorkerError
 from harness.core.units import MIB
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.machine.watch.probes import difference, snapshot
+from harness.results.enums import Kind
 from harness.runner.loop.memory_limit import least_bytes
 from harness.runner.loop.order import shuffled
 from harness.runner.loop.pinning import drawn_cores, settle

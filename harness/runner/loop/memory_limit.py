@@ -3,6 +3,7 @@
 from harness.core.errors import WorkerError
 from harness.core.units import MIB
 from harness.machine.watch.free_memory import free_memory_bytes
+from harness.results.enums import Status
 from harness.runner.plan import SessionGroup
 from harness.store.exported_artifact import AnyArtifact
 
@@ -24,5 +25,5 @@ def refuse_without_room(group: SessionGroup, artifact: AnyArtifact) -> None:
         raise WorkerError(
             f"weights and cache need {needed / MIB:,.0f} MiB, {free / MIB:,.0f} MiB are free",
             fix="a smaller model, level, --batch, --depth or --prompt, or close other programs",
-            status="out_of_memory",
+            status=Status.OUT_OF_MEMORY,
         )

@@ -36,7 +36,7 @@ def qualities(plan: Plan, builds: Builds, entries: Entries, log: Log) -> Iterato
             continue
         head = {"model": key[0], "level": key[1]}
         if key[0] not in builds.twins:
-            reason = "its fp32 twin could not be built"
+            reason = "its fp32 reference could not be built"
             yield {"kind": "no_quality", **head, "reason": reason}
             continue
         try:

@@ -9,10 +9,11 @@ from typing import Any
 from harness.core.errors import WorkerError
 from harness.devices.compiled import compiled_folder, read_compiled
 from harness.engine.shapes import shapes_json
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.machine.meters.energy import energy_used, read_energy
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
+from harness.results.enums import Kind
 from harness.runner.loop.order import shuffled
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings

@@ -61,7 +61,7 @@ def sustain(
     rate is that of a process: total tokens over the median pass.
 
     Returns:
-        `metric`, `unit`, `window_s`, `windows`: each `start_s`, `rate`, `foreign_cpu_share`,
+        `metric`, `unit`, `window_s`, `windows`: each `start_s`, `rate`, `background_cpu_share`,
         `thermal_events`; and the fields of harness.results.sustained.sustained.
 
     Raises:
@@ -86,7 +86,7 @@ def sustain(
                 {
                     "start_s": begin_s - start_s,
                     "rate": rate.value(cell, process),
-                    "foreign_cpu_share": watch.foreign_cpu_share,
+                    "background_cpu_share": watch.background_cpu_share,
                     "thermal_events": watch.thermal_events,
                 }
             )

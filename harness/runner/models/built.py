@@ -236,7 +236,8 @@ class BuiltEncoder(BuiltModel):
 
     def tests(self, settings: "Settings") -> tuple["Workload", ...]:
         """Encode tests: those of the plan, else the usual ones."""
-        from harness.engine.workload import Kind, Workload
+        from harness.engine.workload import Workload
+        from harness.results.enums import Kind
 
         encodes = settings.enc or USUAL_ENCODES
         return tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in encodes)

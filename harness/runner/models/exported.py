@@ -9,7 +9,7 @@ from harness.builder.quantize.cache import AUTO, CacheLevel
 from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import UsageError
 from harness.engine.exported.geometry import ExportedGeometry
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.models.catalog.decoder import spec_anatomy
 from harness.models.catalog.subject import Subject
 from harness.models.exported.files import GENAI_CONFIG
@@ -17,6 +17,7 @@ from harness.models.exported.model import ExportedKind, ExportedModel, Role
 from harness.models.exported.source import ExportedSource
 from harness.models.specs.structure import Anatomy
 from harness.models.weights.source import ModelSource
+from harness.results.enums import Kind
 from harness.runner.models.exported_levels import (
     cache_of,
     calibrated_level,
@@ -132,7 +133,7 @@ class Exported:
 
     def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
         """A run of the whole graph."""
-        return (Workload(Kind.RUN, 0, 0),)
+        return (Workload(Kind.GRAPH, 0, 0),)
 
     def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
         """Its levels with the cache in its file."""

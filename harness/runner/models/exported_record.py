@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.builder.quantize.levels import QuantLevel
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.estimator.cells import CellLengths
 from harness.estimator.exported import exported_estimates, mbu_file
 from harness.estimator.record import Ceilings, RecordEstimates, record_estimates
 from harness.models.exported.model import ExportedModel, Role
 from harness.models.specs.structure import Anatomy
+from harness.results.enums import Kind
 from harness.results.schema import Metric
 from harness.results.summarize import share_metric
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from harness.core.errors import UsageError
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedModel
+from harness.results.enums import Kind
 from harness.runner.settings import Settings
 
 USUAL_TOKENS, USUAL_TEXTS = 128, (1, 8)

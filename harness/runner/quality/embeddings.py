@@ -1,4 +1,4 @@
-"""The parent's side for encoders: one level's embeddings against its fp32 twin's, in a child."""
+"""The parent's side for encoders: a level's embeddings against its fp32 reference's."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -41,7 +41,7 @@ class EmbeddingScores:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingQuality:
-    """How well one level of an encoder keeps what its fp32 twin says.
+    """How well one level of an encoder keeps what its fp32 reference says.
 
     Attributes:
         model: its name.
@@ -86,7 +86,7 @@ def measure_embeddings(
         timeout_s: limit of the comparison.
 
     Raises:
-        UsageError: `twin` is not the level's fp32 twin.
+        UsageError: `twin` is not the level's fp32 reference.
         WorkerError: the tokenizer or a graph cannot be used, or the child died.
     """
     check_twin(twin, level)
@@ -151,7 +151,7 @@ def _mean(values: Sequence[float], least: float) -> Mean:
 
 def _bad_words(bad: Json) -> str:
     """A sentence on the first embedding that is no number."""
-    whose = "the fp32 twin's" if bad["model"] == "twin" else "the level's"
+    whose = "the fp32 reference's" if bad["model"] == "twin" else "the level's"
     return f"{whose} embeddings are not finite (text {bad['text']})"
 
 

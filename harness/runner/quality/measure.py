@@ -1,4 +1,4 @@
-"""The parent's side: one level of one model against its fp32 twin, in a child process."""
+"""The parent's side: one level of one model against its fp32 reference, in a child process."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ NUMERIC_ONLY = "numeric fidelity only"
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How well one level keeps what its fp32 twin says.
+    """How well one level keeps what its fp32 reference says.
 
     Attributes:
         model: its name.
@@ -36,7 +36,7 @@ class Quality:
         decode: a token a pass; None likewise.
         invalid: where a logit is no number, which makes both paths worthless; else None.
         peak_bytes: high-water mark of the child, both models' weights included.
-        reference: name of the other model that stood in for the twin; None: its own fp32 twin.
+        reference: name of the other model that stood in for the twin; None: its own fp32 reference.
     """
 
     model: str
@@ -89,8 +89,8 @@ def measure_quality(
         timeout_s: limit of one path.
 
     Raises:
-        UsageError: `twin` is not the level's fp32 twin, a reference that reads other tokens, or a
-            plan the model cannot follow.
+        UsageError: `twin` is not the level's fp32 reference, one that reads other tokens, or a plan
+            the model cannot follow.
         WorkerError: the text, the tokenizer or a graph cannot be used (the child's problem, fix
             and exit code are kept), or the child died, hung or ran out of memory.
     """
@@ -165,7 +165,7 @@ def check_twin(twin: Artifact, level: Artifact) -> None:
     same = twin.weights_identity == level.weights_identity and twin.spec == level.spec
     if not same:
         raise UsageError(
-            f"{twin.name} ({twin.weights_identity}) is not the fp32 twin of {level.name} "
+            f"{twin.name} ({twin.weights_identity}) is not the fp32 reference of {level.name} "
             f"({level.weights_identity})",
             fix="build both levels from one model, with one seed",
         )
@@ -251,7 +251,7 @@ def scores_of(reply: Json) -> TokenScores:
 
 def bad_words(path: str, bad: Json) -> str:
     """A sentence on the first logits that are no numbers."""
-    whose = "the fp32 twin's" if bad["model"] == "twin" else "the level's"
+    whose = "the fp32 reference's" if bad["model"] == "twin" else "the level's"
     place = f"{path} path, chunk {bad['chunk']}, token {bad['token']}"
     layer = "" if bad["layer"] is None else f"; the cache of layer {bad['layer']} is the first"
     return f"{whose} logits are not finite ({place}{layer})"

@@ -37,7 +37,7 @@ class GroupLoss:
     Attributes:
         group: its name.
         saved_bytes: what storing it at the level saves.
-        kld_nats: divergence from the fp32 twin a token, on the prefill path; None: see `invalid`.
+        kld_nats: divergence from the fp32 reference a token, prefill path; None: see `invalid`.
         kld_nats_per_mib: kld_nats over MiB saved; None likewise.
         invalid: where a logit is no number, or None.
     """

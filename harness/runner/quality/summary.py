@@ -48,7 +48,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class PathQuality:
-    """The quality of one level on one path, against the fp32 twin on the same fixed tokens.
+    """The quality of one level on one path, against the fp32 reference on the same fixed tokens.
 
     Attributes:
         path: `prefill` (a chunk a pass) or `decode` (a token a pass).

@@ -66,7 +66,7 @@ def evaluate(
     threads: int,
     chunks: Sequence[Sequence[int]],
 ) -> Json:
-    """Score a level against its fp32 twin on one path; two sessions are open, no more.
+    """Score a level against its fp32 reference on one path; two sessions are open, no more.
 
     The twin reads each chunk in one pass on both paths: in float32 the passes of one token give
     the same distributions up to rounding (tested), at several times the cost.

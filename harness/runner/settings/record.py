@@ -39,7 +39,7 @@ class Settings:
         min_passes: fewest timed passes of one test in one process.
         timeout: seconds after which a silent worker is ended.
         calibrate: measure this machine's ceilings first where none are stored.
-        quality: hold every level against the fp32 twin of its model as well.
+        quality: hold every level against the fp32 reference of its model as well.
         sensitivity: rank groups of matrices by what each loses at a level, per MiB saved; asks
             for quality too.
         reference: model that quality is held against, a catalog name or a folder; None: each model

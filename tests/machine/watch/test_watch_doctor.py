@@ -25,7 +25,7 @@ FACTS = {
 QUIET = WatchInterval(
     wall_ns=10**9,
     processors=2,
-    foreign_cpu_ns=0,
+    background_cpu_ns=0,
     steal_ns=0,
     swapped_in_bytes=0,
     swapped_out_bytes=0,
@@ -50,7 +50,7 @@ def test_a_fit_machine_has_no_warning_and_every_check_has_spoken():
 @pytest.mark.parametrize(
     ("state", "check"),
     [
-        (watched(foreign_cpu_ns=10**8), "other programs"),
+        (watched(background_cpu_ns=10**8), "other programs"),
         (watched(steal_ns=10**8), "host"),
         (facts(governor="powersave"), "frequency"),
         (facts(on_battery=True), "power"),

@@ -25,13 +25,13 @@ def take(root) -> Snapshot:
     return snapshot(root, system="linux")
 
 
-def test_foreign_cpu_is_what_the_processors_did_beyond_our_own(machine):
+def test_background_cpu_is_what_the_processors_did_beyond_our_own(machine):
     """Our processors did 3 + 2 + 1 + 1 + 1 user..softirq ticks and 4 ticks more; 5 were ours."""
     before = take(machine)
     busy = stat("3 2 1 100 9 1 1 0", "50 50 50 100 0 0 0 50", "4 0 0 100 0 0 0 0", IDLE)
     write(machine, {"proc/stat": busy})
     interval = difference(before, take(machine), own_cpu_ns=5 * TICK_NS)
-    assert interval.foreign_cpu_ns == 7 * TICK_NS
+    assert interval.background_cpu_ns == 7 * TICK_NS
     assert interval.processors == 2
     assert interval.steal_ns == 0
 
@@ -44,10 +44,10 @@ def test_steal_is_counted_on_our_processors_only(machine):
 
 def test_shares_are_of_what_our_processors_could_have_done():
     """20 ms of 2 processors over 500 ms is 2 %; a little negative is rounding, so 0."""
-    interval = WatchInterval(wall_ns=500, processors=2, foreign_cpu_ns=20, steal_ns=-1)
-    assert interval.foreign_cpu_share == 0.02
+    interval = WatchInterval(wall_ns=500, processors=2, background_cpu_ns=20, steal_ns=-1)
+    assert interval.background_cpu_share == 0.02
     assert interval.steal_share == 0.0
-    assert WatchInterval(wall_ns=500, processors=2).foreign_cpu_share is None
+    assert WatchInterval(wall_ns=500, processors=2).background_cpu_share is None
 
 
 def test_throttling_heat_and_swap_are_seen(machine):
@@ -76,7 +76,7 @@ def test_throttling_heat_and_swap_are_seen(machine):
 
 def test_what_a_machine_does_not_tell_is_absent_not_zero(tmp_path):
     interval = difference(take(tmp_path), take(tmp_path), own_cpu_ns=0)
-    assert interval.foreign_cpu_ns is None
+    assert interval.background_cpu_ns is None
     assert interval.throttled_periods is None
     assert interval.unknown["busy_ns"] == "absent"
     assert set(interval.unknown) == {
@@ -88,7 +88,7 @@ def test_what_a_machine_does_not_tell_is_absent_not_zero(tmp_path):
 def test_a_processor_that_is_not_listed_makes_the_load_unknown(machine):
     write(machine, {"proc/stat": stat(IDLE, IDLE)})
     interval = difference(take(machine), take(machine), own_cpu_ns=0)
-    assert interval.foreign_cpu_ns is None
+    assert interval.background_cpu_ns is None
 
 
 def test_sleep_is_the_gap_between_two_clocks():
@@ -112,7 +112,7 @@ def test_this_machine_can_be_watched():
 def test_other_systems_are_watched_through_psutil(system):
     before = snapshot(system=system)
     interval = difference(before, snapshot(system=system), own_cpu_ns=0)
-    assert interval.foreign_cpu_ns is not None
+    assert interval.background_cpu_ns is not None
     assert interval.steal_ns is None
     assert (interval.swapped_in_bytes is None) == (system == "win32")
 
@@ -124,17 +124,17 @@ def test_an_interval_survives_the_journal():
 
 def test_pooled_shares_are_over_the_whole_time():
     """10 of 100 and 0 of 900: 1 % of the whole, not 5 % as the mean of shares says."""
-    noisy = WatchInterval(wall_ns=100, processors=1, foreign_cpu_ns=10, steal_ns=1)
-    calm = WatchInterval(wall_ns=900, processors=1, foreign_cpu_ns=0, steal_ns=1)
-    assert pool([noisy, calm]).foreign_cpu_share == 0.01
+    noisy = WatchInterval(wall_ns=100, processors=1, background_cpu_ns=10, steal_ns=1)
+    calm = WatchInterval(wall_ns=900, processors=1, background_cpu_ns=0, steal_ns=1)
+    assert pool([noisy, calm]).background_cpu_share == 0.01
     assert pool([noisy, calm]).steal_ns == 2
 
 
 def test_a_pooled_share_needs_all_parts_and_an_event_only_one():
-    seen = WatchInterval(wall_ns=1, processors=1, foreign_cpu_ns=1, swapped_in_bytes=4096)
+    seen = WatchInterval(wall_ns=1, processors=1, background_cpu_ns=1, swapped_in_bytes=4096)
     blind = WatchInterval(wall_ns=1, processors=1, unknown={"busy_ns": "denied"})
     both = pool([seen, blind])
-    assert both.foreign_cpu_ns is None
+    assert both.background_cpu_ns is None
     assert both.swapped_in_bytes == 4096
     assert both.throttled_periods is None
     assert both.unknown == {"busy_ns": "denied"}

@@ -6,13 +6,13 @@ import pytest
 
 from harness.machine.watch.evidence import clock_fault, clock_share, gather_evidence
 from harness.machine.watch.probes import WatchInterval
-from harness.machine.watch.trust import GRADES, RULES, Evidence, grade
-from harness.results.schema import GRADES as RESULT_GRADES
+from harness.machine.watch.trust import RULES, Evidence, grade
+from harness.results.enums import ReasonCode
 
 QUIET = WatchInterval(
     wall_ns=1_000_000,
     processors=1,
-    foreign_cpu_ns=0,
+    background_cpu_ns=0,
     steal_ns=0,
     throttled_periods=0,
     thermal_events=0,
@@ -40,12 +40,12 @@ def test_the_best_evidence_is_an_a_without_reasons():
         (replace(GOOD, half_width_share=0.081), "C", "WIDE_INTERVAL"),
         (replace(GOOD, half_width_share=None), "C", "WIDE_INTERVAL"),
         (replace(GOOD, steady_processes=4), "B", "NOT_STEADY"),
-        (watched(foreign_cpu_ns=20_001), "B", "FOREIGN_CPU"),
-        (watched(foreign_cpu_ns=50_000), "B", "FOREIGN_CPU"),
-        (watched(foreign_cpu_ns=50_001), "C", "FOREIGN_CPU"),
+        (watched(background_cpu_ns=20_001), "B", "BACKGROUND_CPU"),
+        (watched(background_cpu_ns=50_000), "B", "BACKGROUND_CPU"),
+        (watched(background_cpu_ns=50_001), "C", "BACKGROUND_CPU"),
         (watched(steal_ns=20_001), "B", "STEAL"),
         (watched(steal_ns=50_001), "C", "STEAL"),
-        (watched(foreign_cpu_ns=None), "C", "UNKNOWN_LOAD"),
+        (watched(background_cpu_ns=None), "C", "UNKNOWN_LOAD"),
         (replace(GOOD, watch=None), "C", "UNKNOWN_LOAD"),
         (watched(throttled_periods=1), "INVALID", "THROTTLED"),
         (watched(thermal_events=1), "INVALID", "THROTTLED"),
@@ -80,8 +80,8 @@ def test_every_code_is_covered_above():
     "evidence",
     [
         replace(GOOD, half_width_share=0.0),
-        watched(foreign_cpu_ns=20_000),
-        watched(foreign_cpu_ns=-50_000),
+        watched(background_cpu_ns=20_000),
+        watched(background_cpu_ns=-50_000),
         watched(steal_ns=None),
         watched(throttled_periods=None, thermal_events=None),
         watched(swapped_in_bytes=None, swapped_out_bytes=None),
@@ -94,11 +94,11 @@ def test_limits_themselves_and_counters_that_no_system_has_cost_nothing(evidence
 
 
 def test_the_gravest_reason_comes_first_and_none_is_lost():
-    bad = replace(watched(swapped_in_bytes=1, foreign_cpu_ns=30_000), processes=3)
+    bad = replace(watched(swapped_in_bytes=1, background_cpu_ns=30_000), processes=3)
     graded = grade(replace(bad, steady_processes=3, half_width_share=0.2))
     assert graded.grade == "INVALID"
     codes = [code for code, _ in graded.reasons]
-    assert codes == ["SWAPPED", "WIDE_INTERVAL", "FOREIGN_CPU", "FEW_PROCESSES"]
+    assert codes == ["SWAPPED", "WIDE_INTERVAL", "BACKGROUND_CPU", "FEW_PROCESSES"]
 
 
 def test_reasons_carry_their_numbers():
@@ -107,8 +107,9 @@ def test_reasons_carry_their_numbers():
     assert "8%" in graded.reasons[0][1]
 
 
-def test_grades_are_those_of_the_results_document():
-    assert GRADES == RESULT_GRADES
+def test_every_rule_has_a_code_and_every_code_but_those_of_the_runner_a_rule():
+    of_runner = {ReasonCode.STEPS_DIFFER, ReasonCode.SIMULATED, ReasonCode.PLACEMENT}
+    assert set(RULES) == set(ReasonCode) - of_runner
 
 
 def entry(**changes: object) -> dict[str, object]:

@@ -5,7 +5,8 @@ import pytest
 from harness.analysis.compare import compare_axis
 from harness.analysis.compare_rows import Question
 from harness.core.errors import EXIT_CELLS, EXIT_OK, UsageError, WorkerError
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
+from harness.results.enums import Kind
 from harness.runner.loop import interleaved
 from harness.runner.loop.interleaved import check_room_together, merge
 from harness.runner.loop.run import run_plan

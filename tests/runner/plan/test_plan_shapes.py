@@ -3,7 +3,8 @@
 import pytest
 
 from harness.builder.graph.static.geometry import StaticShapes
-from harness.engine.workload import Kind, Workload
+from harness.engine.workload import Workload
+from harness.results.enums import Kind
 from harness.runner.plan.shapes import static_shapes
 
 PP9 = Workload(Kind.PREFILL, 9, 0)

@@ -95,7 +95,7 @@ def test_an_embedding_that_is_no_number_makes_the_level_invalid(tmp_path, shared
 def test_a_twin_of_another_model_is_refused(folder, shared_cache):
     source, twin, _level = built(folder, "fp32", shared_cache)
     _source, _twin, other = built(FIXTURES / "bert-cls", "int4", shared_cache)
-    with pytest.raises(UsageError, match="not the fp32 twin"):
+    with pytest.raises(UsageError, match="not the fp32 reference"):
         measure_embeddings(source, twin, other)
 
 

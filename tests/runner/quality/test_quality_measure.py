@@ -129,7 +129,7 @@ def test_other_weights_are_no_twin(build):
 def test_another_architecture_is_no_twin(build):
     level = build(seeded_source(), "int4")
     other = replace(level, level="fp32", spec=seeded_source(rms_norm_eps=1e-6).spec)
-    with pytest.raises(UsageError, match="not the fp32 twin"):
+    with pytest.raises(UsageError, match="not the fp32 reference"):
         check_twin(other, level)
 
 

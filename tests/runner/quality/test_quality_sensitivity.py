@@ -91,5 +91,5 @@ def test_other_weights_are_no_twin(of_bytelm, shared_cache):
     source, build = of_bytelm
     other = ensure_artifact(resolve_model("bytelm"), "int4", shared_cache)
     other = dataclasses.replace(other, weights_identity="sha256:other")
-    with pytest.raises(UsageError, match="is not the fp32 twin"):
+    with pytest.raises(UsageError, match="is not the fp32 reference"):
         measure_sensitivity(source, build("fp32"), other, plan=PLAN)

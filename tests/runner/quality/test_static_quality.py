@@ -1,4 +1,4 @@
-"""Static decoders judged as any other level: both paths, against the fused fp32 twin."""
+"""Static decoders judged as any other level: both paths, against the fused fp32 reference."""
 
 import pytest
 
