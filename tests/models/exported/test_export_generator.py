@@ -27,11 +27,9 @@ def made(tmp_path_factory):
     packages = re.search(r"genai/bin/pip install (.+)", readme).group(1).split()
     call(sys.executable, "-m", "venv", folder / "env")
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    uv = shutil.which("uv")  # takes a tenth of the time
-    installer = (
-        (uv, "pip", "install", "--python", python) if uv else (python, "-m", "pip", "install")
-    )
-    call(*installer, "--quiet", *packages)
+    fast = [shutil.which("uv"), "pip", "install", "--quiet", "--python", str(python), *packages]
+    if fast[0] is None or subprocess.run(fast, capture_output=True).returncode:
+        call(python, "-m", "pip", "install", "--quiet", *packages)
     call(python, EXPORTS / "make_exports.py", "genai", NAME, "--into", folder)
     return folder / "genai" / NAME
 
