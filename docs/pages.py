@@ -12,7 +12,7 @@ closed by one with a slash:
     table: FILE          the table of a committed document
     lines: FILE REGEX    those lines of it that the expression finds
     compare: FILE AXIS   what `bench compare FILE --axis AXIS` says
-    output: bench ...    what the command prints
+    output: bench ...    what the command prints; after ~ an expression: those lines of it
 
 A test holds each page equal to what this script would write.
 """
@@ -107,12 +107,14 @@ def _comparison(words: str) -> str:
     ).strip()
 
 
-def _output(line: str) -> str:
+def _output(words: str) -> str:
     """What a command prints: as it is where it prints Markdown, else as a block."""
+    line, _, expression = words.partition(" ~ ")
     printed = io.StringIO()
     with chdir(ROOT), redirect_stdout(printed):
         main_command(shlex.split(line)[1:])
-    text = printed.getvalue().strip()
+    lines = printed.getvalue().strip().splitlines()
+    text = "\n".join(one for one in lines if re.search(expression, one))
     return text if "--format md" in line else f"```text\n{text}\n```"
 
 
