@@ -97,10 +97,23 @@ def test_outside_packages_stay_where_they_belong(package: str):
     assert users <= ONLY_IN[package]
 
 
-def test_one_file_lays_tables_out():
-    """Every table is drawn by `report/grid.py`: escaped, aligned, in one style."""
-    users = [path.name for path in FILES if "tabulate" in set(imported_modules(path))]
-    assert users == ["grid.py"]
+@pytest.mark.parametrize(("package", "file"), [("tabulate", "grid.py"), ("rich", "progress.py")])
+def test_one_file_lays_tables_out_and_one_draws_progress(package, file):
+    """Tables are drawn by `report/grid.py`, in one style; rich only moves on a terminal."""
+    users = [
+        path.name
+        for path in FILES
+        if any(name.split(".")[0] == package for name in imported_modules(path))
+    ]
+    assert users == [file]
+
+
+def test_what_must_outlive_a_crash_is_written_in_one_place():
+    """`core/files.py` syncs and renames; the journal syncs lines that it appends."""
+    synced = {path.name for path in FILES if ".fsync(" in path.read_text(encoding="utf-8")}
+    assert synced == {"files.py", "journal.py"}
+    temporary = ("mkstemp", "NamedTemporaryFile", "os.replace")
+    assert [path for path in FILES if any(word in path.read_text() for word in temporary)] == []
 
 
 def test_nothing_in_cli_returns_text():

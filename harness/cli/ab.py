@@ -151,7 +151,9 @@ def _gate(text: str) -> Gate:
 
 def _pairs(count: int) -> int:
     if count < 2:
-        raise UsageError(f"--pairs {count} give no interval", fix="--pairs 5 or more")
+        raise UsageError(
+            f"--pairs {count} is below 2, and one pair gives no interval", fix="bench ab --pairs 5"
+        )
     return count
 
 

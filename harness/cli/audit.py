@@ -41,7 +41,10 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
     from harness.runner.plan import make_plan
 
     if turns < LEAST_TURNS:
-        raise UsageError(f"--turns {turns} say nothing", fix=f"--turns {LEAST_TURNS} or more")
+        raise UsageError(
+            f"--turns {turns} is below {LEAST_TURNS}, and so few passes tell nothing",
+            fix=f"bench audit --turns {LEAST_TURNS}",
+        )
     settings = fetch_into(load_settings(plan, **flag_values(flags)), cache)
     chosen = make_plan(settings, usable_cores(), folder=cache)
     lines = list(_audit(chosen, turns, cache))

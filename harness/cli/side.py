@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.flags import flag_options
+from harness.cli.options import first_sentence
 from harness.core.errors import UsageError
+from harness.core.names import nearest
 from harness.runner.settings import Settings, flag_values, load_settings
 
 if TYPE_CHECKING:
@@ -87,10 +89,12 @@ def _parsed(flag: str, words: list[str]) -> dict[str, Any]:
     try:
         return command.make_context(flag, list(words)).params
     except click.ClickException as error:
-        names = ", ".join(option.opts[0] for option in flag_options("ab"))
+        names = [option.opts[0] for option in flag_options("ab")]
+        near = nearest(error.option_name, names) if isinstance(error, click.NoSuchOption) else ()
+        asked = f"did you mean {' or '.join(near)}? " if near else ""
         raise UsageError(
-            f"{flag} {' '.join(words)!r}: {error.format_message()}",
-            fix=f"VARIABLE=value words first, then any of {names}",
+            f"{flag} {' '.join(words)!r}: {first_sentence(error)}",
+            fix=f"{asked}VARIABLE=value words first, then any of {', '.join(names)}",
         ) from error
 
 

@@ -75,7 +75,7 @@ def parse_share(text: str, flag: str) -> float:
     if not 0 < share <= 1:
         raise UsageError(
             f"{flag}: {share:.6g} is not above 0 and at most 1 (100%)",
-            fix="3% or 0.03; below the noise of the machine nothing can be told",
+            fix=f"{flag} with 3% or 0.03; below the noise of the machine nothing can be told",
         )
     return share
 

@@ -165,6 +165,7 @@ def test_an_interrupt_keeps_finished_pairs(clocked, monkeypatch):
     [
         (("--a", "--quant int4,int8"), "is 2 sessions"),
         (("--a", "--rounds 3"), "No such option '--rounds'"),
+        (("--a", "--qant int4"), "did you mean --quant? VARIABLE=value words first"),
         (("--a", "--gen 'x"), "No closing quotation"),
         (("--a", "--gen 5", "--b", "--gen 6"), "share no test"),
         (("--pairs", "1"), "--pairs 1"),
