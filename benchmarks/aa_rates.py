@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.verdict import Verdict, judge
+from harness.analysis.compare import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_journal
 from harness.results.metrics import rate_of_kind

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from harness.analysis.verdict import Verdict, judge
+from harness.analysis.compare import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_journal
 from harness.runner.loop.paired import A, B, Side, TurnPlan, measure_pair

@@ -14,8 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import harness
-from harness.analysis.compare import compare_documents
-from harness.analysis.compare_rows import Question
+from harness.analysis.compare import Question, compare_documents
 from harness.analysis.gate import judge_gates, parse_gate
 from harness.machine.watch.cores import usable_processors
 from harness.results.schema import Document

@@ -12,7 +12,7 @@ import random
 import sys
 from itertools import product
 
-from harness.analysis.verdict import Verdict, judge
+from harness.analysis.compare import Verdict, judge
 from harness.stats.differences import Difference, paired_difference, welch_difference
 from harness.stats.power import POWER, detectable, power_of_processes, surely_detectable
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from aa_rates import process_values
 
-from harness.analysis.verdict import Verdict, judge
+from harness.analysis.compare import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_journal
 from harness.runner.loop.order import shuffled

@@ -31,8 +31,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from harness.analysis.compare import compare_axis
-from harness.analysis.compare_rows import Question
+from harness.analysis.compare import Question, compare_axis
 from harness.cli.main import main as main_command
 from harness.core.environment import environment_page
 from harness.report.compare_table import draw_table

@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from harness.analysis.compare import compare_axis
-from harness.analysis.compare_rows import Question
+from harness.analysis.compare import Question, compare_axis
 from harness.cli.main import COMMANDS, DEFAULT_COMMAND, bench
 from harness.report.compare_table import draw_table
 from harness.report.render import render

@@ -1,12 +1,15 @@
-"""One side of one comparison: where its middle is and how far it scatters. Pure."""
+"""One side of one comparison: its metrics, where its middle is and how far it scatters. Pure."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, variance
 
-from harness.analysis.compared import scaled_values
+from harness.core.errors import ResultFormatError, UsageError
+from harness.core.names import suggestion
 from harness.results.metric_row import MetricRow
+from harness.results.metrics import METRICS
+from harness.results.process_values import process_values
 from harness.results.samples import kind_of
 from harness.results.schema import Metric, Record
 from harness.results.summarize import QUALITY_PATHS
@@ -138,3 +141,38 @@ def _chunks(record: Record) -> int:
     path = (record.quality or {}).get(QUALITY_PATHS.get(kind_of(record.cell), ""))
     found = path.get("chunks", path.get("texts")) if isinstance(path, dict) else None
     return found if isinstance(found, int) else 0
+
+
+def compared() -> dict[str, MetricRow]:
+    """Every metric that two sides can be compared by, by name."""
+    return {row.name: row for row in METRICS if row.scale is not None}
+
+
+def find_compared(names: tuple[str, ...], watched: tuple[str, ...] = ()) -> tuple[MetricRow, ...]:
+    """Look metrics up by name, and those that are watched; without names the headlines.
+
+    Raises:
+        UsageError: no comparison is by such a name.
+    """
+    known = compared()
+    for name in (*names, *watched):
+        if name not in known:
+            raise UsageError(f"no comparison by {name!r}", fix=suggestion(name, known))
+    return tuple(
+        row
+        for row in known.values()
+        if row.name in (*names, *watched) or (row.headline and not names)
+    )
+
+
+def scaled_values(metric: MetricRow, record: Record, run_id: str) -> dict[int, float]:
+    """Every process's value of a timed metric on the scale of the statistics, by round.
+
+    Raises:
+        ResultFormatError: damaged samples; says of which run.
+    """
+    try:
+        values = process_values(record, metric.name)
+    except ResultFormatError as error:
+        raise ResultFormatError(f"{run_id}: {error.problem}", error.fix) from error
+    return {place: metric.on_scale(value) for place, value in values.items()}

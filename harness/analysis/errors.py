@@ -1,21 +1,288 @@
-"""How far each estimate is from what was measured, over whole documents. Pure."""
+"""How far each estimate is from what was measured, cell by cell and over whole documents. Pure.
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+The error of an estimate is the logarithm of a ratio of times, or of bytes:
+
+    e = ln(estimated time / measured time)
+
+0 is exact; above 0 the estimate is too slow (too large). Twice too slow is as wrong as twice too
+fast: |e| = 0.693 for both. A rate is the inverse of a time: e = ln(measured rate / estimated rate).
+The estimator `remeasure` is a first run, taken for an estimate of a second one of the same cells:
+how far apart two measurements are, which no estimate can be told to be better than.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean, median
 
-from harness.analysis.error_pairs import (
-    JUDGED,
-    estimate_pairs,
-    judged_metrics,
-    remeasure_pairs,
-)
-from harness.analysis.error_rows import GROUPED, HIGH_SHARE, ErrorRow, error_rows, group_rows
 from harness.core.errors import UsageError
-from harness.estimator.record import ESTIMATORS
-from harness.results.schema import Cell, Document
+from harness.estimator.record import CALIBRATED, ESTIMATORS
+from harness.results.metrics import metric_row
+from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
+from harness.results.schema import Cell, Document, Record
 from harness.results.validity import why_left_out
-from harness.stats.intervals import least_samples
+from harness.stats.intervals import least_samples, percentile
+
+REMEASURE = "remeasure"
+ONE_THREAD, ALL_THREADS = "1 thread", "all"
+EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE)
+HIGH_SHARE = 0.9  # of the cells whose error is not above `p90_ln`
+GROUPED = CALIBRATED  # the estimator of a grouped view: the one that users are given
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedMetric:
+    """One metric that estimates are judged by.
+
+    Attributes:
+        name: as in the registry.
+        kinds: the kinds of test it is judged on.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether more is faster, so that time is its inverse."""
+        return metric_row(self.name).more_is_better
+
+
+JUDGED = (
+    JudgedMetric("decode_tok_s", (DECODE,)),
+    JudgedMetric("prefill_tok_s", (PREFILL,)),
+    JudgedMetric("ttft_ms", (REQUEST,)),
+    JudgedMetric("encode_seq_s", (ENCODE,)),
+    JudgedMetric("peak_rss_bytes", EVERY_KIND),
+    JudgedMetric("weights_bytes", EVERY_KIND),
+)
+METRIC_PLACES = {metric.name: place for place, metric in enumerate(JUDGED)}
+ESTIMATOR_PLACES = {name: place for place, name in enumerate((*ESTIMATORS, REMEASURE))}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One judged metric of a record whose measurements count.
+
+    Attributes:
+        metric: which one.
+        threads: thread class of the cell in its document, as thread_class() names it.
+        record: where it stands.
+        measured: in the metric's unit, above 0; None when it was not measured.
+    """
+
+    metric: JudgedMetric
+    threads: str
+    record: Record
+    measured: float | None
+
+    def estimated(self, estimator: str) -> float | None:
+        """An estimate in the metric's unit, above 0; None where there is none."""
+        return _above_zero(self.record.estimates.get(self.metric.name, {}).get(estimator))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One metric of one cell, as it was estimated and as it was measured.
+
+    Attributes:
+        metric: name of one of JUDGED.
+        threads: thread class of the cell in its document.
+        estimator: one of ESTIMATORS, or REMEASURE.
+        cell: the cell.
+        error_ln: ln(estimated time / measured time).
+    """
+
+    metric: str
+    threads: str
+    estimator: str
+    cell: Cell
+    error_ln: float
+
+
+def log_time_ratio(metric: JudgedMetric, estimated: float, measured: float) -> float:
+    """ln(estimated time / measured time) of two rates, times or sizes above 0.
+
+    A difference of logarithms: swapping the two gives exactly the negative, equal ones exactly 0.
+    """
+    difference = math.log(estimated) - math.log(measured)
+    return 0.0 - difference if metric.is_rate else difference
+
+
+def thread_class(threads: int, most_threads: int) -> str:
+    """`1 thread`, `all` for the largest count of the document, else the count: `4 threads`."""
+    if threads == 1:
+        return ONE_THREAD
+    return ALL_THREADS if threads == most_threads else f"{threads} threads"
+
+
+def judged_metrics(documents: Iterable[Document]) -> Iterator[Judged]:
+    """Yield what estimates are judged by, of every record that counts, measured or not."""
+    for document in documents:
+        most_threads = max((record.cell.threads for record in document.records), default=1)
+        for record in document.records:
+            if why_left_out(record) is not None:
+                continue
+            for metric in JUDGED:
+                if kind_of(record.cell) in metric.kinds:
+                    threads = thread_class(record.cell.threads, most_threads)
+                    yield Judged(metric, threads, record, _measured(record, metric.name))
+
+
+def estimate_pairs(documents: Iterable[Document]) -> list[Pair]:
+    """Return every estimate whose metric was measured in the same record."""
+    return [
+        _pair(judged, estimator, estimated, judged.measured)
+        for judged in judged_metrics(documents)
+        if judged.measured is not None
+        for estimator in ESTIMATORS
+        if (estimated := judged.estimated(estimator)) is not None
+    ]
+
+
+def remeasure_pairs(documents: Iterable[Document], remeasured: Iterable[Document]) -> list[Pair]:
+    """Return ln(first time / second time) of every cell that further documents measured again.
+
+    A cell is the same one when all its fields are. Its thread class is that of its first document.
+    """
+    again: dict[tuple[Cell, str], list[float]] = {}
+    for judged in judged_metrics(remeasured):
+        if judged.measured is not None:
+            key = (judged.record.cell, judged.metric.name)
+            again.setdefault(key, []).append(judged.measured)
+    return [
+        _pair(judged, REMEASURE, judged.measured, second)
+        for judged in judged_metrics(documents)
+        if judged.measured is not None
+        for second in again.get((judged.record.cell, judged.metric.name), ())
+    ]
+
+
+def _pair(judged: Judged, estimator: str, estimated: float, measured: float) -> Pair:
+    """Return the error of one estimate."""
+    error_ln = log_time_ratio(judged.metric, estimated, measured)
+    return Pair(judged.metric.name, judged.threads, estimator, judged.record.cell, error_ln)
+
+
+def _measured(record: Record, name: str) -> float | None:
+    """Return a metric's value; None when it was not measured."""
+    metric = record.metrics.get(name)
+    return None if metric is None else _above_zero(metric.value)
+
+
+def _above_zero(value: float | None) -> float | None:
+    """Return a value that has a logarithm; None for every other, which is no measurement."""
+    return value if value is not None and 0 < value < math.inf else None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """The errors e of one estimator in one metric and thread class.
+
+    Attributes:
+        metric: name of a judged metric.
+        threads: `1 thread`, `all` (the largest count of a document), or another count.
+        estimator: one of ESTIMATORS, or REMEASURE.
+        group: which group of the grouping; None in the table over all cells.
+        cells: how many errors there are.
+        median_ln: median of |e|.
+        p90_ln: the |e| of rank ceil(0.9 * cells), in rising order.
+        p90_is_indicative: there are fewer cells than a 90th percentile needs.
+        worst_ln: largest |e|.
+        worst_cell: model, level and test of that cell; None where every error is 0.
+        bias_ratio: exp(mean e), the geometric mean of estimated / measured time; above 1: too slow.
+    """
+
+    metric: str
+    threads: str
+    estimator: str
+    group: str | None
+    cells: int
+    median_ln: float
+    p90_ln: float | None
+    p90_is_indicative: bool
+    worst_ln: float
+    worst_cell: str | None
+    bias_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """One way of dividing cells.
+
+    Attributes:
+        label: name of a cell's group.
+        rank: what groups are sorted by; equal ones keep the order of the documents.
+    """
+
+    label: Callable[[Cell], str]
+    rank: Callable[[Cell], tuple[int, ...]] = lambda cell: ()
+
+
+GROUPINGS = {
+    "model": Grouping(lambda cell: cell.model),
+    "level": Grouping(lambda cell: cell.level),
+    "depth": Grouping(lambda cell: f"d{cell.depth}", lambda cell: (cell.depth,)),
+    "test": Grouping(
+        lambda cell: cell.workload.partition(" @ ")[0],
+        lambda cell: (cell.prompt, cell.gen, cell.sequences),
+    ),
+}
+
+
+def error_rows(pairs: Iterable[Pair]) -> tuple[ErrorRow, ...]:
+    """One row per metric, thread class and estimator that has a pair, in this order."""
+    found: dict[tuple[str, str, str], list[Pair]] = defaultdict(list)
+    for pair in sorted(pairs, key=_place):
+        found[pair.metric, pair.threads, pair.estimator].append(pair)
+    return tuple(error_row(group) for group in found.values())
+
+
+def group_rows(pairs: Iterable[Pair], by: str) -> tuple[ErrorRow, ...]:
+    """One row per metric, thread class and group, of the estimator GROUPED alone.
+
+    Args:
+        pairs: of any estimators.
+        by: a key of GROUPINGS.
+    """
+    grouping = GROUPINGS[by]
+    found: dict[tuple[str, str, str], list[Pair]] = defaultdict(list)
+    for pair in sorted(pairs, key=lambda pair: (*_place(pair), grouping.rank(pair.cell))):
+        if pair.estimator == GROUPED:
+            found[pair.metric, pair.threads, grouping.label(pair.cell)].append(pair)
+    return tuple(error_row(group, label) for (_, _, label), group in found.items())
+
+
+def error_row(pairs: Sequence[Pair], group: str | None = None) -> ErrorRow:
+    """Sum up the errors of one metric, thread class and estimator: at least one pair."""
+    sizes = [abs(pair.error_ln) for pair in pairs]
+    worst = max(pairs, key=lambda pair: abs(pair.error_ln))
+    return ErrorRow(
+        metric=worst.metric,
+        threads=worst.threads,
+        estimator=worst.estimator,
+        group=group,
+        cells=len(pairs),
+        median_ln=median(sizes),
+        p90_ln=percentile(sizes, HIGH_SHARE, indicative=True),
+        p90_is_indicative=len(pairs) < least_samples(HIGH_SHARE),
+        worst_ln=max(sizes),
+        worst_cell=cell_name(worst.cell) if worst.error_ln else None,
+        bias_ratio=math.exp(fmean(pair.error_ln for pair in pairs)),
+    )
+
+
+def cell_name(cell: Cell) -> str:
+    """Model, level and test: `smollm2-135m int4 tg16 @ d1500`; `b4` for a batch of 4."""
+    batch = [f"b{cell.batch}"] if cell.batch > 1 else []
+    return " ".join([cell.model, cell.level, cell.workload, *batch])
+
+
+def _place(pair: Pair) -> tuple[int, float, int]:
+    """Where the row of a pair stands: metric, then threads from 1 to all, then estimator."""
+    threads = math.inf if pair.threads == ALL_THREADS else float(pair.threads.split()[0])
+    return METRIC_PLACES[pair.metric], threads, ESTIMATOR_PLACES[pair.estimator]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.analysis.compare_rows import CompareRow, Comparison
-from harness.analysis.compared import compared
+from harness.analysis.compare import CompareRow, Comparison
+from harness.analysis.compare_sides import compared
 from harness.core.errors import UsageError
 from harness.core.names import suggestion
 from harness.core.ranges import parse_number, parse_share

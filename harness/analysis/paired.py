@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from math import log1p
 from statistics import median
 
-from harness.analysis.compare import judged
-from harness.analysis.compare_rows import CompareRow, Comparison, Question
-from harness.analysis.compared import find_compared
+from harness.analysis.compare import CompareRow, Comparison, Question, judged
+from harness.analysis.compare_sides import find_compared
 from harness.results.metric_row import MetricRow
 from harness.results.schema import Cell
 from harness.stats.differences import Difference, paired_difference

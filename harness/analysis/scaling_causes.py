@@ -1,20 +1,247 @@
-"""Why a model is slower or larger than its size says, and how far counts differ at all. Pure."""
+"""Why a model is slower or larger than its size says, and how far counts differ at all. Pure.
+
+A table of causes, one row each. Every cause is a cost: what a model has to do, or to keep, beside
+what its parameter count stands for. Costs are ratios, so that one 1.2 times that of the others is
+worth 20 % of the metric, and one cause can be weighed against another. They are those of ONNX
+Runtime on the CPU, as in the estimates of the records.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from harness.analysis.scaling_costs import CAUSES, Cause, Setting
-from harness.analysis.scaling_fit import LEAST_SIZES, fit_power_law, percent_of_factor
-from harness.core.units import KIB
+from harness.builder.quantize.levels import QuantLevel
+from harness.core.units import GB, KIB
+from harness.estimator.case import stored_bits
+from harness.estimator.cells import TYPICAL_OPERATOR_S
+from harness.estimator.held import ORT_CPU, stored_model_bytes
+from harness.estimator.operators import operator_calls
+from harness.estimator.work import Pass, Work, attention_work
 from harness.models.catalog.catalog import catalog_model, catalog_names
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import Anatomy, Role
+from harness.stats.power_law import LEAST_SIZES, fit_power_law, percent_of_factor
 
+# What could be read while one operator is called. Assumes: 20 GB/s, the memory of a laptop.
+CALL_BYTES = TYPICAL_OPERATOR_S * 20 * GB
+MILLION = 10**6
 # A cause that is worth less than this share of what it should explain is not named for it.
 LEAST_SHARE = 0.25
 SIMILAR_SIZE = 1.5  # the larger of two models has at most this many times the parameters
 CACHE_VALUE_BYTES = 4  # of an fp32 cache, which every level but fp16 has
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all models of a fit share, as far as a cost depends on it.
+
+    Attributes:
+        level: how the weights are stored.
+        prompt_tokens: of the prefill; 0 in a decode test.
+        depth_tokens: in the cache.
+        batch: sequences.
+    """
+
+    level: QuantLevel
+    prompt_tokens: int = 0
+    depth_tokens: int = 0
+    batch: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One way in which models of the same size differ.
+
+    Attributes:
+        name: of what is counted.
+        metrics: that it touches.
+        count: of a model, for a reader to check; above 0.
+        form: draws the count, with its unit.
+        cost: of a model, as a ratio to what its parameter count stands for; above 0.
+        because: how the count becomes time or bytes.
+    """
+
+    name: str
+    metrics: tuple[str, ...]
+    count: Callable[[Anatomy, Setting], float]
+    form: str
+    cost: Callable[[Anatomy, Setting], float]
+    because: str
+
+
+def _rule_bytes(anatomy: Anatomy, setting: Setting) -> float:
+    """What the parameter count stands for: parameters · bits / 8, scales of blocks included."""
+    return anatomy.parameters * stored_bits(setting.level) / 8
+
+
+def _used_parameters(anatomy: Anatomy, *roles: Role) -> int:
+    """Parameters that one token uses, of the pieces with these roles."""
+    return sum(
+        piece.outputs * piece.inputs * piece.active_copies
+        for piece in anatomy.pieces
+        if piece.role in roles
+    )
+
+
+def _table_percent(anatomy: Anatomy, _setting: Setting) -> float:
+    return 100 * anatomy.table_parameters / anatomy.parameters
+
+
+def _multiplied(anatomy: Anatomy, setting: Setting) -> float:
+    """Parameters that a prompt token is multiplied by; the head meets the last token only."""
+    head = _used_parameters(anatomy, Role.HEAD, Role.TIED) / setting.prompt_tokens
+    return (_used_parameters(anatomy, Role.BODY) + head) / anatomy.parameters
+
+
+def _with_mapped_table(anatomy: Anatomy, _setting: Setting) -> float:
+    """The file's pages of a tied table stay resident beside the packed copy; estimates.memory."""
+    return 1 + _used_parameters(anatomy, Role.TIED) / anatomy.parameters
+
+
+def _read_percent(anatomy: Anatomy, setting: Setting) -> float:
+    return 100 * _read(anatomy, setting)
+
+
+def _read(anatomy: Anatomy, _setting: Setting) -> float:
+    return anatomy.read_parameters / anatomy.parameters
+
+
+def _without_table(anatomy: Anatomy, _setting: Setting) -> float:
+    """Only looked up rows of a table apart from the head become resident; estimates.memory."""
+    return 1 - _used_parameters(anatomy, Role.TABLE) / anatomy.parameters
+
+
+def _cache_per_million(anatomy: Anatomy, setting: Setting) -> float:
+    cache_bytes = anatomy.kv_bytes_per_token(setting.level.float_bytes)
+    return cache_bytes * MILLION / anatomy.parameters
+
+
+def _cache(anatomy: Anatomy, setting: Setting) -> float:
+    """Keys and values of every token, beside the weights."""
+    tokens = setting.batch * (setting.depth_tokens + setting.prompt_tokens)
+    cache_bytes = tokens * anatomy.kv_bytes_per_token(setting.level.float_bytes)
+    return 1 + cache_bytes / _rule_bytes(anatomy, setting)
+
+
+def _layers_per_billion(anatomy: Anatomy, _setting: Setting) -> float:
+    return anatomy.num_layers * 1000 * MILLION / anatomy.parameters
+
+
+def _calls(anatomy: Anatomy, setting: Setting) -> float:
+    """Operator calls of one step, as bytes that could be read meanwhile."""
+    calls = operator_calls(anatomy, setting.level, anatomy.num_layers)
+    return 1 + calls * CALL_BYTES / _rule_bytes(anatomy, setting)
+
+
+def _queries_per_million(anatomy: Anatomy, _setting: Setting) -> float:
+    width = sum(a.layers * a.heads * a.head_dim for a in anatomy.attention)
+    return width * MILLION / anatomy.parameters
+
+
+def _attention(anatomy: Anatomy, setting: Setting, tokens: int) -> list[Work]:
+    """The attention of one pass over new tokens."""
+    shape = Pass(tokens, setting.depth_tokens, setting.batch)
+    return [attention_work(a, setting.level, ORT_CPU, shape) for a in anatomy.attention]
+
+
+def _attention_reads(anatomy: Anatomy, setting: Setting) -> float:
+    """Cached keys and values that one step reads, beside the weights."""
+    read_bytes = sum(work.read_bytes for work in _attention(anatomy, setting, 1))
+    return 1 + read_bytes / _rule_bytes(anatomy, setting)
+
+
+def _attention_flop(anatomy: Anatomy, setting: Setting) -> float:
+    """Multiplications of attention, beside two flop per parameter and token."""
+    tokens = setting.prompt_tokens
+    flop = sum(work.flop for work in _attention(anatomy, setting, tokens))
+    return 1 + flop / (2 * anatomy.parameters * tokens * setting.batch)
+
+
+def _stored_bits(anatomy: Anatomy, setting: Setting) -> float:
+    return 8 * stored_model_bytes(anatomy, setting.level) / anatomy.parameters
+
+
+def _stored(anatomy: Anatomy, setting: Setting) -> float:
+    return stored_model_bytes(anatomy, setting.level) / _rule_bytes(anatomy, setting)
+
+
+PREFILL_SPEEDS = ("prefill_tok_s", "ttft_ms")
+
+# In the order in which equally good ones are preferred.
+CAUSES = (
+    Cause(
+        "embedding and head",
+        PREFILL_SPEEDS,
+        count=_table_percent,
+        form="{:.0f} % of parameters",
+        cost=_multiplied,
+        because="a prompt token is not multiplied by them",
+    ),
+    Cause(
+        "embedding and head",
+        ("peak_rss_bytes",),
+        count=_table_percent,
+        form="{:.0f} % of parameters",
+        cost=_with_mapped_table,
+        because="the largest table stands twice in memory while it is packed",
+    ),
+    Cause(
+        "read per token",
+        ("decode_tok_s",),
+        count=_read_percent,
+        form="{:.0f} % of parameters",
+        cost=_read,
+        because="an embedding apart from the head is looked up, not read",
+    ),
+    Cause(
+        "read per token",
+        ("peak_rss_bytes",),
+        count=_read_percent,
+        form="{:.0f} % of parameters",
+        cost=_without_table,
+        because="an embedding apart from the head stays in the file",
+    ),
+    Cause(
+        "cache per token",
+        ("peak_rss_bytes",),
+        count=_cache_per_million,
+        form="{:.0f} bytes per million parameters",
+        cost=_cache,
+        because="it grows with depth and knows nothing of size",
+    ),
+    Cause(
+        "layers",
+        ("decode_tok_s",),
+        count=_layers_per_billion,
+        form="{:.0f} per billion parameters",
+        cost=_calls,
+        because="calling an operator takes the same time at any size",
+    ),
+    Cause(
+        "query heads x width x layers",
+        ("decode_tok_s",),
+        count=_queries_per_million,
+        form="{:.0f} per million parameters",
+        cost=_attention_reads,
+        because="each query head reads the cache",
+    ),
+    Cause(
+        "query heads x width x layers",
+        PREFILL_SPEEDS,
+        count=_queries_per_million,
+        form="{:.0f} per million parameters",
+        cost=_attention_flop,
+        because="each query head is multiplied by every key",
+    ),
+    Cause(
+        "stored bits per parameter",
+        ("decode_tok_s", "peak_rss_bytes", "weights_bytes"),
+        count=_stored_bits,
+        form="{:.2f}",
+        cost=_stored,
+        because="rows are filled up to whole blocks, and tables have scales of their own",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.analysis.compare_rows import Question
+from harness.analysis.compare import Question
 from harness.analysis.gate import Gate, confirmed, judge_gates, parse_gate
 from harness.cli.completion import gate_names, words
 from harness.cli.flags import FlagsCommand, flag_options

@@ -2,8 +2,7 @@
 
 import click
 
-from harness.analysis.compare import compare_axis, compare_documents
-from harness.analysis.compare_rows import Comparison, Question
+from harness.analysis.compare import Comparison, Question, compare_axis, compare_documents
 from harness.analysis.gate import judge_gates, parse_gate, watched_metrics
 from harness.cli.completion import RESULTS, axis_names, gate_names, metric_names, words
 from harness.cli.options import COMPARE_FORMATS, format_option

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from harness.analysis.compare_rows import CompareRow, Comparison
+from harness.analysis.compare import CompareRow, Comparison
 from harness.analysis.gate import Broken, Gate, surely_within
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB

@@ -102,7 +102,7 @@ def term_names() -> Iterable[str]:
 
 def metric_names() -> Iterable[str]:
     """Metrics that are compared."""
-    from harness.analysis.compared import compared
+    from harness.analysis.compare_sides import compared
 
     return compared()
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.analysis.error_rows import GROUPINGS
-from harness.analysis.errors import check_method, study_errors
+from harness.analysis.errors import GROUPINGS, check_method, study_errors
 from harness.cli.completion import RESULTS
 from harness.cli.flags import FlagOption
 from harness.cli.options import FORMATS, Word, cache_option, format_option, results_option

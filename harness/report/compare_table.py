@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.analysis.compare import CompareRow, Comparison
 from harness.analysis.compare_match import TOLD, describe
-from harness.analysis.compare_rows import CompareRow, Comparison
 from harness.analysis.compare_sides import COUNTED, KNOWN
 from harness.core.units import KIB, MIB
 from harness.report.columns import four_decimals, percent, three_digits

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from harness.analysis.scaling import ScalingRow, ScalingStudy
-from harness.analysis.scaling_fit import percent_of_factor
 from harness.report.grid import (
     DIFFERS,
     PEOPLE,
@@ -32,7 +31,7 @@ COLUMNS: tuple[Column[ScalingRow], ...] = (
     Column("high", lambda row: row.law.high, "{:.2f}".format),
     Column("rule", lambda row: row.group.rule.exponent, "{:.0f}".format),
     Column("R²", lambda row: row.law.r2, "{:.2f}".format),
-    Column("off %", lambda row: percent_of_factor(row.largest_ln), "{:.0f}".format),
+    Column("off %", lambda row: row.largest_percent, "{:.0f}".format),
     Column("breaks it", lambda row: None if row.breaker is None else row.breaker.model),
 )
 
@@ -73,7 +72,7 @@ def row_values(row: ScalingRow) -> dict[str, object]:
         "exponent_high": law.high,
         "rule_exponent": group.rule.exponent,
         "r2": law.r2,
-        "off_percent": percent_of_factor(row.largest_ln),
+        "off_percent": row.largest_percent,
         "breaker": None if breaker is None else breaker.model,
         "breaker_percent": None if breaker is None else breaker.percent,
         "breaker_word": None if breaker is None else breaker.word,

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.analysis.error_pairs import REMEASURE
-from harness.analysis.error_rows import ErrorRow
-from harness.analysis.errors import ErrorStudy
+from harness.analysis.errors import REMEASURE, ErrorRow, ErrorStudy
 from harness.core.errors import HarnessError
 from harness.core.shipped import data_folder
 from harness.report.escape import markdown, one_line

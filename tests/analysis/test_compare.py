@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.compare import compare_axis, compare_documents
-from harness.analysis.compare_rows import Question
-from harness.analysis.compared import compared as comparable_metrics
-from harness.analysis.compared import find_compared
+from harness.analysis.compare import Question, compare_axis, compare_documents
+from harness.analysis.compare_sides import compared as comparable_metrics
+from harness.analysis.compare_sides import find_compared
 from harness.analysis.gate import (
     GATES,
     judge_gates,

@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from harness.analysis.error_pairs import (
+from harness.analysis.errors import (
     JUDGED,
     Pair,
+    error_row,
+    error_rows,
     estimate_pairs,
+    group_rows,
     log_time_ratio,
     remeasure_pairs,
+    study_errors,
     thread_class,
 )
-from harness.analysis.error_rows import error_row, error_rows, group_rows
-from harness.analysis.errors import study_errors
 from harness.core.errors import UsageError
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 

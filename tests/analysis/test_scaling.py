@@ -6,9 +6,7 @@ import random
 import pytest
 
 from harness.analysis.scaling import study_scaling
-from harness.analysis.scaling_causes import counts_note, explain, find_anatomy
-from harness.analysis.scaling_costs import CAUSES, Setting
-from harness.analysis.scaling_fit import fit_power_law, percent_of_factor
+from harness.analysis.scaling_causes import CAUSES, Setting, counts_note, explain, find_anatomy
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import MeasurementError, UsageError
 from harness.estimator.held import stored_model_bytes
@@ -19,6 +17,7 @@ from harness.models.catalog.shapes import DecoderShape
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
+from harness.stats.power_law import fit_power_law, percent_of_factor
 
 SEVEN = (
     *("smollm2-135m", "smollm2-360m", "qwen2.5-0.5b", "qwen3-0.6b"),

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from harness.analysis.verdict import Verdict, judge
+from harness.analysis.compare import Verdict, judge
 from harness.stats.differences import Difference, combine, welch_difference
 from harness.stats.family import holm
 from harness.stats.power import power_of_processes

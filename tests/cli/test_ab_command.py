@@ -8,9 +8,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from harness.analysis.compare_rows import Question
+from harness.analysis.compare import Question, Verdict
 from harness.analysis.paired import LEAST_PAIRS, Line, PairValue, compare_turns, widest_half_width
-from harness.analysis.verdict import Verdict
 from harness.cli import pairs as pairs_module
 from harness.cli.ab import command
 from harness.cli.pairs import Limits

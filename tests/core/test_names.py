@@ -3,7 +3,7 @@
 import pytest
 
 from harness.analysis.compare_match import axis_field
-from harness.analysis.compared import find_compared
+from harness.analysis.compare_sides import find_compared
 from harness.analysis.gate import parse_gate
 from harness.builder.quantize.cache import find_cache
 from harness.builder.quantize.levels import find_level

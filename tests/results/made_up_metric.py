@@ -28,8 +28,7 @@ metrics.METRICS += (
     ),
 )
 
-from harness.analysis.compare import compare_documents  # noqa: E402
-from harness.analysis.compare_rows import Question  # noqa: E402
+from harness.analysis.compare import Question, compare_documents  # noqa: E402
 from harness.analysis.gate import judge_gates, parse_gate  # noqa: E402
 from harness.report.render import render  # noqa: E402
 from harness.results.glossary import explain, glossary_markdown  # noqa: E402

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.compare import compare_documents
-from harness.analysis.compare_rows import Question
-from harness.analysis.compared import compared
-from harness.analysis.error_pairs import JUDGED
+from harness.analysis.compare import Question, compare_documents
+from harness.analysis.compare_sides import compared
+from harness.analysis.errors import JUDGED
 from harness.analysis.gate import GATES
-from harness.analysis.scaling_costs import CAUSES
-from harness.analysis.scaling_groups import RULES
+from harness.analysis.scaling import RULES
+from harness.analysis.scaling_causes import CAUSES
 from harness.estimator.record import ESTIMATORS
 from harness.report.exporters import EXPORTERS
 from harness.results.document import read_document

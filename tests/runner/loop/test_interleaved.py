@@ -2,8 +2,7 @@
 
 import pytest
 
-from harness.analysis.compare import compare_axis
-from harness.analysis.compare_rows import Question
+from harness.analysis.compare import Question, compare_axis
 from harness.core.errors import EXIT_CELLS, EXIT_OK, UsageError, WorkerError
 from harness.engine.workload import Workload
 from harness.results.enums import Kind
