@@ -233,6 +233,10 @@ def estimate(
         os_share: share of the memory kept by the operating system; None: the class's.
         price_per_kwh: turns modelled energy into operating cost; None: no cost.
 
+    Returns:
+        Sizes in bytes, times in s, rates in tokens/s, energy in J; speeds are ranges, from the
+        lower to the upper end of what such devices reach. What is not known is None, never 0.
+
     Raises:
         HarnessError: unknown model, level, device or engine, or lengths that describe no run.
     """

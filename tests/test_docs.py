@@ -28,13 +28,12 @@ COMPARED = re.compile(r"<!-- compare: (\S+) (\S+) -->\n(.*?)<!-- /compare -->", 
 TABLE = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- /table -->", re.DOTALL)
 
 
-WITH_COMMANDS = [ROOT / name for name in ("README.md", "docs/cookbook.md", "docs/devices.md")]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def command_lines() -> list[str]:
-    """Every `bench ...` line of the plain blocks of these pages, comments cut off."""
-    texts = [path.read_text(encoding="utf-8") for path in WITH_COMMANDS]
+    """Every `bench ...` line of the plain blocks of all pages, comments cut off."""
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
     blocks = [block for text in texts for kind, block in FENCED.findall(text) if not kind]
     lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
     return list(dict.fromkeys(line for line in lines if line.startswith("bench ")))
