@@ -86,7 +86,7 @@ def process_values(plan: Plan, group: Any, index: int) -> dict[str, float]:
     for entry in measure_group(group, artifact, index, plan.settings):
         test = tests[entry["workload"]]
         cell, process = cell_of(group, test, artifact), samples_of(entry)
-        rate = rate_of_kind(test.kind.value)
+        rate = rate_of_kind(test.kind)
         value = rate.value(cell, process) if rate.value is not None else None
         assert value is not None
         found[f"{test.name} {rate.name}"] = value

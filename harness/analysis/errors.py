@@ -18,6 +18,7 @@ from statistics import fmean, median
 
 from harness.core.errors import UsageError
 from harness.estimator.record import CALIBRATED, ESTIMATORS
+from harness.results.enums import Kind
 from harness.results.metrics import metric_row
 from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Cell, Document, Record
@@ -41,7 +42,7 @@ class JudgedMetric:
     """
 
     name: str
-    kinds: tuple[str, ...]
+    kinds: tuple[Kind, ...]
 
     @property
     def is_rate(self) -> bool:

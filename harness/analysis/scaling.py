@@ -17,6 +17,7 @@ from harness.analysis.scaling_causes import Explanation, Setting, counts_note, e
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import UsageError
 from harness.estimator.calibration.storage import machine_fingerprint
+from harness.results.enums import Kind
 from harness.results.metrics import metric_row
 from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Document, Record
@@ -40,7 +41,7 @@ class Rule:
     """
 
     metric: str
-    kinds: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     shared: tuple[str, ...]
     takes_largest: bool = False
 

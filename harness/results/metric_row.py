@@ -6,10 +6,11 @@ from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Any
 
-from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, ProcessSamples
+from harness.results.enums import Kind
+from harness.results.samples import ProcessSamples
 from harness.results.schema import Cell
 
-EVERY_KIND = (PREFILL, DECODE, REQUEST, ENCODE, IMAGE, GRAPH)
+EVERY_KIND = tuple(Kind)
 # How a metric's verdicts are called: better, worse.
 TIME_WORDS = ("FASTER", "SLOWER")
 SIZE_WORDS = ("SMALLER", "LARGER")
@@ -74,13 +75,13 @@ class MetricRow:
     left_out: str = ""
     _: KW_ONLY
     more_is_better: bool = False
-    kinds: tuple[str, ...] = EVERY_KIND
+    kinds: tuple[Kind, ...] = EVERY_KIND
     source: Source = Source.SAMPLES
     value: Callable[[Cell, ProcessSamples], float | None] | None = None
     held: Callable[[Mapping[str, Any]], float | None] | None = None
     scale: Scale | None = None
     headline: bool = False
-    judges: tuple[str, ...] = ()
+    judges: tuple[Kind, ...] = ()
     of_session: bool = False
     signed: bool = False
     null_where_missing: bool = False
@@ -88,7 +89,7 @@ class MetricRow:
     tolerance: float | None = None
     known_scatter_ln: float | None = None
     gate: str = ""
-    in_turns: tuple[str, ...] = ()
+    in_turns: tuple[Kind, ...] = ()
     of_start: bool = False
     once: str = ""
     times_pass: str = ""

@@ -8,6 +8,7 @@ function in values.py.
 from functools import cache, partial
 
 from harness.results import values
+from harness.results.enums import Kind
 from harness.results.metric_row import (
     QUALITY_WORDS,
     SIZE_WORDS,
@@ -508,12 +509,12 @@ def of_records() -> tuple[MetricRow, ...]:
     return tuple(row for row in METRICS if row.source is not Source.TURNS)
 
 
-def judged_by(kind: str) -> tuple[MetricRow, ...]:
+def judged_by(kind: Kind) -> tuple[MetricRow, ...]:
     """What records of a kind of test are graded by: the numbers that the table shows of it."""
     return tuple(row for row in METRICS if kind in row.judges)
 
 
-def rate_of_kind(kind: str) -> MetricRow:
+def rate_of_kind(kind: Kind) -> MetricRow:
     """The rate that a kind of test is judged by."""
     return next(row for row in judged_by(kind) if row.more_is_better)
 

@@ -7,6 +7,7 @@ import json
 import sys
 
 from harness.results import metrics
+from harness.results.enums import Kind
 
 
 def steps_s(cell, process):
@@ -21,10 +22,10 @@ metrics.METRICS += (
         "steps/s",
         "Half of the steps in a second.",
         "the other half",
-        kinds=("tg",),
+        kinds=(Kind.DECODE,),
         value=steps_s,
         gate="half",
-        in_turns=("tg",),
+        in_turns=(Kind.DECODE,),
     ),
 )
 
