@@ -29,7 +29,7 @@ def main(draws: int) -> None:
     print("\nSAME at a real difference of just the tolerance (wrong), % of comparisons")
     for noise in NOISES:
         print(f"noise {noise:.0%}: {simulate(MARGIN, noise, 5, draws)[Verdict.SAME]:.1%}")
-    print("\n`sure to show` not below what is really detectable (95 % asked for)")
+    print("\n`MDE` not below what is really detectable (95 % asked for)")
     for count in PROCESSES:
         pairs = coverage_of_pairs(0.03, count, draws)
         processes = coverage_of_processes(0.03, count, draws // 10)

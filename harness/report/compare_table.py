@@ -19,8 +19,8 @@ from harness.results.schema import Cell
 
 LEGEND = (
     "ratio: new / base, a geometric mean, with its 95 % interval (new - base for "
-    f"{differences()}); sure to show: a difference of that size would have been found "
-    "(bench explain verdict)"
+    f"{differences()}); MDE (minimum detectable effect): a difference of that size "
+    "would have been found (bench explain MDE)"
 )
 ESCAPES = {"table": one_line, "md": markdown}
 ALONE = "*"  # after a verdict that stands alone but not beside the other lines
@@ -62,7 +62,7 @@ def columns(comparison: Comparison) -> list[Column]:
         Column("low", lambda row: _end(row, 0)),
         Column("high", lambda row: _end(row, 1)),
         Column("verdict", _verdict),
-        Column("sure to show", _sure_to_show),
+        Column("MDE", _detectable),
         Column("from", _counts),
     ]
     drawn = {column.header: {column.cell(row) for row in comparison.rows} for column in every}
@@ -232,8 +232,8 @@ def _end(row: CompareRow, which: int) -> str:
     return MISSING if row.interval is None else _center(row, row.interval[which])
 
 
-def _sure_to_show(row: CompareRow) -> str:
-    """The least difference that would surely have been found."""
+def _detectable(row: CompareRow) -> str:
+    """The minimum detectable effect: a larger difference would have been found."""
     if row.sure_to_show is None:
         return MISSING
     if not row.metric.is_ratio:

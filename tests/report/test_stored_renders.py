@@ -29,7 +29,7 @@ COMPARISONS = {
     "again": ("first", "again"),
 }
 # column as it is called now -> in 0.1.0; a line feed stands before its unit
-HEADERS: dict[str, str] = {"meas/est": "×", "meas/params": "params\n×"}
+HEADERS: dict[str, str] = {"meas/est": "×", "meas/params": "params\n×", "MDE": "sure to\nshow"}
 # cell, and as it was
 CELLS: dict[str, str] = {"INCONCLUSIVE": "CANNOT_TELL"}
 # in the lines around a table: words now, words then
@@ -40,6 +40,8 @@ PROSE: tuple[tuple[str, str], ...] = (
     ("meas/params: the same beside", "params ×: the same beside"),
     ("(meas/est ", "(× "),
     ("BACKGROUND", "FOREIGN"),
+    ("MDE (minimum detectable effect): a difference", "sure to show: a difference"),
+    ("(bench explain MDE)", "(bench explain verdict)"),
     (f"new - base for {differences()}", "new - base for kld_nats, top1_agreement and nll_delta"),
 )
 

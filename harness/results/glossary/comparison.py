@@ -49,9 +49,9 @@ COMPARISON = (
         f"{differences()} the difference new - base.",
     ),
     Term(
-        "sure to show",
+        "MDE",
         "%",
-        "A real difference of that size would have been found in at least 80 of 100 such "
+        "Minimum detectable effect: a real difference of that size would have been found in at least 80 of 100 such "
         "comparisons, whatever this sample's luck: taken at the upper 95 % limit of the scatter "
         "seen. JSON has could_show besides, at the scatter seen.",
     ),
