@@ -27,8 +27,8 @@ from harness.runner.loop.order import shuffled
 from harness.runner.loop.session import measure_group
 from harness.runner.plan import Plan, make_plan
 from harness.runner.settings import load_settings
+from harness.stats.correction import holm
 from harness.stats.differences import Difference, paired_difference, welch_difference
-from harness.stats.family import holm
 from harness.stats.power import ALPHA
 from harness.store.cache import default_cache, ensure_artifact
 

@@ -20,8 +20,8 @@ from harness.core.errors import UsageError
 from harness.results.enums import Verdict
 from harness.results.metric_row import TIME_WORDS, MetricRow
 from harness.results.schema import Cell, Document
+from harness.stats.correction import holm
 from harness.stats.differences import Difference, combine, paired_difference
-from harness.stats.family import holm
 from harness.stats.intervals import Interval, percentile, percentile_interval
 from harness.stats.power import ALPHA, detectable, surely_detectable
 from harness.stats.ranks import shift_of_pairs, shift_of_samples
@@ -39,13 +39,13 @@ class Question:
         tolerance: share by which a ratio may be off 1 and still be called the same.
         metrics: names, compared in every test that has them; empty: the default ones.
         watched: names that are compared besides, because a gate watches them.
-        each: every line is a question of its own, not one of a family.
+        no_correction: leave out the correction for multiple comparisons (Holm).
     """
 
     tolerance: float = DEFAULT_TOLERANCE
     metrics: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
-    each: bool = False
+    no_correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class CompareRow:
         difference: on the metric's scale, above 0 where new is worse; None: no scatter is known.
         ranks: the same by ranks, from 6 values a side; else None.
         margin: the tolerance on the metric's scale.
-        p_family: two-sided p-value, adjusted for all lines that could be mistaken.
+        p_family: two-sided p-value, corrected for all lines that could be mistaken (Holm).
         verdict: worse, better, same or inconclusive, of this line alone.
         reason: why nothing can be told, where the data is not enough; else None.
     """
@@ -95,7 +95,7 @@ class CompareRow:
 
     @property
     def holds_together(self) -> bool:
-        """Whether worse or better is also said of the line as one of the family (Holm)."""
+        """Whether worse or better is confirmed by the correction for multiple comparisons."""
         return self.p_family is not None and self.p_family < ALPHA
 
     @property
@@ -187,7 +187,7 @@ def _comparison(
     runs: Sequence[tuple[str, ...]],
     notes: tuple[str, ...],
 ) -> Comparison:
-    """Every line of every match, judged as one family."""
+    """Every line of every match, corrected for multiple comparisons."""
     metrics = find_compared(question.metrics, question.watched)
     absent: dict[str, list[str]] = {}
     rows = list(_rows(matches, metrics, question, absent))
@@ -290,10 +290,10 @@ def _independent(base: Side, new: Side) -> Difference | None:
 
 
 def judged(rows: Sequence[CompareRow], question: Question) -> Iterator[CompareRow]:
-    """Yield every row with its verdict, and its p-value in the family of all that may mistake."""
+    """Yield every row with its verdict and its p-value, corrected for multiple comparisons."""
     risky = [row for row in rows if row.difference is not None and row.difference.standard_error]
     alone = [row.difference.p_value() for row in risky if row.difference is not None]
-    adjusted = alone if question.each else holm(alone)
+    adjusted = alone if question.no_correction else holm(alone)
     p_values = {id(row): p_value for row, p_value in zip(risky, adjusted, strict=True)}
     for row in rows:
         found = row.difference

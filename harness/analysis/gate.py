@@ -121,7 +121,7 @@ def surely_within(comparison: Comparison, gate: Gate) -> tuple[int, int]:
 
 
 def _is_beyond(row: CompareRow, limit: float) -> bool:
-    """Whether a line is worse by more than `limit`, its whole interval and beside the family."""
+    """Whether the whole interval is worse by more than `limit`, and the correction confirms it."""
     if row.difference is None or not row.holds_together:
         return False
     low, _ = row.difference.interval()

@@ -54,8 +54,9 @@ class Line:
 def compare_turns(
     lines: Sequence[Line], question: Question, names: tuple[str, str], notes: tuple[str, ...]
 ) -> Comparison:
-    """Judge every line as one family; a line of fewer than LEAST_PAIRS pairs has no verdict.
+    """Judge every line, corrected for multiple comparisons.
 
+    A line of fewer than LEAST_PAIRS pairs has no verdict.
     The interval is Student's over the pairs' log ratios; ratios are b / a.
 
     Args:

@@ -10,7 +10,13 @@ from harness.analysis.compare import Question
 from harness.analysis.gate import Gate, confirmed, judge_gates, parse_gate
 from harness.cli.completion import gate_names, words
 from harness.cli.flags import FlagsCommand, flag_options
-from harness.cli.options import AB_FORMATS, cache_option, format_option, results_option
+from harness.cli.options import (
+    AB_FORMATS,
+    cache_option,
+    correction_option,
+    format_option,
+    results_option,
+)
 from harness.cli.side import Variant, read_variant
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.core.ranges import parse_seconds, parse_share
@@ -41,7 +47,7 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 @click.option(
     "--confirm", is_flag=True, help="Before it fails, measure anew; fail only if that fails too."
 )
-@click.option("--each", is_flag=True, help="Judge every line alone, not as one family.")
+@correction_option()
 @format_option(AB_FORMATS)
 @results_option()
 @cache_option()
@@ -57,7 +63,7 @@ def command(
     tolerance: str,
     fail_on: tuple[str, ...],
     confirm: bool,
-    each: bool,
+    no_correction: bool,
     style: str,
     results: Path,
     cache: Path | None,
@@ -75,7 +81,7 @@ def command(
     from harness.machine.watch.facts import usable_cores
 
     gates = [_gate(text) for text in fail_on]
-    question = Question(parse_share(tolerance, "--tolerance"), each=each)
+    question = Question(parse_share(tolerance, "--tolerance"), no_correction=no_correction)
     limits = Limits(_pairs(pairs), parse_share(precision, "--precision"), _budget(budget))
     usable = usable_cores()
     variants = (

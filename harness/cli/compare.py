@@ -5,7 +5,7 @@ import click
 from harness.analysis.compare import Comparison, Question, compare_axis, compare_documents
 from harness.analysis.gate import judge_gates, parse_gate, watched_metrics
 from harness.cli.completion import RESULTS, axis_names, gate_names, metric_names, words
-from harness.cli.options import COMPARE_FORMATS, format_option
+from harness.cli.options import COMPARE_FORMATS, correction_option, format_option
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.ranges import parse_share
 from harness.results.schema import Document
@@ -36,9 +36,7 @@ EXAMPLE = (
     shell_complete=words(gate_names),
     help="End with 1 where NEW is worse beyond doubt: slower:3%, memory:2%, kld:0.01, first:10%.",
 )
-@click.option(
-    "--each", is_flag=True, help="Judge every line alone: more verdicts, more false ones."
-)
+@correction_option()
 @click.option("--force", is_flag=True, help="Compare other machines and methods nevertheless.")
 @format_option(COMPARE_FORMATS)
 def command(
@@ -48,7 +46,7 @@ def command(
     metric: str | None,
     tolerance: str,
     fail_on: tuple[str, ...],
-    each: bool,
+    no_correction: bool,
     force: bool,
     style: str,
 ) -> int:
@@ -62,7 +60,7 @@ def command(
     gates = [parse_gate(text) for text in fail_on]
     names = tuple(name for name in (metric or "").split(",") if name)
     share = parse_share(tolerance, "--tolerance")
-    question = Question(share, names, watched_metrics(gates), each)
+    question = Question(share, names, watched_metrics(gates), no_correction)
     documents, comparison = _compare(sides, axis, base, question, force)
     broken = judge_gates(comparison, gates)
     draw_comparison(comparison, gates, broken, documents, style)

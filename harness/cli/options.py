@@ -82,6 +82,29 @@ def offline_option() -> Decorator:
     )
 
 
+class Renamed(click.Option):
+    """An option whose former names still work; the help has the new one only."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Name and help."""
+        every, self.opts = self.opts, self.opts[:1]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = every
+
+
+def correction_option() -> Decorator:
+    """`--no-correction`: every line of a comparison by itself; `--each` up to version 0.1."""
+    return click.option(
+        "--no-correction",
+        "--each",
+        cls=Renamed,
+        is_flag=True,
+        help="No correction for multiple comparisons (Holm): more verdicts, more false ones.",
+    )
+
+
 def first_sentence(error: click.ClickException) -> str:
     """What is wrong with a command line, without click's own guess at what was meant."""
     if isinstance(error, click.NoSuchOption):

@@ -23,7 +23,11 @@ LEGEND = (
     "would have been found (bench explain MDE)"
 )
 ESCAPES = {"table": one_line, "md": markdown}
-ALONE = "*"  # after a verdict that stands alone but not beside the other lines
+ALONE = "*"  # after a verdict that the correction for multiple comparisons does not confirm
+UNCONFIRMED = (
+    "not confirmed by the correction for multiple comparisons (Holm); one of 20 equal lines"
+    " looks so"
+)
 LARGEST_SHOWN = 10.0
 # What tells one line from another, where it varies; in the order of the table.
 IDENTITY = (
@@ -102,7 +106,7 @@ def tally(comparison: Comparison) -> str:
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
     text = f"{counts}; tolerance {percent(comparison.question.tolerance)}"
     if any(word.endswith(ALONE) for word in words):
-        text += f"; {ALONE}: alone, not beside the other lines (one of 20 equal ones looks so)"
+        text += f"; {ALONE}: {UNCONFIRMED}"
     equal = sum(not _tells(row) for row in comparison.rows)
     return text + (f"; equal sizes not shown: {equal}" if equal else "")
 
@@ -155,7 +159,7 @@ def draw_json(comparison: Comparison) -> str:
         "base_runs": comparison.base_runs,
         "new_runs": comparison.new_runs,
         "tolerance": comparison.question.tolerance,
-        "each_alone": comparison.question.each,
+        "each_alone": comparison.question.no_correction,
         "rows": [row_values(row) for row in comparison.rows],
         "notes": comparison.notes,
     }

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from harness.analysis.compare import Verdict, judge
+from harness.stats.correction import holm
 from harness.stats.differences import Difference, combine, welch_difference
-from harness.stats.family import holm
 from harness.stats.power import power_of_processes
 
 MARGIN = math.log(1.03)

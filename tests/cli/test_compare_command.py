@@ -92,6 +92,21 @@ def test_programs_get_every_number(sides, capsys):
     assert [row["verdict"] for row in found] == [row["verdict"] for row in table["rows"]]
 
 
+def test_the_flag_of_version_0_1_still_leaves_out_the_correction(sides, capsys):
+    def drawn(*more):
+        return json.loads(run(capsys, *sides, "--format", "json", *more)[1])
+
+    old, new = drawn("--each"), drawn("--no-correction")
+    assert old == new
+    assert (new["each_alone"], drawn()["each_alone"]) == (True, False)
+
+
+def test_a_former_name_is_not_in_the_help(capsys):
+    _, text, _ = run(capsys, "--help")
+    assert "--no-correction" in text
+    assert "--each" not in text
+
+
 def test_a_gate_ends_with_one(sides, capsys):
     code, out, err = run(capsys, *sides, "--fail-on", "slower:3%", "--fail-on", "memory:2%")
     assert code == 1

@@ -53,6 +53,7 @@ def test_every_grade_and_reason_code_has_an_entry():
         ("params ×", "meas/params [ratio]: "),
         ("b", "B: "),
         ("mib", "MiB: "),
+        ("family", "correction: "),
         ("sure to show", "MDE [%]: "),
         ("CANNOT_TELL", "INCONCLUSIVE: "),
         ("FOREIGN_CPU", "BACKGROUND_CPU [%]: "),

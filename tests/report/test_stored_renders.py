@@ -41,6 +41,11 @@ PROSE: tuple[tuple[str, str], ...] = (
     ("(meas/est ", "(× "),
     ("BACKGROUND", "FOREIGN"),
     ("MDE (minimum detectable effect): a difference", "sure to show: a difference"),
+    (
+        "not confirmed by the correction for multiple comparisons (Holm); one of 20 equal lines",
+        "alone, not beside the other lines (one of 20 equal ones",
+    ),
+    ("looks so; equal sizes", "looks so); equal sizes"),
     ("(bench explain MDE)", "(bench explain verdict)"),
     (f"new - base for {differences()}", "new - base for kld_nats, top1_agreement and nll_delta"),
 )

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from harness.core.errors import MeasurementError
+from harness.stats.correction import holm
 from harness.stats.differences import (
     Difference,
     combine,
@@ -13,7 +14,6 @@ from harness.stats.differences import (
     upper_tail,
     welch_difference,
 )
-from harness.stats.family import holm
 
 BASE = (1.3, 0.9, 1.1, 1.7, 1.05, 1.2)
 NEW = (1.6, 1.2, 1.0, 1.9, 1.45, 1.5)

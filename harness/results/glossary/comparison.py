@@ -15,7 +15,7 @@ COMPARISON = (
         "FASTER",
         "",
         "The 95 % interval of new / base lies wholly on one side of 1 and the ratio is beyond the "
-        "tolerance, towards less time. SLOWER: towards more. A * behind it: see family.",
+        "tolerance, towards less time. SLOWER: towards more. A * behind it: see correction.",
     ),
     Term("SLOWER", "", "See FASTER."),
     Term("SMALLER", "", "FASTER, of bytes. Sizes that were counted need no interval."),
@@ -51,16 +51,16 @@ COMPARISON = (
     Term(
         "MDE",
         "%",
-        "Minimum detectable effect: a real difference of that size would have been found in at least 80 of 100 such "
-        "comparisons, whatever this sample's luck: taken at the upper 95 % limit of the scatter "
-        "seen. JSON has could_show besides, at the scatter seen.",
+        "Minimum detectable effect: a real difference of that size would have been found in at "
+        "least 80 of 100 such comparisons, whatever this sample's luck: taken at the upper 95 % "
+        "limit of the scatter seen. JSON has could_show besides, at the scatter seen.",
     ),
     Term(
-        "family",
+        "correction",
         "",
-        "All lines of one comparison. A * marks a verdict that stands alone but not beside the "
-        "others (Holm): of many equal lines some always look different. Only verdicts without it "
-        "break a gate. --each: no family.",
+        "For multiple comparisons (Holm), over all lines of one comparison: of many equal lines "
+        "some always look different. A * marks a verdict that it does not confirm. Only verdicts "
+        "without a * break a gate. --no-correction: none, so more verdicts and more false ones.",
     ),
     Term(
         "from",
@@ -73,7 +73,7 @@ COMPARISON = (
         "gate",
         "",
         "--fail-on NAME:LIMIT ends with exit code 1 where a whole 95 % interval is worse than the "
-        "limit, in a verdict that holds in the family. Records that are INVALID or simulated "
+        "limit, in a verdict that the correction confirms. Records that are INVALID or simulated "
         "break none.",
     ),
 )
