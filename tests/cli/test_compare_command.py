@@ -254,7 +254,7 @@ def test_bad_input_ends_with_two(arguments, words, sides, tmp_path, capsys):
     texts = {
         "other": ('"AMD EPYC"', '"Apple M2"'),
         "method": ('"method_version":1', '"method_version":2'),
-        "newer": ('"schema_version":1', '"schema_version":99'),
+        "newer": ('"schema_version":2', '"schema_version":99'),
         "nan": ("300000000.0", "NaN"),
         "infinite": ("300000000.0", "1e999"),
     }
