@@ -15,7 +15,7 @@ import pytest
 QUICK = (
     "model = [{model!r}]\nquant = ['fp32', 'int4']\nprompt = [8]\ngen = [4]\npg = [[8, 4]]\n"
     "threads = ['1']\nrounds = {rounds}\nmin_passes = 2\n"
-    "warm_seconds = 0.05\nsample_seconds = 0.01\n"
+    "warm_seconds = 0.05\nsample_seconds = 0.01\ncalibrate = false\n"
 )
 
 
@@ -49,18 +49,30 @@ def environment(cache: Path) -> dict[str, str]:
     return {**os.environ, "BENCH_CACHE": str(cache), "PYTHONPATH": str(root)}
 
 
-def test_json_is_one_document_and_the_same_as_the_file(bench, quick_plan, tmp_path):
-    """Nothing else reaches stdout, and stderr is quiet when it is no terminal."""
-    done = bench("--config", str(quick_plan), "--format", "json")
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_folder, shared_cache):
+    """One run of the quick plan as JSON: the process, and the file that it left."""
+    folder = tmp_path_factory.mktemp("run")
+    plan = folder / "quick.toml"
+    plan.write_text(QUICK.format(model=str(tiny_folder), rounds=1))
+    command = [sys.executable, "-m", "harness", "--config", str(plan), "--format", "json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, env=environment(shared_cache)
+    )
     assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "results").iterdir()
+    (path,) = (folder / "results").iterdir()
+    return done, path
+
+
+def test_json_is_one_document_and_the_same_as_the_file(finished):
+    """Nothing else reaches stdout, and stderr is quiet when it is no terminal."""
+    done, path = finished
     assert json.loads(done.stdout) == json.loads(path.read_text())
     assert done.stderr.splitlines() == [f"results: {Path('results') / path.name}"]
 
 
-def test_every_format_draws_every_level(bench, quick_plan, tmp_path):
-    assert bench("--config", str(quick_plan)).returncode == 0
-    (path,) = (tmp_path / "results").iterdir()
+def test_every_format_draws_every_level(bench, finished):
+    _done, path = finished
     shown = {}
     for style in ("table", "md", "csv", "json", "jsonl"):
         done = bench("report", str(path), "--format", style)
