@@ -4,35 +4,22 @@ A provider may take every node and still compute something else: a stale input, 
 the wrong place. Speed says nothing then, so a device that disagrees has no row.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.builder.graph.geometry import EncoderGeometry, geometry_from
-from harness.builder.graph.static.geometry import StaticEncoderGeometry, TextShape
+from harness.builder.graph.geometry import geometry_from
+from harness.builder.graph.static.geometry import TextShape
 from harness.core.errors import MeasurementError
 from harness.devices.device import Device, find_device
-from harness.devices.session import OpenedSession
 from harness.devices.states import FellBackError
-from harness.engine.cached import CachedDecoder
-from harness.engine.exported.decoder import ExportedDecoder
-from harness.engine.exported.geometry import ExportedGeometry
-from harness.engine.exported.inputs import pass_inputs
-from harness.engine.exported.opening import open_exported
-from harness.engine.exported.pair import PairMeasuring
-from harness.engine.measuring import Measuring
-from harness.engine.opening import open_decoder, open_encoder, open_sessions
-from harness.engine.passes import seeded_ids
-from harness.engine.protocol import Encoder
+from harness.engine.opening import kind_of, open_measuring, open_sessions
 from harness.engine.shapes import Shapes, shapes_from
+from harness.engine.trial import PROMPT_TOKENS, STEPS, Outputs
 
 Json = dict[str, Any]
-Outputs = Sequence[NDArray[np.float32]]
-PROMPT_TOKENS = 8
-STEPS = 3
 # Least cosine of the logits of any run: 8-bit activations on an NPU leave 0.994, an input that is
 # one step old 0.9 and less.
 LEAST_COSINE = 0.98
@@ -72,7 +59,7 @@ def agree(
     """
     chosen, shapes, host = find_device(device), shapes_from(geometry), find_device("cpu")
     chosen.refuse_absent()
-    texts = _texts_of(shapes)
+    texts = kind_of(shapes).trial_texts()
     found = _outputs(Path(graph), shapes, chosen, threads, seed, texts)
     said: Json = {}
     if not chosen.row.is_host:
@@ -132,62 +119,5 @@ def _outputs(
 ) -> list[NDArray[np.float32]]:
     """What a model gives for tokens that all devices are fed alike."""
     sessions = open_sessions(graph, geometry, device, threads)
-    if isinstance(geometry, ExportedGeometry):
-        return _exported(sessions, geometry, seed)
-    if isinstance(geometry, EncoderGeometry | StaticEncoderGeometry):
-        return _embeddings(open_encoder(sessions, geometry), seed, texts)
-    return _logits(open_decoder(sessions, geometry, 1, PROMPT_TOKENS + STEPS), seed)
-
-
-def _exported(
-    sessions: Sequence[OpenedSession], geometry: ExportedGeometry, seed: int
-) -> list[NDArray[np.float32]]:
-    """Of an exported decoder logits, of anything else its output for several inputs."""
-    opened = open_exported(sessions, geometry, 1, PROMPT_TOKENS + STEPS, seed)
-    if isinstance(opened, Measuring):
-        assert isinstance(opened.decoder, CachedDecoder)
-        return _logits(opened.decoder, seed)
-    passes = opened.encoder if isinstance(opened, PairMeasuring) else opened
-    lengths = (1, geometry.fixed_source_tokens or PROMPT_TOKENS)
-    inputs = [
-        pass_inputs(passes.single.graph, geometry, *lengths, seed + turn)
-        for turn in range(1 + STEPS)
-    ]
-    found = [passes.single.run_plainly(arrays) for arrays in inputs]
-    if isinstance(opened, PairMeasuring) and isinstance(opened.decoder.decoder, ExportedDecoder):
-        decoder = opened.decoder.decoder
-        ids = seeded_ids(seed, 1, STEPS, decoder.vocab_size)
-        decoder.fill(0, seed)
-        found += [decoder.prefill(ids[:, at : at + 1]).copy() for at in range(STEPS)]
-    return found
-
-
-def _texts_of(geometry: Shapes) -> TextShape:
-    """The largest pass that is tried: a static encoder's largest graph, filled; else 4 texts."""
-    if isinstance(geometry, StaticEncoderGeometry):
-        return max(geometry.shapes, key=lambda shape: shape.tokens * shape.sequences)
-    return TextShape(tokens=PROMPT_TOKENS, sequences=1 + STEPS)
-
-
-def _embeddings(encoder: Encoder, seed: int, texts: TextShape) -> list[NDArray[np.float32]]:
-    """Embeddings of one text after another, so that a stale input is seen; then of a full pass.
-
-    A provider may be right about the first text of a pass and wrong about the others.
-    """
-    short = min(PROMPT_TOKENS, texts.tokens)
-    singles = seeded_ids(seed, 1 + STEPS, short, encoder.vocab_size)
-    found = [encoder.encode(text[np.newaxis]).copy() for text in singles]
-    whole = seeded_ids(seed, texts.sequences, texts.tokens, encoder.vocab_size)
-    return [*found, *encoder.encode(whole).copy()]
-
-
-def _logits(decoder: CachedDecoder, seed: int) -> list[NDArray[np.float32]]:
-    """Logits of a prompt, then of steps."""
-    ids = seeded_ids(seed, 1, PROMPT_TOKENS + STEPS, decoder.vocab_size)
-    pieces = [ids[:, :PROMPT_TOKENS], *np.split(ids[:, PROMPT_TOKENS:], STEPS, axis=1)]
-    found = [decoder.prefill(piece).copy() for piece in pieces]
-    decoder.rewind(PROMPT_TOKENS)
-    decoder.prepare_steps(PROMPT_TOKENS, 1)  # and the way in which steps are timed
-    decoder.next_ids[...] = ids[:, PROMPT_TOKENS]
-    decoder.greedy_step()
-    return [*found, decoder.last_logits.copy()]
+    needed_tokens = PROMPT_TOKENS + STEPS
+    return open_measuring(sessions, geometry, 1, needed_tokens, seed).trial(seed, texts)

@@ -8,16 +8,19 @@ called anywhere: one returned at once.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.core.errors import MeasurementError
 from harness.core.units import NS_PER_MS, NS_PER_US
 from harness.devices.row import Completion
-from harness.engine.encoding import EncoderMeasuring
-from harness.engine.measuring import Measuring
 from harness.engine.workload import Workload
 from harness.machine.meters.clock import Clock, time_call
+
+if TYPE_CHECKING:  # both ask what is here
+    from harness.engine.encoding import EncoderMeasuring
+    from harness.engine.measuring import Measuring
 
 REPEATS = 5
 MOST_TIMES = 3.0  # a copy after the wait may take so many idle copies
@@ -42,8 +45,8 @@ def is_finished(after_run_ns: Sequence[int], idle_ns: Sequence[int], run_ns: Seq
     return after_ns <= MOST_TIMES * copy_ns or after_ns - copy_ns <= tolerated_ns
 
 
-def refuse_unfinished(measuring: Measuring | EncoderMeasuring, workload: Workload) -> None:
-    """Try a device that only a copy can prove to be done, as the timed runs use it.
+def refuse_unfinished(measuring: "Measuring", workload: Workload) -> None:
+    """Try a decoder on a device that only a copy can prove to be done, as the timed runs use it.
 
     Args:
         measuring: open, and run once.
@@ -54,9 +57,6 @@ def refuse_unfinished(measuring: Measuring | EncoderMeasuring, workload: Workloa
     """
     row = measuring.sessions[0].device.row
     if row.completion is not Completion.COPY:
-        return
-    if isinstance(measuring, EncoderMeasuring):
-        _refuse_unwritten(measuring, workload, row.key)
         return
     if measuring.decoder.cache_memory is None:
         return  # every output lies in the host's memory: what the run has copied is done
@@ -70,24 +70,27 @@ def refuse_unfinished(measuring: Measuring | EncoderMeasuring, workload: Workloa
         )
 
 
-def _refuse_unwritten(measuring: EncoderMeasuring, workload: Workload, key: str) -> None:
+def refuse_unwritten(measuring: "EncoderMeasuring", workload: Workload) -> None:
     """Spoil an encoder's embeddings before a run: they must be whole when it returns.
 
     All of its outputs lie in the host's memory, so there is no copy to time; one that came after
     the return would leave what was put there.
     """
+    row = measuring.sessions[0].device.row
+    if row.completion is not Completion.COPY:
+        return
     for _ in range(REPEATS):
         measuring.encoder.embeddings[...] = np.nan
         measuring.first(workload)
         if np.isnan(measuring.encoder.embeddings).any():
             raise MeasurementError(
-                f"{key}: a run returns before its embeddings are in the host's memory",
+                f"{row.key}: a run returns before its embeddings are in the host's memory",
                 fix="another version of the provider; its times cannot be taken",
             )
 
 
 def _copies(
-    measuring: Measuring, workload: Workload, clock: Clock
+    measuring: "Measuring", workload: Workload, clock: Clock
 ) -> tuple[list[int], list[int], list[int]]:
     """Durations of copies right after a run, of copies after those, and of the runs."""
     after_run_ns, idle_ns, run_ns = [], [], []

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.builder.graph.static.geometry import TextShape
 from harness.devices.session import OpenedSession
+from harness.engine.completion import refuse_unwritten
 from harness.engine.encoder import are_embeddings
 from harness.engine.passes import PassOutcome, seeded_ids
 from harness.engine.protocol import Encoder
 from harness.engine.samples import Samples, repeat_passes
+from harness.engine.trial import encoder_outputs
 from harness.engine.workload import Workload
 from harness.machine.meters.clock import Clock, time_call
 from harness.machine.meters.samples import PassSample
@@ -51,6 +54,14 @@ class EncoderMeasuring:
         """The first run of a session, in ns."""
         self.encoder.feed(self.ids(workload))
         return time_call(self.encoder.run, self.clock)
+
+    def refuse_unfinished(self, workload: Workload) -> None:
+        """Refuse a device whose runs return before it is done; see harness.engine.completion."""
+        refuse_unwritten(self, workload)
+
+    def trial(self, seed: int, texts: TextShape) -> list[NDArray[np.float32]]:
+        """What it gives for tokens that all devices are fed alike."""
+        return encoder_outputs(self.encoder, seed, texts)
 
     def warm(self, workload: Workload, cap_s: float) -> list[WarmUp]:
         """Warm the one shape of a test until it is steady.

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from harness.builder.graph.geometry import DecoderGeometry
 from harness.core.errors import MeasurementError
 from harness.devices.device import find_device
-from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.footprint import Footprint
 from harness.engine.genai import GenaiDecoder, GenaiModel, open_model
 from harness.engine.measuring import Measuring
+from harness.engine.opening import kind_of
 from harness.engine.reading import read_through
 from harness.engine.shapes import shapes_from
 from harness.engine.worker import MeasuringChild, footprint_json, opened_json
@@ -86,7 +85,7 @@ def _measuring(
         MeasurementError: more than one sequence, or no decoder.
     """
     shapes = shapes_from(geometry)
-    if batch != 1 or not isinstance(shapes, DecoderGeometry | ExportedGeometry):
+    if batch != 1 or not kind_of(shapes).is_for_genai:
         raise MeasurementError("genai runs decoders of one sequence here", fix="--runtime ort")
     return Measuring(GenaiDecoder(opened, shapes.vocab_size, capacity_tokens), seed)
 

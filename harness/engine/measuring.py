@@ -8,10 +8,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.builder.graph.static.geometry import TextShape
 from harness.devices.session import OpenedSession
+from harness.engine.completion import refuse_unfinished
 from harness.engine.passes import run_pass, seeded_ids, time_prefill, time_step
 from harness.engine.protocol import Decoder
 from harness.engine.samples import Samples, repeat_passes
+from harness.engine.trial import decoder_outputs
 from harness.engine.workload import Workload
 from harness.machine.meters.clock import Clock
 from harness.machine.meters.steady import WarmUp, warm_up
@@ -74,6 +77,14 @@ class Measuring:
         self.decoder.run()
         self.decoder.choose()
         return self.clock() - start_ns
+
+    def refuse_unfinished(self, workload: Workload) -> None:
+        """Refuse a device whose runs return before it is done; see harness.engine.completion."""
+        refuse_unfinished(self, workload)
+
+    def trial(self, seed: int, texts: TextShape) -> list[NDArray[np.float32]]:
+        """What it gives for tokens that all devices are fed alike."""
+        return decoder_outputs(self.decoder, seed)
 
     def warm(self, workload: Workload, cap_s: float) -> list[WarmUp]:
         """Warm every shape of a test until it is steady: the prompt, the step, or both in turn.

@@ -3,11 +3,19 @@
 A kind is told by its geometry. What is opened here is used through `Decoder` or `Encoder`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
 
 from harness.builder.graph.geometry import DecoderGeometry, EncoderGeometry
-from harness.builder.graph.static.geometry import STEP_FILE, StaticEncoderGeometry, StaticGeometry
+from harness.builder.graph.static.geometry import (
+    STEP_FILE,
+    StaticEncoderGeometry,
+    StaticGeometry,
+    TextShape,
+)
 from harness.core.errors import UsageError
 from harness.devices.device import Device
 from harness.devices.session import OpenedSession, open_session
@@ -20,15 +28,173 @@ from harness.engine.exported.opening import (
     ExportedMeasuring,
     open_exported,
     opened_files,
+    read_files,
 )
 from harness.engine.measuring import Measuring
-from harness.engine.protocol import Encoder
 from harness.engine.shapes import Shapes
 from harness.engine.static import StaticDecoder
 from harness.engine.static_encoder import StaticEncoder
+from harness.engine.trial import SHORT_TEXTS
 
 Sessions = Sequence[OpenedSession]
 AnyMeasuring = Measuring | EncoderMeasuring | ExportedMeasuring
+
+
+class GraphKind(ABC):
+    """What is known of graphs by their kind: which files are opened, and what measures them."""
+
+    # Whether onnxruntime-genai may run it too.
+    is_for_genai = False
+
+    def files(self, graph: Path) -> tuple[Path, ...]:
+        """Every graph that is opened, given the one that stands for the model."""
+        return (graph,)
+
+    def data_files(self) -> tuple[Path, ...]:
+        """Files besides that opening them reads, where these do not lie beside them."""
+        return ()
+
+    def trial_texts(self) -> TextShape:
+        """The largest pass of texts that is tried when two devices are compared."""
+        return SHORT_TEXTS
+
+    def recognised(self) -> ExportedGeometry | None:
+        """The model as it was recognised; None: it was built here."""
+        return None
+
+    @abstractmethod
+    def measuring(
+        self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
+    ) -> AnyMeasuring:
+        """Allocate what the tests need; see open_measuring."""
+
+    def decoder(self, sessions: Sessions, batch: int, capacity_tokens: int) -> CachedDecoder:
+        """Allocate the cache of a decoder; see open_decoder."""
+        raise TypeError(f"{type(self).__name__} is opened as no decoder of ours")
+
+
+@dataclass(frozen=True, slots=True)
+class FusedDecoder(GraphKind):
+    """One graph over a cache that is written in place."""
+
+    geometry: DecoderGeometry
+
+    is_for_genai = True
+
+    def decoder(self, sessions: Sessions, batch: int, capacity_tokens: int) -> CachedDecoder:
+        """Bind a cache of as many positions as are needed."""
+        return DecoderSession(sessions[0], self.geometry, batch, capacity_tokens)
+
+    def measuring(
+        self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
+    ) -> AnyMeasuring:
+        """Measure its prompts and steps."""
+        return Measuring(self.decoder(sessions, batch, capacity_tokens), seed)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedDecoder(GraphKind):
+    """A static decoder: a graph of whole passes, and one of steps."""
+
+    geometry: StaticGeometry
+
+    def files(self, graph: Path) -> tuple[Path, ...]:
+        """Both lie in one folder."""
+        return (graph, graph.with_name(STEP_FILE))
+
+    def decoder(self, sessions: Sessions, batch: int, capacity_tokens: int) -> CachedDecoder:
+        """Take the cache that it was built with.
+
+        Raises:
+            UsageError: more positions or sequences than that.
+        """
+        if batch != 1 or capacity_tokens > self.geometry.capacity_tokens:
+            raise UsageError(
+                f"{capacity_tokens} tokens of {batch} sequences do not fit a static decoder of"
+                f" {self.geometry.capacity_tokens} tokens",
+                fix="--batch 1; a build with more capacity",
+            )
+        return StaticDecoder(sessions[0], sessions[1], self.geometry)
+
+    def measuring(
+        self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
+    ) -> AnyMeasuring:
+        """Measure its prompts and steps."""
+        return Measuring(self.decoder(sessions, batch, capacity_tokens), seed)
+
+
+@dataclass(frozen=True, slots=True)
+class FusedEncoder(GraphKind):
+    """One graph for texts of every shape."""
+
+    geometry: EncoderGeometry
+
+    def measuring(
+        self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
+    ) -> AnyMeasuring:
+        """Measure its passes."""
+        return EncoderMeasuring(EncoderSession(sessions[0], self.geometry), seed)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedEncoder(GraphKind):
+    """A static encoder: a graph for every shape."""
+
+    geometry: StaticEncoderGeometry
+
+    def files(self, graph: Path) -> tuple[Path, ...]:
+        """They lie in one folder."""
+        return tuple(graph.with_name(shape.file) for shape in self.geometry.shapes)
+
+    def trial_texts(self) -> TextShape:
+        """Its largest graph, filled."""
+        return max(self.geometry.shapes, key=lambda shape: shape.tokens * shape.sequences)
+
+    def measuring(
+        self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
+    ) -> AnyMeasuring:
+        """Measure its passes."""
+        return EncoderMeasuring(StaticEncoder(sessions, self.geometry), seed)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedGraphs(GraphKind):
+    """What others exported; its own table of kinds is in harness.engine.exported.opening."""
+
+    geometry: ExportedGeometry
+
+    is_for_genai = True
+
+    def files(self, graph: Path) -> tuple[Path, ...]:
+        """Those that were recognised, wherever they lie."""
+        return opened_files(self.geometry)
+
+    def data_files(self) -> tuple[Path, ...]:
+        """Graphs and data."""
+        return read_files(self.geometry)
+
+    def recognised(self) -> ExportedGeometry | None:
+        """The model."""
+        return self.geometry
+
+    def measuring(
+        self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
+    ) -> AnyMeasuring:
+        """Measure what its kind does."""
+        return open_exported(sessions, self.geometry, batch, capacity_tokens, seed)
+
+
+@singledispatch
+def kind_of(geometry: Shapes) -> GraphKind:
+    """Return the kind of graphs that have this geometry: the one table of them."""
+    raise TypeError(f"{geometry!r} is no geometry")
+
+
+kind_of.register(DecoderGeometry, FusedDecoder)
+kind_of.register(StaticGeometry, FixedDecoder)
+kind_of.register(EncoderGeometry, FusedEncoder)
+kind_of.register(StaticEncoderGeometry, FixedEncoder)
+kind_of.register(ExportedGeometry, ExportedGraphs)
 
 
 def graph_files(graph: Path, geometry: Shapes) -> tuple[Path, ...]:
@@ -38,13 +204,7 @@ def graph_files(graph: Path, geometry: Shapes) -> tuple[Path, ...]:
         graph: the one that stands for the model.
         geometry: of it.
     """
-    if isinstance(geometry, ExportedGeometry):
-        return opened_files(geometry)
-    if isinstance(geometry, StaticGeometry):
-        return (graph, graph.with_name(STEP_FILE))
-    if isinstance(geometry, StaticEncoderGeometry):
-        return tuple(graph.with_name(shape.file) for shape in geometry.shapes)
-    return (graph,)
+    return kind_of(geometry).files(graph)
 
 
 def open_sessions(
@@ -89,22 +249,7 @@ def open_decoder(
     Raises:
         UsageError: more positions or sequences than the graphs take.
     """
-    if not isinstance(geometry, StaticGeometry):
-        return DecoderSession(sessions[0], geometry, batch, capacity_tokens)
-    if batch != 1 or capacity_tokens > geometry.capacity_tokens:
-        raise UsageError(
-            f"{capacity_tokens} tokens of {batch} sequences do not fit a static decoder of"
-            f" {geometry.capacity_tokens} tokens",
-            fix="--batch 1; a build with more capacity",
-        )
-    return StaticDecoder(sessions[0], sessions[1], geometry)
-
-
-def open_encoder(sessions: Sessions, geometry: EncoderGeometry | StaticEncoderGeometry) -> Encoder:
-    """Bind an encoder over its open sessions, as open_sessions gives them."""
-    if isinstance(geometry, StaticEncoderGeometry):
-        return StaticEncoder(sessions, geometry)
-    return EncoderSession(sessions[0], geometry)
+    return kind_of(geometry).decoder(sessions, batch, capacity_tokens)
 
 
 def open_measuring(
@@ -122,8 +267,4 @@ def open_measuring(
     Raises:
         UsageError: a cache that the model does not take.
     """
-    if isinstance(geometry, ExportedGeometry):
-        return open_exported(sessions, geometry, batch, capacity_tokens, seed)
-    if isinstance(geometry, EncoderGeometry | StaticEncoderGeometry):
-        return EncoderMeasuring(open_encoder(sessions, geometry), seed)
-    return Measuring(open_decoder(sessions, geometry, batch, capacity_tokens), seed)
+    return kind_of(geometry).measuring(sessions, batch, capacity_tokens, seed)

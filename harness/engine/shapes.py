@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import singledispatch
 from typing import Any
 
 from harness.builder.graph.geometry import Geometry, geometry_from
@@ -10,9 +11,13 @@ from harness.engine.exported.geometry import ExportedGeometry, exported_geometry
 Shapes = Geometry | ExportedGeometry
 
 
+@singledispatch
 def shapes_json(shapes: Shapes) -> dict[str, Any]:
-    """As plain values."""
-    return geometry_json(shapes) if isinstance(shapes, ExportedGeometry) else asdict(shapes)
+    """As plain values: the fields of a geometry of ours, or what geometry_json makes of a model."""
+    return asdict(shapes)
+
+
+shapes_json.register(ExportedGeometry, geometry_json)
 
 
 def shapes_from(fields: Mapping[str, Any]) -> Shapes:

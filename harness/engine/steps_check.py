@@ -12,10 +12,8 @@ import numpy as np
 from harness.devices.device import find_device
 from harness.engine.exported.decoder import ExportedDecoder
 from harness.engine.exported.geometry import DECODERS, ExportedGeometry
-from harness.engine.exported.opening import open_exported
-from harness.engine.exported.pair import PairMeasuring
-from harness.engine.measuring import Measuring
-from harness.engine.opening import open_sessions
+from harness.engine.exported.opening import open_steps
+from harness.engine.opening import kind_of, open_sessions
 from harness.engine.passes import seeded_ids
 from harness.engine.shapes import shapes_from
 
@@ -46,17 +44,14 @@ def steps_check(
     """
     shapes = shapes_from(geometry)
     nothing: Json = {"difference": None, "bound": None, "agrees": None}
-    if not isinstance(shapes, ExportedGeometry) or shapes.model.kind not in DECODERS:
+    known = kind_of(shapes).recognised()
+    if known is None or known.model.kind not in DECODERS:
         return nothing
-    sessions = open_sessions(Path(graph), shapes, find_device(device), threads)
-    opened = open_exported(sessions, shapes, batch, PROMPT_TOKENS + STEPS, seed)
-    measuring = opened.decoder if isinstance(opened, PairMeasuring) else opened
-    if not isinstance(measuring, Measuring) or not isinstance(measuring.decoder, ExportedDecoder):
+    sessions = open_sessions(Path(graph), known, find_device(device), threads)
+    decoder = open_steps(sessions, known, batch, PROMPT_TOKENS + STEPS, seed)
+    if not decoder.has_cache:
         return nothing
-    if not measuring.decoder.has_cache:
-        return nothing
-    difference = _difference(measuring.decoder, seed)
-    bound = bound_of(shapes)
+    difference, bound = _difference(decoder, seed), bound_of(known)
     return {"difference": difference, "bound": bound, "agrees": bool(difference <= bound)}
 
 

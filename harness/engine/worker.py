@@ -19,13 +19,14 @@ from harness.devices.placement import together
 from harness.engine.agreement import agree
 from harness.engine.audit import audit
 from harness.engine.compiling import compile_model
-from harness.engine.completion import refuse_unfinished
-from harness.engine.encoding import EncoderMeasuring
-from harness.engine.exported.geometry import ExportedGeometry
-from harness.engine.exported.opening import read_files
 from harness.engine.footprint import Footprint, take_footprint
-from harness.engine.measuring import Measuring
-from harness.engine.opening import AnyMeasuring, graph_files, open_measuring, open_sessions
+from harness.engine.opening import (
+    AnyMeasuring,
+    graph_files,
+    kind_of,
+    open_measuring,
+    open_sessions,
+)
 from harness.engine.profiling import profile
 from harness.engine.reading import read_through
 from harness.engine.samples import Samples
@@ -87,13 +88,12 @@ class MeasuringChild:
         files = graph_files(path, shapes)
         opened_files = [chosen.file_of(file) for file in files]
         read_through(*opened_files)
-        if isinstance(shapes, ExportedGeometry):
-            read_through(*read_files(shapes))
+        read_through(*kind_of(shapes).data_files())
         sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(workload_of(first))
-        if first is not None and isinstance(self._open, Measuring | EncoderMeasuring):
-            refuse_unfinished(self._open, workload_of(first))
+        if first is not None:
+            self._open.refuse_unfinished(workload_of(first))
         return opened_json(
             chosen,
             load_ns=sum(opened.load_ns for opened in sessions),

@@ -1,5 +1,7 @@
 """How many operator calls one pass makes: nodes of the built graph, before anything is built."""
 
+from functools import singledispatch
+
 from harness.builder.quantize.levels import Form, QuantLevel
 from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.model import ModelSpec
@@ -33,13 +35,13 @@ def operator_calls(model: Anatomy, level: QuantLevel, layers: int) -> float:
     return around + layers * (LAYER_NODES + (ROUTER_NODES if has_experts else 0))
 
 
+@singledispatch
 def built_operator_calls(spec: AnySpec, level: QuantLevel) -> int:
-    """Nodes of `model.onnx` that run in every pass."""
-    if isinstance(spec, EncoderSpec):
-        return _encoder_calls(spec, level)
-    return _decoder_calls(spec, level)
+    """Nodes of `model.onnx` that run in every pass, by the kind of an architecture."""
+    raise TypeError(f"{spec!r} is no architecture")
 
 
+@built_operator_calls.register
 def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
     """Nodes of a built encoder that run in every pass.
 
@@ -59,6 +61,7 @@ def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
     return around + spec.num_layers * layer
 
 
+@built_operator_calls.register
 def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
     """Nodes of a built decoder that run in every pass.
 

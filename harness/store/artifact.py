@@ -2,25 +2,19 @@
 
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
-from harness.builder.graph.geometry import DecoderGeometry, Geometry, geometry_of, geometry_type
+from harness.builder.graph.geometry import Geometry, geometry_of, geometry_type
 from harness.builder.graph.rules import (
-    ALL_LOGITS_FILE,
     BUILDER_VERSION,
     DATA_FILE,
-    GRAPH_FILE,
 )
 from harness.builder.graph.static.geometry import (
-    ALL_POSITIONS_FILE,
-    PREFILL_FILE,
     AnyShapes,
     EncoderShapes,
-    StaticEncoderGeometry,
-    StaticGeometry,
     StaticShapes,
-    TextShape,
     static_encoder_geometry,
     static_geometry,
 )
@@ -30,6 +24,7 @@ from harness.builder.quantize.size import bits_per_weight, stored_bytes
 from harness.core.errors import StorageError
 from harness.models.specs.count import kv_values_per_token, parameters
 from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
+from harness.models.specs.model import ModelSpec
 from harness.models.weights.source import ModelSource
 from harness.store.hashes import source_hash
 
@@ -77,9 +72,7 @@ class Artifact:
     @property
     def cache(self) -> CacheLevel:
         """How its graphs store keys and values; of an encoder, which has none, its float type."""
-        if isinstance(self.geometry, DecoderGeometry):
-            return self.geometry.cache
-        return own_cache(find_level(self.level))
+        return self.geometry.cache_beside(own_cache(find_level(self.level)))
 
     @property
     def graph(self) -> Path:
@@ -88,25 +81,20 @@ class Artifact:
         A static decoder's step is timed beside it, and a static encoder's graphs of other shapes;
         see harness.engine.opening.
         """
-        if isinstance(self.geometry, StaticEncoderGeometry):
-            return self.folder / self.geometry.shapes[0].file
-        is_static = isinstance(self.geometry, StaticGeometry)
-        return self.folder / (PREFILL_FILE if is_static else GRAPH_FILE)
+        return self.folder / self.geometry.main_file
 
     def built(self) -> "Artifact":
         """Return this one: its graphs are ours."""
         return self
 
-    def geometry_of(self, tokens: int, sequences: int) -> StaticEncoderGeometry:
-        """The geometry of one graph of a static encoder: of so many texts of so many tokens."""
-        assert isinstance(self.geometry, StaticEncoderGeometry)
-        return self.geometry.of_shape(TextShape(tokens, sequences))
+    def geometry_of(self, tokens: int, sequences: int) -> Geometry:
+        """The geometry for texts of one shape: of a static encoder that of one graph."""
+        return self.geometry.of_texts(tokens, sequences)
 
     @property
     def all_logits_graph(self) -> Path:
         """The graph whose logits are those of every token; encoders have none."""
-        is_static = isinstance(self.geometry, StaticGeometry)
-        return self.folder / (ALL_POSITIONS_FILE if is_static else ALL_LOGITS_FILE)
+        return self.folder / self.geometry.all_logits_file
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -182,10 +170,22 @@ def built_geometry(
     """
     if shapes is None:
         return geometry_of(spec, level, cache)
-    if isinstance(spec, EncoderSpec):
-        assert isinstance(shapes, EncoderShapes)  # the plan gives each kind its own
-        return static_encoder_geometry(spec, shapes.shapes)
-    assert isinstance(shapes, StaticShapes)
+    return _static_geometry(spec, level, shapes)
+
+
+@singledispatch
+def _static_geometry(spec: AnySpec, level: QuantLevel, shapes: Any) -> Geometry:
+    """Return the geometry of a static build, by the kind of its architecture."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_static_geometry.register
+def _static_encoder(spec: EncoderSpec, level: QuantLevel, shapes: EncoderShapes) -> Geometry:
+    return static_encoder_geometry(spec, shapes.shapes)
+
+
+@_static_geometry.register
+def _static_decoder(spec: ModelSpec, level: QuantLevel, shapes: StaticShapes) -> Geometry:
     return static_geometry(spec, level, shapes.prefill_tokens, shapes.capacity_tokens)
 
 

@@ -4,15 +4,18 @@ import errno
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import StorageError
 from harness.machine.meters.memory import memory_mark
+from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
+from harness.models.specs.model import ModelSpec
+from harness.models.weights.source import ModelSource
 
 if TYPE_CHECKING:
     from harness.builder.graph.genai import TokenIds
-    from harness.models.weights.source import ModelSource
 
 _START = memory_mark()  # before numpy and onnx: what a build needs includes them
 
@@ -33,22 +36,39 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[st
         ModelError: the weights or the architecture cannot be built.
         StorageError: the disk ran full or cannot be written.
     """
-    from harness.builder.graph.decoder import build_decoder
+    model = _model(source)
+    return _timed(
+        lambda: _write(model.spec, model, level, seed, Path(folder)), f"{model.name} at {level}"
+    )
+
+
+@singledispatch
+def _write(spec: AnySpec, model: ModelSource, level: str, seed: int, folder: Path) -> None:
+    """Write the fused graphs of a model, by the kind of its architecture."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_write.register
+def _write_encoder(
+    spec: EncoderSpec, model: ModelSource, level: str, seed: int, folder: Path
+) -> None:
     from harness.builder.graph.encoder import build_encoder
     from harness.builder.quantize.levels import find_level
-    from harness.models.specs.encoder import EncoderSpec
     from harness.models.weights.opening import open_weights
 
-    model = _model(source)
+    build_encoder(spec, find_level(level), open_weights(model, seed), folder)
 
-    def write() -> None:
-        weights, spec = open_weights(model, seed), model.spec
-        if isinstance(spec, EncoderSpec):
-            build_encoder(spec, find_level(level), weights, Path(folder))
-        else:
-            build_decoder(spec, find_level(level), weights, Path(folder), token_ids(model.folder))
 
-    return _timed(write, f"{model.name} at {level}")
+@_write.register
+def _write_decoder(
+    spec: ModelSpec, model: ModelSource, level: str, seed: int, folder: Path
+) -> None:
+    from harness.builder.graph.decoder import build_decoder
+    from harness.builder.quantize.levels import find_level
+    from harness.models.weights.opening import open_weights
+
+    ids = token_ids(model.folder)
+    build_decoder(spec, find_level(level), open_weights(model, seed), folder, ids)
 
 
 def build_cache(
@@ -81,7 +101,6 @@ def build_cache(
     from harness.builder.graph.geometry import geometry_of
     from harness.builder.quantize.cache import find_cache
     from harness.builder.quantize.levels import find_level
-    from harness.models.specs.model import ModelSpec
     from harness.store.scales import calibrated_cache
 
     model, row = _model(source), find_level(level)
@@ -117,28 +136,54 @@ def build_static(
         ModelError: the weights cannot be built.
         StorageError: as build.
     """
-    from harness.builder.graph.static.geometry import TextShape, static_geometry
+    model = _model(source)
+    return _timed(
+        lambda: _write_static(model.spec, model, level, seed, Path(folder), shapes),
+        f"{model.name} at {level}",
+    )
+
+
+@singledispatch
+def _write_static(
+    spec: AnySpec, model: ModelSource, level: str, seed: int, folder: Path, shapes: dict[str, Any]
+) -> None:
+    """Write the static graphs of a model, by the kind of its architecture."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_write_static.register
+def _write_static_encoder(
+    spec: EncoderSpec,
+    model: ModelSource,
+    level: str,
+    seed: int,
+    folder: Path,
+    shapes: dict[str, Any],
+) -> None:
+    from harness.builder.graph.static.geometry import TextShape
     from harness.builder.quantize.levels import find_level
-    from harness.models.specs.encoder import EncoderSpec
     from harness.models.weights.opening import open_weights
-    from harness.store.static_build import build_static_decoder, static_calibration
     from harness.store.static_encoder import build_static_encoder, calibration_texts_of
 
-    model, row = _model(source), find_level(level)
-    spec = model.spec
+    texts = calibration_texts_of(model, seed)
+    sizes = [TextShape(**shape) for shape in shapes["shapes"]]
+    weights = open_weights(model, seed)
+    build_static_encoder(spec, find_level(level), weights, folder, sizes, texts)
 
-    def write() -> None:
-        if isinstance(spec, EncoderSpec):
-            texts, found = calibration_texts_of(model, seed), shapes["shapes"]
-            sizes = [TextShape(**shape) for shape in found]
-            build_static_encoder(spec, row, open_weights(model, seed), Path(folder), sizes, texts)
-            return
-        ids = static_calibration(model, static_geometry(spec, row, **shapes), seed)
-        build_static_decoder(
-            spec, row, open_weights(model, seed), Path(folder), **shapes, calibration_ids=ids
-        )
 
-    return _timed(write, f"{model.name} at {level}")
+@_write_static.register
+def _write_static_decoder(
+    spec: ModelSpec, model: ModelSource, level: str, seed: int, folder: Path, shapes: dict[str, Any]
+) -> None:
+    from harness.builder.graph.static.geometry import static_geometry
+    from harness.builder.quantize.levels import find_level
+    from harness.models.weights.opening import open_weights
+    from harness.store.static_build import build_static_decoder, static_calibration
+
+    row = find_level(level)
+    ids = static_calibration(model, static_geometry(spec, row, **shapes), seed)
+    weights = open_weights(model, seed)
+    build_static_decoder(spec, row, weights, folder, **shapes, calibration_ids=ids)
 
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {
@@ -148,12 +193,9 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _model(fields: dict[str, Any]) -> "ModelSource":
+def _model(fields: dict[str, Any]) -> ModelSource:
     """A model as it travelled."""
     import msgspec
-
-    from harness.models.specs.encoder import spec_type
-    from harness.models.weights.source import ModelSource
 
     spec = msgspec.convert(fields["spec"], spec_type(fields["spec"]["family"]))
     folder = None if fields["folder"] is None else Path(fields["folder"])

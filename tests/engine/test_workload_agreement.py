@@ -81,14 +81,14 @@ def test_a_static_graph_of_other_weights_is_refused(static, tmp_path):
 def test_a_device_with_other_logits_is_refused(tiny, monkeypatch):
     """The second session's logits have another sign."""
     other_host(monkeypatch)
-    honest, calls = agreement._logits, []
+    honest, calls = agreement._outputs, []
 
     def turned(*values):
         calls.append(values)
         sign = -1 if len(calls) == 2 else 1
         return [sign * logits for logits in honest(*values)]
 
-    monkeypatch.setattr(agreement, "_logits", turned)
+    monkeypatch.setattr(agreement, "_outputs", turned)
     with pytest.raises(DeviceError, match=r"cosine -1\.0000") as caught:
         agree(**{**arguments(tiny), "device": "gpu"})
     assert caught.value.exit_code == EXIT_DEVICE

@@ -8,7 +8,7 @@ import pytest
 from harness.core.errors import EXIT_CELLS, MeasurementError
 from harness.core.units import NS_PER_MS, NS_PER_US
 from harness.devices.device import find_device
-from harness.engine.completion import is_finished, refuse_unfinished
+from harness.engine.completion import is_finished, refuse_unfinished, refuse_unwritten
 from harness.engine.encoding import EncoderMeasuring
 from harness.engine.workload import Workload
 from harness.results.enums import Kind
@@ -97,19 +97,19 @@ ENCODE = Workload(Kind.ENCODE, 8, 0, sequences=2)
 def test_an_encoder_whose_result_comes_after_the_return_is_refused():
     measuring = EncoderMeasuring(FakeEncoderSession(arrives=False), seed=0)
     with pytest.raises(MeasurementError, match="before its embeddings are in the host's memory"):
-        refuse_unfinished(measuring, ENCODE)
+        refuse_unwritten(measuring, ENCODE)
 
 
 def test_an_encoder_whose_result_is_there_is_accepted():
     encoder = FakeEncoderSession(arrives=True)
-    refuse_unfinished(EncoderMeasuring(encoder, seed=0), ENCODE)
+    refuse_unwritten(EncoderMeasuring(encoder, seed=0), ENCODE)
     assert encoder.runs == 5
 
 
 def test_an_encoder_on_the_cpu_needs_no_try():
     encoder = FakeEncoderSession(arrives=False)
     encoder.sessions = (SimpleNamespace(device=find_device("cpu")),)
-    refuse_unfinished(EncoderMeasuring(encoder, seed=0), ENCODE)
+    refuse_unwritten(EncoderMeasuring(encoder, seed=0), ENCODE)
     assert encoder.runs == 0
 
 

@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any, overload
 
 from harness.builder.graph.rules import MAX_CONTEXT_TOKENS
-from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry, TextShape
+from harness.builder.graph.static.geometry import (
+    BuiltGeometry,
+    StaticEncoderGeometry,
+    StaticGeometry,
+    TextShape,
+)
 from harness.builder.quantize.cache import CacheLevel, cache_of, own_cache
 from harness.builder.quantize.experts import check_experts
 from harness.builder.quantize.levels import QuantLevel
@@ -20,7 +26,7 @@ HEAD_DIM_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
-class DecoderGeometry:
+class DecoderGeometry(BuiltGeometry):
     """Shapes and types of a decoder's inputs and outputs.
 
     Attributes:
@@ -44,6 +50,10 @@ class DecoderGeometry:
         """How keys and values are stored."""
         return cache_of(self.kv_dtype)
 
+    def cache_beside(self, own: CacheLevel) -> CacheLevel:
+        """The cache that it stores, whatever the level's own is."""
+        return self.cache
+
     @property
     def stored_width(self) -> int:
         """Last dimension of a cache tensor: elements of one head as stored."""
@@ -51,7 +61,7 @@ class DecoderGeometry:
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderGeometry:
+class EncoderGeometry(BuiltGeometry):
     """Shapes of an encoder's inputs and outputs.
 
     Attributes:
@@ -97,13 +107,31 @@ def geometry_from(fields: Mapping[str, Any]) -> Geometry:
     return kind(**fields)
 
 
+def decoder_geometry_from(fields: Mapping[str, Any]) -> DecoderGeometry | StaticGeometry:
+    """Return the geometry of a decoder, whose fields travelled to another process."""
+    return (StaticGeometry if "prefill_tokens" in fields else DecoderGeometry)(**fields)
+
+
 def longest_context(spec: AnySpec) -> int:
     """Return the longest sequence that a model is built for, in tokens.
 
     Decoders are cut as rules.py says; the position table of an encoder has as many rows as it has.
     """
-    if isinstance(spec, EncoderSpec):
-        return spec.max_context_tokens
+    return _longest(spec)
+
+
+@singledispatch
+def _longest(spec: AnySpec) -> int:
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_longest.register
+def _longest_text(spec: EncoderSpec) -> int:
+    return spec.max_context_tokens
+
+
+@_longest.register
+def _longest_sequence(spec: ModelSpec) -> int:
     return min(spec.rotary_context_tokens, MAX_CONTEXT_TOKENS)
 
 
@@ -128,13 +156,30 @@ def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = Non
     Raises:
         ModelError: the attention operator cannot run heads of this width.
     """
-    if isinstance(spec, EncoderSpec):
-        return EncoderGeometry(
-            vocab_size=spec.vocab_size,
-            hidden_size=spec.hidden_size,
-            token_types=spec.token_types,
-            max_context_tokens=spec.max_context_tokens,
-        )
+    return _geometry(spec, level, cache)
+
+
+@singledispatch
+def _geometry(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None) -> Geometry:
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_geometry.register
+def _encoder_geometry(
+    spec: EncoderSpec, level: QuantLevel, cache: CacheLevel | None
+) -> EncoderGeometry:
+    return EncoderGeometry(
+        vocab_size=spec.vocab_size,
+        hidden_size=spec.hidden_size,
+        token_types=spec.token_types,
+        max_context_tokens=spec.max_context_tokens,
+    )
+
+
+@_geometry.register
+def _decoder_geometry(
+    spec: ModelSpec, level: QuantLevel, cache: CacheLevel | None
+) -> DecoderGeometry:
     if spec.head_dim % HEAD_DIM_STEP:
         raise ModelError(
             f"{spec.name}: attention heads are {spec.head_dim} wide",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import singledispatch
 from math import prod
 
 from harness.builder.graph.block import layer_matrices, separate_matrices
@@ -104,14 +105,20 @@ class Shelf:
 
 
 def plan_storage(spec: AnySpec, level: QuantLevel) -> Iterator[StoredWeight]:
-    """Yield every weight in file order: tables, layers, final norm, an untied head."""
+    """Return every weight in file order: tables, layers, final norm, an untied head."""
     tensors = {tensor.name: tensor for tensor in logical_tensors(spec)}
-    if isinstance(spec, EncoderSpec):
-        yield from _encoder(spec, level, Shelf(), tensors)
-    else:
-        yield from _decoder(spec, level, Shelf(), tensors)
+    return _weights(spec, level, Shelf(), tensors)
 
 
+@singledispatch
+def _weights(
+    spec: AnySpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
+) -> Iterator[StoredWeight]:
+    """Yield the weights of an architecture, by its kind."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_weights.register
 def _decoder(
     spec: ModelSpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
 ) -> Iterator[StoredWeight]:
@@ -169,6 +176,7 @@ def _stacked_view(stack: Stack, region: Region) -> View:
     return View(f"{stack.name}.{region.array.suffix}", region, shape)
 
 
+@_weights.register
 def _encoder(
     spec: EncoderSpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
 ) -> Iterator[StoredWeight]:

@@ -15,7 +15,7 @@ from harness.engine.exported.pair import PairMeasuring
 from harness.engine.exported.single import PassMeasuring, SinglePass
 from harness.engine.exported.values import dtype_of, value_of
 from harness.engine.measuring import Measuring
-from harness.models.exported.model import ExportedGraph, ExportedKind, Role
+from harness.models.exported.model import ExportedGraph, Role
 
 ExportedMeasuring = Measuring | PassMeasuring | PairMeasuring
 # Which graphs are opened, the first of those that there are: both halves, or all in one.
@@ -67,17 +67,31 @@ def open_exported(
         ModelError: an input that nothing is known of.
         UsageError: a free dimension that nothing says the size of.
     """
-    graphs = opened_graphs(geometry)
-    kind = geometry.model.kind
-    if kind is ExportedKind.ENCODER_DECODER and graphs[0].role is Role.ENCODER:
-        encoder = SinglePass(sessions[0], graphs[0])
-        source = _encoded(encoder, graphs, geometry, batch, seed)
-        decoder = open_exported_decoder(sessions, geometry, batch, capacity_tokens, source)
-        return PairMeasuring(PassMeasuring(encoder, geometry, seed), Measuring(decoder, seed))
-    if kind in DECODERS:
-        decoder = open_exported_decoder(sessions, geometry, batch, capacity_tokens, None)
+    graphs, kind = opened_graphs(geometry), geometry.model.kind
+    if kind not in DECODERS:
+        return PassMeasuring(SinglePass(sessions[0], graphs[0]), geometry, seed)
+    decoder = open_steps(sessions, geometry, batch, capacity_tokens, seed)
+    if graphs[0].role is not Role.ENCODER:
         return Measuring(decoder, seed)
-    return PassMeasuring(SinglePass(sessions[0], graphs[0]), geometry, seed)
+    encoder = SinglePass(sessions[0], graphs[0])
+    return PairMeasuring(PassMeasuring(encoder, geometry, seed), Measuring(decoder, seed))
+
+
+def open_steps(
+    sessions: Sequence[OpenedSession],
+    geometry: ExportedGeometry,
+    batch: int,
+    capacity_tokens: int,
+    seed: int,
+) -> ExportedDecoder:
+    """The decoder of a model that has one; of two halves over what the encoder gives.
+
+    Arguments and errors are those of open_exported.
+    """
+    graphs, source = opened_graphs(geometry), None
+    if graphs[0].role is Role.ENCODER:
+        source = _encoded(SinglePass(sessions[0], graphs[0]), graphs, geometry, batch, seed)
+    return open_exported_decoder(sessions, geometry, batch, capacity_tokens, source)
 
 
 def open_exported_decoder(

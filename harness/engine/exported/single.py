@@ -9,12 +9,14 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from harness.builder.graph.static.geometry import TextShape
 from harness.devices.session import OpenedSession
 from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.exported.inputs import Arrays, pass_inputs
 from harness.engine.exported.values import array_of, as_float32, value_of
 from harness.engine.passes import PassOutcome
 from harness.engine.samples import Samples, repeat_passes
+from harness.engine.trial import PROMPT_TOKENS, STEPS
 from harness.engine.workload import Workload
 from harness.machine.meters.clock import Clock, time_call
 from harness.machine.meters.samples import PassSample
@@ -97,6 +99,18 @@ class PassMeasuring:
         """The first run of a session, in ns."""
         self._feed(workload)
         return time_call(self.single.run, self.clock)
+
+    def refuse_unfinished(self, workload: Workload) -> None:
+        """Try nothing: the runtime hands its outputs over in the host's memory."""
+
+    def trial(self, seed: int, texts: TextShape) -> list[NDArray[np.float32]]:
+        """What it gives for several inputs that all devices are fed alike."""
+        lengths = (1, self.geometry.fixed_source_tokens or PROMPT_TOKENS)
+        inputs = [
+            pass_inputs(self.single.graph, self.geometry, *lengths, seed + turn)
+            for turn in range(1 + STEPS)
+        ]
+        return [self.single.run_plainly(arrays) for arrays in inputs]
 
     def warm(self, workload: Workload, cap_s: float) -> list[WarmUp]:
         """Warm the one shape of a test until it is steady.

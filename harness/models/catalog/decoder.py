@@ -1,6 +1,7 @@
 """Decoders of every family, taken apart."""
 
 from collections.abc import Iterator
+from functools import singledispatch
 
 from harness.models.catalog.bert import bert_anatomy
 from harness.models.catalog.shapes import DecoderShape
@@ -10,10 +11,17 @@ from harness.models.specs.norms import NORM_ORDERS, NORM_VECTORS
 from harness.models.specs.structure import Anatomy, Attention, Piece, Role, by_need
 
 
+@singledispatch
 def spec_anatomy(spec: AnySpec) -> Anatomy:
     """Take apart an architecture that is built here."""
-    if isinstance(spec, EncoderSpec):
-        return bert_anatomy(spec)
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+spec_anatomy.register(EncoderSpec, bert_anatomy)
+
+
+@spec_anatomy.register
+def _decoder_spec_anatomy(spec: ModelSpec) -> Anatomy:
     shape = DecoderShape(
         vocab_size=spec.vocab_size,
         hidden_size=spec.hidden_size,

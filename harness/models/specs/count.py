@@ -1,5 +1,8 @@
 """How many parameters an architecture has and how fast its cache grows: closed formulas."""
 
+from dataclasses import dataclass
+from functools import singledispatch
+
 from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.encoder_tensors import encoder_parameters, pooler_parameters
 from harness.models.specs.model import Experts, ModelSpec
@@ -24,8 +27,45 @@ def parameters(spec: AnySpec) -> int:
     of width e. Rotary tables are computed, not trained, and are left out.
     Source: shapes of the transformers classes named in harness.models.configs.architectures.
     """
-    if isinstance(spec, EncoderSpec):
-        return encoder_parameters(spec)
+    return _counts(spec).parameters
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What differs by the kind of an architecture; active None: all of them."""
+
+    parameters: int
+    built: int
+    active: int | None
+    kv_values_per_token: int
+
+
+@singledispatch
+def _counts(spec: AnySpec) -> _Counts:
+    """Return every count of an architecture, by its kind."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_counts.register
+def _of_encoder(spec: EncoderSpec) -> _Counts:
+    """All but the pooler is stored; nothing is cached."""
+    total = encoder_parameters(spec)
+    return _Counts(total, total - pooler_parameters(spec), None, 0)
+
+
+@_counts.register
+def _of_decoder(spec: ModelSpec) -> _Counts:
+    """Everything is stored; of a mixture a token uses some experts."""
+    total, active = _decoder_parameters(spec), None
+    if spec.experts is not None:
+        unused = spec.experts.count - spec.experts.active
+        one = 3 * spec.hidden_size * spec.experts.intermediate_size
+        active = total - spec.num_layers * unused * one
+    return _Counts(total, total, active, 2 * spec.num_layers * spec.num_kv_heads * spec.head_dim)
+
+
+def _decoder_parameters(spec: ModelSpec) -> int:
+    """The sum that `parameters` states."""
     hidden = spec.hidden_size
     norm = NORM_VECTORS[spec.norm] * hidden
     norms = len(NORM_ORDERS[spec.norm_order].names) * norm
@@ -62,8 +102,7 @@ def _experts(hidden: int, experts: Experts) -> int:
 
 def built_parameters(spec: AnySpec) -> int:
     """Return how many of them a built model stores: all but the pooler of a BERT."""
-    pooler = pooler_parameters(spec) if isinstance(spec, EncoderSpec) else 0
-    return parameters(spec) - pooler
+    return _counts(spec).built
 
 
 def active_parameters(spec: AnySpec) -> int | None:
@@ -71,11 +110,7 @@ def active_parameters(spec: AnySpec) -> int | None:
 
     total - layers · (E - active) · 3·h·e
     """
-    if isinstance(spec, EncoderSpec) or spec.experts is None:
-        return None
-    experts = spec.experts
-    one = 3 * spec.hidden_size * experts.intermediate_size
-    return parameters(spec) - spec.num_layers * (experts.count - experts.active) * one
+    return _counts(spec).active
 
 
 def kv_values_per_token(spec: AnySpec) -> int:
@@ -86,9 +121,7 @@ def kv_values_per_token(spec: AnySpec) -> int:
     The 2 is for keys and values. A sliding window bounds how many tokens are read, not how many
     the cache holds: it is left out here.
     """
-    if isinstance(spec, EncoderSpec):
-        return 0
-    return 2 * spec.num_layers * spec.num_kv_heads * spec.head_dim
+    return _counts(spec).kv_values_per_token
 
 
 def kv_bytes_per_token(spec: AnySpec, bytes_per_value: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import singledispatch
 from math import prod
 
 from harness.models.specs.encoder import AnySpec, EncoderSpec
@@ -36,15 +37,28 @@ class Tensor:
 
 
 def logical_tensors(spec: AnySpec) -> Iterator[Tensor]:
-    """Yield every trained tensor that is built, once.
+    """Return every trained tensor that is built, once.
 
     Of a decoder tables, layers, final norm, and an untied head; of an encoder what encoder_tensors
     says. Names are Llama's, and those of harness.models.specs.norms; decoder_names and
     encoder_names translate them. The sum of `elements` is `count.built_parameters(spec)`.
     """
-    if isinstance(spec, EncoderSpec):
-        yield from (Tensor(name, shape) for name, shape in encoder_shapes(spec))
-        return
+    return _tensors(spec)
+
+
+@singledispatch
+def _tensors(spec: AnySpec) -> Iterator[Tensor]:
+    """Yield the tensors of an architecture, by its kind."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_tensors.register
+def _of_encoder(spec: EncoderSpec) -> Iterator[Tensor]:
+    yield from (Tensor(name, shape) for name, shape in encoder_shapes(spec))
+
+
+@_tensors.register
+def _of_decoder(spec: ModelSpec) -> Iterator[Tensor]:
     hidden = spec.hidden_size
     yield Tensor(f"{TOKENS}.weight", (spec.vocab_size, hidden))
     if spec.positions == "learned":

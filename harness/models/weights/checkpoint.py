@@ -1,9 +1,9 @@
 """Trained weights from a Hugging Face folder, read by rows so that memory stays small."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial, singledispatch
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  # teaches numpy the word bfloat16, which safetensors asks for
@@ -14,6 +14,7 @@ from harness.core.errors import ModelError
 from harness.models.specs import decoder_names, encoder_names
 from harness.models.specs.decoder_names import Place
 from harness.models.specs.encoder import AnySpec, EncoderSpec
+from harness.models.specs.model import ModelSpec
 from harness.models.specs.tensors import Tensor, logical_tensors
 from harness.models.weights.identity import checkpoint_identity
 from harness.models.weights.shards import checkpoint_files
@@ -63,8 +64,9 @@ class CheckpointWeights:
         names = checkpoint_files(source.folder, source.name)
         stored = _headers([source.folder / name for name in names], source.name)
         self._tensors = {tensor.name: tensor for tensor in logical_tensors(source.spec)}
-        self._places = {name: _place(source.spec, tensor) for name, tensor in self._tensors.items()}
-        self._stored = _checked(stored, self._places, source.spec, source.name)
+        naming = _naming(source.spec)
+        self._places = {name: naming.place(tensor) for name, tensor in self._tensors.items()}
+        self._stored = _checked(stored, self._places, naming, source.name)
 
     @cached_property
     def identity(self) -> str:
@@ -125,23 +127,57 @@ def _reading(path: Path, model: str) -> Iterator[None]:
         ) from error
 
 
-def _place(spec: AnySpec, tensor: Tensor) -> Place:
-    """Return where a checkpoint keeps our tensor."""
-    if isinstance(spec, EncoderSpec):
-        return Place(encoder_names.checkpoint_name(spec, tensor.name), tensor.shape)
-    return decoder_names.checkpoint_place(spec, tensor)
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """How checkpoints of one architecture name their tensors.
+
+    Attributes:
+        place: where a checkpoint keeps our tensor.
+        plain: a stored name without what some checkpoints of its family write before it.
+        is_ignorable: whether a tensor beyond the architecture is known not to matter.
+    """
+
+    place: Callable[[Tensor], Place]
+    plain: Callable[[str], str]
+    is_ignorable: Callable[[str], bool]
+
+
+@singledispatch
+def _naming(spec: AnySpec) -> _Naming:
+    """Return the names of an architecture's tensors, by its kind."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_naming.register
+def _encoder_naming(spec: EncoderSpec) -> _Naming:
+    """A checkpoint may hold heads of its pre-training."""
+    return _Naming(
+        lambda tensor: Place(encoder_names.checkpoint_name(spec, tensor.name), tensor.shape),
+        partial(encoder_names.without_prefix, spec),
+        encoder_names.is_unused,
+    )
+
+
+@_naming.register
+def _decoder_naming(spec: ModelSpec) -> _Naming:
+    """A tied checkpoint may hold its head twice: transformers, too, reads the embedding."""
+    return _Naming(
+        partial(decoder_names.checkpoint_place, spec),
+        partial(decoder_names.without_prefix, spec),
+        lambda name: decoder_names.is_buffer(spec, name) or (name == HEAD and spec.tied_embeddings),
+    )
 
 
 def _checked(
-    found: dict[str, Stored], places: dict[str, Place], spec: AnySpec, model: str
+    found: dict[str, Stored], places: dict[str, Place], naming: _Naming, model: str
 ) -> dict[str, Stored]:
     """Return the architecture's tensors; refuse missing ones, others, wrong shapes and types."""
-    stored = {_plain_name(spec, name): part for name, part in found.items()}
+    stored = {naming.plain(name): part for name, part in found.items()}
     expected = {place.name: place for place in places.values()}
     missing = [name for name in expected if name not in stored]
     if missing:
         raise _missing(missing, model)
-    extra = [name for name in stored if name not in expected and not _ignorable(name, spec)]
+    extra = [name for name in stored if name not in expected and not naming.is_ignorable(name)]
     if extra:
         raise ModelError(
             f"{model}: {_some(extra)} in the checkpoint, not in the architecture of config.json",
@@ -150,13 +186,6 @@ def _checked(
     for name, place in expected.items():
         _check_tensor(stored[name], place, model)
     return {name: stored[place.name] for name, place in places.items()}
-
-
-def _plain_name(spec: AnySpec, name: str) -> str:
-    """Return a stored name without what some checkpoints of its family write before it."""
-    if isinstance(spec, EncoderSpec):
-        return encoder_names.without_prefix(spec, name)
-    return decoder_names.without_prefix(spec, name)
 
 
 def _check_tensor(stored: Stored, place: Place, model: str) -> None:
@@ -171,17 +200,6 @@ def _check_tensor(stored: Stored, place: Place, model: str) -> None:
         raise ModelError(
             f"{where} is stored as {stored.dtype}", fix=f"supported: {', '.join(DTYPES)}"
         )
-
-
-def _ignorable(name: str, spec: AnySpec) -> bool:
-    """Whether a tensor beyond the architecture is known not to matter.
-
-    An encoder's checkpoint may hold heads of its pre-training, a tied one its head a second time:
-    transformers, too, reads the embedding.
-    """
-    if isinstance(spec, EncoderSpec):
-        return encoder_names.is_unused(name)
-    return decoder_names.is_buffer(spec, name) or (name == HEAD and spec.tied_embeddings)
 
 
 def _missing(names: list[str], model: str) -> ModelError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import singledispatch
 from pathlib import Path
 from typing import Protocol
 
@@ -102,10 +103,23 @@ class DecodeReader:
 
 def open_prefill(files: GraphFiles, device: Device, threads: int, chunk_tokens: int) -> Reader:
     """Open the prefill path of a model."""
-    opened = open_session(files.all_logits, device, threads)
-    if isinstance(files.geometry, StaticGeometry):
-        return StaticPrefillReader(StaticReader(opened, files.geometry))
-    return PrefillReader(opened, files.geometry)
+    return _prefill_reader(files.geometry, open_session(files.all_logits, device, threads))
+
+
+@singledispatch
+def _prefill_reader(geometry: DecoderGeometry | StaticGeometry, opened: OpenedSession) -> Reader:
+    """Return what reads whole chunks, by the kind of a decoder's graphs."""
+    raise TypeError(f"{geometry!r} is no decoder's")
+
+
+@_prefill_reader.register
+def _fused_reader(geometry: DecoderGeometry, opened: OpenedSession) -> Reader:
+    return PrefillReader(opened, geometry)
+
+
+@_prefill_reader.register
+def _static_reader(geometry: StaticGeometry, opened: OpenedSession) -> Reader:
+    return StaticPrefillReader(StaticReader(opened, geometry))
 
 
 def open_decode(files: GraphFiles, device: Device, threads: int, chunk_tokens: int) -> Reader:

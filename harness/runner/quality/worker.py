@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.builder.graph.geometry import EncoderGeometry, geometry_from
-from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
+from harness.builder.graph.geometry import decoder_geometry_from
 from harness.builder.quantize.levels import find_level
 from harness.core.errors import UsageError
 from harness.devices.device import find_device
@@ -86,8 +85,7 @@ def evaluate(
         `peak_bytes`: high-water mark of this process.
     """
     row, chunk_tokens, files = find_device(device), len(chunks[0]) - 1, _files(level)
-    is_static = isinstance(files.geometry, StaticGeometry)
-    host = find_device("cpu") if is_static else row
+    host = find_device("cpu") if files.geometry.is_static else row
     reference = open_prefill(_files(twin), host, threads, chunk_tokens)
     candidate = OPENERS[path](files, row, threads, chunk_tokens)
     scored = score_chunks(reference, candidate, chunks)
@@ -136,14 +134,10 @@ def _refuse_text(text: str | None) -> None:
 
 def _files(fields: Json) -> GraphFiles:
     """The graphs of a model, as they travelled."""
-    geometry = geometry_from(fields["geometry"])
-    assert not isinstance(
-        geometry, EncoderGeometry | StaticEncoderGeometry
-    )  # judged by its embeddings elsewhere
     return GraphFiles(
         all_logits=Path(fields["all_logits"]),
         last_logits=Path(fields["last_logits"]),
-        geometry=geometry,
+        geometry=decoder_geometry_from(fields["geometry"]),
     )
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Self
 
-from harness.builder.graph.rules import MAX_CONTEXT_TOKENS
+from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE, MAX_CONTEXT_TOKENS
 from harness.builder.graph.static.limits import check_static
+from harness.builder.quantize.cache import CacheLevel
 from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import UsageError
 from harness.models.specs.encoder import EncoderSpec
@@ -16,6 +18,29 @@ HIDDEN = -1000.0
 STEP_FILE = "step.onnx"  # one token
 PREFILL_FILE = "prefill.onnx"  # as many as the geometry says, logits of one
 ALL_POSITIONS_FILE = "prefill_all_logits.onnx"  # the same, logits of each
+
+
+class BuiltGeometry:
+    """What every kind of built graph answers; a kind says what is another's with it.
+
+    Attributes:
+        main_file: the graph that stands for the model.
+        all_logits_file: the graph whose logits are those of every token; encoders have none.
+        is_static: whether its shapes are fixed, so that what it is compared with is fused.
+    """
+
+    __slots__ = ()
+    main_file = GRAPH_FILE
+    all_logits_file = ALL_LOGITS_FILE
+    is_static = False
+
+    def cache_beside(self, own: CacheLevel) -> CacheLevel:
+        """How it stores keys and values, given how its level does."""
+        return own
+
+    def of_texts(self, tokens: int, sequences: int) -> Self:
+        """The part of it that reads texts of one shape: all of it."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +57,7 @@ class StaticShapes:
 
 
 @dataclass(frozen=True, slots=True)
-class StaticGeometry:
+class StaticGeometry(BuiltGeometry):
     """Shapes and types of a static decoder's inputs and outputs.
 
     Attributes:
@@ -54,6 +79,10 @@ class StaticGeometry:
     prefill_tokens: int
     capacity_tokens: int
     window_tokens: int | None = None
+
+    main_file = PREFILL_FILE
+    all_logits_file = ALL_POSITIONS_FILE
+    is_static = True
 
     @property
     def max_context_tokens(self) -> int:
@@ -100,7 +129,7 @@ AnyShapes = StaticShapes | EncoderShapes
 
 
 @dataclass(frozen=True, slots=True)
-class StaticEncoderGeometry:
+class StaticEncoderGeometry(BuiltGeometry):
     """Shapes of a static encoder's inputs and outputs.
 
     Attributes:
@@ -119,14 +148,21 @@ class StaticEncoderGeometry:
     pooling: str
     shapes: tuple[TextShape, ...]
 
+    is_static = True
+
+    @property
+    def main_file(self) -> str:  # type: ignore[override]  # read only, as everything here
+        """That of the smallest shape."""
+        return self.shapes[0].file
+
     @property
     def longest_tokens(self) -> int:
         """Longest text that one of the graphs reads."""
         return max(shape.tokens for shape in self.shapes)
 
-    def of_shape(self, shape: TextShape) -> "StaticEncoderGeometry":
+    def of_texts(self, tokens: int, sequences: int) -> Self:
         """Return the geometry of one of the graphs alone."""
-        return replace(self, shapes=(shape,))
+        return replace(self, shapes=(TextShape(tokens, sequences),))
 
 
 def static_encoder_geometry(
