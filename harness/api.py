@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from harness.builder.graph.geometry import EncoderGeometry
-from harness.builder.graph.static.geometry import StaticEncoderGeometry, StaticGeometry
 from harness.builder.quantize.cache import AUTO
 from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import (
@@ -79,8 +77,8 @@ def build(
     """Build `model` at `level`, or find it built.
 
     Args:
-        model: as on the command line: a catalog name, `bytelm`, a Hugging Face folder, or
-            `hf:org/name` with safetensors, which is fetched.
+        model: as on the command line: a catalog name, `bytelm`, a Hugging Face folder, exported
+            files, or `hf:org/name`, which is fetched.
         level: a quantization level, such as `int4`.
         kv_cache: how keys and values are cached, such as `int8`; `auto`: as the level's floats.
         cache: where built models are kept; None: the platform's cache folder.
@@ -89,7 +87,8 @@ def build(
     Returns:
         The folder with `model.onnx` and its data file; of a decoder also
         `model_all_logits.onnx` and `genai_config.json`. It belongs to the cache: copy it before
-        changing anything.
+        changing anything. Of an export the folder of its own files at the level that they hold,
+        else that of the level made of an fp32 file.
 
     Raises:
         HarnessError: unknown model or level, damaged checkpoint, no room on the disk.
@@ -112,8 +111,9 @@ def load(
     """Open a model in this process: a decoder gives logits, an encoder embeddings.
 
     Args:
-        path_or_model: a folder that `build` returned, or a model as on the command line.
-        level: needed for a model that is not built yet; a built folder has its own.
+        path_or_model: a folder that `build` returned, or a model as on the command line; of what
+            others exported decoders and text encoders.
+        level: needed for a model that is not built yet; a built folder and an export have one.
         kv_cache: of a model that is not built yet, as `build` takes it.
         device: a row of `bench devices`, or a class: `gpu` and `npu` are looked for.
         allow_simulated: take an emulation where there is no hardware.
@@ -125,8 +125,7 @@ def load(
     Raises:
         HarnessError: as `build`; or the device is absent, or did not take the graph.
     """
-    from harness.engine.loaded import LoadedModel
-    from harness.engine.loaded_encoder import LoadedEncoder
+    from harness.engine.opening import kind_of
 
     for name, count in (("context_tokens", context_tokens), ("threads", threads)):
         if count is not None and count < 1:
@@ -137,25 +136,10 @@ def load(
     artifact: AnyArtifact
     if (folder / RECORD_FILE).is_file():
         artifact = read_artifact(folder)
-    elif level is None:
-        raise UsageError(f"no level for {path_or_model!s}", fix='level="int4", or a built folder')
     else:
-        artifact = _artifact(path_or_model, level, cache, seed, kv_cache).built()
-    usable = threads or usable_cores()
-    if isinstance(artifact.geometry, EncoderGeometry):
-        return LoadedEncoder(artifact.graph, artifact.geometry, chosen, usable)
-    if isinstance(artifact.geometry, StaticGeometry | StaticEncoderGeometry):
-        raise UsageError(
-            f"{artifact.level} is built as a static graph, which is measured only",
-            fix="a level of `bench levels` that CPUs and GPUs run",
-        )
-    return LoadedModel(
-        graphs=(artifact.graph, artifact.all_logits_graph),
-        geometry=artifact.geometry,
-        device=chosen,
-        threads=usable,
-        context_tokens=context_tokens,
-    )
+        artifact = _artifact(path_or_model, level, cache, seed, kv_cache)
+    kind = kind_of(artifact.geometry)
+    return kind.loaded(artifact.graph, chosen, threads or usable_cores(), context_tokens)
 
 
 def run(
@@ -270,9 +254,13 @@ if not TYPE_CHECKING:
 
 
 def _artifact(
-    model: str | Path, level: str, cache: Path | None, seed: int, kv_cache: str
+    model: str | Path, level: str | None, cache: Path | None, seed: int, kv_cache: str
 ) -> AnyArtifact:
+    """Build a model, or find it built; an export without a level is taken as it lies."""
     store = cache or default_cache()
     found = find_model(model, store, Hub()).measured()
-    row, kept = found.stored_as(level, kv_cache)
+    name = level or found.own_level
+    if name is None:
+        raise UsageError(f"no level for {model!s}", fix='level="int4", or a built folder')
+    row, kept = found.stored_as(name, kv_cache)
     return found.build(row, kept, store, seed=seed)

@@ -1,5 +1,6 @@
-"""A built model to call from Python: logits of a whole text, or prefill and steps."""
+"""A model to call from Python: logits of a whole text, or prefill and steps."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -9,50 +10,44 @@ from harness.builder.graph.geometry import DecoderGeometry
 from harness.core.errors import UsageError
 from harness.devices.device import Device
 from harness.devices.session import OpenedSession, open_session
+from harness.engine.cached import CachedDecoder
 from harness.engine.checks import Integers, check_vocabulary, whole_numbers
 from harness.engine.decoder import DecoderSession
+from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.growing import GrowingDecoder
 
 
-class LoadedModel:
-    """One built decoder; sessions are opened on first use and kept.
+class LoadedModel(ABC):
+    """One decoder, built here or exported; sessions are opened on first use and kept.
 
     Attributes:
-        geometry: shapes and types of the graph.
+        geometry: shapes and types of the graph, or what was recognised of an export.
+        vocab_size: last dimension of the logits.
+        longest_tokens: the longest sequence that the model takes.
         context_tokens: positions of the cache that `prefill` and `step` share.
     """
 
-    def __init__(
-        self,
-        graphs: tuple[Path, Path],
-        geometry: DecoderGeometry,
-        device: Device,
-        threads: int,
-        context_tokens: int,
-    ) -> None:
-        """Keep what is needed to open the sessions.
+    geometry: DecoderGeometry | ExportedGeometry
+
+    def __init__(self, vocab_size: int, longest_tokens: int, context_tokens: int) -> None:
+        """Open nothing yet.
 
         Args:
-            graphs: the graph with the last token's logits, and the one with every token's.
-            geometry: shapes and types of both.
-            device: where they run.
-            threads: intra-op threads.
+            vocab_size: one more than the largest token id.
+            longest_tokens: that the model takes.
             context_tokens: longest sequence of `prefill` and `step` together.
         """
-        self.geometry = geometry
-        self.context_tokens = min(context_tokens, geometry.max_context_tokens)
-        self._graphs = graphs
-        self._device = device
-        self._threads = threads
-        self._opened: dict[Path, OpenedSession] = {}
-        self._decoder: DecoderSession | None = None
+        self.vocab_size = vocab_size
+        self.longest_tokens = longest_tokens
+        self.context_tokens = min(context_tokens, longest_tokens)
+        self._decoder: CachedDecoder | None = None
 
     def logits(self, token_ids: Integers) -> NDArray[np.float32]:
         """Return the logits of every position, in one pass without a cache.
 
         Args:
             token_ids: integers [batch, tokens], of any batch; at most as many tokens as the model
-                takes (`geometry.max_context_tokens`), whatever `context_tokens` is.
+                takes (`longest_tokens`), whatever `context_tokens` is.
 
         Returns:
             float32 [batch, tokens, vocab]; row t predicts token t + 1. A new array.
@@ -61,13 +56,13 @@ class LoadedModel:
             UsageError: another shape or type, a token outside the vocabulary, too many tokens.
         """
         ids = self._ids(token_ids)
-        longest = self.geometry.max_context_tokens
+        longest = self.longest_tokens
         if ids.shape[1] > longest:
             raise UsageError(
                 f"{ids.shape[1]} tokens are more than the context of this model, {longest}",
                 fix=f"pass 1 to {longest} tokens, such as ids[:, -{longest}:]",
             )
-        return GrowingDecoder(self._open(self._graphs[1]), self.geometry, len(ids)).prefill(ids)
+        return self._whole(ids)
 
     def prefill(self, token_ids: Integers) -> NDArray[np.float32]:
         """Begin a new sequence; after an error the one before is still there to go on with.
@@ -89,8 +84,7 @@ class LoadedModel:
                 fix=f"pass 1 to {self.context_tokens} tokens{self._more_context()}",
             )
         if self._decoder is None or self._decoder.batch != len(ids):
-            opened = self._open(self._graphs[0])
-            self._decoder = DecoderSession(opened, self.geometry, len(ids), self.context_tokens)
+            self._decoder = self._begin(len(ids))
         self._decoder.rewind(0)
         return self._decoder.prefill(ids).copy()
 
@@ -124,20 +118,65 @@ class LoadedModel:
             )
         return self._decoder.step(ids).copy()
 
+    @abstractmethod
+    def _begin(self, batch: int) -> CachedDecoder:
+        """A decoder of so many sequences, at their beginning."""
+
+    @abstractmethod
+    def _whole(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Logits of every position of checked ids."""
+
     def _more_context(self) -> str:
         """The other way out of a full context, where the model takes more."""
-        most = self.geometry.max_context_tokens
+        most = self.longest_tokens
         if self.context_tokens >= most:
             return ""
         return f", or load the model with context_tokens={most} or less"
+
+    def _ids(self, token_ids: Integers) -> NDArray[np.int64]:
+        """Check and convert ids, before anything of this object changes."""
+        ids = whole_numbers(token_ids, "token ids", "batch", "[[1, 2, 3]]")
+        check_vocabulary(ids, self.vocab_size)
+        return ids
+
+
+class LoadedDecoder(LoadedModel):
+    """One decoder that was built here."""
+
+    def __init__(
+        self,
+        graphs: tuple[Path, Path],
+        geometry: DecoderGeometry,
+        device: Device,
+        threads: int,
+        context_tokens: int,
+    ) -> None:
+        """Keep what is needed to open the sessions.
+
+        Args:
+            graphs: the graph with the last token's logits, and the one with every token's.
+            geometry: shapes and types of both.
+            device: where they run.
+            threads: intra-op threads.
+            context_tokens: longest sequence of `prefill` and `step` together.
+        """
+        super().__init__(geometry.vocab_size, geometry.max_context_tokens, context_tokens)
+        self.geometry = self._built = geometry
+        self._graphs = graphs
+        self._device = device
+        self._threads = threads
+        self._opened: dict[Path, OpenedSession] = {}
+
+    def _begin(self, batch: int) -> CachedDecoder:
+        """Bind a cache over the graph that gives the last token's logits."""
+        opened = self._open(self._graphs[0])
+        return DecoderSession(opened, self._built, batch, self.context_tokens)
+
+    def _whole(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Run the graph that gives every token's logits, in one pass."""
+        return GrowingDecoder(self._open(self._graphs[1]), self._built, len(ids)).prefill(ids)
 
     def _open(self, graph: Path) -> OpenedSession:
         if graph not in self._opened:
             self._opened[graph] = open_session(graph, self._device, self._threads)
         return self._opened[graph]
-
-    def _ids(self, token_ids: Integers) -> NDArray[np.int64]:
-        """Check and convert ids, before anything of this object changes."""
-        ids = whole_numbers(token_ids, "token ids", "batch", "[[1, 2, 3]]")
-        check_vocabulary(ids, self.geometry.vocab_size)
-        return ids

@@ -1,5 +1,6 @@
-"""A built encoder to call from Python: embeddings of token ids."""
+"""An encoder to call from Python: embeddings of token ids."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -11,31 +12,29 @@ from harness.devices.device import Device
 from harness.devices.session import open_session
 from harness.engine.checks import Integers, check_vocabulary, whole_numbers
 from harness.engine.encoder import EncoderSession
+from harness.engine.exported.geometry import ExportedGeometry
 
 
-class LoadedEncoder:
-    """One built encoder, opened when it is first called.
+class LoadedEncoder(ABC):
+    """One text encoder, built here or exported, opened when it is first called.
 
     Attributes:
-        geometry: shapes of the graph.
+        geometry: shapes of the graph, or what was recognised of an export.
+        vocab_size: one more than the largest token id.
+        longest_tokens: the longest text that the model takes.
     """
 
-    def __init__(
-        self, graph: Path, geometry: EncoderGeometry, device: Device, threads: int
-    ) -> None:
-        """Keep what is needed to open the session.
+    geometry: EncoderGeometry | ExportedGeometry
+
+    def __init__(self, vocab_size: int, longest_tokens: int) -> None:
+        """Open nothing yet.
 
         Args:
-            graph: the ONNX file.
-            geometry: its shapes.
-            device: where it runs.
-            threads: intra-op threads.
+            vocab_size: one more than the largest token id.
+            longest_tokens: that the model takes.
         """
-        self.geometry = geometry
-        self._graph = graph
-        self._device = device
-        self._threads = threads
-        self._session: EncoderSession | None = None
+        self.vocab_size = vocab_size
+        self.longest_tokens = longest_tokens
 
     def embed(
         self, token_ids: Integers, attention_mask: Integers | None = None
@@ -49,24 +48,59 @@ class LoadedEncoder:
                 fills; at least one 1 a text. None: all count.
 
         Returns:
-            float32 [texts, hidden], each of length 1. A new array.
+            float32 [texts, hidden], each of length 1; of an export what its graph gives: vectors of
+            texts, or [texts, tokens, hidden] where it does not pool them. A new array.
 
         Raises:
             UsageError: another shape or type, a token outside the vocabulary, too long a text, or
                 a mask of another shape, with other values than 0 and 1, or of a text without a 1.
         """
         ids = whole_numbers(token_ids, "token ids", "texts", "[[101, 2023, 102]]")
-        check_vocabulary(ids, self.geometry.vocab_size)
-        longest = self.geometry.max_context_tokens
+        check_vocabulary(ids, self.vocab_size)
+        longest = self.longest_tokens
         if ids.shape[1] > longest:
             raise UsageError(
                 f"{ids.shape[1]} tokens are more than a text of this model may have, {longest}",
                 fix=f"pass 1 to {longest} tokens a text, such as ids[:, :{longest}]",
             )
         mask = None if attention_mask is None else _mask(attention_mask, ids.shape)
+        return self._vectors(ids, mask)
+
+    @abstractmethod
+    def _vectors(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64] | None
+    ) -> NDArray[np.float32]:
+        """What one pass over checked texts gives, a new array."""
+
+
+class LoadedTextEncoder(LoadedEncoder):
+    """One encoder that was built here."""
+
+    def __init__(
+        self, graph: Path, geometry: EncoderGeometry, device: Device, threads: int
+    ) -> None:
+        """Keep what is needed to open the session.
+
+        Args:
+            graph: the ONNX file.
+            geometry: its shapes.
+            device: where it runs.
+            threads: intra-op threads.
+        """
+        super().__init__(geometry.vocab_size, geometry.max_context_tokens)
+        self.geometry = self._built = geometry
+        self._graph = graph
+        self._device = device
+        self._threads = threads
+        self._session: EncoderSession | None = None
+
+    def _vectors(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64] | None
+    ) -> NDArray[np.float32]:
+        """Run the bound graph."""
         if self._session is None:
             opened = open_session(self._graph, self._device, self._threads)
-            self._session = EncoderSession(opened, self.geometry)
+            self._session = EncoderSession(opened, self._built)
         return self._session.encode(ids, mask).copy()
 
 

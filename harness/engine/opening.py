@@ -24,12 +24,15 @@ from harness.engine.decoder import DecoderSession
 from harness.engine.encoder import EncoderSession
 from harness.engine.encoding import EncoderMeasuring
 from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.exported.loaded import load_exported
 from harness.engine.exported.opening import (
     ExportedMeasuring,
     open_exported,
     opened_files,
     read_files,
 )
+from harness.engine.loaded import LoadedDecoder, LoadedModel
+from harness.engine.loaded_encoder import LoadedEncoder, LoadedTextEncoder
 from harness.engine.measuring import Measuring
 from harness.engine.shapes import Shapes
 from harness.engine.static import StaticDecoder
@@ -68,6 +71,25 @@ class GraphKind(ABC):
     ) -> AnyMeasuring:
         """Allocate what the tests need; see open_measuring."""
 
+    def loaded(
+        self, graph: Path, device: Device, threads: int, context_tokens: int
+    ) -> LoadedModel | LoadedEncoder:
+        """Something to call from Python; nothing is opened yet.
+
+        Args:
+            graph: the one that stands for the model.
+            device: where it runs.
+            threads: intra-op threads.
+            context_tokens: longest sequence of a decoder's `prefill` and `step`.
+
+        Raises:
+            UsageError: graphs that are measured only.
+        """
+        raise UsageError(
+            f"{graph.parent.name} is built as static graphs, which are measured only",
+            fix="a level of `bench levels` that CPUs and GPUs run",
+        )
+
     def decoder(self, sessions: Sessions, batch: int, capacity_tokens: int) -> CachedDecoder:
         """Allocate the cache of a decoder; see open_decoder."""
         raise TypeError(f"{type(self).__name__} is opened as no decoder of ours")
@@ -84,6 +106,13 @@ class FusedDecoder(GraphKind):
     def decoder(self, sessions: Sessions, batch: int, capacity_tokens: int) -> CachedDecoder:
         """Bind a cache of as many positions as are needed."""
         return DecoderSession(sessions[0], self.geometry, batch, capacity_tokens)
+
+    def loaded(
+        self, graph: Path, device: Device, threads: int, context_tokens: int
+    ) -> LoadedModel | LoadedEncoder:
+        """Logits of whole texts, or prompts and steps."""
+        graphs = (graph, graph.with_name(self.geometry.all_logits_file))
+        return LoadedDecoder(graphs, self.geometry, device, threads, context_tokens)
 
     def measuring(
         self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
@@ -128,6 +157,12 @@ class FusedEncoder(GraphKind):
     """One graph for texts of every shape."""
 
     geometry: EncoderGeometry
+
+    def loaded(
+        self, graph: Path, device: Device, threads: int, context_tokens: int
+    ) -> LoadedModel | LoadedEncoder:
+        """Embeddings."""
+        return LoadedTextEncoder(graph, self.geometry, device, threads)
 
     def measuring(
         self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
@@ -176,6 +211,12 @@ class ExportedGraphs(GraphKind):
     def recognised(self) -> ExportedGeometry | None:
         """The model."""
         return self.geometry
+
+    def loaded(
+        self, graph: Path, device: Device, threads: int, context_tokens: int
+    ) -> LoadedModel | LoadedEncoder:
+        """What its kind does."""
+        return load_exported(self.geometry, device, threads, context_tokens)
 
     def measuring(
         self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int

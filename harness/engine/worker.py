@@ -87,8 +87,7 @@ class MeasuringChild:
         chosen.refuse_absent()
         files = graph_files(path, shapes)
         opened_files = [chosen.file_of(file) for file in files]
-        read_through(*opened_files)
-        read_through(*kind_of(shapes).data_files())
+        read_through(*opened_files, *kind_of(shapes).data_files())
         sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(workload_of(first))

@@ -9,6 +9,7 @@ from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import GRAPH_FILE
 from harness.builder.quantize.levels import find_level
 from harness.devices.device import find_device
+from harness.engine.loaded_encoder import LoadedTextEncoder
 from harness.models.specs.encoder import EncoderSpec
 from harness.models.weights.seeded import SeededWeights
 
@@ -56,7 +57,7 @@ def encoder(tmp_path_factory):
     )
     folder, level = tmp_path_factory.mktemp("encoder"), find_level("fp32")
     build_encoder(spec, level, SeededWeights(spec, 0), folder)
-    return harness.LoadedEncoder(
+    return LoadedTextEncoder(
         folder / GRAPH_FILE, geometry_of(spec, level), find_device("cpu"), threads=1
     )
 

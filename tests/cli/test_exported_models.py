@@ -85,7 +85,7 @@ def test_a_dry_run_names_the_tests(capsys):
         (("--kv-cache", "int8"), "is the one in"),
         (("--quality",), "is exported"),
         (("--prompt", "4096"), "needs 4096 tokens of context"),
-        (("--dim", "batch"), "name=size"),
+        (("--dim", "batch"), "a name and a size"),
     ],
 )
 def test_what_cannot_be_asked_of_an_export_is_refused(capsys, flags, words):

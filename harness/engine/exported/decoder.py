@@ -208,6 +208,22 @@ class ExportedDecoder(CachedDecoder):
         self._depth_tokens = ids.shape[1]
         return self.last_logits
 
+    def whole_logits(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Logits of every position of `ids`, from nothing: float32 [batch, tokens, vocab].
+
+        In one pass where the graph gives them all; of one that gives the last token's alone, token
+        by token.
+
+        Args:
+            ids: [batch, tokens], within the capacity.
+        """
+        self.read_whole(ids)
+        if self._last.shape[1] == ids.shape[1] + self.prefix_tokens:
+            return as_float32(self._last[:, self.prefix_tokens :]).copy()
+        self.fill(0, 0)
+        parts = [self.prefill(ids[:, at : at + 1]).copy() for at in range(ids.shape[1])]
+        return np.concatenate(parts, axis=1)
+
     def _make_runs(
         self, sessions: Sequence[OpenedSession], graphs: Sequence[ExportedGraph], source: Feeds
     ) -> tuple[Run, Run]:

@@ -25,14 +25,20 @@ def feeds_of(graph: ExportedGraph, ids: NDArray[np.int64], held_tokens: int) -> 
         ids: [batch, tokens], contiguous; shared with the run where the type is the same.
         held_tokens: positions before them.
     """
+    return {name: value_of(array) for name, array in arrays_of(graph, ids, held_tokens).items()}
+
+
+def arrays_of(
+    graph: ExportedGraph, ids: NDArray[np.int64], held_tokens: int
+) -> dict[str, NDArray[Any]]:
+    """The same as arrays, by the names of the inputs."""
     return {
-        name: value_of(maker(graph.port(name), ids, held_tokens))
-        for name, maker in _makers(graph).items()
+        name: maker(graph.port(name), ids, held_tokens) for name, maker in _makers(graph).items()
     }
 
 
-def refuse_unknown(graph: ExportedGraph) -> None:
-    """Refuse a graph with an input that is none of a decoder's.
+def refuse_unknown(graph: ExportedGraph, what: str = "decoder") -> None:
+    """Refuse a graph with an input that is none of a decoder's, or of a text encoder's.
 
     Raises:
         ModelError: names it.
@@ -43,7 +49,7 @@ def refuse_unknown(graph: ExportedGraph) -> None:
     unknown = [port.name for port in graph.inputs if port.name not in known]
     if unknown:
         raise ModelError(
-            f"the decoder takes {', '.join(unknown)}, which is not known here",
+            f"the {what} takes {', '.join(unknown)}, which is not known here",
             fix="an export whose inputs are tokens, mask, positions and past keys and values",
         )
 

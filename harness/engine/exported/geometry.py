@@ -32,6 +32,11 @@ class ExportedGeometry:
         return self.model.vocab_size or 1
 
     @property
+    def max_context_tokens(self) -> int | None:
+        """Longest sequence; None: nothing says so."""
+        return self.model.max_context_tokens
+
+    @property
     def source_tokens(self) -> int:
         """Tokens that an encoder reads before a decoder's steps: its own number, or the usual."""
         return self.fixed_source_tokens or min(

@@ -40,6 +40,7 @@ class BuiltModel:
     source: ModelSource
 
     is_own_plan = False
+    own_level = None
 
     @property
     def argument(self) -> str:

@@ -100,6 +100,11 @@ class Exported:
         return None
 
     @property
+    def own_level(self) -> str:
+        """Name of the number type of most of its weights."""
+        return level_of(self.model).name
+
+    @property
     def place(self) -> Path | None:
         """Its main file: a folder may hold several models."""
         return self.model.folder.resolve() / self.model.main.file

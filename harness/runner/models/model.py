@@ -74,6 +74,10 @@ class Model(FoundModel, Protocol):
         """Whether its tests follow from what it is, whatever kind of test a plan names."""
 
     @property
+    def own_level(self) -> str | None:
+        """Name of the level that its file holds; None: it is built at any."""
+
+    @property
     def place(self) -> Path | None:
         """The folder or file that is this model and no other; None: no files are read."""
 
