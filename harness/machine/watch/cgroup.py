@@ -13,6 +13,12 @@ from harness.machine.watch.reading import text_of
 MOUNT = Path("sys/fs/cgroup")
 # Version 1 writes a number near 2**63, rounded to pages, where there is no limit.
 NO_LIMIT_BYTES = 2**62
+# Names of both versions; above `high` a group is slowed down until it has given enough back.
+HARD_LIMITS = ("memory.max", "memory.limit_in_bytes")
+LIMITS = (*HARD_LIMITS, "memory.high")
+USED = ("memory.current", "memory.usage_in_bytes")
+STAT = "memory.stat"
+RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")
 
 
 def cpu_quota_cores(root: Path) -> float | None:
@@ -23,13 +29,39 @@ def cpu_quota_cores(root: Path) -> float | None:
 
 def memory_limit_bytes(root: Path) -> int | None:
     """Memory the container may use, bytes; None: no limit."""
-    limits = []
-    for folder in group_folders(root, "memory"):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            text = _text(folder / name)
-            if text is not None and text != "max" and int(text) < NO_LIMIT_BYTES:
-                limits.append(int(text))
-    return min(limits, default=None)
+    limits = (_limit_bytes(folder, HARD_LIMITS) for folder in group_folders(root, "memory"))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def memory_room_bytes(folder: Path) -> int | None:
+    """What one group's own limit leaves, bytes: the limit minus what cannot be given back.
+
+    Pages of files and of the kernel's caches count as used and are given back on demand; those of
+    shared memory are not, and stand in none of RECLAIMABLE.
+
+    Returns:
+        None where the group has no limit, or nothing counts its use.
+    """
+    limit, used = _limit_bytes(folder, LIMITS), _first_number(folder, USED)
+    if limit is None or used is None:
+        return None
+    counts = dict(line.split(maxsplit=1) for line in (_text(folder / STAT) or "").splitlines())
+    # Version 1 counts a group without those below it, and those again with `total_`.
+    freeable = sum(int(counts.get(f"total_{name}", counts.get(name, 0))) for name in RECLAIMABLE)
+    return max(0, limit - max(0, used - freeable))
+
+
+def _limit_bytes(folder: Path, names: tuple[str, ...]) -> int | None:
+    """The least limit of one group in files of these names; None: no limit."""
+    texts = (_text(folder / name) for name in names)
+    limits = (int(text) for text in texts if text is not None and text != "max")
+    return min((limit for limit in limits if limit < NO_LIMIT_BYTES), default=None)
+
+
+def _first_number(folder: Path, names: tuple[str, ...]) -> int | None:
+    """The number in the first of these files that is there."""
+    texts = (_text(folder / name) for name in names)
+    return next((int(text) for text in texts if text is not None), None)
 
 
 def throttled_periods(root: Path) -> int | None:

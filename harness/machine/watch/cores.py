@@ -7,6 +7,15 @@ from pathlib import Path
 from harness.machine.watch.cgroup import cpu_quota_cores
 from harness.machine.watch.reading import probe, text_of
 
+CPU = "sys/devices/system/cpu"
+# Files that tell a core, the surest first: its processors as a list, older kernels' name of it,
+# both as masks, and last the numbers, which tell cores apart only within a cluster.
+SHARED_BY = (
+    *(("core_cpus_list",), ("thread_siblings_list",), ("core_cpus",), ("thread_siblings",)),
+    ("physical_package_id", "cluster_id", "core_id"),
+    ("physical_package_id", "core_id"),
+)
+
 
 def usable_cores(root: Path = Path("/")) -> int:
     """Physical cores this process may use: the default number of threads, at least 1.
@@ -37,25 +46,32 @@ def usable_processors() -> frozenset[int]:
 
 def one_per_core(processors: frozenset[int], root: Path = Path("/")) -> tuple[int, ...]:
     """The first logical processor of each core; all of them where the system tells no cores."""
-    folder = root / "sys/devices/system/cpu"
     first: dict[object, int] = {}
     for number in sorted(processors):
-        core = probe(partial(_core, folder / f"cpu{number}" / "topology")).value
+        core = _core(root / CPU / f"cpu{number}" / "topology")
         first.setdefault(number if core is None else core, number)
     return tuple(first.values())
 
 
 def physical_cores(processors: frozenset[int], root: Path = Path("/")) -> int | None:
     """Distinct cores among logical `processors`; None where the system does not tell."""
-    folder = root / "sys/devices/system/cpu"
-    if not folder.is_dir():
+    if not (root / CPU).is_dir():
         return _all_physical_cores(len(processors))
-    return len({_core(folder / f"cpu{number}" / "topology") for number in processors})
+    told = any(_core(root / CPU / f"cpu{number}" / "topology") for number in processors)
+    return len(one_per_core(processors, root)) if told else None
 
 
-def _core(topology: Path) -> tuple[str, str]:
-    """What tells one core from another: its package and its number there."""
-    return text_of(topology / "physical_package_id"), text_of(topology / "core_id")
+def _core(topology: Path) -> tuple[str, ...] | None:
+    """What tells one core from another: who shares it; None where nothing tells.
+
+    The number of a core counts anew in every cluster of an ARM processor, and the number of a
+    package may be -1; the list of the processors that share a core is right on all of them.
+    """
+    for names in SHARED_BY:
+        texts = tuple(str(probe(partial(text_of, topology / name)).value or "") for name in names)
+        if all(texts):
+            return texts
+    return None
 
 
 def _all_physical_cores(processors: int) -> int | None:

@@ -1,10 +1,9 @@
 """How much memory a new process could take now, before the machine or the container has none."""
 
 from pathlib import Path
-from typing import Any
 
-from harness.machine.watch.cgroup import group_folders, memory_limit_bytes
-from harness.machine.watch.reading import probe, text_of
+from harness.machine.watch.cgroup import group_folders, memory_room_bytes
+from harness.machine.watch.reading import probe
 
 
 def free_memory_bytes(root: Path = Path("/")) -> int | None:
@@ -25,16 +24,6 @@ def _machine_free() -> int:
 
 
 def _container_free(root: Path) -> int | None:
-    """What the container's limit leaves; None without a limit or a count of what is used."""
-    limit: Any = memory_limit_bytes(root)
-    if limit is None:
-        return None
-    used = [
-        int(text_of(folder / name))
-        for folder in group_folders(root, "memory")
-        for name in ("memory.current", "memory.usage_in_bytes")
-        if (folder / name).is_file()
-    ]
-    # Pages of files count as used and are given back on demand, so this errs to the safe side
-    # only when the cache is large; the own group's count, the last one, is the nearest.
-    return None if not used else max(0, int(limit) - used[-1])
+    """What the tightest group of this process leaves; None without a limit or a count of use."""
+    rooms = (memory_room_bytes(folder) for folder in group_folders(root, "memory"))
+    return min((room for room in rooms if room is not None), default=None)

@@ -172,6 +172,40 @@ def test_two_threads_of_one_core_are_one_core(tmp_path):
     assert one_per_core(frozenset(range(4)), tmp_path) == (0, 1, 3)
 
 
+# Boards as Linux shows them: number of the core, who shares it, package and cluster of each CPU.
+BOARDS = {
+    "clusters that count anew": (
+        8,
+        [0, 1, 2, 3, 0, 1, 0, 1],
+        None,
+        [0] * 8,
+        [0] * 4 + [1, 1, 2, 2],
+    ),
+    "sockets of clusters": (16, [0, 1, 2, 3] * 4, None, [0] * 8 + [1] * 8, ([0] * 4 + [1] * 4) * 2),
+    "two threads a core": (2, [0, 1, 0, 1], ["0,2", "1,3"] * 2, [0] * 4, [0] * 4),
+    "ranges": (2, [0, 0, 1, 1], ["0-1", "0-1", "2-3", "2-3"], [0] * 4, [0] * 4),
+    "sockets": (4, [0, 1, 0, 1], None, [0, 0, 1, 1], [0] * 4),
+    "no package": (4, [0, 1, 2, 3], None, [-1] * 4, [0] * 4),
+}
+
+
+@pytest.mark.parametrize("name", ["core_cpus_list", "thread_siblings_list", "core_cpus"])
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_cores_are_told_by_who_shares_them(tmp_path, board, name):
+    """Numbers of cores repeat from cluster to cluster; lists of who shares a core do not."""
+    cores, core_ids, shared, packages, clusters = board
+    shared = shared or [str(number) for number in range(len(core_ids))]
+    for number, core in enumerate(core_ids):
+        folder = f"sys/devices/system/cpu/cpu{number}/topology"
+        write(tmp_path, {f"{folder}/core_id": f"{core}", f"{folder}/{name}": shared[number]})
+        write(tmp_path, {f"{folder}/physical_package_id": f"{packages[number]}"})
+        write(tmp_path, {f"{folder}/cluster_id": f"{clusters[number]}"})
+    processors = frozenset(range(len(core_ids)))
+    assert physical_cores(processors, tmp_path) == cores
+    assert len(one_per_core(processors, tmp_path)) == cores
+    assert {shared[number] for number in one_per_core(processors, tmp_path)} == set(shared)
+
+
 def test_every_processor_counts_as_a_core_where_the_system_tells_none(tmp_path):
     assert one_per_core(frozenset({5, 2}), tmp_path) == (2, 5)
 
