@@ -27,7 +27,10 @@ class FakeBuilds:
 
     def __init__(self, cache):
         self.artifact = SimpleNamespace(
-            folder=cache / "model", graph=cache / "model" / "g.onnx", content_hash="abc"
+            folder=cache / "model",
+            graph=cache / "model" / "g.onnx",
+            content_hash="abc",
+            compiled_under="abc",
         )
 
     def of(self, group):
