@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from math import log1p
 from statistics import median
 
@@ -135,3 +136,41 @@ def lines_of(
         for (test, metric), values in taken.items()
         if len(values) > 1
     ]
+
+
+class Ending(StrEnum):
+    """Why no further pair is measured."""
+
+    PRECISION = "precision"  # every interval is narrow enough
+    PAIRS = "pairs"  # all that were asked for
+    BUDGET = "budget"  # the next one would end after it
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When enough pairs have been measured.
+
+    Attributes:
+        most: pairs.
+        precision: half-width of every interval that is narrow enough, a share.
+        budget_s: seconds after which no further pair is begun; None: no limit.
+    """
+
+    most: int
+    precision: float
+    budget_s: float | None
+
+    def ending(self, pairs: int, elapsed_s: float, lines: Sequence[Line]) -> Ending | None:
+        """Why there are enough; None: another one is measured.
+
+        The budget is kept by the usual length of a pair; two are measured in any case.
+        """
+        width = widest_half_width(lines)
+        if width is not None and width <= self.precision:
+            return Ending.PRECISION
+        if pairs >= self.most:
+            return Ending.PAIRS
+        if self.budget_s is None or pairs < 2:
+            return None
+        return Ending.BUDGET if elapsed_s * (pairs + 1) / pairs > self.budget_s else None

@@ -71,14 +71,15 @@ def command(
 ) -> int:
     """Compare two variants: flags, levels, variables, interpreters or models.
 
-    Both run in live workers that take turns, pass by pass, so that a slow second of the machine
-    falls on both; a pair of fresh processes gives one ratio, B / A. Pairs are added until every
+    Both run in live workers, interleaved pass by pass, so that a slow second of the machine falls
+    on both; a pair of fresh processes gives one ratio, B / A. Pairs are added until every
     interval is narrow enough, or the pairs or the budget are used up.
     """
-    from harness.analysis.paired import compare_turns
+    from harness.analysis.paired import Ending, Limits, compare_turns
     from harness.cli.compare_draw import draw_comparison
-    from harness.cli.pairs import Limits, measure_pairs
+    from harness.cli.pairs import measure_pairs
     from harness.machine.watch.facts import usable_cores
+    from harness.report.compare_table import pairs_note
 
     gates = [_gate(text) for text in fail_on]
     question = Question(parse_share(tolerance, "--tolerance"), no_correction=no_correction)
@@ -92,15 +93,17 @@ def command(
     texts = (text_a, text_b)
     found = measure_pairs(sides, texts, plan, limits, results)
     names = (text_a or AS_SHARED, text_b or AS_SHARED)
-    comparison = compare_turns(found.lines, question, names, (found.ending,))
+    notes = (pairs_note(found.count, found.ending, limits.precision),)
+    comparison = compare_turns(found.lines, question, names, notes)
     broken = judge_gates(comparison, gates)
-    interrupted = found.interrupted
+    interrupted = found.ending is Ending.INTERRUPTED
     if broken and confirm and not interrupted:
         again = measure_pairs(sides, texts, plan, limits, results, first=found.count)
         second = compare_turns(again.lines, question, names, ())
         broken, note = confirmed(broken, judge_gates(second, gates))
-        comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {again.ending}"))
-        interrupted = again.interrupted
+        more = pairs_note(again.count, again.ending, limits.precision)
+        comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {more}"))
+        interrupted = again.ending is Ending.INTERRUPTED
     draw_comparison(comparison, gates, broken, ((), ()), style)
     if interrupted:
         return EXIT_INTERRUPTED

@@ -9,48 +9,17 @@ from typing import Any
 
 import click
 
-from harness.analysis.paired import LEAST_PAIRS, Line, PairValue, lines_of, widest_half_width
+from harness.analysis.paired import Ending, Limits, Line, PairValue, lines_of
 from harness.cli.progress import open_progress
 from harness.core.errors import MeasurementError
 from harness.machine.watch.facts import machine_facts
 from harness.results.journal import Journal, prepare_results_folder
 from harness.results.schema import METHOD_VERSION
-from harness.runner.loop.identity import cell_of
+from harness.runner.loop.identity import cell_of, without_folders
 from harness.runner.loop.paired import Pair, Side, TurnPlan, measure_pair, shared_tests
 from harness.runner.loop.run import new_run_id, utc_now
 
 PREFIX = "ab-"
-INTERRUPTED = "interrupted"
-USED_UP = "the budget is used up"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When enough pairs have been measured.
-
-    Attributes:
-        most: pairs.
-        precision: half-width of every interval that is narrow enough, a share.
-        budget_s: seconds after which no further pair is begun; None: no limit.
-    """
-
-    most: int
-    precision: float
-    budget_s: float | None
-
-    def ending(self, pairs: int, elapsed_s: float, lines: list[Line]) -> str | None:
-        """Why there are enough; None: another one is measured.
-
-        The budget is kept by the usual length of a pair; two are measured in any case.
-        """
-        width = widest_half_width(lines)
-        if width is not None and width <= self.precision:
-            return f"every interval is within {self.precision:.1%}"
-        if pairs >= self.most:
-            return "all that were asked for"
-        if self.budget_s is None or pairs < 2:
-            return None
-        return USED_UP if elapsed_s * (pairs + 1) / pairs > self.budget_s else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +29,12 @@ class Pairs:
     Attributes:
         lines: a value per pair of every metric.
         count: how many pairs.
-        ending: that, and why they ended.
-        interrupted: whether a signal ended them.
+        ending: why no more.
     """
 
     lines: list[Line]
     count: int
-    ending: str
-    interrupted: bool
+    ending: Ending
 
 
 def measure_pairs(
@@ -81,7 +48,7 @@ def measure_pairs(
     """Add pairs until the limits say enough; each is on disk before the next begins.
 
     Args:
-        sides: the base and what is held against it.
+        sides: the base and what is compared with it.
         texts: the words that make each differ.
         plan: how a pair is measured.
         limits: when there are enough.
@@ -111,13 +78,10 @@ def measure_pairs(
                 found.append(measure_pair(sides, plan, first + len(found)))
                 journal.append(_entry(len(found), found[-1]))
         except KeyboardInterrupt:
-            ending, lines = INTERRUPTED, _lines(sides, found)
+            ending, lines = Ending.INTERRUPTED, _lines(sides, found)
     if len(found) < 2:
         raise MeasurementError("interrupted before two pairs were measured", fix="let it run on")
-    words = f"{len(found)} pairs of processes took turns; then {ending}"
-    if len(found) < LEAST_PAIRS:
-        words += f"; no verdict under {LEAST_PAIRS} pairs"
-    return Pairs(lines, len(found), words, ending == INTERRUPTED)
+    return Pairs(lines, len(found), ending)
 
 
 def _lines(sides: tuple[Side, Side], pairs: list[Pair]) -> list[Line]:
@@ -146,7 +110,7 @@ def _header(sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan) ->
         "turns": asdict(plan),
         **{
             side.name: {
-                "words": _without_folders(text),
+                "words": without_folders(text),
                 "model": side.artifact.name,
                 "level": side.group.level.name,
                 "kv_cache": side.group.cache.name,
@@ -160,11 +124,6 @@ def _header(sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan) ->
             for side, text in zip(sides, texts, strict=True)
         },
     }
-
-
-def _without_folders(text: str) -> str:
-    """The words of a variant; of a path the last component."""
-    return " ".join(word.rpartition("/")[2] for word in text.replace("\\", "/").split())
 
 
 def _entry(number: int, pair: Pair) -> dict[str, Any]:

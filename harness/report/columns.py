@@ -1,10 +1,9 @@
 """The one list of columns of the summary; every format only draws their cells."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from harness.core.units import MIB
-from harness.report.grid import MISSING
+from harness.report.grid import KNOWN, VARIES, Column
 from harness.report.rows import Row, half_width_of, rate_of, shown, tests_of
 from harness.report.sweep import fronts
 from harness.results.enums import SINGLE_PASS
@@ -13,30 +12,8 @@ from harness.results.metrics import metric_row, of_source, rate_of_kind
 from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Record
 
-Value = str | float | None
+SummaryColumn = Column[Row]
 PARAMS = "params"  # the estimator that every record has
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the summary.
-
-    Attributes:
-        header: its name and unit, as `bench explain` knows it.
-        value: a row's value; None: missing.
-        draw: text of a value that is there.
-        identity: it says what was measured, not what came out: printed only where it varies.
-    """
-
-    header: str
-    value: Callable[[Row], Value]
-    draw: Callable[..., str] = str
-    identity: bool = False
-
-    def cell(self, row: Row) -> str:
-        """Draw one cell; a value that was not measured is a dash, never 0."""
-        value = self.value(row)
-        return MISSING if value is None else self.draw(value)
 
 
 def three_digits(value: float) -> str:
@@ -68,7 +45,7 @@ DRAWN = {
 }
 
 
-def metric_column(name: str, value: Callable[[Row, str], float | None]) -> Column:
+def metric_column(name: str, value: Callable[[Row, str], float | None]) -> SummaryColumn:
     """The column of a metric; sizes in MiB.
 
     Args:
@@ -81,7 +58,7 @@ def metric_column(name: str, value: Callable[[Row, str], float | None]) -> Colum
         found = value(row, name)
         return in_mib(found) if metric.unit == "bytes" else found
 
-    return Column(metric.column, of_row, DRAWN.get(metric.unit, three_digits))
+    return Column(metric.column, of_row, DRAWN.get(metric.unit, three_digits), KNOWN)
 
 
 def _of_judged(row: Row, name: str) -> float | None:
@@ -94,52 +71,58 @@ def _of_first(row: Row, name: str) -> float | None:
     return shown(row.judged or row.records[0], name)
 
 
-KV_CACHE = Column("kv cache", lambda row: row.cell.kv_cache, identity=True)
-IDENTITY = (
-    Column("model", lambda row: row.cell.model, identity=True),
-    Column("parameters", lambda row: row.cell.parameters, "{:,}".format, identity=True),
-    Column("level", lambda row: row.cell.level_label or row.cell.level, identity=True),
+KV_CACHE: SummaryColumn = Column("kv cache", lambda row: row.cell.kv_cache, shown=VARIES)
+IDENTITY: tuple[SummaryColumn, ...] = (
+    Column("model", lambda row: row.cell.model, shown=VARIES),
+    Column("parameters", lambda row: row.cell.parameters, "{:,}".format, shown=VARIES),
+    Column("level", lambda row: row.cell.level_label or row.cell.level, shown=VARIES),
     KV_CACHE,
-    Column("weights", lambda row: row.cell.weights, identity=True),
-    Column("device", lambda row: row.device, identity=True),
-    Column("placement", lambda row: row.verdict, identity=True),
-    Column("runtime", lambda row: row.cell.runtime, identity=True),
-    Column("threads", lambda row: row.cell.threads, identity=True),
-    Column("batch", lambda row: row.cell.batch, identity=True),
-    Column("depth", lambda row: row.cell.depth, identity=True),
+    Column("weights", lambda row: row.cell.weights, shown=VARIES),
+    Column("device", lambda row: row.device, shown=VARIES),
+    Column("placement", lambda row: row.verdict, shown=VARIES),
+    Column("runtime", lambda row: row.cell.runtime, shown=VARIES),
+    Column("threads", lambda row: row.cell.threads, shown=VARIES),
+    Column("batch", lambda row: row.cell.batch, shown=VARIES),
+    Column("depth", lambda row: row.cell.depth, shown=VARIES),
 )
-MODEL = (
+MODEL: tuple[SummaryColumn, ...] = (
     metric_column("bits_per_weight", Row.first_shown),
     metric_column("weights_bytes", Row.first_shown),
     metric_column("compile_ms", Row.first_shown),
     metric_column("load_ms", Row.first_shown),
 )
-JUDGED = (
-    Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent),
+JUDGED: tuple[SummaryColumn, ...] = (
+    Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent, KNOWN),
     metric_column("j_per_token", _of_judged),
     metric_column("j_per_sequence", _of_judged),
-    Column("est. tok/s", lambda row: estimated_of(row, (DECODE, REQUEST, PREFILL)), three_digits),
-    Column("est. seq/s", lambda row: estimated_of(row, (ENCODE,)), three_digits),
-    Column("est. images/s", lambda row: estimated_of(row, (IMAGE,)), three_digits),
-    Column("meas/est", lambda row: time_over_estimate(row.judged), two_decimals),
-    Column("meas/params", lambda row: time_over_params(row.judged), two_decimals),
-    Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits),
+    Column(
+        "est. tok/s", lambda row: estimated_of(row, (DECODE, REQUEST, PREFILL)), three_digits, KNOWN
+    ),
+    Column("est. seq/s", lambda row: estimated_of(row, (ENCODE,)), three_digits, KNOWN),
+    Column("est. images/s", lambda row: estimated_of(row, (IMAGE,)), three_digits, KNOWN),
+    Column("meas/est", lambda row: time_over_estimate(row.judged), two_decimals, KNOWN),
+    Column("meas/params", lambda row: time_over_params(row.judged), two_decimals, KNOWN),
+    Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits, KNOWN),
     metric_column("peak_rss_bytes", Row.largest_shown),
     metric_column("device_bytes_peak", Row.largest_shown),
 )
-TRUST = Column("trust", lambda row: row.grade)
+TRUST: SummaryColumn = Column("trust", lambda row: row.grade)
 
 
-def columns_of(rows: Sequence[Row]) -> list[Column]:
+def columns_of(rows: Sequence[Row]) -> list[SummaryColumn]:
     """The columns worth printing: identities that vary, and results that any row has.
 
-    Trust is always printed, so that a table in which nothing was measured still has a column.
+    Trust is always printed, so that a table in which nothing was measured still has a column. A
+    cache that every level has by itself says no more than the level.
     """
     every = [*IDENTITY, *MODEL, *test_columns(rows), *JUDGED, *quality_columns(rows), TRUST]
-    return [column for column in every if column.header == "trust" or _is_told(column, rows)]
+    own_caches = all(row.cell.has_own_cache for row in rows)
+    return [
+        column for column in every if column.tells(rows) and not (column is KV_CACHE and own_caches)
+    ]
 
 
-def test_columns(rows: Sequence[Row]) -> list[Column]:
+def test_columns(rows: Sequence[Row]) -> list[SummaryColumn]:
     """One column per test: TTFT of requests, prefill rates, decode rates, rates of single passes.
 
     A request's own decode rate gets a column only where no decode test was run.
@@ -164,7 +147,7 @@ def test_columns(rows: Sequence[Row]) -> list[Column]:
     return columns
 
 
-def quality_columns(rows: Sequence[Row]) -> list[Column]:
+def quality_columns(rows: Sequence[Row]) -> list[SummaryColumn]:
     """What a level loses on the path of its judged test, and where no other level beats it."""
     marks = fronts(rows)
     places = {id(row): place for place, row in enumerate(rows)}
@@ -172,20 +155,20 @@ def quality_columns(rows: Sequence[Row]) -> list[Column]:
     quality = [row.name for row in of_source(Source.QUALITY) if row.column]
     return [
         *(metric_column(name, _of_first) for name in quality),
-        Column("front", lambda row: marks.get(places[id(row)])),
+        Column("Pareto front", lambda row: marks.get(places[id(row)]), shown=KNOWN),
     ]
 
 
 def _test_column(
     test: str, header: str, value: Callable[[Record], float | None], named: bool = True
-) -> Column:
+) -> SummaryColumn:
     """A column of one test; its header carries the test's name where `named`."""
 
     def of_row(row: Row) -> float | None:
         record = row.of_test(test)
         return None if record is None else value(record)
 
-    return Column(f"{test} {header}" if named else header, of_row, three_digits)
+    return Column(f"{test} {header}" if named else header, of_row, three_digits, KNOWN)
 
 
 def best_estimator(record: Record) -> str:
@@ -240,14 +223,3 @@ def estimated_bytes(row: Row) -> float | None:
 def in_mib(size_bytes: float | None) -> float | None:
     """Bytes as MiB."""
     return None if size_bytes is None else size_bytes / MIB
-
-
-def _is_told(column: Column, rows: Sequence[Row]) -> bool:
-    """Whether a column tells anything: an identity that varies, a result that is there.
-
-    A cache that every level has by itself says no more than the level.
-    """
-    if column is KV_CACHE and all(row.cell.has_own_cache for row in rows):
-        return False
-    cells = {column.cell(row) for row in rows}
-    return len(cells) > 1 if column.identity else bool(cells - {MISSING})

@@ -2,20 +2,24 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from harness.analysis.compare import CompareRow, Comparison
 from harness.analysis.compare_match import TOLD, describe
 from harness.analysis.compare_sides import COUNTED, KNOWN
+from harness.analysis.gate import Broken, Gate, surely_within
+from harness.analysis.paired import LEAST_PAIRS, Ending
 from harness.core.units import KIB, MIB
+from harness.report.benchstat import draw_sides
 from harness.report.columns import four_decimals, percent, three_digits
 from harness.report.escape import markdown, one_line
-from harness.report.grid import MISSING, draw_rows
+from harness.report.github import Annotation
+from harness.report.grid import MISSING, VARIES, Column, draw_records, draw_rows
+from harness.report.junit import Case, draw_cases
 from harness.report.rows import test_of
 from harness.results.enums import Verdict
 from harness.results.metrics import differences
-from harness.results.schema import Cell
+from harness.results.schema import Cell, Document
 
 LEGEND = (
     "ratio: new / base, a geometric mean, with its 95 % interval (new - base for "
@@ -37,45 +41,22 @@ IDENTITY = (
 # Fields that change with another one of an axis.
 SAID_ELSEWHERE = ("parameters", "active_parameters", "provider", "workload", "level_label")
 WHOLE_SESSION = "session"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the table.
-
-    Attributes:
-        header: with the unit as its last word.
-        cell: draws it.
-        is_key: left out where it never varies.
-    """
-
-    header: str
-    cell: Callable[[CompareRow], str]
-    is_key: bool = False
-
-
-def columns(comparison: Comparison) -> list[Column]:
-    """The columns that tell something."""
-    every = [
-        *(Column(name, _identity(name), is_key=True) for name in IDENTITY),
-        Column("test", test_name),
-        Column("metric", lambda row: row.metric.name),
-        Column("base", lambda row: _value(row, row.base)),
-        Column("new", lambda row: _value(row, row.new)),
-        Column("ratio", lambda row: _center(row, row.center)),
-        Column("low", lambda row: _end(row, 0)),
-        Column("high", lambda row: _end(row, 1)),
-        Column("verdict", _verdict),
-        Column("MDE", _detectable),
-        Column("from", _counts),
-    ]
-    drawn = {column.header: {column.cell(row) for row in comparison.rows} for column in every}
-    return [column for column in every if not column.is_key or len(drawn[column.header]) > 1]
+# Values of a line that a test case carries.
+NUMBERS = (
+    *("unit", "base", "new", "ratio", "low", "high", "p_family"),
+    *("verdict", "holds_together", "sure_to_show"),
+)
+ENDINGS = {
+    Ending.PRECISION: "every interval is within {:.1%}",
+    Ending.PAIRS: "all that were asked for",
+    Ending.BUDGET: "the budget is used up",
+    Ending.INTERRUPTED: "interrupted",
+}
 
 
 def draw_table(comparison: Comparison, style: str, more: Sequence[str] = ()) -> str:
     """Headline, table and notes, as text for people: `table` or `md`; `more` are further notes."""
-    shown = columns(comparison)
+    shown = [column for column in COLUMNS if column.tells(comparison.rows)]
     cells = [[column.cell(row) for column in shown] for row in comparison.rows if _tells(row)]
     table = draw_rows([column.header for column in shown], cells, style)
     escape = ESCAPES[style]
@@ -173,9 +154,53 @@ def draw_json_lines(comparison: Comparison) -> str:
 
 def draw_csv(comparison: Comparison) -> str:
     """One line per row, full precision."""
-    records = [row_values(row) for row in comparison.rows]
-    cells = [[_plain(value) for value in record.values()] for record in records]
-    return draw_rows(list(records[0]), cells, "csv") + "\n"
+    return draw_records([row_values(row) for row in comparison.rows], "csv") + "\n"
+
+
+def gate_lines(
+    comparison: Comparison, gates: Sequence[Gate], broken: Sequence[Broken]
+) -> list[str]:
+    """One line per line that breaks a gate, and one per gate that none does."""
+    lines = [f"gate {one.gate.text} broken: {sentence(one.row)}" for one in broken]
+    for gate in gates:
+        if not any(one.gate is gate for one in broken):
+            within, total = surely_within(comparison, gate)
+            lines.append(f"gate {gate.text} not broken: {within} of {total} lines surely within")
+    return lines
+
+
+def pairs_note(count: int, ending: Ending, precision: float) -> str:
+    """How many pairs of `bench ab` there are, and why no more."""
+    words = f"{count} interleaved pairs of processes; then {ENDINGS[ending].format(precision)}"
+    few = f"; no verdict under {LEAST_PAIRS} pairs" * (count < LEAST_PAIRS)
+    return words + few
+
+
+def annotations(comparison: Comparison, broken: Sequence[Broken]) -> list[Annotation]:
+    """A broken gate is an error, any other line that is worse beside all others a warning."""
+    failed = {id(one.row) for one in broken}
+    worse = [
+        row
+        for row in comparison.rows
+        if row.verdict == Verdict.WORSE and row.holds_together and id(row) not in failed
+    ]
+    return [
+        *(Annotation("error", f"bench: {one.gate.text}", sentence(one.row)) for one in broken),
+        *(Annotation("warning", f"bench: {row.word}", sentence(row)) for row in worse),
+    ]
+
+
+def draw_comparison_junit(comparison: Comparison, broken: Sequence[Broken]) -> str:
+    """One test case per line; only a broken gate fails one."""
+    failed = {id(one.row): one for one in broken}
+    cases = [_case(row, failed.get(id(row))) for row in comparison.rows]
+    return draw_cases("bench compare", cases)
+
+
+def draw_comparison_benchstat(documents: tuple[Sequence[Document], Sequence[Document]]) -> str:
+    """The values of every process; both sides told apart by the key `side`."""
+    first, second = documents
+    return draw_sides({"base": first, "new": second} if second else {"": first})
 
 
 def sentence(row: CompareRow) -> str:
@@ -254,10 +279,27 @@ def _counts(row: CompareRow) -> str:
     return f"{first} {row.basis}" if first == second else f"{first}+{second} {row.basis}"
 
 
-def _plain(value: object) -> str:
-    """A value as CSV holds it."""
-    if value is None:
-        return MISSING
-    if isinstance(value, dict):
-        return " ".join(f"{name}={item}" for name, item in value.items())
-    return repr(value) if isinstance(value, float) else str(value)
+def _case(row: CompareRow, broken: Broken | None) -> Case:
+    """One line of a comparison as a test case."""
+    values = row_values(row)
+    properties = {name: str(values[name]) for name in NUMBERS if values[name] is not None}
+    name, group = line_name(row), f"{row.cell.model}.{row.cell.level}.{row.cell.device}"
+    if broken is None:
+        return Case(group, name, properties=properties)
+    message = f"gate {broken.gate.text}: {sentence(row)}"
+    return Case(group, name, "failure", row.word, message, properties)
+
+
+COLUMNS: tuple[Column[CompareRow], ...] = (
+    *(Column(name, _identity(name), shown=VARIES) for name in IDENTITY),
+    Column("test", test_name),
+    Column("metric", lambda row: row.metric.name),
+    Column("base", lambda row: _value(row, row.base)),
+    Column("new", lambda row: _value(row, row.new)),
+    Column("ratio", lambda row: _center(row, row.center)),
+    Column("low", lambda row: _end(row, 0)),
+    Column("high", lambda row: _end(row, 1)),
+    Column("verdict", _verdict),
+    Column("MDE", _detectable),
+    Column("from", _counts),
+)

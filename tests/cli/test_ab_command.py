@@ -9,12 +9,20 @@ import pytest
 from click.testing import CliRunner
 
 from harness.analysis.compare import Question, Verdict
-from harness.analysis.paired import LEAST_PAIRS, Line, PairValue, compare_turns, widest_half_width
+from harness.analysis.paired import (
+    LEAST_PAIRS,
+    Ending,
+    Limits,
+    Line,
+    PairValue,
+    compare_turns,
+    widest_half_width,
+)
 from harness.cli import pairs as pairs_module
 from harness.cli.ab import command
-from harness.cli.pairs import Limits
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.machine.process.worker import Worker
+from harness.report.compare_table import pairs_note
 from harness.results.journal import read_journal
 from harness.results.schema import Cell
 from harness.runner.loop import paired
@@ -155,7 +163,7 @@ def test_an_interrupt_keeps_finished_pairs(clocked, monkeypatch):
     monkeypatch.setattr(pairs_module, "measure_pair", stop_at_two)
     result = run("--b", "SLOWER=2")
     assert result.return_value == EXIT_INTERRUPTED
-    assert "2 pairs of processes took turns; then interrupted" in result.stdout
+    assert "2 interleaved pairs of processes; then interrupted" in result.stdout
     assert len(list(read_journal(next(folder.glob("ab-*.jsonl"))))) == 3
 
 
@@ -225,7 +233,8 @@ def test_limits_end_for_one_reason_each():
     limits = Limits(most=8, precision=0.01, budget_s=60.0)
     wild = [line([0.0, 0.5, -0.5, 0.3, -0.3])]
     assert limits.ending(5, 10.0, wild) is None
-    assert limits.ending(8, 10.0, wild) == "all that were asked for"
-    assert limits.ending(5, 55.0, wild) == "the budget is used up"
+    assert limits.ending(8, 10.0, wild) is Ending.PAIRS
+    assert limits.ending(5, 55.0, wild) is Ending.BUDGET
     assert limits.ending(1, 500.0, []) is None
-    assert "within 1.0%" in limits.ending(5, 10.0, [line([0.1] * 5)])
+    assert limits.ending(5, 10.0, [line([0.1] * 5)]) is Ending.PRECISION
+    assert "within 1.0%" in pairs_note(5, Ending.PRECISION, limits.precision)

@@ -29,7 +29,13 @@ COMPARISONS = {
     "again": ("first", "again"),
 }
 # column as it is called now -> in 0.1.0; a line feed stands before its unit
-HEADERS: dict[str, str] = {"meas/est": "×", "meas/params": "params\n×", "MDE": "sure to\nshow"}
+HEADERS: dict[str, str] = {
+    "meas/est": "×",
+    "meas/params": "params\n×",
+    "MDE": "sure to\nshow",
+    "Pareto front": "front",
+    "Pareto\nfront": "front",
+}
 # cell, and as it was
 CELLS: dict[str, str] = {"INCONCLUSIVE": "CANNOT_TELL"}
 # in the lines around a table: words now, words then

@@ -93,7 +93,7 @@ COLUMNS = (
     Term("nearest", "%", "nearest_agreement of an encoder."),
     Term("tau", "", "ranking_tau of an encoder."),
     Term(
-        "front",
+        "Pareto front",
         "",
         "No other level of the model loses as little and is as fast (speed), needs as little "
         "memory (memory), or either (both). Only where weights are trained and the text is real.",

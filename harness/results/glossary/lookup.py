@@ -39,6 +39,7 @@ PATTERNS = (
     (r"cannot_tell", "INCONCLUSIVE"),
     (r"foreign_cpu", "BACKGROUND_CPU"),
     (r"run", "graph"),
+    (r"front|pareto", "Pareto front"),
     (r"family|holm|p_family", "correction"),
     (r"sure[ _]to[ _]show", "MDE"),
 )

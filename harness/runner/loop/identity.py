@@ -27,3 +27,8 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | Non
         kv_cache=group.cache.name,
         sequences=workload.sequences,
     )
+
+
+def without_folders(text: str) -> str:
+    """Return the words of a variant, of every path the last component only: files name no place."""
+    return " ".join(word.rpartition("/")[2] for word in text.replace("\\", "/").split())
