@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from harness.core.units import MIB
 from harness.report.grid import KNOWN, VARIES, Column
 from harness.report.rows import Row, half_width_of, rate_of, shown, tests_of
-from harness.report.sweep import fronts
+from harness.report.sweep import pareto_fronts
 from harness.results.enums import SINGLE_PASS
 from harness.results.metric_row import Source
 from harness.results.metrics import metric_row, of_source, rate_of_kind
@@ -149,7 +149,7 @@ def test_columns(rows: Sequence[Row]) -> list[SummaryColumn]:
 
 def quality_columns(rows: Sequence[Row]) -> list[SummaryColumn]:
     """What a level loses on the path of its judged test, and where no other level beats it."""
-    marks = fronts(rows)
+    marks = pareto_fronts(rows)
     places = {id(row): place for place, row in enumerate(rows)}
 
     quality = [row.name for row in of_source(Source.QUALITY) if row.column]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from harness.core.units import GB
 from harness.report.headline import thread_words
 from harness.report.rows import Row
-from harness.report.sweep import ladder_notes
+from harness.report.sweep import sweep_notes
 from harness.results.energy import MEASURED
 from harness.results.enums import PlacementVerdict, Status
 from harness.results.samples import ENCODE, kind_of
@@ -36,7 +36,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_sustained(document.records),
         *_estimate_note(document),
         *_lost_ceilings(document),
-        *ladder_notes(rows),
+        *sweep_notes(rows),
         *_references(document),
         *_lost_quality(document),
         *_weights(rows),
@@ -176,7 +176,7 @@ def _lost_ceilings(document: Document) -> Iterator[str]:
 
 
 def _references(document: Document) -> Iterator[str]:
-    """Which other model quality was held against, where it was not each model's own twin."""
+    """Which other model quality was compared with, where it was not each model's own fp32."""
     qualities = [record.quality for record in document.records if record.quality]
     for name in dict.fromkeys(found["reference"] for found in qualities if found.get("reference")):
         yield f"quality against {name} at fp32, not each model's own fp32"

@@ -13,10 +13,10 @@ from harness.results.samples import DECODE, ENCODE, kind_of
 from harness.results.schema import Metric, Record
 from harness.results.validity import is_real
 
-TWIN = "fp32"
+REFERENCE = "fp32"
 LARGER_THAN_EXPECTED = 1.4  # times parameters x bits / 8; scales of blocks of 32 make 1.25
-SAME_BYTES = 0.95  # a level that holds this share of the twin's bytes reads nothing less
-# (pass, what bounds it) -> why a level can be slower than its twin there
+SAME_BYTES = 0.95  # a level that holds this share of the reference's bytes reads nothing less
+# (pass, what bounds it) -> why a level can be slower than its reference there
 CAUSES = {
     ("decode step", "compute"): "its kernel is bound by computing (dequantization), not by reading",
     ("decode step", "overhead"): "most of a step goes to calls, which more operators make worse",
@@ -33,10 +33,10 @@ class Yardstick:
     Attributes:
         rate: metric of the speed.
         verb: what the model does at that rate.
-        loss: a record's loss, 0 for the twin; None: not known.
+        loss: a record's loss, 0 for the reference; None: not known.
         loss_words: its name and unit.
-        broken_loss: beyond it a level says something else than its twin.
-        change: what a user would notice, 0 for the twin; None: not known.
+        broken_loss: beyond it a level says something else than its reference.
+        change: what a user would notice, 0 for the reference; None: not known.
         change_words: its unit.
         most_change: of the change, either way, that nobody would notice.
         kept: what a level within that keeps.
@@ -54,7 +54,7 @@ class Yardstick:
 
 
 def _cosine_loss(record: Record) -> float | None:
-    """1 - cosine of an encoder's embeddings with its twin's."""
+    """1 - cosine of an encoder's embeddings with its reference's."""
     cosine = shown(record, "embedding_cosine")
     return None if cosine is None else 1.0 - cosine
 
@@ -85,14 +85,14 @@ ENCODER = Yardstick(
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """One level as the ladder weighs it.
+class SweepPoint:
+    """One level as the sweep weighs it.
 
     Attributes:
         row: where it stands.
         level: its name.
         by: what it is weighed by.
-        loss: against the twin, of the decode path for a decoder; None: not known.
+        loss: against the reference, of the decode path for a decoder; None: not known.
         change: what a user would notice; None: not known.
         rate: tokens or texts per second; None where it was not measured, or may not be shown.
         peak_bytes: resident memory.
@@ -109,27 +109,27 @@ class Rung:
     is_text: bool
 
 
-def ladders(rows: Sequence[Row]) -> list[list[Rung]]:
-    """Group rows that differ in their level only; a single level is no ladder.
+def sweeps(rows: Sequence[Row]) -> list[list[SweepPoint]]:
+    """Group rows that differ in their level only; a single level is no sweep.
 
-    The cache is held fixed: levels with their own float cache are one ladder, those with one of
+    The cache is held fixed: levels with their own float cache are one sweep, those with one of
     integers another. A row whose device was emulated, or did not do the work, is on none.
     """
-    groups: dict[tuple[object, ...], list[Rung]] = {}
+    groups: dict[tuple[object, ...], list[SweepPoint]] = {}
     for row in rows:
         if not is_real(row.judged or row.records[0]):
             continue
         cache = None if row.cell.has_own_cache else row.cell.kv_cache
         setting = (cache, *(getattr(row.cell, name) for name in SETTING))
-        groups.setdefault(setting, []).append(rung(row))
+        groups.setdefault(setting, []).append(point(row))
     return [group for group in groups.values() if len(group) > 1]
 
 
-def rung(row: Row) -> Rung:
-    """What the ladder weighs of one row."""
+def point(row: Row) -> SweepPoint:
+    """What the sweep weighs of one row."""
     record = row.judged or row.records[0]
     by = ENCODER if kind_of(record.cell) == ENCODE else DECODER
-    return Rung(
+    return SweepPoint(
         row=row,
         level=row.cell.level,
         by=by,
@@ -141,8 +141,8 @@ def rung(row: Row) -> Rung:
     )
 
 
-def fronts(rows: Sequence[Row]) -> dict[int, str]:
-    """Which rows no other level of their ladder beats.
+def pareto_fronts(rows: Sequence[Row]) -> dict[int, str]:
+    """Which rows no other level of their sweep beats.
 
     Returns:
         Index of a row -> `speed`, `memory` or `both`: no level loses as little and is as fast
@@ -150,10 +150,10 @@ def fronts(rows: Sequence[Row]) -> dict[int, str]:
     """
     places = {id(row): place for place, row in enumerate(rows)}
     marks: dict[int, str] = {}
-    for ladder in ladders(rows):
-        known = [one for one in ladder if one.is_text and one.loss is not None]
-        fast = _front(known, "rate", larger_is_better=True)
-        small = _front(known, "peak_bytes", larger_is_better=False)
+    for sweep in sweeps(rows):
+        known = [one for one in sweep if one.is_text and one.loss is not None]
+        fast = _pareto_front(known, "rate", larger_is_better=True)
+        small = _pareto_front(known, "peak_bytes", larger_is_better=False)
         for one in known:
             names = [name for name, front in (("speed", fast), ("memory", small)) if one in front]
             if names:
@@ -161,22 +161,24 @@ def fronts(rows: Sequence[Row]) -> dict[int, str]:
     return marks
 
 
-def ladder_notes(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield what a ladder says: which level to ship and why, and what is surprising in it."""
-    for ladder in ladders(rows):
-        if any(one.loss is not None for one in ladder):
-            yield _recommendation(ladder)
-        yield from _surprises(ladder)
+def sweep_notes(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what a sweep says: which level to ship and why, and what is surprising in it."""
+    for sweep in sweeps(rows):
+        if any(one.loss is not None for one in sweep):
+            yield _recommendation(sweep)
+        yield from _surprises(sweep)
 
 
-def _front(ladder: Sequence[Rung], name: str, larger_is_better: bool) -> list[Rung]:
-    """Return the rungs that no other beats in loss and in one more quantity."""
+def _pareto_front(
+    sweep: Sequence[SweepPoint], name: str, larger_is_better: bool
+) -> list[SweepPoint]:
+    """Return the points that no other beats in loss and in one more quantity."""
     sign = 1.0 if larger_is_better else -1.0
 
-    def place(one: Rung) -> tuple[float, float]:
+    def place(one: SweepPoint) -> tuple[float, float]:
         return -(one.loss or 0.0), sign * getattr(one, name)
 
-    known = [one for one in ladder if getattr(one, name) is not None]
+    known = [one for one in sweep if getattr(one, name) is not None]
     return [
         one
         for one in known
@@ -188,44 +190,44 @@ def _front(ladder: Sequence[Rung], name: str, larger_is_better: bool) -> list[Ru
     ]
 
 
-def _recommendation(ladder: Sequence[Rung]) -> str:
+def _recommendation(sweep: Sequence[SweepPoint]) -> str:
     """Name the fastest level whose loss nobody would notice, and what it buys."""
-    cell, by = ladder[0].row.cell, ladder[0].by
+    cell, by = sweep[0].row.cell, sweep[0].by
     name = cell.model + ("" if cell.has_own_cache else f" kv {cell.kv_cache}")
-    if not any(one.is_text for one in ladder):
+    if not any(one.is_text for one in sweep):
         return f"{name}: quality is numeric fidelity only (random weights or tokens): no best level"
     kept = [
         one
-        for one in ladder
+        for one in sweep
         if one.is_text and one.rate and abs(one.change or 0.0) <= by.most_change
     ]
     if not kept:
         return f"{name}: no level keeps {by.kept} within {by.most_change} {by.change_words}"
     best = max(kept, key=lambda one: one.rate or 0.0)
-    twin = next((one for one in ladder if one.level == TWIN), None)
+    reference = next((one for one in sweep if one.level == REFERENCE), None)
     reason = f"the fastest that loses at most {by.most_change} {by.change_words}"
-    if twin is not None and best is not twin:
-        reason += "".join(f", {text}" for text in _gains(best, twin))
+    if reference is not None and best is not reference:
+        reason += "".join(f", {text}" for text in _gains(best, reference))
     return f"{name}: ship {best.level}: {reason}"
 
 
-def _gains(best: Rung, twin: Rung) -> Iterator[str]:
-    """Say what a level buys and costs beside its twin."""
-    if best.rate and twin.rate:
-        yield f"{best.by.verb} {best.rate / twin.rate:.2f} times as fast as {TWIN}"
-    if best.peak_bytes and twin.peak_bytes:
-        yield f"in {best.peak_bytes / twin.peak_bytes:.0%} of its memory"
+def _gains(best: SweepPoint, reference: SweepPoint) -> Iterator[str]:
+    """Say what a level buys and costs beside its reference."""
+    if best.rate and reference.rate:
+        yield f"{best.by.verb} {best.rate / reference.rate:.2f} times as fast as {REFERENCE}"
+    if best.peak_bytes and reference.peak_bytes:
+        yield f"in {best.peak_bytes / reference.peak_bytes:.0%} of its memory"
     if best.change is not None:
         yield f"{best.change:+.4f} {best.by.change_words}"
 
 
-def _surprises(ladder: Sequence[Rung]) -> Iterator[str]:
-    """Yield levels that are slower than the twin, larger than expected, or broken; with causes."""
-    twin = next((one for one in ladder if one.level == TWIN), None)
-    for one in ladder:
-        if twin is not None and one is not twin and _is_slower(one, twin):
-            why = _why_slow(one.row, twin.row)
-            yield f"{one.level} {one.by.verb} slower than {TWIN} here: {why}"
+def _surprises(sweep: Sequence[SweepPoint]) -> Iterator[str]:
+    """Yield levels slower than the reference, larger than expected, or broken; with causes."""
+    reference = next((one for one in sweep if one.level == REFERENCE), None)
+    for one in sweep:
+        if reference is not None and one is not reference and _is_slower(one, reference):
+            why = _why_slow(one.row, reference.row)
+            yield f"{one.level} {one.by.verb} slower than {REFERENCE} here: {why}"
         ratio = _over_expected(one.row)
         if ratio is not None and ratio > LARGER_THAN_EXPECTED:
             yield (
@@ -238,23 +240,23 @@ def _surprises(ladder: Sequence[Rung]) -> Iterator[str]:
             yield f"{one.level} is broken: {words}, above {one.by.broken_loss}"
 
 
-def _is_slower(one: Rung, twin: Rung) -> bool:
-    """Whether the interval of the rate lies wholly below the twin's."""
-    mine, other = _rate(one), _rate(twin)
+def _is_slower(one: SweepPoint, reference: SweepPoint) -> bool:
+    """Whether the interval of the rate lies wholly below the reference's."""
+    mine, other = _rate(one), _rate(reference)
     if mine is None or other is None or mine.high is None or other.low is None:
         return False
     return mine.high < other.low
 
 
-def _rate(one: Rung) -> Metric | None:
-    """The rate of a rung, with its interval."""
+def _rate(one: SweepPoint) -> Metric | None:
+    """The rate of a point, with its interval."""
     judged = one.row.judged
     return None if judged is None else shown_metric(judged, one.by.rate)
 
 
-def _why_slow(row: Row, twin: Row) -> str:
+def _why_slow(row: Row, reference: Row) -> str:
     """Find the cause in the sums behind the estimates."""
-    mine, other = _held_bytes(row.judged), _held_bytes(twin.judged)
+    mine, other = _held_bytes(row.judged), _held_bytes(reference.judged)
     if mine is not None and other is not None and mine >= SAME_BYTES * other:
         return "the runtime holds its weights as float32, so nothing is read less"
     unknown = "no cause in the numbers known (bench explain FILE)"

@@ -93,7 +93,7 @@ def document(*records: Record, **fields: Any) -> Document:
     return Document(**{**head, **fields}, records=records)
 
 
-def ladder() -> Document:
+def sweep() -> Document:
     """Three levels: an A, one with doubts, and one whose session died."""
     doubts = Trust(
         grade="C", reasons=(Reason(code="BACKGROUND_CPU", detail="CPU used by others 9%"),)

@@ -1,4 +1,4 @@
-"""Encoders in tables and on the ladder."""
+"""Encoders in tables and on the sweep."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import pytest
 from harness.report.columns import columns_of
 from harness.report.render import render
 from harness.report.rows import make_rows
-from harness.report.sweep import fronts, ladder_notes
+from harness.report.sweep import pareto_fronts, sweep_notes
 from harness.results.glossary import explain
 from harness.results.schema import Metric
 from tests.report.report_documents import MIB, document, group, metric, record
@@ -39,7 +39,7 @@ def encoder(level, seq_s, peak_mib=100, cosine=None, quality=TEXT, sequences=1, 
     return record("enc", metrics, quality=quality, estimates=estimates, cell=fields, **other)
 
 
-LADDER = (
+SWEEP = (
     encoder("fp32", 10.0, 180, 1.0),
     encoder("int8", 25.0, 110, 0.993),
     encoder("int4", 12.0, 105, 0.95),
@@ -83,14 +83,14 @@ def test_the_rule_of_an_encoder_is_said():
 
 def test_the_front_weighs_what_an_embedding_turns():
     """int4 is slower than int8 but smaller; int2 is the smallest."""
-    rows = make_rows(LADDER)
-    marks = {rows[place].cell.level: mark for place, mark in fronts(rows).items()}
+    rows = make_rows(SWEEP)
+    marks = {rows[place].cell.level: mark for place, mark in pareto_fronts(rows).items()}
     assert marks == {"fp32": "both", "int8": "both", "int4": "memory", "int2": "memory"}
 
 
 def test_the_fastest_level_within_the_bound_is_shipped():
     """int8 turns an embedding by 1 - 0.993: 25 / 10 = 2.50 times, 110 / 180 = 61 %."""
-    notes = list(ladder_notes(make_rows(LADDER)))
+    notes = list(sweep_notes(make_rows(SWEEP)))
     assert notes[0] == (
         "all-minilm-l6-v2: ship int8: the fastest that loses at most 0.01 of 1 - cosine, encodes"
         " 2.50 times as fast as fp32, in 61% of its memory, +0.0070 of 1 - cosine"
@@ -105,14 +105,14 @@ def test_random_weights_make_no_level_the_best():
             encoder("int4", 25.0, cosine=0.999, quality=RANDOM),
         ]
     )
-    assert fronts(rows) == {}
-    assert any("no best level" in note for note in ladder_notes(rows))
+    assert pareto_fronts(rows) == {}
+    assert any("no best level" in note for note in sweep_notes(rows))
 
 
 def test_a_level_slower_than_its_twin_has_its_cause():
     slow = {"passes": [{"pass": "encode", "bound": "compute"}], "memory": []}
     rows = make_rows([encoder("fp32", 10.0), encoder("int4", 6.0, explanation=slow)])
-    assert list(ladder_notes(rows)) == [
+    assert list(sweep_notes(rows)) == [
         "int4 encodes slower than fp32 here: so many tokens are bound by computing, which its"
         " kernel does slower"
     ]
@@ -120,12 +120,12 @@ def test_a_level_slower_than_its_twin_has_its_cause():
 
 @pytest.mark.parametrize("style", ["table", "md", "csv", "json", "jsonl"])
 def test_every_format_draws_encoders(style):
-    text = render(document(*LADDER), style)
+    text = render(document(*SWEEP), style)
     assert "enc128x1" in text
 
 
 def test_csv_holds_the_rate_and_its_estimate():
-    lines = list(csv.DictReader(io.StringIO(render(document(LADDER[0]), "csv"))))
+    lines = list(csv.DictReader(io.StringIO(render(document(SWEEP[0]), "csv"))))
     line = next(line for line in lines if line["metric"] == "encode_seq_s")
     assert (line["unit"], line["value"], line["estimate_params"]) == ("sequences/s", "10.0", "20.0")
 

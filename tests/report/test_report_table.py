@@ -9,7 +9,7 @@ from harness.report.render import render, summary
 from harness.report.rows import make_rows
 from harness.results.document import decode_document
 from harness.results.schema import Metric, Placement, Reason, Record, Trust
-from tests.report.report_documents import cell, document, failed, group, ladder, metric, record
+from tests.report.report_documents import cell, document, failed, group, metric, record, sweep
 
 
 def table(*records: Record) -> list[dict[str, str]]:
@@ -23,7 +23,7 @@ def invalid(code: str = "SWAPPED") -> Trust:
 
 
 def test_the_table_of_three_levels_for_a_terminal():
-    assert render(ladder(), "table").splitlines() == [
+    assert render(sweep(), "table").splitlines() == [
         "smollm2-135m · 134,515,008 parameters · CPU AMD EPYC (2 threads) · onnxruntime 1.31.1"
         " · 5 processes per row, interleaved",
         "",
@@ -49,7 +49,7 @@ def test_the_table_of_three_levels_for_a_terminal():
 
 
 def test_markdown_holds_the_same_cells():
-    lines = render(ladder(), "md").splitlines()
+    lines = render(sweep(), "md").splitlines()
     assert lines[2].split(" | ")[0] == "| level              "
     assert [line.split("|")[1].strip() for line in lines[4:7]] == [
         "fp32",
@@ -292,19 +292,19 @@ def test_csv_keeps_a_record_without_any_metric():
 
 
 def test_json_is_the_document_itself():
-    assert decode_document(render(ladder(), "json").encode()) == ladder()
+    assert decode_document(render(sweep(), "json").encode()) == sweep()
 
 
 def test_json_lines_are_the_records_with_their_run():
-    lines = [json.loads(line) for line in render(ladder(), "jsonl").splitlines()]
-    assert len(lines) == len(ladder().records)
-    assert lines[0]["run_id"] == ladder().run_id
+    lines = [json.loads(line) for line in render(sweep(), "jsonl").splitlines()]
+    assert len(lines) == len(sweep().records)
+    assert lines[0]["run_id"] == sweep().run_id
     assert lines[-1]["status"] == "crashed"
 
 
 def test_every_format_ends_with_one_line_feed():
     for style in ("table", "md", "csv", "json", "jsonl"):
-        drawn = render(ladder(), style)
+        drawn = render(sweep(), style)
         assert drawn.endswith("\n")
         assert not drawn.endswith("\n\n")
 

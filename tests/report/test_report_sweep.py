@@ -1,10 +1,10 @@
-"""Fronts, the level to ship and surprises, on ladders small enough to check by eye."""
+"""Pareto fronts, the level to ship and surprises, on sweeps small enough to check by eye."""
 
 import pytest
 
 from harness.report.render import render
 from harness.report.rows import make_rows
-from harness.report.sweep import fronts, ladder_notes, ladders
+from harness.report.sweep import pareto_fronts, sweep_notes, sweeps
 from harness.results.schema import Metric, Placement
 from tests.report.report_documents import document, metric, record
 
@@ -32,10 +32,10 @@ def rows(*records):
 
 def marks(*records):
     found = rows(*records)
-    return {found[place].cell.level: mark for place, mark in fronts(found).items()}
+    return {found[place].cell.level: mark for place, mark in pareto_fronts(found).items()}
 
 
-LADDER = (
+SWEEP = (
     level("fp32", 40.0, 700, 0.0),
     level("int8", 60.0, 240, 0.001, nll=0.001),
     level("int8-block", 55.0, 250, 0.001, nll=0.001),
@@ -46,11 +46,11 @@ LADDER = (
 
 def test_the_front_leaves_out_what_another_level_beats():
     """int8-block loses as much as int8, is slower and larger; every other level has its reason."""
-    assert marks(*LADDER) == dict.fromkeys(("fp32", "int8", "int4", "int2"), "both")
+    assert marks(*SWEEP) == dict.fromkeys(("fp32", "int8", "int4", "int2"), "both")
 
 
 def test_a_ladder_holds_the_cache_fixed():
-    """Levels with their own float cache are one ladder, fp16 among them; int8 caches another."""
+    """Levels with their own float cache are one sweep, fp16 among them; int8 caches another."""
     records = (
         level("fp32", 40.0, 700, 0.0),
         level("fp16", 41.0, 600, 0.0),
@@ -58,12 +58,12 @@ def test_a_ladder_holds_the_cache_fixed():
         level("fp32", 50.0, 690, 0.001, cache="int8"),
         level("int4", 120.0, 190, 0.012, nll=0.001, cache="int8"),
     )
-    found = ladders(rows(*records))
+    found = sweeps(rows(*records))
     assert [[one.level for one in group] for group in found] == [
         ["fp32", "fp16", "int4"],
         ["fp32", "int4"],
     ]
-    notes = list(ladder_notes(rows(*records)))
+    notes = list(sweep_notes(rows(*records)))
     assert notes[0].startswith("smollm2-135m: ship int4")
     assert notes[1].startswith("smollm2-135m kv int8: ship int4")
 
@@ -81,7 +81,7 @@ def test_equal_levels_are_both_on_the_front():
 
 def test_the_fastest_level_that_loses_next_to_nothing_is_shipped():
     """int4 loses 0.015 nats a token, int2 1.2: 100 / 40 = 2.50 times, 200 / 700 = 29 %."""
-    note = next(iter(ladder_notes(rows(*LADDER))))
+    note = next(iter(sweep_notes(rows(*SWEEP))))
     assert note == (
         "smollm2-135m: ship int4: the fastest that loses at most 0.02 nats a token, decodes 2.50"
         " times as fast as fp32, in 29% of its memory, +0.0150 nats a token"
@@ -91,11 +91,11 @@ def test_the_fastest_level_that_loses_next_to_nothing_is_shipped():
 @pytest.mark.parametrize(
     "fields", [{"simulated": True}, {"placement": Placement(verdict="PARTIAL")}]
 )
-def test_a_level_whose_device_was_no_real_one_is_on_no_ladder(fields):
+def test_a_level_whose_device_was_no_real_one_is_on_no_sweep(fields):
     """int2 is the fastest and smallest; where its device did not do the work it has no rank."""
-    records = (*LADDER[:4], level("int2", 900.0, 10, 0.0, **fields))
+    records = (*SWEEP[:4], level("int2", 900.0, 10, 0.0, **fields))
     assert "int2" not in marks(*records)
-    assert "ship int4" in next(iter(ladder_notes(rows(*records))))
+    assert "ship int4" in next(iter(sweep_notes(rows(*records))))
 
 
 def test_random_weights_make_no_level_the_best():
@@ -104,12 +104,12 @@ def test_random_weights_make_no_level_the_best():
         level("int4", 90.0, 200, 0.1, quality=RANDOM),
     ]
     assert marks(*records) == {}
-    assert any("no best level" in note for note in ladder_notes(rows(*records)))
+    assert any("no best level" in note for note in sweep_notes(rows(*records)))
 
 
 def test_no_level_that_keeps_the_likelihood_is_said():
     records = [level("int4", 90.0, 200, 0.3, nll=0.3), level("int2", 95.0, 150, 0.9, nll=0.8)]
-    assert "no level keeps" in next(iter(ladder_notes(rows(*records))))
+    assert "no level keeps" in next(iter(sweep_notes(rows(*records))))
 
 
 def test_a_slower_level_has_its_cause():
@@ -122,24 +122,24 @@ def test_a_slower_level_has_its_cause():
     twin = level("fp32", 40.0, 700, 0.0, explanation=explained(500.0, "memory"))
     half = level("fp16", 30.0, 700, 0.0, explanation=explained(500.0, "memory"))
     slow = level("int2", 20.0, 150, 0.0, explanation=explained(50.0, "compute"))
-    notes = list(ladder_notes(rows(twin, half, slow)))
+    notes = list(sweep_notes(rows(twin, half, slow)))
     assert any("fp16 decodes slower" in note and "float32" in note for note in notes)
     assert any("int2 decodes slower" in note and "dequantization" in note for note in notes)
 
 
 def test_a_level_within_noise_of_the_twin_is_no_surprise():
-    notes = list(ladder_notes(rows(level("fp32", 40.0, 700, 0.0), level("int8", 39.5, 300, 0.0))))
+    notes = list(sweep_notes(rows(level("fp32", 40.0, 700, 0.0), level("int8", 39.5, 300, 0.0))))
     assert not any("slower" in note for note in notes)
 
 
 def test_a_broken_level_is_named():
-    assert any("int2 is broken: KLD 1.50" in note for note in ladder_notes(rows(*LADDER)))
+    assert any("int2 is broken: KLD 1.50" in note for note in sweep_notes(rows(*SWEEP)))
 
 
 def test_a_level_of_random_weights_cannot_be_broken():
     seeded = [level("fp32", 40.0, 700, 0.0, quality=RANDOM)]
     seeded.append(level("int2", 110.0, 150, 3.0, quality=RANDOM))
-    assert not any("broken" in note for note in ladder_notes(rows(*seeded)))
+    assert not any("broken" in note for note in sweep_notes(rows(*seeded)))
 
 
 @pytest.mark.parametrize(("expected_mib", "is_named"), [(40.0, True), (64.0, False)])
@@ -147,18 +147,18 @@ def test_a_level_much_larger_than_its_bits_is_named(expected_mib, is_named):
     """72.6 MiB are stored: 1.8 times 40, 1.1 times 64."""
     estimates = {"weights_bytes": {"params": expected_mib * MIB}}
     large = level("int4", 90.0, 300, None, estimates=estimates)
-    notes = list(ladder_notes(rows(level("fp32", 40.0, 700, None), large)))
+    notes = list(sweep_notes(rows(level("fp32", 40.0, 700, None), large)))
     assert any("times parameters" in note for note in notes) == is_named
 
 
-def test_a_single_level_is_no_ladder():
-    assert list(ladder_notes(rows(LADDER[0]))) == []
-    assert fronts(rows(LADDER[0])) == {}
+def test_a_single_level_is_no_sweep():
+    assert list(sweep_notes(rows(SWEEP[0]))) == []
+    assert pareto_fronts(rows(SWEEP[0])) == {}
 
 
 @pytest.mark.parametrize("style", ["table", "md"])
 def test_the_table_shows_quality_and_says_what_to_ship(style):
-    text = render(document(*LADDER), style)
+    text = render(document(*SWEEP), style)
     for word in ("KLD", "front", "0.0200", "ship int4"):
         assert word in text
 
