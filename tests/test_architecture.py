@@ -1,4 +1,4 @@
-"""The packages and their one-way imports, held against the code itself."""
+"""The packages and their one-way imports, verified against the code itself."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What pairs of live workers that took turns say: a line per metric, judged like any other."""
+"""What interleaved pairs of live workers say: a line per metric, judged like any other."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`bench ab`: two variants in two live workers that take turns, pair after pair, with a verdict."""
+"""`bench ab`: two variants interleaved in two live workers: a paired A/B test."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 
 @click.command("ab", cls=FlagsCommand, epilog=EXAMPLE)
 @click.option("--a", "text_a", default="", help="The base: VARIABLE=value and flags of its own.")
-@click.option("--b", "text_b", default="", help="What is held against it, likewise.")
+@click.option("--b", "text_b", default="", help="What is compared with it, likewise.")
 @click.option("--python-a", help="Another interpreter with this package, for side A.")
 @click.option("--python-b", help="The same for side B: another onnxruntime, another build.")
 @click.option("--pairs", default=20, show_default=True, help="Most pairs of fresh processes.")

@@ -38,7 +38,7 @@ COMMANDS = (
         "Say how far every estimate is from what was measured.",
     ),
     ("scaling", "harness.cli.scaling", "Ask whether the parameter count alone predicts."),
-    ("ab", "harness.cli.ab", "Compare two variants by live workers that take turns."),
+    ("ab", "harness.cli.ab", "Compare two variants: a paired, interleaved A/B test."),
     (
         "audit",
         "harness.cli.audit",

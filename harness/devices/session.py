@@ -116,7 +116,7 @@ def session_options(threads: int, stop_spinning: bool = False) -> ort.SessionOpt
 
     Args:
         threads: intra-op threads.
-        stop_spinning: for sessions that take turns: the threads of the one that waits would go on
+        stop_spinning: for interleaved sessions: the threads of the one that waits would go on
             spinning for 100 ms and more after its run, on the cores that the other one computes on.
     """
     options = ort.SessionOptions()

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 def audit(measuring: AnyMeasuring, workload: Workload, turns: int) -> Json:
-    """Run a test that is warm with the usual input and, in turns, with others.
+    """Run a test that is warm with the usual input, interleaved with others.
 
     Args:
         measuring: open.

@@ -77,7 +77,7 @@ def runtime_name(environment: Json) -> str:
 
 
 def _processes(records: Sequence[Record], rows: int) -> str:
-    """How many fresh processes stand behind each row, and whether they took turns."""
+    """How many fresh processes stand behind each row, and whether they were interleaved."""
     counts = [
         max(metric.processes for metric in record.metrics.values())
         for record in records

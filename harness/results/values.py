@@ -96,7 +96,7 @@ def decode_tok_s(cell: Cell, process: ProcessSamples) -> float | None:
 def decode_step_tok_s(cell: Cell, process: ProcessSamples) -> float | None:
     """Tokens of all sequences per second at the median step: batch / step.
 
-    A decode test's first step does not count: of two sides that take turns it follows the other
+    A decode test's first step does not count: of two interleaved sides it follows the other
     one's work, and what that left in the caches.
     """
     first = 1 if kind_of(cell) == DECODE else 0

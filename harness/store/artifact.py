@@ -108,7 +108,7 @@ class Artifact:
 
     @property
     def has_steps(self) -> bool:
-        """Whether its steps are to be held against whole passes; those built here are by tests."""
+        """Whether its steps are to be compared with whole passes; those built here are by tests."""
         return False
 
     @property

@@ -88,7 +88,7 @@ class ExportedArtifact:
 
     @property
     def has_steps(self) -> bool:
-        """Whether it decodes over a cache, so that its steps can be held against whole passes."""
+        """Whether it decodes over a cache, so that its steps can be compared with whole passes."""
         kinds = (ExportedKind.DECODER, ExportedKind.ENCODER_DECODER)
         return self.source.model.kind in kinds and self.kv_bytes_per_token > 0
 

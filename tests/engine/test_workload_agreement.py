@@ -1,4 +1,4 @@
-"""Devices held against the CPU."""
+"""Devices compared with the CPU."""
 
 from dataclasses import asdict, fields
 

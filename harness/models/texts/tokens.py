@@ -132,7 +132,7 @@ def bytes_per_token(folder: Path | None, vocab_size: int) -> dict[str, float] | 
 
 
 def open_tokenizer(folder: Path, vocab_size: int) -> "Tokenizer":
-    """Open the tokenizer.json of a folder and hold it against the model's vocabulary.
+    """Open the tokenizer.json of a folder and check it against the model's vocabulary.
 
     A length to cut or fill every text to, which the file may hold, is left out.
 

@@ -90,7 +90,7 @@ def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
 
 
 def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:
-    """Build what static models are held against, or take what is measured anyway."""
+    """Build what static models are compared with, or take what is measured anyway."""
     for group in plan.groups:
         if group.shapes is None or group.source.argument in builds.fused:
             continue

@@ -1,7 +1,7 @@
-"""One round of several groups in live workers that take turns, pass by pass.
+"""One round of several groups in live workers, interleaved pass by pass.
 
 Whole processes one after the other see different minutes of a busy machine; passes in turn see the
-same one, so that ratios between groups are far sharper (docs/method.md, "Two variants in turns").
+same one, so that ratios between groups are far sharper (docs/method.md, "Paired A/B, interleaved").
 """
 
 import time
@@ -84,7 +84,7 @@ def measure_together(
 def _one_test(
     opened: Opened, test: Workload, round_index: int, settings: Settings
 ) -> Iterator[Json]:
-    """One test of every open group that has it, in turns; a group that fails leaves `opened`."""
+    """One test of every open group that has it, interleaved; a group that fails leaves `opened`."""
     mine = {key: one for key, one in opened.items() if test in one[0].workloads}
     warm: dict[str, Json] = {}
     for key, (group, worker, _) in list(mine.items()):
@@ -116,7 +116,7 @@ def _one_test(
             "warm": warm[key],
             "sample": samples[key],
             "watch": watch,
-            "energy": None,  # one counter for all who take turns
+            "energy": None,  # one counter for all interleaved sessions
         }
 
 

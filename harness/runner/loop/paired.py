@@ -1,4 +1,4 @@
-"""Two variants in two live workers that take turns: a pair of fresh processes gives one comparison.
+"""Two variants interleaved in two live workers: a pair of fresh processes gives one comparison.
 
 Both sessions are open and warm; each turn runs one pass of one side and then one of the other, so
 that a slow second of the machine falls on both. Who starts, and who begins a turn, is drawn at
@@ -40,7 +40,7 @@ class Side:
     """One of the two variants.
 
     Attributes:
-        name: `a`, the base, or `b`, what is held against it.
+        name: `a`, the base, or `b`, what is compared with it.
         group: its session and tests.
         artifact: the built model.
         env: variables of its worker, on top of this process's.
@@ -94,10 +94,10 @@ class Pair:
 
 
 def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
-    """Start, open and warm both sides, and let them take turns in every test they share.
+    """Start, open and warm both sides, and interleave them in every test they share.
 
     Args:
-        sides: the base and what is held against it.
+        sides: the base and what is compared with it.
         plan: see TurnPlan.
         number: of the pair; another one draws other orders.
 

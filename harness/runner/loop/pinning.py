@@ -1,7 +1,7 @@
-"""The processors that sessions which take turns share.
+"""The processors that interleaved sessions share.
 
 Of two processes a system keeps each on the core where it was last, and cores are not equally fast
-while others use the machine: with one thread each, two sides that took turns on cores of their own
+while others use the machine: with one thread each, two interleaved sides on cores of their own
 differed by up to 30 % for seconds. As they never work at the same time, one place serves them all.
 """
 
@@ -30,7 +30,7 @@ def processors_for(group: SessionGroup, cores: Sequence[int]) -> frozenset[int] 
 
     Args:
         group: the session.
-        cores: one logical processor of each, in an order drawn for all who take turns.
+        cores: one logical processor of each, in an order drawn for all interleaved sessions.
 
     Returns:
         As many processors as threads; None where it uses every core, or another device.

@@ -125,7 +125,7 @@ def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> 
     if not missing:
         return
     run.cool_down()
-    run.log(f"round {round_index + 1}: {len(missing)} sessions take turns")
+    run.log(f"round {round_index + 1}: {len(missing)} interleaved sessions")
     pairs = [(group, run.builds.of(group)) for group in missing]
     yield from measure_together(pairs, round_index, run.plan.settings)
 

@@ -113,7 +113,7 @@ def _measure(
 
 
 def _agreements(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
-    """Hold every device but the CPU against it, and every static model against the fused one.
+    """Compare every device but the CPU with it, and every static model against the fused one.
 
     One that computes something else has no rows.
     """

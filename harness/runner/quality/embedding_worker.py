@@ -33,7 +33,7 @@ def texts(folder: str | None, vocab_size: int, max_tokens: int, seed: int) -> Js
 def compare(
     twin: Json, level: Json, device: str | Json, threads: int, queries: Texts, passages: Texts
 ) -> Json:
-    """Hold the embeddings of a level against those of its fp32 reference.
+    """Compare the embeddings of a level with those of its fp32 reference.
 
     One text is one pass at its own length: no filling, and the 8-bit scales of a pass are those of
     one text.

@@ -172,7 +172,7 @@ def check_twin(twin: Artifact, level: Artifact) -> None:
 
 
 def check_reference(reference: ModelSource, source: ModelSource) -> None:
-    """Refuse a reference that reads other tokens than the model that is held against it.
+    """Refuse a reference that reads other tokens than the model that is compared with it.
 
     Raises:
         UsageError: another vocabulary, or another tokenizer.json.

@@ -211,7 +211,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "interleave", one_of(INTERLEAVES), "turns", '"turns"', "", EFFORT,
-        "Sessions one after the other in each round, or all open and in turns.",
+        "Sessions one after the other in each round, or all open and interleaved pass by pass.",
     ),
     Flag(
         "sustain", readers.SECONDS, "10m", '"10m"', "TIME", EFFORT,

@@ -40,7 +40,8 @@ class RunFlags(TypedDict, total=False):
             the value: 0.05 or `"5%"`.
         max_rounds: most rounds with a precision.
         cooldown: seconds of rest before each process; `"30s"`.
-        interleave: sessions one after the other in each round, or all open and in turns.
+        interleave: sessions one after the other in each round, or all open and interleaved
+            pass by pass.
         sustain: seconds that every test runs without a rest besides; `"10m"`.
         seed: of weights, prompts and orders.
         calibrate: measure this machine's hardware peaks first where none are stored.

@@ -31,7 +31,7 @@ class Settings:
         max_rounds: most rounds with a precision.
         cooldown: seconds of rest before each process.
         interleave: `rounds`: whole processes one after the other; `turns`: all sessions of a round
-            are open and take turns, pass by pass.
+            are open and interleaved, pass by pass.
         sustain: seconds that every test runs without a rest, in a process of its own; None: not.
         seed: of weights, prompts and orders.
         warm_seconds: longest warm-up of one test in one process.
@@ -39,10 +39,10 @@ class Settings:
         min_passes: fewest timed passes of one test in one process.
         timeout: seconds after which a silent worker is ended.
         calibrate: measure this machine's ceilings first where none are stored.
-        quality: hold every level against the fp32 reference of its model as well.
+        quality: compare every level with the fp32 reference of its model as well.
         sensitivity: rank groups of matrices by what each loses at a level, per MiB saved; asks
             for quality too.
-        reference: model that quality is held against, a catalog name or a folder; None: each model
+        reference: model that quality is compared with, a catalog name or a folder; None: each model
             at fp32.
         text: that quality is measured on: `english`, `korean` or a path; None: the model's own
             held-out text, else English.

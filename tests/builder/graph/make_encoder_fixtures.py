@@ -1,4 +1,4 @@
-"""Writes the reference embeddings that encoders are held against. Development-time only.
+"""Writes the reference embeddings that encoders are verified against. Development-time only.
 
     python tests/builder/graph/make_encoder_fixtures.py
 

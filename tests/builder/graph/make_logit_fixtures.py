@@ -1,4 +1,4 @@
-"""Writes the reference logits that the graphs are held against. Development-time only.
+"""Writes the reference logits that the graphs are verified against. Development-time only.
 
     python tests/builder/graph/make_logit_fixtures.py
 

@@ -55,7 +55,7 @@ def test_onnxruntime_computes_what_torch_computes(name):
 
 
 def compare(found, wanted, export):
-    """Hold an output against torch's, as closely as its numbers allow."""
+    """Compare an output with torch's, as closely as its numbers allow."""
     precision = export["options"].get("precision", export["options"].get("dtype", "fp32"))
     if precision.startswith("int"):
         cosine = np.sum(found * wanted) / np.linalg.norm(found) / np.linalg.norm(wanted)

@@ -1,4 +1,4 @@
-"""Rotary frequencies by hand; test_decoder_logits.py holds them against torch."""
+"""Rotary frequencies by hand; test_decoder_logits.py verifies them against torch."""
 
 import math
 from dataclasses import replace

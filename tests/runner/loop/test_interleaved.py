@@ -1,4 +1,4 @@
-"""Sessions of a round that take turns: every test of every group, and a failure costs its own."""
+"""Sessions of a round, interleaved: every test of every group, and a failure costs its own."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pairs of live workers that take turns: what is taken, what is left out, in which order."""
+"""Pairs of live workers, interleaved: what is taken, what is left out, in which order."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Where sessions that take turns work."""
+"""Where sessions that are interleaved work."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Writes what torch says of two byte models, for the quality paths to be held against.
+"""Writes what torch says of two byte models, for the quality paths to be verified against.
 
 Development-time only: needs torch and transformers (made with 2.13.0 and 5.23.0).
 
