@@ -1,4 +1,4 @@
-"""`bench calibrate`: measure this machine's ceilings once, keep them, and print them."""
+"""`bench calibrate`: measure this machine's hardware peaks once, keep them, and print them."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def command(
     row = find_row(device)
     if row.kind != "cpu":
         raise UsageError(
-            f"the ceilings of {row.key} cannot be calibrated yet",
+            f"the hardware peaks of {row.key} cannot be calibrated yet",
             fix="bench calibrate --device cpu",
         )
     levels = tuple(level.name for level in find_levels(parse_names(quant, "--quant")))

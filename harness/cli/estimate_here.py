@@ -1,4 +1,4 @@
-"""What `bench estimate --on cpu` needs of this machine: measured ceilings and its memory."""
+"""What `bench estimate --on cpu` needs of this machine: measured peaks and its memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class ThisMachine:
 
 
 def this_machine() -> ThisMachine:
-    """Return this machine's stored ceilings and its memory; measures nothing.
+    """Return this machine's stored hardware peaks and its memory; measures nothing.
 
     Raises:
         DeviceError: nothing usable is stored, or the system does not tell its memory.
@@ -39,7 +39,7 @@ def this_machine() -> ThisMachine:
         raise DeviceError(
             f"the calibration of this machine cannot be used: {found.note}"
             if found.note
-            else "no ceilings of this machine are stored",
+            else "no hardware peaks of this machine are stored",
             fix="bench calibrate, then again; or --on with a device of the catalog",
         )
     if memory_bytes is None:

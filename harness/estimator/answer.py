@@ -199,7 +199,7 @@ def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:
             " the speeds hold only if it did"
         )
     if not speeds.prefills:
-        yield "no compute ceiling of this engine is known: nor is the time to the first token"
+        yield "no compute peak of this engine is known: nor is the time to the first token"
     claimed = device.claimed_max_parameters
     if claimed is not None:
         yield f"its makers name up to {claimed / 1e9:g} billion parameters"

@@ -93,7 +93,7 @@ class Case:
         engine: the processor that multiplies; None: none with a stated peak.
         lengths: depth, prompt and batch.
         budget: memory it may use.
-        ceilings: measured here, at the slow and at the fast end of their intervals; None: those
+        peaks: measured here, at the slow and at the fast end of their intervals; None: those
             of the device's data sheet.
     """
 
@@ -103,13 +103,13 @@ class Case:
     engine: Engine | None
     lengths: Lengths
     budget: Budget
-    ceilings: tuple[Constants, Constants] | None = None
+    peaks: tuple[Constants, Constants] | None = None
 
     @property
     def basis(self) -> str:
-        """Where the ceilings come from."""
-        if self.ceilings is not None:
-            return self.ceilings[0].basis
+        """Where the hardware peaks come from."""
+        if self.peaks is not None:
+            return self.peaks[0].basis
         return constants_basis(self.device, self.engine)
 
     @property

@@ -54,7 +54,7 @@ class CellEstimate:
 
     Attributes:
         values: metric name -> value in the metric's unit; a metric that the cell does not have,
-            or whose ceiling is not known, is absent.
+            or whose peak is not known, is absent.
         times: `prefill` and `decode step` (the middle one), or `encode`, term by term.
         memory: the peak, part by part.
         basis: of the constants.
@@ -150,7 +150,7 @@ def bandwidth_only(read_bytes_per_s: float, operator_s: float = TYPICAL_OPERATOR
     """
     basis = (
         f"read bandwidth {read_bytes_per_s / 1e9:.3g} GB/s, {operator_s * 1e6:.1f} us a call"
-        " (typical), no compute ceiling"
+        " (typical), no compute peak"
     )
     return Constants(basis, (RatePoint(read_bytes_per_s),), operator_s=operator_s)
 
@@ -195,7 +195,7 @@ def _time_values(
 ) -> dict[str, float]:
     """Return the metrics that are times or rates.
 
-    Decoding may be bounded by memory alone where no compute ceiling is known at all; among measured
+    Decoding may be bounded by memory alone where no compute peak is known at all; among measured
     kernels one without a rate leaves the whole unknown.
     """
     values: dict[str, float] = {}

@@ -53,7 +53,7 @@ def device_constants(
 ) -> Constants:
     """Return the upper (`fast`) or lower end of what the device should reach.
 
-    Every ceiling is a share of the data sheet, typical for the class; the time of an operator
+    Every peak is a share of the data sheet, typical for the class; the time of an operator
     call is that of other devices, with its own range.
     """
     row = device_class(device.device_class)

@@ -8,7 +8,7 @@ from harness.estimator.cells import CellLengths
 from harness.estimator.record import (
     PARAMS,
     RULE_OF_THUMB,
-    Ceilings,
+    HardwarePeaks,
     RecordEstimates,
     encode_rule_values,
     rule_values,
@@ -24,7 +24,7 @@ def exported_estimates(
     bits: float,
     kind: str,
     lengths: CellLengths,
-    ceilings: Ceilings,
+    peaks: HardwarePeaks,
     encoder_parameters: int | None = None,
 ) -> RecordEstimates:
     """Estimate one cell from the parameters alone.
@@ -34,7 +34,7 @@ def exported_estimates(
         bits: of one stored weight.
         kind: of the test: `pp`, `tg`, `pg`, `enc`, `img` or `graph`.
         lengths: of the cell; of images the prompt is their tokens, 0 where that is not known.
-        ceilings: of this machine.
+        peaks: of this machine.
         encoder_parameters: of the encoder, where a decoder has one; its passes and the decoder's
             steps read their own part of the weights.
     """
@@ -44,15 +44,15 @@ def exported_estimates(
     }
     if kind in PASS_METRICS:
         own = parameters if encoder_parameters is None else encoder_parameters
-        found = encode_rule_values(own, bits, lengths, ceilings) if lengths.prompt_tokens else {}
+        found = encode_rule_values(own, bits, lengths, peaks) if lengths.prompt_tokens else {}
         for name, known in zip(PASS_METRICS[kind], ("encode_ms", "encode_seq_s"), strict=True):
             if known in found:
                 values[PARAMS][name] = found[known]
     elif kind != "graph":
         own = parameters - (encoder_parameters or 0)
-        values[PARAMS] |= dict(rule_values(own, bits, lengths, ceilings, 1.0))
+        values[PARAMS] |= dict(rule_values(own, bits, lengths, peaks, 1.0))
         values[PARAMS] |= {"weights_bytes": weights, "peak_rss_bytes": weights}
-        thumb = rule_values(own, bits, lengths, ceilings, rule.RULE_OF_THUMB_SHARE)
+        thumb = rule_values(own, bits, lengths, peaks, rule.RULE_OF_THUMB_SHARE)
         values[RULE_OF_THUMB] = {name: thumb[name] for name in DECODE_METRICS if name in thumb}
     by_metric: dict[str, dict[str, float | None]] = {}
     for estimator, known_values in values.items():

@@ -64,7 +64,7 @@ def estimate_here(
         engine=engine,
         lengths=Lengths(depth, prompt, batch),
         budget=Budget(memory_bytes, os_share, is_stated=True),
-        ceilings=(interval_end(constants, fast=False), interval_end(constants, fast=True)),
+        peaks=(interval_end(constants, fast=False), interval_end(constants, fast=True)),
     )
     return answer(case, price_per_kwh)
 

@@ -36,7 +36,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ceilings:
+class HardwarePeaks:
     """What a machine can do, as far as one run knows it.
 
     Attributes:
@@ -86,9 +86,9 @@ def record_estimates(
     model: Anatomy,
     level: QuantLevel,
     lengths: CellLengths,
-    ceilings: Ceilings,
+    peaks: HardwarePeaks,
 ) -> RecordEstimates:
-    """Estimate one cell by every estimator whose ceilings are known.
+    """Estimate one cell by every estimator whose hardware peaks are known.
 
     params          parameters x bits, over bandwidth or peak
     rule_of_thumb   the same, of which 55 % is reached
@@ -97,18 +97,18 @@ def record_estimates(
     """
     parameters, bits = model.parameters, level.weight_bits
     sums: dict[str, CellEstimate] = {}
-    if ceilings.bandwidth_bytes_per_s is not None:
-        constants = bandwidth_only(ceilings.bandwidth_bytes_per_s)
+    if peaks.bandwidth_bytes_per_s is not None:
+        constants = bandwidth_only(peaks.bandwidth_bytes_per_s)
         counted = cell_estimate if lengths.static is None else static_estimate
         sums[STRUCTURE] = counted(model, level, constants, lengths)
-    if ceilings.measured is not None and lengths.static is None:
-        sums[CALIBRATED] = cell_estimate(model, level, ceilings.measured, lengths)
+    if peaks.measured is not None and lengths.static is None:
+        sums[CALIBRATED] = cell_estimate(model, level, peaks.measured, lengths)
     values: dict[str, Values] = {
-        PARAMS: rule_values(parameters, bits, lengths, ceilings, 1.0)
+        PARAMS: rule_values(parameters, bits, lengths, peaks, 1.0)
         if model.decodes
-        else encode_rule_values(parameters, bits, lengths, ceilings),
+        else encode_rule_values(parameters, bits, lengths, peaks),
         RULE_OF_THUMB: _decoding(
-            rule_values(parameters, bits, lengths, ceilings, rule.RULE_OF_THUMB_SHARE)
+            rule_values(parameters, bits, lengths, peaks, rule.RULE_OF_THUMB_SHARE)
         ),
         **{name: found.values for name, found in sums.items()},
     }
@@ -119,13 +119,13 @@ def record_estimates(
     best = next((name for name in (CALIBRATED, STRUCTURE) if name in sums), None)
     if best is None:
         return RecordEstimates(by_metric, {}, None)
-    return RecordEstimates(by_metric, _explanation(best, sums[best], ceilings), sums[best])
+    return RecordEstimates(by_metric, _explanation(best, sums[best], peaks), sums[best])
 
 
 def rule_values(
-    parameters: int, bits: float, lengths: CellLengths, ceilings: Ceilings, share: float
+    parameters: int, bits: float, lengths: CellLengths, peaks: HardwarePeaks, share: float
 ) -> Values:
-    """Return what the parameter count alone says, at a share of the ceilings.
+    """Return what the parameter count alone says, at a share of the peaks.
 
         step = batch of one read of all weights; prefill = 2 · parameters flop per token
         memory = parameters · bits / 8
@@ -134,14 +134,14 @@ def rule_values(
     """
     weights = rule.weights_bytes(parameters, bits)
     values = {"weights_bytes": weights, "peak_rss_bytes": weights}
-    batch, peak = lengths.batch, ceilings.peak_flop_per_s
+    batch, peak = lengths.batch, peaks.peak_flop_per_s
     prefill_ms = step_ms = None
     if lengths.prompt_tokens and peak is not None:
         rate = rule.prefill_tok_s(parameters, peak * share)
         prefill_ms = 1e3 * batch * lengths.prompt_tokens / rate
         values |= {"prefill_tok_s": rate, "prefill_ms": prefill_ms, "ttft_ms": prefill_ms}
-    if steps(lengths) and ceilings.bandwidth_bytes_per_s is not None:
-        rate = rule.decode_tok_s(parameters, bits, ceilings.bandwidth_bytes_per_s * share, batch)
+    if steps(lengths) and peaks.bandwidth_bytes_per_s is not None:
+        rate = rule.decode_tok_s(parameters, bits, peaks.bandwidth_bytes_per_s * share, batch)
         step_ms = 1e3 * batch / rate
         values |= {"decode_tok_s": rate, "tpot_ms": step_ms}
     if lengths.gen_tokens and prefill_ms is not None:
@@ -150,7 +150,7 @@ def rule_values(
 
 
 def encode_rule_values(
-    parameters: int, bits: float, lengths: CellLengths, ceilings: Ceilings
+    parameters: int, bits: float, lengths: CellLengths, peaks: HardwarePeaks
 ) -> Values:
     """Return what the parameter count alone says of an encoder's pass.
 
@@ -161,7 +161,7 @@ def encode_rule_values(
     """
     weights = rule.weights_bytes(parameters, bits)
     values = {"weights_bytes": weights, "peak_rss_bytes": weights}
-    peak, bandwidth = ceilings.peak_flop_per_s, ceilings.bandwidth_bytes_per_s
+    peak, bandwidth = peaks.peak_flop_per_s, peaks.bandwidth_bytes_per_s
     if peak is None:
         return values
     tokens = lengths.batch * lengths.prompt_tokens
@@ -172,20 +172,20 @@ def encode_rule_values(
 
 
 def utilisation(
-    found: RecordEstimates, level: QuantLevel, ceilings: Ceilings, file_bytes: float
+    found: RecordEstimates, level: QuantLevel, peaks: HardwarePeaks, file_bytes: float
 ) -> dict[str, tuple[str, Callable[[float], float]]]:
-    """Return how a measured time becomes a utilisation, where the ceilings were measured.
+    """Return how a measured time becomes a utilisation, where the hardware peaks were measured.
 
     Args:
         found: estimates of the cell.
         level: of the model.
-        ceilings: of this machine.
+        peaks: of this machine.
         file_bytes: of the weights on disk.
 
     Returns:
         `mbu`, `mbu_file`, `mfu` -> (the metric that is measured, seconds of it -> share).
     """
-    constants, best = ceilings.measured, found.best
+    constants, best = peaks.measured, found.best
     if constants is None or best is None:
         return {}
     shares: dict[str, tuple[str, Callable[[float], float]]] = {}
@@ -211,9 +211,9 @@ def _decoding(values: Values) -> Values:
     return {name: values[name] for name in ("decode_tok_s", "tpot_ms") if name in values}
 
 
-def _explanation(name: str, found: CellEstimate, ceilings: Ceilings) -> Json:
+def _explanation(name: str, found: CellEstimate, peaks: HardwarePeaks) -> Json:
     """Return the sum behind an estimate as plain values: terms of each pass, parts of memory."""
-    threads = ceilings.measured.threads if ceilings.measured is not None else None
+    threads = peaks.measured.threads if peaks.measured is not None else None
     return {
         "estimator": name,
         "basis": found.basis,

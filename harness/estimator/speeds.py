@@ -18,7 +18,7 @@ MAY_STAY_IN_A_CACHE = (MATRIX_STREAM, ELEMENTWISE, CHOICE)
 
 @dataclass(frozen=True, slots=True)
 class Speeds:
-    """Estimated times and rates; None: the model does not do it, or a ceiling is not known.
+    """Estimated times and rates; None: the model does not do it, or a peak is not known.
 
     Attributes:
         step_s: one decode step; of an encoder, its pass.
@@ -29,7 +29,7 @@ class Speeds:
         bound: what most of the step goes to: `memory`, `compute`, `overhead`, or two of them
             where the ends differ.
         steps: the step at the slow and at the fast end, term by term.
-        prefills: the prefill at both ends; empty where a ceiling is not known.
+        prefills: the prefill at both ends; empty where a peak is not known.
     """
 
     step_s: Range
@@ -44,7 +44,7 @@ class Speeds:
 
 def case_speeds(case: Case) -> Speeds:
     """Return the estimated speeds of a case."""
-    ends = case.ceilings or [
+    ends = case.peaks or [
         device_constants(case.device, case.level, case.engine, fast=fast) for fast in (False, True)
     ]
     prefills = tuple(_prefill(case, end) for end in ends)

@@ -132,7 +132,7 @@ def _verdict(record: Record, part: Json) -> str:
     estimate_ms, measured_ms = part["seconds"] * 1e3, shown(record, MEASURED_BY[part["pass"]])
     text = f"{part['pass']}: estimated {three_digits(estimate_ms)} ms"
     if not part["complete"]:
-        text += " at least (no compute ceiling is known)"
+        text += " at least (no compute peak is known)"
     if measured_ms is not None:
         ratio = two_decimals(measured_ms / estimate_ms)
         text += f", measured {three_digits(measured_ms)} ms (meas/est {ratio})"
@@ -153,13 +153,13 @@ def _memory_verdict(record: Record, parts: Sequence[Json]) -> str:
 
 
 def _utilisation(record: Record) -> list[str]:
-    """Say which share of the measured ceilings was reached, where it is known."""
+    """Say which share of the measured hardware peaks was reached, where it is known."""
     found = [
         f"{row.column} {percent(value)}"
         for row in of_source(Source.PEAKS)
         if (value := shown(record, row.name)) is not None
     ]
-    return [", ".join(found) + " of the ceilings measured here"] if found else []
+    return [", ".join(found) + " of the hardware peaks measured here"] if found else []
 
 
 def _amount(value: float) -> str:

@@ -35,7 +35,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_energy(document.records),
         *_sustained(document.records),
         *_estimate_note(document),
-        *_lost_ceilings(document),
+        *_lost_peaks(document),
         *sweep_notes(rows),
         *_references(document),
         *_lost_quality(document),
@@ -147,11 +147,11 @@ def _estimate_note(document: Document) -> Iterator[str]:
         for found in (record.explanation for record in document.records)
         if found
     )
-    ceilings = document.environment.get("read_bandwidth")
+    peaks = document.environment.get("read_bandwidth")
     listed = [
-        f"{ceiling['bytes_per_s'] / GB:.1f} GB/s with {thread_words(ceiling.get('threads'))}"
-        for ceiling in (ceilings if isinstance(ceilings, list) else ())
-        if isinstance(ceiling, dict) and isinstance(ceiling.get("bytes_per_s"), int | float)
+        f"{peak['bytes_per_s'] / GB:.1f} GB/s with {thread_words(peak.get('threads'))}"
+        for peak in (peaks if isinstance(peaks, list) else ())
+        if isinstance(peak, dict) and isinstance(peak.get("bytes_per_s"), int | float)
     ]
     rule = f"parameters × bits / 8, read at {', '.join(listed)} as measured in this run"
     if all(kind_of(record.cell) == ENCODE for record in document.records):
@@ -163,8 +163,8 @@ def _estimate_note(document: Document) -> Iterator[str]:
         yield f"est.: {rule}; {MEAS_EST}"
 
 
-def _lost_ceilings(document: Document) -> Iterator[str]:
-    """Why estimates are missing: memory could not be read, or the ceilings not be measured."""
+def _lost_peaks(document: Document) -> Iterator[str]:
+    """Why estimates are missing: memory could not be read, or the peaks not be measured."""
     lost = document.environment.get("read_bandwidth_failures")
     for count, reason in lost.items() if isinstance(lost, dict) else ():
         yield f"memory could not be read with {thread_words(int(count))}: {reason}"

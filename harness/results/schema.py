@@ -227,7 +227,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         method_version: METHOD_VERSION likewise; documents of two methods are not compared.
         run_id: sorts by time and never meets another.
         created_utc: when the run began, ISO 8601.
-        environment: harness.machine.watch.facts.machine_facts(); `read_bandwidth`, the ceiling of
+        environment: harness.machine.watch.facts.machine_facts(); `read_bandwidth`, the peak of
             the simple estimates: per thread count `threads`, `bytes_per_s` and raw replies; and
             `calibration`, the constants of the calibrated ones, each with its interval.
         plan: what was asked for; a path is its last component.

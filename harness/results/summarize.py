@@ -133,7 +133,7 @@ def _quality_metric(found: float | Mapping[str, float], unit: str) -> Metric:
 
 
 def share_metric(time: Metric, share: Callable[[float], float]) -> Metric:
-    """The share of a ceiling that a time stands for; the longer the time, the smaller the share.
+    """The share of a peak that a time stands for; the longer the time, the smaller the share.
 
     Args:
         time: in ms or ms/token.

@@ -202,7 +202,7 @@ def test_tables_are_drawn(capsys):
         assert len(out.splitlines()) > 46
 
 
-def test_this_machine_needs_its_ceilings(capsys, tmp_path, monkeypatch):
+def test_this_machine_needs_its_peaks(capsys, tmp_path, monkeypatch):
     """Nothing is measured behind the user's back: an empty store names the command."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     code, out, err = run(capsys, "estimate", "smollm2-135m", "--on", "cpu")
@@ -210,7 +210,7 @@ def test_this_machine_needs_its_ceilings(capsys, tmp_path, monkeypatch):
     assert "bench calibrate" in err
 
 
-def test_this_machine_by_its_stored_ceilings(capsys, tmp_path, monkeypatch):
+def test_this_machine_by_its_stored_peaks(capsys, tmp_path, monkeypatch):
     """A stored bandwidth of 30 GB/s: the int4 step reads 101e6 bytes and makes 341 calls."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     facts = machine_facts()

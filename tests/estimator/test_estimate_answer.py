@@ -156,7 +156,7 @@ def test_an_engine_without_a_peak_gives_no_time_to_first_token():
     result = estimate("smollm2-135m", "int4", device="galaxy-s24", engine="cpu")
     assert result.speeds.ttft_s is None
     assert result.speeds.decode_tok_s is not None
-    assert any("no compute ceiling" in note for note in result.notes)
+    assert any("no compute peak" in note for note in result.notes)
 
 
 def test_no_price_no_cost():

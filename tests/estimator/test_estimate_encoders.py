@@ -7,7 +7,7 @@ from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.cells import CellLengths, cell_estimate
 from harness.estimator.held import ORT_CPU
 from harness.estimator.memory import peak_memory
-from harness.estimator.record import Ceilings, record_estimates
+from harness.estimator.record import HardwarePeaks, record_estimates
 from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import catalog_model
 from harness.models.specs.structure import Stage
@@ -37,8 +37,8 @@ def test_a_pass_multiplies_the_body_and_attends_both_ways():
 
 def test_params_is_flop_over_peak():
     """2 · 22713216 · 128 tokens · 8 texts at 100 Gflop/s is 465 ms: 17.2 texts a second."""
-    ceilings = Ceilings(20e9, PEAK)
-    found = record_estimates(MINILM, FP32, CellLengths(128, 0, 0, 8), ceilings).by_metric
+    peaks = HardwarePeaks(20e9, PEAK)
+    found = record_estimates(MINILM, FP32, CellLengths(128, 0, 0, 8), peaks).by_metric
     milliseconds = 1e3 * 2 * 22_713_216 * 128 * 8 / 100e9
     assert found["encode_ms"]["params"] == pytest.approx(milliseconds)
     assert found["encode_seq_s"]["params"] == pytest.approx(8e3 / milliseconds)
@@ -48,12 +48,14 @@ def test_params_is_flop_over_peak():
 
 def test_params_is_never_faster_than_reading_the_weights():
     """One token: 0.45 ms of flop, but 22713216 · 4 bytes at 2 GB/s are 45.4 ms."""
-    found = record_estimates(MINILM, FP32, CellLengths(1, 0, 0, 1), Ceilings(2e9, PEAK)).by_metric
+    found = record_estimates(
+        MINILM, FP32, CellLengths(1, 0, 0, 1), HardwarePeaks(2e9, PEAK)
+    ).by_metric
     assert found["encode_ms"]["params"] == pytest.approx(1e3 * 22_713_216 * 4 / 2e9)
 
 
 def test_without_a_peak_nothing_is_said_of_time():
-    found = record_estimates(MINILM, FP32, CellLengths(128, 0, 0, 1), Ceilings(20e9)).by_metric
+    found = record_estimates(MINILM, FP32, CellLengths(128, 0, 0, 1), HardwarePeaks(20e9)).by_metric
     assert "encode_ms" not in found
     assert found["weights_bytes"]["structure"] == 4 * (22_713_216 - 147_840)
 

@@ -5,7 +5,7 @@ import pytest
 from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.cells import CellLengths
-from harness.estimator.record import ESTIMATORS, Ceilings, record_estimates, utilisation
+from harness.estimator.record import ESTIMATORS, HardwarePeaks, record_estimates, utilisation
 from harness.models.catalog.catalog import catalog_model
 
 MODEL = catalog_model("smollm2-135m").anatomy
@@ -24,13 +24,13 @@ MEASURED = Constants(
 REQUEST = CellLengths(128, 33)
 
 
-def estimated(lengths, ceilings):
-    return record_estimates(MODEL, INT4, lengths, ceilings)
+def estimated(lengths, peaks):
+    return record_estimates(MODEL, INT4, lengths, peaks)
 
 
 def test_every_estimator_speaks_of_what_it_can():
     """Bandwidth alone gives the structure estimate no prefill; the rule of thumb only decodes."""
-    found = estimated(REQUEST, Ceilings(20e9, MEASURED)).by_metric
+    found = estimated(REQUEST, HardwarePeaks(20e9, MEASURED)).by_metric
     assert list(found["decode_tok_s"]) == list(ESTIMATORS)
     assert list(found["prefill_tok_s"]) == ["params", "calibrated"]
     assert list(found["peak_rss_bytes"]) == ["params", "structure", "calibrated"]
@@ -40,7 +40,7 @@ def test_every_estimator_speaks_of_what_it_can():
 
 def test_the_rules_by_hand():
     """134,515,008 weights of half a byte at 20 GB/s; a peak of 100 Gflop/s over twice as many."""
-    found = estimated(REQUEST, Ceilings(20e9, MEASURED)).by_metric
+    found = estimated(REQUEST, HardwarePeaks(20e9, MEASURED)).by_metric
     assert found["decode_tok_s"]["params"] == pytest.approx(20e9 / (134_515_008 / 2))
     assert found["decode_tok_s"]["rule_of_thumb"] == pytest.approx(11e9 / (134_515_008 / 2))
     assert found["prefill_tok_s"]["params"] == pytest.approx(100e9 / (2 * 134_515_008))
@@ -50,19 +50,19 @@ def test_the_rules_by_hand():
 
 
 def test_the_best_estimator_is_explained():
-    for ceilings, name in (
-        (Ceilings(20e9, MEASURED), "calibrated"),
-        (Ceilings(None, MEASURED), "calibrated"),
-        (Ceilings(20e9), "structure"),
+    for peaks, name in (
+        (HardwarePeaks(20e9, MEASURED), "calibrated"),
+        (HardwarePeaks(None, MEASURED), "calibrated"),
+        (HardwarePeaks(20e9), "structure"),
     ):
-        assert estimated(REQUEST, ceilings).explanation["estimator"] == name
-    nothing = estimated(REQUEST, Ceilings())
+        assert estimated(REQUEST, peaks).explanation["estimator"] == name
+    nothing = estimated(REQUEST, HardwarePeaks())
     assert nothing.explanation == {}
     assert set(nothing.by_metric) == {"weights_bytes", "peak_rss_bytes"}
 
 
 def test_the_explanation_is_the_estimate():
-    found = estimated(REQUEST, Ceilings(20e9, MEASURED))
+    found = estimated(REQUEST, HardwarePeaks(20e9, MEASURED))
     passes = {part["pass"]: part for part in found.explanation["passes"]}
     for name, metric in (("prefill", "prefill_ms"), ("decode step", "tpot_ms")):
         total_ms = 1e3 * sum(term["seconds"] for term in passes[name]["terms"])
@@ -73,10 +73,10 @@ def test_the_explanation_is_the_estimate():
 
 def test_utilisation_falls_with_time_and_by_file_it_is_smaller():
     """int4 is held with block sums that are not on disk."""
-    ceilings = Ceilings(20e9, MEASURED)
-    found = estimated(REQUEST, ceilings)
+    peaks = HardwarePeaks(20e9, MEASURED)
+    found = estimated(REQUEST, peaks)
     file_bytes = found.by_metric["weights_bytes"]["structure"]
-    shares = utilisation(found, INT4, ceilings, file_bytes)
+    shares = utilisation(found, INT4, peaks, file_bytes)
     assert {name: metric for name, (metric, _) in shares.items()} == {
         "mbu": "tpot_ms",
         "mbu_file": "tpot_ms",
@@ -85,4 +85,4 @@ def test_utilisation_falls_with_time_and_by_file_it_is_smaller():
     mbu, by_file = shares["mbu"][1], shares["mbu_file"][1]
     assert mbu(0.01) == pytest.approx(2 * mbu(0.02))
     assert by_file(0.01) < mbu(0.01)
-    assert utilisation(found, INT4, Ceilings(20e9), file_bytes) == {}
+    assert utilisation(found, INT4, HardwarePeaks(20e9), file_bytes) == {}

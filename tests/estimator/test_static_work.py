@@ -8,7 +8,7 @@ from harness.builder.graph.static.limits import check_static
 from harness.builder.quantize.levels import find_level
 from harness.core.errors import ModelError
 from harness.estimator.cells import CellLengths, bandwidth_only, static_estimate
-from harness.estimator.record import Ceilings, record_estimates
+from harness.estimator.record import HardwarePeaks, record_estimates
 from harness.estimator.static import (
     StaticLengths,
     static_operator_calls,
@@ -94,7 +94,7 @@ def test_a_step_has_a_time_and_a_prompt_has_none():
 
 def test_a_record_holds_the_simple_estimates_and_the_counted_one():
     lengths = CellLengths(prompt_tokens=0, gen_tokens=9, static=SHAPES)
-    found = record_estimates(SMOLLM, find_level("a8w8"), lengths, Ceilings(10e9))
+    found = record_estimates(SMOLLM, find_level("a8w8"), lengths, HardwarePeaks(10e9))
     assert set(found.by_metric["decode_tok_s"]) == {"params", "rule_of_thumb", "structure"}
     assert found.by_metric["decode_tok_s"]["params"] == pytest.approx(10e9 / 134_515_008)
     assert found.explanation["estimator"] == "structure"

@@ -26,7 +26,7 @@ from harness.estimator.structure import decode_step, prefill, timed
 from harness.estimator.work import Work
 from harness.models.catalog.catalog import catalog_model
 
-# Ceilings measured on two cores of an EPYC with onnxruntime 1.31.1, one thread: read rate as
+# HardwarePeaks measured on two cores of an EPYC with onnxruntime 1.31.1, one thread: read rate as
 # kernels reach it, matrix rates at 512 rows, attention, and 79 us per layer of eleven nodes.
 MEASURED = Constants(
     "measured",

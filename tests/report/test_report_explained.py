@@ -62,7 +62,7 @@ def test_every_term_and_the_sum_are_drawn():
         "decode step: estimated 8.00 ms, measured 10.0 ms (meas/est 1.25); memory-bound, most of"
         " it body (memory)",
         "memory: estimated 160 MiB, measured 300 MiB (meas/est 1.88)",
-        "MBU 80.0% of the ceilings measured here",
+        "MBU 80.0% of the hardware peaks measured here",
     ]
     lines = table.splitlines()
     body = next(line for line in lines if "body" in line)

@@ -52,6 +52,7 @@ PROSE: tuple[tuple[str, str], ...] = (
         "alone, not beside the other lines (one of 20 equal ones",
     ),
     ("looks so; equal sizes", "looks so); equal sizes"),
+    ("of the hardware peaks measured here", "of the ceilings measured here"),
     ("(bench explain MDE)", "(bench explain verdict)"),
     (f"new - base for {differences()}", "new - base for kld_nats, top1_agreement and nll_delta"),
 )

@@ -279,7 +279,7 @@ def test_every_produced_metric_is_listed_with_its_unit():
 
 
 def test_a_share_falls_as_its_time_rises():
-    """2 ms (1 to 4) of a work that would need 1 ms: half of the ceiling, between 1/4 and 1."""
+    """2 ms (1 to 4) of a work that would need 1 ms: half of the peak, between 1/4 and 1."""
     time = Metric(value=2.0, low=1.0, high=4.0, unit="ms", processes=5)
     share = share_metric(time, lambda seconds: 1e-3 / seconds)
     assert (share.value, share.low, share.high) == pytest.approx((0.5, 0.25, 1.0))

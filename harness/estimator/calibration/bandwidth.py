@@ -1,4 +1,4 @@
-"""How fast this machine reads memory: the ceiling under the parameter-based decode estimate.
+"""How fast this machine reads memory: the peak under the parameter-based decode estimate.
 
 A child process sums the squares of a vector far larger than any cache, one slice per thread, and
 times each pass. `numpy.dot` reads every byte once and keeps up with memory; `numpy.sum` does not.

@@ -1,4 +1,4 @@
-"""Measures the ceilings of a device in fresh child processes; nothing heavy is imported here.
+"""Measures the hardware peaks of a device in fresh child processes; nothing heavy is imported here.
 
 Every constant comes from several processes, one a round. The order of the constants is shuffled
 anew in every one, so that drift of the machine falls on all alike. No whole model is run or timed.

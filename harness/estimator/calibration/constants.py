@@ -92,7 +92,7 @@ class TimePoint:
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """The ceilings of one device with one thread count.
+    """The hardware peaks of one device with one thread count.
 
     Attributes:
         basis: where they come from, in the words a table prints.
@@ -100,7 +100,7 @@ class Constants:
         rates: over rows and size: flop/s by kernel (`shapes.kernel_name`) or attention_name,
             bytes/s of ELEMENTWISE and CHOICE, calls/s of OPERATOR_CALL, ATTENTION_CALL (what one
             attention takes at depth 1 on top of an operator call) and of each matrix kernel
-            (call_name); a kernel without points has no known compute ceiling.
+            (call_name); a kernel without points has no known compute peak.
         operator_s: fixed time of one operator call where no calls/s are known; None: counted as
             nothing.
         threads: that they hold for; 0: the whole device.

@@ -18,7 +18,7 @@ from harness.estimator.calibration.constants import StoredConstants
 
 METHOD_VERSION = 4  # raise it with any change of a shape or formula that moves a constant
 FOLDER = "calibration"
-# Facts of the machine that decide its ceilings; none of them names a person or a host.
+# Facts of the machine that decide its hardware peaks; none of them names a person or a host.
 FINGERPRINT_FACTS = ("cpu_model", "architecture", "usable_cores", "container_cpu_cores", "os")
 
 
@@ -58,7 +58,7 @@ class CacheLookup:
 
 
 def machine_fingerprint(facts: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits over the facts that decide the ceilings of a machine.
+    """Return 16 hexadecimal digits over the facts that decide the hardware peaks of a machine.
 
     Args:
         facts: of harness.machine.watch.facts.machine_facts.

@@ -57,7 +57,7 @@ COLUMNS = (
         "est. tok/s",
         "tok/s",
         "The best estimate of the row's decode rate (without one, of its prefill rate): calibrated "
-        "where this machine's ceilings were measured, else structure; in older results params.",
+        "where this machine's peaks were measured, else structure; in older results params.",
     ),
     Term(
         "est. seq/s",

@@ -29,7 +29,7 @@ from harness.results.summarize import (
     text_rates,
 )
 from harness.runner.loop.builds import Builds, build_key
-from harness.runner.loop.calibration import ceilings_of, measured_environment
+from harness.runner.loop.calibration import measured_environment, peaks_of
 from harness.runner.loop.device import doubt_device, hardware_of, is_simulated
 from harness.runner.loop.effort import effort_of
 from harness.runner.loop.entries import Entries
@@ -90,8 +90,8 @@ def _record(
     estimates = _estimates(group, workload, entries)
     metrics |= _utilisation(group, estimates, metrics, entries)
     check = entries.step_checks.get(build_key(group))
-    ceilings = ceilings_of(entries, group.device, group.threads)
-    metrics |= group.model.shares(artifact, workload, group.batch, metrics, ceilings)
+    peaks = peaks_of(entries, group.device, group.threads)
+    metrics |= group.model.shares(artifact, workload, group.batch, metrics, peaks)
     quality = quality_of(entries, group)
     metrics |= quality_metrics(cell, quality or {})
     tokenizer = entries.tokenizers.get(group.source.argument)
@@ -178,8 +178,8 @@ def _estimates(group: SessionGroup, workload: Workload, entries: Entries) -> Rec
         group.cache,
         _static_lengths(group),
     )
-    ceilings = ceilings_of(entries, group.device, group.threads)
-    return group.model.estimates(group.level, workload, lengths, ceilings)
+    peaks = peaks_of(entries, group.device, group.threads)
+    return group.model.estimates(group.level, workload, lengths, peaks)
 
 
 def _static_lengths(group: SessionGroup) -> StaticLengths | None:
@@ -192,14 +192,14 @@ def _static_lengths(group: SessionGroup) -> StaticLengths | None:
 def _utilisation(
     group: SessionGroup, found: RecordEstimates, metrics: dict[str, Metric], entries: Entries
 ) -> dict[str, Metric]:
-    """MBU and MFU: the share of the measured ceilings that was reached, where they are known."""
-    weights, ceilings = (
+    """MBU and MFU: the share of the hardware peaks that was reached, where they are known."""
+    weights, peaks = (
         metrics.get("weights_bytes"),
-        ceilings_of(entries, group.device, group.threads),
+        peaks_of(entries, group.device, group.threads),
     )
     if weights is None or weights.value is None:
         return {}
-    shares = utilisation(found, group.level, ceilings, weights.value)
+    shares = utilisation(found, group.level, peaks, weights.value)
     return {
         name: share_metric(metrics[metric], share)
         for name, (metric, share) in shares.items()

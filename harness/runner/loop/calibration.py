@@ -1,4 +1,4 @@
-"""The ceilings behind a run's estimates: measured before its rounds, kept with its results."""
+"""The peaks behind a run's estimates: measured before its rounds, kept with its results."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,7 +16,7 @@ from harness.estimator.calibration.bandwidth import read_bytes_per_s
 from harness.estimator.calibration.calibrate import ensure_constants
 from harness.estimator.calibration.constants import Constants, StoredConstants
 from harness.estimator.calibration.storage import calibration_key
-from harness.estimator.record import Ceilings
+from harness.estimator.record import HardwarePeaks
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import Plan, SessionGroup
 
@@ -54,8 +54,8 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, log: Log) -> Iterato
         yield {"kind": "calibration", **head, "stored": asdict(stored)}
 
 
-def has_ceilings(device: Device) -> bool:
-    """Whether this machine's ceilings are those of the device: it computes in the host's memory.
+def has_peaks(device: Device) -> bool:
+    """Whether this machine's peaks are those of the device: it computes in the host's memory.
 
     Nothing is calibrated on other classes yet: their rows stand without an estimate of time.
     """
@@ -64,18 +64,18 @@ def has_ceilings(device: Device) -> bool:
 
 def is_calibrated(group: SessionGroup) -> bool:
     """Whether micro-graphs tell what the operators of a group cost: those of fused graphs do."""
-    return has_ceilings(group.device) and group.level.variant is Variant.FUSED
+    return has_peaks(group.device) and group.level.variant is Variant.FUSED
 
 
-def ceilings_of(entries: Entries, device: Device, threads: int) -> Ceilings:
+def peaks_of(entries: Entries, device: Device, threads: int) -> HardwarePeaks:
     """Return what a run knows of a device with this many threads."""
-    if not has_ceilings(device):
-        return Ceilings()
-    return Ceilings(read_rate(entries, threads), _constants(entries, device.key, threads))
+    if not has_peaks(device):
+        return HardwarePeaks()
+    return HardwarePeaks(read_rate(entries, threads), _constants(entries, device.key, threads))
 
 
 def measured_environment(entries: Entries) -> Json:
-    """Return the ceilings for the document: every pass of the reads, every constant."""
+    """Return the hardware peaks for the document: every pass of the reads, every constant."""
     threads = sorted({count for count, _ in entries.bandwidth})
     return {
         "read_bandwidth": [

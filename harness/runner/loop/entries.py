@@ -37,7 +37,7 @@ class Entries:
         memory: by (group, test name).
         bandwidth: by (threads, round).
         failures: by (group, test name or None for the whole group).
-        no_bandwidth: threads -> why a ceiling could not be measured.
+        no_bandwidth: threads -> why a peak could not be measured.
         calibrations: constants as stored, by (device, threads).
         no_calibration: why there are none, by the same key.
         quality: what a level loses, by (model argument, SessionGroup.stored_name).

@@ -8,7 +8,7 @@ from typing import Any
 from harness.core.errors import WorkerError
 from harness.estimator.calibration.bandwidth import measure_read_bandwidth
 from harness.runner.loop.builds import Builds, build_key
-from harness.runner.loop.calibration import has_ceilings
+from harness.runner.loop.calibration import has_peaks
 from harness.runner.loop.effort import is_precise
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.interleaved import check_room_together, measure_together
@@ -21,7 +21,7 @@ from harness.store.exported_artifact import AnyArtifact
 
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
-# One process's share of the bandwidth ceiling, in every round beside the rows it is compared with.
+# One process's share of the bandwidth peak, in every round beside the rows it is compared with.
 BANDWIDTH_SECONDS = 0.3
 
 
@@ -106,7 +106,7 @@ def _restless(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
 
 def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Json]:
     """Each group and each reading of memory once, in this round's order."""
-    threads = sorted({group.threads for group in groups if has_ceilings(group.device)})
+    threads = sorted({group.threads for group in groups if has_peaks(group.device)})
     items: list[SessionGroup | int] = [*groups, *threads]
     for item in shuffled(items, run.plan.settings.seed, round_index):
         if isinstance(item, int):
@@ -119,7 +119,7 @@ def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) ->
 
 def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Json]:
     """All groups at once, pass by pass; memory is read before them."""
-    for count in sorted({group.threads for group in groups if has_ceilings(group.device)}):
+    for count in sorted({group.threads for group in groups if has_peaks(group.device)}):
         yield from _bandwidth(run, count, round_index)
     missing = [group for group in groups if not run.entries.has_group(group, round_index)]
     if not missing:

@@ -94,7 +94,7 @@ def utc_now() -> str:
 def _measure(
     plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress
 ) -> Iterator[Json]:
-    """Yield what is still missing: failed builds, ceilings, rounds, memory, quality."""
+    """Yield what is still missing: failed builds, peaks, rounds, memory, quality."""
     for group in plan.groups:
         error = builds.failures.get(build_key(group))
         if error is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.devices.device import Device
     from harness.engine.workload import Workload
     from harness.estimator.cells import CellLengths
-    from harness.estimator.record import Ceilings, RecordEstimates
+    from harness.estimator.record import HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
     from harness.store.exported_artifact import AnyArtifact
@@ -135,12 +135,12 @@ class BuiltModel:
         return level.name
 
     def estimates(
-        self, level: QuantLevel, test: "Workload", lengths: "CellLengths", ceilings: "Ceilings"
+        self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":
         """Of every estimator, from structure and calibration too."""
         from harness.estimator.record import record_estimates
 
-        return record_estimates(spec_anatomy(self.source.spec), level, lengths, ceilings)
+        return record_estimates(spec_anatomy(self.source.spec), level, lengths, peaks)
 
     def shares(
         self,
@@ -148,7 +148,7 @@ class BuiltModel:
         test: "Workload",
         batch: int,
         metrics: Mapping[str, "Metric"],
-        ceilings: "Ceilings",
+        peaks: "HardwarePeaks",
     ) -> "dict[str, Metric]":
         """None: the shares of models that are built here come from their estimates."""
         return {}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
     from harness.devices.device import Device
     from harness.estimator.cells import CellLengths
-    from harness.estimator.record import Ceilings, RecordEstimates
+    from harness.estimator.record import HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
     from harness.store.exported_artifact import AnyArtifact
@@ -217,14 +217,14 @@ class Exported:
         return calibrated_level(level)
 
     def estimates(
-        self, level: QuantLevel, test: Workload, lengths: "CellLengths", ceilings: "Ceilings"
+        self, level: QuantLevel, test: Workload, lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":
         """From the true parameters; from structure too where the architecture is known."""
         from harness.runner.models.exported_record import estimates_of
 
         reads_again = self.model.cache_kind == "none" and test.kind in DECODES
         known = None if reads_again else self.anatomy
-        return estimates_of(self.model, known, level, test, lengths, ceilings)
+        return estimates_of(self.model, known, level, test, lengths, peaks)
 
     def shares(
         self,
@@ -232,12 +232,12 @@ class Exported:
         test: Workload,
         batch: int,
         metrics: Mapping[str, "Metric"],
-        ceilings: "Ceilings",
+        peaks: "HardwarePeaks",
     ) -> "dict[str, Metric]":
         """The share of the bandwidth that decode steps reached, by the bytes in the file."""
         from harness.runner.models.exported_record import shares_of
 
-        return {} if artifact is None else shares_of(artifact, test, batch, metrics, ceilings)
+        return {} if artifact is None else shares_of(artifact, test, batch, metrics, peaks)
 
     def recognition(
         self, artifact: "AnyArtifact | None", check: Mapping[str, Any] | None

@@ -7,7 +7,7 @@ from harness.builder.quantize.levels import QuantLevel
 from harness.engine.workload import Workload
 from harness.estimator.cells import CellLengths
 from harness.estimator.exported import exported_estimates, mbu_file
-from harness.estimator.record import Ceilings, RecordEstimates, record_estimates
+from harness.estimator.record import HardwarePeaks, RecordEstimates, record_estimates
 from harness.models.exported.model import ExportedModel, Role
 from harness.models.specs.structure import Anatomy
 from harness.results.enums import Kind
@@ -47,7 +47,7 @@ def estimates_of(
     level: QuantLevel,
     test: Workload,
     lengths: CellLengths,
-    ceilings: Ceilings,
+    peaks: HardwarePeaks,
 ) -> RecordEstimates:
     """Estimates from the true parameters; from structure too where the architecture is known.
 
@@ -57,7 +57,7 @@ def estimates_of(
         level: of the weights.
         test: which one.
         lengths: of its cell.
-        ceilings: of this machine.
+        peaks: of this machine.
     """
     tokens = 0 if test.kind is Kind.IMAGE else test.prompt_tokens
     plain = CellLengths(tokens, test.gen_tokens, test.depth_tokens, lengths.batch, None)
@@ -67,12 +67,12 @@ def estimates_of(
         level.weight_bits,
         test.kind.value,
         plain,
-        ceilings,
+        peaks,
         None if encoder is None else encoder.parameters,
     )
     if anatomy is None:
         return found
-    known = record_estimates(anatomy, level, plain, ceilings)
+    known = record_estimates(anatomy, level, plain, peaks)
     by_metric = {
         name: {**found.by_metric.get(name, {}), **_of_structure(values)}
         for name, values in known.by_metric.items()
@@ -90,10 +90,10 @@ def shares_of(
     test: Workload,
     batch: int,
     metrics: Mapping[str, Metric],
-    ceilings: Ceilings,
+    peaks: HardwarePeaks,
 ) -> dict[str, Metric]:
     """The share of the bandwidth that decode steps reached, by the bytes in the file."""
-    step, constants = metrics.get("tpot_ms"), ceilings.measured
+    step, constants = metrics.get("tpot_ms"), peaks.measured
     if step is None or constants is None or not artifact.weights_bytes:
         return {}
     depth = test.depth_tokens + test.prompt_tokens + test.gen_tokens // 2

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.devices.device import Device
     from harness.engine.workload import Workload
     from harness.estimator.cells import CellLengths
-    from harness.estimator.record import Ceilings, RecordEstimates
+    from harness.estimator.record import HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
     from harness.store.exported_artifact import AnyArtifact
@@ -169,7 +169,7 @@ class Model(FoundModel, Protocol):
         """Name of our level whose kernels a level of it runs; None: none of ours does."""
 
     def estimates(
-        self, level: QuantLevel, test: "Workload", lengths: "CellLengths", ceilings: "Ceilings"
+        self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":
         """Every estimate of one test."""
 
@@ -179,9 +179,9 @@ class Model(FoundModel, Protocol):
         test: "Workload",
         batch: int,
         metrics: Mapping[str, "Metric"],
-        ceilings: "Ceilings",
+        peaks: "HardwarePeaks",
     ) -> "dict[str, Metric]":
-        """Shares of the ceilings by the bytes of its file, where these are not ours."""
+        """Shares of the hardware peaks by the bytes of its file, where these are not ours."""
 
     def recognition(
         self, artifact: "AnyArtifact | None", check: Mapping[str, Any] | None

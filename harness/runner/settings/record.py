@@ -38,7 +38,7 @@ class Settings:
         sample_seconds: shortest timed part of one test in one process.
         min_passes: fewest timed passes of one test in one process.
         timeout: seconds after which a silent worker is ended.
-        calibrate: measure this machine's ceilings first where none are stored.
+        calibrate: measure this machine's hardware peaks first where none are stored.
         quality: compare every level with the fp32 reference of its model as well.
         sensitivity: rank groups of matrices by what each loses at a level, per MiB saved; asks
             for quality too.

@@ -1,4 +1,4 @@
-"""The graphs that ceilings are measured on do the work that their constants are divided by."""
+"""The graphs that peaks are measured on do the work that their constants are divided by."""
 
 from itertools import pairwise
 

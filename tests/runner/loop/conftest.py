@@ -11,8 +11,8 @@ from tests.tiny import SIZES
 
 
 @pytest.fixture(scope="module")
-def small_ceilings() -> Iterator[None]:
-    """Ceilings whose numbers do not matter: a quarter of a GiB would take the time."""
+def small_peaks() -> Iterator[None]:
+    """HardwarePeaks whose numbers do not matter: a quarter of a GiB would take the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)

@@ -9,13 +9,13 @@ from harness.devices.device import find_device
 from harness.devices.probe import Probe
 from harness.report.render import render
 from harness.results.schema import Placement, Reason, Trust
-from harness.runner.loop.calibration import has_ceilings
+from harness.runner.loop.calibration import has_peaks
 from harness.runner.loop.device import doubt_device
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
 
-pytestmark = pytest.mark.usefixtures("small_ceilings")
+pytestmark = pytest.mark.usefixtures("small_peaks")
 
 FULL = Placement(verdict="FULL")
 FELL_BACK = Placement(verdict="FELL_BACK", fell_off={"MatMul": 3})
@@ -91,10 +91,10 @@ def test_a_real_device_that_did_the_work_takes_nothing_away(placement):
     assert doubt_device(trust, placement, simulated=False) is trust
 
 
-def test_ceilings_are_those_of_the_host():
-    assert has_ceilings(find_device("cpu"))
-    assert not has_ceilings(find_device("webgpu"))
-    assert not has_ceilings(replace(find_device("cpu"), refusal=("none", "buy one")))
+def test_peaks_are_those_of_the_host():
+    assert has_peaks(find_device("cpu"))
+    assert not has_peaks(find_device("webgpu"))
+    assert not has_peaks(replace(find_device("cpu"), refusal=("none", "buy one")))
 
 
 @pytest.mark.device("webgpu")

@@ -12,7 +12,7 @@ from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings, load_settings
 
-pytestmark = pytest.mark.usefixtures("small_ceilings")
+pytestmark = pytest.mark.usefixtures("small_peaks")
 
 REPLY = {
     "finite": True,

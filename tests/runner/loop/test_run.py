@@ -25,7 +25,7 @@ from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan, runtimes
 from harness.runner.settings import Settings
 
-pytestmark = pytest.mark.usefixtures("small_ceilings")
+pytestmark = pytest.mark.usefixtures("small_peaks")
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -116,7 +116,7 @@ def test_counters_are_read_around_the_timed_part_of_each_test(
         assert "j_per_token" in render(document, style)
 
 
-def test_ceilings_are_kept_with_what_was_estimated_from_them(outcome):
+def test_peaks_are_kept_with_what_was_estimated_from_them(outcome):
     """The constants stand in the document, and utilisation with the interval of its time."""
     (stored,) = outcome.document.environment["calibration"]
     assert stored["constants"]["threads"] == 1
@@ -129,7 +129,7 @@ def test_ceilings_are_kept_with_what_was_estimated_from_them(outcome):
 
 @pytest.mark.usefixtures("recorded")
 def test_without_calibration_the_structure_estimate_stands_in(plan, tmp_path, shared_cache):
-    """No prefill ceiling is known then: only decoding and memory are estimated, and it is said."""
+    """No prefill peak is known then: only decoding and memory are estimated, and it is said."""
     settings = replace(plan.settings, quant=("int4",), rounds=1, calibrate=False)
     outcome = run_plan(
         make_plan(settings, usable_threads=1),

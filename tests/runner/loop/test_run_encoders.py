@@ -18,7 +18,7 @@ from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
 
-pytestmark = pytest.mark.usefixtures("small_ceilings")
+pytestmark = pytest.mark.usefixtures("small_peaks")
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "encoders" / "bert-mean"
 

@@ -41,7 +41,7 @@ def document(tiny_folder, tmp_path_factory, shared_cache):
         sample_seconds=0.01,
     )
     results = tmp_path_factory.mktemp("results")
-    with pytest.MonkeyPatch.context() as patch:  # the ceilings' numbers do not matter here
+    with pytest.MonkeyPatch.context() as patch:  # the hardware peaks' numbers do not matter here
         patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         outcome = run_plan(

@@ -1,4 +1,4 @@
-"""Raw passes to constants, on replies made from known ceilings: the ceilings must come back."""
+"""Raw passes to constants, on replies made from known peaks: the peaks must come back."""
 
 import math
 
