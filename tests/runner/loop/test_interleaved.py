@@ -113,5 +113,5 @@ def test_nothing_is_refused_where_nothing_tells_how_much_is_free(monkeypatch):
 def test_an_unknown_way_is_refused(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_text('interleave = "sideways"')
-    with pytest.raises(UsageError, match="one of rounds, turns"):
+    with pytest.raises(UsageError, match="none of its words\n  try: known: rounds, turns"):
         load_settings(str(path))
