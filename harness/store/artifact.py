@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from functools import singledispatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.builder.graph.geometry import Geometry, geometry_of, geometry_type
 from harness.builder.graph.rules import (
@@ -18,15 +18,16 @@ from harness.builder.graph.static.geometry import (
     static_encoder_geometry,
     static_geometry,
 )
-from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
+from harness.builder.quantize.cache import CacheLevel, own_cache
 from harness.builder.quantize.levels import QuantLevel, find_level
 from harness.builder.quantize.size import bits_per_weight, stored_bytes
 from harness.core.errors import StorageError
 from harness.models.specs.count import kv_values_per_token, parameters
 from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
 from harness.models.specs.model import ModelSpec
-from harness.models.weights.source import ModelSource
-from harness.store.hashes import source_hash
+
+if TYPE_CHECKING:
+    from harness.store.request import BuildRequest
 
 RECORD_FILE = "artifact.json"
 
@@ -123,31 +124,23 @@ class Artifact:
 
 
 def describe_artifact(
-    source: ModelSource,
-    level_name: str,
-    weights_identity: str,
-    folder: Path,
-    build_seconds: float,
-    build_peak_bytes: int,
-    cache_name: str = AUTO,
-    shapes: AnyShapes | None = None,
+    request: "BuildRequest", folder: Path, build_seconds: float, build_peak_bytes: int
 ) -> Artifact:
     """Return the record of a build whose files lie in `folder`."""
-    level = find_level(level_name)
-    cache = find_cache(cache_name, level)
+    spec, level = request.source.spec, request.level
     return Artifact(
         folder=folder,
-        name=source.name,
-        spec=source.spec,
+        name=request.source.name,
+        spec=spec,
         level=level.name,
-        weights_kind=source.weights_kind,
-        weights_identity=weights_identity,
-        parameters=parameters(source.spec),
-        weights_bytes=stored_bytes(source.spec, level),
-        bits_per_weight=bits_per_weight(source.spec, level),
-        kv_bytes_per_token=cache.stored_bytes(kv_values_per_token(source.spec)),
-        geometry=built_geometry(source.spec, level, cache, shapes),
-        content_hash=source_hash(source, level, weights_identity, cache, shapes),
+        weights_kind=request.source.weights_kind,
+        weights_identity=request.weights,
+        parameters=parameters(spec),
+        weights_bytes=stored_bytes(spec, level),
+        bits_per_weight=bits_per_weight(spec, level),
+        kv_bytes_per_token=request.cache.stored_bytes(kv_values_per_token(spec)),
+        geometry=request.geometry,
+        content_hash=request.content_hash,
         builder_version=BUILDER_VERSION,
         build_seconds=build_seconds,
         build_peak_bytes=build_peak_bytes,

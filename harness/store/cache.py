@@ -1,36 +1,33 @@
 """The store of built models: one folder per content, whole or not there at all."""
 
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.builder.graph.rules import DATA_FILE
 from harness.builder.graph.static.geometry import AnyShapes
-from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
+from harness.builder.quantize.cache import AUTO, own_cache
 from harness.builder.quantize.layout import stored_arrays
-from harness.builder.quantize.levels import LEVELS, STATIC_FLOAT, QuantLevel, Variant, find_level
+from harness.builder.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
 from harness.builder.quantize.size import stored_bytes
 from harness.core.environment import CACHE, chosen_cache
-from harness.core.errors import StorageError, UsageError
+from harness.core.errors import StorageError
 from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.units import KIB, MIB
 from harness.machine.process.worker import Worker
 from harness.models.specs.encoder import AnySpec
-from harness.models.weights.identity import weights_identity
 from harness.models.weights.source import ModelSource
 from harness.store.artifact import (
     Artifact,
-    built_geometry,
     describe_artifact,
     read_artifact,
     write_record,
 )
-from harness.store.hashes import source_hash
 from harness.store.links import link_file
+from harness.store.request import BuildRequest, build_request
 
 BUILD_MODULE = "harness.store.build_worker"
 ELSEWHERE = f"choose another cache: --cache DIR or {CACHE.name}=DIR"
@@ -81,41 +78,28 @@ def ensure_artifact(
         StorageError: a cache that cannot be written, or a disk without room.
         WorkerError: the build failed; a HarnessError in it keeps its words and exit code.
     """
-    row = find_level(level)
-    _check_shapes(row, shapes)
-    stored = find_cache(kv_cache, row)
-    is_base = stored == own_cache(row)
-    built_geometry(source.spec, row, stored, shapes)
-    identity = weights_identity(source, seed)
-    digest = source_hash(source, row, identity, stored, shapes)
-    words = [plain_name(source.name), level, *([] if is_base else [f"kv-{stored.name}"]), digest]
-    folder = cache / "-".join(words)
-    found = _read_whole(folder, source)
+    request = build_request(source, level, seed, kv_cache, shapes)
+    return ensure_built(request, cache, timeout_s)
+
+
+def ensure_built(request: BuildRequest, cache: Path, timeout_s: float = 1800) -> Artifact:
+    """Return what is asked for, building it first where the cache has no whole copy.
+
+    Arguments and errors are those of ensure_artifact.
+    """
+    folder = cache / request.folder_name
+    found = _read_whole(folder, request.source)
     if found is not None:
         return found
     with sole_builder(cache, folder, timeout_s):
-        found = _read_whole(folder, source)  # another process may have built it meanwhile
+        found = _read_whole(folder, request.source)  # another process may have built it meanwhile
         if found is not None:
             return found
         with partial_folder(folder) as partial:
-            spent = _fill(partial, source, level, cache, seed, timeout_s, stored, shapes)
-            kept = AUTO if is_base else stored.name
-            artifact = describe_artifact(source, level, identity, folder, *spent, kept, shapes)
+            spent = _fill(partial, request, cache, timeout_s)
+            artifact = describe_artifact(request, folder, *spent)
             write_record(artifact, partial)
     return artifact
-
-
-def _check_shapes(level: QuantLevel, shapes: AnyShapes | None) -> None:
-    """Refuse a static level of no shape: model and level do not say what it is built for.
-
-    Raises:
-        UsageError: see above.
-    """
-    if level.variant is Variant.STATIC and shapes is None:
-        raise UsageError(
-            f"{level.name} is built as a static graph, for the tests of a plan",
-            fix=f"bench run --device npu --quant {level.name}, or a level of {', '.join(LEVELS)}",
-        )
 
 
 def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
@@ -139,29 +123,20 @@ def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
         )
 
 
-def _fill(
-    partial: Path,
-    source: ModelSource,
-    level: str,
-    cache: Path,
-    seed: int,
-    timeout_s: float,
-    stored: CacheLevel,
-    shapes: AnyShapes | None,
-) -> tuple[float, int]:
+def _fill(partial: Path, request: BuildRequest, cache: Path, timeout_s: float) -> tuple[float, int]:
     """Put the files of a build into `partial`; returns seconds and peak bytes of its process."""
-    asked: dict[str, Any] = {"level": level, "seed": seed, "folder": str(partial)}
-    asked["source"] = {**asdict(source), "folder": source.folder and str(source.folder)}
-    if shapes is not None:
-        check_room(source.spec, find_level(level), cache)
-        return _ask_child("build_static", timeout_s, {**asked, "shapes": asdict(shapes)})
-    if stored == own_cache(find_level(level)):
-        check_room(source.spec, find_level(level), cache)
+    asked, source = {**request.to_json(), "folder": str(partial)}, request.source
+    if request.shapes is not None:
+        check_room(source.spec, request.level, cache)
+        return _ask_child("build_static", timeout_s, asked)
+    if request.has_own_cache:
+        check_room(source.spec, request.level, cache)
         return _ask_child("build", timeout_s, asked)
-    base = ensure_artifact(source, level, cache, seed, timeout_s)
+    own = replace(request, cache=own_cache(request.level))
+    base = ensure_built(own, cache, timeout_s)
     link_file(base.folder / DATA_FILE, partial / DATA_FILE)
     return _ask_child(
-        "build_cache", timeout_s, {**asked, "cache": stored.name, "base": str(base.graph)}
+        "build_cache", timeout_s, {**asked, "cache": request.cache.name, "base": str(base.graph)}
     )
 
 
@@ -228,8 +203,3 @@ def _unwritable(cache: Path, error: Exception) -> StorageError:
     """Return the error for a cache that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error)
     return StorageError(f"the cache {str(cache)!r} cannot be written: {reason}", fix=ELSEWHERE)
-
-
-def plain_name(name: str) -> str:
-    """Return a model's name as a folder may be called on every system."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".")[:64] or "model"

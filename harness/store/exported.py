@@ -9,7 +9,8 @@ from pathlib import Path
 from harness.core.errors import ModelError
 from harness.machine.process.worker import Worker
 from harness.models.exported.model import ExportedModel, from_json
-from harness.store.cache import partial_folder, plain_name, sole_builder
+from harness.store.cache import partial_folder, sole_builder
+from harness.store.request import plain_name
 
 EXPORTED_MODULE = "harness.store.exported_worker"
 
