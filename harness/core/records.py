@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
+from harness.core.encoding import read_json_file, read_text
 from harness.core.errors import HarnessError, ModelError
 from harness.core.names import suggestion
 
@@ -61,8 +62,8 @@ def read_table(
     """
     called = called or path.name
     try:
-        table: dict[str, Any] = msgspec.toml.decode(path.read_text(encoding="utf-8"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        table: dict[str, Any] = msgspec.toml.decode(read_text(path))
+    except (ValueError, RecursionError) as error:  # msgspec.DecodeError is a ValueError
         raise error_type(
             f"{called} is not TOML: {error}", fix="compare it with a shipped file in configs/"
         ) from error
@@ -71,6 +72,27 @@ def read_table(
             f"{called} cannot be read: {error.strerror}", fix="check the path and its rights"
         ) from error
     return table
+
+
+def read_json(path: Path, where: str, fix: str = "download the file again") -> Any:
+    """Return the decoded JSON file.
+
+    Args:
+        path: of the file.
+        where: what it is called in an error.
+        fix: what to do about one that is no JSON.
+
+    Raises:
+        ModelError: it cannot be read, or is not JSON.
+    """
+    try:
+        return read_json_file(path)
+    except OSError as error:
+        raise ModelError(
+            f"{where} cannot be read: {error.strerror}", fix="check the file and its rights"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{where} is not JSON: {str(error)[:120]}", fix=fix) from error
 
 
 def read_record(cls: type[Value], table: dict[str, Any], where: str) -> Value:

@@ -5,6 +5,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from harness.core.encoding import read_json_file
 from harness.devices.device import Device
 from harness.devices.presence import RUNTIME, installed_version
 
@@ -39,7 +40,7 @@ def compiled_folder(cache: Path, content_hash: str, device: Device) -> Path | No
 def read_compiled(folder: Path) -> Json | None:
     """What compiling took and found: `compile_ns`, `placement`; None: there is no whole folder."""
     try:
-        found: Json = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
+        found: Json = read_json_file(folder / META_FILE)
     except (OSError, ValueError):
         return None
     return found

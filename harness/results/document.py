@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import write_whole
 from harness.results.schema import SCHEMA, Document, Json
@@ -86,7 +87,7 @@ def is_document(path: Path) -> bool:
     read, may have been one: reading it says what is wrong.
     """
     try:
-        table = msgspec.json.decode(path.read_bytes())
+        table = msgspec.json.decode(utf8_from(path.read_bytes()))
     except (OSError, ValueError, RecursionError):
         return True
     return isinstance(table, dict) and table.get("schema") == SCHEMA
@@ -101,7 +102,7 @@ def decode_document(content: bytes) -> Document:
     if not content.strip():
         raise ResultFormatError("it is empty", fix=NEW_FILE_WITH_RECORDS)
     try:
-        table = msgspec.json.decode(content)
+        table = msgspec.json.decode(utf8_from(content))
     except (ValueError, RecursionError) as error:
         raise ResultFormatError(
             f"it is no complete JSON document: {error}", fix=NEW_FILE_WITH_RECORDS

@@ -21,6 +21,7 @@ from harness.builder.graph.static.geometry import (
 from harness.builder.quantize.cache import CacheLevel, own_cache
 from harness.builder.quantize.levels import QuantLevel, find_level
 from harness.builder.quantize.size import bits_per_weight, stored_bytes
+from harness.core.encoding import read_json_file
 from harness.core.errors import StorageError
 from harness.models.specs.count import kv_values_per_token, parameters
 from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
@@ -200,7 +201,7 @@ def read_artifact(folder: Path) -> Artifact:
     import msgspec  # only this needs it
 
     try:
-        table: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        table: dict[str, Any] = read_json_file(folder / RECORD_FILE)
         sizes = msgspec.convert(table.pop("files"), dict[str, int])
         types = _types_of(table)
         values = {

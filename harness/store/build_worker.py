@@ -1,13 +1,13 @@
 """The child process that builds one model: its memory and its crashes are its own."""
 
 import errno
-import json
 import time
 from collections.abc import Callable, Mapping
 from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.encoding import read_json_file
 from harness.core.errors import StorageError
 from harness.machine.meters.memory import memory_mark
 from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
@@ -229,7 +229,7 @@ def token_ids(folder: Path | None) -> "TokenIds":
 
     if folder is None:
         return TokenIds()
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json_file(folder / "config.json")
     begins, ends, pads = (_ids(config.get(f"{word}_token_id")) for word in ("bos", "eos", "pad"))
     ends = ends or (0,)
     return TokenIds((begins or (0,))[0], ends, (pads or ends)[0])

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core.encoding import read_json_file
 from harness.core.errors import DeviceError, ModelError, StorageError
 from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.findings import Log
@@ -116,7 +117,7 @@ def _fetched_before(name: HubName, cache: Path) -> Path | None:
     """Return the folder that a revision meant when it was fetched last, or None."""
     places = (cache / "hub" / name.repo.replace("/", "--")).glob(f"*/{local_name(name)}/{HUB_FILE}")
     for place in sorted(places, key=lambda file: file.stat().st_mtime_ns, reverse=True):
-        record = json.loads(place.read_text(encoding="utf-8"))
+        record = read_json_file(place)
         if name.revision in (record["revision"], record["commit"]):
             return place.parent
     return None

@@ -7,7 +7,13 @@ import os
 import pytest
 
 from harness.core.errors import ResultFormatError, StorageError
-from harness.results.document import decode_document, encode_document, read_document, write_document
+from harness.results.document import (
+    decode_document,
+    encode_document,
+    is_document,
+    read_document,
+    write_document,
+)
 from harness.results.schema import SCHEMA_VERSION, Record, Trust
 from harness.results.upgrade import upgrade
 from tests.results.results_samples import cell, document, record
@@ -32,6 +38,14 @@ def test_a_document_from_before_caches_has_those_of_its_levels(level, cache):
     (read,) = decode_document(json.dumps(table).encode()).records
     assert read.cell.kv_cache == cache
     assert read.cell.has_own_cache
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_document_that_a_shell_wrote_anew_is_read(path, encoding):
+    """`bench ... --format json > file` of PowerShell 5 is UTF-16 with a mark."""
+    path.write_text(path.read_text(), encoding=encoding)
+    assert is_document(path)
+    assert read_document(path) == document(record(), record())
 
 
 def test_a_document_without_records_comes_back(tmp_path):

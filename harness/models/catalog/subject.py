@@ -1,11 +1,11 @@
 """What an estimate is asked about: a catalog model, a config.json, a stated system, a count."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.core.encoding import read_json_file
 from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.decoder import spec_anatomy
@@ -103,7 +103,7 @@ def _llama_like_count(path: Path) -> int | None:
     Assumes: dense layers with grouped heads and a gated block of the stated widths.
     """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json_file(path)
         if not isinstance(config, Mapping):
             return None
         text = config.get("text_config")

@@ -1,12 +1,11 @@
 """A Hugging Face config.json as a spec; everything that cannot be built is refused by name."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import ModelError
-from harness.core.records import JsonValues
+from harness.core.records import JsonValues, read_json
 from harness.models.configs.architectures import ARCHITECTURES, NEEDS, SUPPORTED, Architecture
 from harness.models.configs.encoder import (
     DEFAULT_POOLING,
@@ -43,16 +42,7 @@ def spec_from_file(path: Path, name: str) -> AnySpec:
         ModelError: not readable, not JSON, not an object, or refused by spec_from_config.
     """
     where = f"{name}/{path.name}"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"{where} cannot be read: {error.strerror}", fix="check the file and its rights"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{where} is not JSON: {str(error)[:120]}", fix="download the file again"
-        ) from error
+    config = read_json(path, where)
     if not isinstance(config, dict):
         raise ModelError(f"{where} holds no JSON object", fix="download the file again")
     is_encoder = encoder_family(JsonValues(config, where)) is not None

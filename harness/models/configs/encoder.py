@@ -1,12 +1,11 @@
 """The config.json of an encoder, and what sentence-transformers lays beside it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import ModelError
-from harness.core.records import JsonValues
+from harness.core.records import JsonValues, read_json
 from harness.models.specs.check_encoder import check_encoder
 from harness.models.specs.encoder import EncoderSpec
 
@@ -143,16 +142,7 @@ def _refuse_steps(folder: Path, name: str) -> None:
 
 def _read_json(path: Path, where: str) -> Any:
     """Return a decoded file, or None where there is none."""
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"{where} cannot be read: {error.strerror}", fix="check the file and its rights"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{where} is not JSON: {str(error)[:120]}", fix=_AGAIN) from error
+    return read_json(path, where, _AGAIN) if path.is_file() else None
 
 
 def _refuse_features(values: JsonValues) -> None:

@@ -1,6 +1,5 @@
 """Which files of a folder are one model: found by name, before anything is opened."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core import records
 from harness.core.errors import ModelError, UsageError
 from harness.models.exported.links import link_target
 from harness.models.exported.model import Role
@@ -176,18 +176,9 @@ def read_json(path: Path, where: str) -> Any:
         return None
     if path.is_symlink():
         link_target(path, path.parent, where)
-    try:
-        if path.stat().st_size > _JSON_BYTES:
-            raise ModelError(f"{where} is longer than 1 MB", fix="download it again")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"{where} cannot be read: {error.strerror}", fix="check the file and its rights"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{where} is not JSON: {str(error)[:120]}", fix="download it again"
-        ) from error
+    if path.stat().st_size > _JSON_BYTES:
+        raise ModelError(f"{where} is longer than 1 MB", fix="download it again")
+    return records.read_json(path, where)
 
 
 _JSON_BYTES = 1_000_000

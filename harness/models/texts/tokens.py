@@ -1,12 +1,12 @@
 """The texts a model reads, and as which tokens: its own tokenizer's, or bytes."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.encoding import read_json_file, read_text
 from harness.core.errors import ModelError, UsageError
 from harness.core.shipped import data_folder
 from harness.models.weights.source import CONFIG
@@ -154,7 +154,7 @@ def open_tokenizer(folder: Path, vocab_size: int) -> "Tokenizer":
             fix="pip install 'ondevice-bench[text]'",
         ) from error
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_str(read_text(path))
     except Exception as error:  # the library raises plain Exception
         raise ModelError(
             f"{folder.name}/{TOKENIZER_FILE} cannot be read: {str(error)[:120]}",
@@ -195,7 +195,7 @@ def _read_text(folder: Path, text: str | None) -> tuple[str, str]:
         return text, bundled_text(text)
     path = folder / OWN_TEXT if text is None else Path(text)
     try:
-        return path.name, path.read_text(encoding="utf-8")
+        return path.name, read_text(path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(
@@ -229,6 +229,6 @@ def _around(tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
 
 def _byte_begin(folder: Path) -> int | None:
     """The byte that a byte model's config.json puts before a text, or None."""
-    config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config: dict[str, Any] = read_json_file(folder / CONFIG)
     begin = config.get("bos_token_id")
     return begin if type(begin) is int and 0 <= begin < BYTE_VALUES else None

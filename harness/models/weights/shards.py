@@ -1,9 +1,9 @@
 """Which files of a Hugging Face folder hold the weights, and which file holds which tensor."""
 
-import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from harness.core.errors import ModelError
+from harness.core.records import read_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -45,12 +45,7 @@ def _weight_map(folder: Path, model: str) -> dict[str, str]:
     """Return tensor -> file from the index, every file a plain name inside the folder."""
     where = f"{model}/{INDEX}"
     again = "download the index and its files again"
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{where} cannot be read: {error.strerror}", fix=again) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{where} is not JSON: {str(error)[:120]}", fix=again) from error
+    index = read_json(folder / INDEX, where, again)
     entries = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(entries, dict) or not entries:
         raise ModelError(f"{where} has no weight_map", fix=again)

@@ -1,10 +1,10 @@
 """What the user's word for a model means: a catalog name, a shipped trained model, or a folder."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core.encoding import read_json_file
 from harness.core.errors import UsageError
 from harness.core.shipped import data_folder
 from harness.models.catalog.load import alias_names, load_spec, spec_names
@@ -105,6 +105,6 @@ def hub_origin(folder: Path | None) -> str | None:
     """Return where a folder was fetched from, `hf:org/name@commit[:inside]`; None: from nowhere."""
     if folder is None or not (folder / HUB_FILE).is_file():
         return None
-    record = json.loads((folder / HUB_FILE).read_text(encoding="utf-8"))
+    record = read_json_file(folder / HUB_FILE)
     inside = f":{record['inside']}" if record["inside"] else ""
     return f"hf:{record['repo']}@{record['commit']}{inside}"
