@@ -81,6 +81,17 @@ KINDS = frozenset(
         *("ExportedGeometry", "Measuring", "EncoderMeasuring", "ExportedMeasuring"),
         *("PairMeasuring", "StaticMeasuring", "StaticEncoderMeasuring"),
         *("Decoder", "ExportedDecoder", "StaticDecoder", "GenaiDecoder", "CachedDecoder"),
+        *(
+            "BuiltModel",
+            "BuiltDecoder",
+            "BuiltEncoder",
+            "Described",
+            "StaticShapes",
+            "EncoderShapes",
+        ),
+        *("Exported", "ExportedPair", "ExportedEncoder", "ExportedVision", "PassMeasuring"),
+        *("FusedDecoder", "FixedDecoder", "FusedEncoder", "FixedEncoder", "ExportedGraphs"),
+        *("LoadedModel", "LoadedDecoder", "LoadedEncoder", "LoadedTextEncoder", "ExportedText"),
     }
 )
 

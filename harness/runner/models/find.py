@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -60,22 +59,17 @@ def find_model(
         UsageError: nothing is called so; the fix names the nearest of all names.
         ModelError, WorkerError: files that cannot be used.
     """
-    word, place = str(word), folder or default_cache()
+    word = str(word)
+    model = _built(word) or _described(word)
+    if model is not None:
+        return model
+    place = folder or default_cache()
     if is_hub_name(word):
         word = str(fetch_model(word, place, hub or Hub(), log))
-    readings: tuple[Callable[[str], FoundModel | None], ...] = (
-        _built,
-        _described,
-        lambda path: _exported(path, place),
-        _folder,
-        _system,
-        _count,
-    )
-    found = (model for reading in readings if (model := reading(word)) is not None)
-    model = next(found, None)
-    if model is None:
+    found = _built(word) or _exported(word, place) or _folder(word) or _system(word) or _count(word)
+    if found is None:
         raise unknown_model(word)
-    return model
+    return found
 
 
 def _built(word: str) -> FoundModel | None:
