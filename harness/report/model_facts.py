@@ -76,6 +76,16 @@ def _plain(key: str) -> Callable[[Facts], str]:
     return draw
 
 
+def _sentences(key: str) -> Callable[[Facts], str]:
+    """Return how a list of sentences is drawn."""
+
+    def draw(facts: Facts) -> str:
+        value = facts.get(key)
+        return "; ".join(map(str, value)) if isinstance(value, list) and value else MISSING
+
+    return draw
+
+
 def _listed(key: str, words: str) -> Callable[[Facts], str]:
     """Return how a list of objects is drawn: each in the same words, bytes as MiB."""
 
@@ -138,6 +148,7 @@ _ROWS: dict[str, Callable[[Facts], str]] = {
     "levels": _plain("levels"),
     "tests": _plain("tests"),
     "no tests, because": _plain("refused"),
+    "notes": _sentences("notes"),
     "other files": _plain("other_files"),
     "content": _plain("content_hash"),
 }

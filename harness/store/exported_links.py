@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from harness.core.errors import StorageError
 from harness.core.files import whole_folder
@@ -36,7 +36,8 @@ def without_links(found: FoundFiles, cache: Path) -> FoundFiles:
     for name in graphs:
         where = f"{found.name}/{name}"
         for location in data_locations(load_graph(sources[name], where), where):
-            sources[location] = _source(found, location)
+            data = str(PurePosixPath(name).parent / location)
+            sources[data] = _source(found, data)
     if not any((found.folder / name).is_symlink() for name in sources):
         return found
     folder = cache / "exported" / _folder_name(sources)

@@ -63,6 +63,7 @@ def quantize(path: str, cache: str, level: str, folder: str) -> None:
     try:
         for name in found.graphs.values():
             model = load_whole(found.folder / name, f"{found.name}/{name}")
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
             quantize_graph(model, level, target / name)
         for source in reversed(found.config_folders):
             for file in source.glob("*.json"):

@@ -146,6 +146,7 @@ class ExportedModel:
         spec: the architecture as far as counting needs it, where a config.json describes one that
             we know, or genai_config.json and the count do.
         variants: other model files of the same folder that may be chosen instead.
+        notes: what a reader of its numbers should know, in sentences.
     """
 
     name: str
@@ -165,6 +166,7 @@ class ExportedModel:
     tokenizer_folder: Path | None = None
     spec: AnySpec | None = None
     variants: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def main(self) -> ExportedGraph:

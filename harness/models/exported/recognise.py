@@ -7,7 +7,7 @@ files are read in pieces.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import onnx
 
@@ -43,7 +43,7 @@ class _Read:
     Attributes:
         graph: its record.
         weights: all of them.
-        data: names of its data files.
+        data: its data files, relative to the model's folder.
         exporter: who wrote it.
         table: rows and width of the table that token ids are looked up in.
     """
@@ -109,17 +109,19 @@ def _read(
     check_regular(path, where, found.is_own_copy)
     model = load_graph(path, where)
     check_versions(model, where, runtime)
-    data = check_tensors(model, found.folder, where, found.is_own_copy)
+    folder, inner = path.parent, PurePosixPath(file).parent
+    data = check_tensors(model, folder, where, found.is_own_copy)
     flat = flatten(model)
     graph = _graph(role, file, model, flat, described, where)
-    weights = count_weights(flat, found.folder)
+    weights = count_weights(flat, folder)
     counted = replace(
         graph,
         parameters=sum(weight.parameters for weight in weights),
         weights_bytes=sum(weight.stored_bytes for weight in weights),
     )
     exporter = f"{model.producer_name} {model.producer_version}".strip()[:80]
-    return _Read(counted, weights, data, exporter, _token_table(flat, graph.names.ids))
+    names = tuple(str(inner / name) for name in data)
+    return _Read(counted, weights, names, exporter, _token_table(flat, graph.names.ids))
 
 
 def _graph(

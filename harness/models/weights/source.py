@@ -9,6 +9,8 @@ from harness.core.errors import UsageError
 from harness.core.shipped import data_folder
 from harness.models.catalog.load import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
+from harness.models.formats import refuse_format
+from harness.models.naming import name_of
 from harness.models.specs.encoder import AnySpec
 from harness.models.unknown import FOLDER_NEEDS, unknown_model
 from harness.models.weights.shards import INDEX
@@ -23,7 +25,7 @@ class ModelSource:
 
     Attributes:
         argument: what the user typed.
-        name: the catalog name, or the folder's last component; never a path.
+        name: the catalog name, or what the folder's path names; never a path.
         spec: the architecture.
         folder: the Hugging Face folder of trained weights; None: seeded random weights.
     """
@@ -57,7 +59,7 @@ def resolve_model(argument: str) -> ModelSource:
     if path is not None and path.is_dir():
         return _from_folder(argument, path)
     if path is not None:
-        raise UsageError(
+        raise refuse_format(path) or UsageError(
             f"{path.name!r} is a file, not a model folder", fix=f"give the folder: {FOLDER_NEEDS}"
         )
     raise unknown_model(argument)
@@ -87,12 +89,14 @@ def existing(argument: str) -> Path | None:
 
 def _from_folder(argument: str, folder: Path) -> ModelSource:
     """Read a Hugging Face folder; its weights are looked at when they are opened."""
-    name = Path(os.path.abspath(folder)).name or "model"  # noqa: PTH100  # keeps a link's own name
+    name = name_of(folder)
     missing = [] if (folder / CONFIG).is_file() else [CONFIG]
     # An index without its files is told apart later, by the name of the file that is not there.
     missing += [] if _has_weights(folder) else ["*.safetensors"]
     if missing:
-        raise UsageError(f"the folder {name!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS)
+        raise refuse_format(folder) or UsageError(
+            f"the folder {name!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS
+        )
     return ModelSource(argument, name, spec_from_file(folder / CONFIG, name), folder)
 
 

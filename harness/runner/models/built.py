@@ -1,5 +1,6 @@
 """Models whose graphs are built here: decoders and encoders."""
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
@@ -10,6 +11,7 @@ from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cac
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, QuantLevel, Variant, find_level
 from harness.models.catalog.decoder import spec_anatomy
 from harness.models.catalog.subject import CONFIG_FILE, Subject, catalog_subject, config_subject
+from harness.models.exported.files import graphs_in
 from harness.models.specs.count import active_parameters, parameters
 from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.model import ModelSpec
@@ -172,11 +174,22 @@ class BuiltModel:
             "vocab_size": source.spec.vocab_size,
             "max_context_tokens": source.spec.max_context_tokens,
             "levels": [level.name for level in self.levels()],
+            "notes": list(self._notes()),
         }
 
     def summary(self) -> str | None:
-        """None: its name says all."""
-        return None
+        """None: its name says all; but for a graph beside its weights, which is not taken."""
+        notes = self._notes()
+        return f"{self.source.name}: {'; '.join(notes)}" if notes else None
+
+    def _notes(self) -> tuple[str, ...]:
+        """What was not taken of its folder, and how to get it."""
+        folder = self.source.folder
+        graphs = () if folder is None else graphs_in(folder)
+        if folder is None or not graphs:
+            return ()
+        other = shlex.quote(str(Path(self.argument) / graphs[0]))
+        return (f"its weights are those of the checkpoint; the graph beside it: --model {other}",)
 
 
 @dataclass(frozen=True, slots=True)

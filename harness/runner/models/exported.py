@@ -271,17 +271,17 @@ class Exported:
             "image_size": model.image_size,
             "has_tokenizer": model.tokenizer_folder is not None,
             "levels": [level.name for level in self.levels()],
+            "notes": list(model.notes),
             "other_files": list(model.variants),
             "content_hash": model.content_hash,
         }
 
     def summary(self) -> str | None:
-        """Kind, parameters, level, files."""
+        """Kind, parameters, level, files, notes."""
         model = self.model
-        return (
-            f"{model.name}: {model.kind}, {model.parameters:,} parameters,"
-            f" {model.level}; {', '.join(graph.file for graph in model.graphs)}"
-        )
+        files = ", ".join(graph.file for graph in model.graphs)
+        said = (f"{model.kind}, {model.parameters:,} parameters, {model.level}", files)
+        return f"{model.name}: {'; '.join((*said, *model.notes))}"
 
 
 @dataclass(frozen=True, slots=True)

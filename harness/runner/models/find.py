@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from harness.models.catalog.subject import (
     stated_subject,
 )
 from harness.models.catalog.text import parse_parameters
-from harness.models.exported.files import is_exported
+from harness.models.exported.files import graphs_in, is_exported, names_data_file
+from harness.models.formats import refuse_format
 from harness.models.unknown import unknown_model
 from harness.models.weights.source import existing, is_built_here, resolve_model
 from harness.runner.models.built import built_model
@@ -60,29 +62,50 @@ def find_model(
         ModelError, WorkerError: files that cannot be used.
     """
     word = str(word)
-    model = _built(word) or _described(word)
+    model = _built(word, folder) or _described(word)
     if model is not None:
         return model
     place = folder or default_cache()
     if is_hub_name(word):
         word = str(fetch_model(word, place, hub or Hub(), log))
-    found = _built(word) or _exported(word, place) or _folder(word) or _system(word) or _count(word)
+    found = (
+        _built(word, place)
+        or _exported(word, place)
+        or _folder(word)
+        or _system(word)
+        or _count(word)
+    )
     if found is None:
         raise unknown_model(word)
     return found
 
 
-def _built(word: str) -> FoundModel | None:
-    """A model of the catalog, an alias, a shipped one, or a folder of safetensors."""
-    if not is_built_here(word):
+def _built(word: str, place: Path | None) -> FoundModel | None:
+    """A model of the catalog, an alias, a shipped one, or a folder of safetensors.
+
+    Safetensors may be the data of a graph beside them: then the graph is the model. Where nothing
+    says how to build them, the graphs of their folder are.
+    """
+    path = existing(word) if is_built_here(word) else None
+    if path is None or not path.is_dir():
+        return built_model(resolve_model(word)) if is_built_here(word) else None
+    if _is_data_of_graphs(path) or (is_exported(path) and not (path / CONFIG_FILE).is_file()):
         return None
     try:
         return built_model(resolve_model(word))
     except ModelError as error:  # of an architecture that is not built: its count may be known
-        path = existing(word)
-        if path is None:
-            raise
+        if is_exported(path):
+            place = place or default_cache()
+            return _recognised(word, path, place, f"its graph is measured: {error.problem}")
         return Described(word, config_subject(path / CONFIG_FILE), error)
+
+
+def _is_data_of_graphs(folder: Path) -> bool:
+    """Whether a graph of the folder keeps its tensors in the folder's safetensors."""
+    weights = [file.name for file in folder.glob("*.safetensors")]
+    return any(
+        names_data_file(folder / graph, name) for graph in graphs_in(folder) for name in weights
+    )
 
 
 def _described(word: str) -> FoundModel | None:
@@ -105,13 +128,16 @@ def _exported(word: str, place: Path) -> FoundModel | None:
 
 
 @cache
-def _recognised(word: str, path: Path, place: Path) -> FoundModel:
+def _recognised(word: str, path: Path, place: Path, note: str = "") -> FoundModel:
     """Look at exported files, once in this process."""
     from harness.models.exported.source import ExportedSource
     from harness.runner.models.exported import exported_model
     from harness.store.exported import open_exported
 
-    return exported_model(ExportedSource(word, open_exported(path, place)))
+    model = open_exported(path, place)
+    if note:
+        model = replace(model, notes=(*model.notes, note))
+    return exported_model(ExportedSource(word, model))
 
 
 def _folder(word: str) -> FoundModel | None:
@@ -126,7 +152,10 @@ def _folder(word: str) -> FoundModel | None:
         config = path / CONFIG_FILE if path.is_dir() else path
         if config.suffix != ".json" or not config.is_file():
             raise
-        return Described(word, config_subject(config), error)
+        try:
+            return Described(word, config_subject(config), error)
+        except HarnessError:
+            raise refuse_format(path) or error from None
 
 
 def _system(word: str) -> FoundModel | None:

@@ -1,0 +1,280 @@
+"""Which files of a folder are one model in the layouts that there are, and what it is called."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from onnx import save_model
+
+from harness.core.errors import ModelError, UsageError
+from harness.models.exported.files import find_files, names_data_file
+from harness.models.exported.model import Role
+from harness.models.formats import refuse_format
+from harness.models.naming import name_of
+from harness.runner.models import find_model
+from tests.models.exported.tiny_graphs import language_model, read, saved
+
+MERGED, ENCODER, MODEL = Role.DECODER_MERGED, Role.ENCODER, Role.MODEL
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+
+
+def folder_of(place: Path, *files: str) -> Path:
+    """A folder of empty files: nothing here opens one."""
+    for file in files:
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        (place / file).touch()
+    return place
+
+
+def chosen(place: Path) -> dict[Role, str]:
+    """What find_files takes, without the rest."""
+    return dict(find_files(place).graphs)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            ("encoder_model.onnx", "decoder_model_merged_q4.onnx"),
+            {MERGED: "decoder_model_merged_q4.onnx", ENCODER: "encoder_model.onnx"},
+        ),
+        (
+            ("encoder_model_fp16.onnx", "decoder_model_merged_q4.onnx"),
+            {MERGED: "decoder_model_merged_q4.onnx", ENCODER: "encoder_model_fp16.onnx"},
+        ),
+        (
+            (
+                *("encoder_model_q4.onnx", "decoder_model_merged_q4.onnx"),
+                *("encoder_model.onnx", "decoder_model_merged.onnx"),
+            ),
+            {MERGED: "decoder_model_merged.onnx", ENCODER: "encoder_model.onnx"},
+        ),
+        (
+            (
+                *("encoder_model_q4.onnx", "decoder_model_merged_q4.onnx"),
+                "encoder_model_fp16.onnx",
+            ),
+            {MERGED: "decoder_model_merged_q4.onnx", ENCODER: "encoder_model_q4.onnx"},
+        ),
+        (
+            ("decoder_model_merged_q4.onnx", "embed_tokens_fp16.onnx", "vision_encoder_q4.onnx"),
+            {MERGED: "decoder_model_merged_q4.onnx"},
+        ),
+        (
+            ("decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx"),
+            {
+                Role.DECODER: "decoder_model.onnx",
+                Role.DECODER_WITH_PAST: "decoder_with_past_model.onnx",
+                ENCODER: "encoder_model.onnx",
+            },
+        ),
+        (("model.onnx", "model_q4.onnx", "other.onnx"), {MODEL: "model.onnx"}),
+        (("model_q4.onnx",), {MODEL: "model_q4.onnx"}),
+        (("anything.onnx",), {MODEL: "anything.onnx"}),
+    ],
+)
+def test_of_each_part_the_plain_copy_is_taken_else_the_only_one(tmp_path, files, expected):
+    assert chosen(folder_of(tmp_path, *files)) == expected
+    assert chosen(folder_of(tmp_path / "repo", *(f"onnx/{file}" for file in files))) == expected
+
+
+def test_a_half_given_by_its_file_brings_the_other_of_its_kind_else_the_plain_one(tmp_path):
+    place = folder_of(
+        tmp_path,
+        *("decoder_model_merged_q4.onnx", "decoder_model_merged_int8.onnx"),
+        *("encoder_model.onnx", "encoder_model_int8.onnx"),
+    )
+    plain = {MERGED: "decoder_model_merged_q4.onnx", ENCODER: "encoder_model.onnx"}
+    same = {MERGED: "decoder_model_merged_int8.onnx", ENCODER: "encoder_model_int8.onnx"}
+    assert chosen(place / "decoder_model_merged_q4.onnx") == plain
+    assert chosen(place / "decoder_model_merged_int8.onnx") == same
+    assert chosen(place / "encoder_model_int8.onnx") == same
+
+
+def test_a_file_chooses_itself_where_another_form_of_it_lies_beside(tmp_path):
+    """decoder_model.onnx is measured, not the merged file of the same decoder."""
+    place = folder_of(tmp_path, "decoder_model.onnx", "decoder_model_merged.onnx")
+    assert chosen(place / "decoder_model.onnx") == {Role.DECODER: "decoder_model.onnx"}
+
+
+def test_a_configuration_names_files_in_folders(tmp_path):
+    place = folder_of(tmp_path, "decoder/model.onnx", "embedding/model.onnx", "old/model.onnx")
+    genai = {"model": {"decoder": {"filename": "decoder/model.onnx"}}}
+    (place / "genai_config.json").write_text(json.dumps(genai), encoding="utf-8")
+    found = find_files(place)
+    assert found.graphs == {MODEL: "decoder/model.onnx"}
+    assert found.folder == place
+    assert found.config_folders[:2] == (place / "decoder", place)
+    genai["model"]["encoder"] = {"filename": "embedding/model.onnx"}
+    (place / "genai_config.json").write_text(json.dumps(genai), encoding="utf-8")
+    assert chosen(place)[ENCODER] == "embedding/model.onnx"
+
+
+@pytest.mark.parametrize("file", ["../model.onnx", "/etc/model.onnx", "no.onnx", "C:/m.onnx", 3])
+def test_a_configuration_names_no_file_outside(tmp_path, file):
+    folder_of(tmp_path, "model.onnx", "m/model.onnx")
+    text = json.dumps({"model": {"decoder": {"filename": file}}})
+    (tmp_path / "m" / "genai_config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match="which is not in the folder"):
+        find_files(tmp_path / "m")
+
+
+def test_one_folder_per_part(tmp_path):
+    """An encoder and a decoder are a pair; a decoder among other parts is the model."""
+    pair = folder_of(tmp_path / "pair", "encoder/model.onnx", "decoder/model.onnx")
+    assert chosen(pair) == {Role.DECODER: "decoder/model.onnx", ENCODER: "encoder/model.onnx"}
+    parts = folder_of(tmp_path / "parts", "vision/model.onnx", "decoder/model.onnx")
+    assert chosen(parts) == {Role.DECODER: "decoder/model.onnx"}
+    assert find_files(parts).variants == ("vision/model.onnx",)
+    only = folder_of(tmp_path / "phi", "cpu_and_mobile/cpu-int4-rtn-block-32/model.onnx")
+    assert find_files(only).folder == only / "cpu_and_mobile" / "cpu-int4-rtn-block-32"
+    assert find_files(only).name == "phi"
+
+
+def test_data_lies_beside_its_graph(tmp_path):
+    """Its place is relative to the graph's own folder."""
+    source = FIXTURES / "exports" / "optimum" / "llama-past"
+    shutil.copytree(source, tmp_path / "m" / "decoder")
+    folder_of(tmp_path / "m", "vision/model.onnx")
+    here, below = read(source), read(tmp_path / "m")
+    assert below.parameters == here.parameters
+    assert below.main.file == "decoder/model.onnx"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("long/t/onnx/model_q4.onnx", "long/t/onnx/model_q4f16.onnx"),
+        ("long/t/one.onnx", "long/t/two.onnx"),
+        ("long/t/cpu/model.onnx", "long/t/cuda/model.onnx"),
+        (
+            "long/t/encoder_model.onnx",
+            "long/t/decoder_model_q4.onnx",
+            "long/t/decoder_model_q8.onnx",
+        ),
+    ],
+)
+def test_advice_names_a_file_from_where_the_user_stands_and_it_works(tmp_path, monkeypatch, files):
+    monkeypatch.chdir(folder_of(tmp_path, *files))
+    with pytest.raises(UsageError, match="several models") as caught:
+        find_files(Path("long/t"))
+    path = Path(caught.value.fix.partition("--model ")[2])
+    assert path.is_file()
+    assert (
+        str(path.relative_to("long/t").as_posix())
+        in find_files(path).folder.joinpath(path.name).as_posix()
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("models--org--tiny-lm/snapshots/" + "0123456789abcdef" * 2 + "01234567", "tiny-lm"),
+        ("models--gpt2/snapshots/607a30d", "gpt2"),
+        ("repo/onnx", "repo"),
+        ("Phi-4-mini/v4", "Phi-4-mini"),
+        ("Phi-3-mini/cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4", "Phi-3-mini"),
+        ("Qwen3-0.6B/decoder", "Qwen3-0.6B"),
+        ("smol/checkpoint-1000", "smol"),
+        ("smol/1.0.2/fp16", "smol"),
+        ("bge-m3", "bge-m3"),
+        ("2b-it", "2b-it"),
+    ],
+)
+def test_a_path_names_its_model(tmp_path, path, name):
+    assert name_of(tmp_path / path) == name
+
+
+def test_a_file_names_its_model_where_its_own_name_says_only_what_it_is():
+    assert name_of(Path("/x/bert-tiny/onnx"), "model_quantized") == "bert-tiny"
+    assert name_of(Path("/x/smol/onnx"), "decoder_model_merged_q4f16") == "smol"
+    assert name_of(Path("/x/smol"), "whisper-base") == "whisper-base"
+    assert name_of(Path("/onnx"), "model") == "model"
+
+
+def test_a_graph_tells_its_data_files_by_its_bytes(tmp_path):
+    external = language_model()
+    save_model(
+        external,
+        tmp_path / "a.onnx",
+        save_as_external_data=True,
+        location="w.safetensors",
+        size_threshold=0,
+    )
+    assert names_data_file(tmp_path / "a.onnx", "w.safetensors")
+    assert not names_data_file(tmp_path / "a.onnx", "w.data")
+    (tmp_path / "empty").touch()
+    assert not names_data_file(tmp_path / "empty", "w.data")
+
+
+def test_safetensors_may_be_the_data_of_a_graph(tmp_path):
+    """Then the graph is the model, whatever config.json beside it describes."""
+    shutil.copytree(FIXTURES / "logits" / "llama-tied", tmp_path / "m")
+    saved(language_model(), tmp_path / "m")
+    both = find_model(tmp_path / "m")
+    assert both.facts()["weights"] == "trained"
+    (note,) = both.facts()["notes"]
+    assert f"--model {tmp_path / 'm' / 'model.onnx'}" in note
+    proto = language_model()
+    data = tmp_path / "m" / "model.safetensors"
+    data.unlink()
+    save_model(
+        proto,
+        tmp_path / "m" / "model.onnx",
+        save_as_external_data=True,
+        location=data.name,
+        size_threshold=0,
+    )
+    assert find_model(tmp_path / "m").facts()["weights"] == "exported"
+
+
+def test_where_a_class_is_not_built_its_graph_is_measured_and_said_so(tmp_path):
+    place = tmp_path / "mpnet"
+    saved(language_model(), place / "onnx")
+    config = {"architectures": ["MPNetModel"], "hidden_size": 8}
+    (place / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (place / "model.safetensors").write_bytes(b"")
+    facts = find_model(place, tmp_path / "cache").facts()
+    assert facts["model"] == "mpnet"
+    assert any("MPNetModel" in note for note in facts["notes"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("m.ort", b"\x18\0\0\0ORTM", "ORT"),
+        ("m.gguf", b"GGUF\3\0\0\0", "GGUF, which llama.cpp"),
+        ("renamed.dat", b"GGUF\3\0\0\0", "GGUF"),
+        ("m.tflite", b"\x1c\0\0\0TFL3", "LiteRT"),
+        ("pytorch_model.bin", b"PK\3\4", "PyTorch"),
+        ("model.safetensors", b"\0" * 8, "weights alone"),
+    ],
+)
+def test_other_formats_are_called_by_their_names(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        find_model(tmp_path / name)
+    if not name.endswith(".safetensors"):
+        (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+        error = refuse_format(tmp_path)
+        assert error is not None
+        assert said in error.problem
+        with pytest.raises(UsageError, match=said):
+            find_model(tmp_path)
+
+
+def test_links_of_parts_become_files(tmp_path):
+    """A graph of a part's folder that is a link, and its data: as in a snapshot of the hub."""
+    from harness.store.exported_links import without_links
+
+    home = tmp_path / "models--a--b"
+    place = home / "snapshots" / "abc1234" / "decoder"
+    saved(language_model(), place)
+    (home / "blobs").mkdir()
+    (place / "model.onnx").rename(home / "blobs" / "1")
+    (place / "model.onnx").symlink_to("../../../blobs/1")
+    folder_of(place.parent, "vision/model.onnx")
+    found = without_links(find_files(place.parent), tmp_path / "cache")
+    assert (found.folder / "decoder" / "model.onnx").is_file()
+    assert found.name == "b"
