@@ -1,24 +1,28 @@
-"""A record's estimate as the sum it is: every term of every pass, beside what was measured."""
+"""One record explained: its estimate as the sum it is, and where its nodes and its time went."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from msgspec.structs import asdict
 
 from harness.core.errors import UsageError
 from harness.core.units import MIB
 from harness.report.columns import percent, three_digits, two_decimals
-from harness.report.grid import MISSING, draw_rows
-from harness.report.placed import draw_place, has_place, place_values
+from harness.report.grid import Column, draw_columns
 from harness.report.rows import shown
 from harness.results.metric_row import Source
 from harness.results.metrics import METRICS, of_source
-from harness.results.schema import Document, Record
+from harness.results.schema import Document, Placement, Record
 
-HEADER = ("pass", "term", "kernel", "read MiB", "Gflop", "calls", "ms", "share", "bound")
 # pass -> the metric that measures it
 MEASURED_BY = {row.times_pass: row.name for row in METRICS if row.times_pass}
 
+HOST = "cpu"
+GFLOP = 1e9
+
 Json = Mapping[str, Any]
+Term = Mapping[str, Any]  # of a pass or of the memory; an operator of a profile
 
 
 def explain_document(document: Document, wanted: str | None, style: str) -> str:
@@ -70,13 +74,13 @@ def explain_record(record: Record, style: str) -> str:
 def _explain_sum(record: Record, style: str) -> str:
     """Draw an explanation: its passes, its memory, what dominates."""
     found: Json = record.explanation or {}
-    rows = [row for part in found["passes"] for row in _pass_rows(part)]
-    rows += _memory_rows(found["memory"])
+    terms = [term for part in found["passes"] for term in _pass_terms(part)]
+    terms += _memory_terms(found["memory"])
     lines = [f"{record_name(record)}: {found['estimator']}: {found['basis']}"]
     lines += [_verdict(record, part) for part in found["passes"]]
     lines += [_memory_verdict(record, found["memory"])]
     lines += _utilisation(record)
-    return "\n".join(lines) + "\n\n" + draw_rows(HEADER, rows, style)
+    return "\n".join(lines) + "\n\n" + draw_columns(TERM_COLUMNS, terms, style)
 
 
 def record_name(record: Record) -> str:
@@ -97,33 +101,22 @@ def _is_meant(wanted: str | None, number: int, record: Record) -> bool:
     return set(wanted.split()) <= set(record_name(record).split())
 
 
-def _pass_rows(part: Json) -> Iterator[list[str]]:
+def _pass_terms(part: Json) -> Iterator[Term]:
     """Yield one row per term of a pass, and their sum."""
     for term in part["terms"]:
-        yield [
-            part["pass"],
-            term["term"],
-            term["kernel"],
-            _amount(term["read_bytes"] / MIB),
-            _amount(term["flop"] / 1e9),
-            _amount(term["calls"]),
-            three_digits(term["seconds"] * 1e3),
-            percent(term["seconds"] / part["seconds"]),
-            term["bound"],
-        ]
-    total = three_digits(part["seconds"] * 1e3)
-    yield [part["pass"], "sum", *[MISSING] * 4, total, percent(1.0), part["bound"]]
+        share = term["seconds"] / part["seconds"]
+        yield {**term, "pass": part["pass"], "share": share}
+    yield {**part, "term": "sum", "share": 1.0}
 
 
-def _memory_rows(parts: Sequence[Json]) -> Iterator[list[str]]:
+def _memory_terms(parts: Sequence[Json]) -> Iterator[Term]:
     """Yield one row per part of the memory, and their sum; none where nothing is estimated."""
     if not parts:
         return
     total = sum(part["bytes"] for part in parts)
     for part in (*parts, {"part": "sum", "bytes": total}):
-        share = percent(part["bytes"] / total)
-        size = _amount(part["bytes"] / MIB)
-        yield ["memory", part["part"], MISSING, size, *[MISSING] * 3, share, MISSING]
+        share = part["bytes"] / total
+        yield {"pass": "memory", "term": part["part"], "read_bytes": part["bytes"], "share": share}
 
 
 def _verdict(record: Record, part: Json) -> str:
@@ -162,6 +155,68 @@ def _utilisation(record: Record) -> list[str]:
     return [", ".join(found) + " of the hardware peaks measured here"] if found else []
 
 
-def _amount(value: float) -> str:
-    """Draw what a term has to do; a term that has none of it shows a dash."""
-    return three_digits(value) if value else MISSING
+def has_place(record: Record) -> bool:
+    """Whether there is more to say than that the processor ran it all."""
+    return bool(record.profile) or (record.placement is not None and record.cell.device != HOST)
+
+
+def draw_place(record: Record, style: str) -> str:
+    """Draw the placement in a line; under it the profile, if one was taken.
+
+    Args:
+        record: one that has_place.
+        style: `table` or `md`.
+    """
+    lines = [_placement(record.placement)] if record.placement is not None else []
+    if not record.profile:
+        return "\n".join(lines)
+    shares = (f"{one['provider']} {percent(one['share'])}" for one in record.profile["providers"])
+    lines.append(f"profile, share of the time: {', '.join(shares)}")
+    table = draw_columns(OPERATOR_COLUMNS, record.profile["operators"], style)
+    return "\n".join(lines) + "\n\n" + table
+
+
+def place_values(record: Record) -> dict[str, Any]:
+    """The same as values: `placement` and `profile`, null where unknown."""
+    placement = None if record.placement is None else asdict(record.placement)
+    return {"placement": placement, "profile": record.profile}
+
+
+def _placement(placement: Placement) -> str:
+    """Verdict, nodes per provider, changes of provider, and what fell off by operator."""
+    nodes = ", ".join(
+        f"{name} {count} nodes ({placement.compute_nodes.get(name, 0)} compute)"
+        for name, count in placement.nodes.items()
+    )
+    text = f"placement {placement.verdict}: {nodes or 'no node recorded'}"
+    if placement.switches is not None:
+        text += f"; {placement.switches} switches"
+    if placement.fell_off:
+        text += "; left to others: " + ", ".join(
+            f"{count} {name}" for name, count in placement.fell_off.items()
+        )
+    return text
+
+
+def _scaled(key: str, scale: float) -> Callable[[Term], float | None]:
+    """Return what reads an amount in another unit; None where a term has none of it."""
+    return lambda term: (term.get(key) or 0.0) / scale or None
+
+
+TERM_COLUMNS: tuple[Column[Term], ...] = (
+    Column("pass", lambda term: term["pass"]),
+    Column("term", lambda term: term["term"]),
+    Column("kernel", lambda term: term.get("kernel")),
+    Column("read MiB", _scaled("read_bytes", MIB), three_digits),
+    Column("Gflop", _scaled("flop", GFLOP), three_digits),
+    Column("calls", _scaled("calls", 1), three_digits),
+    Column("ms", lambda term: term.get("seconds"), lambda seconds: three_digits(seconds * 1e3)),
+    Column("share", lambda term: term["share"], percent),
+    Column("bound", lambda term: term.get("bound")),
+)
+OPERATOR_COLUMNS: tuple[Column[Term], ...] = (
+    Column("provider", lambda operator: operator["provider"]),
+    Column("operator", lambda operator: operator["operator"]),
+    Column("calls", lambda operator: operator["calls"]),
+    Column("share", lambda operator: operator["share"], percent),
+)

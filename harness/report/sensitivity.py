@@ -1,15 +1,14 @@
 """Which matrices a level costs most: one table for each level whose groups were measured. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness.core.units import MIB
 from harness.report.columns import three_digits
 from harness.report.escape import markdown, one_line
-from harness.report.grid import MISSING, draw_rows
+from harness.report.grid import Column, draw_columns
 from harness.results.schema import Document, Record
 
-HEADER = ("group", "saves MiB", "KLD nats", "low", "high", "KLD nats/MiB")
 TITLE = "one group at {level}, all else at fp32 (costliest first; keep the first at more bits)"
 
 Json = dict[str, Any]
@@ -31,12 +30,19 @@ def draw_sensitivities(document: Document, style: str) -> Iterator[str]:
         quality = record.quality or {}
         label = f" · {quality['label']}" if quality.get("label") else ""
         yield escape(f"{model} · {TITLE.format(level=level)}{label}")
-        yield draw_rows(HEADER, [_row(loss) for loss in quality["sensitivity"]], style)
+        yield draw_columns(COLUMNS, quality["sensitivity"], style)
 
 
-def _row(loss: Json) -> Sequence[str]:
-    """One group."""
-    kld = loss["kld_nats"] or {}
-    values = (*(kld.get(end) for end in ("value", "low", "high")), loss["kld_nats_per_mib"])
-    shown = [MISSING if value is None else f"{value:.3g}" for value in values]
-    return [loss["group"], three_digits(loss["saved_bytes"] / MIB), *shown]
+def _of_kld(end: str) -> Callable[[Json], float | None]:
+    """Return what reads the divergence, or an end of its interval."""
+    return lambda loss: (loss["kld_nats"] or {}).get(end)
+
+
+COLUMNS: tuple[Column[Json], ...] = (
+    Column("group", lambda loss: loss["group"]),
+    Column("saves MiB", lambda loss: loss["saved_bytes"] / MIB, three_digits),
+    Column("KLD nats", _of_kld("value"), "{:.3g}".format),
+    Column("low", _of_kld("low"), "{:.3g}".format),
+    Column("high", _of_kld("high"), "{:.3g}".format),
+    Column("KLD nats/MiB", lambda loss: loss["kld_nats_per_mib"], "{:.3g}".format),
+)

@@ -9,7 +9,7 @@ from harness.analysis.errors import REMEASURE, ErrorRow, ErrorStudy
 from harness.core.errors import HarnessError
 from harness.core.shipped import data_folder
 from harness.report.escape import markdown, one_line
-from harness.report.grid import MISSING, draw_rows
+from harness.report.grid import Column, draw_columns
 from harness.report.headline import runtime_name
 from harness.results.schema import Document, Json
 from harness.runner.plan import make_plan
@@ -17,7 +17,6 @@ from harness.runner.settings import PART_KEYS, Settings, read_plan
 
 SCHEMA = "bench.estimate-errors"
 SCHEMA_VERSION = 1
-NUMBERS_HEADER = ("n", "median %", "p90 %", "worst %", "worst cell", "bias ×")
 EXACT = "exact"
 MEANING = (
     "error: |ln(estimated time / measured time)| in percent, for bytes the same of sizes; "
@@ -67,8 +66,7 @@ def draw_study(study: ErrorStudy, table: Json, style: str) -> tuple[str, tuple[s
     by, rows = table["by"], study.groups or study.rows
     if style == "jsonl":
         return "\n".join(json.dumps(asdict(row)) for row in rows), study.notes
-    header = ("metric", "threads", by or "estimator", *NUMBERS_HEADER)
-    drawn = draw_rows(header, [error_cells(row) for row in rows], style)
+    drawn = draw_columns(error_columns(by), rows, style)
     if style == "csv":
         return drawn, study.notes
     escape, bullet = (markdown, "- ") if style == "md" else (one_line, "")
@@ -77,17 +75,19 @@ def draw_study(study: ErrorStudy, table: Json, style: str) -> tuple[str, tuple[s
     return "\n\n".join([escape(headline(table)), drawn, notes]), ()
 
 
-def error_cells(row: ErrorRow) -> list[str]:
-    """Return one row as text: errors in percent, `exact` where there are none."""
-    return [
-        row.metric,
-        row.threads,
-        row.estimator if row.group is None else row.group,
-        str(row.cells),
-        *(_percent(error_ln) for error_ln in (row.median_ln, row.p90_ln, row.worst_ln)),
-        EXACT if row.worst_cell is None else row.worst_cell,
-        f"{row.bias_ratio:.3f}",
-    ]
+def error_columns(by: str | None) -> tuple[Column[ErrorRow], ...]:
+    """The columns of a study: errors in percent, `exact` where there are none."""
+    return (
+        Column("metric", lambda row: row.metric),
+        Column("threads", lambda row: row.threads),
+        Column(by or "estimator", lambda row: row.estimator if row.group is None else row.group),
+        Column("n", lambda row: row.cells),
+        Column("median %", lambda row: row.median_ln, _percent),
+        Column("p90 %", lambda row: row.p90_ln, _percent),
+        Column("worst %", lambda row: row.worst_ln, _percent),
+        Column("worst cell", lambda row: EXACT if row.worst_cell is None else row.worst_cell),
+        Column("bias ×", lambda row: row.bias_ratio, "{:.3f}".format),
+    )
 
 
 def headline(table: Json) -> str:
@@ -156,6 +156,6 @@ def _distinct(sources: Sequence[dict[str, Any]], key: str) -> list[Any]:
     return list(dict.fromkeys(source[key] for source in sources if source[key] is not None))
 
 
-def _percent(error_ln: float | None) -> str:
+def _percent(error_ln: float) -> str:
     """Return a logarithm in percent, with one digit behind the point."""
-    return MISSING if error_ln is None else f"{100 * error_ln:.1f}"
+    return f"{100 * error_ln:.1f}"
