@@ -159,7 +159,7 @@ def _loading_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float
 
 
 def _rotary_bytes(model: Anatomy, level: QuantLevel) -> float:
-    """Bytes of cosines and sines [context, turned values / 2], folded into constants at load.
+    """Bytes of cosines and sines [context, rotated values / 2], folded into constants at load.
 
     Twice where layers with a window have a base of their own; nothing where positions are learned.
     """

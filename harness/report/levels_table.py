@@ -26,7 +26,7 @@ COLUMNS: tuple[Column[QuantLevel], ...] = (
     Column("level", lambda level: level.name),
     Column("bits/w", lambda level: level.body.bits_per_weight, "{:.2f}".format),
     Column("layers", lambda level: stored_words(level.body)),
-    Column("tables", lambda level: stored_words(level.table)),
+    Column("embedding", lambda level: stored_words(level.table)),
     Column("sensitive", lambda level: _sensitive(level)),
     Column("activations", lambda level: level.activation_dtype),
     Column("by", lambda level: METHODS[level.body.method] if level.has_integers else None),

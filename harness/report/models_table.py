@@ -38,7 +38,7 @@ CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column("active", lambda model: model.anatomy.active_parameters, "{:,}".format),
     Column("read", lambda model: model.anatomy.read_parameters, "{:,}".format),
     Column("class", lambda model: size_class(model.anatomy.parameters)),
-    Column("tables %", _table_percent, "{:.0f}".format),
+    Column("embedding %", _table_percent, "{:.0f}".format),
     Column("KV KiB/token", _kv_kib, "{:g}".format),
     *(Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format) for name in TEXT_LEVELS),
     Column("built", lambda model: "yes" if model.anatomy.spec is not None else "no"),

@@ -16,7 +16,7 @@ class AttentionInputs:
     Attributes:
         last_index: int32 [batch], tokens of each sequence, cached ones included, minus one.
         total_tokens: int32 scalar, the longest of them.
-        turns: cosines and sines [context, turned values / 2]; empty where positions are learned.
+        turns: cosines and sines [context, rotated values / 2]; empty where positions are learned.
         windowed_turns: the same of layers with a window.
         cache: how keys and values are stored; integers come with scales, see scale_name.
     """

@@ -159,7 +159,7 @@ def _attention_inputs(
 def _rotary_tables(
     emitter: Emitter, spec: ModelSpec, level: QuantLevel, name: str, *, windowed: bool = False
 ) -> tuple[str, ...]:
-    """Add cosines and sines [context, turned values / 2] of position times frequency, in float32.
+    """Add cosines and sines [context, rotated values / 2] of position times frequency, in float32.
 
     A longrope multiplies both by its amplitude. Nothing where positions are learned.
     """

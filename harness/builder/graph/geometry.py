@@ -20,7 +20,7 @@ from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.model import ModelSpec
 
 HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
-# Of a head and of its turned part.
+# Of a head and of its rotated part.
 # "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
 HEAD_DIM_STEP = 16
 
@@ -188,7 +188,7 @@ def _decoder_geometry(
         )
     if spec.turned_dim % HEAD_DIM_STEP:
         raise ModelError(
-            f"{spec.name}: {spec.turned_dim} values of each head are turned",
+            f"{spec.name}: {spec.turned_dim} values of each head are rotated",
             fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
             " ONNX Runtime's GroupQueryAttention runs no other",
         )

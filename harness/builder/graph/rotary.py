@@ -9,11 +9,11 @@ from harness.models.specs.model import ModelSpec, RopeScaling
 
 
 def inverse_frequencies(spec: ModelSpec, *, windowed: bool = False) -> npt.NDArray[np.float32]:
-    """Return the angle per token of each rotated pair, in radians, [turned values / 2].
+    """Return the angle per token of each rotated pair, in radians, [rotated values / 2].
 
         f_i = theta^(-2i / d)
 
-    d is how many values of a head are turned. The angle of pair i at position p is p · f_i, as
+    d is how many values of a head are rotated. The angle of pair i at position p is p · f_i, as
     RotaryEmbedding of transformers has it.
 
     Args:

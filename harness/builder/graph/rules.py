@@ -13,7 +13,7 @@
    and 48 MiB at a head_dim of 64, however short its sequences; those of 32,768 cost 0.02 s and
    12 MiB.
    Layers with a window have tables of their own where their base differs (Gemma 3). A longrope is
-   built up to its first context: beyond it every cached key would have to be turned anew.
+   built up to its first context: beyond it every cached key would have to be rotated anew.
 6. Query and key norms split the packed qkv and normalise both before the attention: by head
    (Qwen3), or all heads at once (OLMo-2).
 7. The last token is picked after the final norm, before the head.

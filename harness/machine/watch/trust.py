@@ -142,10 +142,10 @@ def _not_steady(evidence: Evidence) -> Finding | None:
     """A warm-up that ended at its time limit."""
     if evidence.steady_processes >= evidence.processes:
         return None
-    restless = evidence.processes - evidence.steady_processes
+    unsteady = evidence.processes - evidence.steady_processes
     return (
         Grade.B,
-        f"{restless} of {evidence.processes} processes were not steady after the warm-up",
+        f"{unsteady} of {evidence.processes} processes were not steady after the warm-up",
     )
 
 

@@ -17,7 +17,7 @@ class Rotary:
 
     Attributes:
         default_theta: base where config.json has none.
-        partial: a part of each head may be turned.
+        partial: a part of each head may be rotated.
         default_share: that part where config.json says nothing.
         long: frequencies may have a divisor each (longrope).
         local_theta: base in layers with a window; None: as in the others.
@@ -38,7 +38,7 @@ class Turns:
         theta: base of the frequencies.
         scaling: how they are stretched, or None.
         local_theta: base in layers with a window; None: as in the others.
-        share: the part of a head that is turned.
+        share: the part of a head that is rotated.
     """
 
     theta: float
@@ -129,7 +129,7 @@ def _original_context(values: JsonValues, table: JsonValues) -> int:
 
 
 def _share(values: JsonValues, table: JsonValues | None, rotary: Rotary) -> float:
-    """Return the part of a head that is turned; a part only where the class takes one."""
+    """Return the part of a head that is rotated; a part only where the class takes one."""
     share = values.number("partial_rotary_factor", rotary.default_share)
     if table is not None:
         share = table.number("partial_rotary_factor", share)

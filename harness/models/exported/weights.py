@@ -3,7 +3,7 @@
 Trained values are the stored floats that are weights (see constants.is_weight) and the integers
 that an operator of packing.PACKINGS reads; scales and zero points are how they are stored. Each
 counts once, however often it is stored: matrices of the same bytes, and a head that is the
-embedding once more, turned or quantized, are one.
+embedding once more, transposed or quantized, are one.
 """
 
 from collections.abc import Iterable, Mapping

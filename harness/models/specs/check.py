@@ -109,7 +109,7 @@ def _check_experts(experts: Experts, where: str) -> None:
 
 
 def _check_heads(spec: ModelSpec, where: str) -> None:
-    """Refuse heads that cannot share keys, and widths that cannot be turned."""
+    """Refuse heads that cannot share keys, and widths that cannot be rotated."""
     if spec.num_heads % spec.num_kv_heads:
         raise ModelError(
             f"{where}: {spec.num_heads} heads cannot share {spec.num_kv_heads} key-value heads",
@@ -157,12 +157,12 @@ def _check_scaling(scaling: RopeScaling, where: str) -> None:
 
 
 def _check_divisors(spec: ModelSpec, scaling: RopeScaling, where: str) -> None:
-    """Refuse a longrope without one positive divisor for each turned pair."""
+    """Refuse a longrope without one positive divisor for each rotated pair."""
     pairs = spec.turned_dim // 2 if scaling.kind == "longrope" else 0
     if len(scaling.divisors) != pairs:
         raise ModelError(
             f"{where}: rope_scaling.divisors has {len(scaling.divisors)} numbers",
-            fix=f"one for each turned pair of a head: {pairs}",
+            fix=f"one for each rotated pair of a head: {pairs}",
         )
     for value in scaling.divisors:
         require_positive(where, "a divisor of rope_scaling", value)

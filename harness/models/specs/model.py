@@ -77,7 +77,7 @@ class ModelSpec:
         head_bias: whether the head adds one (Phi-2).
         qk_norm: RMS norm of queries and keys: `none`, `per_head` (Qwen3) or `full_width` (OLMo-2).
         positions: `rotary`, or `learned`: a row per position is added to the embedding (GPT-2).
-        rotary_dim: how many values of a head are turned; None: all.
+        rotary_dim: how many values of a head are rotated; None: all.
         rope_scaling: stretched rotary frequencies, or None.
         local_rope_theta: base in layers with a window, unstretched; None: as in the others.
         sliding_window_tokens: attention sees only this many last tokens; None: all.
@@ -151,7 +151,7 @@ class ModelSpec:
     def rotary_context_tokens(self) -> int:
         """Longest sequence that its rotary frequencies hold for: a longrope's first context.
 
-        Beyond it another list of divisors holds, by which every cached key would be turned anew.
+        Beyond it another list of divisors holds, by which every cached key would be rotated anew.
         """
         if self.rope_scaling is None or self.rope_scaling.kind != "longrope":
             return self.max_context_tokens

@@ -19,7 +19,7 @@ from harness.machine.watch.probes import difference, snapshot
 from harness.results.enums import Kind
 from harness.runner.loop.memory_limit import least_bytes
 from harness.runner.loop.order import shuffled
-from harness.runner.loop.pinning import drawn_cores, settle
+from harness.runner.loop.pinning import drawn_cores, pin_worker
 from harness.runner.loop.session import (
     failure_entry,
     open_group,
@@ -68,7 +68,7 @@ def measure_together(
         opened: Opened = {}
         for group, artifact in shuffled(groups, settings.seed, round_index, "starts"):
             worker = stack.enter_context(Worker.start(group.worker))
-            settle(worker, group, cores)
+            pin_worker(worker, group, cores)
             try:
                 reply = open_group(worker, group, artifact, settings.seed, settings.timeout, True)
             except WorkerError as error:

@@ -22,7 +22,7 @@ from harness.results.samples import ProcessSamples, kind_of
 from harness.results.schema import Cell
 from harness.runner.loop.identity import cell_of
 from harness.runner.loop.order import shuffled
-from harness.runner.loop.pinning import drawn_cores, settle
+from harness.runner.loop.pinning import drawn_cores, pin_worker
 from harness.runner.loop.session import WORKER_MODULE, open_group, sample_test, workload_json
 from harness.runner.plan import SessionGroup
 from harness.store.exported_artifact import AnyArtifact
@@ -179,7 +179,7 @@ def _take_turns(
 
 def _open(side: Side, worker: Worker, plan: TurnPlan, cores: Sequence[int]) -> dict[str, float]:
     """Open one side, where the other one works too; its load and first run in milliseconds."""
-    settle(worker, side.group, cores)
+    pin_worker(worker, side.group, cores)
     reply = open_group(
         worker, side.group, side.artifact, plan.seed, plan.timeout_s, stop_spinning=True
     )

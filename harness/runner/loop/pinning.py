@@ -18,7 +18,7 @@ def drawn_cores(*seeds: object) -> list[int]:
     return shuffled(one_per_core(usable_processors()), *seeds, "cores")
 
 
-def settle(worker: Worker, group: SessionGroup, cores: Sequence[int]) -> None:
+def pin_worker(worker: Worker, group: SessionGroup, cores: Sequence[int]) -> None:
     """Keep the worker of a session where the others of its turns work; see processors_for."""
     place = processors_for(group, cores)
     if place is not None:

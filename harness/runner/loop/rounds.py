@@ -84,14 +84,14 @@ def measure_rounds(
     settings = plan.settings
     last = settings.rounds if settings.precision is None else settings.max_rounds
     for round_index in range(max(settings.rounds, last)):
-        groups = _restless(run, round_index)
+        groups = _not_converged(run, round_index)
         if not groups or _budget_is_spent(plan, run.pause.clock() - start_s, round_index - kept):
             return
         one_round = _in_turns if settings.interleave == TURNS else _one_round
         yield from one_round(run, groups, round_index)
 
 
-def _restless(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
+def _not_converged(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
     """The groups that a round is for: all in the first ones, then those that are not precise."""
     precision = run.plan.settings.precision
     if round_index < run.plan.settings.rounds or precision is None:

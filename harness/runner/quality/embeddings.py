@@ -20,14 +20,14 @@ WORKER_MODULE = "harness.runner.quality.embedding_worker"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingScores:
-    """How near the embeddings of a level are to its twin's.
+    """How near the embeddings of a level are to its reference's.
 
     Attributes:
         texts: queries and passages embedded.
         queries: of them queries, each ranking all passages.
         embedding_cosine: cosine of a text's two embeddings, mean over texts.
         embedding_cosine_min: the smallest one.
-        nearest_agreement: share of queries whose nearest passage is the twin's.
+        nearest_agreement: share of queries whose nearest passage is the reference's.
         ranking_tau: Kendall's tau of both rankings of the passages, mean over queries.
     """
 
@@ -79,7 +79,7 @@ def measure_embeddings(
     Args:
         source: the model, whose folder holds the tokenizer.
         twin: the model built at fp32.
-        level: the same weights at the level to be judged; may be the twin itself.
+        level: the same weights at the level to be judged; may be the reference itself.
         device: as it travels, or a key of the device table; both run on it.
         threads: intra-op threads.
         seed: of token ids where the model has no tokenizer.

@@ -36,7 +36,7 @@ class Quality:
         decode: a token a pass; None likewise.
         invalid: where a logit is no number, which makes both paths worthless; else None.
         peak_bytes: high-water mark of the child, both models' weights included.
-        reference: name of the other model that stood in for the twin; None: its own fp32 reference.
+        reference: name of the other model that stood in; None: its own fp32 reference.
     """
 
     model: str
@@ -79,7 +79,7 @@ def measure_quality(
     Args:
         source: the model, whose folder holds the tokenizer.
         twin: the model built at fp32, its cache too, or a reference that check_reference lets pass.
-        level: the level to be judged; may be the twin itself.
+        level: the level to be judged; may be the reference itself.
         reference: the other model that `twin` is built from; None: the same model.
         device: as it travels, or a key of the device table; both models run on it.
         threads: intra-op threads.
@@ -152,7 +152,7 @@ def check_twin(twin: Artifact, level: Artifact) -> None:
     """Refuse a pair that is not one model at two levels.
 
     Raises:
-        UsageError: the twin, or its cache, is not built at fp32; or it has other weights or another
+        UsageError: the reference or its cache is not at fp32; or it has other weights or another
             architecture.
     """
     if twin.level != TWIN_LEVEL or twin.cache.name != TWIN_LEVEL:

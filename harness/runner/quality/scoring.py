@@ -1,4 +1,4 @@
-"""Scores of one level against its twin, chunk by chunk, up to the first value that is no number."""
+"""Scores of one level against its reference, by chunk, up to the first value that is no number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Scored:
 def score_chunks(twin: Reader, level: Reader, chunks: Sequence[Sequence[int]]) -> Scored:
     """Read every chunk with both models and compare their logits after each token.
 
-    The twin reads a chunk first; its logits are the only ones held, float32
+    The reference reads a chunk first; its logits are the only ones held, float32
     [chunk_tokens, vocab], beside one block of the level's.
 
     Args:

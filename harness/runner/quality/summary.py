@@ -19,9 +19,9 @@ class TokenScores:
     """One value per scored token, chunk after chunk.
 
     Attributes:
-        kl_nats: divergence from the twin's distribution.
-        same_top: whether the most probable token is the twin's.
-        reference_nll_nats: negative log-likelihood of the true token by the twin.
+        kl_nats: divergence from the reference's distribution.
+        same_top: whether the most probable token is the reference's.
+        reference_nll_nats: negative log-likelihood of the true token by the reference.
         candidate_nll_nats: the same by the level that is judged.
     """
 
@@ -56,12 +56,12 @@ class PathQuality:
         chunks: chunk means behind each interval.
         kld_nats: Kullback-Leibler divergence a token.
         kld_p99_nats: its 99th percentile over tokens; None from fewer than 459 tokens.
-        top1_agreement: share of tokens whose most probable successor is the twin's.
-        nll_delta: negative log-likelihood minus the twin's, nats a token.
+        top1_agreement: share of tokens whose most probable successor is the reference's.
+        nll_delta: negative log-likelihood minus the reference's, nats a token.
         perplexity: exp of the mean negative log-likelihood; None where no float holds it.
-        reference_perplexity: the twin's on the same tokens.
+        reference_perplexity: the reference's on the same tokens.
         bits_per_byte: mean negative log2-likelihood of a byte; None where tokens are not bytes.
-        reference_bits_per_byte: the twin's.
+        reference_bits_per_byte: the reference's.
     """
 
     path: str

@@ -67,7 +67,7 @@ def evaluate(
 ) -> Json:
     """Score a level against its fp32 reference on one path; two sessions are open, no more.
 
-    The twin reads each chunk in one pass on both paths: in float32 the passes of one token give
+    The reference reads each chunk in one pass on both paths: in float32 passes of one token give
     the same distributions up to rounding (tested), at several times the cost.
 
     Args:

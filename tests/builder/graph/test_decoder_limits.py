@@ -14,14 +14,14 @@ from tests.tiny import LLAMA, SPECS
 STATIC = next(iter(STATIC_LEVELS.values()))
 
 
-def test_a_turned_part_of_any_width_is_refused():
+def test_a_rotated_part_of_any_width_is_refused():
     """24 of 32 values: GroupQueryAttention turns multiples of 16."""
-    with pytest.raises(ModelError, match="24 values of each head are turned"):
+    with pytest.raises(ModelError, match="24 values of each head are rotated"):
         geometry_of(replace(LLAMA, rotary_dim=24), LEVELS["fp32"])
 
 
 def test_longrope_is_built_up_to_the_first_context():
-    """Beyond it every cached key would have to be turned anew."""
+    """Beyond it every cached key would have to be rotated anew."""
     assert geometry_of(SPECS["phi3"], LEVELS["fp32"]).max_context_tokens == 32
 
 

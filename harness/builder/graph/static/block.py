@@ -20,7 +20,7 @@ SIGMOID, PROBABILITY = "sigmoid", "probability"  # grids that no calibration has
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Names of cosines and sines [T, d] by which one side of attention is turned.
+    """Names of cosines and sines [T, d] by which one side of attention is rotated.
 
     The sines of the first half are negative: x · cos + swap(x) · sin turns every pair, where swap
     exchanges the halves of a head.

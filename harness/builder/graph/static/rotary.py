@@ -33,7 +33,7 @@ def rotary_pieces(
     """Yield cosines and sines of the next positions, both [positions, head_dim], as stored.
 
     Both halves of a head have the same angles; the sines of the first half are negative, so that
-    a pair is turned by x · cos + swap(x) · sin.
+    a pair is rotated by x · cos + swap(x) · sin.
     """
     frequencies = inverse_frequencies(spec)
     for start in range(0, geometry.capacity_tokens, PIECE_POSITIONS):
