@@ -19,9 +19,8 @@ from typing import Any
 
 from harness.analysis.compare import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
-from harness.results.journal import Journal, read_journal
+from harness.results.journal import Journal, read_lines
 from harness.results.metrics import rate_of_kind
-from harness.results.samples import samples_of
 from harness.runner.loop.identity import cell_of
 from harness.runner.loop.order import shuffled
 from harness.runner.loop.session import measure_group
@@ -62,7 +61,7 @@ def measure(options: argparse.Namespace) -> None:
         min_passes=1,
     )
     plan = make_plan(settings, usable_cores())
-    known = read_journal(options.file) if options.file.exists() else []
+    known = read_lines(options.file) if options.file.exists() else []
     done = {(entry["round"], entry["side"], entry["threads"]) for entry in known if "side" in entry}
     options.file.parent.mkdir(parents=True, exist_ok=True)
     with Journal(options.file) as journal:
@@ -84,10 +83,10 @@ def process_values(plan: Plan, group: Any, index: int) -> dict[str, float]:
     tests = {workload.name: workload for workload in group.workloads}
     found = {}
     for entry in measure_group(group, artifact, index, plan.settings):
-        test = tests[entry["workload"]]
-        cell, process = cell_of(group, test, artifact), samples_of(entry)
+        test = tests[entry.workload]
+        cell = cell_of(group, test, artifact)
         rate = rate_of_kind(test.kind)
-        value = rate.value(cell, process) if rate.value is not None else None
+        value = rate.value(cell, entry) if rate.value is not None else None
         assert value is not None
         found[f"{test.name} {rate.name}"] = value
     return found
@@ -95,7 +94,7 @@ def process_values(plan: Plan, group: Any, index: int) -> dict[str, float]:
 
 def report(path: Path) -> None:
     """Verdicts of every comparison, interleaved and in block order."""
-    processes = [entry for entry in read_journal(path) if entry["kind"] == "process"]
+    processes = [entry for entry in read_lines(path) if entry["kind"] == "process"]
     print(f"{ROUNDS} processes a side, tolerance {TOLERANCE:.0%}; FASTER or SLOWER are false\n")
     print("| threads | metric | comparisons | false, interleaved | false, in block order | sd |")
     print("|---|---|---|---|---|---|")

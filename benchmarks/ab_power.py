@@ -20,7 +20,7 @@ from statistics import fmean, stdev
 
 from harness.analysis.compare import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
-from harness.results.journal import Journal, read_journal
+from harness.results.journal import Journal, read_lines
 from harness.runner.loop.paired import A, B, Side, TurnPlan, measure_pair
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
@@ -71,7 +71,7 @@ def measure(options: argparse.Namespace) -> None:
     (group,) = make_plan(settings, usable_cores()).groups
     artifact = ensure_artifact(group.source, group.level.name, default_cache(), settings.seed)
     plan = TurnPlan(options.seconds, settings.warm_seconds, settings.timeout, settings.seed)
-    known = read_journal(options.file) if options.file.exists() else []
+    known = read_lines(options.file) if options.file.exists() else []
     done = {entry["key"] for entry in known if entry["kind"] == "pair"}
     options.file.parent.mkdir(parents=True, exist_ok=True)
     with Journal(options.file) as journal:
@@ -112,7 +112,7 @@ def report(path: Path) -> None:
     """Verdicts, mean and scatter of every kind of trial, complete ones only."""
     kept: dict[tuple[int, float, float, int], list[float]] = {}
     spent: dict[tuple[int, float, float, int], float] = {}
-    for entry in read_journal(path):
+    for entry in read_lines(path):
         if entry["kind"] == "pair":
             part = entry.get("part_seconds", FIRST_SECONDS)
             key = entry["threads"], part, entry["share"], entry["trial"]

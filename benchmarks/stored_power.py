@@ -21,7 +21,7 @@ from aa_rates import process_values
 
 from harness.analysis.compare import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
-from harness.results.journal import Journal, read_journal
+from harness.results.journal import Journal, read_lines
 from harness.runner.loop.order import shuffled
 from harness.runner.plan import make_plan
 from harness.runner.plan.runtimes import WORKERS
@@ -62,7 +62,7 @@ def measure(options: argparse.Namespace) -> None:
     )
     plan = make_plan(settings, usable_cores())
     group = replace(plan.groups[0], runtime=SLOWED)
-    known = read_journal(options.file) if options.file.exists() else []
+    known = read_lines(options.file) if options.file.exists() else []
     done = {(entry["round"], entry["share"]) for entry in known if entry["kind"] == "process"}
     options.file.parent.mkdir(parents=True, exist_ok=True)
     with Journal(options.file) as journal:
@@ -82,7 +82,7 @@ def measure(options: argparse.Namespace) -> None:
 def report(path: Path) -> None:
     """Verdicts of every comparison, at the slowdown that was measured and at smaller ones."""
     found: dict[int, dict[float, float]] = {}
-    for entry in read_journal(path):
+    for entry in read_lines(path):
         if entry["kind"] == "process":
             (rate,) = entry["values"].values()
             found.setdefault(entry["round"], {})[entry["share"]] = math.log(rate)

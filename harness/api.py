@@ -20,7 +20,8 @@ from harness.estimator import answer
 from harness.estimator.answer import Estimate
 from harness.machine.watch.facts import usable_cores
 from harness.models.catalog.subject import Subject
-from harness.results.schema import Cell, Document, Metric, Placement, Reason, Record, Trust
+from harness.results.replies import Placement
+from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 from harness.runner.loop.fetched import with_fetched
 from harness.runner.loop.rounds import Progress
 from harness.runner.loop.run import run_plan

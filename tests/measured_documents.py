@@ -3,10 +3,13 @@
 import random
 from typing import Any
 
+from msgspec import structs
+
 from harness.results.energy import energy_of
-from harness.results.samples import samples_of
+from harness.results.replies import EnergyUsed, Held, MemoryTaken, ProcessSamples
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 from harness.results.summarize import quality_metrics, summarize, summarize_memory
+from tests import replies
 
 ENVIRONMENT = {
     "cpu_model": "AMD EPYC",
@@ -43,10 +46,10 @@ def cell(test: str = "tg4", **fields: Any) -> Cell:
     )
 
 
-def process(place: int, cell: Cell, unit_ms: float, load_ms: float = 300.0) -> dict[str, Any]:
+def process(place: int, cell: Cell, unit_ms: float, load_ms: float = 300.0) -> ProcessSamples:
     """One process: a step, and a prompt token, take `unit_ms`."""
-    unit_ns = unit_ms * 1e6
-    sample: dict[str, Any] = {"finite": True, "digest": "0"}
+    unit_ns = round(unit_ms * 1e6)
+    sample: dict[str, Any] = {}
     if cell.prompt:
         sample["prefill_ns"] = [cell.prompt * unit_ns]
         sample["ttft_ns"] = [cell.prompt * unit_ns + 1]
@@ -54,8 +57,8 @@ def process(place: int, cell: Cell, unit_ms: float, load_ms: float = 300.0) -> d
         sample["itl_ns"] = [[unit_ns] * STEPS]
     if cell.prompt and cell.gen:
         sample["e2e_ns"] = [(cell.prompt + STEPS) * unit_ns]
-    opened = {"load_ns": load_ms * 1e6, "first_ns": None, "first": None}
-    return {"round": place, "order": 0, "open": opened, "warm": {}, "sample": sample, "watch": {}}
+    opened = replies.opened(load_ns=round(load_ms * 1e6), first_ns=None)
+    return replies.process(replies.sample(**sample), opened, round=place)
 
 
 def record(
@@ -72,15 +75,15 @@ def record(
     place = cell(test, **fields)
     processes = [process(number, place, time) for number, time in enumerate(times_ms)]
     host, device = counters
-    for one, used in zip(processes, joules or (), strict=bool(joules)):
-        one["energy"] = {"joules": used, "host": host, "device": device}
-    metrics = summarize(place, [samples_of(one) for one in processes]) if processes else {}
+    if joules:
+        used = [EnergyUsed(joules=each, host=host, device=device) for each in joules]
+        pairs = zip(processes, used, strict=True)
+        processes = [structs.replace(one, energy=each) for one, each in pairs]
+    metrics = summarize(place, processes) if processes else {}
     if peak_bytes is not None:
-        marks = {
-            name: {"rss_bytes": 50_000_000, "anonymous_bytes": None, "file_bytes": None}
-            for name in ("baseline", "loaded", "steady")
-        }
-        metrics |= summarize_memory([{**marks, "peak_bytes": peak_bytes}])
+        held = Held(rss_bytes=50_000_000, anonymous_bytes=None, file_bytes=None)
+        taken = MemoryTaken(baseline=held, loaded=held, steady=held, peak_bytes=peak_bytes)
+        metrics |= summarize_memory([taken])
     metrics |= {"weights_bytes": Metric(value=84e6, unit="bytes", processes=0)}
     metrics |= quality_metrics(place, quality or {})
     return Record(
@@ -88,7 +91,7 @@ def record(
         metrics=metrics,
         samples=tuple(processes),
         quality=quality,
-        energy=energy_of([samples_of(one) for one in processes]),
+        energy=energy_of(processes),
         **{"status": "ok", "trust": Trust(grade="A"), **(status or {})},
     )
 

@@ -5,7 +5,6 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import click
 
@@ -13,6 +12,7 @@ from harness.analysis.paired import Ending, Limits, Line, PairValue, lines_of
 from harness.cli.progress import open_progress
 from harness.core.errors import MeasurementError
 from harness.machine.watch.facts import machine_facts
+from harness.results.entries import AbEntry, AbSide, PairEntry, TurnValues
 from harness.results.journal import Journal, prepare_results_folder
 from harness.results.schema import METHOD_VERSION
 from harness.runner.loop.identity import cell_of, without_folders
@@ -100,36 +100,39 @@ def _lines(sides: tuple[Side, Side], pairs: list[Pair]) -> list[Line]:
     return lines_of(taken, cells)
 
 
-def _header(sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan) -> dict[str, Any]:
+def _header(sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan) -> AbEntry:
     """What opens the file of pairs; names no path."""
-    return {
-        "kind": "ab",
-        "created_utc": utc_now(),
-        "method_version": METHOD_VERSION,
-        "environment": machine_facts(),
-        "turns": asdict(plan),
-        **{
-            side.name: {
-                "words": without_folders(text),
-                "model": side.artifact.name,
-                "level": side.group.level.name,
-                "kv_cache": side.group.cache.name,
-                "device": side.group.device.key,
-                "threads": side.group.threads,
-                "batch": side.group.batch,
-                "tests": [test.name for test in side.group.workloads],
-                "content_hash": side.artifact.content_hash,
-                "other_interpreter": side.python is not None,
-            }
-            for side, text in zip(sides, texts, strict=True)
-        },
-    }
+    a, b = (_side(side, text) for side, text in zip(sides, texts, strict=True))
+    return AbEntry(
+        created_utc=utc_now(),
+        method_version=METHOD_VERSION,
+        environment=machine_facts(),
+        turns=asdict(plan),
+        a=a,
+        b=b,
+    )
 
 
-def _entry(number: int, pair: Pair) -> dict[str, Any]:
+def _side(side: Side, text: str) -> AbSide:
+    """One variant, as the file names it."""
+    return AbSide(
+        words=without_folders(text),
+        model=side.artifact.name,
+        level=side.group.level.name,
+        kv_cache=side.group.cache.name,
+        device=side.group.device.key,
+        threads=side.group.threads,
+        batch=side.group.batch,
+        tests=tuple(test.name for test in side.group.workloads),
+        content_hash=side.artifact.content_hash,
+        other_interpreter=side.python is not None,
+    )
+
+
+def _entry(number: int, pair: Pair) -> PairEntry:
     """One pair with every turn."""
-    turns = [
-        {"test": test, "metric": metric, "values": values}
+    turns = tuple(
+        TurnValues(test=test, metric=metric, values=values)
         for (test, metric), values in pair.turns.items()
-    ]
-    return {"kind": "pair", "pair": number, "starts_ms": pair.starts, "turns": turns}
+    )
+    return PairEntry(pair=number, starts_ms=pair.starts, turns=turns)

@@ -3,13 +3,14 @@
 import json
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from harness.core.encoding import read_json_file
 from harness.devices.device import Device
 from harness.devices.presence import RUNTIME, installed_version
+from harness.results.replies import Compiled
 
-Json = dict[str, Any]
 META_FILE = "compiled.json"
 FOLDER = "compiled"  # inside the cache of built models
 KEY_BYTES = 12
@@ -37,10 +38,9 @@ def compiled_folder(cache: Path, content_hash: str, device: Device) -> Path | No
     return cache / FOLDER / f"{row.key}-{key}"
 
 
-def read_compiled(folder: Path) -> Json | None:
-    """What compiling took and found: `compile_ns`, `placement`; None: there is no whole folder."""
+def read_compiled(folder: Path) -> Compiled | None:
+    """What compiling took and found; None: there is no whole folder."""
     try:
-        found: Json = read_json_file(folder / META_FILE)
+        return msgspec.convert(read_json_file(folder / META_FILE), Compiled)
     except (OSError, ValueError):
         return None
-    return found

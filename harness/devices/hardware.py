@@ -1,7 +1,6 @@
 """The devices behind a row, as ONNX Runtime lists them, and what a record keeps of the one used."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import onnxruntime as ort
@@ -10,41 +9,7 @@ from harness.devices.device import Device
 from harness.devices.presence import installed_version
 from harness.devices.row import ProviderRow, Registration
 from harness.devices.states import FewerDevicesError, NoHardwareError
-
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """What stands behind one session; null where nothing tells.
-
-    Attributes:
-        key: of the row, with the index of a device that is not the first.
-        kind: class that the row serves.
-        provider: ONNX Runtime's execution provider.
-        wheel: distribution that carries the provider.
-        version: of that distribution, or of the library where there is no distribution.
-        hardware: class of the device itself, which differs from `kind` where it is simulated.
-        vendor: of the device.
-        vendor_id: PCI number, hexadecimal.
-        device_id: PCI number, hexadecimal.
-        memory: name of the device's memory.
-        options: every provider option of the session.
-        simulated: the function is proven, the speed means nothing.
-        discrete: a card of its own, or built into the processor (false).
-    """
-
-    key: str
-    kind: str
-    provider: str
-    wheel: str
-    version: str | None
-    hardware: str | None
-    vendor: str | None
-    vendor_id: str | None
-    device_id: str | None
-    memory: str | None
-    options: dict[str, str]
-    simulated: bool
-    discrete: bool | None = None
+from harness.results.replies import Hardware
 
 
 def devices_of(device: Device) -> list[Any]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from harness.core.units import MIB
 from harness.devices.device import Device
-from harness.devices.hardware import Hardware, pick
+from harness.devices.hardware import pick
 from harness.machine.meters.counters import NoCounterError, ask, text_in
 from harness.machine.meters.nvidia import nvml
+from harness.results.replies import Hardware
 
 Facts = Mapping[str, str | None]
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.results.enums import PlacementVerdict
-from harness.results.schema import Placement
+from harness.results.replies import Placement
 
 # Operators that do the arithmetic of a model; all else is glue between them.
 _STANDARD = """

@@ -2,18 +2,42 @@
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from harness.core.errors import HarnessError
 from harness.devices.device import Device
 from harness.devices.presence import is_listed
 from harness.devices.row import ProviderRow
 from harness.results.enums import DeviceState, PlacementVerdict
+from harness.results.replies import Hardware
 
 WORKER_MODULE = "harness.devices.probe_worker"
 TIMEOUT_S = 120.0  # a first run compiles; the slowest seen took 1 s
 
 WORKS = (DeviceState.WORKS, DeviceState.SIMULATED)
+
+
+class ProbeReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a device that was tried.
+
+    Attributes:
+        state: it works, is simulated, or what is wrong.
+        problem: what is wrong, in a sentence.
+        fix: what to try.
+        hardware: of one that works, with the bytes of its own memory.
+        verdict: of the probe graph's placement.
+        devices: how many the row has.
+        first_ms: first run of the probe graph, compilation included.
+    """
+
+    state: DeviceState
+    problem: str | None = None
+    fix: str | None = None
+    hardware: Hardware | None = None
+    verdict: PlacementVerdict | None = None
+    devices: int | None = None
+    first_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +49,7 @@ class Probe:
         state: whether it works, and if not, what is wrong.
         problem: what is wrong; None: nothing is.
         fix: what to try.
-        hardware: the fields of Hardware of one that works.
+        hardware: of one that works.
         verdict: of the placement of the probe graph; None where none was opened.
         devices: how many the row has here; None: not known.
         first_ms: first run of the probe graph, compilation included.
@@ -35,7 +59,7 @@ class Probe:
     state: DeviceState
     problem: str | None = None
     fix: str | None = None
-    hardware: dict[str, Any] | None = None
+    hardware: Hardware | None = None
     verdict: PlacementVerdict | None = None
     devices: int | None = None
     first_ms: float | None = None
@@ -71,18 +95,18 @@ def probe_device(device: Device) -> Probe:
 
     try:
         with Worker.start(WORKER_MODULE) as worker:
-            reply = worker.ask("probe", TIMEOUT_S, device=device.to_json())
+            reply = worker.ask("probe", TIMEOUT_S, ProbeReply, device=device.to_json())
     except HarnessError as error:  # it crashed, hung, or could not be started
         return Probe(device.row, DeviceState.BROKEN, error.problem, error.fix)
     return Probe(
         row=device.row,
-        state=DeviceState(reply["state"]),
-        problem=reply["problem"],
-        fix=reply["fix"],
-        hardware=reply.get("hardware"),
-        verdict=(reply.get("placement") or {}).get("verdict"),
-        devices=reply.get("devices"),
-        first_ms=reply.get("first_ms"),
+        state=reply.state,
+        problem=reply.problem,
+        fix=reply.fix,
+        hardware=reply.hardware,
+        verdict=reply.verdict,
+        devices=reply.devices,
+        first_ms=reply.first_ms,
     )
 
 

@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +13,29 @@ from harness.core.units import NS_PER_MS
 from harness.devices.device import Device, find_device
 from harness.devices.hardware import devices_of, facts_of
 from harness.devices.memory_size import memory_bytes
+from harness.devices.probe import ProbeReply
 from harness.devices.row import Registration
 from harness.devices.session import open_session
 from harness.devices.states import FellBackError
+from harness.devices.wheels import RuntimeReply
 from harness.results.enums import DeviceState
 
-Json = dict[str, Any]
 
-
-def probe(device: Mapping[str, Any]) -> Json:
+def probe(device: Mapping[str, Any]) -> ProbeReply:
     """Run the probe graph on a device and check its answer.
 
     Args:
         device: as it travelled.
-
-    Returns:
-        `state`: `works` or `simulated`, or what is wrong: `not installed`, `broken`,
-        `no hardware`, `fewer devices`, `fell back`; then `problem` and `fix`. Of one that works
-        `hardware` (the fields of Hardware, and `memory_bytes` of its own or null), `placement`,
-        `devices` (how many the row has), `first_ms`.
     """
     chosen = find_device(device)
     try:
         return _run(chosen)
     except DeviceError as error:
-        return {
-            "state": getattr(error, "state", DeviceState.BROKEN),
-            "problem": error.problem,
-            "fix": error.fix,
-        }
+        state = getattr(error, "state", DeviceState.BROKEN)
+        return ProbeReply(state=state, problem=error.problem, fix=error.fix)
 
 
-def _run(device: Device) -> Json:
+def _run(device: Device) -> ProbeReply:
     """Open, run once, compare."""
     from harness.builder.graph.probe import TOLERANCE, largest_error, probe_input, write_probe
 
@@ -65,22 +55,20 @@ def _run(device: Device) -> Json:
         )
     hardware = facts_of(device)
     built_in = device.row.registration is Registration.BUILT_IN
-    return {
-        "state": DeviceState.SIMULATED if hardware.simulated else DeviceState.WORKS,
-        "problem": None,
-        "fix": None,
-        "hardware": asdict(hardware) | {"memory_bytes": memory_bytes(device, hardware)},
-        "placement": structs.asdict(opened.placement),
-        "devices": 1 if built_in else len(devices_of(device)),
-        "first_ms": first_ms,
-    }
+    return ProbeReply(
+        state=DeviceState.SIMULATED if hardware.simulated else DeviceState.WORKS,
+        hardware=structs.replace(hardware, memory_bytes=memory_bytes(device, hardware)),
+        verdict=opened.placement.verdict,
+        devices=1 if built_in else len(devices_of(device)),
+        first_ms=first_ms,
+    )
 
 
-def runtime() -> Json:
-    """Say which onnxruntime this process has: `version` and `providers`."""
+def runtime() -> RuntimeReply:
+    """Say which onnxruntime this process has."""
     import onnxruntime as ort
 
-    return {"version": ort.__version__, "providers": ort.get_available_providers()}
+    return RuntimeReply(version=ort.__version__, providers=tuple(ort.get_available_providers()))
 
 
 COMMANDS = {"probe": probe, "runtime": runtime}

@@ -6,14 +6,16 @@ shows it as one operator.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-Json = dict[str, Any]
+from harness.results.replies import OperatorShare, Profile, ProviderShare
+
+Event = Mapping[str, Any]  # as ONNX Runtime writes it
 TOP = 10
 
 
-def warm_events(events: Sequence[Json], skip_share: float) -> list[Json]:
+def warm_events(events: Sequence[Event], skip_share: float) -> list[Event]:
     """Leave the first runs of one session out: they warm up.
 
     Args:
@@ -25,15 +27,14 @@ def warm_events(events: Sequence[Json], skip_share: float) -> list[Json]:
     return [event for event in events if counted and event["ts"] >= counted[0]]
 
 
-def shares(events: Sequence[Json]) -> Json:
+def shares(events: Sequence[Event]) -> Profile:
     """Add up the time of the nodes.
 
     Args:
         events: of the profiles of all sessions of a model.
 
     Returns:
-        `runs` that were counted; `providers`: [{provider, share}], most first; `operators`: the
-        TOP of [{provider, operator, share, calls}]. Shares are of the time of all nodes.
+        The TOP operators, and all providers; shares are of the time of all nodes.
     """
     per_provider: Counter[str] = Counter()
     per_operator: Counter[tuple[str, str]] = Counter()
@@ -48,18 +49,17 @@ def shares(events: Sequence[Json]) -> Json:
             per_operator[operator] += event["dur"]
             calls[operator] += 1
     total_us = per_provider.total() or 1
-    return {
-        "runs": sum(event.get("name") == "model_run" for event in events),
-        "providers": [
-            {"provider": name, "share": us / total_us} for name, us in per_provider.most_common()
-        ],
-        "operators": [
-            {
-                "provider": name[0],
-                "operator": name[1],
-                "share": us / total_us,
-                "calls": calls[name],
-            }
-            for name, us in per_operator.most_common(TOP)
-        ],
-    }
+    return Profile(
+        runs=sum(event.get("name") == "model_run" for event in events),
+        providers=tuple(
+            ProviderShare(provider=name, share=us / total_us)
+            for name, us in per_provider.most_common()
+        ),
+        operators=tuple(
+            OperatorShare(
+                provider=provider, operator=operator, share=us / total_us, calls=calls[key]
+            )
+            for key, us in per_operator.most_common(TOP)
+            for provider, operator in [key]
+        ),
+    )

@@ -17,7 +17,7 @@ from harness.devices.register import bring_in
 from harness.devices.states import FellBackError
 from harness.devices.table import ROWS
 from harness.results.enums import PlacementVerdict
-from harness.results.schema import Placement
+from harness.results.replies import Placement
 
 LOG_ERRORS_ONLY = 3  # ONNX Runtime's severity; its warnings would flood the log of every load
 # Threads wait for work in a busy loop; without it 2-thread decode loses 27 %. Recorded.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
+
 from harness.core.errors import HarnessError
 from harness.core.findings import ERROR, OK, Finding
 from harness.devices.presence import RUNTIME
@@ -64,14 +66,21 @@ def judge_wheels(
         yield Finding(CHECK, OK, f"{name} {runtime.version}, providers: {providers}")
 
 
+class RuntimeReply(msgspec.Struct, frozen=True, kw_only=True):
+    """An onnxruntime that was imported: its version and its providers."""
+
+    version: str
+    providers: tuple[str, ...]
+
+
 def ask_runtime() -> Runtime:
     """Import onnxruntime in a child: a broken one may end the process."""
     try:
         with Worker.start(WORKER_MODULE) as worker:
-            reply = worker.ask("runtime", TIMEOUT_S)
+            reply = worker.ask("runtime", TIMEOUT_S, RuntimeReply)
     except HarnessError as error:
         return Runtime(None, problem=error.problem)
-    return Runtime(reply["version"], tuple(reply["providers"]))
+    return Runtime(reply.version, reply.providers)
 
 
 Problems = Iterator[tuple[str, str]]  # what is wrong, what to do

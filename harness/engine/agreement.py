@@ -18,6 +18,7 @@ from harness.devices.states import FellBackError
 from harness.engine.opening import kind_of, open_measuring, open_sessions
 from harness.engine.shapes import Shapes, shapes_from
 from harness.engine.trial import PROMPT_TOKENS, STEPS, Outputs
+from harness.results.replies import Agreement
 
 Json = dict[str, Any]
 # Least cosine of the logits of any run: 8-bit activations on an NPU leave 0.994, an input that is
@@ -37,7 +38,7 @@ def agree(
     threads: int,
     seed: int,
     fused: Json | None = None,
-) -> Json:
+) -> Agreement:
     """Read the same tokens on the CPU and on a device, one session after the other.
 
     Args:
@@ -49,10 +50,6 @@ def agree(
         fused: `graph` and `geometry` of the same weights as a fused fp32 graph, and the `level` of
             the static one; None: the graph is no static one.
 
-    Returns:
-        `least_cosine`, over the prompt and every step, or over an encoder's texts; not of the CPU
-        itself. `fused_cosine`, the same between the device and the fused graph on the CPU.
-
     Raises:
         DeviceError: the device gives other logits or embeddings than the CPU.
         MeasurementError: the static graph gives others than the fused one.
@@ -61,15 +58,15 @@ def agree(
     chosen.refuse_absent()
     texts = kind_of(shapes).trial_texts()
     found = _outputs(Path(graph), shapes, chosen, threads, seed, texts)
-    said: Json = {}
+    with_host, with_fused = None, None
     if not chosen.row.is_host:
         expected = _outputs(Path(graph), shapes, host, threads, seed, texts)
-        said["least_cosine"] = _refuse_other(chosen, _least(expected, found))
+        with_host = _refuse_other(chosen, _least(expected, found))
     if fused is not None:
         whole = geometry_from(fused["geometry"])
         exact = _outputs(Path(fused["graph"]), whole, host, threads, seed, texts)
-        said["fused_cosine"] = _refuse_wrong(fused["level"], _least(exact, found))
-    return said
+        with_fused = _refuse_wrong(fused["level"], _least(exact, found))
+    return Agreement(least_cosine=with_host, fused_cosine=with_fused)
 
 
 def _least(expected: Outputs, found: Outputs) -> float:

@@ -5,18 +5,16 @@ one, as if something were remembered; are there as many tokens as were counted; 
 """
 
 import time
-from typing import Any
 
 from harness.engine.measuring import steps_of
 from harness.engine.opening import AnyMeasuring
 from harness.engine.passes import PassOutcome, digest_of
 from harness.engine.workload import Workload
 from harness.results.enums import SINGLE_PASS
+from harness.results.replies import Audited
 
-Json = dict[str, Any]
 
-
-def audit(measuring: AnyMeasuring, workload: Workload, turns: int) -> Json:
+def audit(measuring: AnyMeasuring, workload: Workload, turns: int) -> Audited:
     """Run a test that is warm with the usual input, interleaved with others.
 
     Args:
@@ -24,12 +22,6 @@ def audit(measuring: AnyMeasuring, workload: Workload, turns: int) -> Json:
         workload: warm.
         turns: pairs of a pass over the usual input and a pass over a new one; which comes first
             changes from turn to turn.
-
-    Returns:
-        `timed_digest`, `plain_digest`: of the tokens that a timed pass and a plain run choose;
-        `tokens`, `expected_tokens`; `steps`, `expected_steps`: of one pass; `same_ns`, `new_ns`:
-        whole passes, turn by turn; `timed_ns`: their sum; `wall_ns`: around them all, by another
-        clock; `cpu_ns`: processor time of this process meanwhile.
     """
     usual = measuring.sample(workload, 1, 0.0).passes[0]
     start_ns, cpu_start_ns = time.monotonic_ns(), time.process_time_ns()
@@ -41,19 +33,19 @@ def audit(measuring: AnyMeasuring, workload: Workload, turns: int) -> Json:
         for source, kept in pair if turn % 2 else pair[::-1]:
             kept.append(_whole_ns(source.sample(workload, 1, 0.0).passes[0]))
     wall_ns = time.monotonic_ns() - start_ns
-    return {
-        "timed_digest": usual.digest,
-        "plain_digest": digest_of(measuring.plain_tokens(workload)),
-        "tokens": int(usual.tokens.shape[0]),
-        "expected_tokens": _expected_tokens(workload),
-        "steps": len(usual.sample.itl_ns),
-        "expected_steps": 0 if workload.kind in SINGLE_PASS else steps_of(workload),
-        "same_ns": same_ns,
-        "new_ns": new_ns,
-        "timed_ns": sum(same_ns) + sum(new_ns),
-        "wall_ns": wall_ns,
-        "cpu_ns": time.process_time_ns() - cpu_start_ns,
-    }
+    return Audited(
+        timed_digest=usual.digest,
+        plain_digest=digest_of(measuring.plain_tokens(workload)),
+        tokens=int(usual.tokens.shape[0]),
+        expected_tokens=_expected_tokens(workload),
+        steps=len(usual.sample.itl_ns),
+        expected_steps=0 if workload.kind in SINGLE_PASS else steps_of(workload),
+        same_ns=tuple(same_ns),
+        new_ns=tuple(new_ns),
+        timed_ns=sum(same_ns) + sum(new_ns),
+        wall_ns=wall_ns,
+        cpu_ns=time.process_time_ns() - cpu_start_ns,
+    )
 
 
 def _whole_ns(outcome: PassOutcome) -> int:

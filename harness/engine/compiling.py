@@ -1,11 +1,10 @@
 """Let a provider compile a model once and keep the result: for a fresh process, timed alone."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+import msgspec
 
 from harness.builder.graph.geometry import geometry_from
 from harness.core.errors import DeviceError
@@ -16,13 +15,14 @@ from harness.devices.placement import together
 from harness.devices.session import open_session
 from harness.engine.opening import graph_files
 from harness.engine.reading import read_through
+from harness.results.replies import Compiled
 
 Json = dict[str, Any]
 
 
 def compile_model(
     graph: str, geometry: Json, device: str | Json, threads: int, folder: str
-) -> Json:
+) -> Compiled:
     """Open every graph of a model, keep what the provider has compiled, and try it out.
 
     What could not be opened again is not kept.
@@ -33,10 +33,6 @@ def compile_model(
         device: as it travels.
         threads: intra-op threads.
         folder: where the compiled graphs will be; whole, or not there.
-
-    Returns:
-        `compile_ns`: creation of the sessions, model files warm, compiled graphs written;
-        `placement`: of the model's own nodes, which a compiled graph no longer shows.
 
     Raises:
         HarnessError: as open_session; or the provider wrote nothing.
@@ -58,6 +54,6 @@ def compile_model(
                 )
         for file in files:
             open_session(file, replace(chosen, compiled=str(partial)), threads)
-        meta = {"compile_ns": spent_ns, "placement": structs.asdict(together(placements))}
-        (partial / META_FILE).write_text(json.dumps(meta), encoding="utf-8")
+        meta = Compiled(compile_ns=spent_ns, placement=together(placements))
+        (partial / META_FILE).write_bytes(msgspec.json.encode(meta))
     return meta

@@ -1,8 +1,7 @@
 """How much memory one model takes at one shape: for a fresh process that does nothing else."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.devices.device import Device
 from harness.devices.hardware import facts_of
@@ -11,8 +10,7 @@ from harness.engine.shapes import Shapes
 from harness.engine.workload import Workload
 from harness.machine.meters.device_memory import device_bytes, read_device_memory
 from harness.machine.meters.memory import MemoryMark, memory_mark
-
-Json = dict[str, Any]
+from harness.results.replies import DeviceHeld
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Footprint:
     baseline: MemoryMark
     loaded: MemoryMark
     steady: MemoryMark
-    device: Json
+    device: DeviceHeld
 
     @property
     def peak_bytes(self) -> int:
@@ -64,4 +62,4 @@ def take_footprint(
     measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
     steady = memory_mark()
     marks = {"loaded": held, "steady": nothing if is_host else read_device_memory()}
-    return Footprint(baseline, loaded, steady, device_bytes(marks, asdict(facts_of(device))))
+    return Footprint(baseline, loaded, steady, device_bytes(marks, facts_of(device)))

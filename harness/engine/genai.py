@@ -20,7 +20,7 @@ from harness.devices.device import Device
 from harness.devices.session import SPINNING, OpenedSession
 from harness.engine.passes import seeded_ids
 from harness.results.enums import PlacementVerdict
-from harness.results.schema import Placement
+from harness.results.replies import Placement
 
 INSTALL = "pip install 'ondevice-bench[genai]'"
 

@@ -11,12 +11,13 @@ from harness.engine.measuring import Measuring
 from harness.engine.opening import kind_of
 from harness.engine.reading import read_through
 from harness.engine.shapes import shapes_from
-from harness.engine.worker import MeasuringChild, footprint_json, opened_json
+from harness.engine.worker import MeasuringChild, footprint_reply, opened_reply
 from harness.engine.workload import workload_of
 from harness.machine.meters.memory import memory_mark
+from harness.results.replies import DeviceHeld, MemoryTaken, Opened
 
 Json = dict[str, Any]
-NO_DEVICE: Json = {"peak_bytes": None, "reason": "the device works in the memory of the host"}
+NO_DEVICE = DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
 
 
 class GenaiChild(MeasuringChild):
@@ -33,7 +34,7 @@ class GenaiChild(MeasuringChild):
         seed: int,
         first: Json | None = None,
         stop_spinning: bool = False,
-    ) -> Json:
+    ) -> Opened:
         """Open the folder of a graph; arguments and reply are those of MeasuringChild.open.
 
         `placement` is UNKNOWN: the runtime records none. `stop_spinning` is not offered by it.
@@ -45,7 +46,7 @@ class GenaiChild(MeasuringChild):
         read_through(Path(graph))
         opened = open_model(Path(graph).parent, chosen, threads)
         self._open = measuring = _measuring(opened, geometry, batch, capacity_tokens, seed)
-        return opened_json(
+        return opened_reply(
             chosen,
             load_ns=opened.load_ns,
             first_ns=None if first is None else measuring.first(workload_of(first)),
@@ -63,7 +64,7 @@ def memory(
     batch: int,
     workload: Json,
     seed: int,
-) -> Json:
+) -> MemoryTaken:
     """Take the memory of one test; arguments and reply are those of harness.engine.worker."""
     import onnxruntime_genai  # noqa: F401  # in the baseline, as onnxruntime is in ours
 
@@ -73,7 +74,7 @@ def memory(
     loaded = memory_mark()
     measuring = _measuring(opened, geometry, batch, test.context_tokens, seed)
     measuring.touch(test)
-    return footprint_json(Footprint(baseline, loaded, memory_mark(), NO_DEVICE))
+    return footprint_reply(Footprint(baseline, loaded, memory_mark(), NO_DEVICE))
 
 
 def _measuring(

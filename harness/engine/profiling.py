@@ -5,10 +5,11 @@ from typing import Any
 
 from harness.core.errors import MeasurementError
 from harness.devices.device import find_device
-from harness.devices.profile import shares, warm_events
+from harness.devices.profile import Event, shares, warm_events
 from harness.engine.opening import open_measuring, open_sessions
 from harness.engine.shapes import shapes_from
 from harness.engine.workload import workload_of
+from harness.results.replies import Profile
 
 Json = dict[str, Any]
 PASSES = 3  # the first one warms up and is left out
@@ -22,7 +23,7 @@ def profile(
     batch: int,
     workload: Json,
     seed: int,
-) -> Json:
+) -> Profile:
     """Profile a few passes of one test. To be asked of a fresh child: nothing is timed in it.
 
     Args:
@@ -33,9 +34,6 @@ def profile(
         batch: sequences at once.
         workload: which test.
         seed: of prompt and cache.
-
-    Returns:
-        As harness.devices.profile.shares.
     """
     import json  # here: the memory of workers that take none counts
     import tempfile
@@ -46,12 +44,12 @@ def profile(
         sessions = open_sessions(Path(graph), shapes, chosen, threads, profile_to=Path(folder))
         measuring = open_measuring(sessions, shapes, batch, test.context_tokens, seed)
         measuring.sample(test, PASSES, 0.0)
-        events: list[Json] = []
+        events: list[Event] = []
         for opened in sessions:
             written = Path(opened.session.end_profiling()).read_text(encoding="utf-8")
             events += warm_events(json.loads(written), skip_share=1 / PASSES)
         found = shares(events)
-    if not found["operators"]:
+    if not found.operators:
         raise MeasurementError(
             "the runtime wrote a profile without a node", fix="leave --profile out on this device"
         )

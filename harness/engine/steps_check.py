@@ -16,6 +16,7 @@ from harness.engine.exported.opening import open_steps
 from harness.engine.opening import kind_of, open_sessions
 from harness.engine.passes import seeded_ids
 from harness.engine.shapes import shapes_from
+from harness.results.replies import StepsCheck
 
 Json = dict[str, Any]
 PROMPT_TOKENS, STEPS = 5, 3
@@ -27,7 +28,7 @@ QUANTIZED_BOUND = 0.25
 
 def steps_check(
     graph: str, geometry: Json, device: str | Json, threads: int, batch: int, seed: int
-) -> Json:
+) -> StepsCheck:
     """Read the same tokens in one pass, and as a prompt with steps behind it.
 
     Args:
@@ -39,20 +40,19 @@ def steps_check(
         seed: of the tokens.
 
     Returns:
-        `difference`: the largest one, as a share of the largest logit; `bound`; `agrees`. All
-        null where there is nothing to compare: a model that is no decoder, or keeps no cache.
+        The largest difference beside its bound; all null where there is nothing to compare: a
+        model that is no decoder, or keeps no cache.
     """
     shapes = shapes_from(geometry)
-    nothing: Json = {"difference": None, "bound": None, "agrees": None}
     known = kind_of(shapes).recognised()
     if known is None or known.model.kind not in DECODERS:
-        return nothing
+        return StepsCheck()
     sessions = open_sessions(Path(graph), known, find_device(device), threads)
     decoder = open_steps(sessions, known, batch, PROMPT_TOKENS + STEPS, seed)
     if not decoder.has_cache:
-        return nothing
+        return StepsCheck()
     difference, bound = _difference(decoder, seed), bound_of(known)
-    return {"difference": difference, "bound": bound, "agrees": bool(difference <= bound)}
+    return StepsCheck(difference=difference, bound=bound, agrees=bool(difference <= bound))
 
 
 def bound_of(geometry: ExportedGeometry) -> float:

@@ -5,11 +5,8 @@ reply is a raw integer in ns; nothing is summarised here.
 """
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from msgspec import structs
 
 from harness.core.errors import MeasurementError
 from harness.core.units import NS_PER_S
@@ -35,7 +32,16 @@ from harness.engine.steps_check import steps_check
 from harness.engine.workload import workload_of
 from harness.machine.meters.memory import MemoryMark
 from harness.results.enums import SINGLE_PASS, Kind
-from harness.results.schema import Placement
+from harness.results.replies import (
+    Audited,
+    Done,
+    Held,
+    MemoryTaken,
+    Opened,
+    Placement,
+    Sample,
+    Warmed,
+)
 
 Json = dict[str, Any]
 
@@ -58,7 +64,7 @@ class MeasuringChild:
         seed: int,
         first: Json | None = None,
         stop_spinning: bool = False,
-    ) -> Json:
+    ) -> Opened:
         """Open a model, its files warm in the page cache, and run it for the first time.
 
         Args:
@@ -72,12 +78,6 @@ class MeasuringChild:
             stop_spinning: let the session's threads rest between its runs, for workers that take
                 turns.
             first: the test whose beginning is the first run (prompt and first token, or one step).
-
-        Returns:
-            `load_ns`, of all its sessions; `first_ns` or null; `placement`, the fields of
-            Placement; `hardware`, those of Hardware; `provider`; `compiled`, whether what was
-            opened had been compiled before; `spinning`; `affinity`, the processors that this
-            process may use.
 
         Raises:
             DeviceError: the device is absent, or did not take the arithmetic.
@@ -93,7 +93,7 @@ class MeasuringChild:
         first_ns = None if first is None else self._open.first(workload_of(first))
         if first is not None:
             self._open.refuse_unfinished(workload_of(first))
-        return opened_json(
+        return opened_reply(
             chosen,
             load_ns=sum(opened.load_ns for opened in sessions),
             first_ns=first_ns,
@@ -102,29 +102,18 @@ class MeasuringChild:
             spinning=all(opened.spinning for opened in sessions),
         )
 
-    def warm(self, workload: Json, cap_s: float) -> Json:
-        """Warm up at every shape of a test; see Measuring.warm.
-
-        Returns:
-            `steady`, `seconds`, `calls`, and `window_medians_ns`: of each shape (the prompt before
-            the step) the medians of the last two windows.
-        """
+    def warm(self, workload: Json, cap_s: float) -> Warmed:
+        """Warm up at every shape of a test; see Measuring.warm."""
         results = self._measuring().warm(workload_of(workload), cap_s)
-        return {
-            "steady": all(result.steady for result in results),
-            "seconds": sum(result.duration_ns for result in results) / NS_PER_S,
-            "calls": sum(len(result.durations_ns) for result in results),
-            "window_medians_ns": [m for result in results for m in result.window_medians_ns],
-        }
+        return Warmed(
+            steady=all(result.steady for result in results),
+            seconds=sum(result.duration_ns for result in results) / NS_PER_S,
+            calls=sum(len(result.durations_ns) for result in results),
+            window_medians_ns=tuple(m for result in results for m in result.window_medians_ns),
+        )
 
-    def sample(self, workload: Json, min_passes: int, min_seconds: float) -> Json:
+    def sample(self, workload: Json, min_passes: int, min_seconds: float) -> Sample:
         """Run a test at least `min_passes` times and for `min_seconds`.
-
-        Returns:
-            Per pass, those that the kind of test has: `prefill_ns`, `ttft_ns`, `itl_ns` (a list per
-            pass), `e2e_ns`, `encode_ns`. Over all passes: `cpu_ns`, `major_faults`,
-            `involuntary_switches` (null where the system does not count them), `finite`. Of the
-            last: `digest`.
 
         Raises:
             DeviceError: the provider left the session while it ran.
@@ -133,21 +122,23 @@ class MeasuringChild:
         samples = measuring.sample(test, min_passes, min_seconds)
         for opened in measuring.sessions:
             opened.refuse_changed()
-        return {
+        return Sample(
             **_durations(test.kind, samples),
-            **asdict(samples.usage),
-            "finite": all(outcome.finite for outcome in samples.passes),
-            "digest": samples.passes[-1].digest,
-        }
+            cpu_ns=samples.usage.cpu_ns,
+            major_faults=samples.usage.major_faults,
+            involuntary_switches=samples.usage.involuntary_switches,
+            finite=all(outcome.finite for outcome in samples.passes),
+            digest=samples.passes[-1].digest,
+        )
 
-    def audit(self, workload: Json, turns: int) -> Json:
+    def audit(self, workload: Json, turns: int) -> Audited:
         """Validate the measurement of a test that is warm; see harness.engine.audit."""
         return audit(self._measuring(), workload_of(workload), turns)
 
-    def close(self) -> Json:
+    def close(self) -> Done:
         """Free the session and its cache."""
         self._open = None
-        return {}
+        return Done()
 
     def _measuring(self) -> AnyMeasuring:
         """The open session.
@@ -168,7 +159,7 @@ def memory(
     batch: int,
     workload: Json,
     seed: int,
-) -> Json:
+) -> MemoryTaken:
     """Take the memory of one test. To be asked of a fresh child, first and alone.
 
     Args:
@@ -179,12 +170,6 @@ def memory(
         batch: sequences at once.
         workload: which test; the cache is allocated for exactly its context.
         seed: of prompt and cache.
-
-    Returns:
-        `baseline`, `loaded`, `steady`: each {rss_bytes, anonymous_bytes, file_bytes};
-        `peak_bytes`; `load_delta_bytes`, `steady_delta_bytes`, `peak_delta_bytes`: loaded, steady
-        and peak, each minus the baseline's rss_bytes; `device`: `peak_bytes` that the driver held
-        for it, or null and the `reason`.
     """
     footprint = take_footprint(
         Path(graph),
@@ -195,10 +180,10 @@ def memory(
         workload_of(workload),
         seed,
     )
-    return footprint_json(footprint)
+    return footprint_reply(footprint)
 
 
-def opened_json(
+def opened_reply(
     device: Device,
     *,
     load_ns: int,
@@ -206,33 +191,33 @@ def opened_json(
     placement: Placement,
     compiled: bool,
     spinning: bool,
-) -> Json:
-    """What was opened as it travels; see MeasuringChild.open."""
-    return {
-        "load_ns": load_ns,
-        "first_ns": first_ns,
-        "placement": structs.asdict(placement),
-        "hardware": asdict(facts_of(device)),
-        "provider": device.provider,
-        "compiled": compiled,
-        "spinning": spinning,
-        "affinity": usable_processors(),
-    }
+) -> Opened:
+    """What was opened, as the parent is told."""
+    return Opened(
+        load_ns=load_ns,
+        first_ns=first_ns,
+        placement=placement,
+        hardware=facts_of(device),
+        provider=device.provider,
+        compiled=compiled,
+        spinning=spinning,
+        affinity=usable_processors(),
+    )
 
 
-def footprint_json(footprint: Footprint) -> Json:
-    """A footprint as it travels; see memory."""
+def footprint_reply(footprint: Footprint) -> MemoryTaken:
+    """A footprint, as the parent is told."""
     baseline_bytes = footprint.baseline.rss_bytes
-    return {
-        "baseline": _held(footprint.baseline),
-        "loaded": _held(footprint.loaded),
-        "steady": _held(footprint.steady),
-        "peak_bytes": footprint.peak_bytes,
-        "load_delta_bytes": footprint.loaded.rss_bytes - baseline_bytes,
-        "steady_delta_bytes": footprint.steady.rss_bytes - baseline_bytes,
-        "peak_delta_bytes": footprint.peak_bytes - baseline_bytes,
-        "device": footprint.device,
-    }
+    return MemoryTaken(
+        baseline=_held(footprint.baseline),
+        loaded=_held(footprint.loaded),
+        steady=_held(footprint.steady),
+        peak_bytes=footprint.peak_bytes,
+        load_delta_bytes=footprint.loaded.rss_bytes - baseline_bytes,
+        steady_delta_bytes=footprint.steady.rss_bytes - baseline_bytes,
+        peak_delta_bytes=footprint.peak_bytes - baseline_bytes,
+        device=footprint.device,
+    )
 
 
 def usable_processors() -> int:
@@ -242,29 +227,25 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _durations(kind: Kind, samples: Samples) -> Json:
-    """The lists of raw durations that a kind of test has."""
+def _durations(kind: Kind, samples: Samples) -> dict[str, tuple[Any, ...]]:
+    """The raw durations that a kind of test has: field of Sample -> one entry a pass."""
     passes = [outcome.sample for outcome in samples.passes]
     if kind in SINGLE_PASS:
-        return {"encode_ns": [sample.encode_ns for sample in passes]}
-    lists: Json = {}
-    if kind is not Kind.DECODE:
-        lists["prefill_ns"] = [sample.prefill_ns for sample in passes]
-    if kind is not Kind.PREFILL:
-        lists["itl_ns"] = [list(sample.itl_ns) for sample in passes]
-    if kind is Kind.REQUEST:
-        lists["ttft_ns"] = [sample.ttft_ns for sample in passes]
-        lists["e2e_ns"] = [sample.e2e_ns for sample in passes]
-    return lists
+        fields: tuple[str, ...] = ("encode_ns",)
+    elif kind is Kind.REQUEST:
+        fields = ("prefill_ns", "itl_ns", "ttft_ns", "e2e_ns")
+    else:
+        fields = ("prefill_ns",) if kind is Kind.PREFILL else ("itl_ns",)
+    return {field: tuple(getattr(sample, field) for sample in passes) for field in fields}
 
 
-def _held(mark: MemoryMark) -> Json:
+def _held(mark: MemoryMark) -> Held:
     """What a mark says about now."""
-    return {
-        "rss_bytes": mark.rss_bytes,
-        "anonymous_bytes": mark.anonymous_bytes,
-        "file_bytes": mark.file_bytes,
-    }
+    return Held(
+        rss_bytes=mark.rss_bytes,
+        anonymous_bytes=mark.anonymous_bytes,
+        file_bytes=mark.file_bytes,
+    )
 
 
 _CHILD = MeasuringChild()

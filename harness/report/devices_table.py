@@ -1,7 +1,6 @@
 """The provider rows of `bench devices`: what each needs, and whether it works here. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from harness.core.units import GIB
 from harness.devices.device import Device
@@ -9,13 +8,15 @@ from harness.devices.probe import Probe
 from harness.report.escape import prose
 from harness.report.grid import PEOPLE, Column, draw_columns, draw_records
 from harness.results.enums import DeviceState
+from harness.results.replies import Hardware
 
+HARDWARE_FIELDS = ("version", "hardware", "vendor", "vendor_id")
 FAILED = (DeviceState.NO_HARDWARE, DeviceState.BROKEN, DeviceState.FELL_BACK)
 
 
 def _of_hardware(name: str) -> Callable[[Probe], object]:
     """Read what a probe found out about the hardware."""
-    return lambda found: (found.hardware or {}).get(name) or None
+    return lambda found: getattr(found.hardware, name, None) or None
 
 
 COLUMNS: tuple[Column[Probe], ...] = (
@@ -25,8 +26,8 @@ COLUMNS: tuple[Column[Probe], ...] = (
     Column("provider", lambda found: found.row.provider.removesuffix("ExecutionProvider")),
     Column("version", _of_hardware("version")),
     Column("vendor", _of_hardware("vendor")),
-    Column("id", lambda found: _ids(found.hardware or {})),
-    Column("memory", lambda found: _memory(found.hardware or {})),
+    Column("id", lambda found: _ids(found.hardware)),
+    Column("memory", lambda found: _memory(found.hardware)),
     Column("verdict", lambda found: found.verdict or None),
     Column("needs", lambda found: found.row.needs or None),
 )
@@ -53,7 +54,7 @@ def draw_devices(found: Sequence[Probe], hidden_states: Sequence[str], style: st
 
 def probe_values(found: Probe) -> dict[str, object]:
     """Return one row as values; null where nothing is known."""
-    row, hardware = found.row, found.hardware or {}
+    row, hardware = found.row, found.hardware
     simulation = row.simulation
     return {
         "device": row.key,
@@ -66,14 +67,14 @@ def probe_values(found: Probe) -> dict[str, object]:
         "wheel": row.wheel,
         "install": row.install,
         "systems": list(row.systems),
-        **{name: hardware.get(name) for name in ("version", "hardware", "vendor", "vendor_id")},
-        "device_id": hardware.get("device_id"),
-        "memory": hardware.get("memory"),
-        "memory_bytes": hardware.get("memory_bytes"),
-        "discrete": hardware.get("discrete"),
+        **{name: getattr(hardware, name, None) for name in HARDWARE_FIELDS},
+        "device_id": getattr(hardware, "device_id", None),
+        "memory": getattr(hardware, "memory", None),
+        "memory_bytes": getattr(hardware, "memory_bytes", None),
+        "discrete": getattr(hardware, "discrete", None),
         "devices": found.devices,
         "verdict": found.verdict,
-        "simulated": hardware.get("simulated"),
+        "simulated": getattr(hardware, "simulated", None),
         "first_ms": found.first_ms,
         "options": {option.name: list(option.values) for option in row.options},
         "defaults": Device(row).provider_options,
@@ -105,14 +106,14 @@ def device_notes(shown: Sequence[Probe], hidden: int) -> list[str]:
     return [*lines, *([f"{hidden} rows of other operating systems: --all"] * (hidden > 0))]
 
 
-def _ids(hardware: Mapping[str, Any]) -> str | None:
+def _ids(hardware: Hardware | None) -> str | None:
     """Vendor and device numbers; None: not known."""
-    words = (hardware.get(name) or "" for name in ("vendor_id", "device_id"))
+    words = (getattr(hardware, name, None) or "" for name in ("vendor_id", "device_id"))
     return " ".join(words).strip() or None
 
 
-def _memory(hardware: Mapping[str, Any]) -> str | None:
+def _memory(hardware: Hardware | None) -> str | None:
     """Name and size of a device's memory: `WebGPU_Buf`, `WebGPU_Buf 16.0 GiB`."""
-    size = hardware.get("memory_bytes")
-    words = (hardware.get("memory"), None if size is None else f"{size / GIB:.1f} GiB")
+    size = getattr(hardware, "memory_bytes", None)
+    words = (getattr(hardware, "memory", None), None if size is None else f"{size / GIB:.1f} GiB")
     return " ".join(word for word in words if word) or None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec import to_builtins
 from msgspec.structs import asdict
 
 from harness.core.errors import UsageError
@@ -13,7 +14,8 @@ from harness.report.grid import Column, draw_columns
 from harness.report.rows import shown
 from harness.results.metric_row import Source
 from harness.results.metrics import METRICS, of_source
-from harness.results.schema import Document, Placement, Record
+from harness.results.replies import Placement
+from harness.results.schema import Document, Record
 
 # pass -> the metric that measures it
 MEASURED_BY = {row.times_pass: row.name for row in METRICS if row.times_pass}
@@ -168,18 +170,19 @@ def draw_place(record: Record, style: str) -> str:
         style: `table` or `md`.
     """
     lines = [_placement(record.placement)] if record.placement is not None else []
-    if not record.profile:
+    if record.profile is None or record.profile.reason is not None:
         return "\n".join(lines)
-    shares = (f"{one['provider']} {percent(one['share'])}" for one in record.profile["providers"])
+    shares = (f"{one.provider} {percent(one.share)}" for one in record.profile.providers)
     lines.append(f"profile, share of the time: {', '.join(shares)}")
-    table = draw_columns(OPERATOR_COLUMNS, record.profile["operators"], style)
+    table = draw_columns(OPERATOR_COLUMNS, to_builtins(record.profile.operators), style)
     return "\n".join(lines) + "\n\n" + table
 
 
 def place_values(record: Record) -> dict[str, Any]:
     """The same as values: `placement` and `profile`, null where unknown."""
     placement = None if record.placement is None else asdict(record.placement)
-    return {"placement": placement, "profile": record.profile}
+    profile = None if record.profile is None else to_builtins(record.profile)
+    return {"placement": placement, "profile": profile}
 
 
 def _placement(placement: Placement) -> str:

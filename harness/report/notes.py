@@ -7,8 +7,7 @@ from harness.core.units import GB
 from harness.report.headline import thread_words
 from harness.report.rows import Row
 from harness.report.sweep import sweep_notes
-from harness.results.energy import MEASURED
-from harness.results.enums import PlacementVerdict, Status
+from harness.results.enums import EnergyKind, PlacementVerdict, Status
 from harness.results.samples import ENCODE, kind_of
 from harness.results.schema import Cell, Document, Json, Record
 from harness.results.validity import is_own_work, is_valid
@@ -113,9 +112,9 @@ def _energy(records: Sequence[Record]) -> Iterator[str]:
     """Which counters the energy is from; where there is none the record says why."""
     found = [record.energy for record in records if record.energy and is_valid(record)]
     counters = dict.fromkeys(
-        " + ".join(name for name in (one["host"], one["device"]) if name)
+        " + ".join(name for name in (one.host, one.device) if name)
         for one in found
-        if one["kind"] == MEASURED
+        if one.kind is EnergyKind.MEASURED
     )
     if counters:
         told = "others' load and idling included (bench explain energy_j)"
@@ -129,14 +128,14 @@ def _sustained(records: Sequence[Record]) -> Iterator[str]:
         if not found:
             continue
         name = f"{_name(record.cell, records)} {record.cell.workload}"
-        if "reason" in found:
-            yield f"{name}: not sustained: {found['reason']}"
+        if found.reason is not None or found.share is None:
+            yield f"{name}: not sustained: {found.reason}"
             continue
-        after = found["throttled_after_s"]
+        after = found.throttled_after_s
         end = "no lasting fall" if after is None else f"below 95% of it from {after:.0f} s on"
         yield (
-            f"{name} without a rest: {found['sustained']:.3g} {found['unit']} at the end, "
-            f"{found['share']:.0%} of the peak; {end}"
+            f"{name} without a rest: {found.sustained:.3g} {found.unit} at the end, "
+            f"{found.share:.0%} of the peak; {end}"
         )
 
 

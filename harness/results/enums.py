@@ -134,3 +134,10 @@ class DeviceState(StrEnum):
     NOT_INSTALLED = "not installed"
     PRESENT = "present"
     OTHER_SYSTEM = "other system"
+
+
+class EnergyKind(StrEnum):
+    """Whether the energy of a cell is one measured quantity."""
+
+    MEASURED = "measured"
+    UNAVAILABLE = "unavailable"

@@ -4,7 +4,8 @@ A line is a JSON object that carries the CRC-32 of its own entry:
 
     {"crc32":"1a2b3c4d","entry":{"kind":"test",...}}
 
-Kinds: `run` opens a journal, then `test`, `memory`, `failure` and whatever else a run has to say.
+Kinds are those of harness.results.entries: `run` opens a journal, then `test`, `memory`, `failure`
+and whatever else a run has to say.
 A run that is killed leaves at most one torn line, the last; anything else that does not verify is
 damage and is never skipped.
 """
@@ -12,19 +13,21 @@ damage and is never skipped.
 import json
 import os
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import sync_folder
+from harness.results.entries import Entry
 from harness.results.upgrade import upgrade_entry
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
-
-Json = dict[str, Any]
 
 PREFIX = b'{"crc32":"'
 MIDDLE = b'","entry":'
@@ -56,8 +59,11 @@ class Journal:
             self._lock.release()
             raise _cannot_write(path, error) from error
 
-    def append(self, entry: Json) -> None:
+    def append(self, entry: Entry | Mapping[str, object]) -> None:
         """Write one entry and return when it is on the disk.
+
+        Args:
+            entry: of harness.results.entries; a study may keep other objects with a `kind`.
 
         Raises:
             StorageError: the disk is full or gone.
@@ -93,8 +99,18 @@ class Journal:
         self.close()
 
 
-def read_journal(path: Path) -> list[Json]:
+def read_journal(path: Path) -> list[Entry]:
     """Return every entry in order; a torn last line, and only that, is left out.
+
+    Raises:
+        StorageError: the file cannot be read.
+        ResultFormatError: a damaged line, or one that is no entry of a run; says which.
+    """
+    return [_typed(line, path, number) for number, line in enumerate(read_lines(path), start=1)]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return what every line holds, as it was stored; a torn last line is left out.
 
     Raises:
         StorageError: the file cannot be read.
@@ -133,20 +149,26 @@ def prepare_results_folder(path: Path) -> None:
             probe.unlink()
 
 
-def encode_line(entry: Json) -> bytes:
+def encode_line(entry: Entry | Mapping[str, object]) -> bytes:
     """One entry as its line, line feed included.
 
     Raises:
         ResultFormatError: the entry holds what JSON cannot.
     """
     try:
-        body = json.dumps(entry, allow_nan=False, separators=(",", ":")).encode("ascii")
+        plain = msgspec.to_builtins(entry)
+        body = json.dumps(plain, allow_nan=False, separators=(",", ":")).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise ResultFormatError(
-            f"a {entry.get('kind')} entry cannot be stored: {error}",
+            f"a {_kind_of(entry)} entry cannot be stored: {error}",
             fix="report this: a worker's answer holds a value that is no number",
         ) from error
     return _frame(body) + b"\n"
+
+
+def _kind_of(entry: Entry | Mapping[str, object]) -> object:
+    """The word that tells kinds of entries apart."""
+    return entry.get("kind") if isinstance(entry, Mapping) else entry.__struct_config__.tag
 
 
 def _frame(body: bytes) -> bytes:
@@ -154,7 +176,7 @@ def _frame(body: bytes) -> bytes:
     return b"%b%08x%b%b}" % (PREFIX, zlib.crc32(body), MIDDLE, body)
 
 
-def _decode_line(line: bytes, path: Path, number: int) -> Json:
+def _decode_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
     """Verify one line and return its entry."""
     body = line[ENTRY_START:-1]
     if line != _frame(body):
@@ -165,10 +187,16 @@ def _decode_line(line: bytes, path: Path, number: int) -> Json:
         raise _damaged(path, number, str(error)) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         raise _damaged(path, number, "it is no entry")
+    return entry
+
+
+def _typed(line: dict[str, Any], path: Path, number: int) -> Entry:
+    """The entry that a verified line holds, in the words of today."""
     try:
-        return upgrade_entry(entry)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path, number, f"it is no {entry['kind']} entry: {error!r}") from error
+        entry: Entry = msgspec.convert(upgrade_entry(line), Entry)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(path, number, f"it is no {line['kind']} entry: {error}") from error
+    return entry
 
 
 def _sole_writer(path: Path) -> "BaseFileLock":

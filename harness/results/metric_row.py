@@ -1,13 +1,12 @@
 """What is said of every metric: the form of a row of harness.results.metrics."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
-from typing import Any
 
 from harness.results.enums import Kind
-from harness.results.samples import ProcessSamples
+from harness.results.replies import MemoryTaken, ProcessSamples
 from harness.results.schema import Cell
 
 EVERY_KIND = tuple(Kind)
@@ -78,7 +77,7 @@ class MetricRow:
     kinds: tuple[Kind, ...] = EVERY_KIND
     source: Source = Source.SAMPLES
     value: Callable[[Cell, ProcessSamples], float | None] | None = None
-    held: Callable[[Mapping[str, Any]], float | None] | None = None
+    held: Callable[[MemoryTaken], float | None] | None = None
     scale: Scale | None = None
     headline: bool = False
     judges: tuple[Kind, ...] = ()

@@ -4,7 +4,6 @@ import math
 
 from harness.core.errors import ResultFormatError
 from harness.results.metrics import find_metric
-from harness.results.samples import ProcessSamples
 from harness.results.schema import Record
 
 
@@ -27,12 +26,12 @@ def process_values(record: Record, name: str) -> dict[int, float]:
     values = {}
     for stored in record.samples:
         try:
-            value = row.value(record.cell, ProcessSamples(**stored))
+            value = row.value(record.cell, stored)
             if value is None:
                 continue
             if not math.isfinite(value) or (value <= 0 and not row.signed):
                 raise ValueError(f"a process's value is {value}")
-            values[int(stored["round"])] = value
+            values[stored.round] = value
         except (ArithmeticError, KeyError, TypeError, ValueError, IndexError) as error:
             cell = record.cell
             raise ResultFormatError(

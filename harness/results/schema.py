@@ -8,7 +8,16 @@ from typing import Any
 
 import msgspec
 
-from harness.results.enums import CacheType, Grade, PlacementVerdict, Status, one_of
+from harness.results.enums import CacheType, EnergyKind, Grade, Status, one_of
+from harness.results.replies import (
+    Hardware,
+    MemoryTaken,
+    Placement,
+    ProcessSamples,
+    Profile,
+    StepsCheck,
+    Sustained,
+)
 
 SCHEMA = "bench.results"
 # Format history. A reader upgrades one step at a time; a writer writes only the newest.
@@ -133,31 +142,58 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
         _keep(self, "grade", one_of(Grade, self.grade, "trust grade"))
 
 
-class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """Which provider ran the graph.
+class Energy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of the energy of a cell.
 
     Attributes:
-        verdict: how much the wanted provider took.
-        nodes: nodes per provider, before the late fusions of the CPU provider.
-        compute_nodes: matrix, attention and convolution nodes per provider.
-        switches: changes of provider along the graph; null: not known.
-        fell_off: operators of which nodes went to another provider -> how many.
+        kind: measured, or unavailable.
+        host: the counter of the processor packages or of the machine.
+        device: the counter of a card.
+        processes: how many of them were counted.
+        reason: why it is unavailable.
     """
 
-    verdict: PlacementVerdict
-    nodes: dict[str, int] = {}
-    compute_nodes: dict[str, int] = {}
-    switches: int | None = None
-    fell_off: dict[str, int] = {}
+    kind: EnergyKind
+    host: str | None = None
+    device: str | None = None
+    processes: int | None = None
+    reason: str | None = None
 
-    def __post_init__(self) -> None:
-        """Refuse a verdict that nobody gives."""
-        _keep(self, "verdict", one_of(PlacementVerdict, self.verdict, "placement verdict"))
 
-    @property
-    def proven(self) -> bool:
-        """Whether the wanted provider did the arithmetic."""
-        return self.verdict.proven
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """How some of a model's parameters are stored.
+
+    Attributes:
+        level: of quantization.
+        parameters: how many.
+        bytes: they take.
+    """
+
+    level: str
+    parameters: int
+    bytes: int
+
+
+class Recognition(msgspec.Struct, frozen=True, kw_only=True):
+    """What was recognised of a model that others exported.
+
+    Attributes:
+        kind: of model.
+        exporter: who wrote it.
+        content_hash: of all of its files.
+        files: its graphs.
+        cache: kind of its cache.
+        storages: how its parameters are stored.
+        steps_check: how far its steps are from whole passes; null: there was nothing to check.
+    """
+
+    kind: str
+    exporter: str
+    content_hash: str
+    files: tuple[str, ...]
+    cache: str
+    storages: tuple[Storage, ...]
+    steps_check: StepsCheck | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,16 +236,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement | None = None
     trust: Trust | None = None
     simulated: bool = False
-    hardware: Json | None = None
-    profile: Json | None = None
+    hardware: Hardware | None = None
+    profile: Profile | None = None
     explanation: Json | None = None
     quality: Json | None = None
     shapes: dict[str, int] | None = None
-    recognition: Json | None = None
-    energy: Json | None = None
-    sustain: Json | None = None
-    samples: tuple[Json, ...] = ()
-    memory: tuple[Json, ...] = ()
+    recognition: Recognition | None = None
+    energy: Energy | None = None
+    sustain: Sustained | None = None
+    samples: tuple[ProcessSamples, ...] = ()
+    memory: tuple[MemoryTaken, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse an unknown status, and a failure that does not say what to do about it."""

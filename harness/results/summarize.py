@@ -10,7 +10,8 @@ from typing import Any
 from harness.core.units import NS_PER_MS
 from harness.results.metric_row import Source
 from harness.results.metrics import judged_by, metric_row, of_records, of_source
-from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, ProcessSamples, kind_of
+from harness.results.replies import Compiled, MemoryTaken, ProcessSamples
+from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Cell, Metric
 from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
 
@@ -41,13 +42,8 @@ def summarize(cell: Cell, processes: Sequence[ProcessSamples]) -> dict[str, Metr
     return metrics
 
 
-def summarize_memory(replies: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
-    """Memory metrics from the replies of the processes that took memory, one or more.
-
-    Each reply holds `baseline`, `loaded`, `steady` ({rss_bytes, anonymous_bytes, file_bytes}, the
-    last two null where the system does not tell) and `peak_bytes`; `device` with its own
-    `peak_bytes`, null where nothing counts them, is not in older ones.
-    """
+def summarize_memory(replies: Sequence[MemoryTaken]) -> dict[str, Metric]:
+    """Memory metrics from the replies of the processes that took memory, one or more."""
     metrics = {}
     for row in of_source(Source.MEMORY):
         assert row.held is not None
@@ -58,16 +54,16 @@ def summarize_memory(replies: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
     return metrics
 
 
-def compile_metric(found: Mapping[str, Any] | None) -> dict[str, Metric]:
+def compile_metric(found: Compiled | None) -> dict[str, Metric]:
     """The cold load of the one process that compiled; nothing where nothing was compiled.
 
     Args:
-        found: `compile_ns`, or null and a reason; None: the device keeps no compiled graphs.
+        found: what compiling took; None: the device keeps no compiled graphs.
     """
-    if found is None or found.get("compile_ns") is None:
+    if found is None or found.compile_ns is None:
         return {}
     (row,) = of_source(Source.COMPILING)
-    return {row.name: metric([found["compile_ns"] / NS_PER_MS], row.unit)}
+    return {row.name: metric([found.compile_ns / NS_PER_MS], row.unit)}
 
 
 def exact_metrics(

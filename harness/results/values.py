@@ -4,12 +4,12 @@ Each function of timed samples takes the cell and the process, each of memory th
 the marks; both return None where there is no such value.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
 
 from harness.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-from harness.results.samples import DECODE, ProcessSamples, kind_of
+from harness.results.replies import Held, MemoryTaken, ProcessSamples
+from harness.results.samples import DECODE, kind_of
 from harness.results.schema import Cell
 
 # Over fewer steps the context grows too little: at 1 % noise of a 10 ms step, 32 steps leave a
@@ -19,13 +19,13 @@ SLOPE_STEPS = 128
 
 def load_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """Session creation, ms."""
-    return float(process.open["load_ns"] / NS_PER_MS)
+    return float(process.open.load_ns / NS_PER_MS)
 
 
 def first_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """First run after load, ms; None when that run belonged to another test of the group."""
-    first_ns = process.open.get("first_ns")
-    if first_ns is None or process.open.get("first") != cell.workload:
+    first_ns = process.open.first_ns
+    if first_ns is None or process.open.first != cell.workload:
         return None
     return float(first_ns / NS_PER_MS)
 
@@ -33,37 +33,37 @@ def first_ms(cell: Cell, process: ProcessSamples) -> float | None:
 def cold_ttft_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """Load, first prefill and first token of a fresh process, ms."""
     first = first_ms(cell, process)
-    return None if first is None else process.open["load_ns"] / NS_PER_MS + first
+    return None if first is None else process.open.load_ns / NS_PER_MS + first
 
 
 def prefill_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """One pass over the prompt, ms."""
-    return float(median(process.sample["prefill_ns"]) / NS_PER_MS)
+    return float(median(process.sample.prefill_ns) / NS_PER_MS)
 
 
 def prefill_tok_s(cell: Cell, process: ProcessSamples) -> float | None:
     """Prompt tokens of all sequences per second: batch * N / time."""
-    return cell.batch * cell.prompt * NS_PER_S / float(median(process.sample["prefill_ns"]))
+    return cell.batch * cell.prompt * NS_PER_S / float(median(process.sample.prefill_ns))
 
 
 def ttft_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """Prefill and the choice of the first token, ms."""
-    return float(median(process.sample["ttft_ns"]) / NS_PER_MS)
+    return float(median(process.sample.ttft_ns) / NS_PER_MS)
 
 
 def e2e_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """The whole request, ms."""
-    return float(median(process.sample["e2e_ns"]) / NS_PER_MS)
+    return float(median(process.sample.e2e_ns) / NS_PER_MS)
 
 
 def encode_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """One pass over all texts or images of the test, or one run of any graph, ms."""
-    return float(median(process.sample["encode_ns"]) / NS_PER_MS)
+    return float(median(process.sample.encode_ns) / NS_PER_MS)
 
 
 def encode_seq_s(cell: Cell, process: ProcessSamples) -> float | None:
     """Texts per second: sequences / time of the pass."""
-    return cell.sequences * NS_PER_S / float(median(process.sample["encode_ns"]))
+    return cell.sequences * NS_PER_S / float(median(process.sample.encode_ns))
 
 
 def images_s(cell: Cell, process: ProcessSamples) -> float | None:
@@ -73,7 +73,7 @@ def images_s(cell: Cell, process: ProcessSamples) -> float | None:
 
 def runs_s(cell: Cell, process: ProcessSamples) -> float | None:
     """Runs per second of a graph: 1 / time of a run."""
-    return NS_PER_S / float(median(process.sample["encode_ns"]))
+    return NS_PER_S / float(median(process.sample.encode_ns))
 
 
 def tpot_ms(cell: Cell, process: ProcessSamples) -> float | None:
@@ -100,7 +100,7 @@ def decode_step_tok_s(cell: Cell, process: ProcessSamples) -> float | None:
     one's work, and what that left in the caches.
     """
     first = 1 if kind_of(cell) == DECODE else 0
-    passes = [steps[first:] for steps in process.sample["itl_ns"] if steps[first:]]
+    passes = [steps[first:] for steps in process.sample.itl_ns if steps[first:]]
     if not passes:
         return None
     return cell.batch * NS_PER_S / float(median(median(steps) for steps in passes))
@@ -113,14 +113,14 @@ def itl_slope_us_per_ktoken(cell: Cell, process: ProcessSamples) -> float | None
     the median of the slopes of all pairs is taken over all passes; spikes do not move it.
     None under SLOPE_STEPS steps a pass. Source: Theil 1950, doi:10.1007/978-94-011-2546-8_20.
     """
-    slopes = [slope for steps in process.sample["itl_ns"] for slope in _slopes(steps)]
+    slopes = [slope for steps in process.sample.itl_ns for slope in _slopes(steps)]
     return float(median(slopes)) * 1000 / NS_PER_US if slopes else None
 
 
 def energy_j(cell: Cell, process: ProcessSamples) -> float | None:
     """One pass of the test, J: what the counters counted over the timed part / its passes."""
-    joules = (process.energy or {}).get("joules")
-    return None if joules is None else float(joules) / _passes(process)
+    joules = None if process.energy is None else process.energy.joules
+    return None if joules is None else joules / process.sample.passes
 
 
 def j_per_token(cell: Cell, process: ProcessSamples) -> float | None:
@@ -135,39 +135,34 @@ def j_per_sequence(cell: Cell, process: ProcessSamples) -> float | None:
     return None if joules is None else joules / cell.sequences
 
 
-def peak_rss_bytes(reply: Mapping[str, Any]) -> float | None:
+def peak_rss_bytes(reply: MemoryTaken) -> float | None:
     """The high-water mark of resident memory."""
-    return float(reply["peak_bytes"])
+    return float(reply.peak_bytes)
 
 
-def peak_delta_bytes(reply: Mapping[str, Any]) -> float | None:
+def peak_delta_bytes(reply: MemoryTaken) -> float | None:
     """The same minus the resident memory of the worker after its imports."""
-    return float(reply["peak_bytes"] - reply["baseline"]["rss_bytes"])
+    return float(reply.peak_bytes - reply.baseline.rss_bytes)
 
 
-def memory_delta(mark: str, field: str) -> Callable[[Mapping[str, Any]], float | None]:
+def memory_delta(mark: str, field: str) -> Callable[[MemoryTaken], float | None]:
     """A function: reply -> `field` of `mark` minus that of `baseline`; None: not told."""
 
-    def of_reply(reply: Mapping[str, Any]) -> float | None:
-        now, before = reply[mark][field], reply["baseline"][field]
+    def of_reply(reply: MemoryTaken) -> float | None:
+        marks: tuple[Held, ...] = (getattr(reply, mark), reply.baseline)
+        now, before = (getattr(one, field) for one in marks)
         return None if now is None or before is None else float(now - before)
 
     return of_reply
 
 
-def device_bytes_peak(reply: Mapping[str, Any]) -> float | None:
+def device_bytes_peak(reply: MemoryTaken) -> float | None:
     """The most that the driver of the device held; None: nothing counts it, or an older reply."""
-    held = (reply.get("device") or {}).get("peak_bytes")
+    held = None if reply.device is None else reply.device.peak_bytes
     return None if held is None else float(held)
 
 
-def _passes(process: ProcessSamples) -> int:
-    """Passes of the timed part: every kind of test keeps one entry a pass."""
-    names = ("prefill_ns", "itl_ns", "encode_ns")
-    return max(len(process.sample.get(name) or ()) for name in names)
-
-
-def _slopes(steps_ns: list[int]) -> list[float]:
+def _slopes(steps_ns: Sequence[int]) -> list[float]:
     """Slopes in ns per token of the pairs of one pass; the cache grows by one token a step."""
     if len(steps_ns) < SLOPE_STEPS:
         return []
@@ -177,7 +172,9 @@ def _slopes(steps_ns: list[int]) -> list[float]:
 
 def _median_step_ns(process: ProcessSamples) -> float | None:
     """Median over passes of (time of the pass's steps / their number), ns."""
-    passes = [steps for steps in process.sample["itl_ns"] if steps]
+    if not process.sample.itl_ns:
+        raise ValueError("no decode step was timed")
+    passes = [steps for steps in process.sample.itl_ns if steps]
     if not passes:
         return None
     return float(median(sum(steps) / len(steps) for steps in passes))

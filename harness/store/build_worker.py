@@ -13,6 +13,7 @@ from harness.machine.meters.memory import memory_mark
 from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
 from harness.models.specs.model import ModelSpec
 from harness.models.weights.source import ModelSource
+from harness.store.built import Built
 
 if TYPE_CHECKING:
     from harness.builder.graph.genai import TokenIds
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _START = memory_mark()  # before numpy and onnx: what a build needs includes them
 
 
-def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[str, Any]:
+def build(source: dict[str, Any], level: str, seed: int, folder: str) -> Built:
     """Build one model into an empty folder.
 
     Args:
@@ -28,9 +29,6 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> dict[st
         level: name of the quantization level.
         seed: of seeded weights.
         folder: receives the files.
-
-    Returns:
-        `build_seconds`, `build_peak_bytes` above the start of this process.
 
     Raises:
         ModelError: the weights or the architecture cannot be built.
@@ -73,7 +71,7 @@ def _write_decoder(
 
 def build_cache(
     source: dict[str, Any], level: str, seed: int, folder: str, cache: str, base: str
-) -> dict[str, Any]:
+) -> Built:
     """Write the graphs of a model with another KV cache into a folder that holds its data file.
 
     The model as it is built with its own cache reads the calibration text first, where the cache
@@ -87,9 +85,6 @@ def build_cache(
         folder: receives the files.
         cache: name of the cache level.
         base: path of the graph with the level's own cache.
-
-    Returns:
-        As build.
 
     Raises:
         UsageError: the calibration text cannot be read with the model's tokenizer.
@@ -118,7 +113,7 @@ def build_cache(
 
 def build_static(
     source: dict[str, Any], level: str, seed: int, folder: str, shapes: dict[str, Any]
-) -> dict[str, Any]:
+) -> Built:
     """Build one static model into an empty folder; a fixed-point level is calibrated first.
 
     Args:
@@ -127,9 +122,6 @@ def build_static(
         seed: of seeded weights, and of the token ids of a model without a tokenizer.
         folder: receives the files.
         shapes: the fields of a StaticShapes, or of an EncoderShapes.
-
-    Returns:
-        As build.
 
     Raises:
         UsageError: the calibration text cannot be read with the model's tokenizer.
@@ -202,7 +194,7 @@ def _model(fields: dict[str, Any]) -> ModelSource:
     return ModelSource(fields["argument"], fields["name"], spec, folder)
 
 
-def _timed(write: Callable[[], None], what: str) -> dict[str, Any]:
+def _timed(write: Callable[[], None], what: str) -> Built:
     """Write a build and say what it took.
 
     Raises:
@@ -217,10 +209,10 @@ def _timed(write: Callable[[], None], what: str) -> dict[str, Any]:
             f"{what} could not be built: {error.strerror}",
             fix="free room on the cache's disk" if full else "choose another cache: --cache DIR",
         ) from error
-    return {
-        "build_seconds": time.perf_counter() - begin_s,
-        "build_peak_bytes": memory_mark().peak_bytes - _START.peak_bytes,
-    }
+    return Built(
+        build_seconds=time.perf_counter() - begin_s,
+        build_peak_bytes=memory_mark().peak_bytes - _START.peak_bytes,
+    )
 
 
 def token_ids(folder: Path | None) -> "TokenIds":

@@ -26,6 +26,7 @@ from harness.store.artifact import (
     read_artifact,
     write_record,
 )
+from harness.store.built import Built
 from harness.store.links import link_file
 from harness.store.request import BuildRequest, build_request
 
@@ -143,8 +144,8 @@ def _fill(partial: Path, request: BuildRequest, cache: Path, timeout_s: float) -
 def _ask_child(command: str, timeout_s: float, asked: dict[str, Any]) -> tuple[float, int]:
     """Build in a process of its own; returns its seconds and peak bytes."""
     with Worker.start(BUILD_MODULE) as worker:
-        reply = worker.ask(command, timeout_s, **asked)
-    return float(reply["build_seconds"]), int(reply["build_peak_bytes"])
+        built = worker.ask(command, timeout_s, Built, **asked)
+    return built.build_seconds, built.build_peak_bytes
 
 
 def _read_whole(folder: Path, source: ModelSource) -> Artifact | None:

@@ -33,7 +33,7 @@ def open_exported(
     """
     with Worker.start(EXPORTED_MODULE) as worker:
         asked = {"path": str(path), "cache": str(cache), "free_bytes": free_bytes}
-        return from_json(worker.ask("recognise", timeout_s, **asked))
+        return from_json(worker.ask("recognise", timeout_s, dict, **asked))
 
 
 def ensure_exported_level(
@@ -69,7 +69,7 @@ def ensure_exported_level(
         if not folder.is_dir():
             with partial_folder(folder) as partial, Worker.start(EXPORTED_MODULE) as worker:
                 asked = {"path": str(path), "cache": str(cache), "folder": str(partial)}
-                worker.ask("quantize", timeout_s, level=level, **asked)
+                worker.ask("quantize", timeout_s, type(None), level=level, **asked)
     main = folder / model.main.file
     made = open_exported(main, cache, free_bytes, timeout_s)
     if made.weights_bytes >= model.weights_bytes:

@@ -1,27 +1,33 @@
 """An audit finds each fault by its own question, and nothing in a sound reply."""
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from harness.analysis.audit import judge_audit
 from harness.core.findings import ERROR, OK
+from harness.results.replies import Audited
 
-SOUND = {
-    "timed_digest": "aa",
-    "plain_digest": "aa",
-    "tokens": 4,
-    "expected_tokens": 4,
-    "steps": 4,
-    "expected_steps": 4,
-    "same_ns": [100, 101, 99, 100],
-    "new_ns": [100, 100, 100, 101],
-    "timed_ns": 801,
-    "wall_ns": 900,
-    "cpu_ns": 800,
-}
+SOUND = msgspec.convert(
+    {
+        "timed_digest": "aa",
+        "plain_digest": "aa",
+        "tokens": 4,
+        "expected_tokens": 4,
+        "steps": 4,
+        "expected_steps": 4,
+        "same_ns": [100, 101, 99, 100],
+        "new_ns": [100, 100, 100, 101],
+        "timed_ns": 801,
+        "wall_ns": 900,
+        "cpu_ns": 800,
+    },
+    Audited,
+)
 
 
 def wrong(parent_ns: int = 1000, on_host: bool = True, **changes: object) -> list[str]:
-    found = judge_audit({**SOUND, **changes}, parent_ns, on_host)
+    found = judge_audit(structs.replace(SOUND, **changes), parent_ns, on_host)
     return [one.check for one in found if one.state == ERROR]
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from harness.analysis.compare import Question, compare_axis, compare_documents
 from harness.analysis.compare_sides import compared as comparable_metrics
@@ -23,6 +24,7 @@ from harness.results.document import read_document
 from harness.results.metrics import METRICS
 from harness.results.schema import Metric, Reason, Record, Trust
 from tests.measured_documents import cell, document, quality, record, scattered
+from tests.replies import sample
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 BASE = [10.0, 10.1, 9.9, 10.05, 9.95]
@@ -293,7 +295,7 @@ def test_the_reference_machine_beside_itself_an_hour_later():
 
 def decode_steps(record):
     """All steps of all processes in one list, as no test should take them."""
-    return [step for one in record.samples for steps in one["sample"]["itl_ns"] for step in steps]
+    return [step for one in record.samples for steps in one.sample.itl_ns for step in steps]
 
 
 def test_tests_over_pooled_steps_call_most_of_the_same_cells_different():
@@ -378,7 +380,8 @@ def test_mixed_units_are_refused():
 @pytest.mark.parametrize("bad", [0.0, -5.0, math.inf, math.nan])
 def test_samples_that_are_no_times_are_refused(bad):
     odd = record(BASE)
-    damaged = {**odd.samples[0], "sample": {"itl_ns": [[bad] * 4]}}
+    steps = structs.replace(odd.samples[0].sample, itl_ns=((bad,) * 4,))
+    damaged = structs.replace(odd.samples[0], sample=steps)
     other = Record(
         cell=odd.cell, status="ok", metrics=odd.metrics, samples=(damaged, *odd.samples[1:])
     )
@@ -386,9 +389,11 @@ def test_samples_that_are_no_times_are_refused(bad):
         compared([odd], [other])
 
 
-def test_samples_of_another_form_are_refused():
+def test_samples_of_another_test_are_refused():
+    """A decode test without a step that was timed."""
     odd = record(BASE)
-    other = Record(cell=odd.cell, status="ok", metrics=odd.metrics, samples=({"round": 0},))
+    empty = structs.replace(odd.samples[0], sample=sample())
+    other = Record(cell=odd.cell, status="ok", metrics=odd.metrics, samples=(empty,))
     with pytest.raises(ResultFormatError, match="damaged"):
         compared([odd], [other])
 

@@ -26,6 +26,7 @@ from harness.report.compare_table import pairs_note
 from harness.results.journal import read_journal
 from harness.results.schema import Cell
 from harness.runner.loop import paired
+from tests.replies import sample
 
 QUICK = ("--gen", "4", "--threads", "1", "--seconds", "0", "--quant", "int4")
 
@@ -64,8 +65,8 @@ def test_a_slower_side_is_found_and_gated(clocked):
     assert (row["base"], row["new"]) == pytest.approx((500.0, 500.0 / 1.05))
     assert row["base_count"] == LEAST_PAIRS  # exact ratios: the first five pairs are precise
     header, *kept = read_journal(next(folder.glob("ab-*.jsonl")))
-    assert header["b"]["words"] == "SLOWER=1.05"
-    assert [entry["pair"] for entry in kept] == [1, 2, 3, 4, 5]
+    assert header.b.words == "SLOWER=1.05"
+    assert [entry.pair for entry in kept] == [1, 2, 3, 4, 5]
 
 
 def test_two_equal_sides_are_the_same(clocked):
@@ -104,7 +105,7 @@ def test_a_gate_that_breaks_once_does_not_fail(clocked, monkeypatch):
 def test_an_encoder_takes_turns_too():
     """Four texts in 50 ms are 80 a second."""
     cell = msgspec.structs.replace(CELL, workload="enc16x4", prompt=16, gen=0, sequences=4)
-    assert paired.turn_values(cell, {"encode_ns": [50_000_000]}) == {"encode_seq_s": 80.0}
+    assert paired.turn_values(cell, sample(encode_ns=[50_000_000])) == {"encode_seq_s": 80.0}
     (row,) = compare_turns([line([0.0] * 5, "encode_seq_s")], Question(0.01), ("a", "b"), ()).rows
     assert row.unit == "sequences/s"
 
@@ -114,7 +115,7 @@ def test_the_rate_of_a_turn_is_that_of_its_median_step():
 
     Total tokens over total time, decode_tok_s, would be 4 in 15 ms: 266.7 a second.
     """
-    reply = {"itl_ns": [[9_000_000, 1_000_000, 2_000_000, 3_000_000]]}
+    reply = sample(itl_ns=[[9_000_000, 1_000_000, 2_000_000, 3_000_000]])
     assert paired.turn_values(CELL, reply) == {"decode_step_tok_s": 500.0}
 
 

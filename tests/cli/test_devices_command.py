@@ -15,6 +15,7 @@ from harness.core.findings import ERROR, OK, Finding
 from harness.devices.probe import Probe
 from harness.devices.row import KINDS
 from harness.devices.table import ROWS, find_row
+from tests.replies import hardware
 
 
 def test_without_probing_every_row_is_listed_and_nothing_heavy_is_loaded():
@@ -47,14 +48,14 @@ def probed(monkeypatch):
         "webgpu": Probe(
             find_row("webgpu"),
             "simulated",
-            hardware={
-                "version": "0.4.0",
-                "vendor": "Mesa",
-                "vendor_id": "0x1",
-                "device_id": "0x2",
-                "memory": "WebGPU_Buf",
-                "memory_bytes": 2**34,
-            },
+            hardware=hardware(
+                version="0.4.0",
+                vendor="Mesa",
+                vendor_id="0x1",
+                device_id="0x2",
+                memory="WebGPU_Buf",
+                memory_bytes=2**34,
+            ),
             verdict="FULL",
             devices=2,
         ),

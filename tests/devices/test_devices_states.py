@@ -1,17 +1,17 @@
 """Every state that `bench devices` can print is reached by the code that finds it."""
 
-from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from harness.core.units import GIB, MIB
 from harness.devices import memory_size, probe, probe_worker
 from harness.devices.device import Device, find_device
 from harness.devices.hardware import is_discrete
 from harness.devices.memory_size import size_of
-from harness.devices.probe import look_up, probe_device
+from harness.devices.probe import ProbeReply, look_up, probe_device
 from harness.devices.states import (
     BrokenProviderError,
     FellBackError,
@@ -32,11 +32,11 @@ def test_what_is_wrong_with_a_device_is_its_state(error, monkeypatch):
         raise error("it is so", fix="do that")
 
     monkeypatch.setattr(probe_worker, "open_session", refuse)
-    assert probe_worker.probe(CPU) == {
-        "state": error.state,
-        "problem": "it is so",
-        "fix": "do that",
-    }
+    assert probe_worker.probe(CPU) == ProbeReply(
+        state=error.state,
+        problem="it is so",
+        fix="do that",
+    )
 
 
 def test_a_wrong_answer_is_no_work_of_the_device(monkeypatch):
@@ -48,18 +48,18 @@ def test_a_wrong_answer_is_no_work_of_the_device(monkeypatch):
     monkeypatch.setattr(probe_worker, "open_session", lambda *_, **__: opened)
     monkeypatch.setattr("harness.builder.graph.probe.largest_error", lambda answer: 7.0)
     found = probe_worker.probe(CPU)
-    assert found["state"] == "fell back"
-    assert "gave a wrong product" in found["problem"]
+    assert found.state == "fell back"
+    assert "gave a wrong product" in found.problem
 
 
 def test_a_device_works_and_an_emulated_one_is_simulated(monkeypatch):
-    assert probe_worker.probe(CPU)["state"] == "works"
+    assert probe_worker.probe(CPU).state == "works"
     facts = probe_worker.facts_of(find_device("cpu"))
-    emulated = replace(facts, simulated=True)
+    emulated = structs.replace(facts, simulated=True)
     monkeypatch.setattr(probe_worker, "facts_of", lambda device: emulated)
     found = probe_worker.probe(CPU)
-    assert found["state"] == "simulated"
-    assert found["hardware"] == asdict(emulated) | {"memory_bytes": None}
+    assert found.state == "simulated"
+    assert found.hardware == emulated
 
 
 def test_a_child_that_dies_is_a_broken_provider(monkeypatch):

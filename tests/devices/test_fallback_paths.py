@@ -189,7 +189,7 @@ def test_a_plugin_that_is_not_there_names_its_command():
 def test_the_cpu_is_probed_in_a_child():
     found = probe_row(find_row("cpu"), allow_simulated=False)
     assert (found.state, found.verdict, found.devices) == ("works", "FULL", 1)
-    assert found.hardware["version"]
+    assert found.hardware.version
 
 
 @pytest.mark.device("openvino-legacy")
@@ -316,5 +316,5 @@ def test_such_a_row_is_kept_where_that_is_allowed(child, tmp_path):
 def test_the_probe_graph_runs_in_full_on_the_emulated_npu():
     found = probe_row(find_row("qnn"), allow_simulated=True)
     assert (found.state, found.verdict) == ("simulated", "FULL")
-    assert found.hardware["simulated"] is True
-    assert found.hardware["options"]["backend_type"] == "htp"
+    assert found.hardware.simulated is True
+    assert found.hardware.options["backend_type"] == "htp"

@@ -13,6 +13,7 @@ from harness.devices.row import ProviderRow
 from harness.engine import agreement
 from harness.engine.agreement import agree, cosine
 from harness.models.weights.seeded import SeededWeights
+from harness.results.replies import Agreement
 from harness.store.static_build import build_static_decoder
 from tests.engine.tiny_decoder import SPEC, TinyDecoder
 
@@ -29,7 +30,7 @@ def arguments(tiny):
 
 
 def test_the_cpu_is_not_held_against_itself(tiny):
-    assert agree(**arguments(tiny)) == {}
+    assert agree(**arguments(tiny)) == Agreement()
 
 
 class Proving(ProviderRow):
@@ -51,7 +52,7 @@ def other_host(monkeypatch):
 def test_a_device_that_gives_the_same_agrees(tiny, monkeypatch):
     other_host(monkeypatch)
     found = agree(**{**arguments(tiny), "device": "gpu"})
-    assert found == {"least_cosine": pytest.approx(1.0)}
+    assert found == Agreement(least_cosine=pytest.approx(1.0))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def static(tmp_path_factory):
 def test_a_static_graph_agrees_with_the_fused_one_at_fp32(static, tmp_path):
     fused = arguments(TinyDecoder(tmp_path, "fp32"))
     told = {"graph": fused["graph"], "geometry": fused["geometry"], "level": "fp32-static"}
-    assert agree(**static, fused=told) == {"fused_cosine": pytest.approx(1.0)}
+    assert agree(**static, fused=told) == Agreement(fused_cosine=pytest.approx(1.0))
 
 
 def test_a_static_graph_of_other_weights_is_refused(static, tmp_path):

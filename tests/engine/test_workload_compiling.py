@@ -14,7 +14,7 @@ from harness.devices.placement import place
 from harness.engine import compiling
 from harness.engine.compiling import compile_model
 from harness.results.enums import PlacementVerdict
-from harness.results.schema import Placement
+from harness.results.replies import Placement
 
 QNN = find_device("qnn")
 NODES = {"QNNExecutionProvider": 4}
@@ -60,8 +60,8 @@ def compiled(tmp_path, folder):
 def test_every_graph_is_compiled_and_then_opened_from_what_was_kept(provider, tmp_path):
     folder = tmp_path / "cache" / "compiled"
     found = compiled(tmp_path, folder)
-    assert found["compile_ns"] == 14
-    assert found["placement"]["nodes"] == {"QNNExecutionProvider": 8}
+    assert found.compile_ns == 14
+    assert found.placement.nodes == {"QNNExecutionProvider": 8}
     assert read_compiled(folder) == found
     assert sorted(path.name for path in folder.iterdir()) == [
         *(META_FILE, "prefill.onnx", "prefill_qnn.bin", "step.onnx", "step_qnn.bin"),

@@ -115,8 +115,8 @@ def test_steps_continue_the_prompt(name):
     if geometry_of(name).model.kind is ExportedKind.DECODER_WITHOUT_PAST:
         pytest.skip("no steps to check")
     found = steps_check(**arguments_of(name))
-    assert found["agrees"]
-    assert found["bound"] == bound_of(geometry_of(name))
+    assert found.agrees
+    assert found.bound == bound_of(geometry_of(name))
 
 
 @pytest.mark.parametrize("name", ["genai/llama-int4", "optimum/t5-separate", "optimum/clip"])

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from harness.core.errors import UsageError
@@ -9,7 +10,7 @@ from harness.report.columns import columns_of
 from harness.report.explained import explain_document, record_name
 from harness.report.render import render
 from harness.report.rows import make_rows
-from harness.results.schema import Placement
+from harness.results.replies import Placement, Profile
 from tests.report.report_documents import document, metric, record
 
 MIB = 2**20
@@ -125,7 +126,8 @@ def placed():
     )
     operators = [{"provider": gpu, "operator": "MatMul", "share": 0.9, "calls": 4}]
     providers = [{"provider": gpu, "share": 0.95}, {"provider": cpu, "share": 0.05}]
-    profile = {"runs": 2, "providers": providers, "operators": operators}
+    table = {"runs": 2, "providers": providers, "operators": operators}
+    profile = msgspec.convert(table, Profile)
     return record("tg32", {}, cell={"device": "webgpu"}, placement=placement, profile=profile)
 
 

@@ -5,7 +5,8 @@ import pytest
 from harness.report.render import render
 from harness.report.rows import make_rows
 from harness.report.sweep import pareto_fronts, sweep_notes, sweeps
-from harness.results.schema import Metric, Placement
+from harness.results.replies import Placement
+from harness.results.schema import Metric
 from tests.report.report_documents import document, metric, record
 
 MIB = 2**20

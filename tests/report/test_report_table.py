@@ -8,7 +8,8 @@ from harness.core.errors import UsageError
 from harness.report.render import render, summary
 from harness.report.rows import make_rows
 from harness.results.document import decode_document
-from harness.results.schema import Metric, Placement, Reason, Record, Trust
+from harness.results.replies import Placement
+from harness.results.schema import Metric, Reason, Record, Trust
 from tests.report.report_documents import cell, document, failed, group, metric, record, sweep
 
 

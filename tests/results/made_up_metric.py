@@ -12,7 +12,7 @@ from harness.results.enums import Kind
 
 def steps_s(cell, process):
     """Made up: decoded tokens a second, halved."""
-    step_ns = process.sample["itl_ns"][0][0]
+    step_ns = process.sample.itl_ns[0][0]
     return 0.5e9 / step_ns
 
 
@@ -35,6 +35,7 @@ from harness.report.render import render  # noqa: E402
 from harness.results.glossary import explain, glossary_markdown  # noqa: E402
 from harness.runner.loop.paired import turn_values  # noqa: E402
 from tests.measured_documents import document, record  # noqa: E402
+from tests.replies import sample  # noqa: E402
 
 TIMES = [10.0, 10.1, 9.9, 10.05, 9.95]
 
@@ -55,7 +56,7 @@ def main() -> None:
         "smaller": render(document(base), "benchmark-action"),
         "benchstat": render(document(base), "benchstat"),
         "openmetrics": render(document(base), "openmetrics"),
-        "turn": turn_values(base.cell, {"itl_ns": [[10_000_000, 10_000_000]]}),
+        "turn": turn_values(base.cell, sample(itl_ns=[[10_000_000, 10_000_000]])),
         "explained": explain("half_steps_s"),
         "page": glossary_markdown(),
     }

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from harness.results.samples import ProcessSamples
+from harness.results.replies import ProcessSamples
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
+from tests import replies
 
 
 def cell(prompt: int = 0, gen: int = 0, **other: Any) -> Cell:
@@ -28,14 +29,7 @@ def cell(prompt: int = 0, gen: int = 0, **other: Any) -> Cell:
 
 def process(sample: dict[str, Any], first: str | None = None, **opened: Any) -> ProcessSamples:
     """One process whose load took 10 ms and whose first run took 30 ms."""
-    return ProcessSamples(
-        round=0,
-        order=0,
-        open={"load_ns": 10_000_000, "first_ns": 30_000_000, "first": first, **opened},
-        warm={"steady": True},
-        sample=sample,
-        watch={},
-    )
+    return replies.process(replies.sample(**sample), replies.opened(first=first, **opened))
 
 
 def document(*records: Record, **fields: Any) -> Document:
@@ -59,5 +53,5 @@ def record() -> Record:
         },
         estimates={"decode_tok_s": {"params": 80.0, "structure": None}},
         trust=Trust(grade="B", reasons=(Reason(code="FEW_PROCESSES", detail="3 processes"),)),
-        samples=({"sample": {"itl_ns": [[1, 2], [3, 4]]}},),
+        samples=(process({"itl_ns": [[1, 2], [3, 4]]}),),
     )

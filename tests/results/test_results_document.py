@@ -148,6 +148,8 @@ def test_a_document_cut_anywhere_is_refused(path):
         (b'"status":"ok"', b'"status":"failed"'),
         (b'"grade":"B"', b'"grade":"D"'),
         (b'"model":"tiny",', b""),
+        (b'"load_ns":10000000', b'"load_ns":"10 ms"'),
+        (b'"itl_ns":[[1,2],[3,4]]', b'"itl_ns":[[1,2],3]'),
         (b'"threads":2', b'"threads":2.5'),
         (b'"records":[', b'"records":[[],'),
     ],

@@ -1,17 +1,18 @@
 """Energy of a record: out of its processes' counters, or unavailable and why."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import json
+from msgspec.structs import replace
 
 from harness.results.energy import energy_of, without_doubtful
-from harness.results.samples import samples_of
-from harness.results.schema import Metric
+from harness.results.enums import EnergyKind
+from harness.results.replies import EnergyUsed
+from harness.results.schema import Energy, Metric
 from harness.results.summarize import summarize
 from tests.results.results_samples import cell, process
 
-RAPL = {"joules": 12.0, "host": "rapl", "device": None, "parts": {"rapl": 12.0}}
-NONE = {"joules": None, "reason": "rapl: absent, none"}
+RAPL = EnergyUsed(joules=12.0, host="rapl", parts={"rapl": 12.0})
+NONE = EnergyUsed(joules=None, reason="rapl: absent, none")
 MS = 1_000_000
 
 
@@ -49,23 +50,22 @@ def told(*energies):
 
 
 def test_a_record_names_its_counters_or_the_reason():
-    assert told(RAPL, RAPL) == {"kind": "measured", "host": "rapl", "device": None, "processes": 2}
-    assert told(NONE) == {"kind": "unavailable", "reason": "rapl: absent, none"}
+    assert told(RAPL, RAPL) == Energy(kind=EnergyKind.MEASURED, host="rapl", processes=2)
+    assert told(NONE) == Energy(kind=EnergyKind.UNAVAILABLE, reason="rapl: absent, none")
     assert told(None) is None, "documents from before energy say nothing"
 
 
 def test_processes_that_lack_it_are_not_counted():
-    assert told(NONE, RAPL)["processes"] == 1
+    assert told(NONE, RAPL).processes == 1
 
 
 def test_two_counters_in_one_record_are_no_measurement():
-    found = told(RAPL, {**RAPL, "host": "battery"})
-    assert found["kind"] == "unavailable"
+    found = told(RAPL, replace(RAPL, host="battery"))
+    assert found.kind is EnergyKind.UNAVAILABLE
     energy = Metric(value=1.0, unit="J", processes=2)
     assert without_doubtful({"energy_j": energy, "load_ms": energy}, found) == {"load_ms": energy}
 
 
-def test_samples_keep_what_the_journal_says_of_energy():
-    entry = {**process({}).to_json(), "kind": "test", "energy": RAPL}
-    assert samples_of(entry).to_json()["energy"] == RAPL
-    assert "energy" not in process({}).to_json()
+def test_samples_are_written_with_their_energy_where_somebody_asked():
+    assert b'"energy":{"joules":12.0' in json.encode(replace(process({}), energy=RAPL))
+    assert b"energy" not in json.encode(process({}))

@@ -5,12 +5,18 @@ import json
 import os
 import zlib
 
+import msgspec
 import pytest
 
 from harness.core.errors import EXIT_STORAGE, ResultFormatError, StorageError
+from harness.results.entries import BandwidthEntry, NoBandwidthEntry, RunEntry
 from harness.results.journal import Journal, encode_line, prepare_results_folder, read_journal
+from harness.results.replies import MemoryRead
 
-ENTRIES = [{"kind": "run", "n": 1}, {"kind": "test", "text": "a\nb – |"}, {"kind": "end", "x": 1.5}]
+RUN = RunEntry(run_id="run-1", created_utc="now", plan={"text": "a\nb – |"}, environment={})
+READ = BandwidthEntry(threads=1, round=0, reply=MemoryRead(threads=1, bytes=8, pass_ns=(1, 2)))
+LOST = NoBandwidthEntry(threads=2, reason="no memory")
+ENTRIES = [RUN, READ, LOST]
 
 
 @pytest.fixture
@@ -28,8 +34,9 @@ def test_entries_come_back_in_order(path):
 def test_each_line_is_json_with_the_check_sum_of_its_entry(path):
     for line, entry in zip(path.read_text().splitlines(), ENTRIES, strict=True):
         stored = json.loads(line)
-        assert stored["entry"] == entry
-        body = json.dumps(entry, separators=(",", ":")).encode()
+        plain = json.loads(msgspec.json.encode(entry))
+        assert stored["entry"] == plain
+        body = json.dumps(plain, separators=(",", ":")).encode()
         assert stored["crc32"] == f"{zlib.crc32(body):08x}"
 
 
@@ -56,8 +63,8 @@ def test_a_torn_line_is_cut_off_before_the_next_entry(path):
     """Resuming appends behind whole lines, so nothing damaged lies in the middle."""
     path.write_bytes(path.read_bytes()[:-4])
     with Journal(path) as journal:
-        journal.append({"kind": "memory"})
-    assert read_journal(path) == [*ENTRIES[:-1], {"kind": "memory"}]
+        journal.append(READ)
+    assert read_journal(path) == [*ENTRIES[:-1], READ]
 
 
 def test_an_empty_journal_has_no_entries(tmp_path):
@@ -84,7 +91,7 @@ def test_a_changed_byte_is_damage_on_its_line(path, number):
         b"\xff\xfe",
         b"not json at all, but long enough to hold a body",
         b'{"crc32":"00000000","entry":{"kind":"run"}}',
-        encode_line({"kind": "run"})[:-2] + b" ",
+        encode_line(RUN)[:-2] + b" ",
     ],
 )
 def test_a_exported_line_is_damage(path, line):
@@ -104,7 +111,7 @@ def test_a_line_that_verifies_but_is_no_entry_is_damage(path, body):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
 def test_what_json_has_no_word_for_is_refused_before_it_is_written(path, value):
     with Journal(path) as journal, pytest.raises(ResultFormatError):
-        journal.append({"kind": "test", "value": value})
+        journal.append(msgspec.structs.replace(RUN, plan={"value": value}))
     assert read_journal(path) == ENTRIES
 
 
@@ -123,7 +130,7 @@ def test_a_full_disk_while_appending_is_a_storage_error(path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageError, match="No space left") as caught:
-        journal.append({"kind": "end"})
+        journal.append(LOST)
     assert caught.value.exit_code == EXIT_STORAGE
     journal.close()
 

@@ -1,13 +1,15 @@
 """Metrics from raw samples: every number is done by hand in the docstring."""
 
 import math
-from dataclasses import replace
+from typing import Any
 
+import msgspec
 import pytest
 
 from harness.results.metric_row import Source
 from harness.results.metrics import of_records, of_source
-from harness.results.samples import ProcessSamples, kind_of, samples_of
+from harness.results.replies import Compiled, EnergyUsed, MemoryTaken
+from harness.results.samples import kind_of
 from harness.results.schema import Metric
 from harness.results.summarize import (
     compile_metric,
@@ -154,6 +156,10 @@ def test_slope_may_be_zero_or_negative():
     assert slope.low < -500
 
 
+def memory_of(reply: dict[str, Any]) -> dict[str, Metric]:
+    return summarize_memory([msgspec.convert(reply, MemoryTaken)])
+
+
 def mark(rss: int, anonymous: int | None) -> dict[str, int | None]:
     file_bytes = None if anonymous is None else rss - anonymous
     return {"rss_bytes": rss, "anonymous_bytes": anonymous, "file_bytes": file_bytes}
@@ -167,7 +173,7 @@ def test_memory_deltas_are_taken_from_the_same_worker_after_its_imports():
         "steady": mark(200, 100),
         "peak_bytes": 250,
     }
-    found = {name: value.value for name, value in summarize_memory([reply]).items()}
+    found = {name: value.value for name, value in memory_of(reply).items()}
     assert found == {
         "peak_rss_bytes": 250,
         "peak_delta_bytes": 150,
@@ -183,14 +189,14 @@ def test_memory_deltas_are_taken_from_the_same_worker_after_its_imports():
 def test_memory_of_a_device_is_what_its_driver_held():
     reply = {name: mark(100, None) for name in ("baseline", "loaded", "steady")}
     held = {**reply, "peak_bytes": 120, "device": {"peak_bytes": 77, "counter": "fdinfo"}}
-    assert summarize_memory([held])["device_bytes_peak"].value == 77
+    assert memory_of(held)["device_bytes_peak"].value == 77
     none = {**held, "device": {"peak_bytes": None, "reason": "none"}}
-    assert "device_bytes_peak" not in summarize_memory([none])
+    assert "device_bytes_peak" not in memory_of(none)
 
 
 def test_memory_without_a_split_leaves_the_split_out():
     reply = {name: mark(100, None) for name in ("baseline", "loaded", "steady")}
-    assert summarize_memory([{**reply, "peak_bytes": 120}]).keys() == {
+    assert memory_of({**reply, "peak_bytes": 120}).keys() == {
         "peak_rss_bytes",
         "peak_delta_bytes",
         "load_delta_bytes",
@@ -233,40 +239,21 @@ def test_kind_follows_from_the_numbers_of_the_cell():
     assert kinds == ["pp", "tg", "pg"]
 
 
-def test_samples_are_what_the_journal_entry_holds():
-    entry = {
-        "kind": "test",
-        "group": "g",
-        "workload": "pp8 @ d0",
-        "round": 2,
-        "order": 1,
-        "open": {"load_ns": 5},
-        "warm": {"steady": False},
-        "sample": {"prefill_ns": [7]},
-        "watch": {"wall_ns": 9},
-    }
-    samples = samples_of(entry)
-    assert isinstance(samples, ProcessSamples)
-    assert samples.to_json() == {
-        key: entry[key] for key in ("round", "order", "open", "warm", "sample", "watch")
-    }
-
-
 def test_every_produced_metric_is_listed_with_its_unit():
     """What is summed up of every kind, memory and counts is what the registry lists."""
     steps = {"itl_ns": [[MS + step for step in range(128)]]}
     request = cell(prompt=8, gen=129)
     opened = process({**REQUEST, **steps}, first=request.workload)
     reply = {name: mark(100, 50) for name in ("baseline", "loaded", "steady")}
-    energy = {"joules": 1.0, "host": "rapl", "device": None}
+    energy = EnergyUsed(joules=1.0, host="rapl")
     found = {
-        **summarize(request, [replace(opened, energy=energy)]),
-        **summarize(ENCODE, [replace(process({"encode_ns": [MS]}), energy=energy)]),
+        **summarize(request, [msgspec.structs.replace(opened, energy=energy)]),
+        **summarize(ENCODE, [msgspec.structs.replace(process({"encode_ns": [MS]}), energy=energy)]),
         **summarize(cell(workload="img8"), [process({"encode_ns": [MS]})]),
         **summarize(cell(workload="graph"), [process({"encode_ns": [MS]})]),
-        **summarize_memory([{**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}}]),
+        **memory_of({**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}}),
         **exact_metrics(1, 4.5, 1),
-        **compile_metric({"compile_ns": MS}),
+        **compile_metric(Compiled(compile_ns=MS)),
     }
     path = {row.name: 0.5 for row in of_source(Source.QUALITY)}
     found |= quality_metrics(request, {"decode": path})

@@ -7,6 +7,7 @@ import pytest
 from msgspec import to_builtins
 
 from harness.results.document import decode_document, read_document
+from harness.results.entries import SamplesEntry
 from harness.results.journal import encode_line, read_journal
 from harness.results.upgrade import upgrade, upgrade_entry
 from tests.results.results_samples import cell, document, record
@@ -67,9 +68,9 @@ def test_an_entry_is_asked_for_itself():
 
 def test_a_journal_of_format_1_is_read(tmp_path):
     entries = read_journal(JOURNAL)
-    tests = [entry for entry in entries if entry["kind"] == "test"]
+    tests = [entry for entry in entries if isinstance(entry, SamplesEntry)]
     assert len(tests) == 4
-    assert all(entry["watch"]["background_cpu_ns"] > 0 for entry in tests)
+    assert all(entry.watch.background_cpu_ns > 0 for entry in tests)
     again = tmp_path / "again.jsonl"
     again.write_bytes(b"".join(encode_line(entry) for entry in entries))
     assert read_journal(again) == entries

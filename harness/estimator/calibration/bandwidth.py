@@ -4,12 +4,12 @@ A child process sums the squares of a vector far larger than any cache, one slic
 times each pass. `numpy.dot` reads every byte once and keeps up with memory; `numpy.sum` does not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from statistics import median, median_high
-from typing import Any
 
 from harness.core.units import NS_PER_S
 from harness.machine.process.worker import Worker
+from harness.results.replies import MemoryRead
 
 WORKER_MODULE = "harness.estimator.calibration.bandwidth_worker"
 # Eight times the largest last-level cache of the machines this was tried on (32 MiB).
@@ -23,31 +23,28 @@ ONE_BLAS_THREAD = {
 }
 
 
-def measure_read_bandwidth(threads: int, seconds: float, timeout_s: float) -> dict[str, Any]:
+def measure_read_bandwidth(threads: int, seconds: float, timeout_s: float) -> MemoryRead:
     """Time reads of VECTOR_BYTES with `threads` threads in one fresh process.
-
-    Returns:
-        `threads`, `bytes` per pass and `pass_ns`, every pass in order.
 
     Raises:
         WorkerError: the child died, hung or had no memory.
     """
     with Worker.start(WORKER_MODULE, env=ONE_BLAS_THREAD) as worker:
-        reply: dict[str, Any] = worker.ask(
+        return worker.ask(
             "read",
-            timeout_s=timeout_s,
+            timeout_s,
+            MemoryRead,
             threads=threads,
             vector_bytes=VECTOR_BYTES,
             seconds=seconds,
         )
-    return reply
 
 
-def read_bytes_per_s(replies: list[Mapping[str, Any]]) -> float | None:
+def read_bytes_per_s(replies: Sequence[MemoryRead]) -> float | None:
     """Median over processes of each process's median pass rate, bytes/s; None without a reply."""
     rates = [_process_rate(reply) for reply in replies]
     return median(rates) if rates else None
 
 
-def _process_rate(reply: Mapping[str, Any]) -> float:
-    return float(reply["bytes"] / median_high(reply["pass_ns"]) * NS_PER_S)
+def _process_rate(reply: MemoryRead) -> float:
+    return float(reply.bytes / median_high(reply.pass_ns) * NS_PER_S)

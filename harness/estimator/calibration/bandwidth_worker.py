@@ -4,24 +4,20 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.units import NS_PER_S
 from harness.machine.meters.clock import time_call
+from harness.results.replies import MemoryRead
 
 # The first passes fault pages in and wake the threads.
 WARM_PASSES = 3
 
 
-def read(threads: int, vector_bytes: int, seconds: float) -> dict[str, Any]:
-    """Read `vector_bytes` again and again for `seconds`; one slice per thread.
-
-    Returns:
-        `threads`, `bytes` and `pass_ns`: wall time of each pass over all slices, ns.
-    """
+def read(threads: int, vector_bytes: int, seconds: float) -> MemoryRead:
+    """Read `vector_bytes` again and again for `seconds`; one slice per thread."""
     vector = np.ones(vector_bytes // 4, dtype=np.float32)
     slices = np.array_split(vector, threads)
     with ThreadPoolExecutor(max_workers=threads) as pool:
@@ -32,7 +28,7 @@ def read(threads: int, vector_bytes: int, seconds: float) -> dict[str, Any]:
         end_ns = time.perf_counter_ns() + int(seconds * NS_PER_S)
         while not passes_ns or time.perf_counter_ns() < end_ns:
             passes_ns.append(time_call(one_pass))
-    return {"threads": threads, "bytes": vector.nbytes, "pass_ns": passes_ns}
+    return MemoryRead(threads=threads, bytes=vector.nbytes, pass_ns=tuple(passes_ns))
 
 
 def read_slices(

@@ -127,6 +127,7 @@ def measure_constants(
             built = worker.ask(
                 "build",
                 TIMEOUT_S,
+                dict,
                 folder=folder,
                 sizes=asdict(sizes),
                 levels=list(levels),
@@ -169,5 +170,5 @@ def _ask(worker: Worker, probe: str, folder: str, key: CalibrationKey, sizes: Si
         do, arguments["probe"] = COMMANDS[ATTENTION], probe
     if do is None:
         do, arguments["kernel"] = "multiply", probe
-    reply: Reply = worker.ask(do, TIMEOUT_S, **arguments)
+    reply: Reply = worker.ask(do, TIMEOUT_S, list, **arguments)
     return reply

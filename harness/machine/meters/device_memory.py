@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from harness.core.units import GIB, KIB, MIB
 from harness.machine.meters.counters import VALUE, Answer, NoCounterError, ask, text_in
 from harness.machine.meters.nvidia import nvml
+from harness.results.replies import DeviceHeld, Hardware
 
-Json = dict[str, Any]
 SIZES = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 # What a driver holds for a client, by region of memory; the older name says the same.
 RESIDENT, OLDER = "drm-resident-", "drm-memory-"
@@ -99,25 +98,21 @@ def read_device_memory(
 
 def device_bytes(
     marks: Mapping[str, Mapping[str, Answer]],
-    hardware: Json,
+    hardware: Hardware,
     counters: Sequence[MemoryCounter] = COUNTERS,
-) -> Json:
+) -> DeviceHeld:
     """The largest of several readings by the first counter that answers for a device.
 
     Args:
         marks: readings by the name of their moment.
-        hardware: the fields of harness.devices.hardware.Hardware.
+        hardware: the device.
         counters: rows, the best first.
-
-    Returns:
-        `peak_bytes`, `counter`, and `held_bytes` by the name of each moment; or `peak_bytes` null
-        and the `reason`.
     """
-    if (hardware.get("hardware") or hardware["kind"]) == "cpu":
-        return {"peak_bytes": None, "reason": "the device works in the memory of the host"}
+    if hardware.device_class == "cpu":
+        return DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
     reasons = []
     for row in counters:
-        if row.vendor_id not in (None, hardware.get("vendor_id")):
+        if row.vendor_id not in (None, hardware.vendor_id):
             continue
         answers = {moment: answered.get(row.name) for moment, answered in marks.items()}
         held = {
@@ -126,12 +121,10 @@ def device_bytes(
             if answer is not None and answer.state == VALUE
         }
         if len(held) == len(marks) and max(held.values()) > 0:
-            return {"peak_bytes": max(held.values()), "counter": row.name, "held_bytes": held}
+            return DeviceHeld(peak_bytes=max(held.values()), counter=row.name, held_bytes=held)
         reasons += _reason(row.name, answers.values())
-    return {
-        "peak_bytes": None,
-        "reason": "; ".join(reasons) or "no counter on this system",
-    }
+    reason = "; ".join(reasons) or "no counter on this system"
+    return DeviceHeld(peak_bytes=None, reason=reason)
 
 
 def _reason(name: str, answers: Iterable[Answer | None]) -> list[str]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from harness.core.units import NS_PER_S
 from harness.machine.meters.clock import Clock
@@ -24,8 +23,8 @@ from harness.machine.meters.energy_readers import (
     read_powermetrics,
     read_rapl,
 )
+from harness.results.replies import EnergyUsed, Hardware
 
-Json = dict[str, Any]
 PACKAGE, DEVICE, MACHINE = "package", "device", "machine"
 # No package, board or battery gives more; a counter could have wrapped twice in a longer part.
 MOST_WATTS = 1000.0
@@ -123,9 +122,9 @@ def read_energy(
 def energy_used(
     before: EnergyReading,
     after: EnergyReading,
-    hardware: Json | None = None,
+    hardware: Hardware | None = None,
     counters: Sequence[EnergyCounter] = COUNTERS,
-) -> Json:
+) -> EnergyUsed:
     """What was used between two readings, by everything that the counters cover.
 
     The package and, of a card, the card's own counter; without a package counter the battery; of
@@ -134,12 +133,8 @@ def energy_used(
     Args:
         before: the earlier one.
         after: the later one.
-        hardware: the fields of harness.devices.hardware.Hardware; None: the processor.
+        hardware: the device; None: the processor.
         counters: rows.
-
-    Returns:
-        `joules`, of which `parts` by counter; `host`, the counter of package or machine, and
-        `device`, that of a card: either may be null. Or `joules` null and the `reason`.
     """
     seconds = (after.clock_ns - before.clock_ns) / NS_PER_S
     spent = {
@@ -159,27 +154,26 @@ def energy_used(
         return _measured(spent, by_scope[MACHINE][0], None)
     if is_card_known:
         return _measured(spent, None, card)
-    return {"joules": None, "reason": _why(spent, card, uncounted, counters)}
+    return EnergyUsed(joules=None, reason=_why(spent, card, uncounted, counters))
 
 
 def own_counter(
-    hardware: Json | None, counters: Sequence[EnergyCounter] = COUNTERS
+    hardware: Hardware | None, counters: Sequence[EnergyCounter] = COUNTERS
 ) -> tuple[EnergyCounter | None, str | None]:
     """The counter that a device has besides the package; or why nothing is known of its energy.
 
     An NPU is taken to be built into the processor, a graphics processor only where the system
     says so.
     """
-    found = hardware or {}
-    kind = found.get("hardware") or found.get("kind") or "cpu"
-    if kind == "cpu":
+    if hardware is None or hardware.device_class == "cpu":
         return None, None
+    kind = hardware.device_class
     for counter in counters:
-        if counter.vendor_id is not None and counter.vendor_id == found.get("vendor_id"):
+        if counter.vendor_id is not None and counter.vendor_id == hardware.vendor_id:
             return counter, None
-    if kind == "npu" or found.get("discrete") is False:
+    if kind == "npu" or hardware.discrete is False:
         return None, None
-    if found.get("discrete"):
+    if hardware.discrete:
         return None, f"nothing counts the energy of this {kind}"
     return None, f"nothing tells whether this {kind} is built into the counted package"
 
@@ -225,11 +219,13 @@ def _is_known(spent: Mapping[str, Answer], name: str) -> bool:
     return name in spent and spent[name].state == VALUE
 
 
-def _measured(spent: Mapping[str, Answer], host: str | None, card: EnergyCounter | None) -> Json:
+def _measured(
+    spent: Mapping[str, Answer], host: str | None, card: EnergyCounter | None
+) -> EnergyUsed:
     """The answer of one or two counters."""
     device = None if card is None else card.name
     parts = {name: spent[name].value for name in (host, device) if name is not None}
-    return {"joules": sum(parts.values()), "host": host, "device": device, "parts": parts}
+    return EnergyUsed(joules=sum(parts.values()), host=host, device=device, parts=parts)
 
 
 def _why(

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+import msgspec
+
 from harness.core.errors import EXIT_CELLS, HarnessError
 from harness.machine.process.ending import speaks_of_memory, without_folders
 from harness.results.enums import Status
@@ -141,12 +143,18 @@ def _exported_error(error: Exception) -> dict[str, Json]:
 
 
 def _as_line(answer: dict[str, Json]) -> bytes:
-    """One JSON line; a reply that JSON cannot hold becomes an error."""
+    """One JSON line; a reply that JSON cannot hold becomes an error.
+
+    A number that is none is refused by json; msgspec would write null.
+    """
     try:
-        text = json.dumps(answer, allow_nan=False)
+        text = json.dumps(msgspec.to_builtins(answer), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         problem = f"the worker's reply is no JSON: {error}"
-        failed = {"problem": problem, "fix": "reply with plain numbers, text, lists and mappings"}
+        failed = {
+            "problem": problem,
+            "fix": "reply with records of numbers, text, lists and mappings",
+        }
         text = json.dumps({"error": failed})
     return text.encode() + b"\n"
 

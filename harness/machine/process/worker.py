@@ -7,7 +7,7 @@ starts form a process group of their own: Ctrl-C in the terminal does not reach 
 ends the whole group on a time limit, on an interrupt, and on close.
 
 `python -m harness.machine.process.worker MODULE` is the child; MODULE offers
-`COMMANDS: Mapping[str, Callable[..., Json]]`.
+`COMMANDS: Mapping[str, Callable[..., object]]`, whose replies msgspec can encode.
 """
 
 import json
@@ -20,7 +20,9 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar, overload
+
+import msgspec
 
 from harness.core.environment import all_variables
 from harness.core.errors import EXIT_CELLS, WorkerError
@@ -35,6 +37,7 @@ from harness.machine.process.pinning import pin
 from harness.results.enums import Status
 
 Json = Any  # what json.dumps takes: dict, list, str, int, float, bool or None
+Reply = TypeVar("Reply")
 
 GONE = b"!gone\n"  # written by the parent itself into the answer pipe once the child is dead
 CLOSE_GRACE_S = 10.0  # Assumes: freeing a session takes less; after that the group is ended
@@ -112,18 +115,26 @@ class Worker:
         """Keep the child on these logical processors; see harness.machine.process.pinning."""
         return pin(self.pid, processors)
 
-    def ask(self, do: str, timeout_s: float, **arguments: Json) -> Json:
+    @overload
+    def ask(self, do: str, timeout_s: float, reply: type[Reply], **arguments: Json) -> Reply: ...
+
+    @overload
+    def ask(self, do: str, timeout_s: float, **arguments: Json) -> Json: ...
+
+    def ask(self, do: str, timeout_s: float, reply: Json = Any, **arguments: Json) -> Json:
         """Send one command and block until its answer.
 
         Args:
             do: a key of the module's COMMANDS.
             timeout_s: after this the child and its whole group are ended.
+            reply: what the command answers; anything else is an error. Any: as JSON has it.
             **arguments: keyword arguments of the command, as JSON takes them.
 
         Raises:
-            WorkerError: the command raised (`failed`, `out_of_memory`; the child lives on), or the
-                child ended (`crashed`, `timeout`, `out_of_memory`). A HarnessError raised in the
-                child keeps its problem, fix and exit code.
+            WorkerError: the command raised (`failed`, `out_of_memory`; the child lives on), gave
+                another answer than `reply` (`failed`), or the child ended (`crashed`, `timeout`,
+                `out_of_memory`). A HarnessError raised in the child keeps its problem, fix and
+                exit code.
         """
         if self._closed:
             raise WorkerError(f"{do!r} was asked of a closed worker", fix="start a new one")
@@ -149,7 +160,7 @@ class Worker:
                 timeout_s=self._timeout_s,
                 killed_for_memory=oom_kills() > self._oom_kills_before,
             )
-        return _unpack(answer)
+        return _unpack(answer, reply, f"{self.module} {do!r}")
 
     def close(self) -> None:
         """End the child, its group and every pipe; safe to call twice."""
@@ -253,10 +264,10 @@ def _bury(process: subprocess.Popen[bytes], write_fd: int) -> None:
         answers.write(b"\n" + GONE)  # the first newline ends a torn line
 
 
-def _unpack(answer: dict[str, Json]) -> Json:
+def _unpack(answer: dict[str, Json], reply: Json, what: str) -> Json:
     """Return the reply, or raise the error that the child met."""
     if "error" not in answer:
-        return answer["reply"]
+        return _decoded(answer.get("reply"), reply, what)
     error = answer["error"]
     raise WorkerError(
         error["problem"],
@@ -264,6 +275,17 @@ def _unpack(answer: dict[str, Json]) -> Json:
         status=error.get("status", Status.FAILED),
         exit_code=error.get("exit_code", EXIT_CELLS),
     )
+
+
+def _decoded(value: Json, reply: Json, what: str) -> Json:
+    """What the child said, as the type that its command answers with."""
+    try:
+        return msgspec.convert(value, reply)
+    except msgspec.ValidationError as error:
+        raise WorkerError(
+            f"{what} gave another reply than {getattr(reply, '__name__', reply)}: {error}",
+            fix="let one version of the harness ask and answer: reinstall it, or check `--python`",
+        ) from error
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ from harness.core.findings import OK, WARNING, Finding
 from harness.core.units import GB, GIB
 from harness.machine.watch.facts import machine_facts
 from harness.machine.watch.free_memory import free_memory_bytes
-from harness.machine.watch.probes import WatchInterval, difference, snapshot
+from harness.machine.watch.probes import difference, snapshot
 from harness.machine.watch.reading import probe
 from harness.machine.watch.trust import BACKGROUND_CPU_SHARE, FOLLOWING_GOVERNORS
 from harness.results.enums import Grade
+from harness.results.replies import WatchInterval
 
 Json = dict[str, Any]
 LISTEN_SECONDS = 1.0

@@ -7,12 +7,13 @@ the measured process nothing.
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.machine.watch.cores import usable_processors
 from harness.machine.watch.counters import counter_reads, suspended_ns
 from harness.machine.watch.reading import Reading, probe_all, without_value
+from harness.results.replies import WatchInterval
 
 SHARES = ("background_cpu_ns", "steal_ns")
 EVENTS = (
@@ -37,52 +38,6 @@ class Snapshot:
     suspended_ns: int | None
     processors: int
     counters: Mapping[str, Reading]
-
-
-@dataclass(frozen=True, slots=True)
-class WatchInterval:
-    """What the machine did between two snapshots; None: nothing tells.
-
-    Attributes:
-        wall_ns: time between them.
-        processors: logical processors this process may use.
-        background_cpu_ns: processor time that neither this process nor its worker used. May be a
-            little negative: the system counts in ticks of some ms.
-        steal_ns: time in which a hypervisor let others use our processors.
-        throttled_periods: periods in which a container's quota stopped us.
-        thermal_events: times the processor slowed down for heat or power.
-        swapped_in_bytes: memory the whole system fetched back from swap.
-        swapped_out_bytes: memory it moved there.
-        suspended_ns: time the machine slept.
-        unknown: counter -> `absent` or `denied`.
-    """
-
-    wall_ns: int
-    processors: int
-    background_cpu_ns: int | None = None
-    steal_ns: int | None = None
-    throttled_periods: int | None = None
-    thermal_events: int | None = None
-    swapped_in_bytes: int | None = None
-    swapped_out_bytes: int | None = None
-    suspended_ns: int | None = None
-    unknown: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def background_cpu_share(self) -> float | None:
-        """Processor time of others as a share of what our processors could have done."""
-        return self._share(self.background_cpu_ns)
-
-    @property
-    def steal_share(self) -> float | None:
-        """Stolen time as a share of the same."""
-        return self._share(self.steal_ns)
-
-    def _share(self, part_ns: int | None) -> float | None:
-        """A time as a share of wall time times processors; never below 0."""
-        if part_ns is None or self.wall_ns <= 0:
-            return None
-        return max(0.0, part_ns / (self.wall_ns * self.processors))
 
 
 def snapshot(root: Path = Path("/"), system: str = sys.platform) -> Snapshot:

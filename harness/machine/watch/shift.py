@@ -6,11 +6,11 @@ unit here too: each gives one number, and only what most of them agree on is cal
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, median
-from typing import Any
 
+from harness.results.replies import Sample
 from harness.stats.intervals import t_interval
 
 LEAST_PASSES = 4  # of one process, so that each half has two
@@ -20,22 +20,20 @@ CONFIDENCE = 0.99  # one steady cell of a hundred may be doubted, not one of twe
 LEAST_SHARE = 0.03  # smaller shifts hide in what a grade A allows anyway
 
 
-def find_shift(samples: Sequence[Mapping[str, Any]]) -> str | None:
+def find_shift(samples: Sequence[Sample]) -> str | None:
     """Say how the time of a pass moved, in the order in which the processes ran; None: it did not.
 
     Args:
-        samples: one per process: `prefill_ns`, `itl_ns`, `e2e_ns` or `encode_ns`, by pass.
+        samples: one per process.
     """
     passes = [pass_times_ns(sample) for sample in samples]
     return _inside(passes) or _between(passes)
 
 
-def pass_times_ns(sample: Mapping[str, Any]) -> list[float]:
+def pass_times_ns(sample: Sample) -> list[float]:
     """Time of each pass of one process, ns: the whole of what the test times."""
-    for name in ("e2e_ns", "encode_ns", "prefill_ns"):
-        if sample.get(name):
-            return [float(value) for value in sample[name]]
-    return [float(sum(steps)) for steps in sample.get("itl_ns", ())]
+    whole = sample.e2e_ns or sample.encode_ns or sample.prefill_ns
+    return [float(value) for value in whole or map(sum, sample.itl_ns)]
 
 
 def _inside(passes: Sequence[Sequence[float]]) -> str | None:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness.core.units import MIB
-from harness.machine.watch.probes import WatchInterval
 from harness.results.enums import Grade, ReasonCode
+from harness.results.replies import WatchInterval
 
 RANKED = tuple(Grade)
 LEAST_PROCESSES = 5

@@ -3,36 +3,34 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
+from harness.results.replies import Audited
 from harness.runner.loop.session import open_group, warm_test, workload_json
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
 from harness.store.exported_artifact import AnyArtifact
 
-Json = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditedTest:
     """The answers about one test.
 
     Attributes:
         workload: which test.
-        reply: of harness.engine.audit.audit.
+        reply: what was found.
         parent_ns: what this process's clock says the command took.
     """
 
     workload: Workload
-    reply: Json
+    reply: Audited
     parent_ns: int
 
 
 def audit_group(
     group: SessionGroup, artifact: AnyArtifact, settings: Settings, turns: int
-) -> Iterator[Audited]:
+) -> Iterator[AuditedTest]:
     """Open the session of a group once and audit its tests.
 
     Args:
@@ -50,5 +48,5 @@ def audit_group(
             sent = workload_json(workload)
             warm_test(worker, workload, settings)
             start_ns = time.perf_counter_ns()
-            reply = worker.ask("audit", settings.timeout, workload=sent, turns=turns)
-            yield Audited(workload, reply, time.perf_counter_ns() - start_ns)
+            reply = worker.ask("audit", settings.timeout, Audited, workload=sent, turns=turns)
+            yield AuditedTest(workload, reply, time.perf_counter_ns() - start_ns)

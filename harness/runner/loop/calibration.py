@@ -17,13 +17,16 @@ from harness.estimator.calibration.calibrate import ensure_constants
 from harness.estimator.calibration.constants import Constants, StoredConstants
 from harness.estimator.calibration.storage import calibration_key
 from harness.estimator.record import HardwarePeaks
+from harness.results.entries import CalibrationEntry, NoCalibrationEntry
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import Plan, SessionGroup
 
 Json = dict[str, Any]
 
 
-def calibrations(plan: Plan, entries: Entries, cache: Path, log: Log) -> Iterator[Json]:
+def calibrations(
+    plan: Plan, entries: Entries, cache: Path, log: Log
+) -> Iterator[CalibrationEntry | NoCalibrationEntry]:
     """Yield the constants of each device and thread count of a plan that are not journalled yet.
 
     Stored ones are taken; what is missing is measured now. Where that fails the rows stay, with
@@ -42,16 +45,15 @@ def calibrations(plan: Plan, entries: Entries, cache: Path, log: Log) -> Iterato
     for device, threads in dict.fromkeys((g.device.key, g.threads) for g in hosts):
         if (device, threads) in entries.calibrations:
             continue
-        key = calibration_key(entries.header["environment"], device, threads)
-        head = {"device": device, "threads": threads}
+        key = calibration_key(entries.header.environment, device, threads)
         try:
             stored = ensure_constants(cache, key, levels, caches=caches, log=log)
         except StorageError:
             raise
         except HarnessError as error:
-            yield {"kind": "no_calibration", **head, "reason": error.problem}
+            yield NoCalibrationEntry(device=device, threads=threads, reason=error.problem)
             continue
-        yield {"kind": "calibration", **head, "stored": asdict(stored)}
+        yield CalibrationEntry(device=device, threads=threads, stored=asdict(stored))
 
 
 def has_peaks(device: Device) -> bool:
@@ -83,8 +85,8 @@ def measured_environment(entries: Entries) -> Json:
                 "threads": count,
                 "bytes_per_s": read_rate(entries, count),
                 "processes": [
-                    entry["reply"]
-                    for (other, _), entry in entries.bandwidth.items()
+                    msgspec.to_builtins(reply)
+                    for (other, _), reply in entries.bandwidth.items()
                     if other == count
                 ],
             }
@@ -104,7 +106,7 @@ def measured_environment(entries: Entries) -> Json:
 def read_rate(entries: Entries, threads: int) -> float | None:
     """Return the rate at which this run read memory with so many threads, bytes/s."""
     return read_bytes_per_s(
-        [entry["reply"] for (count, _), entry in entries.bandwidth.items() if count == threads]
+        [reply for (count, _), reply in entries.bandwidth.items() if count == threads]
     )
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from harness.engine.workload import Workload
-from harness.results.samples import samples_of
 from harness.results.summarize import judged_half_width_share, summarize
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
@@ -55,7 +54,7 @@ def effort_of(plan: Plan, builds: Builds, entries: Entries) -> Json | None:
 def _is_narrow(
     group: SessionGroup, workload: Workload, builds: Builds, entries: Entries, precision: float
 ) -> bool:
-    processes = [samples_of(entry) for entry in entries.tests_of(group, workload)]
+    processes = entries.tests_of(group, workload)
     if len(processes) < 2:
         return False
     cell = cell_of(group, workload, builds.artifacts.get(build_key(group)))

@@ -3,28 +3,59 @@
 from collections.abc import Iterable
 from typing import Any
 
+from harness.core.errors import ResultFormatError
 from harness.engine.workload import Workload
+from harness.results.entries import (
+    AgreementEntry,
+    BandwidthEntry,
+    CalibrationEntry,
+    CompiledEntry,
+    Entry,
+    FailureEntry,
+    Json,
+    MemoryEntry,
+    NoBandwidthEntry,
+    NoCalibrationEntry,
+    NoQualityEntry,
+    ProfileEntry,
+    QualityEntry,
+    RunEntry,
+    SamplesEntry,
+    SensitivityEntry,
+    StepsCheckEntry,
+    SustainEntry,
+    TextBytes,
+    TokenizerEntry,
+)
+from harness.results.replies import (
+    Agreement,
+    Compiled,
+    MemoryRead,
+    MemoryTaken,
+    Profile,
+    StepsCheck,
+    Sustained,
+)
 from harness.runner.plan import Plan, SessionGroup
 
-Json = dict[str, Any]
-# kind of entry -> (attribute of Entries, what it is filed under, the one field that is kept)
-FILED: dict[str, tuple[str, tuple[str, ...], str | None]] = {
-    "test": ("tests", ("group", "workload", "round"), None),
-    "memory": ("memory", ("group", "workload"), None),
-    "bandwidth": ("bandwidth", ("threads", "round"), None),
-    "failure": ("failures", ("group", "workload"), None),
-    "no_bandwidth": ("no_bandwidth", ("threads",), "reason"),
-    "calibration": ("calibrations", ("device", "threads"), "stored"),
-    "no_calibration": ("no_calibration", ("device", "threads"), "reason"),
-    "quality": ("quality", ("model", "level"), "found"),
-    "sensitivity": ("sensitivity", ("model", "level"), "found"),
-    "tokenizer": ("tokenizers", ("model",), "found"),
-    "no_quality": ("no_quality", ("model", "level"), "reason"),
-    "agreement": ("agreements", ("group",), "found"),
-    "sustain": ("sustained", ("group", "workload"), "found"),
-    "compiled": ("compiled", ("group",), "found"),
-    "steps_check": ("step_checks", ("model", "level"), "found"),
-    "profile": ("profiles", ("group", "workload"), "found"),
+# entry -> (attribute of Entries, what it is filed under, the one field that is kept)
+FILED: dict[type[Entry], tuple[str, tuple[str, ...], str | None]] = {
+    SamplesEntry: ("tests", ("group", "workload", "round"), None),
+    MemoryEntry: ("memory", ("group", "workload"), "reply"),
+    BandwidthEntry: ("bandwidth", ("threads", "round"), "reply"),
+    FailureEntry: ("failures", ("group", "workload"), None),
+    NoBandwidthEntry: ("no_bandwidth", ("threads",), "reason"),
+    CalibrationEntry: ("calibrations", ("device", "threads"), "stored"),
+    NoCalibrationEntry: ("no_calibration", ("device", "threads"), "reason"),
+    QualityEntry: ("quality", ("model", "level"), "found"),
+    SensitivityEntry: ("sensitivity", ("model", "level"), "found"),
+    TokenizerEntry: ("tokenizers", ("model",), "found"),
+    NoQualityEntry: ("no_quality", ("model", "level"), "reason"),
+    AgreementEntry: ("agreements", ("group",), "found"),
+    SustainEntry: ("sustained", ("group", "workload"), "found"),
+    CompiledEntry: ("compiled", ("group",), "found"),
+    StepsCheckEntry: ("step_checks", ("model", "level"), "found"),
+    ProfileEntry: ("profiles", ("group", "workload"), "found"),
 }
 
 
@@ -32,7 +63,7 @@ class Entries:
     """Journal entries by kind and key; a later entry of the same key replaces the earlier one.
 
     Attributes:
-        header: the `run` entry that opens the journal.
+        header: the entry that opens the journal.
         tests: by (group, test name, round).
         memory: by (group, test name).
         bandwidth: by (threads, round).
@@ -51,38 +82,50 @@ class Entries:
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
     """
 
-    def __init__(self, entries: Iterable[Json]) -> None:
+    def __init__(self, entries: Iterable[Entry]) -> None:
         """File `entries` in order."""
-        self.header: Json = {}
-        self.tests: dict[tuple[str, str, int], Json] = {}
-        self.memory: dict[tuple[str, str], Json] = {}
-        self.bandwidth: dict[tuple[int, int], Json] = {}
-        self.failures: dict[tuple[str, str | None], Json] = {}
+        self._header: RunEntry | None = None
+        self.tests: dict[tuple[str, str, int], SamplesEntry] = {}
+        self.memory: dict[tuple[str, str], MemoryTaken] = {}
+        self.bandwidth: dict[tuple[int, int], MemoryRead] = {}
+        self.failures: dict[tuple[str, str | None], FailureEntry] = {}
         self.no_bandwidth: dict[int, str] = {}
         self.calibrations: dict[tuple[str, int], Json] = {}
         self.no_calibration: dict[tuple[str, int], str] = {}
         self.quality: dict[tuple[str, str], Json] = {}
         self.no_quality: dict[tuple[str, str], str] = {}
-        self.sensitivity: dict[tuple[str, str], list[Json]] = {}
-        self.agreements: dict[str, Json] = {}
-        self.compiled: dict[str, Json] = {}
-        self.step_checks: dict[tuple[str, str], Json] = {}
-        self.profiles: dict[tuple[str, str], Json] = {}
-        self.sustained: dict[tuple[str, str], Json] = {}
-        self.tokenizers: dict[str, Json | None] = {}
+        self.sensitivity: dict[tuple[str, str], tuple[Json, ...]] = {}
+        self.agreements: dict[str, Agreement] = {}
+        self.compiled: dict[str, Compiled] = {}
+        self.step_checks: dict[tuple[str, str], StepsCheck] = {}
+        self.profiles: dict[tuple[str, str], Profile] = {}
+        self.sustained: dict[tuple[str, str], Sustained] = {}
+        self.tokenizers: dict[str, TextBytes | None] = {}
         for entry in entries:
             self.add(entry)
 
-    def add(self, entry: Json) -> None:
+    @property
+    def header(self) -> RunEntry:
+        """The entry that opens the journal.
+
+        Raises:
+            ResultFormatError: there is none.
+        """
+        if self._header is None:
+            raise ResultFormatError(
+                "the journal does not begin with its run", fix="leave --resume out, measure again"
+            )
+        return self._header
+
+    def add(self, entry: Entry) -> None:
         """File one entry."""
-        kind = entry["kind"]
-        if kind == "run":
-            self.header = entry
+        if isinstance(entry, RunEntry):
+            self._header = entry
             return
-        attribute, fields, value = FILED[kind]
-        key = tuple(entry[field] for field in fields)
-        table = getattr(self, attribute)
-        table[key if len(key) > 1 else key[0]] = entry if value is None else entry[value]
+        attribute, fields, kept = FILED[type(entry)]
+        key = tuple(getattr(entry, field) for field in fields)
+        table: dict[Any, Any] = getattr(self, attribute)
+        table[key if len(key) > 1 else key[0]] = entry if kept is None else getattr(entry, kept)
 
     def has_group(self, group: SessionGroup, round_index: int) -> bool:
         """Whether a round of this group is done, or can no longer be: a failed group rests."""
@@ -99,12 +142,12 @@ class Entries:
         """Whether this round has read memory with this many threads."""
         return (threads, round_index) in self.bandwidth
 
-    def failure_of(self, group: SessionGroup, workload: Workload) -> Json | None:
+    def failure_of(self, group: SessionGroup, workload: Workload) -> FailureEntry | None:
         """The failure of the whole group, or of this test alone."""
         whole = self.failures.get((group.key, None))
         return whole or self.failures.get((group.key, workload.name))
 
-    def tests_of(self, group: SessionGroup, workload: Workload) -> list[Json]:
+    def tests_of(self, group: SessionGroup, workload: Workload) -> list[SamplesEntry]:
         """Entries of one cell, by round."""
         return [
             entry
@@ -112,10 +155,10 @@ class Entries:
             if key == group.key and name == workload.name
         ]
 
-    def memory_of(self, group: SessionGroup, workload: Workload) -> list[Json]:
-        """Replies of the process that took this test's memory; empty without one."""
-        entry = self.memory.get((group.key, workload.name))
-        return [] if entry is None else [entry["reply"]]
+    def memory_of(self, group: SessionGroup, workload: Workload) -> list[MemoryTaken]:
+        """What the process that took this test's memory said; empty without one."""
+        found = self.memory.get((group.key, workload.name))
+        return [] if found is None else [found]
 
     def rounds_done(self, plan: Plan) -> int:
         """Rounds, from the first on, in which every group was measured or had failed before."""

@@ -5,10 +5,9 @@ same one, so that ratios between groups are far sharper (docs/method.md, "Paired
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
-from typing import Any
+from itertools import chain
 
 from harness.core.errors import UsageError, WorkerError
 from harness.core.units import MIB
@@ -16,7 +15,9 @@ from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.machine.watch.probes import difference, snapshot
+from harness.results.entries import FailureEntry, SamplesEntry
 from harness.results.enums import Kind
+from harness.results.replies import Opened, Sample, Warmed
 from harness.runner.loop.memory_limit import least_bytes
 from harness.runner.loop.order import shuffled
 from harness.runner.loop.pinning import drawn_cores, pin_worker
@@ -30,9 +31,7 @@ from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
 from harness.store.exported_artifact import AnyArtifact
 
-Json = dict[str, Any]
-Opened = dict[str, tuple[SessionGroup, Worker, Json]]  # by the group's key
-SUMS = ("cpu_ns", "major_faults", "involuntary_switches")
+Sessions = dict[str, tuple[SessionGroup, Worker, Opened]]  # by the group's key
 
 
 def check_room_together(groups: Sequence[tuple[SessionGroup, AnyArtifact]]) -> None:
@@ -53,7 +52,7 @@ def check_room_together(groups: Sequence[tuple[SessionGroup, AnyArtifact]]) -> N
 
 def measure_together(
     groups: Sequence[tuple[SessionGroup, AnyArtifact]], round_index: int, settings: Settings
-) -> Iterator[Json]:
+) -> Iterator[SamplesEntry | FailureEntry]:
     """Yield one journal entry per finished test of each group, as measure_group does of one.
 
     The order of starts, tests and of every turn is drawn. A group that fails leaves the others.
@@ -65,7 +64,7 @@ def measure_together(
     """
     cores = drawn_cores(settings.seed, round_index)
     with ExitStack() as stack:
-        opened: Opened = {}
+        opened: Sessions = {}
         for group, artifact in shuffled(groups, settings.seed, round_index, "starts"):
             worker = stack.enter_context(Worker.start(group.worker))
             pin_worker(worker, group, cores)
@@ -77,23 +76,22 @@ def measure_together(
             opened[group.key] = group, worker, reply
         tests = dict.fromkeys(test for group, _ in groups for test in group.workloads)
         for position, test in enumerate(shuffled(list(tests), settings.seed, round_index)):
-            for entry in _one_test(opened, test, round_index, settings):
-                yield {**entry, "order": position} if entry["kind"] == "test" else entry
+            yield from _one_test(opened, test, round_index, position, settings)
 
 
 def _one_test(
-    opened: Opened, test: Workload, round_index: int, settings: Settings
-) -> Iterator[Json]:
-    """One test of every open group that has it, interleaved; a group that fails leaves `opened`."""
+    opened: Sessions, test: Workload, round_index: int, position: int, settings: Settings
+) -> Iterator[SamplesEntry | FailureEntry]:
+    """One test of every open group that has it, in turns; a group that fails leaves `opened`."""
     mine = {key: one for key, one in opened.items() if test in one[0].workloads}
-    warm: dict[str, Json] = {}
+    warm: dict[str, Warmed] = {}
     for key, (group, worker, _) in list(mine.items()):
         try:
             warm[key] = warm_test(worker, test, settings)
         except WorkerError as error:
             yield _lost(opened, mine, group, error)
     before, parent_ns = snapshot(), time.process_time_ns()
-    replies: dict[str, list[Json]] = {key: [] for key in mine}
+    replies: dict[str, list[Sample]] = {key: [] for key in mine}
     end_s, turn = time.monotonic() + settings.sample_seconds * len(mine), 0
     while mine and (turn < max(settings.min_passes, 1) or time.monotonic() < end_s):
         for key in shuffled(list(mine), settings.seed, round_index, test.name, turn):
@@ -104,41 +102,54 @@ def _one_test(
                 yield _lost(opened, mine, group, error)
         turn += 1
     samples = {key: merge(replies[key], test) for key in mine}
-    own_ns = time.process_time_ns() - parent_ns + sum(one["cpu_ns"] for one in samples.values())
-    watch = asdict(difference(before, snapshot(), own_ns))
+    own_ns = time.process_time_ns() - parent_ns + sum(one.cpu_ns for one in samples.values())
+    watch = difference(before, snapshot(), own_ns)
     for key, (group, _, reply) in mine.items():
-        yield {
-            "kind": "test",
-            "group": group.key,
-            "workload": test.name,
-            "round": round_index,
-            "open": reply,
-            "warm": warm[key],
-            "sample": samples[key],
-            "watch": watch,
-            "energy": None,  # one counter for all interleaved sessions
-        }
+        yield SamplesEntry(
+            group=group.key,
+            workload=test.name,
+            round=round_index,
+            order=position,
+            open=reply,
+            warm=warm[key],
+            sample=samples[key],
+            watch=watch,  # without energy: one counter for all who take turns
+        )
 
 
-def merge(replies: Sequence[Json], test: Workload) -> Json:
+def merge(replies: Sequence[Sample], test: Workload) -> Sample:
     """Several replies to `sample` as one; lists go on, counts add up.
 
     Of a decode test the first step after another's turn does not count: it finds other weights in
     the caches than its own.
     """
-    whole: Json = {"finite": all(reply["finite"] for reply in replies)}
-    whole["digest"] = replies[-1]["digest"]
-    for name in SUMS:
-        parts = [reply[name] for reply in replies]
-        whole[name] = None if None in parts else sum(parts)
-    for name in (name for name in replies[0] if name.endswith("_ns") and name not in SUMS):
-        whole[name] = [value for reply in replies for value in reply[name]]
+    steps = tuple(one for reply in replies for one in reply.itl_ns)
     if test.kind is Kind.DECODE and test.gen_tokens > 1:
-        whole["itl_ns"] = [steps[1:] for steps in whole["itl_ns"]]
-    return whole
+        steps = tuple(one[1:] for one in steps)
+    return Sample(
+        prefill_ns=tuple(chain.from_iterable(reply.prefill_ns for reply in replies)),
+        ttft_ns=tuple(chain.from_iterable(reply.ttft_ns for reply in replies)),
+        itl_ns=steps,
+        e2e_ns=tuple(chain.from_iterable(reply.e2e_ns for reply in replies)),
+        encode_ns=tuple(chain.from_iterable(reply.encode_ns for reply in replies)),
+        cpu_ns=sum(reply.cpu_ns for reply in replies),
+        major_faults=_sum(reply.major_faults for reply in replies),
+        involuntary_switches=_sum(reply.involuntary_switches for reply in replies),
+        finite=all(reply.finite for reply in replies),
+        digest=replies[-1].digest,
+    )
 
 
-def _lost(opened: Opened, mine: Opened, group: SessionGroup, error: WorkerError) -> Json:
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """A sum; of a part that nobody counted nothing is known."""
+    parts = list(counts)
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def _lost(
+    opened: Sessions, mine: Sessions, group: SessionGroup, error: WorkerError
+) -> FailureEntry:
     """A group that failed: it takes no further turn in this round."""
     del opened[group.key], mine[group.key]
     return failure_entry(group, None, error)

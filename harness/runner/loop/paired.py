@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 from harness.core.units import NS_PER_MS
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.results.metrics import METRICS
-from harness.results.samples import ProcessSamples, kind_of
+from harness.results.replies import Opened, ProcessSamples, Sample, Warmed
+from harness.results.samples import kind_of
 from harness.results.schema import Cell
 from harness.runner.loop.identity import cell_of
 from harness.runner.loop.order import shuffled
@@ -26,8 +26,6 @@ from harness.runner.loop.pinning import drawn_cores, pin_worker
 from harness.runner.loop.session import WORKER_MODULE, open_group, sample_test, workload_json
 from harness.runner.plan import SessionGroup
 from harness.store.exported_artifact import AnyArtifact
-
-Json = dict[str, Any]
 
 A, B = "a", "b"
 LEAST_TURNS = 6  # of one test in one pair; the first one more is thrown away
@@ -120,9 +118,8 @@ def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
         turns: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
         for test in shuffled(shared_tests(sides), plan.seed, number):
             for worker in workers.values():
-                worker.ask(
-                    "warm", plan.timeout_s, workload=workload_json(test), cap_s=plan.warm_seconds
-                )
+                sent = workload_json(test)
+                worker.ask("warm", plan.timeout_s, Warmed, workload=sent, cap_s=plan.warm_seconds)
             cells = {side.name: cell_of(side.group, test, side.artifact) for side in sides}
             turns |= _take_turns(workers, test, cells, plan, chance)
     starts = {
@@ -139,14 +136,14 @@ def shared_tests(sides: tuple[Side, Side]) -> tuple[Workload, ...]:
     return tuple(test for test in sides[0].group.workloads if test in others)
 
 
-def turn_values(cell: Cell, reply: Json) -> dict[str, float]:
+def turn_values(cell: Cell, reply: Sample) -> dict[str, float]:
     """Values of one turn by metric.
 
     Args:
         cell: which test of which side.
         reply: of `sample`, one pass.
     """
-    process = ProcessSamples(0, 0, {}, {}, reply, {})
+    process = ProcessSamples(round=0, order=0, open=Opened(load_ns=0), sample=reply)
     found = {
         row.name: row.value(cell, process)
         for row in TURN_METRICS
@@ -180,11 +177,12 @@ def _take_turns(
 def _open(side: Side, worker: Worker, plan: TurnPlan, cores: Sequence[int]) -> dict[str, float]:
     """Open one side, where the other one works too; its load and first run in milliseconds."""
     pin_worker(worker, side.group, cores)
-    reply = open_group(
+    opened = open_group(
         worker, side.group, side.artifact, plan.seed, plan.timeout_s, stop_spinning=True
     )
     fields = {row.name: f"{row.name.removesuffix('_ms')}_ns" for row in START_METRICS}
-    return {name: reply[field] / NS_PER_MS for name, field in fields.items() if reply[field]}
+    taken = {name: getattr(opened, field) for name, field in fields.items()}
+    return {name: ns / NS_PER_MS for name, ns in taken.items() if ns}
 
 
 def _named(sides: tuple[Side, Side], name: str) -> Side:

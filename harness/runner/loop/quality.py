@@ -1,14 +1,21 @@
 """What each level loses against its model at fp32: measured once a level, after all timing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
+
+from msgspec import structs
 
 from harness.builder.quantize.levels import Variant
 from harness.core.errors import HarnessError, UsageError
 from harness.core.findings import Log
+from harness.results.entries import NoQualityEntry, QualityEntry, SensitivityEntry, TokenizerEntry
+from harness.results.enums import Grade, ReasonCode
+from harness.results.schema import Metric
+from harness.results.summarize import quality_metrics, text_rates
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.parts import CellFacts, Doubt, Part
 from harness.runner.models import find_model
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.quality.embeddings import EmbeddingQuality, check_ranking, measure_embeddings
@@ -21,9 +28,10 @@ from harness.runner.quality.measure import (
 from harness.runner.quality.sensitivity import measure_sensitivity
 
 Json = dict[str, Any]
+QualityEntries = QualityEntry | NoQualityEntry | SensitivityEntry | TokenizerEntry
 
 
-def qualities(plan: Plan, builds: Builds, entries: Entries, log: Log) -> Iterator[Json]:
+def qualities(plan: Plan, builds: Builds, entries: Entries, log: Log) -> Iterator[QualityEntries]:
     """Yield what every model of a plan loses, at each level with each cache, if not journalled yet.
 
     A level whose quality cannot be measured keeps its other numbers, and the record says why.
@@ -37,18 +45,18 @@ def qualities(plan: Plan, builds: Builds, entries: Entries, log: Log) -> Iterato
         head = {"model": key[0], "level": key[1]}
         if key[0] not in builds.twins:
             reason = "its fp32 reference could not be built"
-            yield {"kind": "no_quality", **head, "reason": reason}
+            yield NoQualityEntry(**head, reason=reason)
             continue
         try:
             yield from _one_level(group, plan, builds, entries, log)
         except HarnessError as error:
-            yield {"kind": "no_quality", **head, "reason": f"{error.problem}; try: {error.fix}"}
+            yield NoQualityEntry(**head, reason=f"{error.problem}; try: {error.fix}")
     yield from _tokenizers(plan, entries)
 
 
 def _one_level(
     group: SessionGroup, plan: Plan, builds: Builds, entries: Entries, log: Log
-) -> Iterator[Json]:
+) -> Iterator[QualityEntries]:
     """Yield what one level loses as a whole, then group by group where that was asked for."""
     key, name = build_key(group), f"{group.source.name} {group.stored_name}"
     if group.level.variant is Variant.STATIC and group.device.simulate:
@@ -64,7 +72,7 @@ def _one_level(
     head = {"model": key[0], "level": key[1]}
     if key not in entries.quality:
         log(f"quality: {name}")
-        yield {"kind": "quality", **head, "found": asdict(_measure(group, plan, builds))}
+        yield QualityEntry(**head, found=asdict(_measure(group, plan, builds)))
     if (
         plan.settings.sensitivity
         and group.model.is_ranked(group.level, group.cache)
@@ -78,10 +86,10 @@ def _one_level(
             text=plan.settings.text,
             **_conditions(group, plan),
         )
-        yield {"kind": "sensitivity", **head, "found": [asdict(loss) for loss in losses]}
+        yield SensitivityEntry(**head, found=tuple(asdict(loss) for loss in losses))
 
 
-def _tokenizers(plan: Plan, entries: Entries) -> Iterator[Json]:
+def _tokenizers(plan: Plan, entries: Entries) -> Iterator[TokenizerEntry]:
     """Yield how many bytes of text a token of each decoder stands for; null without a tokenizer."""
     for argument, group in {group.source.argument: group for group in plan.groups}.items():
         if argument in entries.tokenizers or group.model.embeds:
@@ -90,8 +98,7 @@ def _tokenizers(plan: Plan, entries: Entries) -> Iterator[Json]:
             found = text_bytes_per_token(group.built)
         except HarnessError:  # quality has said why
             continue
-        table = None if found is None else asdict(found)
-        yield {"kind": "tokenizer", "model": argument, "found": table}
+        yield TokenizerEntry(model=argument, found=found)
 
 
 def check_texts(plan: Plan, builds: Builds) -> None:
@@ -116,12 +123,32 @@ def check_texts(plan: Plan, builds: Builds) -> None:
         check_text(source, twin, text=plan.settings.text, seed=plan.settings.seed)
 
 
+def quality_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """What the level loses; logits that are no numbers make it worthless, however fast it is."""
+    found = quality_of(facts.entries, facts.group)
+    broken = (found or {}).get("invalid")
+    doubt = None if broken is None else Doubt(Grade.INVALID, ReasonCode.NON_FINITE, broken)
+    return Part(
+        fields={"quality": found},
+        metrics=quality_metrics(facts.cell, found or {}),
+        doubts=() if doubt is None else (doubt,),
+    )
+
+
+def text_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """The decode rate in bytes of text, of a model with a tokenizer."""
+    tokenizer = facts.entries.tokenizers.get(facts.group.source.argument)
+    if tokenizer is None or "decode_tok_s" not in metrics:
+        return Part()
+    return Part(metrics=text_rates(metrics["decode_tok_s"], structs.asdict(tokenizer)))
+
+
 def quality_of(entries: Entries, group: SessionGroup) -> Json | None:
     """Return what is known of a group's level: both paths, or the reason; None: not asked for."""
     key = build_key(group)
     if key in entries.quality:
         losses = entries.sensitivity.get(key)
-        return entries.quality[key] | ({} if losses is None else {"sensitivity": losses})
+        return entries.quality[key] | ({} if losses is None else {"sensitivity": list(losses)})
     reason = entries.no_quality.get(key)
     return None if reason is None else {"reason": reason}
 

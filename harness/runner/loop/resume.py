@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.core.errors import UsageError
 from harness.machine.watch.facts import machine_facts
+from harness.results.entries import RunEntry
 from harness.results.journal import Journal, read_journal
 from harness.results.schema import METHOD_VERSION
 from harness.runner.loop.builds import Builds
@@ -31,14 +32,13 @@ def open_journal(
     if resume:
         journal = Journal(_unfinished(digest, results))
         return journal, Entries(read_journal(journal.path))
-    header = {
-        "kind": "run",
-        "run_id": run_id,
-        "created_utc": created_utc,
-        "run_digest": digest,
-        "plan": plan.to_json(),
-        "environment": environment,
-    }
+    header = RunEntry(
+        run_id=run_id,
+        created_utc=created_utc,
+        run_digest=digest,
+        plan=plan.to_json(),
+        environment=environment,
+    )
     journal = Journal(results / f"{run_id}{SUFFIX}")
     journal.append(header)
     return journal, Entries([header])
@@ -65,7 +65,7 @@ def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
 
 def _unfinished(digest: str, results: Path) -> Path:
     for path in sorted(results.glob(f"*{SUFFIX}"), reverse=True):
-        if Entries(read_journal(path)).header.get("run_digest") == digest:
+        if Entries(read_journal(path)).header.run_digest == digest:
             return path
     raise UsageError(
         f"no unfinished run of this plan under {results.name or results}",

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from harness.core.errors import WorkerError
 from harness.estimator.calibration.bandwidth import measure_read_bandwidth
+from harness.results.entries import BandwidthEntry, Entry, NoBandwidthEntry
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.calibration import has_peaks
 from harness.runner.loop.effort import is_precise
@@ -19,7 +19,6 @@ from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import TURNS
 from harness.store.exported_artifact import AnyArtifact
 
-Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
 # One process's share of the bandwidth peak, in every round beside the rows it is compared with.
 BANDWIDTH_SECONDS = 0.3
@@ -69,7 +68,7 @@ class _Run:
 
 def measure_rounds(
     plan: Plan, builds: Builds, entries: Entries, progress: Progress, pause: Pause | None = None
-) -> Iterator[Json]:
+) -> Iterator[Entry]:
     """Yield the entries of every round that is still missing.
 
     The first `rounds` are measured of every group. With a precision more follow, of the groups
@@ -104,7 +103,7 @@ def _not_converged(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
     )
 
 
-def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Json]:
+def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Entry]:
     """Each group and each reading of memory once, in this round's order."""
     threads = sorted({group.threads for group in groups if has_peaks(group.device)})
     items: list[SessionGroup | int] = [*groups, *threads]
@@ -117,7 +116,7 @@ def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) ->
             yield from _one_group(item, run.builds.of(item), round_index, run.plan)
 
 
-def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Json]:
+def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Entry]:
     """All groups at once, pass by pass; memory is read before them."""
     for count in sorted({group.threads for group in groups if has_peaks(group.device)}):
         yield from _bandwidth(run, count, round_index)
@@ -143,20 +142,20 @@ def _budget_is_spent(plan: Plan, elapsed_s: float, rounds_done: int) -> bool:
     return elapsed_s * (rounds_done + 1) / rounds_done > plan.settings.budget
 
 
-def _bandwidth(run: _Run, threads: int, round_index: int) -> Iterator[Json]:
+def _bandwidth(run: _Run, threads: int, round_index: int) -> Iterator[Entry]:
     if run.entries.has_bandwidth(threads, round_index):
         return
     try:
         reply = measure_read_bandwidth(threads, BANDWIDTH_SECONDS, run.plan.settings.timeout)
     except WorkerError as error:  # the rows stay; the environment says why estimates are missing
-        yield {"kind": "no_bandwidth", "threads": threads, "reason": error.problem}
+        yield NoBandwidthEntry(threads=threads, reason=error.problem)
         return
-    yield {"kind": "bandwidth", "threads": threads, "round": round_index, "reply": reply}
+    yield BandwidthEntry(threads=threads, round=round_index, reply=reply)
 
 
 def _one_group(
     group: SessionGroup, artifact: AnyArtifact, round_index: int, plan: Plan
-) -> Iterator[Json]:
+) -> Iterator[Entry]:
     try:
         refuse_without_room(group, artifact)
         yield from measure_group(group, artifact, round_index, plan.settings)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
 from harness.results.document import write_document
+from harness.results.entries import Entry, ProfileEntry
 from harness.results.journal import prepare_results_folder
+from harness.results.replies import Profile
 from harness.results.schema import Document
 from harness.runner.loop.assemble import assemble
 from harness.runner.loop.builds import Builds, build_all, build_key
@@ -30,8 +31,6 @@ from harness.runner.loop.session import (
 )
 from harness.runner.loop.sustain import sustained_tests
 from harness.runner.plan import Plan, SessionGroup
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def run_plan(
 
 def exit_code(plan: Plan, entries: Entries) -> int:
     """0, 3 when cells failed, or 4 when the only session group failed for its device."""
-    codes = [failure["exit_code"] for failure in entries.failures.values()]
+    codes = [failure.exit_code for failure in entries.failures.values()]
     if not codes:
         return EXIT_OK
     return EXIT_DEVICE if len(plan.groups) == 1 and EXIT_DEVICE in codes else EXIT_CELLS
@@ -93,7 +92,7 @@ def utc_now() -> str:
 
 def _measure(
     plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress
-) -> Iterator[Json]:
+) -> Iterator[Entry]:
     """Yield what is still missing: failed builds, peaks, rounds, memory, quality."""
     for group in plan.groups:
         error = builds.failures.get(build_key(group))
@@ -112,7 +111,9 @@ def _measure(
     yield from qualities(plan, builds, entries, lambda line: progress(line, *entries.done_of(plan)))
 
 
-def _agreements(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
+def _agreements(
+    plan: Plan, builds: Builds, entries: Entries, progress: Progress
+) -> Iterator[Entry]:
     """Compare every device but the CPU with it, and every static model against the fused one.
 
     One that computes something else has no rows.
@@ -131,7 +132,7 @@ def _agreements(plan: Plan, builds: Builds, entries: Entries, progress: Progress
 
 def _memory(
     plan: Plan, group: SessionGroup, builds: Builds, entries: Entries, progress: Progress
-) -> Iterator[Json]:
+) -> Iterator[Entry]:
     for workload in group.workloads:
         if entries.has_memory(group, workload):
             continue
@@ -143,7 +144,7 @@ def _memory(
             yield failure_entry(group, workload.name, error)
 
 
-def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Json]:
+def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Entry]:
     """Where the time of each cell goes; a profile that cannot be taken costs nothing else."""
     for group in plan.groups:
         for workload in group.workloads:
@@ -154,6 +155,5 @@ def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) 
             try:
                 found = measure_profile(group, builds.of(group), workload, plan.settings)
             except WorkerError as error:
-                found = {"reason": f"{error.problem}; try: {error.fix}"}
-            head = {"kind": "profile", "group": group.key, "workload": workload.name}
-            yield {**head, "found": found}
+                found = Profile(reason=f"{error.problem}; try: {error.fix}")
+            yield ProfileEntry(group=group.key, workload=workload.name, found=found)

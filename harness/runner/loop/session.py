@@ -4,7 +4,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+from msgspec import structs
 
 from harness.core.errors import WorkerError
 from harness.devices.compiled import compiled_folder, read_compiled
@@ -13,7 +15,20 @@ from harness.engine.workload import Workload
 from harness.machine.meters.energy import energy_used, read_energy
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
-from harness.results.enums import Kind
+from harness.results.entries import AgreementEntry, FailureEntry, MemoryEntry, SamplesEntry
+from harness.results.enums import Kind, Status
+from harness.results.replies import (
+    Agreement,
+    Done,
+    EnergyUsed,
+    Hardware,
+    MemoryTaken,
+    Opened,
+    Profile,
+    Sample,
+    Warmed,
+    WatchInterval,
+)
 from harness.runner.loop.order import shuffled
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
@@ -24,9 +39,18 @@ Json = dict[str, Any]
 WORKER_MODULE = "harness.engine.worker"
 
 
+class Timed(TypedDict):
+    """What is known of a timed part, as fields of an entry."""
+
+    warm: Warmed
+    sample: Sample
+    watch: WatchInterval
+    energy: EnergyUsed
+
+
 def measure_group(
     group: SessionGroup, artifact: AnyArtifact, round_index: int, settings: Settings
-) -> Iterator[Json]:
+) -> Iterator[SamplesEntry]:
     """Yield one journal entry per finished test of `group`, in this round's order.
 
     Every test is warmed at its own shape in the process that samples it. The machine is read
@@ -40,40 +64,35 @@ def measure_group(
     with Worker.start(group.worker) as worker:
         opened = open_group(worker, group, artifact, settings.seed, settings.timeout)
         for position, workload in enumerate(tests):
-            yield {
-                "kind": "test",
-                "group": group.key,
-                "workload": workload.name,
-                "round": round_index,
-                "order": position,
-                "open": opened,
-                **_one_test(worker, workload, settings, opened["hardware"]),
-            }
-        worker.ask("close", timeout_s=settings.timeout)
+            yield SamplesEntry(
+                group=group.key,
+                workload=workload.name,
+                round=round_index,
+                order=position,
+                open=opened,
+                **_one_test(worker, workload, settings, opened.hardware),
+            )
+        worker.ask("close", settings.timeout, Done)
 
 
 def measure_memory(
     group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
-) -> Json:
+) -> MemoryEntry:
     """Take the memory of one test in a worker of its own; nothing is timed in it."""
     with Worker.start(group.worker) as worker:
         reply = worker.ask(
             "memory",
-            timeout_s=settings.timeout,
+            settings.timeout,
+            MemoryTaken,
             workload=workload_json(workload),
             **session_arguments(group, artifact, settings.seed),
         )
-    return {
-        "kind": "memory",
-        "group": group.key,
-        "workload": workload.name,
-        "reply": reply,
-    }
+    return MemoryEntry(group=group.key, workload=workload.name, reply=reply)
 
 
 def check_agreement(
     group: SessionGroup, artifact: AnyArtifact, settings: Settings, fused: Artifact | None = None
-) -> Json:
+) -> AgreementEntry:
     """Hold the logits of a group's device against the CPU's, in a worker of its own.
 
     Args:
@@ -92,22 +111,22 @@ def check_agreement(
             "level": artifact.level,
         }
     with Worker.start(group.worker) as worker:
-        found: Json = worker.ask("agree", timeout_s=settings.timeout, **arguments)
-    return {"kind": "agreement", "group": group.key, "found": found}
+        found = worker.ask("agree", settings.timeout, Agreement, **arguments)
+    return AgreementEntry(group=group.key, found=found)
 
 
 def measure_profile(
     group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
-) -> Json:
+) -> Profile:
     """Take the profile of one test in a worker of its own: none of its durations is reported."""
     with Worker.start(group.worker) as worker:
-        found: Json = worker.ask(
+        return worker.ask(
             "profile",
-            timeout_s=settings.timeout,
+            settings.timeout,
+            Profile,
             workload=workload_json(workload),
             **session_arguments(group, artifact, settings.seed),
         )
-    return found
 
 
 def open_group(
@@ -117,7 +136,7 @@ def open_group(
     seed: int,
     timeout_s: float,
     stop_spinning: bool = False,
-) -> Json:
+) -> Opened:
     """Open the session of a group in a fresh worker.
 
     Args:
@@ -129,40 +148,39 @@ def open_group(
         stop_spinning: its threads rest between runs: it takes turns with others.
 
     Returns:
-        The reply to `open`, and under `first` the test that its first run belonged to.
+        What was opened, with the test that its first run belonged to.
     """
     first = first_test(group.workloads)
     reply = worker.ask(
         "open",
         timeout_s,
+        Opened,
         first=workload_json(first),
         capacity_tokens=group.capacity_tokens,
         stop_spinning=stop_spinning and group.threads > 1,
         **session_arguments(group, artifact, seed),
     )
-    return {**reply, "first": first.name}
+    return structs.replace(reply, first=first.name)
 
 
-def warm_test(worker: Worker, workload: Workload, settings: Settings) -> Json:
+def warm_test(worker: Worker, workload: Workload, settings: Settings) -> Warmed:
     """Warm one test up in an open worker."""
-    reply: Json = worker.ask(
-        "warm", settings.timeout, workload=workload_json(workload), cap_s=settings.warm_seconds
-    )
-    return reply
+    sent = workload_json(workload)
+    return worker.ask("warm", settings.timeout, Warmed, workload=sent, cap_s=settings.warm_seconds)
 
 
 def sample_test(
     worker: Worker, workload: Workload, timeout_s: float, min_passes: int, min_seconds: float
-) -> Json:
+) -> Sample:
     """Time one test in an open worker."""
-    reply: Json = worker.ask(
+    return worker.ask(
         "sample",
         timeout_s,
+        Sample,
         workload=workload_json(workload),
         min_passes=min_passes,
         min_seconds=min_seconds,
     )
-    return reply
 
 
 def first_test(workloads: tuple[Workload, ...]) -> Workload:
@@ -206,7 +224,9 @@ def workload_json(workload: Workload) -> Json:
     return {**asdict(workload), "kind": workload.kind.value}
 
 
-def _one_test(worker: Worker, workload: Workload, settings: Settings, hardware: Json) -> Json:
+def _one_test(
+    worker: Worker, workload: Workload, settings: Settings, hardware: Hardware | None
+) -> Timed:
     """Warm up, then sample between two looks at the machine's counters and its energy."""
     warm = warm_test(worker, workload, settings)
     before, parent_before_ns = snapshot(), time.process_time_ns()
@@ -215,18 +235,17 @@ def _one_test(worker: Worker, workload: Workload, settings: Settings, hardware: 
         worker, workload, settings.timeout, settings.min_passes, settings.sample_seconds
     )
     energy = energy_used(energy_before, read_energy(), hardware)
-    own_cpu_ns = sample["cpu_ns"] + time.process_time_ns() - parent_before_ns
+    own_cpu_ns = sample.cpu_ns + time.process_time_ns() - parent_before_ns
     watch = difference(before, snapshot(), own_cpu_ns)
-    return {"warm": warm, "sample": sample, "watch": asdict(watch), "energy": energy}
+    return {"warm": warm, "sample": sample, "watch": watch, "energy": energy}
 
 
-def failure_entry(group: SessionGroup, workload: str | None, error: WorkerError) -> Json:
+def failure_entry(group: SessionGroup, workload: str | None, error: WorkerError) -> FailureEntry:
     """The journal entry of a test, or of a whole group, that could not be measured."""
-    return {
-        "kind": "failure",
-        "group": group.key,
-        "workload": workload,
-        "status": error.status,
-        "reason": f"{error.problem}; try: {error.fix}",
-        "exit_code": error.exit_code,
-    }
+    return FailureEntry(
+        group=group.key,
+        workload=workload,
+        status=Status(error.status),
+        reason=f"{error.problem}; try: {error.fix}",
+        exit_code=error.exit_code,
+    )

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from harness.core.errors import WorkerError
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
+from harness.results.entries import SustainEntry
 from harness.results.metrics import rate_of_kind
-from harness.results.samples import ProcessSamples, kind_of
+from harness.results.replies import ProcessSamples, Sustained, SustainWindow
+from harness.results.samples import kind_of
 from harness.results.sustained import sustained
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
@@ -21,14 +22,13 @@ from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import Settings
 from harness.store.exported_artifact import AnyArtifact
 
-Json = dict[str, Any]
 MOST_WINDOWS = 120
 LEAST_WINDOW_S = 1.0
 
 
 def sustained_tests(
     plan: Plan, builds: Builds, entries: Entries, progress: Progress
-) -> Iterator[Json]:
+) -> Iterator[SustainEntry]:
     """Yield an entry per cell that has none yet; what cannot be taken costs nothing else."""
     seconds = plan.settings.sustain
     if seconds is None:
@@ -42,9 +42,8 @@ def sustained_tests(
             try:
                 found = sustain(group, builds.of(group), workload, plan.settings, seconds)
             except WorkerError as error:
-                found = {"reason": f"{error.problem}; try: {error.fix}"}
-            head = {"kind": "sustain", "group": group.key, "workload": workload.name}
-            yield {**head, "found": found}
+                found = Sustained(reason=f"{error.problem}; try: {error.fix}")
+            yield SustainEntry(group=group.key, workload=workload.name, found=found)
 
 
 def sustain(
@@ -54,15 +53,11 @@ def sustain(
     settings: Settings,
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
-) -> Json:
+) -> Sustained:
     """Run one test for `seconds` without a rest, and note its rate in windows.
 
     A window is as many whole passes as fit into a hundredth of the time, a second at least; its
     rate is that of a process: total tokens over the median pass.
-
-    Returns:
-        `metric`, `unit`, `window_s`, `windows`: each `start_s`, `rate`, `background_cpu_share`,
-        `thermal_events`; and the fields of harness.results.sustained.sustained.
 
     Raises:
         WorkerError: the child failed, died, hung or ran out of memory.
@@ -71,7 +66,7 @@ def sustain(
     rate = rate_of_kind(kind_of(cell))
     assert rate.value is not None
     window_s = max(LEAST_WINDOW_S, seconds / MOST_WINDOWS)
-    windows: list[Json] = []
+    windows: list[SustainWindow] = []
     with Worker.start(group.worker) as worker:
         alone = replace(group, workloads=(workload,))
         opened = open_group(worker, alone, artifact, settings.seed, settings.timeout)
@@ -79,16 +74,18 @@ def sustain(
         while not windows or clock() - start_s < seconds:
             begin_s, before, own_ns = clock(), snapshot(), time.process_time_ns()
             sample = sample_test(worker, workload, settings.timeout, 1, window_s)
-            own_ns = time.process_time_ns() - own_ns + sample["cpu_ns"]
+            own_ns = time.process_time_ns() - own_ns + sample.cpu_ns
             watch = difference(before, snapshot(), own_ns)
-            process = ProcessSamples(0, 0, opened, {}, sample, {})
+            process = ProcessSamples(round=0, order=0, open=opened, sample=sample)
+            speed = rate.value(cell, process)
+            if speed is None:
+                raise WorkerError(f"{workload.name} has no rate", fix="--gen 2 or more")
             windows.append(
-                {
-                    "start_s": begin_s - start_s,
-                    "rate": rate.value(cell, process),
-                    "background_cpu_share": watch.background_cpu_share,
-                    "thermal_events": watch.thermal_events,
-                }
+                SustainWindow(
+                    start_s=begin_s - start_s,
+                    rate=speed,
+                    background_cpu_share=watch.background_cpu_share,
+                    thermal_events=watch.thermal_events,
+                )
             )
-    head = {"metric": rate.name, "unit": rate.unit, "window_s": window_s}
-    return {**head, **sustained(windows), "windows": windows}
+    return sustained(windows, rate.name, rate.unit, window_s)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, QuantLevel, Variant, find_level
@@ -16,6 +16,8 @@ from harness.models.specs.count import active_parameters, parameters
 from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.model import ModelSpec
 from harness.models.weights.source import ModelSource, trained_names
+from harness.results.replies import StepsCheck
+from harness.results.schema import Recognition
 from harness.runner.models.model import Json, Refusal, Stored
 
 if TYPE_CHECKING:
@@ -156,8 +158,8 @@ class BuiltModel:
         return {}
 
     def recognition(
-        self, artifact: "AnyArtifact | None", check: Mapping[str, Any] | None
-    ) -> Json | None:
+        self, artifact: "AnyArtifact | None", check: StepsCheck | None
+    ) -> Recognition | None:
         """None: nothing had to be recognised."""
         return None
 

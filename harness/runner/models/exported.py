@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from harness.builder.quantize.cache import AUTO, CacheLevel
 from harness.builder.quantize.levels import QuantLevel
@@ -18,6 +18,8 @@ from harness.models.exported.source import ExportedSource
 from harness.models.specs.structure import Anatomy
 from harness.models.weights.source import ModelSource
 from harness.results.enums import Kind
+from harness.results.replies import StepsCheck
+from harness.results.schema import Recognition
 from harness.runner.models.exported_levels import (
     cache_of,
     calibrated_level,
@@ -240,8 +242,8 @@ class Exported:
         return {} if artifact is None else shares_of(artifact, test, batch, metrics, peaks)
 
     def recognition(
-        self, artifact: "AnyArtifact | None", check: Mapping[str, Any] | None
-    ) -> Json | None:
+        self, artifact: "AnyArtifact | None", check: StepsCheck | None
+    ) -> Recognition | None:
         """Of what was measured: of a level made from a file, what was made."""
         from harness.runner.models.exported_record import recognition_of
 

@@ -1,7 +1,7 @@
 """What a record says of a model that others exported: its estimates, its shares, its files."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.builder.quantize.levels import QuantLevel
 from harness.engine.workload import Workload
@@ -11,34 +11,33 @@ from harness.estimator.record import HardwarePeaks, RecordEstimates, record_esti
 from harness.models.exported.model import ExportedModel, Role
 from harness.models.specs.structure import Anatomy
 from harness.results.enums import Kind
-from harness.results.schema import Metric
+from harness.results.replies import StepsCheck
+from harness.results.schema import Metric, Recognition, Storage
 from harness.results.summarize import share_metric
 
 if TYPE_CHECKING:
     from harness.store.exported_artifact import AnyArtifact
 
-Json = dict[str, Any]
 
-
-def recognition_of(model: ExportedModel, check: Mapping[str, Any] | None) -> Json:
+def recognition_of(model: ExportedModel, check: StepsCheck | None) -> Recognition:
     """What was recognised, as a record keeps it; without a path.
 
     Args:
         model: as recognised.
         check: of its steps; None: there was none.
     """
-    return {
-        "kind": model.kind.value,
-        "exporter": model.exporter,
-        "content_hash": model.content_hash,
-        "files": [graph.file for graph in model.graphs],
-        "cache": model.cache_kind,
-        "storages": [
-            {"level": each.level, "parameters": each.parameters, "bytes": each.stored_bytes}
+    return Recognition(
+        kind=model.kind.value,
+        exporter=model.exporter,
+        content_hash=model.content_hash,
+        files=tuple(graph.file for graph in model.graphs),
+        cache=model.cache_kind,
+        storages=tuple(
+            Storage(level=each.level, parameters=each.parameters, bytes=each.stored_bytes)
             for each in model.storages
-        ],
-        "steps_check": None if check is None else dict(check),
-    }
+        ),
+        steps_check=check,
+    )
 
 
 def estimates_of(

@@ -10,6 +10,8 @@ from harness.builder.quantize.levels import QuantLevel
 from harness.models.catalog.subject import Subject
 from harness.models.exported.source import ExportedSource
 from harness.models.weights.source import ModelSource
+from harness.results.replies import StepsCheck
+from harness.results.schema import Recognition
 
 if TYPE_CHECKING:
     from harness.devices.device import Device
@@ -184,8 +186,8 @@ class Model(FoundModel, Protocol):
         """Shares of the hardware peaks by the bytes of its file, where these are not ours."""
 
     def recognition(
-        self, artifact: "AnyArtifact | None", check: Mapping[str, Any] | None
-    ) -> Json | None:
+        self, artifact: "AnyArtifact | None", check: StepsCheck | None
+    ) -> Recognition | None:
         """What was recognised in files that others made, as a record keeps it; None: in ours."""
 
     def summary(self) -> str | None:

@@ -3,7 +3,6 @@
 `python -m harness.machine.process.worker harness.runner.quality.embedding_worker` serves them.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,25 @@ from harness.engine.encoder import EncoderSession, are_embeddings
 from harness.machine.meters.memory import memory_mark
 from harness.runner.quality.ranking import Embeddings, Vectors, cosines, kendall_taus, same_nearest
 from harness.runner.quality.ranking_set import Texts, read_ranking
+from harness.runner.quality.replies import BadText, Compared, RankingRead
 
 Json = dict[str, Any]
 
 
-def texts(folder: str | None, vocab_size: int, max_tokens: int, seed: int) -> Json:
-    """Read the ranking set as a model's tokens; see read_ranking.
-
-    Returns:
-        `queries` and `passages`, lists of token ids; `name`; `tokenization`.
-    """
+def texts(folder: str | None, vocab_size: int, max_tokens: int, seed: int) -> RankingRead:
+    """Read the ranking set as a model's tokens; see read_ranking."""
     read = read_ranking(None if folder is None else Path(folder), vocab_size, max_tokens, seed)
-    return {**asdict(read), "tokenization": str(read.tokenization)}
+    return RankingRead(
+        name=read.name,
+        tokenization=str(read.tokenization),
+        queries=read.queries,
+        passages=read.passages,
+    )
 
 
 def compare(
     twin: Json, level: Json, device: str | Json, threads: int, queries: Texts, passages: Texts
-) -> Json:
+) -> Compared:
     """Compare the embeddings of a level with those of its fp32 reference.
 
     One text is one pass at its own length: no filling, and the 8-bit scales of a pass are those of
@@ -45,11 +46,6 @@ def compare(
         threads: intra-op threads.
         queries: token ids of each.
         passages: token ids of each.
-
-    Returns:
-        `cosines` of every text, queries first; of every query `same_nearest` and `taus`; all empty
-        where `bad` says whose embedding is no number ({model, text}), else `bad` is null;
-        `peak_bytes`: high-water mark of this process.
     """
     row, wanted = find_device(device), [*queries, *passages]
     found = {
@@ -57,21 +53,17 @@ def compare(
         "level": embed_texts(level, row, threads, wanted),
     }
     bad = [_first_bad(name, rows) for name, rows in found.items() if not are_embeddings(rows).all()]
-    empty: Json = {"cosines": [], "same_nearest": [], "taus": []}
-    return {
-        **(empty if bad else _scores(found["level"], found["twin"], len(queries))),
-        "bad": bad[0] if bad else None,
-        "peak_bytes": memory_mark().peak_bytes,
-    }
+    scores = {} if bad else _scores(found["level"], found["twin"], len(queries))
+    return Compared(**scores, bad=bad[0] if bad else None, peak_bytes=memory_mark().peak_bytes)
 
 
-def _scores(level: Vectors, twin: Vectors, queries: int) -> Json:
+def _scores(level: Vectors, twin: Vectors, queries: int) -> dict[str, tuple[Any, ...]]:
     """Every value behind the metrics; the first `queries` vectors are those of queries."""
     ours, theirs = (Embeddings(rows[:queries], rows[queries:]) for rows in (level, twin))
     return {
-        "cosines": cosines(level, twin).tolist(),
-        "same_nearest": same_nearest(ours, theirs).tolist(),
-        "taus": kendall_taus(ours, theirs).tolist(),
+        "cosines": tuple(cosines(level, twin).tolist()),
+        "same_nearest": tuple(same_nearest(ours, theirs).tolist()),
+        "taus": tuple(kendall_taus(ours, theirs).tolist()),
     }
 
 
@@ -83,9 +75,9 @@ def embed_texts(fields: Json, device: Device, threads: int, wanted: Texts) -> Ve
     return np.stack(rows)
 
 
-def _first_bad(model: str, vectors: Vectors) -> Json:
+def _first_bad(model: str, vectors: Vectors) -> BadText:
     """Name the first text whose embedding holds what is no number."""
-    return {"model": model, "text": int(np.argmin(are_embeddings(vectors)))}
+    return BadText(model=model, text=int(np.argmin(are_embeddings(vectors))))
 
 
 COMMANDS = {"texts": texts, "compare": compare}

@@ -9,6 +9,7 @@ from harness.machine.process.worker import Worker
 from harness.models.texts.tokens import Tokenization
 from harness.models.weights.source import ModelSource
 from harness.runner.quality.measure import NUMERIC_ONLY, check_twin
+from harness.runner.quality.replies import BadText, Compared, RankingRead
 from harness.runner.quality.summary import Mean
 from harness.stats.intervals import t_interval
 from harness.store.artifact import Artifact
@@ -91,27 +92,28 @@ def measure_embeddings(
     """
     check_twin(twin, level)
     with Worker.start(WORKER_MODULE) as worker:
-        read = worker.ask("texts", timeout_s, **_arguments(source, level, seed))
+        read = worker.ask("texts", timeout_s, RankingRead, **_arguments(source, level, seed))
         reply = worker.ask(
             "compare",
             timeout_s,
+            Compared,
             twin=_graph(twin),
             level=_graph(level),
             device=device,
             threads=threads,
-            queries=read["queries"],
-            passages=read["passages"],
+            queries=read.queries,
+            passages=read.passages,
         )
-    random = source.weights_kind == "seeded" or read["tokenization"] == Tokenization.NONE
+    random = source.weights_kind == "seeded" or read.tokenization == Tokenization.NONE
     return EmbeddingQuality(
         model=level.name,
         level=level.level,
         label=NUMERIC_ONLY if random else "",
-        text=read["name"],
-        tokenization=read["tokenization"],
-        encode=None if reply["bad"] else summarize_embeddings(reply),
-        invalid=_bad_words(reply["bad"]) if reply["bad"] else None,
-        peak_bytes=reply["peak_bytes"],
+        text=read.name,
+        tokenization=read.tokenization,
+        encode=None if reply.bad else summarize_embeddings(reply),
+        invalid=_bad_words(reply.bad) if reply.bad else None,
+        peak_bytes=reply.peak_bytes,
     )
 
 
@@ -124,22 +126,22 @@ def check_ranking(
         WorkerError: the tokenizer cannot be used.
     """
     with Worker.start(WORKER_MODULE) as worker:
-        worker.ask("texts", timeout_s, **_arguments(source, level, seed))
+        worker.ask("texts", timeout_s, RankingRead, **_arguments(source, level, seed))
 
 
-def summarize_embeddings(reply: Json) -> EmbeddingScores:
+def summarize_embeddings(reply: Compared) -> EmbeddingScores:
     """Compute every metric; intervals are Student's t over texts, or over queries.
 
     Args:
-        reply: `cosines` [texts], `same_nearest` and `taus` [queries].
+        reply: without a bad text.
     """
     return EmbeddingScores(
-        texts=len(reply["cosines"]),
-        queries=len(reply["taus"]),
-        embedding_cosine=_mean(reply["cosines"], -1.0),
-        embedding_cosine_min=min(reply["cosines"]),
-        nearest_agreement=_mean([float(same) for same in reply["same_nearest"]], 0.0),
-        ranking_tau=_mean(reply["taus"], -1.0),
+        texts=len(reply.cosines),
+        queries=len(reply.taus),
+        embedding_cosine=_mean(reply.cosines, -1.0),
+        embedding_cosine_min=min(reply.cosines),
+        nearest_agreement=_mean([float(same) for same in reply.same_nearest], 0.0),
+        ranking_tau=_mean(reply.taus, -1.0),
     )
 
 
@@ -149,10 +151,10 @@ def _mean(values: Sequence[float], least: float) -> Mean:
     return Mean(fmean(values), max(interval.low, least), min(interval.high, 1.0))
 
 
-def _bad_words(bad: Json) -> str:
+def _bad_words(bad: BadText) -> str:
     """A sentence on the first embedding that is no number."""
-    whose = "the fp32 reference's" if bad["model"] == "twin" else "the level's"
-    return f"{whose} embeddings are not finite (text {bad['text']})"
+    whose = "the fp32 reference's" if bad.model == "twin" else "the level's"
+    return f"{whose} embeddings are not finite (text {bad.text})"
 
 
 def _arguments(source: ModelSource, level: Artifact, seed: int) -> Json:

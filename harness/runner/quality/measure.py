@@ -8,7 +8,9 @@ from harness.core.errors import UsageError
 from harness.machine.process.worker import Worker
 from harness.models.texts.tokens import Tokenization
 from harness.models.weights.source import ModelSource
+from harness.results.entries import TextBytes
 from harness.runner.quality.chunks import DEFAULT_PLAN, ChunkPlan, check_plan
+from harness.runner.quality.replies import BadToken, Evaluated, TokenizerBytes, TokensRead
 from harness.runner.quality.summary import DECODE, PREFILL, PathQuality, TokenScores, summarize_path
 from harness.store.artifact import Artifact
 
@@ -53,14 +55,6 @@ class Quality:
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BytesPerToken:
-    """Bytes of UTF-8 text that one token of a tokenizer stands for, on the bundled texts."""
-
-    english: float
-    korean: float
-
-
 def measure_quality(
     source: ModelSource,
     twin: Artifact,
@@ -100,15 +94,19 @@ def measure_quality(
         check_reference(reference, source)
     check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
     with Worker.start(WORKER_MODULE) as worker:
-        read = worker.ask("tokens", timeout_s, **text_arguments(source, level, text, plan, seed))
+        read = worker.ask(
+            "tokens", timeout_s, TokensRead, **text_arguments(source, level, text, plan, seed)
+        )
         shared = {
             "twin": graphs(twin),
             "level": graphs(level),
             "device": device,
             "threads": threads,
-            "chunks": read["chunks"],
+            "chunks": read.chunks,
         }
-        replies = _ask_paths(lambda path: worker.ask("evaluate", timeout_s, path=path, **shared))
+        replies = _ask_paths(
+            lambda path: worker.ask("evaluate", timeout_s, Evaluated, path=path, **shared)
+        )
     return _quality(source, level, reference, plan, read, replies)
 
 
@@ -129,23 +127,26 @@ def check_text(
     """
     check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
     with Worker.start(WORKER_MODULE) as worker:
-        worker.ask("tokens", timeout_s, **text_arguments(source, level, text, plan, seed))
+        worker.ask(
+            "tokens", timeout_s, TokensRead, **text_arguments(source, level, text, plan, seed)
+        )
 
 
-def text_bytes_per_token(source: ModelSource, timeout_s: float = 600) -> BytesPerToken | None:
+def text_bytes_per_token(source: ModelSource, timeout_s: float = 600) -> TextBytes | None:
     """Bytes per token of the model's own tokenizer; None for a model without one.
 
     Raises:
         WorkerError: the tokenizer cannot be used, or the package `tokenizers` is missing.
     """
     with Worker.start(WORKER_MODULE) as worker:
-        reply = worker.ask(
+        found = worker.ask(
             "tokenizer_bytes",
             timeout_s,
+            TokenizerBytes,
             folder=_folder(source),
             vocab_size=source.spec.vocab_size,
         )
-    return None if reply is None else BytesPerToken(**reply)
+    return found.found
 
 
 def check_twin(twin: Artifact, level: Artifact) -> None:
@@ -196,12 +197,12 @@ def _tokenizer_bytes(source: ModelSource) -> bytes | None:
     return file.read_bytes() if file is not None and file.is_file() else None
 
 
-def _ask_paths(ask: Callable[[str], Json]) -> dict[str, Json]:
+def _ask_paths(ask: Callable[[str], Evaluated]) -> dict[str, Evaluated]:
     """Evaluate path after path, up to the first with a logit that is no number."""
     replies = {}
     for path in (PREFILL, DECODE):
         replies[path] = ask(path)
-        if replies[path]["bad"] is not None:
+        if replies[path].bad is not None:
             break
     return replies
 
@@ -211,14 +212,14 @@ def _quality(
     level: Artifact,
     reference: ModelSource | None,
     plan: ChunkPlan,
-    read: Json,
-    replies: dict[str, Json],
+    read: TokensRead,
+    replies: dict[str, Evaluated],
 ) -> Quality:
     """The record of what the child replied."""
-    bad = [bad_words(path, reply["bad"]) for path, reply in replies.items() if reply["bad"]]
+    bad = [bad_words(path, reply.bad) for path, reply in replies.items() if reply.bad]
     kinds = {one.weights_kind for one in (source, reference) if one is not None}
-    random = "seeded" in kinds or read["tokenization"] == Tokenization.NONE
-    in_bytes = read["tokenization"] == Tokenization.BYTES
+    random = "seeded" in kinds or read.tokenization == Tokenization.NONE
+    in_bytes = read.tokenization == Tokenization.BYTES
     paths = {
         path: None if bad else summarize_path(path, scores_of(reply), plan.chunk_tokens, in_bytes)
         for path, reply in replies.items()
@@ -228,32 +229,32 @@ def _quality(
         level=level.level,
         cache=level.cache.name,
         label=NUMERIC_ONLY if random else "",
-        text=read["text"],
-        tokenization=read["tokenization"],
+        text=read.text,
+        tokenization=read.tokenization,
         chunk_tokens=plan.chunk_tokens,
         prefill=paths.get(PREFILL),
         decode=paths.get(DECODE),
         invalid=bad[0] if bad else None,
-        peak_bytes=max(reply["peak_bytes"] for reply in replies.values()),
+        peak_bytes=max(reply.peak_bytes for reply in replies.values()),
         reference=None if reference is None else reference.name,
     )
 
 
-def scores_of(reply: Json) -> TokenScores:
+def scores_of(reply: Evaluated) -> TokenScores:
     """What `evaluate` replied, as scores."""
     return TokenScores(
-        kl_nats=reply["kl_nats"],
-        same_top=reply["same_top"],
-        reference_nll_nats=reply["reference_nll_nats"],
-        candidate_nll_nats=reply["candidate_nll_nats"],
+        kl_nats=reply.kl_nats,
+        same_top=reply.same_top,
+        reference_nll_nats=reply.reference_nll_nats,
+        candidate_nll_nats=reply.candidate_nll_nats,
     )
 
 
-def bad_words(path: str, bad: Json) -> str:
+def bad_words(path: str, bad: BadToken) -> str:
     """A sentence on the first logits that are no numbers."""
-    whose = "the fp32 reference's" if bad["model"] == "twin" else "the level's"
-    place = f"{path} path, chunk {bad['chunk']}, token {bad['token']}"
-    layer = "" if bad["layer"] is None else f"; the cache of layer {bad['layer']} is the first"
+    whose = "the fp32 reference's" if bad.model == "twin" else "the level's"
+    place = f"{path} path, chunk {bad.chunk}, token {bad.token}"
+    layer = "" if bad.layer is None else f"; the cache of layer {bad.layer} is the first"
     return f"{whose} logits are not finite ({place}{layer})"
 
 

@@ -7,24 +7,7 @@ import numpy as np
 
 from harness.runner.quality.divergence import Divergence, Logits, compare_logits
 from harness.runner.quality.paths import Ids, Reader
-
-
-@dataclass(frozen=True, slots=True)
-class BadToken:
-    """Where the logits stopped being numbers.
-
-    Attributes:
-        model: `twin` or `level`: whose logits they are.
-        chunk: index of the chunk.
-        token: index of the token within it.
-        layer: the first layer with such a value in its keys or values; None: not known, or none,
-            which leaves what follows the last layer's cache.
-    """
-
-    model: str
-    chunk: int
-    token: int
-    layer: int | None
+from harness.runner.quality.replies import BadToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +43,9 @@ def score_chunks(twin: Reader, level: Reader, chunks: Sequence[Sequence[int]]) -
         if token is not None:
             at_twin = not np.isfinite(expected[token]).all()
             layer = (twin if at_twin else level).first_bad_layer()
-            bad = BadToken("twin" if at_twin else "level", index, token, layer)
+            bad = BadToken(
+                model="twin" if at_twin else "level", chunk=index, token=token, layer=layer
+            )
             return Scored(Divergence.joined(parts) if parts else None, bad)
         parts.append(scores)
     return Scored(Divergence.joined(parts), None)

@@ -21,6 +21,7 @@ from harness.runner.quality.measure import (
     scores_of,
     text_arguments,
 )
+from harness.runner.quality.replies import Evaluated, Mixture, Mixtures, TokensRead
 from harness.runner.quality.summary import PREFILL, Mean, summarize_path
 from harness.store.artifact import Artifact
 from harness.store.links import link_file
@@ -84,10 +85,13 @@ def measure_sensitivity(
     check_twin(twin, level)
     check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
     with _linked(twin, level) as folder, Worker.start(WORKER_MODULE) as worker:
-        read = worker.ask("tokens", timeout_s, **text_arguments(source, level, text, plan, seed))
+        read = worker.ask(
+            "tokens", timeout_s, TokensRead, **text_arguments(source, level, text, plan, seed)
+        )
         written = worker.ask(
             "mixtures",
             timeout_s,
+            Mixtures,
             spec=asdict(level.spec),
             twin=twin.level,
             level=level.level,
@@ -100,15 +104,16 @@ def measure_sensitivity(
                 worker.ask(
                     "evaluate",
                     timeout_s,
+                    Evaluated,
                     path=PREFILL,
                     twin=graphs(twin),
-                    level={**graphs(twin), "all_logits": group["graph"]},
+                    level={**graphs(twin), "all_logits": group.graph},
                     device=device,
                     threads=threads,
-                    chunks=read["chunks"],
+                    chunks=read.chunks,
                 ),
             )
-            for group in written
+            for group in written.groups
         ]
     return tuple(sorted(losses, key=lambda loss: -(loss.kld_nats_per_mib or float("inf"))))
 
@@ -129,10 +134,10 @@ def _linked(twin: Artifact, level: Artifact) -> Iterator[str]:
         ) from error
 
 
-def _loss(group: Json, plan: ChunkPlan, reply: Json) -> GroupLoss:
+def _loss(group: Mixture, plan: ChunkPlan, reply: Evaluated) -> GroupLoss:
     """The record of one group."""
-    name, saved_bytes = group["name"], group["saved_bytes"]
-    if reply["bad"] is not None:
-        return GroupLoss(name, saved_bytes, None, None, bad_words(PREFILL, reply["bad"]))
+    name, saved_bytes = group.name, group.saved_bytes
+    if reply.bad is not None:
+        return GroupLoss(name, saved_bytes, None, None, bad_words(PREFILL, reply.bad))
     kld = summarize_path(PREFILL, scores_of(reply), plan.chunk_tokens, False).kld_nats
     return GroupLoss(name, saved_bytes, kld, kld.value / (saved_bytes / MIB))

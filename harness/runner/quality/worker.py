@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,21 @@ from harness.engine.passes import seeded_ids
 from harness.machine.meters.memory import memory_mark
 from harness.models.specs.model import ModelSpec
 from harness.models.texts.tokens import Tokenization, bytes_per_token, read_tokens, tokenization_of
+from harness.results.entries import TextBytes
 from harness.runner.quality.chunks import ChunkPlan, cut_chunks
 from harness.runner.quality.divergence import Divergence
 from harness.runner.quality.mixing import write_mixtures
 from harness.runner.quality.paths import OPENERS, GraphFiles, open_prefill
+from harness.runner.quality.replies import Evaluated, Mixture, Mixtures, TokenizerBytes, TokensRead
 from harness.runner.quality.scoring import score_chunks
 
 Json = dict[str, Any]
 SEEDED_TEXT = "seeded random token ids"
 
 
-def tokens(folder: str | None, vocab_size: int, text: str | None, plan: Json, seed: int) -> Json:
+def tokens(
+    folder: str | None, vocab_size: int, text: str | None, plan: Json, seed: int
+) -> TokensRead:
     """Cut the text of a model into chunks of token ids.
 
     Args:
@@ -35,9 +38,6 @@ def tokens(folder: str | None, vocab_size: int, text: str | None, plan: Json, se
         text: see read_tokens.
         plan: the fields of a ChunkPlan that the model can follow.
         seed: of the token ids of a model without a tokenizer.
-
-    Returns:
-        `chunks`, see cut_chunks; `text`, its name; `tokenization`.
 
     Raises:
         UsageError: a text for a model without a tokenizer; or as read_tokens and cut_chunks.
@@ -54,7 +54,7 @@ def tokens(folder: str | None, vocab_size: int, text: str | None, plan: Json, se
         read = read_tokens(home, vocab_size, text)
         name, ids, begin_id = read.name, read.ids, read.begin_id
     chunks = cut_chunks(ids, wanted, begin_id, name)
-    return {"chunks": chunks, "text": name, "tokenization": str(tokenization)}
+    return TokensRead(chunks=chunks, text=name, tokenization=str(tokenization))
 
 
 def evaluate(
@@ -64,7 +64,7 @@ def evaluate(
     device: str | Json,
     threads: int,
     chunks: Sequence[Sequence[int]],
-) -> Json:
+) -> Evaluated:
     """Score a level against its fp32 reference on one path; two sessions are open, no more.
 
     The reference reads each chunk in one pass on both paths: in float32 passes of one token give
@@ -78,25 +78,16 @@ def evaluate(
             a fused one, is read on the CPU.
         threads: intra-op threads.
         chunks: lists of token ids, equally long; see cut_chunks.
-
-    Returns:
-        Per token `kl_nats`, `same_top`, `reference_nll_nats`, `candidate_nll_nats`, each a list;
-        `bad`: null, or the fields of BadToken, the lists then ending before its chunk;
-        `peak_bytes`: high-water mark of this process.
     """
     row, chunk_tokens, files = find_device(device), len(chunks[0]) - 1, _files(level)
     host = find_device("cpu") if files.geometry.is_static else row
     reference = open_prefill(_files(twin), host, threads, chunk_tokens)
     candidate = OPENERS[path](files, row, threads, chunk_tokens)
     scored = score_chunks(reference, candidate, chunks)
-    return {
-        **_lists(scored.scores),
-        "bad": None if scored.bad is None else asdict(scored.bad),
-        "peak_bytes": memory_mark().peak_bytes,
-    }
+    return Evaluated(**_lists(scored.scores), bad=scored.bad, peak_bytes=memory_mark().peak_bytes)
 
 
-def mixtures(spec: Json, twin: str, level: str, folder: str) -> list[Json]:
+def mixtures(spec: Json, twin: str, level: str, folder: str) -> Mixtures:
     """Write the graphs of harness.runner.quality.mixing into a folder with both data files.
 
     Args:
@@ -104,23 +95,23 @@ def mixtures(spec: Json, twin: str, level: str, folder: str) -> list[Json]:
         twin: name of the level that everything else is held at.
         level: name of the level of one group at a time.
         folder: holds `twin.data` and `level.data`.
-
-    Returns:
-        Per group `name`, `saved_bytes` and `graph`, its path.
     """
     import msgspec
 
     model = msgspec.convert(spec, ModelSpec)
     written = write_mixtures(model, find_level(twin), find_level(level), Path(folder))
-    return [
-        {"name": group.name, "saved_bytes": group.saved_bytes, "graph": str(path)}
-        for group, path in written
-    ]
+    return Mixtures(
+        groups=tuple(
+            Mixture(name=group.name, saved_bytes=group.saved_bytes, graph=str(path))
+            for group, path in written
+        )
+    )
 
 
-def tokenizer_bytes(folder: str | None, vocab_size: int) -> dict[str, float] | None:
+def tokenizer_bytes(folder: str | None, vocab_size: int) -> TokenizerBytes:
     """Bytes of text per token of each bundled text; null where the model has no tokenizer."""
-    return bytes_per_token(None if folder is None else Path(folder), vocab_size)
+    found = bytes_per_token(None if folder is None else Path(folder), vocab_size)
+    return TokenizerBytes(found=None if found is None else TextBytes(**found))
 
 
 def _refuse_text(text: str | None) -> None:
@@ -141,10 +132,10 @@ def _files(fields: Json) -> GraphFiles:
     )
 
 
-def _lists(scores: Divergence | None) -> Json:
-    """Scores as JSON takes them."""
+def _lists(scores: Divergence | None) -> dict[str, tuple[Any, ...]]:
+    """Scores as plain numbers."""
     names = ("kl_nats", "same_top", "reference_nll_nats", "candidate_nll_nats")
-    return {name: [] if scores is None else getattr(scores, name).tolist() for name in names}
+    return {name: () if scores is None else tuple(getattr(scores, name).tolist()) for name in names}
 
 
 COMMANDS = {

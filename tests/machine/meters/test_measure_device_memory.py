@@ -9,11 +9,13 @@ from harness.core.units import KIB, MIB
 from harness.machine.meters import device_memory
 from harness.machine.meters.counters import ABSENT, VALUE, Answer
 from harness.machine.meters.device_memory import device_bytes, read_device_memory
+from harness.results.replies import DeviceHeld
 from tests.machine.watch.fake_machine import write
+from tests.replies import hardware as hardware_of
 
 FOLDER = "proc/self/fdinfo"
-INTEL = {"hardware": "gpu", "kind": "gpu", "vendor_id": "0x8086"}
-NVIDIA = {"hardware": None, "kind": "gpu", "vendor_id": "0x10de"}
+INTEL = hardware_of(hardware="gpu", kind="gpu", vendor_id="0x8086")
+NVIDIA = hardware_of(kind="gpu", vendor_id="0x10de")
 PLAIN = "pos:\t0\nflags:\t02\nmnt_id:\t29\n"
 
 
@@ -110,24 +112,24 @@ NONE = Answer(ABSENT, reason="none here")
 
 
 def test_the_peak_is_the_larger_of_two_looks():
-    assert device_bytes(marks(fdinfo=(MANY, FEW)), INTEL) == {
-        "peak_bytes": 7 * MIB,
-        "counter": "fdinfo",
-        "held_bytes": {"loaded": 7 * MIB, "steady": 2 * MIB},
-    }
+    assert device_bytes(marks(fdinfo=(MANY, FEW)), INTEL) == DeviceHeld(
+        peak_bytes=7 * MIB,
+        counter="fdinfo",
+        held_bytes={"loaded": 7 * MIB, "steady": 2 * MIB},
+    )
 
 
 def test_a_makers_own_counter_comes_first_and_never_counts_for_others():
     both = marks(nvml=(FEW, MANY), fdinfo=(FEW, FEW))
-    assert device_bytes(both, NVIDIA)["counter"] == "nvml"
-    assert device_bytes(both, INTEL)["counter"] == "fdinfo"
-    assert device_bytes(marks(nvml=(NONE, NONE), fdinfo=(FEW, FEW)), NVIDIA)["counter"] == "fdinfo"
+    assert device_bytes(both, NVIDIA).counter == "nvml"
+    assert device_bytes(both, INTEL).counter == "fdinfo"
+    assert device_bytes(marks(nvml=(NONE, NONE), fdinfo=(FEW, FEW)), NVIDIA).counter == "fdinfo"
 
 
 @pytest.mark.parametrize(
     ("marks", "hardware", "reason"),
     [
-        ({}, {"hardware": "cpu", "kind": "gpu"}, "works in the memory of the host"),
+        ({}, hardware_of(hardware="cpu", kind="gpu"), "works in the memory of the host"),
         (marks(fdinfo=(NONE, NONE)), INTEL, "fdinfo: none here"),
         (marks(fdinfo=(FEW, NONE)), INTEL, "fdinfo: none here"),
         (marks(fdinfo=(Answer(VALUE, 0), Answer(VALUE, 0))), INTEL, "it counts nothing"),
@@ -136,5 +138,5 @@ def test_a_makers_own_counter_comes_first_and_never_counts_for_others():
 )
 def test_what_is_not_known_is_null_with_a_reason(marks, hardware, reason):
     found = device_bytes(marks, hardware)
-    assert found["peak_bytes"] is None
-    assert reason in found["reason"]
+    assert found.peak_bytes is None
+    assert reason in found.reason

@@ -1,9 +1,9 @@
 """Energy between two readings: of fake trees, so that every state of every counter is met."""
 
-import json
 from dataclasses import replace
 from itertools import count
 
+import msgspec
 import pytest
 
 from harness.core.units import NS_PER_S
@@ -18,9 +18,11 @@ from harness.machine.meters.energy import (
     read_energy,
 )
 from harness.machine.meters.energy_readers import Zone
+from harness.results.replies import EnergyUsed
 from tests.machine.watch.fake_machine import write
+from tests.replies import hardware as hardware_of
 
-CARD = {"hardware": "gpu", "kind": "gpu", "vendor_id": "0x10de", "discrete": True}
+CARD = hardware_of(hardware="gpu", kind="gpu", vendor_id="0x10de", discrete=True)
 SECOND_NS = NS_PER_S
 
 
@@ -67,45 +69,42 @@ def test_packages_are_added_up_and_nothing_inside_or_around_them(tmp_path):
     }
     first = {**package(0, 1_000_000), **package(1, 5_000_000), **others}
     last = {**package(0, 3_000_000), **package(1, 8_000_000), **grown}
-    assert between(tmp_path, first, last) == {
-        "joules": pytest.approx(5.0),
-        "host": "rapl",
-        "device": None,
-        "parts": {"rapl": pytest.approx(5.0)},
-    }
+    assert between(tmp_path, first, last) == EnergyUsed(
+        joules=pytest.approx(5.0), host="rapl", parts={"rapl": pytest.approx(5.0)}
+    )
 
 
 def test_a_counter_that_begins_again_has_not_gone_back(tmp_path):
     """From 1 J below its range to 1 J."""
     first, last = package(0, 262_143_328_850 - 1_000_000), package(0, 1_000_000)
-    assert between(tmp_path, first, last)["joules"] == pytest.approx(2.0)
+    assert between(tmp_path, first, last).joules == pytest.approx(2.0)
 
 
 def test_a_part_in_which_it_could_have_wrapped_twice_is_not_measured(tmp_path):
     """262 kJ are 263 s at a kilowatt."""
     found = between(tmp_path, package(0, 0), package(0, 10**7), seconds=300)
-    assert found["joules"] is None
-    assert "wrapped more than once" in found["reason"]
+    assert found.joules is None
+    assert "wrapped more than once" in found.reason
 
 
 def test_nothing_that_counts_is_unavailable_with_every_reason(tmp_path):
     found = between(tmp_path, {}, {})
-    assert found["joules"] is None
-    assert "rapl: absent, no package" in found["reason"]
-    assert "battery: absent, no battery" in found["reason"]
-    assert "nvml" not in found["reason"], "no card was used"
+    assert found.joules is None
+    assert "rapl: absent, no package" in found.reason
+    assert "battery: absent, no battery" in found.reason
+    assert "nvml" not in found.reason, "no card was used"
 
 
 def test_a_counter_that_stands_still_is_not_zero(tmp_path):
     """Some virtual machines show a package whose counter never moves."""
     found = between(tmp_path, package(0, 7), package(0, 7))
-    assert found["joules"] is None
-    assert "rapl: it did not move" in found["reason"]
+    assert found.joules is None
+    assert "rapl: it did not move" in found.reason
 
 
 def test_a_part_that_is_short_beside_the_steps_is_not_measured(tmp_path):
     found = between(tmp_path, package(0, 0), package(0, 10**6), seconds=0.01)
-    assert "too short for its steps; in a plan: sample_seconds = 0.1" in found["reason"]
+    assert "too short for its steps; in a plan: sample_seconds = 0.1" in found.reason
 
 
 def test_what_a_user_may_not_read_is_denied(tmp_path, monkeypatch):
@@ -116,40 +115,40 @@ def test_what_a_user_may_not_read_is_denied(tmp_path, monkeypatch):
     reading = read_energy(rows, tmp_path, "linux")
     assert reading.answers["rapl"].state == DENIED
     found = energy_used(reading, reading, None, rows)
-    assert found["reason"] == "rapl: denied, energy_uj may not be read by this user"
+    assert found.reason == "rapl: denied, energy_uj may not be read by this user"
 
 
 def test_a_battery_counts_only_while_it_feeds_the_machine(tmp_path):
     """1 Wh in 200 s; plugged in it tells nothing."""
     first, last = battery({"energy_now": 50_000_000}), battery({"energy_now": 49_000_000})
     found = between(tmp_path / "on", first, last, seconds=200)
-    assert (found["joules"], found["host"]) == (pytest.approx(3600.0), "battery")
+    assert (found.joules, found.host) == (pytest.approx(3600.0), "battery")
     plugged = [battery({"energy_now": 50_000_000}, "Charging")] * 2
     found = between(tmp_path / "off", *plugged, seconds=200)
-    assert "it is plugged in" in found["reason"]
+    assert "it is plugged in" in found.reason
 
 
 def test_a_gauge_of_charge_is_taken_at_the_mean_voltage(tmp_path):
     """0.1 Ah at (12 + 11) / 2 V are 4140 J."""
     first = battery({"charge_now": 4_000_000, "voltage_now": 12_000_000})
     last = battery({"charge_now": 3_900_000, "voltage_now": 11_000_000})
-    assert between(tmp_path, first, last, seconds=200)["joules"] == pytest.approx(4140.0)
+    assert between(tmp_path, first, last, seconds=200).joules == pytest.approx(4140.0)
 
 
 def test_the_battery_of_a_mouse_feeds_no_machine(tmp_path):
     mouse = battery({"energy_now": 1}, scope="Device")
-    assert "battery: absent, no battery" in between(tmp_path, mouse, mouse)["reason"]
+    assert "battery: absent, no battery" in between(tmp_path, mouse, mouse).reason
 
 
 def test_a_package_is_finer_than_the_battery_around_it(tmp_path):
     first = {**package(0, 0), **battery({"energy_now": 50_000_000})}
     last = {**package(0, 10**9), **battery({"energy_now": 49_000_000})}
-    assert between(tmp_path, first, last, seconds=200)["parts"] == {"rapl": pytest.approx(1000.0)}
+    assert between(tmp_path, first, last, seconds=200).parts == {"rapl": pytest.approx(1000.0)}
 
 
 def test_a_reader_that_breaks_costs_no_run(tmp_path):
     first = {**package(0, 0), "sys/class/powercap/intel-rapl:0/energy_uj": "no number\n"}
-    assert "rapl: absent, it cannot be read" in between(tmp_path, first, first)["reason"]
+    assert "rapl: absent, it cannot be read" in between(tmp_path, first, first).reason
 
 
 def reading(at_s, **amounts):
@@ -163,32 +162,32 @@ def reading(at_s, **amounts):
 
 def test_a_card_has_its_own_energy_and_that_of_the_package_that_feeds_it():
     found = energy_used(reading(0, rapl=0, nvml=0), reading(2, rapl=20, nvml=300), CARD)
-    assert found["parts"] == {"rapl": 20.0, "nvml": 300.0}
-    assert (found["joules"], found["host"], found["device"]) == (320.0, "rapl", "nvml")
+    assert found.parts == {"rapl": 20.0, "nvml": 300.0}
+    assert (found.joules, found.host, found.device) == (320.0, "rapl", "nvml")
 
 
 def test_the_processor_does_not_pay_for_an_idle_card():
     found = energy_used(reading(0, rapl=0, nvml=0), reading(2, rapl=20, nvml=140), None)
-    assert found["parts"] == {"rapl": 20.0}
+    assert found.parts == {"rapl": 20.0}
 
 
 def test_without_the_package_a_card_stands_alone_and_says_so():
     denied = Answer(DENIED, reason="no")
     found = energy_used(reading(0, rapl=denied, nvml=0), reading(2, rapl=denied, nvml=300), CARD)
-    assert (found["joules"], found["host"], found["device"]) == (300.0, None, "nvml")
+    assert (found.joules, found.host, found.device) == (300.0, None, "nvml")
 
 
 def test_a_package_alone_is_not_the_energy_of_a_card():
     absent = Answer(ABSENT, reason="2 NVIDIA boards")
     found = energy_used(reading(0, rapl=0, nvml=absent), reading(2, rapl=20, nvml=absent), CARD)
-    assert (found["joules"], found["reason"]) == (None, "nvml: absent, 2 NVIDIA boards")
+    assert (found.joules, found.reason) == (None, "nvml: absent, 2 NVIDIA boards")
 
 
 def test_a_battery_feeds_a_card_too():
     absent = Answer(ABSENT, reason="none")
     first, last = (reading(at, rapl=absent, nvml=absent, battery=at * 40) for at in (0, 200))
     found = energy_used(first, last, CARD)
-    assert (found["joules"], found["host"], found["device"]) == (8000.0, "battery", None)
+    assert (found.joules, found.host, found.device) == (8000.0, "battery", None)
 
 
 @pytest.mark.parametrize(
@@ -204,17 +203,17 @@ def test_a_battery_feeds_a_card_too():
     ],
 )
 def test_what_a_device_needs_besides_the_package(hardware, counter, why):
-    found, reason = own_counter(hardware)
+    found, reason = own_counter(hardware_of(**hardware) if isinstance(hardware, dict) else hardware)
     assert (found and found.name) == counter
     assert (reason or "").startswith(why or "")
     assert (reason is None) == (why is None)
 
 
 def test_a_gpu_of_unknown_kind_is_not_measured_by_its_package():
-    unknown = {"hardware": "gpu", "vendor_id": "0x1002", "discrete": None}
+    unknown = hardware_of(hardware="gpu", vendor_id="0x1002")
     found = energy_used(reading(0, rapl=0), reading(2, rapl=20), unknown)
-    assert found["joules"] is None
-    assert "built into the counted package" in found["reason"]
+    assert found.joules is None
+    assert "built into the counted package" in found.reason
 
 
 class FakeBoards:
@@ -249,9 +248,9 @@ def test_systems_read_their_own_counters_and_say_why_they_have_none(tmp_path):
     assert list(read_energy(root=tmp_path, system="sunos5").answers) == []
     ticks = count()
     nothing = [read_energy(root=tmp_path, system="sunos5", clock=ticks.__next__) for _ in "ab"]
-    assert energy_used(*nothing) == {"joules": None, "reason": "no counter on this system"}
+    assert energy_used(*nothing) == EnergyUsed(joules=None, reason="no counter on this system")
 
 
-def test_what_is_kept_of_it_is_plain_json(tmp_path):
+def test_what_is_kept_of_it_comes_back(tmp_path):
     found = between(tmp_path, package(0, 0), package(0, 10**6))
-    assert json.loads(json.dumps(found)) == found
+    assert msgspec.json.decode(msgspec.json.encode(found), type=EnergyUsed) == found

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from harness.core.findings import OK, WARNING
 from harness.machine.meters.counters import DENIED, Answer
@@ -11,7 +12,7 @@ from harness.machine.watch import energy_check
 from harness.machine.watch.doctor import CHECKS, FIXES, LINUX, MAC, WINDOWS, State, check_machine
 from harness.machine.watch.doctor import judge_machine as judge
 from harness.machine.watch.energy_check import check_energy
-from harness.machine.watch.probes import WatchInterval
+from harness.results.replies import WatchInterval
 from tests.machine.watch.fake_machine import FILES, stat, write
 
 FACTS = {
@@ -38,7 +39,7 @@ def facts(**changes: object) -> State:
 
 
 def watched(**changes: int) -> State:
-    return replace(FIT, watch=replace(QUIET, **changes))
+    return replace(FIT, watch=structs.replace(QUIET, **changes))
 
 
 def test_a_fit_machine_has_no_warning_and_every_check_has_spoken():

@@ -1,12 +1,14 @@
 """Snapshots of fake machines: the difference is arithmetic on counters that a test wrote."""
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
-from harness.machine.watch.probes import Snapshot, WatchInterval, difference, pool, snapshot
+from harness.machine.watch.probes import Snapshot, difference, pool, snapshot
 from harness.machine.watch.reading import Reading, State
+from harness.results.replies import WatchInterval
 from tests.machine.watch.fake_machine import FILES, TICK_NS, stat, write
 
 IDLE = "0 0 0 100 0 0 0 0"
@@ -119,7 +121,7 @@ def test_other_systems_are_watched_through_psutil(system):
 
 def test_an_interval_survives_the_journal():
     interval = WatchInterval(wall_ns=5, processors=2, unknown={"steal_ns": "denied"})
-    assert WatchInterval(**asdict(interval)) == interval
+    assert WatchInterval(**structs.asdict(interval)) == interval
 
 
 def test_pooled_shares_are_over_the_whole_time():

@@ -5,12 +5,14 @@ import random
 import pytest
 
 from harness.machine.watch.shift import find_shift, pass_times_ns
+from harness.results.replies import Sample
+from tests.replies import sample
 
 STEADY = [100, 101, 99, 100, 100, 101, 99, 100]
 
 
-def processes(count: int, times: list[int]) -> list[dict[str, list[int]]]:
-    return [{"prefill_ns": [value + index % 2 for value in times]} for index in range(count)]
+def processes(count: int, times: list[int]) -> list[Sample]:
+    return [sample(prefill_ns=[value + index % 2 for value in times]) for index in range(count)]
 
 
 def test_steady_processes_have_no_shift():
@@ -26,7 +28,7 @@ def test_a_slowdown_in_the_middle_of_every_process_is_a_shift():
 
 def test_a_slowdown_in_one_of_five_processes_is_none():
     """One process says nothing of the cell: the interval over the processes holds 0."""
-    samples = [*processes(4, STEADY), {"prefill_ns": [100] * 4 + [150] * 4}]
+    samples = [*processes(4, STEADY), sample(prefill_ns=[100] * 4 + [150] * 4)]
     assert find_shift(samples) is None
 
 
@@ -36,26 +38,26 @@ def test_a_slowdown_within_what_a_grade_allows_is_none():
 
 @pytest.mark.parametrize("order", [[100, 102, 104, 106, 108], [108, 106, 104, 102, 100]])
 def test_rounds_that_move_on_in_one_direction_are_a_shift(order):
-    found = find_shift([{"e2e_ns": [value]} for value in order])
+    found = find_shift([sample(e2e_ns=[value]) for value in order])
     assert found is not None
     assert "one direction" in found
 
 
 def test_four_rounds_in_order_are_chance():
-    assert find_shift([{"e2e_ns": [value]} for value in (100, 110, 120, 130)]) is None
+    assert find_shift([sample(e2e_ns=[value]) for value in (100, 110, 120, 130)]) is None
 
 
 def test_rounds_out_of_order_are_no_shift():
-    assert find_shift([{"e2e_ns": [value]} for value in (100, 102, 101, 106, 108)]) is None
+    assert find_shift([sample(e2e_ns=[value]) for value in (100, 102, 101, 106, 108)]) is None
 
 
 def test_the_time_of_a_decode_pass_is_the_sum_of_its_steps():
-    assert pass_times_ns({"itl_ns": [[1, 2, 3], [4, 5]]}) == [6.0, 9.0]
+    assert pass_times_ns(sample(itl_ns=[[1, 2, 3], [4, 5]])) == [6.0, 9.0]
 
 
 def test_nothing_timed_is_no_shift():
     assert find_shift([]) is None
-    assert find_shift([{"finite": True}] * 6) is None
+    assert find_shift([sample()] * 6) is None
 
 
 def test_noise_alone_is_rarely_called_a_shift():
@@ -70,6 +72,6 @@ def test_noise_alone_is_rarely_called_a_shift():
         for _ in range(5):
             level = chance.gauss(0, 0.03)
             times = [int(1e6 * (1 + level + chance.gauss(0, 0.05))) for _ in range(10)]
-            samples.append({"prefill_ns": times})
+            samples.append(sample(prefill_ns=times))
         doubted += find_shift(samples) is not None
     assert doubted <= 12

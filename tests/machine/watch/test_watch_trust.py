@@ -1,13 +1,15 @@
 """The trust table of metrics.md, limit by limit, and the evidence behind it."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from harness.machine.watch.evidence import clock_fault, clock_share, gather_evidence
-from harness.machine.watch.probes import WatchInterval
 from harness.machine.watch.trust import RULES, Evidence, grade
 from harness.results.enums import ReasonCode
+from harness.results.replies import ProcessSamples, Warmed, WatchInterval
+from tests import replies
 
 QUIET = WatchInterval(
     wall_ns=1_000_000,
@@ -23,7 +25,7 @@ GOOD = Evidence(processes=5, half_width_share=0.03, steady_processes=5, watch=QU
 
 
 def watched(**counters: int | None) -> Evidence:
-    return replace(GOOD, watch=replace(QUIET, **counters))
+    return replace(GOOD, watch=structs.replace(QUIET, **counters))
 
 
 def test_the_best_evidence_is_an_a_without_reasons():
@@ -112,30 +114,29 @@ def test_every_rule_has_a_code_and_every_code_but_those_of_the_runner_a_rule():
     assert set(RULES) == set(ReasonCode) - of_runner
 
 
-def entry(**changes: object) -> dict[str, object]:
-    sample = {"itl_ns": [[100, 200], [300]], "finite": True, "digest": "aa"}
-    base = {"warm": {"steady": True}, "sample": sample, "watch": asdict(QUIET), "round": 0}
-    return {**base, **changes}
+def said(**changes: object) -> ProcessSamples:
+    steps = replies.sample(itl_ns=[[100, 200], [300]])
+    return structs.replace(replies.process(steps, watch=QUIET), **changes)
 
 
 def test_evidence_counts_processes_and_pools_the_watch():
-    evidence = gather_evidence([entry(), entry(warm={"steady": False})], half_width_share=0.01)
+    evidence = gather_evidence([said(), said(warm=Warmed(steady=False))], half_width_share=0.01)
     assert evidence == Evidence(
         processes=2,
         half_width_share=0.01,
         steady_processes=1,
-        watch=replace(QUIET, wall_ns=2_000_000, suspended_ns=None),
+        watch=structs.replace(QUIET, wall_ns=2_000_000, suspended_ns=None),
     )
 
 
 def test_evidence_sees_bad_and_changing_outputs():
-    bad = {"itl_ns": [[1]], "finite": False, "digest": "bb"}
-    evidence = gather_evidence([entry(), entry(sample=bad)], None, file_changed=True)
+    bad = replies.sample(itl_ns=[[1]], finite=False, digest="bb")
+    evidence = gather_evidence([said(), said(sample=bad)], None, file_changed=True)
     assert (evidence.finite, evidence.outputs, evidence.file_changed) == (False, 2, True)
 
 
 def test_a_process_that_nobody_watched_makes_the_load_unknown():
-    evidence = gather_evidence([entry(), entry(watch={})], 0.01)
+    evidence = gather_evidence([said(), said(watch=None)], 0.01)
     assert evidence.watch is None
     assert grade(evidence).reasons[0][0] == "UNKNOWN_LOAD"
 
@@ -156,27 +157,29 @@ def test_a_process_that_nobody_watched_makes_the_load_unknown():
 )
 def test_what_was_timed_fits_into_the_parents_clock(sample, wall_ms, fault):
     """Parts of a request lie inside each other; a coarse clock may end a tick late."""
-    watch = {"wall_ns": wall_ms * 1_000_000, "suspended_ns": None}
-    assert (clock_fault(sample, watch) is not None) == fault
+    watch = WatchInterval(wall_ns=wall_ms * 1_000_000, processors=1)
+    assert (clock_fault(replies.sample(**sample), watch) is not None) == fault
 
 
 def test_a_machine_that_slept_is_a_clock_fault():
-    fault = clock_fault({"prefill_ns": [1]}, {"wall_ns": 10, "suspended_ns": 2_000_000_000})
+    pass_ = replies.sample(prefill_ns=[1])
+    slept = WatchInterval(wall_ns=10, processors=1, suspended_ns=2_000_000_000)
+    fault = clock_fault(pass_, slept)
     assert fault == "the machine slept for 2000 ms"
-    assert clock_fault({"prefill_ns": [1]}, {}) is None
+    assert clock_fault(pass_, None) is None
 
 
 def test_the_clocks_share_is_of_the_shortest_timed_part():
     """Steps of 100, 200 and 300 ns by a clock of 1 ns: 1 / 100."""
-    samples = [{"itl_ns": [[100, 200], [300]], "prefill_ns": None}]
+    samples = [replies.sample(itl_ns=[[100, 200], [300]])]
     assert clock_share(samples, 1.0) == 0.01
     assert clock_share(samples, None) is None
-    assert clock_share([{}], 1.0) is None
+    assert clock_share([replies.sample()], 1.0) is None
 
 
 def test_evidence_takes_faults_and_the_machines_state():
-    faulty = entry(sample={"itl_ns": [[100]], "major_faults": 3})
+    faulty = said(sample=replies.sample(itl_ns=[[100]], major_faults=3))
     facts = {"governor": "powersave", "on_battery": True, "clock_resolution_ns": 1.0}
-    evidence = gather_evidence([faulty, entry()], 0.01, machine=facts)
+    evidence = gather_evidence([faulty, said()], 0.01, machine=facts)
     assert (evidence.major_faults, evidence.governor, evidence.on_battery) == (3, "powersave", True)
     assert evidence.clock_share == 0.01

@@ -21,7 +21,7 @@ class RecordedWorker:
         """Note the module; nothing is started."""
         self.module = module
         self._session = ""
-        self._asked: list[tuple[str, float, dict[str, Any]]] = []
+        self._asked: list[tuple[str, float, Any, dict[str, Any]]] = []
         self._real: Worker | None = None
 
     @classmethod
@@ -29,22 +29,22 @@ class RecordedWorker:
         """As Worker.start, but no process begins yet."""
         return cls(module)
 
-    def ask(self, do: str, timeout_s: float, **arguments: Any) -> Any:
+    def ask(self, do: str, timeout_s: float, reply: Any = Any, **arguments: Any) -> Any:
         """Give the recorded answer, or a real worker's that has been asked all that came before."""
         question = f"{self.module} {self._session} {do} {sorted(arguments.items())!r}"
         if question not in self.answers:
-            self.answers[question] = self._really(do, timeout_s, arguments)
-        self._asked.append((do, timeout_s, arguments))
+            self.answers[question] = self._really(do, timeout_s, reply, arguments)
+        self._asked.append((do, timeout_s, reply, arguments))
         if do == "open":
             self._session = question
         return deepcopy(self.answers[question])
 
-    def _really(self, do: str, timeout_s: float, arguments: dict[str, Any]) -> Any:
+    def _really(self, do: str, timeout_s: float, reply: Any, arguments: dict[str, Any]) -> Any:
         if self._real is None:
             self._real = Worker.start(self.module)
-            for earlier, limit_s, others in self._asked:
-                self._real.ask(earlier, limit_s, **others)
-        return self._real.ask(do, timeout_s, **arguments)
+            for earlier, limit_s, kind, others in self._asked:
+                self._real.ask(earlier, limit_s, kind, **others)
+        return self._real.ask(do, timeout_s, reply, **arguments)
 
     def __enter__(self) -> Self:
         """Return the worker itself."""

@@ -8,6 +8,7 @@ import pytest
 from harness.core.errors import WorkerError
 from harness.devices.compiled import META_FILE, compiled_folder
 from harness.devices.device import find_device
+from harness.results.replies import Compiled
 from harness.results.summarize import compile_metric
 from harness.runner.loop import compiled, session
 from harness.runner.loop.compiled import compile_models
@@ -64,12 +65,12 @@ class FakeWorker(nullcontext):
     def start(self, module):
         return self
 
-    def ask(self, command, **arguments):
+    def ask(self, command, timeout_s, reply, **arguments):
         assert command == "compile"
         assert arguments["device"]["compiled"] is None
         if self.error:
             raise self.error
-        return {"compile_ns": 5_000_000, "placement": {}}
+        return reply(compile_ns=5_000_000)
 
 
 def test_a_provider_that_keeps_nothing_is_left_alone(found):
@@ -79,16 +80,16 @@ def test_a_provider_that_keeps_nothing_is_left_alone(found):
 def test_compiling_is_an_entry_of_its_own(found, monkeypatch):
     monkeypatch.setattr(compiled, "Worker", FakeWorker())
     (entry,) = found(group(QNN))
-    assert (entry["kind"], entry["group"]) == ("compiled", "g")
-    assert compile_metric(entry["found"])["compile_ms"].value == 5.0
-    assert Entries([entry]).compiled == {"g": entry["found"]}
+    assert entry.group == "g"
+    assert compile_metric(entry.found)["compile_ms"].value == 5.0
+    assert Entries([entry]).compiled == {"g": entry.found}
 
 
 def test_a_failure_costs_the_compiled_graphs_alone(found, monkeypatch):
     monkeypatch.setattr(compiled, "Worker", FakeWorker(WorkerError("no room", fix="make some")))
     (entry,) = found(group(QNN))
-    assert entry["found"] == {"compile_ns": None, "reason": "no room"}
-    assert compile_metric(entry["found"]) == {}
+    assert entry.found == Compiled(compile_ns=None, reason="no room")
+    assert compile_metric(entry.found) == {}
 
 
 def test_what_is_there_is_not_compiled_again(found, monkeypatch, tmp_path):
@@ -97,4 +98,4 @@ def test_what_is_there_is_not_compiled_again(found, monkeypatch, tmp_path):
     folder.mkdir(parents=True)
     (folder / META_FILE).write_text('{"compile_ns": 3000000}')
     (entry,) = found(group(QNN))
-    assert compile_metric(entry["found"])["compile_ms"].value == 3.0
+    assert compile_metric(entry.found)["compile_ms"].value == 3.0

@@ -8,9 +8,11 @@ from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_OK, DeviceError
 from harness.devices.device import find_device
 from harness.devices.probe import Probe
 from harness.report.render import render
-from harness.results.schema import Placement, Reason, Trust
+from harness.results.replies import Placement
+from harness.results.schema import Reason, Trust
+from harness.runner.loop.assemble import doubt
 from harness.runner.loop.calibration import has_peaks
-from harness.runner.loop.device import doubt_device
+from harness.runner.loop.device import device_doubts
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
@@ -75,20 +77,21 @@ def test_one_absent_device_of_a_grid_costs_its_own_rows(settings, tmp_path, shar
 
 def test_doubts_of_a_device_bound_the_grade_and_come_first():
     few = Reason(code="FEW_PROCESSES", detail="2")
-    doubted = doubt_device(Trust(grade="B", reasons=(few,)), FELL_BACK, simulated=True)
+    doubts = device_doubts(FELL_BACK, simulated=True)
+    doubted = doubt(Trust(grade="B", reasons=(few,)), doubts)
     assert doubted.grade == "C"
     assert [reason.code for reason in doubted.reasons] == ["SIMULATED", "PLACEMENT", few.code]
     assert doubted.reasons[1].detail == "FELL_BACK: nodes left to others: 3 MatMul"
 
 
 def test_no_device_makes_an_invalid_record_better():
-    assert doubt_device(Trust(grade="INVALID"), FULL, simulated=True).grade == "INVALID"
+    doubts = device_doubts(FULL, simulated=True)
+    assert doubt(Trust(grade="INVALID"), doubts).grade == "INVALID"
 
 
 @pytest.mark.parametrize("placement", [FULL, Placement(verdict="FULL_COMPUTE"), None])
 def test_a_real_device_that_did_the_work_takes_nothing_away(placement):
-    trust = Trust(grade="A")
-    assert doubt_device(trust, placement, simulated=False) is trust
+    assert device_doubts(placement, simulated=False) == ()
 
 
 def test_peaks_are_those_of_the_host():
@@ -139,11 +142,11 @@ def test_a_run_on_the_emulated_gpu_is_marked_and_gives_the_cpus_tokens(
     assert [record.simulated for record in records] == [False, False, True, True]
     assert {record.placement.verdict for record in gpu} == {"FULL_COMPUTE"}
     assert {record.placement.switches for record in gpu} == {1}
-    assert all(record.hardware["version"] and record.hardware["vendor_id"] for record in gpu)
+    assert all(record.hardware.version and record.hardware.vendor_id for record in gpu)
     assert [record.estimates for record in gpu] == [{}, {}]
-    digests = [record.samples[0]["sample"]["digest"] for record in records]
+    digests = [record.samples[0].sample.digest for record in records]
     assert digests[:2] == digests[2:]
-    assert all(record.hardware["least_cosine"] > 0.9999 for record in gpu)
-    shares = {found["provider"]: found["share"] for found in gpu[0].profile["providers"]}
+    assert all(record.hardware.least_cosine > 0.9999 for record in gpu)
+    shares = {found.provider: found.share for found in gpu[0].profile.providers}
     assert shares["WebGpuExecutionProvider"] > 0.5
     assert "webgpu (simulated)" in render(outcome.document, "table")

@@ -7,6 +7,7 @@ import pytest
 from harness.core.errors import UsageError, WorkerError
 from harness.report.notes import ENDINGS
 from harness.report.render import render
+from harness.results.replies import MemoryRead
 from harness.runner.loop import rounds, sustain
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.effort import effort_of
@@ -15,8 +16,9 @@ from harness.runner.loop.rounds import Pause, measure_rounds
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import PRESETS, Settings, load_settings
+from tests import replies
 
-OPEN = {"load_ns": 1000, "first_ns": None, "first": None}
+READ = MemoryRead(threads=1, bytes=1, pass_ns=(1,))
 FIXED_NS = (1000, 1002, 998, 1001, 999)  # half-width under 1 %
 
 
@@ -45,21 +47,12 @@ def measured(monkeypatch):
             1 + 0.1 * (group.level.name == "int4") * round_index
         )
         (workload,) = group.workloads
-        yield {
-            "kind": "test",
-            "group": group.key,
-            "workload": workload.name,
-            "round": round_index,
-            "order": 0,
-            "open": OPEN,
-            "warm": {},
-            "sample": {"prefill_ns": [int(value_ns)]},
-            "watch": {},
-        }
+        timed = replies.sample(prefill_ns=[int(value_ns)])
+        yield replies.entry(group.key, workload.name, round_index, timed)
 
     monkeypatch.setattr(rounds, "measure_group", measure_group)
     monkeypatch.setattr(rounds, "refuse_without_room", lambda group, artifact: None)
-    monkeypatch.setattr(rounds, "measure_read_bandwidth", lambda *_: {})
+    monkeypatch.setattr(rounds, "measure_read_bandwidth", lambda *_: READ)
     return done
 
 
@@ -171,7 +164,7 @@ def test_a_test_without_a_rest_stands_in_its_record(
     outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=lambda *_: None)
     (record,) = outcome.document.records
     found = record.sustain
-    assert found["metric"] == "decode_tok_s"
-    assert found["windows"]
-    assert found["peak"] >= min(window["rate"] for window in found["windows"]) > 0
+    assert found.metric == "decode_tok_s"
+    assert found.windows
+    assert found.peak >= min(window.rate for window in found.windows) > 0
     assert "without a rest" in render(outcome.document, "table")

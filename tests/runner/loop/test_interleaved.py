@@ -11,6 +11,7 @@ from harness.runner.loop.interleaved import check_room_together, merge
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings, load_settings
+from tests.replies import sample
 
 pytestmark = pytest.mark.usefixtures("small_peaks")
 
@@ -52,10 +53,10 @@ def test_every_test_of_every_group_has_its_passes(plan, tmp_path, shared_cache):
     assert outcome.exit_code == EXIT_OK
     assert {len(record.samples) for record in outcome.document.records} == {2}
     for record in outcome.document.records:
-        for sample in (process["sample"] for process in record.samples):
-            passes = sample.get("prefill_ns") or sample["itl_ns"]
+        for timed in (process.sample for process in record.samples):
+            passes = timed.prefill_ns or timed.itl_ns
             assert len(passes) >= 3
-            if "itl_ns" in sample:
+            if timed.itl_ns:
                 assert {len(steps) for steps in passes} == {3}
     compared = compare_axis(outcome.document, "quant", None, Question())
     assert {row.basis for row in compared.rows} >= {"rounds"}
@@ -88,15 +89,17 @@ def test_a_group_that_fails_leaves_the_others(plan, tmp_path, shared_cache, monk
 
 def test_replies_of_turns_are_one_sample():
     """Lists go on, counts add up, and the first step after another's turn is left out."""
-    replies = [REPLY | {"itl_ns": [[9, 2, 3]]}, REPLY | {"itl_ns": [[8, 4, 5]], "digest": "bb"}]
-    assert merge(replies, DECODE) == {
-        "finite": True,
-        "digest": "bb",
-        "cpu_ns": 10,
-        "major_faults": 2,
-        "involuntary_switches": None,
-        "itl_ns": [[2, 3], [4, 5]],
-    }
+    replies = [
+        sample(itl_ns=[[9, 2, 3]], **REPLY),
+        sample(itl_ns=[[8, 4, 5]], **REPLY | {"digest": "bb"}),
+    ]
+    assert merge(replies, DECODE) == sample(
+        itl_ns=[[2, 3], [4, 5]],
+        digest="bb",
+        cpu_ns=10,
+        major_faults=2,
+        involuntary_switches=None,
+    )
 
 
 def test_sessions_that_do_not_fit_together_are_refused(plan, tmp_path, shared_cache, monkeypatch):

@@ -19,6 +19,7 @@ from harness.machine.meters.energy import EnergyReading
 from harness.machine.meters.energy_readers import Zone
 from harness.report.render import render
 from harness.results.document import read_document
+from harness.results.entries import FailureEntry
 from harness.runner.loop import calibration, memory_limit, rounds, session
 from harness.runner.loop import run as run_module
 from harness.runner.loop.run import run_plan
@@ -86,9 +87,9 @@ def test_measured_stands_beside_estimated(outcome):
 
 def test_energy_is_a_number_or_a_reason_never_0(outcome):
     for record in outcome.document.records:
-        assert record.energy["kind"] in ("measured", "unavailable")
-        assert ("energy_j" in record.metrics) == (record.energy["kind"] == "measured")
-        assert record.energy.get("reason") or record.metrics["energy_j"].value > 0
+        assert record.energy.kind in ("measured", "unavailable")
+        assert ("energy_j" in record.metrics) == (record.energy.kind == "measured")
+        assert record.energy.reason or record.metrics["energy_j"].value > 0
 
 
 def test_counters_are_read_around_the_timed_part_of_each_test(
@@ -106,8 +107,8 @@ def test_counters_are_read_around_the_timed_part_of_each_test(
     plan = make_plan(settings, usable_threads=1)
     document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
     for record in document.records:
-        assert [process["energy"]["joules"] for process in record.samples] == [7.0, 7.0]
-        assert record.energy["host"] == "rapl"
+        assert [process.energy.joules for process in record.samples] == [7.0, 7.0]
+        assert record.energy.host == "rapl"
         assert record.metrics["energy_j"].processes == 2
     text = render(document, "table")
     assert "J/token" in text
@@ -312,7 +313,7 @@ def test_a_changed_model_file_makes_its_records_invalid(plan, tmp_path, monkeypa
 def test_exit_code_of_failures(plan, groups, codes, expected):
     """A device failure is the whole run's only when there is nothing else to run."""
     entries = run_module.Entries(
-        {"kind": "failure", "group": str(i), "workload": None, "exit_code": code}
+        FailureEntry(group=str(i), workload=None, status="failed", reason="lost", exit_code=code)
         for i, code in enumerate(codes)
     )
     assert run_module.exit_code(replace(plan, groups=plan.groups[:groups]), entries) == expected

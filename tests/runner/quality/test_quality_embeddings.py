@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -16,6 +17,7 @@ from harness.runner.quality.embeddings import (
     summarize_embeddings,
 )
 from harness.runner.quality.measure import NUMERIC_ONLY
+from harness.runner.quality.replies import Compared
 from harness.store.cache import ensure_artifact
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
@@ -109,7 +111,7 @@ def test_a_tokenizer_of_another_model_is_refused_before_anything_is_measured(fol
 def test_intervals_are_over_texts_and_queries():
     """Cosines 1, 0.9, 0.8: mean 0.9, sd 0.1, half-width 4.303 * 0.1 / sqrt 3 = 0.248, cut at 1."""
     reply = {"cosines": [1.0, 0.9, 0.8], "same_nearest": [True, False], "taus": [0.5, 0.7]}
-    scores = summarize_embeddings(reply)
+    scores = summarize_embeddings(msgspec.convert({**reply, "peak_bytes": 1}, Compared))
     assert scores.embedding_cosine.value == pytest.approx(0.9)
     assert scores.embedding_cosine.low == pytest.approx(0.9 - 0.2484, abs=1e-3)
     assert scores.embedding_cosine.high == 1.0

@@ -13,10 +13,10 @@ from harness.core.errors import EXIT_USAGE, UsageError, WorkerError
 from harness.core.units import GIB
 from harness.models.configs.config import spec_from_config
 from harness.models.weights.source import ModelSource, resolve_model
+from harness.results.entries import TextBytes
 from harness.runner.quality.chunks import ChunkPlan
 from harness.runner.quality.measure import (
     NUMERIC_ONLY,
-    BytesPerToken,
     check_reference,
     check_twin,
     measure_quality,
@@ -200,7 +200,7 @@ def test_a_folder_with_a_tokenizer_is_read_by_it(build, make_tiny, tmp_path):
 
 
 def test_bytes_per_token_of_a_source():
-    assert text_bytes_per_token(resolve_model("bytelm")) == BytesPerToken(english=1, korean=1)
+    assert text_bytes_per_token(resolve_model("bytelm")) == TextBytes(english=1, korean=1)
     assert text_bytes_per_token(seeded_source()) is None
 
 

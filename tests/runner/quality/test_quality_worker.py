@@ -8,9 +8,11 @@ from statistics import fmean
 
 import numpy as np
 import pytest
+from msgspec import to_builtins
 
 from harness.core.errors import HarnessError, UsageError
 from harness.models.weights.source import resolve_model
+from harness.results.entries import TextBytes
 from harness.runner.quality.paths import OPENERS
 from harness.runner.quality.summary import DECODE, PREFILL
 from harness.runner.quality.worker import evaluate, tokenizer_bytes, tokens
@@ -27,7 +29,7 @@ PATHS = (PREFILL, DECODE)
 @pytest.fixture(scope="module")
 def chunks():
     """The chunks of heldout.txt that torch has scored."""
-    return tokens(str(BYTELM.folder), 256, None, PLAN, seed=0)["chunks"]
+    return tokens(str(BYTELM.folder), 256, None, PLAN, seed=0).chunks
 
 
 @pytest.fixture(scope="module")
@@ -64,25 +66,25 @@ def test_every_path_has_an_opener():
 def test_both_paths_equal_torch(path, built, coarse, chunks):
     """Two float32 models: torch in float64 over whole chunks, ours by either path, to 1e-4."""
     reply = scored(path, built("fp32"), coarse, chunks)
-    assert reply["bad"] is None
-    np.testing.assert_allclose(reply["kl_nats"], TORCH["kl"], atol=1e-4)
-    np.testing.assert_allclose(reply["reference_nll_nats"], TORCH["reference_nll"], atol=1e-4)
-    np.testing.assert_allclose(reply["candidate_nll_nats"], TORCH["candidate_nll"], atol=1e-4)
-    assert fmean(reply["kl_nats"]) == pytest.approx(fmean(TORCH["kl"]), abs=1e-5)
-    perplexity = math.exp(fmean(reply["candidate_nll_nats"]))
+    assert reply.bad is None
+    np.testing.assert_allclose(reply.kl_nats, TORCH["kl"], atol=1e-4)
+    np.testing.assert_allclose(reply.reference_nll_nats, TORCH["reference_nll"], atol=1e-4)
+    np.testing.assert_allclose(reply.candidate_nll_nats, TORCH["candidate_nll"], atol=1e-4)
+    assert fmean(reply.kl_nats) == pytest.approx(fmean(TORCH["kl"]), abs=1e-5)
+    perplexity = math.exp(fmean(reply.candidate_nll_nats))
     assert perplexity == pytest.approx(math.exp(fmean(TORCH["candidate_nll"])), abs=1e-4)
-    assert abs(sum(reply["same_top"]) - TORCH["same_top"]) <= 1  # a tie may fall either way
+    assert abs(sum(reply.same_top) - TORCH["same_top"]) <= 1  # a tie may fall either way
 
 
 def test_a_model_does_not_diverge_from_itself(of_bytelm):
     """Exactly on the prefill path; up to the rounding of other sums on the decode path."""
     prefill, decode = (of_bytelm(path, "fp32") for path in PATHS)
-    assert not any(prefill["kl_nats"])
-    assert all(prefill["same_top"])
-    assert prefill["reference_nll_nats"] == prefill["candidate_nll_nats"]
-    assert max(decode["kl_nats"]) < 1e-8
-    assert fmean(decode["candidate_nll_nats"]) == pytest.approx(
-        fmean(decode["reference_nll_nats"]), abs=1e-6
+    assert not any(prefill.kl_nats)
+    assert all(prefill.same_top)
+    assert prefill.reference_nll_nats == prefill.candidate_nll_nats
+    assert max(decode.kl_nats) < 1e-8
+    assert fmean(decode.candidate_nll_nats) == pytest.approx(
+        fmean(decode.reference_nll_nats), abs=1e-6
     )
 
 
@@ -92,13 +94,13 @@ def test_a_model_does_not_diverge_from_itself(of_bytelm):
 def test_levels_lose_what_their_bits_lose(level, least, most, of_bytelm):
     """Wide bounds, decades apart: a slip in the comparison is worth several nats."""
     for path in PATHS:
-        assert least < fmean(of_bytelm(path, level)["kl_nats"]) < most
+        assert least < fmean(of_bytelm(path, level).kl_nats) < most
 
 
 def test_four_bits_of_cache_lose_far_more_than_eight(built, chunks):
     """fp32 weights, bytelm's own text: measured 0.0001 and 0.011 nats; the same on both paths."""
     loss = {
-        (kind, path): fmean(scored(path, built("fp32"), built("fp32", kind), chunks)["kl_nats"])
+        (kind, path): fmean(scored(path, built("fp32"), built("fp32", kind), chunks).kl_nats)
         for kind in ("int8", "int4")
         for path in PATHS
     }
@@ -113,20 +115,20 @@ def test_four_bits_of_cache_lose_far_more_than_eight(built, chunks):
 def test_int8_differs_between_the_paths(of_bytelm):
     """Its activations are scaled over a whole pass: 64 tokens on one path, one on the other."""
     prefill, decode = (of_bytelm(path, "int8") for path in PATHS)
-    assert prefill["reference_nll_nats"] == decode["reference_nll_nats"]
-    assert fmean(prefill["kl_nats"]) > 1.1 * fmean(decode["kl_nats"])
+    assert prefill.reference_nll_nats == decode.reference_nll_nats
+    assert fmean(prefill.kl_nats) > 1.1 * fmean(decode.kl_nats)
 
 
 def test_weights_quantized_alone_agree_between_the_paths(of_bytelm):
     """int4 scales its activations by blocks of one token, whatever the pass."""
     prefill, decode = (of_bytelm(path, "int4") for path in PATHS)
-    assert fmean(prefill["kl_nats"]) == pytest.approx(fmean(decode["kl_nats"]), rel=0.02)
+    assert fmean(prefill.kl_nats) == pytest.approx(fmean(decode.kl_nats), rel=0.02)
 
 
 def test_the_same_question_has_the_same_answer(built, chunks):
     replies = [scored(DECODE, built("fp32"), built("int8"), chunks[:3]) for _ in range(2)]
-    assert replies[0]["kl_nats"] == replies[1]["kl_nats"]
-    assert replies[0]["peak_bytes"] > 0
+    assert replies[0].kl_nats == replies[1].kl_nats
+    assert replies[0].peak_bytes > 0
 
 
 def overflowing(name, tensor):
@@ -144,30 +146,30 @@ def hot(tmp_path_factory, shared_cache):
 
 def test_the_first_bad_token_and_layer_are_told(hot, chunks):
     reply = scored(PREFILL, hot("fp32"), hot("fp16"), chunks)
-    assert reply["bad"]["model"] == "level"
-    assert reply["bad"]["chunk"] == 0
-    assert reply["bad"]["layer"] == 3
-    assert reply["kl_nats"] == []
-    json.dumps(reply, allow_nan=False)
+    assert reply.bad.model == "level"
+    assert reply.bad.chunk == 0
+    assert reply.bad.layer == 3
+    assert reply.kl_nats == ()
+    json.dumps(to_builtins(reply), allow_nan=False)
 
 
 def test_the_decode_path_tells_a_bad_token_too(hot, chunks):
-    bad = scored(DECODE, hot("fp32"), hot("fp16"), chunks)["bad"]
-    assert (bad["model"], bad["chunk"], bad["layer"]) == ("level", 0, None)
+    bad = scored(DECODE, hot("fp32"), hot("fp16"), chunks).bad
+    assert (bad.model, bad.chunk, bad.layer) == ("level", 0, None)
 
 
 def test_a_twin_may_be_the_bad_one(hot, built, chunks):
-    assert scored(PREFILL, hot("fp16"), built("fp32"), chunks)["bad"]["model"] == "twin"
+    assert scored(PREFILL, hot("fp16"), built("fp32"), chunks).bad.model == "twin"
 
 
 def test_a_model_without_tokenizer_reads_seeded_ids():
     plan = {"chunk_tokens": 8, "chunks": 20}
     reply = tokens(None, 1000, None, plan, seed=3)
-    assert reply["text"] == "seeded random token ids"
-    assert reply["tokenization"] == "none"
+    assert reply.text == "seeded random token ids"
+    assert reply.tokenization == "none"
     assert reply == tokens(None, 1000, None, plan, seed=3)
-    assert reply["chunks"] != tokens(None, 1000, None, plan, seed=4)["chunks"]
-    assert all(0 <= token < 1000 for chunk in reply["chunks"] for token in chunk)
+    assert reply.chunks != tokens(None, 1000, None, plan, seed=4).chunks
+    assert all(0 <= token < 1000 for chunk in reply.chunks for token in chunk)
 
 
 def test_a_model_without_tokenizer_reads_no_text():
@@ -187,5 +189,5 @@ def test_a_token_outside_the_vocabulary_is_refused(built):
 
 
 def test_bytes_of_a_tokenizer_are_told():
-    assert tokenizer_bytes(str(BYTELM.folder), 256) == {"english": 1.0, "korean": 1.0}
-    assert tokenizer_bytes(None, 256) is None
+    assert tokenizer_bytes(str(BYTELM.folder), 256).found == TextBytes(english=1.0, korean=1.0)
+    assert tokenizer_bytes(None, 256).found is None

@@ -1,0 +1,273 @@
+"""The entries of a run's journal: what was found, and what it is about.
+
+Each kind is a record of its own; `kind` tells them apart on the disk.
+"""
+
+from typing import Any
+
+import msgspec
+
+from harness.results.enums import Status
+from harness.results.replies import (
+    Agreement,
+    Compiled,
+    MemoryRead,
+    MemoryTaken,
+    ProcessSamples,
+    Profile,
+    StepsCheck,
+    Sustained,
+)
+
+Json = dict[str, Any]
+
+
+class RunEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"):
+    """The entry that opens a journal.
+
+    Attributes:
+        run_id: sorts by time and never meets another.
+        created_utc: when the run began, ISO 8601.
+        run_digest: of everything that decides what is measured; a run resumes nothing else.
+        plan: what was asked for.
+        environment: the machine.
+    """
+
+    run_id: str
+    created_utc: str
+    run_digest: str = ""
+    plan: Json
+    environment: Json
+
+
+class SamplesEntry(ProcessSamples, frozen=True, kw_only=True, tag_field="kind", tag="test"):
+    """What a process of a session group said of one test.
+
+    Attributes:
+        group: key of the session group.
+        workload: full name of the test.
+    """
+
+    group: str
+    workload: str
+
+
+class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="memory"):
+    """The memory that one test takes, of a process of its own."""
+
+    group: str
+    workload: str
+    reply: MemoryTaken
+
+
+class FailureEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="failure"):
+    """A test, or a whole group, that could not be measured.
+
+    Attributes:
+        group: key of the session group.
+        workload: full name of the test; null: the whole group.
+        status: how it ended.
+        reason: what a person can act on.
+        exit_code: that the command ends with, were it for this alone.
+    """
+
+    group: str
+    workload: str | None
+    status: Status
+    reason: str
+    exit_code: int
+
+
+class BandwidthEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bandwidth"):
+    """How fast one process of a round read memory."""
+
+    threads: int
+    round: int
+    reply: MemoryRead
+
+
+class NoBandwidthEntry(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="no_bandwidth"
+):
+    """Why reading memory could not be timed."""
+
+    threads: int
+    reason: str
+
+
+class CalibrationEntry(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="calibration"
+):
+    """The peaks of a device, as harness.estimator.calibration stores them."""
+
+    device: str
+    threads: int
+    stored: Json
+
+
+class NoCalibrationEntry(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="no_calibration"
+):
+    """Why a device was not calibrated."""
+
+    device: str
+    threads: int
+    reason: str
+
+
+class AgreementEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="agreement"):
+    """How close a group's device comes to the CPU's outputs."""
+
+    group: str
+    found: Agreement
+
+
+class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="compiled"):
+    """What a group's device took to compile the model, or why it did not."""
+
+    group: str
+    found: Compiled
+
+
+class StepsCheckEntry(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="steps_check"
+):
+    """How far an exported decoder's steps are from whole passes."""
+
+    model: str
+    level: str
+    found: StepsCheck
+
+
+class ProfileEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="profile"):
+    """Where the time of a test goes, or why that is not known."""
+
+    group: str
+    workload: str
+    found: Profile
+
+
+class SustainEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sustain"):
+    """The speed of a test over minutes, or why it is not known."""
+
+    group: str
+    workload: str
+    found: Sustained
+
+
+class QualityEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="quality"):
+    """What a level loses, as harness.runner.quality measures it."""
+
+    model: str
+    level: str
+    found: Json
+
+
+class NoQualityEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="no_quality"):
+    """Why it is not known what a level loses."""
+
+    model: str
+    level: str
+    reason: str
+
+
+class SensitivityEntry(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sensitivity"
+):
+    """What each group of matrices loses at a level."""
+
+    model: str
+    level: str
+    found: tuple[Json, ...]
+
+
+class TextBytes(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of UTF-8 text that one token of a tokenizer stands for, on the bundled texts."""
+
+    english: float
+    korean: float
+
+
+class TokenizerEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tokenizer"):
+    """How much text a token of a model stands for; null: it has no tokenizer."""
+
+    model: str
+    found: TextBytes | None
+
+
+class AbSide(msgspec.Struct, frozen=True, kw_only=True):
+    """One of two variants that take turns; names no path.
+
+    Attributes:
+        words: what makes it differ.
+        model: its name.
+        level: of its weights.
+        kv_cache: of its keys and values.
+        device: it runs on.
+        threads: intra-op.
+        batch: sequences at once.
+        tests: full names.
+        content_hash: of the built model.
+        other_interpreter: it runs under another Python.
+    """
+
+    words: str
+    model: str
+    level: str
+    kv_cache: str
+    device: str
+    threads: int
+    batch: int
+    tests: tuple[str, ...]
+    content_hash: str
+    other_interpreter: bool
+
+
+class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab"):
+    """The entry that opens a file of pairs."""
+
+    created_utc: str
+    method_version: int
+    environment: Json
+    turns: Json
+    a: AbSide
+    b: AbSide
+
+
+class TurnValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of (a, b) of one metric of one test, turn after turn."""
+
+    test: str
+    metric: str
+    values: tuple[tuple[float, float], ...]
+
+
+class PairEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="pair"):
+    """What one pair of fresh processes gave; the starts are milliseconds of (a, b) by metric."""
+
+    pair: int
+    starts_ms: dict[str, tuple[float, float]]
+    turns: tuple[TurnValues, ...]
+
+
+Entry = (
+    RunEntry
+    | SamplesEntry
+    | MemoryEntry
+    | FailureEntry
+    | BandwidthEntry
+    | NoBandwidthEntry
+    | CalibrationEntry
+    | NoCalibrationEntry
+    | AgreementEntry
+    | CompiledEntry
+    | StepsCheckEntry
+    | ProfileEntry
+    | SustainEntry
+    | QualityEntry
+    | NoQualityEntry
+    | SensitivityEntry
+    | TokenizerEntry
+    | AbEntry
+    | PairEntry
+)

@@ -1,0 +1,94 @@
+"""What is known of one cell, and what a feature makes of it: a part of its record."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from harness.engine.workload import Workload
+from harness.results.entries import SamplesEntry
+from harness.results.enums import Grade, ReasonCode
+from harness.results.schema import Cell, Metric
+from harness.runner.loop.builds import Builds, build_key
+from harness.runner.loop.entries import Entries
+from harness.runner.loop.identity import cell_of
+from harness.runner.plan import SessionGroup
+from harness.store.exported_artifact import AnyArtifact
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """One test in one session group, and all that its run knows of it.
+
+    Attributes:
+        group: its session.
+        workload: its test.
+        builds: the artifacts behind the groups.
+        entries: what was measured, or failed.
+        changed: whether the model's files changed during the run.
+    """
+
+    group: SessionGroup
+    workload: Workload
+    builds: Builds
+    entries: Entries
+    changed: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What entries of the whole test are filed under."""
+        return self.group.key, self.workload.name
+
+    @property
+    def build(self) -> tuple[str, str]:
+        """What entries of the built model are filed under."""
+        return build_key(self.group)
+
+    @property
+    def artifact(self) -> AnyArtifact | None:
+        """The built model; None: its build failed."""
+        return self.builds.artifacts.get(self.build)
+
+    @cached_property
+    def cell(self) -> Cell:
+        """Its identity."""
+        return cell_of(self.group, self.workload, self.artifact)
+
+    @cached_property
+    def processes(self) -> Sequence[SamplesEntry]:
+        """What its processes said, by round."""
+        return self.entries.tests_of(self.group, self.workload)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What a feature takes away from the trust in a record.
+
+    Attributes:
+        best: the best grade that is left.
+        code: of the reason.
+        detail: a sentence with the number.
+    """
+
+    best: Grade
+    code: ReasonCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one feature adds to a record.
+
+    Attributes:
+        fields: of Record, by name.
+        metrics: by name.
+        doubts: the gravest first.
+    """
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
+
+
+# A feature: what is known of a cell, and the metrics of the features before it -> its part.
+Feature = Callable[[CellFacts, Mapping[str, Metric]], Part]

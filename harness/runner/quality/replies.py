@@ -1,0 +1,110 @@
+"""What the children that measure quality reply; nothing here is kept as it is."""
+
+import msgspec
+
+from harness.results.entries import TextBytes
+
+
+class TokensRead(msgspec.Struct, frozen=True, kw_only=True):
+    """A text as a model's tokens.
+
+    Attributes:
+        chunks: lists of token ids, equally long.
+        text: its name.
+        tokenization: how it became tokens.
+    """
+
+    chunks: list[list[int]]
+    text: str
+    tokenization: str
+
+
+class BadToken(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the logits stopped being numbers.
+
+    Attributes:
+        model: `twin` or `level`: whose logits they are.
+        chunk: index of the chunk.
+        token: index of the token within it.
+        layer: the first layer with such a value in its keys or values; None: not known, or none,
+            which leaves what follows the last layer's cache.
+    """
+
+    model: str
+    chunk: int
+    token: int
+    layer: int | None
+
+
+class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
+    """A level scored against its reference, one value per token, chunk after chunk.
+
+    Attributes:
+        kl_nats: divergence from the reference's distribution.
+        same_top: whether the most probable token is the reference's.
+        reference_nll_nats: negative log-likelihood of the true token by the reference.
+        candidate_nll_nats: the same by the level.
+        bad: the first logits that are no numbers; the lists then end before its chunk.
+        peak_bytes: high-water mark of the process.
+    """
+
+    kl_nats: tuple[float, ...]
+    same_top: tuple[bool, ...]
+    reference_nll_nats: tuple[float, ...]
+    candidate_nll_nats: tuple[float, ...]
+    bad: BadToken | None
+    peak_bytes: int
+
+
+class Mixture(msgspec.Struct, frozen=True, kw_only=True):
+    """A graph with one group of matrices at a level: its name, the bytes it saves, its path."""
+
+    name: str
+    saved_bytes: int
+    graph: str
+
+
+class Mixtures(msgspec.Struct, frozen=True, kw_only=True):
+    """One graph per group of matrices."""
+
+    groups: tuple[Mixture, ...]
+
+
+class TokenizerBytes(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of text per token; null where the model has no tokenizer."""
+
+    found: TextBytes | None
+
+
+class RankingRead(msgspec.Struct, frozen=True, kw_only=True):
+    """The ranking set as a model's tokens: ids of each query and passage."""
+
+    name: str
+    tokenization: str
+    queries: list[list[int]]
+    passages: list[list[int]]
+
+
+class BadText(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose embedding is no number: `twin` or `level`, and of which text."""
+
+    model: str
+    text: int
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """Embeddings of a level held against its reference's.
+
+    Attributes:
+        cosines: of every text, queries first.
+        same_nearest: of every query: whether the nearest passage is the same.
+        taus: of every query: Kendall's tau of the two orders of all passages.
+        bad: the first embedding that is no number; the lists are then empty.
+        peak_bytes: high-water mark of the process.
+    """
+
+    cosines: tuple[float, ...] = ()
+    same_nearest: tuple[bool, ...] = ()
+    taus: tuple[float, ...] = ()
+    bad: BadText | None = None
+    peak_bytes: int

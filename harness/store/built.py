@@ -1,0 +1,15 @@
+"""What building a model took, as the child that built it says."""
+
+import msgspec
+
+
+class Built(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished build.
+
+    Attributes:
+        build_seconds: it took.
+        build_peak_bytes: memory above the start of its process.
+    """
+
+    build_seconds: float
+    build_peak_bytes: int
