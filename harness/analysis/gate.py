@@ -42,7 +42,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A line that is worse than a gate allows, beyond doubt."""
+    """A line that is significantly worse than a gate allows."""
 
     gate: Gate
     row: CompareRow
@@ -75,7 +75,7 @@ def watched_metrics(gates: Sequence[Gate]) -> tuple[str, ...]:
 
 
 def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[Broken, ...]:
-    """Every line that is worse beyond doubt by more than its gate allows.
+    """Every line that is significantly worse by more than its gate allows.
 
     Beyond doubt: the difference is real beside all other lines of the table, and its whole 95 %
     interval lies beyond the limit. A line that nobody can judge breaks nothing; records that are
@@ -113,7 +113,7 @@ def _place(broken: Broken) -> tuple[str, str, str]:
 
 
 def surely_within(comparison: Comparison, gate: Gate) -> tuple[int, int]:
-    """How many of a gate's lines are within its limit beyond doubt, and how many it has."""
+    """How many of a gate's lines are within its limit with certainty, and how many it has."""
     rows = [row for row in comparison.rows if row.metric.name in gate.metrics]
     known = [(row.metric, row.difference) for row in rows if row.difference is not None]
     within = sum(found.interval()[1] <= _on_scale(metric, gate.limit) for metric, found in known)

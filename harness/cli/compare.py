@@ -34,7 +34,7 @@ EXAMPLE = (
     "--fail-on",
     multiple=True,
     shell_complete=words(gate_names),
-    help="End with 1 where NEW is worse beyond doubt: slower:3%, memory:2%, kld:0.01, first:10%.",
+    help="End with 1 where NEW is significantly worse: slower:3%, memory:2%, kld:0.01, first:10%.",
 )
 @correction_option()
 @click.option("--force", is_flag=True, help="Compare other machines and methods nevertheless.")
@@ -50,7 +50,7 @@ def command(
     force: bool,
     style: str,
 ) -> int:
-    """Say whether every cell of NEW is faster, slower or the same as in BASE, or nobody can tell.
+    """Say whether every cell of NEW is faster, slower or the same as in BASE, or inconclusive.
 
     BASE and NEW are results files, folders or quoted patterns ("base/*.json"); several runs of a
     side count as one value each. With --axis the cells of one run are compared, paired by round.

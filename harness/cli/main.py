@@ -44,7 +44,7 @@ COMMANDS = (
         "harness.cli.audit",
         "Validate the measurement: outputs, caching, counts and clocks.",
     ),
-    ("compare", "harness.cli.compare", "Say what is faster, slower, the same, or not to be told."),
+    ("compare", "harness.cli.compare", "Say what is faster, slower, the same, or inconclusive."),
     ("report", "harness.cli.report", "Draw a stored results file again, in any format."),
     ("explain", "harness.cli.explain", "Print what a term means, or the sum behind an estimate."),
 )
