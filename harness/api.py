@@ -19,7 +19,7 @@ from harness.devices.choose import DeviceRequest, choose_devices
 from harness.estimator import answer
 from harness.estimator.answer import Estimate
 from harness.machine.watch.facts import usable_cores
-from harness.models.catalog.subject import Subject
+from harness.models.catalog.target import EstimateTarget
 from harness.results.replies import Placement
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 from harness.runner.loop.fetched import with_fetched
@@ -191,7 +191,7 @@ def run(
 
 
 def estimate(
-    model: str | Path | Subject,
+    model: str | Path | EstimateTarget,
     level: str | QuantLevel,
     *,
     device: str,
@@ -226,7 +226,7 @@ def estimate(
         HarnessError: unknown model, level, device or engine, or lengths that describe no run.
     """
     return answer.estimate(
-        model if isinstance(model, Subject) else find_model(model).subject,
+        model if isinstance(model, EstimateTarget) else find_model(model).target,
         level,
         device=device,
         depth=depth,

@@ -17,7 +17,7 @@ from harness.estimator.energy import COMPUTE_PJ_PER_FLOP, memory_pj_per_byte
 from harness.estimator.held import stored_model_bytes
 from harness.estimator.speeds import least_work
 from harness.models.catalog.catalog import catalog_model, catalog_names
-from harness.models.catalog.subject import Subject, counted_subject
+from harness.models.catalog.target import EstimateTarget, counted_target
 from harness.models.catalog.text import parse_parameters
 from harness.runner.models import find_model
 from harness.runner.settings import flag_values, load_settings
@@ -33,7 +33,7 @@ VERDICT = re.compile(
 SUMMARY = re.compile(r"^\| (\d) \| .+ \| (.+) \|$", re.MULTILINE)
 FITS = re.compile(r"^\| `(.+)` \| .+ billion \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
 X_ELITE = "snapdragon-x-elite"
-THIRTEEN = counted_subject(13 * 10**9, "13B")
+THIRTEEN = counted_target(13 * 10**9, "13B")
 PRICE = 0.20  # per kWh, as on the page
 
 
@@ -94,7 +94,7 @@ def test_among_dense_models_more_parameters_cost_more():
         for name in (*names, "solar-10.7b")
     ]
     for small, large in pairwise(rows):
-        assert small.case.subject.parameters < large.case.subject.parameters
+        assert small.case.target.parameters < large.case.target.parameters
         assert both_below(decode_tok_s(large), decode_tok_s(small))
         assert both_below(cost(small), cost(large))
         assert small.energy.floor_j < large.energy.floor_j
@@ -106,7 +106,7 @@ def test_a_mixture_has_more_parameters_and_costs_less():
         estimate(name, "int4", device=X_ELITE, price_per_kwh=PRICE)
         for name in ("qwen3-4b", "qwen3-30b-a3b")
     )
-    assert mixture.case.subject.parameters > 7 * dense.case.subject.parameters
+    assert mixture.case.target.parameters > 7 * dense.case.target.parameters
     assert both_below(decode_tok_s(dense), decode_tok_s(mixture))
     assert both_below(cost(mixture), cost(dense))
 
@@ -123,11 +123,11 @@ def test_the_levels_that_fit_are_those_of_the_page(row):
 def fits(name: str, level: str, memory_gb: int) -> bool:
     """Whether a catalog model or a bare count fits into a phone of this memory."""
     known = name in catalog_names()
-    subject: Subject = (
-        find_model(name).subject if known else counted_subject(parse_parameters(name), name)
+    target: EstimateTarget = (
+        find_model(name).target if known else counted_target(parse_parameters(name), name)
     )
     memory_bytes = memory_gb * GB
-    return estimate(subject, level, device="galaxy-s24", memory_bytes=memory_bytes).sizes.fits
+    return estimate(target, level, device="galaxy-s24", memory_bytes=memory_bytes).sizes.fits
 
 
 def test_the_table_of_fits_reaches_both_sides_of_ten_billion():
@@ -149,7 +149,7 @@ def test_nine_billion_fit_into_eight_gb():
 
 def test_phi_3_is_a_forty_sixth():
     """175e9 / 3 821 079 552 = 45.8; a hundred times Phi-3 would be 382e9."""
-    phi, chat = find_model("phi-3").subject.parameters, find_model("chatgpt").subject.parameters
+    phi, chat = find_model("phi-3").target.parameters, find_model("chatgpt").target.parameters
     assert chat / phi == pytest.approx(45.8, abs=0.05)
     assert 100 * phi == pytest.approx(382e9, rel=0.001)
 

@@ -17,7 +17,7 @@ from harness.estimator.case import nominal_level
 from harness.estimator.machine import OS_SHARE, estimate_here
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.devices import device_keys
-from harness.models.catalog.subject import Subject, counted_subject
+from harness.models.catalog.target import EstimateTarget, counted_target
 from harness.models.catalog.text import parse_bytes, parse_parameters
 from harness.report.estimate_table import draw_estimates
 from harness.runner.models import find_model
@@ -74,20 +74,20 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
     Raises:
         HarnessError: a name, a number or a combination that cannot be estimated.
     """
-    subjects, levels = _subjects(flags), _levels(flags)
-    if flags["bits"] is not None and any(subject.anatomy is not None for subject in subjects):
+    targets, levels = _targets(flags), _levels(flags)
+    if flags["bits"] is not None and any(target.anatomy is not None for target in targets):
         raise UsageError(
             "--bits goes with a bare parameter count", fix="--quant int4 for a model of the catalog"
         )
     names = _words(flags["devices"], "--on", device_keys())
     grids = [parse_grid(str(flags[key]), f"--{key}") for key in ("depth", "prompt", "batch")]
-    count = len(subjects) * len(levels) * len(names) * prod(len(grid) for grid in grids)
+    count = len(targets) * len(levels) * len(names) * prod(len(grid) for grid in grids)
     if count > MAX_ROWS:
         raise UsageError(f"{count:,} rows are asked for", fix=f"ask for at most {MAX_ROWS:,}")
     estimators = [_estimator(name, flags) for name in names]
     return [
-        estimator(subject, level, depth=depth, prompt=prompt, batch=batch)
-        for subject in subjects
+        estimator(target, level, depth=depth, prompt=prompt, batch=batch)
+        for target in targets
         for level in levels
         for estimator in estimators
         for depth in grids[0]
@@ -121,7 +121,7 @@ def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:
     )
 
 
-def _subjects(flags: Flags) -> list[Subject]:
+def _targets(flags: Flags) -> list[EstimateTarget]:
     """Return the models that are asked about: by name, or by count."""
     model, params = flags["model"], flags["params"]
     if (model is None) == (params is None):
@@ -132,8 +132,8 @@ def _subjects(flags: Flags) -> list[Subject]:
     if params is not None:
         # Commas separate counts here: 7,600,000,000 is written 7.6B.
         texts = parse_names(str(params), "--params")
-        return [counted_subject(parse_parameters(text), text) for text in texts]
-    return [find_model(name, log=_log).subject for name in _words(model, "MODEL", catalog_names())]
+        return [counted_target(parse_parameters(text), text) for text in texts]
+    return [find_model(name, log=_log).target for name in _words(model, "MODEL", catalog_names())]
 
 
 def _log(line: str) -> None:

@@ -17,7 +17,7 @@ from harness.estimator.parameters import decode_tok_s
 from harness.estimator.sizes import Sizes, case_sizes
 from harness.estimator.speeds import Speeds, case_speeds, least_work
 from harness.models.catalog.devices import catalog_device, device_class
-from harness.models.catalog.subject import Subject
+from harness.models.catalog.target import EstimateTarget
 from harness.models.specs.structure import Anatomy
 
 METHOD_VERSION = 1  # raise it with any change that moves an estimated value
@@ -65,7 +65,7 @@ class Estimate:
 
 
 def estimate(
-    model: Subject,
+    model: EstimateTarget,
     level: str | QuantLevel,
     *,
     device: str,
@@ -134,7 +134,7 @@ def _naive_decode_tok_s(case: Case) -> float | None:
         return None
     bandwidth = case.device.bandwidth_bytes_per_s
     bits = case.level.weight_bits
-    return decode_tok_s(case.subject.parameters, bits, bandwidth, case.lengths.batch)
+    return decode_tok_s(case.target.parameters, bits, bandwidth, case.lengths.batch)
 
 
 def _energy(case: Case, speeds: Speeds, price_per_kwh: float | None) -> Energy:
@@ -182,10 +182,10 @@ def _no_cost(case: Case, price_per_kwh: float | None) -> Iterator[str]:
 
 def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:
     """Yield what a reader must know beside the numbers."""
-    subject, device, lengths = case.subject, case.device, case.lengths
-    yield from subject.notes
+    target, device, lengths = case.target, case.device, case.lengths
+    yield from target.notes
     yield from device.notes
-    anatomy = subject.anatomy
+    anatomy = target.anatomy
     if anatomy is None:
         yield "cache, activations and operator calls are left out: only the count is known"
     else:

@@ -8,7 +8,7 @@ from harness.estimator.calibration.constants import Constants
 from harness.estimator.data_sheet import constants_basis, pick_engine
 from harness.estimator.held import ANY_ENGINE, ORT_CPU, Runtime
 from harness.models.catalog.devices import CatalogDevice, Engine, device_class
-from harness.models.catalog.subject import Subject
+from harness.models.catalog.target import EstimateTarget
 
 MAX_LENGTH = 10**9  # tokens or sequences; a typing slip, not a run
 
@@ -87,7 +87,7 @@ class Case:
     """Everything an estimate depends on.
 
     Attributes:
-        subject: the model as far as it is known.
+        target: the model as far as it is known.
         level: how it is stored.
         device: a row of the catalog.
         engine: the processor that multiplies; None: none with a stated peak.
@@ -97,7 +97,7 @@ class Case:
             of the device's data sheet.
     """
 
-    subject: Subject
+    target: EstimateTarget
     level: QuantLevel
     device: CatalogDevice
     engine: Engine | None
@@ -121,11 +121,11 @@ class Case:
     @property
     def decodes(self) -> bool:
         """Whether the model gives one token after the other; a bare count is taken to."""
-        return self.subject.anatomy is None or self.subject.anatomy.decodes
+        return self.target.anatomy is None or self.target.anatomy.decodes
 
 
 def make_case(
-    subject: Subject,
+    target: EstimateTarget,
     level: QuantLevel,
     device: CatalogDevice,
     lengths: Lengths,
@@ -142,7 +142,7 @@ def make_case(
     share = device_class(device.device_class).os_share if os_share is None else os_share
     total_bytes = device.max_memory_bytes if memory_bytes is None else memory_bytes
     budget = Budget(total_bytes, share, is_stated=memory_bytes is not None)
-    return Case(subject, level, device, pick_engine(device, level, engine), lengths, budget)
+    return Case(target, level, device, pick_engine(device, level, engine), lengths, budget)
 
 
 def nominal_level(bits: int) -> QuantLevel:

@@ -32,19 +32,19 @@ def breakdown_values(breakdown: Breakdown) -> list[dict[str, Value]]:
 def _asked(estimate: Estimate) -> dict[str, Value]:
     """What was asked, and how large the model is."""
     case = estimate.case
-    anatomy = case.subject.anatomy
+    anatomy = case.target.anatomy
     return {
-        "model": case.subject.name,
+        "model": case.target.name,
         "level": case.level.name,
         "device": case.device.key,
         "engine": None if case.engine is None else case.engine.kind,
         "depth_tokens": case.lengths.depth_tokens,
         "prompt_tokens": case.lengths.prompt_tokens,
         "batch": case.lengths.batch,
-        "parameters": case.subject.parameters,
+        "parameters": case.target.parameters,
         "active_parameters": None if anatomy is None else anatomy.active_parameters,
         "read_parameters": None if anatomy is None else anatomy.read_parameters,
-        "count_basis": case.subject.basis,
+        "count_basis": case.target.basis,
     }
 
 

@@ -8,14 +8,14 @@ from harness.estimator.answer import Estimate, answer
 from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.case import Budget, Case, Lengths
 from harness.models.catalog.devices import CatalogDevice, Engine
-from harness.models.catalog.subject import Subject
+from harness.models.catalog.target import EstimateTarget
 
 OS_SHARE = 0.25  # as the laptops of the device catalog
 HERE = "here"
 
 
 def estimate_here(
-    model: Subject,
+    model: EstimateTarget,
     level: str | QuantLevel,
     constants: Constants,
     memory_bytes: int,
@@ -58,7 +58,7 @@ def estimate_here(
         engine=(engine,),
     )
     case = Case(
-        subject=model,
+        target=model,
         level=find_level(level) if isinstance(level, str) else level,
         device=device,
         engine=engine,

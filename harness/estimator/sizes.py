@@ -32,10 +32,10 @@ class Sizes:
 
 def case_sizes(case: Case) -> Sizes:
     """Return the bytes of a case; of a bare count only its weights and the runtime."""
-    anatomy, level, lengths = case.subject.anatomy, case.level, case.lengths
+    anatomy, level, lengths = case.target.anatomy, case.level, case.lengths
     available = case.budget.available_bytes
     if anatomy is None:
-        weights = weights_bytes(case.subject.parameters, stored_bits(level))
+        weights = weights_bytes(case.target.parameters, stored_bits(level))
         runtime = MemoryTerm("runtime", float(case.runtime.base_bytes))
         memory = MemoryBreakdown((MemoryTerm("weights", weights), runtime), case.runtime.name)
         return Sizes(weights, None, memory, available)

@@ -68,7 +68,7 @@ def case_speeds(case: Case) -> Speeds:
 
 def least_work(case: Case) -> tuple[Work, ...]:
     """Return what any engine must do for one step (an encoder: its pass): the floor of energy."""
-    anatomy, lengths = case.subject.anatomy, case.lengths
+    anatomy, lengths = case.target.anatomy, case.lengths
     if anatomy is None:
         return _count_work(case, rows=lengths.batch)
     shape = Pass(1, lengths.depth_tokens, lengths.batch, encoder_tokens=anatomy.encoder_tokens or 0)
@@ -81,7 +81,7 @@ def least_work(case: Case) -> tuple[Work, ...]:
 
 def _prefill(case: Case, constants: Constants) -> Breakdown:
     """Return the prefill, or the encoder's pass."""
-    anatomy, lengths = case.subject.anatomy, case.lengths
+    anatomy, lengths = case.target.anatomy, case.lengths
     if anatomy is None:
         work = _count_work(case, rows=lengths.prompt_tokens * lengths.batch)
         return timed("prefill", work, constants)
@@ -98,7 +98,7 @@ def _prefill(case: Case, constants: Constants) -> Breakdown:
 
 def _decode_step(case: Case, constants: Constants) -> Breakdown:
     """Return one decode step."""
-    anatomy, lengths = case.subject.anatomy, case.lengths
+    anatomy, lengths = case.target.anatomy, case.lengths
     if anatomy is None:
         return timed("decode step", _count_work(case, rows=lengths.batch), constants)
     return decode_step(
@@ -113,7 +113,7 @@ def _decode_step(case: Case, constants: Constants) -> Breakdown:
 
 def _count_work(case: Case, rows: int) -> tuple[Work, ...]:
     """Return the work of a bare parameter count: every weight once, two flop per weight and row."""
-    parameters = case.subject.parameters
+    parameters = case.target.parameters
     read_bytes = weights_bytes(parameters, stored_bits(case.level))
     flop = 2.0 * parameters * rows
     kernel = kernel_name(case.level.body)

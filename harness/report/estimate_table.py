@@ -21,8 +21,8 @@ from harness.report.grid import (
 )
 
 COLUMNS: tuple[Column[Estimate], ...] = (
-    Column("model", lambda e: e.case.subject.name, shown=VARIES),
-    Column("parameters", lambda e: e.case.subject.parameters, "{:,}".format, VARIES),
+    Column("model", lambda e: e.case.target.name, shown=VARIES),
+    Column("parameters", lambda e: e.case.target.parameters, "{:,}".format, VARIES),
     Column("quant", lambda e: e.case.level.name, shown=VARIES),
     Column("device", lambda e: e.case.device.key, shown=VARIES),
     Column("depth", lambda e: e.case.lengths.depth_tokens, shown=VARIES),
@@ -107,7 +107,7 @@ def _headline(rows: Sequence[Estimate]) -> str:
 
 def _bases(rows: Sequence[Estimate]) -> list[str]:
     """Return what counts, speeds and energies stand on, each basis once."""
-    counts = dict.fromkeys(f"parameters: {row.case.subject.basis}" for row in rows)
+    counts = dict.fromkeys(f"parameters: {row.case.target.basis}" for row in rows)
     speeds = dict.fromkeys(f"speed: {row.basis}" for row in rows)
     energies = {}
     for row in rows:
@@ -123,7 +123,7 @@ def _notes(rows: Sequence[Estimate]) -> list[str]:
     """Return every note once; those that not all rows share say which rows they are of."""
     owners: dict[str, list[str]] = {}
     for row in rows:
-        label = f"{row.case.subject.name}, {row.case.level.name}, {row.case.device.key}"
+        label = f"{row.case.target.name}, {row.case.level.name}, {row.case.device.key}"
         for note in dict.fromkeys(row.notes):
             owners.setdefault(note, []).append(label)
     return [
@@ -153,7 +153,7 @@ def _explanation(row: Estimate, style: str) -> str:
         largest = slow.dominating.work.name
         cells.append([name, "sum", f"most: {largest}", MISSING, MISSING, *total, slow.bound])
     header = ["pass", "term", "kernel", "read MiB", "Gflop", "least ms", "most ms", "bound"]
-    name = f"{row.case.subject.name}, {row.case.level.name}, {row.case.device.key}:"
+    name = f"{row.case.target.name}, {row.case.level.name}, {row.case.device.key}:"
     return f"{prose(name, style)}\n\n{draw_rows(header, cells, style)}"
 
 

@@ -119,5 +119,5 @@ def test_a_level_that_it_is_not_made_at_is_refused(keywords, words):
 
 def test_an_estimate_takes_the_count_of_the_file():
     found = harness.estimate(EXPORTS / "optimum" / "sentence-bert", "int4", device="rpi5")
-    assert found.case.subject.parameters == 24_384
-    assert "its file holds fp32" in found.case.subject.notes
+    assert found.case.target.parameters == 24_384
+    assert "its file holds fp32" in found.case.target.notes

@@ -14,7 +14,7 @@ from harness.estimator.case import nominal_level
 from harness.estimator.flat import flat_values
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.devices import device_keys
-from harness.models.catalog.subject import counted_subject
+from harness.models.catalog.target import counted_target
 from harness.models.specs.structure import Role
 from harness.runner.models import find_model
 
@@ -47,7 +47,7 @@ def check_sane(result):
             assert found[name] <= found[name.removesuffix("low") + "high"]
     assert result.energy.floor_j < result.energy.modelled_j.low
     assert (result.speeds.decode_tok_s is None) != result.case.decodes
-    pieces = result.case.subject.anatomy.pieces
+    pieces = result.case.target.anatomy.pieces
     tables = sum(piece.parameters for piece in pieces if piece.role is Role.TABLE)
     resident_bytes = result.sizes.weights_bytes - 4 * tables
     assert result.sizes.memory.peak_bytes > resident_bytes
@@ -60,7 +60,7 @@ def test_more_parameters_are_never_lighter_or_faster():
         small, large = sorted(round(10 ** choose.uniform(6, 15)) for _ in range(2))
         level, device = choose.choice(list(LEVELS)), choose.choice(device_keys())
         first, second = (
-            estimate(counted_subject(count, "x"), level, device=device) for count in (small, large)
+            estimate(counted_target(count, "x"), level, device=device) for count in (small, large)
         )
         assert first.sizes.memory.peak_bytes <= second.sizes.memory.peak_bytes
         assert first.speeds.step_s.low <= second.speeds.step_s.low
@@ -105,7 +105,7 @@ def test_longer_prompts_and_larger_batches_are_never_quicker():
 
 def test_thirteen_billion_on_a_snapdragon_x_elite():
     """int4 with fp32 scales is 5 bit: 13e9 * 5 / 8 = 8.125e9 bytes, at most 92 % of 135.2 GB/s."""
-    result = estimate(counted_subject(13_000_000_000, "13B"), "int4", device="snapdragon-x-elite")
+    result = estimate(counted_target(13_000_000_000, "13B"), "int4", device="snapdragon-x-elite")
     assert result.sizes.weights_bytes == 8.125e9
     assert result.sizes.fits
     assert result.speeds.decode_tok_s.high == pytest.approx(0.92 * 135.2e9 / 8.125e9)
@@ -115,17 +115,17 @@ def test_thirteen_billion_on_a_snapdragon_x_elite():
 @pytest.mark.parametrize(("memory_gb", "fits"), [(8, True), (12, True), (16, True), (6, False)])
 def test_ten_billion_at_four_bit_on_phones(memory_gb, fits):
     """10e9 * 5 / 8 = 6.25e9 bytes and 0.2 GB; without a system 8 GB are enough, 6 are not."""
-    subject = counted_subject(10_000_000_000, "10B")
+    target = counted_target(10_000_000_000, "10B")
     result = estimate(
-        subject, "int4", device="galaxy-s24", memory_bytes=memory_gb * 10**9, os_share=0.0
+        target, "int4", device="galaxy-s24", memory_bytes=memory_gb * 10**9, os_share=0.0
     )
     assert result.sizes.fits is fits
 
 
 def test_the_share_of_the_system_decides_what_fits():
     """A quarter of 8 GB is the system's: 6 GB hold no 6.25e9 bytes."""
-    subject = counted_subject(10_000_000_000, "10B")
-    result = estimate(subject, "int4", device="galaxy-s24", memory_bytes=8 * 10**9)
+    target = counted_target(10_000_000_000, "10B")
+    result = estimate(target, "int4", device="galaxy-s24", memory_bytes=8 * 10**9)
     assert result.sizes.available_bytes == 6e9
     assert not result.sizes.fits
     assert any("does not fit" in note for note in result.notes)
@@ -133,16 +133,16 @@ def test_the_share_of_the_system_decides_what_fits():
 
 def test_a_closed_model_answers_from_its_stated_count():
     result = estimate("gpt-4", "int4", device="galaxy-s24")
-    assert result.case.subject.basis == "stated, unofficial"
-    assert result.case.subject.parameters == 1_760_000_000_000
+    assert result.case.target.basis == "stated, unofficial"
+    assert result.case.target.parameters == 1_760_000_000_000
     assert not result.sizes.fits
     assert any("only the count is known" in note for note in result.notes)
     assert any("unofficial" in note for note in result.notes)
 
 
 def test_a_name_of_the_documents_leads_to_its_catalog_model():
-    assert find_model("SOLAR").subject.name == "solar-10.7b"
-    assert find_model("phi-3").subject.name == "phi-3-mini-4k"
+    assert find_model("SOLAR").target.name == "solar-10.7b"
+    assert find_model("phi-3").target.name == "phi-3-mini-4k"
 
 
 def test_beyond_the_context_is_a_warning_with_the_number():
@@ -224,20 +224,20 @@ def config(**changes):
 
 def test_a_config_of_a_known_class_is_exact(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config()))
-    subject = find_model(str(tmp_path)).subject
-    assert subject.parameters == 134_515_008
-    assert subject.anatomy is not None
+    target = find_model(str(tmp_path)).target
+    assert target.parameters == 134_515_008
+    assert target.anatomy is not None
 
 
 def test_a_config_of_an_unknown_class_gives_a_count_with_its_basis(tmp_path):
     """The class is not built here, but its sizes give the same count as a Llama's."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config(architectures=["NewForCausalLM"])))
-    subject = find_model(str(path)).subject
-    assert subject.parameters == 134_515_008 - 61 * 576
-    assert subject.anatomy is None
-    assert "assumed" in subject.basis
-    assert any("NewForCausalLM" in note for note in subject.notes)
+    target = find_model(str(path)).target
+    assert target.parameters == 134_515_008 - 61 * 576
+    assert target.anatomy is None
+    assert "assumed" in target.basis
+    assert any("NewForCausalLM" in note for note in target.notes)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"architectures": ["X"]}', "{}"])
@@ -245,7 +245,7 @@ def test_a_useless_config_is_refused(tmp_path, text):
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(HarnessError):
-        _ = find_model(str(path)).subject
+        _ = find_model(str(path)).target
 
 
 def test_a_fixed_input_is_never_beyond_the_context():

@@ -8,7 +8,7 @@ from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.machine import estimate_here, interval_end
 from harness.estimator.structure import decode_step
 from harness.models.catalog.catalog import catalog_model
-from harness.models.catalog.subject import catalog_subject
+from harness.models.catalog.target import catalog_target
 
 CONSTANTS = Constants(
     "calibrated here",
@@ -24,7 +24,7 @@ CONSTANTS = Constants(
 
 def test_the_range_is_that_of_the_constants():
     """The centre lies between both ends; at 27 GB/s a step takes longer than at 33."""
-    result = estimate_here(catalog_subject("smollm2-135m"), "int4", CONSTANTS, 16 * 10**9)
+    result = estimate_here(catalog_target("smollm2-135m"), "int4", CONSTANTS, 16 * 10**9)
     centre = decode_step(catalog_model("smollm2-135m").anatomy, LEVELS["int4"], CONSTANTS)
     rates = result.speeds.decode_tok_s
     assert rates.low < 1 / centre.seconds < rates.high
@@ -34,14 +34,14 @@ def test_the_range_is_that_of_the_constants():
 
 def test_no_power_no_energy_no_cost():
     """Null, never 0: nothing here tells the watts or the kind of memory."""
-    energy = estimate_here(catalog_subject("smollm2-135m"), "int4", CONSTANTS, 16 * 10**9).energy
+    energy = estimate_here(catalog_target("smollm2-135m"), "int4", CONSTANTS, 16 * 10**9).energy
     assert (energy.floor_j, energy.modelled_j, energy.cost_per_million_tokens) == (None,) * 3
 
 
 def test_memory_of_the_machine_decides():
     """llama-3-8b at int4 holds 6 GB: 16 GB less a quarter do, 6 GB do not."""
-    assert estimate_here(catalog_subject("llama-3-8b"), "int4", CONSTANTS, 16 * 10**9).sizes.fits
-    assert not estimate_here(catalog_subject("llama-3-8b"), "int4", CONSTANTS, 6 * 10**9).sizes.fits
+    assert estimate_here(catalog_target("llama-3-8b"), "int4", CONSTANTS, 16 * 10**9).sizes.fits
+    assert not estimate_here(catalog_target("llama-3-8b"), "int4", CONSTANTS, 6 * 10**9).sizes.fits
 
 
 def test_a_point_without_interval_stays():
@@ -52,17 +52,17 @@ def test_a_point_without_interval_stays():
 
 def test_no_bandwidth_is_refused():
     with pytest.raises(HarnessError):
-        estimate_here(catalog_subject("smollm2-135m"), "int4", Constants("", ()), 16 * 10**9)
+        estimate_here(catalog_target("smollm2-135m"), "int4", Constants("", ()), 16 * 10**9)
 
 
 def test_a_price_gives_no_cost_without_a_stated_power():
     """No power of this machine is known; a price that is none is refused all the same."""
     found = estimate_here(
-        catalog_subject("smollm2-135m"), "int4", CONSTANTS, 8 * 10**9, price_per_kwh=0.2
+        catalog_target("smollm2-135m"), "int4", CONSTANTS, 8 * 10**9, price_per_kwh=0.2
     )
     assert found.energy.cost_per_million_tokens is None
     assert any("no cost" in note for note in found.notes)
     with pytest.raises(UsageError, match="price"):
         estimate_here(
-            catalog_subject("smollm2-135m"), "int4", CONSTANTS, 8 * 10**9, price_per_kwh=-1.0
+            catalog_target("smollm2-135m"), "int4", CONSTANTS, 8 * 10**9, price_per_kwh=-1.0
         )

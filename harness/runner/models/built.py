@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, QuantLevel, Variant, find_level
 from harness.models.catalog.decoder import spec_anatomy
-from harness.models.catalog.subject import CONFIG_FILE, Subject, catalog_subject, config_subject
+from harness.models.catalog.target import CONFIG_FILE, EstimateTarget, catalog_target, config_target
 from harness.models.exported.files import graphs_in
 from harness.models.specs.count import active_parameters, parameters
 from harness.models.specs.encoder import AnySpec, EncoderSpec
@@ -52,12 +52,12 @@ class BuiltModel:
         return self.source.argument
 
     @property
-    def subject(self) -> Subject:
+    def target(self) -> EstimateTarget:
         """The exact count and structure, from the catalog or its config.json."""
         folder = self.source.folder
         if folder is None:
-            return catalog_subject(self.source.name)
-        return config_subject(folder / CONFIG_FILE, self.source.name)
+            return catalog_target(self.source.name)
+        return config_target(folder / CONFIG_FILE, self.source.name)
 
     def measured(self) -> Self:
         """Return this model."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.core.errors import HarnessError
-from harness.models.catalog.subject import Subject
+from harness.models.catalog.target import EstimateTarget
 from harness.runner.models.model import Model
 
 
@@ -13,12 +13,12 @@ class Described:
 
     Attributes:
         argument: what the user typed.
-        subject: what an estimate needs to know.
+        target: what an estimate needs to know.
         refusal: why it is not measured, and the way out.
     """
 
     argument: str
-    subject: Subject
+    target: EstimateTarget
     refusal: HarnessError
 
     def measured(self) -> Model:
@@ -31,12 +31,12 @@ class Described:
 
     def facts(self) -> dict[str, object]:
         """What `bench models` says of it: kind and count."""
-        anatomy = self.subject.anatomy
+        anatomy = self.target.anatomy
         return {
-            "model": self.subject.name,
+            "model": self.target.name,
             "kind": None if anatomy is None else anatomy.kind,
             "weights": "none: estimated only",
-            "parameters": self.subject.parameters,
+            "parameters": self.target.parameters,
             "vocab_size": (anatomy and anatomy.vocab_size) or None,
             "max_context_tokens": None if anatomy is None else anatomy.max_context_tokens,
         }

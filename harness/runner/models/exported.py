@@ -11,7 +11,7 @@ from harness.core.errors import UsageError
 from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.workload import Workload
 from harness.models.catalog.decoder import spec_anatomy
-from harness.models.catalog.subject import Subject
+from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.files import GENAI_CONFIG
 from harness.models.exported.model import ExportedKind, ExportedModel, Role
 from harness.models.exported.source import ExportedSource
@@ -81,11 +81,11 @@ class Exported:
         return anatomy if close else None  # the file holds something else than it says
 
     @property
-    def subject(self) -> Subject:
+    def target(self) -> EstimateTarget:
         """The count of its file, and its structure where that is known."""
         notes = (f"its file holds {self.model.level}",)
         name, count = self.model.name, self.model.parameters
-        return Subject(name, count, self.anatomy, "exported file, exact count", notes)
+        return EstimateTarget(name, count, self.anatomy, "exported file, exact count", notes)
 
     def measured(self) -> Self:
         """Return this model."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.core.findings import Log
 from harness.models.catalog.catalog import catalog_names
-from harness.models.catalog.subject import (
+from harness.models.catalog.target import (
     CONFIG_FILE,
-    catalog_subject,
-    config_subject,
-    counted_subject,
-    stated_subject,
+    catalog_target,
+    config_target,
+    counted_target,
+    stated_target,
 )
 from harness.models.catalog.text import parse_parameters
 from harness.models.exported.files import graphs_in, is_exported, names_data_file
@@ -97,7 +97,7 @@ def _built(word: str, place: Path | None) -> FoundModel | None:
         if is_exported(path):
             place = place or default_cache()
             return _recognised(word, path, place, f"its graph is measured: {error.problem}")
-        return Described(word, config_subject(path / CONFIG_FILE), error)
+        return Described(word, config_target(path / CONFIG_FILE), error)
 
 
 def _is_data_of_graphs(folder: Path) -> bool:
@@ -116,7 +116,7 @@ def _described(word: str) -> FoundModel | None:
     refusal = _estimated_only(
         word, "is described here, and this version builds no graph of it", way
     )
-    return Described(word, catalog_subject(word), refusal)
+    return Described(word, catalog_target(word), refusal)
 
 
 def _exported(word: str, place: Path) -> FoundModel | None:
@@ -153,27 +153,27 @@ def _folder(word: str) -> FoundModel | None:
         if config.suffix != ".json" or not config.is_file():
             raise
         try:
-            return Described(word, config_subject(config), error)
+            return Described(word, config_target(config), error)
         except HarnessError:
             raise refuse_format(path) or error from None
 
 
 def _system(word: str) -> FoundModel | None:
     """A system that the source documents name."""
-    subject = stated_subject(word)
-    if subject is None:
+    target = stated_target(word)
+    if target is None:
         return None
-    way = "" if subject.anatomy is None else f"or --model {subject.name}, as which it is taken"
+    way = "" if target.anatomy is None else f"or --model {target.name}, as which it is taken"
     refusal = _estimated_only(word, "is a system of the source documents", way)
-    return Described(word, subject, refusal)
+    return Described(word, target, refusal)
 
 
 def _count(word: str) -> FoundModel | None:
     """A parameter count and nothing else."""
     if COUNT.fullmatch(word.strip()) is None:
         return None
-    subject = counted_subject(parse_parameters(word), word)
-    return Described(word, subject, _estimated_only(word, "is a parameter count"))
+    target = counted_target(parse_parameters(word), word)
+    return Described(word, target, _estimated_only(word, "is a parameter count"))
 
 
 def _estimated_only(word: str, what: str, way: str = "") -> UsageError:

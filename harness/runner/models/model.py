@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.builder.graph.static.geometry import AnyShapes
 from harness.builder.quantize.cache import AUTO, CacheLevel
 from harness.builder.quantize.levels import QuantLevel
-from harness.models.catalog.subject import Subject
+from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.source import ExportedSource
 from harness.models.weights.source import ModelSource
 from harness.results.replies import StepsCheck
@@ -35,7 +35,7 @@ class FoundModel(Protocol):
         """What the user typed."""
 
     @property
-    def subject(self) -> Subject:
+    def target(self) -> EstimateTarget:
         """What an estimate needs to know."""
 
     def facts(self) -> Json:

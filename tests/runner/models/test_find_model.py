@@ -72,8 +72,8 @@ def test_a_model_is_found_in_python(word):
     found = find_model(word)
     assert found.measured() is found
     assert found.measured().source.name == name
-    assert found.subject.name == name
-    assert found.subject.parameters == found.measured().parameters
+    assert found.target.name == name
+    assert found.target.parameters == found.measured().parameters
     assert count in (None, found.measured().parameters)
     assert found.measured().levels()
 
@@ -90,8 +90,8 @@ def test_what_cannot_be_measured_is_estimated(capsys, word):
     """Every command that measures says the same; `estimate` and `models` answer."""
     count, way = ESTIMATED[word]
     found = find_model(word)
-    assert found.subject.parameters == count
-    assert harness.estimate(word, "int4", device="rpi5").case.subject.parameters == count
+    assert found.target.parameters == count
+    assert harness.estimate(word, "int4", device="rpi5").case.target.parameters == count
     with pytest.raises(UsageError) as caught:
         found.measured()
     said = str(caught.value)
@@ -136,7 +136,7 @@ def test_a_folder_of_a_class_that_is_not_built_can_be_counted(tmp_path):
     text = config.read_text().replace("LlamaForCausalLM", "OddForCausalLM")
     config.write_text(text.replace('"vocab_size": 96', '"vocab_size": 96000'))
     found = find_model(tmp_path / "odd")
-    assert "Llama" in found.subject.notes[0]
+    assert "Llama" in found.target.notes[0]
     with pytest.raises(ModelError):
         found.measured()
 
@@ -144,7 +144,7 @@ def test_a_folder_of_a_class_that_is_not_built_can_be_counted(tmp_path):
 def test_a_config_without_weights_can_be_estimated(tmp_path):
     shutil.copy(LLAMA / "config.json", tmp_path)
     found = find_model(tmp_path)
-    assert found.subject.anatomy is not None
+    assert found.target.anatomy is not None
     with pytest.raises(UsageError, match=r"no \*\.safetensors"):
         found.measured()
 

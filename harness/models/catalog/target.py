@@ -18,7 +18,7 @@ CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class EstimateTarget:
     """One model as far as it is known.
 
     Attributes:
@@ -36,16 +36,16 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
-def catalog_subject(name: str) -> Subject:
+def catalog_target(name: str) -> EstimateTarget:
     """Return a catalog model, or an alias; what its count does not tell becomes notes."""
     model = catalog_model(name)
     odd = (model.expected_delta_reason,) if model.expected_delta_reason else ()
-    return Subject(
+    return EstimateTarget(
         name, model.anatomy.parameters, model.anatomy, "catalog, exact count", (*odd, *model.notes)
     )
 
 
-def stated_subject(word: str) -> Subject | None:
+def stated_target(word: str) -> EstimateTarget | None:
     """Return what the source documents say of a system; None: they name none called so.
 
     Raises:
@@ -55,12 +55,12 @@ def stated_subject(word: str) -> Subject | None:
     meant = next((row.model for row in statements if row.model), "")
     if meant:
         notes = tuple(f"document {row.document}: {row.note}" for row in statements if row.note)
-        known = catalog_subject(meant)
+        known = catalog_target(meant)
         named = f"{statements[0].name}: taken as {meant}"
         return replace(known, notes=(named, *notes))
     count = stated_count(word)
     if count is not None:
-        return Subject(word, count.parameters, None, UNOFFICIAL, count.notes)
+        return EstimateTarget(word, count.parameters, None, UNOFFICIAL, count.notes)
     if statements:
         raise UsageError(
             f"no parameter count is stated for {statements[0].name}",
@@ -69,13 +69,13 @@ def stated_subject(word: str) -> Subject | None:
     return None
 
 
-def counted_subject(parameters: int, text: str) -> Subject:
-    """Return a subject that is a parameter count and nothing else."""
+def counted_target(parameters: int, text: str) -> EstimateTarget:
+    """Return a target that is a parameter count and nothing else."""
     count = plausible_parameters(parameters, text)
-    return Subject(f"{text.strip()} parameters", count, None, "parameter count alone")
+    return EstimateTarget(f"{text.strip()} parameters", count, None, "parameter count alone")
 
 
-def config_subject(path: Path, name: str = "") -> Subject:
+def config_target(path: Path, name: str = "") -> EstimateTarget:
     """Return the model of a config.json; of an unknown class only its count, as if Llama-like.
 
     Args:
@@ -93,8 +93,8 @@ def config_subject(path: Path, name: str = "") -> Subject:
         if count is None:
             raise
         note = f"{error.problem}; counted as if its layers were Llama's"
-        return Subject(name, count, None, "config.json, assumed Llama-like", (note,))
-    return Subject(name, anatomy.parameters, anatomy, "config.json, exact count")
+        return EstimateTarget(name, count, None, "config.json, assumed Llama-like", (note,))
+    return EstimateTarget(name, anatomy.parameters, anatomy, "config.json, exact count")
 
 
 def _llama_like_count(path: Path) -> int | None:
