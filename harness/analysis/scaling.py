@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.analysis.errors import check_method
-from harness.analysis.scaling_causes import Explanation, Setting, counts_note, explain, find_anatomy
+from harness.analysis.scaling_causes import (
+    Explanation,
+    Setting,
+    counts_note,
+    explain,
+    find_structure,
+)
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import UsageError
 from harness.estimator.calibration.storage import machine_fingerprint
@@ -285,7 +291,7 @@ def study_scaling(documents: Sequence[Document]) -> ScalingStudy:
             fix=MEASURE,
         )
     models = sorted({model for found in fitted.values() for model in found})
-    known = [find_anatomy(model.name, model.parameters) for model in models]
+    known = [find_structure(model.name, model.parameters) for model in models]
     counts = counts_note([anatomy for anatomy in known if anatomy is not None])
     notes = (counts, _left_out(groups, fitted))
     return ScalingStudy(
@@ -314,7 +320,7 @@ def _breaker(group: Group, models: Sequence[Model], place: int, factor_ln: float
     """Name the model at `place` and look for the cause."""
     rule, level = group.rule, LEVELS.get(group.level)
     cost_ln = -factor_ln if rule.is_rate else factor_ln
-    anatomies = [find_anatomy(model.name, model.parameters) for model in models]
+    anatomies = [find_structure(model.name, model.parameters) for model in models]
     found, explanation = anatomies[place], None
     if found is not None and level is not None:
         setting = Setting(level, group.prompt or 0, group.depth or 0, group.batch or 1)

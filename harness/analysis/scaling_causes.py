@@ -19,7 +19,7 @@ from harness.estimator.held import ORT_CPU, stored_model_bytes
 from harness.estimator.operators import operator_calls
 from harness.estimator.work import Pass, Work, attention_work
 from harness.models.catalog.catalog import catalog_model, catalog_names
-from harness.models.specs.structure import Anatomy, Role
+from harness.models.specs.structure import ModelStructure, Role
 from harness.stats.power_law import LEAST_SIZES, fit_power_law, percent_of_factor
 
 # What could be read while one operator is called. Assumes: 20 GB/s, the memory of a laptop.
@@ -63,18 +63,18 @@ class Cause:
 
     name: str
     metrics: tuple[str, ...]
-    count: Callable[[Anatomy, Setting], float]
+    count: Callable[[ModelStructure, Setting], float]
     form: str
-    cost: Callable[[Anatomy, Setting], float]
+    cost: Callable[[ModelStructure, Setting], float]
     because: str
 
 
-def _rule_bytes(anatomy: Anatomy, setting: Setting) -> float:
+def _rule_bytes(anatomy: ModelStructure, setting: Setting) -> float:
     """What the parameter count stands for: parameters · bits / 8, scales of blocks included."""
     return anatomy.parameters * stored_bits(setting.level) / 8
 
 
-def _used_parameters(anatomy: Anatomy, *roles: Role) -> int:
+def _used_parameters(anatomy: ModelStructure, *roles: Role) -> int:
     """Parameters that one token uses, of the pieces with these roles."""
     return sum(
         piece.outputs * piece.inputs * piece.active_copies
@@ -83,85 +83,85 @@ def _used_parameters(anatomy: Anatomy, *roles: Role) -> int:
     )
 
 
-def _table_percent(anatomy: Anatomy, _setting: Setting) -> float:
+def _table_percent(anatomy: ModelStructure, _setting: Setting) -> float:
     return 100 * anatomy.table_parameters / anatomy.parameters
 
 
-def _multiplied(anatomy: Anatomy, setting: Setting) -> float:
+def _multiplied(anatomy: ModelStructure, setting: Setting) -> float:
     """Parameters that a prompt token is multiplied by; the head meets the last token only."""
     head = _used_parameters(anatomy, Role.HEAD, Role.TIED) / setting.prompt_tokens
     return (_used_parameters(anatomy, Role.BODY) + head) / anatomy.parameters
 
 
-def _with_mapped_table(anatomy: Anatomy, _setting: Setting) -> float:
+def _with_mapped_table(anatomy: ModelStructure, _setting: Setting) -> float:
     """The file's pages of a tied table stay resident beside the packed copy; estimates.memory."""
     return 1 + _used_parameters(anatomy, Role.TIED) / anatomy.parameters
 
 
-def _read_percent(anatomy: Anatomy, setting: Setting) -> float:
+def _read_percent(anatomy: ModelStructure, setting: Setting) -> float:
     return 100 * _read(anatomy, setting)
 
 
-def _read(anatomy: Anatomy, _setting: Setting) -> float:
+def _read(anatomy: ModelStructure, _setting: Setting) -> float:
     return anatomy.read_parameters / anatomy.parameters
 
 
-def _without_table(anatomy: Anatomy, _setting: Setting) -> float:
+def _without_table(anatomy: ModelStructure, _setting: Setting) -> float:
     """Only looked up rows of a table apart from the head become resident; estimates.memory."""
     return 1 - _used_parameters(anatomy, Role.TABLE) / anatomy.parameters
 
 
-def _cache_per_million(anatomy: Anatomy, setting: Setting) -> float:
+def _cache_per_million(anatomy: ModelStructure, setting: Setting) -> float:
     cache_bytes = anatomy.kv_bytes_per_token(setting.level.float_bytes)
     return cache_bytes * MILLION / anatomy.parameters
 
 
-def _cache(anatomy: Anatomy, setting: Setting) -> float:
+def _cache(anatomy: ModelStructure, setting: Setting) -> float:
     """Keys and values of every token, beside the weights."""
     tokens = setting.batch * (setting.depth_tokens + setting.prompt_tokens)
     cache_bytes = tokens * anatomy.kv_bytes_per_token(setting.level.float_bytes)
     return 1 + cache_bytes / _rule_bytes(anatomy, setting)
 
 
-def _layers_per_billion(anatomy: Anatomy, _setting: Setting) -> float:
+def _layers_per_billion(anatomy: ModelStructure, _setting: Setting) -> float:
     return anatomy.num_layers * 1000 * MILLION / anatomy.parameters
 
 
-def _calls(anatomy: Anatomy, setting: Setting) -> float:
+def _calls(anatomy: ModelStructure, setting: Setting) -> float:
     """Operator calls of one step, as bytes that could be read meanwhile."""
     calls = operator_calls(anatomy, setting.level, anatomy.num_layers)
     return 1 + calls * CALL_BYTES / _rule_bytes(anatomy, setting)
 
 
-def _queries_per_million(anatomy: Anatomy, _setting: Setting) -> float:
+def _queries_per_million(anatomy: ModelStructure, _setting: Setting) -> float:
     width = sum(a.layers * a.heads * a.head_dim for a in anatomy.attention)
     return width * MILLION / anatomy.parameters
 
 
-def _attention(anatomy: Anatomy, setting: Setting, tokens: int) -> list[Work]:
+def _attention(anatomy: ModelStructure, setting: Setting, tokens: int) -> list[Work]:
     """The attention of one pass over new tokens."""
     shape = Pass(tokens, setting.depth_tokens, setting.batch)
     return [attention_work(a, setting.level, ORT_CPU, shape) for a in anatomy.attention]
 
 
-def _attention_reads(anatomy: Anatomy, setting: Setting) -> float:
+def _attention_reads(anatomy: ModelStructure, setting: Setting) -> float:
     """Cached keys and values that one step reads, beside the weights."""
     read_bytes = sum(work.read_bytes for work in _attention(anatomy, setting, 1))
     return 1 + read_bytes / _rule_bytes(anatomy, setting)
 
 
-def _attention_flop(anatomy: Anatomy, setting: Setting) -> float:
+def _attention_flop(anatomy: ModelStructure, setting: Setting) -> float:
     """Multiplications of attention, beside two flop per parameter and token."""
     tokens = setting.prompt_tokens
     flop = sum(work.flop for work in _attention(anatomy, setting, tokens))
     return 1 + flop / (2 * anatomy.parameters * tokens * setting.batch)
 
 
-def _stored_bits(anatomy: Anatomy, setting: Setting) -> float:
+def _stored_bits(anatomy: ModelStructure, setting: Setting) -> float:
     return 8 * stored_model_bytes(anatomy, setting.level) / anatomy.parameters
 
 
-def _stored(anatomy: Anatomy, setting: Setting) -> float:
+def _stored(anatomy: ModelStructure, setting: Setting) -> float:
     return stored_model_bytes(anatomy, setting.level) / _rule_bytes(anatomy, setting)
 
 
@@ -269,7 +269,7 @@ class Explanation:
         return f"{self.cause.name} {count} (usual {usual_count}): {self.cause.because}; {worth}"
 
 
-def find_anatomy(model: str, parameters: int) -> Anatomy | None:
+def find_structure(model: str, parameters: int) -> ModelStructure | None:
     """Return the anatomy of a catalog model; None for a local folder, or when the count differs."""
     if model not in catalog_names():
         return None
@@ -278,7 +278,11 @@ def find_anatomy(model: str, parameters: int) -> Anatomy | None:
 
 
 def explain(
-    metric: str, cost_ln: float, breaker: Anatomy, group: Sequence[Anatomy], setting: Setting
+    metric: str,
+    cost_ln: float,
+    breaker: ModelStructure,
+    group: Sequence[ModelStructure],
+    setting: Setting,
 ) -> Explanation | None:
     """Return the cause of CAUSES that explains most of a model's distance from the law.
 
@@ -306,7 +310,7 @@ def explain(
     return max(enough, key=lambda row: abs(row.worth_ln), default=None)
 
 
-def counts_note(anatomies: Sequence[Anatomy]) -> str | None:
+def counts_note(anatomies: Sequence[ModelStructure]) -> str | None:
     """Say in one line how far the counts of the models differ at all; None for fewer than two.
 
     Args:
@@ -321,7 +325,7 @@ def counts_note(anatomies: Sequence[Anatomy]) -> str | None:
 
 
 def _explanation(
-    cause: Cause, breaker: Anatomy, group: Sequence[Anatomy], setting: Setting
+    cause: Cause, breaker: ModelStructure, group: Sequence[ModelStructure], setting: Setting
 ) -> Explanation:
     """Set a model's count and cost beside those that its size says in this group."""
     place, sizes = group.index(breaker), [anatomy.parameters for anatomy in group]
@@ -332,12 +336,12 @@ def _explanation(
     return Explanation(cause, counts[place], counts[place] / math.exp(from_usual_ln), worth_ln)
 
 
-def _table_share(anatomy: Anatomy) -> float:
+def _table_share(anatomy: ModelStructure) -> float:
     """Share of the parameters in embedding and head."""
     return anatomy.table_parameters / anatomy.parameters
 
 
-def _cache_part(anatomies: Sequence[Anatomy]) -> list[str]:
+def _cache_part(anatomies: Sequence[ModelStructure]) -> list[str]:
     """The two models of similar size whose caches differ most; nothing without such a pair."""
     pairs = [
         sorted(pair, key=lambda anatomy: anatomy.kv_bytes_per_token(CACHE_VALUE_BYTES))
@@ -353,12 +357,12 @@ def _cache_part(anatomies: Sequence[Anatomy]) -> list[str]:
     ]
 
 
-def _sizes_are_similar(first: Anatomy, second: Anatomy) -> bool:
+def _sizes_are_similar(first: ModelStructure, second: ModelStructure) -> bool:
     """Whether both have a cache, and about as many parameters."""
     sizes = sorted((first.parameters, second.parameters))
     return min(_cache_kib(first), _cache_kib(second)) > 0 and sizes[1] <= SIMILAR_SIZE * sizes[0]
 
 
-def _cache_kib(anatomy: Anatomy) -> float:
+def _cache_kib(anatomy: ModelStructure) -> float:
     """KiB of fp32 cache per token."""
     return anatomy.kv_bytes_per_token(CACHE_VALUE_BYTES) / KIB

@@ -18,7 +18,7 @@ from harness.estimator.sizes import Sizes, case_sizes
 from harness.estimator.speeds import Speeds, case_speeds, least_work
 from harness.models.catalog.devices import catalog_device, device_class
 from harness.models.catalog.target import EstimateTarget
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 
 METHOD_VERSION = 1  # raise it with any change that moves an estimated value
 
@@ -163,7 +163,7 @@ def _energy(case: Case, speeds: Speeds, price_per_kwh: float | None) -> Energy:
     return Energy(floor, modelled, cost)
 
 
-def _beyond_context(anatomy: Anatomy, lengths: Lengths) -> Iterator[str]:
+def _beyond_context(anatomy: ModelStructure, lengths: Lengths) -> Iterator[str]:
     """Warn of a sequence that the model does not take; a fixed encoder input is no prompt."""
     prompt = lengths.prompt_tokens if anatomy.encoder_tokens is None else 0
     depth = lengths.depth_tokens if anatomy.decodes else 0

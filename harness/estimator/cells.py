@@ -18,7 +18,7 @@ from harness.estimator.held import (
 from harness.estimator.memory import MemoryBreakdown, peak_memory
 from harness.estimator.static import StaticLengths, static_prefill, static_step
 from harness.estimator.structure import Breakdown, decode_step, prefill
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 
 # Fixed cost of one operator call where none was measured: 79 us per layer of eleven nodes.
 # Source: fit over three models at four levels, onnxruntime 1.31.1, one x86 thread.
@@ -67,7 +67,7 @@ class CellEstimate:
 
 
 def cell_estimate(
-    model: Anatomy,
+    model: ModelStructure,
     level: QuantLevel,
     constants: Constants,
     lengths: CellLengths,
@@ -126,7 +126,7 @@ def cell_estimate(
 
 
 def static_estimate(
-    model: Anatomy, level: QuantLevel, constants: Constants, lengths: CellLengths
+    model: ModelStructure, level: QuantLevel, constants: Constants, lengths: CellLengths
 ) -> CellEstimate:
     """Estimate a cell of a static decoder; what a provider holds of one was never measured."""
     assert lengths.static is not None

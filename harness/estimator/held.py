@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from harness.builder.quantize.layout import StoredArray, body_arrays, table_arrays
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel
 from harness.core.units import MIB
-from harness.models.specs.structure import Anatomy, Piece, Role
+from harness.models.specs.structure import ModelStructure, ParameterGroup, Role
 
 BLOCK_SUM_BYTES = 4  # one float32 per block, kept beside the packed bytes
 SCALE_BYTES = 4
@@ -58,7 +58,7 @@ ANY_ENGINE = Runtime(
 )
 
 
-def piece_format(piece: Piece, level: QuantLevel) -> MatrixFormat | None:
+def piece_format(piece: ParameterGroup, level: QuantLevel) -> MatrixFormat | None:
     """Format of a piece at a level; None for vectors, and for what is not stored."""
     if piece.role in (Role.VECTOR, Role.UNUSED):
         return None
@@ -67,12 +67,12 @@ def piece_format(piece: Piece, level: QuantLevel) -> MatrixFormat | None:
     return level.head if piece.role is Role.HEAD else level.table
 
 
-def stored_copy_bytes(piece: Piece, level: QuantLevel) -> int:
+def stored_copy_bytes(piece: ParameterGroup, level: QuantLevel) -> int:
     """Bytes of one copy of a piece in the data file, scales and padding included."""
     return sum(array.size_bytes for array in _arrays(piece, level))
 
 
-def held_copy_bytes(piece: Piece, level: QuantLevel, runtime: Runtime) -> int:
+def held_copy_bytes(piece: ParameterGroup, level: QuantLevel, runtime: Runtime) -> int:
     """Bytes of one copy as the kernel reads it.
 
     A runtime that prepacks adds one float32 sum per block where the kernel multiplies in int8
@@ -91,7 +91,7 @@ def held_copy_bytes(piece: Piece, level: QuantLevel, runtime: Runtime) -> int:
     return stored
 
 
-def kept_copy_bytes(piece: Piece, level: QuantLevel, runtime: Runtime) -> float:
+def kept_copy_bytes(piece: ParameterGroup, level: QuantLevel, runtime: Runtime) -> float:
     """Bytes that one copy of a piece keeps allocated: what is read, and padding beside it."""
     held, form = held_copy_bytes(piece, level, runtime), piece_format(piece, level)
     if not runtime.prepacks or form is None:
@@ -101,17 +101,17 @@ def kept_copy_bytes(piece: Piece, level: QuantLevel, runtime: Runtime) -> float:
     return held * (1 + CHANNEL_PADDING) if form.form is Form.CHANNEL else float(held)
 
 
-def row_bytes(piece: Piece, level: QuantLevel) -> float:
+def row_bytes(piece: ParameterGroup, level: QuantLevel) -> float:
     """Bytes that looking up one row of a table reads."""
     return stored_copy_bytes(piece, level) / piece.outputs
 
 
-def stored_model_bytes(model: Anatomy, level: QuantLevel) -> int:
+def stored_model_bytes(model: ModelStructure, level: QuantLevel) -> int:
     """Bytes of every weight in the data file; a tied table once, every expert."""
     return sum(stored_copy_bytes(piece, level) * piece.copies for piece in model.pieces)
 
 
-def _arrays(piece: Piece, level: QuantLevel) -> tuple[StoredArray, ...]:
+def _arrays(piece: ParameterGroup, level: QuantLevel) -> tuple[StoredArray, ...]:
     """Arrays of one copy of a piece."""
     if piece.role is Role.UNUSED:
         return ()

@@ -14,7 +14,7 @@ from harness.estimator.held import (
     stored_copy_bytes,
 )
 from harness.models.specs.model import ModelSpec
-from harness.models.specs.structure import Anatomy, Piece, Role, Stage
+from harness.models.specs.structure import ModelStructure, ParameterGroup, Role, Stage
 
 # Touching one byte of a mapped file brings in the pages around it: Linux's fault_around_bytes.
 FAULT_AROUND_BYTES = 65_536
@@ -57,7 +57,7 @@ class MemoryBreakdown:
 
 
 def peak_memory(
-    model: Anatomy,
+    model: ModelStructure,
     level: QuantLevel,
     *,
     prompt_tokens: int,
@@ -101,7 +101,7 @@ def peak_memory(
     return MemoryBreakdown(tuple(kept), runtime.name)
 
 
-def _weights_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float:
+def _weights_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> float:
     """Bytes of every matrix and vector as the kernels keep them; tables lie mapped where apart."""
     return sum(
         kept_copy_bytes(piece, level, runtime) * piece.copies
@@ -110,7 +110,7 @@ def _weights_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float
     )
 
 
-def _mapped_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float:
+def _mapped_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> float:
     """Bytes of the data file that stay resident beside prepacked copies.
 
     Of blocks the scales of every matrix, which prepacking copies but does not release; of a float
@@ -121,7 +121,7 @@ def _mapped_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float:
     return float(sum(_mapped_copy_bytes(p, level) * p.copies for p in model.pieces))
 
 
-def _mapped_copy_bytes(piece: Piece, level: QuantLevel) -> int:
+def _mapped_copy_bytes(piece: ParameterGroup, level: QuantLevel) -> int:
     """Resident bytes of one mapped original after load."""
     form = piece_format(piece, level)
     if form is None or piece.role is Role.TABLE:
@@ -132,7 +132,9 @@ def _mapped_copy_bytes(piece: Piece, level: QuantLevel) -> int:
     return stored_copy_bytes(piece, level) if whole else 0
 
 
-def _looked_up_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime, tokens: int) -> float:
+def _looked_up_bytes(
+    model: ModelStructure, level: QuantLevel, runtime: Runtime, tokens: int
+) -> float:
     """Bytes of mapped tables that looking up so many rows brings in.
 
     A float table that is also the head is there already.
@@ -146,7 +148,7 @@ def _looked_up_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime, tokens
     )
 
 
-def _loading_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float:
+def _loading_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> float:
     """Bytes beside the prepacked copies while the largest matrix is prepacked: its original."""
     if not runtime.prepacks:
         return 0.0
@@ -158,7 +160,7 @@ def _loading_bytes(model: Anatomy, level: QuantLevel, runtime: Runtime) -> float
     return float(max(originals, default=0))
 
 
-def _rotary_bytes(model: Anatomy, level: QuantLevel) -> float:
+def _rotary_bytes(model: ModelStructure, level: QuantLevel) -> float:
     """Bytes of cosines and sines [context, rotated values / 2], folded into constants at load.
 
     Twice where layers with a window have a base of their own; nothing where positions are learned.
@@ -170,14 +172,16 @@ def _rotary_bytes(model: Anatomy, level: QuantLevel) -> float:
     return float(tables * spec.rotary_context_tokens * spec.turned_dim * level.float_bytes)
 
 
-def _cache_bytes(model: Anatomy, cache: CacheLevel, sequence: int, encoder_tokens: int) -> int:
+def _cache_bytes(
+    model: ModelStructure, cache: CacheLevel, sequence: int, encoder_tokens: int
+) -> int:
     """Bytes of the cache of one sequence, keys and values of an encoder's output included."""
     crossed = sum(a.cached_values_per_token for a in model.attention if a.to_encoder)
     return cache.stored_bytes(model.kv_values_per_token * sequence + crossed * encoder_tokens)
 
 
 def _activation_bytes(
-    model: Anatomy, level: QuantLevel, runtime: Runtime, tokens: int, seen: int, batch: int
+    model: ModelStructure, level: QuantLevel, runtime: Runtime, tokens: int, seen: int, batch: int
 ) -> float:
     """Bytes of the widest moment of a layer: the gated block, or attention with its scores.
 

@@ -6,7 +6,7 @@ from harness.builder.quantize.levels import Form, QuantLevel
 from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.norms import NORM_ORDERS
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 
 MASK_NODES = 6  # lengths and total length from the attention mask
 LAYER_NODES = 11  # qkv, attention, out, norm, gate, up, sigmoid, two products, down, norm
@@ -21,7 +21,7 @@ POOL_NODES = {"mean": 5, "cls": 2}  # with the scaling to length 1
 ROUTER_NODES = 4  # router, choice of experts, gather, scatter
 
 
-def operator_calls(model: Anatomy, level: QuantLevel, layers: int) -> float:
+def operator_calls(model: ModelStructure, level: QuantLevel, layers: int) -> float:
     """Nodes that run in one pass of the graph.
 
     Exact for what is built here (see built_operator_calls). Any other model: `layers` layers like

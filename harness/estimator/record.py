@@ -21,7 +21,7 @@ from harness.estimator.cells import (
 )
 from harness.estimator.flat import breakdown_values
 from harness.estimator.structure import Breakdown
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 
 # Estimators by name, the simplest first; the last one that has a value is the best.
 PARAMS, RULE_OF_THUMB, STRUCTURE, CALIBRATED = ESTIMATORS = (
@@ -83,7 +83,7 @@ class RecordEstimates:
 
 
 def record_estimates(
-    model: Anatomy,
+    model: ModelStructure,
     level: QuantLevel,
     lengths: CellLengths,
     peaks: HardwarePeaks,

@@ -18,7 +18,7 @@ from harness.estimator.held import piece_format, row_bytes, stored_copy_bytes
 from harness.estimator.structure import Breakdown, timed
 from harness.estimator.work import LOGIT_BYTES, STREAM, Work
 from harness.models.specs.model import ModelSpec
-from harness.models.specs.structure import Anatomy, Role
+from harness.models.specs.structure import ModelStructure, Role
 
 # Nodes of the float graph; what quantizes and dequantizes between them is left to the provider,
 # which makes one operator of both and the node between. A test counts them.
@@ -42,14 +42,14 @@ class StaticLengths:
 
 
 def static_step(
-    model: Anatomy, level: QuantLevel, constants: Constants, shapes: StaticLengths
+    model: ModelStructure, level: QuantLevel, constants: Constants, shapes: StaticLengths
 ) -> Breakdown:
     """Estimate one decode step, the same at every depth."""
     return timed("decode step", _pass(model, level, shapes, 1), constants)
 
 
 def static_prefill(
-    model: Anatomy,
+    model: ModelStructure,
     level: QuantLevel,
     constants: Constants,
     shapes: StaticLengths,
@@ -85,7 +85,7 @@ def _times(term: Work, passes: int, useful: float) -> Work:
 
 
 def _pass(
-    model: Anatomy, level: QuantLevel, shapes: StaticLengths, tokens: int
+    model: ModelStructure, level: QuantLevel, shapes: StaticLengths, tokens: int
 ) -> tuple[Work, ...]:
     """Every term of one pass of a graph of so many tokens; only the last one meets the head."""
     assert isinstance(model.spec, ModelSpec)  # only decoders of ours are built so
@@ -100,7 +100,7 @@ def _pass(
     )
 
 
-def _matrices(model: Anatomy, level: QuantLevel, tokens: int) -> Iterator[Work]:
+def _matrices(model: ModelStructure, level: QuantLevel, tokens: int) -> Iterator[Work]:
     """The body and the head, each as stored: no provider's own copy is assumed."""
     for name, roles, rows, form in (
         ("body", (Role.BODY,), tokens, level.body),
@@ -112,7 +112,7 @@ def _matrices(model: Anatomy, level: QuantLevel, tokens: int) -> Iterator[Work]:
         yield Work(name, kernel_name(form), rows, float(read), flop, flop)
 
 
-def _looked_up(model: Anatomy, level: QuantLevel, tokens: int) -> float:
+def _looked_up(model: ModelStructure, level: QuantLevel, tokens: int) -> float:
     """Bytes of the embedding's rows and of every vector."""
     tables = [piece for piece in model.pieces if piece.role in (Role.TABLE, Role.TIED)]
     vectors = [piece for piece in model.pieces if piece_format(piece, level) is None]
@@ -121,7 +121,7 @@ def _looked_up(model: Anatomy, level: QuantLevel, tokens: int) -> float:
 
 
 def _attention(
-    model: Anatomy, level: QuantLevel, shapes: StaticLengths, tokens: int
+    model: ModelStructure, level: QuantLevel, shapes: StaticLengths, tokens: int
 ) -> Iterator[Work]:
     """Scores and values over the whole cache and the new tokens, and what the caller writes.
 

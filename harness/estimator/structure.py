@@ -19,7 +19,7 @@ from harness.estimator.calibration.constants import (
 )
 from harness.estimator.held import ORT_CPU, Runtime
 from harness.estimator.work import MATRIX_STREAM, Pass, Work, pass_work
-from harness.models.specs.structure import Anatomy, Stage
+from harness.models.specs.structure import ModelStructure, Stage
 
 # A timed kernel is bound by memory where reading alone takes at least this share of its time.
 NEAR_MEMORY = 0.7
@@ -88,7 +88,7 @@ class Breakdown:
 
 
 def decode_step(
-    model: Anatomy,
+    model: ModelStructure,
     level: QuantLevel,
     constants: Constants,
     *,
@@ -108,7 +108,7 @@ def decode_step(
 
 
 def prefill(
-    model: Anatomy,
+    model: ModelStructure,
     level: QuantLevel,
     constants: Constants,
     *,

@@ -23,7 +23,7 @@ from harness.estimator.calibration.shapes import kernel_name
 from harness.estimator.held import Runtime, held_copy_bytes, piece_format, row_bytes
 from harness.estimator.operators import operator_calls
 from harness.models.specs.model import ModelSpec
-from harness.models.specs.structure import Anatomy, Attention, Piece, Role, Stage
+from harness.models.specs.structure import Attention, ModelStructure, ParameterGroup, Role, Stage
 
 STREAM = "stream"  # read, without a matrix kernel
 MATRIX_STREAM = "matrix stream"  # read or written by one
@@ -97,7 +97,9 @@ class Pass:
         return self.tokens * self.batch
 
 
-def pass_work(model: Anatomy, level: QuantLevel, runtime: Runtime, shape: Pass) -> tuple[Work, ...]:
+def pass_work(
+    model: ModelStructure, level: QuantLevel, runtime: Runtime, shape: Pass
+) -> tuple[Work, ...]:
     """Return every term of one pass; only the last token of each sequence meets the head.
 
     Body: every matrix once, of a mixture only the experts that some token uses. Table: one row
@@ -164,7 +166,7 @@ def _pairs(attention: Attention, tokens: int, depth: int, seen: int) -> int:
 
 
 def _matrices(
-    pieces: list[Piece], level: QuantLevel, runtime: Runtime, shape: Pass
+    pieces: list[ParameterGroup], level: QuantLevel, runtime: Runtime, shape: Pass
 ) -> Iterator[Work]:
     """Yield one term for the body and one for the head, each with its kernel."""
     parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -182,7 +184,7 @@ def _matrices(
         yield Work(name, kernel, rows, read_bytes, flop, flop)
 
 
-def _look_ups(model: Anatomy, level: QuantLevel, shape: Pass) -> Work:
+def _look_ups(model: ModelStructure, level: QuantLevel, shape: Pass) -> Work:
     """Return the rows read from tables, and the small vectors."""
     read_bytes = 0.0
     for piece in model.pieces:
@@ -195,7 +197,7 @@ def _look_ups(model: Anatomy, level: QuantLevel, shape: Pass) -> Work:
 
 
 def _between_matrices(
-    model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass
+    model: ModelStructure, pieces: list[ParameterGroup], level: QuantLevel, shape: Pass
 ) -> Iterator[Work]:
     """Yield the activations that matrices read and write, and norms and products between them.
 
@@ -216,7 +218,7 @@ def _between_matrices(
         yield Work(name, kernel, shape.rows, float(count * shape.rows * level.float_bytes))
 
 
-def _passes(model: Anatomy) -> tuple[int, int]:
+def _passes(model: ModelStructure) -> tuple[int, int]:
     """Return how many hidden-wide and block-wide arrays a layer moves between its matrices."""
     spec = model.spec
     if not isinstance(spec, ModelSpec):
@@ -225,13 +227,15 @@ def _passes(model: Anatomy) -> tuple[int, int]:
     return by_order[spec.norm_order], BLOCK_PASSES[spec.activation, spec.mlp_gated]
 
 
-def _choice(model: Anatomy, shape: Pass) -> Work:
+def _choice(model: ModelStructure, shape: Pass) -> Work:
     """Return the logits that are written, and read to choose the next token of each sequence."""
     logits = shape.batch * model.vocab_size * LOGIT_BYTES if shape.stage is Stage.DECODER else 0
     return Work("choice of a token", CHOICE, shape.batch, float(logits))
 
 
-def _calls(model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass) -> Iterator[Work]:
+def _calls(
+    model: ModelStructure, pieces: list[ParameterGroup], level: QuantLevel, shape: Pass
+) -> Iterator[Work]:
     """Yield the fixed costs: every operator, every attention on top of one, the run itself."""
     layers = _layers(model, shape)
     calls: dict[str, float] = defaultdict(float)
@@ -248,7 +252,7 @@ def _calls(model: Anatomy, pieces: list[Piece], level: QuantLevel, shape: Pass) 
     yield Work("session call", SESSION_CALL, shape.rows, calls=1.0)
 
 
-def _matrix_calls(model: Anatomy, piece: Piece, layers: int) -> float:
+def _matrix_calls(model: ModelStructure, piece: ParameterGroup, layers: int) -> float:
     """Return how often the matrices of a piece are multiplied in one pass.
 
     All experts of a layer in one grouped call; in what is built here that call is half a node: one
@@ -260,7 +264,7 @@ def _matrix_calls(model: Anatomy, piece: Piece, layers: int) -> float:
     return layers * piece.copies / alike * (1.0 if model.spec is None else 0.5)
 
 
-def _layers(model: Anatomy, shape: Pass) -> int:
+def _layers(model: ModelStructure, shape: Pass) -> int:
     """Return the layers of a stage; those of LFM2 that do not attend count too."""
     if len({attention.stage for attention in model.attention}) == 1:
         return model.num_layers

@@ -8,7 +8,7 @@ from harness.estimator.held import stored_model_bytes
 from harness.estimator.memory import peak_memory
 from harness.models.catalog.catalog import CatalogModel
 from harness.models.catalog.systems import System, size_class
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 from harness.report.grid import Column, draw_columns, draw_records
 
 FIT_TOKENS = 128  # prompt that must fit beside the weights
@@ -112,7 +112,7 @@ def catalog_values(model: CatalogModel, available_bytes: float | None) -> dict[s
     }
 
 
-def levels_that_fit(anatomy: Anatomy, available_bytes: float | None) -> list[str] | None:
+def levels_that_fit(anatomy: ModelStructure, available_bytes: float | None) -> list[str] | None:
     """Return the levels whose estimated peak is within the memory; None where that is not known."""
     if available_bytes is None:
         return None
@@ -145,7 +145,7 @@ def _count(system: System) -> int | None:
     return system.threshold_parameters if system.parameters is None else system.parameters
 
 
-def _fits_text(anatomy: Anatomy, available_bytes: float | None) -> str | None:
+def _fits_text(anatomy: ModelStructure, available_bytes: float | None) -> str | None:
     """Return `all`, `none`, or the levels that fit, of those with a column."""
     fits = levels_that_fit(anatomy, available_bytes)
     if fits is None:
@@ -154,6 +154,6 @@ def _fits_text(anatomy: Anatomy, available_bytes: float | None) -> str | None:
     return {0: "none", len(TEXT_LEVELS): "all"}.get(len(shown), ", ".join(shown))
 
 
-def _peak_bytes(anatomy: Anatomy, level: QuantLevel) -> float:
+def _peak_bytes(anatomy: ModelStructure, level: QuantLevel) -> float:
     """Return the estimated peak of a short run."""
     return peak_memory(anatomy, level, prompt_tokens=FIT_TOKENS).peak_bytes

@@ -6,12 +6,12 @@ import random
 import pytest
 
 from harness.analysis.scaling import study_scaling
-from harness.analysis.scaling_causes import CAUSES, Setting, counts_note, explain, find_anatomy
+from harness.analysis.scaling_causes import CAUSES, Setting, counts_note, explain, find_structure
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import MeasurementError, UsageError
 from harness.estimator.held import stored_model_bytes
 from harness.models.catalog.catalog import catalog_model
-from harness.models.catalog.decoder import decoder_anatomy
+from harness.models.catalog.decoder import decoder_structure
 from harness.models.catalog.load import spec_names
 from harness.models.catalog.shapes import DecoderShape
 from harness.results.schema import Cell, Document, Metric, Record, Trust
@@ -272,7 +272,7 @@ def test_padded_rows_explain_the_whole_of_what_they_cost():
     """
     level = LEVELS["int4-b128"]
     group = [
-        decoder_anatomy(
+        decoder_structure(
             f"wide-{hidden}", DecoderShape(1000, hidden, layers, 4, 4, 64, 1024, True, 512, 1e4)
         )
         for hidden, layers in ((256, 4), (160, 10), (384, 6), (512, 8))
@@ -301,9 +301,9 @@ def test_every_cost_of_every_built_model_is_a_ratio(cause):
 
 
 def test_a_folder_that_borrows_a_name_is_not_known():
-    assert find_anatomy("smollm2-135m", 134_515_008) is ANATOMIES["smollm2-135m"]
-    assert find_anatomy("smollm2-135m", 134_515_007) is None
-    assert find_anatomy("no-such-model", 134_515_008) is None
+    assert find_structure("smollm2-135m", 134_515_008) is ANATOMIES["smollm2-135m"]
+    assert find_structure("smollm2-135m", 134_515_007) is None
+    assert find_structure("no-such-model", 134_515_008) is None
 
 
 def test_the_order_of_documents_and_records_does_not_matter():

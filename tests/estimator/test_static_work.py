@@ -15,11 +15,11 @@ from harness.estimator.static import (
     static_prefill,
     static_step,
 )
-from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.load import load_spec
 from tests.tiny import SPECS
 
-SMOLLM = spec_anatomy(load_spec("smollm2-135m"))
+SMOLLM = spec_structure(load_spec("smollm2-135m"))
 SHAPES = StaticLengths(prefill_tokens=128, capacity_tokens=192)
 SECOND = bandwidth_only(read_bytes_per_s=1.0, operator_s=0.0)  # a byte a second
 

@@ -12,7 +12,7 @@ from harness.estimator.held import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_
 from harness.estimator.operators import built_operator_calls
 from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import catalog_model
-from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.load import load_spec, spec_names
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.structure import Stage
@@ -39,10 +39,10 @@ def test_decoders_are_counted_like_their_nodes(name, level):
     model = decoder_model(spec, row, every_position=False)
     for batch, tokens, depth in SHAPES:
         walk = Walk(model, batch, tokens, depth)
-        work = pass_work(spec_anatomy(spec), row, ANY_ENGINE, Pass(tokens, depth, batch))
+        work = pass_work(spec_structure(spec), row, ANY_ENGINE, Pass(tokens, depth, batch))
         assert sum(term.useful_flop for term in work) == walk.flop > 0
         assert built_operator_calls(spec, row) == walk.calls
-    assert stored_model_bytes(spec_anatomy(spec), row) == walk.initializer_bytes()
+    assert stored_model_bytes(spec_structure(spec), row) == walk.initializer_bytes()
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -52,10 +52,10 @@ def test_encoders_are_counted_like_their_nodes(name, level):
     spec = ENCODERS[name]
     walk = Walk(encoder_model(spec, LEVELS[level]), 3, 7, 0)
     shape = Pass(7, 0, 3, Stage.ENCODER)
-    work = pass_work(spec_anatomy(spec), LEVELS[level], ORT_CPU, shape)
+    work = pass_work(spec_structure(spec), LEVELS[level], ORT_CPU, shape)
     assert sum(term.useful_flop for term in work) == walk.flop > 0
     assert sum(term.flop for term in work) == walk.flop
-    assert stored_model_bytes(spec_anatomy(spec), LEVELS[level]) == walk.initializer_bytes()
+    assert stored_model_bytes(spec_structure(spec), LEVELS[level]) == walk.initializer_bytes()
     assert built_operator_calls(spec, LEVELS[level]) == walk.calls
     assert sum(term.calls for term in work if "operator" in term.name or "matrix" in term.name) == (
         walk.calls
@@ -68,9 +68,9 @@ def test_real_models_agree_within_one_percent(name, level):
     """A prompt of 64 on 32 cached tokens, through 24 to 30 layers of true width."""
     spec = load_spec(name)
     walk = Walk(decoder_model(spec, LEVELS[level], every_position=False), 1, 64, 32)
-    work = pass_work(spec_anatomy(spec), LEVELS[level], ORT_CPU, Pass(64, 32))
+    work = pass_work(spec_structure(spec), LEVELS[level], ORT_CPU, Pass(64, 32))
     assert sum(term.useful_flop for term in work) == pytest.approx(walk.flop, rel=0.01)
-    assert stored_model_bytes(spec_anatomy(spec), LEVELS[level]) == walk.initializer_bytes()
+    assert stored_model_bytes(spec_structure(spec), LEVELS[level]) == walk.initializer_bytes()
 
 
 @pytest.mark.parametrize("name", spec_names())
@@ -80,7 +80,7 @@ def test_two_formulas_for_stored_bytes_agree(name):
     is_mixture = isinstance(spec, ModelSpec) and spec.experts is not None
     static = () if is_mixture else STATIC_LEVELS.values()  # no static mixture is built
     for level in (*LEVELS.values(), *static):
-        assert stored_model_bytes(spec_anatomy(spec), level) == stored_bytes(spec, level)
+        assert stored_model_bytes(spec_structure(spec), level) == stored_bytes(spec, level)
 
 
 @pytest.mark.parametrize(

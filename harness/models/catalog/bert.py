@@ -3,17 +3,24 @@
 from collections.abc import Iterator
 
 from harness.models.specs.encoder import EncoderSpec
-from harness.models.specs.structure import Anatomy, Attention, Piece, Role, Stage, by_need
+from harness.models.specs.structure import (
+    Attention,
+    ModelStructure,
+    ParameterGroup,
+    Role,
+    Stage,
+    by_need,
+)
 
 
-def bert_anatomy(spec: EncoderSpec) -> Anatomy:
+def bert_structure(spec: EncoderSpec) -> ModelStructure:
     """Take apart BERT and its like; see encoder_tensors.encoder_parameters for the formula.
 
     Query, key and value lie in one matrix. The pooler is counted, but neither stored nor run.
     """
     hidden, layers = spec.hidden_size, spec.num_layers
     heads = (layers, spec.num_heads, spec.num_heads, spec.head_dim)
-    return Anatomy(
+    return ModelStructure(
         name=spec.name,
         kind="bert",
         pieces=tuple(_pieces(spec)),
@@ -27,7 +34,7 @@ def bert_anatomy(spec: EncoderSpec) -> Anatomy:
     )
 
 
-def _pieces(spec: EncoderSpec) -> Iterator[Piece]:
+def _pieces(spec: EncoderSpec) -> Iterator[ParameterGroup]:
     """Yield every trained array."""
     hidden, wide, layers, stage = (
         spec.hidden_size,
@@ -35,16 +42,18 @@ def _pieces(spec: EncoderSpec) -> Iterator[Piece]:
         spec.num_layers,
         Stage.ENCODER,
     )
-    yield Piece("embedding", Role.TABLE, spec.vocab_size, hidden, stage=stage)
-    yield Piece("positions", Role.TABLE, spec.max_context_tokens, hidden, stage=stage)
+    yield ParameterGroup("embedding", Role.TABLE, spec.vocab_size, hidden, stage=stage)
+    yield ParameterGroup("positions", Role.TABLE, spec.max_context_tokens, hidden, stage=stage)
     if spec.token_types:
-        yield Piece("token types", Role.TABLE, spec.token_types, hidden, stage=stage)
-    qkv = Piece("attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=stage)
+        yield ParameterGroup("token types", Role.TABLE, spec.token_types, hidden, stage=stage)
+    qkv = ParameterGroup("attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=stage)
     yield from by_need(qkv, layers)
-    yield Piece("attention out", Role.BODY, hidden, hidden, layers, stage=stage)
-    yield Piece("block up", Role.BODY, wide, hidden, layers, stage=stage)
-    yield from by_need(Piece("block down", Role.BODY, hidden, wide, layers, stage=stage), layers)
-    yield Piece("biases", Role.VECTOR, 5 * hidden + wide, 1, layers, stage=stage)
-    yield Piece("norms", Role.VECTOR, 2 * hidden, 1, 2 * layers + 1, stage=stage)
+    yield ParameterGroup("attention out", Role.BODY, hidden, hidden, layers, stage=stage)
+    yield ParameterGroup("block up", Role.BODY, wide, hidden, layers, stage=stage)
+    yield from by_need(
+        ParameterGroup("block down", Role.BODY, hidden, wide, layers, stage=stage), layers
+    )
+    yield ParameterGroup("biases", Role.VECTOR, 5 * hidden + wide, 1, layers, stage=stage)
+    yield ParameterGroup("norms", Role.VECTOR, 2 * hidden, 1, 2 * layers + 1, stage=stage)
     if spec.pooler:
-        yield Piece("pooler", Role.UNUSED, hidden, hidden + 1, stage=stage)
+        yield ParameterGroup("pooler", Role.UNUSED, hidden, hidden + 1, stage=stage)

@@ -10,13 +10,13 @@ from harness.core.errors import ModelError, UsageError
 from harness.core.names import suggestion
 from harness.core.records import read_record, read_table
 from harness.core.shipped import data_folder
-from harness.models.catalog.decoder import decoder_anatomy, spec_anatomy
+from harness.models.catalog.decoder import decoder_structure, spec_structure
 from harness.models.catalog.encoders import (
-    clip_anatomy,
-    modernbert_anatomy,
-    t5_anatomy,
-    vit_anatomy,
-    whisper_anatomy,
+    clip_structure,
+    modernbert_structure,
+    t5_structure,
+    vit_structure,
+    whisper_structure,
 )
 from harness.models.catalog.load import alias_names, load_spec, spec_names
 from harness.models.catalog.shapes import (
@@ -28,16 +28,16 @@ from harness.models.catalog.shapes import (
     WhisperShape,
 )
 from harness.models.specs.encoder import AnySpec
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 
 # kind in the file, its record, how it is taken apart
-KINDS: dict[str, tuple[type[Any], Callable[[str, Any], Anatomy]]] = {
-    "decoder": (DecoderShape, decoder_anatomy),
-    "modernbert": (ModernBertShape, modernbert_anatomy),
-    "whisper": (WhisperShape, whisper_anatomy),
-    "t5": (T5Shape, t5_anatomy),
-    "vit": (VitShape, vit_anatomy),
-    "clip": (ClipShape, clip_anatomy),
+KINDS: dict[str, tuple[type[Any], Callable[[str, Any], ModelStructure]]] = {
+    "decoder": (DecoderShape, decoder_structure),
+    "modernbert": (ModernBertShape, modernbert_structure),
+    "whisper": (WhisperShape, whisper_structure),
+    "t5": (T5Shape, t5_structure),
+    "vit": (VitShape, vit_structure),
+    "clip": (ClipShape, clip_structure),
 }
 
 
@@ -60,7 +60,7 @@ class CatalogModel:
     name: str
     hf_id: str
     license: str
-    anatomy: Anatomy
+    anatomy: ModelStructure
     published_parameters: int | None = None
     expected_delta: int = 0
     expected_delta_reason: str = ""
@@ -154,7 +154,7 @@ def _built(spec: AnySpec) -> CatalogModel:
         name=spec.name,
         hf_id=spec.hf_id,
         license=spec.license,
-        anatomy=spec_anatomy(spec),
+        anatomy=spec_structure(spec),
         published_parameters=spec.published_parameters,
         expected_delta=spec.expected_delta,
         expected_delta_reason=spec.expected_delta_reason,

@@ -3,25 +3,25 @@
 from collections.abc import Iterator
 from functools import singledispatch
 
-from harness.models.catalog.bert import bert_anatomy
+from harness.models.catalog.bert import bert_structure
 from harness.models.catalog.shapes import DecoderShape
 from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.model import Experts, ModelSpec
 from harness.models.specs.norms import NORM_ORDERS, NORM_VECTORS
-from harness.models.specs.structure import Anatomy, Attention, Piece, Role, by_need
+from harness.models.specs.structure import Attention, ModelStructure, ParameterGroup, Role, by_need
 
 
 @singledispatch
-def spec_anatomy(spec: AnySpec) -> Anatomy:
+def spec_structure(spec: AnySpec) -> ModelStructure:
     """Take apart an architecture that is built here."""
     raise TypeError(f"{spec!r} is no architecture")
 
 
-spec_anatomy.register(EncoderSpec, bert_anatomy)
+spec_structure.register(EncoderSpec, bert_structure)
 
 
-@spec_anatomy.register
-def _decoder_spec_anatomy(spec: ModelSpec) -> Anatomy:
+@spec_structure.register
+def _decoder_spec_anatomy(spec: ModelSpec) -> ModelStructure:
     shape = DecoderShape(
         vocab_size=spec.vocab_size,
         hidden_size=spec.hidden_size,
@@ -46,10 +46,12 @@ def _decoder_spec_anatomy(spec: ModelSpec) -> Anatomy:
         learned_positions=spec.positions == "learned",
         experts=spec.experts,
     )
-    return decoder_anatomy(spec.name, shape, spec)
+    return decoder_structure(spec.name, shape, spec)
 
 
-def decoder_anatomy(name: str, shape: DecoderShape, spec: ModelSpec | None = None) -> Anatomy:
+def decoder_structure(
+    name: str, shape: DecoderShape, spec: ModelSpec | None = None
+) -> ModelStructure:
     """Take apart a decoder.
 
         total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h positions] + Σ layers + norm
@@ -67,7 +69,7 @@ def decoder_anatomy(name: str, shape: DecoderShape, spec: ModelSpec | None = Non
     experts, block = shape.experts, shape.intermediate_size
     if experts is not None:
         block = experts.active * experts.intermediate_size + experts.shared_intermediate_size
-    return Anatomy(
+    return ModelStructure(
         name=name,
         kind="decoder",
         pieces=tuple(_pieces(shape)),
@@ -97,68 +99,76 @@ def _attention(shape: DecoderShape) -> Iterator[Attention]:
         yield Attention(layers - everything, *heads, window_tokens=window)
 
 
-def _pieces(shape: DecoderShape) -> Iterator[Piece]:
+def _pieces(shape: DecoderShape) -> Iterator[ParameterGroup]:
     """Yield every trained array."""
     vocab, hidden, layers = shape.vocab_size, shape.hidden_size, shape.num_layers
-    yield Piece("embedding", Role.TIED if shape.tied_embeddings else Role.TABLE, vocab, hidden)
+    yield ParameterGroup(
+        "embedding", Role.TIED if shape.tied_embeddings else Role.TABLE, vocab, hidden
+    )
     if shape.learned_positions:
-        yield Piece("positions", Role.TABLE, shape.max_context_tokens, hidden)
+        yield ParameterGroup("positions", Role.TABLE, shape.max_context_tokens, hidden)
     yield from _attention_pieces(shape, _attending_layers(shape))
     if shape.convolution is not None:
         count = shape.convolution.layers
-        yield Piece("convolution in", Role.BODY, 3 * hidden, hidden, count)
-        yield Piece("convolution out", Role.BODY, hidden, hidden, count)
-        yield Piece("convolution taps", Role.VECTOR, hidden * shape.convolution.kernel, 1, count)
+        yield ParameterGroup("convolution in", Role.BODY, 3 * hidden, hidden, count)
+        yield ParameterGroup("convolution out", Role.BODY, hidden, hidden, count)
+        yield ParameterGroup(
+            "convolution taps", Role.VECTOR, hidden * shape.convolution.kernel, 1, count
+        )
     if shape.experts is None:
         yield from _block_pieces(shape)
     else:
         yield from _expert_pieces(hidden, layers, shape.experts)
     norm_values = NORM_VECTORS[shape.norm] * hidden
     if norm_values:
-        yield Piece("norms", Role.VECTOR, norm_values, 1, layers * shape.norms_per_layer + 1)
+        yield ParameterGroup(
+            "norms", Role.VECTOR, norm_values, 1, layers * shape.norms_per_layer + 1
+        )
     if not shape.tied_embeddings:
-        yield Piece("head", Role.HEAD, vocab, hidden)
+        yield ParameterGroup("head", Role.HEAD, vocab, hidden)
     if shape.head_bias:
-        yield Piece("head bias", Role.VECTOR, vocab)
+        yield ParameterGroup("head bias", Role.VECTOR, vocab)
 
 
-def _attention_pieces(shape: DecoderShape, layers: int) -> Iterator[Piece]:
+def _attention_pieces(shape: DecoderShape, layers: int) -> Iterator[ParameterGroup]:
     """Yield what attention trains; query, key and value lie in one matrix."""
     hidden, head = shape.hidden_size, shape.head_dim
     query, key = shape.num_heads * head, shape.num_kv_heads * head
-    yield from by_need(Piece("attention qkv", Role.BODY, query + 2 * key, hidden, layers), layers)
-    yield Piece("attention out", Role.BODY, hidden, query, layers)
+    yield from by_need(
+        ParameterGroup("attention qkv", Role.BODY, query + 2 * key, hidden, layers), layers
+    )
+    yield ParameterGroup("attention out", Role.BODY, hidden, query, layers)
     if shape.qkv_bias:
-        yield Piece("attention qkv bias", Role.VECTOR, query + 2 * key, 1, layers)
+        yield ParameterGroup("attention qkv bias", Role.VECTOR, query + 2 * key, 1, layers)
     if shape.all_bias:
-        yield Piece("attention out bias", Role.VECTOR, hidden, 1, layers)
+        yield ParameterGroup("attention out bias", Role.VECTOR, hidden, 1, layers)
     width = {"none": 0, "per_head": 2 * head, "full_width": query + key}[shape.qk_norm]
     if width:
-        yield Piece("query and key norms", Role.VECTOR, width, 1, layers)
+        yield ParameterGroup("query and key norms", Role.VECTOR, width, 1, layers)
 
 
-def _block_pieces(shape: DecoderShape) -> Iterator[Piece]:
+def _block_pieces(shape: DecoderShape) -> Iterator[ParameterGroup]:
     """Yield the matrices of the block after attention."""
     hidden, wide, layers = shape.hidden_size, shape.intermediate_size, shape.num_layers
     if shape.mlp_gated:
-        yield Piece("block gate", Role.BODY, wide, hidden, layers)
-    yield Piece("block up", Role.BODY, wide, hidden, layers)
-    yield from by_need(Piece("block down", Role.BODY, hidden, wide, layers), layers)
+        yield ParameterGroup("block gate", Role.BODY, wide, hidden, layers)
+    yield ParameterGroup("block up", Role.BODY, wide, hidden, layers)
+    yield from by_need(ParameterGroup("block down", Role.BODY, hidden, wide, layers), layers)
     if shape.all_bias:
-        yield Piece("block biases", Role.VECTOR, wide + hidden, 1, layers)
+        yield ParameterGroup("block biases", Role.VECTOR, wide + hidden, 1, layers)
 
 
-def _expert_pieces(hidden: int, layers: int, experts: Experts) -> Iterator[Piece]:
+def _expert_pieces(hidden: int, layers: int, experts: Experts) -> Iterator[ParameterGroup]:
     """Yield router, experts and the shared block of every layer."""
     count, active, wide = experts.count, experts.active, experts.intermediate_size
-    yield Piece("router", Role.BODY, count, hidden, layers)
+    yield ParameterGroup("router", Role.BODY, count, hidden, layers)
     stored, used = layers * count, layers * active
-    yield Piece("experts gate and up", Role.BODY, wide, hidden, 2 * stored, 2 * used)
-    down = Piece("experts down", Role.BODY, hidden, wide, stored, used)
+    yield ParameterGroup("experts gate and up", Role.BODY, wide, hidden, 2 * stored, 2 * used)
+    down = ParameterGroup("experts down", Role.BODY, hidden, wide, stored, used)
     yield from by_need(down, layers)
     shared = experts.shared_intermediate_size
     if shared:
-        yield Piece("shared gate and up", Role.BODY, shared, hidden, 2 * layers)
-        yield from by_need(Piece("shared down", Role.BODY, hidden, shared, layers), layers)
+        yield ParameterGroup("shared gate and up", Role.BODY, shared, hidden, 2 * layers)
+        yield from by_need(ParameterGroup("shared down", Role.BODY, hidden, shared, layers), layers)
     if experts.shared_gate:
-        yield Piece("shared gate", Role.VECTOR, hidden, 1, layers)
+        yield ParameterGroup("shared gate", Role.VECTOR, hidden, 1, layers)

@@ -9,13 +9,13 @@ from harness.models.catalog.shapes import (
     VitShape,
     WhisperShape,
 )
-from harness.models.specs.structure import Anatomy, Attention, Piece, Role, Stage
+from harness.models.specs.structure import Attention, ModelStructure, ParameterGroup, Role, Stage
 
 CHANNELS = 3  # red, green, blue
 WHISPER_TAPS = 3  # both convolutions of Whisper's encoder
 
 
-def modernbert_anatomy(name: str, shape: ModernBertShape) -> Anatomy:
+def modernbert_structure(name: str, shape: ModernBertShape) -> ModelStructure:
     """Take apart ModernBERT: no biases, gate and up in one matrix, the first norm left out.
 
         total = V·h + layers·(4·h² + 3·h·i) + (2·layers + 1)·h
@@ -26,16 +26,20 @@ def modernbert_anatomy(name: str, shape: ModernBertShape) -> Anatomy:
     heads = (shape.num_heads, shape.num_heads, shape.head_dim, False)
     windowed = layers - shape.full_attention_layers
     window = shape.sliding_window_tokens
-    return Anatomy(
+    return ModelStructure(
         name=name,
         kind="modernbert",
         pieces=(
-            Piece("embedding", Role.TABLE, shape.vocab_size, hidden, stage=Stage.ENCODER),
-            Piece("attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=Stage.ENCODER),
-            Piece("attention out", Role.BODY, hidden, hidden, layers, stage=Stage.ENCODER),
-            Piece("block gate and up", Role.BODY, 2 * wide, hidden, layers, stage=Stage.ENCODER),
-            Piece("block down", Role.BODY, hidden, wide, layers, stage=Stage.ENCODER),
-            Piece("norms", Role.VECTOR, hidden, 1, 2 * layers + 1, stage=Stage.ENCODER),
+            ParameterGroup("embedding", Role.TABLE, shape.vocab_size, hidden, stage=Stage.ENCODER),
+            ParameterGroup(
+                "attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=Stage.ENCODER
+            ),
+            ParameterGroup("attention out", Role.BODY, hidden, hidden, layers, stage=Stage.ENCODER),
+            ParameterGroup(
+                "block gate and up", Role.BODY, 2 * wide, hidden, layers, stage=Stage.ENCODER
+            ),
+            ParameterGroup("block down", Role.BODY, hidden, wide, layers, stage=Stage.ENCODER),
+            ParameterGroup("norms", Role.VECTOR, hidden, 1, 2 * layers + 1, stage=Stage.ENCODER),
         ),
         attention=(
             Attention(shape.full_attention_layers, *heads, stage=Stage.ENCODER),
@@ -49,7 +53,7 @@ def modernbert_anatomy(name: str, shape: ModernBertShape) -> Anatomy:
     )
 
 
-def whisper_anatomy(name: str, shape: WhisperShape) -> Anatomy:
+def whisper_structure(name: str, shape: WhisperShape) -> ModelStructure:
     """Take apart Whisper; key projections have no bias, the head is the embedding.
 
         attention = 4·h² + 3·h; block = 2·h·i + i + h; norm = 2·h
@@ -62,17 +66,19 @@ def whisper_anatomy(name: str, shape: WhisperShape) -> Anatomy:
     hidden, wide = shape.hidden_size, shape.intermediate_size
     encoder, decoder = Stage.ENCODER, Stage.DECODER
     pieces = (
-        Piece("audio taps", Role.BODY, hidden, WHISPER_TAPS * shape.mel_bins, stage=encoder),
-        Piece("frame taps", Role.BODY, hidden, WHISPER_TAPS * hidden, stage=encoder),
-        Piece("taps bias", Role.VECTOR, hidden, 1, 2, stage=encoder),
-        Piece("frame positions", Role.TABLE, shape.encoder_tokens, hidden, stage=encoder),
+        ParameterGroup(
+            "audio taps", Role.BODY, hidden, WHISPER_TAPS * shape.mel_bins, stage=encoder
+        ),
+        ParameterGroup("frame taps", Role.BODY, hidden, WHISPER_TAPS * hidden, stage=encoder),
+        ParameterGroup("taps bias", Role.VECTOR, hidden, 1, 2, stage=encoder),
+        ParameterGroup("frame positions", Role.TABLE, shape.encoder_tokens, hidden, stage=encoder),
         *_sides(hidden, wide, shape.encoder_layers, shape.decoder_layers, key_bias=False),
-        Piece("final norms", Role.VECTOR, 2 * hidden, stage=encoder),
-        Piece("final norms", Role.VECTOR, 2 * hidden, stage=decoder),
-        Piece("embedding", Role.TIED, shape.vocab_size, hidden),
-        Piece("positions", Role.TABLE, shape.max_context_tokens, hidden),
+        ParameterGroup("final norms", Role.VECTOR, 2 * hidden, stage=encoder),
+        ParameterGroup("final norms", Role.VECTOR, 2 * hidden, stage=decoder),
+        ParameterGroup("embedding", Role.TIED, shape.vocab_size, hidden),
+        ParameterGroup("positions", Role.TABLE, shape.max_context_tokens, hidden),
     )
-    return Anatomy(
+    return ModelStructure(
         name=name,
         kind="whisper",
         pieces=pieces,
@@ -86,7 +92,7 @@ def whisper_anatomy(name: str, shape: WhisperShape) -> Anatomy:
     )
 
 
-def t5_anatomy(name: str, shape: T5Shape) -> Anatomy:
+def t5_structure(name: str, shape: T5Shape) -> ModelStructure:
     """Take apart T5: no biases, one embedding for both sides and the head.
 
         attention = 4·h·heads·d; block = 2·h·i; norm = h
@@ -100,19 +106,21 @@ def t5_anatomy(name: str, shape: T5Shape) -> Anatomy:
         shape.intermediate_size,
         shape.num_heads * shape.head_dim,
     )
-    pieces = [Piece("embedding", Role.TIED, shape.vocab_size, hidden)]
+    pieces = [ParameterGroup("embedding", Role.TIED, shape.vocab_size, hidden)]
     sides = ((Stage.ENCODER, shape.encoder_layers, 1), (Stage.DECODER, shape.decoder_layers, 2))
     for stage, layers, attentions in sides:
         count = layers * attentions
         pieces += [
-            Piece("attention qkv", Role.BODY, 3 * inner, hidden, count, stage=stage),
-            Piece("attention out", Role.BODY, hidden, inner, count, stage=stage),
-            Piece("block up", Role.BODY, wide, hidden, layers, stage=stage),
-            Piece("block down", Role.BODY, hidden, wide, layers, stage=stage),
-            Piece("norms", Role.VECTOR, hidden, 1, count + layers + 1, stage=stage),
-            Piece("positions", Role.VECTOR, shape.position_buckets * shape.num_heads, stage=stage),
+            ParameterGroup("attention qkv", Role.BODY, 3 * inner, hidden, count, stage=stage),
+            ParameterGroup("attention out", Role.BODY, hidden, inner, count, stage=stage),
+            ParameterGroup("block up", Role.BODY, wide, hidden, layers, stage=stage),
+            ParameterGroup("block down", Role.BODY, hidden, wide, layers, stage=stage),
+            ParameterGroup("norms", Role.VECTOR, hidden, 1, count + layers + 1, stage=stage),
+            ParameterGroup(
+                "positions", Role.VECTOR, shape.position_buckets * shape.num_heads, stage=stage
+            ),
         ]
-    return Anatomy(
+    return ModelStructure(
         name=name,
         kind="t5",
         pieces=tuple(pieces),
@@ -125,7 +133,7 @@ def t5_anatomy(name: str, shape: T5Shape) -> Anatomy:
     )
 
 
-def vit_anatomy(name: str, shape: VitShape) -> Anatomy:
+def vit_structure(name: str, shape: VitShape) -> ModelStructure:
     """Take apart a vision transformer; n patches and one class token.
 
         total = 3·p²·h + h + h + (n + 1)·h + layers·(4(h² + h) + 2·h·i + i + h + 4h) + 2h
@@ -139,18 +147,20 @@ def vit_anatomy(name: str, shape: VitShape) -> Anatomy:
     attention = Attention(
         shape.num_layers, shape.num_heads, shape.num_heads, shape.head_dim, False, stage=encoder
     )
-    return Anatomy(
+    return ModelStructure(
         name=name,
         kind="vit",
         pieces=(
-            Piece("patches", Role.BODY, hidden, CHANNELS * shape.patch_pixels**2, stage=encoder),
-            Piece("patches bias", Role.VECTOR, hidden, stage=encoder),
-            Piece("class token", Role.VECTOR, hidden, stage=encoder),
-            Piece("positions", Role.TABLE, tokens, hidden, stage=encoder),
+            ParameterGroup(
+                "patches", Role.BODY, hidden, CHANNELS * shape.patch_pixels**2, stage=encoder
+            ),
+            ParameterGroup("patches bias", Role.VECTOR, hidden, stage=encoder),
+            ParameterGroup("class token", Role.VECTOR, hidden, stage=encoder),
+            ParameterGroup("positions", Role.TABLE, tokens, hidden, stage=encoder),
             *_tower(hidden, shape.intermediate_size, shape.num_layers),
-            Piece("final norm", Role.VECTOR, 2 * hidden, stage=encoder),
-            Piece("classes", Role.HEAD, classes, hidden, stage=encoder),
-            Piece("classes bias", Role.VECTOR, classes, stage=encoder),
+            ParameterGroup("final norm", Role.VECTOR, 2 * hidden, stage=encoder),
+            ParameterGroup("classes", Role.HEAD, classes, hidden, stage=encoder),
+            ParameterGroup("classes bias", Role.VECTOR, classes, stage=encoder),
         ),
         attention=(attention,),
         hidden_size=hidden,
@@ -162,7 +172,7 @@ def vit_anatomy(name: str, shape: VitShape) -> Anatomy:
     )
 
 
-def clip_anatomy(name: str, shape: ClipShape) -> Anatomy:
+def clip_structure(name: str, shape: ClipShape) -> ModelStructure:
     """Take apart CLIP; w is the text tower's hidden size.
 
         image = 3·p²·h + h + (n + 1)·h + 4h + layers + h·projection
@@ -182,26 +192,32 @@ def clip_anatomy(name: str, shape: ClipShape) -> Anatomy:
         Attention(layers, heads, heads, width // heads, False, stage=encoder)
         for layers, heads, width in towers
     )
-    return Anatomy(
+    return ModelStructure(
         name=name,
         kind="clip",
         pieces=(
-            Piece("patches", Role.BODY, hidden, CHANNELS * shape.patch_pixels**2, stage=encoder),
-            Piece("class token", Role.VECTOR, hidden, stage=encoder),
-            Piece("image positions", Role.TABLE, tokens, hidden, stage=encoder),
-            Piece("image norms", Role.VECTOR, 4 * hidden, stage=encoder),
+            ParameterGroup(
+                "patches", Role.BODY, hidden, CHANNELS * shape.patch_pixels**2, stage=encoder
+            ),
+            ParameterGroup("class token", Role.VECTOR, hidden, stage=encoder),
+            ParameterGroup("image positions", Role.TABLE, tokens, hidden, stage=encoder),
+            ParameterGroup("image norms", Role.VECTOR, 4 * hidden, stage=encoder),
             *_tower(hidden, shape.intermediate_size, shape.num_layers),
-            Piece("image projection", Role.HEAD, shape.projection_size, hidden, stage=encoder),
-            Piece("embedding", Role.TABLE, shape.vocab_size, text.hidden_size, stage=encoder),
-            Piece(
+            ParameterGroup(
+                "image projection", Role.HEAD, shape.projection_size, hidden, stage=encoder
+            ),
+            ParameterGroup(
+                "embedding", Role.TABLE, shape.vocab_size, text.hidden_size, stage=encoder
+            ),
+            ParameterGroup(
                 "positions", Role.TABLE, shape.max_context_tokens, text.hidden_size, stage=encoder
             ),
             *_tower(text.hidden_size, text.intermediate_size, text.num_layers),
-            Piece("text norm", Role.VECTOR, 2 * text.hidden_size, stage=encoder),
-            Piece(
+            ParameterGroup("text norm", Role.VECTOR, 2 * text.hidden_size, stage=encoder),
+            ParameterGroup(
                 "text projection", Role.HEAD, shape.projection_size, text.hidden_size, stage=encoder
             ),
-            Piece("logit scale", Role.VECTOR, 1, stage=encoder),
+            ParameterGroup("logit scale", Role.VECTOR, 1, stage=encoder),
         ),
         attention=attention,
         hidden_size=hidden,
@@ -213,32 +229,32 @@ def clip_anatomy(name: str, shape: ClipShape) -> Anatomy:
     )
 
 
-def _tower(hidden: int, wide: int, layers: int) -> Iterator[Piece]:
+def _tower(hidden: int, wide: int, layers: int) -> Iterator[ParameterGroup]:
     """Yield the layers of a plain encoder, all with biases and two layer norms."""
     encoder = Stage.ENCODER
-    yield Piece("attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=encoder)
-    yield Piece("attention out", Role.BODY, hidden, hidden, layers, stage=encoder)
-    yield Piece("block up", Role.BODY, wide, hidden, layers, stage=encoder)
-    yield Piece("block down", Role.BODY, hidden, wide, layers, stage=encoder)
+    yield ParameterGroup("attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=encoder)
+    yield ParameterGroup("attention out", Role.BODY, hidden, hidden, layers, stage=encoder)
+    yield ParameterGroup("block up", Role.BODY, wide, hidden, layers, stage=encoder)
+    yield ParameterGroup("block down", Role.BODY, hidden, wide, layers, stage=encoder)
     vectors = 4 * hidden + wide + hidden + 4 * hidden
-    yield Piece("biases and norms", Role.VECTOR, vectors, 1, layers, stage=encoder)
+    yield ParameterGroup("biases and norms", Role.VECTOR, vectors, 1, layers, stage=encoder)
 
 
 def _sides(
     hidden: int, wide: int, encoder_layers: int, decoder_layers: int, key_bias: bool
-) -> Iterator[Piece]:
+) -> Iterator[ParameterGroup]:
     """Yield both sides of an encoder-decoder with biases; a decoder layer attends twice."""
     attention_bias = (4 if key_bias else 3) * hidden
     sides = ((Stage.ENCODER, encoder_layers, 1), (Stage.DECODER, decoder_layers, 2))
     for stage, layers, attentions in sides:
         count = layers * attentions
-        yield Piece("attention qkv", Role.BODY, 3 * hidden, hidden, count, stage=stage)
-        yield Piece("attention out", Role.BODY, hidden, hidden, count, stage=stage)
-        yield Piece("attention biases", Role.VECTOR, attention_bias, 1, count, stage=stage)
-        yield Piece("block up", Role.BODY, wide, hidden, layers, stage=stage)
-        yield Piece("block down", Role.BODY, hidden, wide, layers, stage=stage)
-        yield Piece("block biases", Role.VECTOR, wide + hidden, 1, layers, stage=stage)
-        yield Piece("norms", Role.VECTOR, 2 * hidden, 1, count + layers, stage=stage)
+        yield ParameterGroup("attention qkv", Role.BODY, 3 * hidden, hidden, count, stage=stage)
+        yield ParameterGroup("attention out", Role.BODY, hidden, hidden, count, stage=stage)
+        yield ParameterGroup("attention biases", Role.VECTOR, attention_bias, 1, count, stage=stage)
+        yield ParameterGroup("block up", Role.BODY, wide, hidden, layers, stage=stage)
+        yield ParameterGroup("block down", Role.BODY, hidden, wide, layers, stage=stage)
+        yield ParameterGroup("block biases", Role.VECTOR, wide + hidden, 1, layers, stage=stage)
+        yield ParameterGroup("norms", Role.VECTOR, 2 * hidden, 1, count + layers, stage=stage)
 
 
 def _two_sided(shape: WhisperShape | T5Shape) -> tuple[Attention, ...]:

@@ -8,11 +8,11 @@ from typing import Any
 from harness.core.encoding import read_json_file
 from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.models.catalog.catalog import catalog_model
-from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.systems import UNOFFICIAL, stated_count, statements_about
 from harness.models.catalog.text import plausible_parameters
 from harness.models.configs.config import spec_from_file
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 
 CONFIG_FILE = "config.json"
 
@@ -31,7 +31,7 @@ class EstimateTarget:
 
     name: str
     parameters: int
-    anatomy: Anatomy | None
+    anatomy: ModelStructure | None
     basis: str
     notes: tuple[str, ...] = ()
 
@@ -87,7 +87,7 @@ def config_target(path: Path, name: str = "") -> EstimateTarget:
     """
     name = name or path.parent.name or path.stem
     try:
-        anatomy = spec_anatomy(spec_from_file(path, name))
+        anatomy = spec_structure(spec_from_file(path, name))
     except ModelError as error:
         count = _llama_like_count(path)
         if count is None:

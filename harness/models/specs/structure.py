@@ -32,7 +32,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ParameterGroup:
     """Equal trained arrays of one purpose.
 
     Attributes:
@@ -108,7 +108,7 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
-class Anatomy:
+class ModelStructure:
     """Everything the estimates need to know of an architecture.
 
     Attributes:
@@ -127,7 +127,7 @@ class Anatomy:
 
     name: str
     kind: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ParameterGroup, ...]
     attention: tuple[Attention, ...]
     hidden_size: int
     intermediate_size: int
@@ -185,7 +185,7 @@ class Anatomy:
         return bytes_per_value * self.kv_values_per_token
 
 
-def by_need(piece: Piece, layers: int) -> Iterator[Piece]:
+def by_need(piece: ParameterGroup, layers: int) -> Iterator[ParameterGroup]:
     """Yield the copies of a matrix in ordinary layers, then those in sensitive ones."""
     kept = len(sensitive_layers(layers))
     for count, sensitive in ((layers - kept, False), (kept, True)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, QuantLevel, Variant, find_level
-from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.target import CONFIG_FILE, EstimateTarget, catalog_target, config_target
 from harness.models.exported.files import graphs_in
 from harness.models.specs.count import active_parameters, parameters
@@ -144,7 +144,7 @@ class BuiltModel:
         """Of every estimator, from structure and calibration too."""
         from harness.estimator.record import record_estimates
 
-        return record_estimates(spec_anatomy(self.source.spec), level, lengths, peaks)
+        return record_estimates(spec_structure(self.source.spec), level, lengths, peaks)
 
     def shares(
         self,
@@ -166,7 +166,7 @@ class BuiltModel:
     def facts(self) -> Json:
         """What is known without building anything."""
         source = self.source
-        anatomy = spec_anatomy(source.spec)
+        anatomy = spec_structure(source.spec)
         return {
             "model": source.name,
             "kind": anatomy.kind,

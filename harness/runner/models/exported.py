@@ -10,12 +10,12 @@ from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import UsageError
 from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.workload import Workload
-from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.files import GENAI_CONFIG
 from harness.models.exported.model import ExportedKind, ExportedModel, Role
 from harness.models.exported.source import ExportedSource
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 from harness.models.weights.source import ModelSource
 from harness.results.enums import Kind
 from harness.results.replies import StepsCheck
@@ -72,11 +72,11 @@ class Exported:
         return self.source.model
 
     @property
-    def anatomy(self) -> Anatomy | None:
+    def anatomy(self) -> ModelStructure | None:
         """Its structure, where a configuration beside it tells one with as many parameters."""
         if self.model.spec is None:
             return None
-        anatomy, counted = spec_anatomy(self.model.spec), self.model.parameters
+        anatomy, counted = spec_structure(self.model.spec), self.model.parameters
         close = abs(anatomy.parameters - counted) <= COUNT_TOLERANCE * anatomy.parameters
         return anatomy if close else None  # the file holds something else than it says
 

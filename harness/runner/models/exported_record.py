@@ -9,7 +9,7 @@ from harness.estimator.cells import CellLengths
 from harness.estimator.exported import exported_estimates, mbu_file
 from harness.estimator.record import HardwarePeaks, RecordEstimates, record_estimates
 from harness.models.exported.model import ExportedModel, Role
-from harness.models.specs.structure import Anatomy
+from harness.models.specs.structure import ModelStructure
 from harness.results.enums import Kind
 from harness.results.replies import StepsCheck
 from harness.results.schema import Metric, Recognition, Storage
@@ -42,7 +42,7 @@ def recognition_of(model: ExportedModel, check: StepsCheck | None) -> Recognitio
 
 def estimates_of(
     model: ExportedModel,
-    anatomy: Anatomy | None,
+    anatomy: ModelStructure | None,
     level: QuantLevel,
     test: Workload,
     lengths: CellLengths,

@@ -171,11 +171,11 @@ def test_one_process_has_no_interval():
 def test_held_bytes_are_those_the_estimates_count():
     """Both rooms count alike, pair by pair: 4 bytes a float, scales and block sums included."""
     from harness.estimator import held
-    from harness.models.specs.structure import Piece, Role
+    from harness.models.specs.structure import ParameterGroup, Role
 
     for level in LEVELS.values():
         shapes = ((SIZES.wide, SIZES.hidden), (SIZES.hidden, SIZES.wide))
-        pieces = [Piece("matrix", Role.BODY, *shape) for shape in shapes]
+        pieces = [ParameterGroup("matrix", Role.BODY, *shape) for shape in shapes]
         expected = sum(held.held_copy_bytes(piece, level, held.ORT_CPU) for piece in pieces)
         assert held_bytes(SIZES, level, 2) == expected
 

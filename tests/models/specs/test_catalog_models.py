@@ -11,10 +11,10 @@ from harness.models.catalog.catalog import (
     catalog_names,
     read_catalog_model,
 )
-from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.load import load_spec, spec_names
 from harness.models.specs.count import built_parameters, kv_bytes_per_token, parameters
-from harness.models.specs.structure import Piece, Role
+from harness.models.specs.structure import ParameterGroup, Role
 
 NAMES = catalog_names()
 # Read once from the makers' own files; the tables of the model cards say the same.
@@ -58,7 +58,7 @@ def test_only_clip_and_exaone_are_not_confirmed():
 def test_built_models_are_counted_by_one_truth(name):
     """The anatomy agrees with the closed formula of the architectures built here."""
     spec = load_spec(name)
-    anatomy = spec_anatomy(spec)
+    anatomy = spec_structure(spec)
     assert anatomy.parameters == parameters(spec)
     assert anatomy.kv_bytes_per_token(4) == kv_bytes_per_token(spec, 4)
     assert catalog_model(name).anatomy == anatomy
@@ -99,7 +99,7 @@ def test_encoders_have_no_cache_and_whisper_has_one():
 
 def test_many_tokens_touch_more_experts_but_never_all_for_sure():
     """One token: 2 of 8; two tokens: 8 * (1 - 0.75^2) = 3.5."""
-    piece = Piece("experts", Role.BODY, 4, 4, copies=8, active=2)
+    piece = ParameterGroup("experts", Role.BODY, 4, 4, copies=8, active=2)
     assert piece.touched_copies(1) == 2
     assert piece.touched_copies(2) == pytest.approx(3.5)
     assert piece.touched_copies(1000) <= 8

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.models.catalog.decoder import spec_anatomy
+from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.load import load_spec, spec_names
 from harness.models.specs.count import (
     active_parameters,
@@ -105,4 +105,4 @@ def test_mixtral_uses_two_of_eight_experts():
 @pytest.mark.parametrize("name", ["mixtral-8x22b", "qwen3-30b-a3b", "qwen1.5-moe-a2.7b"])
 def test_two_formulas_for_active_parameters_agree(name):
     spec = load_spec(name)
-    assert active_parameters(spec) == spec_anatomy(spec).active_parameters
+    assert active_parameters(spec) == spec_structure(spec).active_parameters
