@@ -87,16 +87,16 @@ def checked(folder, cache="float32", mask="float", batch=1):
 @pytest.mark.parametrize("cache", CACHES)
 def test_steps_continue_the_prompt_under_a_mask_of_four_dimensions(tmp_path, cache, mask, batch):
     """Masks that are added or that choose, caches of three types, several sequences at once."""
-    assert checked(tmp_path, cache, mask, batch)["agrees"]
+    assert checked(tmp_path, cache, mask, batch).agrees
 
 
 def test_a_mask_that_hides_nothing_is_found(tmp_path, monkeypatch):
     """Tokens that see later ones in the whole pass do not see them in the steps."""
-    assert checked(tmp_path)["difference"] < 1e-5
+    assert checked(tmp_path).difference < 1e-5
 
     def nothing_hidden(port, ids, held_tokens):
         batch, tokens = ids.shape
         return np.zeros((batch, 1, tokens, held_tokens + tokens), np.float32)
 
     monkeypatch.setattr(feeds, "_mask", nothing_hidden)
-    assert not checked(tmp_path)["agrees"]
+    assert not checked(tmp_path).agrees
