@@ -90,7 +90,7 @@ class ExportedArtifact:
     def has_steps(self) -> bool:
         """Whether it decodes over a cache, so that its steps can be compared with whole passes."""
         kinds = (ExportedKind.DECODER, ExportedKind.ENCODER_DECODER)
-        return self.source.model.kind in kinds and self.kv_bytes_per_token > 0
+        return self.source.model.kind in kinds and self.source.model.cache_kind != "none"
 
     def built(self) -> Artifact:
         """Refuse: what only graphs of ours are asked for was asked of it."""

@@ -81,6 +81,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {"recognise": recognise, "quantize"
 def _recognise(found: Any, cache: Path, free_bytes: int | None) -> Any:
     """Return the record of a model."""
     from harness.devices.operators import known_operators
+    from harness.engine.exported.causality import is_causal
     from harness.models.exported.recognise import recognise as read
     from harness.models.exported.safety import check_memory
     from harness.models.exported.versions import Runtime
@@ -90,7 +91,16 @@ def _recognise(found: Any, cache: Path, free_bytes: int | None) -> Any:
     graph_bytes = sum(path.stat().st_size for path in paths if path.is_file())
     check_memory(graph_bytes, free_bytes, found.name)
     known = known_operators()
-    model = read(without_links(found, cache), Runtime(known.version, known.opset, known.names))
-    data_bytes = sum(file.size_bytes for file in model.data_files)
-    check_memory(graph_bytes + data_bytes, free_bytes, found.name)
+
+    def fits(model: Any) -> None:
+        data_bytes = sum(file.size_bytes for file in model.data_files)
+        check_memory(graph_bytes + data_bytes, free_bytes, found.name)
+
+    def probe(model: Any) -> bool | None:
+        fits(model)
+        return is_causal(model)
+
+    runtime = Runtime(known.version, known.opset, known.names)
+    model = read(without_links(found, cache), runtime, probe)
+    fits(model)
     return model

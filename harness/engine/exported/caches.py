@@ -1,7 +1,8 @@
-"""Where an exported decoder keeps keys and values: in what it returned last, or in one place.
+"""Where an exported decoder keeps keys, values and states: in what it returned last, or in place.
 
-`GrowingCache`: every run returns longer tensors, which the next run is fed as they are; nothing is
-copied. `SharedCache`: past and present are the same memory, which the attention operator extends.
+`GrowingCache`: every run returns new tensors, which the next run is fed as they are; nothing is
+copied. Keys and values are longer each time, and can be cut; a state is of its depth alone.
+`SharedCache`: past and present are the same memory, which the operator extends.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from harness.engine.buffers import aligned_zeros
 from harness.engine.exported.values import array_of, named_dtype, value_of
 from harness.models.exported.model import ExportedGraph
-from harness.models.exported.ports import CachePair, Port
+from harness.models.exported.ports import CachePair
 
 Key = tuple[bool, int, str]  # whether it belongs to the encoder's tokens, layer, half
 Kept = dict[Key, ort.OrtValue]
@@ -25,14 +26,14 @@ SLIDING = "sliding"  # in the name of a dimension: exporters call it past_slidin
 
 @dataclass(frozen=True, slots=True)
 class CachedTensor:
-    """One tensor of keys or values.
+    """One tensor of keys or values, or a state.
 
     Attributes:
         key: which one, in any graph of the model.
         past: name of the input of the graph that goes on.
         present: name of its output; None: it gives none back, as of the encoder's tokens.
-        shape: of the input; 0 where the tokens are counted.
-        axis: which dimension counts the tokens.
+        shape: of the input; 0 where the tokens are counted, unless the graph fixes their number.
+        axis: which dimension counts the tokens; None: a state, which has one size at any depth.
         dtype: of its elements.
         slides: only the last positions are kept, in a buffer that must hold a whole window.
     """
@@ -41,7 +42,7 @@ class CachedTensor:
     past: str
     present: str | None
     shape: tuple[int, ...]
-    axis: int
+    axis: int | None
     dtype: np.dtype[Any]
     slides: bool = False
 
@@ -51,12 +52,19 @@ class CachedTensor:
         return self.key[0]
 
     def of_length(self, tokens: int) -> tuple[int, ...]:
-        """The shape with so many tokens."""
+        """The shape with so many tokens; of a state its own."""
+        if self.axis is None:
+            return self.shape
         return (*self.shape[: self.axis], tokens, *self.shape[self.axis + 1 :])
+
+    def room(self, tokens: int) -> tuple[int, ...]:
+        """The shape of a buffer for so many tokens, or for as many as the graph fixes."""
+        fixed = 0 if self.axis is None else self.shape[self.axis]
+        return self.of_length(fixed or tokens)
 
     def first(self, array: NDArray[Any], tokens: int) -> NDArray[Any]:
         """The first positions of such a tensor, in place."""
-        return array[(slice(None),) * self.axis + (slice(tokens),)]
+        return array[(slice(None),) * (self.axis or 0) + (slice(tokens),)]
 
     def seeded(self, tokens: int, seeds: tuple[int, ...]) -> NDArray[Any]:
         """Standard normal values of so many tokens; integers of the middle of their range."""
@@ -72,17 +80,18 @@ def cached_tensors(graph: ExportedGraph, batch: int) -> tuple[CachedTensor, ...]
     """Every cached tensor that a graph reads, at a batch size."""
     if graph.cache is None:
         return ()
-    dtype = named_dtype(graph.cache.element_type, "the cache")
-    sizes = (graph.cache.kv_heads, graph.cache.head_dim)
     return tuple(
         CachedTensor(
             key=key,
             past=pair.past,
             present=pair.present,
-            shape=_shape(graph.port(pair.past), pair, batch, sizes),
+            shape=tuple(
+                batch if axis == pair.batch_axis else size for axis, size in enumerate(pair.shape)
+            ),
             axis=pair.length_axis,
-            dtype=dtype,
-            slides=SLIDING in str((graph.port(pair.past).shape or ())[pair.length_axis]),
+            dtype=named_dtype(pair.element_type, "the cache"),
+            slides=pair.length_axis is not None
+            and SLIDING in str((graph.port(pair.past).shape or ())[pair.length_axis]),
         )
         for key, pair in _pairs(graph)
         if pair.past is not None
@@ -90,7 +99,7 @@ def cached_tensors(graph: ExportedGraph, batch: int) -> tuple[CachedTensor, ...]
 
 
 def presents_of(graph: ExportedGraph) -> dict[str, Key]:
-    """Outputs of a graph that hold keys or values -> which ones."""
+    """Outputs of a graph that hold keys, values or states -> which ones."""
     return {pair.present: key for key, pair in _pairs(graph) if pair.present is not None}
 
 
@@ -103,33 +112,18 @@ def _pairs(graph: ExportedGraph) -> Iterator[tuple[Key, CachePair]]:
             yield (is_cross, pair.layer, pair.half), pair
 
 
-def _shape(port: Port, pair: CachePair, batch: int, sizes: tuple[int, int]) -> tuple[int, ...]:
-    """The shape of one tensor: given sizes stay; free ones are the batch, then heads and width."""
-    stated = port.shape or ()
-    batch_axis = 1 if pair.half == "both" else 0
-    free = iter(
-        [place for place in range(len(stated)) if place not in (batch_axis, pair.length_axis)][
-            batch_axis:
-        ]
-    )
-    known: dict[int, int] = {pair.length_axis: 0, batch_axis: batch}
-    known |= dict(zip(free, sizes, strict=False))
-    return tuple(
-        known.get(place, 0) if not isinstance(size, int) or place == pair.length_axis else size
-        for place, size in enumerate(stated)
-    )
-
-
 class GrowingCache:
     """What the last run returned, and the same at depths that are gone back to.
 
     Attributes:
         values: what the next run reads.
+        has_states: whether some of it is of one depth alone, and cannot be cut.
     """
 
     def __init__(self, tensors: Sequence[CachedTensor]) -> None:
         """Begin empty."""
         self._tensors = {tensor.key: tensor for tensor in tensors}
+        self.has_states = any(tensor.axis is None for tensor in tensors)
         self._kept: dict[int, Kept] = {}
         self.values = self._empty()
 
@@ -174,8 +168,12 @@ class GrowingCache:
             self._kept[tokens] = self.values if tokens == held_tokens else self._cut(tokens)
         self.values = self._kept[tokens]
 
+    def can_rewind(self, tokens: int, held_tokens: int) -> bool:
+        """Whether a depth can be gone back to: a state of another depth is made by running."""
+        return not self.has_states or tokens in (0, held_tokens) or tokens in self._kept
+
     def _empty(self) -> Kept:
-        """No position of any tensor."""
+        """No position of any tensor; states of zeros."""
         return {
             key: value_of(np.zeros(tensor.of_length(0), tensor.dtype))
             for key, tensor in self._tensors.items()
@@ -207,7 +205,7 @@ class SharedCache:
         self._tensors = tuple(tensors)
         most_tokens = max(capacity_tokens, context_tokens)
         self._arrays = [
-            aligned_zeros(t.of_length(most_tokens if t.slides else capacity_tokens), t.dtype)
+            aligned_zeros(t.room(most_tokens if t.slides else capacity_tokens), t.dtype)
             for t in tensors
         ]
         self._values = [value_of(array) for array in self._arrays]

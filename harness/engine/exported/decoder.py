@@ -148,14 +148,18 @@ class ExportedDecoder(CachedDecoder):
         held = self._depth_tokens
         super().rewind(depth_tokens)
         if self._growing is not None:
-            prefix = self.prefix_tokens
-            self._growing.rewind(depth_tokens + prefix, held + prefix)
+            depth, held = depth_tokens + self.prefix_tokens, held + self.prefix_tokens
+            if not self._growing.can_rewind(depth, held):
+                self.read_whole(np.ascontiguousarray(self._history[:depth_tokens].T))
+                held = depth
+            self._growing.rewind(depth, held)
 
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Write seeded values into every position below `depth_tokens` and stand there.
 
         A decoder that attends to an encoder really reads its start token and as many tokens more:
-        the keys of the encoder's tokens come from that pass. One without a cache gets tokens.
+        the keys of the encoder's tokens come from that pass. One with states reads the tokens too:
+        a state is what running makes it. One without a cache gets tokens.
 
         Raises:
             UsageError: more positions than the cache has.
@@ -164,8 +168,10 @@ class ExportedDecoder(CachedDecoder):
         self._history[:depth_tokens] = seeded_ids(
             seed, self.batch, max(depth_tokens, 1), self.vocab_size
         ).T[:depth_tokens]
-        if self.prefix_tokens:
+        if self.prefix_tokens or (depth_tokens and self._growing and self._growing.has_states):
             self.read_whole(np.ascontiguousarray(self._history[:depth_tokens].T))
+        elif self._growing is not None and self._growing.has_states:
+            self._growing.rewind(0, 0)
         elif self._growing is not None:
             self._growing.fill(depth_tokens, seed)
         elif self._shared is not None:

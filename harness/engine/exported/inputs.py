@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import UsageError
+from harness.engine.exported.caches import cached_tensors
+from harness.engine.exported.feeds import arrays_of, with_sizes
 from harness.engine.exported.geometry import CHANNELS, ExportedGeometry
 from harness.engine.exported.values import dtype_of
 from harness.engine.passes import seeded_ids
@@ -36,8 +38,9 @@ def pass_inputs(
     texts = 1 if graph.names.pixel_values and graph.names.ids else sequences
     ids = seeded_ids(seed, texts, tokens or TEXT_TOKENS, geometry.vocab_size)
     known: Arrays = {}
-    if graph.names.ids is not None:
-        known = _texts(graph, ids)
+    if graph.names.ids is not None or graph.names.embeds is not None:
+        sized = with_sizes(graph, given, geometry.model.hidden_size)
+        known = {**arrays_of(sized, ids, 0), **_empty_past(graph, texts)}
     if graph.names.pixel_values is not None:
         port = graph.port(graph.names.pixel_values)
         shape = _sized(port, given, (sequences, CHANNELS, *geometry.image_pixels))
@@ -70,19 +73,11 @@ def normal(shape: tuple[int, ...], port: Port, seeds: int | tuple[int, ...]) -> 
     return values.astype(dtype_of(port), copy=False)
 
 
-def _texts(graph: ExportedGraph, ids: NDArray[np.int64]) -> Arrays:
-    """Tokens, a mask that hides none, types of a single text, positions."""
-    names, tokens = graph.names, ids.shape[1]
-    parts: list[tuple[str | None, NDArray[Any]]] = [
-        (names.ids, ids),
-        (names.mask, np.ones_like(ids)),
-        (names.token_types, np.zeros_like(ids)),
-        (names.positions, np.broadcast_to(np.arange(tokens), ids.shape)),
-    ]
+def _empty_past(graph: ExportedGraph, sequences: int) -> Arrays:
+    """A cache that holds no token: of a decoder that is run as an encoder of texts."""
     return {
-        name: np.ascontiguousarray(values.astype(dtype_of(graph.port(name)), copy=False))
-        for name, values in parts
-        if name is not None
+        tensor.past: np.zeros(tensor.room(0), tensor.dtype)
+        for tensor in cached_tensors(graph, sequences)
     }
 
 

@@ -121,6 +121,13 @@ def load_exported(
             " only",
             fix="bench run --model with it; decoders and text encoders can be loaded",
         )
+    if geometry.model.main.names.embeds is not None:
+        raise UsageError(
+            f"{geometry.model.name} takes vectors, and the table that makes them of tokens is"
+            " another graph",
+            fix="bench run --model measures it with made-up vectors; an export that takes input_ids"
+            " can be loaded",
+        )
     return make(geometry, device, threads, context_tokens)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from harness.core.errors import UsageError
 from harness.devices.session import OpenedSession
 from harness.engine.exported.decoder import ExportedDecoder
-from harness.engine.exported.feeds import Feeds
+from harness.engine.exported.feeds import Feeds, with_sizes
 from harness.engine.exported.geometry import DECODERS, ExportedGeometry
 from harness.engine.exported.inputs import pass_inputs
 from harness.engine.exported.pair import PairMeasuring
@@ -110,9 +110,10 @@ def open_exported_decoder(
             f"a cache of {capacity_tokens} tokens does not fit this model, which takes {limit}",
             fix="ask for less depth, prompt or gen",
         )
+    dims, hidden_size = dict(geometry.dims), geometry.model.hidden_size
     return ExportedDecoder(
         [opened for opened, _ in chosen],
-        [graph for _, graph in chosen],
+        [with_sizes(graph, dims, hidden_size) for _, graph in chosen],
         batch,
         geometry.vocab_size,
         capacity_tokens,

@@ -11,7 +11,7 @@ from harness.core.errors import ModelError
 from harness.devices.session import OpenedSession
 from harness.engine.buffers import aligned_zeros
 from harness.engine.exported.caches import GrowingCache, SharedCache, presents_of
-from harness.engine.exported.feeds import Feeds, feeds_of
+from harness.engine.exported.feeds import Feeds, arrays_of, feeds_of, refresher
 from harness.engine.exported.values import array_of, dtype_of, value_of
 from harness.models.exported.model import ExportedGraph
 
@@ -50,9 +50,12 @@ class GrowingRun:
 
     def prepare(self, ids: NDArray[np.int64], held_tokens: int) -> PreparedRun:
         """Everything but the cache, which is that of the moment when the run begins."""
-        feeds = {**feeds_of(self._graph, ids, held_tokens), **self._source}
+        arrays = arrays_of(self._graph, ids, held_tokens)
+        feeds = {**{name: value_of(array) for name, array in arrays.items()}, **self._source}
+        refresh = refresher(self._graph, ids, arrays)
 
         def run() -> NDArray[Any]:
+            refresh()
             given = {**feeds, **self._cache.past} if self._reads_past else feeds
             logits, *present = self._session.run_with_ort_values(self._names, given)
             self._cache.take(dict(zip(self._keys.values(), present, strict=True)), held_tokens)
@@ -86,11 +89,16 @@ class SharedRun:
             self._logits[tokens] = self._room_for_logits(tokens)
         logits, binding = self._logits[tokens], self._session.io_binding()
         self._cache.bind(binding)
-        for name, value in {**feeds_of(self._graph, ids, held_tokens), **self._source}.items():
+        arrays = arrays_of(self._graph, ids, held_tokens)
+        made = {name: value_of(array) for name, array in arrays.items()}
+        for name, value in {**made, **self._source}.items():
             binding.bind_ortvalue_input(name, value)
         binding.bind_ortvalue_output(self._name, value_of(logits))
 
+        refresh = refresher(self._graph, ids, arrays)
+
         def run() -> NDArray[Any]:
+            refresh()
             self._session.run_with_iobinding(binding)
             return logits
 
@@ -124,13 +132,13 @@ class WholeRun:
         The copy of the tokens is part of the run: no step knows them before.
         """
         ids = np.zeros((history.shape[1], tokens), np.int64)
-        feeds = {**feeds_of(self._graph, ids, 0), **self._source}
-        ids_name = self._graph.names.ids
+        arrays = arrays_of(self._graph, ids, 0)
+        feeds = {**{name: value_of(array) for name, array in arrays.items()}, **self._source}
+        refresh = refresher(self._graph, ids, arrays)
 
         def run() -> NDArray[Any]:
             ids[...] = history[:tokens].T
-            if ids_name is not None and dtype_of(self._graph.port(ids_name)) != np.int64:
-                feeds.update(feeds_of(self._graph, ids, 0))
+            refresh()
             return self._run(feeds)
 
         return PreparedRun(run, tokens)

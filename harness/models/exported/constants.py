@@ -12,7 +12,7 @@ from harness.models.exported.tensors import elements, stored_array
 
 # operator -> input indices that hold angles, factors of a picture's size, ranges of activations
 _NO_WEIGHTS: dict[str, tuple[int, ...]] = {
-    "GroupQueryAttention": (7, 8),
+    "GroupQueryAttention": (7, 8, 12, 13),  # angles, and the scales of quantized caches
     "RotaryEmbedding": (1, 2, 3),
     "GemmaRotaryEmbedding": (0, 1, 2, 3, 4),
     "Resize": (1, 2, 3),

@@ -8,6 +8,7 @@ from harness.models.exported.names import unnamed_inputs
 from harness.models.exported.ports import Port
 
 _ENCODER_CLASSES = ("ForMaskedLM", "ForPreTraining", "ForTokenClassification")
+_CAUSAL_CLASSES = ("ForCausalLM", "LMHeadModel")
 _RUNNABLE = (
     *("float32", "float16", "float64", "bfloat16", "int64", "int32", "int16", "int8", "uint64"),
     *("uint32", "uint16", "uint8", "bool"),
@@ -41,7 +42,7 @@ def kind_of(
         )
     if names.pixel_values and (names.logits or names.hidden or names.embedding):
         return ExportedKind.VISION
-    if names.ids is None:
+    if names.ids is None and names.embeds is None:
         return _any(main)
     if names.logits:
         return _of_logits(main, classes, table_rows)
@@ -50,12 +51,18 @@ def kind_of(
     return ExportedKind.ENCODER if names.hidden or names.embedding else _any(main)
 
 
+def is_open(kind: ExportedKind, main: ExportedGraph, classes: Sequence[str]) -> bool:
+    """Whether only a run can tell a causal model of this kind from one that fills in gaps."""
+    is_named = any(name.endswith(_CAUSAL_CLASSES) for name in classes)
+    return kind is ExportedKind.DECODER_WITHOUT_PAST and main.cache is None and not is_named
+
+
 def _of_logits(main: ExportedGraph, classes: Sequence[str], table_rows: int | None) -> ExportedKind:
     """Return the kind of a graph from token ids to logits.
 
     Without a cache a language model and an encoder with a head look alike. It is an encoder where
     token types go in, where config.json names such a class, or where there are not as many logits
-    as tokens in the vocabulary.
+    as tokens in the vocabulary; what that leaves open a probe run tells, see is_open.
     """
     if main.cache is not None:
         return ExportedKind.DECODER if main.cache.has_past else ExportedKind.DECODER_WITHOUT_PAST
@@ -69,10 +76,12 @@ def _of_logits(main: ExportedGraph, classes: Sequence[str], table_rows: int | No
 
 
 def _all_known(graph: ExportedGraph) -> bool:
-    """Whether every input plays a known part."""
+    """Whether every input plays a known part, or belongs to a decoder and can be made up."""
     caches = {pair.past for pair in (*graph.cache.own, *graph.cache.cross)} if graph.cache else ()
     rest = [port for port in graph.inputs if port.name not in caches]
-    return bool(rest) and not unnamed_inputs(rest, graph.names)
+    unnamed = [graph.port(name) for name in unnamed_inputs(rest, graph.names)]
+    decodes = graph.cache is not None and graph.cache.has_past
+    return bool(rest) and (not unnamed or (decodes and all(map(_can_be_made, unnamed))))
 
 
 def _any(graph: ExportedGraph) -> ExportedKind:

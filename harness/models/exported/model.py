@@ -28,6 +28,13 @@ class ExportedKind(StrEnum):
     ANY = "any"
 
 
+_WITH_STEPS = (
+    ExportedKind.DECODER,
+    ExportedKind.DECODER_WITHOUT_PAST,
+    ExportedKind.ENCODER_DECODER,
+)
+
+
 class Role(StrEnum):
     """What one graph file is for.
 
@@ -188,11 +195,19 @@ class ExportedModel:
 
     @property
     def cache_kind(self) -> str:
-        """`shared`, `growing`, or `none`: every step reads the whole text again."""
+        """How steps are handed what was read before.
+
+        `shared`: one buffer, written in place. `static`: one whose size the graph fixes. `growing`:
+        each run returns longer tensors, beside states in a hybrid. `states`: nothing grows. `none`:
+        every step reads the whole text again, or there are no steps.
+        """
         layouts = [graph.cache for graph in self.graphs if graph.cache is not None]
-        if not layouts:
+        if not layouts or self.kind not in _WITH_STEPS:
             return "none"
-        return "shared" if layouts[-1].shares_buffer else "growing"
+        layout = layouts[-1]
+        if layout.shares_buffer:
+            return "static" if layout.capacity_tokens else "shared"
+        return "growing" if layout.growing else "states"
 
     @property
     def bits_per_weight(self) -> float | None:

@@ -12,6 +12,7 @@ from harness.models.exported.ports import Port, PortNames
 # the conversion scripts of ONNX Runtime.
 INPUT_NAMES: dict[str, tuple[str, ...]] = {
     "ids": ("input_ids", "tokens"),
+    "embeds": ("inputs_embeds", "input_embeds", "input_embeddings"),
     "mask": ("attention_mask", "input_mask"),
     "positions": ("position_ids",),
     "token_types": ("token_type_ids", "segment_ids"),
@@ -23,6 +24,8 @@ INPUT_NAMES: dict[str, tuple[str, ...]] = {
     "encoder_hidden_states": ("encoder_hidden_states",),
     "encoder_mask": ("encoder_attention_mask",),
     "decoder_ids": ("decoder_input_ids",),
+    "write_indices": ("write_indices",),
+    "held_lengths": ("nonpad_kv_seqlen",),
     "past_length": ("past_sequence_length", "past_seq_len"),
     "total_length": ("total_sequence_length", "total_seq_len"),
 }
@@ -36,21 +39,32 @@ OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
 }
 WHOLE_NUMBERS = ("int64", "int32")
 _INTEGER_FIELDS = frozenset({"ids", "positions", "token_types", "decoder_ids"})
+# What a layer keeps beside keys and values: a name's word -> ours. Source: the exporters above,
+# mobius-onnx 0.1, transformers.js.
+STATE_WORDS = ("conv", "recurrent", "ssm")
 
 _LAYER = r"(?P<layer>\d{1,4})"
 _HALF = r"(?P<half>key|value)"
 _SIDE = r"(?:\.(?P<side>decoder|encoder))?"
+_STATE = rf"(?P<state>{'|'.join(STATE_WORDS)})"
 PAST_PATTERNS = (
     rf"past_key_values?\.{_LAYER}{_SIDE}\.{_HALF}",
     rf"past_{_HALF}_(?:(?P<side>self|cross)_)?{_LAYER}",
     rf"past_{_LAYER}",
+    rf"past(?:_key_values?|_states?)?\.{_LAYER}\.{_STATE}(?:_state)?",
+    rf"past_{_STATE}(?:_state)?[._]{_LAYER}",
+    rf"{_HALF}_cache\.{_LAYER}",
 )
 PRESENT_PATTERNS = (
     rf"present(?:_key_values)?\.{_LAYER}{_SIDE}\.{_HALF}",
     rf"present_{_HALF}_(?:(?P<side>self|cross)_)?{_LAYER}",
     rf"present_{_LAYER}",
+    rf"present(?:_key_values?|_states?)?\.{_LAYER}\.{_STATE}(?:_state)?",
+    rf"present_{_STATE}(?:_state)?[._]{_LAYER}",
+    rf"updated_{_HALF}_cache\.{_LAYER}",
 )
 _CROSS = ("encoder", "cross")
+_HALVES = ("key", "value", *STATE_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class CacheName:
 
     Attributes:
         layer: from 0.
-        half: `key`, `value` or `both`.
+        half: `key`, `value` or `both`; a word of STATE_WORDS; else the name of its input.
         cross: whether it is of the encoder's tokens.
     """
 
@@ -84,7 +98,7 @@ def cache_names(ports: Iterable[Port], patterns: Sequence[str]) -> dict[CacheNam
             match = re.fullmatch(pattern, port.name)
             if match is not None:
                 parts = match.groupdict()
-                half = parts.get("half") or _named_half(parts)
+                half = parts.get("half") or parts.get("state") or _named_half(parts)
                 cross = parts.get("side") in _CROSS
                 found[CacheName(int(parts["layer"]), half, cross)] = port
                 break
@@ -128,7 +142,7 @@ def genai_names(config: Any) -> tuple[dict[str, str], CachePatterns]:
             if not isinstance(value, str):
                 continue
             if "%d" in value:
-                half = "key" if "key" in key else "value"
+                half = next((word for word in _HALVES if word in key), "both")
                 patterns = past if section == "inputs" else present
                 patterns.insert(0, _pattern(value, half))
             elif key in _GENAI_FIELDS:
@@ -138,7 +152,7 @@ def genai_names(config: Any) -> tuple[dict[str, str], CachePatterns]:
 
 def _named_half(parts: Mapping[str, Any]) -> str:
     """Return the half that a pattern of a configuration stands for."""
-    return next((half for half in ("key", "value") if half in parts), "both")
+    return next((half for half in _HALVES if half in parts), "both")
 
 
 def _fits(part: str, port: Port) -> bool:
@@ -163,6 +177,7 @@ def _section(config: Any, section: str) -> Mapping[str, Any]:
 
 _GENAI_FIELDS = {
     "input_ids": "ids",
+    "inputs_embeds": "embeds",
     "attention_mask": "mask",
     "position_ids": "positions",
     "past_sequence_length": "past_length",

@@ -1,10 +1,19 @@
 """The inputs and outputs of a graph that this package did not write, and what each one is for."""
 
 from dataclasses import dataclass
+from math import prod
 
 Dimension = int | str
 # What a cache may hold: type -> bytes of one value.
-VALUE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1}
+VALUE_BYTES = {
+    "float32": 4,
+    "float16": 2,
+    "bfloat16": 2,
+    "int8": 1,
+    "uint8": 1,
+    "int32": 4,
+    "int64": 8,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class PortNames:
 
     Attributes:
         ids: token ids [batch, tokens]; of a decoder half, those of the decoder.
+        embeds: vectors of the tokens instead of their ids [batch, tokens, hidden]: the decoder of a
+            model whose table of embeddings is another graph.
         mask: 1 where there is a token: [batch, cached + new tokens], or with four dimensions
             [batch, 1, new tokens, cached + new tokens] and 0 where attention may look.
         positions: of each new token [batch, tokens].
@@ -51,6 +62,8 @@ class PortNames:
         encoder_hidden_states: of a decoder half [batch, source tokens, hidden].
         encoder_mask: of a decoder half [batch, source tokens].
         decoder_ids: of a graph that holds both halves [batch, target tokens].
+        write_indices: where in a buffer of fixed capacity the new tokens go [batch].
+        held_lengths: positions of that buffer that hold a token, the new ones included [batch].
         past_length: how many tokens the cache holds, an integer scalar or [1].
         total_length: cached and new tokens, an integer scalar or [1].
         logits: [batch, tokens or 1, vocab]; of a classifier [batch, classes].
@@ -59,6 +72,7 @@ class PortNames:
     """
 
     ids: str | None = None
+    embeds: str | None = None
     mask: str | None = None
     positions: str | None = None
     token_types: str | None = None
@@ -70,6 +84,8 @@ class PortNames:
     encoder_hidden_states: str | None = None
     encoder_mask: str | None = None
     decoder_ids: str | None = None
+    write_indices: str | None = None
+    held_lengths: str | None = None
     past_length: str | None = None
     total_length: str | None = None
     logits: str | None = None
@@ -83,40 +99,70 @@ class CachePair:
 
     Attributes:
         layer: from 0.
-        half: `key`, `value`, or `both`, where one tensor [2, batch, heads, length, width] is both.
+        half: `key`, `value`, or `both`, where one tensor [2, batch, heads, length, width] is both;
+            what else a layer keeps by its exporter's word, such as `conv` or `recurrent`.
         past: input name; None: this graph only fills the cache.
         present: output name; None: this graph only reads it (the encoder's in every later step).
-        length_axis: the dimension that grows by one per token.
+        shape: of the tensor; 0 where sequences or tokens are counted. A length that the graph
+            fixes stands there: a buffer of so many positions.
+        element_type: of its values, such as `float16`.
+        batch_axis: the dimension of the sequences.
+        length_axis: the dimension of the tokens; None: a state, as large after one as after all.
     """
 
     layer: int
     half: str
     past: str | None
     present: str | None
-    length_axis: int
+    shape: tuple[int, ...]
+    element_type: str
+    batch_axis: int = 0
+    length_axis: int | None = 2
+
+    @property
+    def capacity_tokens(self) -> int | None:
+        """Positions that the graph fixes; None: as many as are fed, or a state."""
+        return None if self.length_axis is None else self.shape[self.length_axis] or None
+
+    @property
+    def step_bytes(self) -> int:
+        """Bytes of one position of one sequence, or of one sequence's whole state."""
+        sizes = [size for axis, size in enumerate(self.shape) if axis != self.batch_axis]
+        if self.length_axis is not None:
+            sizes.pop(self.length_axis - (self.length_axis > self.batch_axis))
+        return prod(sizes) * VALUE_BYTES[self.element_type]
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLayout:
-    """The cached keys and values of a graph.
+    """The cached keys, values and states of a graph.
 
     Attributes:
         own: of the decoder's own tokens, in the order of the inputs (of the outputs without any).
         cross: of the encoder's tokens; empty but in the decoder half of two.
-        kv_heads: of one tensor.
-        head_dim: values of one head.
-        element_type: of the stored values, such as `float16`.
         shares_buffer: whether past and present may be one buffer of fixed capacity, because every
-            cache goes through an operator that writes it in place (GroupQueryAttention). Else the
-            cache grows: each present is a new tensor, one step longer.
+            cache goes through an operator that writes it in place (GroupQueryAttention,
+            TensorScatter). Else each present is a new tensor: of keys and values one step longer.
     """
 
     own: tuple[CachePair, ...]
     cross: tuple[CachePair, ...]
-    kv_heads: int
-    head_dim: int
-    element_type: str
     shares_buffer: bool
+
+    @property
+    def growing(self) -> tuple[CachePair, ...]:
+        """The own part that holds something of every token."""
+        return tuple(pair for pair in self.own if pair.length_axis is not None)
+
+    @property
+    def states(self) -> tuple[CachePair, ...]:
+        """The own part that is as large after one token as after all."""
+        return tuple(pair for pair in self.own if pair.length_axis is None)
+
+    @property
+    def element_type(self) -> str:
+        """Of keys and values; of states where there is nothing else."""
+        return (self.growing or self.own)[0].element_type
 
     @property
     def num_layers(self) -> int:
@@ -125,11 +171,19 @@ class CacheLayout:
 
     @property
     def bytes_per_token(self) -> int:
-        """What the own part of the cache grows by with each token of one sequence.
+        """What the own part of the cache grows by with each token of one sequence."""
+        return sum(pair.step_bytes for pair in self.growing)
 
-        2 · layers · kv_heads · head_dim · bytes of one value
-        """
-        return 2 * self.num_layers * self.kv_heads * self.head_dim * VALUE_BYTES[self.element_type]
+    @property
+    def state_bytes(self) -> int:
+        """What the states of one sequence take, whatever its length."""
+        return sum(pair.step_bytes for pair in self.states)
+
+    @property
+    def capacity_tokens(self) -> int | None:
+        """Positions of buffers whose size the graph fixes; None: nothing is fixed."""
+        fixed = [pair.capacity_tokens for pair in self.own if pair.capacity_tokens]
+        return min(fixed, default=None)
 
     @property
     def has_past(self) -> bool:

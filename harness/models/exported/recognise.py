@@ -5,23 +5,30 @@ files are read in pieces.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import onnx
 
-from harness.models.exported.caches import cache_layout
+from harness.models.exported.caches import cache_layout, paired_by_shape
 from harness.models.exported.config import Described, describe
 from harness.models.exported.files import FoundFiles
 from harness.models.exported.flat import FlatGraph, flatten
 from harness.models.exported.genai_spec import spec_by_count
-from harness.models.exported.kinds import kind_of
+from harness.models.exported.kinds import is_open, kind_of
 from harness.models.exported.loading import graph_ports, load_graph
 from harness.models.exported.model import DataFile, ExportedGraph, ExportedKind, ExportedModel, Role
 from harness.models.exported.names import CacheName, cache_names, genai_names, name_ports
-from harness.models.exported.ports import Port
+from harness.models.exported.ports import Port, PortNames
 from harness.models.exported.safety import check_regular, check_tensors
+from harness.models.exported.shapes import (
+    TokenTable,
+    shaped_inputs,
+    shaped_outputs,
+    speaks,
+    token_table,
+)
 from harness.models.exported.versions import Runtime, check_versions
 from harness.models.exported.weights import Weight, combine, count_weights, storages
 from harness.models.specs.encoder import AnySpec, EncoderSpec
@@ -34,6 +41,8 @@ _SPECS: dict[ExportedKind, type] = {
     ExportedKind.EMBEDDING: EncoderSpec,
 }
 _HASH_DIGITS = 16
+# Whether no token of a model depends on a later one; None: that cannot be told.
+Probe = Callable[[ExportedModel], bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +54,23 @@ class _Read:
         weights: all of them.
         data: its data files, relative to the model's folder.
         exporter: who wrote it.
-        table: rows and width of the table that token ids are looked up in.
+        table: that token ids are looked up in.
     """
 
     graph: ExportedGraph
     weights: tuple[Weight, ...]
     data: tuple[str, ...]
     exporter: str
-    table: tuple[int, int] | None
+    table: TokenTable | None
 
 
-def recognise(found: FoundFiles, runtime: Runtime) -> ExportedModel:
-    """Return the record of a model.
+def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = None) -> ExportedModel:
+    """Return the record of a model: told by names, then by shapes, then by a run.
 
     Args:
         found: its files; no link among them.
         runtime: what is installed.
+        is_causal: runs a model whose kind is still open; None: such a one is taken for a decoder.
 
     Raises:
         ModelError: a file that is damaged, unsafe, of another version, or not recognised.
@@ -71,7 +81,7 @@ def recognise(found: FoundFiles, runtime: Runtime) -> ExportedModel:
     }
     main = next(iter(reads.values()))
     graphs = {role: read.graph for role, read in reads.items()}
-    table_rows = None if main.table is None else main.table[0]
+    table_rows = None if main.table is None else main.table.rows
     kind = kind_of(graphs, described.classes, table_rows)
     decoders = [read.weights for role, read in reads.items() if role is not Role.ENCODER]
     encoder = reads[Role.ENCODER].weights if Role.ENCODER in reads else ()
@@ -80,7 +90,7 @@ def recognise(found: FoundFiles, runtime: Runtime) -> ExportedModel:
     if spec is None and described.genai is not None:
         spec = _spec_by_count(described, weights, found.name)
     data = list(dict.fromkeys(name for read in reads.values() for name in read.data))
-    return ExportedModel(
+    model = ExportedModel(
         name=found.name,
         kind=kind,
         folder=found.folder,
@@ -92,13 +102,19 @@ def recognise(found: FoundFiles, runtime: Runtime) -> ExportedModel:
         data_files=tuple(DataFile(name, (found.folder / name).stat().st_size) for name in data),
         content_hash=_content_hash(found.folder, [*found.graphs.values(), *data]),
         vocab_size=_vocab_size(main, described, kind),
-        max_context_tokens=described.context,
+        max_context_tokens=_context(main.graph, described),
         hidden_size=described.hidden_size or _width(main),
         image_size=_image_size(main.graph, described),
         tokenizer_folder=described.tokenizer_folder,
         spec=_fitting(spec, kind),
         variants=found.variants,
     )
+    asked = is_causal is not None and is_open(kind, main.graph, described.classes)
+    if asked and is_causal is not None and is_causal(model) is False:
+        kind = ExportedKind.ENCODER
+        vocab_size = _vocab_size(main, described, kind)
+        return replace(model, kind=kind, vocab_size=vocab_size, spec=_fitting(spec, kind))
+    return model
 
 
 def _read(
@@ -121,7 +137,7 @@ def _read(
     )
     exporter = f"{model.producer_name} {model.producer_version}".strip()[:80]
     names = tuple(str(inner / name) for name in data)
-    return _Read(counted, weights, names, exporter, _token_table(flat, graph.names.ids))
+    return _Read(counted, weights, names, exporter, token_table(flat, graph.names.ids))
 
 
 def _graph(
@@ -132,17 +148,29 @@ def _graph(
     described: Described,
     where: str,
 ) -> ExportedGraph:
-    """Return the record of a graph but for its weights."""
+    """Return the record of a graph but for its weights: names first, then shapes."""
     inputs, outputs = graph_ports(model, where)
     renamed, patterns = genai_names(described.genai)
     past, present = cache_names(inputs, patterns.past), cache_names(outputs, patterns.present)
+    names = name_ports(_without(inputs, past), _without(outputs, present), renamed)
+    if speaks(flat, inputs, names, has_cache=bool(past)):
+        rest = [
+            _unnamed(_without(inputs, past), names),
+            _unnamed(_without(outputs, present), names),
+        ]
+        more_past, more_present = paired_by_shape(flat, *rest)
+        past, present = {**past, **more_past}, {**present, **more_present}
+    names = shaped_inputs(flat, _without(inputs, past), names, has_cache=bool(past))
+    table = token_table(flat, names.ids)
+    vocab_size = described.vocab_size if table is None else table.rows
+    vectors = next((port for port in inputs if port.name == names.embeds), None)
     versions = {item.domain: item.version for item in model.opset_import}
     return ExportedGraph(
         role=role,
         file=file,
         inputs=inputs,
         outputs=outputs,
-        names=name_ports(_without(inputs, past), _without(outputs, present), renamed),
+        names=shaped_outputs(_without(outputs, present), names, vocab_size, vectors),
         cache=cache_layout(flat, past, present, described.head_dim),
         parameters=0,
         weights_bytes=0,
@@ -157,19 +185,16 @@ def _without(ports: Sequence[Port], caches: Mapping[CacheName, Port]) -> list[Po
     return [port for port in ports if port.name not in cached]
 
 
-def _token_table(flat: FlatGraph, ids: str | None) -> tuple[int, int] | None:
-    """Return rows and width of the table that token ids are looked up in."""
-    for node, index in flat.uses(ids) if ids else ():
-        if node.op in ("Gather", "GatherBlockQuantized") and index == 1:
-            tensor = flat.tensor(flat.source(node.input(0)))
-            if tensor is not None and len(tensor.dims) >= 2:
-                return tensor.dims[0], tensor.dims[-1]
-    return None
+def _unnamed(ports: Sequence[Port], names: PortNames) -> list[Port]:
+    """Return the ports that play no part by their names."""
+    known = {getattr(names, part) for part in PortNames.__slots__}
+    return [port for port in ports if port.name not in known]
 
 
 def _vocab_size(main: _Read, described: Described, kind: ExportedKind) -> int | None:
     """Return the number of token ids: of the logits, the table, or the configuration."""
-    if main.graph.names.ids is None and main.graph.names.decoder_ids is None:
+    names = main.graph.names
+    if names.ids is None and names.embeds is None and names.decoder_ids is None:
         return None
     logits = main.graph.names.logits
     shape = main.graph.port(logits).shape if logits else None
@@ -177,8 +202,15 @@ def _vocab_size(main: _Read, described: Described, kind: ExportedKind) -> int | 
     if speaks and shape and isinstance(shape[-1], int):
         return shape[-1]
     if main.table is not None:
-        return main.table[0]
+        return main.table.rows
     return described.vocab_size
+
+
+def _context(graph: ExportedGraph, described: Described) -> int | None:
+    """Return the longest sequence: as the configuration says, and no longer than fixed caches."""
+    capacity = None if graph.cache is None else graph.cache.capacity_tokens
+    found = [tokens for tokens in (described.context, capacity) if tokens is not None]
+    return min(found, default=None)
 
 
 def _width(main: _Read) -> int | None:
@@ -187,7 +219,7 @@ def _width(main: _Read) -> int | None:
     shape = main.graph.port(hidden).shape if hidden else None
     if shape and isinstance(shape[-1], int):
         return shape[-1]
-    return None if main.table is None else main.table[1]
+    return None if main.table is None else main.table.width
 
 
 def _image_size(graph: ExportedGraph, described: Described) -> tuple[int, int] | None:

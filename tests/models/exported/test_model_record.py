@@ -16,15 +16,16 @@ from harness.models.exported.model import (
 )
 from harness.models.exported.ports import CacheLayout, CachePair, Port, PortNames
 
+SHAPE = (0, 3, 0, 64)  # 3 heads, 64 values wide
 CACHE = CacheLayout(
     own=(
-        CachePair(0, "key", "past_key_values.0.key", "present.0.key", 2),
-        CachePair(0, "value", "past_key_values.0.value", "present.0.value", 2),
+        CachePair(0, "key", "past_key_values.0.key", "present.0.key", SHAPE, "float16"),
+        CachePair(0, "value", "past_key_values.0.value", "present.0.value", SHAPE, "float16"),
+        CachePair(
+            *(1, "conv", "past_conv.1", "present_conv.1", (0, 96, 3), "float32"), length_axis=None
+        ),
     ),
     cross=(),
-    kv_heads=3,
-    head_dim=64,
-    element_type="float16",
     shares_buffer=False,
 )
 GRAPH = ExportedGraph(

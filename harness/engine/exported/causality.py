@@ -1,0 +1,70 @@
+"""One cheap probe run: does a token see those behind it?
+
+A masked language model and a causal one without a cache look alike in their files: token ids in,
+logits of every token out. In a causal one a changed last token leaves all earlier logits alone.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.errors import HarnessError
+from harness.devices.device import find_device
+from harness.devices.session import open_session
+from harness.engine.exported.feeds import feeds_of
+from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.exported.values import array_of, as_float32
+from harness.engine.passes import seeded_ids
+from harness.models.exported.model import ExportedModel
+
+TEXT_TOKENS = 16
+# Activations of int8 share one scale in a pass: an extreme value of the last token moves all
+# others by rounding. In a longer text most changes of one token change no extreme, and one such
+# change is enough.
+LONG_TEXT_TOKENS, CHANGES = 256, 6
+MOVED = 1e-5  # largest difference that counts as none, as a share of the largest logit
+
+
+def is_causal(model: ExportedModel) -> bool | None:
+    """Whether no token's logits depend on a later token; None: the probe says nothing.
+
+    Args:
+        model: from token ids to logits [batch, tokens, vocab], without a cache.
+    """
+    graph, geometry = model.main, ExportedGeometry(model)
+    if graph.names.ids is None or graph.names.logits is None:
+        return None
+    usual = LONG_TEXT_TOKENS if any(row.bits == 8 for row in model.storages) else TEXT_TOKENS
+    most = min(usual, model.max_context_tokens or usual)
+    stated = graph.port(graph.names.ids).shape or ()
+    batch, tokens = (
+        size if isinstance(size, int) else other
+        for size, other in zip(stated, (1, most), strict=True)
+    )
+    ids = seeded_ids(0, batch, tokens, geometry.vocab_size)
+    changes = _changes(ids)[: CHANGES if tokens > TEXT_TOKENS else 1]
+    if not changes:
+        return None
+    try:
+        session = open_session(model.path(graph), find_device("cpu"), 1).session
+
+        def logits() -> NDArray[np.float32]:
+            feeds = feeds_of(graph, ids, 0)
+            (found,) = session.run_with_ort_values([graph.names.logits], feeds)
+            return as_float32(array_of(found)).copy()
+
+        before = logits()
+        if before.ndim != 3 or before.shape[1] != tokens:
+            return None
+        for token_ids in changes:
+            ids[:, -1] = token_ids
+            moved = float(np.abs(logits() - before)[:, :-1].max())
+            if moved <= MOVED * float(np.abs(before).max()):
+                return True
+    except (HarnessError, RuntimeError, ValueError):  # what cannot be run here is told by its name
+        return None
+    return False
+
+
+def _changes(ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Tokens of the text that the last one of each sequence may become; all are others than it."""
+    return [row.copy() for row in ids.T[:-1] if (row != ids[:, -1]).all()]

@@ -1,0 +1,230 @@
+"""Parts of a decoder told by shape where no name tells them, and then decoded with."""
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from harness.devices.device import find_device
+from harness.devices.session import open_session
+from harness.engine.exported.causality import is_causal
+from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.exported.inputs import pass_inputs
+from harness.engine.exported.opening import open_exported_decoder
+from harness.engine.passes import seeded_ids
+from harness.engine.shapes import shapes_json
+from harness.engine.steps_check import steps_check
+from harness.models.exported.files import find_files
+from harness.models.exported.model import ExportedKind
+from harness.models.exported.recognise import recognise
+from tests.models.exported.tiny_graphs import (
+    VOCAB,
+    WIDTH,
+    ids,
+    installed,
+    model,
+    port,
+    read,
+    saved,
+    values,
+)
+from tests.models.exported.tiny_parts import BUFFER_TOKENS, LONG, TAPS, Tiny
+
+TABLE, HEAD, TAPPED = VOCAB * WIDTH, WIDTH * VOCAB, WIDTH * TAPS
+# A decoder under the names of each exporter -> its parameters, states, growing tensors.
+DECODERS = {
+    "vectors": (lambda: Tiny("inputs_embeds", takes_vectors=True).attention(0), HEAD, 0, 2),
+    "vectors without a name": (
+        lambda: Tiny("hidden_in", takes_vectors=True).attention(0),
+        *(HEAD, 0, 2),
+    ),
+    "vectors of each layer": (
+        lambda: (
+            Tiny("inputs_embeds", takes_vectors=True)
+            .plus("per_layer_inputs", ["batch", "tokens", 2, 8])
+            .attention(0)
+        ),
+        *(HEAD, 0, 2),
+    ),
+    "pictures inside": (
+        lambda: Tiny().plus("image_features", ["images", WIDTH]).attention(0),
+        *(TABLE + HEAD, 0, 2),
+    ),
+    "adapters": (
+        lambda: (
+            Tiny()
+            .plus("layers.0.q_proj.lora_A.weight", [WIDTH, "r"])
+            .plus("layers.0.q_proj.lora_B.weight", ["r", WIDTH])
+            .attention(0)
+        ),
+        *(TABLE + HEAD, 0, 2),
+    ),
+    "genai": (
+        lambda: Tiny().convolution("past.0.conv", "present.0.conv").attention(1),
+        *(TABLE + HEAD + TAPPED, 1, 2),
+    ),
+    "mobius": (
+        lambda: (
+            Tiny()
+            .recurrence("past_key_values.0.recurrent_state", "present.0.recurrent_state")
+            .attention(1)
+        ),
+        *(TABLE + HEAD, 1, 2),
+    ),
+    "transformers.js": (
+        lambda: (
+            Tiny()
+            .convolution("past_conv.0", "present_conv.0")
+            .recurrence("past_ssm.0", "present_ssm.0")
+        ),
+        *(TABLE + HEAD + TAPPED, 2, 0),
+    ),
+    "names of nobody": (
+        lambda: (
+            Tiny()
+            .recurrence("onnx::Add_7", "1234")
+            .convolution("left", "a")
+            .attention(2, names=("k{1}in", "{1}"))
+            .recurrence("onnx::Add_9", "99")
+        ),
+        *(TABLE + HEAD + TAPPED, 3, 2),
+    ),
+    "caches of two shapes": (lambda: Tiny().attention(0, 2).attention(1, 1), TABLE + HEAD, 0, 4),
+    "only some layers cache": (lambda: Tiny().attention(4).attention(9), TABLE + HEAD, 0, 4),
+    "static": (
+        lambda: Tiny().buffer(0, ("{}_cache.{}", "updated_{}_cache.{}")),
+        *(TABLE + HEAD, 0, 2),
+    ),
+    "static without names": (
+        lambda: Tiny().buffer(0, ("{}_in_{}", "{}_out_{}")),
+        *(TABLE + HEAD, 0, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_every_exporters_decoder_is_one(tmp_path, name):
+    """Its parameters, what it keeps; and its steps continue what a whole pass began."""
+    make, parameters, states, growing = DECODERS[name]
+    found = read(saved(make().logits(), tmp_path))
+    cache = found.main.cache
+    assert found.kind is ExportedKind.DECODER
+    assert (found.parameters, found.vocab_size) == (parameters, VOCAB)
+    assert (len(cache.states), len(cache.growing)) == (states, growing)
+    for batch in (1, 2):
+        geometry = shapes_json(ExportedGeometry(found))
+        check = steps_check(str(found.path(found.main)), geometry, "cpu", 1, batch, seed=0)
+        assert check.agrees, check
+
+
+def test_pasts_and_presents_pair_by_their_way_through_the_graph(tmp_path):
+    """Two states of one type and size, whose outputs come in another order."""
+    proto = Tiny().recurrence("b", "y").recurrence("a", "x").logits()
+    states = list(proto.graph.output)[1:]
+    del proto.graph.output[1:]
+    proto.graph.output.extend(reversed(states))
+    cache = read(saved(proto, tmp_path)).main.cache
+    assert {(pair.past, pair.present) for pair in cache.own} == {("b", "y"), ("a", "x")}
+
+
+def test_a_buffer_of_fixed_size_is_the_longest_sequence(tmp_path):
+    """24 positions are stated, of WIDTH values of 4 bytes for a key and for a value."""
+    found = read(saved(DECODERS["static"][0]().logits(), tmp_path))
+    assert found.max_context_tokens == BUFFER_TOKENS
+    assert found.main.cache.shares_buffer
+    assert found.main.cache.bytes_per_token == 2 * WIDTH * 4
+
+
+def opened(found, capacity_tokens=16, batch=1):
+    geometry = ExportedGeometry(found)
+    session = open_session(found.path(found.main), find_device("cpu"), 1)
+    return open_exported_decoder([session], geometry, batch, capacity_tokens, None)
+
+
+def test_a_state_at_a_depth_is_made_by_running(tmp_path):
+    """After going on and coming back, a step gives what it gives behind the same tokens anew."""
+    found = read(saved(DECODERS["genai"][0]().logits(), tmp_path))
+    decoder, text = opened(found), seeded_ids(3, 1, 12, VOCAB)
+    expected = decoder.read_whole(text[:, :7]).copy()
+    decoder.fill(0, 0)
+    decoder.prefill(text)
+    decoder.rewind(6)  # nothing of that depth was kept
+    assert np.allclose(decoder.prefill(text[:, 6:7])[:, 0], expected, atol=1e-4)
+    decoder.fill(6, seed=1)
+    filled = decoder.prefill(text[:, 6:7]).copy()
+    decoder.fill(0, 0)
+    decoder.prefill(np.append(seeded_ids(1, 1, 6, VOCAB), text[:, 6:7], axis=1))
+    assert np.allclose(decoder.last_logits, filled[:, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("takes_vectors", [False, True])
+def test_a_greedy_step_reads_the_token_that_the_last_one_chose(tmp_path, takes_vectors):
+    """Steps made ready before any token is known choose as steps that are fed theirs."""
+    text = "inputs_embeds" if takes_vectors else "input_ids"
+    proto = Tiny(text, takes_vectors).attention(0).logits()
+    decoder = opened(read(saved(proto, tmp_path)))
+    decoder.prepare_steps(0, 6)
+    decoder.next_ids[...] = 5
+    for _ in range(6):
+        decoder.greedy_step()
+    chosen = decoder.chosen(0, 7)
+    decoder.fill(0, 0)
+    for place in range(6):
+        decoder.prefill(chosen[place].reshape(1, 1))
+        assert decoder.last_logits.argmax() == chosen[place + 1]
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [("last_hidden_state", ExportedKind.ENCODER), ("sentence_embedding", ExportedKind.EMBEDDING)],
+)
+def test_a_decoder_that_gives_embeddings_is_an_encoder_with_an_empty_past(tmp_path, output, kind):
+    """Texts are read whole: a cache of no tokens, as many sequences as texts."""
+    found = read(saved(Tiny().attention(0).vectors(output), tmp_path))
+    assert found.kind is kind
+    arrays = pass_inputs(found.main, ExportedGeometry(found), 8, 16, seed=0)
+    assert arrays["input_ids"].shape == (8, 16)
+    assert arrays["past_key_values.0.key"].shape == (8, 2, 0, WIDTH // 2)
+    session = open_session(found.path(found.main), find_device("cpu"), 1).session
+    assert session.run([output], arrays)[0].shape == (8, 16, WIDTH)
+
+
+@pytest.mark.parametrize(("size", "kind"), [(VOCAB, "decoder_without_past"), (WIDTH, "encoder")])
+def test_an_output_is_told_by_its_last_size(tmp_path, size, kind):
+    """As many as the table has rows are logits, as wide as it is are vectors."""
+    weights = {"table": values(VOCAB, WIDTH), "last": values(WIDTH, size, seed=1)}
+    nodes = [
+        helper.make_node("Gather", ["table", "tokens_of_text"], ["x"]),
+        helper.make_node("MatMul", ["x", "last"], ["linear_14"]),
+    ]
+    outputs = [port("linear_14", ["batch", "tokens", size])]
+    found = read(saved(model(nodes, [ids("tokens_of_text")], outputs, weights), tmp_path))
+    assert found.kind == kind
+    assert found.main.names.ids == "tokens_of_text"
+
+
+def test_a_picture_is_told_by_its_channels(tmp_path):
+    node = helper.make_node("GlobalAveragePool", ["input"], ["output"])
+    proto = model([node], [port("input", ["n", 3, 8, 8])], [port("output", ["n", 3, 1, 1])])
+    found = read(saved(proto, tmp_path))
+    assert found.kind is ExportedKind.VISION
+    assert found.image_size == (8, 8)
+
+
+def lookalike(causal, mask=False):
+    """Attention without a cache, which hides later tokens or does not; logits of all."""
+    tiny = Tiny()
+    if mask:
+        tiny.inputs.append(port("attention_mask", ["batch", "tokens"], LONG))
+    scores = tiny.node("MatMul", tiny.x, tiny.node("Transpose", tiny.x, perm=[0, 2, 1]))
+    seen = tiny.node("Trilu", scores, upper=0) if causal else scores
+    return tiny.added(tiny.node("MatMul", seen, tiny.x)).logits()
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_run_tells_a_causal_model_from_one_that_fills_in_gaps(tmp_path, causal):
+    """The files look alike: only a changed last token tells."""
+    found = find_files(saved(lookalike(causal), tmp_path))
+    model_read = recognise(found, installed(), is_causal)
+    assert is_causal(model_read) is causal
+    expected = ExportedKind.DECODER_WITHOUT_PAST if causal else ExportedKind.ENCODER
+    assert model_read.kind is expected
