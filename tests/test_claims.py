@@ -12,10 +12,8 @@ from harness.api import estimate
 from harness.builder.quantize.levels import find_level
 from harness.cli.main import COMMANDS, bench, main
 from harness.core.units import GB
-from harness.estimator.answer import Estimate
-from harness.estimator.energy import COMPUTE_PJ_PER_FLOP, memory_pj_per_byte
-from harness.estimator.held import stored_model_bytes
-from harness.estimator.speeds import least_work
+from harness.estimator.answer import COMPUTE_PJ_PER_FLOP, Estimate, least_work, memory_pj_per_byte
+from harness.estimator.memory import stored_model_bytes
 from harness.models.catalog.catalog import catalog_model, catalog_names
 from harness.models.catalog.target import EstimateTarget, counted_target
 from harness.models.catalog.text import parse_parameters

@@ -8,7 +8,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from harness.builder.quantize.levels import LEVELS
-from harness.estimator.calibration.shapes import Sizes
+from harness.estimator.calibration.constants import Sizes
 from harness.models.configs.config import spec_from_config
 from harness.models.specs.encoder import EncoderSpec
 from harness.models.specs.model import Experts, ModelSpec, RopeScaling

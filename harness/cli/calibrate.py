@@ -51,8 +51,7 @@ def command(
     processes. No whole model is timed. Kept per machine, onnxruntime version and thread count.
     """
     from harness.devices.table import find_row
-    from harness.estimator.calibration.calibrate import ensure_constants
-    from harness.estimator.calibration.storage import calibration_key
+    from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
     from harness.machine.watch.facts import machine_facts
     from harness.report.calibration_table import draw_constants
     from harness.store.cache import default_cache

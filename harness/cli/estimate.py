@@ -13,8 +13,8 @@ from harness.cli.options import FORMATS, Word, format_option
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_grid, parse_names
 from harness.estimator.answer import Estimate, estimate
-from harness.estimator.case import nominal_level
 from harness.estimator.machine import OS_SHARE, estimate_here
+from harness.estimator.query import nominal_level
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.devices import device_keys
 from harness.models.catalog.target import EstimateTarget, counted_target

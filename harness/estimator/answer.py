@@ -1,24 +1,310 @@
-"""`harness.estimate`: memory, speed and energy of a model on a device, without running it."""
+"""`harness.estimate`: memory, speed and energy of a model on a device, without running it.
+
+Energy is a floor from physics and a model from stated watts, never a measurement; the floor is far
+below what platforms draw: 8 times on a laptop GPU, 240 times on a Raspberry Pi 4.
+
+Beside it stands the estimate people do in their heads, the honest baseline: parameters times bits,
+over bandwidth. It knows nothing of scales, caches, embeddings or kernels; that is the point.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.builder.quantize.levels import QuantLevel, find_level
+from harness.core.errors import UsageError
 from harness.core.units import GB
-from harness.estimator.case import Case, Lengths, Range, make_case
-from harness.estimator.energy import (
-    check_price,
-    cost_per_million_tokens,
-    floor_j,
-    memory_pj_per_byte,
-    modelled_j,
+from harness.estimator.calibration.constants import CHOICE, ELEMENTWISE, Constants, kernel_name
+from harness.estimator.memory import (
+    ANY_ENGINE,
+    MemoryBreakdown,
+    MemoryTerm,
+    peak_memory,
+    stored_model_bytes,
 )
-from harness.estimator.parameters import decode_tok_s
-from harness.estimator.sizes import Sizes, case_sizes
-from harness.estimator.speeds import Speeds, case_speeds, least_work
+from harness.estimator.query import Case, Lengths, Range, device_constants, make_case, stored_bits
+from harness.estimator.work import (
+    MATRIX_STREAM,
+    Breakdown,
+    Pass,
+    Work,
+    decode_step,
+    pass_work,
+    prefill,
+    timed,
+)
 from harness.models.catalog.devices import catalog_device, device_class
 from harness.models.catalog.target import EstimateTarget
-from harness.models.specs.structure import ModelStructure
+from harness.models.specs.structure import ModelStructure, Stage
+
+RULE_OF_THUMB_SHARE = 0.55
+
+
+def weights_bytes(parameters: int, bits_per_weight: float) -> float:
+    """Bytes that the weights should need.
+
+        bytes = parameters * bits / 8
+
+    Leaves out scales, zero points, alignment and whatever the runtime keeps beside them.
+    Source: the rule of thumb on every model card ("7B at 4 bit is 3.5 GB").
+    """
+    return parameters * bits_per_weight / 8
+
+
+def decode_tok_s(
+    parameters: int, bits_per_weight: float, read_bytes_per_s: float, batch: int = 1
+) -> float:
+    """Tokens per second if decoding did nothing but read every weight once per step.
+
+        tok/s = batch * bandwidth / (parameters * bits / 8)
+
+    Assumes: the whole of `read_bytes_per_s` is reached and nothing else takes time; a step
+    serves `batch` sequences. `read_bytes_per_s` is measured on this machine by the run itself.
+    Source: memory side of the roofline, Williams et al. 2009, doi:10.1145/1498765.1498785.
+    """
+    return batch * read_bytes_per_s / weights_bytes(parameters, bits_per_weight)
+
+
+def prefill_tok_s(parameters: int, peak_flop_per_s: float) -> float:
+    """Prompt tokens per second if every weight cost two flop and nothing else took time.
+
+        tok/s = peak / (2 * parameters)
+
+    Counts embeddings, which are only looked up, and leaves out attention. `peak_flop_per_s` is
+    the peak of a data sheet or of a matrix product in float32.
+    Source: compute side of the roofline; 2 flop per weight, Kaplan et al. 2020, arXiv:2001.08361.
+    """
+    return peak_flop_per_s / (2 * parameters)
+
+
+def rule_of_thumb_decode_tok_s(
+    parameters: int, bits_per_weight: float, read_bytes_per_s: float, batch: int = 1
+) -> float:
+    """Tokens per second by the best-known rule: bandwidth over size, of which 55 % is reached.
+
+        tok/s = 0.55 * batch * bandwidth / (parameters * bits / 8)
+
+    Source: the constant of llmfit (github.com/AlexsJones/llmfit), which takes it at 4 bit.
+    """
+    return RULE_OF_THUMB_SHARE * decode_tok_s(parameters, bits_per_weight, read_bytes_per_s, batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes of a case.
+
+    Attributes:
+        weights_bytes: in the file, scales included.
+        kv_bytes_per_token: one token adds to the cache; None: not known.
+        memory: the estimated peak and its parts.
+        available_bytes: that the device leaves.
+    """
+
+    weights_bytes: float
+    kv_bytes_per_token: int | None
+    memory: MemoryBreakdown
+    available_bytes: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is within what is available."""
+        return self.memory.peak_bytes <= self.available_bytes
+
+
+def case_sizes(case: Case) -> Sizes:
+    """Return the bytes of a case; of a bare count only its weights and the runtime."""
+    anatomy, level, lengths = case.target.anatomy, case.level, case.lengths
+    available = case.budget.available_bytes
+    if anatomy is None:
+        weights = weights_bytes(case.target.parameters, stored_bits(level))
+        runtime = MemoryTerm("runtime", float(case.runtime.base_bytes))
+        memory = MemoryBreakdown((MemoryTerm("weights", weights), runtime), case.runtime.name)
+        return Sizes(weights, None, memory, available)
+    memory = peak_memory(
+        anatomy,
+        level,
+        prompt_tokens=lengths.prompt_tokens,
+        depth_tokens=lengths.depth_tokens,
+        batch=lengths.batch,
+        runtime=case.runtime,
+    )
+    kv_bytes = anatomy.kv_bytes_per_token(level.float_bytes)
+    return Sizes(float(stored_model_bytes(anatomy, level)), kv_bytes, memory, available)
+
+
+J_PER_KWH = 3.6e6
+PICO = 1e-12
+MAX_PRICE_PER_KWH = 1e9  # in any currency
+# Least energy to move one byte out of memory, pJ; by the first letters of the memory's type.
+# LPDDR 4-8 pJ/bit, DDR 12-20, GDDR 7-7.5 (ranges of general knowledge, the least is taken);
+# HBM 3.9 pJ/bit (O'Connor et al., MICRO 2017).
+MEMORY_PJ_PER_BYTE = {"LPDDR": 32.0, "DDR": 96.0, "GDDR": 56.0, "HBM": 31.2}
+# The least published: 0.22 pJ per fused multiply-add in 8 bit on one data-centre GPU.
+COMPUTE_PJ_PER_FLOP = 0.11
+
+
+def memory_pj_per_byte(memory_type: str) -> float | None:
+    """Least energy of reading one byte from memory of this type; None for an unknown one."""
+    kinds = (kind for kind in MEMORY_PJ_PER_BYTE if memory_type.startswith(kind))
+    kind = next(kinds, None)
+    return None if kind is None else MEMORY_PJ_PER_BYTE[kind]
+
+
+def floor_j(read_bytes: float, flop: float, pj_per_byte: float) -> float:
+    """Energy below which no device of this memory can do the work, in joules.
+
+        J = (bytes · pJ/byte + flop · pJ/flop) / 1e12
+
+    Leaves out leakage, caches, the operating system, the power supply: almost everything.
+    Source: Horowitz, ISSCC 2014 (form); numbers as above.
+    """
+    return (read_bytes * pj_per_byte + flop * COMPUTE_PJ_PER_FLOP) * PICO
+
+
+def modelled_j(power_w: float, seconds: float) -> float:
+    """Energy of work that takes `seconds` at a stated power: P · t. Modelled, not measured."""
+    return power_w * seconds
+
+
+def cost_per_million_tokens(j_per_token: float, price_per_kwh: float) -> float:
+    """Operating cost of a million tokens, in the currency of the price.
+
+        J/token · 1e6 / 3.6e6 J/kWh · price
+
+    Raises:
+        UsageError: the price is negative, or none that anyone pays.
+    """
+    check_price(price_per_kwh)
+    return j_per_token * 1e6 / J_PER_KWH * price_per_kwh
+
+
+def check_price(price_per_kwh: float) -> None:
+    """Refuse a price that is negative, or none that anyone pays.
+
+    Raises:
+        UsageError: it is.
+    """
+    if not 0 <= price_per_kwh <= MAX_PRICE_PER_KWH:
+        raise UsageError(f"--price-per-kwh {price_per_kwh}", fix="--price-per-kwh 0.20")
+
+
+# Activations: the floor of energy does without them.
+MAY_STAY_IN_A_CACHE = (MATRIX_STREAM, ELEMENTWISE, CHOICE)
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Estimated times and rates; None: the model does not do it, or a peak is not known.
+
+    Attributes:
+        step_s: one decode step; of an encoder, its pass.
+        ttft_s: prefill up to the logits of the last token, warm.
+        encode_s: one pass of the encoder (and the first token, where a decoder follows).
+        prefill_tok_s: prompt tokens per second.
+        decode_tok_s: generated tokens per second, of all sequences.
+        bound: what most of the step goes to: `memory`, `compute`, `overhead`, or two of them
+            where the ends differ.
+        steps: the step at the slow and at the fast end, term by term.
+        prefills: the prefill at both ends; empty where a peak is not known.
+    """
+
+    step_s: Range
+    ttft_s: Range | None
+    encode_s: Range | None
+    prefill_tok_s: Range | None
+    decode_tok_s: Range | None
+    bound: str
+    steps: tuple[Breakdown, ...]
+    prefills: tuple[Breakdown, ...]
+
+
+def case_speeds(case: Case) -> Speeds:
+    """Return the estimated speeds of a case."""
+    ends = case.peaks or [
+        device_constants(case.device, case.level, case.engine, fast=fast) for fast in (False, True)
+    ]
+    prefills = tuple(_prefill(case, end) for end in ends)
+    steps = tuple(_decode_step(case, end) for end in ends) if case.decodes else prefills
+    known = all(breakdown.compute_known for breakdown in prefills)
+    spent = _seconds(prefills) if known else None
+    step = _seconds(steps)
+    encodes = prefills[0].name == "encode"
+    batch, prompt = case.lengths.batch, case.lengths.prompt_tokens
+    return Speeds(
+        step_s=step,
+        ttft_s=spent if case.decodes else None,
+        encode_s=spent if encodes else None,
+        prefill_tok_s=None if encodes or spent is None else _rate(spent, prompt * batch),
+        decode_tok_s=_rate(step, batch) if case.decodes else None,
+        bound="/".join(dict.fromkeys(breakdown.bound for breakdown in steps)),
+        steps=steps,
+        prefills=prefills if known else (),
+    )
+
+
+def least_work(case: Case) -> tuple[Work, ...]:
+    """Return what any engine must do for one step (an encoder: its pass): the floor of energy."""
+    anatomy, lengths = case.target.anatomy, case.lengths
+    if anatomy is None:
+        return _count_work(case, rows=lengths.batch)
+    shape = Pass(1, lengths.depth_tokens, lengths.batch, encoder_tokens=anatomy.encoder_tokens or 0)
+    if not case.decodes:
+        tokens = anatomy.encoder_tokens or lengths.prompt_tokens
+        shape = Pass(tokens, 0, lengths.batch, Stage.ENCODER)
+    work = pass_work(anatomy, case.level, ANY_ENGINE, shape)
+    return tuple(term for term in work if term.kernel not in MAY_STAY_IN_A_CACHE)
+
+
+def _prefill(case: Case, constants: Constants) -> Breakdown:
+    """Return the prefill, or the encoder's pass."""
+    anatomy, lengths = case.target.anatomy, case.lengths
+    if anatomy is None:
+        work = _count_work(case, rows=lengths.prompt_tokens * lengths.batch)
+        return timed("prefill", work, constants)
+    return prefill(
+        anatomy,
+        case.level,
+        constants,
+        prompt_tokens=lengths.prompt_tokens,
+        depth_tokens=lengths.depth_tokens,
+        batch=lengths.batch,
+        runtime=case.runtime,
+    )
+
+
+def _decode_step(case: Case, constants: Constants) -> Breakdown:
+    """Return one decode step."""
+    anatomy, lengths = case.target.anatomy, case.lengths
+    if anatomy is None:
+        return timed("decode step", _count_work(case, rows=lengths.batch), constants)
+    return decode_step(
+        anatomy,
+        case.level,
+        constants,
+        depth_tokens=lengths.depth_tokens,
+        batch=lengths.batch,
+        runtime=case.runtime,
+    )
+
+
+def _count_work(case: Case, rows: int) -> tuple[Work, ...]:
+    """Return the work of a bare parameter count: every weight once, two flop per weight and row."""
+    parameters = case.target.parameters
+    read_bytes = weights_bytes(parameters, stored_bits(case.level))
+    flop = 2.0 * parameters * rows
+    kernel = kernel_name(case.level.body)
+    return (Work("all weights", kernel, rows, read_bytes, flop, flop),)
+
+
+def _seconds(ends: tuple[Breakdown, ...]) -> Range:
+    """Return the least and greatest time."""
+    seconds = [breakdown.seconds for breakdown in ends]
+    return Range(min(seconds), max(seconds))
+
+
+def _rate(seconds: Range, count: int) -> Range:
+    """Return events per second: the longer the time, the lower the rate."""
+    return Range(count / seconds.high, count / seconds.low)
+
 
 METHOD_VERSION = 1  # raise it with any change that moves an estimated value
 

@@ -1,8 +1,8 @@
 """An estimate as flat values with units in their names: what CSV and JSON hold."""
 
 from harness.estimator.answer import METHOD_VERSION, Estimate
-from harness.estimator.case import Range
-from harness.estimator.structure import Breakdown
+from harness.estimator.query import Range
+from harness.estimator.work import Breakdown
 
 Value = str | int | float | bool | None
 

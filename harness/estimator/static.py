@@ -12,11 +12,15 @@ from dataclasses import dataclass, replace
 
 from harness.builder.quantize.cache import own_cache
 from harness.builder.quantize.levels import QuantLevel
-from harness.estimator.calibration.constants import CHOICE, OPERATOR_CALL, Constants, attention_name
-from harness.estimator.calibration.shapes import kernel_name
-from harness.estimator.held import piece_format, row_bytes, stored_copy_bytes
-from harness.estimator.structure import Breakdown, timed
-from harness.estimator.work import LOGIT_BYTES, STREAM, Work
+from harness.estimator.calibration.constants import (
+    CHOICE,
+    OPERATOR_CALL,
+    Constants,
+    attention_name,
+    kernel_name,
+)
+from harness.estimator.memory import piece_format, row_bytes, stored_copy_bytes
+from harness.estimator.work import LOGIT_BYTES, STREAM, Breakdown, Work, timed
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.structure import ModelStructure, Role
 

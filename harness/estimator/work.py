@@ -1,29 +1,146 @@
-"""What one pass of a model has to do: bytes to read, flop to do, operators to call. No machine yet.
+"""The structure estimate: what one pass of a model has to do, over what a machine can do.
+
+    time = Σ max(read bytes / bandwidth, flop / rate of the kernel) + Σ calls · time of a call
+
+With constants of a data sheet it is the `structure` estimate, with constants measured on this
+machine the `calibrated` one; the function is the same.
 
 flop: a multiplication and an addition are two. Counted are the matrices and the attention;
 norms, activations and rotary positions are left out (under 1 % of the flop of a real model).
+Operator calls are the nodes of the built graph, counted before anything is built.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import singledispatch
 
 from harness.builder.quantize.cache import CacheLevel, own_cache
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import Form, QuantLevel
 from harness.estimator.calibration.constants import (
     ATTENTION_CALL,
     CHOICE,
     ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
+    Constants,
     attention_name,
     call_name,
+    is_attention,
+    kernel_name,
 )
-from harness.estimator.calibration.shapes import kernel_name
-from harness.estimator.held import Runtime, held_copy_bytes, piece_format, row_bytes
-from harness.estimator.operators import operator_calls
+from harness.estimator.memory import ORT_CPU, Runtime, held_copy_bytes, piece_format, row_bytes
+from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.model import ModelSpec
+from harness.models.specs.norms import NORM_ORDERS
 from harness.models.specs.structure import Attention, ModelStructure, ParameterGroup, Role, Stage
+
+MASK_NODES = 6  # lengths and total length from the attention mask
+LAYER_NODES = 11  # qkv, attention, out, norm, gate, up, sigmoid, two products, down, norm
+ACTIVATION_NODES = {"silu": 2, "gelu_tanh": 1}
+QK_NORM_NODES = {"none": 0, "per_head": 7, "full_width": 3}  # split, and norms with two reshapes
+POSITION_NODES = 6  # learned: count, subtract, width, negate, slice; and the sum with the embedding
+MIXTURE_NODES = 3  # router, reshape, all experts
+SHARED_NODES = 11  # gate, up, sigmoid, two products, down; multiply, sum, sigmoid, multiply; add
+CAP_NODES = 3  # divide, tanh, multiply
+ENCODER_LAYER_NODES = 11  # qkv, split, attention, out, sum, norm, up, GELU, down, sum, norm
+POOL_NODES = {"mean": 5, "cls": 2}  # with the scaling to length 1
+ROUTER_NODES = 4  # router, choice of experts, gather, scatter
+
+
+def operator_calls(model: ModelStructure, level: QuantLevel, layers: int) -> float:
+    """Nodes that run in one pass of the graph.
+
+    Exact for what is built here (see built_operator_calls). Any other model: `layers` layers like
+    Llama's, and where there are experts the router's calls and each matrix of all experts in one
+    grouped call (assumed).
+    """
+    if model.spec is not None:
+        return float(built_operator_calls(model.spec, level))
+    around = MASK_NODES + 2 + 2  # mask, embedding and first norm, head
+    has_experts = any(piece.active is not None for piece in model.pieces)
+    return around + layers * (LAYER_NODES + (ROUTER_NODES if has_experts else 0))
+
+
+@singledispatch
+def built_operator_calls(spec: AnySpec, level: QuantLevel) -> int:
+    """Nodes of `model.onnx` that run in every pass, by the kind of an architecture."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@built_operator_calls.register
+def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
+    """Nodes of a built encoder that run in every pass.
+
+        6 mask + 3 positions + tables · (1 or 2) + 2 sum and norm + 5 mean or 2 first token
+        [+ 1 where float16 leaves as float32] + layers · (11 [+ 4 where float matrices add biases])
+
+    A layer: four matrices, split, attention, GELU, two sums and two norms. A look-up takes a second
+    node where its padded rows are cut.
+    Source: harness.builder.graph.encoder, whose nodes a test counts.
+    """
+    layer = ENCODER_LAYER_NODES + (4 if level.body.form is Form.FLOAT else 0)
+    table = level.table
+    padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
+    tables = (3 if spec.token_types else 2) * (2 if padded else 1)
+    around = 6 + 3 + tables + 2 + POOL_NODES[spec.pooling]
+    around += 1 if level.float_dtype == "float16" else 0
+    return around + spec.num_layers * layer
+
+
+@built_operator_calls.register
+def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
+    """Nodes of a built decoder that run in every pass.
+
+        6 mask + tables · (1 or 2) [+ 1 scaled] [+ 6 learned positions] + norms and sums + head
+        + layers · (qkv, attention, out, [gate,] up, activation [, product], down)
+
+    A matrix takes a second node where a float one adds a bias; query and key norms 7 per head, 3 of
+    full width; a table a second one where its padded rows are cut; the head 3 nodes in float, 2 in
+    blocks, one more where float16 logits are cast, 3 where they are capped. Left out: constants and
+    the rotary tables, which ONNX Runtime folds when a session loads, and the fusions it makes then.
+    Source: harness.builder.graph.decoder, whose nodes a test counts.
+    """
+    table = level.table
+    padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
+    learned = spec.positions == "learned"
+    around = (2 if padded else 1) * (2 if learned else 1) + (POSITION_NODES if learned else 0)
+    around += 1 if spec.scaled_embedding else 0
+    around += 3 if table.form is Form.FLOAT else 2
+    around += 1 if level.float_dtype == "float16" else 0
+    around += CAP_NODES if spec.logit_softcap is not None else 0
+    return MASK_NODES + around + _norm_nodes(spec) + spec.num_layers * _layer_nodes(spec, level)
+
+
+def _layer_nodes(spec: ModelSpec, level: QuantLevel) -> int:
+    """Nodes of one layer without its norms and sums."""
+    nodes = 3 + QK_NORM_NODES[spec.qk_norm]  # qkv, attention, out
+    if spec.experts is None:
+        nodes += 2 + (2 if spec.mlp_gated else 0) + ACTIVATION_NODES[spec.activation]
+    else:
+        nodes += MIXTURE_NODES + (SHARED_NODES if spec.experts.shared_gate else 0)
+        # QMoE does not scale weights that are given to it: a softmax more
+        nodes += 0 if spec.experts.normalised or level.body.form is Form.FLOAT else 1
+    if level.body.form is Form.FLOAT:
+        nodes += (1 if spec.qkv_bias else 0) + (3 if spec.all_bias else 0)
+    return nodes
+
+
+def _norm_nodes(spec: ModelSpec) -> int:
+    """Nodes of all norms, and of the sums along the residual stream.
+
+    One of each between two layers' parts; an RMS norm takes one addend in as one node.
+    """
+    order = NORM_ORDERS[spec.norm_order]
+    norms = spec.num_layers * len(order.names) + 1
+    sums = spec.num_layers * (1 if order.parallel else 2)
+    if spec.norm == "layernorm" or order.parallel:
+        return norms + sums
+    taken = spec.num_layers * sum(
+        1 for name in (order.before_attention, order.before_block) if name
+    )
+    return norms + sums - taken - (0 if order.before_attention else 1)
+
 
 STREAM = "stream"  # read, without a matrix kernel
 MATRIX_STREAM = "matrix stream"  # read or written by one
@@ -269,3 +386,174 @@ def _layers(model: ModelStructure, shape: Pass) -> int:
     if len({attention.stage for attention in model.attention}) == 1:
         return model.num_layers
     return sum(a.layers for a in model.attention if a.stage is shape.stage and not a.to_encoder)
+
+
+# A timed kernel is bound by memory where reading alone takes at least this share of its time.
+NEAR_MEMORY = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One summand of an estimated time.
+
+    Attributes:
+        work: what is done.
+        seconds: how long it takes.
+        memory_s: its bytes over the bandwidth.
+        compute_s: its flop over the kernel's rate; None where no rate is known.
+        bound: which of them decides: `memory`, `compute` or `overhead`.
+    """
+
+    work: Work
+    seconds: float
+    memory_s: float
+    compute_s: float | None
+    bound: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """An estimated time and the terms it is the sum of.
+
+    Attributes:
+        name: of the pass.
+        terms: in the order of the pass.
+        basis: of the constants.
+        compute_known: whether every term that computes had a rate to be bounded by.
+    """
+
+    name: str
+    terms: tuple[Term, ...]
+    basis: str
+    compute_known: bool
+
+    @property
+    def seconds(self) -> float:
+        """The sum of the terms."""
+        return sum(term.seconds for term in self.terms)
+
+    @property
+    def dominating(self) -> Term:
+        """The largest term."""
+        return max(self.terms, key=lambda term: term.seconds)
+
+    @property
+    def bound(self) -> str:
+        """What most of the time goes to: `memory`, `compute` or `overhead`."""
+        kinds = ("memory", "compute", "overhead")
+        return max(kinds, key=lambda kind: sum(t.seconds for t in self.terms if t.bound == kind))
+
+    @property
+    def read_bytes(self) -> float:
+        """Bytes read from memory."""
+        return sum(term.work.read_bytes for term in self.terms)
+
+    @property
+    def flop(self) -> float:
+        """Floating-point operations without masked positions."""
+        return sum(term.work.useful_flop for term in self.terms)
+
+
+def decode_step(
+    model: ModelStructure,
+    level: QuantLevel,
+    constants: Constants,
+    *,
+    depth_tokens: int = 0,
+    batch: int = 1,
+    runtime: Runtime = ORT_CPU,
+    cache: CacheLevel | None = None,
+) -> Breakdown:
+    """Estimate one decode step: one new token of each sequence on `depth_tokens` cached ones.
+
+    Decode tok/s is `batch / seconds`. Choosing the token and the caller's own time are left out.
+    The cache is of the level's float type where none is given.
+    """
+    frames = model.encoder_tokens or 0
+    shape = Pass(1, depth_tokens, batch, encoder_tokens=frames, cache=cache)
+    return timed("decode step", pass_work(model, level, runtime, shape), constants)
+
+
+def prefill(
+    model: ModelStructure,
+    level: QuantLevel,
+    constants: Constants,
+    *,
+    prompt_tokens: int,
+    depth_tokens: int = 0,
+    batch: int = 1,
+    runtime: Runtime = ORT_CPU,
+    cache: CacheLevel | None = None,
+) -> Breakdown:
+    """Estimate the pass over a prompt up to the logits of its last token.
+
+    Prefill tok/s is `batch · prompt_tokens / seconds`; TTFT is these seconds and an argmax. An
+    encoder-decoder encodes the prompt (Whisper: its fixed frames) and decodes one start token; an
+    encoder only encodes.
+    """
+    encoding = any(attention.stage is Stage.ENCODER for attention in model.attention)
+    if not encoding:
+        shape = Pass(prompt_tokens, depth_tokens, batch, cache=cache)
+        return timed("prefill", pass_work(model, level, runtime, shape), constants)
+    frames = model.encoder_tokens or prompt_tokens
+    work = pass_work(model, level, runtime, Pass(frames, 0, batch, Stage.ENCODER))
+    if model.decodes:
+        work += pass_work(model, level, runtime, Pass(1, 0, batch, encoder_tokens=frames))
+    return timed("encode", work, constants)
+
+
+def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:
+    """Give each term of a pass its time.
+
+    The working set of a rate is all that the pass reads: nothing stays in a cache between two
+    readings of a weight but what fits beside all the others.
+    """
+    work = tuple(item for item in work if not _is_left_out(item, constants))
+    working_set_bytes = max(1.0, sum(item.read_bytes for item in work if item.flop))
+    terms = tuple(_term(item, constants, working_set_bytes) for item in work)
+    known = all(term.compute_s is not None for term in terms if term.work.flop)
+    return Breakdown(name, terms, constants.basis, known)
+
+
+def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
+    """Bound one term by memory, compute or the calls it makes."""
+    if work.calls:
+        call_s = _call_s(work.kernel, constants, working_set_bytes)
+        return Term(work, work.calls * call_s, 0.0, None, "overhead")
+    if not work.flop:
+        return _moved(work, constants)
+    memory_s = work.read_bytes / constants.bytes_per_s(working_set_bytes)
+    size_bytes = work.set_bytes or working_set_bytes
+    rate = constants.rate_per_s(work.kernel, work.rows, size_bytes)
+    if rate is None:
+        return Term(work, memory_s, memory_s, None, "memory")
+    compute_s = work.flop / rate
+    bound = "compute" if compute_s > memory_s else "memory"
+    if constants.measured and (work.rows == 1 or is_attention(work.kernel)):
+        # The rate was taken while the kernel read as much: reading is inside it.
+        bound = "memory" if memory_s > NEAR_MEMORY * compute_s else "compute"
+        return Term(work, compute_s, memory_s, compute_s, bound)
+    return Term(work, max(memory_s, compute_s), memory_s, compute_s, bound)
+
+
+def _moved(work: Work, constants: Constants) -> Term:
+    """Time bytes that are only moved: at a rate of their own where one was measured."""
+    rate = constants.rate_per_s(work.kernel, work.rows, work.read_bytes)
+    seconds = work.read_bytes / (rate or constants.bytes_per_s(work.read_bytes))
+    return Term(work, seconds, seconds, None, "memory")
+
+
+def _is_left_out(work: Work, constants: Constants) -> bool:
+    """Whether a term is a fixed cost that is not known, or is inside the rate of another."""
+    if work.kernel in (ATTENTION_CALL, SESSION_CALL):
+        return work.kernel not in constants.times and work.kernel not in constants.rates
+    return work.kernel == MATRIX_STREAM and constants.measured
+
+
+def _call_s(name: str, constants: Constants, working_set_bytes: float) -> float:
+    """Return the time of one call; of a kernel without one that of any operator."""
+    calls_per_s = constants.rate_per_s(name, 1, working_set_bytes)
+    if calls_per_s is not None:
+        return 1.0 / calls_per_s
+    time = constants.times.get(name)
+    return (constants.operator_s or 0.0) if time is None else time.seconds

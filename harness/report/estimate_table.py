@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from harness.core.units import MIB
 from harness.estimator.answer import Estimate
-from harness.estimator.case import Range
 from harness.estimator.flat import breakdown_values, flat_values
-from harness.estimator.structure import Breakdown
+from harness.estimator.query import Range
+from harness.estimator.work import Breakdown
 from harness.report.escape import prose
 from harness.report.grid import (
     KNOWN,

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 from harness.builder.quantize.levels import LEVELS, QuantLevel
 from harness.core.units import KIB, MIB
-from harness.estimator.held import stored_model_bytes
-from harness.estimator.memory import peak_memory
+from harness.estimator.memory import peak_memory, stored_model_bytes
 from harness.models.catalog.catalog import CatalogModel
 from harness.models.catalog.systems import System, size_class
 from harness.models.specs.structure import ModelStructure

@@ -9,7 +9,7 @@ from harness.analysis.scaling import study_scaling
 from harness.analysis.scaling_causes import CAUSES, Setting, counts_note, explain, find_structure
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import MeasurementError, UsageError
-from harness.estimator.held import stored_model_bytes
+from harness.estimator.memory import stored_model_bytes
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.decoder import decoder_structure
 from harness.models.catalog.load import spec_names

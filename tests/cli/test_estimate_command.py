@@ -11,8 +11,8 @@ import pytest
 
 from harness.builder.quantize.levels import LEVELS
 from harness.cli.main import main
+from harness.estimator.calibration.calibrate import METHOD_VERSION, calibration_key, store_constants
 from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants
-from harness.estimator.calibration.storage import METHOD_VERSION, calibration_key, store_constants
 from harness.machine.watch.facts import machine_facts
 
 FORBIDDEN = ("numpy", "onnxruntime", "onnx", "safetensors", "rich")

@@ -8,14 +8,14 @@ from harness.builder.quantize.cache import CACHES
 from harness.builder.quantize.levels import LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.estimator.calibration.constants import Constants, RatePoint
-from harness.estimator.cells import (
+from harness.estimator.record import (
     CellLengths,
     bandwidth_only,
     cell_estimate,
     mbu,
     mfu,
 )
-from harness.estimator.structure import decode_step, prefill
+from harness.estimator.work import decode_step, prefill
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.load import load_spec
 

@@ -4,10 +4,8 @@ import pytest
 
 from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import Constants, RatePoint
-from harness.estimator.cells import CellLengths, cell_estimate
-from harness.estimator.held import ORT_CPU
-from harness.estimator.memory import peak_memory
-from harness.estimator.record import HardwarePeaks, record_estimates
+from harness.estimator.memory import ORT_CPU, peak_memory
+from harness.estimator.record import CellLengths, HardwarePeaks, cell_estimate, record_estimates
 from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import catalog_model
 from harness.models.specs.structure import Stage

@@ -4,8 +4,13 @@ import pytest
 
 from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import Constants, RatePoint
-from harness.estimator.cells import CellLengths
-from harness.estimator.record import ESTIMATORS, HardwarePeaks, record_estimates, utilisation
+from harness.estimator.record import (
+    ESTIMATORS,
+    CellLengths,
+    HardwarePeaks,
+    record_estimates,
+    utilisation,
+)
 from harness.models.catalog.catalog import catalog_model
 
 MODEL = catalog_model("smollm2-135m").anatomy

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.estimator.parameters import decode_tok_s, weights_bytes
+from harness.estimator.answer import decode_tok_s, weights_bytes
 
 
 def test_weights_are_parameters_times_bits_over_eight():

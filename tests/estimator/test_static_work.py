@@ -7,8 +7,13 @@ from harness.builder.graph.static.geometry import PREFILL_FILE, STEP_FILE, stati
 from harness.builder.graph.static.limits import check_static
 from harness.builder.quantize.levels import find_level
 from harness.core.errors import ModelError
-from harness.estimator.cells import CellLengths, bandwidth_only, static_estimate
-from harness.estimator.record import HardwarePeaks, record_estimates
+from harness.estimator.record import (
+    CellLengths,
+    HardwarePeaks,
+    bandwidth_only,
+    record_estimates,
+    static_estimate,
+)
 from harness.estimator.static import (
     StaticLengths,
     static_operator_calls,

@@ -8,9 +8,8 @@ from harness.builder.graph.decoder import decoder_model
 from harness.builder.graph.encoder import encoder_model
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
 from harness.builder.quantize.size import stored_bytes
-from harness.estimator.held import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
-from harness.estimator.operators import built_operator_calls
-from harness.estimator.work import Pass, pass_work
+from harness.estimator.memory import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
+from harness.estimator.work import Pass, built_operator_calls, pass_work
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.load import load_spec, spec_names

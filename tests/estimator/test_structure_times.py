@@ -4,6 +4,14 @@ import pytest
 
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import MeasurementError
+from harness.estimator.answer import (
+    cost_per_million_tokens,
+    floor_j,
+    memory_pj_per_byte,
+    modelled_j,
+    prefill_tok_s,
+    rule_of_thumb_decode_tok_s,
+)
 from harness.estimator.calibration.constants import (
     ATTENTION_CALL,
     OPERATOR_CALL,
@@ -13,17 +21,8 @@ from harness.estimator.calibration.constants import (
     TimePoint,
     rate_at,
 )
-from harness.estimator.energy import (
-    cost_per_million_tokens,
-    floor_j,
-    memory_pj_per_byte,
-    modelled_j,
-)
-from harness.estimator.held import ORT_CPU
-from harness.estimator.memory import peak_memory
-from harness.estimator.parameters import prefill_tok_s, rule_of_thumb_decode_tok_s
-from harness.estimator.structure import decode_step, prefill, timed
-from harness.estimator.work import Work
+from harness.estimator.memory import ORT_CPU, peak_memory
+from harness.estimator.work import Work, decode_step, prefill, timed
 from harness.models.catalog.catalog import catalog_model
 
 # HardwarePeaks measured on two cores of an EPYC with onnxruntime 1.31.1, one thread: read rate as

@@ -1,4 +1,4 @@
-"""The child process that reads memory; see bandwidth.py."""
+"""The child process that reads memory; see calibrate.py."""
 
 import time
 from collections.abc import Sequence

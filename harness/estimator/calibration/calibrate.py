@@ -1,37 +1,229 @@
-"""Measures the hardware peaks of a device in fresh child processes; nothing heavy is imported here.
+"""Measure the hardware peaks of a device in fresh child processes; nothing heavy is imported.
 
 Every constant comes from several processes, one a round. The order of the constants is shuffled
 anew in every one, so that drift of the machine falls on all alike. No whole model is run or timed.
+
+The bandwidth, the peak under the parameter-based decode estimate, is read by a child process that
+sums the squares of a vector far larger than any cache, one slice per thread, and times each pass.
+`numpy.dot` reads every byte once and keeps up with memory; `numpy.sum` does not.
+
+Between runs the constants lie in one small JSON file per machine, device and thread count. A file
+that cannot be used is put aside under another name, never deleted, and measured anew.
 """
 
+import hashlib
+import json
 import random
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median, median_high
 from typing import Any
+
+import msgspec
 
 from harness.builder.quantize.cache import CACHES
 from harness.builder.quantize.levels import LEVELS
+from harness.core.errors import HarnessError, StorageError
+from harness.core.files import write_whole
 from harness.core.findings import Log
-from harness.estimator.calibration.bandwidth import ONE_BLAS_THREAD
+from harness.core.units import NS_PER_S
 from harness.estimator.calibration.constants import (
     ATTENTION,
     CHOICE,
+    FULL,
+    QUICK,
     Constants,
+    Sizes,
     StoredConstants,
     attention_name,
+    integer_caches,
     is_attention,
+    kernel_levels,
 )
-from harness.estimator.calibration.passes import Reply
-from harness.estimator.calibration.rates import BANDWIDTH, OPERATORS, STACKS, constants_of
-from harness.estimator.calibration.shapes import FULL, QUICK, Sizes, integer_caches, kernel_levels
-from harness.estimator.calibration.storage import (
-    METHOD_VERSION,
-    CalibrationKey,
-    find_constants,
-    store_constants,
-)
+from harness.estimator.calibration.rates import BANDWIDTH, OPERATORS, STACKS, Reply, constants_of
 from harness.machine.process.worker import Worker
+from harness.results.replies import MemoryRead
+
+WORKER_MODULE = "harness.estimator.calibration.bandwidth_worker"
+# Eight times the largest last-level cache of the machines this was tried on (32 MiB).
+VECTOR_BYTES = 256 * 2**20
+# One BLAS thread per slice: the threads are ours, so that their number is what was asked for.
+ONE_BLAS_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+}
+
+
+def measure_read_bandwidth(threads: int, seconds: float, timeout_s: float) -> MemoryRead:
+    """Time reads of VECTOR_BYTES with `threads` threads in one fresh process.
+
+    Raises:
+        WorkerError: the child died, hung or had no memory.
+    """
+    with Worker.start(WORKER_MODULE, env=ONE_BLAS_THREAD) as worker:
+        return worker.ask(
+            "read",
+            timeout_s,
+            MemoryRead,
+            threads=threads,
+            vector_bytes=VECTOR_BYTES,
+            seconds=seconds,
+        )
+
+
+def read_bytes_per_s(replies: Sequence[MemoryRead]) -> float | None:
+    """Median over processes of each process's median pass rate, bytes/s; None without a reply."""
+    rates = [_process_rate(reply) for reply in replies]
+    return median(rates) if rates else None
+
+
+def _process_rate(reply: MemoryRead) -> float:
+    return float(reply.bytes / median_high(reply.pass_ns) * NS_PER_S)
+
+
+METHOD_VERSION = 4  # raise it with any change of a shape or formula that moves a constant
+FOLDER = "calibration"
+# Facts of the machine that decide its hardware peaks; none of them names a person or a host.
+FINGERPRINT_FACTS = ("cpu_model", "architecture", "usable_cores", "container_cpu_cores", "os")
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationKey:
+    """The key that constants are stored under.
+
+    Attributes:
+        fingerprint: of the machine; see machine_fingerprint.
+        onnxruntime: its version.
+        device: row of the device table.
+        threads: intra-op threads.
+    """
+
+    fingerprint: str
+    onnxruntime: str
+    device: str
+    threads: int
+
+    @property
+    def file_name(self) -> str:
+        """Of the stored constants: what does not change on one machine."""
+        return f"{self.device}-{self.threads}t-{self.fingerprint}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLookup:
+    """The outcome of a look into the store.
+
+    Attributes:
+        stored: usable constants, or None.
+        note: what was wrong with a file that cannot be used; empty: nothing.
+    """
+
+    stored: StoredConstants | None
+    note: str = ""
+
+
+def machine_fingerprint(facts: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits over the facts that decide the hardware peaks of a machine.
+
+    Args:
+        facts: of harness.machine.watch.facts.machine_facts.
+    """
+    text = json.dumps({name: facts.get(name) for name in FINGERPRINT_FACTS}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def calibration_key(facts: Mapping[str, Any], device: str, threads: int) -> CalibrationKey:
+    """Return the key of constants of this machine, from its facts."""
+    version = (facts.get("packages") or {}).get("onnxruntime", "unknown")
+    return CalibrationKey(machine_fingerprint(facts), version, device, threads)
+
+
+def find_constants(cache: Path, key: CalibrationKey, *, to_replace: bool = True) -> CacheLookup:
+    """Return the stored constants of this key.
+
+    Args:
+        cache: folder that holds the store.
+        key: what they must hold for.
+        to_replace: they will be measured anew where they are no good: such a file is put aside.
+
+    Raises:
+        StorageError: the file cannot be read or renamed.
+    """
+    path = cache / FOLDER / key.file_name
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return CacheLookup(None)
+    except OSError as error:
+        raise _unusable(error) from error
+    word, stored = "stale", None
+    try:
+        stored = msgspec.json.decode(text, type=StoredConstants)
+    except (msgspec.DecodeError, UnicodeDecodeError, HarnessError):
+        word, reason = "corrupt", "it is damaged"
+    else:
+        reason = _stale(stored, key)
+    if not reason:
+        return CacheLookup(stored)
+    return CacheLookup(
+        None, _put_aside(path, word, reason) if to_replace else f"it is {word}: {reason}"
+    )
+
+
+def store_constants(cache: Path, stored: StoredConstants) -> Path:
+    """Write constants atomically, over those of the same key.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    key = CalibrationKey(
+        stored.fingerprint, stored.onnxruntime, stored.device, stored.constants.threads
+    )
+    path = cache / FOLDER / key.file_name
+    text = json.dumps(asdict(stored), indent=1, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)
+    except OSError as error:
+        raise _unusable(error) from error
+    return path
+
+
+def _stale(stored: StoredConstants, key: CalibrationKey) -> str:
+    """Return why constants no longer hold; empty: they do."""
+    if stored.method_version != METHOD_VERSION:
+        return f"method {stored.method_version}, now {METHOD_VERSION}"
+    if stored.onnxruntime != key.onnxruntime:
+        return f"onnxruntime {stored.onnxruntime}, now {key.onnxruntime}"
+    found = (stored.fingerprint, stored.device, stored.constants.threads)
+    if found != (key.fingerprint, key.device, key.threads):
+        return "it is another machine's, device's or thread count's"
+    return ""
+
+
+def _put_aside(path: Path, word: str, reason: str) -> str:
+    """Rename a file that cannot be used to the first free name and say so."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{word}-{number}")).exists():
+        number += 1
+    try:
+        path.replace(aside)
+    except OSError as error:
+        raise _unusable(error) from error
+    return f"stored calibration put aside as {aside.name}: {reason}; measuring anew"
+
+
+def _unusable(error: OSError) -> StorageError:
+    """The cache is not there for us."""
+    return StorageError(
+        f"the calibration cannot be kept: {error.strerror}",
+        fix="choose another cache: --cache DIR or BENCH_CACHE=DIR",
+    )
+
 
 BUILD_MODULE = "harness.estimator.calibration.micro_worker"
 PROBE_MODULE = "harness.estimator.calibration.probe_worker"

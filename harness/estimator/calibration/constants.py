@@ -1,7 +1,8 @@
-"""What a machine can do, as the estimates need it: rates with their intervals, and where from.
+"""What a machine can do, as the estimates need it, and the shapes that a calibration measures.
 
 One record serves both sources: constants measured here by micro-graphs, and the numbers of a data
-sheet. Nothing in it comes from timing a whole model.
+sheet. Nothing in it comes from timing a whole model. The shapes of the micro-graphs, and the work
+in each, are chosen once.
 """
 
 import math
@@ -9,8 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
-from harness.builder.quantize.cache import CacheLevel
-from harness.core.errors import MeasurementError
+from harness.builder.quantize.cache import CACHES, CacheLevel
+from harness.builder.quantize.levels import (
+    LEVELS,
+    Form,
+    MatrixFormat,
+    QuantLevel,
+    Variant,
+    find_level,
+)
+from harness.core.errors import MeasurementError, UsageError
+from harness.core.units import MIB
 
 # Rows among the rates beside the matrix kernels: attention in flop/s; what stands between matrices
 # and the choice of a token in bytes/s.
@@ -179,3 +189,200 @@ def _interpolate(line: Sequence[tuple[float, float]], x: float) -> float:
         if x <= x1:
             return y0 if x1 == x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return line[-1][1]
+
+
+STACK_LEVEL = "int4"  # of the matrices between which a layer's other operators are timed
+STACK_CAPACITY = 16  # positions of the caches in the stack of attentions
+BLOCK_SUM_BYTES = 4  # one float32 per block, kept beside the packed bytes (accuracy level 4)
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Every size of one calibration.
+
+    Attributes:
+        rounds: fresh processes, each of which measures every constant once.
+        seconds: that one shape is timed for, at least.
+        passes: of one shape, at least.
+        bandwidth_bytes: working sets that are read.
+        hidden: width of the matrix chains.
+        wide: their other width.
+        chain_bytes: of the long chains, as the kernel holds them: far beyond the last-level cache.
+        rows: tokens multiplied at once by the pair of matrices.
+        small: both widths of small matrices, by which calls are told from weights.
+        few: how many of them stay in a cache, even.
+        stack_bytes: of the small matrices between which a layer's other operators stand.
+        operator_width: of the vector that the operator chains run on.
+        operator_layers: lengths of these chains.
+        operator_rows: tokens that the middle one also runs on.
+        cache_layers: attentions of one token in one run: with the greatest depth beyond the cache.
+        attention_layers: attentions of a prompt in one run.
+        heads: of queries.
+        kv_heads: of keys and values.
+        head_dim: width of one.
+        depths: cached tokens at which one token attends, rising; the first is next to none and
+            gives the fixed time of an attention.
+        prompts: lengths of prompts that attend to themselves.
+        logits: among which a token is chosen.
+    """
+
+    rounds: int = 4
+    seconds: float = 0.04
+    passes: int = 3
+    bandwidth_bytes: tuple[int, ...] = (MIB, 4 * MIB, 16 * MIB, 64 * MIB, 128 * MIB)
+    hidden: int = 1024
+    wide: int = 2048
+    chain_bytes: int = 96 * MIB
+    rows: tuple[int, ...] = (1, 16, 64, 128, 512)
+    small: int = 384
+    few: int = 8
+    stack_bytes: int = 64 * MIB
+    operator_width: int = 576
+    operator_layers: tuple[int, ...] = (8, 32, 96)
+    operator_rows: int = 128
+    cache_layers: int = 8
+    attention_layers: int = 2
+    heads: int = 16
+    kv_heads: int = 8
+    head_dim: int = 64
+    depths: tuple[int, ...] = (1, 128, 512, 2048)
+    prompts: tuple[int, ...] = (64, 128, 512)
+    logits: int = 65_536
+
+    @property
+    def cache_tokens(self) -> int:
+        """Positions of each cache of a single token: the deepest one and its own."""
+        return self.depths[-1] + 1
+
+    @property
+    def stack_heads(self) -> int:
+        """Query heads as wide as a small matrix."""
+        return self.small // self.head_dim
+
+    @property
+    def stack_kv_heads(self) -> int:
+        """A third of them, as the smallest of models have."""
+        return max(1, self.stack_heads // 3)
+
+    def chain_matrices(self, level: QuantLevel) -> int:
+        """Matrices of the long chain: as many pairs as hold `chain_bytes`, at least two."""
+        pairs = -(-self.chain_bytes // held_bytes(self, level, 2))
+        return 2 * max(2, pairs)
+
+    def small_matrices(self, level: QuantLevel) -> int:
+        """Small matrices that hold as much, an even number."""
+        return 2 * max(2, -(-self.chain_bytes // small_bytes(self, level, 2)))
+
+    @property
+    def stack_matrices(self) -> int:
+        """Small matrices with operators between them."""
+        level = find_level(STACK_LEVEL)
+        return max(2, -(-self.stack_bytes // small_bytes(self, level, 1)))
+
+    @property
+    def stack_layers(self) -> int:
+        """Attentions, each with a matrix before and a small one behind it."""
+        return max(1, -(-self.stack_bytes // self.stack_layer_bytes))
+
+    @property
+    def stack_layer_bytes(self) -> int:
+        """Weights around one attention, as the kernel holds them."""
+        level = find_level(STACK_LEVEL)
+        packed = (self.stack_heads + 2 * self.stack_kv_heads) * self.head_dim
+        return _matrix_bytes(level.body, packed, self.small) + small_bytes(self, level, 1)
+
+    @property
+    def stack_layer_weights(self) -> int:
+        """The same, counted."""
+        packed = (self.stack_heads + 2 * self.stack_kv_heads) * self.head_dim
+        return self.small * (packed + self.small)
+
+
+QUICK = Sizes()
+FULL = Sizes(rounds=7, seconds=0.05)
+
+
+def kernel_name(form: MatrixFormat) -> str:
+    """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32-asym`."""
+    block = f"-{form.block_weights}" if form.form is Form.BLOCK else ""
+    zeros = "-asym" if form.zero_points else ""
+    return f"{form.form}-{form.bits}{block}{zeros}"
+
+
+def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
+    """Kernels that run in models of these levels, each with a level whose layers use it.
+
+    That of STACK_LEVEL is always among them: fixed costs are measured between its matrices.
+
+    Raises:
+        UsageError: no level has this name, or its kernels are no fused decoder's.
+    """
+    for name in levels:
+        if find_level(name).variant is not Variant.FUSED:
+            raise UsageError(
+                f"{name} has no kernels that can be calibrated: its decoder is built for NPUs",
+                fix=f"one of: {', '.join(LEVELS)}",
+            )
+    bodies = {kernel_name(level.body): level for level in reversed(LEVELS.values())}
+    chosen = [find_level(name) for name in (*levels, STACK_LEVEL)]
+    names = {kernel_name(form) for level in chosen for form in level.formats}
+    return {name: bodies[name] for name in sorted(names)}
+
+
+def integer_caches(names: tuple[str, ...]) -> dict[str, CacheLevel]:
+    """Attentions over caches of integers, by the name of their rate.
+
+    Floats have the rate that every calibration takes, whatever is asked for.
+    """
+    chosen = (CACHES[name] for name in names)
+    return {attention_name(cache): cache for cache in chosen if cache.is_integer}
+
+
+def held_bytes(sizes: Sizes, level: QuantLevel, matrices: int) -> int:
+    """Bytes of a chain as its kernel reads them: prepacked, with scales and block sums."""
+    shapes = ((sizes.wide, sizes.hidden), (sizes.hidden, sizes.wide))
+    return sum(_matrix_bytes(level.body, *shape) for shape in shapes) * matrices // 2
+
+
+def small_bytes(sizes: Sizes, level: QuantLevel, matrices: int) -> int:
+    """The same of small matrices."""
+    return _matrix_bytes(level.body, sizes.small, sizes.small) * matrices
+
+
+def matrix_flop(sizes: Sizes, matrices: int, rows: int) -> float:
+    """Operations of a chain: 2 · rows · hidden · wide each."""
+    return 2.0 * matrices * rows * sizes.hidden * sizes.wide
+
+
+def attention_flop(sizes: Sizes, layers: int, tokens: int, seen: int) -> float:
+    """Operations of one run, masked ones too: 4 · layers · heads · head_dim · tokens · seen."""
+    return 4.0 * layers * sizes.heads * sizes.head_dim * tokens * seen
+
+
+def cache_bytes(sizes: Sizes, layers: int, seen: int, cache: CacheLevel = CACHES["fp32"]) -> int:
+    """Cached keys and values of all layers: 2 · layers · kv_heads · head_dim · seen · bits / 8."""
+    return cache.stored_bytes(2 * layers * sizes.kv_heads * sizes.head_dim * seen)
+
+
+def elementwise_bytes(operators: int, rows: int, width: int) -> float:
+    """Bytes that a chain of operators reads and writes.
+
+    A norm over a sum (2 arrays read, 2 written), a sigmoid (1, 1) and two products (2, 1 each):
+    12 arrays for 4 operators.
+    """
+    return 12 / 4 * operators * rows * width * FLOAT_BYTES
+
+
+def _matrix_bytes(form: MatrixFormat, outputs: int, inputs: int) -> int:
+    """Bytes of one matrix as the kernel holds it.
+
+    The same counts as the estimates make: 4 bytes of a float weight, float16 included.
+    """
+    if form.form is Form.FLOAT:
+        return FLOAT_BYTES * outputs * inputs
+    if form.form is Form.CHANNEL:
+        return outputs * (inputs + FLOAT_BYTES)
+    stored = form.padded_inputs(inputs) * form.bits // 8 + form.zero_point_bytes(inputs)
+    sums = BLOCK_SUM_BYTES if form.accuracy_level == 4 else 0
+    return outputs * (stored + form.blocks(inputs) * (FLOAT_BYTES + sums))

@@ -16,8 +16,8 @@ from harness.builder.graph.micro import (
 )
 from harness.builder.quantize.cache import CACHES
 from harness.builder.quantize.levels import find_level
-from harness.estimator.calibration.constants import ATTENTION
-from harness.estimator.calibration.shapes import (
+from harness.estimator.calibration.constants import (
+    ATTENTION,
     STACK_CAPACITY,
     STACK_LEVEL,
     Sizes,

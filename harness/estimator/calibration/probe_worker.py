@@ -15,7 +15,7 @@ from harness.devices.device import find_device
 from harness.devices.session import OpenedSession, open_session
 from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.estimator.calibration.bandwidth_worker import read_slices
-from harness.estimator.calibration.shapes import STACK_CAPACITY, Sizes, integer_caches
+from harness.estimator.calibration.constants import STACK_CAPACITY, Sizes, integer_caches
 from harness.machine.meters.clock import time_call, time_calls
 
 Reply = list[dict[str, Any]]

@@ -1,14 +1,17 @@
-"""Raw passes of the probes to constants with intervals: pure arithmetic, no clock and no process.
+"""Raw passes of the probes to constants with intervals: arithmetic, no clock and no process.
 
 A reply is the list that one fresh process gave (see probe_worker.py); the median of its passes
 stands for the process, and intervals are taken over processes.
 """
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean, median
 from typing import Any
 
 from harness.builder.quantize.cache import CACHES, CacheLevel
-from harness.core.units import MIB
+from harness.builder.quantize.levels import QuantLevel, find_level
+from harness.core.errors import MeasurementError
+from harness.core.units import MIB, NS_PER_S
 from harness.estimator.calibration.constants import (
     ATTENTION,
     ATTENTION_CALL,
@@ -16,30 +19,176 @@ from harness.estimator.calibration.constants import (
     ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
+    STACK_LEVEL,
     Constants,
     RatePoint,
-    TimePoint,
-    call_name,
-)
-from harness.estimator.calibration.passes import (
-    LEAST_CALL_S,
-    Reply,
-    calls_of,
-    line,
-    net,
-    rate_point,
-    seconds_of,
-    time_point,
-)
-from harness.estimator.calibration.products import kernel_calls, kernel_rates, stack_calls
-from harness.estimator.calibration.shapes import (
     Sizes,
+    TimePoint,
     attention_flop,
     cache_bytes,
+    call_name,
     elementwise_bytes,
+    held_bytes,
     integer_caches,
     kernel_levels,
+    kernel_name,
+    matrix_flop,
+    small_bytes,
 )
+from harness.stats.intervals import log_t_interval, t_interval
+
+Reply = Sequence[Mapping[str, Any]]
+# Known fixed costs are taken off a pass, but never more than this share of it: past that the
+# shape is too small to say anything about a rate.
+MOST_OVERHEAD = 0.5
+LEAST_CALL_S = 1e-8  # a few tens of cycles: no call takes less
+
+
+def calls_of(time: TimePoint, size_bytes: float) -> RatePoint:
+    """Return a fixed time as calls/s at a working set; noise around nothing is LEAST_CALL_S."""
+    seconds, low_s, high_s = (max(s, LEAST_CALL_S) for s in (time.seconds, time.low_s, time.high_s))
+    return RatePoint(1 / seconds, float(size_bytes), 1, 1 / high_s, 1 / low_s, time.processes)
+
+
+def seconds_of(shot: Mapping[str, Any]) -> float:
+    """Return the median pass of one shape in one process."""
+    return float(median(shot["pass_ns"])) / NS_PER_S
+
+
+def net(pass_s: float, fixed_s: float) -> float:
+    """Take known fixed costs off a pass, at most MOST_OVERHEAD of it."""
+    return pass_s - min(fixed_s, MOST_OVERHEAD * pass_s)
+
+
+def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
+    """Return intercept and slope of the line through points, each weighted by 1 / y².
+
+    Least squares of relative deviations: times scatter by factors, so the largest must not decide
+    alone.
+
+    Raises:
+        MeasurementError: it does not rise.
+    """
+    weights = [1 / value**2 for value in y]
+    scale = fmean(weights)
+    mean_x = fmean(w * v for w, v in zip(weights, x, strict=True)) / scale
+    mean_y = fmean(w * v for w, v in zip(weights, y, strict=True)) / scale
+    points = list(zip(weights, x, y, strict=True))
+    slope = sum(w * (a - mean_x) * (b - mean_y) for w, a, b in points)
+    slope /= sum(w * (a - mean_x) ** 2 for w, a, _ in points)
+    if not slope > 0:
+        raise MeasurementError(
+            "more work took less time", fix="let the machine rest: bench calibrate --again"
+        )
+    return mean_y - slope * mean_x, slope
+
+
+def rate_point(values: Sequence[float], size_bytes: float, rows: int = 1) -> RatePoint:
+    """Return the centre of one rate per process, with its interval."""
+    found = log_t_interval(values)
+    return RatePoint(found.center, float(size_bytes), rows, found.low, found.high, len(values))
+
+
+def time_point(values: Sequence[float]) -> TimePoint:
+    """Return the centre of one time per process; below 0 it is noise around nothing."""
+    found = t_interval(values)
+    return TimePoint(max(0.0, found.center), found.low, found.high, len(values))
+
+
+def kernel_calls(
+    replies: Sequence[Reply], sizes: Sizes, level: QuantLevel, session_s: float
+) -> tuple[RatePoint, RatePoint]:
+    """Return calls/s of a matrix kernel at one row, in a cache and from memory.
+
+    A line through small and large matrices of a chain of each kind, met at no weights:
+
+        a matrix = (pass - session call) / matrices = call + weights · time of a weight
+
+    A call from memory takes longer: its first bytes are waited for, and what it needs beside its
+    weights has been pushed out of the cache by those of others.
+    """
+    hot, cold = [], []
+    for reply in replies:
+        each = {
+            shot["graph"]: (seconds_of(shot) - session_s) / _matrices(shot["graph"], sizes, level)
+            for shot in reply
+            if shot["rows"] == 1
+        }
+        hot.append(_intercept(sizes, each["few"], each["pair"]))
+        cold.append(_intercept(sizes, each["small"], each["chain"]))
+    return (
+        calls_of(time_point(hot), small_bytes(sizes, level, sizes.few)),
+        calls_of(time_point(cold), small_bytes(sizes, level, sizes.small_matrices(level))),
+    )
+
+
+def kernel_rates(
+    replies: Sequence[Reply],
+    sizes: Sizes,
+    level: QuantLevel,
+    session_s: float,
+    calls: tuple[RatePoint, RatePoint],
+) -> tuple[RatePoint, ...]:
+    """Return flop / time of every shape of large matrices, session call and calls taken off.
+
+    rate = 2 · matrices · rows · hidden · wide / (pass - session call - matrices · call)
+    """
+    points = []
+    for shots in zip(*replies, strict=True):
+        rows, graph = shots[0]["rows"], shots[0]["graph"]
+        if graph not in ("pair", "chain"):
+            continue
+        matrices = _matrices(graph, sizes, level)
+        call = calls[graph == "chain"]
+        fixed_s = session_s + matrices / call.rate_per_s
+        flop = matrix_flop(sizes, matrices, rows)
+        rates = [flop / net(seconds_of(shot), fixed_s) for shot in shots]
+        points.append(rate_point(rates, held_bytes(sizes, level, matrices), rows))
+    return tuple(points)
+
+
+def stack_calls(
+    replies: Sequence[Reply],
+    sizes: Sizes,
+    operators: int,
+    session_s: float,
+    rates: Mapping[str, Sequence[RatePoint]],
+) -> tuple[RatePoint, RatePoint]:
+    """Return calls/s of an operator and of an attention between matrices read from memory.
+
+        operator = (pass - session call - matrices) / operators - bytes of its vectors / rate
+        attention = (pass - session call - matrices) / layers - operator
+
+    `matrices` is their number · call + their flop / rate, both from memory.
+    """
+    kernel = kernel_name(find_level(STACK_LEVEL).body)
+    call_s = 1.0 / rates[call_name(kernel)][-1].rate_per_s
+    flop_per_s = rates[kernel][-1].rate_per_s
+    moved_s = elementwise_bytes(1, 1, sizes.small) / rates[ELEMENTWISE][0].rate_per_s
+    small_s = call_s + 2.0 * sizes.small**2 / flop_per_s
+    layer_s = 2 * call_s + 2.0 * sizes.stack_layer_weights / flop_per_s
+    passes = [{shot["graph"]: seconds_of(shot) - session_s for shot in reply} for reply in replies]
+    spare_s = [one["operators"] - sizes.stack_matrices * small_s for one in passes]
+    operator = time_point([net(spare / operators, moved_s) for spare in spare_s])
+    attention = [
+        one["attention"] / sizes.stack_layers - layer_s - operator.seconds for one in passes
+    ]
+    stack_bytes = sizes.stack_bytes
+    return calls_of(operator, stack_bytes), calls_of(time_point(attention), stack_bytes)
+
+
+def _matrices(graph: str, sizes: Sizes, level: QuantLevel) -> int:
+    """Return how many matrices a chain has."""
+    if graph in ("pair", "few"):
+        return {"pair": 2, "few": sizes.few}[graph]
+    return sizes.chain_matrices(level) if graph == "chain" else sizes.small_matrices(level)
+
+
+def _intercept(sizes: Sizes, small_s: float, large_s: float) -> float:
+    """Return the time of a matrix without weights, from one small and one large matrix."""
+    small, large = sizes.small**2, sizes.hidden * sizes.wide
+    return (large * small_s - small * large_s) / (large - small)
+
 
 BANDWIDTH, OPERATORS, STACKS = "bandwidth", "operators", "stacks"
 

@@ -12,10 +12,12 @@ from harness.builder.quantize.levels import Variant
 from harness.core.errors import HarnessError, StorageError
 from harness.core.findings import Log
 from harness.devices.device import Device
-from harness.estimator.calibration.bandwidth import read_bytes_per_s
-from harness.estimator.calibration.calibrate import ensure_constants
+from harness.estimator.calibration.calibrate import (
+    calibration_key,
+    ensure_constants,
+    read_bytes_per_s,
+)
 from harness.estimator.calibration.constants import Constants, StoredConstants
-from harness.estimator.calibration.storage import calibration_key
 from harness.estimator.record import HardwarePeaks
 from harness.results.entries import CalibrationEntry, NoCalibrationEntry
 from harness.runner.loop.entries import Entries

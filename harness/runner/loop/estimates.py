@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from harness.estimator.cells import CellLengths
-from harness.estimator.record import RecordEstimates, utilisation
+from harness.estimator.record import CellLengths, RecordEstimates, utilisation
 from harness.estimator.static import StaticLengths
 from harness.results.schema import Metric
 from harness.results.summarize import share_metric

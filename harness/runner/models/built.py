@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
     from harness.devices.device import Device
     from harness.engine.workload import Workload
-    from harness.estimator.cells import CellLengths
-    from harness.estimator.record import HardwarePeaks, RecordEstimates
+    from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
     from harness.store.exported_artifact import AnyArtifact

@@ -36,8 +36,7 @@ from harness.runner.models.tests import decode_tests, decoder_tests, encode_test
 if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
     from harness.devices.device import Device
-    from harness.estimator.cells import CellLengths
-    from harness.estimator.record import HardwarePeaks, RecordEstimates
+    from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
     from harness.store.exported_artifact import AnyArtifact

@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING
 
 from harness.builder.quantize.levels import QuantLevel
 from harness.engine.workload import Workload
-from harness.estimator.cells import CellLengths
-from harness.estimator.exported import exported_estimates, mbu_file
-from harness.estimator.record import HardwarePeaks, RecordEstimates, record_estimates
+from harness.estimator.record import (
+    CellLengths,
+    HardwarePeaks,
+    RecordEstimates,
+    exported_estimates,
+    mbu_file,
+    record_estimates,
+)
 from harness.models.exported.model import ExportedModel, Role
 from harness.models.specs.structure import ModelStructure
 from harness.results.enums import Kind

@@ -6,7 +6,7 @@ from harness.builder.quantize.cache import CACHES
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import UsageError
 from harness.estimator.calibration import calibrate
-from harness.estimator.calibration.calibrate import ensure_constants
+from harness.estimator.calibration.calibrate import CalibrationKey, ensure_constants, find_constants
 from harness.estimator.calibration.constants import (
     ATTENTION,
     ATTENTION_CALL,
@@ -19,7 +19,6 @@ from harness.estimator.calibration.constants import (
     attention_name,
     call_name,
 )
-from harness.estimator.calibration.storage import CalibrationKey, find_constants
 from tests.tiny import SIZES
 
 OVER_INT4 = attention_name(CACHES["int4"])

@@ -15,18 +15,16 @@ from harness.estimator.calibration.constants import (
     OPERATOR_CALL,
     SESSION_CALL,
     RatePoint,
-    call_name,
-)
-from harness.estimator.calibration.passes import net
-from harness.estimator.calibration.shapes import (
     Sizes,
     attention_flop,
+    call_name,
     elementwise_bytes,
     held_bytes,
     kernel_levels,
     kernel_name,
     matrix_flop,
 )
+from harness.estimator.calibration.rates import net
 
 SIZES = Sizes(rounds=3, rows=(1, 16), depths=(0, 128, 1024), prompts=(64,))
 CALL_S, OPERATOR_S, ATTENTION_S, FLOP_PER_S = 10e-6, 1e-6, 4e-6, 50e9
@@ -170,13 +168,13 @@ def test_one_process_has_no_interval():
 
 def test_held_bytes_are_those_the_estimates_count():
     """Both rooms count alike, pair by pair: 4 bytes a float, scales and block sums included."""
-    from harness.estimator import held
+    from harness.estimator import memory
     from harness.models.specs.structure import ParameterGroup, Role
 
     for level in LEVELS.values():
         shapes = ((SIZES.wide, SIZES.hidden), (SIZES.hidden, SIZES.wide))
         pieces = [ParameterGroup("matrix", Role.BODY, *shape) for shape in shapes]
-        expected = sum(held.held_copy_bytes(piece, level, held.ORT_CPU) for piece in pieces)
+        expected = sum(memory.held_copy_bytes(piece, level, memory.ORT_CPU) for piece in pieces)
         assert held_bytes(SIZES, level, 2) == expected
 
 

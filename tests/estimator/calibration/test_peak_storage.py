@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import MeasurementError, StorageError
-from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants, TimePoint
-from harness.estimator.calibration.storage import (
+from harness.estimator.calibration.calibrate import (
     METHOD_VERSION,
     CalibrationKey,
     calibration_key,
@@ -15,6 +14,7 @@ from harness.estimator.calibration.storage import (
     machine_fingerprint,
     store_constants,
 )
+from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants, TimePoint
 
 KEY = CalibrationKey("0123456789abcdef", "1.31.1", "cpu", 2)
 STORED = StoredConstants(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.estimator.calibration import bandwidth, calibrate
+from harness.estimator.calibration import calibrate
 from harness.runner.loop import rounds, session
 from tests.runner.loop.recorded_worker import RecordedWorker
 from tests.tiny import SIZES
@@ -14,7 +14,7 @@ from tests.tiny import SIZES
 def small_peaks() -> Iterator[None]:
     """HardwarePeaks whose numbers do not matter: a quarter of a GiB would take the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
+        patch.setattr(calibrate, "VECTOR_BYTES", 2**20)
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         patch.setattr(calibrate, "QUICK", SIZES)
         yield
