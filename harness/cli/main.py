@@ -144,7 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code; see harness.core.errors.
     """
     try:
-        code = bench.main(args=arguments, standalone_mode=False)
+        typed = tuple(sys.argv[1:] if arguments is None else arguments)
+        code = bench.main(args=typed, standalone_mode=False, obj=typed)
     except HarnessError as error:
         from harness.report.escape import two_lines  # only where something went wrong
 

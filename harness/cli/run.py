@@ -47,6 +47,7 @@ def command(
     from harness.cli.running import fetch_into, measure_plan
     from harness.cli.show import show_document
     from harness.machine.watch.facts import usable_cores
+    from harness.results.progress import resume_command
     from harness.runner.plan import make_plan
 
     settings = load_settings(plan, preset, **flag_values(flags))
@@ -56,7 +57,8 @@ def command(
 
         click.echo(draw_plan(chosen))
         return 0
-    outcome = measure_plan(chosen, results, cache, resume)
+    typed = click.get_current_context().find_root().obj or ()
+    outcome = measure_plan(chosen, results, cache, resume, resume_command(typed))
     show_document(outcome.document, style)
     if explain_row and style in ("table", "md"):  # the others hold the sums already
         from harness.report.explained import explain_document

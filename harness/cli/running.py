@@ -1,6 +1,7 @@
 """What every command that measures a plan does: progress, signals, and where the results lie."""
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,22 @@ def fetch_into(settings: "Settings", cache: Path | None, offline: bool = False) 
 
 
 def measure_plan(
-    plan: "Plan", results: Path, cache: Path | None, resume: bool = False
+    plan: "Plan",
+    results: Path,
+    cache: Path | None,
+    resume: bool = False,
+    command: Sequence[str] = (),
 ) -> "Outcome":
-    """Run the plan with progress on stderr, and say there which file holds the results."""
+    """Run the plan with progress on stderr, and say there which file holds the results.
+
+    Args:
+        plan: what to measure.
+        results: folder of the document.
+        cache: None: the usual one.
+        resume: go on with an unfinished run.
+        command: words of the one that would go on with this run, were it interrupted.
+    """
+    from harness.results.progress import command_line, ending_of
     from harness.runner.loop.run import run_plan
     from harness.store.cache import default_cache
 
@@ -39,7 +53,14 @@ def measure_plan(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with open_progress() as progress:
         outcome = run_plan(
-            plan, results=results, cache=cache or default_cache(), progress=progress, resume=resume
+            plan,
+            results=results,
+            cache=cache or default_cache(),
+            progress=progress,
+            resume=resume,
+            command=command,
         )
     click.echo(f"results: {outcome.path}", err=True)
+    if ending_of(outcome.document) == "interrupted" and command:  # with every path as it was typed
+        click.echo(f"interrupted; go on: {command_line(command)}", err=True)
     return outcome

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.report.export import cell_name, exported
 from harness.results.metrics import find_metric
+from harness.results.progress import progress_sentence
 from harness.results.schema import Document, Metric, Record
 
 
@@ -25,8 +26,9 @@ def draw_bigger_is_better(document: Document) -> str:
 
 def _draw(document: Document, bigger: bool) -> str:
     """One entry per cell and metric of one direction; one that is not known here has none."""
+    told = progress_sentence(document)
     entries = [
-        _entry(record, name, metric)
+        _entry(record, name, metric, told)
         for record, metrics in exported(document)
         for name, metric in metrics.items()
         if (row := find_metric(name)) and row.more_is_better == bigger
@@ -34,7 +36,7 @@ def _draw(document: Document, bigger: bool) -> str:
     return json.dumps(entries, indent=1) + "\n"
 
 
-def _entry(record: Record, name: str, metric: Metric) -> dict[str, Any]:
+def _entry(record: Record, name: str, metric: Metric, run: str) -> dict[str, Any]:
     """One number with its interval as the range, and what it stands on in the tooltip."""
     entry: dict[str, Any] = {
         "name": f"{cell_name(record.cell)} {name}",
@@ -44,4 +46,5 @@ def _entry(record: Record, name: str, metric: Metric) -> dict[str, Any]:
     if metric.low is not None and metric.high is not None:
         entry["range"] = f"{metric.low:.6g} - {metric.high:.6g}"
     grade = record.trust.grade if record.trust else "unknown"
-    return {**entry, "extra": f"processes: {metric.processes}\ntrust: {grade}"}
+    extra = f"processes: {metric.processes}\ntrust: {grade}" + (f"\nrun: {run}" if run else "")
+    return {**entry, "extra": extra}

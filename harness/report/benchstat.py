@@ -6,9 +6,11 @@ Format: https://go.googlesource.com/proposal/+/master/design/14313-benchmark-for
 import re
 from collections.abc import Iterable, Iterator
 
+from harness.report.escape import one_line
 from harness.report.export import exported, labels
 from harness.results.metrics import metric_row
 from harness.results.process_values import process_values, timed_metrics
+from harness.results.progress import progress_sentence
 from harness.results.schema import Document, Metric, Record
 
 # A name ends at a space, and its parts at a slash; `-8` at its end would be a processor count.
@@ -30,6 +32,8 @@ def draw_sides(sides: dict[str, Iterable[Document]]) -> str:
     for side, documents in sides.items():
         for document in documents:
             lines += [f"cpu: {document.environment.get('cpu_model') or 'unknown'}"]
+            told = one_line(progress_sentence(document))
+            lines += [f"run: {told}"] if told else []
             for record, metrics in exported(document):
                 units.update(_units(metrics, timed_metrics(record)))
                 lines += _lines(record, metrics, side)

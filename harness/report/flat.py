@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from harness.report.grid import MISSING, draw_csv
 from harness.report.rows import shown_metric, test_of
 from harness.results.document import encode_document, plain
+from harness.results.progress import ending_of, go_on_command, progress_of
 from harness.results.schema import Document, Metric, Record
 
 ESTIMATORS = ("params", "rule_of_thumb", "structure", "calibrated")  # as estimates.record has them
@@ -24,6 +25,7 @@ CSV_HEADER = (
         "processes",
         *(f"estimate_{name}" for name in ESTIMATORS),
     ),
+    *("run_ended", "run_goes_on_with"),
 )
 
 
@@ -39,6 +41,8 @@ def draw_json_lines(document: Document) -> str:
         "created_utc": document.created_utc,
         "schema_version": document.schema_version,
         "method_version": document.method_version,
+        "ended": ending_of(document),
+        "progress": progress_of(document),
     }
     lines = (json.dumps({**run, **plain(record)}) for record in document.records)
     return "".join(f"{line}\n" for line in lines)
@@ -49,7 +53,8 @@ def draw_metric_csv(document: Document) -> str:
 
     The numbers of an INVALID record are left empty; its trust column says why.
     """
-    rows = [row for record in document.records for row in _rows(document.run_id, record)]
+    ended = [ending_of(document), go_on_command(document) or MISSING]
+    rows = [[*row, *ended] for record in document.records for row in _rows(document.run_id, record)]
     return draw_csv(CSV_HEADER, rows) + "\n"
 
 

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from harness.report.rows import Row
-from harness.results.enums import Status
+from harness.results.enums import Ending, Status
+from harness.results.progress import ending_of
 from harness.results.schema import Document, Json, Record
 
 # What a row may leave unsaid when it is the usual thing.
 USUAL = {"batch": 1, "depth": 0, "device": "cpu", "runtime": "ort", "weights": None}
+
+# What a run is called that did not end as planned; the notes say what it lacks.
+ENDINGS = {Ending.INTERRUPTED: "INTERRUPTED", Ending.BUDGET: "PARTIAL", Ending.RESUMED: "resumed"}
 
 Shared = Callable[[str], object]
 
@@ -24,6 +28,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         *(_unusual(name, shared) for name in ("batch", "depth")),
         runtime_name(document.environment),
         _processes(document.records, len(rows)),
+        ENDINGS.get(ending_of(document)),
     ]
     return " · ".join(str(part) for part in parts if part)
 

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 from harness.report.escape import one_line
 from harness.report.export import cell_name
 from harness.report.rows import shown_metric
-from harness.results.enums import Status
+from harness.results.enums import Ending, Status
+from harness.results.progress import ending_of, progress_sentence
 from harness.results.schema import Document, Record
 from harness.results.validity import is_valid
 
@@ -38,8 +39,17 @@ class Case:
 
 def draw_junit(document: Document) -> str:
     """A document: a record that failed or is INVALID is an error, never a failure."""
-    cases = [_case(record) for record in document.records]
+    cases = [*_run_case(document), *(_case(record) for record in document.records)]
     return draw_cases("bench run", cases, document.created_utc)
+
+
+def _run_case(document: Document) -> list[Case]:
+    """A case of its own for a run that did not end as planned in one go."""
+    told, ended = progress_sentence(document), ending_of(document)
+    if not told:
+        return []
+    outcome = {Ending.INTERRUPTED: "error", Ending.BUDGET: "skipped"}.get(ended)
+    return [Case("bench", "run", outcome, ended, told, {"run": told})]
 
 
 def draw_cases(suite: str, cases: Sequence[Case], timestamp: str | None = None) -> str:

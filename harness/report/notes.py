@@ -8,6 +8,7 @@ from harness.report.headline import thread_words
 from harness.report.rows import Row
 from harness.report.sweep import sweep_notes
 from harness.results.enums import EnergyKind, PlacementVerdict, Status
+from harness.results.progress import progress_sentence
 from harness.results.samples import ENCODE, kind_of
 from harness.results.schema import Cell, Document, Json, Record
 from harness.results.validity import is_own_work, is_valid
@@ -26,6 +27,7 @@ MEAS_EST = "meas/est: time measured / estimated"
 def notes(document: Document, rows: Sequence[Row]) -> list[str]:
     """Lines below the table: what failed and why, doubts, the estimate's basis, the weights."""
     return [
+        *filter(None, [progress_sentence(document)]),
         *_failures(document.records),
         *_misplaced(document.records),
         *_invalid(document.records),

@@ -5,8 +5,10 @@ Format: https://prometheus.io/docs/specs/om/open_metrics_spec
 
 from collections.abc import Iterator
 
+from harness.report.escape import one_line
 from harness.report.export import exported, labels
 from harness.results.glossary import explain, terms
+from harness.results.progress import ending_of, progress_sentence
 from harness.results.schema import Document
 
 PREFIX = "ondevice_bench_"
@@ -38,6 +40,8 @@ def _run(document: Document) -> Iterator[str]:
         "run_id": document.run_id,
         "created_utc": document.created_utc,
         "method_version": str(document.method_version),
+        "ended": ending_of(document),
+        "progress": one_line(progress_sentence(document)),
     }
     yield f"# TYPE {PREFIX}run info"
     yield f"# HELP {PREFIX}run The run that all numbers are from."
@@ -54,8 +58,8 @@ def _lines(families: Series) -> Iterator[str]:
 
 
 def _labels(labelled: dict[str, str]) -> str:
-    """Names and values between the braces."""
-    return ",".join(f'{key}="{item.translate(ESCAPES)}"' for key, item in labelled.items())
+    """Names and values between the braces; an empty label is the same as none, so it is none."""
+    return ",".join(f'{key}="{item.translate(ESCAPES)}"' for key, item in labelled.items() if item)
 
 
 def _help(name: str) -> str:

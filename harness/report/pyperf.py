@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.report.export import cell_name, exported
 from harness.results.process_values import process_values, timed_metrics
+from harness.results.progress import progress_sentence
 from harness.results.schema import Document, Record
 
 SECONDS = {"ms": 1e3, "ms/token": 1e3}
@@ -42,5 +43,6 @@ def _metadata(document: Document) -> dict[str, str]:
         "platform": document.environment.get("os"),
         "python_version": document.environment.get("python_version"),
         "run_id": document.run_id,
+        "run_progress": progress_sentence(document),
     }
     return {name: str(value) for name, value in known.items() if value}

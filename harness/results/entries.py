@@ -40,6 +40,16 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     environment: Json
 
 
+class ResumedEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="resumed"):
+    """A sitting of a run after its first one.
+
+    Attributes:
+        created_utc: when it began, ISO 8601.
+    """
+
+    created_utc: str
+
+
 class SamplesEntry(ProcessSamples, frozen=True, kw_only=True, tag_field="kind", tag="test"):
     """What a process of a session group said of one test.
 
@@ -252,6 +262,7 @@ class PairEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
 Entry = (
     RunEntry
+    | ResumedEntry
     | SamplesEntry
     | MemoryEntry
     | FailureEntry

@@ -45,6 +45,15 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
+class Ending(StrEnum):
+    """How a run ended: as planned in one go or in several, or before its last round."""
+
+    COMPLETE = "complete"
+    RESUMED = "resumed"
+    BUDGET = "budget"
+    INTERRUPTED = "interrupted"
+
+
 class Grade(StrEnum):
     """How far a record can be believed, best first."""
 

@@ -163,6 +163,9 @@ def test_an_interrupt_saves_what_is_finished(tiny_folder, shared_cache, tmp_path
     (path,) = (tmp_path / "results").glob("run-*.json")
     records = json.loads(path.read_text())["records"]
     assert any(record["samples"] for record in records)
+    assert "INTERRUPTED" in out
+    assert "go on: bench run --config .../long.toml --resume" in out
+    assert f"interrupted; go on: bench run --config {plan} --resume" in err
     assert "smoll" not in out
 
 

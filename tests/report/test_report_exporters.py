@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
 from harness.cli.options import DOCUMENT_FORMATS, EXPORTS, FORMATS, GITHUB
 from harness.report.export import cell_name
 from harness.report.exporters import EXPORTERS
+from harness.report.github import annotation_lines, document_annotations
 from harness.report.render import FORMATS as RENDERED
 from harness.report.render import render
 from harness.results.document import read_document
@@ -186,3 +188,34 @@ def test_a_cell_keeps_its_name_when_fields_come_later():
     assert cell_name(usual) == "smollm2-135m/int4/cpu/ort/t2/b1/tg32 @ d0"
     other = cell("tg32", kv_cache="int8")
     assert cell_name(other) == "smollm2-135m/int4/cpu/ort/t2/b1/kv_cache=int8/tg32 @ d0"
+
+
+BROKEN_OFF = {
+    "ended": "interrupted",
+    "cells": 2,
+    "whole": 1,
+    "unmeasured": 1,
+    "rounds": 5,
+    "resumed": 0,
+    "command": "bench run --device cpu --resume",
+}
+
+
+@pytest.mark.parametrize("style", [*sorted(RENDERED), GITHUB])
+def test_a_run_that_broke_off_says_so_in_every_format(style):
+    """With the command that goes on; the same run, whole, says nothing of the kind."""
+    whole = document(record(TIMES))
+    broken = msgspec.structs.replace(whole, plan={**whole.plan, "progress": BROKEN_OFF})
+    texts = [
+        "\n".join(annotation_lines(document_annotations(one)))
+        if style == GITHUB
+        else render(one, style)
+        for one in (whole, broken)
+    ]
+    assert ["interrupted" in text.lower() for text in texts] == [False, True]
+    assert ["bench run --device cpu --resume" in text for text in texts] == [False, True]
+
+
+def test_labels_without_a_value_are_left_out():
+    text = render(document(record(TIMES, level_label="", active_parameters=None)), "openmetrics")
+    assert '=""' not in text

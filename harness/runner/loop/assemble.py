@@ -3,6 +3,7 @@
 from typing import Any
 
 from harness.results.enums import Status, worst_grade
+from harness.results.progress import KEY as PROGRESS
 from harness.results.schema import Document, Metric, Reason, Record, Trust
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.calibration import measured_environment
@@ -43,7 +44,13 @@ FEATURES: tuple[Feature, ...] = (
 )
 
 
-def assemble(plan: Plan, builds: Builds, entries: Entries, changed: frozenset[str]) -> Document:
+def assemble(
+    plan: Plan,
+    builds: Builds,
+    entries: Entries,
+    changed: frozenset[str],
+    progress: dict[str, Any] | None = None,
+) -> Document:
     """Draw up the document from everything that was journalled.
 
     Args:
@@ -51,6 +58,7 @@ def assemble(plan: Plan, builds: Builds, entries: Entries, changed: frozenset[st
         builds: the artifacts behind the groups.
         entries: what was measured, or failed.
         changed: keys of groups whose model files changed during the run.
+        progress: how far the run came; see effort.progress_of.
     """
     header, effort = entries.header, effort_of(plan, builds, entries)
     return Document(
@@ -61,6 +69,7 @@ def assemble(plan: Plan, builds: Builds, entries: Entries, changed: frozenset[st
             **header.plan,
             "rounds_done": entries.rounds_done(plan),
             **({} if effort is None else {"effort": effort}),
+            **({} if progress is None else {PROGRESS: progress}),
         },
         records=tuple(
             record_of(CellFacts(group, workload, builds, entries, group.key in changed))

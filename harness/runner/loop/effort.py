@@ -3,6 +3,7 @@
 from typing import Any
 
 from harness.engine.workload import Workload
+from harness.results.enums import Ending
 from harness.results.summarize import judged_half_width_share, summarize
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
@@ -49,6 +50,47 @@ def effort_of(plan: Plan, builds: Builds, entries: Entries) -> Json | None:
     unfinished = "interrupt" if plan.settings.budget is None else "budget"
     ended = "precision" if not wide else "rounds" if rounds >= most else unfinished
     return {"precision": precision, "rounds": rounds, "wide": wide, "ended": ended}
+
+
+def progress_of(plan: Plan, entries: Entries, interrupted: bool, command: str) -> Json | None:
+    """How far the run came; None where it came to its end in one go.
+
+    Args:
+        plan: what was asked for.
+        entries: what was measured, or failed.
+        interrupted: a person or a build service ended it.
+        command: that goes on with it; empty: not known.
+
+    Returns:
+        `ended`, of Ending; `cells`; `whole`, how many have all rounds and their memory, or failed;
+        `unmeasured`, how many have nothing; `rounds` asked for; `resumed` times; `command`.
+    """
+    cells = [(group, workload) for group in plan.groups for workload in group.workloads]
+    rounds = plan.settings.rounds
+    counts = [
+        rounds if entries.failure_of(*cell) else len(entries.tests_of(*cell)) for cell in cells
+    ]
+    whole = sum(
+        count >= rounds and entries.has_memory(*cell)
+        for count, cell in zip(counts, cells, strict=True)
+    )
+    if interrupted:
+        ended = Ending.INTERRUPTED
+    elif whole < len(cells) and plan.settings.budget is not None:
+        ended = Ending.BUDGET
+    elif entries.resumed:
+        ended = Ending.RESUMED
+    else:
+        return None
+    return {
+        "ended": ended.value,
+        "cells": len(cells),
+        "whole": whole,
+        "unmeasured": counts.count(0),
+        "rounds": rounds,
+        "resumed": len(entries.resumed),
+        "command": command if interrupted else "",
+    }
 
 
 def _is_narrow(

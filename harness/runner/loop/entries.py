@@ -19,6 +19,7 @@ from harness.results.entries import (
     NoQualityEntry,
     ProfileEntry,
     QualityEntry,
+    ResumedEntry,
     RunEntry,
     SamplesEntry,
     SensitivityEntry,
@@ -56,6 +57,7 @@ FILED: dict[type[Entry], tuple[str, tuple[str, ...], str | None]] = {
     CompiledEntry: ("compiled", ("group",), "found"),
     StepsCheckEntry: ("step_checks", ("model", "level"), "found"),
     ProfileEntry: ("profiles", ("group", "workload"), "found"),
+    ResumedEntry: ("resumed", ("created_utc",), None),
 }
 
 
@@ -79,6 +81,7 @@ class Entries:
         step_checks: how far an exported decoder's steps are from whole passes, by that key.
         profiles: shares of the time, or why there are none, by (group, test name).
         sustained: a speed over minutes, or why it is not known, by (group, test name).
+        resumed: each time that the run was gone on with, by when that was.
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
     """
 
@@ -101,6 +104,7 @@ class Entries:
         self.profiles: dict[tuple[str, str], Profile] = {}
         self.sustained: dict[tuple[str, str], Sustained] = {}
         self.tokenizers: dict[str, TextBytes | None] = {}
+        self.resumed: dict[str, ResumedEntry] = {}
         for entry in entries:
             self.add(entry)
 

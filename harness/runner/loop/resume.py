@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.core.errors import UsageError
 from harness.machine.watch.facts import machine_facts
-from harness.results.entries import RunEntry
+from harness.results.entries import ResumedEntry, RunEntry
 from harness.results.journal import Journal, read_journal
 from harness.results.schema import METHOD_VERSION
 from harness.runner.loop.builds import Builds
@@ -31,6 +31,7 @@ def open_journal(
     digest = run_digest(plan, builds, environment.get("packages"))
     if resume:
         journal = Journal(_unfinished(digest, results))
+        journal.append(ResumedEntry(created_utc=created_utc))
         return journal, Entries(read_journal(journal.path))
     header = RunEntry(
         run_id=run_id,

@@ -1,6 +1,6 @@
 """Plan -> entries, one by one on disk -> one results document. The only loop that measures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +10,14 @@ from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_
 from harness.results.document import write_document
 from harness.results.entries import Entry, ProfileEntry
 from harness.results.journal import prepare_results_folder
+from harness.results.progress import command_line, without_places
 from harness.results.replies import Profile
 from harness.results.schema import Document
 from harness.runner.loop.assemble import assemble
 from harness.runner.loop.builds import Builds, build_all, build_key
 from harness.runner.loop.calibration import calibrations
 from harness.runner.loop.compiled import compile_models
+from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.exported import step_checks
 from harness.runner.loop.files import changed_groups, stamps
@@ -43,9 +45,24 @@ class Outcome:
 
 
 def run_plan(
-    plan: Plan, *, results: Path, cache: Path, progress: Progress, resume: bool = False
+    plan: Plan,
+    *,
+    results: Path,
+    cache: Path,
+    progress: Progress,
+    resume: bool = False,
+    command: Sequence[str] = (),
 ) -> Outcome:
     """Measure every cell of `plan`; an interrupt keeps what was finished.
+
+    Args:
+        plan: what to measure.
+        results: folder of the document and, until the run is whole, of its journal.
+        cache: of built models and hardware peaks.
+        progress: told what begins, and how many entries are done of how many.
+        resume: go on with the newest unfinished run of the same plan.
+        command: words of the one that would go on with this run, for its document; empty: not
+            known.
 
     Raises:
         HarnessError: before anything is measured: results folder, models, disk, context.
@@ -64,7 +81,9 @@ def run_plan(
                 entries.add(entry)
         except KeyboardInterrupt:
             interrupted = True
-        document = assemble(plan, builds, entries, changed_groups(plan, builds, before))
+        changed = changed_groups(plan, builds, before)
+        came = progress_of(plan, entries, interrupted, command_line(without_places(command)))
+        document = assemble(plan, builds, entries, changed, came)
     path = results / f"{document.run_id}.json"
     write_document(document, path)
     if not interrupted:

@@ -20,6 +20,7 @@ from harness.machine.meters.energy_readers import Zone
 from harness.report.render import render
 from harness.results.document import read_document
 from harness.results.entries import FailureEntry
+from harness.results.progress import ending_of, progress_sentence
 from harness.runner.loop import calibration, memory_limit, rounds, session
 from harness.runner.loop import run as run_module
 from harness.runner.loop.run import run_plan
@@ -237,9 +238,19 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
         yield from session.measure_group(group, artifact, round_index, settings)
 
     monkeypatch.setattr(rounds, "measure_group", interrupted)
-    first = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
+    again = ("bench", "run", "--config", "/home/jane/long.toml", "--resume")
+    first = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, command=again)
     assert first.exit_code == EXIT_INTERRUPTED
     assert read_document(first.path).plan["rounds_done"] == 1
+    assert read_document(first.path).plan["progress"] == {
+        "ended": "interrupted",
+        "cells": 6,
+        "whole": 0,
+        "unmeasured": 0,
+        "rounds": 2,
+        "resumed": 0,
+        "command": "bench run --config .../long.toml --resume",
+    }
 
     def counting(group, artifact, round_index, settings):
         measured.append((group.key, round_index))
@@ -251,6 +262,8 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
     assert second.document.run_id == first.document.run_id
     assert sorted(measured) == sorted((group.key, r) for group in plan.groups for r in (0, 1))
     assert {len(record.samples) for record in second.document.records} == {2}
+    assert ending_of(second.document) == "resumed"
+    assert progress_sentence(second.document).startswith("resumed 1 time")
 
 
 def test_resume_without_an_unfinished_run_is_refused(plan, tmp_path, shared_cache):
