@@ -35,7 +35,8 @@ def without_links(found: FoundFiles, cache: Path) -> FoundFiles:
     sources = {name: _source(found, name) for name in graphs}
     for name in graphs:
         where = f"{found.name}/{name}"
-        for location in data_locations(load_graph(sources[name], where), where):
+        graph = load_graph(sources[name], where)
+        for location in data_locations(graph, where, sources[name].name):
             data = str(PurePosixPath(name).parent / location)
             sources[data] = _source(found, data)
     if not any((found.folder / name).is_symlink() for name in sources):

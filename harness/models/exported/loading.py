@@ -9,23 +9,27 @@ from onnx import inliner
 from harness.core.errors import ModelError
 from harness.models.exported.ports import Port
 from harness.models.exported.safety import all_tensors
+from harness.models.exported.skeleton import skeleton
 from harness.models.exported.tensors import element_type, external, stored_bytes
 
 _AGAIN = "download or export it again"
 
 
-def load_graph(path: Path, where: str) -> onnx.ModelProto:
+def load_graph(path: Path, where: str, *, to_run: bool = False) -> onnx.ModelProto:
     """Read a graph file; functions of its own are written out where they are called.
+
+    Large tensors are left in the file: the graph names it as the place of their data.
 
     Args:
         path: a regular file.
         where: names it in errors.
+        to_run: whether another graph is made of it; else it is only read.
 
     Raises:
         ModelError: empty, no ONNX model, or a graph without nodes.
     """
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except OSError as error:
         raise ModelError(
             f"{where} cannot be read: {error.strerror}", fix="check the file and its rights"
@@ -43,11 +47,44 @@ def load_graph(path: Path, where: str) -> onnx.ModelProto:
         raise ModelError(f"{where} is no ONNX model, or only a part of one", fix=_AGAIN) from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{where} holds no graph", fix=_AGAIN)
-    if model.functions:
-        model = inliner.inline_local_functions(model)
-    return model
+    return _without_functions(model, where, to_run=to_run) if model.functions else model
 
 
+def _content(path: Path) -> bytes:
+    """Return a graph file's bytes but for large tensors; all of another file, which says so."""
+    try:
+        return skeleton(path)
+    except ValueError:
+        with path.open("rb") as file:
+            return file.read(_LONGEST_OTHER)
+
+
+def _without_functions(model: onnx.ModelProto, where: str, *, to_run: bool) -> onnx.ModelProto:
+    """Write functions out where they are called.
+
+    A function may be of an older opset than its graph: the runtime minds both. To be run again, its
+    nodes are made newer; to be read, they are taken as they are, because operators keep their names
+    and what they read as weights.
+
+    Raises:
+        ModelError: nodes that cannot be made newer.
+    """
+    if to_run:
+        try:
+            return inliner.inline_local_functions(model, convert_version=True)
+        except RuntimeError as error:  # of the library's converter
+            raise ModelError(
+                f"{where} has functions of another opset, which cannot be made newer",
+                fix="measure it as it is, or export it without functions",
+            ) from error
+    own = {item.domain: item.version for item in model.opset_import}
+    for function in model.functions:
+        for item in function.opset_import:
+            item.version = own.get(item.domain, item.version)
+    return inliner.inline_local_functions(model)
+
+
+_LONGEST_OTHER = 1 << 20
 _LFS = b"version https://git-lfs"
 
 
@@ -61,7 +98,7 @@ def load_whole(path: Path, where: str) -> onnx.ModelProto:
     Raises:
         ModelError: as load_graph.
     """
-    model = load_graph(path, where)
+    model = load_graph(path, where, to_run=True)
     for tensor in all_tensors(model):
         place = external(tensor)
         if place is not None:

@@ -124,9 +124,9 @@ def _read(
     where, path = f"{found.name}/{file}", found.folder / file
     check_regular(path, where, found.is_own_copy)
     model = load_graph(path, where)
-    check_versions(model, where, runtime)
     folder, inner = path.parent, PurePosixPath(file).parent
-    data = check_tensors(model, folder, where, found.is_own_copy)
+    data = check_tensors(model, path, where, found.is_own_copy)
+    check_versions(model, path, where, runtime)
     flat = flatten(model)
     graph = _graph(role, file, model, flat, described, where)
     weights = count_weights(flat, folder)

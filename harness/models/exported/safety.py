@@ -48,8 +48,8 @@ def check_regular(path: Path, where: str, is_own_copy: bool = False) -> None:
         )
 
 
-def data_locations(model: onnx.ModelProto, where: str) -> tuple[str, ...]:
-    """Return the data files that a graph names, each once.
+def data_locations(model: onnx.ModelProto, where: str, own: str) -> tuple[str, ...]:
+    """Return the data files that a graph names, each once, without `own`: its own file.
 
     Raises:
         ModelError: one that lies outside the folder, as far as its name tells.
@@ -57,17 +57,17 @@ def data_locations(model: onnx.ModelProto, where: str) -> tuple[str, ...]:
     places = [place for tensor in all_tensors(model) if (place := external(tensor)) is not None]
     for place in places:
         _check_location(place.location, where)
-    return tuple(dict.fromkeys(place.location for place in places))
+    return tuple(dict.fromkeys(place.location for place in places if place.location != own))
 
 
 def check_tensors(
-    model: onnx.ModelProto, folder: Path, where: str, is_own_copy: bool = False
+    model: onnx.ModelProto, path: Path, where: str, is_own_copy: bool = False
 ) -> tuple[str, ...]:
     """Check the place and length of every tensor of a graph; returns the names of its data files.
 
     Args:
         model: the graph.
-        folder: of the graph.
+        path: of its file.
         where: names the graph in errors.
         is_own_copy: whether this package put the data files there.
 
@@ -81,10 +81,12 @@ def check_tensors(
         if place is None:
             _check_held(tensor, where)
             continue
+        if place.location == path.name:  # the file itself holds it; see skeleton
+            _check_held(tensor, where, place.length_bytes)
         if place.location not in sizes:
-            sizes[place.location] = _data_size(folder, place.location, where, is_own_copy)
+            sizes[place.location] = _data_size(path.parent, place.location, where, is_own_copy)
         _check_place(tensor, place, sizes[place.location], where)
-    return tuple(sizes)
+    return tuple(location for location in sizes if location != path.name)
 
 
 def check_memory(model_bytes: int, free_bytes: int | None, name: str) -> None:
@@ -167,9 +169,9 @@ def _check_location(location: str, where: str) -> str:
     return shown
 
 
-def _check_held(tensor: onnx.TensorProto, where: str) -> None:
+def _check_held(tensor: onnx.TensorProto, where: str, held: int | None = None) -> None:
     """Refuse a tensor whose bytes in the graph file are not as many as its shape says."""
-    held = len(tensor.raw_data)
+    held = len(tensor.raw_data) if held is None else held
     negative = min(tensor.dims, default=0) < 0
     if negative or (held and tensor.data_type in TYPES and held != stored_bytes(tensor)):
         raise ModelError(

@@ -1,7 +1,8 @@
 """Whether the installed ONNX Runtime knows what a graph asks for."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 from onnx import helper
@@ -18,11 +19,13 @@ class Runtime:
         version: of its package.
         opset: the newest one of the standard operators.
         operators: (domain, name) of each; the standard domain is empty.
+        opens: asks it whether it opens a checked graph; None: it cannot be asked.
     """
 
     version: str
     opset: int
     operators: Collection[tuple[str, str]]
+    opens: Callable[[Path], bool] | None = None
 
     @property
     def ir_version(self) -> int:
@@ -30,33 +33,48 @@ class Runtime:
         return max((row[1] for row in helper.VERSION_TABLE if row[2] <= self.opset), default=0)
 
 
-def check_versions(model: onnx.ModelProto, where: str, runtime: Runtime) -> None:
-    """Refuse a graph that the runtime cannot know: format, opset, domains and operators.
+def check_versions(model: onnx.ModelProto, path: Path, where: str, runtime: Runtime) -> None:
+    """Refuse a graph that the runtime does not know: format, opset, domains and operators.
 
-    Libraries of operators are never loaded, wherever they lie: they are native code.
+    Where its tables say so, the runtime itself is asked before anybody is told. Libraries of
+    operators are never loaded, wherever they lie: they are native code.
+
+    Args:
+        model: the graph.
+        path: of its file, whose tensors were checked.
+        where: names it in errors.
+        runtime: what is installed.
 
     Raises:
         ModelError: with what it asks for and what is installed.
     """
+    doubt = _doubt(model, where, runtime)
+    if doubt is not None and (runtime.opens is None or not runtime.opens(path)):
+        raise doubt
+
+
+def _doubt(model: onnx.ModelProto, where: str, runtime: Runtime) -> ModelError | None:
+    """Return the error for what the tables of the runtime do not have; None: all is there."""
     if not 1 <= model.ir_version <= runtime.ir_version:
-        raise _unknown(
+        return _unknown(
             f"{where} has IR version {model.ir_version}", runtime, f"1 to {runtime.ir_version}"
         )
     standard = [item.version for item in model.opset_import if item.domain in STANDARD]
     if any(version > runtime.opset or version < 1 for version in standard):
-        raise _unknown(f"{where} has opset {max(standard)}", runtime, f"1 to {runtime.opset}")
+        return _unknown(f"{where} has opset {max(standard)}", runtime, f"1 to {runtime.opset}")
     used = {
         ("" if node.domain in STANDARD else node.domain, node.op_type)
         for node in _nodes(model.graph)
     }
     unknown = sorted(used - set(runtime.operators))
-    if unknown:
-        domain, name = unknown[0]
-        raise ModelError(
-            f"{where} needs the operator {f'{domain}:{name}' if domain else name!r}, which"
-            f" onnxruntime {runtime.version} does not have",
-            fix="export it with standard operators; libraries of custom operators are not loaded",
-        )
+    if not unknown:
+        return None
+    domain, name = unknown[0]
+    return ModelError(
+        f"{where} needs the operator {f'{domain}:{name}' if domain else name!r}, which"
+        f" onnxruntime {runtime.version} does not have",
+        fix="export it with standard operators; libraries of custom operators are not loaded",
+    )
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

@@ -1,0 +1,112 @@
+"""A graph file without the large tensors that it holds: they stay where they are.
+
+A file may hold gigabytes of weights of which a reader needs pieces. Here its protobuf is copied
+field by field, and every large `raw_data` becomes what external data is: a place in a file, which
+is the graph file itself. So a graph is read in the memory of its structure.
+"""
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+LARGE_BYTES = 1 << 16  # smaller tensors stay in the copy: shapes are read from there
+# (message, field) -> message, as far as tensors lie below. Source: onnx.proto.
+_BELOW = {
+    ("model", 7): "graph",
+    ("graph", 1): "node",
+    ("graph", 5): "tensor",
+    ("node", 5): "attribute",
+    ("attribute", 5): "tensor",
+    ("attribute", 6): "graph",
+    ("attribute", 10): "tensor",
+    ("attribute", 11): "graph",
+}
+_RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14  # of a TensorProto
+_VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
+_LONGEST_VARINT = 10
+
+
+def skeleton(path: Path) -> bytes:
+    """Return the bytes of a model without its large tensors.
+
+    Raises:
+        ValueError: an empty file, or one that is no protobuf of this form.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _copied(data, 0, len(data), "model", path.name)
+
+
+def _copied(data: mmap.mmap, start: int, end: int, message: str, own: str) -> bytes:
+    """Copy one message."""
+    copy = bytearray()
+    for field, wire, begin, body, stop in _fields(data, start, end):
+        below = _BELOW.get((message, field)) if wire == _BYTES else None
+        is_large = stop - body >= LARGE_BYTES
+        if is_large and below is not None:
+            inner = _copied(data, body, stop, below, own)
+            copy += _varint(field << 3 | _BYTES) + _varint(len(inner)) + inner
+        elif is_large and (message, field, wire) == ("tensor", _RAW_DATA, _BYTES):
+            copy += _place(own, body, stop - body)
+        else:
+            copy += data[begin:stop]
+    return bytes(copy)
+
+
+def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """Every field of a message: number, wire type, where it begins, its content, and its end."""
+    at = start
+    while at < end:
+        key, body = _read_varint(data, at, end)
+        wire = key & 7
+        if wire == _BYTES:
+            length, body = _read_varint(data, body, end)
+            stop = body + length
+        elif wire == _VARINT:
+            stop = _read_varint(data, body, end)[1]
+        elif wire in (_FIXED_64, _FIXED_32):
+            stop = body + (8 if wire == _FIXED_64 else 4)
+        else:
+            raise ValueError(f"wire type {wire} at {at}")
+        if stop > end:
+            raise ValueError(f"the field at {at} ends outside its message")
+        yield key >> 3, wire, at, body, stop
+        at = stop
+
+
+def _place(own: str, offset_bytes: int, length_bytes: int) -> bytes:
+    """The fields of a tensor that say where its data lies."""
+    words = {"location": own, "offset": str(offset_bytes), "length": str(length_bytes)}
+    fields = _varint(_DATA_LOCATION << 3 | _VARINT) + b"\x01"
+    for key, value in words.items():
+        entry = _text(1, key) + _text(2, value)
+        fields += _varint(_EXTERNAL_DATA << 3 | _BYTES) + _varint(len(entry)) + entry
+    return fields
+
+
+def _text(field: int, words: str) -> bytes:
+    content = words.encode()
+    return _varint(field << 3 | _BYTES) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; the highest bit says that more follow."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _read_varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
+    """Return a number and where it ends."""
+    number = 0
+    for place in range(_LONGEST_VARINT):
+        if at + place >= end:
+            break
+        byte = data[at + place]
+        number |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return number, at + place + 1
+    raise ValueError(f"no number at {at}")
