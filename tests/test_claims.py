@@ -242,8 +242,8 @@ def test_share_of_data_movement_in_the_floor(batch, least, most):
 @pytest.mark.parametrize("model", ["smollm2-135m", "solar-10.7b"])
 def test_four_bits_are_five_with_their_scales(model):
     """16 / 5 = 3.2, not 4: every block of 32 weights has a scale of 32 bits."""
-    anatomy = catalog_model(model).anatomy
-    half, four = (stored_model_bytes(anatomy, find_level(name)) for name in ("fp16", "int4"))
+    structure = catalog_model(model).structure
+    half, four = (stored_model_bytes(structure, find_level(name)) for name in ("fp16", "int4"))
     assert half / four == pytest.approx(3.2, rel=0.01)
 
 

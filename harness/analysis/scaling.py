@@ -292,7 +292,7 @@ def study_scaling(documents: Sequence[Document]) -> ScalingStudy:
         )
     models = sorted({model for found in fitted.values() for model in found})
     known = [find_structure(model.name, model.parameters) for model in models]
-    counts = counts_note([anatomy for anatomy in known if anatomy is not None])
+    counts = counts_note([structure for structure in known if structure is not None])
     notes = (counts, _left_out(groups, fitted))
     return ScalingStudy(
         tuple(scaling_row(group, found) for group, found in fitted.items()),
@@ -320,11 +320,11 @@ def _breaker(group: Group, models: Sequence[Model], place: int, factor_ln: float
     """Name the model at `place` and look for the cause."""
     rule, level = group.rule, LEVELS.get(group.level)
     cost_ln = -factor_ln if rule.is_rate else factor_ln
-    anatomies = [find_structure(model.name, model.parameters) for model in models]
-    found, explanation = anatomies[place], None
+    structures = [find_structure(model.name, model.parameters) for model in models]
+    found, explanation = structures[place], None
     if found is not None and level is not None:
         setting = Setting(level, group.prompt or 0, group.depth or 0, group.batch or 1)
-        known = [anatomy for anatomy in anatomies if anatomy is not None]
+        known = [structure for structure in structures if structure is not None]
         explanation = explain(rule.metric, cost_ln, found, known, setting)
     word = rule.words[0] if cost_ln > 0 else rule.words[1]
     return Breaker(models[place].name, factor_ln, word, found is not None, explanation)

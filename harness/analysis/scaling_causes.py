@@ -68,100 +68,100 @@ class Cause:
     because: str
 
 
-def _rule_bytes(anatomy: ModelStructure, setting: Setting) -> float:
+def _rule_bytes(structure: ModelStructure, setting: Setting) -> float:
     """What the parameter count stands for: parameters · bits / 8, scales of blocks included."""
-    return anatomy.parameters * stored_bits(setting.level) / 8
+    return structure.parameters * stored_bits(setting.level) / 8
 
 
-def _used_parameters(anatomy: ModelStructure, *roles: Role) -> int:
-    """Parameters that one token uses, of the pieces with these roles."""
+def _used_parameters(structure: ModelStructure, *roles: Role) -> int:
+    """Parameters that one token uses, of the groups with these roles."""
     return sum(
-        piece.outputs * piece.inputs * piece.active_copies
-        for piece in anatomy.pieces
-        if piece.role in roles
+        group.outputs * group.inputs * group.active_copies
+        for group in structure.groups
+        if group.role in roles
     )
 
 
-def _table_percent(anatomy: ModelStructure, _setting: Setting) -> float:
-    return 100 * anatomy.table_parameters / anatomy.parameters
+def _table_percent(structure: ModelStructure, _setting: Setting) -> float:
+    return 100 * structure.table_parameters / structure.parameters
 
 
-def _multiplied(anatomy: ModelStructure, setting: Setting) -> float:
+def _multiplied(structure: ModelStructure, setting: Setting) -> float:
     """Parameters that a prompt token is multiplied by; the head meets the last token only."""
-    head = _used_parameters(anatomy, Role.HEAD, Role.TIED) / setting.prompt_tokens
-    return (_used_parameters(anatomy, Role.BODY) + head) / anatomy.parameters
+    head = _used_parameters(structure, Role.HEAD, Role.TIED) / setting.prompt_tokens
+    return (_used_parameters(structure, Role.BODY) + head) / structure.parameters
 
 
-def _with_mapped_table(anatomy: ModelStructure, _setting: Setting) -> float:
+def _with_mapped_table(structure: ModelStructure, _setting: Setting) -> float:
     """The file's pages of a tied table stay resident beside the packed copy; estimates.memory."""
-    return 1 + _used_parameters(anatomy, Role.TIED) / anatomy.parameters
+    return 1 + _used_parameters(structure, Role.TIED) / structure.parameters
 
 
-def _read_percent(anatomy: ModelStructure, setting: Setting) -> float:
-    return 100 * _read(anatomy, setting)
+def _read_percent(structure: ModelStructure, setting: Setting) -> float:
+    return 100 * _read(structure, setting)
 
 
-def _read(anatomy: ModelStructure, _setting: Setting) -> float:
-    return anatomy.read_parameters / anatomy.parameters
+def _read(structure: ModelStructure, _setting: Setting) -> float:
+    return structure.read_parameters / structure.parameters
 
 
-def _without_table(anatomy: ModelStructure, _setting: Setting) -> float:
+def _without_table(structure: ModelStructure, _setting: Setting) -> float:
     """Only looked up rows of a table apart from the head become resident; estimates.memory."""
-    return 1 - _used_parameters(anatomy, Role.TABLE) / anatomy.parameters
+    return 1 - _used_parameters(structure, Role.TABLE) / structure.parameters
 
 
-def _cache_per_million(anatomy: ModelStructure, setting: Setting) -> float:
-    cache_bytes = anatomy.kv_bytes_per_token(setting.level.float_bytes)
-    return cache_bytes * MILLION / anatomy.parameters
+def _cache_per_million(structure: ModelStructure, setting: Setting) -> float:
+    cache_bytes = structure.kv_bytes_per_token(setting.level.float_bytes)
+    return cache_bytes * MILLION / structure.parameters
 
 
-def _cache(anatomy: ModelStructure, setting: Setting) -> float:
+def _cache(structure: ModelStructure, setting: Setting) -> float:
     """Keys and values of every token, beside the weights."""
     tokens = setting.batch * (setting.depth_tokens + setting.prompt_tokens)
-    cache_bytes = tokens * anatomy.kv_bytes_per_token(setting.level.float_bytes)
-    return 1 + cache_bytes / _rule_bytes(anatomy, setting)
+    cache_bytes = tokens * structure.kv_bytes_per_token(setting.level.float_bytes)
+    return 1 + cache_bytes / _rule_bytes(structure, setting)
 
 
-def _layers_per_billion(anatomy: ModelStructure, _setting: Setting) -> float:
-    return anatomy.num_layers * 1000 * MILLION / anatomy.parameters
+def _layers_per_billion(structure: ModelStructure, _setting: Setting) -> float:
+    return structure.num_layers * 1000 * MILLION / structure.parameters
 
 
-def _calls(anatomy: ModelStructure, setting: Setting) -> float:
+def _calls(structure: ModelStructure, setting: Setting) -> float:
     """Operator calls of one step, as bytes that could be read meanwhile."""
-    calls = operator_calls(anatomy, setting.level, anatomy.num_layers)
-    return 1 + calls * CALL_BYTES / _rule_bytes(anatomy, setting)
+    calls = operator_calls(structure, setting.level, structure.num_layers)
+    return 1 + calls * CALL_BYTES / _rule_bytes(structure, setting)
 
 
-def _queries_per_million(anatomy: ModelStructure, _setting: Setting) -> float:
-    width = sum(a.layers * a.heads * a.head_dim for a in anatomy.attention)
-    return width * MILLION / anatomy.parameters
+def _queries_per_million(structure: ModelStructure, _setting: Setting) -> float:
+    width = sum(a.layers * a.heads * a.head_dim for a in structure.attention)
+    return width * MILLION / structure.parameters
 
 
-def _attention(anatomy: ModelStructure, setting: Setting, tokens: int) -> list[Work]:
+def _attention(structure: ModelStructure, setting: Setting, tokens: int) -> list[Work]:
     """The attention of one pass over new tokens."""
     shape = Pass(tokens, setting.depth_tokens, setting.batch)
-    return [attention_work(a, setting.level, ORT_CPU, shape) for a in anatomy.attention]
+    return [attention_work(a, setting.level, ORT_CPU, shape) for a in structure.attention]
 
 
-def _attention_reads(anatomy: ModelStructure, setting: Setting) -> float:
+def _attention_reads(structure: ModelStructure, setting: Setting) -> float:
     """Cached keys and values that one step reads, beside the weights."""
-    read_bytes = sum(work.read_bytes for work in _attention(anatomy, setting, 1))
-    return 1 + read_bytes / _rule_bytes(anatomy, setting)
+    read_bytes = sum(work.read_bytes for work in _attention(structure, setting, 1))
+    return 1 + read_bytes / _rule_bytes(structure, setting)
 
 
-def _attention_flop(anatomy: ModelStructure, setting: Setting) -> float:
+def _attention_flop(structure: ModelStructure, setting: Setting) -> float:
     """Multiplications of attention, beside two flop per parameter and token."""
     tokens = setting.prompt_tokens
-    flop = sum(work.flop for work in _attention(anatomy, setting, tokens))
-    return 1 + flop / (2 * anatomy.parameters * tokens * setting.batch)
+    flop = sum(work.flop for work in _attention(structure, setting, tokens))
+    return 1 + flop / (2 * structure.parameters * tokens * setting.batch)
 
 
-def _stored_bits(anatomy: ModelStructure, setting: Setting) -> float:
-    return 8 * stored_model_bytes(anatomy, setting.level) / anatomy.parameters
+def _stored_bits(structure: ModelStructure, setting: Setting) -> float:
+    return 8 * stored_model_bytes(structure, setting.level) / structure.parameters
 
 
-def _stored(anatomy: ModelStructure, setting: Setting) -> float:
-    return stored_model_bytes(anatomy, setting.level) / _rule_bytes(anatomy, setting)
+def _stored(structure: ModelStructure, setting: Setting) -> float:
+    return stored_model_bytes(structure, setting.level) / _rule_bytes(structure, setting)
 
 
 PREFILL_SPEEDS = ("prefill_tok_s", "ttft_ms")
@@ -269,11 +269,11 @@ class Explanation:
 
 
 def find_structure(model: str, parameters: int) -> ModelStructure | None:
-    """Return the anatomy of a catalog model; None for a local folder, or when the count differs."""
+    """Return a catalog model's structure; None for a local folder, or when the count differs."""
     if model not in catalog_names():
         return None
-    anatomy = catalog_model(model).anatomy
-    return anatomy if anatomy.parameters == parameters else None
+    structure = catalog_model(model).structure
+    return structure if structure.parameters == parameters else None
 
 
 def explain(
@@ -300,7 +300,7 @@ def explain(
     Returns:
         None when the group is too small, or no cause is worth LEAST_SHARE of `cost_ln`.
     """
-    if len({anatomy.parameters for anatomy in group}) < LEAST_SIZES:
+    if len({structure.parameters for structure in group}) < LEAST_SIZES:
         return None
     found = [
         _explanation(cause, breaker, group, setting) for cause in CAUSES if metric in cause.metrics
@@ -309,42 +309,42 @@ def explain(
     return max(enough, key=lambda row: abs(row.worth_ln), default=None)
 
 
-def counts_note(anatomies: Sequence[ModelStructure]) -> str | None:
+def counts_note(structures: Sequence[ModelStructure]) -> str | None:
     """Say in one line how far the counts of the models differ at all; None for fewer than two.
 
     Args:
-        anatomies: each once.
+        structures: each once.
     """
-    if len(anatomies) < 2:
+    if len(structures) < 2:
         return None
-    by_share = sorted(anatomies, key=lambda anatomy: (_table_share(anatomy), anatomy.name))
+    by_share = sorted(structures, key=lambda structure: (_table_share(structure), structure.name))
     low, high = (f"{100 * _table_share(a):.0f} % ({a.name})" for a in (by_share[0], by_share[-1]))
-    parts = [f"embedding and head are {low} to {high} of the parameters", *_cache_part(anatomies)]
-    return f"counts of the {len(anatomies)} models known here: {'; '.join(parts)}"
+    parts = [f"embedding and head are {low} to {high} of the parameters", *_cache_part(structures)]
+    return f"counts of the {len(structures)} models known here: {'; '.join(parts)}"
 
 
 def _explanation(
     cause: Cause, breaker: ModelStructure, group: Sequence[ModelStructure], setting: Setting
 ) -> Explanation:
     """Set a model's count and cost beside those that its size says in this group."""
-    place, sizes = group.index(breaker), [anatomy.parameters for anatomy in group]
-    counts = [cause.count(anatomy, setting) for anatomy in group]
-    costs = [cause.cost(anatomy, setting) for anatomy in group]
+    place, sizes = group.index(breaker), [structure.parameters for structure in group]
+    counts = [cause.count(structure, setting) for structure in group]
+    costs = [cause.cost(structure, setting) for structure in group]
     from_usual_ln = fit_power_law(sizes, counts).residuals_ln[place]
     worth_ln = fit_power_law(sizes, costs).residuals_ln[place]
     return Explanation(cause, counts[place], counts[place] / math.exp(from_usual_ln), worth_ln)
 
 
-def _table_share(anatomy: ModelStructure) -> float:
+def _table_share(structure: ModelStructure) -> float:
     """Share of the parameters in embedding and head."""
-    return anatomy.table_parameters / anatomy.parameters
+    return structure.table_parameters / structure.parameters
 
 
-def _cache_part(anatomies: Sequence[ModelStructure]) -> list[str]:
+def _cache_part(structures: Sequence[ModelStructure]) -> list[str]:
     """The two models of similar size whose caches differ most; nothing without such a pair."""
     pairs = [
-        sorted(pair, key=lambda anatomy: anatomy.kv_bytes_per_token(CACHE_VALUE_BYTES))
-        for pair in combinations(sorted(anatomies, key=lambda anatomy: anatomy.name), 2)
+        sorted(pair, key=lambda structure: structure.kv_bytes_per_token(CACHE_VALUE_BYTES))
+        for pair in combinations(sorted(structures, key=lambda structure: structure.name), 2)
         if _sizes_are_similar(*pair)
     ]
     if not pairs:
@@ -362,6 +362,6 @@ def _sizes_are_similar(first: ModelStructure, second: ModelStructure) -> bool:
     return min(_cache_kib(first), _cache_kib(second)) > 0 and sizes[1] <= SIMILAR_SIZE * sizes[0]
 
 
-def _cache_kib(anatomy: ModelStructure) -> float:
+def _cache_kib(structure: ModelStructure) -> float:
     """KiB of fp32 cache per token."""
-    return anatomy.kv_bytes_per_token(CACHE_VALUE_BYTES) / KIB
+    return structure.kv_bytes_per_token(CACHE_VALUE_BYTES) / KIB

@@ -75,7 +75,7 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
         HarnessError: a name, a number or a combination that cannot be estimated.
     """
     targets, levels = _targets(flags), _levels(flags)
-    if flags["bits"] is not None and any(target.anatomy is not None for target in targets):
+    if flags["bits"] is not None and any(target.structure is not None for target in targets):
         raise UsageError(
             "--bits goes with a bare parameter count", fix="--quant int4 for a model of the catalog"
         )

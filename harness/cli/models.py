@@ -50,7 +50,7 @@ def command(
         return
     _, memory_bytes = machine_memory()
     available_bytes = None if memory_bytes is None else memory_bytes * (1 - OS_SHARE)
-    models = [m for m in catalog_models() if source == "catalog" or m.anatomy.spec is not None]
+    models = [m for m in catalog_models() if source == "catalog" or m.structure.spec is not None]
     click.echo(draw_catalog(models, available_bytes, style))
 
 

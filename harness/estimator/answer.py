@@ -112,23 +112,23 @@ class Sizes:
 
 def case_sizes(case: Case) -> Sizes:
     """Return the bytes of a case; of a bare count only its weights and the runtime."""
-    anatomy, level, lengths = case.target.anatomy, case.level, case.lengths
+    structure, level, lengths = case.target.structure, case.level, case.lengths
     available = case.budget.available_bytes
-    if anatomy is None:
+    if structure is None:
         weights = weights_bytes(case.target.parameters, stored_bits(level))
         runtime = MemoryTerm("runtime", float(case.runtime.base_bytes))
         memory = MemoryBreakdown((MemoryTerm("weights", weights), runtime), case.runtime.name)
         return Sizes(weights, None, memory, available)
     memory = peak_memory(
-        anatomy,
+        structure,
         level,
         prompt_tokens=lengths.prompt_tokens,
         depth_tokens=lengths.depth_tokens,
         batch=lengths.batch,
         runtime=case.runtime,
     )
-    kv_bytes = anatomy.kv_bytes_per_token(level.float_bytes)
-    return Sizes(float(stored_model_bytes(anatomy, level)), kv_bytes, memory, available)
+    kv_bytes = structure.kv_bytes_per_token(level.float_bytes)
+    return Sizes(float(stored_model_bytes(structure, level)), kv_bytes, memory, available)
 
 
 J_PER_KWH = 3.6e6
@@ -243,25 +243,27 @@ def case_speeds(case: Case) -> Speeds:
 
 def least_work(case: Case) -> tuple[Work, ...]:
     """Return what any engine must do for one step (an encoder: its pass): the floor of energy."""
-    anatomy, lengths = case.target.anatomy, case.lengths
-    if anatomy is None:
+    structure, lengths = case.target.structure, case.lengths
+    if structure is None:
         return _count_work(case, rows=lengths.batch)
-    shape = Pass(1, lengths.depth_tokens, lengths.batch, encoder_tokens=anatomy.encoder_tokens or 0)
+    shape = Pass(
+        1, lengths.depth_tokens, lengths.batch, encoder_tokens=structure.encoder_tokens or 0
+    )
     if not case.decodes:
-        tokens = anatomy.encoder_tokens or lengths.prompt_tokens
+        tokens = structure.encoder_tokens or lengths.prompt_tokens
         shape = Pass(tokens, 0, lengths.batch, Stage.ENCODER)
-    work = pass_work(anatomy, case.level, ANY_ENGINE, shape)
+    work = pass_work(structure, case.level, ANY_ENGINE, shape)
     return tuple(term for term in work if term.kernel not in MAY_STAY_IN_A_CACHE)
 
 
 def _prefill(case: Case, constants: Constants) -> Breakdown:
     """Return the prefill, or the encoder's pass."""
-    anatomy, lengths = case.target.anatomy, case.lengths
-    if anatomy is None:
+    structure, lengths = case.target.structure, case.lengths
+    if structure is None:
         work = _count_work(case, rows=lengths.prompt_tokens * lengths.batch)
         return timed("prefill", work, constants)
     return prefill(
-        anatomy,
+        structure,
         case.level,
         constants,
         prompt_tokens=lengths.prompt_tokens,
@@ -273,11 +275,11 @@ def _prefill(case: Case, constants: Constants) -> Breakdown:
 
 def _decode_step(case: Case, constants: Constants) -> Breakdown:
     """Return one decode step."""
-    anatomy, lengths = case.target.anatomy, case.lengths
-    if anatomy is None:
+    structure, lengths = case.target.structure, case.lengths
+    if structure is None:
         return timed("decode step", _count_work(case, rows=lengths.batch), constants)
     return decode_step(
-        anatomy,
+        structure,
         case.level,
         constants,
         depth_tokens=lengths.depth_tokens,
@@ -449,14 +451,14 @@ def _energy(case: Case, speeds: Speeds, price_per_kwh: float | None) -> Energy:
     return Energy(floor, modelled, cost)
 
 
-def _beyond_context(anatomy: ModelStructure, lengths: Lengths) -> Iterator[str]:
+def _beyond_context(structure: ModelStructure, lengths: Lengths) -> Iterator[str]:
     """Warn of a sequence that the model does not take; a fixed encoder input is no prompt."""
-    prompt = lengths.prompt_tokens if anatomy.encoder_tokens is None else 0
-    depth = lengths.depth_tokens if anatomy.decodes else 0
-    if depth + prompt > anatomy.max_context_tokens:
+    prompt = lengths.prompt_tokens if structure.encoder_tokens is None else 0
+    depth = lengths.depth_tokens if structure.decodes else 0
+    if depth + prompt > structure.max_context_tokens:
         yield (
             f"depth {depth:,} + prompt {prompt:,} is beyond the model's context of"
-            f" {anatomy.max_context_tokens:,} tokens"
+            f" {structure.max_context_tokens:,} tokens"
         )
 
 
@@ -471,11 +473,11 @@ def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:
     target, device, lengths = case.target, case.device, case.lengths
     yield from target.notes
     yield from device.notes
-    anatomy = target.anatomy
-    if anatomy is None:
+    structure = target.structure
+    if structure is None:
         yield "cache, activations and operator calls are left out: only the count is known"
     else:
-        yield from _beyond_context(anatomy, lengths)
+        yield from _beyond_context(structure, lengths)
     if device_class(device.device_class).memory_varies and not case.budget.is_stated:
         yield f"{device.max_memory_gb:g} GB is the most that is sold; say what it has: --memory 8GB"
     if not sizes.fits:

@@ -32,7 +32,7 @@ def breakdown_values(breakdown: Breakdown) -> list[dict[str, Value]]:
 def _asked(estimate: Estimate) -> dict[str, Value]:
     """What was asked, and how large the model is."""
     case = estimate.case
-    anatomy = case.target.anatomy
+    structure = case.target.structure
     return {
         "model": case.target.name,
         "level": case.level.name,
@@ -42,8 +42,8 @@ def _asked(estimate: Estimate) -> dict[str, Value]:
         "prompt_tokens": case.lengths.prompt_tokens,
         "batch": case.lengths.batch,
         "parameters": case.target.parameters,
-        "active_parameters": None if anatomy is None else anatomy.active_parameters,
-        "read_parameters": None if anatomy is None else anatomy.read_parameters,
+        "active_parameters": None if structure is None else structure.active_parameters,
+        "read_parameters": None if structure is None else structure.read_parameters,
         "count_basis": case.target.basis,
     }
 

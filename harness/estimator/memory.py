@@ -60,21 +60,21 @@ ANY_ENGINE = Runtime(
 )
 
 
-def piece_format(piece: ParameterGroup, level: QuantLevel) -> MatrixFormat | None:
-    """Format of a piece at a level; None for vectors, and for what is not stored."""
-    if piece.role in (Role.VECTOR, Role.UNUSED):
+def group_format(group: ParameterGroup, level: QuantLevel) -> MatrixFormat | None:
+    """Format of a group at a level; None for vectors, and for what is not stored."""
+    if group.role in (Role.VECTOR, Role.UNUSED):
         return None
-    if piece.role is Role.BODY:
-        return level.body_format(sensitive=piece.sensitive)
-    return level.head if piece.role is Role.HEAD else level.table
+    if group.role is Role.BODY:
+        return level.body_format(sensitive=group.sensitive)
+    return level.head if group.role is Role.HEAD else level.table
 
 
-def stored_copy_bytes(piece: ParameterGroup, level: QuantLevel) -> int:
-    """Bytes of one copy of a piece in the data file, scales and padding included."""
-    return sum(array.size_bytes for array in _arrays(piece, level))
+def stored_copy_bytes(group: ParameterGroup, level: QuantLevel) -> int:
+    """Bytes of one copy of a group in the data file, scales and padding included."""
+    return sum(array.size_bytes for array in _arrays(group, level))
 
 
-def held_copy_bytes(piece: ParameterGroup, level: QuantLevel, runtime: Runtime) -> int:
+def held_copy_bytes(group: ParameterGroup, level: QuantLevel, runtime: Runtime) -> int:
     """Bytes of one copy as the kernel reads it.
 
     A runtime that prepacks adds one float32 sum per block where the kernel multiplies in int8
@@ -82,47 +82,47 @@ def held_copy_bytes(piece: ParameterGroup, level: QuantLevel, runtime: Runtime) 
     Source: resident memory after load and decode rates of ONNX Runtime 1.31.1 on x86: 4 bytes per
     weight for fp32 and fp16, 1 for int8, 0.75 for int4 and 1.25 for int8 in blocks of 32.
     """
-    stored = stored_copy_bytes(piece, level)
-    form = piece_format(piece, level)
+    stored = stored_copy_bytes(group, level)
+    form = group_format(group, level)
     if not runtime.prepacks or form is None:
         return stored
     if form.form is Form.BLOCK and form.accuracy_level == 4:
-        return stored + piece.outputs * form.blocks(piece.inputs) * BLOCK_SUM_BYTES
+        return stored + group.outputs * form.blocks(group.inputs) * BLOCK_SUM_BYTES
     if form.form is Form.FLOAT:
-        return 4 * piece.outputs * piece.inputs
+        return 4 * group.outputs * group.inputs
     return stored
 
 
-def kept_copy_bytes(piece: ParameterGroup, level: QuantLevel, runtime: Runtime) -> float:
-    """Bytes that one copy of a piece keeps allocated: what is read, and padding beside it."""
-    held, form = held_copy_bytes(piece, level, runtime), piece_format(piece, level)
+def kept_copy_bytes(group: ParameterGroup, level: QuantLevel, runtime: Runtime) -> float:
+    """Bytes that one copy of a group keeps allocated: what is read, and padding beside it."""
+    held, form = held_copy_bytes(group, level, runtime), group_format(group, level)
     if not runtime.prepacks or form is None:
         return float(held)
     if form.form is Form.BLOCK:
-        return held + BLOCK_PADDING_BYTES * piece.outputs * form.blocks(piece.inputs)
+        return held + BLOCK_PADDING_BYTES * group.outputs * form.blocks(group.inputs)
     return held * (1 + CHANNEL_PADDING) if form.form is Form.CHANNEL else float(held)
 
 
-def row_bytes(piece: ParameterGroup, level: QuantLevel) -> float:
+def row_bytes(group: ParameterGroup, level: QuantLevel) -> float:
     """Bytes that looking up one row of a table reads."""
-    return stored_copy_bytes(piece, level) / piece.outputs
+    return stored_copy_bytes(group, level) / group.outputs
 
 
 def stored_model_bytes(model: ModelStructure, level: QuantLevel) -> int:
     """Bytes of every weight in the data file; a tied table once, every expert."""
-    return sum(stored_copy_bytes(piece, level) * piece.copies for piece in model.pieces)
+    return sum(stored_copy_bytes(group, level) * group.copies for group in model.groups)
 
 
-def _arrays(piece: ParameterGroup, level: QuantLevel) -> tuple[StoredArray, ...]:
-    """Arrays of one copy of a piece."""
-    if piece.role is Role.UNUSED:
+def _arrays(group: ParameterGroup, level: QuantLevel) -> tuple[StoredArray, ...]:
+    """Arrays of one copy of a group."""
+    if group.role is Role.UNUSED:
         return ()
-    if piece.role is Role.VECTOR:
-        return (StoredArray("weight", level.activation_dtype, (piece.outputs * piece.inputs,)),)
-    if piece.role is Role.BODY:
-        return body_arrays(piece.outputs, piece.inputs, level, sensitive=piece.sensitive)
-    is_head = piece.role is Role.HEAD
-    return table_arrays(piece.outputs, piece.inputs, level, is_head=is_head)
+    if group.role is Role.VECTOR:
+        return (StoredArray("weight", level.activation_dtype, (group.outputs * group.inputs,)),)
+    if group.role is Role.BODY:
+        return body_arrays(group.outputs, group.inputs, level, sensitive=group.sensitive)
+    is_head = group.role is Role.HEAD
+    return table_arrays(group.outputs, group.inputs, level, is_head=is_head)
 
 
 # Touching one byte of a mapped file brings in the pages around it: Linux's fault_around_bytes.
@@ -213,9 +213,9 @@ def peak_memory(
 def _weights_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> float:
     """Bytes of every matrix and vector as the kernels keep them; tables lie mapped where apart."""
     return sum(
-        kept_copy_bytes(piece, level, runtime) * piece.copies
-        for piece in model.pieces
-        if not (runtime.prepacks and piece.role is Role.TABLE)
+        kept_copy_bytes(group, level, runtime) * group.copies
+        for group in model.groups
+        if not (runtime.prepacks and group.role is Role.TABLE)
     )
 
 
@@ -227,18 +227,18 @@ def _mapped_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) ->
     """
     if not runtime.prepacks:
         return 0.0
-    return float(sum(_mapped_copy_bytes(p, level) * p.copies for p in model.pieces))
+    return float(sum(_mapped_copy_bytes(p, level) * p.copies for p in model.groups))
 
 
-def _mapped_copy_bytes(piece: ParameterGroup, level: QuantLevel) -> int:
+def _mapped_copy_bytes(group: ParameterGroup, level: QuantLevel) -> int:
     """Resident bytes of one mapped original after load."""
-    form = piece_format(piece, level)
-    if form is None or piece.role is Role.TABLE:
+    form = group_format(group, level)
+    if form is None or group.role is Role.TABLE:
         return 0
     if form.form is Form.BLOCK:
-        return SCALE_BYTES * piece.outputs * form.blocks(piece.inputs)
-    whole = form.form is Form.FLOAT and piece.role is Role.TIED
-    return stored_copy_bytes(piece, level) if whole else 0
+        return SCALE_BYTES * group.outputs * form.blocks(group.inputs)
+    whole = form.form is Form.FLOAT and group.role is Role.TIED
+    return stored_copy_bytes(group, level) if whole else 0
 
 
 def _looked_up_bytes(
@@ -252,7 +252,7 @@ def _looked_up_bytes(
         return 0.0
     return sum(
         min(float(stored_copy_bytes(p, level)), tokens * (row_bytes(p, level) + FAULT_AROUND_BYTES))
-        for p in model.pieces
+        for p in model.groups
         if p.role is Role.TABLE or (p.role is Role.TIED and level.table.form is not Form.FLOAT)
     )
 
@@ -262,9 +262,9 @@ def _loading_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -
     if not runtime.prepacks:
         return 0.0
     originals = [
-        stored_copy_bytes(piece, level) - _mapped_copy_bytes(piece, level)
-        for piece in model.pieces
-        if piece.role not in (Role.VECTOR, Role.TABLE)
+        stored_copy_bytes(group, level) - _mapped_copy_bytes(group, level)
+        for group in model.groups
+        if group.role not in (Role.VECTOR, Role.TABLE)
     ]
     return float(max(originals, default=0))
 
@@ -278,7 +278,7 @@ def _rotary_bytes(model: ModelStructure, level: QuantLevel) -> float:
         return 0.0
     spec = model.spec
     tables = 1 if spec.local_rope_theta is None else 2
-    return float(tables * spec.rotary_context_tokens * spec.turned_dim * level.float_bytes)
+    return float(tables * spec.rotary_context_tokens * spec.rotated_dim * level.float_bytes)
 
 
 def _cache_bytes(

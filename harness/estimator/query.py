@@ -210,7 +210,7 @@ class Case:
     @property
     def decodes(self) -> bool:
         """Whether the model gives one token after the other; a bare count is taken to."""
-        return self.target.anatomy is None or self.target.anatomy.decodes
+        return self.target.structure is None or self.target.structure.decodes
 
 
 def make_case(

@@ -19,7 +19,7 @@ from harness.estimator.calibration.constants import (
     attention_name,
     kernel_name,
 )
-from harness.estimator.memory import piece_format, row_bytes, stored_copy_bytes
+from harness.estimator.memory import group_format, row_bytes, stored_copy_bytes
 from harness.estimator.work import LOGIT_BYTES, STREAM, Breakdown, Work, timed
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.structure import ModelStructure, Role
@@ -110,18 +110,18 @@ def _matrices(model: ModelStructure, level: QuantLevel, tokens: int) -> Iterator
         ("body", (Role.BODY,), tokens, level.body),
         ("head", (Role.HEAD, Role.TIED), 1, level.head),
     ):
-        pieces = [piece for piece in model.pieces if piece.role in roles]
-        read = sum(stored_copy_bytes(piece, level) * piece.copies for piece in pieces)
-        flop = sum(2.0 * piece.outputs * piece.inputs * piece.copies for piece in pieces) * rows
+        groups = [group for group in model.groups if group.role in roles]
+        read = sum(stored_copy_bytes(group, level) * group.copies for group in groups)
+        flop = sum(2.0 * group.outputs * group.inputs * group.copies for group in groups) * rows
         yield Work(name, kernel_name(form), rows, float(read), flop, flop)
 
 
 def _looked_up(model: ModelStructure, level: QuantLevel, tokens: int) -> float:
     """Bytes of the embedding's rows and of every vector."""
-    tables = [piece for piece in model.pieces if piece.role in (Role.TABLE, Role.TIED)]
-    vectors = [piece for piece in model.pieces if piece_format(piece, level) is None]
-    rows = sum(row_bytes(piece, level) * tokens for piece in tables)
-    return rows + sum(stored_copy_bytes(piece, level) * piece.copies for piece in vectors)
+    tables = [group for group in model.groups if group.role in (Role.TABLE, Role.TIED)]
+    vectors = [group for group in model.groups if group_format(group, level) is None]
+    rows = sum(row_bytes(group, level) * tokens for group in tables)
+    return rows + sum(stored_copy_bytes(group, level) * group.copies for group in vectors)
 
 
 def _attention(

@@ -29,7 +29,7 @@ from harness.estimator.calibration.constants import (
     is_attention,
     kernel_name,
 )
-from harness.estimator.memory import ORT_CPU, Runtime, held_copy_bytes, piece_format, row_bytes
+from harness.estimator.memory import ORT_CPU, Runtime, group_format, held_copy_bytes, row_bytes
 from harness.models.specs.encoder import AnySpec, EncoderSpec
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.norms import NORM_ORDERS
@@ -58,7 +58,7 @@ def operator_calls(model: ModelStructure, level: QuantLevel, layers: int) -> flo
     if model.spec is not None:
         return float(built_operator_calls(model.spec, level))
     around = MASK_NODES + 2 + 2  # mask, embedding and first norm, head
-    has_experts = any(piece.active is not None for piece in model.pieces)
+    has_experts = any(group.active is not None for group in model.groups)
     return around + layers * (LAYER_NODES + (ROUTER_NODES if has_experts else 0))
 
 
@@ -222,17 +222,17 @@ def pass_work(
     Body: every matrix once, of a mixture only the experts that some token uses. Table: one row
     per token. Tied table: rows, and all of it once as the head. Attention: see attention_work.
     """
-    pieces = [piece for piece in model.pieces if piece.stage is shape.stage]
-    terms = [*_matrices(pieces, level, runtime, shape)]
+    groups = [group for group in model.groups if group.stage is shape.stage]
+    terms = [*_matrices(groups, level, runtime, shape)]
     terms.append(_look_ups(model, level, shape))
     terms += [
         attention_work(attention, level, runtime, shape)
         for attention in model.attention
         if attention.stage is shape.stage
     ]
-    terms += _between_matrices(model, pieces, level, shape)
+    terms += _between_matrices(model, groups, level, shape)
     terms.append(_choice(model, shape))
-    terms += _calls(model, pieces, level, shape)
+    terms += _calls(model, groups, level, shape)
     return tuple(term for term in terms if term.read_bytes or term.flop or term.calls)
 
 
@@ -283,20 +283,20 @@ def _pairs(attention: Attention, tokens: int, depth: int, seen: int) -> int:
 
 
 def _matrices(
-    pieces: list[ParameterGroup], level: QuantLevel, runtime: Runtime, shape: Pass
+    groups: list[ParameterGroup], level: QuantLevel, runtime: Runtime, shape: Pass
 ) -> Iterator[Work]:
     """Yield one term for the body and one for the head, each with its kernel."""
     parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for piece in pieces:
-        form = piece_format(piece, level)
-        if form is None or piece.role is Role.TABLE:
+    for group in groups:
+        form = group_format(group, level)
+        if form is None or group.role is Role.TABLE:
             continue
-        is_body = piece.role is Role.BODY
+        is_body = group.role is Role.BODY
         rows = shape.rows if is_body else shape.batch
         part = parts["body" if is_body else "head", kernel_name(form), rows]
-        copies = piece.touched_copies(rows)
-        part[0] += held_copy_bytes(piece, level, runtime) * copies
-        part[1] += 2.0 * piece.outputs * piece.inputs * piece.active_copies * rows
+        copies = group.touched_copies(rows)
+        part[0] += held_copy_bytes(group, level, runtime) * copies
+        part[1] += 2.0 * group.outputs * group.inputs * group.active_copies * rows
     for (name, kernel, rows), (read_bytes, flop) in parts.items():
         yield Work(name, kernel, rows, read_bytes, flop, flop)
 
@@ -304,26 +304,26 @@ def _matrices(
 def _look_ups(model: ModelStructure, level: QuantLevel, shape: Pass) -> Work:
     """Return the rows read from tables, and the small vectors."""
     read_bytes = 0.0
-    for piece in model.pieces:
+    for group in model.groups:
         # T5 reads its one embedding in both stages.
-        if piece.role is Role.TIED or (piece.role is Role.TABLE and piece.stage is shape.stage):
-            read_bytes += row_bytes(piece, level) * shape.rows
-        elif piece.role is Role.VECTOR and piece.stage is shape.stage:
-            read_bytes += piece.parameters * level.float_bytes
+        if group.role is Role.TIED or (group.role is Role.TABLE and group.stage is shape.stage):
+            read_bytes += row_bytes(group, level) * shape.rows
+        elif group.role is Role.VECTOR and group.stage is shape.stage:
+            read_bytes += group.parameters * level.float_bytes
     return Work("look-ups and vectors", STREAM, shape.rows, read_bytes)
 
 
 def _between_matrices(
-    model: ModelStructure, pieces: list[ParameterGroup], level: QuantLevel, shape: Pass
+    model: ModelStructure, groups: list[ParameterGroup], level: QuantLevel, shape: Pass
 ) -> Iterator[Work]:
     """Yield the activations that matrices read and write, and norms and products between them.
 
     Where a matrix kernel was timed, its own inputs and outputs are part of its rate.
     """
     matrices = sum(
-        (piece.outputs + piece.inputs) * piece.active_copies
-        for piece in pieces
-        if piece.role is Role.BODY
+        (group.outputs + group.inputs) * group.active_copies
+        for group in groups
+        if group.role is Role.BODY
     )
     hidden_passes, block_passes = _passes(model)
     between = hidden_passes * model.hidden_size + block_passes * model.intermediate_size
@@ -351,15 +351,15 @@ def _choice(model: ModelStructure, shape: Pass) -> Work:
 
 
 def _calls(
-    model: ModelStructure, pieces: list[ParameterGroup], level: QuantLevel, shape: Pass
+    model: ModelStructure, groups: list[ParameterGroup], level: QuantLevel, shape: Pass
 ) -> Iterator[Work]:
     """Yield the fixed costs: every operator, every attention on top of one, the run itself."""
     layers = _layers(model, shape)
     calls: dict[str, float] = defaultdict(float)
-    for piece in pieces:
-        form = piece_format(piece, level)
-        if form is not None and piece.role is not Role.TABLE:
-            calls[kernel_name(form)] += _matrix_calls(model, piece, layers)
+    for group in groups:
+        form = group_format(group, level)
+        if form is not None and group.role is not Role.TABLE:
+            calls[kernel_name(form)] += _matrix_calls(model, group, layers)
     others = operator_calls(model, level, layers) - sum(calls.values())
     attentions = sum(a.layers for a in model.attention if a.stage is shape.stage)
     yield Work("operator calls", OPERATOR_CALL, shape.rows, calls=others)
@@ -369,16 +369,16 @@ def _calls(
     yield Work("session call", SESSION_CALL, shape.rows, calls=1.0)
 
 
-def _matrix_calls(model: ModelStructure, piece: ParameterGroup, layers: int) -> float:
-    """Return how often the matrices of a piece are multiplied in one pass.
+def _matrix_calls(model: ModelStructure, group: ParameterGroup, layers: int) -> float:
+    """Return how often the matrices of a group are multiplied in one pass.
 
     All experts of a layer in one grouped call; in what is built here that call is half a node: one
     multiplies gate, up and down.
     """
-    if piece.active is None:
-        return float(piece.copies)
-    alike = sum(other.copies for other in model.pieces if other.name == piece.name)
-    return layers * piece.copies / alike * (1.0 if model.spec is None else 0.5)
+    if group.active is None:
+        return float(group.copies)
+    alike = sum(other.copies for other in model.groups if other.name == group.name)
+    return layers * group.copies / alike * (1.0 if model.spec is None else 0.5)
 
 
 def _layers(model: ModelStructure, shape: Pass) -> int:

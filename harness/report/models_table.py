@@ -17,30 +17,30 @@ KV_BYTES_PER_VALUE = 4  # the cache of built models is fp32 at every level but f
 
 def _kv_kib(model: CatalogModel) -> float | None:
     """KiB of cache that one token takes; None: a model without a cache."""
-    return model.anatomy.kv_bytes_per_token(KV_BYTES_PER_VALUE) / KIB or None
+    return model.structure.kv_bytes_per_token(KV_BYTES_PER_VALUE) / KIB or None
 
 
 def _stored_mib(level: str) -> Callable[[CatalogModel], float]:
     """Return what counts the stored MiB of a model at a level."""
-    return lambda model: stored_model_bytes(model.anatomy, LEVELS[level]) / MIB
+    return lambda model: stored_model_bytes(model.structure, LEVELS[level]) / MIB
 
 
 def _table_percent(model: CatalogModel) -> float:
     """Share of the parameters that stands in tables, in percent."""
-    return 100 * model.anatomy.table_parameters / model.anatomy.parameters
+    return 100 * model.structure.table_parameters / model.structure.parameters
 
 
 CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column("model", lambda model: model.name),
-    Column("kind", lambda model: model.anatomy.kind),
-    Column("parameters", lambda model: model.anatomy.parameters, "{:,}".format),
-    Column("active", lambda model: model.anatomy.active_parameters, "{:,}".format),
-    Column("read", lambda model: model.anatomy.read_parameters, "{:,}".format),
-    Column("class", lambda model: size_class(model.anatomy.parameters)),
+    Column("kind", lambda model: model.structure.kind),
+    Column("parameters", lambda model: model.structure.parameters, "{:,}".format),
+    Column("active", lambda model: model.structure.active_parameters, "{:,}".format),
+    Column("read", lambda model: model.structure.read_parameters, "{:,}".format),
+    Column("class", lambda model: size_class(model.structure.parameters)),
     Column("embedding %", _table_percent, "{:.0f}".format),
     Column("KV KiB/token", _kv_kib, "{:g}".format),
     *(Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format) for name in TEXT_LEVELS),
-    Column("built", lambda model: "yes" if model.anatomy.spec is not None else "no"),
+    Column("built", lambda model: "yes" if model.structure.spec is not None else "no"),
 )
 SYSTEM_COLUMNS: tuple[Column[System], ...] = (
     Column("key", lambda system: system.key),
@@ -65,7 +65,7 @@ def draw_catalog(models: Sequence[CatalogModel], available_bytes: float | None, 
     if style in ("json", "jsonl"):
         return draw_records([catalog_values(model, available_bytes) for model in models], style)
     fits: Column[CatalogModel] = Column(
-        "fits", lambda model: _fits_text(model.anatomy, available_bytes)
+        "fits", lambda model: _fits_text(model.structure, available_bytes)
     )
     return draw_columns([*CATALOG_COLUMNS, fits], models, style)
 
@@ -84,25 +84,25 @@ def draw_systems(rows: Sequence[System], style: str) -> str:
 
 def catalog_values(model: CatalogModel, available_bytes: float | None) -> dict[str, object]:
     """Return one model as values, units in their names."""
-    anatomy = model.anatomy
-    fits = levels_that_fit(anatomy, available_bytes)
+    structure = model.structure
+    fits = levels_that_fit(structure, available_bytes)
     return {
         "model": model.name,
-        "kind": anatomy.kind,
+        "kind": structure.kind,
         "hf_id": model.hf_id,
         "license": model.license,
-        "parameters": anatomy.parameters,
-        "active_parameters": anatomy.active_parameters,
-        "read_parameters": anatomy.read_parameters,
+        "parameters": structure.parameters,
+        "active_parameters": structure.active_parameters,
+        "read_parameters": structure.read_parameters,
         "published_parameters": model.published_parameters,
-        "size_class": size_class(anatomy.parameters),
-        "table_parameters": anatomy.table_parameters,
-        "max_context_tokens": anatomy.max_context_tokens,
-        "kv_bytes_per_token": anatomy.kv_bytes_per_token(KV_BYTES_PER_VALUE) or None,
+        "size_class": size_class(structure.parameters),
+        "table_parameters": structure.table_parameters,
+        "max_context_tokens": structure.max_context_tokens,
+        "kv_bytes_per_token": structure.kv_bytes_per_token(KV_BYTES_PER_VALUE) or None,
         "weights_bytes": {
-            name: stored_model_bytes(anatomy, level) for name, level in LEVELS.items()
+            name: stored_model_bytes(structure, level) for name, level in LEVELS.items()
         },
-        "built": anatomy.spec is not None,
+        "built": structure.spec is not None,
         "fits": fits,
         "notes": [
             *model.notes,
@@ -111,12 +111,12 @@ def catalog_values(model: CatalogModel, available_bytes: float | None) -> dict[s
     }
 
 
-def levels_that_fit(anatomy: ModelStructure, available_bytes: float | None) -> list[str] | None:
+def levels_that_fit(structure: ModelStructure, available_bytes: float | None) -> list[str] | None:
     """Return the levels whose estimated peak is within the memory; None where that is not known."""
     if available_bytes is None:
         return None
     return [
-        name for name, level in LEVELS.items() if _peak_bytes(anatomy, level) <= available_bytes
+        name for name, level in LEVELS.items() if _peak_bytes(structure, level) <= available_bytes
     ]
 
 
@@ -144,15 +144,15 @@ def _count(system: System) -> int | None:
     return system.threshold_parameters if system.parameters is None else system.parameters
 
 
-def _fits_text(anatomy: ModelStructure, available_bytes: float | None) -> str | None:
+def _fits_text(structure: ModelStructure, available_bytes: float | None) -> str | None:
     """Return `all`, `none`, or the levels that fit, of those with a column."""
-    fits = levels_that_fit(anatomy, available_bytes)
+    fits = levels_that_fit(structure, available_bytes)
     if fits is None:
         return None
     shown = [name for name in fits if name in TEXT_LEVELS]
     return {0: "none", len(TEXT_LEVELS): "all"}.get(len(shown), ", ".join(shown))
 
 
-def _peak_bytes(anatomy: ModelStructure, level: QuantLevel) -> float:
+def _peak_bytes(structure: ModelStructure, level: QuantLevel) -> float:
     """Return the estimated peak of a short run."""
-    return peak_memory(anatomy, level, prompt_tokens=FIT_TOKENS).peak_bytes
+    return peak_memory(structure, level, prompt_tokens=FIT_TOKENS).peak_bytes

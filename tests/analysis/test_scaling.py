@@ -23,8 +23,8 @@ SEVEN = (
     *("smollm2-135m", "smollm2-360m", "qwen2.5-0.5b", "qwen3-0.6b"),
     *("tinyllama-1.1b", "llama-3.2-1b", "qwen2.5-1.5b"),
 )
-ANATOMIES = {name: catalog_model(name).anatomy for name in SEVEN}
-SIZES = {name: anatomy.parameters for name, anatomy in ANATOMIES.items()}
+STRUCTURES = {name: catalog_model(name).structure for name in SEVEN}
+SIZES = {name: structure.parameters for name, structure in STRUCTURES.items()}
 FOLDERS = {"one": 10**8, "two": 2 * 10**8, "four": 4 * 10**8}  # their structure is not known
 ENVIRONMENT = {"cpu_model": "AMD EPYC", "packages": {"onnxruntime": "1.31.1"}}
 FP32, INT4 = LEVELS["fp32"], LEVELS["int4"]
@@ -259,8 +259,8 @@ def test_a_cause_that_works_the_other_way_is_none():
     ],
 )
 def test_the_cause_of_each_kind_of_break(metric, cost_ln, breaker, setting, cause):
-    group = list(ANATOMIES.values())
-    found = explain(metric, cost_ln, ANATOMIES[breaker], group, setting)
+    group = list(STRUCTURES.values())
+    found = explain(metric, cost_ln, STRUCTURES[breaker], group, setting)
     assert (found and found.cause.name) == cause
     assert found is None or found.worth_ln * cost_ln > 0
 
@@ -277,15 +277,15 @@ def test_padded_rows_explain_the_whole_of_what_they_cost():
         )
         for hidden, layers in ((256, 4), (160, 10), (384, 6), (512, 8))
     ]
-    weights = [float(stored_model_bytes(anatomy, level)) for anatomy in group]
-    law = fit_power_law([anatomy.parameters for anatomy in group], weights)
+    weights = [float(stored_model_bytes(structure, level)) for structure in group]
+    law = fit_power_law([structure.parameters for structure in group], weights)
     found = explain("weights_bytes", law.residuals_ln[1], group[1], group, Setting(level))
     assert found.cause.name == "stored bits per parameter"
     assert found.worth_ln == pytest.approx(law.residuals_ln[1])
 
 
 def test_too_few_known_structures_give_no_cause():
-    pair = [ANATOMIES["qwen2.5-0.5b"], ANATOMIES["qwen3-0.6b"]]
+    pair = [STRUCTURES["qwen2.5-0.5b"], STRUCTURES["qwen3-0.6b"]]
     assert explain("prefill_tok_s", -0.2, pair[0], pair, Setting(FP32, 64)) is None
 
 
@@ -293,15 +293,15 @@ def test_too_few_known_structures_give_no_cause():
 def test_every_cost_of_every_built_model_is_a_ratio(cause):
     """Above 0, and the count is drawn."""
     for name in spec_names():
-        anatomy = catalog_model(name).anatomy
+        structure = catalog_model(name).structure
         for level in LEVELS.values():
             setting = Setting(level, 64, 1024, 2)
-            assert 0 < cause.cost(anatomy, setting) < 100
-            assert cause.form.format(cause.count(anatomy, setting))[0].isdigit()
+            assert 0 < cause.cost(structure, setting) < 100
+            assert cause.form.format(cause.count(structure, setting))[0].isdigit()
 
 
 def test_a_folder_that_borrows_a_name_is_not_known():
-    assert find_structure("smollm2-135m", 134_515_008) is ANATOMIES["smollm2-135m"]
+    assert find_structure("smollm2-135m", 134_515_008) is STRUCTURES["smollm2-135m"]
     assert find_structure("smollm2-135m", 134_515_007) is None
     assert find_structure("no-such-model", 134_515_008) is None
 
@@ -428,7 +428,7 @@ def test_the_spread_of_the_counts_by_hand():
 
     Embedding and head of tinyllama: 2 * 32,000 * 2,048 of 1,100,048,384 = 11.9 %.
     """
-    assert counts_note(list(ANATOMIES.values())) == (
+    assert counts_note(list(STRUCTURES.values())) == (
         "counts of the 7 models known here: embedding and head are 12 % (tinyllama-1.1b) to 28 % "
         "(qwen2.5-0.5b) of the parameters; of similar size, qwen2.5-0.5b adds 24 KiB of cache per "
         "token and qwen3-0.6b 224"
@@ -436,7 +436,7 @@ def test_the_spread_of_the_counts_by_hand():
 
 
 def test_the_spread_needs_two_models_and_names_a_cache_only_of_similar_ones():
-    small, large = ANATOMIES["smollm2-135m"], ANATOMIES["qwen2.5-1.5b"]
+    small, large = STRUCTURES["smollm2-135m"], STRUCTURES["qwen2.5-1.5b"]
     assert counts_note([small]) is None
     assert "cache" not in counts_note([small, large])
 

@@ -21,7 +21,7 @@ ODD = "qwen2.5-0.5b"  # decodes faster than its size says: no cause; one depth h
 
 def record(name, depth, factor=1.0):
     """A decode record on the rule, times a factor; its weights are 4 bytes a parameter."""
-    parameters = catalog_model(name).anatomy.parameters
+    parameters = catalog_model(name).structure.parameters
     values = {"decode_tok_s": factor * 1e10 / parameters, "weights_bytes": 4.0 * parameters}
     return Record(
         cell=Cell(

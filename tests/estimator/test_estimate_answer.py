@@ -47,8 +47,8 @@ def check_sane(result):
             assert found[name] <= found[name.removesuffix("low") + "high"]
     assert result.energy.floor_j < result.energy.modelled_j.low
     assert (result.speeds.decode_tok_s is None) != result.case.decodes
-    pieces = result.case.target.anatomy.pieces
-    tables = sum(piece.parameters for piece in pieces if piece.role is Role.TABLE)
+    groups = result.case.target.structure.groups
+    tables = sum(group.parameters for group in groups if group.role is Role.TABLE)
     resident_bytes = result.sizes.weights_bytes - 4 * tables
     assert result.sizes.memory.peak_bytes > resident_bytes
 
@@ -226,7 +226,7 @@ def test_a_config_of_a_known_class_is_exact(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config()))
     target = find_model(str(tmp_path)).target
     assert target.parameters == 134_515_008
-    assert target.anatomy is not None
+    assert target.structure is not None
 
 
 def test_a_config_of_an_unknown_class_gives_a_count_with_its_basis(tmp_path):
@@ -235,7 +235,7 @@ def test_a_config_of_an_unknown_class_gives_a_count_with_its_basis(tmp_path):
     path.write_text(json.dumps(config(architectures=["NewForCausalLM"])))
     target = find_model(str(path)).target
     assert target.parameters == 134_515_008 - 61 * 576
-    assert target.anatomy is None
+    assert target.structure is None
     assert "assumed" in target.basis
     assert any("NewForCausalLM" in note for note in target.notes)
 

@@ -19,7 +19,7 @@ from harness.estimator.work import decode_step, prefill
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.load import load_spec
 
-MODEL = catalog_model("smollm2-135m").anatomy
+MODEL = catalog_model("smollm2-135m").structure
 FP32 = LEVELS["fp32"]
 FULL = Constants(
     "measured",

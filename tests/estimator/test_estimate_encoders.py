@@ -10,7 +10,7 @@ from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import catalog_model
 from harness.models.specs.structure import Stage
 
-MINILM = catalog_model("all-minilm-l6-v2").anatomy
+MINILM = catalog_model("all-minilm-l6-v2").structure
 FP32 = LEVELS["fp32"]
 BODY = 6 * (4 * 384 * 384 + 2 * 384 * 1536)  # matrix weights
 PEAK = Constants(

@@ -25,7 +25,7 @@ CONSTANTS = Constants(
 def test_the_range_is_that_of_the_constants():
     """The centre lies between both ends; at 27 GB/s a step takes longer than at 33."""
     result = estimate_here(catalog_target("smollm2-135m"), "int4", CONSTANTS, 16 * 10**9)
-    centre = decode_step(catalog_model("smollm2-135m").anatomy, LEVELS["int4"], CONSTANTS)
+    centre = decode_step(catalog_model("smollm2-135m").structure, LEVELS["int4"], CONSTANTS)
     rates = result.speeds.decode_tok_s
     assert rates.low < 1 / centre.seconds < rates.high
     assert result.basis == "calibrated here"

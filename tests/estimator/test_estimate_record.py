@@ -13,7 +13,7 @@ from harness.estimator.record import (
 )
 from harness.models.catalog.catalog import catalog_model
 
-MODEL = catalog_model("smollm2-135m").anatomy
+MODEL = catalog_model("smollm2-135m").structure
 INT4 = LEVELS["int4"]
 MEASURED = Constants(
     "measured here",

@@ -88,20 +88,20 @@ def test_two_formulas_for_stored_bytes_agree(name):
 )
 def test_kernels_hold_more_than_the_file(level, bytes_per_weight):
     """int4 in blocks of 32: 0.5 + 4/32 scale + 4/32 block sum = 0.75 bytes a weight."""
-    body = catalog_model("llama-3.2-1b").anatomy.pieces[1]
+    body = catalog_model("llama-3.2-1b").structure.groups[1]
     held = held_copy_bytes(body, LEVELS[level], ORT_CPU)
     assert held == bytes_per_weight * body.outputs * body.inputs
 
 
 def test_int8_channel_holds_one_byte_and_one_scale_per_output():
-    body = catalog_model("llama-3.2-1b").anatomy.pieces[1]
+    body = catalog_model("llama-3.2-1b").structure.groups[1]
     held = held_copy_bytes(body, LEVELS["int8"], ORT_CPU)
     assert held == body.outputs * body.inputs + 4 * body.outputs
 
 
 def test_decode_reads_the_cache_once_per_query_head():
     """Llama 3.2 1B: 32 query heads, 8 key heads of 64, 16 layers, fp32, 99 + 1 tokens."""
-    model = catalog_model("llama-3.2-1b").anatomy
+    model = catalog_model("llama-3.2-1b").structure
     shape = Pass(1, depth_tokens=99)
     for runtime, heads in ((ORT_CPU, 32), (ANY_ENGINE, 8)):
         work = pass_work(model, LEVELS["fp32"], runtime, shape)
@@ -111,7 +111,7 @@ def test_decode_reads_the_cache_once_per_query_head():
 
 def test_a_tied_head_is_read_once_and_the_embedding_as_one_row():
     """smollm2-135m fp32: head 49152*576*4 bytes; the row 576*4 bytes, beside 61 norms."""
-    model = catalog_model("smollm2-135m").anatomy
+    model = catalog_model("smollm2-135m").structure
     terms = {term.name: term for term in pass_work(model, LEVELS["fp32"], ANY_ENGINE, Pass(1))}
     assert terms["head"].read_bytes == 49152 * 576 * 4
     assert terms["look-ups and vectors"].read_bytes == 576 * 4 + 61 * 576 * 4
@@ -119,7 +119,7 @@ def test_a_tied_head_is_read_once_and_the_embedding_as_one_row():
 
 def test_one_token_reads_two_of_eight_experts():
     """Mixtral, fp16: 56 layers * 2 experts * 3 matrices of 6144 * 16384, and what all share."""
-    model = catalog_model("mixtral-8x22b").anatomy
+    model = catalog_model("mixtral-8x22b").structure
     body = next(
         t for t in pass_work(model, LEVELS["fp16"], ANY_ENGINE, Pass(1)) if t.name == "body"
     )
@@ -129,7 +129,7 @@ def test_one_token_reads_two_of_eight_experts():
 
 def test_masked_pairs_are_done_by_onnxruntime_but_not_useful():
     """8 new tokens on 4: 8*12 pairs are multiplied, 8*4 + 36 of them count."""
-    model = catalog_model("smollm2-135m").anatomy
+    model = catalog_model("smollm2-135m").structure
     work = pass_work(model, LEVELS["fp32"], ORT_CPU, Pass(8, 4))
     attention = next(term for term in work if term.name == "attention")
     unit = 4 * 30 * 9 * 64

@@ -69,7 +69,7 @@ def test_a_kernel_without_a_rate_is_said_to_be_unknown():
 
 def test_fixed_costs_that_were_measured_are_added():
     """30 layers: 30 attention calls of 10 us and one run of 100 us make 400 us."""
-    model = catalog_model("smollm2-135m").anatomy
+    model = catalog_model("smollm2-135m").structure
     times = {
         ATTENTION_CALL: TimePoint(10e-6, 9e-6, 11e-6, 3),
         SESSION_CALL: TimePoint(100e-6, 90e-6, 110e-6, 3),
@@ -120,7 +120,7 @@ def test_impossible_rates_are_refused(rate):
 )
 def test_measured_decode_rates_are_met(name, level, at_0, at_512):
     """Rates someone measured in one process on one thread; three constants for all: within 15 %."""
-    model = catalog_model(name).anatomy
+    model = catalog_model(name).structure
     for depth, measured in ((0, at_0), (512, at_512)):
         seconds = decode_step(model, LEVELS[level], MEASURED, depth_tokens=depth).seconds
         assert 1 / seconds == pytest.approx(measured, rel=0.15)
@@ -138,14 +138,14 @@ def test_measured_decode_rates_are_met(name, level, at_0, at_512):
 )
 def test_measured_peaks_are_met(name, level, measured_mib):
     """Peaks after a prompt of 512, over 45 MiB of a process with onnxruntime: within 10 %."""
-    model = catalog_model(name).anatomy
+    model = catalog_model(name).structure
     peak = peak_memory(model, LEVELS[level], prompt_tokens=512)
     assert peak.peak_bytes / 2**20 - 45 == pytest.approx(measured_mib, rel=0.10)
 
 
 def test_memory_parts_by_hand():
     """smollm2 int4: 106,203,456 - 61*576 weights of 0.75 byte, scales mapped beside."""
-    model = catalog_model("smollm2-135m").anatomy
+    model = catalog_model("smollm2-135m").structure
     memory = peak_memory(model, LEVELS["int4"], prompt_tokens=10, depth_tokens=80, gen_tokens=10)
     table, norms = 49152 * 576, 61 * 576
     body = 106_203_456 - norms
@@ -166,7 +166,7 @@ def test_memory_parts_by_hand():
 
 
 def test_an_encoder_has_no_cache_term():
-    model = catalog_model("bert-base-uncased").anatomy
+    model = catalog_model("bert-base-uncased").structure
     memory = peak_memory(model, LEVELS["fp32"], prompt_tokens=128)
     assert memory.part_bytes("cache") == 0
     assert prefill(model, LEVELS["fp32"], MEASURED, prompt_tokens=128).name == "encode"
@@ -206,7 +206,7 @@ def test_a_timed_kernel_is_not_bound_by_memory_twice():
 
 def test_calls_of_a_kernel_take_their_own_time():
     """30 layers of 5 matrices and a head: 151 calls of 3 us; every other operator 1 us."""
-    model, level = catalog_model("smollm2-135m").anatomy, LEVELS["int4"]
+    model, level = catalog_model("smollm2-135m").structure, LEVELS["int4"]
     times = {"block-4-32 call": TimePoint(3e-6, 2e-6, 4e-6, 5)}
     plain = Constants("", MEASURED.bandwidth, MEASURED.rates, 1e-6)
     kernels = Constants("", MEASURED.bandwidth, MEASURED.rates, 1e-6, times=times)

@@ -55,7 +55,7 @@ def attend(
         more_outputs=(f"present.{layer}.key", f"present.{layer}.value"),
         num_heads=spec.num_heads,
         kv_num_heads=spec.num_kv_heads,
-        do_rotary=int(spec.turned_dim > 0),
+        do_rotary=int(spec.rotated_dim > 0),
         rotary_interleaved=0,
         scale=spec.score_scale,
         local_window_size=window or -1,

@@ -163,7 +163,7 @@ def _rotary_tables(
 
     A longrope multiplies both by its amplitude. Nothing where positions are learned.
     """
-    if not spec.turned_dim:
+    if not spec.rotated_dim:
         return ()
     context_tokens = geometry_of(spec, level).max_context_tokens
     values = inverse_frequencies(spec, windowed=windowed)

@@ -186,9 +186,9 @@ def _decoder_geometry(
             fix=f"use a model whose head_dim is a multiple of {HEAD_DIM_STEP}:"
             " ONNX Runtime's GroupQueryAttention runs no other",
         )
-    if spec.turned_dim % HEAD_DIM_STEP:
+    if spec.rotated_dim % HEAD_DIM_STEP:
         raise ModelError(
-            f"{spec.name}: {spec.turned_dim} values of each head are rotated",
+            f"{spec.name}: {spec.rotated_dim} values of each head are rotated",
             fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
             " ONNX Runtime's GroupQueryAttention runs no other",
         )

@@ -20,7 +20,7 @@ def inverse_frequencies(spec: ModelSpec, *, windowed: bool = False) -> npt.NDArr
         spec: the architecture.
         windowed: of layers with a window, where they have a base of their own, unstretched.
     """
-    exponents = np.arange(0, spec.turned_dim, 2, dtype=np.float64) / spec.turned_dim
+    exponents = np.arange(0, spec.rotated_dim, 2, dtype=np.float64) / spec.rotated_dim
     if windowed and spec.local_rope_theta is not None:
         return np.asarray(spec.local_rope_theta**-exponents, dtype=np.float32)
     frequencies = spec.rope_theta**-exponents

@@ -23,7 +23,7 @@ def bert_structure(spec: EncoderSpec) -> ModelStructure:
     return ModelStructure(
         name=spec.name,
         kind="bert",
-        pieces=tuple(_pieces(spec)),
+        groups=tuple(_groups(spec)),
         attention=(Attention(*heads, causal=False, stage=Stage.ENCODER),),
         hidden_size=hidden,
         intermediate_size=spec.intermediate_size,
@@ -34,7 +34,7 @@ def bert_structure(spec: EncoderSpec) -> ModelStructure:
     )
 
 
-def _pieces(spec: EncoderSpec) -> Iterator[ParameterGroup]:
+def _groups(spec: EncoderSpec) -> Iterator[ParameterGroup]:
     """Yield every trained array."""
     hidden, wide, layers, stage = (
         spec.hidden_size,

@@ -49,7 +49,7 @@ class CatalogModel:
         name: the word the user types.
         hf_id: `organisation/name` on the Hugging Face hub, or empty.
         license: of the published weights.
-        anatomy: the architecture, taken apart; its counts are ours.
+        structure: the architecture, taken apart; its counts are ours.
         published_parameters: the count its makers or independent public code state, or None.
         expected_delta: our exact count minus the published one, where known to differ.
         expected_delta_reason: why it differs, or why there is no published count.
@@ -60,7 +60,7 @@ class CatalogModel:
     name: str
     hf_id: str
     license: str
-    anatomy: ModelStructure
+    structure: ModelStructure
     published_parameters: int | None = None
     expected_delta: int = 0
     expected_delta_reason: str = ""
@@ -93,7 +93,7 @@ def catalog_names() -> tuple[str, ...]:
 def catalog_models() -> tuple[CatalogModel, ...]:
     """Return all models of the catalog, by size."""
     models = (catalog_model(name) for name in catalog_names())
-    return tuple(sorted(models, key=lambda model: model.anatomy.parameters))
+    return tuple(sorted(models, key=lambda model: model.structure.parameters))
 
 
 @cache
@@ -139,7 +139,7 @@ def read_catalog_model(path: Path) -> CatalogModel:
         name=described.name,
         hf_id=described.hf_id,
         license=described.license,
-        anatomy=take_apart(described.name, shape),
+        structure=take_apart(described.name, shape),
         published_parameters=described.published_parameters,
         expected_delta=described.expected_delta,
         expected_delta_reason=described.expected_delta_reason,
@@ -154,7 +154,7 @@ def _built(spec: AnySpec) -> CatalogModel:
         name=spec.name,
         hf_id=spec.hf_id,
         license=spec.license,
-        anatomy=spec_structure(spec),
+        structure=spec_structure(spec),
         published_parameters=spec.published_parameters,
         expected_delta=spec.expected_delta,
         expected_delta_reason=spec.expected_delta_reason,

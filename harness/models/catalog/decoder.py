@@ -72,7 +72,7 @@ def decoder_structure(
     return ModelStructure(
         name=name,
         kind="decoder",
-        pieces=tuple(_pieces(shape)),
+        groups=tuple(_groups(shape)),
         attention=tuple(_attention(shape)),
         hidden_size=shape.hidden_size,
         intermediate_size=block,
@@ -99,7 +99,7 @@ def _attention(shape: DecoderShape) -> Iterator[Attention]:
         yield Attention(layers - everything, *heads, window_tokens=window)
 
 
-def _pieces(shape: DecoderShape) -> Iterator[ParameterGroup]:
+def _groups(shape: DecoderShape) -> Iterator[ParameterGroup]:
     """Yield every trained array."""
     vocab, hidden, layers = shape.vocab_size, shape.hidden_size, shape.num_layers
     yield ParameterGroup(
@@ -107,7 +107,7 @@ def _pieces(shape: DecoderShape) -> Iterator[ParameterGroup]:
     )
     if shape.learned_positions:
         yield ParameterGroup("positions", Role.TABLE, shape.max_context_tokens, hidden)
-    yield from _attention_pieces(shape, _attending_layers(shape))
+    yield from _attention_groups(shape, _attending_layers(shape))
     if shape.convolution is not None:
         count = shape.convolution.layers
         yield ParameterGroup("convolution in", Role.BODY, 3 * hidden, hidden, count)
@@ -116,9 +116,9 @@ def _pieces(shape: DecoderShape) -> Iterator[ParameterGroup]:
             "convolution taps", Role.VECTOR, hidden * shape.convolution.kernel, 1, count
         )
     if shape.experts is None:
-        yield from _block_pieces(shape)
+        yield from _block_groups(shape)
     else:
-        yield from _expert_pieces(hidden, layers, shape.experts)
+        yield from _expert_groups(hidden, layers, shape.experts)
     norm_values = NORM_VECTORS[shape.norm] * hidden
     if norm_values:
         yield ParameterGroup(
@@ -130,7 +130,7 @@ def _pieces(shape: DecoderShape) -> Iterator[ParameterGroup]:
         yield ParameterGroup("head bias", Role.VECTOR, vocab)
 
 
-def _attention_pieces(shape: DecoderShape, layers: int) -> Iterator[ParameterGroup]:
+def _attention_groups(shape: DecoderShape, layers: int) -> Iterator[ParameterGroup]:
     """Yield what attention trains; query, key and value lie in one matrix."""
     hidden, head = shape.hidden_size, shape.head_dim
     query, key = shape.num_heads * head, shape.num_kv_heads * head
@@ -147,7 +147,7 @@ def _attention_pieces(shape: DecoderShape, layers: int) -> Iterator[ParameterGro
         yield ParameterGroup("query and key norms", Role.VECTOR, width, 1, layers)
 
 
-def _block_pieces(shape: DecoderShape) -> Iterator[ParameterGroup]:
+def _block_groups(shape: DecoderShape) -> Iterator[ParameterGroup]:
     """Yield the matrices of the block after attention."""
     hidden, wide, layers = shape.hidden_size, shape.intermediate_size, shape.num_layers
     if shape.mlp_gated:
@@ -158,7 +158,7 @@ def _block_pieces(shape: DecoderShape) -> Iterator[ParameterGroup]:
         yield ParameterGroup("block biases", Role.VECTOR, wide + hidden, 1, layers)
 
 
-def _expert_pieces(hidden: int, layers: int, experts: Experts) -> Iterator[ParameterGroup]:
+def _expert_groups(hidden: int, layers: int, experts: Experts) -> Iterator[ParameterGroup]:
     """Yield router, experts and the shared block of every layer."""
     count, active, wide = experts.count, experts.active, experts.intermediate_size
     yield ParameterGroup("router", Role.BODY, count, hidden, layers)

@@ -29,7 +29,7 @@ def modernbert_structure(name: str, shape: ModernBertShape) -> ModelStructure:
     return ModelStructure(
         name=name,
         kind="modernbert",
-        pieces=(
+        groups=(
             ParameterGroup("embedding", Role.TABLE, shape.vocab_size, hidden, stage=Stage.ENCODER),
             ParameterGroup(
                 "attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=Stage.ENCODER
@@ -65,7 +65,7 @@ def whisper_structure(name: str, shape: WhisperShape) -> ModelStructure:
     """
     hidden, wide = shape.hidden_size, shape.intermediate_size
     encoder, decoder = Stage.ENCODER, Stage.DECODER
-    pieces = (
+    groups = (
         ParameterGroup(
             "audio taps", Role.BODY, hidden, WHISPER_TAPS * shape.mel_bins, stage=encoder
         ),
@@ -81,7 +81,7 @@ def whisper_structure(name: str, shape: WhisperShape) -> ModelStructure:
     return ModelStructure(
         name=name,
         kind="whisper",
-        pieces=pieces,
+        groups=groups,
         attention=_two_sided(shape),
         hidden_size=hidden,
         intermediate_size=wide,
@@ -106,11 +106,11 @@ def t5_structure(name: str, shape: T5Shape) -> ModelStructure:
         shape.intermediate_size,
         shape.num_heads * shape.head_dim,
     )
-    pieces = [ParameterGroup("embedding", Role.TIED, shape.vocab_size, hidden)]
+    groups = [ParameterGroup("embedding", Role.TIED, shape.vocab_size, hidden)]
     sides = ((Stage.ENCODER, shape.encoder_layers, 1), (Stage.DECODER, shape.decoder_layers, 2))
     for stage, layers, attentions in sides:
         count = layers * attentions
-        pieces += [
+        groups += [
             ParameterGroup("attention qkv", Role.BODY, 3 * inner, hidden, count, stage=stage),
             ParameterGroup("attention out", Role.BODY, hidden, inner, count, stage=stage),
             ParameterGroup("block up", Role.BODY, wide, hidden, layers, stage=stage),
@@ -123,7 +123,7 @@ def t5_structure(name: str, shape: T5Shape) -> ModelStructure:
     return ModelStructure(
         name=name,
         kind="t5",
-        pieces=tuple(pieces),
+        groups=tuple(groups),
         attention=_two_sided(shape),
         hidden_size=hidden,
         intermediate_size=wide,
@@ -150,7 +150,7 @@ def vit_structure(name: str, shape: VitShape) -> ModelStructure:
     return ModelStructure(
         name=name,
         kind="vit",
-        pieces=(
+        groups=(
             ParameterGroup(
                 "patches", Role.BODY, hidden, CHANNELS * shape.patch_pixels**2, stage=encoder
             ),
@@ -195,7 +195,7 @@ def clip_structure(name: str, shape: ClipShape) -> ModelStructure:
     return ModelStructure(
         name=name,
         kind="clip",
-        pieces=(
+        groups=(
             ParameterGroup(
                 "patches", Role.BODY, hidden, CHANNELS * shape.patch_pixels**2, stage=encoder
             ),

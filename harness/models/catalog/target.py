@@ -24,14 +24,14 @@ class EstimateTarget:
     Attributes:
         name: for a table.
         parameters: trained values.
-        anatomy: its structure; None: the count is all there is.
+        structure: its structure; None: the count is all there is.
         basis: where the count comes from.
         notes: doubts and contradictions.
     """
 
     name: str
     parameters: int
-    anatomy: ModelStructure | None
+    structure: ModelStructure | None
     basis: str
     notes: tuple[str, ...] = ()
 
@@ -41,7 +41,11 @@ def catalog_target(name: str) -> EstimateTarget:
     model = catalog_model(name)
     odd = (model.expected_delta_reason,) if model.expected_delta_reason else ()
     return EstimateTarget(
-        name, model.anatomy.parameters, model.anatomy, "catalog, exact count", (*odd, *model.notes)
+        name,
+        model.structure.parameters,
+        model.structure,
+        "catalog, exact count",
+        (*odd, *model.notes),
     )
 
 
@@ -87,14 +91,14 @@ def config_target(path: Path, name: str = "") -> EstimateTarget:
     """
     name = name or path.parent.name or path.stem
     try:
-        anatomy = spec_structure(spec_from_file(path, name))
+        structure = spec_structure(spec_from_file(path, name))
     except ModelError as error:
         count = _llama_like_count(path)
         if count is None:
             raise
         note = f"{error.problem}; counted as if its layers were Llama's"
         return EstimateTarget(name, count, None, "config.json, assumed Llama-like", (note,))
-    return EstimateTarget(name, anatomy.parameters, anatomy, "config.json, exact count")
+    return EstimateTarget(name, structure.parameters, structure, "config.json, exact count")
 
 
 def _llama_like_count(path: Path) -> int | None:

@@ -120,7 +120,7 @@ def _check_heads(spec: ModelSpec, where: str) -> None:
             f"{where}: head_dim is {spec.head_dim}",
             fix="rotary positions turn pairs of values: head_dim must be even",
         )
-    if spec.turned_dim % 2 or spec.turned_dim > spec.head_dim:
+    if spec.rotated_dim % 2 or spec.rotated_dim > spec.head_dim:
         raise ModelError(
             f"{where}: rotary_dim is {spec.rotary_dim}",
             fix=f"an even number of at most head_dim, {spec.head_dim}",
@@ -158,7 +158,7 @@ def _check_scaling(scaling: RopeScaling, where: str) -> None:
 
 def _check_divisors(spec: ModelSpec, scaling: RopeScaling, where: str) -> None:
     """Refuse a longrope without one positive divisor for each rotated pair."""
-    pairs = spec.turned_dim // 2 if scaling.kind == "longrope" else 0
+    pairs = spec.rotated_dim // 2 if scaling.kind == "longrope" else 0
     if len(scaling.divisors) != pairs:
         raise ModelError(
             f"{where}: rope_scaling.divisors has {len(scaling.divisors)} numbers",

@@ -136,7 +136,7 @@ class ModelSpec:
     source: str = ""
 
     @property
-    def turned_dim(self) -> int:
+    def rotated_dim(self) -> int:
         """Values of a head that rotary positions turn; 0 where positions are learned."""
         if self.positions != "rotary":
             return 0

@@ -114,7 +114,7 @@ class ModelStructure:
     Attributes:
         name: of the model.
         kind: `decoder`, `bert`, `modernbert`, `whisper`, `t5`, `vit` or `clip`.
-        pieces: every trained array.
+        groups: every trained array.
         attention: every group of attending layers.
         hidden_size: width of the residual stream, the wider one of two.
         intermediate_size: width of the block one token passes, active experts together.
@@ -127,7 +127,7 @@ class ModelStructure:
 
     name: str
     kind: str
-    pieces: tuple[ParameterGroup, ...]
+    groups: tuple[ParameterGroup, ...]
     attention: tuple[Attention, ...]
     hidden_size: int
     intermediate_size: int
@@ -140,12 +140,12 @@ class ModelStructure:
     @property
     def parameters(self) -> int:
         """Trained values, a tied table once."""
-        return sum(piece.parameters for piece in self.pieces)
+        return sum(group.parameters for group in self.groups)
 
     @property
     def active_parameters(self) -> int:
         """Trained values without the experts that one token leaves out."""
-        return sum(piece.outputs * piece.inputs * piece.active_copies for piece in self.pieces)
+        return sum(group.outputs * group.inputs * group.active_copies for group in self.groups)
 
     @property
     def read_parameters(self) -> int:
@@ -155,16 +155,16 @@ class ModelStructure:
         """
         stage = Stage.DECODER if self.decodes else Stage.ENCODER
         return sum(
-            piece.outputs * piece.inputs * piece.active_copies
-            for piece in self.pieces
-            if piece.role not in (Role.TABLE, Role.UNUSED) and piece.stage is stage
+            group.outputs * group.inputs * group.active_copies
+            for group in self.groups
+            if group.role not in (Role.TABLE, Role.UNUSED) and group.stage is stage
         )
 
     @property
     def table_parameters(self) -> int:
         """Trained values of embeddings, learned positions and head."""
         tables = (Role.TABLE, Role.TIED, Role.HEAD)
-        return sum(piece.parameters for piece in self.pieces if piece.role in tables)
+        return sum(group.parameters for group in self.groups if group.role in tables)
 
     @property
     def decodes(self) -> bool:
@@ -185,11 +185,11 @@ class ModelStructure:
         return bytes_per_value * self.kv_values_per_token
 
 
-def by_need(piece: ParameterGroup, layers: int) -> Iterator[ParameterGroup]:
+def by_need(group: ParameterGroup, layers: int) -> Iterator[ParameterGroup]:
     """Yield the copies of a matrix in ordinary layers, then those in sensitive ones."""
     kept = len(sensitive_layers(layers))
     for count, sensitive in ((layers - kept, False), (kept, True)):
         if count:
-            copies = piece.copies * count // layers
-            active = None if piece.active is None else piece.active * count // layers
-            yield replace(piece, copies=copies, active=active, sensitive=sensitive)
+            copies = group.copies * count // layers
+            active = None if group.active is None else group.active * count // layers
+            yield replace(group, copies=copies, active=active, sensitive=sensitive)

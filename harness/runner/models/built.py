@@ -165,13 +165,13 @@ class BuiltModel:
     def facts(self) -> Json:
         """What is known without building anything."""
         source = self.source
-        anatomy = spec_structure(source.spec)
+        structure = spec_structure(source.spec)
         return {
             "model": source.name,
-            "kind": anatomy.kind,
+            "kind": structure.kind,
             "weights": source.weights_kind,
             "architecture": source.spec.family,
-            "parameters": anatomy.parameters,
+            "parameters": structure.parameters,
             "vocab_size": source.spec.vocab_size,
             "max_context_tokens": source.spec.max_context_tokens,
             "levels": [level.name for level in self.levels()],

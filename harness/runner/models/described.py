@@ -31,12 +31,12 @@ class Described:
 
     def facts(self) -> dict[str, object]:
         """What `bench models` says of it: kind and count."""
-        anatomy = self.target.anatomy
+        structure = self.target.structure
         return {
             "model": self.target.name,
-            "kind": None if anatomy is None else anatomy.kind,
+            "kind": None if structure is None else structure.kind,
             "weights": "none: estimated only",
             "parameters": self.target.parameters,
-            "vocab_size": (anatomy and anatomy.vocab_size) or None,
-            "max_context_tokens": None if anatomy is None else anatomy.max_context_tokens,
+            "vocab_size": (structure and structure.vocab_size) or None,
+            "max_context_tokens": None if structure is None else structure.max_context_tokens,
         }

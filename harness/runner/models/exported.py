@@ -71,20 +71,20 @@ class Exported:
         return self.source.model
 
     @property
-    def anatomy(self) -> ModelStructure | None:
+    def structure(self) -> ModelStructure | None:
         """Its structure, where a configuration beside it tells one with as many parameters."""
         if self.model.spec is None:
             return None
-        anatomy, counted = spec_structure(self.model.spec), self.model.parameters
-        close = abs(anatomy.parameters - counted) <= COUNT_TOLERANCE * anatomy.parameters
-        return anatomy if close else None  # the file holds something else than it says
+        structure, counted = spec_structure(self.model.spec), self.model.parameters
+        close = abs(structure.parameters - counted) <= COUNT_TOLERANCE * structure.parameters
+        return structure if close else None  # the file holds something else than it says
 
     @property
     def target(self) -> EstimateTarget:
         """The count of its file, and its structure where that is known."""
         notes = (f"its file holds {self.model.level}",)
         name, count = self.model.name, self.model.parameters
-        return EstimateTarget(name, count, self.anatomy, "exported file, exact count", notes)
+        return EstimateTarget(name, count, self.structure, "exported file, exact count", notes)
 
     def measured(self) -> Self:
         """Return this model."""
@@ -224,7 +224,7 @@ class Exported:
         from harness.runner.models.exported_record import estimates_of
 
         reads_again = self.model.cache_kind == "none" and test.kind in DECODES
-        known = None if reads_again else self.anatomy
+        known = None if reads_again else self.structure
         return estimates_of(self.model, known, level, test, lengths, peaks)
 
     def shares(

@@ -47,7 +47,7 @@ def recognition_of(model: ExportedModel, check: StepsCheck | None) -> Recognitio
 
 def estimates_of(
     model: ExportedModel,
-    anatomy: ModelStructure | None,
+    structure: ModelStructure | None,
     level: QuantLevel,
     test: Workload,
     lengths: CellLengths,
@@ -57,7 +57,7 @@ def estimates_of(
 
     Args:
         model: as recognised.
-        anatomy: its structure; None: it is not known, or says nothing of this test.
+        structure: its structure; None: it is not known, or says nothing of this test.
         level: of the weights.
         test: which one.
         lengths: of its cell.
@@ -74,9 +74,9 @@ def estimates_of(
         peaks,
         None if encoder is None else encoder.parameters,
     )
-    if anatomy is None:
+    if structure is None:
         return found
-    known = record_estimates(anatomy, level, plain, peaks)
+    known = record_estimates(structure, level, plain, peaks)
     by_metric = {
         name: {**found.by_metric.get(name, {}), **_of_structure(values)}
         for name, values in known.by_metric.items()

@@ -163,7 +163,7 @@ def _system(word: str) -> FoundModel | None:
     target = stated_target(word)
     if target is None:
         return None
-    way = "" if target.anatomy is None else f"or --model {target.name}, as which it is taken"
+    way = "" if target.structure is None else f"or --model {target.name}, as which it is taken"
     refusal = _estimated_only(word, "is a system of the source documents", way)
     return Described(word, target, refusal)
 

@@ -173,8 +173,8 @@ def test_held_bytes_are_those_the_estimates_count():
 
     for level in LEVELS.values():
         shapes = ((SIZES.wide, SIZES.hidden), (SIZES.hidden, SIZES.wide))
-        pieces = [ParameterGroup("matrix", Role.BODY, *shape) for shape in shapes]
-        expected = sum(memory.held_copy_bytes(piece, level, memory.ORT_CPU) for piece in pieces)
+        groups = [ParameterGroup("matrix", Role.BODY, *shape) for shape in shapes]
+        expected = sum(memory.held_copy_bytes(group, level, memory.ORT_CPU) for group in groups)
         assert held_bytes(SIZES, level, 2) == expected
 
 

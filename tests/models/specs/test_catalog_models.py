@@ -41,7 +41,7 @@ def test_formula_gives_the_published_count(name):
     if model.published_parameters is None:
         assert "no exact count" in model.expected_delta_reason
         return
-    delta = model.anatomy.parameters - model.published_parameters
+    delta = model.structure.parameters - model.published_parameters
     assert delta == model.expected_delta
     assert (delta == 0) == (model.expected_delta_reason == "")
 
@@ -51,23 +51,23 @@ def test_only_clip_and_exaone_are_not_confirmed():
     odd = {name for name in NAMES if catalog_model(name).expected_delta_reason}
     assert odd == {"clip-vit-b-32", "exaone-3.5-2.4b"}
     assert catalog_model("clip-vit-b-32").expected_delta == -50
-    assert catalog_model("exaone-3.5-2.4b").anatomy.parameters == 2_405_327_360
+    assert catalog_model("exaone-3.5-2.4b").structure.parameters == 2_405_327_360
 
 
 @pytest.mark.parametrize("name", spec_names())
 def test_built_models_are_counted_by_one_truth(name):
-    """The anatomy agrees with the closed formula of the architectures built here."""
+    """The structure agrees with the closed formula of the architectures built here."""
     spec = load_spec(name)
-    anatomy = spec_structure(spec)
-    assert anatomy.parameters == parameters(spec)
-    assert anatomy.kv_bytes_per_token(4) == kv_bytes_per_token(spec, 4)
-    assert catalog_model(name).anatomy == anatomy
+    structure = spec_structure(spec)
+    assert structure.parameters == parameters(spec)
+    assert structure.kv_bytes_per_token(4) == kv_bytes_per_token(spec, 4)
+    assert catalog_model(name).structure == structure
     assert stored_bytes(spec, LEVELS["fp32"]) == 4 * built_parameters(spec)
 
 
 def test_no_number_is_written_twice():
     """What `models/*.toml` describes is not described again in `models/catalog/`."""
-    described = {model.name for model in catalog_models() if model.anatomy.spec is None}
+    described = {model.name for model in catalog_models() if model.structure.spec is None}
     assert described.isdisjoint(spec_names())
     assert len(described) + len(spec_names()) == len(NAMES)
 
@@ -75,26 +75,26 @@ def test_no_number_is_written_twice():
 @pytest.mark.parametrize("name", READ_PER_TOKEN)
 def test_read_leaves_out_tables_and_idle_experts(name):
     """8B reads 8.03e9 - 128256*4096 = 7.50e9: an untied embedding gives one row."""
-    assert catalog_model(name).anatomy.read_parameters == READ_PER_TOKEN[name]
+    assert catalog_model(name).structure.read_parameters == READ_PER_TOKEN[name]
 
 
 def test_mixtral_has_two_of_eight_experts_active():
     """140.6e9 - 56 layers * 6 idle experts * 3 * 6144 * 16384 = 39.16e9."""
-    anatomy = catalog_model("mixtral-8x22b").anatomy
-    assert anatomy.parameters == 140_630_071_296
-    assert anatomy.active_parameters == 140_630_071_296 - 56 * 6 * 3 * 6144 * 16384
+    structure = catalog_model("mixtral-8x22b").structure
+    assert structure.parameters == 140_630_071_296
+    assert structure.active_parameters == 140_630_071_296 - 56 * 6 * 3 * 6144 * 16384
 
 
 def test_cache_differs_forty_fold_at_a_size():
     """LFM2-350M: 6 attending layers of 8 heads of 64; OLMo-7B: 32 layers of 32 heads of 128."""
-    assert catalog_model("lfm2-350m").anatomy.kv_bytes_per_token(2) == 2 * 6 * 8 * 64 * 2
-    assert catalog_model("olmo-1.7-7b").anatomy.kv_bytes_per_token(2) == 2 * 32 * 32 * 128 * 2
+    assert catalog_model("lfm2-350m").structure.kv_bytes_per_token(2) == 2 * 6 * 8 * 64 * 2
+    assert catalog_model("olmo-1.7-7b").structure.kv_bytes_per_token(2) == 2 * 32 * 32 * 128 * 2
 
 
 def test_encoders_have_no_cache_and_whisper_has_one():
-    assert catalog_model("bert-base-uncased").anatomy.kv_bytes_per_token(4) == 0
-    assert not catalog_model("vit-small-patch16-224").anatomy.decodes
-    assert catalog_model("whisper-tiny").anatomy.kv_bytes_per_token(2) == 2 * 4 * 6 * 64 * 2
+    assert catalog_model("bert-base-uncased").structure.kv_bytes_per_token(4) == 0
+    assert not catalog_model("vit-small-patch16-224").structure.decodes
+    assert catalog_model("whisper-tiny").structure.kv_bytes_per_token(2) == 2 * 4 * 6 * 64 * 2
 
 
 def test_many_tokens_touch_more_experts_but_never_all_for_sure():
@@ -147,7 +147,7 @@ num_classes = 10
 def test_a_damaged_file_is_refused_by_key(tmp_path, old, new, named):
     path = tmp_path / "m.toml"
     path.write_text(GOOD)
-    assert read_catalog_model(path).anatomy.encoder_tokens == 5
+    assert read_catalog_model(path).structure.encoder_tokens == 5
     path.write_text(GOOD.replace(old, new))
     with pytest.raises(ModelError) as raised:
         read_catalog_model(path)

@@ -110,7 +110,7 @@ def test_gpt2_names_its_numbers_otherwise():
     spec = spec_from_config(config, "toy")
     built = load_spec("gpt2")
     assert (spec.hidden_size, spec.intermediate_size) == (768, 3072)
-    assert (spec.positions, spec.turned_dim, spec.norm) == ("learned", 0, built.norm)
+    assert (spec.positions, spec.rotated_dim, spec.norm) == ("learned", 0, built.norm)
     assert spec.tied_embeddings
 
 

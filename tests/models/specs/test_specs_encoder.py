@@ -152,10 +152,10 @@ def test_heads_of_pre_training_are_not_needed():
 
 def test_the_catalog_builds_what_it_counts():
     """The pooler is counted as published, but no token is multiplied by it."""
-    anatomy = catalog_model("all-minilm-l6-v2").anatomy
-    assert anatomy.parameters == 22_713_216
-    assert anatomy.spec == load_spec("all-minilm-l6-v2")
-    assert anatomy.read_parameters == 22_713_216 - (30_522 + 512 + 2) * 384 - 147_840
+    structure = catalog_model("all-minilm-l6-v2").structure
+    assert structure.parameters == 22_713_216
+    assert structure.spec == load_spec("all-minilm-l6-v2")
+    assert structure.read_parameters == 22_713_216 - (30_522 + 512 + 2) * 384 - 147_840
 
 
 @pytest.mark.parametrize(

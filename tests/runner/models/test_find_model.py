@@ -144,7 +144,7 @@ def test_a_folder_of_a_class_that_is_not_built_can_be_counted(tmp_path):
 def test_a_config_without_weights_can_be_estimated(tmp_path):
     shutil.copy(LLAMA / "config.json", tmp_path)
     found = find_model(tmp_path)
-    assert found.target.anatomy is not None
+    assert found.target.structure is not None
     with pytest.raises(UsageError, match=r"no \*\.safetensors"):
         found.measured()
 
