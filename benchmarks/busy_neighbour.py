@@ -15,7 +15,7 @@ from pathlib import Path
 
 import harness
 from harness.analysis.compare import Question, compare_documents
-from harness.analysis.gate import judge_gates, parse_gate
+from harness.analysis.gate import failing, judge_gates, parse_gate
 from harness.machine.watch.cores import usable_processors
 from harness.results.schema import Document
 
@@ -46,7 +46,7 @@ def main(duty: float, model: str) -> None:
     gate = parse_gate("slower:3%")
     question = Question(watched=gate.metrics)
     comparison = compare_documents(documents[:1], documents[1:], question, force=False)
-    broken = judge_gates(comparison, [gate])
+    broken = failing(judge_gates(comparison, [gate]))
     verdicts = Counter(row.word for row in comparison.rows)
     print(
         f"\ngrades: {dict(grades)}; verdicts of A/A: {dict(verdicts)}; gates broken: {len(broken)}"

@@ -6,7 +6,13 @@ from typing import Any
 from msgspec import structs
 
 from harness.results.energy import energy_of
-from harness.results.replies import EnergyUsed, Held, MemoryTaken, ProcessSamples
+from harness.results.replies import (
+    EnergyUsed,
+    Held,
+    MemoryTaken,
+    ProcessSamples,
+    WatchInterval,
+)
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 from harness.results.summarize import quality_metrics, summarize, summarize_memory
 from tests import replies
@@ -119,3 +125,16 @@ def scattered(
 ) -> list[float]:
     """Times of so many processes, log-normal around a centre."""
     return [center_ms * chance.lognormvariate(0, noise) for _ in range(count)]
+
+
+def busy(one: Record, share: float, steal: float = 0.0) -> Record:
+    """The same record beside programs that used so much of two processors, and a hypervisor."""
+    watch = WatchInterval(
+        wall_ns=1_000_000_000,
+        processors=2,
+        background_cpu_ns=int(share * 2e9),
+        steal_ns=int(steal * 2e9),
+    )
+    return structs.replace(
+        one, samples=tuple(structs.replace(process, watch=watch) for process in one.samples)
+    )

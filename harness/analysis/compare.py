@@ -17,6 +17,7 @@ from harness.analysis.compare_match import (
 )
 from harness.analysis.compare_sides import PROCESSES, Side, find_compared, side_of
 from harness.core.errors import UsageError
+from harness.results.background import UNKNOWN, Background
 from harness.results.enums import Verdict
 from harness.results.metric_row import TIME_WORDS, MetricRow
 from harness.results.schema import Cell, Document
@@ -65,6 +66,8 @@ class CompareRow:
         difference: on the metric's scale, above 0 where new is worse; None: no scatter is known.
         ranks: the same by ranks, from 6 values a side; else None.
         margin: the tolerance on the metric's scale.
+        processes: that were timed on each side, over all its runs.
+        background: what others used of the processors while each side was measured.
         p_family: two-sided p-value, corrected for all lines that could be mistaken (Holm).
         verdict: worse, better, same or inconclusive, of this line alone.
         reason: why nothing can be told, where the data is not enough; else None.
@@ -82,6 +85,8 @@ class CompareRow:
     difference: Difference | None
     ranks: Interval | None
     margin: float
+    processes: tuple[int, int]
+    background: tuple[Background, Background] = (UNKNOWN, UNKNOWN)
     p_family: float | None = None
     verdict: Verdict = Verdict.INCONCLUSIVE
     reason: str | None = None
@@ -277,6 +282,8 @@ def _row(metric: MetricRow, match: Match, base: Side, new: Side, question: Quest
         difference=difference,
         ranks=_off_scale(metric, ranks),
         margin=math.log1p(tolerance) if metric.is_ratio else tolerance,
+        processes=counts if paired else (base.processes, new.processes),
+        background=(base.background, new.background),
         reason=None if difference is not None else _why(counts, base.basis),
     )
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median, variance
 
 from harness.core.errors import ResultFormatError, UsageError
 from harness.core.names import suggestion
+from harness.results.background import UNKNOWN, Background, background_of
 from harness.results.metric_row import MetricRow
 from harness.results.metrics import METRICS
 from harness.results.process_values import process_values
@@ -41,6 +42,8 @@ class Side:
         basis: which of the three, or what else the scatter is known from.
         values: one per process by round, or one per run; empty: only mean and variance are known.
         unit: of `value`.
+        processes: that were timed, over all runs.
+        background: what others used of the processors meanwhile.
     """
 
     value: float
@@ -51,6 +54,8 @@ class Side:
     basis: str
     values: dict[int, float]
     unit: str
+    processes: int = 0
+    background: Background = UNKNOWN
 
 
 def side_of(metric: MetricRow, measured: Sequence[Measured], per_run: bool) -> Side | None:
@@ -64,6 +69,16 @@ def side_of(metric: MetricRow, measured: Sequence[Measured], per_run: bool) -> S
     found = [one for one in measured if _value(one.record.metrics.get(metric.name)) is not None]
     if not found:
         return None
+    watches = [process.watch for one in found for process in one.record.samples]
+    return replace(
+        _statistics(metric, found, per_run),
+        processes=sum(one.record.metrics[metric.name].processes for one in found),
+        background=background_of(watches),
+    )
+
+
+def _statistics(metric: MetricRow, found: Sequence[Measured], per_run: bool) -> Side:
+    """A side by what its scatter is taken from."""
     shown = found[-1].record.metrics[metric.name]
     if not metric.is_ratio:
         return _quality_side(metric, found[-1].record, shown)

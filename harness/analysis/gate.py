@@ -1,16 +1,35 @@
-"""`--fail-on slower:3%`: by what a build must not be worse, and whether it surely is. Pure."""
+"""`--fail-on slower:3%`: by what a build must not be worse, and what the data says of it. Pure.
+
+Three outcomes, by where a line's 95 % interval lies beside the limit:
+
+    FAIL           wholly beyond it, confirmed by the correction for multiple comparisons
+    PASS           wholly within it, of data that could have shown a difference of the limit's size
+    INCONCLUSIVE   anything else, and whatever was measured beside other programs
+
+A real difference beyond the limit passes in at most 2.5 % of comparisons, none at all fails in at
+most 2.5 %, whatever the scatter; the test-suite holds both over seeded draws.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
 
 from harness.analysis.compare import CompareRow, Comparison
 from harness.analysis.compare_sides import compared
+from harness.analysis.paired import LEAST_PAIRS
 from harness.core.errors import UsageError
 from harness.core.names import suggestion
 from harness.core.ranges import parse_number, parse_share
-from harness.results.metric_row import MetricRow
+from harness.results.metric_row import MetricRow, Source
 from harness.results.metrics import METRICS
+from harness.stats.power import detectable
+
+LEAST_PROCESSES = LEAST_PAIRS  # of each side: with fewer, one odd process decides
+TIMED = (Source.SAMPLES, Source.COUNTERS, Source.TURNS)  # what other programs can move
+# A minimum detectable effect is stated to so many digits, and so compared: 0.1 % of the base.
+SHARE_DIGITS, AMOUNT_DIGITS = 3, 4
 
 
 def _gates() -> dict[str, tuple[str, ...]]:
@@ -40,12 +59,70 @@ class Gate:
     limit: float
 
 
+class Outcome(StrEnum):
+    """What a gate says, the gravest first."""
+
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    PASS = "PASS"
+
+
+class Cause(StrEnum):
+    """Why a line is INCONCLUSIVE."""
+
+    FEW = "few"  # processes or pairs
+    SILENT = "silent"  # no interval
+    BUSY = "busy"  # a side was measured beside other programs
+    UNCONFIRMED = "unconfirmed"  # beyond the limit, not confirmed by the correction
+    ONCE = "once"  # beyond the limit, not when it was measured anew
+    WEAK = "weak"  # the limit is below the minimum detectable effect
+    STRADDLES = "straddles"  # the limit lies inside the interval
+
+
+class Inconclusive(StrEnum):
+    """What becomes of a gate that nothing can be told of."""
+
+    WARN = "warn"
+    FAIL = "fail"
+    OK = "ok"
+
+
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A line that is significantly worse than a gate allows."""
+class GateLine:
+    """What one line says of a gate.
+
+    Attributes:
+        gate: which one.
+        row: the line.
+        outcome: see the module.
+        cause: why it is INCONCLUSIVE; else None.
+        mde: the least real difference, in the direction of worse, that would have been told from
+            none with a chance of 80 % at the scatter seen: a share of the base for a ratio, else
+            in the unit; None without an interval.
+    """
 
     gate: Gate
     row: CompareRow
+    outcome: Outcome
+    cause: Cause | None
+    mde: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedGate:
+    """A gate and its lines, at least one."""
+
+    gate: Gate
+    lines: tuple[GateLine, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The gravest of its lines: it passes where all of them do."""
+        return min((line.outcome for line in self.lines), key=list(Outcome).index)
+
+    def those(self, outcome: Outcome) -> tuple[GateLine, ...]:
+        """The lines with this outcome."""
+        return tuple(line for line in self.lines if line.outcome is outcome)
 
 
 def parse_gate(text: str) -> Gate:
@@ -74,17 +151,13 @@ def watched_metrics(gates: Sequence[Gate]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for gate in gates for name in gate.metrics))
 
 
-def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[Broken, ...]:
-    """Every line that is significantly worse by more than its gate allows.
-
-    Beyond doubt: the difference is real beside all other lines of the table, and its whole 95 %
-    interval lies beyond the limit. A line that nobody can judge breaks nothing; records that are
-    INVALID or simulated are no lines.
+def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[JudgedGate, ...]:
+    """What every gate says, in the order asked for; records that are INVALID are no lines.
 
     Raises:
         UsageError: a gate whose metrics no line holds: it could never fail.
     """
-    broken = []
+    judged = []
     for gate in gates:
         rows = [row for row in comparison.rows if row.metric.name in gate.metrics]
         if not rows:
@@ -93,39 +166,115 @@ def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[Broken, 
                 "both sides",
                 fix="measure it on both sides (--quality for kld and top1), or leave the gate out",
             )
-        broken += [Broken(gate, row) for row in rows if _is_beyond(row, gate.limit)]
-    return tuple(broken)
+        judged.append(JudgedGate(gate, tuple(judge_line(gate, row) for row in rows)))
+    return tuple(judged)
 
 
-def confirmed(first: Sequence[Broken], second: Sequence[Broken]) -> tuple[tuple[Broken, ...], str]:
-    """What broke a gate in two measurements that share nothing, and that in words.
+def judge_line(gate: Gate, row: CompareRow) -> GateLine:
+    """What one line says of one gate."""
+    mde = _mde(row)
+    cause = _doubt(row)
+    if cause is not None or row.difference is None or mde is None:
+        return GateLine(gate, row, Outcome.INCONCLUSIVE, cause or Cause.SILENT, mde)
+    limit, (low, high) = _on_scale(row.metric, gate.limit), row.difference.interval()
+    if low > limit and row.holds_together:
+        return GateLine(gate, row, Outcome.FAIL, None, mde)
+    if low > limit:
+        cause = Cause.UNCONFIRMED
+    elif mde > gate.limit:
+        cause = Cause.WEAK
+    elif high > limit:
+        cause = Cause.STRADDLES
+    return GateLine(gate, row, Outcome.INCONCLUSIVE if cause else Outcome.PASS, cause, mde)
 
-    A false alarm of 1 in 20 is one of 1 in 400 when it has to come twice.
+
+def refuse_few(judged: Sequence[JudgedGate]) -> None:
+    """Refuse a gate of which no line has enough processes.
+
+    Raises:
+        UsageError: says how many there are.
     """
-    again = {_place(one) for one in second}
-    both = tuple(one for one in first if _place(one) in again)
-    return both, f"measured anew, {len(both)} of {len(first)} broken lines break again"
+    for one in judged:
+        if all(line.cause is Cause.FEW for line in one.lines):
+            base, new = max((line.row.processes for line in one.lines), key=min)
+            raise UsageError(
+                f"--fail-on {one.gate.text} needs {LEAST_PROCESSES} processes a side; base has "
+                f"{base}, new {new}",
+                fix=f"--rounds {LEAST_PROCESSES} or more on both sides, or leave --fail-on out",
+            )
 
 
-def _place(broken: Broken) -> tuple[str, str, str]:
+def confirmed(
+    first: Sequence[JudgedGate], second: Sequence[JudgedGate]
+) -> tuple[tuple[JudgedGate, ...], str]:
+    """What fails a gate in two measurements that share nothing, and that in words.
+
+    A false alarm of 1 in 20 is one of 1 in 400 when it has to come twice. What fails once only is
+    INCONCLUSIVE.
+    """
+    again = {_place(line) for line in failing(second)}
+    kept = tuple(
+        JudgedGate(one.gate, tuple(_held(line, again) for line in one.lines)) for one in first
+    )
+    counts = len(failing(kept)), len(failing(first))
+    return kept, "measured anew, {} of {} failing lines fail again".format(*counts)
+
+
+def failing(judged: Sequence[JudgedGate]) -> tuple[GateLine, ...]:
+    """Every line that fails its gate."""
+    return tuple(line for one in judged for line in one.those(Outcome.FAIL))
+
+
+def is_failure(judged: Sequence[JudgedGate], inconclusive: Inconclusive) -> bool:
+    """Whether the command ends with 1."""
+    outcomes = {one.outcome for one in judged}
+    counts = {Outcome.FAIL, *([Outcome.INCONCLUSIVE] * (inconclusive is Inconclusive.FAIL))}
+    return bool(outcomes & counts)
+
+
+def _held(line: GateLine, again: set[tuple[str, str, str]]) -> GateLine:
+    """A line as it stands after a second measurement."""
+    if line.outcome is not Outcome.FAIL or _place(line) in again:
+        return line
+    return replace(line, outcome=Outcome.INCONCLUSIVE, cause=Cause.ONCE)
+
+
+def _place(line: GateLine) -> tuple[str, str, str]:
     """Which gate, metric and test."""
-    return broken.gate.text, broken.row.metric.name, broken.row.cell.workload
+    return line.gate.text, line.row.metric.name, line.row.cell.workload
 
 
-def surely_within(comparison: Comparison, gate: Gate) -> tuple[int, int]:
-    """How many of a gate's lines are within its limit with certainty, and how many it has."""
-    rows = [row for row in comparison.rows if row.metric.name in gate.metrics]
-    known = [(row.metric, row.difference) for row in rows if row.difference is not None]
-    within = sum(found.interval()[1] <= _on_scale(metric, gate.limit) for metric, found in known)
-    return within, len(rows)
+def _doubt(row: CompareRow) -> Cause | None:
+    """Why nothing that a line says counts; None: it does.
+
+    A neighbour that slows the base hides a slower build, one that slows the new side makes one up.
+    """
+    if row.metric.source in TIMED:
+        if min(row.processes) < LEAST_PROCESSES:
+            return Cause.FEW
+        if any(side.is_busy for side in row.background):
+            return Cause.BUSY
+    return None
 
 
-def _is_beyond(row: CompareRow, limit: float) -> bool:
-    """Whether the whole interval is worse by more than `limit`, and the correction confirms it."""
-    if row.difference is None or not row.holds_together:
-        return False
-    low, _ = row.difference.interval()
-    return low > _on_scale(row.metric, limit)
+def _mde(row: CompareRow) -> float | None:
+    """See GateLine."""
+    found = row.difference
+    if found is None:
+        return None
+    least = row.metric.off_scale(found.standard_error * _errors_found(_tenth(found.dof)))
+    return round(least - 1, SHARE_DIGITS) if row.metric.is_ratio else round(least, AMOUNT_DIGITS)
+
+
+@lru_cache
+def _errors_found(dof: float) -> float:
+    """The minimum detectable effect in standard errors."""
+    return detectable(1.0, dof)
+
+
+def _tenth(dof: float) -> float:
+    """Degrees of freedom, down to a tenth: what they are used for changes by less than 1 %."""
+    return dof if math.isinf(dof) else max(1.0, math.floor(dof * 10) / 10)
 
 
 def _on_scale(metric: MetricRow, limit: float) -> float:

@@ -8,6 +8,7 @@ from statistics import median
 
 from harness.analysis.compare import CompareRow, Comparison, Question, judged
 from harness.analysis.compare_sides import find_compared
+from harness.results.background import UNKNOWN, Background
 from harness.results.metric_row import MetricRow
 from harness.results.schema import Cell
 from harness.stats.differences import Difference, paired_difference
@@ -43,6 +44,7 @@ class Line:
         new_cell: of side b.
         values: pair after pair.
         is_start: load or first run, of which a pair has one value a side.
+        background: what others used of the processors meanwhile, beside both sides alike.
     """
 
     metric: str
@@ -50,6 +52,7 @@ class Line:
     new_cell: Cell
     values: tuple[PairValue, ...]
     is_start: bool = False
+    background: Background = UNKNOWN
 
 
 def compare_turns(
@@ -106,6 +109,8 @@ def _row(line: Line, question: Question) -> CompareRow:
         difference=worse if enough else None,
         ranks=None if ranks is None else _ratios(metric, ranks),
         margin=log1p(question.tolerance),
+        processes=(count, count),
+        background=(line.background, line.background),
         reason=None if enough else f"{count} pairs: no verdict under {LEAST_PAIRS}",
     )
 

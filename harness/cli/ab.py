@@ -1,5 +1,6 @@
 """`bench ab`: two variants interleaved in two live workers: a paired A/B test."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.analysis.compare import Question
-from harness.analysis.gate import Gate, confirmed, judge_gates, parse_gate
+from harness.analysis.gate import (
+    Gate,
+    Inconclusive,
+    confirmed,
+    failing,
+    is_failure,
+    judge_gates,
+    parse_gate,
+)
+from harness.analysis.paired import LEAST_PAIRS
 from harness.cli.completion import gate_names, words
 from harness.cli.flags import FlagsCommand, flag_options
 from harness.cli.options import (
@@ -15,6 +25,7 @@ from harness.cli.options import (
     cache_option,
     correction_option,
     format_option,
+    inconclusive_option,
     results_option,
 )
 from harness.cli.side import Variant, read_variant
@@ -47,6 +58,7 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 @click.option(
     "--confirm", is_flag=True, help="Before it fails, measure anew; fail only if that fails too."
 )
+@inconclusive_option()
 @correction_option()
 @format_option(AB_FORMATS)
 @results_option()
@@ -63,6 +75,7 @@ def command(
     tolerance: str,
     fail_on: tuple[str, ...],
     confirm: bool,
+    inconclusive: str,
     no_correction: bool,
     style: str,
     results: Path,
@@ -83,7 +96,7 @@ def command(
 
     gates = [_gate(text) for text in fail_on]
     question = Question(parse_share(tolerance, "--tolerance"), no_correction=no_correction)
-    limits = Limits(_pairs(pairs), parse_share(precision, "--precision"), _budget(budget))
+    limits = Limits(_pairs(pairs, gates), parse_share(precision, "--precision"), _budget(budget))
     usable = usable_cores()
     variants = (
         read_variant("--a", text_a, shared, usable, cache),
@@ -95,19 +108,19 @@ def command(
     names = (text_a or AS_SHARED, text_b or AS_SHARED)
     notes = (pairs_note(found.count, found.ending, limits.precision),)
     comparison = compare_turns(found.lines, question, names, notes)
-    broken = judge_gates(comparison, gates)
+    judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
     interrupted = found.ending is Ending.INTERRUPTED
-    if broken and confirm and not interrupted:
+    if failing(judged) and confirm and not interrupted:
         again = measure_pairs(sides, texts, plan, limits, results, first=found.count)
         second = compare_turns(again.lines, question, names, ())
-        broken, note = confirmed(broken, judge_gates(second, gates))
+        judged, note = confirmed(judged, judge_gates(second, gates))
         more = pairs_note(again.count, again.ending, limits.precision)
         comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {more}"))
         interrupted = again.ending is Ending.INTERRUPTED
-    draw_comparison(comparison, gates, broken, ((), ()), style)
+    draw_comparison(comparison, judged, policy, ((), ()), style)
     if interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_GATE if broken else EXIT_OK
+    return EXIT_GATE if is_failure(judged, policy) else EXIT_OK
 
 
 command.params = [*command.params, *flag_options("ab")]
@@ -158,10 +171,16 @@ def _gate(text: str) -> Gate:
     return replace(gate, metrics=tuple(watched))
 
 
-def _pairs(count: int) -> int:
+def _pairs(count: int, gates: Sequence[Gate]) -> int:
+    """Enough pairs for an interval, and for gates."""
     if count < 2:
         raise UsageError(
             f"--pairs {count} is below 2, and one pair gives no interval", fix="bench ab --pairs 5"
+        )
+    if gates and count < LEAST_PAIRS:
+        raise UsageError(
+            f"--fail-on {gates[0].text} needs {LEAST_PAIRS} pairs, and --pairs is {count}",
+            fix=f"--pairs {LEAST_PAIRS} or more, or leave --fail-on out",
         )
     return count
 

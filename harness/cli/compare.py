@@ -3,9 +3,21 @@
 import click
 
 from harness.analysis.compare import Comparison, Question, compare_axis, compare_documents
-from harness.analysis.gate import judge_gates, parse_gate, watched_metrics
+from harness.analysis.gate import (
+    Inconclusive,
+    is_failure,
+    judge_gates,
+    parse_gate,
+    refuse_few,
+    watched_metrics,
+)
 from harness.cli.completion import RESULTS, axis_names, gate_names, metric_names, words
-from harness.cli.options import COMPARE_FORMATS, correction_option, format_option
+from harness.cli.options import (
+    COMPARE_FORMATS,
+    correction_option,
+    format_option,
+    inconclusive_option,
+)
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.ranges import parse_share
 from harness.results.schema import Document
@@ -36,6 +48,7 @@ EXAMPLE = (
     shell_complete=words(gate_names),
     help="End with 1 where NEW is significantly worse: slower:3%, memory:2%, kld:0.01, first:10%.",
 )
+@inconclusive_option()
 @correction_option()
 @click.option("--force", is_flag=True, help="Compare other machines and methods nevertheless.")
 @format_option(COMPARE_FORMATS)
@@ -46,6 +59,7 @@ def command(
     metric: str | None,
     tolerance: str,
     fail_on: tuple[str, ...],
+    inconclusive: str,
     no_correction: bool,
     force: bool,
     style: str,
@@ -54,6 +68,10 @@ def command(
 
     BASE and NEW are results files, folders or quoted patterns ("base/*.json"); several runs of a
     side count as one value each. With --axis the cells of one run are compared, paired by round.
+
+    A gate says PASS, FAIL or INCONCLUSIVE; the last where a side was measured beside other
+    programs, where the data could not have shown the limit, or where the limit lies inside the
+    interval. It is a warning, unless --inconclusive says otherwise.
     """
     from harness.cli.compare_draw import draw_comparison
 
@@ -62,9 +80,10 @@ def command(
     share = parse_share(tolerance, "--tolerance")
     question = Question(share, names, watched_metrics(gates), no_correction)
     documents, comparison = _compare(sides, axis, base, question, force)
-    broken = judge_gates(comparison, gates)
-    draw_comparison(comparison, gates, broken, documents, style)
-    return EXIT_GATE if broken else EXIT_OK
+    judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
+    refuse_few(judged)
+    draw_comparison(comparison, judged, policy, documents, style)
+    return EXIT_GATE if is_failure(judged, policy) else EXIT_OK
 
 
 def _compare(

@@ -5,33 +5,30 @@ from collections.abc import Callable, Sequence
 import click
 
 from harness.analysis.compare import Comparison
-from harness.analysis.gate import Broken, Gate
+from harness.analysis.gate import Inconclusive, JudgedGate
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB
 from harness.report.compare_table import (
-    annotations,
     draw_comparison_benchstat,
-    draw_comparison_junit,
     draw_csv,
     draw_json,
     draw_json_lines,
     draw_table,
-    gate_lines,
 )
 from harness.report.escape import one_line
+from harness.report.gates import annotations, draw_comparison_junit, gate_lines, gate_values
 from harness.results.schema import Document
 
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {
     "csv": draw_csv,
-    "json": draw_json,
     "jsonl": draw_json_lines,
 }
 
 
 def draw_comparison(
     comparison: Comparison,
-    gates: Sequence[Gate],
-    broken: Sequence[Broken],
+    judged: Sequence[JudgedGate],
+    inconclusive: Inconclusive,
     documents: tuple[Sequence[Document], Sequence[Document]],
     style: str,
 ) -> None:
@@ -39,18 +36,21 @@ def draw_comparison(
 
     Args:
         comparison: what was found.
-        gates: what was asked to fail on.
-        broken: what does.
+        judged: its gates.
+        inconclusive: what an undecided gate counts as.
         documents: both sides; the second is empty along an axis.
         style: of `options.COMPARE_FORMATS`.
     """
-    verdicts = gate_lines(comparison, gates, broken)
+    verdicts = gate_lines(judged)
     if style == GITHUB:
-        tell_github(draw_table(comparison, "md", verdicts), annotations(comparison, broken))
+        table = draw_table(comparison, "md", verdicts)
+        tell_github(table, annotations(comparison, judged, inconclusive))
     elif style == "junit":
-        click.echo(draw_comparison_junit(comparison, broken), nl=False)
+        click.echo(draw_comparison_junit(comparison, judged, inconclusive), nl=False)
     elif style == "benchstat":
         click.echo(draw_comparison_benchstat(documents), nl=False)
+    elif style == "json":
+        click.echo(draw_json(comparison, gate_values(judged)), nl=False)
     elif style in PROGRAMS:
         click.echo(PROGRAMS[style](comparison), nl=False)
     else:

@@ -105,6 +105,17 @@ def correction_option() -> Decorator:
     )
 
 
+def inconclusive_option() -> Decorator:
+    """`--inconclusive`: what an undecided gate counts as."""
+    return click.option(
+        "--inconclusive",
+        type=Word(("warn", "fail", "ok")),
+        default="warn",
+        show_default=True,
+        help="What a gate that is INCONCLUSIVE does: warn, fail (end with 1), ok.",
+    )
+
+
 def first_sentence(error: click.ClickException) -> str:
     """What is wrong with a command line, without click's own guess at what was meant."""
     if isinstance(error, click.NoSuchOption):

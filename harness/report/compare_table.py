@@ -7,15 +7,12 @@ from typing import Any
 from harness.analysis.compare import CompareRow, Comparison
 from harness.analysis.compare_match import TOLD, describe
 from harness.analysis.compare_sides import COUNTED, KNOWN
-from harness.analysis.gate import Broken, Gate, surely_within
 from harness.analysis.paired import LEAST_PAIRS, Ending
 from harness.core.units import KIB, MIB
 from harness.report.benchstat import draw_sides
 from harness.report.columns import four_decimals, percent, three_digits
 from harness.report.escape import markdown, one_line
-from harness.report.github import Annotation
 from harness.report.grid import MISSING, VARIES, Column, draw_records, draw_rows
-from harness.report.junit import Case, draw_cases
 from harness.report.rows import test_of
 from harness.results.enums import Verdict
 from harness.results.metrics import differences
@@ -41,11 +38,6 @@ IDENTITY = (
 # Fields that change with another one of an axis.
 SAID_ELSEWHERE = ("parameters", "active_parameters", "provider", "workload", "level_label")
 WHOLE_SESSION = "session"
-# Values of a line that a test case carries.
-NUMBERS = (
-    *("unit", "base", "new", "ratio", "low", "high", "p_family"),
-    *("verdict", "holds_together", "sure_to_show"),
-)
 ENDINGS = {
     Ending.PRECISION: "every interval is within {:.1%}",
     Ending.PAIRS: "all that were asked for",
@@ -130,11 +122,15 @@ def row_values(row: CompareRow) -> dict[str, Any]:
         "base_count": row.counts[0],
         "new_count": row.counts[1],
         "reason": row.reason,
+        "base_others_cpu_share": row.background[0].cpu_share,
+        "new_others_cpu_share": row.background[1].cpu_share,
+        "base_host_cpu_share": row.background[0].steal_share,
+        "new_host_cpu_share": row.background[1].steal_share,
     }
 
 
-def draw_json(comparison: Comparison) -> str:
-    """The whole comparison as one JSON value."""
+def draw_json(comparison: Comparison, gates: Sequence[dict[str, Any]] = ()) -> str:
+    """The whole comparison as one JSON value, with what its gates say."""
     table = {
         "axis": comparison.axis,
         "base_runs": comparison.base_runs,
@@ -142,6 +138,7 @@ def draw_json(comparison: Comparison) -> str:
         "tolerance": comparison.question.tolerance,
         "each_alone": comparison.question.no_correction,
         "rows": [row_values(row) for row in comparison.rows],
+        "gates": list(gates),
         "notes": comparison.notes,
     }
     return json.dumps(table, indent=1, ensure_ascii=True) + "\n"
@@ -157,44 +154,11 @@ def draw_csv(comparison: Comparison) -> str:
     return draw_records([row_values(row) for row in comparison.rows], "csv") + "\n"
 
 
-def gate_lines(
-    comparison: Comparison, gates: Sequence[Gate], broken: Sequence[Broken]
-) -> list[str]:
-    """One line per line that breaks a gate, and one per gate that none does."""
-    lines = [f"gate {one.gate.text} broken: {sentence(one.row)}" for one in broken]
-    for gate in gates:
-        if not any(one.gate is gate for one in broken):
-            within, total = surely_within(comparison, gate)
-            lines.append(f"gate {gate.text} not broken: {within} of {total} lines surely within")
-    return lines
-
-
 def pairs_note(count: int, ending: Ending, precision: float) -> str:
     """How many pairs of `bench ab` there are, and why no more."""
     words = f"{count} interleaved pairs of processes; then {ENDINGS[ending].format(precision)}"
     few = f"; no verdict under {LEAST_PAIRS} pairs" * (count < LEAST_PAIRS)
     return words + few
-
-
-def annotations(comparison: Comparison, broken: Sequence[Broken]) -> list[Annotation]:
-    """A broken gate is an error, any other line that is worse beside all others a warning."""
-    failed = {id(one.row) for one in broken}
-    worse = [
-        row
-        for row in comparison.rows
-        if row.verdict == Verdict.WORSE and row.holds_together and id(row) not in failed
-    ]
-    return [
-        *(Annotation("error", f"bench: {one.gate.text}", sentence(one.row)) for one in broken),
-        *(Annotation("warning", f"bench: {row.word}", sentence(row)) for row in worse),
-    ]
-
-
-def draw_comparison_junit(comparison: Comparison, broken: Sequence[Broken]) -> str:
-    """One test case per line; only a broken gate fails one."""
-    failed = {id(one.row): one for one in broken}
-    cases = [_case(row, failed.get(id(row))) for row in comparison.rows]
-    return draw_cases("bench compare", cases)
 
 
 def draw_comparison_benchstat(documents: tuple[Sequence[Document], Sequence[Document]]) -> str:
@@ -207,6 +171,13 @@ def sentence(row: CompareRow) -> str:
     """One line of the table in words: `… tg32 t2 decode_tok_s: SLOWER, 0.910 [0.880, 0.940]`."""
     interval = "no interval" if row.interval is None else f"[{_end(row, 0)}, {_end(row, 1)}]"
     return f"{line_name(row)}: {_verdict(row)}, {_center(row, row.center)} {interval}"
+
+
+def effect(row: CompareRow, size: float) -> str:
+    """The size of a difference: a share of the base, or an amount in the metric's unit."""
+    if not row.metric.is_ratio:
+        return four_decimals(size)
+    return percent(size) if size < LARGEST_SHOWN else f"> {LARGEST_SHOWN:.0f} times"
 
 
 def line_name(row: CompareRow) -> str:
@@ -263,12 +234,7 @@ def _end(row: CompareRow, which: int) -> str:
 
 def _detectable(row: CompareRow) -> str:
     """The minimum detectable effect: a larger difference would have been found."""
-    if row.sure_to_show is None:
-        return MISSING
-    if not row.metric.is_ratio:
-        return four_decimals(row.sure_to_show)
-    factor = f"> {LARGEST_SHOWN:.0f} times"
-    return percent(row.sure_to_show) if row.sure_to_show < LARGEST_SHOWN else factor
+    return MISSING if row.sure_to_show is None else effect(row, row.sure_to_show)
 
 
 def _counts(row: CompareRow) -> str:
@@ -277,17 +243,6 @@ def _counts(row: CompareRow) -> str:
     if row.basis in (COUNTED, KNOWN):
         return row.basis
     return f"{first} {row.basis}" if first == second else f"{first}+{second} {row.basis}"
-
-
-def _case(row: CompareRow, broken: Broken | None) -> Case:
-    """One line of a comparison as a test case."""
-    values = row_values(row)
-    properties = {name: str(values[name]) for name in NUMBERS if values[name] is not None}
-    name, group = line_name(row), f"{row.cell.model}.{row.cell.level}.{row.cell.device}"
-    if broken is None:
-        return Case(group, name, properties=properties)
-    message = f"gate {broken.gate.text}: {sentence(row)}"
-    return Case(group, name, "failure", row.word, message, properties)
 
 
 COLUMNS: tuple[Column[CompareRow], ...] = (

@@ -82,7 +82,7 @@ def test_a_broken_gate_is_measured_anew_before_it_fails(clocked):
     run, folder = clocked
     result = run("--b", "SLOWER=1.05", "--fail-on", "slower:3%", "--confirm")
     assert result.return_value == EXIT_GATE
-    assert "measured anew, 1 of 1 broken lines break again" in result.stdout
+    assert "measured anew, 1 of 1 failing lines fail again" in result.stdout
     assert len(list(folder.glob("ab-*.jsonl"))) == 2
 
 
@@ -99,7 +99,7 @@ def test_a_gate_that_breaks_once_does_not_fail(clocked, monkeypatch):
     monkeypatch.setattr(pairs_module, "measure_pair", equal_later)
     result = run("--b", "SLOWER=1.05", "--fail-on", "slower:3%", "--confirm")
     assert result.return_value == EXIT_OK
-    assert "0 of 1 broken lines break again" in result.stdout
+    assert "0 of 1 failing lines fail again" in result.stdout
 
 
 def test_an_encoder_takes_turns_too():
@@ -180,6 +180,7 @@ def test_an_interrupt_keeps_finished_pairs(clocked, monkeypatch):
         (("--precision", "0"), "--precision"),
         (("--budget", "soon"), "--budget"),
         (("--fail-on", "kld:0.01"), "can never fail"),
+        (("--fail-on", "slower:3%", "--pairs", "4"), "slower:3% needs 5 pairs, and --pairs is 4"),
     ],
 )
 def test_bad_words_are_refused(clocked, words, said):

@@ -11,7 +11,7 @@ import pytest
 from harness.cli.main import main
 from harness.report.github import CUT, SUMMARY_BYTES
 from harness.results.document import write_document
-from tests.measured_documents import document, quality, record
+from tests.measured_documents import busy, document, quality, record
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 BASE = [10.0, 10.1, 9.9, 10.05, 9.95]
@@ -112,19 +112,87 @@ def test_a_gate_ends_with_one(sides, capsys):
     assert code == 1
     assert "SLOWER" in out
     assert (
-        "gate slower:3% broken: smollm2-135m int4 tg4 @ d0 cpu t2 decode_tok_s: SLOWER, 0.833 ["
+        "gate slower:3% FAIL: smollm2-135m int4 tg4 @ d0 cpu t2 decode_tok_s: SLOWER, 0.833 ["
         in err
     )
-    assert "gate memory:2% broken" in err
+    assert "gate memory:2% FAIL" in err
+    assert all(", MDE " in line for line in err.splitlines())
 
 
 def test_a_gate_that_holds_ends_with_zero(sides, capsys):
     code, _, err = run(capsys, *reversed(sides), "--fail-on", "slower:3%", "--fail-on", "kld:0.01")
     assert code == 0
     assert err.splitlines() == [
-        "gate slower:3% not broken: 1 of 1 lines surely within",
-        "gate kld:0.01 not broken: 1 of 1 lines surely within",
+        "gate slower:3% PASS: 1 of 1 lines surely within, MDE at most 1.6%",
+        "gate kld:0.01 PASS: 1 of 1 lines surely within, MDE at most 0.0039",
     ]
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A quiet base, and a new side 20 % slower beside programs that used 84 % of the CPU."""
+    paths = []
+    for name, times, share in (("a", BASE, 0.03), ("b", SLOW, 0.84)):
+        path = tmp_path / f"{name}.json"
+        write_document(document(busy(record(times), share), run_id=f"run-{name}"), path)
+        paths.append(str(path))
+    return paths
+
+
+@pytest.mark.parametrize(("words", "ends"), [((), 0), (("warn",), 0), (("fail",), 1), (("ok",), 0)])
+def test_a_busy_neighbour_fails_no_gate_and_is_named(words, ends, beside, capsys):
+    policy = ("--inconclusive", *words) if words else ()
+    code, out, err = run(capsys, *beside, "--fail-on", "slower:3%", *policy)
+    assert code == ends
+    assert "SLOWER" in out
+    assert err.startswith("gate slower:3% INCONCLUSIVE: smollm2-135m int4 tg4 @ d0 cpu t2 decode")
+    assert "CPU used by others: base 3 %, new 84 %; a gate allows 5 %, MDE 1.6%" in err
+
+
+def test_a_gate_that_is_undecided_is_skipped_in_junit(beside, capsys):
+    arguments = (*beside, "--fail-on", "slower:3%", "--format", "junit")
+    _, out, _ = run(capsys, *arguments)
+    suite = ElementTree.fromstring(out)[0]
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
+    [skipped] = [one for case in suite for one in case.findall("skipped")]
+    assert skipped.get("type") == "INCONCLUSIVE"
+    assert "new 84 %" in skipped.get("message")
+    _, out, _ = run(capsys, *arguments, "--inconclusive", "fail")
+    assert ElementTree.fromstring(out)[0].get("failures") == "1"
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind"), [("warn", "warning"), ("fail", "error"), ("ok", "notice")]
+)
+def test_an_undecided_gate_has_an_annotation_of_its_own(policy, kind, beside, capsys, monkeypatch):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    words = ("--fail-on", "slower:3%", "--inconclusive", policy, "--format", "github")
+    _, out, _ = run(capsys, *beside, *words)
+    told = f"\n::{kind} title=bench%3A slower%3A3%25 INCONCLUSIVE::smollm2-135m"
+    assert told in out
+    assert "gate slower:3% INCONCLUSIVE" in out.partition("\n::")[0]
+
+
+def test_programs_get_what_every_line_says_of_a_gate(beside, capsys):
+    _, out, _ = run(capsys, *beside, "--fail-on", "slower:3%", "--format", "json")
+    table = json.loads(out)
+    [gate] = table["gates"]
+    assert (gate["gate"], gate["limit"], gate["outcome"]) == ("slower:3%", 0.03, "INCONCLUSIVE")
+    assert [(line["cause"], line["mde"]) for line in gate["lines"]] == [("busy", 0.016)]
+    rows = {row["metric"]: row for row in table["rows"]}
+    assert rows["decode_tok_s"]["new_others_cpu_share"] == 0.84
+
+
+def test_a_gate_over_few_processes_is_refused(tmp_path, capsys):
+    paths = []
+    for name in "ab":
+        path = tmp_path / f"{name}.json"
+        write_document(document(record(BASE[:3]), run_id=f"run-{name}"), path)
+        paths.append(str(path))
+    code, err = refusal(capsys, *paths, "--fail-on", "slower:3%")
+    assert code == 2
+    assert "--fail-on slower:3% needs 5 processes a side; base has 3, new 3" in err
+    assert "--rounds 5" in err
 
 
 def test_junit_fails_the_lines_that_break_a_gate(sides, capsys):

@@ -30,7 +30,7 @@ metrics.METRICS += (
 )
 
 from harness.analysis.compare import Question, compare_documents  # noqa: E402
-from harness.analysis.gate import judge_gates, parse_gate  # noqa: E402
+from harness.analysis.gate import failing, judge_gates, parse_gate  # noqa: E402
 from harness.report.render import render  # noqa: E402
 from harness.results.glossary import explain, glossary_markdown  # noqa: E402
 from harness.runner.loop.paired import turn_values  # noqa: E402
@@ -51,7 +51,7 @@ def main() -> None:
         "value": base.metrics["half_steps_s"].value,
         "unit": base.metrics["half_steps_s"].unit,
         "word": row.word,
-        "broken": [one.gate.text for one in judge_gates(found, gates)],
+        "broken": [one.gate.text for one in failing(judge_gates(found, gates))],
         "bigger": render(document(base), "benchmark-action-bigger"),
         "smaller": render(document(base), "benchmark-action"),
         "benchstat": render(document(base), "benchstat"),

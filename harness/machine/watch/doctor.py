@@ -17,7 +17,8 @@ from harness.machine.watch.facts import machine_facts
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.machine.watch.probes import difference, snapshot
 from harness.machine.watch.reading import probe
-from harness.machine.watch.trust import BACKGROUND_CPU_SHARE, FOLLOWING_GOVERNORS
+from harness.machine.watch.trust import FOLLOWING_GOVERNORS
+from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.enums import Grade
 from harness.results.replies import WatchInterval
 

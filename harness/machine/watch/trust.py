@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness.core.units import MIB
+from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.enums import Grade, ReasonCode
 from harness.results.replies import WatchInterval
 
 RANKED = tuple(Grade)
 LEAST_PROCESSES = 5
 HALF_WIDTH_SHARE = {Grade.A: 0.03, Grade.B: 0.08}
-BACKGROUND_CPU_SHARE = {Grade.A: 0.02, Grade.B: 0.05}
 CLOCK_SHARE = {Grade.A: 0.005, Grade.B: 0.02}  # a tick of the clock beside the shortest timed part
 # Ways of choosing a frequency that follow the load or save power; by Linux, Windows and macOS.
 FOLLOWING_GOVERNORS = frozenset(

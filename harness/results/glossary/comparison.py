@@ -72,8 +72,12 @@ COMPARISON = (
     Term(
         "gate",
         "",
-        "--fail-on NAME:LIMIT ends with exit code 1 where a whole 95 % interval is worse than the "
-        "limit, in a verdict that the correction confirms. Records that are INVALID or simulated "
-        "break none.",
+        "--fail-on NAME:LIMIT. FAIL: a whole 95 % interval is worse than the limit, in a verdict "
+        "that the correction confirms; exit code 1. PASS: all of its lines are wholly within the "
+        "limit, on data that could have shown a difference of that size. INCONCLUSIVE: neither, or "
+        "a side was measured while others used more than 5 % of the CPU; a warning, exit code 1 "
+        "with --inconclusive fail. Fewer than 5 processes a side, or pairs, are refused. The MDE "
+        "beside a gate is of a difference from none, at the scatter seen. Records that are "
+        "INVALID or simulated are no lines.",
     ),
 )
