@@ -33,7 +33,8 @@ class CachedTensor:
         past: name of the input of the graph that goes on.
         present: name of its output; None: it gives none back, as of the encoder's tokens.
         shape: of the input; 0 where the tokens are counted, unless the graph fixes their number.
-        axis: which dimension counts the tokens; None: a state, which has one size at any depth.
+        axis: which dimension counts the tokens; None: it has one size at any depth and is handed
+            on whole: a state, or a buffer of fixed size that is not written in place.
         dtype: of its elements.
         slides: only the last positions are kept, in a buffer that must hold a whole window.
     """
@@ -88,7 +89,9 @@ def cached_tensors(graph: ExportedGraph, batch: int) -> tuple[CachedTensor, ...]
             shape=tuple(
                 batch if axis == pair.batch_axis else size for axis, size in enumerate(pair.shape)
             ),
-            axis=pair.length_axis,
+            axis=None
+            if pair.capacity_tokens and not graph.cache.shares_buffer
+            else pair.length_axis,
             dtype=named_dtype(pair.element_type, "the cache"),
             slides=pair.length_axis is not None
             and SLIDING in str((graph.port(pair.past).shape or ())[pair.length_axis]),

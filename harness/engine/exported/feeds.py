@@ -130,6 +130,7 @@ def _makers(graph: ExportedGraph) -> dict[str, Maker]:
         (names.logits_to_keep, _one),
         (names.write_indices, _past_lengths),
         (names.held_lengths, _total_lengths),
+        (names.last_positions, _last_positions),
         (names.past_length, _past_length),
         (names.total_length, _total_length),
     )
@@ -181,6 +182,8 @@ def _maker_of(port: Port, meanings: Mapping[str, str]) -> Maker:
     shape, is_float = port.shape or (), port.element_type.endswith(("float16", "float32"))
     counted = [meanings.get(size, "") if isinstance(size, str) else "" for size in shape]
     by_token = counted[:2] == [BATCH, TOKENS] or any(word in port.name for word in _BY_TOKEN)
+    if "attention_mask" in port.name and len(shape) in (2, 4):
+        return _mask
     if is_float and len(shape) > 2 and by_token:
         return _vectors
     return partial(_invented, counted=counted)
@@ -199,7 +202,7 @@ def _invented(
         for size, meaning in zip(port.shape or (), counted, strict=True)
     )
     if dtype.kind in "biu":
-        return np.full(shape, "attention_mask" in port.name, dtype)
+        return np.zeros(shape, dtype)
     if is_lora or not shape:
         return np.full(shape, not is_lora, dtype)
     seed = zlib.crc32(port.name.encode())
@@ -238,16 +241,18 @@ def _ids(port: Port, ids: NDArray[np.int64], held_tokens: int) -> NDArray[Any]:
 def _mask(port: Port, ids: NDArray[np.int64], held_tokens: int) -> NDArray[Any]:
     """Nothing is hidden [batch, positions]; of rank 4 what comes later [batch, 1, n, positions].
 
-    A rank-4 mask of numbers is added to the scores: 0, or nearly the least number of its type.
+    A rank-4 mask of numbers is added to the scores: 0, or nearly the least number of its type. One
+    that is as long as a buffer of fixed size hides what is not written yet.
     """
     (batch, tokens), dtype = ids.shape, dtype_of(port)
-    total = held_tokens + tokens
+    total, stated = held_tokens + tokens, (port.shape or (None,))[-1]
+    width = stated if isinstance(stated, int) else total
     if port.rank != 4:
-        return np.ones((batch, total), dtype)
-    seen: NDArray[Any] = np.tril(np.ones((tokens, total), np.bool_), held_tokens)
+        return np.broadcast_to(np.arange(width) < total, (batch, width)).astype(dtype)
+    seen: NDArray[Any] = np.tril(np.ones((tokens, width), np.bool_), held_tokens)
     if dtype.kind != "b":
         seen = np.where(seen, 0, _least(dtype)).astype(dtype)
-    return np.ascontiguousarray(np.broadcast_to(seen, (batch, 1, tokens, total)))
+    return np.ascontiguousarray(np.broadcast_to(seen, (batch, 1, tokens, width)))
 
 
 def _least(dtype: np.dtype[Any]) -> float:
@@ -296,6 +301,11 @@ def _past_lengths(port: Port, ids: NDArray[np.int64], held_tokens: int) -> NDArr
 def _total_lengths(port: Port, ids: NDArray[np.int64], held_tokens: int) -> NDArray[Any]:
     """Positions after them, of each sequence."""
     return np.full(len(ids), held_tokens + ids.shape[1], dtype_of(port))
+
+
+def _last_positions(port: Port, ids: NDArray[np.int64], held_tokens: int) -> NDArray[Any]:
+    """Number of the last new token, of each sequence."""
+    return np.full((len(ids), 1)[: port.rank], held_tokens + ids.shape[1] - 1, dtype_of(port))
 
 
 def _scalar(port: Port, number: int) -> NDArray[Any]:

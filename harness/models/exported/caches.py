@@ -7,7 +7,6 @@ the graph. A dimension that is free and no batch counts tokens; without one it i
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from harness.core.errors import ModelError
 from harness.models.exported.flat import PASSING, FlatGraph
@@ -19,6 +18,7 @@ from harness.models.exported.ports import VALUE_BYTES, CacheLayout, CachePair, D
 IN_PLACE_OPS = frozenset({"GroupQueryAttention", "TensorScatter"})
 SCATTER = "TensorScatter"
 _LENGTH_AXES = {3: 1, 4: 2, 5: 3}  # by rank: [batch, heads, length, width], [2, batch, heads, ...
+_MOST_DIMENSIONS = 6  # [layers, 2, batch, heads, length, width]
 _KEYS_AND_VALUES = ("key", "value", "both")
 _FAR = 99  # nodes from a present back to a past that is not found before it
 _LONGEST_WAY = 16
@@ -51,9 +51,7 @@ def cache_layout(
     if not own:
         return None
     has_past = any(pair.past for pair in own)
-    if has_past and _in_place(flat, own):
-        return CacheLayout(own, cross, shares_buffer=True)
-    return CacheLayout(tuple(map(_as_state, own)), cross, shares_buffer=False)
+    return CacheLayout(own, cross, shares_buffer=has_past and _in_place(flat, own))
 
 
 def paired_by_shape(
@@ -143,7 +141,7 @@ def _either(ports: Sequence[Port]) -> list[Dimension]:
         ModelError: no shape at all, or a number of dimensions that no cache has.
     """
     shapes = [port.shape for port in ports if port.shape is not None]
-    if not shapes or not 2 <= len(shapes[0]) <= max(_LENGTH_AXES) or len(set(map(len, shapes))) > 1:
+    if not shapes or not 2 <= len(shapes[0]) <= _MOST_DIMENSIONS or len(set(map(len, shapes))) > 1:
         raise ModelError(
             f"the cache {ports[0].name!r} has"
             f" {f'{len(shapes[0])} dimensions' if shapes else 'no shape'}",
@@ -165,13 +163,12 @@ def _axes(
     if name.half in _KEYS_AND_VALUES:
         usual = _LENGTH_AXES.get(rank)
         others = [axis for axis in free if axis != batch_axis]
-        if name.cross or usual in others:
-            return batch_axis, usual
-        return batch_axis, others[0] if others else _scattered_axis(flat, ports, rank)
+        if name.cross or usual in others or not others:
+            return batch_axis, _scattered_axis(flat, ports, rank) or usual
+        return batch_axis, others[0]
     moved = [axis for axis in free if len({(port.shape or ())[axis] for port in ports}) > 1]
     named = [axis for axis in moved if not _is_unnamed(ports, axis)]
-    if 0 not in free and 1 in free and 1 not in named:
-        batch_axis = 1
+    batch_axis = next((axis for axis in free if axis not in named), 0)
     found = [axis for axis in (named or free) if axis != batch_axis]
     if not found or name.half in STATE_WORDS:
         return batch_axis, _scattered_axis(flat, ports, rank)
@@ -222,11 +219,6 @@ def _sizes(
     return sizes
 
 
-def _as_state(pair: CachePair) -> CachePair:
-    """A buffer of fixed size that is not written in place: it is handed on whole, as a state is."""
-    return replace(pair, length_axis=None) if pair.capacity_tokens else pair
-
-
 def _in_place(flat: FlatGraph, own: Sequence[CachePair]) -> bool:
     """Whether every past goes straight into an operator that gives its present in place."""
     for pair in own:
@@ -245,7 +237,7 @@ def _may_pair(past: Port, present: Port) -> bool:
     if past.shape is None or present.shape is None or past.rank != present.rank:
         return False
     is_named = bool(_TELLING.search(past.name))
-    if not 2 <= len(past.shape) <= max(_LENGTH_AXES) or (len(past.shape) == 2 and not is_named):
+    if not 2 <= len(past.shape) <= _MOST_DIMENSIONS or (len(past.shape) == 2 and not is_named):
         return False
     pairs = list(zip(past.shape, present.shape, strict=True))
     return all(a == b or isinstance(a, str) or isinstance(b, str) for a, b in pairs)

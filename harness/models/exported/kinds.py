@@ -62,12 +62,13 @@ def _of_logits(main: ExportedGraph, classes: Sequence[str], table_rows: int | No
 
     Without a cache a language model and an encoder with a head look alike. It is an encoder where
     token types go in, where config.json names such a class, or where there are not as many logits
-    as tokens in the vocabulary; what that leaves open a probe run tells, see is_open.
+    as tokens in the vocabulary. With a cache it is one where a text has one set of logits, as of a
+    classifier. What that leaves open a probe run tells, see is_open.
     """
-    if main.cache is not None:
-        return ExportedKind.DECODER if main.cache.has_past else ExportedKind.DECODER_WITHOUT_PAST
     assert main.names.logits is not None
     shape = main.port(main.names.logits).shape or ()
+    if main.cache is not None and len(shape) in (0, 3):
+        return ExportedKind.DECODER if main.cache.has_past else ExportedKind.DECODER_WITHOUT_PAST
     other = isinstance(shape[-1], int) and table_rows not in (None, shape[-1]) if shape else True
     has_head = any(name.endswith(_ENCODER_CLASSES) for name in classes)
     if len(shape) != 3 or main.names.token_types or has_head or other:

@@ -197,16 +197,18 @@ class ExportedModel:
     def cache_kind(self) -> str:
         """How steps are handed what was read before.
 
-        `shared`: one buffer, written in place. `static`: one whose size the graph fixes. `growing`:
-        each run returns longer tensors, beside states in a hybrid. `states`: nothing grows. `none`:
-        every step reads the whole text again, or there are no steps.
+        `static`: a buffer whose size the graph fixes. `shared`: one of any size, written in place.
+        `growing`: each run returns longer tensors, beside states in a hybrid. `states`: nothing
+        grows. `none`: every step reads the whole text again, or there are no steps.
         """
         layouts = [graph.cache for graph in self.graphs if graph.cache is not None]
         if not layouts or self.kind not in _WITH_STEPS:
             return "none"
         layout = layouts[-1]
+        if layout.capacity_tokens:
+            return "static"
         if layout.shares_buffer:
-            return "static" if layout.capacity_tokens else "shared"
+            return "shared"
         return "growing" if layout.growing else "states"
 
     @property

@@ -26,6 +26,7 @@ INPUT_NAMES: dict[str, tuple[str, ...]] = {
     "decoder_ids": ("decoder_input_ids",),
     "write_indices": ("write_indices",),
     "held_lengths": ("nonpad_kv_seqlen",),
+    "last_positions": ("seqlens_k",),
     "past_length": ("past_sequence_length", "past_seq_len"),
     "total_length": ("total_sequence_length", "total_seq_len"),
 }

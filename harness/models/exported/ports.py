@@ -64,6 +64,7 @@ class PortNames:
         decoder_ids: of a graph that holds both halves [batch, target tokens].
         write_indices: where in a buffer of fixed capacity the new tokens go [batch].
         held_lengths: positions of that buffer that hold a token, the new ones included [batch].
+        last_positions: number of the last new token [batch], as GroupQueryAttention takes it.
         past_length: how many tokens the cache holds, an integer scalar or [1].
         total_length: cached and new tokens, an integer scalar or [1].
         logits: [batch, tokens or 1, vocab]; of a classifier [batch, classes].
@@ -86,6 +87,7 @@ class PortNames:
     decoder_ids: str | None = None
     write_indices: str | None = None
     held_lengths: str | None = None
+    last_positions: str | None = None
     past_length: str | None = None
     total_length: str | None = None
     logits: str | None = None

@@ -227,6 +227,8 @@ def _image_size(graph: ExportedGraph, described: Described) -> tuple[int, int] |
     if graph.names.pixel_values is None:
         return None
     match graph.port(graph.names.pixel_values).shape:
+        case (_, int(height), int(width), 1 | 3 | 4):  # channels last
+            return height, width
         case (_, _, int(height), int(width)):
             return height, width
     return described.image_size

@@ -12,8 +12,14 @@ LOOK_UPS = ("Gather", "GatherBlockQuantized")
 _STORED = PASSING | {"DequantizeLinear"}
 _CHANNELS = (1, 3, 4)
 _FEW_TYPES = 4  # rows of a table of token types at most
-# Operators whose input of that place is a part of its own. Source: opset 24 of ai.onnx.
-_PLACES = {("TensorScatter", 2): "write_indices", ("Attention", 6): "held_lengths"}
+# Operators whose input of that place is a part of its own. Source: opset 24 of ai.onnx, and the
+# schemas of com.microsoft.
+_PLACES = {
+    ("TensorScatter", 2): "write_indices",
+    ("Attention", 6): "held_lengths",
+    ("GroupQueryAttention", 5): "last_positions",
+    ("GroupQueryAttention", 6): "total_length",
+}
 _NO_PICTURE = ("audio", "mel", "spec", "wave", "feature", "sound")
 
 
@@ -39,7 +45,7 @@ def shaped_inputs(
 ) -> PortNames:
     """Return `names` with the inputs that their shapes and readers tell.
 
-    1. Places in a buffer of fixed size are read by TensorScatter and Attention.
+    1. Places and lengths of a cache are read by TensorScatter, Attention, GroupQueryAttention.
     2. Token ids are whole numbers [batch, tokens] by which the largest table is looked up; of the
        others one with few rows is of token types, and what is left over may be a mask.
     3. Where there are none, and a cache, vectors of tokens are floats [batch, tokens, width].

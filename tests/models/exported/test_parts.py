@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from harness.devices.device import find_device
 from harness.devices.session import open_session
@@ -94,6 +94,15 @@ DECODERS = {
         lambda: Tiny().buffer(0, ("{}_cache.{}", "updated_{}_cache.{}")),
         *(TABLE + HEAD, 0, 2),
     ),
+    "lengths of the fused operator": (
+        lambda: Tiny().fused("seqlens_k", "total_seq_len"),
+        *(TABLE + HEAD, 0, 2),
+    ),
+    "lengths without names": (lambda: Tiny().fused("i0", "i1"), TABLE + HEAD, 0, 2),
+    "a mask of each kind of layer": (
+        lambda: Tiny().attention(0).masked("sliding_attention_mask"),
+        *(TABLE + HEAD, 0, 2),
+    ),
     "static without names": (
         lambda: Tiny().buffer(0, ("{}_in_{}", "{}_out_{}")),
         *(TABLE + HEAD, 0, 2),
@@ -132,6 +141,56 @@ def test_a_buffer_of_fixed_size_is_the_longest_sequence(tmp_path):
     assert found.max_context_tokens == BUFFER_TOKENS
     assert found.main.cache.shares_buffer
     assert found.main.cache.bytes_per_token == 2 * WIDTH * 4
+
+
+def test_a_buffer_that_is_written_anew_is_handed_on_whole(tmp_path):
+    """ScatterND gives a new buffer at every step: its capacity is known, and nothing is shared."""
+    found = read(saved(Tiny().rows(0).logits(), tmp_path))
+    assert (found.max_context_tokens, found.cache_kind) == (BUFFER_TOKENS, "static")
+    assert not found.main.cache.shares_buffer
+    geometry = shapes_json(ExportedGeometry(found))
+    assert steps_check(str(found.path(found.main)), geometry, "cpu", 1, 1, seed=0).agrees
+
+
+def test_caches_of_all_layers_in_one_tensor(tmp_path):
+    """[layers, 2, batch, heads, length, width]: sequences and tokens are the free axes."""
+    before, after = ([2, 2, "batch", 3, length, 8] for length in ("held", "all"))
+    proto = Tiny()
+    proto.kept("kv", "kv_new", before, after)
+    proto.node("Concat", "kv", "kv", gives="kv_new", axis=4)
+    (pair,) = read(saved(proto.logits(), tmp_path)).main.cache.own
+    assert (pair.batch_axis, pair.length_axis, pair.shape) == (2, 4, (2, 2, 0, 3, 0, 8))
+    assert pair.step_bytes == 2 * 2 * 3 * 8 * 4
+
+
+def test_a_cache_with_its_tokens_before_its_heads(tmp_path):
+    before, after = (["batch", length, 3, 8] for length in ("held", "all"))
+    proto = Tiny()
+    proto.kept("past_key_values.0.key", "present.0.key", before, after)
+    proto.node("Concat", *["past_key_values.0.key"] * 2, gives="present.0.key", axis=1)
+    (pair,) = read(saved(proto.logits(), tmp_path)).main.cache.own
+    assert (pair.length_axis, pair.shape) == (1, (0, 0, 3, 8))
+
+
+def test_a_classifier_over_a_decoder_is_an_encoder(tmp_path):
+    """Its logits are one set a text, although a cache goes in and comes out."""
+    proto = Tiny().attention(0).logits("of_tokens")
+    proto.graph.node.append(helper.make_node("ReduceMean", ["of_tokens", "ax1"], ["logits"]))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([1]), "ax1"))
+    del proto.graph.output[0]
+    proto.graph.output.insert(0, port("logits", ["batch", 1, VOCAB][::2]))
+    assert read(saved(proto, tmp_path)).kind is ExportedKind.ENCODER
+
+
+def test_a_fixed_graph_of_one_step_is_any_graph(tmp_path):
+    """7 positions go in and 8 come out: what it gives cannot be fed to it again."""
+    proto = Tiny()
+    sizes = ([1, 2, length, 8] for length in (7, 8))
+    proto.kept("past_key_values.0.key", "present.0.key", *sizes)
+    proto.weights["new"] = np.zeros((1, 2, 1, 8), np.float32)
+    proto.node("Concat", "past_key_values.0.key", "new", gives="present.0.key", axis=2)
+    found = read(saved(proto.logits(), tmp_path))
+    assert (found.kind, found.main.cache) == (ExportedKind.ANY, None)
 
 
 def opened(found, capacity_tokens=16, batch=1):

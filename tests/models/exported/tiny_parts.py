@@ -104,6 +104,44 @@ class Tiny:
         taken = (self.x, whole[1], whole[3], "", "", "", "nonpad_kv_seqlen")
         return self.added(self.node("Attention", *taken, q_num_heads=2, kv_num_heads=2))
 
+    def rows(self, layer: int) -> "Tiny":
+        """Attention over a buffer that ScatterND writes at `cache_position`: a new tensor."""
+        self.inputs.append(port("cache_position", ["tokens"], LONG))
+        past, present = f"past_key_values.{layer}.key", f"present.{layer}.key"
+        self.kept(past, present, [1, BUFFER_TOKENS, WIDTH])
+        self.weights |= {"first": np.array([0]), "behind": np.array([-1])}
+        self.weights |= {"steps": np.arange(BUFFER_TOKENS)}
+        where = self.node("Unsqueeze", "cache_position", "behind")
+        lines = self.node("Squeeze", past, "first"), self.node("Squeeze", self.x, "first")
+        self.node(
+            "Unsqueeze", self.node("ScatterND", lines[0], where, lines[1]), "first", gives=present
+        )
+        scores = self.node("MatMul", self.x, self.node("Transpose", present, perm=[0, 2, 1]))
+        seen = self.node("Cast", self.node("LessOrEqual", "steps", where), to=TensorProto.FLOAT)
+        return self.added(self.node("MatMul", self.node("Mul", scores, seen), present))
+
+    def fused(self, lengths: str, total: str) -> "Tiny":
+        """GroupQueryAttention over a shared buffer, with its lengths as inputs of the graph."""
+        self.inputs.append(port(lengths, ["batch"], TensorProto.INT32))
+        self.inputs.append(port(total, [], TensorProto.INT32))
+        names = [name.format(0, half) for half in ("key", "value") for name in PAIR]
+        for past, present in (names[:2], names[2:]):
+            self.kept(
+                past, present, ["batch", 2, "past", WIDTH // 2], ["batch", 2, "all", WIDTH // 2]
+            )
+        takes = [self.x, self.x, self.x, names[0], names[2], lengths, total]
+        sizes = {"num_heads": 2, "kv_num_heads": 2, "domain": "com.microsoft"}
+        gives = ["attended", names[1], names[3]]
+        self.nodes.append(helper.make_node("GroupQueryAttention", takes, gives, **sizes))
+        return self.added("attended")
+
+    def masked(self, name: str) -> "Tiny":
+        """One more mask [batch, 1, tokens, all], whose row of the last token is added up."""
+        self.inputs.append(port(name, ["batch", 1, "tokens", "total"]))
+        self.weights |= {"first": np.array([1]), "behind": np.array([-1])}
+        least = self.node("ReduceMax", self.node("Squeeze", name, "first"), "behind", keepdims=1)
+        return self.added(least)
+
     def plus(self, name: str, shape: Shape) -> "Tiny":
         """One more input of floats, whose mean is added: of each token's own, or of all."""
         self.inputs.append(port(name, shape))
