@@ -58,7 +58,7 @@ def take_footprint(
     baseline = memory_mark()
     sessions = open_sessions(graph, geometry, device, threads)
     loaded, held = memory_mark(), nothing if is_host else read_device_memory()
-    measuring = open_measuring(sessions, geometry, batch, workload.context_tokens, seed)
+    measuring = open_measuring(sessions, geometry, batch, workload.cache_tokens, seed)
     measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
     steady = memory_mark()
     marks = {"loaded": held, "steady": nothing if is_host else read_device_memory()}

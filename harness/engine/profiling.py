@@ -42,7 +42,7 @@ def profile(
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
         shapes, chosen = shapes_from(geometry), find_device(device)
         sessions = open_sessions(Path(graph), shapes, chosen, threads, profile_to=Path(folder))
-        measuring = open_measuring(sessions, shapes, batch, test.context_tokens, seed)
+        measuring = open_measuring(sessions, shapes, batch, test.cache_tokens, seed)
         measuring.sample(test, PASSES, 0.0)
         events: list[Event] = []
         for opened in sessions:

@@ -48,8 +48,13 @@ class Workload:
         return f"{self.test} @ d{self.depth_tokens}"
 
     @property
+    def cache_tokens(self) -> int:
+        """Positions of the KV cache that the test needs; 1 of a pass, beside which one may lie."""
+        return 1 if self.kind in SINGLE_PASS else self.context_tokens
+
+    @property
     def context_tokens(self) -> int:
-        """Positions of the KV cache the test needs: depth + prompt + gen."""
+        """Positions of the longest sequence: depth + prompt + gen."""
         return self.depth_tokens + self.prompt_tokens + self.gen_tokens
 
 

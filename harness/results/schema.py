@@ -185,6 +185,8 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
         cache: kind of its cache.
         storages: how its parameters are stored.
         steps_check: how far its steps are from whole passes; null: there was nothing to check.
+        inputs: values that the user gave inputs.
+        invented: values of whole numbers and truths that nobody gave.
     """
 
     kind: str
@@ -194,6 +196,8 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
     cache: str
     storages: tuple[Storage, ...]
     steps_check: StepsCheck | None = None
+    inputs: dict[str, float] | None = None
+    invented: dict[str, int] | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

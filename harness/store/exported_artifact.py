@@ -51,6 +51,11 @@ class ExportedArtifact:
         return self.source.model
 
     @property
+    def given_inputs(self) -> tuple[tuple[str, float], ...]:
+        """Values of inputs that the user gave."""
+        return self.geometry.inputs
+
+    @property
     def compiled_under(self) -> None:
         """None: nothing is kept beside files that are not ours."""
         return None

@@ -9,6 +9,7 @@ from harness.engine.exported.decoder import ExportedDecoder
 from harness.engine.exported.inputs import pass_inputs
 from harness.engine.exported.opening import open_exported_decoder, opened_graphs
 from harness.engine.exported.single import SinglePass
+from harness.models.exported.sizes import Reading
 from tests.engine.exported import ROOT as EXPORTS
 from tests.engine.exported import geometry_of, sessions_of
 
@@ -59,7 +60,7 @@ def test_prefill_and_steps_are_those_of_the_measured_path(name):
 def test_vectors_are_those_of_the_measured_path(name):
     geometry = geometry_of(name)
     (graph,) = opened_graphs(geometry)
-    arrays = pass_inputs(graph, geometry, 2, 8, seed=3)
+    arrays = pass_inputs(graph, geometry, Reading("--enc 8x2", 2, 8), seed=3)
     single = SinglePass(sessions_of(name)[0], graph)
     encoder = harness.load(EXPORTS / name / "model.onnx", threads=1)
     assert isinstance(encoder, harness.LoadedEncoder)

@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "fixtures" / "typed"
 # Of `bench run`, what only concerns printing; and what `run` itself takes under another name.
 PRINTED = {"style", "dry_run", "explain_row"}
 OWN = {"plan": "config"}
-DERIVED = {"quant_asked", "part"}  # fields of Settings that nobody types
+DERIVED = {"given", "part"}  # fields of Settings that nobody types
 
 
 def own_parameters():

@@ -1,19 +1,21 @@
 """Exported models behind the measuring worker: what torch computes, in passes and in steps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from harness.builder.graph.static.geometry import TextShape
-from harness.core.errors import UsageError
 from harness.devices.device import find_device
 from harness.engine.agreement import _outputs, cosine
-from harness.engine.exported.inputs import any_values, pass_inputs
+from harness.engine.exported.inputs import pass_inputs
 from harness.engine.exported.opening import open_exported_decoder, opened_graphs
 from harness.engine.exported.single import SinglePass
 from harness.engine.exported.values import value_of
 from harness.engine.steps_check import bound_of, steps_check
 from harness.engine.worker import MeasuringChild
 from harness.models.exported.model import ExportedKind
+from harness.models.exported.sizes import Reading
 from tests.engine.exported import ALL, BROKEN, expected_of, geometry_of, inputs_of, sessions_of
 from tests.engine.exported import session_arguments as arguments_of
 
@@ -142,16 +144,15 @@ def test_a_wrong_cache_is_found():
     assert np.abs(whole - step).max() / np.abs(whole).max() > bound_of(geometry_of(name))
 
 
-def test_a_free_dimension_wants_a_size():
-    """A graph of no known kind is run on what --dim says."""
+def test_a_pass_is_fed_what_its_test_asks():
+    """Two images; of the size that --dim says where it says one."""
     geometry = geometry_of("optimum/vit")
     (graph,) = opened_graphs(geometry)
-    port = graph.inputs[0]
-    with pytest.raises(UsageError, match="leaves the dimension 'batch_size' open"):
-        any_values(port, {}, (0,))
-    sizes = {"batch_size": 1, "num_channels": 3, "height": 16, "width": 16}
-    assert any_values(port, sizes, (0,)).shape == (1, 3, 16, 16)
-    assert pass_inputs(graph, geometry, 2, 0, seed=0)[port.name].shape[0] == 2
+    name = graph.inputs[0].name
+    fed = pass_inputs(graph, geometry, Reading("--img 2", 2), seed=0)[name]
+    assert fed.shape == (2, 3, *geometry.model.image_size)
+    sized = replace(geometry, dims=(("height", 16), ("width", 20)))
+    assert pass_inputs(graph, sized, Reading(), seed=0)[name].shape == (1, 3, 16, 20)
 
 
 def _test_of(kind):

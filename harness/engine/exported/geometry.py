@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedKind, ExportedModel, Role, from_json, to_json
+from harness.models.exported.sizes import Axis, Reading, fixed_sizes
+from harness.results.enums import Kind
 
 Json = dict[str, Any]
 SOURCE_TOKENS = 128  # of the text that an encoder-decoder's steps look at
-DEFAULT_PIXELS = 224  # a side of an image, where neither file nor configuration says
-CHANNELS = 3
 DECODERS = (ExportedKind.DECODER, ExportedKind.DECODER_WITHOUT_PAST, ExportedKind.ENCODER_DECODER)
 TEXT_ENCODERS = (ExportedKind.ENCODER, ExportedKind.EMBEDDING)
 
@@ -21,10 +22,12 @@ class ExportedGeometry:
     Attributes:
         model: as recognised.
         dims: free dimensions by name -> size, as the user gave them.
+        inputs: values by the name of an input, likewise.
     """
 
     model: ExportedModel
     dims: tuple[tuple[str, int], ...] = ()
+    inputs: tuple[tuple[str, float], ...] = ()
 
     @property
     def vocab_size(self) -> int:
@@ -39,9 +42,9 @@ class ExportedGeometry:
     @property
     def source_tokens(self) -> int:
         """Tokens that an encoder reads before a decoder's steps: its own number, or the usual."""
-        return self.fixed_source_tokens or min(
-            SOURCE_TOKENS, self.model.max_context_tokens or SOURCE_TOKENS
-        )
+        encoder = self.model.graph(Role.ENCODER) or self.model.main
+        fixed = self.fixed_source_tokens or fixed_sizes(encoder, dict(self.dims)).get(Axis.TOKENS)
+        return fixed or min(SOURCE_TOKENS, self.model.source_context_tokens or SOURCE_TOKENS)
 
     @property
     def fixed_source_tokens(self) -> int | None:
@@ -56,19 +59,28 @@ class ExportedGeometry:
         frames = (encoder.port(encoder.names.input_features).shape or (0, 0, 0))[-1]
         return frames // 2 if isinstance(frames, int) else None
 
-    @property
-    def image_pixels(self) -> tuple[int, int]:
-        """Height and width of an image."""
-        return self.model.image_size or (DEFAULT_PIXELS, DEFAULT_PIXELS)
-
 
 def geometry_json(geometry: ExportedGeometry) -> Json:
     """As it travels to another process."""
-    return {"exported": to_json(geometry.model), "dims": dict(geometry.dims)}
+    dims, inputs = dict(geometry.dims), dict(geometry.inputs)
+    return {"exported": to_json(geometry.model), "dims": dims, "inputs": inputs}
 
 
 def exported_geometry(fields: Mapping[str, Any]) -> ExportedGeometry | None:
     """What geometry_json wrote; None: the fields are those of a model built here."""
     if "exported" not in fields:
         return None
-    return ExportedGeometry(from_json(fields["exported"]), tuple(fields["dims"].items()))
+    dims, inputs = (tuple(fields[key].items()) for key in ("dims", "inputs"))
+    return ExportedGeometry(from_json(fields["exported"]), dims, inputs)
+
+
+def reading_of(test: Workload) -> Reading:
+    """What a test of a single pass asks its graph to read."""
+    flag = _FLAGS.get(test.kind)
+    if flag is None:
+        return Reading()
+    asks = f"{flag} {test.test.removeprefix(test.kind)}"
+    return Reading(asks, test.sequences, test.prompt_tokens or None)
+
+
+_FLAGS = {Kind.ENCODE: "--enc", Kind.IMAGE: "--img"}

@@ -16,6 +16,7 @@ from harness.engine.exported.single import PassMeasuring, SinglePass
 from harness.engine.exported.values import dtype_of, value_of
 from harness.engine.measuring import Measuring
 from harness.models.exported.model import ExportedGraph, Role
+from harness.models.exported.sizes import Reading
 
 ExportedMeasuring = Measuring | PassMeasuring | PairMeasuring
 # Which graphs are opened, the first of those that there are: both halves, or all in one.
@@ -130,7 +131,8 @@ def _encoded(
     seed: int,
 ) -> Feeds:
     """What the encoder gives for a seeded input, by the names under which the decoder takes it."""
-    arrays = pass_inputs(encoder.graph, geometry, batch, geometry.source_tokens, seed)
+    reading = Reading("--batch", batch, geometry.source_tokens)
+    arrays = pass_inputs(encoder.graph, geometry, reading, seed)
     hidden = encoder.run_plainly(arrays)
     feeds: Feeds = {}
     for graph in graphs[1:]:

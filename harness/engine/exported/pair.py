@@ -14,7 +14,7 @@ from harness.engine.samples import Samples
 from harness.engine.trial import half_outputs
 from harness.engine.workload import Workload
 from harness.machine.meters.steady import WarmUp
-from harness.results.enums import Kind
+from harness.results.enums import SINGLE_PASS
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class PairMeasuring:
 
     def half(self, workload: Workload) -> PassMeasuring | Measuring:
         """Which half a test is of."""
-        return self.encoder if workload.kind is Kind.ENCODE else self.decoder
+        return self.encoder if workload.kind in SINGLE_PASS else self.decoder
 
     def first(self, workload: Workload) -> int:
         """The first run of a half, in ns."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.builder.graph.static.geometry import TextShape
 from harness.devices.session import OpenedSession
-from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.exported.geometry import ExportedGeometry, reading_of
 from harness.engine.exported.inputs import Arrays, pass_inputs
 from harness.engine.exported.values import array_of, as_float32, value_of
 from harness.engine.passes import PassOutcome
@@ -24,6 +24,7 @@ from harness.machine.meters.steady import WarmUp, warm_up
 from harness.machine.process.usage import usage_now
 from harness.models.exported.model import ExportedGraph
 from harness.models.exported.ports import Port
+from harness.models.exported.sizes import Axis, Reading, fixed_sizes
 
 
 class SinglePass:
@@ -105,9 +106,10 @@ class PassMeasuring:
 
     def trial(self, seed: int, texts: TextShape) -> list[NDArray[np.float32]]:
         """What it gives for several inputs that all devices are fed alike."""
-        lengths = (1, self.geometry.fixed_source_tokens or PROMPT_TOKENS)
+        fixed = fixed_sizes(self.single.graph, dict(self.geometry.dims))
+        reading = Reading(tokens=fixed.get(Axis.TOKENS, PROMPT_TOKENS))
         inputs = [
-            pass_inputs(self.single.graph, self.geometry, *lengths, seed + turn)
+            pass_inputs(self.single.graph, self.geometry, reading, seed + turn)
             for turn in range(1 + STEPS)
         ]
         return [self.single.run_plainly(arrays) for arrays in inputs]
@@ -154,8 +156,7 @@ class PassMeasuring:
 
     def _arrays(self, workload: Workload) -> Arrays:
         """The inputs of a test."""
-        lengths = workload.sequences, workload.prompt_tokens
-        return pass_inputs(self.single.graph, self.geometry, *lengths, self.seed)
+        return pass_inputs(self.single.graph, self.geometry, reading_of(workload), self.seed)
 
     def _pass(self) -> PassOutcome:
         """One timed pass over what was fed."""

@@ -18,7 +18,22 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "heads": ("num_attention_heads", "n_head", "num_heads", "decoder_attention_heads", "n_heads"),
     "head_dim": ("head_dim", "d_kv"),
     "context": ("max_position_embeddings", "n_positions", "max_target_positions", "n_ctx"),
+    "source": ("max_source_positions", "max_encoder_position_embeddings"),
+    "target": ("max_target_positions", "max_decoder_position_embeddings"),
 }
+# Parts of a config.json that describe one of several models, those of text first.
+_TEXT_PARTS = ("text_config", "decoder", "llm_config", "language_config")
+_OTHER_PARTS = ("vision_config", "audio_config", "encoder", "audio_encoder")
+# Positions of these families begin behind that of the padding token, so that a table of
+# `max_position_embeddings` rows takes so many fewer. Source: create_position_ids_from_input_ids
+# of transformers 4.57.
+_BEHIND_PADDING = frozenset(
+    {
+        *("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "xmod"),
+        *("mpnet", "longformer", "data2vec-text", "ibert", "luke", "mluke", "layoutlmv3"),
+        *("lilt", "markuplm", "esm", "clap_text_model"),
+    }
+)
 _GENAI_KEYS = {"vocab_size": "vocab_size", "context": "context_length"}
 _GENAI_DECODER_KEYS = {"hidden_size": "hidden_size", "head_dim": "head_size"}
 
@@ -32,6 +47,8 @@ class Described:
         hidden_size: width of the residual stream.
         head_dim: values of one head.
         context: longest sequence in tokens.
+        source: longest text or number of frames of an encoder that a decoder looks at.
+        target: longest sequence of that decoder.
         image_size: height and width in pixels.
         classes: names of the transformers classes.
         genai: decoded genai_config.json.
@@ -43,6 +60,8 @@ class Described:
     hidden_size: int | None = None
     head_dim: int | None = None
     context: int | None = None
+    source: int | None = None
+    target: int | None = None
     image_size: tuple[int, int] | None = None
     classes: tuple[str, ...] = ()
     genai: Any = None
@@ -68,6 +87,7 @@ def describe(folders: tuple[Path, ...], name: str) -> Described:
     heads = values.pop("heads")
     if values["head_dim"] is None and heads and values["hidden_size"]:
         values["head_dim"] = values["hidden_size"] // heads
+    values["context"] = _from_padding(config, values["context"])
     tokenizer = _first(folders, TOKENIZER)
     return Described(
         **values,
@@ -112,9 +132,20 @@ def _whole(genai: Any, config: Any, want: str) -> int | None:
 
 def _parts(config: Any) -> Iterator[Mapping[str, Any]]:
     """Yield a config.json and the parts of it that describe one of several models."""
-    yield _table(config)
-    for part in ("text_config", "vision_config"):
-        yield _table(_table(config).get(part))
+    whole = _table(config)
+    yield whole
+    for part in (*_TEXT_PARTS, *_OTHER_PARTS):
+        yield _table(whole.get(part))
+
+
+def _from_padding(config: Any, context: int | None) -> int | None:
+    """Return how many tokens a family takes whose first position is behind the padding token's."""
+    whole = _table(config)
+    padding = whole.get("pad_token_id", 1)
+    is_learned = whole.get("position_embedding_type", "absolute") == "absolute"
+    if context is None or whole.get("model_type") not in _BEHIND_PADDING or not is_learned:
+        return context
+    return context - padding - 1 if type(padding) is int and 0 <= padding < context - 1 else context
 
 
 def _image_size(config: Any, preprocessor: Any) -> tuple[int, int] | None:

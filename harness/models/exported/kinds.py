@@ -40,7 +40,7 @@ def kind_of(
             f"{main.file} is the decoder half of two, and its encoder is not beside it",
             fix="put encoder_model.onnx into the same folder",
         )
-    if names.pixel_values and (names.logits or names.hidden or names.embedding):
+    if names.pixel_values:  # classes, vectors, depths, masks or boxes: any output will do
         return ExportedKind.VISION
     if names.ids is None and names.embeds is None:
         return _any(main)

@@ -146,7 +146,9 @@ class ExportedModel:
         data_files: of all graphs, each once.
         content_hash: `sha256:<16 hex digits>` of graphs and data.
         vocab_size: one more than the largest token id; None where there are no tokens.
-        max_context_tokens: longest sequence; None where nothing says so.
+        max_context_tokens: longest sequence, of a decoder half its own; None where nothing says so.
+        source_context_tokens: longest text of an encoder, of a pair the one that its decoder looks
+            at; None where nothing says so.
         hidden_size: width of the residual stream, where it is known.
         image_size: height and width in pixels, where they are fixed.
         tokenizer_folder: holds tokenizer.json, or None.
@@ -168,6 +170,7 @@ class ExportedModel:
     content_hash: str
     vocab_size: int | None = None
     max_context_tokens: int | None = None
+    source_context_tokens: int | None = None
     hidden_size: int | None = None
     image_size: tuple[int, int] | None = None
     tokenizer_folder: Path | None = None
@@ -187,6 +190,11 @@ class ExportedModel:
     def path(self, graph: ExportedGraph) -> Path:
         """Where a graph file lies."""
         return self.folder / graph.file
+
+    @property
+    def free_dimensions(self) -> tuple[str, ...]:
+        """Free dimensions of all its graphs' inputs, each once, in order."""
+        return tuple(dict.fromkeys(n for graph in self.graphs for n in graph.free_dimensions))
 
     @property
     def level(self) -> str:

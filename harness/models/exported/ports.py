@@ -58,6 +58,7 @@ class PortNames:
         cache_position: of each new token [tokens]: the same for every sequence.
         logits_to_keep: how many of the last tokens get logits, an integer scalar or [1].
         pixel_values: images [batch, channels, height, width].
+        pixel_mask: 1 where an image has pixels [batch, height, width].
         input_features: spectrogram of an audio encoder [batch, bins, frames].
         encoder_hidden_states: of a decoder half [batch, source tokens, hidden].
         encoder_mask: of a decoder half [batch, source tokens].
@@ -81,6 +82,7 @@ class PortNames:
     cache_position: str | None = None
     logits_to_keep: str | None = None
     pixel_values: str | None = None
+    pixel_mask: str | None = None
     input_features: str | None = None
     encoder_hidden_states: str | None = None
     encoder_mask: str | None = None

@@ -21,6 +21,7 @@ from harness.models.exported.loading import graph_ports, load_graph
 from harness.models.exported.model import DataFile, ExportedGraph, ExportedKind, ExportedModel, Role
 from harness.models.exported.names import CacheName, cache_names, genai_names, name_ports
 from harness.models.exported.ports import Port, PortNames
+from harness.models.exported.positions import position_limit
 from harness.models.exported.safety import check_regular, check_tensors
 from harness.models.exported.shapes import (
     TokenTable,
@@ -40,6 +41,7 @@ _SPECS: dict[ExportedKind, type] = {
     ExportedKind.ENCODER: EncoderSpec,
     ExportedKind.EMBEDDING: EncoderSpec,
 }
+_SPEAK = (ExportedKind.DECODER, ExportedKind.DECODER_WITHOUT_PAST, ExportedKind.ENCODER_DECODER)
 _HASH_DIGITS = 16
 # Whether no token of a model depends on a later one; None: that cannot be told.
 Probe = Callable[[ExportedModel], bool | None]
@@ -55,6 +57,7 @@ class _Read:
         data: its data files, relative to the model's folder.
         exporter: who wrote it.
         table: that token ids are looked up in.
+        positions: most tokens that its tables of positions take; None: it has none.
     """
 
     graph: ExportedGraph
@@ -62,6 +65,7 @@ class _Read:
     data: tuple[str, ...]
     exporter: str
     table: TokenTable | None
+    positions: int | None
 
 
 def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = None) -> ExportedModel:
@@ -83,7 +87,8 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
     graphs = {role: read.graph for role, read in reads.items()}
     table_rows = None if main.table is None else main.table.rows
     kind = kind_of(graphs, described.classes, table_rows)
-    decoders = [read.weights for role, read in reads.items() if role is not Role.ENCODER]
+    decoding = [read for role, read in reads.items() if role is not Role.ENCODER]
+    decoders, is_pair = [read.weights for read in decoding], Role.ENCODER in reads
     encoder = reads[Role.ENCODER].weights if Role.ENCODER in reads else ()
     weights = combine(decoders, encoder)
     rows, spec = storages(weights), described.spec
@@ -102,9 +107,13 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
         data_files=tuple(DataFile(name, (found.folder / name).stat().st_size) for name in data),
         content_hash=_content_hash(found.folder, [*found.graphs.values(), *data]),
         vocab_size=_vocab_size(main, described, kind),
-        max_context_tokens=_context(main.graph, described),
+        max_context_tokens=_context(kind, described, decoding),
+        source_context_tokens=_least(
+            (described.source if is_pair else None) or described.context,
+            reads.get(Role.ENCODER, main).positions,
+        ),
         hidden_size=described.hidden_size or _width(main),
-        image_size=_image_size(main.graph, described),
+        image_size=_image_size(reads.get(Role.ENCODER, main).graph, described),
         tokenizer_folder=described.tokenizer_folder,
         spec=_fitting(spec, kind),
         variants=found.variants,
@@ -137,7 +146,10 @@ def _read(
     )
     exporter = f"{model.producer_name} {model.producer_version}".strip()[:80]
     names = tuple(str(inner / name) for name in data)
-    return _Read(counted, weights, names, exporter, token_table(flat, graph.names.ids))
+    table = token_table(flat, graph.names.ids)
+    numbers = {name for name in (graph.names.positions, graph.names.cache_position) if name}
+    limit = position_limit(flat, frozenset(numbers), path.parent)
+    return _Read(counted, weights, names, exporter, table, limit)
 
 
 def _graph(
@@ -198,7 +210,7 @@ def _vocab_size(main: _Read, described: Described, kind: ExportedKind) -> int | 
         return None
     logits = main.graph.names.logits
     shape = main.graph.port(logits).shape if logits else None
-    speaks = kind not in (ExportedKind.ENCODER, ExportedKind.VISION)
+    speaks = kind in _SPEAK
     if speaks and shape and isinstance(shape[-1], int):
         return shape[-1]
     if main.table is not None:
@@ -206,11 +218,21 @@ def _vocab_size(main: _Read, described: Described, kind: ExportedKind) -> int | 
     return described.vocab_size
 
 
-def _context(graph: ExportedGraph, described: Described) -> int | None:
-    """Return the longest sequence: as the configuration says, and no longer than fixed caches."""
-    capacity = None if graph.cache is None else graph.cache.capacity_tokens
-    found = [tokens for tokens in (described.context, capacity) if tokens is not None]
-    return min(found, default=None)
+def _context(kind: ExportedKind, described: Described, reads: Sequence[_Read]) -> int | None:
+    """Return the longest sequence: what tables of positions, fixed caches and files say.
+
+    Of a pair that of the decoder, whose tokens are the target.
+    """
+    is_pair = kind is ExportedKind.ENCODER_DECODER
+    said = (described.target if is_pair else None) or described.context
+    caches = (read.graph.cache for read in reads)
+    capacities = (cache.capacity_tokens for cache in caches if cache is not None)
+    return _least(said, *(read.positions for read in reads), *capacities)
+
+
+def _least(*limits: int | None) -> int | None:
+    """Return the least of the limits that are known."""
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _width(main: _Read) -> int | None:

@@ -85,7 +85,13 @@ def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
         HarnessError: a model that cannot be read, a disk without room; WorkerError: a failed build.
     """
     return group.model.build(
-        group.level, group.cache, cache, seed=seed, shapes=group.shapes, dims=group.dims
+        group.level,
+        group.cache,
+        cache,
+        seed=seed,
+        shapes=group.shapes,
+        dims=group.dims,
+        inputs=group.inputs,
     )
 
 

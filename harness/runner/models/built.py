@@ -19,6 +19,7 @@ from harness.models.weights.source import ModelSource, trained_names
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition
 from harness.runner.models.model import Json, Refusal, Stored
+from harness.runner.models.tests import DECODER_FLAGS, ENCODER_FLAGS
 
 if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
@@ -63,6 +64,16 @@ class BuiltModel:
         return self
 
     @property
+    def free_dimensions(self) -> tuple[str, ...]:
+        """None that tests do not size."""
+        return ()
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """None that tests do not feed."""
+        return ()
+
+    @property
     def parameters(self) -> int:
         """Trained values."""
         return parameters(self.source.spec)
@@ -104,6 +115,10 @@ class BuiltModel:
         """Nothing is free in our graphs but what tests say."""
         return ()
 
+    def inputs(self, settings: "Settings") -> tuple[tuple[str, float], ...]:
+        """Tests feed all that our graphs read."""
+        return ()
+
     def built(self) -> ModelSource:
         """Return its source."""
         return self.source
@@ -117,6 +132,7 @@ class BuiltModel:
         seed: int = 0,
         shapes: "AnyShapes | None" = None,
         dims: tuple[tuple[str, int], ...] = (),
+        inputs: tuple[tuple[str, float], ...] = (),
     ) -> "AnyArtifact":
         """Build it in a child process, or find it built."""
         from harness.store.cache import ensure_artifact
@@ -198,6 +214,7 @@ class BuiltDecoder(BuiltModel):
     """A decoder of the catalog, or of a folder of safetensors."""
 
     embeds = False
+    takes = DECODER_FLAGS
 
     def tests(self, settings: "Settings") -> tuple["Workload", ...]:
         """Prefill, decode and request tests."""
@@ -248,6 +265,7 @@ class BuiltEncoder(BuiltModel):
     """A text encoder of the catalog, or of a folder of safetensors."""
 
     embeds = True
+    takes = ENCODER_FLAGS
 
     def tests(self, settings: "Settings") -> tuple["Workload", ...]:
         """Encode tests: those of the plan, else the usual ones."""

@@ -3,21 +3,22 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.builder.quantize.cache import AUTO, CacheLevel
 from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import UsageError
-from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.exported.geometry import ExportedGeometry, reading_of
 from harness.engine.workload import Workload
 from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.files import GENAI_CONFIG
-from harness.models.exported.model import ExportedKind, ExportedModel, Role
+from harness.models.exported.model import ExportedGraph, ExportedKind, ExportedModel, Role
+from harness.models.exported.sizes import input_shapes
 from harness.models.exported.source import ExportedSource
 from harness.models.specs.structure import ModelStructure
 from harness.models.weights.source import ModelSource
-from harness.results.enums import Kind
+from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition
 from harness.runner.models.exported_levels import (
@@ -31,7 +32,19 @@ from harness.runner.models.exported_levels import (
     levels_possible,
 )
 from harness.runner.models.model import Json, Refusal, Stored
-from harness.runner.models.tests import decode_tests, decoder_tests, encode_tests, within_context
+from harness.runner.models.tests import (
+    DECODER_FLAGS,
+    ENCODER_FLAGS,
+    IMAGE_FLAGS,
+    batches_of,
+    decode_tests,
+    decoder_tests,
+    encode_tests,
+    fitted,
+    image_tests,
+    of_fixed_length,
+    refuse_sized,
+)
 
 if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
@@ -41,7 +54,6 @@ if TYPE_CHECKING:
     from harness.runner.settings import Settings
     from harness.store.exported_artifact import AnyArtifact
 
-USUAL_IMAGES = (1, 8)
 DECODES = (Kind.PREFILL, Kind.DECODE, Kind.REQUEST)
 # Of the parameters: what exporters leave out, such as vectors of equal values stored once.
 COUNT_TOLERANCE = 0.001
@@ -59,6 +71,7 @@ class Exported:
 
     embeds = False
     is_own_plan = True
+    own_flags: ClassVar[tuple[str, ...]] = ()
 
     @property
     def argument(self) -> str:
@@ -101,6 +114,26 @@ class Exported:
         return None
 
     @property
+    def takes(self) -> tuple[str, ...]:
+        """Keys of the flags that its tests come of."""
+        return self.own_flags
+
+    @property
+    def free_dimensions(self) -> tuple[str, ...]:
+        """Those of all its graphs' inputs."""
+        return self.model.free_dimensions
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Inputs of the graph whose passes are measured."""
+        return tuple(port.name for port in self._passing.inputs)
+
+    @property
+    def _passing(self) -> ExportedGraph:
+        """The graph of single passes: of a pair its encoder."""
+        return self.model.graph(Role.ENCODER) or self.model.main
+
+    @property
     def own_level(self) -> str:
         """Name of the number type of most of its weights."""
         return level_of(self.model).name
@@ -135,7 +168,11 @@ class Exported:
             UsageError: one that it cannot run, or what check_settings refuses.
         """
         check_settings(settings, self.model)
-        return self._own_tests(settings)
+        tests = self._own_tests(settings)
+        for test in tests:
+            if test.kind in SINGLE_PASS:
+                input_shapes(self._passing, self.model, dict(settings.dim), reading_of(test))
+        return tests
 
     def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
         """A run of the whole graph."""
@@ -157,6 +194,10 @@ class Exported:
     def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
         """Those of the plan."""
         return settings.dim
+
+    def inputs(self, settings: "Settings") -> tuple[tuple[str, float], ...]:
+        """Those of the plan."""
+        return settings.input
 
     def shapes(self, level: QuantLevel, tests: Sequence[Workload]) -> "AnyShapes | None":
         """None: nothing is built."""
@@ -196,6 +237,7 @@ class Exported:
         seed: int = 0,
         shapes: "AnyShapes | None" = None,
         dims: tuple[tuple[str, int], ...] = (),
+        inputs: tuple[tuple[str, float], ...] = (),
     ) -> "AnyArtifact":
         """The files as they lie, or a level made of them."""
         from harness.store.exported import ensure_exported_level
@@ -205,7 +247,7 @@ class Exported:
         if level != level_of(model):
             made = ensure_exported_level(model.path(model.main), model, level.name, store)
             source = ExportedSource(source.argument, made)
-        return ExportedArtifact(source, level.name, ExportedGeometry(source.model, dims))
+        return ExportedArtifact(source, level.name, ExportedGeometry(source.model, dims, inputs))
 
     def identity(self, artifact: "AnyArtifact | None") -> str:
         """The name and the hash of the file: levels made of it are levels of one model."""
@@ -246,8 +288,9 @@ class Exported:
         """Of what was measured: of a level made from a file, what was made."""
         from harness.runner.models.exported_record import recognition_of
 
-        found = None if artifact is None else artifact.recognised
-        return recognition_of(found or self.model, check)
+        if artifact is None:
+            return recognition_of(self.model, check)
+        return recognition_of(artifact.recognised or self.model, check, artifact.given_inputs)
 
     def facts(self) -> Json:
         """What the files say."""
@@ -266,7 +309,7 @@ class Exported:
             "graphs": [{key: getattr(graph, key) for key in keys} for graph in model.graphs],
             "data_files": [asdict(file) for file in model.data_files],
             "cache": model.cache_kind,
-            "free_dimensions": list(model.main.free_dimensions),
+            "free_dimensions": list(model.free_dimensions),
             "vocab_size": model.vocab_size,
             "max_context_tokens": model.max_context_tokens,
             "image_size": model.image_size,
@@ -289,45 +332,75 @@ class Exported:
 class ExportedDecoder(Exported):
     """A decoder, with a cache or without one."""
 
+    own_flags = DECODER_FLAGS
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """None that tests do not feed."""
+        return ()
+
     def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
         """Prefill, decode and request tests."""
-        return within_context(self.model, decoder_tests(settings))
+        refuse_sized(self.model, settings)
+        tests = fitted(settings, self.model, decoder_tests(settings))
+        return of_fixed_length(settings, self.model, tests)
 
     def batches(self, settings: "Settings") -> tuple[int, ...]:
-        """Those of the plan."""
-        return settings.batch
+        """Those of the plan, or the one that its graphs fix."""
+        return batches_of(settings, self.model)
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedPair(ExportedDecoder):
     """An encoder and a decoder that looks at what it gave."""
 
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The encoder's flag, and those of steps."""
+        encoder = self.model.graph(Role.ENCODER)
+        if encoder is None:
+            return DECODER_FLAGS
+        return ("img" if encoder.names.pixel_values else "enc", "gen", "depth", "batch")
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Those of the encoder."""
+        return tuple(port.name for port in self._passing.inputs)
+
     def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
         """Passes of the encoder, if its file is there, and steps of the decoder."""
-        if self.model.graph(Role.ENCODER) is None:
-            return within_context(self.model, decoder_tests(settings))
+        encoder = self.model.graph(Role.ENCODER)
+        if encoder is None:
+            return fitted(settings, self.model, decoder_tests(settings))
+        steps = fitted(settings, self.model, tuple(decode_tests(settings)))
+        if encoder.names.pixel_values:
+            return (*image_tests(settings, encoder), *steps)
         fixed_tokens = ExportedGeometry(self.model).fixed_source_tokens
-        encodes = encode_tests(settings, self.model, fixed_tokens)
-        return (*encodes, *decode_tests(settings))
+        limit = self.model.source_context_tokens
+        return (*encode_tests(settings, self.model, encoder, limit, fixed_tokens), *steps)
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedEncoder(Exported):
     """A text encoder: vectors of tokens or of texts."""
 
+    own_flags = ENCODER_FLAGS
+
     def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
         """Encode tests."""
-        return encode_tests(settings, self.model)
+        model = self.model
+        return encode_tests(settings, model, model.main, model.max_context_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedVision(Exported):
     """A model that reads images."""
 
+    own_flags = IMAGE_FLAGS
+
     def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
-        """Images at once: those of the plan, else the usual ones."""
-        images = settings.img or USUAL_IMAGES
-        return tuple(Workload(Kind.IMAGE, 0, 0, sequences=count) for count in images)
+        """Images at once."""
+        return image_tests(settings, self.model.main)
 
 
 _KINDS: dict[ExportedKind, type[Exported]] = {

@@ -51,7 +51,7 @@ def levels_possible(model: ExportedModel) -> tuple[QuantLevel, ...]:
 def levels_asked(settings: Settings, model: ExportedModel) -> tuple[QuantLevel, ...]:
     """The file's own level; where a flag names levels those, made of a file of fp32."""
     own = level_of(model)
-    if not settings.quant_asked:
+    if "quant" not in settings.given:
         return (own,)
     return tuple(own if name == own.name else MADE[name] for name in settings.quant)
 
@@ -96,7 +96,7 @@ def check_settings(settings: Settings, model: ExportedModel) -> None:
             fix="leave --quality, --sensitivity and --reference out",
         )
     check_cache(settings.kv_cache, model)
-    if settings.quant_asked:
+    if "quant" in settings.given:
         check_level(settings.quant, model)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.builder.quantize.levels import QuantLevel
+from harness.engine.exported.geometry import DECODERS
 from harness.engine.workload import Workload
 from harness.estimator.record import (
     CellLengths,
@@ -14,6 +15,7 @@ from harness.estimator.record import (
     record_estimates,
 )
 from harness.models.exported.model import ExportedModel, Role
+from harness.models.exported.sizes import invented_values
 from harness.models.specs.structure import ModelStructure
 from harness.results.enums import Kind
 from harness.results.replies import StepsCheck
@@ -24,13 +26,20 @@ if TYPE_CHECKING:
     from harness.store.exported_artifact import AnyArtifact
 
 
-def recognition_of(model: ExportedModel, check: StepsCheck | None) -> Recognition:
+def recognition_of(
+    model: ExportedModel,
+    check: StepsCheck | None,
+    inputs: tuple[tuple[str, float], ...] = (),
+) -> Recognition:
     """What was recognised, as a record keeps it; without a path.
 
     Args:
         model: as recognised.
         check: of its steps; None: there was none.
+        inputs: values that the user gave.
     """
+    given = dict(inputs)
+    invented = {} if model.kind in DECODERS else invented_values(model.main, given)
     return Recognition(
         kind=model.kind.value,
         exporter=model.exporter,
@@ -42,6 +51,8 @@ def recognition_of(model: ExportedModel, check: StepsCheck | None) -> Recognitio
             for each in model.storages
         ),
         steps_check=check,
+        inputs=given or None,
+        invented=invented or None,
     )
 
 

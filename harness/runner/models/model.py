@@ -75,6 +75,18 @@ class Model(FoundModel, Protocol):
         """Whether its tests follow from what it is, whatever kind of test a plan names."""
 
     @property
+    def takes(self) -> tuple[str, ...]:
+        """Keys of the flags that its tests come of."""
+
+    @property
+    def free_dimensions(self) -> tuple[str, ...]:
+        """Names that `--dim` may size."""
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names that `--input` may give a value."""
+
+    @property
     def own_level(self) -> str | None:
         """Name of the level that its file holds; None: it is built at any."""
 
@@ -120,6 +132,9 @@ class Model(FoundModel, Protocol):
     def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
         """Free dimensions of its graphs that the user gave a size."""
 
+    def inputs(self, settings: "Settings") -> tuple[tuple[str, float], ...]:
+        """Inputs of its graphs that the user gave a value."""
+
     def shapes(self, level: QuantLevel, tests: Sequence["Workload"]) -> AnyShapes | None:
         """What a static level is built for, to serve these tests; None: of any other level."""
 
@@ -148,6 +163,7 @@ class Model(FoundModel, Protocol):
         seed: int = 0,
         shapes: AnyShapes | None = None,
         dims: tuple[tuple[str, int], ...] = (),
+        inputs: tuple[tuple[str, float], ...] = (),
     ) -> "AnyArtifact":
         """Build it at a level, or take it from the store; an export is taken as it lies.
 
@@ -158,6 +174,7 @@ class Model(FoundModel, Protocol):
             seed: of seeded weights.
             shapes: of a static level.
             dims: sizes of free dimensions by name.
+            inputs: values of inputs by name.
 
         Raises:
             HarnessError: a model that cannot be read or built, a disk without room.

@@ -1,13 +1,19 @@
 """The tests of a plan, as a kind of model runs them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from harness.core.errors import UsageError
 from harness.engine.workload import Workload
-from harness.models.exported.model import ExportedModel
+from harness.models.exported.model import ExportedGraph, ExportedKind, ExportedModel, Role
+from harness.models.exported.sizes import Axis, fixed_sizes
 from harness.results.enums import Kind
 from harness.runner.settings import Settings
 
+# Keys of the flags that tests of a kind of model come of.
+DECODER_FLAGS = ("prompt", "gen", "pg", "depth", "batch")
+ENCODER_FLAGS = ("enc",)
+IMAGE_FLAGS = ("img",)
 USUAL_TOKENS, USUAL_TEXTS = 128, (1, 8)
 
 
@@ -34,27 +40,121 @@ def decode_tests(settings: Settings) -> Iterator[Workload]:
 
 
 def encode_tests(
-    settings: Settings, model: ExportedModel, fixed_tokens: int | None = None
+    settings: Settings,
+    model: ExportedModel,
+    graph: ExportedGraph,
+    limit: int | None,
+    fixed_tokens: int | None = None,
 ) -> tuple[Workload, ...]:
-    """Passes of an exported encoder: those asked for, else the usual ones, no longer than it takes.
+    """Passes of an exported encoder: those asked for, else the usual ones of sizes that it takes.
 
     Args:
         settings: of the plan.
         model: as recognised.
+        graph: its encoder.
+        limit: longest text; None: not known.
         fixed_tokens: that it gives, whatever it reads; None: they are chosen.
+
+    Raises:
+        UsageError: a text that is longer than the limit.
     """
-    limit = model.max_context_tokens or USUAL_TOKENS
-    usual = tuple((min(USUAL_TOKENS, limit), texts) for texts in USUAL_TEXTS)
+    fixed = fixed_sizes(graph, dict(settings.dim))
+    tokens = fixed_tokens or fixed.get(Axis.TOKENS) or min(USUAL_TOKENS, limit or USUAL_TOKENS)
+    usual = tuple((tokens, texts) for texts in _usual_batches(fixed))
     asked = settings.enc or usual
     if fixed_tokens is not None:
         asked = tuple((fixed_tokens, texts) for texts in dict.fromkeys(b for _, b in asked))
     tests = tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in asked)
-    return tests if fixed_tokens is not None else within_context(model, tests)
+    return tests if fixed_tokens is not None else within(model, tests, limit)
 
 
-def within_context(model: ExportedModel, tests: tuple[Workload, ...]) -> tuple[Workload, ...]:
+def image_tests(settings: Settings, graph: ExportedGraph) -> tuple[Workload, ...]:
+    """Images at once: those asked for, else the usual ones, or the number that the graph takes."""
+    images = settings.img or _usual_batches(fixed_sizes(graph, dict(settings.dim)))
+    return tuple(Workload(Kind.IMAGE, 0, 0, sequences=count) for count in images)
+
+
+def batches_of(settings: Settings, model: ExportedModel) -> tuple[int, ...]:
+    """Sequences at once of a decoder: those of the plan, or the number that its graphs fix.
+
+    Raises:
+        UsageError: others are asked for.
+    """
+    dims = dict(settings.dim)
+    found = (fixed_sizes(graph, dims).get(Axis.BATCH) for graph in model.graphs)
+    fixed = next((size for size in found if size is not None), None)
+    if fixed is None or settings.batch == (fixed,):
+        return settings.batch
+    if settings.is_asked("batch"):
+        raise UsageError(
+            f"--batch {','.join(map(str, settings.batch))}: {model.name} reads {fixed} sequences at"
+            " once",
+            fix=f"--batch {fixed}, or leave it out",
+        )
+    return (fixed,)
+
+
+def of_fixed_length(
+    settings: Settings, model: ExportedModel, tests: tuple[Workload, ...]
+) -> tuple[Workload, ...]:
+    """The tests that a decoder runs whose graph fixes how many tokens it reads at once.
+
+    Raises:
+        UsageError: others are asked for.
+    """
+    begins, goes_on = (_tokens_at_once(settings, model, place) for place in (0, -1))
+    if begins is None and goes_on is None:
+        return tests
+
+    def can_run(test: Workload) -> bool:
+        reads = test.prompt_tokens in (0, begins or test.prompt_tokens)
+        return reads and (not test.gen_tokens or (model.main.cache is not None and goes_on == 1))
+
+    lost = next((test for test in tests if not can_run(test)), None)
+    if lost is not None and settings.is_asked(*DECODER_FLAGS[:3]):
+        raise UsageError(
+            f"{lost.name}: {model.name} reads {begins} tokens at once, and no other number",
+            fix=f"--prompt {begins}",
+        )
+    usual = () if begins is None else (Workload(Kind.PREFILL, begins, 0),)
+    return tuple(dict.fromkeys((*usual, *(test for test in tests if can_run(test)))))
+
+
+def refuse_sized(model: ExportedModel, settings: Settings) -> None:
+    """Refuse `--dim` for what the tests of a decoder size.
+
+    Raises:
+        UsageError: names the flags that do.
+    """
+    graph = model.main
+    ids = () if graph.names.ids is None else graph.port(graph.names.ids).free
+    lost = [name for name, _ in settings.dim if name in graph.free_dimensions and name not in ids]
+    if lost:
+        raise UsageError(
+            f"--dim {lost[0]}: the tests of {model.name} say how large it is",
+            fix="leave it out; --prompt, --gen, --depth and --batch size a decoder's inputs",
+        )
+
+
+def fitted(
+    settings: Settings, model: ExportedModel, tests: tuple[Workload, ...]
+) -> tuple[Workload, ...]:
+    """Usual tests made as short as a decoder is; asked ones that are longer are refused.
+
+    Raises:
+        UsageError: see above.
+    """
+    start = 1 if model.kind is ExportedKind.ENCODER_DECODER else 0  # its start token has a row too
+    limit = model.max_context_tokens and model.max_context_tokens - start
+    if limit is None or settings.is_asked(*DECODER_FLAGS[:4]):
+        return within(model, tests, limit)
+    return tuple(dict.fromkeys(_shortened(test, limit) for test in tests if limit > 1))
+
+
+def within(
+    model: ExportedModel, tests: tuple[Workload, ...], limit: int | None
+) -> tuple[Workload, ...]:
     """Refuse a test that is longer than an exported model is."""
-    limit = model.max_context_tokens
     for test in tests:
         if limit is not None and test.context_tokens > limit:
             raise UsageError(
@@ -63,3 +163,25 @@ def within_context(model: ExportedModel, tests: tuple[Workload, ...]) -> tuple[W
                 fix=f"keep depth + prompt + gen, or the length of a text, at {limit} or below",
             )
     return tests
+
+
+def _shortened(test: Workload, limit: int) -> Workload:
+    """A test that fits: generated tokens keep at most half of a request, the prompt the rest."""
+    if test.context_tokens <= limit:
+        return test
+    most = limit // 2 if test.kind is Kind.REQUEST else limit
+    gen = min(test.gen_tokens, most)
+    prompt = min(test.prompt_tokens, limit - gen)
+    return replace(test, gen_tokens=gen, prompt_tokens=prompt, depth_tokens=limit - gen - prompt)
+
+
+def _usual_batches(fixed: Mapping[Axis, int]) -> tuple[int, ...]:
+    """One and several at once, or the number that is fixed."""
+    return (fixed[Axis.BATCH],) if Axis.BATCH in fixed else USUAL_TEXTS
+
+
+def _tokens_at_once(settings: Settings, model: ExportedModel, place: int) -> int | None:
+    """How many tokens the first or last of a decoder's graphs reads; None: any number."""
+    graphs = [graph for graph in model.graphs if graph.role is not Role.ENCODER]
+    ids = graphs[place].names.ids
+    return fixed_sizes(graphs[place], dict(settings.dim), ids).get(Axis.TOKENS) if ids else None

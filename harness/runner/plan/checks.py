@@ -11,6 +11,7 @@ from harness.engine.workload import Workload
 from harness.models.weights.source import ModelSource
 from harness.runner.models.model import Model
 from harness.runner.settings import Settings
+from harness.runner.settings.flags import flag as flag_row
 
 
 def check_fit(settings: Settings, models: Sequence[Model]) -> None:
@@ -29,6 +30,37 @@ def check_fit(settings: Settings, models: Sequence[Model]) -> None:
             f"prefill, decode and request tests are for decoders; {named} is none",
             fix="--enc 128x1,128x8 for encoders, or --model smollm2-135m",
         )
+
+
+def check_given(settings: Settings, models: Sequence[Model]) -> None:
+    """Refuse a flag that no row would come of, and a name that no model has.
+
+    Raises:
+        UsageError: names the flag, and what there is instead.
+    """
+    named = ", ".join(model.source.name for model in models)
+    takes = dict.fromkeys(key for model in models for key in model.takes)
+    for key in TEST_FLAGS:
+        if key in settings.given and key not in takes and getattr(settings, key):
+            ways = " ".join(flag_row(taken).option for taken in takes)
+            raise UsageError(
+                f"{flag_row(key).option}: {named} has no test of it",
+                fix=f"leave it out; its flags: {ways}" if ways else "leave it out",
+            )
+    names = {"dim": "free_dimensions", "input": "input_names"}
+    for key, there in names.items():
+        known = dict.fromkeys(name for model in models for name in getattr(model, there))
+        lost = [name for name, _ in getattr(settings, key) if name not in known]
+        if lost:
+            what = "free dimension" if key == "dim" else "input"
+            raise UsageError(
+                f"{flag_row(key).option} {lost[0]}: no {what} of {named} is called so",
+                fix=f"one of {', '.join(known)}" if known else f"leave {flag_row(key).option} out",
+            )
+
+
+# Flags that say what is tested of a model, each of some kinds of models only.
+TEST_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "enc", "img")
 
 
 def check_numbers(settings: Settings) -> None:

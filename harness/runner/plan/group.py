@@ -26,6 +26,7 @@ class SessionGroup:
     workloads: tuple[Workload, ...]
     shapes: AnyShapes | None = None  # of a static model
     dims: tuple[tuple[str, int], ...] = ()  # free ones of an exported graph
+    inputs: tuple[tuple[str, float], ...] = ()  # values that the user gave
     runtime: str = ORT
 
     @property
@@ -69,4 +70,4 @@ class SessionGroup:
         """Positions of the KV cache that serve every test of the group."""
         if isinstance(self.shapes, StaticShapes):
             return self.shapes.capacity_tokens
-        return max(workload.context_tokens for workload in self.workloads)
+        return max(workload.cache_tokens for workload in self.workloads)

@@ -17,6 +17,7 @@ from harness.runner.models import Model, find_model
 from harness.runner.plan.checks import (
     check_distinct,
     check_fit,
+    check_given,
     check_judging,
     check_numbers,
     plan_threads,
@@ -42,7 +43,7 @@ class Plan:
         """The settings as they go into the results document; paths as their last component."""
         names = {group.source.argument: group.source.name for group in self.groups}
         table = _settings_json(self.settings, names) | self._fetched()
-        del table["quant_asked"]  # how it was asked for decides nothing once levels are spelled
+        del table["given"]  # how it was asked for decides nothing once cells are laid out
         for key in ("text", "reference"):  # a path as its last component
             table[key] = table[key] and Path(str(table[key])).name
         if self.settings.part:  # the lists above the parts are no cells
@@ -88,6 +89,7 @@ def make_plan(
     check_distinct(named)
     for part in settings.parts:
         check_fit(part, [find(name) for name in part.model])
+        check_given(part, [find(name) for name in part.model])
     check_judging(settings, named)
     groups: dict[str, SessionGroup] = {}
     probe_once = cache(probe)
@@ -172,6 +174,7 @@ def _groups(
                     batch,
                     part,
                     dims=model.dims(settings),
+                    inputs=model.inputs(settings),
                     runtime=runtime,
                 )
 

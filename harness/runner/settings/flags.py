@@ -134,6 +134,11 @@ FLAGS: tuple[Flag, ...] = (
         "Size of a free dimension of an exported graph: batch=1.",
         commands=ANY, is_multiple=True,
     ),
+    Flag(
+        "input", readers.INPUTS, "sr=16000", '["sr=16000"]', "NAME=VALUE", TESTS,
+        "Value of an input of an exported graph that no test feeds, such as a rate: sr=16000.",
+        commands=ANY, is_multiple=True,
+    ),
     _cells(
         "depth", readers.NUMBERS, "0,512", "[0, 512]", "TOKENS", TESTS,
         "Tokens already in the cache before prefill and decode tests.",

@@ -31,6 +31,7 @@ class RunFlags(TypedDict, total=False):
         enc: encoder tests, (tokens, texts): `"128x8"` or pairs.
         img: vision tests, images at once.
         dim: sizes of free dimensions of an exported graph, `name=size`.
+        input: values of inputs of an exported graph that no test feeds, `name=value`.
         depth: tokens in the cache before prefill and decode tests.
         batch: sequences at once, of decoders.
         threads: intra-op threads; `all`: every usable physical core.
@@ -71,6 +72,7 @@ class RunFlags(TypedDict, total=False):
     enc: Words | Sequence[tuple[int, int]]
     img: Numbers
     dim: Words
+    input: Words
     depth: Numbers
     batch: Numbers
     threads: int | str | Sequence[int | str]

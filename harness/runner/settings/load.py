@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from harness.runner.settings.plan_file import DEFAULT_PLAN, find_plan, read_plan
+from harness.runner.settings.plan_file import DEFAULT_PLAN, find_plan, read_plan, shipped_plans
 from harness.runner.settings.presets import preset_values
-from harness.runner.settings.record import Settings
+from harness.runner.settings.record import PLAN, Settings
 
 TEST_KEYS = ("prompt", "gen", "pg")
 
@@ -19,14 +19,15 @@ def load_settings(plan: str | None, preset: str | None = None, **flags: Any) -> 
     Raises:
         UsageError: no such plan or preset, unknown key, wrong type; says which file and key.
     """
-    settings = read_plan(find_plan(plan or DEFAULT_PLAN))
-    given = preset_values(preset) | {
-        key: value for key, value in flags.items() if value is not None
-    }
+    path = find_plan(plan or DEFAULT_PLAN)
+    settings = read_plan(path)
+    flags = {key: value for key, value in flags.items() if value is not None}
+    own = () if path in shipped_plans().values() else (PLAN,)
+    given = preset_values(preset) | flags
     if "ep" in given:  # a row says its class itself
         given.setdefault("device", given["ep"])
     if given.keys() & set(TEST_KEYS):
         given = {**dict.fromkeys((*TEST_KEYS, "enc"), ()), **given}
-    given["quant_asked"] = "quant" in given
+    given["given"] = tuple(sorted((*flags, *own)))
     parts = tuple(replace(part, **given) for part in settings.part)
     return replace(settings, **given, part=parts)

@@ -4,6 +4,7 @@ Types are held by msgspec, strictly: `rounds = "5"` and `rounds = true` are no n
 text stands for is read by `harness.core.ranges`. Both ways lead to one value, that of Settings.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +111,22 @@ def _dims(value: Any, called: str) -> tuple[tuple[str, int], ...]:
     return tuple(sizes.items())
 
 
+def _inputs(value: Any, called: str) -> tuple[tuple[str, float], ...]:
+    values: dict[str, float] = {}
+    for item in _items(value):
+        name, _, number = item.rpartition("=")
+        try:
+            found = float(number)
+        except ValueError:
+            found = math.nan
+        if not name or not math.isfinite(found):
+            raise UsageError(
+                f"{called} {item!r} must be a name and a number", fix="--input sr=16000"
+            )
+        values[name] = int(found) if found.is_integer() else found
+    return tuple(values.items())
+
+
 def _whole(text: str, called: str) -> int:
     try:
         return int(text)
@@ -143,6 +160,7 @@ NUMBERS = Reader(
 PAIRS = Reader(str | list[str | tuple[int, int]], "a list of [prompt, gen]", _pairs)
 ENCODES = Reader(str | list[str | tuple[int, int]], "a list such as ['128x8']", _encodes)
 DIMS = Reader(str | list[str], "a list such as ['batch=1']", _dims)
+INPUTS = Reader(str | list[str], "a list such as ['sr=16000']", _inputs)
 COUNT = Reader(int, "a whole number", _same, _whole)
 SECONDS = Reader(float | str, "seconds, or a time such as '5m'", _seconds)
 SHARE = Reader(float | str, "a share such as 0.05 or '5%'", _share)

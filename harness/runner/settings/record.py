@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 TURNS = "turns"
+PLAN = "plan"  # in Settings.given
 INTERLEAVES = ("rounds", TURNS)
 
 
@@ -53,7 +54,9 @@ class Settings:
         profile: take a profile of each row as well, in a process of its own.
         img: images of vision tests at once; empty: the usual ones.
         dim: sizes of free dimensions of exported graphs, by name.
-        quant_asked: levels were named by a flag, and not only by a plan.
+        input: values of inputs of exported graphs that tests do not feed, by name.
+        given: keys that flags gave, in alphabetical order; PLAN among them where the plan is the
+            user's own. What is given is measured or refused; what is not may follow the model.
         part: the cells, where they are more than one product of lists; each is a whole plan that
             differs in PART_KEYS only. Empty: this plan's own lists are the cells.
     """
@@ -94,8 +97,13 @@ class Settings:
     profile: bool = False
     img: tuple[int, ...] = ()
     dim: tuple[tuple[str, int], ...] = ()
-    quant_asked: bool = False
+    input: tuple[tuple[str, float], ...] = ()
+    given: tuple[str, ...] = ()
     part: tuple["Settings", ...] = ()
+
+    def is_asked(self, *keys: str) -> bool:
+        """Whether a flag, or a plan that does not ship, says what is tested."""
+        return PLAN in self.given or any(key in self.given for key in keys)
 
     @property
     def parts(self) -> tuple["Settings", ...]:

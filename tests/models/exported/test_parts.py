@@ -16,6 +16,7 @@ from harness.engine.steps_check import steps_check
 from harness.models.exported.files import find_files
 from harness.models.exported.model import ExportedKind
 from harness.models.exported.recognise import recognise
+from harness.models.exported.sizes import Reading
 from tests.models.exported.tiny_graphs import (
     VOCAB,
     WIDTH,
@@ -240,7 +241,7 @@ def test_a_decoder_that_gives_embeddings_is_an_encoder_with_an_empty_past(tmp_pa
     """Texts are read whole: a cache of no tokens, as many sequences as texts."""
     found = read(saved(Tiny().attention(0).vectors(output), tmp_path))
     assert found.kind is kind
-    arrays = pass_inputs(found.main, ExportedGeometry(found), 8, 16, seed=0)
+    arrays = pass_inputs(found.main, ExportedGeometry(found), Reading("--enc 16x8", 8, 16), seed=0)
     assert arrays["input_ids"].shape == (8, 16)
     assert arrays["past_key_values.0.key"].shape == (8, 2, 0, WIDTH // 2)
     session = open_session(found.path(found.main), find_device("cpu"), 1).session

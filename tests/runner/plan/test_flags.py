@@ -22,7 +22,7 @@ KEYED = [row for row in FLAGS if row.in_plan]
 
 
 def test_a_row_for_every_field_and_keyword_and_no_other():
-    assert {field.name for field in fields(Settings)} == {*PLAN_KEYS, "quant_asked", "part"}
+    assert {field.name for field in fields(Settings)} == {*PLAN_KEYS, "given", "part"}
     assert set(RunFlags.__annotations__) == set(PLAN_KEYS)
     assert len({row.option for row in FLAGS}) == len(FLAGS)
 

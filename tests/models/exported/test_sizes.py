@@ -1,0 +1,142 @@
+"""The shape of every input: as the file, the user, the test and the configuration say, in turn."""
+
+import json
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from harness.core.errors import UsageError
+from harness.models.exported.sizes import (
+    Axis,
+    Reading,
+    fixed_sizes,
+    input_shapes,
+    invented_values,
+    length_of,
+)
+from tests.models.exported.tiny_graphs import model, port, read, saved, values
+
+WHOLE = TensorProto.INT64
+NOTHING = Reading()
+
+
+def picture(folder, *shape):
+    """Pixels summed to one number each; the folder is the model."""
+    node = helper.make_node("ReduceSum", ["pixel_values"], ["depth"], keepdims=0)
+    return read(saved(model([node], [port("pixel_values", shape)], [port("depth", [])]), folder))
+
+
+def spoken(folder, *inputs):
+    """A graph of no known kind that only passes its first input on."""
+    node = helper.make_node("Identity", [inputs[0].name], ["out"])
+    outputs = [port("out", ["n"] * len(inputs[0].type.tensor_type.shape.dim))]
+    return read(saved(model([node], list(inputs), outputs), folder))
+
+
+def shapes(found, reading=NOTHING, **dims):
+    return input_shapes(found.main, found, dims, reading)
+
+
+def test_the_file_comes_first(tmp_path):
+    found = picture(tmp_path, 2, 3, 8, "width")
+    assert fixed_sizes(found.main, {"width": 9}) == {
+        Axis.BATCH: 2,
+        Axis.CHANNELS: 3,
+        Axis.HEIGHT: 8,
+        Axis.WIDTH: 9,
+    }
+    with pytest.raises(UsageError, match=r"--img 8 asks for 8 .* takes 2, as its input"):
+        shapes(found, Reading("--img 8", 8))
+
+
+def test_a_given_size_comes_before_a_test(tmp_path):
+    found = picture(tmp_path, "batch", 3, 8, 8)
+    assert shapes(found, Reading("--img 8", 8))["pixel_values"][0] == 8
+    assert shapes(found, batch=2)["pixel_values"][0] == 2
+    with pytest.raises(UsageError, match="as --dim batch=2 says"):
+        shapes(found, Reading("--img 8", 8), batch=2)
+
+
+def test_an_image_is_of_the_configured_size(tmp_path):
+    """Of a part of config.json, where the vision half has a table of its own."""
+    config = {"encoder": {"image_size": 24}, "decoder": {"vocab_size": 5}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = picture(tmp_path, "n", "c", "h", "w")
+    assert shapes(found)["pixel_values"] == (1, 3, 24, 24)
+
+
+def test_channels_may_be_last(tmp_path):
+    assert shapes(picture(tmp_path, "n", 12, 10, 3))["pixel_values"] == (1, 12, 10, 3)
+
+
+def test_one_name_has_one_size_in_every_input(tmp_path):
+    ids, words = (port(name, ["b", "s"], WHOLE) for name in ("input_ids", "words"))
+    found = spoken(tmp_path, ids, words, port("spans", ["b", "k", 2], WHOLE))
+    fed = shapes(found, s=64, k=12)
+    assert fed == {"input_ids": (1, 64), "words": (1, 64), "spans": (1, 12, 2)}
+    with pytest.raises(UsageError, match="leaves the dimension 'k' open"):
+        shapes(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("length", [1], 40),
+        ("signal_length", ["b"], 40),
+        ("text_lengths", ["b", 1], 7),
+        ("lens", [], 7),
+        ("lent", [1], None),
+    ],
+)
+def test_a_length_is_that_of_its_sequence(tmp_path, name, shape, expected):
+    """By its name, else of the tokens, else of the first input of numbers."""
+    inputs = [port("signal", ["b", 4, "frames"]), port(name, shape, WHOLE)]
+    if name in ("text_lengths", "lens"):
+        inputs.insert(0, port("input_ids", ["b", "s"], WHOLE))
+    found = spoken(tmp_path, *inputs)
+    fed = shapes(found, frames=40, s=7, b=1)
+    assert length_of(found.main.port(name), found.main, fed) == expected
+
+
+def test_what_nobody_says_is_listed(tmp_path):
+    found = spoken(tmp_path, port("x", [1, 4]), port("sr", [], WHOLE), port("mask", [1], WHOLE))
+    assert invented_values(found.main, {}) == {"sr": 0, "mask": 1}
+    assert invented_values(found.main, {"sr": 16000}) == {"mask": 1}
+
+
+def positions(folder, added, rows=30, count="CumSum", config=None):
+    """Vectors of tokens and of their positions, which begin behind `added`."""
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["x"]),
+        helper.make_node(count, ["attention_mask", "axis"], ["counted"]),
+        helper.make_node("Mul", ["attention_mask", "counted"], ["shown"]),
+        helper.make_node("Add", ["shown", "added"], ["place"]),
+        helper.make_node("Gather", ["rows", "place"], ["y"]),
+        helper.make_node("Add", ["x", "y"], ["last_hidden_state"]),
+    ]
+    stored = {"table": values(9, 4), "rows": values(rows, 4)}
+    stored |= {"axis": np.array(1), "added": np.array(added)}
+    inputs = [port(name, ["b", "s"], WHOLE) for name in ("input_ids", "attention_mask")]
+    if config is not None:
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config))
+    outputs = [port("last_hidden_state", ["b", "s", 4])]
+    return read(saved(model(nodes, inputs, outputs, stored), folder))
+
+
+@pytest.mark.parametrize(("added", "limit"), [(1, 28), (0, 29), (-1, 30)])
+def test_positions_begin_where_the_graph_counts_from(tmp_path, added, limit):
+    """A running sum over the mask begins at 1, and what is added moves it."""
+    assert positions(tmp_path, added).max_context_tokens == limit
+
+
+def test_the_least_limit_counts(tmp_path):
+    config = {"model_type": "bert", "max_position_embeddings": 20}
+    assert positions(tmp_path, 1, config=config).max_context_tokens == 20
+
+
+def test_roberta_begins_behind_its_padding(tmp_path):
+    """Of a graph that does not show it: 30 positions and padding 1 are 28 tokens."""
+    config = {"model_type": "camembert", "max_position_embeddings": 30, "pad_token_id": 1}
+    assert positions(tmp_path, 1, rows=99, config=config).max_context_tokens == 28
