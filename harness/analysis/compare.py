@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from harness.analysis.compare_match import (
     Match,
@@ -274,8 +275,8 @@ def _row(metric: MetricRow, match: Match, base: Side, new: Side, question: Quest
         cell=match.cell,
         new_cell=match.new_cell,
         unit=base.unit,
-        base=base.value,
-        new=new.value,
+        base=_shown(metric, base, first),
+        new=_shown(metric, new, second),
         counts=counts,
         basis=ROUNDS if paired else base.basis,
         center=metric.off_scale(center),
@@ -286,6 +287,15 @@ def _row(metric: MetricRow, match: Match, base: Side, new: Side, question: Quest
         background=(base.background, new.background),
         reason=None if difference is not None else _why(counts, base.basis),
     )
+
+
+def _shown(metric: MetricRow, side: Side, values: Sequence[float]) -> float:
+    """A side's mean over the very values that the ratio is of, so that a line agrees with itself.
+
+    Geometric where the metric is compared by ratios; what was counted or has no values stays.
+    """
+    center = fmean(values) if values else side.center
+    return side.value if center == metric.on_scale(side.value) else metric.off_scale(center)
 
 
 def _independent(base: Side, new: Side) -> Difference | None:

@@ -44,6 +44,8 @@ MACHINE = (
     *("usable_cores", "memory_bytes", "container_cpu_cores", "container_memory_bytes"),
     *("governor", "turbo", "on_battery", "virtual_machine"),
 )
+# Of these a share may differ: a kernel keeps some memory for itself, and how much varies by boot.
+NEARLY = {"memory_bytes": 0.02, "container_memory_bytes": 0.02}
 # What may be the very thing that is compared: told, not refused.
 SOFTWARE = ("os", "kernel", "python_version")
 SETTINGS = ("warm_seconds", "sample_seconds", "min_passes", "seed", "text")
@@ -300,7 +302,10 @@ def _packages(document: Document) -> dict[str, Any]:
 
 def _differs(name: str, first: Any, second: Any) -> Iterator[str]:
     """Yield a difference of two known values; what one side does not know says nothing."""
-    if first is not None and second is not None and first != second:
+    if first is None or second is None or first == second:
+        return
+    share = NEARLY.get(name)
+    if share is None or abs(first - second) > share * max(first, second):
         yield f"{name} {_short(first)} and {_short(second)}"
 
 

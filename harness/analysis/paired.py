@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import log1p
-from statistics import median
+from math import exp, log, log1p
+from statistics import fmean
 
 from harness.analysis.compare import CompareRow, Comparison, Question, judged
 from harness.analysis.compare_sides import find_compared
@@ -94,6 +94,8 @@ def _row(line: Line, question: Question) -> CompareRow:
     (metric,) = find_compared((line.metric,))
     count, enough = len(line.values), len(line.values) >= LEAST_PAIRS
     found = _difference(line)
+    # Geometric means, as the ratio is; it is of ratios of turns, so a side's own mean is not used.
+    base = exp(fmean(log(value.base) for value in line.values))
     worse = found.mirrored() if metric.more_is_better else found
     ranks = shift_of_pairs([0.0] * count, [value.log_ratio for value in line.values])
     return CompareRow(
@@ -101,8 +103,8 @@ def _row(line: Line, question: Question) -> CompareRow:
         cell=line.cell,
         new_cell=line.new_cell,
         unit=metric.unit,
-        base=median(value.base for value in line.values),
-        new=median(value.new for value in line.values),
+        base=base,
+        new=base * exp(found.center),
         counts=(count, count),
         basis=BASIS,
         center=metric.off_scale(found.center),

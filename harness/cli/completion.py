@@ -137,10 +137,10 @@ def text_names() -> Iterable[str]:
 
 
 def results_names() -> Iterable[str]:
-    """Results files of the usual folder, the newest first."""
+    """Results files of the usual folder, the newest first, and the words for two of them."""
     files = Path("results").glob("*.json")
     newest = sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
-    return [file.as_posix() for file in newest]
+    return ["latest", "prev", *(file.as_posix() for file in newest)] if newest else []
 
 
 def terms_or_results() -> Iterable[str]:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import click
 
-from harness.cli.completion import terms_or_results, words
+from harness.cli.completion import results_names, terms_or_results, words
 from harness.cli.options import format_option
+from harness.cli.results_files import LATEST, PREVIOUS, results_path
+from harness.core.errors import UsageError
 from harness.results.glossary import explain, terms
 
+TRUST = "trust"
 STYLES = ("table", "md", "json")  # as harness.report.explained draws them
 
 
@@ -15,26 +18,40 @@ STYLES = ("table", "md", "json")  # as harness.report.explained draws them
     "explain", epilog='Example:  bench explain ttft_ms, or results/run.json --row "tg32"'
 )
 @click.argument("term", required=False, shell_complete=words(terms_or_results, has_files=True))
+@click.argument("results", required=False, shell_complete=words(results_names, has_files=True))
 @click.option("--row", help="Of a results file: a record's number, or words of its name.")
 @format_option(STYLES)
-def command(term: str | None, row: str | None, style: str) -> None:
+def command(term: str | None, results: str | None, row: str | None, style: str) -> None:
     """Print what TERM means, in which unit, and what is left out; without TERM, list all terms.
 
     Where TERM is a results file: print the sum behind the estimates of its records term by term,
     beside what was measured, and what each is bound by; of devices also which provider had which
-    nodes, and with --profile where the time went.
+    nodes, and with --profile where the time went. `trust RESULTS` prints the rules of the grades,
+    and the worst value of every record.
     """
     if term is None:
         click.echo("\n".join(terms()))
+    elif results is not None:
+        from harness.report.trust_table import explain_trust
+        from harness.results.document import read_document
+
+        if term != TRUST:
+            raise UsageError(
+                f"{term!r} is not looked up in a results file",
+                fix=f"bench explain {TRUST} {results}",
+            )
+        if style != "json":
+            click.echo(explain(term) + "\n")
+        click.echo(explain_trust(read_document(results_path(results)), row, style))
     elif row is not None or is_results_file(term):
         from harness.report.explained import explain_document
         from harness.results.document import read_document
 
-        click.echo(explain_document(read_document(Path(term)), row, style))
+        click.echo(explain_document(read_document(results_path(term)), row, style))
     else:
         click.echo(explain(term))
 
 
 def is_results_file(term: str) -> bool:
     """Whether a word is a file and no term."""
-    return term.endswith(".json") or Path(term).is_file()
+    return term.endswith(".json") or term in (LATEST, PREVIOUS) or Path(term).is_file()

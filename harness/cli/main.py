@@ -3,16 +3,26 @@
 Commands are imported when they are used: `bench --help` starts in a tenth of a second.
 """
 
+import io
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import first_sentence, way_out
-from harness.core.environment import COMPLETE, read_variable
-from harness.core.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, HarnessError, UsageError
+from harness.core.environment import COMPLETE, DEBUG, read_variable
+from harness.core.errors import (
+    EXIT_FAULT,
+    EXIT_INTERRUPTED,
+    EXIT_STORAGE,
+    EXIT_USAGE,
+    HarnessError,
+    UsageError,
+)
 from harness.core.names import suggestion
 
 # name, module that holds `command`, the one line that `bench --help` prints
@@ -49,6 +59,7 @@ COMMANDS = (
     ("explain", "harness.cli.explain", "Print what a term means, or the sum behind an estimate."),
 )
 DEFAULT_COMMAND = "run"
+ISSUES = "https://github.com/ondevice-bench/ondevice-bench/issues"
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -143,6 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; see harness.core.errors.
     """
+    readable_streams()
     try:
         typed = tuple(sys.argv[1:] if arguments is None else arguments)
         code = bench.main(args=typed, standalone_mode=False, obj=typed)
@@ -168,7 +180,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout = None  # what is left in it would fail a second time at the interpreter's end
         return EXIT_STORAGE
+    except Exception as error:  # nobody has thought of it: no sentence of ours fits
+        return tell_fault(error)
     return code if isinstance(code, int) else 0
+
+
+def readable_streams() -> None:
+    """Let output that its encoding cannot hold be drawn with other signs, never fail."""
+    from harness.core.encoding import printable
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            printable(stream)
+
+
+def tell_fault(error: Exception) -> int:
+    """Say on stderr that `bench` itself is wrong, and how to report it; returns the exit code."""
+    from harness.report.escape import two_lines
+
+    if read_variable(DEBUG):
+        traceback.print_exception(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    problem = f"this is a fault of bench: {type(error).__name__}: {error} ({where})"
+    fix = f"report it at {ISSUES} with the command line"
+    if not read_variable(DEBUG):
+        fix += f" and what {DEBUG.name}=1 prints before it"
+    click.echo(f"bench: {two_lines(problem, fix)}", err=True)
+    return EXIT_FAULT
 
 
 def run_and_exit() -> None:

@@ -6,6 +6,7 @@ import click
 
 from harness.cli.completion import RESULTS
 from harness.cli.options import DOCUMENT_FORMATS, format_option
+from harness.cli.results_files import results_path
 from harness.cli.show import show_document
 from harness.results.document import read_document
 
@@ -22,4 +23,4 @@ def command(results: Path, style: str) -> None:
     bencher, benchmark-action (smaller is better; -bigger: rates), pyperf and benchstat are what
     the tools of these names read.
     """
-    show_document(read_document(results), style)
+    show_document(read_document(results_path(results)), style)

@@ -9,6 +9,29 @@ from harness.core.errors import UsageError
 from harness.results.document import is_document, read_document
 from harness.results.schema import Document
 
+LATEST, PREVIOUS = "latest", "prev"
+FOLDER = Path("results")  # the usual --results
+
+
+def results_path(argument: str | Path) -> Path:
+    """The results file that an argument means: a path, or the newest or the one before it.
+
+    Raises:
+        UsageError: there are not so many runs in the usual folder.
+    """
+    path = Path(argument)
+    words = (LATEST, PREVIOUS)
+    if str(argument) not in words or path.exists():
+        return path
+    runs = sorted(FOLDER.glob("run-*.json"), reverse=True)  # names sort by time
+    place = words.index(str(argument))
+    if len(runs) <= place:
+        raise UsageError(
+            f"{argument} means a run in {FOLDER}, which holds {len(runs)}",
+            fix="the path of a results file, or measure first: bench run",
+        )
+    return runs[place]
+
 
 def read_side(argument: str) -> list[Document]:
     """Read every results file that an argument means, by time.
@@ -20,7 +43,7 @@ def read_side(argument: str) -> list[Document]:
         ResultFormatError: a results file is damaged or newer than this version.
         StorageError: a file cannot be read.
     """
-    path = Path(argument)
+    path = results_path(argument)
     if path.is_file() or not (path.is_dir() or glob.has_magic(argument)):
         return [read_document(path)]
     found = sorted(path.glob("*.json") if path.is_dir() else _matching(argument))

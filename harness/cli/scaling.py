@@ -7,6 +7,7 @@ import click
 from harness.analysis.scaling import study_scaling
 from harness.cli.completion import RESULTS
 from harness.cli.options import FORMATS, format_option
+from harness.cli.results_files import results_path
 from harness.report.scaling_table import draw_study
 from harness.results.document import read_document
 
@@ -31,7 +32,9 @@ def command(results: tuple[Path, ...], style: str) -> None:
     one that people expect. The model farthest from its law is named, with a cause where its
     structure tells one. Fitting results: `bench run --config scaling`.
     """
-    text, notes = draw_study(study_scaling([read_document(path) for path in results]), style)
+    text, notes = draw_study(
+        study_scaling([read_document(results_path(path)) for path in results]), style
+    )
     click.echo(text)
     for note in notes:
         click.echo(note, err=True)

@@ -10,6 +10,7 @@ from harness.analysis.errors import GROUPINGS, check_method, study_errors
 from harness.cli.completion import RESULTS
 from harness.cli.flags import FlagOption
 from harness.cli.options import FORMATS, Word, cache_option, format_option, results_option
+from harness.cli.results_files import results_path
 from harness.cli.running import measure_plan
 from harness.core.errors import EXIT_OK, StorageError, UsageError
 from harness.core.files import write_whole
@@ -66,9 +67,9 @@ def command(
     _check_out(out, (*files, *remeasure))
     if files and plan is not None:
         raise UsageError("RESULTS and --config are both given", fix="give one of the two")
-    remeasured = [read_document(path) for path in remeasure]
+    remeasured = [read_document(results_path(path)) for path in remeasure]
     if files:
-        judge([read_document(path) for path in files], remeasured, by, style, out)
+        judge([read_document(results_path(path)) for path in files], remeasured, by, style, out)
         return EXIT_OK
     document, code = _measure(plan or DEFAULT_PLAN, remeasured, folder, cache)
     try:

@@ -5,6 +5,7 @@ and TOML file, of others or our own, is read through here.
 """
 
 import codecs
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,23 @@ ZEROS: dict[tuple[bool, ...], str] = {
     (False, True, False, True): "utf-16-le",
     (True, False, True, False): "utf-16-be",
 }
+
+# How what an output cannot hold is drawn: as wide as it was, so that tables stay in line.
+ASCII_SIGNS = {
+    **dict.fromkeys("–—−‐‑", "-"),
+    **dict.fromkeys("‘’", "'"),
+    **dict.fromkeys("“”", '"'),
+    "×": "x",
+    "·": "-",
+    "…": "~",
+    "±": "~",
+    "≤": "<",
+    "≥": ">",
+    "→": ">",
+    "²": "2",
+}
+REPLACED = "bench.replaced"
+PLAIN = "bench_ascii"
 
 
 def text_from(content: bytes) -> str:
@@ -74,3 +92,45 @@ def read_json_file(path: Path) -> Any:
         RecursionError: it is nested too deep.
     """
     return json.loads(read_text(path))
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    """Draw what an output's encoding cannot hold: by ASCII_SIGNS, else as its visible escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    drawn = (
+        ASCII_SIGNS.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in lost
+    )
+    return "".join(drawn), error.end
+
+
+codecs.register_error(REPLACED, _replaced)
+
+
+def printable(stream: io.TextIOWrapper) -> None:
+    """Let a stream draw what its encoding cannot hold with other signs, instead of failing.
+
+    Of ASCII the name is changed as well: click takes it for a mistake and writes UTF-8.
+    """
+    is_ascii = codecs.lookup(stream.encoding).name == "ascii"
+    stream.reconfigure(encoding=PLAIN if is_ascii else None, errors=REPLACED)
+
+
+def _plain(name: str) -> codecs.CodecInfo | None:
+    """ASCII under a name of ours."""
+    if name != PLAIN:
+        return None
+    found = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        found.encode,
+        found.decode,
+        found.streamreader,
+        found.streamwriter,
+        found.incrementalencoder,
+        found.incrementaldecoder,
+        PLAIN,
+    )
+
+
+codecs.register(_plain)

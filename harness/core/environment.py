@@ -46,6 +46,12 @@ COMPLETE = Variable(
     "Makes `bench` print the completion script of a shell, or answer that script.",
     "bash_source",
 )
+DEBUG = Variable(
+    "BENCH_DEBUG",
+    BENCH,
+    "Prints the traceback of a fault of `bench` itself (exit code 70), for a report.",
+    "1",
+)
 # Set for the process that runs an emulated device, and for none else; rows of the device table.
 SOFTWARE_ADAPTER = Variable(
     "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER",
@@ -59,7 +65,7 @@ VULKAN_DRIVERS = Variable(
     "The drivers that Vulkan may take; set by `--allow-simulated` to those of lavapipe.",
     "lvp_icd.json",
 )
-OURS = (CACHE, SUMMARY, COMPLETE, SOFTWARE_ADAPTER, VULKAN_DRIVERS)
+OURS = (CACHE, SUMMARY, COMPLETE, DEBUG, SOFTWARE_ADAPTER, VULKAN_DRIVERS)
 OTHERS = (
     Variable("HF_TOKEN", "huggingface_hub", "Access to private and gated `hf:` models.", "hf_..."),
     Variable(

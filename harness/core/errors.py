@@ -1,7 +1,8 @@
 """Every error a user can meet: what went wrong, what to try next, and the exit code it ends with.
 
 Exit codes: 0 ok, 1 a gate failed, 2 usage, 3 some cells failed, 4 device or environment,
-5 storage, 130 interrupted. When several apply, the highest of 130 > 5 > 4 > 3 > 1 wins.
+5 storage, 70 a fault of the harness itself, 130 interrupted. When several apply, the highest of
+130 > 70 > 5 > 4 > 3 > 1 wins.
 """
 
 EXIT_OK = 0
@@ -10,6 +11,7 @@ EXIT_USAGE = 2
 EXIT_CELLS = 3
 EXIT_DEVICE = 4
 EXIT_STORAGE = 5
+EXIT_FAULT = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
 
 

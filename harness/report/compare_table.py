@@ -19,7 +19,7 @@ from harness.results.metrics import differences
 from harness.results.schema import Cell, Document
 
 LEGEND = (
-    "ratio: new / base, a geometric mean, with its 95 % interval (new - base for "
+    "base, new: geometric means; ratio: new / base, with its 95 % interval (new - base for "
     f"{differences()}); MDE (minimum detectable effect): a difference of that size "
     "would have been found (bench explain MDE)"
 )

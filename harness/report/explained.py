@@ -42,7 +42,7 @@ def explain_document(document: Document, wanted: str | None, style: str) -> str:
     chosen = [
         record
         for number, record in enumerate(document.records, 1)
-        if _is_meant(wanted, number, record)
+        if is_meant(wanted, number, record)
     ]
     if not chosen:
         raise UsageError(
@@ -94,7 +94,7 @@ def record_name(record: Record) -> str:
     return f"{cell.model} {cell.level}{cache} {cell.workload} {threads}{batch}"
 
 
-def _is_meant(wanted: str | None, number: int, record: Record) -> bool:
+def is_meant(wanted: str | None, number: int, record: Record) -> bool:
     """Whether a record is asked for."""
     if wanted is None:
         return True

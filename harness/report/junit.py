@@ -72,7 +72,8 @@ def draw_cases(suite: str, cases: Sequence[Case], timestamp: str | None = None) 
     for case in cases:
         _add(parent, case)
     ElementTree.indent(root, " ")
-    text = ElementTree.tostring(root, encoding="unicode")
+    # As ASCII with references: right in whatever encoding a shell writes it down.
+    text = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=False).decode()
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 

@@ -464,3 +464,23 @@ def test_a_gate_watches_energy():
     )
     (broken,) = failing(judge_gates(found, [parse_gate("energy:10%")]))
     assert broken.row.metric.name == "j_per_token"
+
+
+def test_base_new_and_ratio_of_a_line_agree():
+    """Geometric means of the values that the ratio is of: 1, 2 and 40 ms beside their doubles."""
+    base, new = document(record([1.0, 2.0, 40.0])), document(record([2.0, 80.0, 4.0]), run_id="b")
+    for row in compare_documents([base], [new], Question()).rows:
+        if row.metric.is_ratio and row.base:
+            assert row.new / row.base == pytest.approx(row.center, rel=1e-9)
+
+
+def test_memory_within_two_percent_is_one_machine():
+    """16.00 and 16.2 GiB may be one machine after an update of its kernel; 8 GiB is another."""
+    base = document(record([1.0, 1.0, 1.1]), environment={"memory_bytes": 16_000_000_000})
+    near, far = (
+        document(record([1.0, 1.0, 1.1]), environment={"memory_bytes": size}, run_id="b")
+        for size in (16_200_000_000, 15_600_000_000)
+    )
+    assert compare_documents([base], [near], Question()).rows
+    with pytest.raises(UsageError, match="memory_bytes 16000000000 and 15600000000"):
+        compare_documents([base], [far], Question())

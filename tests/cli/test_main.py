@@ -1,5 +1,7 @@
 """The command line's outer shell: start-up cost, help, and how errors end."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ import pytest
 from harness.cli.main import COMMANDS, main
 from harness.core.errors import EXIT_STORAGE
 
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "results" / "reference" / "default.json"
 HEAVY = ("numpy", "onnxruntime", "onnx", "psutil", "tabulate", "rich", "safetensors")
 
 
@@ -126,3 +130,61 @@ def test_bench_alone_is_the_help(capsys):
     shown = capsys.readouterr()
     assert "Example:" in shown.out + shown.err
     assert "Traceback" not in shown.err
+
+
+def test_a_fault_of_ours_has_its_own_code_and_sentence(monkeypatch, capsys):
+    """No traceback but for BENCH_DEBUG, and a place to report it."""
+
+    def wrong(*_arguments, **_others):
+        raise KeyError("x")
+
+    monkeypatch.setattr("harness.results.glossary.terms", wrong)
+    monkeypatch.setattr("harness.cli.explain.terms", wrong)
+    monkeypatch.delenv("BENCH_DEBUG", raising=False)
+    assert main(["explain"]) == 70
+    told = capsys.readouterr().err
+    assert told.startswith("bench: this is a fault of bench: KeyError: 'x' (")
+    assert "/issues" in told
+    assert "Traceback" not in told
+    monkeypatch.setenv("BENCH_DEBUG", "1")
+    assert main(["explain"]) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-8"])
+def test_an_output_of_any_encoding_is_drawn(encoding):
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "report", str(REFERENCE)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    assert "smollm2-135m" in done.stdout.decode(encoding)
+
+
+def test_the_trust_of_a_file_is_explained_with_its_worst_values(capsys):
+    """The rules first, then a line per record of the reference run."""
+    assert main(["explain", "trust", str(REFERENCE)]) == 0
+    shown = capsys.readouterr().out
+    assert "half-width of the 95 % interval <= 3 %, background CPU <= 2 %" in shown
+    [row] = [
+        line for line in shown.splitlines() if line.startswith("smollm2-135m int4 tg32 @ d0 2")
+    ][:1]
+    assert row.split()[7:] == ["C", "5", "19.1%", "4.2%", "1.1%", "0"]
+    assert main(["explain", "ttft_ms", str(REFERENCE)]) == 2
+
+
+def test_latest_and_prev_mean_runs_of_the_usual_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "latest"]) == 2
+    assert "latest means a run in results, which holds 0" in capsys.readouterr().err
+    (tmp_path / "results").mkdir()
+    for name, source in (("20260101-000000-a", "first"), ("20260102-000000-b", "again")):
+        path = ROOT / "results" / "validation" / f"{source}.json"
+        shutil.copy(path, tmp_path / "results" / f"run-{name}.json")
+    for arguments in (["report", "prev"], ["compare", "prev", "latest"], ["scaling", "prev"]):
+        assert main(arguments) == 0
+    assert "beside run-" in capsys.readouterr().out
+    for arguments in (["explain", "trust", "latest"], ["explain", "trust", "prev", "--row", "1"]):
+        assert main(arguments) == 0

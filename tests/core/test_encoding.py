@@ -1,11 +1,12 @@
 """Text files in the encodings that editors and shells write."""
 
 import codecs
+import io
 import json
 
 import pytest
 
-from harness.core.encoding import read_json_file, read_text, text_from, utf8_from
+from harness.core.encoding import printable, read_json_file, read_text, text_from, utf8_from
 from harness.core.errors import ModelError
 from harness.core.records import read_json, read_table
 
@@ -59,3 +60,17 @@ def test_what_is_no_text_names_the_encoding(tmp_path, content, told):
         read_json(path, "m/config.json")
     with pytest.raises(ModelError, match=f"config.json is not TOML: byte {told}"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "drawn"),
+    [("ascii", "a - x ~ ? \\u5927"), ("cp1252", "a \u2013 \xd7 \xb1 ? \\u5927"), ("utf-8", None)],
+)
+def test_what_an_output_cannot_hold_is_drawn_otherwise(encoding, drawn):
+    """Dashes, crosses and the like by their neighbours in ASCII, all else as an escape."""
+    text = "a \u2013 \xd7 \xb1 ? \u5927"
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    printable(stream)
+    stream.write(text)
+    stream.flush()
+    assert stream.buffer.getvalue().decode(encoding) == (drawn or text)

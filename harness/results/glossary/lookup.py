@@ -48,6 +48,8 @@ PATTERNS = (
 def explain(term: str) -> str:
     """What a metric, a column, a reason code or a word means; lines of text.
 
+    `trust` is followed by every rule of the grades.
+
     Args:
         term: as any output spells it; case does not matter, nor do the numbers of a test.
 
@@ -65,6 +67,8 @@ def explain(term: str) -> str:
         )
     unit = f" [{found.unit}]" if found.unit else ""
     lines = [f"{found.name}{unit}: {found.definition}"]
+    if found.name == "trust":
+        lines += [f"{rule.name}: {rule.definition}" for rule in TRUST]
     return "\n".join([*lines, *([f"Left out: {found.left_out}."] if found.left_out else [])])
 
 
