@@ -26,7 +26,7 @@ DOCUMENTS = {
 REPORTS = [(name, style) for name in DOCUMENTS for style in ("table", "md")]
 COMPARISONS = {
     "default": ("default", "--axis", "quant"),
-    "bytelm": ("ladder-bytelm", "--axis", "quant"),
+    "bytelm": ("sweep-bytelm", "--axis", "quant"),
     "again": ("first", "again"),
 }
 # column as it is called now -> in 0.1.0; a line feed stands before its unit
