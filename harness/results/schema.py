@@ -21,8 +21,8 @@ from harness.results.replies import (
 
 SCHEMA = "bench.results"
 # Format history. A reader upgrades one step at a time; a writer writes only the newest.
-#   2  test `run` is called `graph`, reason FOREIGN_CPU and the counters foreign_cpu_* are called
-#      BACKGROUND_CPU and background_cpu_*
+#   2  test `run` is called `graph`, reason SHIFT is called DRIFT, reason FOREIGN_CPU and the
+#      counters foreign_cpu_* are called BACKGROUND_CPU and background_cpu_*
 #   1  first format
 SCHEMA_VERSION = 2
 # Raised whenever a measured or estimated value changes its meaning; see CHANGELOG, "Numbers".

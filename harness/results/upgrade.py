@@ -7,7 +7,7 @@ from harness.results.schema import SCHEMA_VERSION, Json
 
 # Format 2 calls some things otherwise; what they mean is the same.
 TESTS_OF_1 = {"run": "graph"}
-CODES_OF_1 = {"FOREIGN_CPU": "BACKGROUND_CPU"}
+CODES_OF_1 = {"FOREIGN_CPU": "BACKGROUND_CPU", "SHIFT": "DRIFT"}
 FIELDS_OF_1 = {
     "foreign_cpu_ns": "background_cpu_ns",
     "foreign_cpu_share": "background_cpu_share",

@@ -57,6 +57,7 @@ def test_every_grade_and_reason_code_has_an_entry():
         ("sure to show", "MDE [%]: "),
         ("CANNOT_TELL", "INCONCLUSIVE: "),
         ("FOREIGN_CPU", "BACKGROUND_CPU [%]: "),
+        ("SHIFT", "DRIFT [%]: "),
         ("run", "graph: "),
     ],
 )

@@ -15,6 +15,10 @@ from tests.results.results_samples import cell, document, record
 ROOT = Path(__file__).resolve().parents[2]
 JOURNAL = ROOT / "tests" / "fixtures" / "journals" / "format-1.journal.jsonl"
 DOCUMENTS = sorted((ROOT / "results" / "reference").glob("*.json"))
+OLD_REASONS = [
+    {"code": "FOREIGN_CPU", "detail": "9%"},
+    {"code": "SHIFT", "detail": "slower"},
+]
 OPEN = {"load_ns": 1, "first_ns": 2, "first": "run", "placement": None}
 
 
@@ -23,7 +27,7 @@ def old_record() -> dict[str, object]:
     return {
         **to_builtins(record()),
         "cell": {**to_builtins(cell(gen=0)), "workload": "run"},
-        "trust": {"grade": "C", "reasons": [{"code": "FOREIGN_CPU", "detail": "9%"}]},
+        "trust": {"grade": "C", "reasons": OLD_REASONS},
         "quality": {"reason": "its fp32 twin could not be built"},
         "samples": [{"open": OPEN, "watch": {"wall_ns": 5, "foreign_cpu_ns": 3}}],
         "sustain": {"peak": 1.0, "windows": [{"rate": 1.0, "foreign_cpu_share": 0.1}]},
@@ -37,7 +41,8 @@ def old_document() -> dict[str, object]:
 def test_a_record_of_format_1_has_the_words_of_format_2():
     (new,) = upgrade(old_document())["records"]
     assert new["cell"]["workload"] == "graph"
-    assert new["trust"]["reasons"] == [{"code": "BACKGROUND_CPU", "detail": "9%"}]
+    assert [one["code"] for one in new["trust"]["reasons"]] == ["BACKGROUND_CPU", "DRIFT"]
+    assert [one["detail"] for one in new["trust"]["reasons"]] == ["9%", "slower"]
     assert new["quality"] == {"reason": "its fp32 reference could not be built"}
     assert new["samples"][0]["open"]["first"] == "graph"
     assert new["samples"][0]["watch"] == {"wall_ns": 5, "background_cpu_ns": 3}

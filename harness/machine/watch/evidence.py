@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.core.units import NS_PER_MS
+from harness.machine.watch.drift import find_drift
 from harness.machine.watch.probes import pool
-from harness.machine.watch.shift import find_shift
 from harness.machine.watch.trust import Evidence
 from harness.results.replies import ProcessSamples, Sample, WatchInterval, parts_of
 
@@ -43,7 +43,7 @@ def gather_evidence(
         file_changed=file_changed,
         clock_fault=next((fault for fault in faults if fault), None),
         watch=pool(watches) if len(watches) == len(processes) and watches else None,
-        shift=find_shift(samples),
+        drift=find_drift(samples),
         major_faults=sum(sample.major_faults or 0 for sample in samples),
         clock_share=clock_share(samples, facts.get("clock_resolution_ns")),
         governor=facts.get("governor"),

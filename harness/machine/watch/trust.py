@@ -3,7 +3,7 @@
 | grade | needs |
 |---|---|
 | A | at least 5 processes, half-width <= 3 %, background CPU <= 2 %, steady |
-| B | half-width <= 8 %, background CPU <= 5 %; a shift, disk reads, a battery, a following clock |
+| B | half-width <= 8 %, background CPU <= 5 %; a drift, disk reads, a battery, a following clock |
 | C | anything weaker |
 | INVALID | throttled, swapped, file changed, wrong or non-finite output, clock fault |
 
@@ -42,7 +42,7 @@ class Evidence:
         file_changed: a model file is not what it was when the run began.
         clock_fault: what a clock did that no clock should, or None.
         watch: the machine during all timed parts; None: it was not watched.
-        shift: how the speed moved while it was measured, or None.
+        drift: how the speed moved while it was measured, or None.
         major_faults: pages that timed parts had to wait for a disk for.
         clock_share: a tick of the clock over the shortest timed part; None: unknown.
         governor: how the processor's frequency is chosen, as the system calls it; None: unknown.
@@ -57,7 +57,7 @@ class Evidence:
     file_changed: bool = False
     clock_fault: str | None = None
     watch: WatchInterval | None = None
-    shift: str | None = None
+    drift: str | None = None
     major_faults: int = 0
     clock_share: float | None = None
     governor: str | None = None
@@ -186,9 +186,9 @@ def _output_changed(evidence: Evidence) -> Finding | None:
     return Grade.INVALID, f"{evidence.outputs} different outputs for the same input"
 
 
-def _shift(evidence: Evidence) -> Finding | None:
+def _drift(evidence: Evidence) -> Finding | None:
     """A speed that moved after the warm-up."""
-    return (Grade.B, evidence.shift) if evidence.shift else None
+    return (Grade.B, evidence.drift) if evidence.drift else None
 
 
 def _major_faults(evidence: Evidence) -> Finding | None:
@@ -235,7 +235,7 @@ RULES: dict[ReasonCode, Rule] = {
     ReasonCode.STEAL: _steal,
     ReasonCode.WIDE_INTERVAL: _wide_interval,
     ReasonCode.NOT_STEADY: _not_steady,
-    ReasonCode.SHIFT: _shift,
+    ReasonCode.DRIFT: _drift,
     ReasonCode.MAJOR_FAULTS: _major_faults,
     ReasonCode.COARSE_CLOCK: _coarse_clock,
     ReasonCode.GOVERNOR: _governor,

@@ -38,6 +38,7 @@ PATTERNS = (
     # words of before 0.2.0
     (r"cannot_tell", "INCONCLUSIVE"),
     (r"foreign_cpu", "BACKGROUND_CPU"),
+    (r"shift", "DRIFT"),
     (r"run", "graph"),
     (r"front|pareto", "Pareto front"),
     (r"family|holm|p_family", "correction"),

@@ -49,7 +49,7 @@ TRUST = (
         "INVALID. Raise the quota, fewer --threads, cool the machine.",
     ),
     Term(
-        "SHIFT",
+        "DRIFT",
         "%",
         "The speed moved after the warm-up: second halves of the samples differ from first ones "
         "by more than 3 %, and their 99 % interval over processes leaves 0 out; or five rounds or "

@@ -57,7 +57,7 @@ def test_the_best_evidence_is_an_a_without_reasons():
         (replace(GOOD, file_changed=True), "INVALID", "FILE_CHANGED"),
         (replace(GOOD, outputs=2), "INVALID", "OUTPUT_CHANGED"),
         (replace(GOOD, clock_fault="it ran backwards"), "INVALID", "CLOCK"),
-        (replace(GOOD, shift="it slowed down"), "B", "SHIFT"),
+        (replace(GOOD, drift="it slowed down"), "B", "DRIFT"),
         (replace(GOOD, major_faults=1), "B", "MAJOR_FAULTS"),
         (replace(GOOD, clock_share=0.006), "B", "COARSE_CLOCK"),
         (replace(GOOD, clock_share=0.03), "C", "COARSE_CLOCK"),

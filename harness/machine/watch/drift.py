@@ -2,7 +2,7 @@
 
 A warm-up that ended steady says nothing about what comes after it: a processor that heats up slows
 down in the middle of the samples. Neighbouring samples are not independent, so the process is the
-unit here too: each gives one number, and only what most of them agree on is called a shift.
+unit here too: each gives one number, and only what most of them agree on is called a drift.
 """
 
 import math
@@ -17,10 +17,10 @@ LEAST_PASSES = 4  # of one process, so that each half has two
 LEAST_PROCESSES = 3  # with halves, for an interval over them
 LEAST_ROUNDS = 5  # five values in order happen once in 60 orders by chance
 CONFIDENCE = 0.99  # one steady cell of a hundred may be doubted, not one of twenty
-LEAST_SHARE = 0.03  # smaller shifts hide in what a grade A allows anyway
+LEAST_SHARE = 0.03  # smaller drifts hide in what a grade A allows anyway
 
 
-def find_shift(samples: Sequence[Sample]) -> str | None:
+def find_drift(samples: Sequence[Sample]) -> str | None:
     """Say how the time of a pass moved, in the order in which the processes ran; None: it did not.
 
     Args:
