@@ -69,7 +69,7 @@ class CompareRow:
         margin: the tolerance on the metric's scale.
         processes: that were timed on each side, over all its runs.
         background: what others used of the processors while each side was measured.
-        p_family: two-sided p-value, corrected for all lines that could be mistaken (Holm).
+        p_adjusted: two-sided p-value, corrected for all lines that could be mistaken (Holm).
         verdict: worse, better, same or inconclusive, of this line alone.
         reason: why nothing can be told, where the data is not enough; else None.
     """
@@ -88,7 +88,7 @@ class CompareRow:
     margin: float
     processes: tuple[int, int]
     background: tuple[Background, Background] = (UNKNOWN, UNKNOWN)
-    p_family: float | None = None
+    p_adjusted: float | None = None
     verdict: Verdict = Verdict.INCONCLUSIVE
     reason: str | None = None
 
@@ -102,7 +102,7 @@ class CompareRow:
     @property
     def holds_together(self) -> bool:
         """Whether worse or better is confirmed by the correction for multiple comparisons."""
-        return self.p_family is not None and self.p_family < ALPHA
+        return self.p_adjusted is not None and self.p_adjusted < ALPHA
 
     @property
     def could_show(self) -> float | None:
@@ -116,7 +116,7 @@ class CompareRow:
         return self._amount(detectable(found.standard_error, found.dof, least=self.margin))
 
     @property
-    def sure_to_show(self) -> float | None:
+    def mde(self) -> float | None:
         """The same at the upper limit of that scatter, which holds in 95 of 100 comparisons."""
         if self.difference is None:
             return None
@@ -319,7 +319,7 @@ def judged(rows: Sequence[CompareRow], question: Question) -> Iterator[CompareRo
             continue
         yield replace(
             row,
-            p_family=p_values.get(id(row), found.p_value()),
+            p_adjusted=p_values.get(id(row), found.p_value()),
             verdict=judge(found, row.margin),
         )
 

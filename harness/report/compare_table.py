@@ -113,11 +113,11 @@ def row_values(row: CompareRow) -> dict[str, Any]:
         "rank_low": None if row.ranks is None else row.ranks.low,
         "rank_high": None if row.ranks is None else row.ranks.high,
         "p_value": None if row.difference is None else row.difference.p_value(),
-        "p_family": row.p_family,
+        "p_adjusted": row.p_adjusted,
         "verdict": row.word,
         "holds_together": row.holds_together,
         "could_show": row.could_show,
-        "sure_to_show": row.sure_to_show,
+        "mde": row.mde,
         "basis": row.basis,
         "base_count": row.counts[0],
         "new_count": row.counts[1],
@@ -126,6 +126,9 @@ def row_values(row: CompareRow) -> dict[str, Any]:
         "new_others_cpu_share": row.background[1].cpu_share,
         "base_host_cpu_share": row.background[0].steal_share,
         "new_host_cpu_share": row.background[1].steal_share,
+        # names of before 0.2.0, for who reads them: deprecated
+        "p_family": row.p_adjusted,
+        "sure_to_show": row.mde,
     }
 
 
@@ -136,7 +139,8 @@ def draw_json(comparison: Comparison, gates: Sequence[dict[str, Any]] = ()) -> s
         "base_runs": comparison.base_runs,
         "new_runs": comparison.new_runs,
         "tolerance": comparison.question.tolerance,
-        "each_alone": comparison.question.no_correction,
+        "no_correction": comparison.question.no_correction,
+        "each_alone": comparison.question.no_correction,  # deprecated: the name of before 0.2.0
         "rows": [row_values(row) for row in comparison.rows],
         "gates": list(gates),
         "notes": comparison.notes,
@@ -234,7 +238,13 @@ def _end(row: CompareRow, which: int) -> str:
 
 def _detectable(row: CompareRow) -> str:
     """The minimum detectable effect: a larger difference would have been found."""
-    return MISSING if row.sure_to_show is None else effect(row, row.sure_to_show)
+    return MISSING if row.mde is None else effect(row, row.mde)
+    if row.mde is None:
+        return MISSING
+    if not row.metric.is_ratio:
+        return four_decimals(row.mde)
+    factor = f"> {LARGEST_SHOWN:.0f} times"
+    return percent(row.mde) if row.mde < LARGEST_SHOWN else factor
 
 
 def _counts(row: CompareRow) -> str:

@@ -23,8 +23,9 @@ from harness.results.enums import Grade, Verdict
 MOST_LINES = 6  # of one gate that are told; the rest is counted
 # Values of a line that a test case carries.
 NUMBERS = (
-    *("unit", "base", "new", "ratio", "low", "high", "p_family"),
-    *("verdict", "holds_together", "sure_to_show"),
+    *("unit", "base", "new", "ratio", "low", "high", "p_adjusted"),
+    *("verdict", "holds_together", "mde"),
+    *("p_family", "sure_to_show"),  # deprecated
     *("base_others_cpu_share", "new_others_cpu_share"),
 )
 # What an undecided gate is in a build's list, and a line of it in JUnit.

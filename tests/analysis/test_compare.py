@@ -87,7 +87,7 @@ def test_what_the_data_would_have_shown_grows_with_its_noise():
         for noise in (0.01, 0.1)
     ]
     quiet, noisy = (found["decode_tok_s"] for found in rows)
-    assert 0.03 < quiet.could_show < quiet.sure_to_show < noisy.sure_to_show
+    assert 0.03 < quiet.could_show < quiet.mde < noisy.mde
 
 
 def test_memory_of_one_process_has_the_scatter_of_the_reference_machine():
@@ -264,7 +264,7 @@ def test_a_line_alone_may_not_hold_in_a_large_table():
         Question(metrics=names, no_correction=True),
     ).rows
     assert not any(row.holds_together for row in rows)
-    assert all(one.p_family >= other.p_family for one, other in zip(rows, alone, strict=True))
+    assert all(one.p_adjusted >= other.p_adjusted for one, other in zip(rows, alone, strict=True))
     assert [row.word for row in rows] == [row.word for row in alone]
 
 

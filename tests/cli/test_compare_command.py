@@ -85,6 +85,8 @@ def test_programs_get_every_number(sides, capsys):
     assert rows["decode_tok_s"]["ratio"] == pytest.approx(1 / 1.2)
     assert rows["decode_tok_s"]["holds_together"]
     assert rows["kld_nats"]["verdict"] == "SAME"
+    for now, deprecated in (("mde", "sure_to_show"), ("p_adjusted", "p_family")):
+        assert all(row[now] == row[deprecated] for row in table["rows"])
     _, out, _ = run(capsys, *sides, "--format", "jsonl")
     assert [json.loads(line) for line in out.splitlines()] == table["rows"]
     _, out, _ = run(capsys, *sides, "--format", "csv")
@@ -98,7 +100,8 @@ def test_the_flag_of_version_0_1_still_leaves_out_the_correction(sides, capsys):
 
     old, new = drawn("--each"), drawn("--no-correction")
     assert old == new
-    assert (new["each_alone"], drawn()["each_alone"]) == (True, False)
+    assert (new["no_correction"], drawn()["no_correction"]) == (True, False)
+    assert new["each_alone"] is True  # the deprecated name
 
 
 def test_a_former_name_is_not_in_the_help(capsys):

@@ -53,7 +53,8 @@ COMPARISON = (
         "%",
         "Minimum detectable effect: a real difference of that size would have been found in at "
         "least 80 of 100 such comparisons, whatever this sample's luck: taken at the upper 95 % "
-        "limit of the scatter seen. JSON has could_show besides, at the scatter seen.",
+        "limit of the scatter seen. JSON has it as mde (as sure_to_show too, which is deprecated), "
+        "and could_show at the scatter seen.",
     ),
     Term(
         "correction",

@@ -41,7 +41,7 @@ PATTERNS = (
     (r"shift", "DRIFT"),
     (r"run", "graph"),
     (r"front|pareto", "Pareto front"),
-    (r"family|holm|p_family", "correction"),
+    (r"family|holm|p_family|p_adjusted", "correction"),
     (r"sure[ _]to[ _]show", "MDE"),
 )
 
