@@ -181,6 +181,8 @@ def _refused(graph: Path, device: Device, error: Exception) -> HarnessError:
     """What ONNX Runtime said, without a path, as an error of the file or of the device."""
     text = str(error).replace(f"{graph.parent}{os.sep}", "")  # names no place
     problem = f"onnxruntime cannot open {graph.name}"
+    if type(error).__name__ == NO_KERNEL:
+        return _without_kernel(graph, device, text)
     if device.row.is_host or type(error).__name__ in FILE_ERRORS:
         return ModelError(
             f"{problem}: {text}",
@@ -189,6 +191,22 @@ def _refused(graph: Path, device: Device, error: Exception) -> HarnessError:
     return DeviceError(
         f"{problem} on {device.key}: {text}", fix="bench devices says whether the device works"
     )
+
+
+def _without_kernel(graph: Path, device: Device, text: str) -> HarnessError:
+    """The runtime knows the operators of a graph, and has no code for one of them there."""
+    from harness.builder.graph.outline import stored_types
+
+    others = [name for name in stored_types(graph) if name not in ("float", "int64")]
+    held = f" (its weights are {', '.join(others)})" if others else ""
+    refusal = ModelError if device.row.is_host else DeviceError
+    return refusal(
+        f"onnxruntime has no kernel on {device.key} for {graph.name}{held}: {text}",
+        fix="another file of the model, such as the fp32 or an int8 one, or another device",
+    )
+
+
+NO_KERNEL = "NotImplemented"  # of onnxruntime's exceptions
 
 
 def _refuse_fallback(session: ort.InferenceSession, device: Device, placement: Placement) -> None:

@@ -136,6 +136,7 @@ _ROWS: dict[str, Callable[[Facts], str]] = {
     "parameters": _plain("parameters"),
     "stored": _weights,
     "stored as": _listed("stored", "{level}: {parameters:,} in {stored_mib:,.1f} MiB"),
+    "compiled for": _plain("compiled_for"),
     "graphs": _listed("graphs", "{file} ({role}, opset {opset})"),
     "operators of": _domains,
     "data files": _listed("data_files", "{name} ({size_mib:,.1f} MiB)"),

@@ -23,3 +23,10 @@ def free_dimensions(graph: Path) -> list[str]:
             if not dimension.HasField("dim_value"):
                 found.append(dimension.dim_param or f"{value.name}[{axis}]")
     return list(dict.fromkeys(found))
+
+
+def stored_types(graph: Path) -> list[str]:
+    """Types of the stored tensors of a graph, in words of ONNX such as `bfloat16`, each once."""
+    model = onnx.load(graph, load_external_data=False)
+    names = (onnx.TensorProto.DataType.Name(one.data_type) for one in model.graph.initializer)
+    return list(dict.fromkeys(name.lower() for name in names))

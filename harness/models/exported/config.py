@@ -54,6 +54,7 @@ class Described:
         genai: decoded genai_config.json.
         tokenizer_folder: where tokenizer.json lies.
         spec: the architecture, where it is one that we know.
+        refusal: why it is not.
     """
 
     vocab_size: int | None = None
@@ -67,6 +68,7 @@ class Described:
     genai: Any = None
     tokenizer_folder: Path | None = None
     spec: AnySpec | None = None
+    refusal: str | None = None
 
 
 def describe(folders: tuple[Path, ...], name: str) -> Described:
@@ -89,13 +91,15 @@ def describe(folders: tuple[Path, ...], name: str) -> Described:
         values["head_dim"] = values["hidden_size"] // heads
     values["context"] = _from_padding(config, values["context"])
     tokenizer = _first(folders, TOKENIZER)
+    spec, refusal = (None, None) if config_path is None else _spec(config_path, name)
     return Described(
         **values,
         image_size=_image_size(config, _read(folders, PREPROCESSOR, name)),
         classes=_classes(config),
         genai=genai,
         tokenizer_folder=tokenizer and tokenizer.parent,
-        spec=None if config_path is None else _spec(config_path, name),
+        spec=spec,
+        refusal=refusal,
     )
 
 
@@ -110,12 +114,12 @@ def _read(folders: tuple[Path, ...], file: str, name: str) -> Any:
     return None if path is None else read_json(path, f"{name}/{file}")
 
 
-def _spec(path: Path, name: str) -> AnySpec | None:
-    """Return the architecture of a config.json, or None where it is none of ours."""
+def _spec(path: Path, name: str) -> tuple[AnySpec | None, str | None]:
+    """Return the architecture of a config.json, or None and why it is none of ours."""
     try:  # read_json has read it, so it is no link that leads elsewhere
-        return spec_from_file(path, name)
-    except ModelError:
-        return None
+        return spec_from_file(path, name), None
+    except ModelError as error:
+        return None, error.problem
 
 
 def _whole(genai: Any, config: Any, want: str) -> int | None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import onnx
 
+from harness.models.exported.tensors import stored_bytes
+
 # What hands a stored tensor on as it is, up to shape and type; its first input is the tensor.
 PASSING = frozenset({"Transpose", "Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 STANDARD = ("", "ai.onnx")
@@ -49,6 +51,7 @@ class FlatGraph:
         constants: what Constant nodes hold, by the name of their output.
         readers: (node, input index) of each name.
         producers: the node of each name that is no input.
+        sparse_bytes: of stored tensors of which only the values that are not zero are kept.
     """
 
     nodes: list[FlatNode] = field(default_factory=list)
@@ -56,6 +59,7 @@ class FlatGraph:
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     readers: dict[str, list[tuple[FlatNode, int]]] = field(default_factory=dict)
     producers: dict[str, FlatNode] = field(default_factory=dict)
+    sparse_bytes: int = 0
 
     def tensor(self, name: str) -> onnx.TensorProto | None:
         """Return what is stored under a name."""
@@ -83,6 +87,7 @@ class FlatGraph:
                 waiting.extend(new)
 
 
+_LONGEST_WORD = 4096  # of an attribute; a compiled model may be one
 _LONGEST = 64  # a chain of operators that only pass a tensor on; guards against a cycle
 
 
@@ -100,6 +105,7 @@ def _add(flat: FlatGraph, graph: onnx.GraphProto, outer: Mapping[str, str], pref
     names = {**outer, **{name: prefix + name for name in own if name}}
     for tensor in graph.initializer:
         flat.stored[names[tensor.name]] = tensor
+    flat.sparse_bytes += sum(stored_bytes(one.values) for one in graph.sparse_initializer)
     for number, node in enumerate(graph.node):
         flat_node = FlatNode(
             node.op_type,
@@ -134,5 +140,5 @@ def _simple(node: onnx.NodeProto) -> Iterator[tuple[Any, int | str]]:
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.INT:
             yield attribute, attribute.i
-        elif attribute.type == onnx.AttributeProto.STRING:
+        elif attribute.type == onnx.AttributeProto.STRING and len(attribute.s) < _LONGEST_WORD:
             yield attribute, attribute.s.decode(errors="replace")

@@ -35,6 +35,9 @@ _WITH_STEPS = (
 )
 
 
+COMPILED, UNKNOWN = "compiled", "unknown"  # levels of files whose weights cannot be counted
+
+
 class Role(StrEnum):
     """What one graph file is for.
 
@@ -155,6 +158,8 @@ class ExportedModel:
         spec: the architecture as far as counting needs it, where a config.json describes one that
             we know, or genai_config.json and the count do.
         variants: other model files of the same folder that may be chosen instead.
+        unread_bytes: of stored tensors that no rule reads as weights.
+        compiled_for: the provider that has compiled it (`QNN`); empty: it is a graph of operators.
         notes: what a reader of its numbers should know, in sentences.
     """
 
@@ -176,6 +181,8 @@ class ExportedModel:
     tokenizer_folder: Path | None = None
     spec: AnySpec | None = None
     variants: tuple[str, ...] = ()
+    unread_bytes: int = 0
+    compiled_for: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -199,7 +206,11 @@ class ExportedModel:
     @property
     def level(self) -> str:
         """How most of its parameters are stored, in words; `fp32` of a graph without any."""
-        return self.storages[0].level if self.storages else "fp32"
+        if self.compiled_for:
+            return COMPILED
+        if self.storages:
+            return self.storages[0].level
+        return UNKNOWN if self.unread_bytes else "fp32"
 
     @property
     def cache_kind(self) -> str:

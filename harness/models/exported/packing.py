@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import onnx
 
 from harness.models.exported.flat import PASSING, FlatGraph, FlatNode
-from harness.models.exported.tensors import TYPES, elements
+from harness.models.exported.tensors import FLOAT_LEVELS, TYPES, elements
 
 # A row is looked up before its integers are turned to floats, so a Gather may stand in between.
-_TABLE_PASSING = PASSING | {"Gather", "Slice"}
+TABLE_PASSING = PASSING | {"Gather", "Slice"}
 BYTES_OF_4_BITS = 4
 
 
@@ -47,6 +47,13 @@ PACKINGS: dict[str, tuple[Packing, ...]] = {
     "QGemm": (Packing(3, (4, 5)),),
     "QLinearConv": (Packing(3, (4, 5), rows=True),),
     "QAttention": (Packing(1, (4, 7)),),
+    "QEmbedLayerNormalization": tuple(
+        Packing(weight, (weight + 6, weight + 11), rows=True) for weight in range(2, 7)
+    ),
+    "DynamicQuantizeLSTM": (Packing(1, (8, 9)), Packing(2, (10, 11))),
+    "MatMulInteger16": (Packing(1, ()),),
+    "QOrderedMatMul": (Packing(2, (3,)),),
+    "GemmFloat8": (Packing(1, (4,)),),
     "QMoE": tuple(
         Packing(weight, others, "expert_weight_bits", "block_size", rows=True)
         for weight, others in ((2, (3, 11)), (5, (6, 12)), (8, (9, 13)))
@@ -92,10 +99,34 @@ def packed_weights(flat: FlatGraph) -> Iterator[PackedWeight]:
         for packing in PACKINGS.get(node.op, ()):
             name = flat.source(node.input(packing.weight))
             if node.op == "DequantizeLinear":
-                name = flat.source(name, _TABLE_PASSING)
-            tensor = flat.stored.get(name)
-            if tensor is not None and tensor.data_type in TYPES:
+                name = flat.source(name, TABLE_PASSING)
+            tensor = flat.tensor(name)
+            if tensor is None or tensor.data_type not in TYPES or _is_scale(flat, node):
+                continue
+            if TYPES[tensor.data_type][1] not in FLOAT_LEVELS:
                 yield _weight(flat, node, packing, name, tensor)
+
+
+def _is_scale(flat: FlatGraph, node: FlatNode) -> bool:
+    """Whether what a DequantizeLinear gives is a scale or a zero point of other integers."""
+    if node.op != "DequantizeLinear" or not node.outputs:
+        return False
+    uses = list(flat.uses(node.outputs[0]))
+    return bool(uses) and all(
+        any(index in packing.others for packing in PACKINGS.get(reader.op, ()))
+        for reader, index in uses
+    )
+
+
+def _others(flat: FlatGraph, node: FlatNode, packing: Packing) -> Iterator[str]:
+    """Names of the stored tensors that belong to a weight; of quantized scales all of theirs."""
+    for index in packing.others:
+        name = flat.source(node.input(index))
+        producer = flat.producers.get(name)
+        if producer is not None and producer.op == "DequantizeLinear":
+            yield from (flat.source(inner) for inner in producer.inputs if inner)
+        elif name:
+            yield name
 
 
 def _weight(
@@ -108,10 +139,9 @@ def _weight(
     outputs, inputs = _sizes(node, tensor, stored_bits, bits, packing)
     if node.op in ("MatMulNBits", "MatMulBnb4") and outputs * inputs > 0:
         parameters = outputs * inputs
-    others = tuple(flat.source(node.input(index)) for index in packing.others if node.input(index))
-    others = tuple(other for other in others if other in flat.stored)
+    others = tuple(name for name in _others(flat, node, packing) if flat.tensor(name) is not None)
     block = node.whole(packing.block, _DEFAULT_BLOCK.get(node.op, 0)) if packing.block else 0
-    scales = flat.stored.get(others[0]) if others else None
+    scales = flat.tensor(others[0]) if others else None
     level = _level(node, bits, block, scales, TYPES[tensor.data_type][1])
     return PackedWeight(
         name, others, node.op, bits, block, parameters, level, outputs, inputs, packing.rows
@@ -149,8 +179,8 @@ def _level(
     kind = f"int{bits}"
     if node.op == "MatMulBnb4":
         kind = "nf4" if node.whole("quant_type", 1) else "fp4"
-    elif stored_type.startswith("float8"):
-        kind = stored_type
+    elif stored_type.startswith("float"):
+        kind = stored_type.replace("float4e2m1", "fp4")
     if block > 0:
         kind += f" b{block}"
     elif scales is not None and elements(scales) > 1:

@@ -11,18 +11,19 @@ from pathlib import Path, PurePosixPath
 
 import onnx
 
+from harness.core.units import MIB
+from harness.models.exported.architecture import architecture_of
 from harness.models.exported.caches import cache_layout, paired_by_shape
 from harness.models.exported.config import Described, describe
 from harness.models.exported.files import FoundFiles
 from harness.models.exported.flat import FlatGraph, flatten
-from harness.models.exported.genai_spec import spec_by_count
 from harness.models.exported.kinds import is_open, kind_of
 from harness.models.exported.loading import graph_ports, load_graph
 from harness.models.exported.model import DataFile, ExportedGraph, ExportedKind, ExportedModel, Role
 from harness.models.exported.names import CacheName, cache_names, genai_names, name_ports
 from harness.models.exported.ports import Port, PortNames
 from harness.models.exported.positions import position_limit
-from harness.models.exported.safety import check_regular, check_tensors
+from harness.models.exported.safety import COMPILED_OP, check_regular, check_tensors
 from harness.models.exported.shapes import (
     TokenTable,
     shaped_inputs,
@@ -31,16 +32,8 @@ from harness.models.exported.shapes import (
     token_table,
 )
 from harness.models.exported.versions import Runtime, check_versions
-from harness.models.exported.weights import Weight, combine, count_weights, storages
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.model import ModelSpec
+from harness.models.exported.weights import Counted, combine, count_weights, storages
 
-_SPECS: dict[ExportedKind, type] = {
-    ExportedKind.DECODER: ModelSpec,
-    ExportedKind.DECODER_WITHOUT_PAST: ModelSpec,
-    ExportedKind.ENCODER: EncoderSpec,
-    ExportedKind.EMBEDDING: EncoderSpec,
-}
 _SPEAK = (ExportedKind.DECODER, ExportedKind.DECODER_WITHOUT_PAST, ExportedKind.ENCODER_DECODER)
 _HASH_DIGITS = 16
 # Whether no token of a model depends on a later one; None: that cannot be told.
@@ -53,7 +46,7 @@ class _Read:
 
     Attributes:
         graph: its record.
-        weights: all of them.
+        counted: what it stores.
         data: its data files, relative to the model's folder.
         exporter: who wrote it.
         table: that token ids are looked up in.
@@ -61,9 +54,10 @@ class _Read:
     """
 
     graph: ExportedGraph
-    weights: tuple[Weight, ...]
+    counted: Counted
     data: tuple[str, ...]
     exporter: str
+    compiled_for: str
     table: TokenTable | None
     positions: int | None
 
@@ -88,12 +82,11 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
     table_rows = None if main.table is None else main.table.rows
     kind = kind_of(graphs, described.classes, table_rows)
     decoding = [read for role, read in reads.items() if role is not Role.ENCODER]
-    decoders, is_pair = [read.weights for read in decoding], Role.ENCODER in reads
-    encoder = reads[Role.ENCODER].weights if Role.ENCODER in reads else ()
+    decoders, is_pair = [read.counted.weights for read in decoding], Role.ENCODER in reads
+    encoder = reads[Role.ENCODER].counted.weights if Role.ENCODER in reads else ()
     weights = combine(decoders, encoder)
-    rows, spec = storages(weights), described.spec
-    if spec is None and described.genai is not None:
-        spec = _spec_by_count(described, weights, found.name)
+    rows = storages(weights)
+    spec, why_none = architecture_of(described, kind, weights, found.name)
     data = list(dict.fromkeys(name for read in reads.values() for name in read.data))
     model = ExportedModel(
         name=found.name,
@@ -115,15 +108,39 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
         hidden_size=described.hidden_size or _width(main),
         image_size=_image_size(reads.get(Role.ENCODER, main).graph, described),
         tokenizer_folder=described.tokenizer_folder,
-        spec=_fitting(spec, kind),
+        spec=spec,
         variants=found.variants,
+        unread_bytes=sum(read.counted.unread_bytes for read in reads.values()),
+        compiled_for=next((read.compiled_for for read in reads.values() if read.compiled_for), ""),
     )
+    copies = max(read.counted.copies_bytes for read in reads.values())
+    model = replace(model, notes=_notes(model, copies, why_none))
     asked = is_causal is not None and is_open(kind, main.graph, described.classes)
     if asked and is_causal is not None and is_causal(model) is False:
         kind = ExportedKind.ENCODER
         vocab_size = _vocab_size(main, described, kind)
-        return replace(model, kind=kind, vocab_size=vocab_size, spec=_fitting(spec, kind))
+        spec, why_none = architecture_of(described, kind, weights, found.name)
+        notes = _notes(model, copies, why_none)
+        return replace(model, kind=kind, vocab_size=vocab_size, spec=spec, notes=notes)
     return model
+
+
+def _notes(model: ExportedModel, copies_bytes: int, why_none: str | None) -> tuple[str, ...]:
+    """What a reader of a model's numbers should know."""
+    said = []
+    if model.compiled_for:
+        said.append(f"compiled for {model.compiled_for}: the size of its weights is not known")
+    elif model.unread_bytes:
+        share = model.unread_bytes / (model.unread_bytes + model.weights_bytes)
+        said.append(
+            f"{share:.0%} of its stored weights ({model.unread_bytes / MIB:,.1f} MiB) are not"
+            " understood: its parameters are at least as many as counted"
+        )
+    if copies_bytes:
+        said.append(
+            f"a tied table is stored twice: {copies_bytes / MIB:,.1f} MiB are a second copy"
+        )
+    return (*said, *([why_none] if why_none else ()))
 
 
 def _read(
@@ -138,18 +155,20 @@ def _read(
     check_versions(model, path, where, runtime)
     flat = flatten(model)
     graph = _graph(role, file, model, flat, described, where)
-    weights = count_weights(flat, folder)
+    stored = count_weights(flat, folder)
     counted = replace(
         graph,
-        parameters=sum(weight.parameters for weight in weights),
-        weights_bytes=sum(weight.stored_bytes for weight in weights),
+        parameters=sum(weight.parameters for weight in stored.weights),
+        weights_bytes=sum(weight.stored_bytes for weight in stored.weights),
     )
+    compiled = (node.attributes.get("source") for node in flat.nodes if node.op == COMPILED_OP)
+    device = next((str(source or "another device") for source in compiled), "")
     exporter = f"{model.producer_name} {model.producer_version}".strip()[:80]
     names = tuple(str(inner / name) for name in data)
     table = token_table(flat, graph.names.ids)
     numbers = {name for name in (graph.names.positions, graph.names.cache_position) if name}
     limit = position_limit(flat, frozenset(numbers), path.parent)
-    return _Read(counted, weights, names, exporter, table, limit)
+    return _Read(counted, stored, names, exporter, device, table, limit)
 
 
 def _graph(
@@ -254,19 +273,6 @@ def _image_size(graph: ExportedGraph, described: Described) -> tuple[int, int] |
         case (_, _, int(height), int(width)):
             return height, width
     return described.image_size
-
-
-def _spec_by_count(described: Described, weights: Sequence[Weight], name: str) -> ModelSpec | None:
-    """Return the architecture that genai_config.json and the counted weights tell together."""
-    table = (described.vocab_size or 0) * (described.hidden_size or 0)
-    tables = sum(weight.parameters == table for weight in weights)
-    counted = sum(weight.parameters for weight in weights)
-    return spec_by_count(described.genai, counted, tied=tables < 2, name=name)
-
-
-def _fitting(spec: AnySpec | None, kind: ExportedKind) -> AnySpec | None:
-    """Return the architecture where it describes a model of this kind."""
-    return spec if isinstance(spec, _SPECS.get(kind, ())) else None
 
 
 def _content_hash(folder: Path, files: Sequence[str]) -> str:

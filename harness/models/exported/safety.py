@@ -16,6 +16,8 @@ from harness.core.units import MIB
 from harness.models.exported.tensors import TYPES, External, external, stored_bytes
 
 _AGAIN = "download or export the model again"
+COMPILED_OP = "EPContext"  # a graph, or a part of it, as a provider has compiled it
+_LONGEST_NAME = 1024
 
 
 def check_regular(path: Path, where: str, is_own_copy: bool = False) -> None:
@@ -57,7 +59,21 @@ def data_locations(model: onnx.ModelProto, where: str, own: str) -> tuple[str, .
     places = [place for tensor in all_tensors(model) if (place := external(tensor)) is not None]
     for place in places:
         _check_location(place.location, where)
-    return tuple(dict.fromkeys(place.location for place in places if place.location != own))
+    found = [place.location for place in places if place.location != own]
+    return tuple(dict.fromkeys((*found, *compiled_locations(model))))
+
+
+def compiled_locations(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Return the files that a compiled graph (EPContext) names, in its own folder."""
+    found = []
+    for node in model.graph.node:
+        values = {attribute.name: attribute for attribute in node.attribute}
+        if node.op_type == COMPILED_OP and "ep_cache_context" in values:
+            is_inside = values["embed_mode"].i if "embed_mode" in values else 1
+            location = values["ep_cache_context"].s
+            if not is_inside and len(location) < _LONGEST_NAME:
+                found.append(location.decode(errors="replace"))
+    return tuple(dict.fromkeys(found))
 
 
 def check_tensors(
@@ -86,6 +102,8 @@ def check_tensors(
         if place.location not in sizes:
             sizes[place.location] = _data_size(path.parent, place.location, where, is_own_copy)
         _check_place(tensor, place, sizes[place.location], where)
+    for location in compiled_locations(model):
+        sizes[location] = _data_size(path.parent, location, where, is_own_copy)
     return tuple(location for location in sizes if location != path.name)
 
 

@@ -34,9 +34,13 @@ TYPES: dict[int, tuple[int, str]] = {
     TensorProto.FLOAT8E4M3FN: (8, "float8e4m3fn"),
     TensorProto.FLOAT8E5M2: (8, "float8e5m2"),
     TensorProto.FLOAT4E2M1: (4, "float4e2m1"),
+    TensorProto.FLOAT8E4M3FNUZ: (8, "float8e4m3fnuz"),
+    TensorProto.FLOAT8E5M2FNUZ: (8, "float8e5m2fnuz"),
+    TensorProto.COMPLEX64: (64, "complex64"),
+    TensorProto.COMPLEX128: (128, "complex128"),
     **{  # types of newer releases of onnx
-        getattr(TensorProto, name): (2, name.lower())
-        for name in ("INT2", "UINT2")
+        getattr(TensorProto, name): (bits, name.lower())
+        for name, bits in (("INT2", 2), ("UINT2", 2), ("FLOAT8E8M0", 8))
         if hasattr(TensorProto, name)
     },
 }
@@ -72,9 +76,11 @@ def elements(tensor: onnx.TensorProto) -> int:
 
 
 def stored_bytes(tensor: onnx.TensorProto) -> int:
-    """Return what the values take as stored."""
-    bits = TYPES[tensor.data_type][0] if tensor.data_type in TYPES else 0
-    return -(-elements(tensor) * bits // 8)
+    """Return what the values take as stored; of a type that is not known here, what is there."""
+    if tensor.data_type not in TYPES:
+        place = external(tensor)
+        return len(tensor.raw_data) if place is None else place.length_bytes or 0
+    return -(-elements(tensor) * TYPES[tensor.data_type][0] // 8)
 
 
 def external(tensor: onnx.TensorProto) -> External | None:

@@ -6,7 +6,7 @@ counts once, however often it is stored: matrices of the same bytes, and a head 
 embedding once more, transposed or quantized, are one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import onnx
 from harness.models.exported.constants import is_weight
 from harness.models.exported.flat import FlatGraph
 from harness.models.exported.model import Storage
-from harness.models.exported.packing import PackedWeight, packed_weights
+from harness.models.exported.packing import TABLE_PASSING, PackedWeight, packed_weights
 from harness.models.exported.tensors import (
     FLOAT_LEVELS,
     TYPES,
@@ -30,6 +30,10 @@ from harness.models.exported.ties import Matrix, are_tied
 # A constant inside a graph is a weight only where one of these reads it as such.
 _PRODUCTS = {"MatMul": 1, "Gemm": 1, "Conv": 1, "Gather": 0}
 TABLE_OPS = ("Gather", "GatherBlockQuantized")
+_FLOAT_OPS = ("Mul", "Sub", "Div", "MatMul", "Gemm", "Conv")
+_STEPS = 3  # of a chain from integers to floats: zero point, scale, and one more
+SMALL_BYTES, MANY_BYTES = 256, 4096  # smaller tensors are zero points, tables of an activation
+LOOKED_AT = 1 << 16  # values read to tell a mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Weight:
         parameters: 0 where the same values counted already.
         stored_bytes: with scales and zero points.
         is_table: whether rows of it are looked up.
+        sizes: of a matrix its outputs and inputs, in any order.
     """
 
     key: str
@@ -51,12 +56,29 @@ class Weight:
     parameters: int
     stored_bytes: int
     is_table: bool
+    sizes: tuple[int, ...] = ()
 
 
-def count_weights(flat: FlatGraph, folder: Path) -> tuple[Weight, ...]:
-    """Return every weight of one graph whose data lies in `folder`."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one graph stores.
+
+    Attributes:
+        weights: every one that a rule reads.
+        unread_bytes: of stored tensors that no rule reads, and that are none of those known to be
+            no weights.
+        copies_bytes: of matrices whose values counted already.
+    """
+
+    weights: tuple[Weight, ...]
+    unread_bytes: int
+    copies_bytes: int
+
+
+def count_weights(flat: FlatGraph, folder: Path) -> Counted:
+    """Return what one graph stores whose data lies in `folder`."""
     packed: dict[str, PackedWeight] = {}
-    for found in packed_weights(flat):
+    for found in (*packed_weights(flat), *_cast_weights(flat, folder)):
         packed.setdefault(found.name, found)
     others = {other for weight in packed.values() for other in weight.others}
     scales = _late_scales(flat)
@@ -76,7 +98,82 @@ def count_weights(flat: FlatGraph, folder: Path) -> tuple[Weight, ...]:
             counted.append(_float_weight(flat, name, tensor, folder))
             names.append(name)
     once = _count_once(flat, dict(zip(names, counted, strict=True)), packed, folder)
-    return _bytes_once(flat, once, packed, scales)
+    weights = _bytes_once(flat, once, packed, scales)
+    return Counted(
+        weights,
+        _unread_bytes(flat, {*names, *others, *scales}),
+        sum(weight.stored_bytes for weight in weights if not weight.parameters),
+    )
+
+
+def _cast_weights(flat: FlatGraph, folder: Path) -> Iterator[PackedWeight]:
+    """Integers that plain operators make floats of: Cast, then differences and products.
+
+    A mask of zeros and ones is none.
+    """
+    for name, tensor in (*flat.stored.items(), *flat.constants.items()):
+        bits, kind = TYPES.get(tensor.data_type, (0, ""))
+        if bits > 8 or not kind.lstrip("u").startswith("int") or elements(tensor) < SMALL_BYTES:
+            continue
+        uses = list(flat.uses(name, TABLE_PASSING))
+        if not any(node.op in _FLOAT_OPS and not node.domain for node, _ in uses):
+            continue
+        if bits == 8 and int(stored_array(tensor, folder).reshape(-1)[:LOOKED_AT].max()) <= 1:
+            continue
+        outputs, inputs = reversed(tensor.dims) if len(tensor.dims) == 2 else (0, 0)
+        others = tuple(dict.fromkeys(_factors(flat, name, elements(tensor))))
+        level = f"int{bits} (Cast)"
+        yield PackedWeight(
+            name, others, "Cast", bits, 0, elements(tensor), level, outputs, inputs, False
+        )
+
+
+def _factors(flat: FlatGraph, name: str, values: int) -> Iterator[str]:
+    """Names of the scales and zero points that a tensor of so many values meets on its way."""
+    waiting = [name]
+    for _ in range(_STEPS):
+        reached = [use for each in waiting for use in flat.uses(each, TABLE_PASSING)]
+        waiting = []
+        for node, index in reached:
+            if node.op not in ("Mul", "Sub", "Div", "Add"):
+                continue
+            other = flat.source(node.input(1 - index))
+            tensor = flat.tensor(other)
+            if tensor is not None and elements(tensor) * 4 <= values:
+                yield other
+                waiting.extend(node.outputs)
+
+
+def _unread_bytes(flat: FlatGraph, known: Collection[str]) -> int:
+    """Return the bytes of stored tensors that look like weights and that no rule reads."""
+    places: dict[object, int] = {}
+    for name, tensor in (*flat.stored.items(), *flat.constants.items()):
+        if name in known or not flat.readers.get(name) or not _looks_like_weights(flat, name):
+            continue
+        place = external(tensor)
+        key = name if place is None else (place.location, place.offset_bytes)
+        places[key] = stored_bytes(tensor)
+    return sum(places.values()) + flat.sparse_bytes
+
+
+def _looks_like_weights(flat: FlatGraph, name: str) -> bool:
+    """Whether a tensor that no rule reads may hold weights: by its type, size and readers.
+
+    Floats are weights unless constants.is_weight knows better; whole numbers of 32 and 64 bits are
+    sizes and places, but where an operator beyond the standard reads many of them.
+    """
+    tensor = flat.tensor(name)
+    assert tensor is not None
+    if tensor.data_type == onnx.TensorProto.STRING or stored_bytes(tensor) < SMALL_BYTES:
+        return False
+    kind = TYPES.get(tensor.data_type, (0, ""))[1]
+    if kind in FLOAT_LEVELS or kind == "bool":
+        return False
+    if kind in ("int32", "int64", "uint32", "uint64"):
+        foreign = any(node.domain for node, _ in flat.uses(name))
+        return foreign and stored_bytes(tensor) >= MANY_BYTES
+    uses = list(flat.uses(name))
+    return not (uses and all(node.op == "Gather" and index == 1 for node, index in uses))
 
 
 def combine(decoders: Iterable[tuple[Weight, ...]], encoder: tuple[Weight, ...]) -> list[Weight]:
@@ -137,16 +234,20 @@ def _late_scales(flat: FlatGraph) -> set[str]:
 
 def _packed_weight(flat: FlatGraph, weight: PackedWeight, folder: Path) -> Weight:
     """Return a quantized weight; its bytes come later."""
-    key = digest(flat.stored[weight.name], folder)
+    tensor = flat.tensor(weight.name)
+    assert tensor is not None
+    key = digest(tensor, folder)
     table = _is_table(flat, weight.name)
-    return Weight(key, weight.level, weight.bits, weight.parameters, 0, table)
+    sizes = (weight.outputs, weight.inputs) if weight.outputs * weight.inputs else ()
+    return Weight(key, weight.level, weight.bits, weight.parameters, 0, table, sizes)
 
 
 def _float_weight(flat: FlatGraph, name: str, tensor: onnx.TensorProto, folder: Path) -> Weight:
     """Return a float weight; its bytes come later."""
     bits, kind = TYPES[tensor.data_type]
     table = _is_table(flat, name)
-    return Weight(digest(tensor, folder), FLOAT_LEVELS[kind], bits, elements(tensor), 0, table)
+    key, values, sizes = digest(tensor, folder), elements(tensor), tuple(tensor.dims)
+    return Weight(key, FLOAT_LEVELS[kind], bits, values, 0, table, sizes)
 
 
 def _is_table(flat: FlatGraph, name: str) -> bool:

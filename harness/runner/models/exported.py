@@ -25,6 +25,7 @@ from harness.runner.models.exported_levels import (
     cache_of,
     calibrated_level,
     check_cache,
+    check_compiled,
     check_level,
     check_settings,
     level_of,
@@ -180,6 +181,7 @@ class Exported:
 
     def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
         """Its levels with the cache in its file."""
+        check_compiled(self.model, devices)
         levels = self.levels_asked(settings, devices)
         return tuple((level, cache_of(self.model, level)) for level in levels)
 
@@ -315,6 +317,8 @@ class Exported:
             "image_size": model.image_size,
             "has_tokenizer": model.tokenizer_folder is not None,
             "levels": [level.name for level in self.levels()],
+            "unread_bytes": model.unread_bytes,
+            "compiled_for": model.compiled_for or None,
             "notes": list(model.notes),
             "other_files": list(model.variants),
             "content_hash": model.content_hash,

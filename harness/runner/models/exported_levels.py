@@ -2,19 +2,26 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from harness.builder.quantize.cache import AUTO, CACHES, CacheLevel, own_cache
 from harness.builder.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
 from harness.core.errors import UsageError
+from harness.devices.table import ROWS
 from harness.engine.exported.geometry import DECODERS
 from harness.models.exported.model import ExportedModel, Storage
 from harness.runner.settings import Settings
+
+if TYPE_CHECKING:
+    from harness.devices.device import Device
 
 NO_CACHE = CacheLevel("none", "none", 0)  # every step reads the whole text again
 BFLOAT16 = CacheLevel("bf16", "bfloat16", 16)
 BLOCK = re.compile(r"\bb(\d+)\b")  # of a level in words: the run of weights that share a scale
 
 
+# How names of levels begin whose numbers are those of our own: fp4, fp8 and nf4 are not.
+OURS = ("int", "fp16", "fp32")
 _FLOAT = MatrixFormat(Form.FLOAT, 32)  # tables stay as they are
 # What is made of an exported fp32 file; see harness.builder.quantize.exported.
 MADE = {
@@ -31,7 +38,7 @@ def level_of(model: ExportedModel) -> QuantLevel:
     Its name is the number type of most of its weights; its label says the rest. What it is
     multiplied by follows from the form: blocks by MatMulNBits, 8 bits without by MatMulInteger.
     """
-    storage = model.storages[0] if model.storages else Storage("fp32", 32, 0, 0)
+    storage = model.storages[0] if model.storages else Storage(model.level, 32, 0, 0)
     floats = [each for each in model.storages if each.bits >= 16]
     float_bytes = 2 if floats and floats[0].bits == 16 else 4
     body = _format(storage)
@@ -45,7 +52,8 @@ def level_of(model: ExportedModel) -> QuantLevel:
 def levels_possible(model: ExportedModel) -> tuple[QuantLevel, ...]:
     """The file's own level, and what can be made of it: of fp32 alone."""
     own = level_of(model)
-    return (own, *MADE.values()) if own.name == "fp32" else (own,)
+    is_known = own.name == "fp32" and not model.unread_bytes
+    return (own, *MADE.values()) if is_known else (own,)
 
 
 def levels_asked(settings: Settings, model: ExportedModel) -> tuple[QuantLevel, ...]:
@@ -58,6 +66,8 @@ def levels_asked(settings: Settings, model: ExportedModel) -> tuple[QuantLevel, 
 
 def calibrated_level(level: QuantLevel) -> str | None:
     """Name of the level of ours whose kernel multiplies by such matrices; None: none does."""
+    if not level.name.startswith(OURS):
+        return None
     alike = (known.name for known in LEVELS.values() if known.body == level.body)
     return next(alike, None)
 
@@ -98,6 +108,26 @@ def check_settings(settings: Settings, model: ExportedModel) -> None:
     check_cache(settings.kv_cache, model)
     if "quant" in settings.given:
         check_level(settings.quant, model)
+
+
+def check_compiled(model: ExportedModel, devices: Sequence["Device"]) -> None:
+    """Refuse a model that a provider has compiled, where none of the devices is that provider's.
+
+    Raises:
+        UsageError: with the device, where there is one of it.
+    """
+    if not model.compiled_for:
+        return
+    wanted = model.compiled_for.casefold().removesuffix("executionprovider")
+    takes = [row.key for row in ROWS if row.provider.casefold().startswith(wanted)]
+    if any(device.row.key in takes for device in devices):
+        return
+    asked = ",".join(device.key for device in devices)
+    other = f"--device {takes[0]} where it is installed, or " if takes else ""
+    raise UsageError(
+        f"{model.name} is compiled for {model.compiled_for}, and --device {asked} cannot run it",
+        fix=f"{other}the .onnx file that it was compiled from",
+    )
 
 
 def check_cache(names: Sequence[str], model: ExportedModel) -> None:
