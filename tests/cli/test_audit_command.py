@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from harness.cli.audit import command
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
@@ -33,9 +34,9 @@ def test_timed_passes_of_a_real_model_choose_what_plain_runs_choose(run):
 def test_a_fault_ends_with_1_and_says_what_to_try(run, monkeypatch):
     real = audit_module.Worker.ask
 
-    def remembering(worker, do, timeout_s, **arguments):
-        reply = real(worker, do, timeout_s, **arguments)
-        return {**reply, "plain_digest": "ff"} if do == "audit" else reply
+    def remembering(worker, do, timeout_s, *kind, **arguments):
+        reply = real(worker, do, timeout_s, *kind, **arguments)
+        return structs.replace(reply, plain_digest="ff") if do == "audit" else reply
 
     monkeypatch.setattr(audit_module.Worker, "ask", remembering)
     result = run("--gen", "4", "--turns", "3")

@@ -167,7 +167,7 @@ def test_a_profile_is_of_both_graphs(static, folder):
     fields = asdict(static.geometry), "cpu", 1, 1
     request = {"kind": "pg", "prompt_tokens": 11, "gen_tokens": 4}
     found = profile(str(folder / PREFILL_FILE), *fields, workload=request, seed=0)
-    assert found["runs"] == 2 * (2 + 3)
+    assert found.runs == 2 * (2 + 3)
 
 
 def test_load_and_placement_are_those_of_both_graphs(static, folder):
@@ -177,8 +177,8 @@ def test_load_and_placement_are_those_of_both_graphs(static, folder):
         str(folder / PREFILL_FILE), asdict(static.geometry), "cpu", 1, 1, CAPACITY_TOKENS, seed=0
     )
     whole = together([opened.placement for opened in static.sessions])
-    assert said["placement"] == asdict(whole)
-    assert said["load_ns"] == sum(one.load_ns for one in child._measuring().sessions)
+    assert said.placement == whole
+    assert said.load_ns == sum(one.load_ns for one in child._measuring().sessions)
 
 
 @pytest.mark.parametrize(("batch", "tokens"), [(2, 10), (1, CAPACITY_TOKENS + 1)])

@@ -66,7 +66,7 @@ def test_open_tells_what_was_opened(child, tiny, first):
     assert reply["hardware"]["simulated"] is False
     assert set(reply) == {
         *("load_ns", "first_ns", "placement", "hardware", "provider", "spinning", "affinity"),
-        "compiled",
+        *("compiled", "first"),
     }
 
 

@@ -227,7 +227,7 @@ def test_a_failed_build_leaves_nothing_and_keeps_its_words(tmp_path):
 def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
     """Ctrl-C while the child writes: its half-made folder goes."""
 
-    def interrupt(_worker, _do, _timeout_s, folder, **_arguments):
+    def interrupt(_worker, _do, _timeout_s, *_kind, folder, **_arguments):
         (Path(folder) / "model.onnx.data").write_bytes(b"half")
         raise KeyboardInterrupt
 

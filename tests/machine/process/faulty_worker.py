@@ -123,7 +123,7 @@ def fail_on_purpose(code: int) -> None:
 
 
 def reply_nothing_json() -> Any:
-    return {1, 2}
+    return object()
 
 
 def reply_not_a_number() -> float:

@@ -63,7 +63,7 @@ def test_measured_stands_beside_estimated(outcome):
     for record in outcome.document.records:
         metrics = record.metrics
         texts = record.cell.sequences
-        pass_ns = [median(process["sample"]["encode_ns"]) for process in record.samples]
+        pass_ns = [median(process.sample.encode_ns) for process in record.samples]
         for value_ns in (
             metrics["encode_ms"].value * 1e6,
             texts * 1e9 / metrics["encode_seq_s"].value,

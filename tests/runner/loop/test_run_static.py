@@ -56,7 +56,7 @@ def records_at(document, level):
 
 
 def digests(records):
-    return [record.samples[0]["sample"]["digest"] for record in records]
+    return [record.samples[0].sample.digest for record in records]
 
 
 def test_every_level_runs_every_test(document):
@@ -64,7 +64,7 @@ def test_every_level_runs_every_test(document):
     for record in document.records:
         assert record.metrics["load_ms"].value > 0
         assert record.metrics["peak_rss_bytes"].value > 0
-        assert all(sample["sample"]["finite"] for sample in record.samples)
+        assert all(sample.sample.finite for sample in record.samples)
 
 
 def test_floats_choose_the_same_tokens_static_or_fused(document):
