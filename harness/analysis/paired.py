@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import exp, log, log1p
-from statistics import fmean
+from statistics import fmean, median
 
 from harness.analysis.compare import CompareRow, Comparison, Question, judged
 from harness.analysis.compare_sides import find_compared
-from harness.results.background import UNKNOWN, Background
+from harness.results.background import UNKNOWN, Background, background_of
+from harness.results.entries import PairEntry
 from harness.results.metric_row import MetricRow
 from harness.results.schema import Cell
 from harness.stats.differences import Difference, paired_difference
@@ -127,22 +128,49 @@ def _ratios(metric: MetricRow, found: Interval) -> Interval:
     return Interval(*(metric.off_scale(end) for end in (found.center, found.low, found.high)))
 
 
-def lines_of(
-    taken: Mapping[tuple[str, str], Sequence[PairValue]],
-    cells: Mapping[str, tuple[Cell, Cell]],
-) -> list[Line]:
+def lines_of(pairs: Sequence[PairEntry], cells: Mapping[str, tuple[Cell, Cell]]) -> list[Line]:
     """Lines of everything that every pair gave, in the order in which it was taken.
 
     Args:
-        taken: (test name, metric) -> a value per pair; the test is empty for a start.
+        pairs: as they are journalled.
         cells: test name -> the cells of both sides; a start stands under the first.
     """
+    taken: dict[tuple[str, str], list[PairValue]] = {}
+    for pair in pairs:
+        for metric, values in pair.starts_ms.items():
+            taken.setdefault(("", metric), []).append(_pair_value([values]))
+        for turn in pair.turns:
+            taken.setdefault((turn.test, turn.metric), []).append(_pair_value(turn.values))
     first = next(iter(cells.values()))
     return [
-        Line(metric, *cells.get(test, first), tuple(values), is_start=not test)
+        Line(
+            metric,
+            *cells.get(test, first),
+            tuple(values),
+            is_start=not test,
+            background=_background(pairs, test),
+        )
         for (test, metric), values in taken.items()
         if len(values) > 1
     ]
+
+
+def _pair_value(turns: Sequence[tuple[float, float]]) -> PairValue:
+    """What one pair says of one metric, of its turns in (a, b)."""
+    return PairValue(
+        median(log(b / a) for a, b in turns),
+        median(a for a, _ in turns),
+        median(b for _, b in turns),
+    )
+
+
+def _background(pairs: Sequence[PairEntry], test: str) -> Background:
+    """What others used while a test took turns; of a start, in all tests of its pairs."""
+    return background_of(
+        watch
+        for pair in pairs
+        for watch in ([pair.watches.get(test)] if test else pair.watches.values())
+    )
 
 
 class Ending(StrEnum):

@@ -35,7 +35,6 @@ from harness.core.ranges import parse_seconds, parse_share
 if TYPE_CHECKING:
     from harness.runner.loop.paired import Side, TurnPlan
 
-AS_SHARED = "as shared"
 EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-on slower:3%'
 
 
@@ -44,6 +43,11 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 @click.option("--b", "text_b", default="", help="What is compared with it, likewise.")
 @click.option("--python-a", help="Another interpreter with this package, for side A.")
 @click.option("--python-b", help="The same for side B: another onnxruntime, another build.")
+@click.option("--label-a", default="", help="What side A is called: main, 1.31, a commit.")
+@click.option("--label-b", default="", help="The same for side B.")
+@click.option(
+    "--profile", is_flag=True, help="Also say which operators moved, by a profile of each side."
+)
 @click.option("--pairs", default=20, show_default=True, help="Most pairs of fresh processes.")
 @click.option("--precision", default="1%", show_default=True, help="Half-width that is enough.")
 @click.option("--budget", help="Begin no further pair after this time: 60s, 5m.")
@@ -68,6 +72,9 @@ def command(
     text_b: str,
     python_a: str | None,
     python_b: str | None,
+    label_a: str,
+    label_b: str,
+    profile: bool,
     pairs: int,
     precision: str,
     budget: str | None,
@@ -88,10 +95,11 @@ def command(
     on both; a pair of fresh processes gives one ratio, B / A. Pairs are added until every
     interval is narrow enough, or the pairs or the budget are used up.
     """
-    from harness.analysis.paired import Ending, Limits, compare_turns
+    from harness.analysis.paired import Ending, Limits
     from harness.cli.compare_draw import draw_comparison
-    from harness.cli.pairs import measure_pairs
+    from harness.cli.pairs import make_header, measure_pairs
     from harness.machine.watch.facts import usable_cores
+    from harness.report.ab import closing, compare_pairs
     from harness.report.compare_table import pairs_note
 
     gates = [_gate(text) for text in fail_on]
@@ -103,21 +111,21 @@ def command(
         read_variant("--b", text_b, shared, usable, cache),
     )
     sides, plan = _sides(variants, (python_a, python_b), seconds, cache)
-    texts = (text_a, text_b)
-    found = measure_pairs(sides, texts, plan, limits, results)
-    names = (text_a or AS_SHARED, text_b or AS_SHARED)
-    notes = (pairs_note(found.count, found.ending, limits.precision),)
-    comparison = compare_turns(found.lines, question, names, notes)
+    asked = (question.tolerance, limits.precision)
+    header = make_header(sides, (text_a, text_b), (label_a, label_b), plan, asked)
+    settings = variants[0].settings if profile else None
+    found = measure_pairs(sides, header, plan, limits, results, profiled=settings)
+    comparison = compare_pairs(found.entries, question)
     judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
     interrupted = found.ending is Ending.INTERRUPTED
     if failing(judged) and confirm and not interrupted:
-        again = measure_pairs(sides, texts, plan, limits, results, first=found.count)
-        second = compare_turns(again.lines, question, names, ())
+        again = measure_pairs(sides, header, plan, limits, results, first=found.count)
+        second = compare_pairs(again.entries, question)
         judged, note = confirmed(judged, judge_gates(second, gates))
         more = pairs_note(again.count, again.ending, limits.precision)
         comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {more}"))
         interrupted = again.ending is Ending.INTERRUPTED
-    draw_comparison(comparison, judged, policy, ((), ()), style)
+    draw_comparison(comparison, judged, policy, ((), ()), style, closing(comparison))
     if interrupted:
         return EXIT_INTERRUPTED
     return EXIT_GATE if is_failure(judged, policy) else EXIT_OK

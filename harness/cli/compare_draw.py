@@ -19,6 +19,7 @@ from harness.report.escape import one_line
 from harness.report.gates import annotations, draw_comparison_junit, gate_lines, gate_values
 from harness.results.schema import Document
 
+TABLES = ("table", "md")
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {
     "csv": draw_csv,
     "jsonl": draw_json_lines,
@@ -31,6 +32,7 @@ def draw_comparison(
     inconclusive: Inconclusive,
     documents: tuple[Sequence[Document], Sequence[Document]],
     style: str,
+    closing: str = "",
 ) -> None:
     """Print a comparison, and on stderr what its gates say.
 
@@ -40,10 +42,11 @@ def draw_comparison(
         inconclusive: what an undecided gate counts as.
         documents: both sides; the second is empty along an axis.
         style: of `options.COMPARE_FORMATS`.
+        closing: the last line of what people read.
     """
     verdicts = gate_lines(judged)
     if style == GITHUB:
-        table = draw_table(comparison, "md", verdicts)
+        table = draw_table(comparison, "md", verdicts, closing)
         tell_github(table, annotations(comparison, judged, inconclusive))
     elif style == "junit":
         click.echo(draw_comparison_junit(comparison, judged, inconclusive), nl=False)
@@ -57,3 +60,5 @@ def draw_comparison(
         click.echo(draw_table(comparison, style), nl=False)
     for line in verdicts:
         click.echo(one_line(line), err=True)
+    if closing and style in TABLES:
+        click.echo(f"\n{one_line(closing)}")

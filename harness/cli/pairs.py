@@ -2,22 +2,42 @@
 
 import signal
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import click
 
-from harness.analysis.paired import Ending, Limits, Line, PairValue, lines_of
+from harness.analysis.paired import Ending, Limits, lines_of
 from harness.cli.progress import open_progress
-from harness.core.errors import MeasurementError
-from harness.machine.watch.facts import machine_facts
-from harness.results.entries import AbEntry, AbSide, PairEntry, TurnValues
+from harness.core.environment import tested_commit
+from harness.core.errors import HarnessError, MeasurementError
+from harness.machine.watch.facts import PACKAGES, machine_facts
+from harness.machine.watch.interpreter import interpreter_facts
+from harness.results.entries import (
+    AbEndEntry,
+    AbEntry,
+    AbProfileEntry,
+    AbSide,
+    Entry,
+    PairEntry,
+    TurnValues,
+)
 from harness.results.journal import Journal, prepare_results_folder
+from harness.results.replies import Profile
 from harness.results.schema import METHOD_VERSION
 from harness.runner.loop.identity import cell_of, without_folders
-from harness.runner.loop.paired import Pair, Side, TurnPlan, measure_pair, shared_tests
+from harness.runner.loop.paired import (
+    Pair,
+    Side,
+    TurnPlan,
+    measure_pair,
+    profile_side,
+    shared_tests,
+)
 from harness.runner.loop.run import new_run_id, utc_now
+from harness.runner.settings import Settings
 
 PREFIX = "ab-"
 
@@ -27,33 +47,38 @@ class Pairs:
     """What was measured.
 
     Attributes:
-        lines: a value per pair of every metric.
-        count: how many pairs.
-        ending: why no more.
+        entries: of the file.
+        ending: why no more pairs.
     """
 
-    lines: list[Line]
-    count: int
+    entries: tuple[Entry, ...]
     ending: Ending
+
+    @property
+    def count(self) -> int:
+        """How many pairs."""
+        return sum(isinstance(one, PairEntry) for one in self.entries)
 
 
 def measure_pairs(
     sides: tuple[Side, Side],
-    texts: tuple[str, str],
+    header: AbEntry,
     plan: TurnPlan,
     limits: Limits,
     results: Path,
     first: int = 0,
+    profiled: Settings | None = None,
 ) -> Pairs:
     """Add pairs until the limits say enough; each is on disk before the next begins.
 
     Args:
         sides: the base and what is compared with it.
-        texts: the words that make each differ.
+        header: what opens the file.
         plan: how a pair is measured.
         limits: when there are enough.
         results: folder of the file that keeps every turn.
         first: number of the first pair; pairs of other numbers draw other orders.
+        profiled: take a profile of every test on both sides as well, by these settings.
 
     Raises:
         WorkerError: a child failed; finished pairs stay in the file.
@@ -63,47 +88,88 @@ def measure_pairs(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     prepare_results_folder(results)
     path = results / f"{PREFIX}{new_run_id().removeprefix('run-')}.jsonl"
-    found: list[Pair] = []
+    found: list[PairEntry] = []
+    cells = {a.workload: (a, b) for a, b in header.cells}
     start_s = time.monotonic()
     with Journal(path) as journal, open_progress() as progress:
-        journal.append(_header(sides, texts, plan))
+        journal.append(header)
         click.echo(f"pairs: {path}", err=True)
         try:
             while True:
-                lines = _lines(sides, found)
+                lines = lines_of(found, cells)
                 ending = limits.ending(len(found), time.monotonic() - start_s, lines)
                 if ending is not None:
                     break
                 progress(f"pair {len(found) + 1}", len(found), limits.most)
-                found.append(measure_pair(sides, plan, first + len(found)))
-                journal.append(_entry(len(found), found[-1]))
+                pair = measure_pair(sides, plan, first + len(found))
+                found.append(_entry(len(found) + 1, pair))
+                journal.append(found[-1])
         except KeyboardInterrupt:
-            ending, lines = Ending.INTERRUPTED, _lines(sides, found)
+            ending = Ending.INTERRUPTED
+        more: list[Entry] = []
+        if profiled is not None and ending is not Ending.INTERRUPTED:
+            more += _profiles(sides, profiled)
+        more.append(AbEndEntry(ending=ending))
+        for entry in more:
+            journal.append(entry)
     if len(found) < 2:
         raise MeasurementError("interrupted before two pairs were measured", fix="let it run on")
-    return Pairs(lines, len(found), ending)
+    return Pairs((header, *found, *more), ending)
 
 
-def _lines(sides: tuple[Side, Side], pairs: list[Pair]) -> list[Line]:
-    """Every metric of every test, a value per pair."""
-    a, b = sides
-    cells = {
-        test.name: (cell_of(a.group, test, a.artifact), cell_of(b.group, test, b.artifact))
-        for test in shared_tests(sides)
-    }
-    taken: dict[tuple[str, str], list[PairValue]] = {}
-    for pair in pairs:
-        for test, metric, log_ratio in pair.log_ratios():
-            turns = pair.turns[test, metric] if test else (pair.starts[metric],)
-            base, new = (median(turn[side] for turn in turns) for side in (0, 1))
-            taken.setdefault((test, metric), []).append(PairValue(log_ratio, base, new))
-    return lines_of(taken, cells)
+def _profiles(sides: tuple[Side, Side], settings: Settings) -> list[AbProfileEntry]:
+    """Where the time of each test goes on both sides; what cannot be profiled says why."""
+    found = []
+    for test in shared_tests(sides):
+        taken = []
+        for side in sides:
+            try:
+                taken.append(profile_side(side, test, settings))
+            except HarnessError as error:
+                taken.append(Profile(reason=error.problem))
+        found.append(AbProfileEntry(test=test.name, a=taken[0], b=taken[1]))
+    return found
 
 
-def _header(sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan) -> AbEntry:
-    """What opens the file of pairs; names no path."""
-    a, b = (_side(side, text) for side, text in zip(sides, texts, strict=True))
+def make_header(
+    sides: tuple[Side, Side],
+    texts: tuple[str, str],
+    labels: tuple[str, str],
+    plan: TurnPlan,
+    asked: tuple[float, float],
+) -> AbEntry:
+    """What opens the file of pairs; names no path.
+
+    Args:
+        sides: the base and what is compared with it.
+        texts: the words that make each differ.
+        labels: what each is called; empty: nothing was said.
+        plan: how a pair is measured.
+        asked: tolerance and precision.
+
+    Raises:
+        UsageError: an interpreter does not say which packages it has.
+    """
+    facts = [interpreter_facts(side.python) for side in sides]
+    mine, theirs = (one["packages"] for one in facts)
+    kept = {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
+    kept |= set(PACKAGES)
+    a, b = (
+        _side(side, text, label, fact, kept)
+        for side, text, label, fact in zip(sides, texts, labels, facts, strict=True)
+    )
+    first, second = sides
     return AbEntry(
+        commit=tested_commit(),
+        tolerance=asked[0],
+        precision=asked[1],
+        cells=tuple(
+            (
+                cell_of(first.group, test, first.artifact),
+                cell_of(second.group, test, second.artifact),
+            )
+            for test in shared_tests(sides)
+        ),
         created_utc=utc_now(),
         method_version=METHOD_VERSION,
         environment=machine_facts(),
@@ -113,9 +179,15 @@ def _header(sides: tuple[Side, Side], texts: tuple[str, str], plan: TurnPlan) ->
     )
 
 
-def _side(side: Side, text: str) -> AbSide:
+def _side(
+    side: Side, text: str, label: str, facts: Mapping[str, Any], kept: Collection[str]
+) -> AbSide:
     """One variant, as the file names it."""
+    packages = {name: one for name, one in facts["packages"].items() if name in kept}
     return AbSide(
+        label=label,
+        python_version=facts["python_version"],
+        packages=dict(sorted(packages.items())),
         words=without_folders(text),
         model=side.artifact.name,
         level=side.group.level.name,
@@ -135,4 +207,4 @@ def _entry(number: int, pair: Pair) -> PairEntry:
         TurnValues(test=test, metric=metric, values=values)
         for (test, metric), values in pair.turns.items()
     )
-    return PairEntry(pair=number, starts_ms=pair.starts, turns=turns)
+    return PairEntry(pair=number, starts_ms=pair.starts, turns=turns, watches=pair.watches)

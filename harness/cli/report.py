@@ -7,7 +7,7 @@ import click
 from harness.cli.completion import RESULTS
 from harness.cli.options import DOCUMENT_FORMATS, format_option
 from harness.cli.results_files import results_path
-from harness.cli.show import show_document
+from harness.cli.show import is_pairs, show_document, show_pairs
 from harness.results.document import read_document
 
 
@@ -19,8 +19,14 @@ from harness.results.document import read_document
 def command(results: Path, style: str) -> None:
     """Draw the results file RESULTS for people, for programs or for a build service.
 
+    A file of pairs, results/ab-*.jsonl, is drawn as `bench ab` has drawn it.
+
     `github` appends Markdown to the job summary and prints annotations; junit, openmetrics,
     bencher, benchmark-action (smaller is better; -bigger: rates), pyperf and benchstat are what
     the tools of these names read.
     """
-    show_document(read_document(results_path(results)), style)
+    path = results_path(results)
+    if is_pairs(path):
+        show_pairs(path, style)
+    else:
+        show_document(read_document(path), style)

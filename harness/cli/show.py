@@ -1,9 +1,14 @@
 """A results document on stdout, in any of its formats."""
 
+from pathlib import Path
+
 import click
 
-from harness.cli.options import GITHUB
+from harness.cli.options import AB_FORMATS, GITHUB
+from harness.core.errors import UsageError
 from harness.results.schema import Document
+
+PAIRS = ".jsonl"  # what `bench ab` writes, and journals
 
 
 def show_document(document: Document, style: str) -> None:
@@ -22,3 +27,34 @@ def show_document(document: Document, style: str) -> None:
     from harness.report.github import document_annotations
 
     tell_github(render(document, "md"), document_annotations(document))
+
+
+def is_pairs(path: Path) -> bool:
+    """Whether a file is one of `bench ab`, by its first line."""
+    if path.suffix != PAIRS or not path.is_file():
+        return False
+    from harness.results.journal import read_lines
+
+    lines = read_lines(path)
+    return bool(lines) and lines[0].get("kind") == "ab"
+
+
+def show_pairs(path: Path, style: str) -> None:
+    """Print what the pairs of a file of `bench ab` say.
+
+    Raises:
+        UsageError: a format that pairs cannot be drawn in.
+        ResultFormatError: fewer than two pairs, or a damaged line.
+    """
+    from harness.analysis.gate import Inconclusive
+    from harness.cli.compare_draw import draw_comparison
+    from harness.report.ab import closing, compare_pairs
+    from harness.results.journal import read_journal
+
+    if style not in AB_FORMATS:
+        raise UsageError(
+            f"pairs of `bench ab` are no results document, which {style} is made of",
+            fix=f"--format with one of {', '.join(AB_FORMATS)}",
+        )
+    found = compare_pairs(read_journal(path))
+    draw_comparison(found, (), Inconclusive.WARN, ((), ()), style, closing(found))

@@ -52,6 +52,21 @@ DEBUG = Variable(
     "Prints the traceback of a fault of `bench` itself (exit code 70), for a report.",
     "1",
 )
+# The commit that a build service tests, by the names that each gives it.
+COMMITS = tuple(
+    Variable(
+        name, BENCH, f"The commit under test, as {service} says it; `bench ab` keeps it.", "1a2b"
+    )
+    for name, service in (
+        ("GITHUB_SHA", "GitHub"),
+        ("CI_COMMIT_SHA", "GitLab"),
+        ("BUILDKITE_COMMIT", "Buildkite"),
+        ("CIRCLE_SHA1", "CircleCI"),
+        ("BUILD_SOURCEVERSION", "Azure"),
+        ("BITBUCKET_COMMIT", "Bitbucket"),
+        ("GIT_COMMIT", "Jenkins"),
+    )
+)
 # Set for the process that runs an emulated device, and for none else; rows of the device table.
 SOFTWARE_ADAPTER = Variable(
     "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER",
@@ -65,7 +80,7 @@ VULKAN_DRIVERS = Variable(
     "The drivers that Vulkan may take; set by `--allow-simulated` to those of lavapipe.",
     "lvp_icd.json",
 )
-OURS = (CACHE, SUMMARY, COMPLETE, DEBUG, SOFTWARE_ADAPTER, VULKAN_DRIVERS)
+OURS = (CACHE, SUMMARY, COMPLETE, DEBUG, *COMMITS, SOFTWARE_ADAPTER, VULKAN_DRIVERS)
 OTHERS = (
     Variable("HF_TOKEN", "huggingface_hub", "Access to private and gated `hf:` models.", "hf_..."),
     Variable(
@@ -96,6 +111,11 @@ OTHERS = (
 def read_variable(variable: Variable) -> str:
     """Return the value of one of OURS; empty where it is not set."""
     return os.environ.get(variable.name, "")
+
+
+def tested_commit() -> str:
+    """The commit that a build service tests; empty: none says."""
+    return next((found for one in COMMITS if (found := read_variable(one))), "")
 
 
 def chosen_cache() -> Path | None:

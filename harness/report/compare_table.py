@@ -46,15 +46,26 @@ ENDINGS = {
 }
 
 
-def draw_table(comparison: Comparison, style: str, more: Sequence[str] = ()) -> str:
-    """Headline, table and notes, as text for people: `table` or `md`; `more` are further notes."""
+def draw_table(
+    comparison: Comparison, style: str, more: Sequence[str] = (), closing: str = ""
+) -> str:
+    """Headline, table and notes, as text for people.
+
+    Args:
+        comparison: what is drawn.
+        style: `table` or `md`.
+        more: further notes.
+        closing: the last line; empty: none.
+    """
     shown = [column for column in COLUMNS if column.tells(comparison.rows)]
     cells = [[column.cell(row) for column in shown] for row in comparison.rows if _tells(row)]
     table = draw_rows([column.header for column in shown], cells, style)
     escape = ESCAPES[style]
     lines = (tally(comparison), *comparison.notes, LEGEND, *more)
     below = "\n".join(f"- {escape(line)}" for line in lines)
-    return f"{escape(headline(comparison))}\n\n{table}\n\n{below}\n"
+    return f"{escape(headline(comparison))}\n\n{table}\n\n{below}\n" + (
+        f"\n{escape(closing)}\n" if closing else ""
+    )
 
 
 def headline(comparison: Comparison) -> str:
@@ -182,6 +193,16 @@ def effect(row: CompareRow, size: float) -> str:
     if not row.metric.is_ratio:
         return four_decimals(size)
     return percent(size) if size < LARGEST_SHOWN else f"> {LARGEST_SHOWN:.0f} times"
+
+
+def effect_range(row: CompareRow) -> str:
+    """The 95 % interval of a difference, in percent of the base, or in the metric's unit."""
+    if row.interval is None:
+        return "unknown"
+    low, high = row.interval
+    if not row.metric.is_ratio:
+        return f"{low:+.4f} to {high:+.4f}"
+    return f"{low - 1:+.1%} to {high - 1:+.1%}"
 
 
 def line_name(row: CompareRow) -> str:

@@ -17,7 +17,9 @@ from harness.results.replies import (
     Profile,
     StepsCheck,
     Sustained,
+    WatchInterval,
 )
+from harness.results.schema import Cell
 
 Json = dict[str, Any]
 
@@ -219,6 +221,9 @@ class AbSide(msgspec.Struct, frozen=True, kw_only=True):
         tests: full names.
         content_hash: of the built model.
         other_interpreter: it runs under another Python.
+        label: what it is called; empty: nothing was said.
+        python_version: of its interpreter.
+        packages: of its interpreter that measure, or differ from the other side's -> version.
     """
 
     words: str
@@ -231,10 +236,26 @@ class AbSide(msgspec.Struct, frozen=True, kw_only=True):
     tests: tuple[str, ...]
     content_hash: str
     other_interpreter: bool
+    label: str = ""
+    python_version: str = ""
+    packages: dict[str, str] = {}
 
 
 class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab"):
-    """The entry that opens a file of pairs."""
+    """The entry that opens a file of pairs.
+
+    Attributes:
+        created_utc: when it began, ISO 8601.
+        method_version: documents of two methods are not compared.
+        environment: the machine, and the packages of the interpreter that asked.
+        turns: how a pair is measured.
+        a: the base.
+        b: what is compared with it.
+        commit: that a build service tests; empty: none says.
+        tolerance: share by which a ratio may be off 1 and still be called the same.
+        precision: half-width of an interval that is narrow enough.
+        cells: of every test of both, of (a, b).
+    """
 
     created_utc: str
     method_version: int
@@ -242,6 +263,10 @@ class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     turns: Json
     a: AbSide
     b: AbSide
+    commit: str = ""
+    tolerance: float = 0.01
+    precision: float = 0.01
+    cells: tuple[tuple[Cell, Cell], ...] = ()
 
 
 class TurnValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,11 +278,33 @@ class TurnValues(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="pair"):
-    """What one pair of fresh processes gave; the starts are milliseconds of (a, b) by metric."""
+    """What one pair of fresh processes gave.
+
+    Attributes:
+        pair: its number, from 1.
+        starts_ms: metric -> milliseconds of (a, b).
+        turns: of every metric of every test.
+        watches: test -> the machine during its turns.
+    """
 
     pair: int
     starts_ms: dict[str, tuple[float, float]]
     turns: tuple[TurnValues, ...]
+    watches: dict[str, WatchInterval] = {}
+
+
+class AbProfileEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab_profile"):
+    """Where the time of a test goes on both sides."""
+
+    test: str
+    a: Profile
+    b: Profile
+
+
+class AbEndEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab_end"):
+    """Why no further pair was measured: a word of harness.analysis.paired.Ending."""
+
+    ending: str
 
 
 Entry = (
@@ -281,4 +328,6 @@ Entry = (
     | TokenizerEntry
     | AbEntry
     | PairEntry
+    | AbProfileEntry
+    | AbEndEntry
 )

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from importlib.metadata import version
 
 import msgspec
 import pytest
@@ -20,10 +21,15 @@ from harness.analysis.paired import (
 )
 from harness.cli import pairs as pairs_module
 from harness.cli.ab import command
-from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.cli.main import main
+from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, ResultFormatError, UsageError
 from harness.machine.process.worker import Worker
+from harness.machine.watch.interpreter import interpreter_facts
+from harness.report.ab import compare_pairs, moved_operators, side_names
 from harness.report.compare_table import pairs_note
+from harness.results.entries import AbEntry, AbProfileEntry, AbSide, PairEntry, TurnValues
 from harness.results.journal import read_journal
+from harness.results.replies import OperatorShare, Profile, WatchInterval
 from harness.results.schema import Cell
 from harness.runner.loop import paired
 from tests.replies import sample
@@ -35,6 +41,7 @@ QUICK = ("--gen", "4", "--threads", "1", "--seconds", "0", "--quant", "int4")
 def clocked(monkeypatch, tmp_path, shared_cache, tiny_folder):
     """Run the command on children with a clock of their own; returns (result, folder)."""
     real_start = Worker.start
+    monkeypatch.setattr(paired, "difference", lambda *_: watched(0.0))
     monkeypatch.setattr(
         paired.Worker,
         "start",
@@ -51,6 +58,12 @@ def clocked(monkeypatch, tmp_path, shared_cache, tiny_folder):
     return run, tmp_path / "ab"
 
 
+def watched(others):
+    """A second of two processors, of which other programs used a share."""
+    used_ns = int(others * 2e9)
+    return WatchInterval(wall_ns=10**9, processors=2, background_cpu_ns=used_ns, steal_ns=0)
+
+
 def rows_of(result):
     return {row["metric"]: row for row in json.loads(result.stdout)["rows"]}
 
@@ -64,9 +77,10 @@ def test_a_slower_side_is_found_and_gated(clocked):
     assert row["ratio"] == pytest.approx(1 / 1.05, rel=1e-6)
     assert (row["base"], row["new"]) == pytest.approx((500.0, 500.0 / 1.05))
     assert row["base_count"] == LEAST_PAIRS  # exact ratios: the first five pairs are precise
-    header, *kept = read_journal(next(folder.glob("ab-*.jsonl")))
+    header, *kept, end = read_journal(next(folder.glob("ab-*.jsonl")))
     assert header.b.words == "SLOWER=1.05"
     assert [entry.pair for entry in kept] == [1, 2, 3, 4, 5]
+    assert end.ending == "precision"
 
 
 def test_two_equal_sides_are_the_same(clocked):
@@ -75,6 +89,125 @@ def test_two_equal_sides_are_the_same(clocked):
     assert result.return_value == EXIT_OK
     assert rows_of(result)["decode_step_tok_s"]["verdict"] == "SAME"
     assert str(folder.parent) not in next(folder.glob("ab-*.jsonl")).read_text()
+
+
+def test_a_file_of_pairs_is_drawn_again(clocked, capsys):
+    """Every format that `bench ab` draws is the same from its file, sides and sentence included."""
+    run, folder = clocked
+    words = ("--b", "SLOWER=1.05", "--label-a", "main", "--label-b", "mine")
+    for style in ("table", "json", "csv", "md"):
+        drawn = run(*words, "--format", style).stdout
+        newest = max(folder.glob("ab-*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        assert main(["report", str(newest), "--format", style]) == EXIT_OK
+        assert capsys.readouterr().out == drawn
+    assert main(["report", str(newest), "--format", "pyperf"]) == 2
+
+
+def test_the_sides_are_named_and_the_last_line_is_a_sentence(clocked, monkeypatch):
+    run, folder = clocked
+    monkeypatch.setenv("GITHUB_SHA", "0123456789abcdef")
+    result = run("--b", "SLOWER=1.05", "--label-a", "main", "--label-b", "mine")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "new beside base: mine (SLOWER=1.05) beside main"
+    (both,) = [line for line in lines if line.startswith("- both sides: ")]
+    assert f"onnxruntime {version('onnxruntime')}" in both
+    assert both.endswith("commit 012345678")
+    assert lines[-1] == (
+        "B beside A: tg4 decode_step_tok_s is 4.8% below, 95 % interval -4.8% to -4.8%: SLOWER."
+    )
+    header = read_journal(next(folder.glob("ab-*.jsonl")))[0]
+    assert header.commit == "0123456789abcdef"
+    for side in (header.a, header.b):
+        assert side.packages["onnxruntime"] == version("onnxruntime")
+
+
+def test_another_interpreter_is_asked_what_it_has(tmp_path):
+    """A script stands for it; what differs names the sides, and the commit the new one."""
+    facts = {"python_version": "3.11.9", "packages": {"onnxruntime": "1.30.0", "mine": "2.0"}}
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho '{json.dumps(facts)}'\n")
+    script.chmod(0o755)
+    assert interpreter_facts(str(script)) == facts
+    with pytest.raises(UsageError, match="does not say which packages"):
+        interpreter_facts(str(tmp_path / "absent"))
+
+
+def ab_side(**fields):
+    usual = {"words": "", "model": "m", "level": "int4", "kv_cache": "fp32", "device": "cpu"}
+    more = {"threads": 1, "batch": 1, "tests": ("tg4 @ d0",), "content_hash": "0"}
+    return AbSide(**{**usual, **more, "other_interpreter": True, **fields})
+
+
+def ab_header(a, b, **fields):
+    usual = {"created_utc": "", "method_version": 1, "environment": {}, "turns": {}}
+    return AbEntry(**{**usual, "a": a, "b": b, **fields})
+
+
+def test_versions_that_differ_name_the_sides():
+    a = ab_side(packages={"onnxruntime": "1.30.0", "numpy": "2.1", "mine": "2.0"})
+    b = ab_side(packages={"onnxruntime": "1.32.0", "numpy": "2.1"}, words="--threads 1", label="pr")
+    assert side_names(ab_header(a, b, commit="0123456789abcdef")) == (
+        "onnxruntime 1.30.0, mine 2.0",
+        "pr (--threads 1, onnxruntime 1.32.0, mine absent, commit 012345678)",
+    )
+
+
+def test_a_file_from_before_cells_were_kept_is_drawn():
+    pairs = [
+        PairEntry(
+            pair=number,
+            starts_ms={"load_ms": (300.0, 310.0)},
+            turns=(
+                TurnValues(
+                    test="tg4 @ d0", metric="decode_step_tok_s", values=((500.0, 400.0),) * 6
+                ),
+            ),
+        )
+        for number in range(1, 6)
+    ]
+    found = compare_pairs([ab_header(ab_side(words="a"), ab_side(words="b")), *pairs])
+    assert {row.metric.name: row.word for row in found.rows}["decode_step_tok_s"] == "SLOWER"
+    assert "5 interleaved pairs of processes; then interrupted" in found.notes
+    with pytest.raises(ResultFormatError, match="holds 1 pairs"):
+        compare_pairs([ab_header(ab_side(), ab_side()), pairs[0]])
+
+
+def test_operators_that_moved_are_told_in_time_of_a():
+    """B takes 1.25 times as long: 80 % of that is one whole A, 20 points more than A's 80 %."""
+    a, b = (
+        Profile(
+            operators=tuple(
+                OperatorShare(provider="CPU", operator=name, share=share, calls=1)
+                for name, share in shares
+            )
+        )
+        for shares in ([("MatMulNBits", 0.8), ("Add", 0.2)], [("MatMulNBits", 0.8), ("Add", 0.2)])
+    )
+    rows = compare_turns(
+        [line([math.log(0.8)] * 5, "decode_step_tok_s")], Question(0.01), ("a", "b"), ()
+    ).rows
+    (note,) = moved_operators(AbProfileEntry(test=CELL.workload, a=a, b=b), rows)
+    assert note == (
+        f"operators of {CELL.workload} that moved, in A's time: "
+        "MatMulNBits +20.0% (80.0% of A's time, 80.0% of B's), "
+        "Add +5.0% (20.0% of A's time, 20.0% of B's)"
+    )
+
+
+@pytest.mark.parametrize(("policy", "ends"), [("warn", EXIT_OK), ("fail", EXIT_GATE)])
+def test_a_busy_neighbour_decides_no_gate(policy, ends, clocked, monkeypatch):
+    """Its share of the CPU lies in the file and beside the gate."""
+    run, folder = clocked
+    monkeypatch.setattr(paired, "difference", lambda *_: watched(0.84))
+    result = run("--b", "SLOWER=1.05", "--fail-on", "slower:3%", "--inconclusive", policy)
+    assert result.return_value == ends
+    assert "gate slower:3% INCONCLUSIVE: " in result.stderr
+    assert "CPU used by others: base 84 %, new 84 %" in result.stderr
+    kept = read_journal(next(folder.glob("ab-*.jsonl")))
+    shares = [
+        one.watches["tg4 @ d0"].background_cpu_share for one in kept if isinstance(one, PairEntry)
+    ]
+    assert shares == [0.84] * LEAST_PAIRS
 
 
 def test_a_broken_gate_is_measured_anew_before_it_fails(clocked):
@@ -165,7 +298,8 @@ def test_an_interrupt_keeps_finished_pairs(clocked, monkeypatch):
     result = run("--b", "SLOWER=2")
     assert result.return_value == EXIT_INTERRUPTED
     assert "2 interleaved pairs of processes; then interrupted" in result.stdout
-    assert len(list(read_journal(next(folder.glob("ab-*.jsonl"))))) == 3
+    _header, *pairs, end = read_journal(next(folder.glob("ab-*.jsonl")))
+    assert (len(pairs), end.ending) == (2, "interrupted")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ import msgspec
 
 from harness.core.environment import all_variables
 from harness.core.errors import EXIT_CELLS, WorkerError
+from harness.core.units import NS_PER_S
 from harness.machine.process.ending import (
     ended_error,
     kill_group,
@@ -161,6 +162,16 @@ class Worker:
                 killed_for_memory=oom_kills() > self._oom_kills_before,
             )
         return _unpack(answer, reply, f"{self.module} {do!r}")
+
+    def cpu_ns(self) -> int:
+        """Processor time that the child has used so far, all of its threads; 0 once it is gone."""
+        import psutil
+
+        try:
+            used = psutil.Process(self.pid).cpu_times()
+        except psutil.Error:
+            return 0
+        return int((used.user + used.system) * NS_PER_S)
 
     def close(self) -> None:
         """End the child, its group and every pipe; safe to call twice."""

@@ -16,15 +16,23 @@ from statistics import median
 from harness.core.units import NS_PER_MS
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
+from harness.machine.watch.probes import difference, snapshot
 from harness.results.metrics import METRICS
-from harness.results.replies import Opened, ProcessSamples, Sample, Warmed
+from harness.results.replies import Opened, ProcessSamples, Profile, Sample, Warmed, WatchInterval
 from harness.results.samples import kind_of
 from harness.results.schema import Cell
 from harness.runner.loop.identity import cell_of
 from harness.runner.loop.order import shuffled
 from harness.runner.loop.pinning import drawn_cores, pin_worker
-from harness.runner.loop.session import WORKER_MODULE, open_group, sample_test, workload_json
+from harness.runner.loop.session import (
+    WORKER_MODULE,
+    measure_profile,
+    open_group,
+    sample_test,
+    workload_json,
+)
 from harness.runner.plan import SessionGroup
+from harness.runner.settings import Settings
 from harness.store.exported_artifact import AnyArtifact
 
 A, B = "a", "b"
@@ -78,10 +86,12 @@ class Pair:
     Attributes:
         starts: metric -> milliseconds of (a, b).
         turns: (test name, metric) -> values of (a, b) in the metric's unit, turn after turn.
+        watches: test name -> the machine during its turns, beside both sides alike.
     """
 
     starts: dict[str, tuple[float, float]]
     turns: dict[tuple[str, str], tuple[tuple[float, float], ...]]
+    watches: dict[str, WatchInterval] = field(default_factory=dict)
 
     def log_ratios(self) -> Iterator[tuple[str, str, float]]:
         """Yield test, metric and the pair's ln(b / a): the median over its turns."""
@@ -116,24 +126,33 @@ def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
             for name, worker in workers.items()
         }
         turns: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
+        watches: dict[str, WatchInterval] = {}
         for test in shuffled(shared_tests(sides), plan.seed, number):
             for worker in workers.values():
                 sent = workload_json(test)
                 worker.ask("warm", plan.timeout_s, Warmed, workload=sent, cap_s=plan.warm_seconds)
             cells = {side.name: cell_of(side.group, test, side.artifact) for side in sides}
+            before, own_ns = snapshot(), _own_cpu_ns(workers)
             turns |= _take_turns(workers, test, cells, plan, chance)
+            own_ns = _own_cpu_ns(workers) - own_ns
+            watches[test.name] = difference(before, snapshot(), own_ns)
     starts = {
         metric: (value, opened[B][metric])
         for metric, value in opened[A].items()
         if metric in opened[B]
     }
-    return Pair(starts, turns)
+    return Pair(starts, turns, watches)
 
 
 def shared_tests(sides: tuple[Side, Side]) -> tuple[Workload, ...]:
     """The tests that both sides run."""
     others = set(sides[1].group.workloads)
     return tuple(test for test in sides[0].group.workloads if test in others)
+
+
+def profile_side(side: Side, test: Workload, settings: Settings) -> Profile:
+    """Where the time of a test goes on one side, of a worker of its own."""
+    return measure_profile(side.group, side.artifact, test, settings, side.env, side.python)
 
 
 def turn_values(cell: Cell, reply: Sample) -> dict[str, float]:
@@ -172,6 +191,11 @@ def _take_turns(
                 taken.setdefault(metric, []).append((value, values[B][metric]))
         count += 1
     return {(test.name, metric): tuple(turns) for metric, turns in taken.items()}
+
+
+def _own_cpu_ns(workers: Mapping[str, Worker]) -> int:
+    """Processor time of both workers and of this process so far."""
+    return time.process_time_ns() + sum(worker.cpu_ns() for worker in workers.values())
 
 
 def _open(side: Side, worker: Worker, plan: TurnPlan, cores: Sequence[int]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """One session group in one fresh worker process: open, warm and sample each test, close."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -116,10 +116,15 @@ def check_agreement(
 
 
 def measure_profile(
-    group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
+    group: SessionGroup,
+    artifact: AnyArtifact,
+    workload: Workload,
+    settings: Settings,
+    env: Mapping[str, str] | None = None,
+    python: str | None = None,
 ) -> Profile:
     """Take the profile of one test in a worker of its own: none of its durations is reported."""
-    with Worker.start(group.worker) as worker:
+    with Worker.start(group.worker, env=env, python=python) as worker:
         return worker.ask(
             "profile",
             settings.timeout,

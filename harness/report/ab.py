@@ -1,0 +1,167 @@
+"""A file of `bench ab` as a comparison: how its sides are called, what it says in a sentence."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from harness.analysis.compare import CompareRow, Comparison, Question
+from harness.analysis.paired import Ending, compare_turns, lines_of
+from harness.core.errors import ResultFormatError
+from harness.report.columns import percent
+from harness.report.compare_table import effect_range, pairs_note, test_name
+from harness.results.entries import AbEndEntry, AbEntry, AbProfileEntry, AbSide, Entry, PairEntry
+from harness.results.schema import Cell
+
+RUNTIME, OURS = "onnxruntime", "ondevice-bench"
+AS_SHARED = "as shared"
+MOST_PACKAGES = 6  # that differ and are named
+MOST_OPERATORS = 6
+LEAST_MOVED = 0.005  # of the base's time: less is no news
+COMMIT_DIGITS = 9
+NAME = re.compile(r"(?P<kind>[a-z]+)(?P<first>\d*)(?:\+(?P<second>\d+))?.*?(?:@ d(?P<depth>\d+))?$")
+
+
+def compare_pairs(entries: Sequence[Entry], question: Question | None = None) -> Comparison:
+    """What a file of pairs says.
+
+    Args:
+        entries: of the file, or as they were written to it.
+        question: tolerance and correction; None: as it was asked for.
+
+    Raises:
+        ResultFormatError: no two pairs are there.
+    """
+    header = next((one for one in entries if isinstance(one, AbEntry)), None)
+    pairs = [one for one in entries if isinstance(one, PairEntry)]
+    if header is None or len(pairs) < 2:
+        raise ResultFormatError(
+            f"the file holds {len(pairs)} pairs of `bench ab`, and two give the first interval",
+            fix="a file that `bench ab` wrote and that holds two pairs or more",
+        )
+    ending = next(
+        (Ending(one.ending) for one in entries if isinstance(one, AbEndEntry)), Ending.INTERRUPTED
+    )
+    profiles = [one for one in entries if isinstance(one, AbProfileEntry)]
+    asked = question or Question(header.tolerance)
+    notes = (shared_note(header), pairs_note(len(pairs), ending, header.precision))
+    lines = lines_of(pairs, _cells(header))
+    found = compare_turns(lines, asked, side_names(header), notes)
+    moved = [note for one in profiles for note in moved_operators(one, found.rows)]
+    return replace(found, notes=(*found.notes, *moved))
+
+
+def side_names(header: AbEntry) -> tuple[str, str]:
+    """What each side is called: its label, its words, and the versions that differ."""
+    a, b = header.a, header.b
+    differing = [
+        name
+        for name in sorted(a.packages.keys() | b.packages.keys(), key=lambda one: one != RUNTIME)
+        if a.packages.get(name) != b.packages.get(name)
+    ]
+    commit = header.commit if a.other_interpreter or b.other_interpreter else ""
+    return _name(a, differing, b, ""), _name(b, differing, a, commit)
+
+
+def shared_note(header: AbEntry) -> str:
+    """What both sides have in common: runtime, package and, where one code is measured, commit."""
+    same = [
+        f"{name} {version}"
+        for name in (RUNTIME, OURS)
+        if (version := header.a.packages.get(name)) == header.b.packages.get(name) and version
+    ]
+    if header.commit and not (header.a.other_interpreter or header.b.other_interpreter):
+        same.append(f"commit {header.commit[:COMMIT_DIGITS]}")
+    return f"both sides: {', '.join(same) or 'nothing is known of their packages'}"
+
+
+def closing(comparison: Comparison) -> str:
+    """One sentence with every difference of speed and its interval."""
+    rows = [row for row in comparison.rows if not row.metric.of_start]
+    return f"B beside A: {'; '.join(map(_difference, rows))}."
+
+
+def moved_operators(profile: AbProfileEntry, rows: Sequence[CompareRow]) -> Iterator[str]:
+    """Yield which operators a difference comes from.
+
+    An operator's part is its share of the profile, of the side's time of the test; both in parts
+    of the time of A.
+    """
+    reason = profile.a.reason or profile.b.reason
+    if reason is not None:
+        yield f"operators of {profile.test}: {reason}"
+        return
+    times = [_time_ratio(row) for row in rows if row.cell.workload == profile.test]
+    ratio = times[0] if times else 1.0
+    shares = [
+        {one.operator: one.share for one in side.operators} for side in (profile.a, profile.b)
+    ]
+    moved = {
+        name: ratio * shares[1].get(name, 0.0) - shares[0].get(name, 0.0)
+        for name in {**shares[0], **shares[1]}
+    }
+    largest = sorted(moved, key=lambda name: -abs(moved[name]))[:MOST_OPERATORS]
+    told = [
+        f"{name} {moved[name]:+.1%} ({percent(shares[0].get(name, 0.0))} of A's time, "
+        f"{percent(shares[1].get(name, 0.0))} of B's)"
+        for name in largest
+        if abs(moved[name]) >= LEAST_MOVED
+    ]
+    yield f"operators of {profile.test} that moved, in A's time: {', '.join(told) or 'none'}"
+
+
+def _name(side: AbSide, differing: Sequence[str], other: AbSide, commit: str) -> str:
+    """One side: `new: SLOWER=1 (onnxruntime 1.32.0)`."""
+    versions = [f"{name} {side.packages.get(name, 'absent')}" for name in differing[:MOST_PACKAGES]]
+    rest = len(differing) - len(versions)
+    versions += [f"and {rest} packages more"] if rest > 0 else []
+    if side.python_version != other.python_version:
+        versions.append(f"Python {side.python_version}")
+    versions += [f"commit {commit[:COMMIT_DIGITS]}"] if commit else []
+    words = ", ".join([*([side.words] if side.words else []), *versions])
+    if side.label:
+        return f"{side.label} ({words})" if words else side.label
+    return words or AS_SHARED
+
+
+def _difference(row: CompareRow) -> str:
+    """`tg9 decode_step_tok_s is 4.7% below, 95 % interval -5.5% to -3.9%: SLOWER`."""
+    where = f"{test_name(row)} {row.metric.name}"
+    apart = row.center - 1
+    size = f"{abs(apart):.1%} {'above' if apart > 0 else 'below'}"
+    return f"{where} is {size}, 95 % interval {effect_range(row)}: {row.word}"
+
+
+def _time_ratio(row: CompareRow) -> float:
+    """Time of B over time of A."""
+    return 1 / row.center if row.metric.more_is_better else row.center
+
+
+def _cells(header: AbEntry) -> dict[str, tuple[Cell, Cell]]:
+    """The cells of both sides by test; of files that do not hold them, from what they do hold."""
+    if header.cells:
+        return {a.workload: (a, b) for a, b in header.cells}
+    tests = [test for test in header.a.tests if test in header.b.tests]
+    return {test: (_cell(header.a, test), _cell(header.b, test)) for test in tests}
+
+
+def _cell(side: AbSide, test: str) -> Cell:
+    """A cell from a side and the name of its test."""
+    found = NAME.match(test)
+    kind, first, second, depth = found.groups() if found else ("", "", "", "")
+    lengths = {"pp": (first, 0), "tg": (0, first), "pg": (first, second)}.get(kind, (first, 0))
+    return Cell(
+        model=side.model,
+        parameters=0,
+        level=side.level,
+        device=side.device,
+        provider="",
+        runtime="ort",
+        workload=test,
+        prompt=int(lengths[0] or 0),
+        gen=int(lengths[1] or 0),
+        depth=int(depth or 0),
+        batch=side.batch,
+        threads=side.threads,
+        weights="",
+        kv_cache=side.kv_cache,
+    )
