@@ -13,6 +13,7 @@ from harness.analysis.compare_match import (
     describe,
     is_counted_otherwise,
     line_key,
+    lost_cells,
     match_axis,
     match_documents,
 )
@@ -147,6 +148,7 @@ class Comparison:
         new_runs: run ids of the new side.
         rows: in the order of the base, one cell's metrics together.
         notes: what differs, what stands alone, what was left out.
+        lost: cells that one side could not measure, and why: no line judges them.
     """
 
     question: Question
@@ -155,6 +157,7 @@ class Comparison:
     new_runs: tuple[str, ...]
     rows: tuple[CompareRow, ...]
     notes: tuple[str, ...]
+    lost: tuple[tuple[Cell, str], ...] = ()
 
 
 def compare_documents(
@@ -172,7 +175,8 @@ def compare_documents(
     told = check_sides(base, new, force)
     matches, alone = match_documents(base, new)
     runs = [tuple(document.run_id for document in side) for side in (base, new)]
-    return _comparison(matches, question, None, runs, (*told, *alone))
+    found = _comparison(matches, question, None, runs, (*told, *alone))
+    return replace(found, lost=lost_cells(base, new))
 
 
 def compare_axis(document: Document, axis: str, base: str | None, question: Question) -> Comparison:

@@ -102,6 +102,25 @@ def match_documents(
     return matches, tuple(notes)
 
 
+def lost_cells(base: Sequence[Document], new: Sequence[Document]) -> tuple[tuple[Cell, str], ...]:
+    """Cells that count on one side only, because what the other measured does not; with the reason.
+
+    A cell that the other side never asked for is no such loss.
+    """
+    counted = [_by_key(side, _identity).keys() for side in (base, new)]
+    found = {}
+    for name, side, mine, theirs in (
+        ("base", base, counted[0], counted[1]),
+        ("new", new, counted[1], counted[0]),
+    ):
+        for document in side:
+            for record in document.records:
+                key, why = _identity(record.cell), why_left_out(record)
+                if why is not None and key in theirs and key not in mine:
+                    found[key] = record.cell, f"left out of {name}, {why}"
+    return tuple(found.values())
+
+
 def match_axis(
     document: Document, axis: str, base: str | None
 ) -> tuple[tuple[Match, ...], tuple[str, ...]]:

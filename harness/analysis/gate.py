@@ -24,6 +24,8 @@ from harness.core.names import suggestion
 from harness.core.ranges import parse_number, parse_share
 from harness.results.metric_row import MetricRow, Source
 from harness.results.metrics import METRICS
+from harness.results.samples import kind_of
+from harness.results.schema import Cell
 from harness.stats.power import detectable
 
 LEAST_PROCESSES = LEAST_PAIRS  # of each side: with fewer, one odd process decides
@@ -110,15 +112,24 @@ class GateLine:
 
 @dataclass(frozen=True, slots=True)
 class JudgedGate:
-    """A gate and its lines, at least one."""
+    """A gate and its lines, at least one.
+
+    Attributes:
+        gate: which one.
+        lines: of its metrics.
+        lost: cells that one side could not measure, and why: they keep it from passing.
+    """
 
     gate: Gate
     lines: tuple[GateLine, ...]
+    lost: tuple[tuple[Cell, str], ...] = ()
 
     @property
     def outcome(self) -> Outcome:
-        """The gravest of its lines: it passes where all of them do."""
-        return min((line.outcome for line in self.lines), key=list(Outcome).index)
+        """The gravest of its lines: it passes where all of them do and none is missing."""
+        outcomes = [line.outcome for line in self.lines]
+        outcomes += [Outcome.INCONCLUSIVE] * bool(self.lost)
+        return min(outcomes, key=list(Outcome).index)
 
     def those(self, outcome: Outcome) -> tuple[GateLine, ...]:
         """The lines with this outcome."""
@@ -166,7 +177,10 @@ def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[JudgedGa
                 "both sides",
                 fix="measure it on both sides (--quality for kld and top1), or leave the gate out",
             )
-        judged.append(JudgedGate(gate, tuple(judge_line(gate, row) for row in rows)))
+        lines = tuple(judge_line(gate, row) for row in rows)
+        kinds = {kind for row in rows for kind in row.metric.kinds}
+        lost = tuple(one for one in comparison.lost if kind_of(one[0]) in kinds)
+        judged.append(JudgedGate(gate, lines, lost))
     return tuple(judged)
 
 
@@ -214,7 +228,7 @@ def confirmed(
     """
     again = {_place(line) for line in failing(second)}
     kept = tuple(
-        JudgedGate(one.gate, tuple(_held(line, again) for line in one.lines)) for one in first
+        replace(one, lines=tuple(_held(line, again) for line in one.lines)) for one in first
     )
     counts = len(failing(kept)), len(failing(first))
     return kept, "measured anew, {} of {} failing lines fail again".format(*counts)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.analysis.compare import CompareRow, Comparison
+from harness.analysis.compare_match import describe
 from harness.analysis.gate import (
     LEAST_PROCESSES,
     Cause,
@@ -92,6 +93,7 @@ def gate_values(judged: Sequence[JudgedGate]) -> list[dict[str, Any]]:
             "gate": one.gate.text,
             "limit": one.gate.limit,
             "outcome": one.outcome,
+            "lost": [{"cell": describe(cell), "why": why} for cell, why in one.lost],
             "lines": [
                 {
                     "line": line_name(line.row),
@@ -126,8 +128,9 @@ def _undecided(one: JudgedGate) -> list[str]:
     """The lines that keep a gate from passing, the first of many."""
     lines = one.those(Outcome.INCONCLUSIVE)
     words = [f"{line_name(line.row)}: {_why(line)}, MDE {_mde(line)}" for line in lines]
+    words += [f"{describe(cell)}: {why}" for cell, why in one.lost]
     rest = len(words) - MOST_LINES
-    more = [f"and {rest} more of {len(one.lines)} lines"] if rest > 0 else []
+    more = [f"and {rest} lines more"] if rest > 0 else []
     return [*words[:MOST_LINES], *more]
 
 

@@ -234,7 +234,23 @@ def test_invalid_and_simulated_records_fail_no_gate():
         record(SLOW, threads=1, status={"trust": bad}),
         record(SLOW, threads=4, status={"simulated": True}),
     ]
-    assert failing(judged(base, new, "slower:3%")) == ()
+    (one,) = judged(base, new, "slower:3%")
+    assert failing([one]) == ()
+    assert [(line.outcome, line.row.cell.threads) for line in one.lines] == [(PASS, 2)]
+    assert [(cell.threads, why) for cell, why in one.lost] == [
+        (1, "left out of new, INVALID SWAPPED"),
+        (4, "left out of new, simulated"),
+    ]
+    assert one.outcome is INCONCLUSIVE  # what could not be measured was not tested
+
+
+def test_a_cell_that_crashed_keeps_a_gate_from_green_and_one_never_asked_for_does_not():
+    crashed = {"status": "crashed", "reason": "signal 11", "trust": None}
+    base = [record(BASE), record(BASE, threads=1)]
+    assert outcomes(base, [record(BASE)], "slower:3%") == [PASS]
+    new = [record(BASE), record([], threads=1, status=crashed)]
+    assert outcomes(base, new, "slower:3%", "memory:2%") == [INCONCLUSIVE, INCONCLUSIVE]
+    assert outcomes(new, base, "slower:3%") == [INCONCLUSIVE]
 
 
 def test_a_gate_that_could_never_fail_is_refused():
