@@ -262,6 +262,9 @@ def _artifact(
     found = find_model(model, store, Hub()).measured()
     name = level or found.own_level
     if name is None:
-        raise UsageError(f"no level for {model!s}", fix='level="int4", or a built folder')
+        raise UsageError(
+            f"{model!s} is built at a level, and none is given",
+            fix='level="int4", or a built folder',
+        )
     row, kept = found.stored_as(name, kv_cache)
     return found.build(row, kept, store, seed=seed)

@@ -355,7 +355,7 @@ def _check_distinct(documents: Sequence[Document]) -> None:
     for run_id, count in counts.items():
         if count > 1:
             raise UsageError(
-                f"{run_id} is given {count} times",
+                f"{run_id} is given {count} times, and counts once",
                 fix="name each run once; --remeasure takes another run of the same plan",
             )
 

@@ -151,7 +151,9 @@ def parse_gate(text: str) -> Gate:
             fix=suggestion(name, (*GATES, *known)),
         )
     if not limit:
-        raise UsageError(f"--fail-on {text} has no limit", fix=f"--fail-on {name}:3%")
+        raise UsageError(
+            f"--fail-on {text} has no limit: one stands behind a colon", fix=f"--fail-on {name}:3%"
+        )
     if known[metrics[0]].is_ratio:
         return Gate(text, metrics, parse_share(limit, f"--fail-on {text}"))
     return Gate(text, metrics, _parse_amount(limit, f"--fail-on {text}"))
@@ -300,5 +302,8 @@ def _parse_amount(text: str, flag: str) -> float:
     """Read a limit in the metric's own unit."""
     number = parse_number(text, flag, "0.01")
     if number <= 0:
-        raise UsageError(f"{flag}: a limit of {text} is not above 0", fix="0.01")
+        raise UsageError(
+            f"{flag} has a limit of {text}, which is not above 0",
+            fix=f"{flag} with a limit such as 0.01",
+        )
     return number

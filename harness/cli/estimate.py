@@ -77,13 +77,17 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
     targets, levels = _targets(flags), _levels(flags)
     if flags["bits"] is not None and any(target.structure is not None for target in targets):
         raise UsageError(
-            "--bits goes with a bare parameter count", fix="--quant int4 for a model of the catalog"
+            "--bits goes with a bare parameter count, and a model of the catalog has a level",
+            fix="--quant int4 for a model of the catalog",
         )
     names = _words(flags["devices"], "--on", device_keys())
     grids = [parse_grid(str(flags[key]), f"--{key}") for key in ("depth", "prompt", "batch")]
     count = len(targets) * len(levels) * len(names) * prod(len(grid) for grid in grids)
     if count > MAX_ROWS:
-        raise UsageError(f"{count:,} rows are asked for", fix=f"ask for at most {MAX_ROWS:,}")
+        raise UsageError(
+            f"{count:,} rows are asked for, and at most {MAX_ROWS:,} are drawn",
+            fix="bench estimate with fewer models, levels or depths",
+        )
     estimators = [_estimator(name, flags) for name in names]
     return [
         estimator(target, level, depth=depth, prompt=prompt, batch=batch)
@@ -110,7 +114,9 @@ def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:
             price_per_kwh=_number(flags["price_per_kwh"]),
         )
     if flags["engine"] not in (None, "cpu"):
-        raise UsageError("--on cpu has no other engine", fix="leave out --engine")
+        raise UsageError(
+            "--on cpu has no other engine, and --engine names one", fix="leave out --engine"
+        )
     machine = this_machine()
     return partial(
         estimate_here,
@@ -126,7 +132,7 @@ def _targets(flags: Flags) -> list[EstimateTarget]:
     model, params = flags["model"], flags["params"]
     if (model is None) == (params is None):
         raise UsageError(
-            "name a model or give --params, one of the two",
+            "bench estimate takes a model or --params, one of the two",
             fix="bench estimate llama-3.2-1b --on rpi5, or bench estimate --params 7.6B --on rpi5",
         )
     if params is not None:
@@ -146,7 +152,10 @@ def _levels(flags: Flags) -> list[QuantLevel]:
     if flags["bits"] is None:
         return list(find_levels(parse_names(str(flags["quant"] or "int4"), "--quant")))
     if flags["quant"] is not None:
-        raise UsageError("--bits and --quant say the same thing", fix="give one of them")
+        raise UsageError(
+            "--bits and --quant both say how weights are stored",
+            fix="give one of them: --quant int4, or --bits 4.5",
+        )
     return [nominal_level(int(flags["bits"]))]
 
 

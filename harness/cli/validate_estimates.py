@@ -66,7 +66,10 @@ def command(
     """
     _check_out(out, (*files, *remeasure))
     if files and plan is not None:
-        raise UsageError("RESULTS and --config are both given", fix="give one of the two")
+        raise UsageError(
+            "RESULTS and --config are both given: stored numbers are checked, or new ones taken",
+            fix="give one of the two",
+        )
     remeasured = [read_document(results_path(path)) for path in remeasure]
     if files:
         judge([read_document(results_path(path)) for path in files], remeasured, by, style, out)
@@ -132,4 +135,7 @@ def _check_out(out: Path | None, files: Sequence[Path]) -> None:
     if not out.parent.is_dir():
         raise StorageError(f"--out {out}: its folder does not exist", fix="make the folder first")
     if out.resolve() in {path.resolve() for path in files}:
-        raise UsageError(f"--out {out} is one of the results", fix="give a file of its own")
+        raise UsageError(
+            f"--out {out} is one of the results, which it would overwrite",
+            fix="--out with a file of its own",
+        )

@@ -26,10 +26,16 @@ def parse_names(text: str, flag: str) -> tuple[str, ...]:
     """Return the comma-separated words of `text`; a word given twice is refused."""
     names = tuple(part.strip() for part in text.split(","))
     if not all(names):
-        raise UsageError(f"{flag} {text!r} has an empty name", fix=f"{flag} one,two")
+        raise UsageError(
+            f"{flag} {text!r} has an empty name: it takes names between commas",
+            fix=f"{flag} one,two",
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UsageError(f"{flag} names {', '.join(twice)} twice", fix="name each once")
+        raise UsageError(
+            f"{flag} names {', '.join(twice)} twice, and takes each name once",
+            fix="leave the second one out",
+        )
     return names
 
 
@@ -37,7 +43,10 @@ def parse_pair(text: str, flag: str) -> tuple[int, int]:
     """Return the two numbers of `128,64` (or `128+64`)."""
     parts = re.split(r"[,+]", text)
     if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        raise UsageError(f"{flag} {text!r} is not a prompt and a gen", fix=f"{flag} 128,64")
+        raise UsageError(
+            f"{flag} {text!r} is not a prompt and a gen: it takes two whole numbers and a comma",
+            fix=f"{flag} 128,64",
+        )
     return int(parts[0]), int(parts[1])
 
 
@@ -48,7 +57,9 @@ def parse_encodes(text: str, flag: str) -> tuple[tuple[int, int], ...]:
         length, _, batch = part.strip().partition("x")
         if not (length.isdecimal() and (batch or "1").isdecimal()):
             raise UsageError(
-                f"{flag} {part.strip()!r} is not a length and a batch", fix=f"{flag} 128x1,128x8"
+                f"{flag} {part.strip()!r} is not a length and a batch: "
+                "it takes two whole numbers and an x",
+                fix=f"{flag} 128x1,128x8",
             )
         found.append((int(length), int(batch or "1")))
     return tuple(dict.fromkeys(found))
@@ -61,7 +72,10 @@ def parse_seconds(text: str, flag: str) -> float:
     try:
         return float(number) * factor
     except ValueError as error:
-        raise UsageError(f"{flag} {text!r} is not a time", fix=f"{flag} 60s or 5m") from error
+        raise UsageError(
+            f"{flag} {text!r} is not a time: it takes a number with s, m or h",
+            fix=f"{flag} 60s or 5m",
+        ) from error
 
 
 def parse_share(text: str, flag: str) -> float:
@@ -74,7 +88,7 @@ def parse_share(text: str, flag: str) -> float:
     share = number / 100 if text.endswith("%") else number
     if not 0 < share <= 1:
         raise UsageError(
-            f"{flag}: {share:.6g} is not above 0 and at most 1 (100%)",
+            f"{flag} is {share:.6g}, which is not above 0 and at most 1 (100%)",
             fix=f"{flag} with 3% or 0.03; below the noise of the machine nothing can be told",
         )
     return share
@@ -87,7 +101,7 @@ def parse_number(text: str, flag: str, example: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise UsageError(f"{flag}: {text!r} is no number", fix=example)
+        raise UsageError(f"{flag} is {text!r}, which is no number", fix=example)
     return number
 
 
@@ -117,7 +131,8 @@ def _expand(start: int, stop: int, operator: str, step: int, flag: str) -> list[
         values.append(value)
         if len(values) > MAX_VALUES:
             raise UsageError(
-                f"{flag} stands for more than {MAX_VALUES} values", fix="take a larger step"
+                f"{flag} stands for more than {MAX_VALUES} values, the most that it takes",
+                fix=f"{flag} with a larger step, such as {flag} 128-1024*2",
             )
         value = value * step if operator == "*" else value + step
     return values

@@ -184,7 +184,11 @@ def check_price(price_per_kwh: float) -> None:
         UsageError: it is.
     """
     if not 0 <= price_per_kwh <= MAX_PRICE_PER_KWH:
-        raise UsageError(f"--price-per-kwh {price_per_kwh}", fix="--price-per-kwh 0.20")
+        raise UsageError(
+            f"--price-per-kwh {price_per_kwh} is no price: "
+            f"it takes numbers from 0 to {MAX_PRICE_PER_KWH:g}",
+            fix="--price-per-kwh 0.20",
+        )
 
 
 # Activations: the floor of energy does without them.

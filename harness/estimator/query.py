@@ -133,13 +133,17 @@ class Lengths:
         """Refuse lengths that describe no run."""
         if max(self.depth_tokens, self.prompt_tokens, self.batch) > MAX_LENGTH:
             raise UsageError(
-                f"a depth, prompt or batch above {MAX_LENGTH:,}", fix="--depth 4096 --prompt 512"
+                f"a depth, prompt or batch is above {MAX_LENGTH:,}, the most that is estimated",
+                fix="--depth 4096 --prompt 512",
             )
         if self.depth_tokens < 0:
-            raise UsageError(f"depth {self.depth_tokens} is negative", fix="--depth 0")
+            raise UsageError(
+                f"--depth {self.depth_tokens} is negative: it takes whole numbers from 0 on",
+                fix="--depth 0",
+            )
         if self.prompt_tokens < 1 or self.batch < 1:
             raise UsageError(
-                f"prompt {self.prompt_tokens} and batch {self.batch} must be positive",
+                f"--prompt {self.prompt_tokens} and --batch {self.batch} must be positive",
                 fix="--prompt 128 --batch 1",
             )
 
@@ -161,9 +165,14 @@ class Budget:
     def __post_init__(self) -> None:
         """Refuse a share that is none."""
         if not 0 <= self.os_share < 1:
-            raise UsageError(f"--os-share {self.os_share} is no share", fix="--os-share 0.25")
+            raise UsageError(
+                f"--os-share {self.os_share} is no share: it takes numbers from 0 on and below 1",
+                fix="--os-share 0.25",
+            )
         if self.total_bytes <= 0:
-            raise UsageError(f"a memory of {self.total_bytes} bytes", fix="--memory 8GB")
+            raise UsageError(
+                f"--memory is {self.total_bytes} bytes, and must be above 0", fix="--memory 8GB"
+            )
 
     @property
     def available_bytes(self) -> float:

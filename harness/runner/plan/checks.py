@@ -77,13 +77,25 @@ def check_numbers(settings: Settings) -> None:
         ("min_passes", (settings.min_passes,)),
     ):
         if any(value < 1 for value in values):
-            raise UsageError(f"{flag} {min(values)} is below 1", fix=f"{flag} 1 or more")
+            raise UsageError(
+                f"{flag} {min(values)} is below 1: it takes whole numbers from 1 on",
+                fix=f"{flag} 1" if flag.startswith("--") else f"{flag} = 1 in the plan",
+            )
     if settings.seed < 0:
-        raise UsageError(f"--seed {settings.seed} is below 0", fix="--seed 0 or more")
+        raise UsageError(
+            f"--seed {settings.seed} is below 0: a seed is a whole number from 0 on", fix="--seed 0"
+        )
     if not (math.isfinite(settings.cooldown) and settings.cooldown >= 0):
-        raise UsageError(f"--cooldown {settings.cooldown} is not a time", fix="--cooldown 30s")
+        raise UsageError(
+            f"--cooldown {settings.cooldown} is not a time: it takes seconds from 0 on",
+            fix="--cooldown 30s",
+        )
     if settings.precision is not None and settings.rounds < 2 and settings.max_rounds < 2:
-        raise UsageError("--precision needs 2 rounds for an interval", fix="--max-rounds 30")
+        raise UsageError(
+            "--precision needs 2 rounds for an interval: "
+            f"--rounds {settings.rounds} with --max-rounds {settings.max_rounds} ends after one",
+            fix="--max-rounds 30",
+        )
     for flag, seconds in (
         ("--budget", settings.budget if settings.budget is not None else 1.0),
         ("--sustain", settings.sustain if settings.sustain is not None else 1.0),
@@ -92,7 +104,10 @@ def check_numbers(settings: Settings) -> None:
         ("sample_seconds", settings.sample_seconds),
     ):
         if not (math.isfinite(seconds) and seconds > 0):
-            raise UsageError(f"{flag} {seconds} is not a time", fix=f"{flag} with seconds above 0")
+            raise UsageError(
+                f"{flag} {seconds} is not a time to measure by: it takes seconds above 0",
+                fix=f"{flag} 60s" if flag.startswith("--") else f"{flag} = 60 in the plan",
+            )
 
 
 def check_judging(settings: Settings, named: Sequence[Model]) -> None:
@@ -112,11 +127,11 @@ def check_judging(settings: Settings, named: Sequence[Model]) -> None:
     if settings.reference is not None:
         raise UsageError(
             "--sensitivity mixes two levels of the same weights; --reference names others",
-            fix="give one of the two",
+            fix="leave out --reference, or --sensitivity",
         )
     if not any(level.has_integers for part in settings.parts for level in find_levels(part.quant)):
         raise UsageError(
-            f"--sensitivity: {', '.join(settings.quant)} store floats, and nothing can be ranked",
+            f"--sensitivity ranks levels of integers, and {', '.join(settings.quant)} store floats",
             fix="a level of integers, such as --quant int8-block, int4 or int2",
         )
 

@@ -95,7 +95,10 @@ def test_a_context_beyond_what_is_built_is_refused():
         ({"budget": 0.0}, "--budget"),
         ({"budget": float("nan")}, "--budget"),
         ({"prompt": ()}, "no test"),
-        ({"sensitivity": True, "quant": ("fp32", "fp16")}, "--sensitivity: fp32, fp16"),
+        (
+            {"sensitivity": True, "quant": ("fp32", "fp16")},
+            "--sensitivity ranks levels of integers, and fp32, fp16 store floats",
+        ),
         ({"sensitivity": True, "reference": "bytelm"}, "--reference"),
     ],
 )
