@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from harness.builder.quantize.levels import QuantLevel
 
-TWIN_DATA, LEVEL_DATA = "twin.data", "level.data"  # the data files of both levels, as linked
+REFERENCE_DATA, LEVEL_DATA = (
+    "reference.data",
+    "level.data",
+)  # the data files of both levels, as linked
 
 
 @dataclass(frozen=True, slots=True)

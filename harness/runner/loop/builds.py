@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.core.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
 from harness.runner.models import find_model
 from harness.runner.plan import Plan, SessionGroup
-from harness.runner.quality.measure import TWIN_LEVEL, check_reference
+from harness.runner.quality.measure import REFERENCE_LEVEL, check_reference
 from harness.store.artifact import Artifact
 from harness.store.cache import ensure_artifact
 from harness.store.exported_artifact import AnyArtifact
@@ -23,7 +23,7 @@ class Builds:
     Attributes:
         artifacts: by (model argument, SessionGroup.stored_name).
         failures: why a build failed, by the same key.
-        twins: by model argument: what quality is measured against, the model at fp32 or the
+        references: by model argument: what quality is measured against, the model at fp32 or the
             reference at fp32; one that is missing failed to build.
         fused: by model argument: the model at fp32 as a fused graph, which its static ones have
             to agree with; one that is missing failed to build, or has no static ones.
@@ -31,7 +31,7 @@ class Builds:
 
     artifacts: dict[tuple[str, str], AnyArtifact]
     failures: dict[tuple[str, str], WorkerError]
-    twins: dict[str, Artifact] = field(default_factory=dict)
+    references: dict[str, Artifact] = field(default_factory=dict)
     fused: dict[str, Artifact] = field(default_factory=dict)
 
     def of(self, group: SessionGroup) -> AnyArtifact:
@@ -44,7 +44,7 @@ class Builds:
 
     def whole(self, argument: str) -> Artifact | None:
         """A built model at fp32 that is measured anyway."""
-        found = self.artifacts.get((argument, TWIN_LEVEL))
+        found = self.artifacts.get((argument, REFERENCE_LEVEL))
         return None if found is None else found.built()
 
 
@@ -68,7 +68,7 @@ def build_all(plan: Plan, cache: Path) -> Builds:
                 raise
             builds.failures[key] = error
     if plan.settings.quality:
-        _build_twins(plan, cache, builds)
+        _build_references(plan, cache, builds)
     _build_fused(plan, cache, builds)
     return builds
 
@@ -103,22 +103,22 @@ def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:
         source = group.built
         try:
             builds.fused[source.argument] = builds.whole(source.argument) or (
-                ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
+                ensure_artifact(source, REFERENCE_LEVEL, cache, plan.settings.seed)
             )
         except WorkerError as error:
             if error.exit_code in STOPS_THE_RUN:
                 raise
 
 
-def _build_twins(plan: Plan, cache: Path, builds: Builds) -> None:
+def _build_references(plan: Plan, cache: Path, builds: Builds) -> None:
     """Build each model, or the reference, at fp32, or take the one that is measured anyway."""
     named = plan.settings.reference
     for argument, group in {group.source.argument: group for group in plan.groups}.items():
         source = group.built if named is None else find_model(named).measured().built()
         check_reference(source, group.built)
         try:
-            builds.twins[argument] = builds.whole(source.argument) or (
-                ensure_artifact(source, TWIN_LEVEL, cache, plan.settings.seed)
+            builds.references[argument] = builds.whole(source.argument) or (
+                ensure_artifact(source, REFERENCE_LEVEL, cache, plan.settings.seed)
             )
         except WorkerError as error:
             if error.exit_code in STOPS_THE_RUN:

@@ -43,7 +43,7 @@ def qualities(plan: Plan, builds: Builds, entries: Entries, log: Log) -> Iterato
         if key not in builds.artifacts:
             continue
         head = {"model": key[0], "level": key[1]}
-        if key[0] not in builds.twins:
+        if key[0] not in builds.references:
             reason = "its fp32 reference could not be built"
             yield NoQualityEntry(**head, reason=reason)
             continue
@@ -81,7 +81,7 @@ def _one_level(
         log(f"sensitivity: {name}")
         losses = measure_sensitivity(
             group.built,
-            builds.twins[key[0]],
+            builds.references[key[0]],
             builds.built(group),
             text=plan.settings.text,
             **_conditions(group, plan),
@@ -115,12 +115,12 @@ def check_texts(plan: Plan, builds: Builds) -> None:
             "encoders are judged on the bundled queries and passages, on no other text",
             fix="leave --text out",
         )
-    for argument, twin in builds.twins.items():
+    for argument, reference in builds.references.items():
         source = models[argument].built()
         if models[argument].embeds:
-            check_ranking(source, twin, seed=plan.settings.seed)
+            check_ranking(source, reference, seed=plan.settings.seed)
             continue
-        check_text(source, twin, text=plan.settings.text, seed=plan.settings.seed)
+        check_text(source, reference, text=plan.settings.text, seed=plan.settings.seed)
 
 
 def quality_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
@@ -158,16 +158,16 @@ def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality | Embed
     if group.model.embeds:
         return measure_embeddings(
             group.built,
-            builds.twins[group.source.argument],
+            builds.references[group.source.argument],
             builds.built(group),
             **_conditions(group, plan),
         )
     named = plan.settings.reference
     return measure_quality(
         group.built,
-        builds.twins[group.source.argument],
+        builds.references[group.source.argument],
         builds.built(group),
-        reference=None if named is None else find_model(named).measured().built(),
+        other=None if named is None else find_model(named).measured().built(),
         text=plan.settings.text,
         **_conditions(group, plan),
     )

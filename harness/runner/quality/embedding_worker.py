@@ -32,7 +32,7 @@ def texts(folder: str | None, vocab_size: int, max_tokens: int, seed: int) -> Ra
 
 
 def compare(
-    twin: Json, level: Json, device: str | Json, threads: int, queries: Texts, passages: Texts
+    reference: Json, level: Json, device: str | Json, threads: int, queries: Texts, passages: Texts
 ) -> Compared:
     """Compare the embeddings of a level with those of its fp32 reference.
 
@@ -40,7 +40,7 @@ def compare(
     one text.
 
     Args:
-        twin: `graph` (a path) and `geometry` (its fields).
+        reference: `graph` (a path) and `geometry` (its fields).
         level: the same of the level.
         device: as it travels, or a key of the device table.
         threads: intra-op threads.
@@ -49,19 +49,19 @@ def compare(
     """
     row, wanted = find_device(device), [*queries, *passages]
     found = {
-        "twin": embed_texts(twin, row, threads, wanted),
+        "reference": embed_texts(reference, row, threads, wanted),
         "level": embed_texts(level, row, threads, wanted),
     }
     bad = [_first_bad(name, rows) for name, rows in found.items() if not are_embeddings(rows).all()]
-    scores = {} if bad else _scores(found["level"], found["twin"], len(queries))
+    scores = {} if bad else _scores(found["level"], found["reference"], len(queries))
     return Compared(**scores, bad=bad[0] if bad else None, peak_bytes=memory_mark().peak_bytes)
 
 
-def _scores(level: Vectors, twin: Vectors, queries: int) -> dict[str, tuple[Any, ...]]:
+def _scores(level: Vectors, reference: Vectors, queries: int) -> dict[str, tuple[Any, ...]]:
     """Every value behind the metrics; the first `queries` vectors are those of queries."""
-    ours, theirs = (Embeddings(rows[:queries], rows[queries:]) for rows in (level, twin))
+    ours, theirs = (Embeddings(rows[:queries], rows[queries:]) for rows in (level, reference))
     return {
-        "cosines": tuple(cosines(level, twin).tolist()),
+        "cosines": tuple(cosines(level, reference).tolist()),
         "same_nearest": tuple(same_nearest(ours, theirs).tolist()),
         "taus": tuple(kendall_taus(ours, theirs).tolist()),
     }

@@ -8,7 +8,7 @@ from typing import Any
 from harness.machine.process.worker import Worker
 from harness.models.texts.tokens import Tokenization
 from harness.models.weights.source import ModelSource
-from harness.runner.quality.measure import NUMERIC_ONLY, check_twin
+from harness.runner.quality.measure import NUMERIC_ONLY, check_own_reference
 from harness.runner.quality.replies import BadText, Compared, RankingRead
 from harness.runner.quality.summary import Mean
 from harness.stats.intervals import t_interval
@@ -67,7 +67,7 @@ class EmbeddingQuality:
 
 def measure_embeddings(
     source: ModelSource,
-    twin: Artifact,
+    reference: Artifact,
     level: Artifact,
     *,
     device: str | Json = "cpu",
@@ -79,7 +79,7 @@ def measure_embeddings(
 
     Args:
         source: the model, whose folder holds the tokenizer.
-        twin: the model built at fp32.
+        reference: the model built at fp32.
         level: the same weights at the level to be judged; may be the reference itself.
         device: as it travels, or a key of the device table; both run on it.
         threads: intra-op threads.
@@ -87,17 +87,17 @@ def measure_embeddings(
         timeout_s: limit of the comparison.
 
     Raises:
-        UsageError: `twin` is not the level's fp32 reference.
+        UsageError: `reference` is not the level's fp32 reference.
         WorkerError: the tokenizer or a graph cannot be used, or the child died.
     """
-    check_twin(twin, level)
+    check_own_reference(reference, level)
     with Worker.start(WORKER_MODULE) as worker:
         read = worker.ask("texts", timeout_s, RankingRead, **_arguments(source, level, seed))
         reply = worker.ask(
             "compare",
             timeout_s,
             Compared,
-            twin=_graph(twin),
+            reference=_graph(reference),
             level=_graph(level),
             device=device,
             threads=threads,
@@ -153,7 +153,7 @@ def _mean(values: Sequence[float], least: float) -> Mean:
 
 def _bad_words(bad: BadText) -> str:
     """A sentence on the first embedding that is no number."""
-    whose = "the fp32 reference's" if bad.model == "twin" else "the level's"
+    whose = "the fp32 reference's" if bad.model == "reference" else "the level's"
     return f"{whose} embeddings are not finite (text {bad.text})"
 
 

@@ -37,7 +37,7 @@ class Group:
     saved_bytes: int
 
 
-def groups_of(spec: ModelSpec, twin: QuantLevel, level: QuantLevel) -> tuple[Group, ...]:
+def groups_of(spec: ModelSpec, reference: QuantLevel, level: QuantLevel) -> tuple[Group, ...]:
     """Split the matrices of a model twice: by what they do, and by how deep they lie.
 
     The tables are groups of their own (one, where the head is the embedding), then come qkv, o,
@@ -45,21 +45,21 @@ def groups_of(spec: ModelSpec, twin: QuantLevel, level: QuantLevel) -> tuple[Gro
 
     Args:
         spec: the architecture.
-        twin: fp32.
+        reference: fp32.
         level: one of integers; at a level of floats the activations would change with the weights.
     """
-    saved = _saved_bytes(spec, twin, level)
+    saved = _saved_bytes(spec, reference, level)
     named = (*_tables(spec), *_kinds(saved), *_depths(spec, saved))
     return tuple(
         Group(name, matrices, sum(saved[matrix] for matrix in matrices)) for name, matrices in named
     )
 
 
-def _saved_bytes(spec: ModelSpec, twin: QuantLevel, level: QuantLevel) -> dict[str, int]:
+def _saved_bytes(spec: ModelSpec, reference: QuantLevel, level: QuantLevel) -> dict[str, int]:
     """Bytes that each matrix saves, by its stored name."""
     before, after = (
         {weight.name: _stored(weight) for weight in plan_storage(spec, one) if _is_matrix(weight)}
-        for one in (twin, level)
+        for one in (reference, level)
     )
     return {name: before[name] - after[name] for name in before}
 

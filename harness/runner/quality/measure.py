@@ -17,7 +17,7 @@ from harness.store.artifact import Artifact
 Json = dict[str, Any]
 
 WORKER_MODULE = "harness.runner.quality.worker"
-TWIN_LEVEL = "fp32"
+REFERENCE_LEVEL = "fp32"
 NUMERIC_ONLY = "numeric fidelity only"
 
 
@@ -57,10 +57,10 @@ class Quality:
 
 def measure_quality(
     source: ModelSource,
-    twin: Artifact,
+    reference: Artifact,
     level: Artifact,
     *,
-    reference: ModelSource | None = None,
+    other: ModelSource | None = None,
     device: str | Json = "cpu",
     threads: int = 1,
     plan: ChunkPlan = DEFAULT_PLAN,
@@ -72,9 +72,10 @@ def measure_quality(
 
     Args:
         source: the model, whose folder holds the tokenizer.
-        twin: the model built at fp32, its cache too, or a reference that check_reference lets pass.
+        reference: the model built at fp32, its cache too, or another that check_reference lets
+            pass.
         level: the level to be judged; may be the reference itself.
-        reference: the other model that `twin` is built from; None: the same model.
+        other: the model that `reference` is built from; None: the same model.
         device: as it travels, or a key of the device table; both models run on it.
         threads: intra-op threads.
         plan: which part of the text is read, in what chunks.
@@ -83,22 +84,22 @@ def measure_quality(
         timeout_s: limit of one path.
 
     Raises:
-        UsageError: `twin` is not the level's fp32 reference, one that reads other tokens, or a plan
-            the model cannot follow.
+        UsageError: `reference` is not the level's fp32 reference, one that reads other tokens,
+            or a plan the model cannot follow.
         WorkerError: the text, the tokenizer or a graph cannot be used (the child's problem, fix
             and exit code are kept), or the child died, hung or ran out of memory.
     """
-    if reference is None:
-        check_twin(twin, level)
+    if other is None:
+        check_own_reference(reference, level)
     else:
-        check_reference(reference, source)
+        check_reference(other, source)
     check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
     with Worker.start(WORKER_MODULE) as worker:
         read = worker.ask(
             "tokens", timeout_s, TokensRead, **text_arguments(source, level, text, plan, seed)
         )
         shared = {
-            "twin": graphs(twin),
+            "reference": graphs(reference),
             "level": graphs(level),
             "device": device,
             "threads": threads,
@@ -107,7 +108,7 @@ def measure_quality(
         replies = _ask_paths(
             lambda path: worker.ask("evaluate", timeout_s, Evaluated, path=path, **shared)
         )
-    return _quality(source, level, reference, plan, read, replies)
+    return _quality(source, level, other, plan, read, replies)
 
 
 def check_text(
@@ -149,25 +150,27 @@ def text_bytes_per_token(source: ModelSource, timeout_s: float = 600) -> TextByt
     return found.found
 
 
-def check_twin(twin: Artifact, level: Artifact) -> None:
+def check_own_reference(reference: Artifact, level: Artifact) -> None:
     """Refuse a pair that is not one model at two levels.
 
     Raises:
         UsageError: the reference or its cache is not at fp32; or it has other weights or another
             architecture.
     """
-    if twin.level != TWIN_LEVEL or twin.cache.name != TWIN_LEVEL:
-        cache = f" with a cache in {twin.cache.name}" if twin.level == TWIN_LEVEL else ""
-        raise UsageError(
-            f"{twin.name} at {twin.level}{cache} cannot be the twin of {level.name} at"
-            f" {level.level}",
-            fix=f"build the twin at {TWIN_LEVEL}, its cache too",
+    if reference.level != REFERENCE_LEVEL or reference.cache.name != REFERENCE_LEVEL:
+        cache = (
+            f" with a cache in {reference.cache.name}" if reference.level == REFERENCE_LEVEL else ""
         )
-    same = twin.weights_identity == level.weights_identity and twin.spec == level.spec
+        raise UsageError(
+            f"{reference.name} at {reference.level}{cache} cannot be the fp32 reference of "
+            f"{level.name} at {level.level}",
+            fix=f"build the reference at {REFERENCE_LEVEL}, its cache too",
+        )
+    same = reference.weights_identity == level.weights_identity and reference.spec == level.spec
     if not same:
         raise UsageError(
-            f"{twin.name} ({twin.weights_identity}) is not the fp32 reference of {level.name} "
-            f"({level.weights_identity})",
+            f"{reference.name} ({reference.weights_identity}) is not the fp32 reference of "
+            f"{level.name} ({level.weights_identity})",
             fix="build both levels from one model, with one seed",
         )
 
@@ -210,14 +213,14 @@ def _ask_paths(ask: Callable[[str], Evaluated]) -> dict[str, Evaluated]:
 def _quality(
     source: ModelSource,
     level: Artifact,
-    reference: ModelSource | None,
+    other: ModelSource | None,
     plan: ChunkPlan,
     read: TokensRead,
     replies: dict[str, Evaluated],
 ) -> Quality:
     """The record of what the child replied."""
     bad = [bad_words(path, reply.bad) for path, reply in replies.items() if reply.bad]
-    kinds = {one.weights_kind for one in (source, reference) if one is not None}
+    kinds = {one.weights_kind for one in (source, other) if one is not None}
     random = "seeded" in kinds or read.tokenization == Tokenization.NONE
     in_bytes = read.tokenization == Tokenization.BYTES
     paths = {
@@ -236,7 +239,7 @@ def _quality(
         decode=paths.get(DECODE),
         invalid=bad[0] if bad else None,
         peak_bytes=max(reply.peak_bytes for reply in replies.values()),
-        reference=None if reference is None else reference.name,
+        reference=None if other is None else other.name,
     )
 
 
@@ -252,7 +255,7 @@ def scores_of(reply: Evaluated) -> TokenScores:
 
 def bad_words(path: str, bad: BadToken) -> str:
     """A sentence on the first logits that are no numbers."""
-    whose = "the fp32 reference's" if bad.model == "twin" else "the level's"
+    whose = "the fp32 reference's" if bad.model == "reference" else "the level's"
     place = f"{path} path, chunk {bad.chunk}, token {bad.token}"
     layer = "" if bad.layer is None else f"; the cache of layer {bad.layer} is the first"
     return f"{whose} logits are not finite ({place}{layer})"

@@ -23,7 +23,7 @@ class BadToken(msgspec.Struct, frozen=True, kw_only=True):
     """Where the logits stopped being numbers.
 
     Attributes:
-        model: `twin` or `level`: whose logits they are.
+        model: `reference` or `level`: whose logits they are.
         chunk: index of the chunk.
         token: index of the token within it.
         layer: the first layer with such a value in its keys or values; None: not known, or none,
@@ -86,7 +86,7 @@ class RankingRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadText(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose embedding is no number: `twin` or `level`, and of which text."""
+    """Whose embedding is no number: `reference` or `level`, and of which text."""
 
     model: str
     text: int

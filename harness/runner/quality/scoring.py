@@ -23,28 +23,31 @@ class Scored:
     bad: BadToken | None
 
 
-def score_chunks(twin: Reader, level: Reader, chunks: Sequence[Sequence[int]]) -> Scored:
+def score_chunks(reference: Reader, level: Reader, chunks: Sequence[Sequence[int]]) -> Scored:
     """Read every chunk with both models and compare their logits after each token.
 
     The reference reads a chunk first; its logits are the only ones held, float32
     [chunk_tokens, vocab], beside one block of the level's.
 
     Args:
-        twin: reads a chunk in one block.
+        reference: reads a chunk in one block.
         level: reads it in blocks of any size.
         chunks: token ids; all but the last are read, all but the first predicted.
     """
     parts: list[Divergence] = []
     for index, chunk in enumerate(chunks):
         ids = np.array(chunk, dtype=np.int64)
-        (expected,) = twin.blocks(ids[:-1])
+        (expected,) = reference.blocks(ids[:-1])
         scores = _score_chunk(expected, level, ids)
         token = scores.bad_token
         if token is not None:
-            at_twin = not np.isfinite(expected[token]).all()
-            layer = (twin if at_twin else level).first_bad_layer()
+            at_reference = not np.isfinite(expected[token]).all()
+            layer = (reference if at_reference else level).first_bad_layer()
             bad = BadToken(
-                model="twin" if at_twin else "level", chunk=index, token=token, layer=layer
+                model="reference" if at_reference else "level",
+                chunk=index,
+                token=token,
+                layer=layer,
             )
             return Scored(Divergence.joined(parts) if parts else None, bad)
         parts.append(scores)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.builder.graph.mixture import LEVEL_DATA, TWIN_DATA
+from harness.builder.graph.mixture import LEVEL_DATA, REFERENCE_DATA
 from harness.core.errors import StorageError
 from harness.core.units import MIB
 from harness.machine.process.worker import Worker
@@ -16,7 +16,7 @@ from harness.runner.quality.chunks import DEFAULT_PLAN, ChunkPlan, check_plan
 from harness.runner.quality.measure import (
     WORKER_MODULE,
     bad_words,
-    check_twin,
+    check_own_reference,
     graphs,
     scores_of,
     text_arguments,
@@ -28,7 +28,7 @@ from harness.store.links import link_file
 
 Json = dict[str, Any]
 
-DATA_LINKS = (TWIN_DATA, LEVEL_DATA)
+DATA_LINKS = (REFERENCE_DATA, LEVEL_DATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class GroupLoss:
 
 def measure_sensitivity(
     source: ModelSource,
-    twin: Artifact,
+    reference: Artifact,
     level: Artifact,
     *,
     device: str | Json = "cpu",
@@ -68,7 +68,7 @@ def measure_sensitivity(
 
     Args:
         source: the model, whose folder holds the tokenizer.
-        twin: the model built at fp32.
+        reference: the model built at fp32.
         level: the same weights at a level of integers.
         device: as it travels, or a key of the device table.
         threads: intra-op threads.
@@ -78,13 +78,14 @@ def measure_sensitivity(
         timeout_s: limit of one group.
 
     Raises:
-        UsageError: `twin` is not the level's twin, or a plan that the model cannot follow.
+        UsageError: `reference` is not the level's fp32 reference, or a plan that the model
+            cannot follow.
         StorageError: the cache cannot hold the links.
         WorkerError: as measure_quality; also a level of floats.
     """
-    check_twin(twin, level)
+    check_own_reference(reference, level)
     check_plan(plan, level.geometry.vocab_size, level.geometry.max_context_tokens)
-    with _linked(twin, level) as folder, Worker.start(WORKER_MODULE) as worker:
+    with _linked(reference, level) as folder, Worker.start(WORKER_MODULE) as worker:
         read = worker.ask(
             "tokens", timeout_s, TokensRead, **text_arguments(source, level, text, plan, seed)
         )
@@ -93,7 +94,7 @@ def measure_sensitivity(
             timeout_s,
             Mixtures,
             spec=asdict(level.spec),
-            twin=twin.level,
+            reference=reference.level,
             level=level.level,
             folder=folder,
         )
@@ -106,8 +107,8 @@ def measure_sensitivity(
                     timeout_s,
                     Evaluated,
                     path=PREFILL,
-                    twin=graphs(twin),
-                    level={**graphs(twin), "all_logits": group.graph},
+                    reference=graphs(reference),
+                    level={**graphs(reference), "all_logits": group.graph},
                     device=device,
                     threads=threads,
                     chunks=read.chunks,
@@ -119,12 +120,12 @@ def measure_sensitivity(
 
 
 @contextmanager
-def _linked(twin: Artifact, level: Artifact) -> Iterator[str]:
+def _linked(reference: Artifact, level: Artifact) -> Iterator[str]:
     """Give a folder in the cache that holds both data files, as links; it goes at the end."""
-    cache = twin.folder.parent
+    cache = reference.folder.parent
     try:
         with tempfile.TemporaryDirectory(prefix=".sensitivity-", dir=cache) as folder:
-            for artifact, name in zip((twin, level), DATA_LINKS, strict=True):
+            for artifact, name in zip((reference, level), DATA_LINKS, strict=True):
                 link_file(artifact.data, Path(folder) / name)
             yield folder
     except OSError as error:

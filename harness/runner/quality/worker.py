@@ -59,7 +59,7 @@ def tokens(
 
 def evaluate(
     path: str,
-    twin: Json,
+    reference: Json,
     level: Json,
     device: str | Json,
     threads: int,
@@ -72,34 +72,34 @@ def evaluate(
 
     Args:
         path: `prefill` or `decode`: how the level reads.
-        twin: `all_logits`, `last_logits` (paths of the graphs) and `geometry` (its fields).
+        reference: `all_logits`, `last_logits` (paths of the graphs) and `geometry` (its fields).
         level: the same of the level.
-        device: as it travels, or a key of the device table; the twin of a static decoder, which is
-            a fused one, is read on the CPU.
+        device: as it travels, or a key of the device table; the reference of a static decoder,
+            which is a fused one, is read on the CPU.
         threads: intra-op threads.
         chunks: lists of token ids, equally long; see cut_chunks.
     """
     row, chunk_tokens, files = find_device(device), len(chunks[0]) - 1, _files(level)
     host = find_device("cpu") if files.geometry.is_static else row
-    reference = open_prefill(_files(twin), host, threads, chunk_tokens)
+    exact = open_prefill(_files(reference), host, threads, chunk_tokens)
     candidate = OPENERS[path](files, row, threads, chunk_tokens)
-    scored = score_chunks(reference, candidate, chunks)
+    scored = score_chunks(exact, candidate, chunks)
     return Evaluated(**_lists(scored.scores), bad=scored.bad, peak_bytes=memory_mark().peak_bytes)
 
 
-def mixtures(spec: Json, twin: str, level: str, folder: str) -> Mixtures:
+def mixtures(spec: Json, reference: str, level: str, folder: str) -> Mixtures:
     """Write the graphs of harness.runner.quality.mixing into a folder with both data files.
 
     Args:
         spec: the fields of a ModelSpec.
-        twin: name of the level that everything else is held at.
+        reference: name of the level that everything else is held at.
         level: name of the level of one group at a time.
-        folder: holds `twin.data` and `level.data`.
+        folder: holds `reference.data` and `level.data`.
     """
     import msgspec
 
     model = msgspec.convert(spec, ModelSpec)
-    written = write_mixtures(model, find_level(twin), find_level(level), Path(folder))
+    written = write_mixtures(model, find_level(reference), find_level(level), Path(folder))
     return Mixtures(
         groups=tuple(
             Mixture(name=group.name, saved_bytes=group.saved_bytes, graph=str(path))

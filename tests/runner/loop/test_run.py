@@ -394,7 +394,7 @@ def test_sensitivity_ranks_the_groups_of_integer_levels(plan, tmp_path, shared_c
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_reference_stands_in_for_the_twin(plan, tmp_path, shared_cache, make_tiny):
+def test_another_model_stands_in_for_the_reference(plan, tmp_path, shared_cache, make_tiny):
     """The same weights under another name: fp32 loses nothing against them."""
     reference = make_tiny(tmp_path / "reference")
     settings = replace(plan.settings, rounds=1, calibrate=False, reference=str(reference))

@@ -1,4 +1,4 @@
-"""A level of an encoder against its twin, through built graphs in a child process."""
+"""A level of an encoder against its reference, through built graphs in a child process."""
 
 import json
 import shutil
@@ -52,9 +52,9 @@ def built(folder, level, cache):
     return source, ensure_artifact(source, "fp32", cache), ensure_artifact(source, level, cache)
 
 
-def test_the_twin_is_its_own_twin(folder, shared_cache):
-    source, twin, level = built(folder, "fp32", shared_cache)
-    found = measure_embeddings(source, twin, level)
+def test_the_reference_is_its_own_reference(folder, shared_cache):
+    source, reference, level = built(folder, "fp32", shared_cache)
+    found = measure_embeddings(source, reference, level)
     assert (found.label, found.text, found.tokenization) == ("", "ranking", "tokenizer.json")
     assert found.encode.embedding_cosine.value == pytest.approx(1.0)
     assert found.encode.nearest_agreement.value == 1.0
@@ -65,8 +65,8 @@ def test_the_twin_is_its_own_twin(folder, shared_cache):
 def test_fewer_bits_lose_more(folder, shared_cache):
     losses = []
     for level in ("int8-block", "int4", "int2"):
-        source, twin, built_level = built(folder, level, shared_cache)
-        scores = measure_embeddings(source, twin, built_level).encode
+        source, reference, built_level = built(folder, level, shared_cache)
+        scores = measure_embeddings(source, reference, built_level).encode
         mean = scores.embedding_cosine
         assert mean.low <= mean.value <= mean.high <= 1.0
         assert scores.embedding_cosine_min <= mean.value
@@ -75,8 +75,8 @@ def test_fewer_bits_lose_more(folder, shared_cache):
 
 
 def test_without_a_tokenizer_the_numbers_say_nothing_of_text(shared_cache):
-    source, twin, level = built(FIXTURES / "bert-mean", "int4", shared_cache)
-    found = measure_embeddings(source, twin, level)
+    source, reference, level = built(FIXTURES / "bert-mean", "int4", shared_cache)
+    found = measure_embeddings(source, reference, level)
     assert (found.label, found.tokenization) == (NUMERIC_ONLY, "none")
     assert found.encode is not None
 
@@ -88,24 +88,24 @@ def test_an_embedding_that_is_no_number_makes_the_level_invalid(tmp_path, shared
     name = "encoder.layer.1.output.LayerNorm.weight"
     tensors[name] = np.full_like(tensors[name], 60_000)
     save_file(tensors, folder / "model.safetensors")
-    source, twin, level = built(folder, "fp16", shared_cache)
-    found = measure_embeddings(source, twin, level)
+    source, reference, level = built(folder, "fp16", shared_cache)
+    found = measure_embeddings(source, reference, level)
     assert found.encode is None
     assert "the level's embeddings are not finite (text 0)" in found.invalid
 
 
-def test_a_twin_of_another_model_is_refused(folder, shared_cache):
-    source, twin, _level = built(folder, "fp32", shared_cache)
-    _source, _twin, other = built(FIXTURES / "bert-cls", "int4", shared_cache)
+def test_a_reference_of_another_model_is_refused(folder, shared_cache):
+    source, reference, _level = built(folder, "fp32", shared_cache)
+    _source, _reference, other = built(FIXTURES / "bert-cls", "int4", shared_cache)
     with pytest.raises(UsageError, match="not the fp32 reference"):
-        measure_embeddings(source, twin, other)
+        measure_embeddings(source, reference, other)
 
 
 def test_a_tokenizer_of_another_model_is_refused_before_anything_is_measured(folder, shared_cache):
-    source, twin, _level = built(folder, "fp32", shared_cache)
+    source, reference, _level = built(folder, "fp32", shared_cache)
     word_tokenizer(folder / "tokenizer.json", vocab_size=200)
     with pytest.raises(WorkerError, match="token ids up to 199"):
-        check_ranking(source, twin)
+        check_ranking(source, reference)
 
 
 def test_intervals_are_over_texts_and_queries():

@@ -1,4 +1,4 @@
-"""One level against its twin, end to end through the child process."""
+"""One level against its reference, end to end through the child process."""
 
 import json
 import math
@@ -17,8 +17,8 @@ from harness.results.entries import TextBytes
 from harness.runner.quality.chunks import ChunkPlan
 from harness.runner.quality.measure import (
     NUMERIC_ONLY,
+    check_own_reference,
     check_reference,
-    check_twin,
     measure_quality,
     text_bytes_per_token,
 )
@@ -89,10 +89,10 @@ def test_seeded_weights_are_labelled(build):
     assert quality.decode.reference_bits_per_byte is None
 
 
-def test_the_twin_is_as_good_as_itself(build):
+def test_the_reference_is_as_good_as_itself(build):
     source = seeded_source()
-    twin = build(source, "fp32")
-    quality = measure_quality(source, twin, twin, plan=PLAN)
+    reference = build(source, "fp32")
+    quality = measure_quality(source, reference, reference, plan=PLAN)
     assert quality.prefill.kld_nats.value == quality.prefill.kld_nats.high == 0
     assert quality.prefill.nll_delta.value == 0
     assert quality.decode.kld_nats.high < 1e-8
@@ -113,30 +113,30 @@ def test_a_level_without_finite_logits_is_invalid(build, tmp_path):
     assert "layer 1" in quality.invalid
 
 
-def test_another_level_is_no_twin(build):
+def test_another_level_is_no_reference(build):
     source = seeded_source()
-    with pytest.raises(UsageError, match="at int4 cannot be the twin"):
-        check_twin(build(source, "int4"), build(source, "int4"))
+    with pytest.raises(UsageError, match="at int4 cannot be the fp32 reference"):
+        check_own_reference(build(source, "int4"), build(source, "int4"))
 
 
-def test_other_weights_are_no_twin(build):
+def test_other_weights_are_no_reference(build):
     source = seeded_source()
     with pytest.raises(UsageError, match="seeded-v1-1") as caught:
-        check_twin(build(source, "fp32", seed=1), build(source, "int4"))
+        check_own_reference(build(source, "fp32", seed=1), build(source, "int4"))
     assert "one seed" in caught.value.fix
 
 
-def test_another_architecture_is_no_twin(build):
+def test_another_architecture_is_no_reference(build):
     level = build(seeded_source(), "int4")
     other = replace(level, level="fp32", spec=seeded_source(rms_norm_eps=1e-6).spec)
     with pytest.raises(UsageError, match="not the fp32 reference"):
-        check_twin(other, level)
+        check_own_reference(other, level)
 
 
 def test_a_reference_of_the_same_tokens_may_have_other_weights(build):
     source, other = seeded_source(), seeded_source(num_hidden_layers=3)
-    twin = build(other, "fp32")
-    found = measure_quality(source, twin, build(source, "int4"), reference=other, plan=PLAN)
+    reference = build(other, "fp32")
+    found = measure_quality(source, reference, build(source, "int4"), other=other, plan=PLAN)
     assert (found.reference, found.label) == ("seeded", NUMERIC_ONLY)
     own = measure_quality(source, build(source, "fp32"), build(source, "int4"), plan=PLAN)
     assert own.reference is None
@@ -163,9 +163,9 @@ def test_a_plan_is_refused_before_any_child(build, monkeypatch):
 def test_a_short_text_keeps_its_exit_code(build, tmp_path):
     source = resolve_model("bytelm")
     (tmp_path / "short.txt").write_text("x" * 480, encoding="utf-8")
-    twin, text = build(source, "fp32"), str(tmp_path / "short.txt")
+    reference, text = build(source, "fp32"), str(tmp_path / "short.txt")
     with pytest.raises(WorkerError, match=r"short\.txt has 480 tokens.*481") as caught:
-        measure_quality(source, twin, twin, plan=PLAN, text=text)
+        measure_quality(source, reference, reference, plan=PLAN, text=text)
     assert caught.value.exit_code == EXIT_USAGE
     assert caught.value.fix
 
@@ -177,9 +177,9 @@ def test_a_exported_tokenizer_keeps_its_exit_code(build, make_tiny, tmp_path):
     model = tokenizers.models.WordLevel(vocabulary, unk_token="t0")
     tokenizers.Tokenizer(model).save(str(folder / "tokenizer.json"))
     source = resolve_model(str(folder))
-    twin = build(source, "fp32")
+    reference = build(source, "fp32")
     with pytest.raises(WorkerError, match="ids up to 499") as caught:
-        measure_quality(source, twin, twin, plan=PLAN)
+        measure_quality(source, reference, reference, plan=PLAN)
     assert caught.value.exit_code == EXIT_USAGE
 
 

@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from harness.builder.graph.mixture import LEVEL_DATA, TWIN_DATA
+from harness.builder.graph.mixture import LEVEL_DATA, REFERENCE_DATA
 from harness.builder.graph.storage import Role, plan_storage
 from harness.builder.quantize.levels import LEVELS
 from harness.builder.quantize.size import stored_bytes
@@ -57,7 +57,7 @@ def test_a_shallow_model_has_one_group_a_layer():
 
 
 def test_the_names_of_the_links_are_those_the_graphs_read():
-    assert DATA_LINKS == (TWIN_DATA, LEVEL_DATA)
+    assert DATA_LINKS == (REFERENCE_DATA, LEVEL_DATA)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_no_group_loses_more_than_the_whole_level(of_bytelm):
     assert min(loss.kld_nats.value for loss in losses) > 0
 
 
-def test_other_weights_are_no_twin(of_bytelm, shared_cache):
+def test_other_weights_are_no_reference(of_bytelm, shared_cache):
     source, build = of_bytelm
     other = ensure_artifact(resolve_model("bytelm"), "int4", shared_cache)
     other = dataclasses.replace(other, weights_identity="sha256:other")

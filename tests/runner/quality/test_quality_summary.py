@@ -13,7 +13,7 @@ CHUNKS = 20
 
 
 def scores(chunk_tokens=2, chunks=CHUNKS, **lists):
-    """Twin's NLL 1, level's 1.5, no divergence, the same tokens; `lists` replace some."""
+    """The reference's NLL 1, level's 1.5, no divergence, the same tokens; `lists` replace some."""
     tokens = chunk_tokens * chunks
     base = TokenScores([0.0] * tokens, [True] * tokens, [1.0] * tokens, [1.5] * tokens)
     return replace(base, **lists)

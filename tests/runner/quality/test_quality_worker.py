@@ -54,8 +54,8 @@ def of_bytelm(built, chunks):
     return cache(lambda path, level: scored(path, built("fp32"), built(level), chunks))
 
 
-def scored(path, twin, level, chunks):
-    return evaluate(path, twin, level, device="cpu", threads=1, chunks=chunks)
+def scored(path, reference, level, chunks):
+    return evaluate(path, reference, level, device="cpu", threads=1, chunks=chunks)
 
 
 def test_every_path_has_an_opener():
@@ -158,8 +158,8 @@ def test_the_decode_path_tells_a_bad_token_too(hot, chunks):
     assert (bad.model, bad.chunk, bad.layer) == ("level", 0, None)
 
 
-def test_a_twin_may_be_the_bad_one(hot, built, chunks):
-    assert scored(PREFILL, hot("fp16"), built("fp32"), chunks).bad.model == "twin"
+def test_a_reference_may_be_the_bad_one(hot, built, chunks):
+    assert scored(PREFILL, hot("fp16"), built("fp32"), chunks).bad.model == "reference"
 
 
 def test_a_model_without_tokenizer_reads_seeded_ids():
