@@ -65,6 +65,21 @@ def parse_encodes(text: str, flag: str) -> tuple[tuple[int, int], ...]:
     return tuple(dict.fromkeys(found))
 
 
+def parse_sounds(text: str, flag: str) -> tuple[tuple[float, int], ...]:
+    """Return the (seconds, sounds) of `10x1,2.5x8`; a length alone is that of one sound."""
+    found = []
+    for part in text.split(","):
+        length, _, count = part.strip().partition("x")
+        is_number = length.replace(".", "", 1).isdecimal() and (count or "1").isdecimal()
+        if not is_number or float(length) <= 0:
+            raise UsageError(
+                f"{flag} {part.strip()!r} is not a time and a number of sounds",
+                fix=f"{flag} 10x1,30x4",
+            )
+        found.append((float(length), int(count or "1")))
+    return tuple(dict.fromkeys(found))
+
+
 def parse_seconds(text: str, flag: str) -> float:
     """Return the seconds of `90`, `60s`, `5m` or `1h`."""
     factors = {"s": 1.0, "m": 60.0, "h": 3600.0}

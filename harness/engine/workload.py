@@ -17,8 +17,10 @@ class Workload:
         prompt_tokens: tokens of the prefill pass, or of each text of an encoder; 0 for decode.
         gen_tokens: tokens decoded one at a time; 0 for prefill.
         depth_tokens: tokens already in the KV cache when the test begins.
-        sequences: texts or images of one pass. A decoder's batch is its session's, whose cache is
-            bound for so many; an encoder keeps nothing between passes, so its batch is the test's.
+        seconds: of each sound; 0 of tests without any.
+        sequences: texts, images or sounds of one pass. A decoder's batch is its session's, whose
+            cache is bound for so many; an encoder keeps nothing between passes, so its batch is
+            the test's.
     """
 
     kind: Kind
@@ -26,6 +28,7 @@ class Workload:
     gen_tokens: int
     depth_tokens: int = 0
     sequences: int = 1
+    seconds: float = 0.0
 
     @property
     def test(self) -> str:
@@ -34,6 +37,8 @@ class Workload:
             return str(self.kind)
         if self.kind is Kind.IMAGE:
             return f"{self.kind}{self.sequences}"
+        if self.kind is Kind.SOUND:
+            return f"{self.kind}{self.seconds:g}x{self.sequences}"
         if self.kind is Kind.ENCODE:
             return f"{self.kind}{self.prompt_tokens}x{self.sequences}"
         if self.kind is Kind.REQUEST:

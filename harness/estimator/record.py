@@ -436,7 +436,11 @@ def _explanation(name: str, found: CellEstimate, peaks: HardwarePeaks) -> Json:
 
 DECODE_METRICS = ("decode_tok_s", "tpot_ms")
 # What one pass takes and how many there are in a second, by kind of test.
-PASS_METRICS = {"enc": ("encode_ms", "encode_seq_s"), "img": ("image_ms", "images_s")}
+PASS_METRICS = {
+    "enc": ("encode_ms", "encode_seq_s"),
+    "img": ("image_ms", "images_s"),
+    "aud": ("sound_ms", "sound_s_per_s"),
+}
 
 
 def exported_estimates(
@@ -452,8 +456,8 @@ def exported_estimates(
     Args:
         parameters: true count, of the whole model.
         bits: of one stored weight.
-        kind: of the test: `pp`, `tg`, `pg`, `enc`, `img` or `graph`.
-        lengths: of the cell; of images the prompt is their tokens, 0 where that is not known.
+        kind: of the test: `pp`, `tg`, `pg`, `enc`, `img`, `aud` or `graph`.
+        lengths: of the cell; of images and sounds the prompt is 0 where their tokens are unknown.
         peaks: of this machine.
         encoder_parameters: of the encoder, where a decoder has one; its passes and the decoder's
             steps read their own part of the weights.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.results.enums import Grade
 from harness.results.metrics import rate_of_kind
-from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, kind_of
+from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND, kind_of
 from harness.results.schema import Cell, Metric, Record
 from harness.results.summarize import metric_half_width_share
 from harness.results.validity import is_valid
@@ -16,7 +16,7 @@ ROW_FIELDS = (
     *("device", "runtime", "threads", "batch", "depth"),
 )
 # Which kind of test stands for a row, the first that it has.
-JUDGED_FIRST = (DECODE, REQUEST, PREFILL, ENCODE, IMAGE, GRAPH)
+JUDGED_FIRST = (DECODE, REQUEST, PREFILL, ENCODE, IMAGE, SOUND, GRAPH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,12 @@ class Kind(StrEnum):
     REQUEST = "pg"
     ENCODE = "enc"
     IMAGE = "img"
+    SOUND = "aud"
     GRAPH = "graph"
 
 
 # One pass over everything, and nothing is kept: neither a cache nor a depth.
-SINGLE_PASS = (Kind.ENCODE, Kind.IMAGE, Kind.GRAPH)
+SINGLE_PASS = (Kind.ENCODE, Kind.IMAGE, Kind.SOUND, Kind.GRAPH)
 
 
 class Status(StrEnum):

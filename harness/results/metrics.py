@@ -16,7 +16,7 @@ from harness.results.metric_row import (
     Scale,
     Source,
 )
-from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST
+from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND
 
 OF_TOKENS = (PREFILL, DECODE, REQUEST)
 # What a difference of quality must exceed, nats a token or share of tokens.
@@ -105,6 +105,18 @@ METRICS: tuple[MetricRow, ...] = (
         judges=(IMAGE,),
         in_turns=(IMAGE,),
         column="images/s",
+    ),
+    RATE(
+        "sound_s_per_s",
+        "s/s",
+        "Seconds of sound of the test / time of the pass of sound_ms: how many times faster "
+        "than it is spoken.",
+        "spectrograms that the graph does not make, load",
+        kinds=(SOUND,),
+        value=values.sound_s_per_s,
+        judges=(SOUND,),
+        in_turns=(SOUND,),
+        column="sound s/s",
     ),
     RATE(
         "runs_s",
@@ -220,6 +232,23 @@ METRICS: tuple[MetricRow, ...] = (
         "decoding and scaling of images, load",
         kinds=(IMAGE,),
         value=values.encode_ms,
+    ),
+    TIME(
+        "sound_ms",
+        "ms",
+        "One pass of a model of sound, or of a pair's encoder, over all sounds of the test.",
+        "spectrograms that the graph does not make, load",
+        kinds=(SOUND,),
+        value=values.encode_ms,
+    ),
+    TIME(
+        "real_time_factor",
+        "s/s",
+        "Time of the pass of sound_ms / seconds of sound of the test; of a pair that of the "
+        "encoder.",
+        "the decoder's steps, spectrograms that the graph does not make",
+        kinds=(SOUND,),
+        value=values.real_time_factor,
     ),
     TIME(
         "run_ms",

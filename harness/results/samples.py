@@ -3,11 +3,11 @@
 from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.schema import Cell
 
-PREFILL, DECODE, REQUEST, ENCODE, IMAGE, GRAPH = Kind
+PREFILL, DECODE, REQUEST, ENCODE, IMAGE, SOUND, GRAPH = Kind
 
 
 def kind_of(cell: Cell) -> Kind:
-    """`enc`, `img` or `graph`, by the name of the test; else from the numbers of the cell."""
+    """`enc`, `img`, `aud` or `graph`, by the name of the test; else by the cell's numbers."""
     for kind in SINGLE_PASS:  # their names tell; their lengths do not
         if cell.workload.startswith(kind):
             return kind

@@ -9,7 +9,7 @@ from statistics import median
 
 from harness.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from harness.results.replies import Held, MemoryTaken, ProcessSamples
-from harness.results.samples import DECODE, kind_of
+from harness.results.samples import DECODE, SOUND, kind_of
 from harness.results.schema import Cell
 
 # Over fewer steps the context grows too little: at 1 % noise of a 10 ms step, 32 steps leave a
@@ -69,6 +69,22 @@ def encode_seq_s(cell: Cell, process: ProcessSamples) -> float | None:
 def images_s(cell: Cell, process: ProcessSamples) -> float | None:
     """Images per second: images of the test / time of the pass."""
     return encode_seq_s(cell, process)
+
+
+def sound_s_per_s(cell: Cell, process: ProcessSamples) -> float | None:
+    """Seconds of sound read per second: seconds of one * sounds / time of the pass."""
+    return _sound_s(cell) * NS_PER_S / float(median(process.sample.encode_ns))
+
+
+def real_time_factor(cell: Cell, process: ProcessSamples) -> float | None:
+    """Time of the pass over the seconds of sound that it reads; below 1: faster than one speaks."""
+    return float(median(process.sample.encode_ns)) / NS_PER_S / _sound_s(cell)
+
+
+def _sound_s(cell: Cell) -> float:
+    """Seconds of sound of a pass: aud10x4 reads 40."""
+    seconds, _, _ = cell.workload.removeprefix(SOUND).partition("x")
+    return float(seconds) * cell.sequences
 
 
 def runs_s(cell: Cell, process: ProcessSamples) -> float | None:

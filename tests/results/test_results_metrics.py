@@ -20,7 +20,7 @@ from harness.results.glossary import explain
 from harness.results.metric_row import Scale, Source
 from harness.results.metrics import METRICS, differences, find_metric, judged_by, rate_of_kind
 from harness.results.process_values import process_values, timed_metrics
-from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, kind_of
+from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND, kind_of
 from harness.results.schema import Document, Metric, Record, Trust
 from harness.results.summarize import QUALITY_PATHS, TEXT_RATES
 from tests.measured_documents import cell, document
@@ -39,7 +39,12 @@ CELLS = {
     REQUEST: cell("pg8+4"),
     **{
         kind: cell("tg4", workload=name, prompt=8, gen=0)
-        for kind, name in ((ENCODE, "enc8x1"), (IMAGE, "img1"), (GRAPH, "graph"))
+        for kind, name in (
+            (ENCODE, "enc8x1"),
+            (IMAGE, "img1"),
+            (SOUND, "aud10x1"),
+            (GRAPH, "graph"),
+        )
     },
 }
 

@@ -250,6 +250,7 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **summarize(request, [msgspec.structs.replace(opened, energy=energy)]),
         **summarize(ENCODE, [msgspec.structs.replace(process({"encode_ns": [MS]}), energy=energy)]),
         **summarize(cell(workload="img8"), [process({"encode_ns": [MS]})]),
+        **summarize(cell(workload="aud10x4"), [process({"encode_ns": [MS]})]),
         **summarize(cell(workload="graph"), [process({"encode_ns": [MS]})]),
         **memory_of({**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}}),
         **exact_metrics(1, 4.5, 1),
@@ -290,3 +291,12 @@ def test_text_rates_by_hand():
     assert (found["decode_bytes_s"].value, found["decode_bytes_s"].high) == (45.0, 54.0)
     assert found["decode_bytes_s_korean"].value == 20.0
     assert found["decode_bytes_s"].low is None
+
+
+def test_the_real_time_factor_is_the_pass_over_its_sound():
+    """4 sounds of 2.5 s in 50 ms: 200 seconds of sound a second, a factor of 0.005."""
+    heard = cell(workload="aud2.5x4", sequences=4)
+    found = summarize(heard, [process({"encode_ns": [50 * MS]})])
+    assert found["sound_s_per_s"].value == pytest.approx(200)
+    assert found["real_time_factor"].value == pytest.approx(0.005)
+    assert found["sound_ms"].value == 50

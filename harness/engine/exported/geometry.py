@@ -43,21 +43,8 @@ class ExportedGeometry:
     def source_tokens(self) -> int:
         """Tokens that an encoder reads before a decoder's steps: its own number, or the usual."""
         encoder = self.model.graph(Role.ENCODER) or self.model.main
-        fixed = self.fixed_source_tokens or fixed_sizes(encoder, dict(self.dims)).get(Axis.TOKENS)
+        fixed = fixed_sizes(encoder, dict(self.dims)).get(Axis.TOKENS)
         return fixed or min(SOURCE_TOKENS, self.model.source_context_tokens or SOURCE_TOKENS)
-
-    @property
-    def fixed_source_tokens(self) -> int | None:
-        """Tokens that an encoder of audio gives, whatever it hears; None: they are chosen."""
-        encoder = self.model.graph(Role.ENCODER)
-        if encoder is None or encoder.names.input_features is None or encoder.names.hidden is None:
-            return None
-        shape = encoder.port(encoder.names.hidden).shape or ()
-        found = shape[1] if len(shape) == 3 else None
-        if isinstance(found, int):
-            return found
-        frames = (encoder.port(encoder.names.input_features).shape or (0, 0, 0))[-1]
-        return frames // 2 if isinstance(frames, int) else None
 
 
 def geometry_json(geometry: ExportedGeometry) -> Json:
@@ -80,7 +67,7 @@ def reading_of(test: Workload) -> Reading:
     if flag is None:
         return Reading()
     asks = f"{flag} {test.test.removeprefix(test.kind)}"
-    return Reading(asks, test.sequences, test.prompt_tokens or None)
+    return Reading(asks, test.sequences, test.prompt_tokens or None, test.seconds or None)
 
 
-_FLAGS = {Kind.ENCODE: "--enc", Kind.IMAGE: "--img"}
+_FLAGS = {Kind.ENCODE: "--enc", Kind.IMAGE: "--img", Kind.SOUND: "--aud"}

@@ -10,7 +10,7 @@ from harness.devices.session import OpenedSession
 from harness.engine.exported.decoder import ExportedDecoder
 from harness.engine.exported.feeds import Feeds, with_sizes
 from harness.engine.exported.geometry import DECODERS, ExportedGeometry
-from harness.engine.exported.inputs import pass_inputs
+from harness.engine.exported.inputs import Arrays, pass_inputs
 from harness.engine.exported.pair import PairMeasuring
 from harness.engine.exported.single import PassMeasuring, SinglePass
 from harness.engine.exported.values import dtype_of, value_of
@@ -142,5 +142,28 @@ def _encoded(
             feeds[names.encoder_hidden_states] = value_of(hidden.astype(dtype))
         if names.encoder_mask is not None:
             dtype = dtype_of(graph.port(names.encoder_mask))
-            feeds[names.encoder_mask] = value_of(np.ones(hidden.shape[:2], dtype))
+            shape = (len(hidden), _source_length(graph, encoder.graph, arrays, hidden.shape[1]))
+            feeds[names.encoder_mask] = value_of(np.ones(shape, dtype))
     return feeds
+
+
+def _source_length(
+    graph: ExportedGraph, encoder: ExportedGraph, arrays: Arrays, hidden_tokens: int
+) -> int:
+    """How long a decoder's mask of its source is: as the vectors, or as the sound itself.
+
+    It is as long as what has the same free dimension; where nothing has, and the encoder reads
+    sounds as they are, the mask is theirs (Moonshine).
+    """
+    names = graph.names
+    size = (graph.port(names.encoder_mask or "").shape or (0, hidden_tokens))[-1]
+    if isinstance(size, int):
+        return size
+    hidden = names.encoder_hidden_states
+    if hidden is not None and size in graph.port(hidden).free:
+        return hidden_tokens
+    for port in encoder.inputs:
+        if size in port.free:
+            return int(arrays[port.name].shape[(port.shape or ()).index(size)])
+    raw = encoder.names.input_values
+    return hidden_tokens if raw is None else arrays[raw].shape[-1]

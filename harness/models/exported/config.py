@@ -8,6 +8,7 @@ from typing import Any
 from harness.core.errors import ModelError
 from harness.models.configs.config import spec_from_file
 from harness.models.exported.files import GENAI_CONFIG, read_json
+from harness.models.exported.model import USUAL_SOUND, Sound
 from harness.models.specs.encoder import AnySpec
 
 CONFIG, TOKENIZER, PREPROCESSOR = "config.json", "tokenizer.json", "preprocessor_config.json"
@@ -50,6 +51,7 @@ class Described:
         source: longest text or number of frames of an encoder that a decoder looks at.
         target: longest sequence of that decoder.
         image_size: height and width in pixels.
+        sound: how sounds go in.
         classes: names of the transformers classes.
         genai: decoded genai_config.json.
         tokenizer_folder: where tokenizer.json lies.
@@ -64,6 +66,7 @@ class Described:
     source: int | None = None
     target: int | None = None
     image_size: tuple[int, int] | None = None
+    sound: Sound = USUAL_SOUND
     classes: tuple[str, ...] = ()
     genai: Any = None
     tokenizer_folder: Path | None = None
@@ -95,6 +98,7 @@ def describe(folders: tuple[Path, ...], name: str) -> Described:
     return Described(
         **values,
         image_size=_image_size(config, _read(folders, PREPROCESSOR, name)),
+        sound=_sound(config, _read(folders, PREPROCESSOR, name)),
         classes=_classes(config),
         genai=genai,
         tokenizer_folder=tokenizer and tokenizer.parent,
@@ -167,6 +171,28 @@ def _image_size(config: Any, preprocessor: Any) -> tuple[int, int] | None:
             case [int(height), int(width)] if height > 0 and width > 0:
                 return height, width
     return None
+
+
+def _sound(config: Any, preprocessor: Any) -> Sound:
+    """Return how sounds go in: by the preprocessor, config.json or its parts, else as usual."""
+    tables = [_table(preprocessor), *_parts(config)]
+
+    def said(*keys: str) -> int | None:
+        found = (table.get(key) for table in tables for key in keys)
+        return next((value for value in found if type(value) is int and value > 1), None)
+
+    usual = USUAL_SOUND
+    rate, chunk_s = said("sampling_rate", "sample_rate") or usual.rate_hz, said("chunk_length")
+    frames, source = said("nb_max_frames"), said("max_source_positions")
+    if frames is None and source is not None and _table(config).get("model_type") == "whisper":
+        frames = 2 * source  # its second convolution halves them
+    by_chunk = rate * chunk_s // frames if chunk_s and frames else 0
+    return Sound(
+        rate_hz=rate,
+        hop_samples=said("hop_length") or by_chunk or usual.hop_samples,
+        bins=said("num_mel_bins", "feature_size", "n_mels") or usual.bins,
+        frames=frames,
+    )
 
 
 def _classes(config: Any) -> tuple[str, ...]:

@@ -40,8 +40,9 @@ def kind_of(
             f"{main.file} is the decoder half of two, and its encoder is not beside it",
             fix="put encoder_model.onnx into the same folder",
         )
-    if names.pixel_values:  # classes, vectors, depths, masks or boxes: any output will do
-        return ExportedKind.VISION
+    if names.pixel_values or (names.ids is None and (names.input_features or names.input_values)):
+        # classes, vectors, depths, masks, boxes or letters: any output will do
+        return ExportedKind.VISION if names.pixel_values else ExportedKind.SOUND
     if names.ids is None and names.embeds is None:
         return _any(main)
     if names.logits:

@@ -15,8 +15,8 @@ class ExportedKind(StrEnum):
 
     `decoder`: reads a cache and writes it. `decoder_without_past`: reads the whole text at every
     step. `encoder`: one vector per token. `embedding`: one vector per text. `encoder_decoder`: an
-    encoder, and a decoder that looks at what it gave. `vision`: images in. `any`: a graph of which
-    only shapes and types are known.
+    encoder, and a decoder that looks at what it gave. `vision`: images in. `sound`: sounds in.
+    `any`: a graph of which only shapes and types are known.
     """
 
     DECODER = "decoder"
@@ -25,6 +25,7 @@ class ExportedKind(StrEnum):
     EMBEDDING = "embedding"
     ENCODER_DECODER = "encoder_decoder"
     VISION = "vision"
+    SOUND = "sound"
     ANY = "any"
 
 
@@ -68,6 +69,34 @@ class Storage:
     bits: int
     parameters: int
     stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """How sounds go into a model, by its configuration; else as most models of speech take them.
+
+    Attributes:
+        rate_hz: samples of a second.
+        hop_samples: from one frame of a spectrogram to the next.
+        bins: of a spectrogram.
+        frames: of the one length that its encoder takes; None: any.
+    """
+
+    rate_hz: int = 16_000
+    hop_samples: int = 160
+    bins: int = 80
+    frames: int | None = None
+
+    def frames_of(self, seconds: float) -> int:
+        """Frames of so much sound."""
+        return round(seconds * self.rate_hz / self.hop_samples)
+
+    def seconds_of(self, frames: int) -> float:
+        """How long so many frames last."""
+        return frames * self.hop_samples / self.rate_hz
+
+
+USUAL_SOUND = Sound()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +183,7 @@ class ExportedModel:
             at; None where nothing says so.
         hidden_size: width of the residual stream, where it is known.
         image_size: height and width in pixels, where they are fixed.
+        sound: how sounds go in.
         tokenizer_folder: holds tokenizer.json, or None.
         spec: the architecture as far as counting needs it, where a config.json describes one that
             we know, or genai_config.json and the count do.
@@ -178,6 +208,7 @@ class ExportedModel:
     source_context_tokens: int | None = None
     hidden_size: int | None = None
     image_size: tuple[int, int] | None = None
+    sound: Sound = USUAL_SOUND
     tokenizer_folder: Path | None = None
     spec: AnySpec | None = None
     variants: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ INPUT_NAMES: dict[str, tuple[str, ...]] = {
     "logits_to_keep": ("num_logits_to_keep", "logits_to_keep"),
     "pixel_values": ("pixel_values",),
     "pixel_mask": ("pixel_mask",),
+    "input_values": ("input_values",),
     "input_features": ("input_features", "audio_features"),
     "encoder_hidden_states": ("encoder_hidden_states",),
     "encoder_mask": ("encoder_attention_mask",),

@@ -59,6 +59,7 @@ class PortNames:
         logits_to_keep: how many of the last tokens get logits, an integer scalar or [1].
         pixel_values: images [batch, channels, height, width].
         pixel_mask: 1 where an image has pixels [batch, height, width].
+        input_values: sounds as they are [batch, samples].
         input_features: spectrogram of an audio encoder [batch, bins, frames].
         encoder_hidden_states: of a decoder half [batch, source tokens, hidden].
         encoder_mask: of a decoder half [batch, source tokens].
@@ -83,6 +84,7 @@ class PortNames:
     logits_to_keep: str | None = None
     pixel_values: str | None = None
     pixel_mask: str | None = None
+    input_values: str | None = None
     input_features: str | None = None
     encoder_hidden_states: str | None = None
     encoder_mask: str | None = None

@@ -107,6 +107,7 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
         ),
         hidden_size=described.hidden_size or _width(main),
         image_size=_image_size(reads.get(Role.ENCODER, main).graph, described),
+        sound=described.sound,
         tokenizer_folder=described.tokenizer_folder,
         spec=spec,
         variants=found.variants,

@@ -33,7 +33,7 @@ class TokenTable:
 
 def speaks(flat: FlatGraph, inputs: Sequence[Port], names: PortNames, has_cache: bool) -> bool:
     """Whether a graph reads a text: then what goes in and comes out alike is its cache."""
-    if names.pixel_values or names.input_features:
+    if names.pixel_values or names.input_features or names.input_values:
         return False
     if names.ids or names.embeds or has_cache:
         return True
@@ -62,7 +62,9 @@ def shaped_inputs(
             part = _PLACES.get((node.op, index))
             if part is not None and getattr(names, part) is None:
                 names = replace(names, **{part: port.name})
-    has_media = names.pixel_values or names.input_features or names.decoder_ids
+    has_media = (
+        names.pixel_values or names.input_features or names.input_values or names.decoder_ids
+    )
     if not (names.ids or names.embeds or has_media):
         names = _text(flat, _left(inputs, names), names)
     left = _left(inputs, names)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.core.errors import UsageError
-from harness.models.exported.model import ExportedGraph, ExportedModel
+from harness.models.exported.model import ExportedGraph, ExportedModel, Sound
 from harness.models.exported.ports import Dimension, Port
 
 Dims = Mapping[str, int]  # free dimensions by name -> size, as the user gave them
 Shapes = dict[str, tuple[int, ...]]
 CHANNELS = (1, 3)  # of an image; the second is the usual one
 DEFAULT_PIXELS = 224  # a side of an image, where neither file nor configuration says
+USUAL_SECONDS = 10.0  # of a sound
 TEXT_TOKENS = 8  # of a text whose length no test names, as beside an image
 _LENGTH = re.compile(r"(.*?)[_.]?(?:length|lengths|len|lens|seqlen|seqlens)(?:\[\d+\])?")
 
@@ -29,6 +30,10 @@ class Axis(StrEnum):
     TEXTS = "texts beside an image"
     IMAGES = "images of one sequence"
     TOKENS = "tokens"
+    BINS = "bins"
+    FRAMES = "frames"
+    SAMPLES = "samples"
+    VOICES = "voices of one sound"
     CHANNELS = "channels"
     HIDDEN = "values of a vector"
     HEIGHT = "pixels of height"
@@ -42,7 +47,11 @@ _IMAGE = (Axis.BATCH, Axis.CHANNELS, Axis.HEIGHT, Axis.WIDTH)
 _AXES: dict[str, tuple[tuple[Axis, ...], ...]] = {
     "pixel_values": (_IMAGE, (Axis.BATCH, Axis.IMAGES, *_IMAGE[1:])),
     "pixel_mask": ((Axis.BATCH, Axis.HEIGHT, Axis.WIDTH),),
-    "input_features": ((Axis.BATCH,),),
+    "input_features": ((Axis.BATCH, Axis.BINS, Axis.FRAMES),),
+    "input_values": (
+        (Axis.BATCH, Axis.SAMPLES),
+        (Axis.BATCH, Axis.VOICES, Axis.SAMPLES),
+    ),
     "ids": (_TEXT,),
     "embeds": ((*_TEXT, Axis.HIDDEN),),
     "mask": (_TEXT,),
@@ -59,16 +68,13 @@ class Reading:
         flag: that asks, for messages.
         sequences: texts or images at once.
         tokens: of each text.
+        seconds: of each sound.
     """
 
     flag: str = ""
     sequences: int | None = None
     tokens: int | None = None
-
-    @property
-    def asked(self) -> dict[Axis, int | None]:
-        """By what a dimension counts."""
-        return {Axis.BATCH: self.sequences, Axis.TOKENS: self.tokens}
+    seconds: float | None = None
 
 
 def fixed_sizes(graph: ExportedGraph, dims: Dims, only: str | None = None) -> dict[Axis, int]:
@@ -104,7 +110,7 @@ def input_shapes(
         UsageError: the file takes another size than the asked one, or leaves one open that nothing
             says; names both and the way out.
     """
-    asked, usual, sizes = reading.asked, _usual(model), dict(dims)
+    asked, usual, sizes = _asked(reading, model.sound), _usual(model), dict(dims)
     shapes: Shapes = {}
     for port, axes in _ordered(graph):
         shape = []
@@ -183,6 +189,28 @@ def _size(stated: Dimension, sizes: Dims, wanted: int | None, usual: int | None)
     return next((s for s in (sizes.get(stated), wanted, usual) if s is not None), None)
 
 
+def _asked(reading: Reading, sound: Sound) -> dict[Axis, int | None]:
+    """What a pass is asked to read, by what a dimension counts."""
+    seconds = reading.seconds
+    return {
+        Axis.BATCH: reading.sequences,
+        Axis.TOKENS: reading.tokens,
+        Axis.FRAMES: None if seconds is None else sound.frames_of(seconds),
+        Axis.SAMPLES: None if seconds is None else round(seconds * sound.rate_hz),
+    }
+
+
+def sound_seconds(graph: ExportedGraph, model: ExportedModel, dims: Dims) -> float | None:
+    """How long the sounds are that a graph takes; None: of any length."""
+    fixed, sound = fixed_sizes(graph, dims), model.sound
+    if Axis.SAMPLES in fixed:
+        return fixed[Axis.SAMPLES] / sound.rate_hz
+    if graph.names.input_features is None and graph.names.input_values is None:
+        return None
+    frames = fixed.get(Axis.FRAMES, sound.frames if graph.names.input_features else None)
+    return None if frames is None else sound.seconds_of(frames)
+
+
 def _usual(model: ExportedModel) -> dict[Axis, int]:
     """What is fed where neither the file nor a test says: one text or image, of the usual size."""
     hidden = {Axis.HIDDEN: model.hidden_size} if model.hidden_size else {}
@@ -192,6 +220,10 @@ def _usual(model: ExportedModel) -> dict[Axis, int]:
         Axis.TEXTS: 1,
         Axis.IMAGES: 1,
         Axis.TOKENS: min(TEXT_TOKENS, model.max_context_tokens or TEXT_TOKENS),
+        Axis.BINS: model.sound.bins,
+        Axis.FRAMES: model.sound.frames or model.sound.frames_of(USUAL_SECONDS),
+        Axis.SAMPLES: round(USUAL_SECONDS * model.sound.rate_hz),
+        Axis.VOICES: 1,
         Axis.CHANNELS: CHANNELS[-1],
         Axis.HEIGHT: height,
         Axis.WIDTH: width,
@@ -234,14 +266,31 @@ def _axes(port: Port, part: str | None, graph: ExportedGraph) -> tuple[Axis | No
     """What each dimension of an input counts; None where nothing tells."""
     shape = port.shape or ()
     unknown: tuple[Axis | None, ...] = (None,) * len(shape)
-    rows = _AXES.get(part or "", ())
-    axes = next((row for row in rows if len(row) == len(shape)), rows[0] if rows else ())
+    if part is None or not shape:
+        return unknown
+    if part == "mask" and len(shape) == 4:
+        return (Axis.BATCH, None, Axis.TOKENS, Axis.TOKENS)
+    rows = _AXES[part]
+    axes = next((row for row in rows if len(row) == len(shape)), rows[0])
     if len(axes) > len(shape):
         return unknown
-    if axes == _IMAGE and shape[-1] in CHANNELS and shape[1] not in CHANNELS:
-        axes = (Axis.BATCH, Axis.HEIGHT, Axis.WIDTH, Axis.CHANNELS)
-    if graph.names.pixel_values and part in ("ids", "mask", "token_types", "positions"):
+    axes = _reordered(axes, part, shape)
+    if part in _BESIDE and not (graph.names.ids or graph.names.embeds):
+        axes = (axes[0], Axis.SAMPLES if graph.names.input_values else Axis.FRAMES)
+    if part in ("ids", *_BESIDE) and graph.names.pixel_values:
         axes = tuple(Axis.TEXTS if axis is Axis.BATCH else axis for axis in axes)
-    if part == "mask" and len(shape) == 4:
-        return (axes[0], None, Axis.TOKENS, Axis.TOKENS)
     return (*axes, *unknown[len(axes) :])
+
+
+def _reordered(axes: tuple[Axis, ...], part: str, shape: tuple[Dimension, ...]) -> tuple[Axis, ...]:
+    """The same of inputs whose last dimension is the stated one: channels, or bins, last."""
+    if axes == _IMAGE and shape[-1] in CHANNELS and shape[1] not in CHANNELS:
+        return (Axis.BATCH, Axis.HEIGHT, Axis.WIDTH, Axis.CHANNELS)
+    if len(shape) != 3 or not isinstance(shape[-1], int):
+        return axes
+    is_features = part == "input_features" and not isinstance(shape[1], int)
+    is_spectrogram = part == "input_values" and shape[1] != 1  # under the name of sounds
+    return (Axis.BATCH, Axis.FRAMES, Axis.BINS) if is_features or is_spectrogram else axes
+
+
+_BESIDE = ("mask", "token_types", "positions")  # what is as long as the text or sound

@@ -87,6 +87,7 @@ COLUMNS = (
     Term("KLD nats", "nats", "kld_nats of the row's decode test; without one, of another test."),
     Term("top-1", "%", "top1_agreement, likewise."),
     Term("encLxB seq/s", "sequences/s", "encode_seq_s of B texts of L tokens in one pass."),
+    Term("audSxB sound s/s", "s/s", "sound_s_per_s of B sounds of S seconds in one pass."),
     Term("imgB images/s", "images/s", "images_s of B images in one pass."),
     Term("graph runs/s", "runs/s", "runs_s of a graph of any kind."),
     Term("cosine", "", "embedding_cosine of an encoder."),

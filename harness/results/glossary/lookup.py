@@ -25,11 +25,13 @@ PATTERNS = (
     (r"pg\d+\+\d+ tok/s", "pgN+M tok/s"),
     (r"enc\d+x\d+ seq/s", "encLxB seq/s"),
     (r"img\d+ images/s", "imgB images/s"),
+    (r"aud[\d.]+x\d+ sound s/s", "audSxB sound s/s"),
     (r"pp\d+( @ d\d+)?", "pp"),
     (r"tg\d+( @ d\d+)?", "tg"),
     (r"pg\d+\+\d+( @ d\d+)?", "pg"),
     (r"enc\d+x\d+", "enc"),
     (r"img\d+", "img"),
+    (r"aud[\d.]+x\d+", "aud"),
     (r"est\.?", "est. tok/s"),
     (r"x|×|ratio", "meas/est"),  # the first two up to version 0.1
     (r"params [x×]", "meas/params"),

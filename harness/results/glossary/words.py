@@ -114,6 +114,7 @@ WORDS = (
         "test's, for an encoder keeps nothing between passes. Encoders run these tests only.",
     ),
     Term("img", "", "Vision test: img8 reads 8 images in one pass."),
+    Term("aud", "", "Sound test: aud10x4 reads 4 sounds of 10 seconds each in one pass."),
     Term(
         "graph",
         "",

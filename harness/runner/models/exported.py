@@ -37,6 +37,7 @@ from harness.runner.models.tests import (
     DECODER_FLAGS,
     ENCODER_FLAGS,
     IMAGE_FLAGS,
+    SOUND_FLAGS,
     batches_of,
     decode_tests,
     decoder_tests,
@@ -45,6 +46,7 @@ from harness.runner.models.tests import (
     image_tests,
     of_fixed_length,
     refuse_sized,
+    sound_tests,
 )
 
 if TYPE_CHECKING:
@@ -364,7 +366,7 @@ class ExportedPair(ExportedDecoder):
         encoder = self.model.graph(Role.ENCODER)
         if encoder is None:
             return DECODER_FLAGS
-        return ("img" if encoder.names.pixel_values else "enc", "gen", "depth", "batch")
+        return (*_reads(encoder), "gen", "depth", "batch")
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -377,11 +379,12 @@ class ExportedPair(ExportedDecoder):
         if encoder is None:
             return fitted(settings, self.model, decoder_tests(settings))
         steps = fitted(settings, self.model, tuple(decode_tests(settings)))
-        if encoder.names.pixel_values:
+        if _reads(encoder) == IMAGE_FLAGS:
             return (*image_tests(settings, encoder), *steps)
-        fixed_tokens = ExportedGeometry(self.model).fixed_source_tokens
+        if _reads(encoder) == SOUND_FLAGS:
+            return (*sound_tests(settings, self.model, encoder), *steps)
         limit = self.model.source_context_tokens
-        return (*encode_tests(settings, self.model, encoder, limit, fixed_tokens), *steps)
+        return (*encode_tests(settings, self.model, encoder, limit), *steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +410,25 @@ class ExportedVision(Exported):
         return image_tests(settings, self.model.main)
 
 
+@dataclass(frozen=True, slots=True)
+class ExportedSound(Exported):
+    """A model that hears sounds."""
+
+    own_flags = SOUND_FLAGS
+
+    def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
+        """Sounds at once."""
+        return sound_tests(settings, self.model, self.model.main)
+
+
+def _reads(encoder: ExportedGraph) -> tuple[str, ...]:
+    """The flags of what an encoder reads."""
+    names = encoder.names
+    if names.pixel_values:
+        return IMAGE_FLAGS
+    return SOUND_FLAGS if names.input_features or names.input_values else ENCODER_FLAGS
+
+
 _KINDS: dict[ExportedKind, type[Exported]] = {
     ExportedKind.DECODER: ExportedDecoder,
     ExportedKind.DECODER_WITHOUT_PAST: ExportedDecoder,
@@ -414,6 +436,7 @@ _KINDS: dict[ExportedKind, type[Exported]] = {
     ExportedKind.ENCODER: ExportedEncoder,
     ExportedKind.EMBEDDING: ExportedEncoder,
     ExportedKind.VISION: ExportedVision,
+    ExportedKind.SOUND: ExportedSound,
     ExportedKind.ANY: Exported,
 }
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from harness.core.errors import UsageError
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedGraph, ExportedKind, ExportedModel, Role
-from harness.models.exported.sizes import Axis, fixed_sizes
+from harness.models.exported.sizes import USUAL_SECONDS, Axis, fixed_sizes, sound_seconds
 from harness.results.enums import Kind
 from harness.runner.settings import Settings
 
@@ -14,6 +14,7 @@ from harness.runner.settings import Settings
 DECODER_FLAGS = ("prompt", "gen", "pg", "depth", "batch")
 ENCODER_FLAGS = ("enc",)
 IMAGE_FLAGS = ("img",)
+SOUND_FLAGS = ("aud",)
 USUAL_TOKENS, USUAL_TEXTS = 128, (1, 8)
 
 
@@ -44,7 +45,6 @@ def encode_tests(
     model: ExportedModel,
     graph: ExportedGraph,
     limit: int | None,
-    fixed_tokens: int | None = None,
 ) -> tuple[Workload, ...]:
     """Passes of an exported encoder: those asked for, else the usual ones of sizes that it takes.
 
@@ -53,25 +53,46 @@ def encode_tests(
         model: as recognised.
         graph: its encoder.
         limit: longest text; None: not known.
-        fixed_tokens: that it gives, whatever it reads; None: they are chosen.
 
     Raises:
         UsageError: a text that is longer than the limit.
     """
     fixed = fixed_sizes(graph, dict(settings.dim))
-    tokens = fixed_tokens or fixed.get(Axis.TOKENS) or min(USUAL_TOKENS, limit or USUAL_TOKENS)
+    tokens = fixed.get(Axis.TOKENS) or min(USUAL_TOKENS, limit or USUAL_TOKENS)
     usual = tuple((tokens, texts) for texts in _usual_batches(fixed))
     asked = settings.enc or usual
-    if fixed_tokens is not None:
-        asked = tuple((fixed_tokens, texts) for texts in dict.fromkeys(b for _, b in asked))
     tests = tuple(Workload(Kind.ENCODE, n, 0, sequences=texts) for n, texts in asked)
-    return tests if fixed_tokens is not None else within(model, tests, limit)
+    return within(model, tests, limit)
 
 
 def image_tests(settings: Settings, graph: ExportedGraph) -> tuple[Workload, ...]:
     """Images at once: those asked for, else the usual ones, or the number that the graph takes."""
     images = settings.img or _usual_batches(fixed_sizes(graph, dict(settings.dim)))
     return tuple(Workload(Kind.IMAGE, 0, 0, sequences=count) for count in images)
+
+
+def sound_tests(
+    settings: Settings, model: ExportedModel, graph: ExportedGraph
+) -> tuple[Workload, ...]:
+    """Sounds at once: those asked for, else the usual ones, as long as the graph takes.
+
+    Raises:
+        UsageError: of another length than the only one that it takes.
+    """
+    dims = dict(settings.dim)
+    fixed_s = sound_seconds(graph, model, dims)
+    lost = next((s for s, _ in settings.aud if fixed_s is not None and s != fixed_s), None)
+    if lost is not None:
+        raise UsageError(
+            f"--aud {lost:g}: {model.name} takes sounds of {fixed_s:g} seconds, and no others",
+            fix=f"--aud {fixed_s:g}x1, or leave it out",
+        )
+    batches = _usual_batches(fixed_sizes(graph, dims))
+    usual = tuple((USUAL_SECONDS if fixed_s is None else fixed_s, count) for count in batches)
+    return tuple(
+        Workload(Kind.SOUND, 0, 0, sequences=count, seconds=seconds)
+        for seconds, count in settings.aud or usual
+    )
 
 
 def batches_of(settings: Settings, model: ExportedModel) -> tuple[int, ...]:

@@ -60,7 +60,7 @@ def check_given(settings: Settings, models: Sequence[Model]) -> None:
 
 
 # Flags that say what is tested of a model, each of some kinds of models only.
-TEST_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "enc", "img")
+TEST_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "enc", "img", "aud")
 
 
 def check_numbers(settings: Settings) -> None:
@@ -71,6 +71,7 @@ def check_numbers(settings: Settings) -> None:
         ("--pg", tuple(value for pair in settings.pg for value in pair)),
         ("--enc", tuple(value for pair in settings.enc or () for value in pair)),
         ("--img", settings.img),
+        ("--aud", tuple(sounds for _, sounds in settings.aud)),
         ("--batch", settings.batch),
         ("--rounds", (settings.rounds,)),
         ("--max-rounds", (settings.max_rounds,)),

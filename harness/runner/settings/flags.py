@@ -129,6 +129,10 @@ FLAGS: tuple[Flag, ...] = (
         "img", readers.NUMBERS, "1,8", "[1, 8]", "IMAGES", TESTS,
         "Vision tests, images at once: 1,8.",
     ),
+    _cells(
+        "aud", readers.SOUNDS, "10x1,30x4", '["10x1", "30x4"]', "SECONDSxSOUNDS", TESTS,
+        "Sound tests, seconds x sounds: 10x1,30x4.",
+    ),
     Flag(
         "dim", readers.DIMS, "batch=1", '["batch=1"]', "NAME=SIZE", TESTS,
         "Size of a free dimension of an exported graph: batch=1.",

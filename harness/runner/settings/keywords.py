@@ -30,6 +30,7 @@ class RunFlags(TypedDict, total=False):
         pg: request tests, (prompt, generated) tokens: `"128,64"` or pairs.
         enc: encoder tests, (tokens, texts): `"128x8"` or pairs.
         img: vision tests, images at once.
+        aud: sound tests, (seconds, sounds): `"10x1"` or pairs.
         dim: sizes of free dimensions of an exported graph, `name=size`.
         input: values of inputs of an exported graph that no test feeds, `name=value`.
         depth: tokens in the cache before prefill and decode tests.
@@ -71,6 +72,7 @@ class RunFlags(TypedDict, total=False):
     pg: Words | Sequence[tuple[int, int]]
     enc: Words | Sequence[tuple[int, int]]
     img: Numbers
+    aud: Words | Sequence[tuple[float, int]]
     dim: Words
     input: Words
     depth: Numbers

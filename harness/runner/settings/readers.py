@@ -20,6 +20,7 @@ from harness.core.ranges import (
     parse_pair,
     parse_seconds,
     parse_share,
+    parse_sounds,
 )
 
 
@@ -99,6 +100,11 @@ def _encodes(value: Any, called: str) -> tuple[tuple[int, int], ...]:
     return parse_encodes(",".join(texts), called)
 
 
+def _sounds(value: Any, called: str) -> tuple[tuple[float, int], ...]:
+    texts = [item if isinstance(item, str) else "x".join(map(str, item)) for item in _items(value)]
+    return parse_sounds(",".join(texts), called)
+
+
 def _dims(value: Any, called: str) -> tuple[tuple[str, int], ...]:
     sizes = {}
     for item in _items(value):
@@ -159,6 +165,9 @@ NUMBERS = Reader(
 )
 PAIRS = Reader(str | list[str | tuple[int, int]], "a list of [prompt, gen]", _pairs)
 ENCODES = Reader(str | list[str | tuple[int, int]], "a list such as ['128x8']", _encodes)
+SOUNDS = Reader(
+    str | list[str | tuple[float, int]], "a list such as ['10x1']", _sounds, parse_sounds
+)
 DIMS = Reader(str | list[str], "a list such as ['batch=1']", _dims)
 INPUTS = Reader(str | list[str], "a list such as ['sr=16000']", _inputs)
 COUNT = Reader(int, "a whole number", _same, _whole)

@@ -53,6 +53,7 @@ class Settings:
         allow_fallback: keep rows whose arithmetic did not all run on the device; they say so.
         profile: take a profile of each row as well, in a process of its own.
         img: images of vision tests at once; empty: the usual ones.
+        aud: (seconds, sounds) of sound tests; empty: the usual ones.
         dim: sizes of free dimensions of exported graphs, by name.
         input: values of inputs of exported graphs that tests do not feed, by name.
         given: keys that flags gave, in alphabetical order; PLAN among them where the plan is the
@@ -96,6 +97,7 @@ class Settings:
     allow_fallback: bool = False
     profile: bool = False
     img: tuple[int, ...] = ()
+    aud: tuple[tuple[float, int], ...] = ()
     dim: tuple[tuple[str, int], ...] = ()
     input: tuple[tuple[str, float], ...] = ()
     given: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from harness.models.exported.sizes import (
     input_shapes,
     invented_values,
     length_of,
+    sound_seconds,
 )
 from tests.models.exported.tiny_graphs import model, port, read, saved, values
 
@@ -140,3 +141,44 @@ def test_roberta_begins_behind_its_padding(tmp_path):
     """Of a graph that does not show it: 30 positions and padding 1 are 28 tokens."""
     config = {"model_type": "camembert", "max_position_embeddings": 30, "pad_token_id": 1}
     assert positions(tmp_path, 1, rows=99, config=config).max_context_tokens == 28
+
+
+def heard(folder, name, *shape, preprocessor=None, **config):
+    """A model of sound that only passes on what goes in."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor or {}))
+    return spoken(folder, port(name, shape))
+
+
+def test_sounds_as_they_are_have_so_many_samples_a_second(tmp_path):
+    found = heard(tmp_path, "input_values", "n", "samples", preprocessor={"sampling_rate": 8000})
+    assert found.kind == "sound"
+    fed = shapes(found, Reading("--aud 2.5x4", 4, seconds=2.5))
+    assert fed["input_values"] == (4, 20_000)
+    assert shapes(found)["input_values"] == (1, 80_000)
+
+
+@pytest.mark.parametrize(
+    ("config", "preprocessor", "expected", "seconds"),
+    [
+        ({}, {}, (80, 1000), None),
+        ({"num_mel_bins": 128}, {"hop_length": 320}, (128, 500), None),
+        ({"model_type": "whisper", "max_source_positions": 50}, {}, (80, 100), 1.0),
+        ({}, {"feature_size": 8, "nb_max_frames": 64, "chunk_length": 30}, (8, 64), 30.0),
+    ],
+)
+def test_frames_are_those_of_the_configuration(tmp_path, config, preprocessor, expected, seconds):
+    """Ten seconds, or as long as the one length that the encoder takes."""
+    shape = ("n", "bins", "frames")
+    found = heard(tmp_path, "input_features", *shape, preprocessor=preprocessor, **config)
+    assert shapes(found)["input_features"] == (1, *expected)
+    assert sound_seconds(found.main, found, {}) == seconds
+
+
+def test_a_stated_number_of_frames_is_a_length(tmp_path):
+    """3000 frames of 160 samples at 16 kHz are 30 seconds; bins may be last."""
+    found = heard(tmp_path, "input_features", "n", 80, 3000)
+    assert sound_seconds(found.main, found, {}) == 30.0
+    last = heard(tmp_path / "last", "input_features", "n", "frames", 40)
+    assert shapes(last)["input_features"] == (1, 1000, 40)

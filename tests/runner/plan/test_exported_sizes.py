@@ -102,3 +102,22 @@ def test_models_that_are_built_drop_no_flag_either():
         make_plan(load_settings(None, **flag_values({"model": "bytelm", "img": "1"})), 1)
     with pytest.raises(UsageError, match="--dim batch: no free dimension of bytelm"):
         make_plan(load_settings(None, **flag_values({"model": "bytelm", "dim": ("batch=1",)})), 1)
+
+
+def sound(folder, *shape):
+    name = "input_features" if len(shape) == 3 else "input_values"
+    node = helper.make_node("Identity", [name], ["logits"])
+    return saved(model([node], [port(name, shape)], [port("logits", shape)]), folder).parent
+
+
+def test_sounds_are_as_long_as_the_file_takes(tmp_path):
+    """3000 frames are 30 seconds; where any length will do, 10."""
+    fixed = sound(tmp_path / "fixed", "n", 80, 3000)
+    assert names_of(fixed) == ["aud30x1", "aud30x8"]
+    assert names_of(sound(tmp_path / "free", "n", "samples")) == ["aud10x1", "aud10x8"]
+    assert names_of(tmp_path / "free", aud="2.5x4") == ["aud2.5x4"]
+    assert names_of(tmp_path / "free", dim=("samples=8000", "n=2")) == ["aud0.5x2"]
+    with pytest.raises(UsageError, match="takes sounds of 30 seconds, and no others"):
+        names_of(fixed, aud="10x1")
+    with pytest.raises(UsageError, match="--enc: fixed has no test of it"):
+        names_of(fixed, enc="128x1")
