@@ -1,6 +1,7 @@
 """Shared by every test: a tiny checkpoint, one cache, the devices that tests need, the budget."""
 
 import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -48,7 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add the durations up where there is a budget, in the process that sees every test."""
+    """Let interrupts through, and add durations up in the process that sees every test.
+
+    What a shell starts behind `&` ignores Ctrl-C, and so would all the children that tests send it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--budget-s") and "PYTEST_XDIST_WORKER" not in os.environ:
         config.pluginmanager.register(Budget(config.getoption("--budget-s")))
 

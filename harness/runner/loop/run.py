@@ -77,8 +77,8 @@ def run_plan(
     with journal:
         try:
             for entry in _measure(plan, builds, entries, cache, progress):
+                entries.add(entry)  # first: an interrupt while it is written loses nothing
                 journal.append(entry)
-                entries.add(entry)
         except KeyboardInterrupt:
             interrupted = True
         changed = changed_groups(plan, builds, before)
