@@ -37,6 +37,11 @@ def percent(share: float) -> str:
     return f"{share:.1%}"
 
 
+def half_width(share: float) -> str:
+    """A half-width as a percentage; one as wide as its value says no more than that it is wide."""
+    return percent(share) if share <= 1 else "> 100%"
+
+
 # How a metric's values are written, by their unit; all others with three digits.
 DRAWN = {
     "bit": two_decimals,
@@ -92,7 +97,7 @@ MODEL: tuple[SummaryColumn, ...] = (
     metric_column("load_ms", Row.first_shown),
 )
 JUDGED: tuple[SummaryColumn, ...] = (
-    Column("±", lambda row: half_width_of(row.judged) if row.judged else None, percent, KNOWN),
+    Column("±", lambda row: half_width_of(row.judged) if row.judged else None, half_width, KNOWN),
     metric_column("j_per_token", _of_judged),
     metric_column("j_per_sequence", _of_judged),
     Column(

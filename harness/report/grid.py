@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from harness.report.escape import markdown, one_line, prose, spreadsheet
 
 MISSING = "–"
-NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?%?")
+NUMBER = re.compile(r"(> )?[-+]?\d[\d.,]*(e[-+]?\d+)?%?")
 PEOPLE = ("table", "md")  # formats that people read; the others are for programs
 
 R = TypeVar("R")

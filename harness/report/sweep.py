@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
+from harness.results.enums import ReasonCode
 from harness.results.metrics import rate_of_kind
 from harness.results.samples import DECODE, ENCODE, kind_of
 from harness.results.schema import Metric, Record
@@ -23,6 +24,7 @@ CAUSES = {
     ("encode", "compute"): "so many tokens are bound by computing, which its kernel does slower",
     ("encode", "overhead"): "most of a pass goes to calls, which more operators make worse",
 }
+LEAST_PROCESSES = 5  # behind a rate, for a level to be chosen by it: as many as an A needs
 SETTING = tuple(name for name in ROW_FIELDS if name not in ("level", "kv_cache"))
 
 
@@ -39,6 +41,7 @@ class Yardstick:
         change: what a user would notice, 0 for the reference; None: not known.
         change_words: its unit.
         most_change: of the change, either way, that nobody would notice.
+        change_metric: whose interval the change has.
         kept: what a level within that keeps.
     """
 
@@ -50,6 +53,7 @@ class Yardstick:
     change: Callable[[Record], float | None]
     change_words: str
     most_change: float
+    change_metric: str
     kept: str
 
 
@@ -68,6 +72,7 @@ DECODER = Yardstick(
     change=lambda record: shown(record, "nll_delta"),
     change_words="nats a token",
     most_change=0.02,  # 2 % of perplexity: no reader notices
+    change_metric="nll_delta",
     kept="the likelihood",
 )
 ENCODER = Yardstick(
@@ -80,6 +85,7 @@ ENCODER = Yardstick(
     change_words="of 1 - cosine",
     # Assumes: nobody notices 0.01, where the nearest passage leads by 0.15 (docs/method.md).
     most_change=0.01,
+    change_metric="embedding_cosine",
     kept="the embeddings",
 )
 
@@ -191,24 +197,67 @@ def _pareto_front(
 
 
 def _recommendation(sweep: Sequence[SweepPoint]) -> str:
-    """Name the fastest level whose loss nobody would notice, and what it buys."""
+    """Name the smallest level among those not told apart from the fastest, and what it buys.
+
+    Only levels whose loss nobody would notice are candidates, and only where every level was
+    judged: one that is missing might have been the better choice.
+    """
     cell, by = sweep[0].row.cell, sweep[0].by
     name = cell.model + ("" if cell.has_own_cache else f" kv {cell.kv_cache}")
     if not any(one.is_text for one in sweep):
         return f"{name}: quality is numeric fidelity only (random weights or tokens): no best level"
-    kept = [
-        one
-        for one in sweep
-        if one.is_text and one.rate and abs(one.change or 0.0) <= by.most_change
-    ]
+    missing = [f"{one.level} {lack}" for one in sweep if (lack := _lacks(one))]
+    if missing:
+        return f"{name}: no level to ship yet: {', '.join(missing)}"
+    kept = [one for one in sweep if not _is_worthless(one) and _worst_change(one) <= by.most_change]
     if not kept:
         return f"{name}: no level keeps {by.kept} within {by.most_change} {by.change_words}"
-    best = max(kept, key=lambda one: one.rate or 0.0)
+    fastest = max(kept, key=lambda one: one.rate or 0.0)
+    as_fast = [one for one in kept if one is fastest or not _is_slower(one, fastest)]
+    best = min(as_fast, key=_size)
     reference = next((one for one in sweep if one.level == REFERENCE), None)
     reason = f"the fastest that loses at most {by.most_change} {by.change_words}"
+    if len(as_fast) > 1:
+        others = ", ".join(one.level for one in as_fast if one is not best)
+        reason = f"the smallest of those as fast as {reason} (not told apart: {others})"
     if reference is not None and best is not reference:
         reason += "".join(f", {text}" for text in _gains(best, reference))
     return f"{name}: ship {best.level}: {reason}"
+
+
+def _lacks(one: SweepPoint) -> str:
+    """What is missing before a level can be chosen or left out; empty: nothing."""
+    rate = _rate(one)
+    if _is_worthless(one):
+        return ""
+    if rate is None or rate.value is None:
+        return "has no speed that counts (bench explain trust)"
+    if rate.processes < LEAST_PROCESSES or rate.low is None:
+        return f"has {rate.processes} of {LEAST_PROCESSES} processes (--rounds {LEAST_PROCESSES})"
+    if one.level != REFERENCE and (not one.is_text or one.change is None):
+        return "has no quality on text (--quality)"
+    return ""
+
+
+def _is_worthless(one: SweepPoint) -> bool:
+    """Whether a level was judged as one that says no words: its logits are no numbers."""
+    trust = one.row.judged.trust if one.row.judged else None
+    return any(reason.code == ReasonCode.NON_FINITE for reason in trust.reasons) if trust else False
+
+
+def _worst_change(one: SweepPoint) -> float:
+    """The largest change, either way, that the interval of a level allows."""
+    metric = shown_metric(one.row.judged, one.by.change_metric) if one.row.judged else None
+    ends = [] if metric is None else [end for end in (metric.low, metric.high) if end is not None]
+    if one.by is ENCODER:
+        ends = [1.0 - end for end in ends]
+    return max(abs(end) for end in (one.change or 0.0, *ends))
+
+
+def _size(one: SweepPoint) -> tuple[float, float]:
+    """Bytes of the weights, which are counted, and then those of the process."""
+    stored = shown(one.row.judged or one.row.records[0], "weights_bytes")
+    return stored or float("inf"), one.peak_bytes or float("inf")
 
 
 def _gains(best: SweepPoint, reference: SweepPoint) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.core.errors import UsageError
-from harness.report.columns import percent
+from harness.report.columns import half_width, percent
 from harness.report.explained import is_meant, record_name
 from harness.report.grid import Column, draw_columns
 from harness.results.enums import Status
@@ -103,7 +103,7 @@ COLUMNS: tuple[Column[Judged], ...] = (
     Column("record", lambda row: row.name),
     Column("trust", lambda row: row.grade),
     Column("processes", lambda row: row.processes),
-    Column("widest\n±", _share("half_width_share"), percent),
+    Column("widest\n±", _share("half_width_share"), half_width),
     Column("background CPU\nworst process", _share("background_share"), percent),
     Column("steal\nworst process", _share("steal_share"), percent),
     Column("not steady", lambda row: row.unsteady),

@@ -1,5 +1,6 @@
 """Pareto fronts, the level to ship and surprises, on sweeps small enough to check by eye."""
 
+import msgspec
 import pytest
 
 from harness.report.render import render
@@ -87,6 +88,46 @@ def test_the_fastest_level_that_loses_next_to_nothing_is_shipped():
         "smollm2-135m: ship int4: the fastest that loses at most 0.02 nats a token, decodes 2.50"
         " times as fast as fp32, in 29% of its memory, +0.0150 nats a token"
     )
+
+
+def test_of_levels_as_fast_as_the_fastest_the_smallest_is_shipped():
+    """Half-widths of 2 %: 98 and 100 overlap, 90 does not; the noise of a run decides nothing."""
+    for fast, slower in ((100.0, 98.5), (98.5, 100.0)):
+        records = (
+            level("fp32", 40.0, 700, 0.0),
+            level("int8", fast, 250, 0.001, nll=0.001),
+            level("int4", slower, 200, 0.01, nll=0.01),
+            level("int3", 90.0, 100, 0.01, nll=0.01),
+        )
+        note = next(iter(sweep_notes(rows(*records))))
+        assert "ship int4: the smallest of those as fast as the fastest" in note
+        assert "(not told apart: int8)" in note
+
+
+def few(one):
+    """A record of three processes."""
+    rate = msgspec.structs.replace(one.metrics["decode_tok_s"], processes=3)
+    return msgspec.structs.replace(one, metrics={**one.metrics, "decode_tok_s": rate})
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (few(level("int4", 100.0, 200, 0.02)), "int4 has 3 of 5 processes (--rounds 5)"),
+        (level("int4", None, 200, 0.02), "int4 has no speed that counts"),
+        (level("int4", 100.0, 200, None), "int4 has no quality on text (--quality)"),
+    ],
+)
+def test_no_level_is_shipped_before_all_are_judged(last, told):
+    note = next(iter(sweep_notes(rows(*SWEEP[:3], last))))
+    assert note.startswith(f"smollm2-135m: no level to ship yet: {told}")
+
+
+def test_a_loss_whose_interval_passes_the_bound_is_not_small():
+    wide = level("int4", 100.0, 200, 0.02, nll=0.015)
+    delta = Metric(value=0.015, low=-0.01, high=0.04, unit="nats/token", processes=1)
+    wide = msgspec.structs.replace(wide, metrics={**wide.metrics, "nll_delta": delta})
+    assert "ship int8:" in next(iter(sweep_notes(rows(*SWEEP[:3], wide))))
 
 
 @pytest.mark.parametrize(
