@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.analysis.compare_sides import Measured
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 from harness.results.energy import host_counter
 from harness.results.identity import later_words
 from harness.results.metric_row import MetricRow, Source

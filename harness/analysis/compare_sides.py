@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median, variance
 
-from harness.core.errors import ResultFormatError, UsageError
-from harness.core.names import suggestion
+from harness.core.errors import ResultFormatError, UsageError, suggestion
 from harness.results.background import UNKNOWN, Background, background_of
 from harness.results.metric_row import MetricRow
 from harness.results.metrics import METRICS

@@ -19,8 +19,7 @@ from functools import lru_cache
 from harness.analysis.compare import CompareRow, Comparison
 from harness.analysis.compare_sides import compared
 from harness.analysis.paired import LEAST_PAIRS
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 from harness.core.ranges import parse_number, parse_share
 from harness.results.metric_row import MetricRow, Source
 from harness.results.metrics import METRICS

@@ -22,8 +22,8 @@ from harness.core.errors import (
     EXIT_USAGE,
     HarnessError,
     UsageError,
+    suggestion,
 )
-from harness.core.names import suggestion
 
 # name, module that holds `command`, the one line that `bench --help` prints
 COMMANDS = (
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def readable_streams() -> None:
     """Let output that its encoding cannot hold be drawn with other signs, never fail."""
-    from harness.core.encoding import printable
+    from harness.core.records import printable
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.core.errors import UsageError
-from harness.core.names import nearest, suggestion
+from harness.core.errors import UsageError, nearest, suggestion
 
 FORMATS = ("table", "md", "csv", "json", "jsonl")
 # What a job of a build service reads, besides; the table of them is harness.report.exporters.

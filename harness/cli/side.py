@@ -10,8 +10,7 @@ import click
 
 from harness.cli.flags import flag_options
 from harness.cli.options import first_sentence
-from harness.core.errors import UsageError
-from harness.core.names import nearest
+from harness.core.errors import UsageError, nearest
 from harness.runner.settings import Settings, flag_values, load_settings
 
 if TYPE_CHECKING:

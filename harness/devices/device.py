@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import DeviceError, UsageError
-from harness.core.names import suggestion
+from harness.core.errors import DeviceError, UsageError, suggestion
 from harness.devices.row import Pairs, ProviderRow
 from harness.devices.table import find_row
 

@@ -8,8 +8,7 @@ memory counts, find our own rows without it.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 from harness.devices.row import KINDS, ProviderRow
 from harness.devices.rows.cpu import CPU
 from harness.devices.rows.gpu import CUDA, DIRECTML, MIGRAPHX, TENSORRT, TENSORRT_RTX, WEBGPU

@@ -6,8 +6,7 @@ The constants of a catalog device are its data sheet times the shares its class 
 from dataclasses import dataclass
 
 from harness.builder.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 from harness.estimator.calibration.constants import ATTENTION, Constants, RatePoint, kernel_name
 from harness.estimator.memory import ANY_ENGINE, ORT_CPU, Runtime
 from harness.models.catalog.devices import ENGINE_KINDS, CatalogDevice, Engine, device_class

@@ -1,7 +1,6 @@
 """What is said of a word that means no model: the same in every command."""
 
-from harness.core.errors import UsageError
-from harness.core.names import nearest
+from harness.core.errors import UsageError, nearest
 
 FOLDER_NEEDS = (
     "a Hugging Face folder holds config.json and model.safetensors"

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 from harness.report.columns import columns_of
 from harness.report.escape import markdown, one_line
 from harness.report.exporters import EXPORTERS

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.analysis.errors import REMEASURE, ErrorRow, ErrorStudy
 from harness.core.errors import HarnessError
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder
 from harness.report.escape import markdown, one_line
 from harness.report.grid import Column, draw_columns
 from harness.report.headline import runtime_name

@@ -30,7 +30,7 @@ def test_every_public_name_is_there_and_says_what_it_is(name):
 
 def test_every_error_is_public():
     """Whoever catches one needs its name."""
-    named = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    named = {name for name, value in vars(errors).items() if _is_error(value)}
     assert named <= set(harness.__all__)
 
 
@@ -55,3 +55,7 @@ def test_the_version_is_that_of_the_installed_distribution(monkeypatch):
 
     monkeypatch.setattr(metadata, "version", missing)
     assert harness.__version__ == NOT_INSTALLED
+
+
+def _is_error(value):
+    return isinstance(value, type) and issubclass(value, Exception)

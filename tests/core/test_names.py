@@ -8,8 +8,7 @@ from harness.analysis.gate import parse_gate
 from harness.builder.quantize.cache import find_cache
 from harness.builder.quantize.levels import find_level
 from harness.cli.main import main
-from harness.core.errors import EXIT_USAGE, UsageError
-from harness.core.names import FEW_NAMES, nearest, suggestion
+from harness.core.errors import EXIT_USAGE, FEW_NAMES, UsageError, nearest, suggestion
 from harness.devices.table import find_row
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.devices import catalog_device

@@ -20,7 +20,7 @@ from harness.builder.graph.static.geometry import ALL_POSITIONS_FILE, static_geo
 from harness.builder.quantize.levels import find_level
 from harness.builder.quantize.size import bits_per_weight
 from harness.core.errors import UsageError
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder
 from harness.devices.device import find_device
 from harness.devices.session import open_session
 from harness.models.weights.opening import open_weights

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from harness.builder.quantize.levels import QuantLevel, Variant
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 from harness.results.enums import CacheType
 
 AUTO = "auto"  # stands for the float type of the weight level

@@ -7,8 +7,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from harness.core.errors import DeviceError, UsageError
-from harness.core.names import suggestion
+from harness.core.errors import DeviceError, UsageError, suggestion
 
 BLOCK_WEIGHTS = 32
 ACCURACY_LEVEL = 4  # of MatMulNBits: products in int8, as our own levels have them

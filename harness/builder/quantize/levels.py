@@ -245,7 +245,7 @@ def find_level(name: str) -> QuantLevel:
     """
     if name in _TABLE:
         return _TABLE[name]
-    from harness.core.names import suggestion  # only needed once something is wrong
+    from harness.core.errors import suggestion  # only needed once something is wrong
 
     raise UsageError(f"no quantization level is called {name!r}", fix=suggestion(name, _TABLE))
 

@@ -6,10 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import ModelError, UsageError
-from harness.core.names import suggestion
-from harness.core.records import read_record, read_table
-from harness.core.shipped import data_folder
+from harness.core.errors import ModelError, UsageError, suggestion
+from harness.core.records import data_folder, read_record, read_table
 from harness.models.catalog.decoder import decoder_structure, spec_structure
 from harness.models.catalog.encoders import (
     clip_structure,

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from harness.core.errors import ModelError, UsageError
-from harness.core.names import suggestion
-from harness.core.records import read_record, read_table
-from harness.core.shipped import data_folder
+from harness.core.errors import ModelError, UsageError, suggestion
+from harness.core.records import data_folder, read_record, read_table
 from harness.core.units import GB
 
 ENGINE_KINDS = ("cpu", "gpu", "npu")

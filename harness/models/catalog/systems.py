@@ -5,8 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from harness.core.errors import ModelError
-from harness.core.records import read_record, read_table
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder, read_record, read_table
 
 SMALL_MODEL_PARAMETERS = 10_000_000_000  # sLLM: fewer than this, document 001
 UNOFFICIAL = "stated, unofficial"

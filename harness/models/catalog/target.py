@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.core.encoding import read_json_file
 from harness.core.errors import HarnessError, ModelError, UsageError
+from harness.core.records import read_json_file
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.systems import UNOFFICIAL, stated_count, statements_about

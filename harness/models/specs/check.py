@@ -2,8 +2,7 @@
 
 import math
 
-from harness.core.errors import ModelError
-from harness.core.names import suggestion
+from harness.core.errors import ModelError, suggestion
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.model import Experts, ModelSpec, RopeScaling
 from harness.models.specs.norms import NORM_ENDS, NORM_ORDERS

@@ -1,7 +1,6 @@
 """What every encoder must satisfy, whether it came from a TOML file or a config.json."""
 
-from harness.core.errors import ModelError
-from harness.core.names import suggestion
+from harness.core.errors import ModelError, suggestion
 from harness.models.specs.check import check_layers, require_positive
 from harness.models.specs.encoder import ACTIVATIONS, ENCODER_FAMILIES, POOLINGS, EncoderSpec
 

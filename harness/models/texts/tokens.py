@@ -6,9 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.encoding import read_json_file, read_text
 from harness.core.errors import ModelError, UsageError
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder, read_json_file, read_text
 from harness.models.weights.source import CONFIG
 
 if TYPE_CHECKING:

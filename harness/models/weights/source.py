@@ -4,9 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.encoding import read_json_file
 from harness.core.errors import UsageError
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder, read_json_file
 from harness.models.catalog.load import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
 from harness.models.formats import refuse_format

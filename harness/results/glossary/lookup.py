@@ -2,8 +2,7 @@
 
 import re
 
-from harness.core.errors import UsageError
-from harness.core.names import nearest, suggestion
+from harness.core.errors import UsageError, nearest, suggestion
 from harness.results.glossary.columns import COLUMNS
 from harness.results.glossary.comparison import COMPARISON
 from harness.results.glossary.metrics import METRICS

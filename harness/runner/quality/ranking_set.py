@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.core.records import read_table
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder, read_table
 from harness.engine.passes import seeded_ids
 from harness.models.texts.tokens import Tokenization, open_tokenizer, tokenization_of
 

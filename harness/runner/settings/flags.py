@@ -11,8 +11,7 @@ from typing import Any
 
 from harness.builder.quantize.cache import AUTO, CACHES
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, SWEEP, USUAL
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 from harness.runner.settings import readers
 from harness.runner.settings.presets import PRESETS
 from harness.runner.settings.readers import Reader, one_of

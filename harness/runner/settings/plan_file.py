@@ -8,10 +8,8 @@ replaces lists for cells of its own.
 from dataclasses import replace
 from pathlib import Path
 
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
-from harness.core.records import read_table
-from harness.core.shipped import data_folder
+from harness.core.errors import UsageError, suggestion
+from harness.core.records import data_folder, read_table
 from harness.runner.settings.flags import PART_KEYS, PLAN_KEYS, plan_values
 from harness.runner.settings.record import Settings
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 
 # Over the plan's own numbers, under flags that say more.
 PRESETS: dict[str, dict[str, Any]] = {

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from harness.core.errors import UsageError
-from harness.core.names import suggestion
+from harness.core.errors import UsageError, suggestion
 from harness.core.ranges import (
     parse_encodes,
     parse_grid,

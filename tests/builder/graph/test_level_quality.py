@@ -35,7 +35,7 @@ from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import ALL_LOGITS_FILE
 from harness.builder.quantize.levels import LEVELS, Method, QuantLevel
 from harness.builder.quantize.pack import quantize_blocks
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.opening import open_weights
 from harness.models.weights.source import resolve_model

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.core.errors import ModelError, UsageError
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder
 from harness.models.catalog.devices import catalog_device, device_class, device_keys, read_devices
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness.core.errors import ModelError
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.load import load_spec, read_spec
 from harness.models.configs.config import spec_from_config, spec_from_file

@@ -5,9 +5,8 @@ import sys
 
 import pytest
 
-from harness.core.errors import ModelError, StorageError, UsageError
-from harness.core.names import nearest
-from harness.core.shipped import data_folder
+from harness.core.errors import ModelError, StorageError, UsageError, nearest
+from harness.core.records import data_folder
 from harness.models.catalog.load import load_spec, read_spec, spec_names
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.encoder import ENCODER_FAMILIES

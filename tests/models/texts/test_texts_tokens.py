@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from harness.core.errors import HarnessError, ModelError, UsageError
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder
 from harness.models.texts.tokens import (
     BUNDLED,
     Tokenization,

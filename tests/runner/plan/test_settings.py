@@ -3,7 +3,7 @@
 import pytest
 
 from harness.core.errors import UsageError
-from harness.core.shipped import data_folder
+from harness.core.records import data_folder
 from harness.runner.settings import Settings, load_settings, read_plan
 
 
