@@ -10,8 +10,7 @@ from safetensors.numpy import save_file
 from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import Sizes
 from harness.models.configs.config import spec_from_config
-from harness.models.specs.encoder import EncoderSpec
-from harness.models.specs.model import Experts, ModelSpec, RopeScaling
+from harness.models.specs.model import EncoderSpec, Experts, ModelSpec, RopeScaling
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.source import ModelSource
 

@@ -30,9 +30,7 @@ from harness.estimator.calibration.constants import (
     kernel_name,
 )
 from harness.estimator.memory import ORT_CPU, Runtime, group_format, held_copy_bytes, row_bytes
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.model import ModelSpec
-from harness.models.specs.norms import NORM_ORDERS
+from harness.models.specs.model import NORM_ORDERS, AnySpec, EncoderSpec, ModelSpec
 from harness.models.specs.structure import Attention, ModelStructure, ParameterGroup, Role, Stage
 
 MASK_NODES = 6  # lengths and total length from the attention mask

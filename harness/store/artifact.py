@@ -23,9 +23,8 @@ from harness.builder.quantize.levels import QuantLevel, find_level
 from harness.builder.quantize.size import bits_per_weight, stored_bytes
 from harness.core.errors import StorageError
 from harness.core.records import read_json_file
-from harness.models.specs.count import kv_values_per_token, parameters
-from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, spec_type
+from harness.models.specs.tensors import kv_values_per_token, parameters
 
 if TYPE_CHECKING:
     from harness.store.request import BuildRequest

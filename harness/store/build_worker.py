@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import StorageError
 from harness.core.records import read_json_file
 from harness.machine.meters.memory import memory_mark
-from harness.models.specs.encoder import AnySpec, EncoderSpec, spec_type
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, spec_type
 from harness.models.weights.source import ModelSource
 from harness.store.built import Built
 

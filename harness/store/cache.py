@@ -18,7 +18,7 @@ from harness.core.errors import StorageError
 from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.units import KIB, MIB
 from harness.machine.process.worker import Worker
-from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import AnySpec
 from harness.models.weights.source import ModelSource
 from harness.store.artifact import (
     Artifact,

@@ -10,7 +10,7 @@ from harness.builder.graph.rules import GRAPH_FILE
 from harness.builder.quantize.levels import find_level
 from harness.devices.device import find_device
 from harness.engine.loaded_encoder import LoadedTextEncoder
-from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.model import EncoderSpec
 from harness.models.weights.seeded import SeededWeights
 
 CONTEXT = 16  # tokens that the model is loaded for; its own context is 128, its vocabulary 256

@@ -11,7 +11,7 @@ from harness.builder.quantize.levels import find_level
 from harness.devices.device import find_device
 from harness.devices.session import open_session
 from harness.engine.encoder import EncoderSession
-from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.model import EncoderSpec
 from harness.models.weights.seeded import SeededWeights
 
 SPEC = EncoderSpec(

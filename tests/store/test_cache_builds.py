@@ -8,7 +8,7 @@ from harness.builder.graph.geometry import geometry_of
 from harness.builder.quantize.levels import LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import UsageError
-from harness.models.specs.count import kv_values_per_token
+from harness.models.specs.tensors import kv_values_per_token
 from harness.models.texts.tokens import BUNDLED, OWN_TEXT, bundled_text
 from harness.models.weights.identity import weights_identity
 from harness.models.weights.source import resolve_model

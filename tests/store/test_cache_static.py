@@ -11,7 +11,7 @@ from harness.builder.quantize.levels import STATIC_LEVELS, find_level
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import StorageError
 from harness.engine.opening import graph_files
-from harness.models.specs.count import kv_values_per_token
+from harness.models.specs.tensors import kv_values_per_token
 from harness.models.texts.tokens import CALIBRATION, bundled_text
 from harness.models.weights.source import resolve_model
 from harness.store import hashes

@@ -13,7 +13,7 @@ from harness.builder.graph.storage import plan_storage
 from harness.builder.graph.stream import stream_weight
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import QuantLevel
-from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import AnySpec
 from harness.models.weights.store import WeightStore
 
 _OPSETS = (("", 21), (MICROSOFT, 1))

@@ -10,9 +10,7 @@ from harness.builder.graph.matrix import Matrix
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import layer_name
 from harness.builder.graph.residual import Residual, add_norm
-from harness.models.specs.model import ModelSpec
-from harness.models.specs.norms import NORM_ORDERS
-from harness.models.specs.sensitive import is_sensitive
+from harness.models.specs.model import NORM_ORDERS, ModelSpec, is_sensitive
 
 
 def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:

@@ -12,8 +12,8 @@ from harness.builder.graph.geometry import EMBEDDING, HIDDEN, EncoderGeometry, g
 from harness.builder.graph.matrix import look_up
 from harness.builder.graph.rules import GRAPH_FILE
 from harness.builder.quantize.levels import QuantLevel
-from harness.models.specs.encoder import EncoderSpec
-from harness.models.specs.encoder_tensors import EMBED_NORM, POSITIONS, TOKENS, TYPES
+from harness.models.specs.model import EncoderSpec
+from harness.models.specs.tensors import EMBED_NORM, POSITIONS, TOKENS, TYPES
 from harness.models.weights.store import WeightStore
 
 UNSEEN_SCORE = -10_000.0  # what ONNX Runtime's attention adds for a masked token; fits float16

@@ -6,8 +6,7 @@ from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.matrix import Matrix, multiply
 from harness.builder.graph.names import layer_name
 from harness.builder.quantize.levels import QuantLevel
-from harness.models.specs.encoder import EncoderSpec
-from harness.models.specs.sensitive import is_sensitive
+from harness.models.specs.model import EncoderSpec, is_sensitive
 
 APPROXIMATE = {"gelu": "none", "gelu_tanh": "tanh"}
 

@@ -14,8 +14,7 @@ from harness.builder.graph.matrix import Matrix
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import layer_name
 from harness.builder.quantize.levels import Form, MatrixFormat
-from harness.models.specs.model import Experts, ModelSpec
-from harness.models.specs.sensitive import is_sensitive
+from harness.models.specs.model import Experts, ModelSpec, is_sensitive
 from harness.models.specs.tensors import EXPERTS, ROUTER, SHARED, SHARED_GATE
 
 

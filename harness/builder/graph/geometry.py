@@ -16,8 +16,7 @@ from harness.builder.quantize.cache import CacheLevel, cache_of, own_cache
 from harness.builder.quantize.experts import check_experts
 from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import ModelError
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
 
 HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
 # Of a head and of its rotated part.

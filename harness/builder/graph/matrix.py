@@ -7,8 +7,8 @@ import numpy as np
 from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.mixture import Mixture
 from harness.builder.quantize.levels import CHANNEL_ZERO_POINT, Form, MatrixFormat, QuantLevel
-from harness.models.specs.encoder_tensors import POSITIONS
 from harness.models.specs.model import ModelSpec
+from harness.models.specs.tensors import POSITIONS
 
 EMBEDDING = "model.embed_tokens"
 HEAD = "lm_head"

@@ -13,11 +13,16 @@ from harness.builder.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.builder.graph.names import layer_name
 from harness.builder.quantize.layout import StoredArray, body_arrays, expert_arrays, table_arrays
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.encoder_tensors import EMBED_NORM, POSITIONS, encoder_tables
-from harness.models.specs.model import ModelSpec
-from harness.models.specs.norms import NORM_ENDS, NORM_ORDERS
-from harness.models.specs.tensors import EXPERTS, SHARED_GATE, Tensor, logical_tensors
+from harness.models.specs.model import NORM_ENDS, NORM_ORDERS, AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.tensors import (
+    EMBED_NORM,
+    EXPERTS,
+    POSITIONS,
+    SHARED_GATE,
+    Tensor,
+    encoder_tables,
+    logical_tensors,
+)
 
 PAGE_BYTES = 4096  # ONNX Runtime maps the file into memory: every array begins on a page
 

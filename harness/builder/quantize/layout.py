@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
-from harness.models.specs.encoder import AnySpec
-from harness.models.specs.sensitive import is_sensitive
+from harness.models.specs.model import AnySpec, is_sensitive
 from harness.models.specs.tensors import TABLES, logical_tensors
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1, "int8": 1}

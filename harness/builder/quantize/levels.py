@@ -111,7 +111,7 @@ class QuantLevel:
         table: the embedding and the head; one copy of the bytes where they are tied.
         float_bytes: of one activation, norm weight and bias: 4, 2 or 1; of a cached key or value
             too, where they are floats.
-        sensitive: the matrices of the layers that harness.models.specs.sensitive names; None: as
+        sensitive: the matrices of the layers that harness.models.specs.model names; None: as
             `body`.
         variant: which decoder it is built as.
         fixed_point: activations, norms, biases and cache are unsigned integers over ranges that

@@ -2,8 +2,8 @@
 
 from harness.builder.quantize.layout import stored_arrays
 from harness.builder.quantize.levels import QuantLevel
-from harness.models.specs.count import built_parameters
-from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import AnySpec
+from harness.models.specs.tensors import built_parameters
 
 
 def stored_bytes(spec: AnySpec, level: QuantLevel) -> int:

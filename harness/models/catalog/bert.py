@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.model import EncoderSpec
 from harness.models.specs.structure import (
     Attention,
     ModelStructure,

@@ -25,7 +25,7 @@ from harness.models.catalog.shapes import (
     VitShape,
     WhisperShape,
 )
-from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import AnySpec
 from harness.models.specs.structure import ModelStructure
 
 # kind in the file, its record, how it is taken apart

@@ -5,9 +5,14 @@ from functools import singledispatch
 
 from harness.models.catalog.bert import bert_structure
 from harness.models.catalog.shapes import DecoderShape
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.model import Experts, ModelSpec
-from harness.models.specs.norms import NORM_ORDERS, NORM_VECTORS
+from harness.models.specs.model import (
+    NORM_ORDERS,
+    NORM_VECTORS,
+    AnySpec,
+    EncoderSpec,
+    Experts,
+    ModelSpec,
+)
 from harness.models.specs.structure import Attention, ModelStructure, ParameterGroup, Role, by_need
 
 

@@ -7,10 +7,8 @@ from typing import Any
 
 from harness.core.errors import ModelError, UsageError, suggestion
 from harness.core.records import data_folder, read_record, read_table
-from harness.models.specs.check import check_spec
-from harness.models.specs.check_encoder import check_encoder
-from harness.models.specs.encoder import ENCODER_FAMILIES, AnySpec, EncoderSpec
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.check import check_encoder, check_spec
+from harness.models.specs.model import ENCODER_FAMILIES, AnySpec, EncoderSpec, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

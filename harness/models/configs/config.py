@@ -18,8 +18,7 @@ from harness.models.configs.experts import experts_of
 from harness.models.configs.rope import turns_of
 from harness.models.configs.window import windows_of
 from harness.models.specs.check import check_spec
-from harness.models.specs.encoder import AnySpec
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import AnySpec, ModelSpec
 
 # What config.json calls the numbers of a ModelSpec, where a class does not say otherwise.
 KEYS = {

@@ -6,8 +6,8 @@ from typing import Any
 
 from harness.core.errors import ModelError
 from harness.core.records import JsonValues, read_json
-from harness.models.specs.check_encoder import check_encoder
-from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.check import check_encoder
+from harness.models.specs.model import EncoderSpec
 
 # class -> family; the heads of pre-training are left out of what is built
 CLASSES = {

@@ -6,9 +6,8 @@ from harness.models.exported.config import Described
 from harness.models.exported.genai_spec import spec_by_count
 from harness.models.exported.model import ExportedKind
 from harness.models.exported.weights import Weight
-from harness.models.specs.count import parameters
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.tensors import parameters
 
 _SPECS: dict[ExportedKind, type] = {
     ExportedKind.DECODER: ModelSpec,

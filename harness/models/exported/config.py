@@ -9,7 +9,7 @@ from harness.core.errors import ModelError
 from harness.models.configs.config import spec_from_file
 from harness.models.exported.files import GENAI_CONFIG, read_json
 from harness.models.exported.model import USUAL_SOUND, Sound
-from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import AnySpec
 
 CONFIG, TOKENIZER, PREPROCESSOR = "config.json", "tokenizer.json", "preprocessor_config.json"
 # What is wanted -> the keys of config.json that say it, over all families of transformers.

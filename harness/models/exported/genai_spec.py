@@ -13,8 +13,8 @@ from typing import Any
 from harness.core.errors import ModelError
 from harness.models.configs.architectures import ARCHITECTURES
 from harness.models.configs.config import spec_from_config
-from harness.models.specs.count import parameters
 from harness.models.specs.model import ModelSpec
+from harness.models.specs.tensors import parameters
 
 # What config.json calls the numbers of genai_config.json, of the model and of its decoder.
 _MODEL_KEYS = {

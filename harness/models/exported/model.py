@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.models.exported.ports import CacheLayout, Port, PortNames
-from harness.models.specs.encoder import AnySpec, spec_type
+from harness.models.specs.model import AnySpec, spec_type
 
 
 class ExportedKind(StrEnum):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.models.exported.model import ExportedModel
-from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import AnySpec
 
 WEIGHTS = "exported"  # nobody here knows whether they were trained
 

@@ -9,9 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from harness.models.specs.encoder_tensors import POSITIONS, TOKENS
 from harness.models.specs.model import ModelSpec
-from harness.models.specs.tensors import EXPERTS, ROUTER, SHARED_GATE, Tensor, layer_shapes
+from harness.models.specs.tensors import (
+    EXPERTS,
+    POSITIONS,
+    ROUTER,
+    SHARED_GATE,
+    TOKENS,
+    Tensor,
+    layer_shapes,
+)
 
 LAYERS = "model.layers."
 

@@ -4,7 +4,7 @@ Inside the harness they carry the names that decoders' tensors have (`self_attn.
 `mlp.down_proj`), so that storage, levels and seeded weights know one set of names only.
 """
 
-from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.model import EncoderSpec
 
 # our name -> the checkpoint's; of a layer without its `model.layers.N.`
 _BERT = {

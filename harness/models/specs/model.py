@@ -1,6 +1,82 @@
-"""The architecture of one decoder as numbers: everything a builder or an estimator must know."""
+"""The architecture of a model as numbers: everything a builder or an estimator must know.
 
+A decoder, where the norms of its layers stand and which of its matrices are sensitive; and an
+encoder, BERT and what computes as it does.
+"""
+
+import re
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NormOrder:
+    """The norms of one layer; an empty name: there is none at that place.
+
+    Attributes:
+        before_attention: of what attention reads.
+        after_attention: of what attention gives, before it is added to the residual stream.
+        before_block: of what the block reads.
+        after_block: of what the block gives, before it is added.
+        parallel: attention and block read the same norm, and both are added at once.
+    """
+
+    before_attention: str = ""
+    after_attention: str = ""
+    before_block: str = ""
+    after_block: str = ""
+    parallel: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The norms there are, in the order of a layer."""
+        places = (self.before_attention, self.after_attention, self.before_block, self.after_block)
+        return tuple(name for name in places if name)
+
+
+NORM_ORDERS = {
+    "before": NormOrder("input_layernorm", before_block="post_attention_layernorm"),
+    "after": NormOrder(
+        after_attention="post_attention_layernorm", after_block="post_feedforward_layernorm"
+    ),
+    "around": NormOrder(
+        "input_layernorm",
+        "post_attention_layernorm",
+        "pre_feedforward_layernorm",
+        "post_feedforward_layernorm",
+    ),
+    "parallel": NormOrder("input_layernorm", parallel=True),
+}
+NORM_ENDS = {"rmsnorm": ("weight",), "layernorm": ("weight", "bias")}
+# Vectors of hidden_size that each norm trains; one kind is only counted, never built.
+NORM_VECTORS = {"rmsnorm": 1, "layernorm": 2, "nonparametric_layernorm": 0}
+
+
+_DOWN = r"mlp\.(?:down_proj|shared_expert\.down_proj|experts\.\d+\.down_proj|experts_down)"
+_MATRIX = re.compile(rf"model\.layers\.(\d+)\.(?:self_attn\.(?:q|k|v|qkv)_proj|{_DOWN})\b")
+
+
+def sensitive_layers(num_layers: int) -> frozenset[int]:
+    """Return the layers whose query, key, value and down matrices are sensitive.
+
+        i < n/8,  i >= 7n/8,  or (i - n/8) mod 3 = 2, divisions rounded down
+
+    The first and the last eighth and every third layer in between: about half of them.
+    Source: `use_more_bits` of llama.cpp (src/llama-quant.cpp), by which Q4_K_M stores attention
+    value and down matrices at 6 bits; onnxruntime-genai's builder (`mixed_layers`) takes 8 bits
+    and, as here, the whole of a packed query, key and value.
+    """
+    eighth = num_layers // 8
+    return frozenset(
+        layer
+        for layer in range(num_layers)
+        if layer < eighth or layer >= 7 * num_layers // 8 or (layer - eighth) % 3 == 2
+    )
+
+
+def is_sensitive(name: str, num_layers: int) -> bool:
+    """Tell whether a matrix is sensitive, by its name in a checkpoint or in a built graph."""
+    found = _MATRIX.match(name)
+    return found is not None and int(found[1]) in sensitive_layers(num_layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +145,7 @@ class ModelSpec:
         rope_theta: base of the rotary frequencies.
         norm_epsilon: added to the mean square, or the variance, inside every norm.
         norm: `rmsnorm` (one weight) or `layernorm` (weight and bias).
-        norm_order: where a layer's norms stand, a key of harness.models.specs.norms.NORM_ORDERS.
+        norm_order: where a layer's norms stand, a key of harness.models.specs.model.NORM_ORDERS.
         activation: of the block: `silu` or `gelu_tanh`.
         mlp_gated: three matrices with a gate, or two without.
         qkv_bias: whether query, key and value projections add a bias (Qwen2).
@@ -168,3 +244,69 @@ class ModelSpec:
         every = self.full_attention_every
         sees_everything = every is not None and (layer + 1) % every == 0
         return None if sees_everything else self.sliding_window_tokens
+
+
+ENCODER_FAMILIES = ("bert", "distilbert")
+POOLINGS = ("mean", "cls")
+ACTIVATIONS = ("gelu", "gelu_tanh")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """One encoder: learned positions, attention in both directions, a norm after each block.
+
+    Attributes:
+        name: the word the user types, such as `all-minilm-l6-v2`.
+        family: the Hugging Face `model_type`: `bert` or `distilbert`.
+        vocab_size: rows of the embedding.
+        hidden_size: width of the residual stream, and of the sentence embedding.
+        num_layers: blocks.
+        num_heads: attention heads; each is hidden_size / num_heads wide.
+        intermediate_size: width of the block after attention.
+        max_context_tokens: rows of the position table: the longest sequence.
+        token_types: rows of the token type table; 0: the family has none (DistilBERT).
+        pooler: whether the checkpoint has BERT's pooler. It is counted as published; sentence
+            embeddings do not use it, so it is not built.
+        norm_epsilon: added to the variance inside every layer norm.
+        activation: `gelu` (exact, with erf) or `gelu_tanh` (its approximation).
+        pooling: how a sequence becomes one vector: `mean` of its tokens, or the first one (`cls`).
+        published_parameters: the count its makers or independent public code state, or None.
+        expected_delta: our exact count minus the published one, where known to differ.
+        expected_delta_reason: why it differs; empty where expected_delta is 0.
+        hf_id: `organisation/name` on the Hugging Face hub, or empty.
+        license: of the published weights.
+        source: where these numbers were read.
+    """
+
+    name: str
+    family: str
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+    max_context_tokens: int
+    token_types: int
+    pooler: bool
+    norm_epsilon: float = 1e-12
+    activation: str = "gelu"
+    pooling: str = "mean"
+    published_parameters: int | None = None
+    expected_delta: int = 0
+    expected_delta_reason: str = ""
+    hf_id: str = ""
+    license: str = ""
+    source: str = ""
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+        return self.hidden_size // self.num_heads
+
+
+AnySpec = ModelSpec | EncoderSpec
+
+
+def spec_type(family: object) -> type[ModelSpec] | type[EncoderSpec]:
+    """Return the record that describes architectures of a family."""
+    return EncoderSpec if family in ENCODER_FAMILIES else ModelSpec

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.models.specs.encoder import AnySpec
-from harness.models.specs.sensitive import sensitive_layers
+from harness.models.specs.model import AnySpec, sensitive_layers
 
 
 class Role(StrEnum):

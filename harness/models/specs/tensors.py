@@ -1,14 +1,79 @@
-"""The trained tensors of an architecture, by their Hugging Face names, in file order."""
+"""The trained tensors of an architecture, by their Hugging Face names, in file order.
+
+How many parameters they hold, and how fast a cache grows, are closed formulas.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import singledispatch
 from math import prod
 
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.encoder_tensors import POSITIONS, TOKENS, TYPES, encoder_shapes
-from harness.models.specs.model import Experts, ModelSpec
-from harness.models.specs.norms import NORM_ENDS, NORM_ORDERS
+from harness.models.specs.model import (
+    NORM_ENDS,
+    NORM_ORDERS,
+    NORM_VECTORS,
+    AnySpec,
+    EncoderSpec,
+    Experts,
+    ModelSpec,
+)
+
+TOKENS, POSITIONS, TYPES = "model.embed_tokens", "model.embed_positions", "model.embed_types"
+EMBED_NORM = "model.embed_norm"
+
+
+def encoder_tables(spec: EncoderSpec) -> dict[str, int]:
+    """Return the embedding tables by name, each with its rows."""
+    tables = {TOKENS: spec.vocab_size, POSITIONS: spec.max_context_tokens}
+    return tables | ({TYPES: spec.token_types} if spec.token_types else {})
+
+
+def encoder_shapes(spec: EncoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of every tensor: tables, their norm, then layer after layer.
+
+    The pooler is left out: no sentence embedding passes through it.
+    """
+    hidden = spec.hidden_size
+    for name, rows in encoder_tables(spec).items():
+        yield f"{name}.weight", (rows, hidden)
+    yield f"{EMBED_NORM}.weight", (hidden,)
+    yield f"{EMBED_NORM}.bias", (hidden,)
+    for layer in range(spec.num_layers):
+        for name, shape in _encoder_layer_shapes(spec):
+            yield f"model.layers.{layer}.{name}", shape
+
+
+def _encoder_layer_shapes(spec: EncoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name within the layer and shape of each tensor of one block."""
+    hidden, wide = spec.hidden_size, spec.intermediate_size
+    matrices = {f"self_attn.{letter}_proj": (hidden, hidden) for letter in "qkvo"}
+    matrices |= {"mlp.up_proj": (wide, hidden), "mlp.down_proj": (hidden, wide)}
+    for name, (outputs, inputs) in matrices.items():
+        yield f"{name}.weight", (outputs, inputs)
+        yield f"{name}.bias", (outputs,)
+    for norm in ("self_attn_norm", "mlp_norm"):
+        yield f"{norm}.weight", (hidden,)
+        yield f"{norm}.bias", (hidden,)
+
+
+def pooler_parameters(spec: EncoderSpec) -> int:
+    """Return the trained values of the pooler, h² + h; 0 without one."""
+    return spec.hidden_size * (spec.hidden_size + 1) if spec.pooler else 0
+
+
+def encoder_parameters(spec: EncoderSpec) -> int:
+    """Return the number of trained values as published, the pooler included.
+
+        layer = 4·(h² + h) + 2·h·i + i + h + 4·h
+        total = (V + positions + types)·h + 2·h + layers·layer [+ h² + h pooler]
+
+    Source: shapes of the transformers classes BertModel and DistilBertModel.
+    """
+    hidden, wide = spec.hidden_size, spec.intermediate_size
+    tables = (spec.vocab_size + spec.max_context_tokens + spec.token_types) * hidden
+    layer = 4 * (hidden * hidden + hidden) + 2 * hidden * wide + wide + hidden + 4 * hidden
+    return tables + 2 * hidden + spec.num_layers * layer + pooler_parameters(spec)
+
 
 # Matrices whose rows are looked up, or that give the logits: stored by row at every level.
 TABLES = frozenset(f"{name}.weight" for name in (TOKENS, POSITIONS, TYPES, "lm_head"))
@@ -40,7 +105,7 @@ def logical_tensors(spec: AnySpec) -> Iterator[Tensor]:
     """Return every trained tensor that is built, once.
 
     Of a decoder tables, layers, final norm, and an untied head; of an encoder what encoder_tensors
-    says. Names are Llama's, and those of harness.models.specs.norms; decoder_names and
+    says. Names are Llama's, and those of harness.models.specs.model; decoder_names and
     encoder_names translate them. The sum of `elements` is `count.built_parameters(spec)`.
     """
     return _tensors(spec)
@@ -131,3 +196,123 @@ QK_NORM_WIDTHS: dict[str, Callable[[ModelSpec], tuple[tuple[str, int], ...]]] = 
         ("k", spec.num_kv_heads * spec.head_dim),
     ),
 }
+
+
+def parameters(spec: AnySpec) -> int:
+    """Return the number of trained values, exactly; a tied head is counted once.
+
+    Of an encoder: see encoder_tensors.encoder_parameters. Of a decoder:
+
+        q = heads·d, k = kv_heads·d
+        attention = 2·h·q + 2·h·k  [+ q + 2·k with biases] [+ h with all]
+                    [+ 2·d per-head | + q + k full-width query and key norms]
+        block = 3·h·i gated, 2·h·i without gate  [+ i + h with all biases]
+        experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]]
+        layer = attention + (block | experts) + norms·(1 RMS, 2 layer norm)·h
+        total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h learned positions]
+                + layers·layer + final norm
+
+    With h the hidden size, d the head width, i the width of the block, V the vocabulary, E experts
+    of width e. Rotary tables are computed, not trained, and are left out.
+    Source: shapes of the transformers classes named in harness.models.configs.architectures.
+    """
+    return _counts(spec).parameters
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What differs by the kind of an architecture; active None: all of them."""
+
+    parameters: int
+    built: int
+    active: int | None
+    kv_values_per_token: int
+
+
+@singledispatch
+def _counts(spec: AnySpec) -> _Counts:
+    """Return every count of an architecture, by its kind."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@_counts.register
+def _encoder_counts(spec: EncoderSpec) -> _Counts:
+    """All but the pooler is stored; nothing is cached."""
+    total = encoder_parameters(spec)
+    return _Counts(total, total - pooler_parameters(spec), None, 0)
+
+
+@_counts.register
+def _decoder_counts(spec: ModelSpec) -> _Counts:
+    """Everything is stored; of a mixture a token uses some experts."""
+    total, active = _decoder_parameters(spec), None
+    if spec.experts is not None:
+        unused = spec.experts.count - spec.experts.active
+        one = 3 * spec.hidden_size * spec.experts.intermediate_size
+        active = total - spec.num_layers * unused * one
+    return _Counts(total, total, active, 2 * spec.num_layers * spec.num_kv_heads * spec.head_dim)
+
+
+def _decoder_parameters(spec: ModelSpec) -> int:
+    """The sum that `parameters` states."""
+    hidden = spec.hidden_size
+    norm = NORM_VECTORS[spec.norm] * hidden
+    norms = len(NORM_ORDERS[spec.norm_order].names) * norm
+    block = _block(spec) if spec.experts is None else _experts(hidden, spec.experts)
+    tables = spec.vocab_size * hidden * (1 if spec.tied_embeddings else 2)
+    tables += spec.vocab_size if spec.head_bias else 0
+    tables += spec.max_context_tokens * hidden if spec.positions == "learned" else 0
+    return tables + spec.num_layers * (_attention(spec) + block + norms) + norm
+
+
+def _attention(spec: ModelSpec) -> int:
+    """Trained values of one layer's attention."""
+    hidden, head = spec.hidden_size, spec.head_dim
+    query, key = spec.num_heads * head, spec.num_kv_heads * head
+    count = 2 * hidden * query + 2 * hidden * key
+    count += query + 2 * key if spec.qkv_bias else 0
+    count += hidden if spec.all_bias else 0
+    return count + {"none": 0, "per_head": 2 * head, "full_width": query + key}[spec.qk_norm]
+
+
+def _block(spec: ModelSpec) -> int:
+    """Trained values of one layer's block."""
+    hidden, wide = spec.hidden_size, spec.intermediate_size
+    biases = wide + hidden if spec.all_bias else 0
+    return (3 if spec.mlp_gated else 2) * hidden * wide + biases
+
+
+def _experts(hidden: int, experts: Experts) -> int:
+    """Trained values of one layer's router, experts and shared block."""
+    count = experts.count * (3 * hidden * experts.intermediate_size + hidden)
+    count += 3 * hidden * experts.shared_intermediate_size
+    return count + (hidden if experts.shared_gate else 0)
+
+
+def built_parameters(spec: AnySpec) -> int:
+    """Return how many of them a built model stores: all but the pooler of a BERT."""
+    return _counts(spec).built
+
+
+def active_parameters(spec: AnySpec) -> int | None:
+    """Return how many of them one token uses; None where it uses all: there are no experts.
+
+    total - layers · (E - active) · 3·h·e
+    """
+    return _counts(spec).active
+
+
+def kv_values_per_token(spec: AnySpec) -> int:
+    """Return the values one more token adds to the cache of one sequence; 0 for an encoder.
+
+        2 · layers · kv_heads · d
+
+    The 2 is for keys and values. A sliding window bounds how many tokens are read, not how many
+    the cache holds: it is left out here.
+    """
+    return _counts(spec).kv_values_per_token
+
+
+def kv_bytes_per_token(spec: AnySpec, bytes_per_value: int) -> int:
+    """Return the bytes one more token adds to the cache of one sequence: values · bytes of one."""
+    return kv_values_per_token(spec) * bytes_per_value

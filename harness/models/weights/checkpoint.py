@@ -13,8 +13,7 @@ from safetensors import SafetensorError, safe_open
 from harness.core.errors import ModelError
 from harness.models.specs import decoder_names, encoder_names
 from harness.models.specs.decoder_names import Place
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
 from harness.models.specs.tensors import Tensor, logical_tensors
 from harness.models.weights.identity import checkpoint_identity
 from harness.models.weights.shards import checkpoint_files

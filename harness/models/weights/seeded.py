@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import AnySpec
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.identity import seeded_identity
 from harness.models.weights.store import FloatArray

@@ -10,7 +10,7 @@ from harness.models.catalog.load import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
 from harness.models.formats import refuse_format
 from harness.models.naming import name_of
-from harness.models.specs.encoder import AnySpec
+from harness.models.specs.model import AnySpec
 from harness.models.unknown import FOLDER_NEEDS, unknown_model
 from harness.models.weights.shards import INDEX
 

@@ -12,9 +12,8 @@ from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, QuantLevel, V
 from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.target import CONFIG_FILE, EstimateTarget, catalog_target, config_target
 from harness.models.exported.files import graphs_in
-from harness.models.specs.count import active_parameters, parameters
-from harness.models.specs.encoder import AnySpec, EncoderSpec
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.tensors import active_parameters, parameters
 from harness.models.weights.source import ModelSource, trained_names
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition

@@ -12,7 +12,7 @@ from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import ALL_LOGITS_FILE, DATA_FILE, GRAPH_FILE
 from harness.builder.quantize.levels import LEVELS
 from harness.builder.quantize.size import stored_bytes
-from harness.models.specs.count import parameters
+from harness.models.specs.tensors import parameters
 from tests.builder.graph.random_weights import RandomWeights
 from tests.builder.graph.run_graph import GraphRun, open_graph
 from tests.builder.graph.stored_values import place

@@ -36,10 +36,9 @@ from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.builder.quantize.levels import LEVELS, Form
-from harness.models.specs.count import parameters
 from harness.models.specs.decoder_names import FAMILIES
-from harness.models.specs.sensitive import is_sensitive
-from harness.models.specs.tensors import TABLES
+from harness.models.specs.model import is_sensitive
+from harness.models.specs.tensors import TABLES, parameters
 from harness.models.weights.opening import open_weights
 from harness.models.weights.source import resolve_model
 from tests.builder.graph.run_graph import GraphRun, open_graph

@@ -21,8 +21,8 @@ from harness.builder.quantize.levels import STATIC_LEVELS, find_level
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import UsageError
 from harness.models.catalog.load import load_spec, spec_names
-from harness.models.specs.count import built_parameters
-from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.model import EncoderSpec
+from harness.models.specs.tensors import built_parameters
 from harness.models.weights.opening import open_weights
 from harness.models.weights.source import resolve_model
 from harness.store.static_encoder import build_static_encoder, calibration_texts_of

@@ -19,8 +19,8 @@ from harness.builder.quantize.levels import STATIC_LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import ModelError
 from harness.models.catalog.load import load_spec, spec_names
-from harness.models.specs.count import parameters
 from harness.models.specs.model import ModelSpec
+from harness.models.specs.tensors import parameters
 from tests.builder.graph.run_static import CAPACITY_TOKENS, PREFILL_TOKENS, build
 from tests.builder.graph.stored_values import place
 from tests.tiny import LLAMA_LIKE

@@ -17,8 +17,8 @@ from harness.builder.quantize.levels import LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import ModelError
 from harness.models.catalog.load import load_spec, spec_names
-from harness.models.specs.count import built_parameters
-from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.model import EncoderSpec
+from harness.models.specs.tensors import built_parameters
 from tests.builder.graph.stored_values import place
 from tests.tiny import ONE_OF_EACH_FORM
 

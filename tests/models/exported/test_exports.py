@@ -7,8 +7,7 @@ import pytest
 
 from harness.models.exported.genai_spec import spec_by_count
 from harness.models.exported.model import ExportedKind, from_json, to_json
-from harness.models.specs.encoder import EncoderSpec
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import EncoderSpec, ModelSpec
 from tests.models.exported.tiny_graphs import read
 
 EXPORTS = Path(__file__).resolve().parents[2] / "fixtures" / "exports"

@@ -13,8 +13,8 @@ from harness.models.catalog.catalog import (
 )
 from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.load import load_spec, spec_names
-from harness.models.specs.count import built_parameters, kv_bytes_per_token, parameters
 from harness.models.specs.structure import ParameterGroup, Role
+from harness.models.specs.tensors import built_parameters, kv_bytes_per_token, parameters
 
 NAMES = catalog_names()
 # Read once from the makers' own files; the tables of the model cards say the same.

@@ -6,13 +6,13 @@ import pytest
 
 from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.load import load_spec, spec_names
-from harness.models.specs.count import (
+from harness.models.specs.tensors import (
     active_parameters,
     built_parameters,
     kv_bytes_per_token,
+    logical_tensors,
     parameters,
 )
-from harness.models.specs.tensors import logical_tensors
 
 
 @pytest.mark.parametrize("name", spec_names())

@@ -9,8 +9,7 @@ from harness.core.errors import ModelError, StorageError, UsageError, nearest
 from harness.core.records import data_folder
 from harness.models.catalog.load import load_spec, read_spec, spec_names
 from harness.models.specs.decoder_names import FAMILIES
-from harness.models.specs.encoder import ENCODER_FAMILIES
-from harness.models.specs.model import RopeScaling
+from harness.models.specs.model import ENCODER_FAMILIES, RopeScaling
 
 TEXT = (data_folder("models") / "smollm2-135m.toml").read_text()
 
@@ -163,7 +162,7 @@ def test_specs_import_neither_numpy_nor_onnx():
     code = (
         "import sys, harness.models.catalog.load, harness.models.configs.config\n"
         "import harness.models.specs.tensors\n"
-        "import harness.models.specs.count\n"
+        "import harness.models.specs.tensors\n"
         "harness.models.catalog.load.load_spec('smollm2-135m')\n"
         "sys.exit(bool({'numpy', 'onnx', 'onnxruntime'} & set(sys.modules)))"
     )

@@ -12,7 +12,7 @@ import harness
 from harness.cli.main import main
 from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.models.catalog.load import alias_names, load_spec, read_aliases
-from harness.models.specs.count import parameters
+from harness.models.specs.tensors import parameters
 from harness.models.unknown import known_names
 from harness.runner.models import find_model
 from harness.store.fetch import Hub

@@ -19,8 +19,8 @@ from harness.builder.graph.static.encoder_block import (
 from harness.builder.graph.static.geometry import HIDDEN, StaticEncoderGeometry, TextShape
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import QuantLevel
-from harness.models.specs.encoder import EncoderSpec
-from harness.models.specs.encoder_tensors import EMBED_NORM, POSITIONS, TOKENS, TYPES
+from harness.models.specs.model import EncoderSpec
+from harness.models.specs.tensors import EMBED_NORM, POSITIONS, TOKENS, TYPES
 from harness.models.weights.store import WeightStore
 
 OPSETS = (("", 21),)  # the first whose grids have 16 bits

@@ -10,7 +10,7 @@ from harness.builder.graph.names import layer_name
 from harness.builder.graph.static.block import PROBABILITY, multiply, reshape
 from harness.builder.graph.static.emitter import StaticEmitter
 from harness.builder.quantize.levels import QuantLevel
-from harness.models.specs.encoder import EncoderSpec
+from harness.models.specs.model import EncoderSpec
 
 # Qualcomm's emulation (2.7.0) multiplies a matrix by other values than a 16-bit LayerNormalization
 # of [16, h] gave, from its third row on. As [16, 1, h] it is right, and so is every other number

@@ -9,8 +9,7 @@ from harness.builder.graph.static.limits import check_static
 from harness.builder.quantize.cache import CacheLevel
 from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import UsageError
-from harness.models.specs.encoder import EncoderSpec
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import EncoderSpec, ModelSpec
 
 # What is added to the score of a key that may not be seen. Far below any score; not so far that
 # the integers of a mask and of the scores could not be added by one operator.
