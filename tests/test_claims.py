@@ -15,8 +15,7 @@ from harness.core.units import GB
 from harness.estimator.answer import COMPUTE_PJ_PER_FLOP, Estimate, least_work, memory_pj_per_byte
 from harness.estimator.memory import stored_model_bytes
 from harness.models.catalog.catalog import catalog_model, catalog_names
-from harness.models.catalog.target import EstimateTarget, counted_target
-from harness.models.catalog.text import parse_parameters
+from harness.models.catalog.target import EstimateTarget, counted_target, parse_parameters
 from harness.runner.models import find_model
 from harness.runner.settings import flag_values, load_settings
 

@@ -43,8 +43,7 @@ def words(
 
 def model_names() -> Iterable[str]:
     """Names of the catalog, trained models that ship, aliases."""
-    from harness.models.catalog.catalog import catalog_names
-    from harness.models.catalog.load import alias_names
+    from harness.models.catalog.catalog import alias_names, catalog_names
     from harness.models.weights.source import trained_names
 
     return sorted({*catalog_names(), *trained_names(), *alias_names()})
@@ -80,7 +79,7 @@ def row_names() -> Iterable[str]:
 
 def catalog_device_names() -> Iterable[str]:
     """Devices that have a data sheet, their aliases, and this machine."""
-    from harness.models.catalog.devices import catalog_device, device_keys
+    from harness.models.catalog.catalog import catalog_device, device_keys
 
     aliases = (alias for key in device_keys() for alias in catalog_device(key).aliases)
     return ("cpu", *device_keys(), *aliases, "all")

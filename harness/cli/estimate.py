@@ -15,10 +15,13 @@ from harness.core.ranges import parse_grid, parse_names
 from harness.estimator.answer import Estimate, estimate
 from harness.estimator.machine import OS_SHARE, estimate_here
 from harness.estimator.query import nominal_level
-from harness.models.catalog.catalog import catalog_names
-from harness.models.catalog.devices import device_keys
-from harness.models.catalog.target import EstimateTarget, counted_target
-from harness.models.catalog.text import parse_bytes, parse_parameters
+from harness.models.catalog.catalog import catalog_names, device_keys
+from harness.models.catalog.target import (
+    EstimateTarget,
+    counted_target,
+    parse_bytes,
+    parse_parameters,
+)
 from harness.report.estimate_table import draw_estimates
 from harness.runner.models import find_model
 

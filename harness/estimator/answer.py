@@ -32,7 +32,7 @@ from harness.estimator.work import (
     prefill,
     timed,
 )
-from harness.models.catalog.devices import catalog_device, device_class
+from harness.models.catalog.catalog import catalog_device, device_class
 from harness.models.catalog.target import EstimateTarget
 from harness.models.specs.structure import ModelStructure, Stage
 

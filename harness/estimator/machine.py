@@ -7,7 +7,7 @@ from harness.core.units import GB
 from harness.estimator.answer import Estimate, answer
 from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.query import Budget, Case, Lengths
-from harness.models.catalog.devices import CatalogDevice, Engine
+from harness.models.catalog.catalog import CatalogDevice, Engine
 from harness.models.catalog.target import EstimateTarget
 
 OS_SHARE = 0.25  # as the laptops of the device catalog

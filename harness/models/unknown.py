@@ -22,9 +22,8 @@ def unknown_model(word: str) -> UsageError:
 def known_names() -> tuple[str, ...]:
     """Return every name there is: the catalog, its aliases, trained models, named systems."""
     # Read only once something is wrong.
-    from harness.models.catalog.catalog import catalog_names
-    from harness.models.catalog.load import alias_names
-    from harness.models.catalog.systems import systems
+    from harness.models.catalog.catalog import alias_names, catalog_names
+    from harness.models.catalog.target import systems
     from harness.models.weights.source import trained_names
 
     stated = (row.key for row in systems() if row.kind == "model" and (row.parameters or row.model))

@@ -6,7 +6,7 @@ from harness.builder.quantize.levels import LEVELS, QuantLevel
 from harness.core.units import KIB, MIB
 from harness.estimator.memory import peak_memory, stored_model_bytes
 from harness.models.catalog.catalog import CatalogModel
-from harness.models.catalog.systems import System, size_class
+from harness.models.catalog.target import System, size_class
 from harness.models.specs.structure import ModelStructure
 from harness.report.grid import Column, draw_columns, draw_records
 

@@ -10,10 +10,9 @@ from harness.analysis.scaling_causes import CAUSES, Setting, counts_note, explai
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import MeasurementError, UsageError
 from harness.estimator.memory import stored_model_bytes
-from harness.models.catalog.catalog import catalog_model
-from harness.models.catalog.decoder import decoder_structure
-from harness.models.catalog.load import spec_names
-from harness.models.catalog.shapes import DecoderShape
+from harness.models.catalog.catalog import catalog_model, spec_names
+from harness.models.specs.shapes import DecoderShape
+from harness.models.specs.structure import decoder_structure
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings

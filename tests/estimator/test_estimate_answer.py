@@ -12,8 +12,7 @@ from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import HarnessError, UsageError
 from harness.estimator.flat import flat_values
 from harness.estimator.query import nominal_level
-from harness.models.catalog.catalog import catalog_names
-from harness.models.catalog.devices import device_keys
+from harness.models.catalog.catalog import catalog_names, device_keys
 from harness.models.catalog.target import counted_target
 from harness.models.specs.structure import Role
 from harness.runner.models import find_model

@@ -16,8 +16,7 @@ from harness.estimator.record import (
     mfu,
 )
 from harness.estimator.work import decode_step, prefill
-from harness.models.catalog.catalog import catalog_model
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import catalog_model, load_spec
 
 MODEL = catalog_model("smollm2-135m").structure
 FP32 = LEVELS["fp32"]

@@ -20,8 +20,8 @@ from harness.estimator.static import (
     static_prefill,
     static_step,
 )
-from harness.models.catalog.decoder import spec_structure
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import load_spec
+from harness.models.specs.structure import spec_structure
 from tests.tiny import SPECS
 
 SMOLLM = spec_structure(load_spec("smollm2-135m"))

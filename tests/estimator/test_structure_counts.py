@@ -10,11 +10,9 @@ from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.estimator.memory import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
 from harness.estimator.work import Pass, built_operator_calls, pass_work
-from harness.models.catalog.catalog import catalog_model
-from harness.models.catalog.decoder import spec_structure
-from harness.models.catalog.load import load_spec, spec_names
+from harness.models.catalog.catalog import catalog_model, load_spec, spec_names
 from harness.models.specs.model import ModelSpec
-from harness.models.specs.structure import Stage
+from harness.models.specs.structure import Stage, spec_structure
 from tests.estimator.graph_walk import Walk
 from tests.tiny import ENCODER, GRID, SPECS
 

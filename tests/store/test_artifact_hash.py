@@ -3,7 +3,7 @@
 import pytest
 
 from harness.builder.quantize.levels import LEVELS
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import load_spec
 from harness.store import hashes
 
 # Of builder version 4. A later field of a spec or of a level changes them: leave it out of the hash

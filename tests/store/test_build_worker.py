@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple
 import pytest
 
 from harness.core.errors import StorageError
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import load_spec
 from harness.models.weights.source import ModelSource
 from harness.store.build_worker import COMMANDS, token_ids
 

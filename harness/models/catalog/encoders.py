@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.models.catalog.shapes import (
+from harness.models.specs.shapes import (
     ClipShape,
     ModernBertShape,
     T5Shape,

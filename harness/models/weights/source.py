@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.core.errors import UsageError
 from harness.core.records import data_folder, read_json_file
-from harness.models.catalog.load import alias_names, load_spec, spec_names
+from harness.models.catalog.catalog import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
 from harness.models.formats import refuse_format
 from harness.models.naming import name_of

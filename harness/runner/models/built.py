@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, QuantLevel, Variant, find_level
-from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.target import CONFIG_FILE, EstimateTarget, catalog_target, config_target
 from harness.models.exported.files import graphs_in
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.structure import spec_structure
 from harness.models.specs.tensors import active_parameters, parameters
 from harness.models.weights.source import ModelSource, trained_names
 from harness.results.replies import StepsCheck

@@ -10,13 +10,12 @@ from harness.builder.quantize.levels import QuantLevel
 from harness.core.errors import UsageError
 from harness.engine.exported.geometry import ExportedGeometry, reading_of
 from harness.engine.workload import Workload
-from harness.models.catalog.decoder import spec_structure
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.files import GENAI_CONFIG
 from harness.models.exported.model import ExportedGraph, ExportedKind, ExportedModel, Role
 from harness.models.exported.sizes import input_shapes
 from harness.models.exported.source import ExportedSource
-from harness.models.specs.structure import ModelStructure
+from harness.models.specs.structure import ModelStructure, spec_structure
 from harness.models.weights.source import ModelSource
 from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.replies import StepsCheck

@@ -14,9 +14,9 @@ from harness.models.catalog.target import (
     catalog_target,
     config_target,
     counted_target,
+    parse_parameters,
     stated_target,
 )
-from harness.models.catalog.text import parse_parameters
 from harness.models.exported.files import graphs_in, is_exported, names_data_file
 from harness.models.formats import refuse_format
 from harness.models.unknown import unknown_model

@@ -20,7 +20,7 @@ from harness.builder.graph.static.geometry import HIDDEN, TextShape
 from harness.builder.quantize.levels import STATIC_LEVELS, find_level
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import UsageError
-from harness.models.catalog.load import load_spec, spec_names
+from harness.models.catalog.catalog import load_spec, spec_names
 from harness.models.specs.model import EncoderSpec
 from harness.models.specs.tensors import built_parameters
 from harness.models.weights.opening import open_weights

@@ -18,7 +18,7 @@ from harness.builder.graph.static.norm import Norm
 from harness.builder.quantize.levels import STATIC_LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import ModelError
-from harness.models.catalog.load import load_spec, spec_names
+from harness.models.catalog.catalog import load_spec, spec_names
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.tensors import parameters
 from tests.builder.graph.run_static import CAPACITY_TOKENS, PREFILL_TOKENS, build

@@ -16,7 +16,7 @@ from harness.builder.quantize.experts import check_experts
 from harness.builder.quantize.levels import LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import ModelError
-from harness.models.catalog.load import load_spec, spec_names
+from harness.models.catalog.catalog import load_spec, spec_names
 from harness.models.specs.model import EncoderSpec
 from harness.models.specs.tensors import built_parameters
 from tests.builder.graph.stored_values import place

@@ -18,7 +18,7 @@ from harness.builder.quantize.levels import (
 )
 from harness.builder.quantize.size import bits_per_weight, stored_bytes
 from harness.core.errors import UsageError
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import load_spec
 from harness.models.specs.model import ModelSpec
 
 SMALL = ModelSpec(

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import load_spec
 from harness.models.exported.model import (
     ExportedGraph,
     ExportedKind,

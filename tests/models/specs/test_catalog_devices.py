@@ -4,7 +4,7 @@ import pytest
 
 from harness.core.errors import ModelError, UsageError
 from harness.core.records import data_folder
-from harness.models.catalog.devices import catalog_device, device_class, device_keys, read_devices
+from harness.models.catalog.catalog import catalog_device, device_class, device_keys, read_devices
 
 
 def test_the_catalog_has_23_devices_with_sources_and_positive_numbers():

@@ -9,11 +9,11 @@ from harness.models.catalog.catalog import (
     catalog_model,
     catalog_models,
     catalog_names,
+    load_spec,
     read_catalog_model,
+    spec_names,
 )
-from harness.models.catalog.decoder import spec_structure
-from harness.models.catalog.load import load_spec, spec_names
-from harness.models.specs.structure import ParameterGroup, Role
+from harness.models.specs.structure import ParameterGroup, Role, spec_structure
 from harness.models.specs.tensors import built_parameters, kv_bytes_per_token, parameters
 
 NAMES = catalog_names()

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.models.catalog.decoder import spec_structure
-from harness.models.catalog.load import load_spec, spec_names
+from harness.models.catalog.catalog import load_spec, spec_names
+from harness.models.specs.structure import spec_structure
 from harness.models.specs.tensors import (
     active_parameters,
     built_parameters,

@@ -6,8 +6,7 @@ import pytest
 
 from harness.core.errors import ModelError
 from harness.core.records import data_folder
-from harness.models.catalog.catalog import catalog_model
-from harness.models.catalog.load import load_spec, read_spec
+from harness.models.catalog.catalog import catalog_model, load_spec, read_spec
 from harness.models.configs.config import spec_from_config, spec_from_file
 from harness.models.specs.encoder_names import checkpoint_name, is_unused, without_prefix
 from harness.models.specs.tensors import logical_tensors

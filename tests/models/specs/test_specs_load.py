@@ -7,7 +7,7 @@ import pytest
 
 from harness.core.errors import ModelError, StorageError, UsageError, nearest
 from harness.core.records import data_folder
-from harness.models.catalog.load import load_spec, read_spec, spec_names
+from harness.models.catalog.catalog import load_spec, read_spec, spec_names
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.model import ENCODER_FAMILIES, RopeScaling
 
@@ -160,10 +160,10 @@ def test_an_installation_without_data_says_so(tmp_path):
 def test_specs_import_neither_numpy_nor_onnx():
     """The parent process and `bench models` must start fast."""
     code = (
-        "import sys, harness.models.catalog.load, harness.models.configs.config\n"
+        "import sys, harness.models.catalog.catalog, harness.models.configs.config\n"
         "import harness.models.specs.tensors\n"
         "import harness.models.specs.tensors\n"
-        "harness.models.catalog.load.load_spec('smollm2-135m')\n"
+        "harness.models.catalog.catalog.load_spec('smollm2-135m')\n"
         "sys.exit(bool({'numpy', 'onnx', 'onnxruntime'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.models.catalog.load import load_spec, spec_names
+from harness.models.catalog.catalog import load_spec, spec_names
 from harness.models.specs.model import is_sensitive, sensitive_layers
 from harness.models.specs.tensors import logical_tensors
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UsageError
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import load_spec
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.opening import open_weights
 from harness.models.weights.seeded import CHUNK_VALUES, SeededWeights
@@ -75,7 +75,7 @@ def test_order_of_reading_does_not_matter():
 def test_another_process_draws_the_same():
     """Python's own hash differs from process to process; ours must not."""
     code = (
-        "import hashlib; from harness.models.catalog.load import load_spec\n"
+        "import hashlib; from harness.models.catalog.catalog import load_spec\n"
         "from harness.models.weights.seeded import SeededWeights\n"
         "weights = SeededWeights(load_spec('smollm2-135m'), 3)\n"
         "rows = weights.rows('model.embed_tokens.weight', 5, 9)\n"

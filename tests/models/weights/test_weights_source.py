@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from harness.core.errors import ModelError, UsageError
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import load_spec
 from harness.models.weights import source as source_module
 from harness.models.weights.identity import weights_identity
 from harness.models.weights.source import resolve_model, trained_names

@@ -11,7 +11,7 @@ import pytest
 import harness
 from harness.cli.main import main
 from harness.core.errors import HarnessError, ModelError, UsageError
-from harness.models.catalog.load import alias_names, load_spec, read_aliases
+from harness.models.catalog.catalog import alias_names, load_spec, read_aliases
 from harness.models.specs.tensors import parameters
 from harness.models.unknown import known_names
 from harness.runner.models import find_model

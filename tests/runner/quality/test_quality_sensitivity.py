@@ -11,7 +11,7 @@ from harness.builder.quantize.levels import LEVELS
 from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import UsageError
 from harness.core.units import MIB
-from harness.models.catalog.load import load_spec
+from harness.models.catalog.catalog import load_spec
 from harness.models.weights.source import resolve_model
 from harness.runner.quality.chunks import ChunkPlan
 from harness.runner.quality.groups import MOST_DEPTHS, groups_of
