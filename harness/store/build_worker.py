@@ -51,7 +51,7 @@ def _write_encoder(
 ) -> None:
     from harness.builder.graph.encoder import build_encoder
     from harness.builder.quantize.levels import find_level
-    from harness.models.weights.opening import open_weights
+    from harness.models.weights.checkpoint import open_weights
 
     build_encoder(spec, find_level(level), open_weights(model, seed), folder)
 
@@ -62,7 +62,7 @@ def _write_decoder(
 ) -> None:
     from harness.builder.graph.decoder import build_decoder
     from harness.builder.quantize.levels import find_level
-    from harness.models.weights.opening import open_weights
+    from harness.models.weights.checkpoint import open_weights
 
     ids = token_ids(model.folder)
     build_decoder(spec, find_level(level), open_weights(model, seed), folder, ids)
@@ -153,7 +153,7 @@ def _write_static_encoder(
 ) -> None:
     from harness.builder.graph.static.geometry import TextShape
     from harness.builder.quantize.levels import find_level
-    from harness.models.weights.opening import open_weights
+    from harness.models.weights.checkpoint import open_weights
     from harness.store.static_encoder import build_static_encoder, calibration_texts_of
 
     texts = calibration_texts_of(model, seed)
@@ -168,7 +168,7 @@ def _write_static_decoder(
 ) -> None:
     from harness.builder.graph.static.geometry import static_geometry
     from harness.builder.quantize.levels import find_level
-    from harness.models.weights.opening import open_weights
+    from harness.models.weights.checkpoint import open_weights
     from harness.store.static_build import build_static_decoder, static_calibration
 
     row = find_level(level)

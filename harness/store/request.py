@@ -9,8 +9,7 @@ from harness.builder.graph.static.geometry import AnyShapes
 from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
 from harness.builder.quantize.levels import LEVELS, QuantLevel, Variant, find_level
 from harness.core.errors import UsageError
-from harness.models.weights.identity import weights_identity
-from harness.models.weights.source import ModelSource
+from harness.models.weights.source import ModelSource, weights_identity
 from harness.store.artifact import built_geometry
 from harness.store.hashes import source_hash
 

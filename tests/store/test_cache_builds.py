@@ -10,8 +10,7 @@ from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import UsageError
 from harness.models.specs.tensors import kv_values_per_token
 from harness.models.texts.tokens import BUNDLED, OWN_TEXT, bundled_text
-from harness.models.weights.identity import weights_identity
-from harness.models.weights.source import resolve_model
+from harness.models.weights.source import resolve_model, weights_identity
 from harness.store.artifact import read_artifact
 from harness.store.cache import ensure_artifact
 from harness.store.hashes import content_hash

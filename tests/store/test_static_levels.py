@@ -23,7 +23,7 @@ from harness.core.errors import UsageError
 from harness.core.records import data_folder
 from harness.devices.device import find_device
 from harness.devices.session import open_session
-from harness.models.weights.opening import open_weights
+from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from harness.store.static_build import build_static_decoder, seeded_calibration
 

@@ -1,6 +1,6 @@
 """A Hugging Face config.json as a spec; everything that cannot be built is refused by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,95 @@ from harness.models.configs.encoder import (
     folder_pooling,
 )
 from harness.models.configs.encoder import SUPPORTED as SUPPORTED_ENCODERS
-from harness.models.configs.experts import experts_of
 from harness.models.configs.rope import turns_of
-from harness.models.configs.window import windows_of
 from harness.models.specs.check import check_spec
-from harness.models.specs.model import AnySpec, ModelSpec
+from harness.models.specs.model import AnySpec, Experts, ModelSpec
+
+
+def experts_of(values: JsonValues, architecture: Architecture) -> Experts | None:
+    """Return the mixture that stands in every layer, or None.
+
+    Raises:
+        ModelError: a number is missing, or some layers have a plain block instead.
+    """
+    keys = architecture.experts
+    if keys is None:
+        return None
+    if values.integer("decoder_sparse_step", 1) != 1 or values.values.get("mlp_only_layers"):
+        raise values.unsupported(
+            "some of its layers have experts and others a block"
+            " (decoder_sparse_step, mlp_only_layers)",
+            "experts in every layer",
+        )
+    count = next((key for key in keys.count if values.has(key)), keys.count[0])
+    shared = values.integer(keys.shared_width) if keys.shared_width else 0
+    return Experts(
+        count=values.integer(count),
+        active=values.integer("num_experts_per_tok"),
+        intermediate_size=values.integer(keys.width),
+        shared_intermediate_size=shared,
+        shared_gate=shared > 0,
+        normalised=values.flag(keys.normalised) if keys.normalised else True,
+    )
+
+
+_FULL, _WINDOWED = "full_attention", "sliding_attention"
+
+
+def windows_of(values: JsonValues, architecture: Architecture) -> tuple[int | None, int | None]:
+    """Return the sliding window, and of how many layers the last sees everything all the same.
+
+    Returns:
+        window in tokens, or None; full_attention_every as in ModelSpec, or None.
+
+    Raises:
+        ModelError: windowed and full layers alternate in a way that no period describes.
+    """
+    window, kinds = _stated_window(values, architecture), _kinds(values, architecture)
+    if not kinds:
+        return window, None
+    if set(kinds) == {_FULL}:
+        return None, None
+    if set(kinds) == {_WINDOWED}:
+        return window, None
+    every = kinds.index(_FULL) + 1 if _FULL in kinds else 0
+    if every and list(kinds) == periodic(len(kinds), every):
+        return window, (None if window is None else every)
+    raise values.unsupported(
+        f"its layers attend in different ways (layer types: {', '.join(sorted(set(kinds)))})",
+        "the same attention in every layer, or one full layer after every n with a window",
+    )
+
+
+def periodic(layers: int, every: int) -> list[str]:
+    """Return the kind of each layer where the last of `every` sees everything."""
+    return [_WINDOWED if (layer + 1) % every else _FULL for layer in range(layers)]
+
+
+def _kinds(values: JsonValues, architecture: Architecture) -> Sequence[str]:
+    """Return the kind of each layer; empty: config.json does not tell them apart."""
+    layers = values.integer(architecture.keys.get("num_layers", "num_hidden_layers"))
+    if values.has("layer_types"):
+        return values.texts("layer_types")
+    if architecture.window_behind_flag and _stated_window(values, architecture) is not None:
+        first = min(values.integer("max_window_layers", 28), layers)
+        return [_FULL] * first + [_WINDOWED] * (layers - first)
+    if architecture.default_full_every is None:
+        return ()
+    every = values.integer("sliding_window_pattern", architecture.default_full_every)
+    return periodic(layers, every)
+
+
+def _stated_window(values: JsonValues, architecture: Architecture) -> int | None:
+    """Return sliding_window where the class reads it, else None."""
+    if not architecture.reads_window:
+        return None
+    if architecture.window_behind_flag and not values.flag("use_sliding_window"):
+        return None
+    if "sliding_window" not in values.values:
+        return architecture.default_window_tokens
+    return values.integer("sliding_window") if values.has("sliding_window") else None
+
 
 # What config.json calls the numbers of a ModelSpec, where a class does not say otherwise.
 KEYS = {

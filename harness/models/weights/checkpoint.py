@@ -1,4 +1,7 @@
-"""Trained weights from a Hugging Face folder, read by rows so that memory stays small."""
+"""Trained weights from a Hugging Face folder, read by rows so that memory stays small.
+
+A resolved model is opened here: seeded, or the tensors of a checkpoint.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +18,9 @@ from harness.models.specs import decoder_names, encoder_names
 from harness.models.specs.decoder_names import Place
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
 from harness.models.specs.tensors import Tensor, logical_tensors
-from harness.models.weights.identity import checkpoint_identity
-from harness.models.weights.shards import checkpoint_files
-from harness.models.weights.source import ModelSource
-from harness.models.weights.store import FloatArray
+from harness.models.weights.seeded import SeededWeights
+from harness.models.weights.source import ModelSource, checkpoint_files, checkpoint_identity
+from harness.models.weights.store import FloatArray, WeightStore
 
 DTYPES = ("F32", "F16", "BF16")
 HEAD = "lm_head.weight"
@@ -213,3 +215,15 @@ def _missing(names: list[str], model: str) -> ModelError:
 def _some(names: list[str]) -> str:
     """Return the first name and how many more there are, with the verb that fits."""
     return f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more are"
+
+
+def open_weights(source: ModelSource, seed: int = 0) -> WeightStore:
+    """Open the weights of a resolved model; a checkpoint's names and shapes are checked here.
+
+    Raises:
+        UsageError: a negative seed.
+        ModelError: the checkpoint is damaged or does not fit the architecture.
+    """
+    if source.folder is None:
+        return SeededWeights(source.spec, seed)
+    return CheckpointWeights(source)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from harness.models.specs.model import AnySpec
 from harness.models.specs.tensors import logical_tensors
-from harness.models.weights.identity import seeded_identity
+from harness.models.weights.source import seeded_identity
 from harness.models.weights.store import FloatArray
 
 # A chunk is the run of rows that one generator fills; a raw chunk fits into a level-2 cache.

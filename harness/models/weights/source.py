@@ -1,18 +1,83 @@
-"""What the user's word for a model means: a catalog name, a shipped trained model, or a folder."""
+"""What the user's word for a model means: a catalog name, a shipped trained model, or a folder.
 
+Of a Hugging Face folder: which files hold the weights, and which file holds which tensor. A set of
+weights has one name in caches and results: a seed, or a hash of the bytes.
+"""
+
+import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from harness.core.errors import UsageError
-from harness.core.records import data_folder, read_json_file
+from harness.core.errors import ModelError, UsageError
+from harness.core.records import data_folder, read_json, read_json_file
 from harness.models.catalog.catalog import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
 from harness.models.formats import refuse_format
 from harness.models.naming import name_of
 from harness.models.specs.model import AnySpec
 from harness.models.unknown import FOLDER_NEEDS, unknown_model
-from harness.models.weights.shards import INDEX
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+def checkpoint_files(folder: Path, model: str) -> tuple[str, ...]:
+    """Return the weight files in `folder`, as the transformers library would choose them.
+
+    `model.safetensors` first, then the files named by `model.safetensors.index.json`, then the
+    only other *.safetensors file.
+
+    Args:
+        folder: a Hugging Face folder.
+        model: what errors call it.
+
+    Raises:
+        ModelError: no such file, several without an index, or an index that is damaged, names
+            a file outside the folder, or one that is not there.
+    """
+    if (folder / SINGLE).is_file():
+        return (SINGLE,)
+    if (folder / INDEX).is_file():
+        return tuple(sorted(set(_weight_map(folder, model).values())))
+    others = sorted(path.name for path in folder.glob("*.safetensors") if path.is_file())
+    if len(others) == 1:
+        return (others[0],)
+    raise ModelError(
+        f"{model}: {len(others)} safetensors files but no {INDEX}" if others else _none(model),
+        fix=f"download {SINGLE}, or {INDEX} and every file it names",
+    )
+
+
+def _none(model: str) -> str:
+    """Return the problem of a folder without weights."""
+    return f"{model}: no {SINGLE} and no {INDEX}"
+
+
+def _weight_map(folder: Path, model: str) -> dict[str, str]:
+    """Return tensor -> file from the index, every file a plain name inside the folder."""
+    where = f"{model}/{INDEX}"
+    again = "download the index and its files again"
+    index = read_json(folder / INDEX, where, again)
+    entries = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(entries, dict) or not entries:
+        raise ModelError(f"{where} has no weight_map", fix=again)
+    for tensor, name in entries.items():
+        if not isinstance(name, str) or not _is_plain(name):
+            raise ModelError(
+                f"{where} puts {tensor} into {repr(name)[:80]}, which is not a file of the folder",
+                fix="an index may only name files beside it; do not use this checkpoint",
+            )
+        if not (folder / name).is_file():
+            raise ModelError(f"{where} names {name!r}, which is not there", fix=f"download {name}")
+    return entries
+
+
+def _is_plain(name: str) -> bool:
+    """Whether `name` is a bare file name on every system: no folder, no drive, no dots."""
+    bare = PurePosixPath(name).name == name and PureWindowsPath(name).name == name
+    return bare and name not in ("", ".", "..") and "\0" not in name
+
 
 CONFIG = "config.json"
 HUB_FILE = "hub.json"  # lies in a folder that was fetched, and says from where
@@ -111,3 +176,65 @@ def hub_origin(folder: Path | None) -> str | None:
     record = read_json_file(folder / HUB_FILE)
     inside = f":{record['inside']}" if record["inside"] else ""
     return f"hf:{record['repo']}@{record['commit']}{inside}"
+
+
+# Raised when the same seed gives other values: v1 = 16 bits of SFC64 through a normal table.
+STREAM_VERSION = 1
+
+
+def weights_identity(source: ModelSource, seed: int) -> str:
+    """Return what tells these weights from all others, without numpy.
+
+    Returns:
+        `seeded-v1-<seed>`; or `sha256:<16 hex digits>` over the config.json and every weight
+        file, each with its name and length. The files are streamed; a folder is hashed anew
+        at every call, because its files may have changed.
+
+    Raises:
+        UsageError: a negative seed.
+        ModelError: the folder's files cannot be read or are not those its index names.
+    """
+    if source.folder is None:
+        return seeded_identity(seed)
+    return checkpoint_identity(source.folder, source.name)
+
+
+def seeded_identity(seed: int) -> str:
+    """Return `seeded-v1-<seed>`, or raise UsageError for a negative seed."""
+    if seed < 0:
+        raise UsageError(f"the seed is {seed}", fix="a seed is a whole number from 0 on")
+    return f"seeded-v{STREAM_VERSION}-{seed}"
+
+
+def checkpoint_identity(folder: Path, model: str) -> str:
+    """Return `sha256:<16 hex digits>` of a Hugging Face folder; `model` is named in errors."""
+    total = hashlib.sha256()
+    for name in (CONFIG, *checkpoint_files(folder, model)):
+        path = folder / name
+        total.update(f"{name}\0{_size_bytes(path, model)}\0".encode())
+        total.update(_digest(path, model))
+    return f"sha256:{total.hexdigest()[:16]}"
+
+
+def _digest(path: Path, model: str) -> bytes:
+    """Return the SHA-256 of one file, read in pieces."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise _unreadable(path, model, error) from error
+
+
+def _size_bytes(path: Path, model: str) -> int:
+    """Return the length of one file."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise _unreadable(path, model, error) from error
+
+
+def _unreadable(path: Path, model: str, error: OSError) -> ModelError:
+    """Return the error for a file that vanished or may not be read."""
+    return ModelError(
+        f"{model}/{path.name} cannot be read: {error.strerror}", fix="check the file and its rights"
+    )

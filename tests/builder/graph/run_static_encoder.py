@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from harness.builder.graph.static.feed import encoder_inputs, write_text_mask
 from harness.builder.graph.static.geometry import StaticEncoderGeometry, TextShape
 from harness.builder.quantize.levels import find_level
-from harness.models.weights.opening import open_weights
+from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from harness.store.static_encoder import build_static_encoder, calibration_texts_of
 from tests.builder.graph.run_graph import open_graph

@@ -39,7 +39,7 @@ from harness.builder.quantize.levels import LEVELS, Form
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.model import is_sensitive
 from harness.models.specs.tensors import TABLES, parameters
-from harness.models.weights.opening import open_weights
+from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from tests.builder.graph.run_graph import GraphRun, open_graph
 from tests.builder.graph.stored_values import block_values, channel_values, read_arrays

@@ -16,7 +16,7 @@ from harness.builder.graph.encoder import build_encoder
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import GRAPH_FILE
 from harness.builder.quantize.levels import LEVELS
-from harness.models.weights.opening import open_weights
+from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from tests.builder.graph.run_graph import open_graph
 

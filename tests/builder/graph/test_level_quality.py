@@ -37,7 +37,7 @@ from harness.builder.quantize.levels import LEVELS, Method, QuantLevel
 from harness.builder.quantize.pack import quantize_blocks
 from harness.core.records import data_folder
 from harness.models.specs.tensors import logical_tensors
-from harness.models.weights.opening import open_weights
+from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from tests.builder.graph.run_graph import GraphRun, open_graph
 from tests.builder.graph.stored_values import block_values

@@ -23,7 +23,7 @@ from harness.core.errors import UsageError
 from harness.models.catalog.catalog import load_spec, spec_names
 from harness.models.specs.model import EncoderSpec
 from harness.models.specs.tensors import built_parameters
-from harness.models.weights.opening import open_weights
+from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from harness.store.static_encoder import build_static_encoder, calibration_texts_of
 from tests.builder.graph.run_graph import open_graph

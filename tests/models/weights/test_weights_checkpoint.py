@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from harness.core.errors import ModelError, UsageError
-from harness.models.weights.identity import weights_identity
-from harness.models.weights.opening import open_weights
-from harness.models.weights.source import resolve_model
+from harness.models.weights.checkpoint import open_weights
+from harness.models.weights.source import resolve_model, weights_identity
 from tests.models.weights.checkpoints import (
     CONFIG,
     random_tensors,

@@ -11,7 +11,7 @@ import pytest
 from harness.core.errors import UsageError
 from harness.models.catalog.catalog import load_spec
 from harness.models.specs.tensors import logical_tensors
-from harness.models.weights.opening import open_weights
+from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.seeded import CHUNK_VALUES, SeededWeights
 from harness.models.weights.source import resolve_model
 

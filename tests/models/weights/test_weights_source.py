@@ -8,8 +8,7 @@ import pytest
 from harness.core.errors import ModelError, UsageError
 from harness.models.catalog.catalog import load_spec
 from harness.models.weights import source as source_module
-from harness.models.weights.identity import weights_identity
-from harness.models.weights.source import resolve_model, trained_names
+from harness.models.weights.source import resolve_model, trained_names, weights_identity
 from tests.models.weights.checkpoints import random_tensors, write_config, write_index, write_single
 
 
@@ -108,8 +107,8 @@ def test_an_index_without_its_files_is_told_by_the_file_it_names(tmp_path, file)
 def test_resolving_a_catalog_name_needs_no_numpy():
     code = (
         "import sys; from harness.models.weights.source import resolve_model\n"
-        "import harness.models.weights.identity\n"
-        "harness.models.weights.identity.weights_identity(resolve_model('smollm2-135m'), 0)\n"
+        "import harness.models.weights.source\n"
+        "harness.models.weights.source.weights_identity(resolve_model('smollm2-135m'), 0)\n"
         "sys.exit(bool({'numpy', 'safetensors', 'onnx', 'onnxruntime'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

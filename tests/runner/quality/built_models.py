@@ -7,7 +7,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from harness.models.specs.tensors import logical_tensors
-from harness.models.weights.opening import open_weights
+from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 
 
