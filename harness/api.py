@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from harness.builder.quantize.cache import AUTO
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import AUTO, QuantLevel
 from harness.core.errors import (
     DeviceError,
     HarnessError,

@@ -58,7 +58,7 @@ def level_names() -> Iterable[str]:
 
 def cache_type_names() -> Iterable[str]:
     """Types of cached keys and values."""
-    from harness.builder.quantize.cache import AUTO, CACHES
+    from harness.builder.quantize.levels import AUTO, CACHES
 
     return (AUTO, *CACHES)
 

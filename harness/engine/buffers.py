@@ -6,8 +6,8 @@ import numpy as np
 from numpy.random import SFC64, Generator  # here: the import counts before any memory mark
 from numpy.typing import DTypeLike, NDArray
 
-from harness.builder.quantize.cache import CacheLevel
 from harness.builder.quantize.cache_scales import NORMAL_EXTREME, pack_cache
+from harness.builder.quantize.levels import CacheLevel
 
 PIECE_ROWS = 256
 ALIGNMENT_BYTES = 64  # a cache line, and what ONNX Runtime's own allocator gives

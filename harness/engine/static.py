@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.builder.graph.static.feed import write_cache, write_mask
 from harness.builder.graph.static.geometry import StaticGeometry
-from harness.builder.quantize.cache import CACHES
+from harness.builder.quantize.levels import CACHES
 from harness.devices.session import OpenedSession
 from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.engine.cached import CachedDecoder

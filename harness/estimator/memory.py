@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from harness.builder.quantize.cache import CacheLevel, own_cache
 from harness.builder.quantize.layout import StoredArray, body_arrays, table_arrays
-from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel
+from harness.builder.quantize.levels import CacheLevel, Form, MatrixFormat, QuantLevel, own_cache
 from harness.core.units import MIB
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.structure import ModelStructure, ParameterGroup, Role, Stage

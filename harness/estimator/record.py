@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from harness.builder.quantize.cache import CacheLevel
-from harness.builder.quantize.levels import Form, QuantLevel
+from harness.builder.quantize.levels import CacheLevel, Form, QuantLevel
 from harness.estimator.answer import RULE_OF_THUMB_SHARE, decode_tok_s, prefill_tok_s, weights_bytes
 from harness.estimator.calibration.constants import Constants, RatePoint, is_attention, kernel_name
 from harness.estimator.flat import breakdown_values

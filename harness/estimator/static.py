@@ -10,8 +10,7 @@ they bound, has no estimate of time.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from harness.builder.quantize.cache import own_cache
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import QuantLevel, own_cache
 from harness.estimator.calibration.constants import (
     CHOICE,
     OPERATOR_CALL,

@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import singledispatch
 
-from harness.builder.quantize.cache import CacheLevel, own_cache
-from harness.builder.quantize.levels import Form, QuantLevel
+from harness.builder.quantize.levels import CacheLevel, Form, QuantLevel, own_cache
 from harness.estimator.calibration.constants import (
     ATTENTION_CALL,
     CHOICE,

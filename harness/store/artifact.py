@@ -18,9 +18,8 @@ from harness.builder.graph.static.geometry import (
     static_encoder_geometry,
     static_geometry,
 )
-from harness.builder.quantize.cache import CacheLevel, own_cache
-from harness.builder.quantize.levels import QuantLevel, find_level
-from harness.builder.quantize.size import bits_per_weight, stored_bytes
+from harness.builder.quantize.layout import bits_per_weight, stored_bytes
+from harness.builder.quantize.levels import CacheLevel, QuantLevel, find_level, own_cache
 from harness.core.errors import StorageError
 from harness.core.records import read_json_file
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, spec_type

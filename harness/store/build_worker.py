@@ -93,8 +93,7 @@ def build_cache(
     from harness.builder.graph.decoder import write_graphs
     from harness.builder.graph.genai import write_genai_config
     from harness.builder.graph.geometry import geometry_of
-    from harness.builder.quantize.cache import find_cache
-    from harness.builder.quantize.levels import find_level
+    from harness.builder.quantize.levels import find_cache, find_level
     from harness.store.scales import calibrated_cache
 
     model, row = _model(source), find_level(level)

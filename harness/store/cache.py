@@ -9,10 +9,8 @@ from typing import Any
 
 from harness.builder.graph.rules import DATA_FILE
 from harness.builder.graph.static.geometry import AnyShapes
-from harness.builder.quantize.cache import AUTO, own_cache
-from harness.builder.quantize.layout import stored_arrays
-from harness.builder.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
-from harness.builder.quantize.size import stored_bytes
+from harness.builder.quantize.layout import stored_arrays, stored_bytes
+from harness.builder.quantize.levels import AUTO, STATIC_FLOAT, QuantLevel, find_level, own_cache
 from harness.core.environment import CACHE, chosen_cache
 from harness.core.errors import StorageError
 from harness.core.files import remove_partial_folders, whole_folder

@@ -7,8 +7,15 @@ from typing import Any
 
 from harness.builder.graph.rules import BUILDER_VERSION, STATIC_VERSION
 from harness.builder.graph.static.geometry import AnyShapes
-from harness.builder.quantize.cache import SCALE_METHOD, CacheLevel, own_cache
-from harness.builder.quantize.levels import Method, QuantLevel, Variant, find_level
+from harness.builder.quantize.levels import (
+    SCALE_METHOD,
+    CacheLevel,
+    Method,
+    QuantLevel,
+    Variant,
+    find_level,
+    own_cache,
+)
 from harness.models.specs.model import AnySpec
 from harness.models.texts.tokens import CALIBRATION, TOKENIZER_FILE, bundled_text
 from harness.models.weights.source import ModelSource

@@ -6,8 +6,16 @@ from typing import Any
 
 from harness.builder.graph.geometry import Geometry
 from harness.builder.graph.static.geometry import AnyShapes
-from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
-from harness.builder.quantize.levels import LEVELS, QuantLevel, Variant, find_level
+from harness.builder.quantize.levels import (
+    AUTO,
+    LEVELS,
+    CacheLevel,
+    QuantLevel,
+    Variant,
+    find_cache,
+    find_level,
+    own_cache,
+)
 from harness.core.errors import UsageError
 from harness.models.weights.source import ModelSource, weights_identity
 from harness.store.artifact import built_geometry

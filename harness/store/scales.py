@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.builder.graph.geometry import DecoderGeometry, geometry_of
-from harness.builder.quantize.cache import CacheLevel
 from harness.builder.quantize.cache_scales import LayerScales, ScaledCache, channel_scales
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import CacheLevel, QuantLevel
 from harness.core.errors import ModelError
 from harness.devices.device import find_device
 from harness.devices.session import open_session

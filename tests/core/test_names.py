@@ -5,8 +5,7 @@ import pytest
 from harness.analysis.compare_match import axis_field
 from harness.analysis.compare_sides import find_compared
 from harness.analysis.gate import parse_gate
-from harness.builder.quantize.cache import find_cache
-from harness.builder.quantize.levels import find_level
+from harness.builder.quantize.levels import find_cache, find_level
 from harness.cli.main import main
 from harness.core.errors import EXIT_USAGE, FEW_NAMES, UsageError, nearest, suggestion
 from harness.devices.table import find_row

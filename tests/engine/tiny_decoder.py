@@ -6,9 +6,8 @@ import numpy as np
 
 from harness.builder.graph.decoder import ALL_LOGITS_FILE, GRAPH_FILE, build_decoder, write_graphs
 from harness.builder.graph.geometry import geometry_of
-from harness.builder.quantize.cache import find_cache
 from harness.builder.quantize.cache_scales import LayerScales, ScaledCache, channel_scales
-from harness.builder.quantize.levels import find_level
+from harness.builder.quantize.levels import find_cache, find_level
 from harness.devices.device import find_device
 from harness.devices.session import open_session
 from harness.engine.growing import GrowingDecoder

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.builder.quantize.cache import CACHES
-from harness.builder.quantize.levels import LEVELS
-from harness.builder.quantize.size import stored_bytes
+from harness.builder.quantize.layout import stored_bytes
+from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.record import (
     CellLengths,

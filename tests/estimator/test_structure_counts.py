@@ -6,8 +6,8 @@ import pytest
 
 from harness.builder.graph.decoder import decoder_model
 from harness.builder.graph.encoder import encoder_model
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
-from harness.builder.quantize.size import stored_bytes
 from harness.estimator.memory import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
 from harness.estimator.work import Pass, built_operator_calls, pass_work
 from harness.models.catalog.catalog import catalog_model, load_spec, spec_names

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS
-from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import (
     EXIT_STORAGE,
     EXIT_USAGE,
@@ -305,7 +305,7 @@ def test_asking_the_cache_loads_neither_numpy_nor_onnx():
     import subprocess
 
     code = (
-        "import sys, harness.store.cache, harness.builder.quantize.size\n"
+        "import sys, harness.store.cache, harness.builder.quantize.layout\n"
         "import harness.builder.graph.geometry\n"
         "print([m for m in ('numpy', 'onnx', 'onnxruntime', 'psutil') if m in sys.modules])"
     )

@@ -5,8 +5,8 @@ import pytest
 from onnx import numpy_helper
 
 from harness.builder.graph.geometry import geometry_of
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS
-from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import UsageError
 from harness.models.specs.tensors import kv_values_per_token
 from harness.models.texts.tokens import BUNDLED, OWN_TEXT, bundled_text

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from harness.builder.graph.static.geometry import StaticShapes, static_geometry
-from harness.builder.quantize.cache import own_cache
-from harness.builder.quantize.levels import STATIC_LEVELS, find_level
-from harness.builder.quantize.size import stored_bytes
+from harness.builder.quantize.layout import stored_bytes
+from harness.builder.quantize.levels import STATIC_LEVELS, find_level, own_cache
 from harness.core.errors import StorageError
 from harness.engine.opening import graph_files
 from harness.models.specs.tensors import kv_values_per_token

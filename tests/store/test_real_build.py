@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS
-from harness.builder.quantize.size import stored_bytes
 from harness.core.units import GIB, KIB
 from harness.models.weights.source import resolve_model
 from harness.store.cache import ensure_artifact

@@ -17,8 +17,8 @@ import pytest
 
 from harness.builder.graph.static.feed import write_cache, write_mask
 from harness.builder.graph.static.geometry import ALL_POSITIONS_FILE, static_geometry
+from harness.builder.quantize.layout import bits_per_weight
 from harness.builder.quantize.levels import find_level
-from harness.builder.quantize.size import bits_per_weight
 from harness.core.errors import UsageError
 from harness.core.records import data_folder
 from harness.devices.device import find_device

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.names import layer_name, scale_name
-from harness.builder.quantize.cache import CacheLevel
+from harness.builder.quantize.levels import CacheLevel
 from harness.models.specs.model import ModelSpec
 
 

@@ -24,9 +24,8 @@ from harness.builder.graph.residual import Residual
 from harness.builder.graph.rotary import inverse_frequencies
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.builder.graph.storage import plan_storage
-from harness.builder.quantize.cache import CacheLevel, own_cache
 from harness.builder.quantize.cache_scales import ScaledCache
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
 from harness.models.specs.model import ModelSpec
 from harness.models.weights.store import WeightStore
 

@@ -12,9 +12,13 @@ from harness.builder.graph.static.geometry import (
     StaticGeometry,
     TextShape,
 )
-from harness.builder.quantize.cache import CacheLevel, cache_of, own_cache
-from harness.builder.quantize.experts import check_experts
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import (
+    CacheLevel,
+    QuantLevel,
+    cache_of,
+    check_experts,
+    own_cache,
+)
 from harness.core.errors import ModelError
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
 
@@ -33,7 +37,7 @@ class DecoderGeometry(BuiltGeometry):
         num_kv_heads: second dimension of a cache tensor [batch, kv_heads, capacity, stored_width].
         head_dim: values of one head.
         vocab_size: last dimension of the logits.
-        kv_dtype: type of the cache's elements, a type of harness.builder.quantize.cache.CACHES.
+        kv_dtype: type of the cache's elements, a type of harness.builder.quantize.levels.CACHES.
         max_context_tokens: longest sequence, cached tokens included.
     """
 

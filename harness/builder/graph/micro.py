@@ -17,14 +17,13 @@ from harness.builder.graph.decoder import scale_initializers
 from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.matrix import multiply
 from harness.builder.graph.micro_weights import ChainWeights, chain_weights
-from harness.builder.quantize.cache import CACHES, CacheLevel
 from harness.builder.quantize.cache_scales import (
     NORMAL_EXTREME,
     LayerScales,
     ScaledCache,
     channel_scales,
 )
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import CACHES, CacheLevel, QuantLevel
 
 _OPSETS = (("", 21), (MICROSOFT, 1))
 _IR_VERSION = 10

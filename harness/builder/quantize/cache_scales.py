@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.builder.quantize.cache import CacheLevel
+from harness.builder.quantize.levels import CacheLevel
 
 Floats = npt.NDArray[np.float32]
 NORMAL_EXTREME = 4.0  # standard deviations that a few thousand normal values stay within

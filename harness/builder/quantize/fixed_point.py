@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.builder.quantize.grid import inverse
-from harness.builder.quantize.pack import check_finite, quantize_channels
+from harness.builder.quantize.pack import check_finite, inverse, quantize_channels
 
 Floats = npt.NDArray[np.float32]
 LARGEST = 127  # of a signed byte; -128 stays unused, so that 0 is in the middle

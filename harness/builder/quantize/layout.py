@@ -1,6 +1,6 @@
 """Which arrays a matrix becomes at a level: names, types and shapes, before any value is known.
 
-The one place that knows them: the builder reserves room by it, the size formula adds it up.
+The one place that knows them: the builder reserves room by it, the stored bytes add it up.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from math import prod
 
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
 from harness.models.specs.model import AnySpec, is_sensitive
-from harness.models.specs.tensors import TABLES, logical_tensors
+from harness.models.specs.tensors import TABLES, built_parameters, logical_tensors
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1, "int8": 1}
 
@@ -125,3 +125,20 @@ def stored_arrays(spec: AnySpec, level: QuantLevel) -> Iterator[StoredArray]:
             continue
         sensitive = is_sensitive(tensor.name, spec.num_layers)
         yield from body_arrays(outputs, inputs, level, sensitive=sensitive)
+
+
+def stored_bytes(spec: AnySpec, level: QuantLevel) -> int:
+    """Bytes of every initializer of the built model, scales and padding weights included.
+
+    A tied head is counted once: both uses read the same bytes. Left out: the text of the graphs,
+    the alignment between arrays, and the rotary tables, which are computed when a session loads.
+    """
+    return sum(array.size_bytes for array in stored_arrays(spec, level))
+
+
+def bits_per_weight(spec: AnySpec, level: QuantLevel) -> float:
+    """Stored bits per trained parameter that is stored, overhead included.
+
+    8 · stored_bytes / built parameters
+    """
+    return 8 * stored_bytes(spec, level) / built_parameters(spec)

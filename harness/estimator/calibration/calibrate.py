@@ -23,8 +23,7 @@ from typing import Any
 
 import msgspec
 
-from harness.builder.quantize.cache import CACHES
-from harness.builder.quantize.levels import LEVELS
+from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import HarnessError, StorageError
 from harness.core.files import write_whole
 from harness.core.findings import Log

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
-from harness.builder.quantize.cache import CACHES, CacheLevel
 from harness.builder.quantize.levels import (
+    CACHES,
     LEVELS,
+    CacheLevel,
     Form,
     MatrixFormat,
     QuantLevel,

@@ -14,8 +14,7 @@ from harness.builder.graph.micro import (
     write_operator_chain,
     write_operator_stack,
 )
-from harness.builder.quantize.cache import CACHES
-from harness.builder.quantize.levels import find_level
+from harness.builder.quantize.levels import CACHES, find_level
 from harness.estimator.calibration.constants import (
     ATTENTION,
     STACK_CAPACITY,

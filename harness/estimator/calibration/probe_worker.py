@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.builder.quantize.cache import CACHES
+from harness.builder.quantize.levels import CACHES
 from harness.devices.device import find_device
 from harness.devices.session import OpenedSession, open_session
 from harness.engine.buffers import aligned_zeros, fill_cache

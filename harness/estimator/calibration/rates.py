@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from harness.builder.quantize.cache import CACHES, CacheLevel
-from harness.builder.quantize.levels import QuantLevel, find_level
+from harness.builder.quantize.levels import CACHES, CacheLevel, QuantLevel, find_level
 from harness.core.errors import MeasurementError
 from harness.core.units import MIB, NS_PER_S
 from harness.estimator.calibration.constants import (

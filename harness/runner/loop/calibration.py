@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from harness.builder.quantize.cache import CACHES
-from harness.builder.quantize.levels import Variant
+from harness.builder.quantize.levels import CACHES, Variant
 from harness.core.errors import HarnessError, StorageError
 from harness.core.findings import Log
 from harness.devices.device import Device

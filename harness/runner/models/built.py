@@ -7,8 +7,17 @@ from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from harness.builder.quantize.cache import AUTO, CacheLevel, find_cache, own_cache
-from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, QuantLevel, Variant, find_level
+from harness.builder.quantize.levels import (
+    AUTO,
+    LEVELS,
+    STATIC_LEVELS,
+    CacheLevel,
+    QuantLevel,
+    Variant,
+    find_cache,
+    find_level,
+    own_cache,
+)
 from harness.models.catalog.target import CONFIG_FILE, EstimateTarget, catalog_target, config_target
 from harness.models.exported.files import graphs_in
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from harness.builder.quantize.cache import AUTO, CacheLevel
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel
 from harness.core.errors import UsageError
 from harness.engine.exported.geometry import ExportedGeometry, reading_of
 from harness.engine.workload import Workload

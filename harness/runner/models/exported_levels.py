@@ -4,8 +4,16 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.builder.quantize.cache import AUTO, CACHES, CacheLevel, own_cache
-from harness.builder.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
+from harness.builder.quantize.levels import (
+    AUTO,
+    CACHES,
+    LEVELS,
+    CacheLevel,
+    Form,
+    MatrixFormat,
+    QuantLevel,
+    own_cache,
+)
 from harness.core.errors import UsageError
 from harness.devices.table import ROWS
 from harness.engine.exported.geometry import DECODERS

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.builder.graph.static.geometry import AnyShapes
-from harness.builder.quantize.cache import AUTO, CacheLevel
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.source import ExportedSource
 from harness.models.weights.source import ModelSource

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from harness.builder.graph.static.geometry import AnyShapes, StaticShapes
-from harness.builder.quantize.cache import CacheLevel, own_cache
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
 from harness.devices.device import Device
 from harness.engine.workload import Workload
 from harness.models.exported.source import ExportedSource

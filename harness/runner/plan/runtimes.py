@@ -3,8 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from importlib.util import find_spec
 
-from harness.builder.quantize.cache import CacheLevel
-from harness.builder.quantize.levels import QuantLevel, Variant
+from harness.builder.quantize.levels import CacheLevel, QuantLevel, Variant
 from harness.core.errors import DeviceError, UsageError
 from harness.devices.device import Device
 from harness.runner.models.model import Model, Refusal

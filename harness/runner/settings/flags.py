@@ -9,8 +9,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-from harness.builder.quantize.cache import AUTO, CACHES
-from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, SWEEP, USUAL
+from harness.builder.quantize.levels import AUTO, CACHES, LEVELS, STATIC_LEVELS, SWEEP, USUAL
 from harness.core.errors import UsageError, suggestion
 from harness.runner.settings import readers
 from harness.runner.settings.presets import PRESETS

@@ -10,8 +10,8 @@ import pytest
 from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import ALL_LOGITS_FILE, DATA_FILE, GRAPH_FILE
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS
-from harness.builder.quantize.size import stored_bytes
 from harness.models.specs.tensors import parameters
 from tests.builder.graph.random_weights import RandomWeights
 from tests.builder.graph.run_graph import GraphRun, open_graph

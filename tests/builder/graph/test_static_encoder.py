@@ -17,8 +17,8 @@ from harness.builder.graph.rules import DATA_FILE, GRAPH_FILE
 from harness.builder.graph.static.encoder import static_encoder_model
 from harness.builder.graph.static.feed import SHARE_STEPS, write_text_mask
 from harness.builder.graph.static.geometry import HIDDEN, TextShape
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import STATIC_LEVELS, find_level
-from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import UsageError
 from harness.models.catalog.catalog import load_spec, spec_names
 from harness.models.specs.model import EncoderSpec

@@ -15,8 +15,8 @@ from harness.builder.graph.static.geometry import (
     static_geometry,
 )
 from harness.builder.graph.static.norm import Norm
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import STATIC_LEVELS
-from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import ModelError
 from harness.models.catalog.catalog import load_spec, spec_names
 from harness.models.specs.model import ModelSpec

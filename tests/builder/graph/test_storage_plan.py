@@ -12,9 +12,8 @@ from harness.builder.graph.decoder import decoder_model
 from harness.builder.graph.encoder import encoder_model
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.storage import PAGE_BYTES, plan_storage
-from harness.builder.quantize.experts import check_experts
-from harness.builder.quantize.levels import LEVELS
-from harness.builder.quantize.size import stored_bytes
+from harness.builder.quantize.layout import stored_bytes
+from harness.builder.quantize.levels import LEVELS, check_experts
 from harness.core.errors import ModelError
 from harness.models.catalog.catalog import load_spec, spec_names
 from harness.models.specs.model import EncoderSpec

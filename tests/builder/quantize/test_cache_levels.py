@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.builder.quantize.cache import CACHES, cache_of, find_cache, own_cache
 from harness.builder.quantize.cache_scales import channel_scales, pack_cache
-from harness.builder.quantize.levels import LEVELS
+from harness.builder.quantize.levels import CACHES, LEVELS, cache_of, find_cache, own_cache
 from harness.core.errors import UsageError
 
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.builder.quantize.layout import body_arrays, stored_arrays
+from harness.builder.quantize.layout import (
+    bits_per_weight,
+    body_arrays,
+    stored_arrays,
+    stored_bytes,
+)
 from harness.builder.quantize.levels import (
     LEVELS,
     STATIC_LEVELS,
@@ -16,7 +21,6 @@ from harness.builder.quantize.levels import (
     find_level,
     find_levels,
 )
-from harness.builder.quantize.size import bits_per_weight, stored_bytes
 from harness.core.errors import UsageError
 from harness.models.catalog.catalog import load_spec
 from harness.models.specs.model import ModelSpec

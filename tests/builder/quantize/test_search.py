@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.builder.quantize import search
+from harness.builder.quantize import pack
 from harness.builder.quantize.levels import Form, MatrixFormat, Method
 from harness.builder.quantize.pack import quantize_blocks
 from tests.builder.quantize.dequantize import dequantized, unpacked, word
@@ -88,6 +88,6 @@ def test_pieces_of_rows_change_nothing(monkeypatch):
     """The search runs over a few rows at a time; one row at a time gives the same bytes."""
     form, rows = FORMS[-1], draw("normal", 3, 50, 700)
     whole = quantize_blocks(rows, form, "w")
-    monkeypatch.setattr(search, "PIECE_WEIGHTS", 1)
+    monkeypatch.setattr(pack, "PIECE_WEIGHTS", 1)
     for first, second in zip(whole, quantize_blocks(rows, form, "w"), strict=True):
         np.testing.assert_array_equal(first, second)

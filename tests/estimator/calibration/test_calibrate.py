@@ -2,8 +2,7 @@
 
 import pytest
 
-from harness.builder.quantize.cache import CACHES
-from harness.builder.quantize.levels import LEVELS
+from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import UsageError
 from harness.estimator.calibration import calibrate
 from harness.estimator.calibration.calibrate import CalibrationKey, ensure_constants, find_constants

@@ -14,8 +14,7 @@ from harness.builder.graph.micro import (
     write_operator_chain,
     write_operator_stack,
 )
-from harness.builder.quantize.cache import CACHES
-from harness.builder.quantize.levels import LEVELS
+from harness.builder.quantize.levels import CACHES, LEVELS
 from tests.builder.graph.run_graph import open_graph
 
 HIDDEN, WIDE = 128, 256

@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS
-from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import ModelError, UsageError
 from harness.models.catalog.catalog import (
     catalog_model,

@@ -7,8 +7,8 @@ import pytest
 
 from harness.builder.graph.mixture import LEVEL_DATA, REFERENCE_DATA
 from harness.builder.graph.storage import Role, plan_storage
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS
-from harness.builder.quantize.size import stored_bytes
 from harness.core.errors import UsageError
 from harness.core.units import MIB
 from harness.models.catalog.catalog import load_spec

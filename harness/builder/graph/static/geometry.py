@@ -6,8 +6,7 @@ from typing import Self
 
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE, MAX_CONTEXT_TOKENS
 from harness.builder.graph.static.limits import check_static
-from harness.builder.quantize.cache import CacheLevel
-from harness.builder.quantize.levels import QuantLevel
+from harness.builder.quantize.levels import CacheLevel, QuantLevel
 from harness.core.errors import UsageError
 from harness.models.specs.model import EncoderSpec, ModelSpec
 
