@@ -19,8 +19,7 @@ def _wheels() -> Sequence[Finding]:
 
 def _machine() -> Sequence[Finding]:
     """Imported here: the help needs neither clocks nor counters."""
-    from harness.machine.watch.doctor import check_machine
-    from harness.machine.watch.energy_check import check_energy
+    from harness.machine.watch.doctor import check_energy, check_machine
     from harness.store.cache import default_cache
 
     return [*check_machine(default_cache()), *check_energy()]

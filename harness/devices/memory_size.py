@@ -7,8 +7,7 @@ from pathlib import Path
 from harness.core.units import MIB
 from harness.devices.device import Device
 from harness.devices.hardware import pick
-from harness.machine.meters.counters import NoCounterError, ask, text_in
-from harness.machine.meters.nvidia import nvml
+from harness.machine.meters.counters import NoCounterError, ask, nvml, text_in
 from harness.results.replies import Hardware
 
 Facts = Mapping[str, str | None]

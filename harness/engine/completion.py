@@ -16,7 +16,7 @@ from harness.core.errors import MeasurementError
 from harness.core.units import NS_PER_MS, NS_PER_US
 from harness.devices.row import Completion
 from harness.engine.workload import Workload
-from harness.machine.meters.clock import Clock, time_call
+from harness.machine.meters.samples import Clock, time_call
 
 if TYPE_CHECKING:  # both ask what is here
     from harness.engine.encoding import EncoderMeasuring

@@ -16,10 +16,8 @@ from harness.engine.protocol import Encoder
 from harness.engine.samples import Samples, repeat_passes
 from harness.engine.trial import encoder_outputs
 from harness.engine.workload import Workload
-from harness.machine.meters.clock import Clock, time_call
-from harness.machine.meters.samples import PassSample
+from harness.machine.meters.samples import Clock, PassSample, time_call, usage_now
 from harness.machine.meters.steady import WarmUp, warm_up
-from harness.machine.process.usage import usage_now
 
 Shape = tuple[int, int]  # sequences, tokens of each
 

@@ -16,9 +16,8 @@ from harness.engine.protocol import Decoder
 from harness.engine.samples import Samples, repeat_passes
 from harness.engine.trial import decoder_outputs
 from harness.engine.workload import Workload
-from harness.machine.meters.clock import Clock
+from harness.machine.meters.samples import Clock, usage_now
 from harness.machine.meters.steady import WarmUp, warm_up
-from harness.machine.process.usage import usage_now
 from harness.results.enums import Kind
 
 Shape = tuple[str, int, int]  # what is called, tokens at once, depth

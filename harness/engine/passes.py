@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from harness.engine.protocol import Decoder
 from harness.engine.workload import Workload
-from harness.machine.meters.clock import Clock, time_call
-from harness.machine.meters.samples import PassSample
+from harness.machine.meters.samples import Clock, PassSample, time_call
 from harness.results.enums import Kind
 
 DIGEST_BYTES = 8

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from harness.core.units import NS_PER_S
 from harness.engine.passes import PassOutcome
-from harness.machine.meters.clock import Clock
-from harness.machine.meters.samples import Usage
+from harness.machine.meters.samples import Clock, Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,8 @@ from harness.engine.passes import PassOutcome
 from harness.engine.samples import Samples, repeat_passes
 from harness.engine.trial import PROMPT_TOKENS, STEPS
 from harness.engine.workload import Workload
-from harness.machine.meters.clock import Clock, time_call
-from harness.machine.meters.samples import PassSample
+from harness.machine.meters.samples import Clock, PassSample, time_call, usage_now
 from harness.machine.meters.steady import WarmUp, warm_up
-from harness.machine.process.usage import usage_now
 from harness.models.exported.model import ExportedGraph
 from harness.models.exported.ports import Port
 from harness.models.exported.sizes import Axis, Reading, fixed_sizes

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.units import NS_PER_S
-from harness.machine.meters.clock import time_call
+from harness.machine.meters.samples import time_call
 from harness.results.replies import MemoryRead
 
 # The first passes fault pages in and wake the threads.

@@ -16,7 +16,7 @@ from harness.devices.session import OpenedSession, open_session
 from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.estimator.calibration.bandwidth_worker import read_slices
 from harness.estimator.calibration.constants import STACK_CAPACITY, Sizes, integer_caches
-from harness.machine.meters.clock import time_call, time_calls
+from harness.machine.meters.samples import time_call, time_calls
 
 Reply = list[dict[str, Any]]
 # One timed batch of reads is at least this long, so that waking threads does not count.

@@ -1,7 +1,11 @@
-"""Counters that a machine may lack or refuse: each answers with a value, or why there is none."""
+"""Counters that a machine may lack or refuse: each answers with a value, or why there is none.
+
+NVIDIA's management library is one, where its Python package and a driver are there.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +51,21 @@ def text_in(path: Path) -> str:
         OSError: it is not there or may not be read.
     """
     return path.read_bytes().decode("utf-8", "replace").strip("\0 \t\r\n")
+
+
+@cache
+def nvml() -> Any:
+    """The module, begun once a process: beginning takes longer than reading.
+
+    Raises:
+        NoCounterError: the package, or the driver behind it, is absent.
+    """
+    try:
+        import pynvml
+    except ImportError as error:
+        raise NoCounterError("pip install 'ondevice-bench[nvidia]' reads it") from error
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise NoCounterError(f"NVIDIA's driver does not answer: {error}") from error
+    return pynvml

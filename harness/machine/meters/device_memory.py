@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.core.units import GIB, KIB, MIB
-from harness.machine.meters.counters import VALUE, Answer, NoCounterError, ask, text_in
-from harness.machine.meters.nvidia import nvml
+from harness.machine.meters.counters import VALUE, Answer, NoCounterError, ask, nvml, text_in
 from harness.results.replies import DeviceHeld, Hardware
 
 SIZES = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}

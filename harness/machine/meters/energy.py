@@ -12,17 +12,17 @@ from functools import partial
 from pathlib import Path
 
 from harness.core.units import NS_PER_S
-from harness.machine.meters.clock import Clock
 from harness.machine.meters.counters import VALUE, Answer, NoCounterError, ask
-from harness.machine.meters.emi import read_emi
 from harness.machine.meters.energy_readers import (
     Zone,
     Zones,
     read_battery,
+    read_emi,
     read_nvml,
     read_powermetrics,
     read_rapl,
 )
+from harness.machine.meters.samples import Clock
 from harness.results.replies import EnergyUsed, Hardware
 
 PACKAGE, DEVICE, MACHINE = "package", "device", "machine"

@@ -1,9 +1,37 @@
-"""What one timed pass gave, exactly as the clock gave it; impossible values are refused."""
+"""What one timed pass gave, exactly as the clock gave it; impossible values are refused.
 
+The clock is an argument, and nothing else happens between its two reads. What the operating system
+charged the process with stands beside it.
+"""
+
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.core.errors import MeasurementError
+
+Clock = Callable[[], int]  # monotonic, in ns
+
+
+def time_call(call: Callable[[], object], clock: Clock = time.perf_counter_ns) -> int:
+    """Return the duration of one call in ns."""
+    start_ns = clock()
+    call()
+    return clock() - start_ns
+
+
+def time_calls(
+    call: Callable[[], object], repeats: int, clock: Clock = time.perf_counter_ns
+) -> list[int]:
+    """Return `repeats` durations in ns. Nothing else happens between the two clock reads."""
+    durations_ns = []
+    for _ in range(repeats):
+        start_ns = clock()
+        call()
+        durations_ns.append(clock() - start_ns)
+    return durations_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +99,21 @@ class Usage:
                 self.involuntary_switches, earlier.involuntary_switches
             ),
         )
+
+
+def usage_now() -> Usage:
+    """Counters of this process since it began; the difference of two readings has a meaning.
+
+    Page faults and context switches come from getrusage, which Windows does not have: None there.
+    """
+    cpu_ns = time.process_time_ns()
+    if sys.platform == "win32":
+        return Usage(cpu_ns=cpu_ns, major_faults=None, involuntary_switches=None)
+    import resource
+
+    counters = resource.getrusage(resource.RUSAGE_SELF)
+    return Usage(
+        cpu_ns=cpu_ns,
+        major_faults=counters.ru_majflt,
+        involuntary_switches=counters.ru_nivcsw,
+    )

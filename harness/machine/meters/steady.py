@@ -12,7 +12,7 @@ from itertools import combinations
 from statistics import median
 
 from harness.core.units import NS_PER_S
-from harness.machine.meters.clock import Clock
+from harness.machine.meters.samples import Clock
 
 WINDOW_SAMPLES = 20
 WINDOW_NS = NS_PER_S // 2

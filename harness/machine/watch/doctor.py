@@ -2,6 +2,7 @@
 
 Each check is a row: the fact it looks at, when that is a problem, and the way out per operating
 system. A fact that this system does not tell is no finding. Nothing here is asked during a run.
+Each counter of energy is named, or why it tells nothing.
 """
 
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 
 from harness.core.findings import OK, WARNING, Finding
 from harness.core.units import GB, GIB
+from harness.machine.meters.counters import DENIED, VALUE
+from harness.machine.meters.energy import COUNTERS, MACHINE, PACKAGE, read_energy
 from harness.machine.watch.facts import machine_facts
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.machine.watch.probes import difference, snapshot
@@ -21,6 +24,30 @@ from harness.machine.watch.trust import FOLLOWING_GOVERNORS
 from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.enums import Grade
 from harness.results.replies import WatchInterval
+
+
+def check_energy(root: Path = Path("/"), system: str = sys.platform) -> list[Finding]:
+    """One finding per counter of this system; only one that may not be read is worth a change.
+
+    Args:
+        root: of the file system that Linux's counters are read from.
+        system: a value of sys.platform.
+    """
+    answers = read_energy(root=root, system=system).answers
+    hosts = [row for row in COUNTERS if row.scope in (PACKAGE, MACHINE) and row.name in answers]
+    counted = any(answers[row.name].state == VALUE for row in hosts)
+    findings = []
+    for row in COUNTERS:
+        if row.name not in answers:
+            continue
+        answer = answers[row.name]
+        detail = (
+            f"counts {row.covers}" if answer.state == VALUE else f"{answer.state}: {answer.reason}"
+        )
+        fix = row.fix if answer.state == DENIED and not counted else None
+        findings.append(Finding(f"energy: {row.name}", OK if fix is None else WARNING, detail, fix))
+    return findings
+
 
 Json = dict[str, Any]
 LISTEN_SECONDS = 1.0

@@ -1,6 +1,6 @@
 """The clock is read twice per call, and nothing stands between."""
 
-from harness.machine.meters.clock import time_call, time_calls
+from harness.machine.meters.samples import time_call, time_calls
 
 
 def test_time_calls_reads_the_clock_twice_per_call():

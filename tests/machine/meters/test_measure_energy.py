@@ -9,7 +9,6 @@ import pytest
 from harness.core.units import NS_PER_S
 from harness.machine.meters import energy_readers
 from harness.machine.meters.counters import ABSENT, DENIED, VALUE, Answer
-from harness.machine.meters.emi import PATH, read_emi
 from harness.machine.meters.energy import (
     COUNTERS,
     EnergyReading,
@@ -17,7 +16,7 @@ from harness.machine.meters.energy import (
     own_counter,
     read_energy,
 )
-from harness.machine.meters.energy_readers import Zone
+from harness.machine.meters.energy_readers import PATH, Zone, read_emi
 from harness.results.replies import EnergyUsed
 from tests.machine.watch.fake_machine import write
 from tests.replies import hardware as hardware_of

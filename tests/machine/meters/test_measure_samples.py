@@ -5,8 +5,7 @@ import os
 import pytest
 
 from harness.core.errors import EXIT_CELLS, MeasurementError
-from harness.machine.meters.samples import PassSample, Usage
-from harness.machine.process.usage import usage_now
+from harness.machine.meters.samples import PassSample, Usage, usage_now
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,18 @@ from msgspec import structs
 from harness.core.findings import OK, WARNING
 from harness.machine.meters.counters import DENIED, Answer
 from harness.machine.meters.energy import EnergyReading
-from harness.machine.watch import energy_check
-from harness.machine.watch.doctor import CHECKS, FIXES, LINUX, MAC, WINDOWS, State, check_machine
+from harness.machine.watch import doctor
+from harness.machine.watch.doctor import (
+    CHECKS,
+    FIXES,
+    LINUX,
+    MAC,
+    WINDOWS,
+    State,
+    check_energy,
+    check_machine,
+)
 from harness.machine.watch.doctor import judge_machine as judge
-from harness.machine.watch.energy_check import check_energy
 from harness.results.replies import WatchInterval
 from tests.machine.watch.fake_machine import FILES, stat, write
 
@@ -109,7 +117,7 @@ def test_what_counts_energy_is_said_and_what_does_not_says_why(tmp_path):
 def test_a_counter_that_may_not_be_read_is_the_only_one_worth_a_change(tmp_path, monkeypatch):
     denied = Answer(DENIED, reason="energy_uj may not be read by this user")
     reading = EnergyReading(0, {"rapl": denied, "battery": Answer("absent", reason="none")})
-    monkeypatch.setattr(energy_check, "read_energy", lambda **_: reading)
+    monkeypatch.setattr(doctor, "read_energy", lambda **_: reading)
     (rapl, battery) = check_energy(tmp_path, LINUX)
     assert (rapl.state, battery.state) == (WARNING, OK)
     assert rapl.fix is not None
