@@ -8,7 +8,7 @@ import msgspec
 
 from harness.core.records import read_json_file
 from harness.devices.device import Device
-from harness.devices.presence import RUNTIME, installed_version
+from harness.devices.row import RUNTIME, installed_version
 from harness.results.replies import Compiled
 
 META_FILE = "compiled.json"

@@ -7,8 +7,7 @@ import msgspec
 
 from harness.core.errors import HarnessError
 from harness.devices.device import Device
-from harness.devices.presence import is_listed
-from harness.devices.row import ProviderRow
+from harness.devices.row import ProviderRow, is_listed
 from harness.results.enums import DeviceState, PlacementVerdict
 from harness.results.replies import Hardware
 

@@ -11,8 +11,7 @@ from msgspec import structs
 from harness.core.errors import DeviceError
 from harness.core.units import NS_PER_MS
 from harness.devices.device import Device, find_device
-from harness.devices.hardware import devices_of, facts_of
-from harness.devices.memory_size import memory_bytes
+from harness.devices.hardware import devices_of, facts_of, memory_bytes
 from harness.devices.probe import ProbeReply
 from harness.devices.row import Registration
 from harness.devices.session import open_session

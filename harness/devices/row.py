@@ -1,7 +1,11 @@
-"""One way of running a graph, as data: what the user types, what ONNX Runtime needs for it."""
+"""One way of running a graph, as data: what the user types, what ONNX Runtime needs for it.
+
+Whether it is installed is told by the metadata of distributions alone: nothing is imported.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import util
 
 HOST_PROVIDER = "CPUExecutionProvider"
 KINDS = ("cpu", "gpu", "npu")  # device classes, the most common first
@@ -133,3 +137,29 @@ class ProviderRow:
             "standard operators": not self.contributed,
         }
         return ", ".join(word for word, needed in words.items() if needed)
+
+
+RUNTIME = "onnxruntime"  # the import package that several distributions claim
+
+
+def installed_version(wheel: str) -> str | None:
+    """Version of an installed distribution; None: it is not installed."""
+    from importlib import metadata  # here: a measuring worker's memory counts
+
+    try:
+        return metadata.version(wheel)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def is_listed(row: ProviderRow) -> bool:
+    """Whether what carries a row is there.
+
+    The provider of a plugin is there when its module can be found. The providers of the plain
+    `onnxruntime` wheel are in every wheel that owns that package.
+    """
+    if row.registration is not Registration.BUILT_IN:
+        return row.module is not None and util.find_spec(row.module) is not None
+    if row.wheel == RUNTIME:
+        return util.find_spec(RUNTIME) is not None
+    return installed_version(row.wheel) is not None

@@ -224,3 +224,19 @@ def _refuse_fallback(session: ort.InferenceSession, device: Device, placement: P
         f"{problem} ({placement.verdict})",
         fix="bench devices says whether the device works; --allow-fallback keeps such a row",
     )
+
+
+def open_reference(graph: Path) -> ort.InferenceSession:
+    """Open `graph` on the CPU so that every run sums alike and little memory is held.
+
+    One thread. Weights are not prepacked: they stay mapped, and the system may drop their pages.
+    Nodes run as soon as their inputs are there, and every array is freed when its last reader is
+    done: in ONNX Runtime's own order the readers of a tensor may come last of all. Measured on the
+    graph that calibrates SmolLM2-135M, passes of 128 tokens: 130 MB of anonymous memory instead of
+    1.2 GB.
+    """
+    options = session_options(threads=1)
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+    options.enable_cpu_mem_arena = False
+    return ort.InferenceSession(str(graph), options, ["CPUExecutionProvider"], enable_fallback=0)

@@ -9,8 +9,8 @@ import msgspec
 
 from harness.core.errors import HarnessError
 from harness.core.findings import ERROR, OK, Finding
-from harness.devices.presence import RUNTIME
 from harness.devices.probe import TIMEOUT_S, WORKER_MODULE
+from harness.devices.row import RUNTIME
 from harness.machine.process.worker import Worker
 
 OLDEST = (1, 31)  # older ones do not record all nodes of plugin providers

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.core.errors import MeasurementError
 from harness.devices.device import find_device
-from harness.devices.profile import Event, shares, warm_events
+from harness.devices.placement import Event, shares, warm_events
 from harness.engine.opening import open_measuring, open_sessions
 from harness.engine.shapes import shapes_from
 from harness.engine.workload import workload_of

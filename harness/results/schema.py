@@ -214,7 +214,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         simulated: the device is emulated: function proven, speed meaningless.
         hardware: the device, as harness.devices.hardware.Hardware describes it: provider, wheel
             and version, vendor, numbers, options; null when no session was opened.
-        profile: shares of the time per provider and operator, as harness.devices.profile draws
+        profile: shares of the time per provider and operator, as harness.devices.placement draws
             them up, or why there are none; null: not asked for.
         explanation: how the estimates came about, as harness.estimator.record draws it up: their
             basis, every pass term by term, the parts of memory; null without an estimate.

@@ -20,7 +20,7 @@ from harness.builder.graph.static.norm import Norm
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
 from harness.core.errors import UsageError
-from harness.devices.reference import open_reference
+from harness.devices.session import open_reference
 from harness.models.specs.model import ModelSpec
 from harness.models.texts.tokens import Tokenization, calibration_tokens, tokenization_of
 from harness.models.weights.source import ModelSource

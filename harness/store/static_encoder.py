@@ -18,7 +18,7 @@ from harness.builder.graph.static.geometry import (
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
 from harness.core.errors import UsageError
-from harness.devices.reference import open_reference
+from harness.devices.session import open_reference
 from harness.models.specs.model import EncoderSpec
 from harness.models.texts.tokens import Tokenization, calibration_texts, tokenization_of
 from harness.models.weights.source import ModelSource

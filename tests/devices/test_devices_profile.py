@@ -3,7 +3,7 @@
 import pytest
 from msgspec import to_builtins
 
-from harness.devices.profile import TOP, shares, warm_events
+from harness.devices.placement import TOP, shares, warm_events
 from harness.results.replies import Profile
 
 GPU, CPU = "WebGpuExecutionProvider", "CPUExecutionProvider"

@@ -7,10 +7,9 @@ import pytest
 from msgspec import structs
 
 from harness.core.units import GIB, MIB
-from harness.devices import memory_size, probe, probe_worker
+from harness.devices import hardware, probe, probe_worker
 from harness.devices.device import Device, find_device
-from harness.devices.hardware import is_discrete
-from harness.devices.memory_size import size_of
+from harness.devices.hardware import is_discrete, size_of
 from harness.devices.probe import ProbeReply, look_up, probe_device
 from harness.devices.states import (
     BrokenProviderError,
@@ -98,6 +97,6 @@ def test_the_size_of_a_memory_is_what_its_system_says(tmp_path, monkeypatch):
         nvmlDeviceGetHandleByIndex=lambda index: index,
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=80 * GIB),
     )
-    monkeypatch.setattr(memory_size, "nvml", lambda: board)
+    monkeypatch.setattr(hardware, "nvml", lambda: board)
     assert size_of({"vendor_id": "0x10de"}, root) == 80 * GIB
     assert size_of({"vendor_id": "0x1002"}, root) is None
