@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.builder.graph.static.calibration import EXTREMES, observe, ranges_of
+from harness.builder.graph.static.block import Norm
 from harness.builder.graph.static.decoder import static_model, write_static_decoder
+from harness.builder.graph.static.emitter import EXTREMES, observe, ranges_of
 from harness.builder.graph.static.feed import write_cache, write_mask
 from harness.builder.graph.static.geometry import (
     ALL_POSITIONS_FILE,
     StaticGeometry,
     static_geometry,
 )
-from harness.builder.graph.static.norm import Norm
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import STATIC_FLOAT, QuantLevel, find_level
 from harness.core.errors import UsageError

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.builder.graph.static.calibration import EXTREMES, observe, ranges_of
+from harness.builder.graph.static.emitter import EXTREMES, observe, ranges_of
 from harness.builder.graph.static.encoder import static_encoder_model, write_static_encoder
 from harness.builder.graph.static.feed import encoder_inputs
 from harness.builder.graph.static.geometry import (

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from harness.builder.graph.static.block import Norm
 from harness.builder.graph.static.geometry import PREFILL_FILE, STEP_FILE
-from harness.builder.graph.static.norm import Norm
 from harness.devices.device import Device, find_device
 from harness.devices.session import open_session
 from harness.devices.table import find_row

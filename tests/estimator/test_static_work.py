@@ -3,8 +3,12 @@
 import pytest
 
 from harness.builder.graph.static.decoder import static_model
-from harness.builder.graph.static.geometry import PREFILL_FILE, STEP_FILE, static_geometry
-from harness.builder.graph.static.limits import check_static
+from harness.builder.graph.static.geometry import (
+    PREFILL_FILE,
+    STEP_FILE,
+    check_static,
+    static_geometry,
+)
 from harness.builder.quantize.levels import find_level
 from harness.core.errors import ModelError
 from harness.estimator.record import (

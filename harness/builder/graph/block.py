@@ -1,16 +1,375 @@
-"""Nodes of one decoder layer: attention over the cache, the block, and the norms around them."""
+"""Nodes of one decoder layer: attention over the cache, the block, and the norms around them.
 
-from dataclasses import replace
+ONNX Runtime multiplies all experts of a layer in one node: MoE with float weights, QMoE with
+integers. Both take two stacks, [experts, 2 · width, hidden] with the rows of gate and up by turns,
+and [experts, hidden, width].
+"""
 
-from harness.builder.graph.attention import AttentionInputs, attend
-from harness.builder.graph.emitter import Emitter
-from harness.builder.graph.experts import add_experts, expert_matrices
-from harness.builder.graph.feedforward import add_block, multiply_stored
-from harness.builder.graph.matrix import Matrix
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.builder.graph.emitter import MICROSOFT, Emitter
+from harness.builder.graph.matrix import Matrix, multiply
 from harness.builder.graph.mixture import Mixture
-from harness.builder.graph.names import layer_name
-from harness.builder.graph.residual import Residual, add_norm
-from harness.models.specs.model import NORM_ORDERS, ModelSpec, is_sensitive
+from harness.builder.graph.names import layer_name, scale_name
+from harness.builder.quantize.levels import CacheLevel, Form, MatrixFormat
+from harness.models.specs.model import NORM_ORDERS, Experts, ModelSpec, is_sensitive
+from harness.models.specs.tensors import EXPERTS, ROUTER, SHARED, SHARED_GATE
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionInputs:
+    """Names of the tensors that every layer's attention shares.
+
+    Attributes:
+        last_index: int32 [batch], tokens of each sequence, cached ones included, minus one.
+        total_tokens: int32 scalar, the longest of them.
+        turns: cosines and sines [context, rotated values / 2]; empty where positions are learned.
+        windowed_turns: the same of layers with a window.
+        cache: how keys and values are stored; integers come with scales, see scale_name.
+    """
+
+    last_index: str
+    total_tokens: str
+    turns: tuple[str, ...]
+    windowed_turns: tuple[str, ...]
+    cache: CacheLevel
+
+
+def attend(
+    emitter: Emitter, spec: ModelSpec, layer: int, packed: str, shared: AttentionInputs
+) -> str:
+    """Add GroupQueryAttention; rotary, cache and sliding window are inside it.
+
+    The CPU kernel of ONNX Runtime 1.31 refuses the operator's own q_norm_weight, so head norms
+    are nodes before it.
+    """
+    attention = f"{layer_name(layer)}.self_attn"
+    projected = (packed, "", "")
+    if spec.qk_norm != "none":
+        projected = _split_and_norm(emitter, spec, attention, packed)
+    cache = (f"past_key_values.{layer}.key", f"past_key_values.{layer}.value")
+    lengths = (shared.last_index, shared.total_tokens)
+    window = spec.window_tokens(layer)
+    turns = shared.turns if window is None else shared.windowed_turns
+    scales, attributes = quantized_inputs(layer, shared.cache)
+    if spec.attention_softcap is not None:
+        attributes["softcap"] = spec.attention_softcap
+    return emitter.add(
+        "GroupQueryAttention",
+        (*projected, *cache, *lengths, *turns, *scales),
+        f"{attention}.attended",
+        MICROSOFT,
+        more_outputs=(f"present.{layer}.key", f"present.{layer}.value"),
+        num_heads=spec.num_heads,
+        kv_num_heads=spec.num_kv_heads,
+        do_rotary=int(spec.rotated_dim > 0),
+        rotary_interleaved=0,
+        scale=spec.score_scale,
+        local_window_size=window or -1,
+        **attributes,
+    )
+
+
+def quantized_inputs(layer: int, cache: CacheLevel) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return what GroupQueryAttention takes on top for a cache of integers: inputs, attributes.
+
+    Its inputs between sines and scales (positions, bias, sink) are left out.
+    """
+    if not cache.is_integer:
+        return (), {}
+    scales = ("", "", "", scale_name(layer, "key"), scale_name(layer, "value"))
+    kind = dict.fromkeys(("k_quant_type", "v_quant_type"), "PER_CHANNEL")
+    return scales, {**kind, "kv_cache_bit_width": cache.bits}
+
+
+def _split_and_norm(
+    emitter: Emitter, spec: ModelSpec, attention: str, packed: str
+) -> tuple[str, str, str]:
+    """Add the split of packed qkv and the RMS norm of queries and keys: by head, or all at once."""
+    query, key = spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim
+    sizes = emitter.constant(f"{attention}.sizes", [query, key, key])
+    names = [f"{attention}.{letter}" for letter in "qkv"]
+    emitter.add("Split", (packed, sizes), names[0], more_outputs=names[1:], axis=-1)
+    normalised = []
+    for name, heads in zip(names[:2], (spec.num_heads, spec.num_kv_heads), strict=True):
+        if spec.qk_norm == "full_width":
+            normalised.append(_rms_norm(emitter, spec, name, f"{name}_norm"))
+            continue
+        by_head = emitter.constant(f"{name}.by_head", [0, 0, heads, spec.head_dim])
+        flat = emitter.constant(f"{name}.flat", [0, 0, heads * spec.head_dim])
+        rows = emitter.add("Reshape", (name, by_head), f"{name}.heads")
+        norm = _rms_norm(emitter, spec, rows, f"{name}_norm")
+        normalised.append(emitter.add("Reshape", (norm, flat), f"{name}_norm.flat"))
+    return normalised[0], normalised[1], names[2]
+
+
+def _rms_norm(emitter: Emitter, spec: ModelSpec, values: str, norm: str) -> str:
+    """Add the RMS norm of the last axis."""
+    return emitter.add(
+        "SimplifiedLayerNormalization",
+        (values, f"{norm}.weight"),
+        f"{norm}.normalised",
+        axis=-1,
+        epsilon=spec.norm_epsilon,
+        stash_type=1,
+    )
+
+
+class Residual:
+    """What all layers add to; the last addends wait, so that a norm can take their sum in."""
+
+    def __init__(self, emitter: Emitter, spec: ModelSpec, stream: str) -> None:
+        """Begin with the embedding [batch, tokens, hidden]."""
+        self._emitter = emitter
+        self._spec = spec
+        self._stream = stream
+        self._addends: tuple[str, ...] = ()
+
+    def add(self, *addends: str) -> None:
+        """Add what attention or block gave, before the stream is read next."""
+        self._addends = addends
+
+    def read(self, norm: str, plain: str) -> str:
+        """Return the stream: normalised, or as it is where `norm` is empty.
+
+        Args:
+            norm: full name of the norm's weights, or empty.
+            plain: name of the sum where there is no norm.
+        """
+        if not norm:
+            self._sum(plain)
+            return self._stream
+        if self._spec.norm == "rmsnorm" and len(self._addends) == 1:
+            return self._add_and_norm(norm)
+        self._sum(f"{norm}.residual")
+        return add_norm(self._emitter, self._spec, self._stream, norm)
+
+    def _sum(self, name: str) -> None:
+        """Add the sum of the stream and what waits.
+
+        Sum, not Add: ONNX Runtime would fuse Add and a layer norm into SkipLayerNormalization, a
+        slow kernel (see graph/encoder_block.py).
+        """
+        if self._addends:
+            inputs = (*self._addends, self._stream)
+            self._stream = self._emitter.add("Sum", inputs, name)
+        self._addends = ()
+
+    def _add_and_norm(self, norm: str) -> str:
+        """Add the sum and its RMS norm as one node."""
+        inputs = (self._addends[0], self._stream, f"{norm}.weight")
+        self._stream, self._addends = f"{norm}.residual", ()
+        return self._emitter.add(
+            "SkipSimplifiedLayerNormalization",
+            inputs,
+            f"{norm}.normalised",
+            MICROSOFT,
+            more_outputs=("", "", self._stream),
+            epsilon=self._spec.norm_epsilon,
+        )
+
+
+def add_norm(emitter: Emitter, spec: ModelSpec, values: str, norm: str) -> str:
+    """Add the norm of [batch, tokens, hidden]; returns its name."""
+    if spec.norm == "layernorm":
+        return emitter.add(
+            "LayerNormalization",
+            (values, f"{norm}.weight", f"{norm}.bias"),
+            f"{norm}.normalised",
+            axis=-1,
+            epsilon=spec.norm_epsilon,
+        )
+    return emitter.add(
+        "SimplifiedLayerNormalization",
+        (values, f"{norm}.weight"),
+        f"{norm}.normalised",
+        axis=-1,
+        epsilon=spec.norm_epsilon,
+        stash_type=1,
+    )
+
+
+def add_block(
+    emitter: Emitter,
+    spec: ModelSpec,
+    matrices: Mapping[str, Matrix],
+    values: str,
+    levels: Mixture,
+    block: str,
+) -> str:
+    """Add the block.
+
+    Args:
+        emitter: takes the nodes.
+        spec: the architecture: its activation, and whether there is a gate beside up.
+        matrices: `up`, `down` and, with a gate, `gate`.
+        values: what it reads, [batch, tokens, hidden].
+        levels: how the matrices are stored.
+        block: its name, before the names of its nodes.
+    """
+    if not spec.mlp_gated:
+        up = multiply_stored(emitter, matrices["up"], values, levels)
+        active = _ACTIVATIONS[spec.activation](emitter, up, block)
+        return multiply_stored(emitter, matrices["down"], active, levels)
+    gate = multiply_stored(emitter, matrices["gate"], values, levels)
+    up = multiply_stored(emitter, matrices["up"], values, levels)
+    active = _ACTIVATIONS[spec.activation](emitter, gate, block)
+    product = emitter.add("Mul", (active, up), f"{block}.gated")
+    return multiply_stored(emitter, matrices["down"], product, levels)
+
+
+def multiply_stored(emitter: Emitter, matrix: Matrix, activations: str, levels: Mixture) -> str:
+    """Add the product with a matrix, as it is stored."""
+    return multiply(emitter, matrix, activations, levels.of(matrix.name))
+
+
+def _silu(emitter: Emitter, values: str, block: str) -> str:
+    """Add x · sigmoid(x)."""
+    sigmoid = emitter.add("Sigmoid", (values,), f"{block}.sigmoid")
+    return emitter.add("Mul", (values, sigmoid), f"{block}.silu")
+
+
+def _gelu_tanh(emitter: Emitter, values: str, block: str) -> str:
+    """Add the tanh approximation of GELU."""
+    return emitter.add("Gelu", (values,), f"{block}.gelu", approximate="tanh")
+
+
+_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One kind of matrix of all experts of a layer, stored as one.
+
+    Attributes:
+        name: before the names of its arrays.
+        experts: how many.
+        outputs: rows of one expert.
+        inputs: columns.
+        parts: names of the tensors of each expert, whose rows are stored by turns.
+        sensitive: whether a mixed level would keep it at more bits.
+    """
+
+    name: str
+    experts: int
+    outputs: int
+    inputs: int
+    parts: tuple[str, ...]
+    sensitive: bool = False
+
+
+def expert_stacks(spec: ModelSpec, layer: int) -> tuple[Stack, ...]:
+    """Return the two stacks of a layer: gate and up, then down; none without experts."""
+    experts = spec.experts
+    if experts is None:
+        return ()
+    prefix, hidden, wide = layer_name(layer), spec.hidden_size, experts.intermediate_size
+    first = Stack(
+        f"{prefix}.{EXPERTS}_gate_up", experts.count, 2 * wide, hidden, ("gate_proj", "up_proj")
+    )
+    name = f"{prefix}.{EXPERTS}_down"
+    sensitive = is_sensitive(name, spec.num_layers)
+    return first, Stack(name, experts.count, hidden, wide, ("down_proj",), sensitive)
+
+
+def expert_matrices(spec: ModelSpec, experts: Experts, prefix: str) -> dict[str, Matrix]:
+    """Return the matrices beside the stacks: the router, and the block that every token uses."""
+    hidden, shared = spec.hidden_size, experts.shared_intermediate_size
+    matrices = {"router": Matrix(f"{prefix}.{ROUTER}", experts.count, hidden)}
+    if shared:
+        name = f"{prefix}.{SHARED}"
+        matrices["gate"] = Matrix(f"{name}.gate_proj", shared, hidden)
+        matrices["up"] = Matrix(f"{name}.up_proj", shared, hidden)
+        matrices["down"] = Matrix(f"{name}.down_proj", hidden, shared)
+    return matrices
+
+
+def add_experts(
+    emitter: Emitter,
+    spec: ModelSpec,
+    experts: Experts,
+    matrices: dict[str, Matrix],
+    values: str,
+    levels: Mixture,
+    prefix: str,
+) -> str:
+    """Add router, experts and shared block of one layer; arguments as those of add_block."""
+    block = f"{prefix}.mlp"
+    routed = multiply_stored(emitter, matrices["router"], values, levels)
+    shape = emitter.constant(f"{block}.router.shape", [-1, experts.count])
+    scores = emitter.add("Reshape", (routed, shape), f"{block}.router.scores")
+    layer = int(prefix.rpartition(".")[2])
+    first, second = expert_stacks(spec, layer)
+    form = levels.of(first.name).body
+    if form.form is Form.FLOAT:
+        inputs = (values, scores, f"{first.name}.weight", "", f"{second.name}.weight")
+        mixed = emitter.add("MoE", inputs, f"{block}.mixed", MICROSOFT, **_attributes(experts))
+    else:
+        mixed = _add_quantized(emitter, experts, values, scores, (first, second), form, block)
+    if not experts.shared_intermediate_size:
+        return mixed
+    given = add_block(emitter, spec, matrices, values, levels, f"{prefix}.{SHARED}")
+    return emitter.add("Add", (mixed, _gated(emitter, values, given, prefix)), f"{block}.sum")
+
+
+def _add_quantized(
+    emitter: Emitter,
+    experts: Experts,
+    values: str,
+    scores: str,
+    stacks: tuple[Stack, Stack],
+    form: MatrixFormat,
+    block: str,
+) -> str:
+    """Add QMoE.
+
+    Its CPU kernel scales the weights of the active experts to sum to 1 whatever
+    normalize_routing_weights says, unless they are given: so they are, where they shall not be
+    scaled (seen with onnxruntime 1.32.0; MoE does as it says).
+    """
+    zeros = [f"{stack.name}.zero_points" if form.zero_points else "" for stack in stacks]
+    weights = ""
+    if not experts.normalised:
+        weights = emitter.add("Softmax", (scores,), f"{block}.router.weights", axis=-1)
+    arrays = [(f"{stack.name}.quantized", f"{stack.name}.scales", "") for stack in stacks]
+    inputs = (values, scores, *arrays[0], *arrays[1], "", "", "", *zeros, "", weights)
+    blocks: dict[str, Any] = {}
+    if form.form is Form.BLOCK:
+        blocks["block_size"] = form.block_weights
+    return emitter.add(
+        "QMoE",
+        inputs,
+        f"{block}.mixed",
+        MICROSOFT,
+        expert_weight_bits=form.bits,
+        accuracy_level=form.accuracy_level,
+        **blocks,
+        **_attributes(experts),
+    )
+
+
+def _attributes(experts: Experts) -> dict[str, Any]:
+    """Return what both operators take: gated SiLU, gate and up by turns."""
+    return {
+        "k": experts.active,
+        "activation_type": "swiglu",
+        "swiglu_fusion": 1,
+        "activation_alpha": 1.0,
+        "activation_beta": 0.0,
+        "normalize_routing_weights": int(experts.normalised),
+    }
+
+
+def _gated(emitter: Emitter, values: str, given: str, prefix: str) -> str:
+    """Add the shared block's output times the sigmoid of its gate, one number per token."""
+    gate = f"{prefix}.{SHARED_GATE}"
+    products = emitter.add("Mul", (values, f"{gate}.weight"), f"{gate}.products")
+    axis = emitter.constant(f"{gate}.axis", [-1])
+    total = emitter.add("ReduceSum", (products, axis), f"{gate}.total", keepdims=1)
+    share = emitter.add("Sigmoid", (total,), f"{gate}.share")
+    return emitter.add("Mul", (given, share), f"{gate}.given")
 
 
 def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:

@@ -11,8 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from harness.builder.graph.assembly import assemble, stored_initializers, write_weights
-from harness.builder.graph.attention import AttentionInputs
-from harness.builder.graph.block import add_layer
+from harness.builder.graph.block import AttentionInputs, Residual, add_layer
 from harness.builder.graph.datafile import initializer
 from harness.builder.graph.emitter import Emitter
 from harness.builder.graph.genai import TokenIds, write_genai_config
@@ -20,7 +19,6 @@ from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.matrix import embed, head_logits, head_name
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import scale_name
-from harness.builder.graph.residual import Residual
 from harness.builder.graph.rotary import inverse_frequencies
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.builder.graph.storage import plan_storage

@@ -6,9 +6,8 @@ from enum import StrEnum
 from functools import singledispatch
 from math import prod
 
-from harness.builder.graph.block import layer_matrices, separate_matrices
+from harness.builder.graph.block import Stack, expert_stacks, layer_matrices, separate_matrices
 from harness.builder.graph.encoder_block import encoder_matrices, separate_encoder_matrices
-from harness.builder.graph.experts import Stack, expert_stacks
 from harness.builder.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.builder.graph.names import layer_name
 from harness.builder.quantize.layout import StoredArray, body_arrays, expert_arrays, table_arrays

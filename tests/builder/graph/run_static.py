@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from harness.builder.graph.static.block import Norm
 from harness.builder.graph.static.feed import write_cache, write_mask
 from harness.builder.graph.static.geometry import ALL_POSITIONS_FILE, STEP_FILE, StaticGeometry
-from harness.builder.graph.static.norm import Norm
 from harness.builder.quantize.levels import find_level
 from harness.store.static_build import build_static_decoder
 from tests.builder.graph.random_weights import RandomWeights

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from harness.builder.graph.rules import DATA_FILE
+from harness.builder.graph.static.block import Norm
 from harness.builder.graph.static.decoder import static_model
 from harness.builder.graph.static.geometry import (
     ALL_POSITIONS_FILE,
@@ -14,7 +15,6 @@ from harness.builder.graph.static.geometry import (
     STEP_FILE,
     static_geometry,
 )
-from harness.builder.graph.static.norm import Norm
 from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import STATIC_LEVELS
 from harness.core.errors import ModelError

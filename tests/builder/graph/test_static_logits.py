@@ -13,7 +13,7 @@ import pytest
 from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import ALL_LOGITS_FILE
-from harness.builder.graph.static.norm import Norm
+from harness.builder.graph.static.block import Norm
 from harness.builder.quantize.levels import find_level
 from tests.builder.graph.random_weights import RandomWeights
 from tests.builder.graph.run_graph import GraphRun, open_graph

@@ -4,16 +4,63 @@ Shapes in the comments: T new tokens, C positions of the cache, H query heads, K
 G = H / K query heads per key head, d their width.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from harness.builder.graph.block import separate_matrices
 from harness.builder.graph.matrix import Matrix
 from harness.builder.graph.names import layer_name
 from harness.builder.graph.static.emitter import StaticEmitter
-from harness.builder.graph.static.norm import Norm, add_norm
 from harness.builder.quantize.levels import QuantLevel
 from harness.models.specs.model import ModelSpec
+
+
+class Norm(StrEnum):
+    """How a norm is written.
+
+    `operator`: RMSNormalization. `parts`: the six operators it is made of, for providers that do
+    not know it; at fixed point each of the five values between is rounded, and the mean square of
+    a quiet token lies low on the grid of a loud one.
+    """
+
+    OPERATOR = "operator"
+    PARTS = "parts"
+
+
+def add_norm(emitter: StaticEmitter, spec: ModelSpec, values: str, name: str, norm: Norm) -> str:
+    """Add the RMS norm over the last dimension, times the vector `name.weight`."""
+    return _NORMS[norm](emitter, spec, values, name)
+
+
+def _operator(emitter: StaticEmitter, spec: ModelSpec, values: str, name: str) -> str:
+    """Add ONNX's own operator, of opset 23."""
+    inputs = (values, emitter.vector(f"{name}.weight"))
+    epsilon = spec.norm_epsilon
+    return emitter.compute(
+        "RMSNormalization", inputs, f"{name}.normalised", axis=-1, epsilon=epsilon
+    )
+
+
+def _parts(emitter: StaticEmitter, spec: ModelSpec, values: str, name: str) -> str:
+    """Add x / sqrt(mean(x²) + epsilon), times the weight."""
+    squares = emitter.compute("Mul", (values, values), f"{name}.squares")
+    axis = emitter.constant(f"{name}.axis", [-1])
+    mean = emitter.compute("ReduceMean", (squares, axis), f"{name}.mean", keepdims=1)
+    epsilon = emitter.scalar(f"{name}.epsilon", spec.norm_epsilon)
+    shifted = emitter.compute("Add", (mean, epsilon), f"{name}.shifted")
+    root = emitter.compute("Sqrt", (shifted,), f"{name}.root")
+    divided = emitter.compute("Div", (values, root), f"{name}.divided")
+    weight = emitter.vector(f"{name}.weight")
+    return emitter.compute("Mul", (divided, weight), f"{name}.normalised")
+
+
+_NORMS: dict[Norm, Callable[[StaticEmitter, ModelSpec, str, str], str]] = {
+    Norm.OPERATOR: _operator,
+    Norm.PARTS: _parts,
+}
+
 
 SIGMOID, PROBABILITY = "sigmoid", "probability"  # grids that no calibration has to find
 

@@ -9,7 +9,15 @@ from harness.builder.graph.assembly import assemble
 from harness.builder.graph.datafile import ELEMENT_TYPES, DataFile, initializer
 from harness.builder.graph.matrix import EMBEDDING, HEAD
 from harness.builder.graph.rules import DATA_FILE
-from harness.builder.graph.static.block import PROBABILITY, SIGMOID, Shared, Turn, add_layer
+from harness.builder.graph.static.block import (
+    PROBABILITY,
+    SIGMOID,
+    Norm,
+    Shared,
+    Turn,
+    add_layer,
+    add_norm,
+)
 from harness.builder.graph.static.emitter import Observed, Ranges, StaticEmitter
 from harness.builder.graph.static.geometry import (
     ALL_POSITIONS_FILE,
@@ -18,7 +26,6 @@ from harness.builder.graph.static.geometry import (
     STEP_FILE,
     StaticGeometry,
 )
-from harness.builder.graph.static.norm import Norm, add_norm
 from harness.builder.graph.static.rotary import COSINES, SINES, TURN, rotary_pieces, rotary_views
 from harness.builder.graph.storage import plan_storage
 from harness.builder.graph.stream import stream_weight

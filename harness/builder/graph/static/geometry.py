@@ -1,14 +1,58 @@
-"""What a caller of a static model must know: its fixed shapes, and how a key is hidden."""
+"""What a caller of a static model must know: its fixed shapes, and how a key is hidden.
+
+What a static decoder is not built of is refused by name before anything is built.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE, MAX_CONTEXT_TOKENS
-from harness.builder.graph.static.limits import check_static
 from harness.builder.quantize.levels import CacheLevel, QuantLevel
-from harness.core.errors import UsageError
+from harness.core.errors import ModelError, UsageError
 from harness.models.specs.model import EncoderSpec, ModelSpec
+
+# Fields of a ModelSpec and the values that the static block knows.
+_BUILT: dict[str, tuple[object, ...]] = {
+    "norm": ("rmsnorm",),
+    "norm_order": ("before",),
+    "activation": ("silu",),
+    "mlp_gated": (True,),
+    "all_bias": (False,),
+    "head_bias": (False,),
+    "qk_norm": ("none", "per_head"),
+    "positions": ("rotary",),
+    "rotary_dim": (None,),
+    "local_rope_theta": (None,),
+    "full_attention_every": (None,),
+    "scaled_embedding": (False,),
+    "attention_scale": (None,),
+    "attention_softcap": (None,),
+    "logit_softcap": (None,),
+    "experts": (None,),
+}
+
+
+def check_static(spec: ModelSpec) -> None:
+    """Refuse an architecture whose block the static decoder does not have.
+
+    Raises:
+        ModelError: names the field, its value, and what is built.
+    """
+    for field, built in _BUILT.items():
+        value = getattr(spec, field)
+        if value not in built:
+            raise ModelError(
+                f"{spec.name}: {field} is {value!r}, which a static decoder does not have",
+                fix="a level of the fused decoder (bench levels), or a model of the Llama,"
+                " Mistral, Qwen2 or Qwen3 families",
+            )
+    if spec.rope_scaling is not None and spec.rope_scaling.kind == "longrope":
+        raise ModelError(
+            f"{spec.name}: rotary positions of longrope, which a static decoder does not have",
+            fix="a level of the fused decoder (bench levels)",
+        )
+
 
 # What is added to the score of a key that may not be seen. Far below any score; not so far that
 # the integers of a mask and of the scores could not be added by one operator.
