@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from harness.models.exported.flat import PASSING, FlatGraph
+from harness.models.exported.flat import PASSING, FlatGraph, FlatNode
 from harness.models.exported.tensors import elements, stored_array
 
 # operator -> input indices that hold angles, factors of a picture's size, ranges of activations
@@ -47,7 +47,8 @@ def is_weight(flat: FlatGraph, name: str, folder: Path) -> bool:
     4. it only leads to Cos and Sin: the rotary frequencies;
     5. it is a table of the cosines or sines of angles: its first row is that of angle 0, and its
        second begins with that of angle 1;
-    6. it is a mask: a square of zeros and of values of at most HIDDEN, or a triangle of ones.
+    6. it is a mask: a square of zeros and of values of at most HIDDEN, or a triangle of ones;
+    7. it is a scale or zero point between floats and a cache of integers, or another activation.
     """
     tensor = flat.tensor(name)
     readers = flat.readers.get(name, [])
@@ -56,12 +57,32 @@ def is_weight(flat: FlatGraph, name: str, folder: Path) -> bool:
     if elements(tensor) == 1:
         return name in flat.stored and any(node.op == "Exp" for node, _ in readers)
     uses = list(flat.uses(name))
-    if uses and all(index in _NO_WEIGHTS.get(node.op, ()) for node, index in uses):
+    if uses and all(
+        index in _NO_WEIGHTS.get(node.op, ()) or _scales_activation(flat, node, index)
+        for node, index in uses
+    ):
         return False
     ends = {node.op for node, _ in flat.uses(name, _TO_ANGLES)}
     if ends and ends <= {"Cos", "Sin"}:
         return False
     return not _is_table_of_angles(tensor, folder) and not _is_mask(tensor, folder)
+
+
+def _scales_activation(flat: FlatGraph, node: FlatNode, index: int) -> bool:
+    """Rule 7: by DequantizeLinear, or written out as Div, Round, Cast and Cast, Mul.
+
+    What is scaled must be no stored tensor: scales of those are how weights are stored.
+    """
+    other = node.input(1 - index) if index < 2 else ""
+    if node.op == "DequantizeLinear":
+        return index > 0 and flat.tensor(flat.source(node.input(0))) is None
+    if node.op == "Div":
+        return index == 1 and any(user.op == "Round" for user, _ in flat.uses(node.outputs[0]))
+    producer = flat.producers.get(other)
+    if node.op != "Mul" or producer is None or producer.op != "Cast":
+        return False
+    kept = flat.source(other, PASSING | {"Concat", "TensorScatter"})  # of a cache its past
+    return kept not in flat.producers and flat.tensor(kept) is None
 
 
 def _is_table_of_angles(tensor: onnx.TensorProto, folder: Path) -> bool:

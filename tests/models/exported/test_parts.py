@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from harness.devices.device import find_device
 from harness.devices.session import open_session
@@ -134,6 +134,44 @@ def test_pasts_and_presents_pair_by_their_way_through_the_graph(tmp_path):
     proto.graph.output.extend(reversed(states))
     cache = read(saved(proto, tmp_path)).main.cache
     assert {(pair.past, pair.present) for pair in cache.own} == {("b", "y"), ("a", "x")}
+
+
+def quantized_cache(written_out):
+    """One layer that keeps its input as int8, with a scale per channel."""
+    tiny, kind = Tiny(), TensorProto.INT8
+    tiny.weights["scale"] = np.full(WIDTH, 0.02, np.float32)
+    tiny.inputs.append(port("past_key_values.0.key", ["batch", "past", WIDTH], kind))
+    tiny.outputs.append(port("present.0.key", ["batch", "all", WIDTH], kind))
+    if written_out:
+        levels = tiny.node("Round", tiny.node("Div", tiny.x, "scale"))
+        new = tiny.node("Cast", levels, to=kind)
+    else:
+        tiny.weights["zero"] = np.zeros(WIDTH, np.int8)
+        new = tiny.node("QuantizeLinear", tiny.x, "scale", "zero", axis=2)
+    kept = tiny.node("Concat", "past_key_values.0.key", new, gives="present.0.key", axis=1)
+    if written_out:
+        floats = tiny.node("Mul", tiny.node("Cast", kept, to=TensorProto.FLOAT), "scale")
+    else:
+        floats = tiny.node("DequantizeLinear", kept, "scale", "zero", axis=2)
+    tiny.weights["ax"] = np.array([1])
+    return tiny.added(tiny.node("ReduceMean", floats, "ax", keepdims=1)).logits()
+
+
+@pytest.mark.parametrize("written_out", [True, False])
+def test_the_scales_of_a_quantized_cache_are_no_weights(tmp_path, written_out):
+    found = read(saved(quantized_cache(written_out), tmp_path))
+    assert found.parameters == TABLE + HEAD
+    assert found.main.cache.element_type == "int8"
+    assert found.main.cache.bytes_per_token == WIDTH
+
+
+def test_the_scales_of_a_fused_quantized_cache_are_no_weights(tmp_path):
+    """GroupQueryAttention takes them behind its angles."""
+    proto = Tiny().fused("seqlens_k", "total_seq_len").logits()
+    node = next(node for node in proto.graph.node if node.op_type == "GroupQueryAttention")
+    node.input.extend(["", "", "", "", "", "scale", "scale"])
+    proto.graph.initializer.append(numpy_helper.from_array(np.ones(WIDTH, np.float32), "scale"))
+    assert read(saved(proto, tmp_path)).parameters == TABLE + HEAD
 
 
 def test_a_buffer_of_fixed_size_is_the_longest_sequence(tmp_path):
