@@ -28,6 +28,12 @@ FOLLOWS = {
     "gen": ("workload",),
     "workload": ("prompt", "gen", "depth"),
 }
+# What may follow from the axis too: of exported files level and cache are the file's own, and files
+# of one export are models of their own. It follows where every value of the axis has one of it.
+MAY_FOLLOW = {
+    "model": ("level", "level_label", "kv_cache", "active_parameters"),
+    "level": ("model", "parameters", "weights", "kv_cache", "active_parameters"),
+}
 PRINTED_ONLY = ("level_label", "active_parameters")
 # Fields that a short name holds or that rarely vary; a new field of the cell joins it by itself.
 TOLD = (
@@ -35,6 +41,8 @@ TOLD = (
     *("gen", "depth", "batch", "threads", "weights", "level_label", "active_parameters"),
 )
 TEST_FIELDS = ("workload", "prompt", "gen", "depth")
+
+HASH = "@"  # between the name of a model and the digest of its files
 
 Key = tuple[Any, ...]
 # What makes another machine, or the same one in another state: numbers are not comparable.
@@ -48,6 +56,9 @@ NEARLY = {"memory_bytes": 0.02, "container_memory_bytes": 0.02}
 # What may be the very thing that is compared: told, not refused.
 SOFTWARE = ("os", "kernel", "python_version")
 SETTINGS = ("warm_seconds", "sample_seconds", "min_passes", "seed", "text")
+
+
+_Sides = dict[Key, list[Measured]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +100,21 @@ def match_documents(
     both = [
         Match(tuple(found), tuple(second[key])) for key, found in first.items() if key in second
     ]
+    alone = [
+        {k: f for k, f in one.items() if k not in other} for one, other in _pairs(first, second)
+    ]
+    renamed = _matched_by_name(*alone)
+    both += renamed
+    named = {id(one) for match in renamed for one in (*match.base, *match.new)}
     matches = tuple(match for match in both if match.is_one_build)
     unlike = [describe(match.cell) for match in both if not match.is_one_build]
     notes = [
         *_left_out("base", base),
         *_left_out("new", new),
         *([f"built for other shapes in base than in new: {_listed(unlike)}"] * bool(unlike)),
-        *_only("base", [found for key, found in first.items() if key not in second]),
-        *_only("new", [found for key, found in second.items() if key not in first]),
+        *_renamed(renamed),
+        *_only("base", [found for found in alone[0].values() if id(found[0]) not in named]),
+        *_only("new", [found for found in alone[1].values() if id(found[0]) not in named]),
     ]
     return matches, tuple(notes)
 
@@ -118,6 +136,45 @@ def lost_cells(base: Sequence[Document], new: Sequence[Document]) -> tuple[tuple
                 if why is not None and key in theirs and key not in mine:
                     found[key] = record.cell, f"left out of {name}, {why}"
     return tuple(found.values())
+
+
+def _matched_by_name(base: _Sides, new: _Sides) -> list[Match]:
+    """Match cells of models that are called alike and are not the same files: a re-export.
+
+    Only where each side has one model of the name at a level: else nothing says which is which.
+    """
+    first, second = (_once_by_name(side) for side in (base, new))
+    return [
+        Match(tuple(found), tuple(second[key])) for key, found in first.items() if key in second
+    ]
+
+
+def _once_by_name(side: _Sides) -> dict[Key, list[Measured]]:
+    """Cells of a side by the name of their model, those left out that share all but its hash."""
+    found: dict[Key, list[list[Measured]]] = {}
+    for several in side.values():
+        cell = several[0].record.cell
+        if HASH in cell.model:
+            key = (_name(cell.model), *_key(cell, {"model", *FOLLOWS["model"], *PRINTED_ONLY}))
+            found.setdefault(key, []).append(several)
+    return {key: cells[0] for key, cells in found.items() if len(cells) == 1}
+
+
+def _renamed(matches: Sequence[Match]) -> list[str]:
+    """One line with the models that are compared by their names."""
+    pairs = dict.fromkeys((match.cell.model, match.new_cell.model) for match in matches)
+    names = [f"{base} with {new}" for base, new in pairs]
+    return [f"compared by name, the files are others: {_listed(names)}"] if names else []
+
+
+def _pairs(one: _Sides, other: _Sides) -> tuple[tuple[_Sides, _Sides], tuple[_Sides, _Sides]]:
+    """Each side with the other."""
+    return (one, other), (other, one)
+
+
+def _name(model: str) -> str:
+    """The name of a model without the hash of its files."""
+    return model.partition(HASH)[0]
 
 
 def match_axis(
@@ -147,7 +204,7 @@ def match_axis(
             if len(values) > 1
             else "another --axis, or BASE and NEW",
         )
-    left = {field, *FOLLOWS.get(field, ())}
+    left = {field, *FOLLOWS.get(field, ()), *_following([one.cell for one in usable], field)}
     sides: dict[Key, dict[str, Record]] = {}
     for one in usable:
         key = _key(one.cell, left)
@@ -169,6 +226,24 @@ def match_axis(
         if first not in found or len(found) == 1
     ]
     return tuple(matches), (*_left_out("it", [document]), *_only("one value of the axis", alone))
+
+
+def _following(cells: Sequence[Cell], field: str) -> Iterator[str]:
+    """The fields that say nothing more than the axis does, in these cells.
+
+    Of models that are files: every value of the axis has one value of such a field. Models follow
+    from a level only where they are files of one export, which are called alike.
+    """
+    models = {cell.model for cell in cells}
+    if len(models) < 2 or not all(HASH in model for model in models):
+        return
+    if field == "level" and len({_name(model) for model in models}) > 1:
+        return
+    for other in MAY_FOLLOW.get(field, ()):
+        if len({(getattr(cell, field), getattr(cell, other)) for cell in cells}) == len(
+            {getattr(cell, field) for cell in cells}
+        ):
+            yield other
 
 
 def axis_field(axis: str) -> str:

@@ -217,6 +217,55 @@ def test_any_field_of_a_cell_is_an_axis(axis):
     assert getattr(found.rows[0].new_cell, field) == value
 
 
+PLAIN, SMALL = "m@aaaaaaaa", "m@bbbbbbbb"
+EXPORT = (
+    record(BASE, model=PLAIN, parameters=9728, level="fp32", weights="exported"),
+    record(SLOW, model=SMALL, parameters=9700, level="int8", weights="exported", kv_cache="int8"),
+)
+
+
+@pytest.mark.parametrize("axis", ["model", "quant"])
+def test_two_files_of_one_export_are_paired(axis):
+    """Level, count, hash and type of the cache follow from the file."""
+    found = compare_axis(document(*EXPORT), axis, None, Question(metrics=("tpot_ms",)))
+    assert [row.word for row in found.rows] == ["SLOWER"]
+    assert (found.rows[0].cell.model, found.rows[0].new_cell.model) == (PLAIN, SMALL)
+
+
+def test_models_of_other_names_are_not_one_by_their_levels():
+    other = structs.replace(EXPORT[1], cell=structs.replace(EXPORT[1].cell, model="n@bbbbbbbb"))
+    with pytest.raises(UsageError, match="share nothing"):
+        compare_axis(document(EXPORT[0], other), "quant", None, ASK)
+
+
+def test_a_level_that_a_model_has_beside_others_stays_in_the_key():
+    """Two models at two levels each: along the models each level is a pair of its own."""
+    both = [
+        record(BASE, model=model, level=level) for model in ("a", "b") for level in ("fp32", "int4")
+    ]
+    found = compare_axis(document(*both), "model", None, Question(metrics=("tpot_ms",)))
+    assert [(row.cell.level, row.new_cell.level) for row in found.rows] == [
+        ("fp32", "fp32"),
+        ("int4", "int4"),
+    ]
+
+
+def test_a_new_export_is_compared_by_name_with_a_note():
+    """Another hash and, of merged vectors, another count; the level is the same."""
+    new = record(SLOW, model="m@cccccccc", parameters=9700, level="fp32", weights="exported")
+    found = compare_documents([document(EXPORT[0])], [document(new, run_id="run-b")], ASK)
+    assert {row.new_cell.model for row in found.rows} == {"m@cccccccc"}
+    assert "compared by name, the files are others: m@aaaaaaaa with m@cccccccc" in found.notes
+
+
+def test_two_exports_of_one_name_are_not_guessed():
+    new = [
+        record(SLOW, model=f"m@{letter * 8}", level="fp32", weights="exported") for letter in "cd"
+    ]
+    with pytest.raises(UsageError, match="share nothing"):
+        compare_documents([document(EXPORT[0])], [document(*new, run_id="run-b")], ASK)
+
+
 def test_the_base_of_an_axis_can_be_chosen():
     run = document(
         record(BASE, level="fp32"), record(SLOW, level="int4"), record(BASE, level="int8")

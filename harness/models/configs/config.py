@@ -201,8 +201,9 @@ def _architecture(values: JsonValues) -> Architecture:
     if len(names) > 1:
         raise values.unsupported(f"it names several classes: {', '.join(names)}", EVERY_CLASS)
     if names:
-        if names[0] in ARCHITECTURES:
-            return ARCHITECTURES[names[0]]
+        for name in (names[0], *_with_head(names[0])):
+            if name in ARCHITECTURES:
+                return ARCHITECTURES[name]
         need = NEEDS.get(names[0], "a block this version does not know")
         raise values.unsupported(f"{names[0]} needs {need}", EVERY_CLASS)
     family = values.text("model_type", "")
@@ -211,6 +212,14 @@ def _architecture(values: JsonValues) -> Architecture:
             return architecture
     what = f"model_type {family!r} is not known" if family else "it names no architecture"
     raise values.unsupported(what, EVERY_CLASS)
+
+
+def _with_head(name: str) -> tuple[str, ...]:
+    """Names of the classes with a head whose body a class without one is, as `Qwen3Model`."""
+    base = name.removesuffix("Model")
+    if base == name:
+        return ()
+    return f"{base}ForCausalLM", f"{base.removesuffix('Text')}ForCausalLM", f"{base}LMHeadModel"
 
 
 def _refuse_features(values: JsonValues, architecture: Architecture) -> None:

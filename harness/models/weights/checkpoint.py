@@ -3,7 +3,7 @@
 A resolved model is opened here: seeded, or the tensors of a checkpoint.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial, singledispatch
@@ -24,6 +24,7 @@ from harness.models.weights.store import FloatArray, WeightStore
 
 DTYPES = ("F32", "F16", "BF16")
 HEAD = "lm_head.weight"
+BASE = "model."  # before the names of a class with a head
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,11 @@ def _checked(
     found: dict[str, Stored], places: dict[str, Place], naming: _Naming, model: str
 ) -> dict[str, Stored]:
     """Return the architecture's tensors; refuse missing ones, others, wrong shapes and types."""
-    stored = {naming.plain(name): part for name, part in found.items()}
     expected = {place.name: place for place in places.values()}
+    stored = {_with_base(naming.plain(name), expected): part for name, part in found.items()}
     missing = [name for name in expected if name not in stored]
     if missing:
-        raise _missing(missing, model)
+        raise _missing(missing, model, _prefix(missing, stored))
     extra = [name for name in stored if name not in expected and not naming.is_ignorable(name)]
     if extra:
         raise ModelError(
@@ -203,8 +204,37 @@ def _check_tensor(stored: Stored, place: Place, model: str) -> None:
         )
 
 
-def _missing(names: list[str], model: str) -> ModelError:
+def _with_base(name: str, expected: Collection[str]) -> str:
+    """Return a stored name as a class with a head writes it: classes without one leave BASE out."""
+    longer = BASE + name
+    return longer if name not in expected and longer in expected else name
+
+
+def _prefix(missing: list[str], stored: Collection[str]) -> str:
+    """Return what stands before every missing name in the checkpoint; empty: nothing of that kind.
+
+    Wrappers write such (`_orig_mod.` of torch.compile, `module.` of data parallel training), and
+    models of which the decoder is a part (`language_model.`).
+    """
+    plain = [name.removeprefix(BASE) for name in missing if name != HEAD]
+    begins = {name.removesuffix(end) for end in plain[:1] for name in stored if name.endswith(end)}
+    whole = {begin.removesuffix(BASE) for begin in begins if begin.endswith(f".{BASE}")}
+    fitting = [
+        prefix
+        for prefix in sorted((begins | whole) - {"", BASE}, key=len)
+        if all(prefix + name in stored or prefix + BASE + name in stored for name in plain)
+    ]
+    return fitting[0] if fitting else ""
+
+
+def _missing(names: list[str], model: str, prefix: str) -> ModelError:
     """Return the error for tensors that no file holds."""
+    if prefix:
+        return ModelError(
+            f"{model}: every name of the checkpoint begins with {prefix!r}, as wrapped models"
+            f" write it ({_some(names)} missing)",
+            fix=f"save the model inside, or take {prefix!r} off the names of its tensors",
+        )
     if names == [HEAD]:
         fix = "set tie_word_embeddings to true in config.json if the head is the embedding"
     else:

@@ -320,3 +320,31 @@ def test_a_folder_without_weights_says_so(tmp_path):
     folder = write_config(tmp_path / "toy")
     with pytest.raises(UsageError, match=r"'toy' has no \*\.safetensors"):
         resolve_model(str(folder))
+
+
+def renamed(prefix, base="model."):
+    """Tensors whose base prefix is `prefix + base`."""
+    return {
+        f"{prefix}{name.replace('model.', base, 1)}": values
+        for name, values in random_tensors().items()
+    }
+
+
+def test_the_base_prefix_may_be_left_out(tmp_path):
+    """As a class without a head saves it, and transformers loads it."""
+    plain, bare = write_single(tmp_path / "a", random_tensors()), renamed("", "")
+    config = {**CONFIG, "architectures": ["LlamaModel"]}
+    write_config(write_single(tmp_path / "b", bare), config)
+    for name in random_tensors():
+        np.testing.assert_array_equal(
+            opened(tmp_path / "b").tensor(name), opened(plain).tensor(name)
+        )
+
+
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "module.", "_orig_mod.module.", "language_model."]
+)
+@pytest.mark.parametrize("base", ["model.", ""])
+def test_a_prefix_of_a_wrapper_is_named(tmp_path, prefix, base):
+    write_single(tmp_path / "toy", renamed(prefix, base))
+    assert f"begins with {prefix!r}" in refused(tmp_path / "toy")
