@@ -104,7 +104,8 @@ def command(
 
     gates = [_gate(text) for text in fail_on]
     question = Question(parse_share(tolerance, "--tolerance"), no_correction=no_correction)
-    limits = Limits(_pairs(pairs, gates), parse_share(precision, "--precision"), _budget(budget))
+    narrow = min(parse_share(precision, "--precision"), *(gate.limit / 2 for gate in gates), 1.0)
+    limits = Limits(_pairs(pairs, gates), narrow, _budget(budget))
     usable = usable_cores()
     variants = (
         read_variant("--a", text_a, shared, usable, cache),

@@ -83,6 +83,14 @@ def test_a_slower_side_is_found_and_gated(clocked):
     assert end.ending == "precision"
 
 
+def test_pairs_go_on_until_a_gate_can_be_told(clocked):
+    """A gate at 1 % asks for half-widths of 0.5 %, whatever --precision says."""
+    run, _folder = clocked
+    result = run("--fail-on", "slower:1%", "--precision", "5%")
+    assert "5 interleaved pairs of processes; then every interval is within 0.5%" in result.stdout
+    assert "within 5.0%" in run("--precision", "5%").stdout
+
+
 def test_two_equal_sides_are_the_same(clocked):
     run, folder = clocked
     result = run("--fail-on", "slower:1%", "--format", "json")
