@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import structs
 
 from harness.results.energy import energy_of
+from harness.results.quality import Mean, PathQuality, Quality
 from harness.results.replies import (
     EnergyUsed,
     Held,
@@ -71,7 +72,7 @@ def record(
     times_ms: list[float],
     test: str = "tg4",
     peak_bytes: int | None = 200_000_000,
-    quality: dict[str, Any] | None = None,
+    quality: Quality | None = None,
     status: dict[str, Any] | None = None,
     joules: list[float] | None = None,
     counters: tuple[str | None, str | None] = ("rapl", None),
@@ -91,7 +92,7 @@ def record(
         taken = MemoryTaken(baseline=held, loaded=held, steady=held, peak_bytes=peak_bytes)
         metrics |= summarize_memory([taken])
     metrics |= {"weights_bytes": Metric(value=84e6, unit="bytes", processes=0)}
-    metrics |= quality_metrics(place, quality or {})
+    metrics |= quality_metrics(place, quality or Quality())
     return Record(
         cell=place,
         metrics=metrics,
@@ -102,16 +103,14 @@ def record(
     )
 
 
-def quality(
-    kld: float, half: float = 0.002, chunks: int = 20, top1: float = 0.95
-) -> dict[str, Any]:
+def quality(kld: float, half: float = 0.002, chunks: int = 20, top1: float = 0.95) -> Quality:
     """What a level loses, the same on both paths."""
-    path = {
-        "chunks": 20,
-        "kld_nats": {"value": kld, "low": max(0.0, kld - half), "high": kld + half},
-        "top1_agreement": {"value": top1, "low": top1 - half, "high": top1 + half},
-    }
-    return {"prefill": path, "decode": path}
+    path = PathQuality(
+        chunks=20,
+        kld_nats=Mean(kld, max(0.0, kld - half), kld + half),
+        top1_agreement=Mean(top1, top1 - half, top1 + half),
+    )
+    return Quality(prefill=path, decode=path)
 
 
 def document(*records: Record, run_id: str = "run-a", **fields: Any) -> Document:

@@ -10,9 +10,10 @@ from harness.results.background import UNKNOWN, Background, background_of
 from harness.results.metric_row import MetricRow
 from harness.results.metrics import METRICS
 from harness.results.process_values import process_values
+from harness.results.quality import EmbeddingScores
 from harness.results.samples import kind_of
 from harness.results.schema import Metric, Record
-from harness.results.summarize import QUALITY_PATHS
+from harness.results.summarize import quality_path
 from harness.stats.distributions import t_quantile
 
 # What a side's scatter is taken from.
@@ -152,9 +153,10 @@ def _quality_side(metric: MetricRow, record: Record, shown: Metric) -> Side:
 
 def _chunks(record: Record) -> int:
     """How many chunks of text stand behind a record's quality; 0: not known."""
-    path = (record.quality or {}).get(QUALITY_PATHS.get(kind_of(record.cell), ""))
-    found = path.get("chunks", path.get("texts")) if isinstance(path, dict) else None
-    return found if isinstance(found, int) else 0
+    path = quality_path(record.quality, kind_of(record.cell))
+    if path is None:
+        return 0
+    return path.texts if isinstance(path, EmbeddingScores) else path.chunks
 
 
 def compared() -> dict[str, MetricRow]:

@@ -178,7 +178,7 @@ def _test_column(
 
 def best_estimator(record: Record) -> str:
     """The estimator whose sum the record explains; of a record without one the params rule."""
-    return str((record.explanation or {}).get("estimator", PARAMS))
+    return PARAMS if record.explanation is None else record.explanation.estimator
 
 
 def estimated(record: Record | None, metric: str, estimator: str) -> float | None:

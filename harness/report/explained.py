@@ -60,7 +60,7 @@ def explain_document(document: Document, wanted: str | None, style: str) -> str:
         )
     if style == "json":
         table = [
-            {"record": record_name(r), **(r.explanation or {}), **place_values(r)}
+            {"record": record_name(r), **to_builtins(r.explanation or {}), **place_values(r)}
             for r in explained
         ]
         return json.dumps(table, indent=1)
@@ -75,7 +75,7 @@ def explain_record(record: Record, style: str) -> str:
 
 def _explain_sum(record: Record, style: str) -> str:
     """Draw an explanation: its passes, its memory, what dominates."""
-    found: Json = record.explanation or {}
+    found: Json = to_builtins(record.explanation)
     terms = [term for part in found["passes"] for term in _pass_terms(part)]
     terms += _memory_terms(found["memory"])
     lines = [f"{record_name(record)}: {found['estimator']}: {found['basis']}"]

@@ -144,7 +144,7 @@ def _sustained(records: Sequence[Record]) -> Iterator[str]:
 def _estimate_note(document: Document) -> Iterator[str]:
     """What the estimates were taken from: constants measured here, and the bandwidth of the run."""
     bases = dict.fromkeys(
-        f"the {found.get('estimator')} estimate ({found.get('basis')})"
+        f"the {found.estimator} estimate ({found.basis})"
         for found in (record.explanation for record in document.records)
         if found
     )
@@ -179,16 +179,16 @@ def _lost_peaks(document: Document) -> Iterator[str]:
 def _references(document: Document) -> Iterator[str]:
     """Which other model quality was compared with, where it was not each model's own fp32."""
     qualities = [record.quality for record in document.records if record.quality]
-    for name in dict.fromkeys(found["reference"] for found in qualities if found.get("reference")):
+    for name in dict.fromkeys(found.reference for found in qualities if found.reference):
         yield f"quality against {name} at fp32, not each model's own fp32"
 
 
 def _lost_quality(document: Document) -> Iterator[str]:
     """Why the quality of a level is not known, each reason once."""
     reasons = dict.fromkeys(
-        f"{_stored(record.cell)}: no quality: {record.quality['reason']}"
+        f"{_stored(record.cell)}: no quality: {record.quality.reason}"
         for record in document.records
-        if record.quality and "reason" in record.quality
+        if record.quality and record.quality.reason is not None
     )
     yield from reasons
 

@@ -1,17 +1,15 @@
 """Which matrices a level costs most: one table for each level whose groups were measured. Pure."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from harness.core.units import MIB
 from harness.report.columns import three_digits
 from harness.report.escape import markdown, one_line
 from harness.report.grid import Column, draw_columns
-from harness.results.schema import Document, Record
+from harness.results.quality import GroupLoss, Quality
+from harness.results.schema import Document
 
 TITLE = "one group at {level}, all else at fp32 (costliest first; keep the first at more bits)"
-
-Json = dict[str, Any]
 
 
 def draw_sensitivities(document: Document, style: str) -> Iterator[str]:
@@ -22,27 +20,26 @@ def draw_sensitivities(document: Document, style: str) -> Iterator[str]:
         style: `table` or `md`.
     """
     escape = markdown if style == "md" else one_line
-    measured: dict[tuple[str, str], Record] = {}
+    measured: dict[tuple[str, str], Quality] = {}
     for record in document.records:
-        if (record.quality or {}).get("sensitivity"):
-            measured.setdefault((record.cell.model, record.cell.level), record)
-    for (model, level), record in measured.items():
-        quality = record.quality or {}
-        label = f" · {quality['label']}" if quality.get("label") else ""
+        if record.quality is not None and record.quality.sensitivity:
+            measured.setdefault((record.cell.model, record.cell.level), record.quality)
+    for (model, level), quality in measured.items():
+        label = f" · {quality.label}" if quality.label else ""
         yield escape(f"{model} · {TITLE.format(level=level)}{label}")
-        yield draw_columns(COLUMNS, quality["sensitivity"], style)
+        yield draw_columns(COLUMNS, quality.sensitivity or (), style)
 
 
-def _of_kld(end: str) -> Callable[[Json], float | None]:
+def _of_kld(end: str) -> Callable[[GroupLoss], float | None]:
     """Return what reads the divergence, or an end of its interval."""
-    return lambda loss: (loss["kld_nats"] or {}).get(end)
+    return lambda loss: getattr(loss.kld_nats, end, None)
 
 
-COLUMNS: tuple[Column[Json], ...] = (
-    Column("group", lambda loss: loss["group"]),
-    Column("saves MiB", lambda loss: loss["saved_bytes"] / MIB, three_digits),
+COLUMNS: tuple[Column[GroupLoss], ...] = (
+    Column("group", lambda loss: loss.group),
+    Column("saves MiB", lambda loss: loss.saved_bytes / MIB, three_digits),
     Column("KLD nats", _of_kld("value"), "{:.3g}".format),
     Column("low", _of_kld("low"), "{:.3g}".format),
     Column("high", _of_kld("high"), "{:.3g}".format),
-    Column("KLD nats/MiB", lambda loss: loss["kld_nats_per_mib"], "{:.3g}".format),
+    Column("KLD nats/MiB", lambda loss: loss.kld_nats_per_mib, "{:.3g}".format),
 )

@@ -4,7 +4,7 @@ A level is judged beside the other levels of the same model in the same setting.
 measured on trained weights and real text can make a level the best one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
@@ -143,7 +143,7 @@ def point(row: Row) -> SweepPoint:
         change=by.change(record),
         rate=shown(record, by.rate),
         peak_bytes=row.largest_shown("peak_rss_bytes"),
-        is_text=bool(record.quality) and not (record.quality or {}).get("label", "unknown"),
+        is_text=record.quality is not None and record.quality.label == "",
     )
 
 
@@ -314,16 +314,15 @@ def _why_slow(row: Row, reference: Row) -> str:
 
 def _held_bytes(record: Record | None) -> float | None:
     """Bytes of the weights as the runtime holds them, of the estimate of memory."""
-    parts = (record.explanation or {}).get("memory", []) if record is not None else []
-    return next((part["bytes"] for part in parts if part["part"] == "weights as held"), None)
+    found = None if record is None else record.explanation
+    parts = () if found is None else found.memory
+    return next((part.bytes for part in parts if part.part == "weights as held"), None)
 
 
 def _bounds(record: Record | None) -> list[tuple[str, str]]:
     """What bounds each pass of a record, by its estimate."""
-    parts: list[Mapping[str, str]] = []
-    if record is not None and record.explanation is not None:
-        parts = record.explanation.get("passes", [])
-    return [(part["pass"], part["bound"]) for part in parts]
+    found = None if record is None else record.explanation
+    return [] if found is None else [(part.pass_name, part.bound) for part in found.passes]
 
 
 def _over_expected(row: Row) -> float | None:

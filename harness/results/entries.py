@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from harness.results.enums import Status
+from harness.results.quality import GroupLoss, Quality
 from harness.results.replies import (
     Agreement,
     Compiled,
@@ -172,7 +173,7 @@ class QualityEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
     model: str
     level: str
-    found: Json
+    found: Quality
 
 
 class NoQualityEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="no_quality"):
@@ -190,7 +191,7 @@ class SensitivityEntry(
 
     model: str
     level: str
-    found: tuple[Json, ...]
+    found: tuple[GroupLoss, ...]
 
 
 class TextBytes(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from harness.results.enums import CacheType, EnergyKind, Grade, Status, one_of
+from harness.results.explanation import Explanation
+from harness.results.quality import Quality
 from harness.results.replies import (
     Hardware,
     MemoryTaken,
@@ -216,10 +218,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             and version, vendor, numbers, options; null when no session was opened.
         profile: shares of the time per provider and operator, as harness.devices.placement draws
             them up, or why there are none; null: not asked for.
-        explanation: how the estimates came about, as harness.estimator.record draws it up: their
-            basis, every pass term by term, the parts of memory; null without an estimate.
-        quality: what the level loses against the fp32 reference on both paths, as
-            harness.runner.quality.measure draws it up, or why it is not known; null: not asked for.
+        explanation: how the best estimate came about: its basis, every pass term by term, the
+            parts of memory; null without an estimate.
+        quality: what the level loses against the fp32 reference on both paths, or why it is not
+            known; null: not asked for.
         shapes: that a static decoder was built for, `prefill_tokens` and `capacity_tokens`: a step
             reads the whole cache; null: shapes are free.
         energy: `kind` is `measured`, with the counters of `host` and `device` and the processes; or
@@ -242,8 +244,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool = False
     hardware: Hardware | None = None
     profile: Profile | None = None
-    explanation: Json | None = None
-    quality: Json | None = None
+    explanation: Explanation | None = None
+    quality: Quality | None = None
     shapes: dict[str, int] | None = None
     recognition: Recognition | None = None
     energy: Energy | None = None

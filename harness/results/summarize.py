@@ -5,11 +5,12 @@ processes, the interval Student's t on their logarithms. Nothing is pooled over 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from harness.core.units import NS_PER_MS
+from harness.results.enums import Kind
 from harness.results.metric_row import Source
 from harness.results.metrics import judged_by, metric_row, of_records, of_source
+from harness.results.quality import EmbeddingScores, Mean, PathQuality, Quality
 from harness.results.replies import Compiled, MemoryTaken, ProcessSamples
 from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
 from harness.results.schema import Cell, Metric
@@ -81,7 +82,7 @@ def exact_metrics(
     }
 
 
-def quality_metrics(cell: Cell, quality: Mapping[str, Any]) -> dict[str, Metric]:
+def quality_metrics(cell: Cell, quality: Quality) -> dict[str, Metric]:
     """What the level loses on the path of this test: each pass of a decode is one token.
 
     One process measured it; the intervals are over chunks of the text.
@@ -90,12 +91,18 @@ def quality_metrics(cell: Cell, quality: Mapping[str, Any]) -> dict[str, Metric]
         cell: which kind of test.
         quality: as a record holds it; without paths nothing is known.
     """
-    path = quality.get(QUALITY_PATHS.get(kind_of(cell), "")) or {}
+    path = quality_path(quality, kind_of(cell))
     return {
-        row.name: _quality_metric(path[row.name], row.unit)
+        row.name: _quality_metric(found, row.unit)
         for row in of_source(Source.QUALITY)
-        if path.get(row.name) is not None
+        if (found := getattr(path, row.name, None)) is not None
     }
+
+
+def quality_path(quality: Quality | None, kind: Kind) -> PathQuality | EmbeddingScores | None:
+    """The scores on the path that tests of a kind take; None: they are not known."""
+    name = QUALITY_PATHS.get(kind)
+    return None if quality is None or name is None else getattr(quality, name)
 
 
 def text_rates(rate: Metric, bytes_per_token: Mapping[str, float]) -> dict[str, Metric]:
@@ -122,10 +129,11 @@ def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def _quality_metric(found: float | Mapping[str, float], unit: str) -> Metric:
+def _quality_metric(found: float | Mean, unit: str) -> Metric:
     """A plain value, or one with the ends of its interval."""
-    ends = found if isinstance(found, Mapping) else {"value": found}
-    return Metric(**ends, unit=unit, processes=1)
+    if isinstance(found, Mean):
+        return Metric(value=found.value, low=found.low, high=found.high, unit=unit, processes=1)
+    return Metric(value=found, unit=unit, processes=1)
 
 
 def share_metric(time: Metric, share: Callable[[float], float]) -> Metric:

@@ -11,7 +11,7 @@ from harness.report.rows import make_rows
 from harness.report.sweep import pareto_fronts, sweep_notes
 from harness.results.glossary import explain
 from harness.results.schema import Metric
-from tests.report.report_documents import MIB, document, group, metric, record
+from tests.report.report_documents import MIB, document, group, metric, one_pass, record
 
 TEXT, RANDOM = {"label": ""}, {"label": "numeric fidelity only"}
 ENCODER = {"model": "all-minilm-l6-v2", "parameters": 22_713_216, "weights": "trained"}
@@ -110,7 +110,7 @@ def test_random_weights_make_no_level_the_best():
 
 
 def test_a_level_slower_than_its_twin_has_its_cause():
-    slow = {"passes": [{"pass": "encode", "bound": "compute"}], "memory": []}
+    slow = one_pass("encode", "compute")
     rows = make_rows([encoder("fp32", 10.0), encoder("int4", 6.0, explanation=slow)])
     assert list(sweep_notes(rows)) == [
         "int4 encodes slower than fp32 here: so many tokens are bound by computing, which its"

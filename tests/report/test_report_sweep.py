@@ -8,7 +8,7 @@ from harness.report.rows import make_rows
 from harness.report.sweep import pareto_fronts, sweep_notes, sweeps
 from harness.results.replies import Placement
 from harness.results.schema import Metric
-from tests.report.report_documents import document, metric, record
+from tests.report.report_documents import document, metric, one_pass, record
 
 MIB = 2**20
 TEXT, RANDOM = {"label": ""}, {"label": "numeric fidelity only"}
@@ -158,8 +158,8 @@ def test_a_slower_level_has_its_cause():
     """Held as float32 beside fp32: nothing is read less; else the kernel's own bound."""
 
     def explained(held, bound):
-        passes = [{"pass": "decode step", "bound": bound}]
-        return {"memory": [{"part": "weights as held", "bytes": held}], "passes": passes}
+        memory = [{"part": "weights as held", "bytes": held}]
+        return one_pass("decode step", bound) | {"memory": memory}
 
     twin = level("fp32", 40.0, 700, 0.0, explanation=explained(500.0, "memory"))
     half = level("fp16", 30.0, 700, 0.0, explanation=explained(500.0, "memory"))

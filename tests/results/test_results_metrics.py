@@ -20,6 +20,7 @@ from harness.results.glossary import explain
 from harness.results.metric_row import Scale, Source
 from harness.results.metrics import METRICS, differences, find_metric, judged_by, rate_of_kind
 from harness.results.process_values import process_values, timed_metrics
+from harness.results.quality import EmbeddingScores, PathQuality, Quality
 from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND, kind_of
 from harness.results.schema import Document, Metric, Record, Trust
 from harness.results.summarize import QUALITY_PATHS, TEXT_RATES
@@ -119,13 +120,16 @@ def of_one(name: str, value: float) -> Record:
     row = find_metric(name)
     assert row is not None
     metric = Metric(value=value, low=value * 0.999, high=value * 1.001, unit=row.unit, processes=5)
-    path = {"chunks": 20}
     return Record(
         cell=CELLS[row.judges[0] if row.judges else row.kinds[0]],
         status="ok",
         metrics={name: metric},
         trust=Trust(grade="A"),
-        quality={"prefill": path, "decode": path, "encode": path},
+        quality=Quality(
+            prefill=PathQuality(chunks=20),
+            decode=PathQuality(chunks=20),
+            encode=EmbeddingScores(texts=20),
+        ),
     )
 
 

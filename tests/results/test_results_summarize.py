@@ -8,6 +8,7 @@ import pytest
 
 from harness.results.metric_row import Source
 from harness.results.metrics import of_records, of_source
+from harness.results.quality import EmbeddingScores, Mean, PathQuality, Quality
 from harness.results.replies import Compiled, EnergyUsed, MemoryTaken
 from harness.results.samples import kind_of
 from harness.results.schema import Metric
@@ -32,6 +33,12 @@ REQUEST = {
     "itl_ns": [[10 * MS, 30 * MS, 20 * MS]],
     "e2e_ns": [160 * MS],
 }
+
+
+def filled(shape):
+    """Scores with a mean for every metric of theirs."""
+    named = {row.name for row in of_source(Source.QUALITY)} & set(shape.__struct_fields__)
+    return shape(**dict.fromkeys(named, Mean(0.5, 0.5, 0.5)))
 
 
 def test_prefill_rate_is_tokens_of_all_sequences_over_time():
@@ -256,8 +263,8 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **exact_metrics(1, 4.5, 1),
         **compile_metric(Compiled(compile_ns=MS)),
     }
-    path = {row.name: 0.5 for row in of_source(Source.QUALITY)}
-    found |= quality_metrics(request, {"decode": path})
+    found |= quality_metrics(request, Quality(decode=filled(PathQuality)))
+    found |= quality_metrics(ENCODE, Quality(encode=filled(EmbeddingScores)))
     found |= text_rates(found["decode_tok_s"], {"english": 4.0, "korean": 2.0})
     share = share_metric(found["tpot_ms"], lambda seconds: 1e-3 / seconds)
     found |= {row.name: share for row in of_source(Source.PEAKS)}
@@ -276,12 +283,14 @@ def test_a_share_falls_as_its_time_rises():
 
 def test_quality_is_that_of_the_tests_own_path():
     """A prefill test carries the chunks' loss, a decode test that of single tokens."""
-    mean = {"value": 0.1, "low": 0.05, "high": 0.2}
-    quality = {"prefill": {"kld_nats": mean}, "decode": {"kld_nats": {**mean, "value": 0.3}}}
+    quality = Quality(
+        prefill=PathQuality(kld_nats=Mean(0.1, 0.05, 0.2)),
+        decode=PathQuality(kld_nats=Mean(0.3, 0.05, 0.2)),
+    )
     assert quality_metrics(cell(prompt=8, gen=0), quality)["kld_nats"].value == 0.1
     found = quality_metrics(cell(prompt=0, gen=8), quality)["kld_nats"]
     assert (found.value, found.low, found.high, found.unit) == (0.3, 0.05, 0.2, "nats")
-    assert quality_metrics(cell(prompt=0, gen=8), {"reason": "no twin"}) == {}
+    assert quality_metrics(cell(prompt=0, gen=8), Quality(reason="no reference")) == {}
 
 
 def test_text_rates_by_hand():

@@ -28,6 +28,7 @@ from harness.results.entries import (
     TextBytes,
     TokenizerEntry,
 )
+from harness.results.quality import GroupLoss, Quality
 from harness.results.replies import (
     Agreement,
     Compiled,
@@ -95,9 +96,9 @@ class Entries:
         self.no_bandwidth: dict[int, str] = {}
         self.calibrations: dict[tuple[str, int], Json] = {}
         self.no_calibration: dict[tuple[str, int], str] = {}
-        self.quality: dict[tuple[str, str], Json] = {}
+        self.quality: dict[tuple[str, str], Quality] = {}
         self.no_quality: dict[tuple[str, str], str] = {}
-        self.sensitivity: dict[tuple[str, str], tuple[Json, ...]] = {}
+        self.sensitivity: dict[tuple[str, str], tuple[GroupLoss, ...]] = {}
         self.agreements: dict[str, Agreement] = {}
         self.compiled: dict[str, Compiled] = {}
         self.step_checks: dict[tuple[str, str], StepsCheck] = {}

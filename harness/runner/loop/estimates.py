@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from msgspec import convert
+
 from harness.estimator.record import CellLengths, RecordEstimates, utilisation
 from harness.estimator.static import StaticLengths
+from harness.results.explanation import Explanation
 from harness.results.schema import Metric
 from harness.results.summarize import share_metric
 from harness.runner.loop.calibration import peaks_of
@@ -15,10 +18,11 @@ from harness.runner.plan import SessionGroup
 def estimates_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     """Every estimate of what the record measures, and MBU and MFU where their peaks are known."""
     found = _estimates(facts)
+    explanation = convert(found.explanation, Explanation) if found.explanation else None
     return Part(
         fields={
             "estimates": {name: dict(values) for name, values in found.by_metric.items()},
-            "explanation": found.explanation or None,
+            "explanation": explanation,
         },
         metrics=_utilisation(facts, found, metrics),
     )

@@ -1,7 +1,6 @@
 """What each level loses against its model at fp32: measured once a level, after all timing."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from msgspec import structs
@@ -11,6 +10,7 @@ from harness.core.errors import HarnessError, UsageError
 from harness.core.findings import Log
 from harness.results.entries import NoQualityEntry, QualityEntry, SensitivityEntry, TokenizerEntry
 from harness.results.enums import Grade, ReasonCode
+from harness.results.quality import Quality
 from harness.results.schema import Metric
 from harness.results.summarize import quality_metrics, text_rates
 from harness.runner.loop.builds import Builds, build_key
@@ -18,9 +18,8 @@ from harness.runner.loop.entries import Entries
 from harness.runner.loop.parts import CellFacts, Doubt, Part
 from harness.runner.models import find_model
 from harness.runner.plan import Plan, SessionGroup
-from harness.runner.quality.embeddings import EmbeddingQuality, check_ranking, measure_embeddings
+from harness.runner.quality.embeddings import check_ranking, measure_embeddings
 from harness.runner.quality.measure import (
-    Quality,
     check_text,
     measure_quality,
     text_bytes_per_token,
@@ -72,7 +71,7 @@ def _one_level(
     head = {"model": key[0], "level": key[1]}
     if key not in entries.quality:
         log(f"quality: {name}")
-        yield QualityEntry(**head, found=asdict(_measure(group, plan, builds)))
+        yield QualityEntry(**head, found=_measure(group, plan, builds))
     if (
         plan.settings.sensitivity
         and group.model.is_ranked(group.level, group.cache)
@@ -86,7 +85,7 @@ def _one_level(
             text=plan.settings.text,
             **_conditions(group, plan),
         )
-        yield SensitivityEntry(**head, found=tuple(asdict(loss) for loss in losses))
+        yield SensitivityEntry(**head, found=tuple(losses))
 
 
 def _tokenizers(plan: Plan, entries: Entries) -> Iterator[TokenizerEntry]:
@@ -126,11 +125,11 @@ def check_texts(plan: Plan, builds: Builds) -> None:
 def quality_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     """What the level loses; logits that are no numbers make it worthless, however fast it is."""
     found = quality_of(facts.entries, facts.group)
-    broken = (found or {}).get("invalid")
+    broken = None if found is None else found.invalid
     doubt = None if broken is None else Doubt(Grade.INVALID, ReasonCode.NON_FINITE, broken)
     return Part(
         fields={"quality": found},
-        metrics=quality_metrics(facts.cell, found or {}),
+        metrics=quality_metrics(facts.cell, found or Quality()),
         doubts=() if doubt is None else (doubt,),
     )
 
@@ -143,17 +142,17 @@ def text_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     return Part(metrics=text_rates(metrics["decode_tok_s"], structs.asdict(tokenizer)))
 
 
-def quality_of(entries: Entries, group: SessionGroup) -> Json | None:
+def quality_of(entries: Entries, group: SessionGroup) -> Quality | None:
     """Return what is known of a group's level: both paths, or the reason; None: not asked for."""
     key = build_key(group)
     if key in entries.quality:
         losses = entries.sensitivity.get(key)
-        return entries.quality[key] | ({} if losses is None else {"sensitivity": list(losses)})
+        return structs.replace(entries.quality[key], sensitivity=losses)
     reason = entries.no_quality.get(key)
-    return None if reason is None else {"reason": reason}
+    return None if reason is None else Quality(reason=reason)
 
 
-def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality | EmbeddingQuality:
+def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality:
     """Measure one level in a child of its own, with as many threads as its first group."""
     if group.model.embeds:
         return measure_embeddings(

@@ -1,68 +1,22 @@
 """The parent's side for encoders: a level's embeddings against its fp32 reference's."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
 from harness.machine.process.worker import Worker
 from harness.models.texts.tokens import Tokenization
 from harness.models.weights.source import ModelSource
+from harness.results.quality import EmbeddingScores, Mean, Quality
 from harness.runner.quality.measure import NUMERIC_ONLY, check_own_reference
 from harness.runner.quality.replies import BadText, Compared, RankingRead
-from harness.runner.quality.summary import Mean
 from harness.stats.intervals import t_interval
 from harness.store.artifact import Artifact
 
 Json = dict[str, Any]
 
 WORKER_MODULE = "harness.runner.quality.embedding_worker"
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingScores:
-    """How near the embeddings of a level are to its reference's.
-
-    Attributes:
-        texts: queries and passages embedded.
-        queries: of them queries, each ranking all passages.
-        embedding_cosine: cosine of a text's two embeddings, mean over texts.
-        embedding_cosine_min: the smallest one.
-        nearest_agreement: share of queries whose nearest passage is the reference's.
-        ranking_tau: Kendall's tau of both rankings of the passages, mean over queries.
-    """
-
-    texts: int
-    queries: int
-    embedding_cosine: Mean
-    embedding_cosine_min: float
-    nearest_agreement: Mean
-    ranking_tau: Mean
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingQuality:
-    """How well one level of an encoder keeps what its fp32 reference says.
-
-    Attributes:
-        model: its name.
-        level: the level that was judged.
-        label: `numeric fidelity only` where weights or tokens are random; else empty.
-        text: name of the set, or that there was none.
-        tokenization: `tokenizer.json` or `none`.
-        encode: the scores; None where `invalid` says why.
-        invalid: whose embedding is no number, which makes the level worthless; else None.
-        peak_bytes: high-water mark of the child.
-    """
-
-    model: str
-    level: str
-    label: str
-    text: str
-    tokenization: str
-    encode: EmbeddingScores | None
-    invalid: str | None
-    peak_bytes: int
 
 
 def measure_embeddings(
@@ -74,7 +28,7 @@ def measure_embeddings(
     threads: int = 1,
     seed: int = 0,
     timeout_s: float = 3600,
-) -> EmbeddingQuality:
+) -> Quality:
     """Measure one level of an encoder, in one fresh child.
 
     Args:
@@ -105,7 +59,7 @@ def measure_embeddings(
             passages=read.passages,
         )
     random = source.weights_kind == "seeded" or read.tokenization == Tokenization.NONE
-    return EmbeddingQuality(
+    return Quality(
         model=level.name,
         level=level.level,
         label=NUMERIC_ONLY if random else "",

@@ -1,7 +1,7 @@
 """The parent's side: one level of one model against its fp32 reference, in a child process."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from harness.core.errors import UsageError
@@ -9,9 +9,10 @@ from harness.machine.process.worker import Worker
 from harness.models.texts.tokens import Tokenization
 from harness.models.weights.source import ModelSource
 from harness.results.entries import TextBytes
+from harness.results.quality import Quality
 from harness.runner.quality.chunks import DEFAULT_PLAN, ChunkPlan, check_plan
 from harness.runner.quality.replies import BadToken, Evaluated, TokenizerBytes, TokensRead
-from harness.runner.quality.summary import DECODE, PREFILL, PathQuality, TokenScores, summarize_path
+from harness.runner.quality.summary import DECODE, PREFILL, TokenScores, summarize_path
 from harness.store.artifact import Artifact
 
 Json = dict[str, Any]
@@ -19,40 +20,6 @@ Json = dict[str, Any]
 WORKER_MODULE = "harness.runner.quality.worker"
 REFERENCE_LEVEL = "fp32"
 NUMERIC_ONLY = "numeric fidelity only"
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """How well one level keeps what its fp32 reference says.
-
-    Attributes:
-        model: its name.
-        level: the level that was judged.
-        cache: the cache level that was judged with it, on both paths.
-        label: `numeric fidelity only` where weights or tokens are random; else empty. The numbers
-            then tell rounding apart and say nothing about text.
-        text: name of the text, or that there was none.
-        tokenization: `tokenizer.json`, `bytes` or `none`.
-        chunk_tokens: tokens of one pass of the prefill path.
-        prefill: a chunk a pass; None where `invalid` says why.
-        decode: a token a pass; None likewise.
-        invalid: where a logit is no number, which makes both paths worthless; else None.
-        peak_bytes: high-water mark of the child, both models' weights included.
-        reference: name of the other model that stood in; None: its own fp32 reference.
-    """
-
-    model: str
-    level: str
-    cache: str
-    label: str
-    text: str
-    tokenization: str
-    chunk_tokens: int
-    prefill: PathQuality | None
-    decode: PathQuality | None
-    invalid: str | None
-    peak_bytes: int
-    reference: str | None = None
 
 
 def measure_quality(

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from harness.core.errors import StorageError
 from harness.core.units import MIB
 from harness.machine.process.worker import Worker
 from harness.models.weights.source import ModelSource
+from harness.results.quality import GroupLoss
 from harness.runner.quality.chunks import DEFAULT_PLAN, ChunkPlan, check_plan
 from harness.runner.quality.measure import (
     WORKER_MODULE,
@@ -22,32 +23,13 @@ from harness.runner.quality.measure import (
     text_arguments,
 )
 from harness.runner.quality.replies import Evaluated, Mixture, Mixtures, TokensRead
-from harness.runner.quality.summary import PREFILL, Mean, summarize_path
+from harness.runner.quality.summary import PREFILL, summarize_path
 from harness.store.artifact import Artifact
 from harness.store.links import link_file
 
 Json = dict[str, Any]
 
 DATA_LINKS = (REFERENCE_DATA, LEVEL_DATA)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLoss:
-    """What one group of matrices loses at a level while everything else stays at fp32.
-
-    Attributes:
-        group: its name.
-        saved_bytes: what storing it at the level saves.
-        kld_nats: divergence from the fp32 reference a token, prefill path; None: see `invalid`.
-        kld_nats_per_mib: kld_nats over MiB saved; None likewise.
-        invalid: where a logit is no number, or None.
-    """
-
-    group: str
-    saved_bytes: int
-    kld_nats: Mean | None
-    kld_nats_per_mib: float | None
-    invalid: str | None = None
 
 
 def measure_sensitivity(
@@ -141,4 +123,5 @@ def _loss(group: Mixture, plan: ChunkPlan, reply: Evaluated) -> GroupLoss:
     if reply.bad is not None:
         return GroupLoss(name, saved_bytes, None, None, bad_words(PREFILL, reply.bad))
     kld = summarize_path(PREFILL, scores_of(reply), plan.chunk_tokens, False).kld_nats
-    return GroupLoss(name, saved_bytes, kld, kld.value / (saved_bytes / MIB))
+    per_mib = None if kld is None else kld.value / (saved_bytes / MIB)
+    return GroupLoss(name, saved_bytes, kld, per_mib)

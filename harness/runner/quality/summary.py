@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from harness.core.errors import MeasurementError
+from harness.results.quality import Mean, PathQuality
 from harness.runner.quality.chunks import LEAST_CHUNKS
 from harness.stats.intervals import percentile, t_interval
 
@@ -29,52 +30,6 @@ class TokenScores:
     same_top: Sequence[bool]
     reference_nll_nats: Sequence[float]
     candidate_nll_nats: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean and the 95 % interval around it, all in one unit.
-
-    Attributes:
-        value: mean over all tokens, which is the mean of the chunk means: chunks are equally long.
-        low: lower end.
-        high: upper end.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class PathQuality:
-    """The quality of one level on one path, against the fp32 reference on the same fixed tokens.
-
-    Attributes:
-        path: `prefill` (a chunk a pass) or `decode` (a token a pass).
-        tokens: tokens scored.
-        chunks: chunk means behind each interval.
-        kld_nats: Kullback-Leibler divergence a token.
-        kld_p99_nats: its 99th percentile over tokens; None from fewer than 459 tokens.
-        top1_agreement: share of tokens whose most probable successor is the reference's.
-        nll_delta: negative log-likelihood minus the reference's, nats a token.
-        perplexity: exp of the mean negative log-likelihood; None where no float holds it.
-        reference_perplexity: the reference's on the same tokens.
-        bits_per_byte: mean negative log2-likelihood of a byte; None where tokens are not bytes.
-        reference_bits_per_byte: the reference's.
-    """
-
-    path: str
-    tokens: int
-    chunks: int
-    kld_nats: Mean
-    kld_p99_nats: float | None
-    top1_agreement: Mean
-    nll_delta: Mean
-    perplexity: Mean | None
-    reference_perplexity: float | None
-    bits_per_byte: Mean | None
-    reference_bits_per_byte: float | None
 
 
 def summarize_path(

@@ -78,9 +78,9 @@ def test_measured_stands_beside_estimated(outcome):
             assert {"params", "calibrated"} <= record.estimates[name].keys()
             assert all(value > 0 for value in record.estimates[name].values())
         assert list(record.estimates["peak_rss_bytes"]) == ["params", "structure", "calibrated"]
-        for part in record.explanation["passes"]:
-            total = sum(term["seconds"] for term in part["terms"])
-            assert part["seconds"] == pytest.approx(total)
+        for part in record.explanation.passes:
+            total = sum(term.seconds for term in part.terms)
+            assert part.seconds == pytest.approx(total)
         assert record.metrics["peak_rss_bytes"].value > 0
         bits = {"fp32": 32, "int4": 4}[record.cell.level]
         assert record.estimates["peak_rss_bytes"]["params"] == record.cell.parameters * bits / 8
@@ -141,7 +141,7 @@ def test_without_calibration_the_structure_estimate_stands_in(plan, tmp_path, sh
     )
     document = outcome.document
     assert document.environment["calibration"] == []
-    assert {record.explanation["estimator"] for record in document.records} == {"structure"}
+    assert {record.explanation.estimator for record in document.records} == {"structure"}
     assert not any("prefill_tok_s" in record.estimates for record in document.records)
     assert "not calibrated, as asked" in render(document, "table")
 
@@ -220,7 +220,7 @@ def test_memory_that_cannot_be_read_is_said(plan, tmp_path, shared_cache, monkey
     monkeypatch.setattr(rounds, "measure_read_bandwidth", lost)
     document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
     assert document.environment["read_bandwidth_failures"] == {"1": "no memory to read"}
-    assert all(record.explanation["estimator"] == "calibrated" for record in document.records)
+    assert all(record.explanation.estimator == "calibrated" for record in document.records)
     assert "memory could not be read with 1 thread: no memory to read" in render(document, "table")
 
 
@@ -359,7 +359,7 @@ def test_quality_is_measured_once_a_level_and_stands_in_every_record(plan, tmp_p
     except WorkerError as error:
         pytest.fail(str(error))
     for record in document.records:
-        assert record.quality["text"]
+        assert record.quality.text
         assert record.metrics["kld_nats"].value > 0
         assert record.metrics["kld_nats"].unit == "nats"
     assert document.plan["text"] == "text.txt"
@@ -385,10 +385,10 @@ def test_sensitivity_ranks_the_groups_of_integer_levels(plan, tmp_path, shared_c
     assert ranked.settings.quality
     document = run_plan(ranked, results=tmp_path, cache=shared_cache, progress=quiet).document
     by_level = {record.cell.level: record.quality for record in document.records}
-    assert "sensitivity" not in by_level["fp32"]
-    losses = by_level["int4"]["sensitivity"]
-    assert {"qkv", "down", "layer 0", "layer 1"} <= {loss["group"] for loss in losses}
-    assert losses[0]["kld_nats_per_mib"] == max(loss["kld_nats_per_mib"] for loss in losses)
+    assert by_level["fp32"].sensitivity is None
+    losses = by_level["int4"].sensitivity
+    assert {"qkv", "down", "layer 0", "layer 1"} <= {loss.group for loss in losses}
+    assert losses[0].kld_nats_per_mib == max(loss.kld_nats_per_mib for loss in losses)
     text = render(read_document(tmp_path / f"{document.run_id}.json"), "table")
     assert "one group at int4, all else at fp32" in text
 
@@ -407,7 +407,7 @@ def test_another_model_stands_in_for_the_reference(plan, tmp_path, shared_cache,
     assert document.plan["reference"] == "reference"
     assert "quality against reference at fp32" in render(document, "table")
     for record in document.records:
-        assert record.quality["reference"] == "reference"
+        assert record.quality.reference == "reference"
         assert (record.metrics["kld_nats"].value < 1e-9) is (record.cell.level == "fp32")
     assert str(tmp_path) not in (tmp_path / "results" / f"{document.run_id}.json").read_text()
 

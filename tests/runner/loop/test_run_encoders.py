@@ -75,7 +75,7 @@ def test_measured_stands_beside_estimated(outcome):
         assert list(record.estimates["peak_rss_bytes"]) == ["params", "structure", "calibrated"]
         calibrated = record.estimates["weights_bytes"]["calibrated"]
         assert metrics["weights_bytes"].value == calibrated
-        assert [part["pass"] for part in record.explanation["passes"]] == ["encode"]
+        assert [part.pass_name for part in record.explanation.passes] == ["encode"]
         assert metrics["mfu"].value > 0
         assert "prefill_tok_s" not in record.estimates
 
@@ -83,7 +83,7 @@ def test_measured_stands_beside_estimated(outcome):
 def test_quality_without_a_tokenizer_is_numeric_fidelity_only(outcome):
     """Trained weights, but random token ids: no level is called the best."""
     for record in outcome.document.records:
-        assert record.quality["label"] == "numeric fidelity only"
+        assert record.quality.label == "numeric fidelity only"
         exact = record.cell.level == "fp32"
         assert (record.metrics["embedding_cosine"].value > 0.999999) == exact
         assert record.metrics["nearest_agreement"].processes == 1

@@ -1,0 +1,70 @@
+"""The sum behind an estimate, term by term, as a record holds it."""
+
+import msgspec
+
+
+class EstimatedTerm(msgspec.Struct, frozen=True, kw_only=True):
+    """One term of an estimated pass.
+
+    Attributes:
+        pass_name: stored as `pass`: which pass it is a part of.
+        term: what it is, such as `body`.
+        kernel: that does it.
+        read_bytes: from memory.
+        flop: floating-point operations.
+        calls: of the kernel.
+        seconds: it takes.
+        bound: `memory`, `compute` or `calls`.
+    """
+
+    pass_name: str = msgspec.field(name="pass")
+    term: str
+    kernel: str
+    read_bytes: float
+    flop: float
+    calls: float | int
+    seconds: float
+    bound: str
+
+
+class EstimatedPass(msgspec.Struct, frozen=True, kw_only=True):
+    """One estimated pass: the sum of its terms.
+
+    Attributes:
+        pass_name: stored as `pass`: `prefill`, `decode step` (the middle one) or `encode`.
+        seconds: it takes.
+        bound: what most of it is bound by.
+        complete: false: no compute peak is known, so it takes at least that long.
+        terms: of the sum.
+    """
+
+    pass_name: str = msgspec.field(name="pass")
+    seconds: float
+    bound: str
+    complete: bool
+    terms: tuple[EstimatedTerm, ...]
+
+
+class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of the estimated memory: its name, and the bytes that are resident."""
+
+    part: str
+    bytes: float | int
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """How a record's best estimate came about.
+
+    Attributes:
+        estimator: its name.
+        basis: of its constants.
+        threads: they were measured with; null: they were not.
+        passes: pass by pass.
+        memory: part by part; empty where it is not estimated.
+    """
+
+    estimator: str
+    basis: str
+    threads: int | None = None
+    passes: tuple[EstimatedPass, ...] = ()
+    memory: tuple[MemoryPart, ...] = ()
