@@ -91,7 +91,7 @@ def build(
         else that of the level made of an fp32 file.
 
     Raises:
-        HarnessError: unknown model or level, damaged checkpoint, no room on the disk.
+        HarnessError: unknown model or level, damaged checkpoint, no space on the disk.
     """
     return _artifact(model, level, cache, seed, kv_cache).folder
 
@@ -175,7 +175,7 @@ def run(
 
     Raises:
         UsageError: a flag, plan, model or level that cannot be used; nothing was measured.
-        HarnessError: likewise before anything is measured: no room on the disk, a damaged
+        HarnessError: likewise before anything is measured: no space on the disk, a damaged
             checkpoint, a device that is named and absent.
     """
     store = cache or default_cache()

@@ -83,7 +83,7 @@ class CachedDecoder(ABC):
         """Read one token per sequence; as `prefill` of [batch, 1]."""
         return self.prefill(ids)
 
-    def choose(self) -> None:
+    def pick_greedy(self) -> None:
         """Make each sequence's most probable token the next one to be read."""
         self._last_logits.argmax(axis=1, out=self.next_ids)
 
@@ -119,7 +119,7 @@ class CachedDecoder(ABC):
 
     @abstractmethod
     def greedy_step(self) -> None:
-        """A whole decode step: read `next_ids`, run, choose the next ones.
+        """A whole decode step: read `next_ids`, run, pick the next ones greedily (argmax).
 
         Raises:
             UsageError: the cache is full.

@@ -90,7 +90,7 @@ class DecoderSession(CachedDecoder):
         self._depth_tokens += self._fed_tokens
 
     def greedy_step(self) -> None:
-        """A whole decode step: read `next_ids`, run, choose the next ones.
+        """A whole decode step: read `next_ids`, run, pick the next ones greedily (argmax).
 
         Raises:
             UsageError: the cache is full.

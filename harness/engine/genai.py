@@ -107,7 +107,7 @@ class GenaiDecoder:
         """The run alone."""
         self._generator.append_tokens(self._fed)
 
-    def choose(self) -> None:
+    def pick_greedy(self) -> None:
         """Make the most probable token the next one."""
         self._generator.generate_next_token()
         self._has_chosen = True
@@ -116,7 +116,7 @@ class GenaiDecoder:
         """Run over the chosen token, or over `next_ids` after a rewind, and choose."""
         if not self._has_chosen:
             self._generator.append_tokens(self.next_ids[:, np.newaxis])
-        self.choose()
+        self.pick_greedy()
 
     def prepare_steps(self, first_tokens: int, steps: int) -> None:
         """Do nothing: the generator makes ready what it needs."""

@@ -74,7 +74,7 @@ class Measuring:
         self.decoder.feed(ids)
         start_ns = self.clock()
         self.decoder.run()
-        self.decoder.choose()
+        self.decoder.pick_greedy()
         return self.clock() - start_ns
 
     def refuse_unfinished(self, workload: Workload) -> None:

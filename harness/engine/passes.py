@@ -97,7 +97,7 @@ def _prefill(
 ) -> PassOutcome:
     """The run over the prompt alone; the token is chosen after the clock has stopped."""
     prefill_ns = time_prefill(decoder, workload.depth_tokens, ids, clock)
-    decoder.choose()
+    decoder.pick_greedy()
     tokens = decoder.chosen(workload.depth_tokens + workload.prompt_tokens, 1)
     return PassOutcome(PassSample(prefill_ns=prefill_ns), tokens, _is_finite(decoder))
 
@@ -126,7 +126,7 @@ def _request(
     start_ns = clock()
     decoder.run()
     prefilled_ns = clock()
-    decoder.choose()
+    decoder.pick_greedy()
     stamps_ns[0] = clock()
     _steps(decoder, stamps_ns, clock)
     sample = PassSample(

@@ -48,11 +48,11 @@ class Decoder(Protocol):
     def run(self) -> None:
         """The run alone."""
 
-    def choose(self) -> None:
+    def pick_greedy(self) -> None:
         """Make each sequence's most probable token the next one."""
 
     def greedy_step(self) -> None:
-        """Read `next_ids`, run, choose."""
+        """Read `next_ids`, run, pick the next ones greedily."""
 
     def prepare_steps(self, first_tokens: int, steps: int) -> None:
         """Make ready what greedy steps from this depth on need."""

@@ -66,7 +66,7 @@ class StaticDecoder(CachedDecoder):
             self._depth_tokens += len(part)
 
     def greedy_step(self) -> None:
-        """A whole decode step: read `next_ids`, run, choose the next ones.
+        """A whole decode step: read `next_ids`, run, pick the next ones greedily (argmax).
 
         Raises:
             UsageError: the cache is full.

@@ -142,7 +142,7 @@ def prepare_results_folder(path: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"results folder {path} cannot be written: {error.strerror}",
-            fix="--results with a folder on a disk that has room and may be written",
+            fix="--results with a folder on a disk that has space and may be written",
         ) from error
     finally:
         with suppress(OSError):

@@ -205,7 +205,7 @@ def _timed(write: Callable[[], None], what: str) -> Built:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
             f"{what} could not be built: {error.strerror}",
-            fix="free room on the cache's disk" if full else "choose another cache: --cache DIR",
+            fix="free space on the cache's disk" if full else "choose another cache: --cache DIR",
         ) from error
     return Built(
         build_seconds=time.perf_counter() - begin_s,

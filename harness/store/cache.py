@@ -74,7 +74,7 @@ def ensure_artifact(
         UsageError: an unknown level, a static one without shapes, a negative seed, a cache that the
             level's kernel does not take, or a calibration text that cannot be read.
         ModelError: an architecture that cannot be built, or a checkpoint that cannot be read.
-        StorageError: a cache that cannot be written, or a disk without room.
+        StorageError: a cache that cannot be written, or a full disk.
         WorkerError: the build failed; a HarnessError in it keeps its words and exit code.
     """
     request = build_request(source, level, seed, kv_cache, shapes)
@@ -102,7 +102,7 @@ def ensure_built(request: BuildRequest, cache: Path, timeout_s: float = 1800) ->
 
 
 def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
-    """Refuse a build that the disk of `cache` has no room for.
+    """Refuse a build that the disk of `cache` has no space for.
 
     A level of fixed points is built from floats that lie beside it until their ranges are known.
 
@@ -118,7 +118,7 @@ def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
         raise StorageError(
             f"{spec.name} at {level.name} needs {needed_bytes / MIB:,.0f} MiB in the cache;"
             f" its disk has {free_bytes / MIB:,.0f} MiB free",
-            fix=f"free some room, or {ELSEWHERE}",
+            fix=f"free some space, or {ELSEWHERE}",
         )
 
 

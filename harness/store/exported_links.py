@@ -84,5 +84,5 @@ def _fill(folder: Path, found: FoundFiles, sources: dict[str, Path]) -> None:
     except OSError as error:
         raise StorageError(
             f"the links of {found.name} could not be replaced: {error.strerror}",
-            fix="free some room, or choose another cache: --cache DIR",
+            fix="free some space, or choose another cache: --cache DIR",
         ) from error

@@ -71,7 +71,7 @@ def quantize(path: str, cache: str, level: str, folder: str) -> None:
     except OSError as error:
         raise StorageError(
             f"{found.name} could not be written at {level}: {error.strerror}",
-            fix="free room on the cache's disk, or choose another cache: --cache DIR",
+            fix="free space on the cache's disk, or choose another cache: --cache DIR",
         ) from error
 
 

@@ -64,7 +64,7 @@ def fetch_model(argument: str, cache: Path, hub: Hub, log: Log) -> Path:
         UsageError: another form of argument.
         ModelError: no such repository, revision, folder or file.
         DeviceError: huggingface_hub is not installed.
-        StorageError: no connection, not fetched before, no room, a disk that cannot be written.
+        StorageError: no connection, not fetched before, no space, a disk that cannot be written.
     """
     name = parse_hub_name(argument)
     offline = hub.offline or _library().constants.HF_HUB_OFFLINE
@@ -174,14 +174,14 @@ def _put(folder: Path, files: dict[str, Path], record: dict[str, Any]) -> None:
 
 
 def _check_room(place: Path, needed_bytes: int) -> None:
-    """Refuse files that the disk has no room for."""
+    """Refuse files that the disk has no space for."""
     place.mkdir(parents=True, exist_ok=True)
     free_bytes = shutil.disk_usage(place).free
     if free_bytes < needed_bytes:
         raise StorageError(
             f"the files need {needed_bytes / MIB:,.0f} MiB; the disk has"
             f" {free_bytes / MIB:,.0f} MiB free",
-            fix="free some room, or choose another cache: --cache DIR, HF_HOME=DIR",
+            fix="free some space, or choose another cache: --cache DIR, HF_HOME=DIR",
         )
 
 

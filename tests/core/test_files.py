@@ -10,7 +10,7 @@ from harness.core.files import remove_partial_folders, whole_folder, write_whole
 
 
 def full(descriptor: int) -> None:
-    """A disk without room, met when what was written should reach it."""
+    """A disk without space, met when what was written should reach it."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -57,7 +57,7 @@ class FakeDecoder:
         self.now_ns += PREFILL_NS * self.fed.shape[1]
         self.depth_tokens += self.fed.shape[1]
 
-    def choose(self):
+    def pick_greedy(self):
         self.now_ns += CHOOSE_NS
         self.next_ids[...] = (self.fed.sum(axis=1) + self.depth_tokens) % VOCAB
 

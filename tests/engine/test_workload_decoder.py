@@ -78,7 +78,7 @@ def test_greedy_steps_read_the_most_probable_token(exact):
     ids = random_ids(2, 5)
     fast, plain = in_place(exact, 2), growing(exact, 2)
     fast.prefill(ids)
-    fast.choose()
+    fast.pick_greedy()
     expected = plain.prefill(ids)[:, 0].argmax(axis=1)
     for _ in range(6):
         assert fast.next_ids.tolist() == expected.tolist()

@@ -109,7 +109,7 @@ def test_greedy_steps_are_prefills_of_what_was_chosen(static):
     """Four steps; the history holds the choices, and the fifth one."""
     static.rewind(0)
     static.prefill(random_ids(6))
-    static.choose()
+    static.pick_greedy()
     static.prepare_steps(6, 4)
     for _ in range(4):
         static.greedy_step()

@@ -23,7 +23,7 @@ SOURCE = asdict(ModelSource("smollm2-135m", "smollm2-135m", load_spec("smollm2-1
 
 
 @pytest.mark.parametrize(
-    ("code", "fix"), [(errno.ENOSPC, "free room"), (errno.EROFS, "another cache")]
+    ("code", "fix"), [(errno.ENOSPC, "free space"), (errno.EROFS, "another cache")]
 )
 def test_a_disk_that_fails_is_a_storage_error(tmp_path, monkeypatch, code, fix):
     """The disk fills while the child writes: exit code 5, and what to do about it."""

@@ -90,7 +90,7 @@ class ExportedDecoder(CachedDecoder):
         self.run()
         return as_float32(self._last[:, -1:])
 
-    def choose(self) -> None:
+    def pick_greedy(self) -> None:
         """Make each sequence's most probable token the next one to be read."""
         self.next_ids[...] = self.last_logits.argmax(axis=1)
 
@@ -114,7 +114,7 @@ class ExportedDecoder(CachedDecoder):
         self._depth_tokens = prepared.end_tokens - self.prefix_tokens
 
     def greedy_step(self) -> None:
-        """A whole decode step: read `next_ids`, run, choose the next ones.
+        """A whole decode step: read `next_ids`, run, pick the next ones greedily (argmax).
 
         Raises:
             UsageError: the cache is full.

@@ -57,7 +57,7 @@ def build_all(plan: Plan, cache: Path) -> Builds:
     """Build each model once at each level and with each cache.
 
     Raises:
-        HarnessError: a model that cannot be read, a disk without room.
+        HarnessError: a model that cannot be read, a full disk.
     """
     builds = Builds({}, {})
     for key, group in {build_key(group): group for group in plan.groups}.items():
@@ -82,7 +82,7 @@ def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
         seed: of weights.
 
     Raises:
-        HarnessError: a model that cannot be read, a disk without room; WorkerError: a failed build.
+        HarnessError: a model that cannot be read, a full disk; WorkerError: a failed build.
     """
     return group.model.build(
         group.level,

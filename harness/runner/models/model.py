@@ -176,7 +176,7 @@ class Model(FoundModel, Protocol):
             inputs: values of inputs by name.
 
         Raises:
-            HarnessError: a model that cannot be read or built, a disk without room.
+            HarnessError: a model that cannot be read or built, a full disk.
         """
 
     def identity(self, artifact: "AnyArtifact | None") -> str:
