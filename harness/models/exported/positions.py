@@ -37,20 +37,31 @@ def position_limit(flat: FlatGraph, positions: frozenset[str], folder: Path) -> 
 
 
 def _first_position(
-    flat: FlatGraph, name: str, positions: frozenset[str], folder: Path, steps: int = _LONGEST_STEPS
+    flat: FlatGraph,
+    name: str,
+    positions: frozenset[str],
+    folder: Path,
+    steps: int = _LONGEST_STEPS,
+    *,
+    is_cut: bool = False,
 ) -> int | None:
-    """Return the row of the first token; None where an index counts no tokens."""
+    """Return the row of the first token; None where an index counts no tokens.
+
+    A stored count is one of tokens only where it is cut to their number: used whole, as of the
+    patches of a picture, it says nothing of a limit.
+    """
     node = flat.producers.get(name)
     if name in positions:
         return 0
     if flat.tensor(name) is not None:
-        return _first_counted(flat, name, folder)
+        return _first_counted(flat, name, folder) if is_cut else None
     if node is None or steps == 0:
         return None
     if node.op in _COUNTS:
         return _COUNTS[node.op]
+    is_cut = is_cut or node.op == "Slice"
     for source, added in _sources(flat, node, folder):
-        first = _first_position(flat, source, positions, folder, steps - 1)
+        first = _first_position(flat, source, positions, folder, steps - 1, is_cut=is_cut)
         if first is not None:
             return first + added
     return None

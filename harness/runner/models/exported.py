@@ -374,6 +374,7 @@ class ExportedPair(ExportedDecoder):
     def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
         """Passes of the encoder, if its file is there, and steps of the decoder."""
         encoder = self.model.graph(Role.ENCODER)
+        refuse_sized(self.model, settings)
         if encoder is None:
             return fitted(settings, self.model, decoder_tests(settings))
         steps = fitted(settings, self.model, tuple(decode_tests(settings)))

@@ -147,9 +147,18 @@ def refuse_sized(model: ExportedModel, settings: Settings) -> None:
     Raises:
         UsageError: names the flags that do.
     """
-    graph = model.main
-    ids = () if graph.names.ids is None else graph.port(graph.names.ids).free
-    lost = [name for name, _ in settings.dim if name in graph.free_dimensions and name not in ids]
+    encoder = model.graph(Role.ENCODER)
+    allowed = set() if encoder is None else set(encoder.free_dimensions)
+    sized: set[str] = set()
+    for graph in (graph for graph in model.graphs if graph is not encoder):
+        names = {getattr(graph.names, part) for part in graph.names.__slots__}
+        caches = (*graph.cache.own, *graph.cache.cross) if graph.cache is not None else ()
+        names |= {pair.past for pair in caches}
+        for port in graph.inputs:
+            if port.name == graph.names.ids:  # a batch, or without an encoder a number of tokens
+                allowed.update(port.free if encoder is None else port.free[:1])
+            sized.update(port.free if port.name in names else ())
+    lost = [name for name, _ in settings.dim if name in sized and name not in allowed]
     if lost:
         raise UsageError(
             f"--dim {lost[0]}: the tests of {model.name} say how large it is",

@@ -182,3 +182,20 @@ def test_a_stated_number_of_frames_is_a_length(tmp_path):
     assert sound_seconds(found.main, found, {}) == 30.0
     last = heard(tmp_path / "last", "input_features", "n", "frames", 40)
     assert shapes(last)["input_features"] == (1, 1000, 40)
+
+
+@pytest.mark.parametrize(("is_cut", "limit"), [(True, 30), (False, None)])
+def test_a_stored_count_is_of_tokens_where_it_is_cut(tmp_path, is_cut, limit):
+    """BERT cuts its positions to the text; a picture's patches are used whole."""
+    place = "part" if is_cut else "count"
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["x"]),
+        helper.make_node("Slice", ["count", "zero", "end", "axis"], ["part"]),
+        helper.make_node("Gather", ["rows", place], ["y"]),
+        helper.make_node("Add", ["x", "y"], ["last_hidden_state"]),
+    ]
+    stored = {"table": values(9, 4), "rows": values(30, 4), "count": np.arange(30)[None]}
+    stored |= {"zero": np.array([0]), "end": np.array([5]), "axis": np.array([1])}
+    outputs = [port("last_hidden_state", ["b", "s", 4])]
+    proto = model(nodes, [port("input_ids", ["b", "s"], WHOLE)], outputs, stored)
+    assert read(saved(proto, tmp_path)).max_context_tokens == limit
