@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from harness.core.units import GB
+from harness.estimator.calibration.constants import BUSY_SHARE
 from harness.report.headline import thread_words
 from harness.report.rows import Row
 from harness.report.sweep import sweep_notes
@@ -20,6 +22,8 @@ WEIGHTS_NOTES = {
 ROUTING_NOTE = (
     "experts: seeded routers choose them evenly; trained ones do not, and read fewer over a prompt"
 )
+
+OFF_SHARE = 0.5  # of the stored read bandwidth, that a run's own may be off without a word
 
 MEAS_EST = "meas/est: time measured / estimated"
 
@@ -172,8 +176,39 @@ def _lost_peaks(document: Document) -> Iterator[str]:
     failed = document.environment.get("calibration_failures")
     for failure in failed if isinstance(failed, list) else ():
         yield f"no calibration with {thread_words(failure['threads'])}: {failure['reason']}"
+    yield from _doubtful_peaks(document)
     if document.plan.get("calibrate") is False:
         yield "not calibrated, as asked: estimates from the read bandwidth and typical call times"
+
+
+def _doubtful_peaks(document: Document) -> Iterator[str]:
+    """Calibrations that were taken beside other programs, or that this run is far off.
+
+    An environment that someone has edited, whose fields are not of their types, says nothing.
+    """
+    with suppress(KeyError, TypeError, ValueError):
+        peaks = document.environment["read_bandwidth"]
+        own = {peak["threads"]: peak["bytes_per_s"] for peak in peaks}
+        for found in document.environment["calibration"]:
+            yield from _doubts_of(found, own)
+
+
+def _doubts_of(calibration: Json, own: dict[int, float | None]) -> Iterator[str]:
+    """What makes one calibration doubtful, beside what the run read itself in bytes/s."""
+    threads = calibration["constants"]["threads"]
+    share, read = calibration.get("background_share") or 0.0, own.get(threads)
+    if share > BUSY_SHARE:
+        yield (
+            f"calibrated with {thread_words(threads)} while others used {share:.0%} of the CPU:"
+            " not kept"
+        )
+    points = calibration["constants"]["bandwidth"]
+    stored = max(points, key=lambda point: point["size_bytes"])["rate_per_s"]
+    if read is not None and abs(read - stored) > OFF_SHARE * stored:
+        yield (
+            f"this run read memory at {read / GB:.1f} GB/s with {thread_words(threads)}, the"
+            f" calibration at {stored / GB:.1f}: estimates may be off (bench calibrate --again)"
+        )
 
 
 def _references(document: Document) -> Iterator[str]:

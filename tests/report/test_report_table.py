@@ -10,7 +10,16 @@ from harness.report.rows import make_rows
 from harness.results.document import decode_document
 from harness.results.replies import Placement
 from harness.results.schema import Metric, Reason, Record, Trust
-from tests.report.report_documents import cell, document, failed, group, metric, record, sweep
+from tests.report.report_documents import (
+    ENVIRONMENT,
+    cell,
+    document,
+    failed,
+    group,
+    metric,
+    record,
+    sweep,
+)
 
 
 def table(*records: Record) -> list[dict[str, str]]:
@@ -338,3 +347,16 @@ def test_placements_that_differ_have_a_column():
         for device, verdict in (("cpu", "FULL"), ("webgpu", "FULL_COMPUTE"))
     ]
     assert "| FULL_COMPUTE" in render(document(*records), "md").replace("\\", "")
+
+
+def test_a_run_far_off_its_calibration_says_so():
+    """9.9 GB/s read in the run: beside 18 stored nothing is said, beside 22 it is off by half."""
+    for stored, far in ((18e9, False), (22e9, True)):
+        peaks = [{"size_bytes": 1e6, "rate_per_s": 90e9}, {"size_bytes": 2e8, "rate_per_s": stored}]
+        calibration = [
+            {"background_share": 0.2, "constants": {"threads": 2, "bandwidth": peaks}},
+        ]
+        run = document(*group(), environment={**ENVIRONMENT, "calibration": calibration})
+        text = render(run, "table")
+        assert ("9.9 GB/s with 2 threads, the calibration at 22.0" in text) == far
+        assert "calibrated with 2 threads while others used 20% of the CPU: not kept" in text

@@ -3,7 +3,7 @@
 `tests/fixtures/renders` holds what version 0.1.0 printed. Words renamed since are put back before
 the columns are laid out, so that all else is compared byte for byte. Base and new of comparisons
 are geometric means here, as their ratio is; 0.1.0 printed medians, which did not agree with it.
-Nor did it choose a level by intervals, or bound what a half-width says.
+Nor did it choose a level by intervals, bound what a half-width says, or doubt a calibration.
 """
 
 from collections.abc import Callable, Sequence

@@ -15,6 +15,7 @@ import hashlib
 import json
 import random
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ from harness.estimator.calibration.constants import (
 )
 from harness.estimator.calibration.rates import BANDWIDTH, OPERATORS, STACKS, Reply, constants_of
 from harness.machine.process.worker import Worker
+from harness.machine.watch.probes import difference, snapshot
 from harness.results.replies import MemoryRead
 
 WORKER_MODULE = "harness.estimator.calibration.bandwidth_worker"
@@ -283,7 +285,8 @@ def ensure_constants(
         full = full or (found.stored.complete and not again)  # nothing is lost for one more cache
         levels, caches = _with_held(found.stored, levels, caches)
     chosen = sizes or (FULL if full else QUICK)
-    constants = measure_constants(key, levels, chosen, seed, log, caches)
+    shares: list[float] = []
+    constants = measure_constants(key, levels, chosen, seed, log, caches, shares)
     stored = StoredConstants(
         fingerprint=key.fingerprint,
         onnxruntime=key.onnxruntime,
@@ -291,7 +294,14 @@ def ensure_constants(
         method_version=METHOD_VERSION,
         complete=full,
         constants=constants,
+        background_share=max(shares, default=None),
     )
+    if stored.is_busy:
+        log(
+            f"calibrated while others used {stored.background_share:.0%} of the CPU: not kept,"
+            " measured anew next time"
+        )
+        return stored
     store_constants(cache, stored)
     return stored
 
@@ -303,8 +313,11 @@ def measure_constants(
     seed: int,
     log: Log,
     caches: tuple[str, ...] = (),
+    shares: list[float] | None = None,
 ) -> Constants:
     """Build the micro-graphs once, run every probe in `sizes.rounds` processes, and add up.
+
+    Of each process the share of the CPU that others used is appended to `shares`.
 
     Raises:
         HarnessError: as ensure_constants.
@@ -328,9 +341,15 @@ def measure_constants(
             log(f"calibrating: round {number + 1} of {sizes.rounds}")
             order = list(probes)
             random.Random(f"{seed}/calibrate/{number}").shuffle(order)
+            before, own_ns = snapshot(), time.process_time_ns()
             with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
                 for probe in order:
                     replies[probe].append(_ask(worker, probe, folder, key, sizes))
+                own_ns = worker.cpu_ns() + time.process_time_ns() - own_ns
+                watch = difference(before, snapshot(), own_ns)
+            found = (watch.background_cpu_share, watch.steal_share)
+            if shares is not None:
+                shares += [share for share in found if share is not None]
     return constants_of(replies, sizes, levels, built, key.threads, caches)
 
 

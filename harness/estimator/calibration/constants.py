@@ -140,6 +140,9 @@ class Constants:
         return rate_at(points, rows, size_bytes) if points else None
 
 
+BUSY_SHARE = 0.05  # beyond the limit of grade B of a record
+
+
 @dataclass(frozen=True, slots=True)
 class StoredConstants:
     """Constants with what they are valid for, as kept between runs.
@@ -151,6 +154,8 @@ class StoredConstants:
         method_version: of the measuring code; a change makes stored constants stale.
         complete: every level was measured, not only those of a plan.
         constants: the numbers.
+        background_share: processor time that others used meanwhile, as a share of what ours could
+            do, of the worst process; None: not known, as before it was counted.
     """
 
     fingerprint: str
@@ -159,6 +164,12 @@ class StoredConstants:
     method_version: int
     complete: bool
     constants: Constants
+    background_share: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether others used so much that the constants hold for now only: a grade C of a row."""
+        return (self.background_share or 0.0) > BUSY_SHARE
 
 
 def rate_at(points: Sequence[RatePoint], rows: int, size_bytes: float) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import UsageError
-from harness.estimator.calibration import calibrate
+from harness.estimator.calibration import calibrate, constants
 from harness.estimator.calibration.calibrate import CalibrationKey, ensure_constants, find_constants
 from harness.estimator.calibration.constants import (
     ATTENTION,
@@ -31,12 +31,18 @@ def known(levels, caches=()):
     return Constants("measured here", (RatePoint(1e9),), rates, 1e-6, threads=1)
 
 
+@pytest.fixture(autouse=True)
+def calm(monkeypatch):
+    """Whatever else runs here, a calibration is kept."""
+    monkeypatch.setattr(constants, "BUSY_SHARE", 9.0)
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """The levels of each measurement that would have run."""
     calls = []
 
-    def measure(key, levels, sizes, seed, log, caches):
+    def measure(key, levels, sizes, seed, log, caches, shares):
         calls.append((set(levels), sizes, set(caches)))
         return known(levels, caches)
 
@@ -154,6 +160,9 @@ def test_each_round_has_its_own_order(tmp_path, monkeypatch):
 
         def ask(self, *_, **__):
             return {"operators": [1, 2], "stack_operators": 5}
+
+        def cpu_ns(self):
+            return 0
 
     monkeypatch.setattr(calibrate, "Worker", Builder)
     monkeypatch.setattr(calibrate, "_ask", lambda _, probe, *__: order.append(probe) or [])

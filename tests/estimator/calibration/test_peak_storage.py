@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import MeasurementError, StorageError
+from harness.estimator.calibration import calibrate
 from harness.estimator.calibration.calibrate import (
     METHOD_VERSION,
     CalibrationKey,
@@ -122,3 +123,19 @@ def test_looking_changes_nothing(tmp_path):
     assert found.stored is None
     assert "damaged" in found.note
     assert path.read_text() == "{"
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.02, True), (0.3, False)])
+def test_a_calibration_beside_other_programs_is_not_kept(tmp_path, monkeypatch, share, kept):
+    """Beyond grade B's limit of 5 % it is used once and measured anew next time."""
+
+    def measure(_key, _levels, _sizes, _seed, _log, _caches, shares):
+        shares.append(share)
+        return STORED.constants
+
+    monkeypatch.setattr(calibrate, "measure_constants", measure)
+    told = []
+    found = calibrate.ensure_constants(tmp_path, KEY, ("fp32",), log=told.append)
+    assert found.background_share == share
+    assert (find_constants(tmp_path, KEY).stored is not None) == kept
+    assert any("others used 30% of the CPU: not kept" in line for line in told) != kept
