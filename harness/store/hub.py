@@ -1,11 +1,12 @@
 """A model on the Hugging Face hub: how it is named, and which of its files are wanted. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from harness.core.errors import ModelError, UsageError
+from harness.models.exported.files import chosen_of
 
 PREFIX = "hf:"
 FORM = "hf:org/name[@revision][:folder or file.onnx]"
@@ -64,8 +65,9 @@ def local_name(name: HubName) -> str:
 def wanted_files(name: HubName, files: Iterable[str]) -> dict[str, str]:
     """Choose the files of a repository that a model needs.
 
-    Of a folder with graphs they are the graphs and their data; of one without, its safetensors.
-    At the top of a repository that has both, it is the safetensors: `:onnx` asks for the graphs.
+    Of a folder with graphs they are one copy of each part and its data; of one without, its
+    safetensors. At the top of a repository that has both, it is the safetensors, `:onnx` asks for
+    the graphs; beside a genai_config.json it is the graph, whose data they are.
     What describes the model is taken from the folder, and where it is not there, from above it.
 
     Args:
@@ -77,6 +79,7 @@ def wanted_files(name: HubName, files: Iterable[str]) -> dict[str, str]:
 
     Raises:
         ModelError: there is no model; the fix names the places where there is one.
+        UsageError: several models, none of them plain; the fix names one of them.
     """
     known = sorted(files)
     is_file = name.inside.endswith(GRAPH)
@@ -87,11 +90,16 @@ def wanted_files(name: HubName, files: Iterable[str]) -> dict[str, str]:
     weights = [file for file, place in flat.items() if place.endswith(WEIGHTS) or place == INDEX]
     graphs = [file for file, place in flat.items() if place.endswith(GRAPH)]
     if is_file:
-        graphs = [file for file in graphs if file == name.inside]
         weights = []
-    if not graphs and not any(file.endswith(WEIGHTS) for file in weights):
+    if (is_file and name.inside not in graphs) or not (graphs or _has_weights(weights)):
         raise ModelError(f"{name.repo} holds no model at {_at(name)}", fix=_instead(name, known))
-    chosen = weights or [*graphs, *(file for file in flat if _is_data(file, graphs, is_file))]
+    is_genai = any(place == "genai_config.json" for place in flat.values())
+    if weights and not is_genai:
+        chosen = weights
+    else:  # safetensors beside a graph of genai are the data that it names
+        wanted = _graphs(name, folder, [flat[file] for file in graphs])
+        owned = [file for file in flat if _is_data(flat[file], wanted, flat.values())]
+        chosen = [*(file for file in graphs if flat[file] in wanted), *owned, *weights]
     found = {file: flat[file] for file in chosen}
     for level in (folder, *_above(folder)):
         taken = set(found.values())
@@ -102,11 +110,28 @@ def wanted_files(name: HubName, files: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _is_data(file: str, graphs: list[str], is_file: bool) -> bool:
-    """Whether a file holds tensors of the chosen graphs: of one of them, by its name."""
-    if not DATA.search(file):
+def _has_weights(files: Iterable[str]) -> bool:
+    """Whether safetensors are among files: an index alone is no model."""
+    return any(file.endswith(WEIGHTS) for file in files)
+
+
+def _graphs(name: HubName, folder: str, places: list[str]) -> tuple[str, ...]:
+    """Return the graphs of a folder that are the model: one copy of each part."""
+    asked = PurePosixPath(name.inside).name if name.inside.endswith(GRAPH) else None
+    inside = f":{folder}" if folder else ":"
+    try:
+        return chosen_of(places, Path(f"{PREFIX}{name.repo}{inside}"), asked)
+    except UsageError as error:
+        raise UsageError(error.problem, fix=error.fix.replace(":/", ":")) from error
+
+
+def _is_data(place: str, graphs: Collection[str], every: Iterable[str]) -> bool:
+    """Whether a file holds tensors of the chosen graphs, by its name; of no graph's: it may."""
+    if not DATA.search(place):
         return False
-    return not is_file or any(file.startswith(graph.removesuffix(GRAPH)) for graph in graphs)
+    stems = {file.removesuffix(GRAPH) for file in every if file.endswith(GRAPH)}
+    owner = DATA.sub("", place)
+    return f"{owner}{GRAPH}" in graphs or owner not in stems
 
 
 def _below(folder: str, file: str) -> str | None:

@@ -89,13 +89,11 @@ def test_a_folder_is_called_by_what_was_chosen():
     assert local_name(HubName("org/m", "main", "onnx/model_q4.onnx")) == "m-onnx-model_q4"
 
 
-def test_of_a_folder_with_graphs_the_graphs_and_their_data_are_wanted():
-    """And what describes them from above; no program, no pickle, no readme."""
+def test_of_a_folder_with_graphs_the_plain_one_and_its_data_are_wanted():
+    """And what describes it from above; no other copy, no program, no pickle, no readme."""
     assert wanted_files(HubName("a/b", "main", "onnx"), GRAPHS) == {
         "onnx/model.onnx": "model.onnx",
         "onnx/model.onnx_data": "model.onnx_data",
-        "onnx/model_q4.onnx": "model_q4.onnx",
-        "onnx/model_q4.onnx_data": "model_q4.onnx_data",
         "config.json": "config.json",
         "tokenizer.json": "tokenizer.json",
     }
@@ -107,6 +105,55 @@ def test_of_one_file_only_its_own_data_is_wanted():
         "model_q4.onnx",
         "model_q4.onnx_data",
     }
+
+
+MANY = [
+    *("config.json", "onnx/model.onnx", "onnx/model.onnx_data", "onnx/model_q4.onnx"),
+    *("onnx/model_q4.onnx_data", "onnx/model_q4f16.onnx", "onnx/model_q4f16.onnx_data"),
+    *("onnx/model_fp16.onnx", "onnx/model_fp16.onnx_data", "onnx/model_fp16.onnx_data_1"),
+]
+HALVES = [
+    *("config.json", "onnx/encoder_model.onnx", "onnx/encoder_model_q4.onnx"),
+    *("onnx/decoder_model_merged.onnx", "onnx/decoder_model_merged_q4.onnx"),
+    "onnx/decoder_model_merged_q4.onnx_data",
+]
+
+
+@pytest.mark.parametrize(
+    ("files", "inside", "expected"),
+    [
+        (MANY, "onnx/model.onnx", ["model.onnx", "model.onnx_data"]),
+        (MANY, "onnx", ["model.onnx", "model.onnx_data"]),
+        (
+            MANY,
+            "onnx/model_fp16.onnx",
+            ["model_fp16.onnx", "model_fp16.onnx_data", "model_fp16.onnx_data_1"],
+        ),
+        (
+            HALVES,
+            "onnx/decoder_model_merged_q4.onnx",
+            [
+                *("decoder_model_merged_q4.onnx", "decoder_model_merged_q4.onnx_data"),
+                "encoder_model_q4.onnx",
+            ],
+        ),
+        (
+            ["config.json", "genai_config.json", *FILES[1:], "model.onnx"],
+            "",
+            ["model.onnx", FILES[1]],
+        ),
+        (["m.onnx", "weights.data"], "", ["m.onnx", "weights.data"]),
+    ],
+)
+def test_the_chosen_graphs_bring_their_own_data_and_nothing_else(files, inside, expected):
+    found = wanted_files(HubName("a/b", "main", inside), files).values()
+    assert sorted(place for place in found if not place.endswith("config.json")) == expected
+
+
+def test_of_several_copies_one_is_named_as_it_is_typed():
+    with pytest.raises(UsageError) as caught:
+        wanted_files(HubName("a/b", "main", "onnx"), ["onnx/model_q4.onnx", "onnx/model_q8.onnx"])
+    assert caught.value.fix.endswith("--model hf:a/b:onnx/model_q4.onnx")
 
 
 def test_the_nearest_description_is_wanted():

@@ -129,6 +129,27 @@ def find_files(path: Path) -> FoundFiles:
     return _found(path, _chosen([_part(file) for file in files], typed), files)
 
 
+def chosen_of(files: Sequence[str], typed: Path, asked: str | None = None) -> tuple[str, ...]:
+    """Return which of the graphs of one folder are its model, as find_files would choose.
+
+    Args:
+        files: names of graphs.
+        typed: the folder, as advice names it.
+        asked: the one that was given by its name; None: the folder was.
+
+    Raises:
+        UsageError: several models; the fix names one of them.
+    """
+    parts = [_part(file) for file in files]
+    part = None if asked is None else _part(asked)
+    if part is None:
+        return tuple(_chosen(parts, typed).values())
+    if part.role is Role.MODEL:
+        return (part.file,)
+    others = [other for other in parts if other.file != part.file]
+    return tuple(_halves([part, *others], part).values())
+
+
 def names_data_file(graph: Path, name: str) -> bool:
     """Whether a graph file keeps tensors in a file called `name`, by its bytes: nothing is parsed.
 
