@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def readable_streams() -> None:
     """Let output that its encoding cannot hold be drawn with other signs, never fail."""
-    from harness.core.records import printable
+    from harness.core.encoding import printable
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.core.records import read_json_file
+from harness.core.encoding import read_json_file
 from harness.devices.device import Device
 from harness.devices.row import RUNTIME, installed_version
 from harness.results.replies import Compiled

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import write_whole
-from harness.core.records import utf8_from
 from harness.results.schema import SCHEMA, Document, Json
 from harness.results.upgrade import upgrade
 

@@ -20,8 +20,8 @@ from harness.builder.graph.static.geometry import (
 )
 from harness.builder.quantize.layout import bits_per_weight, stored_bytes
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, find_level, own_cache
+from harness.core.encoding import read_json_file
 from harness.core.errors import StorageError
-from harness.core.records import read_json_file
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, spec_type
 from harness.models.specs.tensors import kv_values_per_token, parameters
 

@@ -7,8 +7,8 @@ from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.encoding import read_json_file
 from harness.core.errors import StorageError
-from harness.core.records import read_json_file
 from harness.machine.meters.memory import memory_mark
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, spec_type
 from harness.models.weights.source import ModelSource

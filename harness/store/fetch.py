@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core.encoding import read_json_file
 from harness.core.errors import DeviceError, ModelError, StorageError
 from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.findings import Log
-from harness.core.records import read_json_file
 from harness.core.units import MIB
 from harness.models.weights.source import HUB_FILE
 from harness.store.hub import HubName, local_name, parse_hub_name, wanted_files

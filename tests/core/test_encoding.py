@@ -6,16 +6,9 @@ import json
 
 import pytest
 
+from harness.core.encoding import printable, read_json_file, read_text, text_from, utf8_from
 from harness.core.errors import ModelError
-from harness.core.records import (
-    printable,
-    read_json,
-    read_json_file,
-    read_table,
-    read_text,
-    text_from,
-    utf8_from,
-)
+from harness.core.records import read_json, read_table
 
 WORDS = '{"name": "Größe – 大きさ"}'
 TABLE = 'model = ["größe"]\nrounds = 3\n'

@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.core.encoding import read_json_file
 from harness.core.errors import HarnessError, ModelError, UsageError
-from harness.core.records import data_folder, read_json_file, read_record, read_table
+from harness.core.records import data_folder, read_record, read_table
 from harness.core.units import GB, GIB, MIB
 from harness.models.catalog.catalog import catalog_model
 from harness.models.configs.config import spec_from_file

@@ -6,8 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.encoding import read_json_file, read_text
 from harness.core.errors import ModelError, UsageError
-from harness.core.records import data_folder, read_json_file, read_text
+from harness.core.records import data_folder
 from harness.models.weights.source import CONFIG
 
 if TYPE_CHECKING:

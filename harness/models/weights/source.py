@@ -9,8 +9,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from harness.core.encoding import read_json_file
 from harness.core.errors import ModelError, UsageError
-from harness.core.records import data_folder, read_json, read_json_file
+from harness.core.records import data_folder, read_json
 from harness.models.catalog.catalog import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
 from harness.models.formats import refuse_format
