@@ -48,7 +48,9 @@ def opens(path: Path) -> bool:
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
-        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception:  # of many classes, in words of its own: it does not open it
         return False
     return True

@@ -46,7 +46,12 @@ class EstimatedPass(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of the estimated memory: its name, and the bytes that are resident."""
+    """One part of the estimated memory.
+
+    Attributes:
+        part: its name.
+        bytes: that are resident.
+    """
 
     part: str
     bytes: float | int

@@ -4,10 +4,11 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import to_builtins
 
 from harness.core.errors import EXIT_USAGE, UsageError, WorkerError
 from harness.core.units import GIB
@@ -75,7 +76,7 @@ def test_a_trained_byte_model_has_every_metric(bytelm):
 
 
 def test_a_record_is_plain_data(bytelm):
-    assert json.loads(json.dumps(asdict(bytelm), allow_nan=False))["prefill"]["chunks"] == 20
+    assert json.loads(json.dumps(to_builtins(bytelm), allow_nan=False))["prefill"]["chunks"] == 20
 
 
 def test_seeded_weights_are_labelled(build):
