@@ -1,6 +1,6 @@
 """A worker module that opens rows and graphs which no command line would give it."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ def by_name_after_registration(graph, device):
     options = session_options(threads=1)
     names = [chosen.provider]
     session = ort.InferenceSession(graph, options, providers=names, enable_fallback=0)
-    return asdict(place(recorded_nodes(session), chosen.provider))
+    return structs.asdict(place(recorded_nodes(session), chosen.provider))
 
 
 def twice(graph, device):
