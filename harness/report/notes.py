@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from harness.core.units import GB
-from harness.estimator.calibration.constants import BUSY_SHARE
 from harness.report.headline import thread_words
 from harness.report.rows import Row
 from harness.report.sweep import sweep_notes
+from harness.results.background import Background
 from harness.results.enums import EnergyKind, PlacementVerdict, Status
 from harness.results.progress import progress_sentence
 from harness.results.samples import ENCODE, kind_of
@@ -197,7 +197,7 @@ def _doubts_of(calibration: Json, own: dict[int, float | None]) -> Iterator[str]
     """What makes one calibration doubtful, beside what the run read itself in bytes/s."""
     threads = calibration["constants"]["threads"]
     share, read = calibration.get("background_share") or 0.0, own.get(threads)
-    if share > BUSY_SHARE:
+    if Background(cpu_share=share).is_busy:
         yield (
             f"calibrated with {thread_words(threads)} while others used {share:.0%} of the CPU:"
             " not kept"

@@ -22,6 +22,7 @@ from harness.builder.quantize.levels import (
 )
 from harness.core.errors import MeasurementError, UsageError
 from harness.core.units import MIB
+from harness.results.background import Background
 
 # Rows among the rates beside the matrix kernels: attention in flop/s; what stands between matrices
 # and the choice of a token in bytes/s.
@@ -140,9 +141,6 @@ class Constants:
         return rate_at(points, rows, size_bytes) if points else None
 
 
-BUSY_SHARE = 0.05  # beyond the limit of grade B of a record
-
-
 @dataclass(frozen=True, slots=True)
 class StoredConstants:
     """Constants with what they are valid for, as kept between runs.
@@ -169,7 +167,7 @@ class StoredConstants:
     @property
     def is_busy(self) -> bool:
         """Whether others used so much that the constants hold for now only: a grade C of a row."""
-        return (self.background_share or 0.0) > BUSY_SHARE
+        return Background(cpu_share=self.background_share).is_busy
 
 
 def rate_at(points: Sequence[RatePoint], rows: int, size_bytes: float) -> float:

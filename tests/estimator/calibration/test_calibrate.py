@@ -4,7 +4,7 @@ import pytest
 
 from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import UsageError
-from harness.estimator.calibration import calibrate, constants
+from harness.estimator.calibration import calibrate
 from harness.estimator.calibration.calibrate import CalibrationKey, ensure_constants, find_constants
 from harness.estimator.calibration.constants import (
     ATTENTION,
@@ -18,6 +18,8 @@ from harness.estimator.calibration.constants import (
     attention_name,
     call_name,
 )
+from harness.results.background import BACKGROUND_CPU_SHARE
+from harness.results.enums import Grade
 from tests.tiny import SIZES
 
 OVER_INT4 = attention_name(CACHES["int4"])
@@ -34,7 +36,7 @@ def known(levels, caches=()):
 @pytest.fixture(autouse=True)
 def calm(monkeypatch):
     """Whatever else runs here, a calibration is kept."""
-    monkeypatch.setattr(constants, "BUSY_SHARE", 9.0)
+    monkeypatch.setitem(BACKGROUND_CPU_SHARE, Grade.B, 9.0)
 
 
 @pytest.fixture
