@@ -33,7 +33,7 @@ _LATER: dict[str, object] = {
 # Fields of a spec that describe the model and leave its graph as it is.
 _DESCRIPTION = frozenset(
     {"name", "published_parameters", "expected_delta", "expected_delta_reason", "hf_id"}
-    | {"license", "source", "family"}
+    | {"license", "source", "family", "part_of"}
 )
 
 

@@ -59,6 +59,8 @@ class Architecture:
         softcaps: keys of config.json by fields of a ModelSpec, each with its default.
         experts: what it calls the numbers of its mixture; None: it has none.
         refused: flags of config.json that would change the computation, with the value built here.
+        part_defaults: keys of config.json with the defaults of the class, which transformers 4 left
+            out of the text part of a larger model.
         own_code: whether `auto_map` may name code of the makers': it came before the class.
     """
 
@@ -82,6 +84,7 @@ class Architecture:
     softcaps: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
     experts: ExpertKeys | None = None
     refused: Mapping[str, bool] = field(default_factory=dict)
+    part_defaults: Mapping[str, Any] = field(default_factory=dict)
     own_code: bool = False
 
 
@@ -173,6 +176,13 @@ ARCHITECTURES = {
         softcaps={
             "attention_softcap": ("attn_logit_softcapping", None),
             "logit_softcap": ("final_logit_softcapping", None),
+        },
+        part_defaults={
+            "vocab_size": 262_208,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "max_position_embeddings": 131_072,
+            "rms_norm_eps": 1e-6,
         },
         refused=_GEMMA_FLAGS,
     ),

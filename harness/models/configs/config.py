@@ -14,8 +14,11 @@ from harness.models.configs.encoder import (
     folder_pooling,
 )
 from harness.models.configs.encoder import SUPPORTED as SUPPORTED_ENCODERS
+from harness.models.configs.packed import refuse_packed
+from harness.models.configs.parts import text_part
 from harness.models.configs.rope import turns_of
 from harness.models.specs.check import check_spec
+from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.model import AnySpec, Experts, ModelSpec
 
 
@@ -157,8 +160,13 @@ def spec_from_config(
 
 
 def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
-    """Return the decoder that a config.json describes."""
+    """Return the decoder that a config.json describes, which may be a part of a larger model."""
+    part_of = ""
+    if not _is_supported(values):
+        values, part_of = text_part(values, FAMILIES)
     architecture = _architecture(values)
+    if part_of:
+        values = JsonValues({**architecture.part_defaults, **values.values}, values.where)
     _refuse_features(values, architecture)
     numbers = {field: architecture.keys.get(field, key) for field, key in KEYS.items()}
     heads = values.integer(numbers["num_heads"])
@@ -188,11 +196,20 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
         full_attention_every=full_every,
         attention_scale=_attention_scale(values, architecture, head_dim),
         experts=experts_of(values, architecture),
+        part_of=part_of,
         source=values.where,
         **_softcaps(values, architecture),
         **architecture.fields,
     )
     return check_spec(spec, values.where)
+
+
+def _is_supported(values: JsonValues) -> bool:
+    """Whether config.json names one class, and one that is built as it is."""
+    names = values.texts("architectures")
+    return len(names) == 1 and any(
+        name in ARCHITECTURES for name in (names[0], *_with_head(names[0]))
+    )
 
 
 def _architecture(values: JsonValues) -> Architecture:
@@ -234,11 +251,7 @@ def _refuse_features(values: JsonValues, architecture: Architecture) -> None:
         )
     if values.flag("mlp_bias"):
         raise values.unsupported("mlp_bias adds biases to the gated block", "no bias there")
-    if values.has("quantization_config"):
-        raise values.unsupported(
-            "its weights are already quantized (quantization_config)",
-            "the float32, float16 or bfloat16 checkpoint; bench quantizes it itself",
-        )
+    refuse_packed(values)
     auto_map = values.table("auto_map")
     if auto_map is None or architecture.own_code:
         return

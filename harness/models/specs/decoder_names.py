@@ -21,6 +21,9 @@ from harness.models.specs.tensors import (
 )
 
 LAYERS = "model.layers."
+# What stands before the names of a text part: transformers 5, 4 and those that wrap a body.
+TEXT_PREFIXES = ("model.language_model.", "language_model.model.", "model.text_model.")
+_TEXT_HEADS = ("language_model.lm_head.", "lm_head.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,17 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
 
 def without_prefix(spec: ModelSpec, name: str) -> str:
     """Return a stored name without what some checkpoints of the family write before it."""
+    if spec.part_of:
+        begin = next((one for one in TEXT_PREFIXES if name.startswith(one)), None)
+        if begin is not None:
+            return f"model.{name.removeprefix(begin)}"
+        return name.removeprefix("language_model.")
     return name.removeprefix(_FAMILIES[spec.family].prefix)
+
+
+def is_of_part(spec: ModelSpec, name: str) -> bool:
+    """Whether a stored tensor is of the part that is built; all are, unless it is a text part."""
+    return not spec.part_of or name.startswith((*TEXT_PREFIXES, *_TEXT_HEADS))
 
 
 def is_buffer(spec: ModelSpec, name: str) -> bool:

@@ -164,6 +164,7 @@ class ModelSpec:
         attention_softcap: scores s become cap · tanh(s / cap); None: they stay.
         logit_softcap: the same of the logits.
         experts: a mixture in every layer instead of the block, or None.
+        part_of: the class of a larger model whose text part this is; empty: a model of its own.
         published_parameters: the count its makers or independent public code state, or None.
         expected_delta: our exact count minus the published one, where known to differ.
         expected_delta_reason: why it differs; empty where expected_delta is 0.
@@ -204,6 +205,7 @@ class ModelSpec:
     attention_softcap: float | None = None
     logit_softcap: float | None = None
     experts: Experts | None = None
+    part_of: str = ""
     published_parameters: int | None = None
     expected_delta: int = 0
     expected_delta_reason: str = ""

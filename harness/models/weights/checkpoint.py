@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from harness.core.errors import ModelError
+from harness.models.configs.packed import refuse_packed_tensors
 from harness.models.specs import decoder_names, encoder_names
 from harness.models.specs.decoder_names import Place
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
@@ -135,11 +136,13 @@ class _Naming:
 
     Attributes:
         place: where a checkpoint keeps our tensor.
+        is_of_part: whether a stored tensor is of the part that is built.
         plain: a stored name without what some checkpoints of its family write before it.
         is_ignorable: whether a tensor beyond the architecture is known not to matter.
     """
 
     place: Callable[[Tensor], Place]
+    is_of_part: Callable[[str], bool]
     plain: Callable[[str], str]
     is_ignorable: Callable[[str], bool]
 
@@ -155,6 +158,7 @@ def _encoder_naming(spec: EncoderSpec) -> _Naming:
     """A checkpoint may hold heads of its pre-training."""
     return _Naming(
         lambda tensor: Place(encoder_names.checkpoint_name(spec, tensor.name), tensor.shape),
+        lambda _name: True,
         partial(encoder_names.without_prefix, spec),
         encoder_names.is_unused,
     )
@@ -165,6 +169,7 @@ def _decoder_naming(spec: ModelSpec) -> _Naming:
     """A tied checkpoint may hold its head twice: transformers, too, reads the embedding."""
     return _Naming(
         partial(decoder_names.checkpoint_place, spec),
+        partial(decoder_names.is_of_part, spec),
         partial(decoder_names.without_prefix, spec),
         lambda name: decoder_names.is_buffer(spec, name) or (name == HEAD and spec.tied_embeddings),
     )
@@ -175,7 +180,15 @@ def _checked(
 ) -> dict[str, Stored]:
     """Return the architecture's tensors; refuse missing ones, others, wrong shapes and types."""
     expected = {place.name: place for place in places.values()}
-    stored = {_with_base(naming.plain(name), expected): part for name, part in found.items()}
+    refuse_packed_tensors(found, model)
+    of_part = {name: part for name, part in found.items() if naming.is_of_part(name)}
+    if not of_part:
+        raise ModelError(
+            f"{model}: no tensor of the text part is in the checkpoint",
+            fix=f"its names begin with {' or '.join(decoder_names.TEXT_PREFIXES)}: download every"
+            " file of the checkpoint",
+        )
+    stored = {_with_base(naming.plain(name), expected): part for name, part in of_part.items()}
     missing = [name for name in expected if name not in stored]
     if missing:
         raise _missing(missing, model, _prefix(missing, stored))

@@ -209,12 +209,16 @@ class BuiltModel:
 
     def _notes(self) -> tuple[str, ...]:
         """What was not taken of its folder, and how to get it."""
-        folder = self.source.folder
+        folder, part_of, notes = self.source.folder, getattr(self.source.spec, "part_of", ""), []
+        if part_of:
+            notes.append(f"the text part of {part_of}; its other parts are left out")
         graphs = () if folder is None else graphs_in(folder)
-        if folder is None or not graphs:
-            return ()
-        other = shlex.quote(str(Path(self.argument) / graphs[0]))
-        return (f"its weights are those of the checkpoint; the graph beside it: --model {other}",)
+        if folder is not None and graphs:
+            other = shlex.quote(str(Path(self.argument) / graphs[0]))
+            notes.append(
+                f"its weights are those of the checkpoint; the graph beside it: --model {other}"
+            )
+        return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)

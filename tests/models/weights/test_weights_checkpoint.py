@@ -348,3 +348,52 @@ def test_the_base_prefix_may_be_left_out(tmp_path):
 def test_a_prefix_of_a_wrapper_is_named(tmp_path, prefix, base):
     write_single(tmp_path / "toy", renamed(prefix, base))
     assert f"begins with {prefix!r}" in refused(tmp_path / "toy")
+
+
+WHOLE = {
+    "architectures": ["LlavaForConditionalGeneration"],
+    "text_config": {**CONFIG, "architectures": None, "model_type": "llama"},
+}
+TOWER = {"vision_tower.blocks.0.weight": np.ones((4, 4), np.float32)}
+
+
+@pytest.mark.parametrize("prefix", ["model.language_model.", "language_model.model."])
+def test_the_text_part_of_a_larger_model_is_read(tmp_path, prefix):
+    """Both forms in which transformers names it; what is not text is left alone."""
+    plain = write_single(tmp_path / "a", random_tensors())
+    part = {name.replace("model.", prefix, 1): one for name, one in random_tensors().items()}
+    write_single(tmp_path / "b", {**part, **TOWER}, WHOLE)
+    for name in random_tensors():
+        np.testing.assert_array_equal(
+            opened(tmp_path / "b").tensor(name), opened(plain).tensor(name)
+        )
+
+
+def test_a_checkpoint_without_the_text_part_is_named(tmp_path):
+    write_single(tmp_path / "toy", TOWER, WHOLE)
+    assert "no tensor of the text part" in refused(tmp_path / "toy")
+
+
+def test_a_strange_tensor_of_the_text_part_is_refused(tmp_path):
+    prefix = "model.language_model."
+    part = {name.replace("model.", prefix, 1): one for name, one in random_tensors().items()}
+    part[f"{prefix}layers.0.extra.weight"] = np.ones(4, np.float32)
+    write_single(tmp_path / "toy", part, WHOLE)
+    assert "extra.weight is in the checkpoint, not" in refused(tmp_path / "toy")
+
+
+@pytest.mark.parametrize(
+    ("end", "called"),
+    [
+        ("mlp.experts.gate_up_proj_blocks", "MXFP4"),
+        ("mlp.up_proj.weight.absmax", "bitsandbytes"),
+        ("mlp.up_proj.g_idx", "GPTQ"),
+        ("mlp.up_proj.qweight", "AWQ"),
+        ("mlp.up_proj.weight_packed", "compressed-tensors"),
+        ("mlp.up_proj.weight_scale_inv", "fp8"),
+    ],
+)
+def test_packed_tensors_are_named_whatever_config_json_says(tmp_path, end, called):
+    tensors = {**random_tensors(), f"model.layers.0.{end}": np.ones(4, np.uint8)}
+    write_single(tmp_path / "toy", tensors)
+    assert f"is packed ({called})" in refused(tmp_path / "toy")
