@@ -21,8 +21,8 @@ from harness.analysis.compare import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_lines
 from harness.results.metrics import rate_of_kind
-from harness.runner.loop.identity import cell_of
 from harness.runner.loop.order import shuffled
+from harness.runner.loop.parts import cell_of
 from harness.runner.loop.session import measure_group
 from harness.runner.plan import Plan, make_plan
 from harness.runner.settings import load_settings

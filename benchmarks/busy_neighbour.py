@@ -33,9 +33,9 @@ from harness.machine.watch.cores import usable_processors
 from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.entries import PairEntry, TurnValues
 from harness.results.schema import Document
-from harness.runner.loop.identity import cell_of
 from harness.runner.loop.paired import A, B, Side, TurnPlan, measure_pair, shared_tests
-from harness.runner.plan import make_plan, runtimes
+from harness.runner.loop.parts import cell_of
+from harness.runner.plan import checks, make_plan
 from harness.runner.settings import load_settings
 from harness.store.cache import default_cache, ensure_artifact
 
@@ -150,9 +150,9 @@ def _compare(trial: Trial) -> Comparison:
 
 def _run(share: float, seed: int, results: Path) -> Document:
     """One run whose worker's steps take a share longer."""
-    usual = runtimes.WORKERS[runtimes.ORT]
+    usual = checks.WORKERS[checks.ORT]
     os.environ["SLOWED_SHARE"] = str(share)
-    runtimes.WORKERS[runtimes.ORT] = MODULE
+    checks.WORKERS[checks.ORT] = MODULE
     try:
         return harness.run(
             config="ab",
@@ -165,7 +165,7 @@ def _run(share: float, seed: int, results: Path) -> Document:
             results=results,
         )
     finally:
-        runtimes.WORKERS[runtimes.ORT] = usual
+        checks.WORKERS[checks.ORT] = usual
         del os.environ["SLOWED_SHARE"]
 
 

@@ -30,7 +30,7 @@ from harness.runner.settings import flag_values, load_settings
 from harness.runner.settings.keywords import RunFlags
 from harness.store.artifact import RECORD_FILE, read_artifact
 from harness.store.cache import default_cache
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 from harness.store.fetch import Hub
 
 if TYPE_CHECKING:

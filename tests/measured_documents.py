@@ -5,7 +5,6 @@ from typing import Any
 
 from msgspec import structs
 
-from harness.results.energy import energy_of
 from harness.results.quality import Mean, PathQuality, Quality
 from harness.results.replies import (
     EnergyUsed,
@@ -15,7 +14,7 @@ from harness.results.replies import (
     WatchInterval,
 )
 from harness.results.schema import Cell, Document, Metric, Record, Trust
-from harness.results.summarize import quality_metrics, summarize, summarize_memory
+from harness.results.summarize import energy_of, quality_metrics, summarize, summarize_memory
 from tests import replies
 
 ENVIRONMENT = {

@@ -10,11 +10,10 @@ from typing import Any
 
 from harness.analysis.compare_sides import Measured
 from harness.core.errors import UsageError, suggestion
-from harness.results.energy import host_counter
 from harness.results.identity import later_words
 from harness.results.metric_row import MetricRow, Source
-from harness.results.samples import kind_of
-from harness.results.schema import Cell, Document, Record
+from harness.results.schema import Cell, Document, Record, kind_of
+from harness.results.summarize import host_counter
 from harness.results.validity import why_left_out
 
 AXIS_NAMES = {"quant": "level"}
@@ -56,8 +55,6 @@ NEARLY = {"memory_bytes": 0.02, "container_memory_bytes": 0.02}
 # What may be the very thing that is compared: told, not refused.
 SOFTWARE = ("os", "kernel", "python_version")
 SETTINGS = ("warm_seconds", "sample_seconds", "min_passes", "seed", "text")
-
-
 _Sides = dict[Key, list[Measured]]
 
 

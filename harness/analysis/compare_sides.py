@@ -9,11 +9,9 @@ from harness.core.errors import ResultFormatError, UsageError, suggestion
 from harness.results.background import UNKNOWN, Background, background_of
 from harness.results.metric_row import MetricRow
 from harness.results.metrics import METRICS
-from harness.results.process_values import process_values
 from harness.results.quality import EmbeddingScores
-from harness.results.samples import kind_of
-from harness.results.schema import Metric, Record
-from harness.results.summarize import quality_path
+from harness.results.schema import Metric, Record, kind_of
+from harness.results.summarize import process_values, quality_path
 from harness.stats.distributions import t_quantile
 
 # What a side's scatter is taken from.

@@ -20,8 +20,7 @@ from harness.core.errors import UsageError
 from harness.estimator.record import CALIBRATED, ESTIMATORS
 from harness.results.enums import Kind
 from harness.results.metrics import metric_row
-from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
-from harness.results.schema import Cell, Document, Record
+from harness.results.schema import DECODE, ENCODE, PREFILL, REQUEST, Cell, Document, Record, kind_of
 from harness.results.validity import why_left_out
 from harness.stats.intervals import least_samples, percentile
 

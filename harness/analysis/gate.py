@@ -23,8 +23,7 @@ from harness.core.errors import UsageError, suggestion
 from harness.core.ranges import parse_number, parse_share
 from harness.results.metric_row import MetricRow, Source
 from harness.results.metrics import METRICS
-from harness.results.samples import kind_of
-from harness.results.schema import Cell
+from harness.results.schema import Cell, kind_of
 from harness.stats.power import detectable
 
 LEAST_PROCESSES = LEAST_PAIRS  # of each side: with fewer, one odd process decides

@@ -25,8 +25,7 @@ from harness.core.errors import UsageError
 from harness.estimator.calibration.calibrate import machine_fingerprint
 from harness.results.enums import Kind
 from harness.results.metrics import metric_row
-from harness.results.samples import DECODE, PREFILL, REQUEST, kind_of
-from harness.results.schema import Document, Record
+from harness.results.schema import DECODE, PREFILL, REQUEST, Document, Record, kind_of
 from harness.results.validity import why_left_out
 from harness.stats.power_law import LEAST_SIZES, PowerLaw, fit_power_law, percent_of_factor
 

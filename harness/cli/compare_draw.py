@@ -15,8 +15,8 @@ from harness.report.compare_table import (
     draw_json_lines,
     draw_table,
 )
-from harness.report.escape import one_line
 from harness.report.gates import annotations, draw_comparison_junit, gate_lines, gate_values
+from harness.report.grid import one_line
 from harness.results.schema import Document
 
 TABLES = ("table", "md")

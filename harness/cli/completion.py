@@ -123,7 +123,7 @@ def axis_names() -> Iterable[str]:
 
 def runtime_names() -> Iterable[str]:
     """What runs a model."""
-    from harness.runner.plan.runtimes import GENAI, ORT
+    from harness.runner.plan.checks import GENAI, ORT
 
     return (ORT, GENAI)
 

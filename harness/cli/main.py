@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         typed = tuple(sys.argv[1:] if arguments is None else arguments)
         code = bench.main(args=typed, standalone_mode=False, obj=typed)
     except HarnessError as error:
-        from harness.report.escape import two_lines  # only where something went wrong
+        from harness.report.grid import two_lines  # only where something went wrong
 
         click.echo(f"bench: {two_lines(error.problem, error.fix)}", err=True)
         return error.exit_code
@@ -196,7 +196,7 @@ def readable_streams() -> None:
 
 def tell_fault(error: Exception) -> int:
     """Say on stderr that `bench` itself is wrong, and how to report it; returns the exit code."""
-    from harness.report.escape import two_lines
+    from harness.report.grid import two_lines
 
     if read_variable(DEBUG):
         traceback.print_exception(error)

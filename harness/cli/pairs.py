@@ -27,7 +27,6 @@ from harness.results.entries import (
 from harness.results.journal import Journal, prepare_results_folder
 from harness.results.replies import Profile
 from harness.results.schema import METHOD_VERSION
-from harness.runner.loop.identity import cell_of, without_folders
 from harness.runner.loop.paired import (
     Pair,
     Side,
@@ -36,6 +35,7 @@ from harness.runner.loop.paired import (
     profile_side,
     shared_tests,
 )
+from harness.runner.loop.parts import cell_of, without_folders
 from harness.runner.loop.run import new_run_id, utc_now
 from harness.runner.settings import Settings
 

@@ -9,8 +9,7 @@ from harness.report.sweep import pareto_fronts
 from harness.results.enums import SINGLE_PASS
 from harness.results.metric_row import Source
 from harness.results.metrics import metric_row, of_source, rate_of_kind
-from harness.results.samples import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, kind_of
-from harness.results.schema import Record
+from harness.results.schema import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, Record, kind_of
 
 SummaryColumn = Column[Row]
 PARAMS = "params"  # the estimator that every record has

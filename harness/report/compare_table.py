@@ -10,9 +10,8 @@ from harness.analysis.compare_sides import COUNTED, KNOWN
 from harness.analysis.paired import LEAST_PAIRS, Ending
 from harness.core.units import KIB, MIB
 from harness.report.columns import four_decimals, percent, three_digits
-from harness.report.escape import markdown, one_line
 from harness.report.exporters import draw_sides
-from harness.report.grid import MISSING, VARIES, Column, draw_records, draw_rows
+from harness.report.grid import MISSING, VARIES, Column, draw_records, draw_rows, markdown, one_line
 from harness.report.rows import test_of
 from harness.results.enums import Verdict
 from harness.results.metrics import differences

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from harness.core.units import GIB
 from harness.devices.device import Device
 from harness.devices.probe import Probe
-from harness.report.escape import prose
-from harness.report.grid import PEOPLE, Column, draw_columns, draw_records
+from harness.report.grid import PEOPLE, Column, draw_columns, draw_records, prose
 from harness.results.enums import DeviceState
 from harness.results.replies import Hardware
 

@@ -7,7 +7,6 @@ from harness.estimator.answer import Estimate
 from harness.estimator.flat import breakdown_values, flat_values
 from harness.estimator.query import Range
 from harness.estimator.work import Breakdown
-from harness.report.escape import prose
 from harness.report.grid import (
     KNOWN,
     MISSING,
@@ -17,6 +16,7 @@ from harness.report.grid import (
     draw_columns,
     draw_records,
     draw_rows,
+    prose,
     six_digits,
 )
 

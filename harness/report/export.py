@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.report.escape import one_line
+from harness.report.grid import one_line
 from harness.report.rows import shown_metric
 from harness.results.identity import later_words
 from harness.results.schema import Cell, Document, Metric, Record

@@ -5,14 +5,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from harness.report.escape import one_line
 from harness.report.export import cell_name, exported, labels
+from harness.report.grid import one_line
 from harness.report.junit import draw_junit
 from harness.results.glossary import explain, terms
 from harness.results.metrics import find_metric, metric_row
-from harness.results.process_values import process_values, timed_metrics
 from harness.results.progress import ending_of, progress_of, progress_sentence
 from harness.results.schema import Document, Metric, Record
+from harness.results.summarize import process_values, timed_metrics
 
 PREFIX = "ondevice_bench_"
 ENDS = {"": "value", "_low": "low", "_high": "high"}

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from harness.core.findings import ERROR, Finding
-from harness.report.escape import prose
-from harness.report.grid import PEOPLE, Column, draw_columns, draw_records
+from harness.report.grid import PEOPLE, Column, draw_columns, draw_records, prose
 
 COLUMNS: tuple[Column[Finding], ...] = (
     Column("check", lambda found: found.check),

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.core.units import MIB
-from harness.report.escape import one_line
 from harness.report.export import cell_name
+from harness.report.grid import one_line
 from harness.results.enums import Status
 from harness.results.progress import ending_of, progress_sentence
 from harness.results.schema import Document

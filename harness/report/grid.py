@@ -2,25 +2,25 @@
 
 A `Column` reads a value from a row and draws it; `draw_columns` makes a terminal table, Markdown or
 CSV of those columns that tell something, `draw_records` makes JSON, JSON lines or CSV of values.
-Text from files is escaped here, for the format it goes to.
+
+Text from files and results is made safe here for the format it is drawn in: names come from
+folders, configurations and other people's results. They may hold line feeds, bars, terminal codes,
+markup or formulas, and none of them may change anything but its own cell.
 """
 
 import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from harness.report.escape import markdown, one_line, prose, spreadsheet
-
 MISSING = "–"
 NUMBER = re.compile(r"(> )?[-+]?\d[\d.,]*(e[-+]?\d+)?%?")
 PEOPLE = ("table", "md")  # formats that people read; the others are for programs
-
 R = TypeVar("R")
-
 # When a column is printed, by its distinct cells.
 ALWAYS = "always"
 KNOWN = "known"  # any row has a value
@@ -32,6 +32,13 @@ IS_SHOWN: dict[str, Callable[[set[str]], bool]] = {
     VARIES: lambda cells: len(cells) > 1,
     DIFFERS: lambda cells: len(cells - {MISSING}) > 1,
 }
+# Control, format (zero width, right-to-left overrides), surrogate, line and paragraph separators.
+UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+MARKDOWN_MARKS = frozenset("\\`*_[]|~")
+INNER_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")
+# What a spreadsheet takes for the start of a formula.
+FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +202,51 @@ def _plain(value: object, number: Callable[[float], str]) -> str:
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     return number(value) if isinstance(value, float) else str(value)
+
+
+def one_line(text: str) -> str:
+    """The text with every character that is not drawn written as its visible escape."""
+    return "".join(_visible(character) for character in text)
+
+
+def markdown(text: str) -> str:
+    """One line that Markdown draws as it stands, also inside a table; HTML is text."""
+    return "".join(
+        MARKDOWN_ENTITIES.get(character)
+        or (f"\\{character}" if character in MARKDOWN_MARKS else character)
+        for character in one_line(text)
+    )
+
+
+def prose(text: str, style: str) -> str:
+    """One line of words between tables: `md` gets marks escaped, any other format control codes."""
+    if style != "md":
+        return one_line(text)
+    return INNER_UNDERSCORE.sub("_", markdown(text))  # which Markdown draws as it stands
+
+
+def two_lines(problem: str, fix: str) -> str:
+    """Problem and way out; no name in them begins a line, which a build service would obey."""
+    return f"{one_line(problem)}\n  try: {one_line(fix)}"
+
+
+def spreadsheet(text: str) -> str:
+    """One line that no spreadsheet runs as a formula; numbers stay numbers."""
+    line = one_line(text)
+    return f"'{line}" if line.startswith(FORMULA_STARTS) and not is_number(line) else line
+
+
+def is_number(text: str) -> bool:
+    """Whether the whole text is one number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _visible(character: str) -> str:
+    """The character, or its escape where it would not be drawn."""
+    if unicodedata.category(character) not in UNSAFE_CATEGORIES:
+        return character
+    return character.encode("unicode_escape").decode("ascii")

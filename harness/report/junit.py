@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from harness.report.escape import one_line
 from harness.report.export import cell_name
+from harness.report.grid import one_line
 from harness.report.rows import shown_metric
 from harness.results.enums import Ending, Status
 from harness.results.progress import ending_of, progress_sentence

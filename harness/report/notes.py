@@ -11,8 +11,7 @@ from harness.report.sweep import sweep_notes
 from harness.results.background import Background
 from harness.results.enums import EnergyKind, PlacementVerdict, Status
 from harness.results.progress import progress_sentence
-from harness.results.samples import ENCODE, kind_of
-from harness.results.schema import Cell, Document, Json, Record
+from harness.results.schema import ENCODE, Cell, Document, Json, Record, kind_of
 from harness.results.validity import is_own_work, is_valid
 
 WEIGHTS_NOTES = {

@@ -1,6 +1,6 @@
 """What a plan would measure, for `--dry-run`. Pure."""
 
-from harness.report.escape import one_line
+from harness.report.grid import one_line
 from harness.runner.plan import Plan
 
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 from harness.core.errors import UsageError, suggestion
 from harness.report.columns import columns_of
-from harness.report.escape import markdown, one_line
 from harness.report.exporters import EXPORTERS
 from harness.report.flat import draw_document_json, draw_json_lines, draw_metric_csv
-from harness.report.grid import draw_markdown, draw_terminal
+from harness.report.grid import draw_markdown, draw_terminal, markdown, one_line
 from harness.report.headline import headline
 from harness.report.notes import notes
 from harness.report.rows import Row, make_rows

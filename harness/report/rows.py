@@ -5,8 +5,19 @@ from dataclasses import dataclass
 
 from harness.results.enums import Grade
 from harness.results.metrics import rate_of_kind
-from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND, kind_of
-from harness.results.schema import Cell, Metric, Record
+from harness.results.schema import (
+    DECODE,
+    ENCODE,
+    GRAPH,
+    IMAGE,
+    PREFILL,
+    REQUEST,
+    SOUND,
+    Cell,
+    Metric,
+    Record,
+    kind_of,
+)
 from harness.results.summarize import metric_half_width_share
 from harness.results.validity import is_valid
 

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 
 from harness.core.units import MIB
 from harness.report.columns import three_digits
-from harness.report.escape import markdown, one_line
-from harness.report.grid import Column, draw_columns
+from harness.report.grid import Column, draw_columns, markdown, one_line
 from harness.results.quality import GroupLoss, Quality
 from harness.results.schema import Document
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
 from harness.results.enums import ReasonCode
 from harness.results.metrics import rate_of_kind
-from harness.results.samples import DECODE, ENCODE, kind_of
-from harness.results.schema import Metric, Record
+from harness.results.schema import DECODE, ENCODE, Metric, Record, kind_of
 from harness.results.validity import is_real
 
 REFERENCE = "fp32"

@@ -8,8 +8,7 @@ from typing import Any
 from harness.analysis.errors import REMEASURE, ErrorRow, ErrorStudy
 from harness.core.errors import HarnessError
 from harness.core.records import data_folder
-from harness.report.escape import markdown, one_line
-from harness.report.grid import Column, draw_columns
+from harness.report.grid import Column, draw_columns, markdown, one_line
 from harness.report.headline import runtime_name
 from harness.results.schema import Document, Json
 from harness.runner.plan import make_plan

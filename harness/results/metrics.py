@@ -16,7 +16,7 @@ from harness.results.metric_row import (
     Scale,
     Source,
 )
-from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND
+from harness.results.schema import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND
 
 OF_TOKENS = (PREFILL, DECODE, REQUEST)
 # What a difference of quality must exceed, nats a token or share of tokens.

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from harness.results.enums import CacheType, EnergyKind, Grade, Status, one_of
+from harness.results.enums import SINGLE_PASS, CacheType, EnergyKind, Grade, Kind, Status, one_of
 from harness.results.explanation import Explanation
 from harness.results.quality import Quality
 from harness.results.replies import (
@@ -29,9 +29,9 @@ SCHEMA = "bench.results"
 SCHEMA_VERSION = 2
 # Raised whenever a measured or estimated value changes its meaning; see CHANGELOG, "Numbers".
 METHOD_VERSION = 1
-
 Json = dict[str, Any]
 _keep = msgspec.structs.force_setattr
+PREFILL, DECODE, REQUEST, ENCODE, IMAGE, SOUND, GRAPH = Kind
 _OWN_CACHES = {
     "fp16": CacheType.FP16,
     "a16w8": CacheType.UINT8,
@@ -284,3 +284,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     environment: Json
     plan: Json
     records: tuple[Record, ...]
+
+
+def kind_of(cell: Cell) -> Kind:
+    """`enc`, `img`, `aud` or `graph`, by the name of the test; else by the cell's numbers."""
+    for kind in SINGLE_PASS:  # their names tell; their lengths do not
+        if cell.workload.startswith(kind):
+            return kind
+    if cell.prompt and cell.gen:
+        return REQUEST
+    return PREFILL if cell.prompt else DECODE

@@ -4,21 +4,36 @@ The sample unit is the process: each gives one value (values.py), the centre is 
 processes, the interval Student's t on their logarithms. Nothing is pooled over processes.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 
+from harness.core.errors import ResultFormatError
 from harness.core.units import NS_PER_MS
-from harness.results.enums import Kind
+from harness.results.enums import EnergyKind, Kind
 from harness.results.metric_row import Source
-from harness.results.metrics import judged_by, metric_row, of_records, of_source
+from harness.results.metrics import find_metric, judged_by, metric_row, of_records, of_source
 from harness.results.quality import EmbeddingScores, Mean, PathQuality, Quality
-from harness.results.replies import Compiled, MemoryTaken, ProcessSamples
-from harness.results.samples import DECODE, ENCODE, PREFILL, REQUEST, kind_of
-from harness.results.schema import Cell, Metric
+from harness.results.replies import Compiled, MemoryTaken, ProcessSamples, Sustained, SustainWindow
+from harness.results.schema import (
+    DECODE,
+    ENCODE,
+    PREFILL,
+    REQUEST,
+    Cell,
+    Energy,
+    Metric,
+    Record,
+    kind_of,
+)
 from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
 
 TEXT_RATES = {"decode_bytes_s": "english", "decode_bytes_s_korean": "korean"}
 # Whose loss a test carries: that of the path it takes.
 QUALITY_PATHS = {PREFILL: "prefill", DECODE: "decode", REQUEST: "decode", ENCODE: "encode"}
+PEAK_WINDOWS = 3  # neighbours whose median is a peak: one lucky window is none
+LAST_SHARE = 0.25  # of the windows: what the speed has come to
+THROTTLED_BELOW = 0.95  # of the peak, from some window to the end
 
 
 def summarize(cell: Cell, processes: Sequence[ProcessSamples]) -> dict[str, Metric]:
@@ -183,3 +198,104 @@ def judged_half_width_share(cell: Cell, metrics: Mapping[str, Metric]) -> float 
     shares = [metric_half_width_share(found) for found in judged if found and found.processes]
     known = [share for share in shares if share is not None]
     return max(known) if known and len(known) == len(shares) else None
+
+
+def energy_of(processes: Sequence[ProcessSamples]) -> Energy | None:
+    """Sum up what the processes of a cell say; None: none of them was asked."""
+    asked = [process.energy for process in processes if process.energy is not None]
+    if not asked:
+        return None
+    known = [energy for energy in asked if energy.joules is not None]
+    if not known:
+        return Energy(kind=EnergyKind.UNAVAILABLE, reason=asked[-1].reason)
+    sources = {(energy.host, energy.device) for energy in known}
+    if len(sources) > 1:
+        reason = "other counters answered in other processes"
+        return Energy(kind=EnergyKind.UNAVAILABLE, reason=reason)
+    host, device = sources.pop()
+    return Energy(kind=EnergyKind.MEASURED, host=host, device=device, processes=len(known))
+
+
+def without_doubtful(metrics: dict[str, Metric], energy: Energy | None) -> dict[str, Metric]:
+    """The metrics without energy where it is not one measured quantity."""
+    if energy is not None and energy.kind is EnergyKind.MEASURED:
+        return metrics
+    doubtful = {row.name for row in of_source(Source.COUNTERS)}
+    return {name: metric for name, metric in metrics.items() if name not in doubtful}
+
+
+def host_counter(record: Record) -> str | None:
+    """What counted the energy of the processor or machine; two hosts are two quantities."""
+    return None if record.energy is None else record.energy.host
+
+
+def timed_metrics(record: Record) -> list[str]:
+    """Names of the record's metrics that its samples may hold, in its own order."""
+    return [name for name in record.metrics if (row := find_metric(name)) and row.value]
+
+
+def process_values(record: Record, name: str) -> dict[int, float]:
+    """Every process's value of a timed metric in its unit, by round.
+
+    Empty for a metric that is no matter of time, and for a record that kept no samples.
+
+    Raises:
+        ResultFormatError: samples that hold no such value: 0 or less, infinite, or of another form.
+    """
+    row = find_metric(name)
+    if row is None or row.value is None:
+        return {}
+    values = {}
+    for stored in record.samples:
+        try:
+            value = row.value(record.cell, stored)
+            if value is None:
+                continue
+            if not math.isfinite(value) or (value <= 0 and not row.signed):
+                raise ValueError(f"a process's value is {value}")
+            values[stored.round] = value
+        except (ArithmeticError, KeyError, TypeError, ValueError, IndexError) as error:
+            cell = record.cell
+            raise ResultFormatError(
+                f"the samples of {name} of {cell.model} {cell.level} {cell.workload} are damaged: "
+                f"{error}",
+                fix="measure again, or take the file from where it was first written",
+            ) from error
+    return values
+
+
+def sustained(
+    windows: Sequence[SustainWindow], metric: str, unit: str, window_s: float
+) -> Sustained:
+    """Sum up the windows of one test that ran without a rest.
+
+    Args:
+        windows: in order.
+        metric: the rate of the windows.
+        unit: of it.
+        window_s: length of a window.
+    """
+    rates = [window.rate for window in windows]
+    size = min(PEAK_WINDOWS, len(rates))
+    peak = max(median(rates[i : i + size]) for i in range(len(rates) - size + 1))
+    last = median(rates[-max(1, round(len(rates) * LAST_SHARE)) :])
+    return Sustained(
+        metric=metric,
+        unit=unit,
+        window_s=window_s,
+        peak=peak,
+        sustained=last,
+        share=last / peak,
+        throttled_after_s=_fall_s(windows, THROTTLED_BELOW * peak),
+        windows=tuple(windows),
+    )
+
+
+def _fall_s(windows: Sequence[SustainWindow], limit: float) -> float | None:
+    """Start of the run of windows below `limit` that lasts to the end; one alone is noise."""
+    below = 0
+    for window in reversed(windows):
+        if window.rate >= limit:
+            break
+        below += 1
+    return windows[-below].start_s if below >= min(PEAK_WINDOWS, len(windows)) else None

@@ -9,8 +9,7 @@ from statistics import median
 
 from harness.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from harness.results.replies import Held, MemoryTaken, ProcessSamples
-from harness.results.samples import DECODE, SOUND, kind_of
-from harness.results.schema import Cell
+from harness.results.schema import DECODE, SOUND, Cell, kind_of
 
 # Over fewer steps the context grows too little: at 1 % noise of a 10 ms step, 32 steps leave a
 # standard error of 1.9 ms per 1024 tokens, as large as the effect itself; 128 leave 0.2 ms.

@@ -12,7 +12,7 @@ from harness.devices.table import find_row
 from harness.models.catalog.catalog import catalog_device, catalog_model
 from harness.results.glossary import explain
 from harness.runner.settings import flag_values, load_settings
-from harness.runner.settings.plan_file import find_plan
+from harness.runner.settings.load import find_plan
 
 
 def test_a_name_far_behind_the_best_was_not_meant():

@@ -13,7 +13,7 @@ from harness.machine.process.worker import Worker
 from harness.results.enums import Kind
 from harness.runner.loop.session import first_test, session_arguments, workload_json
 from harness.runner.plan import make_plan
-from harness.runner.plan.runtimes import WORKERS
+from harness.runner.plan.checks import WORKERS
 from harness.runner.settings import load_settings
 from harness.store.cache import ensure_artifact
 

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from harness.report.escape import markdown, one_line, spreadsheet
-from harness.report.grid import draw_rows
+from harness.report.grid import draw_rows, markdown, one_line, spreadsheet
 from harness.report.render import FORMATS, render
 from tests.report.report_documents import document, group
 

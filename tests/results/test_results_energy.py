@@ -4,11 +4,10 @@ import pytest
 from msgspec import json
 from msgspec.structs import replace
 
-from harness.results.energy import energy_of, without_doubtful
 from harness.results.enums import EnergyKind
 from harness.results.replies import EnergyUsed
 from harness.results.schema import Energy, Metric
-from harness.results.summarize import summarize
+from harness.results.summarize import energy_of, summarize, without_doubtful
 from tests.results.results_samples import cell, process
 
 RAPL = EnergyUsed(joules=12.0, host="rapl", parts={"rapl": 12.0})

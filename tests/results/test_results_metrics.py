@@ -19,11 +19,22 @@ from harness.results.document import read_document
 from harness.results.glossary import explain
 from harness.results.metric_row import Scale, Source
 from harness.results.metrics import METRICS, differences, find_metric, judged_by, rate_of_kind
-from harness.results.process_values import process_values, timed_metrics
 from harness.results.quality import EmbeddingScores, PathQuality, Quality
-from harness.results.samples import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND, kind_of
-from harness.results.schema import Document, Metric, Record, Trust
-from harness.results.summarize import QUALITY_PATHS, TEXT_RATES
+from harness.results.schema import (
+    DECODE,
+    ENCODE,
+    GRAPH,
+    IMAGE,
+    PREFILL,
+    REQUEST,
+    SOUND,
+    Document,
+    Metric,
+    Record,
+    Trust,
+    kind_of,
+)
+from harness.results.summarize import QUALITY_PATHS, TEXT_RATES, process_values, timed_metrics
 from tests.measured_documents import cell, document
 
 ROOT = Path(__file__).resolve().parents[2]

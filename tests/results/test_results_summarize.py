@@ -10,8 +10,7 @@ from harness.results.metric_row import Source
 from harness.results.metrics import of_records, of_source
 from harness.results.quality import EmbeddingScores, Mean, PathQuality, Quality
 from harness.results.replies import Compiled, EnergyUsed, MemoryTaken
-from harness.results.samples import kind_of
-from harness.results.schema import Metric
+from harness.results.schema import Metric, kind_of
 from harness.results.summarize import (
     compile_metric,
     exact_metrics,

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.results.replies import SustainWindow
-from harness.results.sustained import sustained
+from harness.results.summarize import sustained
 
 
 def windows(*rates):

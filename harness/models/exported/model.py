@@ -9,6 +9,8 @@ from typing import Any
 from harness.models.exported.ports import CacheLayout, Port, PortNames
 from harness.models.specs.model import AnySpec, spec_type
 
+WEIGHTS = "exported"  # nobody here knows whether they were trained
+
 
 class ExportedKind(StrEnum):
     """What a model does, and with it which tests make sense.
@@ -34,8 +36,6 @@ _WITH_STEPS = (
     ExportedKind.DECODER_WITHOUT_PAST,
     ExportedKind.ENCODER_DECODER,
 )
-
-
 COMPILED, UNKNOWN = "compiled", "unknown"  # levels of files whose weights cannot be counted
 
 
@@ -265,6 +265,39 @@ class ExportedModel:
     def bits_per_weight(self) -> float | None:
         """8 · weights_bytes / parameters; None without parameters."""
         return 8 * self.weights_bytes / self.parameters if self.parameters else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSource:
+    """A recognised model and the word that named it.
+
+    Attributes:
+        argument: what the user typed.
+        model: as recognised.
+    """
+
+    argument: str
+    model: ExportedModel
+
+    @property
+    def name(self) -> str:
+        """The last component of its folder or file; never a path."""
+        return self.model.name
+
+    @property
+    def spec(self) -> AnySpec | None:
+        """The architecture, where a configuration beside the files tells one that is known."""
+        return self.model.spec
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.model.folder
+
+    @property
+    def weights_kind(self) -> str:
+        """What a record says of its weights."""
+        return WEIGHTS
 
 
 def to_json(model: ExportedModel) -> dict[str, Any]:

@@ -1,47 +1,51 @@
-"""Journal entries -> the results document: a record per cell, merged of what each feature says."""
+"""Journal entries -> the results document: a record per cell, merged of what each feature says.
 
+A feature is a function of CellFacts: what was measured, what the estimator says, the device. The
+grade is that of the samples and of the watch over them, less what the features take away.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from harness.results.enums import Status, worst_grade
+from msgspec import convert, structs
+
+from harness.estimator.record import CellLengths, RecordEstimates, utilisation
+from harness.estimator.static import StaticLengths
+from harness.machine.watch.evidence import gather_evidence
+from harness.machine.watch.trust import grade
+from harness.results.enums import Grade, ReasonCode, Status, worst_grade
+from harness.results.explanation import Explanation
 from harness.results.progress import KEY as PROGRESS
-from harness.results.schema import Document, Metric, Reason, Record, Trust
+from harness.results.replies import (
+    Agreement,
+    Compiled,
+    Hardware,
+    Placement,
+    ProcessSamples,
+    StepsCheck,
+)
+from harness.results.schema import Cell, Document, Json, Metric, Reason, Record, Trust
+from harness.results.summarize import (
+    compile_metric,
+    energy_of,
+    exact_metrics,
+    judged_half_width_share,
+    share_metric,
+    summarize,
+    summarize_memory,
+    without_doubtful,
+)
 from harness.runner.loop.builds import Builds
-from harness.runner.loop.calibration import measured_environment
-from harness.runner.loop.device import device_part
+from harness.runner.loop.calibration import measured_environment, peaks_of
 from harness.runner.loop.effort import effort_of
 from harness.runner.loop.entries import Entries
-from harness.runner.loop.estimates import estimates_part
-from harness.runner.loop.exported import exported_part
-from harness.runner.loop.judge import judge
-from harness.runner.loop.measured import (
-    compiled_part,
-    memory_part,
-    profile_part,
-    samples_part,
-    size_part,
-    status_part,
-    sustain_part,
-)
-from harness.runner.loop.parts import CellFacts, Doubt, Feature
+from harness.runner.loop.parts import CellFacts, Doubt, Feature, Part
 from harness.runner.loop.quality import quality_part, text_part
-from harness.runner.plan import Plan
+from harness.runner.plan import Plan, SessionGroup
 
-# In the order of the metrics of a record; a feature sees the metrics of those above it. Doubts of
-# a later one come first.
-FEATURES: tuple[Feature, ...] = (
-    status_part,
-    samples_part,
-    memory_part,
-    size_part,
-    compiled_part,
-    estimates_part,
-    quality_part,
-    text_part,
-    device_part,
-    exported_part,
-    profile_part,
-    sustain_part,
-)
+# Of a device that was emulated or did not do all of the work, or of steps that differ.
+BEST_GRADE = Grade.C
 
 
 def assemble(
@@ -104,3 +108,245 @@ def doubt(trust: Trust, doubts: tuple[Doubt, ...]) -> Trust:
     reasons = tuple(Reason(code=one.code, detail=one.detail) for one in doubts)
     grade = worst_grade(trust.grade, *(one.best for one in doubts))
     return Trust(grade=grade, reasons=(*reasons, *trust.reasons))
+
+
+def judge(
+    cell: Cell,
+    metrics: dict[str, Metric],
+    processes: Sequence[ProcessSamples],
+    file_changed: bool,
+    machine: Json,
+) -> Trust:
+    """Grade one record from what its processes, the watch over them and the machine said."""
+    evidence = gather_evidence(
+        processes,
+        judged_half_width_share(cell, metrics),
+        file_changed,
+        machine,
+    )
+    found = grade(evidence)
+    reasons = tuple(Reason(code=code, detail=detail) for code, detail in found.reasons)
+    return Trust(grade=found.grade, reasons=reasons)
+
+
+def status_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """How it ended, and what to do about it."""
+    failure = facts.entries.failure_of(facts.group, facts.workload)
+    rounds = len(facts.processes)
+    if failure is not None:
+        kept = f"; samples of {rounds} earlier rounds are kept" if rounds else ""
+        return Part(fields={"status": failure.status, "reason": failure.reason + kept})
+    if not rounds:
+        reason = "the run ended before this cell was measured; use --resume"
+        return Part(fields={"status": Status.SKIPPED, "reason": reason})
+    return Part(fields={"status": Status.OK})
+
+
+def _kept(entry: ProcessSamples) -> ProcessSamples:
+    """The samples without what the journal files them under."""
+    fields = structs.fields(ProcessSamples)
+    return ProcessSamples(**{field.name: getattr(entry, field.name) for field in fields})
+
+
+def samples_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """Raw samples, every timed metric, and the energy where it is one measured quantity."""
+    energy = energy_of(facts.processes)
+    found = summarize(facts.cell, facts.processes) if facts.processes else {}
+    return Part(
+        fields={"samples": tuple(map(_kept, facts.processes)), "energy": energy},
+        metrics=without_doubtful(found, energy),
+    )
+
+
+def memory_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """The memory of the process that timed nothing."""
+    found = tuple(facts.entries.memory_of(facts.group, facts.workload))
+    return Part(fields={"memory": found}, metrics=summarize_memory(found) if found else {})
+
+
+def size_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """What is counted in the built model, and the shapes that a static one was built for."""
+    group, artifact = facts.group, facts.artifact
+    shapes = None if group.has_one_shape or group.shapes is None else asdict(group.shapes)
+    if artifact is None:
+        return Part(fields={"shapes": shapes})
+    counted = exact_metrics(
+        artifact.weights_bytes, artifact.bits_per_weight, artifact.kv_bytes_per_token
+    )
+    return Part(fields={"shapes": shapes}, metrics=counted)
+
+
+def compiled_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """The cold load of the process that compiled the model."""
+    return Part(metrics=compile_metric(facts.entries.compiled.get(facts.group.key)))
+
+
+def estimates_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """Every estimate of what the record measures, and MBU and MFU where their peaks are known."""
+    found = _estimates(facts)
+    explanation = convert(found.explanation, Explanation) if found.explanation else None
+    return Part(
+        fields={
+            "estimates": {name: dict(values) for name, values in found.by_metric.items()},
+            "explanation": explanation,
+        },
+        metrics=_utilisation(facts, found, metrics),
+    )
+
+
+def _estimates(facts: CellFacts) -> RecordEstimates:
+    """Every estimate; none where the device is no real one.
+
+    Static encoders have none: only the operators of fused ones are counted.
+    """
+    group, test = facts.group, facts.workload
+    if group.device.simulate or group.has_one_shape:
+        return RecordEstimates({}, {}, None)
+    lengths = CellLengths(
+        test.prompt_tokens,
+        test.gen_tokens,
+        test.depth_tokens,
+        group.batch * test.sequences,
+        group.cache,
+        _static_lengths(group),
+    )
+    peaks = peaks_of(facts.entries, group.device, group.threads)
+    return group.model.estimates(group.level, test, lengths, peaks)
+
+
+def _static_lengths(group: SessionGroup) -> StaticLengths | None:
+    """The shapes of a static decoder; None: the model is another one."""
+    if group.shapes is None or group.has_one_shape:
+        return None
+    return StaticLengths(**asdict(group.shapes))
+
+
+def _utilisation(
+    facts: CellFacts, found: RecordEstimates, metrics: Mapping[str, Metric]
+) -> dict[str, Metric]:
+    """The share of the measured peaks that was reached, where they are known."""
+    group, weights = facts.group, metrics.get("weights_bytes")
+    if weights is None or weights.value is None:
+        return {}
+    peaks = peaks_of(facts.entries, group.device, group.threads)
+    shares = utilisation(found, group.level, peaks, weights.value)
+    return {
+        name: share_metric(metrics[metric], share)
+        for name, (metric, share) in shares.items()
+        if metric in metrics
+    }
+
+
+def device_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """The device, where the nodes ran, and whether both were what was asked for."""
+    entries, group = facts.entries, facts.group
+    hardware = hardware_of(facts.processes, entries.agreements.get(group.key))
+    placement = placement_of(facts.processes, entries.compiled.get(group.key))
+    simulated = is_simulated(group, hardware)
+    return Part(
+        fields={"hardware": hardware, "placement": placement, "simulated": simulated},
+        doubts=device_doubts(placement, simulated),
+    )
+
+
+def hardware_of(
+    processes: Sequence[ProcessSamples], agreement: Agreement | None
+) -> Hardware | None:
+    """The device as the last process found it, and how close it comes to the CPU's logits.
+
+    Args:
+        processes: of one cell; without any nothing is known.
+        agreement: None: it was not asked, as of fused decoders on the CPU itself.
+    """
+    found = processes[-1].open.hardware if processes else None
+    if found is None or agreement is None:
+        return found
+    return structs.replace(
+        found, least_cosine=agreement.least_cosine, fused_cosine=agreement.fused_cosine
+    )
+
+
+def placement_of(
+    processes: Sequence[ProcessSamples], compiled: Compiled | None
+) -> Placement | None:
+    """Where the model's nodes are; of a compiled graph where they went when it was compiled."""
+    if not processes:
+        return None
+    opened = processes[-1].open
+    return compiled.placement if compiled is not None and opened.compiled else opened.placement
+
+
+def is_simulated(group: SessionGroup, hardware: Hardware | None) -> bool:
+    """Whether the device is emulated, or would have been if it had worked."""
+    return group.device.simulate or (hardware is not None and hardware.simulated)
+
+
+def device_doubts(placement: Placement | None, simulated: bool) -> tuple[Doubt, ...]:
+    """What the device takes away from a grade.
+
+    Args:
+        placement: of the session; None: it is not known.
+        simulated: the device was emulated.
+    """
+    doubts = []
+    if simulated:
+        doubts.append(Doubt(BEST_GRADE, ReasonCode.SIMULATED, "the device is emulated"))
+    if placement is not None and not placement.proven:
+        left = ", ".join(f"{count} {name}" for name, count in placement.fell_off.items())
+        detail = f"{placement.verdict}: nodes left to others: {left or 'not known'}"
+        doubts.append(Doubt(BEST_GRADE, ReasonCode.PLACEMENT, detail))
+    return tuple(doubts)
+
+
+def exported_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """What was recognised of an exported model, its share of the bandwidth, and its steps."""
+    group, check = facts.group, facts.entries.step_checks.get(facts.build)
+    peaks = peaks_of(facts.entries, group.device, group.threads)
+    return Part(
+        fields={"recognition": group.model.recognition(facts.artifact, check)},
+        metrics=group.model.shares(facts.artifact, facts.workload, group.batch, metrics, peaks),
+        doubts=steps_doubts(check),
+    )
+
+
+def steps_doubts(found: StepsCheck | None) -> tuple[Doubt, ...]:
+    """What a failed check of its steps takes away from a grade.
+
+    Args:
+        found: None: nothing was there to check.
+    """
+    if found is None or found.agrees is not False:
+        return ()
+    detail = (
+        f"logits of prompt and steps differ from those of one pass by {found.difference:.3g} of"
+        f" the largest; {found.bound:g} is the most"
+    )
+    return (Doubt(BEST_GRADE, ReasonCode.STEPS_DIFFER, detail),)
+
+
+def profile_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """Where the time goes."""
+    return Part(fields={"profile": facts.entries.profiles.get(facts.key)})
+
+
+def sustain_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """The speed over minutes without a rest."""
+    return Part(fields={"sustain": facts.entries.sustained.get(facts.key)})
+
+
+# In the order of the metrics of a record; a feature sees the metrics of those above it. Doubts of
+# a later one come first.
+FEATURES: tuple[Feature, ...] = (
+    status_part,
+    samples_part,
+    memory_part,
+    size_part,
+    compiled_part,
+    estimates_part,
+    quality_part,
+    text_part,
+    device_part,
+    exported_part,
+    profile_part,
+    sustain_part,
+)

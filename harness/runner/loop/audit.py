@@ -10,7 +10,7 @@ from harness.results.replies import Audited
 from harness.runner.loop.session import open_group, warm_test, workload_json
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Every model of a plan at every level, built (or found) before the first measurement."""
+"""Every model of a plan at every level, built (or found) before the first measurement.
+
+Whether its files stayed as they were while it was measured is told by their stamps.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +12,12 @@ from harness.runner.plan import Plan, SessionGroup
 from harness.runner.quality.measure import REFERENCE_LEVEL, check_reference
 from harness.store.artifact import Artifact
 from harness.store.cache import ensure_artifact
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 # A damaged checkpoint or a full disk stops the run before anything is measured;
 # a build that ran out of memory costs its own rows only.
 STOPS_THE_RUN = (EXIT_USAGE, EXIT_STORAGE)
+Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +127,22 @@ def _build_references(plan: Plan, cache: Path, builds: Builds) -> None:
         except WorkerError as error:
             if error.exit_code in STOPS_THE_RUN:
                 raise
+
+
+def stamps(builds: Builds) -> dict[tuple[str, str], Stamp]:
+    """Name, size and modification time (ns) of every file of every artifact."""
+    return {key: _stamp(artifact) for key, artifact in builds.artifacts.items()}
+
+
+def changed_groups(
+    plan: Plan, builds: Builds, before: dict[tuple[str, str], Stamp]
+) -> frozenset[str]:
+    """Keys of the groups whose files are not what they were."""
+    now = stamps(builds)
+    changed = {key for key, stamp in before.items() if now.get(key) != stamp}
+    return frozenset(group.key for group in plan.groups if build_key(group) in changed)
+
+
+def _stamp(artifact: AnyArtifact) -> Stamp:
+    files = sorted(path for path in artifact.files if path.is_file())
+    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)

@@ -7,7 +7,7 @@ from harness.results.enums import Ending
 from harness.results.summarize import judged_half_width_share, summarize
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
-from harness.runner.loop.identity import cell_of
+from harness.runner.loop.parts import cell_of
 from harness.runner.plan import Plan, SessionGroup
 
 Json = dict[str, Any]

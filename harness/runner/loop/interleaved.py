@@ -29,7 +29,7 @@ from harness.runner.loop.session import (
 )
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 Sessions = dict[str, tuple[SessionGroup, Worker, Opened]]  # by the group's key
 

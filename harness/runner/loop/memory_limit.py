@@ -5,7 +5,7 @@ from harness.core.units import MIB
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.results.enums import Status
 from harness.runner.plan import SessionGroup
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 
 def least_bytes(group: SessionGroup, artifact: AnyArtifact) -> int:

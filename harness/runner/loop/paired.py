@@ -19,10 +19,9 @@ from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
 from harness.results.metrics import METRICS
 from harness.results.replies import Opened, ProcessSamples, Profile, Sample, Warmed, WatchInterval
-from harness.results.samples import kind_of
-from harness.results.schema import Cell
-from harness.runner.loop.identity import cell_of
+from harness.results.schema import Cell, kind_of
 from harness.runner.loop.order import shuffled
+from harness.runner.loop.parts import cell_of
 from harness.runner.loop.pinning import drawn_cores, pin_worker
 from harness.runner.loop.session import (
     WORKER_MODULE,
@@ -33,7 +32,7 @@ from harness.runner.loop.session import (
 )
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 A, B = "a", "b"
 LEAST_TURNS = 6  # of one test in one pair; the first one more is thrown away

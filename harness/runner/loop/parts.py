@@ -1,4 +1,7 @@
-"""What is known of one cell, and what a feature makes of it: a part of its record."""
+"""What is known of one cell and what it is called, and what a feature makes of it.
+
+A feature gives a part of the cell's record.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +14,8 @@ from harness.results.enums import Grade, ReasonCode
 from harness.results.schema import Cell, Metric
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
-from harness.runner.loop.identity import cell_of
 from harness.runner.plan import SessionGroup
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 
 @dataclass(frozen=True)
@@ -92,3 +94,31 @@ class Part:
 
 # A feature: what is known of a cell, and the metrics of the features before it -> its part.
 Feature = Callable[[CellFacts, Mapping[str, Metric]], Part]
+
+
+def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | None) -> Cell:
+    """The identity of a record."""
+    return Cell(
+        model=group.model.identity(artifact),
+        parameters=group.model.parameters,
+        active_parameters=group.model.active_parameters,
+        level=group.level.name,
+        level_label=group.level.label,
+        device=group.device.key,
+        provider=group.device.provider,
+        runtime=group.runtime,
+        workload=workload.name,
+        prompt=workload.prompt_tokens,
+        gen=workload.gen_tokens,
+        depth=workload.depth_tokens,
+        batch=group.batch,
+        threads=group.threads,
+        weights=group.source.weights_kind,
+        kv_cache=group.cache.name,
+        sequences=workload.sequences,
+    )
+
+
+def without_folders(text: str) -> str:
+    """Return the words of a variant, of every path the last component only: files name no place."""
+    return " ".join(word.rpartition("/")[2] for word in text.replace("\\", "/").split())

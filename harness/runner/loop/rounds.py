@@ -17,7 +17,7 @@ from harness.runner.loop.order import shuffled
 from harness.runner.loop.session import failure_entry, measure_group
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import TURNS
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 Progress = Callable[[str, int, int], None]
 # One process's share of the bandwidth peak, in every round beside the rows it is compared with.

@@ -14,14 +14,12 @@ from harness.results.progress import command_line, without_places
 from harness.results.replies import Profile
 from harness.results.schema import Document
 from harness.runner.loop.assemble import assemble
-from harness.runner.loop.builds import Builds, build_all, build_key
+from harness.runner.loop.builds import Builds, build_all, build_key, changed_groups, stamps
 from harness.runner.loop.calibration import calibrations
-from harness.runner.loop.compiled import compile_models
 from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
-from harness.runner.loop.exported import step_checks
-from harness.runner.loop.files import changed_groups, stamps
 from harness.runner.loop.memory_limit import refuse_without_room
+from harness.runner.loop.once import compile_models, step_checks
 from harness.runner.loop.quality import check_texts, qualities
 from harness.runner.loop.resume import open_journal
 from harness.runner.loop.rounds import Progress, measure_rounds

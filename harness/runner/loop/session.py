@@ -33,7 +33,7 @@ from harness.runner.loop.order import shuffled
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
 from harness.store.artifact import Artifact
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 Json = dict[str, Any]
 WORKER_MODULE = "harness.engine.worker"

@@ -11,16 +11,16 @@ from harness.machine.watch.probes import difference, snapshot
 from harness.results.entries import SustainEntry
 from harness.results.metrics import rate_of_kind
 from harness.results.replies import ProcessSamples, Sustained, SustainWindow
-from harness.results.samples import kind_of
-from harness.results.sustained import sustained
+from harness.results.schema import kind_of
+from harness.results.summarize import sustained
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
-from harness.runner.loop.identity import cell_of
+from harness.runner.loop.parts import cell_of
 from harness.runner.loop.rounds import Progress
 from harness.runner.loop.session import open_group, sample_test
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import Settings
-from harness.store.exported_artifact import AnyArtifact
+from harness.store.exported import AnyArtifact
 
 MOST_WINDOWS = 120
 LEAST_WINDOW_S = 1.0

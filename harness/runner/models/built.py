@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
-    from harness.store.exported_artifact import AnyArtifact
+    from harness.store.exported import AnyArtifact
 
 USUAL_ENCODES = ((128, 1), (128, 8))  # (tokens, texts): one query, and a batch of passages
 

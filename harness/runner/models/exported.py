@@ -11,15 +11,20 @@ from harness.engine.exported.geometry import ExportedGeometry, reading_of
 from harness.engine.workload import Workload
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.files import GENAI_CONFIG
-from harness.models.exported.model import ExportedGraph, ExportedKind, ExportedModel, Role
+from harness.models.exported.model import (
+    ExportedGraph,
+    ExportedKind,
+    ExportedModel,
+    ExportedSource,
+    Role,
+)
 from harness.models.exported.sizes import input_shapes
-from harness.models.exported.source import ExportedSource
 from harness.models.specs.structure import ModelStructure, spec_structure
 from harness.models.weights.source import ModelSource
 from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition
-from harness.runner.models.exported_levels import (
+from harness.runner.models.exported_files import (
     cache_of,
     calibrated_level,
     check_cache,
@@ -53,7 +58,7 @@ if TYPE_CHECKING:
     from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
-    from harness.store.exported_artifact import AnyArtifact
+    from harness.store.exported import AnyArtifact
 
 DECODES = (Kind.PREFILL, Kind.DECODE, Kind.REQUEST)
 # Of the parameters: what exporters leave out, such as vectors of equal values stored once.
@@ -242,8 +247,7 @@ class Exported:
         inputs: tuple[tuple[str, float], ...] = (),
     ) -> "AnyArtifact":
         """The files as they lie, or a level made of them."""
-        from harness.store.exported import ensure_exported_level
-        from harness.store.exported_artifact import ExportedArtifact
+        from harness.store.exported import ExportedArtifact, ensure_exported_level
 
         model, source = self.model, self.source
         if level != level_of(model):
@@ -265,7 +269,7 @@ class Exported:
         self, level: QuantLevel, test: Workload, lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":
         """From the true parameters; from structure too where the architecture is known."""
-        from harness.runner.models.exported_record import estimates_of
+        from harness.runner.models.exported_files import estimates_of
 
         reads_again = self.model.cache_kind == "none" and test.kind in DECODES
         known = None if reads_again else self.structure
@@ -280,7 +284,7 @@ class Exported:
         peaks: "HardwarePeaks",
     ) -> "dict[str, Metric]":
         """The share of the bandwidth that decode steps reached, by the bytes in the file."""
-        from harness.runner.models.exported_record import shares_of
+        from harness.runner.models.exported_files import shares_of
 
         return {} if artifact is None else shares_of(artifact, test, batch, metrics, peaks)
 
@@ -288,7 +292,7 @@ class Exported:
         self, artifact: "AnyArtifact | None", check: StepsCheck | None
     ) -> Recognition | None:
         """Of what was measured: of a level made from a file, what was made."""
-        from harness.runner.models.exported_record import recognition_of
+        from harness.runner.models.exported_files import recognition_of
 
         if artifact is None:
             return recognition_of(self.model, check)

@@ -1,8 +1,12 @@
-"""What a word for a model means, in every command and in Python: one order of one table."""
+"""What a word for a model means, in every command and in Python: one order of one table.
+
+A word that can be estimated only - an architecture that is not built, a system, a count - is
+`Described`.
+"""
 
 import re
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from harness.core.findings import Log
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.target import (
     CONFIG_FILE,
+    EstimateTarget,
     catalog_target,
     config_target,
     counted_target,
@@ -22,8 +27,7 @@ from harness.models.formats import refuse_format
 from harness.models.unknown import unknown_model
 from harness.models.weights.source import existing, is_built_here, resolve_model
 from harness.runner.models.built import built_model
-from harness.runner.models.described import Described
-from harness.runner.models.model import FoundModel
+from harness.runner.models.model import FoundModel, Model
 from harness.store.cache import default_cache
 from harness.store.fetch import Hub, fetch_model
 from harness.store.hub import is_hub_name
@@ -130,7 +134,7 @@ def _exported(word: str, place: Path) -> FoundModel | None:
 @cache
 def _recognised(word: str, path: Path, place: Path, note: str = "") -> FoundModel:
     """Look at exported files, once in this process."""
-    from harness.models.exported.source import ExportedSource
+    from harness.models.exported.model import ExportedSource
     from harness.runner.models.exported import exported_model
     from harness.store.exported import open_exported
 
@@ -182,3 +186,38 @@ def _estimated_only(word: str, what: str, way: str = "") -> UsageError:
     return UsageError(
         f"{word!r} {what}: it can be estimated, not measured", fix=f"{command}, {way}".rstrip(", ")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is known of a model without weights or graphs.
+
+    Attributes:
+        argument: what the user typed.
+        target: what an estimate needs to know.
+        refusal: why it is not measured, and the way out.
+    """
+
+    argument: str
+    target: EstimateTarget
+    refusal: HarnessError
+
+    def measured(self) -> Model:
+        """Refuse.
+
+        Raises:
+            HarnessError: always.
+        """
+        raise self.refusal
+
+    def facts(self) -> dict[str, object]:
+        """What `bench models` says of it: kind and count."""
+        structure = self.target.structure
+        return {
+            "model": self.target.name,
+            "kind": None if structure is None else structure.kind,
+            "weights": "none: estimated only",
+            "parameters": self.target.parameters,
+            "vocab_size": (structure and structure.vocab_size) or None,
+            "max_context_tokens": None if structure is None else structure.max_context_tokens,
+        }

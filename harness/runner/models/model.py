@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.builder.graph.static.geometry import AnyShapes
 from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel
 from harness.models.catalog.target import EstimateTarget
-from harness.models.exported.source import ExportedSource
+from harness.models.exported.model import ExportedSource
 from harness.models.weights.source import ModelSource
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
-    from harness.store.exported_artifact import AnyArtifact
+    from harness.store.exported import AnyArtifact
 
 Json = dict[str, Any]
 Stored = tuple[QuantLevel, CacheLevel]  # how weights, and how keys and values are stored

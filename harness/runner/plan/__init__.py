@@ -1,8 +1,7 @@
 """Settings -> session groups, every name and number checked before anything is built."""
 
 from harness.runner.plan.checks import plan_threads
-from harness.runner.plan.group import SessionGroup
-from harness.runner.plan.layout import Plan, make_plan
+from harness.runner.plan.layout import Plan, SessionGroup, make_plan
 
 __all__ = [
     "Plan",

@@ -1,17 +1,28 @@
-"""What is refused before anything is built: numbers, models and questions that do not fit."""
+"""What is refused before anything is built: numbers, models and questions that do not fit.
+
+A model may not run under a runtime: our own loop over ONNX Runtime, or onnxruntime-genai's.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from harness.builder.graph.geometry import geometry_of, longest_context
-from harness.builder.quantize.levels import QuantLevel, Variant, find_levels
-from harness.core.errors import UsageError
+from harness.builder.quantize.levels import CacheLevel, QuantLevel, Variant, find_levels
+from harness.core.errors import DeviceError, UsageError
+from harness.devices.device import Device
 from harness.engine.workload import Workload
 from harness.models.weights.source import ModelSource
-from harness.runner.models.model import Model
+from harness.runner.models.model import Model, Refusal
 from harness.runner.settings import Settings
 from harness.runner.settings.flags import flag as flag_row
+
+# Flags that say what is tested of a model, each of some kinds of models only.
+TEST_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "enc", "img", "aud")
+ORT, GENAI = "ort", "genai"
+WORKERS = {ORT: "harness.engine.worker", GENAI: "harness.engine.genai_worker"}
+INSTALL = "pip install 'ondevice-bench[genai]'"
 
 
 def check_fit(settings: Settings, models: Sequence[Model]) -> None:
@@ -57,10 +68,6 @@ def check_given(settings: Settings, models: Sequence[Model]) -> None:
                 f"{flag_row(key).option} {lost[0]}: no {what} of {named} is called so",
                 fix=f"one of {', '.join(known)}" if known else f"leave {flag_row(key).option} out",
             )
-
-
-# Flags that say what is tested of a model, each of some kinds of models only.
-TEST_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "enc", "img", "aud")
 
 
 def check_numbers(settings: Settings) -> None:
@@ -183,3 +190,53 @@ def check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Workl
                 f"{source.name} is built for {limit}",
                 fix=f"keep depth + prompt + gen, or the length of a text, at {limit} or below",
             )
+
+
+def check_runtimes(
+    settings: Settings,
+    model: Model,
+    devices: Sequence[Device],
+    stored: Collection[tuple[QuantLevel, CacheLevel]],
+) -> None:
+    """Refuse a runtime that cannot run a model's cells: its rows would be of something else.
+
+    Args:
+        settings: of the plan or part.
+        model: that is run.
+        devices: as chosen.
+        stored: its levels, each with its caches.
+
+    Raises:
+        UsageError: an unknown runtime, or cells that genai does not run here.
+        DeviceError: onnxruntime-genai is not installed.
+    """
+    for name in settings.runtime:
+        if name not in WORKERS:
+            raise UsageError(
+                f"no runtime is called {name!r}", fix=f"--runtime {' or '.join(WORKERS)}"
+            )
+    if GENAI not in settings.runtime:
+        return
+    if find_spec("onnxruntime_genai") is None:
+        raise DeviceError("--runtime genai needs onnxruntime-genai", fix=INSTALL)
+    for problem, fix in _refusals(settings, model, devices, stored):
+        raise UsageError(f"--runtime genai does not run {problem}", fix=fix)
+
+
+def _refusals(
+    settings: Settings,
+    model: Model,
+    devices: Sequence[Device],
+    stored: Collection[tuple[QuantLevel, CacheLevel]],
+) -> Iterator[Refusal]:
+    """Yield what genai does not run of the cells."""
+    yield from model.genai_refusals([level for level, _ in stored])
+    others = [device.key for device in devices if not device.row.is_host]
+    yield from ((f"on {key}", "--device cpu") for key in others)
+    batches = [count for count in settings.batch if count != 1]
+    yield from ((f"{count} sequences at once", "--batch 1") for count in batches)
+    for level, kept in stored:
+        if level.variant is Variant.STATIC:
+            yield f"static graphs, {level.name}", "--quant fp32,int4"
+        if kept.is_integer:
+            yield f"a cache of {kept.name}", "--kv-cache auto"

@@ -11,10 +11,8 @@ from typing import Any
 
 from harness.builder.quantize.levels import AUTO, CACHES, LEVELS, STATIC_LEVELS, SWEEP, USUAL
 from harness.core.errors import UsageError, suggestion
-from harness.runner.settings import readers
-from harness.runner.settings.presets import PRESETS
-from harness.runner.settings.readers import Reader, one_of
-from harness.runner.settings.record import INTERLEAVES, Settings
+from harness.runner.settings import values as readers
+from harness.runner.settings.values import INTERLEAVES, PRESETS, Reader, Settings, one_of
 
 TESTS = "What is measured"
 DEVICES = "Where it runs"

@@ -3,8 +3,8 @@
 from typing import Any
 
 from harness.runner.settings.flags import FLAGS, GROUPS, PART_KEYS, Flag
-from harness.runner.settings.plan_file import shipped_plans
-from harness.runner.settings.presets import PRESETS
+from harness.runner.settings.load import shipped_plans
+from harness.runner.settings.values import PRESETS
 
 INTRODUCTION = """\
 # Plans

@@ -10,8 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from harness.core.errors import ModelError, UsageError
-from harness.models.exported.model import ExportedModel
-from harness.models.exported.source import ExportedSource
+from harness.models.exported.model import ExportedModel, ExportedSource
 from harness.runner.models.exported import exported_model
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings

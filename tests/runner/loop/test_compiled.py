@@ -10,9 +10,9 @@ from harness.devices.compiled import META_FILE, compiled_folder
 from harness.devices.device import find_device
 from harness.results.replies import Compiled
 from harness.results.summarize import compile_metric
-from harness.runner.loop import compiled, session
-from harness.runner.loop.compiled import compile_models
+from harness.runner.loop import once, session
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.once import compile_models
 
 QNN, CPU = find_device("qnn"), find_device("cpu")
 
@@ -78,7 +78,7 @@ def test_a_provider_that_keeps_nothing_is_left_alone(found):
 
 
 def test_compiling_is_an_entry_of_its_own(found, monkeypatch):
-    monkeypatch.setattr(compiled, "Worker", FakeWorker())
+    monkeypatch.setattr(once, "Worker", FakeWorker())
     (entry,) = found(group(QNN))
     assert entry.group == "g"
     assert compile_metric(entry.found)["compile_ms"].value == 5.0
@@ -86,14 +86,14 @@ def test_compiling_is_an_entry_of_its_own(found, monkeypatch):
 
 
 def test_a_failure_costs_the_compiled_graphs_alone(found, monkeypatch):
-    monkeypatch.setattr(compiled, "Worker", FakeWorker(WorkerError("no room", fix="make some")))
+    monkeypatch.setattr(once, "Worker", FakeWorker(WorkerError("no room", fix="make some")))
     (entry,) = found(group(QNN))
     assert entry.found == Compiled(compile_ns=None, reason="no room")
     assert compile_metric(entry.found) == {}
 
 
 def test_what_is_there_is_not_compiled_again(found, monkeypatch, tmp_path):
-    monkeypatch.setattr(compiled, "Worker", None)
+    monkeypatch.setattr(once, "Worker", None)
     folder = compiled_folder(tmp_path, "abc", QNN)
     folder.mkdir(parents=True)
     (folder / META_FILE).write_text('{"compile_ns": 3000000}')

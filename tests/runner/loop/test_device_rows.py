@@ -10,9 +10,8 @@ from harness.devices.probe import Probe
 from harness.report.render import render
 from harness.results.replies import Placement
 from harness.results.schema import Reason, Trust
-from harness.runner.loop.assemble import doubt
+from harness.runner.loop.assemble import device_doubts, doubt
 from harness.runner.loop.calibration import has_peaks
-from harness.runner.loop.device import device_doubts
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings

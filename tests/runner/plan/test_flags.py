@@ -16,7 +16,7 @@ from harness.core.records import read_table
 from harness.runner.settings import FLAGS, PART_KEYS, PRESETS, Settings, flag_values, flags_of
 from harness.runner.settings.flags import PLAN_KEYS, flag, plan_values
 from harness.runner.settings.keywords import RunFlags
-from harness.runner.settings.plan_file import shipped_plans
+from harness.runner.settings.load import shipped_plans
 
 KEYED = [row for row in FLAGS if row.in_plan]
 

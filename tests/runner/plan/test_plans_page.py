@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.runner.settings import FLAGS, PRESETS, Settings, read_plan
+from harness.runner.settings.load import shipped_plans
 from harness.runner.settings.page import as_toml
-from harness.runner.settings.plan_file import shipped_plans
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "plans.md"
 

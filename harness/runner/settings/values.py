@@ -1,0 +1,312 @@
+"""The values of a plan: what each key takes, the record they become, and those of a preset.
+
+Types are held by msgspec, strictly: `rounds = "5"` and `rounds = true` are no numbers. What
+text stands for is read by `harness.core.ranges`. A plan's TOML and a flag's text lead to one
+value, that of Settings.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from harness.core.errors import UsageError, suggestion
+from harness.core.ranges import (
+    parse_encodes,
+    parse_grid,
+    parse_names,
+    parse_pair,
+    parse_seconds,
+    parse_share,
+    parse_sounds,
+)
+
+TURNS = "turns"
+PLAN = "plan"  # in Settings.given
+INTERLEAVES = ("rounds", TURNS)
+# Over the plan's own numbers, under flags that say more.
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"rounds": 3, "warm_seconds": 1.0, "sample_seconds": 0.25, "min_passes": 1},
+    "default": {},
+    "rigorous": {
+        "rounds": 10,
+        "max_rounds": 30,
+        "precision": 0.02,
+        "cooldown": 5.0,
+        "warm_seconds": 10.0,
+        "sample_seconds": 5.0,
+        "min_passes": 10,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One plan before its names are checked.
+
+    Attributes:
+        model: catalog names or paths.
+        quant: level names.
+        kv_cache: cache level names; `auto` is the float type of the weight level.
+        device: device names.
+        runtime: what runs a model: `ort`, our own loop, or `genai`, that of onnxruntime-genai.
+        prompt: lengths of prefill tests, tokens.
+        gen: lengths of decode tests, tokens.
+        pg: (prompt, gen) of request tests, tokens.
+        enc: (tokens, texts) of encoder tests; None: none are named, so an encoder runs the usual
+            ones; empty: tests of decoders were asked for instead.
+        depth: tokens already in the cache before prefill and decode tests.
+        batch: sequences at once, of decoders.
+        threads: intra-op threads as typed; `all` is every usable physical core.
+        rounds: fresh processes per session group.
+        budget: seconds after which no further round is begun; None: no limit.
+        precision: half-width of the 95 % interval, a share of the centre, that is narrow enough:
+            rounds are added until every cell has it; None: just `rounds`.
+        max_rounds: most rounds with a precision.
+        cooldown: seconds of rest before each process.
+        interleave: `rounds`: whole processes one after the other; `turns`: all sessions of a round
+            are open and interleaved, pass by pass.
+        sustain: seconds that every test runs without a rest, in a process of its own; None: not.
+        seed: of weights, prompts and orders.
+        warm_seconds: longest warm-up of one test in one process.
+        sample_seconds: shortest timed part of one test in one process.
+        min_passes: fewest timed passes of one test in one process.
+        timeout: seconds after which a silent worker is ended.
+        calibrate: measure this machine's hardware peaks first where none are stored.
+        quality: compare every level with the fp32 reference of its model as well.
+        sensitivity: rank groups of matrices by what each loses at a level, per MiB saved; asks
+            for quality too.
+        reference: model that quality is compared with, a catalog name or a folder; None: each model
+            at fp32.
+        text: that quality is measured on: `english`, `korean` or a path; None: the model's own
+            held-out text, else English.
+        ep: keys of the provider rows that may serve a device class; empty: all.
+        ep_option: provider options, `name=value`.
+        allow_simulated: run on emulation where there is no hardware; rows are marked.
+        allow_fallback: keep rows whose arithmetic did not all run on the device; they say so.
+        profile: take a profile of each row as well, in a process of its own.
+        img: images of vision tests at once; empty: the usual ones.
+        aud: (seconds, sounds) of sound tests; empty: the usual ones.
+        dim: sizes of free dimensions of exported graphs, by name.
+        input: values of inputs of exported graphs that tests do not feed, by name.
+        given: keys that flags gave, in alphabetical order; PLAN among them where the plan is the
+            user's own. What is given is measured or refused; what is not may follow the model.
+        part: the cells, where they are more than one product of lists; each is a whole plan that
+            differs in PART_KEYS only. Empty: this plan's own lists are the cells.
+    """
+
+    model: tuple[str, ...] = ("smollm2-135m",)
+    quant: tuple[str, ...] = ("fp32", "int8", "int4")
+    kv_cache: tuple[str, ...] = ("auto",)
+    device: tuple[str, ...] = ("cpu",)
+    runtime: tuple[str, ...] = ("ort",)
+    prompt: tuple[int, ...] = ()
+    gen: tuple[int, ...] = ()
+    pg: tuple[tuple[int, int], ...] = ()
+    enc: tuple[tuple[int, int], ...] | None = None
+    depth: tuple[int, ...] = (0,)
+    batch: tuple[int, ...] = (1,)
+    threads: tuple[str, ...] = ("all",)
+    rounds: int = 5
+    budget: float | None = None
+    precision: float | None = None
+    max_rounds: int = 30
+    cooldown: float = 0.0
+    interleave: str = "rounds"
+    sustain: float | None = None
+    seed: int = 0
+    warm_seconds: float = 10.0
+    sample_seconds: float = 0.5
+    min_passes: int = 3
+    timeout: float = 600.0
+    calibrate: bool = True
+    quality: bool = False
+    sensitivity: bool = False
+    reference: str | None = None
+    text: str | None = None
+    ep: tuple[str, ...] = ()
+    ep_option: tuple[str, ...] = ()
+    allow_simulated: bool = False
+    allow_fallback: bool = False
+    profile: bool = False
+    img: tuple[int, ...] = ()
+    aud: tuple[tuple[float, int], ...] = ()
+    dim: tuple[tuple[str, int], ...] = ()
+    input: tuple[tuple[str, float], ...] = ()
+    given: tuple[str, ...] = ()
+    part: tuple["Settings", ...] = ()
+
+    def is_asked(self, *keys: str) -> bool:
+        """Whether a flag, or a plan that does not ship, says what is tested."""
+        return PLAN in self.given or any(key in self.given for key in keys)
+
+    @property
+    def parts(self) -> tuple["Settings", ...]:
+        """The plans whose products of lists are the cells."""
+        return self.part or (self,)
+
+
+def preset_values(name: str | None) -> dict[str, Any]:
+    """Return the values that a word stands for; None: those of the plan.
+
+    Raises:
+        UsageError: no preset has this name.
+    """
+    if name is not None and name not in PRESETS:
+        raise UsageError(f"no preset is called {name!r}", fix=suggestion(name, PRESETS))
+    return dict(PRESETS[name or "default"])
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One way of giving a value.
+
+    Attributes:
+        kind: what msgspec takes, of a plan or from Python.
+        needs: that in words, which follow `must be`.
+        build: from a value of `kind`, and what it is called, to that of Settings.
+        parse: from text to that of Settings; None: as `build`.
+        words: the only ones there are; empty: no such list.
+    """
+
+    kind: Any
+    needs: str
+    build: Callable[[Any, str], Any]
+    parse: Callable[[str, str], Any] | None = None
+    words: tuple[str, ...] = ()
+
+    def read(self, value: Any, called: str, fix: str, *, is_text: bool) -> Any:
+        """Return what a value stands for.
+
+        Args:
+            value: of a plan, or of a flag.
+            called: the flag or the key, for messages.
+            fix: a right way to give it.
+            is_text: text is that of a flag, `128,512`, and not a word of a plan.
+
+        Raises:
+            UsageError: it is of another type, or no such thing; says which.
+        """
+        if is_text and isinstance(value, str) and self.parse is not None:
+            return self.parse(value, called)
+        try:
+            typed = msgspec.convert(value, self.kind, strict=True)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{called} {value!r} must be {self.needs}", fix=fix) from error
+        return self.build(typed, called)
+
+
+def one_of(words: tuple[str, ...]) -> Reader:
+    """The reader of one word of a few."""
+
+    def check(word: str, called: str) -> str:
+        if word not in words:
+            raise UsageError(f"{called} {word!r} is none of its words", fix=suggestion(word, words))
+        return word
+
+    return Reader(str, f"one of {', '.join(words)}", check, check, words)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _each_once(value: Any, called: str) -> tuple[str, ...]:
+    words = [str(item) for item in _items(value)]
+    if not words or not all(words):
+        raise UsageError(f"{called} {value!r} has no name, or an empty one", fix="a list of names")
+    return tuple(dict.fromkeys(words))
+
+
+def _numbers(value: Any, called: str) -> tuple[int, ...]:
+    found = [number for item in _items(value) for number in parse_grid(str(item), called)]
+    return tuple(dict.fromkeys(found))
+
+
+def _pairs(value: Any, called: str) -> tuple[tuple[int, int], ...]:
+    texts = [item if isinstance(item, str) else ",".join(map(str, item)) for item in _items(value)]
+    return tuple(parse_pair(text, called) for text in texts)
+
+
+def _encodes(value: Any, called: str) -> tuple[tuple[int, int], ...]:
+    texts = [item if isinstance(item, str) else "x".join(map(str, item)) for item in _items(value)]
+    return parse_encodes(",".join(texts), called)
+
+
+def _sounds(value: Any, called: str) -> tuple[tuple[float, int], ...]:
+    texts = [item if isinstance(item, str) else "x".join(map(str, item)) for item in _items(value)]
+    return parse_sounds(",".join(texts), called)
+
+
+def _dims(value: Any, called: str) -> tuple[tuple[str, int], ...]:
+    sizes = {}
+    for item in _items(value):
+        name, _, size = item.rpartition("=")
+        if not name or not size.isdecimal() or int(size) < 1:
+            raise UsageError(
+                f"{called} {item!r} must be a name and a size of 1 or more", fix="--dim batch=1"
+            )
+        sizes[name] = int(size)
+    return tuple(sizes.items())
+
+
+def _inputs(value: Any, called: str) -> tuple[tuple[str, float], ...]:
+    values: dict[str, float] = {}
+    for item in _items(value):
+        name, _, number = item.rpartition("=")
+        try:
+            found = float(number)
+        except ValueError:
+            found = math.nan
+        if not name or not math.isfinite(found):
+            raise UsageError(
+                f"{called} {item!r} must be a name and a number", fix="--input sr=16000"
+            )
+        values[name] = int(found) if found.is_integer() else found
+    return tuple(values.items())
+
+
+def _whole(text: str, called: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise UsageError(f"{called} {text!r} must be a whole number", fix=f"{called} 3") from error
+
+
+def _seconds(value: Any, called: str) -> float:
+    return parse_seconds(value, called) if isinstance(value, str) else float(value)
+
+
+def _share(value: Any, called: str) -> float:
+    return parse_share(str(value), called)
+
+
+def _word(value: str, called: str) -> str:
+    if not value:
+        raise UsageError(f"{called} is empty", fix=f"a word or a path after {called}")
+    return value
+
+
+def _same(value: Any, _: str) -> Any:
+    return value
+
+
+WORDS = Reader(str | int | list[str | int], "a name or a list of names", _each_once, parse_names)
+OPTIONS = Reader(str | list[str], "text or a list of texts", _each_once)  # a value may have commas
+NUMBERS = Reader(
+    int | str | list[int | str], "numbers, or ranges such as '8-64*2'", _numbers, parse_grid
+)
+PAIRS = Reader(str | list[str | tuple[int, int]], "a list of [prompt, gen]", _pairs)
+ENCODES = Reader(str | list[str | tuple[int, int]], "a list such as ['128x8']", _encodes)
+SOUNDS = Reader(
+    str | list[str | tuple[float, int]], "a list such as ['10x1']", _sounds, parse_sounds
+)
+DIMS = Reader(str | list[str], "a list such as ['batch=1']", _dims)
+INPUTS = Reader(str | list[str], "a list such as ['sr=16000']", _inputs)
+COUNT = Reader(int, "a whole number", _same, _whole)
+SECONDS = Reader(float | str, "seconds, or a time such as '5m'", _seconds)
+SHARE = Reader(float | str, "a share such as 0.05 or '5%'", _share)
+TRUTH = Reader(bool, "true or false", _same)
+WORD = Reader(str, "a word or a path", _word)
