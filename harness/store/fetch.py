@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from harness.core.encoding import read_json_file
 from harness.core.errors import DeviceError, ModelError, StorageError
 from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.findings import Log
+from harness.core.records import read_json
 from harness.core.units import MIB
+from harness.models.exported.skeleton import data_files
 from harness.models.weights.source import HUB_FILE
-from harness.store.hub import HubName, local_name, parse_hub_name, wanted_files
+from harness.store.hub import HubName, Wanted, local_name, parse_hub_name, wanted_files
 
+ONLINE = "run it once with a connection, without --offline and HF_HUB_OFFLINE"
 INSTALL = "pip install 'ondevice-bench[hub]'"
 COMMIT_CHARACTERS = 12  # of the commit, in the name of a folder
 
@@ -77,20 +80,78 @@ def fetch_model(argument: str, cache: Path, hub: Hub, log: Log) -> Path:
     folder = place / local_name(name)
     if (folder / HUB_FILE).is_file():
         return folder
-    wanted = wanted_files(name, listing.files)
-    sizes = {file: listing.files[file] or 0 for file in wanted}
-    log(
-        f"fetching {name.repo}@{listing.commit[:COMMIT_CHARACTERS]}:"
-        f" {len(wanted)} files, {sum(sizes.values()) / MIB:,.1f} MiB"
-    )
+    asked = _Asked(name, listing, replace(hub, offline=offline), place, log)
+    wanted = _wanted(name, listing, asked)
+    sizes = {file: listing.files[file] or 0 for file in wanted.files}
+    if wanted.note:
+        log(f"{name.repo}: {wanted.note}")
+    asked.say(f"{len(sizes)} files, {sum(sizes.values()) / MIB:,.1f} MiB")
     with _in_words(name):
         _check_room(place, 2 * sum(sizes.values()))  # in the hub's cache, and here
-        files = {
-            place: _download(name, listing.commit, file, hub, offline)
-            for file, place in wanted.items()
-        }
-        _put(folder, files, {**asdict(name), "commit": listing.commit})
+    files = {place: asked.file(file) for file, place in wanted.files.items()}
+    with _in_words(name):
+        record = {**asdict(name), "inside": wanted.inside, "commit": listing.commit}
+        _put(folder, files, record)
     return folder
+
+
+def _wanted(name: HubName, listing: _Listing, asked: "_Asked") -> Wanted:
+    """Return what is fetched; offline only what was fetched before can be chosen.
+
+    Raises:
+        ModelError, UsageError: see wanted_files.
+        StorageError: offline, and what was fetched before is no model, or not a whole one.
+    """
+    try:
+        return wanted_files(name, listing.files, asked)
+    except ModelError as error:
+        if not asked.hub.offline:
+            raise
+        raise StorageError(
+            f"what has been fetched of {name.repo}@{name.revision} before is no whole model:"
+            f" {error.problem}",
+            fix=ONLINE,
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The files of a repository at one commit, each fetched when it is asked for.
+
+    Attributes:
+        name: what was asked for.
+        listing: the commit and its files.
+        hub: where they come from.
+        place: folder of the cache, on whose disk there must be room.
+        log: is told what is fetched.
+    """
+
+    name: HubName
+    listing: _Listing
+    hub: Hub
+    place: Path
+    log: Log
+
+    def say(self, what: str) -> None:
+        """Tell what is fetched."""
+        self.log(f"fetching {self.name.repo}@{self.listing.commit[:COMMIT_CHARACTERS]}: {what}")
+
+    def file(self, file: str) -> Path:
+        """Return a file of the hub's cache."""
+        with _in_words(self.name):
+            _check_room(self.place, 2 * (self.listing.files[file] or 0))
+            return _download(self.name, self.listing.commit, file, self.hub, self.hub.offline)
+
+    def read(self, file: str) -> Any:
+        """Return a decoded JSON file."""
+        return read_json(self.file(file), f"{self.name.repo}/{file}")
+
+    def data_of(self, graph: str) -> tuple[str, ...]:
+        """Return the files that a graph names as the place of its tensors."""
+        size_bytes = self.listing.files[graph] or 0
+        if size_bytes > MIB and not self.hub.offline:
+            self.say(f"{graph}, {size_bytes / MIB:,.1f} MiB")
+        return data_files(self.file(graph))
 
 
 def _library() -> Any:
@@ -209,7 +270,7 @@ def _in_words(name: HubName) -> Iterator[None]:
     except errors.LocalEntryNotFoundError as error:
         raise StorageError(
             f"{asked} could not be reached, and has not been fetched before: {_reason(error)}",
-            fix="run it once with a connection, without --offline and HF_HUB_OFFLINE",
+            fix=ONLINE,
         ) from error
     except errors.EntryNotFoundError as error:
         raise ModelError(f"{asked} lost a file: {_reason(error)}", fix="try again") from error

@@ -1,19 +1,29 @@
 """A model on the Hugging Face hub: how it is named, and which of its files are wanted. Pure."""
 
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any, Protocol
 
 from harness.core.errors import ModelError, UsageError
-from harness.models.exported.files import chosen_of
+from harness.core.units import MIB
+from harness.models.configs.config import spec_from_config
+from harness.models.exported.files import (
+    GENAI_CONFIG,
+    Typed,
+    chosen_of,
+    graphs_among,
+    named_by_genai,
+)
+from harness.models.weights.source import CONFIG, INDEX, SINGLE, weight_files
 
 PREFIX = "hf:"
 FORM = "hf:org/name[@revision][:folder or file.onnx]"
 GRAPH, WEIGHTS = ".onnx", ".safetensors"
-INDEX = "model.safetensors.index.json"
-# Data files of graphs: `model.onnx.data`, `model.onnx_data`, `model.onnx_data_1`, `model.data`.
-DATA = re.compile(r"\.onnx[._]data(_\d+)?$|\.data$")
+# A graph whose weights lie elsewhere is smaller; what is larger is not fetched to be asked.
+LARGEST_STRUCTURE_BYTES = 64 * MIB
 DESCRIPTIONS = (
     *("config.json", "genai_config.json", "generation_config.json", "preprocessor_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json"),
@@ -62,76 +72,235 @@ def local_name(name: HubName) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(words))
 
 
-def wanted_files(name: HubName, files: Iterable[str]) -> dict[str, str]:
-    """Choose the files of a repository that a model needs.
+def typed_name(name: HubName, inside: str) -> str:
+    """Return what is typed for another place of the same repository, at the same revision."""
+    revision = "" if name.revision == "main" else f"@{name.revision}"
+    return f"{PREFIX}{name.repo}{revision}" + (f":{inside}" if inside else "")
 
-    Of a folder with graphs they are one copy of each part and its data; of one without, its
-    safetensors. At the top of a repository that has both, it is the safetensors, `:onnx` asks for
-    the graphs; beside a genai_config.json it is the graph, whose data they are.
+
+class Repository(Protocol):
+    """What a choice asks of a repository; each answer may fetch that one file."""
+
+    def read(self, file: str) -> Any:
+        """Return a decoded JSON file."""
+
+    def data_of(self, graph: str) -> Sequence[str]:
+        """Return the files that a graph names as the place of its tensors, from its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is fetched of a repository.
+
+    Attributes:
+        files: file of the repository -> its place in the model's folder.
+        inside: where in the repository the model lies: as asked for, or as found.
+        note: what was chosen unasked, and how to get the other; empty: nothing.
+    """
+
+    files: Mapping[str, str]
+    inside: str
+    note: str = ""
+
+
+def wanted_files(name: HubName, sizes: Mapping[str, int | None], asks: Repository) -> Wanted:
+    """Choose the files of a repository that a model needs: those of a local folder's choice.
+
+    What describes a model is read first. Of a class that is built here safetensors are taken,
+    those that their index names; where they are the data of a graph beside them, where a
+    genai_config.json names a graph, or where the class is not built here, it is the graph: one
+    copy of each part, and the data files that these name. Of a class that is not built and has no
+    graph only the description is fetched, which is enough for an estimate.
     What describes the model is taken from the folder, and where it is not there, from above it.
 
     Args:
         name: what was asked for.
-        files: every file of the repository, with `/`.
-
-    Returns:
-        File of the repository -> its place in the model's folder.
+        sizes: every file of the repository, with `/`; its bytes, or None where nothing says them.
+        asks: reads its files.
 
     Raises:
-        ModelError: there is no model; the fix names the places where there is one.
+        ModelError: there is no model; the fix names the places where there is one. Or a file that
+            decides and cannot be read, or names another that is not there.
         UsageError: several models, none of them plain; the fix names one of them.
     """
-    known = sorted(files)
-    is_file = name.inside.endswith(GRAPH)
-    folder = str(PurePosixPath(name.inside).parent) if is_file else name.inside
-    folder = "" if folder == "." else folder
-    here = {file: _below(folder, file) for file in known}
-    flat = {file: place for file, place in here.items() if place and "/" not in place}
-    weights = [file for file, place in flat.items() if place.endswith(WEIGHTS) or place == INDEX]
-    graphs = [file for file, place in flat.items() if place.endswith(GRAPH)]
-    if is_file:
-        weights = []
-    if (is_file and name.inside not in graphs) or not (graphs or _has_weights(weights)):
-        raise ModelError(f"{name.repo} holds no model at {_at(name)}", fix=_instead(name, known))
-    is_genai = any(place == "genai_config.json" for place in flat.values())
-    if weights and not is_genai:
-        chosen = weights
-    else:  # safetensors beside a graph of genai are the data that it names
-        wanted = _graphs(name, folder, [flat[file] for file in graphs])
-        owned = [file for file in flat if _is_data(flat[file], wanted, flat.values())]
-        chosen = [*(file for file in graphs if flat[file] in wanted), *owned, *weights]
-    found = {file: flat[file] for file in chosen}
-    for level in (folder, *_above(folder)):
-        taken = set(found.values())
-        for file in known:
-            place = _below(level, file)
-            if place in DESCRIPTIONS and place not in taken:
-                found[file] = place
+    if name.inside.endswith(GRAPH):
+        folder = _parent(name.inside)
+        if name.inside not in sizes:
+            raise _no_model(name, sizes)
+        graphs = _flat(folder, sizes, GRAPH)
+        chosen = chosen_of(graphs, _typed(name, folder), PurePosixPath(name.inside).name)
+        return _with_data(name, folder, [_join(folder, file) for file in chosen], sizes, asks)
+    weights = _flat(name.inside, sizes, WEIGHTS)
+    base, graphs = _graphs(name, name.inside, sizes, asks)
+    if not weights and not graphs:
+        raise _no_model(name, sizes)
+    config = _nearest(CONFIG, name.inside, sizes)
+    if not weights or (config is None and graphs):
+        return _with_data(name, base, graphs, sizes, asks)
+    if config is None:
+        raise ModelError(
+            f"{typed_name(name, name.inside)} has safetensors and no {CONFIG}: nothing says how"
+            " to build them",
+            fix="the model that they belong to, or an export of it as .onnx",
+        )
+    refusal = _refusal(asks.read(config), name)
+    if refusal is None and not (graphs and _are_of_a_graph(weights, graphs, name, sizes, asks)):
+        note = f"; its graph: --model {_quoted(name, graphs[0])}" if graphs else ""
+        return Wanted(
+            _described(name.inside, _checkpoint(name, sizes, asks), sizes),
+            name.inside,
+            note and f"its safetensors are taken{note}",
+        )
+    if graphs:
+        note = f"its graph {graphs[0]} is taken" + (f": {refusal}" if refusal else "")
+        return replace(_with_data(name, base, graphs, sizes, asks), note=note)
+    note = f"no weights are fetched: {refusal}"
+    return Wanted(_described(name.inside, (), sizes), name.inside, note)
+
+
+def _graphs(
+    name: HubName, folder: str, sizes: Mapping[str, int | None], asks: Repository
+) -> tuple[str, list[str]]:
+    """Return the folder of a model's graphs, and the graphs: files of the repository."""
+    here = {place for file in sizes if (place := _below(folder, file))}
+    if GENAI_CONFIG in here:
+        config = asks.read(_join(folder, GENAI_CONFIG))
+        named = named_by_genai(config, f"{name.repo}/{GENAI_CONFIG}", here.__contains__)
+        if named:
+            return folder, [_join(folder, file) for file in named.values()]
+    graphs = graphs_among(here)
+    inner = {_parent(file) for file in graphs}
+    if len(inner) == 1 and inner != {""}:
+        return _graphs(name, _join(folder, *inner), sizes, asks)
+    chosen = chosen_of(graphs, _typed(name, folder)) if graphs else ()
+    return folder, [_join(folder, file) for file in chosen]
+
+
+def _are_of_a_graph(
+    weights: Collection[str],
+    graphs: Sequence[str],
+    name: HubName,
+    sizes: Mapping[str, int | None],
+    asks: Repository,
+) -> bool:
+    """Whether safetensors are the data of the graphs that lie beside them.
+
+    A graph that is large holds its weights itself: it is not fetched to be asked.
+    """
+    beside = [file for file in graphs if _parent(file) == name.inside]
+    if _join(name.inside, GENAI_CONFIG) in sizes:
+        return True
+    small = [file for file in beside if (sizes[file] or 0) <= LARGEST_STRUCTURE_BYTES]
+    return any(not set(weights).isdisjoint(asks.data_of(file)) for file in small)
+
+
+def _with_data(
+    name: HubName,
+    base: str,
+    graphs: Sequence[str],
+    sizes: Mapping[str, int | None],
+    asks: Repository,
+) -> Wanted:
+    """Return graphs with the data that they name, and what describes them.
+
+    Raises:
+        ModelError: a data file that the repository does not have.
+    """
+    files = list(graphs)
+    for graph in graphs:
+        for place in asks.data_of(graph):
+            path = PurePosixPath(place)
+            if path.is_absolute() or ".." in path.parts:
+                continue  # outside the folder: refused when the graph is looked at
+            file = _join(_parent(graph), place)
+            if file not in sizes:
+                raise ModelError(
+                    f"{name.repo}: the graph {graph!r} keeps its data in {place!r}, which the"
+                    " repository does not have",
+                    fix=_instead(name, [other for other in sizes if other != graph]),
+                )
+            files.append(file)
+    inside = name.inside if name.inside.endswith(GRAPH) else base
+    return Wanted(_described(base, files, sizes), inside)
+
+
+def _checkpoint(
+    name: HubName, sizes: Mapping[str, int | None], asks: Repository
+) -> tuple[str, ...]:
+    """Return the weights of a folder, and their index."""
+    flat = [place for file in sizes if (place := _below(name.inside, file)) and "/" not in place]
+    chosen = weight_files(
+        flat,
+        lambda: asks.read(_join(name.inside, INDEX)),
+        name.repo,
+        fix="another revision of it: the repository does not have {}",
+    )
+    index = (INDEX,) if INDEX in flat and SINGLE not in chosen else ()
+    return tuple(_join(name.inside, file) for file in (*chosen, *index))
+
+
+def _described(base: str, chosen: Iterable[str], sizes: Mapping[str, int | None]) -> dict[str, str]:
+    """Return files with their places below `base`, and what describes them.
+
+    Parts of a model that lie in folders of their own may have descriptions of their own there.
+    """
+    found = {file: place for file in chosen if (place := _below(base, file))}
+    own = dict.fromkeys(_parent(place) for place in found.values())
+    for part in dict.fromkeys((*own, "")):
+        for level in (_join(base, part), *([] if part else _above(base))):
+            taken = set(found.values())
+            for file in sizes:
+                place = _below(level, file)
+                if place in DESCRIPTIONS and _join(part, place) not in taken:
+                    found[file] = _join(part, place)
     return found
 
 
-def _has_weights(files: Iterable[str]) -> bool:
-    """Whether safetensors are among files: an index alone is no model."""
-    return any(file.endswith(WEIGHTS) for file in files)
-
-
-def _graphs(name: HubName, folder: str, places: list[str]) -> tuple[str, ...]:
-    """Return the graphs of a folder that are the model: one copy of each part."""
-    asked = PurePosixPath(name.inside).name if name.inside.endswith(GRAPH) else None
-    inside = f":{folder}" if folder else ":"
+def _refusal(config: Any, name: HubName) -> str | None:
+    """Return why the model of a config.json is not built here; None: it is."""
     try:
-        return chosen_of(places, Path(f"{PREFIX}{name.repo}{inside}"), asked)
-    except UsageError as error:
-        raise UsageError(error.problem, fix=error.fix.replace(":/", ":")) from error
+        spec_from_config(config if isinstance(config, dict) else {}, name.repo.split("/")[1])
+    except ModelError as error:
+        return error.problem
+    return None
 
 
-def _is_data(place: str, graphs: Collection[str], every: Iterable[str]) -> bool:
-    """Whether a file holds tensors of the chosen graphs, by its name; of no graph's: it may."""
-    if not DATA.search(place):
-        return False
-    stems = {file.removesuffix(GRAPH) for file in every if file.endswith(GRAPH)}
-    owner = DATA.sub("", place)
-    return f"{owner}{GRAPH}" in graphs or owner not in stems
+def _flat(folder: str, files: Iterable[str], ending: str) -> list[str]:
+    """Return the names of a folder's own files of one ending."""
+    places = (_below(folder, file) for file in files)
+    return sorted(
+        place for place in places if place and "/" not in place and place.endswith(ending)
+    )
+
+
+def _nearest(file: str, folder: str, files: Collection[str]) -> str | None:
+    """Return the nearest file of a name, in a folder or above it."""
+    levels = (_join(level, file) for level in (folder, *_above(folder)))
+    return next((place for place in levels if place in files), None)
+
+
+def _join(folder: str, file: str) -> str:
+    return str(PurePosixPath(folder, file)) if file else folder
+
+
+def _parent(file: str) -> str:
+    """Return a file's folder; empty: the top."""
+    parent = str(PurePosixPath(file).parent)
+    return "" if parent == "." else parent
+
+
+def _typed(name: HubName, folder: str) -> Typed:
+    """Say how a folder of a repository is asked for."""
+    return Typed(typed_name(name, folder), lambda file: typed_name(name, _join(folder, file)))
+
+
+def _quoted(name: HubName, inside: str) -> str:
+    return shlex.quote(typed_name(name, inside))
+
+
+def _no_model(name: HubName, files: Iterable[str]) -> ModelError:
+    """Return the error of a place without a model."""
+    return ModelError(f"{name.repo} holds no model at {_at(name)}", fix=_instead(name, files))
 
 
 def _below(folder: str, file: str) -> str | None:
@@ -151,11 +320,9 @@ def _at(name: HubName) -> str:
     return f"{name.inside!r}" if name.inside else "its top"
 
 
-def _instead(name: HubName, files: list[str]) -> str:
+def _instead(name: HubName, files: Iterable[str]) -> str:
     """Say where a model would be found."""
-    ending = (GRAPH, WEIGHTS)
-    places = sorted({str(PurePosixPath(file).parent) for file in files if file.endswith(ending)})
+    places = sorted({_parent(file) for file in files if file.endswith((GRAPH, WEIGHTS))})
     if not places:
         return "a repository with .onnx or .safetensors files; other formats are not read"
-    words = [f"{PREFIX}{name.repo}" + ("" if place == "." else f":{place}") for place in places[:6]]
-    return f"one of: {', '.join(words)}"
+    return f"one of: {', '.join(_quoted(name, place) for place in places[:6])}"

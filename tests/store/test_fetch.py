@@ -2,32 +2,47 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 
 import harness
-from harness.core.errors import DeviceError, ModelError, StorageError, UsageError
+from harness.core.errors import DeviceError, ModelError, StorageError
 from harness.models.weights.source import hub_origin
 from harness.runner.loop.fetched import with_fetched
+from harness.runner.models import find_model
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
 from harness.store import fetch
 from harness.store.fetch import Hub, fetch_model
-from harness.store.hub import HubName, local_name, parse_hub_name, wanted_files
+from harness.store.hub import HubName
 from tests.store.hub_stub import COMMIT, OLDER, running_stub
 
 LLAMA = Path(__file__).parents[1] / "fixtures" / "logits" / "llama-tied"
 EXPORT = Path(__file__).parents[1] / "fixtures" / "exports" / "optimum" / "llama-past"
 REPO, FILES = "toys/llama", ("config.json", "model.safetensors")
+
+
+def naming(*files):
+    """The bytes of a graph whose tensors lie in these files."""
+    graph = onnx.helper.make_graph([], "g", [], [])
+    for file in files:
+        tensor = onnx.TensorProto(name=file, data_type=1, dims=[1], raw_data=b"1234")
+        onnx.external_data_helper.set_external_data(tensor, file, 0, 4)
+        graph.initializer.append(tensor)
+    return onnx.helper.make_model(graph).SerializeToString()
+
+
 GRAPHS = {
     "README.md": b"words",
     "config.json": b'{"model_type": "llama"}',
     "tokenizer.json": b'{"of": "the top"}',
     "pytorch_model.bin": b"never",
-    "onnx/model.onnx": b"graph",
+    "onnx/model.onnx": naming("model.onnx_data"),
     "onnx/model.onnx_data": b"numbers" * 9000,
-    "onnx/model_q4.onnx": b"small graph",
+    "onnx/model_q4.onnx": naming("model_q4.onnx_data"),
     "onnx/model_q4.onnx_data": b"small numbers",
     "onnx/run_me.so": b"never",
 }
@@ -60,112 +75,6 @@ def inside(folder):
         for path in folder.rglob("*")
         if path.is_file() and path.name != "hub.json"
     }
-
-
-@pytest.mark.parametrize(
-    ("argument", "name"),
-    [
-        ("hf:org/name", HubName("org/name")),
-        ("hf:org/name@v1.0", HubName("org/name", "v1.0")),
-        ("hf:org/name@refs/pr/1:onnx", HubName("org/name", "refs/pr/1", "onnx")),
-        ("hf:org/name:onnx/model_q4.onnx", HubName("org/name", "main", "onnx/model_q4.onnx")),
-        ("hf:org/name:onnx/", HubName("org/name", "main", "onnx")),
-    ],
-)
-def test_a_name_is_read_in_all_its_parts(argument, name):
-    assert parse_hub_name(argument) == name
-
-
-@pytest.mark.parametrize(
-    "argument", ["hf:", "hf:name", "hf:a/b/c", "hf:../b", "hf:a/b:../c", "hf:a/b:/etc", "hf:a/b@"]
-)
-def test_another_form_is_refused(argument):
-    with pytest.raises(UsageError, match="no model on the hub"):
-        parse_hub_name(argument)
-
-
-def test_a_folder_is_called_by_what_was_chosen():
-    assert local_name(HubName("org/Some.Model")) == "Some.Model"
-    assert local_name(HubName("org/m", "main", "onnx/model_q4.onnx")) == "m-onnx-model_q4"
-
-
-def test_of_a_folder_with_graphs_the_plain_one_and_its_data_are_wanted():
-    """And what describes it from above; no other copy, no program, no pickle, no readme."""
-    assert wanted_files(HubName("a/b", "main", "onnx"), GRAPHS) == {
-        "onnx/model.onnx": "model.onnx",
-        "onnx/model.onnx_data": "model.onnx_data",
-        "config.json": "config.json",
-        "tokenizer.json": "tokenizer.json",
-    }
-
-
-def test_of_one_file_only_its_own_data_is_wanted():
-    found = wanted_files(HubName("a/b", "main", "onnx/model_q4.onnx"), GRAPHS)
-    assert {place for place in found.values() if "model" in place} == {
-        "model_q4.onnx",
-        "model_q4.onnx_data",
-    }
-
-
-MANY = [
-    *("config.json", "onnx/model.onnx", "onnx/model.onnx_data", "onnx/model_q4.onnx"),
-    *("onnx/model_q4.onnx_data", "onnx/model_q4f16.onnx", "onnx/model_q4f16.onnx_data"),
-    *("onnx/model_fp16.onnx", "onnx/model_fp16.onnx_data", "onnx/model_fp16.onnx_data_1"),
-]
-HALVES = [
-    *("config.json", "onnx/encoder_model.onnx", "onnx/encoder_model_q4.onnx"),
-    *("onnx/decoder_model_merged.onnx", "onnx/decoder_model_merged_q4.onnx"),
-    "onnx/decoder_model_merged_q4.onnx_data",
-]
-
-
-@pytest.mark.parametrize(
-    ("files", "inside", "expected"),
-    [
-        (MANY, "onnx/model.onnx", ["model.onnx", "model.onnx_data"]),
-        (MANY, "onnx", ["model.onnx", "model.onnx_data"]),
-        (
-            MANY,
-            "onnx/model_fp16.onnx",
-            ["model_fp16.onnx", "model_fp16.onnx_data", "model_fp16.onnx_data_1"],
-        ),
-        (
-            HALVES,
-            "onnx/decoder_model_merged_q4.onnx",
-            [
-                *("decoder_model_merged_q4.onnx", "decoder_model_merged_q4.onnx_data"),
-                "encoder_model_q4.onnx",
-            ],
-        ),
-        (
-            ["config.json", "genai_config.json", *FILES[1:], "model.onnx"],
-            "",
-            ["model.onnx", FILES[1]],
-        ),
-        (["m.onnx", "weights.data"], "", ["m.onnx", "weights.data"]),
-    ],
-)
-def test_the_chosen_graphs_bring_their_own_data_and_nothing_else(files, inside, expected):
-    found = wanted_files(HubName("a/b", "main", inside), files).values()
-    assert sorted(place for place in found if not place.endswith("config.json")) == expected
-
-
-def test_of_several_copies_one_is_named_as_it_is_typed():
-    with pytest.raises(UsageError) as caught:
-        wanted_files(HubName("a/b", "main", "onnx"), ["onnx/model_q4.onnx", "onnx/model_q8.onnx"])
-    assert caught.value.fix.endswith("--model hf:a/b:onnx/model_q4.onnx")
-
-
-def test_the_nearest_description_is_wanted():
-    files = [*GRAPHS, "onnx/config.json"]
-    found = wanted_files(HubName("a/b", "main", "onnx"), files)
-    assert [file for file, place in found.items() if place == "config.json"] == ["onnx/config.json"]
-
-
-def test_where_there_is_no_model_the_places_are_named():
-    with pytest.raises(ModelError) as caught:
-        wanted_files(HubName("a/b"), GRAPHS)
-    assert caught.value.fix == "one of: hf:a/b:onnx"
 
 
 def test_a_model_lies_in_the_cache_as_files_of_its_own(hub, tmp_path):
@@ -254,6 +163,62 @@ def test_an_interrupted_transfer_goes_on_where_it_ended(stub, hub, tmp_path, mon
     assert (folder / "model.onnx_data").read_bytes() == GRAPHS["onnx/model.onnx_data"]
     ranges = [part for _, path, part in stub.asked if path.endswith("model.onnx_data") and part]
     assert any(part != "bytes=0-0" for part in ranges)
+
+
+def fetched_paths(stub):
+    """The files that were transferred, without those that were only asked about."""
+    return {path.split(f"{COMMIT}/")[-1] for kind, path, _ in stub.asked if kind == "GET"}
+
+
+def test_a_class_that_is_not_built_costs_no_weights(stub, hub, tmp_path):
+    """Its configuration is enough for an estimate; what it lacks is said when it is to run."""
+    config = json.loads((LLAMA / "config.json").read_text(encoding="utf-8"))
+    config |= {"architectures": ["OddForCausalLM"], "vocab_size": 96_000}
+    files = {"config.json": json.dumps(config).encode(), "model.safetensors": b"never"}
+    stub.files["toys/odd", COMMIT] = files
+    said = []
+    found = find_model("hf:toys/odd", tmp_path / "cache", hub, said.append)
+    assert "no weights are fetched: " in said[0]
+    assert found.target.parameters
+    with pytest.raises(ModelError, match="OddForCausalLM"):
+        found.measured()
+    assert not [path for path in fetched_paths(stub) if path.endswith(".safetensors")]
+
+
+def test_its_graph_is_fetched_with_the_data_it_names_and_measured(stub, hub, tmp_path):
+    graph = onnx.load(EXPORT / "model.onnx")
+    place = tmp_path / "made" / "onnx"
+    place.mkdir(parents=True)
+    onnx.save_model(
+        graph, place / "model.onnx", save_as_external_data=True, location="w.0", size_threshold=0
+    )
+    files = {f"onnx/{file.name}": file.read_bytes() for file in place.iterdir()}
+    config = json.dumps({"architectures": ["MPNetModel"]}).encode()
+    more = {"model.safetensors": b"never", "onnx/model_q4.onnx": b"never", "onnx/w.1": b"never"}
+    stub.files["toys/both", COMMIT] = {"config.json": config, **files, **more}
+    folder = fetch_model("hf:toys/both", tmp_path / "cache", hub, quiet)
+    assert inside(folder) == {"config.json", "model.onnx", "w.0"}
+    assert hub_origin(folder) == f"hf:toys/both@{COMMIT}:onnx"
+    facts = find_model("hf:toys/both", tmp_path / "cache", hub).facts()
+    assert (facts["model"], facts["parameters"]) == ("both", 31_904)
+    assert {path for path in fetched_paths(stub) if path.endswith(("onnx", "w.0", "never"))} == {
+        "onnx/model.onnx",
+        "onnx/w.0",
+    }
+
+
+def test_offline_a_part_of_a_model_is_no_model(stub, hub, tmp_path):
+    """Its graph was fetched by another tool, and its data was not."""
+    stub.files["toys/export", COMMIT] = {
+        "onnx/model.onnx": (EXPORT / "model.onnx").read_bytes(),
+        "config.json": b"{}",
+    }
+    name = HubName("toys/export")
+    fetch._download(name, COMMIT, "config.json", hub, False)
+    offline = replace(hub, offline=True)
+    with pytest.raises(StorageError, match="no whole model") as caught:
+        fetch_model(f"hf:toys/export@{COMMIT}", tmp_path / "cache", offline, quiet)
+    assert "without --offline" in caught.value.fix
 
 
 def test_a_disk_without_room_is_said_before_anything_is_fetched(hub, tmp_path, monkeypatch):

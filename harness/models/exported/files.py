@@ -5,11 +5,10 @@ folder, in its `onnx/`, and in folders below it. The parts of one model may be s
 of each part the copy that was asked for is taken, else the plain one, else the only one.
 """
 
-import mmap
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -87,6 +86,19 @@ class _Part:
     is_named: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """How a folder was asked for.
+
+    Attributes:
+        called: what errors call it.
+        choice: a graph of it, relative to it -> what is typed after `--model` to get that one.
+    """
+
+    called: str
+    choice: Callable[[str], str]
+
+
 def is_exported(path: Path) -> bool:
     """Whether `path` looks like a model that others exported, by its name and what lies in it."""
     if path.is_dir():
@@ -126,15 +138,33 @@ def find_files(path: Path) -> FoundFiles:
     inner = [str(PurePosixPath(file).parent) for file in files]
     if len(set(inner)) == 1 and inner[0] != ".":  # all in one folder: the model is that folder
         return find_files(typed / inner[0])
-    return _found(path, _chosen([_part(file) for file in files], typed), files)
+    asked = Typed(typed.name or name_of(typed), lambda file: str(typed / file))
+    return _found(path, _chosen([_part(file) for file in files], asked), files)
 
 
-def chosen_of(files: Sequence[str], typed: Path, asked: str | None = None) -> tuple[str, ...]:
-    """Return which of the graphs of one folder are its model, as find_files would choose.
+def graphs_among(files: Iterable[str]) -> tuple[str, ...]:
+    """Return which of a folder's files are its graphs, as graphs_in does.
 
     Args:
-        files: names of graphs.
-        typed: the folder, as advice names it.
+        files: relative to the folder, with `/`.
+    """
+    found = sorted(PurePosixPath(file) for file in files if file.endswith(".onnx"))
+    at_top = [file for file in found if len(file.parts) == 1]
+    inner = [file for file in found if str(file.parent) == SUBFOLDER]
+    below = [
+        file
+        for file in found
+        if len(file.parts) <= _DEPTH + 1 and not any(part[0] == "." for part in file.parts[:-1])
+    ]
+    return tuple(str(file) for file in at_top or inner or below)
+
+
+def chosen_of(files: Sequence[str], typed: Typed, asked: str | None = None) -> tuple[str, ...]:
+    """Return which of the graphs of a folder are its model, as find_files would choose.
+
+    Args:
+        files: graphs, relative to the folder, with `/`.
+        typed: how the folder was asked for.
         asked: the one that was given by its name; None: the folder was.
 
     Raises:
@@ -148,20 +178,6 @@ def chosen_of(files: Sequence[str], typed: Path, asked: str | None = None) -> tu
         return (part.file,)
     others = [other for other in parts if other.file != part.file]
     return tuple(_halves([part, *others], part).values())
-
-
-def names_data_file(graph: Path, name: str) -> bool:
-    """Whether a graph file keeps tensors in a file called `name`, by its bytes: nothing is parsed.
-
-    Looks for the entry as protobuf writes it: key `location`, then the value.
-    """
-    value = name.encode()
-    entry = b"\x0a\x08location\x12" + bytes([len(value)]) + value
-    try:
-        with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return len(value) < 128 and data.find(entry) >= 0
-    except (OSError, ValueError):  # unreadable or empty: nothing is said of it here
-        return False
 
 
 def _of_file(path: Path) -> FoundFiles:
@@ -223,7 +239,7 @@ def _part(file: str) -> _Part:
     return _Part(file, role, f"{path.parent}/{copy}" if other else copy, is_named=not other)
 
 
-def _chosen(parts: Sequence[_Part], typed: Path) -> dict[Role, str]:
+def _chosen(parts: Sequence[_Part], typed: Typed) -> dict[Role, str]:
     """Return the files of a folder that are its model.
 
     Raises:
@@ -251,14 +267,13 @@ def _chosen(parts: Sequence[_Part], typed: Path) -> dict[Role, str]:
     return {Role.MODEL: (plain or candidates)[0].file}
 
 
-def _several(parts: Sequence[_Part], typed: Path) -> UsageError:
+def _several(parts: Sequence[_Part], typed: Typed) -> UsageError:
     """Return the error for several models in one folder."""
     files = sorted(part.file for part in parts)
     more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-    name = typed.name or name_of(typed)
     return UsageError(
-        f"{name!r} holds several models: {', '.join(files[:_SHOWN])}{more}",
-        fix=f"choose one by its file: --model {shlex.quote(str(typed / files[0]))}",
+        f"{typed.called!r} holds several models: {', '.join(files[:_SHOWN])}{more}",
+        fix=f"choose one by its file: --model {shlex.quote(typed.choice(files[0]))}",
     )
 
 
@@ -297,13 +312,23 @@ def _halves(parts: Sequence[_Part], asked: _Part | None) -> dict[Role, str]:
 
 
 def _named_by_genai(folder: Path) -> dict[Role, str]:
-    """Return the graphs that genai_config.json names, the decoder first; empty without one.
+    """Return the graphs that a folder's genai_config.json names; empty without one."""
+    where = f"{name_of(folder)}/{GENAI_CONFIG}"
+    config = read_json(folder / GENAI_CONFIG, where)
+    return named_by_genai(config, where, lambda file: (folder / file).exists())
+
+
+def named_by_genai(config: Any, where: str, exists: Callable[[str], bool]) -> dict[Role, str]:
+    """Return the graphs that a genai_config.json names, the decoder first; empty: it names none.
+
+    Args:
+        config: decoded.
+        where: names it in errors.
+        exists: whether its folder holds a file.
 
     Raises:
         ModelError: it names a graph that is not in the folder.
     """
-    where = f"{name_of(folder)}/{GENAI_CONFIG}"
-    config = read_json(folder / GENAI_CONFIG, where)
     model = config.get("model") if isinstance(config, dict) else None
     found: dict[Role, str] = {}
     for part, role in (("decoder", Role.MODEL), ("encoder", Role.ENCODER)):
@@ -312,15 +337,15 @@ def _named_by_genai(folder: Path) -> dict[Role, str]:
         if file is None and role is Role.MODEL:
             return {}
         if file is not None:
-            found[role] = _inside(folder, file, where)
+            found[role] = _inside(file, where, exists)
     return found
 
 
-def _inside(folder: Path, file: object, where: str) -> str:
+def _inside(file: object, where: str, exists: Callable[[str], bool]) -> str:
     """Return a file that a configuration names, where it is one of the folder."""
     path = PurePosixPath(str(file).replace("\\", "/"))
     outside = path.is_absolute() or ".." in path.parts or ":" in str(path) or not path.parts
-    if not isinstance(file, str) or outside or not (folder / path).exists():
+    if not isinstance(file, str) or outside or not exists(str(path)):
         raise ModelError(
             f"{where} names the graph {repr(file)[:60]}, which is not in the folder",
             fix="download the folder again",

@@ -1,4 +1,4 @@
-"""A graph file without the large tensors that it holds: they stay where they are.
+"""A graph file read field by field, without onnx: its structure, and the data files it names.
 
 A file may hold gigabytes of weights of which a reader needs pieces. Here its protobuf is copied
 field by field, and every large `raw_data` becomes what external data is: a place in a file, which
@@ -7,7 +7,7 @@ is the graph file itself. So a graph is read in the memory of its structure.
 
 import mmap
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 LARGE_BYTES = 1 << 16  # smaller tensors stay in the copy: shapes are read from there
 # (message, field) -> message, as far as tensors lie below. Source: onnx.proto.
@@ -21,6 +21,22 @@ _BELOW = {
     ("attribute", 10): "tensor",
     ("attribute", 11): "graph",
 }
+# The same with everything else that holds tensors: sparse ones, functions, what training left.
+_EVERYWHERE = {
+    **_BELOW,
+    ("model", 20): "training",
+    ("model", 25): "function",
+    ("training", 1): "graph",
+    ("training", 2): "graph",
+    ("function", 7): "node",
+    ("graph", 15): "sparse",
+    ("attribute", 22): "sparse",
+    ("attribute", 23): "sparse",
+    ("sparse", 1): "tensor",
+    ("sparse", 2): "tensor",
+}
+_COMPILED = b"ep_cache_context"  # attribute of EPContext: a file, where it is not embedded
+_OP_TYPE, _ATTRIBUTE, _NAME, _INT, _STRING = 4, 5, 1, 3, 4  # of nodes and attributes
 _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14  # of a TensorProto
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10
@@ -35,6 +51,70 @@ def skeleton(path: Path) -> bytes:
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _copied(data, 0, len(data), "model", path.name)
+
+
+def data_files(path: Path) -> tuple[str, ...]:
+    """Return the files that a graph names as the place of its tensors, each once.
+
+    Args:
+        path: of a graph file.
+
+    Returns:
+        Paths relative to the graph's folder, with `/`, as the graph gives them but for `./`; empty
+        of what is no graph, and of one that cannot be read: others say so.
+    """
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            found = [*_locations(data, 0, len(data), "model")]
+    except (OSError, ValueError):
+        return ()
+    places = (str(PurePosixPath(place.decode(errors="replace"))) for place in found)
+    return tuple(dict.fromkeys(place for place in places if place not in (".", path.name)))
+
+
+def _locations(data: mmap.mmap, start: int, end: int, message: str) -> Iterator[bytes]:
+    """Every place of data that a message names."""
+    if message == "tensor":
+        yield from _entries(data, start, end)
+    if message == "node" and data.find(_COMPILED, start, end) >= 0:
+        yield from _contexts(data, start, end)
+    for field, wire, _, body, stop in _fields(data, start, end):
+        below = _EVERYWHERE.get((message, field)) if wire == _BYTES else None
+        if below is not None:
+            yield from _locations(data, body, stop, below)
+
+
+def _entries(data: mmap.mmap, start: int, end: int) -> Iterator[bytes]:
+    """The `location` of a tensor."""
+    for field, wire, _, body, stop in _fields(data, start, end):
+        if (field, wire) == (_EXTERNAL_DATA, _BYTES):
+            words = _words(data, body, stop)
+            if words.get(1) == b"location" and words.get(2):
+                yield words[2]
+
+
+def _contexts(data: mmap.mmap, start: int, end: int) -> Iterator[bytes]:
+    """The file of a node of a compiled graph, where it is not within the graph (embed_mode 1)."""
+    values: dict[bytes, dict[int, bytes]] = {}
+    for field, wire, _, body, stop in _fields(data, start, end):
+        if (field, wire) == (_OP_TYPE, _BYTES) and data[body:stop] != b"EPContext":
+            return
+        if (field, wire) == (_ATTRIBUTE, _BYTES):
+            words = _words(data, body, stop)
+            values[words.get(_NAME, b"")] = words
+    mode = values.get(b"embed_mode", {}).get(_INT, b"\x01")
+    place = values.get(_COMPILED, {}).get(_STRING, b"")
+    if mode == b"\x00" and place:
+        yield place
+
+
+def _words(data: mmap.mmap, start: int, end: int) -> dict[int, bytes]:
+    """The short fields of a message: nothing that is long enough to be a tensor is copied."""
+    fields = _fields(data, start, end)
+    return {key: data[body:stop] for key, _, _, body, stop in fields if stop - body < LARGE_BYTES}
 
 
 def _copied(data: mmap.mmap, start: int, end: int, message: str, own: str) -> bytes:

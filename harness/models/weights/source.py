@@ -6,8 +6,10 @@ weights has one name in caches and results: a seed, or a hash of the bytes.
 
 import hashlib
 import os
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from harness.core.encoding import read_json_file
 from harness.core.errors import ModelError, UsageError
@@ -26,22 +28,41 @@ INDEX = "model.safetensors.index.json"
 def checkpoint_files(folder: Path, model: str) -> tuple[str, ...]:
     """Return the weight files in `folder`, as the transformers library would choose them.
 
-    `model.safetensors` first, then the files named by `model.safetensors.index.json`, then the
-    only other *.safetensors file.
-
     Args:
         folder: a Hugging Face folder.
         model: what errors call it.
 
     Raises:
+        ModelError: see weight_files.
+    """
+    names = {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
+    again = "download the index and its files again"
+    return weight_files(names, lambda: read_json(folder / INDEX, f"{model}/{INDEX}", again), model)
+
+
+def weight_files(
+    names: Collection[str], index: Callable[[], Any], model: str, fix: str = "download {}"
+) -> tuple[str, ...]:
+    """Return which files of a folder are its weights.
+
+    `model.safetensors` first, then the files named by `model.safetensors.index.json`, then the
+    only other *.safetensors file.
+
+    Args:
+        names: of the folder's files.
+        index: reads the index.
+        model: what errors call the folder.
+        fix: the way out where the index names a file that is not there.
+
+    Raises:
         ModelError: no such file, several without an index, or an index that is damaged, names
             a file outside the folder, or one that is not there.
     """
-    if (folder / SINGLE).is_file():
+    if SINGLE in names:
         return (SINGLE,)
-    if (folder / INDEX).is_file():
-        return tuple(sorted(set(_weight_map(folder, model).values())))
-    others = sorted(path.name for path in folder.glob("*.safetensors") if path.is_file())
+    if INDEX in names:
+        return tuple(sorted(set(_weight_map(index(), f"{model}/{INDEX}", names, fix).values())))
+    others = sorted(name for name in names if name.endswith(".safetensors"))
     if len(others) == 1:
         return (others[0],)
     raise ModelError(
@@ -55,13 +76,11 @@ def _none(model: str) -> str:
     return f"{model}: no {SINGLE} and no {INDEX}"
 
 
-def _weight_map(folder: Path, model: str) -> dict[str, str]:
+def _weight_map(index: Any, where: str, names: Collection[str], fix: str) -> dict[str, str]:
     """Return tensor -> file from the index, every file a plain name inside the folder."""
-    where = f"{model}/{INDEX}"
-    again = "download the index and its files again"
-    index = read_json(folder / INDEX, where, again)
     entries = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(entries, dict) or not entries:
+        again = "download the index and its files again"
         raise ModelError(f"{where} has no weight_map", fix=again)
     for tensor, name in entries.items():
         if not isinstance(name, str) or not _is_plain(name):
@@ -69,8 +88,8 @@ def _weight_map(folder: Path, model: str) -> dict[str, str]:
                 f"{where} puts {tensor} into {repr(name)[:80]}, which is not a file of the folder",
                 fix="an index may only name files beside it; do not use this checkpoint",
             )
-        if not (folder / name).is_file():
-            raise ModelError(f"{where} names {name!r}, which is not there", fix=f"download {name}")
+        if name not in names:
+            raise ModelError(f"{where} names {name!r}, which is not there", fix=fix.format(name))
     return entries
 
 
@@ -154,15 +173,18 @@ def existing(argument: str) -> Path | None:
 
 def _from_folder(argument: str, folder: Path) -> ModelSource:
     """Read a Hugging Face folder; its weights are looked at when they are opened."""
-    name = name_of(folder)
-    missing = [] if (folder / CONFIG).is_file() else [CONFIG]
+    name, config = name_of(folder), folder / CONFIG
+    missing = [] if config.is_file() else [CONFIG]
     # An index without its files is told apart later, by the name of the file that is not there.
     missing += [] if _has_weights(folder) else ["*.safetensors"]
-    if missing:
-        raise refuse_format(folder) or UsageError(
-            f"the folder {name!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS
-        )
-    return ModelSource(argument, name, spec_from_file(folder / CONFIG, name), folder)
+    other = refuse_format(folder) if missing else None
+    if other is not None:
+        raise other
+    # A class that is not built is said first: weights would be of no use.
+    spec = spec_from_file(config, name) if config.is_file() else None
+    if spec is None or missing:
+        raise UsageError(f"the folder {name!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS)
+    return ModelSource(argument, name, spec, folder)
 
 
 def _has_weights(folder: Path) -> bool:

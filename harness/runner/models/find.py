@@ -22,7 +22,8 @@ from harness.models.catalog.target import (
     parse_parameters,
     stated_target,
 )
-from harness.models.exported.files import graphs_in, is_exported, names_data_file
+from harness.models.exported.files import graphs_in, is_exported
+from harness.models.exported.skeleton import data_files
 from harness.models.formats import refuse_format
 from harness.models.unknown import unknown_model
 from harness.models.weights.source import existing, is_built_here, resolve_model
@@ -105,11 +106,13 @@ def _built(word: str, place: Path | None) -> FoundModel | None:
 
 
 def _is_data_of_graphs(folder: Path) -> bool:
-    """Whether a graph of the folder keeps its tensors in the folder's safetensors."""
-    weights = [file.name for file in folder.glob("*.safetensors")]
-    return any(
-        names_data_file(folder / graph, name) for graph in graphs_in(folder) for name in weights
-    )
+    """Whether a graph of the folder keeps its tensors in safetensors beside it.
+
+    Those of a graph further below are other files, whatever they are called.
+    """
+    weights = {file.name for file in folder.glob("*.safetensors")}
+    beside = [file for file in graphs_in(folder) if "/" not in file] if weights else []
+    return any(not weights.isdisjoint(data_files(folder / graph)) for graph in beside)
 
 
 def _described(word: str) -> FoundModel | None:

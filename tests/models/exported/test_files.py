@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from onnx import save_model
+from onnx import external_data_helper, helper, save_model
 
 from harness.core.errors import ModelError, UsageError
-from harness.models.exported.files import find_files, names_data_file
+from harness.models.exported.files import find_files, graphs_among, graphs_in
 from harness.models.exported.model import Role
+from harness.models.exported.safety import all_tensors
+from harness.models.exported.skeleton import data_files
 from harness.models.formats import refuse_format
 from harness.models.naming import name_of
 from harness.runner.models import find_model
@@ -193,19 +195,68 @@ def test_a_file_names_its_model_where_its_own_name_says_only_what_it_is():
     assert name_of(Path("/onnx"), "model") == "model"
 
 
-def test_a_graph_tells_its_data_files_by_its_bytes(tmp_path):
-    external = language_model()
+@pytest.mark.parametrize("location", ["w.safetensors", "./w.bin", "data/0001", "w" * 200])
+def test_a_graph_tells_its_data_files_whatever_they_are_called(tmp_path, location):
+    """Of every place in a graph that holds tensors; nothing is said of what is no graph."""
+    proto = language_model()
+    inner = helper.make_graph([], "inner", [], [])
+    inner.initializer.append(proto.graph.initializer[0])
+    proto.graph.initializer[0].name += "_too"
+    proto.graph.node.append(helper.make_node("If", ["c"], [], then_branch=inner, else_branch=inner))
+    proto.functions.append(
+        helper.make_function(
+            "own",
+            "f",
+            [],
+            ["y"],
+            [helper.make_node("Constant", [], ["y"], value=inner.initializer[0])],
+            [helper.make_opsetid("", 21)],
+        )
+    )
+    last = helper.make_node("EPContext", [], ["z"], embed_mode=0, ep_cache_context="ctx.bin")
+    held = helper.make_node("EPContext", [], ["z"], embed_mode=1, ep_cache_context="held")
+    proto.graph.node.extend([last, held])
+    for number, tensor in enumerate(all_tensors(proto)):
+        external_data_helper.set_external_data(tensor, f"{location}{number % 5}", number, 1)
+    (tmp_path / "a.onnx").write_bytes(proto.SerializeToString())
+    place = location.removeprefix("./")
+    assert {*data_files(tmp_path / "a.onnx")} == {*(f"{place}{n}" for n in range(5)), "ctx.bin"}
+    for name, content in (("empty", b""), ("words", b"location" * 9), ("cut", b"\x3a\xff\x01")):
+        (tmp_path / name).write_bytes(content)
+        assert data_files(tmp_path / name) == ()
+    assert data_files(tmp_path / "absent") == ()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("a.onnx", "onnx/b.onnx"),
+        ("onnx/b.onnx", "onnx/c.onnx", "x/d.onnx", "onnx/deep/e.onnx"),
+        ("decoder/model.onnx", "encoder/model.onnx", ".hidden/model.onnx"),
+        ("a/b/c/d.onnx", "a/b/c/d/e.onnx", "words.txt"),
+        ("words.txt",),
+    ],
+)
+def test_a_list_of_files_and_a_folder_have_the_same_graphs(tmp_path, files):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert sorted(graphs_among(files)) == sorted(graphs_in(tmp_path))
+
+
+def test_safetensors_of_a_graph_below_are_other_files(tmp_path):
+    """The graph of onnx/ names onnx/model.safetensors; the folder's own are its checkpoint."""
+    shutil.copytree(FIXTURES / "logits" / "llama-tied", tmp_path / "m")
+    (tmp_path / "m" / "onnx").mkdir()
     save_model(
-        external,
-        tmp_path / "a.onnx",
+        language_model(),
+        tmp_path / "m" / "onnx" / "model.onnx",
         save_as_external_data=True,
-        location="w.safetensors",
+        location="model.safetensors",
         size_threshold=0,
     )
-    assert names_data_file(tmp_path / "a.onnx", "w.safetensors")
-    assert not names_data_file(tmp_path / "a.onnx", "w.data")
-    (tmp_path / "empty").touch()
-    assert not names_data_file(tmp_path / "empty", "w.data")
+    assert find_model(tmp_path / "m").facts()["weights"] == "trained"
+    assert find_model(tmp_path / "m" / "onnx").facts()["weights"] == "exported"
 
 
 def test_safetensors_may_be_the_data_of_a_graph(tmp_path):
