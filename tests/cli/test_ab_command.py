@@ -1,4 +1,4 @@
-"""`bench ab` end to end: real builds, and children whose clock says how long a pass takes."""
+"""`bench ab` end to end: real builds, and workers whose clock says how long a pass takes."""
 
 import json
 import math
@@ -32,23 +32,34 @@ from harness.results.journal import read_journal
 from harness.results.replies import OperatorShare, Profile, WatchInterval
 from harness.results.schema import Cell
 from harness.runner.loop import paired
+from tests.inline_worker import InlineWorker
 from tests.replies import sample
 
 QUICK = ("--gen", "4", "--threads", "1", "--seconds", "0", "--quant", "int4")
 
 
+class ClockedWorker(InlineWorker):
+    """A worker with a clock of its own, without a process."""
+
+    @classmethod
+    def start(cls, module, **other):
+        assert module == paired.WORKER_MODULE
+        return super().start("tests.turning_child", **other)
+
+
+class ClockedChild(Worker):
+    """The same as a process."""
+
+    @classmethod
+    def start(cls, module, **other):
+        return super().start("tests.turning_child", **other)
+
+
 @pytest.fixture
 def clocked(monkeypatch, tmp_path, shared_cache, tiny_folder):
-    """Run the command on children with a clock of their own; returns (result, folder)."""
-    real_start = Worker.start
+    """Run the command on workers with a clock of their own; returns (result, folder)."""
     monkeypatch.setattr(paired, "difference", lambda *_: watched(0.0))
-    monkeypatch.setattr(
-        paired.Worker,
-        "start",
-        lambda module, **other: real_start(
-            "tests.turning_child" if module == paired.WORKER_MODULE else module, **other
-        ),
-    )
+    monkeypatch.setattr(paired, "Worker", ClockedWorker)
 
     def run(*words, quick=QUICK):
         arguments = ["--model", str(tiny_folder), *quick, *words]
@@ -68,7 +79,9 @@ def rows_of(result):
     return {row["metric"]: row for row in json.loads(result.stdout)["rows"]}
 
 
-def test_a_slower_side_is_found_and_gated(clocked):
+def test_a_slower_side_is_found_and_gated(clocked, monkeypatch):
+    """The one whose ten workers are processes: a variable of a side reaches that side alone."""
+    monkeypatch.setattr(paired, "Worker", ClockedChild)
     run, folder = clocked
     result = run("--b", "SLOWER=1.05", "--fail-on", "slower:3%", "--format", "json")
     row = rows_of(result)["decode_step_tok_s"]
