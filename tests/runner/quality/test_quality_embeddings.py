@@ -1,4 +1,4 @@
-"""A level of an encoder against its reference, through built graphs in a child process."""
+"""A level of an encoder against its reference, through built graphs."""
 
 import json
 import shutil
@@ -10,7 +10,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from harness.core.errors import UsageError, WorkerError
+from harness.machine.process.worker import Worker
 from harness.models.weights.source import resolve_model
+from harness.runner.quality import embeddings
 from harness.runner.quality.embeddings import (
     check_ranking,
     measure_embeddings,
@@ -52,7 +54,9 @@ def built(folder, level, cache):
     return source, ensure_artifact(source, "fp32", cache), ensure_artifact(source, level, cache)
 
 
-def test_the_reference_is_its_own_reference(folder, shared_cache):
+def test_the_reference_is_its_own_reference(folder, shared_cache, monkeypatch):
+    """Told by a child process, as a user's is."""
+    monkeypatch.setattr(embeddings, "Worker", Worker)
     source, reference, level = built(folder, "fp32", shared_cache)
     found = measure_embeddings(source, reference, level)
     assert (found.label, found.text, found.tokenization) == ("", "ranking", "tokenizer.json")

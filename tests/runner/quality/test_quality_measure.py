@@ -1,4 +1,4 @@
-"""One level against its reference, end to end through the child process."""
+"""One level against its reference, end to end through what the child is asked and answers."""
 
 import json
 import math
@@ -12,9 +12,11 @@ from msgspec import to_builtins
 
 from harness.core.errors import EXIT_USAGE, UsageError, WorkerError
 from harness.core.units import GIB
+from harness.machine.process.worker import Worker
 from harness.models.configs.config import spec_from_config
 from harness.models.weights.source import ModelSource, resolve_model
 from harness.results.entries import TextBytes
+from harness.runner.quality import measure
 from harness.runner.quality.chunks import ChunkPlan
 from harness.runner.quality.measure import (
     NUMERIC_ONLY,
@@ -161,7 +163,9 @@ def test_a_plan_is_refused_before_any_child(build, monkeypatch):
         measure_quality(source, build(source, "fp32"), build(source, "int4"), plan=ChunkPlan(129))
 
 
-def test_a_short_text_keeps_its_exit_code(build, tmp_path):
+def test_a_short_text_keeps_its_exit_code(build, tmp_path, monkeypatch):
+    """The child's own words and code come through the pipe."""
+    monkeypatch.setattr(measure, "Worker", Worker)
     source = resolve_model("bytelm")
     (tmp_path / "short.txt").write_text("x" * 480, encoding="utf-8")
     reference, text = build(source, "fp32"), str(tmp_path / "short.txt")
@@ -206,11 +210,12 @@ def test_bytes_per_token_of_a_source():
 
 
 @pytest.mark.slow
-def test_a_large_vocabulary_stays_under_one_gibibyte(build):
-    """150,000 words and 2,560 tokens, both models' weights (46 MB at fp32) included.
+def test_a_large_vocabulary_stays_under_one_gibibyte(build, monkeypatch):
+    """150,000 words and 2,560 tokens, both models' weights (46 MB at fp32) included, in a child.
 
     All logits of both in float64 would be 6.1 GB; one chunk of both in float32 is 154 MB.
     """
+    monkeypatch.setattr(measure, "Worker", Worker)
     source = seeded_source(vocab_size=150_000)
     quality = measure_quality(source, build(source, "fp32"), build(source, "int4"))
     assert quality.prefill.tokens == 2560

@@ -66,9 +66,14 @@ def of_bytelm(shared_cache):
     return source, lambda level: ensure_artifact(source, level, shared_cache)
 
 
-def test_groups_are_ranked_by_what_a_mebibyte_costs(of_bytelm, shared_cache):
+@pytest.fixture(scope="module")
+def losses(of_bytelm):
+    """What each group of bytelm loses at int2, told by a child."""
     source, build = of_bytelm
-    losses = measure_sensitivity(source, build("fp32"), build("int2"), plan=PLAN)
+    return measure_sensitivity(source, build("fp32"), build("int2"), plan=PLAN)
+
+
+def test_groups_are_ranked_by_what_a_mebibyte_costs(losses, shared_cache):
     rates = [loss.kld_nats_per_mib for loss in losses]
     assert rates == sorted(rates, reverse=True)
     for loss in losses:
@@ -78,11 +83,10 @@ def test_groups_are_ranked_by_what_a_mebibyte_costs(of_bytelm, shared_cache):
     assert not list(shared_cache.glob(".sensitivity-*"))
 
 
-def test_no_group_loses_more_than_the_whole_level(of_bytelm):
+def test_no_group_loses_more_than_the_whole_level(of_bytelm, losses):
     """Holds for a level this coarse: the divergences of parts are far below that of all."""
     source, build = of_bytelm
     whole = measure_quality(source, build("fp32"), build("int2"), plan=PLAN).prefill.kld_nats
-    losses = measure_sensitivity(source, build("fp32"), build("int2"), plan=PLAN)
     assert max(loss.kld_nats.value for loss in losses) < whole.value
     assert min(loss.kld_nats.value for loss in losses) > 0
 
