@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from harness.builder.graph.rules import BUILDER_VERSION, STATIC_VERSION
@@ -16,6 +16,7 @@ from harness.builder.quantize.levels import (
     find_level,
     own_cache,
 )
+from harness.models.specs.layers import LATER
 from harness.models.specs.model import AnySpec
 from harness.models.texts.tokens import CALIBRATION, TOKENIZER_FILE, bundled_text
 from harness.models.weights.source import ModelSource
@@ -67,7 +68,7 @@ def content_hash(
             for that one: such builds are older than caches of a choice.
         static: what stands for the shapes and the ranges of a static level; None: of others.
     """
-    architecture = {key: value for key, value in asdict(spec).items() if key not in _DESCRIPTION}
+    architecture = {key: value for key, value in _fields(spec).items() if key not in _DESCRIPTION}
     table = {
         "architecture": architecture,
         "level": asdict(find_level(level_name), dict_factory=_without_later),
@@ -80,6 +81,16 @@ def content_hash(
         table["static"] = static
     text = json.dumps(table, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """Return the fields of a spec; of those that came later the ones that say something."""
+    return {
+        field.name: _fields(value) if is_dataclass(value) else value
+        for field in fields(record)
+        for value in (getattr(record, field.name),)
+        if not (field.metadata == LATER and value == field.default)
+    }
 
 
 def _stored_cache(source: ModelSource, cache: CacheLevel) -> dict[str, Any]:

@@ -1,120 +1,24 @@
-"""Nodes of one decoder layer: attention over the cache, the block, and the norms around them.
+"""Nodes of one decoder layer: its mixers, the block, and the norms around them.
 
 ONNX Runtime multiplies all experts of a layer in one node: MoE with float weights, QMoE with
 integers. Both take two stacks, [experts, 2 · width, hidden] with the rows of gate and up by turns,
 and [experts, hidden, width].
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from harness.builder.graph.attention import attend
 from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.matrix import Matrix, multiply
+from harness.builder.graph.mixing import AttentionInputs, Mixing
 from harness.builder.graph.mixture import Mixture
-from harness.builder.graph.names import layer_name, scale_name
-from harness.builder.quantize.levels import CacheLevel, Form, MatrixFormat
+from harness.builder.graph.names import layer_name
+from harness.builder.quantize.levels import Form, MatrixFormat
+from harness.models.specs.blocks import EXPERTS, SHARED, SHARED_GATE, Part, layer_parts
+from harness.models.specs.layers import FeedForward, Mixer
 from harness.models.specs.model import NORM_ORDERS, Experts, ModelSpec, is_sensitive
-from harness.models.specs.tensors import EXPERTS, ROUTER, SHARED, SHARED_GATE
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionInputs:
-    """Names of the tensors that every layer's attention shares.
-
-    Attributes:
-        last_index: int32 [batch], tokens of each sequence, cached ones included, minus one.
-        total_tokens: int32 scalar, the longest of them.
-        turns: cosines and sines [context, rotated values / 2]; empty where positions are learned.
-        windowed_turns: the same of layers with a window.
-        cache: how keys and values are stored; integers come with scales, see scale_name.
-    """
-
-    last_index: str
-    total_tokens: str
-    turns: tuple[str, ...]
-    windowed_turns: tuple[str, ...]
-    cache: CacheLevel
-
-
-def attend(
-    emitter: Emitter, spec: ModelSpec, layer: int, packed: str, shared: AttentionInputs
-) -> str:
-    """Add GroupQueryAttention; rotary, cache and sliding window are inside it.
-
-    The CPU kernel of ONNX Runtime 1.31 refuses the operator's own q_norm_weight, so head norms
-    are nodes before it.
-    """
-    attention = f"{layer_name(layer)}.self_attn"
-    projected = (packed, "", "")
-    if spec.qk_norm != "none":
-        projected = _split_and_norm(emitter, spec, attention, packed)
-    cache = (f"past_key_values.{layer}.key", f"past_key_values.{layer}.value")
-    lengths = (shared.last_index, shared.total_tokens)
-    window = spec.window_tokens(layer)
-    turns = shared.turns if window is None else shared.windowed_turns
-    scales, attributes = quantized_inputs(layer, shared.cache)
-    if spec.attention_softcap is not None:
-        attributes["softcap"] = spec.attention_softcap
-    return emitter.add(
-        "GroupQueryAttention",
-        (*projected, *cache, *lengths, *turns, *scales),
-        f"{attention}.attended",
-        MICROSOFT,
-        more_outputs=(f"present.{layer}.key", f"present.{layer}.value"),
-        num_heads=spec.num_heads,
-        kv_num_heads=spec.num_kv_heads,
-        do_rotary=int(spec.rotated_dim > 0),
-        rotary_interleaved=0,
-        scale=spec.score_scale,
-        local_window_size=window or -1,
-        **attributes,
-    )
-
-
-def quantized_inputs(layer: int, cache: CacheLevel) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Return what GroupQueryAttention takes on top for a cache of integers: inputs, attributes.
-
-    Its inputs between sines and scales (positions, bias, sink) are left out.
-    """
-    if not cache.is_integer:
-        return (), {}
-    scales = ("", "", "", scale_name(layer, "key"), scale_name(layer, "value"))
-    kind = dict.fromkeys(("k_quant_type", "v_quant_type"), "PER_CHANNEL")
-    return scales, {**kind, "kv_cache_bit_width": cache.bits}
-
-
-def _split_and_norm(
-    emitter: Emitter, spec: ModelSpec, attention: str, packed: str
-) -> tuple[str, str, str]:
-    """Add the split of packed qkv and the RMS norm of queries and keys: by head, or all at once."""
-    query, key = spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim
-    sizes = emitter.constant(f"{attention}.sizes", [query, key, key])
-    names = [f"{attention}.{letter}" for letter in "qkv"]
-    emitter.add("Split", (packed, sizes), names[0], more_outputs=names[1:], axis=-1)
-    normalised = []
-    for name, heads in zip(names[:2], (spec.num_heads, spec.num_kv_heads), strict=True):
-        if spec.qk_norm == "full_width":
-            normalised.append(_rms_norm(emitter, spec, name, f"{name}_norm"))
-            continue
-        by_head = emitter.constant(f"{name}.by_head", [0, 0, heads, spec.head_dim])
-        flat = emitter.constant(f"{name}.flat", [0, 0, heads * spec.head_dim])
-        rows = emitter.add("Reshape", (name, by_head), f"{name}.heads")
-        norm = _rms_norm(emitter, spec, rows, f"{name}_norm")
-        normalised.append(emitter.add("Reshape", (norm, flat), f"{name}_norm.flat"))
-    return normalised[0], normalised[1], names[2]
-
-
-def _rms_norm(emitter: Emitter, spec: ModelSpec, values: str, norm: str) -> str:
-    """Add the RMS norm of the last axis."""
-    return emitter.add(
-        "SimplifiedLayerNormalization",
-        (values, f"{norm}.weight"),
-        f"{norm}.normalised",
-        axis=-1,
-        epsilon=spec.norm_epsilon,
-        stash_type=1,
-    )
 
 
 class Residual:
@@ -263,7 +167,7 @@ class Stack:
 def expert_stacks(spec: ModelSpec, layer: int) -> tuple[Stack, ...]:
     """Return the two stacks of a layer: gate and up, then down; none without experts."""
     experts = spec.experts
-    if experts is None:
+    if experts is None or spec.layer(layer).feed_forward is not FeedForward.EXPERTS:
         return ()
     prefix, hidden, wide = layer_name(layer), spec.hidden_size, experts.intermediate_size
     first = Stack(
@@ -272,18 +176,6 @@ def expert_stacks(spec: ModelSpec, layer: int) -> tuple[Stack, ...]:
     name = f"{prefix}.{EXPERTS}_down"
     sensitive = is_sensitive(name, spec.num_layers)
     return first, Stack(name, experts.count, hidden, wide, ("down_proj",), sensitive)
-
-
-def expert_matrices(spec: ModelSpec, experts: Experts, prefix: str) -> dict[str, Matrix]:
-    """Return the matrices beside the stacks: the router, and the block that every token uses."""
-    hidden, shared = spec.hidden_size, experts.shared_intermediate_size
-    matrices = {"router": Matrix(f"{prefix}.{ROUTER}", experts.count, hidden)}
-    if shared:
-        name = f"{prefix}.{SHARED}"
-        matrices["gate"] = Matrix(f"{name}.gate_proj", shared, hidden)
-        matrices["up"] = Matrix(f"{name}.up_proj", shared, hidden)
-        matrices["down"] = Matrix(f"{name}.down_proj", hidden, shared)
-    return matrices
 
 
 def add_experts(
@@ -373,43 +265,44 @@ def _gated(emitter: Emitter, values: str, given: str, prefix: str) -> str:
 
 
 def layer_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
-    """Return the stored matrices of one layer: qkv packed along the outputs, then the others.
+    """Return the stored matrices of one layer by the last part of their names, `qkv` or `gate`.
 
-    Of a mixture the router and the shared block; its experts are stacks (see graph/experts.py).
+    Query, key and value are packed along the outputs. Of a mixture the router and the shared block;
+    its experts are stacks.
     """
-    prefix, hidden, wide = layer_name(layer), spec.hidden_size, spec.intermediate_size
-    query = spec.num_heads * spec.head_dim
-    packed = query + 2 * spec.num_kv_heads * spec.head_dim
-    attention, block = f"{prefix}.self_attn", f"{prefix}.mlp"
-    matrices = {
-        "qkv": Matrix(f"{attention}.qkv_proj", packed, hidden, spec.qkv_bias),
-        "o": Matrix(f"{attention}.o_proj", hidden, query, spec.all_bias),
-        "gate": Matrix(f"{block}.gate_proj", wide, hidden),
-        "up": Matrix(f"{block}.up_proj", wide, hidden, spec.all_bias),
-        "down": Matrix(f"{block}.down_proj", hidden, wide, spec.all_bias),
-    }
-    if not spec.mlp_gated:
-        del matrices["gate"]
-    if spec.experts is not None:
-        matrices = {key: matrices[key] for key in ("qkv", "o")}
-        matrices |= expert_matrices(spec, spec.experts, prefix)
-    return {
-        key: replace(matrix, sensitive=is_sensitive(matrix.name, spec.num_layers))
-        for key, matrix in matrices.items()
-    }
+    return _matrices(spec, layer, lambda part: part.stored or part.name)
 
 
 def separate_matrices(spec: ModelSpec, layer: int) -> dict[str, Matrix]:
     """Return the same with query, key and value apart, each with a range of its own."""
-    attention = f"{layer_name(layer)}.self_attn"
-    matrices = layer_matrices(spec, layer)
-    packed = matrices.pop("qkv")
-    key_width = spec.num_kv_heads * spec.head_dim
-    widths = {"q": spec.num_heads * spec.head_dim, "k": key_width, "v": key_width}
-    return {
-        letter: replace(packed, name=f"{attention}.{letter}_proj", outputs=width)
-        for letter, width in widths.items()
-    } | matrices
+    return _matrices(spec, layer, lambda part: part.name)
+
+
+def _matrices(spec: ModelSpec, layer: int, name_of: Callable[[Part], str]) -> dict[str, Matrix]:
+    """Return the matrices of a layer, each of all parts that have its name."""
+    found: dict[str, Matrix] = {}
+    for part in layer_parts(spec, spec.layer(layer)):
+        if not part.is_matrix or part.copies:
+            continue
+        name = f"{layer_name(layer)}.{name_of(part)}"
+        key = name.rpartition(".")[2].removesuffix("_proj")
+        outputs, inputs = part.shape
+        before = found.get(key, Matrix(name, 0, inputs))
+        found[key] = Matrix(
+            name,
+            before.outputs + outputs,
+            inputs,
+            part.has_bias,
+            is_sensitive(f"{layer_name(layer)}.{part.stored or part.name}", spec.num_layers),
+            (*before.sources, f"{layer_name(layer)}.{part.name}"),
+        )
+    return found
+
+
+# The nodes of each mixer: from normalised values to what is added to the residual stream.
+MIXERS: Mapping[Mixer, Callable[[Mixing, str], str]] = {
+    Mixer.ATTENTION: attend,
+}
 
 
 def add_layer(
@@ -430,18 +323,24 @@ def add_layer(
         residual: the stream it reads and adds to.
         shared: what every attention reads.
     """
-    order, prefix = NORM_ORDERS[spec.norm_order], layer_name(layer)
+    one, order, prefix = spec.layer(layer), NORM_ORDERS[spec.norm_order], layer_name(layer)
     matrices = layer_matrices(spec, layer)
-    values = residual.read(_full(prefix, order.before_attention), f"{prefix}.self_attn.residual")
-    packed = multiply_stored(emitter, matrices["qkv"], values, levels)
-    attended = attend(emitter, spec, layer, packed, shared)
-    mixed = multiply_stored(emitter, matrices["o"], attended, levels)
-    if order.parallel:
-        residual.add(mixed, _block(emitter, spec, matrices, values, levels, prefix))
+    values, mixed = "", []
+    if one.mixers:
+        norm = _full(prefix, order.before_attention)
+        values = residual.read(norm, f"{prefix}.self_attn.residual")
+        mixing = Mixing(emitter, spec, one, matrices, levels, shared)
+        mixed = [MIXERS[mixer](mixing, values) for mixer in one.mixers]
+        if order.after_attention:
+            norm = f"{prefix}.{order.after_attention}"
+            mixed = [add_norm(emitter, spec, given, norm) for given in mixed]
+        if not order.parallel:
+            residual.add(*mixed)
+    if one.feed_forward is FeedForward.NONE:
         return
-    if order.after_attention:
-        mixed = add_norm(emitter, spec, mixed, f"{prefix}.{order.after_attention}")
-    residual.add(mixed)
+    if order.parallel:
+        residual.add(*mixed, _block(emitter, spec, matrices, values, levels, prefix))
+        return
     values = residual.read(_full(prefix, order.before_block), f"{prefix}.mlp.residual")
     given = _block(emitter, spec, matrices, values, levels, prefix)
     if order.after_block:

@@ -11,12 +11,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from harness.builder.graph.assembly import assemble, stored_initializers, write_weights
-from harness.builder.graph.block import AttentionInputs, Residual, add_layer
+from harness.builder.graph.block import Residual, add_layer
 from harness.builder.graph.datafile import initializer
 from harness.builder.graph.emitter import Emitter
 from harness.builder.graph.genai import TokenIds, write_genai_config
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.matrix import embed, head_logits, head_name
+from harness.builder.graph.mixing import AttentionInputs
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import scale_name
 from harness.builder.graph.rotary import inverse_frequencies

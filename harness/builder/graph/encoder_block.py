@@ -15,8 +15,10 @@ def encoder_matrices(spec: EncoderSpec, layer: int) -> dict[str, Matrix]:
     """Return the stored matrices of one layer: qkv packed along the outputs, then the others."""
     prefix, hidden, wide = layer_name(layer), spec.hidden_size, spec.intermediate_size
     attention, block = f"{prefix}.self_attn", f"{prefix}.mlp"
+    sources = tuple(f"{attention}.{letter}_proj" for letter in "qkv")
+    qkv = Matrix(f"{attention}.qkv_proj", 3 * hidden, hidden, has_bias=True, sources=sources)
     matrices = {
-        "qkv": Matrix(f"{attention}.qkv_proj", 3 * hidden, hidden, has_bias=True),
+        "qkv": qkv,
         "o": Matrix(f"{attention}.o_proj", hidden, hidden, has_bias=True),
         "up": Matrix(f"{block}.up_proj", wide, hidden, has_bias=True),
         "down": Matrix(f"{block}.down_proj", hidden, wide, has_bias=True),
@@ -33,7 +35,9 @@ def separate_encoder_matrices(spec: EncoderSpec, layer: int) -> dict[str, Matrix
     packed = matrices.pop("qkv")
     attention = f"{layer_name(layer)}.self_attn"
     return {
-        letter: replace(packed, name=f"{attention}.{letter}_proj", outputs=spec.hidden_size)
+        letter: replace(
+            packed, name=f"{attention}.{letter}_proj", outputs=spec.hidden_size, sources=()
+        )
         for letter in "qkv"
     } | matrices
 

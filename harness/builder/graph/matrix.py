@@ -25,6 +25,7 @@ class Matrix:
         inputs: width of what is multiplied.
         has_bias: whether `name.bias` is added.
         sensitive: whether a mixed level keeps it at more bits.
+        sources: the trained matrices it is made of, one below the other; empty: that of its name.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Matrix:
     inputs: int
     has_bias: bool = False
     sensitive: bool = False
+    sources: tuple[str, ...] = ()
 
 
 def multiply(emitter: Emitter, matrix: Matrix, activations: str, level: QuantLevel) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from harness.builder.graph.block import quantized_inputs
+from harness.builder.graph.attention import quantized_inputs
 from harness.builder.graph.decoder import scale_initializers
 from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.matrix import multiply

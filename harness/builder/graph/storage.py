@@ -12,12 +12,12 @@ from harness.builder.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.builder.graph.names import layer_name
 from harness.builder.quantize.layout import StoredArray, body_arrays, expert_arrays, table_arrays
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
-from harness.models.specs.model import NORM_ENDS, NORM_ORDERS, AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.blocks import EXPERTS, feed_forward_parts, layer_norms, mixer_parts
+from harness.models.specs.layers import Layer
+from harness.models.specs.model import NORM_ENDS, AnySpec, EncoderSpec, ModelSpec
 from harness.models.specs.tensors import (
     EMBED_NORM,
-    EXPERTS,
     POSITIONS,
-    SHARED_GATE,
     Tensor,
     encoder_tables,
     logical_tensors,
@@ -131,15 +131,14 @@ def _decoder(
     if spec.positions == "learned":
         yield _table(level, shelf, tensors[f"{POSITIONS}.weight"], is_head=False)
     ends = NORM_ENDS[spec.norm]
-    for layer in range(spec.num_layers):
-        prefix = layer_name(layer)
-        norms = [f"{norm}.{end}" for norm in NORM_ORDERS[spec.norm_order].names for end in ends]
-        if spec.qk_norm != "none":
-            norms += ["self_attn.q_norm.weight", "self_attn.k_norm.weight"]
-        for norm in norms:
-            yield _vector(level, shelf, (tensors[f"{prefix}.{norm}"],))
-        matrices = _MATRICES[level.variant](spec, layer)
-        yield from _matrices(level, shelf, prefix, matrices, tensors)
+    for layer in spec.layers:
+        prefix = layer_name(layer.number)
+        small = [f"{norm}.{end}" for norm in layer_norms(spec, layer) for end in ends]
+        small += [part.name for part in mixer_parts(spec, layer) if not part.is_matrix]
+        for name in small:
+            yield _vector(level, shelf, (tensors[f"{prefix}.{name}"],))
+        matrices = _MATRICES[level.variant](spec, layer.number)
+        yield from _matrices(level, shelf, matrices, tensors)
         yield from _experts(spec, level, shelf, layer, tensors)
     for end in ends:
         yield _vector(level, shelf, (tensors[f"model.norm.{end}"],))
@@ -150,11 +149,11 @@ def _decoder(
 
 
 def _experts(
-    spec: ModelSpec, level: QuantLevel, shelf: Shelf, layer: int, tensors: dict[str, Tensor]
+    spec: ModelSpec, level: QuantLevel, shelf: Shelf, layer: Layer, tensors: dict[str, Tensor]
 ) -> Iterator[StoredWeight]:
     """Yield the stacks of a layer's experts, and the gate of the block that every token uses."""
-    prefix = layer_name(layer)
-    for stack in expert_stacks(spec, layer):
+    prefix = layer_name(layer.number)
+    for stack in expert_stacks(spec, layer.number):
         sources = tuple(
             tensors[f"{prefix}.{EXPERTS}.{expert}.{part}.weight"]
             for expert in range(stack.experts)
@@ -166,9 +165,9 @@ def _experts(
         views = tuple(_stacked_view(stack, region) for region in regions)
         turns = len(stack.parts)
         yield StoredWeight(stack.name, Role.EXPERTS, form, sources, regions, views, turns)
-    gate = tensors.get(f"{prefix}.{SHARED_GATE}.weight")
-    if gate is not None:
-        yield _vector(level, shelf, (gate,))
+    for part in feed_forward_parts(spec, layer):
+        if not part.is_matrix:
+            yield _vector(level, shelf, (tensors[f"{prefix}.{part.name}"],))
 
 
 def _stacked_view(stack: Stack, region: Region) -> View:
@@ -192,24 +191,18 @@ def _encoder(
         prefix = layer_name(layer)
         norms += [f"{prefix}.self_attn_norm", f"{prefix}.mlp_norm"]
         matrices = _ENCODER_MATRICES[level.variant](spec, layer)
-        yield from _matrices(level, shelf, prefix, matrices, tensors)
+        yield from _matrices(level, shelf, matrices, tensors)
     for norm in norms:
         for end in ("weight", "bias"):
             yield _vector(level, shelf, (tensors[f"{norm}.{end}"],))
 
 
 def _matrices(
-    level: QuantLevel,
-    shelf: Shelf,
-    prefix: str,
-    matrices: dict[str, Matrix],
-    tensors: dict[str, Tensor],
+    level: QuantLevel, shelf: Shelf, matrices: dict[str, Matrix], tensors: dict[str, Tensor]
 ) -> Iterator[StoredWeight]:
-    """Yield the matrices of one layer, each with its bias; qkv is made of three tensors."""
-    for key, matrix in matrices.items():
-        names = [matrix.name]
-        if key == "qkv":
-            names = [f"{prefix}.self_attn.{letter}_proj" for letter in "qkv"]
+    """Yield the matrices of one layer, each with its bias."""
+    for matrix in matrices.values():
+        names = matrix.sources or (matrix.name,)
         sources = tuple(tensors[f"{name}.weight"] for name in names)
         yield _matrix(level, shelf, matrix, sources)
         if matrix.has_bias:
@@ -224,11 +217,12 @@ _ENCODER_MATRICES = {Variant.FUSED: encoder_matrices, Variant.STATIC: separate_e
 def _vector(
     level: QuantLevel, shelf: Shelf, sources: tuple[Tensor, ...], name: str = ""
 ) -> StoredWeight:
-    """Place one-dimensional tensors end to end, called like the first unless `name` is given."""
+    """Place small tensors end to end, called like the first unless `name` is given."""
     name = name or sources[0].name
     elements = sum(source.elements for source in sources)
     regions = shelf.reserve([StoredArray("", level.activation_dtype, (elements,))])
-    views = (View(name, regions[0], (elements,)),)
+    shape = sources[0].shape if len(sources) == 1 else (elements,)
+    views = (View(name, regions[0], shape),)
     return StoredWeight(name, Role.VECTOR, None, sources, regions, views)
 
 

@@ -4,6 +4,7 @@ import math
 
 from harness.core.errors import ModelError, suggestion
 from harness.models.specs.decoder_names import FAMILIES
+from harness.models.specs.layers import KINDS
 from harness.models.specs.model import (
     ACTIVATIONS,
     ENCODER_FAMILIES,
@@ -48,6 +49,7 @@ _WORDS = {
     "positions": ("rotary", "learned"),
 }
 
+LETTERS = f"{', '.join(KINDS)}; small ones have no block behind their mixer"
 # Work is done per layer before anything is built: a damaged number must not take for ever.
 # Llama-3.1-405B, among the deepest that are published, has 126 layers.
 MAX_LAYERS = 1000
@@ -72,6 +74,7 @@ def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
             require_positive(where, field, getattr(spec, field))
     _check_words(spec, where)
     _check_heads(spec, where)
+    check_pattern(spec, where)
     if spec.experts is not None:
         _check_experts(spec.experts, where)
     if spec.rope_scaling is not None:
@@ -97,6 +100,46 @@ def _check_words(spec: ModelSpec, where: str) -> None:
     if spec.head_bias and spec.tied_embeddings:
         raise ModelError(
             f"{where}: head_bias of a tied head is not built", fix="tied_embeddings = false"
+        )
+
+
+def check_pattern(spec: ModelSpec, where: str) -> None:
+    """Refuse a pattern of layers that does not fill the model, or has letters without their sizes.
+
+    Raises:
+        ModelError: says the pattern, and what would do.
+    """
+    pattern = spec.layer_pattern
+    if not pattern:
+        return
+    unknown = sorted({letter for letter in pattern if letter.upper() not in KINDS})
+    if unknown:
+        raise ModelError(
+            f"{where}: layer_pattern has the letter {unknown[0]!r}", fix=f"letters: {LETTERS}"
+        )
+    if spec.num_layers % len(pattern):
+        raise ModelError(
+            f"{where}: a layer_pattern of {len(pattern)} letters does not fill"
+            f" {spec.num_layers} layers",
+            fix="one letter a layer, or a pattern that repeats without a rest",
+        )
+    if not any(layer.attends for layer in spec.layers):
+        raise ModelError(
+            f"{where}: no layer of layer_pattern attends", fix="at least one layer of F, S or G"
+        )
+    if "S" in pattern.upper() and spec.sliding_window_tokens is None:
+        raise ModelError(
+            f"{where}: layer_pattern has layers with a window, and no window is given",
+            fix="sliding_window_tokens, or F in place of S",
+        )
+    if spec.full_attention_every is not None:
+        raise ModelError(
+            f"{where}: both layer_pattern and full_attention_every say which layers see everything",
+            fix="one of the two",
+        )
+    if "d" in pattern:
+        raise ModelError(
+            f"{where}: a layer of layer_pattern is empty (d)", fix="D: the block alone"
         )
 
 

@@ -9,16 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from harness.models.specs.blocks import EXPERTS, ROUTER, SHARED_GATE
 from harness.models.specs.model import ModelSpec
-from harness.models.specs.tensors import (
-    EXPERTS,
-    POSITIONS,
-    ROUTER,
-    SHARED_GATE,
-    TOKENS,
-    Tensor,
-    layer_shapes,
-)
+from harness.models.specs.tensors import POSITIONS, TOKENS, Tensor, layer_shapes
 
 LAYERS = "model.layers."
 # What stands before the names of a text part: transformers 5, 4 and those that wrap a body.
@@ -137,7 +130,7 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
     added = 1.0 if family.norms_add_one and part.endswith("norm") else 0.0
     for stored, ours in family.packed.items():
         if part in ours:
-            heights = [_heights(spec)[f"{name}.{end}"] for name in ours]
+            heights = [_heights(spec, int(layer or 0))[f"{name}.{end}"] for name in ours]
             shape = (sum(heights), *tensor.shape[1:])
             first_row = sum(heights[: ours.index(part)])
             shape = shape[::-1] if transposed else shape
@@ -174,6 +167,6 @@ def is_buffer(spec: ModelSpec, name: str) -> bool:
 
 
 @cache
-def _heights(spec: ModelSpec) -> dict[str, int]:
+def _heights(spec: ModelSpec, layer: int) -> dict[str, int]:
     """Outputs of every tensor of a layer."""
-    return {name: shape[0] for name, shape in layer_shapes(spec)}
+    return {name: shape[0] for name, shape in layer_shapes(spec, spec.layer(layer))}

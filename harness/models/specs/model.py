@@ -5,7 +5,9 @@ encoder, BERT and what computes as it does.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from harness.models.specs.layers import KINDS, LATER, Convolution, FeedForward, Kind, Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,9 @@ class ModelSpec:
         logit_softcap: the same of the logits.
         experts: a mixture in every layer instead of the block, or None.
         part_of: the class of a larger model whose text part this is; empty: a model of its own.
+        convolution: sizes of its layers of short convolutions, or None: it has none.
+        layer_pattern: one letter a layer, repeated as often as it takes, see
+            harness.models.specs.layers; empty: every layer attends as the fields above say.
         published_parameters: the count its makers or independent public code state, or None.
         expected_delta: our exact count minus the published one, where known to differ.
         expected_delta_reason: why it differs; empty where expected_delta is 0.
@@ -206,12 +211,51 @@ class ModelSpec:
     logit_softcap: float | None = None
     experts: Experts | None = None
     part_of: str = ""
+    convolution: Convolution | None = field(default=None, metadata=LATER)
+    layer_pattern: str = field(default="", metadata=LATER)
     published_parameters: int | None = None
     expected_delta: int = 0
     expected_delta_reason: str = ""
     hf_id: str = ""
     license: str = ""
     source: str = ""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer, first to last."""
+        return tuple(self.layer(number) for number in range(self.num_layers))
+
+    def layer(self, number: int) -> Layer:
+        """What one layer is: all that builds, counts or estimates it asks here."""
+        kind, window, feed_forward = self._kind(number)
+        return Layer(
+            number=number,
+            mixers=kind.mixers,
+            feed_forward=feed_forward,
+            intermediate_size=self.intermediate_size,
+            num_heads=self.num_heads,
+            num_kv_heads=self.num_kv_heads,
+            head_dim=self.head_dim,
+            window_tokens=window,
+            rotary=self.positions == "rotary" and kind.rotary,
+            cache_layer=number,
+        )
+
+    def _kind(self, number: int) -> tuple[Kind, int | None, FeedForward]:
+        """Kind and window of a layer, and what follows its mixer."""
+        block = FeedForward.MLP if self.experts is None else FeedForward.EXPERTS
+        if not self.layer_pattern:
+            return KINDS["F"], self._periodic_window(number), block
+        letter = self.layer_pattern[number % len(self.layer_pattern)]
+        kind = KINDS[letter.upper()]
+        window = self.sliding_window_tokens if kind.windowed else None
+        return kind, window, block if letter.isupper() else FeedForward.NONE
+
+    def _periodic_window(self, number: int) -> int | None:
+        """The window of a layer where no pattern tells it."""
+        every = self.full_attention_every
+        sees_everything = every is not None and (number + 1) % every == 0
+        return None if sees_everything else self.sliding_window_tokens
 
     @property
     def rotated_dim(self) -> int:
@@ -238,14 +282,13 @@ class ModelSpec:
     @property
     def full_attention_layers(self) -> int:
         """Layers that see everything although others have a window."""
-        every = self.full_attention_every
-        return 0 if every is None else self.num_layers // every
+        if self.sliding_window_tokens is None:
+            return 0
+        return sum(layer.attends and layer.window_tokens is None for layer in self.layers)
 
     def window_tokens(self, layer: int) -> int | None:
         """How many last tokens a layer sees; None: all."""
-        every = self.full_attention_every
-        sees_everything = every is not None and (layer + 1) % every == 0
-        return None if sees_everything else self.sliding_window_tokens
+        return self.layer(layer).window_tokens
 
 
 ENCODER_FAMILIES = ("bert", "distilbert")

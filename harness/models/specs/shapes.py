@@ -6,7 +6,7 @@ from harness.models.specs.model import Experts
 
 
 @dataclass(frozen=True, slots=True)
-class Convolution:
+class ConvolutionLayers:
     """Short convolutions that stand in some layers instead of attention (LFM2).
 
     Attributes:
@@ -71,7 +71,7 @@ class DecoderShape:
     full_attention_layers: int = 0
     learned_positions: bool = False
     experts: Experts | None = None
-    convolution: Convolution | None = None
+    convolution: ConvolutionLayers | None = None
 
 
 @dataclass(frozen=True, slots=True)

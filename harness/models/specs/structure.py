@@ -4,18 +4,27 @@ Decoders of every family and the encoders that are built here; the other encoder
 `harness.models.catalog.encoders`.
 """
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import singledispatch
 
+from harness.models.specs.blocks import (
+    AnyDecoder,
+    Part,
+    feed_forward_parts,
+    layer_norms,
+    mixer_parts,
+)
+from harness.models.specs.layers import FeedForward, Layer, Mixer
 from harness.models.specs.model import (
-    NORM_ORDERS,
     NORM_VECTORS,
     AnySpec,
     EncoderSpec,
     Experts,
     ModelSpec,
+    is_sensitive,
     sensitive_layers,
 )
 from harness.models.specs.shapes import DecoderShape
@@ -103,6 +112,7 @@ class Attention:
         window_tokens: it sees only this many of them; None: all.
         stage: when it runs.
         to_encoder: keys and values come from the encoder's output.
+        owns_cache: they keep keys and values of their own, and do not read an earlier layer's.
     """
 
     layers: int
@@ -113,11 +123,12 @@ class Attention:
     window_tokens: int | None = None
     stage: Stage = Stage.DECODER
     to_encoder: bool = False
+    owns_cache: bool = True
 
     @property
     def cached_values_per_token(self) -> int:
         """Values one token adds to the cache: 2 · layers · kv_heads · head_dim."""
-        return 2 * self.layers * self.kv_heads * self.head_dim
+        return 0 if not self.owns_cache else 2 * self.layers * self.kv_heads * self.head_dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,154 +275,152 @@ spec_structure.register(EncoderSpec, bert_structure)
 
 
 @spec_structure.register
-def _decoder_spec_anatomy(spec: ModelSpec) -> ModelStructure:
-    shape = DecoderShape(
-        vocab_size=spec.vocab_size,
-        hidden_size=spec.hidden_size,
-        num_layers=spec.num_layers,
-        num_heads=spec.num_heads,
-        num_kv_heads=spec.num_kv_heads,
-        head_dim=spec.head_dim,
-        intermediate_size=spec.intermediate_size,
-        tied_embeddings=spec.tied_embeddings,
-        max_context_tokens=spec.max_context_tokens,
-        rope_theta=spec.rope_theta,
-        activation=spec.activation,
-        norm=spec.norm,
-        norms_per_layer=len(NORM_ORDERS[spec.norm_order].names),
-        mlp_gated=spec.mlp_gated,
-        qkv_bias=spec.qkv_bias,
-        all_bias=spec.all_bias,
-        head_bias=spec.head_bias,
-        qk_norm=spec.qk_norm,
-        sliding_window_tokens=spec.sliding_window_tokens,
-        full_attention_layers=spec.full_attention_layers,
-        learned_positions=spec.positions == "learned",
-        experts=spec.experts,
-    )
-    return decoder_structure(spec.name, shape, spec)
+def _decoder_spec_structure(spec: ModelSpec) -> ModelStructure:
+    norms = sum(len(layer_norms(spec, layer)) for layer in spec.layers)
+    learned = spec.positions == "learned"
+    return _take_apart(spec.name, spec, spec.layers, norms, learned=learned, spec=spec)
 
 
-def decoder_structure(
-    name: str, shape: DecoderShape, spec: ModelSpec | None = None
-) -> ModelStructure:
-    """Take apart a decoder.
+def decoder_structure(name: str, shape: DecoderShape) -> ModelStructure:
+    """Take apart a decoder that is described only; the formula is that of `tensors.parameters`.
 
-        total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h positions] + Σ layers + norm
-        layer = norms + (attention | convolution) + (block | experts)
-        attention = 2·h·q + 2·h·k [+ q + 2k qkv bias] [+ h output bias]
-                    [+ 2·d per-head norms | + q + k full-width norms]
-        convolution = 3·h² + h² + h·kernel
-        block = 3·h·i gated, 2·h·i [+ i + h biases] without gate
-        experts = E·3·h·e + E·h router [+ 3·h·s shared [+ h gate]]
-
-    with q = heads·d and k = kv_heads·d. Rotary tables are computed, not trained.
     Source: the transformers class of each family; every catalog count is checked against a
     published one.
     """
-    experts, block = shape.experts, shape.intermediate_size
+    norms = shape.num_layers * shape.norms_per_layer
+    return _take_apart(
+        name, shape, _described_layers(shape), norms, learned=shape.learned_positions
+    )
+
+
+def _described_layers(shape: DecoderShape) -> tuple[Layer, ...]:
+    """Return the layers of a shape: it says how many there are of a kind, not where."""
+    convolutions = 0 if shape.convolution is None else shape.convolution.layers
+    full = convolutions + shape.full_attention_layers
+    block = FeedForward.MLP if shape.experts is None else FeedForward.EXPERTS
+    return tuple(
+        Layer(
+            number=number,
+            mixers=(Mixer.CONVOLUTION if number < convolutions else Mixer.ATTENTION,),
+            feed_forward=block,
+            intermediate_size=shape.intermediate_size,
+            num_heads=shape.num_heads,
+            num_kv_heads=shape.num_kv_heads,
+            head_dim=shape.head_dim,
+            window_tokens=None if number < full else shape.sliding_window_tokens,
+            cache_layer=number,
+        )
+        for number in range(shape.num_layers)
+    )
+
+
+def _take_apart(
+    name: str,
+    decoder: AnyDecoder,
+    layers: Sequence[Layer],
+    norms: int,
+    *,
+    learned: bool,
+    spec: ModelSpec | None = None,
+) -> ModelStructure:
+    """Take apart a decoder, layer by layer."""
+    experts, block = decoder.experts, max(layer.intermediate_size for layer in layers)
     if experts is not None:
         block = experts.active * experts.intermediate_size + experts.shared_intermediate_size
     return ModelStructure(
         name=name,
         kind="decoder",
-        groups=tuple(_groups(shape)),
-        attention=tuple(_attention(shape)),
-        hidden_size=shape.hidden_size,
+        groups=tuple(_groups(decoder, layers, norms, learned=learned)),
+        attention=tuple(_alike(layers)),
+        hidden_size=decoder.hidden_size,
         intermediate_size=block,
-        num_layers=shape.num_layers,
-        vocab_size=shape.vocab_size,
-        max_context_tokens=shape.max_context_tokens,
+        num_layers=len(layers),
+        vocab_size=decoder.vocab_size,
+        max_context_tokens=decoder.max_context_tokens,
         spec=spec,
     )
 
 
-def _attending_layers(shape: DecoderShape) -> int:
-    """Layers that attend: all, or those without a convolution."""
-    return shape.num_layers - (shape.convolution.layers if shape.convolution else 0)
-
-
-def _attention(shape: DecoderShape) -> Iterator[Attention]:
-    """Yield the layers that see everything, then those with a window."""
-    layers, window = _attending_layers(shape), shape.sliding_window_tokens
-    heads = (shape.num_heads, shape.num_kv_heads, shape.head_dim)
-    everything = layers if window is None else shape.full_attention_layers
-    if everything:
-        yield Attention(everything, *heads)
-    if layers > everything:
-        yield Attention(layers - everything, *heads, window_tokens=window)
-
-
-def _groups(shape: DecoderShape) -> Iterator[ParameterGroup]:
-    """Yield every trained array."""
-    vocab, hidden, layers = shape.vocab_size, shape.hidden_size, shape.num_layers
-    yield ParameterGroup(
-        "embedding", Role.TIED if shape.tied_embeddings else Role.TABLE, vocab, hidden
+def _alike(layers: Sequence[Layer]) -> Iterator[Attention]:
+    """Yield the layers that attend in the same way; those that see everything come first."""
+    counts: Counter[tuple[int, int, int, int | None, bool]] = Counter(
+        (one.num_heads, one.num_kv_heads, one.head_dim, one.window_tokens, one.owns_cache)
+        for one in layers
+        if one.attends
     )
-    if shape.learned_positions:
-        yield ParameterGroup("positions", Role.TABLE, shape.max_context_tokens, hidden)
-    yield from _attention_groups(shape, _attending_layers(shape))
-    if shape.convolution is not None:
-        count = shape.convolution.layers
-        yield ParameterGroup("convolution in", Role.BODY, 3 * hidden, hidden, count)
-        yield ParameterGroup("convolution out", Role.BODY, hidden, hidden, count)
-        yield ParameterGroup(
-            "convolution taps", Role.VECTOR, hidden * shape.convolution.kernel, 1, count
+    for (heads, kv_heads, head_dim, window, owns), count in sorted(
+        counts.items(), key=lambda item: item[0][3] is not None
+    ):
+        yield Attention(count, heads, kv_heads, head_dim, window_tokens=window, owns_cache=owns)
+
+
+def _groups(
+    decoder: AnyDecoder, layers: Sequence[Layer], norms: int, *, learned: bool
+) -> Iterator[ParameterGroup]:
+    """Yield every trained array."""
+    vocab, hidden = decoder.vocab_size, decoder.hidden_size
+    yield ParameterGroup(
+        "embedding", Role.TIED if decoder.tied_embeddings else Role.TABLE, vocab, hidden
+    )
+    if learned:
+        yield ParameterGroup("positions", Role.TABLE, decoder.max_context_tokens, hidden)
+    for parts in (mixer_parts, feed_forward_parts):
+        yield from _merged(
+            group
+            for layer in layers
+            for group in _part_groups(parts(decoder, layer), layer, len(layers), decoder.experts)
         )
-    if shape.experts is None:
-        yield from _block_groups(shape)
-    else:
-        yield from _expert_groups(hidden, layers, shape.experts)
-    norm_values = NORM_VECTORS[shape.norm] * hidden
+    norm_values = NORM_VECTORS[decoder.norm] * hidden
     if norm_values:
-        yield ParameterGroup(
-            "norms", Role.VECTOR, norm_values, 1, layers * shape.norms_per_layer + 1
-        )
-    if not shape.tied_embeddings:
+        yield ParameterGroup("norms", Role.VECTOR, norm_values, 1, norms + 1)
+    if not decoder.tied_embeddings:
         yield ParameterGroup("head", Role.HEAD, vocab, hidden)
-    if shape.head_bias:
+    if decoder.head_bias:
         yield ParameterGroup("head bias", Role.VECTOR, vocab)
 
 
-def _attention_groups(shape: DecoderShape, layers: int) -> Iterator[ParameterGroup]:
-    """Yield what attention trains; query, key and value lie in one matrix."""
-    hidden, head = shape.hidden_size, shape.head_dim
-    query, key = shape.num_heads * head, shape.num_kv_heads * head
-    yield from by_need(
-        ParameterGroup("attention qkv", Role.BODY, query + 2 * key, hidden, layers), layers
-    )
-    yield ParameterGroup("attention out", Role.BODY, hidden, query, layers)
-    if shape.qkv_bias:
-        yield ParameterGroup("attention qkv bias", Role.VECTOR, query + 2 * key, 1, layers)
-    if shape.all_bias:
-        yield ParameterGroup("attention out bias", Role.VECTOR, hidden, 1, layers)
-    width = {"none": 0, "per_head": 2 * head, "full_width": query + key}[shape.qk_norm]
-    if width:
-        yield ParameterGroup("query and key norms", Role.VECTOR, width, 1, layers)
+def _part_groups(
+    parts: Sequence[Part], layer: Layer, layers: int, experts: Experts | None
+) -> Iterator[ParameterGroup]:
+    """Yield one layer's matrices, then its biases, then its small arrays.
+
+    Parts that are stored as one matrix are one group.
+    """
+    matrices: dict[str, ParameterGroup] = {}
+    vectors: dict[str, int] = defaultdict(int)
+    for part in parts:
+        if part.is_matrix:
+            name = part.stored or part.name.format(0)
+            known, (outputs, inputs) = matrices.get(name), part.shape
+            active = part.copies * experts.active // experts.count if experts else 0
+            matrices[name] = ParameterGroup(
+                part.group,
+                Role.BODY,
+                outputs + (known.outputs if known else 0),
+                inputs,
+                copies=max(part.copies, 1),
+                active=active if part.copies else None,
+                sensitive=is_sensitive(f"model.layers.{layer.number}.{name}", layers),
+            )
+        if part.has_bias:
+            vectors[part.bias_group] += part.shape[0]
+    for part in parts:
+        if not part.is_matrix:
+            vectors[part.group] += part.elements
+    yield from matrices.values()
+    for name, values in vectors.items():
+        yield ParameterGroup(name, Role.VECTOR, values)
 
 
-def _block_groups(shape: DecoderShape) -> Iterator[ParameterGroup]:
-    """Yield the matrices of the block after attention."""
-    hidden, wide, layers = shape.hidden_size, shape.intermediate_size, shape.num_layers
-    if shape.mlp_gated:
-        yield ParameterGroup("block gate", Role.BODY, wide, hidden, layers)
-    yield ParameterGroup("block up", Role.BODY, wide, hidden, layers)
-    yield from by_need(ParameterGroup("block down", Role.BODY, hidden, wide, layers), layers)
-    if shape.all_bias:
-        yield ParameterGroup("block biases", Role.VECTOR, wide + hidden, 1, layers)
-
-
-def _expert_groups(hidden: int, layers: int, experts: Experts) -> Iterator[ParameterGroup]:
-    """Yield router, experts and the shared block of every layer."""
-    count, active, wide = experts.count, experts.active, experts.intermediate_size
-    yield ParameterGroup("router", Role.BODY, count, hidden, layers)
-    stored, used = layers * count, layers * active
-    yield ParameterGroup("experts gate and up", Role.BODY, wide, hidden, 2 * stored, 2 * used)
-    down = ParameterGroup("experts down", Role.BODY, hidden, wide, stored, used)
-    yield from by_need(down, layers)
-    shared = experts.shared_intermediate_size
-    if shared:
-        yield ParameterGroup("shared gate and up", Role.BODY, shared, hidden, 2 * layers)
-        yield from by_need(ParameterGroup("shared down", Role.BODY, hidden, shared, layers), layers)
-    if experts.shared_gate:
-        yield ParameterGroup("shared gate", Role.VECTOR, hidden, 1, layers)
+def _merged(groups: Iterable[ParameterGroup]) -> Iterator[ParameterGroup]:
+    """Yield equal groups of all layers as one; of a name the sensitive copies come last."""
+    found: dict[ParameterGroup, tuple[int, int]] = {}
+    names: dict[str, int] = {}
+    for group in groups:
+        names.setdefault(group.name, len(names))
+        key = replace(group, copies=1, active=None if group.active is None else 0)
+        copies, active = found.get(key, (0, 0))
+        found[key] = copies + group.copies, active + group.active_copies
+    for key in sorted(found, key=lambda key: (names[key.name], key.sensitive)):
+        copies, active = found[key]
+        yield replace(key, copies=copies, active=None if key.active is None else active)

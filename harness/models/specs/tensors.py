@@ -6,15 +6,16 @@ How many parameters they hold, and how fast a cache grows, are closed formulas.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import singledispatch
+from itertools import groupby
 from math import prod
 
+from harness.models.specs.blocks import Part, experts_of, layer_norms, layer_parts
+from harness.models.specs.layers import FeedForward, Layer, Mixer
 from harness.models.specs.model import (
     NORM_ENDS,
-    NORM_ORDERS,
     NORM_VECTORS,
     AnySpec,
     EncoderSpec,
-    Experts,
     ModelSpec,
 )
 
@@ -78,10 +79,6 @@ def encoder_parameters(spec: EncoderSpec) -> int:
 # Matrices whose rows are looked up, or that give the logits: stored by row at every level.
 TABLES = frozenset(f"{name}.weight" for name in (TOKENS, POSITIONS, TYPES, "lm_head"))
 
-# Within a layer that has a mixture of experts.
-ROUTER, EXPERTS = "mlp.router", "mlp.experts"
-SHARED, SHARED_GATE = "mlp.shared_expert", "mlp.shared_expert_gate"
-
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -128,9 +125,9 @@ def _of_decoder(spec: ModelSpec) -> Iterator[Tensor]:
     yield Tensor(f"{TOKENS}.weight", (spec.vocab_size, hidden))
     if spec.positions == "learned":
         yield Tensor(f"{POSITIONS}.weight", (spec.max_context_tokens, hidden))
-    for layer in range(spec.num_layers):
-        for name, shape in layer_shapes(spec):
-            yield Tensor(f"model.layers.{layer}.{name}", shape)
+    for layer in spec.layers:
+        for name, shape in layer_shapes(spec, layer):
+            yield Tensor(f"model.layers.{layer.number}.{name}", shape)
     for end in NORM_ENDS[spec.norm]:
         yield Tensor(f"model.norm.{end}", (hidden,))
     if not spec.tied_embeddings:
@@ -139,63 +136,23 @@ def _of_decoder(spec: ModelSpec) -> Iterator[Tensor]:
         yield Tensor("lm_head.bias", (spec.vocab_size,))
 
 
-def layer_shapes(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
+def layer_shapes(spec: ModelSpec, layer: Layer) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield name within the layer and shape of each tensor of one layer."""
-    hidden = spec.hidden_size
-    query, key = spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim
-    for norm in NORM_ORDERS[spec.norm_order].names:
+    for norm in layer_norms(spec, layer):
         for end in NORM_ENDS[spec.norm]:
-            yield f"{norm}.{end}", (hidden,)
-    for letter, width in (("q", query), ("k", key), ("v", key)):
-        yield from _linear(f"self_attn.{letter}_proj", width, hidden, has_bias=spec.qkv_bias)
-    yield from _linear("self_attn.o_proj", hidden, query, has_bias=spec.all_bias)
-    for letter, width in QK_NORM_WIDTHS[spec.qk_norm](spec):
-        yield f"self_attn.{letter}_norm.weight", (width,)
-    yield from _block_shapes(spec) if spec.experts is None else _expert_shapes(spec, spec.experts)
+            yield f"{norm}.{end}", (spec.hidden_size,)
+    for copies, run in groupby(layer_parts(spec, layer), key=lambda part: part.copies):
+        parts = tuple(run)
+        for expert in range(max(copies, 1)):
+            for part in parts:
+                yield from _part_shapes(part, part.name.format(expert))
 
 
-def _block_shapes(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the matrices of the block after attention, and their biases."""
-    hidden, wide = spec.hidden_size, spec.intermediate_size
-    if spec.mlp_gated:
-        yield "mlp.gate_proj.weight", (wide, hidden)
-    yield from _linear("mlp.up_proj", wide, hidden, has_bias=spec.all_bias)
-    yield from _linear("mlp.down_proj", hidden, wide, has_bias=spec.all_bias)
-
-
-def _expert_shapes(spec: ModelSpec, experts: Experts) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield router, experts and the block that every token uses."""
-    hidden, wide = spec.hidden_size, experts.intermediate_size
-    yield f"{ROUTER}.weight", (experts.count, hidden)
-    for expert in range(experts.count):
-        yield f"{EXPERTS}.{expert}.gate_proj.weight", (wide, hidden)
-        yield f"{EXPERTS}.{expert}.up_proj.weight", (wide, hidden)
-        yield f"{EXPERTS}.{expert}.down_proj.weight", (hidden, wide)
-    shared = experts.shared_intermediate_size
-    if shared:
-        yield f"{SHARED}.gate_proj.weight", (shared, hidden)
-        yield f"{SHARED}.up_proj.weight", (shared, hidden)
-        yield f"{SHARED}.down_proj.weight", (hidden, shared)
-        yield f"{SHARED_GATE}.weight", (hidden,)
-
-
-def _linear(
-    name: str, outputs: int, inputs: int, *, has_bias: bool
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield a matrix and, where it has one, its bias."""
-    yield f"{name}.weight", (outputs, inputs)
-    if has_bias:
-        yield f"{name}.bias", (outputs,)
-
-
-QK_NORM_WIDTHS: dict[str, Callable[[ModelSpec], tuple[tuple[str, int], ...]]] = {
-    "none": lambda _spec: (),
-    "per_head": lambda spec: (("q", spec.head_dim), ("k", spec.head_dim)),
-    "full_width": lambda spec: (
-        ("q", spec.num_heads * spec.head_dim),
-        ("k", spec.num_kv_heads * spec.head_dim),
-    ),
-}
+def _part_shapes(part: Part, name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield a matrix and, where it has one, its bias; or a small array."""
+    yield f"{name}.weight" if part.is_matrix else name, part.shape
+    if part.has_bias:
+        yield f"{name}.bias", part.shape[:1]
 
 
 def parameters(spec: AnySpec) -> int:
@@ -208,7 +165,8 @@ def parameters(spec: AnySpec) -> int:
                     [+ 2·d per-head | + q + k full-width query and key norms]
         block = 3·h·i gated, 2·h·i without gate  [+ i + h with all biases]
         experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]]
-        layer = attention + (block | experts) + norms·(1 RMS, 2 layer norm)·h
+        convolution = 4·h² + taps·h
+        layer = (attention | convolution) + (block | experts) + norms·(1 RMS, 2 layer norm)·h
         total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h learned positions]
                 + layers·layer + final norm
 
@@ -249,44 +207,69 @@ def _decoder_counts(spec: ModelSpec) -> _Counts:
     if spec.experts is not None:
         unused = spec.experts.count - spec.experts.active
         one = 3 * spec.hidden_size * spec.experts.intermediate_size
-        active = total - spec.num_layers * unused * one
-    return _Counts(total, total, active, 2 * spec.num_layers * spec.num_kv_heads * spec.head_dim)
+        mixtures = sum(layer.feed_forward is FeedForward.EXPERTS for layer in spec.layers)
+        active = total - mixtures * unused * one
+    cached = sum(2 * layer.key_width for layer in spec.layers if layer.owns_cache)
+    return _Counts(total, total, active, cached)
 
 
 def _decoder_parameters(spec: ModelSpec) -> int:
     """The sum that `parameters` states."""
     hidden = spec.hidden_size
     norm = NORM_VECTORS[spec.norm] * hidden
-    norms = len(NORM_ORDERS[spec.norm_order].names) * norm
-    block = _block(spec) if spec.experts is None else _experts(hidden, spec.experts)
     tables = spec.vocab_size * hidden * (1 if spec.tied_embeddings else 2)
     tables += spec.vocab_size if spec.head_bias else 0
     tables += spec.max_context_tokens * hidden if spec.positions == "learned" else 0
-    return tables + spec.num_layers * (_attention(spec) + block + norms) + norm
+    return tables + sum(_layer(spec, layer, norm) for layer in spec.layers) + norm
 
 
-def _attention(spec: ModelSpec) -> int:
+def _layer(spec: ModelSpec, layer: Layer, norm: int) -> int:
+    """Trained values of one layer."""
+    mixers = sum(_MIXERS[mixer](spec, layer) for mixer in layer.mixers)
+    block = _FEED_FORWARDS[layer.feed_forward](spec, layer)
+    return mixers + block + len(layer_norms(spec, layer)) * norm
+
+
+def _attention(spec: ModelSpec, layer: Layer) -> int:
     """Trained values of one layer's attention."""
-    hidden, head = spec.hidden_size, spec.head_dim
-    query, key = spec.num_heads * head, spec.num_kv_heads * head
+    hidden, query, key = spec.hidden_size, layer.query_width, layer.key_width
     count = 2 * hidden * query + 2 * hidden * key
     count += query + 2 * key if spec.qkv_bias else 0
     count += hidden if spec.all_bias else 0
-    return count + {"none": 0, "per_head": 2 * head, "full_width": query + key}[spec.qk_norm]
+    norms = {"none": 0, "per_head": 2 * layer.head_dim, "full_width": query + key}
+    return count + norms[spec.qk_norm]
 
 
-def _block(spec: ModelSpec) -> int:
+def _convolution(spec: ModelSpec, _layer: Layer) -> int:
+    """Trained values of one layer's short convolution."""
+    taps = 0 if spec.convolution is None else spec.convolution.kernel
+    return 4 * spec.hidden_size**2 + taps * spec.hidden_size
+
+
+def _block(spec: ModelSpec, layer: Layer) -> int:
     """Trained values of one layer's block."""
-    hidden, wide = spec.hidden_size, spec.intermediate_size
+    hidden, wide = spec.hidden_size, layer.intermediate_size
     biases = wide + hidden if spec.all_bias else 0
     return (3 if spec.mlp_gated else 2) * hidden * wide + biases
 
 
-def _experts(hidden: int, experts: Experts) -> int:
+def _experts(spec: ModelSpec, _layer: Layer) -> int:
     """Trained values of one layer's router, experts and shared block."""
+    experts, hidden = experts_of(spec), spec.hidden_size
     count = experts.count * (3 * hidden * experts.intermediate_size + hidden)
     count += 3 * hidden * experts.shared_intermediate_size
     return count + (hidden if experts.shared_gate else 0)
+
+
+_MIXERS: dict[Mixer, Callable[[ModelSpec, Layer], int]] = {
+    Mixer.ATTENTION: _attention,
+    Mixer.CONVOLUTION: _convolution,
+}
+_FEED_FORWARDS: dict[FeedForward, Callable[[ModelSpec, Layer], int]] = {
+    FeedForward.MLP: _block,
+    FeedForward.EXPERTS: _experts,
+    FeedForward.NONE: lambda _spec, _layer: 0,
+}
 
 
 def built_parameters(spec: AnySpec) -> int:
@@ -297,7 +280,7 @@ def built_parameters(spec: AnySpec) -> int:
 def active_parameters(spec: AnySpec) -> int | None:
     """Return how many of them one token uses; None where it uses all: there are no experts.
 
-    total - layers · (E - active) · 3·h·e
+    total - layers with experts · (E - active) · 3·h·e
     """
     return _counts(spec).active
 
@@ -305,9 +288,9 @@ def active_parameters(spec: AnySpec) -> int | None:
 def kv_values_per_token(spec: AnySpec) -> int:
     """Return the values one more token adds to the cache of one sequence; 0 for an encoder.
 
-        2 · layers · kv_heads · d
+        Σ 2 · kv_heads · d, over the layers that keep keys and values
 
-    The 2 is for keys and values. A sliding window bounds how many tokens are read, not how many
+    The 2 is for both. A sliding window bounds how many tokens are read, not how many
     the cache holds: it is left out here.
     """
     return _counts(spec).kv_values_per_token

@@ -30,6 +30,7 @@ _BUILT: dict[str, tuple[object, ...]] = {
     "attention_softcap": (None,),
     "logit_softcap": (None,),
     "experts": (None,),
+    "layer_pattern": ("",),
 }
 
 

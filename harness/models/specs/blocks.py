@@ -1,0 +1,227 @@
+"""The table of blocks: what each mixer and each feed-forward trains, keeps and computes.
+
+Tensors, counts, stored matrices, memory, states and estimates follow from a row; its nodes stand in
+`harness.builder.graph.block`. A new block is a row here and an emitter there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from harness.models.specs.layers import FeedForward, Layer, Mixer
+from harness.models.specs.model import NORM_ORDERS, Experts, ModelSpec
+from harness.models.specs.shapes import DecoderShape
+
+AnyDecoder = ModelSpec | DecoderShape
+# Within a layer that has a mixture of experts.
+ROUTER, EXPERTS = "mlp.router", "mlp.experts"
+SHARED, SHARED_GATE = "mlp.shared_expert", "mlp.shared_expert_gate"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One trained array of a layer, or one of each expert.
+
+    Attributes:
+        name: within the layer; of a matrix without `.weight`, of an expert with `{}` for its
+            number.
+        shape: a matrix is [outputs, inputs]; anything else is small and stays float.
+        group: what it is counted among.
+        has_bias: a matrix adds `name.bias`.
+        bias_group: what the bias is counted among.
+        stored: the matrix of several parts, one below the other along the outputs, that holds it;
+            empty: it is stored by itself.
+        copies: one of each expert; 0: it is no expert's.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    group: str
+    has_bias: bool = False
+    bias_group: str = ""
+    stored: str = ""
+    copies: int = 0
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether every token is multiplied by it."""
+        return len(self.shape) == 2
+
+    @property
+    def elements(self) -> int:
+        """Values of one copy, without a bias."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a layer keeps of a sequence, however long it is: float32, read and written in place.
+
+    Attributes:
+        name: `conv` or `recurrent`.
+        shape: of one sequence.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
+def _no_states(_spec: AnyDecoder, _layer: Layer) -> tuple[State, ...]:
+    return ()
+
+
+def _no_flop(_spec: AnyDecoder, _layer: Layer) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One row: what a block trains, keeps and computes.
+
+    Attributes:
+        parts: its trained arrays, in the order of a checkpoint.
+        states: what it keeps of a sequence besides keys and values.
+        flop_per_token: beside its matrices and attention's scores; a multiplication and an
+            addition are two.
+        sequential: a prompt is read token after token: its cost per token does not fall.
+    """
+
+    parts: Callable[[AnyDecoder, Layer], Iterator[Part]]
+    states: Callable[[AnyDecoder, Layer], tuple[State, ...]] = _no_states
+    flop_per_token: Callable[[AnyDecoder, Layer], int] = _no_flop
+    sequential: bool = False
+
+
+def _attention(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
+    """Query, key and value lie in one matrix."""
+    hidden, query, key = spec.hidden_size, layer.query_width, layer.key_width
+    for letter, width in (("q", query), ("k", key), ("v", key)):
+        yield Part(
+            f"self_attn.{letter}_proj",
+            (width, hidden),
+            "attention qkv",
+            spec.qkv_bias,
+            "attention qkv bias",
+            stored="self_attn.qkv_proj",
+        )
+    out = (hidden, query)
+    yield Part("self_attn.o_proj", out, "attention out", spec.all_bias, "attention out bias")
+    for letter, width in zip("qk", _NORM_WIDTHS[spec.qk_norm](layer), strict=False):
+        yield Part(f"self_attn.{letter}_norm.weight", (width,), "query and key norms")
+
+
+_NORM_WIDTHS: Mapping[str, Callable[[Layer], tuple[int, ...]]] = {
+    "none": lambda _layer: (),
+    "per_head": lambda layer: (layer.head_dim, layer.head_dim),
+    "full_width": lambda layer: (layer.query_width, layer.key_width),
+}
+
+
+def _mlp(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
+    hidden, wide = spec.hidden_size, layer.intermediate_size
+    biases = (spec.all_bias, "block biases")
+    if spec.mlp_gated:
+        yield Part("mlp.gate_proj", (wide, hidden), "block gate")
+    yield Part("mlp.up_proj", (wide, hidden), "block up", *biases)
+    yield Part("mlp.down_proj", (hidden, wide), "block down", *biases)
+
+
+def experts_of(spec: AnyDecoder) -> Experts:
+    """Return the mixture of a model that has one."""
+    if spec.experts is None:
+        raise ValueError("a layer of experts in a model without any")
+    return spec.experts
+
+
+def _mixture(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
+    """Router, experts and the block that every token uses."""
+    experts, hidden = experts_of(spec), spec.hidden_size
+    count, wide, shared = (
+        experts.count,
+        experts.intermediate_size,
+        experts.shared_intermediate_size,
+    )
+    up = "experts gate and up"
+    yield Part(ROUTER, (count, hidden), "router")
+    yield Part(f"{EXPERTS}.{{}}.gate_proj", (wide, hidden), up, copies=count)
+    yield Part(f"{EXPERTS}.{{}}.up_proj", (wide, hidden), up, copies=count)
+    yield Part(f"{EXPERTS}.{{}}.down_proj", (hidden, wide), "experts down", copies=count)
+    if shared:
+        yield Part(f"{SHARED}.gate_proj", (shared, hidden), "shared gate and up")
+        yield Part(f"{SHARED}.up_proj", (shared, hidden), "shared gate and up")
+        yield Part(f"{SHARED}.down_proj", (hidden, shared), "shared down")
+    if experts.shared_gate:
+        yield Part(f"{SHARED_GATE}.weight", (hidden,), "shared gate")
+
+
+def _convolution(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
+    """Three parts of the input, taps of one channel each, and the way back."""
+    hidden = spec.hidden_size
+    yield Part("conv.in_proj", (3 * hidden, hidden), "convolution in")
+    yield Part("conv.out_proj", (hidden, hidden), "convolution out")
+    yield Part("conv.conv.weight", (hidden, 1, _taps(spec)), "convolution taps")
+
+
+def _taps(spec: AnyDecoder) -> int:
+    if spec.convolution is None:
+        raise ValueError("a layer of convolutions in a model without any")
+    return spec.convolution.kernel
+
+
+def _convolution_states(spec: AnyDecoder, _layer: Layer) -> tuple[State, ...]:
+    return (State("conv", (spec.hidden_size, _taps(spec) - 1)),)
+
+
+def _convolution_flop(spec: AnyDecoder, _layer: Layer) -> int:
+    return 2 * _taps(spec) * spec.hidden_size
+
+
+def _nothing(_spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
+    return iter(())
+
+
+MIXERS: Mapping[Mixer, Block] = {
+    Mixer.ATTENTION: Block(_attention),
+    Mixer.CONVOLUTION: Block(_convolution, _convolution_states, _convolution_flop),
+}
+FEED_FORWARDS: Mapping[FeedForward, Block] = {
+    FeedForward.MLP: Block(_mlp),
+    FeedForward.EXPERTS: Block(_mixture),
+    FeedForward.NONE: Block(_nothing),
+}
+
+
+def mixer_parts(spec: AnyDecoder, layer: Layer) -> tuple[Part, ...]:
+    """Return the trained arrays of a layer's mixers."""
+    return tuple(part for mixer in layer.mixers for part in MIXERS[mixer].parts(spec, layer))
+
+
+def feed_forward_parts(spec: AnyDecoder, layer: Layer) -> tuple[Part, ...]:
+    """Return the trained arrays of what follows them."""
+    return tuple(FEED_FORWARDS[layer.feed_forward].parts(spec, layer))
+
+
+def layer_parts(spec: AnyDecoder, layer: Layer) -> tuple[Part, ...]:
+    """Return every trained array of a layer but its norms."""
+    return (*mixer_parts(spec, layer), *feed_forward_parts(spec, layer))
+
+
+def layer_states(spec: AnyDecoder, layer: Layer) -> tuple[State, ...]:
+    """Return what a layer keeps of a sequence besides keys and values."""
+    return tuple(state for mixer in layer.mixers for state in MIXERS[mixer].states(spec, layer))
+
+
+def state_values(spec: ModelSpec) -> int:
+    """Return how many float32 values all layers keep of one sequence, however long it is."""
+    return sum(prod(state.shape) for layer in spec.layers for state in layer_states(spec, layer))
+
+
+def layer_norms(spec: ModelSpec, layer: Layer) -> tuple[str, ...]:
+    """Return the norms of a layer: those around what it has, in the order of a layer."""
+    order = NORM_ORDERS[spec.norm_order]
+    names: list[str] = []
+    if layer.mixers:
+        names += [order.before_attention, order.after_attention]
+    if layer.feed_forward is not FeedForward.NONE:
+        names += [order.before_block, order.after_block]
+    return tuple(name for name in names if name)
