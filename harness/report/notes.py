@@ -197,9 +197,11 @@ def _doubts_of(calibration: Json, own: dict[int, float | None]) -> Iterator[str]
     threads = calibration["constants"]["threads"]
     share, read = calibration.get("background_share") or 0.0, own.get(threads)
     if Background(cpu_share=share).is_busy:
+        day = calibration.get("measured_on")
         yield (
-            f"calibrated with {thread_words(threads)} while others used {share:.0%} of the CPU:"
-            " not kept"
+            f"calibrated with {thread_words(threads)} while others used {share:.0%} of the CPU"
+            f"{f' on {day}' if day else ''}: estimates may be off, until a run finds the machine"
+            " quiet and measures anew"
         )
     points = calibration["constants"]["bandwidth"]
     stored = max(points, key=lambda point: point["size_bytes"])["rate_per_s"]

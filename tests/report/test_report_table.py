@@ -356,7 +356,11 @@ def test_a_run_far_off_its_calibration_says_so():
         calibration = [
             {"background_share": 0.2, "constants": {"threads": 2, "bandwidth": peaks}},
         ]
+        dated = [{**calibration[0], "measured_on": "2026-11-28"}]
         run = document(*group(), environment={**ENVIRONMENT, "calibration": calibration})
         text = render(run, "table")
         assert ("9.9 GB/s with 2 threads, the calibration at 22.0" in text) == far
-        assert "calibrated with 2 threads while others used 20% of the CPU: not kept" in text
+        said = "calibrated with 2 threads while others used 20% of the CPU"
+        assert f"{said}: estimates may be off" in text
+        run = document(*group(), environment={**ENVIRONMENT, "calibration": dated})
+        assert f"{said} on 2026-11-28: estimates may be off" in render(run, "table")

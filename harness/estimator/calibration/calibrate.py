@@ -8,7 +8,9 @@ sums the squares of a vector far larger than any cache, one slice per thread, an
 `numpy.dot` reads every byte once and keeps up with memory; `numpy.sum` does not.
 
 Between runs the constants lie in one small JSON file per machine, device and thread count. A file
-that cannot be used is put aside under another name, never deleted, and measured anew.
+that cannot be used is put aside under another name, never deleted, and measured anew. Constants
+that were measured beside other programs are kept, say so, and are measured anew by the first run
+that finds the machine quiet: on one that never is, no run pays for them twice.
 """
 
 import hashlib
@@ -16,8 +18,9 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, median_high
 from typing import Any
@@ -45,6 +48,7 @@ from harness.estimator.calibration.constants import (
 from harness.estimator.calibration.rates import BANDWIDTH, OPERATORS, STACKS, Reply, constants_of
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
+from harness.results.background import background_of
 from harness.results.replies import MemoryRead
 
 WORKER_MODULE = "harness.estimator.calibration.bandwidth_worker"
@@ -229,6 +233,7 @@ def _unusable(error: OSError) -> StorageError:
 BUILD_MODULE = "harness.estimator.calibration.micro_worker"
 PROBE_MODULE = "harness.estimator.calibration.probe_worker"
 TIMEOUT_S = 300.0  # of one process: a hundred times what it takes
+LOOK_SECONDS = 0.5  # at who else is busy, before a busy calibration is made anew
 
 # probe -> command of the probing process; any other probe is a matrix kernel
 COMMANDS = {
@@ -251,10 +256,12 @@ def ensure_constants(
     sizes: Sizes | None = None,
     seed: int = 0,
     log: Log = lambda _: None,
+    is_quiet: Callable[[], bool] | None = None,
 ) -> StoredConstants:
     """Return constants that cover `levels`, measured now where the store has none.
 
     What the store already covers is measured along, so that constants of one file belong together.
+    Stored ones that are busy are measured anew where the machine is quiet now.
 
     Args:
         cache: folder that holds the store.
@@ -266,6 +273,7 @@ def ensure_constants(
         sizes: other than those of quick or full.
         seed: of the orders.
         log: takes one line about what happens.
+        is_quiet: whether a busy calibration can be bettered now; None: machine_is_quiet.
 
     Raises:
         UsageError: no level or device has this name.
@@ -280,7 +288,7 @@ def ensure_constants(
         log(found.note)
     if found.stored is not None:
         known = (found.stored.complete or not full) and _covers(found.stored, levels, caches)
-        if known and not again:
+        if known and not again and not _can_be_bettered(found.stored, is_quiet, log):
             return found.stored
         full = full or (found.stored.complete and not again)  # nothing is lost for one more cache
         levels, caches = _with_held(found.stored, levels, caches)
@@ -295,15 +303,35 @@ def ensure_constants(
         complete=full,
         constants=constants,
         background_share=max(shares, default=None),
+        measured_on=f"{datetime.now(UTC):%Y-%m-%d}",
     )
     if stored.is_busy:
-        log(
-            f"calibrated while others used {stored.background_share:.0%} of the CPU: not kept,"
-            " measured anew next time"
-        )
-        return stored
+        told = f"while others used {stored.background_share:.0%} of the CPU"
+        stored = replace(stored, constants=replace(constants, basis=f"{constants.basis} {told}"))
+        log(f"calibrated {told}: measured anew once the machine is quiet")
     store_constants(cache, stored)
     return stored
+
+
+def machine_is_quiet() -> bool:
+    """Whether others leave us the processors, over a look of LOOK_SECONDS."""
+    before, own_ns = snapshot(), time.process_time_ns()
+    time.sleep(LOOK_SECONDS)
+    watch = difference(before, snapshot(), time.process_time_ns() - own_ns)
+    return not background_of([watch]).is_busy
+
+
+def _can_be_bettered(
+    stored: StoredConstants, is_quiet: Callable[[], bool] | None, log: Log
+) -> bool:
+    """Whether constants were measured beside other programs that are gone now."""
+    if not stored.is_busy or not (is_quiet or machine_is_quiet)():
+        return False
+    log(
+        f"others used {stored.background_share:.0%} of the CPU while this machine was calibrated,"
+        " now it is quiet: measuring anew"
+    )
+    return True
 
 
 def measure_constants(

@@ -154,6 +154,7 @@ class StoredConstants:
         constants: the numbers.
         background_share: processor time that others used meanwhile, as a share of what ours could
             do, of the worst process; None: not known, as before it was counted.
+        measured_on: the day, as 2026-11-28 (UTC); None: not known, as before it was kept.
     """
 
     fingerprint: str
@@ -163,10 +164,11 @@ class StoredConstants:
     complete: bool
     constants: Constants
     background_share: float | None = None
+    measured_on: str | None = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether others used so much that the constants hold for now only: a grade C of a row."""
+        """Whether others used so much that the constants serve until the machine is quiet."""
         return Background(cpu_share=self.background_share).is_busy
 
 
