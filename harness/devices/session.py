@@ -235,8 +235,35 @@ def open_reference(graph: Path) -> ort.InferenceSession:
     graph that calibrates SmolLM2-135M, passes of 128 tokens: 130 MB of anonymous memory instead of
     1.2 GB.
     """
+    return ort.InferenceSession(str(graph), _sparing(), ["CPUExecutionProvider"], enable_fallback=0)
+
+
+def open_mapped(graph: bytes, folder: Path, prepacked: bool) -> ort.InferenceSession:
+    """Open a graph on the CPU for a run or two, its weights mapped from files and nothing copied.
+
+    As open_reference, and nothing is optimized: to fold constants is to make copies of weights.
+
+    Args:
+        graph: a serialized model whose large tensors lie in files.
+        folder: where these files lie.
+        prepacked: whether operators make their own copies of weights: those of 4 bits take less
+            than the floats that MatMulNBits makes of a whole matrix without them.
+
+    Raises:
+        RuntimeError: ONNX Runtime refuses it, among others of its own classes.
+    """
+    options = _sparing(prepacked)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(folder)
+    )
+    return ort.InferenceSession(graph, options, ["CPUExecutionProvider"], enable_fallback=0)
+
+
+def _sparing(prepacked: bool = False) -> ort.SessionOptions:
+    """Options of a session that holds as little memory as it can."""
     options = session_options(threads=1)
-    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.add_session_config_entry("session.disable_prepacking", str(int(not prepacked)))
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     options.enable_cpu_mem_arena = False
-    return ort.InferenceSession(str(graph), options, ["CPUExecutionProvider"], enable_fallback=0)
+    return options

@@ -4,23 +4,28 @@ A masked language model and a causal one without a cache look alike in their fil
 logits of every token out. In a causal one a changed last token leaves all earlier logits alone.
 """
 
+from pathlib import Path
+
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from harness.core.errors import HarnessError
 from harness.devices.device import find_device
-from harness.devices.session import open_session
+from harness.devices.session import open_mapped, open_session
 from harness.engine.exported.feeds import feeds_of
 from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.exported.values import array_of, as_float32
 from harness.engine.passes import seeded_ids
 from harness.models.exported.model import ExportedModel
+from harness.models.exported.skeleton import skeleton
 
 TEXT_TOKENS = 16
 # Activations of int8 share one scale in a pass: an extreme value of the last token moves all
 # others by rounding. In a longer text most changes of one token change no extreme, and one such
 # change is enough.
 LONG_TEXT_TOKENS, CHANGES = 256, 6
+MICROSOFT = "com.microsoft"  # of the operators that read weights of few bits
 MOVED = 1e-5  # largest difference that counts as none, as a share of the largest logit
 
 
@@ -45,7 +50,7 @@ def is_causal(model: ExportedModel) -> bool | None:
     if not changes:
         return None
     try:
-        session = open_session(model.path(graph), find_device("cpu"), 1).session
+        session = _opened(model.path(graph), MICROSOFT in graph.domains)
 
         def logits() -> NDArray[np.float32]:
             feeds = feeds_of(graph, ids, 0)
@@ -63,6 +68,17 @@ def is_causal(model: ExportedModel) -> bool | None:
     except (HarnessError, RuntimeError, ValueError):  # what cannot be run here is told by its name
         return None
     return False
+
+
+def _opened(graph: Path, prepacked: bool) -> ort.InferenceSession:
+    """A session over a graph file whose weights stay where they are.
+
+    One that cannot be had so, such as of a Constant's data in another file, is opened as usual.
+    """
+    try:
+        return open_mapped(skeleton(graph), graph.parent, prepacked)
+    except Exception:  # ONNX Runtime's errors share no class of their own
+        return open_session(graph, find_device("cpu"), 1).session
 
 
 def _changes(ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:

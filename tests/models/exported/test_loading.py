@@ -5,16 +5,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper, load, numpy_helper
+from onnx import ModelProto, helper, load, numpy_helper
 
 from harness.core.errors import ModelError
 from harness.devices.operators import opens
+from harness.engine.exported import causality
 from harness.models.exported.files import find_files
 from harness.models.exported.loading import load_graph, load_whole
 from harness.models.exported.recognise import recognise
 from harness.models.exported.safety import all_tensors
 from harness.models.exported.skeleton import LARGE_BYTES, skeleton
-from tests.models.exported.tiny_graphs import ids, installed, model, port, read, saved, values
+from tests.models.exported.tiny_graphs import (
+    external,
+    ids,
+    installed,
+    model,
+    port,
+    read,
+    saved,
+    values,
+)
 
 ROWS, WIDTH = 800, 32  # 100 KiB of float32: larger than what stays in the copy
 
@@ -55,6 +65,31 @@ def test_large_tensors_stay_in_their_file(tmp_path: Path):
     found = read(tmp_path)
     assert found.parameters == ROWS * WIDTH  # no product reads the one in the branch
     assert found.data_files == ()
+
+
+def as_constants(proto: ModelProto) -> ModelProto:
+    """The same with every stored tensor as a Constant node, as some exporters write them."""
+    nodes = [helper.make_node("Constant", [], [t.name], value=t) for t in proto.graph.initializer]
+    body = [*nodes, *proto.graph.node]
+    del proto.graph.initializer[:], proto.graph.node[:]
+    proto.graph.node.extend(body)
+    return proto
+
+
+@pytest.mark.parametrize(
+    "save",
+    [saved, external, lambda proto, folder: saved(as_constants(proto), folder)],
+    ids=["inline", "data file", "constants"],
+)
+def test_the_probe_run_maps_weights_where_they_lie(tmp_path: Path, monkeypatch, save):
+    """What tells causal models opens no session that copies weights: a file fits but once."""
+
+    def refuse(*arguments, **named):
+        raise AssertionError("opened with copies of its weights")
+
+    monkeypatch.setattr(causality, "open_session", refuse)
+    save(large(), tmp_path)
+    assert causality.is_causal(read(tmp_path)) is True
 
 
 def test_a_file_cut_in_a_large_tensor_is_said_to_be_a_part(tmp_path: Path):
