@@ -1,5 +1,6 @@
 """`bench explain`: the words of every table, and the sum behind every estimate."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
         if term != TRUST:
             raise UsageError(
                 f"{term!r} is not looked up in a results file",
-                fix=f"bench explain {TRUST} {results}",
+                fix=f"bench explain {TRUST} {shlex.quote(results)}",
             )
         if style != "json":
             click.echo(explain(term) + "\n")

@@ -295,7 +295,8 @@ def _decoded(value: Json, reply: Json, what: str) -> Json:
     except msgspec.ValidationError as error:
         raise WorkerError(
             f"{what} gave another reply than {getattr(reply, '__name__', reply)}: {error}",
-            fix="let one version of the harness ask and answer: reinstall it, or check `--python`",
+            fix="let one version of the harness ask and answer: reinstall it, or check --python-a"
+            " and --python-b",
         ) from error
 
 
