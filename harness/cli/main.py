@@ -7,6 +7,7 @@ import io
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,22 +162,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         from harness.report.grid import two_lines  # only where something went wrong
 
-        click.echo(f"bench: {two_lines(error.problem, error.fix)}", err=True)
+        tell(f"bench: {two_lines(error.problem, error.fix)}")
         return error.exit_code
     except click.ClickException as error:
-        click.echo(f"bench: {first_sentence(error)}\n  try: {way_out(error)}", err=True)
+        tell(f"bench: {first_sentence(error)}\n  try: {way_out(error)}")
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("bench: interrupted", err=True)
+        tell("bench: interrupted")
         return EXIT_INTERRUPTED
     except SystemExit as ended:  # how click ends a completion, or when a pipe's reader has gone
         return int(ended.code or 0) if read_variable(COMPLETE) else EXIT_STORAGE
     except OSError as error:
         where = "the output" if error.filename is None else repr(str(error.filename))
-        click.echo(
+        tell(
             f"bench: {where} cannot be used: {error.strerror or error}\n"
-            "  try: another place, or free the disk; `bench report` draws stored results again",
-            err=True,
+            "  try: another place, or free the disk; `bench report` draws stored results again"
         )
         sys.stdout = None  # what is left in it would fail a second time at the interpreter's end
         return EXIT_STORAGE
@@ -194,6 +194,12 @@ def readable_streams() -> None:
             printable(stream)
 
 
+def tell(text: str) -> None:
+    """Print on stderr; where that cannot be, the exit code has to say it."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
 def tell_fault(error: Exception) -> int:
     """Say on stderr that `bench` itself is wrong, and how to report it; returns the exit code."""
     from harness.report.grid import two_lines
@@ -206,7 +212,7 @@ def tell_fault(error: Exception) -> int:
     fix = f"report it at {ISSUES} with the command line"
     if not read_variable(DEBUG):
         fix += f" and what {DEBUG.name}=1 prints before it"
-    click.echo(f"bench: {two_lines(problem, fix)}", err=True)
+    tell(f"bench: {two_lines(problem, fix)}")
     return EXIT_FAULT
 
 

@@ -1,6 +1,5 @@
 """`bench validate-estimates`: how far each estimator is from what was measured."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from harness.cli.results_files import results_path
 from harness.cli.running import measure_plan
 from harness.core.errors import EXIT_OK, StorageError, UsageError
 from harness.core.files import write_whole
+from harness.report.grid import json_text
 from harness.report.validate_table import draw_study, study_json
 from harness.results.document import read_document
 from harness.results.schema import METHOD_VERSION, Document
@@ -104,7 +104,7 @@ def judge(
     study = study_errors(documents, remeasured, by)
     table = study_json(study, documents, remeasured, by)
     if out is not None:
-        write_whole(out, json.dumps(table, indent=1) + "\n")
+        write_whole(out, json_text(table, indent=1) + "\n")
         click.echo(f"errors of the estimates: {out}", err=True)
     text, notes = draw_study(study, table, style)
     click.echo(text)

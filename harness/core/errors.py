@@ -93,6 +93,7 @@ class WorkerError(HarnessError):
 CUTOFF = 0.5  # of difflib's ratio: less alike is another word
 AS_GOOD_AS_BEST = 0.15  # a name whose ratio is further from the best one's was not meant
 FEW_NAMES = 12  # so many are shown beside a guess
+MOST_NAMES = 60  # that one line lists
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
@@ -115,10 +116,12 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return one line to put into a fix: `did you mean a or b?`, and what there is.
 
-    Every known name is listed where none is close or there are few.
+    The known names are listed where none is close or there are few; of very many the first.
     """
     names = tuple(dict.fromkeys(known))
     close = nearest(name, names)
     asked = f"did you mean {' or '.join(close)}?" if close else ""
-    listed = f"known: {', '.join(names)}" if not close or len(names) <= FEW_NAMES else ""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    shown = f"known: {', '.join(names[:MOST_NAMES])}{more}"
+    listed = shown if not close or len(names) <= FEW_NAMES else ""
     return f"{asked} {listed}".strip()

@@ -7,8 +7,8 @@ from dataclasses import replace
 from harness.analysis.compare import CompareRow, Comparison, Question
 from harness.analysis.paired import Ending, compare_turns, lines_of
 from harness.core.errors import ResultFormatError
-from harness.report.columns import percent
 from harness.report.compare_table import effect_range, pairs_note, test_name
+from harness.report.numbers import percent, signed_percent
 from harness.results.entries import AbEndEntry, AbEntry, AbProfileEntry, AbSide, Entry, PairEntry
 from harness.results.schema import Cell
 
@@ -101,7 +101,7 @@ def moved_operators(profile: AbProfileEntry, rows: Sequence[CompareRow]) -> Iter
     }
     largest = sorted(moved, key=lambda name: -abs(moved[name]))[:MOST_OPERATORS]
     told = [
-        f"{name} {moved[name]:+.1%} ({percent(shares[0].get(name, 0.0))} of A's time, "
+        f"{name} {signed_percent(moved[name])} ({percent(shares[0].get(name, 0.0))} of A's time, "
         f"{percent(shares[1].get(name, 0.0))} of B's)"
         for name in largest
         if abs(moved[name]) >= LEAST_MOVED
@@ -127,7 +127,7 @@ def _difference(row: CompareRow) -> str:
     """`tg9 decode_step_tok_s is 4.7% below, 95 % interval -5.5% to -3.9%: SLOWER`."""
     where = f"{test_name(row)} {row.metric.name}"
     apart = row.center - 1
-    size = f"{abs(apart):.1%} {'above' if apart > 0 else 'below'}"
+    size = f"{percent(abs(apart))} {'above' if apart > 0 else 'below'}"
     return f"{where} is {size}, 95 % interval {effect_range(row)}: {row.word}"
 
 

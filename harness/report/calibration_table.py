@@ -12,6 +12,7 @@ from harness.estimator.calibration.constants import (
     StoredConstants,
 )
 from harness.report.grid import Column, draw_columns, draw_records
+from harness.report.numbers import two_decimals
 
 CALL = " call"  # how the names of fixed times of a call end
 US_PER_S = 1e6
@@ -45,9 +46,9 @@ COLUMNS: tuple[Column[ConstantRow], ...] = (
     Column("tokens", lambda row: row.rows),
     Column("working set MiB", lambda row: row.working_set_bytes, lambda size: f"{size / MIB:.1f}"),
     Column("threads", lambda row: row.threads),
-    Column("value", lambda row: row.values[0], "{:.2f}".format),
-    Column("low", lambda row: row.values[1], "{:.2f}".format),
-    Column("high", lambda row: row.values[2], "{:.2f}".format),
+    Column("value", lambda row: row.values[0], two_decimals),
+    Column("low", lambda row: row.values[1], two_decimals),
+    Column("high", lambda row: row.values[2], two_decimals),
     Column("unit", lambda row: row.unit),
     Column("n", lambda row: row.processes),
 )

@@ -4,6 +4,13 @@ from collections.abc import Callable, Sequence
 
 from harness.core.units import MIB
 from harness.report.grid import KNOWN, VARIES, Column
+from harness.report.numbers import (
+    four_decimals,
+    half_width,
+    percent,
+    three_digits,
+    two_decimals,
+)
 from harness.report.rows import Row, half_width_of, rate_of, shown, tests_of
 from harness.report.sweep import pareto_fronts
 from harness.results.enums import SINGLE_PASS
@@ -13,32 +20,6 @@ from harness.results.schema import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, Reco
 
 SummaryColumn = Column[Row]
 PARAMS = "params"  # the estimator that every record has
-
-
-def three_digits(value: float) -> str:
-    """At least three digits of a number: 1234, 123, 12.3, 1.23."""
-    size = abs(value)
-    return f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
-
-
-def four_decimals(value: float) -> str:
-    """Four digits behind the point: losses are small."""
-    return f"{value:.4f}"
-
-
-def two_decimals(value: float) -> str:
-    """Two digits behind the point."""
-    return f"{value:.2f}"
-
-
-def percent(share: float) -> str:
-    """A share as a percentage: 0.021 is 2.1%."""
-    return f"{share:.1%}"
-
-
-def half_width(share: float) -> str:
-    """A half-width as a percentage; one as wide as its value says no more than that it is wide."""
-    return percent(share) if share <= 1 else "> 100%"
 
 
 # How a metric's values are written, by their unit; all others with three digits.
@@ -60,6 +41,8 @@ def metric_column(name: str, value: Callable[[Row, str], float | None]) -> Summa
 
     def of_row(row: Row) -> float | None:
         found = value(row, name)
+        if metric.unit == "bit" and not found:  # of a graph without weights
+            return None
         return in_mib(found) if metric.unit == "bytes" else found
 
     return Column(metric.column, of_row, DRAWN.get(metric.unit, three_digits), KNOWN)
@@ -225,5 +208,5 @@ def estimated_bytes(row: Row) -> float | None:
 
 
 def in_mib(size_bytes: float | None) -> float | None:
-    """Bytes as MiB."""
-    return None if size_bytes is None else size_bytes / MIB
+    """Bytes as MiB; None for no bytes, which is no size of anything."""
+    return size_bytes / MIB if size_bytes else None

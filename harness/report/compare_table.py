@@ -1,6 +1,5 @@
 """A comparison as text: one list of columns, drawn in every format."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,9 +8,18 @@ from harness.analysis.compare_match import TOLD, describe
 from harness.analysis.compare_sides import COUNTED, KNOWN
 from harness.analysis.paired import LEAST_PAIRS, Ending
 from harness.core.units import KIB, MIB
-from harness.report.columns import four_decimals, percent, three_digits
 from harness.report.exporters import draw_sides
-from harness.report.grid import MISSING, VARIES, Column, draw_records, draw_rows, markdown, one_line
+from harness.report.grid import (
+    MISSING,
+    VARIES,
+    Column,
+    draw_records,
+    draw_rows,
+    json_text,
+    markdown,
+    one_line,
+)
+from harness.report.numbers import four_decimals, percent, ratio, signed_percent, three_digits
 from harness.report.rows import test_of
 from harness.results.enums import Verdict
 from harness.results.metrics import differences
@@ -155,12 +163,12 @@ def draw_json(comparison: Comparison, gates: Sequence[dict[str, Any]] = ()) -> s
         "gates": list(gates),
         "notes": comparison.notes,
     }
-    return json.dumps(table, indent=1, ensure_ascii=True) + "\n"
+    return json_text(table, indent=1, ensure_ascii=True) + "\n"
 
 
 def draw_json_lines(comparison: Comparison) -> str:
     """One line of JSON per row."""
-    return "".join(f"{json.dumps(row_values(row))}\n" for row in comparison.rows)
+    return "".join(f"{json_text(row_values(row))}\n" for row in comparison.rows)
 
 
 def draw_csv(comparison: Comparison) -> str:
@@ -201,7 +209,7 @@ def effect_range(row: CompareRow) -> str:
     low, high = row.interval
     if not row.metric.is_ratio:
         return f"{low:+.4f} to {high:+.4f}"
-    return f"{low - 1:+.1%} to {high - 1:+.1%}"
+    return f"{signed_percent(low - 1)} to {signed_percent(high - 1)}"
 
 
 def line_name(row: CompareRow) -> str:
@@ -248,7 +256,7 @@ def _value(row: CompareRow, value: float) -> str:
 
 def _center(row: CompareRow, value: float) -> str:
     """A ratio, or a difference with its sign."""
-    return f"{value:.3f}" if row.metric.is_ratio else f"{value:+.4f}"
+    return ratio(value) if row.metric.is_ratio else f"{value:+.4f}"
 
 
 def _end(row: CompareRow, which: int) -> str:
@@ -259,12 +267,6 @@ def _end(row: CompareRow, which: int) -> str:
 def _detectable(row: CompareRow) -> str:
     """The minimum detectable effect: a larger difference would have been found."""
     return MISSING if row.mde is None else effect(row, row.mde)
-    if row.mde is None:
-        return MISSING
-    if not row.metric.is_ratio:
-        return four_decimals(row.mde)
-    factor = f"> {LARGEST_SHOWN:.0f} times"
-    return percent(row.mde) if row.mde < LARGEST_SHOWN else factor
 
 
 def _counts(row: CompareRow) -> str:

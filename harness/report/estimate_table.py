@@ -19,6 +19,7 @@ from harness.report.grid import (
     prose,
     six_digits,
 )
+from harness.report.numbers import estimated
 
 COLUMNS: tuple[Column[Estimate], ...] = (
     Column("model", lambda e: e.case.target.name, shown=VARIES),
@@ -81,10 +82,7 @@ def draw_number(value: float | None, factor: float = 1.0) -> str:
     """Draw a value to three digits, `–` where it is not known; never a bare 0 for a small one."""
     if value is None:
         return MISSING
-    value *= factor
-    if value >= 100 or value == 0:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return estimated(value * factor)
 
 
 def draw_range(ends: Range | None, factor: float = 1.0) -> str:

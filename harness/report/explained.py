@@ -1,6 +1,5 @@
 """One record explained: its estimate as the sum it is, and where its nodes and its time went."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,8 +8,8 @@ from msgspec.structs import asdict
 
 from harness.core.errors import UsageError
 from harness.core.units import MIB
-from harness.report.columns import percent, three_digits, two_decimals
-from harness.report.grid import Column, draw_columns
+from harness.report.grid import Column, draw_columns, json_text
+from harness.report.numbers import percent, rounded, three_digits, two_decimals
 from harness.report.rows import shown
 from harness.results.metric_row import Source
 from harness.results.metrics import METRICS, of_source
@@ -63,7 +62,7 @@ def explain_document(document: Document, wanted: str | None, style: str) -> str:
             {"record": record_name(r), **to_builtins(r.explanation or {}), **place_values(r)}
             for r in explained
         ]
-        return json.dumps(table, indent=1)
+        return json_text(table, indent=1)
     return "\n\n".join(explain_record(record, style) for record in explained)
 
 
@@ -210,10 +209,10 @@ TERM_COLUMNS: tuple[Column[Term], ...] = (
     Column("pass", lambda term: term["pass"]),
     Column("term", lambda term: term["term"]),
     Column("kernel", lambda term: term.get("kernel")),
-    Column("read MiB", _scaled("read_bytes", MIB), three_digits),
-    Column("Gflop", _scaled("flop", GFLOP), three_digits),
-    Column("calls", _scaled("calls", 1), three_digits),
-    Column("ms", lambda term: term.get("seconds"), lambda seconds: three_digits(seconds * 1e3)),
+    Column("read MiB", _scaled("read_bytes", MIB), rounded),
+    Column("Gflop", _scaled("flop", GFLOP), rounded),
+    Column("calls", _scaled("calls", 1), rounded),
+    Column("ms", lambda term: term.get("seconds"), lambda seconds: rounded(seconds * 1e3)),
     Column("share", lambda term: term["share"], percent),
     Column("bound", lambda term: term.get("bound")),
 )

@@ -1,6 +1,8 @@
 """What all exporters share: which numbers leave a document, under which name. Pure."""
 
+import math
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from harness.report.grid import one_line
 from harness.report.rows import shown_metric
@@ -23,8 +25,13 @@ def exported(document: Document) -> Iterator[tuple[Record, dict[str, Metric]]]:
             found = {name: shown_metric(record, name) for name in record.metrics}
             yield (
                 record,
-                {name: one for name, one in found.items() if one and one.value is not None},
+                {name: one for name, one in found.items() if one and is_number(one.value)},
             )
+
+
+def is_number(value: float | None) -> TypeGuard[float]:
+    """Whether there is a value that these formats can hold."""
+    return value is not None and math.isfinite(value)
 
 
 def cell_name(cell: Cell) -> str:

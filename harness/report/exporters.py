@@ -1,12 +1,11 @@
 """Results documents in the formats that other tools read, and the one table of them. Pure."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from harness.report.export import cell_name, exported, labels
-from harness.report.grid import one_line
+from harness.report.export import cell_name, exported, is_number, labels
+from harness.report.grid import json_text, one_line
 from harness.report.junit import draw_junit
 from harness.results.glossary import explain, terms
 from harness.results.metrics import find_metric, metric_row
@@ -40,7 +39,7 @@ def draw_openmetrics(document: Document) -> str:
         for name, metric in metrics.items():
             for suffix, end in ENDS.items():
                 value = getattr(metric, end)
-                if value is not None:
+                if is_number(value):
                     sample = (labels(record.cell), value)
                     families.setdefault(name + suffix, []).append(sample)
     return "\n".join([*_run_lines(document), *_family_lines(families), "# EOF"]) + "\n"
@@ -100,13 +99,13 @@ def draw_bencher(document: Document) -> str:
     if found is not None:
         whole = {"value": found["whole"]}, {"value": found["cells"]}
         table[f"run {told}"] = dict(zip(("cells_whole", "cells"), whole, strict=True))
-    return json.dumps(table, indent=1) + "\n"
+    return json_text(table, indent=1) + "\n"
 
 
 def _bencher_measure(metric: Metric) -> dict[str, float]:
     """Value and ends."""
     ends = {"value": metric.value, "lower_value": metric.low, "upper_value": metric.high}
-    return {name: end for name, end in ends.items() if end is not None}
+    return {name: end for name, end in ends.items() if is_number(end)}
 
 
 # JSON of benchmark-action/github-action-benchmark: one file per direction.
@@ -135,7 +134,7 @@ def _draw_direction(document: Document, bigger: bool) -> str:
         for name, metric in metrics.items()
         if (row := find_metric(name)) and row.more_is_better == bigger
     ]
-    return json.dumps(entries, indent=1) + "\n"
+    return json_text(entries, indent=1) + "\n"
 
 
 def _action_entry(record: Record, name: str, metric: Metric, run: str) -> dict[str, Any]:
@@ -145,7 +144,7 @@ def _action_entry(record: Record, name: str, metric: Metric, run: str) -> dict[s
         "unit": metric.unit,
         "value": metric.value,
     }
-    if metric.low is not None and metric.high is not None:
+    if is_number(metric.low) and is_number(metric.high):
         entry["range"] = f"{metric.low:.6g} - {metric.high:.6g}"
     grade = record.trust.grade if record.trust else "unknown"
     extra = f"processes: {metric.processes}\ntrust: {grade}" + (f"\nrun: {run}" if run else "")
@@ -173,7 +172,7 @@ def draw_pyperf(document: Document) -> str:
         "metadata": _pyperf_metadata(document),
         "version": PYPERF_VERSION,
     }
-    return json.dumps(suite, indent=1) + "\n"
+    return json_text(suite, indent=1) + "\n"
 
 
 def _pyperf_benchmark(

@@ -1,9 +1,9 @@
 """Documents for programs: the whole as JSON, one record per line, one metric per CSV line."""
 
-import json
 from collections.abc import Iterator
 
-from harness.report.grid import MISSING, draw_csv
+from harness.report.export import is_number
+from harness.report.grid import MISSING, draw_csv, json_text
 from harness.report.rows import shown_metric, test_of
 from harness.results.document import encode_document, plain
 from harness.results.progress import ending_of, go_on_command, progress_of
@@ -44,7 +44,7 @@ def draw_json_lines(document: Document) -> str:
         "ended": ending_of(document),
         "progress": progress_of(document),
     }
-    lines = (json.dumps({**run, **plain(record)}) for record in document.records)
+    lines = (json_text({**run, **plain(record)}) for record in document.records)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -87,4 +87,4 @@ def _numbers(metric: Metric | None) -> list[str]:
 
 def _number(number: float | None) -> str:
     """Every digit of a number; a dash for None."""
-    return MISSING if number is None else repr(number)
+    return repr(number) if is_number(number) else MISSING

@@ -11,6 +11,7 @@ markup or formulas, and none of them may change anything but its own cell.
 import csv
 import io
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +19,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 MISSING = "–"
-NUMBER = re.compile(r"(> )?[-+]?\d[\d.,]*(e[-+]?\d+)?%?")
+NUMBER = re.compile(r"([<>] )?[-+]?\d[\d.,]*(e[-+]?\d+)?%?")
 PEOPLE = ("table", "md")  # formats that people read; the others are for programs
 R = TypeVar("R")
+# What a cell has room for where people read it; names are as long as their makers like.
+LONGEST_NAME, LONGEST_CELL = 64, 800
+KEPT = LONGEST_NAME // 2 - 1  # characters at either end
+LONG_NAME = re.compile(rf"[^\s/\\]{{{LONGEST_NAME + 1},}}")
 # When a column is printed, by its distinct cells.
 ALWAYS = "always"
 KNOWN = "known"  # any row has a value
@@ -58,9 +63,11 @@ class Column(Generic[R]):
     shown: str = ALWAYS
 
     def cell(self, row: R) -> str:
-        """Draw one cell; a value that is not known is a dash, never 0."""
+        """Draw one cell; a value that is not known, or not finite, is a dash, never 0."""
         value = self.value(row)
-        return MISSING if value is None else self.draw(value)
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            return MISSING
+        return self.draw(value)
 
     def tells(self, rows: Sequence[R]) -> bool:
         """Whether the column says anything about these rows."""
@@ -93,9 +100,9 @@ def draw_records(
         number: draws a float in CSV; JSON has every digit.
     """
     if style == "json":
-        return json.dumps(records, indent=1, ensure_ascii=False)
+        return json_text(records, indent=1, ensure_ascii=False)
     if style == "jsonl":
-        return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+        return "\n".join(json_text(record, ensure_ascii=False) for record in records)
     cells = [[_plain(value, number) for value in record.values()] for record in records]
     return draw_rows(list(records[0]), cells, style)
 
@@ -125,13 +132,13 @@ def draw_rows(header: Sequence[str], rows: Sequence[Sequence[str]], style: str) 
 def draw_terminal(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns under a rule; numbers to the right, units in a line of their own to save width."""
     return _tabulate(
-        [_unit_below(one_line(name)) for name in header], _each(rows, one_line), "simple"
+        [_unit_below(one_line(short(name))) for name in header], _each(rows, one_line), "simple"
     )
 
 
 def draw_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; numbers to the right."""
-    return _tabulate([markdown(name) for name in header], _each(rows, markdown), "pipe")
+    return _tabulate([markdown(short(name)) for name in header], _each(rows, markdown), "pipe")
 
 
 def draw_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -151,7 +158,7 @@ def draw_json(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         {name: None if cell == MISSING else cell for name, cell in zip(header, row, strict=True)}
         for row in rows
     ]
-    return json.dumps(table, indent=1)
+    return json_text(table, indent=1)
 
 
 STYLES: dict[str, Callable[[Sequence[str], Sequence[Sequence[str]]], str]] = {
@@ -178,8 +185,8 @@ def _tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], layout: str)
 
 
 def _each(rows: Sequence[Sequence[str]], escape: Callable[[str], str]) -> list[list[str]]:
-    """Every cell, escaped."""
-    return [[escape(cell) for cell in row] for row in rows]
+    """Every cell, as long as a person reads, escaped."""
+    return [[escape(short(cell)) for cell in row] for row in rows]
 
 
 def _unit_below(name: str) -> str:
@@ -201,7 +208,36 @@ def _plain(value: object, number: Callable[[float], str]) -> str:
         return " ".join(f"{name}={item}" for name, item in value.items())
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
-    return number(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return number(value) if math.isfinite(value) else MISSING
+    return str(value)
+
+
+def short(text: str) -> str:
+    """A name cut in its middle where it is long, and any text at its end where it is very long.
+
+    Words of sentences and paths stay whole: commands among them are typed.
+    """
+    if LONG_NAME.fullmatch(text):
+        return f"{text[:KEPT]}…{text[-KEPT:]}"
+    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
+
+
+def json_text(value: object, **layout: Any) -> str:
+    """JSON of a value; a number that is not finite, which JSON does not have, is null."""
+    try:
+        return json.dumps(value, allow_nan=False, **layout)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, **layout)
+
+
+def _finite(value: object) -> object:
+    """The value with None for every number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from harness.report.grid import short
 from harness.report.rows import Row
 from harness.results.enums import Ending, Status
 from harness.results.progress import ending_of
@@ -13,6 +14,7 @@ USUAL = {"batch": 1, "depth": 0, "device": "cpu", "runtime": "ort", "weights": N
 # What a run is called that did not end as planned; the notes say what it lacks.
 ENDINGS = {Ending.INTERRUPTED: "INTERRUPTED", Ending.BUDGET: "PARTIAL", Ending.RESUMED: "resumed"}
 
+NOTHING = "no weights"  # of a graph that only computes
 Shared = Callable[[str], object]
 
 
@@ -21,7 +23,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
     shared = _shared(rows)
     parts = [
         shared("model"),
-        _with(shared("parameters"), "{:,} parameters"),
+        _with(shared("parameters"), "{:,} parameters") if shared("parameters") != 0 else NOTHING,
         shared("level_label") or shared("level"),
         _processor(document.environment, shared, rows),
         _cache(rows),
@@ -30,7 +32,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         _processes(document.records, len(rows)),
         ENDINGS.get(ending_of(document)),
     ]
-    return " · ".join(str(part) for part in parts if part)
+    return " · ".join(short(str(part)) for part in parts if part)
 
 
 def _shared(rows: Sequence[Row]) -> Shared:

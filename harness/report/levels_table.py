@@ -10,6 +10,7 @@ from harness.builder.quantize.levels import (
 )
 from harness.devices.table import all_rows
 from harness.report.grid import Column, draw_columns, draw_records
+from harness.report.numbers import two_decimals
 
 # form -> how it is stored, in words, and the operators that multiply by it and look rows up in it
 FORMS = {
@@ -24,7 +25,7 @@ METHODS = {Method.NEAREST: "nearest", Method.SEARCH: "search"}
 
 COLUMNS: tuple[Column[QuantLevel], ...] = (
     Column("level", lambda level: level.name),
-    Column("bits/w", lambda level: level.body.bits_per_weight, "{:.2f}".format),
+    Column("bits/w", lambda level: level.body.bits_per_weight, two_decimals),
     Column("layers", lambda level: stored_words(level.body)),
     Column("embedding", lambda level: stored_words(level.table)),
     Column("sensitive", lambda level: _sensitive(level)),

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.core.errors import ModelError, UsageError
-from harness.core.units import MIB
 from harness.report.grid import MISSING, draw_records, draw_rows
+from harness.report.numbers import size_text
 from harness.runner.models import find_model
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
 
 Facts = dict[str, object]
+MOST_LISTED = 16  # entries of a list in one cell; JSON has all
 
 
 def model_facts(settings: Settings, folder: Path | None, usable_threads: int) -> list[Facts]:
@@ -67,10 +68,12 @@ def _plain(key: str) -> Callable[[Facts], str]:
         value = facts.get(key)
         if value is None or value == []:
             return MISSING
+        if value == 0 and key == "parameters":
+            return "none: the graph only computes"
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, list | tuple):
-            return ", ".join(map(str, value))
+            return ", ".join(_first([*map(str, value)]))
         return f"{value:,}" if isinstance(value, int) else str(value)
 
     return draw
@@ -81,29 +84,36 @@ def _sentences(key: str) -> Callable[[Facts], str]:
 
     def draw(facts: Facts) -> str:
         value = facts.get(key)
-        return "; ".join(map(str, value)) if isinstance(value, list) and value else MISSING
+        return "; ".join(_first(value)) if isinstance(value, list) and value else MISSING
 
     return draw
 
 
 def _listed(key: str, words: str) -> Callable[[Facts], str]:
-    """Return how a list of objects is drawn: each in the same words, bytes as MiB."""
+    """Return how a list of objects is drawn: each in the same words, bytes as sizes."""
 
     def draw(facts: Facts) -> str:
         entries = facts.get(key)
         if not isinstance(entries, list) or not entries:
             return MISSING
-        return "; ".join(words.format(**_in_mib(entry)) for entry in entries)
+        return "; ".join(_first([words.format(**_sized(entry)) for entry in entries]))
 
     return draw
 
 
-def _in_mib(entry: dict[str, object]) -> dict[str, object]:
-    """Return an object with every number of bytes as MiB."""
+def _first(words: Sequence[object]) -> list[str]:
+    """Return the words of a list that a cell has room for, and how many more there are."""
+    shown = [str(word) for word in words[:MOST_LISTED]]
+    more = len(words) - len(shown)
+    return [*shown, f"and {more:,} more"] if more else shown
+
+
+def _sized(entry: dict[str, object]) -> dict[str, object]:
+    """Return an object with every number of bytes as a size: `stored` of `stored_bytes`."""
     drawn: dict[str, object] = {}
     for key, value in entry.items():
         if key.endswith("_bytes") and isinstance(value, int):
-            drawn[key.replace("_bytes", "_mib")] = value / MIB
+            drawn[key.removesuffix("_bytes")] = size_text(value)
         else:
             drawn[key] = value
     return drawn
@@ -112,9 +122,9 @@ def _in_mib(entry: dict[str, object]) -> dict[str, object]:
 def _weights(facts: Facts) -> str:
     """Return the stored size and what one weight takes of it."""
     size, bits = facts.get("weights_bytes"), facts.get("bits_per_weight")
-    if not isinstance(size, int):
+    if not isinstance(size, int) or not size:
         return MISSING
-    text = f"{size / MIB:,.1f} MiB"
+    text = size_text(size)
     return f"{text}, {bits:.2f} bits a weight" if isinstance(bits, float) else text
 
 
@@ -135,11 +145,11 @@ _ROWS: dict[str, Callable[[Facts], str]] = {
     "architecture": _plain("architecture"),
     "parameters": _plain("parameters"),
     "stored": _weights,
-    "stored as": _listed("stored", "{level}: {parameters:,} in {stored_mib:,.1f} MiB"),
+    "stored as": _listed("stored", "{level}: {parameters:,} in {stored}"),
     "compiled for": _plain("compiled_for"),
     "graphs": _listed("graphs", "{file} ({role}, opset {opset})"),
     "operators of": _domains,
-    "data files": _listed("data_files", "{name} ({size_mib:,.1f} MiB)"),
+    "data files": _listed("data_files", "{name} ({size})"),
     "cache": _plain("cache"),
     "free dimensions": _plain("free_dimensions"),
     "vocabulary": _plain("vocab_size"),

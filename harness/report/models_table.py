@@ -9,6 +9,7 @@ from harness.models.catalog.catalog import CatalogModel
 from harness.models.catalog.target import System, size_class
 from harness.models.specs.structure import ModelStructure
 from harness.report.grid import Column, draw_columns, draw_records
+from harness.report.numbers import plain_digits
 
 FIT_TOKENS = 128  # prompt that must fit beside the weights
 TEXT_LEVELS = ("fp32", "fp16", "int8", "int4", "int2")  # columns of the text; JSON has them all
@@ -38,7 +39,7 @@ CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column("read", lambda model: model.structure.read_parameters, "{:,}".format),
     Column("class", lambda model: size_class(model.structure.parameters)),
     Column("embedding %", _table_percent, "{:.0f}".format),
-    Column("KV KiB/token", _kv_kib, "{:g}".format),
+    Column("KV KiB/token", _kv_kib, plain_digits),
     *(Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format) for name in TEXT_LEVELS),
     Column("built", lambda model: "yes" if model.structure.spec is not None else "no"),
 )

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from harness.core.units import GB
 from harness.report.headline import thread_words
+from harness.report.numbers import three_digits
 from harness.report.rows import Row
 from harness.report.sweep import sweep_notes
 from harness.results.background import Background
@@ -133,13 +134,13 @@ def _sustained(records: Sequence[Record]) -> Iterator[str]:
         if not found:
             continue
         name = f"{_name(record.cell, records)} {record.cell.workload}"
-        if found.reason is not None or found.share is None:
+        if found.reason is not None or found.share is None or found.sustained is None:
             yield f"{name}: not sustained: {found.reason}"
             continue
         after = found.throttled_after_s
         end = "no lasting fall" if after is None else f"below 95% of it from {after:.0f} s on"
         yield (
-            f"{name} without a rest: {found.sustained:.3g} {found.unit} at the end, "
+            f"{name} without a rest: {three_digits(found.sustained)} {found.unit} at the end, "
             f"{found.share:.0%} of the peak; {end}"
         )
 

@@ -12,6 +12,7 @@ from harness.report.grid import (
     draw_records,
     six_digits,
 )
+from harness.report.numbers import two_decimals, whole_percent
 
 LEGEND = (
     "exponent: of the fitted law, metric = factor x parameters ^ exponent, with its 95 % interval; "
@@ -26,12 +27,12 @@ COLUMNS: tuple[Column[ScalingRow], ...] = (
     Column("batch", lambda row: row.group.batch, shown=DIFFERS),
     Column("test", lambda row: row.group.test or None),
     Column("models", lambda row: len(row.models)),
-    Column("exponent", lambda row: row.law.exponent, "{:.2f}".format),
-    Column("low", lambda row: row.law.low, "{:.2f}".format),
-    Column("high", lambda row: row.law.high, "{:.2f}".format),
+    Column("exponent", lambda row: row.law.exponent, two_decimals),
+    Column("low", lambda row: row.law.low, two_decimals),
+    Column("high", lambda row: row.law.high, two_decimals),
     Column("rule", lambda row: row.group.rule.exponent, "{:.0f}".format),
-    Column("R²", lambda row: row.law.r2, "{:.2f}".format),
-    Column("off %", lambda row: row.largest_percent, "{:.0f}".format),
+    Column("R²", lambda row: row.law.r2, two_decimals),
+    Column("off %", lambda row: row.largest_percent, whole_percent),
     Column("breaks it", lambda row: None if row.breaker is None else row.breaker.model),
 )
 

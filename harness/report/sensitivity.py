@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from harness.core.units import MIB
-from harness.report.columns import three_digits
 from harness.report.grid import Column, draw_columns, markdown, one_line
+from harness.report.numbers import three_digits, three_significant
 from harness.results.quality import GroupLoss, Quality
 from harness.results.schema import Document
 
@@ -37,8 +37,8 @@ def _of_kld(end: str) -> Callable[[GroupLoss], float | None]:
 COLUMNS: tuple[Column[GroupLoss], ...] = (
     Column("group", lambda loss: loss.group),
     Column("saves MiB", lambda loss: loss.saved_bytes / MIB, three_digits),
-    Column("KLD nats", _of_kld("value"), "{:.3g}".format),
-    Column("low", _of_kld("low"), "{:.3g}".format),
-    Column("high", _of_kld("high"), "{:.3g}".format),
-    Column("KLD nats/MiB", lambda loss: loss.kld_nats_per_mib, "{:.3g}".format),
+    Column("KLD nats", _of_kld("value"), three_significant),
+    Column("low", _of_kld("low"), three_significant),
+    Column("high", _of_kld("high"), three_significant),
+    Column("KLD nats/MiB", lambda loss: loss.kld_nats_per_mib, three_significant),
 )

@@ -1,13 +1,12 @@
 """The grades of a results file explained: of every record the worst value of what is judged."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.core.errors import UsageError
-from harness.report.columns import half_width, percent
 from harness.report.explained import is_meant, record_name
-from harness.report.grid import Column, draw_columns
+from harness.report.grid import Column, draw_columns, json_text
+from harness.report.numbers import half_width, percent
 from harness.results.enums import Status
 from harness.results.schema import Document, Record
 from harness.results.summarize import judged_half_width_share
@@ -63,7 +62,7 @@ def explain_trust(document: Document, wanted: str | None, style: str) -> str:
         )
     if style == "json":
         names = Judged.__dataclass_fields__
-        return json.dumps([{name: getattr(row, name) for name in names} for row in rows], indent=1)
+        return json_text([{name: getattr(row, name) for name in names} for row in rows], indent=1)
     reasons = [f"{row.name}: {reason}" for row in rows for reason in row.reasons]
     return "\n\n".join(
         [draw_columns(COLUMNS, rows, style), *(["\n".join(reasons)] if reasons else [])]

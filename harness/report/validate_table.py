@@ -8,8 +8,9 @@ from typing import Any
 from harness.analysis.errors import REMEASURE, ErrorRow, ErrorStudy
 from harness.core.errors import HarnessError
 from harness.core.records import data_folder
-from harness.report.grid import Column, draw_columns, markdown, one_line
+from harness.report.grid import Column, draw_columns, json_text, markdown, one_line
 from harness.report.headline import runtime_name
+from harness.report.numbers import one_decimal, ratio
 from harness.results.schema import Document, Json
 from harness.runner.plan import make_plan
 from harness.runner.settings import PART_KEYS, Settings, read_plan
@@ -61,10 +62,10 @@ def draw_study(study: ErrorStudy, table: Json, style: str) -> tuple[str, tuple[s
         The text, and the notes that the format has no room for.
     """
     if style == "json":
-        return json.dumps(table, indent=1), ()
+        return json_text(table, indent=1), ()
     by, rows = table["by"], study.groups or study.rows
     if style == "jsonl":
-        return "\n".join(json.dumps(asdict(row)) for row in rows), study.notes
+        return "\n".join(json_text(asdict(row)) for row in rows), study.notes
     drawn = draw_columns(error_columns(by), rows, style)
     if style == "csv":
         return drawn, study.notes
@@ -85,7 +86,7 @@ def error_columns(by: str | None) -> tuple[Column[ErrorRow], ...]:
         Column("p90 %", lambda row: row.p90_ln, _percent),
         Column("worst %", lambda row: row.worst_ln, _percent),
         Column("worst cell", lambda row: EXACT if row.worst_cell is None else row.worst_cell),
-        Column("bias ×", lambda row: row.bias_ratio, "{:.3f}".format),
+        Column("bias ×", lambda row: row.bias_ratio, ratio),
     )
 
 
@@ -157,4 +158,4 @@ def _distinct(sources: Sequence[dict[str, Any]], key: str) -> list[Any]:
 
 def _percent(error_ln: float) -> str:
     """Return a logarithm in percent, with one digit behind the point."""
-    return f"{100 * error_ln:.1f}"
+    return one_decimal(100 * error_ln)

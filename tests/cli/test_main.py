@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,17 @@ def test_an_output_that_takes_nothing_is_a_storage_error():
     assert done.returncode == EXIT_STORAGE
     assert done.stderr.startswith("bench: the output cannot be used")
     assert done.stderr.count("\n") == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_an_error_that_cannot_be_said_keeps_its_exit_code(monkeypatch):
+    """A full disk behind stderr: never 1, which is a failed gate."""
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert main(["explain", "no such term"]) == 2
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
 
 
 def test_a_reader_that_has_gone_is_no_failed_gate():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.builder.graph.geometry import geometry_of, longest_context
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, Variant, find_levels
-from harness.core.errors import DeviceError, UsageError
+from harness.core.errors import DeviceError, UsageError, suggestion
 from harness.devices.device import Device
 from harness.engine.workload import Workload
 from harness.models.weights.source import ModelSource
@@ -66,7 +66,7 @@ def check_given(settings: Settings, models: Sequence[Model]) -> None:
             what = "free dimension" if key == "dim" else "input"
             raise UsageError(
                 f"{flag_row(key).option} {lost[0]}: no {what} of {named} is called so",
-                fix=f"one of {', '.join(known)}" if known else f"leave {flag_row(key).option} out",
+                fix=suggestion(lost[0], known) if known else f"leave {flag_row(key).option} out",
             )
 
 
