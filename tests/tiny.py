@@ -53,6 +53,27 @@ SPECS = {
         qkv_bias=True,
         experts=Experts(5, 3, 128, 96, shared_gate=True, normalised=False),
     ),
+    "gpt_oss": replace(
+        LLAMA,
+        family="gpt_oss",
+        hidden_size=128,
+        qkv_bias=True,
+        out_bias=True,
+        attention_sinks=True,
+        sliding_window_tokens=4,
+        full_attention_every=2,
+        rope_scaling=RopeScaling("yarn", 4.0, original_context_tokens=16, amplitude=1.1),
+        experts=Experts(5, 2, 128, bias=True, gate_slope=1.7, up_added=1.0, limit=7.0),
+    ),
+    "ministral3": replace(
+        LLAMA,
+        family="ministral3",
+        rope_scaling=RopeScaling("yarn", 4.0, original_context_tokens=16, query_growth=0.1),
+    ),
+    "hunyuan": replace(
+        LLAMA, family="hunyuan_v1_dense", qk_norm="per_head", qk_norm_after_rotary=True
+    ),
+    "granite": replace(LLAMA, family="granite", embedding_multiplier=12.0, rotary_pairs=True),
     "olmo2": replace(LLAMA, family="olmo2", norm_order="after", qk_norm="full_width"),
     "phi3": replace(
         LLAMA,

@@ -39,6 +39,7 @@ QK_NORM_NODES = {"none": 0, "per_head": 7, "full_width": 3}  # split, and norms 
 POSITION_NODES = 6  # learned: count, subtract, width, negate, slice; and the sum with the embedding
 MIXTURE_NODES = 3  # router, reshape, all experts
 SHARED_NODES = 11  # gate, up, sigmoid, two products, down; multiply, sum, sigmoid, multiply; add
+GROWTH_NODES = 7  # divide, cast, add, logarithm, multiply, add, one axis more
 CAP_NODES = 3  # divide, tanh, multiply
 ENCODER_LAYER_NODES = 11  # qkv, split, attention, out, sum, norm, up, GELU, down, sum, norm
 POOL_NODES = {"mean": 5, "cls": 2}  # with the scaling to length 1
@@ -102,16 +103,33 @@ def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
     padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
     learned = spec.positions == "learned"
     around = (2 if padded else 1) * (2 if learned else 1) + (POSITION_NODES if learned else 0)
-    around += 1 if spec.scaled_embedding else 0
+    around += 1 if spec.scaled_embedding or spec.embedding_multiplier != 1 else 0
+    around += _position_nodes(spec, level)
     around += 3 if table.form is Form.FLOAT else 2
     around += 1 if level.float_dtype == "float16" else 0
     around += CAP_NODES if spec.logit_softcap is not None else 0
     return MASK_NODES + around + _norm_nodes(spec) + spec.num_layers * _layer_nodes(spec, level)
 
 
+def _position_nodes(spec: ModelSpec, level: QuantLevel) -> int:
+    """Nodes by which attention is told positions outside its own node, once for all layers."""
+    if not spec.qk_norm_after_rotary and not _queries_grow(spec):
+        return 0
+    grown = GROWTH_NODES + (1 if level.float_dtype == "float16" else 0)
+    return POSITION_NODES - 1 + (grown if _queries_grow(spec) else 0)
+
+
+def _queries_grow(spec: ModelSpec) -> bool:
+    """Whether queries are multiplied by what their position says."""
+    return spec.rope_scaling is not None and spec.rope_scaling.query_growth > 0
+
+
 def _layer_nodes(spec: ModelSpec, level: QuantLevel) -> int:
     """Nodes of one layer without its norms and sums."""
     nodes = 3 + QK_NORM_NODES[spec.qk_norm]  # qkv, attention, out
+    nodes += 2 if spec.qk_norm_after_rotary else 0
+    if _queries_grow(spec):
+        nodes += 1 + (1 if spec.qk_norm == "none" else 0)  # the product, and the split before it
     if spec.experts is None:
         nodes += 2 + (2 if spec.mlp_gated else 0) + ACTIVATION_NODES[spec.activation]
     else:
@@ -119,7 +137,8 @@ def _layer_nodes(spec: ModelSpec, level: QuantLevel) -> int:
         # QMoE does not scale weights that are given to it: a softmax more
         nodes += 0 if spec.experts.normalised or level.body.form is Form.FLOAT else 1
     if level.body.form is Form.FLOAT:
-        nodes += (1 if spec.qkv_bias else 0) + (3 if spec.all_bias else 0)
+        nodes += (1 if spec.qkv_bias else 0) + (3 if spec.all_bias else int(spec.out_bias))
+        nodes += 1 if spec.experts is not None and spec.experts.bias else 0
     return nodes
 
 

@@ -6,7 +6,6 @@ from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.mixing import Mixing
 from harness.builder.graph.names import layer_name, scale_name
 from harness.builder.quantize.levels import CacheLevel
-from harness.models.specs.layers import Layer
 from harness.models.specs.model import ModelSpec
 
 
@@ -30,26 +29,26 @@ def _attended(mixing: Mixing, packed: str) -> str:
     emitter, spec, layer, shared = mixing.emitter, mixing.spec, mixing.layer, mixing.shared
     number = layer.number
     attention = f"{layer_name(number)}.self_attn"
-    projected = (packed, "", "")
-    if spec.qk_norm != "none":
-        projected = _split_and_norm(emitter, spec, layer, attention, packed)
+    projected = _projected(mixing, packed)
     cache = (f"past_key_values.{number}.key", f"past_key_values.{number}.value")
     lengths = (shared.last_index, shared.total_tokens)
     window = layer.window_tokens
-    turns = shared.turns if window is None else shared.windowed_turns
+    turns = _turns(mixing) if turns_inside(spec) else ()
     scales, attributes = quantized_inputs(number, shared.cache)
+    sinks = f"{attention}.sinks" if spec.attention_sinks else ""
+    tables = turns or ("", "")
     if spec.attention_softcap is not None:
         attributes["softcap"] = spec.attention_softcap
     return emitter.add(
         "GroupQueryAttention",
-        (*projected, *cache, *lengths, *turns, *scales),
+        (*projected, *cache, *lengths, *tables, "", "", sinks, *scales),
         f"{attention}.attended",
         MICROSOFT,
         more_outputs=(f"present.{number}.key", f"present.{number}.value"),
         num_heads=layer.num_heads,
         kv_num_heads=layer.num_kv_heads,
-        do_rotary=int(layer.rotary),
-        rotary_interleaved=0,
+        do_rotary=int(bool(turns)),
+        rotary_interleaved=int(spec.rotary_pairs),
         scale=spec.score_scale,
         local_window_size=window or -1,
         **attributes,
@@ -59,34 +58,69 @@ def _attended(mixing: Mixing, packed: str) -> str:
 def quantized_inputs(layer: int, cache: CacheLevel) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return what GroupQueryAttention takes on top for a cache of integers: inputs, attributes.
 
-    Its inputs between sines and scales (positions, bias, sink) are left out.
+    The scales are its last inputs.
     """
     if not cache.is_integer:
         return (), {}
-    scales = ("", "", "", scale_name(layer, "key"), scale_name(layer, "value"))
+    scales = (scale_name(layer, "key"), scale_name(layer, "value"))
     kind = dict.fromkeys(("k_quant_type", "v_quant_type"), "PER_CHANNEL")
     return scales, {**kind, "kv_cache_bit_width": cache.bits}
 
 
-def _split_and_norm(
-    emitter: Emitter, spec: ModelSpec, layer: Layer, attention: str, packed: str
-) -> tuple[str, str, str]:
-    """Add the split of packed qkv and the RMS norm of queries and keys: by head, or all at once."""
-    query, key = layer.query_width, layer.key_width
+def turns_inside(spec: ModelSpec) -> bool:
+    """Whether the attention node itself turns queries and keys: unless they are normalised then."""
+    return not spec.qk_norm_after_rotary
+
+
+def _turns(mixing: Mixing) -> tuple[str, ...]:
+    """Return the tables of cosines and sines of a layer; none where it does not turn."""
+    if not mixing.layer.rotary:
+        return ()
+    shared = mixing.shared
+    return shared.turns if mixing.layer.window_tokens is None else shared.windowed_turns
+
+
+def _projected(mixing: Mixing, packed: str) -> tuple[str, str, str]:
+    """Add what stands between the packed projection and the attention node, if anything."""
+    emitter, spec, layer = mixing.emitter, mixing.spec, mixing.layer
+    if spec.qk_norm == "none" and not mixing.shared.growth:
+        return packed, "", ""
+    attention, query, key = f"{mixing.prefix}.self_attn", layer.query_width, layer.key_width
     sizes = emitter.constant(f"{attention}.sizes", [query, key, key])
     names = [f"{attention}.{letter}" for letter in "qkv"]
     emitter.add("Split", (packed, sizes), names[0], more_outputs=names[1:], axis=-1)
-    normalised = []
-    for name, heads in zip(names[:2], (layer.num_heads, layer.num_kv_heads), strict=True):
-        if spec.qk_norm == "full_width":
-            normalised.append(_rms_norm(emitter, spec, name, f"{name}_norm"))
-            continue
-        by_head = emitter.constant(f"{name}.by_head", [0, 0, heads, layer.head_dim])
-        flat = emitter.constant(f"{name}.flat", [0, 0, heads * layer.head_dim])
-        rows = emitter.add("Reshape", (name, by_head), f"{name}.heads")
-        norm = _rms_norm(emitter, spec, rows, f"{name}_norm")
-        normalised.append(emitter.add("Reshape", (norm, flat), f"{name}_norm.flat"))
-    return normalised[0], normalised[1], names[2]
+    queries, keys = (
+        _normalised(mixing, name, heads)
+        for name, heads in zip(names[:2], (layer.num_heads, layer.num_kv_heads), strict=True)
+    )
+    if mixing.shared.growth:
+        queries = emitter.add("Mul", (queries, mixing.shared.growth), f"{attention}.q_grown")
+    return queries, keys, names[2]
+
+
+def _normalised(mixing: Mixing, name: str, heads: int) -> str:
+    """Add the RMS norm of queries or keys, by head or all at once, of turned ones where so."""
+    emitter, spec, head_dim = mixing.emitter, mixing.spec, mixing.layer.head_dim
+    values = name
+    if spec.qk_norm_after_rotary:
+        inputs = (name, mixing.shared.positions, *_turns(mixing))
+        values = emitter.add(
+            "RotaryEmbedding",
+            inputs,
+            f"{name}.turned",
+            MICROSOFT,
+            num_heads=heads,
+            rotary_embedding_dim=spec.rotated_dim,
+        )
+    if spec.qk_norm == "none":
+        return values
+    if spec.qk_norm == "full_width":
+        return _rms_norm(emitter, spec, values, f"{name}_norm")
+    by_head = emitter.constant(f"{name}.by_head", [0, 0, heads, head_dim])
+    flat = emitter.constant(f"{name}.flat", [0, 0, heads * head_dim])
+    rows = emitter.add("Reshape", (values, by_head), f"{name}.heads")
+    norm = _rms_norm(emitter, spec, rows, f"{name}_norm")
+    return emitter.add("Reshape", (norm, flat), f"{name}_norm.flat")
 
 
 def _rms_norm(emitter: Emitter, spec: ModelSpec, values: str, norm: str) -> str:

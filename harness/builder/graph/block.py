@@ -196,7 +196,11 @@ def add_experts(
     first, second = expert_stacks(spec, layer)
     form = levels.of(first.name).body
     if form.form is Form.FLOAT:
-        inputs = (values, scores, f"{first.name}.weight", "", f"{second.name}.weight")
+        first_bias, second_bias = _biases(experts, (first, second))
+        inputs = (
+            *(values, scores, f"{first.name}.weight", first_bias),
+            *(f"{second.name}.weight", second_bias),
+        )
         mixed = emitter.add("MoE", inputs, f"{block}.mixed", MICROSOFT, **_attributes(experts))
     else:
         mixed = _add_quantized(emitter, experts, values, scores, (first, second), form, block)
@@ -225,7 +229,10 @@ def _add_quantized(
     weights = ""
     if not experts.normalised:
         weights = emitter.add("Softmax", (scores,), f"{block}.router.weights", axis=-1)
-    arrays = [(f"{stack.name}.quantized", f"{stack.name}.scales", "") for stack in stacks]
+    arrays = [
+        (f"{stack.name}.quantized", f"{stack.name}.scales", bias)
+        for stack, bias in zip(stacks, _biases(experts, stacks), strict=True)
+    ]
     inputs = (values, scores, *arrays[0], *arrays[1], "", "", "", *zeros, "", weights)
     blocks: dict[str, Any] = {}
     if form.form is Form.BLOCK:
@@ -242,15 +249,23 @@ def _add_quantized(
     )
 
 
+def _biases(experts: Experts, stacks: tuple[Stack, Stack]) -> tuple[str, str]:
+    """Return the names of the biases of both stacks; empty where there are none."""
+    first, second = (f"{stack.name}.bias" if experts.bias else "" for stack in stacks)
+    return first, second
+
+
 def _attributes(experts: Experts) -> dict[str, Any]:
     """Return what both operators take: gated SiLU, gate and up by turns."""
+    limit = {} if experts.limit is None else {"swiglu_limit": experts.limit}
     return {
         "k": experts.active,
         "activation_type": "swiglu",
         "swiglu_fusion": 1,
-        "activation_alpha": 1.0,
-        "activation_beta": 0.0,
+        "activation_alpha": experts.gate_slope,
+        "activation_beta": experts.up_added,
         "normalize_routing_weights": int(experts.normalised),
+        **limit,
     }
 
 

@@ -16,7 +16,7 @@ from harness.builder.graph.datafile import initializer
 from harness.builder.graph.emitter import Emitter
 from harness.builder.graph.genai import TokenIds, write_genai_config
 from harness.builder.graph.geometry import geometry_of
-from harness.builder.graph.matrix import embed, head_logits, head_name
+from harness.builder.graph.matrix import embed, head_logits, head_name, position_numbers
 from harness.builder.graph.mixing import AttentionInputs
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import scale_name
@@ -25,7 +25,7 @@ from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.builder.graph.storage import plan_storage
 from harness.builder.quantize.cache_scales import ScaledCache
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import ModelSpec, RopeScaling
 from harness.models.weights.store import WeightStore
 
 
@@ -151,7 +151,31 @@ def _attention_inputs(
     windowed = turns
     if spec.local_rope_theta is not None:
         windowed = _rotary_tables(emitter, spec, level, "rotary.windowed", windowed=True)
-    return AttentionInputs(last_index, total, turns, windowed, cache)
+    growth = spec.rope_scaling.query_growth if spec.rope_scaling else 0.0
+    positions = position_numbers(emitter) if spec.qk_norm_after_rotary or growth else ""
+    grown = _growth(emitter, spec.rope_scaling, positions, level) if growth else ""
+    return AttentionInputs(last_index, total, turns, windowed, cache, positions, grown)
+
+
+def _growth(
+    emitter: Emitter, scaling: RopeScaling | None, positions: str, level: QuantLevel
+) -> str:
+    """Add 1 + growth · ln(1 + ⌊position / original context⌋) [batch, tokens, 1]."""
+    if scaling is None:
+        return ""
+    context = emitter.constant("growth.context", scaling.original_context_tokens)
+    whole = emitter.add("Div", (positions, context), "growth.contexts")
+    one = emitter.constant("growth.one", 1.0, "float32")
+    floats = emitter.add("Cast", (whole,), "growth.floats", to=onnx.TensorProto.FLOAT)
+    log = emitter.add("Log", (emitter.add("Add", (floats, one), "growth.begun"),), "growth.log")
+    beta = emitter.constant("growth.beta", scaling.query_growth, "float32")
+    share = emitter.add("Mul", (log, beta), "growth.share")
+    axis = emitter.constant("growth.axis", [2])
+    grown = emitter.add("Add", (share, one), "growth.factor")
+    grown = emitter.add("Unsqueeze", (grown, axis), "growth.by_token")
+    if level.float_dtype == "float16":
+        grown = emitter.add("Cast", (grown,), "growth.half", to=onnx.TensorProto.FLOAT16)
+    return grown
 
 
 def _rotary_tables(
@@ -159,7 +183,7 @@ def _rotary_tables(
 ) -> tuple[str, ...]:
     """Add cosines and sines [context, rotated values / 2] of position times frequency, in float32.
 
-    A longrope multiplies both by its amplitude. Nothing where positions are learned.
+    A longrope and a yarn multiply both by their amplitude. Nothing where positions are learned.
     """
     if not spec.rotated_dim:
         return ()
@@ -175,7 +199,8 @@ def _rotary_tables(
     column = emitter.add("Unsqueeze", (positions, axis), f"{name}.positions")
     angles = emitter.add("Mul", (column, frequencies), f"{name}.angles")
     tables = [emitter.add(part, (angles,), f"{name}.{part.lower()}") for part in ("Cos", "Sin")]
-    amplitude = 1.0 if spec.rope_scaling is None else spec.rope_scaling.amplitude
+    scaling = None if windowed else spec.rope_scaling
+    amplitude = 1.0 if scaling is None else scaling.amplitude
     if amplitude != 1.0:
         factor = emitter.constant(f"{name}.amplitude", amplitude, "float32")
         tables = [emitter.add("Mul", (table, factor), f"{table}.scaled") for table in tables]

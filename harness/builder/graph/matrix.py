@@ -96,18 +96,19 @@ def embed(emitter: Emitter, spec: ModelSpec, levels: Mixture) -> str:
     """
     hidden = spec.hidden_size
     rows = look_up(emitter, levels.of(EMBEDDING), EMBEDDING, hidden, "input_ids", "embedding")
-    if spec.scaled_embedding:
+    multiplier = spec.embedding_multiplier * (hidden**0.5 if spec.scaled_embedding else 1.0)
+    if multiplier != 1.0:
         dtype = levels.base.float_dtype
-        factor = emitter.constant("embedding.factor", hidden**0.5, dtype)
+        factor = emitter.constant("embedding.factor", multiplier, dtype)
         rows = emitter.add("Mul", (rows, factor), "embedding.scaled")
     if spec.positions == "rotary":
         return rows
-    numbers = _position_numbers(emitter)
+    numbers = position_numbers(emitter)
     added = look_up(emitter, levels.of(POSITIONS), POSITIONS, hidden, numbers, "positions")
     return emitter.add("Add", (rows, added), "embedding.placed")
 
 
-def _position_numbers(emitter: Emitter) -> str:
+def position_numbers(emitter: Emitter) -> str:
     """Add the position of every new token [batch, tokens]: how many seen ones stand before it."""
     axis = emitter.constant("positions.along", 1)
     counted = emitter.add("CumSum", ("attention_mask", axis), "positions.counted")

@@ -214,7 +214,7 @@ def _attend(
     past = [f"past.{half}" for half in halves]
     return emitter.add(
         "GroupQueryAttention",
-        (packed, "", "", *past, "last_index", "total_tokens", *tables, *scales),
+        (packed, "", "", *past, "last_index", "total_tokens", *tables, "", "", "", *scales),
         output,
         MICROSOFT,
         more_outputs=tuple(f"present.{half}" for half in halves),

@@ -22,6 +22,8 @@ class AttentionInputs:
         turns: cosines and sines [context, rotated values / 2]; empty where positions are learned.
         windowed_turns: the same of layers with a window.
         cache: how keys and values are stored; integers come with scales, see scale_name.
+        positions: of each new token [batch, tokens], where attention needs them outside its node.
+        growth: what queries are multiplied by [batch, tokens, 1]; empty: by nothing.
     """
 
     last_index: str
@@ -29,6 +31,8 @@ class AttentionInputs:
     turns: tuple[str, ...]
     windowed_turns: tuple[str, ...]
     cache: CacheLevel
+    positions: str = ""
+    growth: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,9 +165,23 @@ def _experts(
         views = tuple(_stacked_view(stack, region) for region in regions)
         turns = len(stack.parts)
         yield StoredWeight(stack.name, Role.EXPERTS, form, sources, regions, views, turns)
+        if spec.experts is not None and spec.experts.bias:
+            biases = [tensors[source.name.removesuffix("weight") + "bias"] for source in sources]
+            yield _stacked_bias(level, shelf, stack, biases)
     for part in feed_forward_parts(spec, layer):
         if not part.is_matrix:
             yield _vector(level, shelf, (tensors[f"{prefix}.{part.name}"],))
+
+
+def _stacked_bias(
+    level: QuantLevel, shelf: Shelf, stack: Stack, biases: Sequence[Tensor]
+) -> StoredWeight:
+    """Place the biases of all experts as [experts, outputs], ordered as the rows of the stack."""
+    name, shape = f"{stack.name}.bias", (stack.experts, stack.outputs)
+    regions = shelf.reserve([StoredArray("", level.activation_dtype, shape)])
+    views = (View(name, regions[0], shape),)
+    turns = len(stack.parts)
+    return StoredWeight(name, Role.VECTOR, None, tuple(biases), regions, views, turns)
 
 
 def _stacked_view(stack: Stack, region: Region) -> View:

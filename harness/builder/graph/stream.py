@@ -60,7 +60,13 @@ def _write_vector(
 ) -> None:
     """Write tensors end to end, as floats or on the grid of their range."""
     (region,), name = weight.regions, weight.name
-    values = np.concatenate([store.tensor(source.name) for source in weight.sources])
+    parts = [store.tensor(source.name) for source in weight.sources]
+    if weight.turns > 1:
+        parts = [
+            np.stack(parts[begin : begin + weight.turns], axis=1).reshape(-1)
+            for begin in range(0, len(parts), weight.turns)
+        ]
+    values = np.concatenate(parts)
     check_finite(name, values)
     if region.array.dtype.startswith("float"):
         file.write(region, _stored_floats(values, region.array.dtype, name))

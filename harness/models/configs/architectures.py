@@ -24,12 +24,16 @@ class ExpertKeys:
         width: of one expert.
         shared_width: of the block that every token uses; empty: there is none.
         normalised: key of the flag that scales the weights to sum to 1; empty: they always do.
+        fields: what the class fixes of Experts.
+        numbers: keys of config.json by fields of Experts, each with its default.
     """
 
     count: tuple[str, ...] = ("num_experts", "num_local_experts")
     width: str = "moe_intermediate_size"
     shared_width: str = ""
     normalised: str = "norm_topk_prob"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,17 @@ class Architecture:
         scale_key: the scores are multiplied by this number to the power of -1/2; empty: by
             head_dim^-1/2.
         default_scale: where config.json has none.
+        multipliers: keys of config.json by fields of a ModelSpec that multiply; missing ones: 1.
+        divisors: the same, of which the field takes the reciprocal.
+        unrotated: layers that do not turn queries and keys: those that `no_rope_layers` lists
+            (`listed`), those that see everything beside others that do not (`full`), or all of
+            them unless position_embedding_type is rope (`unless rope`); empty: none.
         softcaps: keys of config.json by fields of a ModelSpec, each with its default.
         experts: what it calls the numbers of its mixture; None: it has none.
         refused: flags of config.json that would change the computation, with the value built here.
         part_defaults: keys of config.json with the defaults of the class, which transformers 4 left
             out of the text part of a larger model.
+        absent: keys of config.json that must be 0: what they count is not built.
         own_code: whether `auto_map` may name code of the makers': it came before the class.
     """
 
@@ -81,10 +91,14 @@ class Architecture:
     default_full_every: int | None = None
     scale_key: str = ""
     default_scale: float = 1.0
+    multipliers: Mapping[str, str] = field(default_factory=dict)
+    divisors: Mapping[str, str] = field(default_factory=dict)
+    unrotated: str = ""
     softcaps: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
     experts: ExpertKeys | None = None
     refused: Mapping[str, bool] = field(default_factory=dict)
     part_defaults: Mapping[str, Any] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
     own_code: bool = False
 
 
@@ -96,6 +110,11 @@ _LAYER_NORM: Mapping[str, Any] = {
     "all_bias": True,
 }
 _GEMMA: Mapping[str, Any] = {"norm_order": "around", "scaled_embedding": True}
+_GRANITE = {
+    "embedding_multiplier": "embedding_multiplier",
+    "residual_multiplier": "residual_multiplier",
+    "attention_scale": "attention_multiplier",
+}
 _GEMMA_FLAGS = {"use_bidirectional_attention": False}
 # Gemma's first files say gelu and mean its approximation: so the class itself reads them.
 _GEMMA_ACTIVATIONS = {**ACTIVATIONS, "gelu": "gelu_tanh"}
@@ -168,7 +187,7 @@ ARCHITECTURES = {
         tied_by_default=True,
         activation_keys=("hidden_activation",),
         default_activation="gelu_pytorch_tanh",
-        rotary=Rotary(default_theta=1_000_000.0, local_theta=10_000.0),
+        rotary=Rotary(default_theta=1_000_000.0, local_theta=10_000.0, by_kind=True),
         default_window_tokens=4096,
         default_full_every=6,
         scale_key="query_pre_attn_scalar",
@@ -185,6 +204,97 @@ ARCHITECTURES = {
             "rms_norm_eps": 1e-6,
         },
         refused=_GEMMA_FLAGS,
+    ),
+    "SmolLM3ForCausalLM": Architecture(
+        "smollm3",
+        kv_heads_default_to_heads=True,
+        tied_by_default=True,
+        rotary=Rotary(default_theta=2_000_000.0),
+        reads_window=False,
+        unrotated="listed",
+        refused={"use_sliding_window": False},
+    ),
+    "GraniteForCausalLM": Architecture(
+        "granite",
+        kv_heads_default_to_heads=True,
+        reads_window=False,
+        multipliers=_GRANITE,
+        divisors={"logit_multiplier": "logits_scaling"},
+    ),
+    "GraniteMoeHybridForCausalLM": Architecture(
+        "granitemoehybrid",
+        keys={"intermediate_size": "shared_intermediate_size"},
+        kv_heads_default_to_heads=True,
+        reads_window=False,
+        multipliers=_GRANITE,
+        divisors={"logit_multiplier": "logits_scaling"},
+        unrotated="unless rope",
+        absent=("num_local_experts",),
+    ),
+    "HyperCLOVAXForCausalLM": Architecture(
+        "hyperclovax",
+        {"norm_order": "around"},
+        kv_heads_default_to_heads=True,
+        reads_window=False,
+        multipliers={**_GRANITE, "logit_multiplier": "logits_scaling"},
+        refused={"use_post_norm": True},
+        own_code=True,
+    ),
+    "Exaone4ForCausalLM": Architecture(
+        "exaone4",
+        {"norm_order": "after", "qk_norm": "per_head"},
+        kv_heads_default_to_heads=True,
+        default_window_tokens=4096,
+        default_full_every=4,
+        unrotated="full",
+    ),
+    "Olmo3ForCausalLM": Architecture(
+        "olmo3",
+        {"norm_order": "after", "qk_norm": "full_width"},
+        kv_heads_default_to_heads=True,
+        rotary=Rotary(default_theta=500_000.0, by_kind=True),
+        default_window_tokens=4096,
+        default_full_every=4,
+    ),
+    "HunYuanDenseV1ForCausalLM": Architecture(
+        "hunyuan_v1_dense",
+        {"qk_norm": "per_head", "qk_norm_after_rotary": True},
+        kv_heads_default_to_heads=True,
+        reads_window=False,
+        own_code=True,
+    ),
+    "Ernie4_5ForCausalLM": Architecture(
+        "ernie4_5",
+        {"rotary_pairs": True},
+        default_head_dim=128,
+        kv_heads_default_to_heads=True,
+        tied_by_default=True,
+        rotary=Rotary(default_theta=500_000.0),
+        reads_window=False,
+        refused={"use_bias": False},
+        own_code=True,
+    ),
+    "Ministral3ForCausalLM": Architecture(
+        "ministral3",
+        default_head_dim=128,
+        rotary=Rotary(default_theta=1_000_000.0, grows=True),
+    ),
+    "GptOssForCausalLM": Architecture(
+        "gpt_oss",
+        {"qkv_bias": True, "out_bias": True, "attention_sinks": True},
+        default_head_dim=64,
+        kv_heads_default_to_heads=True,
+        rotary=Rotary(default_theta=150_000.0),
+        default_window_tokens=128,
+        default_full_every=2,
+        experts=ExpertKeys(
+            count=("num_local_experts", "num_experts"),
+            width="intermediate_size",
+            normalised="",
+            fields={"bias": True, "up_added": 1.0},
+            numbers={"gate_slope": ("swiglu_alpha", 1.702), "limit": ("swiglu_limit", 7.0)},
+        ),
+        refused={"attention_bias": True},
     ),
     "PhiForCausalLM": Architecture(
         "phi",
@@ -229,14 +339,11 @@ NEEDS = {
     "ExaoneForCausalLM": "other tensor names (transformer.h.*)",
     "GPTNeoXForCausalLM": "a norm of its own for each of two parallel blocks",
     "Gemma3ForConditionalGeneration": "an image encoder",
-    "GptOssForCausalLM": "experts and attention sinks",
-    "GraniteForCausalLM": "multipliers on embedding, attention, residual and logits",
     "Lfm2ForCausalLM": "convolution layers",
     "Llama4ForConditionalGeneration": "experts and an image encoder",
     "MiniCPMForCausalLM": "scaled embeddings and residuals",
     "OlmoForCausalLM": "LayerNorm without weights",
     "PhimoeForCausalLM": "experts",
-    "SmolLM3ForCausalLM": "layers without rotary positions",
     "T5ForConditionalGeneration": "an encoder beside the decoder",
     "WhisperForConditionalGeneration": "an audio encoder beside the decoder",
 }

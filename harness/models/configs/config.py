@@ -17,7 +17,7 @@ from harness.models.configs.encoder import SUPPORTED as SUPPORTED_ENCODERS
 from harness.models.configs.packed import refuse_packed
 from harness.models.configs.parts import text_part
 from harness.models.configs.rope import turns_of
-from harness.models.specs.check import check_spec
+from harness.models.specs.check import check_spec, require_positive
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.model import AnySpec, Experts, ModelSpec
 
@@ -39,6 +39,9 @@ def experts_of(values: JsonValues, architecture: Architecture) -> Experts | None
         )
     count = next((key for key in keys.count if values.has(key)), keys.count[0])
     shared = values.integer(keys.shared_width) if keys.shared_width else 0
+    numbers: dict[str, Any] = {
+        name: values.number(key, default) for name, (key, default) in keys.numbers.items()
+    }
     return Experts(
         count=values.integer(count),
         active=values.integer("num_experts_per_tok"),
@@ -46,35 +49,40 @@ def experts_of(values: JsonValues, architecture: Architecture) -> Experts | None
         shared_intermediate_size=shared,
         shared_gate=shared > 0,
         normalised=values.flag(keys.normalised) if keys.normalised else True,
+        **numbers,
+        **keys.fields,
     )
 
 
 _FULL, _WINDOWED = "full_attention", "sliding_attention"
+# What config.json calls a kind of layer, and its letter in a pattern.
+_LETTERS = {_FULL: "F", "attention": "F", _WINDOWED: "S"}
+_UNROTATED = {"F": "G"}
 
 
-def windows_of(values: JsonValues, architecture: Architecture) -> tuple[int | None, int | None]:
-    """Return the sliding window, and of how many layers the last sees everything all the same.
-
-    Returns:
-        window in tokens, or None; full_attention_every as in ModelSpec, or None.
+def layers_of(values: JsonValues, architecture: Architecture) -> dict[str, Any]:
+    """Return what of a ModelSpec tells the layers apart: window, period or pattern.
 
     Raises:
-        ModelError: windowed and full layers alternate in a way that no period describes.
+        ModelError: a kind of layer that is not built, or a list that is not as long as the model.
     """
     window, kinds = _stated_window(values, architecture), _kinds(values, architecture)
-    if not kinds:
-        return window, None
-    if set(kinds) == {_FULL}:
-        return None, None
-    if set(kinds) == {_WINDOWED}:
-        return window, None
-    every = kinds.index(_FULL) + 1 if _FULL in kinds else 0
-    if every and list(kinds) == periodic(len(kinds), every):
-        return window, (None if window is None else every)
-    raise values.unsupported(
-        f"its layers attend in different ways (layer types: {', '.join(sorted(set(kinds)))})",
-        "the same attention in every layer, or one full layer after every n with a window",
-    )
+    letters = [_letter(values, kind) for kind in kinds]
+    if window is None:
+        letters = ["F" if letter == "S" else letter for letter in letters]
+    letters = _without_rotary(values, architecture, letters)
+    if not letters:
+        return {"sliding_window_tokens": window}
+    if set(letters) <= {"F", "S"}:
+        period = letters.index("F") + 1 if "F" in letters else 0
+        if "S" not in letters:
+            return {}
+        if not period:
+            return {"sliding_window_tokens": window}
+        if letters == [_LETTERS[kind] for kind in periodic(len(letters), period)]:
+            return {"sliding_window_tokens": window, "full_attention_every": period}
+    pattern = shortest_period("".join(letters))
+    return {"sliding_window_tokens": window if "S" in letters else None, "layer_pattern": pattern}
 
 
 def periodic(layers: int, every: int) -> list[str]:
@@ -82,18 +90,98 @@ def periodic(layers: int, every: int) -> list[str]:
     return [_WINDOWED if (layer + 1) % every else _FULL for layer in range(layers)]
 
 
+def shortest_period(letters: str) -> str:
+    """Return the shortest beginning that gives all letters when it is repeated."""
+    for length in range(1, len(letters) + 1):
+        if letters == letters[:length] * (len(letters) // length):
+            return letters[:length]
+    return letters
+
+
+def _letter(values: JsonValues, kind: str) -> str:
+    """Return the letter of a kind of layer."""
+    if kind not in _LETTERS:
+        raise values.unsupported(
+            f"its layers attend in different ways (layer types: {kind})", ", ".join(_LETTERS)
+        )
+    return _LETTERS[kind]
+
+
+def _without_rotary(
+    values: JsonValues, architecture: Architecture, letters: list[str]
+) -> list[str]:
+    """Return the letters, those of layers without rotary positions changed."""
+    layers = _count(values, architecture)
+    if architecture.unrotated == "listed":
+        flat = _listed_without_rotary(values, layers)
+    elif architecture.unrotated == "full" and "S" in letters:
+        flat = [letter == "F" for letter in letters]
+    elif architecture.unrotated == "unless rope":
+        flat = [values.text("position_embedding_type", "") != "rope"] * layers
+    else:
+        return letters
+    return [
+        _UNROTATED[letter] if bare else letter
+        for letter, bare in zip(letters or ["F"] * layers, flat, strict=True)
+    ]
+
+
+def _listed_without_rotary(values: JsonValues, layers: int) -> list[bool]:
+    """Return which layers have no rotary positions: of every fourth, or as a list of 0 and 1 says.
+
+    The list is called `no_rope_layers`, and has a 1 for each layer that has them.
+    """
+    if not values.has("no_rope_layers"):
+        every = values.integer("no_rope_layer_interval", 4)
+        require_positive(values.where, "no_rope_layer_interval", every)
+        return [(layer + 1) % every == 0 for layer in range(layers)]
+    listed = values.numbers("no_rope_layers")
+    if len(listed) < layers:
+        raise ModelError(
+            f"{values.where}: no_rope_layers has {len(listed)} entries for {layers} layers",
+            fix="one for each layer: copy the whole config.json of the model",
+        )
+    return [not one for one in listed[:layers]]
+
+
+def _count(values: JsonValues, architecture: Architecture) -> int:
+    """Return how many layers there are."""
+    return values.integer(architecture.keys.get("num_layers", "num_hidden_layers"))
+
+
 def _kinds(values: JsonValues, architecture: Architecture) -> Sequence[str]:
     """Return the kind of each layer; empty: config.json does not tell them apart."""
-    layers = values.integer(architecture.keys.get("num_layers", "num_hidden_layers"))
+    layers = _count(values, architecture)
     if values.has("layer_types"):
-        return values.texts("layer_types")
+        kinds = values.texts("layer_types")
+        if len(kinds) != layers:
+            raise ModelError(
+                f"{values.where}: layer_types names {len(kinds)} layers, num_hidden_layers is"
+                f" {layers}",
+                fix="one for each layer: copy the whole config.json of the model",
+            )
+        return kinds
     if architecture.window_behind_flag and _stated_window(values, architecture) is not None:
         first = min(values.integer("max_window_layers", 28), layers)
         return [_FULL] * first + [_WINDOWED] * (layers - first)
     if architecture.default_full_every is None:
         return ()
+    if isinstance(values.values.get("sliding_window_pattern"), str):
+        return _spelled(values, layers)
     every = values.integer("sliding_window_pattern", architecture.default_full_every)
+    require_positive(values.where, "sliding_window_pattern", every)
     return periodic(layers, every)
+
+
+def _spelled(values: JsonValues, layers: int) -> Sequence[str]:
+    """Return the kinds of a pattern in letters, L a window and G everything (EXAONE 4).
+
+    The last layer sees everything whatever the pattern says.
+    """
+    pattern, kinds = values.text("sliding_window_pattern"), {"L": _WINDOWED, "G": _FULL}
+    if not pattern or set(pattern) - set(kinds):
+        raise values.unsupported(f"sliding_window_pattern is {pattern!r}", "letters L and G")
+    return [*(kinds[pattern[layer % len(pattern)]] for layer in range(layers - 1)), _FULL]
 
 
 def _stated_window(values: JsonValues, architecture: Architecture) -> int | None:
@@ -173,7 +261,6 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
     hidden = values.integer(numbers["hidden_size"])
     head_dim = _head_dim(values, architecture, hidden, heads)
     turns = turns_of(values, architecture.rotary)
-    window, full_every = windows_of(values, architecture)
     spec = ModelSpec(
         name=name,
         family=architecture.family,
@@ -192,13 +279,12 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
         rotary_dim=None if turns.share == 1.0 else int(head_dim * turns.share),
         rope_scaling=turns.scaling,
         local_rope_theta=turns.local_theta,
-        sliding_window_tokens=window,
-        full_attention_every=full_every,
-        attention_scale=_attention_scale(values, architecture, head_dim),
         experts=experts_of(values, architecture),
         part_of=part_of,
         source=values.where,
+        **layers_of(values, architecture),
         **_softcaps(values, architecture),
+        **_multipliers(values, architecture, head_dim),
         **architecture.fields,
     )
     return check_spec(spec, values.where)
@@ -244,6 +330,7 @@ def _refuse_features(values: JsonValues, architecture: Architecture) -> None:
     for flag, built in architecture.refused.items():
         if values.flag(flag, built) is not built:
             raise values.unsupported(f"{flag} is {not built}".lower(), f"{flag} {built}".lower())
+    _refuse_counts(values, architecture)
     if not architecture.fields.get("qkv_bias") and values.flag("attention_bias"):
         raise values.unsupported(
             "attention_bias adds a bias to the output projection too",
@@ -262,6 +349,13 @@ def _refuse_features(values: JsonValues, architecture: Architecture) -> None:
         )
 
 
+def _refuse_counts(values: JsonValues, architecture: Architecture) -> None:
+    """Refuse what a class may have beside what is built."""
+    for key in architecture.absent:
+        if values.integer(key, 0):
+            raise values.unsupported(f"{key} is {values.integer(key)}", f"{key} 0")
+
+
 def _activation(values: JsonValues, architecture: Architecture) -> str:
     """Return the activation of the block, in our words."""
     keys = architecture.activation_keys
@@ -278,6 +372,17 @@ def _attention_scale(values: JsonValues, architecture: Architecture, head_dim: i
         return None
     scalar = values.number(architecture.scale_key, architecture.default_scale)
     return None if scalar == head_dim or scalar <= 0 else float(scalar**-0.5)
+
+
+def _multipliers(values: JsonValues, architecture: Architecture, head_dim: int) -> dict[str, Any]:
+    """Return what rows, scores, residuals and logits are multiplied by."""
+    scale = _attention_scale(values, architecture, head_dim)
+    factors = {name: values.number(key, 1.0) for name, key in architecture.multipliers.items()}
+    for name, key in architecture.divisors.items():
+        divisor = values.number(key, 1.0)
+        require_positive(values.where, key, divisor)
+        factors[name] = 1 / divisor
+    return {"attention_scale": scale, **factors}
 
 
 def _softcaps(values: JsonValues, architecture: Architecture) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from harness.core.records import JsonValues
 from harness.models.specs.model import RopeScaling
 
-SUPPORTED = "rope types default, linear and llama3 over the whole head, the same in every layer"
+SUPPORTED = (
+    "rope types default, linear, llama3 and yarn over the whole head, the same in every layer"
+)
 _FULL, _WINDOWED = "full_attention", "sliding_attention"
 _LONG = ("longrope", "su", "yarn")  # what Phi-3's class takes for longrope
 
@@ -21,6 +23,9 @@ class Rotary:
         default_share: that part where config.json says nothing.
         long: frequencies may have a divisor each (longrope).
         local_theta: base in layers with a window; None: as in the others.
+        by_kind: layers with a window are never stretched, and transformers 5 writes an object for
+            each kind of layer.
+        grows: queries may grow with their position (Ministral 3).
     """
 
     default_theta: float = 10_000.0
@@ -28,6 +33,8 @@ class Rotary:
     default_share: float = 1.0
     long: bool = False
     local_theta: float | None = None
+    by_kind: bool = False
+    grows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +65,39 @@ def turns_of(values: JsonValues, rotary: Rotary) -> Turns:
             in other layers; the message names the type and the supported ones.
     """
     table = values.table("rope_scaling") or values.table("rope_parameters")
-    local_theta = rotary.local_theta
-    if local_theta is not None:
-        local_theta = values.number("rope_local_base_freq", local_theta)
-        if table is not None and table.has(_FULL):
-            windowed = table.table(_WINDOWED) or table
-            local_theta = windowed.number("rope_theta", local_theta)
-            table = table.table(_FULL)
+    windowed: JsonValues | None = None
+    if rotary.by_kind and table is not None and (table.has(_FULL) or table.has(_WINDOWED)):
+        windowed = table.table(_WINDOWED)
+        table = table.table(_FULL) or windowed
     share = _share(values, table, rotary)
     theta = values.number("rope_theta", rotary.default_theta)
     if table is None:
-        return Turns(theta, None, local_theta, share)
+        return Turns(theta, None, _local_theta(values, rotary, None, theta, None), share)
     if any(isinstance(value, dict) for value in table.values.values()):
         raise table.unsupported("it gives other rotary positions to other layers", SUPPORTED)
     theta = table.number("rope_theta", theta)
-    return Turns(theta, _scaling(values, table, rotary), local_theta, share)
+    scaling = _scaling(values, table, rotary)
+    return Turns(theta, scaling, _local_theta(values, rotary, windowed, theta, scaling), share)
+
+
+def _local_theta(
+    values: JsonValues,
+    rotary: Rotary,
+    windowed: JsonValues | None,
+    theta: float,
+    scaling: RopeScaling | None,
+) -> float | None:
+    """Return the base in layers with a window, which are not stretched; None: as in the others."""
+    if not rotary.by_kind:
+        return None
+    if windowed is not None and windowed.text("rope_type", "default") != "default":
+        if _scaling(values, windowed, rotary) == scaling and windowed.number("rope_theta") == theta:
+            return None
+        raise windowed.unsupported("it stretches the positions of layers with a window", SUPPORTED)
+    local = values.number("rope_local_base_freq", rotary.local_theta or theta)
+    if windowed is not None:
+        local = windowed.number("rope_theta", local)
+    return None if rotary.local_theta is None and local == theta and scaling is None else local
 
 
 def _scaling(values: JsonValues, table: JsonValues, rotary: Rotary) -> RopeScaling | None:
@@ -86,6 +111,10 @@ def _scaling(values: JsonValues, table: JsonValues, rotary: Rotary) -> RopeScali
         return _llama3(values, table)
     if rotary.long and kind in _LONG:
         return _longrope(values, table)
+    if kind == "yarn":
+        return _yarn(values, table, rotary)
+    if kind == "dynamic" and table.has("alpha"):
+        return RopeScaling("ntk", factor=table.number("alpha"))
     raise table.unsupported(f"rope type {kind!r} is not built", SUPPORTED)
 
 
@@ -118,6 +147,36 @@ def _longrope(values: JsonValues, table: JsonValues) -> RopeScaling:
         original_context_tokens=original,
         divisors=table.numbers("short_factor"),
         amplitude=table.number("attention_factor", amplitude),
+    )
+
+
+def _yarn(values: JsonValues, table: JsonValues, rotary: Rotary) -> RopeScaling:
+    """Return bounds, factor and amplitude.
+
+        amplitude = grown(mscale) / grown(mscale_all_dim) where both are given, else grown(1),
+        grown(m) = 1 + m / 10 · ln(factor)
+
+    Source: _compute_yarn_parameters of transformers (modeling_rope_utils.py).
+    """
+    stated = any(place.has("original_max_position_embeddings") for place in (values, table))
+    longest = values.integer("max_position_embeddings")
+    original = _original_context(values, table) if stated else longest
+    factor = table.number("factor", longest / original)
+
+    def grown(scale: float) -> float:
+        return 1.0 if factor <= 1 else 1 + scale / 10 * math.log(factor)
+
+    scale, everywhere = table.number("mscale", 0.0), table.number("mscale_all_dim", 0.0)
+    amplitude = grown(scale) / grown(everywhere) if scale and everywhere else grown(1.0)
+    return RopeScaling(
+        kind="yarn",
+        factor=factor,
+        original_context_tokens=original,
+        amplitude=table.number("attention_factor", amplitude),
+        fast_turns=table.number("beta_fast", 32.0),
+        slow_turns=table.number("beta_slow", 1.0),
+        whole_pairs=table.flag("truncate", True),
+        query_growth=table.number("llama_4_scaling_beta", 0.0) if rotary.grows else 0.0,
     )
 
 

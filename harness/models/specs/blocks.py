@@ -105,9 +105,12 @@ def _attention(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
             stored="self_attn.qkv_proj",
         )
     out = (hidden, query)
-    yield Part("self_attn.o_proj", out, "attention out", spec.all_bias, "attention out bias")
+    has_bias = spec.all_bias or spec.out_bias
+    yield Part("self_attn.o_proj", out, "attention out", has_bias, "attention out bias")
     for letter, width in zip("qk", _NORM_WIDTHS[spec.qk_norm](layer), strict=False):
         yield Part(f"self_attn.{letter}_norm.weight", (width,), "query and key norms")
+    if spec.attention_sinks:
+        yield Part("self_attn.sinks", (layer.num_heads,), "attention sinks")
 
 
 _NORM_WIDTHS: Mapping[str, Callable[[Layer], tuple[int, ...]]] = {
@@ -141,11 +144,11 @@ def _mixture(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
         experts.intermediate_size,
         experts.shared_intermediate_size,
     )
-    up = "experts gate and up"
-    yield Part(ROUTER, (count, hidden), "router")
-    yield Part(f"{EXPERTS}.{{}}.gate_proj", (wide, hidden), up, copies=count)
-    yield Part(f"{EXPERTS}.{{}}.up_proj", (wide, hidden), up, copies=count)
-    yield Part(f"{EXPERTS}.{{}}.down_proj", (hidden, wide), "experts down", copies=count)
+    up, biases = "experts gate and up", (experts.bias, "experts biases")
+    yield Part(ROUTER, (count, hidden), "router", experts.bias, "router bias")
+    yield Part(f"{EXPERTS}.{{}}.gate_proj", (wide, hidden), up, *biases, copies=count)
+    yield Part(f"{EXPERTS}.{{}}.up_proj", (wide, hidden), up, *biases, copies=count)
+    yield Part(f"{EXPERTS}.{{}}.down_proj", (hidden, wide), "experts down", *biases, copies=count)
     if shared:
         yield Part(f"{SHARED}.gate_proj", (shared, hidden), "shared gate and up")
         yield Part(f"{SHARED}.up_proj", (shared, hidden), "shared gate and up")

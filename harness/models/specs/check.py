@@ -17,7 +17,7 @@ from harness.models.specs.model import (
     RopeScaling,
 )
 
-SCALING_KINDS = ("llama3", "linear", "longrope")
+SCALING_KINDS = ("llama3", "linear", "longrope", "yarn", "ntk")
 
 _POSITIVE = (
     "vocab_size",
@@ -37,6 +37,9 @@ _POSITIVE_WHERE_GIVEN = (
     "local_rope_theta",
     "rotary_dim",
     "attention_scale",
+    "embedding_multiplier",
+    "residual_multiplier",
+    "logit_multiplier",
     "attention_softcap",
     "logit_softcap",
 )
@@ -147,6 +150,9 @@ def _check_experts(experts: Experts, where: str) -> None:
     """Refuse a mixture whose numbers describe none, or whose shared block is not built."""
     for field in ("count", "active", "intermediate_size"):
         require_positive(where, f"experts.{field}", getattr(experts, field))
+    for field in ("gate_slope", "limit"):
+        if getattr(experts, field) is not None:
+            require_positive(where, f"experts.{field}", getattr(experts, field))
     if experts.active > experts.count:
         raise ModelError(
             f"{where}: {experts.active} of {experts.count} experts are active",
@@ -197,8 +203,16 @@ def _check_scaling(scaling: RopeScaling, where: str) -> None:
         "high_frequency_factor",
         "original_context_tokens",
         "amplitude",
+        "fast_turns",
+        "slow_turns",
     ):
         require_positive(where, f"rope_scaling.{field}", getattr(scaling, field))
+    if scaling.kind == "yarn" and scaling.fast_turns < scaling.slow_turns:
+        raise ModelError(
+            f"{where}: rope_scaling.fast_turns {scaling.fast_turns} is below slow_turns"
+            f" {scaling.slow_turns}",
+            fix="yarn blends between the two; see beta_fast and beta_slow of config.json",
+        )
     if scaling.kind == "llama3" and scaling.high_frequency_factor <= scaling.low_frequency_factor:
         raise ModelError(
             f"{where}: rope_scaling.high_frequency_factor {scaling.high_frequency_factor} is not"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from harness.models.specs.blocks import EXPERTS, ROUTER, SHARED_GATE
-from harness.models.specs.model import ModelSpec
+from harness.models.specs.model import NORM_ORDERS, ModelSpec
 from harness.models.specs.tensors import POSITIONS, TOKENS, Tensor, layer_shapes
 
 LAYERS = "model.layers."
@@ -30,6 +30,9 @@ class Place:
         transposed: it lies as [inputs, outputs].
         added: what is added to a stored value to get ours.
         flat: a vector of ours lies as a matrix of one row.
+        factor: what a stored value is multiplied by, after that, to get ours.
+        expert: which of the stacked experts is ours; None: they are not stacked.
+        turns: so many of ours give their outputs by turns, the first of them at first_row.
     """
 
     name: str
@@ -38,6 +41,9 @@ class Place:
     transposed: bool = False
     added: float = 0.0
     flat: bool = False
+    factor: float = 1.0
+    expert: int | None = None
+    turns: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Family:
         packed: theirs -> ours, one below the other along the outputs.
         experts: what stands before an expert's number within a layer.
         expert_names: ours -> theirs, of the three matrices of an expert.
+        stacked: theirs -> ours, of the matrices of all experts in one, [experts, inputs, outputs],
+            with the outputs of ours by turns; a bias is called `theirs_bias`.
         layers: what stands before a layer's number.
         prefix: what may be left out before every name.
         transposed: matrices of layers lie as [inputs, outputs].
@@ -60,6 +68,7 @@ class Family:
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     experts: str = EXPERTS
     expert_names: Mapping[str, str] = field(default_factory=dict)
+    stacked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     layers: str = LAYERS
     prefix: str = ""
     transposed: bool = False
@@ -90,6 +99,35 @@ _FAMILIES = {
     "gemma": Family(norms_add_one=True),
     "gemma2": Family(norms_add_one=True),
     "gemma3_text": Family(norms_add_one=True),
+    "smollm3": Family(),
+    "granite": Family(),
+    "granitemoehybrid": Family(
+        names={"mlp.down_proj": "shared_mlp.output_linear"},
+        packed={"shared_mlp.input_linear": ("mlp.gate_proj", "mlp.up_proj")},
+    ),
+    "hyperclovax": Family(
+        names={
+            "post_attention_layernorm": "post_norm1",
+            "pre_feedforward_layernorm": "post_attention_layernorm",
+            "post_feedforward_layernorm": "post_norm2",
+        }
+    ),
+    "exaone4": Family(),
+    "olmo3": Family(),
+    "hunyuan_v1_dense": Family(
+        names={
+            "self_attn.q_norm": "self_attn.query_layernorm",
+            "self_attn.k_norm": "self_attn.key_layernorm",
+        }
+    ),
+    "ernie4_5": Family(),
+    "ministral3": Family(),
+    "gpt_oss": Family(
+        stacked={
+            "mlp.experts.gate_up_proj": ("gate_proj", "up_proj"),
+            "mlp.experts.down_proj": ("down_proj",),
+        }
+    ),
     "phi": Family(
         names={
             "self_attn.o_proj": "self_attn.dense",
@@ -128,6 +166,7 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
     before = f"{family.layers}{layer}." if in_layer else ""
     transposed = family.transposed and in_layer and len(tensor.shape) == 2
     added = 1.0 if family.norms_add_one and part.endswith("norm") else 0.0
+    factor = _folded(spec, part)
     for stored, ours in family.packed.items():
         if part in ours:
             heights = [_heights(spec, int(layer or 0))[f"{name}.{end}"] for name in ours]
@@ -137,13 +176,41 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
             return Place(f"{before}{stored}.{end}", shape, first_row, transposed, added)
     if part.startswith(f"{EXPERTS}."):
         expert, _, matrix = part.removeprefix(f"{EXPERTS}.").partition(".")
+        for stored, ours in family.stacked.items():
+            if matrix in ours:
+                name = f"{before}{stored}" + ("_bias" if end == "bias" else "")
+                return _stacked_place(
+                    spec, tensor, name, int(expert), ours.index(matrix), len(ours)
+                )
         matrix = family.expert_names.get(matrix, matrix)
         return Place(f"{before}{family.experts}.{expert}.{matrix}.{end}", tensor.shape)
     name = f"{before}{family.names.get(part, part)}.{end}"
     if part == SHARED_GATE:
         return Place(name, (1, *tensor.shape), flat=True)
     shape = tensor.shape[::-1] if transposed else tensor.shape
-    return Place(name, shape, transposed=transposed, added=added)
+    return Place(name, shape, transposed=transposed, added=added, factor=factor)
+
+
+def _stacked_place(
+    spec: ModelSpec, tensor: Tensor, name: str, expert: int, turn: int, turns: int
+) -> Place:
+    """Return the place of one expert's matrix or bias in a stack of all experts."""
+    count = spec.experts.count if spec.experts is not None else 1
+    outputs, *inputs = tensor.shape
+    shape = (count, *inputs, turns * outputs)
+    return Place(name, shape, first_row=turn, expert=expert, turns=turns)
+
+
+def _folded(spec: ModelSpec, part: str) -> float:
+    """Return what the multipliers of a model make of a tensor: the last ones of each branch."""
+    if part == "model.norm":
+        return spec.logit_multiplier
+    order = NORM_ORDERS[spec.norm_order]
+    norms = (order.after_attention, order.after_block)
+    if any(norms):
+        return spec.residual_multiplier if part in norms else 1.0
+    ends = ("o_proj", "down_proj", "out_proj")
+    return spec.residual_multiplier if part.endswith(ends) else 1.0
 
 
 def without_prefix(spec: ModelSpec, name: str) -> str:

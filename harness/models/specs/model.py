@@ -86,13 +86,20 @@ class RopeScaling:
     """How rotary frequencies are stretched beyond the trained context.
 
     Attributes:
-        kind: `llama3` (frequency-dependent), `linear` or `longrope` (a divisor per frequency).
+        kind: `llama3` and `yarn` (frequency-dependent), `linear`, `longrope` (a divisor per
+            frequency) or `ntk` (a larger base).
         factor: how many times longer the context becomes.
         low_frequency_factor: llama3 only; wavelengths above context / this are divided by factor.
         high_frequency_factor: llama3 only; wavelengths below context / this are kept.
-        original_context_tokens: llama3 and longrope; the context the model was first trained with.
+        original_context_tokens: llama3, longrope and yarn; the context first trained with.
         divisors: longrope only; of each frequency, for sequences within the original context.
-        amplitude: longrope only; multiplies cosines and sines.
+        amplitude: longrope and yarn; multiplies cosines and sines.
+        fast_turns: yarn only; frequencies that turn more often within the original context are
+            kept.
+        slow_turns: yarn only; those that turn less often are divided by factor.
+        whole_pairs: yarn only; both bounds are rounded to whole pairs, outwards.
+        query_growth: yarn only; queries at position p are multiplied by
+            1 + this · ln(1 + ⌊p / original context⌋) (Ministral 3).
     """
 
     kind: str
@@ -102,6 +109,10 @@ class RopeScaling:
     original_context_tokens: int = 8192
     divisors: tuple[float, ...] = ()
     amplitude: float = 1.0
+    fast_turns: float = field(default=32.0, metadata=LATER)
+    slow_turns: float = field(default=1.0, metadata=LATER)
+    whole_pairs: bool = field(default=True, metadata=LATER)
+    query_growth: float = field(default=0.0, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,10 @@ class Experts:
         shared_intermediate_size: width of the block that every token uses too; 0: none.
         shared_gate: whether that block's output is scaled by a learned gate [hidden].
         normalised: whether the weights of the active experts are scaled to sum to 1.
+        bias: whether router and experts add biases (gpt-oss).
+        gate_slope: the gate is g · sigmoid(this · g).
+        up_added: added to up before it is multiplied by the gate.
+        limit: gate is cut above it, up on both sides; None: neither is.
     """
 
     count: int
@@ -123,6 +138,10 @@ class Experts:
     shared_intermediate_size: int = 0
     shared_gate: bool = False
     normalised: bool = True
+    bias: bool = field(default=False, metadata=LATER)
+    gate_slope: float = field(default=1.0, metadata=LATER)
+    up_added: float = field(default=0.0, metadata=LATER)
+    limit: float | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +185,18 @@ class ModelSpec:
         attention_softcap: scores s become cap · tanh(s / cap); None: they stay.
         logit_softcap: the same of the logits.
         experts: a mixture in every layer instead of the block, or None.
-        part_of: the class of a larger model whose text part this is; empty: a model of its own.
         convolution: sizes of its layers of short convolutions, or None: it has none.
         layer_pattern: one letter a layer, repeated as often as it takes, see
             harness.models.specs.layers; empty: every layer attends as the fields above say.
+        embedding_multiplier: multiplies embedding rows (Granite).
+        residual_multiplier: multiplies what attention and block give; folded into the weights of
+            a checkpoint where it is read.
+        logit_multiplier: multiplies the logits; folded into the final norm likewise.
+        rotary_pairs: rotary positions turn neighbours, not the halves of a head (ERNIE 4.5).
+        qk_norm_after_rotary: queries and keys are normalised after they are turned (Hunyuan).
+        out_bias: whether the output projection alone adds a bias too (gpt-oss).
+        attention_sinks: a learned logit per head takes a share of every softmax (gpt-oss).
+        part_of: the class of a larger model whose text part this is; empty: a model of its own.
         published_parameters: the count its makers or independent public code state, or None.
         expected_delta: our exact count minus the published one, where known to differ.
         expected_delta_reason: why it differs; empty where expected_delta is 0.
@@ -213,6 +240,13 @@ class ModelSpec:
     part_of: str = ""
     convolution: Convolution | None = field(default=None, metadata=LATER)
     layer_pattern: str = field(default="", metadata=LATER)
+    embedding_multiplier: float = field(default=1.0, metadata=LATER)
+    residual_multiplier: float = field(default=1.0, metadata=LATER)
+    logit_multiplier: float = field(default=1.0, metadata=LATER)
+    rotary_pairs: bool = field(default=False, metadata=LATER)
+    qk_norm_after_rotary: bool = field(default=False, metadata=LATER)
+    out_bias: bool = field(default=False, metadata=LATER)
+    attention_sinks: bool = field(default=False, metadata=LATER)
     published_parameters: int | None = None
     expected_delta: int = 0
     expected_delta_reason: str = ""

@@ -40,7 +40,9 @@ class DecoderShape:
         mlp_gated: three matrices with a gate, or two without.
         qkv_bias: query, key and value projections add a bias.
         all_bias: output projection and block matrices add one too.
+        out_bias: the output projection alone adds one too.
         head_bias: the head adds one.
+        attention_sinks: a learned logit per head takes a share of every softmax.
         qk_norm: `none`, `per_head` (head_dim each) or `full_width` (all heads).
         sliding_window_tokens: how far back windowed layers see; None: no window.
         full_attention_layers: layers that see everything all the same.
@@ -66,6 +68,8 @@ class DecoderShape:
     qkv_bias: bool = False
     all_bias: bool = False
     head_bias: bool = False
+    out_bias: bool = False
+    attention_sinks: bool = False
     qk_norm: str = "none"
     sliding_window_tokens: int | None = None
     full_attention_layers: int = 0

@@ -387,7 +387,6 @@ def _part_groups(
     Parts that are stored as one matrix are one group.
     """
     matrices: dict[str, ParameterGroup] = {}
-    vectors: dict[str, int] = defaultdict(int)
     for part in parts:
         if part.is_matrix:
             name = part.stored or part.name.format(0)
@@ -402,14 +401,25 @@ def _part_groups(
                 active=active if part.copies else None,
                 sensitive=is_sensitive(f"model.layers.{layer.number}.{name}", layers),
             )
+    yield from matrices.values()
+    yield from _vector_groups(parts, experts)
+
+
+def _vector_groups(parts: Sequence[Part], experts: Experts | None) -> Iterator[ParameterGroup]:
+    """Yield one layer's biases, then its small arrays, then the biases of its experts."""
+    vectors: dict[str, int] = defaultdict(int)
+    per_expert: dict[str, int] = defaultdict(int)
+    for part in parts:
         if part.has_bias:
-            vectors[part.bias_group] += part.shape[0]
+            (per_expert if part.copies else vectors)[part.bias_group] += part.shape[0]
     for part in parts:
         if not part.is_matrix:
             vectors[part.group] += part.elements
-    yield from matrices.values()
     for name, values in vectors.items():
         yield ParameterGroup(name, Role.VECTOR, values)
+    count, active = (experts.count, experts.active) if experts else (1, 1)
+    for name, values in per_expert.items():
+        yield ParameterGroup(name, Role.VECTOR, values, copies=count, active=active)
 
 
 def _merged(groups: Iterable[ParameterGroup]) -> Iterator[ParameterGroup]:

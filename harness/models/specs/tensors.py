@@ -16,6 +16,7 @@ from harness.models.specs.model import (
     NORM_VECTORS,
     AnySpec,
     EncoderSpec,
+    Experts,
     ModelSpec,
 )
 
@@ -161,10 +162,11 @@ def parameters(spec: AnySpec) -> int:
     Of an encoder: see encoder_tensors.encoder_parameters. Of a decoder:
 
         q = heads·d, k = kv_heads·d
-        attention = 2·h·q + 2·h·k  [+ q + 2·k with biases] [+ h with all]
+        attention = 2·h·q + 2·h·k  [+ q + 2·k with biases] [+ h with all, or of the output]
+                    [+ heads sinks]
                     [+ 2·d per-head | + q + k full-width query and key norms]
         block = 3·h·i gated, 2·h·i without gate  [+ i + h with all biases]
-        experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]]
+        experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]] [+ E·(1 + 2·e + h) biases]
         convolution = 4·h² + taps·h
         layer = (attention | convolution) + (block | experts) + norms·(1 RMS, 2 layer norm)·h
         total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h learned positions]
@@ -207,6 +209,7 @@ def _decoder_counts(spec: ModelSpec) -> _Counts:
     if spec.experts is not None:
         unused = spec.experts.count - spec.experts.active
         one = 3 * spec.hidden_size * spec.experts.intermediate_size
+        one += _expert_biases(spec.experts, spec.hidden_size)
         mixtures = sum(layer.feed_forward is FeedForward.EXPERTS for layer in spec.layers)
         active = total - mixtures * unused * one
     cached = sum(2 * layer.key_width for layer in spec.layers if layer.owns_cache)
@@ -235,7 +238,8 @@ def _attention(spec: ModelSpec, layer: Layer) -> int:
     hidden, query, key = spec.hidden_size, layer.query_width, layer.key_width
     count = 2 * hidden * query + 2 * hidden * key
     count += query + 2 * key if spec.qkv_bias else 0
-    count += hidden if spec.all_bias else 0
+    count += hidden if spec.all_bias or spec.out_bias else 0
+    count += layer.num_heads if spec.attention_sinks else 0
     norms = {"none": 0, "per_head": 2 * layer.head_dim, "full_width": query + key}
     return count + norms[spec.qk_norm]
 
@@ -258,7 +262,14 @@ def _experts(spec: ModelSpec, _layer: Layer) -> int:
     experts, hidden = experts_of(spec), spec.hidden_size
     count = experts.count * (3 * hidden * experts.intermediate_size + hidden)
     count += 3 * hidden * experts.shared_intermediate_size
+    if experts.bias:
+        count += experts.count * (1 + _expert_biases(experts, hidden))
     return count + (hidden if experts.shared_gate else 0)
+
+
+def _expert_biases(experts: Experts, hidden: int) -> int:
+    """Values of one expert's biases."""
+    return 2 * experts.intermediate_size + hidden if experts.bias else 0
 
 
 _MIXERS: dict[Mixer, Callable[[ModelSpec, Layer], int]] = {

@@ -86,14 +86,19 @@ class CheckpointWeights:
         if not 0 <= start < stop <= count:
             raise IndexError(f"rows {start}:{stop} of {name}, which has {count}")
         first, last = place.first_row + start, place.first_row + stop
+        every = slice(place.turns * start, place.turns * stop)
         with _reading(stored.path, self._model), safe_open(stored.path, "numpy") as file:
             part = file.get_slice(stored.name)
-            if place.flat:
+            if place.expert is not None:
+                whole = part[place.expert : place.expert + 1, ..., every][0]
+                values = whole[..., place.first_row :: place.turns].T
+            elif place.flat:
                 values = part[0:1][0, first:last]
             else:
                 values = part[:, first:last].T if place.transposed else part[first:last]
             floats = np.array(values, dtype=np.float32, order="C")
-        return floats + np.float32(place.added) if place.added else floats
+        floats = floats + np.float32(place.added) if place.added else floats
+        return floats * np.float32(place.factor) if place.factor != 1.0 else floats
 
 
 def _headers(paths: list[Path], model: str) -> dict[str, Stored]:

@@ -178,7 +178,7 @@ def seed_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
                 values = 1 + values / 8
                 values[::16] *= 4
                 values -= 1 if "gemma" in model.config.model_type else 0  # stored less one
-            elif name.endswith(".bias"):
+            elif name.endswith((".bias", "_bias", ".sinks")):
                 values = values / 4
             else:
                 values = values / weight.shape[-1] ** 0.5
@@ -238,12 +238,17 @@ def reference(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 def main() -> None:
     """Write every folder anew."""
     for name, (model, dtype) in models().items():
-        seed_weights(model.eval(), dtype)
-        folder = FOLDER / name
-        tensors = reference(model)
-        model.to(dtype).save_pretrained(folder)
-        (folder / "generation_config.json").unlink(missing_ok=True)
-        save_file(tensors, folder / "reference.safetensors")
+        write_folder(name, model, dtype)
+
+
+def write_folder(name: str, model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Write one folder: the seeded model, and what torch computes from it."""
+    seed_weights(model.eval(), dtype)
+    folder = FOLDER / name
+    tensors = reference(model)
+    model.to(dtype).save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    save_file(tensors, folder / "reference.safetensors")
 
 
 if __name__ == "__main__":

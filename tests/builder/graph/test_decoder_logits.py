@@ -70,7 +70,7 @@ LEAST_COSINE = {
     "int2": 0.25,
 }
 # One expert chosen otherwise changes a token's whole logits.
-MIXTURES = ("mixtral-untied", "qwen2_moe-shared", "qwen3_moe-normalised")
+MIXTURES = ("gpt_oss-sinks", "mixtral-untied", "qwen2_moe-shared", "qwen3_moe-normalised")
 LEAST_COSINE_MIXTURE = {
     "fp16": 0.9999,
     "int8-block": 0.98,
@@ -80,7 +80,22 @@ LEAST_COSINE_MIXTURE = {
     "int2": 0.19,
 }
 KERNELS = ("fp16", "int8-block", "int8", "int4", "int4-mixed", "int2")
-NORM_AFTER = ("gemma2-caps", "gemma3-windows", "olmo2-untied")
+NORM_AFTER = (
+    *("exaone4-full", "gemma2-caps", "gemma3-windows", "hyperclovax-peri", "olmo2-untied"),
+)
+# Four layers, so that rounding adds up, or norms after what positions have turned.
+DEEP = (
+    *("ernie4_5-pairs", "exaone4-windows", "hunyuan_v1_dense-alpha", "olmo3-windows"),
+    "smollm3-norotary",
+)
+LEAST_COSINE_DEEP = {
+    "fp16": 0.9999,
+    "int8-block": 0.985,
+    "int8": 0.975,
+    "int4-mixed": 0.74,
+    "int4": 0.65,
+    "int2": 0.14,
+}
 LEAST_COSINE_NORM_AFTER = {
     "fp16": 0.99999,
     "int8-block": 0.98,
@@ -205,6 +220,8 @@ def bounds(name):
     """The table that a model is judged by."""
     if name in MIXTURES:
         return LEAST_COSINE_MIXTURE
+    if name in DEEP:
+        return LEAST_COSINE_DEEP
     return LEAST_COSINE_NORM_AFTER if name in NORM_AFTER else LEAST_COSINE
 
 
@@ -282,4 +299,4 @@ def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_pa
     ids, _logits = reference(name)
     theirs = logits_of(tmp_path, spec, LEVELS["fp32"], ids)
     near = cosines(our_logits(name, level), theirs)
-    assert near.mean() >= (0.97 if name in (*NORM_AFTER, *MIXTURES) else 0.99)
+    assert near.mean() >= (0.97 if name in (*NORM_AFTER, *MIXTURES, *DEEP) else 0.99)

@@ -26,12 +26,14 @@ READ_PER_TOKEN = {
     "qwen1.5-moe-a2.7b": 2_378_008_576,
     "qwen3-30b-a3b": 3_041_867_776,
     "lfm2-350m": 354_483_968,
+    "gpt-oss-20b": 3_608_307_264,
+    "minicpm5-1b": 880_092_672,
 }
 
 
-def test_the_catalog_has_46_models():
-    assert len(NAMES) == 46
-    assert len(catalog_models()) == 46
+def test_the_catalog_has_54_models():
+    assert len(NAMES) == 54
+    assert len(catalog_models()) == 54
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,10 +48,11 @@ def test_formula_gives_the_published_count(name):
     assert (delta == 0) == (model.expected_delta_reason == "")
 
 
-def test_only_clip_and_exaone_are_not_confirmed():
-    """CLIP's published count holds 50 position ids; EXAONE 3.5 2.4B has none to compare with."""
+def test_three_counts_are_not_confirmed():
+    """CLIP's holds 50 position ids, Ministral's a vision tower; EXAONE 3.5 2.4B has none."""
     odd = {name for name in NAMES if catalog_model(name).expected_delta_reason}
-    assert odd == {"clip-vit-b-32", "exaone-3.5-2.4b"}
+    assert odd == {"clip-vit-b-32", "exaone-3.5-2.4b", "ministral-3-3b"}
+    assert catalog_model("ministral-3-3b").structure.parameters == 3_429_006_336
     assert catalog_model("clip-vit-b-32").expected_delta == -50
     assert catalog_model("exaone-3.5-2.4b").structure.parameters == 2_405_327_360
 

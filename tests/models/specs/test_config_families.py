@@ -135,6 +135,93 @@ def test_qwen3_moe_in_both_forms(key):
     assert spec.experts == Experts(8, 2, 32)
 
 
+def test_any_order_of_windows_is_built():
+    kinds = ["full_attention"] + ["sliding_attention"] * 3 + ["full_attention"] * 2
+    spec = spec_of("Gemma2ForCausalLM", layer_types=kinds, sliding_window=8)
+    assert (spec.layer_pattern, spec.full_attention_every) == ("FSSSFF", None)
+    assert [layer.window_tokens for layer in spec.layers] == [None, 8, 8, 8, None, None]
+
+
+def test_smollm3_leaves_every_fourth_layer_unturned():
+    assert spec_of("SmolLM3ForCausalLM", num_hidden_layers=8).layer_pattern == "FFFG"
+    listed = spec_of("SmolLM3ForCausalLM", no_rope_layers=[1, 0, 1, 1, 0, 1, 9])
+    assert [layer.rotary for layer in listed.layers] == [True, False, True, True, False, True]
+
+
+def test_granite_multiplies_and_divides():
+    numbers = {"embedding_multiplier": 12.0, "residual_multiplier": 0.22}
+    numbers |= {"attention_multiplier": 0.0078125, "logits_scaling": 8.0}
+    spec = spec_of("GraniteForCausalLM", **numbers)
+    assert (spec.embedding_multiplier, spec.residual_multiplier) == (12.0, 0.22)
+    assert (spec.score_scale, spec.logit_multiplier) == (0.0078125, 0.125)
+
+
+@pytest.mark.parametrize(("positions", "pattern"), [("rope", ""), (None, "G")])
+def test_dense_granite_4_is_the_class_of_its_hybrids(positions, pattern):
+    """Its block is what the class shares between experts that there are none of."""
+    spec = spec_of(
+        "GraniteMoeHybridForCausalLM",
+        shared_intermediate_size=96,
+        num_local_experts=0,
+        layer_types=["attention"] * 6,
+        position_embedding_type=positions,
+    )
+    assert (spec.intermediate_size, spec.layer_pattern) == (96, pattern)
+    assert spec.experts is None
+
+
+def test_exaone_4_turns_windowed_layers_only():
+    spec = spec_of("Exaone4ForCausalLM", sliding_window=8, sliding_window_pattern="LLG")
+    assert spec.layer_pattern == "SSG"
+    kinds = ["sliding_attention", "sliding_attention", "full_attention"] * 2
+    listed = spec_of("Exaone4ForCausalLM", sliding_window=8, layer_types=kinds)
+    assert listed.layer_pattern == "SSG"
+    plain = spec_of("Exaone4ForCausalLM", sliding_window=None, sliding_window_pattern=None)
+    assert (plain.layer_pattern, plain.sliding_window_tokens) == ("", None)
+
+
+YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"rope_theta": 5e5, "rope_scaling": YARN},
+        {
+            "rope_parameters": {
+                "full_attention": {**YARN, "rope_theta": 5e5},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 5e5},
+            }
+        },
+    ],
+    ids=["transformers 4", "transformers 5"],
+)
+def test_olmo3_stretches_only_what_sees_everything(keys):
+    spec = spec_of("Olmo3ForCausalLM", **keys)
+    assert (spec.rope_scaling.kind, spec.rope_theta, spec.local_rope_theta) == ("yarn", 5e5, 5e5)
+    assert (spec.full_attention_every, spec.sliding_window_tokens) == (4, 4096)
+
+
+def test_hunyuan_widens_its_base_whatever_the_length():
+    rope = {"type": "dynamic", "alpha": 1000.0, "factor": 1.0}
+    spec = spec_of("HunYuanDenseV1ForCausalLM", rope_scaling=rope)
+    assert (spec.rope_scaling.kind, spec.rope_scaling.factor) == ("ntk", 1000.0)
+    assert spec.qk_norm_after_rotary
+
+
+def test_ministral_lets_queries_grow():
+    grown = {**YARN, "llama_4_scaling_beta": 0.1}
+    assert spec_of("Ministral3ForCausalLM", rope_parameters=grown).rope_scaling.query_growth == 0.1
+    assert spec_of("LlamaForCausalLM", rope_parameters=grown).rope_scaling.query_growth == 0.0
+
+
+def test_gpt_oss_has_sinks_biases_and_a_cut_gate():
+    spec = spec_of("GptOssForCausalLM", num_local_experts=8, num_experts_per_tok=2)
+    assert spec.experts == Experts(8, 2, 160, bias=True, gate_slope=1.702, up_added=1.0, limit=7.0)
+    assert (spec.attention_sinks, spec.out_bias, spec.head_dim) == (True, True, 64)
+    assert [spec.window_tokens(layer) for layer in range(3)] == [128, None, 128]
+
+
 REFUSED = {
     "some layers": (
         "Qwen3MoeForCausalLM",
@@ -168,10 +255,40 @@ REFUSED = {
         {"scale_attn_by_inverse_layer_idx": True},
         "scale_attn_by_inverse_layer_idx is true",
     ),
-    "odd pattern": (
-        "Gemma2ForCausalLM",
-        {"layer_types": ["full_attention"] + ["sliding_attention"] * 5},
-        "attend in different ways",
+    "sinks without bias": ("GptOssForCausalLM", {**MIXTURE, "attention_bias": False}, "is false"),
+    "a limit of 0": (
+        "GptOssForCausalLM",
+        {**MIXTURE, "swiglu_limit": 0.0},
+        "experts.limit is 0.0",
+    ),
+    "a window of 0": (
+        "GptOssForCausalLM",
+        {**MIXTURE, "sliding_window": 0},
+        "sliding_window_tokens is 0",
+    ),
+    "more chosen than there are": (
+        "GptOssForCausalLM",
+        {"num_local_experts": 2, "num_experts_per_tok": 4},
+        "4 of 2 experts are active",
+    ),
+    "a short list": (
+        "SmolLM3ForCausalLM",
+        {"no_rope_layers": [1, 1, 0]},
+        "no_rope_layers has 3 entries for 6 layers",
+    ),
+    "a period of 0": (
+        "SmolLM3ForCausalLM",
+        {"no_rope_layer_interval": 0},
+        "no_rope_layer_interval is 0",
+    ),
+    "a pattern of 0": ("Gemma2ForCausalLM", {"sliding_window_pattern": 0}, "_pattern is 0"),
+    "a strange pattern": ("Exaone4ForCausalLM", {"sliding_window_pattern": "LX"}, "is 'LX'"),
+    "logits by 0": ("GraniteForCausalLM", {"logits_scaling": 0}, "logits_scaling is 0"),
+    "no norm behind": ("HyperCLOVAXForCausalLM", {"use_post_norm": False}, "is false"),
+    "experts beside": (
+        "GraniteMoeHybridForCausalLM",
+        {"shared_intermediate_size": 64, "num_local_experts": 4},
+        "num_local_experts is 4",
     ),
     "images": ("Gemma3ForConditionalGeneration", {}, "an image encoder"),
 }

@@ -120,6 +120,28 @@ def test_linear_rope_under_its_old_key():
     assert spec.rope_scaling == RopeScaling("linear", 4.0)
 
 
+def test_yarn_keeps_fast_pairs_and_has_an_amplitude():
+    """Amplitude = 1 + ln(4) / 10; the context first trained with may be left out."""
+    yarn = {"type": "yarn", "factor": 4.0}
+    scaling = spec_from_config(changed(rope_scaling=yarn), "toy").rope_scaling
+    assert (scaling.kind, scaling.original_context_tokens) == ("yarn", 512)
+    assert scaling.amplitude == pytest.approx(1.1386294)
+    both = {**yarn, "mscale": 1.0, "mscale_all_dim": 1.0, "truncate": False}
+    scaling = spec_from_config(changed(rope_scaling=both), "toy").rope_scaling
+    assert (scaling.amplitude, scaling.whole_pairs, scaling.query_growth) == (1.0, False, 0.0)
+
+
+def test_a_window_in_the_last_layers_only():
+    config = changed(
+        architectures=["Qwen2ForCausalLM"],
+        use_sliding_window=True,
+        sliding_window=128,
+        max_window_layers=1,
+    )
+    spec = spec_from_config(config, "toy")
+    assert [layer.window_tokens for layer in spec.layers] == [None, 128]
+
+
 def test_theta_inside_rope_parameters():
     """Version 5 of transformers moves rope_theta into rope_parameters."""
     config = changed(rope_theta=..., rope_parameters={"rope_type": "default", "rope_theta": 5e5})
@@ -128,8 +150,7 @@ def test_theta_inside_rope_parameters():
 
 
 REFUSED = {
-    "sinks": ({"architectures": ["GptOssForCausalLM"]}, "needs experts and attention sinks"),
-    "no rotary": ({"architectures": ["SmolLM3ForCausalLM"]}, "layers without rotary positions"),
+    "no weights": ({"architectures": ["OlmoForCausalLM"]}, "needs LayerNorm without weights"),
     "unknown class": ({"architectures": ["FooLM"]}, "FooLM needs a block this version"),
     "two classes": ({"architectures": ["A", "B"]}, "several classes: A, B"),
     "no class": ({"architectures": ..., "model_type": ...}, "names no architecture"),
@@ -144,7 +165,11 @@ REFUSED = {
     "mlp bias": ({"mlp_bias": True}, "mlp_bias adds biases"),
     "quantized": ({"quantization_config": {"bits": 4}}, "already quantized"),
     "own code": ({"auto_map": {"AutoModelForCausalLM": "m.Own"}}, "runs its own code"),
-    "yarn": ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope type 'yarn'"),
+    "yarn bounds": (
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 0.5}},
+        "fast_turns 0.5 is below slow_turns 1.0",
+    ),
+    "yarn factor": ({"rope_scaling": {"rope_type": "yarn", "factor": 0.0}}, "factor is 0.0"),
     "dynamic": ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope type 'dynamic'"),
     "longrope": ({"rope_parameters": {"rope_type": "longrope"}}, "rope type 'longrope'"),
     "rope per layer": ({"rope_parameters": {"full_attention": {}}}, "to other layers"),
@@ -155,21 +180,16 @@ REFUSED = {
         "not above low_frequency_factor",
     ),
     "partial rotary": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
-    "window per layer": (
-        {
-            "architectures": ["Qwen2ForCausalLM"],
-            "use_sliding_window": True,
-            "sliding_window": 128,
-            "max_window_layers": 1,
-        },
-        "attend in different ways (layer types: full_attention, sliding_attention)",
-    ),
     "layer types": (
         {
             "architectures": ["Qwen3ForCausalLM"],
-            "layer_types": ["full_attention", "sliding_attention"],
+            "layer_types": ["full_attention", "chunked_attention"],
         },
-        "attend in different ways",
+        "attend in different ways (layer types: chunked_attention)",
+    ),
+    "too few layer types": (
+        {"architectures": ["Qwen3ForCausalLM"], "layer_types": ["full_attention"]},
+        "layer_types names 1 layers, num_hidden_layers is 2",
     ),
     "missing hidden": ({"hidden_size": ...}, "hidden_size is missing"),
     "missing layers": ({"num_hidden_layers": ...}, "num_hidden_layers is missing"),
@@ -217,7 +237,7 @@ def test_a_depth_that_no_decoder_has_is_refused_at_once():
         spec_from_config(changed(num_hidden_layers=10**9), "toy")
 
 
-@pytest.mark.parametrize("case", ["sinks", "unknown class", "no class"])
+@pytest.mark.parametrize("case", ["no weights", "unknown class", "no class"])
 def test_a_refused_class_lists_the_supported_ones(case):
     with pytest.raises(ModelError) as caught:
         spec_from_config(changed(**REFUSED[case][0]), "toy")

@@ -14,6 +14,10 @@ from harness.models.specs.model import ENCODER_FAMILIES, RopeScaling
 TEXT = (data_folder("models") / "smollm2-135m.toml").read_text()
 
 
+# Families whose makers publish no exact count: built from a folder, not in the catalog.
+NOT_COUNTED = {"exaone4", "hunyuan_v1_dense", "hyperclovax"}
+
+
 def write(tmp_path, text, name="smollm2-135m"):
     path = tmp_path / f"{name}.toml"
     path.write_text(text)
@@ -23,7 +27,7 @@ def write(tmp_path, text, name="smollm2-135m"):
 def test_at_least_ten_architectures_of_every_supported_family():
     families = {load_spec(name).family for name in spec_names()}
     assert len(spec_names()) >= 10
-    assert families == {*FAMILIES, *ENCODER_FAMILIES}
+    assert families == {*FAMILIES, *ENCODER_FAMILIES} - NOT_COUNTED
 
 
 def test_names_are_sorted_and_are_the_file_names():
@@ -105,8 +109,8 @@ BROKEN = {
     "groups": (TEXT.replace("num_kv_heads = 3", "num_kv_heads = 2"), "9 heads cannot share 2"),
     "odd head": (TEXT.replace("head_dim = 64", "head_dim = 63"), "head_dim is 63"),
     "rope kind": (
-        TEXT + '\n[rope_scaling]\nkind = "yarn"\nfactor = 2\n',
-        "rope scaling is 'yarn'",
+        TEXT + '\n[rope_scaling]\nkind = "yearn"\nfactor = 2\n',
+        "rope scaling is 'yearn'",
     ),
     "rope key": (
         TEXT + '\n[rope_scaling]\nkind = "linear"\nfactor = 2\nbeta = 1\n',
@@ -115,6 +119,10 @@ BROKEN = {
     "rope factor": (
         TEXT + '\n[rope_scaling]\nkind = "linear"\nfactor = 0\n',
         "rope_scaling.factor is 0",
+    ),
+    "yarn bounds": (
+        TEXT + '\n[rope_scaling]\nkind = "yarn"\nfactor = 2\nfast_turns = 0.5\n',
+        "fast_turns 0.5 is below slow_turns 1.0",
     ),
     "rope no table": (TEXT + "\nrope_scaling = 4\n", "rope_scaling must be of type table"),
 }

@@ -209,10 +209,10 @@ def test_other_types_are_refused(tmp_path, dtype, word):
 
 
 def test_a_config_of_another_architecture_is_refused_before_the_weights(tmp_path):
-    config = {**CONFIG, "architectures": ["GptOssForCausalLM"]}
+    config = {**CONFIG, "architectures": ["OlmoForCausalLM"]}
     folder = write_config(tmp_path / "toy", config)
     (folder / "model.safetensors").write_bytes(b"")
-    assert "GptOssForCausalLM needs experts" in refused(folder)
+    assert "OlmoForCausalLM needs LayerNorm" in refused(folder)
 
 
 # --- the index of a sharded checkpoint -------------------------------------------------------

@@ -30,6 +30,11 @@ _BUILT: dict[str, tuple[object, ...]] = {
     "attention_softcap": (None,),
     "logit_softcap": (None,),
     "experts": (None,),
+    "embedding_multiplier": (1.0,),
+    "rotary_pairs": (False,),
+    "qk_norm_after_rotary": (False,),
+    "out_bias": (False,),
+    "attention_sinks": (False,),
     "layer_pattern": ("",),
 }
 
@@ -48,9 +53,10 @@ def check_static(spec: ModelSpec) -> None:
                 fix="a level of the fused decoder (bench levels), or a model of the Llama,"
                 " Mistral, Qwen2 or Qwen3 families",
             )
-    if spec.rope_scaling is not None and spec.rope_scaling.kind == "longrope":
+    if spec.rope_scaling is not None and spec.rope_scaling.kind in ("longrope", "yarn"):
         raise ModelError(
-            f"{spec.name}: rotary positions of longrope, which a static decoder does not have",
+            f"{spec.name}: rotary positions of {spec.rope_scaling.kind}, which a static decoder"
+            " does not have",
             fix="a level of the fused decoder (bench levels)",
         )
 

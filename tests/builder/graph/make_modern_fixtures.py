@@ -1,0 +1,159 @@
+"""Writes the reference logits of decoders of 2025 and 2026. Development-time only.
+
+    python -m tests.builder.graph.make_modern_fixtures [name ...]
+
+Needs torch and transformers (made with 2.13.0 and 5.24.0). What a folder holds, and how its weights
+are spread, says make_logit_fixtures.py; the sizes here differ where a family needs them to.
+"""
+
+import sys
+
+import torch
+from transformers import (
+    Ernie4_5Config,
+    Ernie4_5ForCausalLM,
+    Exaone4Config,
+    Exaone4ForCausalLM,
+    GptOssConfig,
+    GptOssForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    GraniteMoeHybridConfig,
+    GraniteMoeHybridForCausalLM,
+    HunYuanDenseV1Config,
+    HunYuanDenseV1ForCausalLM,
+    HyperCLOVAXConfig,
+    HyperCLOVAXForCausalLM,
+    Ministral3Config,
+    Ministral3ForCausalLM,
+    Olmo3Config,
+    Olmo3ForCausalLM,
+    PreTrainedModel,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
+)
+
+from tests.builder.graph.make_logit_fixtures import (
+    LLAMA3_ROPE,
+    SHORT_WINDOW_TOKENS,
+    SIZES,
+    write_folder,
+)
+
+NO_ROPE_KEYS = {key: value for key, value in SIZES.items() if key != "rope_theta"}
+NO_ROPE_KEYS |= {"pad_token_id": 0}
+NO_HEAD_DIM = {key: value for key, value in NO_ROPE_KEYS.items() if key != "head_dim"}
+NO_HEAD_DIM |= {"hidden_size": 64}
+PLAIN_ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0}}
+MULTIPLIERS = {
+    "embedding_multiplier": 3.0,
+    "residual_multiplier": 0.5,
+    "attention_multiplier": 0.125,
+    "logits_scaling": 2.0,
+}
+# Begins to stretch, and to let queries grow, within the prompt.
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10_000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 8,
+    "beta_fast": 4.0,
+    "beta_slow": 1.0,
+}
+
+
+def models() -> dict[str, PreTrainedModel]:
+    """Return each model by the name of its folder."""
+    return {**plain_models(), **windowed_models(), "gpt_oss-sinks": gpt_oss()}
+
+
+def plain_models() -> dict[str, PreTrainedModel]:
+    """Return those whose layers are alike, or differ in rotary positions alone."""
+    four = {**NO_HEAD_DIM, **PLAIN_ROPE, "num_hidden_layers": 4}
+    tied = {"tie_word_embeddings": True}
+    hybrid = {"shared_intermediate_size": 72, "num_local_experts": 0, "num_experts_per_tok": 0}
+    hybrid |= {"layer_types": ["attention"] * 2, "position_embedding_type": "rope"}
+    hybrid |= {"mamba_n_heads": 4, "mamba_d_head": 32}
+    alpha = {"rope_type": "dynamic", "rope_theta": 10_000.0, "alpha": 50.0, "factor": 1.0}
+    return {
+        "smollm3-norotary": SmolLM3ForCausalLM(SmolLM3Config(**four | tied)),
+        "granite-multipliers": GraniteForCausalLM(
+            GraniteConfig(**NO_HEAD_DIM, **PLAIN_ROPE, **MULTIPLIERS)
+        ),
+        "granitemoehybrid-dense": GraniteMoeHybridForCausalLM(
+            GraniteMoeHybridConfig(
+                **NO_HEAD_DIM | PLAIN_ROPE | MULTIPLIERS | hybrid | tied | {"intermediate_size": 40}
+            )
+        ),
+        "hyperclovax-peri": HyperCLOVAXForCausalLM(
+            HyperCLOVAXConfig(**NO_HEAD_DIM, **PLAIN_ROPE, **MULTIPLIERS)
+        ),
+        "exaone4-full": Exaone4ForCausalLM(
+            Exaone4Config(
+                **NO_HEAD_DIM,
+                rope_parameters=LLAMA3_ROPE,
+                sliding_window=None,
+                layer_types=["full_attention"] * 2,
+            )
+        ),
+        "hunyuan_v1_dense-alpha": HunYuanDenseV1ForCausalLM(
+            HunYuanDenseV1Config(**NO_ROPE_KEYS, rope_parameters=alpha)
+        ),
+        "ernie4_5-pairs": Ernie4_5ForCausalLM(Ernie4_5Config(**NO_ROPE_KEYS | PLAIN_ROPE | tied)),
+        "ministral3-yarn": Ministral3ForCausalLM(
+            Ministral3Config(
+                **NO_ROPE_KEYS,
+                rope_parameters={
+                    **YARN,
+                    "mscale": 1.0,
+                    "mscale_all_dim": 1.0,
+                    "llama_4_scaling_beta": 0.1,
+                },
+            )
+        ),
+    }
+
+
+def windowed_models() -> dict[str, PreTrainedModel]:
+    """Return those of which some layers see the last tokens alone."""
+    four = {**NO_HEAD_DIM, "num_hidden_layers": 4, "sliding_window": SHORT_WINDOW_TOKENS}
+    kinds = ["sliding_attention"] * 3 + ["full_attention"]
+    return {
+        "exaone4-windows": Exaone4ForCausalLM(Exaone4Config(**four, **PLAIN_ROPE)),
+        "olmo3-windows": Olmo3ForCausalLM(
+            Olmo3Config(
+                **four,
+                layer_types=kinds,
+                rope_parameters={
+                    "full_attention": YARN,
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+                },
+            )
+        ),
+    }
+
+
+def gpt_oss() -> PreTrainedModel:
+    """Return a mixture with sinks; its widths divide into blocks of 32, as QMoE needs it."""
+    sizes = {**NO_ROPE_KEYS, "hidden_size": 64, "intermediate_size": 32, "num_hidden_layers": 2}
+    config = GptOssConfig(
+        **sizes,
+        num_local_experts=5,
+        num_experts_per_tok=2,
+        sliding_window=SHORT_WINDOW_TOKENS,
+        swiglu_limit=1.5,
+        rope_parameters={**YARN, "truncate": False},
+    )
+    config._experts_implementation = "eager"
+    return GptOssForCausalLM(config)
+
+
+def main(names: list[str]) -> None:
+    """Write the named folders, or every one, anew."""
+    for name, model in models().items():
+        if name in names or not names:
+            write_folder(name, model, torch.bfloat16)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
