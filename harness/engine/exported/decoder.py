@@ -32,7 +32,8 @@ class ExportedDecoder(CachedDecoder):
 
     Attributes:
         prefix_tokens: positions before the first one that is counted: the start token of a
-            decoder that attends to an encoder, whose keys it reads in that pass.
+            decoder that attends to an encoder, whose keys it makes in that pass. Where the encoder
+            itself gives them, there is none.
     """
 
     def __init__(
@@ -67,8 +68,11 @@ class ExportedDecoder(CachedDecoder):
         self._context_tokens = context_tokens
         self._growing: GrowingCache | None = None
         self._shared: SharedCache | None = None
-        self._runs = self._make_runs(sessions, graphs, source or {})
-        self.prefix_tokens = 1 if source and self._growing is not None else 0
+        given = source or {}
+        self._runs = self._make_runs(sessions, graphs, given)
+        cross = [tensor for tensor in cached_tensors(graphs[-1], batch) if tensor.is_cross]
+        makes_keys = self._growing is not None and all(each.past not in given for each in cross)
+        self.prefix_tokens = 1 if given and makes_keys else 0
         self._last: NDArray[Any] = self._logits
         self._waiting: Step | None = None
         self._steps: dict[int, Step] = {}
@@ -234,7 +238,8 @@ class ExportedDecoder(CachedDecoder):
         self, sessions: Sequence[OpenedSession], graphs: Sequence[ExportedGraph], source: Feeds
     ) -> tuple[Run, Run]:
         """How a text is begun, and how it goes on."""
-        tensors = cached_tensors(graphs[-1], self.batch)
+        every = cached_tensors(graphs[-1], self.batch)
+        tensors = [tensor for tensor in every if tensor.past not in source]
         pairs = list(zip(sessions, graphs, strict=True))
         if not tensors:
             runs: list[Run] = [WholeRun(opened, graph, source) for opened, graph in pairs]

@@ -7,13 +7,14 @@ import numpy as np
 
 from harness.core.errors import UsageError
 from harness.devices.session import OpenedSession
+from harness.engine.exported.caches import cached_tensors, presents_of
 from harness.engine.exported.decoder import ExportedDecoder
 from harness.engine.exported.feeds import Feeds, with_sizes
 from harness.engine.exported.geometry import DECODERS, ExportedGeometry
 from harness.engine.exported.inputs import Arrays, pass_inputs
 from harness.engine.exported.pair import PairMeasuring
 from harness.engine.exported.single import PassMeasuring, SinglePass
-from harness.engine.exported.values import dtype_of, value_of
+from harness.engine.exported.values import array_of, as_float32, dtype_of, value_of
 from harness.engine.measuring import Measuring
 from harness.models.exported.model import ExportedGraph, Role
 from harness.models.exported.sizes import Reading
@@ -133,10 +134,15 @@ def _encoded(
     """What the encoder gives for a seeded input, by the names under which the decoder takes it."""
     reading = Reading("--batch", batch, geometry.source_tokens)
     arrays = pass_inputs(encoder.graph, geometry, reading, seed)
-    hidden = encoder.run_plainly(arrays)
+    outputs = encoder.run_whole(arrays)
+    hidden = as_float32(array_of(outputs[encoder.judged])).copy()
+    given = {key: outputs[name] for name, key in presents_of(encoder.graph).items()}
     feeds: Feeds = {}
     for graph in graphs[1:]:
         names = graph.names
+        for tensor in cached_tensors(graph, batch):
+            if tensor.key in given:
+                feeds[tensor.past] = given[tensor.key]
         if names.encoder_hidden_states is not None:
             dtype = dtype_of(graph.port(names.encoder_hidden_states))
             feeds[names.encoder_hidden_states] = value_of(hidden.astype(dtype))

@@ -64,6 +64,18 @@ class SinglePass:
         (found,) = self.opened.session.run_with_ort_values([_judged(self.graph).name], given)
         return as_float32(array_of(found)).copy()
 
+    def run_whole(self, arrays: Arrays) -> dict[str, ort.OrtValue]:
+        """Every output of a run that is neither bound nor timed, by its name."""
+        given = {name: value_of(array) for name, array in arrays.items()}
+        names = [port.name for port in self.graph.outputs]
+        found = self.opened.session.run_with_ort_values(names, given)
+        return dict(zip(names, found, strict=True))
+
+    @property
+    def judged(self) -> str:
+        """Name of the output that stands for the graph."""
+        return self.graph.outputs[self._place].name
+
     @property
     def output(self) -> NDArray[np.float32]:
         """What the last run gave: the output that stands for the graph."""

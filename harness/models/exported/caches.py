@@ -32,6 +32,8 @@ def cache_layout(
 ) -> CacheLayout | None:
     """Return the layout of the cached tensors of a graph, or None: it has none that can be fed.
 
+    An encoder may have outputs alone: the keys and values that a decoder looks at.
+
     Args:
         flat: the graph.
         past: inputs by what their names, or their places in the graph, say.
@@ -49,7 +51,8 @@ def cache_layout(
     own = tuple(pair for name, pair in pairs.items() if not name.cross)
     cross = tuple(pair for name, pair in pairs.items() if name.cross)
     if not own:
-        return None
+        given = tuple(pair for pair in cross if pair.past is None)
+        return CacheLayout((), given, shares_buffer=False) if given and not past else None
     has_past = any(pair.past for pair in own)
     return CacheLayout(own, cross, shares_buffer=has_past and _in_place(flat, own))
 

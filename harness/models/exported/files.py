@@ -181,12 +181,15 @@ def chosen_of(files: Sequence[str], typed: Typed, asked: str | None = None) -> t
 
 
 def _of_file(path: Path) -> FoundFiles:
-    """Return the model that one file belongs to."""
+    """Return the model that one file belongs to: of two halves by genai_config.json, or by name."""
     if path.suffix != ".onnx":
         raise UsageError(f"{path.name!r} is no model", fix=f"give {WANTED}")
     if not path.exists() and not path.is_symlink():
         raise UsageError(f"there is no {path.name!r} in that folder", fix=f"give {WANTED}")
     folder, files = path.parent, _graphs_of(path.parent)
+    named = _named_by_genai(folder)
+    if len(named) > 1 and path.name in named.values():
+        return _found(folder, named, files, path.stem)
     part = _part(path.name)
     if part.role is Role.MODEL:
         return _found(folder, {Role.MODEL: path.name}, files, path.stem)

@@ -251,7 +251,7 @@ class ExportedModel:
         `growing`: each run returns longer tensors, beside states in a hybrid. `states`: nothing
         grows. `none`: every step reads the whole text again, or there are no steps.
         """
-        layouts = [graph.cache for graph in self.graphs if graph.cache is not None]
+        layouts = [graph.cache for graph in self.graphs if graph.cache and graph.cache.own]
         if not layouts or self.kind not in _WITH_STEPS:
             return "none"
         layout = layouts[-1]

@@ -102,7 +102,7 @@ def cache_names(ports: Iterable[Port], patterns: Sequence[str]) -> dict[CacheNam
             if match is not None:
                 parts = match.groupdict()
                 half = parts.get("half") or parts.get("state") or _named_half(parts)
-                cross = parts.get("side") in _CROSS
+                cross = parts.get("side") in _CROSS or "cross" in parts
                 found[CacheName(int(parts["layer"]), half, cross)] = port
                 break
     return found
@@ -136,20 +136,24 @@ def unnamed_inputs(inputs: Iterable[Port], names: PortNames) -> tuple[str, ...]:
     return tuple(port.name for port in inputs if port.name not in known)
 
 
-def genai_names(config: Any) -> tuple[dict[str, str], CachePatterns]:
-    """Return the port names and cache patterns that a decoded genai_config.json gives."""
+def genai_names(config: Any, part: str) -> tuple[dict[str, str], CachePatterns]:
+    """Return the port names and cache patterns that a decoded genai_config.json gives.
+
+    Args:
+        config: decoded.
+        part: whose: `decoder` or `encoder`.
+    """
     renamed: dict[str, str] = {}
     past, present = list(PAST_PATTERNS), list(PRESENT_PATTERNS)
-    for section in ("inputs", "outputs"):
-        for key, value in _section(config, section).items():
+    for section, patterns in (("inputs", past), ("outputs", present)):
+        for key, value in _section(config, part, section).items():
             if not isinstance(value, str):
                 continue
             if "%d" in value:
                 half = next((word for word in _HALVES if word in key), "both")
-                patterns = past if section == "inputs" else present
-                patterns.insert(0, _pattern(value, half))
-            elif key in _GENAI_FIELDS:
-                renamed[_GENAI_FIELDS[key]] = value
+                patterns.insert(0, _pattern(value, half, "cross" in key))
+            elif key in _GENAI_FIELDS[section]:
+                renamed[_GENAI_FIELDS[section][key]] = value
     return renamed, CachePatterns(tuple(past), tuple(present))
 
 
@@ -163,27 +167,33 @@ def _fits(part: str, port: Port) -> bool:
     return part not in _INTEGER_FIELDS or port.element_type in WHOLE_NUMBERS
 
 
-def _pattern(template: str, half: str) -> str:
-    """Return the expression of a name such as `past_%d.key`; the half is what the key says."""
+def _pattern(template: str, half: str, cross: bool) -> str:
+    """Return the expression of a name such as `past_%d.key`; the rest is what the key says."""
     before, _, after = template.partition("%d")
-    return f"{re.escape(before)}{_LAYER}{re.escape(after)}(?P<{half}>)"
+    told = f"(?P<{half}>)" + "(?P<cross>)" * cross
+    return f"{re.escape(before)}{_LAYER}{re.escape(after)}{told}"
 
 
-def _section(config: Any, section: str) -> Mapping[str, Any]:
-    """Return a table of the decoder's section; empty where it is none."""
+def _section(config: Any, part: str, section: str) -> Mapping[str, Any]:
+    """Return a table of a part's section; empty where it is none."""
     try:
-        found = config["model"]["decoder"][section]
+        found = config["model"][part][section]
     except (KeyError, TypeError):
         return {}
     return found if isinstance(found, Mapping) else {}
 
 
 _GENAI_FIELDS = {
-    "input_ids": "ids",
-    "inputs_embeds": "embeds",
-    "attention_mask": "mask",
-    "position_ids": "positions",
-    "past_sequence_length": "past_length",
-    "total_sequence_length": "total_length",
-    "logits": "logits",
+    "inputs": {
+        "input_ids": "ids",
+        "inputs_embeds": "embeds",
+        "attention_mask": "mask",
+        "position_ids": "positions",
+        "past_sequence_length": "past_length",
+        "total_sequence_length": "total_length",
+        "encoder_hidden_states": "encoder_hidden_states",
+        "encoder_attention_mask": "encoder_mask",
+        "audio_features": "input_features",
+    },
+    "outputs": {"logits": "logits", "encoder_hidden_states": "hidden"},
 }

@@ -182,7 +182,8 @@ def _graph(
 ) -> ExportedGraph:
     """Return the record of a graph but for its weights: names first, then shapes."""
     inputs, outputs = graph_ports(model, where)
-    renamed, patterns = genai_names(described.genai)
+    part = "encoder" if role is Role.ENCODER else "decoder"
+    renamed, patterns = genai_names(described.genai, part)
     past, present = cache_names(inputs, patterns.past), cache_names(outputs, patterns.present)
     names = name_ports(_without(inputs, past), _without(outputs, present), renamed)
     if speaks(flat, inputs, names, has_cache=bool(past)):

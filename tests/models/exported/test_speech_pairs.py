@@ -1,0 +1,111 @@
+"""An encoder that gives keys and values itself, and the decoder that looks at them: as genai's."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import ModelProto, helper
+
+from harness.devices.device import find_device
+from harness.devices.session import open_session
+from harness.engine.exported.geometry import ExportedGeometry
+from harness.engine.exported.opening import open_steps, opened_files
+from harness.engine.passes import seeded_ids
+from harness.engine.shapes import shapes_json
+from harness.engine.steps_check import steps_check
+from harness.models.exported.model import ExportedKind, Role
+from tests.models.exported.tiny_graphs import VOCAB, WIDTH, model, port, read, saved, values
+from tests.models.exported.tiny_parts import Tiny
+
+BINS, FRAMES, HEADS = 5, 12, 2
+HEAD_WIDTH = WIDTH // HEADS
+# Names of the decoder's own cache, and of what it looks at, as inputs and outputs.
+GENAI = {
+    "own": ("past_{1}_self_{0}", "present_{1}_self_{0}"),
+    "seen": ("past_{1}_cross_{0}", "present_{1}_cross_{0}"),
+}
+TOLD = {"own": ("keep.{1}{0}", "kept.{1}{0}"), "seen": ("look.{1}{0}", "give.{1}{0}")}
+
+
+def encoder(names: tuple[str, str]) -> ModelProto:
+    """Frames to vectors, and to keys and values of a layer: the vectors by heads."""
+    key, value = (names[1].format(0, half) for half in ("key", "value"))
+    nodes = [
+        helper.make_node("Transpose", ["audio_features"], ["rows"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["rows", "weight"], ["hidden_states"]),
+        helper.make_node("Reshape", ["hidden_states", "split"], ["heads"]),
+        helper.make_node("Transpose", ["heads"], [key], perm=[0, 2, 1, 3]),
+        helper.make_node("Neg", [key], [value]),
+    ]
+    sizes = ["batch", HEADS, FRAMES, HEAD_WIDTH]
+    outputs = [port("hidden_states", ["batch", FRAMES, WIDTH]), port(key, sizes)]
+    weights = {"weight": values(BINS, WIDTH), "split": np.array([0, 0, HEADS, HEAD_WIDTH])}
+    inputs = [port("audio_features", ["batch", BINS, FRAMES])]
+    return model(nodes, inputs, [*outputs, port(value, sizes)], weights)
+
+
+def decoder(own: tuple[str, str], seen: tuple[str, str]) -> ModelProto:
+    """A layer over its own tokens, and one that looks at keys and values that are inputs."""
+    tiny = Tiny().attention(0, HEADS, own)
+    key, value = (seen[0].format(0, half) for half in ("key", "value"))
+    for name in (key, value):
+        tiny.inputs.append(port(name, ["batch", HEADS, FRAMES, HEAD_WIDTH]))
+    heads = tiny.node("Reshape", tiny.x, f"split{HEADS}")
+    asked = tiny.node("Transpose", heads, perm=[0, 2, 1, 3])
+    scores = tiny.node("MatMul", asked, tiny.node("Transpose", key, perm=[0, 1, 3, 2]))
+    found = tiny.node("Transpose", tiny.node("MatMul", scores, value), perm=[0, 2, 1, 3])
+    return tiny.added(tiny.node("Reshape", found, "flat")).logits()
+
+
+def genai_folder(folder: Path, names: dict[str, tuple[str, str]]) -> Path:
+    """Both graphs and the configuration that names them."""
+
+    def said(keys: str, template: str) -> dict[str, str]:
+        halves = ("key", "value")
+        return {keys.format(half): template.format("%d", half) for half in halves}
+
+    own, seen = names["own"], names["seen"]
+    parts = {
+        "decoder": {
+            "filename": "decoder.onnx",
+            "inputs": said("past_{}_names", own[0]) | said("cross_past_{}_names", seen[0]),
+            "outputs": said("present_{}_names", own[1]),
+        },
+        "encoder": {
+            "filename": "encoder.onnx",
+            "inputs": {"audio_features": "audio_features"},
+            "outputs": said("cross_present_{}_names", seen[1]),
+        },
+    }
+    saved(encoder(seen), folder, "encoder.onnx")
+    saved(decoder(**names), folder, "decoder.onnx")
+    config = {"model": {**parts, "type": "whisper", "vocab_size": VOCAB, "context_length": 40}}
+    (folder / "genai_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("names", [GENAI, TOLD], ids=["genai", "told by the configuration"])
+@pytest.mark.parametrize("file", ["", "decoder.onnx", "encoder.onnx"])
+def test_keys_of_sounds_come_from_the_encoder(tmp_path, names, file):
+    """The pair, by its folder or one of its files; steps give what a whole pass gives."""
+    found = read(genai_folder(tmp_path, names) / file)
+    assert found.kind is ExportedKind.ENCODER_DECODER
+    assert found.parameters == BINS * WIDTH + 2 * VOCAB * WIDTH
+    assert (found.main.file, found.graph(Role.ENCODER).file) == ("decoder.onnx", "encoder.onnx")
+    assert (found.cache_kind, found.max_context_tokens) == ("growing", 40)
+    geometry = ExportedGeometry(found)
+    path, sizes = str(found.path(found.main)), shapes_json(geometry)
+    check = steps_check(path, sizes, "cpu", threads=1, batch=1, seed=0)
+    assert check.agrees
+    assert check.difference < 1e-5
+
+
+def test_the_decoder_looks_at_what_the_encoder_gave(tmp_path):
+    """Other sounds, other logits; there is no start token whose pass makes the keys."""
+    geometry = ExportedGeometry(read(genai_folder(tmp_path, GENAI)))
+    sessions = [open_session(file, find_device("cpu"), 1) for file in opened_files(geometry)]
+    ids = seeded_ids(0, 2, 6, VOCAB)
+    one, other = (open_steps(sessions, geometry, 2, 24, seed) for seed in (0, 1))
+    assert one.prefix_tokens == 0
+    assert np.abs(one.read_whole(ids) - other.read_whole(ids)).max() > 1e-3
