@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from harness.core.errors import HarnessError
 from harness.devices.device import find_device
 from harness.devices.session import open_mapped, open_session
 from harness.engine.exported.feeds import feeds_of
@@ -65,7 +64,7 @@ def is_causal(model: ExportedModel) -> bool | None:
             moved = float(np.abs(logits() - before)[:, :-1].max())
             if moved <= MOVED * float(np.abs(before).max()):
                 return True
-    except (HarnessError, RuntimeError, ValueError):  # what cannot be run here is told by its name
+    except Exception:  # ONNX Runtime's share no class: what cannot be run is told by its name
         return None
     return False
 

@@ -17,6 +17,7 @@ from harness.engine.exported.single import PassMeasuring, SinglePass
 from harness.engine.exported.values import array_of, as_float32, dtype_of, value_of
 from harness.engine.measuring import Measuring
 from harness.models.exported.model import ExportedGraph, Role
+from harness.models.exported.ports import Port
 from harness.models.exported.sizes import Reading
 
 ExportedMeasuring = Measuring | PassMeasuring | PairMeasuring
@@ -90,10 +91,26 @@ def open_steps(
 
     Arguments and errors are those of open_exported.
     """
-    graphs, source = opened_graphs(geometry), None
-    if graphs[0].role is Role.ENCODER:
-        source = _encoded(SinglePass(sessions[0], graphs[0]), graphs, geometry, batch, seed)
-    return open_exported_decoder(sessions, geometry, batch, capacity_tokens, source)
+    graphs = opened_graphs(geometry)
+    if graphs[0].role is not Role.ENCODER:
+        return open_exported_decoder(sessions, geometry, batch, capacity_tokens, None)
+    encoder = SinglePass(sessions[0], graphs[0])
+    *others, last = _encoded(encoder, graphs, geometry, batch, seed)
+    for source in others:
+        decoder = open_exported_decoder(sessions, geometry, batch, capacity_tokens, source)
+        if _takes_source(decoder, seed):
+            return decoder
+    return open_exported_decoder(sessions, geometry, batch, capacity_tokens, last)
+
+
+def _takes_source(decoder: ExportedDecoder, seed: int) -> bool:
+    """Whether a decoder runs over what it was given of its encoder; it is empty again after."""
+    try:
+        decoder.read_whole(np.zeros((decoder.batch, 1), np.int64))
+        decoder.fill(0, seed)
+    except Exception:  # ONNX Runtime's errors share no class of their own
+        return False
+    return True
 
 
 def open_exported_decoder(
@@ -130,14 +147,19 @@ def _encoded(
     geometry: ExportedGeometry,
     batch: int,
     seed: int,
-) -> Feeds:
-    """What the encoder gives for a seeded input, by the names under which the decoder takes it."""
+) -> list[Feeds]:
+    """What the encoder gives for a seeded input, by the names under which the decoder takes it.
+
+    Several where the length of the decoder's mask is open, the likeliest first.
+    """
     reading = Reading("--batch", batch, geometry.source_tokens)
     arrays = pass_inputs(encoder.graph, geometry, reading, seed)
     outputs = encoder.run_whole(arrays)
     hidden = as_float32(array_of(outputs[encoder.judged])).copy()
     given = {key: outputs[name] for name, key in presents_of(encoder.graph).items()}
     feeds: Feeds = {}
+    masks: dict[str, Port] = {}
+    lengths: list[int] = []
     for graph in graphs[1:]:
         names = graph.names
         for tensor in cached_tensors(graph, batch):
@@ -147,29 +169,39 @@ def _encoded(
             dtype = dtype_of(graph.port(names.encoder_hidden_states))
             feeds[names.encoder_hidden_states] = value_of(hidden.astype(dtype))
         if names.encoder_mask is not None:
-            dtype = dtype_of(graph.port(names.encoder_mask))
-            shape = (len(hidden), _source_length(graph, encoder.graph, arrays, hidden.shape[1]))
-            feeds[names.encoder_mask] = value_of(np.ones(shape, dtype))
-    return feeds
+            masks[names.encoder_mask] = graph.port(names.encoder_mask)
+            lengths += _source_lengths(graph, encoder.graph, arrays, hidden.shape[1])
+    return [
+        {
+            **feeds,
+            **{
+                name: value_of(np.ones((len(hidden), length), dtype_of(port)))
+                for name, port in masks.items()
+            },
+        }
+        for length in dict.fromkeys(lengths or [0])
+    ]
 
 
-def _source_length(
+def _source_lengths(
     graph: ExportedGraph, encoder: ExportedGraph, arrays: Arrays, hidden_tokens: int
-) -> int:
-    """How long a decoder's mask of its source is: as the vectors, or as the sound itself.
+) -> list[int]:
+    """How long a decoder's mask of its source may be, the likeliest first.
 
-    It is as long as what has the same free dimension; where nothing has, and the encoder reads
-    sounds as they are, the mask is theirs (Moonshine).
+    It is as long as what has the same free dimension: the vectors, or an input of the encoder.
+    Where that reads sounds, the mask may be as long as they are, whatever the names of dimensions
+    say (Moonshine): the decoder thins it out as the encoder did them.
     """
     names = graph.names
     size = (graph.port(names.encoder_mask or "").shape or (0, hidden_tokens))[-1]
     if isinstance(size, int):
-        return size
+        return [size]
+    sound = encoder.names.input_values or encoder.names.input_features
+    heard = [] if sound is None else [arrays[sound].shape[-1]]
     hidden = names.encoder_hidden_states
     if hidden is not None and size in graph.port(hidden).free:
-        return hidden_tokens
-    for port in encoder.inputs:
-        if size in port.free:
-            return int(arrays[port.name].shape[(port.shape or ()).index(size)])
-    raw = encoder.names.input_values
-    return hidden_tokens if raw is None else arrays[raw].shape[-1]
+        return [hidden_tokens, *heard]
+    alike = [port for port in encoder.inputs if size in port.free]
+    named = [arrays[port.name].shape[(port.shape or ()).index(size)] for port in alike]
+    raw = heard if encoder.names.input_values else []
+    return [*named[:1], *raw, hidden_tokens, *heard]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from harness.devices.device import find_device
 from harness.devices.session import open_session
@@ -18,7 +18,7 @@ from harness.models.exported.model import ExportedKind, Role
 from tests.models.exported.tiny_graphs import VOCAB, WIDTH, model, port, read, saved, values
 from tests.models.exported.tiny_parts import Tiny
 
-BINS, FRAMES, HEADS = 5, 12, 2
+BINS, FRAMES, HEADS, HOP = 5, 12, 2, 320
 HEAD_WIDTH = WIDTH // HEADS
 # Names of the decoder's own cache, and of what it looks at, as inputs and outputs.
 GENAI = {
@@ -109,3 +109,31 @@ def test_the_decoder_looks_at_what_the_encoder_gave(tmp_path):
     one, other = (open_steps(sessions, geometry, 2, 24, seed) for seed in (0, 1))
     assert one.prefix_tokens == 0
     assert np.abs(one.read_whole(ids) - other.read_whole(ids)).max() > 1e-3
+
+
+@pytest.mark.parametrize("length", ["source", "samples"])
+@pytest.mark.parametrize("is_thinned", [False, True])
+def test_a_mask_of_sounds_is_as_long_as_the_decoder_wants(tmp_path, length, is_thinned):
+    """As its vectors or as the sound itself: a run tells, the names of its dimensions may not."""
+    nodes = [
+        helper.make_node("Reshape", ["input_values", "split"], ["rows"]),
+        helper.make_node("MatMul", ["rows", "weight"], ["last_hidden_state"]),
+    ]
+    weights = {"split": np.array([0, -1, HOP]), "weight": values(HOP, WIDTH)}
+    vectors = [port("last_hidden_state", ["batch", "source", WIDTH])]
+    sound = [port("input_values", ["batch", "samples"])]
+    saved(model(nodes, sound, vectors, weights), tmp_path, "encoder_model.onnx")
+    tiny = Tiny().attention(0)
+    tiny.inputs.append(port("encoder_hidden_states", ["batch", "source", WIDTH]))
+    tiny.inputs.append(port("encoder_attention_mask", ["batch", length], TensorProto.INT64))
+    tiny.weights |= {"from": np.array([0]), "step": np.array([HOP if is_thinned else 1])}
+    tiny.weights |= {"to": np.array([2**31]), "side": np.array([1]), "deep": np.array([2])}
+    thin = tiny.node("Slice", "encoder_attention_mask", "from", "to", "side", "step")
+    shown = tiny.node("Unsqueeze", tiny.node("Cast", thin, to=TensorProto.FLOAT), "deep")
+    seen = tiny.node("Mul", "encoder_hidden_states", shown)
+    proto = tiny.added(tiny.node("ReduceMean", seen, "side")).logits()
+    saved(proto, tmp_path, "decoder_model.onnx")
+    geometry = ExportedGeometry(read(tmp_path))
+    sessions = [open_session(file, find_device("cpu"), 1) for file in opened_files(geometry)]
+    decoder = open_steps(sessions, geometry, 1, 8, seed=0)
+    assert np.isfinite(decoder.read_whole(seeded_ids(0, 1, 3, VOCAB))).all()
