@@ -1,5 +1,6 @@
 """The documents tell the truth: command lines parse, links lead somewhere, tables match."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -107,3 +108,22 @@ def test_the_changelog_has_the_version_with_a_date_and_a_line_per_entry():
         rf"^## {re.escape(project['version'])} - \d{{4}}-\d\d-\d\d$", text, re.MULTILINE
     )
     assert [line for line in text.splitlines() if line.startswith("  ")] == []
+
+
+FINDINGS = sorted((ROOT / "findings").glob("*.sh"))
+
+
+@pytest.mark.parametrize("script", FINDINGS, ids=lambda path: path.stem)
+def test_a_finding_is_listed_and_says_what_was_seen(script):
+    text = script.read_text(encoding="utf-8")
+    assert f"]({script.name}) |" in (ROOT / "findings/README.md").read_text(encoding="utf-8")
+    assert os.access(script, os.X_OK)
+    assert "# Output seen" in text
+    installs = [line for line in text.splitlines() if "pip" in line and " install " in line]
+    packages = [word for line in installs for word in line.split("--quiet ")[1].split()]
+    assert packages
+    assert all("==" in package for package in packages)
+    assert "harness" not in text
+    assert "bench" not in text.replace("benchmark", "")
+    python = text.partition("<<'END'\n")[2].removesuffix("END\n")
+    compile(python, script.name, "exec")
