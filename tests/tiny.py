@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import Sizes
 from harness.models.configs.config import spec_from_config
+from harness.models.specs.layers import Convolution, DeltaRule, Mamba
 from harness.models.specs.model import EncoderSpec, Experts, ModelSpec, RopeScaling
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.source import ModelSource
@@ -107,6 +108,33 @@ SPECS = {
         sliding_window_tokens=4,
         full_attention_every=3,
         local_rope_theta=100.0,
+    ),
+    "lfm2": replace(
+        LLAMA,
+        family="lfm2",
+        num_layers=3,
+        qk_norm="per_head",
+        convolution=Convolution(3),
+        layer_pattern="CFC",
+    ),
+    "qwen3_5": replace(
+        LLAMA,
+        family="qwen3_5_text",
+        num_layers=3,
+        qk_norm="per_head",
+        rotary_dim=16,
+        attention_gate=True,
+        delta_rule=DeltaRule(2, 4, 16, 32, 4),
+        layer_pattern="LFL",
+    ),
+    "nemotron_h": replace(
+        LLAMA,
+        family="nemotron_h",
+        num_layers=4,
+        mlp_gated=False,
+        activation="relu2",
+        mamba=Mamba(8, 16, 24, 2),
+        layer_pattern="mgDm",
     ),
     "phi": replace(
         LLAMA,

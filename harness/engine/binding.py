@@ -15,16 +15,18 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from harness.builder.graph.geometry import Held
+
 HOST_MEMORY = "Cpu"  # as ONNX Runtime calls it
 Late = tuple[NDArray[np.int64], int]  # tokens and positions of a run that binds them itself
-Cache = Sequence[tuple[NDArray[Any], NDArray[Any]]]  # keys and values of each layer
+Cache = Sequence[tuple[Held, NDArray[Any]]]  # keys, values and states, each with its names
 
 
 class BoundDecoder:
     """A session over one cache and one place for its logits, both memory of ours.
 
-    The past and the present of each layer are the same memory, which the attention operator then
-    extends in place. No array of the host is copied: ONNX Runtime's values keep the arrays alive.
+    The past and the present of each layer are the same memory, which its operators then extend or
+    overwrite in place. No array of the host is copied: ONNX Runtime's values keep the arrays alive.
 
     Attributes:
         run_bound: runs what `bind` gave, and nothing else.
@@ -42,7 +44,7 @@ class BoundDecoder:
 
         Args:
             session: of a decoder with the standard input and output names.
-            cache: each [batch, kv_heads, capacity, head_dim], contiguous.
+            cache: keys and values [batch, kv_heads, capacity, width] and states, contiguous.
             logits: [batch, 1, vocab], contiguous.
             memory: name of the device's memory that holds the cache; None: the arrays themselves.
             index: which device of that name.
@@ -50,12 +52,11 @@ class BoundDecoder:
         self._session = session
         self._place = () if memory is None else (memory, index)
         self._batch = logits.shape[0]
-        self._ones = np.ones(self._batch * cache[0][0].shape[2], dtype=np.int64)
+        capacity = max((buffer.shape[2] for held, buffer in cache if held.grows), default=0)
+        self._ones = np.ones(self._batch * capacity, dtype=np.int64)
         self._logits = _value(logits)
         self._cache = {
-            f"{layer}.{half}": ort.OrtValue.ortvalue_from_numpy(buffer, *self._place)
-            for layer, halves in enumerate(cache)
-            for half, buffer in zip(("key", "value"), halves, strict=True)
+            held: ort.OrtValue.ortvalue_from_numpy(buffer, *self._place) for held, buffer in cache
         }
         self._fed = self._new_binding()
         self._late = inputs_travel(session)
@@ -92,11 +93,16 @@ class BoundDecoder:
             self._session.run_with_iobinding(self._fed)
 
     def upload(self, cache: Cache) -> None:
-        """Write the arrays over the cache of a device; the host's own needs no copy."""
+        """Write these arrays over those of a device; the host's own need no copy."""
         if self._place:
-            buffers = (buffer for halves in cache for buffer in halves)
-            for value, buffer in zip(self._cache.values(), buffers, strict=True):
-                value.update_inplace(buffer)
+            for held, buffer in cache:
+                self._cache[held].update_inplace(buffer)
+
+    def keep(self, cache: Cache) -> None:
+        """Read a device's arrays into these; the host's own need no copy."""
+        if self._place:
+            for held, buffer in cache:
+                buffer[...] = self._cache[held].numpy()
 
     def download(self) -> NDArray[Any]:
         """The part of a device's cache that the last layer writes, copied to the host."""
@@ -115,15 +121,15 @@ class BoundDecoder:
         """Cache and logits bound; the inputs that differ from run to run not yet."""
         binding = self._session.io_binding()
         self._bind_past(binding)
-        for name, value in self._cache.items():
-            binding.bind_ortvalue_output(f"present.{name}", value)
+        for held, value in self._cache.items():
+            binding.bind_ortvalue_output(held.present, value)
         binding.bind_ortvalue_output("logits", self._logits)
         return binding
 
     def _bind_past(self, binding: ort.IOBinding) -> None:
         """The cache as an input."""
-        for name, value in self._cache.items():
-            binding.bind_ortvalue_input(f"past_key_values.{name}", value)
+        for held, value in self._cache.items():
+            binding.bind_ortvalue_input(held.past, value)
 
     def _bind_inputs(
         self, binding: ort.IOBinding, ids: NDArray[np.int64], total_tokens: int

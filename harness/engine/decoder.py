@@ -4,9 +4,14 @@ Everything is allocated once. After a run the processor's caches hold weights, n
 every line that a step executes costs several times what it costs in a loop of its own. A greedy
 step therefore executes next to none: each position of the cache has a binding of its own, made
 before, which reads its token where the step before it has put its choice.
+
+Keys and values of earlier tokens stay where they are, so rewinding moves nothing. A recurrent
+state has forgotten what it was: it is zeroed for the beginning, copied back where it was kept for
+the same tokens, and else made again by running them.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +24,25 @@ from harness.devices.session import OpenedSession
 from harness.engine.binding import BoundDecoder, Late
 from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.engine.cached import CachedDecoder
-from harness.engine.checks import check_ids, check_room
+from harness.engine.checks import check_ids, check_rewind, check_room
+from harness.engine.passes import seeded_ids
 
+CHUNK_TOKENS = 256  # of tokens that are run again: their activations fit into any memory
 # what runs at a position, and where its choice is written
 _Step = tuple[ort.IOBinding | Late, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Recurrent states, and the tokens [depth, batch] that led to them."""
+
+    tokens: NDArray[np.int64]
+    values: tuple[NDArray[Any], ...]
+
+    def is_of(self, history: NDArray[np.int64], depth_tokens: int) -> bool:
+        """Whether they are those of so many tokens of a history."""
+        same_depth = len(self.tokens) == depth_tokens
+        return same_depth and np.array_equal(self.tokens, history[:depth_tokens])
 
 
 class DecoderSession(CachedDecoder):
@@ -48,11 +68,12 @@ class DecoderSession(CachedDecoder):
             )
         super().__init__((opened,), batch, geometry.vocab_size, capacity_tokens)
         self.geometry = geometry
-        shape = (batch, geometry.num_kv_heads, capacity_tokens, geometry.stored_width)
         self._cache = [
-            (aligned_zeros(shape, geometry.kv_dtype), aligned_zeros(shape, geometry.kv_dtype))
-            for _ in range(geometry.num_layers)
+            (held, aligned_zeros(held.shape(batch, capacity_tokens), held.dtype))
+            for held in geometry.held
         ]
+        self._states = [(held, array) for held, array in self._cache if not held.grows]
+        self._kept: _Kept | None = None
         self._ids: dict[int, NDArray[np.int64]] = {}  # one buffer per number of tokens fed at once
         self._session = opened.session
         self._argmax = self._last_logits.argmax
@@ -76,6 +97,8 @@ class DecoderSession(CachedDecoder):
         check_room(self._depth_tokens, tokens, self.capacity_tokens)
         buffer = self._ids.setdefault(tokens, aligned_zeros((self.batch, tokens), np.int64))
         buffer[...] = ids
+        if self._states:
+            self._history[self._depth_tokens : self._depth_tokens + tokens] = ids.T
         one_by_one = self.batch > 1 and tokens > 1 and self._depth_tokens > 0
         self._fed = self._bound_rows() if one_by_one else (self._whole,)
         inputs = np.split(buffer, self.batch) if one_by_one else [buffer]
@@ -124,17 +147,60 @@ class DecoderSession(CachedDecoder):
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Write seeded values into every position below `depth_tokens` and stand there.
 
-        Written, not left to the system's lazily given zero pages, which hide memory and time.
+        Written, not left to the system's lazily given zero pages, which hide memory and time. With
+        recurrent states seeded tokens are run: no random state is one that tokens lead to.
 
         Raises:
             UsageError: more positions than the cache has.
         """
         check_room(0, depth_tokens, self.capacity_tokens)
-        for layer, halves in enumerate(self._cache):
-            for half, buffer in enumerate(halves):
-                fill_cache(buffer[:, :, :depth_tokens], self.geometry.cache, (seed, layer, half))
+        if self._states:
+            self._history[:depth_tokens] = seeded_ids(
+                seed, self.batch, max(1, depth_tokens), self.vocab_size
+            ).T[:depth_tokens]
+            self._run_again(depth_tokens)
+            return
+        for number, (_, buffer) in enumerate(self._cache):
+            seeds = (seed, *divmod(number, 2))  # layer, and key or value
+            fill_cache(buffer[:, :, :depth_tokens], self.geometry.cache, seeds)
         self._whole.upload(self._cache)
         self._depth_tokens = depth_tokens
+
+    def rewind(self, depth_tokens: int) -> None:
+        """Forget every position from `depth_tokens` on; states are brought back to what they were.
+
+        Raises:
+            UsageError: the cache holds fewer.
+        """
+        check_rewind(depth_tokens, self._depth_tokens)
+        if self._states and depth_tokens != self._depth_tokens:
+            self._bring_back(depth_tokens)
+        self._depth_tokens = depth_tokens
+
+    def _bring_back(self, depth_tokens: int) -> None:
+        """Make the states those of so many tokens of the history."""
+        kept = self._kept
+        if kept is not None and kept.is_of(self._history, depth_tokens):
+            for (_, state), values in zip(self._states, kept.values, strict=True):
+                state[...] = values
+            self._whole.upload(self._states)
+            return
+        self._run_again(depth_tokens)
+        if depth_tokens:
+            self._whole.keep(self._states)
+            copies = tuple(state.copy() for _, state in self._states)
+            self._kept = _Kept(self._history[:depth_tokens].copy(), copies)
+
+    def _run_again(self, depth_tokens: int) -> None:
+        """Run the tokens of the history from the beginning, and stand behind them."""
+        for _, state in self._states:
+            state[...] = 0
+        self._whole.upload(self._states)
+        self._depth_tokens = 0
+        while self._depth_tokens < depth_tokens:
+            end = min(self._depth_tokens + CHUNK_TOKENS, depth_tokens)
+            self.feed(self._history[self._depth_tokens : end].T)
+            self.run()
 
     def download(self) -> NDArray[Any]:
         """What the last layer has written into the device's cache, copied to the host."""
@@ -164,7 +230,7 @@ class DecoderSession(CachedDecoder):
             self._rows = [
                 BoundDecoder(
                     self._session,
-                    [(keys[row], values[row]) for keys, values in self._cache],
+                    [(held, array[row]) for held, array in self._cache],
                     self._logits[row],
                 )
                 for row in (slice(row, row + 1) for row in range(self.batch))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.builder.graph.geometry import DecoderGeometry
+from harness.builder.graph.geometry import DecoderGeometry, Held
 from harness.devices.session import OpenedSession
 
 
@@ -21,24 +21,26 @@ class GrowingDecoder:
     """
 
     def __init__(self, opened: OpenedSession, geometry: DecoderGeometry, batch: int) -> None:
-        """Begin with an empty cache."""
+        """Begin with an empty cache, and states of zeros."""
         self.geometry = geometry
         self._session = opened.session
-        shape = (batch, geometry.num_kv_heads, 0, geometry.stored_width)
-        self._cache = {
-            f"{layer}.{half}": np.zeros(shape, geometry.kv_dtype)
-            for layer in range(geometry.num_layers)
-            for half in ("key", "value")
+        self._held: dict[Held, NDArray[Any]] = {
+            held: np.zeros(held.shape(batch, 0), held.dtype) for held in geometry.held
         }
+        self._depth_tokens = 0
 
     @property
     def depth_tokens(self) -> int:
         """Positions of the cache in use."""
-        return int(self._cache["0.key"].shape[2])
+        return self._depth_tokens
 
     def half(self, layer: int, name: str) -> NDArray[Any]:
         """The `key` or `value` tensor of one layer [batch, kv_heads, depth, stored width]."""
-        return self._cache[f"{layer}.{name}"]
+        return self.kept(f"present.{layer}.{name}")
+
+    def kept(self, present: str) -> NDArray[Any]:
+        """What the last run has left under a name of its outputs."""
+        return next(array for held, array in self._held.items() if held.present == present)
 
     def prefill(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read `ids` [batch, tokens] after those already in the cache.
@@ -49,10 +51,11 @@ class GrowingDecoder:
         """
         mask = np.ones((ids.shape[0], self.depth_tokens + ids.shape[1]), dtype=np.int64)
         feeds: dict[str, NDArray[Any]] = {"input_ids": ids, "attention_mask": mask}
-        feeds |= {f"past_key_values.{name}": past for name, past in self._cache.items()}
-        outputs = ["logits", *(f"present.{name}" for name in self._cache)]
+        feeds |= {held.past: past for held, past in self._held.items()}
+        outputs = ["logits", *(held.present for held in self._held)]
         logits, *present = self._session.run(outputs, feeds)
-        self._cache = dict(zip(self._cache, present, strict=True))
+        self._held = dict(zip(self._held, present, strict=True))
+        self._depth_tokens += ids.shape[1]
         result: NDArray[np.float32] = logits
         return result
 
@@ -61,9 +64,10 @@ class GrowingDecoder:
         return self.prefill(ids)
 
     def first_bad_layer(self) -> int | None:
-        """The first layer whose cached keys or values are not all finite; None: all are."""
-        for layer in range(self.geometry.num_layers):
-            halves = (self.half(layer, name) for name in ("key", "value"))
-            if not all(np.isfinite(half).all() for half in halves):
-                return layer
-        return None
+        """The first layer that keeps something that is not finite; None: all are."""
+        bad = (
+            int(held.present.split(".")[1])
+            for held, array in self._held.items()
+            if not np.isfinite(array).all()
+        )
+        return min(bad, default=None)

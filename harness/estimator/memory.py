@@ -192,6 +192,7 @@ def peak_memory(
     cache_bytes = _cache_bytes(model, cache or own_cache(level), sequence, tokens) * batch
     running = [
         MemoryTerm("cache", float(cache_bytes)),
+        MemoryTerm("states", float(model.state_bytes * batch)),
         MemoryTerm("activations", activations),
         MemoryTerm("arena slack", activations * runtime.arena_slack),
         MemoryTerm("rows looked up", _looked_up_bytes(model, level, runtime, tokens * batch)),

@@ -29,12 +29,32 @@ from harness.estimator.calibration.constants import (
     kernel_name,
 )
 from harness.estimator.memory import ORT_CPU, Runtime, group_format, held_copy_bytes, row_bytes
+from harness.models.specs.blocks import MIXERS
+from harness.models.specs.layers import FeedForward, Layer, Mixer
 from harness.models.specs.model import NORM_ORDERS, AnySpec, EncoderSpec, ModelSpec
-from harness.models.specs.structure import Attention, ModelStructure, ParameterGroup, Role, Stage
+from harness.models.specs.structure import (
+    STATE_BYTES,
+    Attention,
+    ModelStructure,
+    ParameterGroup,
+    Recurrence,
+    Role,
+    Stage,
+)
 
 MASK_NODES = 6  # lengths and total length from the attention mask
 LAYER_NODES = 11  # qkv, attention, out, norm, gate, up, sigmoid, two products, down, norm
-ACTIVATION_NODES = {"silu": 2, "gelu_tanh": 1}
+ACTIVATION_NODES = {"silu": 2, "gelu_tanh": 1, "relu2": 2}
+# beside its matrices; float16 casts what enters and leaves a state
+STATE_NODES = {
+    Mixer.CONVOLUTION: (6, 2),  # split, two products, two transposes, convolution
+    # convolution (3), unit length (5), rates, recurrence, gated norm
+    Mixer.DELTA: (11, 5),
+    # two splits, convolution (3), steps (3), heads and back (5), what is fed (2), recurrence, skip
+    # and sum (2), gate (3); the norm is counted by its groups
+    Mixer.MAMBA: (20, 2),
+}
+GATE_NODES = 3  # of attention's output: split, sigmoid, product
 QK_NORM_NODES = {"none": 0, "per_head": 7, "full_width": 3}  # split, and norms with two reshapes
 POSITION_NODES = 6  # learned: count, subtract, width, negate, slice; and the sum with the embedding
 MIXTURE_NODES = 3  # router, reshape, all experts
@@ -108,7 +128,8 @@ def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
     around += 3 if table.form is Form.FLOAT else 2
     around += 1 if level.float_dtype == "float16" else 0
     around += CAP_NODES if spec.logit_softcap is not None else 0
-    return MASK_NODES + around + _norm_nodes(spec) + spec.num_layers * _layer_nodes(spec, level)
+    layers = sum(_layer_nodes(spec, level, layer) for layer in spec.layers)
+    return MASK_NODES + around + _norm_nodes(spec) + layers
 
 
 def _position_nodes(spec: ModelSpec, level: QuantLevel) -> int:
@@ -124,22 +145,42 @@ def _queries_grow(spec: ModelSpec) -> bool:
     return spec.rope_scaling is not None and spec.rope_scaling.query_growth > 0
 
 
-def _layer_nodes(spec: ModelSpec, level: QuantLevel) -> int:
+def _layer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
     """Nodes of one layer without its norms and sums."""
-    nodes = 3 + QK_NORM_NODES[spec.qk_norm]  # qkv, attention, out
-    nodes += 2 if spec.qk_norm_after_rotary else 0
-    if _queries_grow(spec):
-        nodes += 1 + (1 if spec.qk_norm == "none" else 0)  # the product, and the split before it
-    if spec.experts is None:
+    nodes = sum(_mixer_nodes(spec, level, layer, mixer) for mixer in layer.mixers)
+    if layer.feed_forward is FeedForward.MLP:
         nodes += 2 + (2 if spec.mlp_gated else 0) + ACTIVATION_NODES[spec.activation]
-    else:
+        nodes += 2 if spec.all_bias and level.body.form is Form.FLOAT else 0
+    elif spec.experts is not None and layer.feed_forward is FeedForward.EXPERTS:
         nodes += MIXTURE_NODES + (SHARED_NODES if spec.experts.shared_gate else 0)
         # QMoE does not scale weights that are given to it: a softmax more
         nodes += 0 if spec.experts.normalised or level.body.form is Form.FLOAT else 1
-    if level.body.form is Form.FLOAT:
-        nodes += (1 if spec.qkv_bias else 0) + (3 if spec.all_bias else int(spec.out_bias))
-        nodes += 1 if spec.experts is not None and spec.experts.bias else 0
+        nodes += 1 if spec.experts.bias and level.body.form is Form.FLOAT else 0
     return nodes
+
+
+def _attention_nodes(spec: ModelSpec, level: QuantLevel) -> int:
+    """Nodes of attention between its matrices, these included."""
+    nodes = 3 + QK_NORM_NODES[spec.qk_norm]  # qkv, attention, out
+    nodes += GATE_NODES if spec.attention_gate else 0
+    nodes += 2 if spec.qk_norm_after_rotary else 0
+    if _queries_grow(spec):
+        nodes += 1 + (1 if spec.qk_norm == "none" else 0)  # the product, and the split before it
+    if level.body.form is Form.FLOAT:
+        nodes += (1 if spec.qkv_bias else 0) + (1 if spec.all_bias or spec.out_bias else 0)
+    return nodes
+
+
+def _mixer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer, mixer: Mixer) -> int:
+    """Nodes of one mixer, its matrices included."""
+    if mixer is Mixer.ATTENTION:
+        return _attention_nodes(spec, level)
+    nodes, casts = STATE_NODES[mixer]
+    if mixer is Mixer.MAMBA and spec.mamba is not None and spec.mamba.gated_norm:
+        nodes += 1 if spec.mamba.groups == 1 else 4
+    parts = MIXERS[mixer].parts(spec, layer)
+    matrices = len({part.stored or part.name for part in parts if part.is_matrix})
+    return nodes + matrices + (casts if level.float_dtype == "float16" else 0)
 
 
 def _norm_nodes(spec: ModelSpec) -> int:
@@ -147,15 +188,26 @@ def _norm_nodes(spec: ModelSpec) -> int:
 
     One of each between two layers' parts; an RMS norm takes one addend in as one node.
     """
-    order = NORM_ORDERS[spec.norm_order]
-    norms = spec.num_layers * len(order.names) + 1
-    sums = spec.num_layers * (1 if order.parallel else 2)
-    if spec.norm == "layernorm" or order.parallel:
-        return norms + sums
-    taken = spec.num_layers * sum(
-        1 for name in (order.before_attention, order.before_block) if name
-    )
-    return norms + sums - taken - (0 if order.before_attention else 1)
+    order, merges = NORM_ORDERS[spec.norm_order], spec.norm == "rmsnorm"
+    nodes = waiting = 0
+    for layer in spec.layers:
+        parts = [(len(layer.mixers), order.before_attention, order.after_attention)]
+        if order.parallel:
+            parts = [(len(layer.mixers) + 1, order.before_attention, "")]
+        elif layer.feed_forward is not FeedForward.NONE:
+            parts.append((1, order.before_block, order.after_block))
+        for addends, before, after in parts:
+            if addends:
+                nodes += _read_nodes(waiting, bool(before), merges) + (addends if after else 0)
+                waiting = addends
+    return nodes + _read_nodes(waiting, True, merges)
+
+
+def _read_nodes(waiting: int, has_norm: bool, merges: bool) -> int:
+    """Nodes that read the stream with so many addends waiting."""
+    if not has_norm:
+        return 1 if waiting else 0
+    return 2 if waiting and not (merges and waiting == 1) else 1
 
 
 STREAM = "stream"  # read, without a matrix kernel
@@ -172,6 +224,8 @@ BLOCK_PASSES = {
     ("silu", False): 5,
     ("gelu_tanh", True): 5,
     ("gelu_tanh", False): 2,
+    ("relu2", True): 7,
+    ("relu2", False): 5,
 }
 PASSES = {"bert": (16, 2)}
 OTHER_PASSES = (8, 8)
@@ -246,6 +300,7 @@ def pass_work(
         for attention in model.attention
         if attention.stage is shape.stage
     ]
+    terms += [_recurrence(one, shape) for one in model.recurrences]
     terms += _between_matrices(model, groups, level, shape)
     terms.append(_choice(model, shape))
     terms += _calls(model, groups, level, shape)
@@ -283,6 +338,19 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
         useful_flop=4.0 * width * attention.heads * pairs,
         set_bytes=2.0 * width * attention.kv_heads * read * cache.bits / 8,
     )
+
+
+def _recurrence(recurrence: Recurrence, shape: Pass) -> Work:
+    """Return what the states of all layers of one kind move.
+
+        sequential: 2 · layers · state · batch · tokens;  else 2 · layers · state · batch
+
+    Each token reads and writes the whole of a recurrent state, one token after the other, so that
+    the cost of a token in a prompt is that of a token alone. A convolution's few columns move once.
+    """
+    passes = shape.rows if recurrence.sequential else shape.batch
+    moved = 2.0 * STATE_BYTES * recurrence.layers * recurrence.state_values * passes
+    return Work(f"states, {recurrence.name}", STREAM, shape.rows, moved)
 
 
 def _pairs(attention: Attention, tokens: int, depth: int, seen: int) -> int:

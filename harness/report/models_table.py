@@ -40,6 +40,7 @@ CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column("class", lambda model: size_class(model.structure.parameters)),
     Column("embedding %", _table_percent, "{:.0f}".format),
     Column("KV KiB/token", _kv_kib, plain_digits),
+    Column("state KiB", lambda model: model.structure.state_bytes / KIB or None, plain_digits),
     *(Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format) for name in TEXT_LEVELS),
     Column("built", lambda model: "yes" if model.structure.spec is not None else "no"),
 )
@@ -100,6 +101,7 @@ def catalog_values(model: CatalogModel, available_bytes: float | None) -> dict[s
         "table_parameters": structure.table_parameters,
         "max_context_tokens": structure.max_context_tokens,
         "kv_bytes_per_token": structure.kv_bytes_per_token(KV_BYTES_PER_VALUE) or None,
+        "state_bytes": structure.state_bytes or None,
         "weights_bytes": {
             name: stored_model_bytes(structure, level) for name, level in LEVELS.items()
         },

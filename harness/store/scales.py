@@ -75,9 +75,9 @@ def _cached_values(
         decoder = GrowingDecoder(opened, geometry, batch=1)
         decoder.prefill(ids)
         read.append(decoder)
-    for layer in range(geometry.num_layers):
+    for cache in geometry.layer_caches:
         key, value = (
-            np.concatenate([one.half(layer, name)[0].transpose(1, 0, 2) for one in read])
+            np.concatenate([one.half(cache.layer, name)[0].transpose(1, 0, 2) for one in read])
             for name in ("key", "value")
         )
         yield key.astype(np.float32), value.astype(np.float32)

@@ -49,7 +49,7 @@ class Walk:
 
     def _visit(self, node: onnx.NodeProto) -> None:
         """Add one node; its outputs have as many rows as its first input, unless it picks one."""
-        folded = node.op_type == "Constant" or node.output[0].startswith("rotary.")
+        folded = node.op_type == "Constant" or node.output[0].startswith(("rotary.", "folded."))
         self.calls += not folded
         attributes = {item.name: item for item in node.attribute}
         rows = self.rows.get(next((name for name in node.input if name in self.rows), ""), 0)

@@ -17,7 +17,16 @@ def attend(mixing: Mixing, values: str) -> str:
         values: normalised [batch, tokens, hidden].
     """
     packed = mixing.multiply("qkv", values)
-    return mixing.multiply("o", _attended(mixing, packed))
+    if not mixing.spec.attention_gate:
+        return mixing.multiply("o", _attended(mixing, packed))
+    emitter, layer, name = mixing.emitter, mixing.layer, f"{mixing.prefix}.self_attn"
+    widths = [layer.query_width + 2 * layer.key_width, layer.query_width]
+    split = (packed, emitter.constant(f"{name}.widths", widths))
+    plain, gate = f"{name}.qkv", f"{name}.gate"
+    emitter.add("Split", split, plain, more_outputs=(gate,), axis=-1)
+    share = emitter.add("Sigmoid", (gate,), f"{name}.share")
+    attended = _attended(mixing, plain)
+    return mixing.multiply("o", emitter.add("Mul", (attended, share), f"{name}.gated"))
 
 
 def _attended(mixing: Mixing, packed: str) -> str:

@@ -15,6 +15,7 @@ from harness.builder.graph.matrix import Matrix, multiply
 from harness.builder.graph.mixing import AttentionInputs, Mixing
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import layer_name
+from harness.builder.graph.recurrent import convolve, delta_rule, mamba
 from harness.builder.quantize.levels import Form, MatrixFormat
 from harness.models.specs.blocks import EXPERTS, SHARED, SHARED_GATE, Part, layer_parts
 from harness.models.specs.layers import FeedForward, Mixer
@@ -140,7 +141,13 @@ def _gelu_tanh(emitter: Emitter, values: str, block: str) -> str:
     return emitter.add("Gelu", (values,), f"{block}.gelu", approximate="tanh")
 
 
-_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
+def _relu2(emitter: Emitter, values: str, block: str) -> str:
+    """Add max(x, 0)²."""
+    positive = emitter.add("Relu", (values,), f"{block}.relu")
+    return emitter.add("Mul", (positive, positive), f"{block}.relu2")
+
+
+_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh, "relu2": _relu2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +324,9 @@ def _matrices(spec: ModelSpec, layer: int, name_of: Callable[[Part], str]) -> di
 # The nodes of each mixer: from normalised values to what is added to the residual stream.
 MIXERS: Mapping[Mixer, Callable[[Mixing, str], str]] = {
     Mixer.ATTENTION: attend,
+    Mixer.CONVOLUTION: convolve,
+    Mixer.DELTA: delta_rule,
+    Mixer.MAMBA: mamba,
 }
 
 

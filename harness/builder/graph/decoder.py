@@ -3,7 +3,7 @@
 The rules it follows are in graph/rules.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -124,12 +124,22 @@ def _model(
     stream = residual.read("model.norm", "")
     head_logits(emitter, spec, levels.of(head_name(spec)), stream, every_position)
     ports = _ports(spec, level, every_position, cache.level)
-    return assemble(emitter, spec.name, [*initializers, *scale_initializers(cache)], *ports)
+    cached = [layer.number for layer in spec.layers if layer.owns_cache]
+    scales = scale_initializers(cache, cached)
+    return assemble(emitter, spec.name, [*initializers, *scales], *ports)
 
 
-def scale_initializers(cache: ScaledCache) -> Iterator[onnx.TensorProto]:
-    """Yield the scales of every layer, [1, kv_heads, 1, head_dim], kept in the graph itself."""
-    for layer, scales in enumerate(cache.scales):
+def scale_initializers(
+    cache: ScaledCache, layers: Iterable[int] | None = None
+) -> Iterator[onnx.TensorProto]:
+    """Yield the scales of every layer, [1, kv_heads, 1, head_dim], kept in the graph itself.
+
+    Args:
+        cache: with the scales of each layer that keeps keys and values.
+        layers: their numbers; None: all, from 0.
+    """
+    numbers = range(len(cache.scales)) if layers is None else layers
+    for layer, scales in zip(numbers, cache.scales, strict=False):
         for half, values in (("key", scales.key), ("value", scales.value)):
             stored = np.ascontiguousarray(values[np.newaxis, :, np.newaxis], np.float32)
             yield numpy_helper.from_array(stored, scale_name(layer, half))
@@ -215,8 +225,6 @@ def _ports(
 ) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
     """Return the graph's inputs and outputs, with the names onnxruntime-genai expects."""
     integers, floats = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
-    element = helper.np_dtype_to_tensor_dtype(np.dtype(cache.dtype))
-    width = geometry_of(spec, level, cache).stored_width
     port = helper.make_tensor_value_info
     inputs = [
         port("input_ids", integers, ["batch_size", "sequence_length"]),
@@ -224,11 +232,12 @@ def _ports(
     ]
     positions: str | int = "sequence_length" if every_position else 1
     outputs = [port("logits", floats, ["batch_size", positions, spec.vocab_size])]
-    for layer in range(spec.num_layers):
-        for part in ("key", "value"):
-            shape: list[str | int | None]
-            shape = ["batch_size", spec.num_kv_heads, "past_sequence_length", width]
-            inputs.append(port(f"past_key_values.{layer}.{part}", element, shape))
-            shape = ["batch_size", spec.num_kv_heads, "total_sequence_length", width]
-            outputs.append(port(f"present.{layer}.{part}", element, shape))
+    for held in geometry_of(spec, level, cache).held:
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(held.dtype))
+        for name, ports, tokens in (
+            (held.past, inputs, "past_sequence_length"),
+            (held.present, outputs, "total_sequence_length"),
+        ):
+            behind = [tokens, held.width] if held.grows else []
+            ports.append(port(name, element, ["batch_size", *held.before, *behind]))
     return inputs, outputs

@@ -26,11 +26,13 @@ class TokenIds:
 def write_genai_config(
     spec: ModelSpec, geometry: DecoderGeometry, folder: Path, token_ids: TokenIds
 ) -> None:
-    """Write `genai_config.json` beside `model.onnx`.
+    """Write `genai_config.json` beside `model.onnx`; nothing for a model that keeps states.
 
     Every supported architecture is called `llama`: the same inputs, outputs and cache.
     Source: onnxruntime_genai 0.18, src/config.h and its model builder's output.
     """
+    if geometry.states:
+        return
     model = {
         "type": "llama",
         "bos_token_id": token_ids.begin,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
+from math import prod
 from typing import Any, overload
 
 from harness.builder.graph.rules import MAX_CONTEXT_TOKENS
@@ -20,12 +21,73 @@ from harness.builder.quantize.levels import (
     own_cache,
 )
 from harness.core.errors import ModelError
+from harness.models.specs.blocks import layer_states
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
 
 HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
 # Of a head and of its rotated part.
 # "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
 HEAD_DIM_STEP = 16
+STATE_DTYPE, STATE_BYTES = "float32", 4  # at every level: what adds up over all tokens
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """Keys and values of one layer, each [batch, kv_heads, tokens, stored width].
+
+    Attributes:
+        layer: whose they are.
+        num_kv_heads: second dimension.
+        head_dim: values of one head.
+    """
+
+    layer: int
+    num_kv_heads: int
+    head_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateShape:
+    """What one layer keeps of a sequence, however long it is, in float32.
+
+    Attributes:
+        layer: whose it is.
+        name: `conv` or `recurrent`.
+        shape: of one sequence.
+    """
+
+    layer: int
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An array that every run reads as `past` and writes as `present`, in place.
+
+    Attributes:
+        past: name of the input.
+        present: name of the output.
+        dtype: of its elements.
+        before: dimensions between the batch and the tokens, or all but the batch.
+        width: the last dimension, behind the tokens; None: it has no tokens and never grows.
+    """
+
+    past: str
+    present: str
+    dtype: str
+    before: tuple[int, ...]
+    width: int | None = None
+
+    @property
+    def grows(self) -> bool:
+        """Whether it has a place for every token."""
+        return self.width is not None
+
+    def shape(self, batch: int, tokens: int) -> tuple[int, ...]:
+        """Its shape for so many sequences of so many tokens."""
+        behind = () if self.width is None else (tokens, self.width)
+        return (batch, *self.before, *behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +95,14 @@ class DecoderGeometry(BuiltGeometry):
     """Shapes and types of a decoder's inputs and outputs.
 
     Attributes:
-        num_layers: key and value tensors: one of each per layer.
+        num_layers: key and value tensors: one of each per layer, unless `caches` says otherwise.
         num_kv_heads: second dimension of a cache tensor [batch, kv_heads, capacity, stored_width].
         head_dim: values of one head.
         vocab_size: last dimension of the logits.
         kv_dtype: type of the cache's elements, a type of harness.builder.quantize.levels.CACHES.
         max_context_tokens: longest sequence, cached tokens included.
+        caches: of the layers that keep keys and values, where not all do so alike.
+        states: what layers keep besides.
     """
 
     num_layers: int
@@ -47,6 +111,47 @@ class DecoderGeometry(BuiltGeometry):
     vocab_size: int
     kv_dtype: str
     max_context_tokens: int
+    caches: tuple[CacheShape, ...] = ()
+    states: tuple[StateShape, ...] = ()
+
+    @property
+    def layer_caches(self) -> tuple[CacheShape, ...]:
+        """Of every layer that keeps keys and values."""
+        alike = range(0 if self.caches else self.num_layers)
+        return (
+            *self.caches,
+            *(CacheShape(layer, self.num_kv_heads, self.head_dim) for layer in alike),
+        )
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """What a session binds in place: keys and values by layer, then states."""
+        caches = (
+            Held(
+                f"past_key_values.{one.layer}.{half}",
+                f"present.{one.layer}.{half}",
+                self.kv_dtype,
+                (one.num_kv_heads,),
+                self.cache.stored_width(one.head_dim),
+            )
+            for one in self.layer_caches
+            for half in ("key", "value")
+        )
+        states = (
+            Held(
+                f"past.{one.layer}.{one.name}",
+                f"present.{one.layer}.{one.name}",
+                STATE_DTYPE,
+                one.shape,
+            )
+            for one in self.states
+        )
+        return (*caches, *states)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the states of one sequence."""
+        return STATE_BYTES * sum(prod(state.shape) for state in self.states)
 
     @property
     def cache(self) -> CacheLevel:
@@ -107,12 +212,19 @@ def geometry_from(fields: Mapping[str, Any]) -> Geometry:
     if kind is StaticEncoderGeometry:
         shapes = tuple(TextShape(**shape) for shape in fields["shapes"])
         return StaticEncoderGeometry(**{**fields, "shapes": shapes})
-    return kind(**fields)
+    return decoder_geometry_from(fields) if kind is DecoderGeometry else kind(**fields)
 
 
 def decoder_geometry_from(fields: Mapping[str, Any]) -> DecoderGeometry | StaticGeometry:
     """Return the geometry of a decoder, whose fields travelled to another process."""
-    return (StaticGeometry if "prefill_tokens" in fields else DecoderGeometry)(**fields)
+    if "prefill_tokens" in fields:
+        return StaticGeometry(**fields)
+    caches = tuple(CacheShape(**one) for one in fields.get("caches", ()))
+    states = tuple(
+        StateShape(one["layer"], one["name"], tuple(one["shape"]))
+        for one in fields.get("states", ())
+    )
+    return DecoderGeometry(**{**fields, "caches": caches, "states": states})
 
 
 def longest_context(spec: AnySpec) -> int:
@@ -196,6 +308,19 @@ def _decoder_geometry(
             " ONNX Runtime's GroupQueryAttention runs no other",
         )
     check_experts(spec, level)
+    caches = tuple(
+        CacheShape(layer.number, layer.num_kv_heads, layer.head_dim)
+        for layer in spec.layers
+        if layer.owns_cache
+    )
+    alike = tuple(
+        CacheShape(number, spec.num_kv_heads, spec.head_dim) for number in range(spec.num_layers)
+    )
+    states = tuple(
+        StateShape(layer.number, state.name, state.shape)
+        for layer in spec.layers
+        for state in layer_states(spec, layer)
+    )
     return DecoderGeometry(
         num_layers=spec.num_layers,
         num_kv_heads=spec.num_kv_heads,
@@ -203,4 +328,6 @@ def _decoder_geometry(
         vocab_size=spec.vocab_size,
         kv_dtype=(cache or own_cache(level)).dtype,
         max_context_tokens=longest_context(spec),
+        caches=() if caches == alike else caches,
+        states=states,
     )

@@ -66,7 +66,7 @@ def _write_vector(
             np.stack(parts[begin : begin + weight.turns], axis=1).reshape(-1)
             for begin in range(0, len(parts), weight.turns)
         ]
-    values = np.concatenate(parts)
+    values = np.concatenate([part.ravel() for part in parts])
     check_finite(name, values)
     if region.array.dtype.startswith("float"):
         file.write(region, _stored_floats(values, region.array.dtype, name))

@@ -115,7 +115,7 @@ def stored_arrays(spec: AnySpec, level: QuantLevel) -> Iterator[StoredArray]:
     taken one by one here: per-channel and block-wise formats never mix two outputs.
     """
     for tensor in logical_tensors(spec):
-        if len(tensor.shape) == 1:
+        if len(tensor.shape) != 2:
             yield StoredArray("weight", level.activation_dtype, tensor.shape)
             continue
         outputs, inputs = tensor.shape

@@ -1,9 +1,11 @@
 """Which Hugging Face classes this version builds, and what others would need."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.core.records import JsonValues
+from harness.models.configs import hybrid
 from harness.models.configs.rope import Rotary
 
 # The words of config.json for the activations built here.
@@ -71,6 +73,7 @@ class Architecture:
         part_defaults: keys of config.json with the defaults of the class, which transformers 4 left
             out of the text part of a larger model.
         absent: keys of config.json that must be 0: what they count is not built.
+        read: what else config.json says, by fields of a ModelSpec; see configs/hybrid.py.
         own_code: whether `auto_map` may name code of the makers': it came before the class.
     """
 
@@ -99,6 +102,7 @@ class Architecture:
     refused: Mapping[str, bool] = field(default_factory=dict)
     part_defaults: Mapping[str, Any] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    read: Callable[[JsonValues], Mapping[str, Any]] = lambda _values: {}
     own_code: bool = False
 
 
@@ -296,6 +300,46 @@ ARCHITECTURES = {
         ),
         refused={"attention_bias": True},
     ),
+    "Lfm2ForCausalLM": Architecture(
+        "lfm2",
+        {"qk_norm": "per_head"},
+        keys={"norm_epsilon": "norm_eps"},
+        tied_by_default=True,
+        rotary=Rotary(default_theta=1_000_000.0),
+        reads_window=False,
+        refused={"conv_bias": False},
+        read=hybrid.lfm2,
+    ),
+    "Qwen3_5ForCausalLM": Architecture(
+        "qwen3_5_text",
+        {"qk_norm": "per_head", "attention_gate": True},
+        default_head_dim=256,
+        rotary=Rotary(partial=True, default_share=0.25),
+        reads_window=False,
+        part_defaults={
+            "vocab_size": 248_320,
+            "hidden_size": 4096,
+            "intermediate_size": 12_288,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 4,
+            "max_position_embeddings": 32_768,
+            "rms_norm_eps": 1e-6,
+        },
+        read=hybrid.qwen3_5,
+    ),
+    "NemotronHForCausalLM": Architecture(
+        "nemotron_h",
+        {"mlp_gated": False},
+        keys={"norm_epsilon": "layer_norm_epsilon"},
+        default_head_dim=128,
+        activation_keys=("mlp_hidden_act",),
+        activations={"relu2": "relu2"},
+        default_activation="relu2",
+        reads_window=False,
+        read=hybrid.nemotron_h,
+        own_code=True,
+    ),
     "PhiForCausalLM": Architecture(
         "phi",
         {**_LAYER_NORM, "norm_order": "parallel", "head_bias": True},
@@ -339,7 +383,6 @@ NEEDS = {
     "ExaoneForCausalLM": "other tensor names (transformer.h.*)",
     "GPTNeoXForCausalLM": "a norm of its own for each of two parallel blocks",
     "Gemma3ForConditionalGeneration": "an image encoder",
-    "Lfm2ForCausalLM": "convolution layers",
     "Llama4ForConditionalGeneration": "experts and an image encoder",
     "MiniCPMForCausalLM": "scaled embeddings and residuals",
     "OlmoForCausalLM": "LayerNorm without weights",

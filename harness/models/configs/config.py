@@ -19,6 +19,7 @@ from harness.models.configs.parts import text_part
 from harness.models.configs.rope import turns_of
 from harness.models.specs.check import check_spec, require_positive
 from harness.models.specs.decoder_names import FAMILIES
+from harness.models.specs.layers import shortest_pattern
 from harness.models.specs.model import AnySpec, Experts, ModelSpec
 
 
@@ -81,21 +82,13 @@ def layers_of(values: JsonValues, architecture: Architecture) -> dict[str, Any]:
             return {"sliding_window_tokens": window}
         if letters == [_LETTERS[kind] for kind in periodic(len(letters), period)]:
             return {"sliding_window_tokens": window, "full_attention_every": period}
-    pattern = shortest_period("".join(letters))
+    pattern = shortest_pattern("".join(letters))
     return {"sliding_window_tokens": window if "S" in letters else None, "layer_pattern": pattern}
 
 
 def periodic(layers: int, every: int) -> list[str]:
     """Return the kind of each layer where the last of `every` sees everything."""
     return [_WINDOWED if (layer + 1) % every else _FULL for layer in range(layers)]
-
-
-def shortest_period(letters: str) -> str:
-    """Return the shortest beginning that gives all letters when it is repeated."""
-    for length in range(1, len(letters) + 1):
-        if letters == letters[:length] * (len(letters) // length):
-            return letters[:length]
-    return letters
 
 
 def _letter(values: JsonValues, kind: str) -> str:
@@ -261,16 +254,21 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
     hidden = values.integer(numbers["hidden_size"])
     head_dim = _head_dim(values, architecture, hidden, heads)
     turns = turns_of(values, architecture.rotary)
-    spec = ModelSpec(
+    given = architecture.read(values)
+    told = {} if "layer_pattern" in given else layers_of(values, architecture)
+    if "num_layers" not in given:
+        given = {"num_layers": values.integer(numbers["num_layers"]), **given}
+    if "intermediate_size" not in given:
+        wide = _intermediate(values, architecture, numbers["intermediate_size"], hidden)
+        given = {"intermediate_size": wide, **given}
+    fields: dict[str, Any] = dict(
         name=name,
         family=architecture.family,
         vocab_size=values.integer("vocab_size"),
         hidden_size=hidden,
-        num_layers=values.integer(numbers["num_layers"]),
         num_heads=heads,
         num_kv_heads=_kv_heads(values, architecture, heads),
         head_dim=head_dim,
-        intermediate_size=_intermediate(values, architecture, numbers["intermediate_size"], hidden),
         tied_embeddings=values.flag("tie_word_embeddings", architecture.tied_by_default),
         max_context_tokens=values.integer(numbers["max_context_tokens"]),
         rope_theta=turns.theta,
@@ -282,11 +280,11 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
         experts=experts_of(values, architecture),
         part_of=part_of,
         source=values.where,
-        **layers_of(values, architecture),
+        **told,
         **_softcaps(values, architecture),
         **_multipliers(values, architecture, head_dim),
-        **architecture.fields,
     )
+    spec = ModelSpec(**{**fields, **architecture.fields, **given})
     return check_spec(spec, values.where)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from harness.models.specs.layers import FeedForward, Layer, Mixer
+from harness.models.specs.layers import DeltaRule, FeedForward, Layer, Mamba, Mixer
 from harness.models.specs.model import NORM_ORDERS, Experts, ModelSpec
 from harness.models.specs.shapes import DecoderShape
 
@@ -93,9 +93,10 @@ class Block:
 
 
 def _attention(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
-    """Query, key and value lie in one matrix."""
+    """Query, key and value lie in one matrix, and with them the gate of what is attended to."""
     hidden, query, key = spec.hidden_size, layer.query_width, layer.key_width
-    for letter, width in (("q", query), ("k", key), ("v", key)):
+    gate = (("g", query),) if spec.attention_gate else ()
+    for letter, width in (("q", query), ("k", key), ("v", key), *gate):
         yield Part(
             f"self_attn.{letter}_proj",
             (width, hidden),
@@ -179,6 +180,82 @@ def _convolution_flop(spec: AnyDecoder, _layer: Layer) -> int:
     return 2 * _taps(spec) * spec.hidden_size
 
 
+def _delta_rule(spec: AnyDecoder) -> DeltaRule:
+    if spec.delta_rule is None:
+        raise ValueError("a layer of linear attention in a model without any")
+    return spec.delta_rule
+
+
+def _delta(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
+    """Queries, keys and values; the gate of the output; rates of writing and of forgetting."""
+    rule, hidden, name = _delta_rule(spec), spec.hidden_size, "linear_attn"
+    rates, small = "linear attention rates", "linear attention small arrays"
+    yield Part(f"{name}.in_proj_qkv", (rule.packed_width, hidden), "linear attention qkv")
+    yield Part(f"{name}.in_proj_z", (rule.values_width, hidden), "linear attention gate")
+    yield Part(f"{name}.in_proj_b", (rule.value_heads, hidden), rates)
+    yield Part(f"{name}.in_proj_a", (rule.value_heads, hidden), rates)
+    yield Part(f"{name}.out_proj", (hidden, rule.values_width), "linear attention out")
+    yield Part(f"{name}.conv1d.weight", (rule.packed_width, 1, rule.kernel), small)
+    yield Part(f"{name}.dt_bias", (rule.value_heads,), small)
+    yield Part(f"{name}.A_log", (rule.value_heads,), small)
+    yield Part(f"{name}.norm.weight", (rule.value_dim,), small)
+
+
+def _delta_states(spec: AnyDecoder, _layer: Layer) -> tuple[State, ...]:
+    rule = _delta_rule(spec)
+    matrices = (rule.value_heads, rule.key_dim, rule.value_dim)
+    return State("conv", (rule.packed_width, rule.kernel - 1)), State("recurrent", matrices)
+
+
+def _delta_flop(spec: AnyDecoder, _layer: Layer) -> int:
+    """Count decay, product with the key, update and product with the query, of each value head."""
+    rule = _delta_rule(spec)
+    state = rule.value_heads * rule.key_dim * rule.value_dim
+    return 7 * state + 2 * rule.kernel * rule.packed_width
+
+
+def _mamba_of(spec: AnyDecoder) -> Mamba:
+    if spec.mamba is None:
+        raise ValueError("a layer of Mamba-2 in a model without any")
+    return spec.mamba
+
+
+def mamba_widths(mamba: Mamba) -> dict[str, int]:
+    """Return what the projection into a mixer gives, in its order: gate, values, groups, steps."""
+    groups = mamba.group_width
+    return {"z": mamba.inner_width, "x": mamba.inner_width, "B": groups, "C": groups} | {
+        "dt": mamba.heads
+    }
+
+
+def _mamba(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
+    """Five parts of one projection, which may have multipliers of their own."""
+    mamba, hidden, small = _mamba_of(spec), spec.hidden_size, "mamba small arrays"
+    for letters, width in mamba_widths(mamba).items():
+        name = f"mamba.{letters}_proj"
+        yield Part(name, (width, hidden), "mamba in", stored="mamba.in_proj")
+    yield Part("mamba.out_proj", (hidden, mamba.inner_width), "mamba out")
+    yield Part("mamba.conv1d.weight", (mamba.convolved_width, 1, mamba.kernel), small)
+    yield Part("mamba.conv1d.bias", (mamba.convolved_width,), small)
+    for name in ("dt_bias", "A_log", "D"):
+        yield Part(f"mamba.{name}", (mamba.heads,), small)
+    if mamba.gated_norm:
+        yield Part("mamba.norm.weight", (mamba.inner_width,), small)
+
+
+def _mamba_states(spec: AnyDecoder, _layer: Layer) -> tuple[State, ...]:
+    mamba = _mamba_of(spec)
+    matrices = (mamba.heads, mamba.state_dim, mamba.head_dim)
+    return State("conv", (mamba.convolved_width, mamba.kernel - 1)), State("recurrent", matrices)
+
+
+def _mamba_flop(spec: AnyDecoder, _layer: Layer) -> int:
+    """Count decay, update and product with what is read by, of each head."""
+    mamba = _mamba_of(spec)
+    state = mamba.inner_width * mamba.state_dim
+    return 5 * state + 2 * mamba.kernel * mamba.convolved_width
+
+
 def _nothing(_spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
     return iter(())
 
@@ -186,6 +263,8 @@ def _nothing(_spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
 MIXERS: Mapping[Mixer, Block] = {
     Mixer.ATTENTION: Block(_attention),
     Mixer.CONVOLUTION: Block(_convolution, _convolution_states, _convolution_flop),
+    Mixer.DELTA: Block(_delta, _delta_states, _delta_flop, sequential=True),
+    Mixer.MAMBA: Block(_mamba, _mamba_states, _mamba_flop, sequential=True),
 }
 FEED_FORWARDS: Mapping[FeedForward, Block] = {
     FeedForward.MLP: Block(_mlp),

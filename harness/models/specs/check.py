@@ -4,7 +4,7 @@ import math
 
 from harness.core.errors import ModelError, suggestion
 from harness.models.specs.decoder_names import FAMILIES
-from harness.models.specs.layers import KINDS
+from harness.models.specs.layers import KINDS, DeltaRule, Mamba
 from harness.models.specs.model import (
     ACTIVATIONS,
     ENCODER_FAMILIES,
@@ -47,11 +47,19 @@ _WORDS = {
     "family": FAMILIES,
     "norm": tuple(NORM_ENDS),
     "norm_order": tuple(NORM_ORDERS),
-    "activation": ("silu", "gelu_tanh"),
+    "activation": ("silu", "gelu_tanh", "relu2"),
     "qk_norm": ("none", "per_head", "full_width"),
     "positions": ("rotary", "learned"),
 }
 
+# Letters of a pattern whose blocks have sizes of their own, and where those stand.
+_SIZES = {
+    "C": "convolution",
+    "L": "delta_rule",
+    "M": "mamba",
+    "P": "mamba",
+    "S": "sliding_window_tokens",
+}
 LETTERS = f"{', '.join(KINDS)}; small ones have no block behind their mixer"
 # Work is done per layer before anything is built: a damaged number must not take for ever.
 # Llama-3.1-405B, among the deepest that are published, has 126 layers.
@@ -126,23 +134,60 @@ def check_pattern(spec: ModelSpec, where: str) -> None:
             f" {spec.num_layers} layers",
             fix="one letter a layer, or a pattern that repeats without a rest",
         )
+    if "d" in pattern:
+        raise ModelError(
+            f"{where}: a layer of layer_pattern is empty (d)", fix="D: the block alone"
+        )
     if not any(layer.attends for layer in spec.layers):
         raise ModelError(
             f"{where}: no layer of layer_pattern attends", fix="at least one layer of F, S or G"
         )
-    if "S" in pattern.upper() and spec.sliding_window_tokens is None:
-        raise ModelError(
-            f"{where}: layer_pattern has layers with a window, and no window is given",
-            fix="sliding_window_tokens, or F in place of S",
-        )
+    _check_pattern_sizes(spec, where)
+
+
+def _check_pattern_sizes(spec: ModelSpec, where: str) -> None:
+    """Refuse letters without the numbers that they need, and what is told twice."""
+    letters = spec.layer_pattern.upper()
+    for letter, field in _SIZES.items():
+        if letter in letters and getattr(spec, field) is None:
+            raise ModelError(
+                f"{where}: layer_pattern has layers of {letter}, and there is no {field}",
+                fix=f"{field}, or other letters",
+            )
+    if spec.convolution is not None:
+        require_positive(where, "convolution.kernel - 1", spec.convolution.kernel - 1)
+    if spec.delta_rule is not None:
+        _check_delta(spec.delta_rule, where)
+    if spec.mamba is not None:
+        _check_mamba(spec.mamba, where)
     if spec.full_attention_every is not None:
         raise ModelError(
             f"{where}: both layer_pattern and full_attention_every say which layers see everything",
             fix="one of the two",
         )
-    if "d" in pattern:
+
+
+def _check_delta(rule: DeltaRule, where: str) -> None:
+    """Refuse sizes that describe no linear attention."""
+    for field in ("key_heads", "value_heads", "key_dim", "value_dim"):
+        require_positive(where, f"delta_rule.{field}", getattr(rule, field))
+    require_positive(where, "delta_rule.kernel - 1", rule.kernel - 1)
+    if rule.value_heads % rule.key_heads:
         raise ModelError(
-            f"{where}: a layer of layer_pattern is empty (d)", fix="D: the block alone"
+            f"{where}: {rule.value_heads} value heads cannot share {rule.key_heads} key heads",
+            fix="delta_rule.value_heads must be a multiple of delta_rule.key_heads",
+        )
+
+
+def _check_mamba(mamba: Mamba, where: str) -> None:
+    """Refuse sizes that describe no mixer."""
+    for field in ("heads", "head_dim", "state_dim", "groups"):
+        require_positive(where, f"mamba.{field}", getattr(mamba, field))
+    require_positive(where, "mamba.kernel - 1", mamba.kernel - 1)
+    if mamba.heads % mamba.groups:
+        raise ModelError(
+            f"{where}: {mamba.heads} heads cannot share {mamba.groups} groups",
+            fix="mamba.heads must be a multiple of mamba.groups",
         )
 
 

@@ -33,6 +33,8 @@ class Place:
         factor: what a stored value is multiplied by, after that, to get ours.
         expert: which of the stacked experts is ours; None: they are not stacked.
         turns: so many of ours give their outputs by turns, the first of them at first_row.
+        run_rows: so many rows of ours lie in a row, then come others; 0: all do.
+        stride_rows: from the beginning of one run to that of the next.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Place:
     factor: float = 1.0
     expert: int | None = None
     turns: int = 1
+    run_rows: int = 0
+    stride_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,9 @@ class Family:
         prefix: what may be left out before every name.
         transposed: matrices of layers lie as [inputs, outputs].
         norms_add_one: the weights of norms are stored less one.
+        gated_queries: each head of the query matrix is followed by its gate.
+        plain_norms: norms within a layer that are stored whole all the same.
+        unused: beginnings of names of what is stored and not built: heads that look further ahead.
         buffers: ends of names that are stored although they follow from config.json.
     """
 
@@ -73,10 +80,14 @@ class Family:
     prefix: str = ""
     transposed: bool = False
     norms_add_one: bool = False
+    gated_queries: bool = False
+    plain_norms: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     buffers: tuple[str, ...] = (".rotary_emb.inv_freq",)
 
 
 _QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+_MAMBA = tuple(f"mamba.{part}_proj" for part in ("z", "x", "B", "C", "dt"))
 _FAMILIES = {
     "llama": Family(),
     "mistral": Family(),
@@ -128,6 +139,40 @@ _FAMILIES = {
             "mlp.experts.down_proj": ("down_proj",),
         }
     ),
+    "lfm2": Family(
+        names={
+            "input_layernorm": "operator_norm",
+            "self_attn.o_proj": "self_attn.out_proj",
+            "self_attn.q_norm": "self_attn.q_layernorm",
+            "self_attn.k_norm": "self_attn.k_layernorm",
+            "post_attention_layernorm": "ffn_norm",
+            "mlp.gate_proj": "feed_forward.w1",
+            "mlp.up_proj": "feed_forward.w3",
+            "mlp.down_proj": "feed_forward.w2",
+            "model.norm": "model.embedding_norm",
+        }
+    ),
+    "qwen3_5_text": Family(
+        norms_add_one=True,
+        gated_queries=True,
+        plain_norms=("linear_attn.norm",),
+        unused=("mtp.", "model.mtp."),
+    ),
+    "nemotron_h": Family(
+        names={
+            TOKENS: "backbone.embeddings",
+            "input_layernorm": "norm",
+            "post_attention_layernorm": "norm",
+            **{f"self_attn.{one}_proj": f"mixer.{one}_proj" for one in "qkvo"},
+            **{f"mlp.{one}_proj": f"mixer.{one}_proj" for one in ("up", "down")},
+            **{f"mamba.{one}": f"mixer.{one}" for one in ("out_proj", "conv1d", "norm")},
+            "mamba": "mixer",
+            "model.norm": "backbone.norm_f",
+        },
+        packed={"mixer.in_proj": _MAMBA},
+        layers="backbone.layers.",
+        unused=("mtp.",),
+    ),
     "phi": Family(
         names={
             "self_attn.o_proj": "self_attn.dense",
@@ -165,7 +210,8 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
     layer, _, part = plain.removeprefix(LAYERS).partition(".") if in_layer else ("", "", plain)
     before = f"{family.layers}{layer}." if in_layer else ""
     transposed = family.transposed and in_layer and len(tensor.shape) == 2
-    added = 1.0 if family.norms_add_one and part.endswith("norm") else 0.0
+    is_shifted = part.endswith("norm") and part not in family.plain_norms
+    added = 1.0 if family.norms_add_one and is_shifted else 0.0
     factor = _folded(spec, part)
     for stored, ours in family.packed.items():
         if part in ours:
@@ -184,6 +230,12 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
                 )
         matrix = family.expert_names.get(matrix, matrix)
         return Place(f"{before}{family.experts}.{expert}.{matrix}.{end}", tensor.shape)
+    if family.gated_queries and part in ("self_attn.q_proj", "self_attn.g_proj"):
+        rows, columns = tensor.shape
+        run = spec.layer(int(layer)).head_dim
+        first = 0 if part == "self_attn.q_proj" else run
+        name = f"{before}self_attn.q_proj.{end}"
+        return Place(name, (2 * rows, columns), first, run_rows=run, stride_rows=2 * run)
     name = f"{before}{family.names.get(part, part)}.{end}"
     if part == SHARED_GATE:
         return Place(name, (1, *tensor.shape), flat=True)
@@ -229,8 +281,9 @@ def is_of_part(spec: ModelSpec, name: str) -> bool:
 
 
 def is_buffer(spec: ModelSpec, name: str) -> bool:
-    """Whether a stored tensor follows from config.json: old checkpoints hold such."""
-    return name.endswith(_FAMILIES[spec.family].buffers)
+    """Whether a stored tensor follows from config.json, or is of a head that is not built."""
+    family = _FAMILIES[spec.family]
+    return name.endswith(family.buffers) or name.startswith(family.unused)
 
 
 @cache

@@ -4,9 +4,11 @@ A pattern gives one letter a layer. A capital letter has the block of the model 
 small one nothing:
 
     F attention to everything      S attention within the sliding window
-    G attention without rotary     D no mixer: the block alone
+    G attention without rotary     C short convolution (LFM2)
+    L gated delta rule (Qwen3.5)   M Mamba-2 (Granite 4 H, Nemotron-H)
+    D no mixer: the block alone    P attention and Mamba-2 side by side (Falcon-H1)
 
-A pattern shorter than the model is repeated: `SSSF` describes 24 layers as well as 4.
+A pattern shorter than the model is repeated: `LLLF` describes 24 layers as well as 4.
 """
 
 from collections.abc import Mapping
@@ -23,6 +25,8 @@ class Mixer(StrEnum):
 
     ATTENTION = "attention"
     CONVOLUTION = "convolution"
+    DELTA = "delta rule"
+    MAMBA = "mamba"
 
 
 class FeedForward(StrEnum):
@@ -52,8 +56,20 @@ KINDS: Mapping[str, Kind] = {
     "F": Kind((Mixer.ATTENTION,)),
     "S": Kind((Mixer.ATTENTION,), windowed=True),
     "G": Kind((Mixer.ATTENTION,), rotary=False),
+    "C": Kind((Mixer.CONVOLUTION,)),
+    "L": Kind((Mixer.DELTA,)),
+    "M": Kind((Mixer.MAMBA,)),
+    "P": Kind((Mixer.ATTENTION, Mixer.MAMBA)),
     "D": Kind(()),
 }
+
+
+def shortest_pattern(letters: str) -> str:
+    """Return what a pattern repeats: `LLLF` of `LLLFLLLF`, so that one model has one spelling."""
+    for length in range(1, len(letters)):
+        if len(letters) % length == 0 and letters == letters[:length] * (len(letters) // length):
+            return letters[:length]
+    return letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,76 @@ class Convolution:
     """
 
     kernel: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRule:
+    """Linear attention by the gated delta rule: each value head keeps a matrix (Qwen3.5).
+
+    Attributes:
+        key_heads: heads of queries and keys; each serves value_heads / key_heads heads in a row.
+        value_heads: heads of values.
+        key_dim: width of a query or key head.
+        value_dim: width of a value head.
+        kernel: taps of the convolution over queries, keys and values.
+    """
+
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    kernel: int
+
+    @property
+    def keys_width(self) -> int:
+        """Values of all key heads."""
+        return self.key_heads * self.key_dim
+
+    @property
+    def values_width(self) -> int:
+        """Values of all value heads."""
+        return self.value_heads * self.value_dim
+
+    @property
+    def packed_width(self) -> int:
+        """Queries, keys and values together."""
+        return 2 * self.keys_width + self.values_width
+
+
+@dataclass(frozen=True, slots=True)
+class Mamba:
+    """A Mamba-2 mixer: each head keeps a matrix that decays and grows with every token.
+
+    Attributes:
+        heads: of values.
+        head_dim: width of one.
+        state_dim: width of what a group writes and reads by.
+        groups: each is shared by heads / groups heads in a row.
+        kernel: taps of the convolution.
+        gated_norm: an RMS norm per group after the gate; without it the gate alone (Falcon-H1).
+    """
+
+    heads: int
+    head_dim: int
+    state_dim: int
+    groups: int = 1
+    kernel: int = 4
+    gated_norm: bool = True
+
+    @property
+    def inner_width(self) -> int:
+        """Values of all heads."""
+        return self.heads * self.head_dim
+
+    @property
+    def group_width(self) -> int:
+        """What all groups write by, or read by."""
+        return self.groups * self.state_dim
+
+    @property
+    def convolved_width(self) -> int:
+        """Values, and what groups write and read by."""
+        return self.inner_width + 2 * self.group_width
 
 
 @dataclass(frozen=True, slots=True)

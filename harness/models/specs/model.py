@@ -7,7 +7,16 @@ encoder, BERT and what computes as it does.
 import re
 from dataclasses import dataclass, field
 
-from harness.models.specs.layers import KINDS, LATER, Convolution, FeedForward, Kind, Layer
+from harness.models.specs.layers import (
+    KINDS,
+    LATER,
+    Convolution,
+    DeltaRule,
+    FeedForward,
+    Kind,
+    Layer,
+    Mamba,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ NORM_VECTORS = {"rmsnorm": 1, "layernorm": 2, "nonparametric_layernorm": 0}
 
 
 _DOWN = r"mlp\.(?:down_proj|shared_expert\.down_proj|experts\.\d+\.down_proj|experts_down)"
-_MATRIX = re.compile(rf"model\.layers\.(\d+)\.(?:self_attn\.(?:q|k|v|qkv)_proj|{_DOWN})\b")
+_MATRIX = re.compile(rf"model\.layers\.(\d+)\.(?:self_attn\.(?:q|k|v|g|qkv)_proj|{_DOWN})\b")
 
 
 def sensitive_layers(num_layers: int) -> frozenset[int]:
@@ -167,7 +176,7 @@ class ModelSpec:
         norm_epsilon: added to the mean square, or the variance, inside every norm.
         norm: `rmsnorm` (one weight) or `layernorm` (weight and bias).
         norm_order: where a layer's norms stand, a key of harness.models.specs.model.NORM_ORDERS.
-        activation: of the block: `silu` or `gelu_tanh`.
+        activation: of the block: `silu`, `gelu_tanh` or `relu2`: the square of what is positive.
         mlp_gated: three matrices with a gate, or two without.
         qkv_bias: whether query, key and value projections add a bias (Qwen2).
         all_bias: whether output projection and block matrices add one too (Phi-2, GPT-2).
@@ -186,6 +195,10 @@ class ModelSpec:
         logit_softcap: the same of the logits.
         experts: a mixture in every layer instead of the block, or None.
         convolution: sizes of its layers of short convolutions, or None: it has none.
+        delta_rule: sizes of its layers of linear attention, or None: it has none.
+        mamba: sizes of its Mamba-2 mixers, or None: it has none.
+        attention_gate: what attention gives is multiplied by the sigmoid of a gate as wide
+            (Qwen3.5).
         layer_pattern: one letter a layer, repeated as often as it takes, see
             harness.models.specs.layers; empty: every layer attends as the fields above say.
         embedding_multiplier: multiplies embedding rows (Granite).
@@ -239,6 +252,9 @@ class ModelSpec:
     experts: Experts | None = None
     part_of: str = ""
     convolution: Convolution | None = field(default=None, metadata=LATER)
+    delta_rule: DeltaRule | None = field(default=None, metadata=LATER)
+    mamba: Mamba | None = field(default=None, metadata=LATER)
+    attention_gate: bool = field(default=False, metadata=LATER)
     layer_pattern: str = field(default="", metadata=LATER)
     embedding_multiplier: float = field(default=1.0, metadata=LATER)
     residual_multiplier: float = field(default=1.0, metadata=LATER)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from harness.models.specs.layers import DeltaRule, Mamba
 from harness.models.specs.model import Experts
 
 
@@ -49,6 +50,9 @@ class DecoderShape:
         learned_positions: a trained row per position of the context (GPT-2).
         experts: a mixture in every layer, or None.
         convolution: short convolutions in some layers, or None.
+        attention_gate: queries come with gates.
+        delta_rule: sizes of linear attention; only architectures that are built have any.
+        mamba: sizes of Mamba-2, likewise.
     """
 
     vocab_size: int
@@ -76,6 +80,9 @@ class DecoderShape:
     learned_positions: bool = False
     experts: Experts | None = None
     convolution: ConvolutionLayers | None = None
+    attention_gate: bool = False
+    delta_rule: DeltaRule | None = None
+    mamba: Mamba | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import singledispatch
+from math import prod
 
 from harness.models.specs.blocks import (
+    MIXERS,
     AnyDecoder,
     Part,
     feed_forward_parts,
@@ -131,6 +133,28 @@ class Attention:
         return 0 if not self.owns_cache else 2 * self.layers * self.kv_heads * self.head_dim
 
 
+STATE_BYTES = 4  # of one value of a state: float32 at every level
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Layers that keep a state of a fixed size in the same way.
+
+    Attributes:
+        name: of their mixer.
+        layers: how many.
+        state_values: of one layer and one sequence.
+        flop_per_token: of one layer, beside its matrices.
+        sequential: a prompt is read token after token.
+    """
+
+    name: str
+    layers: int
+    state_values: int
+    flop_per_token: int
+    sequential: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ModelStructure:
     """Everything the estimates need to know of an architecture.
@@ -147,6 +171,7 @@ class ModelStructure:
         max_context_tokens: longest sequence.
         encoder_tokens: tokens of the encoder where the input does not decide; None: it does.
         spec: the architecture as built here; None: this version builds no graph of it.
+        recurrences: every group of layers that keep a state of a fixed size.
     """
 
     name: str
@@ -160,6 +185,13 @@ class ModelStructure:
     max_context_tokens: int
     encoder_tokens: int | None = None
     spec: AnySpec | None = None
+    recurrences: tuple[Recurrence, ...] = ()
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes that all layers keep of one sequence besides keys and values."""
+        values = sum(one.layers * one.state_values for one in self.recurrences)
+        return STATE_BYTES * values
 
     @property
     def parameters(self) -> int:
@@ -338,7 +370,25 @@ def _take_apart(
         vocab_size=decoder.vocab_size,
         max_context_tokens=decoder.max_context_tokens,
         spec=spec,
+        recurrences=tuple(_recurrences(decoder, layers)),
     )
+
+
+def _recurrences(decoder: AnyDecoder, layers: Sequence[Layer]) -> Iterator[Recurrence]:
+    """Yield the layers that keep a state in the same way."""
+    counts: Counter[tuple[str, int, int, bool]] = Counter(
+        (
+            mixer.value,
+            sum(prod(state.shape) for state in block.states(decoder, layer)),
+            block.flop_per_token(decoder, layer),
+            block.sequential,
+        )
+        for layer in layers
+        for mixer, block in ((mixer, MIXERS[mixer]) for mixer in layer.mixers)
+        if block.states(decoder, layer)
+    )
+    for (name, values, flop, sequential), count in counts.items():
+        yield Recurrence(name, count, values, flop, sequential)
 
 
 def _alike(layers: Sequence[Layer]) -> Iterator[Attention]:

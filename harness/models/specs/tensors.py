@@ -168,7 +168,8 @@ def parameters(spec: AnySpec) -> int:
         block = 3·h·i gated, 2·h·i without gate  [+ i + h with all biases]
         experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]] [+ E·(1 + 2·e + h) biases]
         convolution = 4·h² + taps·h
-        layer = (attention | convolution) + (block | experts) + norms·(1 RMS, 2 layer norm)·h
+        mixer = attention | convolution | linear attention, see _delta | Mamba-2, see _mamba
+        layer = mixer + (block | experts) + norms·(1 RMS, 2 layer norm)·h
         total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h learned positions]
                 + layers·layer + final norm
 
@@ -240,6 +241,7 @@ def _attention(spec: ModelSpec, layer: Layer) -> int:
     count += query + 2 * key if spec.qkv_bias else 0
     count += hidden if spec.all_bias or spec.out_bias else 0
     count += layer.num_heads if spec.attention_sinks else 0
+    count += hidden * query if spec.attention_gate else 0
     norms = {"none": 0, "per_head": 2 * layer.head_dim, "full_width": query + key}
     return count + norms[spec.qk_norm]
 
@@ -248,6 +250,33 @@ def _convolution(spec: ModelSpec, _layer: Layer) -> int:
     """Trained values of one layer's short convolution."""
     taps = 0 if spec.convolution is None else spec.convolution.kernel
     return 4 * spec.hidden_size**2 + taps * spec.hidden_size
+
+
+def _delta(spec: ModelSpec, _layer: Layer) -> int:
+    """Trained values of one layer's linear attention.
+
+    h·(2·k + v) + h·v + 2·h·H + v·h + (2·k + v)·taps + 2·H + dv, with k and v the widths of all key
+    and value heads, H value heads of width dv.
+    """
+    rule = spec.delta_rule
+    assert rule is not None  # checked with the pattern
+    hidden, packed, heads = spec.hidden_size, rule.packed_width, rule.value_heads
+    matrices = hidden * (packed + 2 * rule.values_width + 2 * heads)
+    return matrices + packed * rule.kernel + 2 * heads + rule.value_dim
+
+
+def _mamba(spec: ModelSpec, _layer: Layer) -> int:
+    """Trained values of one layer's Mamba-2 mixer.
+
+    h·(2·i + 2·g + H) + i·h + (i + 2·g)·(taps + 1) + 3·H [+ i norm], with i the width of all H heads
+    and g that of all groups.
+    """
+    mamba = spec.mamba
+    assert mamba is not None  # checked with the pattern
+    hidden, inner, convolved = spec.hidden_size, mamba.inner_width, mamba.convolved_width
+    matrices = hidden * (inner + convolved + mamba.heads) + inner * hidden
+    norm = inner if mamba.gated_norm else 0
+    return matrices + convolved * (mamba.kernel + 1) + 3 * mamba.heads + norm
 
 
 def _block(spec: ModelSpec, layer: Layer) -> int:
@@ -275,6 +304,8 @@ def _expert_biases(experts: Experts, hidden: int) -> int:
 _MIXERS: dict[Mixer, Callable[[ModelSpec, Layer], int]] = {
     Mixer.ATTENTION: _attention,
     Mixer.CONVOLUTION: _convolution,
+    Mixer.DELTA: _delta,
+    Mixer.MAMBA: _mamba,
 }
 _FEED_FORWARDS: dict[FeedForward, Callable[[ModelSpec, Layer], int]] = {
     FeedForward.MLP: _block,

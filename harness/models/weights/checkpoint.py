@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ml_dtypes  # noqa: F401  # teaches numpy the word bfloat16, which safetensors asks for
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from harness.core.errors import ModelError
@@ -85,7 +86,8 @@ class CheckpointWeights:
         count, stored, place = self._tensors[name].shape[0], self._stored[name], self._places[name]
         if not 0 <= start < stop <= count:
             raise IndexError(f"rows {start}:{stop} of {name}, which has {count}")
-        first, last = place.first_row + start, place.first_row + stop
+        kept = _rows_of(place, start, stop)
+        first, last = int(kept[0]), int(kept[-1]) + 1
         every = slice(place.turns * start, place.turns * stop)
         with _reading(stored.path, self._model), safe_open(stored.path, "numpy") as file:
             part = file.get_slice(stored.name)
@@ -96,9 +98,19 @@ class CheckpointWeights:
                 values = part[0:1][0, first:last]
             else:
                 values = part[:, first:last].T if place.transposed else part[first:last]
+            if place.run_rows:
+                values = values[kept - first]
             floats = np.array(values, dtype=np.float32, order="C")
         floats = floats + np.float32(place.added) if place.added else floats
         return floats * np.float32(place.factor) if place.factor != 1.0 else floats
+
+
+def _rows_of(place: Place, start: int, stop: int) -> NDArray[np.int64]:
+    """Return which stored rows are ours from `start` to `stop`."""
+    rows = np.arange(start, stop)
+    if place.run_rows:
+        rows = rows // place.run_rows * place.stride_rows + rows % place.run_rows
+    return place.first_row + rows
 
 
 def _headers(paths: list[Path], model: str) -> dict[str, Stored]:

@@ -17,6 +17,9 @@ KINDS = {
     "o": ("o_proj",),
     "gate and up": ("gate_proj", "up_proj"),
     "down": ("down_proj",),
+    "states in": ("in_proj", "in_proj_qkv", "in_proj_z"),
+    "states rates": ("in_proj_a", "in_proj_b"),
+    "states out": ("out_proj",),
     "router": ("router",),
     "experts": ("experts_gate_up", "experts_down"),
 }

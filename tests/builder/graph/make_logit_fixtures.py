@@ -1,7 +1,8 @@
 """Writes the reference logits that the graphs are verified against. Development-time only.
 
-    python tests/builder/graph/make_logit_fixtures.py
+    python tests/builder/graph/make_logit_fixtures.py [folder ...]
 
+Writes the named folders, or all of them anew.
 Needs torch and transformers (made with 2.13.0 and 5.23.0 or 5.24.0). Each folder of
 tests/fixtures/logits is a Hugging Face model of a few thousand seeded weights, as
 `save_pretrained` writes it, and `reference.safetensors` with what torch computes from it in
@@ -16,6 +17,7 @@ norm is near 1 but not 1, and one hidden channel in 16 is 4 times as large as th
 outlier channels of trained models are.
 """
 
+import sys
 from pathlib import Path
 
 import torch
@@ -29,12 +31,16 @@ from transformers import (
     GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    Lfm2Config,
+    Lfm2ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
     MixtralConfig,
     MixtralForCausalLM,
+    NemotronHConfig,
+    NemotronHForCausalLM,
     Olmo2Config,
     Olmo2ForCausalLM,
     Phi3Config,
@@ -46,6 +52,8 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen2MoeConfig,
     Qwen2MoeForCausalLM,
+    Qwen3_5ForCausalLM,
+    Qwen3_5TextConfig,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3MoeConfig,
@@ -100,6 +108,7 @@ def models() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
     return {
         **newer_models(tied),
         **mixtures(),
+        **hybrids(),
         "llama-tied": (LlamaForCausalLM(LlamaConfig(**tied)), torch.bfloat16),
         "llama-untied": (LlamaForCausalLM(LlamaConfig(**SIZES)), torch.float16),
         "llama-rope3": (LlamaForCausalLM(LlamaConfig(**stretched)), torch.bfloat16),
@@ -177,11 +186,13 @@ def seed_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
             if is_norm(name):
                 values = 1 + values / 8
                 values[::16] *= 4
-                values -= 1 if "gemma" in model.config.model_type else 0  # stored less one
+                values -= 1 if is_stored_less_one(model, name) else 0
             elif name.endswith((".bias", "_bias", ".sinks")):
                 values = values / 4
             else:
                 values = values / weight.shape[-1] ** 0.5
+            if name.endswith("linear_attn.in_proj_qkv.weight"):
+                values = values * 4  # queries and keys are divided by their length: none near 0
             weight.copy_(values.to(dtype).float())
 
 
@@ -204,6 +215,66 @@ def mixtures() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
             bf16,
         ),
     }
+
+
+def hybrids() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
+    """Return models some of whose layers keep a state of a fixed size instead of a cache."""
+    bf16 = torch.bfloat16
+    common = {**SIZES, "hidden_size": 64, "tie_word_embeddings": True}
+    del common["head_dim"], common["rms_norm_eps"]
+    lfm2 = {
+        **common,
+        "num_hidden_layers": 3,
+        "layer_types": ["conv", "full_attention", "conv"],
+        "block_multiple_of": 16,
+        "intermediate_size": 100,
+    }
+    qwen = {
+        **common,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 64,
+        "rms_norm_eps": 1e-6,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 16,
+        "linear_value_head_dim": 32,
+        "layer_types": ["linear_attention", "full_attention"] * 2,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10_000.0,
+            "partial_rotary_factor": 0.25,
+            "mrope_section": [3, 3, 2],
+            "mrope_interleaved": True,
+        },
+    }
+    del qwen["rope_theta"]
+    nemotron = {
+        **common,
+        "layers_block_type": ["linear_attention", "full_attention", "mlp", "linear_attention"],
+        "head_dim": 16,
+        "layer_norm_epsilon": 1e-5,
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 16,
+        "ssm_state_size": 16,
+        "n_groups": 2,
+        "chunk_size": 8,
+        "time_step_min": 1e-6,  # at more a prompt is computed otherwise than single steps
+        "tie_word_embeddings": False,
+    }
+    del nemotron["rope_theta"], nemotron["num_hidden_layers"]
+    return {
+        "nemotron_h-mamba": (NemotronHForCausalLM(NemotronHConfig(**nemotron)), bf16),
+        "lfm2-conv": (Lfm2ForCausalLM(Lfm2Config(**lfm2)), bf16),
+        "qwen3_5-delta": (Qwen3_5ForCausalLM(Qwen3_5TextConfig(**qwen)), bf16),
+    }
+
+
+def is_stored_less_one(model: PreTrainedModel, name: str) -> bool:
+    """Whether a class adds one to the weight of this norm."""
+    kind = model.config.model_type
+    return "gemma" in kind or (kind == "qwen3_5_text" and "linear_attn" not in name)
 
 
 def is_norm(name: str) -> bool:
@@ -236,9 +307,10 @@ def reference(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 
 def main() -> None:
-    """Write every folder anew."""
+    """Write the folders that are asked for, or every one."""
     for name, (model, dtype) in models().items():
-        write_folder(name, model, dtype)
+        if not sys.argv[1:] or name in sys.argv[1:]:
+            write_folder(name, model, dtype)
 
 
 def write_folder(name: str, model: PreTrainedModel, dtype: torch.dtype) -> None:

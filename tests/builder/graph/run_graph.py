@@ -33,11 +33,11 @@ class GraphRun:
         self._session = session
         self._capacity_tokens = capacity_tokens
         self._depth_tokens = 0
-        shape = (batch, geometry.num_kv_heads, capacity_tokens, geometry.head_dim)
         self._cache = {
-            f"{layer}.{part}": ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, geometry.kv_dtype))
-            for layer in range(geometry.num_layers)
-            for part in ("key", "value")
+            held: ort.OrtValue.ortvalue_from_numpy(
+                np.zeros(held.shape(batch, capacity_tokens), held.dtype)
+            )
+            for held in geometry.held
         }
 
     def run(self, ids: Ids) -> Logits:
@@ -49,12 +49,12 @@ class GraphRun:
         mask = np.ones((batch, self._depth_tokens), np.int64)
         binding.bind_cpu_input("attention_mask", mask)
         binding.bind_output("logits", "cpu")
-        for key, value in self._cache.items():
-            binding.bind_ortvalue_input(f"past_key_values.{key}", value)
+        for held, value in self._cache.items():
+            binding.bind_ortvalue_input(held.past, value)
             if self._capacity_tokens:
-                binding.bind_ortvalue_output(f"present.{key}", value)
+                binding.bind_ortvalue_output(held.present, value)
             else:
-                binding.bind_output(f"present.{key}", "cpu")
+                binding.bind_output(held.present, "cpu")
         self._session.run_with_iobinding(binding)
         outputs = binding.get_outputs()  # in the order they were bound
         if not self._capacity_tokens:

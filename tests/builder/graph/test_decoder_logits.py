@@ -32,13 +32,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from harness.builder.graph.block import layer_matrices
 from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.builder.quantize.levels import LEVELS, Form
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.model import is_sensitive
-from harness.models.specs.tensors import TABLES, parameters
+from harness.models.specs.tensors import TABLES, logical_tensors, parameters
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from tests.builder.graph.run_graph import GraphRun, open_graph
@@ -78,6 +79,17 @@ LEAST_COSINE_MIXTURE = {
     "int4-mixed": 0.80,
     "int4": 0.77,
     "int2": 0.19,
+}
+# What a convolution gates is a product of three matrices' outputs, each with its rounding; what the
+# delta rule reads and gives is divided by its length, short vectors with all their rounding.
+HYBRIDS = ("lfm2-conv", "nemotron_h-mamba", "qwen3_5-delta")
+LEAST_COSINE_HYBRID = {
+    "fp16": 0.9999,
+    "int8-block": 0.98,
+    "int8": 0.94,
+    "int4-mixed": 0.74,
+    "int4": 0.72,
+    "int2": 0.17,
 }
 KERNELS = ("fp16", "int8-block", "int8", "int4", "int4-mixed", "int2")
 NORM_AFTER = (
@@ -222,6 +234,8 @@ def bounds(name):
         return LEAST_COSINE_MIXTURE
     if name in DEEP:
         return LEAST_COSINE_DEEP
+    if name in HYBRIDS:
+        return LEAST_COSINE_HYBRID
     return LEAST_COSINE_NORM_AFTER if name in NORM_AFTER else LEAST_COSINE
 
 
@@ -239,7 +253,7 @@ def stored_weights(name, level_name):
     """What a level's data file holds for each matrix, as float32 under its checkpoint name."""
     folder, spec, _weights = built(name, level_name)
     level, arrays = LEVELS[level_name], read_arrays(Path(folder.name), ALL_LOGITS_FILE)
-    values = {}
+    values, shapes = {}, {tensor.name: tensor.shape for tensor in logical_tensors(spec)}
     for matrix in [key.removesuffix(".scales") for key in arrays if key.endswith(".scales")]:
         form = level.body_format(sensitive=is_sensitive(matrix, spec.num_layers))
         form = level.table if f"{matrix}.weight" in TABLES else form
@@ -251,16 +265,13 @@ def stored_weights(name, level_name):
             values[matrix] = channel_values(parts["quantized"], parts["scales"])
             continue
         packed = parts["rows"] if parts["quantized"] is None else parts["quantized"]
-        inputs = spec.intermediate_size if "down_proj" in matrix else spec.hidden_size
-        inputs = spec.num_heads * spec.head_dim if "o_proj" in matrix else inputs
-        if "shared_expert.down_proj" in matrix:
-            inputs = spec.experts.shared_intermediate_size
+        inputs = shapes.get(f"{matrix}.weight", (0, spec.hidden_size))[1]
         values[matrix] = block_values(packed, parts["scales"], parts["zero_points"], form, inputs)
-    query, key = spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim
-    for matrix in [matrix for matrix in values if "qkv" in matrix]:
-        parts = np.split(values.pop(matrix), [query, query + key])
-        for letter, part in zip("qkv", parts, strict=True):
-            values[matrix.replace("qkv", letter)] = part
+    packed = [one for layer in spec.layers for one in layer_matrices(spec, layer.number).values()]
+    for matrix in [one for one in packed if len(one.sources) > 1]:
+        heights = [shapes[f"{source}.weight"][0] for source in matrix.sources]
+        parts = np.split(values.pop(matrix.name), np.cumsum(heights)[:-1])
+        values |= zip(matrix.sources, parts, strict=True)
     return {f"{matrix}.weight": array for matrix, array in values.items()}
 
 
@@ -290,8 +301,8 @@ def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_pa
     """The file read back by the operators' documentation and run at fp32 gives the same logits.
 
     What is left is the 8-bit rounding of activations: mean cosine at least 0.99 (lowest seen
-    0.9959, int8), 0.97 with norms after the block (0.9805) and with experts; one matrix with its
-    nibbles swapped gives below 0.75.
+    0.9959, int8), 0.97 with norms after the block (0.9805) and with experts, 0.95 of hybrids
+    (0.9621); one matrix with its nibbles swapped gives below 0.75.
     """
     _folder, spec, weights = built(name, level)
     teacher = Teacher(weights, stored_weights(name, level))
@@ -299,4 +310,5 @@ def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_pa
     ids, _logits = reference(name)
     theirs = logits_of(tmp_path, spec, LEVELS["fp32"], ids)
     near = cosines(our_logits(name, level), theirs)
-    assert near.mean() >= (0.97 if name in (*NORM_AFTER, *MIXTURES, *DEEP) else 0.99)
+    least = 0.97 if name in (*NORM_AFTER, *MIXTURES, *DEEP) else 0.99
+    assert near.mean() >= (0.95 if name in HYBRIDS else least)

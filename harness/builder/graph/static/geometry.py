@@ -36,6 +36,7 @@ _BUILT: dict[str, tuple[object, ...]] = {
     "out_bias": (False,),
     "attention_sinks": (False,),
     "layer_pattern": ("",),
+    "attention_gate": (False,),
 }
 
 
