@@ -136,6 +136,22 @@ SPECS = {
         mamba=Mamba(8, 16, 24, 2),
         layer_pattern="mgDm",
     ),
+    "falcon_h1": replace(
+        LLAMA,
+        family="falcon_h1",
+        tied_embeddings=False,
+        mamba=Mamba(8, 16, 32, gated_norm=False),
+        layer_pattern="P",
+    ),
+    "granite_h": replace(
+        LLAMA,
+        family="granitemoehybrid",
+        mamba=Mamba(8, 16, 32),
+        layer_pattern="MG",
+        embedding_multiplier=12.0,
+        residual_multiplier=0.25,
+        logit_multiplier=0.25,
+    ),
     "phi": replace(
         LLAMA,
         family="phi",

@@ -234,6 +234,17 @@ ARCHITECTURES = {
         divisors={"logit_multiplier": "logits_scaling"},
         unrotated="unless rope",
         absent=("num_local_experts",),
+        read=hybrid.granite_h,
+    ),
+    "FalconH1ForCausalLM": Architecture(
+        "falcon_h1",
+        kv_heads_default_to_heads=True,
+        multipliers={
+            "embedding_multiplier": "embedding_multiplier",
+            "logit_multiplier": "lm_head_multiplier",
+        },
+        reads_window=False,
+        read=hybrid.falcon_h1,
     ),
     "HyperCLOVAXForCausalLM": Architecture(
         "hyperclovax",

@@ -133,3 +133,93 @@ def _unlimited(limits: Any) -> bool:
     """Whether steps may have any length; JSON has no word for infinity, transformers 5 has one."""
     infinite = ({"__float__": "Infinity"}, "Infinity", float("inf"))
     return isinstance(limits, list) and len(limits) == 2 and not limits[0] and limits[1] in infinite
+
+
+def _mamba_of(values: JsonValues, inner_width: int, **sizes: Any) -> Mamba:
+    """Read the numbers that Granite 4 H and Falcon-H1 call alike.
+
+    Args:
+        values: a config.json.
+        inner_width: of all heads together, where it does not say the width of one.
+        sizes: what else is known of the mixer.
+    """
+    if values.flag("mamba_proj_bias"):
+        raise values.unsupported("mamba_proj_bias is true", "mamba_proj_bias false")
+    _refuse_step_limits(values)
+    heads = values.integer("mamba_n_heads", 128)
+    stated = values.values.get("mamba_d_head", "auto")
+    return Mamba(
+        heads=heads,
+        head_dim=inner_width // max(1, heads) if stated in ("auto", None) else int(stated),
+        state_dim=values.integer("mamba_d_state", 256),
+        groups=values.integer("mamba_n_groups", 1),
+        kernel=values.integer("mamba_d_conv", 4),
+        **sizes,
+    )
+
+
+def granite_h(values: JsonValues) -> Fields:
+    """Read the class GraniteMoeHybridConfig where some layers are Mamba-2; else nothing."""
+    words: Sequence[str] = values.texts("layer_types") or values.texts("layers_block_type")
+    if not {"mamba", "linear_attention"} & set(words):
+        return {}
+    attention = "F" if values.text("position_embedding_type", "") == "rope" else "G"
+    letters = {_FULL: attention, "attention": attention, "linear_attention": "M", "mamba": "M"}
+    inner = values.integer("mamba_expand", 2) * values.integer("hidden_size")
+    return {
+        "layer_pattern": pattern_of(values, words, letters),
+        "mamba": _mamba_of(values, inner),
+    }
+
+
+def falcon_h1(values: JsonValues) -> Fields:
+    """Read the class FalconH1Config: attention and Mamba-2 side by side in every layer.
+
+    Its multipliers are constants beside matrices, and are folded into them: one for each part of
+    the projection into the mixer, and one for each other matrix.
+    """
+    if values.flag("projectors_bias"):
+        raise values.unsupported("projectors_bias is true", "projectors_bias false")
+    has_norm = values.flag("mamba_rms_norm")
+    if has_norm and values.flag("mamba_norm_before_gate", True):
+        raise values.unsupported(
+            "mamba_norm_before_gate is true", "the gate before the norm, or no norm"
+        )
+    inner = values.integer("mamba_d_ssm", 1024)
+    return {
+        "layer_pattern": "P",
+        "mamba": _mamba_of(values, inner, gated_norm=has_norm),
+        "part_multipliers": _falcon_multipliers(values),
+    }
+
+
+def _falcon_multipliers(values: JsonValues) -> tuple[tuple[str, float], ...]:
+    """Return what each matrix of a layer is multiplied by, but for those of 1."""
+    into, inside = (
+        values.number("attention_in_multiplier", 1.0),
+        values.number("key_multiplier", 1.0),
+    )
+    gate, down = _numbers(values, "mlp_multipliers", 2)
+    mixer = values.number("ssm_in_multiplier", 1.0)
+    parts = zip(("z", "x", "B", "C", "dt"), _numbers(values, "ssm_multipliers", 5), strict=True)
+    found = {
+        "self_attn.q_proj": into,
+        "self_attn.k_proj": into * inside,
+        "self_attn.v_proj": into,
+        "self_attn.o_proj": values.number("attention_out_multiplier", 1.0),
+        **{f"mamba.{letters}_proj": mixer * factor for letters, factor in parts},
+        "mamba.out_proj": values.number("ssm_out_multiplier", 1.0),
+        "mlp.gate_proj": gate,
+        "mlp.down_proj": down,
+    }
+    return tuple((name, factor) for name, factor in found.items() if factor != 1.0)
+
+
+def _numbers(values: JsonValues, key: str, count: int) -> tuple[float, ...]:
+    """Return a list of so many numbers; ones where there is none."""
+    if not values.has(key):
+        return (1.0,) * count
+    numbers = values.numbers(key)
+    if len(numbers) != count:
+        raise values.unsupported(f"{key} has {len(numbers)} numbers", f"{count} numbers")
+    return numbers

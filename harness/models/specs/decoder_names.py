@@ -114,7 +114,18 @@ _FAMILIES = {
     "granite": Family(),
     "granitemoehybrid": Family(
         names={"mlp.down_proj": "shared_mlp.output_linear"},
-        packed={"shared_mlp.input_linear": ("mlp.gate_proj", "mlp.up_proj")},
+        packed={
+            "shared_mlp.input_linear": ("mlp.gate_proj", "mlp.up_proj"),
+            "mamba.in_proj": _MAMBA,
+        },
+    ),
+    "falcon_h1": Family(
+        names={
+            "post_attention_layernorm": "pre_ff_layernorm",
+            **{f"mlp.{one}_proj": f"feed_forward.{one}_proj" for one in ("gate", "up", "down")},
+            "model.norm": "model.final_layernorm",
+        },
+        packed={"mamba.in_proj": _MAMBA},
     ),
     "hyperclovax": Family(
         names={
@@ -219,7 +230,9 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
             shape = (sum(heights), *tensor.shape[1:])
             first_row = sum(heights[: ours.index(part)])
             shape = shape[::-1] if transposed else shape
-            return Place(f"{before}{stored}.{end}", shape, first_row, transposed, added)
+            name = f"{before}{stored}.{end}"
+            own = dict(spec.part_multipliers).get(part, 1.0)
+            return Place(name, shape, first_row, transposed, added, factor=own)
     if part.startswith(f"{EXPERTS}."):
         expert, _, matrix = part.removeprefix(f"{EXPERTS}.").partition(".")
         for stored, ours in family.stacked.items():
@@ -257,6 +270,8 @@ def _folded(spec: ModelSpec, part: str) -> float:
     """Return what the multipliers of a model make of a tensor: the last ones of each branch."""
     if part == "model.norm":
         return spec.logit_multiplier
+    if spec.part_multipliers:
+        return dict(spec.part_multipliers).get(part, 1.0)
     order = NORM_ORDERS[spec.norm_order]
     norms = (order.after_attention, order.after_block)
     if any(norms):

@@ -197,6 +197,8 @@ class ModelSpec:
         convolution: sizes of its layers of short convolutions, or None: it has none.
         delta_rule: sizes of its layers of linear attention, or None: it has none.
         mamba: sizes of its Mamba-2 mixers, or None: it has none.
+        part_multipliers: by the name of a matrix within a layer, what it is multiplied by when a
+            checkpoint is read (Falcon-H1).
         attention_gate: what attention gives is multiplied by the sigmoid of a gate as wide
             (Qwen3.5).
         layer_pattern: one letter a layer, repeated as often as it takes, see
@@ -254,6 +256,7 @@ class ModelSpec:
     convolution: Convolution | None = field(default=None, metadata=LATER)
     delta_rule: DeltaRule | None = field(default=None, metadata=LATER)
     mamba: Mamba | None = field(default=None, metadata=LATER)
+    part_multipliers: tuple[tuple[str, float], ...] = field(default=(), metadata=LATER)
     attention_gate: bool = field(default=False, metadata=LATER)
     layer_pattern: str = field(default="", metadata=LATER)
     embedding_multiplier: float = field(default=1.0, metadata=LATER)

@@ -23,6 +23,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from transformers import (
+    FalconH1Config,
+    FalconH1ForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     Gemma3ForCausalLM,
@@ -31,6 +33,8 @@ from transformers import (
     GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GraniteMoeHybridConfig,
+    GraniteMoeHybridForCausalLM,
     Lfm2Config,
     Lfm2ForCausalLM,
     LlamaConfig,
@@ -264,7 +268,50 @@ def hybrids() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
         "tie_word_embeddings": False,
     }
     del nemotron["rope_theta"], nemotron["num_hidden_layers"]
+    mixer = {
+        "mamba_n_heads": 8,
+        "mamba_d_head": 16,
+        "mamba_d_state": 16,
+        "mamba_chunk_size": 8,
+        "rms_norm_eps": 1e-5,
+    }
+    granite = {
+        **common,
+        **mixer,
+        "num_hidden_layers": 3,
+        "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+        "shared_intermediate_size": 72,
+        "num_local_experts": 0,
+        "num_experts_per_tok": 0,
+        "mamba_expand": 2,
+        "embedding_multiplier": 12.0,
+        "attention_multiplier": 0.125,
+        "residual_multiplier": 0.246,
+        "logits_scaling": 3.0,
+    }
+    falcon = {
+        **common,
+        **mixer,
+        "head_dim": 16,
+        "mamba_d_ssm": 128,
+        "mamba_n_groups": 2,
+        "tie_word_embeddings": False,
+        "embedding_multiplier": 4.0,
+        "lm_head_multiplier": 0.25,
+        "key_multiplier": 0.7,
+        "attention_in_multiplier": 0.9,
+        "attention_out_multiplier": 0.8,
+        "ssm_multipliers": [0.5, 0.25, 0.7, 0.5, 0.3],
+        "ssm_in_multiplier": 1.25,
+        "ssm_out_multiplier": 0.6,
+        "mlp_multipliers": [0.8, 0.4],
+    }
     return {
+        "granitemoehybrid-mamba": (
+            GraniteMoeHybridForCausalLM(GraniteMoeHybridConfig(**granite)),
+            bf16,
+        ),
+        "falcon_h1-parallel": (FalconH1ForCausalLM(FalconH1Config(**falcon)), bf16),
         "nemotron_h-mamba": (NemotronHForCausalLM(NemotronHConfig(**nemotron)), bf16),
         "lfm2-conv": (Lfm2ForCausalLM(Lfm2Config(**lfm2)), bf16),
         "qwen3_5-delta": (Qwen3_5ForCausalLM(Qwen3_5TextConfig(**qwen)), bf16),

@@ -82,7 +82,10 @@ LEAST_COSINE_MIXTURE = {
 }
 # What a convolution gates is a product of three matrices' outputs, each with its rounding; what the
 # delta rule reads and gives is divided by its length, short vectors with all their rounding.
-HYBRIDS = ("lfm2-conv", "nemotron_h-mamba", "qwen3_5-delta")
+HYBRIDS = (
+    *("falcon_h1-parallel", "granitemoehybrid-mamba", "lfm2-conv"),
+    *("nemotron_h-mamba", "qwen3_5-delta"),
+)
 LEAST_COSINE_HYBRID = {
     "fp16": 0.9999,
     "int8-block": 0.98,

@@ -57,6 +57,69 @@ QWEN = {
         "mrope_interleaved": True,
     },
 }
+GRANITE = {
+    "architectures": ["GraniteMoeHybridForCausalLM"],
+    "model_type": "granitemoehybrid",
+    "vocab_size": 100_352,
+    "hidden_size": 768,
+    "intermediate_size": 2048,
+    "shared_intermediate_size": 2048,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 4,
+    "num_local_experts": 0,
+    "max_position_embeddings": 32_768,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": True,
+    "position_embedding_type": "nope",
+    "embedding_multiplier": 12,
+    "residual_multiplier": 0.246,
+    "attention_multiplier": 0.015625,
+    "logits_scaling": 3,
+    "layer_types": ["attention" if layer in (10, 13, 17, 27) else "mamba" for layer in range(32)],
+    "mamba_n_heads": 48,
+    "mamba_d_head": 32,
+    "mamba_d_state": 128,
+    "mamba_expand": 2,
+    "time_step_limit": [0.0, {"__float__": "Infinity"}],
+}
+NEMOTRON = {
+    "architectures": ["NemotronHForCausalLM"],
+    "model_type": "nemotron_h",
+    "auto_map": {"AutoModelForCausalLM": "modeling_nemotron_h.NemotronHForCausalLM"},
+    "vocab_size": 131_072,
+    "hidden_size": 3136,
+    "intermediate_size": 12_544,
+    "num_hidden_layers": 42,
+    "num_attention_heads": 40,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "max_position_embeddings": 262_144,
+    "layer_norm_epsilon": 1e-5,
+    "mamba_num_heads": 96,
+    "mamba_head_dim": 80,
+    "n_groups": 8,
+    "time_step_min": 0.001,
+    "hybrid_override_pattern": "M-M-M-MM-M-M*-M-M*-M-M-M*-M-M-MM*-MMM-M-M-",
+}
+FALCON = {
+    "architectures": ["FalconH1ForCausalLM"],
+    "model_type": "falcon_h1",
+    "vocab_size": 32_784,
+    "hidden_size": 1024,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "max_position_embeddings": 16_384,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 1e11,
+    "mamba_d_ssm": 1536,
+    "mamba_n_heads": 24,
+    "mamba_d_state": 128,
+    "mamba_rms_norm": False,
+}
 DESCRIPTIONS = ("name", "hf_id", "license", "source", "published_parameters", "part_of")
 
 
@@ -99,6 +162,57 @@ def test_qwen3_5_alone_and_inside_a_larger_model_is_the_catalogs():
     assert spec.part_of == "Qwen3_5ForConditionalGeneration"
 
 
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (GRANITE, "granite-4.0-h-350m"),
+        (NEMOTRON, "nemotron-3-nano-4b"),
+        (FALCON, "falcon-h1-0.5b"),
+    ],
+)
+def test_hybrids_of_mamba_are_the_catalogs(config, name):
+    assert numbers(spec_from_config(config, "m")) == numbers(load_spec(name))
+
+
+def test_multipliers_of_falcon_are_folded_into_its_matrices():
+    """The key is 0.9 · 0.5, the third part of the mixer's projection 2 · 0.7; ones are left out."""
+    spec = spec_from_config(
+        {
+            **FALCON,
+            "attention_in_multiplier": 0.9,
+            "key_multiplier": 0.5,
+            "ssm_in_multiplier": 2.0,
+            "ssm_multipliers": [0.5, 0.5, 0.7, 1.0, 0.5],
+            "lm_head_multiplier": 0.25,
+        },
+        "falcon",
+    )
+    found = dict(spec.part_multipliers)
+    assert found["self_attn.k_proj"] == pytest.approx(0.45)
+    assert found["mamba.B_proj"] == pytest.approx(1.4)
+    assert "mamba.z_proj" not in found
+    assert spec.logit_multiplier == 0.25
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "words"),
+    [
+        (NEMOTRON, {"hybrid_override_pattern": "M-E*"}, "name 4 layers of 42"),
+        (NEMOTRON, {"hybrid_override_pattern": "E" * 42}, "type 'moe' is not built"),
+        (NEMOTRON, {"time_step_limit": [0.0, 0.1]}, "time_step_limit"),
+        (NEMOTRON, {"n_groups": 7}, "96 heads cannot share 7 groups"),
+        (GRANITE, {"num_local_experts": 8}, "num_local_experts"),
+        (GRANITE, {"mamba_conv_bias": False}, "mamba_conv_bias is false"),
+        (FALCON, {"mamba_rms_norm": True}, "mamba_norm_before_gate"),
+        (FALCON, {"ssm_multipliers": [1.0, 2.0]}, "ssm_multipliers has 2 numbers"),
+        (FALCON, {"projectors_bias": True}, "projectors_bias is true"),
+    ],
+)
+def test_mixers_that_are_not_built_are_refused(config, changes, words):
+    with pytest.raises(ModelError, match=words):
+        spec_from_config({**config, **changes}, "m")
+
+
 def test_the_words_of_layers_may_be_written_out():
     words = (["linear_attention"] * 3 + ["full_attention"]) * 6
     spec = spec_from_config(
@@ -139,6 +253,8 @@ def test_kernels_are_told_from_patterns():
     [
         ("lfm2-conv", "model.layers.0.conv.conv.weight"),
         ("qwen3_5-delta", "model.layers.0.linear_attn.A_log"),
+        ("nemotron_h-mamba", "backbone.layers.0.mixer.D"),
+        ("granitemoehybrid-mamba", "model.layers.0.mamba.in_proj.weight"),
         ("qwen3_5-delta", "model.layers.1.self_attn.q_proj.weight"),
     ],
 )
