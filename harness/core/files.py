@@ -5,7 +5,6 @@ cannot split, gives it the name that others read.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -50,6 +49,8 @@ def whole_folder(folder: Path, complete: str | None = None) -> Iterator[Path]:
     Raises:
         OSError: the disk is full or may not be written.
     """
+    import shutil  # here: the measuring child never writes a folder, and it costs its start
+
     partial = folder.with_name(f".{folder.name}.{_own_word()}.partial")
     partial.mkdir(parents=True)
     try:
@@ -64,6 +65,8 @@ def whole_folder(folder: Path, complete: str | None = None) -> Iterator[Path]:
 
 def remove_partial_folders(folder: Path) -> None:
     """Remove what killed processes left of `folder`; only for who holds the lock on it."""
+    import shutil
+
     for stale in folder.parent.glob(f".{folder.name}.*.partial"):
         shutil.rmtree(stale, ignore_errors=True)
 

@@ -1,6 +1,6 @@
 """The commands of the measuring child: open, warm, sample, memory, close.
 
-`python -m harness.machine.process.worker harness.engine.worker` serves them. Every duration in a
+`python -m harness.machine.process.serve harness.engine.worker` serves them. Every duration in a
 reply is a raw integer in ns; nothing is summarised here.
 """
 

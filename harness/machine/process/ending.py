@@ -3,21 +3,24 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core.errors import WorkerError
 from harness.results.enums import Status
+
+if TYPE_CHECKING:
+    import subprocess
 
 LOG_TAIL_LINES = 6
 # What allocators say when they fail: C++, ONNX Runtime's arena, numpy. Lower case.
 MEMORY_WORDS = ("bad_alloc", "failed to allocate memory", "unable to allocate", "out of memory")
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: "subprocess.Popen[bytes]") -> None:
     """End the child and everything in its process group, now. No error if it is gone."""
     if process.returncode is None:
         kill_members(process.pid)
@@ -43,7 +46,7 @@ def _kill_tree(pid: int) -> None:
                 member.kill()
 
 
-def wait_for_end(process: subprocess.Popen[bytes]) -> None:
+def wait_for_end(process: "subprocess.Popen[bytes]") -> None:
     """Block until the child is dead, where possible without freeing its process id.
 
     As long as the id is not freed, killing its group cannot hit a stranger.

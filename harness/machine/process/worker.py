@@ -6,7 +6,7 @@ library in it prints goes to a log file and never mixes with the answers. The ch
 starts form a process group of their own: Ctrl-C in the terminal does not reach it, and the parent
 ends the whole group on a time limit, on an interrupt, and on close.
 
-`python -m harness.machine.process.worker MODULE` is the child; MODULE offers
+`python -m harness.machine.process.serve MODULE` is the child; MODULE offers
 `COMMANDS: Mapping[str, Callable[..., object]]`, whose replies msgspec can encode.
 """
 
@@ -244,7 +244,7 @@ def _command_line(module: str, python: str | None) -> list[str]:
         python or sys.executable,
         "-P",
         "-m",
-        "harness.machine.process.worker",
+        "harness.machine.process.serve",
         module,
         "owned",
     ]
@@ -298,9 +298,3 @@ def _decoded(value: Json, reply: Json, what: str) -> Json:
             fix="let one version of the harness ask and answer: reinstall it, or check --python-a"
             " and --python-b",
         ) from error
-
-
-if __name__ == "__main__":
-    from harness.machine.process.serve import main
-
-    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """The commands of the child that judges encoders: texts, compare.
 
-`python -m harness.machine.process.worker harness.runner.quality.embedding_worker` serves them.
+`python -m harness.machine.process.serve harness.runner.quality.embedding_worker` serves them.
 """
 
 from pathlib import Path

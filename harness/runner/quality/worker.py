@@ -1,6 +1,6 @@
 """The commands of the child that measures quality: tokens, evaluate, mixtures, tokenizer_bytes.
 
-`python -m harness.machine.process.worker harness.runner.quality.worker` serves them.
+`python -m harness.machine.process.serve harness.runner.quality.worker` serves them.
 """
 
 from collections.abc import Sequence

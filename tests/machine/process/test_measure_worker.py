@@ -315,7 +315,7 @@ def test_the_child_ends_when_its_parent_is_killed(do, in_thread, tmp_path):
 def test_the_child_may_be_started_by_hand():
     """Without an owner every request is answered, although the input ends at once."""
     requests = "".join(f'{{"do": "echo", "with": {{"n": {n}}}}}\n' for n in range(3))
-    command = [sys.executable, "-m", "harness.machine.process.worker", MODULE]
+    command = [sys.executable, "-m", "harness.machine.process.serve", MODULE]
     variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         command, input=requests, capture_output=True, text=True, env=variables, check=True
@@ -340,3 +340,14 @@ def test_the_parent_does_not_leave_anything_open():
             except WorkerError as error:
                 assert error.status in ("crashed", "failed")  # noqa: PT017
     assert counts() == before
+
+
+def test_the_child_imports_nothing_that_only_its_parent_uses():
+    """A default run starts some twenty children; each of these would cost every one of them."""
+    program = "import harness.machine.process.serve, sys; print(*sys.modules)"
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-S", "-c", program]  # without site, whose hooks are not ours
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, check=True)
+    imported = set(done.stdout.split())
+    assert "msgspec" in imported
+    assert not imported & {"subprocess", "tempfile", "shutil", "random", "psutil", "numpy"}
