@@ -20,8 +20,9 @@ from harness.analysis.compare_match import (
 from harness.analysis.compare_sides import PROCESSES, Side, find_compared, side_of
 from harness.core.errors import UsageError
 from harness.results.background import UNKNOWN, Background
-from harness.results.enums import Verdict
+from harness.results.enums import Ending, Verdict
 from harness.results.metric_row import TIME_WORDS, MetricRow
+from harness.results.progress import ending_of, progress_sentence
 from harness.results.schema import Cell, Document
 from harness.stats.correction import holm
 from harness.stats.differences import Difference, combine, paired_difference
@@ -149,6 +150,8 @@ class Comparison:
         rows: in the order of the base, one cell's metrics together.
         notes: what differs, what stands alone, what was left out.
         lost: cells that one side could not measure, and why: no line judges them.
+        partial: what runs lack that ended before their plan did, and the command that goes on;
+            the first of the notes too.
     """
 
     question: Question
@@ -158,6 +161,7 @@ class Comparison:
     rows: tuple[CompareRow, ...]
     notes: tuple[str, ...]
     lost: tuple[tuple[Cell, str], ...] = ()
+    partial: tuple[str, ...] = ()
 
 
 def compare_documents(
@@ -176,7 +180,8 @@ def compare_documents(
     matches, alone = match_documents(base, new)
     runs = [tuple(document.run_id for document in side) for side in (base, new)]
     found = _comparison(matches, question, None, runs, (*told, *alone))
-    return replace(found, lost=lost_cells(base, new))
+    short = (*partial_runs(base, "base "), *partial_runs(new, "new "))
+    return replace(found, lost=lost_cells(base, new), partial=short, notes=(*short, *found.notes))
 
 
 def compare_axis(document: Document, axis: str, base: str | None, question: Question) -> Comparison:
@@ -187,7 +192,23 @@ def compare_axis(document: Document, axis: str, base: str | None, question: Ques
         ResultFormatError: damaged samples.
     """
     matches, alone = match_axis(document, axis, base)
-    return _comparison(matches, question, axis_field(axis), [(document.run_id,)] * 2, alone)
+    found = _comparison(matches, question, axis_field(axis), [(document.run_id,)] * 2, alone)
+    short = partial_runs([document])
+    return replace(found, partial=short, notes=(*short, *found.notes))
+
+
+def partial_runs(side: Sequence[Document], name: str = "") -> tuple[str, ...]:
+    """A sentence per run of a side that ended before its plan did: what it lacks, how it goes on.
+
+    Args:
+        side: its runs.
+        name: of the side, with a space behind it; empty: there is only one.
+    """
+    return tuple(
+        f"{name}{document.run_id} is partial: {progress_sentence(document)}"
+        for document in side
+        if ending_of(document) in (Ending.INTERRUPTED, Ending.BUDGET)
+    )
 
 
 def _comparison(

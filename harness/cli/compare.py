@@ -98,7 +98,7 @@ def _compare(
                 f"--axis compares inside one run, and {len(sides)} are given",
                 fix="bench compare FILE --axis quant",
             )
-        document = read_one(sides[0])
+        document = read_one(sides[0], "an axis is compared inside one")
         return ([document], []), compare_axis(document, axis, base, question)
     if base is not None:
         raise UsageError("--base says nothing without --axis", fix="--axis quant --base fp32")

@@ -7,7 +7,7 @@ import click
 
 from harness.cli.completion import results_names, terms_or_results, words
 from harness.cli.options import format_option
-from harness.cli.results_files import LATEST, PREVIOUS, results_path
+from harness.cli.results_files import LATEST, PREVIOUS, read_one
 from harness.core.errors import UsageError
 from harness.results.glossary import explain, terms
 
@@ -34,7 +34,6 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
         click.echo("\n".join(terms()))
     elif results is not None:
         from harness.report.trust_table import explain_trust
-        from harness.results.document import read_document
 
         if term != TRUST:
             raise UsageError(
@@ -43,16 +42,18 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
             )
         if style != "json":
             click.echo(explain(term) + "\n")
-        click.echo(explain_trust(read_document(results_path(results)), row, style))
+        click.echo(explain_trust(read_one(results), row, style))
     elif row is not None or is_results_file(term):
         from harness.report.explained import explain_document
-        from harness.results.document import read_document
 
-        click.echo(explain_document(read_document(results_path(term)), row, style))
+        click.echo(explain_document(read_one(term), row, style))
     else:
         click.echo(explain(term))
 
 
 def is_results_file(term: str) -> bool:
-    """Whether a word is a file and no term."""
-    return term.endswith(".json") or term in (LATEST, PREVIOUS) or Path(term).is_file()
+    """Whether a word is a file, or a folder of runs, and no term."""
+    if term.endswith(".json") or term in (LATEST, PREVIOUS):
+        return True
+    path = Path(term)
+    return path.is_file() or (path.is_dir() and any(path.glob("run-*")))

@@ -6,9 +6,8 @@ import click
 
 from harness.cli.completion import RESULTS
 from harness.cli.options import DOCUMENT_FORMATS, format_option
-from harness.cli.results_files import results_path
+from harness.cli.results_files import read_one, results_path
 from harness.cli.show import is_pairs, show_document, show_pairs
-from harness.results.document import read_document
 
 
 @click.command(
@@ -19,7 +18,8 @@ from harness.results.document import read_document
 def command(results: Path, style: str) -> None:
     """Draw the results file RESULTS for people, for programs or for a build service.
 
-    A file of pairs, results/ab-*.jsonl, is drawn as `bench ab` has drawn it.
+    A file of pairs, results/ab-*.jsonl, is drawn as `bench ab` has drawn it. Of a run that was
+    killed, its journal or its folder gives what was finished, and the command that goes on.
 
     `github` appends Markdown to the job summary and prints annotations; junit, openmetrics,
     bencher, benchmark-action (smaller is better; -bigger: rates), pyperf and benchstat are what
@@ -29,4 +29,4 @@ def command(results: Path, style: str) -> None:
     if is_pairs(path):
         show_pairs(path, style)
     else:
-        show_document(read_document(path), style)
+        show_document(read_one(str(path)), style)

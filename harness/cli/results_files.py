@@ -1,12 +1,17 @@
-"""Which results files an argument means: a file, a folder, or a pattern such as `base/*.json`."""
+"""Which results files an argument means: a file, a folder, or a pattern such as `base/*.json`.
+
+The journal of a run that was killed is one too, where no document was written of it.
+"""
 
 import glob
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from harness.core.errors import UsageError
 from harness.results.document import is_document, read_document
+from harness.results.journal import SUFFIX
 from harness.results.schema import Document
 
 LATEST, PREVIOUS = "latest", "prev"
@@ -16,14 +21,18 @@ FOLDER = Path("results")  # the usual --results
 def results_path(argument: str | Path) -> Path:
     """The results file that an argument means: a path, or the newest or the one before it.
 
+    Of a run whose document was never written it is the journal.
+
     Raises:
         UsageError: there are not so many runs in the usual folder.
     """
     path = Path(argument)
     words = (LATEST, PREVIOUS)
     if str(argument) not in words or path.exists():
-        return path
-    runs = sorted(FOLDER.glob("run-*.json"), reverse=True)  # names sort by time
+        journal = path.with_name(f"{path.stem}{SUFFIX}")
+        return journal if not path.exists() and journal.is_file() else path
+    found = [*FOLDER.glob("run-*.json"), *lone_journals(FOLDER)]
+    runs = sorted(found, key=_document, reverse=True)
     place = words.index(str(argument))
     if len(runs) <= place:
         raise UsageError(
@@ -31,6 +40,31 @@ def results_path(argument: str | Path) -> Path:
             fix="the path of a results file, or measure first: bench run",
         )
     return runs[place]
+
+
+def read_results(path: Path) -> Document:
+    """Read a results document, or draw one up of the journal of a run that was killed.
+
+    Raises:
+        StorageError: it cannot be read.
+        ResultFormatError: it is damaged, no results file, or newer than this harness.
+    """
+    if not is_journal(path):
+        return read_document(path)
+    from harness.runner.loop.partial import read_partial
+
+    return read_partial(path)
+
+
+def is_journal(path: Path) -> bool:
+    """Whether a file is the journal of a run."""
+    return path.name.endswith(SUFFIX)
+
+
+def lone_journals(folder: Path) -> list[Path]:
+    """Journals of a folder beside which no document lies: what killed runs leave."""
+    found = sorted(folder.glob(f"run-*{SUFFIX}"))
+    return [path for path in found if not _document(path).exists()]
 
 
 def read_side(argument: str) -> list[Document]:
@@ -45,16 +79,32 @@ def read_side(argument: str) -> list[Document]:
     """
     path = results_path(argument)
     if path.is_file() or not (path.is_dir() or glob.has_magic(argument)):
-        return [read_document(path)]
+        return [read_results(path)]
+    results = [*lone_journals(path)] if path.is_dir() else []
     found = sorted(path.glob("*.json") if path.is_dir() else _matching(argument))
-    results = [name for name in found if name.is_file() and is_document(name)]
-    for other in sorted({*found} - {*results}):
-        click.echo(f"passed over, no results file: {other}", err=True)
+    results += [name for name in found if name.is_file() and _is_results(name)]
+    _tell_passed_over({*found} - {*results})
     if not results:
         raise UsageError(
             f"{argument} holds no results file", fix="a file that `bench run` wrote, or its folder"
         )
-    return sorted((read_document(name) for name in results), key=lambda one: one.created_utc)
+    return sorted((read_results(name) for name in results), key=lambda one: one.created_utc)
+
+
+def _is_results(path: Path) -> bool:
+    """Whether a file holds a run, whole or not."""
+    return is_journal(path) or is_document(path)
+
+
+def _tell_passed_over(others: Iterable[Path]) -> None:
+    """Say on stderr which files are none."""
+    for other in sorted(others):
+        click.echo(f"passed over, no results file: {other}", err=True)
+
+
+def _document(path: Path) -> Path:
+    """The document of the run that a file is of; names sort by time."""
+    return path.with_name(f"{path.name.removesuffix(SUFFIX)}.json") if is_journal(path) else path
 
 
 def _matching(pattern: str) -> list[Path]:
@@ -63,8 +113,12 @@ def _matching(pattern: str) -> list[Path]:
     return list(Path(anchor).glob(pattern.removeprefix(anchor)))
 
 
-def read_one(argument: str) -> Document:
+def read_one(argument: str, why: str = "one is read at a time") -> Document:
     """Read the only results file that an argument means.
+
+    Args:
+        argument: a file, a folder or a pattern.
+        why: only one can be taken.
 
     Raises:
         UsageError: it means several or none.
@@ -73,7 +127,6 @@ def read_one(argument: str) -> Document:
     documents = read_side(argument)
     if len(documents) > 1:
         raise UsageError(
-            f"{argument} holds {len(documents)} results files; an axis is compared inside one",
-            fix="name one file",
+            f"{argument} holds {len(documents)} results files; {why}", fix="name one file"
         )
     return documents[0]

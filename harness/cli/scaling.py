@@ -7,9 +7,8 @@ import click
 from harness.analysis.scaling import study_scaling
 from harness.cli.completion import RESULTS
 from harness.cli.options import FORMATS, format_option
-from harness.cli.results_files import results_path
+from harness.cli.results_files import read_results, results_path
 from harness.report.scaling_table import draw_study
-from harness.results.document import read_document
 
 EXAMPLE = "Example:  bench scaling results/run-20261122-101500-1a2b.json --format md"
 
@@ -33,7 +32,7 @@ def command(results: tuple[Path, ...], style: str) -> None:
     structure tells one. Fitting results: `bench run --config scaling`.
     """
     text, notes = draw_study(
-        study_scaling([read_document(results_path(path)) for path in results]), style
+        study_scaling([read_results(results_path(path)) for path in results]), style
     )
     click.echo(text)
     for note in notes:

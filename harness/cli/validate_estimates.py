@@ -9,13 +9,12 @@ from harness.analysis.errors import GROUPINGS, check_method, study_errors
 from harness.cli.completion import RESULTS
 from harness.cli.flags import FlagOption
 from harness.cli.options import FORMATS, Word, cache_option, format_option, results_option
-from harness.cli.results_files import results_path
+from harness.cli.results_files import read_results, results_path
 from harness.cli.running import measure_plan
 from harness.core.errors import EXIT_OK, StorageError, UsageError
 from harness.core.files import write_whole
 from harness.report.grid import json_text
 from harness.report.validate_table import draw_study, study_json
-from harness.results.document import read_document
 from harness.results.schema import METHOD_VERSION, Document
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
@@ -70,9 +69,9 @@ def command(
             "RESULTS and --config are both given: stored numbers are checked, or new ones taken",
             fix="give one of the two",
         )
-    remeasured = [read_document(results_path(path)) for path in remeasure]
+    remeasured = [read_results(results_path(path)) for path in remeasure]
     if files:
-        judge([read_document(results_path(path)) for path in files], remeasured, by, style, out)
+        judge([read_results(results_path(path)) for path in files], remeasured, by, style, out)
         return EXIT_OK
     document, code = _measure(plan or DEFAULT_PLAN, remeasured, folder, cache)
     try:

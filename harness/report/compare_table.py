@@ -159,21 +159,28 @@ def draw_json(comparison: Comparison, gates: Sequence[dict[str, Any]] = ()) -> s
         "tolerance": comparison.question.tolerance,
         "no_correction": comparison.question.no_correction,
         "each_alone": comparison.question.no_correction,  # deprecated: the name of before 0.2.0
-        "rows": [row_values(row) for row in comparison.rows],
+        "rows": _all_values(comparison),
         "gates": list(gates),
         "notes": comparison.notes,
+        "partial": comparison.partial,
     }
     return json_text(table, indent=1, ensure_ascii=True) + "\n"
 
 
 def draw_json_lines(comparison: Comparison) -> str:
     """One line of JSON per row."""
-    return "".join(f"{json_text(row_values(row))}\n" for row in comparison.rows)
+    return "".join(f"{json_text(values)}\n" for values in _all_values(comparison))
 
 
 def draw_csv(comparison: Comparison) -> str:
     """One line per row, full precision."""
-    return draw_records([row_values(row) for row in comparison.rows], "csv") + "\n"
+    return draw_records(_all_values(comparison), "csv") + "\n"
+
+
+def _all_values(comparison: Comparison) -> list[dict[str, Any]]:
+    """Every line as values, with what its runs lack: few formats have another place for it."""
+    partial = "; ".join(comparison.partial) or None
+    return [{**row_values(row), "partial": partial} for row in comparison.rows]
 
 
 def pairs_note(count: int, ending: Ending, precision: float) -> str:

@@ -59,6 +59,7 @@ def annotations(
     ]
     undecided = [one for one in judged if one.outcome is Outcome.INCONCLUSIVE]
     return [
+        *(Annotation("warning", "bench: partial", told) for told in comparison.partial),
         *(Annotation("error", f"bench: {one.gate.text}", _failure(one)) for one in failed),
         *(
             Annotation(
@@ -75,14 +76,21 @@ def annotations(
 def draw_comparison_junit(
     comparison: Comparison, judged: Sequence[JudgedGate], inconclusive: Inconclusive
 ) -> str:
-    """One test case per line: one that fails a gate is a failure, one that decides none skipped."""
+    """One test case per line: one that fails a gate is a failure, one that decides none skipped.
+
+    A run that ended before its plan did has a case of its own, skipped, which says how it goes on.
+    """
     gravest: dict[int, GateLine] = {}
     for line in sorted(
         (line for one in judged for line in one.lines),
         key=lambda line: list(Outcome).index(line.outcome),
     ):
         gravest.setdefault(id(line.row), line)
-    cases = [_case(row, gravest.get(id(row)), inconclusive) for row in comparison.rows]
+    cases = [
+        Case("bench", told.partition(" is partial")[0], "skipped", "partial", told, {"run": told})
+        for told in comparison.partial
+    ]
+    cases += [_case(row, gravest.get(id(row)), inconclusive) for row in comparison.rows]
     return draw_cases("bench compare", cases)
 
 

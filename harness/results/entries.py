@@ -20,7 +20,7 @@ from harness.results.replies import (
     Sustained,
     WatchInterval,
 )
-from harness.results.schema import Cell
+from harness.results.schema import Cell, Record
 
 Json = dict[str, Any]
 
@@ -41,6 +41,36 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     run_digest: str = ""
     plan: Json
     environment: Json
+
+
+class OutlinedCell(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell before anything of it is measured.
+
+    Attributes:
+        group: key of its session group.
+        workload: full name of its test.
+        build: what entries of its built model are filed under.
+        record: what a run knows of it before: identity, sizes and estimates.
+    """
+
+    group: str
+    workload: str
+    build: tuple[str, str]
+    record: Record
+
+
+class OutlineEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outline"):
+    """What a run will measure: with it a journal can be read without the models it is about.
+
+    Attributes:
+        cells: in the order of the plan.
+        command: that would go on with the run; empty: not known.
+        method_version: of the samples that follow.
+    """
+
+    cells: tuple[OutlinedCell, ...]
+    command: str = ""
+    method_version: int
 
 
 class ResumedEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="resumed"):
@@ -310,6 +340,7 @@ class AbEndEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
 Entry = (
     RunEntry
+    | OutlineEntry
     | ResumedEntry
     | SamplesEntry
     | MemoryEntry

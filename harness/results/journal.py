@@ -29,6 +29,7 @@ from harness.results.upgrade import upgrade_entry
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+SUFFIX = ".journal.jsonl"  # after the name of its run
 PREFIX = b'{"crc32":"'
 MIDDLE = b'","entry":'
 ENTRY_START = len(PREFIX) + 8 + len(MIDDLE)

@@ -7,8 +7,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from msgspec import structs
 
 from harness.cli.main import main
+from harness.cli.options import COMPARE_FORMATS
 from harness.report.github import CUT, SUMMARY_BYTES
 from harness.results.document import write_document
 from tests.measured_documents import busy, document, quality, record
@@ -375,3 +377,31 @@ def test_markup_in_names_stays_text(tmp_path, capsys):
     assert not any(line.startswith("::error::x") for line in out.splitlines())
     _, out, _ = run(capsys, *paths, "--format", "csv")
     assert "\n=1+1" not in out
+
+
+@pytest.mark.parametrize("style", COMPARE_FORMATS)
+def test_a_partial_side_says_so_in_every_format(style, tmp_path, capsys, monkeypatch):
+    """Interrupted, with the command that goes on; nothing is said of the side that is whole."""
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    progress = {
+        "ended": "interrupted",
+        "cells": 3,
+        "whole": 1,
+        "unmeasured": 2,
+        "rounds": 5,
+        "resumed": 0,
+        "command": "bench run --config long.toml --resume",
+    }
+    paths = []
+    for name, plan in (("a", {}), ("b", {"progress": progress})):
+        found = document(record(BASE), run_id=f"run-{name}")
+        write_document(structs.replace(found, plan={**found.plan, **plan}), tmp_path / name)
+        paths.append(str(tmp_path / name))
+    code, out, _ = run(capsys, *paths, "--format", style)
+    assert code == 0
+    told = "interrupted: 2 of 3 cells not measured; go on: bench run --config long.toml --resume"
+    escaped = out.replace("\\", "")
+    assert told in escaped
+    assert "run-a is partial" not in escaped
+    code, out, _ = run(capsys, paths[0], paths[0], "--format", style)
+    assert "partial: " not in out

@@ -14,6 +14,7 @@ from harness.estimator.record import CellLengths, RecordEstimates, utilisation
 from harness.estimator.static import StaticLengths
 from harness.machine.watch.evidence import gather_evidence
 from harness.machine.watch.trust import grade
+from harness.results.entries import FailureEntry
 from harness.results.enums import Grade, ReasonCode, Status, worst_grade
 from harness.results.explanation import Explanation
 from harness.results.progress import KEY as PROGRESS
@@ -132,17 +133,21 @@ def judge(
 def status_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     """How it ended, and what to do about it."""
     failure = facts.entries.failure_of(facts.group, facts.workload)
-    rounds = len(facts.processes)
+    return Part(fields=status_fields(failure, len(facts.processes)))
+
+
+def status_fields(failure: FailureEntry | None, rounds: int) -> dict[str, Any]:
+    """Status and reason of a record that was measured in so many rounds."""
     if failure is not None:
         kept = f"; samples of {rounds} earlier rounds are kept" if rounds else ""
-        return Part(fields={"status": failure.status, "reason": failure.reason + kept})
+        return {"status": failure.status, "reason": failure.reason + kept}
     if not rounds:
         reason = "the run ended before this cell was measured; use --resume"
-        return Part(fields={"status": Status.SKIPPED, "reason": reason})
-    return Part(fields={"status": Status.OK})
+        return {"status": Status.SKIPPED, "reason": reason}
+    return {"status": Status.OK, "reason": None}
 
 
-def _kept(entry: ProcessSamples) -> ProcessSamples:
+def kept_samples(entry: ProcessSamples) -> ProcessSamples:
     """The samples without what the journal files them under."""
     fields = structs.fields(ProcessSamples)
     return ProcessSamples(**{field.name: getattr(entry, field.name) for field in fields})
@@ -153,7 +158,7 @@ def samples_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     energy = energy_of(facts.processes)
     found = summarize(facts.cell, facts.processes) if facts.processes else {}
     return Part(
-        fields={"samples": tuple(map(_kept, facts.processes)), "energy": energy},
+        fields={"samples": tuple(map(kept_samples, facts.processes)), "energy": energy},
         metrics=without_doubtful(found, energy),
     )
 

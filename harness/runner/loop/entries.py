@@ -17,6 +17,7 @@ from harness.results.entries import (
     NoBandwidthEntry,
     NoCalibrationEntry,
     NoQualityEntry,
+    OutlineEntry,
     ProfileEntry,
     QualityEntry,
     ResumedEntry,
@@ -67,6 +68,7 @@ class Entries:
 
     Attributes:
         header: the entry that opens the journal.
+        outline: what is known of every cell before it is measured; None: it was not drawn up.
         tests: by (group, test name, round).
         memory: by (group, test name).
         bandwidth: by (threads, round).
@@ -89,6 +91,7 @@ class Entries:
     def __init__(self, entries: Iterable[Entry]) -> None:
         """File `entries` in order."""
         self._header: RunEntry | None = None
+        self.outline: OutlineEntry | None = None
         self.tests: dict[tuple[str, str, int], SamplesEntry] = {}
         self.memory: dict[tuple[str, str], MemoryTaken] = {}
         self.bandwidth: dict[tuple[int, int], MemoryRead] = {}
@@ -127,6 +130,9 @@ class Entries:
         if isinstance(entry, RunEntry):
             self._header = entry
             return
+        if isinstance(entry, OutlineEntry):
+            self.outline = entry
+            return
         attribute, fields, kept = FILED[type(entry)]
         key = tuple(getattr(entry, field) for field in fields)
         table: dict[Any, Any] = getattr(self, attribute)
@@ -149,15 +155,22 @@ class Entries:
 
     def failure_of(self, group: SessionGroup, workload: Workload) -> FailureEntry | None:
         """The failure of the whole group, or of this test alone."""
-        whole = self.failures.get((group.key, None))
-        return whole or self.failures.get((group.key, workload.name))
+        return self.failure_at(group.key, workload.name)
+
+    def failure_at(self, key: str, test: str) -> FailureEntry | None:
+        """The same by the key of the group and the name of the test."""
+        return self.failures.get((key, None)) or self.failures.get((key, test))
 
     def tests_of(self, group: SessionGroup, workload: Workload) -> list[SamplesEntry]:
         """Entries of one cell, by round."""
+        return self.tests_at(group.key, workload.name)
+
+    def tests_at(self, key: str, test: str) -> list[SamplesEntry]:
+        """The same by the key of the group and the name of the test."""
         return [
             entry
-            for (key, name, _), entry in sorted(self.tests.items(), key=lambda item: item[0][2])
-            if key == group.key and name == workload.name
+            for place, entry in sorted(self.tests.items(), key=lambda item: item[0][2])
+            if place[:2] == (key, test)
         ]
 
     def memory_of(self, group: SessionGroup, workload: Workload) -> list[MemoryTaken]:

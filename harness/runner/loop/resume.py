@@ -8,14 +8,13 @@ from typing import Any
 from harness.core.errors import UsageError
 from harness.machine.watch.facts import machine_facts
 from harness.results.entries import ResumedEntry, RunEntry
-from harness.results.journal import Journal, read_journal
+from harness.results.journal import SUFFIX, Journal, read_journal
 from harness.results.schema import METHOD_VERSION
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import Plan
 
 Json = dict[str, Any]
-SUFFIX = ".journal.jsonl"
 
 
 def open_journal(

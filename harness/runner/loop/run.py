@@ -20,6 +20,7 @@ from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.memory_limit import refuse_without_room
 from harness.runner.loop.once import compile_models, step_checks
+from harness.runner.loop.partial import outline
 from harness.runner.loop.quality import check_texts, qualities
 from harness.runner.loop.resume import open_journal
 from harness.runner.loop.rounds import Progress, measure_rounds
@@ -71,16 +72,17 @@ def run_plan(
     check_texts(plan, builds)
     journal, entries = open_journal(plan, builds, results, resume, new_run_id(), utc_now())
     interrupted = False
+    words = command_line(without_places(command))
     before = stamps(builds)
     with journal:
         try:
-            for entry in _measure(plan, builds, entries, cache, progress):
+            for entry in _measure(plan, builds, entries, cache, progress, words):
                 entries.add(entry)  # first: an interrupt while it is written loses nothing
                 journal.append(entry)
         except KeyboardInterrupt:
             interrupted = True
         changed = changed_groups(plan, builds, before)
-        came = progress_of(plan, entries, interrupted, command_line(without_places(command)))
+        came = progress_of(plan, entries, interrupted, words)
         document = assemble(plan, builds, entries, changed, came)
     path = results / f"{document.run_id}.json"
     write_document(document, path)
@@ -108,14 +110,16 @@ def utc_now() -> str:
 
 
 def _measure(
-    plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress
+    plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress, command: str
 ) -> Iterator[Entry]:
-    """Yield what is still missing: failed builds, peaks, rounds, memory, quality."""
+    """Yield what is still missing: failed builds, peaks, outline, rounds, memory, quality."""
     for group in plan.groups:
         error = builds.failures.get(build_key(group))
         if error is not None:
             yield failure_entry(group, None, error)
     yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
+    if entries.outline is None:  # once the peaks are there, which the estimates stand on
+        yield outline(plan, builds, entries, command)
     yield from compile_models(plan, builds, entries, progress)
     yield from _agreements(plan, builds, entries, progress)
     yield from step_checks(plan, builds, entries)
