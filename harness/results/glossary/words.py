@@ -68,6 +68,13 @@ TRUST = (
         "in one pass, beyond rounding. At best C: its speed is that of a graph that errs.",
     ),
     Term(
+        "SIZE_IGNORED",
+        "",
+        "Two tests of one model and level, one at least 4 times the size of the other, take the "
+        "same time although the larger must take longer: the graph is not fed what the test "
+        "says. INVALID. `bench models FILE` lists what an export is fed; --dim and --input.",
+    ),
+    Term(
         "PLACEMENT",
         "",
         "The provider of the device did not take all of the arithmetic: --allow-fallback kept the "

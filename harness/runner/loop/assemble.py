@@ -27,6 +27,7 @@ from harness.results.replies import (
     StepsCheck,
 )
 from harness.results.schema import Cell, Document, Json, Metric, Reason, Record, Trust
+from harness.results.size_effect import judge_sizes
 from harness.results.summarize import (
     compile_metric,
     energy_of,
@@ -76,10 +77,12 @@ def assemble(
             **({} if effort is None else {"effort": effort}),
             **({} if progress is None else {PROGRESS: progress}),
         },
-        records=tuple(
-            record_of(CellFacts(group, workload, builds, entries, group.key in changed))
-            for group in plan.groups
-            for workload in group.workloads
+        records=judge_sizes(
+            [
+                record_of(CellFacts(group, workload, builds, entries, group.key in changed))
+                for group in plan.groups
+                for workload in group.workloads
+            ]
         ),
     )
 

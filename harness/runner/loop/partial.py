@@ -16,6 +16,7 @@ from harness.results.enums import Ending, Status
 from harness.results.journal import read_journal
 from harness.results.progress import KEY, SAME
 from harness.results.schema import METHOD_VERSION, Document, Record, Trust
+from harness.results.size_effect import judge_sizes
 from harness.results.summarize import (
     compile_metric,
     energy_of,
@@ -100,7 +101,7 @@ def read_partial(path: Path) -> Document:
             "rounds_done": min((cell.rounds_done for cell in cells), default=0),
             KEY: progress,
         },
-        records=tuple(cell.record() for cell in cells),
+        records=judge_sizes([cell.record() for cell in cells]),
     )
 
 
