@@ -14,6 +14,7 @@ from harness.core.errors import (
     UsageError,
     WorkerError,
 )
+from harness.core.findings import Progress
 from harness.devices.choose import DeviceRequest, choose_devices
 from harness.estimator import answer
 from harness.estimator.answer import Estimate
@@ -22,7 +23,6 @@ from harness.models.catalog.target import EstimateTarget
 from harness.results.replies import Placement
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 from harness.runner.loop.fetched import with_fetched
-from harness.runner.loop.rounds import Progress
 from harness.runner.loop.run import run_plan
 from harness.runner.models import find_model
 from harness.runner.plan import make_plan

@@ -26,6 +26,7 @@ from harness.cli.options import (
     correction_option,
     format_option,
     inconclusive_option,
+    quiet_option,
     results_option,
 )
 from harness.cli.side import Variant, read_variant
@@ -67,6 +68,7 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 @format_option(AB_FORMATS)
 @results_option()
 @cache_option()
+@quiet_option()
 def command(
     text_a: str,
     text_b: str,
@@ -87,6 +89,7 @@ def command(
     style: str,
     results: Path,
     cache: Path | None,
+    quiet: bool,
     **shared: Any,
 ) -> int:
     """Compare two variants: flags, levels, variables, interpreters or models.
@@ -115,12 +118,12 @@ def command(
     asked = (question.tolerance, limits.precision)
     header = make_header(sides, (text_a, text_b), (label_a, label_b), plan, asked)
     settings = variants[0].settings if profile else None
-    found = measure_pairs(sides, header, plan, limits, results, profiled=settings)
+    found = measure_pairs(sides, header, plan, limits, results, profiled=settings, quiet=quiet)
     comparison = compare_pairs(found.entries, question)
     judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
     interrupted = found.ending is Ending.INTERRUPTED
     if failing(judged) and confirm and not interrupted:
-        again = measure_pairs(sides, header, plan, limits, results, first=found.count)
+        again = measure_pairs(sides, header, plan, limits, results, first=found.count, quiet=quiet)
         second = compare_pairs(again.entries, question)
         judged, note = confirmed(judged, judge_gates(second, gates))
         more = pairs_note(again.count, again.ending, limits.precision)

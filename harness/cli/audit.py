@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.flags import FlagsCommand, flag_options
-from harness.cli.options import FORMATS, cache_option, format_option
+from harness.cli.options import FORMATS, cache_option, format_option, quiet_option
 from harness.cli.progress import open_progress
 from harness.cli.running import fetch_into
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
@@ -29,7 +29,15 @@ LEAST_TURNS = 3
 @click.option("--turns", default=12, show_default=True, help="Passes of old and of new input each.")
 @format_option(FORMATS)
 @cache_option()
-def command(turns: int, style: str, cache: Path | None, plan: str | None, **flags: Any) -> int:
+@quiet_option()
+def command(
+    turns: int,
+    style: str,
+    cache: Path | None,
+    quiet: bool,
+    plan: str | None,
+    **flags: Any,
+) -> int:
     """Validate the measurement of every test of a plan.
 
     The tokens of timed passes must be those of a plain run; the same input may not come more than
@@ -45,9 +53,9 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
             f"--turns {turns} is below {LEAST_TURNS}, and so few passes tell nothing",
             fix=f"bench audit --turns {LEAST_TURNS}",
         )
-    settings = fetch_into(load_settings(plan, **flag_values(flags)), cache)
+    settings = fetch_into(load_settings(plan, **flag_values(flags)), cache, quiet=quiet)
     chosen = make_plan(settings, usable_cores(), folder=cache)
-    lines = list(_audit(chosen, turns, cache))
+    lines = list(_audit(chosen, turns, cache, quiet))
     click.echo(draw_audit(lines, style))
     return EXIT_GATE if any(one.found.state == ERROR for one in lines) else EXIT_OK
 
@@ -55,17 +63,17 @@ def command(turns: int, style: str, cache: Path | None, plan: str | None, **flag
 command.params = [*command.params, *flag_options("audit")]
 
 
-def _audit(plan: "Plan", turns: int, cache: Path | None) -> Iterator[CheckedTest]:
+def _audit(plan: "Plan", turns: int, cache: Path | None, quiet: bool) -> Iterator[CheckedTest]:
     """Build what is missing, and judge every test of every group."""
     from harness.analysis.audit import judge_audit
     from harness.runner.loop.audit import audit_group
     from harness.runner.loop.builds import build_all
     from harness.store.cache import default_cache
 
-    builds = build_all(plan, cache or default_cache())
-    for error in builds.failures.values():
-        raise error
-    with open_progress() as progress:
+    with open_progress(quiet) as progress:
+        builds = build_all(plan, cache or default_cache(), progress)
+        for error in builds.failures.values():
+            raise error
         for done, group in enumerate(plan.groups):
             progress(f"auditing: {group.key}", done, len(plan.groups))
             for one in audit_group(group, builds.of(group), plan.settings, turns):

@@ -6,7 +6,7 @@ import click
 
 from harness.builder.quantize.levels import find_levels
 from harness.cli.completion import LEVELS, row_names, words
-from harness.cli.options import FORMATS, cache_option, format_option
+from harness.cli.options import FORMATS, cache_option, format_option, quiet_option
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_names
 from harness.runner.plan import plan_threads
@@ -34,6 +34,7 @@ DEFAULT_LEVELS = "fp32,int8,int4"  # of the default plan
 @click.option("--full", is_flag=True, help="Every level, more and longer processes.")
 @click.option("--again", is_flag=True, help="Measure even what is stored.")
 @cache_option("Where constants are kept.")
+@quiet_option()
 @format_option(FORMATS)
 def command(
     device: str,
@@ -42,6 +43,7 @@ def command(
     full: bool,
     again: bool,
     cache: Path | None,
+    quiet: bool,
     style: str,
 ) -> None:
     """Measure what this machine can do at most: the constants behind the calibrated estimates.
@@ -72,7 +74,7 @@ def command(
             levels,
             full=full,
             again=again,
-            log=lambda line: click.echo(line, err=True),
+            log=lambda line: None if quiet else click.echo(line, err=True),
         )
         for count in counts
     ]

@@ -74,6 +74,13 @@ def results_option(name: str = "results") -> Decorator:
     )
 
 
+def quiet_option() -> Decorator:
+    """`-q`: no progress."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, help="No progress on stderr: errors and where results lie."
+    )
+
+
 def offline_option() -> Decorator:
     """`--offline`: nothing is fetched."""
     return click.option(

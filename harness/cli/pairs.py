@@ -68,6 +68,7 @@ def measure_pairs(
     results: Path,
     first: int = 0,
     profiled: Settings | None = None,
+    quiet: bool = False,
 ) -> Pairs:
     """Add pairs until the limits say enough; each is on disk before the next begins.
 
@@ -79,6 +80,7 @@ def measure_pairs(
         results: folder of the file that keeps every turn.
         first: number of the first pair; pairs of other numbers draw other orders.
         profiled: take a profile of every test on both sides as well, by these settings.
+        quiet: no progress.
 
     Raises:
         WorkerError: a child failed; finished pairs stay in the file.
@@ -91,7 +93,7 @@ def measure_pairs(
     found: list[PairEntry] = []
     cells = {a.workload: (a, b) for a, b in header.cells}
     start_s = time.monotonic()
-    with Journal(path) as journal, open_progress() as progress:
+    with Journal(path) as journal, open_progress(quiet) as progress:
         journal.append(header)
         click.echo(f"pairs: {path}", err=True)
         try:

@@ -1,19 +1,78 @@
-"""Progress on stderr, and only on a terminal: a log or a pipe stays clean."""
+"""How far a long command is, on stderr: a bar on a terminal, lines where there is none.
+
+Whoever measures calls between two processes, or before a build or a download: nothing is drawn, and
+no clock is read, while a sample is timed. Nothing wakes up by itself, for the same reason.
+"""
 
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
 
-Progress = Callable[[str, int, int], None]
+from harness.core.findings import Progress
+from harness.report.progress import Clock, Pace, bar_text, log_line
+from harness.results.progress import FINISHED
+
+# Between two lines of a log; one of a finished row is written whenever it comes.
+LEAST_SECONDS = 5.0
 
 
 @contextmanager
-def open_progress() -> Iterator[Progress]:
-    """Yield a function (what, done, total); it draws nothing when stderr is no terminal."""
-    if not sys.stderr.isatty():
+def open_progress(
+    quiet: bool = False, stream: TextIO | None = None, clock: Clock = time.monotonic
+) -> Iterator[Progress]:
+    """Yield a function (what begins or is finished, steps done, steps in all; 0: not known).
+
+    Args:
+        quiet: nothing is drawn.
+        stream: where to; None: stderr.
+        clock: monotonic, in seconds.
+    """
+    out = stream or sys.stderr
+    if quiet:
         yield lambda what, done, total: None
-        return
+    elif out.isatty():
+        with _bar(out, Pace(clock)) as show:
+            yield show
+    else:
+        yield Lines(out, clock).show
+
+
+@dataclass
+class Lines:
+    """One line per finished row, and one for what goes on, not more often than every few seconds.
+
+    Attributes:
+        out: where to.
+        clock: monotonic, in seconds.
+    """
+
+    out: TextIO
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        """Begin with nothing told."""
+        self._pace = Pace(self.clock)
+        self._told = ""
+        self._next_s = self.clock()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Write a line, unless one was written just now."""
+        left = self._pace.left(done, total)
+        if what == self._told or (self.clock() < self._next_s and not what.startswith(FINISHED)):
+            return
+        self._told, self._next_s = what, self.clock() + LEAST_SECONDS
+        self.out.write(f"{log_line(what, done, total, left)}\n")
+        self.out.flush()
+
+
+@contextmanager
+def _bar(out: TextIO, pace: Pace) -> Iterator[Progress]:
+    """Draw a bar that is gone when the command ends."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
@@ -23,11 +82,12 @@ def open_progress() -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    # No refresh thread: a bar that wakes up by itself would take time from what is measured.
-    with Bar(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+    with Bar(*columns, console=Console(file=out), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("starting", total=None)
 
         def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total, refresh=True)
+            left = pace.left(done, total)
+            text = escape(bar_text(what, left))
+            bar.update(task, description=text, completed=done, total=total or None, refresh=True)
 
         yield show

@@ -11,6 +11,7 @@ from harness.cli.options import (
     cache_option,
     format_option,
     offline_option,
+    quiet_option,
     results_option,
 )
 from harness.runner.settings import flag_values, load_settings
@@ -22,6 +23,7 @@ from harness.runner.settings import flag_values, load_settings
     epilog="Example:  bench --device cpu --model smollm2-135m --quant fp32,int4 --threads 1,2",
 )
 @offline_option()
+@quiet_option()
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")
@@ -37,12 +39,14 @@ def command(
     explain_row: bool,
     resume: bool,
     offline: bool,
+    quiet: bool,
     preset: str | None,
     **flags: Any,
 ) -> int:
     """Measure every cell of the plan and draw one row per session.
 
-    Results go to stdout, progress to stderr, every raw sample to one file under --results.
+    Results go to stdout, progress to stderr, every raw sample to one file under --results. Where
+    stderr is no terminal, a line tells of every finished row; -q leaves that out.
     """
     from harness.cli.running import fetch_into, measure_plan
     from harness.cli.show import show_document
@@ -51,14 +55,14 @@ def command(
     from harness.runner.plan import make_plan
 
     settings = load_settings(plan, preset, **flag_values(flags))
-    chosen = make_plan(fetch_into(settings, cache, offline), usable_cores(), folder=cache)
+    chosen = make_plan(fetch_into(settings, cache, offline, quiet), usable_cores(), folder=cache)
     if dry_run:
         from harness.report.plan_lines import draw_plan
 
         click.echo(draw_plan(chosen))
         return 0
     typed = click.get_current_context().find_root().obj or ()
-    outcome = measure_plan(chosen, results, cache, resume, resume_command(typed))
+    outcome = measure_plan(chosen, results, cache, resume, resume_command(typed), quiet)
     show_document(outcome.document, style)
     if explain_row and style in ("table", "md"):  # the others hold the sums already
         from harness.report.explained import explain_document

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from harness.runner.settings import Settings
 
 
-def fetch_into(settings: "Settings", cache: Path | None, offline: bool = False) -> "Settings":
+def fetch_into(
+    settings: "Settings", cache: Path | None, offline: bool = False, quiet: bool = False
+) -> "Settings":
     """Fetch the models of the hub that settings name, and say on stderr what is fetched."""
     from harness.runner.loop.fetched import with_fetched
     from harness.store.cache import default_cache
@@ -25,7 +27,7 @@ def fetch_into(settings: "Settings", cache: Path | None, offline: bool = False) 
         settings,
         cache or default_cache(),
         Hub(offline=offline),
-        lambda line: click.echo(line, err=True),
+        lambda line: None if quiet else click.echo(line, err=True),
     )
 
 
@@ -35,6 +37,7 @@ def measure_plan(
     cache: Path | None,
     resume: bool = False,
     command: Sequence[str] = (),
+    quiet: bool = False,
 ) -> "Outcome":
     """Run the plan with progress on stderr, and say there which file holds the results.
 
@@ -44,18 +47,23 @@ def measure_plan(
         cache: None: the usual one.
         resume: go on with an unfinished run.
         command: words of the one that would go on with this run, were it interrupted.
+        quiet: say nothing but where the results are.
     """
     from harness.results.progress import command_line, ending_of
+    from harness.runner.loop.expected import expect, first_words
     from harness.runner.loop.run import run_plan
     from harness.store.cache import default_cache
 
     # A job that is cancelled gets SIGTERM: it keeps what it has, as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with open_progress() as progress:
+    built = cache or default_cache()
+    for line in () if quiet or resume else first_words(expect(plan, built), built, results):
+        click.echo(line, err=True)
+    with open_progress(quiet) as progress:
         outcome = run_plan(
             plan,
             results=results,
-            cache=cache or default_cache(),
+            cache=built,
             progress=progress,
             resume=resume,
             command=command,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 OK, WARNING, ERROR = "ok", "warning", "error"
 STATES = (OK, WARNING, ERROR)  # best first
 Log = Callable[[str], None]  # takes one line about what is going on
+# What a long task tells a person who waits: what begins or is finished, steps done, steps in all.
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,3 +7,11 @@ GB = 10**9
 NS_PER_US = 10**3
 NS_PER_MS = 10**6
 NS_PER_S = 10**9
+S_PER_MIN = 60
+
+
+def about_time(seconds: float) -> str:
+    """A guess at a time in words: `about 40 s`, `about 3 min`; never 0."""
+    if seconds < 2 * S_PER_MIN:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {round(seconds / S_PER_MIN)} min"

@@ -13,6 +13,7 @@ from harness.results.enums import Ending
 from harness.results.schema import Document, Json
 
 KEY = "progress"
+FINISHED = "measured: "  # how the line of a finished row begins
 SAME = "the same command with --resume"
 RUN, RESUME = "run", "--resume"
 # The folders of an absolute path of any system: a whole word, after `=` or in a list.

@@ -7,7 +7,8 @@ others may write: the files are copied.
 
 import json
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,13 +19,14 @@ from harness.core.errors import DeviceError, ModelError, StorageError
 from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.findings import Log
 from harness.core.records import read_json
-from harness.core.units import MIB
+from harness.core.units import MIB, about_time
 from harness.models.exported.skeleton import data_files
 from harness.models.weights.source import HUB_FILE
 from harness.store.hub import HubName, Wanted, local_name, parse_hub_name, wanted_files
 
 ONLINE = "run it once with a connection, without --offline and HF_HUB_OFFLINE"
 INSTALL = "pip install 'ondevice-bench[hub]'"
+TOLD_BYTES = MIB  # a smaller file is there at once
 COMMIT_CHARACTERS = 12  # of the commit, in the name of a folder
 
 
@@ -88,7 +90,7 @@ def fetch_model(argument: str, cache: Path, hub: Hub, log: Log) -> Path:
     asked.say(f"{len(sizes)} files, {sum(sizes.values()) / MIB:,.1f} MiB")
     with _in_words(name):
         _check_room(place, 2 * sum(sizes.values()))  # in the hub's cache, and here
-    files = {place: asked.file(file) for file, place in wanted.files.items()}
+    files = asked.files(wanted.files, sizes)
     with _in_words(name):
         record = {**asdict(name), "inside": wanted.inside, "commit": listing.commit}
         _put(folder, files, record)
@@ -141,6 +143,24 @@ class _Asked:
         with _in_words(self.name):
             _check_room(self.place, 2 * (self.listing.files[file] or 0))
             return _download(self.name, self.listing.commit, file, self.hub, self.hub.offline)
+
+    def files(self, wanted: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, Path]:
+        """Return the files of the hub's cache by their places; large ones are told as they begin.
+
+        Args:
+            wanted: file of the repository -> place in the folder.
+            sizes: file -> bytes.
+        """
+        found, done, total = {}, 0, sum(sizes.values())
+        start_s = time.monotonic()
+        for file, place in wanted.items():
+            if sizes[file] > TOLD_BYTES and len(wanted) > 1:
+                spent_s = time.monotonic() - start_s
+                left = f", {about_time(spent_s / done * (total - done))} left" if done else ""
+                self.say(f"{file}, {sizes[file] / MIB:,.1f} MiB; {done / MIB:,.1f} MiB done{left}")
+            found[place] = self.file(file)
+            done += sizes[file]
+        return found
 
     def read(self, file: str) -> Any:
         """Return a decoded JSON file."""

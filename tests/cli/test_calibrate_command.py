@@ -49,6 +49,11 @@ def test_every_constant_is_a_row_with_its_interval(asked, capsys, tmp_path):
     assert err == "calibrating\n"
 
 
+def test_quiet_leaves_out_what_goes_on(asked, capsys, tmp_path):
+    assert main(["calibrate", "--threads", "1", "-q", "--cache", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_json_is_the_stored_record(asked, capsys, tmp_path):
     main(["calibrate", "--threads", "1", "--full", "--format", "json", "--cache", str(tmp_path)])
     (record,) = json.loads(capsys.readouterr().out)

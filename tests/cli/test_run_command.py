@@ -65,10 +65,13 @@ def finished(tmp_path_factory, tiny_folder, shared_cache):
 
 
 def test_json_is_one_document_and_the_same_as_the_file(finished):
-    """Nothing else reaches stdout, and stderr is quiet when it is no terminal."""
+    """Nothing else reaches stdout; stderr, which is no terminal, has a line per finished row."""
     done, path = finished
     assert json.loads(done.stdout) == json.loads(path.read_text())
-    assert done.stderr.splitlines() == [f"results: {Path('results') / path.name}"]
+    *told, last = done.stderr.splitlines()
+    assert last == f"results: {Path('results') / path.name}"
+    rows = [line.split()[-4] for line in told if line.startswith("measured: ")]
+    assert len(rows) == 6
 
 
 def test_every_format_draws_every_level(bench, finished):

@@ -31,7 +31,7 @@ from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import HarnessError, StorageError
 from harness.core.files import write_whole
 from harness.core.findings import Log
-from harness.core.units import NS_PER_S
+from harness.core.units import NS_PER_S, about_time
 from harness.estimator.calibration.constants import (
     ATTENTION,
     CHOICE,
@@ -233,6 +233,7 @@ def _unusable(error: OSError) -> StorageError:
 BUILD_MODULE = "harness.estimator.calibration.micro_worker"
 PROBE_MODULE = "harness.estimator.calibration.probe_worker"
 TIMEOUT_S = 300.0  # of one process: a hundred times what it takes
+ROUND_SECONDS = 3.0  # of the quick sizes on two AVX2 cores: a guess for the first one
 LOOK_SECONDS = 0.5  # at who else is busy, before a busy calibration is made anew
 
 # probe -> command of the probing process; any other probe is a matrix kernel
@@ -365,8 +366,13 @@ def measure_constants(
                 levels=list(levels),
                 caches=[cache.name for cache in attended.values()],
             )
+        start_s = time.monotonic()
         for number in range(sizes.rounds):
-            log(f"calibrating: round {number + 1} of {sizes.rounds}")
+            left = ROUND_SECONDS if number == 0 else (time.monotonic() - start_s) / number
+            log(
+                f"calibrating {key.device}, {key.threads} threads: round {number + 1} of"
+                f" {sizes.rounds}, {about_time(left * (sizes.rounds - number))} left"
+            )
             order = list(probes)
             random.Random(f"{seed}/calibrate/{number}").shuffle(order)
             before, own_ns = snapshot(), time.process_time_ns()

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.core.errors import WorkerError
+from harness.core.findings import Progress
 from harness.devices.compiled import read_compiled
 from harness.machine.process.worker import Worker
 from harness.results.entries import CompiledEntry, StepsCheckEntry
 from harness.results.replies import Compiled, StepsCheck
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
-from harness.runner.loop.rounds import Progress
 from harness.runner.loop.session import WORKER_MODULE, compiled_graphs, session_arguments
 from harness.runner.plan import Plan, SessionGroup
 from harness.store.exported import AnyArtifact

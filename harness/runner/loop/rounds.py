@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness.core.errors import WorkerError
+from harness.core.findings import Progress
 from harness.estimator.calibration.calibrate import measure_read_bandwidth
 from harness.results.entries import BandwidthEntry, Entry, NoBandwidthEntry
 from harness.runner.loop.builds import Builds, build_key
@@ -19,7 +20,6 @@ from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import TURNS
 from harness.store.exported import AnyArtifact
 
-Progress = Callable[[str, int, int], None]
 # One process's share of the bandwidth peak, in every round beside the rows it is compared with.
 BANDWIDTH_SECONDS = 0.3
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from secrets import token_hex
 
 from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
+from harness.core.findings import Progress
 from harness.results.document import write_document
-from harness.results.entries import Entry, ProfileEntry
+from harness.results.entries import Entry, FailureEntry, MemoryEntry, ProfileEntry
 from harness.results.journal import prepare_results_folder
-from harness.results.progress import command_line, without_places
+from harness.results.progress import FINISHED, command_line, without_places
 from harness.results.replies import Profile
 from harness.results.schema import Document
 from harness.runner.loop.assemble import assemble
@@ -23,7 +24,7 @@ from harness.runner.loop.once import compile_models, step_checks
 from harness.runner.loop.partial import outline
 from harness.runner.loop.quality import check_texts, qualities
 from harness.runner.loop.resume import open_journal
-from harness.runner.loop.rounds import Progress, measure_rounds
+from harness.runner.loop.rounds import measure_rounds
 from harness.runner.loop.session import (
     check_agreement,
     failure_entry,
@@ -67,8 +68,7 @@ def run_plan(
         HarnessError: before anything is measured: results folder, models, disk, context.
     """
     prepare_results_folder(results)
-    progress("building", 0, plan.cell_count)
-    builds = build_all(plan, cache)
+    builds = build_all(plan, cache, progress)
     check_texts(plan, builds)
     journal, entries = open_journal(plan, builds, results, resume, new_run_id(), utc_now())
     interrupted = False
@@ -79,6 +79,8 @@ def run_plan(
             for entry in _measure(plan, builds, entries, cache, progress, words):
                 entries.add(entry)  # first: an interrupt while it is written loses nothing
                 journal.append(entry)
+                if isinstance(entry, MemoryEntry | FailureEntry):  # the last step of its row
+                    progress(finished_row(entry), *entries.done_of(plan))
         except KeyboardInterrupt:
             interrupted = True
         changed = changed_groups(plan, builds, before)
@@ -89,6 +91,14 @@ def run_plan(
     if not interrupted:
         journal.path.unlink()
     return Outcome(document, path, EXIT_INTERRUPTED if interrupted else exit_code(plan, entries))
+
+
+def finished_row(entry: MemoryEntry | FailureEntry) -> str:
+    """What a log is told of a row that is measured, or that failed, with its reason."""
+    row = f"{FINISHED}{entry.group} {entry.workload or ''}".rstrip()
+    if isinstance(entry, MemoryEntry):
+        return row
+    return f"{row}: {entry.status}: {entry.reason.partition('; try: ')[0]}"
 
 
 def exit_code(plan: Plan, entries: Entries) -> int:

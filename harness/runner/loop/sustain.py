@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from harness.core.errors import WorkerError
+from harness.core.findings import Progress
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
@@ -16,7 +17,6 @@ from harness.results.summarize import sustained
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.parts import cell_of
-from harness.runner.loop.rounds import Progress
 from harness.runner.loop.session import open_group, sample_test
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import Settings

@@ -149,7 +149,9 @@ def test_a_config_without_weights_can_be_estimated(tmp_path):
         found.measured()
 
 
-def test_a_name_of_the_hub_is_fetched(tmp_path):
+def test_a_name_of_the_hub_is_fetched(tmp_path, monkeypatch):
+    """Each file beyond TOLD_BYTES is told as it begins, with what is done of all."""
+    monkeypatch.setattr("harness.store.fetch.TOLD_BYTES", 0)
     with running_stub() as stub:
         files = {name: (LLAMA / name).read_bytes() for name in ("config.json", "model.safetensors")}
         stub.files["toys/llama", COMMIT] = files
@@ -158,6 +160,10 @@ def test_a_name_of_the_hub_is_fetched(tmp_path):
     assert found.measured().source.name == "llama"
     assert found.measured().parameters == find_model(LLAMA).measured().parameters
     assert said[0].startswith("fetching toys/llama@")
+    files_told = [line for line in said if " MiB done" in line]
+    assert len(files_told) == 2
+    assert "; 0.0 MiB done" in files_told[0]
+    assert files_told[1].endswith(" s left")
 
 
 def test_aliases_are_counted_as_published():

@@ -1,0 +1,131 @@
+"""What a run will do, before it does it: what it builds, how long it takes, what it writes where.
+
+Guesses, said before a first run, because minutes without a word look like a fault. Nothing is built
+or measured for them, and no model file is read.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.units import MIB, about_time
+from harness.engine.workload import Workload
+from harness.estimator.calibration.calibrate import FOLDER, ROUND_SECONDS
+from harness.estimator.calibration.constants import QUICK
+from harness.results.enums import Kind
+from harness.runner.loop.builds import build_seconds, missing_builds
+from harness.runner.loop.calibration import is_calibrated
+from harness.runner.plan import Plan, SessionGroup
+
+# Seconds of a process beside its tests, and warm-up that any test takes: the default plan on two
+# AVX2 cores, rounded up.
+PROCESS_S, WARM_S = 1.2, 1.0
+FLOP_PER_S_A_THREAD = 60e9  # of prompts, at fp32 on such a core
+BYTES_PER_S = 20e9  # of steps
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a run has to do.
+
+    Attributes:
+        models: that are built.
+        built_bytes: of all of them.
+        build_s: guess at their time.
+        calibrations: of thread counts that nothing is stored of.
+        processes: that time something, and that take memory.
+        measure_s: guess at the time of all rounds and of memory.
+    """
+
+    models: int
+    built_bytes: int
+    build_s: float
+    calibrations: int
+    processes: tuple[int, int]
+    measure_s: float
+
+    @property
+    def is_first(self) -> bool:
+        """Whether something has to be made that later runs find in the cache."""
+        return bool(self.models or self.calibrations)
+
+    @property
+    def seconds(self) -> float:
+        """Guess at the whole."""
+        calibrated = self.calibrations * (QUICK.rounds + 1) * ROUND_SECONDS
+        return self.build_s + calibrated + self.measure_s
+
+
+def expect(plan: Plan, cache: Path) -> Expected:
+    """Count what a plan needs that the cache does not have, and guess how long all of it takes."""
+    missing = missing_builds(plan, cache)
+    groups, rounds = plan.groups, plan.settings.rounds
+    one_round = sum(_session_s(plan, group) for group in groups)
+    memory = sum(PROCESS_S + _pass_s(group, test) for group in groups for test in group.workloads)
+    return Expected(
+        models=len(missing),
+        built_bytes=sum(size for _, size in missing),
+        build_s=sum(build_seconds(group) for group, _ in missing),
+        calibrations=_missing_calibrations(plan, cache),
+        processes=(len(groups) * rounds, plan.cell_count),
+        measure_s=rounds * one_round + memory,
+    )
+
+
+def first_words(found: Expected, cache: Path, results: Path) -> list[str]:
+    """Two lines for who runs a plan for the first time on a machine; none for later ones."""
+    if not found.is_first:
+        return []
+    models = f"builds {found.models} model{'s' * (found.models != 1)}"
+    size = f"{found.built_bytes / MIB:,.0f} MiB"
+    steps = [
+        *([f"{models} ({size}, {about_time(found.build_s)})"] * bool(found.models)),
+        *(["measures this machine's peaks"] * bool(found.calibrations)),
+        "then {} timed processes and {} for memory".format(*found.processes),
+    ]
+    kept = [*([size] * bool(found.models)), *(["the peaks"] * bool(found.calibrations))]
+    return [
+        f"first run here: {', '.join(steps)}; {about_time(found.seconds)} in all",
+        f"writes {' and '.join(kept)} into {cache}, which later runs use again,"
+        f" and the results into {results}",
+    ]
+
+
+def _session_s(plan: Plan, group: SessionGroup) -> float:
+    """One process of a group: start, warm-up and samples of its tests."""
+    settings = plan.settings
+    seconds = PROCESS_S + settings.cooldown
+    for test in group.workloads:
+        seconds += min(settings.warm_seconds, max(WARM_S, 3 * _prompt_s(group, test)))
+        seconds += max(settings.sample_seconds, settings.min_passes * _pass_s(group, test))
+    return seconds
+
+
+def _pass_s(group: SessionGroup, test: Workload) -> float:
+    """One pass of a test: products of its prompt, reads of its steps."""
+    read_bytes = _parameters(group) * group.level.body.bits / 8
+    return _prompt_s(group, test) + test.gen_tokens * read_bytes / BYTES_PER_S
+
+
+def _prompt_s(group: SessionGroup, test: Workload) -> float:
+    """What a pass reads before its steps."""
+    tokens = test.prompt_tokens * max(test.sequences, 1) * group.batch
+    if test.kind in (Kind.IMAGE, Kind.SOUND):
+        tokens = 200 * test.sequences  # of a picture; Assumes: sounds are like it
+    return 2 * _parameters(group) * tokens / (FLOP_PER_S_A_THREAD * group.threads)
+
+
+def _parameters(group: SessionGroup) -> int:
+    """Those that a token uses."""
+    return group.model.active_parameters or group.model.parameters
+
+
+def _missing_calibrations(plan: Plan, cache: Path) -> int:
+    """Devices and thread counts of which no constants lie in the cache."""
+    if not plan.settings.calibrate:
+        return 0
+    needed = {(group.device.key, group.threads) for group in plan.groups if is_calibrated(group)}
+    stored = [path.name for path in (cache / FOLDER).glob("*.json")]
+    return sum(
+        not any(name.startswith(f"{device}-{threads}t-") for name in stored)
+        for device, threads in needed
+    )

@@ -1,0 +1,124 @@
+"""Progress on a stream and by a clock of our own: nothing sleeps, nothing is drawn by itself."""
+
+import io
+
+import pytest
+
+from harness.cli.progress import LEAST_SECONDS, open_progress
+
+
+class Stream(io.StringIO):
+    """A stream that is a terminal, or none."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now_s = 100.0
+        self.reads = 0
+
+    def __call__(self):
+        self.reads += 1
+        return self.now_s
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def lines(clock, *calls):
+    """What a log has after calls of (seconds later, what, done, total)."""
+    stream = Stream(terminal=False)
+    with open_progress(stream=stream, clock=clock) as progress:
+        for later_s, *told in calls:
+            clock.now_s += later_s
+            progress(*told)
+    return stream.getvalue().splitlines()
+
+
+def test_a_log_has_a_line_per_step_with_the_time_left(clock):
+    """4 of 36 steps took 8 s: the other 32 take 64 s."""
+    assert lines(clock, (0, "round 1: a", 0, 36), (8, "round 1: b", 4, 36)) == [
+        "round 1: a",
+        "round 1: b (4 of 36, about 64 s left)",
+    ]
+
+
+def test_steps_in_quick_succession_share_a_line(clock):
+    """A long plan of short sessions fills no log: one line every few seconds."""
+    calls = [(LEAST_SECONDS / 4, f"round {n}", 0, 0) for n in range(9)]
+    assert lines(clock, *calls) == ["round 0", "round 4", "round 8"]
+
+
+def test_a_finished_row_always_has_its_line(clock):
+    told = [(0, "memory: a tg32", 5, 6), (0.1, "measured: a tg32", 6, 6), (0, "measured: b", 6, 6)]
+    assert lines(clock, *told) == [
+        "memory: a tg32 (5 of 6)",
+        "measured: a tg32 (6 of 6)",
+        "measured: b (6 of 6)",
+    ]
+
+
+def test_what_was_told_is_not_repeated(clock):
+    assert lines(clock, (0, "building", 0, 0), (60, "building", 0, 0)) == ["building"]
+
+
+def test_steps_of_an_earlier_sitting_are_not_counted_as_fast_ones(clock):
+    """Resumed at 30 of 36: 2 steps in 10 s leave 4, 20 s."""
+    assert lines(clock, (0, "a", 30, 36), (10, "b", 32, 36))[1] == "b (32 of 36, about 20 s left)"
+
+
+def test_builds_and_rounds_are_counted_apart(clock):
+    """Bytes first, then steps: the pace of the one says nothing of the other."""
+    told = [(0, "building a", 0, 600), (3, "building b", 500, 600), (9, "round 1", 0, 36)]
+    assert lines(clock, *told)[-1] == "round 1"
+
+
+def test_a_name_acts_on_no_terminal_and_is_one_line(clock):
+    assert lines(clock, (0, "building \x1b[31ma\nb", 0, 0)) == ["building \\x1b[31ma\\nb"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_draws_nothing_and_reads_no_clock(terminal, clock):
+    stream = Stream(terminal)
+    with open_progress(quiet=True, stream=stream, clock=clock) as progress:
+        progress("building", 0, 6)
+    assert stream.getvalue() == ""
+    assert clock.reads == 0
+
+
+def test_a_terminal_has_a_bar_with_the_time_left(clock, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Stream(terminal=True)
+    with open_progress(stream=stream, clock=clock) as progress:
+        progress("round 1: [b]bytelm[/b]", 0, 4)
+        clock.now_s += 150
+        progress("round 2: bytelm", 2, 4)
+        before = stream.getvalue()
+    assert "round 1: [b]bytelm[/b]" in before
+    assert "about 2 min left: round 2: bytelm" in before
+    assert "2/4" in before
+
+
+def test_between_two_calls_nothing_is_written(clock):
+    """What is measured there meets no thread of ours, on a terminal neither."""
+    import threading
+
+    for terminal in (True, False):
+        stream = Stream(terminal)
+        with open_progress(stream=stream, clock=clock) as progress:
+            progress("round 1", 0, 4)
+            told, reads = stream.getvalue(), clock.reads
+            assert threading.active_count() == len(threading.enumerate())
+            assert not [one for one in threading.enumerate() if "rich" in type(one).__module__]
+            assert (stream.getvalue(), clock.reads) == (told, reads)
