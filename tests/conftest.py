@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from filelock import FileLock
 
 from harness.devices.probe import Probe, probe_row
 from harness.devices.table import find_row
+from harness.store import cache as store_cache
+from harness.store import exported as store_exported
+from tests.inline_worker import InlineWorker
 from tests.tiny import write_checkpoint
 
 
@@ -34,6 +37,15 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = session_folder(tmp_path_factory) / "cache"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_here() -> Iterator[None]:
+    """Build, and look into exports, without a process a time; tests of the store have theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (store_cache, store_exported):
+            patch.setattr(module, "Worker", InlineWorker)
+        yield
 
 
 def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

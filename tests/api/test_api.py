@@ -57,6 +57,7 @@ def test_run_returns_typed_records(tiny_folder, shared_cache, tmp_path):
         rounds=1,
         warm_seconds=0.05,
         sample_seconds=0.01,
+        calibrate=False,
         results=tmp_path,
         cache=shared_cache,
     )
