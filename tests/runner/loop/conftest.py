@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from harness.estimator.calibration import calibrate
-from harness.runner.loop import rounds, session
+from harness.runner.loop import interleaved, rounds, session
+from harness.runner.quality import embeddings, measure, sensitivity
+from tests.inline_worker import InlineWorker
 from tests.runner.loop.recorded_worker import RecordedWorker
 from tests.tiny import SIZES
 
@@ -22,5 +24,11 @@ def small_peaks() -> Iterator[None]:
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test and each process of a run is measured once; later ones get the same answers."""
-    monkeypatch.setattr(session, "Worker", RecordedWorker)
+    """Each test and each process of a run is measured once; later ones get the same answers.
+
+    Quality is measured in this process.
+    """
+    for module in (calibrate, interleaved, session):
+        monkeypatch.setattr(module, "Worker", RecordedWorker)
+    for module in (embeddings, measure, sensitivity):
+        monkeypatch.setattr(module, "Worker", InlineWorker)

@@ -5,13 +5,15 @@ import pytest
 from harness.analysis.compare import Question, compare_axis
 from harness.core.errors import EXIT_CELLS, EXIT_OK, UsageError, WorkerError
 from harness.engine.workload import Workload
+from harness.estimator.calibration import calibrate
 from harness.results.enums import Kind
-from harness.runner.loop import interleaved
+from harness.runner.loop import interleaved, session
 from harness.runner.loop.interleaved import check_room_together, merge
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings, load_settings
 from tests.replies import sample
+from tests.runner.loop.recorded_worker import recording
 
 pytestmark = pytest.mark.usefixtures("small_peaks")
 
@@ -49,7 +51,8 @@ def run(plan, folder, cache):
 
 def test_every_test_of_every_group_has_its_passes(plan, tmp_path, shared_cache):
     """Two rounds are two processes a record; three turns are three passes, a step less each."""
-    outcome = run(plan, tmp_path, shared_cache)
+    with recording(calibrate, interleaved, session):
+        outcome = run(plan, tmp_path, shared_cache)
     assert outcome.exit_code == EXIT_OK
     assert {len(record.samples) for record in outcome.document.records} == {2}
     for record in outcome.document.records:
@@ -62,6 +65,7 @@ def test_every_test_of_every_group_has_its_passes(plan, tmp_path, shared_cache):
     assert {row.basis for row in compared.rows} >= {"rounds"}
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_group_that_fails_leaves_the_others(plan, tmp_path, shared_cache, monkeypatch):
     """int4 dies at its second pass of some test: its rows fail, those of fp32 are whole."""
     real, seen = interleaved.sample_test, []

@@ -14,6 +14,7 @@ from harness.core.errors import (
     UsageError,
     WorkerError,
 )
+from harness.estimator.calibration import calibrate
 from harness.machine.meters.counters import VALUE, Answer
 from harness.machine.meters.energy import EnergyReading
 from harness.machine.meters.energy_readers import Zone
@@ -26,6 +27,7 @@ from harness.runner.loop import run as run_module
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import checks, make_plan
 from harness.runner.settings import Settings
+from tests.runner.loop.recorded_worker import recording
 
 pytestmark = pytest.mark.usefixtures("small_peaks")
 
@@ -54,8 +56,10 @@ def plan(tiny_folder):
 
 @pytest.fixture(scope="module")
 def outcome(plan, tmp_path_factory, shared_cache):
+    """A run whose processes are all real; others of this module may repeat what they answered."""
     results = tmp_path_factory.mktemp("results")
-    return run_plan(plan, results=results, cache=shared_cache, progress=quiet)
+    with recording(calibrate, session):
+        return run_plan(plan, results=results, cache=shared_cache, progress=quiet)
 
 
 def test_a_run_leaves_one_file_with_every_cell_and_sample(outcome):
@@ -93,6 +97,7 @@ def test_energy_is_a_number_or_a_reason_never_0(outcome):
         assert record.energy.reason or record.metrics["energy_j"].value > 0
 
 
+@pytest.mark.usefixtures("recorded")
 def test_counters_are_read_around_the_timed_part_of_each_test(
     plan, tmp_path, shared_cache, monkeypatch
 ):
@@ -189,6 +194,7 @@ def test_only_two_processes_are_never_grade_a(outcome):
     assert all("FEW_PROCESSES" in codes for codes in reasons)
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_dead_worker_costs_its_own_rows(plan, tmp_path, shared_cache, monkeypatch):
     monkeypatch.setitem(checks.WORKERS, checks.ORT, "tests.runner.loop.crashing_child")
     outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
@@ -199,6 +205,7 @@ def test_a_dead_worker_costs_its_own_rows(plan, tmp_path, shared_cache, monkeypa
     assert "try:" in by_level["int4"].reason
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_cell_without_room_is_a_row_and_starts_no_worker(
     plan, tmp_path, shared_cache, monkeypatch
 ):
@@ -271,6 +278,7 @@ def test_resume_without_an_unfinished_run_is_refused(plan, tmp_path, shared_cach
         run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, resume=True)
 
 
+@pytest.mark.usefixtures("recorded")
 def test_resume_never_joins_samples_of_two_checkpoints(
     plan, make_tiny, tmp_path, shared_cache, monkeypatch
 ):
@@ -312,7 +320,8 @@ def test_a_changed_model_file_makes_its_records_invalid(plan, tmp_path, monkeypa
             artifact.graph.touch()
 
     monkeypatch.setattr(rounds, "measure_group", touching)
-    short = make_plan(replace(plan.settings, calibrate=False), usable_threads=1)
+    short = replace(plan.settings, prompt=(), pg=(), rounds=1, calibrate=False)
+    short = make_plan(short, usable_threads=1)
     outcome = run_plan(short, results=tmp_path / "results", cache=cache, progress=quiet)
     grades = {record.cell.level: record.trust.grade for record in outcome.document.records}
     assert grades["int4"] == "INVALID"
@@ -332,6 +341,7 @@ def test_exit_code_of_failures(plan, groups, codes, expected):
     assert run_module.exit_code(replace(plan, groups=plan.groups[:groups]), entries) == expected
 
 
+@pytest.mark.usefixtures("recorded")
 def test_the_journal_of_an_interrupted_run_is_lines_of_json(
     plan, tmp_path, shared_cache, monkeypatch
 ):
@@ -366,6 +376,7 @@ def test_quality_is_measured_once_a_level_and_stands_in_every_record(plan, tmp_p
     assert str(tmp_path) not in (tmp_path / "results" / f"{document.run_id}.json").read_text()
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_text_that_is_not_there_stops_the_run(plan, tmp_path, shared_cache):
     settings = replace(plan.settings, rounds=1, calibrate=False, quality=True, text="/no/such.txt")
     with pytest.raises(WorkerError):
@@ -412,6 +423,7 @@ def test_another_model_stands_in_for_the_reference(plan, tmp_path, shared_cache,
     assert str(tmp_path) not in (tmp_path / "results" / f"{document.run_id}.json").read_text()
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_reference_that_reads_other_tokens_stops_the_run(plan, tmp_path, shared_cache):
     settings = replace(plan.settings, rounds=1, calibrate=False, reference="smollm2-135m")
     with pytest.raises(UsageError, match="49,152 words"):

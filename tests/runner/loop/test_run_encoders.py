@@ -10,12 +10,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from harness.core.errors import EXIT_INTERRUPTED, EXIT_OK
+from harness.estimator.calibration import calibrate
 from harness.report.render import render
 from harness.results.document import read_document
 from harness.runner.loop import rounds, session
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
+from tests.runner.loop.recorded_worker import recording
 
 pytestmark = pytest.mark.usefixtures("small_peaks")
 
@@ -43,7 +45,8 @@ SETTINGS = Settings(
 def outcome(tmp_path_factory, shared_cache):
     results = tmp_path_factory.mktemp("results")
     plan = make_plan(SETTINGS, usable_threads=1)
-    return run_plan(plan, results=results, cache=shared_cache, progress=quiet)
+    with recording(calibrate, session):
+        return run_plan(plan, results=results, cache=shared_cache, progress=quiet)
 
 
 def test_every_cell_is_a_record_with_its_samples(outcome):
@@ -111,6 +114,7 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path, shared_cache, monkeypatch)
     assert {len(record.samples) for record in second.document.records} == {2}
 
 
+@pytest.mark.usefixtures("recorded")
 def test_embeddings_that_are_no_numbers_make_a_record_invalid(tmp_path, shared_cache):
     """The last norm scales by 60,000, which float16 cannot hold; fp32 stays good."""
     folder = shutil.copytree(FIXTURE, tmp_path / "broken")
@@ -135,6 +139,7 @@ def test_embeddings_that_are_no_numbers_make_a_record_invalid(tmp_path, shared_c
     assert "embeddings are not finite" in bad.quality.invalid
 
 
+@pytest.mark.usefixtures("recorded")
 def test_a_decoder_runs_beside_it(tiny_folder, tmp_path, shared_cache):
     settings = replace(
         SETTINGS,
