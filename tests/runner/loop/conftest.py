@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.estimator.calibration import calibrate
+from harness.estimator.calibration.constants import StoredConstants
 from harness.runner.loop import interleaved, rounds, session
 from harness.runner.quality import embeddings, measure, sensitivity
 from tests.inline_worker import InlineWorker
@@ -14,11 +15,12 @@ from tests.tiny import SIZES
 
 @pytest.fixture(scope="module")
 def small_peaks() -> Iterator[None]:
-    """HardwarePeaks whose numbers do not matter: a quarter of a GiB would take the time."""
+    """Peaks whose numbers do not matter: of small vectors, kept whatever others use meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibrate, "VECTOR_BYTES", 2**20)
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         patch.setattr(calibrate, "QUICK", SIZES)
+        patch.setattr(StoredConstants, "is_busy", False)
         yield
 
 
