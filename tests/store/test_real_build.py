@@ -1,5 +1,7 @@
 """Real architectures, really built: exact bytes on the disk, and a peak that does not grow."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.builder.quantize.layout import stored_bytes
@@ -27,8 +29,10 @@ def test_a_real_model_at_each_form_and_searched(level, tmp_path):
     assert built.build_peak_bytes < GIB // 4
 
 
-def test_a_billion_parameters_are_streamed(tmp_path):
-    """Nine times the parameters of the small one, and still far below one GiB."""
-    built = ensure_artifact(resolve_model("llama-3.2-1b"), "int4", tmp_path)
-    assert built.parameters == 1_235_814_400
+def test_half_a_billion_parameters_are_streamed(tmp_path):
+    """2.0 GB at fp32, the table alone 1.05 GB: four layers of the sixteen of Llama 3.2 1B."""
+    source = resolve_model("llama-3.2-1b")
+    shallow = replace(source, spec=replace(source.spec, num_layers=4))
+    built = ensure_artifact(shallow, "int4", tmp_path)
+    assert built.parameters * 4 > 1.8 * GIB
     assert built.build_peak_bytes < GIB
