@@ -6,15 +6,25 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
+from harness.estimator.calibration import calibrate
+from harness.runner.loop import rounds
 
 EXPORTS = Path(__file__).resolve().parents[1] / "fixtures" / "exports"
-QUICK = ("--preset", "quick", "--rounds", "1", "--no-calibrate", "--threads", "1")
+PLAN = (
+    "rounds = 1\nthreads = ['1']\ncalibrate = false\n"
+    "warm_seconds = 0.05\nsample_seconds = 0.01\nmin_passes = 2\n"
+)
 
 
 def bench(tmp_path, model, *flags):
-    """Run the command; its exit code and the one document it wrote."""
-    results = tmp_path / "results"
-    code = main(["--device", "cpu", "--model", model, *QUICK, "--results", str(results), *flags])
+    """Run the command on a plan without patience; its exit code and the document it wrote."""
+    plan, results = tmp_path / "quick.toml", tmp_path / "results"
+    plan.write_text(PLAN)
+    words = ["--device", "cpu", "--model", model, "--config", str(plan)]
+    with pytest.MonkeyPatch.context() as patch:  # a quarter of a GiB would take the time
+        patch.setattr(calibrate, "VECTOR_BYTES", 2**20)
+        patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
+        code = main([*words, "--results", str(results), *flags])
     (path,) = results.glob("*.json")
     return code, json.loads(path.read_text(encoding="utf-8"))
 

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.main import main
+from harness.estimator.calibration import calibrate
+from harness.runner.loop import rounds
+
 QUICK = (
     "model = [{model!r}]\nquant = ['fp32', 'int4']\nprompt = [8]\ngen = [4]\npg = [[8, 4]]\n"
     "threads = ['1']\nrounds = {rounds}\nmin_passes = 2\n"
@@ -74,32 +78,41 @@ def test_json_is_one_document_and_the_same_as_the_file(finished):
     assert len(rows) == 6
 
 
-def test_every_format_draws_every_level(bench, finished):
+def test_every_format_draws_every_level(finished, capsys):
     _done, path = finished
     shown = {}
     for style in ("table", "md", "csv", "json", "jsonl"):
-        done = bench("report", str(path), "--format", style)
-        assert done.returncode == 0, done.stderr
-        assert "int4" in done.stdout
-        shown[style] = done.stdout
+        assert main(["report", str(path), "--format", style]) == 0
+        shown[style] = capsys.readouterr().out
+        assert "int4" in shown[style]
     assert len([json.loads(line) for line in shown["jsonl"].splitlines()]) == 6
     rows = list(csv.DictReader(io.StringIO(shown["csv"])))
     assert {row["level"] for row in rows} == {"fp32", "int4"}
     assert "| int4" in shown["md"]
 
 
-def test_a_name_with_pipes_and_newlines_breaks_no_format(bench, make_tiny, tmp_path):
+def test_a_name_with_pipes_and_newlines_breaks_no_format(
+    make_tiny, tmp_path, monkeypatch, capsys, shared_cache
+):
     """A folder may be called anything; tables, CSV and JSON stay whole."""
+    monkeypatch.setattr(calibrate, "VECTOR_BYTES", 2**20)
+    monkeypatch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
     folder = make_tiny(tmp_path / "models" / "=a|b\n<c>`d")
     plan = tmp_path / "odd.toml"
     quoted = json.dumps(str(folder))
     plan.write_text(QUICK.format(model="x", rounds=1).replace("'x'", quoted))
-    assert bench("--config", str(plan)).returncode == 0
+    words = ["--config", str(plan), "--quant", "int4", "--cache", str(shared_cache)]
+    assert main([*words, "--results", str(tmp_path / "results")]) == 0
     (path,) = (tmp_path / "results").iterdir()
-    markdown = bench("report", str(path), "--format", "md").stdout
-    bars = {line.replace("\\|", "").count("|") for line in markdown.splitlines() if line[:1] == "|"}
+    shown = {}
+    for style in ("md", "csv"):
+        capsys.readouterr()
+        assert main(["report", str(path), "--format", style]) == 0
+        shown[style] = capsys.readouterr().out
+    lines = shown["md"].splitlines()
+    bars = {line.replace("\\|", "").count("|") for line in lines if line[:1] == "|"}
     assert len(bars) == 1
-    rows = list(csv.DictReader(io.StringIO(bench("report", str(path), "--format", "csv").stdout)))
+    rows = list(csv.DictReader(io.StringIO(shown["csv"])))
     assert not any(row["model"].startswith("=") for row in rows)
 
 
