@@ -71,12 +71,13 @@ def power_of_processes(
     return total / weights
 
 
+@lru_cache(maxsize=4096)
 def detectable(
     standard_error: float, dof: float, alpha: float = ALPHA, least: float = 0.0
 ) -> float:
     """The least real difference that is found with a chance of POWER; see `power`.
 
-    0 scatter finds everything beyond `least`.
+    0 scatter finds everything beyond `least`. Answers are kept: a table asks for one several times.
     """
     if standard_error == 0:
         return least
