@@ -31,8 +31,22 @@ def tiny(tmp_path_factory):
     return TinyDecoder(tmp_path_factory.mktemp("tiny"), "int4")
 
 
+@pytest.fixture(scope="module")
+def one_child():
+    with Worker.start(MODULE) as started:
+        yield started
+
+
 @pytest.fixture
-def child():
+def child(one_child):
+    """A child in which no session is open; it served other tests before."""
+    yield one_child
+    one_child.ask("close", LONG_S)
+
+
+@pytest.fixture
+def fresh():
+    """A child of one's own, for what a process has and does not give back."""
     with Worker.start(MODULE) as started:
         yield started
 
@@ -134,8 +148,8 @@ def test_the_same_inputs_give_the_same_digest_in_every_process_and_order(tiny):
     assert one != digests(tests, seed=1)
 
 
-def test_memory_of_a_fresh_child(child, tiny):
-    reply = child.ask("memory", LONG_S, workload=REQUEST, **tiny.session_arguments())
+def test_memory_of_a_fresh_child(fresh, tiny):
+    reply = fresh.ask("memory", LONG_S, workload=REQUEST, **tiny.session_arguments())
     baseline_bytes = reply["baseline"]["rss_bytes"]
     assert 0 < baseline_bytes <= reply["loaded"]["rss_bytes"] <= reply["peak_bytes"]
     assert reply["steady"]["rss_bytes"] <= reply["peak_bytes"]

@@ -30,6 +30,7 @@ from harness.store import cache as cache_module
 from harness.store.artifact import read_artifact
 from harness.store.cache import check_room, default_cache, ensure_artifact
 from harness.store.hashes import content_hash
+from tests.inline_worker import InlineWorker
 from tests.tiny import ONE_LAYER as SPEC
 from tests.tiny import ONE_LAYER_SOURCE as TINY
 
@@ -49,6 +50,12 @@ def whole(tmp_path_factory):
 def filled(whole, tmp_path):
     """A copy of that cache, for a test to damage."""
     return Path(shutil.copytree(whole, tmp_path / "filled"))
+
+
+@pytest.fixture
+def built_here(monkeypatch):
+    """The build needs no process of its own: what lies in the cache is the same."""
+    monkeypatch.setattr(cache_module, "Worker", InlineWorker)
 
 
 @pytest.fixture
@@ -111,6 +118,7 @@ def test_the_hash_follows_everything_that_changes_bytes():
 
 @pytest.mark.parametrize("file", [*FILES, "artifact.json"])
 @pytest.mark.parametrize("damage", ["cut", "missing"])
+@pytest.mark.usefixtures("built_here")
 def test_a_damaged_copy_is_built_again(filled, file, damage):
     (name,) = models_in(filled)
     path = filled / name / file
@@ -237,6 +245,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
     assert models_in(tmp_path) == []
 
 
+@pytest.mark.usefixtures("built_here")
 def test_what_a_killed_process_left_is_swept_by_the_next_build(tmp_path):
     digest = content_hash(SPEC, "int4", "seeded-v1-0")
     stale = tmp_path / f".tiny-int4-{digest}.123.partial"
@@ -273,6 +282,7 @@ def test_waiting_for_another_build_has_a_limit(tmp_path, no_build):
         ensure_artifact(TINY, "int4", tmp_path, timeout_s=0)
 
 
+@pytest.mark.usefixtures("built_here")
 def test_a_folder_name_is_safe_on_every_system(tmp_path):
     """The name in the record is the user's; the folder's has no sign a file system refuses."""
     odd = replace(TINY, name="a b|c\n../é" * 30)
@@ -284,6 +294,7 @@ def test_a_folder_name_is_safe_on_every_system(tmp_path):
     assert not set(artifact.folder.name) & set('|/\\ \n:*?"<>')
 
 
+@pytest.mark.usefixtures("built_here")
 def test_a_checkpoint_brings_its_special_tokens(tmp_path):
     """Bos 1 and eos 2 of the fixture's config.json; no pad: the first eos."""
     artifact = ensure_artifact(resolve_model(str(FIXTURES / "llama-tied")), "int4", tmp_path)
