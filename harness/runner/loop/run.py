@@ -59,7 +59,7 @@ def run_plan(
         plan: what to measure.
         results: folder of the document and, until the run is whole, of its journal.
         cache: of built models and hardware peaks.
-        progress: told what begins, and how many entries are done of how many.
+        progress: told what begins, and how many entries are done of how many; of builds, MiB.
         resume: go on with the newest unfinished run of the same plan.
         command: words of the one that would go on with this run, for its document; empty: not
             known.
