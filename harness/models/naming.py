@@ -19,9 +19,17 @@ _WORDS = frozenset(
         *("float32", "q4", "q4f16", "q8", "nf4", "bnb4", "rtn", "awq", "gptq", "kquant", "block"),
         *("acc", "level", "dynamic", "static", "optimized", "opt", "o1", "o2", "o3", "o4"),
         *("main", "master", "latest", "best", "final", "release", "checkpoint", "version", "rev"),
+        *("epoch", "step", "last", "pr", "tmp", "temp", "pytorch", "safetensors", "transformers"),
+        *("js", "optimum", "genai", "mobius", "torch", "olive", "dynamo", "rocm", "migraphx"),
+        *("ryzenai", "winml", "amd", "intel", "nvidia", "hqq", "asym", "sym", "per", "channel"),
+        *("tensor", "group", "grouped", "gather", "no", "only", "weight", "mixed", "precision"),
+        *("prefill", "decode", "prompt", "mask", "lm", "head", "unet", "vae", "half", "full"),
     )
 )
 _REVISION = re.compile(r"v?\d[\d._-]*|(?=.*\d)[0-9a-f]{7,64}|r\d+")
+# `opset17`, `4bit`, `w4a16`, `b32`, `g128`, `q4`: pieces of a build's name.
+_PIECE = re.compile(r"\d+|\d+bits?|w\d+a\d+\w*|[uq]?int\d+|(opset|rank|epoch|step|part|[bgrvq])\d+")
+_GGUF_LEVEL = re.compile(r"i?q\d_(k|\d|xx?s)(_[sml])?")
 _HUB_FOLDER = re.compile(r"models--(?:.+?--)?(.+)")  # of a Hugging Face cache
 _SPLIT = re.compile(r"[-_. ]+")
 
@@ -38,7 +46,9 @@ def name_of(path: Path, stem: str = "") -> str:
         stem: of a file in it, which is asked first; empty: none.
     """
     parts = Path(os.path.abspath(path)).parts[1:]  # noqa: PTH100  # keeps a link's own name
-    for part in (*([stem] if stem else []), *reversed(parts)):
+    pairs = zip(parts, ("", *parts), strict=False)
+    named = [part for part, above in pairs if above != "snapshots"]  # a commit names no model
+    for part in (*([stem] if stem else []), *reversed(named)):
         found = _HUB_FOLDER.fullmatch(part)
         if found is not None:
             return found[1]
@@ -50,7 +60,7 @@ def name_of(path: Path, stem: str = "") -> str:
 def is_layout(part: str) -> bool:
     """Whether a part of a path says nothing of which model lies there."""
     word = part.casefold()
-    if _REVISION.fullmatch(word):
+    if _REVISION.fullmatch(word) or _GGUF_LEVEL.fullmatch(word):
         return True
     words = [piece for piece in _SPLIT.split(word) if piece]
-    return all(piece in _WORDS or piece.isdigit() for piece in words)
+    return all(piece in _WORDS or _PIECE.fullmatch(piece) for piece in words)

@@ -16,6 +16,7 @@ from harness.core.errors import ModelError, UsageError
 from harness.core.records import data_folder, read_json
 from harness.models.catalog.catalog import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
+from harness.models.exported.links import SNAPSHOTS
 from harness.models.formats import refuse_format
 from harness.models.naming import name_of
 from harness.models.specs.model import AnySpec
@@ -163,12 +164,29 @@ def trained_names() -> tuple[str, ...]:
 
 
 def existing(argument: str) -> Path | None:
-    """Return the path when something is there, None when not, or when it cannot be a path."""
+    """Return the path when something is there, None when not, or when it cannot be a path.
+
+    A repository's folder in a Hugging Face cache (`models--org--name`) means one snapshot of it.
+    """
     path = Path(os.path.expanduser(argument))  # noqa: PTH111  # leaves an unknown ~user alone
     try:
-        return path if argument.strip() and path.exists() else None
+        return _snapshot(path) if argument.strip() and path.exists() else None
     except OSError:  # too long a name, a folder one may not enter
         return None
+
+
+def _snapshot(path: Path) -> Path:
+    """Return the snapshot that `main` names, else the newest; of any other path the path."""
+    home = path.parent if path.name == SNAPSHOTS else path
+    whole = Path(os.path.abspath(home))  # noqa: PTH100  # keeps a link's own name
+    if not whole.name.startswith("models--") or not (home / SNAPSHOTS).is_dir():
+        return path
+    main = home / "refs" / "main"
+    commit = main.read_text(encoding="utf-8", errors="replace").strip() if main.is_file() else ""
+    if commit and _is_plain(commit) and (home / SNAPSHOTS / commit).is_dir():
+        return home / SNAPSHOTS / commit
+    found = [folder for folder in (home / SNAPSHOTS).iterdir() if folder.is_dir()]
+    return max(found, key=lambda folder: folder.stat().st_mtime_ns, default=path)
 
 
 def _from_folder(argument: str, folder: Path) -> ModelSource:

@@ -214,7 +214,7 @@ class BuiltModel:
             notes.append(f"the text part of {part_of}; its other parts are left out")
         graphs = () if folder is None else graphs_in(folder)
         if folder is not None and graphs:
-            other = shlex.quote(str(Path(self.argument) / graphs[0]))
+            other = shlex.quote(str(folder / graphs[0]))
             notes.append(
                 f"its weights are those of the checkpoint; the graph beside it: --model {other}"
             )

@@ -1,7 +1,10 @@
 """Which files of a folder are one model in the layouts that there are, and what it is called."""
 
+import hashlib
 import json
+import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from harness.models.exported.skeleton import data_files
 from harness.models.formats import refuse_format
 from harness.models.naming import name_of
 from harness.runner.models import find_model
-from tests.models.exported.tiny_graphs import language_model, read, saved
+from tests.models.exported.tiny_graphs import external, language_model, read, saved
 
 MERGED, ENCODER, MODEL = Role.DECODER_MERGED, Role.ENCODER, Role.MODEL
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -180,6 +183,22 @@ def test_advice_names_a_file_from_where_the_user_stands_and_it_works(tmp_path, m
         ("Qwen3-0.6B/decoder", "Qwen3-0.6B"),
         ("smol/checkpoint-1000", "smol"),
         ("smol/1.0.2/fp16", "smol"),
+        ("Llama-3.2-1B/refs/pr/7", "Llama-3.2-1B"),
+        ("models--org--both--dash/snapshots/607a30d/cpu-int4", "both--dash"),
+        ("Phi-4/onnx/cpu-int4-awq-block-128-acc-level-4", "Phi-4"),
+        ("Phi-4/gpu/gpu-int4-rtn-block-32/v2", "Phi-4"),
+        ("gemma/w4a16-g128", "gemma"),
+        ("gemma/q4_k_m", "gemma"),
+        ("gemma/4bit", "gemma"),
+        ("gemma/fp32-opset17", "gemma"),
+        ("gemma/epoch_3", "gemma"),
+        ("gemma/step-1000/pytorch", "gemma"),
+        ("gemma/int4_per_channel", "gemma"),
+        ("t5-v1_1", "t5-v1_1"),
+        ("deberta-v3", "deberta-v3"),
+        ("gpt2", "gpt2"),
+        ("opt-125m", "opt-125m"),
+        ("phi-2", "phi-2"),
         ("bge-m3", "bge-m3"),
         ("2b-it", "2b-it"),
     ],
@@ -193,6 +212,54 @@ def test_a_file_names_its_model_where_its_own_name_says_only_what_it_is():
     assert name_of(Path("/x/smol/onnx"), "decoder_model_merged_q4f16") == "smol"
     assert name_of(Path("/x/smol"), "whisper-base") == "whisper-base"
     assert name_of(Path("/onnx"), "model") == "model"
+
+
+def hub_cache(home: Path, commits: Mapping[str, Mapping[str, bytes]], main: str = "") -> Path:
+    """A repository as huggingface_hub keeps it: blobs, and links to them in snapshots."""
+    (home / "blobs").mkdir(parents=True)
+    if main:
+        (home / "refs").mkdir()
+        (home / "refs" / "main").write_text(main, encoding="utf-8")
+    for commit, files in commits.items():
+        for file, content in files.items():
+            blob = home / "blobs" / hashlib.sha256(content).hexdigest()
+            blob.write_bytes(content)
+            link = home / "snapshots" / commit / file
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(blob, link.parent))
+    return home
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_folder_of_the_hubs_cache_means_its_snapshot(tmp_path, monkeypatch):
+    """Of both kinds of model: the name is the repository's, the sizes are those of the blobs."""
+    checkpoint = {
+        name: (FIXTURES / "logits" / "llama-tied" / name).read_bytes()
+        for name in ("config.json", "model.safetensors")
+    }
+    graph = external(language_model(), tmp_path / "made", "weights.bin")
+    export = {f"onnx/{file.name}": file.read_bytes() for file in graph.parent.iterdir()}
+    old, new = "0" * 40, "a" * 40
+    commits = {old: export, new: {**export, **checkpoint}}
+    hub_cache(tmp_path / "models--org--toy", commits, main=old)
+    hub_cache(tmp_path / "models--org--other", {new: checkpoint})
+    monkeypatch.chdir(tmp_path)
+    for place in (
+        "models--org--toy",
+        "models--org--toy/snapshots",
+        f"models--org--toy/snapshots/{old}",
+    ):
+        facts = find_model(place, tmp_path / "cache").facts()
+        assert (facts["model"], facts["weights"]) == ("toy", "exported")
+        (data,) = facts["data_files"]
+        assert data == {"name": "weights.bin", "size_bytes": len(export["onnx/weights.bin"])}
+    other = find_model(f"models--org--toy/snapshots/{new}").facts()
+    assert (other["model"], other["weights"]) == ("toy", "trained")
+    (note,) = other["notes"]
+    assert Path(note.partition("--model ")[2]).is_file()
+    assert find_model("models--org--other").facts()["model"] == "other"
+    monkeypatch.chdir("models--org--other")
+    assert find_model(".").facts()["model"] == "other"
 
 
 @pytest.mark.parametrize("location", ["w.safetensors", "./w.bin", "data/0001", "w" * 200])
