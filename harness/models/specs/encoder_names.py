@@ -37,8 +37,12 @@ _FAMILIES = {
     "bert": (_BERT, "encoder.layer"),
     "distilbert": (_DISTILBERT, "transformer.layer"),
 }
-# Heads of pre-training, BERT's pooler and a buffer: beyond what a sentence embedding needs.
-_UNUSED = ("pooler.", "cls.", "vocab_", "embeddings.position_ids")
+# Heads of pre-training and of tasks, BERT's pooler and a buffer: beyond what a sentence embedding
+# needs, and what the classes without such a head leave alone as well.
+_UNUSED = (
+    *("pooler.", "cls.", "vocab_", "embeddings.position_ids"),
+    *("classifier.", "pre_classifier.", "qa_outputs.", "score.", "dropout."),
+)
 # Checkpoints converted from TensorFlow name the two vectors of a norm otherwise.
 _OLD_ENDS = {".gamma": ".weight", ".beta": ".bias"}
 

@@ -247,11 +247,12 @@ def _prefix(missing: list[str], stored: Collection[str]) -> str:
     models of which the decoder is a part (`language_model.`).
     """
     plain = [name.removeprefix(BASE) for name in missing if name != HEAD]
+    own = {"", BASE} if any(name.startswith(BASE) for name in missing) else {""}
     begins = {name.removesuffix(end) for end in plain[:1] for name in stored if name.endswith(end)}
     whole = {begin.removesuffix(BASE) for begin in begins if begin.endswith(f".{BASE}")}
     fitting = [
         prefix
-        for prefix in sorted((begins | whole) - {"", BASE}, key=len)
+        for prefix in sorted((begins | whole) - own, key=len)
         if all(prefix + name in stored or prefix + BASE + name in stored for name in plain)
     ]
     return fitting[0] if fitting else ""

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from harness.core.errors import ModelError, UsageError
 from harness.models.weights.checkpoint import open_weights
@@ -397,3 +399,29 @@ def test_packed_tensors_are_named_whatever_config_json_says(tmp_path, end, calle
     tensors = {**random_tensors(), f"model.layers.0.{end}": np.ones(4, np.uint8)}
     write_single(tmp_path / "toy", tensors)
     assert f"is packed ({called})" in refused(tmp_path / "toy")
+
+
+ENCODERS = Path(__file__).resolve().parents[2] / "fixtures" / "encoders"
+
+
+def encoder(folder, name, rename, **more):
+    """A fixture of `name` whose tensors are called otherwise, and some more."""
+    shutil.copytree(ENCODERS / name, folder)
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {rename(key): one for key, one in tensors.items()}
+    save_file({**renamed, **more}, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_an_encoder_is_read_with_and_without_its_base_and_with_any_head(tmp_path, family):
+    """The heads of tasks are no part of an embedding, as in the class without them."""
+    head = dict.fromkeys(("classifier.weight", "qa_outputs.bias"), np.ones(2, np.float16))
+    opened(encoder(tmp_path / "bare", f"{family}-mean", str, **head))
+    opened(encoder(tmp_path / "based", f"{family}-mean", lambda key: f"{family}.{key}", **head))
+
+
+@pytest.mark.parametrize("prefix", ["model.", "module.", "_orig_mod.", "0.auto_model."])
+def test_a_prefix_of_a_wrapper_of_an_encoder_is_named(tmp_path, prefix):
+    folder = encoder(tmp_path / "toy", "bert-mean", lambda key: prefix + key)
+    assert f"begins with {prefix!r}" in refused(folder)
