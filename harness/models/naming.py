@@ -19,16 +19,25 @@ _WORDS = frozenset(
         *("float32", "q4", "q4f16", "q8", "nf4", "bnb4", "rtn", "awq", "gptq", "kquant", "block"),
         *("acc", "level", "dynamic", "static", "optimized", "opt", "o1", "o2", "o3", "o4"),
         *("main", "master", "latest", "best", "final", "release", "checkpoint", "version", "rev"),
-        *("epoch", "step", "last", "pr", "tmp", "temp", "pytorch", "safetensors", "transformers"),
-        *("js", "optimum", "genai", "mobius", "torch", "olive", "dynamo", "rocm", "migraphx"),
-        *("ryzenai", "winml", "amd", "intel", "nvidia", "hqq", "asym", "sym", "per", "channel"),
-        *("tensor", "group", "grouped", "gather", "no", "only", "weight", "mixed", "precision"),
-        *("prefill", "decode", "prompt", "mask", "lm", "head", "unet", "vae", "half", "full"),
+        *("pr", "pytorch", "safetensors", "transformers", "unet", "vae"),
     )
 )
-_REVISION = re.compile(r"v?\d[\d._-]*|(?=.*\d)[0-9a-f]{7,64}|r\d+")
+# Words that say nothing beside one of those, and may be a name by themselves.
+_BESIDE = frozenset(
+    (
+        *("epoch", "step", "last", "tmp", "js", "optimum", "genai", "mobius", "torch", "olive"),
+        *("dynamo", "rocm", "migraphx", "ryzenai", "winml", "amd", "intel", "nvidia", "hqq"),
+        *("asym", "sym", "per", "channel", "tensor", "group", "grouped", "gather", "no", "only"),
+        *("weight", "mixed", "precision", "prefill", "decode", "prompt", "mask", "lm", "head"),
+        *("half", "full"),
+    )
+)
+_REVISION = re.compile(
+    r"v?\d[\d._-]*|(?=.*\d)[0-9a-f]{7,64}|r\d+|(epoch|step|iter|ckpt|checkpoint|opset|rank)[-_]?\d+"
+)
 # `opset17`, `4bit`, `w4a16`, `b32`, `g128`, `q4`: pieces of a build's name.
-_PIECE = re.compile(r"\d+|\d+bits?|w\d+a\d+\w*|[uq]?int\d+|(opset|rank|epoch|step|part|[bgrvq])\d+")
+_PIECE = re.compile(r"\d+|\d+bits?|w\d+a\d+\w*|[uq]?int\d+|opset\d+")
+_PIECE_BESIDE = re.compile(r"[bgrvq]\d+")
 _GGUF_LEVEL = re.compile(r"i?q\d_(k|\d|xx?s)(_[sml])?")
 _HUB_FOLDER = re.compile(r"models--(?:.+?--)?(.+)")  # of a Hugging Face cache
 _SPLIT = re.compile(r"[-_. ]+")
@@ -63,4 +72,10 @@ def is_layout(part: str) -> bool:
     if _REVISION.fullmatch(word) or _GGUF_LEVEL.fullmatch(word):
         return True
     words = [piece for piece in _SPLIT.split(word) if piece]
-    return all(piece in _WORDS or _PIECE.fullmatch(piece) for piece in words)
+    strong = [piece for piece in words if piece in _WORDS or _PIECE.fullmatch(piece)]
+    return len(strong) == len(words) or (
+        bool(strong)
+        and all(
+            piece in strong or piece in _BESIDE or _PIECE_BESIDE.fullmatch(piece) for piece in words
+        )
+    )

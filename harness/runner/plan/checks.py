@@ -20,6 +20,11 @@ from harness.runner.settings.flags import flag as flag_row
 
 # Flags that say what is tested of a model, each of some kinds of models only.
 TEST_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "enc", "img", "aud")
+# Flags that say how something is done -> the keys of which one asks for it.
+HOW: dict[str, tuple[str, ...]] = {
+    "max_rounds": ("precision",),
+    "text": ("quality", "sensitivity", "reference"),
+}
 ORT, GENAI = "ort", "genai"
 WORKERS = {ORT: "harness.engine.worker", GENAI: "harness.engine.genai_worker"}
 INSTALL = "pip install 'ondevice-bench[genai]'"
@@ -31,14 +36,16 @@ def check_fit(settings: Settings, models: Sequence[Model]) -> None:
         return
     encoders = [model.embeds for model in models]
     named = ", ".join(settings.model)
+    asked = ", ".join(flag_row(key).option for key in TEST_FLAGS if key in settings.given)
+    whose = f"{asked}: " if asked else ""
     if settings.enc and not any(encoders):
         raise UsageError(
-            f"enc tests are for encoders; {named} is none",
+            f"{whose}enc tests are for encoders; {named} is none",
             fix="--prompt 128 --gen 32 for decoders, or --model all-minilm-l6-v2",
         )
     if settings.enc == () and all(encoders):
         raise UsageError(
-            f"prefill, decode and request tests are for decoders; {named} is none",
+            f"{whose}prefill, decode and request tests are for decoders; {named} is none",
             fix="--enc 128x1,128x8 for encoders, or --model smollm2-135m",
         )
 
@@ -58,6 +65,7 @@ def check_given(settings: Settings, models: Sequence[Model]) -> None:
                 f"{flag_row(key).option}: {named} has no test of it",
                 fix=f"leave it out; its flags: {ways}" if ways else "leave it out",
             )
+    _check_used(settings, models, named)
     names = {"dim": "free_dimensions", "input": "input_names"}
     for key, there in names.items():
         known = dict.fromkeys(name for model in models for name in getattr(model, there))
@@ -68,6 +76,29 @@ def check_given(settings: Settings, models: Sequence[Model]) -> None:
                 f"{flag_row(key).option} {lost[0]}: no {what} of {named} is called so",
                 fix=suggestion(lost[0], known) if known else f"leave {flag_row(key).option} out",
             )
+
+
+def _check_used(settings: Settings, models: Sequence[Model], named: str) -> None:
+    """Refuse a given flag that goes with another one, or with another kind of test or model."""
+    for key, ends in HOW.items():
+        if key in settings.given and not any(getattr(settings, end) for end in ends):
+            flag, other = flag_row(key).option, flag_row(ends[0])
+            raise UsageError(
+                f"{flag} says nothing without {other.option}",
+                fix=f"give {f'{other.option} {other.example}'.strip()} too, or leave {flag} out",
+            )
+    if "depth" in settings.given and any(settings.depth) and not (settings.prompt or settings.gen):
+        raise UsageError(
+            "--depth is of prefill and decode tests, and neither is asked for: a request begins"
+            " with an empty cache",
+            fix="--prompt 128 --gen 32 with it, or leave --depth out",
+        )
+    built = [model for model in models if not model.is_own_plan]
+    if "kv_cache" in settings.given and built == [*models] and all(m.embeds for m in built):
+        raise UsageError(
+            f"--kv-cache {','.join(settings.kv_cache)}: {named} keeps no cache",
+            fix="leave --kv-cache out",
+        )
 
 
 def check_numbers(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """The table of flags: each row makes an option, a plan key and a keyword that mean the same."""
 
+import re
 from dataclasses import fields
 
 import click
@@ -13,10 +14,11 @@ from harness.cli.run import command as run
 from harness.cli.validate_estimates import command as validate
 from harness.core.errors import EXIT_USAGE, UsageError
 from harness.core.records import read_table
+from harness.runner.plan import make_plan
 from harness.runner.settings import FLAGS, PART_KEYS, PRESETS, Settings, flag_values, flags_of
 from harness.runner.settings.flags import PLAN_KEYS, flag, plan_values
 from harness.runner.settings.keywords import RunFlags
-from harness.runner.settings.load import shipped_plans
+from harness.runner.settings.load import load_settings, shipped_plans
 
 KEYED = [row for row in FLAGS if row.in_plan]
 
@@ -144,3 +146,55 @@ def test_an_option_is_no_switch_by_accident():
         if isinstance(param, FlagOption):
             assert param.is_flag == flag(param.name).is_switch
             assert isinstance(param, click.Option)
+
+
+# What says how, how long or beside what is measured; the others say which cells there are.
+NOT_OF_CELLS = {
+    *("seed", "rounds", "budget", "precision", "cooldown", "interleave", "sustain", "timeout"),
+    *("warm_seconds", "sample_seconds", "min_passes", "calibrate", "profile", "quality"),
+    *("sensitivity", "reference", "allow_simulated", "allow_fallback", "device", "model", "ep"),
+}
+# Examples that are the usual value, or none that the model has.
+OTHERS = {"gen": "7", "threads": "1", "quant": "fp32", "enc": "7x1", "depth": "8", "pg": ("7,8",)}
+
+
+@pytest.mark.parametrize("model", ["bytelm", "all-minilm-l6-v2"])
+@pytest.mark.parametrize(
+    "row", [row for row in KEYED if row.key not in NOT_OF_CELLS], ids=lambda row: row.key
+)
+def test_a_given_flag_changes_the_cells_or_is_refused_by_its_name(row, model):
+    """So that no flag, and none that is still to come, is dropped without a word."""
+    given = OTHERS.get(row.key, (row.example,) if row.is_multiple else row.example)
+    usual = make_plan(load_settings("ci", model=(model,)), usable_threads=2)
+    flags = flag_values({"model": model, row.key: given})
+    refused, plan = "", usual
+    try:
+        plan = make_plan(load_settings("ci", **flags), usable_threads=2)
+    except UsageError as error:
+        refused = error.problem
+    assert plan.groups != usual.groups or re.search(rf"{row.option}\b", refused)
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem", "fix"),
+    [
+        ({"max_rounds": "9"}, "--max-rounds says nothing without --precision", "--precision 5%"),
+        ({"text": "korean"}, "--text says nothing without --quality", "give --quality too"),
+        ({"pg": ("8,4",), "depth": "8"}, "--depth is of prefill and decode tests", "--gen 32"),
+        ({"model": "all-minilm-l6-v2", "kv_cache": "int8"}, "keeps no cache", "leave --kv-cache"),
+    ],
+)
+def test_a_flag_that_goes_with_another_one_is_refused_without_it(flags, problem, fix):
+    values = flag_values({"model": "bytelm", **flags})
+    with pytest.raises(UsageError, match=problem) as caught:
+        make_plan(load_settings("ci", **values), usable_threads=2)
+    assert fix in caught.value.fix
+
+
+def test_a_flag_with_the_one_that_it_goes_with_is_taken():
+    for flags in (
+        {"max_rounds": "9", "precision": "5%"},
+        {"text": "korean", "reference": "bytelm"},
+    ):
+        values = flag_values({"model": "bytelm", **flags})
+        assert make_plan(load_settings("ci", **values), usable_threads=2).groups
