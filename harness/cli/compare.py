@@ -104,7 +104,7 @@ def _compare(
         raise UsageError("--base says nothing without --axis", fix="--axis quant --base fp32")
     if len(sides) != 2:
         raise UsageError(
-            f"{len(sides)} sides are given, not BASE and NEW",
+            f"{len(sides)} side{'s are' if len(sides) != 1 else ' is'} given, not BASE and NEW",
             fix='bench compare BASE NEW, patterns in quotes: "base/*.json"; or one file and --axis',
         )
     first, second = read_side(sides[0]), read_side(sides[1])

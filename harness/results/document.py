@@ -17,6 +17,7 @@ from harness.core.files import write_whole
 from harness.results.schema import SCHEMA, Document, Json
 from harness.results.upgrade import upgrade
 
+JOURNAL_LINE = b'{"crc32":"'  # how each line of a journal begins
 NEW_FILE_WITH_RECORDS = "measure again, or take the file from where it was first written"
 
 
@@ -101,6 +102,12 @@ def decode_document(content: bytes) -> Document:
     """
     if not content.strip():
         raise ResultFormatError("it is empty", fix=NEW_FILE_WITH_RECORDS)
+    if content.startswith(JOURNAL_LINE):
+        raise ResultFormatError(
+            "it is a journal, of a run that was interrupted or goes on, or of `bench ab`",
+            fix="the results file beside it (.json), the run's command with --resume, or for pairs"
+            " `bench report` with this file",
+        )
     try:
         table = msgspec.json.decode(utf8_from(content))
     except (ValueError, RecursionError) as error:

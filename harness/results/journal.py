@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import sync_folder
 from harness.results.entries import Entry
@@ -118,11 +119,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         ResultFormatError: a damaged line; says which.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        content = path.read_bytes()
     except OSError as error:
         raise StorageError(
             f"journal {path} cannot be read: {error.strerror}", fix="check the path and its rights"
         ) from error
+    with suppress(ValueError):  # of another encoding than it begins in: a line is damaged, then
+        content = utf8_from(content)
+    lines = content.replace(b"\r\n", b"\n").split(b"\n")
     # What follows the last line feed is empty, or a line that a crash cut short.
     return [_decode_line(line, path, number) for number, line in enumerate(lines[:-1], start=1)]
 

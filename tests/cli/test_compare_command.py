@@ -296,7 +296,7 @@ def test_no_two_lines_of_an_axis_have_the_same_name(axis, capsys):
     ("arguments", "words"),
     [
         ((), "Missing argument"),
-        (("{a}",), "1 sides are given"),
+        (("{a}",), "1 side is given"),
         (("{a}", "{b}", "{b}"), "3 sides are given"),
         (("{a}", "{a}"), "agrees with itself"),
         (("{a}", "{b}", "--axis", "quant"), "inside one run"),

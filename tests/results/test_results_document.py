@@ -48,6 +48,15 @@ def test_a_document_that_a_shell_wrote_anew_is_read(path, encoding):
     assert read_document(path) == document(record(), record())
 
 
+@pytest.mark.parametrize("lines", [1, 2])
+def test_a_journal_is_said_to_be_one(path, lines):
+    """Of a run that was interrupted there is no other file yet."""
+    path.write_text('{"crc32":"25f207ea","entry":{"kind":"run"}}\n' * lines)
+    with pytest.raises(ResultFormatError, match="it is a journal") as caught:
+        read_document(path)
+    assert "--resume" in caught.value.fix
+
+
 def test_a_document_without_records_comes_back(tmp_path):
     write_document(document(), tmp_path / "run.json")
     assert read_document(tmp_path / "run.json") == document()

@@ -67,6 +67,14 @@ def test_a_torn_line_is_cut_off_before_the_next_entry(path):
     assert read_journal(path) == [*ENTRIES[:-1], READ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
+def test_a_journal_may_have_been_written_anew_by_an_editor_or_a_shell(path, encoding):
+    """With a mark, in UTF-16, or with the line ends of Windows: the entries are the same."""
+    entries, text = read_journal(path), path.read_text(encoding="utf-8")
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert read_journal(path) == entries
+
+
 def test_an_empty_journal_has_no_entries(tmp_path):
     (tmp_path / "run.jsonl").touch()
     assert read_journal(tmp_path / "run.jsonl") == []
