@@ -167,7 +167,7 @@ def test_a_name_of_the_hub_is_fetched(tmp_path, monkeypatch):
 
 
 def test_aliases_are_counted_as_published():
-    assert alias_names() == ("llama-2-7b", "deepseek-r1-distill-qwen-1.5b")
+    assert {"llama-2-7b", "deepseek-r1-distill-qwen-1.5b"} <= {*alias_names()}
     for name in alias_names():
         spec = load_spec(name)
         assert (spec.name, parameters(spec)) == (name, spec.published_parameters)
