@@ -46,8 +46,10 @@ AnyMeasuring = Measuring | EncoderMeasuring | ExportedMeasuring
 class GraphKind(ABC):
     """What is known of graphs by their kind: which files are opened, and what measures them."""
 
-    # Whether onnxruntime-genai may run it too.
-    is_for_genai = False
+    @property
+    def is_for_genai(self) -> bool:
+        """Whether onnxruntime-genai may run it too."""
+        return False
 
     def files(self, graph: Path) -> tuple[Path, ...]:
         """Every graph that is opened, given the one that stands for the model."""
@@ -101,7 +103,10 @@ class FusedDecoder(GraphKind):
 
     geometry: DecoderGeometry
 
-    is_for_genai = True
+    @property
+    def is_for_genai(self) -> bool:
+        """Unless layers keep states: no configuration is written for those."""
+        return not self.geometry.states
 
     def decoder(self, sessions: Sessions, batch: int, capacity_tokens: int) -> CachedDecoder:
         """Bind a cache of as many positions as are needed."""
@@ -198,7 +203,10 @@ class ExportedGraphs(GraphKind):
 
     geometry: ExportedGeometry
 
-    is_for_genai = True
+    @property
+    def is_for_genai(self) -> bool:
+        """Every decoder may; the runtime itself says which it does not take."""
+        return True
 
     def files(self, graph: Path) -> tuple[Path, ...]:
         """Those that were recognised, wherever they lie."""

@@ -400,6 +400,15 @@ METRICS: tuple[MetricRow, ...] = (
         of_session=True,
         gate="memory",
     ),
+    SIZE(
+        "state_bytes",
+        "bytes",
+        "Bytes of the states of one sequence (convolutions, linear attention, Mamba-2), whatever "
+        "its depth; absent where no layer keeps one.",
+        source=Source.FILES,
+        scale=Scale.RATIO,
+        of_session=True,
+    ),
     SHARE(
         "mbu",
         "share",

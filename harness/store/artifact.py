@@ -75,6 +75,11 @@ class Artifact:
         return self.geometry.cache_beside(own_cache(find_level(self.level)))
 
     @property
+    def state_bytes(self) -> int:
+        """Bytes that it keeps of one sequence besides keys and values, whatever its depth."""
+        return self.geometry.state_bytes
+
+    @property
     def graph(self) -> Path:
         """The graph that is timed: logits of the last token, or an encoder's outputs.
 

@@ -179,6 +179,11 @@ class ExportedArtifact:
         return self.source.model.bits_per_weight or 0.0
 
     @property
+    def state_bytes(self) -> int:
+        """0: states of an export are not told from its caches yet."""
+        return 0
+
+    @property
     def kv_bytes_per_token(self) -> int:
         """What the cache grows by; 0 without one."""
         caches = (graph.cache for graph in self.source.model.graphs)

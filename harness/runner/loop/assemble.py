@@ -179,7 +179,10 @@ def size_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     if artifact is None:
         return Part(fields={"shapes": shapes})
     counted = exact_metrics(
-        artifact.weights_bytes, artifact.bits_per_weight, artifact.kv_bytes_per_token
+        artifact.weights_bytes,
+        artifact.bits_per_weight,
+        artifact.kv_bytes_per_token,
+        artifact.state_bytes,
     )
     return Part(fields={"shapes": shapes}, metrics=counted)
 

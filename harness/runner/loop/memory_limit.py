@@ -11,6 +11,7 @@ from harness.store.exported import AnyArtifact
 def least_bytes(group: SessionGroup, artifact: AnyArtifact) -> int:
     """Memory that a session of the group needs at the very least: its weights and its cache."""
     cache_bytes = group.batch * group.capacity_tokens * artifact.kv_bytes_per_token
+    cache_bytes += group.batch * artifact.state_bytes
     return artifact.weights_bytes + cache_bytes
 
 

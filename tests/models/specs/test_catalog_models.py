@@ -94,6 +94,24 @@ def test_cache_differs_forty_fold_at_a_size():
     assert catalog_model("olmo-1.7-7b").structure.kv_bytes_per_token(2) == 2 * 32 * 32 * 128 * 2
 
 
+@pytest.mark.parametrize(
+    ("name", "state_bytes"),
+    [
+        ("lfm2-350m", 81_920),
+        ("lfm2.5-2.6b", 360_448),
+        ("qwen3.5-0.8b", 20_201_472),
+        ("qwen3.5-9b", 52_690_944),
+        ("granite-4.0-h-350m", 22_622_208),
+        ("falcon-h1-1.5b", 76_529_664),
+        ("nemotron-3-nano-4b", 85_026_816),
+        ("smollm2-135m", 0),
+    ],
+)
+def test_states_of_a_sequence_are_of_one_size(name, state_bytes):
+    """Qwen3.5 0.8B: 18 layers of 6144 channels times 3 and 16 matrices of 128², 4 bytes each."""
+    assert catalog_model(name).structure.state_bytes == state_bytes
+
+
 def test_encoders_have_no_cache_and_whisper_has_one():
     assert catalog_model("bert-base-uncased").structure.kv_bytes_per_token(4) == 0
     assert not catalog_model("vit-small-patch16-224").structure.decodes

@@ -38,6 +38,7 @@ def test_the_flag_takes_names():
         ({"batch": (1, 4)}, "--runtime genai does not run 4 sequences at once"),
         ({"kv_cache": ("int8",)}, "--runtime genai does not run a cache of int8"),
         ({"model": ("all-minilm-l6-v2",)}, "does not run an encoder, all-minilm-l6-v2"),
+        ({"model": ("lfm2-350m",)}, "does not run the states of lfm2-350m"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )

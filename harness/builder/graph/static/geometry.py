@@ -84,6 +84,11 @@ class BuiltGeometry:
     all_logits_file = ALL_LOGITS_FILE
     is_static = False
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes that it keeps of one sequence besides keys and values, whatever its depth."""
+        return 0
+
     def cache_beside(self, own: CacheLevel) -> CacheLevel:
         """How it stores keys and values, given how its level does."""
         return own
