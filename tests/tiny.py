@@ -11,7 +11,14 @@ from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import Sizes
 from harness.models.configs.config import spec_from_config
 from harness.models.specs.layers import Convolution, DeltaRule, Mamba
-from harness.models.specs.model import EncoderSpec, Experts, ModelSpec, RopeScaling
+from harness.models.specs.model import (
+    Dense,
+    EncoderSpec,
+    Experts,
+    ModelSpec,
+    RopeScaling,
+    RotaryEncoderSpec,
+)
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.source import ModelSource
 
@@ -198,6 +205,67 @@ ENCODER = EncoderSpec(
     token_types=2,
     pooler=False,
 )
+# Encoders with a decoder's layers, each with what another has not.
+ROTARY_ENCODERS = {
+    "modernbert": RotaryEncoderSpec(
+        name="tiny-modernbert",
+        family="modernbert",
+        vocab_size=150,
+        hidden_size=80,
+        num_layers=4,
+        num_heads=4,
+        num_kv_heads=4,
+        head_dim=20,
+        intermediate_size=112,
+        tied_embeddings=True,
+        max_context_tokens=64,
+        rope_theta=1000.0,
+        local_rope_theta=100.0,
+        norm="layernorm_weight",
+        activation="gelu",
+        sliding_window_tokens=4,
+        layer_pattern="FSSF",
+        embedding_norm=True,
+        dense=(Dense(80, bias=False, activation="gelu", norm=True), Dense(1)),
+        scores=True,
+    ),
+    "gemma3": RotaryEncoderSpec(
+        name="tiny-gemma3",
+        family="gemma3_text",
+        vocab_size=150,
+        hidden_size=64,
+        num_layers=3,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=16,
+        intermediate_size=96,
+        tied_embeddings=True,
+        max_context_tokens=64,
+        rope_theta=1000.0,
+        norm_order="around",
+        activation="gelu_tanh",
+        qk_norm="per_head",
+        scaled_embedding=True,
+        dense=(Dense(128, bias=False), Dense(64, bias=False)),
+    ),
+    "qwen3": RotaryEncoderSpec(
+        name="tiny-qwen3",
+        family="qwen3",
+        vocab_size=150,
+        hidden_size=64,
+        num_layers=2,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=16,
+        intermediate_size=96,
+        tied_embeddings=True,
+        max_context_tokens=64,
+        rope_theta=1000.0,
+        qk_norm="per_head",
+        causal=True,
+        pooling="last",
+    ),
+}
 # What a cache builds in no time, under the name that a command line would give it.
 ONE_LAYER = ModelSpec(
     name="tiny",

@@ -63,7 +63,7 @@ def group_format(group: ParameterGroup, level: QuantLevel) -> MatrixFormat | Non
     """Format of a group at a level; None for vectors, and for what is not stored."""
     if group.role in (Role.VECTOR, Role.UNUSED):
         return None
-    if group.role is Role.BODY:
+    if group.role in (Role.BODY, Role.POOLED):
         return level.body_format(sensitive=group.sensitive)
     return level.head if group.role is Role.HEAD else level.table
 
@@ -118,7 +118,7 @@ def _arrays(group: ParameterGroup, level: QuantLevel) -> tuple[StoredArray, ...]
         return ()
     if group.role is Role.VECTOR:
         return (StoredArray("weight", level.activation_dtype, (group.outputs * group.inputs,)),)
-    if group.role is Role.BODY:
+    if group.role in (Role.BODY, Role.POOLED):
         return body_arrays(group.outputs, group.inputs, level, sensitive=group.sensitive)
     is_head = group.role is Role.HEAD
     return table_arrays(group.outputs, group.inputs, level, is_head=is_head)

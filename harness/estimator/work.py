@@ -31,7 +31,14 @@ from harness.estimator.calibration.constants import (
 from harness.estimator.memory import ORT_CPU, Runtime, group_format, held_copy_bytes, row_bytes
 from harness.models.specs.blocks import MIXERS
 from harness.models.specs.layers import FeedForward, Layer, Mixer
-from harness.models.specs.model import NORM_ORDERS, AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.model import (
+    NORM_ORDERS,
+    AnySpec,
+    EncoderSpec,
+    ModelSpec,
+    RotaryEncoderSpec,
+    TextSpec,
+)
 from harness.models.specs.structure import (
     STATE_BYTES,
     Attention,
@@ -44,7 +51,7 @@ from harness.models.specs.structure import (
 
 MASK_NODES = 6  # lengths and total length from the attention mask
 LAYER_NODES = 11  # qkv, attention, out, norm, gate, up, sigmoid, two products, down, norm
-ACTIVATION_NODES = {"silu": 2, "gelu_tanh": 1, "relu2": 2}
+ACTIVATION_NODES = {"silu": 2, "gelu": 1, "gelu_tanh": 1, "relu2": 2}
 # beside its matrices; float16 casts what enters and leaves a state
 STATE_NODES = {
     Mixer.CONVOLUTION: (6, 2),  # split, two products, two transposes, convolution
@@ -62,7 +69,10 @@ SHARED_NODES = 11  # gate, up, sigmoid, two products, down; multiply, sum, sigmo
 GROWTH_NODES = 7  # divide, cast, add, logarithm, multiply, add, one axis more
 CAP_NODES = 3  # divide, tanh, multiply
 ENCODER_LAYER_NODES = 11  # qkv, split, attention, out, sum, norm, up, GELU, down, sum, norm
-POOL_NODES = {"mean": 5, "cls": 2}  # with the scaling to length 1
+POOL_NODES = {"mean": 4, "cls": 1, "last": 6}
+TEXT_MASK_NODES = 6  # of texts whose tokens see each other
+WINDOW_NODES = 8  # what hides tokens that are too far off
+SHARED_KEY_NODES = 6  # keys and values repeated for the query heads that share them
 ROUTER_NODES = 4  # router, choice of experts, gather, scatter
 
 
@@ -90,8 +100,9 @@ def built_operator_calls(spec: AnySpec, level: QuantLevel) -> int:
 def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
     """Nodes of a built encoder that run in every pass.
 
-        6 mask + 3 positions + tables · (1 or 2) + 2 sum and norm + 5 mean or 2 first token
-        [+ 1 where float16 leaves as float32] + layers · (11 [+ 4 where float matrices add biases])
+        6 mask + 3 positions [+ 1 offset] + tables · (1 or 2) + 2 sum and norm + what follows the
+        tokens [+ 1 where float16 leaves as float32] + layers · (11 [+ 4 where float matrices add
+        biases])
 
     A layer: four matrices, split, attention, GELU, two sums and two norms. A look-up takes a second
     node where its padded rows are cut.
@@ -101,9 +112,55 @@ def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
     table = level.table
     padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
     tables = (3 if spec.token_types else 2) * (2 if padded else 1)
-    around = 6 + 3 + tables + 2 + POOL_NODES[spec.pooling]
-    around += 1 if level.float_dtype == "float16" else 0
-    return around + spec.num_layers * layer
+    around = TEXT_MASK_NODES + 3 + (1 if spec.first_position else 0) + tables + 2
+    return around + _vector_nodes(spec, level) + spec.num_layers * layer
+
+
+def _vector_nodes(spec: TextSpec, level: QuantLevel) -> int:
+    """Nodes behind the last norm: pooling, dense layers, and the scaling to length 1.
+
+    4 mean, 1 first or 6 last token [+ 2 a true mean before dense layers]
+    + dense layers · (1 [+ 1 bias of a float matrix] [+ 1 activation] [+ 1 norm])
+    [+ 1 scaling] [+ 1 where float16 leaves as float32, 2 more around dense layers]
+    """
+    is_float = level.body.form is Form.FLOAT
+    nodes = POOL_NODES[spec.pooling] + (0 if spec.scores else 1)
+    nodes += 2 if spec.dense and spec.pooling == "mean" else 0
+    for dense in spec.dense:
+        parts = (dense.bias and is_float, dense.activation != "identity", dense.norm)
+        nodes += 1 + sum(parts)
+    if level.float_dtype == "float16":
+        nodes += 3 if spec.dense else 1
+    return nodes
+
+
+@built_operator_calls.register
+def _rotary_encoder_calls(spec: RotaryEncoderSpec, level: QuantLevel) -> int:
+    """Nodes of a built encoder with a decoder's layers.
+
+        6 mask [+ 8 window] + table · (1 or 2) [+ 1 scaled] + norms and sums + what follows the
+        tokens + layers · (those of a decoder [+ split] [+ 2 turned] [+ 6 shared keys and values])
+
+    Causal attention turns and shares by itself, and splits only for the norms of its heads.
+    """
+    table = level.table
+    padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
+    nodes = sum(_layer_nodes(spec, level, layer) for layer in spec.layers)
+    nodes += _position_nodes(spec, level) if spec.causal else 0
+    nodes += MASK_NODES if spec.causal else TEXT_MASK_NODES
+    if not spec.causal:
+        nodes += sum(_mutual_nodes(spec, layer) for layer in spec.layers)
+        nodes += 0 if spec.sliding_window_tokens is None else WINDOW_NODES
+    nodes += 1 if spec.scaled_embedding or spec.embedding_multiplier != 1 else 0
+    nodes += 2 if padded else 1
+    return nodes + _norm_nodes(spec) + _vector_nodes(spec, level)
+
+
+def _mutual_nodes(spec: RotaryEncoderSpec, layer: Layer) -> int:
+    """Nodes before attention in both directions that a decoder's does inside: see the sum above."""
+    nodes = 1 if spec.qk_norm == "none" else 0
+    nodes += 2 if layer.rotary and not spec.qk_norm_after_rotary else 0
+    return nodes + (0 if layer.num_heads == layer.num_kv_heads else SHARED_KEY_NODES)
 
 
 @built_operator_calls.register
@@ -210,6 +267,7 @@ def _read_nodes(waiting: int, has_norm: bool, merges: bool) -> int:
     return 2 if waiting and not (merges and waiting == 1) else 1
 
 
+_PARTS = {Role.BODY: "body", Role.POOLED: "dense"}  # other matrices are the head's
 STREAM = "stream"  # read, without a matrix kernel
 MATRIX_STREAM = "matrix stream"  # read or written by one
 LOGIT_BYTES = 4  # logits leave the graph as float32
@@ -222,6 +280,8 @@ LAYER_NORM_PASSES = {"before": 10, "after": 10, "around": 14, "parallel": 6}
 BLOCK_PASSES = {
     ("silu", True): 8,
     ("silu", False): 5,
+    ("gelu", True): 5,
+    ("gelu", False): 2,
     ("gelu_tanh", True): 5,
     ("gelu_tanh", False): 2,
     ("relu2", True): 7,
@@ -375,9 +435,9 @@ def _matrices(
         form = group_format(group, level)
         if form is None or group.role is Role.TABLE:
             continue
-        is_body = group.role is Role.BODY
-        rows = shape.rows if is_body else shape.batch
-        part = parts["body" if is_body else "head", kernel_name(form), rows]
+        name = _PARTS.get(group.role, "head")
+        rows = shape.rows if group.role is Role.BODY else shape.batch
+        part = parts[name, kernel_name(form), rows]
         copies = group.touched_copies(rows)
         part[0] += held_copy_bytes(group, level, runtime) * copies
         part[1] += 2.0 * group.outputs * group.inputs * group.active_copies * rows

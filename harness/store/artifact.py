@@ -15,6 +15,7 @@ from harness.builder.graph.static.geometry import (
     AnyShapes,
     EncoderShapes,
     StaticShapes,
+    refuse_rotary_encoder,
     static_encoder_geometry,
     static_geometry,
 )
@@ -22,7 +23,7 @@ from harness.builder.quantize.layout import bits_per_weight, stored_bytes
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, find_level, own_cache
 from harness.core.encoding import read_json_file
 from harness.core.errors import StorageError
-from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, spec_type
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, RotaryEncoderSpec, spec_type
 from harness.models.specs.tensors import kv_values_per_token, parameters
 
 if TYPE_CHECKING:
@@ -187,6 +188,13 @@ def _static_encoder(spec: EncoderSpec, level: QuantLevel, shapes: EncoderShapes)
 
 
 @_static_geometry.register
+def _static_rotary_encoder(
+    spec: RotaryEncoderSpec, level: QuantLevel, shapes: EncoderShapes
+) -> Geometry:
+    refuse_rotary_encoder(spec)
+
+
+@_static_geometry.register
 def _static_decoder(spec: ModelSpec, level: QuantLevel, shapes: StaticShapes) -> Geometry:
     return static_geometry(spec, level, shapes.prefill_tokens, shapes.capacity_tokens)
 
@@ -229,7 +237,7 @@ def read_artifact(folder: Path) -> Artifact:
 
 def _types_of(table: dict[str, Any]) -> dict[str, type]:
     """Return the record of a stored spec, and of its geometry."""
-    spec = spec_type(table["spec"]["family"])
+    spec = spec_type(table["spec"])
     return {"spec": spec, "geometry": geometry_type(table["geometry"])}
 
 

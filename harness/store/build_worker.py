@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from harness.core.encoding import read_json_file
 from harness.core.errors import StorageError
 from harness.machine.meters.memory import memory_mark
-from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, spec_type
+from harness.models.specs.model import (
+    AnySpec,
+    EncoderSpec,
+    ModelSpec,
+    RotaryEncoderSpec,
+    TextSpec,
+    spec_type,
+)
 from harness.models.weights.source import ModelSource
 from harness.store.built import Built
 
@@ -45,10 +52,9 @@ def _write(spec: AnySpec, model: ModelSource, level: str, seed: int, folder: Pat
     raise TypeError(f"{spec!r} is no architecture")
 
 
-@_write.register
-def _write_encoder(
-    spec: EncoderSpec, model: ModelSource, level: str, seed: int, folder: Path
-) -> None:
+@_write.register(EncoderSpec)
+@_write.register(RotaryEncoderSpec)
+def _write_encoder(spec: TextSpec, model: ModelSource, level: str, seed: int, folder: Path) -> None:
     from harness.builder.graph.encoder import build_encoder
     from harness.builder.quantize.levels import find_level
     from harness.models.weights.checkpoint import open_weights
@@ -162,6 +168,20 @@ def _write_static_encoder(
 
 
 @_write_static.register
+def _refuse_static(
+    spec: RotaryEncoderSpec,
+    model: ModelSource,
+    level: str,
+    seed: int,
+    folder: Path,
+    shapes: dict[str, Any],
+) -> None:
+    from harness.builder.graph.static.geometry import refuse_rotary_encoder
+
+    refuse_rotary_encoder(spec)
+
+
+@_write_static.register
 def _write_static_decoder(
     spec: ModelSpec, model: ModelSource, level: str, seed: int, folder: Path, shapes: dict[str, Any]
 ) -> None:
@@ -187,7 +207,7 @@ def _model(fields: dict[str, Any]) -> ModelSource:
     """A model as it travelled."""
     import msgspec
 
-    spec = msgspec.convert(fields["spec"], spec_type(fields["spec"]["family"]))
+    spec = msgspec.convert(fields["spec"], spec_type(fields["spec"]))
     folder = None if fields["folder"] is None else Path(fields["folder"])
     return ModelSource(fields["argument"], fields["name"], spec, folder)
 

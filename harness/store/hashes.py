@@ -86,11 +86,18 @@ def content_hash(
 def _fields(record: Any) -> dict[str, Any]:
     """Return the fields of a spec; of those that came later the ones that say something."""
     return {
-        field.name: _fields(value) if is_dataclass(value) else value
+        field.name: _plain(value)
         for field in fields(record)
         for value in (getattr(record, field.name),)
         if not (field.metadata == LATER and value == field.default)
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON writes it, records and lists of them included."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return _fields(value) if is_dataclass(value) else value
 
 
 def _stored_cache(source: ModelSource, cache: CacheLevel) -> dict[str, Any]:

@@ -17,12 +17,14 @@ class Walk:
         batch: sequences.
         tokens: new ones.
         depth: cached ones.
+        head_dim: of attention without a cache, whose shape would tell it.
     """
 
     model: onnx.ModelProto
     batch: int
     tokens: int
     depth: int
+    head_dim: int = 0
 
     def __post_init__(self) -> None:
         """Shapes of the inputs and of every initializer."""
@@ -53,7 +55,7 @@ class Walk:
         self.calls += not folded
         attributes = {item.name: item for item in node.attribute}
         rows = self.rows.get(next((name for name in node.input if name in self.rows), ""), 0)
-        if node.op_type == "Gather" and node.output[0] == "last.hidden":
+        if node.output[0] in ("last.hidden", "pool.vector"):
             rows = self.batch
         for name in node.output:
             self.rows[name] = rows
@@ -81,8 +83,9 @@ class Walk:
     def _attention(self, node: onnx.NodeProto, attributes: dict[str, onnx.AttributeProto]) -> int:
         """Two products of one query and one key for every pair that is not masked."""
         heads, window = attributes["num_heads"].i, attributes["local_window_size"].i
-        cache = next(port for port in self.model.graph.input if port.name == node.input[3])
-        head_dim = cache.type.tensor_type.shape.dim[3].dim_value
+        caches = [port for port in self.model.graph.input if port.name == node.input[3]]
+        dims = [port.type.tensor_type.shape.dim[3].dim_value for port in caches]
+        head_dim = dims[0] if dims else self.head_dim
         pairs = 0
         for token in range(self.tokens):
             seen = self.depth + token + 1

@@ -1,9 +1,10 @@
 """Nodes of attention over a cache: head norms, rotary positions, windows and integer caches."""
 
+from functools import singledispatch
 from typing import Any
 
 from harness.builder.graph.emitter import MICROSOFT, Emitter
-from harness.builder.graph.mixing import Mixing
+from harness.builder.graph.mixing import AttentionInputs, Mixing
 from harness.builder.graph.names import layer_name, scale_name
 from harness.builder.quantize.levels import CacheLevel
 from harness.models.specs.model import ModelSpec
@@ -18,31 +19,34 @@ def attend(mixing: Mixing, values: str) -> str:
     """
     packed = mixing.multiply("qkv", values)
     if not mixing.spec.attention_gate:
-        return mixing.multiply("o", _attended(mixing, packed))
+        return mixing.multiply("o", attended(mixing.shared, mixing, packed))
     emitter, layer, name = mixing.emitter, mixing.layer, f"{mixing.prefix}.self_attn"
     widths = [layer.query_width + 2 * layer.key_width, layer.query_width]
     split = (packed, emitter.constant(f"{name}.widths", widths))
     plain, gate = f"{name}.qkv", f"{name}.gate"
     emitter.add("Split", split, plain, more_outputs=(gate,), axis=-1)
     share = emitter.add("Sigmoid", (gate,), f"{name}.share")
-    attended = _attended(mixing, plain)
-    return mixing.multiply("o", emitter.add("Mul", (attended, share), f"{name}.gated"))
+    given = attended(mixing.shared, mixing, plain)
+    return mixing.multiply("o", emitter.add("Mul", (given, share), f"{name}.gated"))
 
 
-def _attended(mixing: Mixing, packed: str) -> str:
+@singledispatch
+def attended(shared: AttentionInputs, mixing: Mixing, packed: str) -> str:
     """Add GroupQueryAttention; rotary, cache and sliding window are inside it.
 
     The CPU kernel of ONNX Runtime 1.31 refuses the operator's own q_norm_weight, so head norms
     are nodes before it.
     """
-    emitter, spec, layer, shared = mixing.emitter, mixing.spec, mixing.layer, mixing.shared
+    emitter, spec, layer = mixing.emitter, mixing.spec, mixing.layer
     number = layer.number
     attention = f"{layer_name(number)}.self_attn"
-    projected = _projected(mixing, packed)
-    cache = (f"past_key_values.{number}.key", f"past_key_values.{number}.value")
+    projected = projections(mixing, packed)
+    halves = ("key", "value")
+    cache = tuple(f"past_key_values.{number}.{half}" if shared.cached else "" for half in halves)
+    present = tuple(f"present.{number}.{half}" for half in halves if shared.cached)
     lengths = (shared.last_index, shared.total_tokens)
     window = layer.window_tokens
-    turns = _turns(mixing) if turns_inside(spec) else ()
+    turns = layer_turns(mixing) if turns_inside(spec) else ()
     scales, attributes = quantized_inputs(number, shared.cache)
     sinks = f"{attention}.sinks" if spec.attention_sinks else ""
     tables = turns or ("", "")
@@ -53,7 +57,7 @@ def _attended(mixing: Mixing, packed: str) -> str:
         (*projected, *cache, *lengths, *tables, "", "", sinks, *scales),
         f"{attention}.attended",
         MICROSOFT,
-        more_outputs=(f"present.{number}.key", f"present.{number}.value"),
+        more_outputs=present,
         num_heads=layer.num_heads,
         kv_num_heads=layer.num_kv_heads,
         do_rotary=int(bool(turns)),
@@ -81,7 +85,7 @@ def turns_inside(spec: ModelSpec) -> bool:
     return not spec.qk_norm_after_rotary
 
 
-def _turns(mixing: Mixing) -> tuple[str, ...]:
+def layer_turns(mixing: Mixing) -> tuple[str, ...]:
     """Return the tables of cosines and sines of a layer; none where it does not turn."""
     if not mixing.layer.rotary:
         return ()
@@ -89,10 +93,16 @@ def _turns(mixing: Mixing) -> tuple[str, ...]:
     return shared.turns if mixing.layer.window_tokens is None else shared.windowed_turns
 
 
-def _projected(mixing: Mixing, packed: str) -> tuple[str, str, str]:
-    """Add what stands between the packed projection and the attention node, if anything."""
+def projections(mixing: Mixing, packed: str, *, apart: bool = False) -> tuple[str, str, str]:
+    """Add what stands between the packed projection and the attention node, if anything.
+
+    Args:
+        mixing: the layer.
+        packed: query, key and value.
+        apart: the node takes them apart only.
+    """
     emitter, spec, layer = mixing.emitter, mixing.spec, mixing.layer
-    if spec.qk_norm == "none" and not mixing.shared.growth:
+    if spec.qk_norm == "none" and not mixing.shared.growth and not apart:
         return packed, "", ""
     attention, query, key = f"{mixing.prefix}.self_attn", layer.query_width, layer.key_width
     sizes = emitter.constant(f"{attention}.sizes", [query, key, key])
@@ -112,7 +122,7 @@ def _normalised(mixing: Mixing, name: str, heads: int) -> str:
     emitter, spec, head_dim = mixing.emitter, mixing.spec, mixing.layer.head_dim
     values = name
     if spec.qk_norm_after_rotary:
-        inputs = (name, mixing.shared.positions, *_turns(mixing))
+        inputs = (name, mixing.shared.positions, *layer_turns(mixing))
         values = emitter.add(
             "RotaryEmbedding",
             inputs,

@@ -19,17 +19,25 @@ from harness.builder.graph.recurrent import convolve, delta_rule, mamba
 from harness.builder.quantize.levels import Form, MatrixFormat
 from harness.models.specs.blocks import EXPERTS, SHARED, SHARED_GATE, Part, layer_parts
 from harness.models.specs.layers import FeedForward, Mixer
-from harness.models.specs.model import NORM_ORDERS, Experts, ModelSpec, is_sensitive
+from harness.models.specs.model import NORM_ENDS, NORM_ORDERS, Experts, ModelSpec, is_sensitive
 
 
 class Residual:
     """What all layers add to; the last addends wait, so that a norm can take their sum in."""
 
-    def __init__(self, emitter: Emitter, spec: ModelSpec, stream: str) -> None:
-        """Begin with the embedding [batch, tokens, hidden]."""
+    def __init__(self, emitter: Emitter, spec: ModelSpec, stream: str, done: str = "") -> None:
+        """Begin with the embedding [batch, tokens, hidden].
+
+        Args:
+            emitter: takes the nodes.
+            spec: the architecture.
+            stream: the embedding.
+            done: full name of a norm that the stream has passed already; empty: none.
+        """
         self._emitter = emitter
         self._spec = spec
         self._stream = stream
+        self._done = done
         self._addends: tuple[str, ...] = ()
 
     def add(self, *addends: str) -> None:
@@ -43,7 +51,7 @@ class Residual:
             norm: full name of the norm's weights, or empty.
             plain: name of the sum where there is no norm.
         """
-        if not norm:
+        if not norm or norm == self._done:
             self._sum(plain)
             return self._stream
         if self._spec.norm == "rmsnorm" and len(self._addends) == 1:
@@ -78,10 +86,10 @@ class Residual:
 
 def add_norm(emitter: Emitter, spec: ModelSpec, values: str, norm: str) -> str:
     """Add the norm of [batch, tokens, hidden]; returns its name."""
-    if spec.norm == "layernorm":
+    if spec.norm != "rmsnorm":
         return emitter.add(
             "LayerNormalization",
-            (values, f"{norm}.weight", f"{norm}.bias"),
+            (values, *(f"{norm}.{end}" for end in NORM_ENDS[spec.norm])),
             f"{norm}.normalised",
             axis=-1,
             epsilon=spec.norm_epsilon,
@@ -136,6 +144,11 @@ def _silu(emitter: Emitter, values: str, block: str) -> str:
     return emitter.add("Mul", (values, sigmoid), f"{block}.silu")
 
 
+def _gelu(emitter: Emitter, values: str, block: str) -> str:
+    """Add GELU, exactly."""
+    return emitter.add("Gelu", (values,), f"{block}.gelu", approximate="none")
+
+
 def _gelu_tanh(emitter: Emitter, values: str, block: str) -> str:
     """Add the tanh approximation of GELU."""
     return emitter.add("Gelu", (values,), f"{block}.gelu", approximate="tanh")
@@ -147,7 +160,7 @@ def _relu2(emitter: Emitter, values: str, block: str) -> str:
     return emitter.add("Mul", (positive, positive), f"{block}.relu2")
 
 
-_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh, "relu2": _relu2}
+_ACTIVATIONS = {"silu": _silu, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "relu2": _relu2}
 
 
 @dataclass(frozen=True, slots=True)

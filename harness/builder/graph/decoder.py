@@ -117,7 +117,7 @@ def _model(
 ) -> onnx.ModelProto:
     """Return a decoder whose weights are `initializers`."""
     emitter, level = Emitter(), levels.base
-    shared = _attention_inputs(emitter, spec, level, cache.level)
+    shared = attention_inputs(emitter, spec, level, cache.level)
     residual = Residual(emitter, spec, embed(emitter, spec, levels))
     for layer in range(spec.num_layers):
         add_layer(emitter, spec, levels, layer, residual, shared)
@@ -145,7 +145,7 @@ def scale_initializers(
             yield numpy_helper.from_array(stored, scale_name(layer, half))
 
 
-def _attention_inputs(
+def attention_inputs(
     emitter: Emitter, spec: ModelSpec, level: QuantLevel, cache: CacheLevel
 ) -> AttentionInputs:
     """Add what every attention reads: lengths from the mask, rotary tables from frequencies."""
@@ -157,10 +157,10 @@ def _attention_inputs(
     shape = emitter.add("Shape", ("attention_mask",), "mask.shape")
     longest = emitter.add("Gather", (shape, one), "mask.longest")
     total = emitter.add("Cast", (longest,), "mask.total_tokens", to=onnx.TensorProto.INT32)
-    turns = _rotary_tables(emitter, spec, level, "rotary")
+    turns = rotary_tables(emitter, spec, level, "rotary")
     windowed = turns
     if spec.local_rope_theta is not None:
-        windowed = _rotary_tables(emitter, spec, level, "rotary.windowed", windowed=True)
+        windowed = rotary_tables(emitter, spec, level, "rotary.windowed", windowed=True)
     growth = spec.rope_scaling.query_growth if spec.rope_scaling else 0.0
     positions = position_numbers(emitter) if spec.qk_norm_after_rotary or growth else ""
     grown = _growth(emitter, spec.rope_scaling, positions, level) if growth else ""
@@ -188,7 +188,7 @@ def _growth(
     return grown
 
 
-def _rotary_tables(
+def rotary_tables(
     emitter: Emitter, spec: ModelSpec, level: QuantLevel, name: str, *, windowed: bool = False
 ) -> tuple[str, ...]:
     """Add cosines and sines [context, rotated values / 2] of position times frequency, in float32.

@@ -12,6 +12,7 @@ from harness.builder.graph.static.geometry import (
     StaticEncoderGeometry,
     StaticGeometry,
     TextShape,
+    type_inputs,
 )
 from harness.builder.quantize.levels import (
     CacheLevel,
@@ -22,9 +23,11 @@ from harness.builder.quantize.levels import (
 )
 from harness.core.errors import ModelError
 from harness.models.specs.blocks import layer_states
-from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, RotaryEncoderSpec, TextSpec
+from harness.models.specs.tensors import vector_size
 
 HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
+SCORES = "logits"  # its second one where it scores texts instead
 # Of a head and of its rotated part.
 # "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
 HEAD_DIM_STEP = 16
@@ -174,15 +177,31 @@ class EncoderGeometry(BuiltGeometry):
 
     Attributes:
         vocab_size: one more than the largest token id.
-        hidden_size: last dimension of both outputs.
+        hidden_size: last dimension of the tokens' vectors.
         token_types: one more than the largest type id; 0: there is no such input.
         max_context_tokens: longest sequence.
+        dense_size: last dimension of the embedding or of the scores; None: hidden_size.
+        scores: whether it gives scores of a text instead of its embedding.
+        causal: whether a text has to be filled up behind its last token.
     """
 
     vocab_size: int
     hidden_size: int
     token_types: int
     max_context_tokens: int
+    dense_size: int | None = None
+    scores: bool = False
+    causal: bool = False
+
+    @property
+    def vector_size(self) -> int:
+        """Last dimension of the embedding, or of the scores."""
+        return self.hidden_size if self.dense_size is None else self.dense_size
+
+    @property
+    def output(self) -> str:
+        """Name of the graph's output for a text."""
+        return SCORES if self.scores else EMBEDDING
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -246,18 +265,23 @@ def _longest_text(spec: EncoderSpec) -> int:
 
 
 @_longest.register
+def _longest_rotary(spec: RotaryEncoderSpec) -> int:
+    return _longest_sequence(spec)
+
+
+@_longest.register
 def _longest_sequence(spec: ModelSpec) -> int:
     return min(spec.rotary_context_tokens, MAX_CONTEXT_TOKENS)
 
 
 @overload
+def geometry_of(  # type: ignore[overload-overlap]  # a decoder's layers make no decoder
+    spec: TextSpec, level: QuantLevel, cache: CacheLevel | None = None
+) -> EncoderGeometry: ...
+@overload
 def geometry_of(
     spec: ModelSpec, level: QuantLevel, cache: CacheLevel | None = None
 ) -> DecoderGeometry: ...
-@overload
-def geometry_of(
-    spec: EncoderSpec, level: QuantLevel, cache: CacheLevel | None = None
-) -> EncoderGeometry: ...
 @overload
 def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = None) -> Geometry: ...
 def geometry_of(spec: AnySpec, level: QuantLevel, cache: CacheLevel | None = None) -> Geometry:
@@ -286,8 +310,28 @@ def _encoder_geometry(
     return EncoderGeometry(
         vocab_size=spec.vocab_size,
         hidden_size=spec.hidden_size,
-        token_types=spec.token_types,
+        token_types=type_inputs(spec),
         max_context_tokens=spec.max_context_tokens,
+        dense_size=vector_size(spec) if spec.dense else None,
+        scores=spec.scores,
+    )
+
+
+@_geometry.register
+def _rotary_encoder_geometry(
+    spec: RotaryEncoderSpec, level: QuantLevel, cache: CacheLevel | None
+) -> EncoderGeometry:
+    if spec.causal:
+        _check_heads(spec)
+    check_experts(spec, level)
+    return EncoderGeometry(
+        vocab_size=spec.vocab_size,
+        hidden_size=spec.hidden_size,
+        token_types=0,
+        max_context_tokens=longest_context(spec),
+        dense_size=vector_size(spec) if spec.dense else None,
+        scores=spec.scores,
+        causal=spec.causal,
     )
 
 
@@ -295,18 +339,7 @@ def _encoder_geometry(
 def _decoder_geometry(
     spec: ModelSpec, level: QuantLevel, cache: CacheLevel | None
 ) -> DecoderGeometry:
-    if spec.head_dim % HEAD_DIM_STEP:
-        raise ModelError(
-            f"{spec.name}: attention heads are {spec.head_dim} wide",
-            fix=f"use a model whose head_dim is a multiple of {HEAD_DIM_STEP}:"
-            " ONNX Runtime's GroupQueryAttention runs no other",
-        )
-    if spec.rotated_dim % HEAD_DIM_STEP:
-        raise ModelError(
-            f"{spec.name}: {spec.rotated_dim} values of each head are rotated",
-            fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
-            " ONNX Runtime's GroupQueryAttention runs no other",
-        )
+    _check_heads(spec)
     check_experts(spec, level)
     caches = tuple(
         CacheShape(layer.number, layer.num_kv_heads, layer.head_dim)
@@ -331,3 +364,19 @@ def _decoder_geometry(
         caches=() if caches == alike else caches,
         states=states,
     )
+
+
+def _check_heads(spec: ModelSpec) -> None:
+    """Refuse heads that GroupQueryAttention does not run."""
+    if spec.head_dim % HEAD_DIM_STEP:
+        raise ModelError(
+            f"{spec.name}: attention heads are {spec.head_dim} wide",
+            fix=f"use a model whose head_dim is a multiple of {HEAD_DIM_STEP}:"
+            " ONNX Runtime's GroupQueryAttention runs no other",
+        )
+    if spec.rotated_dim % HEAD_DIM_STEP:
+        raise ModelError(
+            f"{spec.name}: {spec.rotated_dim} values of each head are rotated",
+            fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
+            " ONNX Runtime's GroupQueryAttention runs no other",
+        )

@@ -24,6 +24,7 @@ class AttentionInputs:
         cache: how keys and values are stored; integers come with scales, see scale_name.
         positions: of each new token [batch, tokens], where attention needs them outside its node.
         growth: what queries are multiplied by [batch, tokens, 1]; empty: by nothing.
+        cached: whether keys and values are kept; without, a pass reads whole texts.
     """
 
     last_index: str
@@ -33,6 +34,7 @@ class AttentionInputs:
     cache: CacheLevel
     positions: str = ""
     growth: str = ""
+    cached: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Mixing:
         layer: which layer, and its sizes.
         matrices: of the layer, by short name; see harness.builder.graph.block.layer_matrices.
         levels: how they are stored.
-        shared: what every attention reads.
+        shared: what every attention reads; its kind says how it attends, see
+            harness.builder.graph.attention.attended.
     """
 
     emitter: Emitter

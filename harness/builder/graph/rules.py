@@ -22,6 +22,9 @@
 9. An encoder is stored by the same rules: packed qkv, tables (tokens, positions, types) by row. Its
    pooler is not stored. A sum goes to its norm through Sum (see graph/encoder_block.py). Unseen
    tokens are hidden by what is added to scores, which every provider's attention takes.
+10. An encoder with a decoder's layers is stored as that decoder without a head. Where tokens see
+   each other its attention is MultiHeadAttention: queries and keys are turned before it, shared
+   keys repeated. Where they look back it is GroupQueryAttention over an empty cache.
 """
 
 MAX_CONTEXT_TOKENS = 32_768

@@ -10,15 +10,24 @@ from harness.builder.graph.block import Stack, expert_stacks, layer_matrices, se
 from harness.builder.graph.encoder_block import encoder_matrices, separate_encoder_matrices
 from harness.builder.graph.matrix import EMBEDDING, HEAD, Matrix
 from harness.builder.graph.names import layer_name
+from harness.builder.graph.pooling import dense_matrices
 from harness.builder.quantize.layout import StoredArray, body_arrays, expert_arrays, table_arrays
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
 from harness.models.specs.blocks import EXPERTS, feed_forward_parts, layer_norms, mixer_parts
 from harness.models.specs.layers import Layer
-from harness.models.specs.model import NORM_ENDS, AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.model import (
+    NORM_ENDS,
+    AnySpec,
+    EncoderSpec,
+    ModelSpec,
+    RotaryEncoderSpec,
+    TextSpec,
+)
 from harness.models.specs.tensors import (
     EMBED_NORM,
     POSITIONS,
     Tensor,
+    dense_name,
     encoder_tables,
     logical_tensors,
 )
@@ -127,7 +136,28 @@ def _decoder(
     spec: ModelSpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
 ) -> Iterator[StoredWeight]:
     """Yield tables, layers, final norm and an untied head of a decoder."""
-    yield _table(level, shelf, tensors[f"{EMBEDDING}.weight"], is_head=spec.tied_embeddings)
+    yield from _decoder_weights(spec, level, shelf, tensors, is_head=spec.tied_embeddings)
+
+
+@_weights.register
+def _rotary_encoder(
+    spec: RotaryEncoderSpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
+) -> Iterator[StoredWeight]:
+    """Yield a decoder's body, whose table gives no logits, and the dense layers."""
+    yield from _decoder_weights(spec, level, shelf, tensors, is_head=False)
+    yield from _dense(spec, level, shelf, tensors)
+
+
+def _decoder_weights(
+    spec: ModelSpec,
+    level: QuantLevel,
+    shelf: Shelf,
+    tensors: dict[str, Tensor],
+    *,
+    is_head: bool,
+) -> Iterator[StoredWeight]:
+    """Yield the weights of a decoder, or of an encoder with its layers."""
+    yield _table(level, shelf, tensors[f"{EMBEDDING}.weight"], is_head=is_head)
     if spec.positions == "learned":
         yield _table(level, shelf, tensors[f"{POSITIONS}.weight"], is_head=False)
     ends = NORM_ENDS[spec.norm]
@@ -209,6 +239,17 @@ def _encoder(
     for norm in norms:
         for end in ("weight", "bias"):
             yield _vector(level, shelf, (tensors[f"{norm}.{end}"],))
+    yield from _dense(spec, level, shelf, tensors)
+
+
+def _dense(
+    spec: TextSpec, level: QuantLevel, shelf: Shelf, tensors: dict[str, Tensor]
+) -> Iterator[StoredWeight]:
+    """Yield what a pooled vector passes."""
+    yield from _matrices(level, shelf, dense_matrices(spec), tensors)
+    for place, dense in enumerate(spec.dense):
+        if dense.norm:
+            yield _vector(level, shelf, (tensors[f"{dense_name(place)}.norm.weight"],))
 
 
 def _matrices(

@@ -78,7 +78,10 @@ class ExportedTextEncoder(LoadedEncoder):
         self._single: SinglePass | None = None
 
     def _vectors(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64] | None
+        self,
+        ids: NDArray[np.int64],
+        mask: NDArray[np.int64] | None,
+        types: NDArray[np.int64] | None,
     ) -> NDArray[np.float32]:
         """Run its graph, with the mask of the caller where it takes one.
 

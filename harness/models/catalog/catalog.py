@@ -16,17 +16,15 @@ from harness.core.records import data_folder, read_record, read_table
 from harness.core.units import GB
 from harness.models.catalog.encoders import (
     clip_structure,
-    modernbert_structure,
     t5_structure,
     vit_structure,
     whisper_structure,
 )
-from harness.models.specs.check import check_encoder, check_spec
-from harness.models.specs.model import ENCODER_FAMILIES, AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.check import check_any
+from harness.models.specs.model import AnySpec, spec_type
 from harness.models.specs.shapes import (
     ClipShape,
     DecoderShape,
-    ModernBertShape,
     T5Shape,
     VitShape,
     WhisperShape,
@@ -128,7 +126,7 @@ def _as_table(record: Any) -> dict[str, Any]:
 def read_spec(path: Path) -> AnySpec:
     """Read one architecture file; its keys are the fields of ModelSpec, nothing else.
 
-    Where `family` is an encoder's they are those of EncoderSpec.
+    Of an encoder they are those of EncoderSpec or RotaryEncoderSpec; see spec_type.
 
     Raises:
         ModelError: not TOML, an unknown or missing key, a value of another type, numbers that
@@ -144,9 +142,7 @@ def read_spec(path: Path) -> AnySpec:
 
 def _spec_of(table: dict[str, Any], where: str) -> AnySpec:
     """Read one architecture from its table, of the record of its family."""
-    if table.get("family") in ENCODER_FAMILIES:
-        return check_encoder(read_record(EncoderSpec, table, where), where)
-    return check_spec(read_record(ModelSpec, table, where), where)
+    return check_any(read_record(spec_type(table), table, where), where)
 
 
 ENGINE_KINDS = ("cpu", "gpu", "npu")
@@ -330,7 +326,6 @@ def _check(device: CatalogDevice, classes: set[str], where: str) -> None:
 # kind in the file, its record, how it is taken apart
 KINDS: dict[str, tuple[type[Any], Callable[[str, Any], ModelStructure]]] = {
     "decoder": (DecoderShape, decoder_structure),
-    "modernbert": (ModernBertShape, modernbert_structure),
     "whisper": (WhisperShape, whisper_structure),
     "t5": (T5Shape, t5_structure),
     "vit": (VitShape, vit_structure),

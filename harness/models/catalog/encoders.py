@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from harness.models.specs.shapes import (
     ClipShape,
-    ModernBertShape,
     T5Shape,
     VitShape,
     WhisperShape,
@@ -13,44 +12,6 @@ from harness.models.specs.structure import Attention, ModelStructure, ParameterG
 
 CHANNELS = 3  # red, green, blue
 WHISPER_TAPS = 3  # both convolutions of Whisper's encoder
-
-
-def modernbert_structure(name: str, shape: ModernBertShape) -> ModelStructure:
-    """Take apart ModernBERT: no biases, gate and up in one matrix, the first norm left out.
-
-        total = V·h + layers·(4·h² + 3·h·i) + (2·layers + 1)·h
-
-    Source: transformers ModernBertModel.
-    """
-    hidden, wide, layers = shape.hidden_size, shape.intermediate_size, shape.num_layers
-    heads = (shape.num_heads, shape.num_heads, shape.head_dim, False)
-    windowed = layers - shape.full_attention_layers
-    window = shape.sliding_window_tokens
-    return ModelStructure(
-        name=name,
-        kind="modernbert",
-        groups=(
-            ParameterGroup("embedding", Role.TABLE, shape.vocab_size, hidden, stage=Stage.ENCODER),
-            ParameterGroup(
-                "attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=Stage.ENCODER
-            ),
-            ParameterGroup("attention out", Role.BODY, hidden, hidden, layers, stage=Stage.ENCODER),
-            ParameterGroup(
-                "block gate and up", Role.BODY, 2 * wide, hidden, layers, stage=Stage.ENCODER
-            ),
-            ParameterGroup("block down", Role.BODY, hidden, wide, layers, stage=Stage.ENCODER),
-            ParameterGroup("norms", Role.VECTOR, hidden, 1, 2 * layers + 1, stage=Stage.ENCODER),
-        ),
-        attention=(
-            Attention(shape.full_attention_layers, *heads, stage=Stage.ENCODER),
-            Attention(windowed, *heads, window_tokens=window, stage=Stage.ENCODER),
-        ),
-        hidden_size=hidden,
-        intermediate_size=wide,
-        num_layers=layers,
-        vocab_size=0,
-        max_context_tokens=shape.max_context_tokens,
-    )
 
 
 def whisper_structure(name: str, shape: WhisperShape) -> ModelStructure:

@@ -75,6 +75,12 @@ class Architecture:
         absent: keys of config.json that must be 0: what they count is not built.
         read: what else config.json says, by fields of a ModelSpec; see configs/hybrid.py.
         own_code: whether `auto_map` may name code of the makers': it came before the class.
+        encodes: whether a class without a head is an encoder: `never`, unless files of
+            sentence-transformers lie beside it; `always`; or by the flag of config.json so called,
+            which then also says that attention looks in both directions.
+        window_key: what config.json calls the window.
+        full_key: what it calls `default_full_every`.
+        full_first: of so many layers it is the first that sees everything.
     """
 
     family: str
@@ -104,6 +110,10 @@ class Architecture:
     absent: tuple[str, ...] = ()
     read: Callable[[JsonValues], Mapping[str, Any]] = lambda _values: {}
     own_code: bool = False
+    encodes: str = "never"
+    window_key: str = "sliding_window"
+    full_key: str = "sliding_window_pattern"
+    full_first: bool = False
 
 
 # The classes that came before RMS norms and gated blocks.
@@ -119,7 +129,8 @@ _GRANITE = {
     "residual_multiplier": "residual_multiplier",
     "attention_scale": "attention_multiplier",
 }
-_GEMMA_FLAGS = {"use_bidirectional_attention": False}
+_BOTH_WAYS = "use_bidirectional_attention"
+_GEMMA_FLAGS = {_BOTH_WAYS: False}
 # Gemma's first files say gelu and mean its approximation: so the class itself reads them.
 _GEMMA_ACTIVATIONS = {**ACTIVATIONS, "gelu": "gelu_tanh"}
 
@@ -207,7 +218,7 @@ ARCHITECTURES = {
             "max_position_embeddings": 131_072,
             "rms_norm_eps": 1e-6,
         },
-        refused=_GEMMA_FLAGS,
+        encodes=_BOTH_WAYS,
     ),
     "SmolLM3ForCausalLM": Architecture(
         "smollm3",
@@ -388,9 +399,40 @@ ARCHITECTURES = {
 }
 SUPPORTED = ", ".join(ARCHITECTURES)
 
+# Classes that are encoders only.
+ROTARY_ENCODERS = {
+    "ModernBertModel": Architecture(
+        "modernbert",
+        {"norm": "layernorm_weight", "embedding_norm": True},
+        keys={"norm_epsilon": "norm_eps"},
+        kv_heads_default_to_heads=True,
+        tied_by_default=True,
+        activation_keys=("hidden_activation",),
+        activations={"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"},
+        default_activation="gelu",
+        rotary=Rotary(
+            theta_key="global_rope_theta",
+            default_theta=160_000.0,
+            local_key="local_rope_theta",
+            local_theta=10_000.0,
+            by_kind=True,
+        ),
+        default_window_tokens=128,
+        default_full_every=3,
+        refused={"norm_bias": False},
+        encodes="always",
+        window_key="local_attention",
+        full_key="global_attn_every_n_layers",
+        full_first=True,
+    ),
+    "EuroBertModel": Architecture(
+        "eurobert", kv_heads_default_to_heads=True, reads_window=False, encodes="always"
+    ),
+}
+
 # What stands between a class and the block built here; read from the transformers classes.
 NEEDS = {
-    "BertForSequenceClassification": "a classifier's head",
+    "EuroBertForSequenceClassification": "a classifier's head that is not built for this body",
     "ExaoneForCausalLM": "other tensor names (transformer.h.*)",
     "GPTNeoXForCausalLM": "a norm of its own for each of two parallel blocks",
     "Gemma3ForConditionalGeneration": "an image encoder",

@@ -6,21 +6,35 @@ from typing import Any
 
 from harness.core.errors import ModelError
 from harness.core.records import JsonValues, read_json
-from harness.models.configs.architectures import ARCHITECTURES, NEEDS, SUPPORTED, Architecture
-from harness.models.configs.encoder import (
-    DEFAULT_POOLING,
-    encoder_family,
-    encoder_from_config,
-    folder_pooling,
+from harness.models.configs.architectures import (
+    ARCHITECTURES,
+    NEEDS,
+    ROTARY_ENCODERS,
+    SUPPORTED,
+    Architecture,
 )
 from harness.models.configs.encoder import SUPPORTED as SUPPORTED_ENCODERS
+from harness.models.configs.encoder import (
+    Steps,
+    encoder_class,
+    encoder_from_config,
+    folder_steps,
+    labels_of,
+)
 from harness.models.configs.packed import refuse_packed
 from harness.models.configs.parts import text_part
 from harness.models.configs.rope import turns_of
-from harness.models.specs.check import check_spec, require_positive
+from harness.models.specs.check import check_any, require_positive
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.layers import shortest_pattern
-from harness.models.specs.model import AnySpec, Experts, ModelSpec
+from harness.models.specs.model import (
+    DENSE_ACTIVATIONS,
+    AnySpec,
+    Dense,
+    Experts,
+    ModelSpec,
+    RotaryEncoderSpec,
+)
 
 
 def experts_of(values: JsonValues, architecture: Architecture) -> Experts | None:
@@ -86,9 +100,10 @@ def layers_of(values: JsonValues, architecture: Architecture) -> dict[str, Any]:
     return {"sliding_window_tokens": window if "S" in letters else None, "layer_pattern": pattern}
 
 
-def periodic(layers: int, every: int) -> list[str]:
-    """Return the kind of each layer where the last of `every` sees everything."""
-    return [_WINDOWED if (layer + 1) % every else _FULL for layer in range(layers)]
+def periodic(layers: int, every: int, *, first: bool = False) -> list[str]:
+    """Return the kind of each layer where one of `every` sees everything: the last or the first."""
+    start = 0 if first else 1
+    return [_WINDOWED if (layer + start) % every else _FULL for layer in range(layers)]
 
 
 def _letter(values: JsonValues, kind: str) -> str:
@@ -161,9 +176,9 @@ def _kinds(values: JsonValues, architecture: Architecture) -> Sequence[str]:
         return ()
     if isinstance(values.values.get("sliding_window_pattern"), str):
         return _spelled(values, layers)
-    every = values.integer("sliding_window_pattern", architecture.default_full_every)
-    require_positive(values.where, "sliding_window_pattern", every)
-    return periodic(layers, every)
+    every = values.integer(architecture.full_key, architecture.default_full_every)
+    require_positive(values.where, architecture.full_key, every)
+    return periodic(layers, every, first=architecture.full_first)
 
 
 def _spelled(values: JsonValues, layers: int) -> Sequence[str]:
@@ -183,9 +198,10 @@ def _stated_window(values: JsonValues, architecture: Architecture) -> int | None
         return None
     if architecture.window_behind_flag and not values.flag("use_sliding_window"):
         return None
-    if "sliding_window" not in values.values:
+    key = architecture.window_key
+    if key not in values.values:
         return architecture.default_window_tokens
-    return values.integer("sliding_window") if values.has("sliding_window") else None
+    return values.integer(key) if values.has(key) else None
 
 
 # What config.json calls the numbers of a ModelSpec, where a class does not say otherwise.
@@ -197,7 +213,8 @@ KEYS = {
     "max_context_tokens": "max_position_embeddings",
     "norm_epsilon": "rms_norm_eps",
 }
-EVERY_CLASS = f"{SUPPORTED}; encoders: {SUPPORTED_ENCODERS}"
+EVERY_CLASS = f"{SUPPORTED}; encoders: {', '.join((SUPPORTED_ENCODERS, *ROTARY_ENCODERS))}"
+_ROWS = {**ARCHITECTURES, **ROTARY_ENCODERS}
 
 
 def spec_from_file(path: Path, name: str) -> AnySpec:
@@ -212,48 +229,47 @@ def spec_from_file(path: Path, name: str) -> AnySpec:
     config = read_json(path, where)
     if not isinstance(config, dict):
         raise ModelError(f"{where} holds no JSON object", fix="download the file again")
-    is_encoder = encoder_family(JsonValues(config, where)) is not None
-    pooling = folder_pooling(path.parent, name) if is_encoder else DEFAULT_POOLING
-    return spec_from_config(config, name, pooling)
+    return spec_from_config(config, name, folder_steps(path.parent, name))
 
 
-def spec_from_config(
-    config: Mapping[str, Any], name: str, pooling: str = DEFAULT_POOLING
-) -> AnySpec:
-    """Turn a decoded config.json into a ModelSpec, or an EncoderSpec.
+def spec_from_config(config: Mapping[str, Any], name: str, steps: Steps | None = None) -> AnySpec:
+    """Turn a decoded config.json into a spec: of a decoder, or of an encoder.
 
     Args:
         config: as written by transformers 4 (`rope_scaling`) or 5 (`rope_parameters`). Keys
             that do not change the computation are ignored; missing ones mean what the
             transformers class means by them, or are asked for.
         name: what the spec is called, and what errors call the model.
-        pooling: of an encoder; decoders ignore it.
+        steps: from the vectors of tokens to that of a text; a decoder's class with such is an
+            encoder with its layers. None: nothing is known of any.
 
     Raises:
         ModelError: an unsupported class or feature, a missing key, a wrong type, or numbers that
             describe no model. The message names what is missing and what is supported.
     """
     values = JsonValues(config, f"{name}/config.json")
-    family = encoder_family(values)
-    if family is not None:
-        return encoder_from_config(values, family, name, pooling)
-    return _decoder_from_config(values, name)
+    found = encoder_class(values)
+    if found is not None:
+        return encoder_from_config(values, found, name, steps)
+    return _from_layers(values, name, steps)
 
 
-def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
-    """Return the decoder that a config.json describes, which may be a part of a larger model."""
+def _from_layers(values: JsonValues, name: str, steps: Steps | None) -> AnySpec:
+    """Return what a decoder's layers are: a decoder, maybe of a larger model; or an encoder."""
     part_of = ""
     if not _is_supported(values):
         values, part_of = text_part(values, FAMILIES)
     architecture = _architecture(values)
     if part_of:
         values = JsonValues({**architecture.part_defaults, **values.values}, values.where)
-    _refuse_features(values, architecture)
+    encoder = _encoder_fields(values, architecture, steps)
+    _refuse_features(values, architecture, is_encoder=encoder is not None)
     numbers = {field: architecture.keys.get(field, key) for field, key in KEYS.items()}
     heads = values.integer(numbers["num_heads"])
     hidden = values.integer(numbers["hidden_size"])
     head_dim = _head_dim(values, architecture, hidden, heads)
     turns = turns_of(values, architecture.rotary)
+    tied = values.flag("tie_word_embeddings", architecture.tied_by_default)
     given = architecture.read(values)
     told = {} if "layer_pattern" in given else layers_of(values, architecture)
     if "num_layers" not in given:
@@ -269,7 +285,7 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
         num_heads=heads,
         num_kv_heads=_kv_heads(values, architecture, heads),
         head_dim=head_dim,
-        tied_embeddings=values.flag("tie_word_embeddings", architecture.tied_by_default),
+        tied_embeddings=tied or encoder is not None,
         max_context_tokens=values.integer(numbers["max_context_tokens"]),
         rope_theta=turns.theta,
         norm_epsilon=values.number(numbers["norm_epsilon"]),
@@ -284,16 +300,54 @@ def _decoder_from_config(values: JsonValues, name: str) -> ModelSpec:
         **_softcaps(values, architecture),
         **_multipliers(values, architecture, head_dim),
     )
-    spec = ModelSpec(**{**fields, **architecture.fields, **given})
-    return check_spec(spec, values.where)
+    fields = {**fields, **architecture.fields, **given, **(encoder or {})}
+    spec = ModelSpec(**fields) if encoder is None else RotaryEncoderSpec(**fields)
+    return check_any(spec, values.where)
+
+
+def _encoder_fields(
+    values: JsonValues, architecture: Architecture, steps: Steps | None
+) -> dict[str, Any] | None:
+    """Return what a RotaryEncoderSpec has beyond a decoder's layers; None: it is a decoder."""
+    word = next(iter(values.texts("architectures")), "Model")
+    classified = word.endswith(CLASSIFIER)
+    flag = architecture.encodes not in ("never", "always") and values.flag(architecture.encodes)
+    both_ways = flag or architecture.encodes == "always"
+    is_bare = architecture.encodes == "always" or (flag and word.endswith("Model"))
+    if not (classified or steps or is_bare):
+        return None
+    steps = _classifier(values, architecture) if classified else steps or Steps()
+    return {
+        "causal": not both_ways,
+        "pooling": steps.pooling,
+        "dense": steps.dense,
+        "scores": classified,
+        "logit_softcap": None,
+    }
+
+
+CLASSIFIER = "ForSequenceClassification"
+
+
+def _classifier(values: JsonValues, architecture: Architecture) -> Steps:
+    """Return the layers of a classifier: of ModernBERT two, behind a decoder's body one matrix."""
+    labels = labels_of(values)
+    if architecture.encodes != "always":
+        return Steps("last", (Dense(labels, bias=False),))
+    pooling, word = values.text("classifier_pooling", "cls"), "classifier_activation"
+    activation = values.text(word, "gelu")
+    if pooling not in ("cls", "mean"):
+        raise values.unsupported(f"classifier_pooling is {pooling!r}", "cls, mean")
+    if activation not in DENSE_ACTIVATIONS:
+        raise values.unsupported(f"{word} is {activation!r}", ", ".join(DENSE_ACTIVATIONS))
+    hidden, bias = values.integer("hidden_size"), values.flag("classifier_bias")
+    return Steps(pooling, (Dense(hidden, bias, activation, norm=True), Dense(labels)))
 
 
 def _is_supported(values: JsonValues) -> bool:
     """Whether config.json names one class, and one that is built as it is."""
     names = values.texts("architectures")
-    return len(names) == 1 and any(
-        name in ARCHITECTURES for name in (names[0], *_with_head(names[0]))
-    )
+    return len(names) == 1 and any(name in _ROWS for name in (names[0], *_with_head(names[0])))
 
 
 def _architecture(values: JsonValues) -> Architecture:
@@ -303,12 +357,12 @@ def _architecture(values: JsonValues) -> Architecture:
         raise values.unsupported(f"it names several classes: {', '.join(names)}", EVERY_CLASS)
     if names:
         for name in (names[0], *_with_head(names[0])):
-            if name in ARCHITECTURES:
-                return ARCHITECTURES[name]
-        need = NEEDS.get(names[0], "a block this version does not know")
+            if name in _ROWS:
+                return _ROWS[name]
+        need = NEEDS.get(names[0]) or _head_needed(names[0])
         raise values.unsupported(f"{names[0]} needs {need}", EVERY_CLASS)
     family = values.text("model_type", "")
-    for architecture in ARCHITECTURES.values():
+    for architecture in _ROWS.values():
         if architecture.family == family:
             return architecture
     what = f"model_type {family!r} is not known" if family else "it names no architecture"
@@ -317,14 +371,34 @@ def _architecture(values: JsonValues) -> Architecture:
 
 def _with_head(name: str) -> tuple[str, ...]:
     """Names of the classes with a head whose body a class without one is, as `Qwen3Model`."""
-    base = name.removesuffix("Model")
-    if base == name:
+    if name in NEEDS:
         return ()
-    return f"{base}ForCausalLM", f"{base.removesuffix('Text')}ForCausalLM", f"{base}LMHeadModel"
+    for end in ("Model", CLASSIFIER, "ForMaskedLM"):
+        base = name.removesuffix(end)
+        if base != name:
+            heads = ("ForCausalLM", "LMHeadModel", "Model")
+            plain = base.removesuffix("Text")
+            return f"{plain}ForCausalLM", *(f"{base}{head}" for head in heads)
+    return ()
 
 
-def _refuse_features(values: JsonValues, architecture: Architecture) -> None:
+def _head_needed(name: str) -> str:
+    """Say what a class needs that is not built, by what it is called."""
+    ends = {
+        "ForTokenClassification": "a head for every token",
+        "ForQuestionAnswering": "a head that marks a span",
+        "ForMultipleChoice": "a head over several texts",
+        "ForNextSentencePrediction": "a head over pairs of sentences",
+    }
+    found = (need for end, need in ends.items() if name.endswith(end))
+    return next(found, "a block this version does not know")
+
+
+def _refuse_features(values: JsonValues, architecture: Architecture, *, is_encoder: bool) -> None:
     """Refuse whatever would change the computation in a way that is not built."""
+    flag = architecture.encodes
+    if not is_encoder and flag not in ("never", "always") and values.flag(flag):
+        raise values.unsupported(f"{flag} is true", f"{flag} false, or a class without a head")
     for flag, built in architecture.refused.items():
         if values.flag(flag, built) is not built:
             raise values.unsupported(f"{flag} is {not built}".lower(), f"{flag} {built}".lower())

@@ -23,6 +23,8 @@ class Rotary:
         default_share: that part where config.json says nothing.
         long: frequencies may have a divisor each (longrope).
         local_theta: base in layers with a window; None: as in the others.
+        theta_key: what transformers 4 calls the base.
+        local_key: what it calls that of layers with a window.
         by_kind: layers with a window are never stretched, and transformers 5 writes an object for
             each kind of layer.
         grows: queries may grow with their position (Ministral 3).
@@ -33,6 +35,8 @@ class Rotary:
     default_share: float = 1.0
     long: bool = False
     local_theta: float | None = None
+    theta_key: str = "rope_theta"
+    local_key: str = "rope_local_base_freq"
     by_kind: bool = False
     grows: bool = False
 
@@ -70,7 +74,7 @@ def turns_of(values: JsonValues, rotary: Rotary) -> Turns:
         windowed = table.table(_WINDOWED)
         table = table.table(_FULL) or windowed
     share = _share(values, table, rotary)
-    theta = values.number("rope_theta", rotary.default_theta)
+    theta = values.number(rotary.theta_key, rotary.default_theta)
     if table is None:
         return Turns(theta, None, _local_theta(values, rotary, None, theta, None), share)
     if any(isinstance(value, dict) for value in table.values.values()):
@@ -94,7 +98,7 @@ def _local_theta(
         if _scaling(values, windowed, rotary) == scaling and windowed.number("rope_theta") == theta:
             return None
         raise windowed.unsupported("it stretches the positions of layers with a window", SUPPORTED)
-    local = values.number("rope_local_base_freq", rotary.local_theta or theta)
+    local = values.number(rotary.local_key, rotary.local_theta or theta)
     if windowed is not None:
         local = windowed.number("rope_theta", local)
     return None if rotary.local_theta is None and local == theta and scaling is None else local

@@ -6,18 +6,19 @@ from harness.models.exported.config import Described
 from harness.models.exported.genai_spec import spec_by_count
 from harness.models.exported.model import ExportedKind
 from harness.models.exported.weights import Weight
-from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, RotaryEncoderSpec
 from harness.models.specs.tensors import parameters
 
-_SPECS: dict[ExportedKind, type] = {
-    ExportedKind.DECODER: ModelSpec,
-    ExportedKind.DECODER_WITHOUT_PAST: ModelSpec,
-    ExportedKind.ENCODER: EncoderSpec,
-    ExportedKind.EMBEDDING: EncoderSpec,
+_DECODERS, _ENCODERS = (ModelSpec,), (EncoderSpec, RotaryEncoderSpec)
+_SPECS: dict[ExportedKind, tuple[type, ...]] = {
+    ExportedKind.DECODER: _DECODERS,
+    ExportedKind.DECODER_WITHOUT_PAST: _DECODERS,
+    ExportedKind.ENCODER: _ENCODERS,
+    ExportedKind.EMBEDDING: _ENCODERS,
 }
 # How far the count in a file may be from that of its configuration. Exporters store equal vectors
 # once, which untrained models have; encoders come with heads and poolers, and without.
-_TOLERANCE: dict[type, float] = {ModelSpec: 0.01, EncoderSpec: 0.5}
+_TOLERANCE: dict[type, float] = {ModelSpec: 0.01, EncoderSpec: 0.5, RotaryEncoderSpec: 0.5}
 
 
 def architecture_of(
@@ -35,15 +36,15 @@ def architecture_of(
     if wanted is None:
         return None, None
     counted, spec = sum(weight.parameters for weight in weights), described.spec
-    if spec is not None and isinstance(spec, wanted):
+    if spec is not None and type(spec) in wanted:
         stated = parameters(spec)
-        if abs(stated - counted) <= _TOLERANCE[wanted] * stated:
+        if abs(stated - counted) <= _TOLERANCE[type(spec)] * stated:
             return spec, None
         return None, (
             f"no architecture: config.json describes {stated:,} parameters, the file holds"
             f" {counted:,}"
         )
-    if spec is None and described.genai is not None and wanted is ModelSpec:
+    if spec is None and described.genai is not None and wanted is _DECODERS:
         spec = _by_count(described, weights, counted, name)
         why = None if spec is not None else "no architecture: no family has these sizes and count"
         return spec, why

@@ -318,7 +318,7 @@ def from_json(table: Mapping[str, Any]) -> ExportedModel:
 
     folders: dict[str, Any] = {key: table[key] and Path(table[key]) for key in _FOLDERS}
     found = table["spec"]
-    spec = None if found is None else msgspec.convert(found, spec_type(found["family"]))
+    spec = None if found is None else msgspec.convert(found, spec_type(found))
     values: dict[str, Any] = {
         field.name: msgspec.convert(table[field.name], field.type)
         for field in fields(ExportedModel)

@@ -1,20 +1,26 @@
 """What every architecture must satisfy, whether it came from a TOML file or a config.json."""
 
 import math
+from collections.abc import Collection
+from functools import singledispatch
 
 from harness.core.errors import ModelError, suggestion
-from harness.models.specs.decoder_names import FAMILIES
-from harness.models.specs.layers import KINDS, DeltaRule, Mamba
+from harness.models.specs import decoder_names
+from harness.models.specs.layers import KINDS, DeltaRule, Mamba, Mixer
 from harness.models.specs.model import (
     ACTIVATIONS,
+    DENSE_ACTIVATIONS,
     ENCODER_FAMILIES,
     NORM_ENDS,
     NORM_ORDERS,
     POOLINGS,
+    AnySpec,
     EncoderSpec,
     Experts,
     ModelSpec,
     RopeScaling,
+    RotaryEncoderSpec,
+    TextSpec,
 )
 
 SCALING_KINDS = ("llama3", "linear", "longrope", "yarn", "ntk")
@@ -44,10 +50,9 @@ _POSITIVE_WHERE_GIVEN = (
     "logit_softcap",
 )
 _WORDS = {
-    "family": FAMILIES,
     "norm": tuple(NORM_ENDS),
     "norm_order": tuple(NORM_ORDERS),
-    "activation": ("silu", "gelu_tanh", "relu2"),
+    "activation": ("silu", "gelu", "gelu_tanh", "relu2"),
     "qk_norm": ("none", "per_head", "full_width"),
     "positions": ("rotary", "learned"),
 }
@@ -77,6 +82,12 @@ def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
         ModelError: a number that is not positive and finite, heads that do not divide into
             key-value groups, an odd head, an unknown word or a bad rope scaling.
     """
+    _check_word(where, "family", spec.family, decoder_names.FAMILIES)
+    return _check_body(spec, where)
+
+
+def _check_body(spec: ModelSpec, where: str) -> ModelSpec:
+    """Refuse numbers and words that describe no layers."""
     for field in _POSITIVE:
         require_positive(where, field, getattr(spec, field))
     check_layers(where, spec.num_layers)
@@ -97,9 +108,7 @@ def check_spec(spec: ModelSpec, where: str) -> ModelSpec:
 def _check_words(spec: ModelSpec, where: str) -> None:
     """Refuse words that nothing is built for, and pairs of features that are not built together."""
     for field, known in _WORDS.items():
-        word = getattr(spec, field)
-        if word not in known:
-            raise ModelError(f"{where}: {field} is {word!r}", fix=suggestion(word, known))
+        _check_word(where, field, getattr(spec, field), known)
     if spec.all_bias and spec.mlp_gated:
         raise ModelError(
             f"{where}: all_bias of a gated block is not built", fix="mlp_gated = false, or no bias"
@@ -309,14 +318,103 @@ def check_encoder(spec: EncoderSpec, where: str) -> EncoderSpec:
         ("activation", ACTIVATIONS),
         ("pooling", POOLINGS),
     ):
-        value = getattr(spec, field)
-        if value not in known:
-            raise ModelError(f"{where}: {field} is {value!r}", fix=suggestion(value, known))
-    if spec.token_types < 0:
-        raise ModelError(f"{where}: token_types is {spec.token_types}", fix="0 or more")
+        _check_word(where, field, getattr(spec, field), known)
+    for field in ("token_types", "first_position"):
+        if getattr(spec, field) < 0:
+            raise ModelError(f"{where}: {field} is {getattr(spec, field)}", fix="0 or more")
+    _check_dense(spec, where)
     if spec.hidden_size % spec.num_heads:
         raise ModelError(
             f"{where}: hidden_size {spec.hidden_size} does not divide into {spec.num_heads} heads",
             fix="num_heads must divide hidden_size",
         )
     return spec
+
+
+def check_rotary_encoder(spec: RotaryEncoderSpec, where: str) -> RotaryEncoderSpec:
+    """Return `spec` when its numbers can describe an encoder with a decoder's layers.
+
+    Args:
+        spec: the architecture just read.
+        where: the file it was read from, named in the error.
+
+    Raises:
+        ModelError: as check_spec and check_encoder; or a feature of a decoder that an encoder is
+            not built with.
+    """
+    _check_word(where, "family", spec.family, decoder_names.ENCODER_FAMILIES)
+    _check_body(spec, where)
+    _check_word(where, "pooling", spec.pooling, POOLINGS)
+    _check_dense(spec, where)
+    for field, built in _ROTARY_ENCODER.items():
+        value = getattr(spec, field)
+        if value != built:
+            raise ModelError(
+                f"{where}: {field} is {value!r}, with which no encoder is built",
+                fix=f"{field} = {built!r}",
+            )
+    if any(set(layer.mixers) - {Mixer.ATTENTION} for layer in spec.layers):
+        raise ModelError(
+            f"{where}: an encoder with layers that keep a state, which is not built",
+            fix="layers that attend",
+        )
+    if not spec.causal and (spec.attention_sinks or _grows(spec)):
+        raise ModelError(
+            f"{where}: attention in both directions with sinks, or queries that grow with their"
+            " position, is not built",
+            fix="causal = true, or neither",
+        )
+    if spec.embedding_norm and spec.norm_order not in ("before", "around"):
+        raise ModelError(
+            f"{where}: embedding_norm without a norm before attention",
+            fix="norm_order = 'before', or no embedding_norm",
+        )
+    return spec
+
+
+def _grows(spec: ModelSpec) -> bool:
+    """Whether queries grow with their position."""
+    return spec.rope_scaling is not None and spec.rope_scaling.query_growth > 0
+
+
+@singledispatch
+def check_any(spec: AnySpec, where: str) -> AnySpec:
+    """Return `spec` when its numbers can describe what its record stands for; see the three above.
+
+    Raises:
+        ModelError: they cannot.
+    """
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+check_any.register(ModelSpec, check_spec)
+check_any.register(EncoderSpec, check_encoder)
+check_any.register(RotaryEncoderSpec, check_rotary_encoder)
+
+
+# Fields of a ModelSpec that an encoder's attention or tail has one value of.
+_ROTARY_ENCODER = {
+    "positions": "rotary",
+    "tied_embeddings": True,
+    "head_bias": False,
+    "attention_softcap": None,
+    "logit_softcap": None,
+}
+
+
+def _check_word(where: str, field: str, value: str, known: Collection[str]) -> None:
+    """Refuse a word that nothing is built for."""
+    if value not in known:
+        raise ModelError(f"{where}: {field} is {value!r}", fix=suggestion(value, known))
+
+
+def _check_dense(spec: TextSpec, where: str) -> None:
+    """Refuse dense layers of no width or an unknown activation, and scores without any."""
+    for place, dense in enumerate(spec.dense):
+        require_positive(where, f"dense[{place}].outputs", dense.outputs)
+        _check_word(where, f"dense[{place}].activation", dense.activation, DENSE_ACTIVATIONS)
+    if spec.scores and not spec.dense:
+        raise ModelError(
+            f"{where}: scores without a dense layer that gives them",
+            fix="dense, whose last outputs are the scores; or scores = false",
+        )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from harness.models.specs.blocks import EXPERTS, ROUTER, SHARED_GATE
-from harness.models.specs.model import NORM_ORDERS, ModelSpec
+from harness.models.specs.model import NORM_ORDERS, ROTARY_ENCODER_FAMILIES, ModelSpec
 from harness.models.specs.tensors import POSITIONS, TOKENS, Tensor, layer_shapes
 
 LAYERS = "model.layers."
@@ -55,7 +55,8 @@ class Family:
     """How the checkpoints of one `model_type` differ from Llama's.
 
     Attributes:
-        names: ours -> theirs, without `.weight`; of a layer without its `model.layers.N.`.
+        names: ours -> theirs, without `.weight`; of a layer without its `model.layers.N.`, but
+            for what only one layer calls otherwise.
         packed: theirs -> ours, one below the other along the outputs.
         experts: what stands before an expert's number within a layer.
         expert_names: ours -> theirs, of the three matrices of an expert.
@@ -69,6 +70,7 @@ class Family:
         plain_norms: norms within a layer that are stored whole all the same.
         unused: beginnings of names of what is stored and not built: heads that look further ahead.
         buffers: ends of names that are stored although they follow from config.json.
+        heads: beginnings of names, without `model.`, of heads that an encoder does without.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Family:
     plain_norms: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     buffers: tuple[str, ...] = (".rotary_emb.inv_freq",)
+    heads: tuple[str, ...] = ("lm_head.",)
 
 
 _QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
@@ -192,6 +195,23 @@ _FAMILIES = {
             "model.norm": "model.final_layernorm",
         }
     ),
+    "eurobert": Family(),
+    "modernbert": Family(
+        names={
+            TOKENS: "model.embeddings.tok_embeddings",
+            "model.layers.0.input_layernorm": "model.embeddings.norm",
+            "input_layernorm": "attn_norm",
+            "self_attn.o_proj": "attn.Wo",
+            "post_attention_layernorm": "mlp_norm",
+            "mlp.down_proj": "mlp.Wo",
+            "model.norm": "model.final_norm",
+            "dense.0": "head.dense",
+            "dense.0.norm": "head.norm",
+            "dense.1": "classifier",
+        },
+        packed={"attn.Wqkv": _QKV, "mlp.Wi": ("mlp.gate_proj", "mlp.up_proj")},
+        heads=("head.", "decoder."),
+    ),
     "gpt2": Family(
         names={
             TOKENS: "wte",
@@ -210,7 +230,10 @@ _FAMILIES = {
         buffers=(".attn.bias", ".attn.masked_bias"),
     ),
 }
-FAMILIES = tuple(_FAMILIES)
+# A classifier on top of a decoder's body: one matrix.
+_SCORES = {"dense.0": "score"}
+ENCODER_FAMILIES = tuple(_FAMILIES)  # an encoder may have the layers of any decoder
+FAMILIES = tuple(name for name in _FAMILIES if name not in ROTARY_ENCODER_FAMILIES)
 
 
 def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
@@ -249,7 +272,8 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
         first = 0 if part == "self_attn.q_proj" else run
         name = f"{before}self_attn.q_proj.{end}"
         return Place(name, (2 * rows, columns), first, run_rows=run, stride_rows=2 * run)
-    name = f"{before}{family.names.get(part, part)}.{end}"
+    whole = family.names.get(plain, _SCORES.get(plain))
+    name = f"{whole or before + family.names.get(part, part)}.{end}"
     if part == SHARED_GATE:
         return Place(name, (1, *tensor.shape), flat=True)
     shape = tensor.shape[::-1] if transposed else tensor.shape
@@ -293,6 +317,11 @@ def without_prefix(spec: ModelSpec, name: str) -> str:
 def is_of_part(spec: ModelSpec, name: str) -> bool:
     """Whether a stored tensor is of the part that is built; all are, unless it is a text part."""
     return not spec.part_of or name.startswith((*TEXT_PREFIXES, *_TEXT_HEADS))
+
+
+def is_unused(spec: ModelSpec, name: str) -> bool:
+    """Whether a stored tensor, without a prefix, is of a head that an encoder does without."""
+    return name.removeprefix("model.").startswith(_FAMILIES[spec.family].heads)
 
 
 def is_buffer(spec: ModelSpec, name: str) -> bool:

@@ -32,15 +32,27 @@ _DISTILBERT = {
     "mlp.down_proj": "ffn.lin2",
     "mlp_norm": "output_layer_norm",
 }
-# family -> names, and the folder of its layers
+# Classification heads: the two dense layers that the pooled vector passes.
+_ROBERTA = {**_BERT, "dense.0": "classifier.dense", "dense.1": "classifier.out_proj"}
+# family -> names, the folder of its layers, and what stands before the names of a class with a head
 _FAMILIES = {
-    "bert": (_BERT, "encoder.layer"),
-    "distilbert": (_DISTILBERT, "transformer.layer"),
+    "bert": (
+        {**_BERT, "dense.0": "pooler.dense", "dense.1": "classifier"},
+        "encoder.layer",
+        "bert.",
+    ),
+    "distilbert": (
+        {**_DISTILBERT, "dense.0": "pre_classifier", "dense.1": "classifier"},
+        "transformer.layer",
+        "distilbert.",
+    ),
+    "xlm-roberta": (_ROBERTA, "encoder.layer", "roberta."),
+    "roberta": (_ROBERTA, "encoder.layer", "roberta."),
 }
 # Heads of pre-training and of tasks, BERT's pooler and a buffer: beyond what a sentence embedding
 # needs, and what the classes without such a head leave alone as well.
 _UNUSED = (
-    *("pooler.", "cls.", "vocab_", "embeddings.position_ids"),
+    *("pooler.", "cls.", "vocab_", "lm_head.", "embeddings.position_ids"),
     *("classifier.", "pre_classifier.", "qa_outputs.", "score.", "dropout."),
 )
 # Checkpoints converted from TensorFlow name the two vectors of a norm otherwise.
@@ -49,8 +61,10 @@ _OLD_ENDS = {".gamma": ".weight", ".beta": ".bias"}
 
 def checkpoint_name(spec: EncoderSpec, name: str) -> str:
     """Return what a checkpoint of the spec's family calls our tensor, without a model's prefix."""
-    names, layers = _FAMILIES[spec.family]
+    names, layers, _prefix = _FAMILIES[spec.family]
     plain, _, end = name.rpartition(".")
+    if not spec.scores and plain.startswith("dense."):
+        return name  # of a folder of sentence-transformers; see weights.checkpoint
     if not plain.startswith("model.layers."):
         return f"{names[plain]}.{end}"
     _, _, layer, part = plain.split(".", 3)
@@ -59,7 +73,7 @@ def checkpoint_name(spec: EncoderSpec, name: str) -> str:
 
 def without_prefix(spec: EncoderSpec, name: str) -> str:
     """Return a checkpoint's name without the prefix of a class with a head, in its newer form."""
-    plain = name.removeprefix(f"{spec.family}.")
+    plain = name.removeprefix(_FAMILIES[spec.family][2])
     for old, new in _OLD_ENDS.items():
         if plain.endswith(old):
             return plain.removesuffix(old) + new

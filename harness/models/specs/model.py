@@ -1,10 +1,11 @@
 """The architecture of a model as numbers: everything a builder or an estimator must know.
 
-A decoder, where the norms of its layers stand and which of its matrices are sensitive; and an
-encoder, BERT and what computes as it does.
+A decoder, where the norms of its layers stand and which of its matrices are sensitive; and
+encoders: BERT and what computes as it does, and those whose layers are a decoder's.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.models.specs.layers import (
@@ -57,9 +58,13 @@ NORM_ORDERS = {
     ),
     "parallel": NormOrder("input_layernorm", parallel=True),
 }
-NORM_ENDS = {"rmsnorm": ("weight",), "layernorm": ("weight", "bias")}
+NORM_ENDS = {
+    "rmsnorm": ("weight",),
+    "layernorm": ("weight", "bias"),
+    "layernorm_weight": ("weight",),
+}
 # Vectors of hidden_size that each norm trains; one kind is only counted, never built.
-NORM_VECTORS = {"rmsnorm": 1, "layernorm": 2, "nonparametric_layernorm": 0}
+NORM_VECTORS = {"rmsnorm": 1, "layernorm": 2, "layernorm_weight": 1, "nonparametric_layernorm": 0}
 
 
 _DOWN = r"mlp\.(?:down_proj|shared_expert\.down_proj|experts\.\d+\.down_proj|experts_down)"
@@ -344,9 +349,27 @@ class ModelSpec:
         return self.layer(layer).window_tokens
 
 
-ENCODER_FAMILIES = ("bert", "distilbert")
-POOLINGS = ("mean", "cls")
+ENCODER_FAMILIES = ("bert", "distilbert", "xlm-roberta", "roberta")
+POOLINGS = ("mean", "cls", "last")
 ACTIVATIONS = ("gelu", "gelu_tanh")
+DENSE_ACTIVATIONS = ("identity", "tanh", "relu", "gelu")
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """One layer that a pooled vector passes: a matrix, then an activation, then a norm.
+
+    Attributes:
+        outputs: width of what it gives.
+        bias: whether the matrix adds one.
+        activation: one of DENSE_ACTIVATIONS.
+        norm: whether a layer norm without bias follows (ModernBERT's head).
+    """
+
+    outputs: int
+    bias: bool = True
+    activation: str = "identity"
+    norm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,19 +378,26 @@ class EncoderSpec:
 
     Attributes:
         name: the word the user types, such as `all-minilm-l6-v2`.
-        family: the Hugging Face `model_type`: `bert` or `distilbert`.
+        family: the Hugging Face `model_type`, one of ENCODER_FAMILIES.
         vocab_size: rows of the embedding.
         hidden_size: width of the residual stream, and of the sentence embedding.
         num_layers: blocks.
         num_heads: attention heads; each is hidden_size / num_heads wide.
         intermediate_size: width of the block after attention.
-        max_context_tokens: rows of the position table: the longest sequence.
-        token_types: rows of the token type table; 0: the family has none (DistilBERT).
+        max_context_tokens: the longest sequence.
+        token_types: rows of the token type table; 0: the family has none (DistilBERT); 1: every
+            token has that row, and there is no input for it (XLM-R).
         pooler: whether the checkpoint has BERT's pooler. It is counted as published; sentence
             embeddings do not use it, so it is not built.
         norm_epsilon: added to the variance inside every layer norm.
         activation: `gelu` (exact, with erf) or `gelu_tanh` (its approximation).
-        pooling: how a sequence becomes one vector: `mean` of its tokens, or the first one (`cls`).
+        pooling: how a sequence becomes one vector: `mean` of its tokens, the first one (`cls`) or
+            the `last` one that is seen.
+        first_position: row of the position table that the first token has: RoBERTa leaves out
+            those up to its padding token's number.
+        dense: what the pooled vector passes.
+        scores: the last of these gives scores of a text, or of a pair, as they are; otherwise the
+            result is scaled to length 1.
         published_parameters: the count its makers or independent public code state, or None.
         expected_delta: our exact count minus the published one, where known to differ.
         expected_delta_reason: why it differs; empty where expected_delta is 0.
@@ -389,6 +419,9 @@ class EncoderSpec:
     norm_epsilon: float = 1e-12
     activation: str = "gelu"
     pooling: str = "mean"
+    first_position: int = field(default=0, metadata=LATER)
+    dense: tuple[Dense, ...] = field(default=(), metadata=LATER)
+    scores: bool = field(default=False, metadata=LATER)
     published_parameters: int | None = None
     expected_delta: int = 0
     expected_delta_reason: str = ""
@@ -401,10 +434,47 @@ class EncoderSpec:
         """Width of one head."""
         return self.hidden_size // self.num_heads
 
+    @property
+    def position_rows(self) -> int:
+        """Rows of the position table."""
+        return self.first_position + self.max_context_tokens
 
-AnySpec = ModelSpec | EncoderSpec
+
+ROTARY_ENCODER_FAMILIES = ("modernbert", "eurobert")  # whose classes are encoders only
 
 
-def spec_type(family: object) -> type[ModelSpec] | type[EncoderSpec]:
-    """Return the record that describes architectures of a family."""
-    return EncoderSpec if family in ENCODER_FAMILIES else ModelSpec
+@dataclass(frozen=True, slots=True)
+class RotaryEncoderSpec(ModelSpec):
+    """One encoder whose layers are those of a decoder: rotary positions, a norm before each part.
+
+    Fields of a ModelSpec mean the same here; there is no head over words, no cache, and the
+    embedding is counted once.
+
+    Attributes:
+        causal: a token sees only those before it (Qwen3-Embedding); else also those behind it, and
+            a window reaches `sliding_window_tokens` // 2 to each side (ModernBERT, Gemma 3).
+        embedding_norm: the norm of the first layer is one of the embedding itself, so that the
+            residual stream begins behind it (ModernBERT).
+        pooling: as of an EncoderSpec.
+        dense: as of an EncoderSpec.
+        scores: as of an EncoderSpec.
+    """
+
+    causal: bool = False
+    embedding_norm: bool = False
+    pooling: str = "mean"
+    dense: tuple[Dense, ...] = ()
+    scores: bool = False
+
+
+AnySpec = ModelSpec | EncoderSpec | RotaryEncoderSpec
+TextSpec = EncoderSpec | RotaryEncoderSpec  # what turns texts into vectors
+
+
+def spec_type(fields: Mapping[str, object]) -> type[ModelSpec] | type[EncoderSpec]:
+    """Return the record that describes an architecture, by its fields as they were written."""
+    family = fields.get("family")
+    if family in ENCODER_FAMILIES:
+        return EncoderSpec
+    is_encoder = "pooling" in fields or family in ROTARY_ENCODER_FAMILIES
+    return RotaryEncoderSpec if is_encoder else ModelSpec

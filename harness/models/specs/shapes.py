@@ -86,21 +86,6 @@ class DecoderShape:
 
 
 @dataclass(frozen=True, slots=True)
-class ModernBertShape:
-    """A text encoder with rotary positions, gated blocks and windows in most layers."""
-
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    head_dim: int
-    intermediate_size: int
-    max_context_tokens: int
-    sliding_window_tokens: int
-    full_attention_layers: int
-
-
-@dataclass(frozen=True, slots=True)
 class WhisperShape:
     """A speech encoder over `encoder_tokens` frames and a text decoder that attends to it."""
 
@@ -172,4 +157,4 @@ class ClipShape:
     text: ClipText
 
 
-Shape = DecoderShape | ModernBertShape | WhisperShape | T5Shape | VitShape | ClipShape
+Shape = DecoderShape | WhisperShape | T5Shape | VitShape | ClipShape

@@ -26,6 +26,8 @@ from harness.models.specs.model import (
     EncoderSpec,
     Experts,
     ModelSpec,
+    RotaryEncoderSpec,
+    TextSpec,
     is_sensitive,
     sensitive_layers,
 )
@@ -37,6 +39,7 @@ class Role(StrEnum):
 
     `body`: a matrix every token is multiplied by. `table`: rows are looked up. `head`: gives the
     logits. `tied`: table and head in one. `vector`: norms, biases and other small arrays.
+    `pooled`: a matrix that one vector of each text is multiplied by.
     `unused`: counted by those who published the model, but neither stored nor run here.
     """
 
@@ -46,6 +49,7 @@ class Role(StrEnum):
     TIED = "tied"
     VECTOR = "vector"
     UNUSED = "unused"
+    POOLED = "pooled"
 
 
 class Stage(StrEnum):
@@ -161,7 +165,8 @@ class ModelStructure:
 
     Attributes:
         name: of the model.
-        kind: `decoder`, `bert`, `modernbert`, `whisper`, `t5`, `vit` or `clip`.
+        kind: `decoder`, `bert`, `encoder` (with a decoder's layers), `whisper`, `t5`, `vit` or
+            `clip`.
         groups: every trained array.
         attention: every group of attending layers.
         hidden_size: width of the residual stream, the wider one of two.
@@ -281,7 +286,7 @@ def _bert_groups(spec: EncoderSpec) -> Iterator[ParameterGroup]:
         Stage.ENCODER,
     )
     yield ParameterGroup("embedding", Role.TABLE, spec.vocab_size, hidden, stage=stage)
-    yield ParameterGroup("positions", Role.TABLE, spec.max_context_tokens, hidden, stage=stage)
+    yield ParameterGroup("positions", Role.TABLE, spec.position_rows, hidden, stage=stage)
     if spec.token_types:
         yield ParameterGroup("token types", Role.TABLE, spec.token_types, hidden, stage=stage)
     qkv = ParameterGroup("attention qkv", Role.BODY, 3 * hidden, hidden, layers, stage=stage)
@@ -295,6 +300,18 @@ def _bert_groups(spec: EncoderSpec) -> Iterator[ParameterGroup]:
     yield ParameterGroup("norms", Role.VECTOR, 2 * hidden, 1, 2 * layers + 1, stage=stage)
     if spec.pooler:
         yield ParameterGroup("pooler", Role.UNUSED, hidden, hidden + 1, stage=stage)
+    yield from _dense_groups(spec)
+
+
+def _dense_groups(spec: TextSpec) -> Iterator[ParameterGroup]:
+    """Yield what a pooled vector passes."""
+    width, stage = spec.hidden_size, Stage.ENCODER
+    for dense in spec.dense:
+        yield ParameterGroup("dense", Role.POOLED, dense.outputs, width, stage=stage)
+        width = dense.outputs
+        vectors = (1 if dense.bias else 0) + (1 if dense.norm else 0)
+        if vectors:
+            yield ParameterGroup("dense vectors", Role.VECTOR, width * vectors, stage=stage)
 
 
 @singledispatch
@@ -304,6 +321,30 @@ def spec_structure(spec: AnySpec) -> ModelStructure:
 
 
 spec_structure.register(EncoderSpec, bert_structure)
+
+
+@spec_structure.register
+def _rotary_encoder_structure(spec: RotaryEncoderSpec) -> ModelStructure:
+    """A decoder's body that runs once per text, without a head over words and without a cache."""
+    body = _decoder_spec_structure(spec)
+    groups = (
+        replace(
+            group,
+            stage=Stage.ENCODER,
+            role=Role.TABLE if group.role is Role.TIED else group.role,
+        )
+        for group in body.groups
+    )
+    return replace(
+        body,
+        kind="encoder",
+        groups=(*groups, *_dense_groups(spec)),
+        attention=tuple(
+            replace(attention, causal=spec.causal, stage=Stage.ENCODER)
+            for attention in body.attention
+        ),
+        vocab_size=0,
+    )
 
 
 @spec_structure.register

@@ -4,7 +4,7 @@ How many parameters they hold, and how fast a cache grows, are closed formulas.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from itertools import groupby
 from math import prod
@@ -18,6 +18,8 @@ from harness.models.specs.model import (
     EncoderSpec,
     Experts,
     ModelSpec,
+    RotaryEncoderSpec,
+    TextSpec,
 )
 
 TOKENS, POSITIONS, TYPES = "model.embed_tokens", "model.embed_positions", "model.embed_types"
@@ -26,12 +28,12 @@ EMBED_NORM = "model.embed_norm"
 
 def encoder_tables(spec: EncoderSpec) -> dict[str, int]:
     """Return the embedding tables by name, each with its rows."""
-    tables = {TOKENS: spec.vocab_size, POSITIONS: spec.max_context_tokens}
+    tables = {TOKENS: spec.vocab_size, POSITIONS: spec.position_rows}
     return tables | ({TYPES: spec.token_types} if spec.token_types else {})
 
 
 def encoder_shapes(spec: EncoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield name and shape of every tensor: tables, their norm, then layer after layer.
+    """Yield name and shape of every tensor: tables, their norm, layer after layer, dense layers.
 
     The pooler is left out: no sentence embedding passes through it.
     """
@@ -43,6 +45,51 @@ def encoder_shapes(spec: EncoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     for layer in range(spec.num_layers):
         for name, shape in _encoder_layer_shapes(spec):
             yield f"model.layers.{layer}.{name}", shape
+    yield from dense_shapes(spec)
+
+
+def dense_name(place: int) -> str:
+    """Return what the matrix of a dense layer behind the pooling is called."""
+    return f"dense.{place}"
+
+
+def dense_shapes(spec: TextSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of every tensor that a pooled vector passes."""
+    width = spec.hidden_size
+    for place, dense in enumerate(spec.dense):
+        yield f"{dense_name(place)}.weight", (dense.outputs, width)
+        width = dense.outputs
+        if dense.bias:
+            yield f"{dense_name(place)}.bias", (width,)
+        if dense.norm:
+            yield f"{dense_name(place)}.norm.weight", (width,)
+
+
+def dense_parameters(spec: TextSpec) -> int:
+    """Return the trained values that a pooled vector passes: Σ out·in [+ out bias] [+ out norm]."""
+    return sum(prod(shape) for _name, shape in dense_shapes(spec))
+
+
+@singledispatch
+def dense_beside(spec: AnySpec) -> int:
+    """Return how many dense layers lie beside a checkpoint; a classifier's are part of it."""
+    raise TypeError(f"{spec!r} is no architecture")
+
+
+@dense_beside.register(EncoderSpec)
+@dense_beside.register(RotaryEncoderSpec)
+def _dense_of_encoder(spec: TextSpec) -> int:
+    return 0 if spec.scores else len(spec.dense)
+
+
+@dense_beside.register
+def _dense_of_decoder(spec: ModelSpec) -> int:
+    return 0
+
+
+def vector_size(spec: TextSpec) -> int:
+    """Return the width of what leaves an encoder for a text: an embedding, or scores."""
+    return spec.dense[-1].outputs if spec.dense else spec.hidden_size
 
 
 def _encoder_layer_shapes(spec: EncoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -67,14 +114,15 @@ def encoder_parameters(spec: EncoderSpec) -> int:
     """Return the number of trained values as published, the pooler included.
 
         layer = 4·(h² + h) + 2·h·i + i + h + 4·h
-        total = (V + positions + types)·h + 2·h + layers·layer [+ h² + h pooler]
+        total = (V + positions + types)·h + 2·h + layers·layer [+ h² + h pooler] [+ dense]
 
-    Source: shapes of the transformers classes BertModel and DistilBertModel.
+    Source: shapes of the transformers classes BertModel, DistilBertModel and XLMRobertaModel.
     """
     hidden, wide = spec.hidden_size, spec.intermediate_size
-    tables = (spec.vocab_size + spec.max_context_tokens + spec.token_types) * hidden
+    tables = (spec.vocab_size + spec.position_rows + spec.token_types) * hidden
     layer = 4 * (hidden * hidden + hidden) + 2 * hidden * wide + wide + hidden + 4 * hidden
-    return tables + 2 * hidden + spec.num_layers * layer + pooler_parameters(spec)
+    total = tables + 2 * hidden + spec.num_layers * layer
+    return total + pooler_parameters(spec) + dense_parameters(spec)
 
 
 # Matrices whose rows are looked up, or that give the logits: stored by row at every level.
@@ -118,6 +166,12 @@ def _tensors(spec: AnySpec) -> Iterator[Tensor]:
 @_tensors.register
 def _of_encoder(spec: EncoderSpec) -> Iterator[Tensor]:
     yield from (Tensor(name, shape) for name, shape in encoder_shapes(spec))
+
+
+@_tensors.register
+def _of_rotary_encoder(spec: RotaryEncoderSpec) -> Iterator[Tensor]:
+    yield from _of_decoder(spec)
+    yield from (Tensor(name, shape) for name, shape in dense_shapes(spec))
 
 
 @_tensors.register
@@ -201,6 +255,14 @@ def _encoder_counts(spec: EncoderSpec) -> _Counts:
     """All but the pooler is stored; nothing is cached."""
     total = encoder_parameters(spec)
     return _Counts(total, total - pooler_parameters(spec), None, 0)
+
+
+@_counts.register
+def _rotary_encoder_counts(spec: RotaryEncoderSpec) -> _Counts:
+    """A decoder's body and what follows the pooling; nothing is cached."""
+    body = _decoder_counts(spec)
+    total = body.parameters + dense_parameters(spec)
+    return replace(body, parameters=total, built=total, kv_values_per_token=0)
 
 
 @_counts.register

@@ -18,15 +18,21 @@ from harness.core.errors import ModelError
 from harness.models.configs.packed import refuse_packed_tensors
 from harness.models.specs import decoder_names, encoder_names
 from harness.models.specs.decoder_names import Place
-from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, RotaryEncoderSpec
 from harness.models.specs.tensors import Tensor, logical_tensors
 from harness.models.weights.seeded import SeededWeights
-from harness.models.weights.source import ModelSource, checkpoint_files, checkpoint_identity
+from harness.models.weights.source import (
+    ModelSource,
+    checkpoint_files,
+    checkpoint_identity,
+    dense_files,
+)
 from harness.models.weights.store import FloatArray, WeightStore
 
 DTYPES = ("F32", "F16", "BF16")
 HEAD = "lm_head.weight"
 BASE = "model."  # before the names of a class with a head
+DENSE = "dense."  # before those of what follows the pooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +70,10 @@ class CheckpointWeights:
         """
         if source.folder is None:
             raise ValueError(f"{source.name} has no folder of weights")
-        self._model, self._folder = source.name, source.folder
+        self._model, self._folder, self._spec = source.name, source.folder, source.spec
         names = checkpoint_files(source.folder, source.name)
         stored = _headers([source.folder / name for name in names], source.name)
+        stored |= _dense_headers(source.spec, source.folder, source.name)
         self._tensors = {tensor.name: tensor for tensor in logical_tensors(source.spec)}
         naming = _naming(source.spec)
         self._places = {name: naming.place(tensor) for name, tensor in self._tensors.items()}
@@ -75,7 +82,7 @@ class CheckpointWeights:
     @cached_property
     def identity(self) -> str:
         """`sha256:<16 hex digits>` over config.json and weight files, computed when first asked."""
-        return checkpoint_identity(self._folder, self._model)
+        return checkpoint_identity(self._spec, self._folder, self._model)
 
     def tensor(self, name: str) -> FloatArray:
         """Return a whole tensor, float32, in its logical shape."""
@@ -130,6 +137,17 @@ def _headers(paths: list[Path], model: str) -> dict[str, Stored]:
     return found
 
 
+def _dense_headers(spec: AnySpec, folder: Path, model: str) -> dict[str, Stored]:
+    """Return the tensors of dense layers that lie in folders of their own, by our names."""
+    found: dict[str, Stored] = {}
+    for place, path in enumerate(dense_files(spec, folder, model)):
+        headers = _headers([path], model)
+        found |= {
+            f"{DENSE}{place}.{name.removeprefix('linear.')}": part for name, part in headers.items()
+        }
+    return found
+
+
 @contextmanager
 def _reading(path: Path, model: str) -> Iterator[None]:
     """Turn what safetensors and the system raise into one message that names the file."""
@@ -178,6 +196,23 @@ def _encoder_naming(spec: EncoderSpec) -> _Naming:
         lambda _name: True,
         partial(encoder_names.without_prefix, spec),
         encoder_names.is_unused,
+    )
+
+
+@_naming.register
+def _rotary_encoder_naming(spec: RotaryEncoderSpec) -> _Naming:
+    """A checkpoint may hold a head over words, which an encoder does without."""
+
+    def place(tensor: Tensor) -> Place:
+        if tensor.name.startswith(DENSE) and not spec.scores:
+            return Place(tensor.name, tensor.shape)  # of a folder of its own
+        return decoder_names.checkpoint_place(spec, tensor)
+
+    return _Naming(
+        place,
+        partial(decoder_names.is_of_part, spec),
+        partial(decoder_names.without_prefix, spec),
+        lambda name: decoder_names.is_buffer(spec, name) or decoder_names.is_unused(spec, name),
     )
 
 

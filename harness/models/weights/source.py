@@ -16,10 +16,12 @@ from harness.core.errors import ModelError, UsageError
 from harness.core.records import data_folder, read_json
 from harness.models.catalog.catalog import alias_names, load_spec, spec_names
 from harness.models.configs.config import spec_from_file
+from harness.models.configs.encoder import dense_folders
 from harness.models.exported.links import SNAPSHOTS
 from harness.models.formats import refuse_format
 from harness.models.naming import name_of
 from harness.models.specs.model import AnySpec
+from harness.models.specs.tensors import dense_beside
 from harness.models.unknown import FOLDER_NEEDS, unknown_model
 
 SINGLE = "model.safetensors"
@@ -70,6 +72,24 @@ def weight_files(
         f"{model}: {len(others)} safetensors files but no {INDEX}" if others else _none(model),
         fix=f"download {SINGLE}, or {INDEX} and every file it names",
     )
+
+
+def dense_files(spec: AnySpec, folder: Path, model: str) -> tuple[Path, ...]:
+    """Return the weight files of an encoder's dense layers that lie in folders of their own.
+
+    sentence-transformers keeps each in a folder, a classifier's are part of the checkpoint.
+
+    Raises:
+        ModelError: a file is missing.
+    """
+    if not dense_beside(spec):
+        return ()
+    files = tuple(folder / step / SINGLE for step in dense_folders(folder, model))
+    for file in files:
+        if not file.is_file():
+            inside = file.relative_to(folder).as_posix()
+            raise ModelError(f"{model}/{inside} is not there", fix=f"download {inside}")
+    return files
 
 
 def _none(model: str) -> str:
@@ -237,7 +257,7 @@ def weights_identity(source: ModelSource, seed: int) -> str:
     """
     if source.folder is None:
         return seeded_identity(seed)
-    return checkpoint_identity(source.folder, source.name)
+    return checkpoint_identity(source.spec, source.folder, source.name)
 
 
 def seeded_identity(seed: int) -> str:
@@ -247,10 +267,11 @@ def seeded_identity(seed: int) -> str:
     return f"seeded-v{STREAM_VERSION}-{seed}"
 
 
-def checkpoint_identity(folder: Path, model: str) -> str:
+def checkpoint_identity(spec: AnySpec, folder: Path, model: str) -> str:
     """Return `sha256:<16 hex digits>` of a Hugging Face folder; `model` is named in errors."""
     total = hashlib.sha256()
-    for name in (CONFIG, *checkpoint_files(folder, model)):
+    dense = (path.relative_to(folder).as_posix() for path in dense_files(spec, folder, model))
+    for name in (CONFIG, *checkpoint_files(folder, model), *dense):
         path = folder / name
         total.update(f"{name}\0{_size_bytes(path, model)}\0".encode())
         total.update(_digest(path, model))

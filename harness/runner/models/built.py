@@ -20,7 +20,7 @@ from harness.builder.quantize.levels import (
 )
 from harness.models.catalog.target import CONFIG_FILE, EstimateTarget, catalog_target, config_target
 from harness.models.exported.files import graphs_in
-from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec
+from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, RotaryEncoderSpec
 from harness.models.specs.structure import spec_structure
 from harness.models.specs.tensors import active_parameters, parameters
 from harness.models.weights.source import ModelSource, trained_names
@@ -328,6 +328,7 @@ def _kind_of(spec: AnySpec) -> type[BuiltDecoder] | type[BuiltEncoder]:
 
 _kind_of.register(ModelSpec, lambda spec: BuiltDecoder)
 _kind_of.register(EncoderSpec, lambda spec: BuiltEncoder)
+_kind_of.register(RotaryEncoderSpec, lambda spec: BuiltEncoder)
 
 
 def built_model(source: ModelSource) -> BuiltDecoder | BuiltEncoder:

@@ -15,7 +15,7 @@ from harness.store.static_encoder import build_static_encoder, calibration_texts
 from tests.builder.graph.run_graph import open_graph
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
-MODELS = sorted(path.name for path in FIXTURES.iterdir())
+MODELS = ["bert-cls", "bert-mean", "distilbert-mean", "xlmr-cls"]  # others are refused by name
 # The references are 3 texts of at most 12 tokens; the second shape pads both ways.
 SHAPE, LARGER = TextShape(12, 3), TextShape(16, 4)
 

@@ -16,7 +16,12 @@ from harness.builder.graph.static.encoder_block import (
     add_and_norm,
     add_static_layer,
 )
-from harness.builder.graph.static.geometry import HIDDEN, StaticEncoderGeometry, TextShape
+from harness.builder.graph.static.geometry import (
+    HIDDEN,
+    StaticEncoderGeometry,
+    TextShape,
+    type_inputs,
+)
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import QuantLevel
 from harness.models.specs.model import EncoderSpec
@@ -107,13 +112,21 @@ def _embed(emitter: StaticEmitter, spec: EncoderSpec, level: QuantLevel, shape: 
     ids = emitter.add("Reshape", ("input_ids", count), "ids.flat")
     rows = emitter.look_up(TOKENS, ids, level.table, "embedding")
     if spec.token_types:
-        types = emitter.add("Reshape", ("token_type_ids", count), "types.flat")
+        types = _types(emitter, spec, shape, count)
         types = emitter.look_up(TYPES, types, level.table, "types")
         rows = emitter.compute("Add", (rows, types), "embedding.typed")
-    numbers = [*range(shape.tokens)] * shape.sequences
+    first = spec.first_position
+    numbers = [*range(first, first + shape.tokens)] * shape.sequences
     places = emitter.constant("positions.numbers", numbers, "int32")
     positions = emitter.look_up(POSITIONS, places, level.table, "positions")
     return add_and_norm(emitter, spec, (rows, positions), EMBED_NORM, len(numbers))
+
+
+def _types(emitter: StaticEmitter, spec: EncoderSpec, shape: TextShape, count: str) -> str:
+    """Add the type of every token, in one row: those that are fed, or the only one there is."""
+    if type_inputs(spec):
+        return emitter.add("Reshape", ("token_type_ids", count), "types.flat")
+    return emitter.constant("types.only", [0] * (shape.sequences * shape.tokens), "int32")
 
 
 def _mean(emitter: StaticEmitter, texts: str, grid: str, shape: TextShape) -> str:
@@ -146,7 +159,7 @@ def _ports(
     """Return the graph's inputs and outputs; no dimension has a name instead of a number."""
     port, floats = helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     texts = [shape.sequences, shape.tokens]
-    ids = ["input_ids", *(["token_type_ids"] if spec.token_types else [])]
+    ids = ["input_ids", *(["token_type_ids"] if type_inputs(spec) else [])]
     inputs = [port(name, onnx.TensorProto.INT32, texts) for name in ids]
     masks = [MASK, *([SHARES] if spec.pooling == "mean" else [])]
     inputs += [port(name, floats, texts) for name in masks]

@@ -5,12 +5,12 @@ What a static decoder is not built of is refused by name before anything is buil
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NoReturn, Self
 
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE, MAX_CONTEXT_TOKENS
 from harness.builder.quantize.levels import CacheLevel, QuantLevel
 from harness.core.errors import ModelError, UsageError
-from harness.models.specs.model import EncoderSpec, ModelSpec
+from harness.models.specs.model import EncoderSpec, ModelSpec, RotaryEncoderSpec
 
 # Fields of a ModelSpec and the values that the static block knows.
 _BUILT: dict[str, tuple[object, ...]] = {
@@ -220,6 +220,26 @@ class StaticEncoderGeometry(BuiltGeometry):
         return replace(self, shapes=(TextShape(tokens, sequences),))
 
 
+STATIC_POOLINGS = ("mean", "cls")
+
+
+def refuse_rotary_encoder(spec: RotaryEncoderSpec) -> NoReturn:
+    """Refuse an encoder with a decoder's layers, of which no static graphs are built.
+
+    Raises:
+        ModelError: names the model and the way out.
+    """
+    raise ModelError(
+        f"{spec.name}: an encoder with rotary positions, of which no static graphs are built",
+        fix="a level of the fused encoder (bench levels), or an encoder of the BERT families",
+    )
+
+
+def type_inputs(spec: EncoderSpec) -> int:
+    """Return one more than the largest type id that is fed; 0: none is, all have the only row."""
+    return spec.token_types if spec.token_types > 1 else 0
+
+
 def static_encoder_geometry(
     spec: EncoderSpec, shapes: Iterable[TextShape]
 ) -> StaticEncoderGeometry:
@@ -227,7 +247,14 @@ def static_encoder_geometry(
 
     Raises:
         UsageError: no shape, or one that the model does not take.
+        ModelError: dense layers or a pooling that no static graph is built with.
     """
+    if spec.dense or spec.pooling not in STATIC_POOLINGS:
+        what = "dense layers behind its pooling" if spec.dense else f"pooling {spec.pooling!r}"
+        raise ModelError(
+            f"{spec.name}: {what}, with which no static graphs are built",
+            fix=f"a level of the fused encoder (bench levels), or {' or '.join(STATIC_POOLINGS)}",
+        )
     found = tuple(sorted(set(shapes)))
     for shape in found:
         if shape.sequences < 1 or not 1 <= shape.tokens <= spec.max_context_tokens:
@@ -242,7 +269,7 @@ def static_encoder_geometry(
     return StaticEncoderGeometry(
         vocab_size=spec.vocab_size,
         hidden_size=spec.hidden_size,
-        token_types=spec.token_types,
+        token_types=type_inputs(spec),
         max_context_tokens=spec.max_context_tokens,
         pooling=spec.pooling,
         shapes=found,
