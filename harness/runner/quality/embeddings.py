@@ -57,6 +57,7 @@ def measure_embeddings(
             threads=threads,
             queries=read.queries,
             passages=read.passages,
+            pairs=read.pairs,
         )
     random = source.weights_kind == "seeded" or read.tokenization == Tokenization.NONE
     return Quality(
@@ -86,14 +87,16 @@ def check_ranking(
 def summarize_embeddings(reply: Compared) -> EmbeddingScores:
     """Compute every metric; intervals are Student's t over texts, or over queries.
 
+    Scores of pairs have no cosine.
+
     Args:
         reply: without a bad text.
     """
     return EmbeddingScores(
-        texts=len(reply.cosines),
+        texts=reply.texts,
         queries=len(reply.taus),
-        embedding_cosine=_mean(reply.cosines, -1.0),
-        embedding_cosine_min=min(reply.cosines),
+        embedding_cosine=_mean(reply.cosines, -1.0) if reply.cosines else None,
+        embedding_cosine_min=min(reply.cosines, default=None),
         nearest_agreement=_mean([float(same) for same in reply.same_nearest], 0.0),
         ranking_tau=_mean(reply.taus, -1.0),
     )
@@ -118,6 +121,7 @@ def _arguments(source: ModelSource, level: Artifact, seed: int) -> Json:
         "vocab_size": level.geometry.vocab_size,
         "max_tokens": level.geometry.max_context_tokens,
         "seed": seed,
+        "pairs": level.geometry.scores,
     }
 
 

@@ -29,6 +29,20 @@ class Embeddings:
         return scores
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one model that scores pairs makes of a ranking set.
+
+    Attributes:
+        similarities: score of each query with each passage [queries, passages].
+    """
+
+    similarities: NDArray[np.float64]
+
+
+Ranking = Embeddings | Scores
+
+
 def cosines(ours: Vectors, theirs: Vectors) -> NDArray[np.float64]:
     """Cosine of each pair of vectors [texts]; rounding does not lift it above 1.
 
@@ -42,13 +56,13 @@ def cosines(ours: Vectors, theirs: Vectors) -> NDArray[np.float64]:
     return shares.clip(max=1.0)
 
 
-def same_nearest(ours: Embeddings, theirs: Embeddings) -> NDArray[np.bool_]:
+def same_nearest(ours: Ranking, theirs: Ranking) -> NDArray[np.bool_]:
     """Whether each query has the same nearest passage [queries]."""
     same: NDArray[np.bool_] = ours.similarities.argmax(1) == theirs.similarities.argmax(1)
     return same
 
 
-def kendall_taus(ours: Embeddings, theirs: Embeddings) -> NDArray[np.float64]:
+def kendall_taus(ours: Ranking, theirs: Ranking) -> NDArray[np.float64]:
     """Kendall's tau of both orders of the passages, of each query [queries].
 
         tau = (pairs in the same order - pairs in the other order) / sqrt(ordered · ordered)

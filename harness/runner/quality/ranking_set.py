@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.core.records import data_folder, read_table
 from harness.engine.passes import seeded_ids
@@ -18,7 +18,12 @@ SEEDED_NAME = "seeded random token ids"
 SEEDED_QUERIES, SEEDED_QUERY_TOKENS = 16, 12
 SEEDED_PASSAGES, SEEDED_PASSAGE_TOKENS = 48, 32
 
+# Passages that a model which scores pairs reads with each query: every third one of the set.
+PAIRED_PASSAGES, PAIRED_EVERY = 16, 3
+
+Text = TypeVar("Text")
 Texts = list[list[int]]
+Pair = tuple[list[int], list[int]]  # token ids, and the type of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,14 @@ class RankingTokens:
         tokenization: how the texts became tokens.
         queries: token ids of each query.
         passages: of each passage.
+        pairs: each query with each of PAIRED_PASSAGES passages, query after query; empty: not read.
     """
 
     name: str
     tokenization: Tokenization
     queries: Texts
     passages: Texts
+    pairs: tuple[Pair, ...] = ()
 
 
 def bundled_set() -> RankingSet:
@@ -67,7 +74,7 @@ def bundled_set() -> RankingSet:
 
 
 def read_ranking(
-    folder: Path | None, vocab_size: int, max_tokens: int, seed: int = 0
+    folder: Path | None, vocab_size: int, max_tokens: int, seed: int = 0, *, pairs: bool = False
 ) -> RankingTokens:
     """Return the set as the tokens of a model; random ones for a model without a tokenizer.
 
@@ -76,6 +83,7 @@ def read_ranking(
         vocab_size: rows of its embedding.
         max_tokens: longest text that it takes; the rest of a longer one is cut off.
         seed: of random ids.
+        pairs: read pairs too, as a model that scores them does.
 
     Raises:
         UsageError: the package `tokenizers` is not installed.
@@ -83,12 +91,19 @@ def read_ranking(
     """
     tokenization = tokenization_of(folder, vocab_size)
     if folder is None or tokenization is not Tokenization.FILE:
-        return _seeded(vocab_size, max_tokens, seed)
+        return _seeded(vocab_size, max_tokens, seed, pairs=pairs)
     tokenizer, texts = open_tokenizer(folder, vocab_size), bundled_set()
     tokenizer.enable_truncation(max_tokens)  # keeps the token that ends a text
-    return RankingTokens(
-        NAME, tokenization, _encode(tokenizer, texts.queries), _encode(tokenizer, texts.passages)
-    )
+    read = (_encode(tokenizer, texts.queries), _encode(tokenizer, texts.passages))
+    asked = _paired(texts.queries, texts.passages) if pairs else []
+    encoded = tuple((list(one.ids), list(one.type_ids)) for one in tokenizer.encode_batch(asked))
+    return RankingTokens(NAME, tokenization, *read, encoded)
+
+
+def _paired(queries: Sequence[Text], passages: Sequence[Text]) -> list[tuple[Text, Text]]:
+    """Return each query with every third passage."""
+    chosen = passages[::PAIRED_EVERY][:PAIRED_PASSAGES]
+    return [(query, passage) for query in queries for passage in chosen]
 
 
 def _encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> Texts:
@@ -96,8 +111,17 @@ def _encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> Texts:
     return [list(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
 
 
-def _seeded(vocab_size: int, max_tokens: int, seed: int) -> RankingTokens:
+def _seeded(vocab_size: int, max_tokens: int, seed: int, *, pairs: bool) -> RankingTokens:
     """Return random ids: they tell rounding apart and mean no text."""
-    queries = seeded_ids(seed, SEEDED_QUERIES, min(SEEDED_QUERY_TOKENS, max_tokens), vocab_size)
-    passages = seeded_ids(seed, SEEDED_PASSAGES, min(SEEDED_PASSAGE_TOKENS, max_tokens), vocab_size)
-    return RankingTokens(SEEDED_NAME, Tokenization.NONE, queries.tolist(), passages.tolist())
+    queries, passages = (
+        seeded_ids(seed, texts, min(tokens, max_tokens), vocab_size).tolist()
+        for texts, tokens in (
+            (SEEDED_QUERIES, SEEDED_QUERY_TOKENS),
+            (SEEDED_PASSAGES, SEEDED_PASSAGE_TOKENS),
+        )
+    )
+    both = [
+        ([*query, *passage][:max_tokens], ([0] * len(query) + [1] * len(passage))[:max_tokens])
+        for query, passage in (_paired(queries, passages) if pairs else [])
+    ]
+    return RankingTokens(SEEDED_NAME, Tokenization.NONE, queries, passages, tuple(both))

@@ -77,12 +77,13 @@ class TokenizerBytes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RankingRead(msgspec.Struct, frozen=True, kw_only=True):
-    """The ranking set as a model's tokens: ids of each query and passage."""
+    """The ranking set as a model's tokens: ids of each query and passage, or ids and types."""
 
     name: str
     tokenization: str
     queries: list[list[int]]
     passages: list[list[int]]
+    pairs: list[tuple[list[int], list[int]]] = []
 
 
 class BadText(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,16 +94,18 @@ class BadText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """Embeddings of a level held against its reference's.
+    """Embeddings of a level, or its scores of pairs, held against its reference's.
 
     Attributes:
-        cosines: of every text, queries first.
+        texts: what was read: texts, or pairs.
+        cosines: of every text, queries first; empty of scores.
         same_nearest: of every query: whether the nearest passage is the same.
         taus: of every query: Kendall's tau of the two orders of all passages.
         bad: the first embedding that is no number; the lists are then empty.
         peak_bytes: high-water mark of the process.
     """
 
+    texts: int = 0
     cosines: tuple[float, ...] = ()
     same_nearest: tuple[bool, ...] = ()
     taus: tuple[float, ...] = ()

@@ -19,6 +19,7 @@ from harness.runner.quality.embeddings import (
     summarize_embeddings,
 )
 from harness.runner.quality.measure import NUMERIC_ONLY
+from harness.runner.quality.ranking_set import read_ranking
 from harness.runner.quality.replies import Compared
 from harness.store.cache import ensure_artifact
 
@@ -83,6 +84,27 @@ def test_without_a_tokenizer_the_numbers_say_nothing_of_text(shared_cache):
     found = measure_embeddings(source, reference, level)
     assert (found.label, found.tokenization) == (NUMERIC_ONLY, "none")
     assert found.encode is not None
+
+
+@pytest.mark.parametrize("name", ["bert-scores", "xlmr-scores", "modernbert-scores"])
+def test_rerankers_are_judged_by_the_order_of_their_scores(name, tmp_path, shared_cache):
+    """16 queries with 16 passages each; there is no cosine of one number."""
+    copy = shutil.copytree(FIXTURES / name, tmp_path / name)
+    word_tokenizer(copy / "tokenizer.json")
+    found = [measure_embeddings(*built(copy, level, shared_cache)) for level in ("fp32", "int4")]
+    same, fewer = (quality.encode for quality in found)
+    assert (same.texts, same.queries, same.embedding_cosine) == (256, 16, None)
+    assert same.ranking_tau.value == same.nearest_agreement.value == 1.0
+    assert 0.2 < fewer.ranking_tau.value < 1.0
+
+
+def test_a_pair_is_read_with_its_types(folder):
+    """[CLS] query [SEP] passage [SEP]: the tokenizer says which is which."""
+    pair = read_ranking(folder, 96, 24, pairs=True).pairs[0]
+    assert len(pair[0]) == len(pair[1]) <= 24
+    seeded = read_ranking(None, 96, 24, pairs=True).pairs
+    assert len(seeded) == 256
+    assert seeded[0][1] == [0] * 12 + [1] * 12
 
 
 def test_an_embedding_that_is_no_number_makes_the_level_invalid(tmp_path, shared_cache):

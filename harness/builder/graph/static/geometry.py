@@ -77,12 +77,14 @@ class BuiltGeometry:
         main_file: the graph that stands for the model.
         all_logits_file: the graph whose logits are those of every token; encoders have none.
         is_static: whether its shapes are fixed, so that what it is compared with is fused.
+        scores: whether an encoder gives scores of texts instead of embeddings.
     """
 
     __slots__ = ()
     main_file = GRAPH_FILE
     all_logits_file = ALL_LOGITS_FILE
     is_static = False
+    scores = False
 
     @property
     def state_bytes(self) -> int:
