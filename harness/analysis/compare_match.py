@@ -185,7 +185,8 @@ def match_axis(
         base: the value that others are compared with; None: the first of the document.
 
     Raises:
-        UsageError: no such field, or fewer than two values of it.
+        UsageError: no such field, fewer than two values of it, or files of which a level tells no
+            two apart.
     """
     field = axis_field(axis)
     usable = [one for one in document.records if why_left_out(one) is None]
@@ -217,12 +218,40 @@ def match_axis(
         for found in sides.values()
         if first in found and value in found
     ]
+    if not matches and field == "level":
+        _refuse_untold(document.run_id, axis, [one.cell for one in usable])
     alone = [
         [Measured(document.run_id, one) for one in found.values()]
         for found in sides.values()
         if first not in found or len(found) == 1
     ]
     return tuple(matches), (*_left_out("it", [document]), *_only("one value of the axis", alone))
+
+
+def _refuse_untold(run_id: str, axis: str, cells: Sequence[Cell]) -> None:
+    """Refuse files that cannot be paired by their levels.
+
+    Raises:
+        UsageError: they are of other exports, or several of one are stored alike.
+    """
+    files: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if HASH in cell.model:
+            files.setdefault(cell.level, {})[cell.model] = None
+    names = dict.fromkeys(_name(model) for models in files.values() for model in models)
+    alike = [
+        f"{' and '.join(found)} at {level}" for level, found in files.items() if len(found) > 1
+    ]
+    if len(names) > 1:
+        why = f"its files are of other exports: {_listed(list(names))}"
+    elif alike:
+        why = f"a level tells not which file is meant: {_listed(alike)}"
+    else:
+        return
+    raise UsageError(
+        f"{run_id} cannot be compared by {axis}: {why}",
+        fix="--axis model, which compares files whatever their levels",
+    )
 
 
 def _following(cells: Sequence[Cell], field: str) -> Iterator[str]:

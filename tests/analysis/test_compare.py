@@ -234,8 +234,35 @@ def test_two_files_of_one_export_are_paired(axis):
 
 def test_models_of_other_names_are_not_one_by_their_levels():
     other = structs.replace(EXPORT[1], cell=structs.replace(EXPORT[1].cell, model="n@bbbbbbbb"))
-    with pytest.raises(UsageError, match="share nothing"):
+    with pytest.raises(UsageError, match="files are of other exports: m; n"):
         compare_axis(document(EXPORT[0], other), "quant", None, ASK)
+
+
+def exported(level, digest, kv_cache="fp32"):
+    return record(BASE, model=f"m@{digest * 8}", level=level, kv_cache=kv_cache, weights="exported")
+
+
+@pytest.mark.parametrize(("axis", "base"), [("quant", "int8"), ("model", "m@bbbbbbbb")])
+def test_three_files_of_one_export_are_paired_with_the_base(axis, base):
+    """By level or by file; without a word the first is the base."""
+    run = document(exported("fp32", "a"), exported("int8", "b", "int8"), exported("int4", "c"))
+    question = Question(metrics=("tpot_ms",))
+    plain, chosen = (compare_axis(run, axis, name, question).rows for name in (None, base))
+    assert [(row.cell.level, row.new_cell.level) for row in plain] == [
+        ("fp32", "int8"),
+        ("fp32", "int4"),
+    ]
+    assert {row.cell.level for row in chosen} == {"int8"}
+    assert {row.new_cell.level for row in chosen} == {"fp32", "int4"}
+
+
+def test_files_that_are_stored_alike_are_compared_by_file_not_by_level():
+    run = document(exported("fp32", "a"), exported("int4", "b"), exported("int4", "c"))
+    with pytest.raises(UsageError, match=r"m@bbbbbbbb and m@cccccccc at int4") as caught:
+        compare_axis(run, "quant", None, ASK)
+    assert "--axis model" in caught.value.fix
+    rows = compare_axis(run, "model", None, Question(metrics=("tpot_ms",))).rows
+    assert [row.new_cell.model for row in rows] == ["m@bbbbbbbb", "m@cccccccc"]
 
 
 def test_a_level_that_a_model_has_beside_others_stays_in_the_key():
