@@ -315,10 +315,19 @@ def _halves(parts: Sequence[_Part], asked: _Part | None) -> dict[Role, str]:
 
 
 def _named_by_genai(folder: Path) -> dict[Role, str]:
-    """Return the graphs that a folder's genai_config.json names; empty without one."""
+    """Return the graphs that a folder's genai_config.json names; empty without one.
+
+    It may leave out the encoder, which is then the one below the folder that is called so.
+    """
     where = f"{name_of(folder)}/{GENAI_CONFIG}"
     config = read_json(folder / GENAI_CONFIG, where)
-    return named_by_genai(config, where, lambda file: (folder / file).exists())
+    found = named_by_genai(config, where, lambda file: (folder / file).exists())
+    if found and Role.ENCODER not in found:
+        parts = [_part(each) for each in graphs_in(folder)]
+        halves = [part for part in parts if part.role is Role.ENCODER and not part.copy]
+        if halves:
+            found[Role.ENCODER] = halves[0].file
+    return found
 
 
 def named_by_genai(config: Any, where: str, exists: Callable[[str], bool]) -> dict[Role, str]:

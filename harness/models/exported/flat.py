@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import onnx
@@ -22,7 +23,7 @@ class FlatNode:
         domain: of the operator; empty: the standard one.
         inputs: names; empty where an optional one is left out.
         outputs: names.
-        attributes: whole numbers and text by name.
+        attributes: whole numbers and text by name; of `strides` their product.
     """
 
     op: str
@@ -136,9 +137,11 @@ def _keep(flat: FlatGraph, flat_node: FlatNode, node: onnx.NodeProto) -> None:
 
 
 def _simple(node: onnx.NodeProto) -> Iterator[tuple[Any, int | str]]:
-    """The attributes that are one whole number or one text."""
+    """The attributes that are one whole number or one text, and the strides of a convolution."""
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.INT:
             yield attribute, attribute.i
         elif attribute.type == onnx.AttributeProto.STRING and len(attribute.s) < _LONGEST_WORD:
             yield attribute, attribute.s.decode(errors="replace")
+        elif attribute.name == "strides":
+            yield attribute, prod(attribute.ints)

@@ -1,8 +1,10 @@
-"""How many tokens the tables of positions of a graph have rows for."""
+"""How long a sequence a graph takes: rows of its tables of positions, frames of its sounds."""
 
+from math import prod
 from pathlib import Path
 
 from harness.models.exported.flat import FlatGraph, FlatNode
+from harness.models.exported.ports import Port
 from harness.models.exported.tensors import elements, stored_array
 
 _PASSING = frozenset(
@@ -34,6 +36,24 @@ def position_limit(flat: FlatGraph, positions: frozenset[str], folder: Path) -> 
         if first is not None and 0 <= first < table.dims[0]:
             limits.append(table.dims[0] - first)
     return min(limits, default=None)
+
+
+def frames_taken(flat: FlatGraph, features: Port | None, given: Port | None) -> int | None:
+    """Return the frames of the one length that an encoder takes; None: any, or it is not told.
+
+    One whose input is of any length and whose vectors are of one number takes as many frames as
+    its convolutions, each by its stride, make that number of.
+
+    Args:
+        flat: the graph.
+        features: a spectrogram, its input.
+        given: the vectors that come out [batch, frames, width].
+    """
+    count = given.shape[1] if given is not None and given.rank == 3 and given.shape else None
+    if features is None or not isinstance(count, int):
+        return None
+    strides = (node.whole("strides", 1) for node in flat.nodes if node.op == "Conv")
+    return count * prod(strides)
 
 
 def _first_position(

@@ -19,10 +19,17 @@ from harness.models.exported.files import FoundFiles
 from harness.models.exported.flat import FlatGraph, flatten
 from harness.models.exported.kinds import is_open, kind_of
 from harness.models.exported.loading import graph_ports, load_graph
-from harness.models.exported.model import DataFile, ExportedGraph, ExportedKind, ExportedModel, Role
+from harness.models.exported.model import (
+    DataFile,
+    ExportedGraph,
+    ExportedKind,
+    ExportedModel,
+    Role,
+    Sound,
+)
 from harness.models.exported.names import CacheName, cache_names, genai_names, name_ports
 from harness.models.exported.ports import Port, PortNames
-from harness.models.exported.positions import position_limit
+from harness.models.exported.positions import frames_taken, position_limit
 from harness.models.exported.safety import COMPILED_OP, check_regular, check_tensors
 from harness.models.exported.shapes import (
     TokenTable,
@@ -51,6 +58,7 @@ class _Read:
         exporter: who wrote it.
         table: that token ids are looked up in.
         positions: most tokens that its tables of positions take; None: it has none.
+        frames: of the one length of sounds that it takes; None: any.
     """
 
     graph: ExportedGraph
@@ -60,6 +68,7 @@ class _Read:
     compiled_for: str
     table: TokenTable | None
     positions: int | None
+    frames: int | None
 
 
 def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = None) -> ExportedModel:
@@ -77,6 +86,8 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
     reads = {
         role: _read(role, found, file, described, runtime) for role, file in found.graphs.items()
     }
+    if not _looks_at_encoder([read.graph for read in reads.values()]):
+        reads.pop(Role.ENCODER, None)
     main = next(iter(reads.values()))
     graphs = {role: read.graph for role, read in reads.items()}
     table_rows = None if main.table is None else main.table.rows
@@ -98,7 +109,9 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
         weights_bytes=sum(row.stored_bytes for row in rows),
         storages=rows,
         data_files=tuple(DataFile(name, (found.folder / name).stat().st_size) for name in data),
-        content_hash=_content_hash(found.folder, [*found.graphs.values(), *data]),
+        content_hash=_content_hash(
+            found.folder, [*(read.graph.file for read in reads.values()), *data]
+        ),
         vocab_size=_vocab_size(main, described, kind),
         max_context_tokens=_context(kind, described, decoding),
         source_context_tokens=_least(
@@ -107,7 +120,7 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
         ),
         hidden_size=described.hidden_size or _width(main),
         image_size=_image_size(reads.get(Role.ENCODER, main).graph, described),
-        sound=described.sound,
+        sound=_sound(described, reads.get(Role.ENCODER, main)),
         tokenizer_folder=described.tokenizer_folder,
         spec=spec,
         variants=found.variants,
@@ -155,7 +168,8 @@ def _read(
     data = check_tensors(model, path, where, found.is_own_copy)
     check_versions(model, path, where, runtime)
     flat = flatten(model)
-    graph = _graph(role, file, model, flat, described, where)
+    is_half = Role.ENCODER in found.graphs and role is not Role.ENCODER
+    graph = _graph(role, file, model, flat, described, where, is_half)
     stored = count_weights(flat, folder)
     counted = replace(
         graph,
@@ -169,7 +183,12 @@ def _read(
     table = token_table(flat, graph.names.ids)
     numbers = {name for name in (graph.names.positions, graph.names.cache_position) if name}
     limit = position_limit(flat, frozenset(numbers), path.parent)
-    return _Read(counted, stored, names, exporter, device, table, limit)
+    features, given = (
+        graph.port(name) if name else None
+        for name in (graph.names.input_features, graph.names.hidden)
+    )
+    frames = frames_taken(flat, features, given)
+    return _Read(counted, stored, names, exporter, device, table, limit, frames)
 
 
 def _graph(
@@ -179,6 +198,7 @@ def _graph(
     flat: FlatGraph,
     described: Described,
     where: str,
+    is_half: bool,
 ) -> ExportedGraph:
     """Return the record of a graph but for its weights: names first, then shapes."""
     inputs, outputs = graph_ports(model, where)
@@ -193,7 +213,11 @@ def _graph(
         ]
         more_past, more_present = paired_by_shape(flat, *rest)
         past, present = {**past, **more_past}, {**present, **more_present}
-    names = shaped_inputs(flat, _without(inputs, past), names, has_cache=bool(past))
+    names = shaped_inputs(
+        *(flat, _without(inputs, past), names),
+        has_cache=bool(past),
+        is_half=is_half,
+    )
     table = token_table(flat, names.ids)
     vocab_size = described.vocab_size if table is None else table.rows
     vectors = next((port for port in inputs if port.name == names.embeds), None)
@@ -209,6 +233,15 @@ def _graph(
         weights_bytes=0,
         opset=max(versions.get("", 0), versions.get("ai.onnx", 0)),
         domains=tuple(sorted(versions.keys() - {"", "ai.onnx"})),
+    )
+
+
+def _looks_at_encoder(graphs: Sequence[ExportedGraph]) -> bool:
+    """Whether a decoder takes what an encoder gives; one of pictures may lie beside any other."""
+    decoders = [graph for graph in graphs if graph.role is not Role.ENCODER]
+    return not decoders or any(
+        graph.names.encoder_hidden_states or (graph.cache and graph.cache.cross)
+        for graph in decoders
     )
 
 
@@ -275,6 +308,12 @@ def _image_size(graph: ExportedGraph, described: Described) -> tuple[int, int] |
         case (_, _, int(height), int(width)):
             return height, width
     return described.image_size
+
+
+def _sound(described: Described, read: _Read) -> Sound:
+    """Return how sounds go in: as configurations say, and as long as the graph takes."""
+    frames = described.sound.frames or read.frames
+    return replace(described.sound, frames=frames)
 
 
 def _content_hash(folder: Path, files: Sequence[str]) -> str:

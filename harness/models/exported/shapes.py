@@ -41,7 +41,11 @@ def speaks(flat: FlatGraph, inputs: Sequence[Port], names: PortNames, has_cache:
 
 
 def shaped_inputs(
-    flat: FlatGraph, inputs: Sequence[Port], names: PortNames, has_cache: bool
+    flat: FlatGraph,
+    inputs: Sequence[Port],
+    names: PortNames,
+    has_cache: bool,
+    is_half: bool = False,
 ) -> PortNames:
     """Return `names` with the inputs that their shapes and readers tell.
 
@@ -50,27 +54,28 @@ def shaped_inputs(
        others one with few rows is of token types, and what is left over may be a mask.
     3. Where there are none, and a cache, vectors of tokens are floats [batch, tokens, width].
     4. Alone, four dimensions with as many channels as pictures have are a picture.
+    5. Of a half beside an encoder, floats [batch, tokens, width] are what that gives, and whole
+       numbers [batch, tokens] its mask; ids that are called the decoder's are its own.
 
     Args:
         flat: the graph.
         inputs: without caches.
         names: what their names tell.
         has_cache: whether keys, values or states go in.
+        is_half: whether it is the decoder half of two.
     """
+    has_source = names.ids or names.embeds or names.pixel_values
+    if names.decoder_ids and not (has_source or names.input_features or names.input_values):
+        names = replace(names, ids=names.decoder_ids, decoder_ids=None)
     for port in _left(inputs, names):
         for node, index in flat.uses(port.name):
             part = _PLACES.get((node.op, index))
             if part is not None and getattr(names, part) is None:
                 names = replace(names, **{part: port.name})
-    has_media = (
-        names.pixel_values or names.input_features or names.input_values or names.decoder_ids
-    )
-    if not (names.ids or names.embeds or has_media):
-        names = _text(flat, _left(inputs, names), names)
+    names = _of_text(flat, inputs, names, has_cache)
     left = _left(inputs, names)
-    if not (names.ids or has_media) and names.embeds is None and has_cache:
-        vectors = [port for port in left if port.element_type in FLOATS and port.rank == 3]
-        names = replace(names, embeds=vectors[0].name) if vectors else names
+    if is_half:
+        names = _of_half(_left(inputs, names), names)
     if len(inputs) == 1 and left and _is_picture(left[0]):
         names = replace(names, pixel_values=left[0].name)
     return names
@@ -82,8 +87,8 @@ def shaped_outputs(
     """Return `names` with the outputs that their shapes tell, where no name told any.
 
     Logits are floats whose last size is the number of tokens; other floats of three or more
-    dimensions are vectors of tokens or patches, of two one vector per text or picture. Of a
-    decoder that takes vectors, and of which no more is known, logits are wider or narrower.
+    dimensions are vectors of tokens, patches or frames, of two one vector per text or picture. Of
+    a decoder that takes vectors, and of which no more is known, logits are wider or narrower.
 
     Args:
         outputs: without caches.
@@ -101,7 +106,7 @@ def shaped_outputs(
     )
     if logits is not None:
         return replace(names, logits=logits.name)
-    if not (is_text or names.pixel_values):
+    if not (is_text or names.pixel_values or names.input_features or names.input_values):
         return names
     if deep:
         return replace(names, hidden=deep[0].name)
@@ -139,6 +144,34 @@ def _text(flat: FlatGraph, left: Sequence[Port], names: PortNames) -> PortNames:
             part = "token_types" if table.rows <= _FEW_TYPES else "positions"
             names = replace(names, **{part: name}) if getattr(names, part) is None else names
     return _with(names, "mask", numbers, lambda port: port.name not in tables)
+
+
+def _of_text(
+    flat: FlatGraph, inputs: Sequence[Port], names: PortNames, has_cache: bool
+) -> PortNames:
+    """Rules 2 and 3 of shaped_inputs."""
+    has_media = (
+        names.pixel_values or names.input_features or names.input_values or names.decoder_ids
+    )
+    if not (names.ids or names.embeds or has_media):
+        names = _text(flat, _left(inputs, names), names)
+    left = _left(inputs, names)
+    if not (names.ids or has_media) and names.embeds is None and has_cache:
+        vectors = [port for port in left if port.element_type in FLOATS and port.rank == 3]
+        names = replace(names, embeds=vectors[0].name) if vectors else names
+    return names
+
+
+def _of_half(left: Sequence[Port], names: PortNames) -> PortNames:
+    """Rule 5 of shaped_inputs."""
+    names = _with(
+        *(names, "encoder_hidden_states", left),
+        lambda port: port.element_type in FLOATS and port.rank == 3,
+    )
+    return _with(
+        *(names, "encoder_mask", left),
+        lambda port: port.element_type in WHOLE_NUMBERS and port.rank == 2,
+    )
 
 
 def _with(

@@ -137,3 +137,55 @@ def test_a_mask_of_sounds_is_as_long_as_the_decoder_wants(tmp_path, length, is_t
     sessions = [open_session(file, find_device("cpu"), 1) for file in opened_files(geometry)]
     decoder = open_steps(sessions, geometry, 1, 8, seed=0)
     assert np.isfinite(decoder.read_whole(seeded_ids(0, 1, 3, VOCAB))).all()
+
+
+def plain_pair(folder: Path, ids_name: str, memory: str, mask: str = "") -> None:
+    """A spectrogram of any length to vectors of FRAMES, and a decoder that adds their mean."""
+    nodes = [
+        helper.make_node("Conv", ["mel", "taps"], ["thin"], strides=[2], pads=[1, 1]),
+        helper.make_node("Transpose", ["thin"], ["rows"], perm=[0, 2, 1]),
+        helper.make_node("Add", ["rows", "places"], ["states"]),
+    ]
+    weights = {"taps": values(WIDTH, BINS, 3), "places": values(FRAMES, WIDTH)}
+    sound = [port("mel", ["batch", BINS, "frames"])]
+    nodes[0].input[0] = sound[0].name = "input_features"
+    vectors = [port("states", ["batch", FRAMES, WIDTH])]
+    saved(model(nodes, sound, vectors, weights), folder / "encoder")
+    tiny = Tiny(ids_name).attention(0)
+    tiny.inputs.append(port(memory, ["batch", "source", WIDTH]))
+    if mask:
+        tiny.inputs.append(port(mask, ["batch", "source"], TensorProto.INT64))
+    tiny.weights["side"] = np.array([1])
+    saved(tiny.added(tiny.node("ReduceMean", memory, "side")).logits(), folder / "decoder")
+    config = {"model": {"decoder": {"filename": "decoder/model.onnx"}, "context_length": 40}}
+    (folder / "genai_config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("ids_name", "memory", "mask"),
+    [
+        ("decoder_input_ids", "encoder_hidden_states", ""),  # as mobius names them
+        ("input_ids", "memory", "memory_padding"),
+        ("tokens_so_far", "encoder_out", ""),
+    ],
+)
+def test_a_decoder_beside_an_encoder_looks_at_its_vectors(tmp_path, ids_name, memory, mask):
+    """The encoder is in a folder of its own that no configuration names; parts by their shapes."""
+    plain_pair(tmp_path, ids_name, memory, mask)
+    found = read(tmp_path)
+    assert found.kind is ExportedKind.ENCODER_DECODER
+    assert [graph.file for graph in found.graphs] == ["decoder/model.onnx", "encoder/model.onnx"]
+    assert found.main.names.encoder_hidden_states == memory
+    assert found.main.names.encoder_mask == (mask or None)
+    assert found.sound.frames == 2 * FRAMES  # of any length by its name, of one by what it adds
+    geometry = ExportedGeometry(found)
+    path, sizes = str(found.path(found.main)), shapes_json(geometry)
+    assert steps_check(path, sizes, "cpu", threads=1, batch=2, seed=0).agrees
+
+
+def test_an_encoder_that_no_decoder_looks_at_is_another_model(tmp_path):
+    """Such as that of the pictures of a package whose decoder takes vectors."""
+    plain_pair(tmp_path, "input_ids", "encoder_hidden_states")
+    saved(Tiny("inputs_embeds", takes_vectors=True).attention(0).logits(), tmp_path / "decoder")
+    found = read(tmp_path)
+    assert (found.kind, len(found.graphs)) == (ExportedKind.DECODER, 1)
