@@ -171,9 +171,11 @@ def _meanings(graph: ExportedGraph) -> dict[str, str]:
                 found.setdefault(size, meaning)
     for pair in graph.cache.growing if graph.cache is not None else ():
         shape = (pair.past is not None and graph.port(pair.past).shape) or ()
-        for axis, size in enumerate(shape):
-            if isinstance(size, str) and axis == pair.length_axis:
-                found.setdefault(size, PAST)
+        after = (pair.present is not None and graph.port(pair.present).shape) or ()
+        for ends, meaning in ((shape, PAST), (after, TOTAL)):
+            for axis, size in enumerate(ends):
+                if isinstance(size, str) and axis == pair.length_axis:
+                    found.setdefault(size, meaning)
     return found
 
 
@@ -183,6 +185,9 @@ def _maker_of(port: Port, meanings: Mapping[str, str]) -> Maker:
     counted = [meanings.get(size, "") if isinstance(size, str) else "" for size in shape]
     by_token = counted[:2] == [BATCH, TOKENS] or any(word in port.name for word in _BY_TOKEN)
     if "attention_mask" in port.name and len(shape) in (2, 4):
+        return _mask
+    is_by_head = len(shape) == 4 and isinstance(shape[1], int) and shape[1] > 1
+    if len(shape) == 4 and counted[1:] == ["", TOKENS, TOTAL] and not is_by_head:
         return _mask
     if is_float and len(shape) > 2 and by_token:
         return _vectors

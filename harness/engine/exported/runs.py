@@ -59,7 +59,7 @@ class GrowingRun:
             given = {**feeds, **self._cache.past} if self._reads_past else feeds
             logits, *present = self._session.run_with_ort_values(self._names, given)
             self._cache.take(dict(zip(self._keys.values(), present, strict=True)), held_tokens)
-            return array_of(logits)
+            return _by_token(array_of(logits))
 
         return PreparedRun(run, held_tokens + ids.shape[1])
 
@@ -100,7 +100,7 @@ class SharedRun:
         def run() -> NDArray[Any]:
             refresh()
             self._session.run_with_iobinding(binding)
-            return logits
+            return _by_token(logits)
 
         return PreparedRun(run, held_tokens + tokens)
 
@@ -108,6 +108,8 @@ class SharedRun:
         """Memory for the logits of so many tokens, or of the last one where the graph gives one."""
         port = self._graph.port(self._name)
         stated = port.shape or (0, "tokens", self._vocab_size)
+        if len(stated) == 2:  # of the last token alone
+            return aligned_zeros((self._batch, self._vocab_size), dtype_of(port))
         given = 1 if stated[1] == 1 or self._graph.names.logits_to_keep else tokens
         width = stated[2] if isinstance(stated[2], int) else self._vocab_size
         return aligned_zeros((self._batch, given, width), dtype_of(port))
@@ -146,7 +148,12 @@ class WholeRun:
     def _run(self, feeds: Feeds) -> NDArray[Any]:
         """The logits of every token."""
         (logits,) = self._session.run_with_ort_values(self._names, feeds)
-        return array_of(logits)
+        return _by_token(array_of(logits))
+
+
+def _by_token(logits: NDArray[Any]) -> NDArray[Any]:
+    """Logits [batch, tokens or 1, vocab], in place."""
+    return logits[:, None] if logits.ndim == 2 else logits
 
 
 def _of_encoder(graph: ExportedGraph, source: Feeds) -> Feeds:

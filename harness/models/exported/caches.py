@@ -163,13 +163,16 @@ def _axes(
     rank = len(shape)
     batch_axis = 1 if name.half == "both" else 0
     free = [axis for axis, size in enumerate(shape) if isinstance(size, str)]
+    moved = [axis for axis in free if len({(port.shape or ())[axis] for port in ports}) > 1]
     if name.half in _KEYS_AND_VALUES:
         usual = _LENGTH_AXES.get(rank)
+        still = [axis for axis in free if axis not in moved]
+        if moved == [0] and still and not _is_unnamed(ports, 0):
+            return still[0], 0  # the tokens come first
         others = [axis for axis in free if axis != batch_axis]
         if name.cross or usual in others or not others:
             return batch_axis, _scattered_axis(flat, ports, rank) or usual
         return batch_axis, others[0]
-    moved = [axis for axis in free if len({(port.shape or ())[axis] for port in ports}) > 1]
     named = [axis for axis in moved if not _is_unnamed(ports, axis)]
     batch_axis = next((axis for axis in free if axis not in named), 0)
     found = [axis for axis in (named or free) if axis != batch_axis]

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from harness.models.exported.tensors import stored_bytes
 
@@ -88,6 +90,7 @@ class FlatGraph:
                 waiting.extend(new)
 
 
+_WHOLE_VALUES = ("value_int", "value_ints")  # of a Constant
 _LONGEST_WORD = 4096  # of an attribute; a compiled model may be one
 _LONGEST = 64  # a chain of operators that only pass a tensor on; guards against a cycle
 
@@ -134,6 +137,9 @@ def _keep(flat: FlatGraph, flat_node: FlatNode, node: onnx.NodeProto) -> None:
         for attribute in node.attribute:
             if attribute.name == "value" and attribute.HasField("t"):
                 flat.constants[flat_node.outputs[0]] = attribute.t
+            elif attribute.name in _WHOLE_VALUES:
+                whole = np.array(helper.get_attribute_value(attribute), np.int64)
+                flat.constants[flat_node.outputs[0]] = numpy_helper.from_array(whole)
 
 
 def _simple(node: onnx.NodeProto) -> Iterator[tuple[Any, int | str]]:

@@ -8,6 +8,7 @@ from harness.models.exported.names import unnamed_inputs
 from harness.models.exported.ports import Port
 
 _ENCODER_CLASSES = ("ForMaskedLM", "ForPreTraining", "ForTokenClassification")
+_CLASSIFIES = ("ForSequenceClassification", "ForTokenClassification")
 _CAUSAL_CLASSES = ("ForCausalLM", "LMHeadModel")
 _RUNNABLE = (
     *("float32", "float16", "float64", "bfloat16", "int64", "int32", "int16", "int8", "uint64"),
@@ -64,11 +65,14 @@ def _of_logits(main: ExportedGraph, classes: Sequence[str], table_rows: int | No
     Without a cache a language model and an encoder with a head look alike. It is an encoder where
     token types go in, where config.json names such a class, or where there are not as many logits
     as tokens in the vocabulary. With a cache it is one where a text has one set of logits, as of a
-    classifier. What that leaves open a probe run tells, see is_open.
+    classifier, unless these are as many as tokens. What that leaves open a probe run tells, see
+    is_open.
     """
     assert main.names.logits is not None
     shape = main.port(main.names.logits).shape or ()
-    if main.cache is not None and len(shape) in (0, 3):
+    is_last = len(shape) == 2 and table_rows is not None and shape[-1] == table_rows
+    is_last = is_last and not any(name.endswith(_CLASSIFIES) for name in classes)
+    if main.cache is not None and (len(shape) in (0, 3) or is_last):
         return ExportedKind.DECODER if main.cache.has_past else ExportedKind.DECODER_WITHOUT_PAST
     other = isinstance(shape[-1], int) and table_rows not in (None, shape[-1]) if shape else True
     has_head = any(name.endswith(_ENCODER_CLASSES) for name in classes)

@@ -69,7 +69,8 @@ class PortNames:
         last_positions: number of the last new token [batch], as GroupQueryAttention takes it.
         past_length: how many tokens the cache holds, an integer scalar or [1].
         total_length: cached and new tokens, an integer scalar or [1].
-        logits: [batch, tokens or 1, vocab]; of a classifier [batch, classes].
+        logits: [batch, tokens or 1, vocab], or of the last token alone [batch, vocab]; of a
+            classifier [batch, classes].
         hidden: vectors of every token or patch [batch, tokens, hidden].
         embedding: one vector per sequence or image [batch, width].
     """

@@ -78,13 +78,23 @@ def _first_position(
     if node is None or steps == 0:
         return None
     if node.op in _COUNTS:
-        return _COUNTS[node.op]
+        return _COUNTS[node.op] + (_added(flat, node.input(0), folder) if node.op == "Range" else 0)
     is_cut = is_cut or node.op == "Slice"
     for source, added in _sources(flat, node, folder):
         first = _first_position(flat, source, positions, folder, steps - 1, is_cut=is_cut)
         if first is not None:
             return first + added
     return None
+
+
+def _added(flat: FlatGraph, name: str, folder: Path, steps: int = _LONGEST_STEPS) -> int:
+    """Return what is added to a length where a range begins; 0 of a length alone."""
+    number = _constant(flat, name, folder)
+    node = flat.producers.get(flat.source(name))
+    if number is not None or node is None or steps == 0 or node.op not in ("Add", "Sub"):
+        return number or 0
+    first, second = (_added(flat, node.input(place), folder, steps - 1) for place in (0, 1))
+    return first + second if node.op == "Add" else first - second
 
 
 def _sources(flat: FlatGraph, node: FlatNode, folder: Path) -> list[tuple[str, int]]:

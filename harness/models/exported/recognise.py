@@ -206,7 +206,7 @@ def _graph(
     renamed, patterns = genai_names(described.genai, part)
     past, present = cache_names(inputs, patterns.past), cache_names(outputs, patterns.present)
     names = name_ports(_without(inputs, past), _without(outputs, present), renamed)
-    if speaks(flat, inputs, names, has_cache=bool(past)):
+    if speaks(flat, inputs, outputs, names, has_cache=bool(past)):
         rest = [
             _unnamed(_without(inputs, past), names),
             _unnamed(_without(outputs, present), names),
@@ -227,7 +227,9 @@ def _graph(
         file=file,
         inputs=inputs,
         outputs=outputs,
-        names=shaped_outputs(_without(outputs, present), names, vocab_size, vectors),
+        names=shaped_outputs(
+            _without(outputs, present), names, vocab_size, vectors, has_cache=bool(past)
+        ),
         cache=cache_layout(flat, past, present, described.head_dim),
         parameters=0,
         weights_bytes=0,

@@ -31,13 +31,31 @@ class TokenTable:
     width: int
 
 
-def speaks(flat: FlatGraph, inputs: Sequence[Port], names: PortNames, has_cache: bool) -> bool:
-    """Whether a graph reads a text: then what goes in and comes out alike is its cache."""
+def speaks(
+    flat: FlatGraph,
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    names: PortNames,
+    has_cache: bool,
+) -> bool:
+    """Whether a graph reads a text: then what goes in and comes out alike is its cache.
+
+    So it is where two inputs or more come out longer: something is appended to them, and no more.
+    """
     if names.pixel_values or names.input_features or names.input_values:
         return False
     if names.ids or names.embeds or has_cache:
         return True
-    return bool(_text(flat, _left(inputs, names), names).ids)
+    if _text(flat, _left(inputs, names), names).ids:
+        return True
+    given = {port.name for port in outputs}
+    appended = [
+        port.name
+        for port in inputs
+        for node, _ in flat.readers.get(port.name, ())
+        if node.op == "Concat" and given.intersection(node.outputs)
+    ]
+    return len(set(appended)) > 1
 
 
 def shaped_inputs(
@@ -82,7 +100,11 @@ def shaped_inputs(
 
 
 def shaped_outputs(
-    outputs: Sequence[Port], names: PortNames, vocab_size: int | None, vectors: Port | None
+    outputs: Sequence[Port],
+    names: PortNames,
+    vocab_size: int | None,
+    vectors: Port | None,
+    has_cache: bool,
 ) -> PortNames:
     """Return `names` with the outputs that their shapes tell, where no name told any.
 
@@ -95,14 +117,16 @@ def shaped_outputs(
         names: what all names and the inputs tell.
         vocab_size: rows of the table of tokens, else as a configuration says.
         vectors: the input of a decoder that takes vectors.
+        has_cache: whether keys, values or states go in; then logits may be of the last token alone.
     """
     if names.logits or names.hidden or names.embedding:
         return names
     floats = [port for port in outputs if port.element_type in FLOATS and port.rank]
     deep = [port for port in floats if (port.rank or 0) >= 3]
     is_text = names.ids is not None or names.embeds is not None
+    wide = floats if has_cache and vectors is None else deep
     logits = next(
-        (port for port in deep if is_text and _is_vocabulary(port, vocab_size, vectors)), None
+        (port for port in wide if is_text and _is_vocabulary(port, vocab_size, vectors)), None
     )
     if logits is not None:
         return replace(names, logits=logits.name)

@@ -1,5 +1,7 @@
 """Parts of a decoder told by shape where no name tells them, and then decoded with."""
 
+import json
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -211,13 +213,23 @@ def test_a_cache_with_its_tokens_before_its_heads(tmp_path):
     assert (pair.length_axis, pair.shape) == (1, (0, 0, 3, 8))
 
 
-def test_a_classifier_over_a_decoder_is_an_encoder(tmp_path):
-    """Its logits are one set a text, although a cache goes in and comes out."""
+@pytest.mark.parametrize("classes", [3, VOCAB])
+def test_a_classifier_over_a_decoder_is_an_encoder(tmp_path, classes):
+    """Its logits are one set a text, although a cache goes in and comes out.
+
+    Of as many classes as there are tokens only its configuration tells.
+    """
     proto = Tiny().attention(0).logits("of_tokens")
-    proto.graph.node.append(helper.make_node("ReduceMean", ["of_tokens", "ax1"], ["logits"]))
-    proto.graph.initializer.append(numpy_helper.from_array(np.array([1]), "ax1"))
+    proto.graph.node.append(helper.make_node("ReduceMean", ["of_tokens", "ax1"], ["mean"]))
+    proto.graph.node.append(helper.make_node("MatMul", ["mean", "classes"], ["scores"]))
+    proto.graph.node.append(helper.make_node("Squeeze", ["scores", "ax1"], ["logits"]))
+    stored = {"ax1": np.array([1]), "classes": values(VOCAB, classes)}
+    proto.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in stored.items())
     del proto.graph.output[0]
-    proto.graph.output.insert(0, port("logits", ["batch", 1, VOCAB][::2]))
+    proto.graph.output.insert(0, port("logits", ["batch", classes]))
+    if classes == VOCAB:
+        config = {"architectures": ["Qwen3ForSequenceClassification"]}
+        (tmp_path / "config.json").write_text(json.dumps(config))
     assert read(saved(proto, tmp_path)).kind is ExportedKind.ENCODER
 
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from harness.core.errors import UsageError
 from harness.models.exported.sizes import (
@@ -16,7 +16,9 @@ from harness.models.exported.sizes import (
     length_of,
     sound_seconds,
 )
+from tests.models.exported.tiny_graphs import WIDTH as VECTOR
 from tests.models.exported.tiny_graphs import model, port, read, saved, values
+from tests.models.exported.tiny_parts import Tiny
 
 WHOLE = TensorProto.INT64
 NOTHING = Reading()
@@ -130,6 +132,20 @@ def positions(folder, added, rows=30, count="CumSum", config=None):
 def test_positions_begin_where_the_graph_counts_from(tmp_path, added, limit):
     """A running sum over the mask begins at 1, and what is added moves it."""
     assert positions(tmp_path, added).max_context_tokens == limit
+
+
+@pytest.mark.parametrize("is_int", [True, False])
+def test_positions_begin_where_a_range_begins(tmp_path, is_int):
+    """From behind the cache and 2 more, as BART's: 30 rows take 28 tokens."""
+    tiny = Tiny()
+    two = {"value_int": 2} if is_int else {"value": numpy_helper.from_array(np.array(2))}
+    length = tiny.node("Gather", tiny.node("Shape", "past_key_values.0.key"), "two")
+    first = tiny.node("Add", length, tiny.node("Constant", **two))
+    last = tiny.node("Add", first, tiny.node("Gather", tiny.node("Shape", "input_ids"), "one"))
+    tiny.weights["rows"] = values(30, VECTOR)
+    place = tiny.node("Gather", "rows", tiny.node("Range", first, last, "one"))
+    found = read(saved(tiny.added(place).attention(0).logits(), tmp_path))
+    assert found.max_context_tokens == 28
 
 
 def test_the_least_limit_counts(tmp_path):
