@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from harness.core.errors import UsageError
 from harness.core.units import MIB
-from harness.report.grid import Column, draw_columns, json_text
+from harness.report.grid import Column, draw_columns, json_text, prose, short
 from harness.report.numbers import percent, rounded, three_digits, two_decimals
 from harness.report.rows import shown
 from harness.results.metric_row import Source
@@ -68,7 +68,8 @@ def explain_document(document: Document, wanted: str | None, style: str) -> str:
 
 def explain_record(record: Record, style: str) -> str:
     """Draw one record: the sum behind its estimate, then where its nodes ran and its time went."""
-    parts = [_explain_sum(record, style)] if record.explanation else [record_name(record)]
+    name = prose(short(record_name(record)), style)
+    parts = [_explain_sum(record, style)] if record.explanation else [name]
     return "\n".join(parts + [draw_place(record, style)] * has_place(record))
 
 
@@ -81,7 +82,8 @@ def _explain_sum(record: Record, style: str) -> str:
     lines += [_verdict(record, part) for part in found["passes"]]
     lines += [_memory_verdict(record, found["memory"])]
     lines += _utilisation(record)
-    return "\n".join(lines) + "\n\n" + draw_columns(TERM_COLUMNS, terms, style)
+    told = "\n".join(prose(short(line), style) for line in lines)
+    return f"{told}\n\n{draw_columns(TERM_COLUMNS, terms, style)}"
 
 
 def record_name(record: Record) -> str:

@@ -25,7 +25,8 @@ R = TypeVar("R")
 # What a cell has room for where people read it; names are as long as their makers like.
 LONGEST_NAME, LONGEST_CELL = 64, 800
 KEPT = LONGEST_NAME // 2 - 1  # characters at either end
-LONG_NAME = re.compile(rf"[^\s/\\]{{{LONGEST_NAME + 1},}}")
+LONG_NAME = re.compile(rf"(?<!\S)[^\s/]{{{LONGEST_NAME + 1},}}(?!\S)")
+FILES = (".onnx", ".json", ".jsonl", ".toml")
 # When a column is printed, by its distinct cells.
 ALWAYS = "always"
 KNOWN = "known"  # any row has a value
@@ -214,13 +215,17 @@ def _plain(value: object, number: Callable[[float], str]) -> str:
 
 
 def short(text: str) -> str:
-    """A name cut in its middle where it is long, and any text at its end where it is very long.
+    """One line whose long words are cut in their middle, and which is cut at its end if very long.
 
-    Words of sentences and paths stay whole: commands among them are typed.
+    Paths and files stay whole: commands among the words are typed.
     """
-    if LONG_NAME.fullmatch(text):
-        return f"{text[:KEPT]}…{text[-KEPT:]}"
-    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
+    line = LONG_NAME.sub(_cut, one_line(text))
+    return line if len(line) <= LONGEST_CELL else f"{line[: LONGEST_CELL - 1]}…"
+
+
+def _cut(word: re.Match[str]) -> str:
+    """A long word without its middle; a file whole."""
+    return word[0] if word[0].endswith(FILES) else f"{word[0][:KEPT]}…{word[0][-KEPT:]}"
 
 
 def json_text(value: object, **layout: Any) -> str:

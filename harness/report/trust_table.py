@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.core.errors import UsageError
 from harness.report.explained import is_meant, record_name
-from harness.report.grid import Column, draw_columns, json_text
+from harness.report.grid import Column, draw_columns, json_text, prose, short
 from harness.report.numbers import half_width, percent
 from harness.results.enums import Status
 from harness.results.schema import Document, Record
@@ -63,7 +63,8 @@ def explain_trust(document: Document, wanted: str | None, style: str) -> str:
     if style == "json":
         names = Judged.__dataclass_fields__
         return json_text([{name: getattr(row, name) for name in names} for row in rows], indent=1)
-    reasons = [f"{row.name}: {reason}" for row in rows for reason in row.reasons]
+    told = [f"{row.name}: {reason}" for row in rows for reason in row.reasons]
+    reasons = [prose(short(line), style) for line in told]
     return "\n\n".join(
         [draw_columns(COLUMNS, rows, style), *(["\n".join(reasons)] if reasons else [])]
     )

@@ -14,6 +14,7 @@ import pytest
 import harness.report
 from harness.report import numbers
 from harness.report.columns import DRAWN
+from harness.report.explained import explain_record
 from harness.report.grid import (
     LONGEST_CELL,
     LONGEST_NAME,
@@ -26,6 +27,8 @@ from harness.report.grid import (
 )
 from harness.report.model_facts import MOST_LISTED, draw_facts
 from harness.report.render import FORMATS, render
+from harness.report.trust_table import explain_trust
+from harness.results.schema import Reason, Trust
 from tests.report.report_documents import document, metric, record
 
 ODD = (
@@ -117,6 +120,15 @@ def test_long_names_are_cut_where_people_read_them_and_whole_elsewhere():
     assert LONG in draw_columns(columns, [LONG], "csv")
 
 
+def test_long_words_of_a_sentence_are_cut_and_paths_are_not():
+    path = f"{'folder/' * 20}model.onnx"
+    text = draw_columns([Column("note", str)], [f"{LONG} int4: --model {path}"], "table")
+    assert path in text
+    assert f"{'n' * 31}…{'n' * 31} int4" in text
+    escaped = draw_columns([Column("name", str)], ["\u202e" * 300], "md")
+    assert max(map(len, escaped.splitlines())) < 3 * LONGEST_NAME
+
+
 def test_control_characters_never_reach_a_cell():
     text = draw_columns([Column("name", str)], ["a\x1b[31m\u202eb\r\nc"], "table")
     assert "\x1b" not in text
@@ -153,3 +165,19 @@ def test_every_format_takes_any_number_and_any_name(style):
             assert max(map(len, text.splitlines())) < LONGEST_CELL
         if style in ("json", "bencher", "benchmark-action", "pyperf"):
             json.loads(text, parse_constant=pytest.fail)
+
+
+def test_names_of_others_are_escaped_where_records_are_explained():
+    """In headings and reasons too, which are no table."""
+    doubts = Trust(grade="C", reasons=(Reason(code="STEAL", detail="a\x1b[2J"),))
+    passes = {"passes": [], "memory": [], "estimator": "params", "basis": "b\x1b"}
+    name = {"model": f"{LONG}\x1b\u202e"}
+    metrics = {"decode_tok_s": metric(1.0)}
+    for found in (None, passes):
+        more = {} if found is None else {"explanation": found}
+        one = record("tg32", metrics, doubts, cell=name, **more)
+        for style in ("table", "md"):
+            texts = [explain_record(one, style), explain_trust(document(one), None, style)]
+            for text in texts:
+                assert not re.search("[\x1b\u202e]", text)
+                assert max(map(len, text.splitlines())) < LONGEST_CELL
