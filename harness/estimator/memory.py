@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from harness.builder.graph.geometry import longest_context
 from harness.builder.quantize.layout import StoredArray, body_arrays, table_arrays
 from harness.builder.quantize.levels import CacheLevel, Form, MatrixFormat, QuantLevel, own_cache
 from harness.core.units import MIB
@@ -272,13 +273,16 @@ def _loading_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -
 def _rotary_bytes(model: ModelStructure, level: QuantLevel) -> float:
     """Bytes of cosines and sines [context, rotated values / 2], folded into constants at load.
 
-    Twice where layers with a window have a base of their own; nothing where positions are learned.
+    Twice where layers with a window have a base of their own; nothing where positions are learned
+    or no layer turns by them. The context is the one that a graph is built for.
     """
-    if not isinstance(model.spec, ModelSpec):  # an encoder's positions are a table
-        return 0.0
     spec = model.spec
+    if not isinstance(spec, ModelSpec):  # an encoder's positions are a table
+        return 0.0
+    if not any(layer.attends and layer.rotary for layer in spec.layers):
+        return 0.0
     tables = 1 if spec.local_rope_theta is None else 2
-    return float(tables * spec.rotary_context_tokens * spec.rotated_dim * level.float_bytes)
+    return float(tables * longest_context(spec) * spec.rotated_dim * level.float_bytes)
 
 
 def _cache_bytes(

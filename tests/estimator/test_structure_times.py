@@ -165,6 +165,24 @@ def test_memory_parts_by_hand():
     assert memory.part_bytes("no such part") == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "table_bytes"),
+    [("lfm2-350m", 32_768 * 64 * 4), ("llama-3.2-1b", 32_768 * 64 * 4), ("granite-4.0-h-350m", 0)],
+)
+def test_rotary_tables_are_those_that_are_built(name, table_bytes):
+    """Graphs hold 32,768 positions at most, and none where no layer turns by them."""
+    model = catalog_model(name).structure
+    memory = peak_memory(model, LEVELS["int4"], prompt_tokens=64)
+    assert memory.part_bytes("rotary tables") == table_bytes
+
+
+def test_states_are_part_of_the_peak():
+    """Three sequences of 20,201,472 bytes."""
+    model = catalog_model("qwen3.5-0.8b").structure
+    memory = peak_memory(model, LEVELS["int4"], prompt_tokens=64, batch=3)
+    assert memory.part_bytes("states") == 3 * 20_201_472
+
+
 def test_an_encoder_has_no_cache_term():
     model = catalog_model("bert-base-uncased").structure
     memory = peak_memory(model, LEVELS["fp32"], prompt_tokens=128)
