@@ -10,6 +10,12 @@ NS_PER_S = 10**9
 S_PER_MIN = 60
 
 
+def size_words(size_bytes: float) -> str:
+    """A size in MiB: `513 MiB`, and one decimal below ten: `0.3 MiB`."""
+    size = size_bytes / MIB
+    return f"{size:,.0f} MiB" if size >= 10 else f"{size:.1f} MiB"
+
+
 def about_time(seconds: float) -> str:
     """A guess at a time in words: `about 40 s`, `about 3 min`; never 0."""
     if seconds < 2 * S_PER_MIN:

@@ -275,7 +275,9 @@ def test_a_tiny_model_is_measured_and_judged(
     assert bench(*flags, "--format", "json") == 0
     out, err = capsys.readouterr()
     (path,) = folder.glob("run-*.json")
-    assert err.splitlines() == [f"results: {path}"]
+    *told, last = err.splitlines()
+    assert last == f"results: {path}"
+    assert sum(line.startswith("measured: ") for line in told) == 2
     table = json.loads(out)
     found = {(row["metric"], row["estimator"]): row["cells"] for row in table["rows"]}
     assert found["decode_tok_s", "params"] == 1

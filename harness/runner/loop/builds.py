@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.builder.quantize.layout import stored_bytes
 from harness.core.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
 from harness.core.findings import Progress
-from harness.core.units import MIB, about_time
+from harness.core.units import MIB, about_time, size_words
 from harness.runner.models import find_model
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.quality.measure import REFERENCE_LEVEL, check_reference
@@ -115,9 +115,7 @@ def missing_builds(plan: Plan, cache: Path) -> list[tuple[SessionGroup, int]]:
 def build_words(group: SessionGroup, size_bytes: int) -> str:
     """What is built, how large it is, and how long that takes."""
     seconds = about_time(build_seconds(group))
-    return (
-        f"building {group.source.name} {group.stored_name}: {size_bytes / MIB:,.0f} MiB, {seconds}"
-    )
+    return f"building {group.source.name} {group.stored_name}: {size_words(size_bytes)}, {seconds}"
 
 
 def build_seconds(group: SessionGroup) -> float:

@@ -7,7 +7,7 @@ or measured for them, and no model file is read.
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.units import MIB, about_time
+from harness.core.units import about_time, size_words
 from harness.engine.workload import Workload
 from harness.estimator.calibration.calibrate import FOLDER, ROUND_SECONDS
 from harness.estimator.calibration.constants import QUICK
@@ -76,7 +76,7 @@ def first_words(found: Expected, cache: Path, results: Path) -> list[str]:
     if not found.is_first:
         return []
     models = f"builds {found.models} model{'s' * (found.models != 1)}"
-    size = f"{found.built_bytes / MIB:,.0f} MiB"
+    size = size_words(found.built_bytes)
     steps = [
         *([f"{models} ({size}, {about_time(found.build_s)})"] * bool(found.models)),
         *(["measures this machine's peaks"] * bool(found.calibrations)),

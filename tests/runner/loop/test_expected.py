@@ -63,4 +63,4 @@ def test_a_build_is_told_with_its_level_size_and_time(tiny_folder, tmp_path):
     for _ in range(2):
         build_all(plan, tmp_path, lambda what, done, total: told.append((what, done)))
     name = plan.groups[0].source.name
-    assert told == [(f"building {name} int4: 0 MiB, about 1 s", 0)]
+    assert told == [(f"building {name} int4: 0.0 MiB, about 1 s", 0)]
