@@ -86,8 +86,9 @@ def test_two_formulas_for_stored_bytes_agree(name):
     spec = load_spec(name)
     is_mixture = isinstance(spec, ModelSpec) and spec.experts is not None
     static = () if is_mixture else STATIC_LEVELS.values()  # no static mixture is built
+    structure = spec_structure(spec)
     for level in (*LEVELS.values(), *static):
-        assert stored_model_bytes(spec_structure(spec), level) == stored_bytes(spec, level)
+        assert stored_model_bytes(structure, level) == stored_bytes(spec, level)
 
 
 @pytest.mark.parametrize(

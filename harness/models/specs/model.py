@@ -7,6 +7,7 @@ encoders: BERT and what computes as it does, and those whose layers are a decode
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from harness.models.specs.layers import (
     KINDS,
@@ -71,6 +72,7 @@ _DOWN = r"mlp\.(?:down_proj|shared_expert\.down_proj|experts\.\d+\.down_proj|exp
 _MATRIX = re.compile(rf"model\.layers\.(\d+)\.(?:self_attn\.(?:q|k|v|g|qkv)_proj|{_DOWN})\b")
 
 
+@cache
 def sensitive_layers(num_layers: int) -> frozenset[int]:
     """Return the layers whose query, key, value and down matrices are sensitive.
 
