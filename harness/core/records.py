@@ -208,6 +208,18 @@ class JsonValues:
     values: Mapping[str, Any]
     where: str
 
+    def require(self, key: str) -> None:
+        """Ask for a missing or null key.
+
+        Raises:
+            ModelError: it is missing.
+        """
+        if not self.has(key):
+            raise ModelError(
+                f"{self.where}: {key} is missing",
+                fix="copy the whole config.json of the model, as its makers published it",
+            )
+
     def has(self, key: str) -> bool:
         """Whether the key is there and not null."""
         return self.values.get(key) is not None

@@ -66,6 +66,9 @@ QK_NORM_NODES = {"none": 0, "per_head": 7, "full_width": 3}  # split, and norms 
 POSITION_NODES = 6  # learned: count, subtract, width, negate, slice; and the sum with the embedding
 MIXTURE_NODES = 3  # router, reshape, all experts
 SHARED_NODES = 11  # gate, up, sigmoid, two products, down; multiply, sum, sigmoid, multiply; add
+SIDE_TABLE_NODES = 7  # product, two reshapes, norm, look-up, sum, split
+SIDE_NODES = 5  # two products, activation, multiply, norm
+VALUE_NORM_NODES = 3  # a norm with two reshapes
 GROWTH_NODES = 7  # divide, cast, add, logarithm, multiply, add, one axis more
 CAP_NODES = 3  # divide, tanh, multiply
 ENCODER_LAYER_NODES = 11  # qkv, split, attention, out, sum, norm, up, GELU, down, sum, norm
@@ -182,11 +185,21 @@ def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
     around = (2 if padded else 1) * (2 if learned else 1) + (POSITION_NODES if learned else 0)
     around += 1 if spec.scaled_embedding or spec.embedding_multiplier != 1 else 0
     around += _position_nodes(spec, level)
+    around += _side_table_nodes(spec, level)
     around += 3 if table.form is Form.FLOAT else 2
     around += 1 if level.float_dtype == "float16" else 0
     around += CAP_NODES if spec.logit_softcap is not None else 0
     layers = sum(_layer_nodes(spec, level, layer) for layer in spec.layers)
     return MASK_NODES + around + _norm_nodes(spec) + layers
+
+
+def _side_table_nodes(spec: ModelSpec, level: QuantLevel) -> int:
+    """Nodes that look up a second embedding, and make of the first one what is added to it."""
+    wide, table = spec.num_layers * spec.per_layer_width, level.table
+    if not wide:
+        return 0
+    padded = table.form is Form.BLOCK and table.padded_inputs(wide) != wide
+    return SIDE_TABLE_NODES + (1 if padded else 0)
 
 
 def _position_nodes(spec: ModelSpec, level: QuantLevel) -> int:
@@ -205,6 +218,9 @@ def _queries_grow(spec: ModelSpec) -> bool:
 def _layer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
     """Nodes of one layer without its norms and sums."""
     nodes = sum(_mixer_nodes(spec, level, layer, mixer) for mixer in layer.mixers)
+    if spec.per_layer_width:
+        nodes += SIDE_NODES - 1 + ACTIVATION_NODES[spec.activation]
+    nodes += 1 if spec.layer_scalars else 0
     if layer.feed_forward is FeedForward.MLP:
         nodes += 2 + (2 if spec.mlp_gated else 0) + ACTIVATION_NODES[spec.activation]
         nodes += 2 if spec.all_bias and level.body.form is Form.FLOAT else 0
@@ -216,13 +232,18 @@ def _layer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
     return nodes
 
 
-def _attention_nodes(spec: ModelSpec, level: QuantLevel) -> int:
+def _attention_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
     """Nodes of attention between its matrices, these included."""
     nodes = 3 + QK_NORM_NODES[spec.qk_norm]  # qkv, attention, out
     nodes += GATE_NODES if spec.attention_gate else 0
     nodes += 2 if spec.qk_norm_after_rotary else 0
     if _queries_grow(spec):
         nodes += 1 + (1 if spec.qk_norm == "none" else 0)  # the product, and the split before it
+    if not layer.owns_cache:  # neither a split nor what is done to keys
+        nodes -= 1 + (QK_NORM_NODES[spec.qk_norm] - 1) // 2
+    elif spec.value_norm:
+        nodes += VALUE_NORM_NODES
+    nodes += any(one.cache_layer == layer.number != one.number for one in spec.layers)
     if level.body.form is Form.FLOAT:
         nodes += (1 if spec.qkv_bias else 0) + (1 if spec.all_bias or spec.out_bias else 0)
     return nodes
@@ -231,7 +252,7 @@ def _attention_nodes(spec: ModelSpec, level: QuantLevel) -> int:
 def _mixer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer, mixer: Mixer) -> int:
     """Nodes of one mixer, its matrices included."""
     if mixer is Mixer.ATTENTION:
-        return _attention_nodes(spec, level)
+        return _attention_nodes(spec, level, layer)
     nodes, casts = STATE_NODES[mixer]
     if mixer is Mixer.MAMBA and spec.mamba is not None and spec.mamba.gated_norm:
         nodes += 1 if spec.mamba.groups == 1 else 4
@@ -257,6 +278,10 @@ def _norm_nodes(spec: ModelSpec) -> int:
             if addends:
                 nodes += _read_nodes(waiting, bool(before), merges) + (addends if after else 0)
                 waiting = addends
+        if spec.per_layer_width:
+            nodes, waiting = nodes + _read_nodes(waiting, False, merges), 1
+        if spec.layer_scalars:
+            nodes, waiting = nodes + _read_nodes(waiting, False, merges), 0
     return nodes + _read_nodes(waiting, True, merges)
 
 

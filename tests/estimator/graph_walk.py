@@ -83,7 +83,8 @@ class Walk:
     def _attention(self, node: onnx.NodeProto, attributes: dict[str, onnx.AttributeProto]) -> int:
         """Two products of one query and one key for every pair that is not masked."""
         heads, window = attributes["num_heads"].i, attributes["local_window_size"].i
-        caches = [port for port in self.model.graph.input if port.name == node.input[3]]
+        ports = (*self.model.graph.input, *self.model.graph.output)  # a layer may read another's
+        caches = [port for port in ports if port.name == node.input[3]]
         dims = [port.type.tensor_type.shape.dim[3].dim_value for port in caches]
         head_dim = dims[0] if dims else self.head_dim
         pairs = 0

@@ -3,6 +3,8 @@
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
+
 from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.mixing import AttentionInputs, Mixing
 from harness.builder.graph.names import layer_name, scale_name
@@ -38,12 +40,10 @@ def attended(shared: AttentionInputs, mixing: Mixing, packed: str) -> str:
     are nodes before it.
     """
     emitter, spec, layer = mixing.emitter, mixing.spec, mixing.layer
-    number = layer.number
-    attention = f"{layer_name(number)}.self_attn"
+    number = layer.cache_layer
+    attention = f"{mixing.prefix}.self_attn"
     projected = projections(mixing, packed)
-    halves = ("key", "value")
-    cache = tuple(f"past_key_values.{number}.{half}" if shared.cached else "" for half in halves)
-    present = tuple(f"present.{number}.{half}" for half in halves if shared.cached)
+    cache, present = _cache_names(mixing) if shared.cached else (("", ""), ())
     lengths = (shared.last_index, shared.total_tokens)
     window = layer.window_tokens
     turns = layer_turns(mixing) if turns_inside(spec) else ()
@@ -66,6 +66,22 @@ def attended(shared: AttentionInputs, mixing: Mixing, packed: str) -> str:
         local_window_size=window or -1,
         **attributes,
     )
+
+
+def _cache_names(mixing: Mixing) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return the keys and values that a layer reads, and those that it writes.
+
+    A layer that reads those of another writes outputs that nobody reads: without any,
+    GroupQueryAttention ignores its past (seen with onnxruntime 1.32.0).
+    """
+    layer, attention = mixing.layer, f"{mixing.prefix}.self_attn"
+    past, present = (
+        (f"{name}.{layer.cache_layer}.key", f"{name}.{layer.cache_layer}.value")
+        for name in ("past_key_values", "present")
+    )
+    if layer.owns_cache:
+        return past, present
+    return present, (f"{attention}.unread_key", f"{attention}.unread_value")
 
 
 def quantized_inputs(layer: int, cache: CacheLevel) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -105,24 +121,45 @@ def projections(mixing: Mixing, packed: str, *, apart: bool = False) -> tuple[st
     if spec.qk_norm == "none" and not mixing.shared.growth and not apart:
         return packed, "", ""
     attention, query, key = f"{mixing.prefix}.self_attn", layer.query_width, layer.key_width
+    if not layer.owns_cache:
+        owner = f"{layer_name(layer.cache_layer)}.self_attn"
+        queries = _normalised(mixing, packed, layer.num_heads, f"{attention}.q")
+        return queries, f"{owner}.no_keys", f"{owner}.no_keys"
     sizes = emitter.constant(f"{attention}.sizes", [query, key, key])
     names = [f"{attention}.{letter}" for letter in "qkv"]
     emitter.add("Split", (packed, sizes), names[0], more_outputs=names[1:], axis=-1)
     queries, keys = (
-        _normalised(mixing, name, heads)
+        _normalised(mixing, name, heads, name)
         for name, heads in zip(names[:2], (layer.num_heads, layer.num_kv_heads), strict=True)
     )
+    values = names[2]
+    if spec.value_norm:
+        values = _normalised_values(mixing, values)
+    if any(one.cache_layer == layer.number != one.number for one in spec.layers):
+        zero, axis = (emitter.constant(f"{attention}.{k}", [v]) for k, v in (("0", 0), ("1", 1)))
+        emitter.add("Slice", (keys, zero, zero, axis), f"{attention}.no_keys")
     if mixing.shared.growth:
         queries = emitter.add("Mul", (queries, mixing.shared.growth), f"{attention}.q_grown")
-    return queries, keys, names[2]
+    return queries, keys, values
 
 
-def _normalised(mixing: Mixing, name: str, heads: int) -> str:
+def _normalised_values(mixing: Mixing, name: str) -> str:
+    """Add the RMS norm of values by head, which has no weights."""
+    emitter, layer = mixing.emitter, mixing.layer
+    ones = np.ones(layer.head_dim)
+    emitter.constant(f"{name}_norm.weight", ones, mixing.levels.base.float_dtype)
+    by_head = emitter.constant(f"{name}.by_head", [0, 0, layer.num_kv_heads, layer.head_dim])
+    flat = emitter.constant(f"{name}.flat", [0, 0, layer.key_width])
+    rows = emitter.add("Reshape", (name, by_head), f"{name}.heads")
+    norm = _rms_norm(emitter, mixing.spec, rows, f"{name}_norm")
+    return emitter.add("Reshape", (norm, flat), f"{name}_norm.flat")
+
+
+def _normalised(mixing: Mixing, values: str, heads: int, name: str) -> str:
     """Add the RMS norm of queries or keys, by head or all at once, of turned ones where so."""
     emitter, spec, head_dim = mixing.emitter, mixing.spec, mixing.layer.head_dim
-    values = name
     if spec.qk_norm_after_rotary:
-        inputs = (name, mixing.shared.positions, *layer_turns(mixing))
+        inputs = (values, mixing.shared.positions, *layer_turns(mixing))
         values = emitter.add(
             "RotaryEmbedding",
             inputs,

@@ -17,7 +17,17 @@ from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import layer_name
 from harness.builder.graph.recurrent import convolve, delta_rule, mamba
 from harness.builder.quantize.levels import Form, MatrixFormat
-from harness.models.specs.blocks import EXPERTS, SHARED, SHARED_GATE, Part, layer_parts
+from harness.models.specs.blocks import (
+    EXPERTS,
+    SCALAR,
+    SHARED,
+    SHARED_GATE,
+    SIDE_GATE,
+    SIDE_NORM,
+    SIDE_OUT,
+    Part,
+    layer_parts,
+)
 from harness.models.specs.layers import FeedForward, Mixer
 from harness.models.specs.model import NORM_ENDS, NORM_ORDERS, Experts, ModelSpec, is_sensitive
 
@@ -58,6 +68,11 @@ class Residual:
             return self._add_and_norm(norm)
         self._sum(f"{norm}.residual")
         return add_norm(self._emitter, self._spec, self._stream, norm)
+
+    def scale(self, factor: str) -> None:
+        """Multiply all that was added so far by a trained number."""
+        self._sum(f"{factor}.sum")
+        self._stream = self._emitter.add("Mul", (self._stream, factor), f"{factor}.scaled")
 
     def _sum(self, name: str) -> None:
         """Add the sum of the stream and what waits.
@@ -384,6 +399,31 @@ def add_layer(
     if order.after_block:
         given = add_norm(emitter, spec, given, f"{prefix}.{order.after_block}")
     residual.add(given)
+
+
+def add_side(
+    emitter: Emitter,
+    spec: ModelSpec,
+    levels: Mixture,
+    layer: int,
+    residual: Residual,
+    shared: AttentionInputs,
+) -> None:
+    """Add what a layer makes of its part of a second embedding, and the layer's scalar.
+
+    Arguments as those of add_layer.
+    """
+    prefix = layer_name(layer)
+    if spec.per_layer_width:
+        matrices, side = layer_matrices(spec, layer), f"{prefix}.side"
+        values = residual.read("", f"{side}.residual")
+        gate = multiply_stored(emitter, matrices[SIDE_GATE], values, levels)
+        active = _ACTIVATIONS[spec.activation](emitter, gate, side)
+        product = emitter.add("Mul", (active, shared.sides[layer]), f"{side}.gated")
+        given = multiply_stored(emitter, matrices[SIDE_OUT], product, levels)
+        residual.add(add_norm(emitter, spec, given, f"{prefix}.{SIDE_NORM}"))
+    if spec.layer_scalars:
+        residual.scale(f"{prefix}.{SCALAR}")
 
 
 def _full(prefix: str, norm: str) -> str:

@@ -4,6 +4,7 @@ The rules it follows are in graph/rules.py.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,18 @@ import onnx
 from onnx import helper, numpy_helper
 
 from harness.builder.graph.assembly import assemble, stored_initializers, write_weights
-from harness.builder.graph.block import Residual, add_layer
+from harness.builder.graph.block import Residual, add_layer, add_side
 from harness.builder.graph.datafile import initializer
 from harness.builder.graph.emitter import Emitter
 from harness.builder.graph.genai import TokenIds, write_genai_config
 from harness.builder.graph.geometry import geometry_of
-from harness.builder.graph.matrix import embed, head_logits, head_name, position_numbers
+from harness.builder.graph.matrix import (
+    embed,
+    head_logits,
+    head_name,
+    position_numbers,
+    side_inputs,
+)
 from harness.builder.graph.mixing import AttentionInputs
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import scale_name
@@ -118,9 +125,13 @@ def _model(
     """Return a decoder whose weights are `initializers`."""
     emitter, level = Emitter(), levels.base
     shared = attention_inputs(emitter, spec, level, cache.level)
-    residual = Residual(emitter, spec, embed(emitter, spec, levels))
+    stream = embed(emitter, spec, levels)
+    if spec.per_layer_width:
+        shared = replace(shared, sides=side_inputs(emitter, spec, levels, stream))
+    residual = Residual(emitter, spec, stream)
     for layer in range(spec.num_layers):
         add_layer(emitter, spec, levels, layer, residual, shared)
+        add_side(emitter, spec, levels, layer, residual, shared)
     stream = residual.read("model.norm", "")
     head_logits(emitter, spec, levels.of(head_name(spec)), stream, every_position)
     ports = _ports(spec, level, every_position, cache.level)
@@ -159,7 +170,7 @@ def attention_inputs(
     total = emitter.add("Cast", (longest,), "mask.total_tokens", to=onnx.TensorProto.INT32)
     turns = rotary_tables(emitter, spec, level, "rotary")
     windowed = turns
-    if spec.local_rope_theta is not None:
+    if spec.local_rope_theta is not None or spec.full_head_dim is not None:
         windowed = rotary_tables(emitter, spec, level, "rotary.windowed", windowed=True)
     growth = spec.rope_scaling.query_growth if spec.rope_scaling else 0.0
     positions = position_numbers(emitter) if spec.qk_norm_after_rotary or growth else ""

@@ -368,9 +368,10 @@ def _decoder_geometry(
 
 def _check_heads(spec: ModelSpec) -> None:
     """Refuse heads that GroupQueryAttention does not run."""
-    if spec.head_dim % HEAD_DIM_STEP:
+    widths = [w for w in (spec.head_dim, spec.full_head_dim) if w and w % HEAD_DIM_STEP]
+    if widths:
         raise ModelError(
-            f"{spec.name}: attention heads are {spec.head_dim} wide",
+            f"{spec.name}: attention heads are {widths[0]} wide",
             fix=f"use a model whose head_dim is a multiple of {HEAD_DIM_STEP}:"
             " ONNX Runtime's GroupQueryAttention runs no other",
         )

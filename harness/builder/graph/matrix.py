@@ -8,7 +8,7 @@ from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.mixture import Mixture
 from harness.builder.quantize.levels import CHANNEL_ZERO_POINT, Form, MatrixFormat, QuantLevel
 from harness.models.specs.model import ModelSpec
-from harness.models.specs.tensors import POSITIONS
+from harness.models.specs.tensors import POSITIONS, SIDE_IN, SIDE_IN_NORM, SIDE_TABLE
 
 EMBEDDING = "model.embed_tokens"
 HEAD = "lm_head"
@@ -106,6 +106,37 @@ def embed(emitter: Emitter, spec: ModelSpec, levels: Mixture) -> str:
     numbers = position_numbers(emitter)
     added = look_up(emitter, levels.of(POSITIONS), POSITIONS, hidden, numbers, "positions")
     return emitter.add("Add", (rows, added), "embedding.placed")
+
+
+def side_inputs(
+    emitter: Emitter, spec: ModelSpec, levels: Mixture, embedded: str
+) -> tuple[str, ...]:
+    """Add the parts of a second embedding, one a layer, [batch, tokens, width] each.
+
+    Every row is added to what the first embedding gives through a matrix and a norm of each part.
+    """
+    layers, width, hidden = spec.num_layers, spec.per_layer_width, spec.hidden_size
+    wide = layers * width
+    matrix = Matrix(SIDE_IN, wide, hidden)
+    given = multiply(emitter, matrix, embedded, levels.of(SIDE_IN))
+    by_layer = emitter.constant("sides.by_layer", [0, 0, layers, width])
+    flat = emitter.constant("sides.flat", [0, 0, wide])
+    parts = emitter.add("Reshape", (given, by_layer), "sides.parts")
+    norm = emitter.add(
+        "SimplifiedLayerNormalization",
+        (parts, f"{SIDE_IN_NORM}.weight"),
+        "sides.normalised",
+        axis=-1,
+        epsilon=spec.norm_epsilon,
+        stash_type=1,
+    )
+    given = emitter.add("Reshape", (norm, flat), "sides.given")
+    rows = look_up(emitter, levels.of(SIDE_TABLE), SIDE_TABLE, wide, "input_ids", "sides.rows")
+    total = emitter.add("Add", (given, rows), "sides.sum")
+    sizes = emitter.constant("sides.sizes", [width] * layers)
+    names = tuple(f"sides.{layer}" for layer in range(layers))
+    emitter.add("Split", (total, sizes), names[0], more_outputs=names[1:], axis=-1)
+    return names
 
 
 def position_numbers(emitter: Emitter) -> str:

@@ -23,6 +23,7 @@ class AttentionInputs:
         windowed_turns: the same of layers with a window.
         cache: how keys and values are stored; integers come with scales, see scale_name.
         positions: of each new token [batch, tokens], where attention needs them outside its node.
+        sides: the part of a second embedding for each layer [batch, tokens, width]; empty: none.
         growth: what queries are multiplied by [batch, tokens, 1]; empty: by nothing.
         cached: whether keys and values are kept; without, a pass reads whole texts.
     """
@@ -35,6 +36,7 @@ class AttentionInputs:
     positions: str = ""
     growth: str = ""
     cached: bool = True
+    sides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ def inverse_frequencies(spec: ModelSpec, *, windowed: bool = False) -> npt.NDArr
         spec: the architecture.
         windowed: of layers with a window, where they have a base of their own, unstretched.
     """
-    exponents = np.arange(0, spec.rotated_dim, 2, dtype=np.float64) / spec.rotated_dim
+    dim = spec.rotated_dim if windowed else spec.full_head_dim or spec.rotated_dim
+    exponents = np.arange(0, dim, 2, dtype=np.float64) / dim
     if windowed and spec.local_rope_theta is not None:
         return np.asarray(spec.local_rope_theta**-exponents, dtype=np.float32)
     frequencies = spec.rope_theta**-exponents
@@ -85,10 +86,18 @@ def _ntk(frequencies: Frequencies, scaling: RopeScaling, spec: ModelSpec) -> Fre
     return np.asarray(frequencies * scaling.factor ** (-share * dim / (dim - 2)))
 
 
+def _proportional(frequencies: Frequencies, scaling: RopeScaling, _spec: ModelSpec) -> Frequencies:
+    """Turn the first pairs only; the others stay (_compute_proportional_rope_parameters)."""
+    turned = int(scaling.turned_share * len(frequencies))
+    kept = np.arange(len(frequencies)) < turned
+    return np.asarray(np.where(kept, frequencies / scaling.factor, 0.0))
+
+
 _STRETCH = {
     "linear": _linear,
     "llama3": _llama3,
     "longrope": _longrope,
     "yarn": _yarn,
     "ntk": _ntk,
+    "proportional": _proportional,
 }

@@ -26,6 +26,9 @@ from harness.models.specs.model import (
 from harness.models.specs.tensors import (
     EMBED_NORM,
     POSITIONS,
+    SIDE_IN,
+    SIDE_IN_NORM,
+    SIDE_TABLE,
     Tensor,
     dense_name,
     encoder_tables,
@@ -160,6 +163,12 @@ def _decoder_weights(
     yield _table(level, shelf, tensors[f"{EMBEDDING}.weight"], is_head=is_head)
     if spec.positions == "learned":
         yield _table(level, shelf, tensors[f"{POSITIONS}.weight"], is_head=False)
+    if spec.per_layer_width:
+        yield _table(level, shelf, tensors[f"{SIDE_TABLE}.weight"], is_head=False)
+        outputs, inputs = tensors[f"{SIDE_IN}.weight"].shape
+        matrix = Matrix(SIDE_IN, outputs, inputs)
+        yield from _matrices(level, shelf, {"": matrix}, tensors)
+        yield _vector(level, shelf, (tensors[f"{SIDE_IN_NORM}.weight"],))
     ends = NORM_ENDS[spec.norm]
     for layer in spec.layers:
         prefix = layer_name(layer.number)

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.core.records import JsonValues
 from harness.models.configs import hybrid
+from harness.models.configs.gemma import gemma4
 from harness.models.configs.rope import Rotary
 
 # The words of config.json for the activations built here.
@@ -219,6 +220,32 @@ ARCHITECTURES = {
             "rms_norm_eps": 1e-6,
         },
         encodes=_BOTH_WAYS,
+    ),
+    "Gemma4ForCausalLM": Architecture(
+        "gemma4_text",
+        {
+            **_GEMMA,
+            "qk_norm": "per_head",
+            "value_norm": True,
+            "attention_scale": 1.0,
+            "layer_scalars": True,
+        },
+        default_head_dim=256,
+        tied_by_default=True,
+        activation_keys=("hidden_activation",),
+        default_activation="gelu_pytorch_tanh",
+        rotary=Rotary(default_theta=1_000_000.0, local_theta=10_000.0, by_kind=True),
+        default_window_tokens=512,
+        default_full_every=6,
+        softcaps={"logit_softcap": ("final_logit_softcapping", None)},
+        part_defaults={
+            "vocab_size": 262_144,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "max_position_embeddings": 131_072,
+            "rms_norm_eps": 1e-6,
+        },
+        read=gemma4,
     ),
     "SmolLM3ForCausalLM": Architecture(
         "smollm3",
@@ -436,6 +463,7 @@ NEEDS = {
     "ExaoneForCausalLM": "other tensor names (transformer.h.*)",
     "GPTNeoXForCausalLM": "a norm of its own for each of two parallel blocks",
     "Gemma3ForConditionalGeneration": "an image encoder",
+    "Gemma4ForConditionalGeneration": "encoders of images and sounds",
     "Llama4ForConditionalGeneration": "experts and an image encoder",
     "MiniCPMForCausalLM": "scaled embeddings and residuals",
     "OlmoForCausalLM": "LayerNorm without weights",

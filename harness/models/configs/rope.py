@@ -10,6 +10,7 @@ SUPPORTED = (
     "rope types default, linear, llama3 and yarn over the whole head, the same in every layer"
 )
 _FULL, _WINDOWED = "full_attention", "sliding_attention"
+_PROPORTIONAL = "proportional"
 _LONG = ("longrope", "su", "yarn")  # what Phi-3's class takes for longrope
 
 
@@ -115,6 +116,9 @@ def _scaling(values: JsonValues, table: JsonValues, rotary: Rotary) -> RopeScali
         return _llama3(values, table)
     if rotary.long and kind in _LONG:
         return _longrope(values, table)
+    if kind == _PROPORTIONAL:
+        share = table.number("partial_rotary_factor", 1.0)
+        return RopeScaling(kind, factor=table.number("factor", 1.0), turned_share=share)
     if kind == "yarn":
         return _yarn(values, table, rotary)
     if kind == "dynamic" and table.has("alpha"):
@@ -192,7 +196,12 @@ def _original_context(values: JsonValues, table: JsonValues) -> int:
 
 
 def _share(values: JsonValues, table: JsonValues | None, rotary: Rotary) -> float:
-    """Return the part of a head that is rotated; a part only where the class takes one."""
+    """Return the part of a head that is rotated; a part only where the class takes one.
+
+    Proportional positions turn the whole head, most of it by no angle.
+    """
+    if table is not None and table.text("rope_type", "default") == _PROPORTIONAL:
+        return 1.0
     share = values.number("partial_rotary_factor", rotary.default_share)
     if table is not None:
         share = table.number("partial_rotary_factor", share)

@@ -16,6 +16,9 @@ AnyDecoder = ModelSpec | DecoderShape
 # Within a layer that has a mixture of experts.
 ROUTER, EXPERTS = "mlp.router", "mlp.experts"
 SHARED, SHARED_GATE = "mlp.shared_expert", "mlp.shared_expert_gate"
+# Within a layer that reads its part of a second embedding.
+SIDE_GATE, SIDE_OUT = "per_layer_input_gate", "per_layer_projection"
+SIDE_NORM, SCALAR = "post_per_layer_input_norm", "layer_scalar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,8 @@ def _attention(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
     """Query, key and value lie in one matrix, and with them the gate of what is attended to."""
     hidden, query, key = spec.hidden_size, layer.query_width, layer.key_width
     gate = (("g", query),) if spec.attention_gate else ()
-    for letter, width in (("q", query), ("k", key), ("v", key), *gate):
+    own = (("k", key), ("v", key)) if layer.owns_cache else ()
+    for letter, width in (("q", query), *own, *gate):
         yield Part(
             f"self_attn.{letter}_proj",
             (width, hidden),
@@ -108,7 +112,8 @@ def _attention(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
     out = (hidden, query)
     has_bias = spec.all_bias or spec.out_bias
     yield Part("self_attn.o_proj", out, "attention out", has_bias, "attention out bias")
-    for letter, width in zip("qk", _NORM_WIDTHS[spec.qk_norm](layer), strict=False):
+    letters = "qk" if layer.owns_cache else "q"
+    for letter, width in zip(letters, _NORM_WIDTHS[spec.qk_norm](layer), strict=False):
         yield Part(f"self_attn.{letter}_norm.weight", (width,), "query and key norms")
     if spec.attention_sinks:
         yield Part("self_attn.sinks", (layer.num_heads,), "attention sinks")
@@ -280,7 +285,18 @@ def mixer_parts(spec: AnyDecoder, layer: Layer) -> tuple[Part, ...]:
 
 def feed_forward_parts(spec: AnyDecoder, layer: Layer) -> tuple[Part, ...]:
     """Return the trained arrays of what follows them."""
-    return tuple(FEED_FORWARDS[layer.feed_forward].parts(spec, layer))
+    return (*FEED_FORWARDS[layer.feed_forward].parts(spec, layer), *_side_parts(spec))
+
+
+def _side_parts(spec: AnyDecoder) -> Iterator[Part]:
+    """Yield what reads a layer's part of the second embedding, and the layer's scalar."""
+    hidden, width = spec.hidden_size, spec.per_layer_width
+    if width:
+        yield Part(SIDE_GATE, (width, hidden), "per-layer gate")
+        yield Part(SIDE_OUT, (hidden, width), "per-layer out")
+        yield Part(f"{SIDE_NORM}.weight", (hidden,), "per-layer norms")
+    if spec.layer_scalars:
+        yield Part(SCALAR, (1,), "layer scalars")
 
 
 def layer_parts(spec: AnyDecoder, layer: Layer) -> tuple[Part, ...]:

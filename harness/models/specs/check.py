@@ -23,7 +23,7 @@ from harness.models.specs.model import (
     TextSpec,
 )
 
-SCALING_KINDS = ("llama3", "linear", "longrope", "yarn", "ntk")
+SCALING_KINDS = ("llama3", "linear", "longrope", "yarn", "ntk", "proportional")
 
 _POSITIVE = (
     "vocab_size",
@@ -41,6 +41,8 @@ _POSITIVE_WHERE_GIVEN = (
     "sliding_window_tokens",
     "full_attention_every",
     "local_rope_theta",
+    "full_head_dim",
+    "shared_block_factor",
     "rotary_dim",
     "attention_scale",
     "embedding_multiplier",
@@ -95,6 +97,7 @@ def _check_body(spec: ModelSpec, where: str) -> ModelSpec:
         if getattr(spec, field) is not None:
             require_positive(where, field, getattr(spec, field))
     _check_words(spec, where)
+    _check_shared_caches(spec, where)
     _check_heads(spec, where)
     check_pattern(spec, where)
     if spec.experts is not None:
@@ -103,6 +106,22 @@ def _check_body(spec: ModelSpec, where: str) -> ModelSpec:
         _check_scaling(spec.rope_scaling, where)
         _check_divisors(spec, spec.rope_scaling, where)
     return spec
+
+
+def _check_shared_caches(spec: ModelSpec, where: str) -> None:
+    """Refuse layers that read the cache of a layer that there is not."""
+    if not 0 <= spec.shared_cache_layers < spec.num_layers:
+        raise ModelError(
+            f"{where}: {spec.shared_cache_layers} of {spec.num_layers} layers share caches",
+            fix="shared_cache_layers is at least 0 and less than num_layers",
+        )
+    if spec.shared_cache_layers and any(layer.cache_layer < 0 for layer in spec.layers):
+        raise ModelError(
+            f"{where}: no layer with a cache of its own sees as much as one that shares",
+            fix="shared_cache_layers leaves a layer of each kind before those that share",
+        )
+    if spec.per_layer_width < 0:
+        raise ModelError(f"{where}: per_layer_width is {spec.per_layer_width}", fix="0 or more")
 
 
 def _check_words(spec: ModelSpec, where: str) -> None:

@@ -5,13 +5,21 @@ call them otherwise, keep several in one, lay matrices the other way round, or s
 weights less one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
 from harness.models.specs.blocks import EXPERTS, ROUTER, SHARED_GATE
 from harness.models.specs.model import NORM_ORDERS, ROTARY_ENCODER_FAMILIES, ModelSpec
-from harness.models.specs.tensors import POSITIONS, TOKENS, Tensor, layer_shapes
+from harness.models.specs.tensors import (
+    POSITIONS,
+    SIDE_IN,
+    SIDE_IN_NORM,
+    SIDE_TABLE,
+    TOKENS,
+    Tensor,
+    layer_shapes,
+)
 
 LAYERS = "model.layers."
 # What stands before the names of a text part: transformers 5, 4 and those that wrap a body.
@@ -187,6 +195,7 @@ _FAMILIES = {
         layers="backbone.layers.",
         unused=("mtp.",),
     ),
+    "gemma4_text": Family(),
     "phi": Family(
         names={
             "self_attn.o_proj": "self_attn.dense",
@@ -273,7 +282,8 @@ def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
         name = f"{before}self_attn.q_proj.{end}"
         return Place(name, (2 * rows, columns), first, run_rows=run, stride_rows=2 * run)
     whole = family.names.get(plain, _SCORES.get(plain))
-    name = f"{whole or before + family.names.get(part, part)}.{end}"
+    begin = whole or before + family.names.get(part, part)
+    name = f"{begin}.{end}" if whole or part else f"{before}{end}"
     if part == SHARED_GATE:
         return Place(name, (1, *tensor.shape), flat=True)
     shape = tensor.shape[::-1] if transposed else tensor.shape
@@ -290,10 +300,21 @@ def _stacked_place(
     return Place(name, shape, first_row=turn, expert=expert, turns=turns)
 
 
+# Of a second embedding: rows · sqrt(width) and the projection / sqrt(hidden), whose norm is taken;
+# their sum / sqrt(2).
+_SIDE_FACTORS: Mapping[str, Callable[[ModelSpec], float]] = {
+    SIDE_TABLE: lambda spec: (spec.per_layer_width / 2) ** 0.5,
+    SIDE_IN: lambda spec: spec.hidden_size**-0.5,
+    SIDE_IN_NORM: lambda _spec: 0.5**0.5,
+}
+
+
 def _folded(spec: ModelSpec, part: str) -> float:
     """Return what the multipliers of a model make of a tensor: the last ones of each branch."""
     if part == "model.norm":
         return spec.logit_multiplier
+    if part in _SIDE_FACTORS:
+        return _SIDE_FACTORS[part](spec)
     if spec.part_multipliers:
         return dict(spec.part_multipliers).get(part, 1.0)
     order = NORM_ORDERS[spec.norm_order]

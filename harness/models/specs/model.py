@@ -103,7 +103,7 @@ class RopeScaling:
 
     Attributes:
         kind: `llama3` and `yarn` (frequency-dependent), `linear`, `longrope` (a divisor per
-            frequency) or `ntk` (a larger base).
+            frequency), `ntk` (a larger base) or `proportional` (only the fastest pairs turn).
         factor: how many times longer the context becomes.
         low_frequency_factor: llama3 only; wavelengths above context / this are divided by factor.
         high_frequency_factor: llama3 only; wavelengths below context / this are kept.
@@ -114,6 +114,7 @@ class RopeScaling:
             kept.
         slow_turns: yarn only; those that turn less often are divided by factor.
         whole_pairs: yarn only; both bounds are rounded to whole pairs, outwards.
+        turned_share: proportional only; the part of all pairs that turn.
         query_growth: yarn only; queries at position p are multiplied by
             1 + this · ln(1 + ⌊p / original context⌋) (Ministral 3).
     """
@@ -129,6 +130,7 @@ class RopeScaling:
     slow_turns: float = field(default=1.0, metadata=LATER)
     whole_pairs: bool = field(default=True, metadata=LATER)
     query_growth: float = field(default=0.0, metadata=LATER)
+    turned_share: float = field(default=1.0, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,13 @@ class ModelSpec:
         qk_norm_after_rotary: queries and keys are normalised after they are turned (Hunyuan).
         out_bias: whether the output projection alone adds a bias too (gpt-oss).
         attention_sinks: a learned logit per head takes a share of every softmax (gpt-oss).
+        full_head_dim: width of a head in layers that see everything; None: as in the others.
+        shared_cache_layers: so many last layers have no keys and values: they read those of the
+            last layer before them that sees as much (Gemma 4).
+        shared_block_factor: the block of those layers is so many times as wide.
+        value_norm: values are normalised by head too, by an RMS norm without weights.
+        per_layer_width: of a second embedding, of which each layer adds its own part; 0: none.
+        layer_scalars: the stream behind each layer is multiplied by a trained number.
         part_of: the class of a larger model whose text part this is; empty: a model of its own.
         published_parameters: the count its makers or independent public code state, or None.
         expected_delta: our exact count minus the published one, where known to differ.
@@ -273,6 +282,12 @@ class ModelSpec:
     qk_norm_after_rotary: bool = field(default=False, metadata=LATER)
     out_bias: bool = field(default=False, metadata=LATER)
     attention_sinks: bool = field(default=False, metadata=LATER)
+    full_head_dim: int | None = field(default=None, metadata=LATER)
+    shared_cache_layers: int = field(default=0, metadata=LATER)
+    shared_block_factor: int = field(default=1, metadata=LATER)
+    value_norm: bool = field(default=False, metadata=LATER)
+    per_layer_width: int = field(default=0, metadata=LATER)
+    layer_scalars: bool = field(default=False, metadata=LATER)
     published_parameters: int | None = None
     expected_delta: int = 0
     expected_delta_reason: str = ""
@@ -288,18 +303,26 @@ class ModelSpec:
     def layer(self, number: int) -> Layer:
         """What one layer is: all that builds, counts or estimates it asks here."""
         kind, window, feed_forward = self._kind(number)
+        is_reader = number >= self.num_layers - self.shared_cache_layers
+        sees_everything = window is None and self.full_head_dim is not None
         return Layer(
             number=number,
             mixers=kind.mixers,
             feed_forward=feed_forward,
-            intermediate_size=self.intermediate_size,
+            intermediate_size=self.intermediate_size
+            * (self.shared_block_factor if is_reader else 1),
             num_heads=self.num_heads,
             num_kv_heads=self.num_kv_heads,
-            head_dim=self.head_dim,
+            head_dim=(self.full_head_dim or self.head_dim) if sees_everything else self.head_dim,
             window_tokens=window,
             rotary=self.positions == "rotary" and kind.rotary,
-            cache_layer=number,
+            cache_layer=self._owner(window) if is_reader else number,
         )
+
+    def _owner(self, window: int | None) -> int:
+        """The last layer with keys and values of its own that sees as much; -1: there is none."""
+        owners = range(self.num_layers - self.shared_cache_layers)
+        return next((one for one in reversed(owners) if self._kind(one)[1] == window), -1)
 
     def _kind(self, number: int) -> tuple[Kind, int | None, FeedForward]:
         """Kind and window of a layer, and what follows its mixer."""

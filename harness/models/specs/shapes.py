@@ -44,6 +44,8 @@ class DecoderShape:
         out_bias: the output projection alone adds one too.
         head_bias: the head adds one.
         attention_sinks: a learned logit per head takes a share of every softmax.
+        per_layer_width: of a second embedding, of which each layer adds its own part; 0: none.
+        layer_scalars: the stream behind each layer is multiplied by a trained number.
         qk_norm: `none`, `per_head` (head_dim each) or `full_width` (all heads).
         sliding_window_tokens: how far back windowed layers see; None: no window.
         full_attention_layers: layers that see everything all the same.
@@ -74,6 +76,8 @@ class DecoderShape:
     head_bias: bool = False
     out_bias: bool = False
     attention_sinks: bool = False
+    per_layer_width: int = 0
+    layer_scalars: bool = False
     qk_norm: str = "none"
     sliding_window_tokens: int | None = None
     full_attention_layers: int = 0

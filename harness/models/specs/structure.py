@@ -455,6 +455,11 @@ def _groups(
     )
     if learned:
         yield ParameterGroup("positions", Role.TABLE, decoder.max_context_tokens, hidden)
+    wide = len(layers) * decoder.per_layer_width
+    if wide:
+        yield ParameterGroup("per-layer embedding", Role.TABLE, vocab, wide)
+        yield ParameterGroup("per-layer in", Role.BODY, wide, hidden)
+        yield ParameterGroup("per-layer in norm", Role.VECTOR, decoder.per_layer_width)
     for parts in (mixer_parts, feed_forward_parts):
         yield from _merged(
             group

@@ -24,6 +24,9 @@ from harness.models.specs.model import (
 
 TOKENS, POSITIONS, TYPES = "model.embed_tokens", "model.embed_positions", "model.embed_types"
 EMBED_NORM = "model.embed_norm"
+# A second embedding, a part of each row for each layer, and what the first one adds to it.
+SIDE_TABLE, SIDE_IN = "model.embed_tokens_per_layer", "model.per_layer_model_projection"
+SIDE_IN_NORM = "model.per_layer_projection_norm"
 
 
 def encoder_tables(spec: EncoderSpec) -> dict[str, int]:
@@ -126,7 +129,7 @@ def encoder_parameters(spec: EncoderSpec) -> int:
 
 
 # Matrices whose rows are looked up, or that give the logits: stored by row at every level.
-TABLES = frozenset(f"{name}.weight" for name in (TOKENS, POSITIONS, TYPES, "lm_head"))
+TABLES = frozenset(f"{name}.weight" for name in (TOKENS, POSITIONS, TYPES, SIDE_TABLE, "lm_head"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,11 @@ def _of_decoder(spec: ModelSpec) -> Iterator[Tensor]:
     yield Tensor(f"{TOKENS}.weight", (spec.vocab_size, hidden))
     if spec.positions == "learned":
         yield Tensor(f"{POSITIONS}.weight", (spec.max_context_tokens, hidden))
+    if spec.per_layer_width:
+        wide = spec.num_layers * spec.per_layer_width
+        yield Tensor(f"{SIDE_TABLE}.weight", (spec.vocab_size, wide))
+        yield Tensor(f"{SIDE_IN}.weight", (wide, hidden))
+        yield Tensor(f"{SIDE_IN_NORM}.weight", (spec.per_layer_width,))
     for layer in spec.layers:
         for name, shape in layer_shapes(spec, layer):
             yield Tensor(f"model.layers.{layer.number}.{name}", shape)
@@ -222,10 +230,11 @@ def parameters(spec: AnySpec) -> int:
         block = 3·h·i gated, 2·h·i without gate  [+ i + h with all biases]
         experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]] [+ E·(1 + 2·e + h) biases]
         convolution = 4·h² + taps·h
+        side = 2·h·w + h, of a second embedding of width w [+ 1 scalar]; k = 0 of shared caches
         mixer = attention | convolution | linear attention, see _delta | Mamba-2, see _mamba
-        layer = mixer + (block | experts) + norms·(1 RMS, 2 layer norm)·h
+        layer = mixer + (block | experts) + side + norms·(1 RMS, 2 layer norm)·h
         total = V·h·(1 if tied else 2) [+ V head bias] [+ context·h learned positions]
-                + layers·layer + final norm
+                [+ layers·w·(V + h) + w second embedding] + layers·layer + final norm
 
     With h the hidden size, d the head width, i the width of the block, V the vocabulary, E experts
     of width e. Rotary tables are computed, not trained, and are left out.
@@ -286,6 +295,8 @@ def _decoder_parameters(spec: ModelSpec) -> int:
     tables = spec.vocab_size * hidden * (1 if spec.tied_embeddings else 2)
     tables += spec.vocab_size if spec.head_bias else 0
     tables += spec.max_context_tokens * hidden if spec.positions == "learned" else 0
+    wide = spec.num_layers * spec.per_layer_width
+    tables += wide * (spec.vocab_size + hidden) + spec.per_layer_width
     return tables + sum(_layer(spec, layer, norm) for layer in spec.layers) + norm
 
 
@@ -293,18 +304,23 @@ def _layer(spec: ModelSpec, layer: Layer, norm: int) -> int:
     """Trained values of one layer."""
     mixers = sum(_MIXERS[mixer](spec, layer) for mixer in layer.mixers)
     block = _FEED_FORWARDS[layer.feed_forward](spec, layer)
-    return mixers + block + len(layer_norms(spec, layer)) * norm
+    width = spec.per_layer_width
+    side = 2 * spec.hidden_size * width + (spec.hidden_size if width else 0)
+    side += 1 if spec.layer_scalars else 0
+    return mixers + block + side + len(layer_norms(spec, layer)) * norm
 
 
 def _attention(spec: ModelSpec, layer: Layer) -> int:
     """Trained values of one layer's attention."""
-    hidden, query, key = spec.hidden_size, layer.query_width, layer.key_width
+    hidden, query = spec.hidden_size, layer.query_width
+    key = layer.key_width if layer.owns_cache else 0
     count = 2 * hidden * query + 2 * hidden * key
     count += query + 2 * key if spec.qkv_bias else 0
     count += hidden if spec.all_bias or spec.out_bias else 0
     count += layer.num_heads if spec.attention_sinks else 0
     count += hidden * query if spec.attention_gate else 0
-    norms = {"none": 0, "per_head": 2 * layer.head_dim, "full_width": query + key}
+    by_head = layer.head_dim * (2 if layer.owns_cache else 1)
+    norms = {"none": 0, "per_head": by_head, "full_width": query + key}
     return count + norms[spec.qk_norm]
 
 

@@ -191,6 +191,9 @@ def seed_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
                 values = 1 + values / 8
                 values[::16] *= 4
                 values -= 1 if is_stored_less_one(model, name) else 0
+                if model.config.model_type == "gemma4_text":  # nothing scales its scores
+                    values[::16] /= 4  # the rounding of sharp ones would hide all else
+                    values = values / (4 if name.endswith("q_norm.weight") else 1)
             elif name.endswith((".bias", "_bias", ".sinks")):
                 values = values / 4
             else:
@@ -321,7 +324,8 @@ def hybrids() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
 def is_stored_less_one(model: PreTrainedModel, name: str) -> bool:
     """Whether a class adds one to the weight of this norm."""
     kind = model.config.model_type
-    return "gemma" in kind or (kind == "qwen3_5_text" and "linear_attn" not in name)
+    is_gemma = "gemma" in kind and kind != "gemma4_text"
+    return is_gemma or (kind == "qwen3_5_text" and "linear_attn" not in name)
 
 
 def is_norm(name: str) -> bool:

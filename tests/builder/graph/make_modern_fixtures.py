@@ -14,6 +14,8 @@ from transformers import (
     Ernie4_5ForCausalLM,
     Exaone4Config,
     Exaone4ForCausalLM,
+    Gemma4ForCausalLM,
+    Gemma4TextConfig,
     GptOssConfig,
     GptOssForCausalLM,
     GraniteConfig,
@@ -64,7 +66,8 @@ YARN = {
 
 def models() -> dict[str, PreTrainedModel]:
     """Return each model by the name of its folder."""
-    return {**plain_models(), **windowed_models(), "gpt_oss-sinks": gpt_oss()}
+    others = {"gpt_oss-sinks": gpt_oss(), "gemma4_text-shared": gemma4()}
+    return {**plain_models(), **windowed_models(), **others}
 
 
 def plain_models() -> dict[str, PreTrainedModel]:
@@ -146,6 +149,27 @@ def gpt_oss() -> PreTrainedModel:
     )
     config._experts_implementation = "eager"
     return GptOssForCausalLM(config)
+
+
+def gemma4() -> PreTrainedModel:
+    """Return two kinds of heads, the last layers of each reading the caches of earlier ones."""
+    sizes = {**NO_ROPE_KEYS, "num_hidden_layers": 5, "num_key_value_heads": 1}
+    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    config = Gemma4TextConfig(
+        **sizes | {"tie_word_embeddings": True, "rms_norm_eps": 1e-6},
+        global_head_dim=32,
+        sliding_window=SHORT_WINDOW_TOKENS,
+        layer_types=[*kinds, "sliding_attention", "full_attention"],
+        num_kv_shared_layers=2,
+        use_double_wide_mlp=True,
+        hidden_size_per_layer_input=16,
+        vocab_size_per_layer_input=96,
+        final_logit_softcapping=5.0,
+    )
+    model = Gemma4ForCausalLM(config)
+    for layer, scalar in zip(model.model.layers, (0.5, 0.75, 1.0, 1.25, 0.875), strict=True):
+        layer.layer_scalar.fill_(scalar)
+    return model
 
 
 def main(names: list[str]) -> None:

@@ -100,6 +100,7 @@ NORM_AFTER = (
 )
 # Four layers, so that rounding adds up, or norms after what positions have turned.
 DEEP = (
+    "gemma4_text-shared",
     *("ernie4_5-pairs", "exaone4-windows", "hunyuan_v1_dense-alpha", "olmo3-windows"),
     "smollm3-norotary",
 )

@@ -222,6 +222,41 @@ def test_gpt_oss_has_sinks_biases_and_a_cut_gate():
     assert [spec.window_tokens(layer) for layer in range(3)] == [128, None, 128]
 
 
+GEMMA_4 = {
+    "num_key_value_heads": 1,
+    "num_attention_heads": 4,
+    "head_dim": 16,
+    "layer_types": ["sliding_attention", "full_attention"] * 3,
+    "num_kv_shared_layers": 3,
+    "hidden_size_per_layer_input": 32,
+    "rope_parameters": {
+        "full_attention": {
+            "rope_type": "proportional",
+            "rope_theta": 1e6,
+            "partial_rotary_factor": 0.25,
+        },
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"global_head_dim": 32},
+        {"per_layer_config": {str(layer): {"head_dim": 32} for layer in (1, 3, 5)}},
+    ],
+    ids=["one number", "by layer"],
+)
+def test_gemma4_shares_caches_and_has_heads_of_two_widths(keys):
+    spec = spec_of("Gemma4ForCausalLM", **GEMMA_4, **keys, use_double_wide_mlp=True)
+    assert [layer.head_dim for layer in spec.layers] == [16, 32] * 3
+    assert [layer.cache_layer for layer in spec.layers] == [0, 1, 2, 1, 2, 1]
+    assert [layer.intermediate_size for layer in spec.layers] == [160] * 3 + [320] * 3
+    assert (spec.rope_scaling.kind, spec.rope_scaling.turned_share) == ("proportional", 0.25)
+    assert (spec.local_rope_theta, spec.score_scale, spec.per_layer_width) == (1e4, 1.0, 32)
+
+
 REFUSED = {
     "some layers": (
         "Qwen3MoeForCausalLM",
@@ -232,6 +267,34 @@ REFUSED = {
         "Qwen3MoeForCausalLM",
         {**MIXTURE, "num_experts_per_tok": 9},
         "9 of 8 experts are active",
+    ),
+    "no owner": (
+        "Gemma4ForCausalLM",
+        {**GEMMA_4, "num_kv_shared_layers": 5},
+        "no layer with a cache of its own sees as much",
+    ),
+    "all share": ("Gemma4ForCausalLM", {**GEMMA_4, "num_kv_shared_layers": 6}, "6 of 6 layers"),
+    "keys are values": ("Gemma4ForCausalLM", {**GEMMA_4, "attention_k_eq_v": True}, "is true"),
+    "experts of gemma": ("Gemma4ForCausalLM", {**GEMMA_4, "enable_moe_block": True}, "is true"),
+    "all directions": (
+        "Gemma4ForCausalLM",
+        {**GEMMA_4, "use_bidirectional_attention": "all"},
+        "attends in both directions",
+    ),
+    "no positions": (
+        "Gemma4ForCausalLM",
+        {**GEMMA_4, "rope_parameters": None},
+        "rope_parameters is missing",
+    ),
+    "three widths": (
+        "Gemma4ForCausalLM",
+        {**GEMMA_4, "per_layer_config": {"1": {"head_dim": 32}, "3": {"head_dim": 64}}},
+        "heads of 2 widths",
+    ),
+    "other heads": (
+        "Gemma4ForCausalLM",
+        {**GEMMA_4, "per_layer_config": {"1": {"num_key_value_heads": 2}}},
+        "layer 1 differs in more than its heads",
     ),
     "divisors": (
         "Phi3ForCausalLM",

@@ -35,6 +35,11 @@ _BUILT: dict[str, tuple[object, ...]] = {
     "qk_norm_after_rotary": (False,),
     "out_bias": (False,),
     "attention_sinks": (False,),
+    "full_head_dim": (None,),
+    "shared_cache_layers": (0,),
+    "value_norm": (False,),
+    "per_layer_width": (0,),
+    "layer_scalars": (False,),
     "layer_pattern": ("",),
     "attention_gate": (False,),
 }
