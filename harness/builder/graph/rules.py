@@ -25,6 +25,14 @@
 10. An encoder with a decoder's layers is stored as that decoder without a head. Where tokens see
    each other its attention is MultiHeadAttention: queries and keys are turned before it, shared
    keys repeated. Where they look back it is GroupQueryAttention over an empty cache.
+11. What multiplies every residual (Granite) is taken into the last matrix of each branch, or into
+    the norm behind it, when a checkpoint is read; what multiplies the logits into the final norm.
+    Scores have a scale anyway, and embedded rows one product.
+12. Layers that share a cache (Gemma 4) read the present keys and values of the layer that owns it,
+    with keys and values of no tokens beside their queries, and write outputs that nobody reads:
+    without any, GroupQueryAttention ignores its past (seen with onnxruntime 1.32.0).
+13. A second embedding (Gemma 4) is looked up once, added to what the first one gives, and split
+    into a part for each layer; its constant factors are taken into weights as by rule 11.
 """
 
 MAX_CONTEXT_TOKENS = 32_768

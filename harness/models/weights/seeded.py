@@ -86,7 +86,7 @@ def _distribution(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
     Matrices have deviation 1/sqrt(inputs), so that values of deviation 1 stay so; the head and the
     embedding 2/sqrt(hidden_size), which gives logits of deviation 2.
     """
-    if name.endswith("norm.weight"):
+    if name.endswith(("norm.weight", "layer_scalar")):
         return 1.0, NORM_DEVIATION
     if name.endswith(".bias"):
         return 0.0, BIAS_DEVIATION
