@@ -1,5 +1,6 @@
 """What the ports of a graph are for where no name tells: by type, rank, size and first reader."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,8 @@ _PLACES = {
     ("GroupQueryAttention", 5): "last_positions",
     ("GroupQueryAttention", 6): "total_length",
 }
+_SOUND = re.compile(r"wave|wav$|audio|speech|sound|pcm", re.IGNORECASE)
+_LEAST_SAMPLES = 400  # 25 ms at 16 kHz, the shortest frame of a spectrogram
 _NO_PICTURE = ("audio", "mel", "spec", "wave", "feature", "sound")
 
 
@@ -71,7 +74,8 @@ def shaped_inputs(
     2. Token ids are whole numbers [batch, tokens] by which the largest table is looked up; of the
        others one with few rows is of token types, and what is left over may be a mask.
     3. Where there are none, and a cache, vectors of tokens are floats [batch, tokens, width].
-    4. Alone, four dimensions with as many channels as pictures have are a picture.
+    4. Alone, four dimensions with as many channels as pictures have are a picture; floats that
+       are called a sound, [batch, samples] or [batch, 1, samples], are one.
     5. Of a half beside an encoder, floats [batch, tokens, width] are what that gives, and whole
        numbers [batch, tokens] its mask; ids that are called the decoder's are its own.
 
@@ -94,9 +98,7 @@ def shaped_inputs(
     left = _left(inputs, names)
     if is_half:
         names = _of_half(_left(inputs, names), names)
-    if len(inputs) == 1 and left and _is_picture(left[0]):
-        names = replace(names, pixel_values=left[0].name)
-    return names
+    return _alone(left[0], names) if len(inputs) == 1 and left else names
 
 
 def shaped_outputs(
@@ -206,6 +208,24 @@ def _with(
     if getattr(names, part) is not None or len(found) != 1:
         return names
     return replace(names, **{part: found[0]})
+
+
+def _alone(port: Port, names: PortNames) -> PortNames:
+    """Rule 4 of shaped_inputs."""
+    if _is_picture(port):
+        return replace(names, pixel_values=port.name)
+    return replace(names, input_values=port.name) if _is_sound(port) else names
+
+
+def _is_sound(port: Port) -> bool:
+    """Whether a port is called a sound and has the dimensions of samples."""
+    if port.element_type not in FLOATS or not _SOUND.search(port.name):
+        return False
+    shape = port.shape or ()
+    if len(shape) == 3 and shape[1] != 1:
+        return False
+    samples = shape[-1] if len(shape) in (2, 3) else 0
+    return isinstance(samples, str) or samples >= _LEAST_SAMPLES
 
 
 def _is_picture(port: Port) -> bool:

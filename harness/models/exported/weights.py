@@ -32,6 +32,7 @@ _PRODUCTS = {"MatMul": 1, "Gemm": 1, "Conv": 1, "Gather": 0}
 TABLE_OPS = ("Gather", "GatherBlockQuantized")
 _FLOAT_OPS = ("Mul", "Sub", "Div", "MatMul", "Gemm", "Conv")
 _STEPS = 3  # of a chain from integers to floats: zero point, scale, and one more
+_BIT_OPS = ("BitShift", "BitwiseAnd")
 SMALL_BYTES, MANY_BYTES = 256, 4096  # smaller tensors are zero points, tables of an activation
 LOOKED_AT = 1 << 16  # values read to tell a mask
 
@@ -160,7 +161,8 @@ def _looks_like_weights(flat: FlatGraph, name: str) -> bool:
     """Whether a tensor that no rule reads may hold weights: by its type, size and readers.
 
     Floats are weights unless constants.is_weight knows better; whole numbers of 32 and 64 bits are
-    sizes and places, but where an operator beyond the standard reads many of them.
+    sizes and places, but where an operator beyond the standard reads many of them, or bits are
+    taken out of them (GPTQ's words of eight weights).
     """
     tensor = flat.tensor(name)
     assert tensor is not None
@@ -170,7 +172,10 @@ def _looks_like_weights(flat: FlatGraph, name: str) -> bool:
     if kind in FLOAT_LEVELS or kind == "bool":
         return False
     if kind in ("int32", "int64", "uint32", "uint64"):
-        foreign = any(node.domain for node, _ in flat.uses(name))
+        uses = list(flat.uses(name))
+        if any(node.op in _BIT_OPS and index == 0 for node, index in uses):
+            return True
+        foreign = any(node.domain for node, _ in uses)
         return foreign and stored_bytes(tensor) >= MANY_BYTES
     uses = list(flat.uses(name))
     return not (uses and all(node.op == "Gather" and index == 1 for node, index in uses))

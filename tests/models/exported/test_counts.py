@@ -271,3 +271,21 @@ def test_a_class_that_is_not_known_is_said_to_be_the_reason(tmp_path: Path):
 def test_bfloat16_is_a_type_of_its_own(tmp_path: Path):
     stored = numpy_helper.from_array(values(WIDTH, VOCAB).astype(ml_dtypes.bfloat16), "head")
     assert levels(read(saved(logits_of([], [stored]), tmp_path)))["bf16"] == MATRIX
+
+
+def test_words_that_bits_are_taken_out_of_are_no_nothing(tmp_path: Path):
+    """Eight weights in each word of 32 bits, as GPTQ packs them: not read, and so they are said."""
+    words = np.random.default_rng(0).integers(0, 2**31, (WIDTH // 8, 1, VOCAB)).astype(np.uint32)
+    steps = [("BitShift", ["words", "shifts"], {"direction": "RIGHT"})]
+    steps += [("BitwiseAnd", ["shifted", "low"], {}), ("Cast", ["bits"], {"to": 1})]
+    names = ("shifted", "bits", "floats")
+    nodes = [
+        helper.make_node(op, takes, [gives], **attributes)
+        for (op, takes, attributes), gives in zip(steps, names, strict=True)
+    ]
+    nodes.append(helper.make_node("Reshape", ["floats", "sizes"], ["matrix"]))
+    nodes.append(helper.make_node("MatMul", ["x", "matrix"], ["more"]))
+    stored = {"words": words, "shifts": np.arange(0, 32, 4, dtype=np.uint32).reshape(1, 8, 1)}
+    stored |= {"low": np.array(15, np.uint32), "sizes": np.array([WIDTH, VOCAB])}
+    found = read(saved(language_model(nodes, stored), tmp_path))
+    assert found.unread_bytes == words.nbytes

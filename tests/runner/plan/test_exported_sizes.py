@@ -112,6 +112,21 @@ def sound(folder, *shape):
     return saved(model([node], [port(name, shape)], [port("logits", shape)]), folder).parent
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "tests"),
+    [
+        ("waveform", ("n", 1, "t"), ["aud10x1", "aud10x8"]),
+        ("audio_signal", ("n", "t"), ["aud10x1", "aud10x8"]),
+        ("audio", (1, 1, 16000), ["aud1x1"]),
+        ("audio_embedding", (1, 128), ["graph"]),
+    ],
+)
+def test_sounds_go_by_other_names_too(tmp_path, name, shape, tests):
+    node = helper.make_node("Identity", [name], ["out"])
+    saved(model([node], [port(name, shape)], [port("out", shape)]), tmp_path)
+    assert names_of(tmp_path) == tests
+
+
 def test_sounds_are_as_long_as_the_file_takes(tmp_path):
     """3000 frames are 30 seconds; where any length will do, 10."""
     fixed = sound(tmp_path / "fixed", "n", 80, 3000)
