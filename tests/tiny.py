@@ -93,6 +93,12 @@ SPECS = {
         layer_scalars=True,
         attention_scale=1.0,
     ),
+    "lfm2_moe": replace(
+        LLAMA,
+        family="lfm2_moe",
+        hidden_size=128,
+        experts=Experts(5, 2, 128, dense_layers=1, sigmoid=True, choice_bias=True),
+    ),
     "ministral3": replace(
         LLAMA,
         family="ministral3",

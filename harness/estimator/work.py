@@ -66,6 +66,7 @@ QK_NORM_NODES = {"none": 0, "per_head": 7, "full_width": 3}  # split, and norms 
 POSITION_NODES = 6  # learned: count, subtract, width, negate, slice; and the sum with the embedding
 MIXTURE_NODES = 3  # router, reshape, all experts
 SHARED_NODES = 11  # gate, up, sigmoid, two products, down; multiply, sum, sigmoid, multiply; add
+SIGMOID_NODES = 7  # sigmoid, choice, gather, logarithm, shape, constant, scatter
 SIDE_TABLE_NODES = 7  # product, two reshapes, norm, look-up, sum, split
 SIDE_NODES = 5  # two products, activation, multiply, norm
 VALUE_NORM_NODES = 3  # a norm with two reshapes
@@ -228,6 +229,8 @@ def _layer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
         nodes += MIXTURE_NODES + (SHARED_NODES if spec.experts.shared_gate else 0)
         # QMoE does not scale weights that are given to it: a softmax more
         nodes += 0 if spec.experts.normalised or level.body.form is Form.FLOAT else 1
+        if spec.experts.sigmoid:
+            nodes += SIGMOID_NODES + (1 if spec.experts.choice_bias else 0)
         nodes += 1 if spec.experts.bias and level.body.form is Form.FLOAT else 0
     return nodes
 

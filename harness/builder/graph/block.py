@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from onnx import numpy_helper
+
 from harness.builder.graph.attention import attend
 from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.matrix import Matrix, multiply
@@ -18,6 +21,7 @@ from harness.builder.graph.names import layer_name
 from harness.builder.graph.recurrent import convolve, delta_rule, mamba
 from harness.builder.quantize.levels import Form, MatrixFormat
 from harness.models.specs.blocks import (
+    CHOICE_BIAS,
     EXPERTS,
     SCALAR,
     SHARED,
@@ -227,6 +231,8 @@ def add_experts(
     routed = multiply_stored(emitter, matrices["router"], values, levels)
     shape = emitter.constant(f"{block}.router.shape", [-1, experts.count])
     scores = emitter.add("Reshape", (routed, shape), f"{block}.router.scores")
+    if experts.sigmoid:
+        scores = _by_sigmoids(emitter, experts, scores, prefix, levels)
     layer = int(prefix.rpartition(".")[2])
     first, second = expert_stacks(spec, layer)
     form = levels.of(first.name).body
@@ -282,6 +288,34 @@ def _add_quantized(
         **blocks,
         **_attributes(experts),
     )
+
+
+LOW = -10_000.0  # a score that no softmax gives a share, and that float16 holds
+
+
+def _by_sigmoids(
+    emitter: Emitter, experts: Experts, routed: str, prefix: str, levels: Mixture
+) -> str:
+    """Add scores whose softmax over the chosen experts is what their sigmoids say.
+
+    The operators choose and weigh by one row of scores. It holds the logarithms of the chosen
+    sigmoids, which a softmax turns into their shares, and LOW for all others.
+    """
+    name = f"{prefix}.mlp.router"
+    shares = emitter.add("Sigmoid", (routed,), f"{name}.shares")
+    choice = shares
+    if experts.choice_bias:
+        choice = emitter.add("Add", (shares, f"{prefix}.{CHOICE_BIAS}"), f"{name}.choice")
+    count = emitter.constant(f"{name}.count", [experts.active])
+    best = f"{name}.best"
+    emitter.add("TopK", (choice, count), best, more_outputs=(f"{name}.chosen",), axis=-1)
+    kept = emitter.add("GatherElements", (shares, f"{name}.chosen"), f"{name}.kept", axis=1)
+    logs = emitter.add("Log", (kept,), f"{name}.logs")
+    shape = emitter.add("Shape", (shares,), f"{name}.all")
+    low = numpy_helper.from_array(np.array([LOW], levels.base.float_dtype))
+    others = emitter.add("ConstantOfShape", (shape,), f"{name}.others", value=low)
+    inputs = (others, f"{name}.chosen", logs)
+    return emitter.add("ScatterElements", inputs, f"{name}.weighed", axis=1)
 
 
 def _biases(experts: Experts, stacks: tuple[Stack, Stack]) -> tuple[str, str]:
@@ -440,6 +474,6 @@ def _block(
     prefix: str,
 ) -> str:
     """Add the block, or the mixture that stands in its place."""
-    if spec.experts is not None:
+    if spec.experts is not None and "router" in matrices:
         return add_experts(emitter, spec, spec.experts, matrices, values, levels, prefix)
     return add_block(emitter, spec, matrices, values, levels, f"{prefix}.mlp")

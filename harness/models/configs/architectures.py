@@ -29,6 +29,8 @@ class ExpertKeys:
         normalised: key of the flag that scales the weights to sum to 1; empty: they always do.
         fields: what the class fixes of Experts.
         numbers: keys of config.json by fields of Experts, each with its default.
+        flags: the same of what is true or false.
+        dense: key of how many first layers have a plain block; empty: none has.
     """
 
     count: tuple[str, ...] = ("num_experts", "num_local_experts")
@@ -37,6 +39,8 @@ class ExpertKeys:
     normalised: str = "norm_topk_prob"
     fields: Mapping[str, Any] = field(default_factory=dict)
     numbers: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    flags: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    dense: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +362,21 @@ ARCHITECTURES = {
         reads_window=False,
         refused={"conv_bias": False},
         read=hybrid.lfm2,
+    ),
+    "Lfm2MoeForCausalLM": Architecture(
+        "lfm2_moe",
+        {"qk_norm": "per_head"},
+        keys={"norm_epsilon": "norm_eps"},
+        tied_by_default=True,
+        rotary=Rotary(default_theta=1_000_000.0),
+        reads_window=False,
+        experts=ExpertKeys(
+            fields={"sigmoid": True},
+            flags={"choice_bias": ("use_expert_bias", True)},
+            dense="num_dense_layers",
+        ),
+        refused={"conv_bias": False},
+        read=hybrid.lfm2_moe,
     ),
     "Qwen3_5ForCausalLM": Architecture(
         "qwen3_5_text",

@@ -57,6 +57,7 @@ def experts_of(values: JsonValues, architecture: Architecture) -> Experts | None
     numbers: dict[str, Any] = {
         name: values.number(key, default) for name, (key, default) in keys.numbers.items()
     }
+    numbers |= {name: values.flag(key, default) for name, (key, default) in keys.flags.items()}
     return Experts(
         count=values.integer(count),
         active=values.integer("num_experts_per_tok"),
@@ -64,6 +65,7 @@ def experts_of(values: JsonValues, architecture: Architecture) -> Experts | None
         shared_intermediate_size=shared,
         shared_gate=shared > 0,
         normalised=values.flag(keys.normalised) if keys.normalised else True,
+        dense_layers=values.integer(keys.dense, 0) if keys.dense else 0,
         **numbers,
         **keys.fields,
     )

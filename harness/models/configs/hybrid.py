@@ -38,6 +38,20 @@ def pattern_of(values: JsonValues, words: Sequence[str], letters: Mapping[str, s
     return shortest_pattern("".join(letters[word] for word in words))
 
 
+def lfm2_moe(values: JsonValues) -> Fields:
+    """Read the class Lfm2MoeConfig: LFM2 with experts behind its first layers."""
+    scale = values.number("routed_scaling_factor", 1.0)
+    if scale != 1.0:
+        raise values.unsupported(f"routed_scaling_factor is {scale}", "routed_scaling_factor 1")
+    words = values.texts("layer_types")
+    tied = values.flag("tie_embedding", values.flag("tie_word_embeddings", True))
+    return {
+        "layer_pattern": pattern_of(values, words, {_FULL: "F", "conv": "C"}),
+        "convolution": Convolution(values.integer("conv_L_cache", 3)),
+        "tied_embeddings": tied,
+    }
+
+
 def lfm2(values: JsonValues) -> Fields:
     """Read the class Lfm2Config: short convolutions, and attention in some layers.
 

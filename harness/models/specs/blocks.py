@@ -15,6 +15,7 @@ from harness.models.specs.shapes import DecoderShape
 AnyDecoder = ModelSpec | DecoderShape
 # Within a layer that has a mixture of experts.
 ROUTER, EXPERTS = "mlp.router", "mlp.experts"
+CHOICE_BIAS = "mlp.expert_bias"
 SHARED, SHARED_GATE = "mlp.shared_expert", "mlp.shared_expert_gate"
 # Within a layer that reads its part of a second embedding.
 SIDE_GATE, SIDE_OUT = "per_layer_input_gate", "per_layer_projection"
@@ -152,6 +153,8 @@ def _mixture(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
     )
     up, biases = "experts gate and up", (experts.bias, "experts biases")
     yield Part(ROUTER, (count, hidden), "router", experts.bias, "router bias")
+    if experts.choice_bias:
+        yield Part(CHOICE_BIAS, (count,), "router bias")
     yield Part(f"{EXPERTS}.{{}}.gate_proj", (wide, hidden), up, *biases, copies=count)
     yield Part(f"{EXPERTS}.{{}}.up_proj", (wide, hidden), up, *biases, copies=count)
     yield Part(f"{EXPERTS}.{{}}.down_proj", (hidden, wide), "experts down", *biases, copies=count)

@@ -102,6 +102,11 @@ def _check_body(spec: ModelSpec, where: str) -> ModelSpec:
     check_pattern(spec, where)
     if spec.experts is not None:
         _check_experts(spec.experts, where)
+        if not 0 <= spec.experts.dense_layers < spec.num_layers:
+            raise ModelError(
+                f"{where}: {spec.experts.dense_layers} of {spec.num_layers} layers have no experts",
+                fix="experts.dense_layers is at least 0 and less than num_layers",
+            )
     if spec.rope_scaling is not None:
         _check_scaling(spec.rope_scaling, where)
         _check_divisors(spec, spec.rope_scaling, where)
@@ -226,6 +231,16 @@ def _check_experts(experts: Experts, where: str) -> None:
     for field in ("gate_slope", "limit"):
         if getattr(experts, field) is not None:
             require_positive(where, f"experts.{field}", getattr(experts, field))
+    if experts.sigmoid and not experts.normalised:
+        raise ModelError(
+            f"{where}: experts of sigmoids that are not scaled to sum to 1 are not built",
+            fix="experts.normalised = true",
+        )
+    if experts.choice_bias and not experts.sigmoid:
+        raise ModelError(
+            f"{where}: experts.choice_bias beside a softmax is not built",
+            fix="experts.sigmoid = true, or no choice_bias",
+        )
     if experts.active > experts.count:
         raise ModelError(
             f"{where}: {experts.active} of {experts.count} experts are active",

@@ -99,6 +99,17 @@ class Family:
 
 _QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _MAMBA = tuple(f"mamba.{part}_proj" for part in ("z", "x", "B", "C", "dt"))
+_LFM2 = {
+    "input_layernorm": "operator_norm",
+    "self_attn.o_proj": "self_attn.out_proj",
+    "self_attn.q_norm": "self_attn.q_layernorm",
+    "self_attn.k_norm": "self_attn.k_layernorm",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "feed_forward.w1",
+    "mlp.up_proj": "feed_forward.w3",
+    "mlp.down_proj": "feed_forward.w2",
+    "model.norm": "model.embedding_norm",
+}
 _FAMILIES = {
     "llama": Family(),
     "mistral": Family(),
@@ -161,18 +172,11 @@ _FAMILIES = {
             "mlp.experts.down_proj": ("down_proj",),
         }
     ),
-    "lfm2": Family(
-        names={
-            "input_layernorm": "operator_norm",
-            "self_attn.o_proj": "self_attn.out_proj",
-            "self_attn.q_norm": "self_attn.q_layernorm",
-            "self_attn.k_norm": "self_attn.k_layernorm",
-            "post_attention_layernorm": "ffn_norm",
-            "mlp.gate_proj": "feed_forward.w1",
-            "mlp.up_proj": "feed_forward.w3",
-            "mlp.down_proj": "feed_forward.w2",
-            "model.norm": "model.embedding_norm",
-        }
+    "lfm2": Family(names=_LFM2),
+    "lfm2_moe": Family(
+        names={**_LFM2, ROUTER: "feed_forward.gate", "mlp": "feed_forward"},
+        experts="feed_forward.experts",
+        expert_names={"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"},
     ),
     "qwen3_5_text": Family(
         norms_add_one=True,

@@ -147,6 +147,9 @@ class Experts:
         bias: whether router and experts add biases (gpt-oss).
         gate_slope: the gate is g · sigmoid(this · g).
         up_added: added to up before it is multiplied by the gate.
+        dense_layers: so many first layers have a block of intermediate_size instead.
+        sigmoid: experts are chosen by sigmoids of the router, not by their softmax (LFM2).
+        choice_bias: a trained number per expert is added to them for the choice alone.
         limit: gate is cut above it, up on both sides; None: neither is.
     """
 
@@ -160,6 +163,9 @@ class Experts:
     gate_slope: float = field(default=1.0, metadata=LATER)
     up_added: float = field(default=0.0, metadata=LATER)
     limit: float | None = field(default=None, metadata=LATER)
+    dense_layers: int = field(default=0, metadata=LATER)
+    sigmoid: bool = field(default=False, metadata=LATER)
+    choice_bias: bool = field(default=False, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +332,8 @@ class ModelSpec:
 
     def _kind(self, number: int) -> tuple[Kind, int | None, FeedForward]:
         """Kind and window of a layer, and what follows its mixer."""
-        block = FeedForward.MLP if self.experts is None else FeedForward.EXPERTS
+        is_dense = self.experts is None or number < self.experts.dense_layers
+        block = FeedForward.MLP if is_dense else FeedForward.EXPERTS
         if not self.layer_pattern:
             return KINDS["F"], self._periodic_window(number), block
         letter = self.layer_pattern[number % len(self.layer_pattern)]

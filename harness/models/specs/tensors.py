@@ -229,6 +229,7 @@ def parameters(spec: AnySpec) -> int:
                     [+ 2·d per-head | + q + k full-width query and key norms]
         block = 3·h·i gated, 2·h·i without gate  [+ i + h with all biases]
         experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]] [+ E·(1 + 2·e + h) biases]
+                  [+ E biases of the choice]
         convolution = 4·h² + taps·h
         side = 2·h·w + h, of a second embedding of width w [+ 1 scalar]; k = 0 of shared caches
         mixer = attention | convolution | linear attention, see _delta | Mamba-2, see _mamba
@@ -371,6 +372,7 @@ def _experts(spec: ModelSpec, _layer: Layer) -> int:
     count += 3 * hidden * experts.shared_intermediate_size
     if experts.bias:
         count += experts.count * (1 + _expert_biases(experts, hidden))
+    count += experts.count if experts.choice_bias else 0
     return count + (hidden if experts.shared_gate else 0)
 
 

@@ -26,6 +26,8 @@ from transformers import (
     HunYuanDenseV1ForCausalLM,
     HyperCLOVAXConfig,
     HyperCLOVAXForCausalLM,
+    Lfm2MoeConfig,
+    Lfm2MoeForCausalLM,
     Ministral3Config,
     Ministral3ForCausalLM,
     Olmo3Config,
@@ -67,6 +69,7 @@ YARN = {
 def models() -> dict[str, PreTrainedModel]:
     """Return each model by the name of its folder."""
     others = {"gpt_oss-sinks": gpt_oss(), "gemma4_text-shared": gemma4()}
+    others |= {"lfm2_moe-sigmoids": lfm2_moe()}
     return {**plain_models(), **windowed_models(), **others}
 
 
@@ -149,6 +152,25 @@ def gpt_oss() -> PreTrainedModel:
     )
     config._experts_implementation = "eager"
     return GptOssForCausalLM(config)
+
+
+def lfm2_moe() -> PreTrainedModel:
+    """Return convolutions and attention, a plain block in the first of three layers."""
+    sizes = {**NO_HEAD_DIM, **PLAIN_ROPE, "num_hidden_layers": 3, "norm_eps": 1e-5}
+    config = Lfm2MoeConfig(
+        **sizes | {"tie_word_embeddings": True, "intermediate_size": 96},
+        layer_types=["conv", "full_attention", "conv"],
+        num_dense_layers=1,
+        num_experts=6,
+        num_experts_per_tok=2,
+        moe_intermediate_size=32,
+    )
+    config._experts_implementation = "eager"
+    model = Lfm2MoeForCausalLM(config)
+    for layer in model.model.layers[1:]:
+        bias = torch.linspace(-0.3, 0.3, 6)
+        layer.feed_forward.expert_bias.copy_(bias.to(torch.bfloat16))
+    return model
 
 
 def gemma4() -> PreTrainedModel:

@@ -71,7 +71,10 @@ LEAST_COSINE = {
     "int2": 0.25,
 }
 # One expert chosen otherwise changes a token's whole logits.
-MIXTURES = ("gpt_oss-sinks", "mixtral-untied", "qwen2_moe-shared", "qwen3_moe-normalised")
+MIXTURES = (
+    *("gpt_oss-sinks", "lfm2_moe-sigmoids", "mixtral-untied", "qwen2_moe-shared"),
+    "qwen3_moe-normalised",
+)
 LEAST_COSINE_MIXTURE = {
     "fp16": 0.9999,
     "int8-block": 0.98,

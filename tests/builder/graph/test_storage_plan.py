@@ -130,7 +130,8 @@ def test_every_form_and_width_of_storage_is_planned_by_default():
 def test_only_levels_of_two_widths_are_left_out_above_and_only_of_mixtures():
     """Every other model is described at every level."""
     out = {(n, level) for n in spec_names() for level in LEVELS} - set(GRID)
-    mixtures = {"gpt-oss-20b", "mixtral-8x22b", "qwen1.5-moe-a2.7b", "qwen3-30b-a3b"}
+    mixtures = {"mixtral-8x22b", "qwen1.5-moe-a2.7b", "qwen3-30b-a3b"}
+    mixtures |= {"gpt-oss-20b", "lfm2-8b-a1b"}
     assert {name for name, _ in out} == mixtures
     assert all(LEVELS[level].sensitive or "b128" in level or "b64" in level for _, level in out)
 

@@ -257,6 +257,24 @@ def test_gemma4_shares_caches_and_has_heads_of_two_widths(keys):
     assert (spec.local_rope_theta, spec.score_scale, spec.per_layer_width) == (1e4, 1.0, 32)
 
 
+LFM2_MOE = {
+    "norm_eps": 1e-5,
+    "layer_types": ["conv", "full_attention"] * 3,
+    "num_dense_layers": 2,
+    "num_experts": 8,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "norm_topk_prob": True,
+}
+
+
+def test_lfm2_chooses_by_sigmoids_behind_its_first_layers():
+    spec = spec_of("Lfm2MoeForCausalLM", **LFM2_MOE)
+    assert spec.experts == Experts(8, 2, 32, dense_layers=2, sigmoid=True, choice_bias=True)
+    assert [layer.feed_forward.value for layer in spec.layers] == ["mlp"] * 2 + ["experts"] * 4
+    assert spec.layer_pattern == "CF"
+
+
 REFUSED = {
     "some layers": (
         "Qwen3MoeForCausalLM",
@@ -267,6 +285,21 @@ REFUSED = {
         "Qwen3MoeForCausalLM",
         {**MIXTURE, "num_experts_per_tok": 9},
         "9 of 8 experts are active",
+    ),
+    "sigmoids as they are": (
+        "Lfm2MoeForCausalLM",
+        {**LFM2_MOE, "norm_topk_prob": False},
+        "not scaled to sum to 1",
+    ),
+    "scaled shares": (
+        "Lfm2MoeForCausalLM",
+        {**LFM2_MOE, "routed_scaling_factor": 2.5},
+        "routed_scaling_factor is 2.5",
+    ),
+    "too many dense": (
+        "Lfm2MoeForCausalLM",
+        {**LFM2_MOE, "num_dense_layers": 6},
+        "6 of 6 layers have no experts",
     ),
     "no owner": (
         "Gemma4ForCausalLM",
