@@ -270,6 +270,8 @@ def _axes(port: Port, part: str | None, graph: ExportedGraph) -> tuple[Axis | No
         return unknown
     if part == "mask" and len(shape) == 4:
         return (Axis.BATCH, None, Axis.TOKENS, Axis.TOKENS)
+    if part == "positions" and len(shape) == 3:  # of time, height and width: Qwen-VL, Qwen3.5
+        return (None, Axis.BATCH, Axis.TOKENS)
     rows = _AXES[part]
     axes = next((row for row in rows if len(row) == len(shape)), rows[0])
     if len(axes) > len(shape):

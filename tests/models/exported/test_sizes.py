@@ -16,6 +16,8 @@ from harness.models.exported.sizes import (
     length_of,
     sound_seconds,
 )
+from harness.runner.models.tests import batches_of
+from harness.runner.settings import Settings
 from tests.models.exported.tiny_graphs import WIDTH as VECTOR
 from tests.models.exported.tiny_graphs import model, port, read, saved, values
 from tests.models.exported.tiny_parts import Tiny
@@ -146,6 +148,15 @@ def test_positions_begin_where_a_range_begins(tmp_path, is_int):
     place = tiny.node("Gather", "rows", tiny.node("Range", first, last, "one"))
     found = read(saved(tiny.added(place).attention(0).logits(), tmp_path))
     assert found.max_context_tokens == 28
+
+
+def test_three_rows_of_positions_are_no_three_texts(tmp_path):
+    """[3, batch, tokens], as of Qwen2-VL and Qwen3.5: of time, height and width."""
+    tiny = Tiny().attention(0)
+    tiny.inputs.append(port("position_ids", [3, "batch", "tokens"], WHOLE))
+    found = read(saved(tiny.logits(), tmp_path))
+    assert Axis.BATCH not in fixed_sizes(found.main, {})
+    assert batches_of(Settings(), found) == (1,)
 
 
 def test_the_least_limit_counts(tmp_path):
