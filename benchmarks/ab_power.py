@@ -20,8 +20,9 @@ from statistics import fmean, stdev
 
 from harness.analysis.compare import Verdict, judge
 from harness.machine.watch.facts import machine_facts, usable_cores
+from harness.results.entries import TurnPlan
 from harness.results.journal import Journal, read_lines
-from harness.runner.loop.paired import A, B, Side, TurnPlan, measure_pair
+from harness.runner.loop.paired import A, B, Side, measure_pair
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
 from harness.stats.differences import paired_difference

@@ -31,9 +31,9 @@ from harness.analysis.gate import JudgedGate, Outcome, judge_gates, parse_gate
 from harness.analysis.paired import compare_turns, lines_of
 from harness.machine.watch.cores import usable_processors
 from harness.machine.watch.facts import machine_facts, usable_cores
-from harness.results.entries import PairEntry, TurnValues
+from harness.results.entries import PairEntry, TurnPlan, TurnValues
 from harness.results.schema import Document
-from harness.runner.loop.paired import A, B, Side, TurnPlan, measure_pair, shared_tests
+from harness.runner.loop.paired import A, B, Side, measure_pair, shared_tests
 from harness.runner.loop.parts import cell_of
 from harness.runner.plan import checks, make_plan
 from harness.runner.settings import load_settings

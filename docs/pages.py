@@ -37,8 +37,10 @@ from harness.core.environment import environment_page
 from harness.report.compare_table import draw_table
 from harness.report.render import render
 from harness.results.document import encode_document, read_document
+from harness.results.environment import Environment
 from harness.results.glossary import glossary_markdown
 from harness.results.metrics import of_records
+from harness.results.plan import RunPlan
 from harness.results.schema import METHOD_VERSION, SCHEMA_VERSION, Document, Record
 from harness.runner.settings.page import plans_page
 
@@ -204,11 +206,12 @@ def attributes(struct: type) -> dict[str, str]:
 
 def _usual(field: types.Field) -> str:
     """Draw the value that a field has where the file says nothing."""
+    if field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT:
+        return "left out"  # msgspec.UNSET
     if field.default is not msgspec.NODEFAULT:
         value = field.default.value if isinstance(field.default, Enum) else field.default
         return json.dumps(value)
-    empty = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else None
-    return json.dumps(msgspec.to_builtins(empty))
+    return json.dumps(msgspec.to_builtins(field.default_factory()))
 
 
 def _drawn(kind: types.Type) -> str:  # noqa: C901 - one case per type of msgspec
@@ -272,8 +275,10 @@ def example() -> Document:
     return Document(
         run_id=document.run_id,
         created_utc=document.created_utc,
-        environment={name: document.environment[name] for name in EXAMPLE_FACTS},
-        plan={name: document.plan[name] for name in EXAMPLE_PLAN},
+        environment=Environment(
+            **{name: getattr(document.environment, name) for name in EXAMPLE_FACTS}
+        ),
+        plan=RunPlan(**{name: getattr(document.plan, name) for name in EXAMPLE_PLAN}),
         records=(kept,),
     )
 
@@ -281,9 +286,9 @@ def example() -> Document:
 def _example() -> str:
     """The example as JSON, fields with their usual values left out."""
     whole = json.loads(encode_document(example()))
-    for record in whole["records"]:
-        for name in [name for name, value in record.items() if value in (None, False, [], {})]:
-            del record[name]
+    for part in (whole["environment"], *whole["records"]):
+        for name in [name for name, value in part.items() if value in (None, False, [], {})]:
+            del part[name]
     text = json.dumps(whole, indent=1)
     return "\n\n".join(
         [

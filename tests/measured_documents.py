@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import structs
 
+from harness.results.document import with_open_parts
 from harness.results.quality import Mean, PathQuality, Quality
 from harness.results.replies import (
     EnergyUsed,
@@ -115,7 +116,7 @@ def quality(kld: float, half: float = 0.002, chunks: int = 20, top1: float = 0.9
 def document(*records: Record, run_id: str = "run-a", **fields: Any) -> Document:
     """A run."""
     head = {"created_utc": "2026-11-22T10:15:00+00:00", "environment": ENVIRONMENT, "plan": PLAN}
-    return Document(run_id=run_id, **{**head, **fields}, records=records)
+    return Document(run_id=run_id, **with_open_parts({**head, **fields}), records=records)
 
 
 def scattered(

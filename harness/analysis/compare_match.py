@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET
+
 from harness.analysis.compare_sides import Measured
 from harness.core.errors import UsageError, suggestion
 from harness.results.identity import later_words
@@ -398,30 +400,33 @@ def _unlike(first: Document, others: Sequence[Document]) -> Iterator[str]:
         if first.method_version != other.method_version:
             yield f"method version {first.method_version} and {other.method_version}"
         for name in MACHINE:
-            yield from _differs(name, first.environment.get(name), other.environment.get(name))
+            yield from _differs(
+                name, getattr(first.environment, name), getattr(other.environment, name)
+            )
 
 
 def _told(first: Document, others: Sequence[Document]) -> Iterator[str]:
     """Yield differences that a reader must know."""
     for other in others:
         for name in SOFTWARE:
-            yield from _differs(name, first.environment.get(name), other.environment.get(name))
+            yield from _differs(
+                name, getattr(first.environment, name), getattr(other.environment, name)
+            )
         mine, theirs = _packages(first), _packages(other)
         for name in sorted(mine.keys() & theirs.keys()):
             yield from _differs(name, mine[name], theirs[name])
         for name in SETTINGS:
-            yield from _differs(name, first.plan.get(name), other.plan.get(name))
+            yield from _differs(name, getattr(first.plan, name), getattr(other.plan, name))
 
 
-def _packages(document: Document) -> dict[str, Any]:
+def _packages(document: Document) -> dict[str, str]:
     """Versions of the packages that measure."""
-    found = document.environment.get("packages")
-    return found if isinstance(found, dict) else {}
+    return document.environment.packages or {}
 
 
 def _differs(name: str, first: Any, second: Any) -> Iterator[str]:
     """Yield a difference of two known values; what one side does not know says nothing."""
-    if first is None or second is None or first == second:
+    if first in (None, UNSET) or second in (None, UNSET) or first == second:
         return
     share = NEARLY.get(name)
     if share is None or abs(first - second) > share * max(first, second):

@@ -413,8 +413,8 @@ def _not_shared(documents: Sequence[Document], remeasured: Iterable[Document]) -
                 f"cells that {document.run_id} remeasures: {len(first & second)}; only in it: "
                 f"{len(second - first)}; only in what it is compared with: {len(first - second)}"
             )
-        found = document.environment.get("cpu_model")
-        known = documents[0].environment.get("cpu_model")
+        found = document.environment.cpu_model
+        known = documents[0].environment.cpu_model
         if found != known:
             yield f"{document.run_id} was measured on another processor: {found}, not {known}"
 

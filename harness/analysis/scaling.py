@@ -344,7 +344,7 @@ def _check_one_machine(documents: Sequence[Document]) -> None:
 
 def _machine(document: Document) -> tuple[str, object]:
     """What two documents must share to be pooled."""
-    packages = document.environment.get("packages") or {}
+    packages = document.environment.packages or {}
     return machine_fingerprint(document.environment), packages.get("onnxruntime")
 
 

@@ -34,7 +34,8 @@ from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.core.ranges import parse_seconds, parse_share
 
 if TYPE_CHECKING:
-    from harness.runner.loop.paired import Side, TurnPlan
+    from harness.results.entries import TurnPlan
+    from harness.runner.loop.paired import Side
 
 EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-on slower:3%'
 
@@ -145,8 +146,9 @@ def _sides(
     cache: Path | None,
 ) -> "tuple[tuple[Side, Side], TurnPlan]":
     """Build what is missing; both sides and how pairs of them are measured."""
+    from harness.results.entries import TurnPlan
     from harness.runner.loop.builds import ensure_group
-    from harness.runner.loop.paired import A, B, Side, TurnPlan, shared_tests
+    from harness.runner.loop.paired import A, B, Side, shared_tests
     from harness.store.cache import default_cache
 
     folder = cache or default_cache()

@@ -66,7 +66,7 @@ def command(
             fix="bench calibrate --device cpu",
         )
     levels = tuple(level.name for level in find_levels(parse_names(quant, "--quant")))
-    counts = thread_counts(threads, int(facts["usable_cores"] or 1))
+    counts = thread_counts(threads, facts.usable_cores or 1)
     stored = [
         ensure_constants(
             cache or default_cache(),

@@ -1,10 +1,10 @@
 """What `bench estimate --on cpu` needs of this machine: measured peaks and its memory."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from harness.core.errors import DeviceError
-from harness.estimator.calibration.constants import Constants
+from harness.results.calibration import Constants
+from harness.results.environment import MachineFacts
 
 HERE = "cpu"  # as the device table calls this machine's processor
 
@@ -33,7 +33,7 @@ def this_machine() -> ThisMachine:
     from harness.store.cache import default_cache
 
     facts, memory_bytes = machine_memory()
-    key = calibration_key(facts, HERE, int(facts["usable_cores"] or 1))
+    key = calibration_key(facts, HERE, facts.usable_cores or 1)
     found = find_constants(default_cache(), key, to_replace=False)
     if found.stored is None:
         raise DeviceError(
@@ -47,10 +47,10 @@ def this_machine() -> ThisMachine:
     return ThisMachine(found.stored.constants, memory_bytes)
 
 
-def machine_memory() -> tuple[dict[str, Any], int | None]:
+def machine_memory() -> tuple[MachineFacts, int | None]:
     """Return the facts of this machine, and its memory or the container's: the smaller."""
     from harness.machine.watch.facts import machine_facts
 
     facts = machine_facts()
-    known = [facts[key] for key in ("memory_bytes", "container_memory_bytes") if facts[key]]
+    known = [size for size in (facts.memory_bytes, facts.container_memory_bytes) if size]
     return facts, min(known, default=None)

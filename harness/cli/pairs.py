@@ -2,10 +2,9 @@
 
 import signal
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,7 +13,7 @@ from harness.cli.progress import open_progress
 from harness.core.environment import tested_commit
 from harness.core.errors import HarnessError, MeasurementError
 from harness.machine.watch.facts import PACKAGES, machine_facts
-from harness.machine.watch.interpreter import interpreter_facts
+from harness.machine.watch.interpreter import InterpreterFacts, interpreter_facts
 from harness.results.entries import (
     AbEndEntry,
     AbEntry,
@@ -22,6 +21,7 @@ from harness.results.entries import (
     AbSide,
     Entry,
     PairEntry,
+    TurnPlan,
     TurnValues,
 )
 from harness.results.journal import Journal, prepare_results_folder
@@ -30,7 +30,6 @@ from harness.results.schema import METHOD_VERSION
 from harness.runner.loop.paired import (
     Pair,
     Side,
-    TurnPlan,
     measure_pair,
     profile_side,
     shared_tests,
@@ -153,7 +152,7 @@ def make_header(
         UsageError: an interpreter does not say which packages it has.
     """
     facts = [interpreter_facts(side.python) for side in sides]
-    mine, theirs = (one["packages"] for one in facts)
+    mine, theirs = (one.packages for one in facts)
     kept = {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
     kept |= set(PACKAGES)
     a, b = (
@@ -175,20 +174,20 @@ def make_header(
         created_utc=utc_now(),
         method_version=METHOD_VERSION,
         environment=machine_facts(),
-        turns=asdict(plan),
+        turns=plan,
         a=a,
         b=b,
     )
 
 
 def _side(
-    side: Side, text: str, label: str, facts: Mapping[str, Any], kept: Collection[str]
+    side: Side, text: str, label: str, facts: InterpreterFacts, kept: Collection[str]
 ) -> AbSide:
     """One variant, as the file names it."""
-    packages = {name: one for name, one in facts["packages"].items() if name in kept}
+    packages = {name: one for name, one in facts.packages.items() if name in kept}
     return AbSide(
         label=label,
-        python_version=facts["python_version"],
+        python_version=facts.python_version,
         packages=dict(sorted(packages.items())),
         words=without_folders(text),
         model=side.artifact.name,

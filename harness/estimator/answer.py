@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.builder.quantize.levels import QuantLevel, find_level
 from harness.core.errors import UsageError
 from harness.core.units import GB
-from harness.estimator.calibration.constants import CHOICE, ELEMENTWISE, Constants, kernel_name
+from harness.estimator.calibration.constants import CHOICE, ELEMENTWISE, kernel_name
 from harness.estimator.memory import (
     ANY_ENGINE,
     MemoryBreakdown,
@@ -35,6 +35,7 @@ from harness.estimator.work import (
 from harness.models.catalog.catalog import catalog_device, device_class
 from harness.models.catalog.target import EstimateTarget
 from harness.models.specs.structure import ModelStructure, Stage
+from harness.results.calibration import Constants
 
 RULE_OF_THUMB_SHARE = 0.55
 

@@ -1,14 +1,14 @@
 """Estimates for this machine, from constants measured on it."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from harness.builder.quantize.levels import QuantLevel, find_level
 from harness.core.units import GB
 from harness.estimator.answer import Estimate, answer
-from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.query import Budget, Case, Lengths
 from harness.models.catalog.catalog import CatalogDevice, Engine
 from harness.models.catalog.target import EstimateTarget
+from harness.results.calibration import Constants, RatePoint
 
 OS_SHARE = 0.25  # as the laptops of the device catalog
 HERE = "here"
@@ -71,7 +71,7 @@ def estimate_here(
 
 def interval_end(constants: Constants, *, fast: bool) -> Constants:
     """Return constants with every rate at one end of its interval, where it has one."""
-    return replace(
+    return structs.replace(
         constants,
         bandwidth=tuple(_point_end(point, fast) for point in constants.bandwidth),
         rates={
@@ -84,4 +84,4 @@ def interval_end(constants: Constants, *, fast: bool) -> Constants:
 def _point_end(point: RatePoint, fast: bool) -> RatePoint:
     """Return a point at one end of its interval; without an interval as it is."""
     end = point.high_per_s if fast else point.low_per_s
-    return replace(point, rate_per_s=end) if end > 0 else point
+    return structs.replace(point, rate_per_s=end) if end > 0 else point

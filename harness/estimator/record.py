@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.builder.quantize.levels import CacheLevel, Form, QuantLevel
 from harness.estimator.answer import RULE_OF_THUMB_SHARE, decode_tok_s, prefill_tok_s, weights_bytes
-from harness.estimator.calibration.constants import Constants, RatePoint, is_attention, kernel_name
+from harness.estimator.calibration.constants import is_attention, kernel_name
 from harness.estimator.flat import breakdown_values
 from harness.estimator.memory import (
     ORT_CPU,
@@ -25,6 +25,7 @@ from harness.estimator.memory import (
 from harness.estimator.static import StaticLengths, static_prefill, static_step
 from harness.estimator.work import Breakdown, decode_step, prefill
 from harness.models.specs.structure import ModelStructure
+from harness.results.calibration import Constants, RatePoint
 
 # Fixed cost of one operator call where none was measured: 79 us per layer of eleven nodes.
 # Source: fit over three models at four levels, onnxruntime 1.31.1, one x86 thread.

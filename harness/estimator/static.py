@@ -14,7 +14,6 @@ from harness.builder.quantize.levels import QuantLevel, own_cache
 from harness.estimator.calibration.constants import (
     CHOICE,
     OPERATOR_CALL,
-    Constants,
     attention_name,
     kernel_name,
 )
@@ -22,6 +21,7 @@ from harness.estimator.memory import group_format, row_bytes, stored_copy_bytes
 from harness.estimator.work import LOGIT_BYTES, STREAM, Breakdown, Work, timed
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.structure import ModelStructure, Role
+from harness.results.calibration import Constants
 
 # Nodes of the float graph; what quantizes and dequantizes between them is left to the provider,
 # which makes one operator of both and the node between. A test counts them.

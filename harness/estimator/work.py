@@ -22,7 +22,6 @@ from harness.estimator.calibration.constants import (
     ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
-    Constants,
     attention_name,
     call_name,
     is_attention,
@@ -48,6 +47,7 @@ from harness.models.specs.structure import (
     Role,
     Stage,
 )
+from harness.results.calibration import Constants
 
 MASK_NODES = 6  # lengths and total length from the attention mask
 LAYER_NODES = 11  # qkv, attention, out, norm, gate, up, sigmoid, two products, down, norm

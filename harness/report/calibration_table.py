@@ -1,18 +1,15 @@
 """The constants of a calibration: one row each, with its interval. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+from msgspec import to_builtins
 
 from harness.core.units import GB, KIB, MIB
-from harness.estimator.calibration.constants import (
-    CHOICE,
-    ELEMENTWISE,
-    Constants,
-    RatePoint,
-    StoredConstants,
-)
+from harness.estimator.calibration.constants import CHOICE, ELEMENTWISE
 from harness.report.grid import Column, draw_columns, draw_records
 from harness.report.numbers import two_decimals
+from harness.results.calibration import Constants, RatePoint, StoredConstants
 
 CALL = " call"  # how the names of fixed times of a call end
 US_PER_S = 1e6
@@ -62,7 +59,7 @@ def draw_constants(stored: Sequence[StoredConstants], style: str) -> str:
         style: of `options.FORMATS`.
     """
     if style in ("json", "jsonl"):
-        return draw_records([asdict(record) for record in stored], style)
+        return draw_records([to_builtins(record) for record in stored], style)
     rows = [row for record in stored for row in constant_rows(record.constants)]
     return draw_columns(COLUMNS, rows, style)
 

@@ -97,8 +97,8 @@ def draw_bencher(document: Document) -> str:
     }
     found, told = progress_of(document), progress_sentence(document)
     if found is not None:
-        whole = {"value": found["whole"]}, {"value": found["cells"]}
-        table[f"run {told}"] = dict(zip(("cells_whole", "cells"), whole, strict=True))
+        counts = {"cells_whole": found.whole, "cells": found.cells}
+        table[f"run {told}"] = {name: {"value": count} for name, count in counts.items()}
     return json_text(table, indent=1) + "\n"
 
 
@@ -186,9 +186,9 @@ def _pyperf_benchmark(
 def _pyperf_metadata(document: Document) -> dict[str, str]:
     """What pyperf shows of the machine; only what is known."""
     known = {
-        "cpu_model_name": document.environment.get("cpu_model"),
-        "platform": document.environment.get("os"),
-        "python_version": document.environment.get("python_version"),
+        "cpu_model_name": document.environment.cpu_model,
+        "platform": document.environment.os,
+        "python_version": document.environment.python_version,
         "run_id": document.run_id,
         "run_progress": progress_sentence(document),
     }
@@ -214,7 +214,7 @@ def draw_sides(sides: dict[str, Iterable[Document]]) -> str:
     units: dict[str, bool] = {}
     for side, documents in sides.items():
         for document in documents:
-            lines += [f"cpu: {document.environment.get('cpu_model') or 'unknown'}"]
+            lines += [f"cpu: {document.environment.cpu_model or 'unknown'}"]
             told = one_line(progress_sentence(document))
             lines += [f"run: {told}"] if told else []
             for record, metrics in exported(document):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from msgspec import to_builtins
+
 from harness.report.export import is_number
 from harness.report.grid import MISSING, draw_csv, json_text
 from harness.report.rows import shown_metric, test_of
@@ -42,7 +44,7 @@ def draw_json_lines(document: Document) -> str:
         "schema_version": document.schema_version,
         "method_version": document.method_version,
         "ended": ending_of(document),
-        "progress": progress_of(document),
+        "progress": to_builtins(progress_of(document)),
     }
     lines = (json_text({**run, **plain(record)}) for record in document.records)
     return "".join(f"{line}\n" for line in lines)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from harness.report.grid import short
 from harness.report.rows import Row
 from harness.results.enums import Ending, Status
+from harness.results.environment import Environment
 from harness.results.progress import ending_of
-from harness.results.schema import Document, Json, Record
+from harness.results.schema import Document, Record
 
 # What a row may leave unsaid when it is the usual thing.
 USUAL = {"batch": 1, "depth": 0, "device": "cpu", "runtime": "ort", "weights": None}
@@ -63,21 +64,20 @@ def _cache(rows: Sequence[Row]) -> str:
     return "" if own or len(caches) > 1 else f"kv cache {caches.pop()}"
 
 
-def _processor(environment: Json, shared: Shared, rows: Sequence[Row]) -> str:
+def _processor(environment: Environment, shared: Shared, rows: Sequence[Row]) -> str:
     """`CPU AMD EPYC (2 threads)`; another device is named before it."""
     devices = {row.device for row in rows}
     device, threads = devices.pop() if len(devices) == 1 else None, shared("threads")
-    model = environment.get("cpu_model") or environment.get("architecture") or ""
+    model = environment.cpu_model or environment.architecture or ""
     cpu = " ".join(f"CPU {model}".split())
     if threads is not None:
         cpu += f" ({thread_words(threads)})"
     return cpu if device in (None, USUAL["device"]) else f"{device} · {cpu}"
 
 
-def runtime_name(environment: Json) -> str:
+def runtime_name(environment: Environment) -> str:
     """`onnxruntime 1.31.1`, under the name of the wheel that carries it."""
-    packages = environment.get("packages")
-    for name, version in packages.items() if isinstance(packages, dict) else ():
+    for name, version in (environment.packages or {}).items():
         if name.startswith("onnxruntime") and name != "onnxruntime-genai":
             return f"{name} {version}"
     return ""
@@ -99,4 +99,4 @@ def _processes(records: Sequence[Record], rows: int) -> str:
 
 def thread_words(count: object) -> str:
     """Return `1 thread`, `2 threads`."""
-    return f"{count} thread{'' if count == 1 else 's'}"
+    return f"{count} thread{'' if str(count) == '1' else 's'}"

@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+
+from msgspec import structs
 
 from harness.core.units import GB
 from harness.report.headline import thread_words
 from harness.report.numbers import three_digits
 from harness.report.rows import Row
 from harness.report.sweep import sweep_notes
-from harness.results.background import Background
+from harness.results.calibration import StoredConstants
 from harness.results.enums import EnergyKind, PlacementVerdict, Status
+from harness.results.plan import RunPlan
 from harness.results.progress import progress_sentence
-from harness.results.schema import ENCODE, Cell, Document, Json, Record, kind_of
+from harness.results.schema import ENCODE, Cell, Document, Record, kind_of
 from harness.results.validity import is_own_work, is_valid
 
 WEIGHTS_NOTES = {
@@ -106,12 +108,12 @@ ENDINGS = {
 }
 
 
-def _effort(plan: Json) -> Iterator[str]:
+def _effort(plan: RunPlan) -> Iterator[str]:
     """Whether the precision that was asked for was reached."""
-    found = plan.get("effort")
-    if isinstance(found, dict):
-        end = ENDINGS[found["ended"]].format(**found)
-        yield f"precision {found['precision']:.1%}: {end} ({found['rounds']} rounds)"
+    found = plan.effort
+    if found:
+        end = ENDINGS[found.ended].format(**structs.asdict(found))
+        yield f"precision {found.precision:.1%}: {end} ({found.rounds} rounds)"
 
 
 def _energy(records: Sequence[Record]) -> Iterator[str]:
@@ -152,11 +154,10 @@ def _estimate_note(document: Document) -> Iterator[str]:
         for found in (record.explanation for record in document.records)
         if found
     )
-    peaks = document.environment.get("read_bandwidth")
     listed = [
-        f"{peak['bytes_per_s'] / GB:.1f} GB/s with {thread_words(peak.get('threads'))}"
-        for peak in (peaks if isinstance(peaks, list) else ())
-        if isinstance(peak, dict) and isinstance(peak.get("bytes_per_s"), int | float)
+        f"{peak.bytes_per_s / GB:.1f} GB/s with {thread_words(peak.threads)}"
+        for peak in document.environment.read_bandwidth
+        if peak.bytes_per_s is not None
     ]
     rule = f"parameters × bits / 8, read at {', '.join(listed)} as measured in this run"
     if all(kind_of(record.cell) == ENCODE for record in document.records):
@@ -170,42 +171,34 @@ def _estimate_note(document: Document) -> Iterator[str]:
 
 def _lost_peaks(document: Document) -> Iterator[str]:
     """Why estimates are missing: memory could not be read, or the peaks not be measured."""
-    lost = document.environment.get("read_bandwidth_failures")
-    for count, reason in lost.items() if isinstance(lost, dict) else ():
-        yield f"memory could not be read with {thread_words(int(count))}: {reason}"
-    failed = document.environment.get("calibration_failures")
-    for failure in failed if isinstance(failed, list) else ():
-        yield f"no calibration with {thread_words(failure['threads'])}: {failure['reason']}"
+    for count, reason in document.environment.read_bandwidth_failures.items():
+        yield f"memory could not be read with {thread_words(count)}: {reason}"
+    for failure in document.environment.calibration_failures:
+        yield f"no calibration with {thread_words(failure.threads)}: {failure.reason}"
     yield from _doubtful_peaks(document)
-    if document.plan.get("calibrate") is False:
+    if document.plan.calibrate is False:
         yield "not calibrated, as asked: estimates from the read bandwidth and typical call times"
 
 
 def _doubtful_peaks(document: Document) -> Iterator[str]:
-    """Calibrations that were taken beside other programs, or that this run is far off.
-
-    An environment that someone has edited, whose fields are not of their types, says nothing.
-    """
-    with suppress(KeyError, TypeError, ValueError):
-        peaks = document.environment["read_bandwidth"]
-        own = {peak["threads"]: peak["bytes_per_s"] for peak in peaks}
-        for found in document.environment["calibration"]:
-            yield from _doubts_of(found, own)
+    """Calibrations that were taken beside other programs, or that this run is far off."""
+    own = {peak.threads: peak.bytes_per_s for peak in document.environment.read_bandwidth}
+    for found in document.environment.calibration:
+        yield from _doubts_of(found, own)
 
 
-def _doubts_of(calibration: Json, own: dict[int, float | None]) -> Iterator[str]:
+def _doubts_of(calibration: StoredConstants, own: dict[int, float | None]) -> Iterator[str]:
     """What makes one calibration doubtful, beside what the run read itself in bytes/s."""
-    threads = calibration["constants"]["threads"]
-    share, read = calibration.get("background_share") or 0.0, own.get(threads)
-    if Background(cpu_share=share).is_busy:
-        day = calibration.get("measured_on")
+    threads = calibration.constants.threads
+    read, day = own.get(threads), calibration.measured_on
+    if calibration.is_busy:
         yield (
-            f"calibrated with {thread_words(threads)} while others used {share:.0%} of the CPU"
-            f"{f' on {day}' if day else ''}: estimates may be off, until a run finds the machine"
-            " quiet and measures anew"
+            f"calibrated with {thread_words(threads)} while others used"
+            f" {calibration.background_share:.0%} of the CPU{f' on {day}' if day else ''}:"
+            " estimates may be off, until a run finds the machine quiet and measures anew"
         )
-    points = calibration["constants"]["bandwidth"]
-    stored = max(points, key=lambda point: point["size_bytes"])["rate_per_s"]
+    points = calibration.constants.bandwidth
+    stored = max(points, key=lambda point: point.size_bytes).rate_per_s
     if read is not None and abs(read - stored) > OFF_SHARE * stored:
         yield (
             f"this run read memory at {read / GB:.1f} GB/s with {thread_words(threads)}, the"

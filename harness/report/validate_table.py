@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from msgspec import UNSET, structs, to_builtins
+
 from harness.analysis.errors import REMEASURE, ErrorRow, ErrorStudy
 from harness.core.errors import HarnessError
 from harness.core.records import data_folder
 from harness.report.grid import Column, draw_columns, json_text, markdown, one_line
 from harness.report.headline import runtime_name
 from harness.report.numbers import one_decimal, ratio
+from harness.results.plan import RunPlan
 from harness.results.schema import Document, Json
+from harness.results.unknown import spread
 from harness.runner.plan import make_plan
 from harness.runner.settings import PART_KEYS, Settings, read_plan
 
@@ -107,25 +111,25 @@ def shipped_plan_name(document: Document) -> str | None:
 
     A setting that the document's version did not have yet counts as left at its default.
     """
-    settings = {key: value for key, value in document.plan.items() if key != "rounds_done"}
-    asked = _filled(settings)
+    asked = _filled(structs.replace(document.plan, rounds_done=UNSET))
     usable_threads = max(_threads(document), default=1)
     for path in sorted(data_folder("configs").glob("*.toml")):
         try:
             plan = make_plan(read_plan(path), usable_threads)
         except HarnessError:  # it cannot be run with so few threads, so this is not its document
             continue
-        if _filled(plan.to_json()) == asked:
+        if _filled(plan.as_asked()) == asked:
             return path.stem
     return None
 
 
-def _filled(plan: Json) -> str:
+def _filled(plan: RunPlan) -> str:
     """Return a stored plan as text, every setting that it does not name at its default."""
     usual = asdict(Settings())
     cells = {key: usual[key] for key in PART_KEYS}
-    parts = [{**cells, **part} for part in plan.get("part", ())]
-    return json.dumps({**usual, **plan, "part": parts}, sort_keys=True)
+    table = spread(to_builtins(plan))
+    parts = [{**cells, **part} for part in table.get("part", ())]
+    return json.dumps({**usual, **table, "part": parts}, sort_keys=True)
 
 
 def _source(document: Document, role: str) -> Json:
@@ -135,7 +139,7 @@ def _source(document: Document, role: str) -> Json:
         "created_utc": document.created_utc,
         "role": role,
         "plan": shipped_plan_name(document),
-        "cpu_model": document.environment.get("cpu_model"),
+        "cpu_model": document.environment.cpu_model,
         "runtime": runtime_name(document.environment) or None,
         "threads": _threads(document),
     }

@@ -14,11 +14,16 @@ import msgspec
 from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import write_whole
+from harness.results.environment import Environment
+from harness.results.plan import RunPlan
 from harness.results.schema import SCHEMA, Document, Json
+from harness.results.unknown import gathered, spread
 from harness.results.upgrade import upgrade
 
 JOURNAL_LINE = b'{"crc32":"'  # how each line of a journal begins
 NEW_FILE_WITH_RECORDS = "measure again, or take the file from where it was first written"
+# What every version writes more of; see harness.results.unknown.
+OPEN_PARTS: dict[str, type[msgspec.Struct]] = {"environment": Environment, "plan": RunPlan}
 
 
 def write_document(document: Document, path: Path) -> None:
@@ -59,7 +64,10 @@ def plain(value: Any) -> Any:
     Raises:
         ResultFormatError: a number is NaN or infinite; says which.
     """
-    return _plain(msgspec.to_builtins(value), "document")
+    table = msgspec.to_builtins(value)
+    if isinstance(value, Document):
+        table |= {name: spread(table[name]) for name in OPEN_PARTS}
+    return _plain(table, "document")
 
 
 def read_document(path: Path) -> Document:
@@ -121,6 +129,16 @@ def decode_document(content: bytes) -> Document:
     return _typed(upgrade(table))
 
 
+def with_open_parts(table: Json) -> Json:
+    """Return a document's table with records for the parts of it that may say anything."""
+    parts = {
+        name: gathered(table[name], kind)
+        for name, kind in OPEN_PARTS.items()
+        if isinstance(table.get(name), dict)
+    }
+    return table | parts
+
+
 def _compact(value: Any) -> str:
     """JSON in ASCII: it survives every terminal and pipe, and no terminal acts on it."""
     return json.dumps(value, separators=(",", ":"))
@@ -129,7 +147,7 @@ def _compact(value: Any) -> str:
 def _typed(table: Json) -> Document:
     """Check an upgraded document field by field and return it as records."""
     try:
-        return msgspec.convert(table, Document)
+        return msgspec.convert(with_open_parts(table), Document)
     except (ValueError, RecursionError) as error:
         raise ResultFormatError(f"it is damaged: {error}", fix=NEW_FILE_WITH_RECORDS) from error
 

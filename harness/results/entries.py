@@ -3,11 +3,12 @@
 Each kind is a record of its own; `kind` tells them apart on the disk.
 """
 
-from typing import Any
-
 import msgspec
 
+from harness.results.calibration import StoredConstants
 from harness.results.enums import Status
+from harness.results.environment import MachineFacts
+from harness.results.plan import RunPlan
 from harness.results.quality import GroupLoss, Quality
 from harness.results.replies import (
     Agreement,
@@ -21,8 +22,6 @@ from harness.results.replies import (
     WatchInterval,
 )
 from harness.results.schema import Cell, Record
-
-Json = dict[str, Any]
 
 
 class RunEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"):
@@ -39,8 +38,8 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     run_id: str
     created_utc: str
     run_digest: str = ""
-    plan: Json
-    environment: Json
+    plan: RunPlan
+    environment: MachineFacts
 
 
 class OutlinedCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +144,7 @@ class CalibrationEntry(
 
     device: str
     threads: int
-    stored: Json
+    stored: StoredConstants
 
 
 class NoCalibrationEntry(
@@ -272,6 +271,22 @@ class AbSide(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str] = {}
 
 
+class TurnPlan(msgspec.Struct, frozen=True):
+    """How pairs are measured.
+
+    Attributes:
+        seconds: timed part of one test in one pair, both sides together; at least six turns.
+        warm_seconds: longest warm-up of one test of one side.
+        timeout_s: after which a silent worker is ended.
+        seed: of prompts, caches and orders.
+    """
+
+    seconds: float
+    warm_seconds: float
+    timeout_s: float
+    seed: int
+
+
 class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab"):
     """The entry that opens a file of pairs.
 
@@ -290,8 +305,8 @@ class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
     created_utc: str
     method_version: int
-    environment: Json
-    turns: Json
+    environment: MachineFacts
+    turns: TurnPlan
     a: AbSide
     b: AbSide
     commit: str = ""

@@ -10,9 +10,9 @@ import subprocess
 from collections.abc import Sequence
 
 from harness.results.enums import Ending
-from harness.results.schema import Document, Json
+from harness.results.plan import Progress
+from harness.results.schema import Document
 
-KEY = "progress"
 FINISHED = "measured: "  # how the line of a finished row begins
 SAME = "the same command with --resume"
 RUN, RESUME = "run", "--resume"
@@ -20,24 +20,23 @@ RUN, RESUME = "run", "--resume"
 _PLACE = re.compile(r"(?<![^=,])(?:~|[A-Za-z]:|[\\/])(?:[^,]*[\\/])?(?=[^\\/,]+)")
 
 
-def progress_of(document: Document) -> Json | None:
+def progress_of(document: Document) -> Progress | None:
     """What a run says of its progress; None: it was measured to its end in one go."""
-    found = document.plan.get(KEY)
-    return found if isinstance(found, dict) else None
+    return document.plan.progress or None
 
 
 def ending_of(document: Document) -> Ending:
     """How a run ended, in one word."""
     found = progress_of(document)
-    return Ending.COMPLETE if found is None else Ending(found["ended"])
+    return Ending.COMPLETE if found is None else found.ended
 
 
 def go_on_command(document: Document) -> str:
     """The command that measures what an interrupted run lacks; empty: nothing is left to do."""
     found = progress_of(document)
-    if found is None or found["ended"] != Ending.INTERRUPTED:
+    if found is None or found.ended is not Ending.INTERRUPTED:
         return ""
-    return found["command"] or SAME
+    return found.command or SAME
 
 
 def progress_sentence(document: Document) -> str:
@@ -45,28 +44,28 @@ def progress_sentence(document: Document) -> str:
     found = progress_of(document)
     if found is None:
         return ""
-    times = found["resumed"]
+    times = found.resumed
     sittings = (
         f"resumed {times} time{'' if times == 1 else 's'}: its rounds are of several sittings"
     )
-    if found["ended"] == Ending.RESUMED:
+    if found.ended is Ending.RESUMED:
         return sittings
     ended = _ended(found) + f"; {sittings}" * bool(times)
     command = go_on_command(document)
     return f"{ended}; go on: {command}" if command else f"{ended}; a longer --budget measures all"
 
 
-def _ended(found: Json) -> str:
+def _ended(found: Progress) -> str:
     """How a run ended, and how many cells lack what."""
-    rounds = found["rounds"]
-    short = found["cells"] - found["whole"] - found["unmeasured"]
+    rounds = found.rounds
+    short = found.cells - found.whole - found.unmeasured
     lack = [
-        f"{found['unmeasured']} of {found['cells']} cells not measured" * bool(found["unmeasured"]),
-        f"{short} of {found['cells']} cells without all of their {rounds} rounds or their memory"
+        f"{found.unmeasured} of {found.cells} cells not measured" * bool(found.unmeasured),
+        f"{short} of {found.cells} cells without all of their {rounds} rounds or their memory"
         * bool(short),
     ]
     told = ", ".join(part for part in lack if part) or "every cell measured, not all that follows"
-    return f"{ENDED[found['ended']]}: {told}"
+    return f"{ENDED[found.ended]}: {told}"
 
 
 ENDED = {Ending.INTERRUPTED: "interrupted", Ending.BUDGET: "ended by its budget"}

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from harness.results.enums import SINGLE_PASS, CacheType, EnergyKind, Grade, Kind, Status, one_of
+from harness.results.environment import Environment
 from harness.results.explanation import Explanation
+from harness.results.plan import RunPlan
 from harness.results.quality import Quality
 from harness.results.replies import (
     Hardware,
@@ -269,9 +271,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         method_version: METHOD_VERSION likewise; documents of two methods are not compared.
         run_id: sorts by time and never meets another.
         created_utc: when the run began, ISO 8601.
-        environment: harness.machine.watch.facts.machine_facts(); `read_bandwidth`, the peak of
-            the simple estimates: per thread count `threads`, `bytes_per_s` and raw replies; and
-            `calibration`, the constants of the calibrated ones, each with its interval.
+        environment: the machine and the peaks that were measured on it.
         plan: what was asked for; a path is its last component.
         records: in the order of the plan.
     """
@@ -281,8 +281,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     method_version: int = METHOD_VERSION
     run_id: str
     created_utc: str
-    environment: Json
-    plan: Json
+    environment: Environment
+    plan: RunPlan
     records: tuple[Record, ...]
 
 

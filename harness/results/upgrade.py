@@ -2,8 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from harness.core.errors import ResultFormatError
+from harness.results.environment import MachineFacts
+from harness.results.plan import RunPlan
 from harness.results.schema import SCHEMA_VERSION, Json
+from harness.results.unknown import gathered
 
 # Format 2 calls some things otherwise; what they mean is the same.
 TESTS_OF_1 = {"run": "graph"}
@@ -11,6 +16,11 @@ CODES_OF_1 = {"FOREIGN_CPU": "BACKGROUND_CPU", "SHIFT": "DRIFT"}
 FIELDS_OF_1 = {
     "foreign_cpu_ns": "background_cpu_ns",
     "foreign_cpu_share": "background_cpu_share",
+}
+# Parts of entries, by kind, that every version writes more of; see harness.results.unknown.
+OPEN_PARTS: dict[str, dict[str, type[msgspec.Struct]]] = {
+    "run": {"environment": MachineFacts, "plan": RunPlan},
+    "ab": {"environment": MachineFacts},
 }
 PHRASE_OF_1 = ("fp32 twin", "fp32 reference")
 
@@ -24,6 +34,8 @@ def upgrade_entry(entry: Json) -> Json:
     changed = dict(entry)
     if "workload" in entry:
         changed["workload"] = TESTS_OF_1.get(entry["workload"], entry["workload"])
+    for name, kind in OPEN_PARTS.get(entry["kind"], {}).items():
+        changed[name] = gathered(entry[name], kind)
     if entry["kind"] == "test":
         changed |= _samples_in_2(entry)
     if entry["kind"] == "sustain":

@@ -19,6 +19,7 @@ from harness.analysis.errors import (
     thread_class,
 )
 from harness.core.errors import UsageError
+from harness.results.document import with_open_parts
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 
 DECODE_RATE, PREFILL_RATE, TTFT, _ENCODE_RATE, PEAK, WEIGHTS = JUDGED
@@ -66,7 +67,7 @@ def decode(measured, *, test="tg16", record_fields=None, fields=None, **estimate
 def document(*records, run_id="run-1", **fields):
     """A document of the records."""
     head = {"created_utc": "2026-11-22T10:15:00+00:00", "environment": {}, "plan": {}}
-    return Document(run_id=run_id, records=records, **{**head, **fields})
+    return Document(run_id=run_id, records=records, **with_open_parts({**head, **fields}))
 
 
 def pairs_of(*errors_ln):

@@ -13,6 +13,7 @@ from harness.estimator.memory import stored_model_bytes
 from harness.models.catalog.catalog import catalog_model, spec_names
 from harness.models.specs.shapes import DecoderShape
 from harness.models.specs.structure import decoder_structure
+from harness.results.document import with_open_parts
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
@@ -61,7 +62,7 @@ def record(model, metrics, test="tg8", parameters=None, status="ok", grade="A", 
 def document(*records, run_id="run-1", **other):
     """A document around records."""
     head = {"created_utc": "2026-11-22T10:15:00+00:00", "environment": ENVIRONMENT, "plan": {}}
-    return Document(**{**head, "run_id": run_id, **other}, records=records)
+    return Document(**with_open_parts({**head, "run_id": run_id, **other}), records=records)
 
 
 def rates(factors=None, sizes=SIZES, **other):

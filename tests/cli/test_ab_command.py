@@ -24,10 +24,11 @@ from harness.cli.ab import command
 from harness.cli.main import main
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, ResultFormatError, UsageError
 from harness.machine.process.worker import Worker
-from harness.machine.watch.interpreter import interpreter_facts
+from harness.machine.watch.interpreter import InterpreterFacts, interpreter_facts
 from harness.report.ab import compare_pairs, moved_operators, side_names
 from harness.report.compare_table import pairs_note
-from harness.results.entries import AbEntry, AbProfileEntry, AbSide, PairEntry, TurnValues
+from harness.results.entries import AbEntry, AbProfileEntry, AbSide, PairEntry, TurnPlan, TurnValues
+from harness.results.environment import MachineFacts
 from harness.results.journal import read_journal
 from harness.results.replies import OperatorShare, Profile, WatchInterval
 from harness.results.schema import Cell
@@ -148,7 +149,7 @@ def test_another_interpreter_is_asked_what_it_has(tmp_path):
     script = tmp_path / "python"
     script.write_text(f"#!/bin/sh\necho '{json.dumps(facts)}'\n")
     script.chmod(0o755)
-    assert interpreter_facts(str(script)) == facts
+    assert interpreter_facts(str(script)) == InterpreterFacts(**facts)
     with pytest.raises(UsageError, match="does not say which packages"):
         interpreter_facts(str(tmp_path / "absent"))
 
@@ -160,7 +161,12 @@ def ab_side(**fields):
 
 
 def ab_header(a, b, **fields):
-    usual = {"created_utc": "", "method_version": 1, "environment": {}, "turns": {}}
+    usual = {
+        "created_utc": "",
+        "method_version": 1,
+        "environment": MachineFacts(),
+        "turns": TurnPlan(1.0, 1.0, 60.0, 0),
+    }
     return AbEntry(**{**usual, "a": a, "b": b, **fields})
 
 

@@ -10,8 +10,8 @@ from harness.builder.quantize.levels import LEVELS
 from harness.cli.calibrate import thread_counts
 from harness.cli.main import main
 from harness.core.errors import EXIT_USAGE, UsageError
-from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants, TimePoint
 from harness.report.calibration_table import COLUMNS
+from harness.results.calibration import Constants, RatePoint, StoredConstants, TimePoint
 
 
 @pytest.fixture

@@ -5,16 +5,16 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from harness.builder.quantize.levels import LEVELS
 from harness.cli.main import main
 from harness.estimator.calibration.calibrate import METHOD_VERSION, calibration_key, store_constants
-from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants
 from harness.machine.watch.facts import machine_facts
 from harness.models.catalog.catalog import catalog_names, spec_names
+from harness.results.calibration import Constants, RatePoint, StoredConstants
 
 FORBIDDEN = ("numpy", "onnxruntime", "onnx", "safetensors", "rich")
 
@@ -215,12 +215,15 @@ def test_this_machine_by_its_stored_peaks(capsys, tmp_path, monkeypatch):
     """A stored bandwidth of 30 GB/s: the int4 step reads 101e6 bytes and makes 341 calls."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     facts = machine_facts()
-    key = calibration_key(facts, "cpu", facts["usable_cores"])
+    key = calibration_key(facts, "cpu", facts.usable_cores)
     constants = Constants("measured here", (RatePoint(30e9),), operator_s=5e-6)
     stored = StoredConstants(
         key.fingerprint, key.onnxruntime, "cpu", METHOD_VERSION, False, constants
     )
-    store_constants(tmp_path, replace(stored, constants=replace(constants, threads=key.threads)))
+    store_constants(
+        tmp_path,
+        structs.replace(stored, constants=structs.replace(constants, threads=key.threads)),
+    )
     code, out, err = run(capsys, "estimate", "smollm2-135m", "--on", "cpu", "--format", "json")
     assert code == 0, err
     (row,) = json.loads(out)

@@ -13,6 +13,8 @@ from harness.core.errors import ResultFormatError, StorageError, UsageError
 from harness.models.catalog.catalog import catalog_model
 from harness.report.scaling_table import COLUMNS
 from harness.results.document import write_document
+from harness.results.environment import Environment
+from harness.results.plan import RunPlan
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 
 MODELS = ("smollm2-135m", "smollm2-360m", "qwen2.5-0.5b", "tinyllama-1.1b", "qwen2.5-1.5b")
@@ -54,8 +56,8 @@ def results(tmp_path):
         document = Document(
             run_id=f"run-{number}",
             created_utc="2026-11-22T10:15:00+00:00",
-            environment={"cpu_model": "AMD EPYC"},
-            plan={},
+            environment=Environment(cpu_model="AMD EPYC"),
+            plan=RunPlan(),
             records=tuple(records),
         )
         paths.append(tmp_path / f"run-{number}.json")
@@ -134,8 +136,8 @@ def test_too_few_models_say_what_to_run(tmp_path, capsys):
     document = Document(
         run_id="run-2",
         created_utc="2026-11-22T10:15:00+00:00",
-        environment={},
-        plan={},
+        environment=Environment(),
+        plan=RunPlan(),
         records=tuple(record(name, 0) for name in MODELS[:2]),
     )
     write_document(document, path)

@@ -5,13 +5,14 @@ import io
 import json
 import signal
 
+import msgspec
 import pytest
 
 from harness.cli.validate_estimates import command
 from harness.core.errors import HarnessError, StorageError, UsageError
 from harness.estimator.calibration import calibrate
 from harness.report.validate_table import shipped_plan_name
-from harness.results.document import write_document
+from harness.results.document import with_open_parts, write_document
 from harness.results.schema import METHOD_VERSION, Cell, Document, Metric, Record
 from harness.runner.loop import rounds
 from harness.runner.loop.run import Outcome
@@ -56,7 +57,7 @@ def decode(level="int4", measured=100.0, status="ok", **estimated):
 def results(*records, run_id="run-1", **fields):
     """A document of these records."""
     head = {"created_utc": "2026-11-22T10:15:00+00:00", "environment": ENVIRONMENT, "plan": {}}
-    return Document(run_id=run_id, records=records, **{**head, **fields})
+    return Document(run_id=run_id, records=records, **with_open_parts({**head, **fields}))
 
 
 @pytest.fixture
@@ -289,7 +290,7 @@ def test_a_tiny_model_is_measured_and_judged(
 def test_a_shipped_plan_is_known_by_its_cells():
     """As read from a file, with the rounds that were done; one changed key is another plan."""
     plan = make_plan(read_plan(find_plan("ci")), usable_threads=2)
-    table = json.loads(json.dumps({**plan.to_json(), "rounds_done": 1}))
+    table = {**msgspec.to_builtins(plan.as_asked()), "rounds_done": 1}
     assert shipped_plan_name(results(decode(), plan=table)) == "ci"
     assert shipped_plan_name(results(decode(), plan={**table, "seed": 99})) is None
 
@@ -297,4 +298,4 @@ def test_a_shipped_plan_is_known_by_its_cells():
 def test_the_default_plan_ships():
     """Its document is known by name: what is measured without any flag."""
     plan = make_plan(load_settings("validate"), usable_threads=2)
-    assert shipped_plan_name(results(decode(), plan=plan.to_json())) == "validate"
+    assert shipped_plan_name(results(decode(), plan=plan.as_asked())) == "validate"

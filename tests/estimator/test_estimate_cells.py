@@ -1,12 +1,10 @@
 """The estimates of one measured cell."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import CACHES, LEVELS
-from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.record import (
     CellLengths,
     bandwidth_only,
@@ -16,6 +14,7 @@ from harness.estimator.record import (
 )
 from harness.estimator.work import decode_step, prefill
 from harness.models.catalog.catalog import catalog_model, load_spec
+from harness.results.calibration import Constants, RatePoint
 
 MODEL = catalog_model("smollm2-135m").structure
 FP32 = LEVELS["fp32"]
@@ -102,12 +101,12 @@ def test_attention_over_integers_has_its_own_rate_or_none():
         "float-32": (RatePoint(200e9, processes=3),),
         "attention": (RatePoint(75e9, processes=3),),
     }
-    constants = replace(FULL, rates=measured)
+    constants = structs.replace(FULL, rates=measured)
     request = CellLengths(64, 8, cache=int8)
     unknown = cell_estimate(MODEL, FP32, constants, request).values
     assert set(unknown) == {"peak_rss_bytes", "weights_bytes"}
     rates = {**measured, "attention-int8": (RatePoint(150e9, processes=3),)}
-    known = cell_estimate(MODEL, FP32, replace(FULL, rates=rates), request).values
+    known = cell_estimate(MODEL, FP32, structs.replace(FULL, rates=rates), request).values
     floats = cell_estimate(MODEL, FP32, constants, CellLengths(64, 8)).values
     assert known["tpot_ms"] < floats["tpot_ms"]
     assert known["ttft_ms"] < floats["ttft_ms"]

@@ -3,12 +3,12 @@
 import pytest
 
 from harness.builder.quantize.levels import LEVELS
-from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.memory import ORT_CPU, peak_memory
 from harness.estimator.record import CellLengths, HardwarePeaks, cell_estimate, record_estimates
 from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import catalog_model
 from harness.models.specs.structure import Stage
+from harness.results.calibration import Constants, RatePoint
 
 MINILM = catalog_model("all-minilm-l6-v2").structure
 FP32 = LEVELS["fp32"]

@@ -3,7 +3,6 @@
 import pytest
 
 from harness.builder.quantize.levels import LEVELS
-from harness.estimator.calibration.constants import Constants, RatePoint
 from harness.estimator.record import (
     ESTIMATORS,
     CellLengths,
@@ -12,6 +11,7 @@ from harness.estimator.record import (
     utilisation,
 )
 from harness.models.catalog.catalog import catalog_model
+from harness.results.calibration import Constants, RatePoint
 
 MODEL = catalog_model("smollm2-135m").structure
 INT4 = LEVELS["int4"]

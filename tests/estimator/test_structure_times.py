@@ -12,18 +12,11 @@ from harness.estimator.answer import (
     prefill_tok_s,
     rule_of_thumb_decode_tok_s,
 )
-from harness.estimator.calibration.constants import (
-    ATTENTION_CALL,
-    OPERATOR_CALL,
-    SESSION_CALL,
-    Constants,
-    RatePoint,
-    TimePoint,
-    rate_at,
-)
+from harness.estimator.calibration.constants import ATTENTION_CALL, OPERATOR_CALL, SESSION_CALL
 from harness.estimator.memory import ORT_CPU, peak_memory
 from harness.estimator.work import Work, decode_step, prefill, timed
 from harness.models.catalog.catalog import catalog_model
+from harness.results.calibration import Constants, RatePoint, TimePoint, rate_at
 
 # HardwarePeaks measured on two cores of an EPYC with onnxruntime 1.31.1, one thread: read rate as
 # kernels reach it, matrix rates at 512 rows, attention, and 79 us per layer of eleven nodes.

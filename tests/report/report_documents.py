@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec import convert
 
+from harness.results.document import with_open_parts
 from harness.results.explanation import Explanation
 from harness.results.quality import Quality
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
@@ -103,7 +104,7 @@ def document(*records: Record, **fields: Any) -> Document:
         "environment": ENVIRONMENT,
         "plan": {"rounds": 5},
     }
-    return Document(**{**head, **fields}, records=records)
+    return Document(**with_open_parts({**head, **fields}), records=records)
 
 
 def sweep() -> Document:

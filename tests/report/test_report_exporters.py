@@ -16,6 +16,8 @@ from harness.report.github import annotation_lines, document_annotations
 from harness.report.render import FORMATS as RENDERED
 from harness.report.render import render
 from harness.results.document import read_document
+from harness.results.enums import Ending
+from harness.results.plan import Progress
 from harness.results.schema import Reason, Record, Trust
 from tests.measured_documents import cell, document, record
 
@@ -191,7 +193,7 @@ def test_a_cell_keeps_its_name_when_fields_come_later():
 
 
 BROKEN_OFF = {
-    "ended": "interrupted",
+    "ended": Ending.INTERRUPTED,
     "cells": 2,
     "whole": 1,
     "unmeasured": 1,
@@ -205,7 +207,9 @@ BROKEN_OFF = {
 def test_a_run_that_broke_off_says_so_in_every_format(style):
     """With the command that goes on; the same run, whole, says nothing of the kind."""
     whole = document(record(TIMES))
-    broken = msgspec.structs.replace(whole, plan={**whole.plan, "progress": BROKEN_OFF})
+    broken = msgspec.structs.replace(
+        whole, plan=msgspec.structs.replace(whole.plan, progress=Progress(**BROKEN_OFF))
+    )
     texts = [
         "\n".join(annotation_lines(document_annotations(one)))
         if style == GITHUB

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from harness.core.errors import UsageError
 from harness.report.render import render, summary
 from harness.report.rows import make_rows
+from harness.results.calibration import Constants, RatePoint, StoredConstants
 from harness.results.document import decode_document
 from harness.results.replies import Placement
 from harness.results.schema import Metric, Reason, Record, Trust
@@ -352,11 +354,10 @@ def test_placements_that_differ_have_a_column():
 def test_a_run_far_off_its_calibration_says_so():
     """9.9 GB/s read in the run: beside 18 stored nothing is said, beside 22 it is off by half."""
     for stored, far in ((18e9, False), (22e9, True)):
-        peaks = [{"size_bytes": 1e6, "rate_per_s": 90e9}, {"size_bytes": 2e8, "rate_per_s": stored}]
-        calibration = [
-            {"background_share": 0.2, "constants": {"threads": 2, "bandwidth": peaks}},
-        ]
-        dated = [{**calibration[0], "measured_on": "2026-11-28"}]
+        peaks = (RatePoint(90e9, size_bytes=1e6), RatePoint(stored, size_bytes=2e8))
+        constants = Constants("measured here", peaks, threads=2)
+        calibration = [StoredConstants("f", "1.31.1", "cpu", 4, True, constants, 0.2)]
+        dated = [structs.replace(calibration[0], measured_on="2026-11-28")]
         run = document(*group(), environment={**ENVIRONMENT, "calibration": calibration})
         text = render(run, "table")
         assert ("9.9 GB/s with 2 threads, the calibration at 22.0" in text) == far

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harness.results.document import with_open_parts
 from harness.results.replies import ProcessSamples
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 from tests import replies
@@ -40,7 +41,7 @@ def document(*records: Record, **fields: Any) -> Document:
         "environment": {"cpu_model": "AMD EPYC"},
         "plan": {"rounds": 5},
     }
-    return Document(**{**head, **fields}, records=records)
+    return Document(**with_open_parts({**head, **fields}), records=records)
 
 
 def record() -> Record:

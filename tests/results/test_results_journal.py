@@ -10,10 +10,17 @@ import pytest
 
 from harness.core.errors import EXIT_STORAGE, ResultFormatError, StorageError
 from harness.results.entries import BandwidthEntry, NoBandwidthEntry, RunEntry
+from harness.results.environment import MachineFacts
 from harness.results.journal import Journal, encode_line, prepare_results_folder, read_journal
+from harness.results.plan import RunPlan
 from harness.results.replies import MemoryRead
 
-RUN = RunEntry(run_id="run-1", created_utc="now", plan={"text": "a\nb – |"}, environment={})
+RUN = RunEntry(
+    run_id="run-1",
+    created_utc="now",
+    plan=RunPlan(text="a\nb – |"),
+    environment=MachineFacts(),
+)
 READ = BandwidthEntry(threads=1, round=0, reply=MemoryRead(threads=1, bytes=8, pass_ns=(1, 2)))
 LOST = NoBandwidthEntry(threads=2, reason="no memory")
 ENTRIES = [RUN, READ, LOST]
@@ -119,7 +126,7 @@ def test_a_line_that_verifies_but_is_no_entry_is_damage(path, body):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
 def test_what_json_has_no_word_for_is_refused_before_it_is_written(path, value):
     with Journal(path) as journal, pytest.raises(ResultFormatError):
-        journal.append(msgspec.structs.replace(RUN, plan={"value": value}))
+        journal.append(msgspec.structs.replace(RUN, plan=RunPlan(others={"value": value})))
     assert read_journal(path) == ENTRIES
 
 

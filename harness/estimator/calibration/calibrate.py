@@ -18,14 +18,15 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, median_high
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import HarnessError, StorageError
@@ -37,9 +38,7 @@ from harness.estimator.calibration.constants import (
     CHOICE,
     FULL,
     QUICK,
-    Constants,
     Sizes,
-    StoredConstants,
     attention_name,
     integer_caches,
     is_attention,
@@ -49,6 +48,8 @@ from harness.estimator.calibration.rates import BANDWIDTH, OPERATORS, STACKS, Re
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
 from harness.results.background import background_of
+from harness.results.calibration import Constants, StoredConstants
+from harness.results.environment import MachineFacts
 from harness.results.replies import MemoryRead
 
 WORKER_MODULE = "harness.estimator.calibration.bandwidth_worker"
@@ -131,19 +132,19 @@ class CacheLookup:
     note: str = ""
 
 
-def machine_fingerprint(facts: Mapping[str, Any]) -> str:
+def machine_fingerprint(facts: MachineFacts) -> str:
     """Return 16 hexadecimal digits over the facts that decide the hardware peaks of a machine.
 
     Args:
-        facts: of harness.machine.watch.facts.machine_facts.
+        facts: of the machine.
     """
-    text = json.dumps({name: facts.get(name) for name in FINGERPRINT_FACTS}, sort_keys=True)
+    text = json.dumps({name: getattr(facts, name) for name in FINGERPRINT_FACTS}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def calibration_key(facts: Mapping[str, Any], device: str, threads: int) -> CalibrationKey:
+def calibration_key(facts: MachineFacts, device: str, threads: int) -> CalibrationKey:
     """Return the key of constants of this machine, from its facts."""
-    version = (facts.get("packages") or {}).get("onnxruntime", "unknown")
+    version = (facts.packages or {}).get("onnxruntime", "unknown")
     return CalibrationKey(machine_fingerprint(facts), version, device, threads)
 
 
@@ -189,7 +190,7 @@ def store_constants(cache: Path, stored: StoredConstants) -> Path:
         stored.fingerprint, stored.onnxruntime, stored.device, stored.constants.threads
     )
     path = cache / FOLDER / key.file_name
-    text = json.dumps(asdict(stored), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(msgspec.to_builtins(stored), indent=1, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
@@ -308,7 +309,8 @@ def ensure_constants(
     )
     if stored.is_busy:
         told = f"while others used {stored.background_share:.0%} of the CPU"
-        stored = replace(stored, constants=replace(constants, basis=f"{constants.basis} {told}"))
+        basis = f"{constants.basis} {told}"
+        stored = structs.replace(stored, constants=structs.replace(constants, basis=basis))
         log(f"calibrated {told}: measured anew once the machine is quiet")
     store_constants(cache, stored)
     return stored

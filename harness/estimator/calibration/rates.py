@@ -19,10 +19,7 @@ from harness.estimator.calibration.constants import (
     OPERATOR_CALL,
     SESSION_CALL,
     STACK_LEVEL,
-    Constants,
-    RatePoint,
     Sizes,
-    TimePoint,
     attention_flop,
     cache_bytes,
     call_name,
@@ -34,6 +31,7 @@ from harness.estimator.calibration.constants import (
     matrix_flop,
     small_bytes,
 )
+from harness.results.calibration import Constants, RatePoint, TimePoint
 from harness.stats.intervals import log_t_interval, t_interval
 
 Reply = Sequence[Mapping[str, Any]]

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core.findings import OK, WARNING, Finding
 from harness.core.units import GB, GIB
@@ -23,6 +22,7 @@ from harness.machine.watch.reading import probe
 from harness.machine.watch.trust import FOLLOWING_GOVERNORS
 from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.enums import Grade
+from harness.results.environment import MachineFacts
 from harness.results.replies import WatchInterval
 
 
@@ -49,7 +49,6 @@ def check_energy(root: Path = Path("/"), system: str = sys.platform) -> list[Fin
     return findings
 
 
-Json = dict[str, Any]
 LISTEN_SECONDS = 1.0
 LEAST_MEMORY_BYTES = GIB
 LEAST_DISK_BYTES = 4 * GB  # two or three small models at full precision
@@ -82,7 +81,7 @@ class State:
     """What the checks look at.
 
     Attributes:
-        facts: machine_facts().
+        facts: of the machine.
         watch: the machine while nothing of ours ran.
         free_memory_bytes: that a new process could take; None: unknown.
         free_disk_bytes: on the disk of the model cache; None: unknown.
@@ -90,7 +89,7 @@ class State:
         system: a value of sys.platform.
     """
 
-    facts: Json
+    facts: MachineFacts
     watch: WatchInterval
     free_memory_bytes: int | None
     free_disk_bytes: int | None
@@ -153,7 +152,7 @@ def _steal(state: State) -> Found:
 
 def _governor(state: State) -> Found:
     """How the frequency is chosen."""
-    governor = state.facts.get("governor")
+    governor = state.facts.governor
     if governor is None:
         return None
     return governor, _way("governor", state) if governor in FOLLOWING_GOVERNORS else None
@@ -161,7 +160,7 @@ def _governor(state: State) -> Found:
 
 def _power(state: State) -> Found:
     """Battery or mains."""
-    on_battery = state.facts.get("on_battery")
+    on_battery = state.facts.on_battery
     if on_battery is None:
         return None
     detail = "runs from its battery" if on_battery else "runs from the mains"
@@ -198,7 +197,7 @@ def _disk(state: State) -> Found:
 
 def _quota(state: State) -> Found:
     """A container's share of the processors."""
-    cores, usable = state.facts.get("container_cpu_cores"), state.facts.get("usable_cores")
+    cores, usable = state.facts.container_cpu_cores, state.facts.usable_cores
     if cores is None:
         return None
     detail = f"this container may use {cores:g} processors; {usable} threads are used"
@@ -208,7 +207,7 @@ def _quota(state: State) -> Found:
 
 def _clock(state: State) -> Found:
     """What durations are read from."""
-    source, tick_ns = (state.facts.get(name) for name in ("clock_source", "clock_resolution_ns"))
+    source, tick_ns = state.facts.clock_source, state.facts.clock_resolution_ns
     if source is None and tick_ns is None:
         return None
     detail = f"{source or 'unknown'}, {tick_ns or 0:g} ns a tick"

@@ -1,12 +1,12 @@
 """What the processes of one cell said -> the evidence its trust is judged by. Pure."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from harness.core.units import NS_PER_MS
 from harness.machine.watch.drift import find_drift
 from harness.machine.watch.probes import pool
 from harness.machine.watch.trust import Evidence
+from harness.results.environment import MachineFacts
 from harness.results.replies import ProcessSamples, Sample, WatchInterval, parts_of
 
 # A system clock that ticks every 16 ms may end one tick late; a wrong clock is off by far more.
@@ -14,11 +14,14 @@ CLOCK_SLACK_NS = 32 * NS_PER_MS
 CLOCK_SLACK_SHARE = 0.02
 
 
+UNKNOWN_MACHINE = MachineFacts()
+
+
 def gather_evidence(
     processes: Sequence[ProcessSamples],
     half_width_share: float | None,
     file_changed: bool = False,
-    machine: Mapping[str, Any] | None = None,
+    machine: MachineFacts = UNKNOWN_MACHINE,
 ) -> Evidence:
     """Collect what the processes of one cell and the watch over them say.
 
@@ -26,11 +29,10 @@ def gather_evidence(
         processes: of the cell, by round.
         half_width_share: of the record's judged metrics, or None.
         file_changed: whether a model file is not what it was when the run began.
-        machine: harness.machine.watch.facts.machine_facts(); None: unknown.
+        machine: its facts.
     """
     watches = [process.watch for process in processes if process.watch is not None]
     samples = [process.sample for process in processes]
-    facts = machine or {}
     faults = (clock_fault(process.sample, process.watch) for process in processes)
     return Evidence(
         processes=len(processes),
@@ -45,9 +47,9 @@ def gather_evidence(
         watch=pool(watches) if len(watches) == len(processes) and watches else None,
         drift=find_drift(samples),
         major_faults=sum(sample.major_faults or 0 for sample in samples),
-        clock_share=clock_share(samples, facts.get("clock_resolution_ns")),
-        governor=facts.get("governor"),
-        on_battery=bool(facts.get("on_battery")),
+        clock_share=clock_share(samples, machine.clock_resolution_ns),
+        governor=machine.governor,
+        on_battery=bool(machine.on_battery),
     )
 
 

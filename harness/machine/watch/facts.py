@@ -15,10 +15,10 @@ from typing import Any
 from harness.machine.watch import facts_linux, facts_macos, facts_windows
 from harness.machine.watch.cores import usable_cores
 from harness.machine.watch.reading import probe_all, without_value
+from harness.results.environment import MachineFacts
 
 __all__ = ["machine_facts", "usable_cores"]
 
-Json = dict[str, Any]
 Probes = Mapping[str, Callable[[], Any]]
 
 # Packages whose version can move a number; the distribution that carries onnxruntime is one of
@@ -31,30 +31,25 @@ PACKAGES = (
 )
 
 # Every fact that a document carries, on every system; null where this one does not tell.
-FACTS = (
-    *("cpu_model", "cpu_vector_extensions", "physical_cores", "logical_cores", "usable_cores"),
-    *("memory_bytes", "swap_bytes", "os", "kernel", "architecture"),
-    *("governor", "turbo", "on_battery", "virtual_machine", "container"),
-    *("container_cpu_cores", "container_memory_bytes", "clock_source", "clock_resolution_ns"),
-    *("python_version", "python_implementation", "packages"),
-)
+FACTS = tuple(name for name in MachineFacts.__struct_fields__ if name not in ("unknown", "others"))
 
 
-def machine_facts(root: Path = Path("/"), system: str = sys.platform) -> Json:
-    """Every fact of FACTS, null where there is none, and why there is none.
+def machine_facts(root: Path = Path("/"), system: str = sys.platform) -> MachineFacts:
+    """Every fact of FACTS, None where there is none, and why there is none.
 
     Args:
         root: of the file system that Linux's facts are read from.
         system: a value of sys.platform.
-
-    Returns:
-        The facts by name, and `unknown`: name -> `absent` or `denied`.
     """
     readings = probe_all({**_common(root), **_of_system(root, system)})
-    facts = {name: readings[name].value if name in readings else None for name in FACTS}
+    facts: dict[str, Any] = {
+        name: readings[name].value if name in readings else None for name in FACTS
+    }
     missing = without_value(readings)
     unknown = {name: missing.get(name, "absent") for name in FACTS if facts[name] is None}
-    return {**facts, "unknown": unknown}
+    listed = facts.pop("cpu_vector_extensions")
+    extensions = None if listed is None else tuple(listed)
+    return MachineFacts(**facts, cpu_vector_extensions=extensions, unknown=unknown)
 
 
 def _of_system(root: Path, system: str) -> Probes:

@@ -1,9 +1,9 @@
 """Which packages an interpreter has, asked in a child process: ours, or another one."""
 
-import json
 import subprocess
 import sys
-from typing import Any
+
+import msgspec
 
 from harness.core.errors import UsageError
 
@@ -22,8 +22,20 @@ print(json.dumps({"python_version": platform.python_version(), "packages": found
 """
 
 
-def interpreter_facts(python: str | None) -> dict[str, Any]:
-    """Version and packages of an interpreter: `python_version`, and `packages` by lower-case name.
+class InterpreterFacts(msgspec.Struct, frozen=True):
+    """What an interpreter says of itself.
+
+    Attributes:
+        python_version: its own.
+        packages: their versions, by lower-case name.
+    """
+
+    python_version: str
+    packages: dict[str, str]
+
+
+def interpreter_facts(python: str | None) -> InterpreterFacts:
+    """Ask an interpreter for its version and packages.
 
     Args:
         python: path of its executable; None: this one.
@@ -36,10 +48,9 @@ def interpreter_facts(python: str | None) -> dict[str, Any]:
         answer = subprocess.run(
             words, capture_output=True, check=True, text=True, timeout=TIMEOUT_S
         )
-        found: dict[str, Any] = json.loads(answer.stdout)
+        return msgspec.json.decode(answer.stdout, type=InterpreterFacts)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise UsageError(
             f"the interpreter {words[0]} does not say which packages it has",
             fix="--python-a and --python-b with the path of a Python that has this package",
         ) from error
-    return found

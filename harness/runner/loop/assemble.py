@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from msgspec import convert, structs
+from msgspec import UNSET, convert, structs
 
 from harness.estimator.record import CellLengths, RecordEstimates, utilisation
 from harness.estimator.static import StaticLengths
@@ -16,8 +16,9 @@ from harness.machine.watch.evidence import gather_evidence
 from harness.machine.watch.trust import grade
 from harness.results.entries import FailureEntry
 from harness.results.enums import Grade, ReasonCode, Status, worst_grade
+from harness.results.environment import MachineFacts
 from harness.results.explanation import Explanation
-from harness.results.progress import KEY as PROGRESS
+from harness.results.plan import Progress
 from harness.results.replies import (
     Agreement,
     Compiled,
@@ -26,7 +27,7 @@ from harness.results.replies import (
     ProcessSamples,
     StepsCheck,
 )
-from harness.results.schema import Cell, Document, Json, Metric, Reason, Record, Trust
+from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 from harness.results.size_effect import judge_sizes
 from harness.results.summarize import (
     compile_metric,
@@ -55,7 +56,7 @@ def assemble(
     builds: Builds,
     entries: Entries,
     changed: frozenset[str],
-    progress: dict[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Document:
     """Draw up the document from everything that was journalled.
 
@@ -70,13 +71,13 @@ def assemble(
     return Document(
         run_id=header.run_id,
         created_utc=header.created_utc,
-        environment=header.environment | measured_environment(entries),
-        plan={
-            **header.plan,
-            "rounds_done": entries.rounds_done(plan),
-            **({} if effort is None else {"effort": effort}),
-            **({} if progress is None else {PROGRESS: progress}),
-        },
+        environment=measured_environment(entries),
+        plan=structs.replace(
+            header.plan,
+            rounds_done=entries.rounds_done(plan),
+            effort=effort or UNSET,
+            progress=progress or UNSET,
+        ),
         records=judge_sizes(
             [
                 record_of(CellFacts(group, workload, builds, entries, group.key in changed))
@@ -119,7 +120,7 @@ def judge(
     metrics: dict[str, Metric],
     processes: Sequence[ProcessSamples],
     file_changed: bool,
-    machine: Json,
+    machine: MachineFacts,
 ) -> Trust:
     """Grade one record from what its processes, the watch over them and the machine said."""
     evidence = gather_evidence(

@@ -1,11 +1,9 @@
 """The peaks behind a run's estimates: measured before its rounds, kept with its results."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import msgspec
+from msgspec import structs
 
 from harness.builder.quantize.levels import CACHES, Variant
 from harness.core.errors import HarnessError, StorageError
@@ -16,13 +14,12 @@ from harness.estimator.calibration.calibrate import (
     ensure_constants,
     read_bytes_per_s,
 )
-from harness.estimator.calibration.constants import Constants, StoredConstants
 from harness.estimator.record import HardwarePeaks
+from harness.results.calibration import Constants
 from harness.results.entries import CalibrationEntry, NoCalibrationEntry
+from harness.results.environment import Environment, NoCalibration, ReadBandwidth
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import Plan, SessionGroup
-
-Json = dict[str, Any]
 
 
 def calibrations(
@@ -54,7 +51,7 @@ def calibrations(
         except HarnessError as error:
             yield NoCalibrationEntry(device=device, threads=threads, reason=error.problem)
             continue
-        yield CalibrationEntry(device=device, threads=threads, stored=asdict(stored))
+        yield CalibrationEntry(device=device, threads=threads, stored=stored)
 
 
 def has_peaks(device: Device) -> bool:
@@ -77,31 +74,30 @@ def peaks_of(entries: Entries, device: Device, threads: int) -> HardwarePeaks:
     return HardwarePeaks(read_rate(entries, threads), _constants(entries, device.key, threads))
 
 
-def measured_environment(entries: Entries) -> Json:
-    """Return the hardware peaks for the document: every pass of the reads, every constant."""
+def measured_environment(entries: Entries) -> Environment:
+    """Return the machine with its hardware peaks: every pass of the reads, every constant."""
     threads = sorted({count for count, _ in entries.bandwidth})
-    return {
-        "read_bandwidth": [
-            {
-                "threads": count,
-                "bytes_per_s": read_rate(entries, count),
-                "processes": [
-                    msgspec.to_builtins(reply)
-                    for (other, _), reply in entries.bandwidth.items()
-                    if other == count
-                ],
-            }
+    return Environment(
+        **structs.asdict(entries.header.environment),
+        read_bandwidth=tuple(
+            ReadBandwidth(
+                threads=count,
+                bytes_per_s=read_rate(entries, count),
+                processes=tuple(
+                    reply for (other, _), reply in entries.bandwidth.items() if other == count
+                ),
+            )
             for count in threads
-        ],
-        "read_bandwidth_failures": {
+        ),
+        read_bandwidth_failures={
             str(count): reason for count, reason in entries.no_bandwidth.items()
         },
-        "calibration": list(entries.calibrations.values()),
-        "calibration_failures": [
-            {"device": device, "threads": count, "reason": reason}
+        calibration=tuple(entries.calibrations.values()),
+        calibration_failures=tuple(
+            NoCalibration(device=device, threads=count, reason=reason)
             for (device, count), reason in entries.no_calibration.items()
-        ],
-    }
+        ),
+    )
 
 
 def read_rate(entries: Entries, threads: int) -> float | None:
@@ -113,4 +109,4 @@ def read_rate(entries: Entries, threads: int) -> float | None:
 
 def _constants(entries: Entries, device: str, threads: int) -> Constants | None:
     stored = entries.calibrations.get((device, threads))
-    return None if stored is None else msgspec.convert(stored, StoredConstants).constants
+    return None if stored is None else stored.constants

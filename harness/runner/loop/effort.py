@@ -1,16 +1,13 @@
 """Whether enough has been measured: each cell's widest interval beside the precision asked for."""
 
-from typing import Any
-
 from harness.engine.workload import Workload
 from harness.results.enums import Ending
+from harness.results.plan import Effort, Progress
 from harness.results.summarize import judged_half_width_share, summarize
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.parts import cell_of
 from harness.runner.plan import Plan, SessionGroup
-
-Json = dict[str, Any]
 
 
 def is_precise(group: SessionGroup, builds: Builds, entries: Entries, precision: float) -> bool:
@@ -29,13 +26,8 @@ def is_precise(group: SessionGroup, builds: Builds, entries: Entries, precision:
     )
 
 
-def effort_of(plan: Plan, builds: Builds, entries: Entries) -> Json | None:
-    """What the precision of a plan came to; None where none was asked for.
-
-    Returns:
-        `precision`; `rounds`, the most that any group had; `wide`, how many cells did not reach it;
-        `ended`: `precision`, `rounds` (the most that were allowed), `budget` or `interrupt`.
-    """
+def effort_of(plan: Plan, builds: Builds, entries: Entries) -> Effort | None:
+    """What the precision of a plan came to; None where none was asked for."""
     precision = plan.settings.precision
     if precision is None:
         return None
@@ -49,10 +41,10 @@ def effort_of(plan: Plan, builds: Builds, entries: Entries) -> Json | None:
     most = max(plan.settings.rounds, plan.settings.max_rounds)
     unfinished = "interrupt" if plan.settings.budget is None else "budget"
     ended = "precision" if not wide else "rounds" if rounds >= most else unfinished
-    return {"precision": precision, "rounds": rounds, "wide": wide, "ended": ended}
+    return Effort(precision=precision, rounds=rounds, wide=wide, ended=ended)
 
 
-def progress_of(plan: Plan, entries: Entries, interrupted: bool, command: str) -> Json | None:
+def progress_of(plan: Plan, entries: Entries, interrupted: bool, command: str) -> Progress | None:
     """How far the run came; None where it came to its end in one go.
 
     Args:
@@ -60,10 +52,6 @@ def progress_of(plan: Plan, entries: Entries, interrupted: bool, command: str) -
         entries: what was measured, or failed.
         interrupted: a person or a build service ended it.
         command: that goes on with it; empty: not known.
-
-    Returns:
-        `ended`, of Ending; `cells`; `whole`, how many have all rounds and their memory, or failed;
-        `unmeasured`, how many have nothing; `rounds` asked for; `resumed` times; `command`.
     """
     cells = [(group, workload) for group in plan.groups for workload in group.workloads]
     rounds = plan.settings.rounds
@@ -82,15 +70,15 @@ def progress_of(plan: Plan, entries: Entries, interrupted: bool, command: str) -
         ended = Ending.RESUMED
     else:
         return None
-    return {
-        "ended": ended.value,
-        "cells": len(cells),
-        "whole": whole,
-        "unmeasured": counts.count(0),
-        "rounds": rounds,
-        "resumed": len(entries.resumed),
-        "command": command if interrupted else "",
-    }
+    return Progress(
+        ended=ended,
+        cells=len(cells),
+        whole=whole,
+        unmeasured=counts.count(0),
+        rounds=rounds,
+        resumed=len(entries.resumed),
+        command=command if interrupted else "",
+    )
 
 
 def _is_narrow(

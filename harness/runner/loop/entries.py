@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.core.errors import ResultFormatError
 from harness.engine.workload import Workload
+from harness.results.calibration import StoredConstants
 from harness.results.entries import (
     AgreementEntry,
     BandwidthEntry,
@@ -12,7 +13,6 @@ from harness.results.entries import (
     CompiledEntry,
     Entry,
     FailureEntry,
-    Json,
     MemoryEntry,
     NoBandwidthEntry,
     NoCalibrationEntry,
@@ -97,7 +97,7 @@ class Entries:
         self.bandwidth: dict[tuple[int, int], MemoryRead] = {}
         self.failures: dict[tuple[str, str | None], FailureEntry] = {}
         self.no_bandwidth: dict[int, str] = {}
-        self.calibrations: dict[tuple[str, int], Json] = {}
+        self.calibrations: dict[tuple[str, int], StoredConstants] = {}
         self.no_calibration: dict[tuple[str, int], str] = {}
         self.quality: dict[tuple[str, str], Quality] = {}
         self.no_quality: dict[tuple[str, str], str] = {}

@@ -17,6 +17,7 @@ from harness.core.units import NS_PER_MS
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
+from harness.results.entries import TurnPlan
 from harness.results.metrics import METRICS
 from harness.results.replies import Opened, ProcessSamples, Profile, Sample, Warmed, WatchInterval
 from harness.results.schema import Cell, kind_of
@@ -59,23 +60,6 @@ class Side:
     env: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None
     module: str = WORKER_MODULE
-
-
-@dataclass(frozen=True, slots=True)
-class TurnPlan:
-    """How pairs are measured.
-
-    Attributes:
-        seconds: timed part of one test in one pair, both sides together; at least LEAST_TURNS.
-        warm_seconds: longest warm-up of one test of one side.
-        timeout_s: after which a silent worker is ended.
-        seed: of prompts, caches and orders.
-    """
-
-    seconds: float
-    warm_seconds: float
-    timeout_s: float
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)

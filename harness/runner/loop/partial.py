@@ -14,7 +14,8 @@ from harness.core.errors import ResultFormatError
 from harness.results.entries import OutlinedCell, OutlineEntry, SamplesEntry
 from harness.results.enums import Ending, Status
 from harness.results.journal import read_journal
-from harness.results.progress import KEY, SAME
+from harness.results.plan import Progress
+from harness.results.progress import SAME
 from harness.results.schema import METHOD_VERSION, Document, Record, Trust
 from harness.results.size_effect import judge_sizes
 from harness.results.summarize import (
@@ -80,27 +81,27 @@ def read_partial(path: Path) -> Document:
             f"journal {path} holds nothing that was measured, or is of an older version",
             fix=f"go on with its run: {SAME}",
         )
-    rounds = int(header.plan.get("rounds") or 1)
+    rounds = header.plan.rounds or 1
     cells = [_Found(cell, entries) for cell in outlined.cells]
-    progress = {
-        "ended": Ending.INTERRUPTED.value,
-        "cells": len(cells),
-        "whole": sum(cell.is_whole(rounds) for cell in cells),
-        "unmeasured": sum(cell.is_unmeasured for cell in cells),
-        "rounds": rounds,
-        "resumed": len(entries.resumed),
-        "command": outlined.command,
-    }
+    progress = Progress(
+        ended=Ending.INTERRUPTED,
+        cells=len(cells),
+        whole=sum(cell.is_whole(rounds) for cell in cells),
+        unmeasured=sum(cell.is_unmeasured for cell in cells),
+        rounds=rounds,
+        resumed=len(entries.resumed),
+        command=outlined.command,
+    )
     return Document(
         method_version=outlined.method_version,
         run_id=header.run_id,
         created_utc=header.created_utc,
-        environment=header.environment | measured_environment(entries),
-        plan={
-            **header.plan,
-            "rounds_done": min((cell.rounds_done for cell in cells), default=0),
-            KEY: progress,
-        },
+        environment=measured_environment(entries),
+        plan=structs.replace(
+            header.plan,
+            rounds_done=min((cell.rounds_done for cell in cells), default=0),
+            progress=progress,
+        ),
         records=judge_sizes([cell.record() for cell in cells]),
     )
 
@@ -130,7 +131,7 @@ class _Found:
     @property
     def rounds_done(self) -> int:
         """Rounds that it was measured in; all that there are where it failed."""
-        rounds = int(self.entries.header.plan.get("rounds") or 1)
+        rounds = self.entries.header.plan.rounds or 1
         return rounds if self.entries.failure_at(*self.key) else len(self.processes)
 
     def is_whole(self, rounds: int) -> bool:

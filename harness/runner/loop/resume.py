@@ -3,18 +3,18 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+
+from msgspec import to_builtins
 
 from harness.core.errors import UsageError
 from harness.machine.watch.facts import machine_facts
 from harness.results.entries import ResumedEntry, RunEntry
 from harness.results.journal import SUFFIX, Journal, read_journal
 from harness.results.schema import METHOD_VERSION
+from harness.results.unknown import spread
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import Plan
-
-Json = dict[str, Any]
 
 
 def open_journal(
@@ -27,7 +27,7 @@ def open_journal(
         StorageError: that run is still going on in another process.
     """
     environment = machine_facts()
-    digest = run_digest(plan, builds, environment.get("packages"))
+    digest = run_digest(plan, builds, environment.packages)
     if resume:
         journal = Journal(_unfinished(digest, results))
         journal.append(ResumedEntry(created_utc=created_utc))
@@ -36,7 +36,7 @@ def open_journal(
         run_id=run_id,
         created_utc=created_utc,
         run_digest=digest,
-        plan=plan.to_json(),
+        plan=plan.as_asked(),
         environment=environment,
     )
     journal = Journal(results / f"{run_id}{SUFFIX}")
@@ -53,8 +53,8 @@ def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
             trained on since the interruption is another model.
         packages: versions of what runs the models.
     """
-    table: Json = {
-        "settings": plan.to_json(),
+    table = {
+        "settings": spread(to_builtins(plan.as_asked())),
         "groups": [group.key for group in plan.groups],
         "models": sorted(artifact.content_hash for artifact in builds.artifacts.values()),
         "packages": packages,

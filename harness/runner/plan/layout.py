@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from harness.builder.graph.static.geometry import AnyShapes, StaticShapes
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, find_levels, own_cache
@@ -18,6 +19,7 @@ from harness.devices.probe import probe_device
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedSource
 from harness.models.weights.source import ModelSource, hub_origin
+from harness.results.plan import PlanCells, RunPlan
 from harness.runner.models import Model, find_model
 from harness.runner.plan.checks import (
     ORT,
@@ -105,21 +107,20 @@ class Plan:
         """How many records the run will hold."""
         return sum(len(group.workloads) for group in self.groups)
 
-    def to_json(self) -> dict[str, object]:
+    def as_asked(self) -> RunPlan:
         """The settings as they go into the results document; paths as their last component."""
         names = {group.source.argument: group.source.name for group in self.groups}
-        table = _settings_json(self.settings, names) | self._fetched()
-        del table["given"]  # how it was asked for decides nothing once cells are laid out
+        table = _settings_table(self.settings, names) | self._fetched()
+        for key in ("given", "part"):  # how it was asked for decides nothing once laid out
+            del table[key]
         for key in ("text", "reference"):  # a path as its last component
-            table[key] = table[key] and Path(str(table[key])).name
-        if self.settings.part:  # the lists above the parts are no cells
-            table["part"] = [
-                {key: _settings_json(part, names)[key] for key in PART_KEYS}
-                for part in self.settings.part
-            ]
-            return {key: value for key, value in table.items() if key not in PART_KEYS}
-        del table["part"]
-        return table
+            table[key] = table[key] and Path(table[key]).name
+        if not self.settings.part:
+            return RunPlan(**table)
+        tables = (_settings_table(part, names) for part in self.settings.part)
+        parts = tuple(PlanCells(**{key: part[key] for key in PART_KEYS}) for part in tables)
+        without_cells = {key: value for key, value in table.items() if key not in PART_KEYS}
+        return RunPlan(**without_cells, part=parts)
 
     def _fetched(self) -> dict[str, object]:
         """Where models of the hub came from, with their commits: `fetched`; empty without one."""
@@ -263,7 +264,7 @@ def _spelled(settings: Settings, models: Iterable[Model], devices: Sequence[Devi
     )
 
 
-def _settings_json(settings: Settings, names: dict[str, str]) -> dict[str, object]:
+def _settings_table(settings: Settings, names: dict[str, str]) -> dict[str, Any]:
     """Settings as a table; a model that no cell uses keeps only its last component."""
-    models = [names.get(argument, Path(argument).name) for argument in settings.model]
+    models = tuple(names.get(argument, Path(argument).name) for argument in settings.model)
     return {**asdict(settings), "model": models}

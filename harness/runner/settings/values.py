@@ -46,51 +46,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 class Settings:
     """One plan before its names are checked.
 
-    Attributes:
-        model: catalog names or paths.
-        quant: level names.
-        kv_cache: cache level names; `auto` is the float type of the weight level.
-        device: device names.
-        runtime: what runs a model: `ort`, our own loop, or `genai`, that of onnxruntime-genai.
-        prompt: lengths of prefill tests, tokens.
-        gen: lengths of decode tests, tokens.
-        pg: (prompt, gen) of request tests, tokens.
-        enc: (tokens, texts) of encoder tests; None: none are named, so an encoder runs the usual
-            ones; empty: tests of decoders were asked for instead.
-        depth: tokens already in the cache before prefill and decode tests.
-        batch: sequences at once, of decoders.
-        threads: intra-op threads as typed; `all` is every usable physical core.
-        rounds: fresh processes per session group.
-        budget: seconds after which no further round is begun; None: no limit.
-        precision: half-width of the 95 % interval, a share of the centre, that is narrow enough:
-            rounds are added until every cell has it; None: just `rounds`.
-        max_rounds: most rounds with a precision.
-        cooldown: seconds of rest before each process.
-        interleave: `rounds`: whole processes one after the other; `turns`: all sessions of a round
-            are open and interleaved, pass by pass.
-        sustain: seconds that every test runs without a rest, in a process of its own; None: not.
-        seed: of weights, prompts and orders.
-        warm_seconds: longest warm-up of one test in one process.
-        sample_seconds: shortest timed part of one test in one process.
-        min_passes: fewest timed passes of one test in one process.
-        timeout: seconds after which a silent worker is ended.
-        calibrate: measure this machine's hardware peaks first where none are stored.
-        quality: compare every level with the fp32 reference of its model as well.
-        sensitivity: rank groups of matrices by what each loses at a level, per MiB saved; asks
-            for quality too.
-        reference: model that quality is compared with, a catalog name or a folder; None: each model
-            at fp32.
-        text: that quality is measured on: `english`, `korean` or a path; None: the model's own
-            held-out text, else English.
-        ep: keys of the provider rows that may serve a device class; empty: all.
-        ep_option: provider options, `name=value`.
-        allow_simulated: run on emulation where there is no hardware; rows are marked.
-        allow_fallback: keep rows whose arithmetic did not all run on the device; they say so.
-        profile: take a profile of each row as well, in a process of its own.
-        img: images of vision tests at once; empty: the usual ones.
-        aud: (seconds, sounds) of sound tests; empty: the usual ones.
-        dim: sizes of free dimensions of exported graphs, by name.
-        input: values of inputs of exported graphs that tests do not feed, by name.
+    Attributes: as harness.results.plan.RunPlan says, which has the same; and
         given: keys that flags gave, in alphabetical order; PLAN among them where the plan is the
             user's own. What is given is measured or refused; what is not may follow the model.
         part: the cells, where they are more than one product of lists; each is a whole plan that

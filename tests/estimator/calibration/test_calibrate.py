@@ -13,12 +13,11 @@ from harness.estimator.calibration.constants import (
     ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
-    Constants,
-    RatePoint,
     attention_name,
     call_name,
 )
 from harness.results.background import BACKGROUND_CPU_SHARE
+from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import Grade
 from tests.tiny import SIZES
 

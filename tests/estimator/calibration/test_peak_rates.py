@@ -14,7 +14,6 @@ from harness.estimator.calibration.constants import (
     ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
-    RatePoint,
     Sizes,
     attention_flop,
     call_name,
@@ -25,6 +24,7 @@ from harness.estimator.calibration.constants import (
     matrix_flop,
 )
 from harness.estimator.calibration.rates import net
+from harness.results.calibration import RatePoint
 
 SIZES = Sizes(rounds=3, rows=(1, 16), depths=(0, 128, 1024), prompts=(64,))
 CALL_S, OPERATOR_S, ATTENTION_S, FLOP_PER_S = 10e-6, 1e-6, 4e-6, 50e9

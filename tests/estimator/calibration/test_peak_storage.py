@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from harness.core.errors import MeasurementError, StorageError
 from harness.estimator.calibration import calibrate
@@ -16,7 +17,8 @@ from harness.estimator.calibration.calibrate import (
     machine_fingerprint,
     store_constants,
 )
-from harness.estimator.calibration.constants import Constants, RatePoint, StoredConstants, TimePoint
+from harness.results.calibration import Constants, RatePoint, StoredConstants, TimePoint
+from harness.results.environment import MachineFacts
 from harness.results.replies import WatchInterval
 
 KEY = CalibrationKey("0123456789abcdef", "1.31.1", "cpu", 2)
@@ -35,7 +37,7 @@ STORED = StoredConstants(
         times={"operator call": TimePoint(1e-6, -1e-7, 2e-6, 3)},
     ),
 )
-FACTS = {"cpu_model": "X", "usable_cores": 2, "os": "Linux", "packages": {"onnxruntime": "1.31.1"}}
+FACTS = MachineFacts(cpu_model="X", usable_cores=2, os="Linux", packages={"onnxruntime": "1.31.1"})
 
 
 def test_what_is_stored_comes_back(tmp_path):
@@ -75,7 +77,7 @@ def test_impossible_rate_is_damage(tmp_path):
 def test_stale_file_is_put_aside_under_a_free_name(tmp_path, change, word):
     """Twice stale: the first one is kept beside the second."""
     for number in (1, 2):
-        path = store_constants(tmp_path, replace(STORED, **change))
+        path = store_constants(tmp_path, structs.replace(STORED, **change))
         found = find_constants(tmp_path, KEY)
         assert found.stored is None
         assert word in found.note
@@ -83,7 +85,7 @@ def test_stale_file_is_put_aside_under_a_free_name(tmp_path, change, word):
 
 
 def test_file_of_another_machine_under_our_name_is_stale(tmp_path):
-    path = store_constants(tmp_path, replace(STORED, fingerprint="f" * 16))
+    path = store_constants(tmp_path, structs.replace(STORED, fingerprint="f" * 16))
     path.replace(path.with_name(KEY.file_name))
     assert "another machine" in find_constants(tmp_path, KEY).note
 
@@ -104,9 +106,9 @@ def test_cache_that_cannot_be_written_is_a_storage_error(tmp_path):
 
 def test_fingerprint_moves_with_the_machine_only():
     """Another processor is another machine; another swap size is not."""
-    same = machine_fingerprint({**FACTS, "swap_bytes": 1})
+    same = machine_fingerprint(structs.replace(FACTS, swap_bytes=1))
     assert machine_fingerprint(FACTS) == same
-    assert machine_fingerprint({**FACTS, "cpu_model": "Y"}) != same
+    assert machine_fingerprint(structs.replace(FACTS, cpu_model="Y")) != same
     assert calibration_key(FACTS, "cpu", 2) == CalibrationKey(same, "1.31.1", "cpu", 2)
 
 
@@ -127,7 +129,7 @@ def test_looking_changes_nothing(tmp_path):
     assert path.read_text() == "{"
 
 
-FP32 = replace(  # covers what every run needs, and fp32
+FP32 = structs.replace(  # covers what every run needs, and fp32
     STORED.constants,
     rates={name: (RatePoint(50e9, 1e6),) for name in calibrate.kernel_levels(("fp32",))},
 )

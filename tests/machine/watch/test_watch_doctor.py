@@ -20,17 +20,18 @@ from harness.machine.watch.doctor import (
     check_machine,
 )
 from harness.machine.watch.doctor import judge_machine as judge
+from harness.results.environment import MachineFacts
 from harness.results.replies import WatchInterval
 from tests.machine.watch.fake_machine import FILES, stat, write
 
-FACTS = {
-    "governor": "performance",
-    "on_battery": False,
-    "container_cpu_cores": 2.0,
-    "usable_cores": 2,
-    "clock_source": "tsc",
-    "clock_resolution_ns": 1.0,
-}
+FACTS = MachineFacts(
+    governor="performance",
+    on_battery=False,
+    container_cpu_cores=2.0,
+    usable_cores=2,
+    clock_source="tsc",
+    clock_resolution_ns=1.0,
+)
 QUIET = WatchInterval(
     wall_ns=10**9,
     processors=2,
@@ -43,7 +44,7 @@ FIT = State(FACTS, QUIET, 2**34, 10**11, 45.0, LINUX)
 
 
 def facts(**changes: object) -> State:
-    return replace(FIT, facts={**FACTS, **changes})
+    return replace(FIT, facts=structs.replace(FACTS, **changes))
 
 
 def watched(**changes: int) -> State:
@@ -79,7 +80,7 @@ def test_one_trouble_gives_one_warning_with_a_way_out(state, check):
 
 
 def test_what_a_system_does_not_tell_is_no_finding():
-    silent = State({}, WatchInterval(wall_ns=1, processors=1), None, None, None, MAC)
+    silent = State(MachineFacts(), WatchInterval(wall_ns=1, processors=1), None, None, None, MAC)
     assert list(judge(silent)) == []
 
 

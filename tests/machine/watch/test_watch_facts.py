@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.machine.watch import facts_linux, facts_macos, facts_windows
@@ -18,6 +19,7 @@ from harness.machine.watch.cores import (
 )
 from harness.machine.watch.facts import FACTS, machine_facts
 from harness.machine.watch.reading import State, probe, probe_all, without_value
+from harness.results.environment import MachineFacts
 from tests.machine.watch.fake_machine import FILES, write
 
 X86 = """processor\t: 0
@@ -35,16 +37,16 @@ CPU part  : 0xd0b
 
 def test_every_fact_is_a_value_or_says_why_not():
     facts = machine_facts()
-    assert facts.keys() == {*FACTS, "unknown"}
-    assert facts["unknown"].keys() == {name for name in FACTS if facts[name] is None}
-    assert set(facts["unknown"].values()) <= {"absent", "denied"}
-    assert facts["usable_cores"] >= 1
-    assert facts["memory_bytes"] > 2**20
-    assert facts["packages"]["msgspec"]
+    assert facts.unknown.keys() == {name for name in FACTS if getattr(facts, name) is None}
+    assert set(facts.unknown.values()) <= {"absent", "denied"}
+    assert facts.usable_cores >= 1
+    assert facts.memory_bytes > 2**20
+    assert facts.packages["msgspec"]
 
 
 def test_facts_are_json():
-    assert json.loads(json.dumps(machine_facts(), allow_nan=False)) == machine_facts()
+    table = json.dumps(msgspec.to_builtins(machine_facts()), allow_nan=False)
+    assert msgspec.json.decode(table, type=MachineFacts) == machine_facts()
 
 
 def test_facts_name_no_person_host_or_path(monkeypatch, tmp_path):
@@ -53,13 +55,17 @@ def test_facts_name_no_person_host_or_path(monkeypatch, tmp_path):
     monkeypatch.setattr("platform.node", lambda: "host-of-jane")
     monkeypatch.setenv("USER", "jane-doe")
     monkeypatch.chdir(tmp_path)
-    text = json.dumps(machine_facts())
+    text = json.dumps(msgspec.to_builtins(machine_facts()))
     here = {"host-of-jane", "jane-doe", str(Path.home()), str(tmp_path), sys.prefix}
     assert [word for word in here if len(word) > 1 and word in text] == []
 
 
 def test_the_hosts_real_name_is_no_fact():
-    values = {str(value) for value in machine_facts().values() if value is not None}
+    values = {
+        str(value)
+        for value in msgspec.structs.asdict(machine_facts()).values()
+        if value is not None
+    }
     assert socket.gethostname() not in values
 
 
@@ -91,16 +97,16 @@ def test_x86_linux_from_a_fake_root(tmp_path):
         },
     )
     facts = machine_facts(root, system="linux")
-    assert facts["cpu_model"] == "Some CPU @ 2.00GHz"
-    assert facts["cpu_vector_extensions"] == ["avx2", "avx512_vnni", "amx_int8"]
-    assert facts["memory_bytes"] == 2 * 2**20
-    assert facts["swap_bytes"] == 4096
-    assert facts["os"] == "Some Linux 9"
-    assert (facts["governor"], facts["turbo"]) == ("powersave", True)
-    assert (facts["virtual_machine"], facts["container"]) == (True, True)
-    assert facts["container_cpu_cores"] == 2.5
-    assert facts["clock_source"] == "hpet"
-    assert facts["unknown"]["container_memory_bytes"] == "absent"
+    assert facts.cpu_model == "Some CPU @ 2.00GHz"
+    assert facts.cpu_vector_extensions == ("avx2", "avx512_vnni", "amx_int8")
+    assert facts.memory_bytes == 2 * 2**20
+    assert facts.swap_bytes == 4096
+    assert facts.os == "Some Linux 9"
+    assert (facts.governor, facts.turbo) == ("powersave", True)
+    assert (facts.virtual_machine, facts.container) == (True, True)
+    assert facts.container_cpu_cores == 2.5
+    assert facts.clock_source == "hpet"
+    assert facts.unknown["container_memory_bytes"] == "absent"
 
 
 def test_arm_linux_from_a_fake_root(tmp_path):
@@ -116,16 +122,16 @@ def test_arm_linux_from_a_fake_root(tmp_path):
 def test_a_machine_that_tells_nothing_still_has_facts(tmp_path):
     """An empty root: what Linux does not say is absent, and nothing fails."""
     facts = machine_facts(tmp_path, system="linux")
-    assert facts["governor"] is None
-    assert facts["unknown"]["governor"] == "absent"
-    assert facts["unknown"]["cpu_vector_extensions"] == "absent"
-    assert facts["python_version"]
+    assert facts.governor is None
+    assert facts.unknown["governor"] == "absent"
+    assert facts.unknown["cpu_vector_extensions"] == "absent"
+    assert facts.python_version
 
 
 def test_a_system_nobody_thought_of_still_has_facts():
     facts = machine_facts(system="plan9")
-    assert facts["unknown"]["governor"] == "absent"
-    assert facts["logical_cores"] == os.cpu_count()
+    assert facts.unknown["governor"] == "absent"
+    assert facts.logical_cores == os.cpu_count()
 
 
 def test_a_refused_file_is_denied():
@@ -259,4 +265,4 @@ def test_windows_answers_through_registry_and_powercfg():
 def test_another_systems_probes_fail_softly_here(system):
     """On a machine without sysctl, pmset or a registry every one of them is absent."""
     facts = machine_facts(system=system)
-    assert facts.keys() == {*FACTS, "unknown"}
+    assert facts.unknown.keys() == {name for name in FACTS if getattr(facts, name) is None}

@@ -8,6 +8,7 @@ from msgspec import structs
 from harness.machine.watch.evidence import clock_fault, clock_share, gather_evidence
 from harness.machine.watch.trust import RULES, Evidence, grade
 from harness.results.enums import ReasonCode
+from harness.results.environment import MachineFacts
 from harness.results.replies import ProcessSamples, Warmed, WatchInterval
 from tests import replies
 
@@ -182,7 +183,7 @@ def test_the_clocks_share_is_of_the_shortest_timed_part():
 
 def test_evidence_takes_faults_and_the_machines_state():
     faulty = said(sample=replies.sample(itl_ns=[[100]], major_faults=3))
-    facts = {"governor": "powersave", "on_battery": True, "clock_resolution_ns": 1.0}
+    facts = MachineFacts(governor="powersave", on_battery=True, clock_resolution_ns=1.0)
     evidence = gather_evidence([faulty, said()], 0.01, machine=facts)
     assert (evidence.major_faults, evidence.governor, evidence.on_battery) == (3, "powersave", True)
     assert evidence.clock_share == 0.01

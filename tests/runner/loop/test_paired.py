@@ -4,10 +4,12 @@ import math
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from harness.core.errors import WorkerError
 from harness.machine.process.worker import Worker
-from harness.runner.loop.paired import LEAST_TURNS, Side, TurnPlan, measure_pair, shared_tests
+from harness.results.entries import TurnPlan
+from harness.runner.loop.paired import LEAST_TURNS, Side, measure_pair, shared_tests
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
 from harness.store.cache import ensure_artifact
@@ -78,7 +80,7 @@ def test_both_sides_work_on_the_same_core(side, monkeypatch):
 
 def test_turns_go_on_for_the_seconds_asked(side):
     a, b = (side(name, "tests.turning_child", gen=(4,)) for name in "ab")
-    pair = measure_pair((a, b), replace(QUICK, seconds=0.3), 0)
+    pair = measure_pair((a, b), structs.replace(QUICK, seconds=0.3), 0)
     assert len(pair.turns["tg4 @ d0", "decode_step_tok_s"]) > LEAST_TURNS
 
 

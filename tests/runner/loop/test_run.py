@@ -21,6 +21,8 @@ from harness.machine.meters.energy_readers import Zone
 from harness.report.render import render
 from harness.results.document import read_document
 from harness.results.entries import FailureEntry
+from harness.results.enums import Ending
+from harness.results.plan import Progress
 from harness.results.progress import ending_of, progress_sentence
 from harness.runner.loop import calibration, memory_limit, rounds, session
 from harness.runner.loop import run as run_module
@@ -125,8 +127,8 @@ def test_counters_are_read_around_the_timed_part_of_each_test(
 
 def test_peaks_are_kept_with_what_was_estimated_from_them(outcome):
     """The constants stand in the document, and utilisation with the interval of its time."""
-    (stored,) = outcome.document.environment["calibration"]
-    assert stored["constants"]["threads"] == 1
+    (stored,) = outcome.document.environment.calibration
+    assert stored.constants.threads == 1
     record = next(r for r in outcome.document.records if "tpot_ms" in r.metrics)
     mbu, time = record.metrics["mbu"], record.metrics["tpot_ms"]
     assert mbu.low <= mbu.high
@@ -145,7 +147,7 @@ def test_without_calibration_the_structure_estimate_stands_in(plan, tmp_path, sh
         progress=quiet,
     )
     document = outcome.document
-    assert document.environment["calibration"] == []
+    assert document.environment.calibration == ()
     assert {record.explanation.estimator for record in document.records} == {"structure"}
     assert not any("prefill_tok_s" in record.estimates for record in document.records)
     assert "not calibrated, as asked" in render(document, "table")
@@ -226,7 +228,7 @@ def test_memory_that_cannot_be_read_is_said(plan, tmp_path, shared_cache, monkey
 
     monkeypatch.setattr(rounds, "measure_read_bandwidth", lost)
     document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
-    assert document.environment["read_bandwidth_failures"] == {"1": "no memory to read"}
+    assert document.environment.read_bandwidth_failures == {"1": "no memory to read"}
     assert all(record.explanation.estimator == "calibrated" for record in document.records)
     assert "memory could not be read with 1 thread: no memory to read" in render(document, "table")
 
@@ -248,16 +250,16 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
     again = ("bench", "run", "--config", "/home/jane/long.toml", "--resume")
     first = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, command=again)
     assert first.exit_code == EXIT_INTERRUPTED
-    assert read_document(first.path).plan["rounds_done"] == 1
-    assert read_document(first.path).plan["progress"] == {
-        "ended": "interrupted",
-        "cells": 6,
-        "whole": 0,
-        "unmeasured": 0,
-        "rounds": 2,
-        "resumed": 0,
-        "command": "bench run --config .../long.toml --resume",
-    }
+    assert read_document(first.path).plan.rounds_done == 1
+    assert read_document(first.path).plan.progress == Progress(
+        ended=Ending.INTERRUPTED,
+        cells=6,
+        whole=0,
+        unmeasured=0,
+        rounds=2,
+        resumed=0,
+        command="bench run --config .../long.toml --resume",
+    )
 
     def counting(group, artifact, round_index, settings):
         measured.append((group.key, round_index))
@@ -372,7 +374,7 @@ def test_quality_is_measured_once_a_level_and_stands_in_every_record(plan, tmp_p
         assert record.quality.text
         assert record.metrics["kld_nats"].value > 0
         assert record.metrics["kld_nats"].unit == "nats"
-    assert document.plan["text"] == "text.txt"
+    assert document.plan.text == "text.txt"
     assert str(tmp_path) not in (tmp_path / "results" / f"{document.run_id}.json").read_text()
 
 
@@ -415,7 +417,7 @@ def test_another_model_stands_in_for_the_reference(plan, tmp_path, shared_cache,
         cache=shared_cache,
         progress=quiet,
     ).document
-    assert document.plan["reference"] == "reference"
+    assert document.plan.reference == "reference"
     assert "quality against reference at fp32" in render(document, "table")
     for record in document.records:
         assert record.quality.reference == "reference"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import UNSET
 
 from harness.builder.graph.static.geometry import EncoderShapes, StaticShapes, TextShape
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
@@ -122,7 +123,7 @@ def test_a_test_asked_for_twice_is_one_cell():
 def test_stored_plan_names_no_path(tmp_path):
     """The results document carries the last component of a local model, never its folder."""
     plan = make_plan(SMALL, 1)
-    assert plan.to_json()["model"] == ["smollm2-135m"]
+    assert plan.as_asked().model == ("smollm2-135m",)
 
 
 def test_parts_of_one_session_share_its_worker():
@@ -135,16 +136,16 @@ def test_parts_of_one_session_share_its_worker():
 
 
 def test_a_plan_of_parts_lists_them_and_no_cells_of_its_own():
-    table = make_plan(replace(SMALL, part=(SMALL,)), usable_threads=1).to_json()
-    assert "prompt" not in table
-    assert [part["prompt"] for part in table["part"]] == [(128,)]
+    table = make_plan(replace(SMALL, part=(SMALL,)), usable_threads=1).as_asked()
+    assert table.prompt is UNSET
+    assert [part.prompt for part in table.part] == [(128,)]
 
 
 def test_sweep_stands_for_every_level():
     """Alone, with a name that it holds, and in a part; the stored plan names the levels."""
     plan = make_plan(replace(SMALL, quant=("sweep",)), usable_threads=1)
     assert [group.level.name for group in plan.groups] == list(LEVELS)
-    assert plan.to_json()["quant"] == tuple(LEVELS)
+    assert plan.as_asked().quant == tuple(LEVELS)
     beside = make_plan(replace(SMALL, quant=("int4", "sweep")), usable_threads=1)
     assert [group.level.name for group in beside.groups][:2] == ["int4", "fp32"]
     assert len(beside.groups) == len(LEVELS)
@@ -240,4 +241,4 @@ def test_the_shipped_sweep_lists_every_level():
 def test_what_needs_quality_asks_for_it(change):
     plan = make_plan(replace(SMALL, **change), usable_threads=1)
     assert plan.settings.quality
-    assert plan.to_json().get("reference") in (None, "bytelm")
+    assert plan.as_asked().reference in (None, "bytelm")

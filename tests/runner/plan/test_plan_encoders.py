@@ -85,5 +85,5 @@ def test_a_part_may_name_encoder_tests(tmp_path):
     )
     settings = read_plan(path)
     assert runs_of(settings) == {ENCODER: ["enc16x1"], DECODER: ["pp16 @ d0"]}
-    plan = make_plan(settings, 1).to_json()
-    assert [part["enc"] for part in plan["part"]] == [((16, 1),), None]
+    plan = make_plan(settings, 1).as_asked()
+    assert [part.enc for part in plan.part] == [((16, 1),), None]
