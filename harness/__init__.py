@@ -9,66 +9,14 @@ What they return and raise can be named too: `harness.Document`, `harness.UsageE
 Importing this package loads neither numpy nor onnxruntime; the functions do when needed.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import (
-        Cell,
-        DeviceError,
-        Document,
-        Estimate,
-        HarnessError,
-        LoadedEncoder,
-        LoadedModel,
-        MeasurementError,
-        Metric,
-        ModelError,
-        Placement,
-        Reason,
-        Record,
-        ResultFormatError,
-        RunFlags,
-        StorageError,
-        Trust,
-        UsageError,
-        WorkerError,
-        build,
-        estimate,
-        load,
-        run,
-    )
+    from harness.api import *  # noqa: F403  # its __all__ is the one list of public names
 
     __version__: str
-
-__all__ = [
-    "Cell",
-    "DeviceError",
-    "Document",
-    "Estimate",
-    "HarnessError",
-    "LoadedEncoder",
-    "LoadedModel",
-    "MeasurementError",
-    "Metric",
-    "ModelError",
-    "Placement",
-    "Reason",
-    "Record",
-    "ResultFormatError",
-    "RunFlags",
-    "StorageError",
-    "Trust",
-    "UsageError",
-    "WorkerError",
-    "__version__",
-    "build",
-    "estimate",
-    "load",
-    "run",
-]
-
-
-if not TYPE_CHECKING:  # a checker would take any name for public
+else:  # a checker would take any name for public
 
     def __getattr__(name: str) -> Any:
         """Import a public name on first use."""
@@ -76,13 +24,16 @@ if not TYPE_CHECKING:  # a checker would take any name for public
             from harness.core.version import installed_version
 
             return installed_version()
-        if name in __all__:
-            from harness import api
-
+        if name.startswith("__") and name != "__all__":  # asked of every module by many tools
+            raise AttributeError(f"module 'harness' has no attribute {name!r}")
+        api = import_module("harness.api")
+        if name == "__all__":
+            return sorted((*api.__all__, "__version__"))
+        if name in api.__all__:
             return getattr(api, name)
         raise AttributeError(f"module 'harness' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *import_module("harness.api").__all__, "__version__"})

@@ -20,6 +20,8 @@ from harness.estimator import answer
 from harness.estimator.answer import Estimate
 from harness.machine.watch.facts import usable_cores
 from harness.models.catalog.target import EstimateTarget
+from harness.results.environment import Environment
+from harness.results.plan import RunPlan
 from harness.results.replies import Placement
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
 from harness.runner.loop.fetched import with_fetched
@@ -41,6 +43,7 @@ __all__ = [
     "Cell",
     "DeviceError",
     "Document",
+    "Environment",
     "Estimate",
     "HarnessError",
     "LoadedEncoder",
@@ -53,6 +56,7 @@ __all__ = [
     "Record",
     "ResultFormatError",
     "RunFlags",
+    "RunPlan",
     "StorageError",
     "Trust",
     "UsageError",

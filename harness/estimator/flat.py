@@ -1,8 +1,11 @@
 """An estimate as flat values with units in their names: what CSV and JSON hold."""
 
+from msgspec import to_builtins
+
 from harness.estimator.answer import METHOD_VERSION, Estimate
 from harness.estimator.query import Range
 from harness.estimator.work import Breakdown
+from harness.results.explanation import EstimatedTerm
 
 Value = str | int | float | bool | None
 
@@ -13,20 +16,26 @@ def flat_values(estimate: Estimate) -> dict[str, Value]:
 
 
 def breakdown_values(breakdown: Breakdown) -> list[dict[str, Value]]:
+    """Return the terms of a time as plain values."""
+    values: list[dict[str, Value]] = to_builtins(estimated_terms(breakdown))
+    return values
+
+
+def estimated_terms(breakdown: Breakdown) -> tuple[EstimatedTerm, ...]:
     """Return the terms of a time, in order: what is read and computed, and how long it takes."""
-    return [
-        {
-            "pass": breakdown.name,
-            "term": term.work.name,
-            "kernel": term.work.kernel,
-            "read_bytes": term.work.read_bytes,
-            "flop": term.work.flop,
-            "calls": term.work.calls,
-            "seconds": term.seconds,
-            "bound": term.bound,
-        }
+    return tuple(
+        EstimatedTerm(
+            pass_name=breakdown.name,
+            term=term.work.name,
+            kernel=term.work.kernel,
+            read_bytes=term.work.read_bytes,
+            flop=term.work.flop,
+            calls=term.work.calls,
+            seconds=term.seconds,
+            bound=term.bound,
+        )
         for term in breakdown.terms
-    ]
+    )
 
 
 def _asked(estimate: Estimate) -> dict[str, Value]:

@@ -9,12 +9,11 @@ predict: without the shapes of its matrices nothing is said of structure.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from harness.builder.quantize.levels import CacheLevel, Form, QuantLevel
 from harness.estimator.answer import RULE_OF_THUMB_SHARE, decode_tok_s, prefill_tok_s, weights_bytes
 from harness.estimator.calibration.constants import is_attention, kernel_name
-from harness.estimator.flat import breakdown_values
+from harness.estimator.flat import estimated_terms
 from harness.estimator.memory import (
     ORT_CPU,
     MemoryBreakdown,
@@ -26,6 +25,9 @@ from harness.estimator.static import StaticLengths, static_prefill, static_step
 from harness.estimator.work import Breakdown, decode_step, prefill
 from harness.models.specs.structure import ModelStructure
 from harness.results.calibration import Constants, RatePoint
+from harness.results.enums import SINGLE_PASS, Kind
+from harness.results.explanation import EstimatedPass, Explanation, MemoryPart
+from harness.results.metrics import metric_of_pass, rate_of_kind, time_of_kind
 
 # Fixed cost of one operator call where none was measured: 79 us per layer of eleven nodes.
 # Source: fit over three models at four levels, onnxruntime 1.31.1, one x86 thread.
@@ -232,7 +234,6 @@ PARAMS, RULE_OF_THUMB, STRUCTURE, CALIBRATED = ESTIMATORS = (
 )
 
 Values = Mapping[str, float]
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,12 +274,12 @@ class RecordEstimates:
 
     Attributes:
         by_metric: metric -> estimator -> value in the metric's unit; only what is known.
-        explanation: the best estimator's sum, term by term, as plain values.
+        explanation: the best estimator's sum, term by term; None: there is no sum.
         best: what the explanation was drawn from, and what utilisation is measured against.
     """
 
     by_metric: Mapping[str, Mapping[str, float | None]]
-    explanation: Json
+    explanation: Explanation | None
     best: CellEstimate | None
 
 
@@ -318,7 +319,7 @@ def record_estimates(
             by_metric.setdefault(metric, {})[name] = value
     best = next((name for name in (CALIBRATED, STRUCTURE) if name in sums), None)
     if best is None:
-        return RecordEstimates(by_metric, {}, None)
+        return RecordEstimates(by_metric, None, None)
     return RecordEstimates(by_metric, _explanation(best, sums[best], peaks), sums[best])
 
 
@@ -391,13 +392,13 @@ def utilisation(
     shares: dict[str, tuple[str, Callable[[float], float]]] = {}
     step = best.times.get("decode step")
     if step is not None:
-        shares["mbu"] = ("tpot_ms", lambda seconds: mbu(step, seconds, constants))
-        shares["mbu_file"] = ("tpot_ms", lambda seconds: mbu(step, seconds, constants, file_bytes))
+        shares["mbu"] = (STEP_MS, lambda seconds: mbu(step, seconds, constants))
+        shares["mbu_file"] = (STEP_MS, lambda seconds: mbu(step, seconds, constants, file_bytes))
     rates = constants.rates.get(kernel_name(level.body))
-    for name, metric in (("prefill", "prefill_ms"), ("encode", "encode_ms")):
+    for name in ("prefill", "encode"):
         if name in best.times and rates:
             peak, whole = max(point.rate_per_s for point in rates), best.times[name]
-            shares["mfu"] = (metric, partial(_mfu, whole, peak))
+            shares["mfu"] = (metric_of_pass(name).name, partial(_mfu, whole, peak))
     return shares
 
 
@@ -408,45 +409,46 @@ def _mfu(whole: Breakdown, peak_flop_per_s: float, seconds: float) -> float:
 
 def _decoding(values: Values) -> Values:
     """Keep what the rule of thumb speaks of: decoding."""
-    return {name: values[name] for name in ("decode_tok_s", "tpot_ms") if name in values}
+    return {name: values[name] for name in (DECODE_RATE, STEP_MS) if name in values}
 
 
-def _explanation(name: str, found: CellEstimate, peaks: HardwarePeaks) -> Json:
-    """Return the sum behind an estimate as plain values: terms of each pass, parts of memory."""
+def _explanation(name: str, found: CellEstimate, peaks: HardwarePeaks) -> Explanation:
+    """Return the sum behind an estimate: terms of each pass, parts of memory."""
     threads = peaks.measured.threads if peaks.measured is not None else None
-    return {
-        "estimator": name,
-        "basis": found.basis,
-        "threads": threads,
-        "passes": [
-            {
-                "pass": key,
-                "seconds": breakdown.seconds,
-                "bound": breakdown.bound,
-                "complete": breakdown.compute_known,
-                "terms": breakdown_values(breakdown),
-            }
+    return Explanation(
+        estimator=name,
+        basis=found.basis,
+        threads=threads,
+        passes=tuple(
+            EstimatedPass(
+                pass_name=key,
+                seconds=breakdown.seconds,
+                bound=breakdown.bound,
+                complete=breakdown.compute_known,
+                terms=estimated_terms(breakdown),
+            )
             for key, breakdown in found.times.items()
-        ],
-        "memory": [
-            {"part": term.name, "bytes": term.resident_bytes} for term in found.memory.terms
-        ],
-    }
+        ),
+        memory=tuple(
+            MemoryPart(part=term.name, bytes=term.resident_bytes) for term in found.memory.terms
+        ),
+    )
 
 
-DECODE_METRICS = ("decode_tok_s", "tpot_ms")
+STEP_MS, DECODE_RATE = metric_of_pass("decode step").name, rate_of_kind(Kind.DECODE).name
+ENCODE_MS, ENCODE_RATE = metric_of_pass("encode").name, rate_of_kind(Kind.ENCODE).name
 # What one pass takes and how many there are in a second, by kind of test.
 PASS_METRICS = {
-    "enc": ("encode_ms", "encode_seq_s"),
-    "img": ("image_ms", "images_s"),
-    "aud": ("sound_ms", "sound_s_per_s"),
+    kind: (time_of_kind(kind).name, rate_of_kind(kind).name)
+    for kind in SINGLE_PASS
+    if kind is not Kind.GRAPH
 }
 
 
 def exported_estimates(
     parameters: int,
     bits: float,
-    kind: str,
+    kind: Kind,
     lengths: CellLengths,
     peaks: HardwarePeaks,
     encoder_parameters: int | None = None,
@@ -456,7 +458,7 @@ def exported_estimates(
     Args:
         parameters: true count, of the whole model.
         bits: of one stored weight.
-        kind: of the test: `pp`, `tg`, `pg`, `enc`, `img`, `aud` or `graph`.
+        kind: of the test.
         lengths: of the cell; of images and sounds the prompt is 0 where their tokens are unknown.
         peaks: of this machine.
         encoder_parameters: of the encoder, where a decoder has one; its passes and the decoder's
@@ -469,20 +471,20 @@ def exported_estimates(
     if kind in PASS_METRICS:
         own = parameters if encoder_parameters is None else encoder_parameters
         found = encode_rule_values(own, bits, lengths, peaks) if lengths.prompt_tokens else {}
-        for name, known in zip(PASS_METRICS[kind], ("encode_ms", "encode_seq_s"), strict=True):
+        for name, known in zip(PASS_METRICS[kind], (ENCODE_MS, ENCODE_RATE), strict=True):
             if known in found:
                 values[PARAMS][name] = found[known]
-    elif kind != "graph":
+    elif kind is not Kind.GRAPH:
         own = parameters - (encoder_parameters or 0)
         values[PARAMS] |= dict(rule_values(own, bits, lengths, peaks, 1.0))
         values[PARAMS] |= {"weights_bytes": weights, "peak_rss_bytes": weights}
         thumb = rule_values(own, bits, lengths, peaks, RULE_OF_THUMB_SHARE)
-        values[RULE_OF_THUMB] = {name: thumb[name] for name in DECODE_METRICS if name in thumb}
+        values[RULE_OF_THUMB] = dict(_decoding(thumb))
     by_metric: dict[str, dict[str, float | None]] = {}
     for estimator, known_values in values.items():
         for metric, value in known_values.items():
             by_metric.setdefault(metric, {})[estimator] = value
-    return RecordEstimates(by_metric, {}, None)
+    return RecordEstimates(by_metric, None, None)
 
 
 def mbu_file(

@@ -11,18 +11,15 @@ from harness.core.units import MIB
 from harness.report.grid import Column, draw_columns, json_text, prose, short
 from harness.report.numbers import percent, rounded, three_digits, two_decimals
 from harness.report.rows import shown
+from harness.results.explanation import EstimatedPass, MemoryPart
 from harness.results.metric_row import Source
-from harness.results.metrics import METRICS, of_source
+from harness.results.metrics import metric_of_pass, of_source
 from harness.results.replies import Placement
 from harness.results.schema import Document, Record
-
-# pass -> the metric that measures it
-MEASURED_BY = {row.times_pass: row.name for row in METRICS if row.times_pass}
 
 HOST = "cpu"
 GFLOP = 1e9
 
-Json = Mapping[str, Any]
 Term = Mapping[str, Any]  # of a pass or of the memory; an operator of a profile
 
 
@@ -75,12 +72,13 @@ def explain_record(record: Record, style: str) -> str:
 
 def _explain_sum(record: Record, style: str) -> str:
     """Draw an explanation: its passes, its memory, what dominates."""
-    found: Json = to_builtins(record.explanation)
-    terms = [term for part in found["passes"] for term in _pass_terms(part)]
-    terms += _memory_terms(found["memory"])
-    lines = [f"{record_name(record)}: {found['estimator']}: {found['basis']}"]
-    lines += [_verdict(record, part) for part in found["passes"]]
-    lines += [_memory_verdict(record, found["memory"])]
+    found = record.explanation
+    assert found is not None
+    terms = [term for part in found.passes for term in _pass_terms(part)]
+    terms += _memory_terms(found.memory)
+    lines = [f"{record_name(record)}: {found.estimator}: {found.basis}"]
+    lines += [_verdict(record, part) for part in found.passes]
+    lines += [_memory_verdict(record, found.memory)]
     lines += _utilisation(record)
     told = "\n".join(prose(short(line), style) for line in lines)
     return f"{told}\n\n{draw_columns(TERM_COLUMNS, terms, style)}"
@@ -104,40 +102,43 @@ def is_meant(wanted: str | None, number: int, record: Record) -> bool:
     return set(wanted.split()) <= set(record_name(record).split())
 
 
-def _pass_terms(part: Json) -> Iterator[Term]:
+def _pass_terms(part: EstimatedPass) -> Iterator[Term]:
     """Yield one row per term of a pass, and their sum."""
-    for term in part["terms"]:
-        share = term["seconds"] / part["seconds"]
-        yield {**term, "pass": part["pass"], "share": share}
-    yield {**part, "term": "sum", "share": 1.0}
+    for term in part.terms:
+        share = term.seconds / part.seconds
+        yield {**to_builtins(term), "pass": part.pass_name, "share": share}
+    yield {**to_builtins(part), "term": "sum", "share": 1.0}
 
 
-def _memory_terms(parts: Sequence[Json]) -> Iterator[Term]:
+def _memory_terms(parts: Sequence[MemoryPart]) -> Iterator[Term]:
     """Yield one row per part of the memory, and their sum; none where nothing is estimated."""
     if not parts:
         return
-    total = sum(part["bytes"] for part in parts)
-    for part in (*parts, {"part": "sum", "bytes": total}):
-        share = part["bytes"] / total
-        yield {"pass": "memory", "term": part["part"], "read_bytes": part["bytes"], "share": share}
+    total = sum(part.bytes for part in parts)
+    for part in (*parts, MemoryPart(part="sum", bytes=total)):
+        share = part.bytes / total
+        yield {"pass": "memory", "term": part.part, "read_bytes": part.bytes, "share": share}
 
 
-def _verdict(record: Record, part: Json) -> str:
+def _verdict(record: Record, part: EstimatedPass) -> str:
     """Say what a pass was estimated to take and took, and what most of it goes to."""
-    largest = max(part["terms"], key=lambda term: float(term["seconds"]))
-    estimate_ms, measured_ms = part["seconds"] * 1e3, shown(record, MEASURED_BY[part["pass"]])
-    text = f"{part['pass']}: estimated {three_digits(estimate_ms)} ms"
-    if not part["complete"]:
+    largest = max(part.terms, key=lambda term: term.seconds)
+    estimate_ms, measured_ms = (
+        part.seconds * 1e3,
+        shown(record, metric_of_pass(part.pass_name).name),
+    )
+    text = f"{part.pass_name}: estimated {three_digits(estimate_ms)} ms"
+    if not part.complete:
         text += " at least (no compute peak is known)"
     if measured_ms is not None:
         ratio = two_decimals(measured_ms / estimate_ms)
         text += f", measured {three_digits(measured_ms)} ms (meas/est {ratio})"
-    return f"{text}; {part['bound']}-bound, most of it {largest['term']} ({largest['bound']})"
+    return f"{text}; {part.bound}-bound, most of it {largest.term} ({largest.bound})"
 
 
-def _memory_verdict(record: Record, parts: Sequence[Json]) -> str:
+def _memory_verdict(record: Record, parts: Sequence[MemoryPart]) -> str:
     """Say what memory was estimated and measured."""
-    estimate = sum(part["bytes"] for part in parts)
+    estimate = sum(part.bytes for part in parts)
     text = (
         f"memory: estimated {three_digits(estimate / MIB)} MiB" if parts else "memory: no estimate"
     )

@@ -557,6 +557,16 @@ def rate_of_kind(kind: Kind) -> MetricRow:
     return next(row for row in judged_by(kind) if row.more_is_better)
 
 
+def time_of_kind(kind: Kind) -> MetricRow:
+    """The time of one pass of a kind of test that is a single pass."""
+    return next(row for row in METRICS if row.kinds == (kind,) and row.unit == "ms")
+
+
+def metric_of_pass(name: str) -> MetricRow:
+    """The time that measures a pass of an estimate, such as `decode step`."""
+    return next(row for row in METRICS if row.times_pass == name)
+
+
 def differences() -> str:
     """The metrics that are compared as new - base, in a sentence: `a, b and c`."""
     *names, last = (row.name for row in METRICS if row.scale is Scale.DIFFERENCE)

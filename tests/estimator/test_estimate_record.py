@@ -7,11 +7,14 @@ from harness.estimator.record import (
     ESTIMATORS,
     CellLengths,
     HardwarePeaks,
+    exported_estimates,
     record_estimates,
     utilisation,
 )
 from harness.models.catalog.catalog import catalog_model
 from harness.results.calibration import Constants, RatePoint
+from harness.results.enums import Kind
+from harness.results.metrics import METRICS
 
 MODEL = catalog_model("smollm2-135m").structure
 INT4 = LEVELS["int4"]
@@ -60,19 +63,19 @@ def test_the_best_estimator_is_explained():
         (HardwarePeaks(None, MEASURED), "calibrated"),
         (HardwarePeaks(20e9), "structure"),
     ):
-        assert estimated(REQUEST, peaks).explanation["estimator"] == name
+        assert estimated(REQUEST, peaks).explanation.estimator == name
     nothing = estimated(REQUEST, HardwarePeaks())
-    assert nothing.explanation == {}
+    assert nothing.explanation is None
     assert set(nothing.by_metric) == {"weights_bytes", "peak_rss_bytes"}
 
 
 def test_the_explanation_is_the_estimate():
     found = estimated(REQUEST, HardwarePeaks(20e9, MEASURED))
-    passes = {part["pass"]: part for part in found.explanation["passes"]}
+    passes = {part.pass_name: part for part in found.explanation.passes}
     for name, metric in (("prefill", "prefill_ms"), ("decode step", "tpot_ms")):
-        total_ms = 1e3 * sum(term["seconds"] for term in passes[name]["terms"])
+        total_ms = 1e3 * sum(term.seconds for term in passes[name].terms)
         assert found.by_metric[metric]["calibrated"] == pytest.approx(total_ms)
-    memory = sum(part["bytes"] for part in found.explanation["memory"])
+    memory = sum(part.bytes for part in found.explanation.memory)
     assert found.by_metric["peak_rss_bytes"]["calibrated"] == pytest.approx(memory)
 
 
@@ -91,3 +94,12 @@ def test_utilisation_falls_with_time_and_by_file_it_is_smaller():
     assert mbu(0.01) == pytest.approx(2 * mbu(0.02))
     assert by_file(0.01) < mbu(0.01)
     assert utilisation(found, INT4, HardwarePeaks(20e9), file_bytes) == {}
+
+
+def test_every_estimate_is_of_a_metric_of_the_registry():
+    """Of requests and of each kind of single pass of an exported model."""
+    known = {row.name for row in METRICS}
+    assert estimated(REQUEST, HardwarePeaks(20e9, MEASURED)).by_metric.keys() <= known
+    for kind in Kind:
+        found = exported_estimates(10**6, 4.0, kind, REQUEST, HardwarePeaks(20e9, MEASURED))
+        assert found.by_metric.keys() <= known

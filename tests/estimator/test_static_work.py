@@ -106,4 +106,4 @@ def test_a_record_holds_the_simple_estimates_and_the_counted_one():
     found = record_estimates(SMOLLM, find_level("a8w8"), lengths, HardwarePeaks(10e9))
     assert set(found.by_metric["decode_tok_s"]) == {"params", "rule_of_thumb", "structure"}
     assert found.by_metric["decode_tok_s"]["params"] == pytest.approx(10e9 / 134_515_008)
-    assert found.explanation["estimator"] == "structure"
+    assert found.explanation.estimator == "structure"

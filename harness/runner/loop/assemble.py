@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from msgspec import UNSET, convert, structs
+from msgspec import UNSET, structs
 
 from harness.estimator.record import CellLengths, RecordEstimates, utilisation
 from harness.estimator.static import StaticLengths
@@ -17,7 +17,6 @@ from harness.machine.watch.trust import grade
 from harness.results.entries import FailureEntry
 from harness.results.enums import Grade, ReasonCode, Status, worst_grade
 from harness.results.environment import MachineFacts
-from harness.results.explanation import Explanation
 from harness.results.plan import Progress
 from harness.results.replies import (
     Agreement,
@@ -196,11 +195,10 @@ def compiled_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
 def estimates_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     """Every estimate of what the record measures, and MBU and MFU where their peaks are known."""
     found = _estimates(facts)
-    explanation = convert(found.explanation, Explanation) if found.explanation else None
     return Part(
         fields={
             "estimates": {name: dict(values) for name, values in found.by_metric.items()},
-            "explanation": explanation,
+            "explanation": found.explanation,
         },
         metrics=_utilisation(facts, found, metrics),
     )
@@ -213,7 +211,7 @@ def _estimates(facts: CellFacts) -> RecordEstimates:
     """
     group, test = facts.group, facts.workload
     if group.device.simulate or group.has_one_shape:
-        return RecordEstimates({}, {}, None)
+        return RecordEstimates({}, None, None)
     lengths = CellLengths(
         test.prompt_tokens,
         test.gen_tokens,

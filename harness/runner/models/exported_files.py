@@ -239,7 +239,7 @@ def estimates_of(
     found = exported_estimates(
         model.parameters,
         level.weight_bits,
-        test.kind.value,
+        test.kind,
         plain,
         peaks,
         None if encoder is None else encoder.parameters,

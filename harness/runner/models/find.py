@@ -48,8 +48,8 @@ def find_model(
 ) -> FoundModel:
     """Find the model that `word` means.
 
-    In this order: a name of the catalog or an alias; a trained model that ships; `hf:org/name`,
-    which is fetched; files that exist: a Hugging Face folder, exported files, a config.json; a
+    In this order: `hf:org/name`, which is fetched; a name of the catalog or an alias; a trained
+    model that ships; files that exist: a Hugging Face folder, exported files, a config.json; a
     system that the source documents name; a bare parameter count.
 
     Args:
@@ -67,15 +67,12 @@ def find_model(
         ModelError, WorkerError: files that cannot be used.
     """
     word = str(word)
-    model = _built(word, folder) or _described(word)
-    if model is not None:
-        return model
-    place = folder or default_cache()
     if is_hub_name(word):
-        word = str(fetch_model(word, place, hub or Hub(), log))
+        word = str(fetch_model(word, folder or default_cache(), hub or Hub(), log))
     found = (
-        _built(word, place)
-        or _exported(word, place)
+        _built(word, folder)
+        or _described(word)
+        or _exported(word, folder or default_cache())
         or _folder(word)
         or _system(word)
         or _count(word)
