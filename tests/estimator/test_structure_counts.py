@@ -9,7 +9,8 @@ from harness.builder.graph.encoder import encoder_model
 from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
 from harness.estimator.memory import ANY_ENGINE, ORT_CPU, held_copy_bytes, stored_model_bytes
-from harness.estimator.work import Pass, built_operator_calls, pass_work
+from harness.estimator.nodes import built_operator_calls
+from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import catalog_model, load_spec, spec_names
 from harness.models.specs.model import Dense, ModelSpec
 from harness.models.specs.structure import Stage, spec_structure
