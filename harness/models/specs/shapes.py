@@ -2,21 +2,8 @@
 
 from dataclasses import dataclass
 
-from harness.models.specs.layers import DeltaRule, Mamba
+from harness.models.specs.layers import Convolution, DeltaRule, Mamba
 from harness.models.specs.model import Experts
-
-
-@dataclass(frozen=True, slots=True)
-class ConvolutionLayers:
-    """Short convolutions that stand in some layers instead of attention (LFM2).
-
-    Attributes:
-        layers: how many of the layers have one; the others attend.
-        kernel: taps of the depth-wise convolution.
-    """
-
-    layers: int
-    kernel: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +38,9 @@ class DecoderShape:
         full_attention_layers: layers that see everything all the same.
         learned_positions: a trained row per position of the context (GPT-2).
         experts: a mixture in every layer, or None.
-        convolution: short convolutions in some layers, or None.
-        attention_gate: queries come with gates.
-        delta_rule: sizes of linear attention; only architectures that are built have any.
+        convolution: sizes of short convolutions; only architectures that are built have any.
+        attention_gate: queries come with gates, likewise.
+        delta_rule: sizes of linear attention, likewise.
         mamba: sizes of Mamba-2, likewise.
     """
 
@@ -83,7 +70,7 @@ class DecoderShape:
     full_attention_layers: int = 0
     learned_positions: bool = False
     experts: Experts | None = None
-    convolution: ConvolutionLayers | None = None
+    convolution: Convolution | None = None
     attention_gate: bool = False
     delta_rule: DeltaRule | None = None
     mamba: Mamba | None = None

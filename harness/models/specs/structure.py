@@ -368,13 +368,12 @@ def decoder_structure(name: str, shape: DecoderShape) -> ModelStructure:
 
 def _described_layers(shape: DecoderShape) -> tuple[Layer, ...]:
     """Return the layers of a shape: it says how many there are of a kind, not where."""
-    convolutions = 0 if shape.convolution is None else shape.convolution.layers
-    full = convolutions + shape.full_attention_layers
     block = FeedForward.MLP if shape.experts is None else FeedForward.EXPERTS
+    full = shape.full_attention_layers
     return tuple(
         Layer(
             number=number,
-            mixers=(Mixer.CONVOLUTION if number < convolutions else Mixer.ATTENTION,),
+            mixers=(Mixer.ATTENTION,),
             feed_forward=block,
             intermediate_size=shape.intermediate_size,
             num_heads=shape.num_heads,
