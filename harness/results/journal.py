@@ -125,7 +125,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             f"journal {path} cannot be read: {error.strerror}", fix="check the path and its rights"
         ) from error
     with suppress(ValueError):  # of another encoding than it begins in: a line is damaged, then
-        content = utf8_from(content)
+        told = utf8_from(content)
+        content = told if told.startswith(PREFIX) else content  # bytes that only look like a mark
     lines = content.replace(b"\r\n", b"\n").split(b"\n")
     # What follows the last line feed is empty, or a line that a crash cut short.
     return [_decode_line(line, path, number) for number, line in enumerate(lines[:-1], start=1)]

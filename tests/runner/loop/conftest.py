@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.estimator.calibration import calibrate
-from harness.estimator.calibration.constants import StoredConstants
+from harness.results.calibration import StoredConstants
 from harness.runner.loop import interleaved, rounds, session
 from harness.runner.quality import embeddings, measure, sensitivity
 from tests.inline_worker import InlineWorker
