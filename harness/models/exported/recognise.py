@@ -86,7 +86,7 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
     reads = {
         role: _read(role, found, file, described, runtime) for role, file in found.graphs.items()
     }
-    if not _looks_at_encoder([read.graph for read in reads.values()]):
+    if Role.MODEL in reads and not _looks_at_encoder([read.graph for read in reads.values()]):
         reads.pop(Role.ENCODER, None)
     main = next(iter(reads.values()))
     graphs = {role: read.graph for role, read in reads.items()}

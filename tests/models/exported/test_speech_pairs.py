@@ -189,3 +189,14 @@ def test_an_encoder_that_no_decoder_looks_at_is_another_model(tmp_path):
     saved(Tiny("inputs_embeds", takes_vectors=True).attention(0).logits(), tmp_path / "decoder")
     found = read(tmp_path)
     assert (found.kind, len(found.graphs)) == (ExportedKind.DECODER, 1)
+
+
+def test_halves_that_are_called_so_stay_a_pair(tmp_path):
+    """In folders of their own, and no configuration names one: both are named."""
+    plain_pair(tmp_path, "input_ids", "encoder_hidden_states")
+    (tmp_path / "genai_config.json").unlink()
+    saved(Tiny().attention(0).logits(), tmp_path / "decoder")
+    assert [graph.file for graph in read(tmp_path).graphs] == [
+        "decoder/model.onnx",
+        "encoder/model.onnx",
+    ]
