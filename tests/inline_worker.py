@@ -7,6 +7,8 @@ from importlib.util import find_spec, module_from_spec
 from typing import Any, Self
 from unittest.mock import patch
 
+import msgspec
+
 from harness.machine.process.serve import _answer_line, _as_line
 from harness.machine.process.worker import _unpack
 
@@ -39,7 +41,9 @@ class InlineWorker:
     def ask(self, do: str, timeout_s: float, reply: Any = Any, **arguments: Any) -> Any:
         """As Worker.ask, errors included; the limit is not kept."""
         assert timeout_s > 0
-        line = json.dumps({"do": do, "with": arguments}, allow_nan=False).encode()
+        line = json.dumps(
+            {"do": do, "with": msgspec.to_builtins(arguments)}, allow_nan=False
+        ).encode()
         answer = json.loads(_as_line(_answer_line(self._commands, line)))
         return _unpack(answer, reply, f"{self.module} {do!r}")
 

@@ -1,15 +1,14 @@
-"""A chosen device: a row, which of its devices, and how it may run. Travels as plain JSON."""
+"""A chosen device: a row, which of its devices, and how it may run. Travels as SentDevice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from harness.core.errors import DeviceError, UsageError, suggestion
 from harness.devices.row import Pairs, ProviderRow
 from harness.devices.table import find_row
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +61,18 @@ class Device:
         index = ((row.index_option, str(self.index)),) if row.index_option and self.index else ()
         return dict((*row.defaults, *simulated, *index, *self.options))
 
-    def to_json(self) -> Json:
+    def sent(self) -> "SentDevice":
         """As it travels to a worker."""
-        return {
-            "key": self.row.key,
-            "index": self.index,
-            "options": dict(self.options),
-            "simulate": self.simulate,
-            "allow_fallback": self.allow_fallback,
-            "asked": self.asked,
-            "refusal": self.refusal,
-            "compiled": self.compiled,
-        }
+        return SentDevice(
+            key=self.row.key,
+            index=self.index,
+            options=dict(self.options),
+            simulate=self.simulate,
+            allow_fallback=self.allow_fallback,
+            asked=self.asked,
+            refusal=self.refusal,
+            compiled=self.compiled,
+        )
 
     def file_of(self, graph: Path) -> Path:
         """What is opened for a graph: its compiled form where there is one, of the same name."""
@@ -92,7 +91,23 @@ class Device:
             raise DeviceError(*self.refusal)
 
 
-def find_device(value: str | Mapping[str, Any]) -> Device:
+class SentDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device as it travels to a worker: its row by its key.
+
+    Attributes: `key` is that of the row; all others are those of Device.
+    """
+
+    key: str
+    index: int = 0
+    options: dict[str, str] = {}
+    simulate: bool = False
+    allow_fallback: bool = False
+    asked: str | None = None
+    refusal: tuple[str, str] | None = None
+    compiled: str | None = None
+
+
+def find_device(value: str | SentDevice) -> Device:
     """Return a device as it travelled, or the one that a row's key pins.
 
     Raises:
@@ -101,16 +116,15 @@ def find_device(value: str | Mapping[str, Any]) -> Device:
     if isinstance(value, str):
         key, index = split_index(value)
         return Device(find_row(key), index)
-    refusal = value["refusal"]
     return Device(
-        row=find_row(value["key"]),
-        index=value["index"],
-        options=tuple(value["options"].items()),
-        simulate=value["simulate"],
-        allow_fallback=value["allow_fallback"],
-        asked=value["asked"],
-        refusal=None if refusal is None else (refusal[0], refusal[1]),
-        compiled=value["compiled"],
+        row=find_row(value.key),
+        index=value.index,
+        options=tuple(value.options.items()),
+        simulate=value.simulate,
+        allow_fallback=value.allow_fallback,
+        asked=value.asked,
+        refusal=value.refusal,
+        compiled=value.compiled,
     )
 
 

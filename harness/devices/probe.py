@@ -94,7 +94,7 @@ def probe_device(device: Device) -> Probe:
 
     try:
         with Worker.start(WORKER_MODULE) as worker:
-            reply = worker.ask("probe", TIMEOUT_S, ProbeReply, device=device.to_json())
+            reply = worker.ask("probe", TIMEOUT_S, ProbeReply, device=device.sent())
     except HarnessError as error:  # it crashed, hung, or could not be started
         return Probe(device.row, DeviceState.BROKEN, error.problem, error.fix)
     return Probe(

@@ -2,15 +2,13 @@
 
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from msgspec import structs
 
 from harness.core.errors import DeviceError
 from harness.core.units import NS_PER_MS
-from harness.devices.device import Device, find_device
+from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.hardware import devices_of, facts_of, memory_bytes
 from harness.devices.probe import ProbeReply
 from harness.devices.row import Registration
@@ -20,7 +18,7 @@ from harness.devices.wheels import RuntimeReply
 from harness.results.enums import DeviceState
 
 
-def probe(device: Mapping[str, Any]) -> ProbeReply:
+def probe(device: SentDevice) -> ProbeReply:
     """Run the probe graph on a device and check its answer.
 
     Args:

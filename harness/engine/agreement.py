@@ -5,7 +5,6 @@ the wrong place. Speed says nothing then, so a device that disagrees has no row.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +12,13 @@ from numpy.typing import NDArray
 from harness.builder.graph.geometry import geometry_from
 from harness.builder.graph.static.geometry import TextShape
 from harness.core.errors import MeasurementError
-from harness.devices.device import Device, find_device
+from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.states import FellBackError
 from harness.engine.opening import kind_of, open_measuring, open_sessions
-from harness.engine.shapes import Shapes, shapes_from
+from harness.engine.shapes import FusedGraph, ShapeFields, Shapes, shapes_from
 from harness.engine.trial import PROMPT_TOKENS, STEPS, Outputs
 from harness.results.replies import Agreement
 
-Json = dict[str, Any]
 # Least cosine of the logits of any run: 8-bit activations on an NPU leave 0.994, an input that is
 # one step old 0.9 and less.
 LEAST_COSINE = 0.98
@@ -33,11 +31,11 @@ LEAST_FUSED = {"fp32-static": 0.9999, "a16w8": 0.98, "a8w8": 0.9}
 
 def agree(
     graph: str,
-    geometry: Json,
-    device: str | Json,
+    geometry: ShapeFields,
+    device: str | SentDevice,
     threads: int,
     seed: int,
-    fused: Json | None = None,
+    fused: FusedGraph | None = None,
 ) -> Agreement:
     """Read the same tokens on the CPU and on a device, one session after the other.
 
@@ -47,8 +45,7 @@ def agree(
         device: as it travels, or a key of the device table.
         threads: intra-op threads.
         seed: of the tokens.
-        fused: `graph` and `geometry` of the same weights as a fused fp32 graph, and the `level` of
-            the static one; None: the graph is no static one.
+        fused: the same weights as a fused fp32 graph; None: the graph is no static one.
 
     Raises:
         DeviceError: the device gives other logits or embeddings than the CPU.
@@ -63,9 +60,9 @@ def agree(
         expected = _outputs(Path(graph), shapes, host, threads, seed, texts)
         with_host = _refuse_other(chosen, _least(expected, found))
     if fused is not None:
-        whole = geometry_from(fused["geometry"])
-        exact = _outputs(Path(fused["graph"]), whole, host, threads, seed, texts)
-        with_fused = _refuse_wrong(fused["level"], _least(exact, found))
+        whole = geometry_from(fused.geometry)
+        exact = _outputs(Path(fused.graph), whole, host, threads, seed, texts)
+        with_fused = _refuse_wrong(fused.level, _least(exact, found))
     return Agreement(least_cosine=with_host, fused_cosine=with_fused)
 
 

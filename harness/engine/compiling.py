@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -10,18 +9,17 @@ from harness.builder.graph.geometry import geometry_from
 from harness.core.errors import DeviceError
 from harness.core.files import whole_folder
 from harness.devices.compiled import META_FILE
-from harness.devices.device import find_device
+from harness.devices.device import SentDevice, find_device
 from harness.devices.placement import together
 from harness.devices.session import open_session
 from harness.engine.opening import graph_files
 from harness.engine.reading import read_through
+from harness.engine.shapes import ShapeFields
 from harness.results.replies import Compiled
-
-Json = dict[str, Any]
 
 
 def compile_model(
-    graph: str, geometry: Json, device: str | Json, threads: int, folder: str
+    graph: str, geometry: ShapeFields, device: str | SentDevice, threads: int, folder: str
 ) -> Compiled:
     """Open every graph of a model, keep what the provider has compiled, and try it out.
 

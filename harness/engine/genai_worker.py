@@ -1,22 +1,20 @@
 """The commands of the measuring child where onnxruntime-genai runs the model; see worker.py."""
 
 from pathlib import Path
-from typing import Any
 
 from harness.core.errors import MeasurementError
-from harness.devices.device import find_device
+from harness.devices.device import SentDevice, find_device
 from harness.engine.footprint import Footprint
 from harness.engine.genai import GenaiDecoder, GenaiModel, open_model
 from harness.engine.measuring import Measuring
 from harness.engine.opening import kind_of
 from harness.engine.reading import read_through
-from harness.engine.shapes import shapes_from
+from harness.engine.shapes import ShapeFields, shapes_from
 from harness.engine.worker import MeasuringChild, footprint_reply, opened_reply
-from harness.engine.workload import workload_of
+from harness.engine.workload import Workload
 from harness.machine.meters.memory import memory_mark
 from harness.results.replies import DeviceHeld, MemoryTaken, Opened
 
-Json = dict[str, Any]
 NO_DEVICE = DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
 
 
@@ -26,13 +24,13 @@ class GenaiChild(MeasuringChild):
     def open(
         self,
         graph: str,
-        geometry: Json,
-        device: str | Json,
+        geometry: ShapeFields,
+        device: str | SentDevice,
         threads: int,
         batch: int,
         capacity_tokens: int,
         seed: int,
-        first: Json | None = None,
+        first: Workload | None = None,
         stop_spinning: bool = False,
     ) -> Opened:
         """Open the folder of a graph; arguments and reply are those of MeasuringChild.open.
@@ -49,7 +47,7 @@ class GenaiChild(MeasuringChild):
         return opened_reply(
             chosen,
             load_ns=opened.load_ns,
-            first_ns=None if first is None else measuring.first(workload_of(first)),
+            first_ns=None if first is None else measuring.first(first),
             placement=opened.placement,
             compiled=False,
             spinning=opened.spinning,
@@ -58,27 +56,27 @@ class GenaiChild(MeasuringChild):
 
 def memory(
     graph: str,
-    geometry: Json,
-    device: str | Json,
+    geometry: ShapeFields,
+    device: str | SentDevice,
     threads: int,
     batch: int,
-    workload: Json,
+    workload: Workload,
     seed: int,
 ) -> MemoryTaken:
     """Take the memory of one test; arguments and reply are those of harness.engine.worker."""
     import onnxruntime_genai  # noqa: F401  # in the baseline, as onnxruntime is in ours
 
-    test, chosen = workload_of(workload), find_device(device)
+    chosen = find_device(device)
     baseline = memory_mark()
     opened = open_model(Path(graph).parent, chosen, threads)
     loaded = memory_mark()
-    measuring = _measuring(opened, geometry, batch, test.context_tokens, seed)
-    measuring.touch(test)
+    measuring = _measuring(opened, geometry, batch, workload.context_tokens, seed)
+    measuring.touch(workload)
     return footprint_reply(Footprint(baseline, loaded, memory_mark(), NO_DEVICE))
 
 
 def _measuring(
-    opened: GenaiModel, geometry: Json, batch: int, capacity_tokens: int, seed: int
+    opened: GenaiModel, geometry: ShapeFields, batch: int, capacity_tokens: int, seed: int
 ) -> Measuring:
     """What measures an open model.
 

@@ -1,27 +1,25 @@
 """Where the time of one test goes: a session of its own, with the runtime's profile switched on."""
 
 from pathlib import Path
-from typing import Any
 
 from harness.core.errors import MeasurementError
-from harness.devices.device import find_device
+from harness.devices.device import SentDevice, find_device
 from harness.devices.placement import Event, shares, warm_events
 from harness.engine.opening import open_measuring, open_sessions
-from harness.engine.shapes import shapes_from
-from harness.engine.workload import workload_of
+from harness.engine.shapes import ShapeFields, shapes_from
+from harness.engine.workload import Workload
 from harness.results.replies import Profile
 
-Json = dict[str, Any]
 PASSES = 3  # the first one warms up and is left out
 
 
 def profile(
     graph: str,
-    geometry: Json,
-    device: str | Json,
+    geometry: ShapeFields,
+    device: str | SentDevice,
     threads: int,
     batch: int,
-    workload: Json,
+    workload: Workload,
     seed: int,
 ) -> Profile:
     """Profile a few passes of one test. To be asked of a fresh child: nothing is timed in it.
@@ -38,12 +36,11 @@ def profile(
     import json  # here: the memory of workers that take none counts
     import tempfile
 
-    test = workload_of(workload)
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
         shapes, chosen = shapes_from(geometry), find_device(device)
         sessions = open_sessions(Path(graph), shapes, chosen, threads, profile_to=Path(folder))
-        measuring = open_measuring(sessions, shapes, batch, test.cache_tokens, seed)
-        measuring.sample(test, PASSES, 0.0)
+        measuring = open_measuring(sessions, shapes, batch, workload.cache_tokens, seed)
+        measuring.sample(workload, PASSES, 0.0)
         events: list[Event] = []
         for opened in sessions:
             written = Path(opened.session.end_profiling()).read_text(encoding="utf-8")

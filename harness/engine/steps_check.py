@@ -5,21 +5,19 @@ that was traced for one length only. The speed of such a graph says nothing abou
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from harness.devices.device import find_device
+from harness.devices.device import SentDevice, find_device
 from harness.engine.exported.decoder import ExportedDecoder
 from harness.engine.exported.geometry import DECODERS, ExportedGeometry
 from harness.engine.exported.opening import open_steps
 from harness.engine.opening import kind_of, open_sessions
 from harness.engine.passes import seeded_ids
-from harness.engine.shapes import shapes_from
+from harness.engine.shapes import ShapeFields, shapes_from
 from harness.models.exported.sizes import Axis, fixed_sizes
 from harness.results.replies import StepsCheck
 
-Json = dict[str, Any]
 PROMPT_TOKENS, STEPS = 5, 3
 # Largest difference of two logits, as a share of the largest logit: of floats as rounding goes; of
 # activations that are quantized anew in every pass, whose scales depend on the other tokens.
@@ -28,7 +26,7 @@ QUANTIZED_BOUND = 0.25
 
 
 def steps_check(
-    graph: str, geometry: Json, device: str | Json, threads: int, batch: int, seed: int
+    graph: str, geometry: ShapeFields, device: str | SentDevice, threads: int, batch: int, seed: int
 ) -> StepsCheck:
     """Read the same tokens in one pass, and as a prompt with steps behind it.
 

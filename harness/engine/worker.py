@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.core.errors import MeasurementError
 from harness.core.units import NS_PER_S
-from harness.devices.device import Device, find_device
+from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.hardware import facts_of
 from harness.devices.placement import together
 from harness.engine.agreement import agree
@@ -27,9 +27,9 @@ from harness.engine.opening import (
 from harness.engine.profiling import profile
 from harness.engine.reading import read_through
 from harness.engine.samples import Samples
-from harness.engine.shapes import shapes_from
+from harness.engine.shapes import ShapeFields, shapes_from
 from harness.engine.steps_check import steps_check
-from harness.engine.workload import workload_of
+from harness.engine.workload import Workload
 from harness.machine.meters.memory import MemoryMark
 from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.replies import (
@@ -43,8 +43,6 @@ from harness.results.replies import (
     Warmed,
 )
 
-Json = dict[str, Any]
-
 
 class MeasuringChild:
     """Holds at most one open session between commands."""
@@ -56,13 +54,13 @@ class MeasuringChild:
     def open(
         self,
         graph: str,
-        geometry: Json,
-        device: str | Json,
+        geometry: ShapeFields,
+        device: str | SentDevice,
         threads: int,
         batch: int,
         capacity_tokens: int,
         seed: int,
-        first: Json | None = None,
+        first: Workload | None = None,
         stop_spinning: bool = False,
     ) -> Opened:
         """Open a model, its files warm in the page cache, and run it for the first time.
@@ -90,9 +88,9 @@ class MeasuringChild:
         read_through(*opened_files, *kind_of(shapes).data_files())
         sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
-        first_ns = None if first is None else self._open.first(workload_of(first))
+        first_ns = None if first is None else self._open.first(first)
         if first is not None:
-            self._open.refuse_unfinished(workload_of(first))
+            self._open.refuse_unfinished(first)
         return opened_reply(
             chosen,
             load_ns=sum(opened.load_ns for opened in sessions),
@@ -102,9 +100,9 @@ class MeasuringChild:
             spinning=all(opened.spinning for opened in sessions),
         )
 
-    def warm(self, workload: Json, cap_s: float) -> Warmed:
+    def warm(self, workload: Workload, cap_s: float) -> Warmed:
         """Warm up at every shape of a test; see Measuring.warm."""
-        results = self._measuring().warm(workload_of(workload), cap_s)
+        results = self._measuring().warm(workload, cap_s)
         return Warmed(
             steady=all(result.steady for result in results),
             seconds=sum(result.duration_ns for result in results) / NS_PER_S,
@@ -112,18 +110,18 @@ class MeasuringChild:
             window_medians_ns=tuple(m for result in results for m in result.window_medians_ns),
         )
 
-    def sample(self, workload: Json, min_passes: int, min_seconds: float) -> Sample:
+    def sample(self, workload: Workload, min_passes: int, min_seconds: float) -> Sample:
         """Run a test at least `min_passes` times and for `min_seconds`.
 
         Raises:
             DeviceError: the provider left the session while it ran.
         """
-        test, measuring = workload_of(workload), self._measuring()
-        samples = measuring.sample(test, min_passes, min_seconds)
+        measuring = self._measuring()
+        samples = measuring.sample(workload, min_passes, min_seconds)
         for opened in measuring.sessions:
             opened.refuse_changed()
         return Sample(
-            **_durations(test.kind, samples),
+            **_durations(workload.kind, samples),
             cpu_ns=samples.usage.cpu_ns,
             major_faults=samples.usage.major_faults,
             involuntary_switches=samples.usage.involuntary_switches,
@@ -131,9 +129,9 @@ class MeasuringChild:
             digest=samples.passes[-1].digest,
         )
 
-    def audit(self, workload: Json, turns: int) -> Audited:
+    def audit(self, workload: Workload, turns: int) -> Audited:
         """Validate the measurement of a test that is warm; see harness.engine.audit."""
-        return audit(self._measuring(), workload_of(workload), turns)
+        return audit(self._measuring(), workload, turns)
 
     def close(self) -> Done:
         """Free the session and its cache."""
@@ -153,11 +151,11 @@ class MeasuringChild:
 
 def memory(
     graph: str,
-    geometry: Json,
-    device: str | Json,
+    geometry: ShapeFields,
+    device: str | SentDevice,
     threads: int,
     batch: int,
-    workload: Json,
+    workload: Workload,
     seed: int,
 ) -> MemoryTaken:
     """Take the memory of one test. To be asked of a fresh child, first and alone.
@@ -177,7 +175,7 @@ def memory(
         find_device(device),
         threads,
         batch,
-        workload_of(workload),
+        workload,
         seed,
     )
     return footprint_reply(footprint)

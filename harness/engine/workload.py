@@ -1,8 +1,6 @@
 """What one test does, as plain numbers and names: pp512, tg128 @ d1024, enc128x8, img8, graph."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from harness.results.enums import SINGLE_PASS, Kind
 
@@ -61,8 +59,3 @@ class Workload:
     def context_tokens(self) -> int:
         """Positions of the longest sequence: depth + prompt + gen."""
         return self.depth_tokens + self.prompt_tokens + self.gen_tokens
-
-
-def workload_of(fields: Mapping[str, Any]) -> Workload:
-    """A workload as it travelled: its fields, the kind by its name."""
-    return Workload(**{**fields, "kind": Kind(fields["kind"])})

@@ -7,13 +7,13 @@ import numpy as np
 import onnxruntime as ort
 from msgspec import structs
 
-from harness.devices.device import Device, find_device
+from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.placement import place, recorded_nodes
 from harness.devices.register import bring_in
 from harness.devices.session import open_session, session_options
 
 
-def open_graph(graph, device, row=None, options=None):
+def open_graph(graph, device: str | SentDevice, row=None, options=None):
     """Open a graph on a device whose row has other fields, and give its placement."""
     chosen = _changed(find_device(device), row or {}, options or {})
     opened = open_session(Path(graph), chosen, threads=1)
@@ -21,7 +21,7 @@ def open_graph(graph, device, row=None, options=None):
     return {"placement": structs.asdict(opened.placement), "answer": answer.tolist()}
 
 
-def by_name_after_registration(graph, device):
+def by_name_after_registration(graph, device: str | SentDevice):
     """Name a plugin's provider in `providers`, as if it were built in, once it is registered."""
     chosen = find_device(device)
     bring_in(chosen)
@@ -31,7 +31,7 @@ def by_name_after_registration(graph, device):
     return structs.asdict(place(recorded_nodes(session), chosen.provider))
 
 
-def twice(graph, device):
+def twice(graph, device: str | SentDevice):
     """Bring a library in again and again, by two rows, then run on it."""
     chosen = find_device(device)
     for _ in range(3):

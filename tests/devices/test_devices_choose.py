@@ -1,10 +1,11 @@
 """Words of the user -> devices, over a prober that answers from a table."""
 
+import msgspec
 import pytest
 
 from harness.core.errors import EXIT_DEVICE, DeviceError, UsageError
 from harness.devices.choose import DeviceRequest, choose_devices
-from harness.devices.device import Device, find_device
+from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.probe import Probe
 
 SIMULATED = "simulated"
@@ -153,13 +154,15 @@ def test_the_cpu_takes_no_option():
 
 
 def test_a_device_travels_as_json_and_comes_back_the_same():
-    import json
 
     row = find_device("qnn").row
     device = Device(
         row, 1, (("htp_arch", "73"),), True, True, asked="npu", refusal=("none", "buy one")
     )
-    assert find_device(json.loads(json.dumps(device.to_json()))) == device
+    assert (
+        find_device(msgspec.json.decode(msgspec.json.encode(device.sent()), type=SentDevice))
+        == device
+    )
 
 
 def test_options_of_a_session_are_the_rows_then_the_simulations_then_the_users():

@@ -20,7 +20,7 @@ from harness.devices.states import (
 from harness.devices.table import find_row
 from tests.machine.watch.fake_machine import write
 
-CPU = Device(find_row("cpu")).to_json()
+CPU = Device(find_row("cpu")).sent()
 
 
 @pytest.mark.parametrize(

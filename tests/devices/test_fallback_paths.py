@@ -47,7 +47,7 @@ def built_in(provider):
 
 
 def simulated(key):
-    return replace(find_device(key), simulate=True).to_json()
+    return replace(find_device(key), simulate=True).sent()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.builder.graph.geometry import DecoderGeometry, EncoderGeometry
-from harness.devices.device import find_device
+from harness.devices.device import SentDevice, find_device
 from harness.devices.session import open_session
 from harness.engine.decoder import DecoderSession
 from harness.engine.encoder import EncoderSession
@@ -15,7 +15,9 @@ FILLED_TOKENS = 9
 STEPS = 3
 
 
-def decode(graph, geometry, device, threads, batch, capacity_tokens, seed, on_host=False):
+def decode(
+    graph, geometry, device: str | SentDevice, threads, batch, capacity_tokens, seed, on_host=False
+):
     """Logits [runs, vocab]: a prompt, three steps, a prompt after a seeded cache, greedy steps."""
     chosen = find_device(device)
     if on_host:
@@ -36,7 +38,7 @@ def decode(graph, geometry, device, threads, batch, capacity_tokens, seed, on_ho
     return np.concatenate([one.reshape(1, -1) for one in logits]).tolist()
 
 
-def encode(graph, geometry, device):
+def encode(graph, geometry, device: str | SentDevice):
     """Embeddings [2, hidden] of two texts, the second one shorter."""
     opened = open_session(Path(graph), find_device(device), threads=1)
     encoder = EncoderSession(opened, EncoderGeometry(**geometry))

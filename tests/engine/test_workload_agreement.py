@@ -12,6 +12,7 @@ from harness.devices.device import Device, find_device
 from harness.devices.row import ProviderRow
 from harness.engine import agreement
 from harness.engine.agreement import agree, cosine
+from harness.engine.shapes import FusedGraph
 from harness.models.weights.seeded import SeededWeights
 from harness.results.replies import Agreement
 from harness.store.static_build import build_static_decoder
@@ -68,13 +69,13 @@ def static(tmp_path_factory):
 
 def test_a_static_graph_agrees_with_the_fused_one_at_fp32(static, tmp_path):
     fused = arguments(TinyDecoder(tmp_path, "fp32"))
-    told = {"graph": fused["graph"], "geometry": fused["geometry"], "level": "fp32-static"}
+    told = FusedGraph(graph=fused["graph"], geometry=fused["geometry"], level="fp32-static")
     assert agree(**static, fused=told) == Agreement(fused_cosine=pytest.approx(1.0))
 
 
 def test_a_static_graph_of_other_weights_is_refused(static, tmp_path):
     fused = arguments(TinyDecoder(tmp_path, "fp32", rope_theta=100.0))
-    told = {"graph": fused["graph"], "geometry": fused["geometry"], "level": "fp32-static"}
+    told = FusedGraph(graph=fused["graph"], geometry=fused["geometry"], level="fp32-static")
     with pytest.raises(MeasurementError, match="gives other outputs than the fused graph"):
         agree(**static, fused=told)
 

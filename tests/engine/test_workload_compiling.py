@@ -1,15 +1,15 @@
 """Compiled graphs are kept atomically, and opened in place of the model's own."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from harness.core.errors import DeviceError
 from harness.devices.compiled import META_FILE, compiled_folder, read_compiled
-from harness.devices.device import Device, find_device
+from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.placement import place
 from harness.engine import compiling
 from harness.engine.compiling import compile_model
@@ -54,7 +54,7 @@ def provider(monkeypatch, tmp_path):
 
 
 def compiled(tmp_path, folder):
-    return compile_model(str(tmp_path / "prefill.onnx"), {}, QNN.to_json(), 1, str(folder))
+    return compile_model(str(tmp_path / "prefill.onnx"), {}, QNN.sent(), 1, str(folder))
 
 
 def test_every_graph_is_compiled_and_then_opened_from_what_was_kept(provider, tmp_path):
@@ -113,7 +113,10 @@ def test_a_graph_that_was_not_compiled_is_opened_itself(tmp_path):
     assert device.file_of(Path("m/step.onnx")) == tmp_path / "step.onnx"
     assert device.file_of(Path("m/other.onnx")) == Path("m/other.onnx")
     assert QNN.file_of(Path("m/step.onnx")) == Path("m/step.onnx")
-    assert find_device(json.loads(json.dumps(device.to_json()))) == device
+    assert (
+        find_device(msgspec.json.decode(msgspec.json.encode(device.sent()), type=SentDevice))
+        == device
+    )
 
 
 def test_the_folder_is_named_by_all_that_decides_its_content(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def test_the_emulated_gpu_gives_the_cpus_logits(level, on_host, tmp_path):
     """Prompts and steps, greedy ones too, with the cache in either memory."""
     tiny = TinyDecoder(tmp_path, level)
     arguments = tiny.open_arguments()
-    gpu = replace(find_device("webgpu"), simulate=True).to_json()
+    gpu = replace(find_device("webgpu"), simulate=True).sent()
     cpu, other = (
         decoded(arguments),
         decoded(arguments | {"device": gpu, "on_host": on_host}),
@@ -39,7 +39,7 @@ def test_the_emulated_gpu_gives_the_cpus_embeddings(level, tmp_path):
     """Two texts, of which one has hidden tokens; embeddings have length 1."""
     session = TinyEncoder(tmp_path, level).session_arguments()
     arguments = {name: session[name] for name in ("graph", "geometry", "device")}
-    gpu = replace(find_device("webgpu"), simulate=True).to_json()
+    gpu = replace(find_device("webgpu"), simulate=True).sent()
     cpu, other = encoded(arguments), encoded(arguments | {"device": gpu})
     assert (cpu * other).sum(axis=1).min() > LEAST_COSINE[level]
 

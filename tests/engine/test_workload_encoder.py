@@ -1,12 +1,12 @@
 """An encoder behind the measuring worker: what is run, what is timed, what is refused."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from harness.core.errors import UsageError
 from harness.engine.encoder import are_embeddings
 from harness.engine.encoding import EncoderMeasuring
-from harness.engine.worker import workload_of
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.results.enums import Kind
@@ -26,7 +26,7 @@ def test_an_encoder_test_is_named_by_length_and_batch():
     workload = Workload(Kind.ENCODE, 128, 0, sequences=8)
     assert workload.test == workload.name == "enc128x8"
     assert workload.context_tokens == 128
-    assert workload_of(ENC) == Workload(Kind.ENCODE, 8, 0, sequences=3)
+    assert msgspec.convert(ENC, Workload) == Workload(Kind.ENCODE, 8, 0, sequences=3)
 
 
 def test_a_batch_gives_what_each_text_gives(tiny):
@@ -85,7 +85,7 @@ def test_only_the_run_stands_between_two_clock_reads(tiny):
     """Five passes of two reads each, one before and one after them: every pass takes one tick."""
     clock = Ticking()
     measuring = EncoderMeasuring(tiny.open(), seed=0, clock=clock)
-    samples = measuring.sample(workload_of(ENC), min_passes=5, min_seconds=1e-9)
+    samples = measuring.sample(msgspec.convert(ENC, Workload), min_passes=5, min_seconds=1e-9)
     assert [outcome.sample.encode_ns for outcome in samples.passes] == [1_000_000] * 5
     assert clock.reads == 1 + 2 * 5 + 1
     assert all(outcome.finite for outcome in samples.passes)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from harness.engine.exported.single import SinglePass
 from harness.engine.exported.values import value_of
 from harness.engine.steps_check import bound_of, steps_check
 from harness.engine.worker import MeasuringChild
+from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedKind
 from harness.models.exported.sizes import Reading
 from tests.engine.exported import ALL, BROKEN, expected_of, geometry_of, inputs_of, sessions_of
@@ -103,12 +105,13 @@ def test_the_worker_measures_every_kind(name):
     tests = [_test_of(kind)]
     if kind is ExportedKind.ENCODER_DECODER:
         tests.append(_workload("tg", gen=3))
+    tests = msgspec.convert(tests, list[Workload])
     child.open(capacity_tokens=CAPACITY, first=tests[0], **arguments_of(name))
     for test in tests:
         child.warm(test, cap_s=0.01)
         found = child.sample(test, min_passes=2, min_seconds=0.0)
         assert found.finite
-        assert len(found.itl_ns if test["gen_tokens"] else found.encode_ns) == 2
+        assert len(found.itl_ns if test.gen_tokens else found.encode_ns) == 2
 
 
 @pytest.mark.parametrize("name", [name for name in (*DECODERS, *PAIRS) if name not in BROKEN])

@@ -11,7 +11,7 @@ from harness.engine.passes import run_pass
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.results.enums import Kind
-from harness.runner.loop.session import first_test, session_arguments, workload_json
+from harness.runner.loop.session import first_test, session_arguments
 from harness.runner.plan import make_plan
 from harness.runner.plan.checks import WORKERS
 from harness.runner.settings import load_settings
@@ -87,14 +87,13 @@ def digests(group, artifact):
         reply = worker.ask(
             "open",
             LONG_S,
-            first=workload_json(first_test(group.workloads)),
+            first=first_test(group.workloads),
             capacity_tokens=group.capacity_tokens,
             **session_arguments(group, artifact, 0),
         )
         assert reply["placement"]["verdict"] == ("FULL" if group.runtime == "ort" else "UNKNOWN")
         for test in group.workloads:
-            sent = workload_json(test)
-            reply = worker.ask("sample", LONG_S, workload=sent, min_passes=1, min_seconds=0)
+            reply = worker.ask("sample", LONG_S, workload=test, min_passes=1, min_seconds=0)
             found[test.name] = reply["digest"]
     return found
 
@@ -107,7 +106,7 @@ def test_memory_of_a_fresh_child(tmp_path):
         reply = worker.ask(
             "memory",
             LONG_S,
-            workload=workload_json(group.workloads[0]),
+            workload=group.workloads[0],
             **session_arguments(group, artifact, 0),
         )
     assert 0 < reply["load_delta_bytes"] <= reply["peak_delta_bytes"]

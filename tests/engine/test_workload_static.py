@@ -165,7 +165,7 @@ def test_what_it_cannot_do_is_said(static):
 def test_a_profile_is_of_both_graphs(static, folder):
     """A request of 11 tokens: 2 passes of 8 and 3 steps; 2 of 3 requests count."""
     fields = asdict(static.geometry), "cpu", 1, 1
-    request = {"kind": "pg", "prompt_tokens": 11, "gen_tokens": 4}
+    request = Workload(Kind.REQUEST, 11, 4)
     found = profile(str(folder / PREFILL_FILE), *fields, workload=request, seed=0)
     assert found.runs == 2 * (2 + 3)
 

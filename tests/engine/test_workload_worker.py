@@ -5,13 +5,15 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.core.errors import EXIT_USAGE, WorkerError
 from harness.engine import worker
 from harness.engine.opening import open_sessions
 from harness.engine.worker import MeasuringChild, read_through
-from harness.engine.workload import Workload, workload_of
+from harness.engine.workload import Workload
+from harness.machine.process.serve import call_command
 from harness.machine.process.worker import Worker
 from harness.results.enums import Kind
 from tests.engine.tiny_decoder import OverflowingWeights, TinyDecoder
@@ -203,7 +205,7 @@ def test_files_are_read_before_the_load_is_timed(tiny, monkeypatch):
         "open_sessions",
         lambda path, *rest, **named: events.append(path) or open_sessions(path, *rest, **named),
     )
-    MeasuringChild().open(**tiny.open_arguments())
+    call_command(MeasuringChild().open, tiny.open_arguments())
     assert events == [tiny.graph, tiny.graph]
 
 
@@ -250,7 +252,7 @@ def test_two_measuring_children_take_turns(tiny):
 
 
 def test_a_workload_travels_as_its_fields():
-    assert workload_of(DECODE) == Workload(Kind.DECODE, 0, 6, 20)
+    assert msgspec.convert(DECODE, Workload) == Workload(Kind.DECODE, 0, 6, 20)
 
 
 def test_a_file_that_is_not_there_is_no_matter_for_reading_through(tmp_path):

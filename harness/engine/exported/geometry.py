@@ -9,7 +9,6 @@ from harness.models.exported.model import ExportedKind, ExportedModel, Role, fro
 from harness.models.exported.sizes import Axis, Reading, fixed_sizes
 from harness.results.enums import Kind
 
-Json = dict[str, Any]
 SOURCE_TOKENS = 128  # of the text that an encoder-decoder's steps look at
 DECODERS = (ExportedKind.DECODER, ExportedKind.DECODER_WITHOUT_PAST, ExportedKind.ENCODER_DECODER)
 TEXT_ENCODERS = (ExportedKind.ENCODER, ExportedKind.EMBEDDING)
@@ -47,7 +46,7 @@ class ExportedGeometry:
         return fixed or min(SOURCE_TOKENS, self.model.source_context_tokens or SOURCE_TOKENS)
 
 
-def geometry_json(geometry: ExportedGeometry) -> Json:
+def geometry_json(geometry: ExportedGeometry) -> dict[str, Any]:
     """As it travels to another process."""
     dims, inputs = dict(geometry.dims), dict(geometry.inputs)
     return {"exported": to_json(geometry.model), "dims": dims, "inputs": inputs}

@@ -19,7 +19,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, median_high
@@ -364,7 +364,7 @@ def measure_constants(
                 TIMEOUT_S,
                 dict,
                 folder=folder,
-                sizes=asdict(sizes),
+                sizes=sizes,
                 levels=list(levels),
                 caches=[cache.name for cache in attended.values()],
             )
@@ -406,7 +406,7 @@ def _with_held(
 
 def _ask(worker: Worker, probe: str, folder: str, key: CalibrationKey, sizes: Sizes) -> Reply:
     """Let a process measure one probe."""
-    arguments: dict[str, Any] = {"sizes": asdict(sizes)}
+    arguments: dict[str, Any] = {"sizes": sizes}
     if probe != CHOICE:
         arguments["threads"] = key.threads
     if probe not in (BANDWIDTH, CHOICE):

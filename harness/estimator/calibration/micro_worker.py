@@ -1,10 +1,7 @@
 """The child process that writes the micro-graphs, so that the measuring ones need no onnx."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from harness.builder.graph.micro import (
     Heads,
@@ -25,14 +22,12 @@ from harness.estimator.calibration.constants import (
 )
 
 
-def build(
-    folder: str, sizes: Mapping[str, Any], levels: list[str], caches: list[str]
-) -> dict[str, Any]:
+def build(folder: str, sizes: Sizes, levels: list[str], caches: list[str]) -> dict[str, Any]:
     """Write every graph of one calibration into an empty folder.
 
     Args:
         folder: receives the graphs.
-        sizes: the fields of Sizes.
+        sizes: of the calibration.
         levels: whose kernels are measured.
         caches: cache levels of integers that attention is measured over.
 
@@ -40,26 +35,26 @@ def build(
         `operators`: of each operator chain, in the order of the lengths; `stack_operators`: of
         the stack, its matrices not counted.
     """
-    chosen, place = msgspec.convert(sizes, Sizes), Path(folder)
+    place = Path(folder)
     for kernel, level in kernel_levels(tuple(levels)).items():
         for name, width, wide, count in (
-            ("pair", chosen.hidden, chosen.wide, 2),
-            ("chain", chosen.hidden, chosen.wide, chosen.chain_matrices(level)),
-            ("few", chosen.small, chosen.small, chosen.few),
-            ("small", chosen.small, chosen.small, chosen.small_matrices(level)),
+            ("pair", sizes.hidden, sizes.wide, 2),
+            ("chain", sizes.hidden, sizes.wide, sizes.chain_matrices(level)),
+            ("few", sizes.small, sizes.small, sizes.few),
+            ("small", sizes.small, sizes.small, sizes.small_matrices(level)),
         ):
             write_matrix_chain(place / f"{kernel}.{name}.onnx", level, width, wide, count)
     operators = [
-        write_operator_chain(place / f"operators.{layers}.onnx", chosen.operator_width, layers)
-        for layers in chosen.operator_layers
+        write_operator_chain(place / f"operators.{layers}.onnx", sizes.operator_width, layers)
+        for layers in sizes.operator_layers
     ]
-    others = _write_stacks(place, chosen)
+    others = _write_stacks(place, sizes)
     for probe, cache in {ATTENTION: CACHES["fp32"], **integer_caches(tuple(caches))}.items():
         for name, layers, capacity in (
-            ("cached", chosen.cache_layers, chosen.cache_tokens),
-            ("prompt", chosen.attention_layers, max(chosen.prompts)),
+            ("cached", sizes.cache_layers, sizes.cache_tokens),
+            ("prompt", sizes.attention_layers, max(sizes.prompts)),
         ):
-            heads = Heads(layers, chosen.heads, chosen.kv_heads, chosen.head_dim, capacity)
+            heads = Heads(layers, sizes.heads, sizes.kv_heads, sizes.head_dim, capacity)
             write_attention(place / f"{name}.{probe}.onnx", heads, cache)
     return {"operators": operators, "stack_operators": others}
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,128 +22,124 @@ Reply = list[dict[str, Any]]
 BATCH_BYTES = 64 * 2**20
 
 
-def read_curve(sizes: Mapping[str, Any], threads: int) -> Reply:
+def read_curve(sizes: Sizes, threads: int) -> Reply:
     """Read each working set again and again, one slice per thread.
 
     Returns:
         `size_bytes` and `pass_ns` of one pass, each the mean of a batch of them.
     """
-    chosen = msgspec.convert(sizes, Sizes)
-    largest = np.ones(max(chosen.bandwidth_bytes) // 4, dtype=np.float32)
+    largest = np.ones(max(sizes.bandwidth_bytes) // 4, dtype=np.float32)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         replies = []
-        for size_bytes in chosen.bandwidth_bytes:
+        for size_bytes in sizes.bandwidth_bytes:
             parts = np.array_split(largest[: size_bytes // 4], threads)
             repeats = max(1, BATCH_BYTES // size_bytes)
-            batches_ns = _timed(lambda p=parts, r=repeats: read_slices(pool, p, r), chosen)  # type: ignore[misc]
+            batches_ns = _timed(lambda p=parts, r=repeats: read_slices(pool, p, r), sizes)  # type: ignore[misc]
             passes_ns = [batch / repeats for batch in batches_ns]
             replies.append({"size_bytes": size_bytes, "pass_ns": passes_ns})
     return replies
 
 
-def multiply(
-    folder: str, kernel: str, device: str, sizes: Mapping[str, Any], threads: int
-) -> Reply:
+def multiply(folder: str, kernel: str, device: str, sizes: Sizes, threads: int) -> Reply:
     """Run the pair of matrices at every row count, the other chains at one row.
 
     Returns:
         `graph` (`pair`, `chain`, `few` or `small`), `rows` and `pass_ns`.
     """
-    chosen, replies = msgspec.convert(sizes, Sizes), []
+    replies: Reply = []
     for graph, rows in (
-        ("pair", chosen.rows),
+        ("pair", sizes.rows),
         *((name, (1,)) for name in ("chain", "few", "small")),
     ):
         opened = _open(Path(folder) / f"{kernel}.{graph}.onnx", device, threads)
-        width = chosen.hidden if graph in ("pair", "chain") else chosen.small
+        width = sizes.hidden if graph in ("pair", "chain") else sizes.small
         for count in rows:
             run = _bound_vector(opened, (1, count, width))
-            replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, chosen)})
+            replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, sizes)})
     return replies
 
 
-def call_operators(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+def call_operators(folder: str, device: str, sizes: Sizes, threads: int) -> Reply:
     """Run chains of tiny operators over one token, and the middle one over many.
 
     Returns:
         `layers`, `rows` and `pass_ns`.
     """
-    chosen, replies = msgspec.convert(sizes, Sizes), []
-    middle = chosen.operator_layers[len(chosen.operator_layers) // 2]
-    for layers in chosen.operator_layers:
+    replies: Reply = []
+    middle = sizes.operator_layers[len(sizes.operator_layers) // 2]
+    for layers in sizes.operator_layers:
         opened = _open(Path(folder) / f"operators.{layers}.onnx", device, threads)
-        for rows in (1, chosen.operator_rows) if layers == middle else (1,):
-            run = _bound_vector(opened, (1, rows, chosen.operator_width))
-            replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, chosen)})
+        for rows in (1, sizes.operator_rows) if layers == middle else (1,):
+            run = _bound_vector(opened, (1, rows, sizes.operator_width))
+            replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, sizes)})
     return replies
 
 
-def attend(folder: str, probe: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+def attend(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> Reply:
     """Attend with one token at every depth, and with every prompt from an empty cache.
 
     Args:
         folder: of the graphs.
         probe: ATTENTION, or an attention over a cache of integers; names the graphs.
         device: a key of the device table.
-        sizes: the fields of Sizes.
+        sizes: of the calibration.
         threads: intra-op threads.
 
     Returns:
         `layers`, `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
     """
-    chosen, replies = msgspec.convert(sizes, Sizes), []
+    replies: Reply = []
     shots = {
-        "cached": [(1, depth + 1) for depth in chosen.depths],
-        "prompt": [(tokens, tokens) for tokens in chosen.prompts],
+        "cached": [(1, depth + 1) for depth in sizes.depths],
+        "prompt": [(tokens, tokens) for tokens in sizes.prompts],
     }
-    layers_of = {"cached": chosen.cache_layers, "prompt": chosen.attention_layers}
+    layers_of = {"cached": sizes.cache_layers, "prompt": sizes.attention_layers}
     for graph, layers in layers_of.items():
         opened = _open(Path(folder) / f"{graph}.{probe}.onnx", device, threads)
         capacity = max(seen for _, seen in shots[graph])
         cache = integer_caches(tuple(CACHES)).get(probe, CACHES["fp32"])
         one = aligned_zeros(
-            (1, chosen.kv_heads, capacity, cache.stored_width(chosen.head_dim)), cache.dtype
+            (1, sizes.kv_heads, capacity, cache.stored_width(sizes.head_dim)), cache.dtype
         )
         fill_cache(one, cache, (0,))
         caches = [one.copy() for _ in range(2 * layers)]
         for tokens, seen in shots[graph]:
-            run = _bound_attention(opened, chosen, caches, tokens, seen)
-            passes_ns = _timed(run, chosen)
+            run = _bound_attention(opened, sizes, caches, tokens, seen)
+            passes_ns = _timed(run, sizes)
             replies.append({"layers": layers, "tokens": tokens, "seen": seen, "pass_ns": passes_ns})
     return replies
 
 
-def run_stacks(folder: str, device: str, sizes: Mapping[str, Any], threads: int) -> Reply:
+def run_stacks(folder: str, device: str, sizes: Sizes, threads: int) -> Reply:
     """Run small matrices with a layer's operators, and with attentions at depth 1, between them.
 
     Returns:
         `graph` (`operators` or `attention`) and `pass_ns`.
     """
-    chosen, place = msgspec.convert(sizes, Sizes), Path(folder)
+    place = Path(folder)
     opened = _open(place / "operators.stack.onnx", device, threads)
-    run = _bound_vector(opened, (1, 1, chosen.small))
-    replies = [{"graph": "operators", "pass_ns": _timed(run, chosen)}]
+    run = _bound_vector(opened, (1, 1, sizes.small))
+    replies = [{"graph": "operators", "pass_ns": _timed(run, sizes)}]
     opened = _open(place / "attention.stack.onnx", device, threads)
-    shape = (1, chosen.stack_kv_heads, STACK_CAPACITY, chosen.head_dim)
-    caches = [np.zeros(shape, dtype=np.float32) for _ in range(2 * chosen.stack_layers)]
-    hidden = _noise((1, 1, chosen.stack_heads * chosen.head_dim), "float32")
+    shape = (1, sizes.stack_kv_heads, STACK_CAPACITY, sizes.head_dim)
+    caches = [np.zeros(shape, dtype=np.float32) for _ in range(2 * sizes.stack_layers)]
+    hidden = _noise((1, 1, sizes.stack_heads * sizes.head_dim), "float32")
     run = _bound(
         opened,
         {"hidden": hidden, **_attention_inputs(caches, 2)},
         {"product": np.empty_like(hidden), **_attention_outputs(caches)},
     )
-    return [*replies, {"graph": "attention", "pass_ns": _timed(run, chosen)}]
+    return [*replies, {"graph": "attention", "pass_ns": _timed(run, sizes)}]
 
 
-def choose(sizes: Mapping[str, Any]) -> Reply:
+def choose(sizes: Sizes) -> Reply:
     """Find the largest of many logits, as a decode step does.
 
     Returns:
         `size_bytes` and `pass_ns`.
     """
-    chosen = msgspec.convert(sizes, Sizes)
-    logits = _noise((1, chosen.logits), "float32")
-    passes_ns = _timed(lambda: np.argmax(logits, axis=1), chosen)
+    logits = _noise((1, sizes.logits), "float32")
+    passes_ns = _timed(lambda: np.argmax(logits, axis=1), sizes)
     return [{"size_bytes": logits.nbytes, "pass_ns": passes_ns}]
 
 

@@ -12,7 +12,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from inspect import isroutine
+from typing import IO, Any, get_type_hints
 
 import msgspec
 
@@ -100,7 +101,21 @@ def _answer_line(commands: Commands, line: bytes) -> dict[str, Json]:
         known = ", ".join(sorted(commands))
         problem = f"the worker knows no command {request['do']!r}"
         return {"error": {"problem": problem, "fix": f"one of: {known}"}}
-    return _answer(lambda: command(**request.get("with", {})))
+    return _answer(lambda: call_command(command, request.get("with", {})))
+
+
+def call_command(command: Callable[..., Json], sent: Mapping[str, Json]) -> Json:
+    """Call a command with what was sent, each argument as the type that the command says.
+
+    Raises:
+        msgspec.ValidationError: an argument is of another type.
+    """
+    hints = get_type_hints(command) if isroutine(command) else {}
+    typed = {
+        name: msgspec.convert(value, hints[name]) if name in hints else value
+        for name, value in sent.items()
+    }
+    return command(**typed)
 
 
 def _answer(call: Callable[[], Json]) -> dict[str, Json]:

@@ -129,7 +129,7 @@ class Worker:
             do: a key of the module's COMMANDS.
             timeout_s: after this the child and its whole group are ended.
             reply: what the command answers; anything else is an error. Any: as JSON has it.
-            **arguments: keyword arguments of the command, as JSON takes them.
+            **arguments: keyword arguments of the command: records, or what JSON takes.
 
         Raises:
             WorkerError: the command raised (`failed`, `out_of_memory`; the child lives on), gave
@@ -139,7 +139,10 @@ class Worker:
         """
         if self._closed:
             raise WorkerError(f"{do!r} was asked of a closed worker", fix="start a new one")
-        line = json.dumps({"do": do, "with": arguments}, allow_nan=False).encode() + b"\n"
+        line = (
+            json.dumps({"do": do, "with": msgspec.to_builtins(arguments)}, allow_nan=False).encode()
+            + b"\n"
+        )
         watchdog = threading.Timer(timeout_s, self._expire, args=(timeout_s,))
         watchdog.daemon = True
         watchdog.start()

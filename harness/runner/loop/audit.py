@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
 from harness.results.replies import Audited
-from harness.runner.loop.session import open_group, warm_test, workload_json
+from harness.runner.loop.session import open_group, warm_test
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
 from harness.store.exported import AnyArtifact
@@ -45,8 +45,7 @@ def audit_group(
     with Worker.start(group.worker) as worker:
         open_group(worker, group, artifact, settings.seed, settings.timeout)
         for workload in group.workloads:
-            sent = workload_json(workload)
             warm_test(worker, workload, settings)
             start_ns = time.perf_counter_ns()
-            reply = worker.ask("audit", settings.timeout, Audited, workload=sent, turns=turns)
+            reply = worker.ask("audit", settings.timeout, Audited, workload=workload, turns=turns)
             yield AuditedTest(workload, reply, time.perf_counter_ns() - start_ns)

@@ -43,14 +43,18 @@ def compile_models(
 
 def _compile(group: SessionGroup, artifact: AnyArtifact, folder: Path, plan: Plan) -> Compiled:
     """Ask a fresh worker; a failure is an answer."""
-    arguments = session_arguments(group, artifact, plan.settings.seed)
-    for name in ("batch", "seed"):
-        del arguments[name]
-    arguments["device"] = replace(group.device, compiled=None).to_json()
+    session = session_arguments(group, artifact, plan.settings.seed)
     try:
         with Worker.start(WORKER_MODULE) as worker:
             return worker.ask(
-                "compile", plan.settings.timeout, Compiled, folder=str(folder), **arguments
+                "compile",
+                plan.settings.timeout,
+                Compiled,
+                graph=session["graph"],
+                geometry=session["geometry"],
+                device=replace(group.device, compiled=None).sent(),
+                threads=session["threads"],
+                folder=str(folder),
             )
     except WorkerError as error:
         return Compiled(compile_ns=None, reason=error.problem)

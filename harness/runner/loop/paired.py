@@ -29,7 +29,6 @@ from harness.runner.loop.session import (
     measure_profile,
     open_group,
     sample_test,
-    workload_json,
 )
 from harness.runner.plan import SessionGroup
 from harness.runner.settings import Settings
@@ -112,8 +111,7 @@ def measure_pair(sides: tuple[Side, Side], plan: TurnPlan, number: int) -> Pair:
         watches: dict[str, WatchInterval] = {}
         for test in shuffled(shared_tests(sides), plan.seed, number):
             for worker in workers.values():
-                sent = workload_json(test)
-                worker.ask("warm", plan.timeout_s, Warmed, workload=sent, cap_s=plan.warm_seconds)
+                worker.ask("warm", plan.timeout_s, Warmed, workload=test, cap_s=plan.warm_seconds)
             cells = {side.name: cell_of(side.group, test, side.artifact) for side in sides}
             before, own_ns = snapshot(), _own_cpu_ns(workers)
             turns |= _take_turns(workers, test, cells, plan, chance)

@@ -175,7 +175,7 @@ def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality:
 def _conditions(group: SessionGroup, plan: Plan) -> Json:
     """How anything of a group's quality is measured."""
     return {
-        "device": group.device.to_json(),
+        "device": group.device.sent(),
         "threads": group.threads,
         "seed": plan.settings.seed,
         "timeout_s": max(plan.settings.timeout, 3600.0),

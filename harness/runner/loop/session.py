@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from msgspec import structs
 
 from harness.core.errors import WorkerError
 from harness.devices.compiled import compiled_folder, read_compiled
-from harness.engine.shapes import shapes_json
+from harness.devices.device import SentDevice
+from harness.engine.shapes import FusedGraph, ShapeFields, shapes_json
 from harness.engine.workload import Workload
 from harness.machine.meters.energy import energy_used, read_energy
 from harness.machine.process.worker import Worker
@@ -35,8 +36,18 @@ from harness.runner.settings import Settings
 from harness.store.artifact import Artifact
 from harness.store.exported import AnyArtifact
 
-Json = dict[str, Any]
 WORKER_MODULE = "harness.engine.worker"
+
+
+class SessionArguments(TypedDict):
+    """What every command is told that opens a session."""
+
+    graph: str
+    geometry: ShapeFields
+    device: SentDevice
+    threads: int
+    batch: int
+    seed: int
 
 
 class Timed(TypedDict):
@@ -84,7 +95,7 @@ def measure_memory(
             "memory",
             settings.timeout,
             MemoryTaken,
-            workload=workload_json(workload),
+            workload=workload,
             **session_arguments(group, artifact, settings.seed),
         )
     return MemoryEntry(group=group.key, workload=workload.name, reply=reply)
@@ -101,18 +112,25 @@ def check_agreement(
         settings: of the plan.
         fused: the model at fp32 as a fused graph, which a static one has to agree with.
     """
-    arguments = session_arguments(group, artifact, settings.seed)
-    del arguments["batch"]
-    if fused is not None:
-        shapes = asdict(fused.geometry)
-        arguments["fused"] = {
-            "graph": str(fused.graph),
-            "geometry": shapes,
-            "level": artifact.level,
-        }
+    session = session_arguments(group, artifact, settings.seed)
     with Worker.start(group.worker) as worker:
-        found = worker.ask("agree", settings.timeout, Agreement, **arguments)
+        found = worker.ask(
+            "agree",
+            settings.timeout,
+            Agreement,
+            graph=session["graph"],
+            geometry=session["geometry"],
+            device=session["device"],
+            threads=session["threads"],
+            seed=session["seed"],
+            fused=None if fused is None else _fused_graph(fused, artifact.level),
+        )
     return AgreementEntry(group=group.key, found=found)
+
+
+def _fused_graph(fused: Artifact, level: str) -> FusedGraph:
+    """A fused model at fp32 as it travels to the worker, beside the level of the static one."""
+    return FusedGraph(graph=str(fused.graph), geometry=shapes_json(fused.geometry), level=level)
 
 
 def measure_profile(
@@ -129,7 +147,7 @@ def measure_profile(
             "profile",
             settings.timeout,
             Profile,
-            workload=workload_json(workload),
+            workload=workload,
             **session_arguments(group, artifact, settings.seed),
         )
 
@@ -160,7 +178,7 @@ def open_group(
         "open",
         timeout_s,
         Opened,
-        first=workload_json(first),
+        first=first,
         capacity_tokens=group.capacity_tokens,
         stop_spinning=stop_spinning and group.threads > 1,
         **session_arguments(group, artifact, seed),
@@ -170,8 +188,9 @@ def open_group(
 
 def warm_test(worker: Worker, workload: Workload, settings: Settings) -> Warmed:
     """Warm one test up in an open worker."""
-    sent = workload_json(workload)
-    return worker.ask("warm", settings.timeout, Warmed, workload=sent, cap_s=settings.warm_seconds)
+    return worker.ask(
+        "warm", settings.timeout, Warmed, workload=workload, cap_s=settings.warm_seconds
+    )
 
 
 def sample_test(
@@ -182,7 +201,7 @@ def sample_test(
         "sample",
         timeout_s,
         Sample,
-        workload=workload_json(workload),
+        workload=workload,
         min_passes=min_passes,
         min_seconds=min_seconds,
     )
@@ -207,7 +226,7 @@ def compiled_graphs(group: SessionGroup, artifact: AnyArtifact) -> Path | None:
     return compiled_folder(artifact.folder.parent, content, group.device)
 
 
-def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> Json:
+def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> SessionArguments:
     """What a worker needs to open the session of `group`; compiled graphs where there are any."""
     folder = compiled_graphs(group, artifact)
     compiled = None if folder is None or read_compiled(folder) is None else str(folder)
@@ -217,16 +236,11 @@ def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> 
     return {
         "graph": str(artifact.graph),
         "geometry": shapes_json(geometry),
-        "device": replace(group.device, compiled=compiled).to_json(),
+        "device": replace(group.device, compiled=compiled).sent(),
         "threads": group.threads,
         "batch": group.batch,
         "seed": seed,
     }
-
-
-def workload_json(workload: Workload) -> Json:
-    """A workload as it travels to the worker."""
-    return {**asdict(workload), "kind": workload.kind.value}
 
 
 def _one_test(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.builder.graph.geometry import EncoderGeometry
-from harness.devices.device import Device, find_device
+from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.session import open_session
 from harness.engine.encoder import EncoderSession, are_embeddings
 from harness.machine.meters.memory import memory_mark
@@ -24,9 +24,7 @@ from harness.runner.quality.ranking import (
     same_nearest,
 )
 from harness.runner.quality.ranking_set import Pair, Texts, read_ranking
-from harness.runner.quality.replies import BadText, Compared, RankingRead
-
-Json = dict[str, Any]
+from harness.runner.quality.replies import BadText, Compared, RankingRead, SentEncoder
 
 
 def texts(
@@ -45,9 +43,9 @@ def texts(
 
 
 def compare(
-    reference: Json,
-    level: Json,
-    device: str | Json,
+    reference: SentEncoder,
+    level: SentEncoder,
+    device: str | SentDevice,
     threads: int,
     queries: Texts,
     passages: Texts,
@@ -59,7 +57,7 @@ def compare(
     one text.
 
     Args:
-        reference: `graph` (a path) and `geometry` (its fields).
+        reference: its graph.
         level: the same of the level.
         device: as it travels, or a key of the device table.
         threads: intra-op threads.
@@ -85,12 +83,17 @@ def compare(
 
 
 def _compare_scores(
-    reference: Json, level: Json, row: Device, threads: int, queries: int, pairs: Sequence[Pair]
+    reference: SentEncoder,
+    level: SentEncoder,
+    row: Device,
+    threads: int,
+    queries: int,
+    pairs: Sequence[Pair],
 ) -> Compared:
     """Compare by what order both put the passages of each query in; of several scores the last."""
     found = {
-        name: _score_pairs(fields, row, threads, pairs)
-        for name, fields in (("reference", reference), ("level", level))
+        name: _score_pairs(sent, row, threads, pairs)
+        for name, sent in (("reference", reference), ("level", level))
     }
     bad = [
         BadText(model=name, text=int(np.argmin(np.isfinite(scores))))
@@ -116,11 +119,11 @@ def _compare_scores(
 
 
 def _score_pairs(
-    fields: Json, device: Device, threads: int, pairs: Sequence[Pair]
+    sent: SentEncoder, device: Device, threads: int, pairs: Sequence[Pair]
 ) -> NDArray[np.float32]:
     """Score each pair in a pass of its own [pairs]; the session is closed again."""
-    opened = open_session(Path(fields["graph"]), device, threads)
-    encoder = EncoderSession(opened, EncoderGeometry(**fields["geometry"]))
+    opened = open_session(Path(sent.graph), device, threads)
+    encoder = EncoderSession(opened, EncoderGeometry(**sent.geometry))
     given = (
         encoder.encode(np.asarray([ids], np.int64), types=np.asarray([types], np.int64))
         for ids, types in pairs
@@ -138,10 +141,10 @@ def _scores(level: Vectors, reference: Vectors, queries: int) -> dict[str, tuple
     }
 
 
-def embed_texts(fields: Json, device: Device, threads: int, wanted: Texts) -> Vectors:
+def embed_texts(sent: SentEncoder, device: Device, threads: int, wanted: Texts) -> Vectors:
     """Embed each text in a pass of its own [texts, hidden]; the session is closed again."""
-    opened = open_session(Path(fields["graph"]), device, threads)
-    encoder = EncoderSession(opened, EncoderGeometry(**fields["geometry"]))
+    opened = open_session(Path(sent.graph), device, threads)
+    encoder = EncoderSession(opened, EncoderGeometry(**sent.geometry))
     rows = [encoder.encode(np.asarray([ids], dtype=np.int64))[0].copy() for ids in wanted]
     return np.stack(rows)
 

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
-from typing import Any
 
+from harness.devices.device import SentDevice
 from harness.machine.process.worker import Worker
 from harness.models.texts.tokens import Tokenization
 from harness.models.weights.source import ModelSource
 from harness.results.quality import EmbeddingScores, Mean, Quality
 from harness.runner.quality.measure import NUMERIC_ONLY, check_own_reference
-from harness.runner.quality.replies import BadText, Compared, RankingRead
+from harness.runner.quality.replies import BadText, Compared, RankingRead, SentEncoder
 from harness.stats.intervals import t_interval
 from harness.store.artifact import Artifact
-
-Json = dict[str, Any]
 
 WORKER_MODULE = "harness.runner.quality.embedding_worker"
 
@@ -24,7 +22,7 @@ def measure_embeddings(
     reference: Artifact,
     level: Artifact,
     *,
-    device: str | Json = "cpu",
+    device: str | SentDevice = "cpu",
     threads: int = 1,
     seed: int = 0,
     timeout_s: float = 3600,
@@ -114,7 +112,7 @@ def _bad_words(bad: BadText) -> str:
     return f"{whose} embeddings are not finite (text {bad.text})"
 
 
-def _arguments(source: ModelSource, level: Artifact, seed: int) -> Json:
+def _arguments(source: ModelSource, level: Artifact, seed: int) -> dict[str, str | int | None]:
     """What the child is told of the texts."""
     return {
         "folder": None if source.folder is None else str(source.folder),
@@ -125,6 +123,6 @@ def _arguments(source: ModelSource, level: Artifact, seed: int) -> Json:
     }
 
 
-def _graph(artifact: Artifact) -> Json:
+def _graph(artifact: Artifact) -> SentEncoder:
     """A built encoder as it travels to the child."""
-    return {"graph": str(artifact.graph), "geometry": asdict(artifact.geometry)}
+    return SentEncoder(graph=str(artifact.graph), geometry=asdict(artifact.geometry))

@@ -2,24 +2,39 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TypedDict
 
 from harness.core.errors import UsageError
+from harness.devices.device import SentDevice
 from harness.machine.process.worker import Worker
 from harness.models.texts.tokens import Tokenization
 from harness.models.weights.source import ModelSource
 from harness.results.entries import TextBytes
 from harness.results.quality import Quality
 from harness.runner.quality.chunks import DEFAULT_PLAN, ChunkPlan, check_plan
-from harness.runner.quality.replies import BadToken, Evaluated, TokenizerBytes, TokensRead
+from harness.runner.quality.replies import (
+    BadToken,
+    Evaluated,
+    SentGraphs,
+    TokenizerBytes,
+    TokensRead,
+)
 from harness.runner.quality.summary import DECODE, PREFILL, TokenScores, summarize_path
 from harness.store.artifact import Artifact
-
-Json = dict[str, Any]
 
 WORKER_MODULE = "harness.runner.quality.worker"
 REFERENCE_LEVEL = "fp32"
 NUMERIC_ONLY = "numeric fidelity only"
+
+
+class TextArguments(TypedDict):
+    """What the child is told of the text."""
+
+    folder: str | None
+    vocab_size: int
+    text: str | None
+    plan: ChunkPlan
+    seed: int
 
 
 def measure_quality(
@@ -28,7 +43,7 @@ def measure_quality(
     level: Artifact,
     *,
     other: ModelSource | None = None,
-    device: str | Json = "cpu",
+    device: str | SentDevice = "cpu",
     threads: int = 1,
     plan: ChunkPlan = DEFAULT_PLAN,
     text: str | None = None,
@@ -230,24 +245,24 @@ def bad_words(path: str, bad: BadToken) -> str:
 
 def text_arguments(
     source: ModelSource, level: Artifact, text: str | None, plan: ChunkPlan, seed: int
-) -> Json:
+) -> TextArguments:
     """What the child is told of the text."""
     return {
         "folder": _folder(source),
         "vocab_size": level.geometry.vocab_size,
         "text": text,
-        "plan": asdict(plan),
+        "plan": plan,
         "seed": seed,
     }
 
 
-def graphs(artifact: Artifact) -> Json:
+def graphs(artifact: Artifact) -> SentGraphs:
     """A built model as it travels to the child."""
-    return {
-        "all_logits": str(artifact.all_logits_graph),
-        "last_logits": str(artifact.graph),
-        "geometry": asdict(artifact.geometry),
-    }
+    return SentGraphs(
+        all_logits=str(artifact.all_logits_graph),
+        last_logits=str(artifact.graph),
+        geometry=asdict(artifact.geometry),
+    )
 
 
 def _folder(source: ModelSource) -> str | None:

@@ -1,5 +1,7 @@
 """What the children that measure quality reply; nothing here is kept as it is."""
 
+from typing import Any
+
 import msgspec
 
 from harness.results.entries import TextBytes
@@ -111,3 +113,29 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     taus: tuple[float, ...] = ()
     bad: BadText | None = None
     peak_bytes: int
+
+
+class SentGraphs(msgspec.Struct, frozen=True, kw_only=True):
+    """A built decoder as the child is told of it.
+
+    Attributes:
+        all_logits: path of the graph with every token's logits.
+        last_logits: of that with the last one's.
+        geometry: of both.
+    """
+
+    all_logits: str
+    last_logits: str
+    geometry: dict[str, Any]
+
+
+class SentEncoder(msgspec.Struct, frozen=True, kw_only=True):
+    """A built encoder as the child is told of it.
+
+    Attributes:
+        graph: path of it.
+        geometry: of it.
+    """
+
+    graph: str
+    geometry: dict[str, Any]

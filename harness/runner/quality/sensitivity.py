@@ -3,13 +3,14 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from msgspec import structs
 
 from harness.builder.graph.mixture import LEVEL_DATA, REFERENCE_DATA
 from harness.core.errors import StorageError
 from harness.core.units import MIB
+from harness.devices.device import SentDevice
 from harness.machine.process.worker import Worker
 from harness.models.weights.source import ModelSource
 from harness.results.quality import GroupLoss
@@ -27,8 +28,6 @@ from harness.runner.quality.summary import PREFILL, summarize_path
 from harness.store.artifact import Artifact
 from harness.store.links import link_file
 
-Json = dict[str, Any]
-
 DATA_LINKS = (REFERENCE_DATA, LEVEL_DATA)
 
 
@@ -37,7 +36,7 @@ def measure_sensitivity(
     reference: Artifact,
     level: Artifact,
     *,
-    device: str | Json = "cpu",
+    device: str | SentDevice = "cpu",
     threads: int = 1,
     plan: ChunkPlan = DEFAULT_PLAN,
     text: str | None = None,
@@ -75,7 +74,7 @@ def measure_sensitivity(
             "mixtures",
             timeout_s,
             Mixtures,
-            spec=asdict(level.spec),
+            spec=level.spec,
             reference=reference.level,
             level=level.level,
             folder=folder,
@@ -90,7 +89,7 @@ def measure_sensitivity(
                     Evaluated,
                     path=PREFILL,
                     reference=graphs(reference),
-                    level={**graphs(reference), "all_logits": group.graph},
+                    level=structs.replace(graphs(reference), all_logits=group.graph),
                     device=device,
                     threads=threads,
                     chunks=read.chunks,

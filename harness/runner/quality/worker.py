@@ -10,7 +10,7 @@ from typing import Any
 from harness.builder.graph.geometry import decoder_geometry_from
 from harness.builder.quantize.levels import find_level
 from harness.core.errors import UsageError
-from harness.devices.device import find_device
+from harness.devices.device import SentDevice, find_device
 from harness.engine.passes import seeded_ids
 from harness.machine.meters.memory import memory_mark
 from harness.models.specs.model import ModelSpec
@@ -20,15 +20,21 @@ from harness.runner.quality.chunks import ChunkPlan, cut_chunks
 from harness.runner.quality.divergence import Divergence
 from harness.runner.quality.mixing import write_mixtures
 from harness.runner.quality.paths import OPENERS, GraphFiles, open_prefill
-from harness.runner.quality.replies import Evaluated, Mixture, Mixtures, TokenizerBytes, TokensRead
+from harness.runner.quality.replies import (
+    Evaluated,
+    Mixture,
+    Mixtures,
+    SentGraphs,
+    TokenizerBytes,
+    TokensRead,
+)
 from harness.runner.quality.scoring import score_chunks
 
-Json = dict[str, Any]
 SEEDED_TEXT = "seeded random token ids"
 
 
 def tokens(
-    folder: str | None, vocab_size: int, text: str | None, plan: Json, seed: int
+    folder: str | None, vocab_size: int, text: str | None, plan: ChunkPlan, seed: int
 ) -> TokensRead:
     """Cut the text of a model into chunks of token ids.
 
@@ -36,32 +42,31 @@ def tokens(
         folder: its Hugging Face folder; None: seeded weights.
         vocab_size: rows of its embedding.
         text: see read_tokens.
-        plan: the fields of a ChunkPlan that the model can follow.
+        plan: that the model can follow.
         seed: of the token ids of a model without a tokenizer.
 
     Raises:
         UsageError: a text for a model without a tokenizer; or as read_tokens and cut_chunks.
         ModelError: as read_tokens.
     """
-    wanted = ChunkPlan(**plan)
     home = None if folder is None else Path(folder)
     tokenization = tokenization_of(home, vocab_size)
     if home is None or tokenization is Tokenization.NONE:
         _refuse_text(text)
-        ids = seeded_ids(seed, 1, wanted.tokens + 1, vocab_size)[0].tolist()
+        ids = seeded_ids(seed, 1, plan.tokens + 1, vocab_size)[0].tolist()
         name, begin_id = SEEDED_TEXT, None
     else:
         read = read_tokens(home, vocab_size, text)
         name, ids, begin_id = read.name, read.ids, read.begin_id
-    chunks = cut_chunks(ids, wanted, begin_id, name)
+    chunks = cut_chunks(ids, plan, begin_id, name)
     return TokensRead(chunks=chunks, text=name, tokenization=str(tokenization))
 
 
 def evaluate(
     path: str,
-    reference: Json,
-    level: Json,
-    device: str | Json,
+    reference: SentGraphs,
+    level: SentGraphs,
+    device: str | SentDevice,
     threads: int,
     chunks: Sequence[Sequence[int]],
 ) -> Evaluated:
@@ -72,7 +77,7 @@ def evaluate(
 
     Args:
         path: `prefill` or `decode`: how the level reads.
-        reference: `all_logits`, `last_logits` (paths of the graphs) and `geometry` (its fields).
+        reference: its graphs.
         level: the same of the level.
         device: as it travels, or a key of the device table; the reference of a static decoder,
             which is a fused one, is read on the CPU.
@@ -87,19 +92,16 @@ def evaluate(
     return Evaluated(**_lists(scored.scores), bad=scored.bad, peak_bytes=memory_mark().peak_bytes)
 
 
-def mixtures(spec: Json, reference: str, level: str, folder: str) -> Mixtures:
+def mixtures(spec: ModelSpec, reference: str, level: str, folder: str) -> Mixtures:
     """Write the graphs of harness.runner.quality.mixing into a folder with both data files.
 
     Args:
-        spec: the fields of a ModelSpec.
+        spec: the architecture.
         reference: name of the level that everything else is held at.
         level: name of the level of one group at a time.
         folder: holds `reference.data` and `level.data`.
     """
-    import msgspec
-
-    model = msgspec.convert(spec, ModelSpec)
-    written = write_mixtures(model, find_level(reference), find_level(level), Path(folder))
+    written = write_mixtures(spec, find_level(reference), find_level(level), Path(folder))
     return Mixtures(
         groups=tuple(
             Mixture(name=group.name, saved_bytes=group.saved_bytes, graph=str(path))
@@ -123,12 +125,12 @@ def _refuse_text(text: str | None) -> None:
         )
 
 
-def _files(fields: Json) -> GraphFiles:
+def _files(sent: SentGraphs) -> GraphFiles:
     """The graphs of a model, as they travelled."""
     return GraphFiles(
-        all_logits=Path(fields["all_logits"]),
-        last_logits=Path(fields["last_logits"]),
-        geometry=decoder_geometry_from(fields["geometry"]),
+        all_logits=Path(sent.all_logits),
+        last_logits=Path(sent.last_logits),
+        geometry=decoder_geometry_from(sent.geometry),
     )
 
 

@@ -67,7 +67,7 @@ class FakeWorker(nullcontext):
 
     def ask(self, command, timeout_s, reply, **arguments):
         assert command == "compile"
-        assert arguments["device"]["compiled"] is None
+        assert arguments["device"].compiled is None
         if self.error:
             raise self.error
         return reply(compile_ns=5_000_000)

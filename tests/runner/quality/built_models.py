@@ -1,7 +1,6 @@
 """Built models for tests of quality, and how they travel to the worker."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -9,15 +8,6 @@ from safetensors.numpy import save_file
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
-
-
-def graphs(artifact):
-    """An artifact as the worker's `evaluate` takes it."""
-    return {
-        "all_logits": str(artifact.all_logits_graph),
-        "last_logits": str(artifact.graph),
-        "geometry": asdict(artifact.geometry),
-    }
 
 
 def changed_folder(folder, model, change):

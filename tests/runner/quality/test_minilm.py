@@ -32,6 +32,7 @@ from harness.runner.quality.embedding_worker import embed_texts
 from harness.runner.quality.embeddings import measure_embeddings
 from harness.runner.quality.ranking import Embeddings
 from harness.runner.quality.ranking_set import bundled_set, read_ranking
+from harness.runner.quality.replies import SentEncoder
 from harness.store.cache import default_cache, ensure_artifact
 
 pytestmark = pytest.mark.slow
@@ -106,11 +107,10 @@ def test_every_level_finds_the_english_answers(built, level):
     """What shows that tokenizer, pooling and weights fit: 13 of 13 right passages among 48."""
     source, artifacts = built
     texts, ids = bundled_set(), read_ranking(source.folder, 30_522, 512)
-    fields = {
-        "graph": str(artifacts[level].graph),
-        "geometry": asdict(artifacts[level].geometry),
-    }
-    vectors = embed_texts(fields, find_device("cpu"), 1, [*ids.queries, *ids.passages])
+    sent = SentEncoder(
+        graph=str(artifacts[level].graph), geometry=asdict(artifacts[level].geometry)
+    )
+    vectors = embed_texts(sent, find_device("cpu"), 1, [*ids.queries, *ids.passages])
     found = Embeddings(vectors[: len(ids.queries)], vectors[len(ids.queries) :])
     nearest = found.similarities.argmax(axis=1).tolist()
     assert nearest[:ENGLISH] == list(texts.answers[:ENGLISH])

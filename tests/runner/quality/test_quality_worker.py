@@ -13,16 +13,18 @@ from msgspec import to_builtins
 from harness.core.errors import HarnessError, UsageError
 from harness.models.weights.source import resolve_model
 from harness.results.entries import TextBytes
+from harness.runner.quality.chunks import ChunkPlan
+from harness.runner.quality.measure import graphs
 from harness.runner.quality.paths import OPENERS
 from harness.runner.quality.summary import DECODE, PREFILL
 from harness.runner.quality.worker import evaluate, tokenizer_bytes, tokens
 from harness.store.cache import ensure_artifact
-from tests.runner.quality.built_models import changed_folder, graphs, rounded
+from tests.runner.quality.built_models import changed_folder, rounded
 
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "bytelm_scores.json"
 TORCH = json.loads(FIXTURE.read_text(encoding="utf-8"))
 BYTELM = resolve_model("bytelm")
-PLAN = {"chunk_tokens": TORCH["chunk_tokens"], "chunks": TORCH["chunks"]}
+PLAN = ChunkPlan(chunk_tokens=TORCH["chunk_tokens"], chunks=TORCH["chunks"])
 PATHS = (PREFILL, DECODE)
 
 
@@ -163,7 +165,7 @@ def test_a_reference_may_be_the_bad_one(hot, built, chunks):
 
 
 def test_a_model_without_tokenizer_reads_seeded_ids():
-    plan = {"chunk_tokens": 8, "chunks": 20}
+    plan = ChunkPlan(chunk_tokens=8, chunks=20)
     reply = tokens(None, 1000, None, plan, seed=3)
     assert reply.text == "seeded random token ids"
     assert reply.tokenization == "none"
