@@ -86,7 +86,7 @@ def test_the_cache_takes_exactly_its_bytes(cache, token_bytes, build):
     """2 halves · 2 layers · 2 heads · 16 values: 128 of 4 bytes, 1 byte, half a byte."""
     tiny = build("plain", "fp32", cache)
     decoder = DecoderSession(tiny.open(), tiny.geometry, 1, 20)
-    assert sum(half.nbytes for layer in decoder._cache for half in layer) == 20 * token_bytes
+    assert sum(half.nbytes for _, half in decoder._cache) == 20 * token_bytes
     growing = GrowingDecoder(tiny.open(), tiny.geometry, 1)
     growing.prefill(np.zeros((1, 20), np.int64))
     halves = [growing.half(layer, half) for layer in range(2) for half in ("key", "value")]
@@ -99,7 +99,7 @@ def test_a_filled_cache_holds_seeded_integers_of_every_size(cache, largest, buil
     tiny = build("plain", "fp32", cache)
     decoder = DecoderSession(tiny.open(), tiny.geometry, 1, 64)
     decoder.fill(60, seed=3)
-    held = np.stack([half for layer in decoder._cache for half in layer])
+    held = np.stack([half for _, half in decoder._cache])
     assert not held[..., 60:, :].any()
     values = held[..., :60, :]
     if cache == "int4":

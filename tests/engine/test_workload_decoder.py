@@ -103,10 +103,9 @@ def test_filling_writes_every_position_below_the_depth_and_decides_the_logits(ti
         decoder = in_place(tiny)
         decoder.fill(20, seed)
         assert decoder.depth_tokens == 20
-        for layer in decoder._cache:
-            for buffer in layer:
-                assert np.count_nonzero(buffer[:, :, :20]) > 0.99 * buffer[:, :, :20].size
-                assert not buffer[:, :, 20:].any()
+        for _, buffer in decoder._cache:
+            assert np.count_nonzero(buffer[:, :, :20]) > 0.99 * buffer[:, :, :20].size
+            assert not buffer[:, :, 20:].any()
         return decoder.step(random_ids(1, 1)).copy()
 
     assert np.array_equal(logits(seed=3), logits(seed=3))
