@@ -7,6 +7,7 @@ import pytest
 from harness.core.errors import UsageError, WorkerError
 from harness.report.notes import ENDINGS
 from harness.report.render import render
+from harness.results.plan import Effort
 from harness.results.replies import MemoryRead
 from harness.runner.loop import rounds, sustain
 from harness.runner.loop.builds import Builds
@@ -70,14 +71,14 @@ def test_rounds_are_added_for_the_groups_that_are_not_precise_yet(plan, measured
     counts = {level: sum(name == level for name, _ in measured) for level in ("fp32", "int4")}
     assert counts == {"fp32": 3, "int4": 8}
     found = effort_of(plan, builds, entries)
-    assert found == {"precision": 0.02, "rounds": 8, "wide": 1, "ended": "rounds"}
+    assert found == Effort(precision=0.02, rounds=8, wide=1, ended="rounds")
 
 
 def test_a_precision_that_is_reached_ends_the_run(plan, measured):
     plan = replace(plan, groups=tuple(g for g in plan.groups if g.level.name == "fp32"))
     builds, entries = run(plan)
     assert len(measured) == 3
-    assert effort_of(plan, builds, entries)["ended"] == "precision"
+    assert effort_of(plan, builds, entries).ended == "precision"
 
 
 def test_the_budget_ends_a_run_that_is_not_precise(plan, measured):
@@ -86,7 +87,7 @@ def test_the_budget_ends_a_run_that_is_not_precise(plan, measured):
     plan = replace(plan, settings=replace(plan.settings, budget=45.0))
     builds, entries = run(plan, Pause(clock=lambda: next(ticks)))
     assert max(index for _, index in measured) == 2
-    assert effort_of(plan, builds, entries)["ended"] == "budget"
+    assert effort_of(plan, builds, entries).ended == "budget"
 
 
 def test_without_a_precision_a_plan_has_its_rounds(plan, measured):
@@ -104,7 +105,7 @@ def test_a_group_that_failed_asks_for_no_more_rounds(plan, measured, monkeypatch
     monkeypatch.setattr(rounds, "measure_group", failing)
     builds, entries = run(plan)
     assert len(entries.failures) == 2
-    assert effort_of(plan, builds, entries)["wide"] == 0
+    assert effort_of(plan, builds, entries).wide == 0
 
 
 def test_the_machine_rests_before_each_process(plan, measured):
