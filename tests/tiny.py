@@ -10,15 +10,8 @@ from safetensors.numpy import save_file
 from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import Sizes
 from harness.models.configs.config import spec_from_config
-from harness.models.specs.layers import Convolution, DeltaRule, Mamba
-from harness.models.specs.model import (
-    Dense,
-    EncoderSpec,
-    Experts,
-    ModelSpec,
-    RopeScaling,
-    RotaryEncoderSpec,
-)
+from harness.models.specs.layers import Convolution, DeltaRule, Experts, Mamba
+from harness.models.specs.model import Dense, EncoderSpec, ModelSpec, RopeScaling, RotaryEncoderSpec
 from harness.models.specs.tensors import logical_tensors
 from harness.models.weights.source import ModelSource
 

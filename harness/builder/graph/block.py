@@ -32,8 +32,8 @@ from harness.models.specs.blocks import (
     Part,
     layer_parts,
 )
-from harness.models.specs.layers import FeedForward, Mixer
-from harness.models.specs.model import NORM_ENDS, NORM_ORDERS, Experts, ModelSpec, is_sensitive
+from harness.models.specs.layers import Experts, FeedForward, Mixer
+from harness.models.specs.model import NORM_ENDS, NORM_ORDERS, ModelSpec, is_sensitive
 
 
 class Residual:

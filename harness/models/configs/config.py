@@ -26,12 +26,11 @@ from harness.models.configs.parts import text_part
 from harness.models.configs.rope import turns_of
 from harness.models.specs.check import check_any, require_positive
 from harness.models.specs.decoder_names import FAMILIES
-from harness.models.specs.layers import shortest_pattern
+from harness.models.specs.layers import Experts, shortest_pattern
 from harness.models.specs.model import (
     DENSE_ACTIVATIONS,
     AnySpec,
     Dense,
-    Experts,
     ModelSpec,
     RotaryEncoderSpec,
 )

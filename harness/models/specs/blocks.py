@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from harness.models.specs.layers import DeltaRule, FeedForward, Layer, Mamba, Mixer
-from harness.models.specs.model import NORM_ORDERS, Experts, ModelSpec
+from harness.models.specs.layers import DeltaRule, Experts, FeedForward, Layer, Mamba, Mixer
+from harness.models.specs.model import NORM_ORDERS, ModelSpec
 from harness.models.specs.shapes import DecoderShape
 
 AnyDecoder = ModelSpec | DecoderShape

@@ -6,7 +6,7 @@ from functools import singledispatch
 
 from harness.core.errors import ModelError, suggestion
 from harness.models.specs import decoder_names
-from harness.models.specs.layers import KINDS, DeltaRule, Mamba, Mixer
+from harness.models.specs.layers import KINDS, DeltaRule, Experts, Mamba, Mixer
 from harness.models.specs.model import (
     ACTIVATIONS,
     DENSE_ACTIVATIONS,
@@ -16,7 +16,6 @@ from harness.models.specs.model import (
     POOLINGS,
     AnySpec,
     EncoderSpec,
-    Experts,
     ModelSpec,
     RopeScaling,
     RotaryEncoderSpec,

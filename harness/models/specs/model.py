@@ -14,6 +14,7 @@ from harness.models.specs.layers import (
     LATER,
     Convolution,
     DeltaRule,
+    Experts,
     FeedForward,
     Kind,
     Layer,
@@ -131,41 +132,6 @@ class RopeScaling:
     whole_pairs: bool = field(default=True, metadata=LATER)
     query_growth: float = field(default=0.0, metadata=LATER)
     turned_share: float = field(default=1.0, metadata=LATER)
-
-
-@dataclass(frozen=True, slots=True)
-class Experts:
-    """The mixture that stands in each layer instead of one gated block.
-
-    Attributes:
-        count: experts stored per layer.
-        active: experts that one token uses.
-        intermediate_size: width of one expert.
-        shared_intermediate_size: width of the block that every token uses too; 0: none.
-        shared_gate: whether that block's output is scaled by a learned gate [hidden].
-        normalised: whether the weights of the active experts are scaled to sum to 1.
-        bias: whether router and experts add biases (gpt-oss).
-        gate_slope: the gate is g · sigmoid(this · g).
-        up_added: added to up before it is multiplied by the gate.
-        dense_layers: so many first layers have a block of intermediate_size instead.
-        sigmoid: experts are chosen by sigmoids of the router, not by their softmax (LFM2).
-        choice_bias: a trained number per expert is added to them for the choice alone.
-        limit: gate is cut above it, up on both sides; None: neither is.
-    """
-
-    count: int
-    active: int
-    intermediate_size: int
-    shared_intermediate_size: int = 0
-    shared_gate: bool = False
-    normalised: bool = True
-    bias: bool = field(default=False, metadata=LATER)
-    gate_slope: float = field(default=1.0, metadata=LATER)
-    up_added: float = field(default=0.0, metadata=LATER)
-    limit: float | None = field(default=None, metadata=LATER)
-    dense_layers: int = field(default=0, metadata=LATER)
-    sigmoid: bool = field(default=False, metadata=LATER)
-    choice_bias: bool = field(default=False, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from harness.models.specs.layers import Convolution, DeltaRule, Mamba
-from harness.models.specs.model import Experts
+from harness.models.specs.layers import Convolution, DeltaRule, Experts, Mamba
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,11 @@ from harness.models.specs.blocks import (
     layer_norms,
     mixer_parts,
 )
-from harness.models.specs.layers import FeedForward, Layer, Mixer
+from harness.models.specs.layers import Experts, FeedForward, Layer, Mixer
 from harness.models.specs.model import (
     NORM_VECTORS,
     AnySpec,
     EncoderSpec,
-    Experts,
     ModelSpec,
     RotaryEncoderSpec,
     TextSpec,

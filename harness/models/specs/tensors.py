@@ -10,13 +10,12 @@ from itertools import groupby
 from math import prod
 
 from harness.models.specs.blocks import Part, experts_of, layer_norms, layer_parts
-from harness.models.specs.layers import FeedForward, Layer, Mixer
+from harness.models.specs.layers import Experts, FeedForward, Layer, Mixer
 from harness.models.specs.model import (
     NORM_ENDS,
     NORM_VECTORS,
     AnySpec,
     EncoderSpec,
-    Experts,
     ModelSpec,
     RotaryEncoderSpec,
     TextSpec,

@@ -8,7 +8,7 @@ from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.static.geometry import static_geometry
 from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
 from harness.core.errors import ModelError
-from harness.models.specs.model import Experts
+from harness.models.specs.layers import Experts
 from tests.tiny import LLAMA, SPECS
 
 STATIC = next(iter(STATIC_LEVELS.values()))

@@ -5,7 +5,7 @@ import pytest
 from harness.core.errors import ModelError
 from harness.models.catalog.catalog import load_spec
 from harness.models.configs.config import spec_from_config
-from harness.models.specs.model import Experts
+from harness.models.specs.layers import Experts
 
 COMMON = {
     "vocab_size": 256,
