@@ -11,8 +11,8 @@ from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import MeasurementError, UsageError
 from harness.estimator.memory import stored_model_bytes
 from harness.models.catalog.catalog import catalog_model, spec_names
+from harness.models.specs.dissect import decoder_structure
 from harness.models.specs.shapes import DecoderShape
-from harness.models.specs.structure import decoder_structure
 from harness.results.document import with_open_parts
 from harness.results.schema import Cell, Document, Metric, Record, Trust
 from harness.runner.plan import make_plan

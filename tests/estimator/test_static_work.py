@@ -25,7 +25,7 @@ from harness.estimator.static import (
     static_step,
 )
 from harness.models.catalog.catalog import load_spec
-from harness.models.specs.structure import spec_structure
+from harness.models.specs.dissect import spec_structure
 from tests.tiny import SPECS
 
 SMOLLM = spec_structure(load_spec("smollm2-135m"))

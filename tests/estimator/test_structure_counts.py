@@ -12,8 +12,9 @@ from harness.estimator.memory import ANY_ENGINE, ORT_CPU, held_copy_bytes, store
 from harness.estimator.nodes import built_operator_calls
 from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import catalog_model, load_spec, spec_names
+from harness.models.specs.dissect import spec_structure
 from harness.models.specs.model import Dense, ModelSpec
-from harness.models.specs.structure import Stage, spec_structure
+from harness.models.specs.structure import Stage
 from tests.estimator.graph_walk import Walk
 from tests.tiny import ENCODER, GRID, ROTARY_ENCODERS, SPECS
 

@@ -21,6 +21,7 @@ from harness.models.catalog.encoders import (
     whisper_structure,
 )
 from harness.models.specs.check import check_any
+from harness.models.specs.dissect import decoder_structure, spec_structure
 from harness.models.specs.model import AnySpec, spec_type
 from harness.models.specs.shapes import (
     ClipShape,
@@ -29,7 +30,7 @@ from harness.models.specs.shapes import (
     VitShape,
     WhisperShape,
 )
-from harness.models.specs.structure import ModelStructure, decoder_structure, spec_structure
+from harness.models.specs.structure import ModelStructure
 
 
 @dataclass(frozen=True, slots=True)

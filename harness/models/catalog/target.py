@@ -17,7 +17,8 @@ from harness.core.records import data_folder, read_record, read_table
 from harness.core.units import GB, GIB, MIB
 from harness.models.catalog.catalog import catalog_model
 from harness.models.configs.config import spec_from_file
-from harness.models.specs.structure import ModelStructure, spec_structure
+from harness.models.specs.dissect import spec_structure
+from harness.models.specs.structure import ModelStructure
 
 # English short scale, then the Korean myriads; B is billion: the field's word for 1e9 parameters.
 _UNITS = {

@@ -20,8 +20,8 @@ from harness.builder.quantize.levels import (
 )
 from harness.models.catalog.target import CONFIG_FILE, EstimateTarget, catalog_target, config_target
 from harness.models.exported.files import graphs_in
+from harness.models.specs.dissect import spec_structure
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, RotaryEncoderSpec
-from harness.models.specs.structure import spec_structure
 from harness.models.specs.tensors import active_parameters, parameters
 from harness.models.weights.source import ModelSource, trained_names
 from harness.results.replies import StepsCheck

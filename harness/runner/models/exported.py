@@ -19,7 +19,8 @@ from harness.models.exported.model import (
     Role,
 )
 from harness.models.exported.sizes import input_shapes
-from harness.models.specs.structure import ModelStructure, spec_structure
+from harness.models.specs.dissect import spec_structure
+from harness.models.specs.structure import ModelStructure
 from harness.models.weights.source import ModelSource
 from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.replies import StepsCheck

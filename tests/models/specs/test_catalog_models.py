@@ -13,7 +13,8 @@ from harness.models.catalog.catalog import (
     read_catalog_model,
     spec_names,
 )
-from harness.models.specs.structure import ParameterGroup, Role, spec_structure
+from harness.models.specs.dissect import spec_structure
+from harness.models.specs.structure import ParameterGroup, Role
 from harness.models.specs.tensors import built_parameters, kv_bytes_per_token, parameters
 
 NAMES = catalog_names()

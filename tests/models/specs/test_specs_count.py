@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.models.catalog.catalog import load_spec, spec_names
-from harness.models.specs.structure import spec_structure
+from harness.models.specs.dissect import spec_structure
 from harness.models.specs.tensors import (
     active_parameters,
     built_parameters,

@@ -7,8 +7,8 @@ import pytest
 from harness.core.errors import ModelError
 from harness.models.catalog.catalog import load_spec
 from harness.models.specs.check import check_spec
+from harness.models.specs.dissect import spec_structure
 from harness.models.specs.layers import FeedForward, Mixer
-from harness.models.specs.structure import spec_structure
 from harness.models.specs.tensors import kv_values_per_token, logical_tensors, parameters
 from harness.store.hashes import content_hash
 from tests.tiny import LLAMA, SPECS
