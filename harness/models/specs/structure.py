@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.models.specs.model import (
-    AnySpec,
-)
+from harness.models.specs.model import AnySpec
 
 
 class Role(StrEnum):

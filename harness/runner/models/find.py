@@ -48,9 +48,9 @@ def find_model(
 ) -> FoundModel:
     """Find the model that `word` means.
 
-    In this order: `hf:org/name`, which is fetched; a name of the catalog or an alias; a trained
-    model that ships; files that exist: a Hugging Face folder, exported files, a config.json; a
-    system that the source documents name; a bare parameter count.
+    In this order: a name of the catalog or an alias; a trained model that ships; a folder of
+    weights; `hf:org/name`, which is fetched; other files that exist: exported ones, a config.json;
+    a system that the source documents name; a bare parameter count.
 
     Args:
         word: what the user typed.
@@ -67,10 +67,9 @@ def find_model(
         ModelError, WorkerError: files that cannot be used.
     """
     word = str(word)
-    if is_hub_name(word):
-        word = str(fetch_model(word, folder or default_cache(), hub or Hub(), log))
     found = (
         _built(word, folder)
+        or _fetched(word, folder, hub or Hub(), log)
         or _described(word)
         or _exported(word, folder or default_cache())
         or _folder(word)
@@ -100,6 +99,13 @@ def _built(word: str, place: Path | None) -> FoundModel | None:
             place = place or default_cache()
             return _recognised(word, path, place, f"its graph is measured: {error.problem}")
         return Described(word, config_target(path / CONFIG_FILE), error)
+
+
+def _fetched(word: str, place: Path | None, hub: Hub, log: Log) -> FoundModel | None:
+    """A repository of the hub: what its fetched folder is."""
+    if not is_hub_name(word):
+        return None
+    return find_model(fetch_model(word, place or default_cache(), hub, log), place)
 
 
 def _is_data_of_graphs(folder: Path) -> bool:
