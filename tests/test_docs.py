@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -108,6 +109,16 @@ def test_the_changelog_has_the_version_with_a_date_and_a_line_per_entry():
         rf"^## {re.escape(project['version'])} - \d{{4}}-\d\d-\d\d$", text, re.MULTILINE
     )
     assert [line for line in text.splitlines() if line.startswith("  ")] == []
+
+
+def test_each_version_of_the_changelog_has_a_heading_and_an_entry_once():
+    """Two branches that both add lines leave them doubled when they meet."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for version in text.split("\n## ")[1:]:
+        name, *lines = [line for line in version.splitlines() if line]
+        assert [line for line, count in Counter(lines).items() if count > 1] == [], name
+        headings = {line for line in lines if line.startswith("#")}
+        assert headings <= {"### Added", "### Fixed", "### Changed", "### Numbers"}, name
 
 
 FINDINGS = sorted((ROOT / "findings").glob("*.sh"))
