@@ -7,12 +7,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from harness.cli.main import main
 from harness.cli.options import COMPARE_FORMATS
 from harness.report.github import CUT, SUMMARY_BYTES
 from harness.results.document import write_document
+from harness.results.enums import Ending
+from harness.results.plan import Progress
 from tests.measured_documents import busy, document, quality, record
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -383,19 +385,19 @@ def test_markup_in_names_stays_text(tmp_path, capsys):
 def test_a_partial_side_says_so_in_every_format(style, tmp_path, capsys, monkeypatch):
     """Interrupted, with the command that goes on; nothing is said of the side that is whole."""
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    progress = {
-        "ended": "interrupted",
-        "cells": 3,
-        "whole": 1,
-        "unmeasured": 2,
-        "rounds": 5,
-        "resumed": 0,
-        "command": "bench run --config long.toml --resume",
-    }
+    progress = Progress(
+        ended=Ending.INTERRUPTED,
+        cells=3,
+        whole=1,
+        unmeasured=2,
+        rounds=5,
+        command="bench run --config long.toml --resume",
+    )
     paths = []
-    for name, plan in (("a", {}), ("b", {"progress": progress})):
+    for name, found_progress in (("a", UNSET), ("b", progress)):
         found = document(record(BASE), run_id=f"run-{name}")
-        write_document(structs.replace(found, plan={**found.plan, **plan}), tmp_path / name)
+        plan = structs.replace(found.plan, progress=found_progress)
+        write_document(structs.replace(found, plan=plan), tmp_path / name)
         paths.append(str(tmp_path / name))
     code, out, _ = run(capsys, *paths, "--format", style)
     assert code == 0

@@ -132,7 +132,7 @@ def test_a_norm_in_parts_is_six_operators_of_an_older_set(tmp_path):
     assert {node.op_type for node in model.graph.node} == expected
 
 
-DECODERS = [name for name in spec_names() if isinstance(load_spec(name), ModelSpec)]
+DECODERS = [name for name in spec_names() if type(load_spec(name)) is ModelSpec]
 # Families whose blocks are Llama's; the others have parts that static graphs do not.
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 PLAIN = [n for n in DECODERS if load_spec(n).family in FAMILIES or n == "phi-3-mini-4k"]
