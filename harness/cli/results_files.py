@@ -15,6 +15,7 @@ from harness.results.journal import SUFFIX
 from harness.results.schema import Document
 
 LATEST, PREVIOUS = "latest", "prev"
+_MEANINGS = ("the newest run", "the run before the newest")
 FOLDER = Path("results")  # the usual --results
 
 
@@ -36,7 +37,8 @@ def results_path(argument: str | Path) -> Path:
     place = words.index(str(argument))
     if len(runs) <= place:
         raise UsageError(
-            f"{argument} means a run in {FOLDER}, which holds {len(runs)}",
+            f"{argument} means {_MEANINGS[place]} in {FOLDER}, which holds "
+            f"{'one run' if runs else 'no run'}",
             fix="the path of a results file, or measure first: bench run",
         )
     return runs[place]

@@ -19,7 +19,14 @@ from harness.report.grid import (
     markdown,
     one_line,
 )
-from harness.report.numbers import four_decimals, percent, ratio, signed_percent, three_digits
+from harness.report.numbers import (
+    counted,
+    four_decimals,
+    percent,
+    ratio,
+    signed_percent,
+    three_digits,
+)
 from harness.report.rows import test_of
 from harness.results.enums import Verdict
 from harness.results.metrics import differences
@@ -281,7 +288,7 @@ def _counts(row: CompareRow) -> str:
     first, second = row.counts
     if row.basis in (COUNTED, KNOWN):
         return row.basis
-    return f"{first} {row.basis}" if first == second else f"{first}+{second} {row.basis}"
+    return f"{first}+{second} {row.basis}" if first != second else counted(first, row.basis)
 
 
 COLUMNS: tuple[Column[CompareRow], ...] = (

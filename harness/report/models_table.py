@@ -40,7 +40,7 @@ CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column("class", lambda model: size_class(model.structure.parameters)),
     Column("embedding %", _table_percent, "{:.0f}".format),
     Column("KV KiB/token", _kv_kib, plain_digits),
-    Column("state KiB", lambda model: model.structure.state_bytes / KIB or None, plain_digits),
+    Column("state KiB", lambda model: model.structure.state_bytes / KIB or None, "{:,.0f}".format),
     *(Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format) for name in TEXT_LEVELS),
     Column("built", lambda model: "yes" if model.structure.spec is not None else "no"),
 )

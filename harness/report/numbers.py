@@ -79,6 +79,12 @@ def size_text(size_bytes: float) -> str:
     return f"{size_bytes / KIB:.1f} KiB" if size_bytes >= KIB else f"{size_bytes:.0f} bytes"
 
 
+def counted(count: int, things: str) -> str:
+    """A number of things, whose name is given as a plural: 5 rounds, 1 round, 1 process."""
+    one = things.removesuffix("es") if things.endswith("sses") else things.removesuffix("s")
+    return f"{count} {one if count == 1 else things}"
+
+
 def plain_digits(value: float) -> str:
     """A number without an exponent, thousands apart where it is long: 4.5, 36, 1,572,864."""
     return f"{value:,.0f}" if value >= 1e5 else f"{value:g}"

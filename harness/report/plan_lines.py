@@ -3,6 +3,7 @@
 from collections import Counter
 
 from harness.report.grid import one_line
+from harness.report.numbers import counted
 from harness.runner.plan import Plan
 
 
@@ -16,7 +17,10 @@ def draw_plan(plan: Plan) -> str:
         for workload in group.workloads
     ]
     groups, rounds = len(plan.groups), plan.settings.rounds
-    summary = f"{plan.cell_count} cells in {groups} session groups, {rounds} rounds each"
+    summary = (
+        f"{counted(plan.cell_count, 'cells')} in {counted(groups, 'session groups')}, "
+        f"{counted(rounds, 'rounds')}{' each' * (groups > 1)}"
+    )
     if plan.settings.precision is not None:
         most = max(rounds, plan.settings.max_rounds)
         summary += f", up to {most} until every interval is within {plan.settings.precision:.1%}"

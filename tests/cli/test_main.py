@@ -190,11 +190,15 @@ def test_the_trust_of_a_file_is_explained_with_its_worst_values(capsys):
 def test_latest_and_prev_mean_runs_of_the_usual_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["report", "latest"]) == 2
-    assert "latest means a run in results, which holds 0" in capsys.readouterr().err
+    assert "latest means the newest run in results, which holds no run" in capsys.readouterr().err
     (tmp_path / "results").mkdir()
     for name, source in (("20260101-000000-a", "first"), ("20260102-000000-b", "again")):
         path = ROOT / "results" / "validation" / f"{source}.json"
         shutil.copy(path, tmp_path / "results" / f"run-{name}.json")
+        if source == "first":
+            assert main(["report", "prev"]) == 2
+            told = "prev means the run before the newest in results, which holds one run"
+            assert told in capsys.readouterr().err
     for arguments in (["report", "prev"], ["compare", "prev", "latest"], ["scaling", "prev"]):
         assert main(arguments) == 0
     assert "beside run-" in capsys.readouterr().out

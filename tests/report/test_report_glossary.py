@@ -76,6 +76,12 @@ def test_an_unknown_term_names_its_neighbours():
     assert "tpot_ms" in caught.value.fix
 
 
+def test_what_an_unknown_term_is_told_is_one_sentence_and_a_command():
+    with pytest.raises(UsageError) as caught:
+        explain("tpot")
+    assert caught.value.fix == "did you mean tpot_ms? bench explain 'tpot_ms'"
+
+
 def test_no_term_is_defined_twice():
     assert len(terms()) == len(set(terms()))
 

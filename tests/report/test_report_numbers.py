@@ -42,7 +42,13 @@ LONG = "n" * 300
 
 
 STORED = ("json", "jsonl")  # a document refuses a number that is none when it is written
-PIECES = ("bounded", "digits", "size_text", "plain_digits")  # of which the others are made
+PIECES = (
+    "bounded",
+    "digits",
+    "size_text",
+    "plain_digits",
+    "counted",
+)  # of which the others are made
 
 
 def drawers() -> Iterator[tuple[str, Callable[[float], str]]]:
@@ -181,3 +187,16 @@ def test_names_of_others_are_escaped_where_records_are_explained():
             for text in texts:
                 assert not re.search("[\x1b\u202e]", text)
                 assert max(map(len, text.splitlines())) < LONGEST_CELL
+
+
+@pytest.mark.parametrize(
+    ("count", "things", "text"),
+    [
+        (1, "processes", "1 process"),
+        (2, "processes", "2 processes"),
+        (1, "session groups", "1 session group"),
+        (0, "rounds", "0 rounds"),
+    ],
+)
+def test_one_thing_is_no_plural(count, things, text):
+    assert numbers.counted(count, things) == text

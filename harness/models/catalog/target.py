@@ -79,7 +79,9 @@ def plausible_parameters(parameters: int, text: str) -> int:
     if parameters < MIN_PARAMETERS:
         raise UsageError(
             f"{text!r} stands for {parameters:,} parameters: implausible, fewer than a million",
-            fix=f"is a unit missing? {parameters}M, {parameters}B or {parameters}억",
+            fix=f"is a unit missing? {parameters}M, {parameters}B or {parameters}억"
+            if parameters
+            else "the count that it has: 135M, 7.6B or 3000억",
         )
     if parameters > MAX_PARAMETERS:
         raise UsageError(

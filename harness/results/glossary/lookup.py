@@ -2,7 +2,7 @@
 
 import re
 
-from harness.core.errors import UsageError, nearest, suggestion
+from harness.core.errors import UsageError, nearest
 from harness.results.glossary.columns import COLUMNS
 from harness.results.glossary.comparison import COMPARISON
 from harness.results.glossary.metrics import METRICS
@@ -63,7 +63,7 @@ def explain(term: str) -> str:
         near = nearest(term, terms())
         raise UsageError(
             f"{term!r} is no term of the glossary",
-            fix=f"{suggestion(term, near)} bench explain {near[0]!r}"
+            fix=f"did you mean {' or '.join(near)}? bench explain {near[0]!r}"
             if near
             else "bench explain, which lists every term",
         )

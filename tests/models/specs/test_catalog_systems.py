@@ -106,3 +106,13 @@ def test_a_damaged_file_is_refused(tmp_path, row):
     path.write_text(f'{head}kind = "model"\nstatement = "s"\n{row}\n')
     with pytest.raises(ModelError, match=r"systems\.toml"):
         read_systems(path)
+
+
+@pytest.mark.parametrize(("text", "advised"), [("0B", "135M"), ("7", "7B")])
+def test_a_count_too_small_is_told_one_that_can_be_read(text, advised):
+    """Nought times any unit is nought: a unit is not what `0B` lacks."""
+    with pytest.raises(UsageError) as caught:
+        parse_parameters(text)
+    assert advised in caught.value.fix
+    assert "0M" not in caught.value.fix
+    assert parse_parameters(advised) >= 10**6
