@@ -14,7 +14,7 @@ def parse_grid(text: str, flag: str) -> tuple[int, ...]:
     """Return the numbers that `text` stands for, in the order given, each once.
 
     Raises:
-        UsageError: something is not a number or a range, named with its flag.
+        UsageError: something is not a whole number or a range, named with its flag.
     """
     values: list[int] = []
     for part in text.split(","):
@@ -126,7 +126,7 @@ def _parse_part(part: str, flag: str) -> list[int]:
     match = _RANGE.match(part)
     if match is None:
         raise UsageError(
-            f"{flag} {part!r} is not a number or a range",
+            f"{flag} {part!r} is not a whole number without a sign, or a range",
             fix=f"{flag} 128,512 or {flag} 8-64*2 or {flag} 128-512+128",
         )
     start, stop, step = int(match[1]), int(match[2]), int(match[4])

@@ -42,7 +42,9 @@ def explain_document(document: Document, wanted: str | None, style: str) -> str:
     ]
     if not chosen:
         raise UsageError(
-            f"no record of {document.run_id} is called {wanted!r}",
+            f"no record of {document.run_id} is called {wanted!r}"
+            if document.records
+            else f"{document.run_id} holds no record",
             fix=f"a number from 1 to {len(document.records)}, or words of a name such as "
             + record_name(document.records[0])
             if document.records

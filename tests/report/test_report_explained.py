@@ -146,3 +146,9 @@ def test_placement_and_profile_are_values_too():
     (found,) = json.loads(explain_document(document(placed()), None, "json"))
     assert found["placement"]["switches"] == 3
     assert found["profile"]["operators"][0]["share"] == 0.9
+
+
+def test_a_document_without_records_is_said_to_hold_none():
+    """Nobody gave a name, so none is called unknown."""
+    with pytest.raises(UsageError, match="holds no record"):
+        explain_document(document(), None, "table")

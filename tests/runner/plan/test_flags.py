@@ -103,7 +103,11 @@ def test_presets_hold_keys_and_their_values():
     ("arguments", "problem", "fix"),
     [
         (["--rounds", "x"], "--rounds 'x' must be a whole number", "--rounds 3"),
-        (["--prompt", "8-"], "--prompt '8-' is not a number or a range", "--prompt 128,512"),
+        (
+            ["--prompt", "8-"],
+            "--prompt '8-' is not a whole number without a sign, or a range",
+            "--prompt 128,512",
+        ),
         (["--budget", "soon"], "--budget 'soon' is not a time", "--budget 60s or 5m"),
         (["--precision", "5x"], "--precision is '5x', which is no number", "3% or 0.03"),
         (["--dim", "batch"], "--dim 'batch' must be a name and a size", "--dim batch=1"),
