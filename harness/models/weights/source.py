@@ -5,6 +5,7 @@ weights has one name in caches and results: a seed, or a hash of the bytes.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from harness.models.unknown import FOLDER_NEEDS, unknown_model
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+LENGTH_BYTES, HEADER_LIMIT_BYTES = 8, 100_000_000  # as the format and its reader have them
 
 
 def checkpoint_files(folder: Path, model: str) -> tuple[str, ...]:
@@ -95,6 +97,35 @@ def dense_files(spec: AnySpec, folder: Path, model: str) -> tuple[Path, ...]:
 def _none(model: str) -> str:
     """Return the problem of a folder without weights."""
     return f"{model}: no {SINGLE} and no {INDEX}"
+
+
+def holds_embedding(source: "ModelSource") -> bool:
+    """Tell whether a folder's safetensors hold a table of vocabulary × hidden width at all.
+
+    Without one they are not this architecture's weights, whatever its config.json says. Only the
+    headers are read, without numpy; a file that cannot be read so counts as weights, so that
+    whoever opens it says what is wrong.
+    """
+    folder = source.folder
+    if folder is None:
+        return True
+    table = [source.spec.vocab_size, source.spec.hidden_size]
+    try:
+        headers = [_header(folder / file) for file in checkpoint_files(folder, source.name)]
+        shapes = [part.get("shape") for header in headers for part in header.values()]
+    except (OSError, ValueError, AttributeError, ModelError):
+        return True
+    return table in shapes
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """What a safetensors file says of its tensors: a length of 8 bytes, then as much JSON."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        if length > HEADER_LIMIT_BYTES:
+            raise ValueError(f"a header of {length} bytes")
+        header: dict[str, Any] = json.loads(file.read(length))
+        return header
 
 
 def _weight_map(index: Any, where: str, names: Collection[str], fix: str) -> dict[str, str]:

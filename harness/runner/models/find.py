@@ -26,7 +26,12 @@ from harness.models.exported.files import graphs_in, is_exported
 from harness.models.exported.skeleton import data_files
 from harness.models.formats import refuse_format
 from harness.models.unknown import unknown_model
-from harness.models.weights.source import existing, is_built_here, resolve_model
+from harness.models.weights.source import (
+    existing,
+    holds_embedding,
+    is_built_here,
+    resolve_model,
+)
 from harness.runner.models.built import built_model
 from harness.runner.models.model import FoundModel, Model
 from harness.store.cache import default_cache
@@ -93,7 +98,14 @@ def _built(word: str, place: Path | None) -> FoundModel | None:
     if _is_data_of_graphs(path) or (is_exported(path) and not (path / CONFIG_FILE).is_file()):
         return None
     try:
-        return built_model(resolve_model(word))
+        source = resolve_model(word)
+        if is_exported(path) and not holds_embedding(source):
+            raise ModelError(
+                f"its safetensors hold no table of {source.spec.vocab_size} x"
+                f" {source.spec.hidden_size}, which config.json states",
+                fix="download every file of the checkpoint",
+            )
+        return built_model(source)
     except ModelError as error:  # of an architecture that is not built: its count may be known
         if is_exported(path):
             place = place or default_cache()

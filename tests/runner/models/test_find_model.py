@@ -141,6 +141,21 @@ def test_a_folder_of_a_class_that_is_not_built_can_be_counted(tmp_path):
         found.measured()
 
 
+def test_weights_of_something_else_beside_a_graph_are_passed_over(tmp_path):
+    """config.json names a class that is built, its safetensors hold no table of its words."""
+    shutil.copytree(LLAMA, tmp_path / "odd")
+    (tmp_path / "odd" / "onnx").mkdir()
+    shutil.copy(EXPORTS / "optimum/llama-past/model.onnx", tmp_path / "odd" / "onnx" / "model.onnx")
+    assert find_model(tmp_path / "odd").facts().get("exporter") is None
+    header = b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(4)
+    (tmp_path / "odd" / "model.safetensors").write_bytes(weights)
+    facts = find_model(tmp_path / "odd").facts()
+    assert facts["parameters"] == find_model(EXPORTS / "optimum/llama-past").facts()["parameters"]
+    (note,) = [one for one in facts["notes"] if "its graph is measured" in one]
+    assert "no table of 96 x" in note
+
+
 def test_a_config_without_weights_can_be_estimated(tmp_path):
     shutil.copy(LLAMA / "config.json", tmp_path)
     found = find_model(tmp_path)
