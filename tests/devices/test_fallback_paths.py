@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from harness.core.errors import EXIT_DEVICE, DeviceError, WorkerError
 from harness.devices.device import Device, find_device
@@ -304,7 +305,7 @@ def test_arithmetic_that_an_npu_leaves_to_the_cpu_is_refused_by_operator(child, 
 
 @pytest.mark.device("qnn")
 def test_such_a_row_is_kept_where_that_is_allowed(child, tmp_path):
-    device = simulated("qnn") | {"allow_fallback": True}
+    device = structs.replace(simulated("qnn"), allow_fallback=True)
     graph = write_contributed(tmp_path / "model.onnx")
     placement = child.ask("open_graph", LONG_S, graph=str(graph), device=device)["placement"]
     assert placement["verdict"] == "PARTIAL"
