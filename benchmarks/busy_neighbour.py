@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import harness
 from harness.analysis.compare import Comparison, Question, compare_documents
 from harness.analysis.gate import JudgedGate, Outcome, judge_gates, parse_gate
@@ -100,7 +102,7 @@ def measure(options: argparse.Namespace) -> None:
     left = [one for one in _schedule(options) if _key(asdict(one)) not in done]
     with options.file.open("a", encoding="utf-8") as file:
         if not known:
-            _write(file, {"kind": "machine", "facts": machine_facts()})
+            _write(file, {"kind": "machine", "facts": msgspec.to_builtins(machine_facts())})
         for count, trial in enumerate(left[: options.most], start=1):
             began_s = time.monotonic()
             comparison = (_compare if trial.way == "compare" else _ab)(trial)

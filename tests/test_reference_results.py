@@ -21,7 +21,12 @@ FOLDER = Path(__file__).resolve().parent.parent / "results" / "reference"
 FILES = sorted(FOLDER.glob("*.json"))
 VALIDATION = FOLDER.parent / "validation"
 BENCHMARKS = FOLDER.parents[1] / "benchmarks"
-JOURNALS = {"aa": "aa_rates", "ab-power": "ab_power", "stored-power": "stored_power"}
+JOURNALS = {
+    "aa": "aa_rates",
+    "ab-power": "ab_power",
+    "gate-rates": "busy_neighbour",
+    "stored-power": "stored_power",
+}
 
 
 def test_there_is_a_reference():
