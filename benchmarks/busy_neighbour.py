@@ -25,8 +25,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 import harness
 from harness.analysis.compare import Comparison, Question, compare_documents
 from harness.analysis.gate import JudgedGate, Outcome, judge_gates, parse_gate
@@ -34,6 +32,7 @@ from harness.analysis.paired import compare_turns, lines_of
 from harness.machine.watch.cores import usable_processors
 from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.entries import PairEntry, TurnPlan, TurnValues
+from harness.results.journal import Journal, read_lines
 from harness.results.schema import Document
 from harness.runner.loop.paired import A, B, Side, measure_pair, shared_tests
 from harness.runner.loop.parts import cell_of
@@ -96,20 +95,20 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Measure the trials that the file does not hold yet."""
-    known = _lines(options.file) if options.file.exists() else []
+    known = read_lines(options.file) if options.file.exists() else []
     done = {_key(line) for line in known if line["kind"] == "trial"}
     options.file.parent.mkdir(parents=True, exist_ok=True)
     left = [one for one in _schedule(options) if _key(asdict(one)) not in done]
-    with options.file.open("a", encoding="utf-8") as file:
+    with Journal(options.file) as journal:
         if not known:
-            _write(file, {"kind": "machine", "facts": msgspec.to_builtins(machine_facts())})
+            journal.append({"kind": "machine", "facts": machine_facts()})
         for count, trial in enumerate(left[: options.most], start=1):
             began_s = time.monotonic()
             comparison = (_compare if trial.way == "compare" else _ab)(trial)
             (judged,) = judge_gates(comparison, [parse_gate(options.gate)])
             seconds = round(time.monotonic() - began_s, 1)
             line = {"kind": "trial", **asdict(trial), **_found(judged), "seconds": seconds}
-            _write(file, line)
+            journal.append(line)
             print(f"{count} of {len(left)}: {json.dumps(line)}", flush=True)
 
 
@@ -211,7 +210,7 @@ def _found(judged: JudgedGate) -> dict[str, Any]:
 
 def report(path: Path) -> None:
     """How often each kind of trial was red or green, and false rates in all."""
-    trials = [line for line in _lines(path) if line["kind"] == "trial"]
+    trials = [line for line in read_lines(path) if line["kind"] == "trial"]
     kinds: dict[tuple[str, float, float], list[dict[str, Any]]] = {}
     for one in trials:
         kinds.setdefault((one["way"], one["duty"], one["share"]), []).append(one)
@@ -238,19 +237,6 @@ def _count(found: Sequence[dict[str, Any]], outcome: str) -> int:
 def _key(line: dict[str, Any]) -> tuple[Any, ...]:
     """Which trial a line is of."""
     return tuple(line[name] for name in ("way", "duty", "share", "number"))
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """What the file holds; a torn last line is left out."""
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
-
-
-def _write(file: Any, line: dict[str, Any]) -> None:
-    """One line, on the disk when this returns."""
-    file.write(json.dumps(line) + "\n")
-    file.flush()
-    os.fsync(file.fileno())
 
 
 if __name__ == "__main__":
