@@ -452,3 +452,11 @@ def test_the_shipped_plan_gives_every_law_five_models():
     assert len([name for name, level in tests if level == "fp32"]) == 5
     assert tests["qwen2.5-1.5b", "int4"] == ["pp64 @ d0", "tg8 @ d0", "tg8 @ d1024"]
     assert tests["tinyllama-1.1b", "fp32"] == ["pp64 @ d0", "tg8 @ d0"]
+
+
+def test_the_shipped_plan_of_modern_models_asks_the_same_of_eight_kinds():
+    plan = make_plan(load_settings("modern"), usable_threads=2)
+    assert len({group.source.name for group in plan.groups}) == 8
+    for group in plan.groups:
+        names = [workload.name for workload in group.workloads]
+        assert names == ["pp64 @ d0", "tg8 @ d0", "tg8 @ d1024"], group.source.name
