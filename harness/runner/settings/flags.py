@@ -154,7 +154,8 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "plan", readers.WORD, "sweep", "", "PLAN", TESTS,
-        "A plan file, or a shipped plan: default, ci, sweep, kv, full, scaling, validate, ab.",
+        "A plan file, or a shipped plan: default, ci, sweep, kv, full, scaling, modern, validate,"
+        " ab.",
         commands=ANY, name="config",
     ),
     _cells(
