@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from harness.builder.quantize.levels import AUTO, QuantLevel
+from harness.core.environment import keep_quiet
 from harness.core.errors import (
     DeviceError,
     HarnessError,
@@ -129,6 +130,7 @@ def load(
     Raises:
         HarnessError: as `build`; or the device is absent, or did not take the graph.
     """
+    keep_quiet()
     from harness.engine.opening import kind_of
 
     for name, count in (("context_tokens", context_tokens), ("threads", threads)):

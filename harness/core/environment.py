@@ -80,7 +80,15 @@ VULKAN_DRIVERS = Variable(
     "The drivers that Vulkan may take; set by `--allow-simulated` to those of lavapipe.",
     "lvp_icd.json",
 )
-OURS = (CACHE, SUMMARY, COMPLETE, DEBUG, *COMMITS, SOFTWARE_ADAPTER, VULKAN_DRIVERS)
+TELEMETRY = Variable(
+    "ORT_DISABLE_TELEMETRY",
+    "onnxruntime",
+    "`1` keeps onnxruntime's wheels from writing a device id and events, and from sending them"
+    " inside timed samples. Set for every process that `bench` starts and by `harness.load`, unless"
+    " it is set already: `0` measures with them.",
+    "1",
+)
+OURS = (CACHE, SUMMARY, COMPLETE, DEBUG, *COMMITS, SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY)
 OTHERS = (
     Variable("HF_TOKEN", "huggingface_hub", "Access to private and gated `hf:` models.", "hf_..."),
     Variable(
@@ -139,8 +147,27 @@ def set_variable(name: str, value: str | None) -> None:
 
 
 def all_variables() -> dict[str, str]:
-    """Return a copy of the whole environment, for a child process."""
+    """Return a copy of the whole environment."""
     return dict(os.environ)
+
+
+def child_variables() -> dict[str, str]:
+    """Return the environment of a child process: this one's, with telemetry off unless set."""
+    return {TELEMETRY.name: "1"} | all_variables()
+
+
+def keep_quiet() -> None:
+    """Switch telemetry off in this process, unless set; before onnxruntime is imported.
+
+    Its own `disable_telemetry_events()` comes too late: a session has written by then
+    (onnxruntime 1.32.0).
+    """
+    os.environ.setdefault(TELEMETRY.name, "1")
+
+
+def telemetry_is_on() -> bool:
+    """Whether children run with onnxruntime's telemetry, by the words that 1.32.0 understands."""
+    return child_variables()[TELEMETRY.name].strip().lower() not in ("1", "true", "yes", "on")
 
 
 def environment_page() -> str:

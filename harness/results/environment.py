@@ -34,6 +34,8 @@ class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
         python_version: of the interpreter that asked.
         python_implementation: such as `CPython`.
         packages: versions of those that can move a number, by distribution.
+        onnxruntime_telemetry: whether onnxruntime kept and sent events while it was measured; null
+            in documents older than the question.
         unknown: each fact that nothing tells -> `absent` or `denied`.
         others: keys that this version does not know. In the file they stand among the rest.
     """
@@ -60,6 +62,7 @@ class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
     python_version: str | None = None
     python_implementation: str | None = None
     packages: dict[str, str] | None = None
+    onnxruntime_telemetry: bool | None = None
     unknown: dict[str, str] = {}
     others: dict[str, Any] = {}
 

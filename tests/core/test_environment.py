@@ -10,9 +10,13 @@ from harness.core.environment import (
     CACHE,
     OTHERS,
     OURS,
+    TELEMETRY,
     all_variables,
+    child_variables,
     chosen_cache,
+    keep_quiet,
     set_variable,
+    telemetry_is_on,
 )
 from harness.devices.table import ROWS
 from harness.store.cache import default_cache
@@ -59,3 +63,32 @@ def test_a_variable_is_set_and_taken_away(monkeypatch):
     assert "VK_ICD_FILENAMES" not in all_variables()
     with pytest.raises(KeyError):
         set_variable("OTHER", "1")
+
+
+def test_telemetry_is_off_unless_somebody_set_it(monkeypatch):
+    monkeypatch.delenv(TELEMETRY.name, raising=False)
+    assert child_variables()[TELEMETRY.name] == "1"
+    assert not telemetry_is_on()
+    keep_quiet()
+    assert all_variables()[TELEMETRY.name] == "1"
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [
+        ("1", False),
+        ("true", False),
+        ("TRUE", False),
+        ("yes", False),
+        (" on", False),
+        ("2", True),
+        ("0", True),
+        ("", True),
+    ],
+)
+def test_a_choice_about_telemetry_stays(monkeypatch, value, on):
+    """The words are those that onnxruntime 1.32.0 takes: it was tried with each."""
+    monkeypatch.setenv(TELEMETRY.name, value)
+    keep_quiet()
+    assert child_variables()[TELEMETRY.name] == value
+    assert telemetry_is_on() == on

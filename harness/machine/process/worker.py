@@ -24,7 +24,7 @@ from typing import IO, Any, Self, TypeVar, overload
 
 import msgspec
 
-from harness.core.environment import all_variables
+from harness.core.environment import child_variables
 from harness.core.errors import EXIT_CELLS, WorkerError
 from harness.core.units import NS_PER_S
 from harness.machine.process.ending import (
@@ -258,7 +258,7 @@ def _command_line(module: str, python: str | None) -> list[str]:
 
 def _environment(extra: Mapping[str, str] | None, own_interpreter: bool) -> dict[str, str]:
     """This process's variables, the extra ones, and its import path for the same interpreter."""
-    variables = all_variables()
+    variables = child_variables()
     if own_interpreter:
         folders = (str(Path(folder or ".").absolute()) for folder in sys.path)
         variables["PYTHONPATH"] = os.pathsep.join(folders)

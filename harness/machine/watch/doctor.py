@@ -223,6 +223,16 @@ def _heat(state: State) -> Found:
     return f"{state.celsius:.0f} °C", fix
 
 
+def _telemetry(state: State) -> Found:
+    """What onnxruntime's wheels write and send while they are measured."""
+    on = state.facts.onnxruntime_telemetry
+    if on is None:
+        return None
+    if not on:
+        return "onnxruntime's is off in every process that is measured", None
+    return "onnxruntime keeps and sends events inside timed samples", "ORT_DISABLE_TELEMETRY=1"
+
+
 CHECKS: Mapping[str, Callable[[State], Found]] = {
     "other programs": _load,
     "host": _steal,
@@ -234,6 +244,7 @@ CHECKS: Mapping[str, Callable[[State], Found]] = {
     "container": _quota,
     "clock": _clock,
     "heat": _heat,
+    "telemetry": _telemetry,
 }
 
 

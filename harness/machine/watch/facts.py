@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from harness.core.environment import telemetry_is_on
 from harness.machine.watch import facts_linux, facts_macos, facts_windows
 from harness.machine.watch.cores import usable_cores
 from harness.machine.watch.reading import probe_all, without_value
@@ -80,6 +81,7 @@ def _common(root: Path) -> Probes:
         "python_version": platform.python_version,
         "python_implementation": platform.python_implementation,
         "packages": _packages,
+        "onnxruntime_telemetry": telemetry_is_on,
     }
 
 

@@ -31,6 +31,7 @@ FACTS = MachineFacts(
     usable_cores=2,
     clock_source="tsc",
     clock_resolution_ns=1.0,
+    onnxruntime_telemetry=False,
 )
 QUIET = WatchInterval(
     wall_ns=10**9,
@@ -68,6 +69,7 @@ def test_a_fit_machine_has_no_warning_and_every_check_has_spoken():
         (watched(swapped_in_bytes=4096), "swap"),
         (replace(FIT, free_disk_bytes=10**9), "disk"),
         (facts(container_cpu_cores=1.5), "container"),
+        (facts(onnxruntime_telemetry=True), "telemetry"),
         (facts(clock_source="hpet"), "clock"),
         (facts(clock_resolution_ns=15_600_000.0), "clock"),
         (replace(FIT, celsius=91.0), "heat"),
