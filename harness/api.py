@@ -144,6 +144,8 @@ def load(
         artifact = read_artifact(folder)
     else:
         artifact = _artifact(path_or_model, level, cache, seed, kv_cache)
+    if chosen.row.is_host:
+        artifact = artifact.for_capacity(context_tokens)
     kind = kind_of(artifact.geometry)
     return kind.loaded(artifact.graph, chosen, threads or usable_cores(), context_tokens)
 

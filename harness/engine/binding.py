@@ -37,6 +37,7 @@ class BoundDecoder:
         session: ort.InferenceSession,
         cache: Cache,
         logits: NDArray[np.float32],
+        capacity_tokens: int,
         memory: str | None = None,
         index: int = 0,
     ) -> None:
@@ -44,16 +45,16 @@ class BoundDecoder:
 
         Args:
             session: of a decoder with the standard input and output names.
-            cache: keys and values [batch, kv_heads, capacity, width] and states, contiguous.
+            cache: keys and values [batch, kv_heads, rows, width] and states, contiguous.
             logits: [batch, 1, vocab], contiguous.
+            capacity_tokens: the longest sequence that is run.
             memory: name of the device's memory that holds the cache; None: the arrays themselves.
             index: which device of that name.
         """
         self._session = session
         self._place = () if memory is None else (memory, index)
         self._batch = logits.shape[0]
-        capacity = max((buffer.shape[2] for held, buffer in cache if held.grows), default=0)
-        self._ones = np.ones(self._batch * capacity, dtype=np.int64)
+        self._ones = np.ones(self._batch * capacity_tokens, dtype=np.int64)
         self._logits = _value(logits)
         self._cache = {
             held: ort.OrtValue.ortvalue_from_numpy(buffer, *self._place) for held, buffer in cache

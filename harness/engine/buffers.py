@@ -21,22 +21,39 @@ def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return memory[start : start + size_bytes].view(dtype).reshape(shape)
 
 
-def fill_cache(buffer: NDArray[Any], cache: CacheLevel, seeds: tuple[int, ...]) -> None:
-    """Write normal values into `buffer` [batch, heads, tokens, stored width].
+def fill_cache(
+    buffer: NDArray[Any],
+    cache: CacheLevel,
+    seeds: tuple[int, ...],
+    first: int = 0,
+    tokens: int | None = None,
+) -> None:
+    """Write normal values into `buffer` [batch, heads, rows, stored width].
+
+    Args:
+        buffer: rows of consecutive tokens.
+        cache: how values are stored.
+        seeds: which values.
+        first: token of the first row.
+        tokens: of the whole sequence, whose values these are, in a buffer of any rows; None: those
+            that the buffer ends with.
 
     Floats are standard normal; integers are so spread that the largest is NORMAL_EXTREME standard
     deviations, as with scales taken from the extremes of as many values. The same seeds and shape
     give the same values. They are drawn in pieces, so the peak memory of the process stays the
     buffer's own.
     """
-    generator = Generator(SFC64(seeds))
+    generator, end = Generator(SFC64(seeds)), first + buffer.shape[2]
+    width = buffer.shape[3] * cache.per_element
     for sequence in buffer:
         for rows in sequence:
-            for start in range(0, len(rows), PIECE_ROWS):
-                part = rows[start : start + PIECE_ROWS]
-                shape = (part.shape[0], part.shape[1] * cache.per_element)
-                values = generator.standard_normal(shape, dtype=np.float32)
-                part[...] = _integers(values, cache) if cache.is_integer else values
+            for start in range(0, end if tokens is None else tokens, PIECE_ROWS):
+                stop = min(start + PIECE_ROWS, end if tokens is None else tokens)
+                values = generator.standard_normal((stop - start, width), dtype=np.float32)
+                here = values[max(first - start, 0) : max(min(end, stop) - start, 0)]
+                if len(here):
+                    part = rows[max(start, first) - first :][: len(here)]
+                    part[...] = _integers(here, cache) if cache.is_integer else here
 
 
 def _integers(values: NDArray[np.float32], cache: CacheLevel) -> NDArray[Any]:

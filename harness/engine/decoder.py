@@ -6,26 +6,27 @@ step therefore executes next to none: each position of the cache has a binding o
 before, which reads its token where the step before it has put its choice.
 
 Keys and values of earlier tokens stay where they are, so rewinding moves nothing. A recurrent
-state has forgotten what it was: it is zeroed for the beginning, copied back where it was kept for
-the same tokens, and else made again by running them.
+state has forgotten what it was, and a cache of a window what has left it: it is begun anew, copied
+back where it was kept for the same tokens, and else made again by running them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from harness.builder.graph.geometry import DecoderGeometry
+from harness.builder.graph.geometry import DecoderGeometry, Held
 from harness.core.errors import UsageError
 from harness.devices.session import OpenedSession
-from harness.engine.binding import BoundDecoder, Late
+from harness.engine.binding import BoundDecoder, Cache, Late
 from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.engine.cached import CachedDecoder
 from harness.engine.checks import check_ids, check_rewind, check_room
 from harness.engine.passes import seeded_ids
+from harness.models.specs.layers import kept_rows
 
 CHUNK_TOKENS = 256  # of tokens that are run again: their activations fit into any memory
 # what runs at a position, and where its choice is written
@@ -33,15 +34,35 @@ _Step = tuple[ort.IOBinding | Late, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """Recurrent states, and the tokens [depth, batch] that led to them."""
+class _Filled:
+    """The first positions, where they hold values that were drawn and not those of tokens.
 
+    Attributes:
+        tokens: so many.
+        drawn_tokens: of as many at once.
+        seed: of them.
+    """
+
+    tokens: int = 0
+    drawn_tokens: int = 0
+    seed: int = 0
+
+    def cut(self, depth_tokens: int) -> "_Filled":
+        """What is left of them before a depth."""
+        return replace(self, tokens=min(self.tokens, depth_tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Recurrent states and caches of windows, and the tokens [depth, batch] that led to them."""
+
+    filled: _Filled
     tokens: NDArray[np.int64]
     values: tuple[NDArray[Any], ...]
 
-    def is_of(self, history: NDArray[np.int64], depth_tokens: int) -> bool:
-        """Whether they are those of so many tokens of a history."""
-        same_depth = len(self.tokens) == depth_tokens
+    def is_of(self, filled: _Filled, history: NDArray[np.int64], depth_tokens: int) -> bool:
+        """Whether they are those of so many positions of a history."""
+        same_depth = len(self.tokens) == depth_tokens and self.filled == filled
         return same_depth and np.array_equal(self.tokens, history[:depth_tokens])
 
 
@@ -73,12 +94,16 @@ class DecoderSession(CachedDecoder):
             for held in geometry.held
         ]
         self._states = [(held, array) for held, array in self._cache if not held.grows]
+        self._sliding = [(held, array) for held, array in self._cache if held.window_tokens]
+        self._filled = _Filled()
         self._kept: _Kept | None = None
         self._ids: dict[int, NDArray[np.int64]] = {}  # one buffer per number of tokens fed at once
         self._session = opened.session
         self._argmax = self._last_logits.argmax
         memory, index = self.cache_memory, opened.device.index
-        self._whole = BoundDecoder(opened.session, self._cache, self._logits, memory, index)
+        self._whole = BoundDecoder(
+            opened.session, self._cache, self._logits, capacity_tokens, memory, index
+        )
         self._run = self._whole.run_bound  # found once, not in every step
         self._rows: Sequence[BoundDecoder] = ()
         self._fed: Sequence[BoundDecoder] = ()
@@ -97,7 +122,7 @@ class DecoderSession(CachedDecoder):
         check_room(self._depth_tokens, tokens, self.capacity_tokens)
         buffer = self._ids.setdefault(tokens, aligned_zeros((self.batch, tokens), np.int64))
         buffer[...] = ids
-        if self._states:
+        if self._states or self._sliding:
             self._history[self._depth_tokens : self._depth_tokens + tokens] = ids.T
         one_by_one = self.batch > 1 and tokens > 1 and self._depth_tokens > 0
         self._fed = self._bound_rows() if one_by_one else (self._whole,)
@@ -160,47 +185,81 @@ class DecoderSession(CachedDecoder):
             ).T[:depth_tokens]
             self._run_again(depth_tokens)
             return
-        for number, (_, buffer) in enumerate(self._cache):
-            seeds = (seed, *divmod(number, 2))  # layer, and key or value
-            fill_cache(buffer[:, :, :depth_tokens], self.geometry.cache, seeds)
+        self._filled = _Filled(depth_tokens, depth_tokens, seed)
+        self._draw(self._cache)
         self._whole.upload(self._cache)
         self._depth_tokens = depth_tokens
 
     def rewind(self, depth_tokens: int) -> None:
-        """Forget every position from `depth_tokens` on; states are brought back to what they were.
+        """Forget every position from `depth_tokens` on.
+
+        States, and windows that have moved since, are brought back to what they were.
 
         Raises:
             UsageError: the cache holds fewer.
         """
         check_rewind(depth_tokens, self._depth_tokens)
-        if self._states and depth_tokens != self._depth_tokens:
+        self._filled = self._filled.cut(depth_tokens)
+        if depth_tokens != self._depth_tokens and not self._stays(depth_tokens):
             self._bring_back(depth_tokens)
         self._depth_tokens = depth_tokens
 
+    def _stays(self, depth_tokens: int) -> bool:
+        """Whether all that a depth needs still lies where it lay then."""
+        if self._states or not depth_tokens:
+            return not self._states
+        gone_tokens = self._depth_tokens - depth_tokens
+        return all(
+            self._held_rows(held, array, self._depth_tokens)
+            == self._held_rows(held, array, depth_tokens) + gone_tokens
+            for held, array in self._sliding
+        )
+
+    def _held_rows(self, held: Held, array: NDArray[Any], tokens: int) -> int:
+        """Rows of a cache that hold the last of so many tokens."""
+        return kept_rows(held.window_tokens, array.shape[2], tokens)
+
     def _bring_back(self, depth_tokens: int) -> None:
-        """Make the states those of so many tokens of the history."""
-        kept = self._kept
-        if kept is not None and kept.is_of(self._history, depth_tokens):
-            for (_, state), values in zip(self._states, kept.values, strict=True):
-                state[...] = values
-            self._whole.upload(self._states)
+        """Make states and windows those of so many positions of the history."""
+        kept, moving = self._kept, [*self._states, *self._sliding]
+        if kept is not None and kept.is_of(self._filled, self._history, depth_tokens):
+            for (_, array), values in zip(moving, kept.values, strict=True):
+                array[...] = values
+            self._whole.upload(moving)
             return
         self._run_again(depth_tokens)
         if depth_tokens:
-            self._whole.keep(self._states)
-            copies = tuple(state.copy() for _, state in self._states)
-            self._kept = _Kept(self._history[:depth_tokens].copy(), copies)
+            self._whole.keep(moving)
+            copies = tuple(array.copy() for _, array in moving)
+            self._kept = _Kept(self._filled, self._history[:depth_tokens].copy(), copies)
 
     def _run_again(self, depth_tokens: int) -> None:
-        """Run the tokens of the history from the beginning, and stand behind them."""
+        """Begin behind what was drawn, run the tokens of the history, and stand behind them."""
         for _, state in self._states:
             state[...] = 0
-        self._whole.upload(self._states)
-        self._depth_tokens = 0
+        self._draw(self._sliding)
+        self._whole.upload([*self._states, *self._sliding])
+        self._depth_tokens = self._filled.tokens
         while self._depth_tokens < depth_tokens:
             end = min(self._depth_tokens + CHUNK_TOKENS, depth_tokens)
             self.feed(self._history[self._depth_tokens : end].T)
             self.run()
+
+    def _draw(self, caches: Cache) -> None:
+        """Write the values of the filled positions into some of the caches."""
+        filled, wanted = self._filled, {held for held, _ in caches}
+        for number, (held, array) in enumerate(self._cache):
+            if held not in wanted:
+                continue
+            rows = self._held_rows(held, array, filled.tokens)
+            seeds = (filled.seed, *divmod(number, 2))  # layer, and key or value
+            fill_cache(
+                array[:, :, :rows],
+                self.geometry.cache,
+                seeds,
+                filled.tokens - rows,
+                filled.drawn_tokens,
+            )
 
     def download(self) -> NDArray[Any]:
         """What the last layer has written into the device's cache, copied to the host."""
@@ -232,6 +291,7 @@ class DecoderSession(CachedDecoder):
                     self._session,
                     [(held, array[row]) for held, array in self._cache],
                     self._logits[row],
+                    self.capacity_tokens,
                 )
                 for row in (slice(row, row + 1) for row in range(self.batch))
             ]

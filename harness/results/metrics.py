@@ -401,6 +401,14 @@ METRICS: tuple[MetricRow, ...] = (
         gate="memory",
     ),
     SIZE(
+        "cache_bytes",
+        "bytes",
+        "Bytes of the keys and values bound for the longest sequence of the test, all sequences of "
+        "the batch; layers with a window keep little more than that. Absent without a cache.",
+        source=Source.FILES,
+        scale=Scale.RATIO,
+    ),
+    SIZE(
         "state_bytes",
         "bytes",
         "Bytes of the states of one sequence (convolutions, linear attention, Mamba-2), whatever "

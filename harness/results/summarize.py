@@ -83,16 +83,21 @@ def compile_metric(found: Compiled | None) -> dict[str, Metric]:
 
 
 def exact_metrics(
-    weights_bytes: int, bits_per_weight: float, kv_bytes_per_token: int, state_bytes: int = 0
+    weights_bytes: int,
+    bits_per_weight: float,
+    kv_bytes_per_token: int,
+    state_bytes: int = 0,
+    cache_bytes: int = 0,
 ) -> dict[str, Metric]:
     """What is counted, not measured; `processes` is 0, so they stand in a failed record too.
 
-    States are left out where there are none.
+    Caches and states are left out where there are none.
     """
     found = {
         "weights_bytes": weights_bytes,
         "bits_per_weight": bits_per_weight,
         "kv_bytes_per_token": kv_bytes_per_token,
+        **({"cache_bytes": cache_bytes} if cache_bytes else {}),
         **({"state_bytes": state_bytes} if state_bytes else {}),
     }
     return {

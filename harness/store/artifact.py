@@ -1,7 +1,7 @@
 """A built model: its folder, what is in it, and the record of it that lies beside the graphs."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +88,18 @@ class Artifact:
         see harness.engine.opening.
         """
         return self.folder / self.geometry.main_file
+
+    def for_capacity(self, capacity_tokens: int) -> "Artifact":
+        """This one with the least caches for so many positions.
+
+        A folder from before there was a graph for them has whole ones.
+        """
+        sized = replace(self, geometry=self.geometry.for_capacity(capacity_tokens))
+        return sized if sized.graph.is_file() else self
+
+    def cache_bytes(self, capacity_tokens: int) -> int:
+        """Bytes of the keys and values of one sequence, bound for so many positions."""
+        return self.geometry.cache_bytes(capacity_tokens)
 
     def built(self) -> "Artifact":
         """Return this one: its graphs are ours."""

@@ -115,6 +115,21 @@ def build_cache(
     return _timed(write, f"{model.name} at {level} with a cache in {cache}")
 
 
+def add_windows(layers: list[int], folder: str) -> Built:
+    """Write the graph over caches of windows into the folder of a decoder that has none yet.
+
+    Args:
+        layers: which slide.
+        folder: of the built model.
+
+    Raises:
+        StorageError: as build.
+    """
+    from harness.builder.graph.decoder import write_windowed
+
+    return _timed(lambda: write_windowed(layers, Path(folder)), Path(folder).name)
+
+
 def build_static(
     source: dict[str, Any], level: str, seed: int, folder: str, shapes: dict[str, Any]
 ) -> Built:
@@ -200,6 +215,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "build": build,
     "build_cache": build_cache,
     "build_static": build_static,
+    "add_windows": add_windows,
 }
 
 

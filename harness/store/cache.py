@@ -2,17 +2,17 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.builder.graph.rules import DATA_FILE
+from harness.builder.graph.rules import DATA_FILE, WINDOWED_FILE
 from harness.builder.graph.static.geometry import AnyShapes
 from harness.builder.quantize.layout import stored_arrays, stored_bytes
 from harness.builder.quantize.levels import AUTO, STATIC_FLOAT, QuantLevel, find_level, own_cache
 from harness.core.environment import CACHE, chosen_cache
-from harness.core.errors import StorageError
+from harness.core.errors import StorageError, WorkerError
 from harness.core.files import remove_partial_folders, whole_folder
 from harness.core.units import KIB, MIB
 from harness.machine.process.worker import Worker
@@ -87,12 +87,14 @@ def ensure_built(request: BuildRequest, cache: Path, timeout_s: float = 1800) ->
     Arguments and errors are those of ensure_artifact.
     """
     folder = cache / request.folder_name
-    found = _read_whole(folder, request.source)
-    if found is not None:
+    found = _read_whole(folder, request)
+    if found is not None and not _lacks_windows(found):
         return found
     with sole_builder(cache, folder, timeout_s):
-        found = _read_whole(folder, request.source)  # another process may have built it meanwhile
+        found = _read_whole(folder, request)  # another process may have built it meanwhile
         if found is not None:
+            if _lacks_windows(found):
+                _add_windows(found, timeout_s)
             return found
         with partial_folder(folder) as partial:
             spent = _fill(partial, request, cache, timeout_s)
@@ -146,15 +148,31 @@ def _ask_child(command: str, timeout_s: float, asked: dict[str, Any]) -> tuple[f
     return built.build_seconds, built.build_peak_bytes
 
 
-def _read_whole(folder: Path, source: ModelSource) -> Artifact | None:
+def _read_whole(folder: Path, request: BuildRequest) -> Artifact | None:
     """Return the artifact in `folder`, or None where it is absent or damaged.
 
-    What only describes the model (its name, its licence) is today's, not that of the build.
+    What only describes the model (its name, its licence) is today's, not that of the build, and so
+    is what is known of its graphs.
     """
+    source = request.source
     try:
-        return replace(read_artifact(folder), name=source.name, spec=source.spec)
+        found = read_artifact(folder)
+        return replace(found, name=source.name, spec=source.spec, geometry=request.geometry)
     except StorageError:
         return None
+
+
+def _lacks_windows(artifact: Artifact) -> bool:
+    """Whether a folder is from before there was a graph over caches of windows, and wants one."""
+    slides = bool(artifact.geometry.sliding_layers)
+    return slides and not (artifact.folder / WINDOWED_FILE).is_file()
+
+
+def _add_windows(artifact: Artifact, timeout_s: float) -> None:
+    """Write that graph beside the others; a cache that cannot be written stays as it is."""
+    asked = {"layers": artifact.geometry.sliding_layers, "folder": str(artifact.folder)}
+    with suppress(StorageError, WorkerError):
+        _ask_child("add_windows", timeout_s, asked)
 
 
 @contextmanager

@@ -195,6 +195,14 @@ class ExportedArtifact:
         kinds = (ExportedKind.DECODER, ExportedKind.ENCODER_DECODER)
         return self.source.model.kind in kinds and self.source.model.cache_kind != "none"
 
+    def for_capacity(self, capacity_tokens: int) -> "ExportedArtifact":
+        """This one: its caches are what its graphs say."""
+        return self
+
+    def cache_bytes(self, capacity_tokens: int) -> int:
+        """Bytes of the keys and values of one sequence of so many positions."""
+        return self.kv_bytes_per_token * capacity_tokens
+
     def built(self) -> Artifact:
         """Refuse: what only graphs of ours are asked for was asked of it."""
         raise TypeError(f"{self.name} was not built here")

@@ -217,6 +217,12 @@ def test_states_are_counted_where_there_are_any():
     assert (found.value, found.unit, found.processes) == (81_920.0, "bytes", 0)
 
 
+def test_caches_are_counted_where_there_are_any():
+    """An encoder keeps none."""
+    assert "cache_bytes" not in exact_metrics(500, 4.5, 0)
+    assert exact_metrics(500, 4.5, 1024, cache_bytes=4096)["cache_bytes"].value == 4096.0
+
+
 def test_counted_metrics_have_no_processes():
     found = exact_metrics(500, 4.5, 1024)
     assert found["bits_per_weight"] == Metric(value=4.5, unit="bit", processes=0)
@@ -265,7 +271,7 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **summarize(cell(workload="aud10x4"), [process({"encode_ns": [MS]})]),
         **summarize(cell(workload="graph"), [process({"encode_ns": [MS]})]),
         **memory_of({**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}}),
-        **exact_metrics(1, 4.5, 1, 1),
+        **exact_metrics(1, 4.5, 1, 1, 1),
         **compile_metric(Compiled(compile_ns=MS)),
     }
     found |= quality_metrics(request, Quality(decode=filled(PathQuality)))

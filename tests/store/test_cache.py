@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from harness.builder.graph.rules import WINDOWED_FILE
 from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import (
@@ -71,6 +72,33 @@ def no_build(monkeypatch):
 def models_in(cache):
     """Names of everything in the cache but the locks."""
     return sorted(path.name for path in cache.iterdir() if path.name != "locks")
+
+
+def test_an_older_folder_gets_its_graph_of_windows(tmp_path, built_here, monkeypatch):
+    """Once, beside what is there; where nothing can be written, whole caches serve as before."""
+    source = replace(TINY, spec=replace(SPEC, sliding_window_tokens=4))
+    artifact = ensure_artifact(source, "int4", tmp_path)
+    graph = artifact.for_capacity(32).graph
+    assert graph.name == WINDOWED_FILE
+    sizes = artifact.cache_bytes(32), artifact.for_capacity(32).cache_bytes(32)
+    assert sizes == (32 * 128, 4 * 128)  # 2 · 1 head · 16 floats a row
+    written = graph.read_bytes()
+    graph.unlink()
+    record = json.loads((artifact.folder / "artifact.json").read_text())
+    del record["files"][WINDOWED_FILE], record["geometry"]["windowed"]
+    record["geometry"]["caches"] = []
+    (artifact.folder / "artifact.json").write_text(json.dumps(record))
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.builder.graph.decoder.write_windowed", _refuse_writing)
+        found = ensure_artifact(source, "int4", tmp_path)
+        assert found.for_capacity(32).graph == found.graph
+    ensure_artifact(source, "int4", tmp_path)
+    assert graph.read_bytes() == written
+    assert read_artifact(artifact.folder).for_capacity(32).graph.name == "model.onnx"
+
+
+def _refuse_writing(*_arguments):
+    raise OSError(errno.EROFS, "read-only")
 
 
 def test_a_build_describes_itself(whole):

@@ -1,9 +1,9 @@
-"""Builds a decoder: two graphs over one data file, and the configuration of onnxruntime-genai.
+"""Builds a decoder: graphs over one data file, and the configuration of onnxruntime-genai.
 
 The rules it follows are in graph/rules.py.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from harness.builder.graph.mixing import AttentionInputs
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import scale_name
 from harness.builder.graph.rotary import inverse_frequencies
-from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
+from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE, WINDOWED_FILE
 from harness.builder.graph.storage import plan_storage
 from harness.builder.quantize.cache_scales import ScaledCache
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
@@ -66,7 +66,7 @@ def build_decoder(
 
 
 def write_graphs(spec: ModelSpec, level: QuantLevel, folder: Path, cache: ScaledCache) -> None:
-    """Write both graphs into `folder`, over a data file that is there or will be.
+    """Write the graphs into `folder`, over a data file that is there or will be.
 
     Raises:
         OSError: they cannot be written.
@@ -74,6 +74,33 @@ def write_graphs(spec: ModelSpec, level: QuantLevel, folder: Path, cache: Scaled
     for name, every_position in ((GRAPH_FILE, False), (ALL_LOGITS_FILE, True)):
         model = decoder_model(spec, level, every_position, cache)
         (folder / name).write_bytes(model.SerializeToString())
+    write_windowed(geometry_of(spec, level, cache.level).sliding_layers, folder)
+
+
+def write_windowed(layers: Collection[int], folder: Path) -> None:
+    """Write the graph over caches of windows beside the one over whole caches.
+
+    The same nodes; those of sliding layers evict what has left the window.
+
+    Args:
+        layers: which slide; none: nothing is written.
+        folder: holds the other graphs.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not layers:
+        return
+    model = onnx.load(folder / GRAPH_FILE, load_external_data=False)
+    pasts = {f"past_key_values.{number}.key" for number in layers}
+    for node in model.graph.node:
+        if node.op_type == "GroupQueryAttention" and pasts & set(node.input):
+            node.attribute.append(helper.make_attribute("sliding_window_cache", 1))
+    for port in (*model.graph.input, *model.graph.output):
+        layer = port.name.split(".")[1:2]
+        if port.name.endswith((".key", ".value")) and int(layer[0]) in layers:
+            port.type.tensor_type.shape.dim[2].dim_param = "window_rows"
+    (folder / WINDOWED_FILE).write_bytes(model.SerializeToString())
 
 
 def decoder_model(

@@ -1,12 +1,12 @@
 """What a caller of a built model must know to allocate its inputs, cache and outputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from math import prod
-from typing import Any, overload
+from typing import Any, Self, overload
 
-from harness.builder.graph.rules import MAX_CONTEXT_TOKENS
+from harness.builder.graph.rules import GRAPH_FILE, MAX_CONTEXT_TOKENS, WINDOWED_FILE
 from harness.builder.graph.static.geometry import (
     BuiltGeometry,
     StaticEncoderGeometry,
@@ -23,6 +23,7 @@ from harness.builder.quantize.levels import (
 )
 from harness.core.errors import ModelError
 from harness.models.specs.blocks import layer_states
+from harness.models.specs.layers import Layer, cache_rows
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, RotaryEncoderSpec, TextSpec
 from harness.models.specs.tensors import vector_size
 
@@ -31,6 +32,8 @@ SCORES = "logits"  # its second one where it scores texts instead
 # Of a head and of its rotated part.
 # "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
 HEAD_DIM_STEP = 16
+# Of a head whose sliding cache packs two values in a byte: ORT 1.32 runs no other.
+PACKED_HEAD_STEP = 32
 STATE_DTYPE, STATE_BYTES = "float32", 4  # at every level: what adds up over all tokens
 
 
@@ -42,11 +45,13 @@ class CacheShape:
         layer: whose they are.
         num_kv_heads: second dimension.
         head_dim: values of one head.
+        window_tokens: so many last tokens have to be kept; None: all.
     """
 
     layer: int
     num_kv_heads: int
     head_dim: int
+    window_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Held:
         dtype: of its elements.
         before: dimensions between the batch and the tokens, or all but the batch.
         width: the last dimension, behind the tokens; None: it has no tokens and never grows.
+        window_tokens: it keeps so many last tokens, and as many rows as `cache_rows` says; None:
+            all tokens.
     """
 
     past: str
@@ -81,6 +88,7 @@ class Held:
     dtype: str
     before: tuple[int, ...]
     width: int | None = None
+    window_tokens: int | None = None
 
     @property
     def grows(self) -> bool:
@@ -89,7 +97,8 @@ class Held:
 
     def shape(self, batch: int, tokens: int) -> tuple[int, ...]:
         """Its shape for so many sequences of so many tokens."""
-        behind = () if self.width is None else (tokens, self.width)
+        rows = cache_rows(self.window_tokens, tokens)
+        behind = () if self.width is None else (rows, self.width)
         return (batch, *self.before, *behind)
 
 
@@ -106,6 +115,8 @@ class DecoderGeometry(BuiltGeometry):
         max_context_tokens: longest sequence, cached tokens included.
         caches: of the layers that keep keys and values, where not all do so alike.
         states: what layers keep besides.
+        windowed: caches with a window have its rows alone, in the graph that takes such; see
+            `for_capacity`.
     """
 
     num_layers: int
@@ -116,6 +127,40 @@ class DecoderGeometry(BuiltGeometry):
     max_context_tokens: int
     caches: tuple[CacheShape, ...] = ()
     states: tuple[StateShape, ...] = ()
+    windowed: bool = False
+
+    @property
+    def main_file(self) -> str:  # type: ignore[override]  # read only, as everything here
+        """The graph that is timed: of two with logits of the last token the one for its caches."""
+        return WINDOWED_FILE if self.windowed else GRAPH_FILE
+
+    @property
+    def sliding_layers(self) -> tuple[int, ...]:
+        """Layers whose caches may be shorter than the longest sequence."""
+        longest = self.max_context_tokens
+        windows = ((one.layer, one.window_tokens) for one in self.layer_caches)
+        return tuple(layer for layer, window in windows if cache_rows(window, longest) < longest)
+
+    def for_capacity(self, capacity_tokens: int) -> Self:
+        """The geometry of the least caches for so many positions.
+
+        Whole ones where no window is shorter: a sliding cache holds a whole window at least.
+        """
+        tokens = min(capacity_tokens, self.max_context_tokens)
+        slides = any(cache_rows(one.window_tokens, tokens) < tokens for one in self.layer_caches)
+        return replace(self, windowed=slides)
+
+    def cache_bytes(self, capacity_tokens: int) -> int:
+        """Bytes of keys and values of one sequence, bound for so many positions."""
+        values = sum(
+            2 * one.num_kv_heads * one.head_dim * self._rows(one, capacity_tokens)
+            for one in self.layer_caches
+        )
+        return self.cache.stored_bytes(values)
+
+    def _rows(self, cache: CacheShape, capacity_tokens: int) -> int:
+        """Rows of one cache, bound for so many positions."""
+        return cache_rows(cache.window_tokens if self.windowed else None, capacity_tokens)
 
     @property
     def layer_caches(self) -> tuple[CacheShape, ...]:
@@ -136,6 +181,7 @@ class DecoderGeometry(BuiltGeometry):
                 self.kv_dtype,
                 (one.num_kv_heads,),
                 self.cache.stored_width(one.head_dim),
+                one.window_tokens if self.windowed else None,
             )
             for one in self.layer_caches
             for half in ("key", "value")
@@ -342,7 +388,12 @@ def _decoder_geometry(
     _check_heads(spec)
     check_experts(spec, level)
     caches = tuple(
-        CacheShape(layer.number, layer.num_kv_heads, layer.head_dim)
+        CacheShape(
+            layer.number,
+            layer.num_kv_heads,
+            layer.head_dim,
+            _window(layer, cache or own_cache(level)),
+        )
         for layer in spec.layers
         if layer.owns_cache
     )
@@ -364,6 +415,12 @@ def _decoder_geometry(
         caches=() if caches == alike else caches,
         states=states,
     )
+
+
+def _window(layer: Layer, cache: CacheLevel) -> int | None:
+    """Tokens that the cache of a layer keeps; None: all, also where the kernel has no other way."""
+    packs = cache.per_element > 1
+    return None if packs and layer.head_dim % PACKED_HEAD_STEP else layer.cache_window_tokens
 
 
 def _check_heads(spec: ModelSpec) -> None:

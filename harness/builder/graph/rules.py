@@ -33,6 +33,8 @@
     without any, GroupQueryAttention ignores its past (seen with onnxruntime 1.32.0).
 13. A second embedding (Gemma 4) is looked up once, added to what the first one gives, and split
     into a part for each layer; its constant factors are taken into weights as by rule 11.
+14. A model with windows has a third graph over the same data, whose sliding layers take caches of
+    their window's size; a session opens it when it needs more positions than those have rows.
 """
 
 MAX_CONTEXT_TOKENS = 32_768
@@ -43,4 +45,5 @@ STATIC_VERSION = "2"
 
 GRAPH_FILE = "model.onnx"  # logits of the last token
 ALL_LOGITS_FILE = "model_all_logits.onnx"  # logits of every token
-DATA_FILE = "model.onnx.data"  # the weights of both
+WINDOWED_FILE = "model_windowed.onnx"  # as GRAPH_FILE, over caches of windows
+DATA_FILE = "model.onnx.data"  # the weights of all

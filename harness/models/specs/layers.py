@@ -188,6 +188,36 @@ class Experts:
     choice_bias: bool = field(default=False, metadata=LATER)
 
 
+# Rows of a sliding cache beyond its window. ONNX Runtime moves a full one to its beginning, which
+# costs about what reading it costs: with C rows for a window of W it does so every C - W + 1 steps.
+SPARE_ROWS, SPARE_SHARE = 64, 8  # at most, and of the window: a row for every so many of it
+
+
+def cache_rows(window_tokens: int | None, capacity_tokens: int) -> int:
+    """Rows of a cache for so many tokens, of which a layer sees a window.
+
+    rows = min(tokens, window + min(64, window // 8))
+    """
+    if window_tokens is None:
+        return capacity_tokens
+    spare = min(SPARE_ROWS, window_tokens // SPARE_SHARE)
+    return min(capacity_tokens, window_tokens + spare)
+
+
+def kept_rows(window_tokens: int | None, rows: int, tokens: int) -> int:
+    """Last tokens that lie in the first rows of a cache behind a sequence.
+
+        L = tokens                                         while they fit the rows
+        L = tokens - g · ⌈(tokens - rows) / g⌉,  g = rows - window + 1
+
+    Source: the description of GroupQueryAttention in ONNX Runtime 1.32, `sliding_window_cache`.
+    """
+    if window_tokens is None or tokens <= rows:
+        return tokens
+    evicted_at_once = rows - window_tokens + 1
+    return tokens - evicted_at_once * -((rows - tokens) // evicted_at_once)
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One layer of a decoder.
@@ -203,6 +233,8 @@ class Layer:
         window_tokens: attention sees only this many last tokens; None: all.
         rotary: attention turns queries and keys by their positions.
         cache_layer: the layer whose keys and values it reads: itself, unless a cache is shared.
+        cache_window_tokens: so many last tokens its cache has to keep; None: all, as where a layer
+            without keys of its own reads them too, which ONNX Runtime does in whole caches alone.
     """
 
     number: int
@@ -215,6 +247,7 @@ class Layer:
     window_tokens: int | None = None
     rotary: bool = True
     cache_layer: int = 0
+    cache_window_tokens: int | None = None
 
     @property
     def attends(self) -> bool:

@@ -277,6 +277,7 @@ class ModelSpec:
         kind, window, feed_forward = self._kind(number)
         is_reader = number >= self.num_layers - self.shared_cache_layers
         sees_everything = window is None and self.full_head_dim is not None
+        is_read = self.shared_cache_layers > 0 and self._owner(window) == number
         return Layer(
             number=number,
             mixers=kind.mixers,
@@ -289,6 +290,7 @@ class ModelSpec:
             window_tokens=window,
             rotary=self.positions == "rotary" and kind.rotary,
             cache_layer=self._owner(window) if is_reader else number,
+            cache_window_tokens=None if is_reader or is_read else window,
         )
 
     def _owner(self, window: int | None) -> int:

@@ -42,6 +42,7 @@ from harness.runner.loop.builds import Builds
 from harness.runner.loop.calibration import measured_environment, peaks_of
 from harness.runner.loop.effort import effort_of
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.memory_limit import bound_bytes
 from harness.runner.loop.parts import CellFacts, Doubt, Feature, Part
 from harness.runner.loop.quality import quality_part, text_part
 from harness.runner.plan import Plan, SessionGroup
@@ -183,6 +184,7 @@ def size_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
         artifact.bits_per_weight,
         artifact.kv_bytes_per_token,
         artifact.state_bytes,
+        bound_bytes(group, artifact, facts.workload.cache_tokens),
     )
     return Part(fields={"shapes": shapes}, metrics=counted)
 

@@ -10,9 +10,15 @@ from harness.store.exported import AnyArtifact
 
 def least_bytes(group: SessionGroup, artifact: AnyArtifact) -> int:
     """Memory that a session of the group needs at the very least: its weights and its cache."""
-    cache_bytes = group.batch * group.capacity_tokens * artifact.kv_bytes_per_token
-    cache_bytes += group.batch * artifact.state_bytes
-    return artifact.weights_bytes + cache_bytes
+    cache_bytes = bound_bytes(group, artifact, group.capacity_tokens)
+    return artifact.weights_bytes + cache_bytes + group.batch * artifact.state_bytes
+
+
+def bound_bytes(group: SessionGroup, artifact: AnyArtifact, capacity_tokens: int) -> int:
+    """Bytes of the keys and values that a session of the group binds for so many positions."""
+    if group.takes_windows:
+        artifact = artifact.for_capacity(capacity_tokens)
+    return group.batch * artifact.cache_bytes(capacity_tokens)
 
 
 def refuse_without_room(group: SessionGroup, artifact: AnyArtifact) -> None:

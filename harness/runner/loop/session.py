@@ -96,7 +96,7 @@ def measure_memory(
             settings.timeout,
             MemoryTaken,
             workload=workload,
-            **session_arguments(group, artifact, settings.seed),
+            **session_arguments(group, artifact, settings.seed, workload.cache_tokens),
         )
     return MemoryEntry(group=group.key, workload=workload.name, reply=reply)
 
@@ -148,7 +148,7 @@ def measure_profile(
             settings.timeout,
             Profile,
             workload=workload,
-            **session_arguments(group, artifact, settings.seed),
+            **session_arguments(group, artifact, settings.seed, workload.cache_tokens),
         )
 
 
@@ -181,7 +181,7 @@ def open_group(
         first=first,
         capacity_tokens=group.capacity_tokens,
         stop_spinning=stop_spinning and group.threads > 1,
-        **session_arguments(group, artifact, seed),
+        **session_arguments(group, artifact, seed, group.capacity_tokens),
     )
     return structs.replace(reply, first=first.name)
 
@@ -226,8 +226,20 @@ def compiled_graphs(group: SessionGroup, artifact: AnyArtifact) -> Path | None:
     return compiled_folder(artifact.folder.parent, content, group.device)
 
 
-def session_arguments(group: SessionGroup, artifact: AnyArtifact, seed: int) -> SessionArguments:
-    """What a worker needs to open the session of `group`; compiled graphs where there are any."""
+def session_arguments(
+    group: SessionGroup, artifact: AnyArtifact, seed: int, capacity_tokens: int | None = None
+) -> SessionArguments:
+    """What a worker needs to open the session of `group`; compiled graphs where there are any.
+
+    Args:
+        group: device, threads, batch.
+        artifact: the built model.
+        seed: of prompts and cache.
+        capacity_tokens: positions that will be bound, for which the least caches are taken; None:
+            whole ones.
+    """
+    if capacity_tokens is not None and group.takes_windows:
+        artifact = artifact.for_capacity(capacity_tokens)
     folder = compiled_graphs(group, artifact)
     compiled = None if folder is None or read_compiled(folder) is None else str(folder)
     test, geometry = group.workloads[0], artifact.geometry

@@ -81,6 +81,14 @@ class SessionGroup:
         return WORKERS[self.runtime]
 
     @property
+    def takes_windows(self) -> bool:
+        """Whether caches of a window's size may be bound: our loop on ONNX Runtime's own kernels.
+
+        Another provider has them with no row to spare, or not at all.
+        """
+        return self.runtime == ORT and self.device.row.is_host
+
+    @property
     def stored_name(self) -> str:
         """The level, and a cache that is not its own: `int4`, `int4/kv-int8`."""
         if self.cache == own_cache(self.level):

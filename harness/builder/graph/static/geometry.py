@@ -92,8 +92,21 @@ class BuiltGeometry:
     scores = False
 
     @property
+    def sliding_layers(self) -> tuple[int, ...]:
+        """Layers whose caches may be shorter than the longest sequence: none."""
+        return ()
+
+    @property
     def state_bytes(self) -> int:
         """Bytes that it keeps of one sequence besides keys and values, whatever its depth."""
+        return 0
+
+    def for_capacity(self, capacity_tokens: int) -> Self:
+        """The one with the least caches for so many positions: itself."""
+        return self
+
+    def cache_bytes(self, capacity_tokens: int) -> int:
+        """Bytes of keys and values of one sequence, bound for so many positions: none."""
         return 0
 
     def cache_beside(self, own: CacheLevel) -> CacheLevel:
@@ -145,6 +158,11 @@ class StaticGeometry(BuiltGeometry):
     main_file = PREFILL_FILE
     all_logits_file = ALL_POSITIONS_FILE
     is_static = True
+
+    def cache_bytes(self, capacity_tokens: int) -> int:
+        """Bytes of keys and values of one sequence: those that it was built for."""
+        values = 2 * self.num_layers * self.num_kv_heads * self.head_dim * self.capacity_tokens
+        return values if self.kv_dtype == "uint8" else 4 * values
 
     @property
     def max_context_tokens(self) -> int:
