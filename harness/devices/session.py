@@ -68,6 +68,7 @@ def open_session(
     profile_to: Path | None = None,
     stop_spinning: bool = False,
     context_to: Path | None = None,
+    content: bytes | None = None,
 ) -> OpenedSession:
     """Open `graph` on `device`, or its compiled form; only the session's creation is timed.
 
@@ -79,6 +80,7 @@ def open_session(
             kept.
         profile_to: folder that gets ONNX Runtime's profile; None: none is taken. Slows every run.
         stop_spinning: let threads rest between runs; see session_options.
+        content: of the graph, opened in place of its file, whose folder holds its data.
 
     Raises:
         ModelError: ONNX Runtime refuses the graph.
@@ -95,11 +97,15 @@ def open_session(
         options.profile_file_prefix = str(profile_to / graph.stem)
     if context_to is not None:
         _keep_compiled(options, context_to)
+    if content is not None:
+        _keep_data_in(options, graph.parent)
     providers = _add_provider(options, device)
     start_ns = time.perf_counter_ns()
     try:
         # enable_fallback=0: an error instead of a silent second try on the CPU
-        session = ort.InferenceSession(str(graph), options, providers, enable_fallback=0)
+        session = ort.InferenceSession(
+            str(graph) if content is None else content, options, providers, enable_fallback=0
+        )
     except MemoryError:
         raise
     except Exception as error:  # ONNX Runtime's errors share no class of their own
@@ -128,6 +134,13 @@ def session_options(threads: int, stop_spinning: bool = False) -> ort.SessionOpt
     options.add_session_config_entry("session.force_spinning_stop", str(int(stop_spinning)))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
+
+
+def _keep_data_in(options: ort.SessionOptions, folder: Path) -> None:
+    """Say where the data of a graph lies that is no file."""
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(folder)
+    )
 
 
 def _keep_compiled(options: ort.SessionOptions, file: Path) -> None:
@@ -254,9 +267,7 @@ def open_mapped(graph: bytes, folder: Path, prepacked: bool) -> ort.InferenceSes
     """
     options = _sparing(prepacked)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(folder)
-    )
+    _keep_data_in(options, folder)
     return ort.InferenceSession(graph, options, ["CPUExecutionProvider"], enable_fallback=0)
 
 

@@ -27,6 +27,7 @@ from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.exported.loaded import load_exported
 from harness.engine.exported.opening import (
     ExportedMeasuring,
+    frozen_content,
     open_exported,
     opened_files,
     read_files,
@@ -58,6 +59,10 @@ class GraphKind(ABC):
     def data_files(self) -> tuple[Path, ...]:
         """Files besides that opening them reads, where these do not lie beside them."""
         return ()
+
+    def content(self, file: Path) -> bytes | None:
+        """What is opened in place of a graph file; None: the file."""
+        return None
 
     def trial_texts(self) -> TextShape:
         """The largest pass of texts that is tried when two devices are compared."""
@@ -216,6 +221,10 @@ class ExportedGraphs(GraphKind):
         """Graphs and data."""
         return read_files(self.geometry)
 
+    def content(self, file: Path) -> bytes | None:
+        """Its structure with fixed weights, where some are inputs too and are not kept so."""
+        return frozen_content(self.geometry, file)
+
     def recognised(self) -> ExportedGeometry | None:
         """The model."""
         return self.geometry
@@ -277,8 +286,11 @@ def open_sessions(
     Raises:
         HarnessError: as open_session.
     """
-    files = graph_files(graph, geometry)
-    return tuple(open_session(file, device, threads, profile_to, stop_spinning) for file in files)
+    kind = kind_of(geometry)
+    return tuple(
+        open_session(file, device, threads, profile_to, stop_spinning, content=kind.content(file))
+        for file in kind.files(graph)
+    )
 
 
 def open_decoder(

@@ -46,6 +46,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *sweep_notes(rows),
         *_references(document),
         *_lost_quality(document),
+        *_recognised(document.records),
         *_weights(rows),
         *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
     ]
@@ -221,6 +222,16 @@ def _lost_quality(document: Document) -> Iterator[str]:
         if record.quality and record.quality.reason is not None
     )
     yield from reasons
+
+
+def _recognised(records: Sequence[Record]) -> Iterator[str]:
+    """What is to be known of exported files, each sentence of a model once."""
+    yield from dict.fromkeys(
+        f"{record.cell.model}: {note}"
+        for record in records
+        if record.recognition
+        for note in record.recognition.notes or ()
+    )
 
 
 def _stored(cell: Cell) -> str:

@@ -191,6 +191,7 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
         steps_check: how far its steps are from whole passes; null: there was nothing to check.
         inputs: values that the user gave inputs.
         invented: values of whole numbers and truths that nobody gave.
+        notes: what a reader of its numbers should know, in sentences.
     """
 
     kind: str
@@ -202,6 +203,7 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
     steps_check: StepsCheck | None = None
     inputs: dict[str, float] | None = None
     invented: dict[str, int] | None = None
+    notes: tuple[str, ...] | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

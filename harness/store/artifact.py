@@ -125,11 +125,6 @@ class Artifact:
         return None
 
     @property
-    def given_inputs(self) -> tuple[tuple[str, float], ...]:
-        """None: tests feed all that our graphs read."""
-        return ()
-
-    @property
     def has_steps(self) -> bool:
         """Whether its steps are to be compared with whole passes; those built here are by tests."""
         return False

@@ -139,14 +139,9 @@ class ExportedArtifact:
         return (*(model.path(graph) for graph in model.graphs), *data)
 
     @property
-    def recognised(self) -> ExportedModel:
-        """What was measured: of a level made from a file, what was made."""
-        return self.source.model
-
-    @property
-    def given_inputs(self) -> tuple[tuple[str, float], ...]:
-        """Values of inputs that the user gave."""
-        return self.geometry.inputs
+    def recognised(self) -> ExportedGeometry:
+        """What was measured and how: of a level made from a file, what was made."""
+        return self.geometry
 
     @property
     def compiled_under(self) -> None:

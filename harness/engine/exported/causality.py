@@ -16,8 +16,8 @@ from harness.engine.exported.feeds import feeds_of
 from harness.engine.exported.geometry import ExportedGeometry
 from harness.engine.exported.values import array_of, as_float32
 from harness.engine.passes import seeded_ids
-from harness.models.exported.model import ExportedModel
-from harness.models.exported.skeleton import skeleton
+from harness.models.exported.model import ExportedGraph, ExportedModel
+from harness.models.exported.skeleton import frozen
 
 TEXT_TOKENS = 16
 # Activations of int8 share one scale in a pass: an extreme value of the last token moves all
@@ -49,7 +49,7 @@ def is_causal(model: ExportedModel) -> bool | None:
     if not changes:
         return None
     try:
-        session = _opened(model.path(graph), MICROSOFT in graph.domains)
+        session = _opened(model.path(graph), graph)
 
         def logits() -> NDArray[np.float32]:
             feeds = feeds_of(graph, ids, 0)
@@ -69,15 +69,16 @@ def is_causal(model: ExportedModel) -> bool | None:
     return False
 
 
-def _opened(graph: Path, prepacked: bool) -> ort.InferenceSession:
+def _opened(file: Path, graph: ExportedGraph) -> ort.InferenceSession:
     """A session over a graph file whose weights stay where they are.
 
     One that cannot be had so, such as of a Constant's data in another file, is opened as usual.
     """
     try:
-        return open_mapped(skeleton(graph), graph.parent, prepacked)
+        content = frozen(file, frozenset(graph.input_weights))
+        return open_mapped(content, file.parent, prepacked=MICROSOFT in graph.domains)
     except Exception:  # ONNX Runtime's errors share no class of their own
-        return open_session(graph, find_device("cpu"), 1).session
+        return open_session(file, find_device("cpu"), 1).session
 
 
 def _changes(ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -11,6 +11,8 @@ from harness.results.enums import Kind
 
 SOURCE_TOKENS = 128  # of the text that an encoder-decoder's steps look at
 DECODERS = (ExportedKind.DECODER, ExportedKind.DECODER_WITHOUT_PAST, ExportedKind.ENCODER_DECODER)
+# What becomes of weights that are graph inputs too: constants, or what may be fed as in the file.
+FROZEN, AS_IS = GRAPH_INPUTS = ("frozen", "as-is")
 TEXT_ENCODERS = (ExportedKind.ENCODER, ExportedKind.EMBEDDING)
 
 
@@ -22,11 +24,13 @@ class ExportedGeometry:
         model: as recognised.
         dims: free dimensions by name -> size, as the user gave them.
         inputs: values by the name of an input, likewise.
+        graph_inputs: of GRAPH_INPUTS.
     """
 
     model: ExportedModel
     dims: tuple[tuple[str, int], ...] = ()
     inputs: tuple[tuple[str, float], ...] = ()
+    graph_inputs: str = FROZEN
 
     @property
     def vocab_size(self) -> int:
@@ -49,7 +53,12 @@ class ExportedGeometry:
 def geometry_json(geometry: ExportedGeometry) -> dict[str, Any]:
     """As it travels to another process."""
     dims, inputs = dict(geometry.dims), dict(geometry.inputs)
-    return {"exported": to_json(geometry.model), "dims": dims, "inputs": inputs}
+    return {
+        "exported": to_json(geometry.model),
+        "dims": dims,
+        "inputs": inputs,
+        "graph_inputs": geometry.graph_inputs,
+    }
 
 
 def exported_geometry(fields: Mapping[str, Any]) -> ExportedGeometry | None:
@@ -57,7 +66,8 @@ def exported_geometry(fields: Mapping[str, Any]) -> ExportedGeometry | None:
     if "exported" not in fields:
         return None
     dims, inputs = (tuple(fields[key].items()) for key in ("dims", "inputs"))
-    return ExportedGeometry(from_json(fields["exported"]), dims, inputs)
+    model, graph_inputs = from_json(fields["exported"]), fields["graph_inputs"]
+    return ExportedGeometry(model, dims, inputs, graph_inputs)
 
 
 def reading_of(test: Workload) -> Reading:

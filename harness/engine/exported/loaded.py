@@ -12,7 +12,12 @@ from harness.engine.cached import CachedDecoder
 from harness.engine.exported.decoder import ExportedDecoder
 from harness.engine.exported.feeds import arrays_of, refuse_unknown
 from harness.engine.exported.geometry import ExportedGeometry
-from harness.engine.exported.opening import open_exported_decoder, opened_files, opened_graphs
+from harness.engine.exported.opening import (
+    frozen_content,
+    open_exported_decoder,
+    opened_files,
+    opened_graphs,
+)
 from harness.engine.exported.single import SinglePass
 from harness.engine.exported.values import dtype_of
 from harness.engine.loaded import LoadedModel
@@ -141,7 +146,10 @@ def _encoder(
 
 
 def _open(geometry: ExportedGeometry, device: Device, threads: int) -> tuple[OpenedSession, ...]:
-    return tuple(open_session(file, device, threads) for file in opened_files(geometry))
+    return tuple(
+        open_session(file, device, threads, content=frozen_content(geometry, file))
+        for file in opened_files(geometry)
+    )
 
 
 _KINDS: dict[ExportedKind, Callable[..., LoadedModel | LoadedEncoder]] = {

@@ -10,7 +10,7 @@ from harness.devices.session import OpenedSession
 from harness.engine.exported.caches import cached_tensors, presents_of
 from harness.engine.exported.decoder import ExportedDecoder
 from harness.engine.exported.feeds import Feeds, with_sizes
-from harness.engine.exported.geometry import DECODERS, ExportedGeometry
+from harness.engine.exported.geometry import AS_IS, DECODERS, ExportedGeometry
 from harness.engine.exported.inputs import Arrays, pass_inputs
 from harness.engine.exported.pair import PairMeasuring
 from harness.engine.exported.single import PassMeasuring, SinglePass
@@ -19,6 +19,7 @@ from harness.engine.measuring import Measuring
 from harness.models.exported.model import ExportedGraph, Role
 from harness.models.exported.ports import Port
 from harness.models.exported.sizes import Reading
+from harness.models.exported.skeleton import frozen
 
 ExportedMeasuring = Measuring | PassMeasuring | PairMeasuring
 # Which graphs are opened, the first of those that there are: both halves, or all in one.
@@ -42,6 +43,20 @@ def opened_graphs(geometry: ExportedGeometry) -> tuple[ExportedGraph, ...]:
 def opened_files(geometry: ExportedGeometry) -> tuple[Path, ...]:
     """Where these graphs lie."""
     return tuple(geometry.model.path(graph) for graph in opened_graphs(geometry))
+
+
+def frozen_content(geometry: ExportedGeometry, file: Path) -> bytes | None:
+    """A graph whose weights that are inputs too are fixed, as it is opened in place of its file.
+
+    What may be fed is not constant, so kernels neither pack it nor fold it, although no test feeds
+    it. Large tensors stay in their files. None: there are no such weights, or the file is measured
+    as it is.
+    """
+    graphs = {geometry.model.path(graph): graph for graph in geometry.model.graphs}
+    graph = graphs.get(file)
+    if graph is None or not graph.input_weights or geometry.graph_inputs == AS_IS:
+        return None
+    return frozen(file, frozenset(graph.input_weights))
 
 
 def read_files(geometry: ExportedGeometry) -> tuple[Path, ...]:

@@ -89,7 +89,7 @@ _LFS = b"version https://git-lfs"
 
 
 def load_whole(path: Path, where: str) -> onnx.ModelProto:
-    """Read a graph and all its data into memory.
+    """Read a graph and all its data into memory; weights that are inputs too become fixed.
 
     Args:
         path: of a graph whose files were checked.
@@ -99,6 +99,10 @@ def load_whole(path: Path, where: str) -> onnx.ModelProto:
         ModelError: as load_graph.
     """
     model = load_graph(path, where, to_run=True)
+    fixed = set(input_weights(model))
+    kept = [value for value in model.graph.input if value.name not in fixed]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
     for tensor in all_tensors(model):
         place = external(tensor)
         if place is not None:
@@ -110,13 +114,23 @@ def load_whole(path: Path, where: str) -> onnx.ModelProto:
     return model
 
 
+def input_weights(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Return the stored tensors that are inputs too: they may be fed, so they are not constant.
+
+    Formats before IR 4 list every stored tensor so, and tools still do.
+    """
+    stored = {tensor.name for tensor in model.graph.initializer}
+    stored |= {one.values.name for one in model.graph.sparse_initializer}
+    return tuple(value.name for value in model.graph.input if value.name in stored)
+
+
 def graph_ports(model: onnx.ModelProto, where: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """Return the inputs without those that only name a weight, and the outputs.
 
     Raises:
         ModelError: one that is no tensor.
     """
-    weights = {tensor.name for tensor in model.graph.initializer}
+    weights = set(input_weights(model))
     inputs = [value for value in model.graph.input if value.name not in weights]
     return (
         tuple(_port(value, where) for value in inputs),

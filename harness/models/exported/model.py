@@ -127,6 +127,7 @@ class ExportedGraph:
         weights_bytes: as stored in this file and its data files.
         opset: of the standard operators.
         domains: of the others, such as `com.microsoft`.
+        input_weights: stored tensors that are inputs too, so that they are not constant.
     """
 
     role: Role
@@ -139,6 +140,7 @@ class ExportedGraph:
     weights_bytes: int
     opset: int
     domains: tuple[str, ...] = ()
+    input_weights: tuple[str, ...] = ()
 
     def port(self, name: str) -> Port:
         """Return an input or output by its name.
@@ -233,6 +235,11 @@ class ExportedModel:
     def free_dimensions(self) -> tuple[str, ...]:
         """Free dimensions of all its graphs' inputs, each once, in order."""
         return tuple(dict.fromkeys(n for graph in self.graphs for n in graph.free_dimensions))
+
+    @property
+    def input_weights(self) -> int:
+        """Stored tensors that are inputs too, of all its graphs."""
+        return sum(len(graph.input_weights) for graph in self.graphs)
 
     @property
     def level(self) -> str:

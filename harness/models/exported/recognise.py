@@ -18,7 +18,7 @@ from harness.models.exported.config import Described, describe
 from harness.models.exported.files import FoundFiles
 from harness.models.exported.flat import FlatGraph, flatten
 from harness.models.exported.kinds import is_open, kind_of
-from harness.models.exported.loading import graph_ports, load_graph
+from harness.models.exported.loading import graph_ports, input_weights, load_graph
 from harness.models.exported.model import (
     DataFile,
     ExportedGraph,
@@ -235,6 +235,7 @@ def _graph(
         weights_bytes=0,
         opset=max(versions.get("", 0), versions.get("ai.onnx", 0)),
         domains=tuple(sorted(versions.keys() - {"", "ai.onnx"})),
+        input_weights=input_weights(model),
     )
 
 

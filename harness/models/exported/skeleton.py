@@ -6,7 +6,7 @@ is the graph file itself. So a graph is read in the memory of its structure.
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 LARGE_BYTES = 1 << 16  # smaller tensors stay in the copy: shapes are read from there
@@ -38,8 +38,11 @@ _EVERYWHERE = {
 _COMPILED = b"ep_cache_context"  # attribute of EPContext: a file, where it is not embedded
 _OP_TYPE, _ATTRIBUTE, _NAME, _INT, _STRING = 4, 5, 1, 3, 4  # of nodes and attributes
 _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14  # of a TensorProto
+_IR_VERSION, _GRAPH, _INPUT = 1, 7, 11  # of a model, and of a graph
+_FIRST_IR = 4  # of files whose stored tensors need not be inputs too
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10
+_Field = tuple[int, int, int, int, int]  # number, wire type, where it begins, its content, its end
 
 
 def skeleton(path: Path) -> bytes:
@@ -51,6 +54,44 @@ def skeleton(path: Path) -> bytes:
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _copied(data, 0, len(data), "model", path.name)
+
+
+def frozen(path: Path, weights: Collection[str]) -> bytes:
+    """Return the same without some of the inputs: what is stored under their names is fixed.
+
+    Args:
+        path: of a graph file that holds all of these tensors, or names where they lie.
+        weights: names of stored tensors that are inputs too.
+
+    Raises:
+        ValueError, OSError: as skeleton.
+    """
+    copy, own = bytearray(), path.name
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for field, wire, begin, body, stop in _fields(data, 0, len(data)):
+            if (field, wire) == (_IR_VERSION, _VARINT):
+                version = max(_FIRST_IR, _read_varint(data, body, stop)[0])
+                copy += _varint(field << 3 | _VARINT) + _varint(version)
+            elif (field, wire) == (_GRAPH, _BYTES):
+                inner = _without_inputs(data, body, stop, weights, own)
+                copy += _varint(field << 3 | _BYTES) + _varint(len(inner)) + inner
+            else:
+                copy += data[begin:stop]
+    return bytes(copy)
+
+
+def _without_inputs(
+    data: mmap.mmap, start: int, end: int, names: Collection[str], own: str
+) -> bytes:
+    """Copy a graph but for the inputs of these names."""
+    copy = bytearray()
+    for field, wire, begin, body, stop in _fields(data, start, end):
+        if (field, wire) == (_INPUT, _BYTES):
+            name = _words(data, body, stop).get(_NAME, b"")
+            if name.decode(errors="replace") in names:
+                continue
+        copy += _copied_field(data, (field, wire, begin, body, stop), "graph", own)
+    return bytes(copy)
 
 
 def data_files(path: Path) -> tuple[str, ...]:
@@ -119,21 +160,24 @@ def _words(data: mmap.mmap, start: int, end: int) -> dict[int, bytes]:
 
 def _copied(data: mmap.mmap, start: int, end: int, message: str, own: str) -> bytes:
     """Copy one message."""
-    copy = bytearray()
-    for field, wire, begin, body, stop in _fields(data, start, end):
-        below = _BELOW.get((message, field)) if wire == _BYTES else None
-        is_large = stop - body >= LARGE_BYTES
-        if is_large and below is not None:
-            inner = _copied(data, body, stop, below, own)
-            copy += _varint(field << 3 | _BYTES) + _varint(len(inner)) + inner
-        elif is_large and (message, field, wire) == ("tensor", _RAW_DATA, _BYTES):
-            copy += _place(own, body, stop - body)
-        else:
-            copy += data[begin:stop]
-    return bytes(copy)
+    fields = _fields(data, start, end)
+    return b"".join(_copied_field(data, one, message, own) for one in fields)
 
 
-def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+def _copied_field(data: mmap.mmap, place: _Field, message: str, own: str) -> bytes:
+    """Copy one field of a message; a large tensor becomes its place in the file."""
+    field, wire, begin, body, stop = place
+    below = _BELOW.get((message, field)) if wire == _BYTES else None
+    is_large = stop - body >= LARGE_BYTES
+    if is_large and below is not None:
+        inner = _copied(data, body, stop, below, own)
+        return _varint(field << 3 | _BYTES) + _varint(len(inner)) + inner
+    if is_large and (message, field, wire) == ("tensor", _RAW_DATA, _BYTES):
+        return _place(own, body, stop - body)
+    return data[begin:stop]
+
+
+def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[_Field]:
     """Every field of a message: number, wire type, where it begins, its content, and its end."""
     at = start
     while at < end:

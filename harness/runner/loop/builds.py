@@ -142,6 +142,7 @@ def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
         shapes=group.shapes,
         dims=group.dims,
         inputs=group.inputs,
+        graph_inputs=group.graph_inputs,
     )
 
 

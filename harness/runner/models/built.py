@@ -18,6 +18,7 @@ from harness.builder.quantize.levels import (
     find_level,
     own_cache,
 )
+from harness.engine.exported.geometry import FROZEN
 from harness.models.catalog.target import CONFIG_FILE, EstimateTarget, catalog_target, config_target
 from harness.models.exported.files import graphs_in
 from harness.models.specs.dissect import spec_structure
@@ -53,6 +54,7 @@ class BuiltModel:
 
     is_own_plan = False
     own_level = None
+    input_weights = 0
 
     @property
     def argument(self) -> str:
@@ -141,6 +143,7 @@ class BuiltModel:
         shapes: "AnyShapes | None" = None,
         dims: tuple[tuple[str, int], ...] = (),
         inputs: tuple[tuple[str, float], ...] = (),
+        graph_inputs: str = FROZEN,
     ) -> "AnyArtifact":
         """Build it in a child process, or find it built."""
         from harness.store.cache import ensure_artifact

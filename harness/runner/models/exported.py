@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel
 from harness.core.errors import UsageError
-from harness.engine.exported.geometry import ExportedGeometry, reading_of
+from harness.engine.exported.geometry import FROZEN, ExportedGeometry, reading_of
 from harness.engine.workload import Workload
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.files import GENAI_CONFIG
@@ -35,6 +35,7 @@ from harness.runner.models.exported_files import (
     level_of,
     levels_asked,
     levels_possible,
+    notes_of,
 )
 from harness.runner.models.model import Json, Refusal, Stored
 from harness.runner.models.tests import (
@@ -139,6 +140,11 @@ class Exported:
     def _passing(self) -> ExportedGraph:
         """The graph of single passes: of a pair its encoder."""
         return self.model.graph(Role.ENCODER) or self.model.main
+
+    @property
+    def input_weights(self) -> int:
+        """Of all its graphs."""
+        return self.model.input_weights
 
     @property
     def own_level(self) -> str:
@@ -246,6 +252,7 @@ class Exported:
         shapes: "AnyShapes | None" = None,
         dims: tuple[tuple[str, int], ...] = (),
         inputs: tuple[tuple[str, float], ...] = (),
+        graph_inputs: str = FROZEN,
     ) -> "AnyArtifact":
         """The files as they lie, or a level made of them."""
         from harness.store.exported import ExportedArtifact, ensure_exported_level
@@ -254,7 +261,8 @@ class Exported:
         if level != level_of(model):
             made = ensure_exported_level(model.path(model.main), model, level.name, store)
             source = ExportedSource(source.argument, made)
-        return ExportedArtifact(source, level.name, ExportedGeometry(source.model, dims, inputs))
+        geometry = ExportedGeometry(source.model, dims, inputs, graph_inputs)
+        return ExportedArtifact(source, level.name, geometry)
 
     def identity(self, artifact: "AnyArtifact | None") -> str:
         """The name and the hash of the file: levels made of it are levels of one model."""
@@ -295,9 +303,8 @@ class Exported:
         """Of what was measured: of a level made from a file, what was made."""
         from harness.runner.models.exported_files import recognition_of
 
-        if artifact is None:
-            return recognition_of(self.model, check)
-        return recognition_of(artifact.recognised or self.model, check, artifact.given_inputs)
+        known = None if artifact is None else artifact.recognised
+        return recognition_of(known or ExportedGeometry(self.model), check)
 
     def facts(self) -> Json:
         """What the files say."""
@@ -324,7 +331,7 @@ class Exported:
             "levels": [level.name for level in self.levels()],
             "unread_bytes": model.unread_bytes,
             "compiled_for": model.compiled_for or None,
-            "notes": list(model.notes),
+            "notes": list(notes_of(ExportedGeometry(model))),
             "other_files": list(model.variants),
             "content_hash": model.content_hash,
         }
@@ -334,7 +341,7 @@ class Exported:
         model = self.model
         files = ", ".join(graph.file for graph in model.graphs)
         said = (f"{model.kind}, {model.parameters:,} parameters, {model.level}", files)
-        return f"{model.name}: {'; '.join((*said, *model.notes))}"
+        return f"{model.name}: {'; '.join((*said, *notes_of(ExportedGeometry(model))))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from harness.builder.quantize.levels import (
 )
 from harness.core.errors import UsageError
 from harness.devices.table import ROWS
-from harness.engine.exported.geometry import DECODERS
+from harness.engine.exported.geometry import AS_IS, DECODERS, FROZEN, ExportedGeometry
 from harness.engine.workload import Workload
 from harness.estimator.record import (
     CellLengths,
@@ -185,19 +185,14 @@ def check_level(names: Sequence[str], model: ExportedModel) -> None:
         )
 
 
-def recognition_of(
-    model: ExportedModel,
-    check: StepsCheck | None,
-    inputs: tuple[tuple[str, float], ...] = (),
-) -> Recognition:
+def recognition_of(geometry: ExportedGeometry, check: StepsCheck | None) -> Recognition:
     """What was recognised, as a record keeps it; without a path.
 
     Args:
-        model: as recognised.
+        geometry: the model as it was run.
         check: of its steps; None: there was none.
-        inputs: values that the user gave.
     """
-    given = dict(inputs)
+    model, given = geometry.model, dict(geometry.inputs)
     invented = {} if model.kind in DECODERS else invented_values(model.main, given)
     return Recognition(
         kind=model.kind.value,
@@ -212,7 +207,23 @@ def recognition_of(
         steps_check=check,
         inputs=given or None,
         invented=invented or None,
+        notes=notes_of(geometry) or None,
     )
+
+
+def notes_of(geometry: ExportedGeometry) -> tuple[str, ...]:
+    """What a reader of a model's numbers should know, in sentences."""
+    model = geometry.model
+    if not model.input_weights:
+        return model.notes
+    ways = {
+        FROZEN: "measured frozen, as constants (--graph-inputs as-is: as the file says)",
+        AS_IS: "measured so, as the file says (--graph-inputs frozen: as constants)",
+    }
+    count = model.input_weights
+    many = f"{count:,} weights are graph inputs" if count > 1 else "a weight is a graph input"
+    way = ways[geometry.graph_inputs]
+    return (*model.notes, f"{many} too, which keeps kernels from packing what may be fed: {way}")
 
 
 def estimates_of(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.builder.graph.static.geometry import AnyShapes
 from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel
+from harness.engine.exported.geometry import FROZEN
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.model import ExportedSource
 from harness.models.weights.source import ModelSource
@@ -86,6 +87,10 @@ class Model(FoundModel, Protocol):
         """Names that `--input` may give a value."""
 
     @property
+    def input_weights(self) -> int:
+        """Weights of its graphs that are inputs too."""
+
+    @property
     def own_level(self) -> str | None:
         """Name of the level that its file holds; None: it is built at any."""
 
@@ -163,6 +168,7 @@ class Model(FoundModel, Protocol):
         shapes: AnyShapes | None = None,
         dims: tuple[tuple[str, int], ...] = (),
         inputs: tuple[tuple[str, float], ...] = (),
+        graph_inputs: str = FROZEN,
     ) -> "AnyArtifact":
         """Build it at a level, or take it from the store; an export is taken as it lies.
 
@@ -174,6 +180,7 @@ class Model(FoundModel, Protocol):
             shapes: of a static level.
             dims: sizes of free dimensions by name.
             inputs: values of inputs by name.
+            graph_inputs: of weights that are inputs too; of GRAPH_INPUTS.
 
         Raises:
             HarnessError: a model that cannot be read or built, a full disk.

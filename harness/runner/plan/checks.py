@@ -93,6 +93,11 @@ def _check_used(settings: Settings, models: Sequence[Model], named: str) -> None
             " with an empty cache",
             fix="--prompt 128 --gen 32 with it, or leave --depth out",
         )
+    if "graph_inputs" in settings.given and not any(model.input_weights for model in models):
+        raise UsageError(
+            f"--graph-inputs {settings.graph_inputs}: no weight of {named} is an input too",
+            fix="leave --graph-inputs out",
+        )
     built = [model for model in models if not model.is_own_plan]
     if "kv_cache" in settings.given and built == [*models] and all(m.embeds for m in built):
         raise UsageError(

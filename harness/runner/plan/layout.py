@@ -16,12 +16,14 @@ from harness.core.errors import DeviceError
 from harness.devices.choose import DeviceRequest, Prober, choose_devices
 from harness.devices.device import Device
 from harness.devices.probe import probe_device
+from harness.engine.exported.geometry import AS_IS, FROZEN
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedSource
 from harness.models.weights.source import ModelSource, hub_origin
 from harness.results.plan import PlanCells, RunPlan
 from harness.runner.models import Model, find_model
 from harness.runner.plan.checks import (
+    GENAI,
     ORT,
     WORKERS,
     check_distinct,
@@ -49,6 +51,7 @@ class SessionGroup:
     shapes: AnyShapes | None = None  # of a static model
     dims: tuple[tuple[str, int], ...] = ()  # free ones of an exported graph
     inputs: tuple[tuple[str, float], ...] = ()  # values that the user gave
+    graph_inputs: str = FROZEN  # of weights that are inputs of an exported graph too
     runtime: str = ORT
 
     @property
@@ -250,6 +253,7 @@ def _groups(
                     part,
                     dims=model.dims(settings),
                     inputs=model.inputs(settings),
+                    graph_inputs=AS_IS if runtime == GENAI else settings.graph_inputs,
                     runtime=runtime,
                 )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.builder.quantize.levels import AUTO, CACHES, LEVELS, STATIC_LEVELS, SWEEP, USUAL
 from harness.core.errors import UsageError, suggestion
+from harness.engine.exported.geometry import GRAPH_INPUTS
 from harness.runner.settings import values as readers
 from harness.runner.settings.values import INTERLEAVES, PRESETS, Reader, Settings, one_of
 
@@ -138,6 +139,12 @@ FLAGS: tuple[Flag, ...] = (
         "input", readers.INPUTS, "sr=16000", '["sr=16000"]', "NAME=VALUE", TESTS,
         "Value of an input of an exported graph that no test feeds, such as a rate: sr=16000.",
         commands=ANY, is_multiple=True,
+    ),
+    Flag(
+        "graph_inputs", one_of(GRAPH_INPUTS), "as-is", '"as-is"', "", TESTS,
+        "Weights of an exported graph that are inputs too: frozen, which makes constants of them"
+        " in memory, or as-is, which leaves kernels unable to pack them.",
+        commands=ANY,
     ),
     _cells(
         "depth", readers.NUMBERS, "0,512", "[0, 512]", "TOKENS", TESTS,

@@ -33,6 +33,7 @@ class RunFlags(TypedDict, total=False):
         aud: sound tests, (seconds, sounds): `"10x1"` or pairs.
         dim: sizes of free dimensions of an exported graph, `name=size`.
         input: values of inputs of an exported graph that no test feeds, `name=value`.
+        graph_inputs: weights of an exported graph that are inputs too: `frozen` or `as-is`.
         depth: tokens in the cache before prefill and decode tests.
         batch: sequences at once, of decoders.
         threads: intra-op threads; `all`: every usable physical core.
@@ -75,6 +76,7 @@ class RunFlags(TypedDict, total=False):
     aud: Words | Sequence[tuple[float, int]]
     dim: Words
     input: Words
+    graph_inputs: Literal["frozen", "as-is"]
     depth: Numbers
     batch: Numbers
     threads: int | str | Sequence[int | str]

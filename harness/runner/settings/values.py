@@ -91,6 +91,7 @@ class Settings:
     aud: tuple[tuple[float, int], ...] = ()
     dim: tuple[tuple[str, int], ...] = ()
     input: tuple[tuple[str, float], ...] = ()
+    graph_inputs: str = "frozen"
     given: tuple[str, ...] = ()
     part: tuple["Settings", ...] = ()
 
