@@ -288,7 +288,7 @@ def _row(metric: MetricRow, match: Match, base: Side, new: Side, question: Quest
         [side.values[place] for place in (rounds if paired else side.values)]
         for side in (base, new)
     )
-    difference = paired_difference(first, second) if paired else _independent(base, new)
+    difference = _paired(base, first, second) if paired else _independent(base, new)
     center = new.center - base.center if difference is None else difference.center
     ranks = (shift_of_pairs if paired else shift_of_samples)(first, second)
     tolerance = question.tolerance if metric.tolerance is None else metric.tolerance
@@ -321,6 +321,12 @@ def _shown(metric: MetricRow, side: Side, values: Sequence[float]) -> float:
     """
     center = fmean(values) if values else side.center
     return side.value if center == metric.on_scale(side.value) else metric.off_scale(center)
+
+
+def _paired(side: Side, base: Sequence[float], new: Sequence[float]) -> Difference:
+    """The difference within rounds, of one run whose widths may have decided on their number."""
+    found = paired_difference(base, new)
+    return found.widened(side.looks.confidence(len(base)))
 
 
 def _independent(base: Side, new: Side) -> Difference | None:

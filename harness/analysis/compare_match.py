@@ -209,10 +209,11 @@ def match_axis(
     for one in usable:
         key = _key(one.cell, left)
         sides.setdefault(key, {})[str(getattr(one.cell, field))] = one
+    looks = document.plan.looks
     matches = [
         Match(
-            (Measured(document.run_id, found[first]),),
-            (Measured(document.run_id, found[value]),),
+            (Measured(document.run_id, found[first], looks),),
+            (Measured(document.run_id, found[value], looks),),
             interleaved=True,
         )
         for value in values
@@ -333,7 +334,7 @@ def _by_key(
     for document in documents:
         for record in document.records:
             if why_left_out(record) is None:
-                one = Measured(document.run_id, record)
+                one = Measured(document.run_id, record, document.plan.looks)
                 found.setdefault(key_of(record.cell), []).append(one)
     return found
 

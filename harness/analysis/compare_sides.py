@@ -12,7 +12,9 @@ from harness.results.metrics import METRICS
 from harness.results.quality import EmbeddingScores
 from harness.results.schema import Metric, Record, kind_of
 from harness.results.summarize import process_values, quality_path
+from harness.stats.differences import Difference
 from harness.stats.distributions import t_quantile
+from harness.stats.stopping import NO_LOOKS, Looks
 
 # What a side's scatter is taken from.
 PROCESSES, RUNS, CHUNKS = "processes", "runs", "chunks"
@@ -21,10 +23,17 @@ COUNTED, KNOWN = "counted", "known scatter"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One record and the run it stands in."""
+    """One record and the run it stands in.
+
+    Attributes:
+        run_id: of the run.
+        record: of it.
+        looks: after how many rounds the width of its intervals decided on another one.
+    """
 
     run_id: str
     record: Record
+    looks: Looks = NO_LOOKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class Side:
         unit: of `value`.
         processes: that were timed, over all runs.
         background: what others used of the processors meanwhile.
+        looks: at which numbers of processes a width decided whether there is another one.
     """
 
     value: float
@@ -54,6 +64,7 @@ class Side:
     unit: str
     processes: int = 0
     background: Background = UNKNOWN
+    looks: Looks = NO_LOOKS
 
 
 def side_of(metric: MetricRow, measured: Sequence[Measured], per_run: bool) -> Side | None:
@@ -86,7 +97,9 @@ def _statistics(metric: MetricRow, found: Sequence[Measured], per_run: bool) -> 
         return _run_side(metric, found, shown.unit)
     values = scaled_values(metric, found[-1].record, found[-1].run_id)
     if values:
-        return _many(metric, shown.value or 0.0, values, PROCESSES, shown.unit)
+        looks = found[-1].looks
+        side = _many(metric, shown.value or 0.0, values, PROCESSES, shown.unit)
+        return replace(side, variance=_widened(side, looks), looks=looks)
     return _summary_side(metric, shown)
 
 
@@ -100,6 +113,14 @@ def _many(metric: MetricRow, shown: float, values: dict[int, float], basis: str,
     numbers = list(values.values())
     spread = variance(numbers) / len(numbers) if len(numbers) > 1 else None
     return Side(shown, fmean(numbers), spread, len(numbers) - 1, len(numbers), basis, values, unit)
+
+
+def _widened(side: Side, looks: Looks) -> float | None:
+    """The variance, larger where its own smallness may have ended the run; see stopping.Looks."""
+    if side.variance is None:
+        return None
+    found = Difference(side.center, math.sqrt(side.variance), side.dof)
+    return found.widened(looks.confidence(side.count)).standard_error ** 2
 
 
 def _run_side(metric: MetricRow, found: Sequence[Measured], unit: str) -> Side:

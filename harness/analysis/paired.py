@@ -13,11 +13,12 @@ from harness.results.entries import PairEntry
 from harness.results.metric_row import MetricRow
 from harness.results.schema import Cell
 from harness.stats.differences import Difference, paired_difference
-from harness.stats.intervals import Interval
+from harness.stats.intervals import CONFIDENCE, Interval
 from harness.stats.ranks import shift_of_pairs
+from harness.stats.stopping import FIRST_LOOK, NO_LOOKS, Looks
 
 BASIS = "pairs"
-LEAST_PAIRS = 5
+LEAST_PAIRS = FIRST_LOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +58,31 @@ class Line:
 
 
 def compare_turns(
-    lines: Sequence[Line], question: Question, names: tuple[str, str], notes: tuple[str, ...]
+    lines: Sequence[Line],
+    question: Question,
+    names: tuple[str, str],
+    notes: tuple[str, ...],
+    looks: Looks = NO_LOOKS,
 ) -> Comparison:
     """Judge every line, corrected for multiple comparisons.
 
     A line of fewer than LEAST_PAIRS pairs has no verdict.
-    The interval is Student's over the pairs' log ratios; ratios are b / a.
+    The interval is Student's over the pairs' log ratios, as wide as a number of pairs asks for that
+    its width decided; ratios are b / a.
 
     Args:
         lines: two pairs or more each.
         question: tolerance, and whether lines stand alone.
         names: how the sides are called.
         notes: what stands below the table.
+        looks: at which numbers of pairs a width decided whether another one was measured.
     """
-    rows = judged([_row(line, question) for line in lines], question)
+    rows = judged([_row(line, question, looks) for line in lines], question)
     return Comparison(question, None, (names[0],), (names[1],), tuple(rows), notes)
 
 
-def widest_half_width(lines: Sequence[Line]) -> float | None:
-    """The largest half-width of a 95 % interval over the lines, as a share; None: no interval yet.
+def widest_half_width(lines: Sequence[Line], confidence: float = CONFIDENCE) -> float | None:
+    """The largest half-width of an interval over the lines, as a share; None: no interval yet.
 
     Starts do not count: without turns they would decide how long a comparison takes.
     """
@@ -85,16 +92,16 @@ def widest_half_width(lines: Sequence[Line]) -> float | None:
             continue
         if len(line.values) < LEAST_PAIRS:
             return None
-        low, high = _difference(line).interval()
+        low, high = _difference(line).interval(confidence)
         widths.append((high - low) / 2)
     return max(widths, default=None)
 
 
-def _row(line: Line, question: Question) -> CompareRow:
+def _row(line: Line, question: Question, looks: Looks) -> CompareRow:
     """One line, not judged yet."""
     (metric,) = find_compared((line.metric,))
     count, enough = len(line.values), len(line.values) >= LEAST_PAIRS
-    found = _difference(line)
+    found = _difference(line).widened(looks.confidence(count))
     # Geometric means, as the ratio is; it is of ratios of turns, so a side's own mean is not used.
     base = exp(fmean(log(value.base) for value in line.values))
     worse = found.mirrored() if metric.more_is_better else found
@@ -182,6 +189,17 @@ class Ending(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+def looks_until(ending: Ending, pairs: int, most: int) -> Looks:
+    """The looks of a comparison that ended: where no width ended it, the last pair is the last.
+
+    Args:
+        ending: why.
+        pairs: that were measured.
+        most: that were allowed; 0: intervals are those of a fixed number of pairs.
+    """
+    return Looks(LEAST_PAIRS, most if ending is Ending.PRECISION else min(pairs, most))
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """When enough pairs have been measured.
@@ -196,12 +214,17 @@ class Limits:
     precision: float
     budget_s: float | None
 
+    @property
+    def looks(self) -> Looks:
+        """At which numbers of pairs the width decides."""
+        return Looks(LEAST_PAIRS, self.most)
+
     def ending(self, pairs: int, elapsed_s: float, lines: Sequence[Line]) -> Ending | None:
         """Why there are enough; None: another one is measured.
 
         The budget is kept by the usual length of a pair; two are measured in any case.
         """
-        width = widest_half_width(lines)
+        width = widest_half_width(lines, self.looks.confidence(pairs))
         if width is not None and width <= self.precision:
             return Ending.PRECISION
         if pairs >= self.most:

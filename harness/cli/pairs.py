@@ -137,7 +137,7 @@ def make_header(
     texts: tuple[str, str],
     labels: tuple[str, str],
     plan: TurnPlan,
-    asked: tuple[float, float],
+    asked: tuple[float, Limits],
 ) -> AbEntry:
     """What opens the file of pairs; names no path.
 
@@ -146,7 +146,7 @@ def make_header(
         texts: the words that make each differ.
         labels: what each is called; empty: nothing was said.
         plan: how a pair is measured.
-        asked: tolerance and precision.
+        asked: tolerance, and when there are enough pairs.
 
     Raises:
         UsageError: an interpreter does not say which packages it has.
@@ -163,7 +163,8 @@ def make_header(
     return AbEntry(
         commit=tested_commit(),
         tolerance=asked[0],
-        precision=asked[1],
+        precision=asked[1].precision,
+        most_pairs=asked[1].most,
         cells=tuple(
             (
                 cell_of(first.group, test, first.artifact),

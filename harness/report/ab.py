@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.analysis.compare import CompareRow, Comparison, Question
-from harness.analysis.paired import Ending, compare_turns, lines_of
+from harness.analysis.paired import Ending, compare_turns, lines_of, looks_until
 from harness.core.errors import ResultFormatError
 from harness.report.compare_table import effect_range, pairs_note, test_name
 from harness.report.numbers import percent, signed_percent
@@ -45,7 +45,8 @@ def compare_pairs(entries: Sequence[Entry], question: Question | None = None) ->
     asked = question or Question(header.tolerance)
     notes = (shared_note(header), pairs_note(len(pairs), ending, header.precision))
     lines = lines_of(pairs, _cells(header))
-    found = compare_turns(lines, asked, side_names(header), notes)
+    looks = looks_until(ending, len(pairs), header.most_pairs)
+    found = compare_turns(lines, asked, side_names(header), notes, looks)
     moved = [note for one in profiles for note in moved_operators(one, found.rows)]
     return replace(found, notes=(*found.notes, *moved))
 

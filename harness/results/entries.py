@@ -300,6 +300,8 @@ class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
         commit: that a build service tests; empty: none says.
         tolerance: share by which a ratio may be off 1 and still be called the same.
         precision: half-width of an interval that is narrow enough.
+        most_pairs: at which it ends whatever the width; 0: intervals are those of a fixed number of
+            pairs, as in files of before the level was kept.
         cells: of every test of both, of (a, b).
     """
 
@@ -312,6 +314,7 @@ class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     commit: str = ""
     tolerance: float = 0.01
     precision: float = 0.01
+    most_pairs: int = 0
     cells: tuple[tuple[Cell, Cell], ...] = ()
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from harness.results.enums import Ending
+from harness.stats.stopping import NO_LOOKS, Looks, looks_of
 
 
 class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +95,8 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
         rounds: fresh processes per session group.
         budget: seconds after which no further round is begun; None: no limit.
         precision: half-width of the 95 % interval, a share of the centre, that is narrow enough:
-            rounds are added until every cell has it; None: just `rounds`.
+            rounds are added until every cell has it; None: just `rounds`. Its intervals are
+            Student's of 98 %, or 96 % at the most rounds, so that stopping keeps their 95 %.
         max_rounds: most rounds with a precision.
         cooldown: seconds of rest before each process.
         interleave: `rounds`: whole processes one after the other; `turns`: all sessions of a round
@@ -161,3 +163,11 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     effort: Effort | UnsetType = UNSET
     progress: Progress | UnsetType = UNSET
     others: dict[str, Any] = {}
+
+    @property
+    def looks(self) -> Looks:
+        """After how many rounds of a group the width of its intervals decided on another one."""
+        if not self.precision:
+            return NO_LOOKS
+        rounds = self.rounds or 0
+        return looks_of(rounds, max(rounds, self.max_rounds or 0))

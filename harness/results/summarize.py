@@ -26,7 +26,14 @@ from harness.results.schema import (
     Record,
     kind_of,
 )
-from harness.stats.intervals import Interval, half_width_share, log_t_interval, t_interval
+from harness.stats.intervals import (
+    CONFIDENCE,
+    Interval,
+    half_width_share,
+    log_t_interval,
+    t_interval,
+)
+from harness.stats.stopping import NO_LOOKS, Looks
 
 TEXT_RATES = {"decode_bytes_s": "english", "decode_bytes_s_korean": "korean"}
 # Whose loss a test carries: that of the path it takes.
@@ -36,25 +43,28 @@ LAST_SHARE = 0.25  # of the windows: what the speed has come to
 THROTTLED_BELOW = 0.95  # of the peak, from some window to the end
 
 
-def summarize(cell: Cell, processes: Sequence[ProcessSamples]) -> dict[str, Metric]:
+def summarize(
+    cell: Cell, processes: Sequence[ProcessSamples], looks: Looks = NO_LOOKS
+) -> dict[str, Metric]:
     """Every timed metric of one cell.
 
     Args:
         cell: which test: its lengths, batch and full `workload` name are used.
         processes: one per fresh process, at least one.
+        looks: at which numbers of processes their intervals decided whether there is another one.
 
     Returns:
         Metrics in the order of the registry; one that no process has a value of is absent, except
         that `tpot_ms` and `decode_tok_s` of a request of one token are null.
     """
-    metrics = {}
+    metrics, confidence = {}, looks.confidence(len(processes))
     for row in of_records():
         if row.value is None or kind_of(cell) not in row.kinds:
             continue
         found = [row.value(cell, process) for process in processes]
         known = [value for value in found if value is not None]
         if known or row.null_where_missing:
-            metrics[row.name] = metric(known, row.unit, row.signed)
+            metrics[row.name] = metric(known, row.unit, row.signed, confidence)
     return metrics
 
 
@@ -172,19 +182,22 @@ def share_metric(time: Metric, share: Callable[[float], float]) -> Metric:
     return Metric(value=value, low=low, high=high, unit="share", processes=time.processes)
 
 
-def metric(numbers: Sequence[float], unit: str, signed: bool = False) -> Metric:
+def metric(
+    numbers: Sequence[float], unit: str, signed: bool = False, confidence: float = CONFIDENCE
+) -> Metric:
     """Centre and interval of one value per process; no interval from a single one.
 
     Args:
         numbers: one per process; above 0 unless `signed`.
         unit: of the numbers.
         signed: they may be 0 or negative: the plain t-interval instead of that of logarithms.
+        confidence: of the interval; above 95 % where widths decided how many numbers there are.
     """
     if not numbers:
         return Metric(value=None, unit=unit, processes=0)
     if len(numbers) == 1:
         return Metric(value=float(numbers[0]), unit=unit, processes=1)
-    interval = (t_interval if signed else log_t_interval)(numbers)
+    interval = (t_interval if signed else log_t_interval)(numbers, confidence)
     return Metric(
         value=interval.center,
         low=interval.low,

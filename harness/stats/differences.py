@@ -64,6 +64,16 @@ class Difference:
         """
         return max(self.p_above(-margin), self.p_below(margin))
 
+    def widened(self, confidence: float) -> "Difference":
+        """The same with so large an error that its 95 % interval is that of `confidence` here.
+
+        For differences whose number of values was decided by their width; see stopping.Looks.
+        """
+        if confidence == CONFIDENCE or self.standard_error == 0:
+            return self
+        wide, plain = (quantile((1 + one) / 2, self.dof) for one in (confidence, CONFIDENCE))
+        return Difference(self.center, self.standard_error * wide / plain, self.dof)
+
     def mirrored(self) -> "Difference":
         """The same with the sides exchanged."""
         return Difference(0.0 - self.center, self.standard_error, self.dof)

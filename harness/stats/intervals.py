@@ -35,8 +35,11 @@ def log_t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> I
 
     sd is the sample's (n - 1). Durations and rates scatter by factors, so logarithms are nearer
     to normal and the ends can never be negative; 1/v gives the mirrored interval.
-    Assumes: the values are independent: one per process, never pooled iterations. With 8 or more
-    very skewed values the median may lie outside the interval, which is around the geometric mean.
+    Assumes: the values are independent: one per process, never pooled iterations.
+    Covers the median of what could be measured, of which the centre is the sample's: in 95 % where
+    logarithms are normal. Where one process in ten is 30 % slower, the intervals of five cover that
+    median in 97 % and the geometric mean, which the rare ones move, in 64 %; those of twenty cover
+    either in 88 to 91 % (tested). With 8 or more such values the median may lie outside.
 
     Args:
         values: at least two, finite, above 0.

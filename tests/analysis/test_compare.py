@@ -44,6 +44,23 @@ def test_a_rate_that_falls_is_slower():
     assert (row.basis, row.counts) == ("processes", (5, 5))
 
 
+def test_runs_that_a_precision_ended_stand_on_a_wider_scatter():
+    """Six of at most 30 rounds, by either side: Welch's error grows by t(0.99, 5) / t(0.975, 5)."""
+    times = [*BASE, 10.02]
+    plans = ({}, {"precision": 0.02, "max_rounds": 30}, {"precision": 0.02, "max_rounds": 6})
+    errors = []
+    for plan in plans:
+        sides = [
+            document(record(times), run_id=name, plan={"rounds": 5, **plan})
+            for name in ("run-a", "run-b")
+        ]
+        rows = compare_documents([sides[0]], [sides[1]], ASK).rows
+        (row,) = (row for row in rows if row.metric.name == "decode_tok_s")
+        errors.append(row.difference.standard_error)
+    assert errors[1] / errors[0] == pytest.approx(3.3649 / 2.5706, rel=1e-4)
+    assert errors[2] / errors[0] == pytest.approx(2.7565 / 2.5706, rel=1e-4)
+
+
 def test_exchanging_the_sides_mirrors_everything():
     there = compared([record(BASE)], [record(SLOW)])["decode_tok_s"]
     back = compared([record(SLOW)], [record(BASE)])["decode_tok_s"]

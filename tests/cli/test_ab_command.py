@@ -27,12 +27,21 @@ from harness.machine.process.worker import Worker
 from harness.machine.watch.interpreter import InterpreterFacts, interpreter_facts
 from harness.report.ab import compare_pairs, moved_operators, side_names
 from harness.report.compare_table import pairs_note
-from harness.results.entries import AbEntry, AbProfileEntry, AbSide, PairEntry, TurnPlan, TurnValues
+from harness.results.entries import (
+    AbEndEntry,
+    AbEntry,
+    AbProfileEntry,
+    AbSide,
+    PairEntry,
+    TurnPlan,
+    TurnValues,
+)
 from harness.results.environment import MachineFacts
 from harness.results.journal import read_journal
 from harness.results.replies import OperatorShare, Profile, WatchInterval
 from harness.results.schema import Cell
 from harness.runner.loop import paired
+from harness.stats.differences import paired_difference
 from tests.inline_worker import InlineWorker
 from tests.replies import sample
 
@@ -197,6 +206,37 @@ def test_a_file_from_before_cells_were_kept_is_drawn():
     assert "5 interleaved pairs of processes; then interrupted" in found.notes
     with pytest.raises(ResultFormatError, match="holds 1 pairs"):
         compare_pairs([ab_header(ab_side(), ab_side()), pairs[0]])
+
+
+@pytest.mark.parametrize(
+    ("most", "ending", "level"),
+    [(0, "precision", 0.95), (20, "precision", 0.98), (6, "pairs", 0.96), (20, "budget", 0.96)],
+)
+def test_intervals_are_as_wide_as_the_way_in_which_pairs_ended_asks(most, ending, level):
+    """Six log ratios of mean 0.01; a file from before the level was kept says 0 pairs at most."""
+    ratios = [0.0, 0.02, 0.01, 0.015, 0.005, 0.01]
+    pairs = [
+        PairEntry(
+            pair=number,
+            starts_ms={},
+            turns=(
+                TurnValues(test="tg4 @ d0", metric="ttft_ms", values=((1.0, math.exp(ratio)),) * 3),
+            ),
+        )
+        for number, ratio in enumerate(ratios, 1)
+    ]
+    header = ab_header(ab_side(words="a"), ab_side(words="b"), most_pairs=most)
+    (row,) = compare_pairs([header, *pairs, AbEndEntry(ending=ending)]).rows
+    plain = paired_difference([0.0] * 6, ratios).interval(level)
+    assert row.interval == pytest.approx([math.exp(end) for end in plain], rel=1e-9)
+    assert row.center == pytest.approx(math.exp(0.01))
+
+
+def test_the_file_of_pairs_keeps_how_many_there_could_have_been(clocked):
+    run, folder = clocked
+    run("--pairs", "7")
+    header, *_ = read_journal(next(folder.glob("ab-*.jsonl")))
+    assert header.most_pairs == 7
 
 
 def test_operators_that_moved_are_told_in_time_of_a():

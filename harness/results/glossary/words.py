@@ -141,7 +141,10 @@ WORDS = (
         "interval",
         "",
         "95 % Student t-interval on the logarithms of one value per process (a process's median). "
-        "The centre is the median over processes. Samples of one process are never pooled: they "
+        "The centre is the median over processes, and it is their median that is covered: of the "
+        "geometric mean, which rare slow processes move, fewer intervals hold. Where --precision "
+        "ended the rounds it is widened so that stopping keeps the 95 %. Samples of one process "
+        "are never pooled: they "
         "are not independent.",
     ),
     Term(

@@ -160,7 +160,8 @@ def kept_samples(entry: ProcessSamples) -> ProcessSamples:
 def samples_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     """Raw samples, every timed metric, and the energy where it is one measured quantity."""
     energy = energy_of(facts.processes)
-    found = summarize(facts.cell, facts.processes) if facts.processes else {}
+    looks = facts.entries.header.plan.looks
+    found = summarize(facts.cell, facts.processes, looks) if facts.processes else {}
     return Part(
         fields={"samples": tuple(map(kept_samples, facts.processes)), "energy": energy},
         metrics=without_doubtful(found, energy),

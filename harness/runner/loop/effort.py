@@ -8,19 +8,20 @@ from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.parts import cell_of
 from harness.runner.plan import Plan, SessionGroup
+from harness.runner.settings import Settings
 
 
-def is_precise(group: SessionGroup, builds: Builds, entries: Entries, precision: float) -> bool:
+def is_precise(group: SessionGroup, builds: Builds, entries: Entries, settings: Settings) -> bool:
     """Whether every test of a group that did not fail has narrow enough intervals.
 
     Args:
         group: measured in some rounds.
         builds: holds its artifact.
         entries: what was measured.
-        precision: half-width of the 95 % interval as a share of the centre.
+        settings: hold the precision, a half-width as a share of the centre, and its looks.
     """
     return all(
-        _is_narrow(group, workload, builds, entries, precision)
+        _is_narrow(group, workload, builds, entries, settings)
         for workload in group.workloads
         if entries.failure_of(group, workload) is None
     )
@@ -34,13 +35,14 @@ def effort_of(plan: Plan, builds: Builds, entries: Entries) -> Effort | None:
     rounds = 1 + max((index for _, _, index in entries.tests), default=-1)
     wide = sum(
         entries.failure_of(group, workload) is None
-        and not _is_narrow(group, workload, builds, entries, precision)
+        and not _is_narrow(group, workload, builds, entries, plan.settings)
         for group in plan.groups
         for workload in group.workloads
     )
-    most = max(plan.settings.rounds, plan.settings.max_rounds)
     unfinished = "interrupt" if plan.settings.budget is None else "budget"
-    ended = "precision" if not wide else "rounds" if rounds >= most else unfinished
+    ended = (
+        "precision" if not wide else "rounds" if rounds >= plan.settings.most_rounds else unfinished
+    )
     return Effort(precision=precision, rounds=rounds, wide=wide, ended=ended)
 
 
@@ -82,11 +84,11 @@ def progress_of(plan: Plan, entries: Entries, interrupted: bool, command: str) -
 
 
 def _is_narrow(
-    group: SessionGroup, workload: Workload, builds: Builds, entries: Entries, precision: float
+    group: SessionGroup, workload: Workload, builds: Builds, entries: Entries, settings: Settings
 ) -> bool:
     processes = entries.tests_of(group, workload)
     if len(processes) < 2:
         return False
     cell = cell_of(group, workload, builds.artifacts.get(build_key(group)))
-    share = judged_half_width_share(cell, summarize(cell, processes))
-    return share is not None and share <= precision
+    share = judged_half_width_share(cell, summarize(cell, processes, settings.looks))
+    return share is not None and settings.precision is not None and share <= settings.precision

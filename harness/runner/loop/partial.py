@@ -147,7 +147,7 @@ class _Found:
         energy = energy_of(processes)
         memory = entries.memory.get(self.key)
         compiled = entries.compiled.get(group)
-        timed = summarize(before.cell, processes) if processes else {}
+        timed = summarize(before.cell, processes, entries.header.plan.looks) if processes else {}
         metrics = {
             **without_doubtful(timed, energy),
             **({} if memory is None else summarize_memory((memory,))),

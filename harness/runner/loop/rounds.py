@@ -71,8 +71,9 @@ def measure_rounds(
 ) -> Iterator[Entry]:
     """Yield the entries of every round that is still missing.
 
-    The first `rounds` are measured of every group. With a precision more follow, of the groups
-    whose intervals are still too wide, up to `max_rounds`. No round is begun that would pass the
+    The first `rounds` are measured of every group. With a precision more follow, of every group up
+    to the first look (stats.stopping) and then of those whose intervals are still too wide, up to
+    `max_rounds`. No round is begun that would pass the
     budget.
     """
     run = _Run(plan, builds, entries, progress, pause or Pause())
@@ -81,8 +82,7 @@ def measure_rounds(
         check_room_together([(group, builds.of(group)) for group in open_at_once])
     start_s, kept = run.pause.clock(), entries.rounds_done(plan)  # those cost nothing now
     settings = plan.settings
-    last = settings.rounds if settings.precision is None else settings.max_rounds
-    for round_index in range(max(settings.rounds, last)):
+    for round_index in range(settings.most_rounds):
         groups = _not_converged(run, round_index)
         if not groups or _budget_is_spent(plan, run.pause.clock() - start_s, round_index - kept):
             return
@@ -92,14 +92,14 @@ def measure_rounds(
 
 def _not_converged(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
     """The groups that a round is for: all in the first ones, then those that are not precise."""
-    precision = run.plan.settings.precision
-    if round_index < run.plan.settings.rounds or precision is None:
+    settings = run.plan.settings
+    if round_index < settings.looks.first or settings.precision is None:
         return run.plan.groups
     return tuple(
         group
         for group in run.plan.groups
         if (group.key, None) not in run.entries.failures
-        and not is_precise(group, run.builds, run.entries, precision)
+        and not is_precise(group, run.builds, run.entries, settings)
     )
 
 

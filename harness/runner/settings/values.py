@@ -22,6 +22,7 @@ from harness.core.ranges import (
     parse_share,
     parse_sounds,
 )
+from harness.stats.stopping import Looks, looks_of
 
 TURNS = "turns"
 PLAN = "plan"  # in Settings.given
@@ -98,6 +99,16 @@ class Settings:
     def is_asked(self, *keys: str) -> bool:
         """Whether a flag, or a plan that does not ship, says what is tested."""
         return PLAN in self.given or any(key in self.given for key in keys)
+
+    @property
+    def most_rounds(self) -> int:
+        """That a group can have."""
+        return self.rounds if self.precision is None else max(self.rounds, self.max_rounds)
+
+    @property
+    def looks(self) -> Looks:
+        """After how many rounds of a group the width of its intervals decides on another one."""
+        return looks_of(self.rounds, self.most_rounds)
 
     @property
     def parts(self) -> tuple["Settings", ...]:

@@ -17,6 +17,8 @@ from harness.runner.loop.rounds import Pause, measure_rounds
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import PRESETS, Settings, load_settings
+from harness.stats.intervals import CONFIDENCE
+from harness.stats.stopping import FIRST_LOOK
 from tests import replies
 
 READ = MemoryRead(threads=1, bytes=1, pass_ns=(1,))
@@ -66,10 +68,10 @@ def run(plan, pause=None):
 
 
 def test_rounds_are_added_for_the_groups_that_are_not_precise_yet(plan, measured):
-    """fp32 is within 2 % after its 3 rounds and rests; int4 takes all 8 and never is."""
+    """fp32 is within 2 % at the first look, after 5 rounds, and rests; int4 takes all 8."""
     builds, entries = run(plan)
     counts = {level: sum(name == level for name, _ in measured) for level in ("fp32", "int4")}
-    assert counts == {"fp32": 3, "int4": 8}
+    assert counts == {"fp32": 5, "int4": 8}
     found = effort_of(plan, builds, entries)
     assert found == Effort(precision=0.02, rounds=8, wide=1, ended="rounds")
 
@@ -77,8 +79,17 @@ def test_rounds_are_added_for_the_groups_that_are_not_precise_yet(plan, measured
 def test_a_precision_that_is_reached_ends_the_run(plan, measured):
     plan = replace(plan, groups=tuple(g for g in plan.groups if g.level.name == "fp32"))
     builds, entries = run(plan)
-    assert len(measured) == 3
+    assert len(measured) == FIRST_LOOK == 5
     assert effort_of(plan, builds, entries).ended == "precision"
+
+
+def test_few_rounds_that_are_all_there_may_be_are_measured_without_a_look(plan, measured):
+    """Three of three: no width decided, so that the plain interval of 95 % is the right one."""
+    plan = replace(plan, settings=replace(plan.settings, max_rounds=3))
+    builds, entries = run(plan)
+    assert len(measured) == 6
+    assert plan.settings.looks.confidence(3) == CONFIDENCE
+    assert effort_of(plan, builds, entries).ended == "rounds"
 
 
 def test_the_budget_ends_a_run_that_is_not_precise(plan, measured):
