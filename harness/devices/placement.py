@@ -18,13 +18,13 @@ from harness.results.replies import OperatorShare, Placement, Profile, ProviderS
 
 # Operators that do the arithmetic of a model; all else is glue between them.
 _STANDARD = """
-Attention Conv ConvInteger ConvTranspose Einsum Gemm GRU LSTM MatMul MatMulInteger QLinearConv
-QLinearMatMul RNN
+Attention CausalConvWithState Conv ConvInteger ConvTranspose Einsum Gemm GRU LinearAttention LSTM
+MatMul MatMulInteger QLinearConv QLinearMatMul RNN
 """
 _MICROSOFT = """
-DynamicQuantizeMatMul FusedConv FusedGemm FusedMatMul GemmFastGelu GroupQueryAttention MatMulBnb4
-MatMulFpQ4 MatMulIntegerToFloat MatMulNBits MoE MultiHeadAttention PackedAttention
-PackedMultiHeadAttention PagedAttention QAttention QGemm QMoE SparseAttention
+DynamicQuantizeMatMul FusedConv FusedGemm FusedMatMul GatedDeltaNet GemmFastGelu
+GroupQueryAttention MatMulBnb4 MatMulFpQ4 MatMulIntegerToFloat MatMulNBits MoE MultiHeadAttention
+PackedAttention PackedMultiHeadAttention PagedAttention QAttention QGemm QMoE SparseAttention
 """
 COMPILED = "EPContext"  # a part of a graph that a provider compiled earlier; only it can run it
 COMPUTE_OPERATORS = frozenset((*_STANDARD.split(), *_MICROSOFT.split(), COMPILED))

@@ -147,7 +147,7 @@ _ROWS: dict[str, Callable[[Facts], str]] = {
     "stored": _weights,
     "stored as": _listed("stored", "{level}: {parameters:,} in {stored}"),
     "compiled for": _plain("compiled_for"),
-    "graphs": _listed("graphs", "{file} ({role}, opset {opset})"),
+    "graphs": _listed("graphs", "{file} ({role}, opset {opset}, {nodes:,} nodes)"),
     "operators of": _domains,
     "data files": _listed("data_files", "{name} ({size})"),
     "cache": _plain("cache"),

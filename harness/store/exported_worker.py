@@ -80,7 +80,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {"recognise": recognise, "quantize"
 
 def _recognise(found: Any, cache: Path, free_bytes: int | None) -> Any:
     """Return the record of a model."""
-    from harness.devices.operators import known_operators, opens
+    from harness.devices.operators import known_operators, nodes_loaded, opens
     from harness.engine.exported.causality import is_causal
     from harness.models.exported.recognise import recognise as read
     from harness.models.exported.safety import check_memory
@@ -100,7 +100,9 @@ def _recognise(found: Any, cache: Path, free_bytes: int | None) -> Any:
         fits(model)
         return is_causal(model)
 
-    runtime = Runtime(known.version, known.opset, known.names, opens)
+    runtime = Runtime(
+        known.version, known.opset, known.names, opens, known.has_kernel, nodes_loaded
+    )
     model = read(without_links(found, cache), runtime, probe)
     fits(model)
     return model

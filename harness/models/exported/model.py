@@ -1,7 +1,7 @@
 """A model that others exported, as far as its files tell: what a caller must know to run it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,9 @@ class ExportedGraph:
         opset: of the standard operators.
         domains: of the others, such as `com.microsoft`.
         input_weights: stored tensors that are inputs too, so that they are not constant.
+        nodes: operators of the graph and its branches, functions written out.
+        lost_operators: those without a kernel on the CPU, such as `Attention (opset 25)` -> nodes.
+        loaded_nodes: what the graph becomes where such are taken apart; None: not asked.
     """
 
     role: Role
@@ -141,6 +144,9 @@ class ExportedGraph:
     opset: int
     domains: tuple[str, ...] = ()
     input_weights: tuple[str, ...] = ()
+    nodes: int = 0
+    lost_operators: dict[str, int] = field(default_factory=dict)
+    loaded_nodes: int | None = None
 
     def port(self, name: str) -> Port:
         """Return an input or output by its name.

@@ -38,7 +38,8 @@ from harness.models.exported.shapes import (
     speaks,
     token_table,
 )
-from harness.models.exported.versions import Runtime, check_versions
+from harness.models.exported.skeleton import frozen
+from harness.models.exported.versions import Runtime, check_versions, without_kernel
 from harness.models.exported.weights import Counted, combine, count_weights, storages
 
 _SPEAK = (ExportedKind.DECODER, ExportedKind.DECODER_WITHOUT_PAST, ExportedKind.ENCODER_DECODER)
@@ -128,19 +129,21 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
         compiled_for=next((read.compiled_for for read in reads.values() if read.compiled_for), ""),
     )
     copies = max(read.counted.copies_bytes for read in reads.values())
-    model = replace(model, notes=_notes(model, copies, why_none))
+    model = replace(model, notes=_notes(model, copies, why_none, runtime.version))
     asked = is_causal is not None and is_open(kind, main.graph, described.classes)
     if asked and is_causal is not None and is_causal(model) is False:
         kind = ExportedKind.ENCODER
         vocab_size = _vocab_size(main, described, kind)
         spec, why_none = architecture_of(described, kind, weights, found.name)
-        notes = _notes(model, copies, why_none)
+        notes = _notes(model, copies, why_none, runtime.version)
         return replace(model, kind=kind, vocab_size=vocab_size, spec=spec, notes=notes)
     return model
 
 
-def _notes(model: ExportedModel, copies_bytes: int, why_none: str | None) -> tuple[str, ...]:
-    """What a reader of a model's numbers should know."""
+def _notes(
+    model: ExportedModel, copies_bytes: int, why_none: str | None, runtime: str
+) -> tuple[str, ...]:
+    """What a reader of a model's numbers should know; `runtime` is the version of onnxruntime."""
     said = []
     if model.compiled_for:
         said.append(f"compiled for {model.compiled_for}: the size of its weights is not known")
@@ -150,11 +153,21 @@ def _notes(model: ExportedModel, copies_bytes: int, why_none: str | None) -> tup
             f"{share:.0%} of its stored weights ({model.unread_bytes / MIB:,.1f} MiB) are not"
             " understood: its parameters are at least as many as counted"
         )
+    said += [_taken_apart(graph, runtime) for graph in model.graphs if graph.loaded_nodes]
     if copies_bytes:
         said.append(
             f"a tied table is stored twice: {copies_bytes / MIB:,.1f} MiB are a second copy"
         )
     return (*said, *([why_none] if why_none else ()))
+
+
+def _taken_apart(graph: ExportedGraph, runtime: str) -> str:
+    """What becomes of a graph whose operators have no kernel."""
+    lost = ", ".join(f"{count} {operator}" for operator, count in graph.lost_operators.items())
+    return (
+        f"onnxruntime {runtime} has no CPU kernel for {lost} and takes them apart: {graph.nodes:,}"
+        f" nodes of {graph.file} become {graph.loaded_nodes:,}"
+    )
 
 
 def _read(
@@ -171,8 +184,12 @@ def _read(
     is_half = Role.ENCODER in found.graphs and role is not Role.ENCODER
     graph = _graph(role, file, model, flat, described, where, is_half)
     stored = count_weights(flat, folder)
+    lost = without_kernel(model, runtime)
+    loaded = runtime.nodes_loaded if lost else None
     counted = replace(
         graph,
+        lost_operators=lost,
+        loaded_nodes=loaded and loaded(frozen(path, graph.input_weights), folder),
         parameters=sum(weight.parameters for weight in stored.weights),
         weights_bytes=sum(weight.stored_bytes for weight in stored.weights),
     )
@@ -236,6 +253,7 @@ def _graph(
         opset=max(versions.get("", 0), versions.get("ai.onnx", 0)),
         domains=tuple(sorted(versions.keys() - {"", "ai.onnx"})),
         input_weights=input_weights(model),
+        nodes=sum(node.op != "Constant" for node in flat.nodes),
     )
 
 

@@ -1,5 +1,6 @@
 """Whether the installed ONNX Runtime knows what a graph asks for."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,17 @@ class Runtime:
         opset: the newest one of the standard operators.
         operators: (domain, name) of each; the standard domain is empty.
         opens: asks it whether it opens a checked graph; None: it cannot be asked.
+        has_kernel: whether the CPU has code for an operator at an opset; None: not known.
+        nodes_loaded: how many nodes it makes of a graph, given its content and the folder of its
+            data; None: it cannot be asked.
     """
 
     version: str
     opset: int
     operators: Collection[tuple[str, str]]
     opens: Callable[[Path], bool] | None = None
+    has_kernel: Callable[[tuple[str, str], int], bool] | None = None
+    nodes_loaded: Callable[[bytes, Path], int | None] | None = None
 
     @property
     def ir_version(self) -> int:
@@ -51,6 +57,32 @@ def check_versions(model: onnx.ModelProto, path: Path, where: str, runtime: Runt
     doubt = _doubt(model, where, runtime)
     if doubt is not None and (runtime.opens is None or not runtime.opens(path)):
         raise doubt
+
+
+def without_kernel(model: onnx.ModelProto, runtime: Runtime) -> dict[str, int]:
+    """Count the nodes whose operators the runtime has no code for on the CPU: they are taken apart.
+
+    Args:
+        model: a graph that the runtime knows.
+        runtime: what is installed.
+
+    Returns:
+        Operator and version as a graph means it -> nodes; `Attention (opset 25)`.
+    """
+    if runtime.has_kernel is None:
+        return {}
+    opsets = {item.domain: item.version for item in model.opset_import}
+    standard = max(opsets.get(domain, 0) for domain in STANDARD)
+    lost: Counter[str] = Counter()
+    for node in _nodes(model.graph):
+        domain = "" if node.domain in STANDARD else node.domain
+        opset = opsets.get(node.domain, 1) if domain else standard
+        if node.op_type not in _NEVER_RUN and not runtime.has_kernel((domain, node.op_type), opset):
+            lost[f"{node.op_type} ({f'{domain} {opset}' if domain else f'opset {opset}'})"] += 1
+    return dict(lost)
+
+
+_NEVER_RUN = ("Constant", "EPContext")  # stored values, and what one provider has compiled
 
 
 def _doubt(model: onnx.ModelProto, where: str, runtime: Runtime) -> ModelError | None:

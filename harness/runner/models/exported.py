@@ -309,7 +309,8 @@ class Exported:
     def facts(self) -> Json:
         """What the files say."""
         model = self.model
-        keys = ("role", "file", "parameters", "weights_bytes", "opset", "domains")
+        counts = ("parameters", "weights_bytes", "nodes", "loaded_nodes", "lost_operators")
+        keys = ("role", "file", *counts, "opset", "domains")
         return {
             "model": model.name,
             "kind": str(model.kind),

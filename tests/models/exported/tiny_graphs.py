@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.devices.operators import known_operators
+from harness.devices.operators import known_operators, nodes_loaded
 from harness.models.exported.files import find_files
 from harness.models.exported.model import ExportedModel
 from harness.models.exported.recognise import recognise
@@ -21,7 +21,13 @@ Shape = Sequence[int | str]
 def installed() -> Runtime:
     """What the installed onnxruntime knows."""
     known = known_operators()
-    return Runtime(known.version, known.opset, known.names)
+    return Runtime(
+        known.version,
+        known.opset,
+        known.names,
+        has_kernel=known.has_kernel,
+        nodes_loaded=nodes_loaded,
+    )
 
 
 def read(path: Path) -> ExportedModel:
