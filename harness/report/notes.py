@@ -22,8 +22,14 @@ WEIGHTS_NOTES = {
     "trained": "weights: trained",
 }
 ROUTING_NOTE = (
-    "experts: seeded routers choose them evenly; trained ones do not, and read fewer over a prompt"
+    "experts: drawn evenly for every token (seeded); trained routers prefer some, and read fewer"
+    " over a prompt"
 )
+LOPSIDED_NOTE = (
+    "experts: seeded routers of this version prefer some: a prompt reads about half of those that"
+    " estimates count, and steps find them in a cache"
+)
+FIRST_DRAWN_METHOD = 2  # documents of earlier ones hold rows of the other kind
 
 OFF_SHARE = 0.5  # of the stored read bandwidth, that a run's own may be off without a word
 
@@ -47,7 +53,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_references(document),
         *_lost_quality(document),
         *_recognised(document.records),
-        *_weights(rows),
+        *_weights(rows, document.method_version),
         *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
     ]
 
@@ -240,13 +246,13 @@ def _stored(cell: Cell) -> str:
     return f"{cell.model} {cell.level}{cache}"
 
 
-def _weights(rows: Sequence[Row]) -> Iterator[str]:
+def _weights(rows: Sequence[Row], method_version: int) -> Iterator[str]:
     """One line per kind of weights, and one where seeded routers chose the experts."""
     for kind in dict.fromkeys(row.cell.weights for row in rows):
         yield WEIGHTS_NOTES.get(kind, f"weights: {kind}")
     mixtures = [row.cell for row in rows if row.cell.active_parameters is not None]
     if any(cell.weights == "seeded" for cell in mixtures):
-        yield ROUTING_NOTE
+        yield ROUTING_NOTE if method_version >= FIRST_DRAWN_METHOD else LOPSIDED_NOTE
 
 
 def _simulated(rows: Sequence[Row]) -> bool:

@@ -30,7 +30,7 @@ SCHEMA = "bench.results"
 #   1  first format
 SCHEMA_VERSION = 2
 # Raised whenever a measured or estimated value changes its meaning; see CHANGELOG, "Numbers".
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 Json = dict[str, Any]
 _keep = msgspec.structs.force_setattr
 PREFILL, DECODE, REQUEST, ENCODE, IMAGE, SOUND, GRAPH = Kind

@@ -15,7 +15,7 @@ from harness.analysis.gate import GATES, failing, judge_gates, parse_gate
 from harness.core.errors import ResultFormatError, UsageError
 from harness.results.document import read_document
 from harness.results.metrics import METRICS
-from harness.results.schema import Metric, Reason, Record, Trust
+from harness.results.schema import METHOD_VERSION, Metric, Reason, Record, Trust
 from tests.measured_documents import cell, document, quality, record, scattered
 from tests.replies import sample
 
@@ -435,8 +435,8 @@ def test_another_machine_is_refused_and_forced():
 
 
 def test_another_method_is_refused():
-    other = document(record(SLOW), run_id="run-b", method_version=2)
-    with pytest.raises(UsageError, match="method version 1 and 2"):
+    other = document(record(SLOW), run_id="run-b", method_version=99)
+    with pytest.raises(UsageError, match=f"method version {METHOD_VERSION} and 99"):
         compare_documents([document(record(BASE))], [other], ASK)
 
 

@@ -15,6 +15,7 @@ from harness.report.github import CUT, SUMMARY_BYTES
 from harness.results.document import write_document
 from harness.results.enums import Ending
 from harness.results.plan import Progress
+from harness.results.schema import METHOD_VERSION
 from tests.measured_documents import busy, document, quality, record
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -316,7 +317,7 @@ def test_no_two_lines_of_an_axis_have_the_same_name(axis, capsys):
         (("{empty}", "{b}"), "holds no results file"),
         (("{empty}/*.json", "{b}"), "holds no results file"),
         (("{a}", "{other}"), "cpu_model AMD EPYC and Apple M2"),
-        (("{a}", "{method}"), "method version 1 and 2"),
+        (("{a}", "{method}"), f"method version {METHOD_VERSION} and 99"),
         (("{a}", "{newer}"), "is newer than"),
         (("{a}", "{nan}"), "no complete JSON"),
         (("{a}", "{infinite}"), "results file"),
@@ -328,7 +329,7 @@ def test_bad_input_ends_with_two(arguments, words, sides, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     texts = {
         "other": ('"AMD EPYC"', '"Apple M2"'),
-        "method": ('"method_version":1', '"method_version":2'),
+        "method": (f'"method_version":{METHOD_VERSION}', '"method_version":99'),
         "newer": ('"schema_version":2', '"schema_version":99'),
         "nan": ("11940000", "NaN"),
         "infinite": ("11940000", "1e999"),

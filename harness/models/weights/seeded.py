@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from harness.models.specs.model import AnySpec
 from harness.models.specs.tensors import logical_tensors
+from harness.models.weights.drawn import LAST_NORM, factor_of, mixture_of
 from harness.models.weights.source import seeded_identity
 from harness.models.weights.store import FloatArray
 
@@ -42,8 +43,9 @@ class SeededWeights:
         Raises:
             UsageError: a negative seed.
         """
-        self.identity = seeded_identity(seed)
+        self.identity = seeded_identity(seed, spec)
         self._seed = seed
+        self._mixture = mixture_of(spec)
         self._shapes = {tensor.name: tensor.shape for tensor in logical_tensors(spec)}
 
     def tensor(self, name: str) -> FloatArray:
@@ -64,7 +66,19 @@ class SeededWeights:
             bits = self._bits(name, chunk, (skipped + last - first) * width)
             flat = out[first - start : last - start].reshape(-1)
             np.take(table, bits[skipped * width :], out=flat, mode="clip")
+        if self._mixture is not None:
+            self._draw_routing(out, name, start)
         return out.reshape(stop - start, *shape[1:])
+
+    def _draw_routing(self, values: FloatArray, name: str, start: int) -> None:
+        """Change rows from `start` on so that experts are drawn; see drawn.py."""
+        assert self._mixture is not None
+        deviation = LOGIT_DEVIATION / sqrt(self._mixture.hidden_size)
+        factor = factor_of(self._mixture, name, deviation)
+        if factor != 1.0:
+            values *= np.float32(factor)
+        if name == LAST_NORM:
+            values[1 - start % 2 :: 2] *= -1
 
     def _bits(self, name: str, chunk: int, count: int) -> npt.NDArray[np.uint16]:
         """Return the first `count` 16-bit numbers of one chunk's stream, low bits first."""

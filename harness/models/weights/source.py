@@ -24,6 +24,7 @@ from harness.models.naming import name_of
 from harness.models.specs.model import AnySpec
 from harness.models.specs.tensors import dense_beside
 from harness.models.unknown import FOLDER_NEEDS, unknown_model
+from harness.models.weights.drawn import mixture_of
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -278,24 +279,27 @@ def weights_identity(source: ModelSource, seed: int) -> str:
     """Return what tells these weights from all others, without numpy.
 
     Returns:
-        `seeded-v1-<seed>`; or `sha256:<16 hex digits>` over the config.json and every weight
-        file, each with its name and length. The files are streamed; a folder is hashed anew
-        at every call, because its files may have changed.
+        `seeded-v1-<seed>`, of a mixture `seeded-v1-<seed>-drawn`; or `sha256:<16 hex digits>` over
+        the config.json and every weight file, each with its name and length. The files are
+        streamed; a folder is hashed anew at every call, because its files may have changed.
 
     Raises:
         UsageError: a negative seed.
         ModelError: the folder's files cannot be read or are not those its index names.
     """
     if source.folder is None:
-        return seeded_identity(seed)
+        return seeded_identity(seed, source.spec)
     return checkpoint_identity(source.spec, source.folder, source.name)
 
 
-def seeded_identity(seed: int) -> str:
-    """Return `seeded-v1-<seed>`, or raise UsageError for a negative seed."""
+def seeded_identity(seed: int, spec: AnySpec) -> str:
+    """Return `seeded-v1-<seed>`, or raise UsageError for a negative seed.
+
+    Of a mixture `seeded-v1-<seed>-drawn`: see harness.models.weights.drawn.
+    """
     if seed < 0:
         raise UsageError(f"the seed is {seed}", fix="a seed is a whole number from 0 on")
-    return f"seeded-v{STREAM_VERSION}-{seed}"
+    return f"seeded-v{STREAM_VERSION}-{seed}{'' if mixture_of(spec) is None else '-drawn'}"
 
 
 def checkpoint_identity(spec: AnySpec, folder: Path, model: str) -> str:
