@@ -290,7 +290,7 @@ def _cache_bytes(
 ) -> int:
     """Bytes of the cache of one sequence, keys and values of an encoder's output included."""
     crossed = sum(a.cached_values_per_token for a in model.attention if a.to_encoder)
-    return cache.stored_bytes(model.kv_values_per_token * sequence + crossed * encoder_tokens)
+    return cache.stored_bytes(model.cached_values(sequence) + crossed * encoder_tokens)
 
 
 def _activation_bytes(

@@ -147,14 +147,16 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
         pairs = T·D + T·(T + 1) / 2 causal, T·(D + T) else; with a window w: Σ min(w, position)
         read bytes = 2 · layers · n · d · batch · (D + T) · bits of a cached value / 8
 
-    T new tokens on D cached ones; n is the query heads where the runtime reads the cache once per
-    query head, the key heads where it does not. ONNX Runtime's GroupQueryAttention multiplies all
+    T new tokens on D cached ones, at most a window of them where the cache keeps no more; n is the
+    query heads where the runtime reads the cache once per query head, the key heads where it does
+    not. ONNX Runtime's GroupQueryAttention multiplies all
     T·(D + T) pairs and masks afterwards.
     Source: facts measured with onnxruntime 1.31.1: the key-head count is too low by 3 to 7 times.
     """
     tokens, depth = shape.tokens, shape.depth_tokens
     cache = shape.cache or own_cache(level)
-    seen = shape.encoder_tokens if attention.to_encoder else depth + tokens
+    kept = min(depth, attention.cache_window_tokens or depth)
+    seen = shape.encoder_tokens if attention.to_encoder else kept + tokens
     pairs = _pairs(attention, tokens, depth, seen)
     done = tokens * seen if runtime.cache_per_query_head else pairs
     heads = attention.heads if runtime.cache_per_query_head else attention.kv_heads

@@ -21,6 +21,19 @@ def _kv_kib(model: CatalogModel) -> float | None:
     return model.structure.kv_bytes_per_token(KV_BYTES_PER_VALUE) / KIB or None
 
 
+def _growing_kib(model: CatalogModel) -> float | None:
+    """KiB of cache that one token takes once every window is full; None: no layer has one."""
+    structure = model.structure
+    if not structure.window_values:
+        return None
+    return KV_BYTES_PER_VALUE * structure.growing_values_per_token / KIB
+
+
+def _window_kib(model: CatalogModel) -> float | None:
+    """KiB of the full windows of one sequence; None: no layer has one."""
+    return KV_BYTES_PER_VALUE * model.structure.window_values / KIB or None
+
+
 def _stored_mib(level: str) -> Callable[[CatalogModel], float]:
     """Return what counts the stored MiB of a model at a level."""
     return lambda model: stored_model_bytes(model.structure, LEVELS[level]) / MIB
@@ -40,6 +53,8 @@ CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column("class", lambda model: size_class(model.structure.parameters)),
     Column("embedding %", _table_percent, "{:.0f}".format),
     Column("KV KiB/token", _kv_kib, plain_digits),
+    Column("past window", _growing_kib, plain_digits),
+    Column("window KiB", _window_kib, "{:,.0f}".format),
     Column("state KiB", lambda model: model.structure.state_bytes / KIB or None, "{:,.0f}".format),
     *(Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format) for name in TEXT_LEVELS),
     Column("built", lambda model: "yes" if model.structure.spec is not None else "no"),
@@ -101,6 +116,9 @@ def catalog_values(model: CatalogModel, available_bytes: float | None) -> dict[s
         "table_parameters": structure.table_parameters,
         "max_context_tokens": structure.max_context_tokens,
         "kv_bytes_per_token": structure.kv_bytes_per_token(KV_BYTES_PER_VALUE) or None,
+        "growing_kv_bytes_per_token": KV_BYTES_PER_VALUE * structure.growing_values_per_token
+        or None,
+        "window_kv_bytes": KV_BYTES_PER_VALUE * structure.window_values or None,
         "state_bytes": structure.state_bytes or None,
         "weights_bytes": {
             name: stored_model_bytes(structure, level) for name, level in LEVELS.items()

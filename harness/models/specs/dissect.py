@@ -174,6 +174,7 @@ def _described_layers(shape: DecoderShape) -> tuple[Layer, ...]:
             head_dim=shape.head_dim,
             window_tokens=None if number < full else shape.sliding_window_tokens,
             cache_layer=number,
+            cache_window_tokens=None if number < full else shape.sliding_window_tokens,
         )
         for number in range(shape.num_layers)
     )
@@ -226,15 +227,21 @@ def _recurrences(decoder: AnyDecoder, layers: Sequence[Layer]) -> Iterator[Recur
 
 def _alike(layers: Sequence[Layer]) -> Iterator[Attention]:
     """Yield the layers that attend in the same way; those that see everything come first."""
-    counts: Counter[tuple[int, int, int, int | None, bool]] = Counter(
-        (one.num_heads, one.num_kv_heads, one.head_dim, one.window_tokens, one.owns_cache)
+    kinds = Counter(
+        Attention(
+            1,
+            one.num_heads,
+            one.num_kv_heads,
+            one.head_dim,
+            window_tokens=one.window_tokens,
+            owns_cache=one.owns_cache,
+            cache_window_tokens=one.cache_window_tokens,
+        )
         for one in layers
         if one.attends
     )
-    for (heads, kv_heads, head_dim, window, owns), count in sorted(
-        counts.items(), key=lambda item: item[0][3] is not None
-    ):
-        yield Attention(count, heads, kv_heads, head_dim, window_tokens=window, owns_cache=owns)
+    for kind, count in sorted(kinds.items(), key=lambda item: item[0].window_tokens is not None):
+        yield replace(kind, layers=count)
 
 
 def _groups(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.models.specs.layers import cache_rows
 from harness.models.specs.model import AnySpec
 
 
@@ -91,6 +92,7 @@ class Attention:
         stage: when it runs.
         to_encoder: keys and values come from the encoder's output.
         owns_cache: they keep keys and values of their own, and do not read an earlier layer's.
+        cache_window_tokens: so many last tokens their caches have to keep; None: all.
     """
 
     layers: int
@@ -102,11 +104,16 @@ class Attention:
     stage: Stage = Stage.DECODER
     to_encoder: bool = False
     owns_cache: bool = True
+    cache_window_tokens: int | None = None
 
     @property
     def cached_values_per_token(self) -> int:
         """Values one token adds to the cache: 2 · layers · kv_heads · head_dim."""
         return 0 if not self.owns_cache else 2 * self.layers * self.kv_heads * self.head_dim
+
+    def cached_values(self, tokens: int) -> int:
+        """Values of the caches of one sequence of so many tokens; see `layers.cache_rows`."""
+        return self.cached_values_per_token * cache_rows(self.cache_window_tokens, tokens)
 
 
 STATE_BYTES = 4  # of one value of a state: float32 at every level
@@ -207,8 +214,35 @@ class ModelStructure:
     @property
     def kv_values_per_token(self) -> int:
         """Values one more token adds to the cache of one sequence; windows do not bound it."""
+        return sum(attention.cached_values_per_token for attention in self._caching)
+
+    @property
+    def growing_values_per_token(self) -> int:
+        """Values one more token adds once every window is full."""
         return sum(
             attention.cached_values_per_token
+            for attention in self._caching
+            if attention.cache_window_tokens is None
+        )
+
+    @property
+    def window_values(self) -> int:
+        """Values of the windows of one sequence, when they are full."""
+        return sum(
+            attention.cached_values_per_token * attention.cache_window_tokens
+            for attention in self._caching
+            if attention.cache_window_tokens is not None
+        )
+
+    def cached_values(self, tokens: int) -> int:
+        """Values of the caches of one sequence of so many tokens, as they are bound for it."""
+        return sum(attention.cached_values(tokens) for attention in self._caching)
+
+    @property
+    def _caching(self) -> tuple[Attention, ...]:
+        """What keeps keys and values of the tokens that are decoded."""
+        return tuple(
+            attention
             for attention in self.attention
             if attention.stage is Stage.DECODER and not attention.to_encoder
         )

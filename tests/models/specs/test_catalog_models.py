@@ -179,3 +179,23 @@ def test_a_damaged_file_is_refused_by_key(tmp_path, old, new, named):
     with pytest.raises(ModelError) as raised:
         read_catalog_model(path)
     assert named in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "growing", "window"),
+    [  # values: layers · 2 · key heads · width, and of those with a window times its tokens
+        ("gemma-3-1b", 4 * 2 * 256, 22 * 2 * 256 * 512),
+        # layers 13 and 14 are read by the last 20: 13 has to keep its whole cache
+        ("gemma-4-e2b", 3 * 2 * 512 + 2 * 256, 11 * 2 * 256 * 512),
+        ("gpt-oss-20b", 12 * 2 * 8 * 64, 12 * 2 * 8 * 64 * 128),
+        ("llama-3.2-1b", 16 * 2 * 8 * 64, 0),
+    ],
+)
+def test_windows_are_full_some_time(name, growing, window):
+    structure = catalog_model(name).structure
+    assert structure.growing_values_per_token == growing
+    assert structure.window_values == window
+    full = structure.kv_values_per_token
+    assert structure.cached_values(100) == 100 * full
+    rows = 0 if not window else {512: 576, 128: 144}[window // (full - growing)]
+    assert structure.cached_values(8192) == 8192 * growing + rows * (full - growing)
