@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.errors import DeviceError
+from harness.builder.graph.rules import GENAI_FILE
+from harness.core.errors import DeviceError, ModelError
+from harness.core.records import read_json
 from harness.devices.device import Device
 from harness.devices.session import SPINNING, OpenedSession
 from harness.engine.passes import seeded_ids
@@ -25,9 +27,22 @@ from harness.results.replies import Placement
 INSTALL = "pip install 'ondevice-bench[genai]'"
 
 
-@dataclass(frozen=True, slots=True)
+SPARE_TOKENS = 16  # that the runtime holds beside a window at least; seen with 0.18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenaiModel(OpenedSession):
-    """A loaded model; `session` is onnxruntime-genai's, which tells nothing of its nodes."""
+    """A loaded model; `session` is onnxruntime-genai's, which tells nothing of its nodes.
+
+    Attributes:
+        rewinds: whether a generator goes back; one with states, or with caches of windows, does
+            not, or only until they are full.
+        window_tokens: what sliding layers hold, where the configuration does not say which; None:
+            it says, or there are none.
+    """
+
+    rewinds: bool
+    window_tokens: int | None
 
     def refuse_changed(self) -> None:
         """Do nothing: there is no list of providers to look at again."""
@@ -38,12 +53,16 @@ def open_model(folder: Path, device: Device, threads: int) -> GenaiModel:
 
     Raises:
         DeviceError: onnxruntime-genai is not installed.
+        ModelError: the configuration cannot be read.
     """
     try:
         import onnxruntime_genai as genai
     except ImportError as error:
         raise DeviceError("--runtime genai needs onnxruntime-genai", fix=INSTALL) from error
-    config = genai.Config(str(folder))
+    config = genai.Config(str(folder))  # which refuses what it does not understand
+    decoder = read_json(folder / GENAI_FILE, f"{folder.name}/{GENAI_FILE}")["model"]["decoder"]
+    window = decoder.get("sliding_window")
+    states = {"past_conv_names", "past_recurrent_names"} & decoder.get("inputs", {}).keys()
     config.clear_providers()
     options = {"intra_op_num_threads": threads, "inter_op_num_threads": 1}
     config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
@@ -51,28 +70,61 @@ def open_model(folder: Path, device: Device, threads: int) -> GenaiModel:
     model = genai.Model(config)
     load_ns = time.perf_counter_ns() - start_ns
     return GenaiModel(
-        model, device, threads, SPINNING, load_ns, Placement(verdict=PlacementVerdict.UNKNOWN)
+        model,
+        device,
+        threads,
+        SPINNING,
+        load_ns,
+        Placement(verdict=PlacementVerdict.UNKNOWN),
+        rewinds=not window and not states,
+        window_tokens=window.get("window_size") if window and window.get("layers") == [] else None,
+    )
+
+
+def _refuse_no_layers(opened: GenaiModel, capacity_tokens: int) -> None:
+    """Refuse more tokens than a window holds whose layers are not said: the run would end there."""
+    if opened.window_tokens is None or capacity_tokens <= opened.window_tokens + SPARE_TOKENS:
+        return
+    raise ModelError(
+        f"its {GENAI_FILE} says a window of {opened.window_tokens} tokens and an empty list of"
+        f" layers that have it, with which onnxruntime-genai fails on {capacity_tokens} tokens",
+        fix=f"delete sliding_window from {GENAI_FILE}, or export the model again with"
+        " --extra_options windowed_kv_cache=false",
     )
 
 
 class GenaiDecoder:
-    """One generator of one sequence, which rewinds; greedy, and never at an end of text."""
+    """One sequence; greedy, and never at an end of text.
+
+    A generator that cannot go back is left, and another one reads the tokens up to there again.
+    """
 
     def __init__(self, opened: GenaiModel, vocab_size: int, capacity_tokens: int) -> None:
-        """Begin with an empty cache for `capacity_tokens`, and the token that follows them."""
-        import onnxruntime_genai as genai
+        """Begin with an empty cache for `capacity_tokens`, and the token that follows them.
 
-        parameters = genai.GeneratorParams(opened.session)
-        most = capacity_tokens + 1
-        parameters.set_search_options(max_length=most, min_length=most, do_sample=False)
-        self._generator = genai.Generator(opened.session, parameters)
+        Raises:
+            ModelError: a configuration that says a window and no layer that has it, and more
+                tokens than the runtime takes then.
+        """
+        _refuse_no_layers(opened, capacity_tokens)
         self._opened = opened
+        self._most_tokens = capacity_tokens + 1
+        self._generator = self._begin()
         self._fed: NDArray[np.int64] = np.zeros((1, 1), np.int64)
         self._has_chosen = False  # the last token was chosen, and not yet run
         self.vocab_size = vocab_size
         self.batch = 1
         self.next_ids: NDArray[np.int64] = np.zeros(1, np.int64)
         self.cache_memory: str | None = None
+
+    def _begin(self) -> Any:
+        """A generator over an empty cache."""
+        import onnxruntime_genai as genai
+
+        parameters = genai.GeneratorParams(self._opened.session)
+        most = self._most_tokens
+        parameters.set_search_options(max_length=most, min_length=most, do_sample=False)
+        return genai.Generator(self._opened.session, parameters)
 
     @property
     def sessions(self) -> Sequence[OpenedSession]:
@@ -96,7 +148,14 @@ class GenaiDecoder:
 
     def rewind(self, depth_tokens: int) -> None:
         """Forget every position from `depth_tokens` on."""
-        self._generator.rewind_to(depth_tokens)
+        if self._opened.rewinds:
+            self._generator.rewind_to(depth_tokens)
+        elif self._has_chosen or depth_tokens != self._generator.token_count():
+            tokens = np.asarray(self._generator.get_sequence(0), np.int64)[:depth_tokens]
+            del self._generator  # its cache, before there is another
+            self._generator = self._begin()
+            if depth_tokens:
+                self._generator.append_tokens(tokens[np.newaxis])
         self._has_chosen = False
 
     def feed(self, ids: NDArray[np.int64]) -> None:

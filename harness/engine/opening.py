@@ -110,8 +110,8 @@ class FusedDecoder(GraphKind):
 
     @property
     def is_for_genai(self) -> bool:
-        """Unless layers keep states: no configuration is written for those."""
-        return not self.geometry.states
+        """A configuration for it lies beside the graphs."""
+        return True
 
     def decoder(self, sessions: Sessions, batch: int, capacity_tokens: int) -> CachedDecoder:
         """Bind a cache of as many positions as are needed."""

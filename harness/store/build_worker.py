@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import singledispatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.core.encoding import read_json_file
 from harness.core.errors import StorageError
@@ -115,19 +115,38 @@ def build_cache(
     return _timed(write, f"{model.name} at {level} with a cache in {cache}")
 
 
-def add_windows(layers: list[int], folder: str) -> Built:
-    """Write the graph over caches of windows into the folder of a decoder that has none yet.
+def add_files(
+    source: dict[str, Any], level: str, folder: str, files: list[str], layers: list[int]
+) -> Built:
+    """Write files into the folder of a decoder that was built before there were such.
 
     Args:
-        layers: which slide.
+        source: the fields of a ModelSource, paths as text.
+        level: name of the quantization level.
         folder: of the built model.
+        files: `model_windowed.onnx`, `genai_config.json`.
+        layers: whose caches slide.
 
     Raises:
         StorageError: as build.
     """
     from harness.builder.graph.decoder import write_windowed
+    from harness.builder.graph.genai import write_genai_config
+    from harness.builder.graph.geometry import geometry_of
+    from harness.builder.graph.rules import GENAI_FILE, WINDOWED_FILE
+    from harness.builder.quantize.levels import find_level
 
-    return _timed(lambda: write_windowed(layers, Path(folder)), Path(folder).name)
+    model, into = _model(source), Path(folder)
+
+    def write() -> None:
+        spec = cast(ModelSpec, model.spec)  # nothing else lacks any
+        if WINDOWED_FILE in files:
+            write_windowed(layers, into)
+        if GENAI_FILE in files:
+            geometry = geometry_of(spec, find_level(level))
+            write_genai_config(spec, geometry, into, token_ids(model.folder))
+
+    return _timed(write, f"{model.name} at {level}")
 
 
 def build_static(
@@ -215,7 +234,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "build": build,
     "build_cache": build_cache,
     "build_static": build_static,
-    "add_windows": add_windows,
+    "add_files": add_files,
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.builder.graph.rules import DATA_FILE, WINDOWED_FILE
+from harness.builder.graph.rules import DATA_FILE, GENAI_FILE, WINDOWED_FILE
 from harness.builder.graph.static.geometry import AnyShapes
 from harness.builder.quantize.layout import stored_arrays, stored_bytes
 from harness.builder.quantize.levels import AUTO, STATIC_FLOAT, QuantLevel, find_level, own_cache
@@ -88,13 +88,13 @@ def ensure_built(request: BuildRequest, cache: Path, timeout_s: float = 1800) ->
     """
     folder = cache / request.folder_name
     found = _read_whole(folder, request)
-    if found is not None and not _lacks_windows(found):
+    if found is not None and not _lacking(found):
         return found
     with sole_builder(cache, folder, timeout_s):
         found = _read_whole(folder, request)  # another process may have built it meanwhile
         if found is not None:
-            if _lacks_windows(found):
-                _add_windows(found, timeout_s)
+            if _lacking(found):
+                _add_lacking(found, request, timeout_s)
             return found
         with partial_folder(folder) as partial:
             spent = _fill(partial, request, cache, timeout_s)
@@ -162,17 +162,28 @@ def _read_whole(folder: Path, request: BuildRequest) -> Artifact | None:
         return None
 
 
-def _lacks_windows(artifact: Artifact) -> bool:
-    """Whether a folder is from before there was a graph over caches of windows, and wants one."""
-    slides = bool(artifact.geometry.sliding_layers)
-    return slides and not (artifact.folder / WINDOWED_FILE).is_file()
+def _lacking(artifact: Artifact) -> list[str]:
+    """Files that a decoder has today and a folder that was built earlier has not.
+
+    The graph over caches of windows, and the configuration of a model that keeps states.
+    """
+    wanted = {WINDOWED_FILE: bool(artifact.geometry.sliding_layers)}
+    wanted[GENAI_FILE] = artifact.geometry.state_bytes > 0
+    present = {path.name for path in artifact.files}
+    return [name for name, is_wanted in wanted.items() if is_wanted and name not in present]
 
 
-def _add_windows(artifact: Artifact, timeout_s: float) -> None:
-    """Write that graph beside the others; a cache that cannot be written stays as it is."""
-    asked = {"layers": artifact.geometry.sliding_layers, "folder": str(artifact.folder)}
+def _add_lacking(artifact: Artifact, request: BuildRequest, timeout_s: float) -> None:
+    """Write those files beside the others; a cache that cannot be written stays as it is."""
+    asked = {
+        "source": request.to_json()["source"],
+        "level": request.level.name,
+        "folder": str(artifact.folder),
+        "files": _lacking(artifact),
+        "layers": artifact.geometry.sliding_layers,
+    }
     with suppress(StorageError, WorkerError):
-        _ask_child("add_windows", timeout_s, asked)
+        _ask_child("add_files", timeout_s, asked)
 
 
 @contextmanager

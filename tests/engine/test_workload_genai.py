@@ -1,21 +1,30 @@
 """onnxruntime-genai runs the same tests as our own loop, and chooses the same tokens."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.builder.graph.decoder import build_decoder
+from harness.builder.graph.geometry import geometry_of
+from harness.builder.quantize.levels import find_level
+from harness.core.errors import ModelError
 from harness.devices.device import find_device
-from harness.engine.passes import run_pass
+from harness.devices.session import open_session
+from harness.engine.decoder import DecoderSession
+from harness.engine.passes import run_pass, seeded_ids
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
+from harness.models.weights.seeded import SeededWeights
 from harness.results.enums import Kind
 from harness.runner.loop.session import first_test, session_arguments
 from harness.runner.plan import make_plan
 from harness.runner.plan.checks import WORKERS
 from harness.runner.settings import load_settings
 from harness.store.cache import ensure_artifact
+from tests.tiny import SPECS
 
 pytest.importorskip("onnxruntime_genai", reason="the extra `genai` is not installed")
 from harness.engine.genai import GenaiDecoder, open_model
@@ -67,6 +76,60 @@ def test_a_pass_has_its_samples_and_repeats_itself(decoder, workload):
     assert first.digest == second.digest
     assert len(first.tokens) == max(workload.gen_tokens, 1)
     assert first.finite
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        Workload(Kind.DECODE, 0, 45, 10),
+        Workload(Kind.REQUEST, 40, 20),
+        Workload(Kind.PREFILL, 5, 0, 55),
+    ],
+    ids=lambda workload: workload.name,
+)
+def test_caches_of_windows_are_begun_anew_for_every_pass(workload):
+    """The builder's default for Gemma 2: 48 positions are kept, and no way leads back behind."""
+    opened = open_model(EXPORT.with_name("gemma2-window"), find_device("cpu"), 1)
+    assert not opened.rewinds
+    windowed = GenaiDecoder(opened, 160, 63)
+    windowed.fill(workload.depth_tokens, seed=0)
+    ids = seeded_ids(1, 1, max(workload.prompt_tokens, 1), 160)
+    assert len({run_pass(windowed, workload, ids).digest for _ in range(3)}) == 1
+
+
+def test_a_window_without_layers_is_refused_before_it_fails(tmp_path):
+    """The builder writes it so for Mistral: 33 tokens of a window of 16 are one too many."""
+    folder = Path(shutil.copytree(EXPORT, tmp_path / "mistral"))
+    config = json.loads((folder / "genai_config.json").read_text())
+    window = {"window_size": 16, "slide_key_value_cache": False, "slide_inputs": False}
+    config["model"]["decoder"]["sliding_window"] = {**window, "layers": [], "cache_slack": 0}
+    (folder / "genai_config.json").write_text(json.dumps(config))
+    opened = open_model(folder, find_device("cpu"), 1)
+    GenaiDecoder(opened, 160, 32).prefill(seeded_ids(0, 1, 32, 160))
+    with pytest.raises(ModelError, match="an empty list of layers") as caught:
+        GenaiDecoder(opened, 160, 33)
+    assert "windowed_kv_cache=false" in caught.value.fix
+
+
+STATEFUL = [name for name, spec in SPECS.items() if geometry_of(spec, find_level("fp32")).states]
+
+
+@pytest.mark.parametrize("family", STATEFUL)
+def test_built_folders_with_states_choose_the_same_tokens(tmp_path, family):
+    """States of convolutions and recurrences: begun anew for each pass, prompts and steps alike."""
+    spec, level = SPECS[family], find_level("fp32")
+    build_decoder(spec, level, SeededWeights(spec, 0), tmp_path)
+    device, workload = find_device("cpu"), Workload(Kind.REQUEST, 6, 8, 12)
+    ids = seeded_ids(1, 1, 6, spec.vocab_size)
+    session = open_session(tmp_path / "model.onnx", device, threads=1)
+    digests = set()
+    for decoder in (
+        DecoderSession(session, geometry_of(spec, level), 1, 40),
+        GenaiDecoder(open_model(tmp_path, device, 1), spec.vocab_size, 40),
+    ):
+        decoder.fill(workload.depth_tokens, 3)
+        digests |= {run_pass(decoder, workload, ids).digest for _ in range(2)}
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("level", ["fp32", "int4"])

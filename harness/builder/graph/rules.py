@@ -46,4 +46,5 @@ STATIC_VERSION = "2"
 GRAPH_FILE = "model.onnx"  # logits of the last token
 ALL_LOGITS_FILE = "model_all_logits.onnx"  # logits of every token
 WINDOWED_FILE = "model_windowed.onnx"  # as GRAPH_FILE, over caches of windows
+GENAI_FILE = "genai_config.json"  # of onnxruntime-genai
 DATA_FILE = "model.onnx.data"  # the weights of all

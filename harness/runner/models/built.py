@@ -267,9 +267,8 @@ class BuiltDecoder(BuiltModel):
         return False
 
     def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
-        """Nothing, unless layers keep states: no configuration is written for those."""
-        if spec_structure(self.source.spec).state_bytes:
-            yield f"the states of {self.source.name}", "models whose layers all keep a cache"
+        """Nothing: a configuration lies beside every decoder."""
+        yield from ()
 
     def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
         """Integers beside a cache of floats."""

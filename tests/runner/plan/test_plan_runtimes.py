@@ -38,13 +38,17 @@ def test_the_flag_takes_names():
         ({"batch": (1, 4)}, "--runtime genai does not run 4 sequences at once"),
         ({"kv_cache": ("int8",)}, "--runtime genai does not run a cache of int8"),
         ({"model": ("all-minilm-l6-v2",)}, "does not run an encoder, all-minilm-l6-v2"),
-        ({"model": ("lfm2-350m",)}, "does not run the states of lfm2-350m"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
 def test_what_genai_does_not_run_is_refused(changes, problem):
     with pytest.raises(UsageError, match=problem):
         make_plan(replace(SMALL, **changes), 1)
+
+
+def test_models_that_keep_states_run_too():
+    ours, theirs = make_plan(replace(SMALL, model=("lfm2-350m",)), 1).groups
+    assert [ours.runtime, theirs.runtime] == ["ort", "genai"]
 
 
 def test_an_exported_folder_needs_the_configuration_of_genai():
