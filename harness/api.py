@@ -35,6 +35,7 @@ from harness.store.artifact import RECORD_FILE, read_artifact
 from harness.store.cache import default_cache
 from harness.store.exported import AnyArtifact
 from harness.store.fetch import Hub
+from harness.store.prepacked import refuse_elsewhere
 
 if TYPE_CHECKING:
     from harness.engine.loaded import LoadedModel
@@ -76,6 +77,7 @@ def build(
     level: str,
     *,
     kv_cache: str = AUTO,
+    prepacked: bool = False,
     cache: Path | None = None,
     seed: int = 0,
 ) -> Path:
@@ -86,6 +88,8 @@ def build(
             files, or `hf:org/name`, which is fetched.
         level: a quantization level, such as `int4`.
         kv_cache: how keys and values are cached, such as `int8`; `auto`: as the level's floats.
+        prepacked: with the copies that the CPU's kernels make of weights saved beside the graph,
+            so that they are mapped and take no memory of their own; for this machine only.
         cache: where built models are kept; None: the platform's cache folder.
         seed: of seeded weights; trained weights ignore it.
 
@@ -96,9 +100,10 @@ def build(
         else that of the level made of an fp32 file.
 
     Raises:
-        HarnessError: unknown model or level, damaged checkpoint, no space on the disk.
+        HarnessError: unknown model or level, damaged checkpoint, no space on the disk, a model
+            whose copies cannot be saved.
     """
-    return _artifact(model, level, cache, seed, kv_cache).folder
+    return _artifact(model, level, cache, seed, kv_cache, prepacked=prepacked).folder
 
 
 def load(
@@ -128,7 +133,8 @@ def load(
         seed: of seeded weights.
 
     Raises:
-        HarnessError: as `build`; or the device is absent, or did not take the graph.
+        HarnessError: as `build`; or the device is absent, or did not take the graph; or a folder
+            that was prepacked for another machine.
     """
     keep_quiet()
     from harness.engine.opening import kind_of
@@ -142,6 +148,7 @@ def load(
     artifact: AnyArtifact
     if (folder / RECORD_FILE).is_file():
         artifact = read_artifact(folder)
+        refuse_elsewhere(artifact)
     else:
         artifact = _artifact(path_or_model, level, cache, seed, kv_cache)
     if chosen.row.is_host:
@@ -262,7 +269,13 @@ if not TYPE_CHECKING:
 
 
 def _artifact(
-    model: str | Path, level: str | None, cache: Path | None, seed: int, kv_cache: str
+    model: str | Path,
+    level: str | None,
+    cache: Path | None,
+    seed: int,
+    kv_cache: str,
+    *,
+    prepacked: bool = False,
 ) -> AnyArtifact:
     """Build a model, or find it built; an export without a level is taken as it lies."""
     store = cache or default_cache()
@@ -274,4 +287,4 @@ def _artifact(
             fix='level="int4", or a built folder',
         )
     row, kept = found.stored_as(name, kv_cache)
-    return found.build(row, kept, store, seed=seed)
+    return found.build(row, kept, store, seed=seed, prepacked=prepacked)

@@ -13,6 +13,7 @@ from harness.devices.probe import Probe, probe_row
 from harness.devices.table import find_row
 from harness.store import cache as store_cache
 from harness.store import exported as store_exported
+from harness.store import prepacked as store_prepacked
 from tests.inline_worker import InlineWorker
 from tests.tiny import write_checkpoint
 
@@ -43,7 +44,7 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built_here() -> Iterator[None]:
     """Build, and look into exports, without a process a time; tests of the store have theirs."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (store_cache, store_exported):
+        for module in (store_cache, store_exported, store_prepacked):
             patch.setattr(module, "Worker", InlineWorker)
         yield
 

@@ -160,6 +160,7 @@ OF_FLAGS: dict[str, Complete] = {
     "device": words(device_names, is_list=True),
     "ep": words(row_names, is_list=True),
     "runtime": words(runtime_names, is_list=True),
+    "prepack": words(lambda: ("off", "on", "parallel"), is_list=True),
     "threads": words(lambda: ("all",), is_list=True),
     "plan": PLANS,
     "reference": MODEL,

@@ -194,6 +194,7 @@ def _side(
         model=side.artifact.name,
         level=side.group.level.name,
         kv_cache=side.group.cache.name,
+        prepack=side.group.prepack,
         device=side.group.device.key,
         threads=side.group.threads,
         batch=side.group.batch,

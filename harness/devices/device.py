@@ -24,6 +24,7 @@ class Device:
         asked: the word it was asked by, where nothing serves that; else None.
         compiled: folder of what the provider has compiled of the model; None, or without the graph
             that is opened: compile it now.
+        parallel_prepack: kernels copy weights on all threads while a session is created.
         refusal: why nothing serves it, and what to try: raised when it is opened.
     """
 
@@ -35,6 +36,7 @@ class Device:
     asked: str | None = None
     refusal: tuple[str, str] | None = None
     compiled: str | None = None
+    parallel_prepack: bool = False
 
     @property
     def key(self) -> str:
@@ -72,6 +74,7 @@ class Device:
             asked=self.asked,
             refusal=self.refusal,
             compiled=self.compiled,
+            parallel_prepack=self.parallel_prepack,
         )
 
     def file_of(self, graph: Path) -> Path:
@@ -105,6 +108,7 @@ class SentDevice(msgspec.Struct, frozen=True, kw_only=True):
     asked: str | None = None
     refusal: tuple[str, str] | None = None
     compiled: str | None = None
+    parallel_prepack: bool = False
 
 
 def find_device(value: str | SentDevice) -> Device:
@@ -125,6 +129,7 @@ def find_device(value: str | SentDevice) -> Device:
         asked=value.asked,
         refusal=value.refusal,
         compiled=value.compiled,
+        parallel_prepack=value.parallel_prepack,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import onnxruntime as ort
 
 from harness.core.errors import DeviceError, HarnessError, ModelError
-from harness.devices.device import Device
+from harness.devices.device import Device, find_device
 from harness.devices.hardware import pick
 from harness.devices.placement import place, recorded_nodes
 from harness.devices.register import bring_in
@@ -22,6 +22,8 @@ from harness.results.replies import Placement
 LOG_ERRORS_ONLY = 3  # ONNX Runtime's severity; its warnings would flood the log of every load
 # Threads wait for work in a busy loop; without it 2-thread decode loses 27 %. Recorded.
 SPINNING = True
+# Smaller tensors stay inside a saved graph: shapes are inferred from some, and only read there.
+SAVED_APART_BYTES = 1024
 # Classes of ONNX Runtime's errors that speak of the file, whatever the device.
 FILE_ERRORS = ("InvalidProtobuf", "InvalidGraph", "NoSuchFile", "NoModel")
 
@@ -91,7 +93,7 @@ def open_session(
     graph = device.file_of(graph)
     if device.row.needs_static:
         _refuse_dynamic(graph, device)
-    options = session_options(threads, stop_spinning)
+    options = session_options(threads, stop_spinning, device.parallel_prepack)
     if profile_to is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_to / graph.stem)
@@ -117,13 +119,17 @@ def open_session(
     return OpenedSession(session, device, threads, SPINNING, load_ns, placement)
 
 
-def session_options(threads: int, stop_spinning: bool = False) -> ort.SessionOptions:
+def session_options(
+    threads: int, stop_spinning: bool = False, parallel_prepack: bool = False
+) -> ort.SessionOptions:
     """The options of every session; what is not set here is ONNX Runtime's default.
 
     Args:
         threads: intra-op threads.
         stop_spinning: for interleaved sessions: the threads of the one that waits would go on
             spinning for 100 ms and more after its run, on the cores that the other one computes on.
+        parallel_prepack: kernels copy their weights on all threads: loads faster, and for a while
+            more originals lie beside their copies.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -132,6 +138,7 @@ def session_options(threads: int, stop_spinning: bool = False) -> ort.SessionOpt
     options.log_severity_level = LOG_ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(SPINNING)))
     options.add_session_config_entry("session.force_spinning_stop", str(int(stop_spinning)))
+    options.add_session_config_entry("session.prepack.enable_parallel", str(int(parallel_prepack)))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 
@@ -269,6 +276,37 @@ def open_mapped(graph: bytes, folder: Path, prepacked: bool) -> ort.InferenceSes
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     _keep_data_in(options, folder)
     return ort.InferenceSession(graph, options, ["CPUExecutionProvider"], enable_fallback=0)
+
+
+def save_prepacked(graph: Path, to: Path, data: str) -> None:
+    """Write `graph` as the CPU runs it, with the copies that its kernels make of weights.
+
+    A session opened on the result maps these copies instead of keeping its own. ONNX Runtime
+    (1.32) still makes each copy once, for its hash, and drops it where the file has the same.
+
+    Args:
+        graph: an ONNX file.
+        to: the file that is written.
+        data: name of the file beside it that gets weights and copies.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the graph.
+    """
+    options = session_options(threads=1)
+    options.optimized_model_filepath = str(to)
+    for name, value in (
+        ("optimized_model_external_initializers_file_name", data),
+        ("optimized_model_external_initializers_min_size_in_bytes", str(SAVED_APART_BYTES)),
+        ("save_external_prepacked_constant_initializers", "1"),
+    ):
+        options.add_session_config_entry(f"session.{name}", value)
+    host = find_device("cpu")
+    try:
+        ort.InferenceSession(str(graph), options, [host.provider], enable_fallback=0)
+    except MemoryError:
+        raise
+    except Exception as error:  # ONNX Runtime's errors share no class of their own
+        raise _refused(graph, host, error) from error
 
 
 def _sparing(prepacked: bool = False) -> ort.SessionOptions:

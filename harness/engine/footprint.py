@@ -9,7 +9,7 @@ from harness.engine.opening import open_measuring, open_sessions
 from harness.engine.shapes import Shapes
 from harness.engine.workload import Workload
 from harness.machine.meters.device_memory import device_bytes, read_device_memory
-from harness.machine.meters.memory import MemoryMark, memory_mark
+from harness.machine.meters.memory import AnonymousWatch, MemoryMark, memory_mark
 from harness.results.replies import DeviceHeld
 
 
@@ -23,12 +23,14 @@ class Footprint:
         steady: every position of a decoder's context written, each shape of the test run once.
         device: memory of the device at the last two, as harness.machine.meters.device_memory reads
             it.
+        anonymous_peak_bytes: the most anonymous memory that any look found; None: not told.
     """
 
     baseline: MemoryMark
     loaded: MemoryMark
     steady: MemoryMark
     device: DeviceHeld
+    anonymous_peak_bytes: int | None
 
     @property
     def peak_bytes(self) -> int:
@@ -56,10 +58,12 @@ def take_footprint(
     is_host = device.row.is_host
     nothing = {} if is_host else read_device_memory()  # whatever it imports is in the baseline
     baseline = memory_mark()
-    sessions = open_sessions(graph, geometry, device, threads)
-    loaded, held = memory_mark(), nothing if is_host else read_device_memory()
-    measuring = open_measuring(sessions, geometry, batch, workload.cache_tokens, seed)
-    measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
-    steady = memory_mark()
+    with AnonymousWatch() as watch:
+        sessions = open_sessions(graph, geometry, device, threads)
+        loaded, held = memory_mark(), nothing if is_host else read_device_memory()
+        measuring = open_measuring(sessions, geometry, batch, workload.cache_tokens, seed)
+        measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
+        steady = memory_mark()
     marks = {"loaded": held, "steady": nothing if is_host else read_device_memory()}
-    return Footprint(baseline, loaded, steady, device_bytes(marks, facts_of(device)))
+    held_there = device_bytes(marks, facts_of(device))
+    return Footprint(baseline, loaded, steady, held_there, watch.peak_bytes)

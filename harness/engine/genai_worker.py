@@ -12,7 +12,7 @@ from harness.engine.reading import read_through
 from harness.engine.shapes import ShapeFields, shapes_from
 from harness.engine.worker import MeasuringChild, footprint_reply, opened_reply
 from harness.engine.workload import Workload
-from harness.machine.meters.memory import memory_mark
+from harness.machine.meters.memory import AnonymousWatch, memory_mark
 from harness.results.replies import DeviceHeld, MemoryTaken, Opened
 
 NO_DEVICE = DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
@@ -68,11 +68,13 @@ def memory(
 
     chosen = find_device(device)
     baseline = memory_mark()
-    opened = open_model(Path(graph).parent, chosen, threads)
-    loaded = memory_mark()
-    measuring = _measuring(opened, geometry, batch, workload.context_tokens, seed)
-    measuring.touch(workload)
-    return footprint_reply(Footprint(baseline, loaded, memory_mark(), NO_DEVICE))
+    with AnonymousWatch() as watch:
+        opened = open_model(Path(graph).parent, chosen, threads)
+        loaded = memory_mark()
+        measuring = _measuring(opened, geometry, batch, workload.context_tokens, seed)
+        measuring.touch(workload)
+        steady = memory_mark()
+    return footprint_reply(Footprint(baseline, loaded, steady, NO_DEVICE, watch.peak_bytes))
 
 
 def _measuring(

@@ -215,6 +215,7 @@ def footprint_reply(footprint: Footprint) -> MemoryTaken:
         steady_delta_bytes=footprint.steady.rss_bytes - baseline_bytes,
         peak_delta_bytes=footprint.peak_bytes - baseline_bytes,
         device=footprint.device,
+        anonymous_peak_bytes=footprint.anonymous_peak_bytes,
     )
 
 

@@ -165,4 +165,5 @@ def _cell(side: AbSide, test: str) -> Cell:
         threads=side.threads,
         weights="",
         kv_cache=side.kv_cache,
+        prepack=side.prepack,
     )

@@ -13,7 +13,7 @@ from harness.report.numbers import (
 )
 from harness.report.rows import Row, half_width_of, rate_of, shown, tests_of
 from harness.report.sweep import pareto_fronts
-from harness.results.enums import SINGLE_PASS
+from harness.results.enums import SINGLE_PASS, Prepack
 from harness.results.metric_row import Source
 from harness.results.metrics import metric_row, of_source, rate_of_kind
 from harness.results.schema import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, Record, kind_of
@@ -68,6 +68,7 @@ IDENTITY: tuple[SummaryColumn, ...] = (
     Column("device", lambda row: row.device, shown=VARIES),
     Column("placement", lambda row: row.verdict, shown=VARIES),
     Column("runtime", lambda row: row.cell.runtime, shown=VARIES),
+    Column("prepack", lambda row: row.cell.prepack, shown=VARIES),
     Column("threads", lambda row: row.cell.threads, shown=VARIES),
     Column("batch", lambda row: row.cell.batch, shown=VARIES),
     Column("depth", lambda row: row.cell.depth, shown=VARIES),
@@ -75,8 +76,14 @@ IDENTITY: tuple[SummaryColumn, ...] = (
 MODEL: tuple[SummaryColumn, ...] = (
     metric_column("bits_per_weight", Row.first_shown),
     metric_column("weights_bytes", Row.first_shown),
+    metric_column("prepacked_bytes", Row.first_shown),
     metric_column("compile_ms", Row.first_shown),
     metric_column("load_ms", Row.first_shown),
+)
+# Memory that no file stands behind, and memory that maps files.
+SPLIT: tuple[SummaryColumn, ...] = (
+    metric_column("peak_delta_anonymous_bytes", Row.largest_shown),
+    metric_column("steady_delta_file_bytes", Row.largest_shown),
 )
 JUDGED: tuple[SummaryColumn, ...] = (
     Column("±", lambda row: half_width_of(row.judged) if row.judged else None, half_width, KNOWN),
@@ -91,6 +98,7 @@ JUDGED: tuple[SummaryColumn, ...] = (
     Column("meas/params", lambda row: time_over_params(row.judged), two_decimals, KNOWN),
     Column("est. MiB", lambda row: in_mib(estimated_bytes(row)), three_digits, KNOWN),
     metric_column("peak_rss_bytes", Row.largest_shown),
+    *SPLIT,
     metric_column("device_bytes_peak", Row.largest_shown),
 )
 TRUST: SummaryColumn = Column("trust", lambda row: row.grade)
@@ -100,13 +108,16 @@ def columns_of(rows: Sequence[Row]) -> list[SummaryColumn]:
     """The columns worth printing: identities that vary, and results that any row has.
 
     Trust is always printed, so that a table in which nothing was measured still has a column. A
-    cache that every level has by itself says no more than the level.
+    cache that every level has by itself says no more than the level. What is mapped and what is
+    not is told apart where copies of weights may be either.
     """
     every = [*IDENTITY, *MODEL, *test_columns(rows), *JUDGED, *quality_columns(rows), TRUST]
-    own_caches = all(row.cell.has_own_cache for row in rows)
-    return [
-        column for column in every if column.tells(rows) and not (column is KV_CACHE and own_caches)
-    ]
+    silent: list[SummaryColumn] = []
+    if all(row.cell.has_own_cache for row in rows):
+        silent.append(KV_CACHE)
+    if all(row.cell.prepack == Prepack.OFF for row in rows):
+        silent += SPLIT
+    return [column for column in every if column.tells(rows) and column not in silent]
 
 
 def test_columns(rows: Sequence[Row]) -> list[SummaryColumn]:

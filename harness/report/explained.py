@@ -11,6 +11,7 @@ from harness.core.units import MIB
 from harness.report.grid import Column, draw_columns, json_text, prose, short
 from harness.report.numbers import percent, rounded, three_digits, two_decimals
 from harness.report.rows import shown
+from harness.results.enums import Prepack
 from harness.results.explanation import EstimatedPass, MemoryPart
 from harness.results.metric_row import Source
 from harness.results.metrics import metric_of_pass, of_source
@@ -87,12 +88,13 @@ def _explain_sum(record: Record, style: str) -> str:
 
 
 def record_name(record: Record) -> str:
-    """`smollm2-135m int4 tg32 @ d0 2 threads`; with a batch above one, and a cache of its own."""
+    """`smollm2-135m int4 tg32 @ d0 2 threads`; with a batch, cache or prepack of its own."""
     cell = record.cell
     threads = f"{cell.threads} thread{'' if cell.threads == 1 else 's'}"
     batch = "" if cell.batch == 1 else f" batch {cell.batch}"
     cache = "" if cell.has_own_cache else f" kv {cell.kv_cache}"
-    return f"{cell.model} {cell.level}{cache} {cell.workload} {threads}{batch}"
+    packed = "" if cell.prepack == Prepack.OFF else f" prepack {cell.prepack}"
+    return f"{cell.model} {cell.level}{cache}{packed} {cell.workload} {threads}{batch}"
 
 
 def is_meant(wanted: str | None, number: int, record: Record) -> bool:

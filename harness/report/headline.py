@@ -4,13 +4,20 @@ from collections.abc import Callable, Sequence
 
 from harness.report.grid import short
 from harness.report.rows import Row
-from harness.results.enums import Ending, Status
+from harness.results.enums import Ending, Prepack, Status
 from harness.results.environment import Environment
 from harness.results.progress import ending_of
 from harness.results.schema import Document, Record
 
 # What a row may leave unsaid when it is the usual thing.
-USUAL = {"batch": 1, "depth": 0, "device": "cpu", "runtime": "ort", "weights": None}
+USUAL = {
+    "batch": 1,
+    "depth": 0,
+    "device": "cpu",
+    "runtime": "ort",
+    "weights": None,
+    "prepack": Prepack.OFF,
+}
 
 # What a run is called that did not end as planned; the notes say what it lacks.
 ENDINGS = {Ending.INTERRUPTED: "INTERRUPTED", Ending.BUDGET: "PARTIAL", Ending.RESUMED: "resumed"}
@@ -28,7 +35,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         shared("level_label") or shared("level"),
         _processor(document.environment, shared, rows),
         _cache(rows),
-        *(_unusual(name, shared) for name in ("batch", "depth")),
+        *(_unusual(name, shared) for name in ("batch", "depth", "prepack")),
         runtime_name(document.environment),
         _processes(document.records, len(rows)),
         ENDINGS.get(ending_of(document)),

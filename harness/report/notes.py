@@ -262,7 +262,13 @@ def _simulated(rows: Sequence[Row]) -> bool:
 
 def _name(cell: Cell, records: Sequence[Record]) -> str:
     """Model, level, and whatever else tells this session from the others of the document."""
-    extras = {"kv_cache": "kv {}", "device": "{}", "threads": "threads {}", "batch": "batch {}"}
+    extras = {
+        "kv_cache": "kv {}",
+        "device": "{}",
+        "threads": "threads {}",
+        "batch": "batch {}",
+        "prepack": "prepack {}",
+    }
     varying = [
         template.format(getattr(cell, field))
         for field, template in extras.items()

@@ -6,7 +6,7 @@ Each kind is a record of its own; `kind` tells them apart on the disk.
 import msgspec
 
 from harness.results.calibration import StoredConstants
-from harness.results.enums import Status
+from harness.results.enums import Prepack, Status
 from harness.results.environment import MachineFacts
 from harness.results.plan import RunPlan
 from harness.results.quality import GroupLoss, Quality
@@ -254,6 +254,7 @@ class AbSide(msgspec.Struct, frozen=True, kw_only=True):
         label: what it is called; empty: nothing was said.
         python_version: of its interpreter.
         packages: of its interpreter that measure, or differ from the other side's -> version.
+        prepack: when kernels copy its weights.
     """
 
     words: str
@@ -269,6 +270,7 @@ class AbSide(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
     python_version: str = ""
     packages: dict[str, str] = {}
+    prepack: str = Prepack.OFF
 
 
 class TurnPlan(msgspec.Struct, frozen=True):

@@ -34,6 +34,14 @@ class Kind(StrEnum):
 SINGLE_PASS = (Kind.ENCODE, Kind.IMAGE, Kind.SOUND, Kind.GRAPH)
 
 
+class Prepack(StrEnum):
+    """When the kernels' own copies of weights are made: at load, or once and saved."""
+
+    OFF = "off"
+    ON = "on"
+    PARALLEL = "parallel"
+
+
 class Status(StrEnum):
     """How the measuring of a cell ended."""
 

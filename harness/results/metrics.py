@@ -322,6 +322,18 @@ METRICS: tuple[MetricRow, ...] = (
         held=values.peak_delta_bytes,
     ),
     PART(
+        "peak_delta_anonymous_bytes",
+        "bytes",
+        "The most memory that no file stands behind (prepacked copies, cache, buffers), looked at "
+        "every 2 ms from before load to the end of the touched context, minus that after the "
+        "imports of the same worker. Linux only.",
+        held=values.peak_delta_anonymous_bytes,
+        left_out="interpreter, libraries, what is there for less than 2 ms",
+        scale=Scale.RATIO,
+        known_scatter_ln=PEAK_SCATTER_LN,
+        column="anon. MiB",
+    ),
+    PART(
         "load_delta_bytes",
         "bytes",
         "Resident memory after load minus that after the imports of the same worker.",
@@ -356,6 +368,7 @@ METRICS: tuple[MetricRow, ...] = (
         "bytes",
         "The part of steady_delta_bytes that maps files.",
         held=values.memory_delta("steady", "file_bytes"),
+        column="mapped MiB",
     ),
     SIZE(
         "device_bytes_peak",
@@ -381,6 +394,17 @@ METRICS: tuple[MetricRow, ...] = (
         of_session=True,
         gate="memory",
         column="weights MiB",
+    ),
+    SIZE(
+        "prepacked_bytes",
+        "bytes",
+        "Bytes of the copies of weights that kernels saved beside the graph (`--prepack on`); "
+        "absent where none are saved. Counted, not measured.",
+        "the weights themselves",
+        source=Source.FILES,
+        scale=Scale.RATIO,
+        of_session=True,
+        column="saved MiB",
     ),
     SIZE(
         "bits_per_weight",

@@ -22,6 +22,7 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
         kv_cache: cache level names; `auto` is the float type of the weight level.
         device: device names.
         runtime: what runs a model: `ort`, our own loop, or `genai`, that of onnxruntime-genai.
+        prepack: when kernels copy weights: `off`, at each load; `on`, once and saved; `parallel`.
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.
         pg: (prompt, gen) of request tests, tokens.
@@ -39,6 +40,7 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
     kv_cache: tuple[str, ...] | UnsetType = UNSET
     device: tuple[str, ...] | UnsetType = UNSET
     runtime: tuple[str, ...] | UnsetType = UNSET
+    prepack: tuple[str, ...] | UnsetType = UNSET
     prompt: tuple[int, ...] | UnsetType = UNSET
     gen: tuple[int, ...] | UnsetType = UNSET
     pg: tuple[tuple[int, int], ...] | UnsetType = UNSET

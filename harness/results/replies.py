@@ -285,6 +285,8 @@ class MemoryTaken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         steady_delta_bytes: resident at `steady` minus at `baseline`.
         peak_delta_bytes: the peak minus resident at `baseline`.
         device: memory of the device; null: an older harness did not ask.
+        anonymous_peak_bytes: the most memory without a file behind it that any look found, every
+            2 ms; null: the system does not tell, or an older harness did not look.
     """
 
     baseline: Held
@@ -295,6 +297,7 @@ class MemoryTaken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     steady_delta_bytes: int = 0
     peak_delta_bytes: int = 0
     device: DeviceHeld | None = None
+    anonymous_peak_bytes: int | None = None
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,7 +8,16 @@ from typing import Any
 
 import msgspec
 
-from harness.results.enums import SINGLE_PASS, CacheType, EnergyKind, Grade, Kind, Status, one_of
+from harness.results.enums import (
+    SINGLE_PASS,
+    CacheType,
+    EnergyKind,
+    Grade,
+    Kind,
+    Prepack,
+    Status,
+    one_of,
+)
 from harness.results.environment import Environment
 from harness.results.explanation import Explanation
 from harness.results.plan import RunPlan
@@ -65,6 +74,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         weights: `seeded` or `trained`.
         kv_cache: cache level: how keys and values are stored; documents from before there was a
             choice say nothing and mean the float type of the level.
+        prepack: `off`: kernels make their copies of weights at each load; `parallel`: on all
+            threads; `on`: they were saved once and are mapped.
         sequences: texts of one pass of an encoder's test; 1 for a decoder.
         active_parameters: those that one token uses, of a mixture of experts; None: all of them.
         level_label: how the level is printed, such as `int8 (W8A8 dynamic)`; empty: by its name.
@@ -87,6 +98,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     active_parameters: int | None = None
     level_label: str = ""
     kv_cache: str = ""
+    prepack: str = Prepack.OFF
 
     def __post_init__(self) -> None:
         """Put in the cache that a level has where nothing else is asked for."""

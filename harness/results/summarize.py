@@ -98,10 +98,11 @@ def exact_metrics(
     kv_bytes_per_token: int,
     state_bytes: int = 0,
     cache_bytes: int = 0,
+    prepacked_bytes: int = 0,
 ) -> dict[str, Metric]:
     """What is counted, not measured; `processes` is 0, so they stand in a failed record too.
 
-    Caches and states are left out where there are none.
+    Caches, states, and copies of weights that were saved, are left out where there are none.
     """
     found = {
         "weights_bytes": weights_bytes,
@@ -109,6 +110,7 @@ def exact_metrics(
         "kv_bytes_per_token": kv_bytes_per_token,
         **({"cache_bytes": cache_bytes} if cache_bytes else {}),
         **({"state_bytes": state_bytes} if state_bytes else {}),
+        **({"prepacked_bytes": prepacked_bytes} if prepacked_bytes else {}),
     }
     return {
         name: Metric(value=float(number), unit=metric_row(name).unit, processes=0)

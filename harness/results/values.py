@@ -160,6 +160,12 @@ def peak_delta_bytes(reply: MemoryTaken) -> float | None:
     return float(reply.peak_bytes - reply.baseline.rss_bytes)
 
 
+def peak_delta_anonymous_bytes(reply: MemoryTaken) -> float | None:
+    """The most anonymous memory minus that after the imports; None: nobody looked."""
+    most, before = reply.anonymous_peak_bytes, reply.baseline.anonymous_bytes
+    return None if most is None or before is None else float(most - before)
+
+
 def memory_delta(mark: str, field: str) -> Callable[[MemoryTaken], float | None]:
     """A function: reply -> `field` of `mark` minus that of `baseline`; None: not told."""
 

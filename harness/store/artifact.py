@@ -30,6 +30,22 @@ if TYPE_CHECKING:
     from harness.store.request import BuildRequest
 
 RECORD_FILE = "artifact.json"
+LATER = ("prepacked",)  # fields that older records lack
+
+
+@dataclass(frozen=True, slots=True)
+class Prepacked:
+    """The copies of weights that lie beside a graph, for the kernels that made them.
+
+    Attributes:
+        instructions: of the processor.
+        onnxruntime: release.
+        saved_bytes: of all copies.
+    """
+
+    instructions: tuple[str, ...]
+    onnxruntime: str
+    saved_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,7 @@ class Artifact:
         builder_version: of the rules it was built by.
         build_seconds: wall time of the build.
         build_peak_bytes: high-water mark of the building process above its start.
+        prepacked: copies of weights that its timed graph maps; None: they are made at each load.
     """
 
     folder: Path
@@ -69,6 +86,7 @@ class Artifact:
     builder_version: str
     build_seconds: float
     build_peak_bytes: int
+    prepacked: Prepacked | None = None
 
     @property
     def cache(self) -> CacheLevel:
@@ -79,6 +97,11 @@ class Artifact:
     def state_bytes(self) -> int:
         """Bytes that it keeps of one sequence besides keys and values, whatever its depth."""
         return self.geometry.state_bytes
+
+    @property
+    def prepacked_bytes(self) -> int:
+        """Bytes of the copies of weights that its timed graph maps."""
+        return 0 if self.prepacked is None else self.prepacked.saved_bytes
 
     @property
     def graph(self) -> Path:
@@ -210,6 +233,8 @@ def write_record(artifact: Artifact, folder: Path) -> None:
     """Write the record into `folder`, with the size of every file that lies there now."""
     table = asdict(artifact)
     del table["folder"]
+    if artifact.prepacked is None:  # the record of a plain build is what it always was
+        del table["prepacked"]
     table["files"] = _file_sizes(folder)
     text = json.dumps(table, indent=2) + "\n"
     (folder / RECORD_FILE).write_text(text, encoding="utf-8")
@@ -230,7 +255,7 @@ def read_artifact(folder: Path) -> Artifact:
         values = {
             field.name: msgspec.convert(table[field.name], types.get(field.name, field.type))
             for field in fields(Artifact)
-            if field.name != "folder"
+            if field.name != "folder" and not (field.name in LATER and field.name not in table)
         }
         artifact = Artifact(folder=folder, **values)
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:

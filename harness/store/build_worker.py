@@ -19,7 +19,7 @@ from harness.models.specs.model import (
     spec_type,
 )
 from harness.models.weights.source import ModelSource
-from harness.store.built import Built
+from harness.store.built import Built, SavedCopies
 
 if TYPE_CHECKING:
     from harness.builder.graph.genai import TokenIds
@@ -230,11 +230,43 @@ def _write_static_decoder(
     build_static_decoder(spec, row, weights, folder, **shapes, calibration_ids=ids)
 
 
+def prepack(graph: str, to: str, data: str, layers: list[int]) -> SavedCopies:
+    """Write a graph with the copies that this machine's kernels make of its weights.
+
+    Args:
+        graph: path of a built one.
+        to: path of the one that is written.
+        data: name of the file beside it that gets weights and copies.
+        layers: which slide: a graph over caches of windows lies over the same copies.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the graph.
+        StorageError: as build.
+    """
+    from harness.builder.graph.decoder import write_windowed
+    from harness.builder.graph.outline import saved_copies_bytes
+    from harness.devices.session import save_prepacked
+
+    kept = Path(to)
+
+    def write() -> None:
+        save_prepacked(Path(graph), kept, data)
+        write_windowed(layers, kept.parent)
+
+    built = _timed(write, f"{kept.name} with its copies")
+    return SavedCopies(
+        build_seconds=built.build_seconds,
+        build_peak_bytes=built.build_peak_bytes,
+        saved_bytes=saved_copies_bytes(kept),
+    )
+
+
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     "build": build,
     "build_cache": build_cache,
     "build_static": build_static,
     "add_files": add_files,
+    "prepack": prepack,
 }
 
 

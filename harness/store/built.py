@@ -13,3 +13,13 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
 
     build_seconds: float
     build_peak_bytes: int
+
+
+class SavedCopies(Built, frozen=True, kw_only=True):
+    """A graph that was written with the copies that kernels make of its weights.
+
+    Attributes:
+        saved_bytes: of these copies; 0: no kernel saves any.
+    """
+
+    saved_bytes: int

@@ -179,6 +179,11 @@ class ExportedArtifact:
         return 0
 
     @property
+    def prepacked_bytes(self) -> int:
+        """0: no copies of an export's weights are saved."""
+        return 0
+
+    @property
     def kv_bytes_per_token(self) -> int:
         """What the cache grows by; 0 without one."""
         caches = (graph.cache for graph in self.source.model.graphs)

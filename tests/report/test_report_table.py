@@ -95,6 +95,7 @@ def test_a_single_session_has_its_identity_in_the_headline():
         ("weights", ("seeded", "trained")),
         ("device", ("cpu", "qnn")),
         ("runtime", ("ort", "genai")),
+        ("prepack", ("off", "on")),
         ("threads", (1, 2)),
         ("batch", (1, 4)),
         ("depth", (0, 1024)),
@@ -116,6 +117,26 @@ def test_caches_are_a_column_where_one_is_not_its_level_s_own():
     assert [row["kv cache"] for row in rows] == ["fp32", "fp16", "int8"]
     alone = document(*group(kv_cache="int8"))
     assert "· kv cache int8 ·" in render(alone, "md").splitlines()[0]
+
+
+def test_mapped_memory_is_told_apart_where_copies_may_be_mapped():
+    """Saved copies take no memory of their own: the two parts of the peak say so."""
+    held = {
+        "decode_tok_s": metric(50.0),
+        "peak_delta_anonymous_bytes": metric(2.0**20, "bytes"),
+        "steady_delta_file_bytes": metric(3.0 * 2**20, "bytes"),
+        "prepacked_bytes": metric(4.0 * 2**20, "bytes"),
+    }
+    packed = record("tg64", held, cell={"prepack": "on"})
+    (row,) = table(packed)
+    assert [row[name] for name in ("anon. MiB", "mapped MiB", "saved MiB")] == [
+        "1.00",
+        "3.00",
+        "4.00",
+    ]
+    del held["prepacked_bytes"]
+    assert not {"anon. MiB", "mapped MiB", "saved MiB"} & table(record("tg64", held))[0].keys()
+    assert "· prepack on ·" in render(document(packed), "md").splitlines()[0]
 
 
 def test_each_test_has_its_own_column_short_ones_first():

@@ -270,8 +270,10 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **summarize(cell(workload="img8"), [process({"encode_ns": [MS]})]),
         **summarize(cell(workload="aud10x4"), [process({"encode_ns": [MS]})]),
         **summarize(cell(workload="graph"), [process({"encode_ns": [MS]})]),
-        **memory_of({**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}}),
-        **exact_metrics(1, 4.5, 1, 1, 1),
+        **memory_of(
+            {**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}, "anonymous_peak_bytes": 90}
+        ),
+        **exact_metrics(1, 4.5, 1, 1, 1, 1),
         **compile_metric(Compiled(compile_ns=MS)),
     }
     found |= quality_metrics(request, Quality(decode=filled(PathQuality)))

@@ -35,6 +35,8 @@ from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
 from harness.models.specs.model import ModelSpec, RopeScaling
 from harness.models.weights.store import WeightStore
 
+SLIDES = "sliding_window_cache"
+
 
 def build_decoder(
     spec: ModelSpec,
@@ -95,7 +97,10 @@ def write_windowed(layers: Collection[int], folder: Path) -> None:
     pasts = {f"past_key_values.{number}.key" for number in layers}
     for node in model.graph.node:
         if node.op_type == "GroupQueryAttention" and pasts & set(node.input):
-            node.attribute.append(helper.make_attribute("sliding_window_cache", 1))
+            # a graph that ONNX Runtime wrote spells the default out
+            others = [one for one in node.attribute if one.name != SLIDES]
+            del node.attribute[:]
+            node.attribute.extend([*others, helper.make_attribute(SLIDES, 1)])
     for port in (*model.graph.input, *model.graph.output):
         layer = port.name.split(".")[1:2]
         if port.name.endswith((".key", ".value")) and int(layer[0]) in layers:

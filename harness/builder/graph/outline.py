@@ -30,3 +30,25 @@ def stored_types(graph: Path) -> list[str]:
     model = onnx.load(graph, load_external_data=False)
     names = (onnx.TensorProto.DataType.Name(one.data_type) for one in model.graph.initializer)
     return list(dict.fromkeys(name.lower() for name in names))
+
+
+def saved_copies_bytes(graph: Path) -> int:
+    """Bytes of the copies of weights that ONNX Runtime saved beside a graph; 0: none.
+
+    An entry of a weight's external data is `operator+hash|offset;length;flags`, with a triple for
+    every buffer (onnxruntime 1.32).
+    """
+    model = onnx.load(graph, load_external_data=False)
+    entries = (
+        entry.value
+        for weight in model.graph.initializer
+        for entry in weight.external_data
+        if entry.key.startswith("prepacked")
+    )
+    return sum(_copy_bytes(entry) for entry in entries)
+
+
+def _copy_bytes(entry: str) -> int:
+    """Bytes of the buffers that an entry names."""
+    _, _, buffers = entry.partition("|")
+    return sum(int(buffer.split(";")[1]) for buffer in buffers.split("|"))

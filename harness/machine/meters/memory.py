@@ -1,9 +1,11 @@
 """How much memory this process holds now and held at most, from the operating system's books."""
 
 import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from harness.core.units import KIB
 
@@ -25,6 +27,53 @@ class MemoryMark:
     peak_bytes: int
     anonymous_bytes: int | None = None
     file_bytes: int | None = None
+
+
+class AnonymousWatch:
+    """Looks again and again at how much memory without a file behind it this process holds.
+
+    The system keeps a high-water mark of all resident pages, and none of these. For a process that
+    times nothing: the looks take a thread of their own.
+    """
+
+    def __init__(self, status: Path = Path("/proc/self/status"), every_s: float = 0.002) -> None:
+        """Look at nothing yet.
+
+        Args:
+            status: of the process, as Linux writes it; elsewhere there is none.
+            every_s: between two looks.
+        """
+        self._status, self._every_s = status, every_s
+        self._found = _anonymous_now(status)
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin, where the system tells."""
+        if self._found is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End with a last look."""
+        self._done.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._add()
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The most that any look found; None: the system does not tell."""
+        return self._found
+
+    def _look(self) -> None:
+        while not self._done.wait(self._every_s):
+            self._add()
+
+    def _add(self) -> None:
+        now = _anonymous_now(self._status)
+        if self._found is not None and now is not None:
+            self._found = max(self._found, now)
 
 
 def memory_mark() -> MemoryMark:
@@ -54,6 +103,14 @@ def linux_mark(folder: Path) -> MemoryMark:
         anonymous_bytes=anonymous_bytes,
         file_bytes=None if anonymous_bytes is None else rss_bytes - anonymous_bytes,
     )
+
+
+def _anonymous_now(status: Path) -> int | None:
+    """Bytes of anonymous pages; None: there is no such file, or it does not say."""
+    try:
+        return _kib_fields(status.read_text().splitlines()).get("RssAnon")
+    except OSError:
+        return None
 
 
 def _kib_fields(lines: Iterable[str]) -> dict[str, int]:

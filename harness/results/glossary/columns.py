@@ -29,11 +29,20 @@ COLUMNS = (
         "What runs a model. ort: our own loop over ONNX Runtime. genai: onnxruntime-genai, whose "
         "own loop ran the model, over the same graphs.",
     ),
+    Term(
+        "prepack",
+        "",
+        "When the CPU's kernels make their copies of weights. off: at each load, into memory of "
+        "the process. parallel: the same on all threads. on: once, saved beside the graph and "
+        "mapped from there; such a folder is for the instructions and the release of onnxruntime "
+        "that it was made with.",
+    ),
     Term("threads", "", "Intra-op threads; inter-op is 1."),
     Term("batch", "", "Sequences at once, of decoders; an encoder's are in the test's name."),
     Term("depth", "tokens", "Tokens in the cache before the test began."),
     Term("bits/w", "bit", "bits_per_weight: everything stored over the logical parameters."),
     Term("weights MiB", "MiB", "weights_bytes / 2**20."),
+    Term("saved MiB", "MiB", "prepacked_bytes / 2**20; a column only with --prepack on."),
     Term("compile ms", "ms", "compile_ms; a column only where a provider keeps what it compiles."),
     Term("load ms", "ms", "load_ms."),
     Term("TTFT ms", "ms", "ttft_ms of the request test."),
@@ -83,6 +92,13 @@ COLUMNS = (
         "MiB",
         "device_bytes_peak / 2**20, likewise; a column only where a driver counts it.",
     ),
+    Term(
+        "anon. MiB",
+        "MiB",
+        "peak_delta_anonymous_bytes / 2**20, the largest over the tests of the row; a column only "
+        "where some row has another --prepack than off.",
+    ),
+    Term("mapped MiB", "MiB", "steady_delta_file_bytes / 2**20, likewise."),
     Term("peak MiB", "MiB", "peak_rss_bytes / 2**20, the largest over the tests of the row."),
     Term("KLD nats", "nats", "kld_nats of the row's decode test; without one, of another test."),
     Term("top-1", "%", "top1_agreement, likewise."),

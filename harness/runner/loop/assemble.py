@@ -186,6 +186,7 @@ def size_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
         artifact.kv_bytes_per_token,
         artifact.state_bytes,
         bound_bytes(group, artifact, facts.workload.cache_tokens),
+        artifact.prepacked_bytes,
     )
     return Part(fields={"shapes": shapes}, metrics=counted)
 

@@ -143,6 +143,7 @@ def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
         dims=group.dims,
         inputs=group.inputs,
         graph_inputs=group.graph_inputs,
+        prepacked=group.is_prepacked,
     )
 
 

@@ -115,6 +115,7 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | Non
         threads=group.threads,
         weights=group.source.weights_kind,
         kv_cache=group.cache.name,
+        prepack=group.prepack,
         sequences=workload.sequences,
     )
 

@@ -144,13 +144,16 @@ class BuiltModel:
         dims: tuple[tuple[str, int], ...] = (),
         inputs: tuple[tuple[str, float], ...] = (),
         graph_inputs: str = FROZEN,
+        prepacked: bool = False,
     ) -> "AnyArtifact":
         """Build it in a child process, or find it built."""
         from harness.store.cache import ensure_artifact
+        from harness.store.prepacked import ensure_prepacked
 
-        return ensure_artifact(
+        built = ensure_artifact(
             self.source, level.name, store, seed, kv_cache=kept.name, shapes=shapes
         )
+        return ensure_prepacked(built, store) if prepacked else built
 
     def identity(self, artifact: "AnyArtifact | None") -> str:
         """The name, and of a local folder the hash of its weights."""

@@ -253,10 +253,17 @@ class Exported:
         dims: tuple[tuple[str, int], ...] = (),
         inputs: tuple[tuple[str, float], ...] = (),
         graph_inputs: str = FROZEN,
+        prepacked: bool = False,
     ) -> "AnyArtifact":
         """The files as they lie, or a level made of them."""
         from harness.store.exported import ExportedArtifact, ensure_exported_level
 
+        if prepacked:
+            raise UsageError(
+                f"{self.model.name} is exported files, whose copies are not saved",
+                fix="prepacked=False, or a model that is built here, such as a folder of"
+                " safetensors",
+            )
         model, source = self.model, self.source
         if level != level_of(model):
             made = ensure_exported_level(model.path(model.main), model, level.name, store)

@@ -169,6 +169,7 @@ class Model(FoundModel, Protocol):
         dims: tuple[tuple[str, int], ...] = (),
         inputs: tuple[tuple[str, float], ...] = (),
         graph_inputs: str = FROZEN,
+        prepacked: bool = False,
     ) -> "AnyArtifact":
         """Build it at a level, or take it from the store; an export is taken as it lies.
 
@@ -181,6 +182,7 @@ class Model(FoundModel, Protocol):
             dims: sizes of free dimensions by name.
             inputs: values of inputs by name.
             graph_inputs: of weights that are inputs too; of GRAPH_INPUTS.
+            prepacked: with the copies that this machine's kernels make of its weights.
 
         Raises:
             HarnessError: a model that cannot be read or built, a full disk.

@@ -14,6 +14,7 @@ from harness.core.errors import DeviceError, UsageError, suggestion
 from harness.devices.device import Device
 from harness.engine.workload import Workload
 from harness.models.weights.source import ModelSource
+from harness.results.enums import Prepack
 from harness.runner.models.model import Model, Refusal
 from harness.runner.settings import Settings
 from harness.runner.settings.flags import flag as flag_row
@@ -257,6 +258,50 @@ def check_runtimes(
         raise DeviceError("--runtime genai needs onnxruntime-genai", fix=INSTALL)
     for problem, fix in _refusals(settings, model, devices, stored):
         raise UsageError(f"--runtime genai does not run {problem}", fix=fix)
+
+
+def check_prepack(
+    settings: Settings,
+    model: Model,
+    devices: Sequence[Device],
+    stored: Collection[tuple[QuantLevel, CacheLevel]],
+) -> None:
+    """Refuse saved copies and parallel packing where nothing packs: its rows would all be alike.
+
+    Args:
+        settings: of the plan or part.
+        model: that is run.
+        devices: as chosen.
+        stored: its levels, each with its caches.
+
+    Raises:
+        UsageError: an unknown word, or cells that have no such form.
+    """
+    for word in settings.prepack:
+        if word not in tuple(Prepack):
+            raise UsageError(
+                f"--prepack {word!r} is none of its words", fix=suggestion(word, tuple(Prepack))
+            )
+    asked = [word for word in settings.prepack if word != Prepack.OFF]
+    if asked:
+        for problem, fix in _without_copies(settings, model, devices, stored):
+            raise UsageError(f"--prepack {','.join(asked)}: there is none {problem}", fix=fix)
+
+
+def _without_copies(
+    settings: Settings,
+    model: Model,
+    devices: Sequence[Device],
+    stored: Collection[tuple[QuantLevel, CacheLevel]],
+) -> Iterator[Refusal]:
+    """Yield what has no other form of prepacking than the usual one."""
+    yield from ((f"on {one.key}", "--device cpu") for one in devices if not one.row.is_host)
+    static = [level.name for level, _ in stored if level.variant is Variant.STATIC]
+    yield from ((f"of static graphs, {name}", "--quant fp32,int4") for name in static)
+    if Prepack.ON in settings.prepack and model.is_own_plan:
+        yield f"of exported files, {model.source.name}", "--prepack parallel, or off"
+    if Prepack.PARALLEL in settings.prepack and GENAI in settings.runtime:
+        yield "of sessions that genai opens", "--prepack on, or --runtime ort"
 
 
 def _refusals(

@@ -20,6 +20,7 @@ from harness.engine.exported.geometry import AS_IS, FROZEN
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedSource
 from harness.models.weights.source import ModelSource, hub_origin
+from harness.results.enums import Prepack
 from harness.results.plan import PlanCells, RunPlan
 from harness.runner.models import Model, find_model
 from harness.runner.plan.checks import (
@@ -31,10 +32,13 @@ from harness.runner.plan.checks import (
     check_given,
     check_judging,
     check_numbers,
+    check_prepack,
     check_runtimes,
     plan_threads,
 )
 from harness.runner.settings import PART_KEYS, Settings
+
+PREPACKED = "prepacked"  # in the name of what is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class SessionGroup:
     inputs: tuple[tuple[str, float], ...] = ()  # values that the user gave
     graph_inputs: str = FROZEN  # of weights that are inputs of an exported graph too
     runtime: str = ORT
+    prepack: str = Prepack.OFF
 
     @property
     def source(self) -> ModelSource | ExportedSource:
@@ -62,10 +67,17 @@ class SessionGroup:
     @property
     def key(self) -> str:
         """The identity of the group inside one plan."""
-        words = (self.source.argument, self.stored_name, self.device.key, self.runtime)
+        words: tuple[str, ...] = (
+            self.source.argument,
+            self.stored_name,
+            self.device.key,
+            self.runtime,
+        )
         count = f"b{self.batch}"
         if self.has_one_shape:
             count = self.workloads[0].test
+        if self.prepack == Prepack.PARALLEL:  # another session over the same files
+            words = (*words, f"prepack-{self.prepack}")
         return "/".join((*words, f"t{self.threads}", count))
 
     @property
@@ -93,10 +105,16 @@ class SessionGroup:
 
     @property
     def stored_name(self) -> str:
-        """The level, and a cache that is not its own: `int4`, `int4/kv-int8`."""
-        if self.cache == own_cache(self.level):
-            return self.level.name
-        return f"{self.level.name}/kv-{self.cache.name}"
+        """The level, a cache that is not its own, saved copies: `int4/kv-int8/prepacked`."""
+        own = self.cache == own_cache(self.level)
+        kept = () if own else (f"kv-{self.cache.name}",)
+        saved = (PREPACKED,) if self.is_prepacked else ()
+        return "/".join((self.level.name, *kept, *saved))
+
+    @property
+    def is_prepacked(self) -> bool:
+        """Whether the copies that kernels make of its weights are saved beside its graph."""
+        return self.prepack == Prepack.ON
 
     @property
     def capacity_tokens(self) -> int:
@@ -237,8 +255,11 @@ def _groups(
     for model in sorted(models, key=lambda one: one.is_own_plan):
         tests, stored = model.tests(settings), model.stored(settings, devices)
         check_runtimes(settings, model, devices, stored)
-        axes = product(stored, devices, settings.runtime, threads, model.batches(settings))
-        for (level, kept), device, runtime, count, batch in axes:
+        check_prepack(settings, model, devices, stored)
+        axes = product(
+            stored, devices, settings.runtime, settings.prepack, threads, model.batches(settings)
+        )
+        for (level, kept), device, runtime, prepack, count, batch in axes:
             if not model.runs_on(settings, level, device):
                 continue
             parts = [(test,) for test in tests] if model.has_one_shape(level) else [tests]
@@ -247,7 +268,7 @@ def _groups(
                     model,
                     level,
                     kept,
-                    device,
+                    replace(device, parallel_prepack=prepack == Prepack.PARALLEL),
                     count,
                     batch,
                     part,
@@ -255,6 +276,7 @@ def _groups(
                     inputs=model.inputs(settings),
                     graph_inputs=AS_IS if runtime == GENAI else settings.graph_inputs,
                     runtime=runtime,
+                    prepack=prepack,
                 )
 
 

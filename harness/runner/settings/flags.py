@@ -194,6 +194,11 @@ FLAGS: tuple[Flag, ...] = (
         "What runs a model: ort, our own loop, or genai, that of onnxruntime-genai.",
     ),
     _cells(
+        "prepack", readers.WORDS, "off,on", '["off", "on"]', "WORDS", DEVICES,
+        "When the CPU's kernels copy weights: off, at each load; on, once, saved beside the model"
+        " and mapped; parallel, at each load on all threads.",
+    ),
+    _cells(
         "threads", readers.WORDS, "1,2,all", '[1, 2, "all"]', "COUNTS", DEVICES,
         "Intra-op threads; `all`: every usable physical core.",
     ),

@@ -24,6 +24,8 @@ class RunFlags(TypedDict, total=False):
         allow_simulated: emulate a device that is not there; rows are marked.
         allow_fallback: keep rows whose arithmetic did not all run on the device.
         runtime: `ort`, our own loop, or `genai`, that of onnxruntime-genai.
+        prepack: when kernels copy weights: `off`, at each load; `on`, once and saved beside the
+            model; `parallel`, at each load on all threads.
         profile: also take where the time goes, in a process of its own.
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.
@@ -67,6 +69,7 @@ class RunFlags(TypedDict, total=False):
     allow_simulated: bool
     allow_fallback: bool
     runtime: Words
+    prepack: Words
     profile: bool
     prompt: Numbers
     gen: Numbers

@@ -59,6 +59,7 @@ class Settings:
     kv_cache: tuple[str, ...] = ("auto",)
     device: tuple[str, ...] = ("cpu",)
     runtime: tuple[str, ...] = ("ort",)
+    prepack: tuple[str, ...] = ("off",)
     prompt: tuple[int, ...] = ()
     gen: tuple[int, ...] = ()
     pg: tuple[tuple[int, int], ...] = ()

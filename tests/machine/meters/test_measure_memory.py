@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.machine.meters.memory import MemoryMark, linux_mark, memory_mark
+from harness.machine.meters.memory import AnonymousWatch, MemoryMark, linux_mark, memory_mark
 
 MIB = 2**20
 STATUS = "Name:\tx y\nVmHWM:\t   900 kB\nVmRSS:\t  700 kB\nRssAnon:\t 300 kB\nThreads:\t2\n"
@@ -51,3 +51,32 @@ def test_pages_of_a_file_are_told_from_anonymous_ones(tmp_path):
         during = memory_mark()
     assert during.file_bytes - before.file_bytes >= 8 * MIB - MIB
     assert during.anonymous_bytes - before.anonymous_bytes < MIB
+
+
+def test_the_most_anonymous_memory_is_kept(tmp_path):
+    """300 KiB before, 900 in between, 200 at the end: 900; other fields are beside it."""
+    status = tmp_path / "status"
+    status.write_text(STATUS)
+    watch = AnonymousWatch(status, every_s=60)
+    with watch:
+        status.write_text("RssAnon:\t 900 kB\n")
+        watch._add()
+        status.write_text("RssAnon:\t 200 kB\n")
+    assert watch.peak_bytes == 900 * 1024
+
+
+def test_without_such_a_file_nothing_is_looked_at(tmp_path):
+    with AnonymousWatch(tmp_path / "status") as watch:
+        pass
+    assert watch.peak_bytes is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
+def test_memory_that_came_and_went_is_seen():
+    """32 MiB written to and given back, while something looks every 2 ms."""
+    before = memory_mark().anonymous_bytes
+    with AnonymousWatch() as watch:
+        pages = bytearray(b"\1") * (32 * MIB)
+        watch._add()
+        del pages
+    assert watch.peak_bytes - before > 30 * MIB
