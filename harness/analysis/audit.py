@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from harness.core.findings import ERROR, OK, Finding
+from harness.core.findings import ERROR, OK, WARNING, Finding
 from harness.core.units import NS_PER_MS
 from harness.results.replies import Audited
 from harness.stats.intervals import t_interval
@@ -29,6 +29,21 @@ def judge_audit(reply: Audited, parent_ns: int, on_host: bool) -> Iterator[Findi
     yield _finding("clocks", *_clocks(reply, parent_ns))
     if on_host:
         yield _finding("work", *_work(reply))
+
+
+def judge_configuration(differences: Sequence[str]) -> Finding:
+    """Whether an export does what the configuration beside it says, as far as both say it.
+
+    A difference moves what the model gives and seldom what it takes, so it is no error of a time.
+
+    Args:
+        differences: in sentences.
+    """
+    if not differences:
+        detail = "its graphs have the positions and windows that its configuration has, if any"
+        return Finding("configuration", OK, detail)
+    fix = "export it again with an exporter of the transformers release that config.json names"
+    return Finding("configuration", WARNING, "; ".join(differences), fix)
 
 
 Judged = tuple[str, str | None]  # what was found; what to try, None where all is well

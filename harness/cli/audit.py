@@ -43,6 +43,7 @@ def command(
     The tokens of timed passes must be those of a plain run; the same input may not come more than
     10 % faster than new ones; there must be as many tokens and steps as the rates count; the parts
     must fit into the whole by other clocks; and on the CPU the process must have worked meanwhile.
+    Positions and windows of an export must be those of the config.json beside it (a warning).
     Ends with 1 when a check fails.
     """
     from harness.machine.watch.facts import usable_cores
@@ -65,7 +66,7 @@ command.params = [*command.params, *flag_options("audit")]
 
 def _audit(plan: "Plan", turns: int, cache: Path | None, quiet: bool) -> Iterator[CheckedTest]:
     """Build what is missing, and judge every test of every group."""
-    from harness.analysis.audit import judge_audit
+    from harness.analysis.audit import judge_audit, judge_configuration
     from harness.runner.loop.audit import audit_group
     from harness.runner.loop.builds import build_all
     from harness.store.cache import default_cache
@@ -76,7 +77,11 @@ def _audit(plan: "Plan", turns: int, cache: Path | None, quiet: bool) -> Iterato
             raise error
         for done, group in enumerate(plan.groups):
             progress(f"auditing: {group.key}", done, len(plan.groups))
+            exported = builds.of(group).recognised
             for one in audit_group(group, builds.of(group), plan.settings, turns):
                 on_host = group.device.row.is_host
                 for found in judge_audit(one.reply, one.parent_ns, on_host):
+                    yield CheckedTest(group.key, one.workload.name, found)
+                if exported is not None:
+                    found = judge_configuration(exported.model.differences)
                     yield CheckedTest(group.key, one.workload.name, found)

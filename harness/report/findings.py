@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from harness.core.findings import ERROR, Finding
+from harness.core.findings import OK, Finding
 from harness.report.grid import PEOPLE, Column, draw_columns, draw_records, prose
 
 COLUMNS: tuple[Column[Finding], ...] = (
@@ -42,7 +42,7 @@ def draw_findings(found: Sequence[Finding], style: str) -> str:
 
 
 def draw_audit(lines: Sequence[CheckedTest], style: str) -> str:
-    """Draw one row per test and one column per check, and below what is wrong.
+    """Draw one row per test and one column per check, and below what is not as it should be.
 
     Args:
         lines: every check of every test.
@@ -58,7 +58,7 @@ def draw_audit(lines: Sequence[CheckedTest], style: str) -> str:
     if style not in PEOPLE:
         return table
     mark = "- " if style == "md" else ""
-    wrong = [prose(_sentence(one), style) for one in lines if one.found.state == ERROR]
+    wrong = [prose(_sentence(one), style) for one in lines if one.found.state != OK]
     return table + "".join(f"\n\n{mark}{line}" for line in wrong)
 
 

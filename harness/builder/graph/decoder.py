@@ -27,12 +27,12 @@ from harness.builder.graph.matrix import (
 from harness.builder.graph.mixing import AttentionInputs
 from harness.builder.graph.mixture import Mixture
 from harness.builder.graph.names import scale_name
-from harness.builder.graph.rotary import inverse_frequencies
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE, WINDOWED_FILE
 from harness.builder.graph.storage import plan_storage
 from harness.builder.quantize.cache_scales import ScaledCache
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
 from harness.models.specs.model import ModelSpec, RopeScaling
+from harness.models.specs.rotary import inverse_frequencies
 from harness.models.weights.store import WeightStore
 
 SLIDES = "sliding_window_cache"

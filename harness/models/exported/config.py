@@ -54,6 +54,7 @@ class Described:
         sound: how sounds go in.
         classes: names of the transformers classes.
         genai: decoded genai_config.json.
+        window: tokens that some attention sees, by that file.
         tokenizer_folder: where tokenizer.json lies.
         spec: the architecture, where it is one that we know.
         refusal: why it is not.
@@ -69,6 +70,7 @@ class Described:
     sound: Sound = USUAL_SOUND
     classes: tuple[str, ...] = ()
     genai: Any = None
+    window: int | None = None
     tokenizer_folder: Path | None = None
     spec: AnySpec | None = None
     refusal: str | None = None
@@ -101,6 +103,7 @@ def describe(folders: tuple[Path, ...], name: str) -> Described:
         sound=_sound(config, _read(folders, PREPROCESSOR, name)),
         classes=_classes(config),
         genai=genai,
+        window=_window(genai),
         tokenizer_folder=tokenizer and tokenizer.parent,
         spec=spec,
         refusal=refusal,
@@ -136,6 +139,13 @@ def _whole(genai: Any, config: Any, want: str) -> int | None:
         *(table.get(key) for table in _parts(config) for key in _KEYS[want]),
     ]
     return next((value for value in found if type(value) is int and value > 0), None)
+
+
+def _window(genai: Any) -> int | None:
+    """Return the window that genai_config.json gives some layers."""
+    decoder = _table(_table(_table(genai).get("model")).get("decoder"))
+    size = _table(decoder.get("sliding_window")).get("window_size")
+    return size if type(size) is int and size > 0 else None
 
 
 def _parts(config: Any) -> Iterator[Mapping[str, Any]]:

@@ -21,7 +21,7 @@ _NO_WEIGHTS: dict[str, tuple[int, ...]] = {
     "Clip": (1, 2),
     "Range": (0, 1, 2),
 }
-_TO_ANGLES = PASSING | {
+TO_ANGLES = PASSING | {
     "Expand",
     "Mul",
     "Div",
@@ -62,7 +62,7 @@ def is_weight(flat: FlatGraph, name: str, folder: Path) -> bool:
         for node, index in uses
     ):
         return False
-    ends = {node.op for node, _ in flat.uses(name, _TO_ANGLES)}
+    ends = {node.op for node, _ in flat.uses(name, TO_ANGLES)}
     if ends and ends <= {"Cos", "Sin"}:
         return False
     return not _is_table_of_angles(tensor, folder) and not _is_mask(tensor, folder)

@@ -199,6 +199,7 @@ class ExportedModel:
         unread_bytes: of stored tensors that no rule reads as weights.
         compiled_for: the provider that has compiled it (`QNN`); empty: it is a graph of operators.
         notes: what a reader of its numbers should know, in sentences.
+        differences: those that say what its graphs have otherwise than its configuration.
     """
 
     name: str
@@ -223,6 +224,7 @@ class ExportedModel:
     unread_bytes: int = 0
     compiled_for: str = ""
     notes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     @property
     def main(self) -> ExportedGraph:

@@ -39,8 +39,10 @@ from harness.models.exported.shapes import (
     token_table,
 )
 from harness.models.exported.skeleton import frozen
+from harness.models.exported.turns import Turns, differences, lost_window, merged, turns_of
 from harness.models.exported.versions import Runtime, check_versions, without_kernel
 from harness.models.exported.weights import Counted, combine, count_weights, storages
+from harness.models.specs.model import ModelSpec
 
 _SPEAK = (ExportedKind.DECODER, ExportedKind.DECODER_WITHOUT_PAST, ExportedKind.ENCODER_DECODER)
 _HASH_DIGITS = 16
@@ -60,6 +62,7 @@ class _Read:
         table: that token ids are looked up in.
         positions: most tokens that its tables of positions take; None: it has none.
         frames: of the one length of sounds that it takes; None: any.
+        turns: its rotary frequencies and windows.
     """
 
     graph: ExportedGraph
@@ -70,6 +73,7 @@ class _Read:
     table: TokenTable | None
     positions: int | None
     frames: int | None
+    turns: Turns
 
 
 def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = None) -> ExportedModel:
@@ -127,6 +131,7 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
         variants=found.variants,
         unread_bytes=sum(read.counted.unread_bytes for read in reads.values()),
         compiled_for=next((read.compiled_for for read in reads.values() if read.compiled_for), ""),
+        differences=_differences(described, kind, decoding),
     )
     copies = max(read.counted.copies_bytes for read in reads.values())
     model = replace(model, notes=_notes(model, copies, why_none, runtime.version))
@@ -158,7 +163,20 @@ def _notes(
         said.append(
             f"a tied table is stored twice: {copies_bytes / MIB:,.1f} MiB are a second copy"
         )
-    return (*said, *([why_none] if why_none else ()))
+    return (*model.differences, *said, *([why_none] if why_none else ()))
+
+
+def _differences(
+    described: Described, kind: ExportedKind, reads: Sequence[_Read]
+) -> tuple[str, ...]:
+    """What the graphs that decode have otherwise than their configuration says."""
+    spec = described.spec
+    turns = merged([read.turns for read in reads])
+    if kind not in _SPEAK:
+        return ()
+    if type(spec) is ModelSpec:
+        return differences(turns, spec, described.context)
+    return lost_window(turns, described.window, described.context)
 
 
 def _taken_apart(graph: ExportedGraph, runtime: str) -> str:
@@ -205,7 +223,9 @@ def _read(
         for name in (graph.names.input_features, graph.names.hidden)
     )
     frames = frames_taken(flat, features, given)
-    return _Read(counted, stored, names, exporter, device, table, limit, frames)
+    return _Read(
+        counted, stored, names, exporter, device, table, limit, frames, turns_of(flat, folder)
+    )
 
 
 def _graph(

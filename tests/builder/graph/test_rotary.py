@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.builder.graph.rotary import inverse_frequencies
 from harness.models.specs.model import RopeScaling
+from harness.models.specs.rotary import inverse_frequencies
 from tests.tiny import LLAMA
 
 FOUR_PAIRS = replace(LLAMA, head_dim=8, rope_theta=10_000.0)  # theta^(-i/4) = 1, .1, .01, .001

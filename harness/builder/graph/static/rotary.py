@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from harness.builder.graph.rotary import inverse_frequencies
 from harness.builder.graph.static.geometry import StaticGeometry
 from harness.builder.graph.storage import Shelf, View, plan_storage
 from harness.builder.quantize.fixed_point import Range, fixed_point, to_fixed_point
 from harness.builder.quantize.layout import StoredArray
 from harness.builder.quantize.levels import QuantLevel
 from harness.models.specs.model import ModelSpec
+from harness.models.specs.rotary import inverse_frequencies
 
 COSINES, SINES = "rotary.cosines", "rotary.sines"
 TURN = Range(-1.0, 1.0)
