@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,27 @@ from numpy.typing import NDArray
 from harness.devices.session import OpenedSession
 from harness.engine.buffers import aligned_zeros
 from harness.engine.checks import check_rewind
+
+CHUNK_TOKENS = 256  # of tokens that are run again: their activations fit into any memory
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The first positions, where they hold values that were drawn and not those of tokens.
+
+    Attributes:
+        tokens: so many.
+        drawn_tokens: of as many at once.
+        seed: of them.
+    """
+
+    tokens: int = 0
+    drawn_tokens: int = 0
+    seed: int = 0
+
+    def cut(self, depth_tokens: int) -> "Filled":
+        """What is left of them before a depth."""
+        return replace(self, tokens=min(self.tokens, depth_tokens))
 
 
 class CachedDecoder(ABC):

@@ -11,7 +11,7 @@ back where it was kept for the same tokens, and else made again by running them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,44 +23,24 @@ from harness.core.errors import UsageError
 from harness.devices.session import OpenedSession
 from harness.engine.binding import BoundDecoder, Cache, Late
 from harness.engine.buffers import aligned_zeros, fill_cache
-from harness.engine.cached import CachedDecoder
+from harness.engine.cached import CHUNK_TOKENS, CachedDecoder, Filled
 from harness.engine.checks import check_ids, check_rewind, check_room
 from harness.engine.passes import seeded_ids
 from harness.models.specs.layers import kept_rows
 
-CHUNK_TOKENS = 256  # of tokens that are run again: their activations fit into any memory
 # what runs at a position, and where its choice is written
 _Step = tuple[ort.IOBinding | Late, NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    """The first positions, where they hold values that were drawn and not those of tokens.
-
-    Attributes:
-        tokens: so many.
-        drawn_tokens: of as many at once.
-        seed: of them.
-    """
-
-    tokens: int = 0
-    drawn_tokens: int = 0
-    seed: int = 0
-
-    def cut(self, depth_tokens: int) -> "_Filled":
-        """What is left of them before a depth."""
-        return replace(self, tokens=min(self.tokens, depth_tokens))
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """Recurrent states and caches of windows, and the tokens [depth, batch] that led to them."""
 
-    filled: _Filled
+    filled: Filled
     tokens: NDArray[np.int64]
     values: tuple[NDArray[Any], ...]
 
-    def is_of(self, filled: _Filled, history: NDArray[np.int64], depth_tokens: int) -> bool:
+    def is_of(self, filled: Filled, history: NDArray[np.int64], depth_tokens: int) -> bool:
         """Whether they are those of so many positions of a history."""
         same_depth = len(self.tokens) == depth_tokens and self.filled == filled
         return same_depth and np.array_equal(self.tokens, history[:depth_tokens])
@@ -95,7 +75,7 @@ class DecoderSession(CachedDecoder):
         ]
         self._states = [(held, array) for held, array in self._cache if not held.grows]
         self._sliding = [(held, array) for held, array in self._cache if held.window_tokens]
-        self._filled = _Filled()
+        self._filled = Filled()
         self._kept: _Kept | None = None
         self._ids: dict[int, NDArray[np.int64]] = {}  # one buffer per number of tokens fed at once
         self._session = opened.session
@@ -185,7 +165,7 @@ class DecoderSession(CachedDecoder):
             ).T[:depth_tokens]
             self._run_again(depth_tokens)
             return
-        self._filled = _Filled(depth_tokens, depth_tokens, seed)
+        self._filled = Filled(depth_tokens, depth_tokens, seed)
         self._draw(self._cache)
         self._whole.upload(self._cache)
         self._depth_tokens = depth_tokens

@@ -200,8 +200,10 @@ class ExportedArtifact:
         return self
 
     def cache_bytes(self, capacity_tokens: int) -> int:
-        """Bytes of the keys and values of one sequence of so many positions."""
-        return self.kv_bytes_per_token * capacity_tokens
+        """Bytes of the keys and values of one sequence of so many positions, as they are bound."""
+        caches = (graph.cache for graph in self.source.model.graphs)
+        layout = next((cache for cache in caches if cache is not None), None)
+        return 0 if layout is None else layout.bound_bytes(capacity_tokens)
 
     def built(self) -> Artifact:
         """Refuse: what only graphs of ours are asked for was asked of it."""

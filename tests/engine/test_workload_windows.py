@@ -13,11 +13,14 @@ from harness.builder.quantize.levels import find_cache, find_level
 from harness.devices.device import find_device
 from harness.devices.session import open_session
 from harness.engine.decoder import DecoderSession
+from harness.engine.exported.opening import open_exported_decoder
 from harness.engine.passes import run_pass
 from harness.engine.workload import Workload
 from harness.models.specs.layers import cache_rows, kept_rows
 from harness.models.weights.seeded import SeededWeights
 from harness.results.enums import Kind
+from tests.engine.exported import geometry_of as geometry_of_export
+from tests.engine.exported import sessions_of
 from tests.engine.tiny_decoder import TinyDecoder
 from tests.tiny import SPECS
 
@@ -137,6 +140,40 @@ def test_bytes_are_those_of_the_rows(built, family):
     bound = sum(array.nbytes for _, array in built.decoder()._cache)
     assert bound == expected
     assert geometry_from(asdict(windowed)) == windowed
+
+
+def exported(capacity=63):
+    """The builder's default for Gemma 2: layer 0 keeps a window of 32, layer 1 everything."""
+    name = "genai/gemma2-window"
+    return open_exported_decoder(sessions_of(name), geometry_of_export(name), 1, capacity, None)
+
+
+def test_an_export_keeps_its_window_alone():
+    """36 rows, 32 and an eighth, of 63; and what its caches take is counted so."""
+    decoder = exported()
+    rows = sorted(array.shape[2] for array in decoder._shared._arrays)
+    assert rows == [36, 36, 63, 63]
+    layout = geometry_of_export("genai/gemma2-window").model.main.cache
+    assert layout.bound_bytes(63) == 2 * (36 + 63) * 2 * 16 * 4
+    assert layout.bound_bytes(20) == 2 * (32 + 20) * 2 * 16 * 4
+
+
+def test_an_export_goes_back_in_its_window():
+    """After every run the logits of one pass over the same tokens; drawn ones come back as well."""
+    decoder, ids = exported(), np.random.default_rng(3).integers(0, 160, (1, 63))
+    for move in (20, *[1] * 20, -30, 1, 9, -38, 1, 1, 20, 0, 45, 1, -40, 2):
+        if move > 0:
+            at = decoder.depth_tokens
+            found = decoder.prefill(ids[:, at : at + move])[:, 0].copy()
+            whole = exported().read_whole(ids[:, : at + move])
+            np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
+        else:
+            decoder.rewind(-move)
+    decoder.fill(50, 7)
+    first = follow(decoder, ids, (1, 1, 1, 1, 1))
+    for _ in range(2):
+        decoder.rewind(50)
+        np.testing.assert_array_equal(follow(decoder, ids, (1, 1, 1, 1, 1)), first)
 
 
 def test_short_sequences_have_whole_caches(built):

@@ -15,9 +15,11 @@ from numpy.random import SFC64, Generator
 from numpy.typing import NDArray
 
 from harness.engine.buffers import aligned_zeros
+from harness.engine.cached import Filled
 from harness.engine.exported.values import array_of, named_dtype, value_of
 from harness.models.exported.model import ExportedGraph
 from harness.models.exported.ports import CachePair
+from harness.models.specs.layers import cache_rows, kept_rows
 
 Key = tuple[bool, int, str]  # whether it belongs to the encoder's tokens, layer, half
 Kept = dict[Key, ort.OrtValue]
@@ -36,7 +38,9 @@ class CachedTensor:
         axis: which dimension counts the tokens; None: it has one size at any depth and is handed
             on whole: a state, or a buffer of fixed size that is not written in place.
         dtype: of its elements.
-        slides: only the last positions are kept, in a buffer that must hold a whole window.
+        window_tokens: only the last positions are kept, so many at least; None: all.
+        slides: likewise by its name, where the graph does not say how many: as many as the model
+            takes at all.
     """
 
     key: Key
@@ -45,6 +49,7 @@ class CachedTensor:
     shape: tuple[int, ...]
     axis: int | None
     dtype: np.dtype[Any]
+    window_tokens: int | None = None
     slides: bool = False
 
     @property
@@ -61,11 +66,13 @@ class CachedTensor:
     def room(self, tokens: int) -> tuple[int, ...]:
         """The shape of a buffer for so many tokens, or for as many as the graph fixes."""
         fixed = 0 if self.axis is None else self.shape[self.axis]
+        if self.window_tokens is not None:
+            tokens = max(self.window_tokens, cache_rows(self.window_tokens, tokens))
         return self.of_length(fixed or tokens)
 
-    def first(self, array: NDArray[Any], tokens: int) -> NDArray[Any]:
-        """The first positions of such a tensor, in place."""
-        return array[(slice(None),) * (self.axis or 0) + (slice(tokens),)]
+    def first(self, array: NDArray[Any], tokens: int, skipped: int = 0) -> NDArray[Any]:
+        """The first positions of such a tensor behind those that are skipped, in place."""
+        return array[(slice(None),) * (self.axis or 0) + (slice(skipped, tokens),)]
 
     def seeded(self, tokens: int, seeds: tuple[int, ...]) -> NDArray[Any]:
         """Standard normal values of so many tokens; integers of the middle of their range."""
@@ -93,7 +100,9 @@ def cached_tensors(graph: ExportedGraph, batch: int) -> tuple[CachedTensor, ...]
             if pair.capacity_tokens and not graph.cache.shares_buffer
             else pair.length_axis,
             dtype=named_dtype(pair.element_type, "the cache"),
+            window_tokens=pair.window_tokens,
             slides=pair.length_axis is not None
+            and pair.window_tokens is None
             and SLIDING in str((graph.port(pair.past).shape or ())[pair.length_axis]),
         )
         for key, pair in _pairs(graph)
@@ -212,6 +221,8 @@ class SharedCache:
             for t in tensors
         ]
         self._values = [value_of(array) for array in self._arrays]
+        self._sliding = [number for number, t in enumerate(tensors) if t.window_tokens is not None]
+        self._drawn: tuple[Filled, list[NDArray[Any]]] | None = None
 
     def bind(self, binding: ort.IOBinding) -> None:
         """Past and present are the same memory."""
@@ -219,7 +230,43 @@ class SharedCache:
             binding.bind_ortvalue_input(tensor.past, value)
             binding.bind_ortvalue_output(tensor.present, value)
 
-    def fill(self, tokens: int, seed: int) -> None:
-        """Put seeded values into the first positions."""
-        for number, (tensor, array) in enumerate(zip(self._tensors, self._arrays, strict=True)):
-            tensor.first(array, tokens)[...] = tensor.seeded(tokens, (seed, number))
+    def fill(self, filled: Filled) -> None:
+        """Put seeded values into the first positions, of a window into the last of them."""
+        self._drawn = None
+        self._draw(range(len(self._tensors)), filled)
+
+    def stays(self, tokens: int, held_tokens: int) -> bool:
+        """Whether all that a depth needs still lies where it lay when it was the depth.
+
+        Args:
+            tokens: the depth.
+            held_tokens: the depth now.
+        """
+        return all(
+            self._rows(number, held_tokens) - self._rows(number, tokens) == held_tokens - tokens
+            for number in self._sliding
+            if tokens
+        )
+
+    def refill(self, filled: Filled) -> None:
+        """Put what was drawn into the windows again; a copy serves from the second time on."""
+        if self._drawn is None or self._drawn[0] != filled:
+            self._draw(self._sliding, filled)
+            self._drawn = filled, [self._arrays[number].copy() for number in self._sliding]
+            return
+        for number, values in zip(self._sliding, self._drawn[1], strict=True):
+            self._arrays[number][...] = values
+
+    def _draw(self, numbers: Sequence[int], filled: Filled) -> None:
+        """Write the values of the filled positions into some of the tensors."""
+        for number in numbers:
+            tensor, rows = self._tensors[number], self._rows(number, filled.tokens)
+            values = tensor.seeded(filled.drawn_tokens, (filled.seed, number))
+            kept = tensor.first(values, filled.tokens, filled.tokens - rows)
+            tensor.first(self._arrays[number], rows)[...] = kept
+
+    def _rows(self, number: int, tokens: int) -> int:
+        """Rows of a tensor that hold the last of so many tokens."""
+        tensor = self._tensors[number]
+        rows = self._arrays[number].shape[tensor.axis or 0]
+        return kept_rows(tensor.window_tokens, rows, tokens)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.core.errors import UsageError
 from harness.devices.session import OpenedSession
-from harness.engine.cached import CachedDecoder
+from harness.engine.cached import CHUNK_TOKENS, CachedDecoder, Filled
 from harness.engine.checks import check_ids, check_room
 from harness.engine.exported.caches import GrowingCache, SharedCache, cached_tensors
 from harness.engine.exported.feeds import Feeds, refuse_unknown
@@ -68,6 +68,7 @@ class ExportedDecoder(CachedDecoder):
         self._context_tokens = context_tokens
         self._growing: GrowingCache | None = None
         self._shared: SharedCache | None = None
+        self._filled = Filled()
         given = source or {}
         self._runs = self._make_runs(sessions, graphs, given)
         cross = [tensor for tensor in cached_tensors(graphs[-1], batch) if tensor.is_cross]
@@ -151,6 +152,9 @@ class ExportedDecoder(CachedDecoder):
         """
         held = self._depth_tokens
         super().rewind(depth_tokens)
+        self._filled = self._filled.cut(depth_tokens)
+        if self._shared is not None and not self._shared.stays(depth_tokens, held):
+            self._run_again(depth_tokens)
         if self._growing is not None:
             depth, held = depth_tokens + self.prefix_tokens, held + self.prefix_tokens
             if not self._growing.can_rewind(depth, held):
@@ -179,8 +183,22 @@ class ExportedDecoder(CachedDecoder):
         elif self._growing is not None:
             self._growing.fill(depth_tokens, seed)
         elif self._shared is not None:
-            self._shared.fill(depth_tokens, seed)
+            self._filled = Filled(depth_tokens, depth_tokens, seed)
+            self._shared.fill(self._filled)
         self._depth_tokens = depth_tokens
+
+    def _run_again(self, depth_tokens: int) -> None:
+        """Bring windows back that have moved on: draw them, and run what was read behind that.
+
+        One token at a time of several sequences: attention continues prompts of one alone.
+        """
+        assert self._shared is not None
+        self._shared.refill(self._filled)
+        at, step = self._filled.tokens, CHUNK_TOKENS if self.batch == 1 else 1
+        while at < depth_tokens:
+            end = min(at + step, depth_tokens)
+            self._make(at, end - at)[0].run()
+            at = end
 
     def _make(self, depth_tokens: int, tokens: int) -> Step:
         """A run over the tokens at these positions, and where the choice after it is written.

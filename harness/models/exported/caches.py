@@ -132,9 +132,17 @@ def _pair(
         )
     first, last = (None if port is None else port.name for port in (into, out))
     kind = kinds.pop()
+    window = _window(flat, first)
     return CachePair(
-        name.layer, name.half, first, last, tuple(sizes), kind, batch_axis, length_axis
+        name.layer, name.half, first, last, tuple(sizes), kind, batch_axis, length_axis, window
     )
+
+
+def _window(flat: FlatGraph, past: str | None) -> int | None:
+    """Return how many last tokens the operator of a cache keeps, where it evicts others."""
+    readers = [node for node, _ in flat.readers.get(past or "", ())]
+    sizes = [n.whole("local_window_size", 0) for n in readers if n.whole("sliding_window_cache", 0)]
+    return max(sizes, default=None)
 
 
 def _either(ports: Sequence[Port]) -> list[Dimension]:

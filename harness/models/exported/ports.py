@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import prod
 
+from harness.models.specs.layers import cache_rows
+
 Dimension = int | str
 # What a cache may hold: type -> bytes of one value.
 VALUE_BYTES = {
@@ -115,6 +117,7 @@ class CachePair:
         element_type: of its values, such as `float16`.
         batch_axis: the dimension of the sequences.
         length_axis: the dimension of the tokens; None: a state, as large after one as after all.
+        window_tokens: the operator keeps the last tokens alone, so many at least; None: all.
     """
 
     layer: int
@@ -125,11 +128,17 @@ class CachePair:
     element_type: str
     batch_axis: int = 0
     length_axis: int | None = 2
+    window_tokens: int | None = None
 
     @property
     def capacity_tokens(self) -> int | None:
         """Positions that the graph fixes; None: as many as are fed, or a state."""
         return None if self.length_axis is None else self.shape[self.length_axis] or None
+
+    def rows(self, tokens: int) -> int:
+        """Positions of a buffer for so many tokens: a whole window at least, where it slides."""
+        least = self.window_tokens or 0
+        return self.capacity_tokens or max(least, cache_rows(self.window_tokens, tokens))
 
     @property
     def step_bytes(self) -> int:
@@ -186,10 +195,21 @@ class CacheLayout:
         """What the states of one sequence take, whatever its length."""
         return sum(pair.step_bytes for pair in self.states)
 
+    def bound_bytes(self, tokens: int) -> int:
+        """Bytes of the own keys and values of one sequence of so many tokens, as they are bound.
+
+        A buffer of fixed size counts as a whole, which its attention reads in every step.
+        """
+        return sum(pair.step_bytes * pair.rows(tokens) for pair in self.growing)
+
     @property
     def capacity_tokens(self) -> int | None:
-        """Positions of buffers whose size the graph fixes; None: nothing is fixed."""
-        fixed = [pair.capacity_tokens for pair in self.own if pair.capacity_tokens]
+        """Positions of buffers whose size the graph fixes; None: nothing is fixed.
+
+        That of a window bounds no sequence.
+        """
+        pairs = [pair for pair in self.own if pair.window_tokens is None]
+        fixed = [pair.capacity_tokens for pair in pairs if pair.capacity_tokens]
         return min(fixed, default=None)
 
     @property

@@ -282,7 +282,7 @@ def shares_of(
     if step is None or constants is None or not artifact.weights_bytes:
         return {}
     depth = test.depth_tokens + test.prompt_tokens + test.gen_tokens // 2
-    cache_bytes = float(batch * depth * artifact.kv_bytes_per_token)
+    cache_bytes = float(batch * artifact.cache_bytes(depth))
     bandwidth = constants.bytes_per_s(artifact.weights_bytes + cache_bytes)
 
     def share(seconds: float) -> float:
