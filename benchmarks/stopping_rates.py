@@ -5,7 +5,7 @@
 Every draw is one comparison of a build with itself, or one row, by the product's own rules. Noise
 is the standard deviation of ln between pairs (`bench ab`, within 1 %, 5 to 20 pairs) or between
 processes (`bench run --precision 2%`, 5 to 30 rounds). The plain rule stops at the first Student's
-interval of 95 % that is narrow. 10,000 draws (the default) take ten minutes and have a standard
+interval of 95 % that is narrow. 10,000 draws (the default) take some minutes and have a standard
 error of 0.2 points at 5 %. The test-suite runs the same with fewer draws.
 """
 
@@ -102,21 +102,18 @@ def rounds_at(noise: float, keeps: bool, draws: int) -> Rates:
 
 def _comparison(chance: random.Random, noise: float, keeps: bool, most: int):
     """One comparison: missed, false, pairs, half-width."""
-    limits, ratios = Limits(most, WITHIN, None), []
-    while True:
-        ratios.append(chance.gauss(0, noise))
-        if len(ratios) < FIRST_LOOK:
+    limits, ratios, sums = Limits(most, WITHIN, None), [], _Sums()
+    looks, ending = NO_LOOKS, None
+    while ending is None:
+        ratios.append(sums.add(chance.gauss(0, noise)))
+        if len(ratios) < most and not sums.may_be_within(WITHIN):
             continue
         lines = [_line(ratios)]
         if keeps:
             ending = limits.ending(len(ratios), 0.0, lines)
             looks = looks_until(ending or Ending.PAIRS, len(ratios), most)
-        else:
-            narrow = widest_half_width(lines) <= WITHIN
-            ending = Ending.PRECISION if narrow or len(ratios) == most else None
-            looks = NO_LOOKS
-        if ending is not None:
-            break
+        elif widest_half_width(lines) <= WITHIN or len(ratios) == most:
+            ending = Ending.PRECISION
     (row,) = compare_turns(lines, Question(0.01), ("a", "b"), (), looks).rows
     low, high = row.interval
     false = row.verdict in (Verdict.WORSE, Verdict.BETTER)
@@ -127,15 +124,32 @@ def _row(chance: random.Random, noise: float, keeps: bool):
     """One row: missed, false (none), rounds, half-width."""
     looks = looks_of(ROUNDS, MOST_ROUNDS) if keeps else NO_LOOKS
     values: list[float] = []
-    while len(values) < MOST_ROUNDS:
-        values.append(50 * chance.lognormvariate(0, noise))
-        if len(values) < ROUNDS:
+    sums, share = _Sums(), math.inf
+    while len(values) < MOST_ROUNDS and share > PRECISION:
+        values.append(50 * math.exp(sums.add(chance.gauss(0, noise))))
+        if len(values) < MOST_ROUNDS and not sums.may_be_within(1.1 * PRECISION):
             continue
         found = metric(values, "tok/s", confidence=looks.confidence(len(values)))
         share = metric_half_width_share(found)
-        if share <= PRECISION:
-            break
     return not found.low <= 50 <= found.high, False, len(values), share
+
+
+class _Sums:
+    """Running sums, by which looks that cannot stop are left out: Student's t is above 1.96."""
+
+    def __init__(self) -> None:
+        self.count, self.total, self.squares = 0, 0.0, 0.0
+
+    def add(self, value: float) -> float:
+        self.count, self.total = self.count + 1, self.total + value
+        self.squares += value * value
+        return value
+
+    def may_be_within(self, half_width: float) -> bool:
+        if self.count < FIRST_LOOK:
+            return False
+        spread = (self.squares - self.total**2 / self.count) / (self.count - 1)
+        return 1.95 * math.sqrt(max(0.0, spread) / self.count) <= half_width
 
 
 def _line(ratios) -> Line:

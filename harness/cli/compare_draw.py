@@ -8,6 +8,7 @@ from harness.analysis.compare import Comparison
 from harness.analysis.gate import Inconclusive, JudgedGate
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB
+from harness.cli.show import echo_drawn
 from harness.report.compare_table import (
     draw_comparison_benchstat,
     draw_csv,
@@ -51,7 +52,7 @@ def draw_comparison(
     elif style == "junit":
         click.echo(draw_comparison_junit(comparison, judged, inconclusive), nl=False)
     elif style == "benchstat":
-        click.echo(draw_comparison_benchstat(documents), nl=False)
+        echo_drawn(draw_comparison_benchstat(documents))
     elif style == "json":
         click.echo(draw_json(comparison, gate_values(judged)), nl=False)
     elif style in PROGRAMS:

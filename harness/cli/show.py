@@ -21,12 +21,22 @@ def show_document(document: Document, style: str) -> None:
     from harness.report.render import render
 
     if style != GITHUB:
-        click.echo(render(document, style), nl=False)
+        echo_drawn(render(document, style))
         return
     from harness.cli.github import tell_github
     from harness.report.github import document_annotations
 
     tell_github(render(document, "md"), document_annotations(document))
+
+
+def echo_drawn(text: str) -> None:
+    """Print a drawn text; what its first line tells people alone stands on stderr too."""
+    from harness.report.exporters import BENCHSTAT_FEW
+
+    click.echo(text, nl=False)
+    first = text.partition("\n")[0]
+    if first == f"# {BENCHSTAT_FEW}":
+        click.echo(BENCHSTAT_FEW, err=True)
 
 
 def is_pairs(path: Path) -> bool:

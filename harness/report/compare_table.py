@@ -28,6 +28,7 @@ from harness.report.numbers import (
     three_digits,
 )
 from harness.report.rows import test_of
+from harness.report.same_keys import same_keys
 from harness.results.enums import Verdict
 from harness.results.metrics import differences
 from harness.results.schema import Cell, Document
@@ -176,7 +177,7 @@ def draw_json(comparison: Comparison, gates: Sequence[dict[str, Any]] = ()) -> s
 
 def draw_json_lines(comparison: Comparison) -> str:
     """One line of JSON per row."""
-    return "".join(f"{json_text(values)}\n" for values in _all_values(comparison))
+    return "".join(f"{json_text(values)}\n" for values in same_keys(_all_values(comparison)))
 
 
 def draw_csv(comparison: Comparison) -> str:

@@ -44,9 +44,10 @@ def cell_name(cell: Cell) -> str:
 
 
 def labels(cell: Cell) -> dict[str, str]:
-    """The cell as label names and values; one line each."""
+    """The cell as label names and values; one line each, empty where there is no value."""
     fields = [name for name in Cell.__struct_fields__ if name in LABELS or name not in _KNOWN]
-    return {name: one_line(str(getattr(cell, name))) for name in fields}
+    values = {name: getattr(cell, name) for name in fields}
+    return {name: "" if one is None else one_line(str(one)) for name, one in values.items()}
 
 
 # Fields that a name holds already, or that follow from others; a new field joins by itself.

@@ -1,6 +1,7 @@
 """Results documents in the formats that other tools read, and the one table of them. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,11 @@ ENDS = {"": "value", "_low": "low", "_high": "high"}
 ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 Series = dict[str, list[tuple[dict[str, str], float]]]
+BENCHSTAT_LEAST = 6
+BENCHSTAT_FEW = (
+    f"benchstat gives no interval (± ∞) from fewer than {BENCHSTAT_LEAST} values a side: "
+    f"measure with --rounds {BENCHSTAT_LEAST}"
+)
 UNITS_PER_S = {"ms": 1e3, "ms/token": 1e3}
 PYPERF_VERSION = "1.0"
 # A name ends at a space, and its parts at a slash; `-8` at its end would be a processor count.
@@ -33,6 +39,8 @@ def draw_openmetrics(document: Document) -> str:
     """The run, every family together, as the format asks, then its end mark.
 
     The run's name stands in a family of its own: as a label it would begin new series each time.
+    That is a gauge too: the format's own type `info` makes Go's parser of the older text format,
+    behind textfile collectors and the push gateway, refuse the whole file.
     """
     families: Series = {}
     for record, metrics in exported(document):
@@ -54,8 +62,8 @@ def _run_lines(document: Document) -> Iterator[str]:
         "ended": ending_of(document),
         "progress": one_line(progress_sentence(document)),
     }
-    yield f"# TYPE {PREFIX}run info"
-    yield f"# HELP {PREFIX}run The run that all numbers are from."
+    yield f"# TYPE {PREFIX}run_info gauge"
+    yield f"# HELP {PREFIX}run_info The run that all numbers are from."
     yield f"{PREFIX}run_info{{{_braced(facts)}}} 1"
 
 
@@ -112,7 +120,8 @@ def _bencher_measure(metric: Metric) -> dict[str, float]:
 #
 # Format: https://github.com/benchmark-action/github-action-benchmark, tools `customSmallerIsBetter`
 # and `customBiggerIsBetter`. That tool compares single numbers by their ratio alone; `bench
-# compare` is the one that knows whether a difference is real.
+# compare` is the one that knows whether a difference is real. A value of 0 is left out: after it
+# the first rounding error is an infinite ratio, and an alert.
 
 
 def draw_smaller_is_better(document: Document) -> str:
@@ -132,7 +141,7 @@ def _draw_direction(document: Document, bigger: bool) -> str:
         _action_entry(record, name, metric, told)
         for record, metrics in exported(document)
         for name, metric in metrics.items()
-        if (row := find_metric(name)) and row.more_is_better == bigger
+        if metric.value and (row := find_metric(name)) and row.more_is_better == bigger
     ]
     return json_text(entries, indent=1) + "\n"
 
@@ -195,7 +204,8 @@ def _pyperf_metadata(document: Document) -> dict[str, str]:
     return {name: str(value) for name, value in known.items() if value}
 
 
-# Lines that Go's benchstat reads: one per process and cell; a metric's name is its unit.
+# Lines that Go's benchstat reads: one per process and cell; a metric's name is its unit. From fewer
+# than six values it gives no interval (± ∞); a line that it passes over says so.
 #
 # Format: https://go.googlesource.com/proposal/+/master/design/14313-benchmark-format.md
 
@@ -220,8 +230,16 @@ def draw_sides(sides: dict[str, Iterable[Document]]) -> str:
             for record, metrics in exported(document):
                 units.update(_benchstat_units(metrics, timed_metrics(record)))
                 lines += _benchstat_lines(record, metrics, side)
+    few = min(_counts(lines), default=BENCHSTAT_LEAST) < BENCHSTAT_LEAST
+    notes = [f"# {BENCHSTAT_FEW}"] * few
     directions = [f"Unit {unit} better={'higher' * up or 'lower'}" for unit, up in units.items()]
-    return "\n".join([*directions, *lines]) + "\n"
+    return "\n".join([*notes, *directions, *lines]) + "\n"
+
+
+def _counts(lines: Iterable[str]) -> Iterable[int]:
+    """How many lines each benchmark has."""
+    names = (line.partition("\t")[0] for line in lines if line.startswith("Benchmark"))
+    return Counter(names).values()
 
 
 def _benchstat_units(metrics: dict[str, Metric], timed: Iterable[str]) -> dict[str, bool]:

@@ -7,6 +7,7 @@ from msgspec import to_builtins
 from harness.report.export import is_number
 from harness.report.grid import MISSING, draw_csv, json_text
 from harness.report.rows import shown_metric, test_of
+from harness.report.same_keys import same_keys
 from harness.results.document import encode_document, plain
 from harness.results.progress import ending_of, go_on_command, progress_of
 from harness.results.schema import Document, Metric, Record
@@ -37,7 +38,7 @@ def draw_document_json(document: Document) -> str:
 
 
 def draw_json_lines(document: Document) -> str:
-    """One record per line, each with the run it belongs to."""
+    """One record per line, each with the run it belongs to and with every key of all of them."""
     run = {
         "run_id": document.run_id,
         "created_utc": document.created_utc,
@@ -46,8 +47,8 @@ def draw_json_lines(document: Document) -> str:
         "ended": ending_of(document),
         "progress": to_builtins(progress_of(document)),
     }
-    lines = (json_text({**run, **plain(record)}) for record in document.records)
-    return "".join(f"{line}\n" for line in lines)
+    lines = same_keys({**run, **plain(record)} for record in document.records)
+    return "".join(f"{json_text(line)}\n" for line in lines)
 
 
 def draw_metric_csv(document: Document) -> str:

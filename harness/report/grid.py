@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from harness.report.same_keys import same_keys
+
 MISSING = "–"
 NUMBER = re.compile(r"([<>] )?[-+]?\d[\d.,]*(e[-+]?\d+)?%?")
 PEOPLE = ("table", "md")  # formats that people read; the others are for programs
@@ -103,7 +105,7 @@ def draw_records(
     if style == "json":
         return json_text(records, indent=1, ensure_ascii=False)
     if style == "jsonl":
-        return "\n".join(json_text(record, ensure_ascii=False) for record in records)
+        return "\n".join(json_text(record, ensure_ascii=False) for record in same_keys(records))
     cells = [[_plain(value, number) for value in record.values()] for record in records]
     return draw_rows(list(records[0]), cells, style)
 

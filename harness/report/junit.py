@@ -1,9 +1,15 @@
-"""JUnit XML: what every build service shows. One test case per cell, or per line compared."""
+"""JUnit XML: what every build service shows. One test case per cell, or per line compared.
+
+As the strict schemas of Ant and Jenkins have it: a case holds its outcome and nothing else, so
+numbers are properties of the suite, whose names begin with the case's; times are always there.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+from harness.core.units import NS_PER_S
 from harness.report.export import cell_name
 from harness.report.grid import one_line
 from harness.report.rows import shown_metric
@@ -12,6 +18,7 @@ from harness.results.progress import ending_of, progress_sentence
 from harness.results.schema import Document, Record
 from harness.results.validity import is_valid
 
+STAMP = "2026-11-22T10:15:00"  # the form of a time: Ant's schema knows no zone
 # Statuses that say nothing about the build: the device or the time was not there.
 SKIPPED = (Status.SKIPPED, Status.UNSUPPORTED)
 
@@ -27,6 +34,7 @@ class Case:
         kind: a short code of the outcome.
         message: what happened and what to do.
         properties: numbers and facts.
+        time_s: that its processes took; 0: nothing was timed, or nobody watched.
     """
 
     group: str
@@ -35,6 +43,7 @@ class Case:
     kind: str = ""
     message: str = ""
     properties: dict[str, str] = field(default_factory=dict)
+    time_s: float = 0.0
 
 
 def draw_junit(document: Document) -> str:
@@ -53,24 +62,41 @@ def _run_case(document: Document) -> list[Case]:
 
 
 def draw_cases(suite: str, cases: Sequence[Case], timestamp: str | None = None) -> str:
-    """A suite as XML; what XML cannot hold is written as its visible escape."""
+    """A suite as XML; what XML cannot hold is written as its visible escape.
+
+    Args:
+        suite: its name.
+        cases: of it.
+        timestamp: when it began, ISO 8601, of UTC; None: it is now.
+    """
     root = ElementTree.Element("testsuites")
     counts = {
         outcome: str(sum(case.outcome == outcome for case in cases))
         for outcome in ("failure", "error", "skipped")
     }
+    told = one_line(timestamp or datetime.now(UTC).isoformat())
     attributes = {
         "name": suite,
+        "package": "bench",
+        "id": "0",
+        "hostname": "localhost",  # Ant's word for one that is not told
+        "timestamp": told[: len(STAMP)],
+        "time": _seconds(sum(case.time_s for case in cases)),
         "tests": str(len(cases)),
         "failures": counts["failure"],
         "errors": counts["error"],
         "skipped": counts["skipped"],
     }
-    if timestamp is not None:
-        attributes["timestamp"] = one_line(timestamp)
     parent = ElementTree.SubElement(root, "testsuite", attributes)
+    properties = ElementTree.SubElement(parent, "properties")
+    for case in cases:
+        for name, value in case.properties.items():
+            pair = {"name": one_line(f"{case.name}: {name}"), "value": one_line(value)}
+            ElementTree.SubElement(properties, "property", pair)
     for case in cases:
         _add(parent, case)
+    for stream in ("system-out", "system-err"):
+        ElementTree.SubElement(parent, stream)
     ElementTree.indent(root, " ")
     # As ASCII with references: right in whatever encoding a shell writes it down.
     text = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=False).decode()
@@ -80,15 +106,16 @@ def draw_cases(suite: str, cases: Sequence[Case], timestamp: str | None = None) 
 def _add(parent: ElementTree.Element, case: Case) -> None:
     """Append one case."""
     names = {"classname": one_line(case.group), "name": one_line(case.name)}
-    element = ElementTree.SubElement(parent, "testcase", names)
-    if case.properties:
-        found = ElementTree.SubElement(element, "properties")
-        for name, value in case.properties.items():
-            pair = {"name": one_line(name), "value": one_line(value)}
-            ElementTree.SubElement(found, "property", pair)
+    times = {"time": _seconds(case.time_s)}
+    element = ElementTree.SubElement(parent, "testcase", names | times)
     if case.outcome is not None:
         message = {"type": one_line(case.kind), "message": one_line(case.message)}
         ElementTree.SubElement(element, case.outcome, message)
+
+
+def _seconds(time_s: float) -> str:
+    """A time as every schema takes it."""
+    return f"{time_s:.3f}"
 
 
 def _case(record: Record) -> Case:
@@ -96,7 +123,9 @@ def _case(record: Record) -> Case:
     outcome, kind, message = _outcome(record)
     group = f"{record.cell.model}.{record.cell.level}.{record.cell.device}"
     name = cell_name(record.cell)
-    return Case(group, name, outcome, kind, message, dict(_properties(record)))
+    watches = [one.watch for one in record.samples if one.watch is not None]
+    time_s = sum(watch.wall_ns for watch in watches) / NS_PER_S
+    return Case(group, name, outcome, kind, message, dict(_properties(record)), time_s)
 
 
 def _outcome(record: Record) -> tuple[str | None, str, str]:

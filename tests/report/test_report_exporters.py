@@ -19,7 +19,7 @@ from harness.results.document import read_document
 from harness.results.enums import Ending
 from harness.results.plan import Progress
 from harness.results.schema import Reason, Record, Trust
-from tests.measured_documents import cell, document, record
+from tests.measured_documents import busy, cell, document, quality, record
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = read_document(ROOT / "results" / "reference" / "default.json")
@@ -95,6 +95,7 @@ def test_prometheus_reads_its_text():
     parser = pytest.importorskip("prometheus_client.openmetrics.parser")
     text = render(REAL, "openmetrics")
     families = {one.name: one for one in parser.text_string_to_metric_families(text)}
+    assert {one.type for one in families.values()} == {"gauge"}
     samples = families["ondevice_bench_decode_tok_s"].samples
     values = {one.labels["level"]: one.value for one in samples if "tg32" in one.labels["workload"]}
     record = next(one for one in REAL.records if one.cell.workload.startswith("tg32"))
@@ -123,15 +124,26 @@ def test_junit_holds_outcomes_and_numbers():
     root = ElementTree.fromstring(render(mixed(), "junit"))
     suite = root[0]
     assert (suite.get("tests"), suite.get("errors"), suite.get("skipped")) == ("5", "2", "1")
-    good, invalid, simulated, crashed, skipped = suite
-    numbers = {one.get("name"): one.get("value") for one in good.iter("property")}
-    assert float(numbers["tpot_ms [ms/token]"]) == pytest.approx(10.0)
+    good, invalid, simulated, crashed, skipped = suite.iter("testcase")
+    numbers = {one.get("name"): one.get("value") for one in suite.find("properties")}
+    name = cell_name(mixed().records[0].cell)
+    assert good.get("name") == name
+    assert float(numbers[f"{name}: tpot_ms [ms/token]"]) == pytest.approx(10.0)
     error = invalid.find("error")
     assert error is not None
     assert error.get("message") == "THROTTLED: too <hot> & \\x1b[31m"
-    assert [one.get("name") for one in simulated.iter("property")][1] == "simulated"
+    assert numbers[f"{simulated.get('name')}: simulated"] == "true"
     assert crashed.find("error").get("type") == "crashed"
     assert skipped.find("skipped").get("message") == "no time"
+
+
+def test_junit_times_are_those_of_the_watched_processes():
+    """Two processes of 1 s and none of the others'; without a watch a case took no known time."""
+    watched = busy(record(TIMES[:2]), 0.0)
+    suite = ElementTree.fromstring(render(document(watched, record(TIMES, "pp8")), "junit"))[0]
+    assert [one.get("time") for one in suite.iter("testcase")] == ["2.000", "0.000"]
+    assert suite.get("time") == "2.000"
+    assert suite.get("timestamp") == "2026-11-22T10:15:00"
 
 
 def test_bencher_metrics_fit_its_schema():
@@ -159,6 +171,19 @@ def test_benchmark_action_has_one_file_per_direction():
     assert len(names) == len(set(names))
 
 
+def test_a_zero_is_no_base_of_a_ratio():
+    """github-action-benchmark divides by the value before: after a 0 anything is an alert."""
+    found = document(record(TIMES, quality=quality(0.0, top1=0.0)))
+    assert found.records[0].metrics["kld_nats"].value == 0.0
+    entries = [
+        entry
+        for style in ("benchmark-action", "benchmark-action-bigger")
+        for entry in json.loads(render(found, style))
+    ]
+    assert entries
+    assert all(entry["value"] for entry in entries)
+
+
 def test_benchstat_lines_have_its_form():
     """A name, a count, then pairs of value and unit; one line per process."""
     lines = render(REAL, "benchstat").splitlines()
@@ -174,6 +199,21 @@ def test_benchstat_lines_have_its_form():
         assert {f"Unit {unit}" for unit in pairs[1::2]} <= {
             line.rsplit(" ", 1)[0] for line in units
         }
+
+
+def test_benchstat_says_how_many_rounds_it_needs():
+    """Its interval is ± ∞ under six values; the line is none that it reads."""
+    few, enough = (render(document(record([10.0] * count)), "benchstat") for count in (5, 6))
+    first = few.partition("\n")[0]
+    assert "--rounds 6" in first
+    assert not re.match(r"Benchmark|Unit |[a-z]\S*:", first)
+    assert "--rounds" not in enough
+
+
+def test_labels_hold_values_alone():
+    """A field without a value is no label; the word None was one."""
+    for style in ("openmetrics", "benchstat"):
+        assert "None" not in render(document(record(TIMES, active_parameters=None)), style)
 
 
 def test_nothing_measured_is_still_a_document_of_each_format():
