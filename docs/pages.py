@@ -67,6 +67,17 @@ Generated from harness/results/schema.py by docs/pages.py;
   part of the name, or stands beside the number.
 - A field that has its usual value may be left out of the file.
 - Raw samples stay: every figure of a record can be computed again from `samples` and `memory`.
+
+Other programs read `bench report FILE --format jsonl`, a record per line and every key in each:
+
+- DuckDB: `select cell.workload, metrics.decode_tok_s.value from read_json('run.jsonl')`. A
+  document itself is one row, whose `records` are unnested; one above 16 MiB needs
+  `maximum_object_size`, and metrics of any file that is read become fields of all.
+- pandas: `read_json("run.jsonl", lines=True, precise_float=True)`; without the last word some
+  numbers differ in their last digit. `read_csv` of `--format csv` keeps every digit.
+- polars: `read_ndjson("run.jsonl")`. It decides by 100 lines which fields there are, so that of
+  more lines those that first hold a value stand in front; of several files give
+  `infer_schema_length=None`.
 """
 
 

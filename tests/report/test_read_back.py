@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from harness.analysis.compare import Question, compare_documents
+from harness.analysis.gate import Inconclusive, judge_gates, parse_gate
+from harness.report.gates import draw_comparison_junit
 from harness.report.render import render
 from harness.report.same_keys import READ_LINES, same_keys
 from harness.results.document import read_document
@@ -184,3 +187,13 @@ def test_strict_schemas_take_junit(found):
     etree = pytest.importorskip("lxml.etree")
     schema = etree.XMLSchema(file=str(Path(__file__).with_name("junit.xsd")))
     schema.assertValid(etree.fromstring(render(found, "junit").encode()))
+
+
+def test_strict_schemas_take_junit_of_comparisons():
+    etree = pytest.importorskip("lxml.etree")
+    schema = etree.XMLSchema(file=str(Path(__file__).with_name("junit.xsd")))
+    sides = [document(record([9.9, 10.0, 10.1, 10.05, 9.95]), run_id=f"run-{x}") for x in "ab"]
+    found = compare_documents(sides[:1], sides[1:], Question(watched=("decode_tok_s",)))
+    gates = judge_gates(found, [parse_gate("slower:3%")])
+    text = draw_comparison_junit(found, gates, Inconclusive.WARN)
+    schema.assertValid(etree.fromstring(text.encode()))
