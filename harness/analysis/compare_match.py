@@ -27,7 +27,8 @@ FOLLOWS = {
     "depth": ("workload",),
     "prompt": ("workload",),
     "gen": ("workload",),
-    "workload": ("prompt", "gen", "depth"),
+    "chunk": ("workload",),
+    "workload": ("prompt", "gen", "depth", "chunk"),
 }
 # What may follow from the axis too: of exported files level and cache are the file's own, and files
 # of one export are models of their own. It follows where every value of the axis has one of it.
@@ -39,9 +40,9 @@ PRINTED_ONLY = ("level_label", "active_parameters")
 # Fields that a short name holds or that rarely vary; a new field of the cell joins it by itself.
 TOLD = (
     *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
-    *("gen", "depth", "batch", "threads", "weights", "level_label", "active_parameters"),
+    *("gen", "depth", "chunk", "batch", "threads", "weights", "level_label", "active_parameters"),
 )
-TEST_FIELDS = ("workload", "prompt", "gen", "depth")
+TEST_FIELDS = ("workload", "prompt", "gen", "depth", "chunk")
 
 HASH = "@"  # between the name of a model and the digest of its files
 

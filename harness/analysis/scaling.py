@@ -73,8 +73,8 @@ _SESSION = ("device", "runtime", "level", "threads", "batch")
 # Weights are the same in every test of a level.
 RULES = (
     Rule("decode_tok_s", (DECODE,), (*_SESSION, "depth")),
-    Rule("prefill_tok_s", (PREFILL,), (*_SESSION, "depth", "prompt")),
-    Rule("ttft_ms", (REQUEST,), (*_SESSION, "depth", "prompt")),
+    Rule("prefill_tok_s", (PREFILL,), (*_SESSION, "depth", "prompt", "chunk")),
+    Rule("ttft_ms", (REQUEST,), (*_SESSION, "depth", "prompt", "chunk")),
     Rule("peak_rss_bytes", (DECODE,), (*_SESSION, "depth"), takes_largest=True),
     Rule("weights_bytes", (DECODE, PREFILL, REQUEST), ("level",)),
 )
@@ -93,6 +93,7 @@ class Group:
         batch: sequences.
         depth: tokens in the cache.
         prompt: prefill tokens.
+        chunk: of them that were read at once; 0: all.
     """
 
     rule: Rule
@@ -103,6 +104,7 @@ class Group:
     batch: int | None = None
     depth: int | None = None
     prompt: int | None = None
+    chunk: int | None = None
 
     @property
     def test(self) -> str | None:
@@ -110,7 +112,8 @@ class Group:
         if self.depth is None:
             return None
         prompt = "" if self.prompt is None else str(self.prompt)
-        return f"{self.rule.kinds[0]}{prompt} @ d{self.depth}"
+        chunks = f"c{self.chunk}" if self.chunk else ""
+        return f"{self.rule.kinds[0]}{prompt}{chunks} @ d{self.depth}"
 
     @property
     def label(self) -> str:
@@ -124,7 +127,7 @@ class Group:
     def place(self) -> tuple[object, ...]:
         """What groups are sorted by: metric, level from large to small, device, then numbers."""
         levels = [*LEVELS, self.level]
-        numbers = (self.threads, self.batch, self.depth, self.prompt)
+        numbers = (self.threads, self.batch, self.depth, self.prompt, self.chunk)
         return (
             *(RULES.index(self.rule), levels.index(self.level), self.level),
             *(self.device or "", self.runtime or ""),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.builder.graph.static.geometry import TextShape
 from harness.devices.session import OpenedSession
 from harness.engine.completion import refuse_unfinished
-from harness.engine.passes import run_pass, seeded_ids, time_prefill, time_step
+from harness.engine.passes import feed_prompt, run_pass, seeded_ids, time_prefill, time_step
 from harness.engine.protocol import Decoder
 from harness.engine.samples import Samples, repeat_passes
 from harness.engine.trial import decoder_outputs
@@ -71,9 +71,9 @@ class Measuring:
         ids = self.ids(workload)
         if workload.kind is Kind.DECODE:
             return time_step(self.decoder, workload.depth_tokens, ids, self.clock)
-        self.decoder.feed(ids)
+        read = feed_prompt(self.decoder, ids, workload.chunk_tokens)
         start_ns = self.clock()
-        self.decoder.run()
+        read()
         self.decoder.pick_greedy()
         return self.clock() - start_ns
 
@@ -98,8 +98,10 @@ class Measuring:
         ids, depth_tokens = self.ids(workload), workload.depth_tokens
         results = []
         if workload.kind is not Kind.DECODE:
-            call = partial(time_prefill, self.decoder, depth_tokens, ids, self.clock)
-            results.append(self._warm(("prefill", ids.shape[1], depth_tokens), call, cap_s))
+            chunk = workload.chunk_tokens
+            call = partial(time_prefill, self.decoder, depth_tokens, ids, self.clock, chunk)
+            shape = (f"prefill{chunk or ''}", ids.shape[1], depth_tokens)
+            results.append(self._warm(shape, call, cap_s))
         if steps_of(workload) > 0:
             depth_tokens += workload.prompt_tokens
             call = partial(time_step, self.decoder, depth_tokens, ids[:, :1], self.clock)

@@ -74,12 +74,42 @@ def run_pass(
 
 
 def time_prefill(
-    decoder: Decoder, depth_tokens: int, ids: NDArray[np.int64], clock: Clock = time.perf_counter_ns
+    decoder: Decoder,
+    depth_tokens: int,
+    ids: NDArray[np.int64],
+    clock: Clock = time.perf_counter_ns,
+    chunk_tokens: int = 0,
 ) -> int:
     """One pass over `ids` [batch, tokens] from `depth_tokens`, in ns."""
     decoder.rewind(depth_tokens)
-    decoder.feed(ids)
-    return time_call(decoder.run, clock)
+    return time_call(feed_prompt(decoder, ids, chunk_tokens), clock)
+
+
+def feed_prompt(
+    decoder: Decoder, ids: NDArray[np.int64], chunk_tokens: int = 0
+) -> Callable[[], None]:
+    """Make ready what reads a prompt, and return what reads it.
+
+    Args:
+        decoder: standing where the prompt begins.
+        ids: [batch, tokens].
+        chunk_tokens: read at once; the next chunk is fed after the run over the one before, which
+            is part of the reading. 0: all tokens in one run.
+    """
+    if not 0 < chunk_tokens < ids.shape[1]:
+        decoder.feed(ids)
+        return decoder.run
+    starts = range(0, ids.shape[1], chunk_tokens)
+    first, *others = (np.ascontiguousarray(ids[:, at : at + chunk_tokens]) for at in starts)
+    decoder.feed(first)
+
+    def read() -> None:
+        decoder.run()
+        for chunk in others:
+            decoder.feed(chunk)
+            decoder.run()
+
+    return read
 
 
 def time_step(
@@ -96,7 +126,7 @@ def _prefill(
     decoder: Decoder, workload: Workload, ids: NDArray[np.int64], clock: Clock
 ) -> PassOutcome:
     """The run over the prompt alone; the token is chosen after the clock has stopped."""
-    prefill_ns = time_prefill(decoder, workload.depth_tokens, ids, clock)
+    prefill_ns = time_prefill(decoder, workload.depth_tokens, ids, clock, workload.chunk_tokens)
     decoder.pick_greedy()
     tokens = decoder.chosen(workload.depth_tokens + workload.prompt_tokens, 1)
     return PassOutcome(PassSample(prefill_ns=prefill_ns), tokens, _is_finite(decoder))
@@ -121,10 +151,10 @@ def _request(
     """The prompt, the first token, then gen - 1 steps."""
     first_tokens = workload.depth_tokens + workload.prompt_tokens
     decoder.prepare_steps(first_tokens, workload.gen_tokens - 1)
-    decoder.feed(ids)
+    read = feed_prompt(decoder, ids, workload.chunk_tokens)
     stamps_ns = [0] * workload.gen_tokens
     start_ns = clock()
-    decoder.run()
+    read()
     prefilled_ns = clock()
     decoder.pick_greedy()
     stamps_ns[0] = clock()

@@ -16,6 +16,7 @@ class Workload:
         gen_tokens: tokens decoded one at a time; 0 for prefill.
         depth_tokens: tokens already in the KV cache when the test begins.
         seconds: of each sound; 0 of tests without any.
+        chunk_tokens: of the prompt that are read at once, one run after the other; 0: all of them.
         sequences: texts, images or sounds of one pass. A decoder's batch is its session's, whose
             cache is bound for so many; an encoder keeps nothing between passes, so its batch is
             the test's.
@@ -27,10 +28,14 @@ class Workload:
     depth_tokens: int = 0
     sequences: int = 1
     seconds: float = 0.0
+    chunk_tokens: int = 0
 
     @property
     def test(self) -> str:
-        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`, `img8`, `graph`."""
+        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`, `img8`, `graph`.
+
+        A prompt that is read in chunks says so: `pp512c128`, `pg128+64c32`.
+        """
         if self.kind is Kind.GRAPH:
             return str(self.kind)
         if self.kind is Kind.IMAGE:
@@ -39,9 +44,10 @@ class Workload:
             return f"{self.kind}{self.seconds:g}x{self.sequences}"
         if self.kind is Kind.ENCODE:
             return f"{self.kind}{self.prompt_tokens}x{self.sequences}"
+        chunks = f"c{self.chunk_tokens}" if self.chunk_tokens else ""
         if self.kind is Kind.REQUEST:
-            return f"pg{self.prompt_tokens}+{self.gen_tokens}"
-        return f"{self.kind}{self.prompt_tokens or self.gen_tokens}"
+            return f"pg{self.prompt_tokens}+{self.gen_tokens}{chunks}"
+        return f"{self.kind}{self.prompt_tokens or self.gen_tokens}{chunks}"
 
     @property
     def name(self) -> str:

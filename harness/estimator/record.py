@@ -22,7 +22,7 @@ from harness.estimator.memory import (
     stored_model_bytes,
 )
 from harness.estimator.static import StaticLengths, static_prefill, static_step
-from harness.estimator.work import Breakdown, decode_step, prefill
+from harness.estimator.work import Breakdown, decode_step, in_turn, prefill
 from harness.models.specs.structure import ModelStructure
 from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import SINGLE_PASS, Kind
@@ -47,6 +47,7 @@ class CellLengths:
         batch: sequences.
         cache: how keys and values are stored; None: as the float type of the level.
         static: the shapes of a static decoder; None: it is a fused one.
+        chunk_tokens: of the prompt that are read at once; 0: all of them.
     """
 
     prompt_tokens: int
@@ -55,6 +56,16 @@ class CellLengths:
     batch: int = 1
     cache: CacheLevel | None = None
     static: StaticLengths | None = None
+    chunk_tokens: int = 0
+
+    @property
+    def passes(self) -> tuple[tuple[int, int], ...]:
+        """Tokens that are read at once, and the depth they begin at, of every run over a prompt."""
+        chunk = self.chunk_tokens or self.prompt_tokens
+        return tuple(
+            (min(chunk, self.prompt_tokens - start), self.depth_tokens + start)
+            for start in range(0, self.prompt_tokens, max(chunk, 1))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +105,20 @@ def cell_estimate(
     times: dict[str, Breakdown] = {}
     batch, depth, prompt = lengths.batch, lengths.depth_tokens, lengths.prompt_tokens
     if prompt:
-        first = prefill(
-            model,
-            level,
-            constants,
-            prompt_tokens=prompt,
-            depth_tokens=depth,
-            batch=batch,
-            runtime=runtime,
-            cache=lengths.cache,
+        first = in_turn(
+            [
+                prefill(
+                    model,
+                    level,
+                    constants,
+                    prompt_tokens=tokens,
+                    depth_tokens=start,
+                    batch=batch,
+                    runtime=runtime,
+                    cache=lengths.cache,
+                )
+                for tokens, start in lengths.passes
+            ]
         )
         times[first.name] = first
     if steps(lengths):
@@ -116,11 +132,12 @@ def cell_estimate(
             runtime=runtime,
             cache=lengths.cache,
         )
+    widest = max((tokens for tokens, _ in lengths.passes), default=1)
     memory = peak_memory(
         model,
         level,
-        prompt_tokens=max(prompt, 1),
-        depth_tokens=depth,
+        prompt_tokens=widest,
+        depth_tokens=depth + max(prompt, 1) - widest,
         gen_tokens=lengths.gen_tokens,
         batch=batch,
         runtime=runtime,

@@ -11,8 +11,8 @@ Operator calls are counted in harness.estimator.nodes.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
 from harness.estimator.calibration.constants import (
@@ -419,6 +419,39 @@ def prefill(
     if model.decodes:
         work += pass_work(model, level, runtime, Pass(1, 0, batch, encoder_tokens=frames))
     return timed("encode", work, constants)
+
+
+def in_turn(passes: Sequence[Breakdown]) -> Breakdown:
+    """Return one breakdown of passes that run one after the other: terms of one name are added."""
+    first, *others = passes
+    if not others:
+        return first
+    terms: dict[tuple[str, str], list[Term]] = defaultdict(list)
+    for one in passes:
+        for term in one.terms:
+            terms[term.work.name, term.work.kernel].append(term)
+    return replace(first, terms=tuple(_added(alike) for alike in terms.values()))
+
+
+def _added(terms: Sequence[Term]) -> Term:
+    """Return the sum of terms of one name; what bounds it is what bounds most of its time."""
+    longest = max(terms, key=lambda term: term.seconds)
+    works = [term.work for term in terms]
+    work = replace(
+        longest.work,
+        read_bytes=sum(work.read_bytes for work in works),
+        flop=sum(work.flop for work in works),
+        useful_flop=sum(work.useful_flop for work in works),
+        calls=sum(work.calls for work in works),
+    )
+    rates = [term.compute_s for term in terms if term.compute_s is not None]
+    return replace(
+        longest,
+        work=work,
+        seconds=sum(term.seconds for term in terms),
+        memory_s=sum(term.memory_s for term in terms),
+        compute_s=sum(rates) if rates else None,
+    )
 
 
 def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:

@@ -53,5 +53,5 @@ def labels(cell: Cell) -> dict[str, str]:
 # Fields that a name holds already, or that follow from others; a new field joins by itself.
 _KNOWN = (
     *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
-    *("gen", "depth", "batch", "threads", "sequences", "weights", "level_label"),
+    *("gen", "depth", "chunk", "batch", "threads", "sequences", "weights", "level_label"),
 )

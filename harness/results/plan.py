@@ -29,6 +29,7 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
         enc: (tokens, texts) of encoder tests; None: none are named, so an encoder runs the usual
             ones; empty: tests of decoders were asked for instead.
         depth: tokens already in the cache before prefill and decode tests.
+        prefill_chunk: tokens of a prompt that are read at once; 0: all of them.
         batch: sequences at once, of decoders.
         threads: intra-op threads as typed; `all` is every usable physical core.
         img: images of vision tests at once; empty: the usual ones.
@@ -46,6 +47,7 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
     pg: tuple[tuple[int, int], ...] | UnsetType = UNSET
     enc: tuple[tuple[int, int], ...] | UnsetType | None = UNSET
     depth: tuple[int, ...] | UnsetType = UNSET
+    prefill_chunk: tuple[int, ...] | UnsetType = UNSET
     batch: tuple[int, ...] | UnsetType = UNSET
     threads: tuple[str, ...] | UnsetType = UNSET
     img: tuple[int, ...] | UnsetType = UNSET

@@ -69,6 +69,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         prompt: prefill tokens, or tokens of each text that an encoder reads.
         gen: decoded tokens.
         depth: tokens in the cache before the test.
+        chunk: tokens of the prompt that were read at once; 0: all of them.
         batch: sequences of a decoder's session; 1 for an encoder, whose batch is the test's.
         threads: intra-op threads.
         weights: `seeded` or `trained`.
@@ -99,6 +100,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     level_label: str = ""
     kv_cache: str = ""
     prepack: str = Prepack.OFF
+    chunk: int = 0
 
     def __post_init__(self) -> None:
         """Put in the cache that a level has where nothing else is asked for."""

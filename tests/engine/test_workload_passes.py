@@ -34,6 +34,19 @@ def test_a_prefill_is_the_run_alone():
     assert outcome.tokens.tolist() == [[(3 + 4 + 5 + 7) % VOCAB]]
 
 
+def test_chunks_are_fed_within_the_time_of_a_prompt():
+    """3 tokens as 2 and 1: 3000 ns, and the 77 of feeding the second chunk, not the first."""
+    decoder = at_depth(4)
+    workload = Workload(Kind.PREFILL, 3, 0, 4, chunk_tokens=2)
+    outcome = run_pass(decoder, workload, PROMPT, decoder.clock)
+    assert outcome.sample.prefill_ns == 3 * PREFILL_NS + 77
+    assert [call for call in decoder.calls if call[0] == "run"] == [("run", 4, 2), ("run", 6, 1)]
+    request = Workload(Kind.REQUEST, 3, 2, 0, chunk_tokens=1)
+    sample = run_pass(decoder, request, PROMPT, decoder.clock).sample
+    assert sample.ttft_ns == 3 * PREFILL_NS + 2 * 77 + CHOOSE_NS
+    assert (workload.name, request.name) == ("pp3c2 @ d4", "pg3+2c1 @ d0")
+
+
 def test_decode_steps_last_from_token_to_token_and_feed_what_they_chose():
     """From depth 10: 110, 111, 112 ns. Tokens 3 -> 3 + 10 -> 13 + 11 -> 24 + 12, below 50."""
     decoder = at_depth(10)

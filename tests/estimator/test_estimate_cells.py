@@ -35,6 +35,23 @@ def test_a_prefill_has_prefill_metrics_only():
     assert cell.values["weights_bytes"] == stored_bytes(load_spec("smollm2-135m"), FP32)
 
 
+def test_chunks_of_a_prompt_are_passes_at_their_depths():
+    """300 as 128, 128 and 44: the sum of three passes, the memory of the widest."""
+    cell = cell_estimate(MODEL, FP32, FULL, CellLengths(300, 0, 16, chunk_tokens=128))
+    passes = [
+        prefill(MODEL, FP32, FULL, prompt_tokens=tokens, depth_tokens=depth)
+        for tokens, depth in ((128, 16), (128, 144), (44, 272))
+    ]
+    expected_ms = 1e3 * sum(one.seconds for one in passes)
+    assert cell.values["prefill_ms"] == pytest.approx(expected_ms)
+    names = [term.work.name for term in cell.times["prefill"].terms]
+    assert len(names) == len(passes[0].terms)
+    assert cell.times["prefill"].flop == pytest.approx(sum(one.flop for one in passes))
+    whole = cell_estimate(MODEL, FP32, FULL, CellLengths(300, 0, 16))
+    assert cell.memory.part_bytes("cache") == whole.memory.part_bytes("cache")
+    assert cell.memory.part_bytes("activations") < whole.memory.part_bytes("activations") / 2
+
+
 def test_a_decode_is_the_middle_step():
     """128 steps from depth 1024: the 64th has 1024 + 63 tokens before it; that is the mean."""
     cell = cell_estimate(MODEL, FP32, FULL, CellLengths(0, 128, 1024, batch=2))

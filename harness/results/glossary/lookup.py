@@ -18,16 +18,16 @@ SECTIONS = (
 )
 # `pp128 tok/s`, `tg32 @ d1024`, `pg128+32 TTFT ms`, `est_decode_tok_s`: one entry each.
 PATTERNS = (
-    (r"pg\d+\+\d+ ttft ms", "TTFT ms"),
-    (r"pp\d+ tok/s", "ppN tok/s"),
+    (r"pg\d+\+\d+(c\d+)? ttft ms", "TTFT ms"),
+    (r"pp\d+(c\d+)? tok/s", "ppN tok/s"),
     (r"tg\d+ tok/s", "tgN tok/s"),
-    (r"pg\d+\+\d+ tok/s", "pgN+M tok/s"),
+    (r"pg\d+\+\d+(c\d+)? tok/s", "pgN+M tok/s"),
     (r"enc\d+x\d+ seq/s", "encLxB seq/s"),
     (r"img\d+ images/s", "imgB images/s"),
     (r"aud[\d.]+x\d+ sound s/s", "audSxB sound s/s"),
-    (r"pp\d+( @ d\d+)?", "pp"),
+    (r"pp\d+(c\d+)?( @ d\d+)?", "pp"),
     (r"tg\d+( @ d\d+)?", "tg"),
-    (r"pg\d+\+\d+( @ d\d+)?", "pg"),
+    (r"pg\d+\+\d+(c\d+)?( @ d\d+)?", "pg"),
     (r"enc\d+x\d+", "enc"),
     (r"img\d+", "img"),
     (r"aud[\d.]+x\d+", "aud"),

@@ -106,7 +106,12 @@ TRUST = (
 )
 
 WORDS = (
-    Term("pp", "", "Prefill test: pp512 @ d1024 reads 512 tokens at once from depth 1024."),
+    Term(
+        "pp",
+        "",
+        "Prefill test: pp512 @ d1024 reads 512 tokens at once from depth 1024, pp512c128 in runs "
+        "of 128 (--prefill-chunk).",
+    ),
     Term("tg", "", "Decode test: tg128 @ d1024 decodes 128 tokens one by one from depth 1024."),
     Term(
         "pg",

@@ -223,6 +223,7 @@ def _estimates(facts: CellFacts) -> RecordEstimates:
         group.batch * test.sequences,
         group.cache,
         _static_lengths(group),
+        test.chunk_tokens,
     )
     peaks = peaks_of(facts.entries, group.device, group.threads)
     return group.model.estimates(group.level, test, lengths, peaks)

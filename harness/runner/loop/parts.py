@@ -117,6 +117,7 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | Non
         kv_cache=group.cache.name,
         prepack=group.prepack,
         sequences=workload.sequences,
+        chunk=workload.chunk_tokens,
     )
 
 

@@ -245,7 +245,10 @@ def estimates_of(
         peaks: of this machine.
     """
     tokens = 0 if test.kind is Kind.IMAGE else test.prompt_tokens
-    plain = CellLengths(tokens, test.gen_tokens, test.depth_tokens, lengths.batch, None)
+    chunk = lengths.chunk_tokens
+    plain = CellLengths(
+        tokens, test.gen_tokens, test.depth_tokens, lengths.batch, chunk_tokens=chunk
+    )
     encoder = model.graph(Role.ENCODER)
     found = exported_estimates(
         model.parameters,

@@ -11,7 +11,7 @@ from harness.results.enums import Kind
 from harness.runner.settings import Settings
 
 # Keys of the flags that tests of a kind of model come of.
-DECODER_FLAGS = ("prompt", "gen", "pg", "depth", "batch")
+DECODER_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "prefill_chunk")
 ENCODER_FLAGS = ("enc",)
 IMAGE_FLAGS = ("img",)
 SOUND_FLAGS = ("aud",)
@@ -24,14 +24,24 @@ def decoder_tests(settings: Settings) -> tuple[Workload, ...]:
     Raises:
         UsageError: the plan holds none.
     """
-    tests = (
+    prompts = (
         *(Workload(Kind.PREFILL, n, 0, d) for d in settings.depth for n in settings.prompt),
-        *decode_tests(settings),
         *(Workload(Kind.REQUEST, prompt, gen) for prompt, gen in settings.pg),
+    )
+    read = [_in_chunks(test, chunk) for test in prompts for chunk in settings.prefill_chunk]
+    tests = (
+        *(test for test in read if test.kind is Kind.PREFILL),
+        *decode_tests(settings),
+        *(test for test in read if test.kind is Kind.REQUEST),
     )
     if not tests:
         raise UsageError("the plan holds no test", fix="--prompt 128 --gen 32 --pg 128,32")
     return tuple(dict.fromkeys(tests))
+
+
+def _in_chunks(test: Workload, chunk_tokens: int) -> Workload:
+    """A test whose prompt is read so many tokens at once; one that is no longer: in one run."""
+    return replace(test, chunk_tokens=chunk_tokens if chunk_tokens < test.prompt_tokens else 0)
 
 
 def decode_tests(settings: Settings) -> Iterator[Workload]:
@@ -128,7 +138,9 @@ def of_fixed_length(
         return tests
 
     def can_run(test: Workload) -> bool:
-        reads = test.prompt_tokens in (0, begins or test.prompt_tokens)
+        at_once = test.chunk_tokens or test.prompt_tokens
+        even = test.prompt_tokens % (at_once or 1) == 0
+        reads = even and at_once in (0, begins or at_once)
         return reads and (not test.gen_tokens or (model.main.cache is not None and goes_on == 1))
 
     lost = next((test for test in tests if not can_run(test)), None)
@@ -202,7 +214,9 @@ def _shortened(test: Workload, limit: int) -> Workload:
     most = limit // 2 if test.kind is Kind.REQUEST else limit
     gen = min(test.gen_tokens, most)
     prompt = min(test.prompt_tokens, limit - gen)
-    return replace(test, gen_tokens=gen, prompt_tokens=prompt, depth_tokens=limit - gen - prompt)
+    depth = limit - gen - prompt
+    shorter = replace(test, gen_tokens=gen, prompt_tokens=prompt, depth_tokens=depth)
+    return _in_chunks(shorter, test.chunk_tokens)
 
 
 def _usual_batches(fixed: Mapping[Axis, int]) -> tuple[int, ...]:

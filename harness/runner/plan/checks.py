@@ -20,7 +20,7 @@ from harness.runner.settings import Settings
 from harness.runner.settings.flags import flag as flag_row
 
 # Flags that say what is tested of a model, each of some kinds of models only.
-TEST_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "enc", "img", "aud")
+TEST_FLAGS = ("prompt", "gen", "pg", "depth", "prefill_chunk", "batch", "enc", "img", "aud")
 # Flags that say how something is done -> the keys of which one asks for it.
 HOW: dict[str, tuple[str, ...]] = {
     "max_rounds": ("precision",),
@@ -93,6 +93,13 @@ def _check_used(settings: Settings, models: Sequence[Model], named: str) -> None
             "--depth is of prefill and decode tests, and neither is asked for: a request begins"
             " with an empty cache",
             fix="--prompt 128 --gen 32 with it, or leave --depth out",
+        )
+    longest = max((*settings.prompt, *(prompt for prompt, _ in settings.pg)), default=0)
+    least = min((chunk for chunk in settings.prefill_chunk if chunk), default=0)
+    if "prefill_chunk" in settings.given and least and least >= longest:
+        raise UsageError(
+            f"--prefill-chunk {least}: no test has a longer prompt to be read in chunks",
+            fix=f"--prompt {2 * least} with it, or leave --prefill-chunk out",
         )
     if "graph_inputs" in settings.given and not any(model.input_weights for model in models):
         raise UsageError(

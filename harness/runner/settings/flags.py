@@ -151,6 +151,10 @@ FLAGS: tuple[Flag, ...] = (
         "Tokens already in the cache before prefill and decode tests.",
     ),
     _cells(
+        "prefill_chunk", readers.NUMBERS, "0,512", "[0, 512]", "TOKENS", TESTS,
+        "Tokens of a prompt that are read at once; 0: all of them.",
+    ),
+    _cells(
         "batch", readers.NUMBERS, "1,4", "[1, 4]", "SEQUENCES", TESTS,
         "Sequences at once, of decoders.",
     ),

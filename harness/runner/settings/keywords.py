@@ -37,6 +37,7 @@ class RunFlags(TypedDict, total=False):
         input: values of inputs of an exported graph that no test feeds, `name=value`.
         graph_inputs: weights of an exported graph that are inputs too: `frozen` or `as-is`.
         depth: tokens in the cache before prefill and decode tests.
+        prefill_chunk: tokens of a prompt that are read at once; 0: all of them.
         batch: sequences at once, of decoders.
         threads: intra-op threads; `all`: every usable physical core.
         rounds: fresh processes per row.
@@ -81,6 +82,7 @@ class RunFlags(TypedDict, total=False):
     input: Words
     graph_inputs: Literal["frozen", "as-is"]
     depth: Numbers
+    prefill_chunk: Numbers
     batch: Numbers
     threads: int | str | Sequence[int | str]
     rounds: int

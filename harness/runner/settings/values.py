@@ -65,6 +65,7 @@ class Settings:
     pg: tuple[tuple[int, int], ...] = ()
     enc: tuple[tuple[int, int], ...] | None = None
     depth: tuple[int, ...] = (0,)
+    prefill_chunk: tuple[int, ...] = (0,)
     batch: tuple[int, ...] = (1,)
     threads: tuple[str, ...] = ("all",)
     rounds: int = 5

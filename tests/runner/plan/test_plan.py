@@ -40,6 +40,23 @@ def test_caches_are_an_axis_and_a_level_s_own_keeps_the_key():
     assert [group.cache.name for group in plan.groups] == ["fp32", "int8"]
 
 
+def test_chunks_are_an_axis_of_prompts_alone():
+    """A prompt that is no longer than its chunk is the usual test; steps have none."""
+    settings = replace(
+        SMALL, prompt=(128, 512), gen=(8,), pg=((256, 4),), prefill_chunk=(0, 128, 256)
+    )
+    (group,) = make_plan(settings, 1).groups
+    names = [test.test for test in group.workloads]
+    assert names == [
+        *("pp128", "pp512", "pp512c128", "pp512c256"),
+        *("tg8", "pg256+4", "pg256+4c128"),
+    ]
+    for prompts in ((), (64, 128)):
+        lost = replace(SMALL, prompt=prompts, gen=(8,), prefill_chunk=(128,))
+        with pytest.raises(UsageError, match="no test has a longer prompt"):
+            make_plan(replace(lost, given=("prefill_chunk",)), 1)
+
+
 def test_a_part_has_caches_of_its_own():
     part = replace(SMALL, kv_cache=("int4",))
     plan = make_plan(replace(SMALL, part=(SMALL, part)), 1)
