@@ -22,7 +22,11 @@ _TOLERANCE: dict[type, float] = {ModelSpec: 0.01, EncoderSpec: 0.5, RotaryEncode
 
 
 def architecture_of(
-    described: Described, kind: ExportedKind, weights: Sequence[Weight], name: str
+    described: Described,
+    kind: ExportedKind,
+    weights: Sequence[Weight],
+    stored_once: int,
+    name: str,
 ) -> tuple[AnySpec | None, str | None]:
     """Return the architecture of a model, or None and why none is known; of other kinds no reason.
 
@@ -30,12 +34,13 @@ def architecture_of(
         described: what the files beside the graphs say.
         kind: of the model.
         weights: all of it, each once.
+        stored_once: values of equal vectors beside the one that is stored.
         name: of the model.
     """
     wanted = _SPECS.get(kind)
     if wanted is None:
         return None, None
-    counted, spec = sum(weight.parameters for weight in weights), described.spec
+    counted, spec = sum(weight.parameters for weight in weights) + stored_once, described.spec
     if spec is not None and type(spec) in wanted:
         stated = parameters(spec)
         if abs(stated - counted) <= _TOLERANCE[type(spec)] * stated:

@@ -197,6 +197,8 @@ class ExportedModel:
             we know, or genai_config.json and the count do.
         variants: other model files of the same folder that may be chosen instead.
         unread_bytes: of stored tensors that no rule reads as weights.
+        once_tensors: equal vectors of a model that was never trained, beside those that are stored.
+        once_parameters: their values.
         compiled_for: the provider that has compiled it (`QNN`); empty: it is a graph of operators.
         notes: what a reader of its numbers should know, in sentences.
         differences: those that say what its graphs have otherwise than its configuration.
@@ -222,6 +224,8 @@ class ExportedModel:
     spec: AnySpec | None = None
     variants: tuple[str, ...] = ()
     unread_bytes: int = 0
+    once_tensors: int = 0
+    once_parameters: int = 0
     compiled_for: str = ""
     notes: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from harness.models.exported.model import (
     ExportedModel,
     Role,
     Sound,
+    Storage,
 )
 from harness.models.exported.names import CacheName, cache_names, genai_names, name_ports
 from harness.models.exported.ports import Port, PortNames
@@ -43,6 +44,7 @@ from harness.models.exported.turns import Turns, differences, lost_window, merge
 from harness.models.exported.versions import Runtime, check_versions, without_kernel
 from harness.models.exported.weights import Counted, combine, count_weights, storages
 from harness.models.specs.model import ModelSpec
+from harness.models.specs.tensors import parameters
 
 _SPEAK = (ExportedKind.DECODER, ExportedKind.DECODER_WITHOUT_PAST, ExportedKind.ENCODER_DECODER)
 _HASH_DIGITS = 16
@@ -102,7 +104,13 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
     encoder = reads[Role.ENCODER].counted.weights if Role.ENCODER in reads else ()
     weights = combine(decoders, encoder)
     rows = storages(weights)
-    spec, why_none = architecture_of(described, kind, weights, found.name)
+    halves = [read.counted for read in decoding]
+    once = [max(halves, key=lambda one: one.once)] * bool(halves)
+    once += [read.counted for role, read in reads.items() if role is Role.ENCODER]
+    if not _is_nearer(described, rows, once):
+        once = []  # what layers share by design, such as a norm without weights
+    missing = sum(one.once_parameters for one in once)
+    spec, why_none = architecture_of(described, kind, weights, missing, found.name)
     data = list(dict.fromkeys(name for read in reads.values() for name in read.data))
     model = ExportedModel(
         name=found.name,
@@ -130,6 +138,8 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
         spec=spec,
         variants=found.variants,
         unread_bytes=sum(read.counted.unread_bytes for read in reads.values()),
+        once_tensors=sum(one.once for one in once),
+        once_parameters=missing,
         compiled_for=next((read.compiled_for for read in reads.values() if read.compiled_for), ""),
         differences=_differences(described, kind, decoding),
     )
@@ -139,10 +149,18 @@ def recognise(found: FoundFiles, runtime: Runtime, is_causal: Probe | None = Non
     if asked and is_causal is not None and is_causal(model) is False:
         kind = ExportedKind.ENCODER
         vocab_size = _vocab_size(main, described, kind)
-        spec, why_none = architecture_of(described, kind, weights, found.name)
+        spec, why_none = architecture_of(described, kind, weights, missing, found.name)
         notes = _notes(model, copies, why_none, runtime.version)
         return replace(model, kind=kind, vocab_size=vocab_size, spec=spec, notes=notes)
     return model
+
+
+def _is_nearer(described: Described, rows: Sequence[Storage], once: Sequence[Counted]) -> bool:
+    """Whether vectors that are stored once bring the count nearer to that of the configuration."""
+    if described.spec is None:
+        return True
+    lost = parameters(described.spec) - sum(row.parameters for row in rows)
+    return abs(lost - sum(one.once_parameters for one in once)) < abs(lost)
 
 
 def _notes(
@@ -159,6 +177,12 @@ def _notes(
             " understood: its parameters are at least as many as counted"
         )
     said += [_taken_apart(graph, runtime) for graph in model.graphs if graph.loaded_nodes]
+    if model.once_tensors:
+        said.append(
+            f"{model.once_tensors:,} tensors of {model.once_parameters:,} values are stored once"
+            " with their equals, as exporters do with norms that were never trained: its"
+            f" architecture has {model.parameters + model.once_parameters:,} parameters"
+        )
     if copies_bytes:
         said.append(
             f"a tied table is stored twice: {copies_bytes / MIB:,.1f} MiB are a second copy"

@@ -69,11 +69,15 @@ class Counted:
         unread_bytes: of stored tensors that no rule reads, and that are none of those known to be
             no weights.
         copies_bytes: of matrices whose values counted already.
+        once: how many equal vectors of a model that was never trained stand for others as well.
+        once_parameters: values of those others.
     """
 
     weights: tuple[Weight, ...]
     unread_bytes: int
     copies_bytes: int
+    once: int = 0
+    once_parameters: int = 0
 
 
 def count_weights(flat: FlatGraph, folder: Path) -> Counted:
@@ -100,11 +104,26 @@ def count_weights(flat: FlatGraph, folder: Path) -> Counted:
             names.append(name)
     once = _count_once(flat, dict(zip(names, counted, strict=True)), packed, folder)
     weights = _bytes_once(flat, once, packed, scales)
+    others_of = {name: _other_readers(flat, name, folder) for name in names if name not in packed}
     return Counted(
         weights,
         _unread_bytes(flat, {*names, *others, *scales}),
         sum(weight.stored_bytes for weight in weights if not weight.parameters),
+        sum(others_of.values()),
+        sum(once[name].parameters * count for name, count in others_of.items()),
     )
+
+
+def _other_readers(flat: FlatGraph, name: str, folder: Path) -> int:
+    """How many equal vectors one stands for, beside itself: exporters store equal tensors once.
+
+    Before training all norms of a width are ones, and all biases zeros; after it no two are alike.
+    """
+    tensor = flat.tensor(name)
+    assert tensor is not None
+    if max(tensor.dims, default=0) != elements(tensor) or not _is_constant(tensor, folder):
+        return 0
+    return len(list(flat.uses(name))) - 1
 
 
 def _cast_weights(flat: FlatGraph, folder: Path) -> Iterator[PackedWeight]:

@@ -96,7 +96,8 @@ class Exported:
         """Its structure, where a configuration beside it tells one with as many parameters."""
         if self.model.spec is None:
             return None
-        structure, counted = spec_structure(self.model.spec), self.model.parameters
+        structure = spec_structure(self.model.spec)
+        counted = self.model.parameters + self.model.once_parameters
         close = abs(structure.parameters - counted) <= COUNT_TOLERANCE * structure.parameters
         return structure if close else None  # the file holds something else than it says
 
@@ -325,6 +326,8 @@ class Exported:
             "exporter": model.exporter or None,
             "architecture": None if model.spec is None else model.spec.family,
             "parameters": model.parameters,
+            "once_tensors": model.once_tensors,
+            "once_parameters": model.once_parameters,
             "weights_bytes": model.weights_bytes,
             "bits_per_weight": model.bits_per_weight,
             "stored": [asdict(storage) for storage in model.storages],

@@ -7,10 +7,13 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from harness.core.errors import ModelError, UsageError
+from harness.models.configs.config import spec_from_config
 from harness.models.exported.model import ExportedModel, ExportedSource
+from harness.models.specs.tensors import parameters
 from harness.runner.models.exported import exported_model
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
@@ -289,3 +292,40 @@ def test_words_that_bits_are_taken_out_of_are_no_nothing(tmp_path: Path):
     stored |= {"low": np.array(15, np.uint32), "sizes": np.array([WIDTH, VOCAB])}
     found = read(saved(language_model(nodes, stored), tmp_path))
     assert found.unread_bytes == words.nbytes
+
+
+def normed(scale: NDArray[np.float32], filler: int = 0) -> ModelProto:
+    """A language model with three norms of one vector, and so many weights besides."""
+    norms = [
+        node("SimplifiedLayerNormalization", "x scale", f"n{number}", axis=-1)
+        for number in range(3)
+    ]
+    weights = {"scale": scale}
+    if filler:
+        weights["filler"] = values(WIDTH, filler // WIDTH, seed=3)
+        norms.append(node("MatMul", "x filler", "filled"))
+    return language_model(norms, weights)
+
+
+def test_equal_norms_that_were_never_trained_are_said_to_be_stored_once(tmp_path: Path):
+    """Three norms of 32 ones are one tensor: 64 values are missing; a trained one is shared."""
+    untrained = read(saved(normed(np.ones(WIDTH, np.float32)), tmp_path / "untrained"))
+    assert (untrained.once_tensors, untrained.once_parameters) == (2, 2 * WIDTH)
+    (note,) = [note for note in untrained.notes if "stored once" in note]
+    assert note.startswith(f"2 tensors of {2 * WIDTH} values are stored once")
+    assert f"{untrained.parameters + 2 * WIDTH:,} parameters" in note
+    trained = read(saved(normed(values(WIDTH)), tmp_path / "trained"))
+    assert (trained.once_tensors, trained.parameters) == (0, untrained.parameters)
+
+
+@pytest.mark.parametrize(("missing", "once"), [(0, 0), (2 * WIDTH, 2)])
+def test_a_configuration_tells_norms_that_share_a_vector_by_design(tmp_path: Path, missing, once):
+    """Gemma 4's norms of values have no weights: its count is that of the file as it is."""
+    config = {**LLAMA, "num_hidden_layers": 1}
+    stated = parameters(spec_from_config(config, "m"))
+    own = 2 * VOCAB * WIDTH + WIDTH + missing
+    saved(normed(np.ones(WIDTH, np.float32), stated - own), tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    found = read(tmp_path)
+    assert (found.once_tensors, found.parameters) == (once, stated - missing)
+    assert found.spec is not None
