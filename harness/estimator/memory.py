@@ -273,8 +273,9 @@ def _loading_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -
 def _rotary_bytes(model: ModelStructure, level: QuantLevel) -> float:
     """Bytes of cosines and sines [context, rotated values / 2], folded into constants at load.
 
-    Twice where layers with a window have a base of their own; nothing where positions are learned
-    or no layer turns by them. The context is the one that a graph is built for.
+    Twice where layers with a window have a base of their own, or once for each base of a layer;
+    nothing where positions are learned or no layer turns by them. The context is the one that a
+    graph is built for.
     """
     spec = model.spec
     if not isinstance(spec, ModelSpec):  # an encoder's positions are a table
@@ -282,6 +283,7 @@ def _rotary_bytes(model: ModelStructure, level: QuantLevel) -> float:
     if not any(layer.attends and layer.rotary for layer in spec.layers):
         return 0.0
     tables = 1 if spec.local_rope_theta is None else 2
+    tables = len(set(spec.layer_thetas) - {0.0}) or tables
     return float(tables * longest_context(spec) * spec.rotated_dim * level.float_bytes)
 
 

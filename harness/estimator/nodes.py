@@ -6,7 +6,6 @@ from harness.builder.quantize.levels import Form, QuantLevel
 from harness.models.specs.blocks import MIXERS
 from harness.models.specs.layers import FeedForward, Layer, Mixer
 from harness.models.specs.model import (
-    NORM_ORDERS,
     AnySpec,
     EncoderSpec,
     ModelSpec,
@@ -31,6 +30,9 @@ GATE_NODES = 3  # of attention's output: split, sigmoid, product
 QK_NORM_NODES = {"none": 0, "per_head": 7, "full_width": 3}  # split, and norms with two reshapes
 POSITION_NODES = 6  # learned: count, subtract, width, negate, slice; and the sum with the embedding
 MIXTURE_NODES = 3  # router, reshape, all experts
+TOTAL_NODES = 5  # of the chosen sigmoids: sum, three for its shape, product
+HEAD_GATE_NODES = 6  # the same by head: matrix, sigmoid, unsqueeze, reshape, product, reshape
+SHARED_GATE_NODES = 4  # multiply, sum, sigmoid, multiply
 SHARED_NODES = 11  # gate, up, sigmoid, two products, down; multiply, sum, sigmoid, multiply; add
 SIGMOID_NODES = 7  # sigmoid, choice, gather, logarithm, shape, constant, scatter
 SIDE_TABLE_NODES = 7  # product, two reshapes, norm, look-up, sum, split
@@ -128,8 +130,9 @@ def _rotary_encoder_calls(spec: RotaryEncoderSpec, level: QuantLevel) -> int:
 
 def _mutual_nodes(spec: RotaryEncoderSpec, layer: Layer) -> int:
     """Nodes before attention in both directions that a decoder's does inside: see the sum above."""
-    nodes = 1 if spec.qk_norm == "none" else 0
-    nodes += 2 if layer.rotary and not spec.qk_norm_after_rotary else 0
+    turned = spec.turned_apart and layer.rotary
+    nodes = 1 if spec.qk_norm == "none" and not turned else 0
+    nodes += 2 if layer.rotary and not turned else 0
     return nodes + (0 if layer.num_heads == layer.num_kv_heads else SHARED_KEY_NODES)
 
 
@@ -171,7 +174,7 @@ def _side_table_nodes(spec: ModelSpec, level: QuantLevel) -> int:
 
 def _position_nodes(spec: ModelSpec, level: QuantLevel) -> int:
     """Nodes by which attention is told positions outside its own node, once for all layers."""
-    if not spec.qk_norm_after_rotary and not _queries_grow(spec):
+    if not spec.turned_apart and not _queries_grow(spec):
         return 0
     grown = GROWTH_NODES + (1 if level.float_dtype == "float16" else 0)
     return POSITION_NODES - 1 + (grown if _queries_grow(spec) else 0)
@@ -190,13 +193,19 @@ def _layer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
     nodes += 1 if spec.layer_scalars else 0
     if layer.feed_forward is FeedForward.MLP:
         nodes += 2 + (2 if spec.mlp_gated else 0) + ACTIVATION_NODES[spec.activation]
-        nodes += 2 if spec.all_bias and level.body.form is Form.FLOAT else 0
+        if level.body.form is Form.FLOAT:
+            nodes += 2 if spec.all_bias else 0
+            nodes += (3 if spec.mlp_gated else 2) if spec.block_bias else 0
     elif spec.experts is not None and layer.feed_forward is FeedForward.EXPERTS:
-        nodes += MIXTURE_NODES + (SHARED_NODES if spec.experts.shared_gate else 0)
+        nodes += MIXTURE_NODES
+        if spec.experts.shared_intermediate_size:
+            nodes += SHARED_NODES - (0 if spec.experts.shared_gate else SHARED_GATE_NODES)
         # QMoE does not scale weights that are given to it: a softmax more
-        nodes += 0 if spec.experts.normalised or level.body.form is Form.FLOAT else 1
+        if not spec.experts.normalised and not spec.experts.sigmoid:
+            nodes += 0 if level.body.form is Form.FLOAT else 1
         if spec.experts.sigmoid:
             nodes += SIGMOID_NODES + (1 if spec.experts.choice_bias else 0)
+            nodes += 0 if spec.experts.normalised else TOTAL_NODES
         nodes += 1 if spec.experts.bias and level.body.form is Form.FLOAT else 0
     return nodes
 
@@ -204,10 +213,13 @@ def _layer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
 def _attention_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
     """Nodes of attention between its matrices, these included."""
     nodes = 3 + QK_NORM_NODES[spec.qk_norm]  # qkv, attention, out
-    nodes += GATE_NODES if spec.attention_gate else 0
-    nodes += 2 if spec.qk_norm_after_rotary else 0
-    if _queries_grow(spec):
-        nodes += 1 + (1 if spec.qk_norm == "none" else 0)  # the product, and the split before it
+    by_head = spec.attention_gate_by_head
+    nodes += (HEAD_GATE_NODES if by_head else GATE_NODES) if spec.attention_gate else 0
+    turned = spec.turned_apart and layer.rotary
+    nodes += (2 if layer.owns_cache else 1) if turned else 0
+    nodes += 1 if _queries_grow(spec) else 0
+    if spec.qk_norm == "none" and layer.owns_cache and (turned or _queries_grow(spec)):
+        nodes += 1  # the split before them
     if not layer.owns_cache:  # neither a split nor what is done to keys
         nodes -= 1 + (QK_NORM_NODES[spec.qk_norm] - 1) // 2
     elif spec.value_norm:
@@ -223,10 +235,14 @@ def _mixer_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer, mixer: Mixer)
     if mixer is Mixer.ATTENTION:
         return _attention_nodes(spec, level, layer)
     nodes, casts = STATE_NODES[mixer]
+    if mixer is Mixer.DELTA and spec.delta_rule is not None:
+        nodes += 0 if spec.delta_rule.rate_scale == 1 else 1
     if mixer is Mixer.MAMBA and spec.mamba is not None and spec.mamba.gated_norm:
         nodes += 1 if spec.mamba.groups == 1 else 4
-    parts = MIXERS[mixer].parts(spec, layer)
+    parts = tuple(MIXERS[mixer].parts(spec, layer))
     matrices = len({part.stored or part.name for part in parts if part.is_matrix})
+    if level.body.form is Form.FLOAT:
+        matrices += len({part.stored or part.name for part in parts if part.has_bias})
     return nodes + matrices + (casts if level.float_dtype == "float16" else 0)
 
 
@@ -235,9 +251,10 @@ def _norm_nodes(spec: ModelSpec) -> int:
 
     One of each between two layers' parts; an RMS norm takes one addend in as one node.
     """
-    order, merges = NORM_ORDERS[spec.norm_order], spec.norm == "rmsnorm"
+    merges = spec.norm == "rmsnorm"
     nodes = waiting = 0
     for layer in spec.layers:
+        order = spec.norms_of(layer)
         parts = [(len(layer.mixers), order.before_attention, order.after_attention)]
         if order.parallel:
             parts = [(len(layer.mixers) + 1, order.before_attention, "")]

@@ -23,6 +23,9 @@ def attend(mixing: Mixing, values: str) -> str:
     if not mixing.spec.attention_gate:
         return mixing.multiply("o", attended(mixing.shared, mixing, packed))
     emitter, layer, name = mixing.emitter, mixing.layer, f"{mixing.prefix}.self_attn"
+    if mixing.spec.attention_gate_by_head:
+        given = attended(mixing.shared, mixing, packed)
+        return mixing.multiply("o", _gated_heads(mixing, values, given, name))
     widths = [layer.query_width + 2 * layer.key_width, layer.query_width]
     split = (packed, emitter.constant(f"{name}.widths", widths))
     plain, gate = f"{name}.qkv", f"{name}.gate"
@@ -30,6 +33,19 @@ def attend(mixing: Mixing, values: str) -> str:
     share = emitter.add("Sigmoid", (gate,), f"{name}.share")
     given = attended(mixing.shared, mixing, plain)
     return mixing.multiply("o", emitter.add("Mul", (given, share), f"{name}.gated"))
+
+
+def _gated_heads(mixing: Mixing, values: str, given: str, name: str) -> str:
+    """Add what each head gives times the sigmoid of its gate, one number per head and token."""
+    emitter, layer = mixing.emitter, mixing.layer
+    share = emitter.add("Sigmoid", (mixing.multiply("g", values),), f"{name}.share")
+    by_head = emitter.constant(f"{name}.gated_heads", [0, 0, layer.num_heads, layer.head_dim])
+    flat = emitter.constant(f"{name}.gated_flat", [0, 0, layer.query_width])
+    axis = emitter.constant(f"{name}.gate_axis", [3])
+    share = emitter.add("Unsqueeze", (share, axis), f"{name}.share_of_heads")
+    heads = emitter.add("Reshape", (given, by_head), f"{name}.given_heads")
+    gated = emitter.add("Mul", (heads, share), f"{name}.gated")
+    return emitter.add("Reshape", (gated, flat), f"{name}.gated_rows")
 
 
 @singledispatch
@@ -46,7 +62,7 @@ def attended(shared: AttentionInputs, mixing: Mixing, packed: str) -> str:
     cache, present = _cache_names(mixing) if shared.cached else (("", ""), ())
     lengths = (shared.last_index, shared.total_tokens)
     window = layer.window_tokens
-    turns = layer_turns(mixing) if turns_inside(spec) else ()
+    turns = () if spec.turned_apart else layer_turns(mixing)
     scales, attributes = quantized_inputs(number, shared.cache)
     sinks = f"{attention}.sinks" if spec.attention_sinks else ""
     tables = turns or ("", "")
@@ -96,16 +112,13 @@ def quantized_inputs(layer: int, cache: CacheLevel) -> tuple[tuple[str, ...], di
     return scales, {**kind, "kv_cache_bit_width": cache.bits}
 
 
-def turns_inside(spec: ModelSpec) -> bool:
-    """Whether the attention node itself turns queries and keys: unless they are normalised then."""
-    return not spec.qk_norm_after_rotary
-
-
 def layer_turns(mixing: Mixing) -> tuple[str, ...]:
     """Return the tables of cosines and sines of a layer; none where it does not turn."""
     if not mixing.layer.rotary:
         return ()
-    shared = mixing.shared
+    shared, thetas = mixing.shared, mixing.spec.layer_thetas
+    if thetas:
+        return shared.turns_by_theta[thetas[mixing.layer.number]]
     return shared.turns if mixing.layer.window_tokens is None else shared.windowed_turns
 
 
@@ -115,21 +128,22 @@ def projections(mixing: Mixing, packed: str, *, apart: bool = False) -> tuple[st
     Args:
         mixing: the layer.
         packed: query, key and value.
-        apart: the node takes them apart only.
+        apart: the node takes them apart only, and turns nothing.
     """
     emitter, spec, layer = mixing.emitter, mixing.spec, mixing.layer
-    if spec.qk_norm == "none" and not mixing.shared.growth and not apart:
+    turns = layer_turns(mixing) if apart or spec.turned_apart else ()
+    if spec.qk_norm == "none" and not mixing.shared.growth and not apart and not turns:
         return packed, "", ""
     attention, query, key = f"{mixing.prefix}.self_attn", layer.query_width, layer.key_width
     if not layer.owns_cache:
         owner = f"{layer_name(layer.cache_layer)}.self_attn"
-        queries = _normalised(mixing, packed, layer.num_heads, f"{attention}.q")
+        queries = _prepared(mixing, packed, layer.num_heads, f"{attention}.q", turns)
         return queries, f"{owner}.no_keys", f"{owner}.no_keys"
     sizes = emitter.constant(f"{attention}.sizes", [query, key, key])
     names = [f"{attention}.{letter}" for letter in "qkv"]
     emitter.add("Split", (packed, sizes), names[0], more_outputs=names[1:], axis=-1)
     queries, keys = (
-        _normalised(mixing, name, heads, name)
+        _prepared(mixing, name, heads, name, turns)
         for name, heads in zip(names[:2], (layer.num_heads, layer.num_kv_heads), strict=True)
     )
     values = names[2]
@@ -155,19 +169,41 @@ def _normalised_values(mixing: Mixing, name: str) -> str:
     return emitter.add("Reshape", (norm, flat), f"{name}_norm.flat")
 
 
+def _prepared(mixing: Mixing, values: str, heads: int, name: str, turns: tuple[str, ...]) -> str:
+    """Add norm and rotation of queries or keys [batch, tokens, heads · head_dim], where there are.
+
+    Args:
+        mixing: the layer.
+        values: queries or keys.
+        heads: how many.
+        name: before the names of its nodes.
+        turns: cosines and sines; empty: nothing is turned here.
+    """
+    if mixing.spec.qk_norm_after_rotary and turns:
+        return _normalised(mixing, _turned(mixing, values, heads, turns), heads, name)
+    values = _normalised(mixing, values, heads, name)
+    return _turned(mixing, values, heads, turns) if turns else values
+
+
+def _turned(mixing: Mixing, values: str, heads: int, turns: tuple[str, ...]) -> str:
+    """Add the rotation of queries or keys."""
+    spec = mixing.spec
+    more: dict[str, Any] = {}
+    if spec.rotary_dim is not None:
+        more = {"rotary_embedding_dim": spec.rotary_dim, "num_heads": heads}
+    return mixing.emitter.add(
+        "RotaryEmbedding",
+        (values, mixing.shared.positions, *turns),
+        f"{values}.turned",
+        MICROSOFT,
+        interleaved=int(spec.rotary_pairs),
+        **more,
+    )
+
+
 def _normalised(mixing: Mixing, values: str, heads: int, name: str) -> str:
-    """Add the RMS norm of queries or keys, by head or all at once, of turned ones where so."""
+    """Add the RMS norm of queries or keys, by head or all at once."""
     emitter, spec, head_dim = mixing.emitter, mixing.spec, mixing.layer.head_dim
-    if spec.qk_norm_after_rotary:
-        inputs = (values, mixing.shared.positions, *layer_turns(mixing))
-        values = emitter.add(
-            "RotaryEmbedding",
-            inputs,
-            f"{name}.turned",
-            MICROSOFT,
-            num_heads=heads,
-            rotary_embedding_dim=spec.rotated_dim,
-        )
     if spec.qk_norm == "none":
         return values
     if spec.qk_norm == "full_width":

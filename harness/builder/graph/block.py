@@ -33,7 +33,7 @@ from harness.models.specs.blocks import (
     layer_parts,
 )
 from harness.models.specs.layers import Experts, FeedForward, Mixer
-from harness.models.specs.model import NORM_ENDS, NORM_ORDERS, ModelSpec, is_sensitive
+from harness.models.specs.model import NORM_ENDS, ModelSpec, is_sensitive
 
 
 class Residual:
@@ -245,10 +245,14 @@ def add_experts(
         mixed = emitter.add("MoE", inputs, f"{block}.mixed", MICROSOFT, **_attributes(experts))
     else:
         mixed = _add_quantized(emitter, experts, values, scores, (first, second), form, block)
+    if experts.sigmoid and not experts.normalised:
+        mixed = _by_total(emitter, values, mixed, block)
     if not experts.shared_intermediate_size:
         return mixed
     given = add_block(emitter, spec, matrices, values, levels, f"{prefix}.{SHARED}")
-    return emitter.add("Add", (mixed, _gated(emitter, values, given, prefix)), f"{block}.sum")
+    if experts.shared_gate:
+        given = _gated(emitter, values, given, prefix)
+    return emitter.add("Add", (mixed, given), f"{block}.sum")
 
 
 def _add_quantized(
@@ -268,7 +272,7 @@ def _add_quantized(
     """
     zeros = [f"{stack.name}.zero_points" if form.zero_points else "" for stack in stacks]
     weights = ""
-    if not experts.normalised:
+    if not experts.normalised and not experts.sigmoid:
         weights = emitter.add("Softmax", (scores,), f"{block}.router.weights", axis=-1)
     arrays = [
         (f"{stack.name}.quantized", f"{stack.name}.scales", bias)
@@ -318,6 +322,18 @@ def _by_sigmoids(
     return emitter.add("ScatterElements", inputs, f"{name}.weighed", axis=1)
 
 
+def _by_total(emitter: Emitter, values: str, mixed: str, block: str) -> str:
+    """Add what the experts give times the sum of the chosen sigmoids, which were scaled to 1."""
+    name = f"{block}.router"
+    axis = emitter.constant(f"{name}.total_axis", [-1])
+    total = emitter.add("ReduceSum", (f"{name}.kept", axis), f"{name}.total", keepdims=1)
+    tokens = emitter.add("Shape", (values,), f"{name}.tokens", end=2)
+    one = emitter.constant(f"{name}.one", [1])
+    shape = emitter.add("Concat", (tokens, one), f"{name}.total_shape", axis=0)
+    total = emitter.add("Reshape", (total, shape), f"{name}.by_token")
+    return emitter.add("Mul", (mixed, total), f"{block}.weighed")
+
+
 def _biases(experts: Experts, stacks: tuple[Stack, Stack]) -> tuple[str, str]:
     """Return the names of the biases of both stacks; empty where there are none."""
     first, second = (f"{stack.name}.bias" if experts.bias else "" for stack in stacks)
@@ -333,7 +349,7 @@ def _attributes(experts: Experts) -> dict[str, Any]:
         "swiglu_fusion": 1,
         "activation_alpha": experts.gate_slope,
         "activation_beta": experts.up_added,
-        "normalize_routing_weights": int(experts.normalised),
+        "normalize_routing_weights": int(experts.normalised or experts.sigmoid),
         **limit,
     }
 
@@ -410,7 +426,8 @@ def add_layer(
         residual: the stream it reads and adds to.
         shared: what every attention reads.
     """
-    one, order, prefix = spec.layer(layer), NORM_ORDERS[spec.norm_order], layer_name(layer)
+    one, prefix = spec.layer(layer), layer_name(layer)
+    order = spec.norms_of(one)
     matrices = layer_matrices(spec, layer)
     values, mixed = "", []
     if one.mixers:

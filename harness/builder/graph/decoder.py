@@ -200,14 +200,27 @@ def attention_inputs(
     shape = emitter.add("Shape", ("attention_mask",), "mask.shape")
     longest = emitter.add("Gather", (shape, one), "mask.longest")
     total = emitter.add("Cast", (longest,), "mask.total_tokens", to=onnx.TensorProto.INT32)
-    turns = rotary_tables(emitter, spec, level, "rotary")
+    by_theta = {
+        theta: rotary_tables(emitter, spec, level, f"rotary.{place}", theta=theta)
+        for place, theta in enumerate(sorted({one for one in spec.layer_thetas if one}))
+    }
+    turns = () if by_theta else rotary_tables(emitter, spec, level, "rotary")
     windowed = turns
     if spec.local_rope_theta is not None or spec.full_head_dim is not None:
         windowed = rotary_tables(emitter, spec, level, "rotary.windowed", windowed=True)
     growth = spec.rope_scaling.query_growth if spec.rope_scaling else 0.0
-    positions = position_numbers(emitter) if spec.qk_norm_after_rotary or growth else ""
+    positions = position_numbers(emitter) if spec.turned_apart or growth else ""
     grown = _growth(emitter, spec.rope_scaling, positions, level) if growth else ""
-    return AttentionInputs(last_index, total, turns, windowed, cache, positions, grown)
+    return AttentionInputs(
+        last_index,
+        total,
+        turns,
+        windowed,
+        cache,
+        positions,
+        grown,
+        turns_by_theta=by_theta,
+    )
 
 
 def _growth(
@@ -232,16 +245,23 @@ def _growth(
 
 
 def rotary_tables(
-    emitter: Emitter, spec: ModelSpec, level: QuantLevel, name: str, *, windowed: bool = False
+    emitter: Emitter,
+    spec: ModelSpec,
+    level: QuantLevel,
+    name: str,
+    *,
+    windowed: bool = False,
+    theta: float | None = None,
 ) -> tuple[str, ...]:
     """Add cosines and sines [context, rotated values / 2] of position times frequency, in float32.
 
     A longrope and a yarn multiply both by their amplitude. Nothing where positions are learned.
+    Arguments as those of harness.builder.graph.rotary.inverse_frequencies.
     """
     if not spec.rotated_dim:
         return ()
     context_tokens = geometry_of(spec, level).max_context_tokens
-    values = inverse_frequencies(spec, windowed=windowed)
+    values = inverse_frequencies(spec, windowed=windowed, theta=theta)
     frequencies = emitter.constant(f"{name}.frequencies", values, "float32")
     limits = [
         emitter.constant(f"{name}.{word}", value, "float32")

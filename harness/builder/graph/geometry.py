@@ -30,8 +30,8 @@ from harness.models.specs.tensors import vector_size
 HIDDEN, EMBEDDING = "last_hidden_state", "sentence_embedding"  # outputs of an encoder
 SCORES = "logits"  # its second one where it scores texts instead
 # Of a head and of its rotated part.
-# "head_size shall be a multiple of 16": GroupQueryAttention, ORT 1.31.1
-HEAD_DIM_STEP = 16
+# "head_size must be a multiple of 8": GroupQueryAttention, ORT 1.32.0
+HEAD_DIM_STEP = 8
 # Of a head whose sliding cache packs two values in a byte: ORT 1.32 runs no other.
 PACKED_HEAD_STEP = 32
 STATE_DTYPE, STATE_BYTES = "float32", 4  # at every level: what adds up over all tokens
@@ -430,11 +430,5 @@ def _check_heads(spec: ModelSpec) -> None:
         raise ModelError(
             f"{spec.name}: attention heads are {widths[0]} wide",
             fix=f"use a model whose head_dim is a multiple of {HEAD_DIM_STEP}:"
-            " ONNX Runtime's GroupQueryAttention runs no other",
-        )
-    if spec.rotated_dim % HEAD_DIM_STEP:
-        raise ModelError(
-            f"{spec.name}: {spec.rotated_dim} values of each head are rotated",
-            fix=f"use a model whose rotary_dim is a multiple of {HEAD_DIM_STEP}:"
             " ONNX Runtime's GroupQueryAttention runs no other",
         )

@@ -1,7 +1,7 @@
 """What the emitter of every mixer is given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.builder.graph.emitter import Emitter
 from harness.builder.graph.matrix import Matrix, multiply
@@ -21,6 +21,7 @@ class AttentionInputs:
         total_tokens: int32 scalar, the longest of them.
         turns: cosines and sines [context, rotated values / 2]; empty where positions are learned.
         windowed_turns: the same of layers with a window.
+        turns_by_theta: the same by base, where each layer has one of its own.
         cache: how keys and values are stored; integers come with scales, see scale_name.
         positions: of each new token [batch, tokens], where attention needs them outside its node.
         sides: the part of a second embedding for each layer [batch, tokens, width]; empty: none.
@@ -37,6 +38,7 @@ class AttentionInputs:
     growth: str = ""
     cached: bool = True
     sides: tuple[str, ...] = ()
+    turns_by_theta: Mapping[float, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

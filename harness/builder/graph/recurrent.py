@@ -31,7 +31,11 @@ def convolve(mixing: Mixing, values: str) -> str:
     parts = [f"{name}.{letter}" for letter in "bcx"]
     emitter.add("Split", (projected,), parts[0], more_outputs=parts[1:], axis=-1, num_outputs=3)
     gated = as_float(mixing, emitter.add("Mul", (parts[0], parts[2]), f"{name}.gated"))
-    convolved = as_activations(mixing, _convolution(mixing, gated, name, f"{name}.conv"))
+    sizes = mixing.spec.convolution
+    convolved = _convolution(
+        mixing, gated, name, f"{name}.conv", has_bias=sizes is not None and sizes.bias
+    )
+    convolved = as_activations(mixing, convolved)
     return mixing.multiply("out", emitter.add("Mul", (parts[1], convolved), f"{name}.mixed"))
 
 
@@ -72,9 +76,13 @@ def delta_rule(mixing: Mixing, values: str) -> str:
         MICROSOFT,
         more_outputs=(f"{name}.beta",),
     )
+    beta = f"{name}.beta"
+    if rule.rate_scale != 1.0:
+        factor = emitter.constant(f"{name}.rate_scale", rule.rate_scale, "float32")
+        beta = emitter.add("Mul", (beta, factor), f"{name}.scaled_beta")
     attended = emitter.add(
         "LinearAttention",
-        (queries, keys, f"{name}.v", f"past.{number}.recurrent", decay, f"{name}.beta"),
+        (queries, keys, f"{name}.v", f"past.{number}.recurrent", decay, beta),
         f"{name}.attended",
         MICROSOFT,
         more_outputs=(f"present.{number}.recurrent",),
@@ -91,7 +99,7 @@ def delta_rule(mixing: Mixing, values: str) -> str:
         f"{name}.normalised",
         MICROSOFT,
         activation="silu",
-        epsilon=mixing.spec.norm_epsilon,
+        epsilon=rule.norm_epsilon or mixing.spec.norm_epsilon,
     )
     return mixing.multiply("out", as_activations(mixing, normalised))
 
@@ -149,8 +157,10 @@ def mamba(mixing: Mixing, values: str) -> str:
     summed = emitter.add("Reshape", (summed, flattened), f"{name}.summed_flat")
     share = emitter.add("Sigmoid", (gate,), f"{name}.share")
     silu = emitter.add("Mul", (gate, share), f"{name}.silu")
+    if sizes.gated_norm and sizes.norm_first:
+        summed = _norm_of_groups(mixing, sizes, summed, name)
     gated = emitter.add("Mul", (summed, silu), f"{name}.gated")
-    if sizes.gated_norm:
+    if sizes.gated_norm and not sizes.norm_first:
         gated = _norm_of_groups(mixing, sizes, gated, name)
     return mixing.multiply("out", as_activations(mixing, gated))
 
@@ -164,7 +174,7 @@ def _projected(mixing: Mixing, sizes: Mamba, values: str, name: str) -> tuple[st
     split = (projected, emitter.constant(f"{name}.widths", widths))
     emitter.add("Split", split, gate, more_outputs=(packed, raw), axis=-1)
     convolved = _convolution(
-        mixing, packed, name, f"{name}.conv1d", activation="silu", has_bias=True
+        mixing, packed, name, f"{name}.conv1d", activation="silu", has_bias=sizes.taps_bias
     )
     bias = as_float(mixing, f"{name}.dt_bias", folded=True)
     raised = emitter.add("Add", (raw, bias), f"{name}.dt_raised")

@@ -1,9 +1,8 @@
 """The body of an encoder whose layers are a decoder's: their attention reads texts, no cache."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from harness.builder.graph.attention import attended, layer_turns, projections, turns_inside
+from harness.builder.graph.attention import attended, projections
 from harness.builder.graph.block import Residual, add_layer, add_norm
 from harness.builder.graph.decoder import attention_inputs, rotary_tables
 from harness.builder.graph.emitter import MICROSOFT, Emitter
@@ -34,9 +33,6 @@ def _mutual_texts(shared: MutualTexts, mixing: Mixing, packed: str) -> str:
     """Add MultiHeadAttention; it turns nothing and shares no keys, so that nodes before it do."""
     layer = mixing.layer
     query, key, value = projections(mixing, packed, apart=True)
-    if layer.rotary and turns_inside(mixing.spec):
-        query = _turn(mixing, query, layer.num_heads)
-        key = _turn(mixing, key, layer.num_kv_heads)
     sides = (query, _repeat(mixing, key), _repeat(mixing, value))
     mask = shared.mask if layer.window_tokens is None else shared.windowed_mask
     return mixing.emitter.add(
@@ -46,22 +42,6 @@ def _mutual_texts(shared: MutualTexts, mixing: Mixing, packed: str) -> str:
         MICROSOFT,
         num_heads=layer.num_heads,
         scale=mixing.spec.score_scale,
-    )
-
-
-def _turn(mixing: Mixing, values: str, heads: int) -> str:
-    """Add the rotation of queries or keys [batch, tokens, heads · head_dim]."""
-    spec, inputs = mixing.spec, (values, mixing.shared.positions, *layer_turns(mixing))
-    more: dict[str, Any] = {}
-    if spec.rotated_dim != mixing.layer.head_dim:
-        more = {"rotary_embedding_dim": spec.rotated_dim, "num_heads": heads}
-    return mixing.emitter.add(
-        "RotaryEmbedding",
-        inputs,
-        f"{values}.turned",
-        MICROSOFT,
-        interleaved=int(spec.rotary_pairs),
-        **more,
     )
 
 

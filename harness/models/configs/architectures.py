@@ -1,125 +1,13 @@
 """Which Hugging Face classes this version builds, and what others would need."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from harness.core.records import JsonValues
 from harness.models.configs import hybrid
 from harness.models.configs.gemma import gemma4
+from harness.models.configs.granite import granite_swa, hyperclovax
 from harness.models.configs.rope import Rotary
-
-# The words of config.json for the activations built here.
-ACTIVATIONS = {
-    "silu": "silu",
-    "swish": "silu",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_new": "gelu_tanh",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertKeys:
-    """What a class calls the numbers of its mixture.
-
-    Attributes:
-        count: keys of the experts of a layer; transformers 5 renamed some.
-        width: of one expert.
-        shared_width: of the block that every token uses; empty: there is none.
-        normalised: key of the flag that scales the weights to sum to 1; empty: they always do.
-        fields: what the class fixes of Experts.
-        numbers: keys of config.json by fields of Experts, each with its default.
-        flags: the same of what is true or false.
-        dense: key of how many first layers have a plain block; empty: none has.
-    """
-
-    count: tuple[str, ...] = ("num_experts", "num_local_experts")
-    width: str = "moe_intermediate_size"
-    shared_width: str = ""
-    normalised: str = "norm_topk_prob"
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    numbers: Mapping[str, tuple[str, float]] = field(default_factory=dict)
-    flags: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
-    dense: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """One supported class; its defaults are those of the class in transformers.
-
-    Attributes:
-        family: `model_type` in config.json.
-        fields: what the class fixes of a ModelSpec, whatever config.json says.
-        keys: what config.json calls a number of a ModelSpec, where not as Llama's does.
-        default_head_dim: where config.json has none; None: hidden_size / num_attention_heads.
-        kv_heads_default_to_heads: a missing num_key_value_heads means one per query head.
-        default_intermediate_factor: a missing width of the block means so many hidden sizes.
-        tied_by_default: a missing tie_word_embeddings means that the head is the embedding.
-        activation_keys: where the activation of the block is read; the first that is there.
-        activations: its words, and what they mean here.
-        default_activation: the word where config.json has none.
-        rotary: what its rotary positions may be.
-        reads_window: whether the class looks at sliding_window at all.
-        window_behind_flag: sliding_window counts only with use_sliding_window, per layer.
-        default_window_tokens: where config.json does not mention sliding_window; None: no window.
-        default_full_every: of so many layers the last sees everything, unless config.json says
-            otherwise; None: all layers are alike.
-        scale_key: the scores are multiplied by this number to the power of -1/2; empty: by
-            head_dim^-1/2.
-        default_scale: where config.json has none.
-        multipliers: keys of config.json by fields of a ModelSpec that multiply; missing ones: 1.
-        divisors: the same, of which the field takes the reciprocal.
-        unrotated: layers that do not turn queries and keys: those that `no_rope_layers` lists
-            (`listed`), those that see everything beside others that do not (`full`), or all of
-            them unless position_embedding_type is rope (`unless rope`); empty: none.
-        softcaps: keys of config.json by fields of a ModelSpec, each with its default.
-        experts: what it calls the numbers of its mixture; None: it has none.
-        refused: flags of config.json that would change the computation, with the value built here.
-        part_defaults: keys of config.json with the defaults of the class, which transformers 4 left
-            out of the text part of a larger model.
-        absent: keys of config.json that must be 0: what they count is not built.
-        read: what else config.json says, by fields of a ModelSpec; see configs/hybrid.py.
-        own_code: whether `auto_map` may name code of the makers': it came before the class.
-        encodes: whether a class without a head is an encoder: `never`, unless files of
-            sentence-transformers lie beside it; `always`; or by the flag of config.json so called,
-            which then also says that attention looks in both directions.
-        window_key: what config.json calls the window.
-        full_key: what it calls `default_full_every`.
-        full_first: of so many layers it is the first that sees everything.
-    """
-
-    family: str
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    keys: Mapping[str, str] = field(default_factory=dict)
-    default_head_dim: int | None = None
-    kv_heads_default_to_heads: bool = False
-    default_intermediate_factor: int | None = None
-    tied_by_default: bool = False
-    activation_keys: tuple[str, ...] = ("hidden_act",)
-    activations: Mapping[str, str] = field(default_factory=lambda: ACTIVATIONS)
-    default_activation: str = "silu"
-    rotary: Rotary = field(default_factory=Rotary)
-    reads_window: bool = True
-    window_behind_flag: bool = False
-    default_window_tokens: int | None = None
-    default_full_every: int | None = None
-    scale_key: str = ""
-    default_scale: float = 1.0
-    multipliers: Mapping[str, str] = field(default_factory=dict)
-    divisors: Mapping[str, str] = field(default_factory=dict)
-    unrotated: str = ""
-    softcaps: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
-    experts: ExpertKeys | None = None
-    refused: Mapping[str, bool] = field(default_factory=dict)
-    part_defaults: Mapping[str, Any] = field(default_factory=dict)
-    absent: tuple[str, ...] = ()
-    read: Callable[[JsonValues], Mapping[str, Any]] = lambda _values: {}
-    own_code: bool = False
-    encodes: str = "never"
-    window_key: str = "sliding_window"
-    full_key: str = "sliding_window_pattern"
-    full_first: bool = False
-
+from harness.models.configs.row import ACTIVATIONS, Architecture, ExpertKeys
 
 # The classes that came before RMS norms and gated blocks.
 _LAYER_NORM: Mapping[str, Any] = {
@@ -129,10 +17,27 @@ _LAYER_NORM: Mapping[str, Any] = {
     "all_bias": True,
 }
 _GEMMA: Mapping[str, Any] = {"norm_order": "around", "scaled_embedding": True}
+_GRANITE_EXPERTS = ExpertKeys(
+    count=("num_local_experts", "num_experts"),
+    width="intermediate_size",
+    shared_width="shared_intermediate_size",
+    shared_gate=False,
+    normalised="",
+    may_be_none=True,
+)
 _GRANITE = {
     "embedding_multiplier": "embedding_multiplier",
     "residual_multiplier": "residual_multiplier",
     "attention_scale": "attention_multiplier",
+}
+_QWEN3_NEXT: Mapping[str, Any] = {"qk_norm": "per_head", "attention_gate": True}
+_LFM3_ROPE = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+    "full_attention": {
+        "rope_type": "proportional",
+        "rope_theta": 1_000_000.0,
+        "partial_rotary_factor": 0.5,
+    },
 }
 _BOTH_WAYS = "use_bidirectional_attention"
 _GEMMA_FLAGS = {_BOTH_WAYS: False}
@@ -142,6 +47,7 @@ _GEMMA_ACTIVATIONS = {**ACTIVATIONS, "gelu": "gelu_tanh"}
 ARCHITECTURES = {
     "LlamaForCausalLM": Architecture("llama", kv_heads_default_to_heads=True, reads_window=False),
     "MistralForCausalLM": Architecture("mistral", default_window_tokens=4096),
+    "MinistralForCausalLM": Architecture("ministral", default_window_tokens=4096),
     "Qwen2ForCausalLM": Architecture("qwen2", {"qkv_bias": True}, window_behind_flag=True),
     "Qwen3ForCausalLM": Architecture(
         "qwen3", {"qk_norm": "per_head"}, default_head_dim=128, window_behind_flag=True
@@ -256,9 +162,8 @@ ARCHITECTURES = {
         kv_heads_default_to_heads=True,
         tied_by_default=True,
         rotary=Rotary(default_theta=2_000_000.0),
-        reads_window=False,
+        window_behind_flag=True,
         unrotated="listed",
-        refused={"use_sliding_window": False},
     ),
     "GraniteForCausalLM": Architecture(
         "granite",
@@ -275,8 +180,28 @@ ARCHITECTURES = {
         multipliers=_GRANITE,
         divisors={"logit_multiplier": "logits_scaling"},
         unrotated="unless rope",
-        absent=("num_local_experts",),
+        experts=_GRANITE_EXPERTS,
         read=hybrid.granite_h,
+    ),
+    "GraniteSWAForCausalLM": Architecture(
+        "granite_swa",
+        {"attention_sinks": True},
+        kv_heads_default_to_heads=True,
+        tied_by_default=True,
+        multipliers=_GRANITE,
+        divisors={"logit_multiplier": "logits_scaling"},
+        default_window_tokens=128,
+        read=granite_swa,
+    ),
+    "GraniteMoeSWAForCausalLM": Architecture(
+        "granitemoe_swa",
+        {"attention_sinks": True},
+        kv_heads_default_to_heads=True,
+        multipliers=_GRANITE,
+        divisors={"logit_multiplier": "logits_scaling"},
+        default_window_tokens=128,
+        experts=_GRANITE_EXPERTS,
+        read=granite_swa,
     ),
     "FalconH1ForCausalLM": Architecture(
         "falcon_h1",
@@ -294,7 +219,7 @@ ARCHITECTURES = {
         kv_heads_default_to_heads=True,
         reads_window=False,
         multipliers={**_GRANITE, "logit_multiplier": "logits_scaling"},
-        refused={"use_post_norm": True},
+        read=hyperclovax,
         own_code=True,
     ),
     "Exaone4ForCausalLM": Architecture(
@@ -328,7 +253,8 @@ ARCHITECTURES = {
         tied_by_default=True,
         rotary=Rotary(default_theta=500_000.0),
         reads_window=False,
-        refused={"use_bias": False},
+        attention_bias_keys=("use_bias",),
+        block_bias_keys=("use_bias",),
         own_code=True,
     ),
     "Ministral3ForCausalLM": Architecture(
@@ -360,7 +286,6 @@ ARCHITECTURES = {
         tied_by_default=True,
         rotary=Rotary(default_theta=1_000_000.0),
         reads_window=False,
-        refused={"conv_bias": False},
         read=hybrid.lfm2,
     ),
     "Lfm2MoeForCausalLM": Architecture(
@@ -374,13 +299,63 @@ ARCHITECTURES = {
             fields={"sigmoid": True},
             flags={"choice_bias": ("use_expert_bias", True)},
             dense="num_dense_layers",
+            normalised_default=True,
+            scale="routed_scaling_factor",
         ),
-        refused={"conv_bias": False},
         read=hybrid.lfm2_moe,
+    ),
+    "Lfm3ForCausalLM": Architecture(
+        "lfm3",
+        {"qk_norm": "per_head"},
+        keys={"norm_epsilon": "norm_eps"},
+        default_head_dim=128,
+        tied_by_default=True,
+        rotary=Rotary(default_theta=1_000_000.0, local_theta=10_000.0, by_kind=True),
+        default_window_tokens=256,
+        part_defaults={"rope_parameters": _LFM3_ROPE},
+        read=hybrid.lfm3,
+    ),
+    "OlmoHybridForCausalLM": Architecture(
+        "olmo_hybrid",
+        {"norm_order": "after", "state_norm_order": "before", "qk_norm": "full_width"},
+        kv_heads_default_to_heads=True,
+        reads_window=False,
+        read=hybrid.olmo_hybrid,
+    ),
+    "Qwen3NextForCausalLM": Architecture(
+        "qwen3_next",
+        _QWEN3_NEXT,
+        default_head_dim=256,
+        rotary=Rotary(partial=True, default_share=0.25),
+        reads_window=False,
+        experts=ExpertKeys(shared_width="shared_expert_intermediate_size", normalised_default=True),
+        read=hybrid.qwen3_5,
+    ),
+    "Qwen3_5MoeForCausalLM": Architecture(
+        "qwen3_5_moe_text",
+        _QWEN3_NEXT,
+        default_head_dim=256,
+        rotary=Rotary(partial=True, default_share=0.25),
+        reads_window=False,
+        experts=ExpertKeys(shared_width="shared_expert_intermediate_size", normalised=""),
+        part_defaults={
+            "vocab_size": 248_320,
+            "hidden_size": 2048,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 32_768,
+            "rms_norm_eps": 1e-6,
+            "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 512,
+            "num_experts": 256,
+            "num_experts_per_tok": 8,
+        },
+        read=hybrid.qwen3_5,
     ),
     "Qwen3_5ForCausalLM": Architecture(
         "qwen3_5_text",
-        {"qk_norm": "per_head", "attention_gate": True},
+        _QWEN3_NEXT,
         default_head_dim=256,
         rotary=Rotary(partial=True, default_share=0.25),
         reads_window=False,
@@ -398,13 +373,14 @@ ARCHITECTURES = {
     ),
     "NemotronHForCausalLM": Architecture(
         "nemotron_h",
-        {"mlp_gated": False},
+        {"mlp_gated": False, "tied_embeddings": False},
         keys={"norm_epsilon": "layer_norm_epsilon"},
         default_head_dim=128,
         activation_keys=("mlp_hidden_act",),
         activations={"relu2": "relu2"},
         default_activation="relu2",
         reads_window=False,
+        attention_bias_keys=(),  # the class has none, whatever config.json says
         read=hybrid.nemotron_h,
         own_code=True,
     ),

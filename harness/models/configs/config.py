@@ -1,6 +1,6 @@
 """A Hugging Face config.json as a spec; everything that cannot be built is refused by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from harness.models.configs.architectures import (
     NEEDS,
     ROTARY_ENCODERS,
     SUPPORTED,
-    Architecture,
 )
 from harness.models.configs.encoder import SUPPORTED as SUPPORTED_ENCODERS
 from harness.models.configs.encoder import (
@@ -21,12 +20,14 @@ from harness.models.configs.encoder import (
     folder_steps,
     labels_of,
 )
+from harness.models.configs.kinds import layers_of
 from harness.models.configs.packed import refuse_packed
 from harness.models.configs.parts import text_part
 from harness.models.configs.rope import turns_of
+from harness.models.configs.row import Architecture, ExpertKeys
 from harness.models.specs.check import check_any, require_positive
 from harness.models.specs.decoder_names import FAMILIES
-from harness.models.specs.layers import Experts, shortest_pattern
+from harness.models.specs.layers import Experts
 from harness.models.specs.model import (
     DENSE_ACTIVATIONS,
     AnySpec,
@@ -45,13 +46,15 @@ def experts_of(values: JsonValues, architecture: Architecture) -> Experts | None
     keys = architecture.experts
     if keys is None:
         return None
+    count = next((key for key in keys.count if values.has(key)), keys.count[0])
+    if keys.may_be_none and values.integer(count, 0) == 0:
+        return None
     if values.integer("decoder_sparse_step", 1) != 1 or values.values.get("mlp_only_layers"):
         raise values.unsupported(
             "some of its layers have experts and others a block"
             " (decoder_sparse_step, mlp_only_layers)",
             "experts in every layer",
         )
-    count = next((key for key in keys.count if values.has(key)), keys.count[0])
     shared = values.integer(keys.shared_width) if keys.shared_width else 0
     numbers: dict[str, Any] = {
         name: values.number(key, default) for name, (key, default) in keys.numbers.items()
@@ -62,147 +65,18 @@ def experts_of(values: JsonValues, architecture: Architecture) -> Experts | None
         active=values.integer("num_experts_per_tok"),
         intermediate_size=values.integer(keys.width),
         shared_intermediate_size=shared,
-        shared_gate=shared > 0,
-        normalised=values.flag(keys.normalised) if keys.normalised else True,
+        shared_gate=keys.shared_gate and shared > 0,
+        normalised=_normalised(values, keys),
+        scale=values.number(keys.scale, 1.0) if keys.scale else 1.0,
         dense_layers=values.integer(keys.dense, 0) if keys.dense else 0,
         **numbers,
         **keys.fields,
     )
 
 
-_FULL, _WINDOWED = "full_attention", "sliding_attention"
-# What config.json calls a kind of layer, and its letter in a pattern.
-_LETTERS = {_FULL: "F", "attention": "F", _WINDOWED: "S"}
-_UNROTATED = {"F": "G"}
-
-
-def layers_of(values: JsonValues, architecture: Architecture) -> dict[str, Any]:
-    """Return what of a ModelSpec tells the layers apart: window, period or pattern.
-
-    Raises:
-        ModelError: a kind of layer that is not built, or a list that is not as long as the model.
-    """
-    window, kinds = _stated_window(values, architecture), _kinds(values, architecture)
-    letters = [_letter(values, kind) for kind in kinds]
-    if window is None:
-        letters = ["F" if letter == "S" else letter for letter in letters]
-    letters = _without_rotary(values, architecture, letters)
-    if not letters:
-        return {"sliding_window_tokens": window}
-    if set(letters) <= {"F", "S"}:
-        period = letters.index("F") + 1 if "F" in letters else 0
-        if "S" not in letters:
-            return {}
-        if not period:
-            return {"sliding_window_tokens": window}
-        if letters == [_LETTERS[kind] for kind in periodic(len(letters), period)]:
-            return {"sliding_window_tokens": window, "full_attention_every": period}
-    pattern = shortest_pattern("".join(letters))
-    return {"sliding_window_tokens": window if "S" in letters else None, "layer_pattern": pattern}
-
-
-def periodic(layers: int, every: int, *, first: bool = False) -> list[str]:
-    """Return the kind of each layer where one of `every` sees everything: the last or the first."""
-    start = 0 if first else 1
-    return [_WINDOWED if (layer + start) % every else _FULL for layer in range(layers)]
-
-
-def _letter(values: JsonValues, kind: str) -> str:
-    """Return the letter of a kind of layer."""
-    if kind not in _LETTERS:
-        raise values.unsupported(
-            f"its layers attend in different ways (layer types: {kind})", ", ".join(_LETTERS)
-        )
-    return _LETTERS[kind]
-
-
-def _without_rotary(
-    values: JsonValues, architecture: Architecture, letters: list[str]
-) -> list[str]:
-    """Return the letters, those of layers without rotary positions changed."""
-    layers = _count(values, architecture)
-    if architecture.unrotated == "listed":
-        flat = _listed_without_rotary(values, layers)
-    elif architecture.unrotated == "full" and "S" in letters:
-        flat = [letter == "F" for letter in letters]
-    elif architecture.unrotated == "unless rope":
-        flat = [values.text("position_embedding_type", "") != "rope"] * layers
-    else:
-        return letters
-    return [
-        _UNROTATED[letter] if bare else letter
-        for letter, bare in zip(letters or ["F"] * layers, flat, strict=True)
-    ]
-
-
-def _listed_without_rotary(values: JsonValues, layers: int) -> list[bool]:
-    """Return which layers have no rotary positions: of every fourth, or as a list of 0 and 1 says.
-
-    The list is called `no_rope_layers`, and has a 1 for each layer that has them.
-    """
-    if not values.has("no_rope_layers"):
-        every = values.integer("no_rope_layer_interval", 4)
-        require_positive(values.where, "no_rope_layer_interval", every)
-        return [(layer + 1) % every == 0 for layer in range(layers)]
-    listed = values.numbers("no_rope_layers")
-    if len(listed) < layers:
-        raise ModelError(
-            f"{values.where}: no_rope_layers has {len(listed)} entries for {layers} layers",
-            fix="one for each layer: copy the whole config.json of the model",
-        )
-    return [not one for one in listed[:layers]]
-
-
-def _count(values: JsonValues, architecture: Architecture) -> int:
-    """Return how many layers there are."""
-    return values.integer(architecture.keys.get("num_layers", "num_hidden_layers"))
-
-
-def _kinds(values: JsonValues, architecture: Architecture) -> Sequence[str]:
-    """Return the kind of each layer; empty: config.json does not tell them apart."""
-    layers = _count(values, architecture)
-    if values.has("layer_types"):
-        kinds = values.texts("layer_types")
-        if len(kinds) != layers:
-            raise ModelError(
-                f"{values.where}: layer_types names {len(kinds)} layers, num_hidden_layers is"
-                f" {layers}",
-                fix="one for each layer: copy the whole config.json of the model",
-            )
-        return kinds
-    if architecture.window_behind_flag and _stated_window(values, architecture) is not None:
-        first = min(values.integer("max_window_layers", 28), layers)
-        return [_FULL] * first + [_WINDOWED] * (layers - first)
-    if architecture.default_full_every is None:
-        return ()
-    if isinstance(values.values.get("sliding_window_pattern"), str):
-        return _spelled(values, layers)
-    every = values.integer(architecture.full_key, architecture.default_full_every)
-    require_positive(values.where, architecture.full_key, every)
-    return periodic(layers, every, first=architecture.full_first)
-
-
-def _spelled(values: JsonValues, layers: int) -> Sequence[str]:
-    """Return the kinds of a pattern in letters, L a window and G everything (EXAONE 4).
-
-    The last layer sees everything whatever the pattern says.
-    """
-    pattern, kinds = values.text("sliding_window_pattern"), {"L": _WINDOWED, "G": _FULL}
-    if not pattern or set(pattern) - set(kinds):
-        raise values.unsupported(f"sliding_window_pattern is {pattern!r}", "letters L and G")
-    return [*(kinds[pattern[layer % len(pattern)]] for layer in range(layers - 1)), _FULL]
-
-
-def _stated_window(values: JsonValues, architecture: Architecture) -> int | None:
-    """Return sliding_window where the class reads it, else None."""
-    if not architecture.reads_window:
-        return None
-    if architecture.window_behind_flag and not values.flag("use_sliding_window"):
-        return None
-    key = architecture.window_key
-    if key not in values.values:
-        return architecture.default_window_tokens
-    return values.integer(key) if values.has(key) else None
+def _normalised(values: JsonValues, keys: ExpertKeys) -> bool:
+    """Return whether the weights of the chosen experts sum to 1."""
+    return values.flag(keys.normalised, keys.normalised_default) if keys.normalised else True
 
 
 # What config.json calls the numbers of a ModelSpec, where a class does not say otherwise.
@@ -298,6 +172,7 @@ def _from_layers(values: JsonValues, name: str, steps: Steps | None) -> AnySpec:
         part_of=part_of,
         source=values.where,
         **told,
+        **_biases(values, architecture),
         **_softcaps(values, architecture),
         **_multipliers(values, architecture, head_dim),
     )
@@ -404,13 +279,6 @@ def _refuse_features(values: JsonValues, architecture: Architecture, *, is_encod
         if values.flag(flag, built) is not built:
             raise values.unsupported(f"{flag} is {not built}".lower(), f"{flag} {built}".lower())
     _refuse_counts(values, architecture)
-    if not architecture.fields.get("qkv_bias") and values.flag("attention_bias"):
-        raise values.unsupported(
-            "attention_bias adds a bias to the output projection too",
-            "no bias, or Qwen2ForCausalLM with biases on query, key and value only",
-        )
-    if values.flag("mlp_bias"):
-        raise values.unsupported("mlp_bias adds biases to the gated block", "no bias there")
     refuse_packed(values)
     auto_map = values.table("auto_map")
     if auto_map is None or architecture.own_code:
@@ -427,6 +295,15 @@ def _refuse_counts(values: JsonValues, architecture: Architecture) -> None:
     for key in architecture.absent:
         if values.integer(key, 0):
             raise values.unsupported(f"{key} is {values.integer(key)}", f"{key} 0")
+
+
+def _biases(values: JsonValues, architecture: Architecture) -> dict[str, bool]:
+    """Return which matrices of attention and of the block add a bias, where config.json says it."""
+    attention, block = (
+        any(values.flag(key) for key in keys)
+        for keys in (architecture.attention_bias_keys, architecture.block_bias_keys)
+    )
+    return {"qkv_bias": attention, "out_bias": attention, "block_bias": block}
 
 
 def _activation(values: JsonValues, architecture: Architecture) -> str:

@@ -38,16 +38,18 @@ def pattern_of(values: JsonValues, words: Sequence[str], letters: Mapping[str, s
     return shortest_pattern("".join(letters[word] for word in words))
 
 
+def convolution_of(values: JsonValues, taps: int) -> Convolution:
+    """Return the short convolutions, of so many taps where config.json does not say it."""
+    return Convolution(values.integer("conv_L_cache", taps), values.flag("conv_bias"))
+
+
 def lfm2_moe(values: JsonValues) -> Fields:
     """Read the class Lfm2MoeConfig: LFM2 with experts behind its first layers."""
-    scale = values.number("routed_scaling_factor", 1.0)
-    if scale != 1.0:
-        raise values.unsupported(f"routed_scaling_factor is {scale}", "routed_scaling_factor 1")
     words = values.texts("layer_types")
     tied = values.flag("tie_embedding", values.flag("tie_word_embeddings", True))
     return {
         "layer_pattern": pattern_of(values, words, {_FULL: "F", "conv": "C"}),
-        "convolution": Convolution(values.integer("conv_L_cache", 3)),
+        "convolution": convolution_of(values, 3),
         "tied_embeddings": tied,
     }
 
@@ -74,10 +76,63 @@ def lfm2(values: JsonValues) -> Fields:
     tied = values.flag("tie_word_embeddings", True)
     return {
         "layer_pattern": pattern_of(values, words, {_FULL: "F", "conv": "C"}),
-        "convolution": Convolution(values.integer("conv_L_cache", 3)),
+        "convolution": convolution_of(values, 3),
         "intermediate_size": wide,
         "tied_embeddings": values.flag("tie_embedding", tied),
     }
+
+
+def lfm3(values: JsonValues) -> Fields:
+    """Read the class Lfm3Config: short convolutions, attention to everything or in a window."""
+    words: Sequence[str] = values.texts("layer_types")
+    if not words:
+        layers = range(values.integer("num_hidden_layers"))
+        turns = (_FULL, "conv", "sliding_attention", "conv")  # from the third layer on
+        words = [turns[(layer - 2) % 4] if layer else "conv" for layer in layers]
+    letters = {_FULL: "F", "sliding_attention": "S", "conv": "C"}
+    has_gate = values.flag("use_attention_gate", True)
+    stated = "sliding_window" not in values.values or values.has("sliding_window")
+    window = values.integer("sliding_window", 256) if stated else None
+    if window is None:
+        letters["sliding_attention"] = "F"
+    pattern = pattern_of(values, words, letters)
+    return {
+        "layer_pattern": pattern,
+        "sliding_window_tokens": window if "S" in pattern else None,
+        "convolution": convolution_of(values, 7),
+        "norm_order": "around" if values.flag("use_sandwich_norm", True) else "before",
+        "attention_gate": has_gate,
+        "attention_gate_by_head": has_gate,
+    }
+
+
+def olmo_hybrid(values: JsonValues) -> Fields:
+    """Read the class OlmoHybridConfig: linear attention, and attention in every fourth layer.
+
+    Without rope_parameters nothing is turned. The norm of what linear attention gives has an
+    epsilon of its own.
+    """
+    words: Sequence[str] = values.texts("layer_types")
+    layers = values.integer("num_hidden_layers")
+    if not words:
+        words = [_FULL if layer % 4 == 3 else "linear_attention" for layer in range(layers)]
+        words = words if _FULL in words else [*words[:-1], _FULL]
+    heads, hidden = values.integer("num_attention_heads"), values.integer("hidden_size")
+    key_heads = values.integer("linear_num_key_heads", heads)
+    key_dim = values.integer("linear_key_head_dim", int(0.75 * hidden / max(1, key_heads)))
+    rule = DeltaRule(
+        key_heads=key_heads,
+        value_heads=values.integer("linear_num_value_heads", heads),
+        key_dim=key_dim,
+        value_dim=values.integer("linear_value_head_dim", 2 * key_dim),
+        kernel=values.integer("linear_conv_kernel_dim", 4),
+        rate_scale=2.0 if values.flag("linear_allow_neg_eigval", True) else 1.0,
+        norm_epsilon=1e-5,
+    )
+    table = values.table("rope_parameters")
+    turned = values.has("rope_theta") or table is None or table.has("rope_theta")
+    letters = {_FULL: "F" if turned else "G", "linear_attention": "L"}
+    return {"layer_pattern": pattern_of(values, words, letters), "delta_rule": rule}
 
 
 def qwen3_5(values: JsonValues) -> Fields:
@@ -115,16 +170,17 @@ def nemotron_h(values: JsonValues) -> Fields:
     letters = {_FULL: "g", "attention": "g", "linear_attention": "m", "mamba": "m", "mlp": "D"}
     if not values.has("num_hidden_layers"):
         values = JsonValues({**values.values, "num_hidden_layers": len(words)}, values.where)
-    for key in ("use_bias", "mamba_proj_bias"):
-        if values.flag(key):
-            raise values.unsupported(f"{key} is true", f"{key} false")
     _refuse_step_limits(values)
+    bias = values.flag("use_bias")
     mamba = Mamba(
         heads=values.integer("mamba_num_heads", 128),
         head_dim=values.integer("mamba_head_dim", 64),
         state_dim=values.integer("ssm_state_size", 128),
         groups=values.integer("n_groups", values.integer("mamba_n_groups", 8)),
         kernel=values.integer("conv_kernel", values.integer("mamba_d_conv", 4)),
+        in_bias=bias,
+        out_bias=bias,
+        taps_bias=values.flag("use_conv_bias", values.flag("mamba_conv_bias", True)),
     )
     return {
         "layer_pattern": pattern_of(values, words, letters),
@@ -134,13 +190,10 @@ def nemotron_h(values: JsonValues) -> Fields:
 
 
 def _refuse_step_limits(values: JsonValues) -> None:
-    """Refuse steps of time that are clamped, which the operators do not do, and convolutions."""
+    """Refuse steps of time that are clamped, which the operators do not do."""
     limits = values.values.get("time_step_limit")
     if limits is not None and not _unlimited(limits):
         raise values.unsupported(f"time_step_limit is {limits}", "steps between 0 and infinity")
-    for key in ("use_conv_bias", "mamba_conv_bias"):
-        if not values.flag(key, True):
-            raise values.unsupported(f"{key} is false", f"{key} true")
 
 
 def _unlimited(limits: Any) -> bool:
@@ -157,9 +210,8 @@ def _mamba_of(values: JsonValues, inner_width: int, **sizes: Any) -> Mamba:
         inner_width: of all heads together, where it does not say the width of one.
         sizes: what else is known of the mixer.
     """
-    if values.flag("mamba_proj_bias"):
-        raise values.unsupported("mamba_proj_bias is true", "mamba_proj_bias false")
     _refuse_step_limits(values)
+    bias = values.flag("mamba_proj_bias")
     heads = values.integer("mamba_n_heads", 128)
     stated = values.values.get("mamba_d_head", "auto")
     return Mamba(
@@ -168,7 +220,9 @@ def _mamba_of(values: JsonValues, inner_width: int, **sizes: Any) -> Mamba:
         state_dim=values.integer("mamba_d_state", 256),
         groups=values.integer("mamba_n_groups", 1),
         kernel=values.integer("mamba_d_conv", 4),
-        **sizes,
+        in_bias=bias,
+        taps_bias=values.flag("mamba_conv_bias", True),
+        **{"out_bias": bias, **sizes},
     )
 
 
@@ -192,41 +246,59 @@ def falcon_h1(values: JsonValues) -> Fields:
     Its multipliers are constants beside matrices, and are folded into them: one for each part of
     the projection into the mixer, and one for each other matrix.
     """
-    if values.flag("projectors_bias"):
-        raise values.unsupported("projectors_bias is true", "projectors_bias false")
     has_norm = values.flag("mamba_rms_norm")
-    if has_norm and values.flag("mamba_norm_before_gate", True):
-        raise values.unsupported(
-            "mamba_norm_before_gate is true", "the gate before the norm, or no norm"
-        )
-    inner = values.integer("mamba_d_ssm", 1024)
+    inner = _falcon_width(values)
     return {
         "layer_pattern": "P",
-        "mamba": _mamba_of(values, inner, gated_norm=has_norm),
+        "mamba": _mamba_of(
+            values,
+            inner,
+            gated_norm=has_norm,
+            norm_first=has_norm and values.flag("mamba_norm_before_gate", True),
+            out_bias=values.flag("projectors_bias"),
+        ),
         "part_multipliers": _falcon_multipliers(values),
     }
 
 
+def _falcon_width(values: JsonValues) -> int:
+    """Return the width of all heads of the mixer: null means a multiple of hidden_size."""
+    if "mamba_d_ssm" in values.values and not values.has("mamba_d_ssm"):
+        return values.integer("mamba_expand", 2) * values.integer("hidden_size")
+    return values.integer("mamba_d_ssm", 1024)
+
+
 def _falcon_multipliers(values: JsonValues) -> tuple[tuple[str, float], ...]:
-    """Return what each matrix of a layer is multiplied by, but for those of 1."""
+    """Return what each matrix of a layer is multiplied by, but for those of 1.
+
+    What the input of a matrix is multiplied by does not reach its bias.
+    """
     into, inside = (
         values.number("attention_in_multiplier", 1.0),
         values.number("key_multiplier", 1.0),
     )
     gate, down = _numbers(values, "mlp_multipliers", 2)
     mixer = values.number("ssm_in_multiplier", 1.0)
-    parts = zip(("z", "x", "B", "C", "dt"), _numbers(values, "ssm_multipliers", 5), strict=True)
+    inner = dict(
+        zip(("z", "x", "B", "C", "dt"), _numbers(values, "ssm_multipliers", 5), strict=True)
+    )
     found = {
         "self_attn.q_proj": into,
         "self_attn.k_proj": into * inside,
         "self_attn.v_proj": into,
         "self_attn.o_proj": values.number("attention_out_multiplier", 1.0),
-        **{f"mamba.{letters}_proj": mixer * factor for letters, factor in parts},
+        **{f"mamba.{letters}_proj": mixer * factor for letters, factor in inner.items()},
         "mamba.out_proj": values.number("ssm_out_multiplier", 1.0),
         "mlp.gate_proj": gate,
         "mlp.down_proj": down,
     }
-    return tuple((name, factor) for name, factor in found.items() if factor != 1.0)
+    biases: dict[str, float] = {}
+    if values.flag("attention_bias"):
+        biases |= {"self_attn.q_proj": 1.0, "self_attn.k_proj": inside, "self_attn.v_proj": 1.0}
+    if values.flag("mamba_proj_bias"):
+        biases |= {f"mamba.{letters}_proj": factor for letters, factor in inner.items()}
+    others = ((f"{name}.bias", factor) for name, factor in biases.items() if factor != found[name])
+    return (*((name, factor) for name, factor in found.items() if factor != 1.0), *others)
 
 
 def _numbers(values: JsonValues, key: str, count: int) -> tuple[float, ...]:

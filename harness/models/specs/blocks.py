@@ -8,8 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from harness.models.specs.layers import DeltaRule, Experts, FeedForward, Layer, Mamba, Mixer
-from harness.models.specs.model import NORM_ORDERS, ModelSpec
+from harness.models.specs.layers import (
+    Convolution,
+    DeltaRule,
+    Experts,
+    FeedForward,
+    Layer,
+    Mamba,
+    Mixer,
+)
+from harness.models.specs.model import ModelSpec
 from harness.models.specs.shapes import DecoderShape
 
 AnyDecoder = ModelSpec | DecoderShape
@@ -99,7 +107,9 @@ class Block:
 def _attention(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
     """Query, key and value lie in one matrix, and with them the gate of what is attended to."""
     hidden, query, key = spec.hidden_size, layer.query_width, layer.key_width
-    gate = (("g", query),) if spec.attention_gate else ()
+    gates = gate_width(spec, layer)
+    by_head = spec.attention_gate_by_head
+    gate = (("g", gates),) if gates and not by_head else ()
     own = (("k", key), ("v", key)) if layer.owns_cache else ()
     for letter, width in (("q", query), *own, *gate):
         yield Part(
@@ -110,6 +120,8 @@ def _attention(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
             "attention qkv bias",
             stored="self_attn.qkv_proj",
         )
+    if by_head:
+        yield Part("self_attn.g_proj", (gates, hidden), "attention gate")
     out = (hidden, query)
     has_bias = spec.all_bias or spec.out_bias
     yield Part("self_attn.o_proj", out, "attention out", has_bias, "attention out bias")
@@ -118,6 +130,13 @@ def _attention(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
         yield Part(f"self_attn.{letter}_norm.weight", (width,), "query and key norms")
     if spec.attention_sinks:
         yield Part("self_attn.sinks", (layer.num_heads,), "attention sinks")
+
+
+def gate_width(spec: AnyDecoder, layer: Layer) -> int:
+    """Return how wide the gate is of what a layer's attention gives; 0: it has none."""
+    if not spec.attention_gate:
+        return 0
+    return layer.num_heads if spec.attention_gate_by_head else layer.query_width
 
 
 _NORM_WIDTHS: Mapping[str, Callable[[Layer], tuple[int, ...]]] = {
@@ -129,9 +148,9 @@ _NORM_WIDTHS: Mapping[str, Callable[[Layer], tuple[int, ...]]] = {
 
 def _mlp(spec: AnyDecoder, layer: Layer) -> Iterator[Part]:
     hidden, wide = spec.hidden_size, layer.intermediate_size
-    biases = (spec.all_bias, "block biases")
+    biases = (spec.all_bias or spec.block_bias, "block biases")
     if spec.mlp_gated:
-        yield Part("mlp.gate_proj", (wide, hidden), "block gate")
+        yield Part("mlp.gate_proj", (wide, hidden), "block gate", *biases)
     yield Part("mlp.up_proj", (wide, hidden), "block up", *biases)
     yield Part("mlp.down_proj", (hidden, wide), "block down", *biases)
 
@@ -168,16 +187,23 @@ def _mixture(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
 
 def _convolution(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
     """Three parts of the input, taps of one channel each, and the way back."""
-    hidden = spec.hidden_size
-    yield Part("conv.in_proj", (3 * hidden, hidden), "convolution in")
-    yield Part("conv.out_proj", (hidden, hidden), "convolution out")
+    hidden, bias = spec.hidden_size, _convolution_of(spec).bias
+    biases = (bias, "convolution biases")
+    yield Part("conv.in_proj", (3 * hidden, hidden), "convolution in", *biases)
+    yield Part("conv.out_proj", (hidden, hidden), "convolution out", *biases)
     yield Part("conv.conv.weight", (hidden, 1, _taps(spec)), "convolution taps")
+    if bias:
+        yield Part("conv.conv.bias", (hidden,), "convolution biases")
+
+
+def _convolution_of(spec: AnyDecoder) -> Convolution:
+    if spec.convolution is None:
+        raise ValueError("a layer of convolutions in a model without any")
+    return spec.convolution
 
 
 def _taps(spec: AnyDecoder) -> int:
-    if spec.convolution is None:
-        raise ValueError("a layer of convolutions in a model without any")
-    return spec.convolution.kernel
+    return _convolution_of(spec).kernel
 
 
 def _convolution_states(spec: AnyDecoder, _layer: Layer) -> tuple[State, ...]:
@@ -241,10 +267,13 @@ def _mamba(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
     mamba, hidden, small = _mamba_of(spec), spec.hidden_size, "mamba small arrays"
     for letters, width in mamba_widths(mamba).items():
         name = f"mamba.{letters}_proj"
-        yield Part(name, (width, hidden), "mamba in", stored="mamba.in_proj")
-    yield Part("mamba.out_proj", (hidden, mamba.inner_width), "mamba out")
+        bias = (mamba.in_bias, "mamba biases")
+        yield Part(name, (width, hidden), "mamba in", *bias, stored="mamba.in_proj")
+    out = (hidden, mamba.inner_width)
+    yield Part("mamba.out_proj", out, "mamba out", mamba.out_bias, "mamba biases")
     yield Part("mamba.conv1d.weight", (mamba.convolved_width, 1, mamba.kernel), small)
-    yield Part("mamba.conv1d.bias", (mamba.convolved_width,), small)
+    if mamba.taps_bias:
+        yield Part("mamba.conv1d.bias", (mamba.convolved_width,), small)
     for name in ("dt_bias", "A_log", "D"):
         yield Part(f"mamba.{name}", (mamba.heads,), small)
     if mamba.gated_norm:
@@ -319,7 +348,7 @@ def state_values(spec: ModelSpec) -> int:
 
 def layer_norms(spec: ModelSpec, layer: Layer) -> tuple[str, ...]:
     """Return the norms of a layer: those around what it has, in the order of a layer."""
-    order = NORM_ORDERS[spec.norm_order]
+    order = spec.norms_of(layer)
     names: list[str] = []
     if layer.mixers:
         names += [order.before_attention, order.after_attention]

@@ -65,6 +65,7 @@ _SIZES = {
     "M": "mamba",
     "P": "mamba",
     "S": "sliding_window_tokens",
+    "N": "sliding_window_tokens",
 }
 LETTERS = f"{', '.join(KINDS)}; small ones have no block behind their mixer"
 # Work is done per layer before anything is built: a damaged number must not take for ever.
@@ -106,6 +107,12 @@ def _check_body(spec: ModelSpec, where: str) -> ModelSpec:
                 f"{where}: {spec.experts.dense_layers} of {spec.num_layers} layers have no experts",
                 fix="experts.dense_layers is at least 0 and less than num_layers",
             )
+    if spec.layer_thetas and len(spec.layer_thetas) != spec.num_layers:
+        raise ModelError(
+            f"{where}: layer_thetas has {len(spec.layer_thetas)} bases for {spec.num_layers}"
+            " layers",
+            fix="one for each layer, 0 where it turns nothing",
+        )
     if spec.rope_scaling is not None:
         _check_scaling(spec.rope_scaling, where)
         _check_divisors(spec, spec.rope_scaling, where)
@@ -188,10 +195,9 @@ def _check_pattern_sizes(spec: ModelSpec, where: str) -> None:
             )
     if spec.convolution is not None:
         require_positive(where, "convolution.kernel - 1", spec.convolution.kernel - 1)
-    if spec.delta_rule is not None:
-        _check_delta(spec.delta_rule, where)
-    if spec.mamba is not None:
-        _check_mamba(spec.mamba, where)
+    for name, sizes in (("delta_rule", spec.delta_rule), ("mamba", spec.mamba)):
+        if sizes is not None:
+            _check_mixer(name, sizes, where)
     if spec.full_attention_every is not None:
         raise ModelError(
             f"{where}: both layer_pattern and full_attention_every say which layers see everything",
@@ -199,27 +205,23 @@ def _check_pattern_sizes(spec: ModelSpec, where: str) -> None:
         )
 
 
-def _check_delta(rule: DeltaRule, where: str) -> None:
-    """Refuse sizes that describe no linear attention."""
-    for field in ("key_heads", "value_heads", "key_dim", "value_dim"):
-        require_positive(where, f"delta_rule.{field}", getattr(rule, field))
-    require_positive(where, "delta_rule.kernel - 1", rule.kernel - 1)
-    if rule.value_heads % rule.key_heads:
-        raise ModelError(
-            f"{where}: {rule.value_heads} value heads cannot share {rule.key_heads} key heads",
-            fix="delta_rule.value_heads must be a multiple of delta_rule.key_heads",
-        )
+# Of a mixer that keeps a state: its other sizes, and which heads share which.
+_MIXER_SIZES = {"delta_rule": ("key_dim", "value_dim"), "mamba": ("head_dim", "state_dim")}
+_MIXER_HEADS = {"delta_rule": ("value_heads", "key_heads"), "mamba": ("heads", "groups")}
 
 
-def _check_mamba(mamba: Mamba, where: str) -> None:
-    """Refuse sizes that describe no mixer."""
-    for field in ("heads", "head_dim", "state_dim", "groups"):
-        require_positive(where, f"mamba.{field}", getattr(mamba, field))
-    require_positive(where, "mamba.kernel - 1", mamba.kernel - 1)
-    if mamba.heads % mamba.groups:
+def _check_mixer(name: str, sizes: DeltaRule | Mamba, where: str) -> None:
+    """Refuse sizes that describe no linear attention, or no Mamba-2 mixer."""
+    heads, shared = _MIXER_HEADS[name]
+    for field in (shared, heads, *_MIXER_SIZES[name]):
+        require_positive(where, f"{name}.{field}", getattr(sizes, field))
+    require_positive(where, f"{name}.kernel - 1", sizes.kernel - 1)
+    many, few = getattr(sizes, heads), getattr(sizes, shared)
+    if many % few:
+        words = f"{heads} cannot share {few} {shared}".replace("_", " ")
         raise ModelError(
-            f"{where}: {mamba.heads} heads cannot share {mamba.groups} groups",
-            fix="mamba.heads must be a multiple of mamba.groups",
+            f"{where}: {many} {words}",
+            fix=f"{name}.{heads} must be a multiple of {name}.{shared}",
         )
 
 
@@ -230,11 +232,6 @@ def _check_experts(experts: Experts, where: str) -> None:
     for field in ("gate_slope", "limit"):
         if getattr(experts, field) is not None:
             require_positive(where, f"experts.{field}", getattr(experts, field))
-    if experts.sigmoid and not experts.normalised:
-        raise ModelError(
-            f"{where}: experts of sigmoids that are not scaled to sum to 1 are not built",
-            fix="experts.normalised = true",
-        )
     if experts.choice_bias and not experts.sigmoid:
         raise ModelError(
             f"{where}: experts.choice_bias beside a softmax is not built",
@@ -245,11 +242,12 @@ def _check_experts(experts: Experts, where: str) -> None:
             f"{where}: {experts.active} of {experts.count} experts are active",
             fix="experts.active is at most experts.count",
         )
-    if bool(experts.shared_intermediate_size) != experts.shared_gate:
+    if experts.shared_gate and not experts.shared_intermediate_size:
         raise ModelError(
-            f"{where}: a shared block of experts without a gate is not built",
-            fix="shared_intermediate_size and shared_gate, or neither",
+            f"{where}: shared_gate of experts without a shared block",
+            fix="shared_intermediate_size, or no shared_gate",
         )
+    require_positive(where, "experts.scale", experts.scale)
 
 
 def _check_heads(spec: ModelSpec, where: str) -> None:

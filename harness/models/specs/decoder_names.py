@@ -5,57 +5,17 @@ call them otherwise, keep several in one, lay matrices the other way round, or s
 weights less one.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from harness.models.specs.blocks import EXPERTS, ROUTER, SHARED_GATE
-from harness.models.specs.model import NORM_ORDERS, ROTARY_ENCODER_FAMILIES, ModelSpec
-from harness.models.specs.tensors import (
-    POSITIONS,
-    SIDE_IN,
-    SIDE_IN_NORM,
-    SIDE_TABLE,
-    TOKENS,
-    Tensor,
-    layer_shapes,
-)
+from harness.models.specs.blocks import EXPERTS, ROUTER, SHARED
+from harness.models.specs.model import ROTARY_ENCODER_FAMILIES, ModelSpec
+from harness.models.specs.tensors import POSITIONS, TOKENS
 
 LAYERS = "model.layers."
 # What stands before the names of a text part: transformers 5, 4 and those that wrap a body.
 TEXT_PREFIXES = ("model.language_model.", "language_model.model.", "model.text_model.")
 _TEXT_HEADS = ("language_model.lm_head.", "lm_head.")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One of our tensors in a checkpoint.
-
-    Attributes:
-        name: of the stored tensor, without a prefix that some checkpoints leave out.
-        shape: of the whole stored tensor.
-        first_row: where ours begins along its outputs.
-        transposed: it lies as [inputs, outputs].
-        added: what is added to a stored value to get ours.
-        flat: a vector of ours lies as a matrix of one row.
-        factor: what a stored value is multiplied by, after that, to get ours.
-        expert: which of the stacked experts is ours; None: they are not stacked.
-        turns: so many of ours give their outputs by turns, the first of them at first_row.
-        run_rows: so many rows of ours lie in a row, then come others; 0: all do.
-        stride_rows: from the beginning of one run to that of the next.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    first_row: int = 0
-    transposed: bool = False
-    added: float = 0.0
-    flat: bool = False
-    factor: float = 1.0
-    expert: int | None = None
-    turns: int = 1
-    run_rows: int = 0
-    stride_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +30,14 @@ class Family:
         expert_names: ours -> theirs, of the three matrices of an expert.
         stacked: theirs -> ours, of the matrices of all experts in one, [experts, inputs, outputs],
             with the outputs of ours by turns; a bias is called `theirs_bias`.
+        stacked_rows: theirs -> ours, of such in whole names as [experts, outputs, inputs], one
+            below the other.
+        unstacked: some of its checkpoints have the experts one by one instead.
+        packed_shared: as packed, of the block that every token uses.
+        joined: ours -> theirs, one below the other, where ours is one and theirs are several.
+        names_before: as names, where the norms of a layer stand before its parts alone.
+        names_behind: as names, in layers that attend beside others that do not.
+        interleaved_delta: parts of linear attention lie together, one key head after the other.
         layers: what stands before a layer's number.
         prefix: what may be left out before every name.
         transposed: matrices of layers lie as [inputs, outputs].
@@ -86,6 +54,13 @@ class Family:
     experts: str = EXPERTS
     expert_names: Mapping[str, str] = field(default_factory=dict)
     stacked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stacked_rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unstacked: bool = False
+    packed_shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names_before: Mapping[str, str] = field(default_factory=dict)
+    names_behind: Mapping[str, str] = field(default_factory=dict)
+    interleaved_delta: bool = False
     layers: str = LAYERS
     prefix: str = ""
     transposed: bool = False
@@ -110,9 +85,34 @@ _LFM2 = {
     "mlp.down_proj": "feed_forward.w2",
     "model.norm": "model.embedding_norm",
 }
+_LFM3 = {
+    **_LFM2,
+    "self_attn.o_proj": "self_attn.o_proj",
+    "self_attn.q_norm": "self_attn.q_norm",
+    "self_attn.k_norm": "self_attn.k_norm",
+    "self_attn.g_proj": "self_attn.gate_proj",
+    "post_attention_layernorm": "post_operator_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffn_norm",
+}
+_SHARED_UPS = (f"{SHARED}.gate_proj", f"{SHARED}.up_proj")
+_GRANITE_MIXTURE = {
+    "mlp.down_proj": "shared_mlp.output_linear",
+    f"{SHARED}.down_proj": "shared_mlp.output_linear",
+}
+_GRANITE_UPS = {"shared_mlp.input_linear": ("mlp.gate_proj", "mlp.up_proj")}
+_GATE_UP, _DOWN = ("gate_proj", "up_proj"), ("down_proj",)
+_QWEN3_NEXT = Family(
+    names={ROUTER: "mlp.gate"},
+    norms_add_one=True,
+    gated_queries=True,
+    plain_norms=("linear_attn.norm",),
+    unused=("mtp.", "model.mtp."),
+)
 _FAMILIES = {
     "llama": Family(),
     "mistral": Family(),
+    "ministral": Family(),
     "qwen2": Family(),
     "qwen3": Family(),
     "qwen2_moe": Family(names={ROUTER: "mlp.gate"}),
@@ -135,10 +135,21 @@ _FAMILIES = {
     "smollm3": Family(),
     "granite": Family(),
     "granitemoehybrid": Family(
-        names={"mlp.down_proj": "shared_mlp.output_linear"},
-        packed={
-            "shared_mlp.input_linear": ("mlp.gate_proj", "mlp.up_proj"),
-            "mamba.in_proj": _MAMBA,
+        names={**_GRANITE_MIXTURE, ROUTER: "block_sparse_moe.router.layer"},
+        packed={**_GRANITE_UPS, "mamba.in_proj": _MAMBA},
+        packed_shared={"shared_mlp.input_linear": _SHARED_UPS},
+        stacked_rows={
+            "block_sparse_moe.input_linear.weight": _GATE_UP,
+            "block_sparse_moe.output_linear.weight": _DOWN,
+        },
+    ),
+    "granite_swa": Family(),
+    "granitemoe_swa": Family(
+        names={**_GRANITE_MIXTURE, ROUTER: "block_sparse_moe.router"},
+        packed_shared={"shared_mlp.input_linear": _SHARED_UPS},
+        stacked_rows={
+            "block_sparse_moe.experts.gate_up_proj": _GATE_UP,
+            "block_sparse_moe.experts.down_proj": _DOWN,
         },
     ),
     "falcon_h1": Family(
@@ -154,7 +165,8 @@ _FAMILIES = {
             "post_attention_layernorm": "post_norm1",
             "pre_feedforward_layernorm": "post_attention_layernorm",
             "post_feedforward_layernorm": "post_norm2",
-        }
+        },
+        names_before={"post_attention_layernorm": "post_attention_layernorm"},
     ),
     "exaone4": Family(),
     "olmo3": Family(),
@@ -168,8 +180,8 @@ _FAMILIES = {
     "ministral3": Family(),
     "gpt_oss": Family(
         stacked={
-            "mlp.experts.gate_up_proj": ("gate_proj", "up_proj"),
-            "mlp.experts.down_proj": ("down_proj",),
+            "mlp.experts.gate_up_proj": _GATE_UP,
+            "mlp.experts.down_proj": _DOWN,
         }
     ),
     "lfm2": Family(names=_LFM2),
@@ -178,11 +190,31 @@ _FAMILIES = {
         experts="feed_forward.experts",
         expert_names={"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"},
     ),
-    "qwen3_5_text": Family(
-        norms_add_one=True,
-        gated_queries=True,
-        plain_norms=("linear_attn.norm",),
-        unused=("mtp.", "model.mtp."),
+    "lfm3": Family(names=_LFM3, names_before={"post_attention_layernorm": "ffn_norm"}),
+    "qwen3_5_text": _QWEN3_NEXT,
+    "qwen3_5_moe_text": replace(
+        _QWEN3_NEXT,
+        stacked_rows={
+            "mlp.experts.gate_up_proj": _GATE_UP,
+            "mlp.experts.down_proj": _DOWN,
+        },
+        unstacked=True,
+    ),
+    "qwen3_next": replace(_QWEN3_NEXT, interleaved_delta=True),
+    "olmo_hybrid": Family(
+        names={
+            "input_layernorm": "attention_layer_norm",
+            "post_attention_layernorm": "feedforward_layer_norm",
+            **{f"linear_attn.in_proj_{one}": f"linear_attn.{one}_proj" for one in "ab"},
+            "linear_attn.in_proj_z": "linear_attn.g_proj",
+            "linear_attn.out_proj": "linear_attn.o_proj",
+            "linear_attn.norm": "linear_attn.o_norm",
+        },
+        joined={
+            "linear_attn.in_proj_qkv": tuple(f"linear_attn.{one}_proj" for one in "qkv"),
+            "linear_attn.conv1d": tuple(f"linear_attn.{one}_conv1d" for one in "qkv"),
+        },
+        names_behind={"post_attention_layernorm": "post_attention_layernorm"},
     ),
     "nemotron_h": Family(
         names={
@@ -243,90 +275,13 @@ _FAMILIES = {
         buffers=(".attn.bias", ".attn.masked_bias"),
     ),
 }
-# A classifier on top of a decoder's body: one matrix.
-_SCORES = {"dense.0": "score"}
 ENCODER_FAMILIES = tuple(_FAMILIES)  # an encoder may have the layers of any decoder
 FAMILIES = tuple(name for name in _FAMILIES if name not in ROTARY_ENCODER_FAMILIES)
 
 
-def checkpoint_place(spec: ModelSpec, tensor: Tensor) -> Place:
-    """Return where a checkpoint of the spec's family keeps our tensor."""
-    family = _FAMILIES[spec.family]
-    plain, _, end = tensor.name.rpartition(".")
-    in_layer = plain.startswith(LAYERS)
-    layer, _, part = plain.removeprefix(LAYERS).partition(".") if in_layer else ("", "", plain)
-    before = f"{family.layers}{layer}." if in_layer else ""
-    transposed = family.transposed and in_layer and len(tensor.shape) == 2
-    is_shifted = part.endswith("norm") and part not in family.plain_norms
-    added = 1.0 if family.norms_add_one and is_shifted else 0.0
-    factor = _folded(spec, part)
-    for stored, ours in family.packed.items():
-        if part in ours:
-            heights = [_heights(spec, int(layer or 0))[f"{name}.{end}"] for name in ours]
-            shape = (sum(heights), *tensor.shape[1:])
-            first_row = sum(heights[: ours.index(part)])
-            shape = shape[::-1] if transposed else shape
-            name = f"{before}{stored}.{end}"
-            own = dict(spec.part_multipliers).get(part, 1.0)
-            return Place(name, shape, first_row, transposed, added, factor=own)
-    if part.startswith(f"{EXPERTS}."):
-        expert, _, matrix = part.removeprefix(f"{EXPERTS}.").partition(".")
-        for stored, ours in family.stacked.items():
-            if matrix in ours:
-                name = f"{before}{stored}" + ("_bias" if end == "bias" else "")
-                return _stacked_place(
-                    spec, tensor, name, int(expert), ours.index(matrix), len(ours)
-                )
-        matrix = family.expert_names.get(matrix, matrix)
-        return Place(f"{before}{family.experts}.{expert}.{matrix}.{end}", tensor.shape)
-    if family.gated_queries and part in ("self_attn.q_proj", "self_attn.g_proj"):
-        rows, columns = tensor.shape
-        run = spec.layer(int(layer)).head_dim
-        first = 0 if part == "self_attn.q_proj" else run
-        name = f"{before}self_attn.q_proj.{end}"
-        return Place(name, (2 * rows, columns), first, run_rows=run, stride_rows=2 * run)
-    whole = family.names.get(plain, _SCORES.get(plain))
-    begin = whole or before + family.names.get(part, part)
-    name = f"{begin}.{end}" if whole or part else f"{before}{end}"
-    if part == SHARED_GATE:
-        return Place(name, (1, *tensor.shape), flat=True)
-    shape = tensor.shape[::-1] if transposed else tensor.shape
-    return Place(name, shape, transposed=transposed, added=added, factor=factor)
-
-
-def _stacked_place(
-    spec: ModelSpec, tensor: Tensor, name: str, expert: int, turn: int, turns: int
-) -> Place:
-    """Return the place of one expert's matrix or bias in a stack of all experts."""
-    count = spec.experts.count if spec.experts is not None else 1
-    outputs, *inputs = tensor.shape
-    shape = (count, *inputs, turns * outputs)
-    return Place(name, shape, first_row=turn, expert=expert, turns=turns)
-
-
-# Of a second embedding: rows · sqrt(width) and the projection / sqrt(hidden), whose norm is taken;
-# their sum / sqrt(2).
-_SIDE_FACTORS: Mapping[str, Callable[[ModelSpec], float]] = {
-    SIDE_TABLE: lambda spec: (spec.per_layer_width / 2) ** 0.5,
-    SIDE_IN: lambda spec: spec.hidden_size**-0.5,
-    SIDE_IN_NORM: lambda _spec: 0.5**0.5,
-}
-
-
-def _folded(spec: ModelSpec, part: str) -> float:
-    """Return what the multipliers of a model make of a tensor: the last ones of each branch."""
-    if part == "model.norm":
-        return spec.logit_multiplier
-    if part in _SIDE_FACTORS:
-        return _SIDE_FACTORS[part](spec)
-    if spec.part_multipliers:
-        return dict(spec.part_multipliers).get(part, 1.0)
-    order = NORM_ORDERS[spec.norm_order]
-    norms = (order.after_attention, order.after_block)
-    if any(norms):
-        return spec.residual_multiplier if part in norms else 1.0
-    ends = ("o_proj", "down_proj", "out_proj")
-    return spec.residual_multiplier if part.endswith(ends) else 1.0
+def family_of(spec: ModelSpec) -> Family:
+    """Return how the checkpoints of a model's family call its tensors."""
+    return _FAMILIES[spec.family]
 
 
 def without_prefix(spec: ModelSpec, name: str) -> str:
@@ -353,9 +308,3 @@ def is_buffer(spec: ModelSpec, name: str) -> bool:
     """Whether a stored tensor follows from config.json, or is of a head that is not built."""
     family = _FAMILIES[spec.family]
     return name.endswith(family.buffers) or name.startswith(family.unused)
-
-
-@cache
-def _heights(spec: ModelSpec, layer: int) -> dict[str, int]:
-    """Outputs of every tensor of a layer."""
-    return {name: shape[0] for name, shape in layer_shapes(spec, spec.layer(layer))}

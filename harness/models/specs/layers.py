@@ -7,6 +7,7 @@ small one nothing:
     G attention without rotary     C short convolution (LFM2)
     L gated delta rule (Qwen3.5)   M Mamba-2 (Granite 4 H, Nemotron-H)
     D no mixer: the block alone    P attention and Mamba-2 side by side (Falcon-H1)
+    N attention within the sliding window, without rotary
 
 A pattern shorter than the model is repeated: `LLLF` describes 24 layers as well as 4.
 """
@@ -56,6 +57,7 @@ KINDS: Mapping[str, Kind] = {
     "F": Kind((Mixer.ATTENTION,)),
     "S": Kind((Mixer.ATTENTION,), windowed=True),
     "G": Kind((Mixer.ATTENTION,), rotary=False),
+    "N": Kind((Mixer.ATTENTION,), windowed=True, rotary=False),
     "C": Kind((Mixer.CONVOLUTION,)),
     "L": Kind((Mixer.DELTA,)),
     "M": Kind((Mixer.MAMBA,)),
@@ -78,9 +80,11 @@ class Convolution:
 
     Attributes:
         kernel: taps: the token itself and so many less one before it.
+        bias: whether both matrices and the taps add one.
     """
 
     kernel: int
+    bias: bool = field(default=False, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,9 @@ class DeltaRule:
         key_dim: width of a query or key head.
         value_dim: width of a value head.
         kernel: taps of the convolution over queries, keys and values.
+        rate_scale: multiplies the sigmoid that a head writes by: of 2, what it keeps may change its
+            sign (OLMo Hybrid).
+        norm_epsilon: of the norm of what it gives; None: as of all norms.
     """
 
     key_heads: int
@@ -100,6 +107,8 @@ class DeltaRule:
     key_dim: int
     value_dim: int
     kernel: int
+    rate_scale: float = field(default=1.0, metadata=LATER)
+    norm_epsilon: float | None = field(default=None, metadata=LATER)
 
     @property
     def keys_width(self) -> int:
@@ -127,7 +136,11 @@ class Mamba:
         state_dim: width of what a group writes and reads by.
         groups: each is shared by heads / groups heads in a row.
         kernel: taps of the convolution.
-        gated_norm: an RMS norm per group after the gate; without it the gate alone (Falcon-H1).
+        gated_norm: an RMS norm per group and the gate; without it the gate alone (Falcon-H1).
+        norm_first: the gate comes behind that norm, not before it.
+        in_bias: whether the projection into the mixer adds a bias.
+        out_bias: whether the one out of it does.
+        taps_bias: whether the convolution does.
     """
 
     heads: int
@@ -136,6 +149,10 @@ class Mamba:
     groups: int = 1
     kernel: int = 4
     gated_norm: bool = True
+    norm_first: bool = field(default=False, metadata=LATER)
+    in_bias: bool = field(default=False, metadata=LATER)
+    out_bias: bool = field(default=False, metadata=LATER)
+    taps_bias: bool = field(default=True, metadata=LATER)
 
     @property
     def inner_width(self) -> int:
@@ -170,6 +187,7 @@ class Experts:
         dense_layers: so many first layers have a block of intermediate_size instead.
         sigmoid: experts are chosen by sigmoids of the router, not by their softmax (LFM2).
         choice_bias: a trained number per expert is added to them for the choice alone.
+        scale: multiplies what the chosen experts give; folded into the weights of a checkpoint.
         limit: gate is cut above it, up on both sides; None: neither is.
     """
 
@@ -186,6 +204,7 @@ class Experts:
     dense_layers: int = field(default=0, metadata=LATER)
     sigmoid: bool = field(default=False, metadata=LATER)
     choice_bias: bool = field(default=False, metadata=LATER)
+    scale: float = field(default=1.0, metadata=LATER)
 
 
 # Rows of a sliding cache beyond its window. ONNX Runtime moves a full one to its beginning, which

@@ -167,6 +167,7 @@ class ModelSpec:
         rotary_dim: how many values of a head are rotated; None: all.
         rope_scaling: stretched rotary frequencies, or None.
         local_rope_theta: base in layers with a window, unstretched; None: as in the others.
+        layer_thetas: a base for each layer instead, 0 where it turns nothing; empty: see above.
         sliding_window_tokens: attention sees only this many last tokens; None: all.
         full_attention_every: of so many layers the last sees everything all the same; None: no
             layer does.
@@ -178,10 +179,12 @@ class ModelSpec:
         convolution: sizes of its layers of short convolutions, or None: it has none.
         delta_rule: sizes of its layers of linear attention, or None: it has none.
         mamba: sizes of its Mamba-2 mixers, or None: it has none.
-        part_multipliers: by the name of a matrix within a layer, what it is multiplied by when a
-            checkpoint is read (Falcon-H1).
+        part_multipliers: by the name of a matrix within a layer, or of its bias where it differs,
+            what it is multiplied by when a checkpoint is read (Falcon-H1).
         attention_gate: what attention gives is multiplied by the sigmoid of a gate as wide
             (Qwen3.5).
+        attention_gate_by_head: that gate is one number for each head (LFM3).
+        state_norm_order: where norms stand in layers that keep a state; empty: as in the others.
         layer_pattern: one letter a layer, repeated as often as it takes, see
             harness.models.specs.layers; empty: every layer attends as the fields above say.
         embedding_multiplier: multiplies embedding rows (Granite).
@@ -191,6 +194,7 @@ class ModelSpec:
         rotary_pairs: rotary positions turn neighbours, not the halves of a head (ERNIE 4.5).
         qk_norm_after_rotary: queries and keys are normalised after they are turned (Hunyuan).
         out_bias: whether the output projection alone adds a bias too (gpt-oss).
+        block_bias: whether the matrices of the block add one, gate, up and down.
         attention_sinks: a learned logit per head takes a share of every softmax (gpt-oss).
         full_head_dim: width of a head in layers that see everything; None: as in the others.
         shared_cache_layers: so many last layers have no keys and values: they read those of the
@@ -246,6 +250,9 @@ class ModelSpec:
     mamba: Mamba | None = field(default=None, metadata=LATER)
     part_multipliers: tuple[tuple[str, float], ...] = field(default=(), metadata=LATER)
     attention_gate: bool = field(default=False, metadata=LATER)
+    attention_gate_by_head: bool = field(default=False, metadata=LATER)
+    state_norm_order: str = field(default="", metadata=LATER)
+    layer_thetas: tuple[float, ...] = field(default=(), metadata=LATER)
     layer_pattern: str = field(default="", metadata=LATER)
     embedding_multiplier: float = field(default=1.0, metadata=LATER)
     residual_multiplier: float = field(default=1.0, metadata=LATER)
@@ -253,6 +260,7 @@ class ModelSpec:
     rotary_pairs: bool = field(default=False, metadata=LATER)
     qk_norm_after_rotary: bool = field(default=False, metadata=LATER)
     out_bias: bool = field(default=False, metadata=LATER)
+    block_bias: bool = field(default=False, metadata=LATER)
     attention_sinks: bool = field(default=False, metadata=LATER)
     full_head_dim: int | None = field(default=None, metadata=LATER)
     shared_cache_layers: int = field(default=0, metadata=LATER)
@@ -321,6 +329,22 @@ class ModelSpec:
         if self.positions != "rotary":
             return 0
         return self.head_dim if self.rotary_dim is None else self.rotary_dim
+
+    def norms_of(self, layer: Layer) -> NormOrder:
+        """Where the norms of a layer stand."""
+        keeps_state = bool(layer.mixers) and not layer.attends
+        return NORM_ORDERS[(self.state_norm_order if keeps_state else "") or self.norm_order]
+
+    @property
+    def turned_apart(self) -> bool:
+        """Whether queries and keys are turned before the attention operator, not within it.
+
+        They are normalised after that, or the operator does not turn as many: it takes tables of
+        whole runs of 8 angles (onnxruntime 1.32.0).
+        """
+        widths = (self.rotated_dim, self.full_head_dim or 0)
+        apart = self.qk_norm_after_rotary or any(width % 16 for width in widths)
+        return apart and any(layer.attends and layer.rotary for layer in self.layers)
 
     @property
     def score_scale(self) -> float:

@@ -10,7 +10,9 @@ from harness.models.specs.model import ModelSpec, RopeScaling
 Frequencies = npt.NDArray[np.float64]
 
 
-def inverse_frequencies(spec: ModelSpec, *, windowed: bool = False) -> npt.NDArray[np.float32]:
+def inverse_frequencies(
+    spec: ModelSpec, *, windowed: bool = False, theta: float | None = None
+) -> npt.NDArray[np.float32]:
     """Return the angle per token of each rotated pair, in radians, [rotated values / 2].
 
         f_i = theta^(-2i / d)
@@ -21,12 +23,13 @@ def inverse_frequencies(spec: ModelSpec, *, windowed: bool = False) -> npt.NDArr
     Args:
         spec: the architecture.
         windowed: of layers with a window, where they have a base of their own, unstretched.
+        theta: of layers with this base; None: with the model's.
     """
     dim = spec.rotated_dim if windowed else spec.full_head_dim or spec.rotated_dim
     exponents = np.arange(0, dim, 2, dtype=np.float64) / dim
     if windowed and spec.local_rope_theta is not None:
         return np.asarray(spec.local_rope_theta**-exponents, dtype=np.float32)
-    frequencies = spec.rope_theta**-exponents
+    frequencies = (spec.rope_theta if theta is None else theta) ** -exponents
     if spec.rope_scaling is not None:
         frequencies = _STRETCH[spec.rope_scaling.kind](frequencies, spec.rope_scaling, spec)
     return np.asarray(frequencies, dtype=np.float32)

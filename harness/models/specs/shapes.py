@@ -28,6 +28,7 @@ class DecoderShape:
         qkv_bias: query, key and value projections add a bias.
         all_bias: output projection and block matrices add one too.
         out_bias: the output projection alone adds one too.
+        block_bias: the matrices of the block add one.
         head_bias: the head adds one.
         attention_sinks: a learned logit per head takes a share of every softmax.
         per_layer_width: of a second embedding, of which each layer adds its own part; 0: none.
@@ -39,6 +40,7 @@ class DecoderShape:
         experts: a mixture in every layer, or None.
         convolution: sizes of short convolutions; only architectures that are built have any.
         attention_gate: queries come with gates, likewise.
+        attention_gate_by_head: one for each head, likewise.
         delta_rule: sizes of linear attention, likewise.
         mamba: sizes of Mamba-2, likewise.
     """
@@ -61,6 +63,7 @@ class DecoderShape:
     all_bias: bool = False
     head_bias: bool = False
     out_bias: bool = False
+    block_bias: bool = False
     attention_sinks: bool = False
     per_layer_width: int = 0
     layer_scalars: bool = False
@@ -71,6 +74,7 @@ class DecoderShape:
     experts: Experts | None = None
     convolution: Convolution | None = None
     attention_gate: bool = False
+    attention_gate_by_head: bool = False
     delta_rule: DeltaRule | None = None
     mamba: Mamba | None = None
 

@@ -9,7 +9,7 @@ from functools import singledispatch
 from itertools import groupby
 from math import prod
 
-from harness.models.specs.blocks import Part, experts_of, layer_norms, layer_parts
+from harness.models.specs.blocks import Part, experts_of, gate_width, layer_norms, layer_parts
 from harness.models.specs.layers import Experts, FeedForward, Layer, Mixer
 from harness.models.specs.model import (
     NORM_ENDS,
@@ -226,10 +226,10 @@ def parameters(spec: AnySpec) -> int:
         attention = 2·h·q + 2·h·k  [+ q + 2·k with biases] [+ h with all, or of the output]
                     [+ heads sinks]
                     [+ 2·d per-head | + q + k full-width query and key norms]
-        block = 3·h·i gated, 2·h·i without gate  [+ i + h with all biases]
+        block = 3·h·i gated, 2·h·i without gate  [+ (2·i gated, i without) + h with biases]
         experts = E·3·h·e + E·h router  [+ 3·h·s shared [+ h gate]] [+ E·(1 + 2·e + h) biases]
                   [+ E biases of the choice]
-        convolution = 4·h² + taps·h
+        convolution = 4·h² + taps·h [+ 5·h biases]
         side = 2·h·w + h, of a second embedding of width w [+ 1 scalar]; k = 0 of shared caches
         mixer = attention | convolution | linear attention, see _delta | Mamba-2, see _mamba
         layer = mixer + (block | experts) + side + norms·(1 RMS, 2 layer norm)·h
@@ -318,7 +318,7 @@ def _attention(spec: ModelSpec, layer: Layer) -> int:
     count += query + 2 * key if spec.qkv_bias else 0
     count += hidden if spec.all_bias or spec.out_bias else 0
     count += layer.num_heads if spec.attention_sinks else 0
-    count += hidden * query if spec.attention_gate else 0
+    count += hidden * gate_width(spec, layer)
     by_head = layer.head_dim * (2 if layer.owns_cache else 1)
     norms = {"none": 0, "per_head": by_head, "full_width": query + key}
     return count + norms[spec.qk_norm]
@@ -326,8 +326,9 @@ def _attention(spec: ModelSpec, layer: Layer) -> int:
 
 def _convolution(spec: ModelSpec, _layer: Layer) -> int:
     """Trained values of one layer's short convolution."""
-    taps = 0 if spec.convolution is None else spec.convolution.kernel
-    return 4 * spec.hidden_size**2 + taps * spec.hidden_size
+    assert spec.convolution is not None  # checked with the pattern
+    hidden, biases = spec.hidden_size, 5 if spec.convolution.bias else 0
+    return 4 * hidden**2 + (spec.convolution.kernel + biases) * hidden
 
 
 def _delta(spec: ModelSpec, _layer: Layer) -> int:
@@ -346,22 +347,27 @@ def _delta(spec: ModelSpec, _layer: Layer) -> int:
 def _mamba(spec: ModelSpec, _layer: Layer) -> int:
     """Trained values of one layer's Mamba-2 mixer.
 
-    h·(2·i + 2·g + H) + i·h + (i + 2·g)·(taps + 1) + 3·H [+ i norm], with i the width of all H heads
-    and g that of all groups.
+    h·(2·i + 2·g + H) + i·h + (i + 2·g)·(taps [+ 1 bias]) + 3·H [+ i norm] [+ 2·i + 2·g + H in bias]
+    [+ h out bias], with i the width of all H heads and g that of all groups.
     """
     mamba = spec.mamba
     assert mamba is not None  # checked with the pattern
     hidden, inner, convolved = spec.hidden_size, mamba.inner_width, mamba.convolved_width
-    matrices = hidden * (inner + convolved + mamba.heads) + inner * hidden
-    norm = inner if mamba.gated_norm else 0
-    return matrices + convolved * (mamba.kernel + 1) + 3 * mamba.heads + norm
+    projected = inner + convolved + mamba.heads
+    count = hidden * projected + inner * hidden
+    count += projected if mamba.in_bias else 0
+    count += hidden if mamba.out_bias else 0
+    count += inner if mamba.gated_norm else 0
+    taps = mamba.kernel + (1 if mamba.taps_bias else 0)
+    return count + convolved * taps + 3 * mamba.heads
 
 
 def _block(spec: ModelSpec, layer: Layer) -> int:
     """Trained values of one layer's block."""
     hidden, wide = spec.hidden_size, layer.intermediate_size
-    biases = wide + hidden if spec.all_bias else 0
-    return (3 if spec.mlp_gated else 2) * hidden * wide + biases
+    ups = 2 if spec.mlp_gated else 1
+    biases = ups * wide + hidden if spec.all_bias or spec.block_bias else 0
+    return (ups + 1) * hidden * wide + biases
 
 
 def _experts(spec: ModelSpec, _layer: Layer) -> int:

@@ -5,7 +5,7 @@ A resolved model is opened here: seeded, or the tensors of a checkpoint.
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial, singledispatch
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from harness.core.errors import ModelError
 from harness.models.configs.packed import refuse_packed_tensors
 from harness.models.specs import decoder_names, encoder_names
-from harness.models.specs.decoder_names import Place
+from harness.models.specs.decoder_places import Place, checkpoint_place
 from harness.models.specs.model import AnySpec, EncoderSpec, ModelSpec, RotaryEncoderSpec
 from harness.models.specs.tensors import Tensor, logical_tensors
 from harness.models.weights.seeded import SeededWeights
@@ -76,8 +76,8 @@ class CheckpointWeights:
         stored |= _dense_headers(source.spec, source.folder, source.name)
         self._tensors = {tensor.name: tensor for tensor in logical_tensors(source.spec)}
         naming = _naming(source.spec)
-        self._places = {name: naming.place(tensor) for name, tensor in self._tensors.items()}
-        self._stored = _checked(stored, self._places, naming, source.name)
+        places = {name: naming.place(tensor) for name, tensor in self._tensors.items()}
+        self._places, self._stored = _checked(stored, places, naming, source.name)
 
     @cached_property
     def identity(self) -> str:
@@ -90,15 +90,31 @@ class CheckpointWeights:
 
     def rows(self, name: str, start: int, stop: int) -> FloatArray:
         """Return rows `start` to `stop` of `name`, float32 [stop - start, ...]."""
-        count, stored, place = self._tensors[name].shape[0], self._stored[name], self._places[name]
+        count, place = self._tensors[name].shape[0], self._places[name]
         if not 0 <= start < stop <= count:
             raise IndexError(f"rows {start}:{stop} of {name}, which has {count}")
+        if not place.joined:
+            return self._placed_rows(place, start, stop)
+        found, first = [], 0
+        for rows, piece in place.joined:
+            begin, end = max(start, first) - first, min(stop, first + rows) - first
+            if begin < end:
+                found.append(self._placed_rows(piece, begin, end))
+            first += rows
+        return np.concatenate(found)
+
+    def _placed_rows(self, place: Place, start: int, stop: int) -> FloatArray:
+        """Return rows of what lies at one place of one stored tensor."""
+        stored = self._stored[place.name]
         kept = _rows_of(place, start, stop)
         first, last = int(kept[0]), int(kept[-1]) + 1
         every = slice(place.turns * start, place.turns * stop)
         with _reading(stored.path, self._model), safe_open(stored.path, "numpy") as file:
             part = file.get_slice(stored.name)
-            if place.expert is not None:
+            if place.by_rows:
+                number = place.expert or 0
+                values = part[number : number + 1, first:last][0]
+            elif place.expert is not None:
                 whole = part[place.expert : place.expert + 1, ..., every][0]
                 values = whole[..., place.first_row :: place.turns].T
             elif place.flat:
@@ -206,7 +222,7 @@ def _rotary_encoder_naming(spec: RotaryEncoderSpec) -> _Naming:
     def place(tensor: Tensor) -> Place:
         if tensor.name.startswith(DENSE) and not spec.scores:
             return Place(tensor.name, tensor.shape)  # of a folder of its own
-        return decoder_names.checkpoint_place(spec, tensor)
+        return checkpoint_place(spec, tensor)
 
     return _Naming(
         place,
@@ -220,7 +236,7 @@ def _rotary_encoder_naming(spec: RotaryEncoderSpec) -> _Naming:
 def _decoder_naming(spec: ModelSpec) -> _Naming:
     """A tied checkpoint may hold its head twice: transformers, too, reads the embedding."""
     return _Naming(
-        partial(decoder_names.checkpoint_place, spec),
+        partial(checkpoint_place, spec),
         partial(decoder_names.is_of_part, spec),
         partial(decoder_names.without_prefix, spec),
         lambda name: decoder_names.is_buffer(spec, name) or (name == HEAD and spec.tied_embeddings),
@@ -229,9 +245,11 @@ def _decoder_naming(spec: ModelSpec) -> _Naming:
 
 def _checked(
     found: dict[str, Stored], places: dict[str, Place], naming: _Naming, model: str
-) -> dict[str, Stored]:
-    """Return the architecture's tensors; refuse missing ones, others, wrong shapes and types."""
-    expected = {place.name: place for place in places.values()}
+) -> tuple[dict[str, Place], dict[str, Stored]]:
+    """Return where the architecture's tensors lie, and the stored ones by name.
+
+    Refuse missing ones, others, wrong shapes and types.
+    """
     refuse_packed_tensors(found, model)
     of_part = {name: part for name, part in found.items() if naming.is_of_part(name)}
     if not of_part:
@@ -240,7 +258,10 @@ def _checked(
             fix=f"its names begin with {' or '.join(decoder_names.TEXT_PREFIXES)}: download every"
             " file of the checkpoint",
         )
-    stored = {_with_base(naming.plain(name), expected): part for name, part in of_part.items()}
+    known = {piece.name for place in places.values() for piece in _pieces(place)}
+    stored = {_with_base(naming.plain(name), known): part for name, part in of_part.items()}
+    chosen = {name: _as_stored(place, stored) for name, place in places.items()}
+    expected = {piece.name: piece for place in chosen.values() for piece in _pieces(place)}
     missing = [name for name in expected if name not in stored]
     if missing:
         raise _missing(missing, model, _prefix(missing, stored))
@@ -252,7 +273,36 @@ def _checked(
         )
     for name, place in expected.items():
         _check_tensor(stored[name], place, model)
-    return {name: stored[place.name] for name, place in places.items()}
+    return chosen, stored
+
+
+def _pieces(place: Place) -> tuple[Place, ...]:
+    """Return the places in stored tensors that one of ours is made of."""
+    others = () if place.other is None else (place.other,)
+    return (*(piece for _rows, piece in place.joined),) if place.joined else (place, *others)
+
+
+def _as_stored(place: Place, stored: dict[str, Stored]) -> Place:
+    """Return where a checkpoint keeps a tensor, of the places where it may.
+
+    transformers 5 cuts what it saves in several (OLMo Hybrid) into equal pieces, whatever their
+    heads: those are taken as they are, one below the other.
+    """
+    if place.other is not None:
+        alone, first = place.other, replace(place, other=None)
+        return alone if place.name not in stored and alone.name in stored else first
+    shapes = [stored[piece.name].shape for _rows, piece in place.joined if piece.name in stored]
+    whole = {piece.name for _rows, piece in place.joined}
+    if len(shapes) != len(place.joined) or len(whole) != len(shapes) or not shapes:
+        return place
+    rows = [shape[0] for shape in shapes]
+    if sum(rows) != place.shape[0]:
+        return place
+    pieces = (
+        (count, replace(piece, shape=(count, *place.shape[1:])))
+        for count, (_rows, piece) in zip(rows, place.joined, strict=True)
+    )
+    return replace(place, joined=tuple(pieces))
 
 
 def _check_tensor(stored: Stored, place: Place, model: str) -> None:

@@ -334,11 +334,11 @@ def is_norm(name: str) -> bool:
     return name.endswith(".weight") and (part.endswith("norm") or part.startswith("ln_"))
 
 
-def reference(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+def reference(model: PreTrainedModel, batch: int = BATCH) -> dict[str, torch.Tensor]:
     """Return tokens and logits: one pass over the prompt, then one pass per token."""
     random = torch.Generator().manual_seed(7)
     ids = torch.randint(
-        model.config.vocab_size, (BATCH, PROMPT_TOKENS + DECODE_TOKENS), generator=random
+        model.config.vocab_size, (batch, PROMPT_TOKENS + DECODE_TOKENS), generator=random
     )
     with torch.no_grad():
         prompt = model(ids[:, :PROMPT_TOKENS], use_cache=True)

@@ -6,9 +6,14 @@ Needs torch and transformers (made with 2.13.0 and 5.24.0). What a folder holds,
 are spread, says make_logit_fixtures.py; the sizes here differ where a family needs them to.
 """
 
+import json
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import (
     Ernie4_5Config,
     Ernie4_5ForCausalLM,
@@ -22,27 +27,46 @@ from transformers import (
     GraniteForCausalLM,
     GraniteMoeHybridConfig,
     GraniteMoeHybridForCausalLM,
+    GraniteMoeSWAConfig,
+    GraniteMoeSWAForCausalLM,
+    GraniteSWAConfig,
+    GraniteSWAForCausalLM,
     HunYuanDenseV1Config,
     HunYuanDenseV1ForCausalLM,
     HyperCLOVAXConfig,
     HyperCLOVAXForCausalLM,
     Lfm2MoeConfig,
     Lfm2MoeForCausalLM,
+    Lfm3Config,
+    Lfm3ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
     Ministral3Config,
     Ministral3ForCausalLM,
+    MinistralConfig,
+    MinistralForCausalLM,
     Olmo3Config,
     Olmo3ForCausalLM,
+    OlmoHybridConfig,
+    OlmoHybridForCausalLM,
     PreTrainedModel,
+    Qwen3_5MoeForCausalLM,
+    Qwen3_5MoeTextConfig,
+    Qwen3NextConfig,
+    Qwen3NextForCausalLM,
     SmolLM3Config,
     SmolLM3ForCausalLM,
 )
 
 from tests.builder.graph.make_logit_fixtures import (
+    FOLDER,
     LLAMA3_ROPE,
     SHORT_WINDOW_TOKENS,
     SIZES,
+    reference,
     write_folder,
 )
+from tests.builder.graph.seeded_folder import SHAPES, write_weights
 
 NO_ROPE_KEYS = {key: value for key, value in SIZES.items() if key != "rope_theta"}
 NO_ROPE_KEYS |= {"pad_token_id": 0}
@@ -194,8 +218,90 @@ def gemma4() -> PreTrainedModel:
     return model
 
 
+def seeded_models() -> dict[str, PreTrainedModel]:
+    """Return those whose weights are not stored, but follow from the names of tensors."""
+    small = {**NO_ROPE_KEYS, **PLAIN_ROPE, "vocab_size": 48, "hidden_size": 32}
+    small |= {"intermediate_size": 32, "num_hidden_layers": 3}
+    no_head_dim = {key: value for key, value in small.items() if key != "head_dim"}
+    no_rope = {key: value for key, value in small.items() if key != "rope_parameters"}
+    window, tied = {"sliding_window": SHORT_WINDOW_TOKENS}, {"tie_word_embeddings": True}
+    mixture = {"moe_intermediate_size": 32, "num_experts": 5, "num_experts_per_tok": 2}
+    mixture |= {"shared_expert_intermediate_size": 64}
+    delta = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 32}
+    delta |= {"linear_value_head_dim": 8}
+    linear, full, windowed = "linear_attention", "full_attention", "sliding_attention"
+    turned = {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.25}
+    qwen = {**small, **mixture, **delta, "layer_types": [linear, full, linear]}
+    qwen |= {"rope_parameters": turned, "rms_norm_eps": 1e-6}
+    multiplied = {**no_head_dim, **MULTIPLIERS, **window}
+    local = {"num_local_experts": 6, "num_experts_per_tok": 2}
+    mixer = {"mamba_n_heads": 4, "mamba_d_state": 16, "mamba_chunk_size": 8}
+    return {
+        "llama-biases": LlamaForCausalLM(
+            LlamaConfig(**small | {"head_dim": 8, "attention_bias": True, "mlp_bias": True})
+        ),
+        "ministral-windows": MinistralForCausalLM(
+            MinistralConfig(**small, **window, layer_types=[windowed, full, windowed])
+        ),
+        "granite_swa-sinks": GraniteSWAForCausalLM(
+            GraniteSWAConfig(
+                **multiplied | tied | {"num_hidden_layers": 4, "num_key_value_heads": 1},
+                layer_rope_theta=[10_000.0, 500.0, 0, 100.0],
+            )
+        ),
+        "granitemoe_swa-sinks": GraniteMoeSWAForCausalLM(
+            GraniteMoeSWAConfig(**multiplied, **local, shared_intermediate_size=64)
+        ),
+        "granitemoehybrid-mixture": GraniteMoeHybridForCausalLM(
+            GraniteMoeHybridConfig(
+                **no_head_dim | MULTIPLIERS | mixer | local,
+                layer_types=[linear, full, linear],
+                shared_intermediate_size=64,
+            )
+        ),
+        "lfm3-gates": Lfm3ForCausalLM(
+            Lfm3Config(
+                **no_rope | window | tied, layer_types=["conv", full, windowed], norm_eps=1e-5
+            )
+        ),
+        "olmo_hybrid-delta": OlmoHybridForCausalLM(
+            OlmoHybridConfig(
+                **no_head_dim | delta | {"num_key_value_heads": 2, "vocab_size": 48},
+                layer_types=[linear, full, linear],
+            )
+        ),
+        "qwen3_5_moe_text-delta": Qwen3_5MoeForCausalLM(Qwen3_5MoeTextConfig(**qwen)),
+        "qwen3_next-delta": Qwen3NextForCausalLM(
+            Qwen3NextConfig(**qwen, decoder_sparse_step=1, norm_topk_prob=True)
+        ),
+    }
+
+
+def write_seeded(name: str, model: PreTrainedModel) -> None:
+    """Write names, shapes and logits of a model whose weights follow from its tensors' names."""
+    folder = FOLDER / name
+    with TemporaryDirectory() as scratch:
+        model.config._experts_implementation = "eager"
+        model.to(torch.bfloat16).save_pretrained(scratch)
+        file = f"{scratch}/model.safetensors"
+        with safe_open(file, "np") as saved:
+            names = saved.keys()
+            shapes = {key: list(saved.get_slice(key).get_shape()) for key in names}
+        write_weights(Path(scratch), shapes, model.config.model_type)
+        folder.mkdir(exist_ok=True)
+        text = (Path(scratch) / "config.json").read_text()
+        (folder / "config.json").write_text(text)
+        read = type(model).from_pretrained(scratch, dtype=torch.float32).eval()
+        read.config._experts_implementation = "eager"
+    (folder / SHAPES).write_text(json.dumps(shapes, separators=(",", ":")))
+    save_file(reference(read, batch=3), folder / "reference.safetensors")
+
+
 def main(names: list[str]) -> None:
     """Write the named folders, or every one, anew."""
+    for name, model in seeded_models().items():
+        if name in names or not names:
+            write_seeded(name, model)
     for name, model in models().items():
         if name in names or not names:
             write_folder(name, model, torch.bfloat16)

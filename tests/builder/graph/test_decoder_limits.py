@@ -14,10 +14,11 @@ from tests.tiny import LLAMA, SPECS
 STATIC = next(iter(STATIC_LEVELS.values()))
 
 
-def test_a_rotated_part_of_any_width_is_refused():
-    """24 of 32 values: GroupQueryAttention turns multiples of 16."""
-    with pytest.raises(ModelError, match="24 values of each head are rotated"):
-        geometry_of(replace(LLAMA, rotary_dim=24), LEVELS["fp32"])
+def test_heads_of_a_width_without_a_kernel_are_refused():
+    """GroupQueryAttention runs multiples of 8; other than of 16 are turned before it."""
+    with pytest.raises(ModelError, match="heads are 20 wide"):
+        geometry_of(replace(LLAMA, head_dim=20), LEVELS["fp32"])
+    assert geometry_of(replace(LLAMA, head_dim=24), LEVELS["fp32"]).head_dim == 24
 
 
 def test_longrope_is_built_up_to_the_first_context():

@@ -43,9 +43,9 @@ from harness.models.specs.tensors import TABLES, logical_tensors, parameters
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from tests.builder.graph.run_graph import GraphRun, open_graph
+from tests.builder.graph.seeded_folder import FIXTURES, folder_of
 from tests.builder.graph.stored_values import block_values, channel_values, read_arrays
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "logits"
 MODELS = sorted(path.name for path in FIXTURES.iterdir())
 LLAMA_LIKE = (
     *("llama-rope3", "llama-tied", "llama-untied"),
@@ -115,6 +115,19 @@ LEAST_COSINE_DEEP = {
     "int4": 0.65,
     "int2": 0.14,
 }
+# A residual stream of 32 values, two of them outliers, and a mixture or states on top.
+SMALL = (
+    *("granitemoe_swa-sinks", "granitemoehybrid-mixture", "lfm3-gates", "olmo_hybrid-delta"),
+    *("qwen3_5_moe_text-delta", "qwen3_next-delta"),
+)
+LEAST_COSINE_SMALL = {
+    "fp16": 0.998,
+    "int8-block": 0.93,
+    "int8": 0.86,
+    "int4-mixed": 0.64,
+    "int4": 0.58,
+    "int2": 0.12,
+}
 LEAST_COSINE_NORM_AFTER = {
     "fp16": 0.99999,
     "int8-block": 0.98,
@@ -137,21 +150,21 @@ def test_every_level_has_its_bound():
 
 def test_every_supported_family_has_a_reference():
     """A fixture is called after the first word of its family."""
-    families = {resolve_model(str(FIXTURES / name)).spec.family for name in MODELS}
+    families = {resolve_model(str(folder_of(name))).spec.family for name in MODELS}
     assert families == set(FAMILIES)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_formula_counts_the_values_of_the_checkpoint(name):
     """Sum over config.json = values that torch saved; buffers are none of them."""
-    spec = resolve_model(str(FIXTURES / name)).spec
-    saved = load_file(FIXTURES / name / "model.safetensors")
+    spec = resolve_model(str(folder_of(name))).spec
+    saved = load_file(folder_of(name) / "model.safetensors")
     assert parameters(spec) == sum(array.size for array in saved.values())
 
 
 @cache
 def reference(name):
-    """Tokens [4, 28] and torch's logits [4, 28, vocab]: one prefill of 12, then 16 steps."""
+    """Tokens [batch, 28] and torch's logits [batch, 28, vocab]: a prefill of 12, then 16 steps."""
     tensors = load_file(FIXTURES / name / "reference.safetensors")
     logits = np.concatenate([tensors["prefill_logits"], tensors["decode_logits"]], axis=1)
     return tensors["input_ids"], logits
@@ -184,14 +197,14 @@ def logits_of(folder, spec, level, ids, graph=ALL_LOGITS_FILE):
 def built(name, level_name):
     """A fixture built at a level; the folder lives as long as the tests run."""
     folder = TemporaryDirectory()
-    source = resolve_model(str(FIXTURES / name))
+    source = resolve_model(str(folder_of(name)))
     weights = open_weights(source)
     build_decoder(source.spec, LEVELS[level_name], weights, Path(folder.name))
     return folder, source.spec, weights
 
 
 @cache
-def our_logits(name, level_name, batch=4, graph=ALL_LOGITS_FILE):
+def our_logits(name, level_name, batch=None, graph=ALL_LOGITS_FILE):
     folder, spec, _weights = built(name, level_name)
     ids, _logits = reference(name)
     return logits_of(Path(folder.name), spec, LEVELS[level_name], ids[:batch], graph)
@@ -204,7 +217,7 @@ def cosines(ours, theirs):
     return (ours * theirs).sum(axis=-1) / lengths
 
 
-@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("batch", [1, None], ids=["one", "all"])
 @pytest.mark.parametrize("name", MODELS)
 def test_fp32_prefill_and_decode_are_torchs(name, batch):
     """Every logit of the prefill and of 16 decode steps within 1e-4; logits are of order 1."""
@@ -243,6 +256,8 @@ def bounds(name):
         return LEAST_COSINE_DEEP
     if name in HYBRIDS:
         return LEAST_COSINE_HYBRID
+    if name in SMALL:
+        return LEAST_COSINE_SMALL
     return LEAST_COSINE_NORM_AFTER if name in NORM_AFTER else LEAST_COSINE
 
 
@@ -318,4 +333,4 @@ def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_pa
     theirs = logits_of(tmp_path, spec, LEVELS["fp32"], ids)
     near = cosines(our_logits(name, level), theirs)
     least = 0.97 if name in (*NORM_AFTER, *MIXTURES, *DEEP) else 0.99
-    assert near.mean() >= (0.95 if name in HYBRIDS else least)
+    assert near.mean() >= (0.95 if name in (*HYBRIDS, *SMALL) else least)

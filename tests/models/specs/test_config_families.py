@@ -275,6 +275,56 @@ def test_lfm2_chooses_by_sigmoids_behind_its_first_layers():
     assert spec.layer_pattern == "CF"
 
 
+def test_lfm2_may_leave_its_shares_unscaled_or_multiply_them():
+    keys = {"norm_topk_prob": False, "routed_scaling_factor": 2.5}
+    experts = spec_of("Lfm2MoeForCausalLM", **{**LFM2_MOE, **keys}).experts
+    assert (experts.normalised, experts.scale) == (False, 2.5)
+
+
+def test_every_matrix_may_add_a_bias():
+    spec = spec_of("LlamaForCausalLM", attention_bias=True, mlp_bias=True)
+    assert (spec.qkv_bias, spec.out_bias, spec.block_bias) == (True, True, True)
+    spec = spec_of("Ernie4_5ForCausalLM", use_bias=True)
+    assert (spec.qkv_bias, spec.out_bias, spec.block_bias) == (True, True, True)
+
+
+def test_hyperclova_may_have_norms_before_its_parts_alone():
+    """Without attention_multiplier its scores are divided by sqrt(head_dim) as usual."""
+    spec = spec_of("HyperCLOVAXForCausalLM", use_post_norm=False)
+    assert (spec.norm_order, spec.attention_scale) == ("before", None)
+
+
+def test_smollm3_may_have_windows_where_it_turns_nothing():
+    spec = spec_of("SmolLM3ForCausalLM", use_sliding_window=True, sliding_window=8)
+    assert spec.layer_pattern == "FFFNFF"
+    assert [layer.window_tokens for layer in spec.layers] == [None, None, None, 8, None, None]
+
+
+def test_granite_swash_turns_each_layer_by_its_own_base():
+    keys = {"layer_rope_theta": [0, 1e4, 0, 500.0, 1e4, 1e4], "sliding_window": 8}
+    spec = spec_of("GraniteSWAForCausalLM", **keys)
+    assert (spec.layer_pattern, spec.sliding_window_tokens) == ("GSNSFS", 8)
+    assert spec.layer_thetas == (0, 1e4, 0, 500.0, 1e4, 1e4)
+    one = spec_of("GraniteSWAForCausalLM", layer_rope_theta=[0, 500.0] * 3)
+    assert (one.rope_theta, one.layer_thetas, one.layer_pattern) == (500.0, (), "GSNSGS")
+
+
+def test_lfm3_fills_in_what_its_config_leaves_out():
+    """Windows in every fourth layer from the fifth, everything in every fourth from the third."""
+    spec = spec_of("Lfm3ForCausalLM", norm_eps=1e-5, num_hidden_layers=8, rms_norm_eps=...)
+    assert (spec.layer_pattern, spec.sliding_window_tokens) == ("CCFCSCFC", 256)
+    assert (spec.rope_scaling.turned_share, spec.rope_theta) == (0.5, 1e6)
+    assert (spec.local_rope_theta, spec.norm_order) == (1e4, "around")
+    assert spec.attention_gate_by_head
+
+
+def test_olmo_hybrid_turns_nothing_where_its_base_is_null():
+    keys = {"hidden_size": 128, "num_attention_heads": 4}
+    spec = spec_of("OlmoHybridForCausalLM", **keys, rope_parameters={"rope_theta": None})
+    assert (spec.layer_pattern, spec.delta_rule.rate_scale) == ("LLLGLL", 2.0)
+    assert (spec.delta_rule.key_dim, spec.delta_rule.value_dim) == (24, 48)
+
+
 REFUSED = {
     "some layers": (
         "Qwen3MoeForCausalLM",
@@ -285,16 +335,6 @@ REFUSED = {
         "Qwen3MoeForCausalLM",
         {**MIXTURE, "num_experts_per_tok": 9},
         "9 of 8 experts are active",
-    ),
-    "sigmoids as they are": (
-        "Lfm2MoeForCausalLM",
-        {**LFM2_MOE, "norm_topk_prob": False},
-        "not scaled to sum to 1",
-    ),
-    "scaled shares": (
-        "Lfm2MoeForCausalLM",
-        {**LFM2_MOE, "routed_scaling_factor": 2.5},
-        "routed_scaling_factor is 2.5",
     ),
     "too many dense": (
         "Lfm2MoeForCausalLM",
@@ -380,12 +420,6 @@ REFUSED = {
     "a pattern of 0": ("Gemma2ForCausalLM", {"sliding_window_pattern": 0}, "_pattern is 0"),
     "a strange pattern": ("Exaone4ForCausalLM", {"sliding_window_pattern": "LX"}, "is 'LX'"),
     "logits by 0": ("GraniteForCausalLM", {"logits_scaling": 0}, "logits_scaling is 0"),
-    "no norm behind": ("HyperCLOVAXForCausalLM", {"use_post_norm": False}, "is false"),
-    "experts beside": (
-        "GraniteMoeHybridForCausalLM",
-        {"shared_intermediate_size": 64, "num_local_experts": 4},
-        "num_local_experts is 4",
-    ),
     "images": ("Gemma3ForConditionalGeneration", {}, "an image encoder"),
 }
 

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from harness.core.errors import ModelError
 from harness.models.catalog.catalog import load_spec
 from harness.models.configs.config import spec_from_config
-from harness.models.specs.layers import Convolution, DeltaRule
+from harness.models.specs.layers import Convolution, DeltaRule, Experts
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 
@@ -201,16 +201,36 @@ def test_multipliers_of_falcon_are_folded_into_its_matrices():
         (NEMOTRON, {"hybrid_override_pattern": "E" * 42}, "type 'moe' is not built"),
         (NEMOTRON, {"time_step_limit": [0.0, 0.1]}, "time_step_limit"),
         (NEMOTRON, {"n_groups": 7}, "96 heads cannot share 7 groups"),
-        (GRANITE, {"num_local_experts": 8}, "num_local_experts"),
-        (GRANITE, {"mamba_conv_bias": False}, "mamba_conv_bias is false"),
-        (FALCON, {"mamba_rms_norm": True}, "mamba_norm_before_gate"),
+        (GRANITE, {"num_local_experts": 8, "num_experts_per_tok": 9}, "9 of 8 experts are active"),
         (FALCON, {"ssm_multipliers": [1.0, 2.0]}, "ssm_multipliers has 2 numbers"),
-        (FALCON, {"projectors_bias": True}, "projectors_bias is true"),
     ],
 )
 def test_mixers_that_are_not_built_are_refused(config, changes, words):
     with pytest.raises(ModelError, match=words):
         spec_from_config({**config, **changes}, "m")
+
+
+def test_a_mixer_may_have_biases_or_none_and_its_norm_before_its_gate():
+    spec = spec_from_config({**GRANITE, "mamba_conv_bias": False, "mamba_proj_bias": True}, "g")
+    assert (spec.mamba.taps_bias, spec.mamba.in_bias, spec.mamba.out_bias) == (False, True, True)
+    spec = spec_from_config({**FALCON, "mamba_rms_norm": True, "projectors_bias": True}, "f")
+    assert (spec.mamba.norm_first, spec.mamba.in_bias, spec.mamba.out_bias) == (True, False, True)
+    assert spec_from_config({**LFM2, "conv_bias": True}, "l").convolution == Convolution(3, True)
+
+
+def test_what_multiplies_an_input_does_not_reach_a_bias():
+    """Of k = 0.5 · (W (0.9 · x) + b) the matrix is multiplied by 0.45, the bias by 0.5."""
+    inputs = {"attention_in_multiplier": 0.9, "key_multiplier": 0.5, "attention_bias": True}
+    found = dict(spec_from_config({**FALCON, **inputs}, "falcon").part_multipliers)
+    assert found["self_attn.k_proj"] == pytest.approx(0.45)
+    assert found["self_attn.k_proj.bias"] == 0.5
+    assert found["self_attn.q_proj.bias"] == 1.0
+
+
+def test_granite_tiny_has_experts_beside_a_block_without_a_gate():
+    keys = {"num_local_experts": 64, "num_experts_per_tok": 6, "intermediate_size": 512}
+    spec = spec_from_config({**GRANITE, **keys, "shared_intermediate_size": 1024}, "g")
+    assert spec.experts == Experts(64, 6, 512, 1024)
 
 
 def test_the_words_of_layers_may_be_written_out():
@@ -228,7 +248,6 @@ def test_the_words_of_layers_may_be_written_out():
         ({"layer_types": ["conv", "full_attention"]}, "name 2 layers of 16"),
         ({"layer_types": ["conv"] * 15 + ["mamba"]}, "type 'mamba' is not built"),
         ({"full_attn_idxs": []}, "no layer of layer_pattern attends"),
-        ({"conv_bias": True}, "conv_bias is true"),
         ({"conv_L_cache": 1}, "convolution.kernel - 1 is 0"),
     ],
 )

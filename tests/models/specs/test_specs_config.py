@@ -157,12 +157,6 @@ REFUSED = {
     "unknown type": ({"architectures": ..., "model_type": "bloom"}, "model_type 'bloom'"),
     "classes no list": ({"architectures": "LlamaForCausalLM"}, "must be a list of strings"),
     "gelu": ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
-    "attention bias": ({"attention_bias": True}, "bias to the output projection"),
-    "qwen3 bias": (
-        {"architectures": ["Qwen3ForCausalLM"], "attention_bias": True},
-        "bias to the output projection",
-    ),
-    "mlp bias": ({"mlp_bias": True}, "mlp_bias adds biases"),
     "quantized": ({"quantization_config": {"bits": 4}}, "already quantized"),
     "own code": ({"auto_map": {"AutoModelForCausalLM": "m.Own"}}, "runs its own code"),
     "yarn bounds": (

@@ -34,6 +34,8 @@ _BUILT: dict[str, tuple[object, ...]] = {
     "rotary_pairs": (False,),
     "qk_norm_after_rotary": (False,),
     "out_bias": (False,),
+    "block_bias": (False,),
+    "layer_thetas": ((),),
     "attention_sinks": (False,),
     "full_head_dim": (None,),
     "shared_cache_layers": (0,),
