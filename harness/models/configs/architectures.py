@@ -31,14 +31,6 @@ _GRANITE = {
     "attention_scale": "attention_multiplier",
 }
 _QWEN3_NEXT: Mapping[str, Any] = {"qk_norm": "per_head", "attention_gate": True}
-_LFM3_ROPE = {
-    "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
-    "full_attention": {
-        "rope_type": "proportional",
-        "rope_theta": 1_000_000.0,
-        "partial_rotary_factor": 0.5,
-    },
-}
 _BOTH_WAYS = "use_bidirectional_attention"
 _GEMMA_FLAGS = {_BOTH_WAYS: False}
 # Gemma's first files say gelu and mean its approximation: so the class itself reads them.
@@ -122,13 +114,6 @@ ARCHITECTURES = {
             "attention_softcap": ("attn_logit_softcapping", None),
             "logit_softcap": ("final_logit_softcapping", None),
         },
-        part_defaults={
-            "vocab_size": 262_208,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 4,
-            "max_position_embeddings": 131_072,
-            "rms_norm_eps": 1e-6,
-        },
         encodes=_BOTH_WAYS,
     ),
     "Gemma4ForCausalLM": Architecture(
@@ -148,13 +133,6 @@ ARCHITECTURES = {
         default_window_tokens=512,
         default_full_every=6,
         softcaps={"logit_softcap": ("final_logit_softcapping", None)},
-        part_defaults={
-            "vocab_size": 262_144,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 4,
-            "max_position_embeddings": 131_072,
-            "rms_norm_eps": 1e-6,
-        },
         read=gemma4,
     ),
     "SmolLM3ForCausalLM": Architecture(
@@ -312,7 +290,6 @@ ARCHITECTURES = {
         tied_by_default=True,
         rotary=Rotary(default_theta=1_000_000.0, local_theta=10_000.0, by_kind=True),
         default_window_tokens=256,
-        part_defaults={"rope_parameters": _LFM3_ROPE},
         read=hybrid.lfm3,
     ),
     "OlmoHybridForCausalLM": Architecture(
@@ -338,19 +315,6 @@ ARCHITECTURES = {
         rotary=Rotary(partial=True, default_share=0.25),
         reads_window=False,
         experts=ExpertKeys(shared_width="shared_expert_intermediate_size", normalised=""),
-        part_defaults={
-            "vocab_size": 248_320,
-            "hidden_size": 2048,
-            "num_hidden_layers": 40,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 32_768,
-            "rms_norm_eps": 1e-6,
-            "moe_intermediate_size": 512,
-            "shared_expert_intermediate_size": 512,
-            "num_experts": 256,
-            "num_experts_per_tok": 8,
-        },
         read=hybrid.qwen3_5,
     ),
     "Qwen3_5ForCausalLM": Architecture(
@@ -359,16 +323,6 @@ ARCHITECTURES = {
         default_head_dim=256,
         rotary=Rotary(partial=True, default_share=0.25),
         reads_window=False,
-        part_defaults={
-            "vocab_size": 248_320,
-            "hidden_size": 4096,
-            "intermediate_size": 12_288,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 4,
-            "max_position_embeddings": 32_768,
-            "rms_norm_eps": 1e-6,
-        },
         read=hybrid.qwen3_5,
     ),
     "NemotronHForCausalLM": Architecture(

@@ -12,6 +12,7 @@ from harness.models.configs.architectures import (
     ROTARY_ENCODERS,
     SUPPORTED,
 )
+from harness.models.configs.defaults import filled
 from harness.models.configs.encoder import SUPPORTED as SUPPORTED_ENCODERS
 from harness.models.configs.encoder import (
     Steps,
@@ -135,8 +136,7 @@ def _from_layers(values: JsonValues, name: str, steps: Steps | None) -> AnySpec:
     if not _is_supported(values):
         values, part_of = text_part(values, FAMILIES)
     architecture = _architecture(values)
-    if part_of:
-        values = JsonValues({**architecture.part_defaults, **values.values}, values.where)
+    values = filled(values, architecture.family, is_part=bool(part_of))
     encoder = _encoder_fields(values, architecture, steps)
     _refuse_features(values, architecture, is_encoder=encoder is not None)
     numbers = {field: architecture.keys.get(field, key) for field, key in KEYS.items()}

@@ -16,15 +16,14 @@ def gemma4(values: JsonValues) -> Fields:
     `per_layer_config`, one object for each such layer.
 
     Raises:
-        ModelError: experts, keys that are values too, attention in both directions, a second
-            embedding of another vocabulary, or no rotary positions.
+        ModelError: experts, keys that are values too, attention in both directions, or a second
+            embedding of another vocabulary.
     """
     for flag in ("enable_moe_block", "attention_k_eq_v"):
         if values.flag(flag):
             raise values.unsupported(f"{flag} is true", _TEXT_ALONE)
     if values.text("use_bidirectional_attention", "") == "all":
         raise values.unsupported("it attends in both directions", _TEXT_ALONE)
-    values.require("rope_parameters")
     width = values.integer("hidden_size_per_layer_input", 256)
     rows = values.integer("vocab_size_per_layer_input", values.integer("vocab_size"))
     if width and rows != values.integer("vocab_size"):

@@ -112,6 +112,10 @@ def _kinds(values: JsonValues, architecture: Architecture) -> Sequence[str]:
                 fix="one for each layer: copy the whole config.json of the model",
             )
         return kinds
+    if architecture.unrotated == "listed":
+        windowed = _stated_window(values, architecture) is not None
+        flat = _listed_without_rotary(values, layers) if windowed else ()
+        return [_WINDOWED if bare else _FULL for bare in flat]
     if architecture.window_behind_flag and _stated_window(values, architecture) is not None:
         first = min(values.integer("max_window_layers", 28), layers)
         return [_FULL] * first + [_WINDOWED] * (layers - first)

@@ -81,8 +81,6 @@ class Architecture:
         softcaps: keys of config.json by fields of a ModelSpec, each with its default.
         experts: what it calls the numbers of its mixture; None: it has none.
         refused: flags of config.json that would change the computation, with the value built here.
-        part_defaults: keys of config.json with the defaults of the class, which transformers 4 left
-            out of the text part of a larger model.
         absent: keys of config.json that must be 0: what they count is not built.
         read: what else config.json says, by fields of a ModelSpec; see configs/hybrid.py.
         own_code: whether `auto_map` may name code of the makers': it came before the class.
@@ -119,7 +117,6 @@ class Architecture:
     softcaps: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
     experts: ExpertKeys | None = None
     refused: Mapping[str, bool] = field(default_factory=dict)
-    part_defaults: Mapping[str, Any] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     read: Callable[[JsonValues], Mapping[str, Any]] = lambda _values: {}
     own_code: bool = False

@@ -311,7 +311,8 @@ def test_granite_swash_turns_each_layer_by_its_own_base():
 
 def test_lfm3_fills_in_what_its_config_leaves_out():
     """Windows in every fourth layer from the fifth, everything in every fourth from the third."""
-    spec = spec_of("Lfm3ForCausalLM", norm_eps=1e-5, num_hidden_layers=8, rms_norm_eps=...)
+    keys = {"num_hidden_layers": 8, "rms_norm_eps": ..., "rope_theta": ...}
+    spec = spec_of("Lfm3ForCausalLM", **keys)
     assert (spec.layer_pattern, spec.sliding_window_tokens) == ("CCFCSCFC", 256)
     assert (spec.rope_scaling.turned_share, spec.rope_theta) == (0.5, 1e6)
     assert (spec.local_rope_theta, spec.norm_order) == (1e4, "around")
@@ -323,6 +324,19 @@ def test_olmo_hybrid_turns_nothing_where_its_base_is_null():
     spec = spec_of("OlmoHybridForCausalLM", **keys, rope_parameters={"rope_theta": None})
     assert (spec.layer_pattern, spec.delta_rule.rate_scale) == ("LLLGLL", 2.0)
     assert (spec.delta_rule.key_dim, spec.delta_rule.value_dim) == (24, 48)
+
+
+def test_what_a_class_fills_in_is_filled_in():
+    """As the configuration classes of transformers 5.24.0 say."""
+    bare = {"rms_norm_eps": ..., "max_position_embeddings": ..., "num_key_value_heads": ...}
+    ministral = spec_of("Ministral3ForCausalLM", **bare, num_attention_heads=8, rope_theta=...)
+    assert (ministral.num_kv_heads, ministral.max_context_tokens) == (8, 262_144)
+    assert (ministral.rope_scaling.factor, ministral.rope_scaling.query_growth) == (16.0, 0.1)
+    assert ministral.norm_epsilon == 1e-5
+    gemma = spec_of("Gemma4ForCausalLM", **{**GEMMA_4, "rope_parameters": None}, rope_theta=...)
+    assert (gemma.rope_scaling.turned_share, gemma.local_rope_theta) == (0.25, 1e4)
+    oss = spec_of("GptOssForCausalLM", num_local_experts=8, rope_theta=...)
+    assert (oss.rope_scaling.factor, oss.experts.active) == (32.0, 4)
 
 
 REFUSED = {
@@ -353,11 +367,6 @@ REFUSED = {
         "Gemma4ForCausalLM",
         {**GEMMA_4, "use_bidirectional_attention": "all"},
         "attends in both directions",
-    ),
-    "no positions": (
-        "Gemma4ForCausalLM",
-        {**GEMMA_4, "rope_parameters": None},
-        "rope_parameters is missing",
     ),
     "three widths": (
         "Gemma4ForCausalLM",
