@@ -161,6 +161,7 @@ def run(
     *,
     config: str | Path | None = None,
     preset: Literal["quick", "default", "rigorous"] | None = None,
+    like: Literal["llama-bench"] | None = None,
     offline: bool = False,
     results: str | Path = "results",
     cache: Path | None = None,
@@ -175,6 +176,7 @@ def run(
     Args:
         config: a plan file or the name of a shipped one; None: `default`.
         preset: how much is measured, over the plan and under the flags; None: the plan's.
+        like: the tests of another tool, likewise; None: the plan's.
         offline: fetch nothing; `hf:` models as they were fetched before.
         results: folder of the results file, made where it is missing.
         cache: where built models are kept; None: the platform's cache folder.
@@ -195,7 +197,7 @@ def run(
     """
     store = cache or default_cache()
     plan_name = None if config is None else str(config)
-    settings = load_settings(plan_name, preset, **flag_values(flags))
+    settings = load_settings(plan_name, preset, like, **flag_values(flags))
     settings = with_fetched(
         settings, store, Hub(offline=offline), lambda line: progress(line, 0, 0)
     )

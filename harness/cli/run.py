@@ -41,6 +41,7 @@ def command(
     offline: bool,
     quiet: bool,
     preset: str | None,
+    like: str | None,
     **flags: Any,
 ) -> int:
     """Measure every cell of the plan and draw one row per session.
@@ -54,7 +55,7 @@ def command(
     from harness.results.progress import resume_command
     from harness.runner.plan import make_plan
 
-    settings = load_settings(plan, preset, **flag_values(flags))
+    settings = load_settings(plan, preset, like, **flag_values(flags))
     chosen = make_plan(fetch_into(settings, cache, offline, quiet), usable_cores(), folder=cache)
     if dry_run:
         from harness.report.plan_lines import draw_plan

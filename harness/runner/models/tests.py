@@ -11,7 +11,7 @@ from harness.results.enums import Kind
 from harness.runner.settings import Settings
 
 # Keys of the flags that tests of a kind of model come of.
-DECODER_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "prefill_chunk")
+DECODER_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "prefill_chunk", "like")
 ENCODER_FLAGS = ("enc",)
 IMAGE_FLAGS = ("img",)
 SOUND_FLAGS = ("aud",)

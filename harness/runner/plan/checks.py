@@ -20,7 +20,7 @@ from harness.runner.settings import Settings
 from harness.runner.settings.flags import flag as flag_row
 
 # Flags that say what is tested of a model, each of some kinds of models only.
-TEST_FLAGS = ("prompt", "gen", "pg", "depth", "prefill_chunk", "batch", "enc", "img", "aud")
+TEST_FLAGS = ("prompt", "gen", "pg", "depth", "prefill_chunk", "like", "batch", "enc", "img", "aud")
 # Flags that say how something is done -> the keys of which one asks for it.
 HOW: dict[str, tuple[str, ...]] = {
     "max_rounds": ("precision",),

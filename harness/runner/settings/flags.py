@@ -13,7 +13,7 @@ from harness.builder.quantize.levels import AUTO, CACHES, LEVELS, STATIC_LEVELS,
 from harness.core.errors import UsageError, suggestion
 from harness.engine.exported.geometry import GRAPH_INPUTS
 from harness.runner.settings import values as readers
-from harness.runner.settings.values import INTERLEAVES, PRESETS, Reader, Settings, one_of
+from harness.runner.settings.values import INTERLEAVES, LIKES, PRESETS, Reader, Settings, one_of
 
 TESTS = "What is measured"
 DEVICES = "Where it runs"
@@ -205,6 +205,10 @@ FLAGS: tuple[Flag, ...] = (
     _cells(
         "threads", readers.WORDS, "1,2,all", '[1, 2, "all"]', "COUNTS", DEVICES,
         "Intra-op threads; `all`: every usable physical core.",
+    ),
+    Flag(
+        "like", one_of(tuple(LIKES)), "llama-bench", "", "", TESTS,
+        "The tests of another tool, over the plan: pp512 and tg128, prompts in chunks of 512.",
     ),
     Flag(
         "preset", one_of(tuple(PRESETS)), "quick", "", "", EFFORT,

@@ -12,15 +12,19 @@ from typing import Any
 from harness.core.errors import UsageError, suggestion
 from harness.core.records import data_folder, read_table
 from harness.runner.settings.flags import PART_KEYS, PLAN_KEYS, plan_values
-from harness.runner.settings.values import PLAN, Settings, preset_values
+from harness.runner.settings.values import PLAN, Settings, like_values, preset_values
 
 DEFAULT_PLAN = "default"
 OLD_NAMES = {"ladder": "sweep"}  # shipped plans up to version 0.1: still understood
 TEST_KEYS = ("prompt", "gen", "pg")
 
 
-def load_settings(plan: str | None, preset: str | None = None, **flags: Any) -> Settings:
+def load_settings(
+    plan: str | None, preset: str | None = None, like: str | None = None, **flags: Any
+) -> Settings:
     """Read a plan by name or path, put a preset over it, and over both the flags that were given.
+
+    `like` puts the tests of another tool over the plan, under flags that say more.
 
     Any of `prompt`, `gen` and `pg` given as a flag replaces all three, so that `--prompt 512`
     runs pp512 and nothing else; `enc` is for other models, and replaces only itself.
@@ -32,7 +36,9 @@ def load_settings(plan: str | None, preset: str | None = None, **flags: Any) -> 
     settings = read_plan(path)
     flags = {key: value for key, value in flags.items() if value is not None}
     own = () if path in shipped_plans().values() else (PLAN,)
-    given = preset_values(preset) | flags
+    given = preset_values(preset) | like_values(like) | flags
+    if like is not None:
+        own = (*own, "like")
     if "ep" in given:  # a row says its class itself
         given.setdefault("device", given["ep"])
     if given.keys() & set(TEST_KEYS):

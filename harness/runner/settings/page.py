@@ -24,8 +24,8 @@ rounds = 5
 budget = "10m"
 ```
 
-What goes over what: the defaults of the tables below, the plan, `--preset`, other flags. Any of
-`--prompt`, `--gen` and `--pg` replaces all three, and `enc`."""
+What goes over what: the defaults of the tables below, the plan, `--preset`, `--like`, other flags.
+Any of `--prompt`, `--gen` and `--pg` replaces all three, and `enc`."""
 
 
 def plans_page() -> str:

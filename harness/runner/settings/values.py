@@ -43,6 +43,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# The tests of another tool, over those of the plan, under flags that say more. What else differs
+# from it stands in docs/peers.md.
+LIKES: dict[str, dict[str, Any]] = {
+    "llama-bench": {"prompt": (512,), "gen": (128,), "depth": (0,), "prefill_chunk": (512,)},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One plan before its names are checked.
@@ -127,6 +134,17 @@ def preset_values(name: str | None) -> dict[str, Any]:
     if name is not None and name not in PRESETS:
         raise UsageError(f"no preset is called {name!r}", fix=suggestion(name, PRESETS))
     return dict(PRESETS[name or "default"])
+
+
+def like_values(name: str | None) -> dict[str, Any]:
+    """Return the tests of a tool; None: nothing.
+
+    Raises:
+        UsageError: no such tool is known.
+    """
+    if name is not None and name not in LIKES:
+        raise UsageError(f"no tool is called {name!r}", fix=suggestion(name, LIKES))
+    return dict(LIKES.get(name or "", {}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import pytest
 
 from harness.core.errors import UsageError
 from harness.core.records import data_folder
+from harness.runner.plan import make_plan
 from harness.runner.settings import Settings, load_settings, read_plan
 
 
@@ -30,6 +31,23 @@ def test_one_workload_flag_replaces_all_workloads(tmp_path):
     path = write_plan(tmp_path, "prompt = [128]\ngen = [32]\npg = [[128, 32]]\n")
     settings = load_settings(str(path), prompt=(512,))
     assert (settings.prompt, settings.gen, settings.pg) == ((512,), (), ())
+
+
+def test_the_tests_of_another_tool_lie_over_the_plan_and_under_flags(tmp_path):
+    """`-p 2048` of llama-bench keeps tg128 and chunks of 512; so does `--prompt 2048` here."""
+    path = write_plan(tmp_path, "prompt = [128]\ngen = [32]\npg = [[128, 32]]\ndepth = [7]\n")
+    usual = load_settings(str(path), like="llama-bench")
+    assert (usual.prompt, usual.gen, usual.pg, usual.depth) == ((512,), (128,), (), (0,))
+    longer = load_settings(str(path), like="llama-bench", prompt=(2048,))
+    assert (longer.prompt, longer.gen, longer.prefill_chunk) == ((2048,), (128,), (512,))
+    with pytest.raises(UsageError, match="no tool is called 'lama-bench'"):
+        load_settings(str(path), like="lama-bench")
+
+
+def test_an_encoder_has_no_tests_of_a_tool_for_decoders():
+    settings = load_settings("ci", model=("all-minilm-l6-v2",), like="llama-bench")
+    with pytest.raises(UsageError, match="--like"):
+        make_plan(settings, usable_threads=1)
 
 
 def test_ranges_work_in_plan_files(tmp_path):
