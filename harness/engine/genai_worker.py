@@ -67,6 +67,7 @@ def memory(
     import onnxruntime_genai  # noqa: F401  # in the baseline, as onnxruntime is in ours
 
     chosen = find_device(device)
+    read_through(Path(graph))
     baseline = memory_mark()
     with AnonymousWatch() as watch:
         opened = open_model(Path(graph).parent, chosen, threads)

@@ -1,5 +1,6 @@
 """Files that a session will open, brought into the page cache before it is timed."""
 
+import os
 from pathlib import Path
 
 from harness.core.units import MIB
@@ -11,12 +12,16 @@ WEIGHTS = ("*.data", "*.bin")  # of built models, and of compiled ones
 def read_through(graph: Path, *graphs: Path) -> None:
     """Read a model's files once, so that its load is timed with warm files and not with the disk.
 
-    The files are the graphs and all WEIGHTS beside the first one.
+    The files are the graphs and all WEIGHTS beside the first one. They are read without looking
+    ahead, where the system can be told so: what is read ahead lies in pieces of up to its size
+    in the page cache, and a mapping of one row brings in the whole piece.
     """
     buffer = bytearray(READ_BYTES)
     beside = (path for pattern in WEIGHTS for path in sorted(graph.parent.glob(pattern)))
     for path in (graph, *graphs, *beside):
         if path.is_file():
             with path.open("rb", buffering=0) as file:
+                if hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
                 while file.readinto(buffer):
                     pass

@@ -27,7 +27,7 @@ from harness.engine.opening import (
 from harness.engine.profiling import profile
 from harness.engine.reading import read_through
 from harness.engine.samples import Samples
-from harness.engine.shapes import ShapeFields, shapes_from
+from harness.engine.shapes import ShapeFields, Shapes, shapes_from
 from harness.engine.steps_check import steps_check
 from harness.engine.workload import Workload
 from harness.machine.meters.memory import MemoryMark
@@ -83,9 +83,7 @@ class MeasuringChild:
         """
         path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
         chosen.refuse_absent()
-        files = graph_files(path, shapes)
-        opened_files = [chosen.file_of(file) for file in files]
-        read_through(*opened_files, *kind_of(shapes).data_files())
+        opened_files = _read_files(path, shapes, chosen)
         sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(first)
@@ -96,7 +94,7 @@ class MeasuringChild:
             load_ns=sum(opened.load_ns for opened in sessions),
             first_ns=first_ns,
             placement=together([opened.placement for opened in sessions]),
-            compiled=not set(opened_files) & set(files),
+            compiled=not set(opened_files) & set(graph_files(path, shapes)),
             spinning=all(opened.spinning for opened in sessions),
         )
 
@@ -169,16 +167,17 @@ def memory(
         workload: which test; the cache is allocated for exactly its context.
         seed: of prompt and cache.
     """
-    footprint = take_footprint(
-        Path(graph),
-        shapes_from(geometry),
-        find_device(device),
-        threads,
-        batch,
-        workload,
-        seed,
-    )
+    path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
+    _read_files(path, shapes, chosen)  # how they lie in the page cache decides what is mapped
+    footprint = take_footprint(path, shapes, chosen, threads, batch, workload, seed)
     return footprint_reply(footprint)
+
+
+def _read_files(graph: Path, shapes: Shapes, device: Device) -> list[Path]:
+    """Read everything that a device opens for a model; returns the graphs."""
+    opened = [device.file_of(file) for file in graph_files(graph, shapes)]
+    read_through(*opened, *kind_of(shapes).data_files())
+    return opened
 
 
 def opened_reply(

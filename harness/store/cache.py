@@ -13,7 +13,7 @@ from harness.builder.quantize.layout import stored_arrays, stored_bytes
 from harness.builder.quantize.levels import AUTO, STATIC_FLOAT, QuantLevel, find_level, own_cache
 from harness.core.environment import CACHE, chosen_cache
 from harness.core.errors import StorageError, WorkerError
-from harness.core.files import remove_partial_folders, whole_folder
+from harness.core.files import remove_partial_folders, settle_folder, whole_folder
 from harness.core.units import KIB, MIB
 from harness.machine.process.worker import Worker
 from harness.models.specs.model import AnySpec
@@ -217,12 +217,14 @@ def sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]:
 def partial_folder(folder: Path) -> Iterator[Path]:
     """Give a folder to build in, which replaces `folder` when it is finished.
 
+    Its files are then as they would be after a restart: on the disk, and not in memory.
     Copies left by a process that was killed are removed first: the lock says nobody builds.
     """
     remove_partial_folders(folder)
     try:
         with whole_folder(folder) as partial:
             yield partial
+            settle_folder(partial)
     except OSError as error:
         raise _unwritable(folder.parent, error) from error
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.core.encoding import read_json_file
 from harness.core.errors import DeviceError, ModelError, StorageError
-from harness.core.files import remove_partial_folders, whole_folder
+from harness.core.files import remove_partial_folders, settle_folder, whole_folder
 from harness.core.findings import Log
 from harness.core.records import read_json
 from harness.core.units import MIB, about_time
@@ -252,6 +252,7 @@ def _put(folder: Path, files: dict[str, Path], record: dict[str, Any]) -> None:
         sizes = {place: file.stat().st_size for place, file in sorted(files.items())}
         text = json.dumps({**record, "files": sizes}, indent=2)
         (partial / HUB_FILE).write_text(text + "\n", encoding="utf-8")
+        settle_folder(partial)
 
 
 def _check_room(place: Path, needed_bytes: int) -> None:

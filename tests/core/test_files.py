@@ -6,7 +6,12 @@ from contextlib import suppress
 
 import pytest
 
-from harness.core.files import remove_partial_folders, whole_folder, write_whole
+from harness.core.files import (
+    remove_partial_folders,
+    settle_folder,
+    whole_folder,
+    write_whole,
+)
 
 
 def full(descriptor: int) -> None:
@@ -87,3 +92,25 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / ".b.123-beef.partial").mkdir()
     remove_partial_folders(tmp_path / "a")
     assert names(tmp_path) == [".b.123-beef.partial"]
+
+
+def test_what_was_written_is_on_the_disk_and_out_of_the_cache(tmp_path, monkeypatch):
+    """Each file is synced, then forgotten: pages that are not on the disk yet would stay."""
+    for name in ("b", "a"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "folder").mkdir()
+    calls = []
+    monkeypatch.setattr(os, "fsync", lambda file: calls.append("fsync"))
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda file, *advice: calls.append(advice), raising=False
+    )
+    monkeypatch.setattr(os, "POSIX_FADV_DONTNEED", "forget", raising=False)
+    settle_folder(tmp_path)
+    assert calls == ["fsync", (0, 0, "forget")] * 2
+
+
+def test_a_system_without_such_a_call_is_left_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("a")
+    monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    monkeypatch.setattr(os, "fsync", None)
+    settle_folder(tmp_path)

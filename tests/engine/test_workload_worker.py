@@ -225,6 +225,28 @@ def test_reading_through_takes_the_graph_and_its_data(tmp_path, monkeypatch):
     assert sum(read_bytes) == 6 * 2**20
 
 
+def test_reading_through_does_not_look_ahead(tmp_path, monkeypatch):
+    """What is read ahead lies in large pieces, and one row of a table maps a whole one."""
+    (tmp_path / "model.onnx").write_bytes(b"graph")
+    advised = []
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda file, *advice: advised.append(advice), raising=False
+    )
+    monkeypatch.setattr(os, "POSIX_FADV_RANDOM", "random", raising=False)
+    read_through(tmp_path / "model.onnx")
+    assert advised == [(0, 0, "random")]
+    monkeypatch.delattr(os, "posix_fadvise")
+    read_through(tmp_path / "model.onnx")
+
+
+def test_memory_is_taken_of_files_that_lie_as_when_they_are_timed(tiny, monkeypatch):
+    events = []
+    monkeypatch.setattr(worker, "read_through", lambda path: events.append(path))
+    taken = call_command(worker.memory, tiny.session_arguments() | {"workload": PREFILL})
+    assert events == [tiny.graph]
+    assert taken.peak_bytes > 0
+
+
 def test_nothing_is_sampled_before_open_or_after_close(child, tiny):
     for _ in range(2):
         with pytest.raises(WorkerError, match="no session is open"):

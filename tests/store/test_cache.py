@@ -101,6 +101,18 @@ def _refuse_writing(*_arguments):
     raise OSError(errno.EROFS, "read-only")
 
 
+def test_a_build_is_settled_before_it_has_its_name(built_here, monkeypatch, tmp_path):
+    """So memory is the same in the run that built a model as in one after a restart."""
+    seen = []
+    monkeypatch.setattr(
+        cache_module,
+        "settle_folder",
+        lambda folder: seen.append(sorted(path.name for path in folder.iterdir())),
+    )
+    ensure_artifact(TINY, "int4", tmp_path)
+    assert seen == [["artifact.json", *FILES]]
+
+
 def test_a_build_describes_itself(whole):
     """The record holds what the formulas say; every path in it is under the cache."""
     artifact = ensure_artifact(TINY, "int4", whole)
