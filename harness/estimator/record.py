@@ -7,7 +7,7 @@ predict: without the shapes of its matrices nothing is said of structure.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from harness.builder.quantize.levels import CacheLevel, Form, QuantLevel
@@ -25,7 +25,7 @@ from harness.estimator.static import StaticLengths, static_prefill, static_step
 from harness.estimator.work import Breakdown, decode_step, in_turn, prefill
 from harness.models.specs.structure import ModelStructure
 from harness.results.calibration import Constants, RatePoint
-from harness.results.enums import SINGLE_PASS, Kind
+from harness.results.enums import SINGLE_PASS, Kind, Prepack
 from harness.results.explanation import EstimatedPass, Explanation, MemoryPart
 from harness.results.metrics import metric_of_pass, rate_of_kind, time_of_kind
 
@@ -48,6 +48,7 @@ class CellLengths:
         cache: how keys and values are stored; None: as the float type of the level.
         static: the shapes of a static decoder; None: it is a fused one.
         chunk_tokens: of the prompt that are read at once; 0: all of them.
+        prepack: when kernels copy weights: at load, on all threads, or once and saved.
     """
 
     prompt_tokens: int
@@ -57,6 +58,7 @@ class CellLengths:
     cache: CacheLevel | None = None
     static: StaticLengths | None = None
     chunk_tokens: int = 0
+    prepack: str = Prepack.OFF
 
     @property
     def passes(self) -> tuple[tuple[int, int], ...]:
@@ -140,7 +142,7 @@ def cell_estimate(
         depth_tokens=depth + max(prompt, 1) - widest,
         gen_tokens=lengths.gen_tokens,
         batch=batch,
-        runtime=runtime,
+        runtime=replace(runtime, packing=lengths.prepack),
         cache=lengths.cache,
     )
     values = {

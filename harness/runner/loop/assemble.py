@@ -224,6 +224,7 @@ def _estimates(facts: CellFacts) -> RecordEstimates:
         group.cache,
         _static_lengths(group),
         test.chunk_tokens,
+        group.prepack,
     )
     peaks = peaks_of(facts.entries, group.device, group.threads)
     return group.model.estimates(group.level, test, lengths, peaks)
