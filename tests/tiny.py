@@ -400,6 +400,14 @@ SIZES = Sizes(
     depths=(1, 64, 4096),
     prompts=(8,),
     logits=4096,
+    state_rows=(1, 4),
+    state_bytes=200_000,
+    delta=(4, 32, 32),
+    mamba=(4, 32, 16),
+    channels=64,
+    convolutions=4,
+    expert_width=64,
+    expert_rows=(1, 4),
 )
 
 

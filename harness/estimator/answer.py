@@ -22,16 +22,8 @@ from harness.estimator.memory import (
     stored_model_bytes,
 )
 from harness.estimator.query import Case, Lengths, Range, device_constants, make_case, stored_bits
-from harness.estimator.work import (
-    MATRIX_STREAM,
-    Breakdown,
-    Pass,
-    Work,
-    decode_step,
-    pass_work,
-    prefill,
-    timed,
-)
+from harness.estimator.timing import Breakdown, decode_step, prefill, timed
+from harness.estimator.work import MATRIX_STREAM, Pass, Work, pass_work
 from harness.models.catalog.catalog import catalog_device, device_class
 from harness.models.catalog.target import EstimateTarget
 from harness.models.specs.structure import ModelStructure, Stage

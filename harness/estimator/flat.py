@@ -4,7 +4,7 @@ from msgspec import to_builtins
 
 from harness.estimator.answer import METHOD_VERSION, Estimate
 from harness.estimator.query import Range
-from harness.estimator.work import Breakdown
+from harness.estimator.timing import Breakdown
 from harness.results.explanation import EstimatedTerm
 
 Value = str | int | float | bool | None

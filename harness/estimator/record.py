@@ -22,13 +22,15 @@ from harness.estimator.memory import (
     stored_model_bytes,
 )
 from harness.estimator.static import StaticLengths, static_prefill, static_step
-from harness.estimator.work import Breakdown, decode_step, in_turn, prefill
+from harness.estimator.timing import Breakdown, decode_step, in_turn, prefill
+from harness.estimator.work import EXPERTS
 from harness.models.specs.structure import ModelStructure
 from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import SINGLE_PASS, Kind, Prepack
 from harness.results.explanation import EstimatedPass, Explanation, MemoryPart
 from harness.results.metrics import metric_of_pass, rate_of_kind, time_of_kind
 
+_WEIGHTS = ("body", EXPERTS, "head")  # terms that read matrices
 # Fixed cost of one operator call where none was measured: 79 us per layer of eleven nodes.
 # Source: fit over three models at four levels, onnxruntime 1.31.1, one x86 thread.
 TYPICAL_OPERATOR_S = 79e-6 / 11
@@ -150,7 +152,8 @@ def cell_estimate(
         "peak_rss_bytes": memory.peak_bytes,
         "weights_bytes": float(stored_model_bytes(model, level)),
     }
-    return CellEstimate(values, times, memory, constants.basis)
+    basis = next((found.basis for found in times.values()), constants.basis)
+    return CellEstimate(values, times, memory, basis)
 
 
 def static_estimate(
@@ -204,7 +207,7 @@ def mbu(
     Source: Databricks, "LLM Inference Performance Engineering", 2023 (the quotient).
     """
     cache_bytes = sum(t.work.read_bytes for t in step.terms if is_attention(t.work.kernel))
-    held_bytes = sum(t.work.read_bytes for t in step.terms if t.work.name in ("body", "head"))
+    held_bytes = sum(t.work.read_bytes for t in step.terms if t.work.name in _WEIGHTS)
     weights_bytes = held_bytes if file_bytes is None else file_bytes
     bandwidth = constants.bytes_per_s(held_bytes + cache_bytes)
     return (weights_bytes + cache_bytes) / seconds / bandwidth

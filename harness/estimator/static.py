@@ -18,7 +18,8 @@ from harness.estimator.calibration.constants import (
     kernel_name,
 )
 from harness.estimator.memory import group_format, row_bytes, stored_copy_bytes
-from harness.estimator.work import LOGIT_BYTES, STREAM, Breakdown, Work, timed
+from harness.estimator.timing import Breakdown, timed
+from harness.estimator.work import LOGIT_BYTES, STREAM, Work
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.structure import ModelStructure, Role
 from harness.results.calibration import Constants

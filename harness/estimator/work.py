@@ -11,8 +11,8 @@ Operator calls are counted in harness.estimator.nodes.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
 from harness.estimator.calibration.constants import (
@@ -21,13 +21,17 @@ from harness.estimator.calibration.constants import (
     ELEMENTWISE,
     OPERATOR_CALL,
     SESSION_CALL,
-    attention_name,
     call_name,
-    is_attention,
     kernel_name,
+)
+from harness.estimator.calibration.operators import (
+    experts_name,
+    scored_name,
+    stand_in,
 )
 from harness.estimator.memory import ORT_CPU, Runtime, group_format, held_copy_bytes, row_bytes
 from harness.estimator.nodes import operator_calls
+from harness.models.specs.layers import cache_rows
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.structure import (
     STATE_BYTES,
@@ -38,8 +42,8 @@ from harness.models.specs.structure import (
     Role,
     Stage,
 )
-from harness.results.calibration import Constants
 
+EXPERTS = "experts"
 _PARTS = {Role.BODY: "body", Role.POOLED: "dense"}  # other matrices are the head's
 STREAM = "stream"  # read, without a matrix kernel
 MATRIX_STREAM = "matrix stream"  # read or written by one
@@ -76,6 +80,7 @@ class Work:
         rows: tokens that go through it at once, over all sequences.
         read_bytes: from memory; scales, zero points and block sums included.
         set_bytes: the working set behind them, where it is not what is read; 0: it is.
+        sequential: its tokens are taken one after the other, however many there are.
         flop: that the kernel does, masked positions included where it does not skip them.
         useful_flop: without masked positions.
         calls: how often a fixed time is spent.
@@ -89,6 +94,7 @@ class Work:
     useful_flop: float = 0.0
     calls: float = 0.0
     set_bytes: float = 0.0
+    sequential: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,17 @@ def pass_work(
     return tuple(term for term in terms if term.read_bytes or term.flop or term.calls)
 
 
+def needed_operators(
+    model: ModelStructure, level: QuantLevel, cache: CacheLevel | None = None
+) -> tuple[str, ...]:
+    """Return the rates that a model needs and most others do not, in the order of its terms."""
+    if not model.decodes:
+        return ()
+    terms = pass_work(model, level, ORT_CPU, Pass(1, cache=cache))
+    kernels = dict.fromkeys(term.kernel for term in terms if not term.calls)
+    return tuple(name for name in kernels if stand_in(name) != name)
+
+
 def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, shape: Pass) -> Work:
     """Return the work of all layers that attend alike.
 
@@ -147,26 +164,29 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
         pairs = T·D + T·(T + 1) / 2 causal, T·(D + T) else; with a window w: Σ min(w, position)
         read bytes = 2 · layers · n · d · batch · (D + T) · bits of a cached value / 8
 
-    T new tokens on D cached ones, at most a window of them where the cache keeps no more; n is the
-    query heads where the runtime reads the cache once per query head, the key heads where it does
-    not. ONNX Runtime's GroupQueryAttention multiplies all
-    T·(D + T) pairs and masks afterwards.
+    T new tokens on D cached ones; n is the query heads where the runtime reads the cache once per
+    query head, the key heads where it does not. ONNX Runtime multiplies all T·(D + T) pairs and
+    masks afterwards, those outside a window too, in one direction and in both: a window saves
+    nothing but where the cache itself holds little more than it. A step then reads what such a
+    cache holds on average, and moves it to its beginning each time that it is full.
     Source: facts measured with onnxruntime 1.31.1: the key-head count is too low by 3 to 7 times.
     """
     tokens, depth = shape.tokens, shape.depth_tokens
     cache = shape.cache or own_cache(level)
     kept = min(depth, attention.cache_window_tokens or depth)
     seen = shape.encoder_tokens if attention.to_encoder else kept + tokens
+    is_step = tokens == 1 and runtime.cache_per_query_head and not attention.to_encoder
+    held = _held_rows(attention, depth + tokens) if is_step else seen
     pairs = _pairs(attention, tokens, depth, seen)
-    done = tokens * seen if runtime.cache_per_query_head else pairs
+    done = tokens * held if runtime.cache_per_query_head else pairs
     heads = attention.heads if runtime.cache_per_query_head else attention.kv_heads
     window = None if runtime.cache_per_query_head else attention.window_tokens
-    read = seen if window is None else min(seen, window + tokens - 1)
+    read = held if window is None else min(seen, window + tokens - 1)
     width = attention.layers * attention.head_dim * shape.batch
     label = "cross attention" if attention.to_encoder else "attention"
     return Work(
         name=label if attention.window_tokens is None else f"{label}, window",
-        kernel=attention_name(cache),
+        kernel=scored_name(cache, attention.scores),
         rows=tokens,
         read_bytes=2.0 * width * heads * read * cache.bits / 8,
         flop=4.0 * width * attention.heads * done,
@@ -175,17 +195,40 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
     )
 
 
-def _recurrence(recurrence: Recurrence, shape: Pass) -> Work:
-    """Return what the states of all layers of one kind move.
+def _held_rows(attention: Attention, seen: int) -> float:
+    """Return how many rows a step reads of a cache, moves of a full one to its beginning included.
 
-        sequential: 2 · layers · state · batch · tokens;  else 2 · layers · state · batch
+    rows = W + (C - W) / 2,  and as many again every C - W + 1 steps;  C: rows of the cache
+    """
+    window = attention.cache_window_tokens
+    rows = cache_rows(window, seen)
+    if window is None or rows == seen:
+        return seen
+    return (window + (rows - window) / 2) * (1 + 1 / (rows - window + 1))
+
+
+def _recurrence(recurrence: Recurrence, shape: Pass) -> Work:
+    """Return the work of all layers that keep a state in the same way.
+
+        flop = layers · flop of a token · batch · tokens
+        read bytes = 2 · layers · state · batch [· tokens where sequential]
 
     Each token reads and writes the whole of a recurrent state, one token after the other, so that
-    the cost of a token in a prompt is that of a token alone. A convolution's few columns move once.
+    the cost of a token in a prompt does not fall with its length. A convolution's few columns move
+    once. Where the operator's rate is not known, the bytes alone tell.
     """
     passes = shape.rows if recurrence.sequential else shape.batch
-    moved = 2.0 * STATE_BYTES * recurrence.layers * recurrence.state_values * passes
-    return Work(f"states, {recurrence.name}", STREAM, shape.rows, moved)
+    in_turn = recurrence.sequential and shape.tokens > 1
+    flop = float(recurrence.layers * recurrence.flop_per_token * shape.rows)
+    return Work(
+        name=f"{recurrence.name}, token by token" if in_turn else recurrence.name,
+        kernel=recurrence.name,
+        rows=shape.tokens,
+        read_bytes=2.0 * STATE_BYTES * recurrence.layers * recurrence.state_values * passes,
+        flop=flop,
+        useful_flop=flop,
+        sequential=in_turn,
+    )
 
 
 def _pairs(attention: Attention, tokens: int, depth: int, seen: int) -> int:
@@ -204,18 +247,25 @@ def _pairs(attention: Attention, tokens: int, depth: int, seen: int) -> int:
 def _matrices(
     groups: list[ParameterGroup], level: QuantLevel, runtime: Runtime, shape: Pass
 ) -> Iterator[Work]:
-    """Yield one term for the body and one for the head, each with its kernel."""
+    """Yield terms of body, experts and head, each with its kernel.
+
+    An expert meets only the tokens that chose it, which are the rows of its product:
+    tokens · active / touched.
+    """
     parts: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for group in groups:
         form = group_format(group, level)
         if form is None or group.role is Role.TABLE:
             continue
-        name = _PARTS.get(group.role, "head")
-        rows = shape.rows if group.role is Role.BODY else shape.batch
-        part = parts[name, kernel_name(form), rows]
-        copies = group.touched_copies(rows)
+        name, kernel = _PARTS.get(group.role, "head"), kernel_name(form)
+        tokens = shape.rows if group.role is Role.BODY else shape.batch
+        copies, rows = group.touched_copies(tokens), tokens
+        if group.active is not None:
+            name, kernel = EXPERTS, experts_name(kernel)
+            rows = max(1, round(tokens * group.active / copies))
+        part = parts[name, kernel, rows]
         part[0] += held_copy_bytes(group, level, runtime) * copies
-        part[1] += 2.0 * group.outputs * group.inputs * group.active_copies * rows
+        part[1] += 2.0 * group.outputs * group.inputs * group.active_copies * tokens
     for (name, kernel, rows), (read_bytes, flop) in parts.items():
         yield Work(name, kernel, rows, read_bytes, flop, flop)
 
@@ -247,6 +297,7 @@ def _between_matrices(
     hidden_passes, block_passes = _passes(model)
     between = hidden_passes * model.hidden_size + block_passes * model.intermediate_size
     values = _layers(model, shape) * between
+    values += sum(one.layers * one.values_between for one in model.recurrences)
     for name, kernel, count in (
         ("matrix inputs and outputs", MATRIX_STREAM, matrices),
         ("norms and products", ELEMENTWISE, values),
@@ -278,7 +329,9 @@ def _calls(
     for group in groups:
         form = group_format(group, level)
         if form is not None and group.role is not Role.TABLE:
-            calls[kernel_name(form)] += _matrix_calls(model, group, layers)
+            kernel = kernel_name(form)
+            name = kernel if group.active is None else experts_name(kernel)
+            calls[name] += _matrix_calls(model, group, layers)
     others = operator_calls(model, level, layers) - sum(calls.values())
     attentions = sum(a.layers for a in model.attention if a.stage is shape.stage)
     yield Work("operator calls", OPERATOR_CALL, shape.rows, calls=others)
@@ -305,207 +358,3 @@ def _layers(model: ModelStructure, shape: Pass) -> int:
     if len({attention.stage for attention in model.attention}) == 1:
         return model.num_layers
     return sum(a.layers for a in model.attention if a.stage is shape.stage and not a.to_encoder)
-
-
-# A timed kernel is bound by memory where reading alone takes at least this share of its time.
-NEAR_MEMORY = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One summand of an estimated time.
-
-    Attributes:
-        work: what is done.
-        seconds: how long it takes.
-        memory_s: its bytes over the bandwidth.
-        compute_s: its flop over the kernel's rate; None where no rate is known.
-        bound: which of them decides: `memory`, `compute` or `overhead`.
-    """
-
-    work: Work
-    seconds: float
-    memory_s: float
-    compute_s: float | None
-    bound: str
-
-
-@dataclass(frozen=True, slots=True)
-class Breakdown:
-    """An estimated time and the terms it is the sum of.
-
-    Attributes:
-        name: of the pass.
-        terms: in the order of the pass.
-        basis: of the constants.
-        compute_known: whether every term that computes had a rate to be bounded by.
-    """
-
-    name: str
-    terms: tuple[Term, ...]
-    basis: str
-    compute_known: bool
-
-    @property
-    def seconds(self) -> float:
-        """The sum of the terms."""
-        return sum(term.seconds for term in self.terms)
-
-    @property
-    def dominating(self) -> Term:
-        """The largest term."""
-        return max(self.terms, key=lambda term: term.seconds)
-
-    @property
-    def bound(self) -> str:
-        """What most of the time goes to: `memory`, `compute` or `overhead`."""
-        kinds = ("memory", "compute", "overhead")
-        return max(kinds, key=lambda kind: sum(t.seconds for t in self.terms if t.bound == kind))
-
-    @property
-    def read_bytes(self) -> float:
-        """Bytes read from memory."""
-        return sum(term.work.read_bytes for term in self.terms)
-
-    @property
-    def flop(self) -> float:
-        """Floating-point operations without masked positions."""
-        return sum(term.work.useful_flop for term in self.terms)
-
-
-def decode_step(
-    model: ModelStructure,
-    level: QuantLevel,
-    constants: Constants,
-    *,
-    depth_tokens: int = 0,
-    batch: int = 1,
-    runtime: Runtime = ORT_CPU,
-    cache: CacheLevel | None = None,
-) -> Breakdown:
-    """Estimate one decode step: one new token of each sequence on `depth_tokens` cached ones.
-
-    Decode tok/s is `batch / seconds`. Choosing the token and the caller's own time are left out.
-    The cache is of the level's float type where none is given.
-    """
-    frames = model.encoder_tokens or 0
-    shape = Pass(1, depth_tokens, batch, encoder_tokens=frames, cache=cache)
-    return timed("decode step", pass_work(model, level, runtime, shape), constants)
-
-
-def prefill(
-    model: ModelStructure,
-    level: QuantLevel,
-    constants: Constants,
-    *,
-    prompt_tokens: int,
-    depth_tokens: int = 0,
-    batch: int = 1,
-    runtime: Runtime = ORT_CPU,
-    cache: CacheLevel | None = None,
-) -> Breakdown:
-    """Estimate the pass over a prompt up to the logits of its last token.
-
-    Prefill tok/s is `batch · prompt_tokens / seconds`; TTFT is these seconds and an argmax. An
-    encoder-decoder encodes the prompt (Whisper: its fixed frames) and decodes one start token; an
-    encoder only encodes.
-    """
-    encoding = any(attention.stage is Stage.ENCODER for attention in model.attention)
-    if not encoding:
-        shape = Pass(prompt_tokens, depth_tokens, batch, cache=cache)
-        return timed("prefill", pass_work(model, level, runtime, shape), constants)
-    frames = model.encoder_tokens or prompt_tokens
-    work = pass_work(model, level, runtime, Pass(frames, 0, batch, Stage.ENCODER))
-    if model.decodes:
-        work += pass_work(model, level, runtime, Pass(1, 0, batch, encoder_tokens=frames))
-    return timed("encode", work, constants)
-
-
-def in_turn(passes: Sequence[Breakdown]) -> Breakdown:
-    """Return one breakdown of passes that run one after the other: terms of one name are added."""
-    first, *others = passes
-    if not others:
-        return first
-    terms: dict[tuple[str, str], list[Term]] = defaultdict(list)
-    for one in passes:
-        for term in one.terms:
-            terms[term.work.name, term.work.kernel].append(term)
-    return replace(first, terms=tuple(_added(alike) for alike in terms.values()))
-
-
-def _added(terms: Sequence[Term]) -> Term:
-    """Return the sum of terms of one name; what bounds it is what bounds most of its time."""
-    longest = max(terms, key=lambda term: term.seconds)
-    works = [term.work for term in terms]
-    work = replace(
-        longest.work,
-        read_bytes=sum(work.read_bytes for work in works),
-        flop=sum(work.flop for work in works),
-        useful_flop=sum(work.useful_flop for work in works),
-        calls=sum(work.calls for work in works),
-    )
-    rates = [term.compute_s for term in terms if term.compute_s is not None]
-    return replace(
-        longest,
-        work=work,
-        seconds=sum(term.seconds for term in terms),
-        memory_s=sum(term.memory_s for term in terms),
-        compute_s=sum(rates) if rates else None,
-    )
-
-
-def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:
-    """Give each term of a pass its time.
-
-    The working set of a rate is all that the pass reads: nothing stays in a cache between two
-    readings of a weight but what fits beside all the others.
-    """
-    work = tuple(item for item in work if not _is_left_out(item, constants))
-    working_set_bytes = max(1.0, sum(item.read_bytes for item in work if item.flop))
-    terms = tuple(_term(item, constants, working_set_bytes) for item in work)
-    known = all(term.compute_s is not None for term in terms if term.work.flop)
-    return Breakdown(name, terms, constants.basis, known)
-
-
-def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
-    """Bound one term by memory, compute or the calls it makes."""
-    if work.calls:
-        call_s = _call_s(work.kernel, constants, working_set_bytes)
-        return Term(work, work.calls * call_s, 0.0, None, "overhead")
-    if not work.flop:
-        return _moved(work, constants)
-    memory_s = work.read_bytes / constants.bytes_per_s(working_set_bytes)
-    size_bytes = work.set_bytes or working_set_bytes
-    rate = constants.rate_per_s(work.kernel, work.rows, size_bytes)
-    if rate is None:
-        return Term(work, memory_s, memory_s, None, "memory")
-    compute_s = work.flop / rate
-    bound = "compute" if compute_s > memory_s else "memory"
-    if constants.measured and (work.rows == 1 or is_attention(work.kernel)):
-        # The rate was taken while the kernel read as much: reading is inside it.
-        bound = "memory" if memory_s > NEAR_MEMORY * compute_s else "compute"
-        return Term(work, compute_s, memory_s, compute_s, bound)
-    return Term(work, max(memory_s, compute_s), memory_s, compute_s, bound)
-
-
-def _moved(work: Work, constants: Constants) -> Term:
-    """Time bytes that are only moved: at a rate of their own where one was measured."""
-    rate = constants.rate_per_s(work.kernel, work.rows, work.read_bytes)
-    seconds = work.read_bytes / (rate or constants.bytes_per_s(work.read_bytes))
-    return Term(work, seconds, seconds, None, "memory")
-
-
-def _is_left_out(work: Work, constants: Constants) -> bool:
-    """Whether a term is a fixed cost that is not known, or is inside the rate of another."""
-    if work.kernel in (ATTENTION_CALL, SESSION_CALL):
-        return work.kernel not in constants.times and work.kernel not in constants.rates
-    return work.kernel == MATRIX_STREAM and constants.measured
-
-
-def _call_s(name: str, constants: Constants, working_set_bytes: float) -> float:
-    """Return the time of one call; of a kernel without one that of any operator."""
-    calls_per_s = constants.rate_per_s(name, 1, working_set_bytes)
-    if calls_per_s is not None:
-        return 1.0 / calls_per_s
-    time = constants.times.get(name)
-    return (constants.operator_s or 0.0) if time is None else time.seconds

@@ -6,7 +6,7 @@ from harness.core.units import MIB
 from harness.estimator.answer import Estimate
 from harness.estimator.flat import breakdown_values, flat_values
 from harness.estimator.query import Range
-from harness.estimator.work import Breakdown
+from harness.estimator.timing import Breakdown
 from harness.report.grid import (
     KNOWN,
     MISSING,

@@ -59,6 +59,7 @@ class Walk:
             rows = self.batch
         for name in node.output:
             self.rows[name] = rows
+        self.flop += rows * self._state_flop(node, attributes)
         is_stored = len(node.input) > 1 and node.input[1] in self.dims
         if node.op_type in ("MatMul", "DynamicQuantizeMatMul", "Gemm") and is_stored:
             outputs, inputs = self.dims[node.input[1]]
@@ -73,6 +74,21 @@ class Walk:
             output = next(port for port in self.model.graph.output if port.name == HIDDEN)
             hidden = output.type.tensor_type.shape.dim[2].dim_value
             self.flop += 4 * self.batch * hidden * self.tokens * self.tokens
+
+    def _state_flop(self, node: onnx.NodeProto, attributes: dict[str, onnx.AttributeProto]) -> int:
+        """Flop of a token in a convolution or a recurrence; none of others.
+
+        Decay, update and product with the query; the delta rule subtracts a product as well.
+        """
+        if node.op_type == "CausalConvWithState":
+            channels, _, taps = self.dims[node.input[1].removeprefix("folded.")]
+            return 2 * channels * taps
+        if node.op_type != "LinearAttention":
+            return 0
+        state = next(port for port in self.model.graph.input if port.name == node.input[3])
+        heads, keys, values = (dim.dim_value for dim in state.type.tensor_type.shape.dim[1:])
+        each = {b"gated": 5, b"gated_delta": 7}[attributes["update_rule"].s]
+        return each * heads * keys * values
 
     def _expert_weights(self, node: onnx.NodeProto) -> int:
         """Weights of one expert: gate and up [2 · wide, hidden], down [hidden, wide]."""

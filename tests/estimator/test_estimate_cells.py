@@ -12,7 +12,7 @@ from harness.estimator.record import (
     mbu,
     mfu,
 )
-from harness.estimator.work import decode_step, prefill
+from harness.estimator.timing import decode_step, prefill
 from harness.models.catalog.catalog import catalog_model, load_spec
 from harness.results.calibration import Constants, RatePoint
 

@@ -5,7 +5,7 @@ import pytest
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import HarnessError, UsageError
 from harness.estimator.machine import estimate_here, interval_end
-from harness.estimator.work import decode_step
+from harness.estimator.timing import decode_step
 from harness.models.catalog.catalog import catalog_model
 from harness.models.catalog.target import catalog_target
 from harness.results.calibration import Constants, RatePoint

@@ -14,7 +14,8 @@ from harness.estimator.answer import (
 )
 from harness.estimator.calibration.constants import ATTENTION_CALL, OPERATOR_CALL, SESSION_CALL
 from harness.estimator.memory import ORT_CPU, peak_memory
-from harness.estimator.work import Work, decode_step, prefill, timed
+from harness.estimator.timing import decode_step, prefill, timed
+from harness.estimator.work import Work
 from harness.models.catalog.catalog import catalog_model
 from harness.results.calibration import Constants, RatePoint, TimePoint, rate_at
 

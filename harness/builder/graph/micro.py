@@ -29,6 +29,7 @@ _OPSETS = (("", 21), (MICROSOFT, 1))
 _IR_VERSION = 10
 _FLOATS = {"float32": onnx.TensorProto.FLOAT, "float16": onnx.TensorProto.FLOAT16}
 _EPSILON = 1e-5
+_CAP = 50.0  # as Gemma 2 caps its scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +135,16 @@ def write_operator_chain(path: Path, width: int, layers: int) -> int:
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, "tokens", width])
         for name in ("hidden", "product")
     ]
-    _write(path, emitter, ports[:1], ports[1:], [])
+    write_graph(path, emitter, ports[:1], ports[1:], [])
     return len(emitter.nodes) - 1
 
 
-def write_attention(path: Path, shape: Heads, cache: CacheLevel = CACHES["fp32"]) -> None:
+def write_attention(
+    path: Path, shape: Heads, cache: CacheLevel = CACHES["fp32"], scores: str = ""
+) -> None:
     """Write attentions that read one packed float32 input, each over a cache of its own.
+
+    `scores` says what is done to them: `softcap`, `sinks`, both or nothing.
 
     Inputs `packed` [1, tokens, (heads + 2 kv_heads) head_dim], `last_index` int32 [1],
     `total_tokens` int32 scalar, `past.N.key` and `past.N.value`; outputs `attended.N`,
@@ -152,11 +157,12 @@ def write_attention(path: Path, shape: Heads, cache: CacheLevel = CACHES["fp32"]
     inputs, presents = _cache_ports(shape, cache)
     attended = []
     for layer in range(shape.layers):
-        name = _attend(emitter, shape, layer, "packed", tables, f"attended.{layer}", cache)
+        output = f"attended.{layer}"
+        name = _attend(emitter, shape, layer, "packed", tables, output, cache, scores)
         attended.append(port(name, floats, [1, "tokens", shape.heads * shape.head_dim]))
     inputs = [port("packed", floats, [1, "tokens", packed]), *inputs]
     scales = list(scale_initializers(_normal_cache(shape, cache)))
-    _write(path, emitter, inputs, [*attended, *presents], scales)
+    write_graph(path, emitter, inputs, [*attended, *presents], scales)
 
 
 def _normal_cache(shape: Heads, cache: CacheLevel) -> ScaledCache:
@@ -207,14 +213,20 @@ def _attend(
     tables: tuple[str, str],
     output: str,
     cache: CacheLevel = CACHES["fp32"],
+    scores: str = "",
 ) -> str:
     """Add one attention over the cache of a layer."""
     scales, attributes = quantized_inputs(layer, cache)
+    sinks = ""
+    if "sinks" in scores:
+        sinks = emitter.constant(f"sinks.{layer}", np.zeros(shape.heads), "float32")
+    if "softcap" in scores:
+        attributes["softcap"] = _CAP
     halves = [f"{layer}.{half}" for half in ("key", "value")]
     past = [f"past.{half}" for half in halves]
     return emitter.add(
         "GroupQueryAttention",
-        (packed, "", "", *past, "last_index", "total_tokens", *tables, "", "", "", *scales),
+        (packed, "", "", *past, "last_index", "total_tokens", *tables, "", "", sinks, *scales),
         output,
         MICROSOFT,
         more_outputs=tuple(f"present.{half}" for half in halves),
@@ -257,10 +269,10 @@ def _write_chain(
         helper.make_tensor_value_info(name, _FLOATS[level.float_dtype], [1, "tokens", width])
         for name in ("hidden", "product")
     ]
-    _write(path, emitter, [ports[0], *inputs], [ports[1], *outputs], weights.initializers)
+    write_graph(path, emitter, [ports[0], *inputs], [ports[1], *outputs], weights.initializers)
 
 
-def _write(
+def write_graph(
     path: Path,
     emitter: Emitter,
     inputs: list[onnx.ValueInfoProto],

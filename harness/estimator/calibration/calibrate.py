@@ -3,10 +3,6 @@
 Every constant comes from several processes, one a round. The order of the constants is shuffled
 anew in every one, so that drift of the machine falls on all alike. No whole model is run or timed.
 
-The bandwidth, the peak under the parameter-based decode estimate, is read by a child process that
-sums the squares of a vector far larger than any cache, one slice per thread, and times each pass.
-`numpy.dot` reads every byte once and keeps up with memory; `numpy.sum` does not.
-
 Between runs the constants lie in one small JSON file per machine, device and thread count. A file
 that cannot be used is put aside under another name, never deleted, and measured anew. Constants
 that were measured beside other programs are kept, say so, and are measured anew by the first run
@@ -18,11 +14,10 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median, median_high
 from typing import Any
 
 import msgspec
@@ -32,7 +27,8 @@ from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import HarnessError, StorageError
 from harness.core.files import write_whole
 from harness.core.findings import Log
-from harness.core.units import NS_PER_S, about_time
+from harness.core.units import about_time
+from harness.estimator.calibration.bandwidth import ONE_BLAS_THREAD
 from harness.estimator.calibration.constants import (
     ATTENTION,
     CHOICE,
@@ -44,52 +40,26 @@ from harness.estimator.calibration.constants import (
     is_attention,
     kernel_levels,
 )
-from harness.estimator.calibration.rates import BANDWIDTH, OPERATORS, STACKS, Reply, constants_of
+from harness.estimator.calibration.operators import (
+    Probe,
+    known_operators,
+    operator_rates,
+    probes_of,
+    usual_operators,
+)
+from harness.estimator.calibration.rates import (
+    BANDWIDTH,
+    MEASURED_HERE,
+    OPERATORS,
+    STACKS,
+    Reply,
+    constants_of,
+)
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
 from harness.results.background import background_of
 from harness.results.calibration import Constants, StoredConstants
 from harness.results.environment import MachineFacts
-from harness.results.replies import MemoryRead
-
-WORKER_MODULE = "harness.estimator.calibration.bandwidth_worker"
-# Eight times the largest last-level cache of the machines this was tried on (32 MiB).
-VECTOR_BYTES = 256 * 2**20
-# One BLAS thread per slice: the threads are ours, so that their number is what was asked for.
-ONE_BLAS_THREAD = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-}
-
-
-def measure_read_bandwidth(threads: int, seconds: float, timeout_s: float) -> MemoryRead:
-    """Time reads of VECTOR_BYTES with `threads` threads in one fresh process.
-
-    Raises:
-        WorkerError: the child died, hung or had no memory.
-    """
-    with Worker.start(WORKER_MODULE, env=ONE_BLAS_THREAD) as worker:
-        return worker.ask(
-            "read",
-            timeout_s,
-            MemoryRead,
-            threads=threads,
-            vector_bytes=VECTOR_BYTES,
-            seconds=seconds,
-        )
-
-
-def read_bytes_per_s(replies: Sequence[MemoryRead]) -> float | None:
-    """Median over processes of each process's median pass rate, bytes/s; None without a reply."""
-    rates = [_process_rate(reply) for reply in replies]
-    return median(rates) if rates else None
-
-
-def _process_rate(reply: MemoryRead) -> float:
-    return float(reply.bytes / median_high(reply.pass_ns) * NS_PER_S)
-
 
 METHOD_VERSION = 4  # raise it with any change of a shape or formula that moves a constant
 FOLDER = "calibration"
@@ -253,6 +223,7 @@ def ensure_constants(
     levels: tuple[str, ...],
     *,
     caches: tuple[str, ...] = (),
+    operators: tuple[str, ...] = (),
     full: bool = False,
     again: bool = False,
     sizes: Sizes | None = None,
@@ -270,6 +241,8 @@ def ensure_constants(
         key: machine, runtime, device and threads.
         levels: whose kernels are needed; all of them with `full`.
         caches: cache levels of the plan; attention over integers has rates of its own.
+        operators: that not every model has, see harness.estimator.calibration.operators; those
+            that the store does not hold join it, without the others being measured again.
         full: every level and cache, with more and longer processes.
         again: measure even what is stored.
         sizes: other than those of quick or full.
@@ -283,7 +256,9 @@ def ensure_constants(
         MeasurementError: passes that no machine gives.
         StorageError: the cache cannot be read or written.
     """
-    levels, caches = (tuple(LEVELS), tuple(CACHES)) if full else (levels, caches)
+    if full:
+        levels, caches = tuple(LEVELS), tuple(CACHES)
+        operators = tuple(dict.fromkeys((*operators, *usual_operators())))
     kernel_levels(levels)  # refuses unknown names before anything is read or run
     found = find_constants(cache, key)
     if found.note:
@@ -291,12 +266,17 @@ def ensure_constants(
     if found.stored is not None:
         known = (found.stored.complete or not full) and _covers(found.stored, levels, caches)
         if known and not again and not _can_be_bettered(found.stored, is_quiet, log):
-            return found.stored
+            held = found.stored.constants.rates
+            missing = tuple(name for name in operators if name not in held)
+            if not missing:
+                return found.stored
+            return _with_operators(cache, key, found.stored, missing, sizes, seed, log)
+        operators = tuple(dict.fromkeys((*operators, *known_operators(found.stored.constants))))
         full = full or (found.stored.complete and not again)  # nothing is lost for one more cache
         levels, caches = _with_held(found.stored, levels, caches)
     chosen = sizes or (FULL if full else QUICK)
     shares: list[float] = []
-    constants = measure_constants(key, levels, chosen, seed, log, caches, shares)
+    constants = measure_constants(key, levels, chosen, seed, log, caches, shares, operators)
     stored = StoredConstants(
         fingerprint=key.fingerprint,
         onnxruntime=key.onnxruntime,
@@ -307,13 +287,42 @@ def ensure_constants(
         background_share=max(shares, default=None),
         measured_on=f"{datetime.now(UTC):%Y-%m-%d}",
     )
+    return _kept(cache, stored, log)
+
+
+def _kept(cache: Path, stored: StoredConstants, log: Log) -> StoredConstants:
+    """Store constants, with a word in their basis where others were busy meanwhile."""
     if stored.is_busy:
         told = f"while others used {stored.background_share:.0%} of the CPU"
-        basis = f"{constants.basis} {told}"
-        stored = structs.replace(stored, constants=structs.replace(constants, basis=basis))
+        constants = structs.replace(stored.constants, basis=f"{MEASURED_HERE} {told}")
+        stored = structs.replace(stored, constants=constants)
         log(f"calibrated {told}: measured anew once the machine is quiet")
     store_constants(cache, stored)
     return stored
+
+
+def _with_operators(
+    cache: Path,
+    key: CalibrationKey,
+    stored: StoredConstants,
+    missing: tuple[str, ...],
+    sizes: Sizes | None,
+    seed: int,
+    log: Log,
+) -> StoredConstants:
+    """Measure operators that the store does not hold, and let them join it."""
+    shares = [share for share in (stored.background_share,) if share is not None]
+    chosen = sizes or (FULL if stored.complete else QUICK)
+    replies, _ = _replies(key, probes_of(missing), (), (), chosen, seed, log, shares)
+    rates = dict(stored.constants.rates)
+    for name, probe in probes_of(missing).items():
+        rates |= operator_rates(probe, replies[name], chosen, stored.constants)
+    joined = structs.replace(
+        stored,
+        constants=structs.replace(stored.constants, rates=rates),
+        background_share=max(shares, default=None),
+    )
+    return _kept(cache, joined, log)
 
 
 def machine_is_quiet() -> bool:
@@ -345,6 +354,7 @@ def measure_constants(
     log: Log,
     caches: tuple[str, ...] = (),
     shares: list[float] | None = None,
+    operators: tuple[str, ...] = (),
 ) -> Constants:
     """Build the micro-graphs once, run every probe in `sizes.rounds` processes, and add up.
 
@@ -353,8 +363,32 @@ def measure_constants(
     Raises:
         HarnessError: as ensure_constants.
     """
+    found = probes_of(operators)
+    replies, built = _replies(key, found, levels, caches, sizes, seed, log, shares)
+    constants = constants_of(replies, sizes, levels, built, key.threads, caches)
+    rates = dict(constants.rates)
+    for name, probe in found.items():
+        rates |= operator_rates(probe, replies[name], sizes, constants)
+    return structs.replace(constants, rates=rates)
+
+
+def _replies(
+    key: CalibrationKey,
+    operators: Mapping[str, Probe],
+    levels: tuple[str, ...],
+    caches: tuple[str, ...],
+    sizes: Sizes,
+    seed: int,
+    log: Log,
+    shares: list[float] | None,
+) -> tuple[dict[str, list[Reply]], dict[str, Any]]:
+    """Build micro-graphs, and run every probe in a process of each round.
+
+    Without levels those of operators alone.
+    """
     attended = integer_caches(caches)
-    probes = [*COMMANDS, *attended, *kernel_levels(levels)]
+    probes = [*COMMANDS, *attended, *kernel_levels(levels)] if levels else []
+    probes += operators
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
     with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
         log(f"calibrating {key.device}, {key.threads} threads: building {len(probes)} probes")
@@ -367,6 +401,7 @@ def measure_constants(
                 sizes=sizes,
                 levels=list(levels),
                 caches=[cache.name for cache in attended.values()],
+                operators=list(operators),
             )
         start_s = time.monotonic()
         for number in range(sizes.rounds):
@@ -380,13 +415,14 @@ def measure_constants(
             before, own_ns = snapshot(), time.process_time_ns()
             with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
                 for probe in order:
-                    replies[probe].append(_ask(worker, probe, folder, key, sizes))
+                    do = operators[probe].command if probe in operators else None
+                    replies[probe].append(_ask(worker, probe, folder, key, sizes, do))
                 own_ns = worker.cpu_ns() + time.process_time_ns() - own_ns
                 watch = difference(before, snapshot(), own_ns)
             found = (watch.background_cpu_share, watch.steal_share)
             if shares is not None:
                 shares += [share for share in found if share is not None]
-    return constants_of(replies, sizes, levels, built, key.threads, caches)
+    return replies, built
 
 
 def _covers(stored: StoredConstants, levels: tuple[str, ...], caches: tuple[str, ...] = ()) -> bool:
@@ -404,15 +440,24 @@ def _with_held(
     return tuple(dict.fromkeys((*levels, *held))), tuple(dict.fromkeys((*caches, *attended)))
 
 
-def _ask(worker: Worker, probe: str, folder: str, key: CalibrationKey, sizes: Sizes) -> Reply:
-    """Let a process measure one probe."""
+def _ask(
+    worker: Worker,
+    probe: str,
+    folder: str,
+    key: CalibrationKey,
+    sizes: Sizes,
+    command: str | None = None,
+) -> Reply:
+    """Let a process measure one probe; one of an operator has its own command."""
     arguments: dict[str, Any] = {"sizes": sizes}
     if probe != CHOICE:
         arguments["threads"] = key.threads
     if probe not in (BANDWIDTH, CHOICE):
         arguments |= {"folder": folder, "device": key.device}
-    do = COMMANDS.get(probe)
-    if is_attention(probe):
+    do = command or COMMANDS.get(probe)
+    if command:
+        arguments["probe"] = probe
+    elif is_attention(probe):
         do, arguments["probe"] = COMMANDS[ATTENTION], probe
     if do is None:
         do, arguments["kernel"] = "multiply", probe

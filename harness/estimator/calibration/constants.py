@@ -76,6 +76,16 @@ class Sizes:
             gives the fixed time of an attention.
         prompts: lengths of prompts that attend to themselves.
         logits: among which a token is chosen.
+        state_rows: tokens that go through a recurrence or a convolution at once.
+        state_bytes: of the recurrent states of the long chain.
+        delta: heads, keys and values of a state of the delta rule.
+        mamba: heads, state and values of one of Mamba-2.
+        channels: of a convolution.
+        taps: of a convolution.
+        convolutions: in the long chain of them.
+        experts: of a mixture; each token takes all of them.
+        expert_width: of one, in the chains whose stream is `hidden` wide.
+        expert_rows: tokens that meet each expert of two mixtures.
     """
 
     rounds: int = 4
@@ -100,6 +110,16 @@ class Sizes:
     depths: tuple[int, ...] = (1, 128, 512, 2048)
     prompts: tuple[int, ...] = (64, 128, 512)
     logits: int = 65_536
+    state_rows: tuple[int, ...] = (1, 16, 64)
+    state_bytes: int = 64 * MIB
+    delta: tuple[int, int, int] = (16, 128, 128)
+    mamba: tuple[int, int, int] = (24, 128, 64)
+    channels: int = 2048
+    taps: int = 4
+    convolutions: int = 96
+    experts: int = 4
+    expert_width: int = 512
+    expert_rows: tuple[int, ...] = (1, 4, 16, 64)
 
     @property
     def cache_tokens(self) -> int:
@@ -124,6 +144,23 @@ class Sizes:
     def small_matrices(self, level: QuantLevel) -> int:
         """Small matrices that hold as much, an even number."""
         return 2 * max(2, -(-self.chain_bytes // small_bytes(self, level, 2)))
+
+    def expert_widths(self, graph: str) -> tuple[int, int]:
+        """Widths of the stream and of one expert: next to none in `few`."""
+        least = 128
+        return (least, least) if graph == "few" else (self.hidden, self.expert_width)
+
+    def expert_layers(self, graph: str, level: QuantLevel | None = None) -> int:
+        """Mixtures of a graph: `few`, `pair`, or as many as hold `chain_bytes` of a level."""
+        if graph != "chain" or level is None:
+            return {"few": 4, "pair": 2}.get(graph, 2)
+        return max(2, -(-self.chain_bytes // (self.expert_bytes(level, "pair") // 2)))
+
+    def expert_bytes(self, level: QuantLevel, graph: str) -> int:
+        """Weights of all experts of a graph, as the kernel holds them."""
+        hidden, wide = self.expert_widths(graph)
+        each = _matrix_bytes(level.body, 2 * wide, hidden) + _matrix_bytes(level.body, hidden, wide)
+        return self.expert_layers(graph, level) * self.experts * each
 
     @property
     def stack_matrices(self) -> int:

@@ -11,6 +11,12 @@ from harness.builder.graph.micro import (
     write_operator_chain,
     write_operator_stack,
 )
+from harness.builder.graph.micro_operators import (
+    write_convolutions,
+    write_delta_rules,
+    write_experts,
+    write_mambas,
+)
 from harness.builder.quantize.levels import CACHES, find_level
 from harness.estimator.calibration.constants import (
     ATTENTION,
@@ -20,9 +26,22 @@ from harness.estimator.calibration.constants import (
     integer_caches,
     kernel_levels,
 )
+from harness.estimator.calibration.operators import (
+    DELTA,
+    MAMBA,
+    Probe,
+    delta_of,
+    mamba_of,
+    probes_of,
+    state_shape,
+)
+
+PROBE_GRAPHS = ("few", "pair", "chain", "cached", "prompt")
 
 
-def build(folder: str, sizes: Sizes, levels: list[str], caches: list[str]) -> dict[str, Any]:
+def build(
+    folder: str, sizes: Sizes, levels: list[str], caches: list[str], operators: list[str]
+) -> dict[str, Any]:
     """Write every graph of one calibration into an empty folder.
 
     Args:
@@ -30,12 +49,17 @@ def build(folder: str, sizes: Sizes, levels: list[str], caches: list[str]) -> di
         sizes: of the calibration.
         levels: whose kernels are measured.
         caches: cache levels of integers that attention is measured over.
+        operators: names of harness.estimator.calibration.operators.
 
     Returns:
         `operators`: of each operator chain, in the order of the lengths; `stack_operators`: of
         the stack, its matrices not counted.
     """
     place = Path(folder)
+    for probe in probes_of(operators).values():
+        _write_operator(place, probe, sizes)
+    if not levels:
+        return {}
     for kernel, level in kernel_levels(tuple(levels)).items():
         for name, width, wide, count in (
             ("pair", sizes.hidden, sizes.wide, 2),
@@ -44,19 +68,46 @@ def build(folder: str, sizes: Sizes, levels: list[str], caches: list[str]) -> di
             ("small", sizes.small, sizes.small, sizes.small_matrices(level)),
         ):
             write_matrix_chain(place / f"{kernel}.{name}.onnx", level, width, wide, count)
-    operators = [
+    chains = [
         write_operator_chain(place / f"operators.{layers}.onnx", sizes.operator_width, layers)
         for layers in sizes.operator_layers
     ]
     others = _write_stacks(place, sizes)
-    for probe, cache in {ATTENTION: CACHES["fp32"], **integer_caches(tuple(caches))}.items():
-        for name, layers, capacity in (
-            ("cached", sizes.cache_layers, sizes.cache_tokens),
-            ("prompt", sizes.attention_layers, max(sizes.prompts)),
-        ):
+    for attention, cache in {ATTENTION: CACHES["fp32"], **integer_caches(tuple(caches))}.items():
+        for name, layers, capacity in attention_graphs(sizes):
             heads = Heads(layers, sizes.heads, sizes.kv_heads, sizes.head_dim, capacity)
-            write_attention(place / f"{name}.{probe}.onnx", heads, cache)
-    return {"operators": operators, "stack_operators": others}
+            write_attention(place / f"{name}.{attention}.onnx", heads, cache)
+    return {"operators": chains, "stack_operators": others}
+
+
+def _write_operator(place: Path, probe: Probe, sizes: Sizes) -> None:
+    """Write the graphs of one operator that not every model has."""
+    path = {graph: place / f"{graph}.{probe.name}.onnx" for graph in PROBE_GRAPHS}
+    if probe.level is not None:
+        for graph in ("few", "pair", "chain"):
+            layers = sizes.expert_layers(graph, probe.level)
+            widths = sizes.expert_widths(graph)
+            write_experts(path[graph], probe.level, widths, sizes.experts, layers)
+    elif probe.cache is not None:
+        for graph, layers, capacity in attention_graphs(sizes):
+            heads = Heads(layers, sizes.heads, sizes.kv_heads, sizes.head_dim, capacity)
+            write_attention(path[graph], heads, probe.cache, probe.scores)
+    else:
+        for graph, layers in (("pair", 2), ("chain", state_shape(probe.name, sizes).layers)):
+            if probe.name == DELTA:
+                write_delta_rules(path[graph], delta_of(sizes), layers)
+            elif probe.name == MAMBA:
+                write_mambas(path[graph], mamba_of(sizes), layers)
+            else:
+                write_convolutions(path[graph], sizes.channels, sizes.taps, layers)
+
+
+def attention_graphs(sizes: Sizes) -> tuple[tuple[str, int, int], ...]:
+    """Return the graphs of attention: name, layers and positions of each cache."""
+    return (
+        ("cached", sizes.cache_layers, sizes.cache_tokens),
+        ("prompt", sizes.attention_layers, max(sizes.prompts)),
+    )
 
 
 def _write_stacks(place: Path, sizes: Sizes) -> int:

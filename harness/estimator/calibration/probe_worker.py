@@ -15,6 +15,7 @@ from harness.devices.session import OpenedSession, open_session
 from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.estimator.calibration.bandwidth_worker import read_slices
 from harness.estimator.calibration.constants import STACK_CAPACITY, Sizes, integer_caches
+from harness.estimator.calibration.operators import probe_of, state_shape
 from harness.machine.meters.samples import time_call, time_calls
 
 Reply = list[dict[str, Any]]
@@ -78,9 +79,11 @@ def call_operators(folder: str, device: str, sizes: Sizes, threads: int) -> Repl
 def attend(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> Reply:
     """Attend with one token at every depth, and with every prompt from an empty cache.
 
+    Of scores that are not plain one token attends at the greatest depth alone.
+
     Args:
         folder: of the graphs.
-        probe: ATTENTION, or an attention over a cache of integers; names the graphs.
+        probe: the rate of an attention; names the graphs.
         device: a key of the device table.
         sizes: of the calibration.
         threads: intra-op threads.
@@ -89,15 +92,18 @@ def attend(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> 
         `layers`, `tokens`, `seen` (cached tokens and new ones) and `pass_ns`.
     """
     replies: Reply = []
+    scored = probe_of(probe)
+    depths = sizes.depths if scored is None else sizes.depths[-1:]
     shots = {
-        "cached": [(1, depth + 1) for depth in sizes.depths],
+        "cached": [(1, depth + 1) for depth in depths],
         "prompt": [(tokens, tokens) for tokens in sizes.prompts],
     }
     layers_of = {"cached": sizes.cache_layers, "prompt": sizes.attention_layers}
     for graph, layers in layers_of.items():
         opened = _open(Path(folder) / f"{graph}.{probe}.onnx", device, threads)
         capacity = max(seen for _, seen in shots[graph])
-        cache = integer_caches(tuple(CACHES)).get(probe, CACHES["fp32"])
+        cache = scored.cache if scored else integer_caches(tuple(CACHES)).get(probe)
+        cache = cache or CACHES["fp32"]
         one = aligned_zeros(
             (1, sizes.kv_heads, capacity, cache.stored_width(sizes.head_dim)), cache.dtype
         )
@@ -107,6 +113,68 @@ def attend(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> 
             run = _bound_attention(opened, sizes, caches, tokens, seen)
             passes_ns = _timed(run, sizes)
             replies.append({"layers": layers, "tokens": tokens, "seen": seen, "pass_ns": passes_ns})
+    return replies
+
+
+def recur(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> Reply:
+    """Run two layers that keep a state at every row count, and a long chain at one row.
+
+    Returns:
+        `layers`, `rows` and `pass_ns`.
+    """
+    shape, replies = state_shape(probe, sizes), []
+    for graph, layers, counts in (
+        ("pair", 2, sizes.state_rows),
+        ("chain", shape.layers, sizes.state_rows[:1]),
+    ):
+        opened = _open(Path(folder) / f"{graph}.{probe}.onnx", device, threads)
+        states = [np.zeros((1, *shape.shape), dtype=np.float32) for _ in range(layers)]
+        for rows in counts:
+            run = _bound_states(opened, states, rows)
+            replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, sizes)})
+    return replies
+
+
+def _bound_states(
+    opened: OpenedSession, states: list[NDArray[Any]], rows: int
+) -> Callable[[], object]:
+    """Return a run of layers over states that are read and written in place.
+
+    What is fed keeps them small: decays are below 0, keys short.
+    """
+    past = {f"past.{layer}": state for layer, state in enumerate(states)}
+    fed = {}
+    for port in opened.session.get_inputs():
+        if port.name not in past:
+            width = port.shape[-1]
+            values = _noise((1, rows, width), "float32")
+            fed[port.name] = {"decay": -np.abs(values), "beta": np.abs(values) / 8}.get(
+                port.name, values * np.float32(width**-0.5)
+            )
+    given = {
+        port.name: np.empty((1, rows, port.shape[-1]), dtype=np.float32)
+        for port in opened.session.get_outputs()
+        if port.name.startswith("given")
+    }
+    present = {f"present.{layer}": state for layer, state in enumerate(states)}
+    return _bound(opened, {**fed, **past}, {**given, **present})
+
+
+def mix(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> Reply:
+    """Run two mixtures with every number of tokens for each expert; others with one token.
+
+    Returns:
+        `graph` (`few`, `pair` or `chain`), `layers`, `rows` and `pass_ns`.
+    """
+    found, replies = probe_of(probe), []
+    assert found is not None
+    for graph, counts in (("few", (1,)), ("pair", sizes.expert_rows), ("chain", (1,))):
+        opened = _open(Path(folder) / f"{graph}.{probe}.onnx", device, threads)
+        layers = sizes.expert_layers(graph, found.level)
+        for rows in counts:
+            run = _bound_vector(opened, (1, rows, sizes.expert_widths(graph)[0]))
+            passes_ns = _timed(run, sizes)
+            replies.append({"graph": graph, "layers": layers, "rows": rows, "pass_ns": passes_ns})
     return replies
 
 
@@ -148,6 +216,8 @@ COMMANDS: Mapping[str, Callable[..., Reply]] = {
     "multiply": multiply,
     "call_operators": call_operators,
     "attend": attend,
+    "recur": recur,
+    "mix": mix,
     "run_stacks": run_stacks,
     "choose": choose,
 }

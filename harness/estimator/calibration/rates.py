@@ -187,6 +187,7 @@ def _intercept(sizes: Sizes, small_s: float, large_s: float) -> float:
     return (large * small_s - small * large_s) / (large - small)
 
 
+MEASURED_HERE = "measured here"  # the basis of such constants
 BANDWIDTH, OPERATORS, STACKS = "bandwidth", "operators", "stacks"
 
 
@@ -230,7 +231,7 @@ def constants_of(
     for name, cache in integer_caches(caches).items():
         rates[name] = attention_rates(replies[name], sizes, hot, hot_attention, cache)
     return Constants(
-        basis="measured here",
+        basis=MEASURED_HERE,
         bandwidth=bandwidth_curve(replies[BANDWIDTH]),
         rates=rates,
         operator_s=1.0 / operator.rate_per_s,

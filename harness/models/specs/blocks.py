@@ -25,6 +25,7 @@ AnyDecoder = ModelSpec | DecoderShape
 ROUTER, EXPERTS = "mlp.router", "mlp.experts"
 CHOICE_BIAS = "mlp.expert_bias"
 SHARED, SHARED_GATE = "mlp.shared_expert", "mlp.shared_expert_gate"
+CONVOLVED, RECURRENT = "conv", "recurrent"  # names of states
 # Within a layer that reads its part of a second embedding.
 SIDE_GATE, SIDE_OUT = "per_layer_input_gate", "per_layer_projection"
 SIDE_NORM, SCALAR = "post_per_layer_input_norm", "layer_scalar"
@@ -95,12 +96,14 @@ class Block:
         states: what it keeps of a sequence besides keys and values.
         flop_per_token: beside its matrices and attention's scores; a multiplication and an
             addition are two.
+        values_between: of one token, that the operators between its matrices read or write.
         sequential: a prompt is read token after token: its cost per token does not fall.
     """
 
     parts: Callable[[AnyDecoder, Layer], Iterator[Part]]
     states: Callable[[AnyDecoder, Layer], tuple[State, ...]] = _no_states
     flop_per_token: Callable[[AnyDecoder, Layer], int] = _no_flop
+    values_between: Callable[[AnyDecoder, Layer], int] = _no_flop
     sequential: bool = False
 
 
@@ -207,11 +210,16 @@ def _taps(spec: AnyDecoder) -> int:
 
 
 def _convolution_states(spec: AnyDecoder, _layer: Layer) -> tuple[State, ...]:
-    return (State("conv", (spec.hidden_size, _taps(spec) - 1)),)
+    return (State(CONVOLVED, (spec.hidden_size, _taps(spec) - 1)),)
 
 
 def _convolution_flop(spec: AnyDecoder, _layer: Layer) -> int:
     return 2 * _taps(spec) * spec.hidden_size
+
+
+def _convolution_values(spec: AnyDecoder, _layer: Layer) -> int:
+    """Count a split of three parts (6 widths) and two products (3 each)."""
+    return 12 * spec.hidden_size
 
 
 def _delta_rule(spec: AnyDecoder) -> DeltaRule:
@@ -238,7 +246,7 @@ def _delta(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
 def _delta_states(spec: AnyDecoder, _layer: Layer) -> tuple[State, ...]:
     rule = _delta_rule(spec)
     matrices = (rule.value_heads, rule.key_dim, rule.value_dim)
-    return State("conv", (rule.packed_width, rule.kernel - 1)), State("recurrent", matrices)
+    return State(CONVOLVED, (rule.packed_width, rule.kernel - 1)), State(RECURRENT, matrices)
 
 
 def _delta_flop(spec: AnyDecoder, _layer: Layer) -> int:
@@ -246,6 +254,12 @@ def _delta_flop(spec: AnyDecoder, _layer: Layer) -> int:
     rule = _delta_rule(spec)
     state = rule.value_heads * rule.key_dim * rule.value_dim
     return 7 * state + 2 * rule.kernel * rule.packed_width
+
+
+def _delta_values(spec: AnyDecoder, _layer: Layer) -> int:
+    """Count two splits and the norm of queries and keys (2 each), the recurrence's, the gate's."""
+    rule = _delta_rule(spec)
+    return 2 * rule.packed_width + 8 * rule.keys_width + 3 * rule.values_width
 
 
 def _mamba_of(spec: AnyDecoder) -> Mamba:
@@ -283,7 +297,7 @@ def _mamba(spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
 def _mamba_states(spec: AnyDecoder, _layer: Layer) -> tuple[State, ...]:
     mamba = _mamba_of(spec)
     matrices = (mamba.heads, mamba.state_dim, mamba.head_dim)
-    return State("conv", (mamba.convolved_width, mamba.kernel - 1)), State("recurrent", matrices)
+    return State(CONVOLVED, (mamba.convolved_width, mamba.kernel - 1)), State(RECURRENT, matrices)
 
 
 def _mamba_flop(spec: AnyDecoder, _layer: Layer) -> int:
@@ -293,15 +307,24 @@ def _mamba_flop(spec: AnyDecoder, _layer: Layer) -> int:
     return 5 * state + 2 * mamba.kernel * mamba.convolved_width
 
 
+def _mamba_values(spec: AnyDecoder, _layer: Layer) -> int:
+    """Count two splits, what is fed (2), skipped (2), summed (3), the gate (8) and its norm (2)."""
+    mamba = _mamba_of(spec)
+    norm = 2 if mamba.gated_norm else 0
+    return 4 * mamba.convolved_width + (17 + norm) * mamba.inner_width
+
+
 def _nothing(_spec: AnyDecoder, _layer: Layer) -> Iterator[Part]:
     return iter(())
 
 
 MIXERS: Mapping[Mixer, Block] = {
     Mixer.ATTENTION: Block(_attention),
-    Mixer.CONVOLUTION: Block(_convolution, _convolution_states, _convolution_flop),
-    Mixer.DELTA: Block(_delta, _delta_states, _delta_flop, sequential=True),
-    Mixer.MAMBA: Block(_mamba, _mamba_states, _mamba_flop, sequential=True),
+    Mixer.CONVOLUTION: Block(
+        _convolution, _convolution_states, _convolution_flop, _convolution_values
+    ),
+    Mixer.DELTA: Block(_delta, _delta_states, _delta_flop, _delta_values, sequential=True),
+    Mixer.MAMBA: Block(_mamba, _mamba_states, _mamba_flop, _mamba_values, sequential=True),
 }
 FEED_FORWARDS: Mapping[FeedForward, Block] = {
     FeedForward.MLP: Block(_mlp),

@@ -10,6 +10,7 @@ from functools import singledispatch
 from math import prod
 
 from harness.models.specs.blocks import (
+    CONVOLVED,
     MIXERS,
     AnyDecoder,
     Part,
@@ -197,7 +198,7 @@ def _take_apart(
         name=name,
         kind="decoder",
         groups=tuple(_groups(decoder, layers, norms, learned=learned)),
-        attention=tuple(_alike(layers)),
+        attention=tuple(_alike(layers, _scores(decoder, spec))),
         hidden_size=decoder.hidden_size,
         intermediate_size=block,
         num_layers=len(layers),
@@ -209,39 +210,53 @@ def _take_apart(
 
 
 def _recurrences(decoder: AnyDecoder, layers: Sequence[Layer]) -> Iterator[Recurrence]:
-    """Yield the layers that keep a state in the same way."""
-    counts: Counter[tuple[str, int, int, bool]] = Counter(
-        (
-            mixer.value,
-            sum(prod(state.shape) for state in block.states(decoder, layer)),
-            block.flop_per_token(decoder, layer),
-            block.sequential,
-        )
-        for layer in layers
-        for mixer, block in ((mixer, MIXERS[mixer]) for mixer in layer.mixers)
-        if block.states(decoder, layer)
+    """Yield the operators that keep a state, those of equal layers together."""
+    counts = Counter(
+        one for layer in layers for mixer in layer.mixers for one in _kept(decoder, layer, mixer)
     )
-    for (name, values, flop, sequential), count in counts.items():
-        yield Recurrence(name, count, values, flop, sequential)
+    for one, count in counts.items():
+        yield replace(one, layers=count)
 
 
-def _alike(layers: Sequence[Layer]) -> Iterator[Attention]:
+def _kept(decoder: AnyDecoder, layer: Layer, mixer: Mixer) -> Iterator[Recurrence]:
+    """Yield what one mixer keeps: columns of a convolution, and the state of a recurrence."""
+    block = MIXERS[mixer]
+    flop, between = block.flop_per_token(decoder, layer), block.values_between(decoder, layer)
+    for state in block.states(decoder, layer):
+        name, values, own, sequential = mixer.value, prod(state.shape), flop, block.sequential
+        if state.name == CONVOLVED:
+            channels, past = state.shape
+            name, own, sequential = Mixer.CONVOLUTION.value, 2 * channels * (past + 1), False
+        flop -= own
+        yield Recurrence(name, 1, values, own, sequential, between)
+        between = 0
+
+
+def _alike(layers: Sequence[Layer], scores: str) -> Iterator[Attention]:
     """Yield the layers that attend in the same way; those that see everything come first."""
-    kinds = Counter(
+    counts = Counter(
         Attention(
-            1,
-            one.num_heads,
-            one.num_kv_heads,
-            one.head_dim,
+            layers=1,
+            heads=one.num_heads,
+            kv_heads=one.num_kv_heads,
+            head_dim=one.head_dim,
             window_tokens=one.window_tokens,
             owns_cache=one.owns_cache,
+            scores=scores,
             cache_window_tokens=one.cache_window_tokens,
         )
         for one in layers
         if one.attends
     )
-    for kind, count in sorted(kinds.items(), key=lambda item: item[0].window_tokens is not None):
-        yield replace(kind, layers=count)
+    for alike, count in sorted(counts.items(), key=lambda item: item[0].window_tokens is not None):
+        yield replace(alike, layers=count)
+
+
+def _scores(decoder: AnyDecoder, spec: ModelSpec | None) -> str:
+    """Return what attention does to its scores beside a softmax; caps are known of a spec only."""
+    capped = spec is not None and spec.attention_softcap is not None
+    kinds = {"softcap": capped, "sinks": decoder.attention_sinks}
+    return " ".join(kind for kind, there in kinds.items() if there)
 
 
 def _groups(

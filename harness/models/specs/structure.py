@@ -92,6 +92,7 @@ class Attention:
         stage: when it runs.
         to_encoder: keys and values come from the encoder's output.
         owns_cache: they keep keys and values of their own, and do not read an earlier layer's.
+        scores: what is done to scores beside a softmax: `softcap`, `sinks`, both, or nothing.
         cache_window_tokens: so many last tokens their caches have to keep; None: all.
     """
 
@@ -104,6 +105,7 @@ class Attention:
     stage: Stage = Stage.DECODER
     to_encoder: bool = False
     owns_cache: bool = True
+    scores: str = ""
     cache_window_tokens: int | None = None
 
     @property
@@ -124,11 +126,13 @@ class Recurrence:
     """Layers that keep a state of a fixed size in the same way.
 
     Attributes:
-        name: of their mixer.
+        name: of the operator: of its mixer, or `convolution` of one before a recurrence too.
         layers: how many.
         state_values: of one layer and one sequence.
-        flop_per_token: of one layer, beside its matrices.
+        flop_per_token: of one layer.
         sequential: a prompt is read token after token.
+        values_between: of one layer and token, that its mixer's other operators read or write
+            beside the matrices; counted with one operator of each mixer.
     """
 
     name: str
@@ -136,6 +140,7 @@ class Recurrence:
     state_values: int
     flop_per_token: int
     sequential: bool
+    values_between: int = 0
 
 
 @dataclass(frozen=True, slots=True)

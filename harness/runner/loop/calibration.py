@@ -9,11 +9,8 @@ from harness.builder.quantize.levels import CACHES, Variant
 from harness.core.errors import HarnessError, StorageError
 from harness.core.findings import Log
 from harness.devices.device import Device
-from harness.estimator.calibration.calibrate import (
-    calibration_key,
-    ensure_constants,
-    read_bytes_per_s,
-)
+from harness.estimator.calibration.bandwidth import read_bytes_per_s
+from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
 from harness.estimator.record import HardwarePeaks
 from harness.results.calibration import Constants
 from harness.results.entries import CalibrationEntry, NoCalibrationEntry
@@ -40,12 +37,19 @@ def calibrations(
     levels = tuple(kernels) or ("fp32",)
     kept = dict.fromkeys(group.cache.name for group in hosts if group.cache.name in CACHES)
     caches = tuple(kept) or ("fp32",)
+    operators = dict.fromkeys(
+        name
+        for group in hosts
+        for name in group.model.operators(group.level, CACHES.get(group.cache.name))
+    )
     for device, threads in dict.fromkeys((g.device.key, g.threads) for g in hosts):
         if (device, threads) in entries.calibrations:
             continue
         key = calibration_key(entries.header.environment, device, threads)
         try:
-            stored = ensure_constants(cache, key, levels, caches=caches, log=log)
+            stored = ensure_constants(
+                cache, key, levels, caches=caches, operators=tuple(operators), log=log
+            )
         except StorageError:
             raise
         except HarnessError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.core.errors import WorkerError
 from harness.core.findings import Progress
-from harness.estimator.calibration.calibrate import measure_read_bandwidth
+from harness.estimator.calibration.bandwidth import measure_read_bandwidth
 from harness.results.entries import BandwidthEntry, Entry, NoBandwidthEntry
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.calibration import has_peaks

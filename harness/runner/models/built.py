@@ -167,6 +167,12 @@ class BuiltModel:
         """Those of the level itself."""
         return level.name
 
+    def operators(self, level: QuantLevel, cache: CacheLevel | None) -> tuple[str, ...]:
+        """Those of its architecture."""
+        from harness.estimator.work import needed_operators
+
+        return needed_operators(spec_structure(self.source.spec), level, cache)
+
     def estimates(
         self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":

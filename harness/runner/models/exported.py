@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel
+from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel, find_level
 from harness.core.errors import UsageError
 from harness.engine.exported.geometry import FROZEN, ExportedGeometry, reading_of
 from harness.engine.workload import Workload
@@ -281,6 +281,15 @@ class Exported:
     def kernels(self, level: QuantLevel) -> str | None:
         """Those of our level that multiplies by such matrices."""
         return calibrated_level(level)
+
+    def operators(self, level: QuantLevel, cache: CacheLevel | None) -> tuple[str, ...]:
+        """Those of its architecture, where it is known and its level is one of ours."""
+        from harness.estimator.work import needed_operators
+
+        name = calibrated_level(level)
+        if self.structure is None or name is None:
+            return ()
+        return needed_operators(self.structure, find_level(name), cache)
 
     def estimates(
         self, level: QuantLevel, test: Workload, lengths: "CellLengths", peaks: "HardwarePeaks"

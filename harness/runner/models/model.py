@@ -194,6 +194,9 @@ class Model(FoundModel, Protocol):
     def kernels(self, level: QuantLevel) -> str | None:
         """Name of our level whose kernels a level of it runs; None: none of ours does."""
 
+    def operators(self, level: QuantLevel, cache: "CacheLevel | None") -> tuple[str, ...]:
+        """Operators that not every model has and whose rates an estimate needs."""
+
     def estimates(
         self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":

@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.estimator.calibration import calibrate
-from harness.estimator.calibration.calibrate import measure_read_bandwidth, read_bytes_per_s
+from harness.estimator.calibration import bandwidth
+from harness.estimator.calibration.bandwidth import measure_read_bandwidth, read_bytes_per_s
 from harness.results.replies import MemoryRead
 
 
@@ -29,7 +29,7 @@ def test_no_process_is_no_number():
 
 def test_child_reads_every_byte(monkeypatch):
     """A small vector through the real child: the bytes it reports are those it was asked for."""
-    monkeypatch.setattr(calibrate, "VECTOR_BYTES", 2**20)
+    monkeypatch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
     answer = measure_read_bandwidth(threads=2, seconds=0.01, timeout_s=60)
     assert answer.bytes == 2**20
     assert min(answer.pass_ns) > 0

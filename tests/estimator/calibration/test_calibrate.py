@@ -16,18 +16,23 @@ from harness.estimator.calibration.constants import (
     attention_name,
     call_name,
 )
+from harness.estimator.calibration.operators import experts_name, usual_operators
 from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import Grade
 from tests.tiny import SIZES
 
 OVER_INT4 = attention_name(CACHES["int4"])
+OPERATORS = (
+    *usual_operators(),
+    *(experts_name(kernel) for kernel in ("block-4-32", "channel-8", "float-32")),
+)
 KEY = CalibrationKey("0123456789abcdef", "1.31.1", "cpu", 1)
 
 
-def known(levels, caches=()):
-    """Constants that cover levels and caches, without a measurement."""
-    names = [*calibrate.kernel_levels(levels), *calibrate.integer_caches(caches)]
+def known(levels, caches=(), operators=()):
+    """Constants that cover levels, caches and operators, without a measurement."""
+    names = [*calibrate.kernel_levels(levels), *calibrate.integer_caches(caches), *operators]
     rates = {name: (RatePoint(1e9),) for name in (*names, ATTENTION)}
     return Constants("measured here", (RatePoint(1e9),), rates, 1e-6, threads=1)
 
@@ -43,19 +48,26 @@ def asked(monkeypatch):
     """The levels of each measurement that would have run."""
     calls = []
 
-    def measure(key, levels, sizes, seed, log, caches, shares):
+    def measure(key, levels, sizes, seed, log, caches, shares, operators):
         calls.append((set(levels), sizes, set(caches)))
-        return known(levels, caches)
+        return known(levels, caches, operators)
 
     monkeypatch.setattr(calibrate, "measure_constants", measure)
     return calls
 
 
 def test_every_kernel_is_measured_and_stored(tmp_path):
-    """Real processes: every form of weight, every shape, each from two processes."""
+    """Real processes: every form of weight, every shape and operator, each from two processes."""
     levels = ("fp16", "int8", "int4")
-    stored = ensure_constants(tmp_path, KEY, levels, caches=("fp32", "int4"), sizes=SIZES)
-    rates = stored.constants.rates
+    stored = ensure_constants(
+        tmp_path, KEY, levels, caches=("fp32", "int4"), operators=OPERATORS, sizes=SIZES
+    )
+    rates = dict(stored.constants.rates)
+    for name in OPERATORS:
+        points = rates.pop(name)
+        assert {point.rows for point in points} > {1}
+        assert all(point.processes == SIZES.rounds for point in points)
+        rates.pop(call_name(name), None)
     kernels = {"float-16", "channel-8", "block-8-32", "block-4-32"}
     calls = {call_name(kernel) for kernel in kernels} | {OPERATOR_CALL, ATTENTION_CALL}
     assert set(rates) == {*kernels, *calls, ATTENTION, OVER_INT4, ELEMENTWISE, CHOICE}

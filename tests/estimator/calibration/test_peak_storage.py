@@ -142,7 +142,7 @@ def beside(monkeypatch):
     def with_shares(*found):
         rest = list(found)
 
-        def measure(_key, _levels, _sizes, _seed, _log, _caches, shares):
+        def measure(_key, _levels, _sizes, _seed, _log, _caches, shares, _operators):
             shares.append(rest.pop(0))
             return FP32
 
