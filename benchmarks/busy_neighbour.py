@@ -36,7 +36,7 @@ from harness.results.journal import Journal, read_lines
 from harness.results.schema import Document
 from harness.runner.loop.paired import A, B, Side, measure_pair, shared_tests
 from harness.runner.loop.parts import cell_of
-from harness.runner.plan import checks, make_plan
+from harness.runner.plan import make_plan, runtimes
 from harness.runner.settings import load_settings
 from harness.store.cache import default_cache, ensure_artifact
 
@@ -151,9 +151,9 @@ def _compare(trial: Trial) -> Comparison:
 
 def _run(share: float, seed: int, results: Path) -> Document:
     """One run whose worker's steps take a share longer."""
-    usual = checks.WORKERS[checks.ORT]
+    usual = runtimes.WORKERS[runtimes.ORT]
     os.environ["SLOWED_SHARE"] = str(share)
-    checks.WORKERS[checks.ORT] = MODULE
+    runtimes.WORKERS[runtimes.ORT] = MODULE
     try:
         return harness.run(
             config="ab",
@@ -166,7 +166,7 @@ def _run(share: float, seed: int, results: Path) -> Document:
             results=results,
         )
     finally:
-        checks.WORKERS[checks.ORT] = usual
+        runtimes.WORKERS[runtimes.ORT] = usual
         del os.environ["SLOWED_SHARE"]
 
 

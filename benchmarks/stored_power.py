@@ -24,7 +24,7 @@ from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.journal import Journal, read_lines
 from harness.runner.loop.order import shuffled
 from harness.runner.plan import make_plan
-from harness.runner.plan.checks import WORKERS
+from harness.runner.plan.runtimes import WORKERS
 from harness.runner.settings import load_settings
 from harness.stats.differences import Difference, paired_difference
 

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import UNSET
 
 from harness.analysis.compare_sides import Measured
+from harness.builder.quantize.levels import counterparts, is_own_cache
 from harness.core.errors import UsageError, suggestion
 from harness.results.identity import later_words
 from harness.results.metric_row import MetricRow, Source
@@ -24,6 +25,7 @@ FOLLOWS = {
     "level": ("level_label",),
     "device": ("provider",),
     "model": ("parameters", "weights"),
+    "runtime": ("level_label", "provider"),
     "depth": ("workload",),
     "prompt": ("workload",),
     "gen": ("workload",),
@@ -44,6 +46,7 @@ TOLD = (
 )
 TEST_FIELDS = ("workload", "prompt", "gen", "depth", "chunk")
 
+OWN = "own"  # the cache that a level comes with
 HASH = "@"  # between the name of a model and the digest of its files
 
 Key = tuple[Any, ...]
@@ -208,8 +211,8 @@ def match_axis(
     left = {field, *FOLLOWS.get(field, ()), *_following([one.cell for one in usable], field)}
     sides: dict[Key, dict[str, Record]] = {}
     for one in usable:
-        key = _key(one.cell, left)
-        sides.setdefault(key, {})[str(getattr(one.cell, field))] = one
+        for key in _axis_keys(one.cell, field, left):
+            sides.setdefault(key, {})[str(getattr(one.cell, field))] = one
     looks = document.plan.looks
     matches = [
         Match(
@@ -224,12 +227,35 @@ def match_axis(
     ]
     if not matches and field == "level":
         _refuse_untold(document.run_id, axis, [one.cell for one in usable])
-    alone = [
-        [Measured(document.run_id, one) for one in found.values()]
+    matched = {
+        id(one.record) for match in matches for side in (match.base, match.new) for one in side
+    }
+    left_alone = {
+        id(one): [Measured(document.run_id, one)]
         for found in sides.values()
         if first not in found or len(found) == 1
-    ]
-    return tuple(matches), (*_left_out("it", [document]), *_only("one value of the axis", alone))
+        for one in found.values()
+        if id(one) not in matched
+    }
+    return tuple(matches), (
+        *_left_out("it", [document]),
+        *_only("one value of the axis", list(left_alone.values())),
+    )
+
+
+def _axis_keys(cell: Cell, field: str, left: set[str]) -> Iterator[Key]:
+    """Yield what a cell is paired by along an axis.
+
+    Runtimes store weights in forms of their own: a level is paired under the names of all that
+    store a weight likewise, and the cache that a level comes with stands for that of another.
+    """
+    if field != "runtime":
+        yield _key(cell, left)
+        return
+    kept = OWN if is_own_cache(cell.kv_cache, cell.level) else cell.kv_cache
+    rest = _key(cell, {*left, "level", "kv_cache"})
+    for level in (cell.level, *counterparts(cell.level)):
+        yield (level, kept, *rest)
 
 
 def _refuse_untold(run_id: str, axis: str, cells: Sequence[Cell]) -> None:

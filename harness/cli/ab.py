@@ -149,6 +149,7 @@ def _sides(
     """Build what is missing; both sides and how pairs of them are measured."""
     from harness.results.entries import TurnPlan
     from harness.runner.loop.builds import ensure_group
+    from harness.runner.loop.held_against import hold_against, is_held
     from harness.runner.loop.paired import A, B, Side, shared_tests
     from harness.store.cache import default_cache
 
@@ -164,6 +165,9 @@ def _sides(
         )
         for name, variant, python in zip((A, B), variants, pythons, strict=True)
     )
+    for side, variant in zip((a, b), variants, strict=True):
+        if is_held(side.group):  # before any number of it is taken
+            hold_against(side.group, side.artifact, folder, variant.settings)
     if not shared_tests((a, b)):
         raise UsageError("the two sides share no test", fix="--gen 9 before --a and --b")
     settings = variants[0].settings

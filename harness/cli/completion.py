@@ -51,9 +51,9 @@ def model_names() -> Iterable[str]:
 
 def level_names() -> Iterable[str]:
     """Levels, and the words for several."""
-    from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, SWEEP, USUAL
+    from harness.builder.quantize.levels import GGUF_LEVELS, LEVELS, STATIC_LEVELS, SWEEP, USUAL
 
-    return (*LEVELS, *STATIC_LEVELS, USUAL, SWEEP)
+    return (*LEVELS, *STATIC_LEVELS, *GGUF_LEVELS, USUAL, SWEEP)
 
 
 def cache_type_names() -> Iterable[str]:
@@ -123,9 +123,9 @@ def axis_names() -> Iterable[str]:
 
 def runtime_names() -> Iterable[str]:
     """What runs a model."""
-    from harness.runner.plan.checks import GENAI, ORT
+    from harness.runner.plan.runtimes import RUNTIMES
 
-    return (ORT, GENAI)
+    return tuple(RUNTIMES)
 
 
 def text_names() -> Iterable[str]:

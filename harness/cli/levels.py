@@ -17,9 +17,9 @@ def command(style: str, model: str | None) -> None:
     point included; `bench models` and every result count a whole model exactly. sensitive: what
     some matrices of the layers have instead. by: how integers are chosen.
     """
-    from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS
+    from harness.builder.quantize.levels import GGUF_LEVELS, LEVELS, STATIC_LEVELS
     from harness.runner.models import find_model
 
-    every = (*LEVELS.values(), *STATIC_LEVELS.values())
+    every = (*LEVELS.values(), *STATIC_LEVELS.values(), *GGUF_LEVELS.values())
     levels = every if model is None else find_model(model).measured().levels()
     click.echo(draw_levels(levels, style))

@@ -125,7 +125,7 @@ class ProviderRow:
     def variants(self) -> tuple[str, ...]:
         """Decoders it runs, of harness.builder.quantize.levels.Variant, the best one first."""
         if self.is_host:
-            return ("fused", "static")
+            return ("fused", "static", "gguf")
         return ("static",) if self.needs_static else ("fused",)
 
     @property

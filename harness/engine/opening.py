@@ -39,6 +39,7 @@ from harness.engine.shapes import Shapes
 from harness.engine.static import StaticDecoder
 from harness.engine.static_encoder import StaticEncoder
 from harness.engine.trial import SHORT_TEXTS
+from harness.models.gguf import GgufGeometry
 
 Sessions = Sequence[OpenedSession]
 AnyMeasuring = Measuring | EncoderMeasuring | ExportedMeasuring
@@ -242,6 +243,28 @@ class ExportedGraphs(GraphKind):
         return open_exported(sessions, self.geometry, batch, capacity_tokens, seed)
 
 
+@dataclass(frozen=True, slots=True)
+class GgufFile(GraphKind):
+    """A file that llama.cpp runs, in workers of its own."""
+
+    geometry: GgufGeometry
+
+    def measuring(
+        self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
+    ) -> AnyMeasuring:
+        """Refuse: no session of ours opens it."""
+        raise TypeError("a GGUF file is opened by harness.engine.llamacpp")
+
+    def loaded(
+        self, graph: Path, device: Device, threads: int, context_tokens: int
+    ) -> LoadedModel | LoadedEncoder:
+        """Refuse: it is measured only."""
+        raise UsageError(
+            f"{graph.name} is a GGUF file, which is measured only",
+            fix="a level of `bench levels` that ONNX Runtime runs",
+        )
+
+
 @singledispatch
 def kind_of(geometry: Shapes) -> GraphKind:
     """Return the kind of graphs that have this geometry: the one table of them."""
@@ -253,6 +276,7 @@ kind_of.register(StaticGeometry, FixedDecoder)
 kind_of.register(EncoderGeometry, FusedEncoder)
 kind_of.register(StaticEncoderGeometry, FixedEncoder)
 kind_of.register(ExportedGeometry, ExportedGraphs)
+kind_of.register(GgufGeometry, GgufFile)
 
 
 def graph_files(graph: Path, geometry: Shapes) -> tuple[Path, ...]:

@@ -29,7 +29,8 @@ class Format:
 
 # Source of the signatures: gguf.md of ggml; ort.fbs (file identifier ORTM); schema.fbs of TFLite.
 FORMATS = (
-    Format("GGUF, which llama.cpp and its relatives run", (".gguf", ".ggml"), b"GGUF"),
+    Format("GGUF, which llama.cpp runs", (".gguf",), b"GGUF", fix="one .gguf file: --model FILE"),
+    Format("of ggml before GGUF", (".ggml",), fix="the same model as GGUF"),
     Format(
         "a FlatBuffer of ONNX Runtime's own format (ORT)",
         (".ort",),

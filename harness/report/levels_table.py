@@ -19,6 +19,7 @@ FORMS = {
     Form.BLOCK: ("int{bits}, block {block}", ("MatMulNBits", "GatherBlockQuantized")),
     Form.ROWS: ("int{bits}, scale per output", ("DequantizeLinear, Gemm", None)),
     Form.WHOLE: ("int{bits}, one scale", ("DequantizeLinear, Gemm", "Gather")),
+    Form.GGML: ("int{bits}, block {block}", ("llama.cpp", "llama.cpp")),
 }
 METHODS = {Method.NEAREST: "nearest", Method.SEARCH: "search"}
 

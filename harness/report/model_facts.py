@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.core.errors import ModelError, UsageError
+from harness.core.errors import DeviceError, ModelError, UsageError
 from harness.report.grid import MISSING, draw_records, draw_rows
 from harness.report.numbers import size_text
 from harness.runner.models import find_model
@@ -55,7 +55,7 @@ def _tests(
     """Return the tests that the usual plan runs of a model, or why it runs none."""
     try:
         plan = make_plan(settings, usable_threads, folder=folder)
-    except (UsageError, ModelError) as error:
+    except (UsageError, ModelError, DeviceError) as error:
         return [], error.problem
     names = [workload.test for group in plan.groups for workload in group.workloads]
     return list(dict.fromkeys(names)), None

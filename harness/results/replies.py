@@ -56,7 +56,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         discrete: a card of its own, or built into the processor (false).
         memory_bytes: the size of its own memory; only `bench devices` asks.
         least_cosine: least cosine of its logits with the CPU's; null: nobody asked.
-        fused_cosine: of a static model, the same with the fused one's; null: nobody asked.
+        fused_cosine: of a static model, or of a GGUF file made here, the same with the fused one's
+            at fp32; null: nobody asked.
     """
 
     key: str
@@ -306,7 +307,8 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         least_cosine: with the CPU's, over a prompt and every step, or over an encoder's texts;
             null of the CPU itself.
-        fused_cosine: of a static model, with those of the fused one at fp32; null of a fused one.
+        fused_cosine: of a static model, or of a GGUF file made here, with those of the fused one at
+            fp32; null of a fused one.
     """
 
     least_cosine: float | None = None

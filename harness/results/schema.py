@@ -63,8 +63,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         parameters: logical parameters, a tied head counted once.
         level: quantization level, such as `int4`.
         device: what the user asked for, such as `cpu`.
-        provider: the ONNX Runtime provider that did the work.
-        runtime: `ort`, or `genai`: onnxruntime-genai, whose own loop ran the model.
+        provider: the ONNX Runtime provider that did the work; `llama.cpp` where that did.
+        runtime: `ort`; `genai`: onnxruntime-genai, whose own loop ran the model; `llama.cpp`.
         workload: full test name, such as `tg128 @ d0` or `enc128x8`.
         prompt: prefill tokens, or tokens of each text that an encoder reads.
         gen: decoded tokens.

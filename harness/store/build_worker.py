@@ -261,8 +261,53 @@ def prepack(graph: str, to: str, data: str, layers: list[int]) -> SavedCopies:
     )
 
 
+def build_gguf(source: dict[str, Any], seed: int, path: str, half: bool) -> Built:
+    """Write the logical weights of a decoder as one GGUF file.
+
+    Args:
+        source: the fields of a ModelSource, paths as text.
+        seed: of seeded weights.
+        path: of the file to make.
+        half: matrices as float16.
+
+    Raises:
+        ModelError: llama.cpp has no such architecture, or the weights cannot be read.
+        DeviceError: the package gguf is not installed.
+        StorageError: as build.
+    """
+    from harness.builder.gguf.families import decoder_of
+    from harness.builder.gguf.write import write_gguf
+    from harness.models.weights.checkpoint import open_weights
+
+    model = _model(source)
+    spec, weights = decoder_of(model.spec), open_weights(model, seed)
+    return _timed(
+        lambda: write_gguf(spec, weights, Path(path), half=half), f"{model.name} as a GGUF file"
+    )
+
+
+def quantize_gguf(base: str, level: str, path: str) -> Built:
+    """Quantize a GGUF file of float32 by llama.cpp's own call.
+
+    Args:
+        base: path of the file.
+        level: name of the level.
+        path: of the file to make.
+
+    Raises:
+        ModelError: the library refuses it.
+        DeviceError: llama-cpp-python is not installed.
+        StorageError: as build.
+    """
+    from harness.engine.llamacpp import quantize
+
+    return _timed(lambda: quantize(Path(base), level, Path(path)), f"a GGUF file at {level}")
+
+
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     "build": build,
+    "build_gguf": build_gguf,
+    "quantize_gguf": quantize_gguf,
     "build_cache": build_cache,
     "build_static": build_static,
     "add_files": add_files,

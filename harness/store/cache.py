@@ -115,10 +115,19 @@ def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
     needed_bytes += ALIGNMENT_BYTES * sum(1 for _ in stored_arrays(spec, level))
     if level.fixed_point:
         needed_bytes += stored_bytes(spec, find_level(STATIC_FLOAT))
+    check_bytes(f"{spec.name} at {level.name}", needed_bytes, cache)
+
+
+def check_bytes(what: str, needed_bytes: int, cache: Path) -> None:
+    """Refuse a build of so many bytes that the disk of `cache` has no space for.
+
+    Raises:
+        StorageError: with both numbers.
+    """
     free_bytes = shutil.disk_usage(cache).free
     if free_bytes < needed_bytes:
         raise StorageError(
-            f"{spec.name} at {level.name} needs {needed_bytes / MIB:,.0f} MiB in the cache;"
+            f"{what} needs {needed_bytes / MIB:,.0f} MiB in the cache;"
             f" its disk has {free_bytes / MIB:,.0f} MiB free",
             fix=f"free some space, or {ELSEWHERE}",
         )

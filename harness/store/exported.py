@@ -15,6 +15,7 @@ from harness.machine.process.worker import Worker
 from harness.models.exported.model import ExportedKind, ExportedModel, ExportedSource, from_json
 from harness.store.artifact import Artifact
 from harness.store.cache import partial_folder, sole_builder
+from harness.store.gguf import GgufArtifact
 from harness.store.request import plain_name
 
 EXPORTED_MODULE = "harness.store.exported_worker"
@@ -214,4 +215,4 @@ class ExportedArtifact:
         return self.geometry
 
 
-AnyArtifact = Artifact | ExportedArtifact
+AnyArtifact = Artifact | ExportedArtifact | GgufArtifact

@@ -30,6 +30,8 @@ _LATER: dict[str, object] = {
     "sensitive": None,
     "variant": Variant.FUSED,
     "fixed_point": False,
+    "shared_bits": 0,
+    "stands_for": (),
 }
 # Fields of a spec that describe the model and leave its graph as it is.
 _DESCRIPTION = frozenset(

@@ -65,10 +65,14 @@ class BuildRequest:
 
     def to_json(self) -> dict[str, Any]:
         """What the building child is asked for, as plain values; shapes where there are any."""
-        folder = self.source.folder and str(self.source.folder)
-        source = {**asdict(self.source), "folder": folder}
+        source = source_json(self.source)
         asked: dict[str, Any] = {"source": source, "level": self.level.name, "seed": self.seed}
         return asked if self.shapes is None else {**asked, "shapes": asdict(self.shapes)}
+
+
+def source_json(source: ModelSource) -> dict[str, Any]:
+    """A model as it travels to the building child."""
+    return {**asdict(source), "folder": source.folder and str(source.folder)}
 
 
 def build_request(

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness.builder.quantize.levels import LEVELS, STATIC_LEVELS, Form, Method
+from harness.builder.quantize.levels import GGUF_LEVELS, LEVELS, STATIC_LEVELS, Form, Method
 from harness.cli.levels import command
 from harness.devices.table import ROWS
 from harness.report.levels_table import FORMS, METHODS
@@ -17,7 +17,7 @@ def rows():
 
 
 def test_every_level_form_and_method_has_its_words():
-    assert list(rows()) == [*LEVELS, *STATIC_LEVELS]
+    assert list(rows()) == [*LEVELS, *STATIC_LEVELS, *GGUF_LEVELS]
     assert set(FORMS) == set(Form)
     assert set(METHODS) == set(Method)
 

@@ -21,7 +21,6 @@ from harness.models.weights.seeded import SeededWeights
 from harness.results.enums import Kind
 from harness.runner.loop.session import first_test, session_arguments
 from harness.runner.plan import make_plan
-from harness.runner.plan.checks import WORKERS
 from harness.runner.settings import load_settings
 from harness.store.cache import ensure_artifact
 from tests.tiny import SPECS
@@ -136,7 +135,7 @@ def test_built_folders_with_states_choose_the_same_tokens(tmp_path, family):
 def test_both_runtimes_choose_the_same_tokens_of_a_built_folder(tmp_path, level):
     """What stands side by side in a table is the same work: prompt, request, decode from 0."""
     settings = load_settings(
-        "ci", model=("bytelm",), quant=(level,), runtime=tuple(WORKERS), pg=((12, 6),), gen=(5,)
+        "ci", model=("bytelm",), quant=(level,), runtime=("ort", "genai"), pg=((12, 6),), gen=(5,)
     )
     ours, theirs = make_plan(settings, usable_threads=1).groups
     artifact = ensure_artifact(ours.source, level, tmp_path)

@@ -22,11 +22,12 @@ class Variant(StrEnum):
 
     `fused`: ONNX Runtime's own operators over a cache in place; CPUs and GPUs run it. `static`:
     standard operators and fixed shapes, integers between quantizing and dequantizing nodes; what
-    NPUs run.
+    NPUs run. `gguf`: no graph but a file of tensors, which llama.cpp runs on CPUs.
     """
 
     FUSED = "fused"
     STATIC = "static"
+    GGUF = "gguf"
 
 
 class Form(StrEnum):
@@ -35,7 +36,8 @@ class Form(StrEnum):
     `float`: as it is (MatMul, Gemm, Gather). `channel`: 8 bits with one scale per output channel,
     activations quantized at run time (DynamicQuantizeMatMul). `block`: unsigned integers with one
     scale per block of inputs (MatMulNBits, GatherBlockQuantized). `rows` and `whole`: signed bytes
-    that DequantizeLinear reads (Gemm, Gather), with one scale per output or one for all.
+    that DequantizeLinear reads (Gemm, Gather), with one scale per output or one for all. `ggml`: a
+    type of ggml, blocks with scales of 16 bits and less.
     """
 
     FLOAT = "float"
@@ -43,6 +45,7 @@ class Form(StrEnum):
     BLOCK = "block"
     ROWS = "rows"
     WHOLE = "whole"
+    GGML = "ggml"
 
 
 class Method(StrEnum):
@@ -68,6 +71,8 @@ class MatrixFormat:
         zero_points: each block stores the integer that stands for 0 (asymmetric); without them it
             is 2^(bits-1) in every block (symmetric).
         method: how integers and scales of a block are chosen.
+        shared_bits: what a block stores beside its weights, its share of larger blocks included;
+            0: a scale of 32 bits, and the zero point if there is one.
     """
 
     form: Form
@@ -76,6 +81,7 @@ class MatrixFormat:
     accuracy_level: int = 0
     zero_points: bool = False
     method: Method = Method.NEAREST
+    shared_bits: int = 0
 
     def blocks(self, inputs: int) -> int:
         """Blocks of one row of `inputs` weights; the last one is padded with zeros."""
@@ -97,7 +103,7 @@ class MatrixFormat:
         """
         if not self.block_weights:
             return float(self.bits)
-        shared = SCALE_BITS + (self.bits if self.zero_points else 0)
+        shared = self.shared_bits or SCALE_BITS + (self.bits if self.zero_points else 0)
         return self.bits + shared / self.block_weights
 
 
@@ -118,6 +124,8 @@ class QuantLevel:
         variant: which decoder it is built as.
         fixed_point: activations, norms, biases and cache are unsigned integers over ranges that
             are known when it is built.
+        stands_for: names of the levels of another variant that store a weight likewise: where a
+            runtime holds none of those, this one is run in their place, and compared with them.
     """
 
     name: str
@@ -128,6 +136,7 @@ class QuantLevel:
     sensitive: MatrixFormat | None = None
     variant: Variant = Variant.FUSED
     fixed_point: bool = False
+    stands_for: tuple[str, ...] = ()
 
     def body_format(self, *, sensitive: bool) -> MatrixFormat:
         """Return how a matrix of a layer is stored."""
@@ -196,6 +205,27 @@ def _static(name: str, label: str, float_bytes: int) -> QuantLevel:
     )
 
 
+def _ggml(bits: int, block: int, shared_bits: int) -> MatrixFormat:
+    """Return a type of ggml; source: the structs of blocks in ggml-common.h."""
+    return MatrixFormat(Form.GGML, bits, block, shared_bits=shared_bits)
+
+
+_Q8_0, _Q4_0 = _ggml(8, 32, 16), _ggml(4, 32, 16)
+_Q4_K, _Q6_K = _ggml(4, 32, 16), _ggml(6, 16, 9)
+
+
+def _gguf(
+    name: str,
+    label: str,
+    body: MatrixFormat,
+    table: MatrixFormat,
+    *stands_for: str,
+    sensitive: MatrixFormat | None = None,
+) -> QuantLevel:
+    """Return a level of llama.cpp, whose cache is of float16 unless it is told otherwise."""
+    return QuantLevel(name, label, body, table, 2, sensitive, Variant.GGUF, stands_for=stands_for)
+
+
 _TABLE = {
     level.name: level
     for level in (
@@ -231,22 +261,35 @@ _TABLE = {
         QuantLevel(STATIC_FLOAT, "fp32 (static)", _FP32, _FP32, variant=Variant.STATIC),
         _static("a16w8", "a16w8 (static QDQ, W8A16)", 2),
         _static("a8w8", "a8w8 (static QDQ, W8A8)", 1),
+        _gguf("f32", "GGUF F32", _FP32, _FP32, "fp32"),
+        _gguf("f16", "GGUF F16", _FP16, _FP16, "fp16"),
+        _gguf("q8_0", "GGUF Q8_0", _Q8_0, _Q8_0, "int8", "int8-block"),
+        _gguf("q4_k_m", "GGUF Q4_K_M", _Q4_K, _Q6_K, "int4-mixed-plus", sensitive=_Q6_K),
+        _gguf("q4_0", "GGUF Q4_0", _Q4_0, _Q6_K, "int4", "int4-mixed"),
+        _gguf("q4_0-pure", "GGUF Q4_0, tables too", _Q4_0, _Q4_0),
     )
 }
-# The two variants are sweeps of their own: no device runs both.
+# The variants are sweeps of their own: no device runs all in one session.
 LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.FUSED}
-_USUAL = {Variant.FUSED: ("fp32", "int4"), Variant.STATIC: ("a16w8", "a8w8")}
+_USUAL = {
+    Variant.FUSED: ("fp32", "int4"),
+    Variant.STATIC: ("a16w8", "a8w8"),
+    Variant.GGUF: ("f32", "q4_0"),
+}
 STATIC_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.STATIC}
+GGUF_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.GGUF}
 
 
 def find_level(name: str) -> QuantLevel:
-    """Return the level the user called `name`, of either variant.
+    """Return the level the user called `name`, of any variant; those of GGUF in any case.
 
     Raises:
         UsageError: no level has this name; the fix names the nearest and all of them.
     """
     if name in _TABLE:
         return _TABLE[name]
+    if name.casefold() in GGUF_LEVELS:
+        return GGUF_LEVELS[name.casefold()]
     from harness.core.errors import suggestion  # only needed once something is wrong
 
     raise UsageError(f"no quantization level is called {name!r}", fix=suggestion(name, _TABLE))
@@ -379,6 +422,11 @@ def find_cache(name: str, level: QuantLevel) -> CacheLevel:
             f"{level.name} is built as a static decoder, whose cache is a part of its graphs",
             fix=f"--kv-cache {AUTO}, or another level",
         )
+    if level.variant is Variant.GGUF and cache.is_integer:
+        raise UsageError(
+            f"{level.name} is run by llama.cpp, whose cache is one of floats here, not {name}",
+            fix=f"--kv-cache {AUTO}, {CacheType.FP16} or {CacheType.FP32}",
+        )
     if level.float_bytes not in cache.beside:
         taken = ", ".join(c.name for c in CACHES.values() if level.float_bytes in c.beside)
         raise UsageError(
@@ -387,6 +435,18 @@ def find_cache(name: str, level: QuantLevel) -> CacheLevel:
             fix=f"--kv-cache {AUTO}, or one of: {taken}",
         )
     return cache
+
+
+def counterparts(name: str) -> tuple[str, ...]:
+    """Return the names of levels that store a weight as this one does, of other variants."""
+    level = _TABLE.get(name)
+    own = () if level is None else level.stands_for
+    return (*own, *(row.name for row in _TABLE.values() if name in row.stands_for))
+
+
+def is_own_cache(cache: str, level: str) -> bool:
+    """Tell whether a cache is the one that a level comes with, both by name."""
+    return level in _TABLE and own_cache(_TABLE[level]).name == cache
 
 
 def check_experts(spec: ModelSpec, level: QuantLevel) -> None:

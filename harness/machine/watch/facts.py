@@ -27,7 +27,7 @@ Probes = Mapping[str, Callable[[], Any]]
 PACKAGES = (
     *("ondevice-bench", "onnx", "numpy", "psutil", "safetensors", "ml-dtypes", "msgspec"),
     *("onnxruntime", "onnxruntime-gpu", "onnxruntime-qnn", "onnxruntime-openvino"),
-    *("onnxruntime-directml", "onnxruntime-webgpu", "onnxruntime-genai"),
+    *("onnxruntime-directml", "onnxruntime-webgpu", "onnxruntime-genai", "llama_cpp_python"),
     *("onnxruntime-ep-webgpu", "onnxruntime-ep-openvino", "onnxruntime-ep-nv-tensorrt-rtx-cu13"),
 )
 

@@ -27,7 +27,8 @@ COLUMNS = (
         "runtime",
         "",
         "What runs a model. ort: our own loop over ONNX Runtime. genai: onnxruntime-genai, whose "
-        "own loop ran the model, over the same graphs.",
+        "own loop ran the model, over the same graphs. llama.cpp: the same weights in a GGUF file "
+        "at a level of its own; its logits were held against those of our graph at fp32.",
     ),
     Term(
         "prepack",

@@ -105,7 +105,7 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | Non
         level=group.level.name,
         level_label=group.level.label,
         device=group.device.key,
-        provider=group.device.provider,
+        provider=group.provider,
         runtime=group.runtime,
         workload=workload.name,
         prompt=workload.prompt_tokens,

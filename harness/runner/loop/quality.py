@@ -63,6 +63,11 @@ def _one_level(
             f"quality of {group.level.name} is not measured on an emulation: it takes hours",
             fix=f"--device cpu --quant {group.level.name}: the same graphs",
         )
+    if group.level.variant is Variant.GGUF:
+        raise UsageError(
+            f"quality of {group.level.name} is not measured: llama.cpp runs it",
+            fix="--quality with levels that ONNX Runtime runs",
+        )
     if group.has_one_shape:
         raise UsageError(
             f"quality of {group.level.name} is not measured on encoders",

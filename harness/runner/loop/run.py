@@ -9,7 +9,13 @@ from secrets import token_hex
 from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
 from harness.core.findings import Progress
 from harness.results.document import write_document
-from harness.results.entries import Entry, FailureEntry, MemoryEntry, ProfileEntry
+from harness.results.entries import (
+    AgreementEntry,
+    Entry,
+    FailureEntry,
+    MemoryEntry,
+    ProfileEntry,
+)
 from harness.results.journal import prepare_results_folder
 from harness.results.progress import FINISHED, command_line, without_places
 from harness.results.replies import Profile
@@ -19,6 +25,7 @@ from harness.runner.loop.builds import Builds, build_all, build_key, changed_gro
 from harness.runner.loop.calibration import calibrations
 from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.held_against import hold_against, is_held
 from harness.runner.loop.memory_limit import refuse_without_room
 from harness.runner.loop.once import compile_models, step_checks
 from harness.runner.loop.partial import outline
@@ -131,7 +138,7 @@ def _measure(
     if entries.outline is None:  # once the peaks are there, which the estimates stand on
         yield outline(plan, builds, entries, command)
     yield from compile_models(plan, builds, entries, progress)
-    yield from _agreements(plan, builds, entries, progress)
+    yield from _agreements(plan, builds, entries, cache, progress)
     yield from step_checks(plan, builds, entries)
     yield from measure_rounds(plan, builds, entries, progress)
     for group in plan.groups:
@@ -143,19 +150,24 @@ def _measure(
 
 
 def _agreements(
-    plan: Plan, builds: Builds, entries: Entries, progress: Progress
+    plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress
 ) -> Iterator[Entry]:
-    """Compare every device but the CPU with it, and every static model against the fused one.
+    """Compare every device but the CPU with it, and static and GGUF models with fused ones.
 
     One that computes something else has no rows.
     """
     for group in plan.groups:
         known = group.key in entries.agreements or (group.key, None) in entries.failures
         fused = None if group.shapes is None else builds.fused.get(group.source.argument)
-        if known or (group.device.row.is_host and fused is None):
+        held = is_held(group)
+        if known or (group.device.row.is_host and fused is None and not held):
             continue
         progress(f"checking: {group.key}", *entries.done_of(plan))
         try:
+            if held:
+                found = hold_against(group, builds.of(group), cache, plan.settings)
+                yield AgreementEntry(group=group.key, found=found)
+                continue
             yield check_agreement(group, builds.of(group), plan.settings, fused)
         except WorkerError as error:
             yield failure_entry(group, None, error)

@@ -148,8 +148,11 @@ class BuiltModel:
     ) -> "AnyArtifact":
         """Build it in a child process, or find it built."""
         from harness.store.cache import ensure_artifact
+        from harness.store.gguf import ensure_gguf
         from harness.store.prepacked import ensure_prepacked
 
+        if level.variant is Variant.GGUF:
+            return ensure_gguf(self.source, level, kept, store, seed)
         built = ensure_artifact(
             self.source, level.name, store, seed, kv_cache=kept.name, shapes=shapes
         )
@@ -164,8 +167,8 @@ class BuiltModel:
         return f"{source.name}@{artifact.weights_identity.removeprefix('sha256:')[:8]}"
 
     def kernels(self, level: QuantLevel) -> str | None:
-        """Those of the level itself."""
-        return level.name
+        """Those of the level itself; llama.cpp's are none of ours."""
+        return None if level.variant is Variant.GGUF else level.name
 
     def operators(self, level: QuantLevel, cache: CacheLevel | None) -> tuple[str, ...]:
         """Those of its architecture."""
@@ -176,9 +179,13 @@ class BuiltModel:
     def estimates(
         self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":
-        """Of every estimator, from structure and calibration too."""
-        from harness.estimator.record import record_estimates
+        """Of every estimator, from structure and calibration too; of llama.cpp by the count."""
+        from harness.estimator.record import exported_estimates, record_estimates
 
+        if level.variant is Variant.GGUF:
+            return exported_estimates(
+                self.parameters, level.body.bits_per_weight, test.kind, lengths, peaks
+            )
         return record_estimates(spec_structure(self.source.spec), level, lengths, peaks)
 
     def shares(
@@ -189,8 +196,12 @@ class BuiltModel:
         metrics: Mapping[str, "Metric"],
         peaks: "HardwarePeaks",
     ) -> "dict[str, Metric]":
-        """None: the shares of models that are built here come from their estimates."""
-        return {}
+        """None, but of llama.cpp: shares of our graphs come from their estimates."""
+        from harness.runner.models.exported_files import shares_of
+
+        if artifact is None or find_level(artifact.level).variant is not Variant.GGUF:
+            return {}
+        return shares_of(artifact, test, batch, metrics, peaks)
 
     def recognition(
         self, artifact: "AnyArtifact | None", check: StepsCheck | None
@@ -279,6 +290,26 @@ class BuiltDecoder(BuiltModel):
         """Nothing: a configuration lies beside every decoder."""
         yield from ()
 
+    def llama_refusals(self, tests: Sequence["Workload"]) -> Iterator[Refusal]:
+        """What it has no architecture for, and a window that its architecture leaves out."""
+        from harness.builder.gguf.families import decoder_of, family_of, refusal
+
+        name, spec = self.source.name, decoder_of(self.source.spec)
+        problem = refusal(spec)
+        if problem is not None:
+            yield f"{name}: {problem}", "--runtime ort"
+            return
+        window = spec.sliding_window_tokens
+        if window is None or family_of(spec).window:
+            return
+        for test in tests:
+            if test.context_tokens > window:
+                yield (
+                    f"{test.name} of {name}: it looks at the last {window} tokens only, which"
+                    " llama.cpp leaves out",
+                    f"keep depth + prompt + gen at {window} or below",
+                )
+
     def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
         """Integers beside a cache of floats."""
         return level.has_integers and not kept.is_integer
@@ -323,6 +354,10 @@ class BuiltEncoder(BuiltModel):
         return level.variant is Variant.STATIC
 
     def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
+        """All of it."""
+        yield f"an encoder, {self.source.name}", "decoders only"
+
+    def llama_refusals(self, tests: Sequence["Workload"]) -> Iterator[Refusal]:
         """All of it."""
         yield f"an encoder, {self.source.name}", "decoders only"
 

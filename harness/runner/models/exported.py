@@ -232,6 +232,10 @@ class Exported:
         made = [level.name for level in levels if level != level_of(self.model)]
         yield from ((f"{level} made from {name}", "--runtime ort") for level in made)
 
+    def llama_refusals(self, tests: Sequence[Workload]) -> Iterator[Refusal]:
+        """All of it."""
+        yield f"{self.model.name}, which is an ONNX graph", "its checkpoint, or a .gguf file of it"
+
     def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
         """No: which matrices are which is not known."""
         return False

@@ -25,6 +25,7 @@ from harness.models.catalog.target import (
 from harness.models.exported.files import graphs_in, is_exported
 from harness.models.exported.skeleton import data_files
 from harness.models.formats import refuse_format
+from harness.models.gguf import MAGIC
 from harness.models.unknown import unknown_model
 from harness.models.weights.source import (
     existing,
@@ -33,6 +34,7 @@ from harness.models.weights.source import (
     resolve_model,
 )
 from harness.runner.models.built import built_model
+from harness.runner.models.gguf import gguf_model
 from harness.runner.models.model import FoundModel, Model
 from harness.store.cache import default_cache
 from harness.store.fetch import Hub, fetch_model
@@ -54,7 +56,8 @@ def find_model(
     """Find the model that `word` means.
 
     In this order: a name of the catalog or an alias; a trained model that ships; a folder of
-    weights; `hf:org/name`, which is fetched; other files that exist: exported ones, a config.json;
+    weights; `hf:org/name`, which is fetched; other files that exist: GGUF, exported ones, a
+    config.json;
     a system that the source documents name; a bare parameter count.
 
     Args:
@@ -75,6 +78,7 @@ def find_model(
     found = (
         _built(word, folder)
         or _fetched(word, folder, hub or Hub(), log)
+        or _gguf(word)
         or _described(word)
         or _exported(word, folder or default_cache())
         or _folder(word)
@@ -128,6 +132,28 @@ def _is_data_of_graphs(folder: Path) -> bool:
     weights = {file.name for file in folder.glob("*.safetensors")}
     beside = [file for file in graphs_in(folder) if "/" not in file] if weights else []
     return any(not weights.isdisjoint(data_files(folder / graph)) for graph in beside)
+
+
+def _gguf(word: str) -> FoundModel | None:
+    """A GGUF file; one whose name ends so is never anything else, whatever it begins with."""
+    path = existing(word)
+    if path is None or not path.is_file() or not _is_gguf(path):
+        return None
+    return _read_gguf(word, path)
+
+
+def _is_gguf(path: Path) -> bool:
+    """Whether a file is called so, or begins so."""
+    if path.suffix.casefold() == ".gguf":
+        return True
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+@cache
+def _read_gguf(word: str, path: Path) -> FoundModel:
+    """Read a file's header, once in this process."""
+    return gguf_model(word, path)
 
 
 def _described(word: str) -> FoundModel | None:

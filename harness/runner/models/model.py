@@ -9,6 +9,7 @@ from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel
 from harness.engine.exported.geometry import FROZEN
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.model import ExportedSource
+from harness.models.gguf import GgufSource
 from harness.models.weights.source import ModelSource
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition
@@ -55,7 +56,7 @@ class Model(FoundModel, Protocol):
     """
 
     @property
-    def source(self) -> ModelSource | ExportedSource:
+    def source(self) -> ModelSource | ExportedSource | GgufSource:
         """Where it comes from."""
 
     @property
@@ -147,6 +148,9 @@ class Model(FoundModel, Protocol):
 
     def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
         """What onnxruntime-genai does not run of it."""
+
+    def llama_refusals(self, tests: Sequence["Workload"]) -> Iterator[Refusal]:
+        """What llama.cpp does not run of it."""
 
     def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
         """Whether groups of its matrices can be ranked by what each loses at a level."""

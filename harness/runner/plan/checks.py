@@ -1,21 +1,18 @@
-"""What is refused before anything is built: numbers, models and questions that do not fit.
-
-A model may not run under a runtime: our own loop over ONNX Runtime, or onnxruntime-genai's.
-"""
+"""What is refused before anything is built: numbers, models and questions that do not fit."""
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from harness.builder.graph.geometry import geometry_of, longest_context
-from harness.builder.quantize.levels import CacheLevel, QuantLevel, Variant, find_levels
-from harness.core.errors import DeviceError, UsageError, suggestion
+from harness.builder.quantize.levels import QuantLevel, Variant, find_levels
+from harness.core.errors import UsageError, suggestion
 from harness.devices.device import Device
 from harness.engine.workload import Workload
 from harness.models.weights.source import ModelSource
 from harness.results.enums import Prepack
-from harness.runner.models.model import Model, Refusal
+from harness.runner.models.model import Model, Refusal, Stored
+from harness.runner.plan.runtimes import GENAI, LLAMA
 from harness.runner.settings import Settings
 from harness.runner.settings.flags import flag as flag_row
 
@@ -26,9 +23,6 @@ HOW: dict[str, tuple[str, ...]] = {
     "max_rounds": ("precision",),
     "text": ("quality", "sensitivity", "reference"),
 }
-ORT, GENAI = "ort", "genai"
-WORKERS = {ORT: "harness.engine.worker", GENAI: "harness.engine.genai_worker"}
-INSTALL = "pip install 'ondevice-bench[genai]'"
 
 
 def check_fit(settings: Settings, models: Sequence[Model]) -> None:
@@ -236,42 +230,12 @@ def check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Workl
             )
 
 
-def check_runtimes(
-    settings: Settings,
-    model: Model,
-    devices: Sequence[Device],
-    stored: Collection[tuple[QuantLevel, CacheLevel]],
-) -> None:
-    """Refuse a runtime that cannot run a model's cells: its rows would be of something else.
-
-    Args:
-        settings: of the plan or part.
-        model: that is run.
-        devices: as chosen.
-        stored: its levels, each with its caches.
-
-    Raises:
-        UsageError: an unknown runtime, or cells that genai does not run here.
-        DeviceError: onnxruntime-genai is not installed.
-    """
-    for name in settings.runtime:
-        if name not in WORKERS:
-            raise UsageError(
-                f"no runtime is called {name!r}", fix=f"--runtime {' or '.join(WORKERS)}"
-            )
-    if GENAI not in settings.runtime:
-        return
-    if find_spec("onnxruntime_genai") is None:
-        raise DeviceError("--runtime genai needs onnxruntime-genai", fix=INSTALL)
-    for problem, fix in _refusals(settings, model, devices, stored):
-        raise UsageError(f"--runtime genai does not run {problem}", fix=fix)
-
-
 def check_prepack(
     settings: Settings,
     model: Model,
     devices: Sequence[Device],
-    stored: Collection[tuple[QuantLevel, CacheLevel]],
+    stored: Collection[Stored],
+    runtimes: Collection[str],
 ) -> None:
     """Refuse saved copies and parallel packing where nothing packs: its rows would all be alike.
 
@@ -280,6 +244,7 @@ def check_prepack(
         model: that is run.
         devices: as chosen.
         stored: its levels, each with its caches.
+        runtimes: names of those that run it.
 
     Raises:
         UsageError: an unknown word, or cells that have no such form.
@@ -291,7 +256,7 @@ def check_prepack(
             )
     asked = [word for word in settings.prepack if word != Prepack.OFF]
     if asked:
-        for problem, fix in _without_copies(settings, model, devices, stored):
+        for problem, fix in _without_copies(settings, model, devices, stored, runtimes):
             raise UsageError(f"--prepack {','.join(asked)}: there is none {problem}", fix=fix)
 
 
@@ -299,32 +264,16 @@ def _without_copies(
     settings: Settings,
     model: Model,
     devices: Sequence[Device],
-    stored: Collection[tuple[QuantLevel, CacheLevel]],
+    stored: Collection[Stored],
+    runtimes: Collection[str],
 ) -> Iterator[Refusal]:
     """Yield what has no other form of prepacking than the usual one."""
     yield from ((f"on {one.key}", "--device cpu") for one in devices if not one.row.is_host)
     static = [level.name for level, _ in stored if level.variant is Variant.STATIC]
     yield from ((f"of static graphs, {name}", "--quant fp32,int4") for name in static)
+    if LLAMA in runtimes:
+        yield "of files that llama.cpp opens", "--prepack off, or --runtime ort"
     if Prepack.ON in settings.prepack and model.is_own_plan:
         yield f"of exported files, {model.source.name}", "--prepack parallel, or off"
-    if Prepack.PARALLEL in settings.prepack and GENAI in settings.runtime:
+    if Prepack.PARALLEL in settings.prepack and GENAI in runtimes:
         yield "of sessions that genai opens", "--prepack on, or --runtime ort"
-
-
-def _refusals(
-    settings: Settings,
-    model: Model,
-    devices: Sequence[Device],
-    stored: Collection[tuple[QuantLevel, CacheLevel]],
-) -> Iterator[Refusal]:
-    """Yield what genai does not run of the cells."""
-    yield from model.genai_refusals([level for level, _ in stored])
-    others = [device.key for device in devices if not device.row.is_host]
-    yield from ((f"on {key}", "--device cpu") for key in others)
-    batches = [count for count in settings.batch if count != 1]
-    yield from ((f"{count} sequences at once", "--batch 1") for count in batches)
-    for level, kept in stored:
-        if level.variant is Variant.STATIC:
-            yield f"static graphs, {level.name}", "--quant fp32,int4"
-        if kept.is_integer:
-            yield f"a cache of {kept.name}", "--kv-cache auto"

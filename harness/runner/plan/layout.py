@@ -19,23 +19,21 @@ from harness.devices.probe import probe_device
 from harness.engine.exported.geometry import AS_IS, FROZEN
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedSource
+from harness.models.gguf import GgufSource
 from harness.models.weights.source import ModelSource, hub_origin
 from harness.results.enums import Prepack
 from harness.results.plan import PlanCells, RunPlan
 from harness.runner.models import Model, find_model
 from harness.runner.plan.checks import (
-    GENAI,
-    ORT,
-    WORKERS,
     check_distinct,
     check_fit,
     check_given,
     check_judging,
     check_numbers,
     check_prepack,
-    check_runtimes,
     plan_threads,
 )
+from harness.runner.plan.runtimes import GENAI, LLAMA, ORT, WORKERS, check_runtimes
 from harness.runner.settings import PART_KEYS, Settings
 
 PREPACKED = "prepacked"  # in the name of what is stored
@@ -60,7 +58,7 @@ class SessionGroup:
     prepack: str = Prepack.OFF
 
     @property
-    def source(self) -> ModelSource | ExportedSource:
+    def source(self) -> ModelSource | ExportedSource | GgufSource:
         """Where the model comes from."""
         return self.model.source
 
@@ -102,6 +100,11 @@ class SessionGroup:
         Another provider has them with no row to spare, or not at all.
         """
         return self.runtime == ORT and self.device.row.is_host
+
+    @property
+    def provider(self) -> str:
+        """What does the work: the device's provider, or a runtime that has none."""
+        return LLAMA if self.runtime == LLAMA else self.device.provider
 
     @property
     def stored_name(self) -> str:
@@ -254,28 +257,27 @@ def _groups(
     threads = plan_threads(settings.threads, usable_threads)
     for model in sorted(models, key=lambda one: one.is_own_plan):
         tests, stored = model.tests(settings), model.stored(settings, devices)
-        check_runtimes(settings, model, devices, stored)
-        check_prepack(settings, model, devices, stored)
-        axes = product(
-            stored, devices, settings.runtime, settings.prepack, threads, model.batches(settings)
-        )
-        for (level, kept), device, runtime, prepack, count, batch in axes:
-            if not model.runs_on(settings, level, device):
+        rows = check_runtimes(settings, model, devices, tests, stored)
+        check_prepack(settings, model, devices, stored, [row.name for row in rows])
+        axes = product(stored, devices, rows, settings.prepack, threads, model.batches(settings))
+        for asked, device, row, prepack, count, batch in axes:
+            level = row.holds(asked[0])
+            if level is None or not model.runs_on(settings, asked[0], device):
                 continue
             parts = [(test,) for test in tests] if model.has_one_shape(level) else [tests]
             for part in parts:
                 yield SessionGroup(
                     model,
                     level,
-                    kept,
+                    row.kept(settings, asked, level),
                     replace(device, parallel_prepack=prepack == Prepack.PARALLEL),
                     count,
                     batch,
                     part,
                     dims=model.dims(settings),
                     inputs=model.inputs(settings),
-                    graph_inputs=AS_IS if runtime == GENAI else settings.graph_inputs,
-                    runtime=runtime,
+                    graph_inputs=AS_IS if row.name == GENAI else settings.graph_inputs,
+                    runtime=row.name,
                     prepack=prepack,
                 )
 

@@ -9,7 +9,15 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-from harness.builder.quantize.levels import AUTO, CACHES, LEVELS, STATIC_LEVELS, SWEEP, USUAL
+from harness.builder.quantize.levels import (
+    AUTO,
+    CACHES,
+    GGUF_LEVELS,
+    LEVELS,
+    STATIC_LEVELS,
+    SWEEP,
+    USUAL,
+)
 from harness.core.errors import UsageError, suggestion
 from harness.engine.exported.geometry import GRAPH_INPUTS
 from harness.runner.settings import values as readers
@@ -93,13 +101,14 @@ FLAGS: tuple[Flag, ...] = (
         "model", readers.WORDS, "bytelm,llama-3.2-1b", '["bytelm", "llama-3.2-1b"]',
         "MODELS", TESTS,
         "Catalog names, Hugging Face folders, hf:org/name[@revision][:folder], .onnx files or"
-        " folders with them; comma-separated.",
+        " folders with them, .gguf files; comma-separated.",
         hides_default=True,
     ),
     _cells(
         "quant", readers.WORDS, "fp32,int4", '["fp32", "int4"]', "LEVELS", TESTS,
         f"Levels, comma-separated; `{USUAL}`: two that the device runs; `{SWEEP}`: all of them,"
-        f" {', '.join(LEVELS)} on CPUs and GPUs, {', '.join(STATIC_LEVELS)} on NPUs.",
+        f" {', '.join(LEVELS)} on CPUs and GPUs, {', '.join(STATIC_LEVELS)} on NPUs; by llama.cpp"
+        f" {', '.join(GGUF_LEVELS)}.",
         hides_default=True,
     ),
     _cells(
@@ -195,7 +204,8 @@ FLAGS: tuple[Flag, ...] = (
     ),
     _cells(
         "runtime", readers.WORDS, "ort,genai", '["ort", "genai"]', "RUNTIMES", DEVICES,
-        "What runs a model: ort, our own loop, or genai, that of onnxruntime-genai.",
+        "What runs a model: ort, our own loop; genai, that of onnxruntime-genai; llama.cpp, which"
+        " runs int4 as Q4_0, int8 as Q8_0.",
     ),
     _cells(
         "prepack", readers.WORDS, "off,on", '["off", "on"]', "WORDS", DEVICES,

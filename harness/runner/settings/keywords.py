@@ -23,7 +23,7 @@ class RunFlags(TypedDict, total=False):
         ep_option: provider options, `name=value`.
         allow_simulated: emulate a device that is not there; rows are marked.
         allow_fallback: keep rows whose arithmetic did not all run on the device.
-        runtime: `ort`, our own loop, or `genai`, that of onnxruntime-genai.
+        runtime: `ort`, our own loop; `genai`, that of onnxruntime-genai; `llama.cpp`.
         prepack: when kernels copy weights: `off`, at each load; `on`, once and saved beside the
             model; `parallel`, at each load on all threads.
         profile: also take where the time goes, in a process of its own.

@@ -367,8 +367,7 @@ def test_where_a_class_is_not_built_its_graph_is_measured_and_said_so(tmp_path):
     ("name", "content", "said"),
     [
         ("m.ort", b"\x18\0\0\0ORTM", "ORT"),
-        ("m.gguf", b"GGUF\3\0\0\0", "GGUF, which llama.cpp"),
-        ("renamed.dat", b"GGUF\3\0\0\0", "GGUF"),
+        ("m.ggml", b"tjgg", "of ggml before GGUF"),
         ("m.tflite", b"\x1c\0\0\0TFL3", "LiteRT"),
         ("pytorch_model.bin", b"PK\3\4", "PyTorch"),
         ("model.safetensors", b"\0" * 8, "weights alone"),

@@ -27,7 +27,7 @@ from harness.results.progress import ending_of, progress_sentence
 from harness.runner.loop import calibration, memory_limit, rounds, session
 from harness.runner.loop import run as run_module
 from harness.runner.loop.run import run_plan
-from harness.runner.plan import checks, make_plan
+from harness.runner.plan import make_plan, runtimes
 from harness.runner.settings import Settings
 from tests.runner.loop.recorded_worker import recording
 
@@ -198,7 +198,7 @@ def test_only_two_processes_are_never_grade_a(outcome):
 
 @pytest.mark.usefixtures("recorded")
 def test_a_dead_worker_costs_its_own_rows(plan, tmp_path, shared_cache, monkeypatch):
-    monkeypatch.setitem(checks.WORKERS, checks.ORT, "tests.runner.loop.crashing_child")
+    monkeypatch.setitem(runtimes.WORKERS, runtimes.ORT, "tests.runner.loop.crashing_child")
     outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
     by_level = {record.cell.level: record for record in outcome.document.records}
     assert outcome.exit_code == EXIT_CELLS

@@ -61,9 +61,17 @@ def test_where_there_is_none_it_is_refused(changes, problem):
 
 
 def test_sessions_of_genai_are_not_ours_to_set(monkeypatch):
-    from harness.runner.plan import checks
+    from harness.runner.plan import runtimes
 
-    monkeypatch.setattr(checks, "find_spec", lambda name: object())
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: object())
     with pytest.raises(UsageError, match="there is none of sessions that genai opens"):
         make_plan(replace(SMALL, runtime=("genai",)), 1)
     assert len(make_plan(replace(SMALL, runtime=("genai",), prepack=("on",)), 1).groups) == 1
+
+
+def test_files_of_llama_cpp_have_no_copies_of_ours(monkeypatch):
+    from harness.runner.plan import runtimes
+
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: object())
+    with pytest.raises(UsageError, match=r"there is none of files that llama\.cpp opens"):
+        make_plan(replace(SMALL, runtime=("ort", "llama.cpp")), 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import DeviceError, UsageError
-from harness.runner.plan import checks, make_plan
+from harness.runner.plan import make_plan, runtimes
 from harness.runner.settings import Settings, flag_values
 
 EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
@@ -16,7 +16,7 @@ SMALL = Settings(model=("bytelm",), quant=("int4",), prompt=(16,), runtime=("ort
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
     """As if onnxruntime-genai were there: nothing here runs it."""
-    monkeypatch.setattr(checks, "find_spec", lambda name: object())
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: object())
 
 
 def test_both_runtimes_are_sessions_of_the_same_tests():
@@ -60,7 +60,7 @@ def test_an_exported_folder_needs_the_configuration_of_genai():
 
 
 def test_without_the_package_the_command_that_installs_it_is_named(monkeypatch):
-    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
     with pytest.raises(DeviceError) as caught:
         make_plan(SMALL, 1)
     assert caught.value.fix == "pip install 'ondevice-bench[genai]'"

@@ -1,0 +1,1 @@
+"""Decoders as GGUF files, for llama.cpp: what a family is called there, and the writer."""

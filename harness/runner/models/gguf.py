@@ -1,0 +1,329 @@
+"""A GGUF file that the user has: llama.cpp runs it as it lies."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from harness.builder.quantize.levels import (
+    AUTO,
+    CacheLevel,
+    Form,
+    MatrixFormat,
+    QuantLevel,
+    Variant,
+    find_cache,
+)
+from harness.core.errors import UsageError
+from harness.engine.exported.geometry import FROZEN
+from harness.models.catalog.target import EstimateTarget
+from harness.models.gguf import (
+    GgufGeometry,
+    GgufSource,
+    TensorType,
+    content_hash_of,
+    read_header,
+)
+from harness.models.weights.source import ModelSource
+from harness.results.replies import StepsCheck
+from harness.results.schema import Recognition, Storage
+from harness.runner.models.model import Json, Refusal, Stored
+from harness.runner.models.tests import DECODER_FLAGS, decoder_tests
+
+if TYPE_CHECKING:
+    from harness.builder.graph.static.geometry import AnyShapes
+    from harness.devices.device import Device
+    from harness.engine.workload import Workload
+    from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
+    from harness.results.schema import Metric
+    from harness.runner.settings import Settings
+    from harness.store.exported import AnyArtifact
+
+ENDING = ".gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class GgufModel:
+    """A file, or the first of its parts.
+
+    Attributes:
+        source: its header and the word that named it.
+    """
+
+    source: GgufSource
+
+    embeds = False
+    is_own_plan = True
+    takes = DECODER_FLAGS
+    active_parameters = None
+    free_dimensions = ()
+    input_names = ()
+    input_weights = 0
+
+    @property
+    def argument(self) -> str:
+        """What the user typed."""
+        return self.source.argument
+
+    @property
+    def target(self) -> EstimateTarget:
+        """The count of its file."""
+        notes = (f"its file holds {self.source.header.level}",)
+        return EstimateTarget(
+            self.source.name, self.parameters, None, "GGUF file, exact count", notes
+        )
+
+    def measured(self) -> Self:
+        """Return this model."""
+        return self
+
+    @property
+    def parameters(self) -> int:
+        """Trained values of its file."""
+        return self.source.header.parameters
+
+    @property
+    def own_level(self) -> str:
+        """Name of what its makers asked llama-quantize for."""
+        return self.source.header.level
+
+    @property
+    def place(self) -> Path | None:
+        """The file."""
+        return self.source.header.files[0].resolve()
+
+    def levels(self) -> tuple[QuantLevel, ...]:
+        """The file's own level alone."""
+        return (level_of(self.source),)
+
+    def stored_as(self, level: str, kv_cache: str = AUTO) -> Stored:
+        """The file's own level, with a cache of floats."""
+        self._check_levels((level,))
+        (own,) = self.levels()
+        return own, find_cache(kv_cache, own)
+
+    def levels_asked(
+        self, settings: "Settings", devices: Sequence["Device"]
+    ) -> tuple[QuantLevel, ...]:
+        """The file's own level."""
+        return self.levels()
+
+    def tests(self, settings: "Settings") -> tuple["Workload", ...]:
+        """Prefill, decode and request tests, within the context that the file states."""
+        if settings.quality or settings.sensitivity or settings.reference is not None:
+            raise UsageError(
+                f"quality is measured of models that are built here, and {self.source.name} is a"
+                " GGUF file",
+                fix="leave --quality, --sensitivity and --reference out",
+            )
+        if "quant" in settings.given:
+            self._check_levels(settings.quant)
+        tests, limit = decoder_tests(settings), self.source.header.context_tokens
+        for test in tests:
+            if limit and test.context_tokens > limit:
+                raise UsageError(
+                    f"{test.name} needs {test.context_tokens} tokens of context;"
+                    f" {self.source.name} has {limit}",
+                    fix=f"keep depth + prompt + gen at {limit} or below",
+                )
+        return tests
+
+    def _check_levels(self, names: Sequence[str]) -> None:
+        """Refuse another level than the file's.
+
+        Raises:
+            UsageError: see above.
+        """
+        others = [name for name in names if name.casefold() != self.own_level]
+        if others:
+            raise UsageError(
+                f"--quant {','.join(others)}: {self.source.name} holds {self.own_level}",
+                fix="leave --quant out, or give the file at that level",
+            )
+
+    def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
+        """Its level with each cache."""
+        (own,) = self.levels()
+        return tuple((own, find_cache(name, own)) for name in settings.kv_cache)
+
+    def runs_on(self, settings: "Settings", level: QuantLevel, device: "Device") -> bool:
+        """On the CPU; others are refused with the runtime."""
+        return True
+
+    def batches(self, settings: "Settings") -> tuple[int, ...]:
+        """Those of the plan; more than one is refused with the runtime."""
+        return settings.batch
+
+    def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
+        """None: there is no graph."""
+        return ()
+
+    def inputs(self, settings: "Settings") -> tuple[tuple[str, float], ...]:
+        """None: there is no graph."""
+        return ()
+
+    def shapes(self, level: QuantLevel, tests: Sequence["Workload"]) -> "AnyShapes | None":
+        """None: nothing is built."""
+        return None
+
+    def has_one_shape(self, level: QuantLevel) -> bool:
+        """No."""
+        return False
+
+    def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
+        """All of it."""
+        yield f"{self.source.name}, which is a GGUF file", "--runtime llama.cpp"
+
+    def llama_refusals(self, tests: Sequence["Workload"]) -> Iterator[Refusal]:
+        """Nothing: the library itself says which file it does not take."""
+        return iter(())
+
+    def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
+        """No."""
+        return False
+
+    def built(self) -> ModelSource:
+        """Refuse."""
+        raise UsageError(
+            f"quality is measured of models that are built here, and {self.source.name} is a GGUF"
+            " file",
+            fix="leave --quality, --sensitivity and --reference out",
+        )
+
+    def build(
+        self,
+        level: QuantLevel,
+        kept: CacheLevel,
+        store: Path,
+        *,
+        seed: int = 0,
+        shapes: "AnyShapes | None" = None,
+        dims: tuple[tuple[str, int], ...] = (),
+        inputs: tuple[tuple[str, float], ...] = (),
+        graph_inputs: str = FROZEN,
+        prepacked: bool = False,
+    ) -> "AnyArtifact":
+        """The file as it lies."""
+        from harness.store.gguf import GgufArtifact
+
+        header = self.source.header
+        return GgufArtifact(
+            name=self.source.name,
+            level=level.name,
+            header=header,
+            geometry=GgufGeometry(header.vocab_size, header.context_tokens, kept.dtype),
+            kv_bytes_per_token=kept.stored_bytes(header.cache_values_per_token),
+            weights_identity=self.source.content_hash,
+            content_hash=self.source.content_hash,
+        )
+
+    def identity(self, artifact: "AnyArtifact | None") -> str:
+        """The name and the hash of the file."""
+        return f"{self.source.name}@{self.source.content_hash.removeprefix('sha256:')[:8]}"
+
+    def kernels(self, level: QuantLevel) -> str | None:
+        """None: llama.cpp's are none of ours."""
+        return None
+
+    def estimates(
+        self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
+    ) -> "RecordEstimates":
+        """From the true parameters and bits."""
+        from harness.estimator.record import exported_estimates
+
+        bits = self.source.header.bits_per_weight
+        return exported_estimates(self.parameters, bits, test.kind, lengths, peaks)
+
+    def shares(
+        self,
+        artifact: "AnyArtifact | None",
+        test: "Workload",
+        batch: int,
+        metrics: Mapping[str, "Metric"],
+        peaks: "HardwarePeaks",
+    ) -> "dict[str, Metric]":
+        """The share of the bandwidth that decode steps reached, by the bytes in the file."""
+        from harness.runner.models.exported_files import shares_of
+
+        return {} if artifact is None else shares_of(artifact, test, batch, metrics, peaks)
+
+    def recognition(
+        self, artifact: "AnyArtifact | None", check: StepsCheck | None
+    ) -> Recognition | None:
+        """What its header says."""
+        header = self.source.header
+        return Recognition(
+            kind="decoder",
+            exporter="",
+            content_hash=self.source.content_hash,
+            files=tuple(path.name for path in header.files),
+            cache="shared",
+            storages=tuple(
+                Storage(level=name, parameters=count, bytes=size)
+                for name, (count, size) in header.by_type.items()
+            ),
+        )
+
+    def facts(self) -> Json:
+        """What the header says."""
+        header = self.source.header
+        return {
+            "model": self.source.name,
+            "kind": "decoder",
+            "weights": self.source.weights_kind,
+            "architecture": header.architecture,
+            "parameters": header.parameters,
+            "weights_bytes": header.weights_bytes,
+            "bits_per_weight": header.bits_per_weight,
+            "stored": [
+                {"level": name, "parameters": count, "stored_bytes": size}
+                for name, (count, size) in header.by_type.items()
+            ],
+            "data_files": [
+                {"name": path.name, "size_bytes": path.stat().st_size} for path in header.files
+            ],
+            "cache": "shared",
+            "vocab_size": header.vocab_size,
+            "max_context_tokens": header.context_tokens or None,
+            "levels": [self.own_level],
+            "content_hash": self.source.content_hash,
+        }
+
+    def summary(self) -> str | None:
+        """Parameters, level, file."""
+        header = self.source.header
+        said = f"{header.parameters:,} parameters, {header.level}, {header.bits_per_weight:.2f}"
+        return f"{self.source.name}: GGUF, {said} bits a weight; {header.files[0].name}"
+
+
+def gguf_model(word: str, path: Path) -> GgufModel:
+    """Return the model in a file.
+
+    Raises:
+        ModelError: see harness.models.gguf.read_header.
+    """
+    header = read_header(path)
+    return GgufModel(GgufSource(word, header, content_hash_of(header)))
+
+
+def level_of(source: GgufSource) -> QuantLevel:
+    """Return what a file holds, as a level of ours is described: the type of most weights."""
+    header = source.header
+    form = _format(header.main_type)
+    return QuantLevel(
+        header.level,
+        f"GGUF {header.level.upper()}",
+        form,
+        form,
+        2,
+        variant=Variant.GGUF,
+    )
+
+
+def _format(kind: TensorType) -> MatrixFormat:
+    """A type of ggml as a format: its nominal bits, and what a block stores beside its weights."""
+    if kind.block_weights == 1:
+        return MatrixFormat(Form.FLOAT, int(kind.bits))
+    bits = int(kind.bits)
+    shared = 8 * kind.block_bytes - bits * kind.block_weights
+    return MatrixFormat(Form.GGML, bits, kind.block_weights, shared_bits=shared)
