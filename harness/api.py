@@ -144,7 +144,7 @@ def load(
             raise UsageError(f"{name}={count} leaves nothing to run", fix=f"{name} of 1 or more")
     (chosen,) = choose_devices((device,), DeviceRequest(allow_simulated=allow_simulated))
     chosen.refuse_absent()
-    folder = Path(path_or_model)
+    folder = Path(_word(path_or_model))
     artifact: AnyArtifact
     if (folder / RECORD_FILE).is_file():
         artifact = read_artifact(folder)
@@ -242,7 +242,7 @@ def estimate(
         HarnessError: unknown model, level, device or engine, or lengths that describe no run.
     """
     return answer.estimate(
-        model if isinstance(model, EstimateTarget) else find_model(model).target,
+        model if isinstance(model, EstimateTarget) else find_model(_word(model)).target,
         level,
         device=device,
         depth=depth,
@@ -270,6 +270,20 @@ if not TYPE_CHECKING:
         raise AttributeError(f"module 'harness.api' has no attribute {name!r}")
 
 
+def _word(model: object) -> str | Path:
+    """What means a model.
+
+    Raises:
+        UsageError: it is no name and no path, such as None.
+    """
+    if isinstance(model, str | Path):
+        return model
+    raise UsageError(
+        f"a model is a name or a path, and {model!r} is neither",
+        fix='a name of `bench models`, a folder, or "hf:org/name"',
+    )
+
+
 def _artifact(
     model: str | Path,
     level: str | None,
@@ -281,7 +295,7 @@ def _artifact(
 ) -> AnyArtifact:
     """Build a model, or find it built; an export without a level is taken as it lies."""
     store = cache or default_cache()
-    found = find_model(model, store, Hub()).measured()
+    found = find_model(_word(model), store, Hub()).measured()
     name = level or found.own_level
     if name is None:
         raise UsageError(

@@ -41,7 +41,6 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 @click.option(
     "--on",
     "devices",
-    required=True,
     shell_complete=words(catalog_device_names, is_list=True),
     help="Devices of the catalog, aliases, `all`; `cpu` is here.",
 )
@@ -82,6 +81,11 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
         raise UsageError(
             "--bits goes with a bare parameter count, and a model of the catalog has a level",
             fix="--quant int4 for a model of the catalog",
+        )
+    if flags["devices"] is None:
+        raise UsageError(
+            "bench estimate needs a device, and --on names none",
+            fix="--on cpu for this machine, or --on all for every device of the catalog",
         )
     names = _words(flags["devices"], "--on", device_keys())
     grids = [parse_grid(str(flags[key]), f"--{key}") for key in ("depth", "prompt", "batch")]

@@ -24,7 +24,7 @@ from harness.results.entries import (
     TurnPlan,
     TurnValues,
 )
-from harness.results.journal import Journal, prepare_results_folder
+from harness.results.journal import PAIRS_PREFIX, Journal, prepare_results_folder
 from harness.results.replies import Profile
 from harness.results.schema import METHOD_VERSION
 from harness.runner.loop.paired import (
@@ -37,8 +37,6 @@ from harness.runner.loop.paired import (
 from harness.runner.loop.parts import cell_of, without_folders
 from harness.runner.loop.run import new_run_id, utc_now
 from harness.runner.settings import Settings
-
-PREFIX = "ab-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def measure_pairs(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     prepare_results_folder(results)
-    path = results / f"{PREFIX}{new_run_id().removeprefix('run-')}.jsonl"
+    path = results / f"{PAIRS_PREFIX}{new_run_id().removeprefix('run-')}.jsonl"
     found: list[PairEntry] = []
     cells = {a.workload: (a, b) for a, b in header.cells}
     start_s = time.monotonic()

@@ -60,7 +60,7 @@ def command(
     if dry_run:
         from harness.report.plan_lines import draw_plan
 
-        click.echo(draw_plan(chosen))
+        click.echo(draw_plan(chosen, style))
         return 0
     typed = click.get_current_context().find_root().obj or ()
     outcome = measure_plan(chosen, results, cache, resume, resume_command(typed), quiet)

@@ -52,7 +52,10 @@ def compare_pairs(entries: Sequence[Entry], question: Question | None = None) ->
 
 
 def side_names(header: AbEntry) -> tuple[str, str]:
-    """What each side is called: its label, its words, and the versions that differ."""
+    """What each side is called: its label, its words, and the versions that differ.
+
+    Two of the same words, such as a build beside itself, are told apart as A and B.
+    """
     a, b = header.a, header.b
     differing = [
         name
@@ -60,7 +63,8 @@ def side_names(header: AbEntry) -> tuple[str, str]:
         if a.packages.get(name) != b.packages.get(name)
     ]
     commit = header.commit if a.other_interpreter or b.other_interpreter else ""
-    return _name(a, differing, b, ""), _name(b, differing, a, commit)
+    names = _name(a, differing, b, ""), _name(b, differing, a, commit)
+    return (f"A, {names[0]}", f"B, {names[1]}") if names[0] == names[1] else names
 
 
 def shared_note(header: AbEntry) -> str:

@@ -46,7 +46,7 @@ def _table_percent(model: CatalogModel) -> float:
 
 CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column("model", lambda model: model.name),
-    Column("kind", lambda model: model.structure.kind),
+    Column("kind", lambda model: model.structure.kind_word),
     Column("parameters", lambda model: model.structure.parameters, "{:,}".format),
     Column("active", lambda model: model.structure.active_parameters, "{:,}".format),
     Column("read", lambda model: model.structure.read_parameters, "{:,}".format),
@@ -105,7 +105,7 @@ def catalog_values(model: CatalogModel, available_bytes: float | None) -> dict[s
     fits = levels_that_fit(structure, available_bytes)
     return {
         "model": model.name,
-        "kind": structure.kind,
+        "kind": structure.kind_word,
         "hf_id": model.hf_id,
         "license": model.license,
         "parameters": structure.parameters,

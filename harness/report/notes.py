@@ -8,7 +8,7 @@ from msgspec import structs
 from harness.core.units import GB
 from harness.report.headline import thread_words
 from harness.report.numbers import three_digits
-from harness.report.rows import Row
+from harness.report.rows import Row, test_of
 from harness.report.sweep import sweep_notes
 from harness.results.calibration import StoredConstants
 from harness.results.enums import EnergyKind, PlacementVerdict, Status
@@ -40,6 +40,8 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
     """Lines below the table: what failed and why, doubts, the estimate's basis, the weights."""
     return [
         *filter(None, [progress_sentence(document)]),
+        *(["no records: nothing was measured"] * (not document.records)),
+        *_judged_tests(rows),
         *_failures(document.records),
         *_misplaced(document.records),
         *_invalid(document.records),
@@ -56,6 +58,19 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_weights(rows, document.method_version),
         *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
     ]
+
+
+def _judged_tests(rows: Sequence[Row]) -> Iterator[str]:
+    """Of which test an encoder's ± and estimate are, where it has several."""
+    tests = {
+        test_of(row.judged.cell): 1
+        for row in rows
+        if row.judged
+        and kind_of(row.judged.cell) == ENCODE
+        and sum(kind_of(record.cell) == ENCODE for record in row.records) > 1
+    }
+    if tests:
+        yield f"±, est. seq/s and meas/est: of {', '.join(tests)}"
 
 
 def _failures(records: Sequence[Record]) -> Iterator[str]:

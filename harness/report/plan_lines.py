@@ -1,14 +1,23 @@
 """What a plan would measure, for `--dry-run`. Pure."""
 
 from collections import Counter
+from collections.abc import Iterator
 
-from harness.report.grid import one_line
+from harness.report.grid import draw_records, one_line
 from harness.report.numbers import counted
 from harness.runner.plan import Plan
+from harness.runner.settings import Settings
 
 
-def draw_plan(plan: Plan) -> str:
-    """Draw one line per exported model and per cell, then the counts."""
+def draw_plan(plan: Plan, style: str = "table") -> str:
+    """Draw one line per exported model and per cell, then the counts and what else is asked for.
+
+    Args:
+        plan: what would be measured.
+        style: `json` and `jsonl` give one object per cell; in every other format it is lines.
+    """
+    if style in ("json", "jsonl"):
+        return draw_records(list(_cells(plan)), style)
     called = _called(plan)
     lines = [
         f"{called[group.source.argument]}{group.key.removeprefix(group.source.argument)}"
@@ -24,7 +33,37 @@ def draw_plan(plan: Plan) -> str:
     if plan.settings.precision is not None:
         most = max(rounds, plan.settings.max_rounds)
         summary += f", up to {most} until every interval is within {plan.settings.precision:.1%}"
+    summary += "".join(f", {words}" for words in _extras(plan.settings))
     return "\n".join(one_line(line) for line in (*_recognised(plan), *lines, summary))
+
+
+def _cells(plan: Plan) -> Iterator[dict[str, object]]:
+    """Yield every cell as values, under the names that results have."""
+    for group in plan.groups:
+        for workload in group.workloads:
+            yield {
+                "model": group.source.name,
+                "level": group.level.name,
+                "kv_cache": group.cache.name,
+                "device": group.device.key,
+                "runtime": group.runtime,
+                "threads": group.threads,
+                "batch": group.batch,
+                "workload": workload.name,
+                "rounds": plan.settings.rounds,
+            }
+
+
+def _extras(settings: Settings) -> Iterator[str]:
+    """Yield what is measured beside the rounds, and what may end them."""
+    if settings.budget is not None:
+        yield f"no round begun after {settings.budget:g} s"
+    if settings.sustain is not None:
+        yield f"each test {settings.sustain:g} s without a rest as well"
+    if settings.quality:
+        yield "quality beside the reference"
+    if settings.profile:
+        yield "a profile of each"
 
 
 def _called(plan: Plan) -> dict[str, str]:

@@ -38,6 +38,9 @@ ENTRY_START = len(PREFIX) + 8 + len(MIDDLE)
 PROBE_BYTES = 256 * 1024
 
 
+PAIRS_PREFIX = "ab-"  # of files of `bench ab`, which nothing goes on with
+
+
 class Journal:
     """The journal that one run appends to. Use it as a context manager.
 
@@ -239,7 +242,9 @@ def _damaged(path: Path, number: int, what: str) -> ResultFormatError:
     """The error of a line that does not verify."""
     return ResultFormatError(
         f"journal {path}, line {number} is damaged: {what}",
-        fix="keep the file, leave --resume out and measure again",
+        fix="keep the file, and measure anew with `bench ab`"
+        if path.name.startswith(PAIRS_PREFIX)
+        else "keep the file, leave --resume out and measure again",
     )
 
 

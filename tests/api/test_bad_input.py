@@ -152,3 +152,14 @@ def test_load_refuses_a_number_that_is_none(tiny_folder, shared_cache, name, val
     with pytest.raises(harness.UsageError, match=f"{name}={value}") as caught:
         harness.load(str(tiny_folder), level="fp32", cache=shared_cache, **{name: value})
     assert "1 or more" in caught.value.fix
+
+
+@pytest.mark.parametrize("word", [None, 7, b"bytelm", ["bytelm"]])
+def test_a_model_is_a_name_or_a_path(word):
+    for call in (
+        lambda: harness.load(word),
+        lambda: harness.build(word, "int4"),
+        lambda: harness.estimate(word, "int4", device="rpi5"),
+    ):
+        with pytest.raises(harness.UsageError, match="a model is a name or a path, and"):
+            call()

@@ -188,6 +188,20 @@ def test_versions_that_differ_name_the_sides():
     )
 
 
+def test_a_build_beside_itself_has_two_names():
+    assert side_names(ab_header(ab_side(), ab_side())) == ("A, as shared", "B, as shared")
+
+
+def test_a_damaged_file_of_pairs_is_measured_anew(tmp_path):
+    """Nothing goes on with one: there is no --resume to leave out."""
+    path = tmp_path / "ab-20261122-101500-1a2b.jsonl"
+    path.write_text('{"kind": "ab"}\n')
+    with pytest.raises(ResultFormatError) as caught:
+        read_journal(path)
+    assert "`bench ab`" in caught.value.fix
+    assert "--resume" not in caught.value.fix
+
+
 def test_a_file_from_before_cells_were_kept_is_drawn():
     pairs = [
         PairEntry(

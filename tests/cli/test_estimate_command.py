@@ -231,3 +231,13 @@ def test_this_machine_by_its_stored_peaks(capsys, tmp_path, monkeypatch):
     assert row["decode_tok_s_low"] == row["decode_tok_s_high"] == pytest.approx(185, rel=0.1)
     assert row["ttft_ms_low"] is None
     assert row["energy_modelled_j_low"] is None
+
+
+def test_a_word_that_means_nothing_is_told_before_a_device_is_asked_for(capsys):
+    code, _, err = run(capsys, "estimate", "nosuch")
+    assert code == 2
+    assert "nosuch" in err
+    assert "--on" not in err
+    code, _, err = run(capsys, "estimate", "smollm2-135m")
+    assert code == 2
+    assert "needs a device, and --on names none" in err

@@ -62,3 +62,15 @@ def test_an_unknown_word_is_one_message(capsys):
     """The exit code of a wrong request, and the nearest name."""
     assert main(["models", "smollm2-135"]) == 2
     assert "smollm2-135m" in capsys.readouterr().err
+
+
+def test_an_encoder_is_called_one_whatever_its_family(capsys):
+    """BERT's layers are a matter of the estimate."""
+    assert main(["models", "bge-reranker-v2-m3", "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["kind"] == "encoder"
+
+
+def test_a_folder_without_a_name_is_called_as_it_was_typed(capsys):
+    assert main(["models", "/"]) == 2
+    assert "the folder '/' has no config.json" in capsys.readouterr().err

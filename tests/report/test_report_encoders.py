@@ -133,3 +133,15 @@ def test_csv_holds_the_rate_and_its_estimate():
 @pytest.mark.parametrize("term", ["enc128x8", "enc128x8 seq/s", "encode_ms", "nearest", "tau"])
 def test_terms_of_encoders_are_explained(term):
     assert explain(term)
+
+
+def test_a_note_says_of_which_test_the_estimate_and_the_interval_are():
+    """Of two batches the first; of one alone its column says it."""
+    note = "±, est. seq/s and meas/est: of enc128x1"
+    both = document(encoder("fp32", 10.0), encoder("fp32", 16.0, sequences=8))
+    assert note in render(both, "table")
+    assert note not in render(document(encoder("fp32", 10.0)), "table")
+
+
+def test_a_document_of_no_records_says_so():
+    assert "no records: nothing was measured" in render(document(), "table")

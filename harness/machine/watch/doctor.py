@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.findings import OK, WARNING, Finding
-from harness.core.units import GB, GIB
+from harness.core.units import GIB
 from harness.machine.meters.counters import DENIED, VALUE
 from harness.machine.meters.energy import COUNTERS, MACHINE, PACKAGE, read_energy
 from harness.machine.watch.facts import machine_facts
@@ -51,7 +51,7 @@ def check_energy(root: Path = Path("/"), system: str = sys.platform) -> list[Fin
 
 LISTEN_SECONDS = 1.0
 LEAST_MEMORY_BYTES = GIB
-LEAST_DISK_BYTES = 4 * GB  # two or three small models at full precision
+LEAST_DISK_BYTES = 4 * GIB  # two or three small models at full precision
 SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
 COARSE_NS = 1_000.0
 HOT_CELSIUS = 80.0
@@ -191,7 +191,7 @@ def _disk(state: State) -> Found:
     free = state.free_disk_bytes
     if free is None:
         return None
-    detail = f"{free / GB:.1f} GB are free for built models"
+    detail = f"{free / GIB:.1f} GiB are free for built models"
     return detail, None if free >= LEAST_DISK_BYTES else "free some, or BENCH_CACHE=DIR elsewhere"
 
 

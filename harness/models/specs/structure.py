@@ -177,6 +177,11 @@ class ModelStructure:
     recurrences: tuple[Recurrence, ...] = ()
 
     @property
+    def kind_word(self) -> str:
+        """The kind as people are told: whether an encoder has a decoder's layers is no kind."""
+        return "encoder" if self.kind == "bert" else self.kind
+
+    @property
     def state_bytes(self) -> int:
         """Bytes that all layers keep of one sequence besides keys and values."""
         values = sum(one.layers * one.state_values for one in self.recurrences)

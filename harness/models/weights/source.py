@@ -20,7 +20,7 @@ from harness.models.configs.config import spec_from_file
 from harness.models.configs.encoder import dense_folders
 from harness.models.exported.links import SNAPSHOTS
 from harness.models.formats import refuse_format
-from harness.models.naming import name_of
+from harness.models.naming import NAMELESS, name_of
 from harness.models.specs.model import AnySpec
 from harness.models.specs.tensors import dense_beside
 from harness.models.unknown import FOLDER_NEEDS, unknown_model
@@ -253,7 +253,10 @@ def _from_folder(argument: str, folder: Path) -> ModelSource:
     # A class that is not built is said first: weights would be of no use.
     spec = spec_from_file(config, name) if config.is_file() else None
     if spec is None or missing:
-        raise UsageError(f"the folder {name!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS)
+        called = argument if name == NAMELESS else name
+        raise UsageError(
+            f"the folder {called!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS
+        )
     return ModelSource(argument, name, spec, folder)
 
 

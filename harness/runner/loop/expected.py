@@ -77,10 +77,11 @@ def first_words(found: Expected, cache: Path, results: Path) -> list[str]:
         return []
     models = f"builds {found.models} model{'s' * (found.models != 1)}"
     size = size_words(found.built_bytes)
+    timed = found.processes[0]
     steps = [
         *([f"{models} ({size}, {about_time(found.build_s)})"] * bool(found.models)),
         *(["measures this machine's peaks"] * bool(found.calibrations)),
-        "then {} timed processes and {} for memory".format(*found.processes),
+        f"then {timed} timed process{'es' * (timed != 1)} and {found.processes[1]} for memory",
     ]
     kept = [*([size] * bool(found.models)), *(["the peaks"] * bool(found.calibrations))]
     return [

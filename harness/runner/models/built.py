@@ -215,7 +215,7 @@ class BuiltModel:
         structure = spec_structure(source.spec)
         return {
             "model": source.name,
-            "kind": structure.kind,
+            "kind": structure.kind_word,
             "weights": source.weights_kind,
             "architecture": source.spec.family,
             "parameters": structure.parameters,

@@ -259,7 +259,7 @@ class Described:
         structure = self.target.structure
         return {
             "model": self.target.name,
-            "kind": None if structure is None else structure.kind,
+            "kind": None if structure is None else structure.kind_word,
             "weights": "none: estimated only",
             "parameters": self.target.parameters,
             "vocab_size": (structure and structure.vocab_size) or None,

@@ -1,5 +1,6 @@
 """What a first run says before it starts, from a plan and a cache that hold nothing yet."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,8 @@ def test_a_build_is_told_with_its_level_size_and_time(tiny_folder, tmp_path):
         build_all(plan, tmp_path, lambda what, done, total: told.append((what, done)))
     name = plan.groups[0].source.name
     assert told == [(f"building {name} int4: 0.0 MiB, about 1 s", 0)]
+
+
+def test_one_process_is_one(plan, tmp_path):
+    found = replace(expect(plan, tmp_path), processes=(1, 1))
+    assert "then 1 timed process and 1 for memory" in first_words(found, tmp_path, Path("r"))[0]
