@@ -89,7 +89,7 @@ def _refuse_no_layers(opened: GenaiModel, capacity_tokens: int) -> None:
         f"its {GENAI_FILE} says a window of {opened.window_tokens} tokens and an empty list of"
         f" layers that have it, with which onnxruntime-genai fails on {capacity_tokens} tokens",
         fix=f"delete sliding_window from {GENAI_FILE}, or export the model again with"
-        " --extra_options windowed_kv_cache=false",
+        " windowed_kv_cache=false among its extra options",
     )
 
 
