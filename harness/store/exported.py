@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from harness.core.errors import ModelError
+from harness.core.units import MIB
 from harness.engine.exported.geometry import ExportedGeometry
 from harness.machine.process.worker import Worker
 from harness.models.exported.model import ExportedKind, ExportedModel, ExportedSource, from_json
@@ -19,8 +20,10 @@ from harness.store.gguf import GgufArtifact
 from harness.store.request import plain_name
 
 EXPORTED_MODULE = "harness.store.exported_worker"
-LEVELS_VERSION = "1"  # raised when a level of the same name becomes something else
+LEVELS_VERSION = "2"  # raised when a level of the same name becomes something else
 HASH_DIGITS = 16
+FLOAT_WORDS = ("fp32", "fp16", "bf16", "fp64")
+LEAST_SHARE = 0.05  # of a level's bytes, that is worth a word
 
 
 def open_exported(
@@ -80,13 +83,26 @@ def ensure_exported_level(
                 worker.ask("quantize", timeout_s, type(None), level=level, **asked)
     main = folder / model.main.file
     made = open_exported(main, cache, free_bytes, timeout_s)
-    if made.weights_bytes >= model.weights_bytes:
+    if all(row.level in FLOAT_WORDS for row in made.storages):
         shutil.rmtree(folder, ignore_errors=True)
         raise ModelError(
             f"{model.name} has no weights that ONNX Runtime's quantizer makes {level}",
             fix="measure it as it is, or quantize it with its exporter",
         )
-    return replace(made, name=model.name, exporter=model.exporter, variants=())
+    notes = (*made.notes, *_left_as_floats(made))
+    return replace(made, name=model.name, exporter=model.exporter, variants=(), notes=notes)
+
+
+def _left_as_floats(made: ExportedModel) -> tuple[str, ...]:
+    """Say what share of a level's bytes is not quantized: tables, norms, what nobody quantizes."""
+    left = sum(row.stored_bytes for row in made.storages if row.level in FLOAT_WORDS)
+    share = left / made.weights_bytes
+    if share < LEAST_SHARE:
+        return ()
+    return (
+        f"{share:.0%} of its bytes ({left / MIB:,.1f} MiB) are not quantized: ONNX Runtime's"
+        " quantizer leaves tables of embeddings and vectors as they are",
+    )
 
 
 def check_quantizable(model: ExportedModel) -> None:

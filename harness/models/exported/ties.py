@@ -39,7 +39,8 @@ def are_tied(one: Matrix, other: Matrix, folder: Path) -> bool:
     """Whether two matrices of the same sizes hold the same values, each as well as it can.
 
     Of SAMPLED_ROWS rows the first values, at most as many as share a scale in both, are
-    correlated; scale and zero point of a block change nothing in that. The median decides.
+    correlated; scale and zero point of a block change nothing in that but the sign, as ONNX
+    Runtime's quantizer gives half of the blocks negative scales. The median decides.
     """
     if (one.outputs, one.inputs) != (other.outputs, other.inputs):
         return False
@@ -51,7 +52,7 @@ def are_tied(one: Matrix, other: Matrix, folder: Path) -> bool:
     if not known.any():
         return False
     correlations = np.sum(first * second, axis=1)[known] / lengths[known]
-    return float(np.median(correlations)) > TIED_CORRELATION
+    return float(np.median(np.abs(correlations))) > TIED_CORRELATION
 
 
 def _sample(matrix: Matrix, count: int, folder: Path) -> NDArray[np.float64]:

@@ -211,3 +211,33 @@ def test_weights_of_branches_count(tmp_path: Path):
     nodes = [helper.make_node("If", ["yes"], ["y"], then_branch=inner, else_branch=other)]
     proto = language_model(nodes, {"yes": np.array(True)})
     assert counted(tmp_path, proto)[0] == 2 * TABLE + 8 * WIDTH
+
+
+def test_a_head_in_blocks_of_negative_scales_is_the_table(tmp_path: Path):
+    """ONNX Runtime's symmetric blocks divide by their signed extreme: w = -8 · scale at it.
+
+    Here in every block the extreme is positive, so that all scales are negative and integers fall
+    where weights rise.
+    """
+    table = values(VOCAB, WIDTH)
+    table *= np.where(table.max(axis=1) > -table.min(axis=1), 1, -1)[:, None]
+    scales = table.max(axis=1) / -8
+    whole = np.clip(np.rint(table / scales[:, None]), -8, 7).astype(np.int8) + 8
+    packed = (whole[:, ::2] | whole[:, 1::2] << 4).astype(np.uint8)[:, None, :]
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["x"]),
+        helper.make_node(
+            "MatMulNBits",
+            ["x", "packed", "scales"],
+            ["logits"],
+            domain="com.microsoft",
+            N=VOCAB,
+            K=WIDTH,
+            bits=4,
+            block_size=WIDTH,
+        ),
+    ]
+    stored = {"table": table, "packed": packed, "scales": scales.astype(np.float32)[:, None]}
+    logits = port("logits", ["batch", "tokens", VOCAB])
+    found, _, _ = counted(tmp_path, model(nodes, [ids()], [logits], stored))
+    assert found == TABLE
