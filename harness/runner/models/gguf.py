@@ -225,6 +225,10 @@ class GgufModel:
         """None: llama.cpp's are none of ours."""
         return None
 
+    def operators(self, level: QuantLevel, cache: CacheLevel | None) -> tuple[str, ...]:
+        """None: its estimates are those of a count."""
+        return ()
+
     def estimates(
         self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":
