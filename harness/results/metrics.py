@@ -417,7 +417,8 @@ METRICS: tuple[MetricRow, ...] = (
     SIZE(
         "kv_bytes_per_token",
         "bytes",
-        "Bytes the cache grows by per token, at its stored type.",
+        "Bytes the cache grows by per token, at its stored type; in layers with a window until it "
+        "is full.",
         source=Source.FILES,
         scale=Scale.RATIO,
         headline=True,

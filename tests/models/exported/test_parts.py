@@ -184,6 +184,17 @@ def test_a_buffer_of_fixed_size_is_the_longest_sequence(tmp_path):
     assert found.main.cache.bytes_per_token == 2 * WIDTH * 4
 
 
+@pytest.mark.parametrize(("size", "bound"), [(BUFFER_TOKENS, BUFFER_TOKENS), ("room", 10)])
+def test_what_a_buffer_costs_is_its_capacity(tmp_path, size, bound):
+    """Attention 24 reads all of it: of one of fixed size that size, whatever a test needs."""
+    names = ("{}_cache.{}", "updated_{}_cache.{}")
+    found = read(saved(Tiny().buffer(0, names, size).logits(), tmp_path))
+    assert found.main.cache.shares_buffer
+    assert found.main.cache.bound_bytes(10) == 2 * WIDTH * 4 * bound
+    geometry = shapes_json(ExportedGeometry(found))
+    assert steps_check(str(found.path(found.main)), geometry, "cpu", 1, 1, seed=0).agrees
+
+
 def test_a_buffer_that_is_written_anew_is_handed_on_whole(tmp_path):
     """ScatterND gives a new buffer at every step: its capacity is known, and nothing is shared."""
     found = read(saved(Tiny().rows(0).logits(), tmp_path))

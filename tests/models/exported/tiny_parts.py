@@ -92,14 +92,14 @@ class Tiny:
         new = self.node("MatMul", scores, self.x)
         return self.added(self.node("Add", new, self.node("MatMul", self.x, past)))
 
-    def buffer(self, layer: int, names: Sequence[str]) -> "Tiny":
-        """Attention over a buffer of BUFFER_TOKENS positions, written by TensorScatter."""
+    def buffer(self, layer: int, names: Sequence[str], size: int | str = BUFFER_TOKENS) -> "Tiny":
+        """Attention over a buffer of so many positions, written by TensorScatter."""
         known = {value.name for value in self.inputs}
         for place in {"write_indices", "nonpad_kv_seqlen"} - known:
             self.inputs.append(port(place, ["batch"], LONG))
         whole = [name.format(half, layer) for half in ("key", "value") for name in names]
         for past, present in (whole[:2], whole[2:]):
-            self.kept(past, present, ["batch", BUFFER_TOKENS, WIDTH])
+            self.kept(past, present, ["batch", size, WIDTH])
             self.node("TensorScatter", past, self.x, "write_indices", gives=present, axis=1)
         taken = (self.x, whole[1], whole[3], "", "", "", "nonpad_kv_seqlen")
         return self.added(self.node("Attention", *taken, q_num_heads=2, kv_num_heads=2))
