@@ -1,6 +1,6 @@
 """A Hugging Face config.json as a spec; everything that cannot be built is refused by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from harness.models.configs.encoder import (
 )
 from harness.models.configs.kinds import layers_of
 from harness.models.configs.packed import refuse_packed
-from harness.models.configs.parts import text_part
+from harness.models.configs.parts import text_part, with_head
 from harness.models.configs.rope import turns_of
 from harness.models.configs.row import Architecture, ExpertKeys
 from harness.models.specs.check import check_any, require_positive
@@ -93,10 +93,18 @@ EVERY_CLASS = f"{SUPPORTED}; encoders: {', '.join((SUPPORTED_ENCODERS, *ROTARY_E
 _ROWS = {**ARCHITECTURES, **ROTARY_ENCODERS}
 
 
-def spec_from_file(path: Path, name: str) -> AnySpec:
+def spec_from_file(
+    path: Path, name: str, stored: Callable[[], Collection[str]] | None = None
+) -> AnySpec:
     """Read the config.json at `path`; see spec_from_config.
 
     Of an encoder the files of sentence-transformers beside it say how it pools.
+
+    Args:
+        path: the file.
+        name: what the spec is called.
+        stored: the names of the tensors beside it, asked where config.json contradicts itself;
+            None: nothing is known of them.
 
     Raises:
         ModelError: not readable, not JSON, not an object, or refused by spec_from_config.
@@ -105,6 +113,7 @@ def spec_from_file(path: Path, name: str) -> AnySpec:
     config = read_json(path, where)
     if not isinstance(config, dict):
         raise ModelError(f"{where} holds no JSON object", fix="download the file again")
+    config = config if stored is None else with_head(config, stored)
     return spec_from_config(config, name, folder_steps(path.parent, name))
 
 

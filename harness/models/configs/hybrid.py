@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.core.records import JsonValues
+from harness.models.specs.check import require_positive
 from harness.models.specs.layers import Convolution, DeltaRule, Mamba, shortest_pattern
 
 Fields = Mapping[str, Any]
@@ -71,6 +72,7 @@ def lfm2(values: JsonValues) -> Fields:
     if values.flag("block_auto_adjust_ff_dim", True):
         factor = values.number("block_ffn_dim_multiplier", 1.0)
         multiple = values.integer("block_multiple_of", 256)
+        require_positive(values.where, "block_multiple_of", multiple)
         wide = int(factor * int(2 * wide / 3))
         wide = multiple * -(-wide // multiple)
     tied = values.flag("tie_word_embeddings", True)
@@ -141,6 +143,7 @@ def qwen3_5(values: JsonValues) -> Fields:
     if not words:
         layers = range(1, values.integer("num_hidden_layers") + 1)
         every = values.integer("full_attention_interval", 4)
+        require_positive(values.where, "full_attention_interval", every)
         words = ["linear_attention" if layer % every else _FULL for layer in layers]
     rule = DeltaRule(
         key_heads=values.integer("linear_num_key_heads", 16),

@@ -1,13 +1,13 @@
 """What of a config.json describes the decoder: all of it, or the text part of a larger model."""
 
-from collections.abc import Collection
-from typing import NoReturn
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn
 
 from harness.core.errors import ModelError
 from harness.core.records import JsonValues
 from harness.models.configs.architectures import NEEDS
 
-TEXT = "text_config"
+TEXT, TIED = "text_config", "tie_word_embeddings"
 # Keys that the whole model states for its text part too, where that part does not.
 _SHARED = ("tie_word_embeddings", "quantization_config", "vocab_size", "auto_map")
 # The family of a text part, where its checkpoints call it otherwise alone.
@@ -53,6 +53,26 @@ def text_part(values: JsonValues, families: Collection[str]) -> tuple[JsonValues
     given = {key: value for key, value in inner.values.items() if value is not None}
     part = {**inner.values, **shared, **given, "architectures": None, "model_type": family}
     return JsonValues(part, f"{values.where} {TEXT}"), whole
+
+
+def with_head(config: Mapping[str, Any], stored: Callable[[], Collection[str]]) -> dict[str, Any]:
+    """Return a config.json whose text part says what the whole model says of its head.
+
+    Where they contradict each other, transformers 5 believes the whole and stores no head, while
+    transformers 4 believes the text part: what is stored decides.
+
+    Args:
+        config: a decoded config.json.
+        stored: the names of the tensors beside it, asked only then.
+    """
+    part = config.get(TEXT)
+    if config.get(TIED) is not True or not isinstance(part, Mapping):
+        return dict(config)
+    if part.get(TIED) is not False:
+        return dict(config)
+    if any(name.endswith("lm_head.weight") for name in stored()):
+        return dict(config)
+    return {**config, TEXT: {**part, TIED: True}}
 
 
 def _refuse_without_text(values: JsonValues, whole: str) -> NoReturn:

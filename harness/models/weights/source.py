@@ -26,7 +26,7 @@ from harness.models.specs.tensors import dense_beside
 from harness.models.unknown import FOLDER_NEEDS, unknown_model
 from harness.models.weights.drawn import mixture_of
 
-SINGLE = "model.safetensors"
+SINGLE, HEAD_NAME = "model.safetensors", "lm_head.weight"
 INDEX = "model.safetensors.index.json"
 LENGTH_BYTES, HEADER_LIMIT_BYTES = 8, 100_000_000  # as the format and its reader have them
 
@@ -251,13 +251,23 @@ def _from_folder(argument: str, folder: Path) -> ModelSource:
     if other is not None:
         raise other
     # A class that is not built is said first: weights would be of no use.
-    spec = spec_from_file(config, name) if config.is_file() else None
+    spec = None
+    if config.is_file():
+        spec = spec_from_file(config, name, lambda: _stored_names(folder, name))
     if spec is None or missing:
         called = argument if name == NAMELESS else name
         raise UsageError(
             f"the folder {called!r} has no {' and no '.join(missing)}", fix=FOLDER_NEEDS
         )
     return ModelSource(argument, name, spec, folder)
+
+
+def _stored_names(folder: Path, name: str) -> set[str]:
+    """Return the names of a folder's tensors as far as its headers can be read."""
+    try:
+        return {key for file in checkpoint_files(folder, name) for key in _header(folder / file)}
+    except (OSError, ValueError, ModelError):
+        return {HEAD_NAME}  # whoever opens the file says what is wrong with it
 
 
 def _has_weights(folder: Path) -> bool:

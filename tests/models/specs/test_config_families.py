@@ -340,6 +340,16 @@ def test_what_a_class_fills_in_is_filled_in():
 
 
 REFUSED = {
+    "a base too few": (
+        "GraniteSWAForCausalLM",
+        {"layer_rope_theta": [1e4] * 5},
+        "layer_rope_theta has 5 entries for 6 layers",
+    ),
+    "a base below 0": (
+        "GraniteSWAForCausalLM",
+        {"layer_rope_theta": [-1.0] * 6},
+        "has a base below 0",
+    ),
     "some layers": (
         "Qwen3MoeForCausalLM",
         {**MIXTURE, "mlp_only_layers": [0]},

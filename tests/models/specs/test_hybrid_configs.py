@@ -202,6 +202,7 @@ def test_multipliers_of_falcon_are_folded_into_its_matrices():
         (NEMOTRON, {"time_step_limit": [0.0, 0.1]}, "time_step_limit"),
         (NEMOTRON, {"n_groups": 7}, "96 heads cannot share 7 groups"),
         (GRANITE, {"num_local_experts": 8, "num_experts_per_tok": 9}, "9 of 8 experts are active"),
+        (QWEN, {"full_attention_interval": 0}, "full_attention_interval is 0"),
         (FALCON, {"ssm_multipliers": [1.0, 2.0]}, "ssm_multipliers has 2 numbers"),
     ],
 )
@@ -249,6 +250,7 @@ def test_the_words_of_layers_may_be_written_out():
         ({"layer_types": ["conv"] * 15 + ["mamba"]}, "type 'mamba' is not built"),
         ({"full_attn_idxs": []}, "no layer of layer_pattern attends"),
         ({"conv_L_cache": 1}, "convolution.kernel - 1 is 0"),
+        ({"block_multiple_of": 0}, "block_multiple_of is 0"),
     ],
 )
 def test_layers_that_describe_no_model_are_refused(changes, words):
