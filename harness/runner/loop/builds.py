@@ -11,6 +11,7 @@ from harness.builder.quantize.layout import stored_bytes
 from harness.core.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
 from harness.core.findings import Progress
 from harness.core.units import MIB, about_time, size_words
+from harness.runner.loop.memory_limit import refuse_unbuilt
 from harness.runner.models import find_model
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.quality.measure import REFERENCE_LEVEL, check_reference
@@ -82,10 +83,11 @@ def build_all(
     missing = {build_key(group): size for group, size in missing_builds(plan, cache)}
     done_mib, total_mib = 0, sum(missing.values()) // MIB
     for key, group in {build_key(group): group for group in plan.groups}.items():
-        if key in missing:
-            progress(build_words(group, missing[key]), done_mib, total_mib)
-            done_mib += missing[key] // MIB
         try:
+            if key in missing:
+                refuse_unbuilt(group)
+                progress(build_words(group, missing[key]), done_mib, total_mib)
+                done_mib += missing[key] // MIB
             builds.artifacts[key] = ensure_group(group, cache, plan.settings.seed)
         except WorkerError as error:
             if error.exit_code in STOPS_THE_RUN:
