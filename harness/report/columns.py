@@ -19,6 +19,9 @@ from harness.results.metrics import metric_row, of_source, rate_of_kind
 from harness.results.schema import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, Record, kind_of
 
 SummaryColumn = Column[Row]
+# Below this share of all parameters a mixture or looked-up tables leave most of a model unread: an
+# untied model of a billion reads four fifths.
+SPARSE = 0.7
 PARAMS = "params"  # the estimator that every record has
 
 
@@ -58,10 +61,25 @@ def _of_first(row: Row, name: str) -> float | None:
     return shown(row.judged or row.records[0], name)
 
 
+def _read(row: Row) -> float | None:
+    """Parameters that one token reads."""
+    return row.first_shown("read_parameters")
+
+
+def _of_sparse(row: Row, count: float | None) -> float | None:
+    """A count of parameters where a token reads far fewer than there are; None: of other models."""
+    read = _read(row)
+    return count if read is not None and read < SPARSE * row.cell.parameters else None
+
+
 KV_CACHE: SummaryColumn = Column("kv cache", lambda row: row.cell.kv_cache, shown=VARIES)
 IDENTITY: tuple[SummaryColumn, ...] = (
     Column("model", lambda row: row.cell.model, shown=VARIES),
     Column("parameters", lambda row: row.cell.parameters, "{:,}".format, shown=VARIES),
+    Column(
+        "active", lambda row: _of_sparse(row, row.cell.active_parameters), "{:,.0f}".format, KNOWN
+    ),
+    Column("read", lambda row: _of_sparse(row, _read(row)), "{:,.0f}".format, KNOWN),
     Column("level", lambda row: row.cell.level_label or row.cell.level, shown=VARIES),
     KV_CACHE,
     Column("weights", lambda row: row.cell.weights, shown=VARIES),

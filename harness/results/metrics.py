@@ -395,6 +395,14 @@ METRICS: tuple[MetricRow, ...] = (
         gate="memory",
         column="weights MiB",
     ),
+    MetricRow(
+        "read_parameters",
+        "parameters",
+        "Trained values that one token reads: of a mixture without the experts it leaves out, and "
+        "without tables, which give one row. Counted, not measured.",
+        source=Source.FILES,
+        of_session=True,
+    ),
     SIZE(
         "prepacked_bytes",
         "bytes",

@@ -99,6 +99,7 @@ def exact_metrics(
     state_bytes: int = 0,
     cache_bytes: int = 0,
     prepacked_bytes: int = 0,
+    read_parameters: int | None = None,
 ) -> dict[str, Metric]:
     """What is counted, not measured; `processes` is 0, so they stand in a failed record too.
 
@@ -111,6 +112,7 @@ def exact_metrics(
         **({"cache_bytes": cache_bytes} if cache_bytes else {}),
         **({"state_bytes": state_bytes} if state_bytes else {}),
         **({"prepacked_bytes": prepacked_bytes} if prepacked_bytes else {}),
+        **({"read_parameters": read_parameters} if read_parameters else {}),
     }
     return {
         name: Metric(value=float(number), unit=metric_row(name).unit, processes=0)

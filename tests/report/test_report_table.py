@@ -119,6 +119,17 @@ def test_caches_are_a_column_where_one_is_not_its_level_s_own():
     assert "· kv cache int8 ·" in render(alone, "md").splitlines()[0]
 
 
+def test_what_a_token_leaves_unread_is_told_where_it_is_much():
+    """A mixture of 100 of which a token uses 20 and reads 18; 80 of 100 are read by many others."""
+    sparse = {"read_parameters": Metric(value=18.0, unit="parameters", processes=0)}
+    mixture = {"parameters": 100, "active_parameters": 20}
+    (row,) = table(record("tg64", {"decode_tok_s": metric(50.0), **sparse}, cell=mixture))
+    assert [row["active"], row["read"]] == ["20", "18"]
+    whole = {"read_parameters": Metric(value=80.0, unit="parameters", processes=0)}
+    (row,) = table(record("tg64", {"decode_tok_s": metric(50.0), **whole}, cell=mixture))
+    assert not {"active", "read"} & row.keys()
+
+
 def test_mapped_memory_is_told_apart_where_copies_may_be_mapped():
     """Saved copies take no memory of their own: the two parts of the peak say so."""
     held = {

@@ -273,7 +273,7 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **memory_of(
             {**reply, "peak_bytes": 120, "device": {"peak_bytes": 5}, "anonymous_peak_bytes": 90}
         ),
-        **exact_metrics(1, 4.5, 1, 1, 1, 1),
+        **exact_metrics(1, 4.5, 1, 1, 1, 1, 1),
         **compile_metric(Compiled(compile_ns=MS)),
     }
     found |= quality_metrics(request, Quality(decode=filled(PathQuality)))

@@ -5,6 +5,13 @@ from harness.results.glossary.term import Term
 COLUMNS = (
     Term("model", "", "Catalog name, or the last component and content hash of a local folder."),
     Term("parameters", "", "Logical parameters of the model; a tied head counts once."),
+    Term(
+        "active",
+        "parameters",
+        "Parameters that one token uses, of a mixture of experts; a column only where a token "
+        "reads less than 70 % of the parameters.",
+    ),
+    Term("read", "parameters", "read_parameters, likewise."),
     Term("level", "", "Quantization level: how the weights are stored and multiplied."),
     Term(
         "kv cache",

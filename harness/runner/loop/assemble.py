@@ -187,6 +187,7 @@ def size_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
         artifact.state_bytes,
         bound_bytes(group, artifact, facts.workload.cache_tokens),
         artifact.prepacked_bytes,
+        group.model.read_parameters,
     )
     return Part(fields={"shapes": shapes}, metrics=counted)
 

@@ -14,6 +14,7 @@ from harness.models.specs.model import AnySpec
 from harness.models.specs.structure import Role
 from harness.results.enums import Status
 from harness.runner.plan import SessionGroup
+from harness.runner.plan.runtimes import LLAMA
 from harness.store.exported import AnyArtifact
 
 BESIDES = "a smaller --batch, --depth or --prompt, or close other programs"
@@ -62,8 +63,10 @@ def held_bytes(spec: AnySpec, level: QuantLevel) -> int:
 
 
 def _held_by(group: SessionGroup) -> int:
-    """The same of a group; 0 where weights are mapped, on another device, or an export's."""
+    """The same of a group; 0 where weights are mapped, held by others, or those of an export."""
     if group.is_prepacked or group.model.is_own_plan or not group.device.row.is_host:
+        return 0
+    if group.runtime == LLAMA:  # which has files and kernels of its own
         return 0
     return held_bytes(group.built.spec, group.level)
 

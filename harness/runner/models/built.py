@@ -94,6 +94,11 @@ class BuiltModel:
         return active_parameters(self.source.spec)
 
     @property
+    def read_parameters(self) -> int | None:
+        """Those that one token reads: active ones without tables."""
+        return spec_structure(self.source.spec).read_parameters
+
+    @property
     def place(self) -> Path | None:
         """The folder of trained weights."""
         return self.source.folder and self.source.folder.resolve()

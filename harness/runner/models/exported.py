@@ -123,6 +123,11 @@ class Exported:
         return None
 
     @property
+    def read_parameters(self) -> int | None:
+        """Those that one token reads, where the architecture is known."""
+        return None if self.structure is None else self.structure.read_parameters
+
+    @property
     def takes(self) -> tuple[str, ...]:
         """Keys of the flags that its tests come of."""
         return self.own_flags

@@ -56,6 +56,7 @@ class GgufModel:
     is_own_plan = True
     takes = DECODER_FLAGS
     active_parameters = None
+    read_parameters = None
     free_dimensions = ()
     input_names = ()
     input_weights = 0

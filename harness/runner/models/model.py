@@ -68,6 +68,10 @@ class Model(FoundModel, Protocol):
         """Those that one token uses, of a mixture of experts; None: all."""
 
     @property
+    def read_parameters(self) -> int | None:
+        """Those that one token reads; None: the architecture is not known."""
+
+    @property
     def embeds(self) -> bool:
         """Whether it is built here and gives embeddings, so that it has no cache and no tokens."""
 
