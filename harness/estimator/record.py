@@ -342,7 +342,8 @@ def record_estimates(
     best = next((name for name in (CALIBRATED, STRUCTURE) if name in sums), None)
     if best is None:
         return RecordEstimates(by_metric, None, None)
-    return RecordEstimates(by_metric, _explanation(best, sums[best], peaks), sums[best])
+    explanation = _explanation(best, sums[best], peaks, model.read_parameters)
+    return RecordEstimates(by_metric, explanation, sums[best])
 
 
 def rule_values(
@@ -434,13 +435,13 @@ def _decoding(values: Values) -> Values:
     return {name: values[name] for name in (DECODE_RATE, STEP_MS) if name in values}
 
 
-def _explanation(name: str, found: CellEstimate, peaks: HardwarePeaks) -> Explanation:
+def _explanation(name: str, found: CellEstimate, peaks: HardwarePeaks, read: int) -> Explanation:
     """Return the sum behind an estimate: terms of each pass, parts of memory."""
-    threads = peaks.measured.threads if peaks.measured is not None else None
     return Explanation(
         estimator=name,
         basis=found.basis,
-        threads=threads,
+        threads=peaks.measured.threads if peaks.measured is not None else None,
+        read_parameters=read,
         passes=tuple(
             EstimatedPass(
                 pass_name=key,

@@ -31,6 +31,7 @@ LOPSIDED_NOTE = (
 )
 FIRST_DRAWN_METHOD = 2  # documents of earlier ones hold rows of the other kind
 
+READ_SHARE = 0.95  # of the parameters: what reads less for one token says so
 OFF_SHARE = 0.5  # of the stored read bandwidth, that a run's own may be off without a word
 
 MEAS_EST = "meas/est: time measured / estimated"
@@ -56,6 +57,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_lost_quality(document),
         *_recognised(document.records),
         *_weights(rows, document.method_version),
+        *_read_parameters(document.records),
         *(["simulated device: the function is proven, speed means nothing"] * _simulated(rows)),
     ]
 
@@ -268,6 +270,23 @@ def _weights(rows: Sequence[Row], method_version: int) -> Iterator[str]:
     mixtures = [row.cell for row in rows if row.cell.active_parameters is not None]
     if any(cell.weights == "seeded" for cell in mixtures):
         yield ROUTING_NOTE if method_version >= FIRST_DRAWN_METHOD else LOPSIDED_NOTE
+
+
+def _read_parameters(records: Sequence[Record]) -> Iterator[str]:
+    """One line per model of which one token reads clearly less than all parameters."""
+    known = {
+        record.cell.model: (record.cell, record.explanation.read_parameters)
+        for record in records
+        if record.explanation is not None and record.explanation.read_parameters is not None
+    }
+    for name, (cell, read) in known.items():
+        if read < READ_SHARE * cell.parameters:
+            active = cell.active_parameters
+            uses = "" if active is None else f"uses {active:,} and "
+            yield (
+                f"{name}: of {cell.parameters:,} parameters one token {uses}reads {read:,};"
+                " meas/params counts them all"
+            )
 
 
 def _simulated(rows: Sequence[Row]) -> bool:

@@ -66,6 +66,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         threads: they were measured with; null: they were not.
         passes: pass by pass.
         memory: part by part; empty where it is not estimated.
+        read_parameters: trained values that are read for one token: without experts that it leaves
+            out and tables that give it one row; null: not counted.
     """
 
     estimator: str
@@ -73,3 +75,4 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
     passes: tuple[EstimatedPass, ...] = ()
     memory: tuple[MemoryPart, ...] = ()
+    read_parameters: int | None = None

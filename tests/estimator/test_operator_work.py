@@ -9,6 +9,7 @@ from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import ATTENTION, ATTENTION_CALL, SESSION_CALL
 from harness.estimator.calibration.operators import CONVOLUTION, DELTA, MAMBA
 from harness.estimator.memory import ORT_CPU
+from harness.estimator.record import CellLengths, HardwarePeaks, record_estimates
 from harness.estimator.timing import decode_step, prefill
 from harness.estimator.work import EXPERTS, Pass, attention_work, pass_work
 from harness.models.catalog.catalog import load_spec
@@ -145,3 +146,14 @@ def test_a_window_in_both_directions_saves_nothing():
     work = attention_work(near, INT4, ORT_CPU, Pass(1024, stage=near.stage))
     assert work.flop == 4 * near.layers * near.heads * near.head_dim * 1024**2
     assert work.useful_flop < work.flop / 4
+
+
+def test_an_explanation_says_what_one_token_reads():
+    """gpt-oss-20b reads 3.6 of 20.9 billion, Gemma 4 E2B 2.3 of 4.6."""
+    for name, read in (("gpt-oss-20b", 3.608e9), ("gemma-4-e2b", 2.280e9)):
+        model = spec_structure(load_spec(name))
+        found = record_estimates(model, INT4, CellLengths(0, 8), HardwarePeaks(1e10))
+        assert found.explanation is not None
+        assert found.explanation.read_parameters == pytest.approx(read, rel=1e-3)
+        naive = found.by_metric["decode_tok_s"]["params"]
+        assert naive == pytest.approx(1e10 * 8 / (model.parameters * 4))

@@ -16,10 +16,13 @@ from harness.models.specs.layers import DeltaRule, Mamba
 
 _FLOAT = onnx.TensorProto.FLOAT
 _port = helper.make_tensor_value_info
+_GATED: dict[str, Any] = {"activation": "silu", "epsilon": 1e-6}
 
 
 def write_delta_rules(path: Path, rule: DeltaRule, layers: int) -> None:
-    """Write recurrences by the gated delta rule, each with a state of its own.
+    """Write recurrences by the gated delta rule, each with a state and a gated norm of its own.
+
+    The norm is among them because its sigmoid is slow: 40 ns a value, as long as a head's state.
 
     Inputs `query`, `key`, `value`, `decay`, `beta` [1, tokens, width], which all layers share, and
     `past.N` [1, heads, key_dim, value_dim]; outputs `given.N` and `present.N`.
@@ -38,7 +41,7 @@ def write_delta_rules(path: Path, rule: DeltaRule, layers: int) -> None:
         "kv_num_heads": rule.value_heads,
         "scale": rule.key_dim**-0.5,
     }
-    _write_recurrences(path, widths, state, layers, attributes)
+    _write_recurrences(path, widths, state, layers, attributes, normed=rule.value_dim)
 
 
 def write_mambas(path: Path, mamba: Mamba, layers: int) -> None:
@@ -60,16 +63,26 @@ def write_mambas(path: Path, mamba: Mamba, layers: int) -> None:
 
 
 def _write_recurrences(
-    path: Path, widths: dict[str, int], state: list[int], layers: int, attributes: dict[str, Any]
+    path: Path,
+    widths: dict[str, int],
+    state: list[int],
+    layers: int,
+    attributes: dict[str, Any],
+    normed: int = 0,
 ) -> None:
-    """Write `layers` recurrences over the same inputs."""
+    """Write `layers` recurrences over the same inputs, and norms of heads so wide behind them."""
     emitter, inputs, outputs = Emitter(), [], []
+    weight = emitter.constant("norm.weight", np.ones(normed), "float32") if normed else ""
     for name, width in widths.items():
         inputs.append(_port(name, _FLOAT, [1, "tokens", width]))
     for layer in range(layers):
         names = ["query", "key", "value", f"past.{layer}", "decay", "beta"][: len(widths) + 1]
         more = (f"present.{layer}",)
-        emitter.add("LinearAttention", names, f"given.{layer}", MICROSOFT, more, **attributes)
+        name = f"core.{layer}" if normed else f"given.{layer}"
+        emitter.add("LinearAttention", names, name, MICROSOFT, more, **attributes)
+        if normed:
+            gated = (name, weight, "value")
+            emitter.add("GatedRMSNorm", gated, f"given.{layer}", MICROSOFT, **_GATED)
         inputs.append(_port(f"past.{layer}", _FLOAT, state))
         outputs.append(_port(f"given.{layer}", _FLOAT, [1, "tokens", widths["value"]]))
         outputs.append(_port(f"present.{layer}", _FLOAT, state))

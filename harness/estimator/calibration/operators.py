@@ -150,15 +150,15 @@ def state_shape(kind: str, sizes: Sizes) -> StateShape:
         shape: tuple[int, ...] = (sizes.channels, sizes.taps - 1)
         values, flop, nodes = shape[0] * shape[1], 2 * sizes.channels * sizes.taps, 3
         return StateShape(values, flop, sizes.convolutions, shape, nodes)
-    if kind == DELTA:
+    if kind == DELTA:  # and the norm behind it
         rule = delta_of(sizes)
-        shape, each = (rule.value_heads, rule.key_dim, rule.value_dim), 7
+        shape, each, nodes = (rule.value_heads, rule.key_dim, rule.value_dim), 7, 2
     else:
         mamba = mamba_of(sizes)
-        shape, each = (mamba.heads, mamba.state_dim, mamba.head_dim), 5
+        shape, each, nodes = (mamba.heads, mamba.state_dim, mamba.head_dim), 5, 1
     values = shape[0] * shape[1] * shape[2]
     layers = max(2, -(-sizes.state_bytes // (STATE_BYTES * values)))
-    return StateShape(values, each * values, layers, shape, 1)
+    return StateShape(values, each * values, layers, shape, nodes)
 
 
 def operator_rates(
