@@ -1,5 +1,6 @@
 """What the operators of states and caches do silently, and how the graphs keep clear of it."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -7,9 +8,12 @@ import onnx
 import pytest
 from onnx import helper
 
-from harness.builder.graph.decoder import decoder_model
-from harness.builder.quantize.levels import find_level
-from tests.builder.graph.run_graph import open_graph
+from harness.builder.graph.decoder import build_decoder, decoder_model
+from harness.builder.graph.geometry import geometry_of
+from harness.builder.graph.rules import ALL_LOGITS_FILE
+from harness.builder.quantize.levels import LEVELS, find_level
+from tests.builder.graph.random_weights import RandomWeights
+from tests.builder.graph.run_graph import GraphRun, open_graph
 from tests.tiny import SPECS
 
 STATES = [name for name, spec in SPECS.items() if set(spec.layer_pattern) & set("CLMPm")]
@@ -44,6 +48,32 @@ def test_recurrences_say_their_scale(name):
         width = None if SPECS[name].delta_rule is None else SPECS[name].delta_rule.key_dim
         expected = {"gated": 1.0, "gated_delta": width and width**-0.5}[rule]
         assert attribute(node, "scale") == pytest.approx(expected)
+
+
+def test_steps_of_time_are_as_long_as_they_are():
+    """The class of Nemotron-H clamps those of a prompt from below, and not those of one token."""
+    assert not {node.op_type for node in nodes("nemotron_h")} & {"Clip", "Max", "Min", "Where"}
+
+
+@pytest.mark.parametrize("accuracy", [0, 4])
+def test_steps_are_one_pass_but_for_rounded_activations(accuracy, tmp_path):
+    """Multiplied as floats they agree; of activations in 8 bits (accuracy level 4) one may fall.
+
+    Where a float differs in its last bit a rounding falls to the other side, and later layers make
+    more of it.
+    """
+    level = LEVELS["int4"]
+    body, table = (replace(form, accuracy_level=accuracy) for form in (level.body, level.table))
+    level = replace(level, body=body, table=table)
+    spec = replace(SPECS["lfm2"], num_layers=12)
+    build_decoder(spec, level, RandomWeights(spec), tmp_path)
+    ids = np.random.default_rng(1).integers(0, spec.vocab_size, (1, 40))
+    session, geometry = open_graph(tmp_path / ALL_LOGITS_FILE), geometry_of(spec, level)
+    whole = GraphRun(session, geometry, 1).run(ids)
+    run = GraphRun(session, geometry, 1, 40)
+    steps = np.concatenate([run.run(ids[:, at : at + 1]) for at in range(40)], axis=1)
+    away = float(np.abs(steps - whole).max())
+    assert away < (1e-4 if accuracy == 0 else 1.0)
 
 
 @pytest.mark.parametrize("name", STATES)
