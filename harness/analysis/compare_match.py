@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET
 
 from harness.analysis.compare_sides import Measured
-from harness.builder.quantize.levels import counterparts, is_own_cache
+from harness.builder.quantize.levels import is_own_cache, stands_for
 from harness.core.errors import UsageError, suggestion
 from harness.results.identity import later_words
 from harness.results.metric_row import MetricRow, Source
@@ -246,15 +246,15 @@ def match_axis(
 def _axis_keys(cell: Cell, field: str, left: set[str]) -> Iterator[Key]:
     """Yield what a cell is paired by along an axis.
 
-    Runtimes store weights in forms of their own: a level is paired under the names of all that
-    store a weight likewise, and the cache that a level comes with stands for that of another.
+    Runtimes store weights in forms of their own: a level is paired under the names of those that
+    it stands for too, and the cache that a level comes with stands for that of another.
     """
     if field != "runtime":
         yield _key(cell, left)
         return
     kept = OWN if is_own_cache(cell.kv_cache, cell.level) else cell.kv_cache
     rest = _key(cell, {*left, "level", "kv_cache"})
-    for level in (cell.level, *counterparts(cell.level)):
+    for level in (cell.level, *stands_for(cell.level)):
         yield (level, kept, *rest)
 
 

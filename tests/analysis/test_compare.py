@@ -234,6 +234,29 @@ def test_any_field_of_a_cell_is_an_axis(axis):
     assert getattr(found.rows[0].new_cell, field) == value
 
 
+def test_runtimes_are_paired_by_levels_that_store_a_weight_likewise():
+    """One q8_0 stands for both forms of 8 bits, its cache of floats of 16 bits for theirs of 32."""
+    theirs = {"runtime": "llama.cpp", "provider": "llama.cpp"}
+    run = document(
+        record(BASE, level="int8", kv_cache="fp32"),
+        record(BASE, level="int8-block", kv_cache="fp32"),
+        record(BASE, level="int4", kv_cache="fp32"),
+        record(BASE, level="int2", kv_cache="fp32"),
+        record(SLOW, level="q8_0", kv_cache="fp16", **theirs),
+        record(SLOW, level="q4_0", kv_cache="fp16", **theirs),
+    )
+    found = compare_axis(run, "runtime", None, Question(metrics=("tpot_ms",)))
+    pairs = [(row.cell.level, row.new_cell.level, row.word) for row in found.rows]
+    assert pairs == [
+        ("int8", "q8_0", "SLOWER"),
+        ("int8-block", "q8_0", "SLOWER"),
+        ("int4", "q4_0", "SLOWER"),
+    ]
+    (note,) = (note for note in found.notes if note.startswith("only in one value"))
+    assert "int2" in note
+    assert "q8_0" not in note
+
+
 PLAIN, SMALL = "m@aaaaaaaa", "m@bbbbbbbb"
 EXPORT = (
     record(BASE, model=PLAIN, parameters=9728, level="fp32", weights="exported"),

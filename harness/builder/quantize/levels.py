@@ -437,11 +437,9 @@ def find_cache(name: str, level: QuantLevel) -> CacheLevel:
     return cache
 
 
-def counterparts(name: str) -> tuple[str, ...]:
-    """Return the names of levels that store a weight as this one does, of other variants."""
-    level = _TABLE.get(name)
-    own = () if level is None else level.stands_for
-    return (*own, *(row.name for row in _TABLE.values() if name in row.stands_for))
+def stands_for(name: str) -> tuple[str, ...]:
+    """Return the names of levels of another variant that store a weight as this one does."""
+    return _TABLE[name].stands_for if name in _TABLE else ()
 
 
 def is_own_cache(cache: str, level: str) -> bool:
