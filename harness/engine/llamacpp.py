@@ -28,7 +28,7 @@ LEAST_BATCH_TOKENS = 2048  # llama.cpp's own; a longer prompt is submitted as a 
 # Level -> what llama-quantize is asked for (enum llama_ftype), and whether all tensors alike.
 FILE_TYPES = {"q8_0": (7, False), "q4_k_m": (15, False), "q4_0": (2, False), "q4_0-pure": (2, True)}
 GGML_TYPES = {"float32": 0, "float16": 1}  # of keys and values
-_ERROR, _CONTINUED = 3, 5  # levels of ggml's log
+_ERROR, _CONTINUED = 4, 5  # levels of ggml's log
 _LOGGED: list[str] = []  # the last errors of the library, by its log
 _CALLBACKS: list[Any] = []  # kept alive: the library calls them
 

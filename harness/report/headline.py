@@ -22,6 +22,7 @@ USUAL = {
 # What a run is called that did not end as planned; the notes say what it lacks.
 ENDINGS = {Ending.INTERRUPTED: "INTERRUPTED", Ending.BUDGET: "PARTIAL", Ending.RESUMED: "resumed"}
 
+LLAMA, LLAMA_PACKAGE = "llama.cpp", "llama_cpp_python"
 NOTHING = "no weights"  # of a graph that only computes
 Shared = Callable[[str], object]
 
@@ -36,7 +37,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         _processor(document.environment, shared, rows),
         _cache(rows),
         *(_unusual(name, shared) for name in ("batch", "depth", "prepack")),
-        runtime_name(document.environment),
+        _runtimes(document.environment, rows),
         _processes(document.records, len(rows)),
         ENDINGS.get(ending_of(document)),
     ]
@@ -80,6 +81,16 @@ def _processor(environment: Environment, shared: Shared, rows: Sequence[Row]) ->
     if threads is not None:
         cpu += f" ({thread_words(threads)})"
     return cpu if device in (None, USUAL["device"]) else f"{device} · {cpu}"
+
+
+def _runtimes(environment: Environment, rows: Sequence[Row]) -> str:
+    """Versions of what ran the rows: onnxruntime's, and llama.cpp's by its Python package."""
+    runtimes = {row.cell.runtime for row in rows}
+    names = [] if runtimes == {LLAMA} else [runtime_name(environment)]
+    version = (environment.packages or {}).get(LLAMA_PACKAGE)
+    if LLAMA in runtimes and version:
+        names.append(f"{LLAMA_PACKAGE} {version}")
+    return " · ".join(name for name in names if name)
 
 
 def runtime_name(environment: Environment) -> str:

@@ -109,7 +109,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_own_cache(self) -> bool:
-        """Whether keys and values are stored as the level's own float type."""
+        """Whether keys and values are stored as the level's own float type: llama.cpp's float16."""
+        if self.runtime == "llama.cpp":
+            return self.kv_cache == CacheType.FP16
         return self.kv_cache == own_cache(self.level)
 
 

@@ -193,7 +193,7 @@ def test_steps_are_whole_passes(decoder):
 def test_a_file_that_the_library_refuses_is_one_sentence(tmp_path):
     """The header is whole, and the tensors of the architecture are not there."""
     path = tiny_gguf(tmp_path / "tiny.gguf")
-    with pytest.raises(ModelError, match=r"llama\.cpp does not load tiny\.gguf: "):
+    with pytest.raises(ModelError, match=r"does not load tiny\.gguf: error loading model: "):
         open_model(path, CPU, 1, 64)
 
 
