@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from harness.builder.quantize.levels import level_called
 from harness.cli.completion import results_names, terms_or_results, words
 from harness.cli.options import format_option
 from harness.cli.results_files import LATEST, PREVIOUS, read_one
@@ -24,6 +25,8 @@ STYLES = ("table", "md", "json")  # as harness.report.explained draws them
 @format_option(STYLES)
 def command(term: str | None, results: str | None, row: str | None, style: str) -> None:
     """Print what TERM means, in which unit, and what is left out; without TERM, list all terms.
+
+    Where TERM is a level: print what it stores and what it rounds.
 
     Where TERM is a results file: print the sum behind the estimates of its records term by term,
     beside what was measured, and what each is bound by; of devices also which provider had which
@@ -47,6 +50,10 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
         from harness.report.explained import explain_document
 
         click.echo(explain_document(read_one(term), row, style))
+    elif (level := level_called(term)) is not None:
+        from harness.report.levels_table import explain_level
+
+        click.echo(explain_level(level))
     else:
         click.echo(explain(term))
 

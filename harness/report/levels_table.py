@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from harness.builder.quantize.levels import (
+    EXACT,
     Form,
     MatrixFormat,
     Method,
@@ -71,6 +72,32 @@ def stored_words(form: MatrixFormat) -> str:
     """Say how a matrix is stored: `int4, block 32, zero points`."""
     words = FORMS[form.form][0].format(bits=form.bits, block=form.block_weights)
     return f"{words}, zero points" if form.zero_points else words
+
+
+def explain_level(level: QuantLevel) -> str:
+    """Say what a level stores and what it rounds, for `bench explain LEVEL`."""
+    said = [f"{level.name}: {level.label}"]
+    said.append(f"Layers: {stored_words(level.body)}; embedding: {stored_words(level.table)}.")
+    if level.rounds_activations:
+        blocks = sorted({form.block_weights for form in level.formats if form.block_weights})
+        said.append(
+            "Its products round activations to int8 too (accuracy level 4 of MatMulNBits), once"
+            f" for every block of {' or '.join(map(str, blocks))} inputs: a larger block rounds"
+            " them more coarsely, at 8 bits just as at 4. With one outlier channel that error grew"
+            " 4.1 times from block 16 to 256 (onnxruntime 1.32), so that part of what a large"
+            " block loses is lost by activations."
+        )
+        said.append(
+            f"`--quality --activations exact` adds {level.name}{EXACT}, the same weights times"
+            " activations as they are: what it loses is lost by the weights alone. It is slow, and"
+            " says nothing about speed."
+        )
+    if level.name.endswith(EXACT):
+        said.append(
+            f"A diagnostic of {level.name.removesuffix(EXACT)}: its weights, and activations that"
+            " are not rounded (accuracy level 0 of MatMulNBits); its speed is no level's."
+        )
+    return "\n".join(said)
 
 
 def devices_of(level: QuantLevel) -> list[str]:

@@ -7,6 +7,7 @@ measured on trained weights and real text can make a level the best one.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.builder.quantize.levels import EXACT
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
 from harness.results.enums import ReasonCode
 from harness.results.metrics import rate_of_kind
@@ -118,11 +119,12 @@ def sweeps(rows: Sequence[Row]) -> list[list[SweepPoint]]:
     """Group rows that differ in their level only; a single level is no sweep.
 
     The cache is held fixed: levels with their own float cache are one sweep, those with one of
-    integers another. A row whose device was emulated, or did not do the work, is on none.
+    integers another. A row whose device was emulated, or did not do the work, is on none; nor is
+    a diagnostic row of exact activations.
     """
     groups: dict[tuple[object, ...], list[SweepPoint]] = {}
     for row in rows:
-        if not is_real(row.judged or row.records[0]):
+        if not is_real(row.judged or row.records[0]) or row.cell.level.endswith(EXACT):
             continue
         cache = None if row.cell.has_own_cache else row.cell.kv_cache
         setting = (cache, *(getattr(row.cell, name) for name in SETTING))

@@ -127,6 +127,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
         profile: take a profile of each row as well, in a process of its own.
         dim: sizes of free dimensions of exported graphs, by name.
         input: values of inputs of exported graphs that tests do not feed, by name.
+        activations: `exact`: levels that round activations have a row more that does not.
         graph_inputs: what became of weights of exported graphs that are inputs too: `frozen` or
             `as-is`.
         part: the cells, where they are more than one product of lists.
@@ -162,6 +163,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     dim: tuple[tuple[str, int], ...] | UnsetType = UNSET
     input: tuple[tuple[str, float], ...] | UnsetType = UNSET
     graph_inputs: str | UnsetType = UNSET
+    activations: str | UnsetType = UNSET
     part: tuple[PlanCells, ...] | UnsetType = UNSET
     fetched: dict[str, str] | UnsetType = UNSET
     rounds_done: int | UnsetType = UNSET

@@ -187,6 +187,18 @@ def test_the_trust_of_a_file_is_explained_with_its_worst_values(capsys):
     assert main(["explain", "ttft_ms", str(REFERENCE)]) == 2
 
 
+def test_a_level_is_explained_with_what_its_products_round(capsys):
+    """Of a block of 128, and its diagnostic; fp32 rounds nothing."""
+    assert main(["explain", "int4-b128"]) == 0
+    shown = capsys.readouterr().out
+    assert "once for every block of 128 inputs" in shown
+    assert "`--quality --activations exact` adds int4-b128-exact" in shown
+    assert main(["explain", "int4-b128-exact"]) == 0
+    assert "A diagnostic of int4-b128" in capsys.readouterr().out
+    assert main(["explain", "fp32"]) == 0
+    assert "round" not in capsys.readouterr().out
+
+
 def test_latest_and_prev_mean_runs_of_the_usual_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["report", "latest"]) == 2

@@ -1,7 +1,7 @@
 """How weights and cache are stored: one row per level, in the order of falling size."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.core.errors import ModelError, UsageError, suggestion
@@ -15,6 +15,11 @@ STATIC_FLOAT = "fp32-static"  # the yardstick of the other static levels, and wh
 # plan runs where nobody names any.
 SWEEP, USUAL = "sweep", "usual"
 LADDER = "ladder"  # what SWEEP was called up to version 0.1: still understood
+
+
+# Accuracy level of MatMulNBits that multiplies in int8, and how names of levels end that do not:
+# the same weights times activations as they are, which tells what rounding those loses.
+ROUNDING, EXACT = 4, "-exact"
 
 
 class Variant(StrEnum):
@@ -154,6 +159,11 @@ class QuantLevel:
         return self.body.form is not Form.FLOAT
 
     @property
+    def rounds_activations(self) -> bool:
+        """Whether its products round what they read to int8, once for every block of weights."""
+        return any(form.accuracy_level == ROUNDING for form in self.formats)
+
+    @property
     def weight_bits(self) -> int:
         """Nominal bits of a weight of the layers, scales left out."""
         return self.body.bits
@@ -183,7 +193,7 @@ def _blocks(
     bits: int, block: int, *, zero_points: bool = False, method: Method = Method.NEAREST
 ) -> MatrixFormat:
     """Return a block-wise format that is multiplied in int8."""
-    return MatrixFormat(Form.BLOCK, bits, block, 4, zero_points, method)
+    return MatrixFormat(Form.BLOCK, bits, block, ROUNDING, zero_points, method)
 
 
 def _uniform(name: str, words: str, form: MatrixFormat, float_bytes: int = 4) -> QuantLevel:
@@ -283,16 +293,45 @@ GGUF_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is
 def find_level(name: str) -> QuantLevel:
     """Return the level the user called `name`, of any variant; those of GGUF in any case.
 
+    `int4-exact` is int4 with products that round no activations.
+
     Raises:
         UsageError: no level has this name; the fix names the nearest and all of them.
     """
     if name in _TABLE:
         return _TABLE[name]
+    rounding = _TABLE.get(name.removesuffix(EXACT))
+    if rounding is not None and rounding.rounds_activations:
+        return exact_level(rounding)
     if name.casefold() in GGUF_LEVELS:
         return GGUF_LEVELS[name.casefold()]
     from harness.core.errors import suggestion  # only needed once something is wrong
 
     raise UsageError(f"no quantization level is called {name!r}", fix=suggestion(name, _TABLE))
+
+
+def level_called(name: str) -> QuantLevel | None:
+    """Return the level of a name, or None where no level has it."""
+    try:
+        return find_level(name)
+    except UsageError:
+        return None
+
+
+def exact_level(level: QuantLevel) -> QuantLevel:
+    """Return a level of the same weights whose products round no activations."""
+
+    def exact(form: MatrixFormat) -> MatrixFormat:
+        return replace(form, accuracy_level=0)
+
+    return replace(
+        level,
+        name=f"{level.name}{EXACT}",
+        label=f"{level.label}, exact activations",
+        body=exact(level.body),
+        table=exact(level.table),
+        sensitive=level.sensitive and exact(level.sensitive),
+    )
 
 
 def find_levels(names: Iterable[str], variant: Variant = Variant.FUSED) -> tuple[QuantLevel, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from harness.builder.quantize.levels import (
     CACHES,
     LEVELS,
+    ROUNDING,
     CacheLevel,
     Form,
     MatrixFormat,
@@ -195,7 +196,8 @@ def kernel_name(form: MatrixFormat) -> str:
     """Name of the kernel that multiplies by a matrix of this format, such as `block-4-32-asym`."""
     block = f"-{form.block_weights}" if form.form is Form.BLOCK else ""
     zeros = "-asym" if form.zero_points else ""
-    return f"{form.form}-{form.bits}{block}{zeros}"
+    exact = "-exact" if form.form is Form.BLOCK and form.accuracy_level != ROUNDING else ""
+    return f"{form.form}-{form.bits}{block}{zeros}{exact}"
 
 
 def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:

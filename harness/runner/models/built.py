@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.builder.quantize.levels import (
     AUTO,
+    EXACT,
     LEVELS,
     STATIC_LEVELS,
     CacheLevel,
@@ -116,15 +117,15 @@ class BuiltModel:
         self, settings: "Settings", devices: Sequence["Device"]
     ) -> tuple[QuantLevel, ...]:
         """Every level that a plan names, a word for several being that of each device."""
-        from harness.runner.plan.levels import levels_of
+        from harness.runner.plan.levels import levels_of, names_asked
 
-        return levels_of(settings.quant, devices)
+        return levels_of(names_asked(settings), devices)
 
     def runs_on(self, settings: "Settings", level: QuantLevel, device: "Device") -> bool:
         """Whether it is a level of the device, in the plan's words."""
-        from harness.runner.plan.levels import levels_on
+        from harness.runner.plan.levels import levels_on, names_asked
 
-        return level in levels_on(settings.quant, device)
+        return level in levels_on(names_asked(settings), device)
 
     def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
         """Nothing is free in our graphs but what tests say."""
@@ -173,7 +174,8 @@ class BuiltModel:
 
     def kernels(self, level: QuantLevel) -> str | None:
         """Those of the level itself; llama.cpp's are none of ours."""
-        return None if level.variant is Variant.GGUF else level.name
+        is_ours = level.variant is not Variant.GGUF and not level.name.endswith(EXACT)
+        return level.name if is_ours else None
 
     def operators(self, level: QuantLevel, cache: CacheLevel | None) -> tuple[str, ...]:
         """Those of its architecture."""

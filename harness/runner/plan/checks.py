@@ -15,6 +15,7 @@ from harness.runner.models.model import Model, Refusal, Stored
 from harness.runner.plan.runtimes import GENAI, LLAMA
 from harness.runner.settings import Settings
 from harness.runner.settings.flags import flag as flag_row
+from harness.runner.settings.values import EXACT_TOO
 
 # Flags that say what is tested of a model, each of some kinds of models only.
 TEST_FLAGS = ("prompt", "gen", "pg", "depth", "prefill_chunk", "like", "batch", "enc", "img", "aud")
@@ -94,6 +95,12 @@ def _check_used(settings: Settings, models: Sequence[Model], named: str) -> None
         raise UsageError(
             f"--prefill-chunk {least}: no test has a longer prompt to be read in chunks",
             fix=f"--prompt {2 * least} with it, or leave --prefill-chunk out",
+        )
+    exact = settings.activations == EXACT_TOO and "activations" in settings.given
+    if exact and all(model.is_own_plan for model in models):
+        raise UsageError(
+            f"--activations exact is of levels that are built here, and {named} is exported",
+            fix="leave --activations out, or give the folder of its weights",
         )
     if "graph_inputs" in settings.given and not any(model.input_weights for model in models):
         raise UsageError(

@@ -2,10 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 
-from harness.builder.quantize.levels import SWEEP, QuantLevel, Variant, find_levels
+from harness.builder.quantize.levels import SWEEP, QuantLevel, Variant, exact_level, find_levels
 from harness.core.errors import UsageError
 from harness.devices.device import Device
 from harness.devices.table import ROWS
+from harness.runner.settings import Settings
+from harness.runner.settings.values import EXACT_TOO
+
+
+def names_asked(settings: Settings) -> tuple[str, ...]:
+    """Return the levels of a plan, with `--activations exact` each in its exact form too."""
+    if settings.activations != EXACT_TOO:
+        return settings.quant
+    variants = (find_levels(settings.quant, variant) for variant in Variant)
+    rounding = [one for levels in variants for one in levels if one.rounds_activations]
+    return (*settings.quant, *dict.fromkeys(exact_level(level).name for level in rounding))
 
 
 def levels_on(names: Sequence[str], device: Device) -> tuple[QuantLevel, ...]:

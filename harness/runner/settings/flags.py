@@ -21,7 +21,15 @@ from harness.builder.quantize.levels import (
 from harness.core.errors import UsageError, suggestion
 from harness.engine.exported.geometry import GRAPH_INPUTS
 from harness.runner.settings import values as readers
-from harness.runner.settings.values import INTERLEAVES, LIKES, PRESETS, Reader, Settings, one_of
+from harness.runner.settings.values import (
+    ACTIVATIONS,
+    INTERLEAVES,
+    LIKES,
+    PRESETS,
+    Reader,
+    Settings,
+    one_of,
+)
 
 TESTS = "What is measured"
 DEVICES = "Where it runs"
@@ -110,6 +118,11 @@ FLAGS: tuple[Flag, ...] = (
         f" {', '.join(LEVELS)} on CPUs and GPUs, {', '.join(STATIC_LEVELS)} on NPUs; by llama.cpp"
         f" {', '.join(GGUF_LEVELS)}.",
         hides_default=True,
+    ),
+    Flag(
+        "activations", one_of(ACTIVATIONS), "exact", '"exact"', "", TESTS,
+        "exact: one row more for each level whose products round activations to int8 once per block"
+        " of weights, which does not (slow): with --quality, what the weights alone lose.",
     ),
     _cells(
         "kv_cache", readers.WORDS, "auto,int8", '["auto", "int8"]', "TYPES", TESTS,

@@ -18,6 +18,7 @@ class RunFlags(TypedDict, total=False):
         model: catalog names, Hugging Face folders, `hf:org/name`, exported files or folders.
         quant: quantization levels, as `bench levels` lists them; `usual`, `sweep`.
         kv_cache: types of cached keys and values: `auto`, `fp32`, `fp16`, `int8`, `int4`.
+        activations: `rounded`, or `exact`: a row more for each level that rounds them per block.
         device: `cpu`, `gpu`, `npu`, `auto`, or rows of `bench devices`; `gpu:1`.
         ep: rows that may serve a device class.
         ep_option: provider options, `name=value`.
@@ -64,6 +65,7 @@ class RunFlags(TypedDict, total=False):
     model: Words
     quant: Words
     kv_cache: Words
+    activations: Literal["rounded", "exact"]
     device: Words
     ep: Words
     ep_option: Words

@@ -25,6 +25,8 @@ from harness.core.ranges import (
 from harness.stats.stopping import Looks, looks_of
 
 TURNS = "turns"
+# Whether products round activations to int8, as kernels of blocks do; the second also as they are.
+ROUNDED, EXACT_TOO = ACTIVATIONS = ("rounded", "exact")
 PLAN = "plan"  # in Settings.given
 INTERLEAVES = ("rounds", TURNS)
 # Over the plan's own numbers, under flags that say more.
@@ -102,6 +104,7 @@ class Settings:
     dim: tuple[tuple[str, int], ...] = ()
     input: tuple[tuple[str, float], ...] = ()
     graph_inputs: str = "frozen"
+    activations: str = ROUNDED
     given: tuple[str, ...] = ()
     part: tuple["Settings", ...] = ()
 

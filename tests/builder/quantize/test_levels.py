@@ -18,6 +18,7 @@ from harness.builder.quantize.levels import (
     Form,
     Method,
     Variant,
+    exact_level,
     find_level,
     find_levels,
 )
@@ -240,3 +241,18 @@ def test_the_method_page_lists_every_level_with_its_bits():
         stated = [float(word) for word in re.findall(r"\d+(?:\.\d+)?", rows[name])]
         mixed = [level.body, level.table] if name.startswith("int4-mixed") else [level.body]
         assert stated[: len(mixed)] == [form.bits_per_weight for form in mixed]
+
+
+def test_the_exact_form_of_a_level_differs_in_its_products_alone():
+    """The same stored bytes, accuracy level 0; levels that round nothing per block have none."""
+    level, exact = find_level("int4-mixed-plus"), find_level("int4-mixed-plus-exact")
+    assert exact == exact_level(level)
+    assert level.rounds_activations
+    assert not exact.rounds_activations
+    assert {form.accuracy_level for form in exact.formats} == {0}
+    assert stored_bytes(SMALL, exact) == stored_bytes(SMALL, level)
+    assert exact.label == "int4-mixed-plus (block 32; head, some body int8), exact activations"
+    for name in ("fp32-exact", "a16w8-exact", "int4-exact-exact"):
+        with pytest.raises(UsageError):
+            find_level(name)
+    assert "int4-exact" not in {one.name for one in find_levels(["sweep"])}

@@ -259,3 +259,15 @@ def test_what_needs_quality_asks_for_it(change):
     plan = make_plan(replace(SMALL, **change), usable_threads=1)
     assert plan.settings.quality
     assert plan.as_asked().reference in (None, "bytelm")
+
+
+def test_exact_activations_are_rows_beside_those_that_round():
+    """fp32 rounds nothing; a plan that is laid out again is the same."""
+    settings = replace(SMALL, quant=("fp32", "int8-block", "int4"), activations="exact")
+    plan = make_plan(settings, 1)
+    names = ["fp32", "int8-block", "int4", "int8-block-exact", "int4-exact"]
+    assert [group.level.name for group in plan.groups] == names
+    assert list(plan.settings.quant) == names
+    again = make_plan(plan.settings, 1)
+    assert [group.key for group in again.groups] == [group.key for group in plan.groups]
+    assert plan.groups[-1].model.kernels(plan.groups[-1].level) is None
