@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harness.builder.quantize.layout import block_arrays
 from harness.builder.quantize.levels import CHANNEL_ZERO_POINT, LEVELS, Form, MatrixFormat, Method
-from harness.builder.quantize.pack import check_finite, quantize_blocks, quantize_channels
+from harness.builder.quantize.pack import check_finite, extreme, quantize_blocks, quantize_channels
 from harness.core.errors import ModelError
 from tests.builder.graph.run_graph import open_graph
 from tests.builder.quantize.dequantize import dequantized, word
@@ -250,3 +250,12 @@ def test_dynamic_quantize_matmul_reads_the_channels_as_meant(inputs, rows):
     values = (packed.astype(np.float64) - CHANNEL_ZERO_POINT) * scales[:, None]
     exact = np.rint(activations / step) * step @ values.T
     np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-4 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("width", [1, 2, 16, 24, 32, 128])
+def test_extremes_are_those_of_numpy(width):
+    """Of widths that halve to one and of others; what is no number stays visible."""
+    blocks = np.random.default_rng(width).standard_normal((3, 5, width)).astype(np.float32)
+    blocks[0, 0, 0], blocks[1, 2, -1], blocks[2, 4, 0] = np.inf, -np.inf, np.nan
+    for choose in (np.minimum, np.maximum):
+        np.testing.assert_array_equal(extreme(blocks, choose), choose.reduce(blocks, axis=2))
