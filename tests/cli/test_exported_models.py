@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.estimator.calibration import calibrate
+from harness.estimator.calibration import bandwidth
 from harness.runner.loop import rounds
 
 EXPORTS = Path(__file__).resolve().parents[1] / "fixtures" / "exports"
@@ -22,7 +22,7 @@ def bench(tmp_path, model, *flags):
     plan.write_text(PLAN)
     words = ["--device", "cpu", "--model", model, "--config", str(plan)]
     with pytest.MonkeyPatch.context() as patch:  # a quarter of a GiB would take the time
-        patch.setattr(calibrate, "VECTOR_BYTES", 2**20)
+        patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         code = main([*words, "--results", str(results), *flags])
     (path,) = results.glob("*.json")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.estimator.calibration import calibrate
+from harness.estimator.calibration import bandwidth
 from harness.runner.loop import rounds
 
 QUICK = (
@@ -95,7 +95,7 @@ def test_a_name_with_pipes_and_newlines_breaks_no_format(
     make_tiny, tmp_path, monkeypatch, capsys, shared_cache
 ):
     """A folder may be called anything; tables, CSV and JSON stay whole."""
-    monkeypatch.setattr(calibrate, "VECTOR_BYTES", 2**20)
+    monkeypatch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
     monkeypatch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
     folder = make_tiny(tmp_path / "models" / "=a|b\n<c>`d")
     plan = tmp_path / "odd.toml"

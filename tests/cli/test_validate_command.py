@@ -10,7 +10,7 @@ import pytest
 
 from harness.cli.validate_estimates import command
 from harness.core.errors import HarnessError, StorageError, UsageError
-from harness.estimator.calibration import calibrate
+from harness.estimator.calibration import bandwidth
 from harness.report.validate_table import shipped_plan_name
 from harness.results.document import with_open_parts, write_document
 from harness.results.schema import METHOD_VERSION, Cell, Document, Metric, Record
@@ -266,7 +266,7 @@ def test_a_tiny_model_is_measured_and_judged(
     tiny_folder, shared_cache, tmp_path, monkeypatch, capsys
 ):
     """A real run: the file that it names, read again, gives the same rows."""
-    monkeypatch.setattr(calibrate, "VECTOR_BYTES", 2**20)
+    monkeypatch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
     monkeypatch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its handlers
     plan = tmp_path / "tiny.toml"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.estimator.calibration import calibrate
+from harness.estimator.calibration import bandwidth, calibrate
 from harness.results.calibration import StoredConstants
 from harness.runner.loop import interleaved, rounds, session
 from harness.runner.quality import embeddings, measure, sensitivity
@@ -17,7 +17,7 @@ from tests.tiny import SIZES
 def small_peaks() -> Iterator[None]:
     """Peaks whose numbers do not matter: of small vectors, kept whatever others use meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibrate, "VECTOR_BYTES", 2**20)
+        patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         patch.setattr(calibrate, "QUICK", SIZES)
         patch.setattr(StoredConstants, "is_busy", False)
@@ -30,7 +30,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Quality is measured in this process.
     """
-    for module in (calibrate, interleaved, session):
+    for module in (bandwidth, calibrate, interleaved, session):
         monkeypatch.setattr(module, "Worker", RecordedWorker)
     for module in (embeddings, measure, sensitivity):
         monkeypatch.setattr(module, "Worker", InlineWorker)

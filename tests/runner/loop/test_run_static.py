@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import EXIT_OK
-from harness.estimator.calibration import calibrate
+from harness.estimator.calibration import bandwidth
 from harness.report.explained import explain_document
 from harness.report.render import render
 from harness.results.document import read_document
@@ -42,7 +42,7 @@ def document(tiny_folder, tmp_path_factory, shared_cache):
     )
     results = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:  # the hardware peaks' numbers do not matter here
-        patch.setattr(calibrate, "VECTOR_BYTES", 2**20)
+        patch.setattr(bandwidth, "VECTOR_BYTES", 2**20)
         patch.setattr(rounds, "BANDWIDTH_SECONDS", 0.01)
         outcome = run_plan(
             make_plan(settings, 1), results=results, cache=shared_cache, progress=quiet
