@@ -1,13 +1,15 @@
 """Bytes of a model before it is loaded: as stored, as kernels hold them, and the peak, by term."""
 
 from dataclasses import dataclass
+from math import expm1, fsum
 
 from harness.builder.graph.geometry import longest_context
 from harness.builder.quantize.layout import StoredArray, body_arrays, table_arrays
 from harness.builder.quantize.levels import CacheLevel, Form, MatrixFormat, QuantLevel, own_cache
 from harness.core.units import MIB
+from harness.estimator.activations import REGION_SHARE, Shape, activation_bytes, score_bytes
 from harness.models.specs.model import ModelSpec
-from harness.models.specs.structure import ModelStructure, ParameterGroup, Role, Stage
+from harness.models.specs.structure import ModelStructure, ParameterGroup, Role
 from harness.results.enums import Prepack
 
 BLOCK_SUM_BYTES = 4  # one float32 per block, kept beside the packed bytes
@@ -48,10 +50,10 @@ ORT_CPU = Runtime(
     "ONNX Runtime on the CPU",
     prepacks=True,
     cache_per_query_head=True,
-    base_bytes=66 * MIB,
-    arena_slack=0.5,
-    source="measured with onnxruntime 1.31.1 on x86: 54 MiB after imports, 12 MiB a session;"
-    " the arena grows in powers of two: half of the activations on average (assumed)",
+    base_bytes=70 * MIB,
+    arena_slack=REGION_SHARE,
+    source="measured with onnxruntime 1.32.0 on x86: 54 to 60 MiB after imports, 12 MiB a session;"
+    " the arena writes 8 bytes per 256 of its regions",
 )
 ANY_ENGINE = Runtime(
     "weights as stored, each read once",
@@ -130,7 +132,8 @@ def _arrays(group: ParameterGroup, level: QuantLevel) -> tuple[StoredArray, ...]
 
 # Touching one byte of a mapped file brings in the pages around it: Linux's fault_around_bytes.
 FAULT_AROUND_BYTES = 65_536
-SCORE_BYTES = 4  # attention scores are float32 whatever the cache is
+LOGIT_BYTES = 4
+FILL_TOKENS = 256  # a depth that states remember is read in chunks of so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class MemoryBreakdown:
     @property
     def peak_bytes(self) -> float:
         """The sum of the parts."""
-        return sum(term.resident_bytes for term in self.terms)
+        return fsum(term.resident_bytes for term in self.terms)
 
     def part_bytes(self, name: str) -> float:
         """Bytes of one part; 0 where the model has none."""
@@ -178,27 +181,37 @@ def peak_memory(
     batch: int = 1,
     runtime: Runtime = ORT_CPU,
     cache: CacheLevel | None = None,
+    written_out: bool = False,
 ) -> MemoryBreakdown:
     """Estimate the peak resident memory of a process that runs one model.
 
         runtime + weights as held + mapped file + rotary tables
-        + max(what loading takes for a moment, cache + activations · (1 + slack) + rows looked up)
+        + max(what loading takes for a moment,
+              cache + (activations + scores) · (1 + slack) + rows looked up)
 
     The cache, of the level's float type where none is given, is allocated for depth + prompt + gen
-    and written below that. All experts are held.
-    Activations are those of the widest moment of a layer, for all prompt tokens at once.
-    Source: resident, anonymous and mapped memory of onnxruntime 1.31.1 after load and after a pass,
-    of two models at four levels.
+    and written below that. All experts are held. Activations: see harness.estimator.activations;
+    `written_out` says that attention is made of MatMul and Softmax, which holds every score.
+    Source: resident, anonymous and mapped memory of onnxruntime after load and after a pass
+    (1.31.1, two models at four levels; 1.32.0, benchmarks/memory_peaks.py).
     """
     tokens = model.encoder_tokens or prompt_tokens
     sequence = depth_tokens + prompt_tokens + gen_tokens
-    activations = _activation_bytes(model, level, runtime, tokens, depth_tokens + tokens, batch)
-    cache_bytes = _cache_bytes(model, cache or own_cache(level), sequence, tokens) * batch
+    shape = _widest_pass(model, tokens, depth_tokens, gen_tokens, batch)
+    activations = activation_bytes(model, level, shape)
+    scores = 0.0
+    if runtime.prepacks:
+        scores = score_bytes(model, shape, written_out=written_out)
+    logits = LOGIT_BYTES * model.vocab_size * batch if model.decodes else 0
+    kept = cache or own_cache(level)
+    cache_bytes = _cache_bytes(model, kept, sequence, tokens) * batch
     running = [
         MemoryTerm("cache", float(cache_bytes)),
         MemoryTerm("states", float(model.state_bytes * batch)),
-        MemoryTerm("activations", activations),
-        MemoryTerm("arena slack", activations * runtime.arena_slack),
+        MemoryTerm("second caches", float(_unread_bytes(model, kept, sequence) * batch)),
+        MemoryTerm("activations", activations + logits),
+        MemoryTerm("score matrices", scores),
+        MemoryTerm("arena slack", (activations + scores) * runtime.arena_slack),
         MemoryTerm("rows looked up", _looked_up_bytes(model, level, runtime, tokens * batch)),
     ]
     loading = _loading_bytes(model, level, runtime) - sum(t.resident_bytes for t in running)
@@ -210,8 +223,8 @@ def peak_memory(
         MemoryTerm("loading, beyond the run", max(0.0, loading)),
         MemoryTerm("runtime", float(runtime.base_bytes)),
     ]
-    kept = sorted((t for t in terms if t.resident_bytes), key=lambda t: -t.resident_bytes)
-    return MemoryBreakdown(tuple(kept), runtime.name)
+    present = sorted((t for t in terms if t.resident_bytes), key=lambda t: -t.resident_bytes)
+    return MemoryBreakdown(tuple(present), runtime.name)
 
 
 def _weights_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> float:
@@ -255,10 +268,18 @@ def _looked_up_bytes(
     if not runtime.prepacks:
         return 0.0
     return sum(
-        min(float(stored_copy_bytes(p, level)), tokens * (row_bytes(p, level) + FAULT_AROUND_BYTES))
+        _touched_bytes(float(stored_copy_bytes(p, level)), row_bytes(p, level), tokens)
         for p in model.groups
         if p.role is Role.TABLE or (p.role is Role.TIED and level.table.form is not Form.FLOAT)
     )
+
+
+def _touched_bytes(table_bytes: float, one_row_bytes: float, rows: int) -> float:
+    """Bytes of a mapped table that so many rows, drawn evenly, bring in.
+
+    table · (1 − e^(−rows · (row + 64 KiB) / table)): what is brought in twice counts once
+    """
+    return -table_bytes * expm1(-rows * (one_row_bytes + FAULT_AROUND_BYTES) / table_bytes)
 
 
 def _loading_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> float:
@@ -309,24 +330,26 @@ def _cache_bytes(
     return cache.stored_bytes(model.cached_values(sequence) + crossed * encoder_tokens)
 
 
-def _activation_bytes(
-    model: ModelStructure, level: QuantLevel, runtime: Runtime, tokens: int, seen: int, batch: int
-) -> float:
-    """Bytes of the widest moment of a layer: the gated block, or attention with its scores.
+def _unread_bytes(model: ModelStructure, cache: CacheLevel, sequence: int) -> int:
+    """Bytes of the keys and values that layers without a cache of their own write for nobody.
 
-    Three arrays as wide as the block, or query, key, value, output and, where masked positions
-    are multiplied, one score per query head and position; with two of the residual stream, and
-    the logits of the last token.
+    GroupQueryAttention writes what it has read into outputs that it must have (see
+    harness.builder.graph.attention); one pair of each width serves all layers.
     """
-    wide, hidden = model.intermediate_size, model.hidden_size
-    attention = max(
-        (2 * a.heads * a.head_dim + 2 * a.kv_heads * a.head_dim) for a in model.attention
-    )
-    heads = max(a.heads for a in model.attention) if runtime.cache_per_query_head else 0
-    scores = heads * tokens * seen * SCORE_BYTES
-    block_bytes = 3 * wide * tokens * level.float_bytes
-    attention_bytes = attention * tokens * level.float_bytes + scores
-    decoding = any(a.stage is Stage.DECODER for a in model.attention)
-    logits = model.vocab_size * SCORE_BYTES if decoding else 0
-    residual = 2 * hidden * tokens * level.float_bytes
-    return float(batch * (max(block_bytes, attention_bytes) + residual + logits))
+    widths = {one.kv_heads * one.head_dim for one in model.attention if not one.owns_cache}
+    return cache.stored_bytes(2 * sum(widths) * sequence)
+
+
+def _widest_pass(
+    model: ModelStructure, tokens: int, depth_tokens: int, gen_tokens: int, batch: int
+) -> Shape:
+    """The pass that takes most: the prompt, or where states are filled a chunk of the depth.
+
+    A batch reads on from a filled cache one sequence after the other.
+    """
+    seen, rows = depth_tokens + tokens, batch if depth_tokens == 0 or tokens == 1 else 1
+    if model.state_bytes:
+        filled = min(FILL_TOKENS, depth_tokens + gen_tokens + tokens)
+        if filled * batch > tokens * rows:
+            return Shape(filled, seen, batch)
+    return Shape(tokens, seen, rows)

@@ -51,6 +51,7 @@ class CellLengths:
         static: the shapes of a static decoder; None: it is a fused one.
         chunk_tokens: of the prompt that are read at once; 0: all of them.
         prepack: when kernels copy weights: at load, on all threads, or once and saved.
+        written_out: attention is not one GroupQueryAttention, as in many exports.
     """
 
     prompt_tokens: int
@@ -61,6 +62,7 @@ class CellLengths:
     static: StaticLengths | None = None
     chunk_tokens: int = 0
     prepack: str = Prepack.OFF
+    written_out: bool = False
 
     @property
     def passes(self) -> tuple[tuple[int, int], ...]:
@@ -146,6 +148,7 @@ def cell_estimate(
         batch=batch,
         runtime=replace(runtime, packing=lengths.prepack),
         cache=lengths.cache,
+        written_out=lengths.written_out,
     )
     values = {
         **_time_values(times, lengths, constants.measured),

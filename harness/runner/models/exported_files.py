@@ -5,6 +5,7 @@ A level is the file's own, or made of fp32; estimates and shares are of what the
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.builder.quantize.levels import (
@@ -260,12 +261,19 @@ def estimates_of(
     )
     if structure is None:
         return found
-    known = record_estimates(structure, level, plain, peaks)
+    whole = replace(plain, written_out=not _attends_in_place(model))
+    known = record_estimates(structure, level, whole, peaks)
     by_metric = {
         name: {**found.by_metric.get(name, {}), **_of_structure(values)}
         for name, values in known.by_metric.items()
     }
     return RecordEstimates({**found.by_metric, **by_metric}, known.explanation, known.best)
+
+
+def _attends_in_place(model: ExportedModel) -> bool:
+    """Whether every cache goes through GroupQueryAttention, which never holds all scores."""
+    main = model.main
+    return main.cache is not None and main.cache.shares_buffer and not main.names.write_indices
 
 
 def _of_structure(values: Mapping[str, float | None]) -> dict[str, float | None]:

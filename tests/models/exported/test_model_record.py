@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from harness.engine.exported.geometry import ExportedGeometry
 from harness.models.catalog.catalog import load_spec
 from harness.models.exported.model import (
     ExportedGraph,
@@ -15,6 +16,7 @@ from harness.models.exported.model import (
     to_json,
 )
 from harness.models.exported.ports import CacheLayout, CachePair, Port, PortNames
+from harness.store.exported import ExportedArtifact, ExportedSource
 
 SHAPE = (0, 3, 0, 64)  # 3 heads, 64 values wide
 CACHE = CacheLayout(
@@ -80,3 +82,13 @@ def test_free_dimensions_are_named_once_in_order():
     """Both inputs share `batch`; the mask adds `total`."""
     assert GRAPH.free_dimensions == ("batch", "tokens", "total")
     assert GRAPH.mask_rank == 2
+
+
+def test_what_a_run_is_told_of_caches_and_states():
+    """Keys and values of 3 heads of 64 halves grow; a state of 96 x 3 floats does not."""
+    artifact = ExportedArtifact(ExportedSource("tiny", MODEL), "int4", ExportedGeometry(MODEL))
+    assert artifact.kv_bytes_per_token == 2 * 3 * 64 * 2
+    assert artifact.state_bytes == 96 * 3 * 4
+    encoder = replace(MODEL, graphs=(replace(GRAPH, cache=None),))
+    without = replace(artifact, source=ExportedSource("tiny", encoder))
+    assert without.state_bytes == without.kv_bytes_per_token == 0
