@@ -27,10 +27,10 @@ from harness.results.replies import Agreement, DeviceHeld, MemoryTaken, Opened
 
 PROVIDER, WHEEL = "llama.cpp", "llama_cpp_python"
 NO_DEVICE = DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
-# Least cosine of the logits beside our own graph at fp32, of any run: of the same weights at f32,
-# which shows that the file is the model; and of the level, which shows that it is not broken.
-LEAST_SAME = 0.999
-LEAST_OF_LEVEL = {"f32": 0.999, "f16": 0.999, "q8_0": 0.99}
+# Least cosine of the logits beside our own graph at fp32, of any run: at f32, which shows that the
+# file is the model, and at its other levels, which shows that they are not broken.
+PLAIN = "f32"
+LEAST = {PLAIN: 0.999, "f16": 0.999, "q8_0": 0.99}
 LEAST_OF_FOUR_BITS = 0.8
 
 
@@ -98,7 +98,6 @@ def memory(
 
 
 def agree(
-    plain: str,
     graph: str,
     geometry: ShapeFields,
     threads: int,
@@ -109,39 +108,35 @@ def agree(
     """Hold the logits of a model in llama.cpp against those of our graph at fp32.
 
     Args:
-        plain: path of its GGUF file at f32.
-        graph: of that at the level to be measured.
-        geometry: of both.
+        graph: path of its GGUF file.
+        geometry: of it.
         threads: of each session.
         seed: of the tokens.
-        fused: our graph, and the level.
+        fused: our graph, and the level of the file.
         long_tokens: of one prompt more, beyond a window; 0: there is no window.
 
     Returns:
         `fused_cosine` is that of the level.
 
     Raises:
-        MeasurementError: at f32 they are others, or the level gives what it does not explain.
+        MeasurementError: they are others than the level explains.
     """
     expected = _ours(fused, threads, seed, long_tokens)
-    same = _least(expected, _theirs(Path(plain), geometry, threads, seed, long_tokens))
-    if not same >= LEAST_SAME:
+    found = _least(expected, _theirs(Path(graph), geometry, threads, seed, long_tokens))
+    least = LEAST.get(fused.level, LEAST_OF_FOUR_BITS)
+    if found >= least:
+        return Agreement(least_cosine=None, fused_cosine=found)
+    if fused.level == PLAIN:
         raise MeasurementError(
-            f"llama.cpp gives other logits than our graph at fp32: cosine {same:.4f},"
-            f" {LEAST_SAME} is the least",
+            f"llama.cpp gives other logits than our graph at fp32: cosine {found:.4f},"
+            f" {least} is the least",
             fix="--runtime ort; this family is written for llama.cpp wrongly, please report it",
         )
-    if plain == graph:
-        return Agreement(least_cosine=None, fused_cosine=same)
-    found = _least(expected, _theirs(Path(graph), geometry, threads, seed, long_tokens))
-    least = LEAST_OF_LEVEL.get(fused.level, LEAST_OF_FOUR_BITS)
-    if not found >= least:
-        raise MeasurementError(
-            f"{fused.level} gives other logits in llama.cpp than the model at fp32: cosine"
-            f" {found:.4f}, {least} is the least",
-            fix="another level; this one loses too much of this model",
-        )
-    return Agreement(least_cosine=None, fused_cosine=found)
+    raise MeasurementError(
+        f"{fused.level} gives other logits in llama.cpp than the model at fp32: cosine"
+        f" {found:.4f}, {least} is the least",
+        fix="another level; this one loses too much of this model",
+    )
 
 
 def _library() -> dict[str, str]:

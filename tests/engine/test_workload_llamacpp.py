@@ -102,6 +102,13 @@ def test_a_level_loses_what_its_bits_explain(tmp_path, level, least):
     assert held(resolve_model("bytelm"), level, tmp_path) > least
 
 
+@pytest.mark.parametrize(("level", "least"), [("q8_0", 0.99), ("q4_0", 0.9)])
+def test_matrices_of_several_parts_are_quantized_too(tmp_path, level, least):
+    """Phi keeps queries, keys and values in one, gate and up in another."""
+    spec = replace(FAMILIES["phi3"], name="tiny-phi3")
+    assert held(source_of(spec), level, tmp_path) > least
+
+
 def test_an_answer_is_asked_for_once(tmp_path, monkeypatch):
     first = held(source_of(WIDE), "f32", tmp_path)
     monkeypatch.setattr(held_against, "_ask", None)

@@ -61,22 +61,26 @@ def hold_against(
     """
     path = cache / FOLDER / f"llama-{_digest(artifact)}.json"
     found = _stored(path)
-    if found is None:
-        found = _ask(group, artifact, cache, settings)
-        _store(path, found)
+    if found is not None:
+        return found
+    if artifact.level != PLAIN:  # first whether the model is the same at all: once for all levels
+        level = find_level(PLAIN)
+        kept = find_cache("fp32", level)
+        plain = ensure_gguf(group.built, level, kept, cache, settings.seed)
+        hold_against(group, plain, cache, settings)
+    found = _ask(group, artifact, cache, settings)
+    _store(path, found)
     return found
 
 
 def _ask(group: SessionGroup, artifact: AnyArtifact, cache: Path, settings: Settings) -> Agreement:
-    """Build both at full precision, and compare in a worker of its own."""
+    """Build our graph at fp32, and compare in a worker of its own."""
     source, seed = group.built, settings.seed
     fused = ensure_artifact(source, REFERENCE_LEVEL, cache, seed)
-    level = find_level(PLAIN)
-    plain = ensure_gguf(source, level, find_cache("fp32", level), cache, seed)
+    geometry = {**shapes_json(artifact.geometry), "kv_dtype": "float32"}
     asked = {
-        "plain": str(plain.graph),
         "graph": str(artifact.graph),
-        "geometry": shapes_json(plain.geometry),
+        "geometry": geometry,
         "threads": group.threads,
         "seed": seed,
         "fused": FusedGraph(
