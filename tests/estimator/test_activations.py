@@ -112,6 +112,8 @@ def test_a_depth_that_states_remember_is_read_in_chunks():
         logits = 4 * model.vocab_size
         expected = activation_bytes(model, FP32, Shape(tokens, 0, 1)) + logits
         assert memory.part_bytes("activations") == expected
+        again = expected - logits if tokens > 1 else 0  # four chunks of one length
+        assert memory.part_bytes("planned again") == again
 
 
 def test_a_batch_reads_on_one_sequence_after_another():
