@@ -237,6 +237,8 @@ SCENES = {
     "--dim {}: the tests of {} say how large it is": None,
     "--model {} and {} are the same folder": None,
     "--model {} is no model on the hub": None,
+    "--model {}, {} MiB at {}": None,  # of the catalog: test_memory_limit.py
+    "one .gguf file: --model FILE": None,
 }
 
 
