@@ -25,7 +25,7 @@ FORMS = {
     "q8_0": (("int8", "int8-block"), (1.10, 2.0)),
     "f32": (("fp32",), (1.00, 1.30)),
 }
-RATES = {"decode_tok_s": "decode", "prefill_tok_s": "prefill"}
+RATES = {"decode_step_tok_s": "decode", "prefill_tok_s": "prefill"}
 Json = dict[str, Any]
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--forms", default="q4_0,q8_0,f32", help=f"of {', '.join(FORMS)}")
     parser.add_argument("--levels", help="of ours, in place of those beside each form")
-    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=10, help="5 at least, for an interval")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each test in a pair")
     parser.add_argument("--tests", default="--prompt 128 --gen 32")
     options = parser.parse_args()
@@ -74,7 +74,7 @@ def cell(
     found = []
     for row in json.loads(done.stdout)["rows"]:
         rate = RATES.get(row["metric"])
-        if rate is not None:
+        if rate is not None and row["ratio"] is not None and row["low"] is not None:
             low, high = row["low"], row["high"]
             print(
                 f"| {model} | {threads} | {level} / {form} | {rate} | {row['ratio']:.3f}"
