@@ -35,9 +35,9 @@ READ_PER_TOKEN = {
 }
 
 
-def test_the_catalog_has_85_models():
-    assert len(NAMES) == 85
-    assert len(catalog_models()) == 85
+def test_the_catalog_has_86_models():
+    assert len(NAMES) == 86
+    assert len(catalog_models()) == 86
 
 
 @pytest.mark.parametrize("name", NAMES)
