@@ -278,14 +278,15 @@ def open_mapped(graph: bytes, folder: Path, prepacked: bool) -> ort.InferenceSes
     return ort.InferenceSession(graph, options, ["CPUExecutionProvider"], enable_fallback=0)
 
 
-def save_prepacked(graph: Path, to: Path, data: str) -> None:
+def save_prepacked(graph: Path, content: bytes, to: Path, data: str) -> None:
     """Write `graph` as the CPU runs it, with the copies that its kernels make of weights.
 
     A session opened on the result maps these copies instead of keeping its own. ONNX Runtime
     (1.32) still makes each copy once, for its hash, and drops it where the file has the same.
 
     Args:
-        graph: an ONNX file.
+        graph: an ONNX file, beside its data.
+        content: of the graph, opened in place of its file.
         to: the file that is written.
         data: name of the file beside it that gets weights and copies.
 
@@ -300,9 +301,10 @@ def save_prepacked(graph: Path, to: Path, data: str) -> None:
         ("save_external_prepacked_constant_initializers", "1"),
     ):
         options.add_session_config_entry(f"session.{name}", value)
+    _keep_data_in(options, graph.parent)
     host = find_device("cpu")
     try:
-        ort.InferenceSession(str(graph), options, [host.provider], enable_fallback=0)
+        ort.InferenceSession(content, options, [host.provider], enable_fallback=0)
     except MemoryError:
         raise
     except Exception as error:  # ONNX Runtime's errors share no class of their own

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import expm1, fsum
 
 from harness.builder.graph.geometry import longest_context
-from harness.builder.quantize.layout import StoredArray, body_arrays, table_arrays
+from harness.builder.quantize.layout import StoredArray, body_arrays, slice_rows, table_arrays
 from harness.builder.quantize.levels import CacheLevel, Form, MatrixFormat, QuantLevel, own_cache
 from harness.core.units import MIB
 from harness.estimator.activations import REGION_SHARE, Shape, activation_bytes, score_bytes
@@ -133,6 +133,7 @@ def _arrays(group: ParameterGroup, level: QuantLevel) -> tuple[StoredArray, ...]
 # Touching one byte of a mapped file brings in the pages around it: Linux's fault_around_bytes.
 FAULT_AROUND_BYTES = 65_536
 LOGIT_BYTES = 4
+HEADS = (Role.HEAD, Role.TIED)
 FILL_TOKENS = 256  # a depth that states remember is read in chunks of so many
 
 
@@ -202,7 +203,9 @@ def peak_memory(
     scores = 0.0
     if runtime.prepacks:
         scores = score_bytes(model, shape, written_out=written_out)
+    slices = _head_slices(model, level, runtime)
     logits = LOGIT_BYTES * model.vocab_size * batch if model.decodes else 0
+    logits += logits if slices > 1 else 0  # in parts, and joined
     kept = cache or own_cache(level)
     cache_bytes = _cache_bytes(model, kept, sequence, tokens) * batch
     running = [
@@ -219,7 +222,7 @@ def peak_memory(
     terms = [
         MemoryTerm("weights as held", _weights_bytes(model, level, runtime)),
         MemoryTerm("mapped file", _mapped_bytes(model, level, runtime)),
-        MemoryTerm("rotary tables", _rotary_bytes(model, level)),
+        MemoryTerm("rotary tables", _rotary_bytes(model, level, runtime)),
         *running,
         MemoryTerm("loading, beyond the run", max(0.0, loading)),
         MemoryTerm("runtime", float(runtime.base_bytes)),
@@ -241,21 +244,22 @@ def _mapped_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) ->
     """Bytes of the data file that stay resident beside prepacked copies.
 
     Of blocks the scales of every matrix, which prepacking copies but does not release; of a float
-    table that is also the head, all of it.
+    table that is also the head, all of it, unless the head reads slices of its own.
     """
     if not runtime.prepacks:
         return 0.0
-    return float(sum(_mapped_copy_bytes(p, level) * p.copies for p in model.groups))
+    sliced = _head_slices(model, level, runtime) > 1
+    return float(sum(_mapped_copy_bytes(p, level, sliced=sliced) * p.copies for p in model.groups))
 
 
-def _mapped_copy_bytes(group: ParameterGroup, level: QuantLevel) -> int:
+def _mapped_copy_bytes(group: ParameterGroup, level: QuantLevel, *, sliced: bool) -> int:
     """Resident bytes of one mapped original after load."""
     form = group_format(group, level)
     if form is None or group.role is Role.TABLE:
         return 0
     if form.form is Form.BLOCK:
         return SCALE_BYTES * group.outputs * form.blocks(group.inputs)
-    whole = form.form is Form.FLOAT and group.role is Role.TIED
+    whole = form.form is Form.FLOAT and group.role is Role.TIED and not sliced
     return stored_copy_bytes(group, level) if whole else 0
 
 
@@ -264,14 +268,15 @@ def _looked_up_bytes(
 ) -> float:
     """Bytes of mapped tables that looking up so many rows brings in.
 
-    A float table that is also the head is there already.
+    A float table that is also the head is there already, unless the head reads slices of its own.
     """
     if not runtime.prepacks:
         return 0.0
+    apart = level.table.form is not Form.FLOAT or _head_slices(model, level, runtime) > 1
     return sum(
         _touched_bytes(float(stored_copy_bytes(p, level)), row_bytes(p, level), tokens)
         for p in model.groups
-        if p.role is Role.TABLE or (p.role is Role.TIED and level.table.form is not Form.FLOAT)
+        if p.role is Role.TABLE or (p.role is Role.TIED and apart)
     )
 
 
@@ -287,33 +292,50 @@ def _loading_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -
     """Bytes beside the prepacked copies at the worst moment of a load.
 
     The original of the largest matrix; on all threads those of all of them; of saved copies, which
-    are made once more for their hash, the original and the new copy of the largest.
-    Source: smollm2-135m at int4 and fp32, onnxruntime 1.32.0: 64, 33 and 405, 108 MiB beside the
-    copies on all threads and saved; by these sums 65, 35 and 405, 108.
+    are made once more for their hash, the original and the new copy of the largest matrix or slice
+    of the head.
+    Source: onnxruntime 1.32.0 on x86. smollm2-135m at int4 and fp32 on all threads: 64 and 405 MiB
+    beside the copies, 65 and 405 by this sum; saved copies: tests/estimator/test_memory_prepack.py.
     """
     if not runtime.prepacks:
         return 0.0
+    slices = _head_slices(model, level, runtime)
     packed = [group for group in model.groups if group.role not in (Role.VECTOR, Role.TABLE)]
     originals = [
-        float(stored_copy_bytes(group, level) - _mapped_copy_bytes(group, level))
+        float(stored_copy_bytes(group, level) - _mapped_copy_bytes(group, level, sliced=slices > 1))
         for group in packed
     ]
     if runtime.packing == Prepack.PARALLEL:
         return sum(one * group.copies for one, group in zip(originals, packed, strict=True))
     if runtime.packing == Prepack.ON:
-        copies = (kept_copy_bytes(group, level, runtime) for group in packed)
-        originals = [one + copy for one, copy in zip(originals, copies, strict=True)]
+        originals = [
+            (one + kept_copy_bytes(group, level, runtime)) / (slices if group.role in HEADS else 1)
+            for one, group in zip(originals, packed, strict=True)
+        ]
     return max(originals, default=0.0)
 
 
-def _rotary_bytes(model: ModelStructure, level: QuantLevel) -> float:
+def _head_slices(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> int:
+    """Products that the head is taken in: one, unless kernels' copies are saved."""
+    head = next((group for group in model.groups if group.role in HEADS), None)
+    if head is None or runtime.packing != Prepack.ON:
+        return 1
+    body = (group for group in model.groups if group.role is Role.BODY)
+    largest = max((_arrays(group, level)[0].size_bytes for group in body), default=0)
+    rows = slice_rows(head.outputs, _arrays(head, level)[0].size_bytes, largest)
+    return -(-head.outputs // rows)
+
+
+def _rotary_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> float:
     """Bytes of cosines and sines [context, rotated values / 2], folded into constants at load.
 
     Twice where layers with a window have a base of their own, or once for each base of a layer;
     nothing where positions are learned or no layer turns by them. The context is the one that a
-    graph is built for.
+    graph is built for. With copies of weights the tables are saved as well, and mapped by row.
     """
     spec = model.spec
+    if runtime.packing == Prepack.ON:
+        return 0.0
     if not isinstance(spec, ModelSpec):  # an encoder's positions are a table
         return 0.0
     if not any(layer.attends and layer.rotary for layer in spec.layers):

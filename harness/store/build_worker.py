@@ -233,6 +233,8 @@ def _write_static_decoder(
 def prepack(graph: str, to: str, data: str, layers: list[int]) -> SavedCopies:
     """Write a graph with the copies that this machine's kernels make of its weights.
 
+    Its head is taken in slices: a load makes each copy once more, and the largest decides its peak.
+
     Args:
         graph: path of a built one.
         to: path of the one that is written.
@@ -245,12 +247,13 @@ def prepack(graph: str, to: str, data: str, layers: list[int]) -> SavedCopies:
     """
     from harness.builder.graph.decoder import write_windowed
     from harness.builder.graph.outline import saved_copies_bytes
+    from harness.builder.graph.slices import sliced_model
     from harness.devices.session import save_prepacked
 
-    kept = Path(to)
+    file, kept = Path(graph), Path(to)
 
     def write() -> None:
-        save_prepacked(Path(graph), kept, data)
+        save_prepacked(file, sliced_model(file), kept, data)
         write_windowed(layers, kept.parent)
 
     built = _timed(write, f"{kept.name} with its copies")

@@ -10,6 +10,7 @@ import pytest
 import harness
 from harness.builder.graph import outline
 from harness.builder.graph.rules import WINDOWED_FILE
+from harness.builder.quantize import layout
 from harness.core.errors import DeviceError, StorageError, UsageError
 from harness.devices.device import find_device
 from harness.devices.session import open_session
@@ -61,6 +62,20 @@ def test_an_encoder_has_the_same_embeddings(level, shared_cache):
     assert not (packed.folder / plain.data.name).exists()  # no other graph reads it
 
 
+@pytest.mark.parametrize("level", ["fp32", "int4"])
+def test_a_head_in_slices_gives_the_same_logits(level, shared_cache, tmp_path, monkeypatch):
+    """Over whole caches and over those of windows: the largest copy is one of a layer's matrix."""
+    monkeypatch.setattr(layout, "LEAST_SLICE_BYTES", 1)
+    spec = replace(SPECS["mistral"], vocab_size=1000)
+    plain = ensure_artifact(ModelSource("wide", "wide", spec, None), level, shared_cache)
+    packed = ensure_prepacked(plain, tmp_path)
+    for graph in (packed.graph, packed.folder / WINDOWED_FILE):
+        assert sum(".slice." in name for name in outline.node_names(graph)) > 1
+    for threads in (1, 2):
+        for ours, theirs in zip(answers(plain, threads), answers(packed, threads), strict=True):
+            assert np.array_equal(ours, theirs)
+
+
 def test_the_timed_graph_alone_has_copies(shared_cache):
     """What is not timed lies there under its own name, linked: its bytes are stored once."""
     plain, packed = both("llama", SPECS["llama"], "int4", shared_cache)
@@ -98,6 +113,13 @@ def test_what_is_saved_is_found_again(shared_cache, monkeypatch):
     plain, packed = both("llama", SPECS["llama"], "int4", shared_cache)
     monkeypatch.setattr(prepacked, "Worker", None)
     assert ensure_prepacked(plain, shared_cache) == packed
+
+
+def test_folders_of_older_versions_are_left(shared_cache, monkeypatch):
+    """Their heads were whole: they are made anew under another name."""
+    plain, packed = both("llama", SPECS["llama"], "int4", shared_cache)
+    monkeypatch.setattr(prepacked, "VERSION", "1")
+    assert ensure_prepacked(plain, shared_cache).folder != packed.folder
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from math import prod
 
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
+from harness.core.units import MIB
 from harness.models.specs.model import AnySpec, is_sensitive
 from harness.models.specs.tensors import TABLES, built_parameters, logical_tensors
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1, "int8": 1}
+# Rows of a slice are a multiple of it: kernels take up to 64 outputs at a time, and may sum in
+# another order where fewer are left.
+STEP_ROWS = 128
+# Of a slice's weights, at least: to read them takes some 50 times what a call costs.
+LEAST_SLICE_BYTES = 8 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,21 @@ def block_arrays(outputs: int, inputs: int, form: MatrixFormat) -> tuple[StoredA
         return quantized, scales
     zeros = StoredArray("zero_points", "uint8", (outputs, form.zero_point_bytes(inputs)))
     return quantized, scales, zeros
+
+
+def slice_rows(outputs: int, weight_bytes: int, next_bytes: int) -> int:
+    """Outputs of one slice of the largest product of a graph whose kernels' copies are saved.
+
+    As few slices as none is larger than the weights of the next largest, or than 8 MiB, by more
+    than a step of rows.
+
+    Args:
+        outputs: of the product.
+        weight_bytes: of its weights, without scales.
+        next_bytes: of the weights of the next largest product.
+    """
+    count = max(1, -(-weight_bytes // max(LEAST_SLICE_BYTES, next_bytes)))
+    return min(outputs, -(-outputs // (count * STEP_ROWS)) * STEP_ROWS)
 
 
 def stored_arrays(spec: AnySpec, level: QuantLevel) -> Iterator[StoredArray]:
