@@ -191,7 +191,7 @@ CAUSES = (
         count=_read_percent,
         form="{:.0f} % of parameters",
         cost=_read,
-        because="an embedding apart from the head is looked up, not read",
+        because="tables that are looked up and experts that are not chosen are not read",
     ),
     Cause(
         "read per token",

@@ -19,10 +19,13 @@ from harness.results.metrics import differences
 ROOT = Path(__file__).resolve().parent.parent.parent
 RENDERS = ROOT / "tests" / "fixtures" / "renders"
 RESULTS = ROOT / "results"
+# Measured by a later version: tests/test_docs.py holds what stands beside the document.
+LATER = {"modern"}
 DOCUMENTS = {
     path.stem: path
     for folder, names in (("reference", "*"), ("validation", "[!e]*"))
     for path in sorted((RESULTS / folder).glob(f"{names}.json"))
+    if path.stem not in LATER
 }
 REPORTS = [(name, style) for name in DOCUMENTS for style in ("table", "md")]
 COMPARISONS = {
