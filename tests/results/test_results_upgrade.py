@@ -15,7 +15,6 @@ from tests.results.results_samples import cell, document, record
 ROOT = Path(__file__).resolve().parents[2]
 JOURNAL = ROOT / "tests" / "fixtures" / "journals" / "format-1.journal.jsonl"
 DOCUMENTS = sorted((ROOT / "results" / "reference").glob("*.json"))
-LATER = {"modern"}  # measured with format 2
 OLD_REASONS = [
     {"code": "FOREIGN_CPU", "detail": "9%"},
     {"code": "SHIFT", "detail": "slower"},
@@ -58,8 +57,8 @@ def test_what_was_stored_is_left_as_it_was():
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_no_committed_document_keeps_an_old_word(path):
-    """Most are of format 1 on the disk, and read without its words."""
-    assert json.loads(path.read_bytes())["schema_version"] == (2 if path.stem in LATER else 1)
+    """They are of format 1 on the disk, and read without its words."""
+    assert json.loads(path.read_bytes())["schema_version"] == 1
     text = json.dumps(to_builtins(read_document(path)))
     assert "foreign" not in text.lower()
     assert "background_cpu_ns" in text
