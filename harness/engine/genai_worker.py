@@ -12,10 +12,9 @@ from harness.engine.reading import read_through
 from harness.engine.shapes import ShapeFields, shapes_from
 from harness.engine.worker import MeasuringChild, footprint_reply, opened_reply
 from harness.engine.workload import Workload
+from harness.machine.meters.device_memory import IN_HOST
 from harness.machine.meters.memory import AnonymousWatch, memory_mark
-from harness.results.replies import DeviceHeld, MemoryTaken, Opened
-
-NO_DEVICE = DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
+from harness.results.replies import MemoryTaken, Opened
 
 
 class GenaiChild(MeasuringChild):
@@ -75,7 +74,7 @@ def memory(
         measuring = _measuring(opened, geometry, batch, workload.context_tokens, seed)
         measuring.touch(workload)
         steady = memory_mark()
-    return footprint_reply(Footprint(baseline, loaded, steady, NO_DEVICE, watch.peak_bytes))
+    return footprint_reply(Footprint(baseline, loaded, steady, IN_HOST, watch.peak_bytes))
 
 
 def _measuring(
@@ -94,10 +93,6 @@ def _measuring(
 
 _CHILD = GenaiChild()
 COMMANDS = {
-    "open": _CHILD.open,
-    "warm": _CHILD.warm,
-    "sample": _CHILD.sample,
-    "audit": _CHILD.audit,
+    **_CHILD.commands(),
     "memory": memory,
-    "close": _CHILD.close,
 }

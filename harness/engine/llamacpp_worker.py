@@ -21,12 +21,12 @@ from harness.engine.shapes import FusedGraph, ShapeFields, shapes_from
 from harness.engine.trial import PROMPT_TOKENS, STEPS, decoder_outputs
 from harness.engine.worker import MeasuringChild, footprint_reply, opened_reply
 from harness.engine.workload import Workload
+from harness.machine.meters.device_memory import IN_HOST
 from harness.machine.meters.memory import AnonymousWatch, memory_mark
 from harness.models.gguf import GgufGeometry
-from harness.results.replies import Agreement, DeviceHeld, MemoryTaken, Opened
+from harness.results.replies import Agreement, MemoryTaken, Opened
 
 PROVIDER, WHEEL = "llama.cpp", "llama_cpp_python"
-NO_DEVICE = DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
 # Least cosine of the logits beside our own graph at fp32, of any run: at f32, which shows that the
 # file is the model, and at its other levels, which shows that they are not broken.
 PLAIN = "f32"
@@ -94,7 +94,7 @@ def memory(
         loaded = memory_mark()
         Measuring(decoder, seed).touch(workload)
         steady = memory_mark()
-    return footprint_reply(Footprint(baseline, loaded, steady, NO_DEVICE, watch.peak_bytes))
+    return footprint_reply(Footprint(baseline, loaded, steady, IN_HOST, watch.peak_bytes))
 
 
 def agree(
@@ -203,11 +203,7 @@ def _decoder(
 
 _CHILD = LlamaChild()
 COMMANDS = {
-    "open": _CHILD.open,
-    "warm": _CHILD.warm,
-    "sample": _CHILD.sample,
-    "audit": _CHILD.audit,
+    **_CHILD.commands(),
     "memory": memory,
     "agree": agree,
-    "close": _CHILD.close,
 }

@@ -5,6 +5,7 @@ reply is a raw integer in ns; nothing is summarised here.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,16 @@ class MeasuringChild:
         self._open = None
         return Done()
 
+    def commands(self) -> dict[str, Callable[..., object]]:
+        """What every runtime's child is asked; what else one takes stands beside it."""
+        return {
+            "open": self.open,
+            "warm": self.warm,
+            "sample": self.sample,
+            "audit": self.audit,
+            "close": self.close,
+        }
+
     def _measuring(self) -> AnyMeasuring:
         """The open session.
 
@@ -248,14 +259,10 @@ def _held(mark: MemoryMark) -> Held:
 
 _CHILD = MeasuringChild()
 COMMANDS = {
+    **_CHILD.commands(),
     "agree": agree,
-    "open": _CHILD.open,
-    "warm": _CHILD.warm,
-    "sample": _CHILD.sample,
-    "audit": _CHILD.audit,
     "compile": compile_model,
     "memory": memory,
     "profile": profile,
     "steps_check": steps_check,
-    "close": _CHILD.close,
 }

@@ -14,6 +14,8 @@ from harness.core.units import GIB, KIB, MIB
 from harness.machine.meters.counters import VALUE, Answer, NoCounterError, ask, nvml, text_in
 from harness.results.replies import DeviceHeld, Hardware
 
+# What a device holds that has no memory of its own.
+IN_HOST = DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
 SIZES = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 # What a driver holds for a client, by region of memory; the older name says the same.
 RESIDENT, OLDER = "drm-resident-", "drm-memory-"
@@ -108,7 +110,7 @@ def device_bytes(
         counters: rows, the best first.
     """
     if hardware.device_class == "cpu":
-        return DeviceHeld(peak_bytes=None, reason="the device works in the memory of the host")
+        return IN_HOST
     reasons = []
     for row in counters:
         if row.vendor_id not in (None, hardware.vendor_id):

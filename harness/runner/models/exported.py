@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel, find_level
 from harness.core.errors import UsageError
@@ -21,10 +21,10 @@ from harness.models.exported.model import (
 from harness.models.exported.sizes import input_shapes
 from harness.models.specs.dissect import spec_structure
 from harness.models.specs.structure import ModelStructure
-from harness.models.weights.source import ModelSource
 from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition
+from harness.runner.models.as_it_lies import AsItLies
 from harness.runner.models.exported_files import (
     cache_of,
     calibrated_level,
@@ -68,7 +68,7 @@ COUNT_TOLERANCE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(AsItLies):
     """A recognised graph of which only shapes and types are known; other kinds add what they know.
 
     Attributes:
@@ -77,14 +77,8 @@ class Exported:
 
     source: ExportedSource
 
-    embeds = False
-    is_own_plan = True
+    made_as = "is exported"
     own_flags: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def argument(self) -> str:
-        """What the user typed."""
-        return self.source.argument
 
     @property
     def model(self) -> ExportedModel:
@@ -107,10 +101,6 @@ class Exported:
         notes = (f"its file holds {self.model.level}",)
         name, count = self.model.name, self.model.parameters
         return EstimateTarget(name, count, self.structure, "exported file, exact count", notes)
-
-    def measured(self) -> Self:
-        """Return this model."""
-        return self
 
     @property
     def parameters(self) -> int:
@@ -203,10 +193,6 @@ class Exported:
         levels = self.levels_asked(settings, devices)
         return tuple((level, cache_of(self.model, level)) for level in levels)
 
-    def runs_on(self, settings: "Settings", level: QuantLevel, device: "Device") -> bool:
-        """On every device: what it does not take is its row's reason."""
-        return True
-
     def batches(self, settings: "Settings") -> tuple[int, ...]:
         """1: each test has inputs of its own number."""
         return (1,)
@@ -218,14 +204,6 @@ class Exported:
     def inputs(self, settings: "Settings") -> tuple[tuple[str, float], ...]:
         """Those of the plan."""
         return settings.input
-
-    def shapes(self, level: QuantLevel, tests: Sequence[Workload]) -> "AnyShapes | None":
-        """None: nothing is built."""
-        return None
-
-    def has_one_shape(self, level: QuantLevel) -> bool:
-        """No: its graph takes what it takes."""
-        return False
 
     def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
         """What is no decoder, or has no configuration, or is made of it here."""
@@ -240,17 +218,6 @@ class Exported:
     def llama_refusals(self, tests: Sequence[Workload]) -> Iterator[Refusal]:
         """All of it."""
         yield f"{self.model.name}, which is an ONNX graph", "its checkpoint, or a .gguf file of it"
-
-    def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
-        """No: which matrices are which is not known."""
-        return False
-
-    def built(self) -> ModelSource:
-        """Refuse."""
-        raise UsageError(
-            f"quality is measured of models that are built here, and {self.model.name} is exported",
-            fix="leave --quality, --sensitivity and --reference out",
-        )
 
     def build(
         self,

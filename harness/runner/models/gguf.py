@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from harness.builder.quantize.levels import (
     AUTO,
@@ -24,9 +24,9 @@ from harness.models.gguf import (
     content_hash_of,
     read_header,
 )
-from harness.models.weights.source import ModelSource
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition, Storage
+from harness.runner.models.as_it_lies import AsItLies
 from harness.runner.models.model import Json, Refusal, Stored
 from harness.runner.models.tests import DECODER_FLAGS, decoder_tests
 
@@ -43,7 +43,7 @@ ENDING = ".gguf"
 
 
 @dataclass(frozen=True, slots=True)
-class GgufModel:
+class GgufModel(AsItLies):
     """A file, or the first of its parts.
 
     Attributes:
@@ -52,8 +52,7 @@ class GgufModel:
 
     source: GgufSource
 
-    embeds = False
-    is_own_plan = True
+    made_as = "is a GGUF file"
     takes = DECODER_FLAGS
     active_parameters = None
     read_parameters = None
@@ -62,21 +61,12 @@ class GgufModel:
     input_weights = 0
 
     @property
-    def argument(self) -> str:
-        """What the user typed."""
-        return self.source.argument
-
-    @property
     def target(self) -> EstimateTarget:
         """The count of its file."""
         notes = (f"its file holds {self.source.header.level}",)
         return EstimateTarget(
             self.source.name, self.parameters, None, "GGUF file, exact count", notes
         )
-
-    def measured(self) -> Self:
-        """Return this model."""
-        return self
 
     @property
     def parameters(self) -> int:
@@ -147,10 +137,6 @@ class GgufModel:
         (own,) = self.levels()
         return tuple((own, find_cache(name, own)) for name in settings.kv_cache)
 
-    def runs_on(self, settings: "Settings", level: QuantLevel, device: "Device") -> bool:
-        """On the CPU; others are refused with the runtime."""
-        return True
-
     def batches(self, settings: "Settings") -> tuple[int, ...]:
         """Those of the plan; more than one is refused with the runtime."""
         return settings.batch
@@ -163,14 +149,6 @@ class GgufModel:
         """None: there is no graph."""
         return ()
 
-    def shapes(self, level: QuantLevel, tests: Sequence["Workload"]) -> "AnyShapes | None":
-        """None: nothing is built."""
-        return None
-
-    def has_one_shape(self, level: QuantLevel) -> bool:
-        """No."""
-        return False
-
     def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
         """All of it."""
         yield f"{self.source.name}, which is a GGUF file", "--runtime llama.cpp"
@@ -178,18 +156,6 @@ class GgufModel:
     def llama_refusals(self, tests: Sequence["Workload"]) -> Iterator[Refusal]:
         """Nothing: the library itself says which file it does not take."""
         return iter(())
-
-    def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
-        """No."""
-        return False
-
-    def built(self) -> ModelSource:
-        """Refuse."""
-        raise UsageError(
-            f"quality is measured of models that are built here, and {self.source.name} is a GGUF"
-            " file",
-            fix="leave --quality, --sensitivity and --reference out",
-        )
 
     def build(
         self,
