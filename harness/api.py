@@ -1,5 +1,7 @@
 """The public functions: build, load, run, estimate; the command line is made of the same pieces."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -17,6 +19,7 @@ from harness.core.errors import (
 )
 from harness.core.findings import Progress
 from harness.devices.choose import DeviceRequest, choose_devices
+from harness.devices.session_options import check_places, parse_session_options
 from harness.estimator import answer
 from harness.estimator.answer import Estimate
 from harness.machine.watch.facts import usable_cores
@@ -115,6 +118,7 @@ def load(
     allow_simulated: bool = False,
     threads: int | None = None,
     context_tokens: int = DEFAULT_CONTEXT_TOKENS,
+    session_options: Mapping[str, str] | None = None,
     cache: Path | None = None,
     seed: int = 0,
 ) -> "LoadedModel | LoadedEncoder":
@@ -129,6 +133,7 @@ def load(
         allow_simulated: take an emulation where there is no hardware.
         threads: intra-op threads; None: every usable physical core.
         context_tokens: longest sequence for `prefill` and `step`; cut to the model's own.
+        session_options: of ONNX Runtime's sessions, those that `--session-option` takes.
         cache: where built models are kept.
         seed: of seeded weights.
 
@@ -144,6 +149,10 @@ def load(
             raise UsageError(f"{name}={count} leaves nothing to run", fix=f"{name} of 1 or more")
     (chosen,) = choose_devices((device,), DeviceRequest(allow_simulated=allow_simulated))
     chosen.refuse_absent()
+    count = threads or usable_cores()
+    given = parse_session_options([f"{k}={v}" for k, v in (session_options or {}).items()])
+    check_places(given, count)
+    chosen = replace(chosen, session_options=given)
     folder = Path(_word(path_or_model))
     artifact: AnyArtifact
     if (folder / RECORD_FILE).is_file():
@@ -154,7 +163,7 @@ def load(
     if chosen.row.is_host:
         artifact = artifact.for_capacity(context_tokens)
     kind = kind_of(artifact.geometry)
-    return kind.loaded(artifact.graph, chosen, threads or usable_cores(), context_tokens)
+    return kind.loaded(artifact.graph, chosen, count, context_tokens)
 
 
 def run(

@@ -60,6 +60,7 @@ MACHINE = (
 NEARLY = {"memory_bytes": 0.02, "container_memory_bytes": 0.02}
 # What may be the very thing that is compared: told, not refused.
 SOFTWARE = ("os", "kernel", "python_version")
+OPTIONS = ("session_option", "ep_option")  # a file that says nothing had none
 SETTINGS = ("warm_seconds", "sample_seconds", "min_passes", "seed", "text")
 _Sides = dict[Key, list[Measured]]
 
@@ -445,6 +446,10 @@ def _told(first: Document, others: Sequence[Document]) -> Iterator[str]:
             yield from _differs(name, mine[name], theirs[name])
         for name in SETTINGS:
             yield from _differs(name, getattr(first.plan, name), getattr(other.plan, name))
+        for name in OPTIONS:
+            yield from _differs(
+                name, *(", ".join(getattr(one.plan, name) or ("none",)) for one in (first, other))
+            )
 
 
 def _packages(document: Document) -> dict[str, str]:

@@ -25,6 +25,7 @@ class Device:
         compiled: folder of what the provider has compiled of the model; None, or without the graph
             that is opened: compile it now.
         parallel_prepack: kernels copy weights on all threads while a session is created.
+        session_options: of the session, given by the user; see harness.devices.session_options.
         refusal: why nothing serves it, and what to try: raised when it is opened.
     """
 
@@ -37,6 +38,7 @@ class Device:
     refusal: tuple[str, str] | None = None
     compiled: str | None = None
     parallel_prepack: bool = False
+    session_options: Pairs = ()
 
     @property
     def key(self) -> str:
@@ -75,6 +77,7 @@ class Device:
             refusal=self.refusal,
             compiled=self.compiled,
             parallel_prepack=self.parallel_prepack,
+            session_options=dict(self.session_options),
         )
 
     def file_of(self, graph: Path) -> Path:
@@ -109,6 +112,7 @@ class SentDevice(msgspec.Struct, frozen=True, kw_only=True):
     refusal: tuple[str, str] | None = None
     compiled: str | None = None
     parallel_prepack: bool = False
+    session_options: dict[str, str] = {}
 
 
 def find_device(value: str | SentDevice) -> Device:
@@ -130,6 +134,7 @@ def find_device(value: str | SentDevice) -> Device:
         refusal=value.refusal,
         compiled=value.compiled,
         parallel_prepack=value.parallel_prepack,
+        session_options=tuple(value.session_options.items()),
     )
 
 

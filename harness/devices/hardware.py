@@ -95,6 +95,7 @@ def facts_of(device: Device) -> Hardware:
         device_id=None if listed is None else hex(listed.device.device_id),
         memory=None if listed is None else _memory_name(listed),
         options=device.provider_options,
+        session_options=dict(device.session_options),
         simulated=device.simulate or (listed is not None and is_simulated(listed, row)),
         discrete=None if listed is None else is_discrete(listed.device.metadata),
     )

@@ -14,6 +14,9 @@ from harness.devices.device import Device, find_device
 from harness.devices.hardware import pick
 from harness.devices.placement import place, recorded_nodes
 from harness.devices.register import bring_in
+from harness.devices.row import Pairs
+from harness.devices.session_options import OPTIONS
+from harness.devices.session_options import SPINNING as ALLOW_SPINNING
 from harness.devices.states import FellBackError
 from harness.devices.table import ROWS
 from harness.results.enums import PlacementVerdict
@@ -93,7 +96,8 @@ def open_session(
     graph = device.file_of(graph)
     if device.row.needs_static:
         _refuse_dynamic(graph, device)
-    options = session_options(threads, stop_spinning, device.parallel_prepack)
+    given = device.session_options
+    options = session_options(threads, stop_spinning, device.parallel_prepack, given)
     if profile_to is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_to / graph.stem)
@@ -116,11 +120,15 @@ def open_session(
     placement = _placement(session, graph, device)
     if not device.allow_fallback:
         _refuse_fallback(session, device, placement)
-    return OpenedSession(session, device, threads, SPINNING, load_ns, placement)
+    spinning = SPINNING and dict(given).get(ALLOW_SPINNING) != "0"
+    return OpenedSession(session, device, threads, spinning, load_ns, placement)
 
 
 def session_options(
-    threads: int, stop_spinning: bool = False, parallel_prepack: bool = False
+    threads: int,
+    stop_spinning: bool = False,
+    parallel_prepack: bool = False,
+    given: Pairs = (),
 ) -> ort.SessionOptions:
     """The options of every session; what is not set here is ONNX Runtime's default.
 
@@ -130,16 +138,26 @@ def session_options(
             spinning for 100 ms and more after its run, on the cores that the other one computes on.
         parallel_prepack: kernels copy their weights on all threads: loads faster, and for a while
             more originals lie beside their copies.
+        given: by the user, over these; see harness.devices.session_options.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = LOG_ERRORS_ONLY
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(SPINNING)))
-    options.add_session_config_entry("session.force_spinning_stop", str(int(stop_spinning)))
-    options.add_session_config_entry("session.prepack.enable_parallel", str(int(parallel_prepack)))
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    entries = {
+        ALLOW_SPINNING: str(int(SPINNING)),
+        "session.force_spinning_stop": str(int(stop_spinning)),
+        "session.prepack.enable_parallel": str(int(parallel_prepack)),
+        "session.record_ep_graph_assignment_info": "1",
+    }
+    for name, value in given:
+        if OPTIONS[name].is_attribute:
+            setattr(options, name, value == "1")
+        elif not (stop_spinning and name == "session.force_spinning_stop"):
+            entries[name] = value
+    for name, value in entries.items():
+        options.add_session_config_entry(name, value)
     return options
 
 

@@ -47,6 +47,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_misplaced(document.records),
         *_invalid(document.records),
         *_effort(document.plan),
+        *_session_options(document.plan),
         *_doubts(document.records),
         *_energy(document.records),
         *_sustained(document.records),
@@ -138,6 +139,12 @@ def _effort(plan: RunPlan) -> Iterator[str]:
     if found:
         end = ENDINGS[found.ended].format(**structs.asdict(found))
         yield f"precision {found.precision:.1%}: {end} ({found.rounds} rounds)"
+
+
+def _session_options(plan: RunPlan) -> Iterator[str]:
+    """Yield which options every session had beyond the usual ones."""
+    if plan.session_option:
+        yield f"session options: {', '.join(plan.session_option)}"
 
 
 def _energy(records: Sequence[Record]) -> Iterator[str]:

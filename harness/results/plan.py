@@ -122,6 +122,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
             held-out text, else English.
         ep: keys of the provider rows that may serve a device class; empty: all.
         ep_option: provider options, `name=value`.
+        session_option: options of every session, `name=value`.
         allow_simulated: run on emulation where there is no hardware; rows are marked.
         allow_fallback: keep rows whose arithmetic did not all run on the device; they say so.
         profile: take a profile of each row as well, in a process of its own.
@@ -157,6 +158,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     text: str | UnsetType | None = UNSET
     ep: tuple[str, ...] | UnsetType = UNSET
     ep_option: tuple[str, ...] | UnsetType = UNSET
+    session_option: tuple[str, ...] | UnsetType = UNSET
     allow_simulated: bool | UnsetType = UNSET
     allow_fallback: bool | UnsetType = UNSET
     profile: bool | UnsetType = UNSET

@@ -52,6 +52,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         device_id: PCI number, hexadecimal.
         memory: name of the device's memory.
         options: every provider option of the session.
+        session_options: options of the session that the user gave, over those of every session.
         simulated: the function is proven, the speed means nothing.
         discrete: a card of its own, or built into the processor (false).
         memory_bytes: the size of its own memory; only `bench devices` asks.
@@ -76,6 +77,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_bytes: int | None = None
     least_cosine: float | None = None
     fused_cosine: float | None = None
+    session_options: dict[str, str] = {}
 
     @property
     def device_class(self) -> str:

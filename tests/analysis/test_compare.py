@@ -471,6 +471,14 @@ def test_another_runtime_version_is_told():
     assert "seed 0 and 1" in found.notes
 
 
+def test_other_options_of_sessions_are_told():
+    """Of a file of before there were any, that it had none."""
+    plan = {"session_option": ["session.dynamic_block_base=4"]}
+    other = document(record(SLOW), run_id="run-b", plan=plan)
+    found = compare_documents([document(record(BASE))], [other], ASK)
+    assert "session_option none and session.dynamic_block_base=4" in found.notes
+
+
 def test_sides_that_share_nothing_are_refused():
     with pytest.raises(UsageError, match="share nothing"):
         compared([record(BASE)], [record(BASE, level="fp32")])

@@ -74,6 +74,7 @@ def test_every_keyword_is_documented():
         ("precision", ("5%", 0.05)),
         ("dim", ("batch=1", ["batch=1"])),
         ("ep_option", ("a=b", ["a=b"])),
+        ("session_option", ("a=b", ["a=b"])),
     ],
 )
 def test_a_value_may_be_text_or_what_it_stands_for(name, values):

@@ -8,11 +8,13 @@ from harness.builder.graph.geometry import geometry_of, longest_context
 from harness.builder.quantize.levels import QuantLevel, Variant, find_levels
 from harness.core.errors import UsageError, suggestion
 from harness.devices.device import Device
+from harness.devices.row import Pairs
+from harness.devices.session_options import FLAG_OPTION, check_places
 from harness.engine.workload import Workload
 from harness.models.weights.source import ModelSource
 from harness.results.enums import Prepack
 from harness.runner.models.model import Model, Refusal, Stored
-from harness.runner.plan.runtimes import GENAI, LLAMA
+from harness.runner.plan.runtimes import GENAI, LLAMA, ORT
 from harness.runner.settings import Settings
 from harness.runner.settings.flags import flag as flag_row
 from harness.runner.settings.values import EXACT_TOO
@@ -235,6 +237,30 @@ def check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Workl
                 f"{source.name} is built for {limit}",
                 fix=f"keep depth + prompt + gen, or the length of a text, at {limit} or below",
             )
+
+
+def check_session_options(options: Pairs, threads: Sequence[int], runtimes: Sequence[str]) -> None:
+    """Refuse options of sessions where a runtime opens none of ours, or threads do not fit them.
+
+    Args:
+        options: that were given.
+        threads: counts of the plan or part.
+        runtimes: names of those that run a model.
+
+    Raises:
+        UsageError: with what would do.
+    """
+    if not options:
+        return
+    for name in runtimes:
+        if name != ORT:
+            raise UsageError(
+                f"{FLAG_OPTION} {options[0][0]} is of sessions that our own loop opens, and"
+                f" --runtime {name} opens its own",
+                fix=f"--runtime {ORT}, or leave {FLAG_OPTION} out",
+            )
+    for count in threads:
+        check_places(options, count)
 
 
 def check_prepack(

@@ -16,6 +16,7 @@ from harness.core.errors import DeviceError
 from harness.devices.choose import DeviceRequest, Prober, choose_devices
 from harness.devices.device import Device
 from harness.devices.probe import probe_device
+from harness.devices.session_options import parse_session_options
 from harness.engine.exported.geometry import AS_IS, FROZEN
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedSource
@@ -31,6 +32,7 @@ from harness.runner.plan.checks import (
     check_judging,
     check_numbers,
     check_prepack,
+    check_session_options,
     plan_threads,
 )
 from harness.runner.plan.runtimes import GENAI, LLAMA, ORT, WORKERS, check_runtimes
@@ -255,10 +257,13 @@ def _groups(
     Models that are built here come before exported ones.
     """
     threads = plan_threads(settings.threads, usable_threads)
+    options = parse_session_options(settings.session_option)
     for model in sorted(models, key=lambda one: one.is_own_plan):
         tests, stored = model.tests(settings), model.stored(settings, devices)
         rows = check_runtimes(settings, model, devices, tests, stored)
-        check_prepack(settings, model, devices, stored, [row.name for row in rows])
+        names = [row.name for row in rows]
+        check_prepack(settings, model, devices, stored, names)
+        check_session_options(options, threads, names)
         axes = product(stored, devices, rows, settings.prepack, threads, model.batches(settings))
         for asked, device, row, prepack, count, batch in axes:
             level = row.holds(asked[0])
@@ -270,7 +275,11 @@ def _groups(
                     model,
                     level,
                     row.kept(settings, asked, level),
-                    replace(device, parallel_prepack=prepack == Prepack.PARALLEL),
+                    replace(
+                        device,
+                        parallel_prepack=prepack == Prepack.PARALLEL,
+                        session_options=options,
+                    ),
                     count,
                     batch,
                     part,

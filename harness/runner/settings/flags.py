@@ -208,6 +208,12 @@ FLAGS: tuple[Flag, ...] = (
         commands=ANY, is_multiple=True,
     ),
     Flag(
+        "session_option", readers.OPTIONS, "session.dynamic_block_base=4",
+        '["session.dynamic_block_base=4"]', "NAME=VALUE", DEVICES,
+        "Option of every session of ONNX Runtime, name=value. May be given again.",
+        commands=ANY, is_multiple=True,
+    ),
+    Flag(
         "allow_simulated", readers.TRUTH, "", "true", "", DEVICES,
         "Emulate a device that is not there: proves the function, rows are marked.",
     ),

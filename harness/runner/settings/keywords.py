@@ -22,6 +22,7 @@ class RunFlags(TypedDict, total=False):
         device: `cpu`, `gpu`, `npu`, `auto`, or rows of `bench devices`; `gpu:1`.
         ep: rows that may serve a device class.
         ep_option: provider options, `name=value`.
+        session_option: options of every session, `name=value`.
         allow_simulated: emulate a device that is not there; rows are marked.
         allow_fallback: keep rows whose arithmetic did not all run on the device.
         runtime: `ort`, our own loop; `genai`, that of onnxruntime-genai; `llama.cpp`.
@@ -69,6 +70,7 @@ class RunFlags(TypedDict, total=False):
     device: Words
     ep: Words
     ep_option: Words
+    session_option: Words
     allow_simulated: bool
     allow_fallback: bool
     runtime: Words

@@ -96,6 +96,7 @@ class Settings:
     text: str | None = None
     ep: tuple[str, ...] = ()
     ep_option: tuple[str, ...] = ()
+    session_option: tuple[str, ...] = ()
     allow_simulated: bool = False
     allow_fallback: bool = False
     profile: bool = False
