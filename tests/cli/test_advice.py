@@ -22,10 +22,11 @@ from harness.core.errors import UsageError
 from harness.models.catalog.target import systems
 from harness.runner.models import find_model
 from harness.store.hub import HubName, parse_hub_name, typed_name
+from tests.builder.graph.seeded_folder import folder_of
 from tests.models.exported.tiny_graphs import language_model, model, port, saved
 
 ROOT = Path(__file__).resolve().parents[2]
-LLAMA = ROOT / "tests" / "fixtures" / "logits" / "llama-tied"
+LLAMA = folder_of("llama-tied")
 VIT = ROOT / "tests" / "fixtures" / "exports" / "optimum" / "vit"
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 COMMAND = re.compile(r"\bbench ([a-z][a-z-]*)")

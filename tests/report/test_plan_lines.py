@@ -2,15 +2,15 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
 from harness.report.plan_lines import draw_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
+from tests.builder.graph.seeded_folder import folder_of
 
-LLAMA = Path(__file__).resolve().parents[1] / "fixtures" / "logits" / "llama-tied"
+LLAMA = folder_of("llama-tied")
 
 
 def plan_of(**flags):

@@ -31,11 +31,11 @@ from harness.store import cache as cache_module
 from harness.store.artifact import read_artifact
 from harness.store.cache import check_room, default_cache, ensure_artifact
 from harness.store.hashes import content_hash
+from tests.builder.graph.seeded_folder import folder_of
 from tests.inline_worker import InlineWorker
 from tests.tiny import ONE_LAYER as SPEC
 from tests.tiny import ONE_LAYER_SOURCE as TINY
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "logits"
 FILES = ["genai_config.json", "model.onnx", "model.onnx.data", "model_all_logits.onnx"]
 
 
@@ -261,7 +261,7 @@ def test_a_cache_that_refuses_a_folder_is_named(filled, monkeypatch, code):
 def test_a_failed_build_leaves_nothing_and_keeps_its_words(tmp_path):
     """A checkpoint with a number that is none: refused by the child, told by the parent."""
     model = tmp_path / "broken model"
-    shutil.copytree(FIXTURES / "llama-tied", model)
+    shutil.copytree(folder_of("llama-tied"), model)
     tensors = load_file(model / "model.safetensors")
     name = "model.layers.1.mlp.up_proj.weight"
     tensors[name] = np.full_like(tensors[name], np.nan)
@@ -337,7 +337,7 @@ def test_a_folder_name_is_safe_on_every_system(tmp_path):
 @pytest.mark.usefixtures("built_here")
 def test_a_checkpoint_brings_its_special_tokens(tmp_path):
     """Bos 1 and eos 2 of the fixture's config.json; no pad: the first eos."""
-    artifact = ensure_artifact(resolve_model(str(FIXTURES / "llama-tied")), "int4", tmp_path)
+    artifact = ensure_artifact(resolve_model(str(folder_of("llama-tied"))), "int4", tmp_path)
     model = json.loads((artifact.folder / "genai_config.json").read_text())["model"]
     assert (model["bos_token_id"], model["eos_token_id"], model["pad_token_id"]) == (1, [2], 2)
     assert artifact.weights_kind == "trained"

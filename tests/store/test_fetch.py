@@ -18,9 +18,10 @@ from harness.runner.settings import load_settings
 from harness.store import fetch
 from harness.store.fetch import Hub, fetch_model
 from harness.store.hub import HubName
+from tests.builder.graph.seeded_folder import folder_of
 from tests.store.hub_stub import COMMIT, OLDER, running_stub
 
-LLAMA = Path(__file__).parents[1] / "fixtures" / "logits" / "llama-tied"
+LLAMA = folder_of("llama-tied")
 EXPORT = Path(__file__).parents[1] / "fixtures" / "exports" / "optimum" / "llama-past"
 REPO, FILES = "toys/llama", ("config.json", "model.safetensors")
 

@@ -1,12 +1,12 @@
 """Writes the reference logits that the graphs are verified against. Development-time only.
 
-    python tests/builder/graph/make_logit_fixtures.py [folder ...]
+    python -m tests.builder.graph.make_logit_fixtures [folder ...]
 
 Writes the named folders, or all of them anew.
-Needs torch and transformers (made with 2.13.0 and 5.23.0 or 5.24.0). Each folder of
-tests/fixtures/logits is a Hugging Face model of a few thousand seeded weights, as
-`save_pretrained` writes it, and `reference.safetensors` with what torch computes from it in
-float32:
+Needs torch and transformers (made with 2.13.0 and 5.24.0). Each folder of tests/fixtures/logits is
+a Hugging Face model of a few thousand weights, as `save_pretrained` writes it, but that names and
+shapes stand in `shapes.json` in the place of weights, whose values seeded_folder.py draws; and
+`reference.safetensors` with what torch computes from it in float32:
 
     input_ids        int64   [4, 12 + 16]    prompt and the 16 tokens that follow it
     prefill_logits   float32 [4, 12, vocab]  one pass over the prompt
@@ -17,10 +17,13 @@ norm is near 1 but not 1, and one hidden channel in 16 is 4 times as large as th
 outlier channels of trained models are.
 """
 
+import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (
     FalconH1Config,
@@ -63,6 +66,8 @@ from transformers import (
     Qwen3MoeConfig,
     Qwen3MoeForCausalLM,
 )
+
+from tests.builder.graph.seeded_folder import SEEDS, SHAPES, write_weights
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "logits"
 PROMPT_TOKENS, DECODE_TOKENS, BATCH = 12, 16, 4
@@ -179,28 +184,6 @@ def newer_models(tied: dict[str, object]) -> dict[str, tuple[PreTrainedModel, to
         ),
         "gpt2-tied": (GPT2LMHeadModel(GPT2Config(**gpt2)), bf16),
     }
-
-
-def seed_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Fill every tensor, rounded to what its stored type can hold."""
-    random = torch.Generator().manual_seed(20_261_122)
-    with torch.no_grad():
-        for name, weight in sorted(model.named_parameters()):
-            values = torch.randn(weight.shape, generator=random)
-            if is_norm(name):
-                values = 1 + values / 8
-                values[::16] *= 4
-                values -= 1 if is_stored_less_one(model, name) else 0
-                if model.config.model_type == "gemma4_text":  # nothing scales its scores
-                    values[::16] /= 4  # the rounding of sharp ones would hide all else
-                    values = values / (4 if name.endswith("q_norm.weight") else 1)
-            elif name.endswith((".bias", "_bias", ".sinks")):
-                values = values / 4
-            else:
-                values = values / weight.shape[-1] ** 0.5
-            if name.endswith("linear_attn.in_proj_qkv.weight"):
-                values = values * 4  # queries and keys are divided by their length: none near 0
-            weight.copy_(values.to(dtype).float())
 
 
 def mixtures() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
@@ -321,19 +304,6 @@ def hybrids() -> dict[str, tuple[PreTrainedModel, torch.dtype]]:
     }
 
 
-def is_stored_less_one(model: PreTrainedModel, name: str) -> bool:
-    """Whether a class adds one to the weight of this norm."""
-    kind = model.config.model_type
-    is_gemma = "gemma" in kind and kind != "gemma4_text"
-    return is_gemma or (kind == "qwen3_5_text" and "linear_attn" not in name)
-
-
-def is_norm(name: str) -> bool:
-    """Whether a weight is that of a norm, as the classes call them."""
-    part = name.split(".")[-2]
-    return name.endswith(".weight") and (part.endswith("norm") or part.startswith("ln_"))
-
-
 def reference(model: PreTrainedModel, batch: int = BATCH) -> dict[str, torch.Tensor]:
     """Return tokens and logits: one pass over the prompt, then one pass per token."""
     random = torch.Generator().manual_seed(7)
@@ -357,22 +327,33 @@ def reference(model: PreTrainedModel, batch: int = BATCH) -> dict[str, torch.Ten
     }
 
 
-def main() -> None:
-    """Write the folders that are asked for, or every one."""
+def write_folder(
+    name: str, model: PreTrainedModel, dtype: torch.dtype = torch.bfloat16, batch: int = BATCH
+) -> None:
+    """Write one folder anew: config.json, names and shapes, and what torch computes."""
+    folder = FOLDER / name
+    with TemporaryDirectory() as scratch:
+        model.config._experts_implementation = "eager"
+        model.to(dtype).save_pretrained(scratch)
+        with safe_open(f"{scratch}/model.safetensors", "np") as saved:
+            shapes = {key: list(saved.get_slice(key).get_shape()) for key in saved.keys()}  # noqa: SIM118 - is no dict
+        write_weights(Path(scratch), shapes, SEEDS.get(name, 0))
+        folder.mkdir(exist_ok=True)
+        text = (Path(scratch) / "config.json").read_text()
+        (folder / "config.json").write_text(text)
+        kept = {"dtype": torch.float32, "attn_implementation": "eager"}
+        read = type(model).from_pretrained(scratch, **kept).eval()
+        read.config._experts_implementation = "eager"
+    (folder / SHAPES).write_text(json.dumps(shapes, separators=(",", ":")))
+    save_file(reference(read, batch), folder / "reference.safetensors")
+
+
+def main(names: list[str]) -> None:
+    """Write the named folders, or every one, anew."""
     for name, (model, dtype) in models().items():
-        if not sys.argv[1:] or name in sys.argv[1:]:
+        if name in names or not names:
             write_folder(name, model, dtype)
 
 
-def write_folder(name: str, model: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Write one folder: the seeded model, and what torch computes from it."""
-    seed_weights(model.eval(), dtype)
-    folder = FOLDER / name
-    tensors = reference(model)
-    model.to(dtype).save_pretrained(folder)
-    (folder / "generation_config.json").unlink(missing_ok=True)
-    save_file(tensors, folder / "reference.safetensors")
-
-
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

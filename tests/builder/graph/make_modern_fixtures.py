@@ -6,14 +6,8 @@ Needs torch and transformers (made with 2.13.0 and 5.24.0). What a folder holds,
 are spread, says make_logit_fixtures.py; the sizes here differ where a family needs them to.
 """
 
-import json
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from transformers import (
     Ernie4_5Config,
     Ernie4_5ForCausalLM,
@@ -59,14 +53,11 @@ from transformers import (
 )
 
 from tests.builder.graph.make_logit_fixtures import (
-    FOLDER,
     LLAMA3_ROPE,
     SHORT_WINDOW_TOKENS,
     SIZES,
-    reference,
     write_folder,
 )
-from tests.builder.graph.seeded_folder import SHAPES, write_weights
 
 NO_ROPE_KEYS = {key: value for key, value in SIZES.items() if key != "rope_theta"}
 NO_ROPE_KEYS |= {"pad_token_id": 0}
@@ -190,11 +181,7 @@ def lfm2_moe() -> PreTrainedModel:
         moe_intermediate_size=32,
     )
     config._experts_implementation = "eager"
-    model = Lfm2MoeForCausalLM(config)
-    for layer in model.model.layers[1:]:
-        bias = torch.linspace(-0.3, 0.3, 6)
-        layer.feed_forward.expert_bias.copy_(bias.to(torch.bfloat16))
-    return model
+    return Lfm2MoeForCausalLM(config)
 
 
 def gemma4() -> PreTrainedModel:
@@ -212,14 +199,11 @@ def gemma4() -> PreTrainedModel:
         vocab_size_per_layer_input=96,
         final_logit_softcapping=5.0,
     )
-    model = Gemma4ForCausalLM(config)
-    for layer, scalar in zip(model.model.layers, (0.5, 0.75, 1.0, 1.25, 0.875), strict=True):
-        layer.layer_scalar.fill_(scalar)
-    return model
+    return Gemma4ForCausalLM(config)
 
 
-def seeded_models() -> dict[str, PreTrainedModel]:
-    """Return those whose weights are not stored, but follow from the names of tensors."""
+def small_models() -> dict[str, PreTrainedModel]:
+    """Return those of 32 values a token, whose references have three sequences."""
     small = {**NO_ROPE_KEYS, **PLAIN_ROPE, "vocab_size": 48, "hidden_size": 32}
     small |= {"intermediate_size": 32, "num_hidden_layers": 3}
     no_head_dim = {key: value for key, value in small.items() if key != "head_dim"}
@@ -277,34 +261,14 @@ def seeded_models() -> dict[str, PreTrainedModel]:
     }
 
 
-def write_seeded(name: str, model: PreTrainedModel) -> None:
-    """Write names, shapes and logits of a model whose weights follow from its tensors' names."""
-    folder = FOLDER / name
-    with TemporaryDirectory() as scratch:
-        model.config._experts_implementation = "eager"
-        model.to(torch.bfloat16).save_pretrained(scratch)
-        file = f"{scratch}/model.safetensors"
-        with safe_open(file, "np") as saved:
-            names = saved.keys()
-            shapes = {key: list(saved.get_slice(key).get_shape()) for key in names}
-        write_weights(Path(scratch), shapes, model.config.model_type)
-        folder.mkdir(exist_ok=True)
-        text = (Path(scratch) / "config.json").read_text()
-        (folder / "config.json").write_text(text)
-        read = type(model).from_pretrained(scratch, dtype=torch.float32).eval()
-        read.config._experts_implementation = "eager"
-    (folder / SHAPES).write_text(json.dumps(shapes, separators=(",", ":")))
-    save_file(reference(read, batch=3), folder / "reference.safetensors")
-
-
 def main(names: list[str]) -> None:
     """Write the named folders, or every one, anew."""
-    for name, model in seeded_models().items():
+    for name, model in small_models().items():
         if name in names or not names:
-            write_seeded(name, model)
+            write_folder(name, model, batch=3)
     for name, model in models().items():
         if name in names or not names:
-            write_folder(name, model, torch.bfloat16)
+            write_folder(name, model)
 
 
 if __name__ == "__main__":

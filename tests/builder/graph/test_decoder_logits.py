@@ -5,20 +5,20 @@ The tiny models are harder to quantize than real ones: blocks of 32 are whole ro
 channel in sixteen is an outlier.
 
     level            bound    lowest seen (of six models; prefill and decode apart)
-    fp16             0.99999  0.99999
-    int8-block       0.997    0.9980
-    int8             0.99     0.9948
-    int4-mixed-plus  0.89     0.9144
-    int4-mixed       0.89     0.9106
-    int4-b16         0.84     0.8613
-    int4-asym        0.82     0.8496
-    int4-kquant      0.84     0.8732
-    int4             0.82     0.8544
-    int4-b64         0.80     0.8306
-    int4-b128-asym   0.80     0.8423
-    int4-b128        0.80     0.8322
-    int2-kquant      0.25     0.3142
-    int2             0.25     0.3070
+    fp16             0.99999  1.00000
+    int8-block       0.997    0.9985
+    int8             0.99     0.9946
+    int4-mixed-plus  0.89     0.9086
+    int4-mixed       0.89     0.8971
+    int4-b16         0.84     0.8633
+    int4-asym        0.82     0.8591
+    int4-kquant      0.84     0.8886
+    int4             0.82     0.8556
+    int4-b64         0.80     0.8451
+    int4-b128-asym   0.80     0.8528
+    int4-b128        0.80     0.8454
+    int2-kquant      0.25     0.2731
+    int2             0.25     0.2650
 
 The families whose block is not Llama's run one level per kind of kernel. Where a norm follows the
 block, its outlier channels multiply the rounding before it: such models have bounds of their own.
@@ -79,9 +79,9 @@ LEAST_COSINE_MIXTURE = {
     "fp16": 0.9999,
     "int8-block": 0.98,
     "int8": 0.97,
-    "int4-mixed": 0.80,
-    "int4": 0.77,
-    "int2": 0.19,
+    "int4-mixed": 0.82,
+    "int4": 0.79,
+    "int2": 0.2,
 }
 # What a convolution gates is a product of three matrices' outputs, each with its rounding; what the
 # delta rule reads and gives is divided by its length, short vectors with all their rounding.
@@ -91,11 +91,11 @@ HYBRIDS = (
 )
 LEAST_COSINE_HYBRID = {
     "fp16": 0.9999,
-    "int8-block": 0.98,
-    "int8": 0.94,
-    "int4-mixed": 0.74,
-    "int4": 0.72,
-    "int2": 0.17,
+    "int8-block": 0.985,
+    "int8": 0.96,
+    "int4-mixed": 0.8,
+    "int4": 0.73,
+    "int2": 0.2,
 }
 KERNELS = ("fp16", "int8-block", "int8", "int4", "int4-mixed", "int2")
 NORM_AFTER = (
@@ -109,11 +109,11 @@ DEEP = (
 )
 LEAST_COSINE_DEEP = {
     "fp16": 0.9999,
-    "int8-block": 0.985,
-    "int8": 0.975,
-    "int4-mixed": 0.74,
-    "int4": 0.65,
-    "int2": 0.14,
+    "int8-block": 0.99,
+    "int8": 0.98,
+    "int4-mixed": 0.81,
+    "int4": 0.77,
+    "int2": 0.16,
 }
 # A residual stream of 32 values, two of them outliers, and a mixture or states on top.
 SMALL = (
@@ -130,10 +130,10 @@ LEAST_COSINE_SMALL = {
 }
 LEAST_COSINE_NORM_AFTER = {
     "fp16": 0.99999,
-    "int8-block": 0.98,
-    "int8": 0.96,
-    "int4-mixed": 0.74,
-    "int4": 0.72,
+    "int8-block": 0.99,
+    "int8": 0.97,
+    "int4-mixed": 0.81,
+    "int4": 0.8,
     "int2": 0.25,
 }
 CASES = [
@@ -323,8 +323,9 @@ def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_pa
     """The file read back by the operators' documentation and run at fp32 gives the same logits.
 
     What is left is the 8-bit rounding of activations: mean cosine at least 0.99 (lowest seen
-    0.9959, int8), 0.97 with norms after the block (0.9805) and with experts, 0.95 of hybrids
-    (0.9621); one matrix with its nibbles swapped gives below 0.75.
+    0.9965, int8), 0.97 with norms after the block (0.9884), with experts (0.9816), four layers
+    (0.9893) and of hybrids (0.9830), 0.95 of the small ones (0.9531); one matrix with its nibbles
+    swapped gives below 0.75.
     """
     _folder, spec, weights = built(name, level)
     teacher = Teacher(weights, stored_weights(name, level))
@@ -332,5 +333,5 @@ def test_quantized_graph_computes_with_the_weights_it_stores(name, level, tmp_pa
     ids, _logits = reference(name)
     theirs = logits_of(tmp_path, spec, LEVELS["fp32"], ids)
     near = cosines(our_logits(name, level), theirs)
-    least = 0.97 if name in (*NORM_AFTER, *MIXTURES, *DEEP) else 0.99
-    assert near.mean() >= (0.95 if name in (*HYBRIDS, *SMALL) else least)
+    least = 0.97 if name in (*NORM_AFTER, *MIXTURES, *DEEP, *HYBRIDS) else 0.99
+    assert near.mean() >= (0.95 if name in SMALL else least)

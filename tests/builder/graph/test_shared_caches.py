@@ -9,7 +9,7 @@ from harness.builder.graph.geometry import CacheShape, geometry_of
 from harness.builder.quantize.levels import LEVELS
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
-from tests.builder.graph.test_decoder_logits import FIXTURES
+from tests.builder.graph.seeded_folder import folder_of
 from tests.tiny import SPECS
 
 
@@ -43,7 +43,7 @@ def test_only_owners_have_a_cache_each_of_its_width():
 
 def test_rows_of_stacked_experts_are_read_one_expert_at_a_time():
     """Gate and up of gpt-oss lie by turns along the outputs, [experts, inputs, outputs]."""
-    folder = FIXTURES / "gpt_oss-sinks"
+    folder = folder_of("gpt_oss-sinks")
     weights = open_weights(resolve_model(str(folder)))
     stored = load_file(folder / "model.safetensors")["model.layers.1.mlp.experts.gate_up_proj"]
     for turn, part in enumerate(("gate_proj", "up_proj")):

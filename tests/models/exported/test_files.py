@@ -18,6 +18,7 @@ from harness.models.exported.skeleton import data_files
 from harness.models.formats import refuse_format
 from harness.models.naming import name_of
 from harness.runner.models import find_model
+from tests.builder.graph.seeded_folder import folder_of as seeded_folder
 from tests.models.exported.tiny_graphs import external, language_model, read, saved
 
 MERGED, ENCODER, MODEL = Role.DECODER_MERGED, Role.ENCODER, Role.MODEL
@@ -239,7 +240,7 @@ def hub_cache(home: Path, commits: Mapping[str, Mapping[str, bytes]], main: str 
 def test_a_folder_of_the_hubs_cache_means_its_snapshot(tmp_path, monkeypatch):
     """Of both kinds of model: the name is the repository's, the sizes are those of the blobs."""
     checkpoint = {
-        name: (FIXTURES / "logits" / "llama-tied" / name).read_bytes()
+        name: (seeded_folder("llama-tied") / name).read_bytes()
         for name in ("config.json", "model.safetensors")
     }
     graph = external(language_model(), tmp_path / "made", "weights.bin")
@@ -318,7 +319,7 @@ def test_a_list_of_files_and_a_folder_have_the_same_graphs(tmp_path, files):
 
 def test_safetensors_of_a_graph_below_are_other_files(tmp_path):
     """The graph of onnx/ names onnx/model.safetensors; the folder's own are its checkpoint."""
-    shutil.copytree(FIXTURES / "logits" / "llama-tied", tmp_path / "m")
+    shutil.copytree(seeded_folder("llama-tied"), tmp_path / "m")
     (tmp_path / "m" / "onnx").mkdir()
     save_model(
         language_model(),
@@ -333,7 +334,7 @@ def test_safetensors_of_a_graph_below_are_other_files(tmp_path):
 
 def test_safetensors_may_be_the_data_of_a_graph(tmp_path):
     """Then the graph is the model, whatever config.json beside it describes."""
-    shutil.copytree(FIXTURES / "logits" / "llama-tied", tmp_path / "m")
+    shutil.copytree(seeded_folder("llama-tied"), tmp_path / "m")
     saved(language_model(), tmp_path / "m")
     both = find_model(tmp_path / "m")
     assert both.facts()["weights"] == "trained"

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -13,8 +12,8 @@ from harness.models.configs.config import spec_from_config
 from harness.models.specs.layers import Convolution, DeltaRule, Experts
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
+from tests.builder.graph.seeded_folder import folder_of
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "logits"
 LFM2 = {
     "architectures": ["Lfm2ForCausalLM"],
     "model_type": "lfm2",
@@ -281,7 +280,7 @@ def test_kernels_are_told_from_patterns():
 )
 def test_a_part_that_the_checkpoint_lacks_is_named(fixture, missing, tmp_path):
     folder = tmp_path / "model"
-    shutil.copytree(FIXTURES / fixture, folder)
+    shutil.copytree(folder_of(fixture), folder)
     tensors = load_file(folder / "model.safetensors")
     del tensors[missing]
     save_file(tensors, folder / "model.safetensors")
@@ -292,7 +291,7 @@ def test_a_part_that_the_checkpoint_lacks_is_named(fixture, missing, tmp_path):
 def test_heads_that_look_further_ahead_are_left_out(tmp_path):
     """Checkpoints of Qwen3.5 hold layers that predict the token after the next."""
     folder = tmp_path / "model"
-    shutil.copytree(FIXTURES / "qwen3_5-delta", folder)
+    shutil.copytree(folder_of("qwen3_5-delta"), folder)
     tensors = load_file(folder / "model.safetensors")
     tensors["mtp.layers.0.mlp.up_proj.weight"] = tensors["model.norm.weight"]
     save_file(tensors, folder / "model.safetensors")
@@ -301,7 +300,7 @@ def test_heads_that_look_further_ahead_are_left_out(tmp_path):
 
 def test_a_gate_lies_between_the_queries_of_a_checkpoint():
     """Head after head: 64 rows of the query, then 64 of its gate; read in pieces as at once."""
-    folder = FIXTURES / "qwen3_5-delta"
+    folder = folder_of("qwen3_5-delta")
     weights = open_weights(resolve_model(str(folder)))
     stored = load_file(folder / "model.safetensors")["model.layers.1.self_attn.q_proj.weight"]
     heads = stored.astype("float32").reshape(2, 2, 64, -1)
@@ -315,5 +314,5 @@ def test_a_gate_lies_between_the_queries_of_a_checkpoint():
 def test_a_fixture_says_what_wrote_it():
     """The folders are those of transformers 5: layer_types and rope_parameters."""
     for name in ("lfm2-conv", "qwen3_5-delta"):
-        config = json.loads((FIXTURES / name / "config.json").read_text())
+        config = json.loads((folder_of(name) / "config.json").read_text())
         assert {"layer_types", "rope_parameters"} <= set(config)

@@ -16,10 +16,11 @@ from harness.models.specs.tensors import parameters
 from harness.models.unknown import known_names
 from harness.runner.models import find_model
 from harness.store.fetch import Hub
+from tests.builder.graph.seeded_folder import folder_of
 from tests.store.hub_stub import COMMIT, running_stub
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
-LLAMA, EXPORTS = FIXTURES / "logits" / "llama-tied", FIXTURES / "exports"
+LLAMA, EXPORTS = folder_of("llama-tied"), FIXTURES / "exports"
 SHORT = str(Path(__file__).with_name("short.toml"))
 # word -> name, parameters; all of them can be measured
 MEASURED = {
@@ -65,7 +66,7 @@ def asked(command, word):
     return [word if part == "WORD" else part for part in command]
 
 
-@pytest.mark.parametrize("word", MEASURED)
+@pytest.mark.parametrize("word", MEASURED, ids=lambda word: Path(word).name)
 def test_a_model_is_found_in_python(word):
     """The same name, and the same count as what is estimated."""
     name, count = MEASURED[word]
@@ -78,7 +79,7 @@ def test_a_model_is_found_in_python(word):
     assert found.measured().levels()
 
 
-@pytest.mark.parametrize("word", MEASURED)
+@pytest.mark.parametrize("word", MEASURED, ids=lambda word: Path(word).name)
 @pytest.mark.parametrize("command", [MEASURING[0], *COMMANDS[3:]], ids=lambda c: c[0])
 def test_every_command_understands_it(capsys, word, command):
     assert main(asked(command, word)) == 0
