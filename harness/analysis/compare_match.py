@@ -13,7 +13,7 @@ from msgspec import UNSET
 from harness.analysis.compare_sides import Measured
 from harness.builder.quantize.levels import is_own_cache, stands_for
 from harness.core.errors import UsageError, suggestion
-from harness.results.identity import later_words
+from harness.results.identity import field_word, later_words
 from harness.results.metric_row import MetricRow, Source
 from harness.results.schema import Cell, Document, Record, kind_of
 from harness.results.summarize import host_counter
@@ -197,7 +197,7 @@ def match_axis(
     """
     field = axis_field(axis)
     usable = [one for one in document.records if why_left_out(one) is None]
-    values = list(dict.fromkeys(str(getattr(one.cell, field)) for one in usable))
+    values = list(dict.fromkeys(field_word(one.cell, field) for one in usable))
     first = values[0] if base is None and values else base
     if len(values) < 2 or first not in values:
         listed = ", ".join(values) or "none that counts"
@@ -213,7 +213,7 @@ def match_axis(
     sides: dict[Key, dict[str, Record]] = {}
     for one in usable:
         for key in _axis_keys(one.cell, field, left):
-            sides.setdefault(key, {})[str(getattr(one.cell, field))] = one
+            sides.setdefault(key, {})[field_word(one.cell, field)] = one
     looks = document.plan.looks
     matches = [
         Match(

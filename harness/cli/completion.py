@@ -161,6 +161,7 @@ OF_FLAGS: dict[str, Complete] = {
     "ep": words(row_names, is_list=True),
     "runtime": words(runtime_names, is_list=True),
     "prepack": words(lambda: ("off", "on", "parallel"), is_list=True),
+    "capacity": words(lambda: ("tests", "max"), is_list=True),
     "threads": words(lambda: ("all",), is_list=True),
     "plan": PLANS,
     "reference": MODEL,

@@ -193,6 +193,7 @@ def _side(
         level=side.group.level.name,
         kv_cache=side.group.cache.name,
         prepack=side.group.prepack,
+        capacity=side.group.capacity,
         device=side.group.device.key,
         threads=side.group.threads,
         batch=side.group.batch,

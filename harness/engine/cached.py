@@ -127,6 +127,10 @@ class CachedDecoder(ABC):
         check_rewind(depth_tokens, self._depth_tokens)
         self._depth_tokens = depth_tokens
 
+    def touch_cache(self) -> None:
+        """Write every position of the cache; of one that is written as it is made, nothing."""
+        return
+
     def download(self) -> NDArray[Any]:
         """What the last run has written where the cache lies, copied to the host."""
         return self._logits.copy()

@@ -149,6 +149,12 @@ class DecoderSession(CachedDecoder):
             for depth in range(first_tokens, first_tokens + steps)
         }
 
+    def touch_cache(self) -> None:
+        """Write every position of the cache, which the system has only promised so far."""
+        for _, array in self._cache if self.cache_memory is None else ():
+            array[...] = 0
+        self.rewind(0)
+
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Write seeded values into every position below `depth_tokens` and stand there.
 

@@ -101,7 +101,7 @@ class EncoderMeasuring:
         embeddings = self.encoder.encode(self.ids(workload))
         return np.asarray(embeddings.argmax(axis=1), dtype=np.int64)[None]
 
-    def touch(self, workload: Workload) -> None:
+    def touch(self, workload: Workload, whole: bool = False) -> None:
         """Run a test's one shape once."""
         self.first(workload)
 

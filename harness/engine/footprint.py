@@ -46,11 +46,13 @@ def take_footprint(
     batch: int,
     workload: Workload,
     seed: int,
+    capacity_tokens: int = 0,
 ) -> Footprint:
     """Open a model, touch the whole context of `workload`, run each of its shapes once.
 
-    The cache has exactly the test's own size, depth + prompt + gen; a static decoder's that of its
-    build.
+    The cache has exactly the test's own size, depth + prompt + gen, or that of `capacity_tokens`,
+    every position of which is then written, as a conversation does that fills it; a static
+    decoder's is that of its build.
 
     Raises:
         HarnessError: the model cannot be opened, or the context does not fit it.
@@ -61,8 +63,12 @@ def take_footprint(
     with AnonymousWatch() as watch:
         sessions = open_sessions(graph, geometry, device, threads)
         loaded, held = memory_mark(), nothing if is_host else read_device_memory()
-        measuring = open_measuring(sessions, geometry, batch, workload.cache_tokens, seed)
-        measuring.touch(workload)  # kept by its name until the last mark: it holds the cache
+        measuring = open_measuring(
+            sessions, geometry, batch, capacity_tokens or workload.cache_tokens, seed
+        )
+        measuring.touch(
+            workload, whole=capacity_tokens > 0
+        )  # kept by its name until the last mark: it holds the cache
         steady = memory_mark()
     marks = {"loaded": held, "steady": nothing if is_host else read_device_memory()}
     held_there = device_bytes(marks, facts_of(device))

@@ -39,10 +39,12 @@ class GenaiModel(OpenedSession):
             not, or only until they are full.
         window_tokens: what sliding layers hold, where the configuration does not say which; None:
             it says, or there are none.
+        context_tokens: the longest sequence that the configuration allows; None: it does not say.
     """
 
     rewinds: bool
     window_tokens: int | None
+    context_tokens: int | None = None
 
     def refuse_changed(self) -> None:
         """Do nothing: there is no list of providers to look at again."""
@@ -60,7 +62,8 @@ def open_model(folder: Path, device: Device, threads: int) -> GenaiModel:
     except ImportError as error:
         raise DeviceError("--runtime genai needs onnxruntime-genai", fix=INSTALL) from error
     config = genai.Config(str(folder))  # which refuses what it does not understand
-    decoder = read_json(folder / GENAI_FILE, f"{folder.name}/{GENAI_FILE}")["model"]["decoder"]
+    described = read_json(folder / GENAI_FILE, f"{folder.name}/{GENAI_FILE}")["model"]
+    decoder = described["decoder"]
     window = decoder.get("sliding_window")
     states = {"past_conv_names", "past_recurrent_names"} & decoder.get("inputs", {}).keys()
     config.clear_providers()
@@ -78,6 +81,7 @@ def open_model(folder: Path, device: Device, threads: int) -> GenaiModel:
         Placement(verdict=PlacementVerdict.UNKNOWN),
         rewinds=not window and not states,
         window_tokens=window.get("window_size") if window and window.get("layers") == [] else None,
+        context_tokens=described.get("context_length"),
     )
 
 
@@ -108,7 +112,8 @@ class GenaiDecoder:
         """
         _refuse_no_layers(opened, capacity_tokens)
         self._opened = opened
-        self._most_tokens = capacity_tokens + 1
+        most = capacity_tokens + 1
+        self._most_tokens = min(most, opened.context_tokens or most)
         self._generator = self._begin()
         self._fed: NDArray[np.int64] = np.zeros((1, 1), np.int64)
         self._has_chosen = False  # the last token was chosen, and not yet run
@@ -139,6 +144,9 @@ class GenaiDecoder:
         """
         found: NDArray[np.float32] = self._generator.get_logits()[:, -1]
         return found
+
+    def touch_cache(self) -> None:
+        """Do nothing: the runtime writes all of its cache as it makes it."""
 
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Read seeded tokens up to `depth_tokens`: there is no other way into this cache."""

@@ -61,6 +61,7 @@ def memory(
     batch: int,
     workload: Workload,
     seed: int,
+    capacity_tokens: int = 0,
 ) -> MemoryTaken:
     """Take the memory of one test; arguments and reply are those of harness.engine.worker."""
     import onnxruntime_genai  # noqa: F401  # in the baseline, as onnxruntime is in ours
@@ -71,7 +72,9 @@ def memory(
     with AnonymousWatch() as watch:
         opened = open_model(Path(graph).parent, chosen, threads)
         loaded = memory_mark()
-        measuring = _measuring(opened, geometry, batch, workload.context_tokens, seed)
+        measuring = _measuring(
+            opened, geometry, batch, capacity_tokens or workload.context_tokens, seed
+        )
         measuring.touch(workload)
         steady = memory_mark()
     return footprint_reply(Footprint(baseline, loaded, steady, IN_HOST, watch.peak_bytes))

@@ -220,6 +220,9 @@ class LlamaDecoder:
             self._logits = np.ctypeslib.as_array(pointer, (1, self.vocab_size))
         return self._logits
 
+    def touch_cache(self) -> None:
+        """Do nothing: the runtime writes all of its cache as it makes it."""
+
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Read seeded tokens up to `depth_tokens`: there is no other way into this cache."""
         self.rewind(0)

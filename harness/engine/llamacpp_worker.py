@@ -82,6 +82,7 @@ def memory(
     batch: int,
     workload: Workload,
     seed: int,
+    capacity_tokens: int = 0,
 ) -> MemoryTaken:
     """Take the memory of one test; arguments and reply are those of harness.engine.worker.
 
@@ -90,7 +91,8 @@ def memory(
     library()  # in the baseline, as onnxruntime is in ours
     baseline = memory_mark()
     with AnonymousWatch() as watch:
-        decoder = _decoder(Path(graph), geometry, device, threads, batch, workload.context_tokens)
+        positions = capacity_tokens or workload.context_tokens
+        decoder = _decoder(Path(graph), geometry, device, threads, batch, positions)
         loaded = memory_mark()
         Measuring(decoder, seed).touch(workload)
         steady = memory_mark()

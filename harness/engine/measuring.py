@@ -137,8 +137,10 @@ class Measuring:
             chosen.append(ids[:, 0])
         return np.array(chosen)
 
-    def touch(self, workload: Workload) -> None:
-        """Write the whole context of a test and run each of its shapes once."""
+    def touch(self, workload: Workload, whole: bool = False) -> None:
+        """Write the whole context of a test, or all of its cache, and run each shape once."""
+        if whole:
+            self.decoder.touch_cache()
         self.decoder.fill(workload.context_tokens, self.seed)
         self.first(workload)
         if workload.kind is Kind.REQUEST and steps_of(workload) > 0:

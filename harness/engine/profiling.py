@@ -21,6 +21,7 @@ def profile(
     batch: int,
     workload: Workload,
     seed: int,
+    capacity_tokens: int = 0,
 ) -> Profile:
     """Profile a few passes of one test. To be asked of a fresh child: nothing is timed in it.
 
@@ -32,6 +33,7 @@ def profile(
         batch: sequences at once.
         workload: which test.
         seed: of prompt and cache.
+        capacity_tokens: positions of the cache; 0: those of the test.
     """
     import json  # here: the memory of workers that take none counts
     import tempfile
@@ -39,7 +41,9 @@ def profile(
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
         shapes, chosen = shapes_from(geometry), find_device(device)
         sessions = open_sessions(Path(graph), shapes, chosen, threads, profile_to=Path(folder))
-        measuring = open_measuring(sessions, shapes, batch, workload.cache_tokens, seed)
+        measuring = open_measuring(
+            sessions, shapes, batch, capacity_tokens or workload.cache_tokens, seed
+        )
         measuring.sample(workload, PASSES, 0.0)
         events: list[Event] = []
         for opened in sessions:

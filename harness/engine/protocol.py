@@ -39,6 +39,9 @@ class Decoder(Protocol):
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Write seeded values into every position below `depth_tokens` and stand there."""
 
+    def touch_cache(self) -> None:
+        """Write every position of the cache that its runtime has not written yet: any values."""
+
     def rewind(self, depth_tokens: int) -> None:
         """Forget every position from `depth_tokens` on."""
 

@@ -166,6 +166,7 @@ def memory(
     batch: int,
     workload: Workload,
     seed: int,
+    capacity_tokens: int = 0,
 ) -> MemoryTaken:
     """Take the memory of one test. To be asked of a fresh child, first and alone.
 
@@ -177,10 +178,13 @@ def memory(
         batch: sequences at once.
         workload: which test; the cache is allocated for exactly its context.
         seed: of prompt and cache.
+        capacity_tokens: positions of the cache, all of them written; 0: those of the test.
     """
     path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
     _read_files(path, shapes, chosen)  # how they lie in the page cache decides what is mapped
-    footprint = take_footprint(path, shapes, chosen, threads, batch, workload, seed)
+    footprint = take_footprint(
+        path, shapes, chosen, threads, batch, workload, seed, capacity_tokens
+    )
     return footprint_reply(footprint)
 
 

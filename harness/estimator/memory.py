@@ -179,6 +179,7 @@ def peak_memory(
     prompt_tokens: int,
     depth_tokens: int = 0,
     gen_tokens: int = 0,
+    capacity_tokens: int = 0,
     batch: int = 1,
     runtime: Runtime = ORT_CPU,
     cache: CacheLevel | None = None,
@@ -190,14 +191,15 @@ def peak_memory(
         + max(what loading takes for a moment,
               cache + (activations + scores) · (1 + slack) + rows looked up)
 
-    The cache, of the level's float type where none is given, is allocated for depth + prompt + gen
-    and written below that. All experts are held. Activations: see harness.estimator.activations;
-    `written_out` says that attention is made of MatMul and Softmax, which holds every score.
+    The cache, of the level's float type where none is given, is allocated for depth + prompt + gen,
+    or for `capacity_tokens` if that is more, and written below that. All experts are held.
+    Activations: see harness.estimator.activations; `written_out` says that attention is made of
+    MatMul and Softmax, which holds every score.
     Source: resident, anonymous and mapped memory of onnxruntime after load and after a pass
     (1.31.1, two models at four levels; 1.32.0, benchmarks/memory_peaks.py).
     """
     tokens = model.encoder_tokens or prompt_tokens
-    sequence = depth_tokens + prompt_tokens + gen_tokens
+    sequence = max(capacity_tokens, depth_tokens + prompt_tokens + gen_tokens)
     shape = _widest_pass(model, tokens, depth_tokens, gen_tokens, batch)
     activations = activation_bytes(model, level, shape)
     scores = 0.0

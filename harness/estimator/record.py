@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from msgspec import structs
+
+from harness.builder.graph.geometry import longest_context
 from harness.builder.quantize.levels import CacheLevel, Form, QuantLevel
 from harness.estimator.answer import RULE_OF_THUMB_SHARE, decode_tok_s, prefill_tok_s, weights_bytes
 from harness.estimator.calibration.constants import is_attention, kernel_name
@@ -27,7 +30,7 @@ from harness.estimator.work import EXPERTS
 from harness.models.specs.structure import ModelStructure
 from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import SINGLE_PASS, Kind, Prepack
-from harness.results.explanation import EstimatedPass, Explanation, MemoryPart
+from harness.results.explanation import EstimatedPass, Explanation, MemoryPart, WholeCache
 from harness.results.metrics import metric_of_pass, rate_of_kind, time_of_kind
 
 _WEIGHTS = ("body", EXPERTS, "head")  # terms that read matrices
@@ -52,6 +55,7 @@ class CellLengths:
         chunk_tokens: of the prompt that are read at once; 0: all of them.
         prepack: when kernels copy weights: at load, on all threads, or once and saved.
         written_out: attention is not one GroupQueryAttention, as in many exports.
+        capacity_tokens: positions that the cache is allocated for; 0: as many as are needed.
     """
 
     prompt_tokens: int
@@ -63,6 +67,7 @@ class CellLengths:
     chunk_tokens: int = 0
     prepack: str = Prepack.OFF
     written_out: bool = False
+    capacity_tokens: int = 0
 
     @property
     def passes(self) -> tuple[tuple[int, int], ...]:
@@ -138,18 +143,7 @@ def cell_estimate(
             runtime=runtime,
             cache=lengths.cache,
         )
-    widest = max((tokens for tokens, _ in lengths.passes), default=1)
-    memory = peak_memory(
-        model,
-        level,
-        prompt_tokens=widest,
-        depth_tokens=depth + max(prompt, 1) - widest,
-        gen_tokens=lengths.gen_tokens,
-        batch=batch,
-        runtime=replace(runtime, packing=lengths.prepack),
-        cache=lengths.cache,
-        written_out=lengths.written_out,
-    )
+    memory = cell_memory(model, level, lengths, runtime)
     values = {
         **_time_values(times, lengths, constants.measured),
         "peak_rss_bytes": memory.peak_bytes,
@@ -157,6 +151,51 @@ def cell_estimate(
     }
     basis = next((found.basis for found in times.values()), constants.basis)
     return CellEstimate(values, times, memory, basis)
+
+
+def cell_memory(
+    model: ModelStructure, level: QuantLevel, lengths: CellLengths, runtime: Runtime = ORT_CPU
+) -> MemoryBreakdown:
+    """Estimate the peak of one cell, part by part: that of its widest pass."""
+    widest = max((tokens for tokens, _ in lengths.passes), default=1)
+    return peak_memory(
+        model,
+        level,
+        prompt_tokens=widest,
+        depth_tokens=lengths.depth_tokens + max(lengths.prompt_tokens, 1) - widest,
+        gen_tokens=lengths.gen_tokens,
+        capacity_tokens=lengths.capacity_tokens,
+        batch=lengths.batch,
+        runtime=replace(runtime, packing=lengths.prepack),
+        cache=lengths.cache,
+        written_out=lengths.written_out,
+    )
+
+
+def whole_cache(
+    model: ModelStructure, level: QuantLevel, lengths: CellLengths
+) -> WholeCache | None:
+    """What a cell would take with its model's whole context allocated.
+
+    None: all of it is, or there is no such cache: of an encoder, of one that grows or is written
+    out, of a static graph, whose cache is a part of it.
+    """
+    needed = lengths.depth_tokens + lengths.prompt_tokens + lengths.gen_tokens
+    allocated = max(lengths.capacity_tokens, needed)
+    is_bound = model.decodes and model.encoder_tokens is None and lengths.static is None
+    if not is_bound or lengths.written_out or model.spec is None:
+        return None
+    context = longest_context(model.spec)
+    if context <= allocated:
+        return None
+    now = cell_memory(model, level, lengths).peak_bytes
+    then = cell_memory(model, level, replace(lengths, capacity_tokens=context)).peak_bytes
+    return WholeCache(
+        context_tokens=context,
+        allocated_tokens=allocated,
+        peak_bytes=then,
+        more_bytes=then - now,
+    )
 
 
 def static_estimate(
@@ -345,7 +384,10 @@ def record_estimates(
     best = next((name for name in (CALIBRATED, STRUCTURE) if name in sums), None)
     if best is None:
         return RecordEstimates(by_metric, None, None)
-    explanation = _explanation(best, sums[best], peaks, model.read_parameters)
+    explanation = structs.replace(
+        _explanation(best, sums[best], peaks, model.read_parameters),
+        whole_cache=whole_cache(model, level, lengths),
+    )
     return RecordEstimates(by_metric, explanation, sums[best])
 
 

@@ -170,4 +170,5 @@ def _cell(side: AbSide, test: str) -> Cell:
         weights="",
         kv_cache=side.kv_cache,
         prepack=side.prepack,
+        capacity=side.capacity,
     )

@@ -89,6 +89,7 @@ IDENTITY: tuple[SummaryColumn, ...] = (
     Column("prepack", lambda row: row.cell.prepack, shown=VARIES),
     Column("threads", lambda row: row.cell.threads, shown=VARIES),
     Column("batch", lambda row: row.cell.batch, shown=VARIES),
+    Column("capacity", lambda row: capacity_words(row.cell.capacity), shown=VARIES),
     Column("depth", lambda row: row.cell.depth, shown=VARIES),
 )
 MODEL: tuple[SummaryColumn, ...] = (
@@ -234,6 +235,11 @@ def estimated_bytes(row: Row) -> float | None:
     """The largest best estimate of memory over the tests of the row, bytes."""
     found = [estimated(record, "peak_rss_bytes", best_estimator(record)) for record in row.records]
     return max((value for value in found if value is not None), default=None)
+
+
+def capacity_words(tokens: int) -> str:
+    """Positions of a cache; 0 is as many as the tests need."""
+    return f"{tokens:,}" if tokens else "tests"
 
 
 def in_mib(size_bytes: float | None) -> float | None:

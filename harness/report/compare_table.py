@@ -30,6 +30,7 @@ from harness.report.numbers import (
 from harness.report.rows import test_of
 from harness.report.same_keys import same_keys
 from harness.results.enums import Verdict
+from harness.results.identity import field_word
 from harness.results.metrics import differences
 from harness.results.schema import Cell, Document
 
@@ -89,7 +90,7 @@ def headline(comparison: Comparison) -> str:
     if comparison.axis is None:
         return f"new beside base: {second} beside {first}"
     values = [
-        " ".join(dict.fromkeys(str(getattr(cell, comparison.axis)) for cell in side))
+        " ".join(dict.fromkeys(field_word(cell, comparison.axis) for cell in side))
         for side in (
             [row.new_cell for row in comparison.rows],
             [row.cell for row in comparison.rows],

@@ -88,13 +88,14 @@ def _explain_sum(record: Record, style: str) -> str:
 
 
 def record_name(record: Record) -> str:
-    """`smollm2-135m int4 tg32 @ d0 2 threads`; with a batch, cache or prepack of its own."""
+    """`smollm2-135m int4 tg32 @ d0 2 threads`; with what is not the usual thing."""
     cell = record.cell
     threads = f"{cell.threads} thread{'' if cell.threads == 1 else 's'}"
     batch = "" if cell.batch == 1 else f" batch {cell.batch}"
     cache = "" if cell.has_own_cache else f" kv {cell.kv_cache}"
     packed = "" if cell.prepack == Prepack.OFF else f" prepack {cell.prepack}"
-    return f"{cell.model} {cell.level}{cache}{packed} {cell.workload} {threads}{batch}"
+    room = f" capacity {cell.capacity}" if cell.capacity else ""
+    return f"{cell.model} {cell.level}{cache}{packed} {cell.workload} {threads}{batch}{room}"
 
 
 def is_meant(wanted: str | None, number: int, record: Record) -> bool:

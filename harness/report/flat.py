@@ -15,7 +15,7 @@ from harness.results.schema import Document, Metric, Record
 ESTIMATORS = ("params", "rule_of_thumb", "structure", "calibrated")  # as estimates.record has them
 CELL_FIELDS = (
     *("model", "parameters", "weights", "level", "kv_cache", "device", "provider", "runtime"),
-    *("prepack", "workload", "prompt", "gen", "depth", "chunk", "batch", "threads"),
+    *("prepack", "workload", "prompt", "gen", "depth", "chunk", "capacity", "batch", "threads"),
 )
 CSV_HEADER = (
     *("run_id", *CELL_FIELDS, "test", "status", "reason", "trust", "trust_reasons", "simulated"),

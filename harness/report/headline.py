@@ -13,6 +13,7 @@ from harness.results.schema import Document, Record
 USUAL = {
     "batch": 1,
     "depth": 0,
+    "capacity": 0,
     "device": "cpu",
     "runtime": "ort",
     "weights": None,
@@ -36,7 +37,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
         shared("level_label") or shared("level"),
         _processor(document.environment, shared, rows),
         _cache(rows),
-        *(_unusual(name, shared) for name in ("batch", "depth", "prepack")),
+        *(_unusual(name, shared) for name in ("batch", "capacity", "depth", "prepack")),
         _runtimes(document.environment, rows),
         _processes(document.records, len(rows)),
         ENDINGS.get(ending_of(document)),

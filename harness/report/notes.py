@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
-from harness.core.units import GB
+from harness.core.units import GB, MIB
 from harness.report.headline import thread_words
 from harness.report.numbers import three_digits
 from harness.report.rows import Row, test_of
 from harness.report.sweep import sweep_notes
 from harness.results.calibration import StoredConstants
 from harness.results.enums import EnergyKind, PlacementVerdict, Status
+from harness.results.explanation import WholeCache
 from harness.results.plan import RunPlan
 from harness.results.progress import progress_sentence
 from harness.results.schema import ENCODE, Cell, Document, Record, kind_of
@@ -34,6 +35,9 @@ FIRST_DRAWN_METHOD = 2  # documents of earlier ones hold rows of the other kind
 READ_SHARE = 0.95  # of the parameters: what reads less for one token says so
 OFF_SHARE = 0.5  # of the stored read bandwidth, that a run's own may be off without a word
 
+MUCH_SHARE = 0.1  # of a peak, that a whole cache adds before the notes say so
+MOST_NAMED = 3  # models of one note
+
 MEAS_EST = "meas/est: time measured / estimated"
 
 
@@ -52,6 +56,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_energy(document.records),
         *_sustained(document.records),
         *_estimate_note(document),
+        *_whole_caches(rows),
         *_lost_peaks(document),
         *sweep_notes(rows),
         *_references(document),
@@ -200,6 +205,40 @@ def _estimate_note(document: Document) -> Iterator[str]:
         yield f"est.: {rule}; {MEAS_EST}"
 
 
+def _whole_caches(rows: Sequence[Row]) -> Iterator[str]:
+    """What the peak would be with a model's whole context allocated, where that is far more.
+
+    Nothing of a model of which a row shows it.
+    """
+    found: dict[str, list[WholeCache]] = {}
+    for row in rows:
+        known = [one.explanation.whole_cache for one in row.records if one.explanation]
+        caches = [cache for cache in known if cache is not None]
+        if caches:
+            found.setdefault(row.cell.model, []).append(max(caches, key=lambda c: c.peak_bytes))
+    shown = {(row.cell.model, row.cell.capacity) for row in rows}
+    named = [
+        f"{_span_words(caches)} ({model}, {caches[0].context_tokens:,} tokens)"
+        for model, caches in found.items()
+        if (model, caches[0].context_tokens) not in shown
+        and any(cache.more_bytes > MUCH_SHARE * cache.peak_bytes for cache in caches)
+    ]
+    if named:
+        more = len(named) - MOST_NAMED
+        listed = ", ".join(named[:MOST_NAMED]) + f" and {more} more models" * (more > 0)
+        yield (
+            "cache: no longer than these tests need; with a model's whole context the peak would be"
+            f" about {listed}; --capacity max measures it"
+        )
+
+
+def _span_words(caches: Sequence[WholeCache]) -> str:
+    """`571 to 1,070 MiB`."""
+    peaks = [cache.peak_bytes for cache in caches]
+    ends = dict.fromkeys(f"{size / MIB:,.0f}" for size in (min(peaks), max(peaks)))
+    return f"{' to '.join(ends)} MiB"
+
+
 def _lost_peaks(document: Document) -> Iterator[str]:
     """Why estimates are missing: memory could not be read, or the peaks not be measured."""
     for count, reason in document.environment.read_bandwidth_failures.items():
@@ -309,6 +348,7 @@ def _name(cell: Cell, records: Sequence[Record]) -> str:
         "threads": "threads {}",
         "batch": "batch {}",
         "prepack": "prepack {}",
+        "capacity": "capacity {}",
     }
     varying = [
         template.format(getattr(cell, field))

@@ -49,6 +49,7 @@ def _cells(plan: Plan) -> Iterator[dict[str, object]]:
                 "runtime": group.runtime,
                 "threads": group.threads,
                 "batch": group.batch,
+                "capacity": group.capacity,
                 "workload": workload.name,
                 "rounds": plan.settings.rounds,
             }

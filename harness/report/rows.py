@@ -24,7 +24,7 @@ from harness.results.validity import is_valid
 # What a session group is, and the depth: two records that agree in all of it share a row.
 ROW_FIELDS = (
     *("model", "parameters", "level", "kv_cache", "weights"),
-    *("device", "runtime", "prepack", "threads", "batch", "depth"),
+    *("device", "runtime", "prepack", "threads", "batch", "capacity", "depth"),
 )
 # Which kind of test stands for a row, the first that it has.
 JUDGED_FIRST = (DECODE, REQUEST, PREFILL, ENCODE, IMAGE, SOUND, GRAPH)

@@ -255,6 +255,7 @@ class AbSide(msgspec.Struct, frozen=True, kw_only=True):
         python_version: of its interpreter.
         packages: of its interpreter that measure, or differ from the other side's -> version.
         prepack: when kernels copy its weights.
+        capacity: positions that its cache is allocated for; 0: as many as the tests need.
     """
 
     words: str
@@ -271,6 +272,7 @@ class AbSide(msgspec.Struct, frozen=True, kw_only=True):
     python_version: str = ""
     packages: dict[str, str] = {}
     prepack: str = Prepack.OFF
+    capacity: int = 0
 
 
 class TurnPlan(msgspec.Struct, frozen=True):

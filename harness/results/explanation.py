@@ -57,6 +57,22 @@ class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
     bytes: float | int
 
 
+class WholeCache(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cache of a model's whole context would take, where less of it is allocated.
+
+    Attributes:
+        context_tokens: that the model takes.
+        allocated_tokens: that were allocated for this test.
+        peak_bytes: estimated, with all of them allocated.
+        more_bytes: that these are beyond what the same estimate says of the test.
+    """
+
+    context_tokens: int
+    allocated_tokens: int
+    peak_bytes: float
+    more_bytes: float
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """How a record's best estimate came about.
 
@@ -68,6 +84,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         memory: part by part; empty where it is not estimated.
         read_parameters: trained values that are read for one token: without experts that it leaves
             out and tables that give it one row; null: not counted.
+        whole_cache: what the model's whole context would take; null: all of it is allocated, or
+            it is not known.
     """
 
     estimator: str
@@ -76,3 +94,4 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     passes: tuple[EstimatedPass, ...] = ()
     memory: tuple[MemoryPart, ...] = ()
     read_parameters: int | None = None
+    whole_cache: WholeCache | None = None

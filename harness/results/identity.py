@@ -27,3 +27,13 @@ def later_words(cell: Cell, told: Collection[str]) -> list[str]:
         for name, default in sorted(usual.items())
         if msgspec.structs.replace(cell, **{name: default}) != cell
     ]
+
+
+# What a value of a field is called where the number alone says less.
+CALLED: dict[tuple[str, object], str] = {("capacity", 0): "tests"}
+
+
+def field_word(cell: Cell, name: str) -> str:
+    """A field's value in a word, as people give it: `tests` for a cache as long as they need."""
+    value = getattr(cell, name)
+    return CALLED.get((name, value), str(value))

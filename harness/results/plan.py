@@ -31,6 +31,8 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
             ones; empty: tests of decoders were asked for instead.
         depth: tokens already in the cache before prefill and decode tests.
         prefill_chunk: tokens of a prompt that are read at once; 0: all of them.
+        capacity: positions that a decoder's cache is allocated for: numbers, `tests` (what they
+            need), `max` (all that the model takes).
         batch: sequences at once, of decoders.
         threads: intra-op threads as typed; `all` is every usable physical core.
         img: images of vision tests at once; empty: the usual ones.
@@ -49,6 +51,7 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
     enc: tuple[tuple[int, int], ...] | UnsetType | None = UNSET
     depth: tuple[int, ...] | UnsetType = UNSET
     prefill_chunk: tuple[int, ...] | UnsetType = UNSET
+    capacity: tuple[str, ...] | UnsetType = UNSET
     batch: tuple[int, ...] | UnsetType = UNSET
     threads: tuple[str, ...] | UnsetType = UNSET
     img: tuple[int, ...] | UnsetType = UNSET

@@ -70,6 +70,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         gen: decoded tokens.
         depth: tokens in the cache before the test.
         chunk: tokens of the prompt that were read at once; 0: all of them.
+        capacity: positions that the cache was allocated for; 0: as many as the tests need.
         batch: sequences of a decoder's session; 1 for an encoder, whose batch is the test's.
         threads: intra-op threads.
         weights: `seeded` or `trained`.
@@ -101,6 +102,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     kv_cache: str = ""
     prepack: str = Prepack.OFF
     chunk: int = 0
+    capacity: int = 0
 
     def __post_init__(self) -> None:
         """Put in the cache that a level has where nothing else is asked for."""

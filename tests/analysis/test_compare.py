@@ -234,6 +234,16 @@ def test_any_field_of_a_cell_is_an_axis(axis):
     assert getattr(found.rows[0].new_cell, field) == value
 
 
+def test_a_cache_as_long_as_tests_need_is_a_word_of_the_axis():
+    run = document(record(BASE), record(SLOW, capacity=8192), record(SLOW, capacity=256))
+    question = Question(metrics=("tpot_ms",))
+    for base in (None, "tests"):
+        found = compare_axis(run, "capacity", base, question)
+        assert [row.new_cell.capacity for row in found.rows] == [8192, 256]
+    with pytest.raises(UsageError, match="its values are tests, 8192, 256"):
+        compare_axis(run, "capacity", "0", question)
+
+
 def test_runtimes_are_paired_by_levels_that_store_a_weight_likewise():
     """One q8_0 stands for both forms of 8 bits, its cache of floats of 16 bits for theirs of 32."""
     theirs = {"runtime": "llama.cpp", "provider": "llama.cpp"}

@@ -1,5 +1,7 @@
 """The estimates of one measured cell."""
 
+from dataclasses import replace
+
 import pytest
 from msgspec import structs
 
@@ -11,6 +13,7 @@ from harness.estimator.record import (
     cell_estimate,
     mbu,
     mfu,
+    whole_cache,
 )
 from harness.estimator.timing import decode_step, prefill
 from harness.models.catalog.catalog import catalog_model, load_spec
@@ -50,6 +53,23 @@ def test_chunks_of_a_prompt_are_passes_at_their_depths():
     whole = cell_estimate(MODEL, FP32, FULL, CellLengths(300, 0, 16))
     assert cell.memory.part_bytes("cache") == whole.memory.part_bytes("cache")
     assert cell.memory.part_bytes("activations") < whole.memory.part_bytes("activations") / 2
+
+
+def test_a_cache_is_as_large_as_what_is_allocated():
+    """smollm2-135m: 30 layers x 2 x 3 heads x 64 x 4 bytes = 46,080 a position, of 8,192 in all."""
+    usual = CellLengths(128, 16)
+    cell = cell_estimate(MODEL, FP32, FULL, replace(usual, capacity_tokens=1024))
+    plain = cell_estimate(MODEL, FP32, FULL, usual)
+    assert cell.memory.part_bytes("cache") == 46_080 * 1024
+    assert cell.memory.peak_bytes - plain.memory.peak_bytes == 46_080 * (1024 - 144)
+    assert cell.values["ttft_ms"] == plain.values["ttft_ms"]
+    whole = whole_cache(MODEL, FP32, usual)
+    assert (whole.context_tokens, whole.allocated_tokens) == (8192, 144)
+    assert whole.more_bytes == 46_080 * (8192 - 144)
+    assert whole.peak_bytes == plain.memory.peak_bytes + whole.more_bytes
+    assert whole_cache(MODEL, FP32, replace(usual, capacity_tokens=8192)) is None
+    assert whole_cache(MODEL, FP32, replace(usual, written_out=True)) is None
+    assert whole_cache(catalog_model("all-minilm-l6-v2").structure, FP32, CellLengths(9, 0)) is None
 
 
 def test_a_decode_is_the_middle_step():

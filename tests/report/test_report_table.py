@@ -19,6 +19,7 @@ from tests.report.report_documents import (
     failed,
     group,
     metric,
+    one_pass,
     record,
     sweep,
 )
@@ -148,6 +149,38 @@ def test_mapped_memory_is_told_apart_where_copies_may_be_mapped():
     del held["prepacked_bytes"]
     assert not {"anon. MiB", "mapped MiB", "saved MiB"} & table(record("tg64", held))[0].keys()
     assert "· prepack on ·" in render(document(packed), "md").splitlines()[0]
+
+
+WHOLE = {"context_tokens": 8192, "allocated_tokens": 144, "peak_bytes": 500.0 * 2**20}
+
+
+def whole(more_mib, peak_mib=500.0, **cell):
+    cache = {**WHOLE, "peak_bytes": peak_mib * 2**20, "more_bytes": more_mib * 2**20}
+    explained = {**one_pass("decode step", "memory"), "whole_cache": cache}
+    return record("tg64", {"decode_tok_s": metric(50.0)}, cell=cell, explanation=explained)
+
+
+def cache_notes(*records):
+    lines = render(document(*records), "md").splitlines()
+    return [line.removeprefix("- ") for line in lines if line.startswith("- cache: ")]
+
+
+def test_what_a_whole_context_would_take_is_told_where_it_is_much():
+    """A tenth of the peak is; a row that shows it makes the sentence needless."""
+    (line,) = cache_notes(whole(100.0), whole(100.0, 900.0, level="fp32"))
+    assert "would be about 500 to 900 MiB (smollm2-135m, 8,192 tokens); --capacity max" in line
+    assert not cache_notes(whole(40.0))
+    shown = record("tg64", {"decode_tok_s": metric(50.0)}, cell={"capacity": 8192})
+    assert not cache_notes(whole(100.0), shown)
+    others = [whole(100.0, model=name) for name in "abcd"]
+    assert "(c, 8,192 tokens) and 1 more models; --capacity" in cache_notes(*others)[0]
+
+
+def test_what_a_cache_was_allocated_for_is_a_column():
+    rows = table(*group(), *group(capacity=8192))
+    assert [row["capacity"] for row in rows] == ["tests", "8,192"]
+    first = render(document(*group(capacity=8192)), "md").splitlines()[0]
+    assert "· capacity 8192 ·" in first
 
 
 def test_each_test_has_its_own_column_short_ones_first():

@@ -230,6 +230,11 @@ class SharedCache:
             binding.bind_ortvalue_input(tensor.past, value)
             binding.bind_ortvalue_output(tensor.present, value)
 
+    def touch(self) -> None:
+        """Write every position, which the system has only promised so far."""
+        for array in self._arrays:
+            array[...] = 0
+
     def fill(self, filled: Filled) -> None:
         """Put seeded values into the first positions, of a window into the last of them."""
         self._drawn = None

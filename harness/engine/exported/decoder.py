@@ -162,6 +162,12 @@ class ExportedDecoder(CachedDecoder):
                 held = depth
             self._growing.rewind(depth, held)
 
+    def touch_cache(self) -> None:
+        """Write every position of a cache of fixed size; one that grows is written as it does."""
+        if self._shared is not None:
+            self._shared.touch()
+        self.rewind(0)
+
     def fill(self, depth_tokens: int, seed: int) -> None:
         """Write seeded values into every position below `depth_tokens` and stand there.
 

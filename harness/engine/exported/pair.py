@@ -63,9 +63,9 @@ class PairMeasuring:
         """Run a test until it has been run often enough and long enough; see Measuring."""
         return self.half(workload).sample(workload, min_passes, min_seconds)
 
-    def touch(self, workload: Workload) -> None:
+    def touch(self, workload: Workload, whole: bool = False) -> None:
         """Write the whole context of a test and run each of its shapes once."""
-        self.half(workload).touch(workload)
+        self.half(workload).touch(workload, whole)
 
     def reseeded(self, seed: int) -> "PairMeasuring":
         """The same over other inputs; the steps look at what the encoder gave before."""

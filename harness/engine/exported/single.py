@@ -148,7 +148,7 @@ class PassMeasuring:
         passes = repeat_passes(self._pass, min_passes, min_seconds, self.clock)
         return Samples(passes, usage_now().since(before))
 
-    def touch(self, workload: Workload) -> None:
+    def touch(self, workload: Workload, whole: bool = False) -> None:
         """Run a test's one shape once."""
         self.first(workload)
 

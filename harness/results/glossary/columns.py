@@ -47,6 +47,13 @@ COLUMNS = (
     ),
     Term("threads", "", "Intra-op threads; inter-op is 1."),
     Term("batch", "", "Sequences at once, of decoders; an encoder's are in the test's name."),
+    Term(
+        "capacity",
+        "tokens",
+        "Positions that the cache is allocated for (--capacity). tests: as many as the tests need. "
+        "A number, or max, the model's whole context: as an app does that allocates once; peak MiB "
+        "then counts every position as written, as they are once a conversation has filled it.",
+    ),
     Term("depth", "tokens", "Tokens in the cache before the test began."),
     Term("bits/w", "bit", "bits_per_weight: everything stored over the logical parameters."),
     Term("weights MiB", "MiB", "weights_bytes / 2**20."),

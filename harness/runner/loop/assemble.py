@@ -185,7 +185,7 @@ def size_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
         artifact.bits_per_weight,
         artifact.kv_bytes_per_token,
         artifact.state_bytes,
-        bound_bytes(group, artifact, facts.workload.cache_tokens),
+        bound_bytes(group, artifact, group.bound_tokens(facts.workload)),
         artifact.prepacked_bytes,
         group.model.read_parameters,
     )
@@ -226,6 +226,7 @@ def _estimates(facts: CellFacts) -> RecordEstimates:
         _static_lengths(group),
         test.chunk_tokens,
         group.prepack,
+        capacity_tokens=group.capacity,
     )
     peaks = peaks_of(facts.entries, group.device, group.threads)
     return group.model.estimates(group.level, test, lengths, peaks)

@@ -62,8 +62,9 @@ class Builds:
 
 
 def build_key(group: SessionGroup) -> tuple[str, str]:
-    """What a group's artifact is filed under."""
-    return group.source.argument, group.stored_name
+    """What a group's artifact is filed under: static graphs by the length of their cache too."""
+    room = f"/c{group.capacity}" if group.capacity and group.shapes is not None else ""
+    return group.source.argument, f"{group.stored_name}{room}"
 
 
 def build_all(

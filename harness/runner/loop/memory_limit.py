@@ -17,7 +17,8 @@ from harness.runner.plan import SessionGroup
 from harness.runner.plan.runtimes import LLAMA
 from harness.store.exported import AnyArtifact
 
-BESIDES = "a smaller --batch, --depth or --prompt, or close other programs"
+BESIDES = "a smaller {}, or close other programs"
+LENGTHS = ("--batch", "--depth or --prompt")
 
 
 def least_bytes(group: SessionGroup, artifact: AnyArtifact) -> int:
@@ -75,7 +76,8 @@ def _refuse(group: SessionGroup, needed_bytes: int, what: str) -> None:
     free_bytes = free_memory_bytes()
     if free_bytes is None or needed_bytes <= free_bytes:
         return
-    fix = "; ".join((*_that_fit(group, free_bytes), BESIDES))
+    lengths = ("--capacity", *LENGTHS) if group.capacity else LENGTHS
+    fix = "; ".join((*_that_fit(group, free_bytes), BESIDES.format(", ".join(lengths))))
     raise WorkerError(
         f"{what} need {needed_bytes / MIB:,.0f} MiB, {free_bytes / MIB:,.0f} MiB are free",
         fix=fix,

@@ -118,6 +118,7 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | Non
         prepack=group.prepack,
         sequences=workload.sequences,
         chunk=workload.chunk_tokens,
+        capacity=group.capacity,
     )
 
 

@@ -96,7 +96,8 @@ def measure_memory(
             settings.timeout,
             MemoryTaken,
             workload=workload,
-            **session_arguments(group, artifact, settings.seed, workload.cache_tokens),
+            capacity_tokens=group.capacity,
+            **session_arguments(group, artifact, settings.seed, group.bound_tokens(workload)),
         )
     return MemoryEntry(group=group.key, workload=workload.name, reply=reply)
 
@@ -148,7 +149,8 @@ def measure_profile(
             settings.timeout,
             Profile,
             workload=workload,
-            **session_arguments(group, artifact, settings.seed, workload.cache_tokens),
+            capacity_tokens=group.capacity,
+            **session_arguments(group, artifact, settings.seed, group.bound_tokens(workload)),
         )
 
 

@@ -280,6 +280,13 @@ class BuiltDecoder(BuiltModel):
         """Those of the plan: a cache is bound for so many sequences."""
         return settings.batch
 
+    def capacities(self, settings: "Settings", tests: Sequence["Workload"]) -> tuple[int, ...]:
+        """Those of the plan, up to the context that its graphs are built for."""
+        from harness.builder.graph.geometry import longest_context
+        from harness.runner.models.tests import capacities_of
+
+        return capacities_of(settings, self.source.name, tests, longest_context(self.source.spec))
+
     def shapes(self, level: QuantLevel, tests: Sequence["Workload"]) -> "AnyShapes | None":
         """One cache, and one length of a pass."""
         from harness.builder.graph.geometry import longest_context
@@ -349,6 +356,10 @@ class BuiltEncoder(BuiltModel):
     def batches(self, settings: "Settings") -> tuple[int, ...]:
         """1: each test has texts of its own number."""
         return (1,)
+
+    def capacities(self, settings: "Settings", tests: Sequence["Workload"]) -> tuple[int, ...]:
+        """0: it keeps no cache."""
+        return (0,)
 
     def shapes(self, level: QuantLevel, tests: Sequence["Workload"]) -> "AnyShapes | None":
         """One graph for every test."""

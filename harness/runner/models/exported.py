@@ -44,6 +44,7 @@ from harness.runner.models.tests import (
     IMAGE_FLAGS,
     SOUND_FLAGS,
     batches_of,
+    capacities_of,
     decode_tests,
     decoder_tests,
     encode_tests,
@@ -196,6 +197,10 @@ class Exported(AsItLies):
     def batches(self, settings: "Settings") -> tuple[int, ...]:
         """1: each test has inputs of its own number."""
         return (1,)
+
+    def capacities(self, settings: "Settings", tests: Sequence[Workload]) -> tuple[int, ...]:
+        """0: it keeps no cache."""
+        return (0,)
 
     def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
         """Those of the plan."""
@@ -356,6 +361,12 @@ class ExportedDecoder(Exported):
         refuse_sized(self.model, settings)
         tests = fitted(settings, self.model, decoder_tests(settings))
         return of_fixed_length(settings, self.model, tests)
+
+    def capacities(self, settings: "Settings", tests: Sequence[Workload]) -> tuple[int, ...]:
+        """Those of the plan, where its cache is a buffer of any size."""
+        return capacities_of(
+            settings, self.model.name, tests, self.model.max_context_tokens, self.model.cache_kind
+        )
 
     def batches(self, settings: "Settings") -> tuple[int, ...]:
         """Those of the plan, or the one that its graphs fix."""

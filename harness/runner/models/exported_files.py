@@ -248,7 +248,12 @@ def estimates_of(
     tokens = 0 if test.kind is Kind.IMAGE else test.prompt_tokens
     chunk = lengths.chunk_tokens
     plain = CellLengths(
-        tokens, test.gen_tokens, test.depth_tokens, lengths.batch, chunk_tokens=chunk
+        tokens,
+        test.gen_tokens,
+        test.depth_tokens,
+        lengths.batch,
+        chunk_tokens=chunk,
+        capacity_tokens=lengths.capacity_tokens,
     )
     encoder = model.graph(Role.ENCODER)
     found = exported_estimates(

@@ -28,7 +28,7 @@ from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition, Storage
 from harness.runner.models.as_it_lies import AsItLies
 from harness.runner.models.model import Json, Refusal, Stored
-from harness.runner.models.tests import DECODER_FLAGS, decoder_tests
+from harness.runner.models.tests import DECODER_FLAGS, capacities_of, decoder_tests
 
 if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
@@ -140,6 +140,11 @@ class GgufModel(AsItLies):
     def batches(self, settings: "Settings") -> tuple[int, ...]:
         """Those of the plan; more than one is refused with the runtime."""
         return settings.batch
+
+    def capacities(self, settings: "Settings", tests: Sequence["Workload"]) -> tuple[int, ...]:
+        """Those of the plan, up to the context that the file states."""
+        limit = self.source.header.context_tokens or None
+        return capacities_of(settings, self.source.name, tests, limit)
 
     def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
         """None: there is no graph."""

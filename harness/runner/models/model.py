@@ -138,6 +138,17 @@ class Model(FoundModel, Protocol):
     def batches(self, settings: "Settings") -> tuple[int, ...]:
         """Sequences at once of its sessions; where each test has its own, 1."""
 
+    def capacities(self, settings: "Settings", tests: Sequence["Workload"]) -> tuple[int, ...]:
+        """Positions that caches of its sessions are allocated for; 0: as many as tests need.
+
+        Args:
+            settings: of the plan.
+            tests: that it runs.
+
+        Raises:
+            UsageError: fewer than a test needs, more than it takes, or it allocates none.
+        """
+
     def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
         """Free dimensions of its graphs that the user gave a size."""
 

@@ -1,6 +1,6 @@
 """The tests of a plan, as a kind of model runs them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.core.errors import UsageError
@@ -9,6 +9,7 @@ from harness.models.exported.model import ExportedGraph, ExportedKind, ExportedM
 from harness.models.exported.sizes import USUAL_SECONDS, Axis, fixed_sizes, sound_seconds
 from harness.results.enums import Kind
 from harness.runner.settings import Settings
+from harness.runner.settings.values import AS_TESTED, MOST
 
 # Keys of the flags that tests of a kind of model come of.
 DECODER_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "prefill_chunk", "like")
@@ -123,6 +124,72 @@ def batches_of(settings: Settings, model: ExportedModel) -> tuple[int, ...]:
             fix=f"--batch {fixed}, or leave it out",
         )
     return (fixed,)
+
+
+# Caches that nobody allocates ahead, in the words of a sentence, by ExportedModel.cache_kind.
+UNALLOCATED = {
+    "static": "has caches whose size its graph fixes",
+    "growing": "has caches that grow with each token",
+    "states": "keeps states, as large after one token as after all",
+    "none": "keeps no cache",
+}
+
+
+def capacities_of(
+    settings: Settings,
+    name: str,
+    tests: Sequence[Workload],
+    limit: int | None,
+    kind: str = "shared",
+) -> tuple[int, ...]:
+    """Return positions that caches are allocated for, each number once; 0: as many as tests need.
+
+    Args:
+        settings: of the plan.
+        name: of the model.
+        tests: that it runs.
+        limit: longest sequence that it takes; None: nothing says so.
+        kind: of its cache, as an exported model tells it.
+
+    Raises:
+        UsageError: fewer than a test needs, more than the limit, or nothing is allocated ahead.
+    """
+    asked = ",".join(settings.capacity)
+    if kind in UNALLOCATED and settings.capacity != (AS_TESTED,):
+        raise UsageError(
+            f"--capacity {asked}: {name} {UNALLOCATED[kind]}: there is nothing to allocate",
+            fix="leave it out, or give a model that is built here, or exported with"
+            " GroupQueryAttention",
+        )
+    found = []
+    for word in settings.capacity:
+        if word == MOST and limit is None:
+            raise UsageError(
+                f"--capacity {MOST}: nothing says how many tokens {name} takes",
+                fix="a number of positions, such as --capacity 8192",
+            )
+        found.append({AS_TESTED: 0, MOST: limit or 0}[word] if word.isalpha() else int(word))
+    counts = tuple(dict.fromkeys(found))
+    for count in filter(None, counts):
+        _check_capacity(count, name, tests, limit)
+    return counts
+
+
+def _check_capacity(count: int, name: str, tests: Sequence[Workload], limit: int | None) -> None:
+    """Refuse a cache that is too small for a test, or larger than a model is."""
+    if limit is not None and count > limit:
+        raise UsageError(
+            f"--capacity {count}: {name} takes {limit} tokens at most",
+            fix=f"--capacity {MOST}, or {limit} and below",
+        )
+    longest = max(tests, key=lambda test: test.cache_tokens)
+    if count < longest.cache_tokens:
+        raise UsageError(
+            f"--capacity {count}: {longest.name} needs {longest.cache_tokens} positions of the"
+            " cache",
+            fix=f"--capacity {longest.cache_tokens} or more, or a shorter --prompt, --gen, --pg or"
+            " --depth",
+        )
 
 
 def of_fixed_length(

@@ -109,6 +109,16 @@ def _check_used(settings: Settings, models: Sequence[Model], named: str) -> None
             f"--graph-inputs {settings.graph_inputs}: no weight of {named} is an input too",
             fix="leave --graph-inputs out",
         )
+    _check_cache(settings, models, named)
+
+
+def _check_cache(settings: Settings, models: Sequence[Model], named: str) -> None:
+    """Refuse what is said of a cache where nothing keeps one."""
+    if "capacity" in settings.given and not any("depth" in model.takes for model in models):
+        raise UsageError(
+            f"--capacity {','.join(settings.capacity)}: {named} keeps no cache",
+            fix="leave --capacity out",
+        )
     built = [model for model in models if not model.is_own_plan]
     if "kv_cache" in settings.given and built == [*models] and all(m.embeds for m in built):
         raise UsageError(

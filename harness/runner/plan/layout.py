@@ -58,6 +58,7 @@ class SessionGroup:
     graph_inputs: str = FROZEN  # of weights that are inputs of an exported graph too
     runtime: str = ORT
     prepack: str = Prepack.OFF
+    capacity: int = 0  # positions that its cache is allocated for; 0: as its tests need
 
     @property
     def source(self) -> ModelSource | ExportedSource | GgufSource:
@@ -78,7 +79,8 @@ class SessionGroup:
             count = self.workloads[0].test
         if self.prepack == Prepack.PARALLEL:  # another session over the same files
             words = (*words, f"prepack-{self.prepack}")
-        return "/".join((*words, f"t{self.threads}", count))
+        room = (f"c{self.capacity}",) if self.capacity else ()
+        return "/".join((*words, f"t{self.threads}", count, *room))
 
     @property
     def has_one_shape(self) -> bool:
@@ -123,10 +125,14 @@ class SessionGroup:
 
     @property
     def capacity_tokens(self) -> int:
-        """Positions of the KV cache that serve every test of the group."""
+        """Positions of the KV cache: as asked for, else as every test of the group needs."""
         if isinstance(self.shapes, StaticShapes):
             return self.shapes.capacity_tokens
-        return max(workload.cache_tokens for workload in self.workloads)
+        return self.capacity or max(workload.cache_tokens for workload in self.workloads)
+
+    def bound_tokens(self, workload: Workload) -> int:
+        """Positions of the cache where this test is alone: as asked for, else those it needs."""
+        return self.capacity or workload.cache_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,15 +215,23 @@ def make_plan(
 
 def _with_shapes(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
     """Give static models their shapes: one build of a model and level serves all its groups."""
-    tests: dict[tuple[str, QuantLevel], list[Workload]] = {}
+    tests: dict[tuple[str, QuantLevel, int], list[Workload]] = {}
     for group in groups:
-        tests.setdefault((group.source.argument, group.level), []).extend(group.workloads)
-    return tuple(
-        replace(
-            group, shapes=group.model.shapes(group.level, tests[group.source.argument, group.level])
-        )
-        for group in groups
-    )
+        tests.setdefault(_build_of(group), []).extend(group.workloads)
+    return tuple(replace(group, shapes=_shapes(group, tests[_build_of(group)])) for group in groups)
+
+
+def _build_of(group: SessionGroup) -> tuple[str, QuantLevel, int]:
+    """What groups share that one static build serves."""
+    return group.source.argument, group.level, group.capacity
+
+
+def _shapes(group: SessionGroup, tests: Sequence[Workload]) -> AnyShapes | None:
+    """What a static level is built for: for these tests, its cache as large as was asked for."""
+    found = group.model.shapes(group.level, tests)
+    if group.capacity and isinstance(found, StaticShapes):
+        return replace(found, capacity_tokens=group.capacity)
+    return found
 
 
 def _refuse_without_device(devices: list[Device]) -> None:
@@ -264,8 +278,11 @@ def _groups(
         names = [row.name for row in rows]
         check_prepack(settings, model, devices, stored, names)
         check_session_options(options, threads, names)
-        axes = product(stored, devices, rows, settings.prepack, threads, model.batches(settings))
-        for asked, device, row, prepack, count, batch in axes:
+        axes = product(
+            *(stored, devices, rows, settings.prepack, threads),
+            *(model.batches(settings), model.capacities(settings, tests)),
+        )
+        for asked, device, row, prepack, count, batch, capacity in axes:
             level = row.holds(asked[0])
             if level is None or not model.runs_on(settings, asked[0], device):
                 continue
@@ -288,6 +305,7 @@ def _groups(
                     graph_inputs=AS_IS if row.name == GENAI else settings.graph_inputs,
                     runtime=row.name,
                     prepack=prepack,
+                    capacity=capacity,
                 )
 
 

@@ -177,6 +177,11 @@ FLAGS: tuple[Flag, ...] = (
         "Tokens of a prompt that are read at once; 0: all of them.",
     ),
     _cells(
+        "capacity", readers.CAPACITIES, "tests,8192,max", '["tests", 8192, "max"]', "TOKENS", TESTS,
+        "Positions that a decoder's cache is allocated for: numbers, tests (what the tests need),"
+        " max (all that the model takes, as apps do).",
+    ),
+    _cells(
         "batch", readers.NUMBERS, "1,4", "[1, 4]", "SEQUENCES", TESTS,
         "Sequences at once, of decoders.",
     ),

@@ -40,6 +40,8 @@ class RunFlags(TypedDict, total=False):
         graph_inputs: weights of an exported graph that are inputs too: `frozen` or `as-is`.
         depth: tokens in the cache before prefill and decode tests.
         prefill_chunk: tokens of a prompt that are read at once; 0: all of them.
+        capacity: positions that a decoder's cache is allocated for; `tests`: what the tests need;
+            `max`: all that the model takes.
         batch: sequences at once, of decoders.
         threads: intra-op threads; `all`: every usable physical core.
         rounds: fresh processes per row.
@@ -87,6 +89,7 @@ class RunFlags(TypedDict, total=False):
     graph_inputs: Literal["frozen", "as-is"]
     depth: Numbers
     prefill_chunk: Numbers
+    capacity: Numbers
     batch: Numbers
     threads: int | str | Sequence[int | str]
     rounds: int

@@ -25,6 +25,8 @@ from harness.core.ranges import (
 from harness.stats.stopping import Looks, looks_of
 
 TURNS = "turns"
+# Positions of a cache that are no number: as many as the tests need, as many as the model takes.
+AS_TESTED, MOST = CAPACITY_WORDS = ("tests", "max")
 # Whether products round activations to int8, as kernels of blocks do; the second also as they are.
 ROUNDED, EXACT_TOO = ACTIVATIONS = ("rounded", "exact")
 PLAN = "plan"  # in Settings.given
@@ -75,6 +77,7 @@ class Settings:
     enc: tuple[tuple[int, int], ...] | None = None
     depth: tuple[int, ...] = (0,)
     prefill_chunk: tuple[int, ...] = (0,)
+    capacity: tuple[str, ...] = (AS_TESTED,)
     batch: tuple[int, ...] = (1,)
     threads: tuple[str, ...] = ("all",)
     rounds: int = 5
@@ -217,6 +220,26 @@ def _numbers(value: Any, called: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _capacities(value: Any, called: str) -> tuple[str, ...]:
+    words: list[str] = []
+    for word in (part.strip() for item in _items(value) for part in str(item).split(",")):
+        if word in CAPACITY_WORDS:
+            words.append(word)
+        elif word[:1].isdecimal():
+            words += map(str, parse_grid(word, called))
+        else:
+            raise UsageError(
+                f"{called} {word!r} is no number of positions, nor {' or '.join(CAPACITY_WORDS)}",
+                fix=f"{called} 1024,8192,max",
+            )
+    if "0" in words:
+        raise UsageError(
+            f"{called} 0 holds nothing: it takes whole numbers from 1 on",
+            fix=f"{called} {AS_TESTED}, which is as many as the tests need, or {called} {MOST}",
+        )
+    return tuple(dict.fromkeys(words))
+
+
 def _pairs(value: Any, called: str) -> tuple[tuple[int, int], ...]:
     texts = [item if isinstance(item, str) else ",".join(map(str, item)) for item in _items(value)]
     return tuple(parse_pair(text, called) for text in texts)
@@ -289,6 +312,12 @@ WORDS = Reader(str | int | list[str | int], "a name or a list of names", _each_o
 OPTIONS = Reader(str | list[str], "text or a list of texts", _each_once)  # a value may have commas
 NUMBERS = Reader(
     int | str | list[int | str], "numbers, or ranges such as '8-64*2'", _numbers, parse_grid
+)
+CAPACITIES = Reader(
+    int | str | list[int | str],
+    f"numbers, {' or '.join(CAPACITY_WORDS)}",
+    _capacities,
+    _capacities,
 )
 PAIRS = Reader(str | list[str | tuple[int, int]], "a list of [prompt, gen]", _pairs)
 ENCODES = Reader(str | list[str | tuple[int, int]], "a list such as ['128x8']", _encodes)
