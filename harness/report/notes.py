@@ -13,6 +13,7 @@ from harness.report.sweep import sweep_notes
 from harness.results.calibration import StoredConstants
 from harness.results.enums import EnergyKind, PlacementVerdict, Status
 from harness.results.explanation import WholeCache
+from harness.results.identity import field_word
 from harness.results.plan import RunPlan
 from harness.results.progress import progress_sentence
 from harness.results.schema import ENCODE, Cell, Document, Record, kind_of
@@ -351,7 +352,7 @@ def _name(cell: Cell, records: Sequence[Record]) -> str:
         "capacity": "capacity {}",
     }
     varying = [
-        template.format(getattr(cell, field))
+        template.format(field_word(cell, field))
         for field, template in extras.items()
         if len({getattr(record.cell, field) for record in records}) > 1
     ]
