@@ -227,11 +227,9 @@ def _build_of(group: SessionGroup) -> tuple[str, QuantLevel, int]:
 
 
 def _shapes(group: SessionGroup, tests: Sequence[Workload]) -> AnyShapes | None:
-    """What a static level is built for: for these tests, its cache as large as was asked for."""
+    """What a static level is built for: these tests, with a cache as large as was asked for."""
     found = group.model.shapes(group.level, tests)
-    if group.capacity and isinstance(found, StaticShapes):
-        return replace(found, capacity_tokens=group.capacity)
-    return found
+    return found.for_capacity(group.capacity) if found is not None and group.capacity else found
 
 
 def _refuse_without_device(devices: list[Device]) -> None:

@@ -132,6 +132,10 @@ class StaticShapes:
     prefill_tokens: int
     capacity_tokens: int
 
+    def for_capacity(self, capacity_tokens: int) -> Self:
+        """The same with a cache of so many positions."""
+        return replace(self, capacity_tokens=capacity_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class StaticGeometry(BuiltGeometry):
@@ -205,6 +209,10 @@ class EncoderShapes:
     """What a static encoder is built for beside its model and level: see StaticEncoderGeometry."""
 
     shapes: tuple[TextShape, ...]
+
+    def for_capacity(self, capacity_tokens: int) -> Self:
+        """Return it unchanged: an encoder keeps no cache."""
+        return self
 
 
 AnyShapes = StaticShapes | EncoderShapes
