@@ -4,17 +4,20 @@ A spec is written only where llama.cpp's architecture computes all that the spec
 else is refused by the name of the field, so that no file computes something else in silence.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import singledispatch
 from typing import Any
 
 from harness.core.errors import ModelError
-from harness.models.specs.model import NORM_ORDERS, AnySpec, ModelSpec, RopeScaling
-from harness.models.specs.tensors import TOKENS, Tensor, logical_tensors
+from harness.models.specs.layers import KINDS
+from harness.models.specs.model import AnySpec, ModelSpec, RopeScaling
 
 Keys = Mapping[str, Any]  # of a header, without the architecture before them
-ROPE_FREQS, ROPE_LONG, ROPE_SHORT = "rope_freqs", "rope_factors_long", "rope_factors_short"
+YARN = "yarn"
+# What llama.cpp takes for yarn: turns that are kept and divided, and bounds of whole pairs.
+YARN_FAST, YARN_SLOW = 32.0, 1.0
 # Fields that say nothing of what is computed, or that lie in the weights once they are read.
 _FREE = frozenset(
     {"norm_epsilon", "part_of", "published_parameters", "expected_delta", "hf_id", "license"}
@@ -35,7 +38,9 @@ class GgufFamily:
         pairs: rotary positions turn neighbours there, so that rows of queries and keys are put
             into that order.
         packed: matrices that lie in one, one below the other -> ours.
+        names: tensors that are called otherwise than in Llama: ours -> theirs.
         keys: of the header, beside those of every family.
+        problem: of a spec whose fields are all taken, what it says that is not computed.
         window: attention sees the last tokens only, as the spec says; without it tests must end
             within the window.
         tied: whether the head must be the embedding (true), must not (false), or may (None).
@@ -45,7 +50,9 @@ class GgufFamily:
     takes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     pairs: bool = False
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     keys: Callable[[ModelSpec], Keys] = lambda _spec: {}
+    problem: Callable[[ModelSpec], str | None] = lambda _spec: None
     window: bool = False
     tied: bool | None = None
 
@@ -70,6 +77,54 @@ def _caps(spec: ModelSpec) -> Keys:
     return {key: float(cap) for key, cap in caps.items() if cap} | dict(_windows(spec))
 
 
+def _steps_of_windows(spec: ModelSpec) -> Keys:
+    """Return which layers have a window, and which turn queries and keys, layer by layer."""
+    return {
+        "attention.sliding_window": spec.sliding_window_tokens or spec.max_context_tokens,
+        "attention.sliding_window_pattern": [
+            layer.window_tokens is not None for layer in spec.layers
+        ],
+        "attention.rope_pattern": [layer.rotary for layer in spec.layers],
+        **_granite(spec),
+    }
+
+
+def _layer_heads(spec: ModelSpec) -> Keys:
+    """Return the taps of convolutions; layers of them have no heads of keys."""
+    heads = [layer.num_kv_heads if layer.attends else 0 for layer in spec.layers]
+    taps = spec.convolution.kernel if spec.convolution is not None else 0
+    return {"attention.head_count_kv": heads, "shortconv.l_cache": taps}
+
+
+def _centered(spec: ModelSpec) -> Keys:
+    """Return the epsilon of norms that subtract the mean."""
+    return {"attention.layer_norm_epsilon": spec.norm_epsilon}
+
+
+def _growing(spec: ModelSpec) -> Keys:
+    """Return how queries grow beyond the context first trained with."""
+    growth = 0.0 if spec.rope_scaling is None else spec.rope_scaling.query_growth
+    return {"attention.temperature_scale": growth} if growth else {}
+
+
+def _one_base(spec: ModelSpec) -> str | None:
+    """Refuse another rotary base in layers with a window."""
+    local = spec.local_rope_theta or spec.rope_theta
+    return None if local == spec.rope_theta else f"no other rotary base in windows: {local:g}"
+
+
+def _no_layer_bases(spec: ModelSpec) -> str | None:
+    """Refuse layers that turn at a base of their own."""
+    others = [base for base in spec.layer_thetas if base not in (0, spec.rope_theta)]
+    return f"no rotary base of single layers: {others[0]:g}" if others else None
+
+
+def _plain_taps(spec: ModelSpec) -> str | None:
+    """Refuse convolutions with biases."""
+    has_bias = spec.convolution is not None and spec.convolution.bias
+    return "no convolution with biases" if has_bias else None
+
+
 def _granite(spec: ModelSpec) -> Keys:
     """Return the multipliers that do not lie in the weights."""
     return {
@@ -91,16 +146,34 @@ _QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _GEMMA = {"activation": ("gelu_tanh",), "scaled_embedding": (True,), "attention_scale": _ANY}
 _LLAMA = GgufFamily(
     "llama",
-    {"rope_scaling": ("llama3", "linear"), "sliding_window_tokens": _ANY, "qkv_bias": (True,)},
+    {
+        "rope_scaling": ("llama3", "linear", YARN),
+        "sliding_window_tokens": _ANY,
+        "qkv_bias": (True,),
+    },
     pairs=True,
 )
+_GRANITE = GgufFamily(
+    "granite",
+    {"embedding_multiplier": _ANY, "attention_scale": _ANY},
+    pairs=True,
+    keys=_granite,
+)
+# Norms of weight and bias, and a block without a gate.
+_GPT = {
+    "norm": ("layernorm",),
+    "activation": ("gelu_tanh",),
+    "mlp_gated": (False,),
+    "qkv_bias": (True,),
+    "all_bias": (True,),
+}
 # By the Hugging Face model_type. Source: src/models/*.cpp and conversion/*.py of llama.cpp, as in
 # llama-cpp-python 0.3.36.
 FAMILIES: Mapping[str, GgufFamily] = {
     "llama": _LLAMA,
     "mistral": _LLAMA,
-    "qwen2": GgufFamily("qwen2", {"qkv_bias": (True,), "rope_scaling": ("linear",)}),
-    "qwen3": GgufFamily("qwen3", {"qk_norm": ("per_head",), "rope_scaling": ("linear",)}),
+    "qwen2": GgufFamily("qwen2", {"qkv_bias": (True,), "rope_scaling": ("linear", YARN)}),
+    "qwen3": GgufFamily("qwen3", {"qk_norm": ("per_head",), "rope_scaling": ("linear", YARN)}),
     "phi3": GgufFamily(
         "phi3",
         {"rope_scaling": ("longrope",), "rotary_dim": _ANY, "sliding_window_tokens": _ANY},
@@ -138,34 +211,67 @@ FAMILIES: Mapping[str, GgufFamily] = {
         window=True,
     ),
     "smollm3": GgufFamily("smollm3", {"layer_pattern": ("FFFG",)}, pairs=True),
-    "granite": GgufFamily(
-        "granite",
-        {"embedding_multiplier": _ANY, "attention_scale": _ANY},
+    "granite": _GRANITE,
+    "granitemoehybrid": _GRANITE,  # its dense models; those with Mamba or experts are refused
+    "granite_swa": GgufFamily(
+        "granite_swa",
+        {
+            **_GRANITE.takes,
+            "attention_sinks": (True,),
+            "sliding_window_tokens": _ANY,
+            "layer_pattern": _ANY,
+            "layer_thetas": _ANY,
+        },
         pairs=True,
-        keys=_granite,
+        keys=_steps_of_windows,
+        problem=_no_layer_bases,
+        window=True,
     ),
     "olmo2": GgufFamily(
         "olmo2", {"norm_order": ("after",), "qk_norm": ("full_width",)}, tied=False
     ),
+    "olmo3": GgufFamily(
+        "olmo2",
+        {
+            "norm_order": ("after",),
+            "qk_norm": ("full_width",),
+            "sliding_window_tokens": _ANY,
+            "full_attention_every": _ANY,
+            "local_rope_theta": _ANY,
+            "rope_scaling": (YARN,),
+        },
+        keys=_windows,
+        problem=_one_base,
+        window=True,
+        tied=False,
+    ),
+    "exaone4": GgufFamily(
+        "exaone4",
+        {"norm_order": ("after",), "qk_norm": ("per_head",), "rope_scaling": ("llama3", "linear")},
+    ),
+    "hunyuan_v1_dense": GgufFamily(
+        "hunyuan-dense", {"qk_norm": ("per_head",), "qk_norm_after_rotary": (True,)}
+    ),
+    "ministral": _LLAMA,
+    "ministral3": GgufFamily("mistral3", {"rope_scaling": (YARN,)}, pairs=True, keys=_growing),
+    "lfm2": GgufFamily(
+        "lfm2",
+        {"qk_norm": ("per_head",), "layer_pattern": _ANY, "convolution": _ANY},
+        names={"model.norm": "token_embd_norm"},
+        keys=_layer_heads,
+        problem=_plain_taps,
+    ),
+    "phi": GgufFamily(
+        "phi2",
+        {**_GPT, "norm_order": ("parallel",), "head_bias": (True,), "rotary_dim": _ANY},
+        keys=_centered,
+        tied=False,
+    ),
+    "gpt2": GgufFamily(
+        "gpt2", {**_GPT, "positions": ("learned",)}, packed={"attn_qkv": _QKV}, keys=_centered
+    ),
     "ernie4_5": GgufFamily("ernie4_5", {"rotary_pairs": (True,)}, pairs=True),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FileTensor:
-    """One tensor of the file.
-
-    Attributes:
-        name: in the file.
-        parts: ours that lie in it, one below the other.
-        shape: as we have it, [outputs, inputs] or [n].
-        turned_heads: heads whose rows are put in the order of neighbours; 0: none are.
-    """
-
-    name: str
-    parts: tuple[Tensor, ...]
-    shape: tuple[int, ...]
-    turned_heads: int = 0
 
 
 @singledispatch
@@ -209,11 +315,33 @@ def refusal(spec: ModelSpec) -> str | None:
     if family.tied is not None and spec.tied_embeddings != family.tied:
         has = "has no head of its own" if family.tied else "has a head of its own"
         return f"llama.cpp's {family.architecture} {has}"
+    problem = _odd_yarn(spec.rope_scaling, family) or _half_layer(spec) or family.problem(spec)
+    if problem is not None:
+        return f"llama.cpp's {family.architecture} computes {problem}"
     usual = spec.head_dim**-0.5
     fixed_scale = "attention.scale" not in family.keys(spec)
     if fixed_scale and abs((spec.attention_scale or usual) - usual) > 1e-6 * usual:
         return f"llama.cpp's {family.architecture} scales scores by the width of a head"
     return None
+
+
+def _odd_yarn(scaling: RopeScaling | None, family: GgufFamily) -> str | None:
+    """Return what yarn of a spec is not computed; None: all of it is."""
+    if scaling is None or scaling.kind != YARN:
+        return None
+    if not scaling.whole_pairs:
+        return "yarn with bounds of whole pairs alone"
+    if (scaling.fast_turns, scaling.slow_turns) != (YARN_FAST, YARN_SLOW):
+        return f"yarn between {YARN_FAST:g} turns and {YARN_SLOW:g} alone"
+    if scaling.query_growth and family.keys is not _growing:
+        return "no query_growth"
+    return None
+
+
+def _half_layer(spec: ModelSpec) -> str | None:
+    """Return a layer that lacks its mixer or its block; None: there is none."""
+    others = [one for one in spec.layer_pattern if one.islower() or not KINDS[one].mixers]
+    return f"no layer of kind {others[0]}" if others else None
 
 
 def _has_default(one: Any) -> bool:
@@ -257,66 +385,12 @@ def header_keys(spec: ModelSpec) -> dict[str, Any]:
         keys |= {"rope.scaling.type": "linear", "rope.scaling.factor": scaling.factor}
     if scaling is not None and scaling.kind == "longrope":
         keys["rope.scaling.attn_factor"] = scaling.amplitude
+    if scaling is not None and scaling.kind == YARN:
+        keys |= {
+            "rope.scaling.type": YARN,
+            "rope.scaling.factor": scaling.factor,
+            "rope.scaling.original_context_length": scaling.original_context_tokens,
+            # beside what its own rule multiplies by
+            "rope.scaling.attn_factor": scaling.amplitude / (1 + 0.1 * math.log(scaling.factor)),
+        }
     return keys | dict(family.keys(spec))
-
-
-def rotary_tensors(spec: ModelSpec) -> tuple[str, ...]:
-    """Return the tensors of rotary factors, each with one value a rotated pair."""
-    words = {"llama3": (ROPE_FREQS,), "longrope": (ROPE_LONG, ROPE_SHORT)}
-    return words.get(spec.rope_scaling.kind, ()) if spec.rope_scaling is not None else ()
-
-
-def file_tensors(spec: ModelSpec) -> Iterator[FileTensor]:
-    """Yield every trained tensor of the file, in the order of our own.
-
-    Raises:
-        ModelError: as family_of.
-    """
-    family = family_of(spec)
-    seen: dict[str, Tensor] = {}
-    packed = {part: name for name, parts in family.packed.items() for part in parts}
-    turned = {"self_attn.q_proj": spec.num_heads, "self_attn.k_proj": spec.num_kv_heads}
-    turns = family.pairs and not spec.rotary_pairs
-    for tensor in logical_tensors(spec):
-        layer, part, end = _place(tensor)
-        seen[tensor.name] = tensor
-        if part not in packed:
-            heads = turned.get(part, 0) if turns else 0
-            name = f"{layer}{_names(spec)[part]}.{end}"
-            yield FileTensor(name, (tensor,), tensor.shape, heads)
-            continue
-        parts = family.packed[packed[part]]
-        if part == parts[-1]:
-            found = tuple(seen[tensor.name.replace(part, one)] for one in parts)
-            shape = (sum(one.shape[0] for one in found), *tensor.shape[1:])
-            yield FileTensor(f"{layer}{packed[part]}.{end}", found, shape)
-
-
-def _place(tensor: Tensor) -> tuple[str, str, str]:
-    """Return `blk.N.`, the name within a layer, and `weight` or `bias`."""
-    plain, _, end = tensor.name.rpartition(".")
-    if not plain.startswith("model.layers."):
-        return "", plain, end
-    number, _, part = plain.removeprefix("model.layers.").partition(".")
-    return f"blk.{number}.", part, end
-
-
-def _names(spec: ModelSpec) -> dict[str, str]:
-    """Return ours -> theirs, without `blk.N.` and the end."""
-    order = NORM_ORDERS[spec.norm_order]
-    norms = {
-        order.before_attention: "attn_norm",
-        order.after_attention: "post_attention_norm",
-        order.before_block: "ffn_norm",
-        order.after_block: "post_ffw_norm",
-    }
-    return norms | {
-        TOKENS: "token_embd",
-        "model.norm": "output_norm",
-        "lm_head": "output",
-        **{f"self_attn.{letter}_proj": f"attn_{letter}" for letter in "qkv"},
-        "self_attn.o_proj": "attn_output",
-        "self_attn.q_norm": "attn_q_norm",
-        "self_attn.k_norm": "attn_k_norm",
-        **{f"mlp.{word}_proj": f"ffn_{word}" for word in ("gate", "up", "down")},
-    }

@@ -7,13 +7,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from harness.builder.gguf.families import (
-    FileTensor,
-    family_of,
-    file_tensors,
-    header_keys,
-    rotary_tensors,
-)
+from harness.builder.gguf.families import family_of, header_keys
+from harness.builder.gguf.layout import FileTensor, file_tensors, rotary_tensors
 from harness.core.errors import DeviceError
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.rotary import inverse_frequencies
@@ -102,7 +97,7 @@ def _add_key(writer: Any, key: str, value: Any) -> None:
 
 def _dtype(tensor: FileTensor, *, half: bool) -> np.dtype[Any]:
     """The type of a stored tensor."""
-    return np.dtype(np.float16 if half and len(tensor.shape) == 2 else np.float32)
+    return np.dtype(np.float16 if half and tensor.is_matrix else np.float32)
 
 
 def _put(file: BinaryIO, chunks: Iterable[npt.NDArray[Any]]) -> None:

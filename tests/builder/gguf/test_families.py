@@ -1,5 +1,6 @@
 """What a family is to llama.cpp: every tensor once, in its order, and a word on what is refused."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,14 +10,14 @@ from harness.builder.gguf.families import (
     FAMILIES,
     decoder_of,
     family_of,
-    file_tensors,
     header_keys,
     refusal,
-    rotary_tensors,
 )
+from harness.builder.gguf.layout import file_tensors, rotary_tensors
 from harness.builder.gguf.write import as_neighbours, rotary_factors
 from harness.core.errors import ModelError
 from harness.models.catalog.catalog import load_spec
+from harness.models.specs.layers import Convolution
 from harness.models.specs.model import RopeScaling
 from harness.models.specs.tensors import built_parameters
 from tests.tiny import LLAMA, SPECS
@@ -24,7 +25,8 @@ from tests.tiny import LLAMA, SPECS
 WRITTEN = (
     *("smollm2-135m", "llama-3.2-1b", "mistral-7b-v0.1", "qwen2.5-0.5b", "qwen3-0.6b"),
     *("phi-3-mini-4k", "phi-4-mini", "gemma-2b", "gemma-2-2b", "gemma-3-270m", "gemma-3-1b"),
-    *("smollm3-3b", "granite-4.1-3b", "olmo-2-1b", "ernie-4.5-0.3b"),
+    *("smollm3-3b", "granite-4.1-3b", "olmo-2-1b", "ernie-4.5-0.3b", "olmo-3-7b", "gpt2", "phi-2"),
+    *("granite-4.0-350m", "granite-swash-2b", "ministral-3-3b", "lfm2-350m"),
 )
 
 
@@ -108,11 +110,32 @@ def test_windows_and_caps_are_keys():
         (SPECS["mixtral"], "no row for the family mixtral"),
         (SPECS["gpt_oss"], "no row for the family gpt_oss"),
         (replace(LLAMA, attention_sinks=True), "llama computes no attention_sinks = True"),
+        (SPECS["falcon_h1"], "no row for the family falcon_h1"),
+        (SPECS["gemma4"], "no row for the family gemma4_text"),
+        (SPECS["granite_h"], "granite computes no mamba"),
+        (SPECS["granite_swa"], "computes no rotary base of single layers: 100"),
+        (replace(SPECS["lfm2"], layer_pattern="CFc"), "computes no layer of kind c"),
+        (
+            replace(SPECS["lfm2"], convolution=Convolution(3, bias=True)),
+            "lfm2 computes no convolution with biases",
+        ),
+        (
+            replace(LLAMA, rope_scaling=RopeScaling("yarn", 4.0, fast_turns=16.0)),
+            "computes yarn between 32 turns and 1 alone",
+        ),
+        (
+            replace(LLAMA, rope_scaling=RopeScaling("yarn", 4.0, whole_pairs=False)),
+            "computes yarn with bounds of whole pairs alone",
+        ),
+        (
+            replace(LLAMA, rope_scaling=RopeScaling("yarn", 4.0, query_growth=0.1)),
+            "llama computes no query_growth",
+        ),
         (replace(LLAMA, rotary_dim=16), "llama computes no rotary_dim = 16"),
         (replace(LLAMA, attention_scale=0.5), "computes no attention_scale = 0.5"),
         (
-            replace(LLAMA, rope_scaling=RopeScaling("yarn", 4.0)),
-            "llama computes no rope_scaling = yarn",
+            replace(LLAMA, rope_scaling=RopeScaling("longrope", 4.0)),
+            "llama computes no rope_scaling = longrope",
         ),
         (
             replace(LLAMA, family="olmo2", norm_order="after", qk_norm="full_width"),
@@ -125,6 +148,27 @@ def test_what_llama_cpp_does_not_compute_is_refused_by_its_name(spec, said):
     assert said in refusal(spec)
     with pytest.raises(ModelError, match="has no GGUF here"):
         family_of(spec)
+
+
+def test_layers_of_convolutions_have_no_heads_of_keys():
+    """One number a layer; the last norm has a name of its own, and taps are a matrix."""
+    spec = decoder_of(load_spec("lfm2-350m"))
+    found = {tensor.name: tensor for tensor in file_tensors(spec)}
+    assert header_keys(spec)["attention.head_count_kv"][:6] == [0, 0, 8, 0, 0, 8]
+    assert header_keys(spec)["shortconv.l_cache"] == 3
+    assert found["blk.0.shortconv.conv.weight"].shape == (1024, 3)
+    assert not found["blk.0.shortconv.conv.weight"].is_matrix
+    assert "token_embd_norm.weight" in found
+    assert "output_norm.weight" not in found
+
+
+def test_yarn_is_told_by_what_its_own_rule_leaves():
+    """llama.cpp multiplies by 1 + 0.1 ln 16 itself; Ministral 3 multiplies by 1."""
+    keys = header_keys(decoder_of(load_spec("ministral-3-3b")))
+    assert keys["rope.scaling.type"] == "yarn"
+    assert keys["rope.scaling.attn_factor"] * (1 + 0.1 * math.log(16)) == pytest.approx(1)
+    assert keys["rope.scaling.original_context_length"] == 16_384
+    assert keys["attention.temperature_scale"] == 0.1
 
 
 def test_no_family_says_what_no_spec_has():

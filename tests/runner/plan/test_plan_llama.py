@@ -61,7 +61,7 @@ def test_each_runtime_runs_its_own_form_of_a_level(changes, expected):
         ({"batch": (2,)}, "--runtime llama.cpp does not run 2 sequences at once"),
         ({"kv_cache": ("int8",)}, "q4_0 is run by llama.cpp, whose cache is one of floats"),
         ({"model": ("all-minilm-l6-v2",)}, "does not run an encoder"),
-        ({"model": ("lfm2-350m",)}, "no row for the family lfm2"),
+        ({"model": ("falcon-h1-0.5b",)}, "no row for the family falcon_h1"),
         ({"model": ("phi-3-mini-4k",), "depth": (2040,)}, "it looks at the last 2047 tokens only"),
     ],
     ids=str,
@@ -88,6 +88,12 @@ def test_a_file_brings_its_runtime_and_its_level(tmp_path):
     artifact = group.model.build(group.level, group.cache, tmp_path)
     assert artifact.kv_bytes_per_token == 128 * 2
     assert group.model.identity(artifact).startswith("tiny@")
+
+
+def test_a_file_of_an_encoder_is_refused(tmp_path):
+    path = tiny_gguf(tmp_path / "words-Q8_0.gguf", PAIRS | {"llama.attention.causal": False})
+    with pytest.raises(UsageError, match="words, whose architecture llama is that of an encoder"):
+        make_plan(Settings(model=(str(path),), prompt=(16,), gen=(4,)), 1)
 
 
 @pytest.mark.parametrize(
