@@ -25,7 +25,15 @@ def _machine() -> Sequence[Finding]:
     return [*check_machine(default_cache()), *check_energy()]
 
 
-CHECKS: tuple[Callable[[], Sequence[Finding]], ...] = (_wheels, _machine)
+def _runtimes() -> Sequence[Finding]:
+    """Imported here likewise: it starts a child process where llama.cpp is installed."""
+    from harness.machine.watch.facts import machine_facts
+    from harness.runner.doctor import check_llamacpp
+
+    return check_llamacpp(machine_facts().cpu_vector_extensions)
+
+
+CHECKS: tuple[Callable[[], Sequence[Finding]], ...] = (_wheels, _runtimes, _machine)
 
 
 @click.command("doctor", epilog="Example:  bench doctor --format json")
@@ -34,9 +42,10 @@ def command(style: str) -> int:
     """Check the installation and the machine: can it be measured on, and what would help?
 
     Several distributions own the package onnxruntime; installed together the last one wins, and
-    pip finds nothing wrong. Of the machine: other programs, the host of a virtual machine,
-    frequency, power, memory, swap, disk, quota, clock and heat, over one second; what counts
-    energy. Ends with 4 when something would make every number wrong; a warning only widens them.
+    pip finds nothing wrong. Of llama.cpp: what it was built for. Of the machine: other programs,
+    the host of a virtual machine, frequency, power, memory, swap, disk, quota, clock and heat, over
+    one second; what counts energy. Ends with 4 when something would make every number wrong; a
+    warning only widens them.
     """
     found = [finding for check in CHECKS for finding in check()]
     click.echo(draw_findings(found, style))

@@ -19,7 +19,7 @@ from harness.devices.device import Device
 from harness.devices.session import OpenedSession
 from harness.engine.checks import check_ids, check_rewind, check_room
 from harness.engine.passes import seeded_ids
-from harness.models.gguf import GgufGeometry
+from harness.models.gguf.source import GgufGeometry
 from harness.results.enums import PlacementVerdict
 from harness.results.replies import Placement
 
@@ -27,6 +27,7 @@ INSTALL = "pip install 'ondevice-bench[llamacpp]'"
 LEAST_BATCH_TOKENS = 2048  # llama.cpp's own; a longer prompt is submitted as a whole too
 # Level -> what llama-quantize is asked for (enum llama_ftype), and whether all tensors alike.
 FILE_TYPES = {"q8_0": (7, False), "q4_k_m": (15, False), "q4_0": (2, False), "q4_0-pure": (2, True)}
+LOAD_NOTHING = 0  # of enum llama_load_mode: neither mapped nor read
 GGML_TYPES = {"float32": 0, "float16": 1}  # of keys and values
 _ERROR, _CONTINUED = 4, 5  # levels of ggml's log
 _LOGGED: list[str] = []  # the last errors of the library, by its log
@@ -80,6 +81,17 @@ def library() -> Any:
     return found
 
 
+def instructions() -> tuple[str, ...]:
+    """Return what the library was built to use of the processor, by its own words: AVX2, VNNI.
+
+    Raises:
+        DeviceError: as library.
+    """
+    told = library().llama_print_system_info().decode("utf-8", "replace")
+    pairs = (part.partition("=") for part in told.replace(":", "|").split("|"))
+    return tuple(name.strip() for name, _, value in pairs if value.strip() == "1")
+
+
 def _keep_error(level: int, text: bytes, _data: Any) -> None:
     """Keep what the library logs as an error."""
     if level == _ERROR:
@@ -118,6 +130,33 @@ def quantize(base: Path, level: str, path: Path) -> None:
         )
 
 
+def check_file(path: Path) -> None:
+    """Let the library read all of a file but its weights.
+
+    Raises:
+        DeviceError: llama-cpp-python is not installed.
+        ModelError: llama.cpp does not load the file.
+    """
+    lib = library()
+    _LOGGED.clear()
+    params = lib.llama_model_default_params()
+    params.n_gpu_layers = 0
+    params.no_alloc, params.load_mode = True, LOAD_NOTHING
+    model = lib.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise _unloaded(path)
+    lib.llama_model_free(model)
+
+
+def _unloaded(path: Path) -> ModelError:
+    """Return the error of a file that the library does not load."""
+    return ModelError(
+        f"llama.cpp does not load {path.name}: {_why()}",
+        fix="another file of the model, or a newer llama-cpp-python: pip install -U"
+        " llama-cpp-python",
+    )
+
+
 def open_model(
     path: Path, device: Device, threads: int, capacity_tokens: int, kv_dtype: str = "float16"
 ) -> LlamaModel:
@@ -147,11 +186,7 @@ def open_model(
     start_ns = time.perf_counter_ns()
     model = lib.llama_model_load_from_file(str(path).encode(), model_params)
     if not model:
-        raise ModelError(
-            f"llama.cpp does not load {path.name}: {_why()}",
-            fix="another file of the model, or a newer llama-cpp-python: pip install -U"
-            " llama-cpp-python",
-        )
+        raise _unloaded(path)
     context = lib.llama_init_from_model(model, params)
     load_ns = time.perf_counter_ns() - start_ns
     if not context:
@@ -233,19 +268,23 @@ class LlamaDecoder:
     def rewind(self, depth_tokens: int) -> None:
         """Forget every position from `depth_tokens` on.
 
+        A state is not taken back: what came before is read anew into an empty one.
+
         Raises:
             UsageError: the cache holds fewer.
-            MeasurementError: of a model that keeps states, which cannot be taken back.
+            MeasurementError: what came before cannot be read anew.
         """
         check_rewind(depth_tokens, self._depth_tokens)
+        if depth_tokens == self._depth_tokens:
+            return
         self._depth_tokens = depth_tokens
         if depth_tokens == 0:
             self._lib.llama_memory_clear(self._memory, False)
         elif not self._lib.llama_memory_seq_rm(self._memory, 0, depth_tokens, -1):
-            raise MeasurementError(
-                f"llama.cpp cannot go back to {depth_tokens} tokens in this model's cache",
-                fix="--depth 0 and prefill tests: its layers keep states",
-            )
+            self._lib.llama_memory_clear(self._memory, False)
+            self._depth_tokens = 0
+            self.feed(self._history[:depth_tokens].T.copy())
+            self.run()
 
     def feed(self, ids: NDArray[np.int64]) -> None:
         """Make the tokens [1, tokens] ready for the next run."""
@@ -299,6 +338,15 @@ class LlamaDecoder:
         self.feed(ids)
         self.run()
         return self.last_logits[:, np.newaxis]
+
+    def read_all(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read tokens [1, tokens]; the logits after each of them [tokens, vocab], a copy."""
+        self.feed(ids)
+        count = ids.shape[1]
+        self._arrays.wanted[:count] = 1
+        self.run()
+        pointer = self._lib.llama_get_logits(self._context)
+        return np.ctypeslib.as_array(pointer, (count, self.vocab_size)).copy()
 
     def download(self) -> NDArray[Any]:
         """The logits: the cache itself is not shown."""

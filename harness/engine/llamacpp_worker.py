@@ -2,6 +2,7 @@
 
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from msgspec import structs
@@ -11,7 +12,13 @@ from harness.core.errors import MeasurementError
 from harness.devices.device import SentDevice, find_device
 from harness.engine.agreement import cosine
 from harness.engine.footprint import Footprint
-from harness.engine.llamacpp import LlamaDecoder, library, open_decoder
+from harness.engine.llamacpp import (
+    LlamaDecoder,
+    check_file,
+    instructions,
+    library,
+    open_decoder,
+)
 from harness.engine.measuring import Measuring
 from harness.engine.opening import kind_of, open_sessions
 from harness.engine.passes import seeded_ids
@@ -23,8 +30,8 @@ from harness.engine.worker import MeasuringChild, footprint_reply, opened_reply
 from harness.engine.workload import Workload
 from harness.machine.meters.device_memory import IN_HOST
 from harness.machine.meters.memory import AnonymousWatch, memory_mark
-from harness.models.gguf import GgufGeometry
-from harness.results.replies import Agreement, MemoryTaken, Opened
+from harness.models.gguf.source import GgufGeometry
+from harness.results.replies import Agreement, Done, LibraryFacts, MemoryTaken, Opened
 
 PROVIDER, WHEEL = "llama.cpp", "llama_cpp_python"
 # Least cosine of the logits beside our own graph at fp32, of any run: at f32, which shows that the
@@ -141,9 +148,26 @@ def agree(
     )
 
 
-def _library() -> dict[str, str]:
+def check(path: str) -> Done:
+    """Let the library read all of a file but its weights; see check_file."""
+    check_file(Path(path))
+    return Done()
+
+
+def library_facts() -> LibraryFacts:
+    """Which library there is, and what it uses of the processor."""
+    return LibraryFacts(version=metadata.version(WHEEL), instructions=instructions())
+
+
+def _library() -> dict[str, Any]:
     """What carries it, as a record names it."""
-    return {"provider": PROVIDER, "wheel": WHEEL, "version": metadata.version(WHEEL)}
+    found = library_facts()
+    return {
+        "provider": PROVIDER,
+        "wheel": WHEEL,
+        "version": found.version,
+        "options": {"built for": " ".join(found.instructions)},
+    }
 
 
 Logits = list[NDArray[np.float32]]
@@ -208,4 +232,6 @@ COMMANDS = {
     **_CHILD.commands(),
     "memory": memory,
     "agree": agree,
+    "library": library_facts,
+    "check_file": check,
 }

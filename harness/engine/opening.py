@@ -39,7 +39,7 @@ from harness.engine.shapes import Shapes
 from harness.engine.static import StaticDecoder
 from harness.engine.static_encoder import StaticEncoder
 from harness.engine.trial import SHORT_TEXTS
-from harness.models.gguf import GgufGeometry
+from harness.models.gguf.source import GgufGeometry
 
 Sessions = Sequence[OpenedSession]
 AnyMeasuring = Measuring | EncoderMeasuring | ExportedMeasuring

@@ -8,7 +8,7 @@ import msgspec
 
 from harness.builder.graph.geometry import Geometry, geometry_from
 from harness.engine.exported.geometry import ExportedGeometry, exported_geometry, geometry_json
-from harness.models.gguf import GgufGeometry
+from harness.models.gguf.source import GgufGeometry
 
 Shapes = Geometry | ExportedGeometry | GgufGeometry
 ShapeFields = dict[str, Any]  # of one of them as it travels: only shapes_from looks inside

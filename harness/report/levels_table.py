@@ -8,6 +8,7 @@ from harness.builder.quantize.levels import (
     MatrixFormat,
     Method,
     QuantLevel,
+    Variant,
 )
 from harness.devices.table import all_rows
 from harness.report.grid import Column, draw_columns, draw_records
@@ -92,12 +93,29 @@ def explain_level(level: QuantLevel) -> str:
             " activations as they are: what it loses is lost by the weights alone. It is slow, and"
             " says nothing about speed."
         )
+    if level.variant is Variant.GGUF:
+        said.append(_llama_words(level))
     if level.name.endswith(EXACT):
         said.append(
             f"A diagnostic of {level.name.removesuffix(EXACT)}: its weights, and activations that"
             " are not rounded (accuracy level 0 of MatMulNBits); its speed is no level's."
         )
     return "\n".join(said)
+
+
+def _llama_words(level: QuantLevel) -> str:
+    """Who makes and runs a level of llama.cpp, and when it is run in place of another."""
+    if level.has_integers:
+        made = "made from float32 by the library's own quantize call; a record says its true bits"
+    else:
+        made = "written here by the package gguf"
+    likewise = " and ".join(level.stands_for)
+    instead = f" `--runtime llama.cpp --quant {level.stands_for[0]}` runs it" if likewise else ""
+    stands = f" It stores a weight as {likewise} does:{instead}." if likewise else ""
+    return (
+        f"llama.cpp runs it on the CPU (`pip install 'ondevice-bench[llamacpp]'`): a GGUF file,"
+        f" {made}. Its logits are held against our graph at fp32 first.{stands}"
+    )
 
 
 def devices_of(level: QuantLevel) -> list[str]:

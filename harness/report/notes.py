@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import structs
 
 from harness.core.units import GB, MIB
-from harness.report.headline import thread_words
+from harness.report.headline import LLAMA, thread_words
 from harness.report.numbers import three_digits
 from harness.report.rows import Row, test_of
 from harness.report.sweep import sweep_notes
@@ -39,6 +39,7 @@ OFF_SHARE = 0.5  # of the stored read bandwidth, that a run's own may be off wit
 MUCH_SHARE = 0.1  # of a peak, that a whole cache adds before the notes say so
 MOST_NAMED = 3  # models of one note
 
+PLAIN = "f32"  # the level at which a GGUF file holds the weights as they are
 MEAS_EST = "meas/est: time measured / estimated"
 
 
@@ -58,6 +59,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_sustained(document.records),
         *_estimate_note(document),
         *_whole_caches(rows),
+        *_same_weights(document),
         *_lost_peaks(document),
         *sweep_notes(rows),
         *_references(document),
@@ -202,6 +204,9 @@ def _estimate_note(document: Document) -> Iterator[str]:
     if bases:
         yield f"est.: {'; '.join(bases)}; {MEAS_EST} (bench explain FILE)"
         yield from [f"meas/params: the same beside {rule}"] * bool(listed)
+        theirs = [one.cell.level for one in document.records if one.cell.runtime == LLAMA]
+        names = ", ".join(dict.fromkeys(theirs)) if listed else ""
+        yield from [f"est. of {names}: {rule}; est. MiB: the weights alone"] * bool(names)
     elif listed and any(record.estimates for record in document.records):
         yield f"est.: {rule}; {MEAS_EST}"
 
@@ -238,6 +243,22 @@ def _span_words(caches: Sequence[WholeCache]) -> str:
     peaks = [cache.peak_bytes for cache in caches]
     ends = dict.fromkeys(f"{size / MIB:,.0f}" for size in (min(peaks), max(peaks)))
     return f"{' to '.join(ends)} MiB"
+
+
+def _same_weights(document: Document) -> Iterator[str]:
+    """How near llama.cpp's logits come to ours, of the same weights at f32 and of each level."""
+    levels: dict[str, dict[str, float]] = {}
+    plain: dict[str, float] = {}
+    for record in document.records:
+        found = record.hardware
+        if found is None or found.plain_cosine is None or found.fused_cosine is None:
+            continue
+        plain[record.cell.model] = found.plain_cosine
+        levels.setdefault(record.cell.model, {})[record.cell.level] = found.fused_cosine
+    for model, cosine in plain.items():
+        others = [f"{name} {value:.4f}" for name, value in levels[model].items() if name != PLAIN]
+        told = ", ".join([f"{PLAIN} {cosine:.6f}", *others])
+        yield f"llama.cpp's logits beside ours at fp32, {model}, least cosine: {told}"
 
 
 def _lost_peaks(document: Document) -> Iterator[str]:

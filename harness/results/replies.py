@@ -51,7 +51,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         vendor_id: PCI number, hexadecimal.
         device_id: PCI number, hexadecimal.
         memory: name of the device's memory.
-        options: every provider option of the session.
+        options: every provider option of the session; of llama.cpp what it was built for.
         session_options: options of the session that the user gave, over those of every session.
         simulated: the function is proven, the speed means nothing.
         discrete: a card of its own, or built into the processor (false).
@@ -59,6 +59,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         least_cosine: least cosine of its logits with the CPU's; null: nobody asked.
         fused_cosine: of a static model, or of a GGUF file made here, the same with the fused one's
             at fp32; null: nobody asked.
+        plain_cosine: of a GGUF file made here, the same of its weights at f32; null: of anything
+            else.
     """
 
     key: str
@@ -78,11 +80,19 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     least_cosine: float | None = None
     fused_cosine: float | None = None
     session_options: dict[str, str] = {}
+    plain_cosine: float | None = None
 
     @property
     def device_class(self) -> str:
         """Class of the device that did the work."""
         return self.hardware or self.kind
+
+
+class LibraryFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The library of another runtime: its version, and what it was built to use of a processor."""
+
+    version: str
+    instructions: tuple[str, ...]
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,10 +321,12 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             null of the CPU itself.
         fused_cosine: of a static model, or of a GGUF file made here, with those of the fused one at
             fp32; null of a fused one.
+        plain_cosine: of a GGUF file made here, the same of its weights at f32.
     """
 
     least_cosine: float | None = None
     fused_cosine: float | None = None
+    plain_cosine: float | None = None
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -227,6 +227,10 @@ class ExportedArtifact:
         """Refuse: what only graphs of ours are asked for was asked of it."""
         raise TypeError(f"{self.name} was not built here")
 
+    def judged(self) -> Artifact:
+        """Refuse likewise."""
+        return self.built()
+
     def geometry_of(self, tokens: int, sequences: int) -> ExportedGeometry:
         """The geometry for texts of one shape: that of every text."""
         return self.geometry

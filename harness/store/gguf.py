@@ -10,7 +10,10 @@ from harness.builder.graph.geometry import longest_context
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, find_level
 from harness.core.errors import ModelError, StorageError
 from harness.machine.process.worker import Worker
-from harness.models.gguf import GgufGeometry, GgufHeader, read_header
+from harness.models.gguf.header import GgufHeader
+from harness.models.gguf.reading import read_header
+from harness.models.gguf.source import GgufGeometry
+from harness.models.specs.blocks import state_values
 from harness.models.specs.model import AnySpec
 from harness.models.specs.tensors import built_parameters, kv_values_per_token
 from harness.models.weights.source import ModelSource, weights_identity
@@ -23,6 +26,7 @@ from harness.store.request import plain_name, source_json
 GGUF_VERSION = 1  # raised when the same weights are written otherwise
 PLAIN, HALF = "f32", "f16"  # levels that are written; all others are made of the first
 MODEL_FILE = "model.gguf"
+STATE_VALUE_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,9 @@ class GgufArtifact:
         kv_bytes_per_token: what the cache grows by.
         weights_identity: seed, or hash of the checkpoint or of the file.
         content_hash: what a run is resumed by.
+        cache: how keys and values are stored.
+        state_bytes: kept of one sequence besides them, float32; 0: of a file that the user has it
+            is not known.
         spec: the architecture; None: of a file that the user has.
     """
 
@@ -47,10 +54,11 @@ class GgufArtifact:
     kv_bytes_per_token: int
     weights_identity: str
     content_hash: str
+    cache: CacheLevel
     spec: AnySpec | None = None
+    state_bytes: int = 0
 
     has_steps = False
-    state_bytes = 0
     prepacked_bytes = 0
     recognised = None
     compiled_under = None
@@ -64,6 +72,11 @@ class GgufArtifact:
     def graph(self) -> Path:
         """The file, or the first of its parts."""
         return self.header.files[0]
+
+    @property
+    def all_logits_graph(self) -> Path:
+        """The file again: what is asked for is told with each run."""
+        return self.graph
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -104,6 +117,10 @@ class GgufArtifact:
             f"{self.name} at {self.level} is a GGUF file, which has no graph",
             fix="levels of ONNX Runtime for what is asked",
         )
+
+    def judged(self) -> "GgufArtifact":
+        """Return this one: its logits can be held against those of a graph of ours."""
+        return self
 
     def geometry_of(self, tokens: int, sequences: int) -> GgufGeometry:
         """The geometry for texts of one shape: that of every text."""
@@ -156,7 +173,9 @@ def ensure_gguf(
         kv_bytes_per_token=kept.stored_bytes(kv_values_per_token(spec)),
         weights_identity=identity,
         content_hash=digest,
+        cache=kept,
         spec=spec,
+        state_bytes=STATE_VALUE_BYTES * state_values(spec),
     )
 
 

@@ -7,11 +7,14 @@ import pytest
 
 from harness.analysis.compare_match import match_axis
 from harness.builder.quantize.levels import GGUF_LEVELS, find_cache, find_level
-from harness.core.errors import ModelError
+from harness.cli.main import main
+from harness.core.errors import EXIT_USAGE, ModelError
 from harness.devices.device import find_device
 from harness.engine.passes import run_pass
 from harness.engine.workload import Workload
-from harness.models.gguf import read_header
+from harness.models.gguf.reading import read_header
+from harness.models.specs.layers import Convolution
+from harness.models.specs.model import RopeScaling
 from harness.models.specs.tensors import built_parameters
 from harness.models.weights.source import ModelSource, resolve_model
 from harness.results.enums import Kind
@@ -21,8 +24,9 @@ from harness.runner.models.built import built_model
 from harness.runner.plan import SessionGroup, make_plan
 from harness.runner.settings import Settings, load_settings
 from harness.store.gguf import ensure_gguf
-from tests.models.gguf_files import tiny_gguf
-from tests.tiny import LLAMA
+from tests.inline_worker import InlineWorker
+from tests.models.gguf_files import F32, PAIRS, SHAPES, tiny_gguf
+from tests.tiny import LLAMA, SPECS
 
 pytest.importorskip("gguf", reason="the extra `llamacpp` is not installed")
 pytest.importorskip("llama_cpp", reason="the extra `llamacpp` is not installed")
@@ -69,6 +73,55 @@ FAMILIES = {
         num_kv_heads=3,
     ),
     "ernie4_5": replace(WIDE, family="ernie4_5", rotary_pairs=True),
+    "yarn": replace(
+        WIDE, rope_scaling=RopeScaling("yarn", 4.0, original_context_tokens=16, amplitude=1.3)
+    ),
+    "granitemoehybrid": replace(
+        WIDE,
+        family="granitemoehybrid",
+        embedding_multiplier=12.0,
+        residual_multiplier=0.25,
+        logit_multiplier=0.25,
+    ),
+    "granite_swa": replace(
+        WIDE,
+        family="granite_swa",
+        num_layers=4,
+        attention_sinks=True,
+        sliding_window_tokens=8,
+        layer_thetas=(0.0, 10_000.0, 0.0, 10_000.0),
+        layer_pattern="GFNS",
+    ),
+    "olmo3": replace(
+        WIDE,
+        family="olmo3",
+        norm_order="after",
+        qk_norm="full_width",
+        tied_embeddings=False,
+        sliding_window_tokens=8,
+        full_attention_every=2,
+        local_rope_theta=10_000.0,
+        rope_scaling=RopeScaling("yarn", 4.0, original_context_tokens=16, amplitude=1.2),
+    ),
+    "exaone4": replace(WIDE, family="exaone4", norm_order="after", qk_norm="per_head"),
+    "hunyuan": replace(
+        WIDE, family="hunyuan_v1_dense", qk_norm="per_head", qk_norm_after_rotary=True
+    ),
+    "ministral3": replace(
+        WIDE,
+        family="ministral3",
+        rope_scaling=RopeScaling("yarn", 4.0, original_context_tokens=8, query_growth=0.1),
+    ),
+    "lfm2": replace(
+        WIDE,
+        family="lfm2",
+        num_layers=3,
+        qk_norm="per_head",
+        convolution=Convolution(3),
+        layer_pattern="CFC",
+    ),
+    "phi": replace(SPECS["phi"], hidden_size=96, num_heads=3, num_kv_heads=3),
+    "gpt2": replace(SPECS["gpt2"], hidden_size=96, num_heads=3, num_kv_heads=3),
 }
 
 
@@ -197,11 +250,64 @@ def test_steps_are_whole_passes(decoder):
     np.testing.assert_allclose(decoder.last_logits, whole[:, 0], atol=1e-4)
 
 
+def test_every_position_has_its_logits(decoder):
+    """All at once, and the last one of each beginning."""
+    ids = np.arange(1, 7)[np.newaxis]
+    decoder.rewind(0)
+    whole = decoder.read_all(ids)
+    assert whole.shape == (6, decoder.vocab_size)
+    for count in (1, 3, 6):
+        decoder.rewind(0)
+        np.testing.assert_allclose(
+            decoder.prefill(ids[:, :count])[0, 0], whole[count - 1], atol=1e-4
+        )
+
+
+def test_a_state_is_read_anew_where_it_cannot_be_taken_back(tmp_path):
+    """Steps behind four tokens are the same after a detour; a convolution keeps no history."""
+    decoder = open_decoder(ensure_gguf_here(FAMILIES["lfm2"], tmp_path))
+    ids = np.arange(1, 5)[np.newaxis]
+    decoder.prefill(ids)
+    first = decoder.prefill(np.array([[9]])).copy()
+    decoder.prefill(np.array([[3, 7]]))
+    decoder.rewind(4)
+    np.testing.assert_allclose(decoder.prefill(np.array([[9]])), first, atol=1e-5)
+
+
 def test_a_file_that_the_library_refuses_is_one_sentence(tmp_path):
     """The header is whole, and the tensors of the architecture are not there."""
     path = tiny_gguf(tmp_path / "tiny.gguf")
     with pytest.raises(ModelError, match=r"does not load tiny\.gguf: error loading model: "):
         open_model(path, CPU, 1, 64)
+
+
+LOST = {"general.architecture": "lostarch", "lostarch.context_length": 128}
+MEANT = {"llama.vocab_size": 96, "llama.feed_forward_length": 96}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "shapes", "said"),
+    [
+        ({**PAIRS, **LOST}, SHAPES, "unknown model architecture: 'lostarch'"),
+        (PAIRS, SHAPES, "key not found in model: llama.attention"),
+        ({**PAIRS, **MEANT}, SHAPES, ""),
+        (PAIRS, [*SHAPES[:-1], ("output_norm.weight", (64, 2), F32)], ""),
+    ],
+    ids=["architecture", "keys", "tensors", "shape"],
+)
+def test_a_file_that_cannot_be_run_ends_the_command_with_2(
+    tmp_path, capsys, monkeypatch, pairs, shapes, said
+):
+    """One sentence with the library's own reason, before anything is calibrated or measured."""
+    monkeypatch.setattr("harness.runner.loop.held_against.Worker", InlineWorker)
+    path = tiny_gguf(tmp_path / "odd-Q4_0.gguf", pairs, shapes)
+    words = ["--model", str(path), "--config", "ci", "--results", str(tmp_path / "results")]
+    assert main([*words, "--cache", str(tmp_path)]) == EXIT_USAGE
+    told = capsys.readouterr().err
+    assert "llama.cpp does not load odd-Q4_0.gguf: error loading model" in told
+    assert said in told
+    assert "Traceback" not in told
+    assert list((tmp_path / "results").glob("run-*.json")) == []
 
 
 def run(tmp_path, **asked):

@@ -1,10 +1,14 @@
 """The header of a GGUF file: counts by hand, and one clear sentence for each that cannot be."""
 
+import struct
+
 import pytest
 
 from harness.core.errors import ModelError
-from harness.models.gguf import content_hash_of, gguf_name, read_header
-from tests.models.gguf_files import F32, PAIRS, SHAPES, header, tiny_gguf
+from harness.models.gguf.header import Count, gguf_name
+from harness.models.gguf.reading import read_header
+from harness.models.gguf.source import content_hash_of
+from tests.models.gguf_files import F32, PAIRS, SHAPES, header, text, tiny_gguf
 
 
 @pytest.fixture
@@ -95,6 +99,11 @@ def test_every_length_of_a_header_is_refused_or_read(path):
             read_header(path)
 
 
+def counts(tensors=0, keys=0):
+    """A header that counts so much, and some bytes behind it."""
+    return b"GGUF" + struct.pack("<IQQ", 3, tensors, keys) + bytes(64)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -107,6 +116,16 @@ def test_every_length_of_a_header_is_refused_or_read(path):
         (header(PAIRS, [("a", (64, 2), 199, 0)]) + bytes(64), "of type 199 of ggml"),
         (header(PAIRS, [("a", (33, 2), 2, 0)]) + bytes(64), r"has shape \[33, 2\] at Q4_0"),
         (header(PAIRS, [("a", (2**62, 2**62), F32, 0)]) + bytes(64), "cut off"),
+        (header(PAIRS, [("a", (2, 2), F32, 2**63)]) + bytes(64), "cut off"),
+        (header(PAIRS, [("a", (2, 2), F32, 0)] * 2) + bytes(64), "holds two tensors a"),
+        (header(PAIRS, [("\x1b[2J", (0, 2), F32, 0)]) + bytes(64), r"damaged: \?\[2J has shape"),
+        (header({"general.architecture": "\x1b[2J"}, []) + bytes(64), "names no architecture"),
+        (header({"general.architecture": ""}, []) + bytes(64), "names no architecture"),
+        (header(PAIRS | {"general.alignment": 3}, []) + bytes(64), "is 3, and no power of 2"),
+        (header(PAIRS | {"general.alignment": 0}, []) + bytes(64), "is 0, and no power of 2"),
+        (header(PAIRS | {"k" * 70_000: 1}, []) + bytes(64), "a name of 70,000 bytes"),
+        (counts(tensors=2**63), "9,223,372,036,854,775,808 tensors follow"),
+        (counts(keys=2**40), "1,099,511,627,776 keys follow"),
     ],
 )
 def test_what_is_no_model_is_told(tmp_path, data, said):
@@ -114,3 +133,64 @@ def test_what_is_no_model_is_told(tmp_path, data, said):
     path.write_bytes(data)
     with pytest.raises(ModelError, match=said):
         read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("begin", "said"),
+    [
+        (counts(keys=2**20), "counts 1,048,576 keys, and no model has 16,384"),
+        (counts(tensors=2**20), "counts 1,048,576 tensors, and no model has 131,072"),
+        (
+            header({}, [])[:16]
+            + struct.pack("<Q", 1)
+            + text("words")
+            + struct.pack("<IIQ", 9, 8, 2**22 + 1),
+            "counts 4,194,305 words, and no model has 4,194,304",
+        ),
+    ],
+    ids=["keys", "tensors", "words"],
+)
+def test_a_large_file_does_not_make_large_counts_true(tmp_path, begin, said):
+    """64 MiB of holes could hold them all; reading them would take minutes."""
+    path = tmp_path / "m.gguf"
+    path.write_bytes(begin)
+    with path.open("r+b") as file:
+        file.truncate(64 * 2**20)
+    with pytest.raises(ModelError, match=said):
+        read_header(path)
+
+
+def test_a_word_beyond_all_use_is_passed_over(tmp_path):
+    """A chat template of 5 MiB is not kept; what follows is read."""
+    found = read_header(tiny_gguf(tmp_path / "a.gguf", {"long": "x" * (5 * 2**20), **PAIRS}))
+    assert found.metadata["long"] == Count(5 * 2**20)
+    assert found.parameters == 10_368
+
+
+def test_sizes_that_cannot_be_cost_nothing(tmp_path):
+    """2^32 - 1 layers are a product, no list."""
+    pairs = PAIRS | {"llama.block_count": 2**32 - 1}
+    found = read_header(tiny_gguf(tmp_path / "a.gguf", pairs))
+    assert found.cache_values_per_token == (2**32 - 1) * 2 * 32
+
+
+@pytest.mark.parametrize("count", [3, 2**31])
+def test_the_number_of_parts_is_that_of_the_name(tmp_path, count):
+    path = tiny_gguf(tmp_path / "m-00001-of-00002.gguf", PAIRS | {"split.count": count})
+    with pytest.raises(ModelError, match=f"is one of {count} parts"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_decoder"),
+    [
+        ({}, True),
+        ({"llama.attention.causal": False}, False),
+        ({"general.architecture": "nomic-bert"}, False),
+        ({"general.architecture": "t5"}, False),
+        ({"general.architecture": "qwen3", "qwen3.attention.causal": True}, True),
+    ],
+    ids=str,
+)
+def test_encoders_are_told_by_architecture_or_key(tmp_path, changes, is_decoder):
+    assert read_header(tiny_gguf(tmp_path / "a.gguf", PAIRS | changes)).is_decoder is is_decoder

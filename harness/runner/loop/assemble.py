@@ -280,7 +280,10 @@ def hardware_of(
     if found is None or agreement is None:
         return found
     return structs.replace(
-        found, least_cosine=agreement.least_cosine, fused_cosine=agreement.fused_cosine
+        found,
+        least_cosine=agreement.least_cosine,
+        fused_cosine=agreement.fused_cosine,
+        plain_cosine=agreement.plain_cosine,
     )
 
 

@@ -11,9 +11,11 @@ from harness.builder.quantize.layout import stored_bytes
 from harness.core.errors import EXIT_STORAGE, EXIT_USAGE, WorkerError
 from harness.core.findings import Progress
 from harness.core.units import MIB, about_time, size_words
+from harness.runner.loop.held_against import check_loads
 from harness.runner.loop.memory_limit import refuse_unbuilt
 from harness.runner.models import find_model
 from harness.runner.plan import Plan, SessionGroup
+from harness.runner.plan.runtimes import LLAMA
 from harness.runner.quality.measure import REFERENCE_LEVEL, check_reference
 from harness.store.artifact import Artifact
 from harness.store.cache import ensure_artifact
@@ -137,7 +139,7 @@ def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
     Raises:
         HarnessError: a model that cannot be read, a full disk; WorkerError: a failed build.
     """
-    return group.model.build(
+    built = group.model.build(
         group.level,
         group.cache,
         cache,
@@ -148,6 +150,9 @@ def ensure_group(group: SessionGroup, cache: Path, seed: int) -> AnyArtifact:
         graph_inputs=group.graph_inputs,
         prepacked=group.is_prepacked,
     )
+    if group.runtime == LLAMA and group.model.own_level is not None:
+        check_loads(built.graph)
+    return built
 
 
 def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:

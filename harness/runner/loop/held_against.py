@@ -6,21 +6,24 @@ that decides it.
 
 import hashlib
 import json
+from functools import cache as kept
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from harness.builder.graph.geometry import longest_context
 from harness.builder.quantize.levels import find_cache, find_level
-from harness.core.errors import StorageError, WorkerError
+from harness.core.errors import EXIT_USAGE, StorageError, WorkerError
 from harness.core.files import write_whole
 from harness.engine.shapes import FusedGraph, shapes_json
 from harness.machine.process.worker import Worker
 from harness.models.weights.source import ModelSource
-from harness.results.replies import Agreement
+from harness.results.enums import Status
+from harness.results.replies import Agreement, Done
 from harness.runner.plan import SessionGroup
-from harness.runner.plan.runtimes import LLAMA
+from harness.runner.plan.runtimes import LLAMA, WORKERS
 from harness.runner.quality.measure import REFERENCE_LEVEL
 from harness.runner.settings import Settings
 from harness.store.cache import ensure_artifact
@@ -28,6 +31,7 @@ from harness.store.exported import AnyArtifact
 from harness.store.gguf import PLAIN, ensure_gguf
 
 FOLDER = "checks"
+ANSWER_VERSION = 2  # of what an answer holds
 # A virtual machine may announce instructions that it does not run, such as Intel's AMX.
 ILLEGAL = "SIGILL"
 REBUILD = (
@@ -37,6 +41,26 @@ REBUILD = (
 PACKAGES = ("llama_cpp_python", "onnxruntime")
 LONGEST_WINDOW = 1024  # a prompt that ends beyond a larger one takes too long
 BEYOND_TOKENS = 16
+
+
+@kept
+def check_loads(path: Path, timeout_s: float = 300) -> None:
+    """Let llama.cpp look at a file that somebody else made, in a process of its own.
+
+    Raises:
+        WorkerError: it does not load it, or ends; either way nothing can be measured.
+    """
+    try:
+        with Worker.start(WORKERS[LLAMA]) as worker:
+            worker.ask("check_file", timeout_s, Done, path=str(path))
+    except WorkerError as error:
+        if error.status != Status.CRASHED:
+            raise
+        raise WorkerError(
+            f"llama.cpp ends where it reads {path.name}: {error.problem}",
+            fix="another file of the model; `bench doctor` says whether the library works here",
+            exit_code=EXIT_USAGE,
+        ) from error
 
 
 def is_held(group: SessionGroup) -> bool:
@@ -67,8 +91,11 @@ def hold_against(
         level = find_level(PLAIN)
         kept = find_cache("fp32", level)
         plain = ensure_gguf(group.built, level, kept, cache, settings.seed)
-        hold_against(group, plain, cache, settings)
-    found = _ask(group, artifact, cache, settings)
+        shown = hold_against(group, plain, cache, settings).fused_cosine
+        found = structs.replace(_ask(group, artifact, cache, settings), plain_cosine=shown)
+    else:
+        found = _ask(group, artifact, cache, settings)
+        found = structs.replace(found, plain_cosine=found.fused_cosine)
     _store(path, found)
     return found
 
@@ -113,7 +140,7 @@ def long_tokens(source: ModelSource) -> int:
 def _digest(artifact: AnyArtifact) -> str:
     """Digest of what decides the answer: the file, and what runs both."""
     versions = [metadata.version(name) for name in PACKAGES]
-    words = json.dumps([artifact.content_hash, *versions])
+    words = json.dumps([ANSWER_VERSION, artifact.content_hash, *versions])
     return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 

@@ -63,11 +63,6 @@ def _one_level(
             f"quality of {group.level.name} is not measured on an emulation: it takes hours",
             fix=f"--device cpu --quant {group.level.name}: the same graphs",
         )
-    if group.level.variant is Variant.GGUF:
-        raise UsageError(
-            f"quality of {group.level.name} is not measured: llama.cpp runs it",
-            fix="--quality with levels that ONNX Runtime runs",
-        )
     if group.has_one_shape:
         raise UsageError(
             f"quality of {group.level.name} is not measured on encoders",
@@ -170,7 +165,7 @@ def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality:
     return measure_quality(
         group.built,
         builds.references[group.source.argument],
-        builds.built(group),
+        builds.of(group).judged(),
         other=None if named is None else find_model(named).measured().built(),
         text=plan.settings.text,
         **_conditions(group, plan),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.builder.quantize.levels import CacheLevel, QuantLevel
 from harness.core.errors import UsageError
 from harness.models.exported.model import ExportedSource
-from harness.models.gguf import GgufSource
+from harness.models.gguf.source import GgufSource
 from harness.models.weights.source import ModelSource
 
 if TYPE_CHECKING:

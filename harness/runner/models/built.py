@@ -187,12 +187,12 @@ class BuiltModel:
         self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
     ) -> "RecordEstimates":
         """Of every estimator, from structure and calibration too; of llama.cpp by the count."""
+        from harness.builder.quantize.layout import bits_per_weight
         from harness.estimator.record import exported_estimates, record_estimates
 
         if level.variant is Variant.GGUF:
-            return exported_estimates(
-                self.parameters, level.body.bits_per_weight, test.kind, lengths, peaks
-            )
+            bits = bits_per_weight(self.source.spec, level)
+            return exported_estimates(self.parameters, bits, test.kind, lengths, peaks)
         return record_estimates(spec_structure(self.source.spec), level, lengths, peaks)
 
     def shares(
@@ -325,8 +325,9 @@ class BuiltDecoder(BuiltModel):
                 )
 
     def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:
-        """Integers beside a cache of floats."""
-        return level.has_integers and not kept.is_integer
+        """Integers in graphs of ours, beside a cache of floats."""
+        is_ours = level.variant is not Variant.GGUF
+        return is_ours and level.has_integers and not kept.is_integer
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from harness.models.catalog.target import (
 from harness.models.exported.files import graphs_in, is_exported
 from harness.models.exported.skeleton import data_files
 from harness.models.formats import refuse_format
-from harness.models.gguf import MAGIC
+from harness.models.gguf.reading import MAGIC
 from harness.models.unknown import unknown_model
 from harness.models.weights.source import (
     existing,

@@ -17,13 +17,9 @@ from harness.builder.quantize.levels import (
 from harness.core.errors import UsageError
 from harness.engine.exported.geometry import FROZEN
 from harness.models.catalog.target import EstimateTarget
-from harness.models.gguf import (
-    GgufGeometry,
-    GgufSource,
-    TensorType,
-    content_hash_of,
-    read_header,
-)
+from harness.models.gguf.reading import read_header
+from harness.models.gguf.source import GgufGeometry, GgufSource, content_hash_of
+from harness.models.gguf.types import TensorType
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition, Storage
 from harness.runner.models.as_it_lies import AsItLies
@@ -159,8 +155,14 @@ class GgufModel(AsItLies):
         yield f"{self.source.name}, which is a GGUF file", "--runtime llama.cpp"
 
     def llama_refusals(self, tests: Sequence["Workload"]) -> Iterator[Refusal]:
-        """Nothing: the library itself says which file it does not take."""
-        return iter(())
+        """A model that is not read token by token; of others the library says what it takes."""
+        header = self.source.header
+        if not header.is_decoder:
+            yield (
+                f"{self.source.name}, whose architecture {header.architecture} is that of an"
+                " encoder",
+                "its ONNX export, or its checkpoint",
+            )
 
     def build(
         self,
@@ -187,6 +189,7 @@ class GgufModel(AsItLies):
             kv_bytes_per_token=kept.stored_bytes(header.cache_values_per_token),
             weights_identity=self.source.content_hash,
             content_hash=self.source.content_hash,
+            cache=kept,
         )
 
     def identity(self, artifact: "AnyArtifact | None") -> str:
@@ -229,7 +232,7 @@ class GgufModel(AsItLies):
         """What its header says."""
         header = self.source.header
         return Recognition(
-            kind="decoder",
+            kind="decoder" if header.is_decoder else "encoder",
             exporter="",
             content_hash=self.source.content_hash,
             files=tuple(path.name for path in header.files),
@@ -245,7 +248,7 @@ class GgufModel(AsItLies):
         header = self.source.header
         return {
             "model": self.source.name,
-            "kind": "decoder",
+            "kind": "decoder" if header.is_decoder else "encoder",
             "weights": self.source.weights_kind,
             "architecture": header.architecture,
             "parameters": header.parameters,
@@ -276,7 +279,7 @@ def gguf_model(word: str, path: Path) -> GgufModel:
     """Return the model in a file.
 
     Raises:
-        ModelError: see harness.models.gguf.read_header.
+        ModelError: see harness.models.gguf.reading.read_header.
     """
     header = read_header(path)
     return GgufModel(GgufSource(word, header, content_hash_of(header)))

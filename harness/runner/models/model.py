@@ -9,7 +9,7 @@ from harness.builder.quantize.levels import AUTO, CacheLevel, QuantLevel
 from harness.engine.exported.geometry import FROZEN
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.model import ExportedSource
-from harness.models.gguf import GgufSource
+from harness.models.gguf.source import GgufSource
 from harness.models.weights.source import ModelSource
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition

@@ -20,7 +20,7 @@ from harness.devices.session_options import parse_session_options
 from harness.engine.exported.geometry import AS_IS, FROZEN
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedSource
-from harness.models.gguf import GgufSource
+from harness.models.gguf.source import GgufSource
 from harness.models.weights.source import ModelSource, hub_origin
 from harness.results.enums import Prepack
 from harness.results.plan import PlanCells, RunPlan

@@ -21,10 +21,12 @@ from harness.runner.quality.replies import (
 )
 from harness.runner.quality.summary import DECODE, PREFILL, TokenScores, summarize_path
 from harness.store.artifact import Artifact
+from harness.store.gguf import GgufArtifact
 
 WORKER_MODULE = "harness.runner.quality.worker"
 REFERENCE_LEVEL = "fp32"
 NUMERIC_ONLY = "numeric fidelity only"
+Judged = Artifact | GgufArtifact  # whose levels can be held against a model at fp32
 
 
 class TextArguments(TypedDict):
@@ -40,7 +42,7 @@ class TextArguments(TypedDict):
 def measure_quality(
     source: ModelSource,
     reference: Artifact,
-    level: Artifact,
+    level: Judged,
     *,
     other: ModelSource | None = None,
     device: str | SentDevice = "cpu",
@@ -132,7 +134,7 @@ def text_bytes_per_token(source: ModelSource, timeout_s: float = 600) -> TextByt
     return found.found
 
 
-def check_own_reference(reference: Artifact, level: Artifact) -> None:
+def check_own_reference(reference: Artifact, level: Judged) -> None:
     """Refuse a pair that is not one model at two levels.
 
     Raises:
@@ -194,7 +196,7 @@ def _ask_paths(ask: Callable[[str], Evaluated]) -> dict[str, Evaluated]:
 
 def _quality(
     source: ModelSource,
-    level: Artifact,
+    level: Judged,
     other: ModelSource | None,
     plan: ChunkPlan,
     read: TokensRead,
@@ -244,7 +246,7 @@ def bad_words(path: str, bad: BadToken) -> str:
 
 
 def text_arguments(
-    source: ModelSource, level: Artifact, text: str | None, plan: ChunkPlan, seed: int
+    source: ModelSource, level: Judged, text: str | None, plan: ChunkPlan, seed: int
 ) -> TextArguments:
     """What the child is told of the text."""
     return {
@@ -256,8 +258,8 @@ def text_arguments(
     }
 
 
-def graphs(artifact: Artifact) -> SentGraphs:
-    """A built model as it travels to the child."""
+def graphs(artifact: Judged) -> SentGraphs:
+    """A built model as it travels to the child; a GGUF file stands for both graphs."""
     return SentGraphs(
         all_logits=str(artifact.all_logits_graph),
         last_logits=str(artifact.graph),

@@ -15,17 +15,21 @@ from harness.devices.device import Device
 from harness.devices.session import OpenedSession, open_session
 from harness.engine.cached import CachedDecoder
 from harness.engine.growing import GrowingDecoder
+from harness.engine.llamacpp import LlamaDecoder
+from harness.engine.llamacpp import open_decoder as open_llama
 from harness.engine.opening import open_decoder, open_sessions
 from harness.engine.static import StaticReader
+from harness.models.gguf.source import GgufGeometry
 from harness.runner.quality.divergence import Logits
 from harness.runner.quality.summary import DECODE, PREFILL
 
 Ids = NDArray[np.int64]
+ReadGeometry = DecoderGeometry | StaticGeometry | GgufGeometry
 
 
 @dataclass(frozen=True, slots=True)
 class GraphFiles:
-    """The two graphs of one built model.
+    """The two graphs of one built model, or its GGUF file twice.
 
     Attributes:
         all_logits: gives the logits of every token.
@@ -35,7 +39,7 @@ class GraphFiles:
 
     all_logits: Path
     last_logits: Path
-    geometry: DecoderGeometry | StaticGeometry
+    geometry: ReadGeometry
 
 
 class Reader(Protocol):
@@ -101,34 +105,99 @@ class DecodeReader:
         return None
 
 
+@dataclass(slots=True)
+class LlamaReader:
+    """A model in llama.cpp: a whole chunk in one pass, or one token a pass."""
+
+    decoder: LlamaDecoder
+    whole: bool
+
+    def blocks(self, ids: Ids) -> Iterator[Logits]:
+        """Yield one block [tokens, vocab], or a block [1, vocab] per token; see Reader."""
+        self.decoder.rewind(0)
+        step = len(ids) if self.whole else 1
+        for start in range(0, len(ids), step):
+            yield self.decoder.read_all(ids[np.newaxis, start : start + step])
+
+    def first_bad_layer(self) -> int | None:
+        """Not told: its cache is not shown."""
+        return None
+
+
+Opener = Callable[[GraphFiles, Device, int, int], Reader]
+
+
 def open_prefill(files: GraphFiles, device: Device, threads: int, chunk_tokens: int) -> Reader:
     """Open the prefill path of a model."""
-    return _prefill_reader(files.geometry, open_session(files.all_logits, device, threads))
+    return _prefill_reader(files.geometry, files, device, threads, chunk_tokens)
 
 
 @singledispatch
-def _prefill_reader(geometry: DecoderGeometry | StaticGeometry, opened: OpenedSession) -> Reader:
+def _prefill_reader(
+    geometry: ReadGeometry, files: GraphFiles, device: Device, threads: int, chunk_tokens: int
+) -> Reader:
     """Return what reads whole chunks, by the kind of a decoder's graphs."""
     raise TypeError(f"{geometry!r} is no decoder's")
 
 
 @_prefill_reader.register
-def _fused_reader(geometry: DecoderGeometry, opened: OpenedSession) -> Reader:
-    return PrefillReader(opened, geometry)
+def _fused_reader(
+    geometry: DecoderGeometry, files: GraphFiles, device: Device, threads: int, chunk_tokens: int
+) -> Reader:
+    return PrefillReader(open_session(files.all_logits, device, threads), geometry)
 
 
 @_prefill_reader.register
-def _static_reader(geometry: StaticGeometry, opened: OpenedSession) -> Reader:
+def _static_reader(
+    geometry: StaticGeometry, files: GraphFiles, device: Device, threads: int, chunk_tokens: int
+) -> Reader:
+    opened = open_session(files.all_logits, device, threads)
     return StaticPrefillReader(StaticReader(opened, geometry))
+
+
+@_prefill_reader.register
+def _llama_reader(
+    geometry: GgufGeometry, files: GraphFiles, device: Device, threads: int, chunk_tokens: int
+) -> Reader:
+    opened = open_llama(files.all_logits, geometry, device, threads, chunk_tokens)
+    return LlamaReader(opened, whole=True)
 
 
 def open_decode(files: GraphFiles, device: Device, threads: int, chunk_tokens: int) -> Reader:
     """Open the decode path of a model, with a cache for one chunk."""
-    sessions = open_sessions(files.last_logits, files.geometry, device, threads)
-    return DecodeReader(open_decoder(sessions, files.geometry, 1, chunk_tokens))
+    return _decode_reader(files.geometry, files, device, threads, chunk_tokens)
 
 
-OPENERS: dict[str, Callable[[GraphFiles, Device, int, int], Reader]] = {
+@singledispatch
+def _decode_reader(
+    geometry: ReadGeometry, files: GraphFiles, device: Device, threads: int, chunk_tokens: int
+) -> Reader:
+    """Return what reads token by token, by the kind of a decoder's graphs."""
+    raise TypeError(f"{geometry!r} is no decoder's")
+
+
+@_decode_reader.register(DecoderGeometry)
+@_decode_reader.register(StaticGeometry)
+def _graph_steps(
+    geometry: DecoderGeometry | StaticGeometry,
+    files: GraphFiles,
+    device: Device,
+    threads: int,
+    chunk_tokens: int,
+) -> Reader:
+    sessions = open_sessions(files.last_logits, geometry, device, threads)
+    return DecodeReader(open_decoder(sessions, geometry, 1, chunk_tokens))
+
+
+@_decode_reader.register
+def _llama_steps(
+    geometry: GgufGeometry, files: GraphFiles, device: Device, threads: int, chunk_tokens: int
+) -> Reader:
+    opened = open_llama(files.last_logits, geometry, device, threads, chunk_tokens)
+    return LlamaReader(opened, whole=False)
+
+
+OPENERS: dict[str, Opener] = {
     PREFILL: open_prefill,
     DECODE: open_decode,
 }

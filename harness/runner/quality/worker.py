@@ -13,6 +13,7 @@ from harness.core.errors import UsageError
 from harness.devices.device import SentDevice, find_device
 from harness.engine.passes import seeded_ids
 from harness.machine.meters.memory import memory_mark
+from harness.models.gguf.source import gguf_geometry_from
 from harness.models.specs.model import ModelSpec
 from harness.models.texts.tokens import Tokenization, bytes_per_token, read_tokens, tokenization_of
 from harness.results.entries import TextBytes
@@ -130,7 +131,7 @@ def _files(sent: SentGraphs) -> GraphFiles:
     return GraphFiles(
         all_logits=Path(sent.all_logits),
         last_logits=Path(sent.last_logits),
-        geometry=decoder_geometry_from(sent.geometry),
+        geometry=gguf_geometry_from(sent.geometry) or decoder_geometry_from(sent.geometry),
     )
 
 
