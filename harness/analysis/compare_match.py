@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from harness.analysis.compare_sides import Measured
 from harness.builder.quantize.levels import is_own_cache, stands_for
 from harness.core.errors import UsageError, suggestion
+from harness.models.served import UNTOLD, is_served
 from harness.results.identity import field_word, later_words
 from harness.results.metric_row import MetricRow, Source
 from harness.results.schema import Cell, Document, Record, kind_of
@@ -46,6 +48,12 @@ TOLD = (
 )
 TEST_FIELDS = ("workload", "prompt", "gen", "depth", "chunk")
 
+# What a server tells nobody of what it runs; and its level, where that is UNTOLD. Of a model it is
+# the name that counts: ours carries a hash of local files.
+UNTOLD_FIELDS = (
+    *("model", "parameters", "active_parameters", "device", "threads", "weights", "kv_cache"),
+    *("prepack", "capacity"),
+)
 OWN = "own"  # the cache that a level comes with
 HASH = "@"  # between the name of a model and the digest of its files
 
@@ -212,7 +220,7 @@ def match_axis(
     left = {field, *FOLLOWS.get(field, ()), *_following([one.cell for one in usable], field)}
     sides: dict[Key, dict[str, Record]] = {}
     for one in usable:
-        for key in _axis_keys(one.cell, field, left):
+        for key in _axis_keys(one.cell, field, left, usable):
             sides.setdefault(key, {})[field_word(one.cell, field)] = one
     looks = document.plan.looks
     matches = [
@@ -244,15 +252,35 @@ def match_axis(
     )
 
 
-def _axis_keys(cell: Cell, field: str, left: set[str]) -> Iterator[Key]:
+def _axis_keys(cell: Cell, field: str, left: set[str], others: Sequence[Record]) -> Iterator[Key]:
     """Yield what a cell is paired by along an axis.
 
     Runtimes store weights in forms of their own: a level is paired under the names of those that
-    it stands for too, and the cache that a level comes with stands for that of another.
+    it stands for too, and the cache that a level comes with stands for that of another. What a
+    server does not tell is taken to be as in every other row of the model.
+
+    Args:
+        cell: of one record.
+        field: the axis.
+        left: fields that do not count.
+        others: all records.
     """
     if field != "runtime":
         yield _key(cell, left)
-        return
+    elif is_served(cell.runtime):
+        ours = (one.cell for one in others if not is_served(one.cell.runtime))
+        for other in (one for one in ours if _name(one.model) == cell.model):
+            told = {name: getattr(other, name) for name in UNTOLD_FIELDS}
+            if cell.level == UNTOLD:
+                told["level"] = other.level
+            yield from _runtime_keys(replace(cell, **told), left)
+        yield from _runtime_keys(cell, left)
+    else:
+        yield from _runtime_keys(cell, left)
+
+
+def _runtime_keys(cell: Cell, left: set[str]) -> Iterator[Key]:
+    """Yield what a cell is paired by with those of other runtimes."""
     kept = OWN if is_own_cache(cell.kv_cache, cell.level) else cell.kv_cache
     rest = _key(cell, {*left, "level", "kv_cache"})
     for level in (cell.level, *stands_for(cell.level)):

@@ -52,6 +52,13 @@ DEBUG = Variable(
     "Prints the traceback of a fault of `bench` itself (exit code 70), for a report.",
     "1",
 )
+KEY = Variable(
+    "BENCH_API_KEY",
+    BENCH,
+    "The key that a server of `--runtime http://...` asks for: sent to that server alone, over"
+    " https where it is another machine, and never kept.",
+    "sk-...",
+)
 # The commit that a build service tests, by the names that each gives it.
 COMMITS = tuple(
     Variable(
@@ -88,7 +95,10 @@ TELEMETRY = Variable(
     " it is set already: `0` measures with them.",
     "1",
 )
-OURS = (CACHE, SUMMARY, COMPLETE, DEBUG, *COMMITS, SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY)
+OURS = (
+    *(CACHE, SUMMARY, COMPLETE, DEBUG, KEY, *COMMITS),
+    *(SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY),
+)
 OTHERS = (
     Variable("HF_TOKEN", "huggingface_hub", "Access to private and gated `hf:` models.", "hf_..."),
     Variable(

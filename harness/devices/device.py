@@ -21,7 +21,8 @@ class Device:
         options: provider options given by the user, beyond the row's own.
         simulate: set up the row's simulation, and accept what it gives.
         allow_fallback: keep a session whose nodes did not all go to the provider.
-        asked: the word it was asked by, where nothing serves that; else None.
+        asked: the word it goes by where no row of ours is meant: that it was asked by, where
+            nothing serves that, or `server`; else None.
         compiled: folder of what the provider has compiled of the model; None, or without the graph
             that is opened: compile it now.
         parallel_prepack: kernels copy weights on all threads while a session is created.

@@ -40,6 +40,7 @@ from harness.engine.static import StaticDecoder
 from harness.engine.static_encoder import StaticEncoder
 from harness.engine.trial import SHORT_TEXTS
 from harness.models.gguf.source import GgufGeometry
+from harness.models.served import ServedGeometry
 
 Sessions = Sequence[OpenedSession]
 AnyMeasuring = Measuring | EncoderMeasuring | ExportedMeasuring
@@ -266,7 +267,7 @@ class GgufFile(GraphKind):
 
 
 @singledispatch
-def kind_of(geometry: Shapes) -> GraphKind:
+def kind_of(geometry: Shapes | ServedGeometry) -> GraphKind:
     """Return the kind of graphs that have this geometry: the one table of them."""
     raise TypeError(f"{geometry!r} is no geometry")
 

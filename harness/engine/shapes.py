@@ -9,6 +9,7 @@ import msgspec
 from harness.builder.graph.geometry import Geometry, geometry_from
 from harness.engine.exported.geometry import ExportedGeometry, exported_geometry, geometry_json
 from harness.models.gguf.source import GgufGeometry
+from harness.models.served import ServedGeometry
 
 Shapes = Geometry | ExportedGeometry | GgufGeometry
 ShapeFields = dict[str, Any]  # of one of them as it travels: only shapes_from looks inside
@@ -29,7 +30,7 @@ class FusedGraph(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @singledispatch
-def shapes_json(shapes: Shapes) -> ShapeFields:
+def shapes_json(shapes: Shapes | ServedGeometry) -> ShapeFields:
     """As plain values: the fields of a geometry of ours, or what geometry_json makes of a model."""
     return asdict(shapes)
 

@@ -240,7 +240,7 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _durations(kind: Kind, samples: Samples) -> dict[str, tuple[Any, ...]]:
+def _durations(kind: Kind, samples: Samples) -> dict[str, Any]:
     """The raw durations that a kind of test has: field of Sample -> one entry a pass."""
     passes = [outcome.sample for outcome in samples.passes]
     if kind in SINGLE_PASS:

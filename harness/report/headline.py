@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from harness.models.served import is_served
 from harness.report.grid import short
 from harness.report.rows import Row
 from harness.results.enums import Ending, Prepack, Status
@@ -79,19 +80,30 @@ def _processor(environment: Environment, shared: Shared, rows: Sequence[Row]) ->
     device, threads = devices.pop() if len(devices) == 1 else None, shared("threads")
     model = environment.cpu_model or environment.architecture or ""
     cpu = " ".join(f"CPU {model}".split())
-    if threads is not None:
+    if threads:  # 0: a server's, which does not say
         cpu += f" ({thread_words(threads)})"
     return cpu if device in (None, USUAL["device"]) else f"{device} · {cpu}"
 
 
 def _runtimes(environment: Environment, rows: Sequence[Row]) -> str:
-    """Versions of what ran the rows: onnxruntime's, and llama.cpp's by its Python package."""
+    """Versions of what ran the rows: onnxruntime's, llama.cpp's by its package, and servers."""
     runtimes = {row.cell.runtime for row in rows}
-    names = [] if runtimes == {LLAMA} else [runtime_name(environment)]
+    served = dict.fromkeys(filter(None, map(_server, rows)))
+    is_ours = any(name != LLAMA and not is_served(name) for name in runtimes)
+    names = [runtime_name(environment)] if is_ours else []
     version = (environment.packages or {}).get(LLAMA_PACKAGE)
     if LLAMA in runtimes and version:
         names.append(f"{LLAMA_PACKAGE} {version}")
+    names += served
     return " · ".join(name for name in names if name)
+
+
+def _server(row: Row) -> str:
+    """`ollama@loopback 0.12.0`; empty: no server ran the row."""
+    if not is_served(row.cell.runtime):
+        return ""
+    found = (record.hardware.version for record in row.records if record.hardware)
+    return " ".join((row.cell.runtime, next(filter(None, found), ""))).strip()
 
 
 def runtime_name(environment: Environment) -> str:

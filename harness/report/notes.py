@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import structs
 
 from harness.core.units import GB, MIB
+from harness.models.served import is_served
 from harness.report.headline import LLAMA, thread_words
 from harness.report.numbers import three_digits
 from harness.report.rows import Row, test_of
@@ -22,6 +23,7 @@ from harness.results.validity import is_own_work, is_valid
 WEIGHTS_NOTES = {
     "seeded": "weights: seeded random (right for speed and memory, says nothing about quality)",
     "trained": "weights: trained",
+    "served": "weights: those that the server has loaded",
 }
 ROUTING_NOTE = (
     "experts: drawn evenly for every token (seeded); trained routers prefer some, and read fewer"
@@ -56,6 +58,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_session_options(document.plan),
         *_doubts(document.records),
         *_energy(document.records),
+        *_servers(document.records),
         *_sustained(document.records),
         *_estimate_note(document),
         *_whole_caches(rows),
@@ -166,6 +169,34 @@ def _energy(records: Sequence[Record]) -> Iterator[str]:
     if counters:
         told = "others' load and idling included (bench explain energy_j)"
         yield f"energy: {', '.join(counters)}; {told}"
+
+
+def _servers(records: Sequence[Record]) -> Iterator[str]:
+    """How each server was asked, who counted, and whose memory is shown; one line per answer."""
+    served = [record for record in records if is_served(record.cell.runtime)]
+    yield from dict.fromkeys(
+        f"{record.cell.runtime}: client time, over {found['dialect']}; tokens {found['tokens']},"
+        f" prompts {found['prompts']}; threads and device are its own"
+        for record in served
+        if record.hardware and (found := record.hardware.options)
+    )
+    kept: dict[str, int] = {}
+    for record in served:
+        for process in record.samples:
+            most = max(kept.get(record.cell.runtime, 0), process.sample.cached_tokens or 0)
+            kept[record.cell.runtime] = most
+    yield from (
+        f"{name}: kept up to {most} tokens of a prompt, which it did not read again"
+        for name, most in kept.items()
+        if most
+    )
+    yield from dict.fromkeys(
+        f"{record.cell.runtime}: memory {reply.reason}"
+        if reply.reason
+        else f"{record.cell.runtime}: peak MiB is the most that its processes ever held"
+        for record in served
+        for reply in record.memory
+    )
 
 
 def _sustained(records: Sequence[Record]) -> Iterator[str]:
@@ -372,6 +403,8 @@ def _name(cell: Cell, records: Sequence[Record]) -> str:
         "prepack": "prepack {}",
         "capacity": "capacity {}",
     }
+    if is_served(cell.runtime):  # which tells it from all others
+        return f"{cell.model} {cell.runtime}"
     varying = [
         template.format(field_word(cell, field))
         for field, template in extras.items()

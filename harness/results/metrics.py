@@ -49,7 +49,7 @@ METRICS: tuple[MetricRow, ...] = (
     RATE(
         "prefill_tok_s",
         "tok/s",
-        "batch * N / time of the pass of prefill_ms.",
+        "batch * N / time of the pass of prefill_ms; over a server N / time to its first token.",
         "tokenization, sampling, load",
         kinds=(PREFILL, REQUEST),
         value=values.prefill_tok_s,
@@ -132,7 +132,8 @@ METRICS: tuple[MetricRow, ...] = (
         "ttft_ms",
         "ms",
         "Time to first token: prefill and the choice of the first token (argmax), in a warm "
-        "session. Only request tests have it.",
+        "session. Only request tests have it. Over a server client time: from a question that is "
+        "about to be sent, over an open connection, to the first piece of text.",
         "tokenization, load",
         kinds=(REQUEST,),
         value=values.ttft_ms,
@@ -189,7 +190,8 @@ METRICS: tuple[MetricRow, ...] = (
     TIME(
         "prefill_ms",
         "ms",
-        "One pass over the N prompt tokens from an empty cache, or from the depth's cached tokens.",
+        "One pass over the N prompt tokens from an empty cache, or from the depth's cached tokens; "
+        "over a server, which shows no such pass, the client's time to the first token.",
         "tokenization, sampling, load",
         kinds=(PREFILL, REQUEST),
         value=values.prefill_ms,
@@ -306,7 +308,9 @@ METRICS: tuple[MetricRow, ...] = (
         "peak_rss_bytes",
         "bytes",
         "The system's high-water mark of resident memory of a fresh worker that does nothing else "
-        "and times nothing: VmHWM on Linux, ru_maxrss on macOS, the peak working set on Windows.",
+        "and times nothing: VmHWM on Linux, ru_maxrss on macOS, the peak working set on Windows. "
+        "Of a server on this machine: the sum of those of its processes, for all that they have "
+        "done since they began; else not measured, and the record's `memory` says why.",
         "other processes",
         held=values.peak_rss_bytes,
         scale=Scale.RATIO,

@@ -22,7 +22,7 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
         kv_cache: cache level names; `auto` is the float type of the weight level.
         device: device names.
         runtime: what runs a model: `ort`, our own loop; `genai`, that of onnxruntime-genai;
-            `llama.cpp`.
+            `llama.cpp`; the address of a server, without the host of another machine.
         prepack: when kernels copy weights: `off`, at each load; `on`, once and saved; `parallel`.
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.

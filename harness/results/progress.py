@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
+from harness.core.addresses import without_hosts
 from harness.results.enums import Ending
 from harness.results.plan import Progress
 from harness.results.schema import Document
@@ -72,8 +73,8 @@ ENDED = {Ending.INTERRUPTED: "interrupted", Ending.BUDGET: "ended by its budget"
 
 
 def without_places(words: Sequence[str]) -> list[str]:
-    """Words of a command without the folders of absolute paths: a document names no place."""
-    return [_PLACE.sub(".../", word) for word in words]
+    """Words of a command without folders of absolute paths and hosts: a document names no place."""
+    return [_PLACE.sub(".../", without_hosts(word)) for word in words]
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -99,7 +99,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """A model that was opened, all of its sessions together.
 
     Attributes:
-        load_ns: creation of the sessions.
+        load_ns: creation of the sessions; null: a server had loaded the model before.
         first_ns: the first run after it; null: nothing was run.
         placement: of its nodes.
         hardware: the device.
@@ -110,7 +110,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
         first: full name of the test that the first run belonged to, such as `pg128+32 @ d0`.
     """
 
-    load_ns: int
+    load_ns: int | None
     first_ns: int | None = None
     placement: Placement | None = None
     hardware: Hardware | None = None
@@ -151,7 +151,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         major_faults: pages that had to come from a disk; null where the system does not count.
         involuntary_switches: times another process was put in this one's place; null likewise.
         finite: every output was finite.
-        digest: of the last pass's tokens or vectors.
+        digest: of the last pass's tokens or vectors; empty of a server's, whose prompts are never
+            alike.
+        cached_tokens: the most of any prompt that a server says it kept and did not read again;
+            null: it does not say, or no server was asked.
     """
 
     prefill_ns: tuple[int, ...] = ()
@@ -164,6 +167,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     involuntary_switches: int | None
     finite: bool
     digest: str
+    cached_tokens: int | None = None
 
     @property
     def passes(self) -> int:
@@ -289,28 +293,33 @@ class DeviceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class MemoryTaken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Memory of a process that opened one model, touched its context, and timed nothing.
 
+    Of a server it is that of its processes after all that was asked of them, since they began: null
+    but for `steady` and the peak.
+
     Attributes:
         baseline: libraries imported, nothing opened.
         loaded: sessions created.
         steady: every position of the context written, each shape of the test run once.
-        peak_bytes: high-water mark of the whole process.
+        peak_bytes: high-water mark of the whole process; null: see `reason`.
         load_delta_bytes: resident at `loaded` minus at `baseline`.
         steady_delta_bytes: resident at `steady` minus at `baseline`.
         peak_delta_bytes: the peak minus resident at `baseline`.
         device: memory of the device; null: an older harness did not ask.
         anonymous_peak_bytes: the most memory without a file behind it that any look found, every
             2 ms; null: the system does not tell, or an older harness did not look.
+        reason: why the memory of a server is not known; null: it is, or none was asked.
     """
 
-    baseline: Held
-    loaded: Held
-    steady: Held
-    peak_bytes: int
+    baseline: Held | None
+    loaded: Held | None
+    steady: Held | None
+    peak_bytes: int | None
     load_delta_bytes: int = 0
     steady_delta_bytes: int = 0
     peak_delta_bytes: int = 0
     device: DeviceHeld | None = None
     anonymous_peak_bytes: int | None = None
+    reason: str | None = None
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

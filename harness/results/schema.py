@@ -42,6 +42,7 @@ SCHEMA_VERSION = 2
 METHOD_VERSION = 2
 Json = dict[str, Any]
 _keep = msgspec.structs.force_setattr
+SERVER = "server"  # the device of what a server runs
 PREFILL, DECODE, REQUEST, ENCODE, IMAGE, SOUND, GRAPH = Kind
 _OWN_CACHES = {
     "fp16": CacheType.FP16,
@@ -60,11 +61,15 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: name of the model; for a local folder its last component and content hash.
-        parameters: logical parameters, a tied head counted once.
+        parameters: logical parameters, a tied head counted once; 0: a graph without any, or a
+            server that counts none.
         level: quantization level, such as `int4`.
-        device: what the user asked for, such as `cpu`.
-        provider: the ONNX Runtime provider that did the work; `llama.cpp` where that did.
-        runtime: `ort`; `genai`: onnxruntime-genai, whose own loop ran the model; `llama.cpp`.
+        device: what the user asked for, such as `cpu`; `server`: where a server runs it, which it
+            does not say.
+        provider: the ONNX Runtime provider that did the work; `llama.cpp` where that did; `http`
+            where a server did.
+        runtime: `ort`; `genai`: onnxruntime-genai, whose own loop ran the model; `llama.cpp`; of a
+            server its kind and whether it is this machine: `ollama@loopback`, never its host.
         workload: full test name, such as `tg128 @ d0` or `enc128x8`.
         prompt: prefill tokens, or tokens of each text that an encoder reads.
         gen: decoded tokens.
@@ -72,8 +77,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         chunk: tokens of the prompt that were read at once; 0: all of them.
         capacity: positions that the cache was allocated for; 0: as many as the tests need.
         batch: sequences of a decoder's session; 1 for an encoder, whose batch is the test's.
-        threads: intra-op threads.
-        weights: `seeded` or `trained`.
+        threads: intra-op threads; 0: those of a server, which does not say.
+        weights: `seeded` or `trained`; `served`: those that a server has loaded.
         kv_cache: cache level: how keys and values are stored; documents from before there was a
             choice say nothing and mean the float type of the level.
         prepack: `off`: kernels make their copies of weights at each load; `parallel`: on all
@@ -112,6 +117,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_own_cache(self) -> bool:
         """Whether keys and values are stored as the level's own float type: llama.cpp's float16."""
+        if self.kv_cache == "served":  # a server's: it says nothing of another
+            return True
         if self.runtime == "llama.cpp":
             return self.kv_cache == CacheType.FP16
         return self.kv_cache == own_cache(self.level)

@@ -1,7 +1,7 @@
 """Which records may be shown, compared and counted."""
 
 from harness.results.enums import Grade, Status
-from harness.results.schema import Record
+from harness.results.schema import SERVER, Record
 
 
 def is_valid(record: Record) -> bool:
@@ -24,8 +24,12 @@ def why_left_out(record: Record) -> str | None:
 
 
 def is_own_work(record: Record) -> bool:
-    """Whether the arithmetic ran on the device of the cell; unknown of old or fake records."""
-    return record.placement is None or record.placement.proven
+    """Whether the arithmetic ran on the device of the cell; unknown of old or fake records.
+
+    Where a server computes nobody knows, and its cell says no more than that.
+    """
+    placement, is_told = record.placement, record.cell.device != SERVER
+    return placement is None or placement.proven or not is_told
 
 
 def is_real(record: Record) -> bool:

@@ -17,8 +17,9 @@ SLOPE_STEPS = 128
 
 
 def load_ms(cell: Cell, process: ProcessSamples) -> float | None:
-    """Session creation, ms."""
-    return float(process.open.load_ns / NS_PER_MS)
+    """Session creation, ms; None of a server, which had loaded the model before."""
+    load_ns = process.open.load_ns
+    return None if load_ns is None else float(load_ns / NS_PER_MS)
 
 
 def first_ms(cell: Cell, process: ProcessSamples) -> float | None:
@@ -31,8 +32,8 @@ def first_ms(cell: Cell, process: ProcessSamples) -> float | None:
 
 def cold_ttft_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """Load, first prefill and first token of a fresh process, ms."""
-    first = first_ms(cell, process)
-    return None if first is None else process.open.load_ns / NS_PER_MS + first
+    load, first = load_ms(cell, process), first_ms(cell, process)
+    return None if load is None or first is None else load + first
 
 
 def prefill_ms(cell: Cell, process: ProcessSamples) -> float | None:
@@ -151,18 +152,21 @@ def j_per_sequence(cell: Cell, process: ProcessSamples) -> float | None:
 
 
 def peak_rss_bytes(reply: MemoryTaken) -> float | None:
-    """The high-water mark of resident memory."""
-    return float(reply.peak_bytes)
+    """The high-water mark of resident memory; None: a server's, which is not known."""
+    return None if reply.peak_bytes is None else float(reply.peak_bytes)
 
 
 def peak_delta_bytes(reply: MemoryTaken) -> float | None:
-    """The same minus the resident memory of the worker after its imports."""
+    """The same minus the resident memory of the worker after its imports; None of a server."""
+    if reply.peak_bytes is None or reply.baseline is None:
+        return None
     return float(reply.peak_bytes - reply.baseline.rss_bytes)
 
 
 def peak_delta_anonymous_bytes(reply: MemoryTaken) -> float | None:
     """The most anonymous memory minus that after the imports; None: nobody looked."""
-    most, before = reply.anonymous_peak_bytes, reply.baseline.anonymous_bytes
+    most = reply.anonymous_peak_bytes
+    before = None if reply.baseline is None else reply.baseline.anonymous_bytes
     return None if most is None or before is None else float(most - before)
 
 
@@ -170,8 +174,8 @@ def memory_delta(mark: str, field: str) -> Callable[[MemoryTaken], float | None]
     """A function: reply -> `field` of `mark` minus that of `baseline`; None: not told."""
 
     def of_reply(reply: MemoryTaken) -> float | None:
-        marks: tuple[Held, ...] = (getattr(reply, mark), reply.baseline)
-        now, before = (getattr(one, field) for one in marks)
+        marks: tuple[Held | None, ...] = (getattr(reply, mark), reply.baseline)
+        now, before = (None if one is None else getattr(one, field) for one in marks)
         return None if now is None or before is None else float(now - before)
 
     return of_reply

@@ -18,6 +18,7 @@ from harness.store.artifact import Artifact
 from harness.store.cache import partial_folder, sole_builder
 from harness.store.gguf import GgufArtifact
 from harness.store.request import plain_name
+from harness.store.served import ServedArtifact
 
 EXPORTED_MODULE = "harness.store.exported_worker"
 LEVELS_VERSION = "2"  # raised when a level of the same name becomes something else
@@ -236,4 +237,4 @@ class ExportedArtifact:
         return self.geometry
 
 
-AnyArtifact = Artifact | ExportedArtifact | GgufArtifact
+AnyArtifact = Artifact | ExportedArtifact | GgufArtifact | ServedArtifact

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.core.errors import ModelError, UsageError, suggestion
+from harness.models.served import UNTOLD
 from harness.models.specs.model import ModelSpec
 from harness.results.enums import CacheType
 
@@ -27,12 +28,14 @@ class Variant(StrEnum):
 
     `fused`: ONNX Runtime's own operators over a cache in place; CPUs and GPUs run it. `static`:
     standard operators and fixed shapes, integers between quantizing and dequantizing nodes; what
-    NPUs run. `gguf`: no graph but a file of tensors, which llama.cpp runs on CPUs.
+    NPUs run. `gguf`: no graph but a file of tensors, which llama.cpp runs on CPUs. `served`: what
+    a server has loaded, however that is stored.
     """
 
     FUSED = "fused"
     STATIC = "static"
     GGUF = "gguf"
+    SERVED = "served"
 
 
 class Form(StrEnum):
@@ -285,6 +288,7 @@ _USUAL = {
     Variant.FUSED: ("fp32", "int4"),
     Variant.STATIC: ("a16w8", "a8w8"),
     Variant.GGUF: ("f32", "q4_0"),
+    Variant.SERVED: (),  # what a server has loaded is no level that a user names
 }
 STATIC_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.STATIC}
 GGUF_LEVELS = {name: level for name, level in _TABLE.items() if level.variant is Variant.GGUF}
@@ -426,6 +430,8 @@ CACHES = {
 # The cache of static decoders of fixed points: unsigned, over the range that each layer
 # had in the calibration text. A part of their graphs, so nothing that a user chooses.
 STATIC_CACHE = CacheLevel("uint8", "uint8", 8, largest=127)
+# The cache of a server, which tells nothing of it.
+SERVED_CACHE = CacheLevel(UNTOLD, UNTOLD, 16)
 _BY_DTYPE = {cache.dtype: cache for cache in CACHES.values()}
 
 
@@ -433,6 +439,8 @@ def own_cache(level: QuantLevel) -> CacheLevel:
     """Return the cache that a level comes with, what `auto` stands for: its float type, mostly."""
     if level.fixed_point:
         return STATIC_CACHE
+    if level.variant is Variant.SERVED:
+        return SERVED_CACHE
     return _BY_DTYPE[level.float_dtype]
 
 
@@ -456,6 +464,10 @@ def find_cache(name: str, level: QuantLevel) -> CacheLevel:
             f"no cache level is called {name!r}", fix=suggestion(name, (AUTO, *CACHES))
         )
     cache = CACHES[name]
+    if level.variant is Variant.SERVED:
+        raise UsageError(
+            f"--kv-cache {name}: a server keeps a cache of its own", fix=f"--kv-cache {AUTO}"
+        )
     if level.variant is Variant.STATIC:
         raise UsageError(
             f"{level.name} is built as a static decoder, whose cache is a part of its graphs",

@@ -35,7 +35,9 @@ COLUMNS = (
         "",
         "What runs a model. ort: our own loop over ONNX Runtime. genai: onnxruntime-genai, whose "
         "own loop ran the model, over the same graphs. llama.cpp: the same weights in a GGUF file "
-        "at a level of its own; its logits were held against those of our graph at fp32.",
+        "at a level of its own; its logits were held against those of our graph at fp32. A server "
+        "that was asked over HTTP: its kind and whether it is this machine (ollama@loopback), no "
+        "host; what it has loaded is what was run, and all times are the client's.",
     ),
     Term(
         "prepack",
@@ -45,7 +47,7 @@ COLUMNS = (
         "mapped from there; such a folder is for the instructions and the release of onnxruntime "
         "that it was made with.",
     ),
-    Term("threads", "", "Intra-op threads; inter-op is 1."),
+    Term("threads", "", "Intra-op threads; inter-op is 1. 0: a server's own, which does not say."),
     Term("batch", "", "Sequences at once, of decoders; an encoder's are in the test's name."),
     Term(
         "capacity",

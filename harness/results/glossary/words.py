@@ -163,7 +163,8 @@ WORDS = (
         "",
         "Which provider ran which nodes: FULL (all), FULL_COMPUTE (all arithmetic), PARTIAL, "
         "FELL_BACK (none) or UNKNOWN (nothing recorded). The last three fail a row unless "
-        "--allow-fallback keeps it, or onnxruntime-genai ran it, which records nothing. "
+        "--allow-fallback keeps it, or onnxruntime-genai or a server ran it, which records "
+        "nothing. "
         "`switches`: changes of provider along the graph; `fell_off`: operators left to others.",
     ),
     Term(

@@ -26,7 +26,7 @@ from harness.results.replies import (
     ProcessSamples,
     StepsCheck,
 )
-from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
+from harness.results.schema import SERVER, Cell, Document, Metric, Reason, Record, Trust
 from harness.results.size_effect import judge_sizes
 from harness.results.summarize import (
     compile_metric,
@@ -178,7 +178,7 @@ def size_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     """What is counted in the built model, and the shapes that a static one was built for."""
     group, artifact = facts.group, facts.artifact
     shapes = None if group.has_one_shape or group.shapes is None else asdict(group.shapes)
-    if artifact is None:
+    if artifact is None or not artifact.files:  # nothing of it lies here
         return Part(fields={"shapes": shapes})
     counted = exact_metrics(
         artifact.weights_bytes,
@@ -263,7 +263,7 @@ def device_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     simulated = is_simulated(group, hardware)
     return Part(
         fields={"hardware": hardware, "placement": placement, "simulated": simulated},
-        doubts=device_doubts(placement, simulated),
+        doubts=device_doubts(placement, simulated, facts.cell.device),
     )
 
 
@@ -302,17 +302,20 @@ def is_simulated(group: SessionGroup, hardware: Hardware | None) -> bool:
     return group.device.simulate or (hardware is not None and hardware.simulated)
 
 
-def device_doubts(placement: Placement | None, simulated: bool) -> tuple[Doubt, ...]:
+def device_doubts(
+    placement: Placement | None, simulated: bool, device: str = ""
+) -> tuple[Doubt, ...]:
     """What the device takes away from a grade.
 
     Args:
         placement: of the session; None: it is not known.
         simulated: the device was emulated.
+        device: of the cell; a server's row claims no other.
     """
     doubts = []
     if simulated:
         doubts.append(Doubt(BEST_GRADE, ReasonCode.SIMULATED, "the device is emulated"))
-    if placement is not None and not placement.proven:
+    if placement is not None and not placement.proven and device != SERVER:
         left = ", ".join(f"{count} {name}" for name, count in placement.fell_off.items())
         detail = f"{placement.verdict}: nodes left to others: {left or 'not known'}"
         doubts.append(Doubt(BEST_GRADE, ReasonCode.PLACEMENT, detail))

@@ -63,7 +63,8 @@ def has_peaks(device: Device) -> bool:
 
     Nothing is calibrated on other classes yet: their rows stand without an estimate of time.
     """
-    return device.kind == "cpu" and not device.simulate and device.refusal is None
+    is_here = device.asked is None and device.refusal is None
+    return device.kind == "cpu" and not device.simulate and is_here
 
 
 def is_calibrated(group: SessionGroup) -> bool:

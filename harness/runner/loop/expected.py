@@ -112,7 +112,7 @@ def _prompt_s(group: SessionGroup, test: Workload) -> float:
     tokens = test.prompt_tokens * max(test.sequences, 1) * group.batch
     if test.kind in (Kind.IMAGE, Kind.SOUND):
         tokens = 200 * test.sequences  # of a picture; Assumes: sounds are like it
-    return 2 * _parameters(group) * tokens / (FLOP_PER_S_A_THREAD * group.threads)
+    return 2 * _parameters(group) * tokens / (FLOP_PER_S_A_THREAD * max(group.threads, 1))
 
 
 def _parameters(group: SessionGroup) -> int:

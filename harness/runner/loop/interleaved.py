@@ -126,6 +126,7 @@ def merge(replies: Sequence[Sample], test: Workload) -> Sample:
     steps = tuple(one for reply in replies for one in reply.itl_ns)
     if test.kind is Kind.DECODE and test.gen_tokens > 1:
         steps = tuple(one[1:] for one in steps)
+    kept = [reply.cached_tokens for reply in replies if reply.cached_tokens is not None]
     return Sample(
         prefill_ns=tuple(chain.from_iterable(reply.prefill_ns for reply in replies)),
         ttft_ns=tuple(chain.from_iterable(reply.ttft_ns for reply in replies)),
@@ -137,6 +138,7 @@ def merge(replies: Sequence[Sample], test: Workload) -> Sample:
         involuntary_switches=_sum(reply.involuntary_switches for reply in replies),
         finite=all(reply.finite for reply in replies),
         digest=replies[-1].digest,
+        cached_tokens=max(kept, default=None),
     )
 
 

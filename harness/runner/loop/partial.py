@@ -176,4 +176,6 @@ class _Found:
         machine = self.entries.header.environment
         found = judge(record.cell, record.metrics, self.processes, False, machine)
         steps = steps_doubts(self.entries.step_checks.get(self.outlined.build))
-        return doubt(found, (*steps, *device_doubts(record.placement, simulated)))
+        return doubt(
+            found, (*steps, *device_doubts(record.placement, simulated, record.cell.device))
+        )

@@ -33,8 +33,9 @@ def processors_for(group: SessionGroup, cores: Sequence[int]) -> frozenset[int] 
         cores: one logical processor of each, in an order drawn for all interleaved sessions.
 
     Returns:
-        As many processors as threads; None where it uses every core, or another device.
+        As many processors as threads; None where it uses every core, another
+        device, or is a client only.
     """
-    if group.device.kind != "cpu" or group.threads >= len(cores):
+    if group.device.kind != "cpu" or not 0 < group.threads < len(cores):
         return None
     return frozenset(cores[: group.threads])

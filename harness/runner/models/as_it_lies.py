@@ -8,6 +8,7 @@ from harness.builder.quantize.levels import CacheLevel, QuantLevel
 from harness.core.errors import UsageError
 from harness.models.exported.model import ExportedSource
 from harness.models.gguf.source import GgufSource
+from harness.models.served import ServedSource
 from harness.models.weights.source import ModelSource
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class AsItLies:
         source: what it is and the word that named it.
     """
 
-    source: ExportedSource | GgufSource
+    source: ExportedSource | GgufSource | ServedSource
 
     embeds = False
     is_own_plan = True

@@ -10,6 +10,7 @@ from harness.engine.exported.geometry import FROZEN
 from harness.models.catalog.target import EstimateTarget
 from harness.models.exported.model import ExportedSource
 from harness.models.gguf.source import GgufSource
+from harness.models.served import ServedSource
 from harness.models.weights.source import ModelSource
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition
@@ -56,7 +57,7 @@ class Model(FoundModel, Protocol):
     """
 
     @property
-    def source(self) -> ModelSource | ExportedSource | GgufSource:
+    def source(self) -> ModelSource | ExportedSource | GgufSource | ServedSource:
         """Where it comes from."""
 
     @property

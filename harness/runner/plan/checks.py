@@ -11,6 +11,7 @@ from harness.devices.device import Device
 from harness.devices.row import Pairs
 from harness.devices.session_options import FLAG_OPTION, check_places
 from harness.engine.workload import Workload
+from harness.models.served import is_served
 from harness.models.weights.source import ModelSource
 from harness.results.enums import Prepack
 from harness.runner.models.model import Model, Refusal, Stored
@@ -314,6 +315,8 @@ def _without_copies(
     yield from ((f"on {one.key}", "--device cpu") for one in devices if not one.row.is_host)
     static = [level.name for level, _ in stored if level.variant is Variant.STATIC]
     yield from ((f"of static graphs, {name}", "--quant fp32,int4") for name in static)
+    if any(map(is_served, runtimes)):
+        yield "of models that a server holds", "--prepack off, or --runtime ort"
     if LLAMA in runtimes:
         yield "of files that llama.cpp opens", "--prepack off, or --runtime ort"
     if Prepack.ON in settings.prepack and model.is_own_plan:

@@ -21,6 +21,7 @@ from harness.engine.exported.geometry import AS_IS, FROZEN
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedSource
 from harness.models.gguf.source import GgufSource
+from harness.models.served import ServedSource
 from harness.models.weights.source import ModelSource, hub_origin
 from harness.results.enums import Prepack
 from harness.results.plan import PlanCells, RunPlan
@@ -35,7 +36,8 @@ from harness.runner.plan.checks import (
     check_session_options,
     plan_threads,
 )
-from harness.runner.plan.runtimes import GENAI, LLAMA, ORT, WORKERS, check_runtimes
+from harness.runner.plan.runtimes import GENAI, ORT, check_runtimes, provider_of, worker_of
+from harness.runner.plan.servers import hidden, is_all_served, served_word, with_names
 from harness.runner.settings import PART_KEYS, Settings
 
 PREPACKED = "prepacked"  # in the name of what is stored
@@ -61,7 +63,7 @@ class SessionGroup:
     capacity: int = 0  # positions that its cache is allocated for; 0: as its tests need
 
     @property
-    def source(self) -> ModelSource | ExportedSource | GgufSource:
+    def source(self) -> ModelSource | ExportedSource | GgufSource | ServedSource:
         """Where the model comes from."""
         return self.model.source
 
@@ -95,7 +97,7 @@ class SessionGroup:
     @property
     def worker(self) -> str:
         """The module of commands that its process serves."""
-        return WORKERS[self.runtime]
+        return worker_of(self.runtime)
 
     @property
     def takes_windows(self) -> bool:
@@ -108,7 +110,7 @@ class SessionGroup:
     @property
     def provider(self) -> str:
         """What does the work: the device's provider, or a runtime that has none."""
-        return LLAMA if self.runtime == LLAMA else self.device.provider
+        return provider_of(self.runtime, self.device)
 
     @property
     def stored_name(self) -> str:
@@ -188,21 +190,25 @@ def make_plan(
         DeviceError: none of the devices works. One of several costs its own rows only.
     """
 
-    def find(word: str) -> Model:
-        return find_model(word, folder).measured()
+    def find(part: Settings) -> list[Model]:
+        if is_all_served(part):
+            return [served_word(word) for word in part.model]
+        return [find_model(word, folder).measured() for word in part.model]
 
-    names = dict.fromkeys(name for part in settings.parts for name in part.model)
-    named = [find(name) for name in names]
+    settings = with_names(settings)
+    named = list(
+        {model.argument: model for part in settings.parts for model in find(part)}.values()
+    )
     check_distinct(named)
     for part in settings.parts:
-        check_fit(part, [find(name) for name in part.model])
-        check_given(part, [find(name) for name in part.model])
+        check_fit(part, find(part))
+        check_given(part, find(part))
     check_judging(settings, named)
     groups: dict[str, SessionGroup] = {}
     probe_once = cache(probe)
     spelled = []
     for part in settings.parts:
-        models = [find(name) for name in part.model]
+        models = find(part)
         devices = _devices(part, models, usable_threads, probe_once)
         spelled.append(_spelled(part, models, devices))
         for group in _groups(part, models, devices, usable_threads):
@@ -281,29 +287,29 @@ def _groups(
             *(model.batches(settings), model.capacities(settings, tests)),
         )
         for asked, device, row, prepack, count, batch, capacity in axes:
-            level = row.holds(asked[0])
+            level, run = row.holds(asked[0]), row.runs(model)
             if level is None or not model.runs_on(settings, asked[0], device):
                 continue
-            parts = [(test,) for test in tests] if model.has_one_shape(level) else [tests]
+            parts = [(test,) for test in tests] if run.has_one_shape(level) else [tests]
             for part in parts:
                 yield SessionGroup(
-                    model,
+                    run,
                     level,
                     row.kept(settings, asked, level),
                     replace(
-                        device,
+                        row.device(device),
                         parallel_prepack=prepack == Prepack.PARALLEL,
                         session_options=options,
                     ),
-                    count,
+                    row.threads(count),
                     batch,
                     part,
-                    dims=model.dims(settings),
-                    inputs=model.inputs(settings),
+                    dims=run.dims(settings),
+                    inputs=run.inputs(settings),
                     graph_inputs=AS_IS if row.name == GENAI else settings.graph_inputs,
                     runtime=row.name,
                     prepack=prepack,
-                    capacity=capacity,
+                    capacity=row.capacity(capacity),
                 )
 
 
@@ -328,4 +334,4 @@ def _spelled(settings: Settings, models: Iterable[Model], devices: Sequence[Devi
 def _settings_table(settings: Settings, names: dict[str, str]) -> dict[str, Any]:
     """Settings as a table; a model that no cell uses keeps only its last component."""
     models = tuple(names.get(argument, Path(argument).name) for argument in settings.model)
-    return {**asdict(settings), "model": models}
+    return {**asdict(settings), "model": models, "runtime": hidden(settings.runtime)}

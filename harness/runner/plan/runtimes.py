@@ -1,11 +1,12 @@
 """What runs a model: a table of runtimes, each with its worker, its package and its levels.
 
 A runtime holds a level itself, or another of its own that stores a weight likewise: so one plan
-asks several runtimes for `int4`, and each row says what was really run.
+asks several runtimes for `int4`, and each row says what was really run. A server is a row made of
+its address: it runs what it has loaded, whatever level is asked for.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from harness.builder.quantize.levels import (
@@ -19,13 +20,19 @@ from harness.builder.quantize.levels import (
     find_cache,
     own_cache,
 )
+from harness.core.addresses import EXAMPLE, is_address, parse_address
 from harness.core.errors import DeviceError, UsageError
 from harness.devices.device import Device
 from harness.engine.workload import Workload
+from harness.models.served import is_served
+from harness.results.enums import Kind
+from harness.results.schema import SERVER
 from harness.runner.models.model import Model, Refusal, Stored
 from harness.runner.settings import Settings
 
 ORT, GENAI, LLAMA = "ort", "genai", "llama.cpp"
+HTTP = "http"  # the provider of a server's rows
+SERVER_WORKER = "harness.engine.served_worker"
 WORKERS = {
     ORT: "harness.engine.worker",
     GENAI: "harness.engine.genai_worker",
@@ -60,6 +67,7 @@ class Runtime:
         modules: that have to be importable.
         extra: of this package, which installs them.
         is_own: it runs everything a plan can ask; any other one runs one sequence on the CPU.
+        served: the model that it has loaded, of a server; None: it runs what it is given.
     """
 
     name: str
@@ -69,6 +77,23 @@ class Runtime:
     modules: tuple[str, ...] = ()
     extra: str = ""
     is_own: bool = False
+    served: Model | None = None
+
+    def runs(self, model: Model) -> Model:
+        """Return what it runs where a model is asked for."""
+        return self.served or model
+
+    def device(self, device: Device) -> Device:
+        """Return where it runs: a server does not say."""
+        return device if self.served is None else replace(device, asked=SERVER)
+
+    def threads(self, count: int) -> int:
+        """Return with how many threads; 0: a server does not say."""
+        return count if self.served is None else 0
+
+    def capacity(self, positions: int) -> int:
+        """Return for how many positions its cache is allocated; 0: a server does not say."""
+        return positions if self.served is None else 0
 
     @property
     def install(self) -> str:
@@ -77,6 +102,8 @@ class Runtime:
 
     def holds(self, level: QuantLevel) -> QuantLevel | None:
         """Return the level that is run where this one is asked for; None: it holds none such."""
+        if self.served is not None:
+            return self.served.levels()[0]
         if level.variant in self.variants:
             return level
         if Variant.GGUF not in self.variants:
@@ -122,6 +149,18 @@ def _llama(cells: Cells) -> Iterator[Refusal]:
     yield from cells.model.llama_refusals(cells.tests)
 
 
+def _served(cells: Cells) -> Iterator[Refusal]:
+    """Yield what cannot be asked of a server."""
+    for test in cells.tests:
+        if test.kind is Kind.PREFILL and test.depth_tokens:
+            yield (
+                f"{test.name}: a server's cache is its own, so that a prompt begins without one",
+                "--depth with --gen alone, or --depth 0",
+            )
+        if test.chunk_tokens:
+            yield f"{test.name}: a server reads a prompt as it likes", "--prefill-chunk 0"
+
+
 RUNTIMES: Mapping[str, Runtime] = {
     row.name: row
     for row in (
@@ -146,7 +185,19 @@ RUNTIMES: Mapping[str, Runtime] = {
 }
 
 
-def runtimes_of(settings: Settings, levels: Collection[QuantLevel]) -> tuple[Runtime, ...]:
+def worker_of(runtime: str) -> str:
+    """Return the module of commands that the process of a runtime serves."""
+    return SERVER_WORKER if is_served(runtime) else WORKERS[runtime]
+
+
+def provider_of(runtime: str, device: Device) -> str:
+    """Return what does the work: the device's provider, or a runtime that has none."""
+    return HTTP if is_served(runtime) else LLAMA if runtime == LLAMA else device.provider
+
+
+def runtimes_of(
+    settings: Settings, levels: Collection[QuantLevel], model: Model
+) -> tuple[Runtime, ...]:
     """Return the runtimes of a plan, or of one part, for the levels of one model.
 
     Where nobody names any, levels that the default one does not hold bring in the one that does.
@@ -154,12 +205,15 @@ def runtimes_of(settings: Settings, levels: Collection[QuantLevel]) -> tuple[Run
     Args:
         settings: of the plan or part.
         levels: of the model, as asked for.
+        model: that is run.
 
     Raises:
+        DeviceError: a server is away.
         UsageError: an unknown runtime, one that holds none of the levels, or a level that none of
             them holds.
     """
-    named = [_find_runtime(name) for name in dict.fromkeys(settings.runtime)]
+    named = [_find_runtime(name, model) for name in dict.fromkeys(settings.runtime)]
+    _refuse_twins(named)
     if "runtime" not in settings.given:
         missing = [level for level in levels if not _held(level, named)]
         added = [row for row in RUNTIMES.values() if any(map(row.holds, missing))]
@@ -177,15 +231,39 @@ def runtimes_of(settings: Settings, levels: Collection[QuantLevel]) -> tuple[Run
     return tuple(named)
 
 
-def _find_runtime(name: str) -> Runtime:
-    """Return the runtime the user called `name`.
+def _find_runtime(name: str, model: Model) -> Runtime:
+    """Return the runtime the user called `name`, or the server at an address.
 
     Raises:
-        UsageError: there is none.
+        DeviceError: the server is away.
+        UsageError: there is none, or the server does not hold the model.
     """
+    if is_address(name):
+        from harness.runner.models.served import bind
+
+        found = bind(model, parse_address(name))
+        assert found.source.server is not None
+        return Runtime(found.source.server.label, (), _served, served=found)
     if name not in RUNTIMES:
-        raise UsageError(f"no runtime is called {name!r}", fix=f"--runtime {' or '.join(RUNTIMES)}")
+        raise UsageError(
+            f"no runtime is called {name!r}", fix=f"--runtime {' or '.join((*RUNTIMES, EXAMPLE))}"
+        )
     return RUNTIMES[name]
+
+
+def _refuse_twins(named: Sequence[Runtime]) -> None:
+    """Refuse two servers that results would call alike: their rows would be one.
+
+    Raises:
+        UsageError: see above.
+    """
+    names = [row.name for row in named]
+    twin = next((name for name in names if names.count(name) > 1), None)
+    if twin is not None:
+        raise UsageError(
+            f"two of the servers are called {twin} in results, which name no host",
+            fix='bench ab --a "--runtime URL" --b "--runtime OTHER", which compares them in turns',
+        )
 
 
 def _held(level: QuantLevel, named: Sequence[Runtime]) -> bool:
@@ -248,7 +326,7 @@ def check_runtimes(
         UsageError: as runtimes_of, or cells that a runtime does not run here.
         DeviceError: the package of a runtime is not installed.
     """
-    found = runtimes_of(settings, list(dict.fromkeys(level for level, _ in stored)))
+    found = runtimes_of(settings, list(dict.fromkeys(level for level, _ in stored)), model)
     for row in found:
         row.refuse_missing()
         cells = Cells(model, held_by(row, settings, stored), tests)
@@ -264,6 +342,8 @@ def _refusals(
     if row.is_own:
         return
     yield from row.refuses(cells)
+    if row.served is not None and (settings.quality or settings.sensitivity):
+        yield "texts for --quality: a server shows no logits", "leave --quality out"
     others = [device.key for device in devices if not device.row.is_host]
     yield from ((f"on {key}", "--device cpu") for key in others)
     batches = [count for count in settings.batch if count != 1]

@@ -229,7 +229,8 @@ FLAGS: tuple[Flag, ...] = (
     _cells(
         "runtime", readers.WORDS, "ort,genai", '["ort", "genai"]', "RUNTIMES", DEVICES,
         "What runs a model: ort, our own loop; genai, that of onnxruntime-genai; llama.cpp, which"
-        " runs int4 as Q4_0, int8 as Q8_0.",
+        " runs int4 as Q4_0, int8 as Q8_0; http://HOST:PORT, a server of OpenAI's or Ollama's API,"
+        " with #NAME where it calls the model otherwise.",
     ),
     _cells(
         "prepack", readers.WORDS, "off,on", '["off", "on"]', "WORDS", DEVICES,

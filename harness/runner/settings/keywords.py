@@ -25,7 +25,8 @@ class RunFlags(TypedDict, total=False):
         session_option: options of every session, `name=value`.
         allow_simulated: emulate a device that is not there; rows are marked.
         allow_fallback: keep rows whose arithmetic did not all run on the device.
-        runtime: `ort`, our own loop; `genai`, that of onnxruntime-genai; `llama.cpp`.
+        runtime: `ort`, our own loop; `genai`, that of onnxruntime-genai; `llama.cpp`;
+            `http://...`, a server.
         prepack: when kernels copy weights: `off`, at each load; `on`, once and saved beside the
             model; `parallel`, at each load on all threads.
         profile: also take where the time goes, in a process of its own.

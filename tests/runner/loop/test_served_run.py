@@ -1,0 +1,123 @@
+"""A run of a server's model: records, memory, what fails, and what a document keeps."""
+
+import json
+
+import pytest
+
+from harness.analysis.compare_match import match_axis
+from harness.core.errors import EXIT_CELLS, EXIT_OK
+from harness.results.document import read_document
+from harness.runner.loop import interleaved, rounds, session
+from harness.runner.loop.run import run_plan
+from harness.runner.plan import make_plan
+from harness.runner.settings import TURNS, Settings
+from tests.engine.served_stub import Stub, serving
+from tests.inline_worker import InlineWorker
+
+SMALL = {
+    "prompt": (16,),
+    "gen": (4,),
+    "pg": ((16, 4),),
+    "rounds": 2,
+    "min_passes": 2,
+    "warm_seconds": 0.01,
+    "sample_seconds": 0.001,
+    "calibrate": False,
+}
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """Workers run in this process; the bandwidth of its memory is not read."""
+    for module in (session, interleaved):
+        monkeypatch.setattr(module, "Worker", InlineWorker)
+    monkeypatch.setattr(rounds, "has_peaks", lambda device: False)
+
+
+def measured(folder, *runtimes, **changes):
+    """Outcome of a plan over these runtimes."""
+    settings = {**SMALL, **changes}
+    given = frozenset(("runtime", *settings))
+    plan = make_plan(Settings(**settings, runtime=runtimes, given=given), 2)
+    return run_plan(plan, results=folder, cache=folder / "cache", progress=lambda *_: None)
+
+
+def test_a_server_gives_records_as_any_runtime(tmp_path):
+    """Client times, the server's own memory, nothing of loading, and no host in the document."""
+    with serving(Stub(owner="llamacpp", meta={"n_params": 8000, "size": 4500})) as stub:
+        outcome = measured(tmp_path, stub.url)
+    assert outcome.exit_code == EXIT_OK
+    prefill, decode, request = outcome.document.records
+    assert {"prefill_tok_s", "prefill_ms"} <= prefill.metrics.keys()
+    assert {"decode_tok_s", "tpot_ms"} <= decode.metrics.keys()
+    assert {"ttft_ms", "decode_tok_s", "e2e_ms", "prefill_tok_s"} <= request.metrics.keys()
+    for record in outcome.document.records:
+        assert record.metrics.keys().isdisjoint({"load_ms", "first_ms", "kv_bytes_per_token"})
+        assert record.metrics["bits_per_weight"].value == 4.5
+        assert (record.estimates, record.placement.verdict) == ({}, "UNKNOWN")
+        assert "PLACEMENT" not in {reason.code for reason in record.trust.reasons}
+        assert record.hardware.options["tokens"] == "by usage"
+        assert (record.cell.runtime, record.cell.device) == ("llama-server@loopback", "server")
+        assert (record.cell.threads, record.cell.weights) == (0, "served")
+    again = read_document(outcome.path)
+    assert again.records[0].memory == prefill.memory
+    assert "Authorization" not in outcome.path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "lost"),
+    [
+        ("early", r"stopped early (stop): 2 of", {"pp16 @ d0", "tg4 @ d0", "pg16+4 @ d0"}),
+        ("cut16", "read a prompt of 10 tokens where 16 were meant", {"pp16 @ d0", "pg16+4 @ d0"}),
+    ],
+)
+def test_a_test_that_a_server_does_wrong_fails_with_the_reason(tmp_path, fault, reason, lost):
+    """Each test is a process of its own: what works stays."""
+    with serving(Stub(fault)) as stub:
+        outcome = measured(tmp_path, stub.url)
+    failed = {one.cell.workload: one for one in outcome.document.records if one.status != "ok"}
+    assert (failed.keys(), outcome.exit_code) == (lost, EXIT_CELLS)
+    assert all(reason in record.reason for record in failed.values())
+
+
+def test_a_server_that_leaves_in_the_middle_costs_the_rest_only(tmp_path, monkeypatch):
+    """After two questions of the second round it is away: samples of the first are kept."""
+    with serving(Stub()) as stub:
+        plan = {"prompt": (16,), "gen": (), "pg": ()}
+        found = session.sample_test
+
+        def leave(worker, *rest):
+            reply = found(worker, *rest)
+            stub.fault = "close"
+            return reply
+
+        monkeypatch.setattr(session, "sample_test", leave)
+        outcome = measured(tmp_path, stub.url, **plan)
+    (record,) = outcome.document.records
+    assert outcome.exit_code == EXIT_CELLS
+    assert "samples of 1 earlier rounds are kept" in record.reason
+    assert len(record.samples) == 1
+
+
+def test_a_server_takes_turns_with_our_own_loop(tmp_path, tiny_folder, shared_cache):
+    """Rows of one model, which compare pairs whatever the server leaves untold."""
+    with serving(Stub()) as stub:
+        settings = Settings(
+            **{**SMALL, "model": (str(tiny_folder),), "quant": ("int4",), "threads": ("1",)},
+            runtime=("ort", f"{stub.url}#tiny"),
+            interleave=TURNS,
+            given=frozenset(("runtime", "model", "quant")),
+        )
+        plan = make_plan(settings, 2)
+        outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=lambda *_: None)
+    assert outcome.exit_code == EXIT_OK
+    kept = json.loads(outcome.path.read_text())
+    assert kept["plan"]["runtime"] == ["ort", f"{stub.url}#tiny"]
+    ours, served = (one.cell for one in outcome.document.records[::3])
+    assert (ours.level, served.level) == ("int4", "served")
+    matches, _ = match_axis(outcome.document, "runtime", None)
+    assert [match.new_cell.workload for match in matches] == [
+        "pp16 @ d0",
+        "tg4 @ d0",
+        "pg16+4 @ d0",
+    ]
