@@ -10,8 +10,7 @@ import click
 
 from harness.analysis.paired import Ending, Limits, lines_of
 from harness.cli.progress import open_progress
-from harness.core.addresses import without_hosts
-from harness.core.environment import KEY, tested_commit
+from harness.core.environment import tested_commit
 from harness.core.errors import HarnessError, MeasurementError
 from harness.machine.watch.facts import PACKAGES, machine_facts
 from harness.machine.watch.interpreter import InterpreterFacts, interpreter_facts
@@ -189,7 +188,7 @@ def _side(
         label=label,
         python_version=facts.python_version,
         packages=dict(sorted(packages.items())),
-        words=without_folders(_without_secrets(text)),
+        words=without_folders(text),
         model=side.artifact.name,
         level=side.group.level.name,
         kv_cache=side.group.cache.name,
@@ -202,12 +201,6 @@ def _side(
         content_hash=side.artifact.content_hash,
         other_interpreter=side.python is not None,
     )
-
-
-def _without_secrets(text: str) -> str:
-    """Words of a side without hosts, and without a key that it sets for a server."""
-    kept = (KEY.name + "=..." if one.startswith(f"{KEY.name}=") else one for one in text.split())
-    return without_hosts(" ".join(kept))
 
 
 def _entry(number: int, pair: Pair) -> PairEntry:

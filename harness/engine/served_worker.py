@@ -164,6 +164,7 @@ def memory(
     batch: int,
     workload: Workload,
     seed: int,
+    capacity_tokens: int = 0,
 ) -> MemoryTaken:
     """Look at the memory of a server on this machine; arguments are those of worker.memory.
 

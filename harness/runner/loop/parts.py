@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from harness.core.addresses import without_hosts
+from harness.core.environment import KEY
 from harness.engine.workload import Workload
 from harness.results.entries import SamplesEntry
 from harness.results.enums import Grade, ReasonCode
@@ -123,5 +125,10 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | Non
 
 
 def without_folders(text: str) -> str:
-    """Return the words of a variant, of every path the last component only: files name no place."""
-    return " ".join(word.rpartition("/")[2] for word in text.replace("\\", "/").split())
+    """Return the words of a variant, of every path the last component only: files name no place.
+
+    Nor hosts of other machines, nor a key that is set for a server.
+    """
+    words = without_hosts(text).replace("\\", "/").split()
+    key = f"{KEY.name}="
+    return " ".join(f"{key}..." if one.startswith(key) else one.rpartition("/")[2] for one in words)

@@ -8,6 +8,7 @@ from harness.analysis.compare_match import match_axis
 from harness.core.errors import EXIT_CELLS, EXIT_OK
 from harness.results.document import read_document
 from harness.runner.loop import interleaved, rounds, session
+from harness.runner.loop.parts import without_folders
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import TURNS, Settings
@@ -121,3 +122,9 @@ def test_a_server_takes_turns_with_our_own_loop(tmp_path, tiny_folder, shared_ca
         "tg4 @ d0",
         "pg16+4 @ d0",
     ]
+
+
+def test_the_words_of_a_side_hold_no_key_and_no_host():
+    words = "BENCH_API_KEY=sk/1 --runtime http://jane-pc:8080#tiny --model /home/jane/m"
+    assert without_folders(words) == "BENCH_API_KEY=... --runtime ...#tiny --model m"
+    assert without_folders("--runtime http://localhost:1") == "--runtime localhost:1"
