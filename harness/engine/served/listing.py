@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from harness.core.addresses import Address
@@ -26,9 +25,8 @@ OWNERS = {
 LEVEL = re.compile(r"(?i)(?:^|[-_.:])((?:i?q[2-8]_[0-9a-z]+(?:_[a-z]+)?)|bf16|f16|f32)(?=$|\.gguf)")
 
 
-@cache
 def ask_server(address: Address) -> Server:
-    """Find out what listens at an address, once in this process.
+    """Find out what listens at an address.
 
     Args:
         address: without the name of a model.
