@@ -69,6 +69,10 @@ class ServedArtifact:
             fix="--runtime ort for what is asked",
         )
 
+    def judged(self) -> Artifact:
+        """Refuse likewise."""
+        return self.built()
+
     def geometry_of(self, tokens: int, sequences: int) -> ServedGeometry:
         """The geometry for texts of one shape: that of every text."""
         return self.geometry
