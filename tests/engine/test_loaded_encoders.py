@@ -1,7 +1,5 @@
 """Encoders and rerankers called from Python: padding on either side, scores, what is refused."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -15,8 +13,7 @@ from harness.devices.device import find_device
 from harness.engine.loaded_encoder import LoadedTextEncoder
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
-
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "encoders"
+from tests.builder.graph.seeded_folder import encoder_folder
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +21,11 @@ def opened(tmp_path_factory):
     """Build a fixture at fp32 and open it, with torch's reference."""
 
     def load(name):
-        source, folder = resolve_model(str(FIXTURES / name)), tmp_path_factory.mktemp(name)
+        source, folder = resolve_model(str(encoder_folder(name))), tmp_path_factory.mktemp(name)
         build_encoder(source.spec, LEVELS["fp32"], open_weights(source), folder)
         geometry = geometry_of(source.spec, LEVELS["fp32"])
         model = LoadedTextEncoder(folder / GRAPH_FILE, geometry, find_device("cpu"), 1)
-        return model, load_file(FIXTURES / name / "reference.safetensors")
+        return model, load_file(encoder_folder(name) / "reference.safetensors")
 
     return load
 

@@ -1,9 +1,10 @@
 """Writes the reference vectors that encoders are verified against. Development-time only.
 
-    python tests/builder/graph/make_encoder_fixtures.py [NAME ...]
+    python -m tests.builder.graph.make_encoder_fixtures [NAME ...]
 
 Needs torch and transformers (made with 2.13.0 and 5.24.0). Each folder of tests/fixtures/encoders
-is a Hugging Face model of a few thousand seeded weights, as `save_pretrained` writes it, and
+is a Hugging Face model of a few thousand weights, as `save_pretrained` writes it, but that names
+and shapes stand in `shapes.json` in the place of weights, whose values seeded_folder.py draws; and
 `reference.safetensors` with what torch computes from it in float32, three sequences of unlike
 length padded to the longest:
 
@@ -30,14 +31,16 @@ The weights have the spread of trained ones; see make_logit_fixtures.py.
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -61,7 +64,8 @@ from transformers import (
     XLMRobertaModel,
 )
 
-FOLDER = Path(__file__).parents[2] / "fixtures" / "encoders"
+from tests.builder.graph.seeded_folder import ENCODERS, SHAPES, encoder_folder, write_shapes
+
 LENGTHS = (12, 7, 3)
 BERT = {
     "vocab_size": 96,
@@ -207,44 +211,7 @@ FIXTURES = {
         lambda: Qwen3Model(Qwen3Config(**QWEN3)), "last", modules=True, called="Qwen3ForCausalLM"
     ),
 }
-# The last matrix of attention and of the block where norms stand before: trained ones are smaller.
-LAST = ("o_proj.weight", "down_proj.weight", "Wo.weight")
 POOLINGS = {"mean": "mean_tokens", "cls": "cls_token", "last": "lasttoken"}
-
-
-def seed_weights(model: PreTrainedModel) -> None:
-    """Fill every tensor, rounded to float16, in which it is stored."""
-    random = torch.Generator().manual_seed(20_261_122)
-    kind = model.config.model_type
-    less = 1 if kind == "gemma3_text" else 0  # its norms are stored less one
-    damped = 1 if "bert" in kind and kind not in ("modernbert", "eurobert") else 2
-    with torch.no_grad():
-        for name, weight in sorted(model.named_parameters()):
-            values = torch.randn(weight.shape, generator=random)
-            if "norm.weight" in name.lower():
-                values = 1 + values / 8
-                values[::16] *= 4 / damped
-                values = values - less
-            elif name.endswith(".bias"):
-                values = values / 4
-            else:
-                values = values / weight.shape[-1] ** 0.5
-            if name.endswith(LAST):
-                values = values / damped
-            weight.copy_(values.half().float())
-
-
-def dense_weights(fixture: Fixture, width: int) -> list[dict[str, torch.Tensor]]:
-    """Return the tensors of every dense layer, rounded to float16."""
-    random, layers = torch.Generator().manual_seed(20_261_128), []
-    for outputs, bias, _activation in fixture.dense:
-        weight = torch.randn((outputs, width), generator=random) / width**0.5
-        tensors = {"linear.weight": weight.half().float()}
-        if bias:
-            tensors["linear.bias"] = (torch.randn(outputs, generator=random) / 4).half().float()
-        layers.append(tensors)
-        width = outputs
-    return layers
 
 
 def reference(
@@ -290,7 +257,8 @@ def embedding(
         seen = mask[:, :, None].float()
         pooled = (hidden * seen).sum(1) / seen.sum(1)
     for tensors, (_outputs, _bias, activation) in zip(dense, fixture.dense, strict=True):
-        pooled = torch.nn.functional.linear(pooled, *tensors.values())
+        bias = tensors["linear.bias"].float() if "linear.bias" in tensors else None
+        pooled = torch.nn.functional.linear(pooled, tensors["linear.weight"].float(), bias)
         pooled = torch.tanh(pooled) if activation.endswith("Tanh") else pooled
     return torch.nn.functional.normalize(pooled, dim=-1)
 
@@ -301,9 +269,7 @@ def write_json(path: Path, values: Any) -> None:
     path.write_text(json.dumps(values, indent=2) + "\n")
 
 
-def write_steps(
-    folder: Path, fixture: Fixture, dense: list[dict[str, torch.Tensor]], width: int
-) -> None:
+def write_steps(folder: Path, fixture: Fixture, width: int) -> None:
     """Write what sentence-transformers lays beside a model."""
     kind = POOLINGS[fixture.pooling]
     others = [other for other in ("mean_tokens", "cls_token") if other != kind]
@@ -317,13 +283,13 @@ def write_steps(
             "activation_function": f"torch.nn.modules.{activation}",
         }
         write_json(folder / f"{place}_Dense" / "config.json", config)
-        tensors = {name: values.half() for name, values in dense[place - 2].items()}
-        save_file(tensors, folder / f"{place}_Dense" / "model.safetensors")
+        shapes = {"linear.weight": [outputs, width], **({"linear.bias": [outputs]} if bias else {})}
+        (folder / f"{place}_Dense" / SHAPES).write_text(json.dumps(shapes))
         width = outputs
     if fixture.modules:
-        steps = ["", "1_Pooling", *(f"{2 + i}_Dense" for i in range(len(dense)))]
+        steps = ["", "1_Pooling", *(f"{2 + i}_Dense" for i in range(len(fixture.dense)))]
         steps.append(f"{len(steps)}_Normalize")
-        types = ["Transformer", "Pooling", *["Dense"] * len(dense), "Normalize"]
+        types = ["Transformer", "Pooling", *["Dense"] * len(fixture.dense), "Normalize"]
         listed = [
             {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{word}"}
             for i, (path, word) in enumerate(zip(steps, types, strict=True))
@@ -333,16 +299,19 @@ def write_steps(
 
 def write(name: str, fixture: Fixture) -> None:
     """Write one folder anew."""
-    model, folder = fixture.model(), FOLDER / name
-    seed_weights(model.eval())
-    width = getattr(model.config, "hidden_size", None) or model.config.dim
-    dense = dense_weights(fixture, width)
-    tensors = reference(fixture, model, dense)
-    model.half().save_pretrained(folder)
-    (folder / "generation_config.json").unlink(missing_ok=True)
-    save_file(tensors, folder / "reference.safetensors")
+    model, folder = fixture.model(), ENCODERS / name
+    with TemporaryDirectory() as scratch:
+        model.half().save_pretrained(scratch)
+        write_shapes(Path(scratch), folder)
+        shutil.copy(f"{scratch}/config.json", folder)
     if fixture.pooling is not None:
-        write_steps(folder, fixture, dense, width)
+        width = getattr(model.config, "hidden_size", None) or model.config.dim
+        write_steps(folder, fixture, width)
+    filled = encoder_folder(name)
+    kept = {"dtype": torch.float32, "attn_implementation": "eager"}
+    read = type(model).from_pretrained(filled, **kept).eval()
+    dense = [load_file(file) for file in sorted(filled.glob("*_Dense/model.safetensors"))]
+    save_file(reference(fixture, read, dense), folder / "reference.safetensors")
     if fixture.called:
         config = json.loads((folder / "config.json").read_text())
         write_json(folder / "config.json", {**config, "architectures": [fixture.called]})

@@ -17,13 +17,12 @@ norm is near 1 but not 1, and one hidden channel in 16 is 4 times as large as th
 outlier channels of trained models are.
 """
 
-import json
+import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (
     FalconH1Config,
@@ -67,9 +66,8 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
-from tests.builder.graph.seeded_folder import SEEDS, SHAPES, write_weights
+from tests.builder.graph.seeded_folder import FIXTURES, folder_of, write_shapes
 
-FOLDER = Path(__file__).parents[2] / "fixtures" / "logits"
 PROMPT_TOKENS, DECODE_TOKENS, BATCH = 12, 16, 4
 SIZES = {
     "vocab_size": 96,
@@ -331,20 +329,15 @@ def write_folder(
     name: str, model: PreTrainedModel, dtype: torch.dtype = torch.bfloat16, batch: int = BATCH
 ) -> None:
     """Write one folder anew: config.json, names and shapes, and what torch computes."""
-    folder = FOLDER / name
+    folder = FIXTURES / name
     with TemporaryDirectory() as scratch:
         model.config._experts_implementation = "eager"
         model.to(dtype).save_pretrained(scratch)
-        with safe_open(f"{scratch}/model.safetensors", "np") as saved:
-            shapes = {key: list(saved.get_slice(key).get_shape()) for key in saved.keys()}  # noqa: SIM118 - is no dict
-        write_weights(Path(scratch), shapes, SEEDS.get(name, 0))
-        folder.mkdir(exist_ok=True)
-        text = (Path(scratch) / "config.json").read_text()
-        (folder / "config.json").write_text(text)
-        kept = {"dtype": torch.float32, "attn_implementation": "eager"}
-        read = type(model).from_pretrained(scratch, **kept).eval()
-        read.config._experts_implementation = "eager"
-    (folder / SHAPES).write_text(json.dumps(shapes, separators=(",", ":")))
+        write_shapes(Path(scratch), folder)
+        shutil.copy(f"{scratch}/config.json", folder)
+    kept = {"dtype": torch.float32, "attn_implementation": "eager"}
+    read = type(model).from_pretrained(folder_of(name), **kept).eval()
+    read.config._experts_implementation = "eager"
     save_file(reference(read, batch), folder / "reference.safetensors")
 
 

@@ -13,8 +13,8 @@ from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from harness.store.static_encoder import build_static_encoder, calibration_texts_of
 from tests.builder.graph.run_graph import open_graph
+from tests.builder.graph.seeded_folder import ENCODERS, encoder_folder
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
 MODELS = ["bert-cls", "bert-mean", "distilbert-mean", "xlmr-cls"]  # others are refused by name
 # The references are 3 texts of at most 12 tokens; the second shape pads both ways.
 SHAPE, LARGER = TextShape(12, 3), TextShape(16, 4)
@@ -23,12 +23,12 @@ SHAPE, LARGER = TextShape(12, 3), TextShape(16, 4)
 @cache
 def reference(name):
     """Texts, masks and torch's embeddings."""
-    return load_file(FIXTURES / name / "reference.safetensors")
+    return load_file(ENCODERS / name / "reference.safetensors")
 
 
 def build(name: str, level: str, folder: Path) -> StaticEncoderGeometry:
     """One fixture at one level, in both shapes."""
-    source = resolve_model(str(FIXTURES / name))
+    source = resolve_model(str(encoder_folder(name)))
     texts, weights = calibration_texts_of(source, seed=0), open_weights(source)
     return build_static_encoder(
         source.spec, find_level(level), weights, folder, (LARGER, SHAPE), texts

@@ -1,9 +1,9 @@
 """The built encoders against torch; make_encoder_fixtures.py says how the references were made.
 
 LEAST_COSINE bounds the mean cosine between our sentence embeddings and torch's, over three
-sequences of each model; the lowest seen are 0.9999 (8 bits), 0.971 (4 bits) and 0.834 (2 bits).
-Norms that stand before a layer's parts damp no rounding: there the lowest are 0.9978 (8 bits) and
-0.896 (4 bits). MOST_OFF bounds the scores of classifiers, as a share of the largest one.
+sequences of each model; the lowest seen are 0.9996 (8 bits), 0.984 (4 bits) and 0.913 (2 bits).
+Norms that stand before a layer's parts damp no rounding: there the lowest are 0.9988 (8 bits) and
+0.925 (4 bits). MOST_OFF bounds the scores of classifiers, as a share of the largest one.
 """
 
 from functools import cache
@@ -21,9 +21,9 @@ from harness.builder.quantize.levels import LEVELS
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from tests.builder.graph.run_graph import open_graph
+from tests.builder.graph.seeded_folder import ENCODERS, encoder_folder
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
-MODELS = sorted(path.name for path in FIXTURES.iterdir())
+MODELS = sorted(path.name for path in ENCODERS.iterdir())
 LEAST_COSINE = {
     "fp16": 0.99999,
     "int8": 0.999,
@@ -37,12 +37,12 @@ LEAST_COSINE = {
     "int4-b64": 0.98,
     "int4-b128-asym": 0.96,
     "int4-b128": 0.98,
-    "int2-kquant": 0.8,
-    "int2": 0.8,
+    "int2-kquant": 0.85,
+    "int2": 0.85,
 }
 # Encoders that have every level's test; the others have one of each form.
 FIRST = ("bert-mean", "bert-cls", "distilbert-mean")
-NORMS_BEFORE = {"fp16": 0.9999, "int8": 0.995, "int8-block": 0.998, "int4": 0.85, "int4-asym": 0.88}
+NORMS_BEFORE = {"fp16": 0.9999, "int8": 0.995, "int8-block": 0.998, "int4": 0.87, "int4-asym": 0.88}
 MOST_OFF = {"fp16": 0.002, "int8": 0.06, "int8-block": 0.05, "int4": 0.35, "int4-asym": 0.35}
 CLASSIFIERS = [name for name in MODELS if name.endswith("-scores")]
 EMBEDDERS = [name for name in MODELS if name not in CLASSIFIERS]
@@ -60,7 +60,7 @@ def test_every_level_has_its_bound():
 def built(name, level_name):
     """A fixture built at a level; the folder lives as long as the tests run."""
     folder = TemporaryDirectory()
-    source = resolve_model(str(FIXTURES / name))
+    source = resolve_model(str(encoder_folder(name)))
     build_encoder(source.spec, LEVELS[level_name], open_weights(source), Path(folder.name))
     return folder, open_graph(Path(folder.name) / GRAPH_FILE), source.spec
 
@@ -68,7 +68,7 @@ def built(name, level_name):
 def outputs_of(name, level, rows=slice(None), tokens=slice(None)):
     """Our hidden states and embeddings of the reference's sequences, or of a part of them."""
     _folder, session, spec = built(name, level)
-    reference = load_file(FIXTURES / name / "reference.safetensors")
+    reference = load_file(ENCODERS / name / "reference.safetensors")
     geometry = geometry_of(spec, LEVELS[level])
     fed = {key: reference[key][rows, tokens] for key in geometry.inputs}
     return session.run(["last_hidden_state", geometry.output], fed), reference

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -12,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from harness.core.errors import ModelError, UsageError
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model, weights_identity
+from tests.builder.graph.seeded_folder import encoder_folder
 from tests.models.weights.checkpoints import (
     CONFIG,
     random_tensors,
@@ -401,12 +401,9 @@ def test_packed_tensors_are_named_whatever_config_json_says(tmp_path, end, calle
     assert f"is packed ({called})" in refused(tmp_path / "toy")
 
 
-ENCODERS = Path(__file__).resolve().parents[2] / "fixtures" / "encoders"
-
-
 def encoder(folder, name, rename, **more):
     """A fixture of `name` whose tensors are called otherwise, and some more."""
-    shutil.copytree(ENCODERS / name, folder)
+    shutil.copytree(encoder_folder(name), folder)
     tensors = load_file(folder / "model.safetensors")
     renamed = {rename(key): one for key, one in tensors.items()}
     save_file({**renamed, **more}, folder / "model.safetensors")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import EXIT_OK
+from tests.builder.graph.seeded_folder import encoder_folder
 
 ROOT = Path(__file__).resolve().parents[3]
-MODEL = ROOT / "tests" / "fixtures" / "encoders" / "bert-mean"
+MODEL = encoder_folder("bert-mean")
 PLAN = "rounds = 1\nmin_passes = 1\nthreads = ['1']\nwarm_seconds = 0.05\nsample_seconds = 0.01\n"
 
 

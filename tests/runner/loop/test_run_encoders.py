@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -17,11 +16,12 @@ from harness.runner.loop import rounds, session
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings
+from tests.builder.graph.seeded_folder import encoder_folder
 from tests.runner.loop.recorded_worker import recording
 
 pytestmark = pytest.mark.usefixtures("small_peaks")
 
-FIXTURE = Path(__file__).parents[2] / "fixtures" / "encoders" / "bert-mean"
+FIXTURE = encoder_folder("bert-mean")
 
 
 def quiet(what: str, done: int, total: int) -> None:

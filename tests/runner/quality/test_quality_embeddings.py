@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -22,8 +21,8 @@ from harness.runner.quality.measure import NUMERIC_ONLY
 from harness.runner.quality.ranking_set import read_ranking
 from harness.runner.quality.replies import Compared
 from harness.store.cache import ensure_artifact
+from tests.builder.graph.seeded_folder import encoder_folder
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "bread", "moon", "how", "water", "a"]
 
 
@@ -45,7 +44,7 @@ def word_tokenizer(path, vocab_size=96):
 @pytest.fixture
 def folder(tmp_path):
     """The tiny BERT with a tokenizer of its own."""
-    copy = shutil.copytree(FIXTURES / "bert-mean", tmp_path / "bert")
+    copy = shutil.copytree(encoder_folder("bert-mean"), tmp_path / "bert")
     word_tokenizer(copy / "tokenizer.json")
     return copy
 
@@ -80,7 +79,7 @@ def test_fewer_bits_lose_more(folder, shared_cache):
 
 
 def test_without_a_tokenizer_the_numbers_say_nothing_of_text(shared_cache):
-    source, reference, level = built(FIXTURES / "bert-mean", "int4", shared_cache)
+    source, reference, level = built(encoder_folder("bert-mean"), "int4", shared_cache)
     found = measure_embeddings(source, reference, level)
     assert (found.label, found.tokenization) == (NUMERIC_ONLY, "none")
     assert found.encode is not None
@@ -89,7 +88,7 @@ def test_without_a_tokenizer_the_numbers_say_nothing_of_text(shared_cache):
 @pytest.mark.parametrize("name", ["bert-scores", "xlmr-scores", "modernbert-scores"])
 def test_rerankers_are_judged_by_the_order_of_their_scores(name, tmp_path, shared_cache):
     """16 queries with 16 passages each; there is no cosine of one number."""
-    copy = shutil.copytree(FIXTURES / name, tmp_path / name)
+    copy = shutil.copytree(encoder_folder(name), tmp_path / name)
     word_tokenizer(copy / "tokenizer.json")
     found = [measure_embeddings(*built(copy, level, shared_cache)) for level in ("fp32", "int4")]
     same, fewer = (quality.encode for quality in found)
@@ -109,7 +108,7 @@ def test_a_pair_is_read_with_its_types(folder):
 
 def test_an_embedding_that_is_no_number_makes_the_level_invalid(tmp_path, shared_cache):
     """The last norm scales by 60,000: float16 holds no activation of that size."""
-    folder = shutil.copytree(FIXTURES / "bert-mean", tmp_path / "broken")
+    folder = shutil.copytree(encoder_folder("bert-mean"), tmp_path / "broken")
     tensors = load_file(folder / "model.safetensors")
     name = "encoder.layer.1.output.LayerNorm.weight"
     tensors[name] = np.full_like(tensors[name], 60_000)
@@ -122,7 +121,7 @@ def test_an_embedding_that_is_no_number_makes_the_level_invalid(tmp_path, shared
 
 def test_a_reference_of_another_model_is_refused(folder, shared_cache):
     source, reference, _level = built(folder, "fp32", shared_cache)
-    _source, _reference, other = built(FIXTURES / "bert-cls", "int4", shared_cache)
+    _source, _reference, other = built(encoder_folder("bert-cls"), "int4", shared_cache)
     with pytest.raises(UsageError, match="not the fp32 reference"):
         measure_embeddings(source, reference, other)
 
