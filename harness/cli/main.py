@@ -50,6 +50,7 @@ COMMANDS = (
     ),
     ("scaling", "harness.cli.scaling", "Ask whether the parameter count alone predicts."),
     ("ab", "harness.cli.ab", "Compare two variants: a paired, interleaved A/B test."),
+    ("tune", "harness.cli.tune", "Find the fastest settings of a model on this machine."),
     (
         "audit",
         "harness.cli.audit",

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import AB_FORMATS, GITHUB
+from harness.cli.options import AB_FORMATS, FORMATS, GITHUB
 from harness.core.errors import UsageError
 from harness.results.schema import Document
 
-PAIRS = ".jsonl"  # what `bench ab` writes, and journals
+PAIRS = ".jsonl"  # what `bench ab` and `bench tune` write, and journals
+AB, TUNE = "ab", "tune"  # the first lines of theirs
 
 
 def show_document(document: Document, style: str) -> None:
@@ -40,17 +41,17 @@ def echo_drawn(text: str) -> None:
 
 
 def is_pairs(path: Path) -> bool:
-    """Whether a file is one of `bench ab`, by its first line."""
+    """Whether a file is one of `bench ab` or `bench tune`, by its first line."""
     if path.suffix != PAIRS or not path.is_file():
         return False
     from harness.results.journal import read_lines
 
     lines = read_lines(path)
-    return bool(lines) and lines[0].get("kind") == "ab"
+    return bool(lines) and lines[0].get("kind") in (AB, TUNE)
 
 
 def show_pairs(path: Path, style: str) -> None:
-    """Print what the pairs of a file of `bench ab` say.
+    """Print what the pairs of a file of `bench ab` say, or what `bench tune` found.
 
     Raises:
         UsageError: a format that pairs cannot be drawn in.
@@ -66,5 +67,17 @@ def show_pairs(path: Path, style: str) -> None:
             f"pairs of `bench ab` are no results document, which {style} is made of",
             fix=f"--format with one of {', '.join(AB_FORMATS)}",
         )
-    found = compare_pairs(read_journal(path))
+    entries = read_journal(path)
+    if entries[0].__struct_config__.tag == TUNE:
+        from harness.report.tuned import draw_tuned
+        from harness.runner.tuning.standings import read_tuned
+
+        if style not in FORMATS:
+            raise UsageError(
+                f"a search of `bench tune` cannot be drawn as {style}",
+                fix=f"--format with one of {', '.join(FORMATS)}",
+            )
+        click.echo(draw_tuned(read_tuned(entries), style))
+        return
+    found = compare_pairs(entries)
     draw_comparison(found, (), Inconclusive.WARN, ((), ()), style, closing(found))

@@ -360,6 +360,114 @@ class AbEndEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     ending: str
 
 
+class TuneSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """How a session is run: what `bench tune` looks for.
+
+    Attributes:
+        threads: intra-op.
+        session_options: of the session, by name.
+        provider_options: that were given, by name.
+        level: of the weights.
+    """
+
+    threads: int
+    level: str
+    session_options: tuple[tuple[str, str], ...] = ()
+    provider_options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """All of it in words: `2 threads, session.dynamic_block_base=4`."""
+        count = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        pairs = (*self.session_options, *self.provider_options)
+        return ", ".join([self.level, count, *(f"{name}={value}" for name, value in pairs)])
+
+    def beyond(self, base: "TuneSetting") -> str:
+        """What is other than in `base`, in words; empty: nothing."""
+        known = {*base.session_options, *base.provider_options}
+        words = [self.level] * (self.level != base.level)
+        if self.threads != base.threads:
+            words.append(f"{self.threads} thread{'s' * (self.threads != 1)}")
+        mine = (*self.session_options, *self.provider_options)
+        words += [f"{name}={value}" for name, value in mine if (name, value) not in known]
+        names = {name for name, _ in mine}
+        lost = [name for name, _ in sorted(known) if name not in names]
+        return ", ".join([*words, *(f"without {name}" for name in lost)])
+
+
+class TuneEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tune"):
+    """The entry that opens a file of `bench tune`.
+
+    Attributes:
+        created_utc: when it began, ISO 8601.
+        method_version: documents of two methods are not compared.
+        environment: the machine.
+        digest: of everything that decides what is measured; it goes on with nothing else.
+        cell: of the default.
+        metric: that is tuned for, a name of the registry.
+        default: what it begins with.
+        candidates: what is tried first, each beside the default.
+        budget_s: seconds.
+        turns: how turns are taken; `seconds` is that of one turn.
+        levels: other levels may be taken, which compute something else.
+    """
+
+    created_utc: str
+    method_version: int
+    environment: MachineFacts
+    digest: str
+    cell: Cell
+    metric: str
+    default: TuneSetting
+    candidates: tuple[TuneSetting, ...]
+    budget_s: float
+    turns: TurnPlan
+    levels: tuple[str, ...] = ()
+
+
+class HeatEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heat"):
+    """Fresh processes that took turns: the base first, then those that run beside it.
+
+    Attributes:
+        stage: of the search, from 0; -1: a pair of the confirmation.
+        rung: of the stage, from 0; number of the pair.
+        settings: of every process.
+        values: of the metric, in its unit, turn after turn, in the order of `settings`; empty:
+            nothing was measured.
+        lost: by place in `settings`: why it runs no further.
+        seconds: it took, starting and warming included.
+        watch: the machine during its turns.
+    """
+
+    stage: int
+    rung: int
+    settings: tuple[TuneSetting, ...]
+    values: tuple[tuple[float, ...], ...]
+    lost: dict[int, str] = {}
+    seconds: float
+    watch: WatchInterval | None = None
+
+
+class TuneEndEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tune_end"):
+    """What a search and its confirmation came to.
+
+    Attributes:
+        winner: what is advised: the default where nothing is shown to be faster.
+        ratio: speed of what was confirmed over the default's; None: nothing was.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        pairs: of fresh processes.
+        ended: by `precision`, `pairs` or `budget`.
+    """
+
+    winner: TuneSetting
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    pairs: int = 0
+    ended: str = ""
+
+
 Entry = (
     RunEntry
     | OutlineEntry
@@ -384,4 +492,7 @@ Entry = (
     | PairEntry
     | AbProfileEntry
     | AbEndEntry
+    | TuneEntry
+    | HeatEntry
+    | TuneEndEntry
 )

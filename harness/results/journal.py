@@ -39,6 +39,7 @@ PROBE_BYTES = 256 * 1024
 
 
 PAIRS_PREFIX = "ab-"  # of files of `bench ab`, which nothing goes on with
+TUNE_PREFIX = "tune-"  # of files of `bench tune`
 
 
 class Journal:

@@ -17,6 +17,9 @@ SHARED_BY = (
 )
 
 
+ONE_KIND = 0.9  # of the fastest core's speed, above which a core is of the same kind
+
+
 def usable_cores(root: Path = Path("/")) -> int:
     """Physical cores this process may use: the default number of threads, at least 1.
 
@@ -51,6 +54,25 @@ def one_per_core(processors: frozenset[int], root: Path = Path("/")) -> tuple[in
         core = _core(root / CPU / f"cpu{number}" / "topology")
         first.setdefault(number if core is None else core, number)
     return tuple(first.values())
+
+
+def fastest_processors(processors: frozenset[int], root: Path = Path("/")) -> frozenset[int] | None:
+    """Those on cores of the fastest kind; None: they are all of one kind, or nothing tells.
+
+    By the kernel's `cpu_capacity` (ARM) or the largest frequency of each (x86), of which cores of
+    one kind may have a few per cent more than others.
+    """
+    for file in ("cpu_capacity", "cpufreq/cpuinfo_max_freq"):
+        texts = {
+            number: probe(partial(text_of, root / CPU / f"cpu{number}" / file)).value
+            for number in processors
+        }
+        speeds = {number: int(text) for number, text in texts.items() if str(text).isdecimal()}
+        if speeds and len(speeds) == len(processors):
+            limit = ONE_KIND * max(speeds.values())
+            fast = frozenset(number for number, speed in speeds.items() if speed >= limit)
+            return fast if len(fast) < len(processors) else None
+    return None
 
 
 def physical_cores(processors: frozenset[int], root: Path = Path("/")) -> int | None:

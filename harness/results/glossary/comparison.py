@@ -71,6 +71,20 @@ COMPARISON = (
         "process, measured on the reference machine) or counted (none).",
     ),
     Term(
+        "heat",
+        "",
+        "Fresh processes of several settings that take turns in a drawn order, the base among "
+        "them: what `bench tune` measures. Its ratio is speed over the base's, of turns that both "
+        "took. A rung is a heat of all that are left, with twice the turns of the one before.",
+    ),
+    Term(
+        "confirmation",
+        "",
+        "Pairs of fresh processes of the default and of the best setting that `bench tune` found, "
+        "which the search has not seen. The setting is advised where its whole 95 % interval lies "
+        "above 1; else the default is.",
+    ),
+    Term(
         "gate",
         "",
         "--fail-on NAME:LIMIT. FAIL: a whole 95 % interval is worse than the limit, in a verdict "

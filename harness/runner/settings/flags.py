@@ -39,6 +39,7 @@ GROUPS = (TESTS, DEVICES, EFFORT, BESIDES)
 
 RUN = ("run",)
 ANY = ("run", "ab", "audit")  # a variant of `bench ab` may give it again
+TUNED = (*ANY, "tune")
 PLAN_ONLY = ()
 
 
@@ -103,6 +104,7 @@ class Flag:
 
 # A row that says which cells there are.
 _cells = partial(Flag, commands=ANY, in_part=True)
+_tuned = partial(_cells, commands=TUNED)
 
 FLAGS: tuple[Flag, ...] = (
     _cells(
@@ -112,7 +114,7 @@ FLAGS: tuple[Flag, ...] = (
         " folders with them, .gguf files; comma-separated.",
         hides_default=True,
     ),
-    _cells(
+    _tuned(
         "quant", readers.WORDS, "fp32,int4", '["fp32", "int4"]', "LEVELS", TESTS,
         f"Levels, comma-separated; `{USUAL}`: two that the device runs; `{SWEEP}`: all of them,"
         f" {', '.join(LEVELS)} on CPUs and GPUs, {', '.join(STATIC_LEVELS)} on NPUs; by llama.cpp"
@@ -124,71 +126,71 @@ FLAGS: tuple[Flag, ...] = (
         "exact: one row more for each level whose products round activations to int8 once per block"
         " of weights, which does not (slow): with --quality, what the weights alone lose.",
     ),
-    _cells(
+    _tuned(
         "kv_cache", readers.WORDS, "auto,int8", '["auto", "int8"]', "TYPES", TESTS,
         f"Types of cached keys and values: {AUTO}, {', '.join(CACHES)}.",
     ),
-    _cells(
+    _tuned(
         "prompt", readers.NUMBERS, "128,512", "[128, 512]", "TOKENS", TESTS,
         "Prefill tests, tokens: 128,512 or 128-512+128 or 8-64*2.",
     ),
-    _cells(
+    _tuned(
         "gen", readers.NUMBERS, "32", "[32]", "TOKENS", TESTS, "Decode tests, tokens.",
     ),
-    _cells(
+    _tuned(
         "pg", readers.PAIRS, "128,16", "[[128, 16]]", "PROMPT,GEN", TESTS,
         "Request tests: prompt,gen. May be given again.",
         is_multiple=True,
     ),
-    _cells(
+    _tuned(
         "enc", readers.ENCODES, "128x1,128x8", '["128x1", "128x8"]', "TOKENSxTEXTS", TESTS,
         "Encoder tests, tokens x texts: 128x1,128x8; encoders run no others.",
     ),
-    _cells(
+    _tuned(
         "img", readers.NUMBERS, "1,8", "[1, 8]", "IMAGES", TESTS,
         "Vision tests, images at once: 1,8.",
     ),
-    _cells(
+    _tuned(
         "aud", readers.SOUNDS, "10x1,30x4", '["10x1", "30x4"]', "SECONDSxSOUNDS", TESTS,
         "Sound tests, seconds x sounds: 10x1,30x4.",
     ),
     Flag(
         "dim", readers.DIMS, "batch=1", '["batch=1"]', "NAME=SIZE", TESTS,
         "Size of a free dimension of an exported graph: batch=1.",
-        commands=ANY, is_multiple=True,
+        commands=TUNED, is_multiple=True,
     ),
     Flag(
         "input", readers.INPUTS, "sr=16000", '["sr=16000"]', "NAME=VALUE", TESTS,
         "Value of an input of an exported graph that no test feeds, such as a rate: sr=16000.",
-        commands=ANY, is_multiple=True,
+        commands=TUNED, is_multiple=True,
     ),
     Flag(
         "graph_inputs", one_of(GRAPH_INPUTS), "as-is", '"as-is"', "", TESTS,
         "Weights of an exported graph that are inputs too: frozen, which makes constants of them"
         " in memory, or as-is, which leaves kernels unable to pack them.",
-        commands=ANY,
+        commands=TUNED,
     ),
-    _cells(
+    _tuned(
         "depth", readers.NUMBERS, "0,512", "[0, 512]", "TOKENS", TESTS,
         "Tokens already in the cache before prefill and decode tests.",
     ),
-    _cells(
+    _tuned(
         "prefill_chunk", readers.NUMBERS, "0,512", "[0, 512]", "TOKENS", TESTS,
         "Tokens of a prompt that are read at once; 0: all of them.",
     ),
-    _cells(
+    _tuned(
         "capacity", readers.CAPACITIES, "tests,8192,max", '["tests", 8192, "max"]', "TOKENS", TESTS,
         "Positions that a decoder's cache is allocated for: numbers, tests (what the tests need),"
         " max (all that the model takes, as apps do).",
     ),
-    _cells(
+    _tuned(
         "batch", readers.NUMBERS, "1,4", "[1, 4]", "SEQUENCES", TESTS,
         "Sequences at once, of decoders.",
     ),
     Flag(
         "seed", readers.COUNT, "7", "7", "N", TESTS,
         "Seed of weights, prompts and orders.",
-        commands=ANY,
+        commands=TUNED,
     ),
     Flag(
         "plan", readers.WORD, "sweep", "", "PLAN", TESTS,
@@ -196,7 +198,7 @@ FLAGS: tuple[Flag, ...] = (
         " ab.",
         commands=ANY, name="config",
     ),
-    _cells(
+    _tuned(
         "device", readers.WORDS, "cpu,gpu", '["cpu", "gpu"]', "DEVICES", DEVICES,
         "Devices, comma-separated: cpu, gpu, npu, auto (the best that works), or a row of `bench"
         " devices`; gpu:1 is the second one.",
@@ -204,19 +206,19 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "ep", readers.WORDS, "webgpu", '["webgpu"]', "ROWS", DEVICES,
         "Rows of `bench devices` that may serve a class, comma-separated.",
-        commands=ANY,
+        commands=TUNED,
     ),
     Flag(
         "ep_option", readers.OPTIONS, "powerPreference=low-power",
         '["powerPreference=low-power"]', "NAME=VALUE", DEVICES,
         "Provider option, name=value. May be given again.",
-        commands=ANY, is_multiple=True,
+        commands=TUNED, is_multiple=True,
     ),
     Flag(
         "session_option", readers.OPTIONS, "session.dynamic_block_base=4",
         '["session.dynamic_block_base=4"]', "NAME=VALUE", DEVICES,
         "Option of every session of ONNX Runtime, name=value. May be given again.",
-        commands=ANY, is_multiple=True,
+        commands=TUNED, is_multiple=True,
     ),
     Flag(
         "allow_simulated", readers.TRUTH, "", "true", "", DEVICES,
@@ -232,12 +234,12 @@ FLAGS: tuple[Flag, ...] = (
         " runs int4 as Q4_0, int8 as Q8_0; http://HOST:PORT, a server of OpenAI's or Ollama's API,"
         " with #NAME where it calls the model otherwise.",
     ),
-    _cells(
+    _tuned(
         "prepack", readers.WORDS, "off,on", '["off", "on"]', "WORDS", DEVICES,
         "When the CPU's kernels copy weights: off, at each load; on, once, saved beside the model"
         " and mapped; parallel, at each load on all threads.",
     ),
-    _cells(
+    _tuned(
         "threads", readers.WORDS, "1,2,all", '[1, 2, "all"]', "COUNTS", DEVICES,
         "Intra-op threads; `all`: every usable physical core.",
     ),

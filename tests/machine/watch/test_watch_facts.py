@@ -12,6 +12,7 @@ import pytest
 
 from harness.machine.watch import facts_linux, facts_macos, facts_windows
 from harness.machine.watch.cores import (
+    fastest_processors,
     one_per_core,
     physical_cores,
     usable_cores,
@@ -165,6 +166,24 @@ def test_usable_cores_are_affinity_cut_by_the_quota(tmp_path, quota, cores):
         write(root, {topology.format(number, "core_id"): f"{number}"})
         write(root, {topology.format(number, "physical_package_id"): "0"})
     assert usable_cores(root) == min(cores, len(usable_processors()))
+
+
+@pytest.mark.parametrize(
+    ("file", "speeds", "fast"),
+    [
+        ("cpu_capacity", [430, 430, 1024, 1024], {2, 3}),
+        ("cpufreq/cpuinfo_max_freq", [5_100_000, 5_000_000, 3_800_000, 3_800_000], {0, 1}),
+        ("cpufreq/cpuinfo_max_freq", [5_200_000, 5_000_000, 5_000_000, 5_000_000], None),
+        ("cpufreq/cpuinfo_max_freq", [5_000_000, 3_000_000, None, 3_000_000], None),
+        ("cpu_capacity", ["", "x", "1024", "1"], None),
+    ],
+)
+def test_cores_of_the_fastest_kind(tmp_path, file, speeds, fast):
+    """A few per cent more of a favoured core is no other kind; what is not told of all is none."""
+    for number, speed in enumerate(speeds):
+        if speed is not None:
+            write(tmp_path, {f"sys/devices/system/cpu/cpu{number}/{file}": f"{speed}"})
+    assert fastest_processors(frozenset(range(4)), tmp_path) == (fast and frozenset(fast))
 
 
 def test_two_threads_of_one_core_are_one_core(tmp_path):

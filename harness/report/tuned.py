@@ -1,0 +1,209 @@
+"""What `bench tune` found: the candidates, the confirmation, and the winner as code and as a plan.
+
+All of it from the entries of its file, so that a stored or a killed one is drawn alike. Pure.
+"""
+
+import json
+from collections.abc import Sequence
+
+from harness.devices.row import ProviderRow, Registration
+from harness.devices.session_options import OPTIONS
+from harness.devices.table import ROWS
+from harness.report.grid import Column, bullets, draw_columns, draw_records, json_text, prose
+from harness.report.numbers import percent
+from harness.results.background import background_of
+from harness.results.entries import TuneEntry, TuneSetting
+from harness.runner.tuning.search import MOST_PAIRS
+from harness.runner.tuning.standings import Standing, Tuned, standings
+
+DEFAULT = "the default"
+ENDED = {
+    "precision": "the interval is narrow enough",
+    "pairs": f"{MOST_PAIRS} pairs are the most",
+    "budget": "the budget is used up",
+    "lost": "what was found did not run again as it had",
+}
+
+
+COLUMNS: tuple[Column[Standing], ...] = (
+    Column("stage", lambda one: one.stage, shown="varies"),
+    Column("setting", lambda one: one.setting.beyond(one.base)),
+    Column("beside", lambda one: one.base.name if one.stage > 1 else DEFAULT, shown="varies"),
+    Column("turns", lambda one: one.turns),
+    Column("ratio", lambda one: one.ratio, "{:.3f}".format),
+    Column("low", lambda one: one.low, "{:.3f}".format),
+    Column("high", lambda one: one.high, "{:.3f}".format),
+    Column("outcome", lambda one: one.outcome),
+)
+
+
+def draw_tuned(tuned: Tuned, style: str, plan: str = "") -> str:
+    """Draw a search.
+
+    Args:
+        tuned: a file of `bench tune`.
+        style: `table` or `md`, for people; `json`; `csv` and `jsonl` have the candidates alone.
+        plan: where the winner was written as a plan; empty: nowhere.
+    """
+    rows = standings(tuned)
+    if style == "json":
+        return json_text(_whole(tuned, rows), indent=1, ensure_ascii=False)
+    if style in ("csv", "jsonl"):
+        return draw_records([_record(one) for one in rows], style) if rows else ""
+    code = python_code(tuned)
+    parts = [
+        prose(headline(tuned), style),
+        draw_columns(COLUMNS, rows, style) if rows else "",
+        bullets(notes(tuned, plan), style),
+        f"```python\n{code}\n```" if style == "md" else code,
+        prose(sentence(tuned), style),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def headline(tuned: Tuned) -> str:
+    """What was tuned, where, and what it began with."""
+    cell, header = tuned.header.cell, tuned.header
+    return f"{cell.model} {cell.workload} on {cell.device}: {header.metric} of {_of(header)}"
+
+
+def _of(header: TuneEntry) -> str:
+    """The default, in words."""
+    return f"other settings than {DEFAULT} ({header.default.name})"
+
+
+def sentence(tuned: Tuned) -> str:
+    """What to do, with the ratio and its interval."""
+    end = tuned.end
+    if end is None:
+        return f"not finished: what was measured so far advises nothing; keep {DEFAULT}"
+    if end.ratio is None or end.low is None or end.high is None:
+        tail = f": {ENDED['lost']}" if end.ended == "lost" else ""
+        return f"no setting is shown to be faster than {DEFAULT}: keep it{tail}"
+    words = (
+        f"{end.ratio:.3f} times as fast as {DEFAULT}, 95 % interval {end.low:.3f} to"
+        f" {end.high:.3f}, {end.pairs} fresh pairs of processes"
+    )
+    if end.winner == tuned.header.default:
+        chosen = tuned.pairs[0].settings[1].beyond(tuned.header.default)
+        return f"no setting is shown to be faster than {DEFAULT}: keep it ({chosen}: {words})"
+    return f"{end.winner.beyond(tuned.header.default)}: {words}"
+
+
+def notes(tuned: Tuned, plan: str = "") -> list[str]:
+    """What stands below the candidates."""
+    end, header = tuned.end, tuned.header
+    lines = [
+        "ratio: speed over that of what it ran beside, of turns in live processes, with its 95 %"
+        " interval by ranks; only the confirmation in fresh pairs decides",
+    ]
+    if end is not None and end.pairs:
+        lines.append(f"confirmed in {end.pairs} fresh pairs; then {ENDED[end.ended]}")
+    elif end is None and tuned.pairs:
+        lines.append(_unfinished(tuned))
+    if header.levels:
+        lines.append(
+            f"levels {', '.join(header.levels)} compute different things: what each loses says"
+            " bench run --quality"
+        )
+    others = background_of(heat.watch for heat in tuned.heats)
+    if others.is_busy and others.cpu_share is not None:
+        lines.append(f"others used {percent(others.cpu_share)} of the processors meanwhile")
+    if plan:
+        lines.append(f"as a plan: {plan} (bench run --config {plan})")
+    return lines
+
+
+def _unfinished(tuned: Tuned) -> str:
+    """What the pairs of a search that was killed say so far."""
+    words = ", ".join(f"{one:.3f}" for one in tuned.ratios)
+    if tuned.interval is not None:
+        low, high = tuned.interval
+        words += f"; 95 % interval {low:.3f} to {high:.3f}"
+    return f"pairs so far: {words}"
+
+
+def python_code(tuned: Tuned) -> str:
+    """The winner as options of a session, to be pasted."""
+    setting, cell = tuned.winner, tuned.header.cell
+    row = next((one for one in ROWS if one.key == cell.device.partition(":")[0]), None)
+    lines = [
+        "import onnxruntime",
+        "",
+        "options = onnxruntime.SessionOptions()",
+        f"options.intra_op_num_threads = {setting.threads}",
+        "options.inter_op_num_threads = 1",
+    ]
+    for name, value in setting.session_options:
+        if OPTIONS[name].is_attribute:
+            lines.append(f"options.{name} = {value == '1'}")
+        else:
+            lines.append(f'options.add_session_config_entry("{name}", "{value}")')
+    lines += _session_lines(setting, row)
+    keywords = [f'level="{setting.level}"', f"threads={setting.threads}"]
+    if setting.session_options:
+        keywords.append(f"session_options={json.dumps(dict(setting.session_options))}")
+    if not setting.provider_options:
+        lines += ["", f"# or: harness.load({json.dumps(cell.model)}, {', '.join(keywords)})"]
+    return "\n".join(lines)
+
+
+def _session_lines(setting: TuneSetting, row: ProviderRow | None) -> list[str]:
+    """The session on the device; a plugin's provider is given with its device."""
+    given = json.dumps(dict(setting.provider_options))
+    if row is not None and row.registration is not Registration.BUILT_IN:
+        return [
+            f'devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == "{row.provider}"]',
+            f"options.add_provider_for_devices(devices[:1], {given})",
+            'session = onnxruntime.InferenceSession("model.onnx", options)',
+        ]
+    provider = "CPUExecutionProvider" if row is None else row.provider
+    return [
+        f'providers = [("{provider}", {given})]',
+        'session = onnxruntime.InferenceSession("model.onnx", options, providers)',
+    ]
+
+
+def _whole(tuned: Tuned, rows: Sequence[Standing]) -> dict[str, object]:
+    """Everything, for programs."""
+    end, header = tuned.end, tuned.header
+    return {
+        "model": header.cell.model,
+        "device": header.cell.device,
+        "workload": header.cell.workload,
+        "metric": header.metric,
+        "default": _setting(header.default),
+        "winner": _setting(tuned.winner),
+        "is_default": tuned.winner == header.default,
+        "ratio": None if end is None else end.ratio,
+        "low": None if end is None else end.low,
+        "high": None if end is None else end.high,
+        "pairs": tuned.ratios,
+        "ended": "killed" if end is None else end.ended or "search",
+        "candidates": [_record(one) for one in rows],
+        "python": python_code(tuned),
+        "sentence": sentence(tuned),
+    }
+
+
+def _setting(setting: TuneSetting) -> dict[str, object]:
+    return {
+        "level": setting.level,
+        "threads": setting.threads,
+        "session_options": dict(setting.session_options),
+        "provider_options": dict(setting.provider_options),
+    }
+
+
+def _record(one: Standing) -> dict[str, object]:
+    return {
+        "stage": one.stage,
+        "setting": one.setting.beyond(one.base),
+        "threads": one.setting.threads,
+        "beside": one.base.name,
+        "turns": one.turns,
+        "ratio": one.ratio,
+        "low": one.low,
+        "high": one.high,
+        "outcome": one.outcome,
+    }
