@@ -11,7 +11,7 @@ from harness.builder.graph.static.geometry import TextShape
 from harness.devices.session import OpenedSession
 from harness.engine.completion import refuse_unwritten
 from harness.engine.encoder import are_embeddings
-from harness.engine.passes import PassOutcome, seeded_ids
+from harness.engine.passes import Draw, PassOutcome, nested_ids, seeded_ids
 from harness.engine.protocol import Encoder
 from harness.engine.samples import Samples, repeat_passes
 from harness.engine.trial import encoder_outputs
@@ -43,14 +43,14 @@ class EncoderMeasuring:
         """All that were opened, with their device and their placements."""
         return self.encoder.sessions
 
-    def ids(self, workload: Workload) -> NDArray[np.int64]:
+    def ids(self, workload: Workload, draw: Draw = seeded_ids) -> NDArray[np.int64]:
         """The texts of a test [sequences, tokens], each of full length."""
         vocab_size = self.encoder.vocab_size
-        return seeded_ids(self.seed, workload.sequences, workload.prompt_tokens, vocab_size)
+        return draw(self.seed, workload.sequences, workload.prompt_tokens, vocab_size)
 
-    def first(self, workload: Workload) -> int:
+    def first(self, workload: Workload, draw: Draw = seeded_ids) -> int:
         """The first run of a session, in ns."""
-        self.encoder.feed(self.ids(workload))
+        self.encoder.feed(self.ids(workload, draw))
         return time_call(self.encoder.run, self.clock)
 
     def refuse_unfinished(self, workload: Workload) -> None:
@@ -103,7 +103,7 @@ class EncoderMeasuring:
 
     def touch(self, workload: Workload, whole: bool = False) -> None:
         """Run a test's one shape once."""
-        self.first(workload)
+        self.first(workload, nested_ids)
 
     def _pass(self) -> PassOutcome:
         """One timed pass over what was fed.

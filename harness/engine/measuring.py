@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from harness.builder.graph.static.geometry import TextShape
 from harness.devices.session import OpenedSession
 from harness.engine.completion import refuse_unfinished
-from harness.engine.passes import feed_prompt, run_pass, seeded_ids, time_prefill, time_step
+from harness.engine.passes import (
+    Draw,
+    feed_prompt,
+    nested_ids,
+    run_pass,
+    seeded_ids,
+    time_prefill,
+    time_step,
+)
 from harness.engine.protocol import Decoder
 from harness.engine.samples import Samples, repeat_passes
 from harness.engine.trial import decoder_outputs
@@ -53,10 +61,10 @@ class Measuring:
         """All that were opened, with their device and their placements."""
         return self.decoder.sessions
 
-    def ids(self, workload: Workload) -> NDArray[np.int64]:
+    def ids(self, workload: Workload, draw: Draw = seeded_ids) -> NDArray[np.int64]:
         """The prompt of a test [batch, prompt], or the first token of a decode test [batch, 1]."""
         tokens = max(workload.prompt_tokens, 1)
-        return seeded_ids(self.seed, self.decoder.batch, tokens, self.decoder.vocab_size)
+        return draw(self.seed, self.decoder.batch, tokens, self.decoder.vocab_size)
 
     def stand_at(self, depth_tokens: int) -> None:
         """Bring the cache to a depth whose every position has been written, always the same way."""
@@ -65,10 +73,10 @@ class Measuring:
             self.filled_tokens = depth_tokens
         self.decoder.rewind(depth_tokens)
 
-    def first(self, workload: Workload) -> int:
+    def first(self, workload: Workload, draw: Draw = seeded_ids) -> int:
         """The first run of a session, with the choice of a token, in ns."""
         self.stand_at(workload.depth_tokens)
-        ids = self.ids(workload)
+        ids = self.ids(workload, draw)
         if workload.kind is Kind.DECODE:
             return time_step(self.decoder, workload.depth_tokens, ids, self.clock)
         read = feed_prompt(self.decoder, ids, workload.chunk_tokens)
@@ -142,7 +150,7 @@ class Measuring:
         if whole:
             self.decoder.touch_cache()
         self.decoder.fill(workload.context_tokens, self.seed)
-        self.first(workload)
+        self.first(workload, nested_ids)
         if workload.kind is Kind.REQUEST and steps_of(workload) > 0:
             self.decoder.greedy_step()
 

@@ -19,6 +19,8 @@ from harness.machine.meters.samples import Clock, PassSample, time_call
 from harness.results.enums import Kind
 
 DIGEST_BYTES = 8
+# seed, batch, tokens, size of the vocabulary -> token ids [batch, tokens]
+Draw = Callable[[int, int, int, int], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,16 @@ def seeded_ids(seed: int, batch: int, tokens: int, vocab_size: int) -> NDArray[n
     """Token ids [batch, tokens], uniform over the vocabulary, that only the arguments decide."""
     generator = np.random.default_rng((seed, batch, tokens))
     return generator.integers(0, vocab_size, (batch, tokens), dtype=np.int64)
+
+
+def nested_ids(seed: int, batch: int, tokens: int, vocab_size: int) -> NDArray[np.int64]:
+    """The same, where those of a smaller shape are the first ones of every larger shape.
+
+    For tests that follow one another in a process: the rows of a mapped table that one has looked
+    up stay in memory, and the next one must not add its own beside them.
+    """
+    rows = (np.random.default_rng((seed, row)) for row in range(batch))
+    return np.array([row.integers(0, vocab_size, tokens, dtype=np.int64) for row in rows])
 
 
 def run_pass(

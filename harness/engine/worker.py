@@ -17,7 +17,14 @@ from harness.devices.placement import together
 from harness.engine.agreement import agree
 from harness.engine.audit import audit
 from harness.engine.compiling import compile_model
-from harness.engine.footprint import Footprint, take_footprint
+from harness.engine.footprint import (
+    Footprint,
+    LoadedModel,
+    give_back_memory,
+    load_model,
+    take_footprint,
+    tells_its_own,
+)
 from harness.engine.opening import (
     AnyMeasuring,
     graph_files,
@@ -38,6 +45,7 @@ from harness.results.replies import (
     Done,
     Held,
     MemoryTaken,
+    NextMemory,
     Opened,
     Placement,
     Sample,
@@ -158,34 +166,58 @@ class MeasuringChild:
         return self._open
 
 
-def memory(
-    graph: str,
-    geometry: ShapeFields,
-    device: str | SentDevice,
-    threads: int,
-    batch: int,
-    workload: Workload,
-    seed: int,
-    capacity_tokens: int = 0,
-) -> MemoryTaken:
-    """Take the memory of one test. To be asked of a fresh child, first and alone.
+class MemoryChild:
+    """Takes the memory of one test after the other. To be asked of a fresh child, and alone."""
 
-    Args:
-        graph: path of the ONNX file.
-        geometry: as harness.engine.shapes sends it.
-        device: as it travels, or a key of the device table.
-        threads: intra-op threads.
-        batch: sequences at once.
-        workload: which test; the cache is allocated for exactly its context.
-        seed: of prompt and cache.
-        capacity_tokens: positions of the cache, all of them written; 0: those of the test.
-    """
-    path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
-    _read_files(path, shapes, chosen)  # how they lie in the page cache decides what is mapped
-    footprint = take_footprint(
-        path, shapes, chosen, threads, batch, workload, seed, capacity_tokens
-    )
-    return footprint_reply(footprint)
+    def __init__(self) -> None:
+        """Begin with nothing loaded."""
+        self._model: LoadedModel | None = None
+        self._last: Footprint | None = None
+
+    def first(
+        self,
+        graph: str,
+        geometry: ShapeFields,
+        device: str | SentDevice,
+        threads: int,
+        batch: int,
+        workload: Workload,
+        seed: int,
+        capacity_tokens: int = 0,
+    ) -> MemoryTaken:
+        """Load a model and take the memory of one test.
+
+        Args:
+            graph: path of the ONNX file.
+            geometry: as harness.engine.shapes sends it.
+            device: as it travels, or a key of the device table.
+            threads: intra-op threads.
+            batch: sequences at once.
+            workload: which test; the cache is allocated for exactly its context.
+            seed: of prompt and cache.
+            capacity_tokens: positions of the cache, all of them written; 0: those of the test.
+        """
+        path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
+        _read_files(path, shapes, chosen)  # how they lie in the page cache decides what is mapped
+        self._model = load_model(path, shapes, chosen, threads)
+        self._last = take_footprint(self._model, batch, workload, seed, capacity_tokens)
+        return footprint_reply(self._last)
+
+    def next(
+        self, batch: int, workload: Workload, seed: int, capacity_tokens: int = 0
+    ) -> NextMemory:
+        """Take that of another test of the same model, of which more is expected.
+
+        Raises:
+            MeasurementError: nothing is loaded.
+        """
+        if self._model is None or self._last is None:
+            raise MeasurementError("no model is loaded", fix="ask `memory` first")
+        give_back_memory()
+        before = self._last
+        now = take_footprint(self._model, batch, workload, seed, capacity_tokens)
+        self._last = now
+        return NextMemory(taken=footprint_reply(now) if tells_its_own(now, before) else None)
 
 
 def _read_files(graph: Path, shapes: Shapes, device: Device) -> list[Path]:
@@ -261,12 +293,13 @@ def _held(mark: MemoryMark) -> Held:
     )
 
 
-_CHILD = MeasuringChild()
+_CHILD, _MEMORY = MeasuringChild(), MemoryChild()
 COMMANDS = {
     **_CHILD.commands(),
     "agree": agree,
     "compile": compile_model,
-    "memory": memory,
+    "memory": _MEMORY.first,
+    "memory_next": _MEMORY.next,
     "profile": profile,
     "steps_check": steps_check,
 }

@@ -95,7 +95,7 @@ class SamplesEntry(ProcessSamples, frozen=True, kw_only=True, tag_field="kind", 
 
 
 class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="memory"):
-    """The memory that one test takes, of a process of its own."""
+    """The memory that one test takes, of a process in which nothing is timed."""
 
     group: str
     workload: str

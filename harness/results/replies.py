@@ -322,6 +322,16 @@ class MemoryTaken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     reason: str | None = None
 
 
+class NextMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory of another test in a process that has taken that of one.
+
+    Attributes:
+        taken: null: the process held as much before, so that this test needs one of its own.
+    """
+
+    taken: MemoryTaken | None
+
+
 class Agreement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How close a device's outputs come to others.
 

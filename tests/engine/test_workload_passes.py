@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import MeasurementError
-from harness.engine.passes import run_pass, seeded_ids, time_prefill, time_step
+from harness.engine.passes import nested_ids, run_pass, seeded_ids, time_prefill, time_step
 from harness.engine.workload import Workload
 from harness.results.enums import Kind
 from tests.engine.fake_decoder import CHOOSE_NS, PREFILL_NS, VOCAB, FakeDecoder
@@ -142,3 +142,11 @@ def test_prompts_depend_on_the_arguments_alone():
     for one, two in itertools.combinations([ids, *others], 2):
         assert not np.array_equal(one, two)
     assert len(np.unique(ids)) == VOCAB
+
+
+def test_nested_ids_of_a_smaller_shape_are_the_first_of_a_larger():
+    large = nested_ids(7, 4, 300, 49_152)
+    assert (large.shape, large.dtype) == ((4, 300), np.int64)
+    assert np.array_equal(large[:3, :17], nested_ids(7, 3, 17, 49_152))
+    assert 0 <= large.min() < large.max() < 49_152
+    assert not np.array_equal(large, nested_ids(8, 4, 300, 49_152))

@@ -10,9 +10,12 @@ import pytest
 
 from harness.core.errors import EXIT_USAGE, WorkerError
 from harness.engine import worker
+from harness.engine.footprint import Footprint, tells_its_own
 from harness.engine.opening import open_sessions
-from harness.engine.worker import MeasuringChild, read_through
+from harness.engine.worker import MeasuringChild, MemoryChild, read_through
 from harness.engine.workload import Workload
+from harness.machine.meters.device_memory import IN_HOST
+from harness.machine.meters.memory import MemoryMark
 from harness.machine.process.serve import call_command
 from harness.machine.process.worker import Worker
 from harness.results.enums import Kind
@@ -187,6 +190,38 @@ def test_memory_sees_the_whole_context(tmp_path):
         assert abs(whole - steady_bytes[0] - expected_bytes) < 0.15 * expected_bytes
 
 
+def test_memory_of_further_tests_is_that_of_fresh_children(fresh, tmp_path):
+    """A cache of 32,000 positions after one of 60, and again one of 60, which raises nothing."""
+    long = TinyDecoder(tmp_path, "fp32", max_context_tokens=32_000)
+    few, many = (Workload(Kind.DECODE, 0, tokens) for tokens in (60, 32_000))
+    arguments = long.session_arguments()
+    fresh.ask("memory", LONG_S, workload=few, **arguments)
+    asked = {"batch": arguments["batch"], "seed": arguments["seed"]}
+    after = fresh.ask("memory_next", LONG_S, workload=many, **asked)["taken"]
+    with Worker.start(MODULE) as started:
+        alone = started.ask("memory", LONG_S, workload=many, **arguments)
+    for value in ("peak_bytes", "anonymous_peak_bytes"):
+        assert after[value] == pytest.approx(alone[value], rel=0.02)
+    assert fresh.ask("memory_next", LONG_S, workload=few, **asked) == {"taken": None}
+
+
+def test_memory_of_a_further_test_needs_a_loaded_model(fresh):
+    with pytest.raises(WorkerError, match="no model is loaded"):
+        fresh.ask("memory_next", LONG_S, workload=PREFILL, batch=1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "load", "told"),
+    [(110, 120, 100, True), (120, 120, 100, False), (100, 100, 100, True)],
+)
+def test_a_mark_is_a_tests_own_where_it_rose_or_is_that_of_the_load(before, now, load, told):
+    def of(peak_bytes):
+        mark = MemoryMark(90, peak_bytes)
+        return Footprint(MemoryMark(50, 50), MemoryMark(90, load), mark, IN_HOST, None)
+
+    assert tells_its_own(of(now), of(before)) is told
+
+
 def test_a_test_that_does_not_fit_the_cache_is_a_usage_error(child, tiny):
     child.ask("open", LONG_S, **tiny.open_arguments(capacity_tokens=16))
     with pytest.raises(WorkerError, match="do not fit") as caught:
@@ -246,7 +281,7 @@ def test_reading_through_does_not_look_ahead(tmp_path, monkeypatch):
 def test_memory_is_taken_of_files_that_lie_as_when_they_are_timed(tiny, monkeypatch):
     events = []
     monkeypatch.setattr(worker, "read_through", lambda path: events.append(path))
-    taken = call_command(worker.memory, tiny.session_arguments() | {"workload": PREFILL})
+    taken = call_command(MemoryChild().first, tiny.session_arguments() | {"workload": PREFILL})
     assert events == [tiny.graph]
     assert taken.peak_bytes > 0
 

@@ -14,6 +14,7 @@ from harness.estimator.calibration.constants import QUICK
 from harness.results.enums import Kind
 from harness.runner.loop.builds import build_seconds, missing_builds
 from harness.runner.loop.calibration import is_calibrated
+from harness.runner.loop.memory_passes import share_process
 from harness.runner.plan import Plan, SessionGroup
 
 # Seconds of a process beside its tests, and warm-up that any test takes: the default plan on two
@@ -32,7 +33,7 @@ class Expected:
         built_bytes: of all of them.
         build_s: guess at their time.
         calibrations: of thread counts that nothing is stored of.
-        processes: that time something, and that take memory.
+        processes: that time something, and that take memory, at the least.
         measure_s: guess at the time of all rounds and of memory.
     """
 
@@ -60,14 +61,15 @@ def expect(plan: Plan, cache: Path) -> Expected:
     missing = missing_builds(plan, cache)
     groups, rounds = plan.groups, plan.settings.rounds
     one_round = sum(_session_s(plan, group) for group in groups)
-    memory = sum(PROCESS_S + _pass_s(group, test) for group in groups for test in group.workloads)
+    held = sum(1 if share_process(group) else len(group.workloads) for group in groups)
+    memory = sum(_pass_s(group, test) for group in groups for test in group.workloads)
     return Expected(
         models=len(missing),
         built_bytes=sum(size for _, size in missing),
         build_s=sum(build_seconds(group) for group, _ in missing),
         calibrations=_missing_calibrations(plan, cache),
-        processes=(len(groups) * rounds, plan.cell_count),
-        measure_s=rounds * one_round + memory,
+        processes=(len(groups) * rounds, held),
+        measure_s=rounds * one_round + held * PROCESS_S + memory,
     )
 
 

@@ -26,7 +26,7 @@ from harness.runner.loop.calibration import calibrations
 from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.held_against import hold_against, is_held
-from harness.runner.loop.memory_limit import refuse_without_room
+from harness.runner.loop.memory_passes import memory_passes
 from harness.runner.loop.once import compile_models, step_checks
 from harness.runner.loop.partial import outline
 from harness.runner.loop.quality import check_texts, qualities
@@ -35,11 +35,10 @@ from harness.runner.loop.rounds import measure_rounds
 from harness.runner.loop.session import (
     check_agreement,
     failure_entry,
-    measure_memory,
     measure_profile,
 )
 from harness.runner.loop.sustain import sustained_tests
-from harness.runner.plan import Plan, SessionGroup
+from harness.runner.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +140,7 @@ def _measure(
     yield from _agreements(plan, builds, entries, cache, progress)
     yield from step_checks(plan, builds, entries)
     yield from measure_rounds(plan, builds, entries, progress)
-    for group in plan.groups:
-        yield from _memory(plan, group, builds, entries, progress)
+    yield from memory_passes(plan, builds, entries, progress)
     yield from sustained_tests(plan, builds, entries, progress)
     if plan.settings.profile:
         yield from _profiles(plan, builds, entries, progress)
@@ -171,20 +169,6 @@ def _agreements(
             yield check_agreement(group, builds.of(group), plan.settings, fused)
         except WorkerError as error:
             yield failure_entry(group, None, error)
-
-
-def _memory(
-    plan: Plan, group: SessionGroup, builds: Builds, entries: Entries, progress: Progress
-) -> Iterator[Entry]:
-    for workload in group.workloads:
-        if entries.has_memory(group, workload):
-            continue
-        progress(f"memory: {group.key} {workload.name}", *entries.done_of(plan))
-        try:
-            refuse_without_room(group, builds.of(group))
-            yield measure_memory(group, builds.of(group), workload, plan.settings)
-        except WorkerError as error:
-            yield failure_entry(group, workload.name, error)
 
 
 def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Entry]:

@@ -1,7 +1,7 @@
 """One session group in one fresh worker process: open, warm and sample each test, close."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
@@ -24,6 +24,7 @@ from harness.results.replies import (
     EnergyUsed,
     Hardware,
     MemoryTaken,
+    NextMemory,
     Opened,
     Profile,
     Sample,
@@ -87,19 +88,50 @@ def measure_group(
 
 
 def measure_memory(
-    group: SessionGroup, artifact: AnyArtifact, workload: Workload, settings: Settings
-) -> MemoryEntry:
-    """Take the memory of one test in a worker of its own; nothing is timed in it."""
+    group: SessionGroup,
+    artifact: AnyArtifact,
+    tests: Sequence[Workload],
+    settings: Settings,
+    log: Callable[[Workload], None],
+) -> Iterator[MemoryEntry]:
+    """Take the memory of tests of one session in one worker, in which nothing is timed.
+
+    Args:
+        group: device, threads, batch.
+        artifact: the built model.
+        tests: the one that takes least first; those behind it are left out where the process has
+            held as much before.
+        settings: of the plan.
+        log: told of each test before it begins.
+
+    Raises:
+        WorkerError: the child failed; entries already yielded stay valid.
+    """
+    first, *others = tests
+    log(first)
     with Worker.start(group.worker) as worker:
-        reply = worker.ask(
+        taken = worker.ask(
             "memory",
             settings.timeout,
             MemoryTaken,
-            workload=workload,
+            workload=first,
             capacity_tokens=group.capacity,
-            **session_arguments(group, artifact, settings.seed, group.bound_tokens(workload)),
+            **session_arguments(group, artifact, settings.seed, group.bound_tokens(first)),
         )
-    return MemoryEntry(group=group.key, workload=workload.name, reply=reply)
+        yield MemoryEntry(group=group.key, workload=first.name, reply=taken)
+        for workload in others:
+            log(workload)
+            found = worker.ask(
+                "memory_next",
+                settings.timeout,
+                NextMemory,
+                batch=group.batch,
+                workload=workload,
+                seed=settings.seed,
+                capacity_tokens=group.capacity,
+            )
+            if found.taken is not None:
+                yield MemoryEntry(group=group.key, workload=workload.name, reply=found.taken)
 
 
 def check_agreement(

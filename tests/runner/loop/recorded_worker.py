@@ -10,6 +10,7 @@ import pytest
 
 from harness.machine.process.worker import Worker
 
+BEGINS = ("open", "memory")  # what later questions are about
 ANSWERS: dict[str, Any] = {}  # by question, of all workers; rounds and tests repeat each other
 
 
@@ -28,7 +29,7 @@ class RecordingWorker(Worker):
         question = question_of(self, do, arguments)
         answer = super().ask(do, timeout_s, reply, **arguments)
         ANSWERS[question] = deepcopy(answer)
-        if do == "open":
+        if do in BEGINS:
             self.session = question
         return answer
 
@@ -66,7 +67,7 @@ class RecordedWorker:
         if question not in ANSWERS:
             ANSWERS[question] = self._really(do, timeout_s, reply, arguments)
         self._asked.append((do, timeout_s, reply, arguments))
-        if do == "open":
+        if do in BEGINS:
             self.session = question
         return deepcopy(ANSWERS[question])
 

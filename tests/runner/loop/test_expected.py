@@ -29,11 +29,11 @@ def test_a_first_run_says_what_it_builds_how_long_and_where(plan, tmp_path):
     spec = plan.groups[0].built.spec
     sizes = [stored_bytes(spec, find_level(level)) for level in ("fp32", "int4")]
     assert (found.models, found.built_bytes) == (2, sum(sizes))
-    assert (found.calibrations, found.processes) == (1, (10, 6))
+    assert (found.calibrations, found.processes) == (1, (10, 2))
     assert 60 < found.seconds < 180
     first, second = first_words(found, tmp_path, Path("results"))
     assert first.startswith("first run here: builds 2 models (593 MiB, about 5 s), measures this")
-    assert "10 timed processes and 6 for memory; about " in first
+    assert "10 timed processes and 2 for memory; about " in first
     assert second == (
         f"writes 593 MiB and the peaks into {tmp_path}, which later runs use again,"
         " and the results into results"
