@@ -109,12 +109,11 @@ def _llama_words(level: QuantLevel) -> str:
         made = "made from float32 by the library's own quantize call; a record says its true bits"
     else:
         made = "written here by the package gguf"
-    likewise = " and ".join(level.stands_for)
-    instead = f" `--runtime llama.cpp --quant {level.stands_for[0]}` runs it" if likewise else ""
-    stands = f" It stores a weight as {likewise} does:{instead}." if likewise else ""
+    asked = " or ".join(level.stands_for)
+    instead = f" It is what `--runtime llama.cpp` runs where {asked} is asked for." if asked else ""
     return (
         f"llama.cpp runs it on the CPU (`pip install 'ondevice-bench[llamacpp]'`): a GGUF file,"
-        f" {made}. Its logits are held against our graph at fp32 first.{stands}"
+        f" {made}. Its logits are held against our graph at fp32 first.{instead}"
     )
 
 
