@@ -130,6 +130,7 @@ def _settings(model: str, aim: str | None, flags: dict[str, Any], cache: Path | 
         UsageError: flags that name another test than the aim, or several.
     """
     from harness.runner.models import find_model
+    from harness.runner.plan.runtimes import ORT
 
     given = flag_values({"model": model, **flags})
     if not given["model"] or len(given["model"]) > 1:
@@ -151,20 +152,19 @@ def _settings(model: str, aim: str | None, flags: dict[str, Any], cache: Path | 
         if named:
             key, value = AIMS[aim or USUAL_AIM]
             given[key] = value
-    return load_settings("ab", **given)
+    return load_settings("ab", runtime=(ORT,), **given)
 
 
 def _task(settings: Settings, levels: Sequence[str], cache: Path | None) -> Task:
     """Check everything before anything is built.
 
     Raises:
-        UsageError: more than one session or test, or a runtime that takes no options.
+        UsageError: more than one session or test, or a level that another runtime runs.
     """
     from harness.machine.watch.cores import fastest_processors, one_per_core, usable_processors
     from harness.machine.watch.facts import usable_cores
     from harness.runner.plan import make_plan
     from harness.runner.plan.checks import plan_threads
-    from harness.runner.plan.runtimes import ORT
     from harness.runner.tuning.space import Where
 
     usable = usable_cores()
@@ -176,11 +176,6 @@ def _task(settings: Settings, levels: Sequence[str], cache: Path | None) -> Task
         raise UsageError(
             f"bench tune begins with one session, and this is {len(more) + 1} ({keys})",
             fix="one level, one device, one batch; --levels names levels that may be taken too",
-        )
-    if group.runtime != ORT:
-        raise UsageError(
-            f"bench tune sets options of ONNX Runtime, and {group.key} is run by {group.runtime}",
-            fix="a level that ONNX Runtime runs: bench levels",
         )
     if len(group.workloads) > 1 and settings.is_asked("prompt", "gen", "pg", "enc", "depth"):
         names = ", ".join(test.name for test in group.workloads)

@@ -6,6 +6,7 @@ All of it from the entries of its file, so that a stored or a killed one is draw
 import json
 from collections.abc import Sequence
 
+from harness.devices.device import Device
 from harness.devices.row import ProviderRow, Registration
 from harness.devices.session_options import OPTIONS
 from harness.devices.table import ROWS
@@ -17,6 +18,7 @@ from harness.runner.tuning.search import MOST_PAIRS
 from harness.runner.tuning.standings import Standing, Tuned, standings
 
 DEFAULT = "the default"
+HASH = "@"  # between the name of a folder and the digest of its files
 ENDED = {
     "precision": "the interval is narrow enough",
     "pairs": f"{MOST_PAIRS} pairs are the most",
@@ -126,7 +128,8 @@ def _unfinished(tuned: Tuned) -> str:
 def python_code(tuned: Tuned) -> str:
     """The winner as options of a session, to be pasted."""
     setting, cell = tuned.winner, tuned.header.cell
-    row = next((one for one in ROWS if one.key == cell.device.partition(":")[0]), None)
+    key, _, number = cell.device.partition(":")
+    row = next((one for one in ROWS if one.key == key), None)
     lines = [
         "import onnxruntime",
         "",
@@ -139,22 +142,26 @@ def python_code(tuned: Tuned) -> str:
             lines.append(f"options.{name} = {value == '1'}")
         else:
             lines.append(f'options.add_session_config_entry("{name}", "{value}")')
-    lines += _session_lines(setting, row)
+    lines += _session_lines(setting, row, int(number or 0))
     keywords = [f'level="{setting.level}"', f"threads={setting.threads}"]
     if setting.session_options:
         keywords.append(f"session_options={json.dumps(dict(setting.session_options))}")
     if not setting.provider_options:
-        lines += ["", f"# or: harness.load({json.dumps(cell.model)}, {', '.join(keywords)})"]
+        name = "path/to/model" if HASH in cell.model else cell.model
+        lines += ["", f"# or: harness.load({json.dumps(name)}, {', '.join(keywords)})"]
     return "\n".join(lines)
 
 
-def _session_lines(setting: TuneSetting, row: ProviderRow | None) -> list[str]:
+def _session_lines(setting: TuneSetting, row: ProviderRow | None, index: int) -> list[str]:
     """The session on the device; a plugin's provider is given with its device."""
-    given = json.dumps(dict(setting.provider_options))
+    options = setting.provider_options
+    if row is not None:
+        options = tuple(Device(row, index, options=options).provider_options.items())
+    given = json.dumps(dict(options))
     if row is not None and row.registration is not Registration.BUILT_IN:
         return [
             f'devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == "{row.provider}"]',
-            f"options.add_provider_for_devices(devices[:1], {given})",
+            f"options.add_provider_for_devices(devices[{index}:{index + 1}], {given})",
             'session = onnxruntime.InferenceSession("model.onnx", options)',
         ]
     provider = "CPUExecutionProvider" if row is None else row.provider

@@ -81,6 +81,7 @@ def test_a_faster_setting_is_found_confirmed_and_given(tune, monkeypatch, tmp_pa
     assert len(found["pairs"]) == 5
     assert f'options.add_session_config_entry("{BLOCK_BASE}", "4")' in found["python"]
     compile(found["python"], "pasted", "exec")
+    assert 'harness.load("path/to/model", level="int4", threads=2,' in found["python"]
     kept = read_plan(plan)
     assert (kept.session_option, kept.threads) == ((f"{BLOCK_BASE}=4",), ("2",))
     assert (kept.gen, kept.quant, kept.prompt) == ((8,), ("int4",), ())
@@ -232,6 +233,7 @@ def test_what_is_tuned_for(tune, monkeypatch, words, metric, test):
         (("--quant", "int4,fp32"), UsageError, "begins with one session, and this is 2"),
         (("--batch", "1,2"), UsageError, "begins with one session"),
         (("--budget", "1s"), UsageError, "too short"),
+        (("--levels", "q4_0"), UsageError, "--runtime ort does not hold q4_0"),
         (("--budget", "soon"), UsageError, "--budget"),
         (("--threads", "3"), UsageError, "--threads 3 cannot be used"),
         (("--session-option", "session.x=1"), UsageError, "no option that bench knows"),
@@ -252,6 +254,19 @@ def test_an_unknown_model_or_several_are_refused(tune):
     failed(run(model="smolm2"), UsageError, "smolm2")
     failed(run(model="bytelm,smollm2-135m"), UsageError, "takes one model")
     failed(run(model="all-minilm-l6-v2"), UsageError, "is of decoders")
+
+
+@pytest.mark.slow
+def test_real_processes(tmp_path, shared_cache):
+    """What is advised is not said here: it is the machine's."""
+    words = ["bytelm", "--quant", "int4", "--for", "decode", "--budget", "10s", "-q"]
+    words += ["--results", str(tmp_path), "--cache", str(shared_cache), "--format", "json"]
+    result = CliRunner().invoke(command, words, standalone_mode=False)
+    assert result.return_value == EXIT_OK, result.exception
+    found = json.loads(result.stdout)
+    assert not any("other tokens" in one["outcome"] for one in found["candidates"])
+    assert any(one["turns"] for one in found["candidates"])
+    assert isinstance(read_journal(file_of(tmp_path))[-1], TuneEndEntry)
 
 
 def test_a_file_of_something_else_is_none():
