@@ -6,6 +6,7 @@ import re
 from harness.core.errors import UsageError
 
 _RANGE = re.compile(r"^(\d+)-(\d+)([+*])(\d+)$")
+_TURNS = re.compile(r"^([0-9]+)x([0-9]+)\+([0-9]+)$")
 # A typing slip such as 1-1000000+1 must not become a million cells.
 MAX_VALUES = 1000
 
@@ -50,6 +51,35 @@ def parse_pair(text: str, flag: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def parse_turns(text: str, flag: str) -> tuple[tuple[int, int, int], ...]:
+    """Return the (turns, prompt, gen) of `4x128+64,2x512+32`.
+
+    Raises:
+        UsageError: something is no such chat, has a 0 or more turns than MAX_VALUES.
+    """
+    found = []
+    for part in text.split(","):
+        match = _TURNS.match(part.strip())
+        if match is None:
+            raise UsageError(
+                f"{flag} {part.strip()!r} is no chat: it takes turns x prompt + answer, in tokens",
+                fix=f"{flag} 4x128+64",
+            )
+        turns, prompt, gen = map(int, match.groups())
+        if 0 in (turns, prompt, gen):
+            raise UsageError(
+                f"{flag} {part.strip()!r} has a 0: it takes whole numbers from 1 on",
+                fix=f"{flag} 4x128+64",
+            )
+        if turns > MAX_VALUES:
+            raise UsageError(
+                f"{flag} {part.strip()!r} has more than {MAX_VALUES} turns, the most that it takes",
+                fix=f"{flag} 4x{prompt}+{gen}",
+            )
+        found.append((turns, prompt, gen))
+    return tuple(dict.fromkeys(found))
+
+
 def parse_encodes(text: str, flag: str) -> tuple[tuple[int, int], ...]:
     """Return the (tokens, texts) of `128x1,128x8`; a length alone is that of one text."""
     found = []
@@ -91,6 +121,18 @@ def parse_seconds(text: str, flag: str) -> float:
             f"{flag} {text!r} is not a time: it takes a number with s, m or h",
             fix=f"{flag} 60s or 5m",
         ) from error
+
+
+def parse_age(text: str, flag: str) -> float:
+    """Return the seconds of `12h`, `30d` or `4w`."""
+    factors = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)([hdw])", text.strip())
+    if match is None:
+        raise UsageError(
+            f"{flag} {text[:40]!r} is no age: it takes a number with h, d or w",
+            fix=f"{flag} 12h, {flag} 30d or {flag} 4w",
+        )
+    return float(match[1]) * factors[match[2]]
 
 
 def parse_share(text: str, flag: str) -> float:

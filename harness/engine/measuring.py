@@ -13,11 +13,14 @@ from harness.devices.session import OpenedSession
 from harness.engine.completion import refuse_unfinished
 from harness.engine.passes import (
     Draw,
+    begins_at,
     feed_prompt,
     nested_ids,
+    prompt_of,
     run_pass,
     seeded_ids,
     time_prefill,
+    time_reread,
     time_step,
 )
 from harness.engine.protocol import Decoder
@@ -31,9 +34,12 @@ from harness.results.enums import Kind
 Shape = tuple[str, int, int]  # what is called, tokens at once, depth
 
 
+BEGIN_WITH_PROMPT = (Kind.REQUEST, Kind.TURN)  # whose first token comes with it
+
+
 def steps_of(workload: Workload) -> int:
     """Decode steps of one pass: a request's first token comes with its prompt."""
-    if workload.kind is Kind.REQUEST:
+    if workload.kind in BEGIN_WITH_PROMPT:
         return workload.gen_tokens - 1
     return workload.gen_tokens
 
@@ -62,8 +68,12 @@ class Measuring:
         return self.decoder.sessions
 
     def ids(self, workload: Workload, draw: Draw = seeded_ids) -> NDArray[np.int64]:
-        """The prompt of a test [batch, prompt], or the first token of a decode test [batch, 1]."""
-        tokens = max(workload.prompt_tokens, 1)
+        """The prompt of a test [batch, prompt], or the first token of a decode test [batch, 1].
+
+        Of a turn the whole chat up to its answer [batch, depth + prompt].
+        """
+        before = workload.depth_tokens if workload.kind is Kind.TURN else 0
+        tokens = max(before + workload.prompt_tokens, 1)
         return draw(self.seed, self.decoder.batch, tokens, self.decoder.vocab_size)
 
     def stand_at(self, depth_tokens: int) -> None:
@@ -76,7 +86,7 @@ class Measuring:
     def first(self, workload: Workload, draw: Draw = seeded_ids) -> int:
         """The first run of a session, with the choice of a token, in ns."""
         self.stand_at(workload.depth_tokens)
-        ids = self.ids(workload, draw)
+        ids = prompt_of(workload, self.ids(workload, draw))
         if workload.kind is Kind.DECODE:
             return time_step(self.decoder, workload.depth_tokens, ids, self.clock)
         read = feed_prompt(self.decoder, ids, workload.chunk_tokens)
@@ -103,8 +113,8 @@ class Measuring:
             cap_s: longest warm-up of one shape.
         """
         self.stand_at(workload.depth_tokens)
-        ids, depth_tokens = self.ids(workload), workload.depth_tokens
-        results = []
+        whole, depth_tokens = self.ids(workload), workload.depth_tokens
+        ids, results = prompt_of(workload, whole), []
         if workload.kind is not Kind.DECODE:
             chunk = workload.chunk_tokens
             call = partial(time_prefill, self.decoder, depth_tokens, ids, self.clock, chunk)
@@ -114,6 +124,11 @@ class Measuring:
             depth_tokens += workload.prompt_tokens
             call = partial(time_step, self.decoder, depth_tokens, ids[:, :1], self.clock)
             results.append(self._warm(("step", 1, depth_tokens), call, cap_s))
+        if whole.shape != ids.shape:
+            self.stand_at(0)
+            chunk = workload.chunk_tokens
+            call = partial(time_reread, self.decoder, whole, self.clock, chunk)
+            results.append(self._warm((f"prefill{chunk or ''}", whole.shape[1], 0), call, cap_s))
         return results
 
     def sample(self, workload: Workload, min_passes: int, min_seconds: float) -> Samples:
@@ -125,7 +140,7 @@ class Measuring:
             min_seconds: least time from the first pass's beginning to the last one's end.
         """
         before = usage_now()
-        self.stand_at(workload.depth_tokens)
+        self.stand_at(begins_at(workload))
         ids = self.ids(workload)
         one_pass = partial(run_pass, self.decoder, workload, ids, self.clock)
         passes = repeat_passes(one_pass, min_passes, min_seconds, self.clock)
@@ -137,7 +152,7 @@ class Measuring:
 
     def plain_tokens(self, workload: Workload) -> NDArray[np.int64]:
         """What a run that is not timed chooses: every token is fed and read by itself."""
-        self.stand_at(workload.depth_tokens)
+        self.stand_at(begins_at(workload))
         ids, chosen = self.ids(workload), []
         for _ in range(max(1, workload.gen_tokens)):
             logits = self.decoder.prefill(ids)
@@ -151,7 +166,7 @@ class Measuring:
             self.decoder.touch_cache()
         self.decoder.fill(workload.context_tokens, self.seed)
         self.first(workload, nested_ids)
-        if workload.kind is Kind.REQUEST and steps_of(workload) > 0:
+        if workload.kind in BEGIN_WITH_PROMPT and steps_of(workload) > 0:
             self.decoder.greedy_step()
 
     def _warm(self, shape: Shape, call: Callable[[], int], cap_s: float) -> WarmUp:

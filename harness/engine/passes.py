@@ -6,7 +6,7 @@ binding the prompt) is done before the first read; what is looked at afterwards,
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -70,19 +70,25 @@ def run_pass(
     ids: NDArray[np.int64],
     clock: Clock = time.perf_counter_ns,
 ) -> PassOutcome:
-    """Run one test once from its depth, which the cache must already hold.
+    """Run one test once from where it begins, which the cache must already hold.
 
     Args:
         decoder: open; every position below the depth written.
         workload: which test.
-        ids: the prompt [batch, prompt]; for decode the first token [batch, 1].
+        ids: the prompt [batch, prompt]; for decode the first token [batch, 1]; for a turn all
+            tokens of the chat up to its answer [batch, depth + prompt].
         clock: monotonic, in ns.
 
     Raises:
         MeasurementError: the clock gave an impossible duration.
     """
-    decoder.rewind(workload.depth_tokens)
+    decoder.rewind(begins_at(workload))
     return PASSES[workload.kind](decoder, workload, ids, clock)
+
+
+def begins_at(workload: Workload) -> int:
+    """The depth that a pass begins from: a turn's reads all that lies before it itself."""
+    return 0 if workload.kind is Kind.TURN else workload.depth_tokens
 
 
 def time_prefill(
@@ -181,10 +187,47 @@ def _request(
     return PassOutcome(sample, tokens, _is_finite(decoder))
 
 
+def _turn(
+    decoder: Decoder, workload: Workload, ids: NDArray[np.int64], clock: Clock
+) -> PassOutcome:
+    """Everything read again up to the first token; then, with the cache kept, the turn itself.
+
+    In this order, so that the turn begins behind the tokens that it would have behind it, whatever
+    was in the cache. Of the first turn both are the same.
+    """
+    reread_ns = time_reread(decoder, ids, clock, workload.chunk_tokens)
+    decoder.rewind(workload.depth_tokens)
+    found = _request(decoder, workload, prompt_of(workload, ids), clock)
+    return replace(found, sample=replace(found.sample, reread_ns=reread_ns))
+
+
+def time_reread(
+    decoder: Decoder,
+    ids: NDArray[np.int64],
+    clock: Clock = time.perf_counter_ns,
+    chunk_tokens: int = 0,
+) -> int:
+    """The first token after a whole chat `ids` [batch, tokens] that no cache holds, in ns."""
+    decoder.rewind(0)
+    read = feed_prompt(decoder, ids, chunk_tokens)
+    start_ns = clock()
+    read()
+    decoder.pick_greedy()
+    return clock() - start_ns
+
+
+def prompt_of(workload: Workload, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What a test reads from its depth: of a turn's whole chat the last tokens [batch, prompt]."""
+    if workload.kind is not Kind.TURN:
+        return ids
+    return np.ascontiguousarray(ids[:, workload.depth_tokens :])
+
+
 PASSES: dict[Kind, Callable[[Decoder, Workload, NDArray[np.int64], Clock], PassOutcome]] = {
     Kind.PREFILL: _prefill,
     Kind.DECODE: _decode,
     Kind.REQUEST: _request,
+    Kind.TURN: _turn,
 }
 
 

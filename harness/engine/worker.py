@@ -52,6 +52,8 @@ from harness.results.replies import (
     Warmed,
 )
 
+REQUEST_PARTS = ("prefill_ns", "itl_ns", "ttft_ns", "e2e_ns")  # that are timed of a request
+
 
 class MeasuringChild:
     """Holds at most one open session between commands."""
@@ -278,7 +280,9 @@ def _durations(kind: Kind, samples: Samples) -> dict[str, Any]:
     if kind in SINGLE_PASS:
         fields: tuple[str, ...] = ("encode_ns",)
     elif kind is Kind.REQUEST:
-        fields = ("prefill_ns", "itl_ns", "ttft_ns", "e2e_ns")
+        fields = REQUEST_PARTS
+    elif kind is Kind.TURN:
+        fields = (*REQUEST_PARTS, "reread_ns")
     else:
         fields = ("prefill_ns",) if kind is Kind.PREFILL else ("itl_ns",)
     return {field: tuple(getattr(sample, field) for sample in passes) for field in fields}

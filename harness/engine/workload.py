@@ -10,8 +10,9 @@ class Workload:
     """One test: how many tokens are read at once, decoded one by one, and from which depth.
 
     Attributes:
-        kind: prefill only, decode only, a whole request (prefill, then decode), one pass of an
-            encoder over texts or over images, or one run of any graph.
+        kind: prefill only, decode only, a whole request (prefill, then decode), a turn of a chat
+            (a request after what the turns before it left in the cache), one pass of an encoder
+            over texts or over images, or one run of any graph.
         prompt_tokens: tokens of the prefill pass, or of each text of an encoder; 0 for decode.
         gen_tokens: tokens decoded one at a time; 0 for prefill.
         depth_tokens: tokens already in the KV cache when the test begins.
@@ -32,7 +33,7 @@ class Workload:
 
     @property
     def test(self) -> str:
-        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `enc128x8`, `img8`, `graph`.
+        """The test without its depth: `pp512`, `tg128`, `pg128+64`, `turn128+64`, `enc128x8`.
 
         A prompt that is read in chunks says so: `pp512c128`, `pg128+64c32`.
         """
@@ -45,8 +46,8 @@ class Workload:
         if self.kind is Kind.ENCODE:
             return f"{self.kind}{self.prompt_tokens}x{self.sequences}"
         chunks = f"c{self.chunk_tokens}" if self.chunk_tokens else ""
-        if self.kind is Kind.REQUEST:
-            return f"pg{self.prompt_tokens}+{self.gen_tokens}{chunks}"
+        if self.kind in (Kind.REQUEST, Kind.TURN):
+            return f"{self.kind}{self.prompt_tokens}+{self.gen_tokens}{chunks}"
         return f"{self.kind}{self.prompt_tokens or self.gen_tokens}{chunks}"
 
     @property

@@ -56,6 +56,7 @@ class CellLengths:
         prepack: when kernels copy weights: at load, on all threads, or once and saved.
         written_out: attention is not one GroupQueryAttention, as in many exports.
         capacity_tokens: positions that the cache is allocated for; 0: as many as are needed.
+        rereads: the test also reads everything up to its first token without a cache.
     """
 
     prompt_tokens: int
@@ -68,6 +69,7 @@ class CellLengths:
     prepack: str = Prepack.OFF
     written_out: bool = False
     capacity_tokens: int = 0
+    rereads: bool = False
 
     @property
     def passes(self) -> tuple[tuple[int, int], ...]:
@@ -77,6 +79,11 @@ class CellLengths:
             (min(chunk, self.prompt_tokens - start), self.depth_tokens + start)
             for start in range(0, self.prompt_tokens, max(chunk, 1))
         )
+
+    @property
+    def read_again(self) -> "CellLengths":
+        """The same, its prompt all that is before it too: nothing is in the cache."""
+        return replace(self, prompt_tokens=self.depth_tokens + self.prompt_tokens, depth_tokens=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +118,13 @@ def cell_estimate(
     tpot_ms, decode_tok_s                from the middle step, which is the mean one as long as
                                          attention grows straight with depth
     e2e_ms                               prefill + (gen − 1) steps
+    reread_ttft_ms                       prefill of depth and prompt together, of a turn
     peak_rss_bytes, weights_bytes        from structure alone
     """
     times: dict[str, Breakdown] = {}
     batch, depth, prompt = lengths.batch, lengths.depth_tokens, lengths.prompt_tokens
     if prompt:
-        first = in_turn(
-            [
-                prefill(
-                    model,
-                    level,
-                    constants,
-                    prompt_tokens=tokens,
-                    depth_tokens=start,
-                    batch=batch,
-                    runtime=runtime,
-                    cache=lengths.cache,
-                )
-                for tokens, start in lengths.passes
-            ]
-        )
+        first = _prompt(model, level, constants, lengths, runtime)
         times[first.name] = first
     if steps(lengths):
         middle = depth + prompt + (steps(lengths) - 1) // 2
@@ -146,11 +140,51 @@ def cell_estimate(
     memory = cell_memory(model, level, lengths, runtime)
     values = {
         **_time_values(times, lengths, constants.measured),
+        **_reread_value(model, level, constants, lengths, runtime),
         "peak_rss_bytes": memory.peak_bytes,
         "weights_bytes": float(stored_model_bytes(model, level)),
     }
     basis = next((found.basis for found in times.values()), constants.basis)
     return CellEstimate(values, times, memory, basis)
+
+
+def _prompt(
+    model: ModelStructure,
+    level: QuantLevel,
+    constants: Constants,
+    lengths: CellLengths,
+    runtime: Runtime,
+) -> Breakdown:
+    """The reading of a prompt, in one run or in several."""
+    return in_turn(
+        [
+            prefill(
+                model,
+                level,
+                constants,
+                prompt_tokens=tokens,
+                depth_tokens=start,
+                batch=lengths.batch,
+                runtime=runtime,
+                cache=lengths.cache,
+            )
+            for tokens, start in lengths.passes
+        ]
+    )
+
+
+def _reread_value(
+    model: ModelStructure,
+    level: QuantLevel,
+    constants: Constants,
+    lengths: CellLengths,
+    runtime: Runtime,
+) -> dict[str, float]:
+    """The first token of a turn where everything before it is read again."""
+    if not lengths.rereads:
+        return {}
+    whole = _prompt(model, level, constants, lengths.read_again, runtime)
+    return {"reread_ttft_ms": whole.seconds * 1e3} if whole.compute_known else {}
 
 
 def cell_memory(
@@ -409,6 +443,8 @@ def rule_values(
         rate = prefill_tok_s(parameters, peak * share)
         prefill_ms = 1e3 * batch * lengths.prompt_tokens / rate
         values |= {"prefill_tok_s": rate, "prefill_ms": prefill_ms, "ttft_ms": prefill_ms}
+        if lengths.rereads:
+            values["reread_ttft_ms"] = 1e3 * batch * lengths.read_again.prompt_tokens / rate
     if steps(lengths) and peaks.bandwidth_bytes_per_s is not None:
         rate = decode_tok_s(parameters, bits, peaks.bandwidth_bytes_per_s * share, batch)
         step_ms = 1e3 * batch / rate

@@ -16,7 +16,7 @@ from harness.report.sweep import pareto_fronts
 from harness.results.enums import SINGLE_PASS, Prepack
 from harness.results.metric_row import Source
 from harness.results.metrics import metric_row, of_source, rate_of_kind
-from harness.results.schema import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, Record, kind_of
+from harness.results.schema import DECODE, ENCODE, IMAGE, PREFILL, REQUEST, TURN, Record, kind_of
 
 SummaryColumn = Column[Row]
 # Below this share of all parameters a mixture or looked-up tables leave most of a model unread: an
@@ -109,7 +109,10 @@ JUDGED: tuple[SummaryColumn, ...] = (
     metric_column("j_per_token", _of_judged),
     metric_column("j_per_sequence", _of_judged),
     Column(
-        "est. tok/s", lambda row: estimated_of(row, (DECODE, REQUEST, PREFILL)), three_digits, KNOWN
+        "est. tok/s",
+        lambda row: estimated_of(row, (DECODE, REQUEST, TURN, PREFILL)),
+        three_digits,
+        KNOWN,
     ),
     Column("est. seq/s", lambda row: estimated_of(row, (ENCODE,)), three_digits, KNOWN),
     Column("est. images/s", lambda row: estimated_of(row, (IMAGE,)), three_digits, KNOWN),
@@ -140,28 +143,28 @@ def columns_of(rows: Sequence[Row]) -> list[SummaryColumn]:
 
 
 def test_columns(rows: Sequence[Row]) -> list[SummaryColumn]:
-    """One column per test: TTFT of requests, prefill rates, decode rates, rates of single passes.
+    """One column per test: TTFT of requests and turns, rates of prefill, decode and single passes.
 
     A request's own decode rate gets a column only where no decode test was run.
     """
-    requests, decodes = tests_of(rows, REQUEST), tests_of(rows, DECODE)
-    first_token = metric_row("ttft_ms")
+    requests, decodes, turns = (tests_of(rows, kind) for kind in (REQUEST, DECODE, TURN))
+    several = len(requests) + len(turns) > 1
     columns = [
-        _test_column(
-            test,
-            first_token.column,
-            lambda record: shown(record, first_token.name),
-            len(requests) > 1,
-        )
-        for test in requests
+        *(_metric_of_test(test, "ttft_ms", several) for test in (*requests, *turns)),
+        *(_metric_of_test(test, "reread_ttft_ms", len(turns) > 1) for test in turns),
     ]
-    for test in (*tests_of(rows, PREFILL), *(decodes or requests)):
+    for test in (*tests_of(rows, PREFILL), *(decodes or requests), *turns):
         columns.append(_test_column(test, rate_of_kind(DECODE).column, rate_of))
     for kind in SINGLE_PASS:
         columns += [
             _test_column(test, rate_of_kind(kind).column, rate_of) for test in tests_of(rows, kind)
         ]
     return columns
+
+
+def _metric_of_test(test: str, name: str, named: bool) -> SummaryColumn:
+    """The column of one metric of one test."""
+    return _test_column(test, metric_row(name).column, lambda record: shown(record, name), named)
 
 
 def quality_columns(rows: Sequence[Row]) -> list[SummaryColumn]:

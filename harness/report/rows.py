@@ -13,6 +13,7 @@ from harness.results.schema import (
     PREFILL,
     REQUEST,
     SOUND,
+    TURN,
     Cell,
     Metric,
     Record,
@@ -27,7 +28,7 @@ ROW_FIELDS = (
     *("device", "runtime", "prepack", "threads", "batch", "capacity", "depth"),
 )
 # Which kind of test stands for a row, the first that it has.
-JUDGED_FIRST = (DECODE, REQUEST, PREFILL, ENCODE, IMAGE, SOUND, GRAPH)
+JUDGED_FIRST = (DECODE, REQUEST, TURN, PREFILL, ENCODE, IMAGE, SOUND, GRAPH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ def one_of(words: type[Word], value: str, what: str) -> Word:
 
 
 class Kind(StrEnum):
-    """The three tests of a decoder, and those of models that keep nothing between passes."""
+    """The tests of a decoder, and those of models that keep nothing between passes."""
 
     PREFILL = "pp"
     DECODE = "tg"
     REQUEST = "pg"
+    TURN = "turn"
     ENCODE = "enc"
     IMAGE = "img"
     SOUND = "aud"

@@ -16,9 +16,11 @@ from harness.results.metric_row import (
     Scale,
     Source,
 )
-from harness.results.schema import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND
+from harness.results.schema import DECODE, ENCODE, GRAPH, IMAGE, PREFILL, REQUEST, SOUND, TURN
 
 OF_TOKENS = (PREFILL, DECODE, REQUEST)
+ANSWERS = (REQUEST, TURN)  # a prompt, then decoded tokens
+DECODES = (DECODE, *ANSWERS)
 # What a difference of quality must exceed, nats a token or share of tokens.
 QUALITY_TOLERANCE = 0.01
 # Standard deviation of ln peak_rss_bytes between fresh processes of one cell: memory is taken in
@@ -34,11 +36,11 @@ ENERGY = partial(MetricRow, source=Source.COUNTERS, scale=Scale.RATIO, words=QUA
 SIZE = partial(MetricRow, source=Source.MEMORY, words=SIZE_WORDS)
 PART = partial(SIZE, left_out="interpreter, libraries", signed=True)
 SHARE = partial(MetricRow, source=Source.PEAKS, more_is_better=True)
-TEXT = partial(MetricRow, source=Source.TEXT, more_is_better=True, kinds=(DECODE, REQUEST))
+TEXT = partial(MetricRow, source=Source.TEXT, more_is_better=True, kinds=DECODES)
 QUALITY = partial(
     MetricRow,
     source=Source.QUALITY,
-    kinds=OF_TOKENS,
+    kinds=(*OF_TOKENS, TURN),
     words=QUALITY_WORDS,
     scale=Scale.DIFFERENCE,
     tolerance=QUALITY_TOLERANCE,
@@ -51,7 +53,7 @@ METRICS: tuple[MetricRow, ...] = (
         "tok/s",
         "batch * N / time of the pass of prefill_ms; over a server N / time to its first token.",
         "tokenization, sampling, load",
-        kinds=(PREFILL, REQUEST),
+        kinds=(PREFILL, *ANSWERS),
         value=values.prefill_tok_s,
         judges=(PREFILL,),
         in_turns=(PREFILL,),
@@ -64,9 +66,9 @@ METRICS: tuple[MetricRow, ...] = (
         "of n steps in a decode test. Total tokens over total time, never a mean of rates. Null "
         "for a request of one token.",
         "prefill",
-        kinds=(DECODE, REQUEST),
+        kinds=DECODES,
         value=values.decode_tok_s,
-        judges=(DECODE, REQUEST),
+        judges=DECODES,
         null_where_missing=True,
         column="tok/s",
     ),
@@ -77,11 +79,11 @@ METRICS: tuple[MetricRow, ...] = (
         "compares. In a decode test without the first step, which follows the other side's work. A "
         "rare slow step moves decode_tok_s, total tokens over total time, but not this.",
         "prefill, the first step of a decode test",
-        kinds=(DECODE, REQUEST),
+        kinds=DECODES,
         source=Source.TURNS,
         value=values.decode_step_tok_s,
         headline=False,
-        in_turns=(DECODE, REQUEST),
+        in_turns=DECODES,
         once="decode_tok_s",
     ),
     RATE(
@@ -132,16 +134,30 @@ METRICS: tuple[MetricRow, ...] = (
         "ttft_ms",
         "ms",
         "Time to first token: prefill and the choice of the first token (argmax), in a warm "
-        "session. Only request tests have it. Over a server client time: from a question that is "
-        "about to be sent, over an open connection, to the first piece of text.",
+        "session, and of a turn with the cache kept. Requests and turns have it. Over a server "
+        "client time: from a question that is about to be sent, over an open connection, to the "
+        "first piece of text.",
         "tokenization, load",
-        kinds=(REQUEST,),
+        kinds=ANSWERS,
         value=values.ttft_ms,
         headline=True,
-        judges=(REQUEST,),
+        judges=ANSWERS,
         gate="slower",
-        in_turns=(REQUEST,),
+        in_turns=ANSWERS,
         column="TTFT ms",
+    ),
+    TIME(
+        "reread_ttft_ms",
+        "ms",
+        "Time to first token of a turn whose cache was lost: all tokens before it and its prompt "
+        "are read from an empty cache, in one run or in chunks. ttft_ms is the same with the "
+        "cache kept; of the first turn both read the prompt alone.",
+        "tokenization, load",
+        kinds=(TURN,),
+        value=values.reread_ttft_ms,
+        headline=True,
+        in_turns=(TURN,),
+        column="reread TTFT ms",
     ),
     TIME(
         "load_ms",
@@ -193,7 +209,7 @@ METRICS: tuple[MetricRow, ...] = (
         "One pass over the N prompt tokens from an empty cache, or from the depth's cached tokens; "
         "over a server, which shows no such pass, the client's time to the first token.",
         "tokenization, sampling, load",
-        kinds=(PREFILL, REQUEST),
+        kinds=(PREFILL, *ANSWERS),
         value=values.prefill_ms,
         times_pass="prefill",
     ),
@@ -203,7 +219,7 @@ METRICS: tuple[MetricRow, ...] = (
         "Time per output token: (t_last - t_first) / (n - 1) in a request; in a decode test, whose "
         "first token is given, the time of n steps / n. Median over passes.",
         "first token",
-        kinds=(DECODE, REQUEST),
+        kinds=DECODES,
         value=values.tpot_ms,
         null_where_missing=True,
         times_pass="decode step",
@@ -213,9 +229,9 @@ METRICS: tuple[MetricRow, ...] = (
         "ms",
         "A whole request: prefill and n tokens.",
         "tokenization, load",
-        kinds=(REQUEST,),
+        kinds=ANSWERS,
         value=values.e2e_ms,
-        in_turns=(REQUEST,),
+        in_turns=ANSWERS,
     ),
     TIME(
         "encode_ms",
@@ -265,7 +281,7 @@ METRICS: tuple[MetricRow, ...] = (
         "us/ktoken",
         "How much longer a decode step takes with 1000 more tokens in the cache: median slope of "
         "step time against depth. Only where a pass decodes at least 128 steps.",
-        kinds=(DECODE, REQUEST),
+        kinds=DECODES,
         value=values.itl_slope_us_per_ktoken,
         scale=None,
         signed=True,
@@ -301,7 +317,9 @@ METRICS: tuple[MetricRow, ...] = (
         "passes; without them a battery that feeds the machine. Everything that runs on them "
         "meanwhile is included, and what they use when idle. Where nothing counts it, the record "
         "says `unavailable` and why, never 0.",
-        "what the counters do not cover: memory modules, screen, losses of the power supply",
+        "what the counters do not cover: memory modules, screen, losses of the power supply; "
+        "turns, whose pass reads twice",
+        kinds=tuple(kind for kind in Kind if kind is not TURN),
         value=values.energy_j,
     ),
     SIZE(
@@ -460,14 +478,14 @@ METRICS: tuple[MetricRow, ...] = (
         "Memory bandwidth utilisation: (weight bytes as the kernel holds them + cache bytes read "
         "per token) / tpot / read bandwidth measured at that working set.",
         "look-ups, activations",
-        kinds=(DECODE, REQUEST),
+        kinds=DECODES,
         column="MBU",
     ),
     SHARE(
         "mbu_file",
         "share",
         "mbu with the weight bytes on disk.",
-        kinds=(DECODE, REQUEST),
+        kinds=DECODES,
         column="MBU by file",
     ),
     SHARE(
@@ -475,7 +493,7 @@ METRICS: tuple[MetricRow, ...] = (
         "share",
         "Matrix utilisation: flop of the prefill, or of an encoder's pass, without masked ones / "
         "time / fastest measured rate of the level's matrix kernel.",
-        kinds=(PREFILL, REQUEST, ENCODE),
+        kinds=(PREFILL, *ANSWERS, ENCODE),
         column="MFU",
     ),
     QUALITY(

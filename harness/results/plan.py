@@ -27,6 +27,7 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.
         pg: (prompt, gen) of request tests, tokens.
+        turns: (turns, prompt, gen) of chats, tokens.
         enc: (tokens, texts) of encoder tests; None: none are named, so an encoder runs the usual
             ones; empty: tests of decoders were asked for instead.
         depth: tokens already in the cache before prefill and decode tests.
@@ -48,6 +49,7 @@ class PlanCells(msgspec.Struct, frozen=True, kw_only=True):
     prompt: tuple[int, ...] | UnsetType = UNSET
     gen: tuple[int, ...] | UnsetType = UNSET
     pg: tuple[tuple[int, int], ...] | UnsetType = UNSET
+    turns: tuple[tuple[int, int, int], ...] | UnsetType = UNSET
     enc: tuple[tuple[int, int], ...] | UnsetType | None = UNSET
     depth: tuple[int, ...] | UnsetType = UNSET
     prefill_chunk: tuple[int, ...] | UnsetType = UNSET

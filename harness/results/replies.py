@@ -142,10 +142,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The timed passes of one test, raw: an entry per pass, of those parts that the test has.
 
     Attributes:
-        prefill_ns: the pass over the prompt (pp, pg).
-        ttft_ns: prefill and the choice of the first token (pg).
-        itl_ns: the decode steps of each pass, in order (tg, pg).
-        e2e_ns: the whole request (pg).
+        prefill_ns: the pass over the prompt (pp, pg, turn).
+        ttft_ns: prefill and the choice of the first token (pg, turn).
+        itl_ns: the decode steps of each pass, in order (tg, pg, turn).
+        e2e_ns: the whole request (pg, turn).
+        reread_ns: the first token where all before the prompt is read again (turn).
         encode_ns: one pass of a model that keeps nothing between passes (enc, img, graph).
         cpu_ns: processor time of the process over all passes.
         major_faults: pages that had to come from a disk; null where the system does not count.
@@ -161,6 +162,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ttft_ns: tuple[int, ...] = ()
     itl_ns: tuple[tuple[int, ...], ...] = ()
     e2e_ns: tuple[int, ...] = ()
+    reread_ns: tuple[int, ...] = ()
     encode_ns: tuple[int, ...] = ()
     cpu_ns: int
     major_faults: int | None

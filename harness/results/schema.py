@@ -43,7 +43,7 @@ METHOD_VERSION = 2
 Json = dict[str, Any]
 _keep = msgspec.structs.force_setattr
 SERVER = "server"  # the device of what a server runs
-PREFILL, DECODE, REQUEST, ENCODE, IMAGE, SOUND, GRAPH = Kind
+PREFILL, DECODE, REQUEST, TURN, ENCODE, IMAGE, SOUND, GRAPH = Kind
 _OWN_CACHES = {
     "fp16": CacheType.FP16,
     "a16w8": CacheType.UINT8,
@@ -314,8 +314,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kind_of(cell: Cell) -> Kind:
-    """`enc`, `img`, `aud` or `graph`, by the name of the test; else by the cell's numbers."""
-    for kind in SINGLE_PASS:  # their names tell; their lengths do not
+    """`turn`, `enc`, `img`, `aud` or `graph`, by the name of the test; else by its numbers."""
+    for kind in (TURN, *SINGLE_PASS):  # their names tell; their lengths do not
         if cell.workload.startswith(kind):
             return kind
     if cell.prompt and cell.gen:

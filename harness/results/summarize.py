@@ -20,6 +20,7 @@ from harness.results.schema import (
     ENCODE,
     PREFILL,
     REQUEST,
+    TURN,
     Cell,
     Energy,
     Metric,
@@ -37,7 +38,13 @@ from harness.stats.stopping import NO_LOOKS, Looks
 
 TEXT_RATES = {"decode_bytes_s": "english", "decode_bytes_s_korean": "korean"}
 # Whose loss a test carries: that of the path it takes.
-QUALITY_PATHS = {PREFILL: "prefill", DECODE: "decode", REQUEST: "decode", ENCODE: "encode"}
+QUALITY_PATHS = {
+    PREFILL: "prefill",
+    DECODE: "decode",
+    REQUEST: "decode",
+    TURN: "decode",
+    ENCODE: "encode",
+}
 PEAK_WINDOWS = 3  # neighbours whose median is a peak: one lucky window is none
 LAST_SHARE = 0.25  # of the windows: what the speed has come to
 THROTTLED_BELOW = 0.95  # of the peak, from some window to the end

@@ -51,6 +51,11 @@ def ttft_ms(cell: Cell, process: ProcessSamples) -> float | None:
     return float(median(process.sample.ttft_ns) / NS_PER_MS)
 
 
+def reread_ttft_ms(cell: Cell, process: ProcessSamples) -> float | None:
+    """The first token of a turn where everything before it is read again, ms."""
+    return float(median(process.sample.reread_ns) / NS_PER_MS)
+
+
 def e2e_ms(cell: Cell, process: ProcessSamples) -> float | None:
     """The whole request, ms."""
     return float(median(process.sample.e2e_ns) / NS_PER_MS)

@@ -8,6 +8,7 @@ from tests.engine.fake_decoder import STEP_NS, FakeDecoder
 DECODE = Workload(Kind.DECODE, 0, 4, 10)
 PREFILL = Workload(Kind.PREFILL, 3, 0)
 REQUEST = Workload(Kind.REQUEST, 3, 5, 2)
+TURN = Workload(Kind.TURN, 3, 5, 2)
 
 
 def measuring(batch=1):
@@ -40,6 +41,24 @@ def test_a_request_is_warmed_at_both_of_its_shapes():
 def test_a_request_for_one_token_has_no_step_to_warm():
     measure, _ = measuring()
     assert len(measure.warm(Workload(Kind.REQUEST, 3, 1), cap_s=10)) == 1
+
+
+def test_a_turn_is_warmed_with_its_cache_and_without():
+    """3 tokens at depth 2, a step at 5, all 5 tokens from nothing; of the first turn two shapes."""
+    measure, decoder = measuring()
+    prompt, step, whole = measure.warm(TURN, cap_s=10)
+    assert (prompt.durations_ns[0], step.durations_ns[0]) == (3000, STEP_NS + 5)
+    assert whole.durations_ns == (5005,) * 40
+    assert fills(decoder) == [2, 0]
+    assert len(measure.warm(Workload(Kind.TURN, 3, 5), cap_s=10)) == 2
+
+
+def test_a_turn_leaves_no_filled_cache_behind():
+    measure, decoder = measuring()
+    measure.sample(TURN, min_passes=2, min_seconds=0)
+    measure.sample(Workload(Kind.DECODE, 0, 4, 2), min_passes=1, min_seconds=0)
+    assert fills(decoder) == [0, 2]
+    assert measure.first(TURN) == 3005
 
 
 def test_a_shape_that_was_warm_needs_one_more_window():

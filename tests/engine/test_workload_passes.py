@@ -67,6 +67,31 @@ def test_a_request_is_prompt_first_token_and_the_rest():
     assert sample.e2e_ns == sample.ttft_ns + 105 + 106
 
 
+def test_a_turn_reads_everything_again_then_its_prompt_behind_the_kept_cache():
+    """Turn of 3 behind 2: all 5 from nothing, 5000 + 5; then 3 of them from 2, 3000 + 5, 105."""
+    decoder = at_depth(7)
+    chat = np.array([[8, 9, 3, 4, 5]])
+    turn = Workload(Kind.TURN, 3, 2, 2)
+    outcome = run_pass(decoder, turn, chat, decoder.clock)
+    sample = outcome.sample
+    assert sample.reread_ns == 5 * PREFILL_NS + CHOOSE_NS
+    assert (sample.prefill_ns, sample.ttft_ns) == (3 * PREFILL_NS, 3 * PREFILL_NS + CHOOSE_NS)
+    assert (sample.itl_ns, sample.e2e_ns) == ((105,), sample.ttft_ns + 105)
+    assert [call for call in decoder.calls if call[0] == "run"] == [("run", 0, 5), ("run", 2, 3)]
+    assert turn.name == "turn3+2 @ d2"
+    other = at_depth(50)  # whatever was in the cache
+    assert run_pass(other, turn, chat, other.clock).digest == outcome.digest
+
+
+def test_chunks_of_a_turn_are_those_of_both_reads():
+    decoder = at_depth(0)
+    turn = Workload(Kind.TURN, 3, 1, 4, chunk_tokens=4)
+    run_pass(decoder, turn, np.array([[1, 2, 3, 4, 5, 6, 7]]), decoder.clock)
+    runs = [call[1:] for call in decoder.calls if call[0] == "run"]
+    assert runs == [(0, 4), (4, 3), (4, 3)]
+    assert turn.test == "turn3+1c4"
+
+
 def test_a_request_for_one_token_has_no_decode_step():
     decoder = at_depth(0)
     outcome = run_pass(decoder, Workload(Kind.REQUEST, 3, 1), PROMPT, decoder.clock)

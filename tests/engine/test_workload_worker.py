@@ -28,6 +28,7 @@ PREFILL = {"kind": "pp", "prompt_tokens": 12, "gen_tokens": 0, "depth_tokens": 0
 DEEP_PREFILL = PREFILL | {"depth_tokens": 20}
 DECODE = {"kind": "tg", "prompt_tokens": 0, "gen_tokens": 6, "depth_tokens": 20}
 REQUEST = {"kind": "pg", "prompt_tokens": 12, "gen_tokens": 5, "depth_tokens": 0}
+TURN = REQUEST | {"kind": "turn", "depth_tokens": 20}
 ONE_TOKEN = REQUEST | {"gen_tokens": 1}
 
 
@@ -125,7 +126,9 @@ def test_a_request_for_one_token_gives_no_decode_step(opened):
     assert reply["ttft_ns"] == reply["e2e_ns"]
 
 
-@pytest.mark.parametrize(("workload", "shapes"), [(PREFILL, 1), (DECODE, 1), (REQUEST, 2)])
+@pytest.mark.parametrize(
+    ("workload", "shapes"), [(PREFILL, 1), (DECODE, 1), (REQUEST, 2), (TURN, 3)]
+)
 def test_warm_replies_with_its_last_two_windows_per_shape(opened, workload, shapes):
     """With no time at all, one call per shape is made and it is not steady."""
     short = opened.ask("warm", LONG_S, workload=workload, cap_s=0)
@@ -229,7 +232,7 @@ def test_a_test_that_does_not_fit_the_cache_is_a_usage_error(child, tiny):
     assert caught.value.exit_code == EXIT_USAGE
 
 
-@pytest.mark.parametrize("workload", [PREFILL, DECODE, REQUEST])
+@pytest.mark.parametrize("workload", [PREFILL, DECODE, REQUEST, TURN])
 def test_logits_that_are_no_numbers_are_told(child, tmp_path, workload):
     broken = TinyDecoder(tmp_path, weights=OverflowingWeights)
     child.ask("open", LONG_S, **broken.open_arguments())

@@ -9,10 +9,12 @@ from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.estimator.record import (
     CellLengths,
+    HardwarePeaks,
     bandwidth_only,
     cell_estimate,
     mbu,
     mfu,
+    rule_values,
     whole_cache,
 )
 from harness.estimator.timing import decode_step, prefill
@@ -70,6 +72,23 @@ def test_a_cache_is_as_large_as_what_is_allocated():
     assert whole_cache(MODEL, FP32, replace(usual, capacity_tokens=8192)) is None
     assert whole_cache(MODEL, FP32, replace(usual, written_out=True)) is None
     assert whole_cache(catalog_model("all-minilm-l6-v2").structure, FP32, CellLengths(9, 0)) is None
+
+
+def test_a_turn_is_a_request_behind_its_depth_and_a_prompt_from_nothing():
+    lengths = CellLengths(128, 64, 384, rereads=True)
+    turn = cell_estimate(MODEL, FP32, FULL, lengths)
+    kept = prefill(MODEL, FP32, FULL, prompt_tokens=128, depth_tokens=384)
+    whole = prefill(MODEL, FP32, FULL, prompt_tokens=512, depth_tokens=0)
+    assert turn.values["ttft_ms"] == pytest.approx(1e3 * kept.seconds)
+    assert turn.values["reread_ttft_ms"] == pytest.approx(1e3 * whole.seconds)
+    request = cell_estimate(MODEL, FP32, FULL, replace(lengths, rereads=False))
+    assert turn.memory == request.memory
+    assert "reread_ttft_ms" not in request.values
+    chunks = cell_estimate(MODEL, FP32, FULL, replace(lengths, chunk_tokens=256)).values
+    halves = [prefill(MODEL, FP32, FULL, prompt_tokens=256, depth_tokens=d) for d in (0, 256)]
+    assert chunks["reread_ttft_ms"] == pytest.approx(1e3 * sum(one.seconds for one in halves))
+    rule = rule_values(MODEL.parameters, 32, lengths, HardwarePeaks(30e9, FULL), 1.0)
+    assert rule["reread_ttft_ms"] == pytest.approx(4 * rule["ttft_ms"])
 
 
 def test_a_decode_is_the_middle_step():

@@ -183,6 +183,29 @@ def test_what_a_cache_was_allocated_for_is_a_column():
     assert "· capacity 8192 ·" in first
 
 
+def turn(depth, kept_ms, again_ms):
+    """One turn of 128 + 64 tokens."""
+    name = f"turn128+64 @ d{depth}"
+    return record(
+        "pg128+64",
+        {
+            "ttft_ms": metric(kept_ms, "ms"),
+            "reread_ttft_ms": metric(again_ms, "ms"),
+            "decode_tok_s": metric(50.0),
+        },
+        cell={"workload": name, "depth": depth},
+    )
+
+
+def test_each_turn_of_a_chat_is_a_row():
+    rows = table(turn(0, 100.0, 101.0), turn(192, 110.0, 220.0))
+    shown = ("depth", "TTFT ms", "reread TTFT ms", "turn128+64 tok/s")
+    assert [[row[name] for name in shown] for row in rows] == [
+        ["0", "100", "101", "50.0"],
+        ["192", "110", "220", "50.0"],
+    ]
+
+
 def test_each_test_has_its_own_column_short_ones_first():
     rows = table(
         record("pp512", {"prefill_tok_s": metric(500.0)}),

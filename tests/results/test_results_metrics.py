@@ -28,6 +28,7 @@ from harness.results.schema import (
     PREFILL,
     REQUEST,
     SOUND,
+    TURN,
     Document,
     Metric,
     Record,
@@ -49,6 +50,7 @@ CELLS = {
     PREFILL: cell("pp8"),
     DECODE: cell("tg4"),
     REQUEST: cell("pg8+4"),
+    TURN: cell("pg8+4", workload="turn8+4 @ d12", depth=12),
     **{
         kind: cell("tg4", workload=name, prompt=8, gen=0)
         for kind, name in (

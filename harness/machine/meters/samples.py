@@ -43,6 +43,7 @@ class PassSample:
         ttft_ns: prefill and the choice of the first token.
         itl_ns: each decode step in order, from the end of one token to the end of the next.
         e2e_ns: the whole request, prefill to last token.
+        reread_ns: the first token of a turn whose cache is lost: all before it is read again.
         encode_ns: one pass of a model that keeps nothing between passes; the call alone.
     """
 
@@ -50,12 +51,14 @@ class PassSample:
     ttft_ns: int | None = None
     itl_ns: tuple[int, ...] = ()
     e2e_ns: int | None = None
+    reread_ns: int | None = None
     encode_ns: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no working clock can give."""
         parts = [("prefill", self.prefill_ns), ("first token", self.ttft_ns)]
         parts += [("whole request", self.e2e_ns), ("pass", self.encode_ns)]
+        parts += [("reading of everything again", self.reread_ns)]
         parts += [(f"decode step {step}", value) for step, value in enumerate(self.itl_ns)]
         for name, value_ns in parts:
             if value_ns is not None and value_ns <= 0:

@@ -62,7 +62,9 @@ COLUMNS = (
     Term("saved MiB", "MiB", "prepacked_bytes / 2**20; a column only with --prepack on."),
     Term("compile ms", "ms", "compile_ms; a column only where a provider keeps what it compiles."),
     Term("load ms", "ms", "load_ms."),
-    Term("TTFT ms", "ms", "ttft_ms of the request test."),
+    Term("TTFT ms", "ms", "ttft_ms of the request test, or of the turn, its cache kept."),
+    Term("reread TTFT ms", "ms", "reread_ttft_ms of the turn: everything is read again."),
+    Term("turnN+M tok/s", "tok/s", "decode_tok_s of a turn of N prompt tokens and M decoded ones."),
     Term("ppN tok/s", "tok/s", "prefill_tok_s of a prefill of N tokens."),
     Term("tgN tok/s", "tok/s", "decode_tok_s of a decode of N tokens."),
     Term(

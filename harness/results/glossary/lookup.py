@@ -19,6 +19,11 @@ SECTIONS = (
 # `pp128 tok/s`, `tg32 @ d1024`, `pg128+32 TTFT ms`, `est_decode_tok_s`: one entry each.
 PATTERNS = (
     (r"pg\d+\+\d+(c\d+)? ttft ms", "TTFT ms"),
+    (r"turn\d+\+\d+(c\d+)? ttft ms", "TTFT ms"),
+    (r"turn\d+\+\d+(c\d+)? reread ttft ms", "reread TTFT ms"),
+    (r"turn\d+\+\d+(c\d+)? tok/s", "turnN+M tok/s"),
+    (r"turn\d+\+\d+(c\d+)?( @ d\d+)?", "turn"),
+    (r"turns", "turn"),
     (r"pp\d+(c\d+)? tok/s", "ppN tok/s"),
     (r"tg\d+ tok/s", "tgN tok/s"),
     (r"pg\d+\+\d+(c\d+)? tok/s", "pgN+M tok/s"),

@@ -116,8 +116,17 @@ WORDS = (
     Term(
         "pg",
         "",
-        "Request test: pg128+64 reads 128 tokens, then decodes 64. The only one with TTFT, e2e "
-        "and cold TTFT.",
+        "Request test: pg128+64 reads 128 tokens, then decodes 64. The only one with cold TTFT; "
+        "turns have TTFT and e2e too.",
+    ),
+    Term(
+        "turn",
+        "",
+        "Turn of a chat (--turns 4x128+64): turn128+64 @ d384 reads a prompt of 128 tokens behind "
+        "the 384 of the turns before it, all of which the cache holds, then decodes 64. ttft_ms is "
+        "that of the prompt with the cache kept, reread_ttft_ms that of all 512 tokens from an "
+        "empty one. Each turn is a row by its depth, with its own decode rate, and the peak of a "
+        "process that takes this turn alone with its cache kept.",
     ),
     Term(
         "enc",

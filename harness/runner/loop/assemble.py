@@ -15,7 +15,7 @@ from harness.estimator.static import StaticLengths
 from harness.machine.watch.evidence import gather_evidence
 from harness.machine.watch.trust import grade
 from harness.results.entries import FailureEntry
-from harness.results.enums import Grade, ReasonCode, Status, worst_grade
+from harness.results.enums import Grade, Kind, ReasonCode, Status, worst_grade
 from harness.results.environment import MachineFacts
 from harness.results.plan import Progress
 from harness.results.replies import (
@@ -227,6 +227,7 @@ def _estimates(facts: CellFacts) -> RecordEstimates:
         test.chunk_tokens,
         group.prepack,
         capacity_tokens=group.capacity,
+        rereads=test.kind is Kind.TURN,
     )
     peaks = peaks_of(facts.entries, group.device, group.threads)
     return group.model.estimates(group.level, test, lengths, peaks)

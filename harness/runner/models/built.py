@@ -272,7 +272,7 @@ class BuiltDecoder(BuiltModel):
         check_variants(levels, devices)
         pairs = [(level, find_cache(name, level)) for level in levels for name in settings.kv_cache]
         for level in levels:
-            check_static(level, settings.batch)
+            check_static(level, settings.batch, bool(settings.turns))
         _check_contexts(self, settings, levels)
         return tuple(dict.fromkeys(pairs))
 

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from harness.runner.settings import Settings
     from harness.store.exported import AnyArtifact
 
-DECODES = (Kind.PREFILL, Kind.DECODE, Kind.REQUEST)
+DECODES = (Kind.PREFILL, Kind.DECODE, Kind.REQUEST, Kind.TURN)
 # Of the parameters: what exporters leave out, such as vectors of equal values stored once.
 COUNT_TOLERANCE = 0.001
 
@@ -359,6 +359,12 @@ class ExportedDecoder(Exported):
     def _own_tests(self, settings: "Settings") -> tuple[Workload, ...]:
         """Prefill, decode and request tests."""
         refuse_sized(self.model, settings)
+        if settings.turns and self.model.cache_kind == "none":
+            raise UsageError(
+                f"--turns: {self.model.name} keeps no cache, so that every turn reads everything"
+                " again",
+                fix="--pg with the tokens of all turns as its prompt",
+            )
         tests = fitted(settings, self.model, decoder_tests(settings))
         return of_fixed_length(settings, self.model, tests)
 

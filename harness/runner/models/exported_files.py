@@ -254,6 +254,7 @@ def estimates_of(
         lengths.batch,
         chunk_tokens=chunk,
         capacity_tokens=lengths.capacity_tokens,
+        rereads=lengths.rereads,
     )
     encoder = model.graph(Role.ENCODER)
     found = exported_estimates(

@@ -111,6 +111,12 @@ class ServedModel(AsItLies):
                 " by a server",
                 fix="leave --quality, --sensitivity and --reference out",
             )
+        if settings.turns:
+            raise UsageError(
+                f"--turns: whether a cache is kept between requests, the server of"
+                f" {self.source.name} decides",
+                fix="--pg with the tokens of all turns as its prompt, or --runtime ort",
+            )
         if "quant" in settings.given:
             raise UsageError(
                 f"--quant {','.join(settings.quant)}: a server has loaded {self.source.name} as it"

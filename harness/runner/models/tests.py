@@ -12,7 +12,8 @@ from harness.runner.settings import Settings
 from harness.runner.settings.values import AS_TESTED, MOST
 
 # Keys of the flags that tests of a kind of model come of.
-DECODER_FLAGS = ("prompt", "gen", "pg", "depth", "batch", "prefill_chunk", "like")
+LENGTHS = ("prompt", "gen", "pg", "turns")
+DECODER_FLAGS = (*LENGTHS, "depth", "batch", "prefill_chunk", "like")
 ENCODER_FLAGS = ("enc",)
 IMAGE_FLAGS = ("img",)
 SOUND_FLAGS = ("aud",)
@@ -20,7 +21,7 @@ USUAL_TOKENS, USUAL_TEXTS = 128, (1, 8)
 
 
 def decoder_tests(settings: Settings) -> tuple[Workload, ...]:
-    """Prefill, decode and request tests, each once.
+    """Prefill, decode and request tests, and turns of chats, each once.
 
     Raises:
         UsageError: the plan holds none.
@@ -34,10 +35,28 @@ def decoder_tests(settings: Settings) -> tuple[Workload, ...]:
         *(test for test in read if test.kind is Kind.PREFILL),
         *decode_tests(settings),
         *(test for test in read if test.kind is Kind.REQUEST),
+        *turn_tests(settings),
     )
     if not tests:
         raise UsageError("the plan holds no test", fix="--prompt 128 --gen 32 --pg 128,32")
     return tuple(dict.fromkeys(tests))
+
+
+def turn_tests(settings: Settings) -> Iterator[Workload]:
+    """Turns of chats: each begins where those before it end, behind the depth of the plan.
+
+    All turns of a chat are read in chunks where the longest of them is.
+    """
+    for depth in settings.depth:
+        for turns, prompt, gen in settings.turns:
+            longest = depth + (turns - 1) * (prompt + gen) + prompt
+            chunks = dict.fromkeys(
+                chunk if chunk < longest else 0 for chunk in settings.prefill_chunk
+            )
+            for chunk in chunks:
+                for before in range(turns):
+                    at = depth + before * (prompt + gen)
+                    yield Workload(Kind.TURN, prompt, gen, at, chunk_tokens=chunk)
 
 
 def _in_chunks(test: Workload, chunk_tokens: int) -> Workload:
@@ -205,13 +224,15 @@ def of_fixed_length(
         return tests
 
     def can_run(test: Workload) -> bool:
+        if test.kind is Kind.TURN:  # which reads a longer text every time
+            return begins is None and goes_on is None
         at_once = test.chunk_tokens or test.prompt_tokens
         even = test.prompt_tokens % (at_once or 1) == 0
         reads = even and at_once in (0, begins or at_once)
         return reads and (not test.gen_tokens or (model.main.cache is not None and goes_on == 1))
 
     lost = next((test for test in tests if not can_run(test)), None)
-    if lost is not None and settings.is_asked(*DECODER_FLAGS[:3]):
+    if lost is not None and settings.is_asked(*LENGTHS):
         raise UsageError(
             f"{lost.name}: {model.name} reads {begins} tokens at once, and no other number",
             fix=f"--prompt {begins}",
@@ -255,7 +276,7 @@ def fitted(
     """
     start = 1 if model.kind is ExportedKind.ENCODER_DECODER else 0  # its start token has a row too
     limit = model.max_context_tokens and model.max_context_tokens - start
-    if limit is None or settings.is_asked(*DECODER_FLAGS[:4]):
+    if limit is None or settings.is_asked(*LENGTHS, "depth"):
         return within(model, tests, limit)
     return tuple(dict.fromkeys(_shortened(test, limit) for test in tests if limit > 1))
 
@@ -278,7 +299,7 @@ def _shortened(test: Workload, limit: int) -> Workload:
     """A test that fits: generated tokens keep at most half of a request, the prompt the rest."""
     if test.context_tokens <= limit:
         return test
-    most = limit // 2 if test.kind is Kind.REQUEST else limit
+    most = limit // 2 if test.kind in (Kind.REQUEST, Kind.TURN) else limit
     gen = min(test.gen_tokens, most)
     prompt = min(test.prompt_tokens, limit - gen)
     depth = limit - gen - prompt

@@ -21,7 +21,19 @@ from harness.runner.settings.flags import flag as flag_row
 from harness.runner.settings.values import EXACT_TOO
 
 # Flags that say what is tested of a model, each of some kinds of models only.
-TEST_FLAGS = ("prompt", "gen", "pg", "depth", "prefill_chunk", "like", "batch", "enc", "img", "aud")
+TEST_FLAGS = (
+    "prompt",
+    "gen",
+    "pg",
+    "turns",
+    "depth",
+    "prefill_chunk",
+    "like",
+    "batch",
+    "enc",
+    "img",
+    "aud",
+)
 # Flags that say how something is done -> the keys of which one asks for it.
 HOW: dict[str, tuple[str, ...]] = {
     "max_rounds": ("precision",),
@@ -86,13 +98,18 @@ def _check_used(settings: Settings, models: Sequence[Model], named: str) -> None
                 f"{flag} says nothing without {other.option}",
                 fix=f"give {f'{other.option} {other.example}'.strip()} too, or leave {flag} out",
             )
-    if "depth" in settings.given and any(settings.depth) and not (settings.prompt or settings.gen):
+    if (
+        "depth" in settings.given
+        and any(settings.depth)
+        and not (settings.prompt or settings.gen or settings.turns)
+    ):
         raise UsageError(
             "--depth is of prefill and decode tests, and neither is asked for: a request begins"
             " with an empty cache",
             fix="--prompt 128 --gen 32 with it, or leave --depth out",
         )
-    longest = max((*settings.prompt, *(prompt for prompt, _ in settings.pg)), default=0)
+    chats = (max(depth for depth in settings.depth) + t * (p + g) - g for t, p, g in settings.turns)
+    longest = max((*settings.prompt, *(prompt for prompt, _ in settings.pg), *chats), default=0)
     least = min((chunk for chunk in settings.prefill_chunk if chunk), default=0)
     if "prefill_chunk" in settings.given and least and least >= longest:
         raise UsageError(

@@ -72,12 +72,18 @@ def _check_level(level: QuantLevel, devices: Sequence[Device]) -> None:
     )
 
 
-def check_static(level: QuantLevel, batches: Iterable[int]) -> None:
+def check_static(level: QuantLevel, batches: Iterable[int], has_turns: bool = False) -> None:
     """Refuse what no static graph of a decoder is built for.
 
     Raises:
-        UsageError: several sequences at once, at a static level.
+        UsageError: several sequences at once, or turns of a chat, at a static level.
     """
+    if level.variant is Variant.STATIC and has_turns:
+        raise UsageError(
+            f"--turns: {level.name} is built as a static decoder, and chats are measured of those"
+            " that read any number of tokens at once",
+            fix="--prompt and --gen with --depth, or a level that CPUs and GPUs run",
+        )
     if level.variant is Variant.STATIC and max(batches) > 1:
         raise UsageError(
             f"{level.name} is built as a static decoder, which reads one sequence, not"

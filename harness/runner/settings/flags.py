@@ -142,6 +142,12 @@ FLAGS: tuple[Flag, ...] = (
         "Request tests: prompt,gen. May be given again.",
         is_multiple=True,
     ),
+    _cells(
+        "turns", readers.CHATS, "4x128+64", '["4x128+64"]', "TURNSxPROMPT+GEN", TESTS,
+        "Turns of a chat: each reads a prompt behind those before it, with the cache kept and by"
+        " reading everything again, and decodes an answer.",
+        commands=("run", "ab"),
+    ),
     _tuned(
         "enc", readers.ENCODES, "128x1,128x8", '["128x1", "128x8"]', "TOKENSxTEXTS", TESTS,
         "Encoder tests, tokens x texts: 128x1,128x8; encoders run no others.",

@@ -33,6 +33,7 @@ class RunFlags(TypedDict, total=False):
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.
         pg: request tests, (prompt, generated) tokens: `"128,64"` or pairs.
+        turns: turns of a chat, (turns, prompt, generated) tokens: `"4x128+64"` or triples.
         enc: encoder tests, (tokens, texts): `"128x8"` or pairs.
         img: vision tests, images at once.
         aud: sound tests, (seconds, sounds): `"10x1"` or pairs.
@@ -82,6 +83,7 @@ class RunFlags(TypedDict, total=False):
     prompt: Numbers
     gen: Numbers
     pg: Words | Sequence[tuple[int, int]]
+    turns: Words | Sequence[tuple[int, int, int]]
     enc: Words | Sequence[tuple[int, int]]
     img: Numbers
     aud: Words | Sequence[tuple[float, int]]

@@ -16,7 +16,7 @@ from harness.runner.settings.values import PLAN, Settings, like_values, preset_v
 
 DEFAULT_PLAN = "default"
 OLD_NAMES = {"ladder": "sweep"}  # shipped plans up to version 0.1: still understood
-TEST_KEYS = ("prompt", "gen", "pg")
+TEST_KEYS = ("prompt", "gen", "pg", "turns")
 
 
 def load_settings(
@@ -26,8 +26,8 @@ def load_settings(
 
     `like` puts the tests of another tool over the plan, under flags that say more.
 
-    Any of `prompt`, `gen` and `pg` given as a flag replaces all three, so that `--prompt 512`
-    runs pp512 and nothing else; `enc` is for other models, and replaces only itself.
+    Any of `prompt`, `gen`, `pg` and `turns` given as a flag replaces all of them, so that
+    `--prompt 512` runs pp512 and nothing else; `enc` is for other models, and replaces only itself.
 
     Raises:
         UsageError: no such plan or preset, unknown key, wrong type; says which file and key.

@@ -21,6 +21,7 @@ from harness.core.ranges import (
     parse_seconds,
     parse_share,
     parse_sounds,
+    parse_turns,
 )
 from harness.stats.stopping import Looks, looks_of
 
@@ -74,6 +75,7 @@ class Settings:
     prompt: tuple[int, ...] = ()
     gen: tuple[int, ...] = ()
     pg: tuple[tuple[int, int], ...] = ()
+    turns: tuple[tuple[int, int, int], ...] = ()
     enc: tuple[tuple[int, int], ...] | None = None
     depth: tuple[int, ...] = (0,)
     prefill_chunk: tuple[int, ...] = (0,)
@@ -245,6 +247,11 @@ def _pairs(value: Any, called: str) -> tuple[tuple[int, int], ...]:
     return tuple(parse_pair(text, called) for text in texts)
 
 
+def _chats(value: Any, called: str) -> tuple[tuple[int, int, int], ...]:
+    texts = [item if isinstance(item, str) else "{}x{}+{}".format(*item) for item in _items(value)]
+    return parse_turns(",".join(texts), called)
+
+
 def _encodes(value: Any, called: str) -> tuple[tuple[int, int], ...]:
     texts = [item if isinstance(item, str) else "x".join(map(str, item)) for item in _items(value)]
     return parse_encodes(",".join(texts), called)
@@ -320,6 +327,9 @@ CAPACITIES = Reader(
     _capacities,
 )
 PAIRS = Reader(str | list[str | tuple[int, int]], "a list of [prompt, gen]", _pairs)
+CHATS = Reader(
+    str | list[str | tuple[int, int, int]], "a list such as ['4x128+64']", _chats, parse_turns
+)
 ENCODES = Reader(str | list[str | tuple[int, int]], "a list such as ['128x8']", _encodes)
 SOUNDS = Reader(
     str | list[str | tuple[float, int]], "a list such as ['10x1']", _sounds, parse_sounds

@@ -160,6 +160,7 @@ NOT_OF_CELLS = {
 }
 # Examples that are the usual value, or none that the model has.
 OTHERS = {"gen": "7", "threads": "1", "quant": "fp32", "enc": "7x1", "depth": "8", "pg": ("7,8",)}
+OTHERS |= {"turns": "2x8+4"}  # the example is longer than the context of a model
 
 
 @pytest.mark.parametrize("model", ["bytelm", "all-minilm-l6-v2"])
