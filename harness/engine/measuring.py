@@ -170,7 +170,10 @@ class Measuring:
             self.decoder.greedy_step()
 
     def _warm(self, shape: Shape, call: Callable[[], int], cap_s: float) -> WarmUp:
-        """Warm one shape; one that was warm before in this process needs one more window only."""
-        result = warm_up(call, cap_s, self.clock, earlier_ns=self.warmed.get(shape, ()))
+        """Warm one shape; less is needed of one that was warm in this process, at any depth."""
+        earlier_ns = self.warmed.get(shape, ())
+        alike = (window for known, window in self.warmed.items() if known[:2] == shape[:2])
+        familiar = not earlier_ns and any(alike)
+        result = warm_up(call, cap_s, self.clock, earlier_ns, familiar=familiar)
         self.warmed[shape] = result.last_window_ns
         return result

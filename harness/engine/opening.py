@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from harness.builder.graph.geometry import DecoderGeometry, EncoderGeometry
 from harness.builder.graph.static.geometry import (
@@ -24,16 +25,6 @@ from harness.engine.decoder import DecoderSession
 from harness.engine.encoder import EncoderSession
 from harness.engine.encoding import EncoderMeasuring
 from harness.engine.exported.geometry import ExportedGeometry
-from harness.engine.exported.loaded import load_exported
-from harness.engine.exported.opening import (
-    ExportedMeasuring,
-    frozen_content,
-    open_exported,
-    opened_files,
-    read_files,
-)
-from harness.engine.loaded import LoadedDecoder, LoadedModel
-from harness.engine.loaded_encoder import LoadedEncoder, LoadedTextEncoder
 from harness.engine.measuring import Measuring
 from harness.engine.shapes import Shapes
 from harness.engine.static import StaticDecoder
@@ -42,8 +33,14 @@ from harness.engine.trial import SHORT_TEXTS
 from harness.models.gguf.source import GgufGeometry
 from harness.models.served import ServedGeometry
 
+# What only some models need is imported with them: every worker waits for its imports.
+if TYPE_CHECKING:
+    from harness.engine.exported.opening import ExportedMeasuring
+    from harness.engine.loaded import LoadedModel
+    from harness.engine.loaded_encoder import LoadedEncoder
+
 Sessions = Sequence[OpenedSession]
-AnyMeasuring = Measuring | EncoderMeasuring | ExportedMeasuring
+AnyMeasuring: TypeAlias = "Measuring | EncoderMeasuring | ExportedMeasuring"
 
 
 class GraphKind(ABC):
@@ -82,7 +79,7 @@ class GraphKind(ABC):
 
     def loaded(
         self, graph: Path, device: Device, threads: int, context_tokens: int
-    ) -> LoadedModel | LoadedEncoder:
+    ) -> "LoadedModel | LoadedEncoder":
         """Something to call from Python; nothing is opened yet.
 
         Args:
@@ -121,8 +118,10 @@ class FusedDecoder(GraphKind):
 
     def loaded(
         self, graph: Path, device: Device, threads: int, context_tokens: int
-    ) -> LoadedModel | LoadedEncoder:
+    ) -> "LoadedModel | LoadedEncoder":
         """Logits of whole texts, or prompts and steps."""
+        from harness.engine.loaded import LoadedDecoder
+
         graphs = (graph, graph.with_name(self.geometry.all_logits_file))
         return LoadedDecoder(graphs, self.geometry, device, threads, context_tokens)
 
@@ -172,8 +171,10 @@ class FusedEncoder(GraphKind):
 
     def loaded(
         self, graph: Path, device: Device, threads: int, context_tokens: int
-    ) -> LoadedModel | LoadedEncoder:
+    ) -> "LoadedModel | LoadedEncoder":
         """Embeddings."""
+        from harness.engine.loaded_encoder import LoadedTextEncoder
+
         return LoadedTextEncoder(graph, self.geometry, device, threads)
 
     def measuring(
@@ -217,14 +218,20 @@ class ExportedGraphs(GraphKind):
 
     def files(self, graph: Path) -> tuple[Path, ...]:
         """Those that were recognised, wherever they lie."""
+        from harness.engine.exported.opening import opened_files
+
         return opened_files(self.geometry)
 
     def data_files(self) -> tuple[Path, ...]:
         """Graphs and data."""
+        from harness.engine.exported.opening import read_files
+
         return read_files(self.geometry)
 
     def content(self, file: Path) -> bytes | None:
         """Its structure with fixed weights, where some are inputs too and are not kept so."""
+        from harness.engine.exported.opening import frozen_content
+
         return frozen_content(self.geometry, file)
 
     def recognised(self) -> ExportedGeometry | None:
@@ -233,14 +240,18 @@ class ExportedGraphs(GraphKind):
 
     def loaded(
         self, graph: Path, device: Device, threads: int, context_tokens: int
-    ) -> LoadedModel | LoadedEncoder:
+    ) -> "LoadedModel | LoadedEncoder":
         """What its kind does."""
+        from harness.engine.exported.loaded import load_exported
+
         return load_exported(self.geometry, device, threads, context_tokens)
 
     def measuring(
         self, sessions: Sessions, batch: int, capacity_tokens: int, seed: int
     ) -> AnyMeasuring:
         """Measure what its kind does."""
+        from harness.engine.exported.opening import open_exported
+
         return open_exported(sessions, self.geometry, batch, capacity_tokens, seed)
 
 
@@ -258,7 +269,7 @@ class GgufFile(GraphKind):
 
     def loaded(
         self, graph: Path, device: Device, threads: int, context_tokens: int
-    ) -> LoadedModel | LoadedEncoder:
+    ) -> "LoadedModel | LoadedEncoder":
         """Refuse: it is measured only."""
         raise UsageError(
             f"{graph.name} is a GGUF file, which is measured only",

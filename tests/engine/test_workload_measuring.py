@@ -70,6 +70,13 @@ def test_a_shape_that_was_warm_needs_one_more_window():
     assert len(measure.warm(Workload(Kind.PREFILL, 4, 0), cap_s=10)[0].durations_ns) == 40
 
 
+def test_a_step_that_was_warm_at_another_depth_needs_windows_of_half_the_length():
+    measure, _ = measuring()
+    measure.warm(DECODE, cap_s=10)
+    prompt, step = measure.warm(REQUEST, cap_s=10)
+    assert (len(prompt.durations_ns), len(step.durations_ns)) == (40, 20)
+
+
 def test_samples_are_enough_passes():
     measure, _ = measuring()
     samples = measure.sample(DECODE, min_passes=3, min_seconds=0)

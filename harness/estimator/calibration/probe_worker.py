@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,8 +240,8 @@ def _until(run: Callable[[], object], seconds: float, passes: int) -> list[int]:
 
 
 def _open(graph: Path, device: str, threads: int) -> OpenedSession:
-    """Open a micro-graph as a model is opened."""
-    return open_session(graph, find_device(device), threads)
+    """Open a micro-graph as a model is opened, its weights packed on all threads: only sooner."""
+    return open_session(graph, replace(find_device(device), parallel_prepack=True), threads)
 
 
 def _noise(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

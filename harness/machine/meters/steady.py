@@ -15,7 +15,7 @@ from harness.core.units import NS_PER_S
 from harness.machine.meters.samples import Clock
 
 WINDOW_SAMPLES = 20
-WINDOW_NS = NS_PER_S // 2
+WINDOW_NS = NS_PER_S // 4
 WINDOW_LEAST_SAMPLES = 2
 TOLERANCE = 0.02  # of the median: two windows agree within it; a smaller drift is no trend
 KENDALL_Z = 2.576  # two-sided 1 %: beyond it the order of the samples is not chance
@@ -45,6 +45,8 @@ def warm_up(
     cap_s: float,
     clock: Clock = time.perf_counter_ns,
     earlier_ns: Sequence[int] = (),
+    *,
+    familiar: bool = False,
 ) -> WarmUp:
     """Take samples until they are steady or the time is up; at least one is taken.
 
@@ -53,17 +55,21 @@ def warm_up(
         cap_s: longest warm-up; the sample in flight when it ends is finished.
         clock: monotonic, in ns.
         earlier_ns: samples of the same shape from earlier in this process: they count as windows,
-            so a shape that was warm before needs one more window that agrees, not two.
+            so a shape that was warm before needs one more window that agrees, not two, and has
+            half of the time.
+        familiar: the same was warm before at another depth: windows are half as long.
     """
     start_ns = clock()
+    cap_s = cap_s / 2 if earlier_ns else cap_s
+    parts = 2 if familiar else 1
     durations_ns = list(earlier_ns)
     steady = False
     while not steady:
         durations_ns.append(sample())
-        steady = is_steady(durations_ns)
+        steady = is_steady(durations_ns, parts)
         if clock() - start_ns >= cap_s * NS_PER_S:
             break
-    windows = last_windows(durations_ns)
+    windows = last_windows(durations_ns, parts)
     return WarmUp(
         steady=steady,
         duration_ns=clock() - start_ns,
@@ -73,7 +79,7 @@ def warm_up(
     )
 
 
-def is_steady(durations_ns: Sequence[int]) -> bool:
+def is_steady(durations_ns: Sequence[int], parts: int = 1) -> bool:
     """Whether the last two adjacent windows agree within 2 % and show no trend.
 
         |ln(median of the last / median of the one before)| <= ln 1.02
@@ -81,8 +87,12 @@ def is_steady(durations_ns: Sequence[int]) -> bool:
     A trend is a drift over both windows (Theil-Sen slope times their length) beyond 2 % of the
     median that chance does not explain (Mann-Kendall, two-sided 1 %): on a noisy machine the
     slope alone would see a trend in most windows of steady samples.
+
+    Args:
+        durations_ns: samples in order.
+        parts: that a whole window is divided by.
     """
-    windows = last_windows(durations_ns)
+    windows = last_windows(durations_ns, parts)
     if len(windows) < 2:
         return False
     before, last = windows
@@ -91,16 +101,16 @@ def is_steady(durations_ns: Sequence[int]) -> bool:
     return not has_trend([*before, *last])
 
 
-def last_windows(durations_ns: Sequence[int]) -> list[Sequence[int]]:
+def last_windows(durations_ns: Sequence[int], parts: int = 1) -> list[Sequence[int]]:
     """The last two adjacent windows, older first; fewer when the samples do not suffice.
 
     A window is the shortest run of samples, counted back from its end, that holds 20 samples or
-    0.5 s of them, and at least 2.
+    0.25 s of them (in so many parts as are asked for), and at least 2.
     """
     windows: list[Sequence[int]] = []
     end = len(durations_ns)
     while len(windows) < 2:
-        start = _window_start(durations_ns, end)
+        start = _window_start(durations_ns, end, parts)
         if start is None:
             break
         windows.insert(0, durations_ns[start:end])
@@ -108,13 +118,13 @@ def last_windows(durations_ns: Sequence[int]) -> list[Sequence[int]]:
     return windows
 
 
-def _window_start(durations_ns: Sequence[int], end: int) -> int | None:
+def _window_start(durations_ns: Sequence[int], end: int, parts: int) -> int | None:
     """Index of the first sample of the window that ends before `end`; None: too few samples."""
     total_ns = 0
     for start in range(end - 1, -1, -1):
         total_ns += durations_ns[start]
         count = end - start
-        full = count >= WINDOW_SAMPLES or total_ns >= WINDOW_NS
+        full = count * parts >= WINDOW_SAMPLES or total_ns * parts >= WINDOW_NS
         if full and count >= WINDOW_LEAST_SAMPLES:
             return start
     return None

@@ -165,7 +165,7 @@ WORDS = (
         "warm-up",
         "",
         "In the process that samples, at every measured shape: until two adjacent windows (20 "
-        "samples or 0.5 s) agree within 2 % without a trend, 10 s at most.",
+        "samples or 0.25 s) agree within 2 % without a trend, 10 s at most.",
     ),
     Term(
         "placement",

@@ -17,9 +17,9 @@ from harness.runner.loop.calibration import is_calibrated
 from harness.runner.loop.memory_passes import share_process
 from harness.runner.plan import Plan, SessionGroup
 
-# Seconds of a process beside its tests, and warm-up that any test takes: the default plan on two
-# AVX2 cores, rounded up.
-PROCESS_S, WARM_S = 1.2, 1.0
+# Seconds of a process beside its tests, and warm-up of a test: the default plan on two AVX2 cores,
+# rounded up.
+PROCESS_S, WARM_S = 1.1, 0.7
 FLOP_PER_S_A_THREAD = 60e9  # of prompts, at fp32 on such a core
 BYTES_PER_S = 20e9  # of steps
 

@@ -33,10 +33,16 @@ def test_windows_are_20_samples_of_a_fast_call():
     assert last_windows(series) == [series[10:30], series[30:50]]
 
 
-def test_windows_are_half_a_second_of_a_slow_call_and_at_least_two():
-    """0.2 s: 3 samples reach 0.5 s. 0.6 s: one would, but a window holds at least 2."""
-    assert [len(window) for window in last_windows([200 * MS] * 9)] == [3, 3]
-    assert [len(window) for window in last_windows([600 * MS] * 9)] == [2, 2]
+def test_windows_are_a_quarter_second_of_a_slow_call_and_at_least_two():
+    """0.1 s: 3 samples reach 0.25 s. 0.3 s: one would, but a window holds at least 2."""
+    assert [len(window) for window in last_windows([100 * MS] * 9)] == [3, 3]
+    assert [len(window) for window in last_windows([300 * MS] * 9)] == [2, 2]
+
+
+def test_half_a_window_is_half_as_many_samples_and_at_least_two():
+    """10 samples of 1 ms; 0.125 s of 30 ms are 5; of 0.1 s two."""
+    lengths = [len(last_windows([each * MS] * 99, parts=2)[0]) for each in (1, 30, 100)]
+    assert lengths == [10, 5, 2]
 
 
 @pytest.mark.parametrize(("count", "windows"), [(0, 0), (19, 0), (20, 1), (39, 1), (40, 2)])
@@ -124,3 +130,25 @@ def test_samples_from_earlier_in_the_process_save_one_window():
     assert len(again.durations_ns) == 20
     slower = warm_up(Fake([2 * MS]).sample, 10, fake.clock, earlier_ns=[MS] * 20)
     assert len(slower.durations_ns) == 31
+
+
+def test_a_shape_that_was_warm_has_half_of_the_time():
+    """Each call 3 % slower than the one before, 1 s of 2 s."""
+    fake = Fake(round(10 * MS * 1.03**call) for call in range(200))
+    result = warm_up(fake.sample, 2, fake.clock, earlier_ns=[5 * MS] * 20)
+    assert not result.steady
+    assert result.duration_ns >= 1000 * MS > result.duration_ns - result.durations_ns[-1]
+
+
+def test_a_familiar_call_needs_windows_of_half_the_length():
+    fake = Fake([MS])
+    assert len(warm_up(fake.sample, 10, fake.clock, familiar=True).durations_ns) == 20
+
+
+@pytest.mark.parametrize("step_ms", [1, 8, 25, 60])
+def test_a_fresh_session_is_warm_within_2_percent_whatever_a_call_takes(step_ms):
+    """The decay that ONNX Runtime was seen to have, at any length of a call."""
+    fake = Fake(round(step_ms * MS * (1 + 1.07 * 0.83**call)) for call in range(200))
+    result = warm_up(fake.sample, 10, fake.clock)
+    assert result.steady
+    assert result.durations_ns[-1] < 1.02 * step_ms * MS
