@@ -203,8 +203,9 @@ def test_memory_of_further_tests_is_that_of_fresh_children(fresh, tmp_path):
     after = fresh.ask("memory_next", LONG_S, workload=many, **asked)["taken"]
     with Worker.start(MODULE) as started:
         alone = started.ask("memory", LONG_S, workload=many, **arguments)
-    for value in ("peak_bytes", "anonymous_peak_bytes"):
-        assert after[value] == pytest.approx(alone[value], rel=0.02)
+    assert after["peak_bytes"] == pytest.approx(alone["peak_bytes"], rel=0.02)
+    # what is looked at every 2 ms may be missed for a moment
+    assert after["anonymous_peak_bytes"] == pytest.approx(alone["anonymous_peak_bytes"], rel=0.06)
     assert fresh.ask("memory_next", LONG_S, workload=few, **asked) == {"taken": None}
 
 
