@@ -34,7 +34,7 @@ def headline(document: Document, rows: Sequence[Row]) -> str:
     shared = _shared(rows)
     parts = [
         shared("model"),
-        _with(shared("parameters"), "{:,} parameters") if shared("parameters") != 0 else NOTHING,
+        _parameters(rows, shared),
         shared("level_label") or shared("level"),
         _processor(document.environment, shared, rows),
         _cache(rows),
@@ -59,6 +59,13 @@ def _shared(rows: Sequence[Row]) -> Shared:
 def _with(value: object, template: str) -> str:
     """The value in its words; nothing for None."""
     return "" if value is None else template.format(value)
+
+
+def _parameters(rows: Sequence[Row], shared: Shared) -> str:
+    """Their number; a graph may have none, and a server may not say."""
+    if shared("parameters") == 0:
+        return "" if is_served(rows[0].cell.runtime) else NOTHING
+    return _with(shared("parameters"), "{:,} parameters")
 
 
 def _unusual(name: str, shared: Shared) -> str:

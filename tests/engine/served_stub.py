@@ -159,6 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"error": {"message": "Loading model", "code": 503}}, 503)
         elif fault == "broken":
             self._json({"error": {"message": "cannot open /home/jane/models/x.gguf"}}, 500)
+        elif fault == "mute" and not body.get("stream"):
+            self._json({"error": {"message": "context length exceeded"}}, 400)
+        elif fault == "mute":
+            self._body(b"", "text/event-stream")
         elif fault == "strict" and "ignore_eos" in body:
             self._json({"error": {"message": "unknown field ignore_eos"}}, 400)
         elif fault == "only-chat" and not self.path.endswith("/chat/completions"):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness.core.errors import MeasurementError
-from harness.engine.served.answers import read_answer
+from harness.engine.served.answers import LIMIT, PIECES, USAGE, read_answer
 from harness.engine.served.dialects import CHAT, COMPLETION, GENERATE
 from harness.engine.served.wire import Stream
 
@@ -31,7 +31,7 @@ def test_a_token_a_piece_is_timed_piece_by_piece():
     """Asked at 100: first token after 20 ns, then steps of 15 and 25."""
     found = read((120, line("a")), (135, line("b")), (160, line("c")), END, DONE, asked=3)
     assert (found.first_ns, found.steps_ns, found.end_ns) == (20, (15, 25), 60)
-    assert (found.tokens, found.counted_by, found.text) == (3, "pieces", "abc")
+    assert (found.tokens, found.counted_by, found.text) == (3, PIECES, "abc")
 
 
 def test_pieces_that_come_together_share_their_time():
@@ -46,7 +46,7 @@ def test_pieces_of_several_tokens_are_steps_of_one_length():
     pieces = [(120, line("a")), (130, line("bb")), (160, line("cc"))]
     found = read(*pieces, (160, line(ended="length", usage=usage)), DONE, asked=5)
     assert found.steps_ns == (10, 10, 10, 10)
-    assert (found.counted_by, found.pieces, found.prompt_tokens) == ("usage", 3, 7)
+    assert (found.counted_by, found.pieces, found.prompt_tokens) == (USAGE, 3, 7)
 
 
 def test_a_last_token_without_text_ends_with_the_answer():
@@ -58,7 +58,13 @@ def test_a_last_token_without_text_ends_with_the_answer():
         (181, b"data: [DONE]"),
     ]
     found = read(*pieces, asked=3)
-    assert (found.steps_ns, found.end_ns, found.counted_by) == ((30, 30), 80, "limit")
+    assert (found.steps_ns, found.end_ns, found.counted_by) == ((30, 30), 80, LIMIT)
+
+
+def test_a_single_token_without_text_is_there_when_the_answer_ends():
+    """Half a letter is no text: of one token that was asked for, the end tells the time."""
+    found = read((150, line(ended="length")), DONE, asked=1)
+    assert (found.first_ns, found.steps_ns, found.tokens) == (50, (), 1)
 
 
 def test_roles_comments_and_empty_pieces_are_no_tokens():
@@ -83,7 +89,7 @@ def test_ollama_counts_at_its_end():
         (141, b'{"response": "", "done": true, "eval_count": 2, "prompt_eval_count": 9}'),
     ]
     found = read(*rows, asked=2, dialect=GENERATE)
-    assert (found.steps_ns, found.prompt_tokens, found.counted_by) == ((20,), 9, "usage")
+    assert (found.steps_ns, found.prompt_tokens, found.counted_by) == ((20,), 9, USAGE)
 
 
 @pytest.mark.parametrize("where", ["usage", "timings"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import DeviceError, HarnessError, MeasurementError
+from harness.engine.served.answers import PIECES
 from harness.engine.served.listing import ask_server
 from harness.engine.served.measuring import ServedMeasuring, begin_asking
 from harness.engine.served.wire import Wire
@@ -79,7 +80,7 @@ def test_without_usage_tokens_are_counted_by_pieces():
     with serving(Stub("no-usage")) as stub:
         measuring = asked(stub)
         assert len(measuring.one_pass(REQUEST).itl_ns) == 7
-    assert (measuring.asking.counted_by, measuring.asking.counts_prompts) == ("pieces", False)
+    assert (measuring.asking.counted_by, measuring.asking.counts_prompts) == (PIECES, False)
 
 
 FAULTS = {
@@ -100,6 +101,7 @@ FAULTS = {
     "close-plain": r"ended its answer after \d of 4 tokens",
     "endless": "goes on without an end",
     "error-event": "reports an error in its answer: (out of blocks|llama runner process)",
+    "mute": r"refuses .* with HTTP 400: context length exceeded",
     "cut": "read a prompt of 50 tokens where 64 were meant",
 }
 FAULTS_OF_OPENAI = {
@@ -170,6 +172,13 @@ def test_the_key_goes_to_the_named_server_alone(monkeypatch):
     with serving(Stub("key")) as stub:
         asked(stub).one_pass(PREFILL)
         assert stub.headers["Authorization"] == "Bearer sk-1"
+
+
+def test_a_key_that_is_none_is_not_sent(monkeypatch):
+    monkeypatch.setenv("BENCH_API_KEY", "sk-1\nHost: elsewhere")
+    with serving(Stub()) as stub, pytest.raises(DeviceError, match="signs that no key has"):
+        asked(stub)
+    assert stub.headers == {}
 
 
 def test_no_key_is_sent_to_another_machine_in_the_clear(monkeypatch):

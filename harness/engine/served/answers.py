@@ -20,7 +20,7 @@ DATA = b"data:"
 BESIDE = (b":", b"event:", b"id:", b"retry:")  # lines of a stream that hold no data
 ERROR = b"error:"
 LENGTH, STOP = "length", "stop"  # the words for an answer that came to its limit, or to its end
-USAGE, PIECES, LIMIT = "usage", "pieces", "limit"
+USAGE, PIECES, LIMIT = "its usage", "pieces of text", "its word that the limit was reached"
 LEAST_REPEATS = 3  # pieces that each begin with all text before them: no model writes so
 LARGEST_FIRST_SHARE = 0.5  # of the tokens, that may come with the first piece
 
@@ -78,6 +78,8 @@ def read_answer(stream: Stream, dialect: Dialect, asked_tokens: int, told: str) 
         )
     _check_repeats([text for _, text in pieces], told)
     said = _last(events, "tokens")
+    if not pieces and asked_tokens == 1 and (said == 1 or ended == LENGTH):
+        pieces = [(ns, "") for ns, event in events if event.ended][:1]  # half a letter, say
     tokens, counted_by = _counted(len(pieces), said, ended, asked_tokens, told)
     times_ns = [ns - stream.start_ns for ns, _ in pieces]
     last_ns = times_ns[-1]

@@ -82,6 +82,9 @@ class Asking:
         """
         question = Question(self.model, prompt, tokens, context_tokens)
         stream = self.wire.stream(self.path, self.dialect.body(question, self.way), tokens)
+        if not stream.lines:  # asked in one piece, some say why
+            whole = replace(question, is_streamed=False)
+            self.wire.ask(self.path, self.dialect.body(whole, self.way))
         return read_answer(stream, self.dialect, tokens, self.wire.address.told)
 
     def count(self, prompt: str) -> int | None:

@@ -195,8 +195,13 @@ class Wire:
     ) -> None:
         """Send a question with the user's key, which goes nowhere else."""
         headers = {"Accept": "application/json, text/event-stream", "Connection": "close"}
-        key = read_variable(KEY)
+        key = read_variable(KEY).strip()
         if key:
+            if not (key.isascii() and key.isprintable()):
+                raise DeviceError(
+                    "BENCH_API_KEY holds signs that no key has",
+                    fix="set it to the key alone: ASCII, on one line",
+                )
             if self.address.scheme != "https" and not self.address.is_loopback:
                 raise DeviceError(
                     "BENCH_API_KEY is not sent to another machine over plain http",

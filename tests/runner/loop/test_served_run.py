@@ -57,7 +57,7 @@ def test_a_server_gives_records_as_any_runtime(tmp_path):
         assert record.metrics["bits_per_weight"].value == 4.5
         assert (record.estimates, record.placement.verdict) == ({}, "UNKNOWN")
         assert "PLACEMENT" not in {reason.code for reason in record.trust.reasons}
-        assert record.hardware.options["tokens"] == "by usage"
+        assert record.hardware.options["tokens"] == "by its usage"
         assert (record.cell.runtime, record.cell.device) == ("llama-server@loopback", "server")
         assert (record.cell.threads, record.cell.weights) == (0, "served")
     again = read_document(outcome.path)
