@@ -70,8 +70,8 @@ def group_format(group: ParameterGroup, level: QuantLevel) -> MatrixFormat | Non
     if group.role in (Role.VECTOR, Role.UNUSED):
         return None
     if group.role in (Role.BODY, Role.POOLED):
-        return level.body_format(sensitive=group.sensitive)
-    return level.head if group.role is Role.HEAD else level.table
+        return level.body_format(sensitive=group.sensitive).fitted(group.inputs)
+    return (level.head if group.role is Role.HEAD else level.table).fitted(group.inputs)
 
 
 def stored_copy_bytes(group: ParameterGroup, level: QuantLevel) -> int:

@@ -81,7 +81,7 @@ def _encoder_calls(spec: EncoderSpec, level: QuantLevel) -> int:
     Source: harness.builder.graph.encoder, whose nodes a test counts.
     """
     layer = ENCODER_LAYER_NODES + (4 if level.body.form is Form.FLOAT else 0)
-    table = level.table
+    table = level.table.fitted(spec.hidden_size)
     padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
     tables = (3 if spec.token_types else 2) * (2 if padded else 1)
     around = TEXT_MASK_NODES + 3 + (1 if spec.first_position else 0) + tables + 2
@@ -115,7 +115,7 @@ def _rotary_encoder_calls(spec: RotaryEncoderSpec, level: QuantLevel) -> int:
 
     Causal attention turns and shares by itself, and splits only for the norms of its heads.
     """
-    table = level.table
+    table = level.table.fitted(spec.hidden_size)
     padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
     nodes = sum(_layer_nodes(spec, level, layer) for layer in spec.layers)
     nodes += _position_nodes(spec, level) if spec.causal else 0
@@ -149,7 +149,7 @@ def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
     the rotary tables, which ONNX Runtime folds when a session loads, and the fusions it makes then.
     Source: harness.builder.graph.decoder, whose nodes a test counts.
     """
-    table = level.table
+    table = level.table.fitted(spec.hidden_size)
     padded = table.form is Form.BLOCK and table.padded_inputs(spec.hidden_size) != spec.hidden_size
     learned = spec.positions == "learned"
     around = (2 if padded else 1) * (2 if learned else 1) + (POSITION_NODES if learned else 0)
@@ -165,7 +165,8 @@ def _decoder_calls(spec: ModelSpec, level: QuantLevel) -> int:
 
 def _side_table_nodes(spec: ModelSpec, level: QuantLevel) -> int:
     """Nodes that look up a second embedding, and make of the first one what is added to it."""
-    wide, table = spec.num_layers * spec.per_layer_width, level.table
+    wide = spec.num_layers * spec.per_layer_width
+    table = level.table.fitted(wide)
     if not wide:
         return 0
     padded = table.form is Form.BLOCK and table.padded_inputs(wide) != wide

@@ -68,7 +68,8 @@ def device_constants(
     rates = {}
     if engine is not None:
         attention = MatrixFormat(Form.FLOAT, 8 * level.float_bytes)
-        kernels = {kernel_name(form): form for form in (level.body, level.table)}
+        formats = [one for form in (level.body, level.table) for one in form.fitting]
+        kernels = {kernel_name(form): form for form in formats}
         kernels[ATTENTION] = attention
         for kernel, form in kernels.items():
             peak = peak_flop_per_s(engine, form)

@@ -23,7 +23,7 @@ FORMS = {
     Form.WHOLE: ("int{bits}, one scale", ("DequantizeLinear, Gemm", "Gather")),
     Form.GGML: ("int{bits}, block {block}", ("llama.cpp", "llama.cpp")),
 }
-METHODS = {Method.NEAREST: "nearest", Method.SEARCH: "search"}
+METHODS = {Method.NEAREST: "nearest", Method.SEARCH: "search", Method.COMPENSATED: "compensated"}
 
 
 COLUMNS: tuple[Column[QuantLevel], ...] = (
@@ -71,7 +71,8 @@ def level_values(level: QuantLevel) -> dict[str, object]:
 
 def stored_words(form: MatrixFormat) -> str:
     """Say how a matrix is stored: `int4, block 32, zero points`."""
-    words = FORMS[form.form][0].format(bits=form.bits, block=form.block_weights)
+    block = f"{form.block_weights} or less" if form.fits else form.block_weights
+    words = FORMS[form.form][0].format(bits=form.bits, block=block)
     return f"{words}, zero points" if form.zero_points else words
 
 
@@ -80,7 +81,8 @@ def explain_level(level: QuantLevel) -> str:
     said = [f"{level.name}: {level.label}"]
     said.append(f"Layers: {stored_words(level.body)}; embedding: {stored_words(level.table)}.")
     if level.rounds_activations:
-        blocks = sorted({form.block_weights for form in level.formats if form.block_weights})
+        fitted = [one for form in level.formats if form.block_weights for one in form.fitting]
+        blocks = sorted({form.block_weights for form in fitted})
         said.append(
             "Its products round activations to int8 too (accuracy level 4 of MatMulNBits), once"
             f" for every block of {' or '.join(map(str, blocks))} inputs: a larger block rounds"

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _START = memory_mark()  # before numpy and onnx: what a build needs includes them
 
 
-def build(source: dict[str, Any], level: str, seed: int, folder: str) -> Built:
+def build(
+    source: dict[str, Any], level: str, seed: int, folder: str, writer: str | None = None
+) -> Built:
     """Build one model into an empty folder.
 
     Args:
@@ -35,6 +37,7 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> Built:
         level: name of the quantization level.
         seed: of seeded weights.
         folder: receives the files.
+        writer: path of the model's graph that writes what weights are rounded by; None: none.
 
     Raises:
         ModelError: the weights or the architecture cannot be built.
@@ -42,19 +45,24 @@ def build(source: dict[str, Any], level: str, seed: int, folder: str) -> Built:
     """
     model = _model(source)
     return _timed(
-        lambda: _write(model.spec, model, level, seed, Path(folder)), f"{model.name} at {level}"
+        lambda: _write(model.spec, model, level, seed, Path(folder), writer),
+        f"{model.name} at {level}",
     )
 
 
 @singledispatch
-def _write(spec: AnySpec, model: ModelSource, level: str, seed: int, folder: Path) -> None:
+def _write(
+    spec: AnySpec, model: ModelSource, level: str, seed: int, folder: Path, writer: str | None
+) -> None:
     """Write the fused graphs of a model, by the kind of its architecture."""
     raise TypeError(f"{spec!r} is no architecture")
 
 
 @_write.register(EncoderSpec)
 @_write.register(RotaryEncoderSpec)
-def _write_encoder(spec: TextSpec, model: ModelSource, level: str, seed: int, folder: Path) -> None:
+def _write_encoder(
+    spec: TextSpec, model: ModelSource, level: str, seed: int, folder: Path, writer: str | None
+) -> None:
     from harness.builder.graph.encoder import build_encoder
     from harness.builder.quantize.levels import find_level
     from harness.models.weights.checkpoint import open_weights
@@ -64,14 +72,20 @@ def _write_encoder(spec: TextSpec, model: ModelSource, level: str, seed: int, fo
 
 @_write.register
 def _write_decoder(
-    spec: ModelSpec, model: ModelSource, level: str, seed: int, folder: Path
+    spec: ModelSpec, model: ModelSource, level: str, seed: int, folder: Path, writer: str | None
 ) -> None:
     from harness.builder.graph.decoder import build_decoder
+    from harness.builder.graph.geometry import geometry_of
     from harness.builder.quantize.levels import find_level
     from harness.models.weights.checkpoint import open_weights
 
-    ids = token_ids(model.folder)
-    build_decoder(spec, find_level(level), open_weights(model, seed), folder, ids)
+    ids, shares = token_ids(model.folder), None
+    if writer is not None:
+        from harness.builder.quantize.levels import WRITER_LEVEL
+        from harness.store.own_writing import OwnInputs
+
+        shares = OwnInputs(Path(writer), geometry_of(spec, find_level(WRITER_LEVEL)), seed)
+    build_decoder(spec, find_level(level), open_weights(model, seed), folder, ids, shares)
 
 
 def build_cache(

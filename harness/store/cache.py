@@ -10,7 +10,14 @@ from typing import Any
 from harness.builder.graph.rules import DATA_FILE, GENAI_FILE, WINDOWED_FILE
 from harness.builder.graph.static.geometry import AnyShapes
 from harness.builder.quantize.layout import stored_arrays, stored_bytes
-from harness.builder.quantize.levels import AUTO, STATIC_FLOAT, QuantLevel, find_level, own_cache
+from harness.builder.quantize.levels import (
+    AUTO,
+    STATIC_FLOAT,
+    WRITER_LEVEL,
+    QuantLevel,
+    find_level,
+    own_cache,
+)
 from harness.core.environment import CACHE, chosen_cache
 from harness.core.errors import StorageError, WorkerError
 from harness.core.files import remove_partial_folders, settle_folder, whole_folder
@@ -25,6 +32,7 @@ from harness.store.artifact import (
     write_record,
 )
 from harness.store.built import Built
+from harness.store.hashes import is_compensated
 from harness.store.links import link_file
 from harness.store.request import BuildRequest, build_request
 
@@ -140,6 +148,9 @@ def _fill(partial: Path, request: BuildRequest, cache: Path, timeout_s: float) -
         check_room(source.spec, request.level, cache)
         return _ask_child("build_static", timeout_s, asked)
     if request.has_own_cache:
+        if is_compensated(source, request.level):
+            writer = ensure_artifact(source, WRITER_LEVEL, cache, request.seed, timeout_s)
+            asked["writer"] = str(writer.graph)
         check_room(source.spec, request.level, cache)
         return _ask_child("build", timeout_s, asked)
     own = replace(request, cache=own_cache(request.level))

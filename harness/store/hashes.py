@@ -17,11 +17,13 @@ from harness.builder.quantize.levels import (
     own_cache,
 )
 from harness.models.specs.layers import LATER
-from harness.models.specs.model import AnySpec
+from harness.models.specs.model import AnySpec, ModelSpec
 from harness.models.texts.tokens import CALIBRATION, TOKENIZER_FILE, bundled_text
 from harness.models.weights.source import ModelSource
 
 HASH_DIGITS = 16
+# Raise it with any change of how a model writes, or of what is made of it.
+WRITING_METHOD = 1
 # Fields of a level that came after the first builds: left out of the hash at these values, with
 # which nothing changes, so that what was built before is still found.
 _LATER: dict[str, object] = {
@@ -32,6 +34,7 @@ _LATER: dict[str, object] = {
     "fixed_point": False,
     "shared_bits": 0,
     "stands_for": (),
+    "fits": False,
 }
 # Fields of a spec that describe the model and leave its graph as it is.
 _DESCRIPTION = frozenset(
@@ -50,7 +53,13 @@ def source_hash(
     """Return the digest of all that decides the bytes of a build of `source`."""
     stored = None if cache == own_cache(level) else _stored_cache(source, cache)
     static = None if shapes is None else _static(source, level, shapes)
-    return content_hash(source.spec, level.name, weights_identity, stored, static)
+    writes = WRITING_METHOD if is_compensated(source, level) else None
+    return content_hash(source.spec, level.name, weights_identity, stored, static, writes)
+
+
+def is_compensated(source: ModelSource, level: QuantLevel) -> bool:
+    """Tell whether a build is rounded by what a model writes: trained decoders at some levels."""
+    return level.compensates and source.folder is not None and type(source.spec) is ModelSpec
 
 
 def content_hash(
@@ -59,6 +68,7 @@ def content_hash(
     weights_identity: str,
     cache: dict[str, Any] | None = None,
     static: dict[str, Any] | None = None,
+    writes: int | None = None,
 ) -> str:
     """Return the digest of all that decides a build's bytes, in hexadecimal.
 
@@ -69,9 +79,10 @@ def content_hash(
         cache: what stands for another cache than the level's own; None, which changes nothing,
             for that one: such builds are older than caches of a choice.
         static: what stands for the shapes and the ranges of a static level; None: of others.
+        writes: version of how a model writes what its weights are rounded by; None: by nothing.
     """
     architecture = {key: value for key, value in _fields(spec).items() if key not in _DESCRIPTION}
-    table = {
+    table: dict[str, Any] = {
         "architecture": architecture,
         "level": asdict(find_level(level_name), dict_factory=_without_later),
         "weights": weights_identity,
@@ -81,8 +92,9 @@ def content_hash(
         table["cache"] = cache
     if static is not None:
         table["static"] = static
-    text = json.dumps(table, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
+    if writes is not None:
+        table["writes"] = writes
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:HASH_DIGITS]
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def test_every_level_form_and_method_has_its_words():
         ("int8", 8.0, "int8, scale per output", "int8, block 32"),
         ("int4", 5.0, "int4, block 32", "int4, block 32"),
         ("int4-b128-asym", 4.28125, "int4, block 128, zero points", "int4, block 128, zero points"),
+        ("int8-fast", 8.25, *["int8, block 128 or less"] * 2),
+        ("int4-fast", 4.28125, *["int4, block 128 or less, zero points"] * 2),
         ("int4-mixed", 5.0, "int4, block 32", "int8, block 32"),
         ("a16w8", 8.0, "int8, scale per output", "int8, one scale"),
     ],

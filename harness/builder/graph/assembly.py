@@ -11,6 +11,7 @@ from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.rules import BUILDER_VERSION, DATA_FILE
 from harness.builder.graph.storage import plan_storage
 from harness.builder.graph.stream import stream_weight
+from harness.builder.quantize.compensate import Shares
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import QuantLevel
 from harness.models.specs.model import AnySpec
@@ -28,6 +29,7 @@ def write_weights(
     weights: WeightStore,
     folder: Path,
     ranges: Mapping[str, Range] | None = None,
+    shares: Shares | None = None,
 ) -> None:
     """Write the data file that every graph of a model reads.
 
@@ -37,6 +39,7 @@ def write_weights(
         weights: the trained tensors.
         folder: receives the file.
         ranges: by name, of the weights that are stored on one grid.
+        shares: see stream_weight.
 
     Raises:
         ModelError: a weight is not finite.
@@ -44,7 +47,7 @@ def write_weights(
     """
     with DataFile(folder / DATA_FILE) as file:
         for weight in plan_storage(spec, level):
-            stream_weight(file, weight, weights, ranges)
+            stream_weight(file, weight, weights, ranges, shares)
 
 
 def stored_initializers(spec: AnySpec, level: QuantLevel) -> list[onnx.TensorProto]:

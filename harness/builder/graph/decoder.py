@@ -30,6 +30,7 @@ from harness.builder.graph.names import scale_name
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE, WINDOWED_FILE
 from harness.builder.graph.storage import plan_storage
 from harness.builder.quantize.cache_scales import ScaledCache
+from harness.builder.quantize.compensate import Shares
 from harness.builder.quantize.levels import CacheLevel, QuantLevel, own_cache
 from harness.models.specs.model import ModelSpec, RopeScaling
 from harness.models.specs.rotary import inverse_frequencies
@@ -44,6 +45,7 @@ def build_decoder(
     weights: WeightStore,
     folder: Path,
     token_ids: TokenIds | None = None,
+    shares: Shares | None = None,
 ) -> None:
     """Write a decoder into `folder`, which exists.
 
@@ -56,13 +58,14 @@ def build_decoder(
         weights: the trained tensors, by their Hugging Face names.
         folder: receives the files.
         token_ids: special tokens for onnxruntime-genai; None: those of a model without any.
+        shares: see harness.builder.graph.stream.stream_weight.
 
     Raises:
         ModelError: the operators cannot run this architecture, or a weight is not finite.
         OSError: the files cannot be written.
     """
     geometry = geometry_of(spec, level)
-    write_weights(spec, level, weights, folder)
+    write_weights(spec, level, weights, folder, shares=shares)
     write_graphs(spec, level, folder, ScaledCache(own_cache(level)))
     write_genai_config(spec, geometry, folder, token_ids or TokenIds())
 

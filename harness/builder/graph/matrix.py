@@ -66,7 +66,7 @@ def _multiply_channel(
 
 def _multiply_block(emitter: Emitter, matrix: Matrix, activations: str, form: MatrixFormat) -> str:
     """Add MatMulNBits; no zero points mean the middle value."""
-    name = matrix.name
+    name, form = matrix.name, form.fitted(matrix.inputs)
     bias = f"{name}.bias" if matrix.has_bias else ""
     zeros = f"{name}.zero_points" if form.zero_points else ""
     return emitter.add(
@@ -174,7 +174,7 @@ def look_up(
         output: name of the rows, [*ids, hidden].
         row_axis: the last axis of the output.
     """
-    table = level.table
+    table = level.table.fitted(hidden_size)
     if table.form is Form.FLOAT:
         return emitter.add("Gather", (f"{name}.weight", ids), output)
     zeros = f"{name}.zero_points" if table.zero_points else ""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from harness.builder.graph.datafile import DataFile
 from harness.builder.graph.storage import Role, StoredWeight
+from harness.builder.quantize.compensate import Shares, quantize_compensated
 from harness.builder.quantize.fixed_point import (
     Range,
     fixed_point,
@@ -18,11 +19,12 @@ from harness.builder.quantize.fixed_point import (
     to_fixed_point,
     whole_scale,
 )
-from harness.builder.quantize.levels import Form, MatrixFormat
+from harness.builder.quantize.levels import Form, MatrixFormat, Method
 from harness.builder.quantize.pack import Arrays, check_finite, quantize_blocks, quantize_channels
 from harness.models.weights.store import WeightStore
 
 CHUNK_WEIGHTS = 2**17  # 512 KiB of float32: stays in a second-level cache while it is quantized
+COMPENSATED_WEIGHTS = 2**24  # 64 MiB: column by column costs less the longer the columns are
 CHUNKS_AT_ONCE = 4  # whole chunks of the seeded weights, so that none is drawn twice
 
 Floats = npt.NDArray[np.float32]
@@ -34,6 +36,7 @@ def stream_weight(
     weight: StoredWeight,
     store: WeightStore,
     ranges: Mapping[str, Range] | None = None,
+    shares: Shares | None = None,
 ) -> None:
     """Read one weight from the store and write all its arrays.
 
@@ -42,6 +45,7 @@ def stream_weight(
         weight: where its arrays lie, and their formats.
         store: the trained values.
         ranges: by name, of the weights that are stored on one grid.
+        shares: of what each matrix reads while the model writes, by its name; None: not known.
 
     Raises:
         ModelError: a value is not finite as it is to be stored.
@@ -51,6 +55,10 @@ def stream_weight(
         return
     if weight.form.form is Form.WHOLE:
         _stream_whole(file, weight, _chunks(weight, store), (ranges or {})[weight.name])
+        return
+    read = shares(weight.name) if shares and weight.form.method is Method.COMPENSATED else None
+    if read is not None:
+        _stream_compensated(file, weight, _chunks(weight, store, COMPENSATED_WEIGHTS), read)
         return
     _STREAMS[weight.role][weight.form.form](file, weight, _chunks(weight, store), weight.form)
 
@@ -74,7 +82,9 @@ def _write_vector(
         file.write(region, to_fixed_point(values, fixed_point(ranges[name], region.array.dtype)))
 
 
-def _chunks(weight: StoredWeight, store: WeightStore) -> Iterator[Floats]:
+def _chunks(
+    weight: StoredWeight, store: WeightStore, weights: int = CHUNK_WEIGHTS * CHUNKS_AT_ONCE
+) -> Iterator[Floats]:
     """Yield the rows of all sources in turn, a few chunks at a time.
 
     Of sources that give their rows by turns (gate and up of an expert): one row of each, then the
@@ -84,7 +94,7 @@ def _chunks(weight: StoredWeight, store: WeightStore) -> Iterator[Floats]:
     for begin in range(0, len(weight.sources), turns):
         sources = weight.sources[begin : begin + turns]
         count, inputs = sources[0].shape
-        step = max(1, CHUNK_WEIGHTS // inputs) * CHUNKS_AT_ONCE
+        step = max(1, weights // CHUNKS_AT_ONCE // inputs) * CHUNKS_AT_ONCE
         for start in range(0, count, step):
             parts = [store.rows(one.name, start, min(start + step, count)) for one in sources]
             yield parts[0] if turns == 1 else np.stack(parts, axis=1).reshape(-1, inputs)
@@ -174,9 +184,22 @@ def _stream_blocks(
     file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], form: MatrixFormat
 ) -> None:
     """Write packed blocks, their scales and their zero points, row by row."""
+    _write_blocks(file, weight, (quantize_blocks(rows, form, weight.name) for rows in chunks))
+
+
+def _stream_compensated(
+    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], read: Floats
+) -> None:
+    """Write the same of rows whose columns make good what those before them lost."""
+    form, name = weight.form, weight.name
+    assert form is not None  # of a matrix
+    _write_blocks(file, weight, (quantize_compensated(rows, form, name, read) for rows in chunks))
+
+
+def _write_blocks(file: DataFile, weight: StoredWeight, chunks: Iterator[Arrays]) -> None:
+    """Write the arrays of chunks of rows, each behind those of the chunk before it."""
     end_bytes = [0] * len(weight.regions)
-    for rows in chunks:
-        arrays = quantize_blocks(rows, form, weight.name)
+    for arrays in chunks:
         for number, (region, array) in enumerate(zip(weight.regions, arrays, strict=True)):
             end_bytes[number] = file.write(region, array, end_bytes[number])
 

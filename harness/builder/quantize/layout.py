@@ -104,6 +104,7 @@ def block_arrays(outputs: int, inputs: int, form: MatrixFormat) -> tuple[StoredA
     Zero points, where stored, are packed like the weights: [outputs, ceil(blocks · bits / 8)].
     Source: operator MatMulNBits of ONNX Runtime; a row that does not divide is padded.
     """
+    form = form.fitted(inputs)
     blocks = form.blocks(inputs)
     block_bytes = form.block_weights * form.bits // 8
     quantized = StoredArray("quantized", "uint8", (outputs, blocks, block_bytes))

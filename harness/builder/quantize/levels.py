@@ -18,6 +18,9 @@ SWEEP, USUAL = "sweep", "usual"
 LADDER = "ladder"  # what SWEEP was called up to version 0.1: still understood
 
 
+# Whose graph writes what compensated weights are rounded by: 0.0001 nats a token from fp32.
+WRITER_LEVEL = "int8-block"
+LEAST_FITTED_BLOCK = 64  # of a format that fits its blocks to rows; below it rows are padded
 # Accuracy level of MatMulNBits that multiplies in int8, and how names of levels end that do not:
 # the same weights times activations as they are, which tells what rounding those loses.
 ROUNDING, EXACT = 4, "-exact"
@@ -60,11 +63,14 @@ class Method(StrEnum):
     """How the integers of a block are chosen; what is stored, and its kernel, stay the same.
 
     `nearest`: the extremes of a block set its scale. `search`: the scale, and zero point, of the
-    least squared error among many; see harness.builder.quantize.pack.
+    least squared error among many; see harness.builder.quantize.pack. `compensated`: as `search`,
+    and of trained decoders each column of a matrix makes good what those before it lost in what
+    the model itself writes; see harness.builder.quantize.compensate.
     """
 
     NEAREST = "nearest"
     SEARCH = "search"
+    COMPENSATED = "compensated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class MatrixFormat:
         method: how integers and scales of a block are chosen.
         shared_bits: what a block stores beside its weights, its share of larger blocks included;
             0: a scale of 32 bits, and the zero point if there is one.
+        fits: a matrix whose rows do not divide into blocks of `block_weights` has smaller ones,
+            half as large as often as it takes, in place of a padded last one; see `fitted`.
     """
 
     form: Form
@@ -90,6 +98,26 @@ class MatrixFormat:
     zero_points: bool = False
     method: Method = Method.NEAREST
     shared_bits: int = 0
+    fits: bool = False
+
+    def fitted(self, inputs: int) -> "MatrixFormat":
+        """Return the format of a matrix with rows of `inputs` weights.
+
+        The largest block of block_weights / 2^n that divides a row, LEAST_FITTED_BLOCK at least.
+        """
+        block = self.block_weights
+        while self.fits and inputs % block and block > LEAST_FITTED_BLOCK:
+            block //= 2
+        return replace(self, block_weights=block, fits=False) if self.fits else self
+
+    @property
+    def fitting(self) -> tuple["MatrixFormat", ...]:
+        """Return the formats that matrices of some width have, the largest blocks first."""
+        halved, last = self.fitted(1), self.fitted(self.block_weights)
+        found = [last]
+        while found[-1] != halved:
+            found.append(replace(last, block_weights=found[-1].block_weights // 2))
+        return tuple(found)
 
     def blocks(self, inputs: int) -> int:
         """Blocks of one row of `inputs` weights; the last one is padded with zeros."""
@@ -165,6 +193,11 @@ class QuantLevel:
     def rounds_activations(self) -> bool:
         """Whether its products round what they read to int8, once for every block of weights."""
         return any(form.accuracy_level == ROUNDING for form in self.formats)
+
+    @property
+    def compensates(self) -> bool:
+        """Whether the integers of trained weights depend on what the model writes."""
+        return any(form.method is Method.COMPENSATED for form in self.formats)
 
     @property
     def weight_bits(self) -> int:
@@ -246,6 +279,7 @@ _TABLE = {
         _uniform("fp16", "", _FP16, float_bytes=2),
         QuantLevel("int8", "int8 (W8A8 dynamic)", _INT8_CHANNEL, _INT8),
         _uniform("int8-block", "W8, block 32", _INT8),
+        _uniform("int8-fast", "W8, block 128 or 64", replace(_blocks(8, 128), fits=True)),
         QuantLevel(
             "int4-mixed-plus",
             "int4-mixed-plus (block 32; head, some body int8)",
@@ -263,6 +297,11 @@ _TABLE = {
         ),
         _uniform("int4", "block 32", _INT4),
         _uniform("int4-b64", "block 64", _blocks(4, 64)),
+        _uniform(
+            "int4-fast",
+            "block 128 or 64, asymmetric, compensated",
+            replace(_blocks(4, 128, zero_points=True, method=Method.COMPENSATED), fits=True),
+        ),
         _uniform("int4-b128-asym", "block 128, asymmetric", _blocks(4, 128, zero_points=True)),
         _uniform("int4-b128", "block 128", _blocks(4, 128)),
         _uniform(

@@ -158,19 +158,32 @@ def quantize_blocks(rows: Floats, form: MatrixFormat, name: str) -> Arrays:
         ModelError: a value is not finite.
     """
     outputs, inputs = rows.shape
+    form = form.fitted(inputs)
     padded = form.padded_inputs(inputs)
     if padded != inputs:
         rows = np.pad(rows, ((0, 0), (0, padded - inputs)))
     blocks = rows.reshape(outputs, -1, form.block_weights)
+    grid = block_grid(blocks, form, name)
+    return packed_arrays(round_to_grid(blocks, grid, form.bits), grid, form)
+
+
+def block_grid(blocks: Floats, form: MatrixFormat, name: str) -> Grid:
+    """Return the grid of each block [outputs, blocks, block], as the method of the format says.
+
+    Raises:
+        ModelError: a value of the tensor called `name` is not finite.
+    """
     lowest, highest = extreme(blocks, np.minimum), extreme(blocks, np.maximum)
     check_finite(name, lowest)
     check_finite(name, highest)
-    if form.method is Method.SEARCH:
-        grid = search_grid(blocks, lowest, highest, form)
-    else:
-        grid = (spanning_grid if form.zero_points else farthest_grid)(lowest, highest, form.bits)
-    packed = _pack_bits(round_to_grid(blocks, grid, form.bits), form.bits)
-    scales, zeros = grid
+    if form.method is Method.NEAREST:
+        return (spanning_grid if form.zero_points else farthest_grid)(lowest, highest, form.bits)
+    return search_grid(blocks, lowest, highest, form)
+
+
+def packed_arrays(integers: Bytes, grid: Grid, form: MatrixFormat) -> Arrays:
+    """Return the arrays of layout.block_arrays of integers [outputs, blocks, block] on a grid."""
+    packed, (scales, zeros) = _pack_bits(integers, form.bits), grid
     if zeros is None:
         return packed, scales
     return packed, scales, _pack_bits(_whole_bytes(zeros, form.bits), form.bits)

@@ -216,8 +216,16 @@ def kernel_levels(levels: tuple[str, ...]) -> dict[str, QuantLevel]:
             )
     bodies = {kernel_name(level.body): level for level in reversed(LEVELS.values())}
     chosen = [find_level(name) for name in (*levels, STACK_LEVEL)]
-    names = {kernel_name(form) for level in chosen for form in level.formats}
-    return {name: bodies[name] for name in sorted(names)}
+    forms = {
+        kernel_name(fitted): fitted
+        for level in chosen
+        for form in level.formats
+        for fitted in form.fitting
+    }
+    return {
+        name: bodies.get(name) or QuantLevel(name, name, form, form)
+        for name, form in sorted(forms.items())
+    }
 
 
 def integer_caches(names: tuple[str, ...]) -> dict[str, CacheLevel]:
@@ -273,6 +281,7 @@ def _matrix_bytes(form: MatrixFormat, outputs: int, inputs: int) -> int:
         return FLOAT_BYTES * outputs * inputs
     if form.form is Form.CHANNEL:
         return outputs * (inputs + FLOAT_BYTES)
+    form = form.fitted(inputs)
     stored = form.padded_inputs(inputs) * form.bits // 8 + form.zero_point_bytes(inputs)
     sums = BLOCK_SUM_BYTES if form.accuracy_level == 4 else 0
     return outputs * (stored + form.blocks(inputs) * (FLOAT_BYTES + sums))

@@ -7,6 +7,7 @@ channel in sixteen is an outlier.
     level            bound    lowest seen (of six models; prefill and decode apart)
     fp16             0.99999  1.00000
     int8-block       0.997    0.9985
+    int8-fast        0.997    0.9980
     int8             0.99     0.9946
     int4-mixed-plus  0.89     0.9086
     int4-mixed       0.89     0.8971
@@ -15,6 +16,7 @@ channel in sixteen is an outlier.
     int4-kquant      0.84     0.8886
     int4             0.82     0.8556
     int4-b64         0.80     0.8451
+    int4-fast        0.80     0.8500
     int4-b128-asym   0.80     0.8528
     int4-b128        0.80     0.8454
     int2-kquant      0.25     0.2731
@@ -57,6 +59,7 @@ QUANTIZED = [name for name, level in LEVELS.items() if level.body.form is not Fo
 LEAST_COSINE = {
     "fp16": 0.99999,
     "int8-block": 0.997,
+    "int8-fast": 0.997,
     "int8": 0.99,
     "int4-mixed-plus": 0.89,
     "int4-mixed": 0.89,
@@ -65,6 +68,7 @@ LEAST_COSINE = {
     "int4-kquant": 0.84,
     "int4": 0.82,
     "int4-b64": 0.80,
+    "int4-fast": 0.80,
     "int4-b128-asym": 0.80,
     "int4-b128": 0.80,
     "int2-kquant": 0.25,
@@ -288,6 +292,7 @@ def stored_weights(name, level_name):
             continue
         packed = parts["rows"] if parts["quantized"] is None else parts["quantized"]
         inputs = shapes.get(f"{matrix}.weight", (0, spec.hidden_size))[1]
+        form = form.fitted(inputs)
         values[matrix] = block_values(packed, parts["scales"], parts["zero_points"], form, inputs)
     packed = [one for layer in spec.layers for one in layer_matrices(spec, layer.number).values()]
     for matrix in [one for one in packed if len(one.sources) > 1]:

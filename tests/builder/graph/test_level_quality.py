@@ -8,6 +8,7 @@ bytelm stores over its parameters; its rows of 192 fill one and a half blocks of
     fp16             16.000   0.00000      0.0000
     int8              8.214   0.00343      0.2034
     int8-block        9.025   0.00010      0.0046
+    int8-fast         8.447   0.00016      0.0085
     int4-mixed-plus   5.839   0.00493      0.1269
     int4-b16          6.028   0.00702      0.4231
     int4-mixed        5.232   0.00707      0.2329
@@ -15,6 +16,7 @@ bytelm stores over its parameters; its rows of 192 fill one and a half blocks of
     int4-kquant       5.154   0.00718      0.3039
     int4              5.029   0.00930      0.5418
     int4-b64          4.530   0.01107      0.9589
+    int4-fast         4.520   0.01075      0.9185
     int4-b128-asym    5.288   0.01203      1.0898
     int4-b128         5.247   0.01299      1.3094
     int2-kquant       3.108   0.30969     18.1626
@@ -49,6 +51,7 @@ MOST_DIVERGENCE = {
     "fp16": 1e-5,
     "int8": 0.0043,
     "int8-block": 0.00013,
+    "int8-fast": 0.00020,
     "int4-mixed-plus": 0.0062,
     "int4-b16": 0.0088,
     "int4-mixed": 0.0088,
@@ -56,6 +59,7 @@ MOST_DIVERGENCE = {
     "int4-kquant": 0.0090,
     "int4": 0.0116,
     "int4-b64": 0.0138,
+    "int4-fast": 0.0134,
     "int4-b128-asym": 0.0150,
     "int4-b128": 0.0162,
     "int2-kquant": 0.387,

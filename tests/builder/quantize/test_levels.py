@@ -47,11 +47,11 @@ NORM_WEIGHTS = 3 * 64
 
 
 def test_levels_are_the_ones_we_promise():
-    """The six of the first version, then mixed ones, block sizes, zero points, 2 bits, search."""
+    """The six of the first version, then mixed ones, blocks, zero points, 2 bits, search, fast."""
     assert list(LEVELS) == [
-        *("fp32", "fp16", "int8", "int8-block", "int4-mixed-plus", "int4-b16", "int4-mixed"),
-        *("int4-asym", "int4-kquant", "int4", "int4-b64", "int4-b128-asym", "int4-b128"),
-        *("int2-kquant", "int2"),
+        *("fp32", "fp16", "int8", "int8-block", "int8-fast", "int4-mixed-plus", "int4-b16"),
+        *("int4-mixed", "int4-asym", "int4-kquant", "int4", "int4-b64", "int4-fast"),
+        *("int4-b128-asym", "int4-b128", "int2-kquant", "int2"),
     ]
     assert LEVELS["int8"].label == "int8 (W8A8 dynamic)"
     assert {level.weight_bits for level in LEVELS.values()} == {32, 16, 8, 4, 2}
@@ -98,11 +98,13 @@ def test_static_levels_have_a_byte_a_weight(name, norm_bytes):
         ("fp16", 16),
         ("int8", 8),  # and a scale per output
         ("int8-block", 9),
+        ("int8-fast", 8.25),  # where rows divide by 128; 8.5 where by 64 only
         ("int4-b16", 6),
         ("int4-asym", 5.125),
         ("int4-kquant", 5.125),
         ("int4", 5),
         ("int4-b64", 4.5),
+        ("int4-fast", 4.28125),  # where rows divide by 128; 4.5625 where by 64 only
         ("int4-b128-asym", 4.28125),
         ("int4-b128", 4.25),
         ("int2-kquant", 3.0625),

@@ -15,7 +15,13 @@ from tests.builder.quantize.dequantize import dequantized, word
 INT4 = LEVELS["int4"].body
 INT4_ASYM = LEVELS["int4-asym"].body
 BLOCK_FORMS = tuple(
-    dict.fromkeys(f for level in LEVELS.values() for f in level.formats if f.form is Form.BLOCK)
+    dict.fromkeys(
+        fitted
+        for level in LEVELS.values()
+        for form in level.formats
+        if form.form is Form.BLOCK
+        for fitted in form.fitting
+    )
 )
 
 
