@@ -40,9 +40,12 @@ MODELS = ("smollm2-135m", "qwen2.5-0.5b", "llama-3.2-1b")
 # Form of llama.cpp -> ours that are held against it, and what the geometric mean of decode and
 # prefill is to be.
 FORMS = {
-    "q4_0": (("int4", "int4-b64", "int4-b128"), {"decode": 1.10, "prefill": 1.25}),
-    "q4_0-pure": (("int4", "int4-b64", "int4-b128"), {"decode": 1.10, "prefill": 1.25}),
-    "q8_0": (("int8", "int8-block"), {"decode": 1.10, "prefill": 2.0}),
+    "q4_0": (("int4", "int4-b64", "int4-fast", "int4-b128"), {"decode": 1.10, "prefill": 1.25}),
+    "q4_0-pure": (
+        ("int4", "int4-b64", "int4-fast", "int4-b128"),
+        {"decode": 1.10, "prefill": 1.25},
+    ),
+    "q8_0": (("int8", "int8-block", "int8-fast"), {"decode": 1.10, "prefill": 2.0}),
     "f32": (("fp32",), {"decode": 1.00, "prefill": 1.30}),
 }
 MOST_BITS = {"q4_0": 4.6, "q4_0-pure": 4.6}  # of a form that is to be ahead, on every model
