@@ -113,6 +113,14 @@ def gate_names() -> Iterable[str]:
     return [f"{name}:" for name in (*GATES, *metric_names())]
 
 
+def cache_names() -> Iterable[str]:
+    """Folders of the cache."""
+    from harness.store.cache import default_cache
+    from harness.store.inventory import list_cache
+
+    return [entry.name for entry in list_cache(default_cache())]
+
+
 def axis_names() -> Iterable[str]:
     """Fields of a cell that one run is compared along."""
     from harness.analysis.compare_match import AXIS_NAMES, PRINTED_ONLY

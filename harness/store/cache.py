@@ -1,5 +1,6 @@
 """The store of built models: one folder per content, whole or not there at all."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,7 @@ BUILD_MODULE = "harness.store.build_worker"
 ELSEWHERE = f"choose another cache: --cache DIR or {CACHE.name}=DIR"
 GRAPH_ROOM_BYTES = 16 * MIB  # two graph files: under 1 MB each for the models we know
 ALIGNMENT_BYTES = 4 * KIB
+LOCKS = "locks"  # folder of them, beside what is built
 
 
 def default_cache() -> Path:
@@ -97,6 +99,7 @@ def ensure_built(request: BuildRequest, cache: Path, timeout_s: float = 1800) ->
     folder = cache / request.folder_name
     found = _read_whole(folder, request)
     if found is not None and not _lacking(found):
+        note_use(folder)
         return found
     with sole_builder(cache, folder, timeout_s):
         found = _read_whole(folder, request)  # another process may have built it meanwhile
@@ -109,6 +112,12 @@ def ensure_built(request: BuildRequest, cache: Path, timeout_s: float = 1800) ->
             artifact = describe_artifact(request, folder, *spent)
             write_record(artifact, partial)
     return artifact
+
+
+def note_use(folder: Path) -> None:
+    """Note that a whole folder is taken: `bench cache` tells when that was last."""
+    with suppress(OSError):  # a cache that is read only
+        os.utime(folder)
 
 
 def check_room(spec: AnySpec, level: QuantLevel, cache: Path) -> None:
@@ -215,7 +224,7 @@ def sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]:
     """
     import filelock
 
-    locks = cache / "locks"
+    locks = cache / LOCKS
     try:
         locks.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(locks / f"{folder.name}.lock", timeout=timeout_s)

@@ -15,7 +15,7 @@ from harness.engine.exported.geometry import ExportedGeometry
 from harness.machine.process.worker import Worker
 from harness.models.exported.model import ExportedKind, ExportedModel, ExportedSource, from_json
 from harness.store.artifact import Artifact
-from harness.store.cache import partial_folder, sole_builder
+from harness.store.cache import note_use, partial_folder, sole_builder
 from harness.store.gguf import GgufArtifact
 from harness.store.request import plain_name
 from harness.store.served import ServedArtifact
@@ -82,6 +82,7 @@ def ensure_exported_level(
             with partial_folder(folder) as partial, Worker.start(EXPORTED_MODULE) as worker:
                 asked = {"path": str(path), "cache": str(cache), "folder": str(partial)}
                 worker.ask("quantize", timeout_s, type(None), level=level, **asked)
+    note_use(folder)
     main = folder / model.main.file
     made = open_exported(main, cache, free_bytes, timeout_s)
     if all(row.level in FLOAT_WORDS for row in made.storages):

@@ -19,7 +19,7 @@ from harness.models.specs.tensors import built_parameters, kv_values_per_token
 from harness.models.weights.source import ModelSource, weights_identity
 from harness.store.artifact import Artifact
 from harness.store.built import Built
-from harness.store.cache import BUILD_MODULE, check_bytes, partial_folder, sole_builder
+from harness.store.cache import BUILD_MODULE, check_bytes, note_use, partial_folder, sole_builder
 from harness.store.hashes import content_hash
 from harness.store.request import plain_name, source_json
 
@@ -165,6 +165,7 @@ def ensure_gguf(
             if header is None:
                 _build(source, level, base, folder, seed, timeout_s)
                 header = read_header(folder / MODEL_FILE)
+    note_use(folder)
     return GgufArtifact(
         name=source.name,
         level=level.name,

@@ -20,7 +20,7 @@ from harness.machine.process.worker import Worker
 from harness.machine.watch.kernels import KernelSet, kernels_here
 from harness.store.artifact import RECORD_FILE, Artifact, Prepacked, read_artifact, write_record
 from harness.store.built import SavedCopies
-from harness.store.cache import BUILD_MODULE, ELSEWHERE, partial_folder, sole_builder
+from harness.store.cache import BUILD_MODULE, ELSEWHERE, note_use, partial_folder, sole_builder
 from harness.store.hashes import HASH_DIGITS
 from harness.store.links import link_file
 
@@ -52,6 +52,7 @@ def ensure_prepacked(base: Artifact, cache: Path, timeout_s: float = 1800) -> Ar
     folder = cache / f"{base.folder.name.removesuffix(base.content_hash)}{WORD}-{key}"
     found = _whole(folder, base)
     if found is not None:
+        note_use(folder)
         return found
     with sole_builder(cache, folder, timeout_s):
         found = _whole(folder, base)

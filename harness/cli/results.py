@@ -1,0 +1,58 @@
+"""`bench results`: which runs lie in a folder, the latest first."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from harness.cli.options import FORMATS, format_option
+from harness.cli.results_files import FOLDER, lone_journals, read_results
+from harness.core.errors import HarnessError, UsageError
+from harness.results.document import is_document
+from harness.results.journal import PAIRS_PREFIX, SUFFIX
+
+
+@click.command("results", epilog="Example:  bench results results/nightly --format json")
+@click.argument("folder", type=click.Path(path_type=Path), default=FOLDER)
+@format_option(FORMATS)
+def command(folder: Path, style: str) -> None:
+    """List the runs in FOLDER, the latest first: when, of what, how many rows, how many failed.
+
+    FOLDER is results where none is named. Runs that were killed are there by their journals, A/B
+    tests by their pairs. A file that cannot be read is named with what is wrong; the others are
+    listed all the same.
+    """
+    from harness.report.results_table import StoredRun, draw_results, stored_pairs, stored_run
+    from harness.results.journal import read_journal
+
+    if not folder.is_dir():
+        if folder != FOLDER:
+            raise UsageError(f"{folder} is no folder", fix="the folder of results files")
+        click.echo(draw_results((), (), str(folder), style))
+        return
+    runs: list[StoredRun] = []
+    damaged: list[tuple[str, str]] = []
+    for path in _files(folder):
+        try:
+            runs.append(
+                stored_pairs(path.name, read_journal(path))
+                if _holds_pairs(path)
+                else stored_run(path.name, read_results(path))
+            )
+        except HarnessError as error:
+            problem = error.problem.removeprefix(f"results file {path}: ")
+            damaged.append((path.name, " ".join(problem.split())))
+    runs.sort(key=lambda run: (run.created_utc, run.file), reverse=True)
+    click.echo(draw_results(runs, damaged, str(folder), style))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield what is a run or pairs, or could be a damaged one of them; other JSON is none."""
+    yield from (path for path in sorted(folder.glob("*.json")) if is_document(path))
+    yield from lone_journals(folder)
+    yield from (path for path in sorted(folder.glob("*.jsonl")) if _holds_pairs(path))
+
+
+def _holds_pairs(path: Path) -> bool:
+    """Whether a file is called as `bench ab` calls its own."""
+    return path.name.startswith(PAIRS_PREFIX) and not path.name.endswith(SUFFIX)

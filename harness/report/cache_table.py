@@ -1,0 +1,39 @@
+"""What lies in the cache, and what a removal takes, as tables. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.core.units import MIB, size_words
+from harness.report.grid import PEOPLE, VARIES, Column, draw_columns, draw_records, prose
+from harness.report.numbers import counted, three_digits
+
+Entry = Mapping[str, Any]  # name, what, size_bytes, used_utc, days, state
+
+COLUMNS: tuple[Column[Entry], ...] = (
+    Column("name", lambda entry: entry["name"]),
+    Column("kind", lambda entry: entry["what"]),
+    Column("MiB", lambda entry: entry["size_bytes"] / MIB, three_digits),
+    Column("used UTC", lambda entry: entry["used_utc"]),
+    Column("idle days", lambda entry: entry["days"], "{:.1f}".format),
+    Column("state", lambda entry: entry["state"] or None, shown=VARIES),
+)
+
+
+def draw_cache(entries: Sequence[Entry], style: str, notes: Sequence[str]) -> str:
+    """Draw folders of the cache; no line feed at the end.
+
+    Args:
+        entries: one a row.
+        style: of `options.FORMATS`.
+        notes: below the table, for people.
+    """
+    if style not in PEOPLE:
+        return draw_records(entries, style) if entries or style != "csv" else ""
+    mark = "- " if style == "md" else ""
+    lines = [f"{mark}{prose(note, style)}" for note in notes]
+    return "\n".join(([draw_columns(COLUMNS, entries, style), ""] if entries else []) + lines)
+
+
+def held_note(count: int, size_bytes: int, place: str) -> str:
+    """`12 folders, 3.2 GiB in /path`."""
+    return f"{counted(count, 'folders')}, {size_words(size_bytes)} in {place}"
