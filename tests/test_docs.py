@@ -147,3 +147,12 @@ def test_a_finding_is_listed_and_says_what_was_seen(script):
     assert "bench" not in text.replace("benchmark", "")
     python = text.partition("<<'END'\n")[2].removesuffix("END\n")
     compile(python, script.name, "exec")
+
+
+def test_a_checkout_stays_small():
+    """Weights of fixtures follow from a rule, and what is large lies compressed."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("no git checkout")
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert sum(path.stat().st_size for path in paths if path.is_file()) < 24_000_000

@@ -10,8 +10,8 @@ from harness.engine.exported.inputs import pass_inputs
 from harness.engine.exported.opening import open_exported_decoder, opened_graphs
 from harness.engine.exported.single import SinglePass
 from harness.models.exported.sizes import Reading
-from tests.engine.exported import ROOT as EXPORTS
 from tests.engine.exported import geometry_of, sessions_of
+from tests.exports import EXPORTS
 
 DECODERS = (
     "optimum/llama-past",

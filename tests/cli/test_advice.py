@@ -23,15 +23,16 @@ from harness.models.catalog.target import systems
 from harness.runner.models import find_model
 from harness.store.hub import HubName, parse_hub_name, typed_name
 from tests.builder.graph.seeded_folder import folder_of
+from tests.exports import EXPORTS
 from tests.models.exported.tiny_graphs import language_model, model, port, saved
 
 ROOT = Path(__file__).resolve().parents[2]
 LLAMA = folder_of("llama-tied")
-VIT = ROOT / "tests" / "fixtures" / "exports" / "optimum" / "vit"
+VIT = EXPORTS / "optimum" / "vit"
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 COMMAND = re.compile(r"\bbench ([a-z][a-z-]*)")
 # Words behind `bench` that are no command: it is the subject of a sentence, or `bench --flag`.
-SENTENCES = {"has", "quantizes", "is", "takes"}
+SENTENCES = {"has", "is", "knows", "quantizes", "takes"}
 SIZED = re.compile(r"--(?:model|dim|input|img|enc|aud) [^\s,]|bench estimate \{\}")
 GLOSSARY = "glossary"  # says what flags do, and advises nothing
 OTHERS = ("pip ", "`ps ", "/--no-{}", "--help", "--version")
@@ -240,6 +241,12 @@ SCENES = {
     "--model {} is no model on the hub": None,
     "--model {}, {} MiB at {}": None,  # of the catalog: test_memory_limit.py
     "one .gguf file: --model FILE": None,
+    # Of a server, and none is up here.
+    "--model with its own name, or the server's name behind the address: URL#NAME;"
+    " it lists {}": None,
+    "--model with one of: {}": None,
+    "--model with a decoder, or --runtime ort": None,
+    "{}; --model NAME, or URL#NAME beside a model of ours": None,
 }
 
 

@@ -1,15 +1,14 @@
 """Exported models through the real command: one table beside estimates, one message per mistake."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from harness.cli.main import main
 from harness.estimator.calibration import bandwidth
 from harness.runner.loop import rounds
+from tests.exports import EXPORTS
 
-EXPORTS = Path(__file__).resolve().parents[1] / "fixtures" / "exports"
 PLAN = (
     "rounds = 1\nthreads = ['1']\ncalibrate = false\n"
     "warm_seconds = 0.05\nsample_seconds = 0.01\nmin_passes = 2\n"

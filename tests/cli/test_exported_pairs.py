@@ -1,13 +1,11 @@
 """Exported models in the commands that look closer: turns of two sides, and an audit."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from harness.cli.main import main
-
-EXPORTS = Path(__file__).resolve().parents[1] / "fixtures" / "exports"
+from tests.exports import EXPORTS
 
 
 @pytest.mark.parametrize(

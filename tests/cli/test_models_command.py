@@ -1,13 +1,11 @@
 """`bench models MODEL`: what an export turned out to be, before anything is measured."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from harness.cli.main import main
-
-EXPORTS = Path(__file__).resolve().parents[1] / "fixtures" / "exports"
+from tests.exports import EXPORTS
 
 
 def facts(capsys, *names):

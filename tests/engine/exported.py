@@ -2,7 +2,6 @@
 
 import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -12,10 +11,10 @@ from harness.engine.opening import open_sessions
 from harness.engine.shapes import shapes_json
 from harness.models.exported.model import from_json
 from harness.store.exported_worker import recognise
+from tests.exports import EXPORTS
 
-ROOT = Path(__file__).resolve().parents[1] / "fixtures" / "exports"
 ALL = sorted(
-    f"{path.parent.parent.name}/{path.parent.name}" for path in ROOT.glob("*/*/expected.json")
+    f"{path.parent.parent.name}/{path.parent.name}" for path in EXPORTS.glob("*/*/expected.json")
 )
 # Its graph declares a repeated cache to be as long as the new tokens, and ONNX Runtime plans its
 # buffers by that: a step after a prompt fails unless memory reuse is off, several tokens always do.
@@ -25,12 +24,12 @@ BROKEN = ("genai/llama-fp16",)
 @cache
 def geometry_of(name):
     """The recognised model of a folder; nothing of it is a link, so no cache is needed."""
-    return ExportedGeometry(from_json(recognise(str(ROOT / name), str(ROOT), None)))
+    return ExportedGeometry(from_json(recognise(str(EXPORTS / name), str(EXPORTS), None)))
 
 
 @cache
 def expected_of(name):
-    return json.loads((ROOT / name / "expected.json").read_text(encoding="utf-8"))
+    return json.loads((EXPORTS / name / "expected.json").read_text(encoding="utf-8"))
 
 
 def inputs_of(name):

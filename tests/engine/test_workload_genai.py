@@ -23,12 +23,13 @@ from harness.runner.loop.session import first_test, session_arguments
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
 from harness.store.cache import ensure_artifact
+from tests.exports import EXPORTS
 from tests.tiny import SPECS
 
 pytest.importorskip("onnxruntime_genai", reason="the extra `genai` is not installed")
 from harness.engine.genai import GenaiDecoder, open_model
 
-EXPORT = Path(__file__).parents[1] / "fixtures" / "exports" / "genai" / "llama-fp32"
+EXPORT = EXPORTS / "genai" / "llama-fp32"
 EXPECTED = json.loads((EXPORT / "expected.json").read_text(encoding="utf-8"))
 IDS = np.array(EXPECTED["inputs"]["input_ids"])
 LOGITS = np.array(EXPECTED["outputs"]["logits"])

@@ -15,8 +15,9 @@ from harness.models.exported.files import find_files
 from harness.models.exported.model import ExportedKind
 from harness.store.exported import open_exported
 from harness.store.exported_links import without_links
+from tests.exports import EXPORTS
 
-EXPORT = Path(__file__).resolve().parent.parent / "fixtures" / "exports" / "optimum" / "t5-separate"
+EXPORT = EXPORTS / "optimum" / "t5-separate"
 posix = pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from harness.core.errors import ModelError, WorkerError
 from harness.store.exported import ensure_exported_level, open_exported
+from tests.exports import EXPORTS
 
-EXPORTS = Path(__file__).resolve().parent.parent / "fixtures" / "exports"
 # Found, not imported: it brings sympy, into every process that collects tests.
 pytestmark = pytest.mark.skipif(
     find_spec("onnx_ir") is None, reason="ONNX Runtime's int4 quantizer needs onnx_ir"

@@ -3,7 +3,6 @@
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import onnx
 import pytest
@@ -19,10 +18,11 @@ from harness.store import fetch
 from harness.store.fetch import Hub, fetch_model
 from harness.store.hub import HubName
 from tests.builder.graph.seeded_folder import folder_of
+from tests.exports import EXPORTS
 from tests.store.hub_stub import COMMIT, OLDER, running_stub
 
 LLAMA = folder_of("llama-tied")
-EXPORT = Path(__file__).parents[1] / "fixtures" / "exports" / "optimum" / "llama-past"
+EXPORT = EXPORTS / "optimum" / "llama-past"
 REPO, FILES = "toys/llama", ("config.json", "model.safetensors")
 
 

@@ -6,13 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
-EXPORTS = Path(__file__).resolve().parents[2] / "fixtures" / "exports"
+from tests.exports import EXPORTS, STORED
+
 NAME = "llama-int4"
 NEAR = 1e-4  # other processors round the reference otherwise
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.slow
 def made(tmp_path_factory):
     """The folder that the generator writes, in the environment that its README describes."""
     folder = tmp_path_factory.mktemp("exporter")
-    readme = (EXPORTS / "README.md").read_text(encoding="utf-8")
+    readme = (STORED / "README.md").read_text(encoding="utf-8")
     packages = re.search(r"genai/bin/pip install (.+)", readme).group(1).split()
     call(sys.executable, "-m", "venv", folder / "env")
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
     fast = [shutil.which("uv"), "pip", "install", "--quiet", "--python", str(python), *packages]
     if fast[0] is None or subprocess.run(fast, capture_output=True).returncode:
         call(python, "-m", "pip", "install", "--quiet", *packages)
-    call(python, EXPORTS / "make_exports.py", "genai", NAME, "--into", folder)
+    call(python, STORED / "make_exports.py", "genai", NAME, "--into", folder)
     return folder / "genai" / NAME
 
 

@@ -8,9 +8,9 @@ import pytest
 from harness.models.exported.genai_spec import spec_by_count
 from harness.models.exported.model import ExportedKind, from_json, to_json
 from harness.models.specs.model import EncoderSpec, ModelSpec
+from tests.exports import EXPORTS
 from tests.models.exported.tiny_graphs import read
 
-EXPORTS = Path(__file__).resolve().parents[2] / "fixtures" / "exports"
 FOLDERS = sorted(path.parent for path in EXPORTS.glob("*/*/expected.json"))
 # words in the folder's name -> kind; the first that fits counts
 KINDS = (

@@ -19,10 +19,10 @@ from harness.models.formats import refuse_format
 from harness.models.naming import name_of
 from harness.runner.models import find_model
 from tests.builder.graph.seeded_folder import folder_of as seeded_folder
+from tests.exports import EXPORTS
 from tests.models.exported.tiny_graphs import external, language_model, read, saved
 
 MERGED, ENCODER, MODEL = Role.DECODER_MERGED, Role.ENCODER, Role.MODEL
-FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 
 
 def folder_of(place: Path, *files: str) -> Path:
@@ -140,7 +140,7 @@ def test_one_folder_per_part(tmp_path):
 
 def test_data_lies_beside_its_graph(tmp_path):
     """Its place is relative to the graph's own folder."""
-    source = FIXTURES / "exports" / "optimum" / "llama-past"
+    source = EXPORTS / "optimum" / "llama-past"
     shutil.copytree(source, tmp_path / "m" / "decoder")
     folder_of(tmp_path / "m", "vision/model.onnx")
     here, below = read(source), read(tmp_path / "m")

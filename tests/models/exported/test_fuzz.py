@@ -8,8 +8,8 @@ import pytest
 from harness.core.errors import HarnessError
 from harness.devices.operators import known_operators
 from harness.store import exported_worker
+from tests.exports import EXPORTS
 
-EXPORTS = Path(__file__).resolve().parents[2] / "fixtures" / "exports"
 KNOWN = known_operators()
 COPIES = 60
 

@@ -17,10 +17,10 @@ from harness.models.unknown import known_names
 from harness.runner.models import find_model
 from harness.store.fetch import Hub
 from tests.builder.graph.seeded_folder import folder_of
+from tests.exports import EXPORTS
 from tests.store.hub_stub import COMMIT, running_stub
 
-FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
-LLAMA, EXPORTS = folder_of("llama-tied"), FIXTURES / "exports"
+LLAMA = folder_of("llama-tied")
 SHORT = str(Path(__file__).with_name("short.toml"))
 # word -> name, parameters; all of them can be measured
 MEASURED = {

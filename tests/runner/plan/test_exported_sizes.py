@@ -1,7 +1,6 @@
 """Exported models: the usual tests follow the files, asked ones are refused by them."""
 
 import json
-from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
@@ -9,11 +8,11 @@ from onnx import TensorProto, helper
 from harness.core.errors import UsageError
 from harness.runner.plan import make_plan
 from harness.runner.settings import flag_values, load_settings
+from tests.exports import EXPORTS
 from tests.models.exported.tiny_graphs import model, port, saved, values
 
 WHOLE = TensorProto.INT64
 VOCAB, WIDTH = 12, 4
-EXPORTS = Path(__file__).resolve().parents[2] / "fixtures" / "exports" / "optimum"
 
 
 def text(folder, batch, tokens, head="last_hidden_state"):
@@ -142,7 +141,7 @@ def test_sounds_are_as_long_as_the_file_takes(tmp_path):
 
 def test_dimensions_that_tests_size_are_refused_by_name():
     """A pair's cache is sized by its steps, its text by --dim or --enc."""
-    pair = EXPORTS / "t5-merged"
+    pair = EXPORTS / "optimum" / "t5-merged"
     assert "enc16x1" in names_of(pair, dim=("encoder_sequence_length=16",))
     with pytest.raises(UsageError, match="--dim past_decoder_sequence_length: the tests of"):
         names_of(pair, dim=("past_decoder_sequence_length=3",))

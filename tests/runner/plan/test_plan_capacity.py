@@ -1,7 +1,6 @@
 """What caches are allocated for is an axis; what does not fit, or keeps none, is refused."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,8 @@ from harness.core.errors import UsageError
 from harness.runner.loop.builds import build_key
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings, flag_values, load_settings
+from tests.exports import EXPORTS
 
-EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 SMALL = Settings(
     model=("smollm2-135m",), quant=("int4",), prompt=(16,), gen=(8,), given=("capacity",)
 )

@@ -1,15 +1,14 @@
 """A runtime is an axis of the plan; what genai does not run is refused before anything is built."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from harness.core.errors import DeviceError, UsageError
 from harness.runner.plan import make_plan, runtimes
 from harness.runner.settings import Settings, flag_values
+from tests.exports import EXPORTS
 
-EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 SMALL = Settings(model=("bytelm",), quant=("int4",), prompt=(16,), runtime=("ort", "genai"))
 
 

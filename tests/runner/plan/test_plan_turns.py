@@ -1,7 +1,6 @@
 """Turns of a chat: a test each, behind those before it; refused where nothing keeps a cache."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from harness.engine.workload import Workload
 from harness.results.enums import Kind
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings, flag_values, load_settings
+from tests.exports import EXPORTS
 
-SHORT = Path(__file__).parents[2] / "fixtures" / "exports" / "optimum"
 CHAT = Settings(model=("smollm2-135m",), quant=("int4",), turns=((3, 128, 64),), given=("turns",))
 
 
@@ -85,7 +84,10 @@ def test_other_texts_are_refused(text, problem):
         ({"quant": ("a8w8",)}, "a8w8 is built as a static decoder"),
         ({"turns": ((50, 128, 64),)}, "turn128\\+64 @ d8064 needs 8256 tokens"),
         ({"model": ("all-minilm-l6-v2",), "enc": ()}, "for decoders; all-minilm-l6-v2 is none"),
-        ({"model": (str(SHORT / "vit"),), "quant": ("usual",)}, "vit has no test of it"),
+        (
+            {"model": (str(EXPORTS / "optimum" / "vit"),), "quant": ("usual",)},
+            "vit has no test of it",
+        ),
     ],
 )
 def test_what_keeps_no_such_cache_is_refused(changes, problem):
