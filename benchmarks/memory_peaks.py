@@ -2,14 +2,15 @@
 
     python benchmarks/memory_peaks.py smollm2-135m:int4:pp2048 qwen3.5-0.8b:int4:tg16@1024
 
-A cell is model:level:test with depth and batch as in `pp512@1024x3`. Each model is built into the
+A cell is model:level:test with depth and batch as in `pp512@1024x3`, and a prompt that is read in
+chunks as in `pp2048c512`. Each model is built into the
 cache, and each cell measured in a worker of its own as a run measures it (VmHWM on Linux); nothing
 is timed, so neighbours do no harm. Without cells those of LONG_PROMPTS are taken.
 """
 
 import argparse
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log
 from statistics import fmean
 
@@ -17,7 +18,8 @@ from harness.builder.quantize.levels import LEVELS
 from harness.core.units import MIB
 from harness.engine.shapes import shapes_json
 from harness.engine.workload import Workload
-from harness.estimator.memory import MemoryBreakdown, peak_memory
+from harness.estimator.memory import MemoryBreakdown
+from harness.estimator.record import CellLengths, cell_memory
 from harness.machine.process.worker import Worker
 from harness.models.specs.dissect import spec_structure
 from harness.models.weights.source import resolve_model
@@ -39,7 +41,7 @@ LONG_PROMPTS = (
     "bge-small-en-v1.5:fp32:enc512x8",
     "modernbert-base:int8:enc512x8",
 )
-TEST = re.compile(r"(pp|tg|pg|enc)(\d+)(?:\+(\d+))?(?:@(\d+))?(?:x(\d+))?")
+TEST = re.compile(r"(pp|tg|pg|enc)(\d+)(?:\+(\d+))?(?:c(\d+))?(?:@(\d+))?(?:x(\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,11 @@ def parse(word: str) -> Cell:
     if found is None:
         raise SystemExit(f"{test!r} is no test: pp512, tg16@1024, pg128+16, enc128x8, pp64@512x3")
     kind = Kind(found[1])
-    first, second, depth, batch = (int(number or 0) for number in found.groups()[1:])
+    first, second, chunk, depth, batch = (int(number or 0) for number in found.groups()[1:])
     prompt, gen = (0, first) if kind is Kind.DECODE else (first, second)
     batch = max(1, batch)
     encodes = kind is Kind.ENCODE
-    test_of = Workload(kind, prompt, gen, depth, batch if encodes else 1)
+    test_of = Workload(kind, prompt, gen, depth, batch if encodes else 1, chunk_tokens=chunk)
     return Cell(model, level, test_of, 1 if encodes else batch)
 
 
@@ -88,14 +90,11 @@ def measure(cell: Cell) -> MemoryTaken:
 
 def estimate(cell: Cell) -> MemoryBreakdown:
     """What a record would say of the cell."""
-    test = cell.test
-    return peak_memory(
-        spec_structure(resolve_model(cell.model).spec),
-        LEVELS[cell.level],
-        prompt_tokens=max(1, test.prompt_tokens),
-        depth_tokens=test.depth_tokens,
-        gen_tokens=test.gen_tokens,
-        batch=cell.batch * test.sequences,
+    test, structure = cell.test, spec_structure(resolve_model(cell.model).spec)
+    batch = cell.batch * test.sequences
+    lengths = CellLengths(test.prompt_tokens, test.gen_tokens, test.depth_tokens, batch)
+    return cell_memory(
+        structure, LEVELS[cell.level], replace(lengths, chunk_tokens=test.chunk_tokens)
     )
 
 
