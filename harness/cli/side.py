@@ -53,13 +53,13 @@ def read_variant(
         UsageError: words that are no flags of a variant, or more than one session.
     """
     from harness.cli.running import fetch_into
-    from harness.runner.plan import make_plan
+    from harness.runner.plan import in_one_session, make_plan
 
     env, words = _split(flag, text)
     flags = {**_given(shared), **_given(_parsed(flag, words))}
     plan = flags.pop("plan", None) or DEFAULT_CONFIG
     settings = fetch_into(load_settings(plan, **flag_values(flags)), cache)
-    groups = make_plan(settings, usable_threads, folder=cache).groups
+    groups = in_one_session(make_plan(settings, usable_threads, folder=cache).groups)
     if len(groups) != 1:
         keys = ", ".join(group.key for group in groups[:4])
         raise UsageError(

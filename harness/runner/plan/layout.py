@@ -21,7 +21,7 @@ from harness.engine.exported.geometry import AS_IS, FROZEN
 from harness.engine.workload import Workload
 from harness.models.exported.model import ExportedSource
 from harness.models.gguf.source import GgufSource
-from harness.models.served import ServedSource
+from harness.models.served import ServedSource, is_served
 from harness.models.weights.source import ModelSource, hub_origin
 from harness.results.enums import Prepack
 from harness.results.plan import PlanCells, RunPlan
@@ -217,6 +217,22 @@ def make_plan(
             groups[group.key] = replace(known, workloads=tuple(workloads))
     _refuse_without_device([group.device for group in groups.values()])
     return Plan(_whole(settings, spelled), _with_shapes(groups.values()))
+
+
+def in_one_session(groups: Sequence[SessionGroup]) -> tuple[SessionGroup, ...]:
+    """Groups of which those of one server are one: what takes turns has one session a side.
+
+    In a run each test of a server is a process of its own, so that one that fails costs no other.
+    """
+    whole: dict[tuple[str, str], SessionGroup] = {}
+    for group in groups:
+        place = (
+            (group.source.argument, group.runtime) if is_served(group.runtime) else (group.key, "")
+        )
+        known = whole.get(place)
+        tests = (*(known.workloads if known else ()), *group.workloads)
+        whole[place] = replace(known or group, workloads=tests)
+    return tuple(whole.values())
 
 
 def _with_shapes(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:

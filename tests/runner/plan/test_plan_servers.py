@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import DeviceError, UsageError
-from harness.runner.plan import make_plan
+from harness.runner.plan import in_one_session, make_plan
 from harness.runner.settings import Settings
 from tests.engine.served_stub import Stub, serving
 
@@ -140,3 +140,13 @@ def test_an_unknown_runtime_names_servers_too():
     with pytest.raises(UsageError, match="no runtime is called 'olama'") as caught:
         make_plan(asked("olama", model=("smollm2-135m",)), 2)
     assert "http://localhost:8080" in caught.value.fix
+
+
+def test_what_takes_turns_has_one_session_for_all_tests_of_a_server(one):
+    """Those of our own loop stay as they are."""
+    both = asked(
+        "ort", f"{one.url}#tiny", model=("smollm2-135m",), quant=("fp32", "int4"), gen=(4,)
+    )
+    groups = in_one_session(make_plan(both, 2).groups)
+    assert [group.runtime for group in groups] == ["ort", "llama-server@loopback", "ort"]
+    assert [test.name for test in groups[1].workloads] == ["pp16 @ d0", "tg4 @ d0"]
