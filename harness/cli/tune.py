@@ -67,6 +67,9 @@ class Task:
     shell_complete=LEVELS,
     help="Levels that may be taken too: they compute other things.",
 )
+@click.option(
+    "--busy", is_flag=True, help="Advise what is fastest beside other programs that run now, too."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the winner as a plan.")
 @click.option("--dry-run", is_flag=True, help="List what would be tried, and why, and stop.")
 @click.option("--resume", is_flag=True, help="Go on with a search that was killed.")
@@ -79,6 +82,7 @@ def command(
     aim: str | None,
     budget: str,
     levels: str | None,
+    busy: bool,
     output: Path | None,
     dry_run: bool,
     resume: bool,
@@ -117,7 +121,8 @@ def command(
             f"{output.parent} is no folder, and -o {output.name} would lie in it",
             fix="a folder that is there",
         )
-    return _tune(task, seconds, results, cache or default_cache(), output, style, resume, quiet)
+    folder = cache or default_cache()
+    return _tune(task, seconds, results, folder, output, style, busy, resume, quiet)
 
 
 command.params = [*command.params, *flag_options("tune")]
@@ -221,6 +226,7 @@ def _tune(
     cache: Path,
     output: Path | None,
     style: str,
+    busy: bool,
     resume: bool,
     quiet: bool,
 ) -> int:
@@ -246,7 +252,8 @@ def _tune(
     path, known = opened_file(header, results, resume)
     click.echo(f"turns: {path}", err=True)
     with open_progress(quiet) as progress:
-        entries = measured(turns, header, path, known, task.where, _room(task, groups), progress)
+        room = _room(task, groups)
+        entries = measured(turns, header, path, known, task.where, room, busy, progress)
     tuned = read_tuned(entries)
     written = ""
     if output is not None and tuned.end is not None:

@@ -14,7 +14,7 @@ from harness.report.grid import Column, bullets, draw_columns, draw_records, jso
 from harness.report.numbers import percent
 from harness.results.background import background_of
 from harness.results.entries import TuneEntry, TuneSetting
-from harness.runner.tuning.search import MOST_PAIRS
+from harness.runner.tuning.search import MOST_PAIRS, UNTRIED
 from harness.runner.tuning.standings import Standing, Tuned, standings
 
 DEFAULT = "the default"
@@ -48,6 +48,7 @@ def draw_tuned(tuned: Tuned, style: str, plan: str = "") -> str:
         plan: where the winner was written as a plan; empty: nowhere.
     """
     rows = standings(tuned)
+    tried = [one for one in rows if one.outcome != UNTRIED]
     if style == "json":
         return json_text(_whole(tuned, rows), indent=1, ensure_ascii=False)
     if style in ("csv", "jsonl"):
@@ -55,8 +56,8 @@ def draw_tuned(tuned: Tuned, style: str, plan: str = "") -> str:
     code = python_code(tuned)
     parts = [
         prose(headline(tuned), style),
-        draw_columns(COLUMNS, rows, style) if rows else "",
-        bullets(notes(tuned, plan), style),
+        draw_columns(COLUMNS, tried, style) if tried else "",
+        bullets([*_untried(rows), *notes(tuned, plan)], style),
         f"```python\n{code}\n```" if style == "md" else code,
         prose(sentence(tuned), style),
     ]
@@ -86,6 +87,12 @@ def sentence(tuned: Tuned) -> str:
         f"{end.ratio:.3f} times as fast as {DEFAULT}, 95 % interval {end.low:.3f} to"
         f" {end.high:.3f}, {end.pairs} fresh pairs of processes"
     )
+    if end.busy:
+        chosen = tuned.pairs[0].settings[1].beyond(tuned.header.default)
+        return (
+            f"others used the processors, which decides nothing: keep {DEFAULT}, and tune again"
+            f" when they rest, or with --busy to take it ({chosen}: {words})"
+        )
     if end.winner == tuned.header.default:
         chosen = tuned.pairs[0].settings[1].beyond(tuned.header.default)
         return f"no setting is shown to be faster than {DEFAULT}: keep it ({chosen}: {words})"
@@ -114,6 +121,14 @@ def notes(tuned: Tuned, plan: str = "") -> list[str]:
     if plan:
         lines.append(f"as a plan: {plan} (bench run --config {plan})")
     return lines
+
+
+def _untried(rows: Sequence[Standing]) -> list[str]:
+    """What the time was too short for, each once."""
+    names = dict.fromkeys(
+        one.setting.beyond(one.base) for one in rows if one.outcome == UNTRIED and one.stage == 1
+    )
+    return [f"{UNTRIED}, which a longer one does: {'; '.join(names)}"] if names else []
 
 
 def _unfinished(tuned: Tuned) -> str:
@@ -187,6 +202,7 @@ def _whole(tuned: Tuned, rows: Sequence[Standing]) -> dict[str, object]:
         "high": None if end is None else end.high,
         "pairs": tuned.ratios,
         "ended": "killed" if end is None else end.ended or "search",
+        "busy": end is not None and end.busy,
         "candidates": [_record(one) for one in rows],
         "python": python_code(tuned),
         "sentence": sentence(tuned),

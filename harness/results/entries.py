@@ -457,7 +457,8 @@ class TuneEndEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
         low: lower end of its 95 % interval.
         high: upper end.
         pairs: of fresh processes.
-        ended: by `precision`, `pairs` or `budget`.
+        ended: by `precision`, `pairs` or `budget`; `lost`: what was found did not run again.
+        busy: others used so much of the processors meanwhile that it decided nothing.
     """
 
     winner: TuneSetting
@@ -466,6 +467,7 @@ class TuneEndEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     high: float | None = None
     pairs: int = 0
     ended: str = ""
+    busy: bool = False
 
 
 Entry = (

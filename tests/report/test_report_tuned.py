@@ -4,13 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from harness.report.tuned import draw_tuned, notes, python_code, sentence
 from harness.results.entries import HeatEntry, TuneEndEntry, TuneEntry, TuneSetting, TurnPlan
 from harness.results.environment import MachineFacts
 from harness.results.replies import WatchInterval
 from harness.results.schema import Cell
-from harness.runner.tuning.search import CONFIRMATION
+from harness.runner.tuning.search import CONFIRMATION, UNTRIED
 from harness.runner.tuning.standings import Tuned, standings
 
 DEFAULT = TuneSetting(threads=2, level="int4")
@@ -74,6 +75,10 @@ def test_the_sentence_says_what_to_do():
     assert sentence(tuned([SEARCHED, *PAIRS], undecided)).startswith(
         "no setting is shown to be faster than the default: keep it (enable_mem_pattern=0"
     )
+    busy = structs.replace(END, winner=DEFAULT, busy=True)
+    assert sentence(tuned([SEARCHED, *PAIRS], busy)).startswith(
+        "others used the processors, which decides nothing: keep the default"
+    )
     lost = TuneEndEntry(winner=DEFAULT, ended="lost")
     assert sentence(tuned([SEARCHED], lost)).endswith("did not run again as it had")
     assert "20 pairs are the most" in " ".join(notes(tuned([SEARCHED], undecided)))
@@ -86,6 +91,14 @@ def test_a_killed_search_says_what_it_has():
     assert "not finished" in sentence(tuned([SEARCHED]))
     assert draw_tuned(tuned(), "csv") == ""
     assert "keep the default" in draw_tuned(tuned(), "table")
+
+
+def test_what_was_not_tried_stands_in_one_line():
+    late = replace_lost(SEARCHED, {2: UNTRIED})
+    drawn = draw_tuned(tuned([late]), "table")
+    assert "not tried within the budget, which a longer one does: 1 thread" in drawn
+    assert "1 thread  " not in drawn
+    assert UNTRIED in draw_tuned(tuned([late]), "csv")
 
 
 def test_others_that_used_the_processors_are_told():

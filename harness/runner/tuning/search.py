@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import ceil, exp, log, log1p
 from statistics import median
 
+from harness.results.background import background_of
 from harness.results.entries import HeatEntry, TuneEndEntry, TuneSetting
 from harness.results.metric_row import MetricRow
 from harness.stats.differences import Difference, paired_difference
@@ -68,6 +69,8 @@ class Search:
         metric: that is tuned for.
         budget_s: seconds for all of it.
         most_together: processes that may be open at once, the base among them.
+        measure: gives turns.
+        takes_busy: what was confirmed beside other programs counts too.
         heats: what was measured.
     """
 
@@ -75,6 +78,7 @@ class Search:
     budget_s: float
     most_together: int
     measure: Measure
+    takes_busy: bool = False
     heats: list[HeatEntry] = field(default_factory=list)
 
     @property
@@ -91,7 +95,9 @@ class Search:
                 one for one in changes(now) if one not in bases and one.beyond(now) not in slower
             ]
             share = SEARCH_SHARE if stage else FIRST_SHARE
-            if not candidates or (stage and self.spent_s >= share * self.budget_s):
+            if stage:
+                candidates = candidates[: self._fitting(stage - 1, share * self.budget_s)]
+            if not candidates:
                 return now
             found, left = self._stage(stage, now, candidates, share * self.budget_s)
             if found == now:
@@ -106,7 +112,8 @@ class Search:
 
         Their number is decided by the width of the interval alone, which is widened for that; the
         width that is enough is a third of what the search saw. Faster is what lies above 1 by its
-        whole 95 % interval: else the default is kept.
+        whole 95 % interval: else the default is kept. So it is where others used the processors:
+        what is fastest beside them is another thing, such as threads that do not spin.
         """
         if chosen == default:
             return TuneEndEntry(winner=default)
@@ -129,8 +136,11 @@ class Search:
             ratios.append(pair_ratio(heat, self.metric))
         found = told(ratios, looks)
         low, high = (exp(end) for end in found.interval())
+        pairs = (heat for heat in self.heats if heat.stage == CONFIRMATION)
+        busy = background_of(heat.watch for heat in pairs).is_busy and not self.takes_busy
         return TuneEndEntry(
-            winner=chosen if low > 1 else default,
+            winner=chosen if low > 1 and not busy else default,
+            busy=busy,
             ratio=exp(found.center),
             low=low,
             high=high,
@@ -185,6 +195,11 @@ class Search:
         before = [heat for heat in self.heats if (heat.stage, heat.rung) == (stage, rung)]
         taken = sum(len(values) for heat in before for values in heat.values)
         return sum(heat.seconds for heat in before) * (count + 1) * turns / max(1, taken)
+
+    def _fitting(self, before: int, until_s: float) -> int:
+        """How many candidates have time for their first turns, by the stage before."""
+        one_s = self._guess_s(0, FIRST_TURNS, before)
+        return max(0, int((until_s - self.spent_s) / one_s) - 1)
 
     def _ended(self, ratios: Sequence[float], looks: Looks, enough: float, spent_s: float) -> str:
         """Why there are enough pairs; empty: another one is measured."""

@@ -65,6 +65,7 @@ def measured(
     known: Sequence[HeatEntry],
     where: Where,
     most_together: int,
+    takes_busy: bool,
     progress: Progress,
 ) -> list[Entry]:
     """Search and confirm; every heat is on disk before the next one begins.
@@ -76,6 +77,7 @@ def measured(
         known: heats of an earlier sitting, which are taken instead of measured again.
         where: what decides which settings there are.
         most_together: sessions that may be open at once.
+        takes_busy: what is found beside other programs counts too.
         progress: told before each heat.
 
     Returns:
@@ -98,7 +100,7 @@ def measured(
             journal.append(heat)
             return heat
 
-        search = Search(turns.metric, header.budget_s, most_together, measure)
+        search = Search(turns.metric, header.budget_s, most_together, measure, takes_busy)
         try:
             chosen = search.best(header.default, lambda now: list(changes(where, now)))
             end = search.confirmed(header.default, chosen)

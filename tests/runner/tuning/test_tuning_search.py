@@ -4,9 +4,11 @@ import random
 from math import log
 
 import pytest
+from msgspec import structs
 
 from benchmarks.tune_trials import CASES, DEFAULT, METRIC, NOISES, of_changes, simulated
 from harness.results.entries import HeatEntry
+from harness.results.replies import WatchInterval
 from harness.runner.tuning.search import (
     CONFIRMATION,
     LEAST_PAIRS,
@@ -119,6 +121,30 @@ def test_a_winner_that_fails_when_it_is_confirmed_is_none():
     search.measure = measure_of({"a": 0.2}, lost=("a",))
     end = search.confirmed(DEFAULT, best)
     assert (end.winner, end.ended) == (DEFAULT, "lost")
+
+
+def test_a_busy_machine_decides_nothing():
+    """Unless it is meant to be that busy."""
+    busy = WatchInterval(wall_ns=10**9, processors=2, background_cpu_ns=10**9, steal_ns=0)
+    search, best = found_by({"a": 0.2})
+    real = search.measure
+    search.measure = lambda wanted: structs.replace(real(wanted), watch=busy)
+    end = search.confirmed(DEFAULT, best)
+    assert (end.winner, end.busy, end.low > 1) == (DEFAULT, True, True)
+    search.heats = [heat for heat in search.heats if heat.stage != CONFIRMATION]
+    search.takes_busy = True
+    end = search.confirmed(DEFAULT, best)
+    assert (end.winner, end.busy) == (best, False)
+
+
+def test_a_later_stage_has_as_many_candidates_as_there_is_time_for():
+    gains = dict.fromkeys("bcdefgh", 0.0) | {"a": 0.2}
+    search, best = found_by(gains, budget_s=20.0)
+    (later,) = (heat.settings for heat in search.heats if heat.stage == 1)
+    assert 2 <= len(later) < 8
+    search, best = found_by(gains, budget_s=16.0)
+    assert {heat.stage for heat in search.heats} == {0}
+    assert best == of_changes(frozenset("a"))
 
 
 def test_rates_and_times_are_turned_alike():
