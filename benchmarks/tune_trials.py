@@ -205,6 +205,7 @@ def measure(options: argparse.Namespace) -> None:
                     "low": end.low,
                     "high": end.high,
                     "pairs": end.pairs,
+                    "busy": end.busy,
                     "seconds": round(search.spent_s, 1),
                 }
             )
