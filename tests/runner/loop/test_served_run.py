@@ -6,7 +6,12 @@ import pytest
 
 from harness.analysis.compare_match import match_axis
 from harness.core.errors import EXIT_CELLS, EXIT_OK
+from harness.engine.served_worker import memory
+from harness.engine.workload import Workload
+from harness.report.render import render
 from harness.results.document import read_document
+from harness.results.enums import Kind
+from harness.results.summarize import summarize_memory
 from harness.runner.loop import interleaved, rounds, session
 from harness.runner.loop.parts import without_folders
 from harness.runner.loop.run import run_plan
@@ -60,6 +65,10 @@ def test_a_server_gives_records_as_any_runtime(tmp_path):
         assert record.hardware.options["tokens"] == "by its usage"
         assert (record.cell.runtime, record.cell.device) == ("llama-server@loopback", "server")
         assert (record.cell.threads, record.cell.weights) == (0, "served")
+    told = render(outcome.document, "table")
+    assert "llama-server@loopback: client time, over completions; tokens by its usage" in told
+    assert "llama-server@loopback b7777-abc" in told.splitlines()[0]
+    assert "threads)" not in told.splitlines()[0]
     again = read_document(outcome.path)
     assert again.records[0].memory == prefill.memory
     assert "Authorization" not in outcome.path.read_text()
@@ -128,3 +137,12 @@ def test_the_words_of_a_side_hold_no_key_and_no_host():
     words = "BENCH_API_KEY=sk/1 --runtime http://jane-pc:8080#tiny --model /home/jane/m"
     assert without_folders(words) == "BENCH_API_KEY=... --runtime ...#tiny --model m"
     assert without_folders("--runtime http://localhost:1") == "--runtime localhost:1"
+
+
+def test_memory_of_another_machine_is_not_measured():
+    """And nothing is put in its place."""
+    told = {"host": "192.0.2.1", "port": 1, "scheme": "http", "base": "", "kind": "ollama"}
+    geometry = {**told, "version": None, "model": "tiny"}
+    found = memory("", geometry, "server", 0, 1, Workload(Kind.DECODE, 0, 4), 0)
+    assert "its own: it runs on another machine" in found.reason
+    assert (found.peak_bytes, found.steady, summarize_memory([found])) == (None, None, {})
