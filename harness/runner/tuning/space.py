@@ -114,13 +114,15 @@ def _waiting(where: Where, now: TuneSetting) -> Iterator[TuneSetting]:
 
 
 def _blocks(where: Where, now: TuneSetting) -> Iterator[TuneSetting]:
+    if not where.row.is_host:
+        return
     values = [((BLOCK_BASE, value),) for value in ("4", "2", "8", "16")]
     yield from _each(where, now, (BLOCK_BASE,), values)
 
 
 def _places(where: Where, now: TuneSetting) -> Iterator[TuneSetting]:
     """A core for each thread, of the fastest kind first; the calling thread goes where it likes."""
-    if where.system not in PINNING_SYSTEMS:
+    if where.system not in PINNING_SYSTEMS or not where.row.is_host:
         return
     kinds = (where.fast, where.cores) if where.fast else (where.cores,)
     values = [
@@ -132,7 +134,7 @@ def _places(where: Where, now: TuneSetting) -> Iterator[TuneSetting]:
 
 
 def _memory(where: Where, now: TuneSetting) -> Iterator[TuneSetting]:
-    for name in (MEMORY_PATTERN, MEMORY_ARENA):
+    for name in (MEMORY_PATTERN, MEMORY_ARENA) if where.row.is_host else ():
         yield from _each(where, now, (name,), [((name, "0"),)], of_pool=False)
 
 
@@ -175,19 +177,19 @@ TABLE: tuple[Tunable, ...] = (
     Tunable(
         "blocks",
         "work is dealt out in shrinking blocks: helps where cores are not equally fast",
-        "several threads",
+        "several threads of the CPU",
         _blocks,
     ),
     Tunable(
         "places",
         "a core for each thread of the pool: helps where the system moves them about",
-        "several threads on Linux or Windows",
+        "several threads of the CPU, Linux or Windows",
         _places,
     ),
     Tunable(
         "memory",
         "how outputs of operators get their memory",
-        "everywhere",
+        "the CPU",
         _memory,
     ),
     Tunable(

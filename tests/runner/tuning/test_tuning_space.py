@@ -102,6 +102,8 @@ def test_provider_options_are_those_of_the_row():
     taken = {name.partition("=")[0] for name in found}
     assert taken <= {option.name for option in find_row("webgpu").options} & {*OF_PROVIDERS}
     assert row(CPU, "provider") == []
+    rows = {of.name for of in changes(webgpu, FOUR).values()}
+    assert rows == {"threads", "waiting", "provider"}  # nothing of the CPU's kernels
     fixed = replace(webgpu, fixed=frozenset({"powerPreference"}))
     assert "powerPreference=high-performance" not in row(fixed, "provider")
 
