@@ -353,15 +353,19 @@ def _write_plan(task: Task, tuned: Any, output: Path) -> None:
     """Write the winner as a plan that `bench run --config` takes."""
     from harness.core.files import write_whole
     from harness.report.tuned import sentence
+    from harness.results.enums import Kind
     from harness.runner.settings.write import plan_text
 
-    winner = tuned.winner
+    winner, test = tuned.winner, task.group.workloads[0]
+    encodes = ((test.prompt_tokens, test.sequences),) if test.kind is Kind.ENCODE else None
     settings = replace(
         task.settings,
         quant=(winner.level,),
         threads=(str(winner.threads),),
         session_option=tuple(f"{name}={value}" for name, value in winner.session_options),
         ep_option=tuple(f"{name}={value}" for name, value in winner.provider_options),
+        enc=encodes,
+        gen=task.settings.gen if encodes is None else (),
         warm_seconds=Settings().warm_seconds,
         calibrate=True,
     )

@@ -4,12 +4,13 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import main
-from harness.cli.tune import command
+from harness.cli.tune import _settings, _task, _write_plan, command
 from harness.core.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -27,7 +28,7 @@ from harness.runner.settings import load_settings, read_plan
 from harness.runner.settings.values import Settings
 from harness.runner.settings.write import plan_text
 from harness.runner.tuning import heats, search, sitting
-from harness.runner.tuning.standings import read_tuned
+from harness.runner.tuning.standings import Tuned, read_tuned
 from tests.inline_worker import InlineWorker
 
 QUICK = ("--for", "decode", "--quant", "int4", "-q")
@@ -102,6 +103,15 @@ def test_the_plan_runs(tune, monkeypatch, tmp_path, shared_cache):
         main(["run", "--config", str(plan), "--dry-run", "--cache", str(shared_cache)]) == EXIT_OK
     )
     assert "1.111 times as fast as the default" in plan.read_text().splitlines()[0]
+
+
+def test_the_plan_of_an_encoder_has_its_one_test(tune, tmp_path):
+    task = _task(_settings("all-minilm-l6-v2", None, {"quant": "int4"}, None), (), None)
+    winner = heats.setting_of(task.group)
+    header = SimpleNamespace(cell=SimpleNamespace(workload="enc128x1"), default=winner)
+    _write_plan(task, Tuned(header, (), TuneEndEntry(winner=winner)), tmp_path / "plan.toml")
+    kept = read_plan(tmp_path / "plan.toml")
+    assert (kept.enc, kept.gen, kept.threads) == (((128, 1),), (), ("2",))
 
 
 def test_nothing_faster_keeps_the_default(tune, tmp_path):

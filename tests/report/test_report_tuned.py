@@ -53,7 +53,7 @@ END = TuneEndEntry(winner=BLOCKS, ratio=1.1, low=1.05, high=1.15, pairs=5, ended
 def test_candidates_and_what_became_of_them():
     found = standings(tuned([SEARCHED, *PAIRS], END))
     assert [(one.setting, one.turns, one.outcome) for one in found] == [
-        (BLOCKS, 6, "faster: taken"),
+        (BLOCKS, 6, "ahead: taken on"),
         (SLOW, 6, "slower"),
     ]
     assert [one.ratio for one in found] == pytest.approx([1.1, 0.5])

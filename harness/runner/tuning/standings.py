@@ -20,7 +20,7 @@ from harness.runner.tuning.search import (
 from harness.stats.racing import ahead, gain, still_racing
 from harness.stats.stopping import Looks
 
-TAKEN, SLOWER, UNSHOWN = "faster: taken", "slower", "not shown to be faster"
+TAKEN, SLOWER, UNSHOWN = "ahead: taken on", "slower", "not shown to be faster"
 
 
 @dataclass(frozen=True, slots=True)
