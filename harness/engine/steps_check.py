@@ -5,18 +5,20 @@ that was traced for one length only. The speed of such a graph says nothing abou
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.devices.device import SentDevice, find_device
-from harness.engine.exported.decoder import ExportedDecoder
 from harness.engine.exported.geometry import DECODERS, ExportedGeometry
-from harness.engine.exported.opening import open_steps
 from harness.engine.opening import kind_of, open_sessions
 from harness.engine.passes import seeded_ids
 from harness.engine.shapes import ShapeFields, shapes_from
 from harness.models.exported.sizes import Axis, fixed_sizes
 from harness.results.replies import StepsCheck
+
+if TYPE_CHECKING:  # imported with the models that need it
+    from harness.engine.exported.decoder import ExportedDecoder
 
 PROMPT_TOKENS, STEPS = 5, 3
 # Largest difference of two logits, as a share of the largest logit: of floats as rounding goes; of
@@ -47,6 +49,8 @@ def steps_check(
     if known is None or known.model.kind not in DECODERS:
         return StepsCheck()
     sessions = open_sessions(Path(graph), known, find_device(device), threads)
+    from harness.engine.exported.opening import open_steps
+
     decoder = open_steps(sessions, known, batch, PROMPT_TOKENS + STEPS, seed)
     if not decoder.has_cache or Axis.TOKENS in fixed_sizes(known.model.main, dict(known.dims)):
         return StepsCheck()
@@ -64,7 +68,7 @@ def bound_of(geometry: ExportedGeometry) -> float:
     return max([BOUNDS.get(name, 0.0) for name in types] + [BOUNDS["float16"] * half])
 
 
-def _difference(decoder: ExportedDecoder, seed: int) -> float:
+def _difference(decoder: "ExportedDecoder", seed: int) -> float:
     """The largest difference over the last token of the prompt and every step."""
     ids = seeded_ids(seed, decoder.batch, PROMPT_TOKENS + STEPS, decoder.vocab_size)
     # what begins a text behind an encoder reads one token at a time there
