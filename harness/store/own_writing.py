@@ -17,6 +17,7 @@ from harness.builder.graph.product_inputs import ProductInput, giving, product_i
 from harness.builder.graph.rules import ALL_LOGITS_FILE
 from harness.builder.quantize.compensate import column_shares
 from harness.builder.quantize.pack import Floats
+from harness.core.errors import ModelError
 from harness.core.units import GIB
 from harness.devices.device import find_device
 from harness.devices.session import open_mapped, open_session
@@ -73,7 +74,11 @@ class OwnInputs:
         self._last: tuple[ProductInput, Floats] | None = None
 
     def __call__(self, matrix: str) -> Floats | None:
-        """Return the shares of a matrix's inputs; None: no product reads it, or look-ups do too."""
+        """Return the shares of a matrix's inputs; None: no product reads it, or look-ups do too.
+
+        Raises:
+            ModelError: what it reads is not finite.
+        """
         read = self._read.get(matrix)
         if read is None:
             return None
@@ -95,7 +100,11 @@ class OwnInputs:
         return chosen
 
     def _summed(self, reads: list[ProductInput]) -> dict[ProductInput, Floats]:
-        """Read what was written, and return Σ x · xᵀ of each input."""
+        """Read what was written, and return Σ x · xᵀ of each input.
+
+        Raises:
+            ModelError: a value is not finite.
+        """
         names = [read.name for read in reads]
         session = open_mapped(giving(self._graph, names), self._graph.parent, prepacked=True)
         sums = {read: np.zeros((read.width,) * 2, np.float32) for read in reads}
@@ -104,6 +113,11 @@ class OwnInputs:
             for read, values in zip(reads, given, strict=True):
                 rows = values.reshape(-1, read.width)
                 sums[read] += rows.T @ rows
+        if not all(np.isfinite(one).all() for one in sums.values()):
+            raise ModelError(
+                "what a matrix reads while the model writes is not finite: no rounding follows it",
+                fix="a level that needs no writing, such as int4-kquant",
+            )
         return sums
 
     def _feed(self, ids: Ids) -> dict[str, NDArray[np.generic]]:

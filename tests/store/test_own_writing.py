@@ -7,6 +7,7 @@ from harness.builder.graph.decoder import build_decoder
 from harness.builder.graph.geometry import geometry_of
 from harness.builder.graph.rules import ALL_LOGITS_FILE, GRAPH_FILE
 from harness.builder.quantize.levels import WRITER_LEVEL, find_level
+from harness.core.errors import ModelError
 from harness.models.weights.checkpoint import open_weights
 from harness.models.weights.source import resolve_model
 from harness.runner.quality.divergence import compare_logits
@@ -66,6 +67,21 @@ def test_only_matrices_that_nothing_else_reads_are_known(writer, few, monkeypatc
         np.testing.assert_allclose(found("model.layers.3.self_attn.o_proj"), whole)
         found("model.layers.4.self_attn.o_proj")
     assert not found._sums
+
+
+class Broken:
+    """A session that gives what is no number."""
+
+    def run(self, names, feed):
+        tokens = feed["input_ids"].shape[1]
+        return [np.full((1, tokens, 192), np.nan, np.float32) for _ in names]
+
+
+def test_inputs_that_are_no_numbers_are_refused(writer, few, monkeypatch):
+    monkeypatch.setattr(own_writing, "HELD_BYTES", 1)
+    monkeypatch.setattr(own_writing, "open_mapped", lambda *_, **__: Broken())
+    with pytest.raises(ModelError, match=r"not finite.*\n.*int4-kquant"):
+        inputs_of(writer)("model.layers.0.self_attn.qkv_proj")
 
 
 @pytest.mark.slow
