@@ -4,12 +4,12 @@
 reply is a raw integer in ns; nothing is summarised here.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import MeasurementError
+from harness.core.processors import usable_processors
 from harness.core.units import NS_PER_S
 from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.hardware import facts_of
@@ -265,13 +265,6 @@ def footprint_reply(footprint: Footprint) -> MemoryTaken:
         device=footprint.device,
         anonymous_peak_bytes=footprint.anonymous_peak_bytes,
     )
-
-
-def usable_processors() -> int:
-    """Logical processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _durations(kind: Kind, samples: Samples) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from harness.builder.graph.datafile import DataFile, initializer
 from harness.builder.graph.emitter import MICROSOFT, Emitter
 from harness.builder.graph.rules import BUILDER_VERSION, DATA_FILE
 from harness.builder.graph.storage import plan_storage
-from harness.builder.graph.stream import stream_weight
+from harness.builder.graph.stream import stream_weights
 from harness.builder.quantize.compensate import Shares
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import QuantLevel
@@ -39,15 +39,14 @@ def write_weights(
         weights: the trained tensors.
         folder: receives the file.
         ranges: by name, of the weights that are stored on one grid.
-        shares: see stream_weight.
+        shares: see stream_weights.
 
     Raises:
         ModelError: a weight is not finite.
         OSError: the file cannot be written.
     """
     with DataFile(folder / DATA_FILE) as file:
-        for weight in plan_storage(spec, level):
-            stream_weight(file, weight, weights, ranges, shares)
+        stream_weights(file, plan_storage(spec, level), weights, ranges, shares)
 
 
 def stored_initializers(spec: AnySpec, level: QuantLevel) -> list[onnx.TensorProto]:

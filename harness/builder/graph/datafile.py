@@ -1,5 +1,6 @@
 """The external data file: values are written where the plan puts them, a chunk at a time."""
 
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -20,11 +21,12 @@ ELEMENT_TYPES = {
 
 
 class DataFile:
-    """A file open for writing at any place; use as a context manager."""
+    """A file open for writing at any place, by any thread; use as a context manager."""
 
     def __init__(self, path: Path) -> None:
         """Create the file; an old one of that name is overwritten."""
         self._file: BinaryIO = path.open("wb")
+        self._lock = threading.Lock()
 
     def __enter__(self) -> "DataFile":
         """Return the open file."""
@@ -48,8 +50,10 @@ class DataFile:
         end_bytes = at_bytes + values.nbytes
         if values.dtype.name != region.array.dtype or end_bytes > region.array.size_bytes:
             raise ValueError(f"{values.dtype} x {values.shape} at {at_bytes} into {region}")
-        self._file.seek(region.offset_bytes + at_bytes)
-        self._file.write(np.ascontiguousarray(values).data)
+        data = np.ascontiguousarray(values).data
+        with self._lock:
+            self._file.seek(region.offset_bytes + at_bytes)
+            self._file.write(data)
         return end_bytes
 
 

@@ -1,9 +1,13 @@
 """Streams trained weights into the data file, packed for one level.
 
-At most one stored matrix, and a few chunks of rows of its source, are in memory at a time.
+At most one stored matrix, and of each thread a few chunks of rows of its source, are in memory at a
+time. Which thread takes which rows changes no byte: every row has its place in the file.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +25,64 @@ from harness.builder.quantize.fixed_point import (
 )
 from harness.builder.quantize.levels import Form, MatrixFormat, Method
 from harness.builder.quantize.pack import Arrays, check_finite, quantize_blocks, quantize_channels
+from harness.core.processors import usable_processors
+from harness.core.units import MIB
+from harness.models.specs.tensors import Tensor
 from harness.models.weights.store import WeightStore
 
 CHUNK_WEIGHTS = 2**17  # 512 KiB of float32: stays in a second-level cache while it is quantized
 COMPENSATED_WEIGHTS = 2**24  # 64 MiB: column by column costs less the longer the columns are
 CHUNKS_AT_ONCE = 4  # whole chunks of the seeded weights, so that none is drawn twice
+# glibc keeps freed memory up to twice the largest block that it has freed, and gives back the rest:
+# each array of each chunk would be new pages. A block that nobody writes to costs nothing.
+FREED_BYTES = 16 * MIB
+MOST_THREADS = 4  # numpy works outside the interpreter's lock; each holds 10 MiB
 
 Floats = npt.NDArray[np.float32]
-Stream = Callable[[DataFile, StoredWeight, Iterator[Floats], MatrixFormat], None]
+Take = Callable[[int, Floats], None]  # rows of a weight, from this one on
+Stream = Callable[[DataFile, StoredWeight, MatrixFormat], AbstractContextManager[Take]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows that are read and stored at once.
+
+    Attributes:
+        first_row: of the weight.
+        sources: of which they are; of several they come by turns, one row of each.
+        start: first row of each source.
+        stop: the row after the last.
+    """
+
+    first_row: int
+    sources: tuple[Tensor, ...]
+    start: int
+    stop: int
+
+
+def stream_weights(
+    file: DataFile,
+    weights: Iterable[StoredWeight],
+    store: WeightStore,
+    ranges: Mapping[str, Range] | None = None,
+    shares: Shares | None = None,
+) -> None:
+    """Write all arrays of weights, on as many threads as there are processors.
+
+    Args:
+        file: open.
+        weights: one after the other.
+        store: the trained values.
+        ranges: by name, of the weights that are stored on one grid.
+        shares: of what each matrix reads while the model writes, by its name; None: not known.
+
+    Raises:
+        ModelError: a value is not finite as it is to be stored.
+    """
+    np.empty(FREED_BYTES, np.uint8)
+    with ThreadPoolExecutor(min(MOST_THREADS, usable_processors())) as pool:
+        for weight in weights:
+            stream_weight(file, weight, store, ranges, shares, pool)
 
 
 def stream_weight(
@@ -37,6 +91,7 @@ def stream_weight(
     store: WeightStore,
     ranges: Mapping[str, Range] | None = None,
     shares: Shares | None = None,
+    pool: ThreadPoolExecutor | None = None,
 ) -> None:
     """Read one weight from the store and write all its arrays.
 
@@ -46,6 +101,7 @@ def stream_weight(
         store: the trained values.
         ranges: by name, of the weights that are stored on one grid.
         shares: of what each matrix reads while the model writes, by its name; None: not known.
+        pool: of threads; None: rows are read in order. Large pieces are, in any case.
 
     Raises:
         ModelError: a value is not finite as it is to be stored.
@@ -53,14 +109,20 @@ def stream_weight(
     if weight.form is None:
         _write_vector(file, weight, store, ranges or {})
         return
-    if weight.form.form is Form.WHOLE:
-        _stream_whole(file, weight, _chunks(weight, store), (ranges or {})[weight.name])
-        return
     read = shares(weight.name) if shares and weight.form.method is Method.COMPENSATED else None
-    if read is not None:
-        _stream_compensated(file, weight, _chunks(weight, store, COMPENSATED_WEIGHTS), read)
-        return
-    _STREAMS[weight.role][weight.form.form](file, weight, _chunks(weight, store), weight.form)
+    stream: AbstractContextManager[Take]
+    at_once = CHUNK_WEIGHTS * CHUNKS_AT_ONCE
+    if weight.form.form is Form.WHOLE:
+        stream = _whole(file, weight, (ranges or {})[weight.name])
+    elif read is not None:
+        stream, at_once, pool = _compensated(file, weight, read), COMPENSATED_WEIGHTS, None
+    else:
+        stream = _STREAMS[weight.role][weight.form.form](file, weight, weight.form)
+    with stream as take:
+        for _ in (map if pool is None else pool.map)(
+            lambda piece: take(piece.first_row, _rows(piece, store)), _pieces(weight, at_once)
+        ):
+            pass
 
 
 def _write_vector(
@@ -82,22 +144,29 @@ def _write_vector(
         file.write(region, to_fixed_point(values, fixed_point(ranges[name], region.array.dtype)))
 
 
-def _chunks(
-    weight: StoredWeight, store: WeightStore, weights: int = CHUNK_WEIGHTS * CHUNKS_AT_ONCE
-) -> Iterator[Floats]:
-    """Yield the rows of all sources in turn, a few chunks at a time.
+def _pieces(weight: StoredWeight, at_once: int) -> Iterator[Piece]:
+    """Yield the rows of all sources in turn, so many weights at a time, in whole chunks.
 
     Of sources that give their rows by turns (gate and up of an expert): one row of each, then the
     next.
     """
-    turns = weight.turns
+    turns, first_row = weight.turns, 0
     for begin in range(0, len(weight.sources), turns):
         sources = weight.sources[begin : begin + turns]
         count, inputs = sources[0].shape
-        step = max(1, weights // CHUNKS_AT_ONCE // inputs) * CHUNKS_AT_ONCE
+        step = max(1, at_once // CHUNKS_AT_ONCE // inputs) * CHUNKS_AT_ONCE
         for start in range(0, count, step):
-            parts = [store.rows(one.name, start, min(start + step, count)) for one in sources]
-            yield parts[0] if turns == 1 else np.stack(parts, axis=1).reshape(-1, inputs)
+            stop = min(start + step, count)
+            yield Piece(first_row + start * turns, sources, start, stop)
+        first_row += count * turns
+
+
+def _rows(piece: Piece, store: WeightStore) -> Floats:
+    """Read the rows of a piece, [rows, inputs]."""
+    parts = [store.rows(one.name, piece.start, piece.stop) for one in piece.sources]
+    if len(parts) == 1:
+        return parts[0]
+    return np.stack(parts, axis=1).reshape(-1, parts[0].shape[1])
 
 
 def _stored_floats(values: Floats, dtype: str, name: str) -> npt.NDArray[np.generic]:
@@ -112,112 +181,120 @@ def _stored_floats(values: Floats, dtype: str, name: str) -> npt.NDArray[np.gene
     return stored
 
 
-def _stream_rows(
-    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
-) -> None:
+def _write_rows(file: DataFile, weight: StoredWeight, first_row: int, arrays: Arrays) -> None:
+    """Write arrays whose first axis are rows, from this one on, each into its region."""
+    for region, array in zip(weight.regions, arrays, strict=True):
+        file.write(region, array, first_row * array[0].nbytes)
+
+
+@contextmanager
+def _float_rows(file: DataFile, weight: StoredWeight, _form: MatrixFormat) -> Iterator[Take]:
     """Write floats as they lie, [outputs, inputs]."""
-    (region,), end_bytes = weight.regions, 0
-    for rows in chunks:
-        stored = _stored_floats(rows, region.array.dtype, weight.name)
-        end_bytes = file.write(region, stored, end_bytes)
+    dtype = weight.regions[0].array.dtype
+
+    def take(first_row: int, rows: Floats) -> None:
+        _write_rows(file, weight, first_row, (_stored_floats(rows, dtype, weight.name),))
+
+    yield take
 
 
-def _stream_columns(
-    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
-) -> None:
+@contextmanager
+def _float_columns(file: DataFile, weight: StoredWeight, _form: MatrixFormat) -> Iterator[Take]:
     """Write floats transposed, [inputs, outputs], through one matrix in memory."""
-    (region,), begin = weight.regions, 0
+    (region,) = weight.regions
     matrix = np.empty(region.array.shape, region.array.dtype)
-    for rows in chunks:
+
+    def take(first_row: int, rows: Floats) -> None:
         stored = _stored_floats(rows, region.array.dtype, weight.name)
-        matrix[:, begin : begin + len(rows)] = stored.T
-        begin += len(rows)
+        matrix[:, first_row : first_row + len(rows)] = stored.T
+
+    yield take
     file.write(region, matrix)
 
 
-def _stream_channels(
-    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
-) -> None:
+@contextmanager
+def _channel_columns(file: DataFile, weight: StoredWeight, _form: MatrixFormat) -> Iterator[Take]:
     """Write bytes transposed, [inputs, outputs], through one matrix in memory, and its scales."""
-    (quantized, scales), begin = weight.regions, 0
+    quantized, scales = weight.regions
     matrix = np.empty(quantized.array.shape, np.uint8)
-    for rows in chunks:
+
+    def take(first_row: int, rows: Floats) -> None:
         packed, row_scales = quantize_channels(rows, weight.name)
-        matrix[:, begin : begin + len(rows)] = packed.T
-        file.write(scales, row_scales, begin * row_scales.itemsize)
-        begin += len(rows)
+        matrix[:, first_row : first_row + len(rows)] = packed.T
+        file.write(scales, row_scales, first_row * row_scales.itemsize)
+
+    yield take
     file.write(quantized, matrix)
 
 
-def _stream_channel_rows(
-    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
-) -> None:
+@contextmanager
+def _channel_rows(file: DataFile, weight: StoredWeight, _form: MatrixFormat) -> Iterator[Take]:
     """Write bytes as they lie, [outputs, inputs], and a scale per row."""
-    end_bytes = [0, 0]
-    for rows in chunks:
-        arrays: Arrays = quantize_channels(rows, weight.name)
-        for number, array in enumerate(arrays):
-            end_bytes[number] = file.write(weight.regions[number], array, end_bytes[number])
+
+    def take(first_row: int, rows: Floats) -> None:
+        _write_rows(file, weight, first_row, quantize_channels(rows, weight.name))
+
+    yield take
 
 
-def _stream_signed_rows(
-    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], _form: MatrixFormat
-) -> None:
+@contextmanager
+def _signed_rows(file: DataFile, weight: StoredWeight, _form: MatrixFormat) -> Iterator[Take]:
     """Write signed bytes as they lie, [outputs, inputs], and a scale per row."""
-    end_bytes = [0, 0]
-    for rows in chunks:
-        arrays: Arrays = quantize_rows(rows, weight.name)
-        for number, array in enumerate(arrays):
-            end_bytes[number] = file.write(weight.regions[number], array, end_bytes[number])
+
+    def take(first_row: int, rows: Floats) -> None:
+        _write_rows(file, weight, first_row, quantize_rows(rows, weight.name))
+
+    yield take
 
 
-def _stream_whole(
-    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], values: Range
-) -> None:
+@contextmanager
+def _whole(file: DataFile, weight: StoredWeight, values: Range) -> Iterator[Take]:
     """Write signed bytes as they lie, all on the scale of one range."""
-    (region,), end_bytes, scale = weight.regions, 0, whole_scale(values)
-    for rows in chunks:
-        end_bytes = file.write(region, quantize_whole(rows, scale, weight.name), end_bytes)
+    scale = whole_scale(values)
+
+    def take(first_row: int, rows: Floats) -> None:
+        _write_rows(file, weight, first_row, (quantize_whole(rows, scale, weight.name),))
+
+    yield take
 
 
-def _stream_blocks(
-    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], form: MatrixFormat
-) -> None:
+@contextmanager
+def _blocks(file: DataFile, weight: StoredWeight, form: MatrixFormat) -> Iterator[Take]:
     """Write packed blocks, their scales and their zero points, row by row."""
-    _write_blocks(file, weight, (quantize_blocks(rows, form, weight.name) for rows in chunks))
+
+    def take(first_row: int, rows: Floats) -> None:
+        _write_rows(file, weight, first_row, quantize_blocks(rows, form, weight.name))
+
+    yield take
 
 
-def _stream_compensated(
-    file: DataFile, weight: StoredWeight, chunks: Iterator[Floats], read: Floats
-) -> None:
+@contextmanager
+def _compensated(file: DataFile, weight: StoredWeight, read: Floats) -> Iterator[Take]:
     """Write the same of rows whose columns make good what those before them lost."""
-    form, name = weight.form, weight.name
+    form = weight.form
     assert form is not None  # of a matrix
-    _write_blocks(file, weight, (quantize_compensated(rows, form, name, read) for rows in chunks))
 
+    def take(first_row: int, rows: Floats) -> None:
+        arrays = quantize_compensated(rows, form, weight.name, read)
+        _write_rows(file, weight, first_row, arrays)
 
-def _write_blocks(file: DataFile, weight: StoredWeight, chunks: Iterator[Arrays]) -> None:
-    """Write the arrays of chunks of rows, each behind those of the chunk before it."""
-    end_bytes = [0] * len(weight.regions)
-    for arrays in chunks:
-        for number, (region, array) in enumerate(zip(weight.regions, arrays, strict=True)):
-            end_bytes[number] = file.write(region, array, end_bytes[number])
+    yield take
 
 
 _BODY_STREAMS: dict[Form, Stream] = {
-    Form.FLOAT: _stream_columns,
-    Form.CHANNEL: _stream_channels,
-    Form.BLOCK: _stream_blocks,
+    Form.FLOAT: _float_columns,
+    Form.CHANNEL: _channel_columns,
+    Form.BLOCK: _blocks,
 }
 _TABLE_STREAMS: dict[Form, Stream] = {
-    Form.FLOAT: _stream_rows,
-    Form.BLOCK: _stream_blocks,
-    Form.ROWS: _stream_signed_rows,
+    Form.FLOAT: _float_rows,
+    Form.BLOCK: _blocks,
+    Form.ROWS: _signed_rows,
 }
 _EXPERT_STREAMS: dict[Form, Stream] = {
-    Form.FLOAT: _stream_rows,
-    Form.CHANNEL: _stream_channel_rows,
-    Form.BLOCK: _stream_blocks,
+    Form.FLOAT: _float_rows,
+    Form.CHANNEL: _channel_rows,
+    Form.BLOCK: _blocks,
 }
 _STREAMS = {
     Role.BODY: _BODY_STREAMS,

@@ -65,7 +65,7 @@ class SeededWeights:
             skipped = first - chunk * chunk_rows
             bits = self._bits(name, chunk, (skipped + last - first) * width)
             flat = out[first - start : last - start].reshape(-1)
-            np.take(table, bits[skipped * width :], out=flat, mode="clip")
+            np.take(table, bits[skipped * width :], out=flat, mode="wrap")  # the fastest mode
         if self._mixture is not None:
             self._draw_routing(out, name, start)
         return out.reshape(stop - start, *shape[1:])

@@ -28,7 +28,7 @@ from harness.builder.graph.static.geometry import (
 )
 from harness.builder.graph.static.rotary import COSINES, SINES, TURN, rotary_pieces, rotary_views
 from harness.builder.graph.storage import plan_storage
-from harness.builder.graph.stream import stream_weight
+from harness.builder.graph.stream import stream_weights
 from harness.builder.quantize.fixed_point import Range
 from harness.builder.quantize.levels import QuantLevel
 from harness.models.specs.model import ModelSpec
@@ -63,8 +63,7 @@ def write_static_decoder(
         OSError: the files cannot be written.
     """
     with DataFile(folder / DATA_FILE) as file:
-        for weight in plan_storage(spec, level):
-            stream_weight(file, weight, weights, ranges)
+        stream_weights(file, plan_storage(spec, level), weights, ranges)
         end_bytes = [0, 0]
         regions = [view.region for view in rotary_views(spec, level, geometry)]
         for pieces in rotary_pieces(spec, level, geometry):
