@@ -158,6 +158,7 @@ def load(
     if (folder / RECORD_FILE).is_file():
         artifact = read_artifact(folder)
         refuse_elsewhere(artifact)
+        chosen = replace(chosen, parallel_prepack=artifact.prepacked is not None)
     else:
         artifact = _artifact(path_or_model, level, cache, seed, kv_cache)
     if chosen.row.is_host:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import onnxruntime as ort
 
 from harness.core.errors import DeviceError, HarnessError, ModelError
+from harness.devices.allocator import giving_back
 from harness.devices.device import Device, find_device
 from harness.devices.hardware import pick
 from harness.devices.placement import place, recorded_nodes
@@ -106,17 +108,18 @@ def open_session(
     if content is not None:
         _keep_data_in(options, graph.parent)
     providers = _add_provider(options, device)
-    start_ns = time.perf_counter_ns()
-    try:
-        # enable_fallback=0: an error instead of a silent second try on the CPU
-        session = ort.InferenceSession(
-            str(graph) if content is None else content, options, providers, enable_fallback=0
-        )
-    except MemoryError:
-        raise
-    except Exception as error:  # ONNX Runtime's errors share no class of their own
-        raise _refused(graph, device, error) from error
-    load_ns = time.perf_counter_ns() - start_ns
+    with giving_back() if device.parallel_prepack else nullcontext():
+        start_ns = time.perf_counter_ns()
+        try:
+            # enable_fallback=0: an error instead of a silent second try on the CPU
+            session = ort.InferenceSession(
+                str(graph) if content is None else content, options, providers, enable_fallback=0
+            )
+        except MemoryError:
+            raise
+        except Exception as error:  # ONNX Runtime's errors share no class of their own
+            raise _refused(graph, device, error) from error
+        load_ns = time.perf_counter_ns() - start_ns
     placement = _placement(session, graph, device)
     if not device.allow_fallback:
         _refuse_fallback(session, device, placement)

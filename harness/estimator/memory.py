@@ -1,6 +1,7 @@
 """Bytes of a model before it is loaded: as stored, as kernels hold them, and the peak, by term."""
 
 from dataclasses import dataclass
+from itertools import chain, repeat
 from math import expm1, fsum
 
 from harness.builder.graph.geometry import longest_context
@@ -35,6 +36,7 @@ class Runtime:
         arena_slack: share of the activations that the allocator keeps on top.
         source: where these come from.
         packing: when copies of weights are made, where it prepacks.
+        packing_threads: that make them side by side, unless `packing` is off.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Runtime:
     arena_slack: float
     source: str
     packing: str = Prepack.OFF
+    packing_threads: int = 1
 
 
 ORT_CPU = Runtime(
@@ -293,9 +296,9 @@ def _touched_bytes(table_bytes: float, one_row_bytes: float, rows: int) -> float
 def _loading_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> float:
     """Bytes beside the prepacked copies at the worst moment of a load.
 
-    The original of the largest matrix; on all threads those of all of them; of saved copies, which
-    are made once more for their hash, the original and the new copy of the largest matrix or slice
-    of the head.
+    The original of the largest matrix; where threads make copies side by side those of all of
+    them. Saved copies are made once more for their hash: also a new copy for each thread, of the
+    largest matrices and slices of the head.
     Source: onnxruntime 1.32.0 on x86. smollm2-135m at int4 and fp32 on all threads: 64 and 405 MiB
     beside the copies, 65 and 405 by this sum; saved copies: tests/estimator/test_memory_prepack.py.
     """
@@ -307,14 +310,18 @@ def _loading_bytes(model: ModelStructure, level: QuantLevel, runtime: Runtime) -
         float(stored_copy_bytes(group, level) - _mapped_copy_bytes(group, level, sliced=slices > 1))
         for group in packed
     ]
-    if runtime.packing == Prepack.PARALLEL:
-        return sum(one * group.copies for one, group in zip(originals, packed, strict=True))
-    if runtime.packing == Prepack.ON:
-        originals = [
-            (one + kept_copy_bytes(group, level, runtime)) / (slices if group.role in HEADS else 1)
-            for one, group in zip(originals, packed, strict=True)
-        ]
-    return max(originals, default=0.0)
+    parts = [slices if group.role in HEADS else 1 for group in packed]
+    anew = [
+        kept_copy_bytes(group, level, runtime) / part if runtime.packing == Prepack.ON else 0.0
+        for group, part in zip(packed, parts, strict=True)
+    ]
+    if runtime.packing != Prepack.OFF and runtime.packing_threads > 1:
+        whole = sum(one * group.copies for one, group in zip(originals, packed, strict=True))
+        counts = [group.copies * part for group, part in zip(packed, parts, strict=True)]
+        copies = chain.from_iterable(map(repeat, anew, counts))
+        return whole + sum(sorted(copies, reverse=True)[: runtime.packing_threads])
+    each = zip(originals, parts, anew, strict=True)
+    return max((one / part + copy for one, part, copy in each), default=0.0)
 
 
 def _head_slices(model: ModelStructure, level: QuantLevel, runtime: Runtime) -> int:

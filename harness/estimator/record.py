@@ -57,6 +57,7 @@ class CellLengths:
         written_out: attention is not one GroupQueryAttention, as in many exports.
         capacity_tokens: positions that the cache is allocated for; 0: as many as are needed.
         rereads: the test also reads everything up to its first token without a cache.
+        threads: of the session, which may make copies side by side.
     """
 
     prompt_tokens: int
@@ -70,6 +71,7 @@ class CellLengths:
     written_out: bool = False
     capacity_tokens: int = 0
     rereads: bool = False
+    threads: int = 1
 
     @property
     def passes(self) -> tuple[tuple[int, int], ...]:
@@ -200,7 +202,7 @@ def cell_memory(
         gen_tokens=lengths.gen_tokens,
         capacity_tokens=lengths.capacity_tokens,
         batch=lengths.batch,
-        runtime=replace(runtime, packing=lengths.prepack),
+        runtime=replace(runtime, packing=lengths.prepack, packing_threads=lengths.threads),
         cache=lengths.cache,
         written_out=lengths.written_out,
     )

@@ -16,8 +16,8 @@ DTYPE_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1, "int8": 1}
 # Rows of a slice are a multiple of it: kernels take up to 64 outputs at a time, and may sum in
 # another order where fewer are left.
 STEP_ROWS = 128
-# Of a slice's weights, at least: to read them takes some 50 times what a call costs.
-LEAST_SLICE_BYTES = 8 * MIB
+# Of a slice's weights, at least: to read them takes some 40 times what a call costs.
+LEAST_SLICE_BYTES = 6 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def block_arrays(outputs: int, inputs: int, form: MatrixFormat) -> tuple[StoredA
 def slice_rows(outputs: int, weight_bytes: int, next_bytes: int) -> int:
     """Outputs of one slice of the largest product of a graph whose kernels' copies are saved.
 
-    As few slices as none is larger than the weights of the next largest, or than 8 MiB, by more
+    As few slices as none is larger than the weights of the next largest, or than 6 MiB, by more
     than a step of rows.
 
     Args:

@@ -228,6 +228,7 @@ def _estimates(facts: CellFacts) -> RecordEstimates:
         group.prepack,
         capacity_tokens=group.capacity,
         rereads=test.kind is Kind.TURN,
+        threads=group.threads,
     )
     peaks = peaks_of(facts.entries, group.device, group.threads)
     return group.model.estimates(group.level, test, lengths, peaks)

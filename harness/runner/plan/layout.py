@@ -314,7 +314,7 @@ def _groups(
                     row.kept(settings, asked, level),
                     replace(
                         row.device(device),
-                        parallel_prepack=prepack == Prepack.PARALLEL,
+                        parallel_prepack=prepack != Prepack.OFF,
                         session_options=options,
                     ),
                     row.threads(count),

@@ -95,15 +95,15 @@ def test_a_head_that_is_not_the_largest_stays_whole(tmp_path):
 @pytest.mark.parametrize(
     ("outputs", "weight", "other", "rows"),
     [
-        (49_152, 13.5, 0.4, 24_576),  # 8 MiB at least: two
-        (49_152, 108, 3.4, 3_584),  # fourteen, of whole steps of 128
+        (49_152, 13.5, 0.4, 16_384),  # 6 MiB at least: three
+        (49_152, 108, 3.4, 2_816),  # eighteen, of whole steps of 128
         (128_256, 1_002, 64, 8_064),  # sixteen, as large as a matrix of a layer
-        (1_000, 4, 0.1, 1_000),  # below 8 MiB: whole
+        (1_000, 4, 0.1, 1_000),  # below 6 MiB: whole
         (32_000, 20, 30, 32_000),  # not the largest: whole
         (0, 0, 0, 0),  # another operator is the largest, or no weight lies in a file
     ],
 )
 def test_slices_follow_from_sizes(monkeypatch, outputs, weight, other, rows):
-    """As few as none is larger than 8 MiB, or than the next largest matrix."""
+    """As few as none is larger than 6 MiB, or than the next largest matrix."""
     monkeypatch.undo()
     assert slice_rows(outputs, round(weight * MIB), round(other * MIB)) == rows

@@ -18,7 +18,10 @@ SMALL = Settings(
 
 
 def test_each_word_is_a_session_of_the_same_tests():
-    """Saved copies are another build; parallel packing is another session over the same one."""
+    """Saved copies are another build; parallel packing is another session over the same one.
+
+    Saved copies are made once more at load, on all threads.
+    """
     groups = make_plan(SMALL, 1).groups
     assert [group.key for group in groups] == [
         "bytelm/int4/cpu/ort/t1/b1",
@@ -27,8 +30,8 @@ def test_each_word_is_a_session_of_the_same_tests():
     ]
     assert len({group.workloads for group in groups}) == 1
     assert [group.is_prepacked for group in groups] == [False, True, False]
-    assert [group.device.parallel_prepack for group in groups] == [False, False, True]
-    assert [group.device.sent().parallel_prepack for group in groups] == [False, False, True]
+    assert [group.device.parallel_prepack for group in groups] == [False, True, True]
+    assert [group.device.sent().parallel_prepack for group in groups] == [False, True, True]
 
 
 def test_beside_a_cache_of_its_own():
