@@ -224,6 +224,7 @@ def estimate(
     depth: int = 0,
     prompt: int = 128,
     batch: int = 1,
+    capacity: int = 0,
     engine: str | None = None,
     memory_bytes: int | None = None,
     os_share: float | None = None,
@@ -239,6 +240,7 @@ def estimate(
         depth: tokens already in the cache.
         prompt: tokens of the prefill.
         batch: sequences at once.
+        capacity: positions that the cache is allocated for; 0: depth and prompt.
         engine: `cpu`, `gpu` or `npu`; None: the fastest one with a stated peak.
         memory_bytes: that the device carries; None: the most that is sold.
         os_share: share of the memory kept by the operating system; None: the class's.
@@ -258,6 +260,7 @@ def estimate(
         depth=depth,
         prompt=prompt,
         batch=batch,
+        capacity=capacity,
         engine=engine,
         memory_bytes=memory_bytes,
         os_share=os_share,

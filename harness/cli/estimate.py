@@ -7,7 +7,7 @@ from math import prod
 import click
 
 from harness.builder.quantize.levels import SWEEP, QuantLevel, find_levels
-from harness.cli.completion import LEVELS, MODELS, catalog_device_names, words
+from harness.cli.completion import LEVELS, MODELS, OF_FLAGS, catalog_device_names, words
 from harness.cli.estimate_here import HERE, this_machine
 from harness.cli.options import FORMATS, Word, format_option
 from harness.core.errors import UsageError
@@ -24,6 +24,7 @@ from harness.models.catalog.target import (
 )
 from harness.report.estimate_table import draw_estimates
 from harness.runner.models import find_model
+from harness.runner.settings.values import AS_TESTED, CAPACITIES, MOST
 
 Flags = dict[str, str | int | float | None]
 ALL = "all"
@@ -47,6 +48,13 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
 @click.option("--depth", default="0", show_default=True, help="Tokens already in the cache.")
 @click.option("--prompt", default="128", show_default=True, help="Prompt tokens.")
 @click.option("--batch", default="1", show_default=True, help="Sequences at once.")
+@click.option(
+    "--capacity",
+    default=AS_TESTED,
+    show_default=True,
+    shell_complete=OF_FLAGS["capacity"],
+    help=f"Positions that the cache is allocated for: numbers, {AS_TESTED} or {MOST}.",
+)
 @click.option("--engine", type=Word(["cpu", "gpu", "npu"]), help="Of the device.")
 @click.option("--memory", help="What the device carries, such as 8GB; else the most that is sold.")
 @click.option("--os-share", type=float, help="Share of it kept by the system, such as 0.25.")
@@ -71,7 +79,7 @@ def command(style: str, explain_row: bool, **flags: str | int | float | None) ->
 
 
 def estimate_rows(flags: Flags) -> list[Estimate]:
-    """Return one estimate per model, level, device, depth, prompt and batch of the grids.
+    """Return one estimate per model, level, device, depth, prompt, batch and capacity of the grids.
 
     Raises:
         HarnessError: a name, a number or a combination that cannot be estimated.
@@ -89,7 +97,8 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
         )
     names = _words(flags["devices"], "--on", device_keys())
     grids = [parse_grid(str(flags[key]), f"--{key}") for key in ("depth", "prompt", "batch")]
-    count = len(targets) * len(levels) * len(names) * prod(len(grid) for grid in grids)
+    rooms = CAPACITIES.read(str(flags["capacity"]), "--capacity", "--capacity max", is_text=True)
+    count = len(targets) * len(levels) * len(names) * prod(len(grid) for grid in (*grids, rooms))
     if count > MAX_ROWS:
         raise UsageError(
             f"{count:,} rows are asked for, and at most {MAX_ROWS:,} are drawn",
@@ -97,14 +106,35 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
         )
     estimators = [_estimator(name, flags) for name in names]
     return [
-        estimator(target, level, depth=depth, prompt=prompt, batch=batch)
+        estimator(target, level, depth=depth, prompt=prompt, batch=batch, capacity=capacity)
         for target in targets
         for level in levels
         for estimator in estimators
         for depth in grids[0]
         for prompt in grids[1]
         for batch in grids[2]
+        for capacity in dict.fromkeys(_capacity(word, target, len(targets) == 1) for word in rooms)
     ]
+
+
+def _capacity(word: str, target: EstimateTarget, is_only: bool) -> int:
+    """The positions that a word means for a model; 0: as many as depth and prompt need.
+
+    Of several models those that keep no cache are estimated as they are.
+
+    Raises:
+        UsageError: all that it takes, and that is not known.
+    """
+    if word != MOST:
+        return 0 if word == AS_TESTED else int(word)
+    if not is_only and (target.structure is None or not target.structure.decodes):
+        return 0
+    if target.structure is None:
+        raise UsageError(
+            f"--capacity {MOST}: how many tokens {target.name} takes is not known",
+            fix="leave --capacity out",
+        )
+    return target.structure.max_context_tokens
 
 
 def _estimator(name: str, flags: Flags) -> Callable[..., Estimate]:

@@ -117,6 +117,7 @@ def case_sizes(case: Case) -> Sizes:
         level,
         prompt_tokens=lengths.prompt_tokens,
         depth_tokens=lengths.depth_tokens,
+        capacity_tokens=lengths.capacity_tokens,
         batch=lengths.batch,
         runtime=case.runtime,
     )
@@ -357,6 +358,7 @@ def estimate(
     depth: int = 0,
     prompt: int = 128,
     batch: int = 1,
+    capacity: int = 0,
     engine: str | None = None,
     memory_bytes: int | None = None,
     os_share: float | None = None,
@@ -371,6 +373,7 @@ def estimate(
         depth: tokens already in the cache.
         prompt: tokens of the prefill.
         batch: sequences at once.
+        capacity: positions that the cache is allocated for; 0: depth and prompt.
         engine: `cpu`, `gpu` or `npu`; None: the fastest one with a stated peak.
         memory_bytes: that the device carries; None: the most that is sold.
         os_share: share of the memory kept by the operating system; None: the class's.
@@ -384,7 +387,7 @@ def estimate(
             model,
             find_level(level) if isinstance(level, str) else level,
             catalog_device(device),
-            Lengths(depth, prompt, batch),
+            Lengths(depth, prompt, batch, capacity),
             engine=engine,
             memory_bytes=memory_bytes,
             os_share=os_share,

@@ -50,6 +50,7 @@ def _asked(estimate: Estimate) -> dict[str, Value]:
         "depth_tokens": case.lengths.depth_tokens,
         "prompt_tokens": case.lengths.prompt_tokens,
         "batch": case.lengths.batch,
+        "capacity_tokens": case.lengths.capacity_tokens or None,
         "parameters": case.target.parameters,
         "active_parameters": None if structure is None else structure.active_parameters,
         "read_parameters": None if structure is None else structure.read_parameters,

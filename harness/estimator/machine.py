@@ -23,6 +23,7 @@ def estimate_here(
     depth: int = 0,
     prompt: int = 128,
     batch: int = 1,
+    capacity: int = 0,
     os_share: float = OS_SHARE,
     price_per_kwh: float | None = None,
 ) -> Estimate:
@@ -36,6 +37,7 @@ def estimate_here(
         depth: tokens already in the cache.
         prompt: tokens of the prefill.
         batch: sequences at once.
+        capacity: positions that the cache is allocated for; 0: depth and prompt.
         os_share: share of the memory kept by the system.
         price_per_kwh: checked and noted: without a stated power there is no cost.
 
@@ -62,7 +64,7 @@ def estimate_here(
         level=find_level(level) if isinstance(level, str) else level,
         device=device,
         engine=engine,
-        lengths=Lengths(depth, prompt, batch),
+        lengths=Lengths(depth, prompt, batch, capacity),
         budget=Budget(memory_bytes, os_share, is_stated=True),
         peaks=(interval_end(constants, fast=False), interval_end(constants, fast=True)),
     )

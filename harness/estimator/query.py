@@ -124,17 +124,21 @@ class Lengths:
         depth_tokens: already in the cache.
         prompt_tokens: of the prefill.
         batch: sequences at once.
+        capacity_tokens: that the cache is allocated for; 0: depth and prompt.
     """
 
     depth_tokens: int = 0
     prompt_tokens: int = 128
     batch: int = 1
+    capacity_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Refuse lengths that describe no run."""
-        if max(self.depth_tokens, self.prompt_tokens, self.batch) > MAX_LENGTH:
+        lengths = (self.depth_tokens, self.prompt_tokens, self.batch, self.capacity_tokens)
+        if max(lengths) > MAX_LENGTH:
             raise UsageError(
-                f"a depth, prompt or batch is above {MAX_LENGTH:,}, the most that is estimated",
+                f"a depth, prompt, batch or capacity is above {MAX_LENGTH:,}, the most that is"
+                " estimated",
                 fix="--depth 4096 --prompt 512",
             )
         if self.depth_tokens < 0:
@@ -146,6 +150,13 @@ class Lengths:
             raise UsageError(
                 f"--prompt {self.prompt_tokens} and --batch {self.batch} must be positive",
                 fix="--prompt 128 --batch 1",
+            )
+        needed = self.depth_tokens + self.prompt_tokens
+        if self.capacity_tokens and self.capacity_tokens < needed:
+            raise UsageError(
+                f"--capacity {self.capacity_tokens}: depth and prompt need {needed} positions of"
+                " the cache",
+                fix=f"--capacity {needed} or more, or a shorter --prompt or --depth",
             )
 
 
@@ -203,6 +214,27 @@ class Case:
     lengths: Lengths
     budget: Budget
     peaks: tuple[Constants, Constants] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a cache that is allocated for more than the model takes, or by none.
+
+        Raises:
+            UsageError: see above.
+        """
+        capacity, structure = self.lengths.capacity_tokens, self.target.structure
+        if not capacity:
+            return
+        if structure is None or not structure.decodes:
+            why = "keeps no cache" if structure else "is a bare count: its cache is not known"
+            raise UsageError(
+                f"--capacity {capacity}: {self.target.name} {why}", fix="leave --capacity out"
+            )
+        if capacity > structure.max_context_tokens:
+            raise UsageError(
+                f"--capacity {capacity}: {self.target.name} takes"
+                f" {structure.max_context_tokens} tokens at most",
+                fix=f"--capacity max, or {structure.max_context_tokens} and below",
+            )
 
     @property
     def basis(self) -> str:

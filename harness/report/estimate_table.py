@@ -29,6 +29,7 @@ COLUMNS: tuple[Column[Estimate], ...] = (
     Column("depth", lambda e: e.case.lengths.depth_tokens, shown=VARIES),
     Column("prompt", lambda e: e.case.lengths.prompt_tokens, shown=VARIES),
     Column("batch", lambda e: e.case.lengths.batch, shown=VARIES),
+    Column("capacity", lambda e: e.case.lengths.capacity_tokens or None, "{:,}".format, VARIES),
     Column("weights MiB", lambda e: e.sizes.weights_bytes / MIB, "{:,.0f}".format),
     Column("peak MiB", lambda e: e.sizes.memory.peak_bytes / MIB, "{:,.0f}".format),
     Column("fits", lambda e: "yes" if e.sizes.fits else "no"),
@@ -98,7 +99,7 @@ def _headline(rows: Sequence[Estimate]) -> str:
     shared = []
     for column in COLUMNS:
         cells = {column.cell(row) for row in rows}
-        if column.shown == VARIES and len(cells) == 1:
+        if column.shown == VARIES and len(cells) == 1 and cells != {MISSING}:
             shared.append(f"{column.header} {cells.pop()}")
     return "Estimated, not measured: " + ", ".join(shared) if shared else "Estimated, not measured"
 

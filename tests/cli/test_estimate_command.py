@@ -39,6 +39,25 @@ def test_nothing_heavy_is_imported(command):
     assert done.stdout.splitlines()[-1] == "[] 0"
 
 
+def test_capacities_are_rows_and_max_is_that_of_each_model(capsys):
+    """An encoder beside a decoder keeps no cache; alone it is refused."""
+    words = ("estimate", "llama-3.2-1b,bert-base-uncased", "--quant", "int4", "--on", "m4")
+    code, out, _ = run(capsys, *words, "--capacity", "tests,4096,max", "--format", "json")
+    assert code == 2  # a number is of every model
+    code, out, _ = run(capsys, *words, "--capacity", "tests,max", "--format", "json")
+    assert code == 0
+    found = [(row["model"], row["capacity_tokens"]) for row in json.loads(out)]
+    assert found == [("llama-3.2-1b", None), ("llama-3.2-1b", 131072), ("bert-base-uncased", None)]
+    for model, capacity, problem in (
+        ("7B", "max", "is not known"),
+        ("bert-base-uncased", "max", "keeps no cache"),
+        ("llama-3.2-1b", "0", "--capacity 0 holds nothing"),
+        ("llama-3.2-1b", "many", "'many' is no number of positions"),
+    ):
+        code, _, err = run(capsys, "estimate", model, "--on", "m4", "--capacity", capacity)
+        assert (code, problem in err) == (2, True)
+
+
 def test_one_row_says_what_it_stands_on(capsys):
     code, out, _ = run(capsys, "estimate", "gpt-4", "--quant", "int4", "--on", "galaxy-s24")
     assert code == 0

@@ -144,6 +144,23 @@ def test_a_name_of_the_documents_leads_to_its_catalog_model():
     assert find_model("phi-3").target.name == "phi-3-mini-4k"
 
 
+def test_a_cache_is_as_large_as_it_is_allocated_and_no_speed_changes():
+    """llama-3.2-1b: 16 layers x 2 x 8 heads x 64 x 4 bytes = 65,536 a position, of 8,192."""
+    plain = estimate("llama-3.2-1b", "int4", device="rpi5")
+    whole = estimate("llama-3.2-1b", "int4", device="rpi5", capacity=8192)
+    assert whole.sizes.memory.part_bytes("cache") == 65_536 * 8192
+    assert whole.sizes.memory.peak_bytes > plain.sizes.memory.peak_bytes + 65_536 * 6000
+    assert whole.speeds == plain.speeds
+    for model, capacity, problem in (
+        ("llama-3.2-1b", 100, "need 128 positions"),
+        ("llama-3.2-1b", 131_073, "takes 131072 tokens at most"),
+        ("all-minilm-l6-v2", 512, "keeps no cache"),
+        ("7B", 512, "a bare count"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            estimate(model, "int4", device="rpi5", capacity=capacity)
+
+
 def test_beyond_the_context_is_a_warning_with_the_number():
     result = estimate("smollm2-135m", "int4", device="rpi5", depth=8100)
     assert any("8,192" in note for note in result.notes)
