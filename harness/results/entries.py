@@ -434,7 +434,7 @@ class HeatEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
         settings: of every process.
         values: of the metric, in its unit, turn after turn, in the order of `settings`; empty:
             nothing was measured.
-        lost: by place in `settings`: why it runs no further.
+        lost: place in `settings`, and why that one runs no further.
         seconds: it took, starting and warming included.
         watch: the machine during its turns.
     """
@@ -443,7 +443,7 @@ class HeatEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     rung: int
     settings: tuple[TuneSetting, ...]
     values: tuple[tuple[float, ...], ...]
-    lost: dict[int, str] = {}
+    lost: tuple[tuple[int, str], ...] = ()
     seconds: float
     watch: WatchInterval | None = None
 

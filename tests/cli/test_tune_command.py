@@ -127,8 +127,8 @@ def test_nothing_faster_keeps_the_default(tune, tmp_path):
     assert end.ratio is None
 
 
-def test_what_computes_other_tokens_or_cannot_be_opened_never_wins(tune, monkeypatch):
-    run, _ = tune
+def test_what_computes_other_tokens_or_cannot_be_opened_never_wins(tune, monkeypatch, capsys):
+    run, folder = tune
     monkeypatch.setenv("FAST", BLOCK_BASE)
     monkeypatch.setenv("WRONG", BLOCK_BASE)
     monkeypatch.setenv("BROKEN", SPINNING)
@@ -136,6 +136,8 @@ def test_what_computes_other_tokens_or_cannot_be_opened_never_wins(tune, monkeyp
     assert lines[-1].startswith("no setting is shown to be faster")
     assert sum("computes other tokens" in line for line in lines) == 4
     assert sum("onnxruntime refuses" in line for line in lines) == 1
+    assert main(["report", str(file_of(folder))]) == EXIT_OK  # those that are lost are read back
+    assert "onnxruntime refuses" in capsys.readouterr().out
 
 
 def test_a_model_that_does_not_load_ends_it(tune, monkeypatch):

@@ -63,7 +63,7 @@ def test_candidates_and_what_became_of_them():
 
 def replace_lost(one, lost):
     values = tuple(() if place in lost else values for place, values in enumerate(one.values))
-    return heat(one.stage, one.rung, one.settings, values, lost=lost)
+    return heat(one.stage, one.rung, one.settings, values, lost=tuple(lost.items()))
 
 
 def test_the_sentence_says_what_to_do():

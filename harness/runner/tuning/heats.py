@@ -104,7 +104,7 @@ def measure_heat(turns: Turns, wanted: Wanted) -> HeatEntry:
         rung=wanted.rung,
         settings=wanted.settings,
         values=tuple(() if one.lost else tuple(one.values) for one in entrants),
-        lost={place: one.lost for place, one in enumerate(entrants) if one.lost},
+        lost=tuple((place, one.lost) for place, one in enumerate(entrants) if one.lost),
         seconds=turns.clock() - began_s,
         watch=watch,
     )

@@ -186,7 +186,7 @@ class Search:
                 Wanted(wanted.stage, wanted.rung, (base, *part), wanted.turns, seconds)
             )
             self.heats.append(heat)
-            lost |= {heat.settings[place] for place, why in heat.lost.items() if why != UNTRIED}
+            lost |= {heat.settings[place] for place, why in heat.lost if why != UNTRIED}
         return lost
 
     def _guess_s(self, count: int, turns: int, stage: int) -> float:

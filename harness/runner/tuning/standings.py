@@ -119,7 +119,7 @@ def _stage(tuned: Tuned, heats: Sequence[HeatEntry], stage: int) -> Iterator[Sta
     base = mine[0].settings[0]
     values = race_values(mine, tuned.metric, stage)
     settings = {one.name: one for heat in mine for one in heat.settings}
-    lost = {heat.settings[place].name: why for heat in mine for place, why in heat.lost.items()}
+    lost = {heat.settings[place].name: why for heat in mine for place, why in heat.lost}
     later = [heat.settings[0] for heat in heats if heat.stage == stage + 1]
     tried = [heat.settings[1] for heat in tuned.heats if heat.stage == CONFIRMATION]
     taken = (later or tried)[:1]

@@ -42,7 +42,7 @@ def measure_of(gains, *, seconds=1.0, lost=(), untried=()):
             rung=wanted.rung,
             settings=wanted.settings,
             values=tuple(values),
-            lost=why,
+            lost=tuple(why.items()),
             seconds=seconds * len(values),
         )
 
