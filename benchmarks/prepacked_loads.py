@@ -84,7 +84,7 @@ def load_ms(form: Form, settings: Settings) -> float:
 def peak_mib(form: Form, settings: Settings) -> float:
     """Anonymous memory above the start of its process, at its peak; nan where none can be told."""
     group, artifact = form
-    entry = measure_memory(group, artifact, group.workloads[0], settings)
+    (entry,) = measure_memory(group, artifact, group.workloads[:1], settings, lambda test: None)
     found = peak_delta_anonymous_bytes(entry.reply)
     return math.nan if found is None else found / MIB
 

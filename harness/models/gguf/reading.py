@@ -50,7 +50,7 @@ def read_header(path: Path) -> GgufHeader:
     header = GgufHeader(parts, first.metadata, tensors)
     told = first.metadata.get("general.architecture")
     if not isinstance(told, str) or _ARCHITECTURE.fullmatch(told) is None:
-        raise ModelError(f"{path.name} names no architecture", fix=_AGAIN)
+        raise ModelError(f"{path.name}, a GGUF file, names no architecture", fix=_AGAIN)
     twice = _first_twice(one.name for one in tensors)
     if twice is not None:
         raise ModelError(f"{path.name} is damaged: it holds two tensors {_shown(twice)}", _AGAIN)
