@@ -118,7 +118,7 @@ def _place(cache: Path | None) -> Path:
     """The folder that is meant.
 
     Raises:
-        UsageError: one that was named is no folder.
+        UsageError: one that was named is no folder, or the usual one is a file.
     """
     from harness.store.cache import default_cache
 
@@ -126,7 +126,12 @@ def _place(cache: Path | None) -> Path:
         raise UsageError(
             f"--cache {cache} is no folder", fix="the folder that bench run --cache had"
         )
-    return cache or default_cache()
+    place = cache or default_cache()
+    if place.exists() and not place.is_dir():
+        raise UsageError(
+            f"the cache {place} is no folder", fix="BENCH_CACHE or --cache with a folder"
+        )
+    return place
 
 
 def _list(cache: Path, style: str) -> int:
@@ -155,15 +160,18 @@ def _prune(cache: Path, which: Which, is_meant: bool, style: str) -> int:
     now_s = time.time()
     taken = [entry for entry in entries if which.takes(entry, now_s)]
     going = [entry for entry in taken if not entry.is_busy]
-    freed, failed = freed_bytes(going), []
+    freed, failed = 0 if is_meant else freed_bytes(going), []
     for entry in going if is_meant else ():
+        size = freed_bytes([entry])  # now: what shared a file with it may have gone
         try:
             inventory.remove_entry(entry)
         except StorageError as error:
             failed.append(f"{error.problem}; try: {error.fix}")
+        else:
+            freed += size
     count = counted(len(going) - len(failed), "folders")
-    verb = "removed" if is_meant else "would be removed, add --yes:"
-    notes = [f"{count} {verb} {size_words(freed)}" if going else "nothing to remove"]
+    verb = "removed" if is_meant else "would be removed, add --yes"
+    notes = [f"{count} {verb}: {size_words(freed)}" if going else "nothing to remove"]
     busy = [entry.name for entry in taken if entry.is_busy]
     notes += [f"stays, it is being built: {', '.join(busy)}"] * bool(busy)
     click.echo(draw_cache(_values(going), style, [*notes, *failed]))

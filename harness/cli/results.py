@@ -48,7 +48,8 @@ def command(folder: Path, style: str) -> None:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Yield what is a run or pairs, or could be a damaged one of them; other JSON is none."""
-    yield from (path for path in sorted(folder.glob("*.json")) if is_document(path))
+    documents = (path for path in sorted(folder.glob("*.json")) if not path.is_dir())
+    yield from (path for path in documents if is_document(path))
     yield from lone_journals(folder)
     yield from (path for path in sorted(folder.glob("*.jsonl")) if _holds_pairs(path))
 

@@ -1,5 +1,6 @@
 """`bench tune`: the fastest settings of a session here, confirmed against the default."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -116,16 +117,33 @@ def command(
 
         click.echo(draw_space(task.where, _default(task), style))
         return EXIT_OK
-    if output is not None and not output.parent.is_dir():
-        raise StorageError(
-            f"{output.parent} is no folder, and -o {output.name} would lie in it",
-            fix="a folder that is there",
-        )
+    _check_output(output)
     folder = cache or default_cache()
     return _tune(task, seconds, results, folder, output, style, busy, resume, quiet)
 
 
 command.params = [*command.params, *flag_options("tune")]
+
+
+def _check_output(output: Path | None) -> None:
+    """Refuse a place that no plan can be written to, before minutes are spent on one.
+
+    Raises:
+        StorageError: its folder is not there or may not be written, or the place is a folder.
+    """
+    if output is None:
+        return
+    if not output.parent.is_dir():
+        raise StorageError(
+            f"{output.parent} is no folder, and -o {output.name} would lie in it",
+            fix="a folder that is there",
+        )
+    if output.is_dir():
+        raise StorageError(
+            f"-o {output} is a folder, and the plan is a file", fix=f"-o {output / 'tuned.toml'}"
+        )
+    if not os.access(output.parent, os.W_OK):
+        raise StorageError(f"-o {output}: {output.parent} may not be written", fix="another folder")
 
 
 def _settings(model: str, aim: str | None, flags: dict[str, Any], cache: Path | None) -> Settings:

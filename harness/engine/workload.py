@@ -58,6 +58,13 @@ class Workload:
         return f"{self.test} @ d{self.depth_tokens}"
 
     @property
+    def shorter(self) -> str:
+        """What is made smaller where the test is too long, in the words of its flags."""
+        if self.kind is Kind.TURN:
+            return "--depth and all turns of --turns"
+        return "the length of a text" if self.kind in SINGLE_PASS else "depth + prompt + gen"
+
+    @property
     def cache_tokens(self) -> int:
         """Positions of the KV cache that the test needs; 1 of a pass, beside which one may lie."""
         return 1 if self.kind in SINGLE_PASS else self.context_tokens

@@ -232,7 +232,7 @@ def line_name(row: CompareRow) -> str:
     """The cell, the metric, and along an axis what differs: unlike for any two lines."""
     name = f"{describe(row.cell)} {row.metric.name}"
     changed = [
-        f"{field} {getattr(row.cell, field)} to {getattr(row.new_cell, field)}"
+        f"{field} {field_word(row.cell, field)} to {field_word(row.new_cell, field)}"
         for field in Cell.__struct_fields__
         if field not in SAID_ELSEWHERE and getattr(row.cell, field) != getattr(row.new_cell, field)
     ]
@@ -243,8 +243,8 @@ def _identity(name: str) -> Callable[[CompareRow], str]:
     """Draws one field of the cell; `fp32 > int4` where the sides differ in it."""
 
     def draw(row: CompareRow) -> str:
-        first, second = getattr(row.cell, name), getattr(row.new_cell, name)
-        return str(first) if first == second else f"{first} → {second}"
+        first, second = field_word(row.cell, name), field_word(row.new_cell, name)
+        return first if first == second else f"{first} → {second}"
 
     return draw
 

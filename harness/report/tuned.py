@@ -102,10 +102,12 @@ def sentence(tuned: Tuned) -> str:
 def notes(tuned: Tuned, plan: str = "") -> list[str]:
     """What stands below the candidates."""
     end, header = tuned.end, tuned.header
-    lines = [
-        "ratio: speed over that of what it ran beside, of turns in live processes, with its 95 %"
-        " interval by ranks; only the confirmation in fresh pairs decides",
-    ]
+    lines: list[str] = []
+    if tuned.heats:
+        lines.append(
+            "ratio: speed over that of what it ran beside, of turns in live processes, with its"
+            " 95 % interval by ranks; only the confirmation in fresh pairs decides"
+        )
     if end is not None and end.pairs:
         lines.append(f"confirmed in {end.pairs} fresh pairs; then {ENDED[end.ended]}")
     elif end is None and tuned.pairs:

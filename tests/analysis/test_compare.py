@@ -13,6 +13,7 @@ from harness.analysis.compare_sides import compared as comparable_metrics
 from harness.analysis.compare_sides import find_compared
 from harness.analysis.gate import GATES, failing, judge_gates, parse_gate
 from harness.core.errors import ResultFormatError, UsageError
+from harness.report.compare_table import draw_table, line_name
 from harness.results.document import read_document
 from harness.results.metrics import METRICS
 from harness.results.schema import METHOD_VERSION, Metric, Reason, Record, Trust
@@ -242,6 +243,17 @@ def test_a_cache_as_long_as_tests_need_is_a_word_of_the_axis():
         assert [row.new_cell.capacity for row in found.rows] == [8192, 256]
     with pytest.raises(UsageError, match="its values are tests, 8192, 256"):
         compare_axis(run, "capacity", "0", question)
+
+
+def test_tables_and_gates_call_it_so_too():
+    cells = [record(SLOW, depth=depth, capacity=room) for depth in (0, 8) for room in (0, 256)]
+    question = Question(metrics=("tpot_ms",))
+    beside = compare_axis(document(*cells), "depth", None, question)
+    drawn = draw_table(beside, "table")
+    lines = [line.split() for line in drawn.splitlines() if " tpot_ms " in line]
+    assert [words[0] for words in lines] == ["tests", "256"]
+    (row, _) = compare_axis(document(*cells), "capacity", None, question).rows
+    assert line_name(row).endswith("capacity tests to 256")
 
 
 def test_runtimes_are_paired_by_levels_that_store_a_weight_likewise():

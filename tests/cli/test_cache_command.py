@@ -140,6 +140,27 @@ def test_what_cannot_be_removed_is_told_and_the_rest_goes(cache, capsys, monkeyp
     assert len(left(cache)) == 3
 
 
+def test_what_stays_is_not_counted_as_freed(cache, capsys, monkeypatch):
+    """Of 3,000,000 bytes and a few, the few."""
+
+    def refuse(entry, remove=inventory.remove_entry):
+        if entry.name == LARGE:
+            raise StorageError(f"{LARGE} cannot be removed: Permission denied", fix="check")
+        remove(entry)
+
+    monkeypatch.setattr(inventory, "remove_entry", refuse)
+    assert bench("prune", "--all", "--yes", cache=cache) == EXIT_STORAGE
+    assert "4 folders removed: 0.0 MiB" in capsys.readouterr().out
+
+
+def test_a_file_in_the_place_of_the_cache_is_none(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file"))
+    for words in (["cache"], ["cache", "prune", "--all"]):
+        assert main(words) == EXIT_USAGE
+        assert "file is no folder" in capsys.readouterr().err
+
+
 def test_an_empty_cache_and_none_are_no_error(tmp_path, capsys):
     assert bench(cache=tmp_path) == EXIT_OK
     assert "0 folders" in capsys.readouterr().out

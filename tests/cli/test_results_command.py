@@ -26,6 +26,7 @@ def results(tmp_path):
     write_document(second, tmp_path / "run-b.json")
     (tmp_path / "run-c.json").write_text('{"schema": "bench.results", "recor')
     (tmp_path / "table.json").write_text('{"other": 1}')
+    (tmp_path / "run-folder.json").mkdir()
     return tmp_path
 
 

@@ -1,6 +1,7 @@
 """`bench tune` end to end: real builds, and workers whose options say how long a step takes."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -252,6 +253,7 @@ def test_what_is_tuned_for(tune, monkeypatch, words, metric, test):
         (("--session-option", "session.x=1"), UsageError, "no option that bench knows"),
         (("--device", "qnn"), DeviceError, "qnn"),
         (("-o", "nowhere/at/all.toml"), StorageError, "is no folder"),
+        (("-o", "."), StorageError, "-o . is a folder, and the plan is a file"),
         (("--resume",), UsageError, "no unfinished search"),
     ],
 )
@@ -307,3 +309,10 @@ def test_settings_are_written_as_they_are_read(tmp_path):
     assert path.read_text().startswith("# two lines\nmodel = ")
     assert Path(tmp_path / "usual.toml").write_text(plan_text(Settings()))
     assert read_plan(tmp_path / "usual.toml") == Settings()
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_anything_runs(tune, monkeypatch):
+    run, folder = tune
+    monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+    failed(run("-o", "tuned.toml"), StorageError, "may not be written")
+    assert not folder.exists()

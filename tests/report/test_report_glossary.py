@@ -10,6 +10,7 @@ from harness.report.rows import make_rows
 from harness.results import metrics
 from harness.results.enums import Grade, Kind, ReasonCode, Verdict
 from harness.results.glossary import explain, glossary_markdown, terms
+from harness.results.glossary.columns import COLUMNS
 from harness.results.glossary.lookup import SECTIONS
 from harness.results.glossary.metrics import METRICS
 from tests.report.report_documents import document, failed, group, metric, record
@@ -32,6 +33,13 @@ def test_every_column_has_an_entry():
     assert {"±", "meas/est", "trust", "pg8+4 TTFT ms", "pp128 tok/s", "pg8+4 tok/s"} <= headers
     for header in headers:
         assert explain(header)
+
+
+def test_a_column_is_found_without_its_unit():
+    """A table puts the unit below the name."""
+    for column in COLUMNS:
+        if column.unit:
+            assert explain(column.name.rpartition(" ")[0] or column.name)
 
 
 def test_every_grade_and_reason_code_has_an_entry():
@@ -59,6 +67,14 @@ def test_every_grade_and_reason_code_has_an_entry():
         ("FOREIGN_CPU", "BACKGROUND_CPU [%]: "),
         ("SHIFT", "DRIFT [%]: "),
         ("run", "graph: "),
+        ("TTFT", "TTFT ms [ms]: "),
+        ("reread ttft", "reread TTFT ms [ms]: "),
+        ("peak", "peak MiB [MiB]: "),
+        ("load", "load ms [ms]: "),
+        ("c512", "capacity [tokens]: "),
+        ("capacity=256", "capacity [tokens]: "),
+        ("--session-option", "session option: "),
+        ("session_options", "session option: "),
     ],
 )
 def test_terms_are_found_as_people_type_them(term, starts):

@@ -90,6 +90,7 @@ def test_a_killed_search_says_what_it_has():
     assert any("95 % interval 1.100 to 1.100" in line for line in found)
     assert "not finished" in sentence(tuned([SEARCHED]))
     assert draw_tuned(tuned(), "csv") == ""
+    assert notes(tuned()) == []  # nothing has a ratio yet
     assert "keep the default" in draw_tuned(tuned(), "table")
 
 

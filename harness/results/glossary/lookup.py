@@ -36,6 +36,8 @@ PATTERNS = (
     (r"enc\d+x\d+", "enc"),
     (r"img\d+", "img"),
     (r"aud[\d.]+x\d+", "aud"),
+    (r"c\d+|capacity=(\d+|tests|max)", "capacity"),  # of a session group's name, of a cell's
+    (r"(--)?session[_-]options?", "session option"),
     (r"est\.?", "est. tok/s"),
     (r"x|×|ratio", "meas/est"),  # the first two up to version 0.1
     (r"params [x×]", "meas/params"),
@@ -96,11 +98,21 @@ def glossary_markdown() -> str:
 
 
 def _find(term: str) -> Term | None:
-    """The entry of a term, exactly or without regard to case, else by pattern."""
+    """The entry of a term, exactly or without regard to case, else by pattern, or a column's."""
     entries = {entry.name: entry for _, _, group in SECTIONS for entry in group}
     folded = {name.lower(): entry for name, entry in reversed(entries.items())}
     by_pattern = (name for pattern, name in PATTERNS if re.fullmatch(pattern, term.lower()))
-    return entries.get(term) or folded.get(term.lower()) or entries.get(next(by_pattern, ""))
+    named = entries.get(term) or folded.get(term.lower()) or entries.get(next(by_pattern, ""))
+    return named or _without_units().get(term.lower())
+
+
+def _without_units() -> dict[str, Term]:
+    """Columns by the first line of their headers: a table puts `MiB` below `peak`."""
+    return {
+        entry.name.rpartition(" ")[0].lower(): entry
+        for entry in COLUMNS
+        if entry.unit and " " in entry.name
+    }
 
 
 def _table(entries: tuple[Term, ...]) -> str:

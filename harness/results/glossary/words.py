@@ -148,6 +148,13 @@ WORDS = (
         "Model, level, device, runtime, threads and batch. One fresh worker process per group and "
         "round opens one session and runs its tests in shuffled order.",
     ),
+    Term(
+        "session option",
+        "",
+        "Option of ONNX Runtime's sessions (--session-option NAME=VALUE): every session of a run "
+        "gets it, and its records say so. Options that bench does not know are refused: "
+        "onnxruntime ignores them without a word.",
+    ),
     Term("cell", "", "One test in one session group."),
     Term("record", "", "Everything known of one cell."),
     Term("round", "", "Every session group once, in shuffled order, each in a fresh process."),

@@ -321,7 +321,7 @@ class BuiltDecoder(BuiltModel):
                 yield (
                     f"{test.name} of {name}: it looks at the last {window} tokens only, which"
                     " llama.cpp leaves out",
-                    f"keep depth + prompt + gen at {window} or below",
+                    f"keep {test.shorter} at {window} or below",
                 )
 
     def is_ranked(self, level: QuantLevel, kept: CacheLevel) -> bool:

@@ -111,7 +111,7 @@ class GgufModel(AsItLies):
                 raise UsageError(
                     f"{test.name} needs {test.context_tokens} tokens of context;"
                     f" {self.source.name} has {limit}",
-                    fix=f"keep depth + prompt + gen at {limit} or below",
+                    fix=f"keep {test.shorter} at {limit} or below",
                 )
         return tests
 

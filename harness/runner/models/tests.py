@@ -206,8 +206,8 @@ def _check_capacity(count: int, name: str, tests: Sequence[Workload], limit: int
         raise UsageError(
             f"--capacity {count}: {longest.name} needs {longest.cache_tokens} positions of the"
             " cache",
-            fix=f"--capacity {longest.cache_tokens} or more, or a shorter --prompt, --gen, --pg or"
-            " --depth",
+            fix=f"--capacity {longest.cache_tokens} or more, or keep {longest.shorter} at {count}"
+            " or below",
         )
 
 
@@ -290,7 +290,7 @@ def within(
             raise UsageError(
                 f"{test.name} needs {test.context_tokens} tokens of context; {model.name} takes"
                 f" {limit}",
-                fix=f"keep depth + prompt + gen, or the length of a text, at {limit} or below",
+                fix=f"keep {test.shorter} at {limit} or below",
             )
     return tests
 

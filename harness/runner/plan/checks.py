@@ -263,7 +263,7 @@ def check_context(source: ModelSource, level: QuantLevel, workloads: tuple[Workl
             raise UsageError(
                 f"{workload.name} needs {workload.context_tokens} tokens of context; "
                 f"{source.name} is built for {limit}",
-                fix=f"keep depth + prompt + gen, or the length of a text, at {limit} or below",
+                fix=f"keep {workload.shorter} at {limit} or below",
             )
 
 

@@ -93,3 +93,10 @@ def test_other_texts_are_refused(text, problem):
 def test_what_keeps_no_such_cache_is_refused(changes, problem):
     with pytest.raises(UsageError, match=problem):
         make_plan(replace(CHAT, **changes), 1)
+
+
+@pytest.mark.parametrize("changes", [{"turns": ((50, 128, 64),)}, {"capacity": ("100",)}])
+def test_a_chat_that_does_not_fit_is_told_its_own_flag(changes):
+    with pytest.raises(UsageError) as caught:
+        make_plan(replace(CHAT, **changes), 1)
+    assert "all turns of --turns" in caught.value.fix
