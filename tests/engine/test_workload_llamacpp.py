@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.compare_match import match_axis
+from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import GGUF_LEVELS, find_cache, find_level
 from harness.cli.main import main
 from harness.core.errors import EXIT_USAGE, ModelError
@@ -211,6 +212,7 @@ def test_a_file_has_every_parameter(tmp_path, level):
     artifact = ensure_gguf(source, row, find_cache("auto", row), tmp_path)
     assert artifact.parameters == built_parameters(source.spec)
     assert artifact.header.level == level.removesuffix("-pure")
+    assert stored_bytes(source.spec, row) == pytest.approx(artifact.weights_bytes, rel=0.03)
     again = ensure_gguf(source, row, find_cache("auto", row), tmp_path)
     assert again == artifact
 

@@ -10,7 +10,13 @@ from math import prod
 from harness.builder.quantize.levels import Form, MatrixFormat, QuantLevel, Variant
 from harness.core.units import MIB
 from harness.models.specs.model import AnySpec, is_sensitive
-from harness.models.specs.tensors import TABLES, built_parameters, logical_tensors
+from harness.models.specs.tensors import (
+    POSITIONS,
+    TABLES,
+    TOKENS,
+    built_parameters,
+    logical_tensors,
+)
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1, "int8": 1}
 # Rows of a slice are a multiple of it: kernels take up to 64 outputs at a time, and may sum in
@@ -18,6 +24,10 @@ DTYPE_BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1, "int8": 1}
 STEP_ROWS = 128
 # Of a slice's weights, at least: to read them takes some 40 times what a call costs.
 LEAST_SLICE_BYTES = 6 * MIB
+# K types have blocks of 256; a row that they do not divide is stored as Q5_0 in place of Q4_K, as
+# Q8_0 in place of Q6_K. Source: tensor_type_fallback of llama.cpp.
+K_BLOCK = 256
+FALLBACK_BITS = {4: 5.5, 6: 8.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,9 @@ def stored_arrays(spec: AnySpec, level: QuantLevel) -> Iterator[StoredArray]:
     Query, key and value are stored as one matrix of the same bytes as three, so the matrices are
     taken one by one here: per-channel and block-wise formats never mix two outputs.
     """
+    if level.variant is Variant.GGUF:
+        yield from _gguf_arrays(spec, level)
+        return
     for tensor in logical_tensors(spec):
         if len(tensor.shape) != 2:
             yield StoredArray("weight", level.activation_dtype, tensor.shape)
@@ -147,6 +160,27 @@ def stored_arrays(spec: AnySpec, level: QuantLevel) -> Iterator[StoredArray]:
             continue
         sensitive = is_sensitive(tensor.name, spec.num_layers)
         yield from body_arrays(outputs, inputs, level, sensitive=sensitive)
+
+
+def _gguf_arrays(spec: AnySpec, level: QuantLevel) -> Iterator[StoredArray]:
+    """Yield every tensor of a GGUF file; what is no matrix, and positions, stay float32.
+
+    The head has the format of tables, and so has the embedding where both are one.
+    """
+    tensors = tuple(logical_tensors(spec))
+    heads = [one.name for one in tensors if one.name == "lm_head.weight"]
+    (head,) = heads or [f"{TOKENS}.weight"]
+    for tensor in tensors:
+        if len(tensor.shape) != 2 or tensor.name == f"{POSITIONS}.weight":
+            yield StoredArray("weight", "float32", tensor.shape)
+            continue
+        outputs, inputs = tensor.shape
+        sensitive = is_sensitive(tensor.name, spec.num_layers)
+        form = level.table if tensor.name == head else level.body_format(sensitive=sensitive)
+        is_k = form.bits in FALLBACK_BITS and (form.bits == 6 or level.sensitive is not None)
+        falls = is_k and inputs % K_BLOCK
+        bits = FALLBACK_BITS[form.bits] if falls else form.bits_per_weight
+        yield StoredArray("weight", "uint8", (outputs, round(inputs * bits / 8)))
 
 
 def stored_bytes(spec: AnySpec, level: QuantLevel) -> int:

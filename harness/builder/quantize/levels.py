@@ -154,7 +154,8 @@ class QuantLevel:
         body: every matrix of the layers.
         table: the embedding and the head; one copy of the bytes where they are tied.
         float_bytes: of one activation, norm weight and bias: 4, 2 or 1; of a cached key or value
-            too, where they are floats.
+            too, where they are floats. Of llama.cpp's levels the cache alone: the others are
+            float32.
         sensitive: the matrices of the layers that harness.models.specs.model names; None: as
             `body`.
         variant: which decoder it is built as.
@@ -217,6 +218,8 @@ class QuantLevel:
     @property
     def activation_dtype(self) -> str:
         """Name of the activation, norm and bias type, such as `float32` or `uint16`."""
+        if self.variant is Variant.GGUF:
+            return "float32"
         return f"uint{8 * self.float_bytes}" if self.fixed_point else self.float_dtype
 
     @property

@@ -168,6 +168,21 @@ def test_fp32_is_four_bytes_a_parameter():
     assert bits_per_weight(SMALL, LEVELS["fp16"]) == 16.0
 
 
+@pytest.mark.parametrize(("level", "bits"), [("f32", 32.0), ("f16", 16.0), ("q8_0", 8.5)])
+def test_a_gguf_file_holds_matrices_at_its_bits_and_vectors_as_float32(level, bits):
+    """Blocks of Q8_0 share 16 bits among 32 weights; its cache of float16 is no weight."""
+    weights = BODY_WEIGHTS + TABLE_WEIGHTS
+    expected = weights * bits / 8 + 4 * NORM_WEIGHTS
+    assert stored_bytes(SMALL, find_level(level)) == expected
+    assert find_level(level).activation_dtype == "float32"
+
+
+def test_a_tied_head_of_gguf_has_more_bits_than_the_layers():
+    """Q4_0 is 4.5 bits; rows of 64 are no blocks of 256, so that the table is Q8_0, not Q6_K."""
+    expected = BODY_WEIGHTS * 4.5 / 8 + TABLE_WEIGHTS * 8.5 / 8 + 4 * NORM_WEIGHTS
+    assert stored_bytes(SMALL, find_level("q4_0")) == expected
+
+
 def test_int4_is_half_a_byte_and_a_scale_in_32():
     """Half a byte a weight and 4 bytes a block of 32: 5 bit a weight; norms stay float32."""
     weights = BODY_WEIGHTS + TABLE_WEIGHTS
