@@ -320,8 +320,8 @@ class LlamaDecoder:
         depth = self._depth_tokens
         self._step.tokens[0] = self._history[depth, 0]
         self._step.positions[0] = depth
-        if self._decode(self._context, self._one):
-            raise _failed(1)
+        if code := self._decode(self._context, self._one):
+            raise _failed(code)
         self._depth_tokens = depth + 1
         self._history[depth + 1, 0] = self.last_logits.argmax()
 

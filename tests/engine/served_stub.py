@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +19,10 @@ STEP_S = 0.0005  # between two tokens
 BROKEN_LINES = {
     "error-event": [b'data: {"error": {"message": "out of blocks"}}\n\n'],
     "not-json": [b"data: {{{\n\n"],
+}
+SLOW_BEGINS = {  # of answers that go on byte by byte
+    "drop by drop": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+    "headers without end": b"HTTP/1.1 200 OK\r\nX-Long: ",
 }
 OWN_TOKENS = 1  # of every prompt, as a token that begins a text
 
@@ -130,6 +134,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _fails_anyhow(self) -> bool:
         """Faults of every answer."""
         fault = self.server_stub.fault
+        return self._begins_slowly(fault) or self._answers_otherwise(fault)
+
+    def _begins_slowly(self, fault: str) -> bool:
+        """Faults of answers that go on byte by byte."""
+        if fault not in SLOW_BEGINS:
+            return False
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(SLOW_BEGINS[fault])
+            while not self.server_stub.closing.wait(0.02):
+                self.wfile.write(b"0")
+        return True
+
+    def _answers_otherwise(self, fault: str) -> bool:
+        """Faults that are told in one piece."""
         if fault == "html":
             self._body(b"<html><body>It works!</body></html>", "text/html")
         elif fault == "html-as-json":

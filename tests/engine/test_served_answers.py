@@ -7,7 +7,7 @@ import pytest
 from harness.core.errors import MeasurementError
 from harness.engine.served.answers import LIMIT, PIECES, USAGE, read_answer
 from harness.engine.served.dialects import CHAT, COMPLETION, GENERATE
-from harness.engine.served.wire import Stream
+from harness.engine.served.wire import RefusedError, Stream
 
 
 def line(text="", ended=None, usage=None, name="x"):
@@ -76,10 +76,55 @@ def test_roles_comments_and_empty_pieces_are_no_tokens():
     assert (found.first_ns, found.tokens, found.steps_ns) == (20, 1, ())
 
 
-def test_thinking_is_text_too():
-    said = {"choices": [{"delta": {"reasoning_content": "hm"}, "finish_reason": "length"}]}
+@pytest.mark.parametrize("word", ["reasoning_content", "reasoning"])
+def test_thinking_is_text_too(word):
+    """As llama-server calls it, and as newer servers do."""
+    said = {"choices": [{"delta": {word: "hm", "content": ""}, "finish_reason": "length"}]}
     found = read((120, b"data: " + json.dumps(said).encode()), asked=1, dialect=CHAT)
     assert found.text == "hm"
+
+
+def test_the_space_behind_a_colon_is_left_to_the_sender():
+    rows = [(120, line("a")), (130, line("b", ended="length")), (131, b"data: [DONE]")]
+    found = read(*((ns, one.replace(b"data: ", b"data:")) for ns, one in rows), asked=2)
+    assert (found.text, found.steps_ns) == ("ab", (10,))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [b"event: error", b'data: {"message": "boom"}'],
+        [b"event: error", b": beside", b"id: 7", b'data: {"detail": "boom"}'],
+        [b'data: {"object": "error", "message": "boom", "code": 400}'],
+        [b'error: {"message": "boom"}'],
+        [b"{", b'  "error": {"message": "boom"}', b"}"],
+    ],
+    ids=["named", "named, with lines between", "an object", "a field", "written over lines"],
+)
+@pytest.mark.parametrize("pieces", [0, 2])
+def test_an_error_in_a_stream_is_told_in_its_words(rows, pieces):
+    if pieces and rows[0] == b"{":
+        rows = [b"".join(rows)]
+    told = [(120, line("a")), (130, line("b"))][:pieces]
+    with pytest.raises(RefusedError, match="reports an error in its answer: boom"):
+        read(*told, *((140, row) for row in rows), asked=8)
+
+
+def test_an_event_after_that_of_another_name_is_no_error():
+    rows = [(119, b"event: message"), (120, line("a")), (130, line("b", ended="length")), DONE]
+    assert read(*rows, asked=2).text == "ab"
+
+
+def test_an_answer_written_over_lines_is_no_stream():
+    body = json.dumps({"choices": [{"message": {"content": "a"}}]}, indent=2).encode()
+    with pytest.raises(MeasurementError, match="in one piece, although a stream was asked for"):
+        read(*((120, row) for row in body.split(b"\n")), asked=4)
+
+
+def test_what_a_server_says_of_its_error_cannot_write_on_a_terminal():
+    rows = [b'data: {"error": {"message": "bad \\u001b[31m red \\ud800"}}']
+    with pytest.raises(RefusedError, match=r"bad \?\[31m red \?\n"):
+        read((120, rows[0]), asked=2)
 
 
 def test_ollama_counts_at_its_end():

@@ -131,6 +131,14 @@ def test_a_fault_of_the_server_is_one_sentence(fault, ollama, words):
     assert getattr(e.value, "status", "failed") == ("timeout" if fault == "silent" else "failed")
 
 
+@pytest.mark.parametrize("fault", ["drop by drop", "headers without end"])
+def test_a_list_that_never_ends_is_left(monkeypatch, fault):
+    """Each byte comes in time, and there is always one more."""
+    monkeypatch.setattr("harness.engine.served.listing.WHOLE_LIST_S", 0.1)
+    with serving(Stub(fault)) as stub, pytest.raises(DeviceError, match=r"an end .* in 0\.1 s"):
+        ask_server(stub.address)
+
+
 def test_a_server_that_is_away_is_no_device():
     with serving(Stub()) as stub:
         pass
@@ -165,6 +173,19 @@ def test_a_server_says_what_it_is(stub, label, listed):
     with serving(stub):
         found = ask_server(stub.address)
     assert (found.label, found.models) == (label, (listed,))
+
+
+@pytest.mark.parametrize("ollama", [False, True], ids=["openai", "ollama"])
+def test_names_that_a_terminal_does_not_show_are_no_models(ollama):
+    names = ("a\x1b[31m", "b\nc", "\ud800", "x" * 300, "", "tiny")
+    with serving(Stub(ollama=ollama, names=names)) as stub:
+        assert [listed.name for listed in ask_server(stub.address).models] == ["tiny"]
+
+
+def test_sizes_beyond_all_models_are_not_told():
+    meta = {"n_params": 10**30, "size": -5}
+    with serving(Stub(owner="llamacpp", meta=meta)) as stub:
+        assert ask_server(stub.address).models == (Listed("tiny"),)
 
 
 def test_the_key_goes_to_the_named_server_alone(monkeypatch):

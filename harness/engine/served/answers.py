@@ -14,11 +14,10 @@ from typing import Any
 
 from harness.core.errors import MeasurementError
 from harness.engine.served.dialects import Dialect, Event
-from harness.engine.served.wire import DONE, RefusedError, Stream, error_words
+from harness.engine.served.wire import DATA, RefusedError, Stream, error_words, is_last
 
-DATA = b"data:"
-BESIDE = (b":", b"event:", b"id:", b"retry:")  # lines of a stream that hold no data
-ERROR = b"error:"
+EVENT, ERROR = b"event:", b"error:"
+BESIDE = (b":", EVENT, b"id:", b"retry:")  # lines of a stream that hold no data
 LENGTH, STOP = "length", "stop"  # the words for an answer that came to its limit, or to its end
 USAGE, PIECES, LIMIT = "its usage", "pieces of text", "its word that the limit was reached"
 LEAST_REPEATS = 3  # pieces that each begin with all text before them: no model writes so
@@ -101,16 +100,19 @@ def read_answer(stream: Stream, dialect: Dialect, asked_tokens: int, told: str) 
 def _events(stream: Stream, dialect: Dialect, told: str) -> tuple[list[tuple[int, Event]], bool]:
     """The events with their times, and whether the stream says at its end that it is done."""
     events: list[tuple[int, Event]] = []
-    for ns, line in stream.lines:
-        if line.startswith(DONE):
+    is_error = False
+    for ns, line in _joined(stream.lines):
+        if is_last(line):
             return events, True
         if line.startswith(BESIDE):
+            is_error = ERROR[:-1] in line if line.startswith(EVENT) else is_error
             continue
         content = line.removeprefix(DATA).removeprefix(ERROR).strip()
         if not content:
             continue
         found = _object(content, told)
-        if found.get("error") or line.startswith(ERROR):
+        is_error |= line.startswith(ERROR) or found.get("object") == "error"
+        if is_error or found.get("error"):
             why = error_words(found) or "no reason given"
             raise RefusedError(
                 f"{told} reports an error in its answer: {why}",
@@ -123,6 +125,13 @@ def _events(stream: Stream, dialect: Dialect, told: str) -> tuple[list[tuple[int
             )
         events.append((ns, dialect.event(found)))
     return events, False
+
+
+def _joined(lines: Sequence[tuple[int, bytes]]) -> Sequence[tuple[int, bytes]]:
+    """The lines, or one of all: an object that is no stream may be written over many lines."""
+    if not lines or lines[0][1].strip() != b"{":
+        return lines
+    return ((lines[-1][0], b" ".join(line for _, line in lines)),)
 
 
 def _object(content: bytes, told: str) -> Mapping[str, Any]:

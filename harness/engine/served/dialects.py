@@ -15,6 +15,7 @@ CONTEXT_STEP = 1024  # it loads a model anew for another context
 # Ways to ask, the first that a server takes: with words that not all know, and without.
 EVERYTHING, STANDARD, PLAIN = "everything", "standard", "plain"
 WAYS = (EVERYTHING, STANDARD, PLAIN)
+THOUGHTS = ("reasoning_content", "reasoning")  # what servers call the text before an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def _openai_event(line: Mapping[str, Any]) -> Event:
     choices = [_table(one) for one in listed] if isinstance(listed, list) else []
     first = choices[0] if choices else {}
     said = _table(first.get("delta")) or _table(first.get("message"))
-    parts = (first.get("text"), *(said.get(key) for key in ("reasoning_content", "content")))
+    parts = (first.get("text"), *(said.get(key) for key in (*THOUGHTS, "content")))
     usage, timings = _table(line.get("usage")), _table(line.get("timings"))
     cached = _table(usage.get("prompt_tokens_details")).get("cached_tokens")
     cached = timings.get("cache_n") if cached is None else cached

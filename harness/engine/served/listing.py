@@ -10,7 +10,7 @@ from harness.core.errors import DeviceError, HarnessError, MeasurementError, Wor
 from harness.engine.served.wire import RefusedError, Wire
 from harness.models.served import UNTOLD, Listed, Server
 
-LISTING_S = 10.0  # a list of models needs no model
+LISTING_S, WHOLE_LIST_S = 10.0, 30.0  # a list of models needs no model
 BASES = ("/v1", "/api/v1")  # of OpenAI's API; the second is lemonade's
 OLLAMA, LLAMA_SERVER, OPENAI = "ollama", "llama-server", "openai"
 # `owned_by` of listed models -> the kind of server that writes so.
@@ -21,6 +21,8 @@ OWNERS = {
     "microsoft": "foundry-local",
     "vllm": "vllm",
 }
+LONGEST_NAME, MOST = 256, 1 << 60
+WORD = re.compile(r"[\w.+-]{1,64}", re.ASCII)  # a version, a level
 # How files of models are mostly called: qwen2.5-0.5b-instruct-q4_k_m.gguf, tiny-f16.gguf.
 LEVEL = re.compile(r"(?i)(?:^|[-_.:])((?:i?q[2-8]_[0-9a-z]+(?:_[a-z]+)?)|bf16|f16|f32)(?=$|\.gguf)")
 
@@ -35,11 +37,16 @@ def ask_server(address: Address) -> Server:
         DeviceError: nobody does, or something else than a server of models.
     """
     try:
-        return _found(Wire(address, silent_s=LISTING_S))
+        return _found(_wire(address))
     except DeviceError:
         raise
     except (MeasurementError, WorkerError) as error:
         raise DeviceError(error.problem, fix=error.fix) from error
+
+
+def _wire(address: Address) -> Wire:
+    """For what needs no model: nobody ends the process that waits for it."""
+    return Wire(address, silent_s=LISTING_S, whole_s=WHOLE_LIST_S)
 
 
 def _found(wire: Wire) -> Server:
@@ -71,11 +78,11 @@ def _openai(wire: Wire) -> tuple[Server | None, HarnessError | None]:
                 fix="the address of its API, such as http://localhost:8080/v1",
             )
             continue
-        listed = [row for row in rows if isinstance(row, dict) and row.get("id")]
+        listed = [row for row in rows if _is_name(_table(row).get("id"))]
         owners = (OWNERS.get(str(row.get("owned_by") or "").casefold()) for row in listed)
         kind = next((owner for owner in owners if owner), OPENAI)
         version = _build(wire) if kind == LLAMA_SERVER else None
-        models = tuple(_listed(str(row["id"]), row) for row in listed)
+        models = tuple(_listed(row["id"], row) for row in listed)
         return Server(replace(wire.address, model=""), kind, version, base, models), None
     return None, why
 
@@ -93,8 +100,7 @@ def _build(wire: Wire) -> str | None:
         answer = wire.get("/props")
     except HarnessError:
         return None
-    build = _table(answer).get("build_info")
-    return build if isinstance(build, str) else None
+    return _version(_table(answer).get("build_info"))
 
 
 def _ollama(wire: Wire) -> Server | None:
@@ -108,15 +114,16 @@ def _ollama(wire: Wire) -> Server | None:
     rows, told = _table(answer).get("models"), _table(version).get("version")
     if not isinstance(rows, list):
         return None
-    models = tuple(_tagged(row) for row in rows if isinstance(row, dict) and row.get("name"))
+    models = tuple(_tagged(row) for row in rows if _is_name(_table(row).get("name")))
     address = replace(wire.address, model="", path="")
-    return Server(address, OLLAMA, told if isinstance(told, str) else None, "", models)
+    return Server(address, OLLAMA, _version(told), "", models)
 
 
 def _tagged(row: Mapping[str, Any]) -> Listed:
     """A model of Ollama's list."""
-    level = str(_table(row.get("details")).get("quantization_level") or "").casefold()
-    return Listed(str(row["name"]), None, level or UNTOLD, _above_0(row.get("size")))
+    told = str(_table(row.get("details")).get("quantization_level") or "").casefold()
+    level = told if WORD.fullmatch(told) else UNTOLD
+    return Listed(row["name"], None, level, _above_0(row.get("size")))
 
 
 def described(server: Server, listed: Listed) -> Listed:
@@ -124,7 +131,7 @@ def described(server: Server, listed: Listed) -> Listed:
     if server.kind != OLLAMA or listed.parameters is not None:
         return listed
     try:
-        answer = Wire(server.address, silent_s=LISTING_S).ask("/api/show", {"model": listed.name})
+        answer = _wire(server.address).ask("/api/show", {"model": listed.name})
     except HarnessError:
         return listed
     count = _table(_table(answer).get("model_info")).get("general.parameter_count")
@@ -137,11 +144,22 @@ def _level(name: str) -> str:
     return found.group(1).casefold() if found else UNTOLD
 
 
+def _is_name(value: object) -> bool:
+    """Whether a model can be called so: what a terminal does not show cannot be typed either."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable()
+
+
+def _version(value: object) -> str | None:
+    """What a server says of its build, where it is a word."""
+    return value if isinstance(value, str) and WORD.fullmatch(value) else None
+
+
 def _table(value: object) -> Mapping[str, Any]:
     """An object of JSON; anything else is an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def _above_0(value: object) -> int | None:
-    """A count from 1 on."""
-    return value if isinstance(value, int) and value > 0 and value is not True else None
+    """A count from 1 on; one beyond all models is none."""
+    is_count = isinstance(value, int) and value is not True and 0 < value < MOST
+    return value if is_count else None  # type: ignore[return-value]

@@ -6,9 +6,10 @@ one address that the user gave. All that comes is bounded.
 
 import json
 import ssl
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import (
     HTTPConnection,
@@ -18,11 +19,12 @@ from http.client import (
     IncompleteRead,
     RemoteDisconnected,
 )
+from socket import SHUT_RDWR, socket
 from typing import Any
 
 from harness.core.addresses import Address
 from harness.core.environment import KEY, read_variable
-from harness.core.errors import DeviceError, MeasurementError, WorkerError
+from harness.core.errors import DeviceError, HarnessError, MeasurementError, WorkerError
 from harness.machine.meters.samples import Clock
 
 Json = Any  # whatever a server sends
@@ -30,7 +32,7 @@ CONNECT_S, SILENT_S = 10.0, 300.0  # a large model that is loaded first says not
 MOST_BODY_BYTES, MOST_LINE_BYTES = 16 << 20, 1 << 20
 PIECE_BYTES = 1 << 16
 LINES_BESIDE_TOKENS = 4096  # comments and empty events of a stream, beside those of its tokens
-DONE = b"data: [DONE]"
+DATA, LAST = b"data:", b"[DONE]"  # of events that servers send: the last one says so
 TIMEOUT = "timeout"  # the status of such a row
 MOST_TOLD = 200  # characters of what a server says of its error
 
@@ -71,12 +73,15 @@ class Wire:
         address: of it.
         connect_s: longest wait for a connection.
         silent_s: longest wait for the next piece of an answer.
+        whole_s: longest wait for all of it, as from a server that sends a byte now and then; None:
+            whoever started this process ends it.
         clock: monotonic, in ns.
     """
 
     address: Address
     connect_s: float = CONNECT_S
     silent_s: float = SILENT_S
+    whole_s: float | None = None
     clock: Clock = time.perf_counter_ns
 
     def get(self, path: str) -> Json:
@@ -133,8 +138,23 @@ class Wire:
         Raises:
             HarnessError: see ask.
         """
-        told = self.address.told
         connection = self._connected()
+        with _cut_after(connection.sock, self.whole_s) as is_late:
+            try:
+                return self._heard(talk, connection)
+            except HarnessError as error:
+                if not is_late():
+                    raise
+                raise WorkerError(
+                    f"{self.address.told} did not come to an end of its answer in"
+                    f" {self.whole_s:g} s",
+                    fix=_ADDRESS,
+                    status=TIMEOUT,
+                ) from error
+
+    def _heard(self, talk: Callable[[HTTPConnection], Any], connection: HTTPConnection) -> Any:
+        """Talk, and close."""
+        told = self.address.told
         try:
             return talk(connection)
         except TimeoutError as error:
@@ -273,6 +293,26 @@ class Wire:
             raise MeasurementError(f"{told} answers {path} with no JSON", fix=_ADDRESS) from error
 
 
+@contextmanager
+def _cut_after(sock: socket, seconds: float | None) -> Iterator[Callable[[], bool]]:
+    """End a connection when its time is over, whatever it waits for; gives whether it was."""
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with suppress(OSError):
+            sock.shutdown(SHUT_RDWR)
+
+    timer = threading.Timer(seconds or 0.0, cut)
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield late.is_set
+    finally:
+        timer.cancel()
+
+
 _ADDRESS = "the address of its API, such as http://localhost:11434 or http://localhost:8080/v1"
 
 
@@ -291,7 +331,13 @@ def error_words(answer: Json) -> str:
         found = next((one.get("msg") for one in found if isinstance(one, dict)), None)
     if not isinstance(found, str):
         return ""
-    return " ".join(word.rpartition("/")[2] for word in found.split())[:MOST_TOLD]
+    words = " ".join(word.rpartition("/")[2] for word in found.split())[:MOST_TOLD]
+    return "".join(sign if sign.isprintable() else "?" for sign in words)
+
+
+def is_last(line: bytes) -> bool:
+    """Whether a line says that the stream is done, with a space behind the colon or without."""
+    return line.startswith(DATA) and line.removeprefix(DATA).strip() == LAST
 
 
 class _Lines:
@@ -325,7 +371,7 @@ class _Lines:
             *whole, rest = (rest + piece).split(b"\n")
             count += len(whole)
             self.found += [(now_ns, one) for line in whole if (one := line.rstrip(b"\r"))]
-            if any(line.startswith(DONE) for line in whole):
+            if any(map(is_last, whole)):
                 return
             if len(rest) > MOST_LINE_BYTES or count > self._most:
                 raise MeasurementError(
