@@ -177,8 +177,10 @@ def draw_place(record: Record, style: str) -> str:
         style: `table` or `md`.
     """
     lines = [_placement(record.placement)] if record.placement is not None else []
-    if record.profile is None or record.profile.reason is not None:
+    if record.profile is None:
         return "\n".join(lines)
+    if record.profile.reason is not None:
+        return "\n".join([*lines, f"no profile: {record.profile.reason}"])
     shares = (f"{one.provider} {percent(one.share)}" for one in record.profile.providers)
     lines.append(f"profile, share of the time: {', '.join(shares)}")
     table = draw_columns(OPERATOR_COLUMNS, to_builtins(record.profile.operators), style)

@@ -67,6 +67,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *sweep_notes(rows),
         *_references(document),
         *_lost_quality(document),
+        *_lost_profiles(document.records),
         *_recognised(document.records),
         *_weights(rows, document.method_version),
         *_read_parameters(document.records),
@@ -344,6 +345,16 @@ def _lost_quality(document: Document) -> Iterator[str]:
         if record.quality and record.quality.reason is not None
     )
     yield from reasons
+
+
+def _lost_profiles(records: Sequence[Record]) -> Iterator[str]:
+    """Why there is no profile where one was asked for, each reason once."""
+    reasons: dict[str, dict[str, None]] = {}
+    for record in records:
+        if record.profile is not None and record.profile.reason is not None:
+            reasons.setdefault(record.profile.reason, {})[_name(record.cell, records)] = None
+    for reason, names in reasons.items():
+        yield f"{', '.join(names)}: no profile: {reason}"
 
 
 def _recognised(records: Sequence[Record]) -> Iterator[str]:

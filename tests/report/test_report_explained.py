@@ -142,6 +142,15 @@ def test_a_device_shows_its_placement_and_where_the_time_went():
     assert "MatMul" in text.splitlines()[-1]
 
 
+def test_a_profile_that_could_not_be_taken_says_why():
+    """In the explanation of a row, and below the table of the run."""
+    whole = document(replace(placed(), profile=Profile(reason="it says nothing")))
+    lines = explain_document(whole, None, "md").splitlines()
+    assert lines[-1] == "no profile: it says nothing"
+    (note,) = [line for line in render(whole, "table").splitlines() if "no profile" in line]
+    assert note.endswith(": no profile: it says nothing")
+
+
 def test_placement_and_profile_are_values_too():
     (found,) = json.loads(explain_document(document(placed()), None, "json"))
     assert found["placement"]["switches"] == 3

@@ -4,8 +4,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.core.errors import UsageError
 from harness.engine.workload import Workload
 from harness.machine.process.worker import Worker
+from harness.models.served import is_served
 from harness.results.replies import Audited
 from harness.runner.loop.session import open_group, warm_test
 from harness.runner.plan import SessionGroup
@@ -40,8 +42,15 @@ def audit_group(
         turns: see harness.engine.audit.audit.
 
     Raises:
+        UsageError: a server runs the group.
         WorkerError: the child failed, died, hung or ran out of memory.
     """
+    if is_served(group.runtime):
+        raise UsageError(
+            f"bench audit looks into the process that computes, and that of {group.runtime} is not"
+            " ours",
+            fix="--runtime ort or llama.cpp",
+        )
     with Worker.start(group.worker) as worker:
         open_group(worker, group, artifact, settings.seed, settings.timeout)
         for workload in group.workloads:

@@ -33,6 +33,7 @@ from harness.results.replies import (
 )
 from harness.runner.loop.order import shuffled
 from harness.runner.plan import SessionGroup
+from harness.runner.plan.runtimes import ORT
 from harness.runner.settings import Settings
 from harness.store.artifact import Artifact
 from harness.store.exported import AnyArtifact
@@ -174,7 +175,14 @@ def measure_profile(
     env: Mapping[str, str] | None = None,
     python: str | None = None,
 ) -> Profile:
-    """Take the profile of one test in a worker of its own: none of its durations is reported."""
+    """Take the profile of one test in a worker of its own: none of its durations is reported.
+
+    Other runtimes than our own loop say nothing of their operators: the reason is all there is.
+    """
+    if group.runtime != ORT:
+        return Profile(
+            reason=f"{group.runtime} says nothing of its operators; --runtime {ORT} has a profile"
+        )
     with Worker.start(group.worker, env=env, python=python) as worker:
         return worker.ask(
             "profile",

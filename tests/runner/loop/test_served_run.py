@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness.analysis.compare_match import match_axis
-from harness.core.errors import EXIT_CELLS, EXIT_OK
+from harness.core.errors import EXIT_CELLS, EXIT_OK, UsageError
 from harness.engine.served_worker import memory
 from harness.engine.workload import Workload
 from harness.report.render import render
@@ -13,6 +13,7 @@ from harness.results.document import read_document
 from harness.results.enums import Kind
 from harness.results.summarize import summarize_memory
 from harness.runner.loop import interleaved, rounds, session
+from harness.runner.loop.audit import audit_group
 from harness.runner.loop.parts import without_folders
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
@@ -46,6 +47,23 @@ def measured(folder, *runtimes, **changes):
     given = frozenset(("runtime", *settings))
     plan = make_plan(Settings(**settings, runtime=runtimes, given=given), 2)
     return run_plan(plan, results=folder, cache=folder / "cache", progress=lambda *_: None)
+
+
+def test_a_profile_of_a_server_is_none_and_says_why(tmp_path):
+    with serving(Stub()) as stub:
+        outcome = measured(tmp_path, stub.url, profile=True, pg=(), prompt=())
+    (record,) = outcome.document.records
+    assert (outcome.exit_code, record.status) == (EXIT_OK, "ok")
+    assert record.profile.reason.startswith("llama-cpp-python@loopback says nothing of its")
+    assert "tiny llama-cpp-python@loopback: no profile: " in render(outcome.document, "table")
+
+
+def test_a_server_is_not_audited():
+    with serving(Stub()) as stub:
+        settings = Settings(**SMALL, runtime=(stub.url,), given=frozenset(("runtime",)))
+        group = make_plan(settings, 2).groups[0]
+        with pytest.raises(UsageError, match="llama-cpp-python@loopback is not ours"):
+            next(audit_group(group, None, settings, 3))
 
 
 def test_a_server_gives_records_as_any_runtime(tmp_path):
