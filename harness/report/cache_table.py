@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.core.units import MIB, size_words
 from harness.report.grid import PEOPLE, VARIES, Column, draw_columns, draw_records, prose
-from harness.report.numbers import counted, three_digits
+from harness.report.numbers import counted, one_decimal, three_digits
 
 Entry = Mapping[str, Any]  # name, what, size_bytes, used_utc, days, state
 
@@ -14,7 +14,7 @@ COLUMNS: tuple[Column[Entry], ...] = (
     Column("kind", lambda entry: entry["what"]),
     Column("MiB", lambda entry: entry["size_bytes"] / MIB, three_digits),
     Column("used UTC", lambda entry: entry["used_utc"]),
-    Column("idle days", lambda entry: entry["days"], "{:.1f}".format),
+    Column("idle days", lambda entry: entry["days"], one_decimal),
     Column("state", lambda entry: entry["state"] or None, shown=VARIES),
 )
 

@@ -11,7 +11,7 @@ from harness.devices.row import ProviderRow, Registration
 from harness.devices.session_options import OPTIONS
 from harness.devices.table import ROWS
 from harness.report.grid import Column, bullets, draw_columns, draw_records, json_text, prose
-from harness.report.numbers import percent
+from harness.report.numbers import percent, ratio
 from harness.results.background import background_of
 from harness.results.entries import TuneEntry, TuneSetting
 from harness.runner.tuning.search import MOST_PAIRS, UNTRIED
@@ -32,9 +32,9 @@ COLUMNS: tuple[Column[Standing], ...] = (
     Column("setting", lambda one: one.setting.beyond(one.base)),
     Column("beside", lambda one: one.base.name if one.stage > 1 else DEFAULT, shown="varies"),
     Column("turns", lambda one: one.turns),
-    Column("ratio", lambda one: one.ratio, "{:.3f}".format),
-    Column("low", lambda one: one.low, "{:.3f}".format),
-    Column("high", lambda one: one.high, "{:.3f}".format),
+    Column("ratio", lambda one: one.ratio, ratio),
+    Column("low", lambda one: one.low, ratio),
+    Column("high", lambda one: one.high, ratio),
     Column("outcome", lambda one: one.outcome),
 )
 

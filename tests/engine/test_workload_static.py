@@ -119,10 +119,13 @@ def test_greedy_steps_are_prefills_of_what_was_chosen(static):
     np.testing.assert_allclose(static.prefill(chosen[:4].T)[:, 0], last, rtol=0, atol=1e-5)
 
 
+ANSWERING = (Kind.REQUEST, Kind.TURN)  # those that generate behind a prompt
+
+
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in SINGLE_PASS])
 def test_the_passes_of_the_worker_run_on_it_as_on_the_fused_one(fused, static, kind):
     """The same tokens of every kind of test, from a clock that only counts its reads."""
-    prompt, gen = (0, 5) if kind is Kind.DECODE else (11, 5 if kind is Kind.REQUEST else 0)
+    prompt, gen = (0, 5) if kind is Kind.DECODE else (11, 5 if kind in ANSWERING else 0)
     workload = Workload(kind, prompt, gen)
     outcomes = []
     for decoder in (fused, static):
