@@ -7,7 +7,8 @@ from harness.core.units import MIB
 
 READ_BYTES = MIB
 WEIGHTS = ("*.data", "*.bin")  # of built models, and of compiled ones
-WHOLE = ("prepacked.data", "*.gguf")  # every page is computed on at every step
+PREPACKED_DATA = "prepacked.data"  # the copies of weights that kernels compute on
+WHOLE = (PREPACKED_DATA, "*.gguf")  # every page is computed on at every step
 
 
 def read_through(graph: Path, *graphs: Path) -> None:

@@ -14,14 +14,12 @@ from harness.engine.served.measuring import ServedMeasuring, begin_asking
 from harness.engine.served.wire import Wire
 from harness.engine.workload import Workload
 from harness.machine.meters.listener import Listener, find_listener
-from harness.machine.meters.memory import MemoryMark
 from harness.machine.meters.samples import usage_now
 from harness.models.served import ServedGeometry
 from harness.results.enums import PlacementVerdict
 from harness.results.replies import (
     Done,
     Hardware,
-    Held,
     MemoryTaken,
     Opened,
     Placement,
@@ -180,15 +178,8 @@ def memory(
     return MemoryTaken(
         baseline=None,
         loaded=None,
-        steady=_held(mark),
+        steady=mark.held(),
         peak_bytes=mark.peak_bytes,
-    )
-
-
-def _held(mark: MemoryMark) -> Held:
-    """What a mark says about now."""
-    return Held(
-        rss_bytes=mark.rss_bytes, anonymous_bytes=mark.anonymous_bytes, file_bytes=mark.file_bytes
     )
 
 

@@ -38,12 +38,10 @@ from harness.engine.samples import Samples
 from harness.engine.shapes import ShapeFields, Shapes, shapes_from
 from harness.engine.steps_check import steps_check
 from harness.engine.workload import Workload
-from harness.machine.meters.memory import MemoryMark
 from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.replies import (
     Audited,
     Done,
-    Held,
     MemoryTaken,
     NextMemory,
     Opened,
@@ -255,9 +253,9 @@ def footprint_reply(footprint: Footprint) -> MemoryTaken:
     """A footprint, as the parent is told."""
     baseline_bytes = footprint.baseline.rss_bytes
     return MemoryTaken(
-        baseline=_held(footprint.baseline),
-        loaded=_held(footprint.loaded),
-        steady=_held(footprint.steady),
+        baseline=footprint.baseline.held(),
+        loaded=footprint.loaded.held(),
+        steady=footprint.steady.held(),
         peak_bytes=footprint.peak_bytes,
         load_delta_bytes=footprint.loaded.rss_bytes - baseline_bytes,
         steady_delta_bytes=footprint.steady.rss_bytes - baseline_bytes,
@@ -279,15 +277,6 @@ def _durations(kind: Kind, samples: Samples) -> dict[str, Any]:
     else:
         fields = ("prefill_ns",) if kind is Kind.PREFILL else ("itl_ns",)
     return {field: tuple(getattr(sample, field) for sample in passes) for field in fields}
-
-
-def _held(mark: MemoryMark) -> Held:
-    """What a mark says about now."""
-    return Held(
-        rss_bytes=mark.rss_bytes,
-        anonymous_bytes=mark.anonymous_bytes,
-        file_bytes=mark.file_bytes,
-    )
 
 
 _CHILD, _MEMORY = MeasuringChild(), MemoryChild()

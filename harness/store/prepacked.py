@@ -16,6 +16,7 @@ from harness.builder.graph.rules import WINDOWED_FILE
 from harness.builder.quantize.levels import Variant, find_level
 from harness.core.errors import DeviceError, StorageError, UsageError
 from harness.core.units import MIB
+from harness.engine.reading import PREPACKED_DATA
 from harness.machine.process.worker import Worker
 from harness.machine.watch.kernels import KernelSet, kernels_here
 from harness.store.artifact import RECORD_FILE, Artifact, Prepacked, read_artifact, write_record
@@ -24,7 +25,6 @@ from harness.store.cache import BUILD_MODULE, ELSEWHERE, note_use, partial_folde
 from harness.store.hashes import HASH_DIGITS
 from harness.store.links import link_file
 
-PREPACKED_DATA = "prepacked.data"  # read through before a load is timed, as every *.data is
 WORD = "prepacked"  # in the names of folders
 VERSION = "3"  # raise it with any change of what is written
 # Of the weights of a build, at most: floats of 2 bytes become 4, and lie there twice. A tied

@@ -14,12 +14,13 @@ from harness.builder.quantize import layout
 from harness.core.errors import DeviceError, StorageError, UsageError
 from harness.devices.device import find_device
 from harness.devices.session import open_session
+from harness.engine.reading import PREPACKED_DATA
 from harness.machine.watch.kernels import KernelSet, kernels_here
 from harness.models.weights.source import ModelSource
 from harness.store import prepacked
 from harness.store.artifact import read_artifact
 from harness.store.cache import ensure_artifact
-from harness.store.prepacked import PREPACKED_DATA, ensure_prepacked, refuse_elsewhere
+from harness.store.prepacked import ensure_prepacked, refuse_elsewhere
 from tests.tiny import ENCODER, SPECS
 
 IDS = [[5, 17, 130, 2, 88, 41, 9]]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.core.units import KIB
+from harness.results.replies import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,14 @@ class MemoryMark:
     peak_bytes: int
     anonymous_bytes: int | None = None
     file_bytes: int | None = None
+
+    def held(self) -> Held:
+        """What it says about now."""
+        return Held(
+            rss_bytes=self.rss_bytes,
+            anonymous_bytes=self.anonymous_bytes,
+            file_bytes=self.file_bytes,
+        )
 
 
 class AnonymousWatch:

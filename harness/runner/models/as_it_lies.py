@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from harness.builder.quantize.levels import CacheLevel, QuantLevel
+from harness.builder.quantize.levels import CacheLevel, QuantLevel, find_cache
 from harness.core.errors import UsageError
 from harness.models.exported.model import ExportedSource
 from harness.models.gguf.source import GgufSource
 from harness.models.served import ServedSource
 from harness.models.weights.source import ModelSource
+from harness.runner.models.model import Stored
 
 if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
@@ -59,8 +60,67 @@ class AsItLies:
 
     def built(self) -> ModelSource:
         """Refuse."""
-        raise UsageError(
+        raise self._quality_error()
+
+    def refuse_quality(self, settings: "Settings") -> None:
+        """Refuse a plan that asks for losses.
+
+        Raises:
+            UsageError: see above.
+        """
+        if settings.quality or settings.sensitivity or settings.reference is not None:
+            raise self._quality_error()
+
+    def _quality_error(self) -> UsageError:
+        """Why no quality is measured of it."""
+        return UsageError(
             f"quality is measured of models that are built here, and {self.source.name}"
             f" {self.made_as}",
             fix="leave --quality, --sensitivity and --reference out",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RunElsewhere(AsItLies):
+    """A decoder that another program runs, at the one level that it has: no graph of ours."""
+
+    active_parameters = None
+    read_parameters = None
+    free_dimensions = ()
+    input_names = ()
+    input_weights = 0
+
+    def levels(self) -> tuple[QuantLevel, ...]:
+        """Its own alone."""
+        raise NotImplementedError
+
+    def levels_asked(
+        self, settings: "Settings", devices: Sequence["Device"]
+    ) -> tuple[QuantLevel, ...]:
+        """Its own."""
+        return self.levels()
+
+    def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
+        """Its level with each cache."""
+        (own,) = self.levels()
+        return tuple((own, find_cache(name, own)) for name in settings.kv_cache)
+
+    def batches(self, settings: "Settings") -> tuple[int, ...]:
+        """Those of the plan; more than one is refused with the runtime."""
+        return settings.batch
+
+    def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
+        """None: there is no graph."""
+        return ()
+
+    def inputs(self, settings: "Settings") -> tuple[tuple[str, float], ...]:
+        """None: there is no graph."""
+        return ()
+
+    def kernels(self, level: QuantLevel) -> str | None:
+        """None: those of another program are none of ours."""
+        return None
+
+    def operators(self, level: QuantLevel, cache: CacheLevel | None) -> tuple[str, ...]:
+        """None: nothing is estimated by operator."""
+        return ()

@@ -175,8 +175,9 @@ class Exported(AsItLies):
         """Those of its kind.
 
         Raises:
-            UsageError: one that it cannot run, or what check_settings refuses.
+            UsageError: one that it cannot run, quality, or what check_settings refuses.
         """
+        self.refuse_quality(settings)
         check_settings(settings, self.model)
         tests = self._own_tests(settings)
         for test in tests:

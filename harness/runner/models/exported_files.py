@@ -125,13 +125,8 @@ def check_settings(settings: Settings, model: ExportedModel) -> None:
     """Refuse what is asked of a model that others exported and cannot be answered.
 
     Raises:
-        UsageError: a cache of another type, quality, or a level that is not the file's.
+        UsageError: a cache of another type, or a level that is not the file's.
     """
-    if settings.quality or settings.sensitivity or settings.reference is not None:
-        raise UsageError(
-            f"quality is measured of models that are built here, and {model.name} is exported",
-            fix="leave --quality, --sensitivity and --reference out",
-        )
     check_cache(settings.kv_cache, model)
     if "quant" in settings.given:
         check_level(settings.quant, model)

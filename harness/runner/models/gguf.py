@@ -22,13 +22,12 @@ from harness.models.gguf.source import GgufGeometry, GgufSource, content_hash_of
 from harness.models.gguf.types import TensorType
 from harness.results.replies import StepsCheck
 from harness.results.schema import Recognition, Storage
-from harness.runner.models.as_it_lies import AsItLies
+from harness.runner.models.as_it_lies import RunElsewhere
 from harness.runner.models.model import Json, Refusal, Stored
 from harness.runner.models.tests import DECODER_FLAGS, capacities_of, decoder_tests
 
 if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
-    from harness.devices.device import Device
     from harness.engine.workload import Workload
     from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
     from harness.results.schema import Metric
@@ -39,7 +38,7 @@ ENDING = ".gguf"
 
 
 @dataclass(frozen=True, slots=True)
-class GgufModel(AsItLies):
+class GgufModel(RunElsewhere):
     """A file, or the first of its parts.
 
     Attributes:
@@ -50,11 +49,6 @@ class GgufModel(AsItLies):
 
     made_as = "is a GGUF file"
     takes = DECODER_FLAGS
-    active_parameters = None
-    read_parameters = None
-    free_dimensions = ()
-    input_names = ()
-    input_weights = 0
 
     @property
     def target(self) -> EstimateTarget:
@@ -89,20 +83,9 @@ class GgufModel(AsItLies):
         (own,) = self.levels()
         return own, find_cache(kv_cache, own)
 
-    def levels_asked(
-        self, settings: "Settings", devices: Sequence["Device"]
-    ) -> tuple[QuantLevel, ...]:
-        """The file's own level."""
-        return self.levels()
-
     def tests(self, settings: "Settings") -> tuple["Workload", ...]:
         """Prefill, decode and request tests, within the context that the file states."""
-        if settings.quality or settings.sensitivity or settings.reference is not None:
-            raise UsageError(
-                f"quality is measured of models that are built here, and {self.source.name} is a"
-                " GGUF file",
-                fix="leave --quality, --sensitivity and --reference out",
-            )
+        self.refuse_quality(settings)
         if "quant" in settings.given:
             self._check_levels(settings.quant)
         tests, limit = decoder_tests(settings), self.source.header.context_tokens
@@ -128,27 +111,10 @@ class GgufModel(AsItLies):
                 fix="leave --quant out, or give the file at that level",
             )
 
-    def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
-        """Its level with each cache."""
-        (own,) = self.levels()
-        return tuple((own, find_cache(name, own)) for name in settings.kv_cache)
-
-    def batches(self, settings: "Settings") -> tuple[int, ...]:
-        """Those of the plan; more than one is refused with the runtime."""
-        return settings.batch
-
     def capacities(self, settings: "Settings", tests: Sequence["Workload"]) -> tuple[int, ...]:
         """Those of the plan, up to the context that the file states."""
         limit = self.source.header.context_tokens or None
         return capacities_of(settings, self.source.name, tests, limit)
-
-    def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
-        """None: there is no graph."""
-        return ()
-
-    def inputs(self, settings: "Settings") -> tuple[tuple[str, float], ...]:
-        """None: there is no graph."""
-        return ()
 
     def genai_refusals(self, levels: Collection[QuantLevel]) -> Iterator[Refusal]:
         """All of it."""
@@ -195,14 +161,6 @@ class GgufModel(AsItLies):
     def identity(self, artifact: "AnyArtifact | None") -> str:
         """The name and the hash of the file."""
         return f"{self.source.name}@{self.source.content_hash.removeprefix('sha256:')[:8]}"
-
-    def kernels(self, level: QuantLevel) -> str | None:
-        """None: llama.cpp's are none of ours."""
-        return None
-
-    def operators(self, level: QuantLevel, cache: CacheLevel | None) -> tuple[str, ...]:
-        """None: its estimates are those of a count."""
-        return ()
 
     def estimates(
         self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"

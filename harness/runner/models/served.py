@@ -24,12 +24,11 @@ from harness.models.catalog.target import EstimateTarget, catalog_target
 from harness.models.served import UNTOLD, Listed, ServedGeometry, ServedSource, Server
 from harness.results.replies import StepsCheck
 from harness.results.schema import Metric, Recognition
-from harness.runner.models.as_it_lies import AsItLies
+from harness.runner.models.as_it_lies import RunElsewhere
 from harness.runner.models.model import Json, Model, Refusal, Stored
 from harness.runner.models.tests import DECODER_FLAGS, decoder_tests
 
 if TYPE_CHECKING:
-    from harness.devices.device import Device
     from harness.engine.workload import Workload
     from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
     from harness.runner.settings import Settings
@@ -41,7 +40,7 @@ HASH_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel(AsItLies):
+class ServedModel(RunElsewhere):
     """A model of a server, or a word that is to be looked up there.
 
     Attributes:
@@ -54,11 +53,6 @@ class ServedModel(AsItLies):
 
     made_as = "is held by a server"
     takes = tuple(key for key in DECODER_FLAGS if key not in ("batch", "prefill_chunk"))
-    active_parameters = None
-    read_parameters = None
-    free_dimensions = ()
-    input_names = ()
-    input_weights = 0
 
     @property
     def listed(self) -> Listed:
@@ -97,20 +91,9 @@ class ServedModel(AsItLies):
         (own,) = self.levels()
         return own, find_cache(kv_cache, own)
 
-    def levels_asked(
-        self, settings: "Settings", devices: Sequence["Device"]
-    ) -> tuple[QuantLevel, ...]:
-        """The server's own."""
-        return self.levels()
-
     def tests(self, settings: "Settings") -> tuple["Workload", ...]:
         """Prefill, decode and request tests."""
-        if settings.quality or settings.sensitivity or settings.reference is not None:
-            raise UsageError(
-                f"quality is measured of models that are built here, and {self.source.name} is held"
-                " by a server",
-                fix="leave --quality, --sensitivity and --reference out",
-            )
+        self.refuse_quality(settings)
         if settings.turns:
             raise UsageError(
                 f"--turns: whether a cache is kept between requests, the server of"
@@ -125,15 +108,6 @@ class ServedModel(AsItLies):
             )
         return decoder_tests(settings)
 
-    def stored(self, settings: "Settings", devices: Sequence["Device"]) -> tuple[Stored, ...]:
-        """Its level with its cache."""
-        (own,) = self.levels()
-        return tuple((own, find_cache(name, own)) for name in settings.kv_cache)
-
-    def batches(self, settings: "Settings") -> tuple[int, ...]:
-        """Those of the plan; more than one is refused with the runtime."""
-        return settings.batch
-
     def capacities(self, settings: "Settings", tests: Sequence["Workload"]) -> tuple[int, ...]:
         """None that is asked for: the server allocates its own."""
         if "capacity" in settings.given:
@@ -142,14 +116,6 @@ class ServedModel(AsItLies):
                 fix="leave --capacity out",
             )
         return (0,)
-
-    def dims(self, settings: "Settings") -> tuple[tuple[str, int], ...]:
-        """None: there is no graph."""
-        return ()
-
-    def inputs(self, settings: "Settings") -> tuple[tuple[str, float], ...]:
-        """None: there is no graph."""
-        return ()
 
     def has_one_shape(self, level: QuantLevel) -> bool:
         """Yes: each test is a process of its own, so that one that fails costs no other."""
@@ -202,14 +168,6 @@ class ServedModel(AsItLies):
     def identity(self, artifact: "AnyArtifact | None") -> str:
         """The word's own name, so that runtimes can be compared."""
         return self.source.name
-
-    def kernels(self, level: QuantLevel) -> str | None:
-        """None: a server's are none of ours."""
-        return None
-
-    def operators(self, level: QuantLevel, cache: CacheLevel | None) -> tuple[str, ...]:
-        """None: nothing is estimated of it."""
-        return ()
 
     def estimates(
         self, level: QuantLevel, test: "Workload", lengths: "CellLengths", peaks: "HardwarePeaks"
