@@ -9,7 +9,7 @@ from harness.core.errors import UsageError
 
 EXAMPLE = "http://localhost:8080"
 PORTS = {"http": 80, "https": 443}
-PATHS = ("", "/v1", "/api", "/api/v1")  # of servers as they are started
+PATHS = ("", "/v1", "/v3", "/api", "/api/v1")  # of servers as they are started
 LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
 # An address in a line of words: up to a space, a comma, a quote, or the name of a model behind `#`.
 _WRITTEN = re.compile(r"(?i)\bhttps?:[^\s,'\"#]+")

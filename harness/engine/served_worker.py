@@ -15,7 +15,7 @@ from harness.engine.served.wire import Wire
 from harness.engine.workload import Workload
 from harness.machine.meters.listener import Listener, find_listener
 from harness.machine.meters.samples import usage_now
-from harness.models.served import ServedGeometry
+from harness.models.served import ServedGeometry, short_name
 from harness.results.enums import PlacementVerdict
 from harness.results.replies import (
     Done,
@@ -68,10 +68,11 @@ class ServedChild:
         self._open = ServedMeasuring(asking)
         options = {
             "dialect": asking.dialect.name,
-            "question": asking.way,
+            "question": asking.way.name,
             "tokens": f"by {asking.counted_by}",
             "prompts": _prompt_words(asking.counts_prompts, asking.prompts is not None),
             "where": address.where,
+            "model": short_name(told.model),
         }
         return Opened(
             load_ns=None,

@@ -49,6 +49,11 @@ class Server:
         return f"{self.kind}{SEPARATOR}{self.address.where}"
 
 
+def short_name(name: str) -> str:
+    """A name of a model without the folders in front of it."""
+    return name.replace("\\", "/").rpartition("/")[2] or name
+
+
 def is_served(runtime: str) -> bool:
     """Whether a runtime, as results name it, is a server."""
     return SEPARATOR in runtime
@@ -103,4 +108,4 @@ class ServedSource:
     @property
     def name(self) -> str:
         """What results call it; a name with folders in it keeps its last part."""
-        return self.word.replace("\\", "/").rpartition("/")[2] or self.word
+        return short_name(self.word)

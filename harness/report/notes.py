@@ -172,12 +172,18 @@ def _energy(records: Sequence[Record]) -> Iterator[str]:
         yield f"energy: {', '.join(counters)}; {told}"
 
 
+def _named(record: Record) -> str:
+    """What a server calls the model of a row, where that is another word."""
+    name = (record.hardware.options if record.hardware else {}).get("model", record.cell.model)
+    return "" if name == record.cell.model else f"; {record.cell.model} is its {name}"
+
+
 def _servers(records: Sequence[Record]) -> Iterator[str]:
     """How each server was asked, who counted, and whose memory is shown; one line per answer."""
     served = [record for record in records if is_served(record.cell.runtime)]
     yield from dict.fromkeys(
         f"{record.cell.runtime}: client time, over {found['dialect']}; tokens {found['tokens']},"
-        f" prompts {found['prompts']}; threads and device are its own"
+        f" prompts {found['prompts']}; threads and device are its own{_named(record)}"
         for record in served
         if record.hardware and (found := record.hardware.options)
     )

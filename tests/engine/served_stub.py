@@ -24,6 +24,14 @@ SLOW_BEGINS = {  # of answers that go on byte by byte
     "drop by drop": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
     "headers without end": b"HTTP/1.1 200 OK\r\nX-Long: ",
 }
+CHATS_ONLY = ("only-chat", "new-word", "deaf", "foundry", "lively")
+REFUSED_WORDS = {
+    "strict": {"ignore_eos"},
+    "new-word": {"max_tokens"},
+    "deaf": {"max_tokens", "max_completion_tokens"},
+}
+DEAF_TOKENS = 9  # of an answer whose limit is not understood
+KEEP_ALIVE = b": keepalive\r\n\r\n"
 OWN_TOKENS = 1  # of every prompt, as a token that begins a text
 
 
@@ -35,6 +43,7 @@ class Stub:
         fault: what it does wrong; empty: nothing.
         ollama: it speaks Ollama's API instead of OpenAI's.
         owner: of its models.
+        base: of its API where it is OpenAI's.
         names: of its models.
         meta: that its list says of each.
         asked: bodies of all questions.
@@ -44,6 +53,7 @@ class Stub:
     fault: str = ""
     ollama: bool = False
     owner: str = "me"
+    base: str = "/v1"
     names: tuple[str, ...] = ("tiny",)
     meta: Json = field(default_factory=dict)
     asked: list[Json] = field(default_factory=list)
@@ -85,6 +95,32 @@ def serving(stub: Stub) -> Iterator[Stub]:
         thread.join()
 
 
+@dataclass
+class _Event:
+    """Makes the events of a streamed answer of OpenAI's form."""
+
+    fault: str
+    chat: bool
+
+    def __call__(self, text: str, ended: str | None, index: int) -> Json:
+        """One event of an answer."""
+        said: Json = {"delta": {"content": text}} if self.chat else {"text": text}
+        name, number = "x", 0
+        if self.fault == "mixed":
+            name = f"x{index % 2}"
+        if self.fault == "foundry":  # numbered piece by piece, and a message beside what is new
+            said, name, number = {**said, "message": said["delta"]}, f"chat.id.{index}", index
+        if self.fault == "lively":
+            said = {"delta": {"reasoning_content": text and "\u00e9"}}
+        choice = {"index": number, **said, "finish_reason": ended}
+        return {"id": name, "choices": [choice], "usage": None}
+
+    def role(self) -> Json:
+        """The event before any text that some servers send."""
+        said = {"delta": {"role": "assistant", "content": ""}}
+        return {"id": "x", "choices": [{"index": 0, **said}], "usage": None}
+
+
 class _Handler(BaseHTTPRequestHandler):
     server_stub: Stub
     protocol_version = "HTTP/1.1"
@@ -104,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             details = {"quantization_level": "Q4_0"}
             rows = [{"name": name, "size": 1000, "details": details} for name in stub.names]
             self._json({"models": rows})
-        elif not stub.ollama and self.path == "/v1/models":
+        elif not stub.ollama and self.path == f"{stub.base}/models":
             rows = [
                 {"id": name, "owned_by": stub.owner, **({"meta": stub.meta} if stub.meta else {})}
                 for name in stub.names
@@ -182,17 +218,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"error": {"message": "context length exceeded"}}, 400)
         elif fault == "mute":
             self._body(b"", "text/event-stream")
-        elif fault == "strict" and "ignore_eos" in body:
-            self._json({"error": {"message": "unknown field ignore_eos"}}, 400)
-        elif fault == "only-chat" and not self.path.endswith("/chat/completions"):
+        elif fault in CHATS_ONLY and not self.path.endswith("/chat/completions"):
             self._json({"detail": "Not Found"}, 404)
+        elif REFUSED_WORDS.get(fault, {""}) <= body.keys():
+            self._json({"error": {"message": "a word that is not supported"}}, 400)
         else:
             return False
         return True
 
     def _complete(self, body: Json) -> None:
         """As OpenAI's API does."""
-        fault, count = self.server_stub.fault, body["max_tokens"]
+        fault = self.server_stub.fault
+        other = DEAF_TOKENS if fault == "deaf" else body.get("max_tokens")
+        count = body.get("max_completion_tokens", other)
         chat = "messages" in body
         prompt = body["messages"][0]["content"] if chat else body["prompt"]
         usage: Json = {
@@ -206,18 +244,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._whole(count, usage, chat or fault == "whole")
             return
 
-        def event(text: str | None, ended: str | None, index: int) -> Json:
-            said: Json = {"delta": {"content": text}} if chat else {"text": text}
-            name = f"x{index % 2}" if fault == "mixed" else "x"
-            return {"id": name, "choices": [{"index": 0, **said, "finish_reason": ended}]}
-
+        event = _Event(fault, chat)
         events = self._events(count, lambda text, index: event(text, None, index))
+        if fault == "lively":
+            events.insert(0, event.role())
         events.append(event("", "stop" if fault == "early" else "length", 0))
         if fault == "twice":
             events += [event("b", None, 0), event("", "length", 0)]
-        if fault != "no-usage" and "stream_options" in body:
+        if fault not in ("no-usage", "foundry") and "stream_options" in body:
             events.append({"id": "x", "choices": [], "usage": usage})
-        lines = [b"data: " + json.dumps(one).encode() + b"\n\n" for one in events]
+        begin, end = (KEEP_ALIVE, b"\r\n\r\n") if fault == "lively" else (b"", b"\n\n")
+        written = [json.dumps(one, ensure_ascii=False).encode() for one in events]
+        lines = [begin + b"data: " + one + end for one in written]
         others = BROKEN_LINES.get(fault, [])
         lines = [*lines[:2], *others] if others and count > 1 else lines
         self._stream([*lines, b"data: [DONE]\n\n"], "text/event-stream")
@@ -285,6 +323,8 @@ class _Handler(BaseHTTPRequestHandler):
             lines = lines[: len(lines) // 2]
         if fault == "endless":
             lines = [b": still here\n" * 5000]
+        if fault == "lively":  # pieces that end in the middle of a letter
+            lines = [half for line in lines for half in _halves(line)]
         for line in lines:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line) if chunked else line)
             self.wfile.flush()
@@ -304,3 +344,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+def _halves(line: bytes) -> tuple[bytes, ...]:
+    """A line, or two pieces of it that divide its first letter of two bytes."""
+    found = next((index for index, byte in enumerate(line) if byte > 127), None)
+    return (line,) if found is None else (line[: found + 1], line[found + 1 :])

@@ -174,3 +174,21 @@ def test_most_of_an_answer_at_once_times_nothing():
     rows = [(120, line("a")), (120, line("b")), (120, line("c")), (160, line("d"))]
     with pytest.raises(MeasurementError, match="in one piece: 4 tokens came at once"):
         read(*rows, END, DONE, asked=4)
+
+
+def test_an_end_that_is_told_twice_is_one_end():
+    """With its counts a server may say again why it ended."""
+    usage = {"completion_tokens": 2}
+    rows = [(120, line("a")), (130, line("b", ended="length")), (131, line(ended="length"))]
+    found = read(*rows, (132, line(ended="length", usage=usage)), DONE, asked=2)
+    assert (found.end_ns, found.counted_by) == (30, USAGE)
+
+
+def test_answers_that_take_turns_are_mixed_by_their_numbers_too():
+    """Of names that are new in every piece: the numbers 0, 1, 0 are of two answers."""
+    rows = [
+        (120 + at, line("a", name=f"x{at}").replace(b'"index": 0', b'"index": %d' % (at % 2)))
+        for at in range(4)
+    ]
+    with pytest.raises(MeasurementError, match="mixes several answers"):
+        read(*rows, DONE, asked=4)

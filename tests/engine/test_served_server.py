@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import DeviceError, HarnessError, MeasurementError
-from harness.engine.served.answers import PIECES
+from harness.engine.served.answers import PIECES, USAGE
 from harness.engine.served.listing import ask_server
 from harness.engine.served.measuring import ServedMeasuring, begin_asking
 from harness.engine.served.wire import Wire
@@ -68,12 +68,28 @@ def test_more_context_is_asked_of_ollama_where_its_own_is_too_short():
         ("", "completions", "everything"),
         ("strict", "completions", "standard"),
         ("only-chat", "chat completions", "everything"),
+        ("new-word", "chat completions", "max_completion_tokens"),
+        ("deaf", "chat completions", "max_completion_tokens"),
     ],
 )
 def test_a_server_is_asked_in_the_words_that_it_takes(fault, dialect, way):
     with serving(Stub(fault)) as stub:
-        asking = asked(stub).asking
-    assert (asking.dialect.name, asking.way) == (dialect, way)
+        measuring = asked(stub)
+        assert len(measuring.one_pass(replace(REQUEST, gen_tokens=5)).itl_ns) == 4
+    asking = measuring.asking
+    assert (asking.dialect.name, asking.way.name) == (dialect, way)
+    assert {name: stub.asked[-1].get(name) for name in asking.way.limits} == dict.fromkeys(
+        asking.way.limits, 5
+    )
+
+
+@pytest.mark.parametrize("fault", ["foundry", "lively"])
+def test_what_real_servers_write_beside_a_token_is_no_fault(fault):
+    """Pieces numbered one by one, a role first, thoughts, comments, CRLF, letters cut in two."""
+    with serving(Stub(fault)) as stub:
+        measuring = asked(stub)
+        assert len(measuring.one_pass(replace(REQUEST, gen_tokens=5)).itl_ns) == 4
+    assert measuring.asking.counted_by == (USAGE if fault == "lively" else PIECES)
 
 
 def test_without_usage_tokens_are_counted_by_pieces():
@@ -160,6 +176,7 @@ def test_what_lists_no_models_is_no_server(fault):
         (Stub(), "llama-cpp-python@loopback", Listed("tiny")),
         (Stub(owner="nobody"), "openai@loopback", Listed("tiny")),
         (Stub(owner="Microsoft"), "foundry-local@loopback", Listed("tiny")),
+        (Stub(owner="OVMS", base="/v3"), "openvino-model-server@loopback", Listed("tiny")),
         (
             Stub(owner="llamacpp", meta={"n_params": 9, "size": 5}, names=("/m/a-Q4_K_M.gguf",)),
             "llama-server@loopback",
@@ -167,7 +184,7 @@ def test_what_lists_no_models_is_no_server(fault):
         ),
         (Stub(ollama=True), "ollama@loopback", Listed("tiny", None, "q4_0", 1000)),
     ],
-    ids=["llama-cpp-python", "unknown", "foundry", "llama-server", "ollama"],
+    ids=["llama-cpp-python", "unknown", "foundry", "openvino", "llama-server", "ollama"],
 )
 def test_a_server_says_what_it_is(stub, label, listed):
     with serving(stub):

@@ -24,6 +24,10 @@ LEAST_REPEATS = 3  # pieces that each begin with all text before them: no model 
 LARGEST_FIRST_SHARE = 0.5  # of the tokens, that may come with the first piece
 
 
+class TooLongError(MeasurementError):
+    """The server does not keep to the limit in the word that told it; it may know another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One answer, checked.
@@ -154,10 +158,15 @@ def _object(content: bytes, told: str) -> Mapping[str, Any]:
 
 
 def _is_whole(found: Mapping[str, Any]) -> bool:
-    """Whether an object is an answer of OpenAI's form that is not streamed."""
+    """Whether an object is an answer of OpenAI's form that is not streamed.
+
+    Pieces of a stream may carry the same as a message beside what is new: Foundry Local's do.
+    """
     choices = found.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    return isinstance(first, dict) and isinstance(first.get("message"), dict)
+    if not isinstance(first, dict) or isinstance(first.get("delta"), dict):
+        return False
+    return isinstance(first.get("message"), dict)
 
 
 def _check_order(events: Sequence[tuple[int, Event]], told: str) -> None:
@@ -166,17 +175,28 @@ def _check_order(events: Sequence[tuple[int, Event]], told: str) -> None:
     Raises:
         MeasurementError: see above.
     """
-    names = dict.fromkeys(event.answer for _, event in events if event.answer)
-    if len(names) > 1 or any(event.others for _, event in events):
+    said = [event for _, event in events if event.text]
+    is_mixed = any(event.others for _, event in events)
+    named = [event.answer for event in said if event.answer]
+    if is_mixed or _comes_back(named) or _comes_back([event.index for event in said]):
         raise MeasurementError(
             f"{told} mixes several answers in one stream", "one answer at a time (n = 1)"
         )
     ends = [index for index, (_, event) in enumerate(events) if event.ended]
-    if ends and any(event.text or event.ended for _, event in events[ends[0] + 1 :]):
+    if ends and any(event.text for _, event in events[ends[0] + 1 :]):
         raise MeasurementError(
             f"{told} goes on after it said that its answer had ended: it repeats itself",
             "a newer version of the server; its counts cannot be trusted",
         )
+
+
+def _comes_back(names: Sequence[object]) -> bool:
+    """Whether a name stands again behind another one: two answers take turns.
+
+    One that is new in every piece is a server's way of numbering pieces.
+    """
+    runs = [name for index, name in enumerate(names) if not index or name != names[index - 1]]
+    return len(runs) > len(set(runs))
 
 
 def _check_repeats(texts: Sequence[str], told: str) -> None:
@@ -225,9 +245,9 @@ def _counted(
             "a newer version of the server; its counts cannot be trusted",
         )
     if tokens > asked:
-        raise MeasurementError(
+        raise TooLongError(
             f"{told} sent {tokens} tokens where {asked} were asked for",
-            "a server that keeps to max_tokens",
+            "a server that keeps to max_tokens or max_completion_tokens",
         )
     if tokens < asked or (ended == STOP and pieces < tokens):
         why = f" ({ended})" if ended else ""

@@ -6,16 +6,42 @@ server that refuses them is asked without.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Json = dict[str, Any]
 USUAL_CONTEXT = 2048  # tokens that Ollama gives any model: more are asked for where needed
 CONTEXT_STEP = 1024  # it loads a model anew for another context
-# Ways to ask, the first that a server takes: with words that not all know, and without.
-EVERYTHING, STANDARD, PLAIN = "everything", "standard", "plain"
-WAYS = (EVERYTHING, STANDARD, PLAIN)
+LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"  # the second: of chats alone
 THOUGHTS = ("reasoning_content", "reasoning")  # what servers call the text before an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How much of a question is asked with words that not all servers know.
+
+    Attributes:
+        name: in results.
+        limits: words for the most tokens.
+        has_usage: counts are asked for at the end of a stream.
+        has_extras: an end that is ignored and a cache that is left alone are asked for.
+    """
+
+    name: str
+    limits: tuple[str, ...] = (LIMIT,)
+    has_usage: bool = True
+    has_extras: bool = False
+
+
+EVERYTHING, STANDARD = Way("everything", has_extras=True), Way("standard")
+PLAIN = Way("plain", has_usage=False)
+WAYS = (EVERYTHING, STANDARD, PLAIN)  # tried in this order
+# Of chats: both words for a limit, and each alone where a server refuses them together.
+CHAT_WAYS = (
+    *(replace(way, limits=(LIMIT, NEW_LIMIT)) for way in (EVERYTHING, STANDARD)),
+    *(Way(word, limits=(word,)) for word in (LIMIT, NEW_LIMIT)),
+    PLAIN,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +74,7 @@ class Event:
         cached_tokens: of them that it did not read again.
         tokens: that it generated.
         answer: identity of the answer that the event belongs to; empty: none is told.
+        index: its number among answers; 0: the first, or none is told.
         others: events of another answer beside the first are in it.
     """
 
@@ -57,6 +84,7 @@ class Event:
     cached_tokens: int | None = None
     tokens: int | None = None
     answer: str = ""
+    index: int = 0
     others: bool = False
 
 
@@ -67,46 +95,48 @@ class Dialect:
     Attributes:
         name: in results.
         path: behind the base of the API.
-        body: of a question, in one of WAYS.
+        body: of a question, in one of its ways.
         event: of one line's JSON.
+        ways: to ask, the first that a server takes.
         has_template: the server writes tokens of its own around the prompt.
     """
 
     name: str
     path: str
-    body: Callable[[Question, str], Json]
+    body: Callable[[Question, Way], Json]
     event: Callable[[Mapping[str, Any]], Event]
+    ways: tuple[Way, ...] = WAYS
     has_template: bool = False
 
 
-def _standard(question: Question, way: str, prompt: Json) -> Json:
+def _standard(question: Question, way: Way, prompt: Json) -> Json:
     """What completions and chats have in common."""
     body: Json = {
         "model": question.model,
         **prompt,
-        "max_tokens": question.tokens,
+        **dict.fromkeys(way.limits, question.tokens),
         "temperature": 0,
         "stream": question.is_streamed,
     }
-    if question.is_streamed and way != PLAIN:
+    if question.is_streamed and way.has_usage:
         body["stream_options"] = {"include_usage": True}
-    if way == EVERYTHING:
+    if way.has_extras:
         body |= {"seed": 0, "top_k": 1, "ignore_eos": True, "cache_prompt": False}
     return body
 
 
-def _completion(question: Question, way: str) -> Json:
+def _completion(question: Question, way: Way) -> Json:
     return _standard(question, way, {"prompt": question.prompt})
 
 
-def _chat(question: Question, way: str) -> Json:
+def _chat(question: Question, way: Way) -> Json:
     return _standard(question, way, {"messages": [{"role": "user", "content": question.prompt}]})
 
 
-def _generate(question: Question, way: str) -> Json:
+def _generate(question: Question, way: Way) -> Json:
     """Of Ollama; raw: without the model's template."""
     options: Json = {"temperature": 0, "num_predict": question.tokens}
-    if way != PLAIN:
+    if way.has_usage:
         options |= {"seed": 0, "top_k": 1}
     if question.context_tokens > USUAL_CONTEXT:
         steps = -(-question.context_tokens // CONTEXT_STEP)
@@ -137,7 +167,8 @@ def _openai_event(line: Mapping[str, Any]) -> Event:
         cached_tokens=_count(cached),
         tokens=_count(usage.get("completion_tokens")),
         answer=str(line.get("id") or ""),
-        others=len(choices) > 1 or first.get("index") not in (None, 0),
+        index=_count(first.get("index")) or 0,
+        others=len(choices) > 1,
     )
 
 
@@ -170,6 +201,8 @@ def _count(value: object) -> int | None:
 
 
 COMPLETION = Dialect("completions", "/completions", _completion, _openai_event)
-CHAT = Dialect("chat completions", "/chat/completions", _chat, _openai_event, has_template=True)
+CHAT = Dialect(
+    "chat completions", "/chat/completions", _chat, _openai_event, CHAT_WAYS, has_template=True
+)
 GENERATE = Dialect("generate", "/api/generate", _generate, _ollama_event)
 DIALECTS = {dialect.name: dialect for dialect in (COMPLETION, CHAT, GENERATE)}

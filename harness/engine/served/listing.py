@@ -8,16 +8,20 @@ from typing import Any
 from harness.core.addresses import Address
 from harness.core.errors import DeviceError, HarnessError, MeasurementError, WorkerError
 from harness.engine.served.wire import RefusedError, Wire
-from harness.models.served import UNTOLD, Listed, Server
+from harness.models.served import UNTOLD, Listed, Server, short_name
 
 LISTING_S, WHOLE_LIST_S = 10.0, 30.0  # a list of models needs no model
-BASES = ("/v1", "/api/v1")  # of OpenAI's API; the second is lemonade's
+BASES = ("/v1", "/api/v1", "/v3")  # of OpenAI's API; lemonade's, OpenVINO's first
+VERSIONED = re.compile(r"/v\d+$")  # an address with its base in it
 OLLAMA, LLAMA_SERVER, OPENAI = "ollama", "llama-server", "openai"
 # `owned_by` of listed models -> the kind of server that writes so.
 OWNERS = {
     "llamacpp": LLAMA_SERVER,
     "me": "llama-cpp-python",
     "lemonade": "lemonade",
+    "organization_owner": "lm-studio",
+    "ovms": "openvino-model-server",
+    "sglang": "sglang",
     "microsoft": "foundry-local",
     "vllm": "vllm",
 }
@@ -64,7 +68,7 @@ def _found(wire: Wire) -> Server:
 def _openai(wire: Wire) -> tuple[Server | None, HarnessError | None]:
     """What lists models as OpenAI's API does; and why not."""
     path, why = wire.address.path, None
-    bases = (path,) if path.endswith("/v1") else tuple(f"{path}{base}" for base in BASES)
+    bases = (path,) if VERSIONED.search(path) else tuple(f"{path}{base}" for base in BASES)
     for base in bases:
         try:
             answer = wire.get(f"{base}/models")
@@ -90,8 +94,8 @@ def _openai(wire: Wire) -> tuple[Server | None, HarnessError | None]:
 def _listed(name: str, row: Mapping[str, Any]) -> Listed:
     """A model of OpenAI's list; llama-server says more in `meta`."""
     meta = _table(row.get("meta"))
-    short = name.replace("\\", "/").rpartition("/")[2]
-    return Listed(name, _above_0(meta.get("n_params")), _level(short), _above_0(meta.get("size")))
+    level = _level(short_name(name))
+    return Listed(name, _above_0(meta.get("n_params")), level, _above_0(meta.get("size")))
 
 
 def _build(wire: Wire) -> str | None:

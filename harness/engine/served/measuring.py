@@ -13,14 +13,14 @@ from statistics import fmean
 
 from harness.core.errors import DeviceError, MeasurementError
 from harness.core.units import NS_PER_S
-from harness.engine.served.answers import Answer, read_answer
+from harness.engine.served.answers import Answer, TooLongError, read_answer
 from harness.engine.served.dialects import (
     CHAT,
     COMPLETION,
     GENERATE,
-    WAYS,
     Dialect,
     Question,
+    Way,
 )
 from harness.engine.served.listing import OLLAMA
 from harness.engine.served.prompts import GO_ON, Prompts, learn_prompts
@@ -64,7 +64,7 @@ class Asking:
     base: str
     model: str
     dialect: Dialect
-    way: str
+    way: Way
     prompts: Prompts | None = None
     counted_by: str = ""
     counts_prompts: bool = False
@@ -111,21 +111,34 @@ def begin_asking(wire: Wire, geometry: ServedGeometry) -> Asking:
 
 
 def _first_answer(wire: Wire, geometry: ServedGeometry) -> tuple[Asking, Answer]:
-    """The first dialect and way in which a server answers, with the answer."""
-    refusal: RefusedError | None = None
+    """The first dialect and way in which a server answers, with the answer.
+
+    Raises:
+        HarnessError: of the first question that the server knew the path of.
+    """
+    problem: RefusedError | TooLongError | None = None
+    ignored: set[str] = set()
     for dialect in DIALECTS.get(geometry.kind, OPENAI_DIALECTS):
-        for way in WAYS:
+        for way in (one for one in dialect.ways if not ignored.issuperset(one.limits)):
             asking = Asking(wire, geometry.base, geometry.model, dialect, way)
             try:
                 return asking, asking.answer(f"Tell me a story.{GO_ON}", TRIAL_TOKENS, 0)
+            except TooLongError as error:
+                problem = error
+                ignored |= {*way.limits}
             except RefusedError as error:
-                refusal = refusal or error
+                problem = problem if _says_more(problem) else error
                 if error.code in NO_SUCH_PATH:
                     break
                 if error.code not in NOT_THESE_WORDS:
                     raise
-    assert refusal is not None
-    raise refusal
+    assert problem is not None
+    raise problem
+
+
+def _says_more(problem: MeasurementError | None) -> bool:
+    """Whether a refusal says more than that a server has no such path."""
+    return problem is not None and getattr(problem, "code", 0) not in NO_SUCH_PATH
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -21,7 +22,14 @@ from harness.core.errors import DeviceError, UsageError, suggestion
 from harness.engine.exported.geometry import FROZEN
 from harness.models.catalog.catalog import catalog_names
 from harness.models.catalog.target import EstimateTarget, catalog_target
-from harness.models.served import UNTOLD, Listed, ServedGeometry, ServedSource, Server
+from harness.models.served import (
+    UNTOLD,
+    Listed,
+    ServedGeometry,
+    ServedSource,
+    Server,
+    short_name,
+)
 from harness.results.replies import StepsCheck
 from harness.results.schema import Metric, Recognition
 from harness.runner.models.as_it_lies import RunElsewhere
@@ -37,6 +45,8 @@ if TYPE_CHECKING:
 LATEST = ":latest"  # what Ollama adds to a name without a tag
 OTHER_MODEL = 1.5  # times as many parameters: another model; a second copy of a table is not
 HASH_DIGITS = 16
+GGUF = ".gguf"
+SEPARATORS = re.compile(r"[-_:\s]+")  # in names; a point stands in numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,24 +292,47 @@ def only_name(address: Address) -> str:
 
 
 def _chosen(server: Server, named: str, word: str, is_known: bool) -> Listed:
-    """The server's model: of the name behind the address, else of the word, else its only one.
+    """The server's model: of the name behind the address, else the only one that the word names.
 
-    The only one is taken where the word is a name of ours, which servers call otherwise.
+    A word of ours may be written otherwise there, and more may stand around it. A server's only
+    model is not taken for it where its name does not say so: rows of two models would be one.
 
     Raises:
-        UsageError: it lists none that is called so.
+        UsageError: it lists none that is called so, or several.
     """
     models = {listed.name: listed for listed in server.models}
     asked = named or word
     for name in (asked, f"{asked}{LATEST}"):
         if name in models:
             return models[name]
-    if not named and is_known and len(models) == 1:
-        return server.models[0]
+    alike = [one for one in server.models if not named and is_known and _says(one.name, word)]
+    if len(alike) == 1:
+        return alike[0]
+    if len(models) == 1 and is_known and not named:
+        (only,) = models
+        raise UsageError(
+            f"{server.address.told}, {server.kind}, calls its only model {short_name(only)!r},"
+            f" which does not say that it is {word}",
+            fix=f"URL#{only} if it is, or --model {only} without other runtimes",
+        )
+    which = f"more than one {asked!r}" if alike else f"no model {asked!r}"
     raise UsageError(
-        f"{server.address.told}, {server.kind}, has no model {asked!r}",
+        f"{server.address.told}, {server.kind}, has {which}",
         fix=f"{suggestion(asked, models)}; --model NAME, or URL#NAME beside a model of ours",
     )
+
+
+def _says(name: str, word: str) -> bool:
+    """Whether a server's name of a model holds ours: `SmolLM2-135M-Instruct-Q4_0.gguf` does.
+
+    A word without a number tells no model of a family from another: it has to be the whole name.
+    """
+    ours, theirs = (SEPARATORS.sub("", short_name(one)).casefold() for one in (word, name))
+    if not any(sign.isdecimal() for sign in ours):
+        return theirs.removesuffix(GGUF) == ours
+    begin = theirs.find(ours)
+    around = theirs[max(begin - 1, 0) : begin] + theirs[begin + len(ours) :][:1]
+    return begin >= 0 and not any(sign.isdecimal() for sign in around)
 
 
 def _listed(server: Server) -> str:

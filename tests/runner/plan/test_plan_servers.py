@@ -62,14 +62,40 @@ def test_names_behind_the_address_are_taken_beside_a_model_of_ours(one):
     assert (served.threads, served.device.key) == (0, "server")
 
 
-def test_a_name_of_ours_is_the_only_model_of_a_server(one):
-    (group,) = make_plan(asked(one.url, model=("smollm2-135m",)), 2).groups
-    assert group.source.listed.name == "tiny"
+def test_the_only_model_of_a_server_is_not_taken_for_one_of_ours(one):
+    with pytest.raises(UsageError, match="calls its only model 'tiny', which does not say") as e:
+        make_plan(asked("ort", one.url, model=("smollm2-135m",)), 2)
+    assert "URL#tiny if it is" in e.value.fix
+
+
+@pytest.mark.parametrize(
+    ("names", "word", "found"),
+    [
+        (("/m/SmolLM2-135M-Instruct-Q4_0.gguf",), "smollm2-135m", 0),
+        (("qwen2.5:0.5b", "qwen2.5:1.5b"), "qwen2.5-0.5b", 0),
+        (("SmolLM-135M.gguf",), "smollm2-135m", None),
+        (("qwen3-11.7b", "qwen3-1.7b-q4"), "qwen3-1.7b", 1),
+        (("qwen3-0.6b-q4", "qwen3-0.6b-q8"), "qwen3-0.6b", None),
+        (("bytelm.gguf",), "bytelm", 0),
+        (("not-bytelm",), "bytelm", None),
+    ],
+)
+def test_a_name_of_ours_is_found_in_that_of_a_server(names, word, found):
+    """With what servers write around it, and one alone."""
+    settings = asked("ort", "", model=(word,))
+    with serving(Stub(names=names)) as stub:
+        settings = replace(settings, runtime=("ort", stub.url))
+        if found is None:
+            with pytest.raises(UsageError, match=r"does not say that it is|has more than one"):
+                make_plan(settings, 2)
+            return
+        served = [one for one in make_plan(settings, 2).groups if one.device.key == "server"]
+    assert [one.source.listed.name for one in served] == [names[found]]
 
 
 def test_another_size_is_another_model(one):
     with pytest.raises(UsageError, match=r"134,515,008 parameters, qwen2.5-0.5b has .* another"):
-        make_plan(asked(one.url, model=("qwen2.5-0.5b",)), 2)
+        make_plan(asked(f"{one.url}#tiny", model=("qwen2.5-0.5b",)), 2)
 
 
 @pytest.mark.parametrize(
