@@ -9,7 +9,9 @@ from harness.cli.options import FORMATS, format_option
 from harness.cli.results_files import FOLDER, lone_journals, read_results
 from harness.core.errors import HarnessError, UsageError
 from harness.results.document import is_document
-from harness.results.journal import PAIRS_PREFIX, SUFFIX
+from harness.results.journal import PAIRS_PREFIX, SUFFIX, TUNE_PREFIX
+
+PREFIXES = (PAIRS_PREFIX, TUNE_PREFIX)
 
 
 @click.command("results", epilog="Example:  bench results results/nightly --format json")
@@ -19,10 +21,16 @@ def command(folder: Path, style: str) -> None:
     """List the runs in FOLDER, the latest first: when, of what, how many rows, how many failed.
 
     FOLDER is results where none is named. Runs that were killed are there by their journals, A/B
-    tests by their pairs. A file that cannot be read is named with what is wrong; the others are
-    listed all the same.
+    tests by their pairs, searches of bench tune by their heats. A file that cannot be
+    read is named with what is wrong; the others are listed all the same.
     """
-    from harness.report.results_table import StoredRun, draw_results, stored_pairs, stored_run
+    from harness.report.results_table import (
+        StoredRun,
+        draw_results,
+        stored_pairs,
+        stored_run,
+        stored_search,
+    )
     from harness.results.journal import read_journal
 
     if not folder.is_dir():
@@ -34,11 +42,12 @@ def command(folder: Path, style: str) -> None:
     damaged: list[tuple[str, str]] = []
     for path in _files(folder):
         try:
-            runs.append(
-                stored_pairs(path.name, read_journal(path))
-                if _holds_pairs(path)
-                else stored_run(path.name, read_results(path))
-            )
+            if _is_of(path, PAIRS_PREFIX):
+                runs.append(stored_pairs(path.name, read_journal(path)))
+            elif _is_of(path, TUNE_PREFIX):
+                runs.append(stored_search(path.name, read_journal(path)))
+            else:
+                runs.append(stored_run(path.name, read_results(path)))
         except HarnessError as error:
             problem = error.problem.removeprefix(f"results file {path}: ")
             damaged.append((path.name, " ".join(problem.split())))
@@ -47,13 +56,14 @@ def command(folder: Path, style: str) -> None:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield what is a run or pairs, or could be a damaged one of them; other JSON is none."""
+    """Yield what is a run, pairs or a search, or could be a damaged one; other JSON is none."""
     documents = (path for path in sorted(folder.glob("*.json")) if not path.is_dir())
     yield from (path for path in documents if is_document(path))
     yield from lone_journals(folder)
-    yield from (path for path in sorted(folder.glob("*.jsonl")) if _holds_pairs(path))
+    named = sorted(folder.glob("*.jsonl"))
+    yield from (path for path in named if any(_is_of(path, prefix) for prefix in PREFIXES))
 
 
-def _holds_pairs(path: Path) -> bool:
-    """Whether a file is called as `bench ab` calls its own."""
-    return path.name.startswith(PAIRS_PREFIX) and not path.name.endswith(SUFFIX)
+def _is_of(path: Path, prefix: str) -> bool:
+    """Whether a file is called as `bench ab`, or `bench tune`, calls its own."""
+    return path.name.startswith(prefix) and not path.name.endswith(SUFFIX)

@@ -62,7 +62,12 @@ class Task:
 @click.command("tune", cls=FlagsCommand, epilog=EXAMPLE)
 @click.argument("model", shell_complete=MODEL)
 @click.option("--for", "aim", type=Word(tuple(AIMS)), help="What is to be fast.  [usual: request]")
-@click.option("--budget", default="3m", show_default=True, help="Time for all of it: 60s, 5m.")
+@click.option(
+    "--budget",
+    default="3m",
+    show_default=True,
+    help="Time for all of it: 60s, 5m. What is found is confirmed in five pairs in any case.",
+)
 @click.option(
     "--levels",
     shell_complete=LEVELS,
@@ -258,8 +263,9 @@ def _tune(
     default = _default(task)
     candidates = list(changes(task.where, default))
     if not candidates:
+        place = "one core" if len(task.where.cores) == 1 else "nothing is left to vary"
         raise UsageError(
-            f"there is nothing to tune: one core, and {default.name} fixes the rest",
+            f"there is nothing to tune: {place}, and {default.name} fixes the rest",
             fix="leave --threads, --session-option and --ep-option out",
         )
     if len(task.where.cores) == 1 and not quiet:

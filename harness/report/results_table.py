@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from harness.core.errors import ResultFormatError
 from harness.report.grid import PEOPLE, VARIES, Column, draw_columns, draw_records, prose
 from harness.report.numbers import counted
-from harness.results.entries import AbEntry, Entry, PairEntry
+from harness.results.entries import (
+    AbEntry,
+    Entry,
+    HeatEntry,
+    PairEntry,
+    TuneEndEntry,
+    TuneEntry,
+)
 from harness.results.enums import Ending, Status
 from harness.results.progress import ending_of
 from harness.results.schema import Document, Record
 
-RUN, PAIRS = "run", "A/B"
+RUN, PAIRS, SEARCH = "run", "A/B", "tune"
 MOST_NAMED = 3  # in a cell; more are counted
 
 
@@ -21,11 +28,11 @@ class StoredRun:
 
     Attributes:
         file: its name.
-        kind: `run`, or `A/B`.
+        kind: `run`, `A/B` or `tune`.
         created_utc: when it began, ISO 8601.
         models: names.
         levels: of them.
-        rows: records, or pairs of an A/B test.
+        rows: records, pairs of an A/B test, or heats of a search.
         tests: their names, depth 0 unsaid.
         failed: how many of them are no results.
         ended: how it ended, in one word.
@@ -80,6 +87,29 @@ def stored_pairs(file: str, entries: Sequence[Entry]) -> StoredRun:
         rows=sum(isinstance(one, PairEntry) for one in entries),
         failed=0,
         ended="pairs",
+    )
+
+
+def stored_search(file: str, entries: Sequence[Entry]) -> StoredRun:
+    """What a file of `bench tune` says of itself: its rows are heats.
+
+    Raises:
+        ResultFormatError: it does not say what was tuned.
+    """
+    header = next((one for one in entries if isinstance(one, TuneEntry)), None)
+    if header is None:
+        raise ResultFormatError("it does not say what was tuned", fix="tune again: bench tune")
+    is_whole = any(isinstance(one, TuneEndEntry) for one in entries)
+    return StoredRun(
+        file=file,
+        kind=SEARCH,
+        created_utc=header.created_utc,
+        models=(header.cell.model,),
+        levels=_each((header.default.level, *header.levels)),
+        tests=(header.cell.workload.removesuffix(" @ d0"),),
+        rows=sum(isinstance(one, HeatEntry) for one in entries),
+        failed=0,
+        ended="search" if is_whole else Ending.INTERRUPTED,
     )
 
 

@@ -14,10 +14,11 @@ from harness.report.grid import Column, bullets, draw_columns, draw_records, jso
 from harness.report.numbers import percent, ratio
 from harness.results.background import background_of
 from harness.results.entries import TuneEntry, TuneSetting
-from harness.runner.tuning.search import MOST_PAIRS, UNTRIED
+from harness.runner.tuning.search import LEAST_PAIRS, MOST_PAIRS, UNTRIED
 from harness.runner.tuning.standings import Standing, Tuned, standings
 
 DEFAULT = "the default"
+OVERSPENT = 1.05  # of the budget: more is said
 HASH = "@"  # between the name of a folder and the digest of its files
 ENDED = {
     "precision": "the interval is narrow enough",
@@ -53,6 +54,8 @@ def draw_tuned(tuned: Tuned, style: str, plan: str = "") -> str:
         return json_text(_whole(tuned, rows), indent=1, ensure_ascii=False)
     if style in ("csv", "jsonl"):
         return draw_records([_record(one) for one in rows], style) if rows else ""
+    if tuned.end is None and not tuned.heats:  # nothing stands under a headline, or is advised
+        return prose(sentence(tuned), style)
     code = python_code(tuned)
     parts = [
         prose(headline(tuned), style),
@@ -79,6 +82,8 @@ def sentence(tuned: Tuned) -> str:
     """What to do, with the ratio and its interval."""
     end = tuned.end
     if end is None:
+        if not tuned.heats:
+            return f"not finished before any turns were measured: keep {DEFAULT}"
         return f"not finished: what was measured so far advises nothing; keep {DEFAULT}"
     if end.ratio is None or end.low is None or end.high is None:
         tail = f": {ENDED['lost']}" if end.ended == "lost" else ""
@@ -112,6 +117,12 @@ def notes(tuned: Tuned, plan: str = "") -> list[str]:
         lines.append(f"confirmed in {end.pairs} fresh pairs; then {ENDED[end.ended]}")
     elif end is None and tuned.pairs:
         lines.append(_unfinished(tuned))
+    spent_s = sum(heat.seconds for heat in tuned.heats)
+    if end is not None and spent_s > OVERSPENT * header.budget_s:
+        lines.append(
+            f"took {spent_s:.0f} s of turns where the budget was {header.budget_s:.0f} s: what is"
+            f" found is confirmed in {LEAST_PAIRS} pairs in any case"
+        )
     if header.levels:
         lines.append(
             f"levels {', '.join(header.levels)} compute different things: what each loses says"

@@ -185,9 +185,28 @@ def test_an_interrupt_keeps_what_there_is(tune, monkeypatch):
     monkeypatch.setattr(sitting, "measure_heat", once)
     result = run()
     assert result.return_value == EXIT_INTERRUPTED
-    assert "not finished" in result.stdout
+    assert "not finished: what was measured so far advises nothing" in result.stdout
     assert "--resume" in result.stderr
     assert len(read_journal(file_of(folder))) == 2
+
+
+def test_an_interrupt_before_the_first_turns_has_no_headline(tune, monkeypatch, capsys):
+    run, folder = tune
+
+    def never(turns, wanted):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sitting, "measure_heat", never)
+    (line,) = run().stdout.splitlines()
+    assert line.startswith("not finished before any turns were measured")
+    assert main(["results", str(folder), "--format", "json"]) == EXIT_OK
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["kind"], row["tests"], row["rows"], row["ended"]) == (
+        "tune",
+        "tg8",
+        0,
+        "interrupted",
+    )
 
 
 def test_one_core_says_what_is_left(tune, monkeypatch):
@@ -251,6 +270,7 @@ def test_what_is_tuned_for(tune, monkeypatch, words, metric, test):
         (("--budget", "soon"), UsageError, "--budget"),
         (("--threads", "3"), UsageError, "--threads 3 cannot be used"),
         (("--session-option", "session.x=1"), UsageError, "no option that bench knows"),
+        (("--session-option", "=x"), UsageError, "'=x' is no NAME=VALUE: no name stands before ="),
         (("--device", "qnn"), DeviceError, "qnn"),
         (("-o", "nowhere/at/all.toml"), StorageError, "is no folder"),
         (("-o", "."), StorageError, "-o . is a folder, and the plan is a file"),

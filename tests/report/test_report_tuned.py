@@ -94,6 +94,14 @@ def test_a_killed_search_says_what_it_has():
     assert "keep the default" in draw_tuned(tuned(), "table")
 
 
+def test_pairs_beyond_the_budget_are_told():
+    """The search took 179 s of 180, each of five pairs 3 s."""
+    pairs = [structs.replace(one, seconds=3.0) for one in PAIRS]
+    found = notes(tuned([structs.replace(SEARCHED, seconds=179.0), *pairs], END))
+    assert any(line.startswith("took 194 s of turns where the budget was 180 s") for line in found)
+    assert not any("budget" in line for line in notes(tuned([SEARCHED, *PAIRS], END)))
+
+
 def test_what_was_not_tried_stands_in_one_line():
     late = replace_lost(SEARCHED, {2: UNTRIED})
     drawn = draw_tuned(tuned([late]), "table")

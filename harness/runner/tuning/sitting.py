@@ -13,7 +13,7 @@ from harness.results.environment import MachineFacts
 from harness.results.journal import TUNE_PREFIX, Journal, prepare_results_folder, read_journal
 from harness.runner.loop.run import new_run_id
 from harness.runner.tuning.heats import Turns, measure_heat
-from harness.runner.tuning.search import CONFIRMATION, MOST_PAIRS, Search, Wanted
+from harness.runner.tuning.search import CONFIRMATION, LEAST_PAIRS, MOST_PAIRS, Search, Wanted
 from harness.runner.tuning.space import Where, changes
 
 # What may differ between two sittings of one search.
@@ -95,7 +95,8 @@ def measured(
             if stored and _is(stored[0], wanted):
                 return stored.pop(0)
             stored.clear()
-            progress(_words(wanted), int(search.spent_s), int(header.budget_s))
+            is_late = search.spent_s >= header.budget_s
+            progress(_words(wanted, is_late=is_late), int(search.spent_s), int(header.budget_s))
             heat = measure_heat(turns, wanted)
             journal.append(heat)
             return heat
@@ -115,8 +116,9 @@ def _is(heat: HeatEntry, wanted: Wanted) -> bool:
     return (heat.stage, heat.rung, heat.settings) == (wanted.stage, wanted.rung, wanted.settings)
 
 
-def _words(wanted: Wanted) -> str:
-    """What is measured next."""
+def _words(wanted: Wanted, *, is_late: bool) -> str:
+    """What is measured next; beyond the budget only what is measured in any case."""
     if wanted.stage == CONFIRMATION:
-        return f"confirming: pair {wanted.rung + 1} of {MOST_PAIRS} at most"
+        pair = f"confirming: pair {wanted.rung + 1} of"
+        return f"{pair} {LEAST_PAIRS} at least" if is_late else f"{pair} {MOST_PAIRS} at most"
     return f"{len(wanted.settings)} settings, {wanted.turns} turns each"
