@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from harness.core.errors import EXIT_USAGE, WorkerError
-from harness.engine import worker
+from harness.engine import llamacpp_worker, worker
 from harness.engine.footprint import Footprint, tells_its_own
 from harness.engine.opening import open_sessions
 from harness.engine.worker import MeasuringChild, MemoryChild, read_through
@@ -337,3 +337,15 @@ def test_a_file_that_is_not_there_is_no_matter_for_reading_through(tmp_path):
     """The session says it better."""
     (tmp_path / "a.data").mkdir()
     read_through(tmp_path / "model.onnx")
+
+
+def test_every_runtime_reads_its_files_before_its_memory_is_taken(monkeypatch):
+    """How a file lies in the page cache decides what is mapped of it; the library is not needed."""
+    events = []
+    monkeypatch.setattr(llamacpp_worker, "library", lambda: None)
+    monkeypatch.setattr(llamacpp_worker, "read_through", lambda path: events.append(path.name))
+    monkeypatch.setattr(llamacpp_worker, "memory_mark", lambda: events.append("mark"))
+    monkeypatch.setattr(llamacpp_worker, "_decoder", lambda *_: events.append("open") or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        llamacpp_worker.memory("m/file.gguf", {}, "cpu", 1, 1, Workload(Kind.DECODE, 0, 4), 0)
+    assert events == ["file.gguf", "mark", "open"]
