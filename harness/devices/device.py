@@ -161,7 +161,8 @@ def parse_options(words: Sequence[str]) -> Pairs:
     for word in words:
         name, equals, value = word.partition("=")
         if not (name and equals) or name in pairs:
-            problem = "is given twice" if name in pairs else "is no option"
+            problem = "is given twice" if name in pairs else "is no NAME=VALUE"
+            problem += ": no name stands before =" if equals and not name else ""
             raise UsageError(f"--ep-option {word!r} {problem}", fix="--ep-option NAME=VALUE, once")
         pairs[name] = value
     return tuple(pairs.items())

@@ -90,8 +90,9 @@ def parse_session_options(words: Sequence[str]) -> Pairs:
     pairs: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals or name in pairs:
+        if not (name and equals) or name in pairs:
             problem = "is given twice" if name in pairs else "is no NAME=VALUE"
+            problem += ": no name stands before =" if equals and not name else ""
             raise UsageError(
                 f"{FLAG_OPTION} {word!r} {problem}", fix=f"{FLAG_OPTION} {BLOCK_BASE}=4, once"
             )

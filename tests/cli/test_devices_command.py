@@ -123,7 +123,7 @@ def test_the_doctor_is_content_with_a_sound_installation(monkeypatch, capsys):
         (["--ep", "nothing"], "no device is called 'nothing'", EXIT_USAGE),
         (["--device", "cpu", "--ep", "webgpu"], "does not serve --device cpu", EXIT_USAGE),
         (["--ep-option", "a=b"], "know no such option", EXIT_USAGE),
-        (["--ep-option", "a"], "is no option", EXIT_USAGE),
+        (["--ep-option", "a"], "is no NAME=VALUE", EXIT_USAGE),
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="names a row that exists there")

@@ -71,6 +71,13 @@ COMPARISON = (
         "process, measured on the reference machine) or counted (none).",
     ),
     Term(
+        "tune",
+        "",
+        "`bench tune MODEL`: the search for the fastest settings on this machine that change no "
+        "output. Outcomes of its table: ahead: taken on (the next stage begins from it, or it is "
+        "confirmed), slower (shown to be), not shown to be faster.",
+    ),
+    Term(
         "heat",
         "",
         "Fresh processes of several settings that take turns in a drawn order, the base among "

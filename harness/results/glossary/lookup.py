@@ -38,6 +38,11 @@ PATTERNS = (
     (r"aud[\d.]+x\d+", "aud"),
     (r"c\d+|capacity=(\d+|tests|max)", "capacity"),  # of a session group's name, of a cell's
     (r"(--)?session[_-]options?", "session option"),
+    (r"tests|workloads?", "test"),
+    (r"positions", "position"),
+    (r"warm([_-]seconds)?", "warm-up"),
+    (r"cold( ttft)?( ms)?", "cold_ttft_ms"),
+    (r"tuned|tuning|outcome|(ahead: )?taken( on)?", "tune"),
     (r"est\.?", "est. tok/s"),
     (r"x|×|ratio", "meas/est"),  # the first two up to version 0.1
     (r"params [x×]", "meas/params"),

@@ -107,6 +107,19 @@ TRUST = (
 
 WORDS = (
     Term(
+        "test",
+        "",
+        "What is timed of a model, by kind and size: pp, tg, pg, turn, enc, img, aud or graph, and "
+        "the depth that it begins at. --prompt, --gen, --pg, --turns, --enc, --img and --aud name "
+        "tests; --capacity tests means as many positions as they need.",
+    ),
+    Term(
+        "position",
+        "",
+        "Place of one token in the KV cache of one sequence: its prompt, what it decodes and the "
+        "depth before them take one each. --capacity says how many are allocated.",
+    ),
+    Term(
         "pp",
         "",
         "Prefill test: pp512 @ d1024 reads 512 tokens at once from depth 1024, pp512c128 in runs "

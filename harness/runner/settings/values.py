@@ -6,6 +6,7 @@ value, that of Settings.
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ AS_TESTED, MOST = CAPACITY_WORDS = ("tests", "max")
 ROUNDED, EXACT_TOO = ACTIVATIONS = ("rounded", "exact")
 PLAN = "plan"  # in Settings.given
 INTERLEAVES = ("rounds", TURNS)
+_NUMBERS_OR_RANGE = re.compile(r"[0-9]+|[0-9]+-[0-9]+.*")
 # Over the plan's own numbers, under flags that say more.
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"rounds": 3, "warm_seconds": 1.0, "sample_seconds": 0.25, "min_passes": 1},
@@ -227,12 +229,13 @@ def _capacities(value: Any, called: str) -> tuple[str, ...]:
     for word in (part.strip() for item in _items(value) for part in str(item).split(",")):
         if word in CAPACITY_WORDS:
             words.append(word)
-        elif word[:1].isdecimal():
+        elif _NUMBERS_OR_RANGE.fullmatch(word):
             words += map(str, parse_grid(word, called))
         else:
             raise UsageError(
                 f"{called} {word!r} is no number of positions, nor {' or '.join(CAPACITY_WORDS)}",
-                fix=f"{called} 1024,8192,max",
+                fix=f"{called} 1024,8192 (or a range, 1024-8192*2), {AS_TESTED} (as many as the"
+                f" tests need) or {MOST} (the model's whole context)",
             )
     if "0" in words:
         raise UsageError(

@@ -58,8 +58,10 @@ def test_numbers_ranges_and_two_words_are_read(given, read):
         ("-8", "'-8' is no number of positions"),
         ("", "'' is no number of positions"),
         ("512,", "'' is no number of positions"),
-        ("8k", "'8k' is not a whole number"),
-        ("1.5", "'1.5' is not a whole number"),
+        ("8k", "'8k' is no number of positions, nor tests or max"),
+        ("1e3", "'1e3' is no number of positions, nor tests or max"),
+        ("1.5", "'1.5' is no number of positions"),
+        ("8-64", "'8-64' is not a whole number"),
         (1.5, "must be numbers, tests or max"),
     ],
 )
