@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec, module_from_spec
 from typing import Any, Self
 from unittest.mock import patch
@@ -11,6 +12,12 @@ import msgspec
 
 from harness.machine.process.serve import _answer_line, _as_line
 from harness.machine.process.worker import _unpack
+
+
+@contextmanager
+def none_waiting(children: Sequence[Any]) -> Iterator[tuple[None, ...]]:
+    """Stands where `started_together` does: nothing is started ahead."""
+    yield tuple(None for _ in children)
 
 
 class InlineWorker:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from statistics import median, median_high
 
 from harness.core.units import NS_PER_S
+from harness.machine.process.together import Child
 from harness.machine.process.worker import Worker
 from harness.results.replies import MemoryRead
 
@@ -23,13 +24,24 @@ ONE_BLAS_THREAD = {
 }
 
 
-def measure_read_bandwidth(threads: int, seconds: float, timeout_s: float) -> MemoryRead:
+READER = Child(WORKER_MODULE, ONE_BLAS_THREAD)
+
+
+def measure_read_bandwidth(
+    threads: int, seconds: float, timeout_s: float, waiting: Worker | None = None
+) -> MemoryRead:
     """Time reads of VECTOR_BYTES with `threads` threads in one fresh process.
+
+    Args:
+        threads: that read, a slice each.
+        seconds: of timed passes.
+        timeout_s: after which a silent child is ended.
+        waiting: a fresh READER; None: one is started.
 
     Raises:
         WorkerError: the child died, hung or had no memory.
     """
-    with Worker.start(WORKER_MODULE, env=ONE_BLAS_THREAD) as worker:
+    with waiting or Worker.start(READER.module, env=READER.env) as worker:
         return worker.ask(
             "read",
             timeout_s,

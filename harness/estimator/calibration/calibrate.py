@@ -14,7 +14,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,7 @@ from harness.estimator.calibration.rates import (
     Reply,
     constants_of,
 )
+from harness.machine.process.together import Child, started_together
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
 from harness.results.background import background_of
@@ -202,7 +203,8 @@ def _unusable(error: OSError) -> StorageError:
 
 
 BUILD_MODULE = "harness.estimator.calibration.micro_worker"
-PROBE_MODULE = "harness.estimator.calibration.probe_worker"
+PROBER = Child("harness.estimator.calibration.probe_worker", ONE_BLAS_THREAD)
+PROBERS_AT_ONCE = 4  # interpreters of tens of MiB
 TIMEOUT_S = 300.0  # of one process: a hundred times what it takes
 ROUND_SECONDS = 3.0  # of the quick sizes on two AVX2 cores: a guess for the first one
 LOOK_SECONDS = 0.5  # at who else is busy, before a busy calibration is made anew
@@ -404,7 +406,7 @@ def _replies(
                 operators=list(operators),
             )
         start_s = time.monotonic()
-        for number in range(sizes.rounds):
+        for number, waiting in enumerate(_probers(sizes.rounds)):
             left = ROUND_SECONDS if number == 0 else (time.monotonic() - start_s) / number
             log(
                 f"calibrating {key.device}, {key.threads} threads: round {number + 1} of"
@@ -413,7 +415,8 @@ def _replies(
             order = list(probes)
             random.Random(f"{seed}/calibrate/{number}").shuffle(order)
             before, own_ns = snapshot(), time.process_time_ns()
-            with Worker.start(PROBE_MODULE, env=ONE_BLAS_THREAD) as worker:
+            own_ns += waiting.cpu_ns() if waiting else 0
+            with waiting or Worker.start(PROBER.module, env=PROBER.env) as worker:
                 for probe in order:
                     do = operators[probe].command if probe in operators else None
                     replies[probe].append(_ask(worker, probe, folder, key, sizes, do))
@@ -423,6 +426,13 @@ def _replies(
             if shares is not None:
                 shares += [share for share in found if share is not None]
     return replies, built
+
+
+def _probers(rounds: int) -> Iterator[Worker | None]:
+    """Yield a fresh process for each round; see harness.machine.process.together."""
+    for start in range(0, rounds, PROBERS_AT_ONCE):
+        with started_together([PROBER] * min(PROBERS_AT_ONCE, rounds - start)) as workers:
+            yield from workers
 
 
 def _covers(stored: StoredConstants, levels: tuple[str, ...], caches: tuple[str, ...] = ()) -> bool:

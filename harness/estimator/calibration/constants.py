@@ -55,6 +55,7 @@ class Sizes:
 
     Attributes:
         rounds: fresh processes, each of which measures every constant once.
+        warm_seconds: that one shape is run for before it is timed, at least.
         seconds: that one shape is timed for, at least.
         passes: of one shape, at least.
         bandwidth_bytes: working sets that are read.
@@ -90,7 +91,8 @@ class Sizes:
     """
 
     rounds: int = 4
-    seconds: float = 0.04
+    warm_seconds: float = 0.02
+    seconds: float = 0.02
     passes: int = 3
     bandwidth_bytes: tuple[int, ...] = (MIB, 4 * MIB, 16 * MIB, 64 * MIB, 128 * MIB)
     hidden: int = 1024
@@ -189,7 +191,7 @@ class Sizes:
 
 
 QUICK = Sizes()
-FULL = Sizes(rounds=7, seconds=0.05)
+FULL = Sizes(rounds=7, warm_seconds=0.025, seconds=0.05)
 
 
 def kernel_name(form: MatrixFormat) -> str:

@@ -225,8 +225,8 @@ COMMANDS: Mapping[str, Callable[..., Reply]] = {
 
 
 def _timed(run: Callable[[], object], sizes: Sizes) -> list[int]:
-    """Warm up for half of the time, then take passes until there are enough of both."""
-    _until(run, sizes.seconds / 2, 1)
+    """Warm up, then take passes until there are enough of them and of time."""
+    _until(run, sizes.warm_seconds, 1)
     return _until(run, sizes.seconds, sizes.passes)
 
 

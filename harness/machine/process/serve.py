@@ -25,6 +25,7 @@ Json = Any
 Commands = Mapping[str, Callable[..., Json]]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+LOADED = "loaded"  # asked of every child: answered once its module is imported
 
 
 def main(words: Sequence[str]) -> int:
@@ -96,6 +97,8 @@ def _read_requests(
 def _answer_line(commands: Commands, line: bytes) -> dict[str, Json]:
     """Run the command that one request names."""
     request = json.loads(line)
+    if request["do"] == LOADED:
+        return {"reply": None}
     command = commands.get(request["do"])
     if command is None:
         known = ", ".join(sorted(commands))

@@ -35,6 +35,7 @@ from harness.machine.process.ending import (
     wait_for_end,
 )
 from harness.machine.process.pinning import pin
+from harness.machine.process.serve import LOADED
 from harness.results.enums import Status
 
 Json = Any  # what json.dumps takes: dict, list, str, int, float, bool or None
@@ -69,7 +70,7 @@ class Worker:
         self._answers = os.fdopen(pipe[0], "rb")
         self._log = log
         self._timeout_s: float | None = None  # set when the watchdog ended the child
-        self._oom_kills_before = oom_kills()
+        self._oom_kills_before: int | None = None  # counted before its first command
         self._closed = False
         self._burial = threading.Thread(target=_bury, args=(process, pipe[1]), daemon=True)
         self._burial.start()
@@ -112,6 +113,16 @@ class Worker:
             ) from error
         return cls(module, process, (read_fd, write_fd), log)
 
+    def wait_until_loaded(self, timeout_s: float) -> None:
+        """Block until the child has imported its module; one that cannot tells its first command.
+
+        Args:
+            timeout_s: after this the child and its whole group are ended.
+        """
+        with suppress(WorkerError):
+            self.ask(LOADED, timeout_s)
+        self._oom_kills_before = None  # others may be killed while this one waits
+
     def pin(self, processors: Collection[int]) -> bool:
         """Keep the child on these logical processors; see harness.machine.process.pinning."""
         return pin(self.pid, processors)
@@ -139,6 +150,8 @@ class Worker:
         """
         if self._closed:
             raise WorkerError(f"{do!r} was asked of a closed worker", fix="start a new one")
+        if self._oom_kills_before is None:
+            self._oom_kills_before = oom_kills()
         line = (
             json.dumps({"do": do, "with": msgspec.to_builtins(arguments)}, allow_nan=False).encode()
             + b"\n"

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from harness.core.errors import WorkerError
 from harness.core.findings import Progress
-from harness.estimator.calibration.bandwidth import measure_read_bandwidth
+from harness.estimator.calibration.bandwidth import READER, measure_read_bandwidth
+from harness.machine.process.together import Child, started_together
+from harness.machine.process.worker import Worker
 from harness.results.entries import BandwidthEntry, Entry, NoBandwidthEntry
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.calibration import has_peaks
@@ -22,6 +24,8 @@ from harness.store.exported import AnyArtifact
 
 # One process's share of the bandwidth peak, in every round beside the rows it is compared with.
 BANDWIDTH_SECONDS = 0.3
+# Interpreters that are started at once, tens of MiB each: those of the default plan's round.
+AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,37 @@ def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) ->
     """Each group and each reading of memory once, in this round's order."""
     threads = sorted({group.threads for group in groups if has_peaks(group.device)})
     items: list[SessionGroup | int] = [*groups, *threads]
-    for item in shuffled(items, run.plan.settings.seed, round_index):
-        if isinstance(item, int):
-            yield from _bandwidth(run, item, round_index)
-        elif not run.entries.has_group(item, round_index):
-            run.cool_down()
-            run.log(f"round {round_index + 1}: {item.key}")
-            yield from _one_group(item, run.builds.of(item), round_index, run.plan)
+    missing = [
+        item
+        for item in shuffled(items, run.plan.settings.seed, round_index)
+        if not _is_known(run, item, round_index)
+    ]
+    for start in range(0, len(missing), AT_ONCE):
+        some = missing[start : start + AT_ONCE]
+        children = [READER if isinstance(item, int) else Child(item.worker) for item in some]
+        with started_together(children) as workers:
+            for item, worker in zip(some, workers, strict=True):
+                yield from _one_item(run, item, round_index, worker)
+
+
+def _is_known(run: _Run, item: SessionGroup | int, round_index: int) -> bool:
+    if isinstance(item, int):
+        return run.entries.has_bandwidth(item, round_index)
+    return run.entries.has_group(item, round_index)
+
+
+def _one_item(
+    run: _Run, item: SessionGroup | int, round_index: int, waiting: Worker | None
+) -> Iterator[Entry]:
+    """A group, or a reading of memory by so many threads, in a process that waits for it."""
+    if isinstance(item, int):
+        yield from _bandwidth(run, item, round_index, waiting)
+        return
+    if run.entries.has_group(item, round_index):  # it has failed since this round began
+        return
+    run.cool_down()
+    run.log(f"round {round_index + 1}: {item.key}")
+    yield from _one_group(item, run.builds.of(item), round_index, run.plan, waiting)
 
 
 def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Entry]:
@@ -142,11 +170,15 @@ def _budget_is_spent(plan: Plan, elapsed_s: float, rounds_done: int) -> bool:
     return elapsed_s * (rounds_done + 1) / rounds_done > plan.settings.budget
 
 
-def _bandwidth(run: _Run, threads: int, round_index: int) -> Iterator[Entry]:
+def _bandwidth(
+    run: _Run, threads: int, round_index: int, waiting: Worker | None = None
+) -> Iterator[Entry]:
     if run.entries.has_bandwidth(threads, round_index):
         return
     try:
-        reply = measure_read_bandwidth(threads, BANDWIDTH_SECONDS, run.plan.settings.timeout)
+        reply = measure_read_bandwidth(
+            threads, BANDWIDTH_SECONDS, run.plan.settings.timeout, waiting
+        )
     except WorkerError as error:  # the rows stay; the environment says why estimates are missing
         yield NoBandwidthEntry(threads=threads, reason=error.problem)
         return
@@ -154,10 +186,14 @@ def _bandwidth(run: _Run, threads: int, round_index: int) -> Iterator[Entry]:
 
 
 def _one_group(
-    group: SessionGroup, artifact: AnyArtifact, round_index: int, plan: Plan
+    group: SessionGroup,
+    artifact: AnyArtifact,
+    round_index: int,
+    plan: Plan,
+    waiting: Worker | None = None,
 ) -> Iterator[Entry]:
     try:
         refuse_without_room(group, artifact)
-        yield from measure_group(group, artifact, round_index, plan.settings)
+        yield from measure_group(group, artifact, round_index, plan.settings, waiting)
     except WorkerError as error:
         yield failure_entry(group, None, error)

@@ -62,19 +62,30 @@ class Timed(TypedDict):
 
 
 def measure_group(
-    group: SessionGroup, artifact: AnyArtifact, round_index: int, settings: Settings
+    group: SessionGroup,
+    artifact: AnyArtifact,
+    round_index: int,
+    settings: Settings,
+    waiting: Worker | None = None,
 ) -> Iterator[SamplesEntry]:
     """Yield one journal entry per finished test of `group`, in this round's order.
 
     Every test is warmed at its own shape in the process that samples it. The machine is read
     before and after the timed part, from here, so that the worker is not disturbed.
 
+    Args:
+        group: whose session is opened.
+        artifact: the built model.
+        round_index: decides the order of the tests.
+        settings: of the plan.
+        waiting: a fresh worker of the group's module; None: one is started.
+
     Raises:
         WorkerError: the child failed, died, hung or ran out of memory; entries already yielded
             stay valid.
     """
     tests = shuffled(group.workloads, settings.seed, round_index, group.key)
-    with Worker.start(group.worker) as worker:
+    with waiting or Worker.start(group.worker) as worker:
         opened = open_group(worker, group, artifact, settings.seed, settings.timeout)
         for position, workload in enumerate(tests):
             yield SamplesEntry(

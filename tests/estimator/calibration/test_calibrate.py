@@ -20,6 +20,7 @@ from harness.estimator.calibration.operators import experts_name, usual_operator
 from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import Grade
+from tests.inline_worker import none_waiting
 from tests.tiny import SIZES
 
 OVER_INT4 = attention_name(CACHES["int4"])
@@ -178,6 +179,7 @@ def test_each_round_has_its_own_order(tmp_path, monkeypatch):
             return 0
 
     monkeypatch.setattr(calibrate, "Worker", Builder)
+    monkeypatch.setattr(calibrate, "started_together", none_waiting)
     monkeypatch.setattr(calibrate, "_ask", lambda _, probe, *__: order.append(probe) or [])
     monkeypatch.setattr(calibrate, "constants_of", lambda *_: known(("int8",)))
     ensure_constants(tmp_path, KEY, ("int8",))

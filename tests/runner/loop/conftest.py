@@ -8,7 +8,7 @@ from harness.estimator.calibration import bandwidth, calibrate
 from harness.results.calibration import StoredConstants
 from harness.runner.loop import interleaved, rounds, session
 from harness.runner.quality import embeddings, measure, sensitivity
-from tests.inline_worker import InlineWorker
+from tests.inline_worker import InlineWorker, none_waiting
 from tests.runner.loop.recorded_worker import RecordedWorker
 from tests.tiny import SIZES
 
@@ -32,5 +32,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for module in (bandwidth, calibrate, interleaved, session):
         monkeypatch.setattr(module, "Worker", RecordedWorker)
+    for module in (calibrate, rounds):
+        monkeypatch.setattr(module, "started_together", none_waiting)
     for module in (embeddings, measure, sensitivity):
         monkeypatch.setattr(module, "Worker", InlineWorker)

@@ -20,6 +20,7 @@ from harness.runner.settings import PRESETS, Settings, load_settings
 from harness.stats.intervals import CONFIDENCE
 from harness.stats.stopping import FIRST_LOOK
 from tests import replies
+from tests.inline_worker import none_waiting
 
 READ = MemoryRead(threads=1, bytes=1, pass_ns=(1,))
 FIXED_NS = (1000, 1002, 998, 1001, 999)  # half-width under 1 %
@@ -44,7 +45,7 @@ def measured(monkeypatch):
     """Groups that are measured, in order; int4 scatters by 10 %, fp32 hardly."""
     done = []
 
-    def measure_group(group, artifact, round_index, settings):
+    def measure_group(group, artifact, round_index, settings, waiting=None):
         done.append((group.level.name, round_index))
         value_ns = FIXED_NS[round_index % 5] * (
             1 + 0.1 * (group.level.name == "int4") * round_index
@@ -56,6 +57,7 @@ def measured(monkeypatch):
     monkeypatch.setattr(rounds, "measure_group", measure_group)
     monkeypatch.setattr(rounds, "refuse_without_room", lambda group, artifact: None)
     monkeypatch.setattr(rounds, "measure_read_bandwidth", lambda *_: READ)
+    monkeypatch.setattr(rounds, "started_together", none_waiting)
     return done
 
 
@@ -109,7 +111,7 @@ def test_without_a_precision_a_plan_has_its_rounds(plan, measured):
 
 
 def test_a_group_that_failed_asks_for_no_more_rounds(plan, measured, monkeypatch):
-    def failing(group, artifact, round_index, settings):
+    def failing(group, artifact, round_index, settings, waiting=None):
         raise WorkerError("broken", fix="none")
         yield
 

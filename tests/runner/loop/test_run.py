@@ -240,11 +240,11 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
     """Interrupted in its second round, the run is saved; resumed, no test is measured twice."""
     measured = []
 
-    def interrupted(group, artifact, round_index, settings):
+    def interrupted(group, artifact, round_index, settings, waiting=None):
         if round_index == 1 and len(measured) >= 2:
             raise KeyboardInterrupt
         measured.append((group.key, round_index))
-        yield from session.measure_group(group, artifact, round_index, settings)
+        yield from session.measure_group(group, artifact, round_index, settings, waiting)
 
     monkeypatch.setattr(rounds, "measure_group", interrupted)
     again = ("bench", "run", "--config", "/home/jane/long.toml", "--resume")
@@ -261,9 +261,9 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
         command="bench run --config .../long.toml --resume",
     )
 
-    def counting(group, artifact, round_index, settings):
+    def counting(group, artifact, round_index, settings, waiting=None):
         measured.append((group.key, round_index))
-        yield from session.measure_group(group, artifact, round_index, settings)
+        yield from session.measure_group(group, artifact, round_index, settings, waiting)
 
     monkeypatch.setattr(rounds, "measure_group", counting)
     second = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, resume=True)
@@ -316,8 +316,8 @@ def test_a_changed_model_file_makes_its_records_invalid(plan, tmp_path, monkeypa
     """The data file is touched while the run goes on: every record of that level is INVALID."""
     cache = tmp_path / "cache"
 
-    def touching(group, artifact, round_index, settings):
-        yield from session.measure_group(group, artifact, round_index, settings)
+    def touching(group, artifact, round_index, settings, waiting=None):
+        yield from session.measure_group(group, artifact, round_index, settings, waiting)
         if group.level.name == "int4":
             artifact.graph.touch()
 

@@ -19,7 +19,7 @@ from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import TURNS, Settings
 from tests.engine.served_stub import Stub, serving
-from tests.inline_worker import InlineWorker
+from tests.inline_worker import InlineWorker, none_waiting
 
 SMALL = {
     "prompt": (16,),
@@ -38,6 +38,7 @@ def here(monkeypatch):
     """Workers run in this process; the bandwidth of its memory is not read."""
     for module in (session, interleaved):
         monkeypatch.setattr(module, "Worker", InlineWorker)
+    monkeypatch.setattr(rounds, "started_together", none_waiting)
     monkeypatch.setattr(rounds, "has_peaks", lambda device: False)
 
 
