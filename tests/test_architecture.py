@@ -109,6 +109,19 @@ def test_what_must_outlive_a_crash_is_written_in_one_place():
     assert [path for path in FILES if any(word in path.read_text() for word in temporary)] == []
 
 
+def test_text_leaves_in_one_place():
+    """`cli/output.py` writes on stdout and stderr: what it makes safe cannot be gone around."""
+    writers = ("click.echo(", "click.secho(", "print(", "sys.stdout.write", "sys.stderr.write")
+    own = {"output.py", "__main__.py"}
+    found = {
+        path.name
+        for path in FILES
+        if box_of(path) in ("cli", "report", "__main__")
+        and any(word in path.read_text(encoding="utf-8") for word in writers)
+    }
+    assert found - own == set()
+
+
 def test_nothing_in_cli_returns_text():
     """Commands print what `report` draws: a function that makes text stands where tables do."""
     makers = [

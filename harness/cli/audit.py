@@ -8,6 +8,7 @@ import click
 
 from harness.cli.flags import FlagsCommand, flag_options
 from harness.cli.options import FORMATS, cache_option, format_option, quiet_option
+from harness.cli.output import show
 from harness.cli.progress import open_progress
 from harness.cli.running import fetch_into
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
@@ -57,7 +58,7 @@ def command(
     settings = fetch_into(load_settings(plan, **flag_values(flags)), cache, quiet=quiet)
     chosen = make_plan(settings, usable_cores(), folder=cache)
     lines = list(_audit(chosen, turns, cache, quiet))
-    click.echo(draw_audit(lines, style))
+    show(draw_audit(lines, style))
     return EXIT_GATE if any(one.found.state == ERROR for one in lines) else EXIT_OK
 
 

@@ -12,6 +12,7 @@ import click
 
 from harness.cli.completion import cache_names, words
 from harness.cli.options import FORMATS, Word, format_option
+from harness.cli.output import show, tell
 from harness.core.errors import EXIT_OK, EXIT_STORAGE, StorageError, UsageError, suggestion
 from harness.core.ranges import parse_age
 
@@ -143,7 +144,7 @@ def _list(cache: Path, style: str) -> int:
     notes = [held_note(len(entries), freed_bytes(entries), str(cache))]
     if entries:
         notes.append("bench cache prune --older 30d tells what is older; with --yes it goes")
-    click.echo(draw_cache(_values(entries), style, notes))
+    show(draw_cache(_values(entries), style, notes))
     return EXIT_OK
 
 
@@ -174,9 +175,9 @@ def _prune(cache: Path, which: Which, is_meant: bool, style: str) -> int:
     notes = [f"{count} {verb}: {size_words(freed)}" if going else "nothing to remove"]
     busy = [entry.name for entry in taken if entry.is_busy]
     notes += [f"stays, it is being built: {', '.join(busy)}"] * bool(busy)
-    click.echo(draw_cache(_values(going), style, [*notes, *failed]))
+    show(draw_cache(_values(going), style, [*notes, *failed]))
     for line in failed:
-        click.echo(line, err=True)
+        tell(line)
     return EXIT_STORAGE if failed else EXIT_OK
 
 

@@ -7,6 +7,7 @@ import click
 from harness.builder.quantize.levels import find_levels
 from harness.cli.completion import LEVELS, row_names, words
 from harness.cli.options import FORMATS, cache_option, format_option, quiet_option
+from harness.cli.output import show, tell
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_names
 from harness.runner.plan import plan_threads
@@ -74,11 +75,11 @@ def command(
             levels,
             full=full,
             again=again,
-            log=lambda line: None if quiet else click.echo(line, err=True),
+            log=lambda line: None if quiet else tell(line),
         )
         for count in counts
     ]
-    click.echo(draw_constants(stored, style))
+    show(draw_constants(stored, style))
 
 
 def thread_counts(text: str, usable: int) -> tuple[int, ...]:

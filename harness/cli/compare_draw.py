@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-import click
-
 from harness.analysis.compare import Comparison
 from harness.analysis.gate import Inconclusive, JudgedGate
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB
+from harness.cli.output import show, tell
 from harness.cli.show import echo_drawn
 from harness.report.compare_table import (
     draw_comparison_benchstat,
@@ -50,16 +49,16 @@ def draw_comparison(
         table = draw_table(comparison, "md", verdicts, closing)
         tell_github(table, annotations(comparison, judged, inconclusive))
     elif style == "junit":
-        click.echo(draw_comparison_junit(comparison, judged, inconclusive), nl=False)
+        show(draw_comparison_junit(comparison, judged, inconclusive), nl=False)
     elif style == "benchstat":
         echo_drawn(draw_comparison_benchstat(documents))
     elif style == "json":
-        click.echo(draw_json(comparison, gate_values(judged)), nl=False)
+        show(draw_json(comparison, gate_values(judged)), nl=False)
     elif style in PROGRAMS:
-        click.echo(PROGRAMS[style](comparison), nl=False)
+        show(PROGRAMS[style](comparison), nl=False)
     else:
-        click.echo(draw_table(comparison, style), nl=False)
+        show(draw_table(comparison, style), nl=False)
     for line in verdicts:
-        click.echo(one_line(line), err=True)
+        tell(line)
     if closing and style in TABLES:
-        click.echo(f"\n{one_line(closing)}")
+        show(f"\n{one_line(closing)}")

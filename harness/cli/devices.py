@@ -3,6 +3,7 @@
 import click
 
 from harness.cli.options import FORMATS, Word, format_option
+from harness.cli.output import show
 from harness.devices.probe import look_up, probe_row
 from harness.devices.row import KINDS
 from harness.devices.table import all_rows
@@ -30,4 +31,4 @@ def command(probe: bool, allow_simulated: bool, kind: str | None, every: bool, s
     """
     rows = [row for row in all_rows() if kind in (None, row.kind)]
     found = [probe_row(row, allow_simulated) if probe else look_up(row) for row in rows]
-    click.echo(draw_devices(found, () if every else (DeviceState.OTHER_SYSTEM,), style))
+    show(draw_devices(found, () if every else (DeviceState.OTHER_SYSTEM,), style))

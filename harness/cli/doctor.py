@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from harness.cli.options import FORMATS, format_option
+from harness.cli.output import show
 from harness.core.errors import EXIT_DEVICE, EXIT_OK
 from harness.core.findings import ERROR, Finding
 from harness.report.findings import draw_findings
@@ -48,5 +49,5 @@ def command(style: str) -> int:
     warning only widens them.
     """
     found = [finding for check in CHECKS for finding in check()]
-    click.echo(draw_findings(found, style))
+    show(draw_findings(found, style))
     return EXIT_DEVICE if any(one.state == ERROR for one in found) else EXIT_OK

@@ -10,6 +10,7 @@ from harness.builder.quantize.levels import SWEEP, QuantLevel, find_levels
 from harness.cli.completion import LEVELS, MODELS, OF_FLAGS, catalog_device_names, words
 from harness.cli.estimate_here import HERE, this_machine
 from harness.cli.options import FORMATS, Word, format_option
+from harness.cli.output import show, tell
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_grid, parse_names
 from harness.estimator.answer import Estimate, estimate
@@ -73,9 +74,9 @@ def command(style: str, explain_row: bool, **flags: str | int | float | None) ->
     """
     rows = estimate_rows(flags)
     text, notes = draw_estimates(rows, style, explain_row)
-    click.echo(text)
+    show(text)
     for note in notes:
-        click.echo(note, err=True)
+        tell(note)
 
 
 def estimate_rows(flags: Flags) -> list[Estimate]:
@@ -181,7 +182,7 @@ def _targets(flags: Flags) -> list[EstimateTarget]:
 
 def _log(line: str) -> None:
     """Say on stderr what is fetched."""
-    click.echo(line, err=True)
+    tell(line)
 
 
 def _levels(flags: Flags) -> list[QuantLevel]:

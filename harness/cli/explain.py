@@ -8,6 +8,7 @@ import click
 from harness.builder.quantize.levels import level_called
 from harness.cli.completion import results_names, terms_or_results, words
 from harness.cli.options import format_option
+from harness.cli.output import show
 from harness.cli.results_files import LATEST, PREVIOUS, read_one
 from harness.core.errors import UsageError
 from harness.results.glossary import explain, terms
@@ -34,7 +35,7 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
     and the worst value of every record.
     """
     if term is None:
-        click.echo("\n".join(terms()))
+        show("\n".join(terms()))
     elif results is not None:
         from harness.report.trust_table import explain_trust
 
@@ -43,19 +44,18 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
                 f"{term!r} is not looked up in a results file",
                 fix=f"bench explain {TRUST} {shlex.quote(results)}",
             )
-        if style != "json":
-            click.echo(explain(term) + "\n")
-        click.echo(explain_trust(read_one(results), row, style))
+        drawn = explain_trust(read_one(results), row, style)
+        show(drawn if style == "json" else f"{explain(term)}\n\n{drawn}")
     elif row is not None or is_results_file(term):
         from harness.report.explained import explain_document
 
-        click.echo(explain_document(read_one(term), row, style))
+        show(explain_document(read_one(term), row, style))
     elif (level := level_called(term)) is not None:
         from harness.report.levels_table import explain_level
 
-        click.echo(explain_level(level))
+        show(explain_level(level))
     else:
-        click.echo(explain(term))
+        show(explain(term))
 
 
 def is_results_file(term: str) -> bool:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
+from harness.cli.output import show
 from harness.core.environment import SUMMARY, read_variable
 from harness.core.errors import StorageError
 from harness.report.github import Annotation, annotation_lines, cut_summary
@@ -20,9 +19,9 @@ def tell_github(markdown: str, annotations: Sequence[Annotation]) -> None:
     if name:
         _append(Path(name), markdown)
     else:
-        click.echo(markdown, nl=False)
+        show(markdown, nl=False)
     for line in annotation_lines(annotations):
-        click.echo(line)
+        show(line)
 
 
 def _append(path: Path, markdown: str) -> None:

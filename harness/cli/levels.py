@@ -4,6 +4,7 @@ import click
 
 from harness.cli.completion import MODEL
 from harness.cli.options import FORMATS, format_option
+from harness.cli.output import show
 from harness.report.levels_table import draw_levels
 
 
@@ -22,4 +23,4 @@ def command(style: str, model: str | None) -> None:
 
     every = (*LEVELS.values(), *STATIC_LEVELS.values(), *GGUF_LEVELS.values())
     levels = every if model is None else find_model(model).measured().levels()
-    click.echo(draw_levels(levels, style))
+    show(draw_levels(levels, style))

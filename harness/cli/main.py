@@ -6,17 +6,18 @@ Commands are imported when they are used: `bench --help` starts in a tenth of a 
 import io
 import sys
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.options import first_sentence, way_out
+from harness.cli.output import show, tell, tell_problem
 from harness.core.environment import COMPLETE, DEBUG, read_variable
 from harness.core.errors import (
+    EXIT_DEVICE,
     EXIT_FAULT,
     EXIT_INTERRUPTED,
     EXIT_STORAGE,
@@ -63,6 +64,7 @@ COMMANDS = (
     ("explain", "harness.cli.explain", "Print what a term means, or the sum behind an estimate."),
 )
 DEFAULT_COMMAND = "run"
+REINSTALL = "pip install --force-reinstall ondevice-bench, in an environment of its own"
 ISSUES = "https://github.com/ondevice-bench/ondevice-bench/issues"
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ def print_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> N
         return
     from harness.core.version import installed_version
 
-    click.echo(f"bench {installed_version()}")
+    show(f"bench {installed_version()}")
     ctx.exit()
 
 
@@ -162,30 +164,80 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         typed = tuple(sys.argv[1:] if arguments is None else arguments)
         code = bench.main(args=typed, standalone_mode=False, obj=typed)
-    except HarnessError as error:
-        from harness.report.grid import two_lines  # only where something went wrong
-
-        tell(f"bench: {two_lines(error.problem, error.fix)}")
-        return error.exit_code
-    except click.ClickException as error:
-        tell(f"bench: {first_sentence(error)}\n  try: {way_out(error)}")
-        return EXIT_USAGE
-    except (KeyboardInterrupt, click.Abort):
-        tell("bench: interrupted")
-        return EXIT_INTERRUPTED
-    except SystemExit as ended:  # how click ends a completion, or when a pipe's reader has gone
-        return int(ended.code or 0) if read_variable(COMPLETE) else EXIT_STORAGE
-    except OSError as error:
-        where = "the output" if error.filename is None else repr(str(error.filename))
-        tell(
-            f"bench: {where} cannot be used: {error.strerror or error}\n"
-            "  try: another place, or free the disk; `bench report` draws stored results again"
-        )
-        sys.stdout = None  # what is left in it would fail a second time at the interpreter's end
-        return EXIT_STORAGE
-    except Exception as error:  # nobody has thought of it: no sentence of ours fits
-        return tell_fault(error)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return next(end(error) for kinds, end in ENDS if isinstance(error, kinds))
     return code if isinstance(code, int) else 0
+
+
+def _refused(error: HarnessError) -> int:
+    """What `bench` itself has a sentence for."""
+    tell_problem(error.problem, error.fix)
+    return error.exit_code
+
+
+def _misused(error: click.ClickException) -> int:
+    """A command line that click does not understand."""
+    tell_problem(first_sentence(error), way_out(error))
+    return EXIT_USAGE
+
+
+def _interrupted(_error: BaseException) -> int:
+    tell("bench: interrupted")
+    return EXIT_INTERRUPTED
+
+
+def _left(error: SystemExit) -> int:
+    """How click ends a completion, or when a pipe's reader has gone."""
+    return int(error.code or 0) if read_variable(COMPLETE) else EXIT_STORAGE
+
+
+def _incomplete(error: ImportError) -> int:
+    """A package that `bench` stands on is missing, or of a version that is not meant."""
+    tell_problem(f"this installation does not work: {error}", REINSTALL)
+    return EXIT_DEVICE
+
+
+def _no_memory(_error: MemoryError) -> int:
+    tell_problem("there is not enough memory for this", "end other programs, or ask for less")
+    return EXIT_DEVICE
+
+
+def _unusable(error: OSError) -> int:
+    """A file or stream that takes nothing, where nobody had a better sentence."""
+    where = "the output" if error.filename is None else repr(str(error.filename))
+    tell_problem(
+        f"{where} cannot be used: {error.strerror or error}",
+        "another place, or free the disk; `bench report` draws stored results again",
+    )
+    sys.stdout = None  # what is left in it would fail a second time at the interpreter's end
+    return EXIT_STORAGE
+
+
+def tell_fault(error: Exception) -> int:
+    """Say on stderr that `bench` itself is wrong, and how to report it; returns the exit code."""
+    if read_variable(DEBUG):
+        tell(*"".join(traceback.format_exception(error)).splitlines())
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    problem = f"this is a fault of bench: {type(error).__name__}: {error} ({where})"
+    fix = f"report it at {ISSUES} with the command line"
+    if not read_variable(DEBUG):
+        fix += f" and what {DEBUG.name}=1 prints before it"
+    tell_problem(problem, fix)
+    return EXIT_FAULT
+
+
+# How each kind of error ends; the first that fits. What nobody has thought of is never 1.
+ENDS: tuple[tuple[type | tuple[type, ...], Callable[[Any], int]], ...] = (
+    (HarnessError, _refused),
+    (click.ClickException, _misused),
+    ((KeyboardInterrupt, click.Abort), _interrupted),
+    (SystemExit, _left),
+    (ImportError, _incomplete),
+    (MemoryError, _no_memory),
+    (OSError, _unusable),
+    (Exception, tell_fault),
+)
 
 
 def readable_streams() -> None:
@@ -195,30 +247,3 @@ def readable_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             printable(stream)
-
-
-def tell(text: str) -> None:
-    """Print on stderr; where that cannot be, the exit code has to say it."""
-    with suppress(OSError):
-        click.echo(text, err=True)
-
-
-def tell_fault(error: Exception) -> int:
-    """Say on stderr that `bench` itself is wrong, and how to report it; returns the exit code."""
-    from harness.report.grid import two_lines
-
-    if read_variable(DEBUG):
-        traceback.print_exception(error)
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}:{place.lineno}"
-    problem = f"this is a fault of bench: {type(error).__name__}: {error} ({where})"
-    fix = f"report it at {ISSUES} with the command line"
-    if not read_variable(DEBUG):
-        fix += f" and what {DEBUG.name}=1 prints before it"
-    tell(f"bench: {two_lines(problem, fix)}")
-    return EXIT_FAULT
-
-
-def run_and_exit() -> None:
-    """The console script."""
-    sys.exit(main())

@@ -7,6 +7,7 @@ import click
 from harness.cli.completion import MODEL
 from harness.cli.estimate_here import machine_memory
 from harness.cli.options import FORMATS, Word, cache_option, format_option, offline_option
+from harness.cli.output import show
 from harness.models.catalog.catalog import catalog_models
 from harness.models.catalog.target import systems
 from harness.report.models_table import draw_catalog, draw_systems
@@ -46,12 +47,12 @@ def command(
         _describe(names, cache, offline, style)
         return
     if source == "seeds":
-        click.echo(draw_systems(systems(), style))
+        show(draw_systems(systems(), style))
         return
     _, memory_bytes = machine_memory()
     available_bytes = None if memory_bytes is None else memory_bytes * (1 - OS_SHARE)
     models = [m for m in catalog_models() if source == "catalog" or m.structure.spec is not None]
-    click.echo(draw_catalog(models, available_bytes, style))
+    show(draw_catalog(models, available_bytes, style))
 
 
 def _describe(names: tuple[str, ...], cache: Path | None, offline: bool, style: str) -> None:
@@ -63,4 +64,4 @@ def _describe(names: tuple[str, ...], cache: Path | None, offline: bool, style: 
 
     words = flag_values({"model": ",".join(names)})
     settings = fetch_into(load_settings(None, **words), cache, offline)
-    click.echo(draw_facts(model_facts(settings, cache, usable_cores()), style))
+    show(draw_facts(model_facts(settings, cache, usable_cores()), style))

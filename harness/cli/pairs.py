@@ -6,9 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from harness.analysis.paired import Ending, Limits, lines_of
+from harness.cli.output import tell
 from harness.cli.progress import open_progress
 from harness.core.environment import tested_commit
 from harness.core.errors import HarnessError, MeasurementError
@@ -92,7 +91,7 @@ def measure_pairs(
     start_s = time.monotonic()
     with Journal(path) as journal, open_progress(quiet) as progress:
         journal.append(header)
-        click.echo(f"pairs: {path}", err=True)
+        tell(f"pairs: {path}")
         try:
             while True:
                 lines = lines_of(found, cells)

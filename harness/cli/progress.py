@@ -6,11 +6,13 @@ no clock is read, while a sample is timed. Nothing wakes up by itself, for the s
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TextIO
 
+from harness.cli.output import tell
 from harness.core.findings import Progress
 from harness.report.progress import Clock, Pace, bar_text, log_line
 from harness.results.progress import FINISHED
@@ -31,13 +33,13 @@ def open_progress(
         clock: monotonic, in seconds.
     """
     out = stream or sys.stderr
-    if quiet:
+    if quiet or out is None:
         yield lambda what, done, total: None
     elif out.isatty():
         with _bar(out, Pace(clock)) as show:
             yield show
     else:
-        yield Lines(out, clock).show
+        yield Lines(tell if stream is None else partial(print, file=stream), clock).show
 
 
 @dataclass
@@ -45,11 +47,11 @@ class Lines:
     """One line per finished row, and one for what goes on, not more often than every few seconds.
 
     Attributes:
-        out: where to.
+        tell: writes one.
         clock: monotonic, in seconds.
     """
 
-    out: TextIO
+    tell: Callable[[str], None]
     clock: Clock
 
     def __post_init__(self) -> None:
@@ -64,8 +66,7 @@ class Lines:
         if what == self._told or (self.clock() < self._next_s and not what.startswith(FINISHED)):
             return
         self._told, self._next_s = what, self.clock() + LEAST_SECONDS
-        self.out.write(f"{log_line(what, done, total, left)}\n")
-        self.out.flush()
+        self.tell(log_line(what, done, total, left))
 
 
 @contextmanager

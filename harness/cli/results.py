@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import FORMATS, format_option
+from harness.cli.output import show
 from harness.cli.results_files import FOLDER, lone_journals, read_results
 from harness.core.errors import HarnessError, UsageError
 from harness.results.document import is_document
@@ -36,7 +37,7 @@ def command(folder: Path, style: str) -> None:
     if not folder.is_dir():
         if folder != FOLDER:
             raise UsageError(f"{folder} is no folder", fix="the folder of results files")
-        click.echo(draw_results((), (), str(folder), style))
+        show(draw_results((), (), str(folder), style))
         return
     runs: list[StoredRun] = []
     damaged: list[tuple[str, str]] = []
@@ -52,7 +53,7 @@ def command(folder: Path, style: str) -> None:
             problem = error.problem.removeprefix(f"results file {path}: ")
             damaged.append((path.name, " ".join(problem.split())))
     runs.sort(key=lambda run: (run.created_utc, run.file), reverse=True)
-    click.echo(draw_results(runs, damaged, str(folder), style))
+    show(draw_results(runs, damaged, str(folder), style))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -7,8 +7,7 @@ import glob
 from collections.abc import Iterable
 from pathlib import Path
 
-import click
-
+from harness.cli.output import tell
 from harness.core.errors import UsageError
 from harness.results.document import is_document, read_document
 from harness.results.journal import SUFFIX
@@ -101,7 +100,7 @@ def _is_results(path: Path) -> bool:
 def _tell_passed_over(others: Iterable[Path]) -> None:
     """Say on stderr which files are none."""
     for other in sorted(others):
-        click.echo(f"passed over, no results file: {other}", err=True)
+        tell(f"passed over, no results file: {other}")
 
 
 def _document(path: Path) -> Path:

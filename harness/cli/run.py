@@ -14,6 +14,7 @@ from harness.cli.options import (
     quiet_option,
     results_option,
 )
+from harness.cli.output import show
 from harness.runner.settings import flag_values, load_settings
 
 
@@ -60,7 +61,7 @@ def command(
     if dry_run:
         from harness.report.plan_lines import draw_plan
 
-        click.echo(draw_plan(chosen, style))
+        show(draw_plan(chosen, style))
         return 0
     typed = click.get_current_context().find_root().obj or ()
     outcome = measure_plan(chosen, results, cache, resume, resume_command(typed), quiet)
@@ -68,7 +69,7 @@ def command(
     if explain_row and style in ("table", "md"):  # the others hold the sums already
         from harness.report.explained import explain_document
 
-        click.echo("\n" + explain_document(outcome.document, None, style))
+        show("\n" + explain_document(outcome.document, None, style))
     return outcome.exit_code
 
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from harness.cli.output import tell
 from harness.cli.progress import open_progress
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def fetch_into(
         settings,
         cache or default_cache(),
         Hub(offline=offline),
-        lambda line: None if quiet else click.echo(line, err=True),
+        lambda line: None if quiet else tell(line),
     )
 
 
@@ -58,7 +57,7 @@ def measure_plan(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     built = cache or default_cache()
     for line in () if quiet or resume else first_words(expect(plan, built), built, results):
-        click.echo(line, err=True)
+        tell(line)
     with open_progress(quiet) as progress:
         outcome = run_plan(
             plan,
@@ -68,7 +67,7 @@ def measure_plan(
             resume=resume,
             command=command,
         )
-    click.echo(f"results: {outcome.path}", err=True)
+    tell(f"results: {outcome.path}")
     if ending_of(outcome.document) == "interrupted" and command:  # with every path as it was typed
-        click.echo(f"interrupted; go on: {command_line(command)}", err=True)
+        tell(f"interrupted; go on: {command_line(command)}")
     return outcome

@@ -7,6 +7,7 @@ import click
 from harness.analysis.scaling import study_scaling
 from harness.cli.completion import RESULTS
 from harness.cli.options import FORMATS, format_option
+from harness.cli.output import show, tell
 from harness.cli.results_files import read_results, results_path
 from harness.report.scaling_table import draw_study
 
@@ -34,6 +35,6 @@ def command(results: tuple[Path, ...], style: str) -> None:
     text, notes = draw_study(
         study_scaling([read_results(results_path(path)) for path in results]), style
     )
-    click.echo(text)
+    show(text)
     for note in notes:
-        click.echo(note, err=True)
+        tell(note)

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import click
-
 from harness.cli.options import AB_FORMATS, FORMATS, GITHUB
+from harness.cli.output import show, tell
 from harness.core.errors import UsageError
 from harness.results.schema import Document
 
@@ -34,10 +33,10 @@ def echo_drawn(text: str) -> None:
     """Print a drawn text; what its first line tells people alone stands on stderr too."""
     from harness.report.exporters import BENCHSTAT_FEW
 
-    click.echo(text, nl=False)
+    show(text, nl=False)
     first = text.partition("\n")[0]
     if first == f"# {BENCHSTAT_FEW}":
-        click.echo(BENCHSTAT_FEW, err=True)
+        tell(BENCHSTAT_FEW)
 
 
 def is_pairs(path: Path) -> bool:
@@ -77,7 +76,7 @@ def show_pairs(path: Path, style: str) -> None:
                 f"a search of `bench tune` cannot be drawn as {style}",
                 fix=f"--format with one of {', '.join(FORMATS)}",
             )
-        click.echo(draw_tuned(read_tuned(entries), style))
+        show(draw_tuned(read_tuned(entries), style))
         return
     found = compare_pairs(entries)
     draw_comparison(found, (), Inconclusive.WARN, ((), ()), style, closing(found))

@@ -20,6 +20,7 @@ from harness.cli.options import (
     quiet_option,
     results_option,
 )
+from harness.cli.output import show, tell
 from harness.core.errors import EXIT_INTERRUPTED, EXIT_OK, StorageError, UsageError
 from harness.core.ranges import parse_names, parse_seconds
 from harness.runner.settings import Settings, flag_values, load_settings
@@ -120,7 +121,7 @@ def command(
     if dry_run:
         from harness.report.tuned_space import draw_space
 
-        click.echo(draw_space(task.where, _default(task), style))
+        show(draw_space(task.where, _default(task), style))
         return EXIT_OK
     _check_output(output)
     folder = cache or default_cache()
@@ -269,12 +270,12 @@ def _tune(
             fix="leave --threads, --session-option and --ep-option out",
         )
     if len(task.where.cores) == 1 and not quiet:
-        click.echo("one core: threads, waiting, blocks and places have no other value", err=True)
+        tell("one core: threads, waiting, blocks and places have no other value")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     groups = _built(task, cache, quiet)
     turns, header = _header(task, groups, candidates, budget_s)
     path, known = opened_file(header, results, resume)
-    click.echo(f"turns: {path}", err=True)
+    tell(f"turns: {path}")
     with open_progress(quiet) as progress:
         room = _room(task, groups)
         entries = measured(turns, header, path, known, task.where, room, busy, progress)
@@ -283,9 +284,9 @@ def _tune(
     if output is not None and tuned.end is not None:
         _write_plan(task, tuned, output)
         written = output.name
-    click.echo(draw_tuned(tuned, style, written))
+    show(draw_tuned(tuned, style, written))
     if tuned.end is None:
-        click.echo("interrupted; go on: the same command with --resume", err=True)
+        tell("interrupted; go on: the same command with --resume")
         return EXIT_INTERRUPTED
     return EXIT_OK
 
@@ -299,7 +300,7 @@ def _built(task: Task, cache: Path, quiet: bool) -> "Groups":
     built = {}
     for group in (task.group, *task.others):
         if not quiet:
-            click.echo(f"model: {group.source.name} {group.stored_name}", err=True)
+            tell(f"model: {group.source.name} {group.stored_name}")
         artifact = ensure_group(group, cache, task.settings.seed)
         refuse_without_room(group, artifact)
         built[group.level.name] = group, artifact

@@ -9,6 +9,7 @@ from harness.analysis.errors import GROUPINGS, check_method, study_errors
 from harness.cli.completion import RESULTS
 from harness.cli.flags import FlagOption
 from harness.cli.options import FORMATS, Word, cache_option, format_option, results_option
+from harness.cli.output import show, tell, tell_problem
 from harness.cli.results_files import read_results, results_path
 from harness.cli.running import measure_plan
 from harness.core.errors import EXIT_OK, StorageError, UsageError
@@ -79,7 +80,7 @@ def command(
     except UsageError as error:
         if code == EXIT_OK:
             raise
-        click.echo(f"bench: {error}", err=True)  # the run has failed: its exit code says how
+        tell_problem(error.problem, error.fix)  # the run has failed: its exit code says how
     return code
 
 
@@ -104,11 +105,11 @@ def judge(
     table = study_json(study, documents, remeasured, by)
     if out is not None:
         write_whole(out, json_text(table, indent=1) + "\n")
-        click.echo(f"errors of the estimates: {out}", err=True)
+        tell(f"errors of the estimates: {out}")
     text, notes = draw_study(study, table, style)
-    click.echo(text)
+    show(text)
     for note in notes:
-        click.echo(note, err=True)
+        tell(note)
 
 
 def _measure(

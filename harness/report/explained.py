@@ -15,7 +15,7 @@ from harness.results.enums import Prepack
 from harness.results.explanation import EstimatedPass, MemoryPart
 from harness.results.metric_row import Source
 from harness.results.metrics import metric_of_pass, of_source
-from harness.results.replies import Placement
+from harness.results.replies import Placement, Profile
 from harness.results.schema import Document, Record
 
 HOST = "cpu"
@@ -177,14 +177,12 @@ def draw_place(record: Record, style: str) -> str:
         style: `table` or `md`.
     """
     lines = [_placement(record.placement)] if record.placement is not None else []
-    if record.profile is None:
-        return "\n".join(lines)
-    if record.profile.reason is not None:
-        return "\n".join([*lines, f"no profile: {record.profile.reason}"])
-    shares = (f"{one.provider} {percent(one.share)}" for one in record.profile.providers)
-    lines.append(f"profile, share of the time: {', '.join(shares)}")
+    lines += [] if record.profile is None else [_profile(record.profile)]
+    told = "\n".join(prose(short(line), style) for line in lines)
+    if record.profile is None or record.profile.reason is not None:
+        return told
     table = draw_columns(OPERATOR_COLUMNS, to_builtins(record.profile.operators), style)
-    return "\n".join(lines) + "\n\n" + table
+    return f"{told}\n\n{table}"
 
 
 def place_values(record: Record) -> dict[str, Any]:
@@ -192,6 +190,14 @@ def place_values(record: Record) -> dict[str, Any]:
     placement = None if record.placement is None else asdict(record.placement)
     profile = None if record.profile is None else to_builtins(record.profile)
     return {"placement": placement, "profile": profile}
+
+
+def _profile(profile: Profile) -> str:
+    """Where the time went, by provider; or why that is not known."""
+    if profile.reason is not None:
+        return f"no profile: {profile.reason}"
+    shares = (f"{one.provider} {percent(one.share)}" for one in profile.providers)
+    return f"profile, share of the time: {', '.join(shares)}"
 
 
 def _placement(placement: Placement) -> str:

@@ -1,6 +1,7 @@
 """What all exporters share: which numbers leave a document, under which name. Pure."""
 
 import math
+import re
 from collections.abc import Iterator
 from typing import TypeGuard
 
@@ -10,6 +11,8 @@ from harness.results.identity import later_words
 from harness.results.schema import Cell, Document, Metric, Record
 from harness.results.validity import is_real, is_valid
 
+# A metric's name, in every format a word of its own: one that is none is no metric of any harness.
+METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What tells the cells of one document apart, under the names that labels carry.
 LABELS = ("model", "level", "weights", "device", "runtime", "workload", "batch", "threads")
 
@@ -22,7 +25,8 @@ def exported(document: Document) -> Iterator[tuple[Record, dict[str, Metric]]]:
     """
     for record in document.records:
         if is_valid(record) and is_real(record):
-            found = {name: shown_metric(record, name) for name in record.metrics}
+            names = filter(METRIC_NAME.fullmatch, record.metrics)
+            found = {name: shown_metric(record, name) for name in names}
             yield (
                 record,
                 {name: one for name, one in found.items() if one and is_number(one.value)},

@@ -60,7 +60,7 @@ def _run_lines(document: Document) -> Iterator[str]:
         "created_utc": document.created_utc,
         "method_version": str(document.method_version),
         "ended": ending_of(document),
-        "progress": one_line(progress_sentence(document)),
+        "progress": progress_sentence(document),
     }
     yield f"# TYPE {PREFIX}run_info gauge"
     yield f"# HELP {PREFIX}run_info The run that all numbers are from."
@@ -78,7 +78,9 @@ def _family_lines(families: Series) -> Iterator[str]:
 
 def _braced(labelled: dict[str, str]) -> str:
     """Names and values between the braces; an empty label is the same as none, so it is none."""
-    return ",".join(f'{key}="{item.translate(ESCAPES)}"' for key, item in labelled.items() if item)
+    return ",".join(
+        f'{key}="{one_line(item).translate(ESCAPES)}"' for key, item in labelled.items() if item
+    )
 
 
 def _family_help(name: str) -> str:
@@ -224,9 +226,9 @@ def draw_sides(sides: dict[str, Iterable[Document]]) -> str:
     units: dict[str, bool] = {}
     for side, documents in sides.items():
         for document in documents:
-            lines += [f"cpu: {document.environment.cpu_model or 'unknown'}"]
-            told = one_line(progress_sentence(document))
-            lines += [f"run: {told}"] if told else []
+            told = {"cpu": document.environment.cpu_model or "unknown"}
+            told |= {"run": progress_sentence(document)}
+            lines += [f"{key}: {one_line(words)}" for key, words in told.items() if words]
             for record, metrics in exported(document):
                 units.update(_benchstat_units(metrics, timed_metrics(record)))
                 lines += _benchstat_lines(record, metrics, side)

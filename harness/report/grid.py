@@ -231,11 +231,23 @@ def _cut(word: re.Match[str]) -> str:
 
 
 def json_text(value: object, **layout: Any) -> str:
-    """JSON of a value; a number that is not finite, which JSON does not have, is null."""
+    """JSON of a value; a number that is not finite, which JSON does not have, is null.
+
+    Characters that are not drawn are escapes of JSON, also where others are written as they are.
+    """
     try:
-        return json.dumps(value, allow_nan=False, **layout)
+        text = json.dumps(value, allow_nan=False, **layout)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, **layout)
+        text = json.dumps(_finite(value), allow_nan=False, **layout)
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+
+
+def _escaped(line: str) -> str:
+    """A line of JSON with what is not drawn, which only stands in its strings, as JSON's escape."""
+    return "".join(
+        json.dumps(sign)[1:-1] if unicodedata.category(sign) in UNSAFE_CATEGORIES else sign
+        for sign in line
+    )
 
 
 def _finite(value: object) -> object:
@@ -249,7 +261,14 @@ def _finite(value: object) -> object:
 
 def one_line(text: str) -> str:
     """The text with every character that is not drawn written as its visible escape."""
+    if text.isprintable():  # almost all of it
+        return text
     return "".join(_visible(character) for character in text)
+
+
+def visible(text: str) -> str:
+    """Drawn text of many lines, tabs and line feeds kept: nothing else in it acts on a terminal."""
+    return "\n".join("\t".join(map(one_line, line.split("\t"))) for line in text.split("\n"))
 
 
 def markdown(text: str) -> str:
@@ -266,11 +285,6 @@ def prose(text: str, style: str) -> str:
     if style != "md":
         return one_line(text)
     return INNER_UNDERSCORE.sub("_", markdown(text))  # which Markdown draws as it stands
-
-
-def two_lines(problem: str, fix: str) -> str:
-    """Problem and way out; no name in them begins a line, which a build service would obey."""
-    return f"{one_line(problem)}\n  try: {one_line(fix)}"
 
 
 def spreadsheet(text: str) -> str:
