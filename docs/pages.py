@@ -36,6 +36,8 @@ from harness.cli.main import main as main_command
 from harness.core.environment import environment_page
 from harness.report.compare_table import draw_table
 from harness.report.render import render
+from harness.results.checksum import KEY as CHECKSUM
+from harness.results.checksum import METHOD
 from harness.results.document import encode_document, read_document
 from harness.results.environment import Environment
 from harness.results.glossary import glossary_markdown
@@ -67,6 +69,10 @@ Generated from harness/results/schema.py by docs/pages.py;
   part of the name, or stands beside the number.
 - A field that has its usual value may be left out of the file.
 - Raw samples stay: every figure of a record can be computed again from `samples` and `memory`.
+- `checksum` is `sha256:` and the digest of the document without it as JSON with sorted keys, no
+  spaces, ASCII escapes and whole numbers without a fraction. A document whose content is another
+  is refused; one without it, of an older version, is read unchecked. `bench verify FILE` says
+  which of them a file is.
 
 Other programs read `bench report FILE --format jsonl`, a record per line and every key in each:
 
@@ -140,10 +146,13 @@ DRAWERS: dict[str, Callable[[str], str]] = {
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the results document."""
+    schema = msgspec.json.schema(Document)
+    properties = schema["$defs"][Document.__name__]["properties"]
+    properties[CHECKSUM] = {"type": "string", "pattern": f"^{METHOD}[0-9a-f]{{64}}$"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "bench results document",
-        **msgspec.json.schema(Document),
+        **schema,
     }
 
 

@@ -51,7 +51,9 @@ class ModelError(HarnessError):
 
 
 class ResultFormatError(HarnessError):
-    """A results file that is damaged or written by a newer version."""
+    """A results file that is damaged, of another kind, or written by a newer version."""
+
+    exit_code = EXIT_STORAGE
 
 
 class MeasurementError(HarnessError):

@@ -1,7 +1,7 @@
 """The results document on disk: written atomically, read strictly or refused.
 
 Every refusal is one sentence with the file and a way out: a benchmark that guesses at a damaged
-file compares against noise.
+file compares against noise. A document carries a checksum; older ones have none and are read too.
 """
 
 import json
@@ -14,6 +14,8 @@ import msgspec
 from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import write_whole
+from harness.results.bounds import refuse_endless
+from harness.results.checksum import KEY, check_content, checksum_of
 from harness.results.environment import Environment
 from harness.results.plan import RunPlan
 from harness.results.schema import SCHEMA, Document, Json
@@ -44,7 +46,7 @@ def write_document(document: Document, path: Path) -> None:
 
 
 def encode_document(document: Document) -> bytes:
-    """The document as ASCII JSON, one record per line, line feed at the end.
+    """The document as ASCII JSON, its checksum first, one record per line, line feed at the end.
 
     Raises:
         ResultFormatError: a value is NaN or infinite; says which.
@@ -52,7 +54,8 @@ def encode_document(document: Document) -> bytes:
     table = plain(document)
     records = table.pop("records")
     lines = ",\n".join(_compact(record) for record in records)
-    return f'{_compact(table)[:-1]},"records":[\n{lines}\n]}}\n'.encode("ascii")
+    rest = f'{_compact(table)[1:-1]},"records":[\n{lines}\n]}}\n'
+    return f'{{"{KEY}":"{checksum_of("{" + rest)}",{rest}'.encode("ascii")
 
 
 def plain(value: Any) -> Any:
@@ -117,7 +120,9 @@ def decode_document(content: bytes) -> Document:
             " `bench report` with this file",
         )
     try:
-        table = msgspec.json.decode(utf8_from(content))
+        content = utf8_from(content)
+        table = msgspec.json.decode(content)
+        refuse_endless(content, table)
     except (ValueError, RecursionError) as error:
         raise ResultFormatError(
             f"it is no complete JSON document: {error}", fix=NEW_FILE_WITH_RECORDS
@@ -126,7 +131,10 @@ def decode_document(content: bytes) -> Document:
         raise ResultFormatError(
             f"it does not say that it is {SCHEMA}", fix="give a file of `bench`"
         )
-    return _typed(upgrade(table))
+    newest = upgrade(table)
+    if KEY in table:
+        check_content(content, table[KEY])
+    return _typed(newest)
 
 
 def with_open_parts(table: Json) -> Json:

@@ -6,15 +6,16 @@ A line is a JSON object that carries the CRC-32 of its own entry:
 
 Kinds are those of harness.results.entries: `run` opens a journal, then `test`, `memory`, `failure`
 and whatever else a run has to say.
-A run that is killed leaves at most one torn line, the last; anything else that does not verify is
-damage and is never skipped.
+A run that is killed leaves at most one torn line, the last. Any other line that does not verify is
+damage: a reader that can do without it is told which it is, and any other refuses the file.
 """
 
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +25,7 @@ import msgspec
 from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import sync_folder
+from harness.results.bounds import refuse_endless
 from harness.results.entries import Entry
 from harness.results.upgrade import upgrade_entry
 
@@ -105,14 +107,27 @@ class Journal:
         self.close()
 
 
-def read_journal(path: Path) -> list[Entry]:
+def read_journal(path: Path, tell: Callable[[str], None] | None = None) -> list[Entry]:
     """Return every entry in order; a torn last line, and only that, is left out.
+
+    Args:
+        path: the file.
+        tell: called with a sentence for each damaged line, which is left out then; None: a damaged
+            line is an error.
 
     Raises:
         StorageError: the file cannot be read.
         ResultFormatError: a damaged line, or one that is no entry of a run; says which.
     """
-    return [_typed(line, path, number) for number, line in enumerate(read_lines(path), start=1)]
+    entries = []
+    for number, line in _lines(path):
+        try:
+            entries.append(_typed(_decode_line(line, path, number), path, number))
+        except ResultFormatError as error:
+            if tell is None:
+                raise
+            tell(f"{error.problem}; it is left out")
+    return entries
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -121,6 +136,55 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         StorageError: the file cannot be read.
         ResultFormatError: a damaged line; says which.
+    """
+    return [_decode_line(line, path, number) for number, line in _lines(path)]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A journal held against the checks of its lines.
+
+    Attributes:
+        sound: lines that verify.
+        damaged: a sentence for each of the others, without the file's name.
+        torn_bytes: of a last line that was cut short; 0: none was.
+    """
+
+    sound: int
+    damaged: tuple[str, ...]
+    torn_bytes: int
+
+
+def check_lines(path: Path) -> Checked:
+    """Verify every line, whatever entry it holds.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    lines, torn = _split(path)
+    damaged = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            _decode_line(line, path, number)
+        except ResultFormatError as error:
+            damaged.append(error.problem.removeprefix(f"journal {path}, "))
+    return Checked(len(lines) - len(damaged), tuple(damaged), len(torn))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the bytes of each whole line.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    yield from enumerate(_split(path)[0], start=1)
+
+
+def _split(path: Path) -> tuple[list[bytes], bytes]:
+    """The whole lines of a file in UTF-8, and what follows the last line feed.
+
+    Raises:
+        StorageError: the file cannot be read.
     """
     try:
         content = path.read_bytes()
@@ -131,9 +195,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     with suppress(ValueError):  # of another encoding than it begins in: a line is damaged, then
         told = utf8_from(content)
         content = told if told.startswith(PREFIX) else content  # bytes that only look like a mark
-    lines = content.replace(b"\r\n", b"\n").split(b"\n")
-    # What follows the last line feed is empty, or a line that a crash cut short.
-    return [_decode_line(line, path, number) for number, line in enumerate(lines[:-1], start=1)]
+    *lines, torn = content.replace(b"\r\n", b"\n").split(b"\n")
+    return lines, torn
 
 
 def prepare_results_folder(path: Path) -> None:
@@ -193,6 +256,7 @@ def _decode_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
         raise _damaged(path, number, "its check sum does not match")
     try:
         entry = json.loads(body)
+        refuse_endless(body, entry)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, number, str(error)) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):

@@ -1,0 +1,43 @@
+"""Stored files beside what their checks say, as a table. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.report.grid import KNOWN, PEOPLE, VARIES, Column, draw_columns, draw_records, prose
+from harness.report.numbers import counted
+from harness.results.verify import State, Verified
+
+COLUMNS: tuple[Column[Verified], ...] = (
+    Column("file", lambda one: one.file),
+    Column("kind", lambda one: one.kind, shown=VARIES),
+    Column("parts", lambda one: one.parts),
+    Column("state", lambda one: one.state),
+    Column("detail", lambda one: one.detail, shown=KNOWN),
+)
+
+
+def draw_verified(found: Sequence[Verified], style: str) -> str:
+    """Draw the files in the order given; no line feed at the end.
+
+    Args:
+        found: one a row, at least one.
+        style: of `options.FORMATS`.
+    """
+    if style not in PEOPLE:
+        return draw_records([_values(one) for one in found], style)
+    states = Counter(one.state for one in found)
+    told = [f"{states[state]} {state}" for state in State if states[state]]
+    mark = "- " if style == "md" else ""
+    note = f"{counted(len(found), 'files')}: {', '.join(told)}"
+    return f"{draw_columns(COLUMNS, found, style)}\n\n{mark}{prose(note, style)}"
+
+
+def _values(one: Verified) -> dict[str, object]:
+    """One file for programs."""
+    return {
+        "file": one.file,
+        "kind": one.kind,
+        "parts": one.parts,
+        "state": str(one.state),
+        "detail": one.detail,
+    }

@@ -1,0 +1,41 @@
+"""Whole numbers of stored files: none is longer than 64 bits, which all that counts them can hold.
+
+JSON has no limit, and a number of 400 digits fails in the first division, far from its file.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+LARGEST = 2**63 - 1
+# That a number may be longer; digits behind a point, and those inside a text, are looked at again.
+MAY_BE_LONGER = re.compile(rb"(?<![\d.])\d{19,}")
+
+
+def refuse_endless(content: bytes, value: Any) -> None:
+    """Refuse a whole number beyond 64 bits.
+
+    Args:
+        content: JSON.
+        value: what it decodes to.
+
+    Raises:
+        ValueError: there is one.
+        RecursionError: it is nested too deep.
+    """
+    if MAY_BE_LONGER.search(content) is None:
+        return
+    found = next(_beyond(value), None)
+    if found is not None:
+        raise ValueError(f"it holds a whole number of {found.bit_length()} bits, and 64 are most")
+
+
+def _beyond(value: Any) -> Iterator[int]:
+    """Yield the whole numbers that are too long."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _beyond(item)
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        yield value
