@@ -7,11 +7,12 @@ from statistics import fmean, median, variance
 
 from harness.core.errors import ResultFormatError, UsageError, suggestion
 from harness.results.background import UNKNOWN, Background, background_of
-from harness.results.metric_row import MetricRow
+from harness.results.metric_row import MetricRow, Source
 from harness.results.metrics import METRICS
 from harness.results.quality import EmbeddingScores
 from harness.results.schema import Metric, Record, kind_of
 from harness.results.summarize import process_values, quality_path
+from harness.results.sustained import sustained_background
 from harness.stats.differences import Difference
 from harness.stats.distributions import t_quantile
 from harness.stats.stopping import NO_LOOKS, Looks
@@ -78,12 +79,19 @@ def side_of(metric: MetricRow, measured: Sequence[Measured], per_run: bool) -> S
     found = [one for one in measured if _value(one.record.metrics.get(metric.name)) is not None]
     if not found:
         return None
-    watches = [process.watch for one in found for process in one.record.samples]
     return replace(
         _statistics(metric, found, per_run),
         processes=sum(one.record.metrics[metric.name].processes for one in found),
-        background=background_of(watches),
+        background=_background(metric, found),
     )
+
+
+def _background(metric: MetricRow, found: Sequence[Measured]) -> Background:
+    """What others used of the processors meanwhile: of long processes the busiest one's."""
+    if metric.source is not Source.SUSTAIN:
+        return background_of(process.watch for one in found for process in one.record.samples)
+    sides = [sustained_background(one.record) for one in found]
+    return next((side for side in sides if side.is_busy), sides[-1])
 
 
 def _statistics(metric: MetricRow, found: Sequence[Measured], per_run: bool) -> Side:

@@ -27,7 +27,12 @@ from harness.results.schema import Cell, kind_of
 from harness.stats.power import detectable
 
 LEAST_PROCESSES = LEAST_PAIRS  # of each side: with fewer, one odd process decides
-TIMED = (Source.SAMPLES, Source.COUNTERS, Source.TURNS)  # what other programs can move
+TIMED = (
+    Source.SAMPLES,
+    Source.COUNTERS,
+    Source.TURNS,
+    Source.SUSTAIN,
+)  # what other programs can move
 # A minimum detectable effect is stated to so many digits, and so compared: 0.1 % of the base.
 SHARE_DIGITS, AMOUNT_DIGITS = 3, 4
 
@@ -175,7 +180,8 @@ def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[JudgedGa
             raise UsageError(
                 f"--fail-on {gate.text} can never fail: no cell has {' or '.join(gate.metrics)} on "
                 "both sides",
-                fix="measure it on both sides (--quality for kld and top1), or leave the gate out",
+                fix="measure it on both sides (--quality for kld and top1, --sustain 10m for "
+                "sustained), or leave the gate out",
             )
         lines = tuple(judge_line(gate, row) for row in rows)
         kinds = {kind for row in rows for kind in row.metric.kinds}

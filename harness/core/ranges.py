@@ -135,6 +135,32 @@ def parse_age(text: str, flag: str) -> float:
     return float(match[1]) * factors[match[2]]
 
 
+LEAST_CELSIUS, MOST_CELSIUS = 0.0, 110.0  # where processors are throttled or off
+
+
+def parse_temperature(text: str, flag: str) -> float:
+    """Return the degrees Celsius of `45C` or `113F`.
+
+    Raises:
+        UsageError: it is no temperature, has no unit, or is one that no processor has.
+    """
+    match = re.fullmatch(r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?) ?°?([CFcf])", text.strip())
+    if match is None:
+        raise UsageError(
+            f"{flag} {text[:40]!r} is no temperature: it takes a number with C or F",
+            fix=f"{flag} 45C or {flag} 113F",
+        )
+    number = float(match[1])
+    celsius = number if match[2] in "Cc" else (number - 32) / 1.8
+    if not LEAST_CELSIUS < celsius < MOST_CELSIUS:
+        raise UsageError(
+            f"{flag} {text.strip()} is {celsius:.6g} °C: it takes temperatures between"
+            f" {LEAST_CELSIUS:g} and {MOST_CELSIUS:g} °C",
+            fix=f"{flag} 45C, somewhat above what the machine has when it does nothing",
+        )
+    return celsius
+
+
 def parse_share(text: str, flag: str) -> float:
     """Read `3%` or `0.03` as a share above 0 and at most 1.
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from harness.core.units import GB, MIB
 from harness.models.served import is_served
 from harness.report.headline import LLAMA, thread_words
-from harness.report.numbers import three_digits
+from harness.report.numbers import counted, three_digits
 from harness.report.rows import Row, test_of
 from harness.report.sweep import sweep_notes
 from harness.results.calibration import StoredConstants
@@ -60,6 +60,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_energy(document.records),
         *_servers(document.records),
         *_sustained(document.records),
+        *_starts(document),
         *_estimate_note(document),
         *_whole_caches(rows),
         *_same_weights(document),
@@ -222,6 +223,34 @@ def _sustained(records: Sequence[Record]) -> Iterator[str]:
             f"{name} without a rest: {three_digits(found.sustained)} {found.unit} at the end, "
             f"{found.share:.0%} of the peak; {end}"
         )
+
+
+def _starts(document: Document) -> Iterator[str]:
+    """How long processes waited for a cooler machine, by the sensor; or that none told."""
+    limit = document.plan.start_below
+    if not isinstance(limit, float) or not document.records:
+        return
+    records = document.records
+    seen = {  # tests of one process share its wait
+        (start.sensor, start.waited_s, start.celsius): start
+        for record in records
+        for one in (*record.samples, *([record.sustain] if record.sustain else ()))
+        if (start := one.start) is not None
+    }
+    if not seen:
+        yield (
+            f"--start-below {limit:g}C: no sensor of the processor could be read, so nothing"
+            " waited (bench doctor)"
+        )
+        return
+    waits = [start.waited_s for start in seen.values()]
+    sensors = ", ".join(dict.fromkeys(start.sensor for start in seen.values()))
+    warm = sum(not start.reached for start in seen.values())
+    end = f"; {warm} of them ended without (WARM_START)" if warm else ""
+    yield (
+        f"below {limit:g} °C ({sensors}): {counted(len(waits), 'processes')} waited"
+        f" {sum(waits):.0f} s in all, {max(waits):.0f} s at the most{end}"
+    )
 
 
 def _estimate_note(document: Document) -> Iterator[str]:

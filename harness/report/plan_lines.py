@@ -59,6 +59,8 @@ def _extras(settings: Settings) -> Iterator[str]:
     """Yield what is measured beside the rounds, and what may end them."""
     if settings.budget is not None:
         yield f"no round begun after {settings.budget:g} s"
+    if settings.start_below is not None:
+        yield f"each process begun below {settings.start_below:g} °C where a sensor tells"
     if settings.sustain is not None:
         yield f"each test {settings.sustain:g} s without a rest as well"
     if settings.quality:

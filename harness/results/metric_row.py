@@ -25,6 +25,7 @@ class Source(StrEnum):
     MEMORY = "memory"  # a process that times nothing
     COMPILING = "compiling"  # a process that compiles once
     FILES = "files"  # counted, not measured
+    SUSTAIN = "sustain"  # a process that does not rest for minutes
     PEAKS = "peaks"  # a time beside a measured hardware peak
     QUALITY = "quality"  # compared with the fp32 reference
     TEXT = "text"  # a rate times bytes a token

@@ -33,6 +33,14 @@ PEAK_SCATTER_LN = 0.005
 RATE = partial(MetricRow, more_is_better=True, scale=Scale.RATIO, headline=True, gate="slower")
 TIME = partial(MetricRow, scale=Scale.RATIO)
 ENERGY = partial(MetricRow, source=Source.COUNTERS, scale=Scale.RATIO, words=QUALITY_WORDS)
+SUSTAINED = partial(
+    MetricRow,
+    source=Source.SUSTAIN,
+    more_is_better=True,
+    scale=Scale.RATIO,
+    headline=True,
+    gate="sustained",
+)
 SIZE = partial(MetricRow, source=Source.MEMORY, words=SIZE_WORDS)
 PART = partial(SIZE, left_out="interpreter, libraries", signed=True)
 SHARE = partial(MetricRow, source=Source.PEAKS, more_is_better=True)
@@ -285,6 +293,24 @@ METRICS: tuple[MetricRow, ...] = (
         value=values.itl_slope_us_per_ktoken,
         scale=None,
         signed=True,
+    ),
+    *(
+        SUSTAINED(
+            f"sustained_{rate}",
+            unit,
+            f"{rate} of a test that ran for --sustain without a rest: the median of the windows of "
+            "its last quarter. Of one process; its interval is that of one, by the scatter of the "
+            "row's short processes, which `processes` counts, and of those windows.",
+            kinds=kinds,
+        )
+        for rate, unit, kinds in (
+            ("prefill_tok_s", "tok/s", (PREFILL,)),
+            ("decode_tok_s", "tok/s", DECODES),
+            ("encode_seq_s", "sequences/s", (ENCODE,)),
+            ("images_s", "images/s", (IMAGE,)),
+            ("sound_s_per_s", "s/s", (SOUND,)),
+            ("runs_s", "runs/s", (GRAPH,)),
+        )
     ),
     ENERGY(
         "j_per_token",

@@ -109,6 +109,8 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
             Student's of 98 %, or 96 % at the most rounds, so that stopping keeps their 95 %.
         max_rounds: most rounds with a precision.
         cooldown: seconds of rest before each process.
+        start_below: degrees Celsius that the hottest sensor is below before each timed process, as
+            far as it cools down; None: no wait.
         interleave: `rounds`: whole processes one after the other; `turns`: all sessions of a round
             are open and interleaved, pass by pass.
         sustain: seconds that every test runs without a rest, in a process of its own; None: not.
@@ -149,6 +151,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     precision: float | UnsetType | None = UNSET
     max_rounds: int | UnsetType = UNSET
     cooldown: float | UnsetType = UNSET
+    start_below: float | UnsetType | None = UNSET
     interleave: str | UnsetType = UNSET
     sustain: float | UnsetType | None = UNSET
     seed: int | UnsetType = UNSET

@@ -240,6 +240,22 @@ class EnergyUsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """How warm the machine was when a process began (--start-below).
+
+    Attributes:
+        sensor: the hottest that tells of what is measured.
+        celsius: that it said.
+        waited_s: until then.
+        reached: it was below what was asked for; else the wait ended without.
+    """
+
+    sensor: str
+    celsius: float
+    waited_s: float
+    reached: bool
+
+
 class ProcessSamples(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One process's answers about one test: the raw material of every metric.
 
@@ -251,6 +267,7 @@ class ProcessSamples(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         sample: the timed passes.
         watch: the machine during them; null: nobody watched.
         energy: of them; null: nobody asked.
+        start: how warm the machine was before the process; null: nobody asked, or no sensor tells.
     """
 
     round: int
@@ -260,6 +277,7 @@ class ProcessSamples(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     sample: Sample
     watch: WatchInterval | None = None
     energy: EnergyUsed | None = None
+    start: Start | None = None
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -433,12 +451,16 @@ class SustainWindow(msgspec.Struct, frozen=True, kw_only=True):
         rate: in the test's unit.
         background_cpu_share: processor time of others; null: nothing tells.
         thermal_events: times the processor slowed down; null likewise.
+        steal_share: time that a hypervisor gave to others; null likewise, and in older files.
+        throttled_periods: in which a container's quota stopped the process; null likewise.
     """
 
     start_s: float
     rate: float
     background_cpu_share: float | None = None
     thermal_events: int | None = None
+    steal_share: float | None = None
+    throttled_periods: int | None = None
 
 
 class Sustained(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -454,6 +476,7 @@ class Sustained(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         throttled_after_s: start of the first window from which no later one comes back to 95 % of
             the peak; null: the last ones do.
         windows: in order.
+        start: how warm the machine was before the first one; null: nobody asked, or no sensor.
         reason: why there is none.
     """
 
@@ -465,6 +488,7 @@ class Sustained(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     share: float | None = None
     throttled_after_s: float | None = None
     windows: tuple[SustainWindow, ...] = ()
+    start: Start | None = None
     reason: str | None = None
 
 

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from msgspec import structs
 
 from harness.analysis.compare import Question, compare_documents
 from harness.analysis.gate import (
@@ -20,8 +21,9 @@ from harness.analysis.gate import (
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_share
 from harness.results.background import Background, background_of
-from harness.results.replies import WatchInterval
+from harness.results.replies import SustainWindow, WatchInterval
 from harness.results.schema import Reason, Trust
+from harness.results.sustained import sustained, sustained_metrics
 from tests.measured_documents import busy, document, quality, record, scattered
 
 BASE = [10.0, 10.1, 9.9, 10.05, 9.95]
@@ -68,6 +70,33 @@ def test_gates_of_memory_and_quality():
     assert outcomes(base, new, "memory:2%", "kld:0.01", "top1:0.03") == [FAIL] * 3
     assert outcomes(base, new, "memory:4%") == [INCONCLUSIVE]  # 5 % less 1.4 % of scatter
     assert outcomes(base, new, "memory:7%", "kld:0.05") == [PASS, PASS]
+
+
+def lasting(times, end, cpu_share=0.0):
+    """A record whose test also ran without a rest, and came to so many tok/s."""
+    window = SustainWindow(start_s=0.0, rate=end, background_cpu_share=cpu_share, steal_share=0.0)
+    one, found = record(times), sustained([window], "decode_tok_s", "tok/s", 1.0)
+    return structs.replace(
+        one, sustain=found, metrics=one.metrics | sustained_metrics(found, one.metrics)
+    )
+
+
+def test_gates_on_what_is_left_of_a_speed():
+    """Processes scatter by 0.8 %: one of each side tells 20 % from 5 %, and not from 20 %."""
+    base, new = [lasting(BASE, 100.0)], [lasting(BASE, 80.0)]
+    assert outcomes(base, new, "sustained:5%", "sustained_decode_tok_s:5%") == [FAIL, FAIL]
+    assert outcomes(base, base, "sustained:5%") == [PASS]
+    assert causes(base, new, "sustained:25%") == [Cause.STRADDLES]
+    assert outcomes(base, new, "slower:3%") == [PASS]
+
+
+def test_a_busy_or_a_rare_process_decides_no_such_gate():
+    base = [lasting(BASE, 100.0)]
+    assert causes(base, [lasting(BASE, 80.0, cpu_share=0.2)], "sustained:5%") == [Cause.BUSY]
+    assert causes(base, [lasting(BASE[:3], 80.0)], "sustained:5%") == [Cause.FEW]
+    with pytest.raises(UsageError, match="can never fail") as caught:
+        judged([record(BASE)], [record(BASE)], "sustained:5%")
+    assert "--sustain 10m" in caught.value.fix
 
 
 def test_the_memory_of_two_single_processes_can_pass_two_percent():

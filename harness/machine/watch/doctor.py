@@ -15,6 +15,7 @@ from harness.core.findings import OK, WARNING, Finding
 from harness.core.units import GIB
 from harness.machine.meters.counters import DENIED, VALUE
 from harness.machine.meters.energy import COUNTERS, MACHINE, PACKAGE, read_energy
+from harness.machine.meters.temperature import NO_SENSOR, hottest
 from harness.machine.watch.facts import machine_facts
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.machine.watch.probes import difference, snapshot
@@ -113,7 +114,7 @@ def check_machine(cache: Path, root: Path = Path("/"), system: str = sys.platfor
         watch=watch,
         free_memory_bytes=probe(lambda: free_memory_bytes(root)).value,
         free_disk_bytes=probe(lambda: _free_disk_bytes(cache)).value,
-        celsius=probe(_hottest_celsius).value,
+        celsius=_hottest_celsius(),
         system=system,
     )
     return list(judge_machine(state))
@@ -218,9 +219,13 @@ def _clock(state: State) -> Found:
 def _heat(state: State) -> Found:
     """Heat left over from before."""
     if state.celsius is None:
-        return None
-    fix = "let it cool down: --cooldown 60s between rounds" if state.celsius > HOT_CELSIUS else None
-    return f"{state.celsius:.0f} °C", fix
+        return f"{NO_SENSOR}: --start-below waits for nothing", None
+    fix = (
+        "let it cool down: --start-below 60C, or --cooldown 60s"
+        if state.celsius > HOT_CELSIUS
+        else None
+    )
+    return f"{state.celsius:.0f} °C, the hottest sensor of the processor", fix
 
 
 def _telemetry(state: State) -> Found:
@@ -263,10 +268,6 @@ def _free_disk_bytes(folder: Path) -> int:
 
 
 def _hottest_celsius() -> float | None:
-    """The hottest sensor of a processor; Linux only, and few virtual machines have one."""
-    import psutil
-
-    groups = psutil.sensors_temperatures()
-    words = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal")
-    found = [sensor.current for name in words for sensor in groups.get(name, ())]
-    return max(found, default=None)
+    """Of the hottest sensor of the processor; None: there is none."""
+    found = hottest()
+    return None if found is None else found.celsius

@@ -57,6 +57,20 @@ TRUST = (
         "programs.",
     ),
     Term(
+        "WARM_START",
+        "",
+        "A process began warmer than --start-below allows: the machine cooled down no further, or "
+        "ten minutes were over. At best B. A higher limit, a cooler room; bench doctor tells how "
+        "warm it is.",
+    ),
+    Term(
+        "SLOWED",
+        "",
+        "In the test without a rest (--sustain) the processor slowed down for heat or power, a "
+        "quota stopped it, or the speed stayed below 95 % of its peak up to the end. At best B: "
+        "the speed of the short processes does not last; sustained_* is what is left.",
+    ),
+    Term(
         "MAJOR_FAULTS",
         "",
         "Pages were read from a disk in a timed part. At best B. More free memory.",
@@ -214,7 +228,9 @@ WORDS = (
         "share",
         "Of a test that runs for --sustain without a rest, in windows: the median rate of the last "
         "quarter over the peak, the largest median of three neighbouring windows. It has fallen "
-        "where three windows or more up to the end stay below 95 % of the peak.",
+        "where three windows or more up to the end stay below 95 % of the peak. The rate at the "
+        "end is a metric of its own (sustained_decode_tok_s and its like), which bench compare "
+        "judges and --fail-on sustained:5% gates.",
         "the usual rows, whose processes are short",
     ),
     Term(

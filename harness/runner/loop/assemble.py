@@ -25,6 +25,7 @@ from harness.results.replies import (
     Placement,
     ProcessSamples,
     StepsCheck,
+    Sustained,
 )
 from harness.results.schema import SERVER, Cell, Document, Metric, Reason, Record, Trust
 from harness.results.size_effect import judge_sizes
@@ -38,6 +39,7 @@ from harness.results.summarize import (
     summarize_memory,
     without_doubtful,
 )
+from harness.results.sustained import slowed, sustained_metrics
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.calibration import measured_environment, peaks_of
 from harness.runner.loop.effort import effort_of
@@ -356,8 +358,47 @@ def profile_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
 
 
 def sustain_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
-    """The speed over minutes without a rest."""
-    return Part(fields={"sustain": facts.entries.sustained.get(facts.key)})
+    """The speed over minutes without a rest, and what slowed it."""
+    found = facts.entries.sustained.get(facts.key)
+    return Part(
+        fields={"sustain": found},
+        metrics=sustained_metrics(found, metrics),
+        doubts=sustain_doubts(found),
+    )
+
+
+def sustain_doubts(found: Sustained | None) -> tuple[Doubt, ...]:
+    """What a speed that does not last takes away from a grade.
+
+    Args:
+        found: of the test without a rest; None: none was asked for.
+    """
+    told = slowed(found)
+    return () if told is None else (Doubt(Grade.B, ReasonCode.SLOWED, told),)
+
+
+def start_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
+    """Whether its processes began as cool as was asked for."""
+    return Part(doubts=start_doubts(facts.processes, facts.entries.sustained.get(facts.key)))
+
+
+def start_doubts(processes: Sequence[ProcessSamples], found: Sustained | None) -> tuple[Doubt, ...]:
+    """What warm beginnings take away from a grade.
+
+    Args:
+        processes: of one cell.
+        found: of the test without a rest; None: none was asked for.
+    """
+    starts = [one.start for one in (*processes, *([found] if found else ())) if one.start]
+    warm = [start for start in starts if not start.reached]
+    if not warm:
+        return ()
+    most = max(warm, key=lambda start: start.celsius)
+    detail = (
+        f"{len(warm)} of {len(starts)} processes began warmer than --start-below allows, at"
+        f" {most.celsius:.0f} °C ({most.sensor}) after {most.waited_s:.0f} s at the most"
+    )
+    return (Doubt(Grade.B, ReasonCode.WARM_START, detail),)
 
 
 # In the order of the metrics of a record; a feature sees the metrics of those above it. Doubts of
@@ -375,4 +416,5 @@ FEATURES: tuple[Feature, ...] = (
     exported_part,
     profile_part,
     sustain_part,
+    start_part,
 )

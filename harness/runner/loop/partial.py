@@ -25,6 +25,7 @@ from harness.results.summarize import (
     summarize_memory,
     without_doubtful,
 )
+from harness.results.sustained import sustained_metrics
 from harness.runner.loop.assemble import (
     device_doubts,
     doubt,
@@ -33,8 +34,10 @@ from harness.runner.loop.assemble import (
     kept_samples,
     placement_of,
     record_of,
+    start_doubts,
     status_fields,
     steps_doubts,
+    sustain_doubts,
 )
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.calibration import measured_environment
@@ -148,11 +151,13 @@ class _Found:
         memory = entries.memory.get(self.key)
         compiled = entries.compiled.get(group)
         timed = summarize(before.cell, processes, entries.header.plan.looks) if processes else {}
+        kept = entries.sustained.get(self.key)
         metrics = {
             **without_doubtful(timed, energy),
             **({} if memory is None else summarize_memory((memory,))),
             **before.metrics,
             **compile_metric(compiled),
+            **sustained_metrics(kept, timed),
         }
         fields = status_fields(entries.failure_at(*self.key), len(processes))
         record = structs.replace(
@@ -165,7 +170,7 @@ class _Found:
             hardware=hardware_of(processes, entries.agreements.get(group)),
             placement=placement_of(processes, compiled),
             profile=entries.profiles.get(self.key),
-            sustain=entries.sustained.get(self.key),
+            sustain=kept,
         )
         simulated = before.simulated or (record.hardware is not None and record.hardware.simulated)
         trust = self._trust(record, simulated) if record.status == Status.OK else None
@@ -176,6 +181,6 @@ class _Found:
         machine = self.entries.header.environment
         found = judge(record.cell, record.metrics, self.processes, False, machine)
         steps = steps_doubts(self.entries.step_checks.get(self.outlined.build))
-        return doubt(
-            found, (*steps, *device_doubts(record.placement, simulated, record.cell.device))
-        )
+        device = device_doubts(record.placement, simulated, record.cell.device)
+        heat = start_doubts(self.processes, record.sustain)
+        return doubt(found, (*heat, *sustain_doubts(record.sustain), *steps, *device))

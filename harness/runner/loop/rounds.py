@@ -1,15 +1,17 @@
 """Rounds: every group once, in shuffled order, until the plan, its precision or its budget ends."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from msgspec import structs
 
 from harness.core.errors import WorkerError
 from harness.core.findings import Progress
 from harness.estimator.calibration.bandwidth import READER, measure_read_bandwidth
 from harness.machine.process.together import Child, started_together
 from harness.machine.process.worker import Worker
-from harness.results.entries import BandwidthEntry, Entry, NoBandwidthEntry
+from harness.results.entries import BandwidthEntry, Entry, NoBandwidthEntry, SamplesEntry
+from harness.results.replies import Start
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.calibration import has_peaks
 from harness.runner.loop.effort import is_precise
@@ -17,6 +19,7 @@ from harness.runner.loop.entries import Entries
 from harness.runner.loop.interleaved import check_room_together, measure_together
 from harness.runner.loop.memory_limit import refuse_without_room
 from harness.runner.loop.order import shuffled
+from harness.runner.loop.rest import Pause, rest
 from harness.runner.loop.session import failure_entry, measure_group
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import TURNS
@@ -26,19 +29,6 @@ from harness.store.exported import AnyArtifact
 BANDWIDTH_SECONDS = 0.3
 # Interpreters that are started at once, tens of MiB each: those of the default plan's round.
 AT_ONCE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """How the machine rests between processes.
-
-    Attributes:
-        sleep: for so many seconds.
-        clock: monotonic, in seconds.
-    """
-
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +53,9 @@ class _Run:
         """Tell what begins now."""
         self.progress(what, *self.entries.done_of(self.plan))
 
-    def cool_down(self) -> None:
-        """Rest as long as the plan says."""
-        if self.plan.settings.cooldown > 0:
-            self.log(f"cooling down for {self.plan.settings.cooldown:g} s")
-            self.pause.sleep(self.plan.settings.cooldown)
+    def cool_down(self, *groups: SessionGroup) -> Start | None:
+        """Rest as the plan says before groups are measured; how warm it was then."""
+        return rest(self.plan.settings, groups, self.pause, self.log)
 
 
 def measure_rounds(
@@ -139,9 +127,10 @@ def _one_item(
         return
     if run.entries.has_group(item, round_index):  # it has failed since this round began
         return
-    run.cool_down()
+    start = run.cool_down(item)
     run.log(f"round {round_index + 1}: {item.key}")
-    yield from _one_group(item, run.builds.of(item), round_index, run.plan, waiting)
+    for entry in _one_group(item, run.builds.of(item), round_index, run.plan, waiting):
+        yield begun(entry, start)
 
 
 def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Entry]:
@@ -151,10 +140,18 @@ def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> 
     missing = [group for group in groups if not run.entries.has_group(group, round_index)]
     if not missing:
         return
-    run.cool_down()
+    start = run.cool_down(*missing)
     run.log(f"round {round_index + 1}: {len(missing)} interleaved sessions")
     pairs = [(group, run.builds.of(group)) for group in missing]
-    yield from measure_together(pairs, round_index, run.plan.settings)
+    for entry in measure_together(pairs, round_index, run.plan.settings):
+        yield begun(entry, start)
+
+
+def begun(entry: Entry, start: Start | None) -> Entry:
+    """An entry with how warm the machine was when its process began."""
+    if start is None or not isinstance(entry, SamplesEntry):
+        return entry
+    return structs.replace(entry, start=start)
 
 
 def _budget_is_spent(plan: Plan, elapsed_s: float, rounds_done: int) -> bool:

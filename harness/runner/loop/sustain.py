@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from msgspec import structs
+
 from harness.core.errors import WorkerError
 from harness.core.findings import Progress
 from harness.engine.workload import Workload
@@ -13,10 +15,11 @@ from harness.results.entries import SustainEntry
 from harness.results.metrics import rate_of_kind
 from harness.results.replies import ProcessSamples, Sustained, SustainWindow
 from harness.results.schema import kind_of
-from harness.results.summarize import sustained
+from harness.results.sustained import sustained
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.parts import cell_of
+from harness.runner.loop.rest import Pause, rest
 from harness.runner.loop.session import open_group, sample_test
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import Settings
@@ -27,9 +30,13 @@ LEAST_WINDOW_S = 1.0
 
 
 def sustained_tests(
-    plan: Plan, builds: Builds, entries: Entries, progress: Progress
+    plan: Plan, builds: Builds, entries: Entries, progress: Progress, pause: Pause | None = None
 ) -> Iterator[SustainEntry]:
     """Yield an entry per cell that has none yet; what cannot be taken costs nothing else."""
+
+    def log(what: str) -> None:
+        progress(what, *entries.done_of(plan))
+
     seconds = plan.settings.sustain
     if seconds is None:
         return
@@ -38,11 +45,13 @@ def sustained_tests(
             key = (group.key, workload.name)
             if key in entries.sustained or entries.failure_of(group, workload):
                 continue
-            progress(f"sustained: {group.key} {workload.name}", *entries.done_of(plan))
+            start = rest(plan.settings, (group,), pause or Pause(), log)
+            log(f"sustained: {group.key} {workload.name}")
             try:
                 found = sustain(group, builds.of(group), workload, plan.settings, seconds)
             except WorkerError as error:
                 found = Sustained(reason=f"{error.problem}; try: {error.fix}")
+            found = structs.replace(found, start=start)
             yield SustainEntry(group=group.key, workload=workload.name, found=found)
 
 
@@ -86,6 +95,8 @@ def sustain(
                     rate=speed,
                     background_cpu_share=watch.background_cpu_share,
                     thermal_events=watch.thermal_events,
+                    steal_share=watch.steal_share,
+                    throttled_periods=watch.throttled_periods,
                 )
             )
     return sustained(windows, rate.name, rate.unit, window_s)

@@ -279,6 +279,11 @@ FLAGS: tuple[Flag, ...] = (
         "Rest this long before each process: 30s.",
     ),
     Flag(
+        "start_below", readers.CELSIUS, "45C", '"45C"', "DEGREES", EFFORT,
+        "Before each process wait until the hottest sensor is below this: 45C, 113F; ten minutes"
+        " at most.",
+    ),
+    Flag(
         "interleave", one_of(INTERLEAVES), "turns", '"turns"', "", EFFORT,
         "Sessions one after the other in each round, or all open and interleaved pass by pass.",
     ),

@@ -52,6 +52,8 @@ class RunFlags(TypedDict, total=False):
             the value: 0.05 or `"5%"`.
         max_rounds: most rounds with a precision.
         cooldown: seconds of rest before each process; `"30s"`.
+        start_below: degrees Celsius that the hottest sensor is below before each process; `"45C"`,
+            `"113F"`.
         interleave: sessions one after the other in each round, or all open and interleaved
             pass by pass.
         sustain: seconds that every test runs without a rest besides; `"10m"`.
@@ -100,6 +102,7 @@ class RunFlags(TypedDict, total=False):
     precision: float | str
     max_rounds: int
     cooldown: Seconds
+    start_below: float | str
     interleave: Literal["rounds", "turns"]
     sustain: Seconds
     seed: int

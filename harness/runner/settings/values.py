@@ -22,6 +22,7 @@ from harness.core.ranges import (
     parse_seconds,
     parse_share,
     parse_sounds,
+    parse_temperature,
     parse_turns,
 )
 from harness.stats.stopping import Looks, looks_of
@@ -89,6 +90,7 @@ class Settings:
     precision: float | None = None
     max_rounds: int = 30
     cooldown: float = 0.0
+    start_below: float | None = None
     interleave: str = "rounds"
     sustain: float | None = None
     seed: int = 0
@@ -304,6 +306,10 @@ def _seconds(value: Any, called: str) -> float:
     return parse_seconds(value, called) if isinstance(value, str) else float(value)
 
 
+def _celsius(value: Any, called: str) -> float:
+    return parse_temperature(value if isinstance(value, str) else f"{value}C", called)
+
+
 def _share(value: Any, called: str) -> float:
     return parse_share(str(value), called)
 
@@ -341,6 +347,7 @@ DIMS = Reader(str | list[str], "a list such as ['batch=1']", _dims)
 INPUTS = Reader(str | list[str], "a list such as ['sr=16000']", _inputs)
 COUNT = Reader(int, "a whole number", _same, _whole)
 SECONDS = Reader(float | str, "seconds, or a time such as '5m'", _seconds)
+CELSIUS = Reader(float | str, "degrees Celsius, or a temperature such as '45C' or '113F'", _celsius)
 SHARE = Reader(float | str, "a share such as 0.05 or '5%'", _share)
 TRUTH = Reader(bool, "true or false", _same)
 WORD = Reader(str, "a word or a path", _word)

@@ -81,9 +81,11 @@ def test_one_trouble_gives_one_warning_with_a_way_out(state, check):
     assert warnings[0].fix
 
 
-def test_what_a_system_does_not_tell_is_no_finding():
+def test_what_a_system_does_not_tell_is_no_finding_but_that_of_the_heat():
     silent = State(MachineFacts(), WatchInterval(wall_ns=1, processors=1), None, None, None, MAC)
-    assert list(judge(silent)) == []
+    (heat,) = judge(silent)
+    assert (heat.check, heat.state) == ("heat", OK)
+    assert "no sensor" in heat.detail
 
 
 @pytest.mark.parametrize("system", [LINUX, MAC, WINDOWS])

@@ -113,6 +113,7 @@ def test_reasons_carry_their_numbers():
 def test_every_rule_has_a_code_and_every_code_but_those_of_the_runner_a_rule():
     of_runner = {
         *(ReasonCode.STEPS_DIFFER, ReasonCode.SIZE_IGNORED),
+        *(ReasonCode.WARM_START, ReasonCode.SLOWED),
         *(ReasonCode.SIMULATED, ReasonCode.PLACEMENT),
     }
     assert set(RULES) == set(ReasonCode) - of_runner

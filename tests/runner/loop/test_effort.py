@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import UsageError, WorkerError
+from harness.machine.meters.temperature import Sensor
 from harness.report.notes import ENDINGS
 from harness.report.render import render
 from harness.results.plan import Effort
@@ -13,7 +14,8 @@ from harness.runner.loop import rounds, sustain
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.effort import effort_of
 from harness.runner.loop.entries import Entries
-from harness.runner.loop.rounds import Pause, measure_rounds
+from harness.runner.loop.rest import Pause
+from harness.runner.loop.rounds import measure_rounds
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import PRESETS, Settings, load_settings
@@ -22,6 +24,7 @@ from harness.stats.stopping import FIRST_LOOK
 from tests import replies
 from tests.inline_worker import none_waiting
 
+COOL = Sensor("coretemp Core 0", 40.0)
 READ = MemoryRead(threads=1, bytes=1, pass_ns=(1,))
 FIXED_NS = (1000, 1002, 998, 1001, 999)  # half-width under 1 %
 
@@ -163,6 +166,8 @@ def test_a_test_without_a_rest_stands_in_its_record(
 ):
     """Windows of a hundredth of a second for a twentieth: each has a rate, and a peak is found."""
     monkeypatch.setattr(sustain, "LEAST_WINDOW_S", 0.01)
+    monkeypatch.setattr(sustain, "Pause", lambda: Pause(hottest=lambda _: None))
+    monkeypatch.setattr(rounds, "Pause", lambda: Pause(hottest=lambda _: COOL))
     settings = Settings(
         model=(str(tiny_folder),),
         quant=("fp32",),
@@ -173,6 +178,7 @@ def test_a_test_without_a_rest_stands_in_its_record(
         sample_seconds=0.01,
         calibrate=False,
         sustain=0.05,
+        start_below=45.0,
     )
     plan = make_plan(settings, usable_threads=1)
     outcome = run_plan(plan, results=tmp_path, cache=shared_cache, progress=lambda *_: None)
@@ -181,4 +187,7 @@ def test_a_test_without_a_rest_stands_in_its_record(
     assert found.metric == "decode_tok_s"
     assert found.windows
     assert found.peak >= min(window.rate for window in found.windows) > 0
-    assert "without a rest" in render(outcome.document, "table")
+    assert record.metrics["sustained_decode_tok_s"].value == found.sustained
+    drawn = render(outcome.document, "table")
+    assert "without a rest" in drawn
+    assert "below 45 °C (coretemp Core 0): 1 process waited 0 s in all" in drawn

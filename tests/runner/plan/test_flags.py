@@ -155,7 +155,15 @@ def test_an_option_is_no_switch_by_accident():
 # What says how, how long or beside what is measured; the others say which cells there are.
 NOT_OF_CELLS = {
     *("seed", "rounds", "budget", "precision", "cooldown", "interleave", "sustain", "timeout"),
-    *("warm_seconds", "sample_seconds", "min_passes", "calibrate", "profile", "quality"),
+    *(
+        "start_below",
+        "warm_seconds",
+        "sample_seconds",
+        "min_passes",
+        "calibrate",
+        "profile",
+        "quality",
+    ),
     *("sensitivity", "reference", "allow_simulated", "allow_fallback", "device", "model", "ep"),
 }
 # Examples that are the usual value, or none that the model has.
