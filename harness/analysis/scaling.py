@@ -23,7 +23,7 @@ from harness.analysis.scaling_causes import (
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import UsageError
 from harness.estimator.calibration.calibrate import machine_fingerprint
-from harness.results.enums import Kind
+from harness.results.enums import Kind, Prepack
 from harness.results.metrics import metric_row
 from harness.results.schema import DECODE, PREFILL, REQUEST, Document, Record, kind_of
 from harness.results.validity import why_left_out
@@ -67,7 +67,7 @@ class Rule:
         return -1.0 if self.is_rate else 1.0
 
 
-_SESSION = ("device", "runtime", "level", "threads", "batch")
+_SESSION = ("device", "runtime", "level", "threads", "batch", "capacity", "prepack")
 # Decoded tokens are no field: the rate of 8 and that of 16 are one quantity. Memory is that of
 # decode tests, so that no model has the activations of a prompt which another was not given.
 # Weights are the same in every test of a level.
@@ -94,6 +94,8 @@ class Group:
         depth: tokens in the cache.
         prompt: prefill tokens.
         chunk: of them that were read at once; 0: all.
+        capacity: positions that caches were allocated for; 0: as many as the tests need.
+        prepack: when kernels copied weights.
     """
 
     rule: Rule
@@ -105,6 +107,8 @@ class Group:
     depth: int | None = None
     prompt: int | None = None
     chunk: int | None = None
+    capacity: int | None = None
+    prepack: str | None = None
 
     @property
     def test(self) -> str | None:
@@ -117,20 +121,22 @@ class Group:
 
     @property
     def label(self) -> str:
-        """The group in a sentence: metric, level, test, threads, and a batch above 1."""
+        """The group in a sentence: metric, level, test, threads, and what is not usual."""
         threads = None if self.threads is None else f"t{self.threads}"
         batch = f"b{self.batch}" if self.batch and self.batch > 1 else None
-        words = (self.rule.metric, self.level, self.test, threads, batch)
+        room = f"capacity {self.capacity}" if self.capacity else None
+        copies = f"prepack {self.prepack}" if self.prepack not in (None, Prepack.OFF) else None
+        words = (self.rule.metric, self.level, self.test, threads, batch, room, copies)
         return " ".join(word for word in words if word)
 
     @property
     def place(self) -> tuple[object, ...]:
         """What groups are sorted by: metric, level from large to small, device, then numbers."""
         levels = [*LEVELS, self.level]
-        numbers = (self.threads, self.batch, self.depth, self.prompt, self.chunk)
+        numbers = (self.threads, self.batch, self.depth, self.prompt, self.chunk, self.capacity)
         return (
             *(RULES.index(self.rule), levels.index(self.level), self.level),
-            *(self.device or "", self.runtime or ""),
+            *(self.device or "", self.runtime or "", self.prepack or ""),
             *(-1 if number is None else number for number in numbers),
         )
 

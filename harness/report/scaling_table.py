@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from harness.analysis.scaling import ScalingRow, ScalingStudy
+from harness.report.columns import capacity_words
 from harness.report.grid import (
     DIFFERS,
     PEOPLE,
@@ -23,8 +24,11 @@ COLUMNS: tuple[Column[ScalingRow], ...] = (
     Column("metric", lambda row: row.group.rule.metric),
     Column("level", lambda row: row.group.level),
     Column("device", lambda row: row.group.device or None, shown=DIFFERS),
+    Column("runtime", lambda row: row.group.runtime, shown=DIFFERS),
     Column("threads", lambda row: row.group.threads, shown=DIFFERS),
     Column("batch", lambda row: row.group.batch, shown=DIFFERS),
+    Column("capacity", lambda row: _capacity(row), shown=DIFFERS),
+    Column("prepack", lambda row: row.group.prepack, shown=DIFFERS),
     Column("test", lambda row: row.group.test or None),
     Column("models", lambda row: len(row.models)),
     Column("exponent", lambda row: row.law.exponent, two_decimals),
@@ -67,6 +71,8 @@ def row_values(row: ScalingRow) -> dict[str, object]:
         "test": group.test,
         "depth": group.depth,
         "prompt": group.prompt,
+        "capacity": group.capacity,
+        "prepack": group.prepack,
         "models": list(row.models),
         "exponent": law.exponent,
         "exponent_low": law.low,
@@ -79,6 +85,12 @@ def row_values(row: ScalingRow) -> dict[str, object]:
         "breaker_word": None if breaker is None else breaker.word,
         "why": None if breaker is None else breaker.why,
     }
+
+
+def _capacity(row: ScalingRow) -> str | None:
+    """Positions of the caches; None of weights, whatever they are."""
+    tokens = row.group.capacity
+    return None if tokens is None else capacity_words(tokens)
 
 
 def _breakers(rows: Sequence[ScalingRow]) -> list[str]:

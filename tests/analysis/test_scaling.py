@@ -334,9 +334,14 @@ def test_rows_stand_in_the_order_of_metric_level_and_depth():
     ]
 
 
-@pytest.mark.parametrize("field", ["level", "device", "threads", "batch", "depth"])
-def test_cells_that_differ_in_more_than_the_model_are_not_pooled(field):
-    other = {"level": "fp32", "device": "other", "threads": 1, "batch": 2, "depth": 7}[field]
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        *(("level", "fp32"), ("device", "other"), ("threads", 1), ("batch", 2), ("depth", 7)),
+        *(("capacity", 8192), ("prepack", "on"), ("runtime", "genai")),
+    ],
+)
+def test_cells_that_differ_in_more_than_the_model_are_not_pooled(field, other):
     records = [*rates(sizes=FOLDERS), *rates({}, FOLDERS, **{field: other})]
     assert len(study_scaling([document(*records)]).rows) == 2
 

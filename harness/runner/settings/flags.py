@@ -388,5 +388,7 @@ def plan_values(table: Mapping[str, Any], allowed: tuple[str, ...], called: str)
         try:
             values[key] = row.reader.read(value, key, f"{key} = {row.in_plan}", is_text=False)
         except UsageError as error:
-            raise UsageError(f"{called}: {error.problem}", error.fix) from error
+            in_flags = error.fix.startswith(f"{key} ")  # the way out as it is typed, not as TOML
+            fix = f"{key} = {row.in_plan}" if in_flags else error.fix
+            raise UsageError(f"{called}: {error.problem}", fix) from error
     return values
