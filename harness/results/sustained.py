@@ -18,7 +18,7 @@ from harness.stats.distributions import t_quantile
 from harness.stats.intervals import CONFIDENCE
 
 PEAK_WINDOWS = 3  # neighbours whose median is a peak: one lucky window is none
-LAST_SHARE = 0.25  # of the windows: what the speed has come to
+LAST_SHARE = 0.25  # of the windows, but so many at least: what the speed has come to
 THROTTLED_BELOW = 0.95  # of the peak, from some window to the end
 BATCHES = 5  # of the last windows, which are not independent of their neighbours
 PREFIX = "sustained_"  # before the name of the rate
@@ -146,8 +146,8 @@ def _batch_error(values: Sequence[float]) -> float:
 
 
 def _last(windows: Sequence[T]) -> Sequence[T]:
-    """The last quarter, one at least."""
-    return windows[-max(1, round(len(windows) * LAST_SHARE)) :]
+    """The last quarter, as many at least as a peak is taken from."""
+    return windows[-max(PEAK_WINDOWS, round(len(windows) * LAST_SHARE)) :]
 
 
 def _mean(shares: Sequence[float | None]) -> float | None:

@@ -72,6 +72,7 @@ def test_every_grade_and_reason_code_has_an_entry():
         ("peak", "peak MiB [MiB]: "),
         ("load", "load ms [ms]: "),
         ("c512", "capacity [tokens]: "),
+        *(("--turns", "turn: "), ("4x128+64", "turn: "), ("--start-below", "start-below [°C]: ")),
         ("capacity=256", "capacity [tokens]: "),
         ("--session-option", "session option: "),
         ("session_options", "session option: "),

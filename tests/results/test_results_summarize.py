@@ -9,7 +9,7 @@ import pytest
 from harness.results.metric_row import Source
 from harness.results.metrics import of_records, of_source
 from harness.results.quality import EmbeddingScores, Mean, PathQuality, Quality
-from harness.results.replies import Compiled, EnergyUsed, MemoryTaken
+from harness.results.replies import Compiled, EnergyUsed, MemoryTaken, Sustained
 from harness.results.schema import Metric, kind_of
 from harness.results.summarize import (
     compile_metric,
@@ -23,6 +23,7 @@ from harness.results.summarize import (
     summarize_memory,
     text_rates,
 )
+from harness.results.sustained import sustained_metrics
 from tests.results.results_samples import cell, process
 
 MS = 1_000_000
@@ -301,8 +302,12 @@ def test_every_produced_metric_is_listed_with_its_unit():
     found |= quality_metrics(request, Quality(decode=filled(PathQuality)))
     found |= quality_metrics(ENCODE, Quality(encode=filled(EmbeddingScores)))
     found |= text_rates(found["decode_tok_s"], {"english": 4.0, "korean": 2.0})
+    listed = {row.name for row in of_source(Source.SUSTAIN)}
     share = share_metric(found["tpot_ms"], lambda seconds: 1e-3 / seconds)
     found |= {row.name: share for row in of_source(Source.PEAKS)}
+    for name in [name for name in found if f"sustained_{name}" in listed]:
+        kept = Sustained(metric=name, sustained=2.0)
+        found |= sustained_metrics(kept, found)
     units = {row.name: row.unit for row in of_records()}
     assert {name: value.unit for name, value in found.items()} == units
     assert all(value.value is not None and math.isfinite(value.value) for value in found.values())

@@ -48,6 +48,12 @@ def test_one_lucky_window_is_no_peak():
     assert summed(100.0, 150.0, 100.0, 100.0).peak == 100.0
 
 
+def test_a_short_test_ends_with_no_more_than_its_peak():
+    """Of three windows the last one alone is no end."""
+    found = summed(100.0, 100.0, 230.0)
+    assert (found.peak, found.share) == (100.0, 1.0)
+
+
 def test_a_single_window_is_all_there_is():
     assert summed(7.0).share == 1.0
 

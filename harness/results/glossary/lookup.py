@@ -23,7 +23,9 @@ PATTERNS = (
     (r"turn\d+\+\d+(c\d+)? reread ttft ms", "reread TTFT ms"),
     (r"turn\d+\+\d+(c\d+)? tok/s", "turnN+M tok/s"),
     (r"turn\d+\+\d+(c\d+)?( @ d\d+)?", "turn"),
-    (r"turns", "turn"),
+    (r"turns|\d+x\d+\+\d+", "turn"),
+    (r"start[ _]below", "start-below"),
+    (r"sustain", "sustained"),
     (r"pp\d+(c\d+)? tok/s", "ppN tok/s"),
     (r"tg\d+ tok/s", "tgN tok/s"),
     (r"pg\d+\+\d+(c\d+)? tok/s", "pgN+M tok/s"),
@@ -70,7 +72,7 @@ def explain(term: str) -> str:
     Raises:
         UsageError: nothing is called so; names what is near.
     """
-    found = _find(term.strip())
+    found = _find(term.strip().removeprefix("--"))
     if found is None:
         near = nearest(term, terms())
         raise UsageError(

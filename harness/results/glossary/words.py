@@ -234,6 +234,14 @@ WORDS = (
         "the usual rows, whose processes are short",
     ),
     Term(
+        "start-below",
+        "°C",
+        "Before each timed process the hottest sensor of the processor, and of graphics cards "
+        "where they do the work, is waited for until it is below this (--start-below 45C, 113F): "
+        "ten minutes at most, 90 s where it falls by less than half a degree. Records keep sensor, "
+        "temperature and wait; without a sensor a note says so and nothing waits.",
+    ),
+    Term(
         "status",
         "",
         "ok, failed, crashed, timeout, out_of_memory, unsupported or skipped; all but ok carry a "

@@ -57,6 +57,14 @@ def rest(
     return wait_below(settings.start_below, with_graphics, pause, log)
 
 
+def without_sensor(settings: Settings, pause: Pause) -> str | None:
+    """What is said once of a plan that would wait, where no sensor tells; None: nothing."""
+    if settings.start_below is None or pause.hottest(True) is not None:
+        return None
+    limit = f"--start-below {settings.start_below:g}C"
+    return f"no sensor tells how warm the machine is: {limit} waits for nothing"
+
+
 def wait_below(
     limit: float, with_graphics: bool, pause: Pause, log: Callable[[str], None]
 ) -> Start | None:
@@ -74,7 +82,6 @@ def wait_below(
     begin_s = pause.clock()
     found = pause.hottest(with_graphics)
     if found is None:
-        log(f"no sensor tells how warm the machine is: --start-below {limit:g}C waits for nothing")
         return None
     lowest, lowest_s, now_s = found.celsius, begin_s, begin_s
     if found.celsius >= limit:

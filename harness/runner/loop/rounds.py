@@ -19,7 +19,7 @@ from harness.runner.loop.entries import Entries
 from harness.runner.loop.interleaved import check_room_together, measure_together
 from harness.runner.loop.memory_limit import refuse_without_room
 from harness.runner.loop.order import shuffled
-from harness.runner.loop.rest import Pause, rest
+from harness.runner.loop.rest import Pause, rest, without_sensor
 from harness.runner.loop.session import failure_entry, measure_group
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import TURNS
@@ -72,6 +72,9 @@ def measure_rounds(
     if plan.settings.interleave == TURNS:
         open_at_once = [group for group in plan.groups if build_key(group) in builds.artifacts]
         check_room_together([(group, builds.of(group)) for group in open_at_once])
+    told = without_sensor(plan.settings, run.pause)
+    if told is not None:
+        run.log(told)
     start_s, kept = run.pause.clock(), entries.rounds_done(plan)  # those cost nothing now
     settings = plan.settings
     for round_index in range(settings.most_rounds):

@@ -12,7 +12,14 @@ from harness.results.enums import Grade
 from harness.results.replies import Start, Sustained
 from harness.results.sustained import sustained
 from harness.runner.loop.assemble import start_doubts, sustain_doubts
-from harness.runner.loop.rest import LONGEST_WAIT_S, STALE_S, Pause, rest, wait_below
+from harness.runner.loop.rest import (
+    LONGEST_WAIT_S,
+    STALE_S,
+    Pause,
+    rest,
+    wait_below,
+    without_sensor,
+)
 from harness.runner.settings import Settings, flag_values, load_settings
 from tests import replies
 from tests.results.test_results_sustained import windows
@@ -68,9 +75,12 @@ def test_a_machine_that_cools_too_slowly_ends_it_after_the_longest_time():
 def test_without_a_sensor_nothing_waits():
     machine = Machine(lambda now_s: None)
     assert machine.wait(45.0) is None
-    assert machine.said == [
+    assert machine.said == []
+    pause = Pause(hottest=machine.read)
+    assert without_sensor(Settings(start_below=45.0), pause) == (
         "no sensor tells how warm the machine is: --start-below 45C waits for nothing"
-    ]
+    )
+    assert without_sensor(Settings(), pause) is None
 
 
 def test_a_rest_comes_before_the_look():
