@@ -4,8 +4,11 @@ The only place that touches the process's environment; docs/environment.md is ma
 """
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.core.withheld import without_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ KEY = Variable(
     "BENCH_API_KEY",
     BENCH,
     "The key that a server of `--runtime http://...` asks for: sent to that server alone, over"
-    " https where it is another machine, and never kept.",
+    " https where it is another machine, never kept, and in no other child process.",
     "sk-...",
 )
 # The commit that a build service tests, by the names that each gives it.
@@ -100,7 +103,12 @@ OURS = (
     *(SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY),
 )
 OTHERS = (
-    Variable("HF_TOKEN", "huggingface_hub", "Access to private and gated `hf:` models.", "hf_..."),
+    Variable(
+        "HF_TOKEN",
+        "huggingface_hub",
+        "Access to private and gated `hf:` models; no child process has it.",
+        "hf_...",
+    ),
     Variable(
         "HF_HOME",
         "huggingface_hub",
@@ -161,9 +169,15 @@ def all_variables() -> dict[str, str]:
     return dict(os.environ)
 
 
-def child_variables() -> dict[str, str]:
-    """Return the environment of a child process: this one's, with telemetry off unless set."""
-    return {TELEMETRY.name: "1"} | all_variables()
+def child_variables(entrusted: Collection[str] = ()) -> dict[str, str]:
+    """Return the environment of a child process: this one's without secrets.
+
+    Telemetry is off in it, unless it is set.
+
+    Args:
+        entrusted: names that it needs although they hold a secret.
+    """
+    return {TELEMETRY.name: "1"} | without_secrets(all_variables(), frozenset(entrusted))
 
 
 def keep_quiet() -> None:
@@ -185,8 +199,9 @@ def environment_page() -> str:
     parts = [
         "# Environment variables",
         "Every variable that `bench` reads or sets, and those of its libraries that change what it"
-        " does. Generated from harness/core/environment.py by docs/pages.py. Workers get"
-        ' the whole environment; `bench ab --a "NAME=value ..."` sets variables for one side.',
+        " does. Generated from harness/core/environment.py by docs/pages.py. Child"
+        " processes get the environment without tokens, keys and passwords (docs/security.md);"
+        ' `bench ab --a "NAME=value ..."` sets variables for one side.',
         "## Read or set by bench",
         _table(OURS),
         "## Read by libraries",

@@ -24,7 +24,7 @@ from typing import IO, Any, Self, TypeVar, overload
 
 import msgspec
 
-from harness.core.environment import child_variables
+from harness.core.environment import KEY, child_variables
 from harness.core.errors import EXIT_CELLS, WorkerError
 from harness.core.units import NS_PER_S
 from harness.machine.process.ending import (
@@ -44,6 +44,8 @@ Reply = TypeVar("Reply")
 GONE = b"!gone\n"  # written by the parent itself into the answer pipe once the child is dead
 CLOSE_GRACE_S = 10.0  # Assumes: freeing a session takes less; after that the group is ended
 LOG_TAIL_BYTES = 4096
+# What a module's child needs that all others are not given: who asks a server has its key.
+ENTRUSTED = {"harness.engine.served_worker": (KEY.name,)}
 
 
 class Worker:
@@ -83,7 +85,8 @@ class Worker:
 
         Args:
             module: importable name of a module with `COMMANDS`.
-            env: variables to set on top of this process's own.
+            env: variables to set on top of this process's own, which are those of
+                harness.core.environment.child_variables: no tokens, keys or passwords.
             python: another interpreter (one that has this package); None: this one, with this
                 process's `sys.path`.
 
@@ -99,7 +102,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=write_fd,
                 stderr=log,
-                env=_environment(env, own_interpreter=python is None),
+                env=_environment(module, env, own_interpreter=python is None),
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
@@ -269,9 +272,11 @@ def _command_line(module: str, python: str | None) -> list[str]:
     return words
 
 
-def _environment(extra: Mapping[str, str] | None, own_interpreter: bool) -> dict[str, str]:
-    """This process's variables, the extra ones, and its import path for the same interpreter."""
-    variables = child_variables()
+def _environment(
+    module: str, extra: Mapping[str, str] | None, own_interpreter: bool
+) -> dict[str, str]:
+    """A child's variables, the extra ones, and our import path for the same interpreter."""
+    variables = child_variables(ENTRUSTED.get(module, ()))
     if own_interpreter:
         folders = (str(Path(folder or ".").absolute()) for folder in sys.path)
         variables["PYTHONPATH"] = os.pathsep.join(folders)

@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from harness.core.environment import child_variables
+
 COMMAND_TIMEOUT_S = 5.0
 # sysctl name -> the word that Linux uses for the same instructions.
 ARM_FEATURES = {
@@ -36,7 +38,12 @@ def run_command(*command: str) -> str:
         subprocess.SubprocessError: it failed or hung.
     """
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=COMMAND_TIMEOUT_S
+        command,
+        env=child_variables(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=COMMAND_TIMEOUT_S,
     )
     return done.stdout.strip()
 

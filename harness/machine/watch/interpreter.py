@@ -5,6 +5,7 @@ import sys
 
 import msgspec
 
+from harness.core.environment import child_variables
 from harness.core.errors import UsageError
 
 TIMEOUT_S = 60.0  # Assumes: an interpreter starts and reads its packages' names in less
@@ -46,7 +47,12 @@ def interpreter_facts(python: str | None) -> InterpreterFacts:
     words = [python or sys.executable, "-c", SCRIPT]
     try:
         answer = subprocess.run(
-            words, capture_output=True, check=True, text=True, timeout=TIMEOUT_S
+            words,
+            env=child_variables(),
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=TIMEOUT_S,
         )
         return msgspec.json.decode(answer.stdout, type=InterpreterFacts)
     except (OSError, subprocess.SubprocessError, ValueError) as error:

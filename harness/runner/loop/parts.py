@@ -3,13 +3,14 @@
 A feature gives a part of the cell's record.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from harness.core.addresses import without_hosts
-from harness.core.environment import KEY
+from harness.core.withheld import holds_secret
 from harness.engine.workload import Workload
 from harness.results.entries import SamplesEntry
 from harness.results.enums import Grade, ReasonCode
@@ -127,8 +128,17 @@ def cell_of(group: SessionGroup, workload: Workload, artifact: AnyArtifact | Non
 def without_folders(text: str) -> str:
     """Return the words of a variant, of every path the last component only: files name no place.
 
-    Nor hosts of other machines, nor a key that is set for a server.
+    Nor hosts of other machines, nor a secret that a variable of it may hold.
     """
-    words = without_hosts(text).replace("\\", "/").split()
-    key = f"{KEY.name}="
-    return " ".join(f"{key}..." if one.startswith(key) else one.rpartition("/")[2] for one in words)
+    plain = without_hosts(text).replace("\\", "/")
+    try:
+        typed = shlex.split(plain)  # a quoted value is one word
+    except ValueError:
+        typed = plain.split()
+    words = (word.partition("=") for word in typed)
+    return " ".join(
+        f"{name}=..."
+        if equals and holds_secret(name)
+        else (name + equals + value).rpartition("/")[2]
+        for name, equals, value in words
+    )

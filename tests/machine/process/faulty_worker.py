@@ -21,6 +21,10 @@ def pid() -> int:
     return os.getpid()
 
 
+def variables() -> list[str]:
+    return sorted(os.environ)
+
+
 def kill(name: str) -> None:
     os.kill(os.getpid(), getattr(signal, name))
 
