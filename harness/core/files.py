@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+LOCKS = "locks"  # folder of a cache: the locks of what is made there, and of what is measured
+
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Replace `path` by `content`; an older file stays as it was until the new one is on the disk.

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from harness.builder.quantize.levels import (
     find_level,
     own_cache,
 )
-from harness.core.environment import CACHE, chosen_cache
+from harness.core.environment import chosen_cache
 from harness.core.errors import StorageError, WorkerError
 from harness.core.files import remove_partial_folders, settle_folder, whole_folder
 from harness.core.units import KIB, MIB
@@ -35,13 +35,12 @@ from harness.store.artifact import (
 from harness.store.built import Built
 from harness.store.hashes import is_compensated
 from harness.store.links import link_file
+from harness.store.locks import ELSEWHERE, sole_maker, unwritable
 from harness.store.request import BuildRequest, build_request
 
 BUILD_MODULE = "harness.store.build_worker"
-ELSEWHERE = f"choose another cache: --cache DIR or {CACHE.name}=DIR"
 GRAPH_ROOM_BYTES = 16 * MIB  # two graph files: under 1 MB each for the models we know
 ALIGNMENT_BYTES = 4 * KIB
-LOCKS = "locks"  # folder of them, beside what is built
 
 
 def default_cache() -> Path:
@@ -215,31 +214,9 @@ def _add_lacking(artifact: Artifact, request: BuildRequest, timeout_s: float) ->
         _ask_child("add_files", timeout_s, asked)
 
 
-@contextmanager
-def sole_builder(cache: Path, folder: Path, timeout_s: float) -> Iterator[None]:
-    """Hold the lock under which `folder` is built.
-
-    Raises:
-        StorageError: the cache cannot be written, or the lock was not free within `timeout_s`.
-    """
-    import filelock
-
-    locks = cache / LOCKS
-    try:
-        locks.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(locks / f"{folder.name}.lock", timeout=timeout_s)
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise StorageError(
-            f"another process has been building {folder.name} for {timeout_s:g} s",
-            fix="wait for it, or end it",
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise _unwritable(cache, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def sole_builder(cache: Path, folder: Path, timeout_s: float) -> AbstractContextManager[None]:
+    """Hold the lock under which `folder` is built; see harness.store.locks.sole_maker."""
+    return sole_maker(cache, folder.name, timeout_s, f"building {folder.name}")
 
 
 @contextmanager
@@ -255,10 +232,4 @@ def partial_folder(folder: Path) -> Iterator[Path]:
             yield partial
             settle_folder(partial)
     except OSError as error:
-        raise _unwritable(folder.parent, error) from error
-
-
-def _unwritable(cache: Path, error: Exception) -> StorageError:
-    """Return the error for a cache that cannot be written."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return StorageError(f"the cache {str(cache)!r} cannot be written: {reason}", fix=ELSEWHERE)
+        raise unwritable(folder.parent, error) from error

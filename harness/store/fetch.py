@@ -5,11 +5,12 @@ links into a folder of blobs, which ONNX Runtime refuses, and a file with two na
 others may write: the files are copied.
 """
 
+import hashlib
 import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,23 @@ from harness.core.records import read_json
 from harness.core.units import MIB, about_time
 from harness.models.exported.skeleton import data_files
 from harness.models.weights.source import HUB_FILE
-from harness.store.hub import HubName, Wanted, local_name, parse_hub_name, wanted_files
+from harness.store.hub import (
+    HubName,
+    Wanted,
+    is_commit,
+    leads_out,
+    local_name,
+    parse_hub_name,
+    wanted_files,
+)
+from harness.store.locks import sole_maker
 
 ONLINE = "run it once with a connection, without --offline and HF_HUB_OFFLINE"
 INSTALL = "pip install 'ondevice-bench[hub]'"
+DISTRUST = "do not use this repository, or this hub (HF_ENDPOINT)"
 TOLD_BYTES = MIB  # a smaller file is there at once
 COMMIT_CHARACTERS = 12  # of the commit, in the name of a folder
+MOST_WAIT_S = 86_400.0  # for another process that fetches the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,8 @@ def fetch_model(argument: str, cache: Path, hub: Hub, log: Log) -> Path:
     """Return the folder of a model on the hub, fetching what is missing.
 
     The folder holds the model's files and HUB_FILE, which says what they are: `repo`, `revision`
-    as asked for, `inside`, `commit`, and the size of every file.
+    as asked for, `inside`, `commit`, and the size of every file. Who asks for a model that another
+    process fetches waits, and takes what that one fetched.
 
     Args:
         argument: `hf:org/name[@revision][:inside]`.
@@ -67,14 +80,15 @@ def fetch_model(argument: str, cache: Path, hub: Hub, log: Log) -> Path:
 
     Raises:
         UsageError: another form of argument.
-        ModelError: no such repository, revision, folder or file.
+        ModelError: no such repository, revision, folder or file; or a hub that names a commit that
+            is none, or files outside the repository.
         DeviceError: huggingface_hub is not installed.
         StorageError: no connection, not fetched before, no space, a disk that cannot be written.
     """
     name = parse_hub_name(argument)
     offline = hub.offline or _library().constants.HF_HUB_OFFLINE
     fetched = _fetched_before(name, cache)
-    if fetched is not None and (offline or _is_commit(name.revision)):
+    if fetched is not None and (offline or is_commit(name.revision)):
         return fetched
     with _in_words(name):
         listing = _cached(name, hub) if offline else _asked(name, hub)
@@ -82,7 +96,17 @@ def fetch_model(argument: str, cache: Path, hub: Hub, log: Log) -> Path:
     folder = place / local_name(name)
     if (folder / HUB_FILE).is_file():
         return folder
-    asked = _Asked(name, listing, replace(hub, offline=offline), place, log)
+    lock = f"hub-{hashlib.sha256(folder.relative_to(cache).as_posix().encode()).hexdigest()[:16]}"
+    with sole_maker(cache, lock, MOST_WAIT_S, f"fetching {name.repo}", log):
+        if not (folder / HUB_FILE).is_file():
+            _fetch(name, listing, replace(hub, offline=offline), folder, log)
+    return folder
+
+
+def _fetch(name: HubName, listing: _Listing, hub: Hub, folder: Path, log: Log) -> None:
+    """Fetch a model into its folder; only for who holds its lock."""
+    place = folder.parent
+    asked = _Asked(name, listing, hub, place, log)
     wanted = _wanted(name, listing, asked)
     sizes = {file: listing.files[file] or 0 for file in wanted.files}
     if wanted.note:
@@ -94,7 +118,6 @@ def fetch_model(argument: str, cache: Path, hub: Hub, log: Log) -> Path:
     with _in_words(name):
         record = {**asdict(name), "inside": wanted.inside, "commit": listing.commit}
         _put(folder, files, record)
-    return folder
 
 
 def _wanted(name: HubName, listing: _Listing, asked: "_Asked") -> Wanted:
@@ -189,18 +212,14 @@ def _library() -> Any:
     return huggingface_hub
 
 
-def _is_commit(revision: str) -> bool:
-    """Whether a revision can never mean anything else."""
-    return len(revision) == 40 and all(letter in "0123456789abcdef" for letter in revision)
-
-
 def _fetched_before(name: HubName, cache: Path) -> Path | None:
     """Return the folder that a revision meant when it was fetched last, or None."""
     places = (cache / "hub" / name.repo.replace("/", "--")).glob(f"*/{local_name(name)}/{HUB_FILE}")
     for place in sorted(places, key=lambda file: file.stat().st_mtime_ns, reverse=True):
-        record = read_json_file(place)
-        if name.revision in (record["revision"], record["commit"]):
-            return place.parent
+        with suppress(OSError, ValueError, KeyError, TypeError):  # damaged: fetched once more
+            record = read_json_file(place)
+            if name.revision in (record["revision"], record["commit"]):
+                return place.parent
     return None
 
 
@@ -208,7 +227,7 @@ def _asked(name: HubName, hub: Hub) -> _Listing:
     """Ask the hub what a revision is and holds."""
     api = _library().HfApi(endpoint=hub.endpoint)
     info = api.model_info(name.repo, revision=name.revision, files_metadata=True)
-    return _Listing(info.sha, {file.rfilename: file.size for file in info.siblings or ()})
+    return _checked(name, info.sha, {file.rfilename: file.size for file in info.siblings or ()})
 
 
 def _cached(name: HubName, hub: Hub) -> _Listing:
@@ -222,10 +241,29 @@ def _cached(name: HubName, hub: Hub) -> _Listing:
         found = error.snapshot_path
     folder = Path(found)
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return _Listing(
+    return _checked(
+        name,
         folder.name,
         {path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
     )
+
+
+def _checked(name: HubName, commit: object, files: dict[str, int | None]) -> _Listing:
+    """Return a listing that can be trusted with names of files and folders.
+
+    Raises:
+        ModelError: the commit is none, or a file is outside.
+    """
+    if not isinstance(commit, str) or not is_commit(commit):
+        raise ModelError(
+            f"{name.repo}: the hub says that {name.revision} is commit {str(commit)[:80]!r}, which"
+            " is none",
+            fix=f"{DISTRUST}; a commit has 40 hexadecimal digits",
+        )
+    outside = next((file for file in files if leads_out(file)), None)
+    if outside is not None:
+        raise ModelError(f"{name.repo} lists a file outside itself: {outside[:80]!r}", fix=DISTRUST)
+    return _Listing(commit, files)
 
 
 def _download(name: HubName, commit: str, file: str, hub: Hub, offline: bool) -> Path:

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Protocol
 
 from harness.core.errors import ModelError, UsageError
@@ -64,6 +64,18 @@ def parse_hub_name(argument: str) -> HubName:
     if found is None or ".." in PurePosixPath(inside).parts:
         raise UsageError(f"--model {argument!r} is no model on the hub", fix=FORM)
     return HubName(found[1], found[2] or "main", inside)
+
+
+def is_commit(revision: object) -> bool:
+    """Whether a revision is 40 hexadecimal digits: it can never mean anything else."""
+    return isinstance(revision, str) and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+
+
+def leads_out(file: str) -> bool:
+    """Whether a name, on this system or another, is of no file below the folder it is put into."""
+    there = PureWindowsPath(file)  # which also splits at `/`
+    outside = there.drive or there.root or ".." in there.parts or not there.parts
+    return bool(outside) or any(ord(letter) < 32 for letter in file)
 
 
 def local_name(name: HubName) -> str:

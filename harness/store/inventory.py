@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import StorageError
+from harness.core.files import LOCKS
 from harness.devices.compiled import FOLDER as COMPILED
 from harness.devices.compiled import META_FILE
 from harness.models.weights.source import HUB_FILE
 from harness.store.artifact import RECORD_FILE
-from harness.store.cache import LOCKS, sole_builder
+from harness.store.cache import sole_builder
 from harness.store.gguf import MODEL_FILE
 from harness.store.hashes import HASH_DIGITS
 

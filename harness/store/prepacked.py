@@ -21,9 +21,10 @@ from harness.machine.process.worker import Worker
 from harness.machine.watch.kernels import KernelSet, kernels_here
 from harness.store.artifact import RECORD_FILE, Artifact, Prepacked, read_artifact, write_record
 from harness.store.built import SavedCopies
-from harness.store.cache import BUILD_MODULE, ELSEWHERE, note_use, partial_folder, sole_builder
+from harness.store.cache import BUILD_MODULE, note_use, partial_folder, sole_builder
 from harness.store.hashes import HASH_DIGITS
 from harness.store.links import link_file
+from harness.store.locks import ELSEWHERE
 
 WORD = "prepacked"  # in the names of folders
 VERSION = "3"  # raise it with any change of what is written

@@ -5,7 +5,6 @@ weights has one name in caches and results: a seed, or a hash of the bytes.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ from harness.models.specs.model import AnySpec
 from harness.models.specs.tensors import dense_beside
 from harness.models.unknown import FOLDER_NEEDS, unknown_model
 from harness.models.weights.drawn import mixture_of
+from harness.models.weights.header import check_layout, read_header
 
 SINGLE, HEAD_NAME = "model.safetensors", "lm_head.weight"
 INDEX = "model.safetensors.index.json"
-LENGTH_BYTES, HEADER_LIMIT_BYTES = 8, 100_000_000  # as the format and its reader have them
 
 
 def checkpoint_files(folder: Path, model: str) -> tuple[str, ...]:
@@ -112,21 +111,11 @@ def holds_embedding(source: "ModelSource") -> bool:
         return True
     table = [source.spec.vocab_size, source.spec.hidden_size]
     try:
-        headers = [_header(folder / file) for file in checkpoint_files(folder, source.name)]
+        headers = [read_header(folder / file) for file in checkpoint_files(folder, source.name)]
         shapes = [part.get("shape") for header in headers for part in header.values()]
     except (OSError, ValueError, AttributeError, ModelError):
         return True
     return table in shapes
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of its tensors: a length of 8 bytes, then as much JSON."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-        if length > HEADER_LIMIT_BYTES:
-            raise ValueError(f"a header of {length} bytes")
-        header: dict[str, Any] = json.loads(file.read(length))
-        return header
 
 
 def _weight_map(index: Any, where: str, names: Collection[str], fix: str) -> dict[str, str]:
@@ -265,7 +254,9 @@ def _from_folder(argument: str, folder: Path) -> ModelSource:
 def _stored_names(folder: Path, name: str) -> set[str]:
     """Return the names of a folder's tensors as far as its headers can be read."""
     try:
-        return {key for file in checkpoint_files(folder, name) for key in _header(folder / file)}
+        return {
+            key for file in checkpoint_files(folder, name) for key in read_header(folder / file)
+        }
     except (OSError, ValueError, ModelError):
         return {HEAD_NAME}  # whoever opens the file says what is wrong with it
 
@@ -316,11 +307,16 @@ def seeded_identity(seed: int, spec: AnySpec) -> str:
 
 
 def checkpoint_identity(spec: AnySpec, folder: Path, model: str) -> str:
-    """Return `sha256:<16 hex digits>` of a Hugging Face folder; `model` is named in errors."""
+    """Return `sha256:<16 hex digits>` of a Hugging Face folder; `model` is named in errors.
+
+    A file is hashed only where its header fits its size.
+    """
     total = hashlib.sha256()
     dense = (path.relative_to(folder).as_posix() for path in dense_files(spec, folder, model))
     for name in (CONFIG, *checkpoint_files(folder, model), *dense):
         path = folder / name
+        if name != CONFIG:
+            check_layout(path, model)
         total.update(f"{name}\0{_size_bytes(path, model)}\0".encode())
         total.update(_digest(path, model))
     return f"sha256:{total.hexdigest()[:16]}"
