@@ -18,6 +18,7 @@ from harness.core.errors import (
     WorkerError,
 )
 from harness.core.findings import Progress
+from harness.core.ranges import parse_seconds
 from harness.devices.choose import DeviceRequest, choose_devices
 from harness.devices.session_options import check_places, parse_session_options
 from harness.estimator import answer
@@ -176,6 +177,7 @@ def run(
     results: str | Path = "results",
     cache: Path | None = None,
     resume: bool = False,
+    wait: float | str | None = None,
     progress: Progress = lambda what, done, total: None,
     **flags: Unpack[RunFlags],
 ) -> Document:
@@ -191,6 +193,9 @@ def run(
         results: folder of the results file, made where it is missing.
         cache: where built models are kept; None: the platform's cache folder.
         resume: go on with the unfinished run of the same plan.
+        wait: seconds, or a time such as "10m", that another measurement on the same devices is
+            waited for at most; then this one goes on beside it, and its records say OTHER_BENCH.
+            None: until that one ends.
         progress: called with (what, done, total) after each step; done and total are 0 where
             there is nothing to count.
         **flags: the flags of `bench run` by name, as text or as values; harness.RunFlags
@@ -206,13 +211,21 @@ def run(
             checkpoint, a device that is named and absent.
     """
     store = cache or default_cache()
+    wait_s = None if wait is None else parse_seconds(str(wait), "wait")
     plan_name = None if config is None else str(config)
     settings = load_settings(plan_name, preset, like, **flag_values(flags))
     settings = with_fetched(
         settings, store, Hub(offline=offline), lambda line: progress(line, 0, 0)
     )
     plan = make_plan(settings, usable_cores(), folder=cache)
-    outcome = run_plan(plan, results=Path(results), cache=store, progress=progress, resume=resume)
+    outcome = run_plan(
+        plan,
+        results=Path(results),
+        cache=store,
+        progress=progress,
+        resume=resume,
+        wait_s=wait_s,
+    )
     return outcome.document
 
 

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from harness.devices.probe import Probe, probe_row
 from harness.devices.table import find_row
+from harness.machine.watch import sole
 from harness.store import cache as store_cache
 from harness.store import exported as store_exported
 from harness.store import prepacked as store_prepacked
@@ -46,6 +47,14 @@ def built_here() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (store_cache, store_exported, store_prepacked):
             patch.setattr(module, "Worker", InlineWorker)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_side_by_side() -> Iterator[None]:
+    """Let processes of pytest-xdist measure at once: what they time is looked at by nobody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sole, "lock_folder", lambda cache: cache / f"locks-{os.getpid()}")
         yield
 
 

@@ -28,7 +28,9 @@ from harness.cli.options import (
     inconclusive_option,
     quiet_option,
     results_option,
+    wait_option,
 )
+from harness.cli.running import alone
 from harness.cli.side import Variant, read_variant
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.core.ranges import parse_seconds, parse_share
@@ -69,6 +71,7 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 @format_option(AB_FORMATS)
 @results_option()
 @cache_option()
+@wait_option()
 @quiet_option()
 def command(
     text_a: str,
@@ -90,6 +93,7 @@ def command(
     style: str,
     results: Path,
     cache: Path | None,
+    wait: str | None,
     quiet: bool,
     **shared: Any,
 ) -> int:
@@ -120,17 +124,21 @@ def command(
     asked = (question.tolerance, limits)
     header = make_header(sides, (text_a, text_b), (label_a, label_b), plan, asked)
     settings = variants[0].settings if profile else None
-    found = measure_pairs(sides, header, plan, limits, results, profiled=settings, quiet=quiet)
-    comparison = compare_pairs(found.entries, question)
-    judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
-    interrupted = found.ending is Ending.INTERRUPTED
-    if failing(judged) and confirm and not interrupted:
-        again = measure_pairs(sides, header, plan, limits, results, first=found.count, quiet=quiet)
-        second = compare_pairs(again.entries, question)
-        judged, note = confirmed(judged, judge_gates(second, gates))
-        more = pairs_note(again.count, again.ending, limits.precision)
-        comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {more}"))
-        interrupted = again.ending is Ending.INTERRUPTED
+    groups = [side.group for side in sides]
+    with alone(groups, cache, "bench ab", wait):
+        found = measure_pairs(sides, header, plan, limits, results, profiled=settings, quiet=quiet)
+        comparison = compare_pairs(found.entries, question)
+        judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
+        interrupted = found.ending is Ending.INTERRUPTED
+        if failing(judged) and confirm and not interrupted:
+            again = measure_pairs(
+                sides, header, plan, limits, results, first=found.count, quiet=quiet
+            )
+            second = compare_pairs(again.entries, question)
+            judged, note = confirmed(judged, judge_gates(second, gates))
+            more = pairs_note(again.count, again.ending, limits.precision)
+            comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {more}"))
+            interrupted = again.ending is Ending.INTERRUPTED
     draw_comparison(comparison, judged, policy, ((), ()), style, closing(comparison))
     if interrupted:
         return EXIT_INTERRUPTED

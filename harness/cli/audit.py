@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.flags import FlagsCommand, flag_options
-from harness.cli.options import FORMATS, cache_option, format_option, quiet_option
+from harness.cli.options import FORMATS, cache_option, format_option, quiet_option, wait_option
 from harness.cli.output import show
 from harness.cli.progress import open_progress
-from harness.cli.running import fetch_into
+from harness.cli.running import alone, fetch_into
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.findings import ERROR
 from harness.report.findings import CheckedTest, draw_audit
@@ -30,11 +30,13 @@ LEAST_TURNS = 3
 @click.option("--turns", default=12, show_default=True, help="Passes of old and of new input each.")
 @format_option(FORMATS)
 @cache_option()
+@wait_option()
 @quiet_option()
 def command(
     turns: int,
     style: str,
     cache: Path | None,
+    wait: str | None,
     quiet: bool,
     plan: str | None,
     **flags: Any,
@@ -57,7 +59,8 @@ def command(
         )
     settings = fetch_into(load_settings(plan, **flag_values(flags)), cache, quiet=quiet)
     chosen = make_plan(settings, usable_cores(), folder=cache)
-    lines = list(_audit(chosen, turns, cache, quiet))
+    with alone(chosen.groups, cache, "bench audit", wait):
+        lines = list(_audit(chosen, turns, cache, quiet))
     show(draw_audit(lines, style))
     return EXIT_GATE if any(one.found.state == ERROR for one in lines) else EXIT_OK
 

@@ -6,7 +6,7 @@ import click
 
 from harness.builder.quantize.levels import find_levels
 from harness.cli.completion import LEVELS, row_names, words
-from harness.cli.options import FORMATS, cache_option, format_option, quiet_option
+from harness.cli.options import FORMATS, cache_option, format_option, quiet_option, wait_option
 from harness.cli.output import show, tell
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_names
@@ -35,6 +35,7 @@ DEFAULT_LEVELS = "fp32,int8,int4"  # of the default plan
 @click.option("--full", is_flag=True, help="Every level, more and longer processes.")
 @click.option("--again", is_flag=True, help="Measure even what is stored.")
 @cache_option("Where constants are kept.")
+@wait_option()
 @quiet_option()
 @format_option(FORMATS)
 def command(
@@ -44,6 +45,7 @@ def command(
     full: bool,
     again: bool,
     cache: Path | None,
+    wait: str | None,
     quiet: bool,
     style: str,
 ) -> None:
@@ -53,9 +55,11 @@ def command(
     prompt lengths, attention, and the fixed cost of a call; each with its 95 % interval over fresh
     processes. No whole model is timed. Kept per machine, onnxruntime version and thread count.
     """
+    from harness.cli.running import seconds_of
     from harness.devices.table import find_row
     from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
     from harness.machine.watch.facts import machine_facts
+    from harness.machine.watch.sole import sole_measurement
     from harness.report.calibration_table import draw_constants
     from harness.store.cache import default_cache
 
@@ -68,17 +72,19 @@ def command(
         )
     levels = tuple(level.name for level in find_levels(parse_names(quant, "--quant")))
     counts = thread_counts(threads, facts.usable_cores or 1)
-    stored = [
-        ensure_constants(
-            cache or default_cache(),
-            calibration_key(facts, row.key, count),
-            levels,
-            full=full,
-            again=again,
-            log=lambda line: None if quiet else tell(line),
-        )
-        for count in counts
-    ]
+    folder = cache or default_cache()
+    with sole_measurement(folder, [row.kind], "bench calibrate", seconds_of(wait), tell):
+        stored = [
+            ensure_constants(
+                folder,
+                calibration_key(facts, row.key, count),
+                levels,
+                full=full,
+                again=again,
+                log=(lambda line: None) if quiet else tell,
+            )
+            for count in counts
+        ]
     show(draw_constants(stored, style))
 
 

@@ -81,6 +81,16 @@ def quiet_option() -> Decorator:
     )
 
 
+def wait_option() -> Decorator:
+    """`--wait`: how long another measurement is waited for."""
+    return click.option(
+        "--wait",
+        metavar="TIME",
+        help="Longest wait for another bench that measures here, then go on beside it and mark the"
+        " rows OTHER_BENCH: 0s, 10m.  [usual: until it ends]",
+    )
+
+
 def offline_option() -> Decorator:
     """`--offline`: nothing is fetched."""
     return click.option(

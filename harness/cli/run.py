@@ -13,6 +13,7 @@ from harness.cli.options import (
     offline_option,
     quiet_option,
     results_option,
+    wait_option,
 )
 from harness.cli.output import show
 from harness.runner.settings import flag_values, load_settings
@@ -24,6 +25,7 @@ from harness.runner.settings import flag_values, load_settings
     epilog="Example:  bench --device cpu --model smollm2-135m --quant fp32,int4 --threads 1,2",
 )
 @offline_option()
+@wait_option()
 @quiet_option()
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
@@ -40,6 +42,7 @@ def command(
     explain_row: bool,
     resume: bool,
     offline: bool,
+    wait: str | None,
     quiet: bool,
     preset: str | None,
     like: str | None,
@@ -50,12 +53,13 @@ def command(
     Results go to stdout, progress to stderr, every raw sample to one file under --results. Where
     stderr is no terminal, a line tells of every finished row; -q leaves that out.
     """
-    from harness.cli.running import fetch_into, measure_plan
+    from harness.cli.running import fetch_into, measure_plan, seconds_of
     from harness.cli.show import show_document
     from harness.machine.watch.facts import usable_cores
     from harness.results.progress import resume_command
     from harness.runner.plan import make_plan
 
+    wait_s = seconds_of(wait)
     settings = load_settings(plan, preset, like, **flag_values(flags))
     chosen = make_plan(fetch_into(settings, cache, offline, quiet), usable_cores(), folder=cache)
     if dry_run:
@@ -64,7 +68,8 @@ def command(
         show(draw_plan(chosen, style))
         return 0
     typed = click.get_current_context().find_root().obj or ()
-    outcome = measure_plan(chosen, results, cache, resume, resume_command(typed), quiet)
+    again = resume_command(typed)
+    outcome = measure_plan(chosen, results, cache, resume, again, quiet, wait_s)
     show_document(outcome.document, style)
     if explain_row and style in ("table", "md"):  # the others hold the sums already
         from harness.report.explained import explain_document

@@ -1,16 +1,18 @@
 """What every command that measures a plan does: progress, signals, and where the results lie."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.output import tell
 from harness.cli.progress import open_progress
+from harness.core.ranges import parse_seconds
 
 if TYPE_CHECKING:
     from harness.runner.loop.run import Outcome
-    from harness.runner.plan import Plan
+    from harness.runner.plan import Plan, SessionGroup
     from harness.runner.settings import Settings
 
 
@@ -30,6 +32,39 @@ def fetch_into(
     )
 
 
+def alone(
+    groups: "Iterable[SessionGroup]", cache: Path | None, doing: str, wait: str | None
+) -> AbstractContextManager[None]:
+    """Keep other measurements away in the block, or wait for them; what is waited for is told.
+
+    Args:
+        groups: what is measured.
+        cache: None: the usual one.
+        doing: the command, such as `bench ab`.
+        wait: text of `--wait`.
+    """
+    from harness.machine.watch.sole import sole_measurement
+    from harness.store.cache import default_cache
+
+    kinds = {group.device.row.kind for group in groups}
+    return sole_measurement(
+        cache or default_cache(),
+        kinds,
+        doing,
+        seconds_of(wait),
+        tell,
+    )
+
+
+def seconds_of(wait: str | None) -> float | None:
+    """Read `--wait`.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    return None if wait is None else parse_seconds(wait, "--wait")
+
+
 def measure_plan(
     plan: "Plan",
     results: Path,
@@ -37,6 +72,7 @@ def measure_plan(
     resume: bool = False,
     command: Sequence[str] = (),
     quiet: bool = False,
+    wait_s: float | None = None,
 ) -> "Outcome":
     """Run the plan with progress on stderr, and say there which file holds the results.
 
@@ -47,6 +83,7 @@ def measure_plan(
         resume: go on with an unfinished run.
         command: words of the one that would go on with this run, were it interrupted.
         quiet: say nothing but where the results are.
+        wait_s: longest wait for another measurement; None: until it ends.
     """
     from harness.results.progress import command_line, ending_of
     from harness.runner.loop.expected import expect, first_words
@@ -66,6 +103,7 @@ def measure_plan(
             progress=progress,
             resume=resume,
             command=command,
+            wait_s=wait_s,
         )
     tell(f"results: {outcome.path}")
     if ending_of(outcome.document) == "interrupted" and command:  # with every path as it was typed

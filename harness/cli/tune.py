@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from harness.cli.options import (
     format_option,
     quiet_option,
     results_option,
+    wait_option,
 )
 from harness.cli.output import show, tell
 from harness.core.errors import EXIT_INTERRUPTED, EXIT_OK, StorageError, UsageError
@@ -83,6 +86,7 @@ class Task:
 @format_option(FORMATS)
 @results_option()
 @cache_option()
+@wait_option()
 @quiet_option()
 def command(
     model: str,
@@ -96,6 +100,7 @@ def command(
     style: str,
     results: Path,
     cache: Path | None,
+    wait: str | None,
     quiet: bool,
     **flags: Any,
 ) -> int:
@@ -106,7 +111,7 @@ def command(
     against the default, and is kept only where it is faster by its whole 95 % interval. Nothing is
     tried that changes what is computed, but for --levels.
     """
-    from harness.cli.running import fetch_into
+    from harness.cli.running import alone, fetch_into
     from harness.store.cache import default_cache
 
     seconds = parse_seconds(budget, "--budget")
@@ -125,7 +130,8 @@ def command(
         return EXIT_OK
     _check_output(output)
     folder = cache or default_cache()
-    return _tune(task, seconds, results, folder, output, style, busy, resume, quiet)
+    sole = partial(alone, [task.group], folder, "bench tune", wait)
+    return _tune(task, seconds, results, folder, output, style, busy, resume, quiet, sole)
 
 
 command.params = [*command.params, *flag_options("tune")]
@@ -253,6 +259,7 @@ def _tune(
     busy: bool,
     resume: bool,
     quiet: bool,
+    sole: Callable[[], AbstractContextManager[None]],
 ) -> int:
     """Build, search, confirm, and draw what came out."""
     from harness.cli.progress import open_progress
@@ -276,7 +283,7 @@ def _tune(
     turns, header = _header(task, groups, candidates, budget_s)
     path, known = opened_file(header, results, resume)
     tell(f"turns: {path}")
-    with open_progress(quiet) as progress:
+    with sole(), open_progress(quiet) as progress:
         room = _room(task, groups)
         entries = measured(turns, header, path, known, task.where, room, busy, progress)
     tuned = read_tuned(entries)

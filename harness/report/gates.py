@@ -178,8 +178,10 @@ def _busy(row: CompareRow) -> str:
     ):
         if any(share is not None and share > most for share in shares):
             base, new = ("unknown" if one is None else f"{100 * one:.0f} %" for one in shares)
-            found.append(f"{words}: base {base}, new {new}")
-    return f"{'; '.join(found)}; a gate allows {100 * most:.0f} %"
+            found.append(f"{words}: base {base}, new {new}; a gate allows {100 * most:.0f} %")
+    if any(side.other_bench for side in row.background):
+        found.append("another bench measured at the same time")
+    return "; ".join(found)
 
 
 def _case(row: CompareRow, line: GateLine | None, inconclusive: Inconclusive) -> Case:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.results.enums import Grade
-from harness.results.replies import WatchInterval
+from harness.results.replies import JUDGED_PROCESSORS, WatchInterval
 
 # The most that a grade allows, of others' CPU and likewise of time taken by a hypervisor.
 BACKGROUND_CPU_SHARE = {Grade.A: 0.02, Grade.B: 0.05}
@@ -15,18 +15,21 @@ class Background:
     """What others used of the processors; None: nothing tells.
 
     Attributes:
-        cpu_share: processor time of other programs over what our processors could have given.
+        cpu_share: processor time of other programs over what our processors could have given, at
+            most JUDGED_PROCESSORS of them.
         steal_share: time that a hypervisor gave to others, over the same.
+        other_bench: another `bench` measured here meanwhile.
     """
 
     cpu_share: float | None = None
     steal_share: float | None = None
+    other_bench: bool = False
 
     @property
     def is_busy(self) -> bool:
         """Whether either is beyond what grade B allows; what nobody counted is not."""
         most = BACKGROUND_CPU_SHARE[Grade.B]
-        return any(
+        return self.other_bench or any(
             share is not None and share > most for share in (self.cpu_share, self.steal_share)
         )
 
@@ -47,10 +50,11 @@ def background_of(watches: Iterable[WatchInterval | None]) -> Background:
     known = [part for part in parts if part is not None and part.wall_ns > 0]
     if not known or len(known) < len(parts):
         return UNKNOWN
-    could_ns = sum(part.wall_ns * part.processors for part in known)
+    could_ns = sum(part.wall_ns * min(part.processors, JUDGED_PROCESSORS) for part in known)
     return Background(
         _share([part.background_cpu_ns for part in known], could_ns),
         _share([part.steal_ns for part in known], could_ns),
+        any(part.other_bench for part in known),
     )
 
 

@@ -177,6 +177,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return max(len(self.prefill_ns), len(self.itl_ns), len(self.encode_ns))
 
 
+# The most processors that others' time is a share of: from there on it is judged in processors, 2 %
+# are 0.2 of one and 5 % half of one.
+JUDGED_PROCESSORS = 10
+
+
 class WatchInterval(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine did between two looks at its counters; null: nothing tells.
 
@@ -191,6 +196,7 @@ class WatchInterval(msgspec.Struct, frozen=True, kw_only=True):
         swapped_in_bytes: memory the whole system fetched back from swap.
         swapped_out_bytes: memory it moved there.
         suspended_ns: time the machine slept.
+        other_bench: another `bench` measured here meanwhile; this one was told not to wait for it.
         unknown: counter -> `absent` or `denied`.
     """
 
@@ -203,11 +209,16 @@ class WatchInterval(msgspec.Struct, frozen=True, kw_only=True):
     swapped_in_bytes: int | None = None
     swapped_out_bytes: int | None = None
     suspended_ns: int | None = None
+    other_bench: bool = False
     unknown: dict[str, str] = {}
 
     @property
     def background_cpu_share(self) -> float | None:
-        """Processor time of others as a share of what our processors could have done."""
+        """Processor time of others as a share of what our processors could have done.
+
+        Of more than JUDGED_PROCESSORS as a share of so many: one busy thread takes its turns from
+        one of ours, which all others wait for, however many they are.
+        """
         return self._share(self.background_cpu_ns)
 
     @property
@@ -219,7 +230,7 @@ class WatchInterval(msgspec.Struct, frozen=True, kw_only=True):
         """A time as a share of wall time times processors; never below 0."""
         if part_ns is None or self.wall_ns <= 0:
             return None
-        return max(0.0, part_ns / (self.wall_ns * self.processors))
+        return max(0.0, part_ns / (self.wall_ns * min(self.processors, JUDGED_PROCESSORS)))
 
 
 class EnergyUsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

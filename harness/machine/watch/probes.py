@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.machine.watch.cores import usable_processors
 from harness.machine.watch.counters import counter_reads, suspended_ns
 from harness.machine.watch.reading import Reading, probe_all, without_value
+from harness.machine.watch.sole import NOBODY, Others, other_measurements
 from harness.results.replies import WatchInterval
 
 SHARES = ("background_cpu_ns", "steal_ns")
@@ -32,12 +33,14 @@ class Snapshot:
         processors: logical processors this process may use.
         counters: by name: `busy_ns` and `steal_ns` over those processors, `throttled_periods`,
             `thermal_events`, `swapped_in_bytes`, `swapped_out_bytes`.
+        others: measurements of another `bench` beside ours.
     """
 
     wall_ns: int
     suspended_ns: int | None
     processors: int
     counters: Mapping[str, Reading]
+    others: Others = NOBODY
 
 
 def snapshot(root: Path = Path("/"), system: str = sys.platform) -> Snapshot:
@@ -53,6 +56,7 @@ def snapshot(root: Path = Path("/"), system: str = sys.platform) -> Snapshot:
         suspended_ns=suspended_ns(),
         processors=len(processors),
         counters=probe_all(counter_reads(root, system, processors)),
+        others=other_measurements(),
     )
 
 
@@ -74,6 +78,7 @@ def difference(before: Snapshot, after: Snapshot, own_cpu_ns: int) -> WatchInter
         processors=after.processors,
         background_cpu_ns=None if busy_ns is None else busy_ns - own_cpu_ns,
         suspended_ns=slept_ns,
+        other_bench=before.others.there or after.others.there or after.others != before.others,
         unknown=without_value(before.counters) | without_value(after.counters),
         **grown,
     )
@@ -98,6 +103,7 @@ def pool(intervals: Sequence[WatchInterval]) -> WatchInterval:
     return WatchInterval(
         wall_ns=sum(interval.wall_ns for interval in intervals),
         processors=max(interval.processors for interval in intervals),
+        other_bench=any(interval.other_bench for interval in intervals),
         unknown=unknown,
         **sums,
     )

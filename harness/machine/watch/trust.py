@@ -8,7 +8,9 @@
 | INVALID | throttled, swapped, file changed, wrong or non-finite output, clock fault |
 
 Pure. Time stolen by a hypervisor is judged by the limits of background CPU: to the measured process
-it is the same thing. A load that nothing could measure is not proven to be small: C.
+it is the same thing. Both are shares of ten processors at most: one busy thread on 64 is 10 %, not
+1.6 %, because all threads of a product wait for the one whose turns it takes. A load that nothing
+could measure is not proven to be small: C.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from harness.core.units import MIB
 from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.enums import Grade, ReasonCode
-from harness.results.replies import WatchInterval
+from harness.results.replies import JUDGED_PROCESSORS, WatchInterval
 
 RANKED = tuple(Grade)
 LEAST_PROCESSES = 5
@@ -113,14 +115,29 @@ def _wide_interval(evidence: Evidence) -> Finding | None:
 
 def _background_cpu(evidence: Evidence) -> Finding | None:
     """Other programs on our processors."""
-    share = evidence.watch.background_cpu_share if evidence.watch else None
-    return None if share is None else _above(share, BACKGROUND_CPU_SHARE, "CPU used by others")
+    return _taken(evidence, "background_cpu_share", "CPU used by others")
+
+
+def _other_bench(evidence: Evidence) -> Finding | None:
+    """Another measurement: it loads the machine by turns, in ways that no counter tells."""
+    if evidence.watch is None or not evidence.watch.other_bench:
+        return None
+    return Grade.C, "another bench measured on this machine at the same time"
 
 
 def _steal(evidence: Evidence) -> Finding | None:
     """Other guests on our processors."""
-    share = evidence.watch.steal_share if evidence.watch else None
-    return None if share is None else _above(share, BACKGROUND_CPU_SHARE, "CPU taken by the host")
+    return _taken(evidence, "steal_share", "CPU taken by the host")
+
+
+def _taken(evidence: Evidence, name: str, what: str) -> Finding | None:
+    """Judge one of the shares of a watch; of many processors it is one of as many as count."""
+    share = getattr(evidence.watch, name, None)
+    if share is None:
+        return None
+    if evidence.watch and evidence.watch.processors > JUDGED_PROCESSORS:
+        what = f"{what}, of {JUDGED_PROCESSORS} processors,"
+    return _above(share, BACKGROUND_CPU_SHARE, what)
 
 
 def _above(share: float, limits: dict[Grade, float], what: str) -> Finding | None:
@@ -233,6 +250,7 @@ RULES: dict[ReasonCode, Rule] = {
     ReasonCode.UNKNOWN_LOAD: _unknown_load,
     ReasonCode.BACKGROUND_CPU: _background_cpu,
     ReasonCode.STEAL: _steal,
+    ReasonCode.OTHER_BENCH: _other_bench,
     ReasonCode.WIDE_INTERVAL: _wide_interval,
     ReasonCode.NOT_STEADY: _not_steady,
     ReasonCode.DRIFT: _drift,

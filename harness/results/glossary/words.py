@@ -28,13 +28,20 @@ TRUST = (
         "BACKGROUND_CPU",
         "%",
         "Processor time of the timed parts that neither worker nor parent used, as a share of what "
-        "the usable processors could do: above 2 % at best B, above 5 % C. Close other programs.",
+        "the usable processors could do, of at most ten: above 2 % (0.2 processors) at best B, "
+        "above 5 % (0.5 processors) C. Close other programs.",
     ),
     Term(
         "STEAL",
         "%",
         "Processor time that a hypervisor gave to others; the limits of BACKGROUND_CPU. Use a "
         "machine that is not shared.",
+    ),
+    Term(
+        "OTHER_BENCH",
+        "",
+        "Another bench measured on the same device meanwhile: it was not waited for (--wait), or "
+        "did not wait. C; a gate is INCONCLUSIVE. Let one measure at a time.",
     ),
     Term("UNKNOWN_LOAD", "", "Nothing tells how busy others kept the processors. C."),
     Term(

@@ -8,6 +8,7 @@ from secrets import token_hex
 
 from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
 from harness.core.findings import Progress
+from harness.machine.watch.sole import sole_measurement
 from harness.results.document import write_document
 from harness.results.entries import (
     AgreementEntry,
@@ -58,6 +59,7 @@ def run_plan(
     progress: Progress,
     resume: bool = False,
     command: Sequence[str] = (),
+    wait_s: float | None = None,
 ) -> Outcome:
     """Measure every cell of `plan`; an interrupt keeps what was finished.
 
@@ -69,6 +71,7 @@ def run_plan(
         resume: go on with the newest unfinished run of the same plan.
         command: words of the one that would go on with this run, for its document; empty: not
             known.
+        wait_s: longest wait for another measurement on the same devices; None: until it ends.
 
     Raises:
         HarnessError: before anything is measured: results folder, models, disk, context.
@@ -82,7 +85,7 @@ def run_plan(
     before = stamps(builds)
     with journal:
         try:
-            for entry in _measure(plan, builds, entries, cache, progress, words):
+            for entry in _measure(plan, builds, entries, cache, progress, words, wait_s):
                 entries.add(entry)  # first: an interrupt while it is written loses nothing
                 journal.append(entry)
                 if isinstance(entry, MemoryEntry | FailureEntry):  # the last step of its row
@@ -126,9 +129,29 @@ def utc_now() -> str:
 
 
 def _measure(
+    plan: Plan,
+    builds: Builds,
+    entries: Entries,
+    cache: Path,
+    progress: Progress,
+    command: str,
+    wait_s: float | None,
+) -> Iterator[Entry]:
+    """Yield what is still missing: what must be measured alone, then quality."""
+    kinds = {group.device.row.kind for group in plan.groups}
+
+    def log(line: str) -> None:
+        progress(line, *entries.done_of(plan))
+
+    with sole_measurement(cache, kinds, "bench run", wait_s, log):
+        yield from _measure_alone(plan, builds, entries, cache, progress, command)
+    yield from qualities(plan, builds, entries, log)
+
+
+def _measure_alone(
     plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress, command: str
 ) -> Iterator[Entry]:
-    """Yield what is still missing: failed builds, peaks, outline, rounds, memory, quality."""
+    """Yield failed builds, peaks, outline, rounds, memory, profiles."""
     for group in plan.groups:
         error = builds.failures.get(build_key(group))
         if error is not None:
@@ -144,7 +167,6 @@ def _measure(
     yield from sustained_tests(plan, builds, entries, progress)
     if plan.settings.profile:
         yield from _profiles(plan, builds, entries, progress)
-    yield from qualities(plan, builds, entries, lambda line: progress(line, *entries.done_of(plan)))
 
 
 def _agreements(

@@ -29,6 +29,7 @@ from harness.runner.loop import run as run_module
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan, runtimes
 from harness.runner.settings import Settings
+from tests.other_bench import elsewhere
 from tests.runner.loop.recorded_worker import recording
 
 pytestmark = pytest.mark.usefixtures("small_peaks")
@@ -72,6 +73,25 @@ def test_a_run_leaves_one_file_with_every_cell_and_sample(outcome):
     assert [record.status for record in document.records] == ["ok"] * 6
     assert {len(record.samples) for record in document.records} == {2}
     assert {record.placement.verdict for record in document.records} == {"FULL"}
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_run_beside_another_measurement_says_so_in_every_record(plan, tmp_path, shared_cache):
+    """It was told not to wait; the other one sees it, and that it went."""
+    said = []
+    with elsewhere(shared_cache, ["cpu"]) as look:
+        found = run_plan(
+            plan,
+            results=tmp_path,
+            cache=shared_cache,
+            progress=lambda what, done, total: said.append(what),
+            wait_s=0.0,
+        )
+        assert (look().came, look().there) == (3, False)  # one for each class of device
+    assert any("marked OTHER_BENCH" in line for line in said)
+    for record in found.document.records:
+        assert record.trust.grade == "C"
+        assert "OTHER_BENCH" in {reason.code for reason in record.trust.reasons}
 
 
 def test_measured_stands_beside_estimated(outcome):
