@@ -67,7 +67,7 @@ MACHINE = (
 # Of these a share may differ: a kernel keeps some memory for itself, and how much varies by boot.
 NEARLY = {"memory_bytes": 0.02, "container_memory_bytes": 0.02}
 # What may be the very thing that is compared: told, not refused.
-SOFTWARE = ("os", "kernel", "python_version")
+SOFTWARE = ("os", "kernel", "python_version", "onnxruntime_telemetry")
 OPTIONS = ("session_option", "ep_option")  # a file that says nothing had none
 SETTINGS = ("warm_seconds", "sample_seconds", "min_passes", "seed", "text")
 _Sides = dict[Key, list[Measured]]

@@ -4,7 +4,8 @@ The only place that touches the process's environment; docs/environment.md is ma
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,9 +96,11 @@ TELEMETRY = Variable(
     "onnxruntime",
     "`1` keeps onnxruntime's wheels from writing a device id and events, and from sending them"
     " inside timed samples. Set for every process that `bench` starts and by `harness.load`, unless"
-    " it is set already: `0` measures with them.",
+    " it is set already: `0`, or `--telemetry default`, measures with them.",
     "1",
 )
+# What a run says of telemetry: it is off, or as onnxruntime's wheels have it.
+OFF, DEFAULT = TELEMETRY_WORDS = ("off", "default")
 OURS = (
     *(CACHE, SUMMARY, COMPLETE, DEBUG, KEY, *COMMITS),
     *(SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY),
@@ -178,6 +181,22 @@ def child_variables(entrusted: Collection[str] = ()) -> dict[str, str]:
         entrusted: names that it needs although they hold a secret.
     """
     return {TELEMETRY.name: "1"} | without_secrets(all_variables(), frozenset(entrusted))
+
+
+@contextmanager
+def telemetry_as(word: str) -> Iterator[None]:
+    """Leave telemetry in child processes as onnxruntime has it, where the word is DEFAULT.
+
+    A variable that is set already says more.
+    """
+    if word == OFF or TELEMETRY.name in os.environ:
+        yield
+        return
+    os.environ[TELEMETRY.name] = "0"
+    try:
+        yield
+    finally:
+        del os.environ[TELEMETRY.name]
 
 
 def keep_quiet() -> None:

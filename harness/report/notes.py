@@ -42,6 +42,7 @@ MUCH_SHARE = 0.1  # of a peak, that a whole cache adds before the notes say so
 MOST_NAMED = 3  # models of one note
 
 PLAIN = "f32"  # the level at which a GGUF file holds the weights as they are
+TELEMETRY_ON = "onnxruntime's telemetry was on: it writes and sends inside timed samples"
 MEAS_EST = "meas/est: time measured / estimated"
 
 
@@ -56,6 +57,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_invalid(document.records),
         *_effort(document.plan),
         *_session_options(document.plan),
+        *([TELEMETRY_ON] * bool(document.environment.onnxruntime_telemetry)),
         *_doubts(document.records),
         *_energy(document.records),
         *_servers(document.records),

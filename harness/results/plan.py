@@ -138,6 +138,8 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
         activations: `exact`: levels that round activations have a row more that does not.
         graph_inputs: what became of weights of exported graphs that are inputs too: `frozen` or
             `as-is`.
+        telemetry: of onnxruntime in the processes that were measured: `off`, or `default`, as its
+            wheels have it.
         part: the cells, where they are more than one product of lists.
         fetched: where models of the hub came from, with their commits, by name.
         rounds_done: in which every session group was measured, or had failed before.
@@ -174,6 +176,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     input: tuple[tuple[str, float], ...] | UnsetType = UNSET
     graph_inputs: str | UnsetType = UNSET
     activations: str | UnsetType = UNSET
+    telemetry: str | UnsetType = UNSET
     part: tuple[PlanCells, ...] | UnsetType = UNSET
     fetched: dict[str, str] | UnsetType = UNSET
     rounds_done: int | UnsetType = UNSET

@@ -16,6 +16,7 @@ from harness.core.environment import (
     chosen_cache,
     keep_quiet,
     set_variable,
+    telemetry_as,
     telemetry_is_on,
 )
 from harness.devices.table import ROWS
@@ -92,3 +93,15 @@ def test_a_choice_about_telemetry_stays(monkeypatch, value, on):
     keep_quiet()
     assert child_variables()[TELEMETRY.name] == value
     assert telemetry_is_on() == on
+
+
+@pytest.mark.parametrize(("word", "on"), [("off", False), ("default", True)])
+def test_a_run_may_leave_telemetry_as_it_is(monkeypatch, word, on):
+    """For its own time, and where nobody has set the variable."""
+    monkeypatch.delenv(TELEMETRY.name, raising=False)
+    with telemetry_as(word):
+        assert telemetry_is_on() == on
+    assert not telemetry_is_on()
+    monkeypatch.setenv(TELEMETRY.name, "1")
+    with telemetry_as(word):
+        assert not telemetry_is_on()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
+from harness.core.environment import telemetry_as
 from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
 from harness.core.findings import Progress
 from harness.machine.watch.sole import sole_measurement
@@ -76,6 +77,20 @@ def run_plan(
     Raises:
         HarnessError: before anything is measured: results folder, models, disk, context.
     """
+    with telemetry_as(plan.settings.telemetry):
+        return _run(plan, results, cache, progress, resume, command, wait_s)
+
+
+def _run(
+    plan: Plan,
+    results: Path,
+    cache: Path,
+    progress: Progress,
+    resume: bool,
+    command: Sequence[str],
+    wait_s: float | None,
+) -> Outcome:
+    """See run_plan."""
     prepare_results_folder(results)
     builds = build_all(plan, cache, progress)
     check_texts(plan, builds)

@@ -18,6 +18,7 @@ from harness.builder.quantize.levels import (
     SWEEP,
     USUAL,
 )
+from harness.core.environment import TELEMETRY_WORDS
 from harness.core.errors import UsageError, suggestion
 from harness.engine.exported.geometry import GRAPH_INPUTS
 from harness.runner.settings import values as readers
@@ -314,6 +315,11 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "calibrate", readers.TRUTH, "", "false", "", BESIDES,
         "Measure this machine's hardware peaks first where none are stored.",
+    ),
+    Flag(
+        "telemetry", one_of(TELEMETRY_WORDS), "default", '"default"', "", BESIDES,
+        "default: leave onnxruntime's telemetry as its wheels have it, which write a device id and"
+        " try to send events inside timed samples. It is off in every process otherwise.",
     ),
     Flag(
         "profile", readers.TRUTH, "", "true", "", BESIDES,

@@ -29,6 +29,7 @@ class RunFlags(TypedDict, total=False):
             `http://...`, a server.
         prepack: when kernels copy weights: `off`, at each load; `on`, once and saved beside the
             model; `parallel`, at each load on all threads.
+        telemetry: `off`, or `default`: onnxruntime's as its wheels have it.
         profile: also take where the time goes, in a process of its own.
         prompt: lengths of prefill tests, tokens.
         gen: lengths of decode tests, tokens.
@@ -81,6 +82,7 @@ class RunFlags(TypedDict, total=False):
     allow_fallback: bool
     runtime: Words
     prepack: Words
+    telemetry: Literal["off", "default"]
     profile: bool
     prompt: Numbers
     gen: Numbers

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from harness.core.environment import OFF
 from harness.core.errors import UsageError, suggestion
 from harness.core.ranges import (
     parse_encodes,
@@ -115,6 +116,7 @@ class Settings:
     input: tuple[tuple[str, float], ...] = ()
     graph_inputs: str = "frozen"
     activations: str = ROUNDED
+    telemetry: str = OFF
     given: tuple[str, ...] = ()
     part: tuple["Settings", ...] = ()
 

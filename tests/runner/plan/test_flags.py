@@ -165,6 +165,7 @@ NOT_OF_CELLS = {
         "quality",
     ),
     *("sensitivity", "reference", "allow_simulated", "allow_fallback", "device", "model", "ep"),
+    "telemetry",
 }
 # Examples that are the usual value, or none that the model has.
 OTHERS = {"gen": "7", "threads": "1", "quant": "fp32", "enc": "7x1", "depth": "8", "pg": ("7,8",)}
