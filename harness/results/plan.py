@@ -145,6 +145,8 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
         rounds_done: in which every session group was measured, or had failed before.
         effort: what `precision` came to.
         progress: how far the run came, where it did not end in one go.
+        spent_s: seconds in `build`, `calibration`, `rounds`, `memory` and `quality`; of a run that
+            was gone on with those of its last part.
         others: keys that this version does not know. In the file they stand among the rest.
     """
 
@@ -182,6 +184,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     rounds_done: int | UnsetType = UNSET
     effort: Effort | UnsetType = UNSET
     progress: Progress | UnsetType = UNSET
+    spent_s: dict[str, float] | UnsetType = UNSET
     others: dict[str, Any] = {}
 
     @property

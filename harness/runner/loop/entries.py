@@ -85,6 +85,7 @@ class Entries:
         profiles: shares of the time, or why there are none, by (group, test name).
         sustained: a speed over minutes, or why it is not known, by (group, test name).
         resumed: each time that the run was gone on with, by when that was.
+        spent_s: seconds that this process has spent, by phase of the run; no part of the journal.
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
     """
 
@@ -109,6 +110,7 @@ class Entries:
         self.sustained: dict[tuple[str, str], Sustained] = {}
         self.tokenizers: dict[str, TextBytes | None] = {}
         self.resumed: dict[str, ResumedEntry] = {}
+        self.spent_s: dict[str, float] = {}
         for entry in entries:
             self.add(entry)
 

@@ -1,5 +1,6 @@
 """Plan -> entries, one by one on disk -> one results document. The only loop that measures."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,9 +93,12 @@ def _run(
 ) -> Outcome:
     """See run_plan."""
     prepare_results_folder(results)
+    start_s = time.monotonic()
     builds = build_all(plan, cache, progress)
     check_texts(plan, builds)
+    built_s = time.monotonic() - start_s
     journal, entries = open_journal(plan, builds, results, resume, new_run_id(), utc_now())
+    entries.spent_s["build"] = built_s
     interrupted = False
     words = command_line(without_places(command))
     before = stamps(builds)
@@ -160,7 +164,7 @@ def _measure(
 
     with sole_measurement(cache, kinds, "bench run", wait_s, log):
         yield from _measure_alone(plan, builds, entries, cache, progress, command)
-    yield from qualities(plan, builds, entries, log)
+    yield from _clocked("quality", qualities(plan, builds, entries, log), entries)
 
 
 def _measure_alone(
@@ -171,17 +175,27 @@ def _measure_alone(
         error = builds.failures.get(build_key(group))
         if error is not None:
             yield failure_entry(group, None, error)
-    yield from calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
+    peaks = calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
+    yield from _clocked("calibration", peaks, entries)
     if entries.outline is None:  # once the peaks are there, which the estimates stand on
         yield outline(plan, builds, entries, command)
     yield from compile_models(plan, builds, entries, progress)
     yield from _agreements(plan, builds, entries, cache, progress)
     yield from step_checks(plan, builds, entries)
-    yield from measure_rounds(plan, builds, entries, progress)
-    yield from memory_passes(plan, builds, entries, progress)
+    yield from _clocked("rounds", measure_rounds(plan, builds, entries, progress), entries)
+    yield from _clocked("memory", memory_passes(plan, builds, entries, progress), entries)
     yield from sustained_tests(plan, builds, entries, progress)
     if plan.settings.profile:
         yield from _profiles(plan, builds, entries, progress)
+
+
+def _clocked(phase: str, found: Iterator[Entry], entries: Entries) -> Iterator[Entry]:
+    """Yield the entries of a phase; how long it took is known at its end, however that comes."""
+    start_s = time.monotonic()
+    try:
+        yield from found
+    finally:
+        entries.spent_s[phase] = time.monotonic() - start_s
 
 
 def _agreements(

@@ -73,6 +73,9 @@ def test_a_run_leaves_one_file_with_every_cell_and_sample(outcome):
     assert [record.status for record in document.records] == ["ok"] * 6
     assert {len(record.samples) for record in document.records} == {2}
     assert {record.placement.verdict for record in document.records} == {"FULL"}
+    phases = ["build", "calibration", "rounds", "memory", "quality"]
+    assert list(document.plan.spent_s) == phases
+    assert all(spent >= 0 for spent in document.plan.spent_s.values())
 
 
 @pytest.mark.usefixtures("recorded")
