@@ -99,11 +99,19 @@ TELEMETRY = Variable(
     " it is set already: `0`, or `--telemetry default`, measures with them.",
     "1",
 )
+HUB_TELEMETRY = Variable(
+    "HF_HUB_DISABLE_TELEMETRY",
+    "huggingface_hub",
+    "`1` keeps it from telling the hub which version of torch is here and which program has"
+    " started it, and from asking for a list of such programs. Set before it is imported, unless"
+    " it is set.",
+    "1",
+)
 # What a run says of telemetry: it is off, or as onnxruntime's wheels have it.
 OFF, DEFAULT = TELEMETRY_WORDS = ("off", "default")
 OURS = (
     *(CACHE, SUMMARY, COMPLETE, DEBUG, KEY, *COMMITS),
-    *(SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY),
+    *(SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY, HUB_TELEMETRY),
 )
 OTHERS = (
     Variable(
@@ -206,6 +214,11 @@ def keep_quiet() -> None:
     (onnxruntime 1.32.0).
     """
     os.environ.setdefault(TELEMETRY.name, "1")
+
+
+def keep_hub_quiet() -> None:
+    """Let huggingface_hub tell no more than a request needs, unless set; before it is imported."""
+    os.environ.setdefault(HUB_TELEMETRY.name, "1")
 
 
 def telemetry_is_on() -> bool:

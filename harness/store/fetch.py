@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.encoding import read_json_file
+from harness.core.environment import keep_hub_quiet
 from harness.core.errors import DeviceError, ModelError, StorageError
 from harness.core.files import remove_partial_folders, settle_folder, whole_folder
 from harness.core.findings import Log
@@ -203,6 +204,7 @@ def _library() -> Any:
     Raises:
         DeviceError: it is not installed.
     """
+    keep_hub_quiet()
     try:
         import huggingface_hub
         import huggingface_hub.constants

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness.core.environment import HUB_TELEMETRY, all_variables, set_variable
 from harness.core.errors import ModelError
 from harness.models.weights import source
 from harness.models.weights.header import HEADER_LIMIT_BYTES, check_layout
 from harness.models.weights.source import weights_identity
+from harness.store import fetch
 from harness.store.fetch import Hub, fetch_model
 from harness.store.hub import is_commit, leads_out
 from tests.builder.graph.seeded_folder import folder_of
@@ -32,7 +34,7 @@ def stub():
         yield found
 
 
-def fetch(stub, folder, said=None):
+def fetched(stub, folder, said=None):
     hub = Hub(endpoint=stub.address, cache=folder / "hub-cache")
     return fetch_model(f"hf:{REPO}", folder / "cache", hub, (said or []).append)
 
@@ -43,7 +45,7 @@ def test_a_commit_that_is_none_is_refused(stub, tmp_path, commit):
     stub.branches["main"] = commit
     stub.files[REPO, commit] = FILES
     with pytest.raises(ModelError, match="which is none"):
-        fetch(stub, tmp_path / "in")
+        fetched(stub, tmp_path / "in")
     assert not list(tmp_path.rglob("*.safetensors"))
     assert {path.name for path in tmp_path.iterdir()} <= {"in"}
 
@@ -54,9 +56,18 @@ def test_a_listing_with_files_outside_fetches_nothing(stub, tmp_path):
     stub.files[REPO, COMMIT] = {**FILES, "../../../../x.safetensors": b"x"}
     stub.asked.clear()
     with pytest.raises(ModelError, match="a file outside itself"):
-        fetch(stub, tmp_path / "in")
+        fetched(stub, tmp_path / "in")
     assert [path for _, path, _ in stub.asked] == [f"/api/models/{REPO}/revision/main"]
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
+def test_the_library_is_told_to_tell_nothing(monkeypatch, before, after):
+    """Of versions and of the program that runs it; somebody who has set it knows better."""
+    monkeypatch.setenv(HUB_TELEMETRY.name, "")  # so that it is put back
+    set_variable(HUB_TELEMETRY.name, before)
+    fetch._library()
+    assert all_variables()[HUB_TELEMETRY.name] == after
 
 
 def test_names_are_judged_as_every_system_reads_them():
@@ -72,7 +83,7 @@ def test_who_fetches_one_model_at_once_gets_one_whole_folder(stub, tmp_path):
     stub.files[REPO, COMMIT] = FILES
     stub.asked.clear()
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: fetch(stub, tmp_path), range(8)))
+        found = list(pool.map(lambda _: fetched(stub, tmp_path), range(8)))
     assert len(set(found)) == 1
     assert {name: (found[0] / name).read_bytes() for name in FILES} == FILES
     transferred = [path for kind, path, _ in stub.asked if kind == "GET" and "/api/" not in path]
