@@ -52,24 +52,25 @@ def activation_bytes(model: ModelStructure, level: QuantLevel, shape: Shape) -> 
     return shape.rows * shape.tokens * per_token
 
 
-def score_bytes(model: ModelStructure, shape: Shape, *, written_out: bool = False) -> float:
+def score_bytes(model: ModelStructure, shape: Shape, *, written_out: int = 0) -> float:
     """Bytes of whole score matrices, heads x tokens x seen x 4; none where attention is tiled.
 
     GroupQueryAttention's CPU kernel goes tile by tile, unless scores are capped or have sinks.
     MultiHeadAttention's makes the matrix where a mask is added, which encoders here always do, and
-    the mask is one matrix a sequence itself, two where some layers have a window. MatMul and
-    Softmax hold it too.
+    the mask is one matrix a sequence itself, two where some layers have a window. Exports that
+    write attention out hold several: see harness.models.exported.scores.
 
     Args:
         model: which.
         shape: of the pass.
-        written_out: attention is not one GroupQueryAttention, as in many exports.
+        written_out: whole matrices of scores that live at once where attention is not one
+            operator, as in many exports; 0: it is.
     """
     if not (written_out or _holds_scores(model.spec)):
         return 0.0
     windowed = any(one.window_tokens is not None for one in model.attention)
     masks = 0 if model.decodes else 1 + windowed
-    heads = max((one.heads for one in model.attention), default=0) + masks
+    heads = max((one.heads for one in model.attention), default=0) * max(written_out, 1) + masks
     return float(heads * shape.rows * shape.tokens * shape.seen_tokens * FLOAT_BYTES)
 
 

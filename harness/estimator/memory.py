@@ -186,7 +186,7 @@ def peak_memory(
     batch: int = 1,
     runtime: Runtime = ORT_CPU,
     cache: CacheLevel | None = None,
-    written_out: bool = False,
+    written_out: int = 0,
 ) -> MemoryBreakdown:
     """Estimate the peak resident memory of a process that runs one model.
 
@@ -196,8 +196,8 @@ def peak_memory(
 
     The cache, of the level's float type where none is given, is allocated for depth + prompt + gen,
     or for `capacity_tokens` if that is more, and written below that. All experts are held.
-    Activations: see harness.estimator.activations; `written_out` says that attention is made of
-    MatMul and Softmax, which holds every score.
+    Activations: see harness.estimator.activations; `written_out` says how many matrices of all
+    scores attention holds where it is made of MatMul and Softmax; 0: it is one operator.
     Source: resident, anonymous and mapped memory of onnxruntime after load and after a pass
     (1.31.1, two models at four levels; 1.32.0, benchmarks/memory_peaks.py).
     """

@@ -54,7 +54,8 @@ class CellLengths:
         static: the shapes of a static decoder; None: it is a fused one.
         chunk_tokens: of the prompt that are read at once; 0: all of them.
         prepack: when kernels copy weights: at load, on all threads, or once and saved.
-        written_out: attention is not one GroupQueryAttention, as in many exports.
+        written_out: whole matrices of scores that live at once where attention is not one
+            GroupQueryAttention, as in many exports; 0: it is.
         capacity_tokens: positions that the cache is allocated for; 0: as many as are needed.
         rereads: the test also reads everything up to its first token without a cache.
         threads: of the session, which may make copies side by side.
@@ -68,7 +69,7 @@ class CellLengths:
     static: StaticLengths | None = None
     chunk_tokens: int = 0
     prepack: str = Prepack.OFF
-    written_out: bool = False
+    written_out: int = 0
     capacity_tokens: int = 0
     rereads: bool = False
     threads: int = 1

@@ -65,7 +65,7 @@ def test_scores_are_whole_only_with_caps_and_sinks():
     shape = Shape(2048, 2048, 1)
     plain = structure_with("smollm2-135m", num_heads=8, num_kv_heads=8)
     assert score_bytes(plain, shape) == 0
-    assert score_bytes(plain, shape, written_out=True) == 128 * MIB
+    assert score_bytes(plain, shape, written_out=1) == 128 * MIB
     capped = structure_with("smollm2-135m", num_heads=8, num_kv_heads=8, attention_softcap=30.0)
     sinks = structure_with("smollm2-135m", num_heads=8, num_kv_heads=8, attention_sinks=True)
     assert score_bytes(capped, shape) == score_bytes(sinks, shape) == 128 * MIB
@@ -87,10 +87,12 @@ def test_a_long_prompt_of_32_heads_needs_no_two_gib():
     model = catalog_model("llama-3.2-1b").structure
     memory = peak_memory(model, LEVELS["int4"], prompt_tokens=4096)
     assert memory.part_bytes("score matrices") == 0
-    out = peak_memory(model, LEVELS["int4"], prompt_tokens=4096, written_out=True)
+    out = peak_memory(model, LEVELS["int4"], prompt_tokens=4096, written_out=1)
     assert out.part_bytes("score matrices") == 32 * 4096 * 4096 * 4
+    five = peak_memory(model, LEVELS["int4"], prompt_tokens=4096, written_out=5)
+    assert five.part_bytes("score matrices") == 5 * out.part_bytes("score matrices")
     elsewhere = peak_memory(
-        model, LEVELS["int4"], prompt_tokens=4096, written_out=True, runtime=ANY_ENGINE
+        model, LEVELS["int4"], prompt_tokens=4096, written_out=1, runtime=ANY_ENGINE
     )
     assert elsewhere.part_bytes("score matrices") == 0
 

@@ -70,7 +70,7 @@ def test_a_cache_is_as_large_as_what_is_allocated():
     assert whole.more_bytes == 46_080 * (8192 - 144)
     assert whole.peak_bytes == plain.memory.peak_bytes + whole.more_bytes
     assert whole_cache(MODEL, FP32, replace(usual, capacity_tokens=8192)) is None
-    assert whole_cache(MODEL, FP32, replace(usual, written_out=True)) is None
+    assert whole_cache(MODEL, FP32, replace(usual, written_out=1)) is None
     assert whole_cache(catalog_model("all-minilm-l6-v2").structure, FP32, CellLengths(9, 0)) is None
 
 

@@ -131,6 +131,8 @@ class ExportedGraph:
         nodes: operators of the graph and its branches, functions written out.
         lost_operators: those without a kernel on the CPU, such as `Attention (opset 25)` -> nodes.
         loaded_nodes: what the graph becomes where such are taken apart; None: not asked.
+        score_arrays: whole matrices of attention's scores that live at once where it is written
+            out; 0: it is not.
     """
 
     role: Role
@@ -147,6 +149,7 @@ class ExportedGraph:
     nodes: int = 0
     lost_operators: dict[str, int] = field(default_factory=dict)
     loaded_nodes: int | None = None
+    score_arrays: int = 0
 
     def port(self, name: str) -> Port:
         """Return an input or output by its name.

@@ -32,6 +32,7 @@ from harness.models.exported.names import CacheName, cache_names, genai_names, n
 from harness.models.exported.ports import Port, PortNames
 from harness.models.exported.positions import frames_taken, position_limit
 from harness.models.exported.safety import COMPILED_OP, check_regular, check_tensors
+from harness.models.exported.scores import score_arrays
 from harness.models.exported.shapes import (
     TokenTable,
     shaped_inputs,
@@ -298,6 +299,7 @@ def _graph(
         domains=tuple(sorted(versions.keys() - {"", "ai.onnx"})),
         input_weights=input_weights(model),
         nodes=sum(node.op != "Constant" for node in flat.nodes),
+        score_arrays=score_arrays(flat),
     )
 
 

@@ -262,7 +262,7 @@ def estimates_of(
     )
     if structure is None:
         return found
-    whole = replace(plain, written_out=not _attends_in_place(model))
+    whole = replace(plain, written_out=_scores_held(model))
     known = record_estimates(structure, level, whole, peaks)
     by_metric = {
         name: {**found.by_metric.get(name, {}), **_of_structure(values)}
@@ -271,10 +271,16 @@ def estimates_of(
     return RecordEstimates({**found.by_metric, **by_metric}, known.explanation, known.best)
 
 
-def _attends_in_place(model: ExportedModel) -> bool:
-    """Whether every cache goes through GroupQueryAttention, which never holds all scores."""
+def _scores_held(model: ExportedModel) -> int:
+    """Whole matrices of scores that attention holds at once.
+
+    None where every cache goes through GroupQueryAttention; one where an operator of another kind
+    attends, such as MultiHeadAttention with a mask.
+    """
     main = model.main
-    return main.cache is not None and main.cache.shares_buffer and not main.names.write_indices
+    if main.cache is not None and main.cache.shares_buffer and not main.names.write_indices:
+        return 0
+    return max(1, *(graph.score_arrays for graph in model.graphs))
 
 
 def _of_structure(values: Mapping[str, float | None]) -> dict[str, float | None]:
