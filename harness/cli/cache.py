@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +57,9 @@ class Which:
 @click.option("--all", "takes_all", is_flag=True, help="Everything but what --keep names.")
 @click.option("--yes", "is_meant", is_flag=True, help="Remove; without it prune only tells.")
 @click.option(
-    "--cache", type=click.Path(path_type=Path), help="Folder of built models.  [default: usual one]"
+    "--cache",
+    type=click.Path(path_type=Path, readable=False),
+    help="Folder of built models.  [default: usual one]",
 )
 @format_option(FORMATS)
 def command(
@@ -194,13 +195,15 @@ def _check_kept(entries: "Sequence[CacheEntry]", keep: tuple[str, ...]) -> None:
 
 def _values(entries: "Sequence[CacheEntry]") -> list[dict[str, Any]]:
     """The entries as plain values, with how long ago each was used."""
+    from harness.report.cache_table import moment
+
     now_s = time.time()
     return [
         {
             "name": entry.name,
             "what": entry.what,
             "size_bytes": entry.size_bytes,
-            "used_utc": datetime.fromtimestamp(entry.used_s, UTC).strftime("%Y-%m-%d %H:%M"),
+            "used_utc": moment(entry.used_s),
             "days": round(max(0.0, now_s - entry.used_s) / S_PER_DAY, 2),
             "state": "being built" if entry.is_busy else "",
         }

@@ -8,7 +8,7 @@ import click
 from harness.cli.options import FORMATS, format_option
 from harness.cli.output import show
 from harness.cli.results_files import FOLDER, lone_journals, read_results
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, StorageError, UsageError
 from harness.results.document import is_document
 from harness.results.journal import PAIRS_PREFIX, SUFFIX, TUNE_PREFIX
 
@@ -16,7 +16,7 @@ PREFIXES = (PAIRS_PREFIX, TUNE_PREFIX)
 
 
 @click.command("results", epilog="Example:  bench results results/nightly --format json")
-@click.argument("folder", type=click.Path(path_type=Path), default=FOLDER)
+@click.argument("folder", type=click.Path(path_type=Path, readable=False), default=FOLDER)
 @format_option(FORMATS)
 def command(folder: Path, style: str) -> None:
     """List the runs in FOLDER, the latest first: when, of what, how many rows, how many failed.
@@ -40,7 +40,7 @@ def command(folder: Path, style: str) -> None:
         show(draw_results((), (), str(folder), style))
         return
     runs: list[StoredRun] = []
-    damaged: list[tuple[str, str]] = []
+    damaged = [(path.name, "no regular file: it is not read") for path in _special(folder)]
     for path in _files(folder):
         try:
             if _is_of(path, PAIRS_PREFIX):
@@ -56,13 +56,34 @@ def command(folder: Path, style: str) -> None:
     show(draw_results(runs, damaged, str(folder), style))
 
 
+def _special(folder: Path) -> list[Path]:
+    """What is called like a run and is a pipe, a socket or a device: reading it may never end.
+
+    Raises:
+        StorageError: the folder may not be read.
+    """
+    try:
+        names = sorted(folder.iterdir())
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be read: {error.strerror}", fix="check the rights of the folder"
+        ) from error
+    called = [path for path in names if path.suffix in (".json", ".jsonl")]
+    return [path for path in called if path.exists() and not path.is_file() and not path.is_dir()]
+
+
 def _files(folder: Path) -> Iterator[Path]:
     """Yield what is a run, pairs or a search, or could be a damaged one; other JSON is none."""
-    documents = (path for path in sorted(folder.glob("*.json")) if not path.is_dir())
+    documents = (path for path in sorted(folder.glob("*.json")) if _may_be_read(path))
     yield from (path for path in documents if is_document(path))
     yield from lone_journals(folder)
-    named = sorted(folder.glob("*.jsonl"))
+    named = [path for path in sorted(folder.glob("*.jsonl")) if _may_be_read(path)]
     yield from (path for path in named if any(_is_of(path, prefix) for prefix in PREFIXES))
+
+
+def _may_be_read(path: Path) -> bool:
+    """Whether it is a file, or a link to nothing, which is named with what is wrong."""
+    return path.is_file() or not path.exists()
 
 
 def _is_of(path: Path, prefix: str) -> bool:

@@ -31,7 +31,8 @@ def results_path(argument: str | Path) -> Path:
     if str(argument) not in words or path.exists():
         journal = path.with_name(f"{path.stem}{SUFFIX}")
         return journal if not path.exists() and journal.is_file() else path
-    found = [*FOLDER.glob("run-*.json"), *lone_journals(FOLDER)]
+    documents = filter(Path.is_file, FOLDER.glob("run-*.json"))  # a pipe is never read to its end
+    found = [*documents, *lone_journals(FOLDER)]
     runs = sorted(found, key=_document, reverse=True)
     place = words.index(str(argument))
     if len(runs) <= place:
@@ -65,7 +66,7 @@ def is_journal(path: Path) -> bool:
 def lone_journals(folder: Path) -> list[Path]:
     """Journals of a folder beside which no document lies: what killed runs leave."""
     found = sorted(folder.glob(f"run-*{SUFFIX}"))
-    return [path for path in found if not _document(path).exists()]
+    return [path for path in found if path.is_file() and not _document(path).exists()]
 
 
 def read_side(argument: str) -> list[Document]:

@@ -1,6 +1,7 @@
 """What lies in the cache, and what a removal takes, as tables. Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from harness.core.units import MIB, size_words
@@ -32,6 +33,14 @@ def draw_cache(entries: Sequence[Entry], style: str, notes: Sequence[str]) -> st
     mark = "- " if style == "md" else ""
     lines = [f"{mark}{prose(note, style)}" for note in notes]
     return "\n".join(([draw_columns(COLUMNS, entries, style), ""] if entries else []) + lines)
+
+
+def moment(seconds: float) -> str:
+    """A moment for people; of one that no calendar has, which a file system may hold, nothing."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):
+        return ""
 
 
 def held_note(count: int, size_bytes: int, place: str) -> str:

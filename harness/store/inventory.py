@@ -97,12 +97,14 @@ def list_cache(cache: Path) -> tuple[CacheEntry, ...]:
         StorageError: it cannot be read.
     """
     try:
+        if cache.exists():
+            any(cache.iterdir())  # a pattern finds nothing in what may not be read, without a word
         found = {folder: kind for kind, folder in _folders(cache)}
         entries = [_entry(cache, folder, kind) for folder, kind in found.items()]
     except OSError as error:
         raise StorageError(
-            f"the cache {str(cache)!r} cannot be read: {error.strerror}",
-            fix="check the path and its rights",
+            f"the cache {str(cache)!r} cannot be read: {error.strerror}: {error.filename}",
+            fix=f"check the rights of {error.filename}",
         ) from error
     return tuple(sorted(entries, key=lambda entry: (-entry.size_bytes, entry.name)))
 

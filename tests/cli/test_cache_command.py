@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import filelock
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from harness.cli.cache import is_called
 from harness.cli.main import main
 from harness.core.errors import EXIT_OK, EXIT_STORAGE, EXIT_USAGE, StorageError
+from harness.report.cache_table import moment
 from harness.store import inventory
 from harness.store.inventory import freed_bytes, list_cache
 
@@ -50,6 +52,20 @@ def bench(*words, cache):
 
 def left(cache):
     return {entry.name for entry in list_cache(cache)}
+
+
+def test_a_time_that_no_calendar_has_is_left_empty():
+    """Some file systems hold years beyond 9999, and a copy from one may bring them."""
+    assert [moment(seconds) for seconds in (0.0, 2e14, -1e14)] == ["1970-01-01 00:00", "", ""]
+
+
+def test_what_may_not_be_read_is_named(cache, capsys, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert bench(cache=cache) == EXIT_STORAGE
+    assert f"check the rights of {cache}" in capsys.readouterr().err
 
 
 def test_all_that_is_ours_is_listed_the_largest_first(cache, capsys):

@@ -1,14 +1,17 @@
 """`bench results`: the runs of a folder, the latest first; what is damaged is named."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
+from harness.cli import results_files
 from harness.cli.main import main
-from harness.core.errors import EXIT_OK, EXIT_USAGE
+from harness.cli.results_files import results_path
+from harness.core.errors import EXIT_OK, EXIT_STORAGE, EXIT_USAGE
 from harness.results.document import write_document
 from tests.report.report_documents import document, failed, group
 
@@ -28,6 +31,29 @@ def results(tmp_path):
     (tmp_path / "table.json").write_text('{"other": 1}')
     (tmp_path / "run-folder.json").mkdir()
     return tmp_path
+
+
+def test_a_pipe_is_named_and_never_read(results, capsys, monkeypatch):
+    """Reading one waits for a writer that never comes."""
+    monkeypatch.chdir(results.parent)
+    for name in ("run-pipe.json", "run-p.journal.jsonl", "pairs-p.jsonl"):
+        os.mkfifo(results / name)
+    assert main(["results", str(results), "--format", "json"]) == EXIT_OK
+    problems = {row["file"]: row["problem"] for row in json.loads(capsys.readouterr().out)}
+    for name in ("run-pipe.json", "run-p.journal.jsonl", "pairs-p.jsonl"):
+        assert problems[name] == "no regular file: it is not read"
+    assert problems["run-a.json"] is None
+    monkeypatch.setattr(results_files, "FOLDER", results)
+    assert results_path("latest").name == "run-c.json"
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_of_storage(results, capsys, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert main(["results", str(results)]) == EXIT_STORAGE
+    assert "cannot be read: Permission denied" in capsys.readouterr().err
 
 
 def test_the_latest_run_comes_first(results, capsys):

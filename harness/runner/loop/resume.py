@@ -64,7 +64,7 @@ def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
 
 
 def _unfinished(digest: str, results: Path) -> Path:
-    for path in sorted(results.glob(f"*{SUFFIX}"), reverse=True):
+    for path in sorted(filter(Path.is_file, results.glob(f"*{SUFFIX}")), reverse=True):
         if Entries(read_journal(path)).header.run_digest == digest:
             return path
     raise UsageError(

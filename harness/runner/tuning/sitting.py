@@ -46,7 +46,7 @@ def opened_file(header: TuneEntry, results: Path, resume: bool) -> tuple[Path, l
     prepare_results_folder(results)
     if not resume:
         return results / f"{TUNE_PREFIX}{new_run_id().removeprefix('run-')}.jsonl", []
-    for path in sorted(results.glob(f"{TUNE_PREFIX}*.jsonl"), reverse=True):
+    for path in sorted(filter(Path.is_file, results.glob(f"{TUNE_PREFIX}*.jsonl")), reverse=True):
         entries = read_journal(path)
         first = entries[0] if entries else None
         ended = any(isinstance(one, TuneEndEntry) for one in entries)
