@@ -13,6 +13,7 @@ from harness.devices.session import OpenedSession
 from harness.engine.completion import refuse_unfinished
 from harness.engine.passes import (
     Draw,
+    PassOutcome,
     begins_at,
     feed_prompt,
     nested_ids,
@@ -42,6 +43,12 @@ def steps_of(workload: Workload) -> int:
     if workload.kind in BEGIN_WITH_PROMPT:
         return workload.gen_tokens - 1
     return workload.gen_tokens
+
+
+def _prompt_shape(workload: Workload) -> Shape:
+    """What reads the prompt of a test, from its depth."""
+    read = f"prefill{workload.chunk_tokens or ''}"
+    return read, max(workload.prompt_tokens, 1), workload.depth_tokens
 
 
 @dataclass(slots=True)
@@ -118,8 +125,7 @@ class Measuring:
         if workload.kind is not Kind.DECODE:
             chunk = workload.chunk_tokens
             call = partial(time_prefill, self.decoder, depth_tokens, ids, self.clock, chunk)
-            shape = (f"prefill{chunk or ''}", ids.shape[1], depth_tokens)
-            results.append(self._warm(shape, call, cap_s))
+            results.append(self._warm(_prompt_shape(workload), call, cap_s))
         if steps_of(workload) > 0:
             depth_tokens += workload.prompt_tokens
             call = partial(time_step, self.decoder, depth_tokens, ids[:, :1], self.clock)
@@ -144,6 +150,7 @@ class Measuring:
         ids = self.ids(workload)
         one_pass = partial(run_pass, self.decoder, workload, ids, self.clock)
         passes = repeat_passes(one_pass, min_passes, min_seconds, self.clock)
+        self._keep_warm(workload, passes)
         return Samples(passes, usage_now().since(before))
 
     def reseeded(self, seed: int) -> "Measuring":
@@ -168,6 +175,13 @@ class Measuring:
         self.first(workload, nested_ids)
         if workload.kind in BEGIN_WITH_PROMPT and steps_of(workload) > 0:
             self.decoder.greedy_step()
+
+    def _keep_warm(self, workload: Workload, passes: Sequence[PassOutcome]) -> None:
+        """Count the prompts that were timed as warm ones: they are calls of the same shape."""
+        shape = _prompt_shape(workload)
+        if workload.kind in (Kind.PREFILL, Kind.REQUEST) and shape in self.warmed:
+            timed = (outcome.sample.prefill_ns for outcome in passes)
+            self.warmed[shape] += tuple(one for one in timed if one is not None)
 
     def _warm(self, shape: Shape, call: Callable[[], int], cap_s: float) -> WarmUp:
         """Warm one shape; less is needed of one that was warm in this process, at any depth."""

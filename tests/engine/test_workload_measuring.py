@@ -70,6 +70,22 @@ def test_a_shape_that_was_warm_needs_one_more_window():
     assert len(measure.warm(Workload(Kind.PREFILL, 4, 0), cap_s=10)[0].durations_ns) == 40
 
 
+def test_a_shape_that_was_warm_and_timed_needs_half_a_window():
+    """20 passes of pp3 stand behind its warm-up: 10 more calls of the request's prompt agree."""
+    measure, _ = measuring()
+    measure.warm(PREFILL, cap_s=10)
+    measure.sample(PREFILL, min_passes=20, min_seconds=0)
+    prompt, step = measure.warm(Workload(Kind.REQUEST, 3, 5), cap_s=10)
+    assert (prompt.steady, len(prompt.durations_ns)) == (True, 10)
+    assert len(step.durations_ns) == 40
+
+
+def test_what_was_timed_without_a_warm_up_counts_for_none():
+    measure, _ = measuring()
+    measure.sample(PREFILL, min_passes=40, min_seconds=0)
+    assert len(measure.warm(PREFILL, cap_s=10)[0].durations_ns) == 40
+
+
 def test_a_step_that_was_warm_at_another_depth_needs_windows_of_half_the_length():
     measure, _ = measuring()
     measure.warm(DECODE, cap_s=10)

@@ -55,8 +55,8 @@ def warm_up(
         cap_s: longest warm-up; the sample in flight when it ends is finished.
         clock: monotonic, in ns.
         earlier_ns: samples of the same shape from earlier in this process: they count as windows,
-            so a shape that was warm before needs one more window that agrees, not two, and has
-            half of the time.
+            so a shape that was warm before needs one more window that agrees, not two, or half
+            of one where it was timed since, and has half of the time.
         familiar: the same was warm before at another depth: windows are half as long.
     """
     start_ns = clock()
@@ -66,7 +66,7 @@ def warm_up(
     steady = False
     while not steady:
         durations_ns.append(sample())
-        steady = is_steady(durations_ns, parts)
+        steady = _are_enough(durations_ns[len(earlier_ns) :]) and is_steady(durations_ns, parts)
         if clock() - start_ns >= cap_s * NS_PER_S:
             break
     windows = last_windows(durations_ns, parts)
@@ -77,6 +77,11 @@ def warm_up(
         window_medians_ns=tuple(float(median(window)) for window in windows),
         last_window_ns=tuple(windows[-1]) if windows else (),
     )
+
+
+def _are_enough(durations_ns: Sequence[int]) -> bool:
+    """Whether new samples fill half of a window; what was done in between may have cooled it."""
+    return len(durations_ns) * 2 >= WINDOW_SAMPLES or sum(durations_ns) * 2 >= WINDOW_NS
 
 
 def is_steady(durations_ns: Sequence[int], parts: int = 1) -> bool:

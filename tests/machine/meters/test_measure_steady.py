@@ -152,3 +152,13 @@ def test_a_fresh_session_is_warm_within_2_percent_whatever_a_call_takes(step_ms)
     result = warm_up(fake.sample, 10, fake.clock)
     assert result.steady
     assert result.durations_ns[-1] < 1.02 * step_ms * MS
+
+
+def test_earlier_samples_do_not_hide_that_a_call_has_slowed_down_since():
+    """Two windows of 1.1 ms agree once more than half of the older one is new: 20 and 11 calls."""
+    slower = Fake([1_100_000])
+    found = warm_up(slower.sample, 10, slower.clock, [MS] * 40)
+    assert (found.steady, slower.calls) == (True, 31)
+    alike = Fake([MS])
+    assert warm_up(alike.sample, 10, alike.clock, [MS] * 40).steady
+    assert alike.calls == 10
