@@ -225,7 +225,8 @@ def _attention_nodes(spec: ModelSpec, level: QuantLevel, layer: Layer) -> int:
         nodes -= 1 + (QK_NORM_NODES[spec.qk_norm] - 1) // 2
     elif spec.value_norm:
         nodes += VALUE_NORM_NODES
-    nodes += any(one.cache_layer == layer.number != one.number for one in spec.layers)
+    if spec.shared_cache_layers:  # else nobody reads another's
+        nodes += any(one.cache_layer == layer.number != one.number for one in spec.layers)
     if level.body.form is Form.FLOAT:
         nodes += (1 if spec.qkv_bias else 0) + (1 if spec.all_bias or spec.out_bias else 0)
     return nodes
