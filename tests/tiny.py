@@ -263,15 +263,19 @@ SPECS = {
         positions="learned",
     ),
 }
+# Levels of float of 4 and 2 bytes; channel; block: symmetric, with zero points, of two widths.
+ONE_OF_EACH_FORM = ("fp32", "fp16", "int8", "int4", "int4-asym", "int4-mixed")
+# Other levels differ from these in bits and in the length of a block alone: one plain decoder, one
+# with a head of its own and experts, and one with convolutions have them all.
+AT_EVERY_LEVEL = ("qwen2", "mixtral", "lfm2")
 # QMoE multiplies all of a mixture at one width of bits.
 GRID = [
     (name, level)
     for name, spec in SPECS.items()
     for level, row in LEVELS.items()
-    if spec.experts is None or row.sensitive is None
+    if (level in ONE_OF_EACH_FORM or name in AT_EVERY_LEVEL)
+    and (spec.experts is None or row.sensitive is None)
 ]
-# Levels of float of 4 and 2 bytes; channel; block: symmetric, with zero points, of two widths.
-ONE_OF_EACH_FORM = ("fp32", "fp16", "int8", "int4", "int4-asym", "int4-mixed")
 ENCODER = EncoderSpec(
     name="tiny-bert",
     family="bert",

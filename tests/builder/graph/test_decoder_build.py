@@ -27,7 +27,7 @@ def unique_initializers(path: Path) -> dict[int, onnx.TensorProto]:
 
 @pytest.fixture(scope="module", params=GRID, ids="-".join)
 def built(request, tmp_path_factory):
-    """Every tiny architecture at every level, built once."""
+    """Every tiny architecture at a level of each form, some at every level; built once."""
     name, level = request.param
     folder = tmp_path_factory.mktemp(f"{name}-{level}")
     build_decoder(SPECS[name], LEVELS[level], RandomWeights(SPECS[name]), folder)

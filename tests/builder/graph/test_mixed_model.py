@@ -13,18 +13,20 @@ from harness.builder.quantize.levels import LEVELS
 from harness.store.links import link_file
 from tests.builder.graph.random_weights import RandomWeights
 from tests.builder.graph.run_graph import GraphRun, open_graph
-from tests.tiny import SPECS
+from tests.tiny import AT_EVERY_LEVEL, SPECS
 
 BASE = LEVELS["fp32"]
 
 
-@pytest.fixture(
-    params=[(name, level) for name in SPECS for level in ("int4", "int8")], ids="-".join
-)
-def both(request, tmp_path):
+# Blocks of every architecture; channels of a plain one, of a mixture and of convolutions.
+GRID = [(name, "int4") for name in SPECS] + [(name, "int8") for name in AT_EVERY_LEVEL]
+
+
+@pytest.fixture(scope="module", params=GRID, ids="-".join)
+def both(request, tmp_path_factory):
     """A tiny architecture built at fp32 and at a level, their data files linked side by side."""
     name, level = request.param
-    spec = SPECS[name]
+    spec, tmp_path = SPECS[name], tmp_path_factory.mktemp(f"{name}-{level}")
     for one in ("fp32", level):
         folder = tmp_path / one
         folder.mkdir()
