@@ -134,10 +134,17 @@ def test_only_columns_that_vary_are_drawn(capsys, style):
     assert "encode" not in table
 
 
-def test_all_models_on_all_devices(capsys):
-    code, out, _ = run(capsys, "estimate", "all", "--on", "all", "--format", "jsonl")
+@pytest.mark.parametrize(
+    ("models", "on", "rows"),
+    [
+        ("all", "rpi5,m4,galaxy-s24", len(catalog_names()) * 3),
+        ("llama-3.2-1b,bert-base-uncased,gpt-oss-20b", "all", 3 * 23),
+    ],
+)
+def test_all_models_and_all_devices(capsys, models, on, rows):
+    code, out, _ = run(capsys, "estimate", models, "--on", on, "--format", "jsonl")
     assert code == 0
-    assert len(out.splitlines()) == len(catalog_names()) * 23
+    assert len(out.splitlines()) == rows
     assert "NaN" not in out
     assert "Infinity" not in out
 
