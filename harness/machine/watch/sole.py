@@ -157,6 +157,13 @@ def sole_measurement(
         log: is told once if there is one, and once if it is not waited for any longer.
     """
     mine: list[Path] = []
+    said: set[str] = set()
+
+    def log_once(line: str) -> None:
+        if line not in said:  # one measurement may hold the locks of several classes
+            said.add(line)
+            log(line)
+
     nested = bool(_HELD.places)
     deadline_s = None if wait_s is None else time.monotonic() + wait_s
     try:
@@ -168,7 +175,7 @@ def sole_measurement(
             with suppress(OSError, NotImplementedError):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 place = _place(file, doing)
-                _enter(place, time.monotonic() if nested else deadline_s, log)
+                _enter(place, time.monotonic() if nested else deadline_s, log_once)
                 _HELD.places[file] = place
                 mine.append(file)
         yield
