@@ -165,8 +165,14 @@ def _settings(model: str, aim: str | None, flags: dict[str, Any], cache: Path | 
         UsageError: flags that name another test than the aim, or several.
     """
     from harness.runner.models import find_model
+    from harness.runner.models.gguf import ENDING
     from harness.runner.plan.runtimes import ORT
 
+    if Path(model).suffix.casefold() == ENDING:
+        raise UsageError(
+            f"bench tune sets options of ONNX Runtime, and {Path(model).name} is a GGUF file",
+            fix=f"bench run --model {model} --threads 1,2 --interleave turns",
+        )
     given = flag_values({"model": model, **flags})
     if not given["model"] or len(given["model"]) > 1:
         raise UsageError(f"bench tune takes one model, and {model!r} is several", fix=EXAMPLE)

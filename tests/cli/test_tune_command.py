@@ -289,6 +289,7 @@ def test_an_unknown_model_or_several_are_refused(tune):
     failed(run(model="smolm2"), UsageError, "smolm2")
     failed(run(model="bytelm,smollm2-135m"), UsageError, "takes one model")
     failed(run(model="all-minilm-l6-v2"), UsageError, "is of decoders")
+    failed(run(model="some-Q4_0.gguf"), UsageError, "some-Q4_0.gguf is a GGUF file")
 
 
 @pytest.mark.slow

@@ -257,7 +257,8 @@ def bind(model: Model, address: Address) -> ServedModel:
             fix="load one there: ollama pull NAME, foundry model run NAME, llama-server -m FILE",
         )
     known = _parameters_here(model)
-    found = described(server, _chosen(server, address.model, _word(model), known is not None))
+    words = (_word(model), short_name(model.argument)) if known is not None else (_word(model),)
+    found = described(server, _chosen(server, address.model, words))
     if known and found.parameters:
         ratio = found.parameters / known
         if not 1 / OTHER_MODEL < ratio < OTHER_MODEL:
@@ -291,28 +292,36 @@ def only_name(address: Address) -> str:
     return server.models[0].name
 
 
-def _chosen(server: Server, named: str, word: str, is_known: bool) -> Listed:
-    """The server's model: of the name behind the address, else the only one that the word names.
+def _chosen(server: Server, named: str, words: Sequence[str]) -> Listed:
+    """The server's model: of the name behind the address, else the only one that a word names.
 
-    A word of ours may be written otherwise there, and more may stand around it. A server's only
-    model is not taken for it where its name does not say so: rows of two models would be one.
+    A model of ours has two words, that of results and that of its file or folder; servers may write
+    either otherwise, with more around it. A server's only model is not taken for ours where its
+    name does not say so: rows of two models would be one.
+
+    Args:
+        server: which.
+        named: behind its address; empty: none.
+        words: for the model; one alone is the server's own.
 
     Raises:
         UsageError: it lists none that is called so, or several.
     """
     models = {listed.name: listed for listed in server.models}
-    asked = named or word
+    asked, is_ours = named or words[0], len(words) > 1 and not named
     for name in (asked, f"{asked}{LATEST}"):
         if name in models:
             return models[name]
-    alike = [one for one in server.models if not named and is_known and _says(one.name, word)]
+    alike = [
+        one for one in server.models if is_ours and any(_says(one.name, word) for word in words)
+    ]
     if len(alike) == 1:
         return alike[0]
-    if len(models) == 1 and is_known and not named:
+    if len(models) == 1 and is_ours:
         (only,) = models
         raise UsageError(
             f"{server.address.told}, {server.kind}, calls its only model {short_name(only)!r},"
-            f" which does not say that it is {word}",
+            f" which does not say that it is {asked}",
             fix=f"URL#{only} if it is, or --model {only} without other runtimes",
         )
     which = f"more than one {asked!r}" if alike else f"no model {asked!r}"

@@ -221,7 +221,7 @@ def runtimes_of(
         return tuple(dict.fromkeys(useful))
     for level in levels:
         if not _held(level, named):
-            _refuse_level(level, named)
+            _refuse_level(level, named, model)
     for row in named:
         if not any(map(row.holds, levels)):
             raise UsageError(
@@ -271,14 +271,20 @@ def _held(level: QuantLevel, named: Sequence[Runtime]) -> bool:
     return any(row.holds(level) for row in named)
 
 
-def _refuse_level(level: QuantLevel, named: Sequence[Runtime]) -> None:
+def _refuse_level(level: QuantLevel, named: Sequence[Runtime], model: Model) -> None:
     """Refuse a level that no runtime of a plan holds.
 
     Raises:
-        UsageError: with the runtimes that do, and the levels of those that were named.
+        UsageError: with the runtimes that do, and the levels of those that were named, where the
+            model has others.
     """
     able = [row.name for row in RUNTIMES.values() if row.holds(level) is not None]
     names = ",".join(row.name for row in named)
+    if model.levels() == (level,):
+        raise UsageError(
+            f"--runtime {names} does not run {model.source.name}, whose file holds {level.name}",
+            fix=f"--runtime {able[0]}",
+        )
     others = "; ".join(f"{row.name} has {_own_levels(row)}" for row in named)
     raise UsageError(
         f"--runtime {names} does not hold {level.name}",

@@ -7,6 +7,7 @@ import pytest
 from harness.core.errors import DeviceError, UsageError
 from harness.runner.plan import make_plan, runtimes
 from harness.runner.settings import Settings
+from tests.engine.served_stub import Stub, serving
 from tests.models.gguf_files import PAIRS, tiny_gguf
 
 GIVEN = ("quant", "runtime")
@@ -90,6 +91,15 @@ def test_a_file_brings_its_runtime_and_its_level(tmp_path):
     assert group.model.identity(artifact).startswith("tiny@")
 
 
+def test_a_file_is_found_on_a_server_by_its_own_name(tmp_path):
+    """Results call it by its header, a server by its path."""
+    path = tiny_gguf(tmp_path / "words-Q4_0.gguf", PAIRS)
+    with serving(Stub(names=("models/words-Q4_0.gguf",))) as stub:
+        runtimes = {"runtime": ("llama.cpp", stub.url), "given": frozenset(("runtime",))}
+        groups = make_plan(Settings(model=(str(path),), prompt=(16,), **runtimes), 1).groups
+    assert {group.device.key for group in groups} == {"cpu", "server"}
+
+
 def test_a_file_of_an_encoder_is_refused(tmp_path):
     path = tiny_gguf(tmp_path / "words-Q8_0.gguf", PAIRS | {"llama.attention.causal": False})
     with pytest.raises(UsageError, match="words, whose architecture llama is that of an encoder"):
@@ -101,7 +111,7 @@ def test_a_file_of_an_encoder_is_refused(tmp_path):
     [
         ({"quant": ("int4",), "given": ("quant",)}, "tiny holds q4_0"),
         ({"prompt": (200,)}, "tiny has 128"),
-        ({"runtime": ("ort",), "given": ("runtime",)}, "--runtime ort does not hold q4_0"),
+        ({"runtime": ("ort",), "given": ("runtime",)}, "does not run tiny, whose file holds q4_0"),
         ({"quality": True}, "quality is measured of models that are built here"),
         ({"batch": (2,)}, "does not run 2 sequences at once"),
     ],
