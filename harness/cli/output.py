@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from harness.report.grid import one_line, visible
+from harness.report.grid import bounded, one_line, visible
 
 
 def show(text: str, nl: bool = True) -> None:
@@ -46,7 +46,7 @@ def tell(*lines: str) -> None:
 
 def tell_problem(problem: str, fix: str) -> None:
     """Say on stderr what is wrong and what to try: two lines, whatever names stand in them."""
-    tell(f"bench: {problem}", f"  try: {fix}")
+    tell(bounded(f"bench: {problem}"), bounded(f"  try: {fix}"))
 
 
 def silence_stderr() -> None:

@@ -9,6 +9,8 @@ _RANGE = re.compile(r"^(\d+)-(\d+)([+*])(\d+)$")
 _TURNS = re.compile(r"^([0-9]+)x([0-9]+)\+([0-9]+)$")
 # A typing slip such as 1-1000000+1 must not become a million cells.
 MAX_VALUES = 1000
+LARGEST = 2**31 - 1  # of lengths, counts and sizes: far above all that is measured
+SHOWN_DIGITS = 12  # of a number that is too long
 
 
 def parse_grid(text: str, flag: str) -> tuple[int, ...]:
@@ -48,7 +50,7 @@ def parse_pair(text: str, flag: str) -> tuple[int, int]:
             f"{flag} {text!r} is not a prompt and a gen: it takes two whole numbers and a comma",
             fix=f"{flag} 128,64",
         )
-    return int(parts[0]), int(parts[1])
+    return whole_number(parts[0].strip(), flag), whole_number(parts[1].strip(), flag)
 
 
 def parse_turns(text: str, flag: str) -> tuple[tuple[int, int, int], ...]:
@@ -65,7 +67,7 @@ def parse_turns(text: str, flag: str) -> tuple[tuple[int, int, int], ...]:
                 f"{flag} {part.strip()!r} is no chat: it takes turns x prompt + answer, in tokens",
                 fix=f"{flag} 4x128+64",
             )
-        turns, prompt, gen = map(int, match.groups())
+        turns, prompt, gen = (whole_number(digits, flag) for digits in match.groups())
         if 0 in (turns, prompt, gen):
             raise UsageError(
                 f"{flag} {part.strip()!r} has a 0: it takes whole numbers from 1 on",
@@ -91,7 +93,7 @@ def parse_encodes(text: str, flag: str) -> tuple[tuple[int, int], ...]:
                 "it takes two whole numbers and an x",
                 fix=f"{flag} 128x1,128x8",
             )
-        found.append((int(length), int(batch or "1")))
+        found.append((whole_number(length, flag), whole_number(batch or "1", flag)))
     return tuple(dict.fromkeys(found))
 
 
@@ -101,12 +103,12 @@ def parse_sounds(text: str, flag: str) -> tuple[tuple[float, int], ...]:
     for part in text.split(","):
         length, _, count = part.strip().partition("x")
         is_number = length.replace(".", "", 1).isdecimal() and (count or "1").isdecimal()
-        if not is_number or float(length) <= 0:
+        if not is_number or not 0 < float(length) <= LARGEST:
             raise UsageError(
                 f"{flag} {part.strip()!r} is not a time and a number of sounds",
                 fix=f"{flag} 10x1,30x4",
             )
-        found.append((float(length), int(count or "1")))
+        found.append((float(length), whole_number(count or "1", flag)))
     return tuple(dict.fromkeys(found))
 
 
@@ -115,12 +117,15 @@ def parse_seconds(text: str, flag: str) -> float:
     factors = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, factor = (text[:-1], factors[text[-1]]) if text[-1:] in factors else (text, 1.0)
     try:
-        return float(number) * factor
-    except ValueError as error:
+        seconds = float(number) * factor
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
         raise UsageError(
-            f"{flag} {text!r} is not a time: it takes a number with s, m or h",
+            f"{flag} {text[:40]!r} is not a time: it takes a number with s, m or h",
             fix=f"{flag} 60s or 5m",
-        ) from error
+        )
+    return seconds
 
 
 def parse_age(text: str, flag: str) -> float:
@@ -184,20 +189,34 @@ def parse_number(text: str, flag: str, example: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise UsageError(f"{flag} is {text!r}, which is no number", fix=example)
+        raise UsageError(f"{flag} is {text[:40]!r}, which is no number", fix=example)
     return number
+
+
+def whole_number(text: str, flag: str, most: int = LARGEST) -> int:
+    """Return the number that decimal digits stand for.
+
+    Raises:
+        UsageError: it is beyond `most`, by however many digits.
+    """
+    shown = text if len(text) <= SHOWN_DIGITS else f"{text[:SHOWN_DIGITS]}…"
+    if len(text) > len(str(most)) or int(text) > most:
+        raise UsageError(
+            f"{flag} {shown} is beyond {most}, the most that it takes", fix=f"{flag} 128"
+        )
+    return int(text)
 
 
 def _parse_part(part: str, flag: str) -> list[int]:
     if part.isdecimal():
-        return [int(part)]
+        return [whole_number(part, flag)]
     match = _RANGE.match(part)
     if match is None:
         raise UsageError(
             f"{flag} {part!r} is not a whole number without a sign, or a range",
             fix=f"{flag} 128,512 or {flag} 8-64*2 or {flag} 128-512+128",
         )
-    start, stop, step = int(match[1]), int(match[2]), int(match[4])
+    start, stop, step = (whole_number(match[place], flag) for place in (1, 2, 4))
     return _expand(start, stop, match[3], step, flag)
 
 

@@ -70,6 +70,7 @@ _KINDS: dict[type, str] = {
     inspect.DataclassType: "table",
 }
 SHOWN_CHARACTERS = 60  # of a wrong value
+LARGEST_WHOLE = 2**63 - 1  # JSON has no limit, and what counts with a number has
 _EXPECTED = re.compile(r"Expected `(\w+)[^`]*`(?: of length (\d+), got (\d+))?")
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
@@ -272,9 +273,12 @@ class JsonValues:
                 fix="copy the whole config.json of the model, as its makers published it",
             )
         try:
-            return msgspec.convert(value, kind, strict=True)
+            found = msgspec.convert(value, kind, strict=True)
         except msgspec.ValidationError as error:
             raise self._wrong(key, value, JSON_WORDS[kind]) from error
+        if isinstance(found, int) and abs(found) > LARGEST_WHOLE:
+            raise self._wrong(key, "a number of more than 64 bits", JSON_WORDS[kind])
+        return found
 
     def _wrong(self, key: str, value: object, wanted: str) -> ModelError:
         """Return the error for a value of another type, its text cut to one short line."""

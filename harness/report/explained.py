@@ -103,7 +103,7 @@ def is_meant(wanted: str | None, number: int, record: Record) -> bool:
     if wanted is None:
         return True
     if wanted.isdecimal():
-        return int(wanted) == number
+        return wanted.lstrip("0") == str(number)
     return set(wanted.split()) <= set(record_name(record).split())
 
 
@@ -128,10 +128,7 @@ def _memory_terms(parts: Sequence[MemoryPart]) -> Iterator[Term]:
 def _verdict(record: Record, part: EstimatedPass) -> str:
     """Say what a pass was estimated to take and took, and what most of it goes to."""
     largest = max(part.terms, key=lambda term: term.seconds)
-    estimate_ms, measured_ms = (
-        part.seconds * 1e3,
-        shown(record, metric_of_pass(part.pass_name).name),
-    )
+    estimate_ms, measured_ms = part.seconds * 1e3, _measured_ms(record, part.pass_name)
     text = f"{part.pass_name}: estimated {three_digits(estimate_ms)} ms"
     if not part.complete:
         text += " at least (no compute peak is known)"
@@ -139,6 +136,14 @@ def _verdict(record: Record, part: EstimatedPass) -> str:
         ratio = two_decimals(measured_ms / estimate_ms)
         text += f", measured {three_digits(measured_ms)} ms (meas/est {ratio})"
     return f"{text}; {part.bound}-bound, most of it {largest.term} ({largest.bound})"
+
+
+def _measured_ms(record: Record, pass_name: str) -> float | None:
+    """What a pass took; None: that is not known, or this version knows no such pass."""
+    try:
+        return shown(record, metric_of_pass(pass_name).name)
+    except KeyError:
+        return None
 
 
 def _memory_verdict(record: Record, parts: Sequence[MemoryPart]) -> str:

@@ -28,6 +28,7 @@ R = TypeVar("R")
 LONGEST_NAME, LONGEST_CELL = 64, 800
 KEPT = LONGEST_NAME // 2 - 1  # characters at either end
 LONG_NAME = re.compile(rf"(?<!\S)[^\s/]{{{LONGEST_NAME + 1},}}(?!\S)")
+ENDLESS_WORD = re.compile(r"\S{300,}")  # of a message; a path may be long
 FILES = (".onnx", ".json", ".jsonl", ".toml")
 # When a column is printed, by its distinct cells.
 ALWAYS = "always"
@@ -214,6 +215,11 @@ def _plain(value: object, number: Callable[[float], str]) -> str:
     if isinstance(value, float):
         return number(value) if math.isfinite(value) else MISSING
     return str(value)
+
+
+def bounded(text: str) -> str:
+    """One line whose words are no longer than paths are: a number of 400 digits is told by ends."""
+    return ENDLESS_WORD.sub(lambda word: f"{word[0][:KEPT]}…{word[0][-KEPT:]}", one_line(text))
 
 
 def short(text: str) -> str:

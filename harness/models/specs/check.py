@@ -1,6 +1,5 @@
 """What every architecture must satisfy, whether it came from a TOML file or a config.json."""
 
-import math
 from collections.abc import Collection
 from functools import singledispatch
 
@@ -319,11 +318,13 @@ def _check_divisors(spec: ModelSpec, scaling: RopeScaling, where: str) -> None:
 
 
 def require_positive(where: str, field: str, value: float) -> None:
-    """Refuse zero, negative, infinite and not-a-number."""
-    if not (value > 0 and math.isfinite(value)):
-        raise ModelError(f"{where}: {field} is {value}", fix=f"{field} must be a positive number")
+    """Refuse zero, negative, not-a-number, and what is beyond 64 bits."""
+    if not 0 < value < LARGEST:
+        shown = "beyond 64 bits" if isinstance(value, int) and value >= LARGEST else value
+        raise ModelError(f"{where}: {field} is {shown}", fix=f"{field} must be a positive number")
 
 
+LARGEST = 2**63  # JSON and TOML have no limit, and sums of sizes have
 _ENCODER_POSITIVE = (
     *("vocab_size", "hidden_size", "num_layers", "num_heads", "intermediate_size"),
     *("max_context_tokens", "norm_epsilon"),

@@ -244,12 +244,13 @@ def plan_threads(words: tuple[str, ...], usable: int) -> tuple[int, ...]:
         if word == "all":
             counts.append(usable)
             continue
-        if not word.isdecimal() or not 1 <= int(word) <= usable:
+        number = int(word[:9]) if word.isdecimal() else 0
+        if not 1 <= number <= usable:
             raise UsageError(
-                f"--threads {word} cannot be used: this process has {usable} usable cores",
+                f"--threads {word[:40]} cannot be used: this process has {usable} usable cores",
                 fix=f"--threads with numbers from 1 to {usable}, or all",
             )
-        counts.append(int(word))
+        counts.append(number)
     return tuple(dict.fromkeys(counts))
 
 

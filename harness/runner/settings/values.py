@@ -25,6 +25,7 @@ from harness.core.ranges import (
     parse_sounds,
     parse_temperature,
     parse_turns,
+    whole_number,
 )
 from harness.stats.stopping import Looks, looks_of
 
@@ -35,6 +36,7 @@ AS_TESTED, MOST = CAPACITY_WORDS = ("tests", "max")
 ROUNDED, EXACT_TOO = ACTIVATIONS = ("rounded", "exact")
 PLAN = "plan"  # in Settings.given
 INTERLEAVES = ("rounds", TURNS)
+LONGEST_COUNT = 20  # digits that are looked at: those of 64 bits, and one more
 _NUMBERS_OR_RANGE = re.compile(r"[0-9]+|[0-9]+-[0-9]+.*")
 # Over the plan's own numbers, under flags that say more.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -273,11 +275,12 @@ def _dims(value: Any, called: str) -> tuple[tuple[str, int], ...]:
     sizes = {}
     for item in _items(value):
         name, _, size = item.rpartition("=")
-        if not name or not size.isdecimal() or int(size) < 1:
+        number = whole_number(size, called) if size.isdecimal() else 0
+        if not name or number < 1:
             raise UsageError(
                 f"{called} {item!r} must be a name and a size of 1 or more", fix="--dim batch=1"
             )
-        sizes[name] = int(size)
+        sizes[name] = number
     return tuple(sizes.items())
 
 
@@ -299,9 +302,18 @@ def _inputs(value: Any, called: str) -> tuple[tuple[str, float], ...]:
 
 def _whole(text: str, called: str) -> int:
     try:
-        return int(text)
+        number = int(text[:LONGEST_COUNT])
     except ValueError as error:
-        raise UsageError(f"{called} {text!r} must be a whole number", fix=f"{called} 3") from error
+        shown = text[:LONGEST_COUNT]
+        raise UsageError(f"{called} {shown!r} must be a whole number", fix=f"{called} 3") from error
+    return _count(number, called)
+
+
+def _count(number: int, called: str) -> int:
+    """The number, where a document can hold it."""
+    if abs(number) >= 2**63:
+        raise UsageError(f"{called} is beyond 64 bits", fix=f"{called} 3")
+    return number
 
 
 def _seconds(value: Any, called: str) -> float:
@@ -347,7 +359,7 @@ SOUNDS = Reader(
 )
 DIMS = Reader(str | list[str], "a list such as ['batch=1']", _dims)
 INPUTS = Reader(str | list[str], "a list such as ['sr=16000']", _inputs)
-COUNT = Reader(int, "a whole number", _same, _whole)
+COUNT = Reader(int, "a whole number", _count, _whole)
 SECONDS = Reader(float | str, "seconds, or a time such as '5m'", _seconds)
 CELSIUS = Reader(float | str, "degrees Celsius, or a temperature such as '45C' or '113F'", _celsius)
 SHARE = Reader(float | str, "a share such as 0.05 or '5%'", _share)
