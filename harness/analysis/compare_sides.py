@@ -18,7 +18,7 @@ from harness.stats.distributions import t_quantile
 from harness.stats.stopping import NO_LOOKS, Looks
 
 # What a side's scatter is taken from.
-PROCESSES, RUNS, CHUNKS = "processes", "runs", "chunks"
+PROCESSES, RUNS, CHUNKS, QUESTIONS = "processes", "runs", "chunks", "questions"
 COUNTED, KNOWN = "counted", "known scatter"
 
 
@@ -170,20 +170,23 @@ def _quality_side(metric: MetricRow, record: Record, shown: Metric) -> Side:
     Its lower end may have been cut at what the quantity can be, so the farther end counts.
     """
     value = shown.value or 0.0
-    chunks = _chunks(record)
+    chunks, basis = _chunks(record, metric)
     if shown.low is None or shown.high is None or chunks < 2:
-        return Side(value, value, None, 0, chunks, CHUNKS, {}, shown.unit)
+        return Side(value, value, None, 0, chunks, basis, {}, shown.unit)
     half = max(shown.high - value, value - shown.low)
     error = half / t_quantile(0.975, chunks - 1)
-    return Side(value, value, error**2, chunks - 1, chunks, CHUNKS, {}, shown.unit)
+    return Side(value, value, error**2, chunks - 1, chunks, basis, {}, shown.unit)
 
 
-def _chunks(record: Record) -> int:
-    """How many chunks of text stand behind a record's quality; 0: not known."""
+def _chunks(record: Record, metric: MetricRow) -> tuple[int, str]:
+    """How many chunks of text, texts or questions stand behind a metric; 0: not known."""
+    tasks = None if record.quality is None else record.quality.tasks
+    if tasks is not None and hasattr(tasks, metric.name):
+        return tasks.items, QUESTIONS
     path = quality_path(record.quality, kind_of(record.cell))
     if path is None:
-        return 0
-    return path.texts if isinstance(path, EmbeddingScores) else path.chunks
+        return 0, CHUNKS
+    return (path.texts if isinstance(path, EmbeddingScores) else path.chunks), CHUNKS
 
 
 def compared() -> dict[str, MetricRow]:

@@ -180,8 +180,8 @@ def judge_gates(comparison: Comparison, gates: Sequence[Gate]) -> tuple[JudgedGa
             raise UsageError(
                 f"--fail-on {gate.text} can never fail: no cell has {' or '.join(gate.metrics)} on "
                 "both sides",
-                fix="measure it on both sides (--quality for kld and top1, --sustain 10m for "
-                "sustained), or leave the gate out",
+                fix="measure it on both sides (--quality for kld and top1, --tasks for accuracy, "
+                "--sustain 10m for sustained), or leave the gate out",
             )
         lines = tuple(judge_line(gate, row) for row in rows)
         kinds = {kind for row in rows for kind in row.metric.kinds}

@@ -11,6 +11,7 @@ from harness.report.headline import headline
 from harness.report.notes import notes
 from harness.report.rows import Row, make_rows
 from harness.report.sensitivity import draw_sensitivities
+from harness.report.tasks_table import draw_tasks
 from harness.results.schema import Document
 
 
@@ -34,6 +35,7 @@ def draw_table(document: Document) -> str:
     rows = make_rows(document.records)
     header, cells = summary(rows)
     parts = [one_line(headline(document, rows)), draw_terminal(header, cells)]
+    parts += draw_tasks(document, "table")
     parts += draw_sensitivities(document, "table")
     below = [one_line(note) for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
@@ -44,6 +46,7 @@ def draw_markdown_report(document: Document) -> str:
     rows = make_rows(document.records)
     header, cells = summary(rows)
     parts = [markdown(headline(document, rows)), draw_markdown(header, cells)]
+    parts += draw_tasks(document, "md")
     parts += draw_sensitivities(document, "md")
     below = [f"- {markdown(note)}" for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"

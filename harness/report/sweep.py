@@ -7,10 +7,12 @@ measured on trained weights and real text can make a level the best one.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.answers import Standing, standings
 from harness.builder.quantize.levels import EXACT
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
 from harness.results.enums import ReasonCode
 from harness.results.metrics import rate_of_kind
+from harness.results.quality import Quality, TaskScores
 from harness.results.schema import DECODE, ENCODE, Metric, Record, kind_of
 from harness.results.validity import is_real
 
@@ -103,6 +105,7 @@ class SweepPoint:
         rate: tokens or texts per second; None where it was not measured, or may not be shown.
         peak_bytes: resident memory.
         is_text: trained weights on real text: the numbers speak of quality.
+        tasks: what it answers of questions with choices; None: not asked, or not known.
     """
 
     row: Row
@@ -113,6 +116,7 @@ class SweepPoint:
     rate: float | None
     peak_bytes: float | None
     is_text: bool
+    tasks: TaskScores | None = None
 
 
 def sweeps(rows: Sequence[Row]) -> list[list[SweepPoint]]:
@@ -135,6 +139,7 @@ def sweeps(rows: Sequence[Row]) -> list[list[SweepPoint]]:
 def point(row: Row) -> SweepPoint:
     """What the sweep weighs of one row."""
     record = row.judged or row.records[0]
+    quality = record.quality or Quality()
     by = ENCODER if kind_of(record.cell) == ENCODE else DECODER
     return SweepPoint(
         row=row,
@@ -144,7 +149,8 @@ def point(row: Row) -> SweepPoint:
         change=by.change(record),
         rate=shown(record, by.rate),
         peak_bytes=row.largest_shown("peak_rss_bytes"),
-        is_text=record.quality is not None and record.quality.label == "",
+        is_text=quality.label == "",
+        tasks=quality.tasks,
     )
 
 
@@ -173,6 +179,7 @@ def sweep_notes(rows: Sequence[Row]) -> Iterator[str]:
     for sweep in sweeps(rows):
         if any(one.loss is not None for one in sweep):
             yield _recommendation(sweep)
+            yield from _unranked(sweep)
         yield from _surprises(sweep)
 
 
@@ -200,8 +207,9 @@ def _pareto_front(
 def _recommendation(sweep: Sequence[SweepPoint]) -> str:
     """Name the smallest level among those not told apart from the fastest, and what it buys.
 
-    Only levels whose loss nobody would notice are candidates, and only where every level was
-    judged: one that is missing might have been the better choice.
+    Only levels whose loss nobody would notice, and that are not shown to answer worse, are
+    candidates, and only where every level was judged: one that is missing might have been the
+    better choice.
     """
     cell, by = sweep[0].row.cell, sweep[0].by
     name = cell.model + ("" if cell.has_own_cache else f" kv {cell.kv_cache}")
@@ -210,7 +218,9 @@ def _recommendation(sweep: Sequence[SweepPoint]) -> str:
     missing = [f"{one.level} {lack}" for one in sweep if (lack := _lacks(one))]
     if missing:
         return f"{name}: no level to ship yet: {', '.join(missing)}"
-    kept = [one for one in sweep if not _is_worthless(one) and _worst_change(one) <= by.most_change]
+    near = [one for one in sweep if not _is_worthless(one) and _worst_change(one) <= by.most_change]
+    worse = _shown_worse(sweep)
+    kept = [one for one in near if one.level not in worse]
     if not kept:
         return f"{name}: no level keeps {by.kept} within {by.most_change} {by.change_words}"
     fastest = max(kept, key=lambda one: one.rate or 0.0)
@@ -218,12 +228,61 @@ def _recommendation(sweep: Sequence[SweepPoint]) -> str:
     best = min(as_fast, key=_size)
     reference = next((one for one in sweep if one.level == REFERENCE), None)
     reason = f"the fastest that loses at most {by.most_change} {by.change_words}"
+    reason += _by_answers(sweep, [one.level for one in near if one.level in worse])
     if len(as_fast) > 1:
         others = ", ".join(one.level for one in as_fast if one is not best)
         reason = f"the smallest of those as fast as {reason} (not told apart: {others})"
     if reference is not None and best is not reference:
         reason += "".join(f", {text}" for text in _gains(best, reference))
     return f"{name}: ship {best.level}: {reason}"
+
+
+def _shown_worse(sweep: Sequence[SweepPoint]) -> list[str]:
+    """The levels whose answers are shown to be worse than their reference's."""
+    found = standings({one.level: one.tasks for one in sweep if one.tasks is not None})
+    return [level for level, standing in found.items() if standing is Standing.WORSE]
+
+
+def _by_answers(sweep: Sequence[SweepPoint], left_out: Sequence[str]) -> str:
+    """What the answers had to say in the choice; empty where no questions were asked."""
+    items = max((one.tasks.items for one in sweep if one.tasks is not None), default=0)
+    if not items:
+        return ""
+    names = f"; left out for it: {', '.join(left_out)}" if left_out else ""
+    return f" and is not shown to answer worse ({items} questions, McNemar, 5 %{names})"
+
+
+def _unranked(sweep: Sequence[SweepPoint]) -> Iterator[str]:
+    """Name levels whose divergences are not told apart by their intervals.
+
+    Levels in the order of their divergence, and of those the longest runs in which all intervals
+    overlap: a level may stand in two.
+    """
+    known = sorted(
+        (
+            (found.value or 0.0, found.low or 0.0, found.high or 0.0, one.level)
+            for one in sweep
+            if one.by is DECODER and one.is_text and one.level != REFERENCE
+            if (found := _metric(one, "kld_nats")) is not None and found.low is not None
+        ),
+    )
+    told: list[str] = []
+    last = 0
+    for first in range(len(known)):
+        end, bound = first + 1, known[first][2]
+        while end < len(known) and known[end][1] <= bound:
+            bound = min(bound, known[end][2])
+            end += 1
+        if end > max(last, first + 1):
+            told.append(", ".join(level for *_, level in known[first:end]))
+            last = end
+    if told:
+        yield f"KLD cannot rank these, whose 95 % intervals overlap: {'; '.join(told)}"
+
+
+def _metric(one: SweepPoint, name: str) -> Metric | None:
+    """A metric of the record that a point is judged by."""
+    return None if one.row.judged is None else shown_metric(one.row.judged, name)
 
 
 def _lacks(one: SweepPoint) -> str:
@@ -248,7 +307,7 @@ def _is_worthless(one: SweepPoint) -> bool:
 
 def _worst_change(one: SweepPoint) -> float:
     """The largest change, either way, that the interval of a level allows."""
-    metric = shown_metric(one.row.judged, one.by.change_metric) if one.row.judged else None
+    metric = _metric(one, one.by.change_metric)
     ends = [] if metric is None else [end for end in (metric.low, metric.high) if end is not None]
     if one.by is ENCODER:
         ends = [1.0 - end for end in ends]
@@ -300,8 +359,7 @@ def _is_slower(one: SweepPoint, reference: SweepPoint) -> bool:
 
 def _rate(one: SweepPoint) -> Metric | None:
     """The rate of a point, with its interval."""
-    judged = one.row.judged
-    return None if judged is None else shown_metric(judged, one.by.rate)
+    return _metric(one, one.by.rate)
 
 
 def _why_slow(row: Row, reference: Row) -> str:

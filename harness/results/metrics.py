@@ -548,6 +548,14 @@ METRICS: tuple[MetricRow, ...] = (
         gate="top1",
         column="top-1",
     ),
+    QUALITY(
+        "rms_delta_p",
+        "share",
+        "Root mean square, over tokens, of how far the probability of the true token moves from "
+        "the fp32 reference's, either way; 1 % is a hundredth of probability. Interval over "
+        "chunks.",
+        column="RMS Δp",
+    ),
     QUALITY("nll_delta", "nats/token", "Negative log-likelihood minus the fp32 reference's."),
     QUALITY(
         "perplexity",
@@ -560,6 +568,24 @@ METRICS: tuple[MetricRow, ...] = (
         "bit",
         "Mean negative log2-likelihood of a byte, of byte models only.",
         scale=None,
+    ),
+    QUALITY(
+        "task_accuracy",
+        "share",
+        "Right answers of questions with choices (`--tasks`), the choice of the largest likelihood "
+        "per byte; interval by Wilson. Read in whole passes, so the same for every test of a "
+        "level.",
+        more_is_better=True,
+        gate="accuracy",
+        column="accuracy",
+    ),
+    QUALITY(
+        "task_flips",
+        "share",
+        "Questions that a level has right and its fp32 reference wrong, or the other way round: "
+        "what stays hidden where losses and gains cancel in the accuracy. Interval by Wilson.",
+        gate="flips",
+        column="flips",
     ),
     QUALITY(
         "embedding_cosine",

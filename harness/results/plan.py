@@ -127,6 +127,8 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
             at fp32.
         text: that quality is measured on: `english`, `korean` or a path; None: the model's own
             held-out text, else English.
+        tasks: questions with choices that every level answers: `builtin` or a path; asks for
+            quality too; None: none.
         ep: keys of the provider rows that may serve a device class; empty: all.
         ep_option: provider options, `name=value`.
         session_option: options of every session, `name=value`.
@@ -168,6 +170,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     sensitivity: bool | UnsetType = UNSET
     reference: str | UnsetType | None = UNSET
     text: str | UnsetType | None = UNSET
+    tasks: str | UnsetType | None = UNSET
     ep: tuple[str, ...] | UnsetType = UNSET
     ep_option: tuple[str, ...] | UnsetType = UNSET
     session_option: tuple[str, ...] | UnsetType = UNSET

@@ -30,6 +30,7 @@ class PathQuality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         kld_nats: Kullback-Leibler divergence a token.
         kld_p99_nats: its 99th percentile over tokens; null from fewer than 459 tokens.
         top1_agreement: share of tokens whose most probable successor is the reference's.
+        rms_delta_p: root mean square of the change of the true token's probability.
         nll_delta: negative log-likelihood minus the reference's, nats a token.
         perplexity: exp of the mean negative log-likelihood; null where no float holds it.
         reference_perplexity: the reference's on the same tokens.
@@ -43,11 +44,44 @@ class PathQuality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     kld_nats: Mean | None = None
     kld_p99_nats: float | None = None
     top1_agreement: Mean | None = None
+    rms_delta_p: Mean | None = None
     nll_delta: Mean | None = None
     perplexity: Mean | None = None
     reference_perplexity: float | None = None
     bits_per_byte: Mean | None = None
     reference_bits_per_byte: float | None = None
+
+
+class TaskScores(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a level chooses of questions with choices, beside its fp32 reference.
+
+    Attributes:
+        name: of the set: its file, or that it is the built-in one.
+        digest: of the file: two results of one digest answered the same questions.
+        items: questions.
+        chance: share of right answers by guessing.
+        task_accuracy: share of right answers, with Wilson's interval.
+        reference_accuracy: the reference's.
+        task_flips: share of items that one of the two has right and the other wrong, likewise.
+        lost: items that the reference alone has right.
+        won: items that the level alone has right.
+        moved: items that both have wrong, with different choices.
+        mcnemar_p: exact two-sided p of `lost` against `won`: below 0.05 the two differ.
+        reason: why nothing is known; null where it is.
+    """
+
+    name: str | None = None
+    digest: str | None = None
+    items: int = 0
+    chance: float | None = None
+    task_accuracy: Mean | None = None
+    reference_accuracy: Mean | None = None
+    task_flips: Mean | None = None
+    lost: int = 0
+    won: int = 0
+    moved: int = 0
+    mcnemar_p: float | None = None
+    reason: str | None = None
 
 
 class EmbeddingScores(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,6 +140,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         invalid: what is no number, which makes the level worthless; else null.
         peak_bytes: high-water mark of the child, both models' weights included.
         reference: name of the other model that stood in; null: its own fp32 reference.
+        tasks: of a decoder, what it chooses of questions with choices; null: not asked for.
         sensitivity: what each group of matrices loses; null: not asked for.
         reason: why nothing is known; null where it is.
     """
@@ -123,5 +158,6 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     invalid: str | None = None
     peak_bytes: int | None = None
     reference: str | None = None
+    tasks: TaskScores | None = None
     sensitivity: tuple[GroupLoss, ...] | None = None
     reason: str | None = None

@@ -132,11 +132,14 @@ def quality_metrics(cell: Cell, quality: Quality) -> dict[str, Metric]:
         cell: which kind of test.
         quality: as a record holds it; without paths nothing is known.
     """
-    path = quality_path(quality, kind_of(cell))
+    kind = kind_of(cell)
+    tasks = quality.tasks if kind in metric_row("task_flips").kinds else None
+    known = (quality_path(quality, kind), tasks)
     return {
         row.name: _quality_metric(found, row.unit)
         for row in of_source(Source.QUALITY)
-        if (found := getattr(path, row.name, None)) is not None
+        for scores in known
+        if (found := getattr(scores, row.name, None)) is not None
     }
 
 

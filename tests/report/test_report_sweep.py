@@ -2,12 +2,15 @@
 
 import msgspec
 import pytest
+from msgspec import convert
 
 from harness.report.render import render
 from harness.report.rows import make_rows
 from harness.report.sweep import pareto_fronts, sweep_notes, sweeps
+from harness.results.quality import Quality, TaskScores
 from harness.results.replies import Placement
 from harness.results.schema import Metric
+from harness.stats.proportions import mcnemar_p
 from tests.report.report_documents import document, metric, one_pass, record
 
 MIB = 2**20
@@ -128,6 +131,61 @@ def test_a_loss_whose_interval_passes_the_bound_is_not_small():
     delta = Metric(value=0.015, low=-0.01, high=0.04, unit="nats/token", processes=1)
     wide = msgspec.structs.replace(wide, metrics={**wide.metrics, "nll_delta": delta})
     assert "ship int8:" in next(iter(sweep_notes(rows(*SWEEP[:3], wide))))
+
+
+def answered(one, lost=0, won=0, **other):
+    """The same record with answers to 300 questions."""
+    tasks = {"name": "mine", "items": 300, "lost": lost, "won": won, **other}
+    scores = convert(tasks | {"mcnemar_p": mcnemar_p(lost, won)}, TaskScores)
+    return msgspec.structs.replace(one, quality=msgspec.structs.replace(one.quality, tasks=scores))
+
+
+def test_a_level_that_is_shown_to_answer_worse_is_not_shipped():
+    """int4 keeps the likelihood and is the fastest, and loses 60 questions for 20 won."""
+    asked = [answered(one) for one in SWEEP[:3]]
+    note = next(iter(sweep_notes(rows(*asked, answered(SWEEP[3], 60, 20)))))
+    assert "ship int8: the fastest that loses at most 0.02 nats a token and is not shown to" in note
+    assert "answer worse (300 questions, McNemar, 5 %; left out for it: int4)" in note
+    kept = next(iter(sweep_notes(rows(*asked, answered(SWEEP[3], 22, 20)))))
+    assert "ship int4: " in kept
+    assert "(300 questions, McNemar, 5 %), decodes" in kept
+
+
+def test_divergences_whose_intervals_overlap_are_not_ranked():
+    """Overlapping: a and b, b and c, but not all three; d stands alone; fp32 is the reference."""
+
+    def ranged(name, low, kld, high):
+        one = level(name, 50.0, 200, kld)
+        metric = Metric(value=kld, low=low, high=high, unit="nats", processes=1)
+        return msgspec.structs.replace(one, metrics={**one.metrics, "kld_nats": metric})
+
+    first, second = ranged("a", 0.001, 0.002, 0.003), ranged("b", 0.002, 0.003, 0.004)
+    third, fourth = ranged("c", 0.0035, 0.004, 0.0045), ranged("d", 0.01, 0.02, 0.03)
+    exact = ranged("fp32", 0.0, 0.0, 0.0)
+    told = "KLD cannot rank these, whose 95 % intervals overlap: a, b; b, c"
+    assert told in list(sweep_notes(rows(exact, fourth, third, second, first)))
+    notes = list(sweep_notes(rows(exact, first, fourth)))
+    assert not any("cannot rank" in note for note in notes)
+
+
+@pytest.mark.parametrize("style", ["table", "md"])
+def test_answers_have_a_table_of_their_own(style):
+    share = {"value": 0.7, "low": 0.65, "high": 0.75}
+    told = {"task_accuracy": share, "reference_accuracy": share, "task_flips": share}
+    found = [answered(SWEEP[0], chance=0.25, **told), answered(SWEEP[4], 60, 20, **told)]
+    text = render(document(*found), style)
+    assert "smollm2-135m · 300 questions, mine, 25.0% by guessing\n" in text
+    for word in ("worse", "same answers", "65.0%", "McNemar"):
+        assert word in text
+    lost = answered(SWEEP[0])
+    broken = msgspec.structs.replace(lost.quality, tasks=TaskScores(reason="a reason"))
+    lost = msgspec.structs.replace(lost, quality=broken)
+    assert "smollm2-135m fp32: no answers: a reason" in render(document(lost), style)
+
+
+def test_answers_of_random_weights_say_nothing():
+    one = msgspec.structs.replace(SWEEP[0], quality=convert(RANDOM, Quality))
+    assert "says nothing" in render(document(answered(one)), "table")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from harness.results.metric_row import Source
 from harness.results.metrics import of_records, of_source
-from harness.results.quality import EmbeddingScores, Mean, PathQuality, Quality
+from harness.results.quality import EmbeddingScores, Mean, PathQuality, Quality, TaskScores
 from harness.results.replies import Compiled, EnergyUsed, MemoryTaken, Sustained
 from harness.results.schema import Metric, kind_of
 from harness.results.summarize import (
@@ -299,7 +299,8 @@ def test_every_produced_metric_is_listed_with_its_unit():
         **exact_metrics(1, 4.5, 1, 1, 1, 1, 1),
         **compile_metric(Compiled(compile_ns=MS)),
     }
-    found |= quality_metrics(request, Quality(decode=filled(PathQuality)))
+    quality = Quality(decode=filled(PathQuality), tasks=filled(TaskScores))
+    found |= quality_metrics(request, quality)
     found |= quality_metrics(ENCODE, Quality(encode=filled(EmbeddingScores)))
     found |= text_rates(found["decode_tok_s"], {"english": 4.0, "korean": 2.0})
     listed = {row.name for row in of_source(Source.SUSTAIN)}

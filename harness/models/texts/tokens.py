@@ -1,6 +1,6 @@
 """The texts a model reads, and as which tokens: its own tokenizer's, or bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -49,6 +49,25 @@ class TokenText:
     name: str
     ids: Sequence[int]
     begin_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCoder:
+    """Text as a model's tokens, and back.
+
+    Attributes:
+        encode: tokens of a text, without what stands before or after one.
+        decode: text of tokens; what is no text becomes the sign for that.
+        begin_id: the token that stands before a text of this model, or None.
+        unknown_id: the token that stands for what the vocabulary cannot write, or None.
+        end_id: the token that ends a text, or None.
+    """
+
+    encode: Callable[[str], list[int]]
+    decode: Callable[[Sequence[int]], str]
+    begin_id: int | None
+    unknown_id: int | None = None
+    end_id: int | None = None
 
 
 def tokenization_of(folder: Path | None, vocab_size: int) -> Tokenization:
@@ -166,6 +185,39 @@ def open_tokenizer(folder: Path, vocab_size: int) -> "Tokenizer":
     return tokenizer
 
 
+def open_coder(folder: Path | None, vocab_size: int) -> TokenCoder:
+    """Open what makes tokens of text; a model without a tokenizer reads the bytes of a text.
+
+    Raises:
+        UsageError: it has neither a tokenizer nor a token for each byte; or as open_tokenizer.
+        ModelError: as open_tokenizer.
+    """
+    if folder is not None and tokenization_of(folder, vocab_size) is Tokenization.FILE:
+        tokenizer = open_tokenizer(folder, vocab_size)
+        unknown = getattr(tokenizer.model, "unk_token", None)
+        _, end = _around(tokenizer)
+        return TokenCoder(
+            encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+            decode=lambda ids: tokenizer.decode(list(ids)),
+            begin_id=_begin(tokenizer),
+            unknown_id=None if unknown is None else tokenizer.token_to_id(unknown),
+            end_id=end[0] if end else None,
+        )
+    if vocab_size < BYTE_VALUES:
+        raise UsageError(
+            f"the model has no tokenizer, and its {vocab_size} tokens are fewer than the"
+            f" {BYTE_VALUES} values of a byte",
+            fix=f"put its {TOKENIZER_FILE} into its folder",
+        )
+    begin = None if folder is None else _byte_begin(folder)
+    return TokenCoder(
+        encode=lambda text: list(text.encode()),
+        decode=lambda ids: bytes(one for one in ids if one < BYTE_VALUES).decode(errors="replace"),
+        begin_id=begin,
+        end_id=begin,
+    )
+
+
 def _check_vocabulary(tokenizer: "Tokenizer", model: str, vocab_size: int) -> None:
     """Refuse a tokenizer that is not of this model."""
     rows = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
@@ -180,11 +232,10 @@ def _check_vocabulary(tokenizer: "Tokenizer", model: str, vocab_size: int) -> No
 
 def _tokens(folder: Path, vocab_size: int, name: str, content: str) -> TokenText:
     """Return a text as the tokens of a model that has a tokenizer."""
-    if tokenization_of(folder, vocab_size) is Tokenization.BYTES:
-        return TokenText(name, list(content.encode()), _byte_begin(folder))
-    tokenizer = open_tokenizer(folder, vocab_size)
-    ids = tokenizer.encode(content, add_special_tokens=False).ids
-    return TokenText(name, ids, _begin(tokenizer))
+    if tokenization_of(folder, vocab_size) is Tokenization.NONE:
+        open_tokenizer(folder, vocab_size)  # which says what is missing
+    coder = open_coder(folder, vocab_size)
+    return TokenText(name, coder.encode(content), coder.begin_id)
 
 
 def _read_text(folder: Path, text: str | None) -> tuple[str, str]:

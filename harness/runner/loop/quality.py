@@ -10,7 +10,7 @@ from harness.core.errors import HarnessError, UsageError
 from harness.core.findings import Log
 from harness.results.entries import NoQualityEntry, QualityEntry, SensitivityEntry, TokenizerEntry
 from harness.results.enums import Grade, ReasonCode
-from harness.results.quality import Quality
+from harness.results.quality import Quality, TaskScores
 from harness.results.schema import Metric
 from harness.results.summarize import quality_metrics, text_rates
 from harness.runner.loop.builds import Builds, build_key
@@ -25,6 +25,7 @@ from harness.runner.quality.measure import (
     text_bytes_per_token,
 )
 from harness.runner.quality.sensitivity import measure_sensitivity
+from harness.runner.quality.tasks import TaskRun, check_tasks
 
 Json = dict[str, Any]
 QualityEntries = QualityEntry | NoQualityEntry | SensitivityEntry | TokenizerEntry
@@ -38,6 +39,8 @@ def qualities(plan: Plan, builds: Builds, entries: Entries, log: Log) -> Iterato
     if not plan.settings.quality:
         return
     real_last = sorted(plan.groups, key=lambda group: not group.device.simulate)
+    named = plan.settings.tasks
+    tasks = None if named is None else TaskRun(named)
     for key, group in {build_key(group): group for group in real_last}.items():
         if key not in builds.artifacts:
             continue
@@ -47,14 +50,19 @@ def qualities(plan: Plan, builds: Builds, entries: Entries, log: Log) -> Iterato
             yield NoQualityEntry(**head, reason=reason)
             continue
         try:
-            yield from _one_level(group, plan, builds, entries, log)
+            yield from _one_level(group, plan, builds, entries, log, tasks)
         except HarnessError as error:
             yield NoQualityEntry(**head, reason=f"{error.problem}; try: {error.fix}")
     yield from _tokenizers(plan, entries)
 
 
 def _one_level(
-    group: SessionGroup, plan: Plan, builds: Builds, entries: Entries, log: Log
+    group: SessionGroup,
+    plan: Plan,
+    builds: Builds,
+    entries: Entries,
+    log: Log,
+    tasks: TaskRun | None,
 ) -> Iterator[QualityEntries]:
     """Yield what one level loses as a whole, then group by group where that was asked for."""
     key, name = build_key(group), f"{group.source.name} {group.stored_name}"
@@ -71,7 +79,11 @@ def _one_level(
     head = {"model": key[0], "level": key[1]}
     if key not in entries.quality:
         log(f"quality: {name}")
-        yield QualityEntry(**head, found=_measure(group, plan, builds))
+        found = _measure(group, plan, builds)
+        if tasks is not None and not group.model.embeds:
+            log(f"tasks: {name}")
+            found = structs.replace(found, tasks=_answered(tasks, group, plan, builds))
+        yield QualityEntry(**head, found=found)
     if (
         plan.settings.sensitivity
         and group.model.is_ranked(group.level, group.cache)
@@ -120,6 +132,8 @@ def check_texts(plan: Plan, builds: Builds) -> None:
             check_ranking(source, reference, seed=plan.settings.seed)
             continue
         check_text(source, reference, text=plan.settings.text, seed=plan.settings.seed)
+        if plan.settings.tasks is not None:
+            check_tasks(source, reference, plan.settings.tasks)
 
 
 def quality_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
@@ -169,6 +183,17 @@ def _measure(group: SessionGroup, plan: Plan, builds: Builds) -> Quality:
         other=None if named is None else find_model(named).measured().built(),
         text=plan.settings.text,
         **_conditions(group, plan),
+    )
+
+
+def _answered(tasks: TaskRun, group: SessionGroup, plan: Plan, builds: Builds) -> TaskScores:
+    """What one level answers, beside its reference."""
+    conditions = _conditions(group, plan)
+    return tasks.judge(
+        group.built,
+        builds.references[group.source.argument],
+        builds.of(group).judged(),
+        **{key: conditions[key] for key in ("device", "threads", "timeout_s")},
     )
 
 

@@ -68,7 +68,8 @@ class AsItLies:
         Raises:
             UsageError: see above.
         """
-        if settings.quality or settings.sensitivity or settings.reference is not None:
+        named = (settings.reference, settings.tasks)
+        if settings.quality or settings.sensitivity or any(one is not None for one in named):
             raise self._quality_error()
 
     def _quality_error(self) -> UsageError:
@@ -76,7 +77,7 @@ class AsItLies:
         return UsageError(
             f"quality is measured of models that are built here, and {self.source.name}"
             f" {self.made_as}",
-            fix="leave --quality, --sensitivity and --reference out",
+            fix="leave --quality, --sensitivity, --reference and --tasks out",
         )
 
 

@@ -194,10 +194,11 @@ def check_numbers(settings: Settings) -> None:
 
 
 def check_judging(settings: Settings, named: Sequence[Model]) -> None:
-    """Refuse --sensitivity and --reference where nothing can answer them."""
+    """Refuse --sensitivity, --reference and --tasks where nothing can answer them."""
     asked = [
         ("--reference", settings.reference is not None),
         ("--sensitivity", settings.sensitivity),
+        ("--tasks", settings.tasks is not None),
     ]
     for flag, is_asked in asked:
         if is_asked and all(model.embeds for model in named):

@@ -155,7 +155,7 @@ class Plan:
         table = _settings_table(self.settings, names) | self._fetched()
         for key in ("given", "part"):  # how it was asked for decides nothing once laid out
             del table[key]
-        for key in ("text", "reference"):  # a path as its last component
+        for key in ("text", "reference", "tasks"):  # a path as its last component
             table[key] = table[key] and Path(table[key]).name
         if not self.settings.part:
             return RunPlan(**table)
@@ -343,7 +343,10 @@ def _spelled(settings: Settings, models: Iterable[Model], devices: Sequence[Devi
     return replace(
         settings,
         quant=tuple(dict.fromkeys(levels)),
-        quality=settings.quality or settings.sensitivity or settings.reference is not None,
+        quality=settings.quality
+        or settings.sensitivity
+        or settings.reference is not None
+        or settings.tasks is not None,
     )
 
 

@@ -348,7 +348,8 @@ def _refusals(
     if row.is_own:
         return
     yield from row.refuses(cells)
-    if row.served is not None and (settings.quality or settings.sensitivity):
+    asked = settings.quality or settings.sensitivity or settings.tasks is not None
+    if row.served is not None and asked:
         yield "texts for --quality: a server shows no logits", "leave --quality out"
     others = [device.key for device in devices if not device.row.is_host]
     yield from ((f"on {key}", "--device cpu") for key in others)

@@ -49,7 +49,7 @@ def check_plan(plan: ChunkPlan, vocab_size: int, max_context_tokens: int) -> Non
         raise UsageError(
             f"{plan.chunks} chunks give no interval", fix=f"{LEAST_CHUNKS} chunks or more"
         )
-    most_tokens = min(max_context_tokens, MOST_LOGITS_BYTES // (FLOAT_BYTES * vocab_size))
+    most_tokens = most_chunk_tokens(vocab_size, max_context_tokens)
     if not 1 <= plan.chunk_tokens <= most_tokens:
         raise UsageError(
             f"chunks of {plan.chunk_tokens} tokens cannot be read: the model takes "
@@ -57,6 +57,11 @@ def check_plan(plan: ChunkPlan, vocab_size: int, max_context_tokens: int) -> Non
             f"{MOST_LOGITS_BYTES // (FLOAT_BYTES * vocab_size)}",
             fix=f"chunks of 1 to {most_tokens} tokens",
         )
+
+
+def most_chunk_tokens(vocab_size: int, max_context_tokens: int) -> int:
+    """Tokens that a model reads at once with every token's logits held."""
+    return min(max_context_tokens, MOST_LOGITS_BYTES // (FLOAT_BYTES * vocab_size))
 
 
 def cut_chunks(

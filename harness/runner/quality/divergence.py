@@ -85,6 +85,23 @@ def compare_logits(reference: Logits, candidate: Logits, targets: NDArray[np.int
     )
 
 
+def true_log_probabilities(logits: Logits, targets: NDArray[np.int64]) -> Floats:
+    """Ln p of the token that follows each position, float64 [tokens]; see compare_logits.
+
+    Args:
+        logits: float32 [tokens, vocab].
+        targets: int64 [tokens].
+    """
+    rows = max(1, BLOCK_BYTES // (8 * logits.shape[1]))
+    parts = []
+    for start in range(0, len(targets), rows):
+        with np.errstate(all="ignore"):  # what is no number stays none
+            below = _below_top(logits[start : start + rows])
+            taken = below[np.arange(len(below)), targets[start : start + rows]]
+            parts.append(taken - np.log(np.exp(below).sum(axis=1)))
+    return np.concatenate(parts)
+
+
 def _compare_block(reference: Logits, candidate: Logits, targets: NDArray[np.int64]) -> Divergence:
     """Compare a few rows; holds at most BLOCKS times their size in float64.
 

@@ -58,6 +58,38 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int
 
 
+class TasksRead(msgspec.Struct, frozen=True, kw_only=True):
+    """Questions with choices, as far as answers are judged by them.
+
+    Attributes:
+        name: of the set.
+        digest: of its file.
+        tokenization: how its text became tokens.
+        answers: index of the right choice of each item.
+        choices: bytes of each choice of each item.
+    """
+
+    name: str
+    digest: str
+    tokenization: str
+    answers: tuple[int, ...]
+    choices: tuple[tuple[int, ...], ...]
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """How likely a model finds each choice.
+
+    Attributes:
+        log_likelihoods: ln p of each choice of each item behind its context, nats.
+        bad_line: of the first item with a value that is no number; the lists then end before it.
+        peak_bytes: high-water mark of the process.
+    """
+
+    log_likelihoods: tuple[tuple[float, ...], ...]
+    bad_line: int | None
+    peak_bytes: int
+
+
 class Mixture(msgspec.Struct, frozen=True, kw_only=True):
     """A graph with one group of matrices at a level: its name, the bytes it saves, its path."""
 

@@ -38,10 +38,13 @@ def summarize_path(
     """Compute every metric of one path.
 
         perplexity = exp(mean NLL)            bits per byte = mean NLL / ln 2
+        RMS Δp = sqrt(mean of (p_level(true token) - p_reference(true token))²)
 
     Intervals are Student's t over chunk means; ends that the quantity cannot reach (a divergence
     below 0, a share outside 0 to 1) are cut. The ends of perplexity are exp of those of the NLL.
-    Source of perplexity: Jelinek et al. 1977, doi:10.1121/1.2016299.
+    Those of RMS Δp are the square roots of those of the mean square, cut at 0 and 1.
+    Source of perplexity: Jelinek et al. 1977, doi:10.1121/1.2016299; of RMS Δp: the tool
+    llama-perplexity of llama.cpp, which gives it in percent.
 
     Args:
         path: `prefill` or `decode`.
@@ -69,6 +72,7 @@ def summarize_path(
         kld_nats=_cut(_mean(scores.kl_nats, chunk_tokens), 0.0, math.inf),
         kld_p99_nats=percentile(scores.kl_nats, PERCENTILE),
         top1_agreement=_cut(_mean(scores.same_top, chunk_tokens), 0.0, 1.0),
+        rms_delta_p=_rms_delta_p(scores, chunk_tokens),
         nll_delta=_mean(deltas, chunk_tokens),
         perplexity=_exp_mean(nll),
         reference_perplexity=_exp(reference_nll),
@@ -84,6 +88,18 @@ def _mean(values: Sequence[float], chunk_tokens: int) -> Mean:
     ]
     interval = t_interval(means)
     return Mean(fmean(means), interval.low, interval.high)
+
+
+def _rms_delta_p(scores: TokenScores, chunk_tokens: int) -> Mean:
+    """How far the probability of the true token moves, either way."""
+    squares = [
+        (math.exp(-candidate) - math.exp(-reference)) ** 2
+        for candidate, reference in zip(
+            scores.candidate_nll_nats, scores.reference_nll_nats, strict=True
+        )
+    ]
+    found = _cut(_mean(squares, chunk_tokens), 0.0, 1.0)
+    return Mean(*(math.sqrt(end) for end in (found.value, found.low, found.high)))
 
 
 def _cut(mean: Mean, least: float, most: float) -> Mean:

@@ -85,9 +85,9 @@ def evaluate(
         threads: intra-op threads.
         chunks: lists of token ids, equally long; see cut_chunks.
     """
-    row, chunk_tokens, files = find_device(device), len(chunks[0]) - 1, _files(level)
+    row, chunk_tokens, files = find_device(device), len(chunks[0]) - 1, graph_files(level)
     host = find_device("cpu") if files.geometry.is_static else row
-    exact = open_prefill(_files(reference), host, threads, chunk_tokens)
+    exact = open_prefill(graph_files(reference), host, threads, chunk_tokens)
     candidate = OPENERS[path](files, row, threads, chunk_tokens)
     scored = score_chunks(exact, candidate, chunks)
     return Evaluated(**_lists(scored.scores), bad=scored.bad, peak_bytes=memory_mark().peak_bytes)
@@ -126,7 +126,7 @@ def _refuse_text(text: str | None) -> None:
         )
 
 
-def _files(sent: SentGraphs) -> GraphFiles:
+def graph_files(sent: SentGraphs) -> GraphFiles:
     """The graphs of a model, as they travelled."""
     return GraphFiles(
         all_logits=Path(sent.all_logits),

@@ -330,6 +330,11 @@ FLAGS: tuple[Flag, ...] = (
         "Compare every level with its model at fp32, on fixed tokens.",
     ),
     Flag(
+        "tasks", readers.WORD, "builtin", '"builtin"', "TASKS", BESIDES,
+        "Let every level answer questions with choices, beside its model at fp32: builtin, or a"
+        " file with one JSON object a line.",
+    ),
+    Flag(
         "sensitivity", readers.TRUTH, "", "true", "", BESIDES,
         "Rank groups of matrices by what each loses at a level, per MiB saved.",
     ),

@@ -64,6 +64,7 @@ class RunFlags(TypedDict, total=False):
         sensitivity: rank groups of matrices by what each loses at a level, per MiB saved.
         reference: model that quality is compared with, instead of each model at fp32.
         text: what quality is measured on: `english`, `korean` or a file.
+        tasks: questions with choices that every level answers: `builtin` or a file.
         warm_seconds: longest warm-up of one test in one process.
         sample_seconds: shortest timed part of one test in one process.
         min_passes: fewest timed passes of one test in one process.
@@ -113,6 +114,7 @@ class RunFlags(TypedDict, total=False):
     sensitivity: bool
     reference: str
     text: str
+    tasks: str
     warm_seconds: Seconds
     sample_seconds: Seconds
     min_passes: int

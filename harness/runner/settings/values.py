@@ -106,6 +106,7 @@ class Settings:
     sensitivity: bool = False
     reference: str | None = None
     text: str | None = None
+    tasks: str | None = None
     ep: tuple[str, ...] = ()
     ep_option: tuple[str, ...] = ()
     session_option: tuple[str, ...] = ()

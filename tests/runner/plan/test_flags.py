@@ -163,6 +163,7 @@ NOT_OF_CELLS = {
         "calibrate",
         "profile",
         "quality",
+        "tasks",
     ),
     *("sensitivity", "reference", "allow_simulated", "allow_fallback", "device", "model", "ep"),
     "telemetry",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.runner.quality import embeddings, measure, sensitivity
+from harness.runner.quality import embeddings, measure, sensitivity, tasks
 from tests.inline_worker import InlineWorker
 
 
@@ -12,5 +12,5 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
 
     What a module measures once for several tests is measured by a real child, before this.
     """
-    for module in (embeddings, measure, sensitivity):
+    for module in (embeddings, measure, sensitivity, tasks):
         monkeypatch.setattr(module, "Worker", InlineWorker)

@@ -72,6 +72,19 @@ def test_nll_may_get_better():
     assert quality.nll_delta.high < 0
 
 
+def test_rms_delta_p_is_of_the_probability_of_the_true_token():
+    """Probability 1 becomes 0.9 and 0.7 in turn: sqrt((0.01 + 0.09) / 2) = 0.2236."""
+    nll = alternating(-math.log(0.9), -math.log(0.7))
+    lists = {"reference_nll_nats": [0.0] * 40, "candidate_nll_nats": nll}
+    found = summarize_path("prefill", scores(**lists), 2, False).rms_delta_p
+    assert found.value == pytest.approx(math.sqrt(0.05))
+    half = t_quantile(0.975, 19) * 0.04 * math.sqrt(20 / 19) / math.sqrt(20)
+    assert found.low == pytest.approx(math.sqrt(0.05 - half))
+    assert found.high == pytest.approx(math.sqrt(0.05 + half))
+    same = summarize_path("prefill", scores(candidate_nll_nats=[1.0] * 40), 2, False)
+    assert same.rms_delta_p.value == same.rms_delta_p.high == 0.0
+
+
 def test_the_percentile_is_a_token_and_needs_459_of_them():
     """460 tokens 0 .. 459: rank ceil(0.99 · 460) = 456, the value 455."""
     kl_nats = [float(token) for token in range(460)]
