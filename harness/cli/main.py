@@ -57,6 +57,7 @@ COMMANDS = (
         "harness.cli.audit",
         "Validate the measurement: outputs, caching, counts and clocks.",
     ),
+    ("eval", "harness.cli.eval", "Run tasks of lm-evaluation-harness on a model's levels."),
     ("compare", "harness.cli.compare", "Say what is faster, slower, the same, or inconclusive."),
     ("results", "harness.cli.results", "List the runs of a folder, the latest first."),
     ("verify", "harness.cli.verify", "Say whether stored results are as they were written."),
