@@ -62,7 +62,10 @@ def run(installed, tmp_path, *arguments):
 
 def test_the_wheel_ships_specs_plans_and_the_trained_model(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for path in ("models/smollm2-135m.toml", "configs/default.toml", "models/bytelm/config.json"):
+    for path in (
+        *("models/smollm2-135m.toml", "configs/default.toml", "models/bytelm/config.json"),
+        *("models/bytelm/tasks.jsonl", "models/texts/tasks.jsonl"),
+    ):
         assert f"harness/_data/{path}" in names
     assert "harness/_data/models/bytelm/model.safetensors" in names
     assert "harness/_data/models/texts/korean.txt" in names

@@ -7,7 +7,7 @@ import pytest
 from harness.estimator.calibration import bandwidth, calibrate
 from harness.results.calibration import StoredConstants
 from harness.runner.loop import interleaved, rounds, session
-from harness.runner.quality import embeddings, measure, sensitivity
+from harness.runner.quality import embeddings, measure, sensitivity, tasks
 from tests.inline_worker import InlineWorker, none_waiting
 from tests.runner.loop.recorded_worker import RecordedWorker
 from tests.tiny import SIZES
@@ -34,5 +34,5 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "Worker", RecordedWorker)
     for module in (calibrate, rounds):
         monkeypatch.setattr(module, "started_together", none_waiting)
-    for module in (embeddings, measure, sensitivity):
+    for module in (embeddings, measure, sensitivity, tasks):
         monkeypatch.setattr(module, "Worker", InlineWorker)

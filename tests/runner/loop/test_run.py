@@ -386,7 +386,10 @@ def test_quality_is_measured_once_a_level_and_stands_in_every_record(plan, tmp_p
     settings = replace(plan.settings, quant=("int4",), rounds=1, calibrate=False, quality=True)
     text = tmp_path / "text.txt"
     text.write_bytes(bytes(range(32, 127)) * 60)
-    quality_plan = make_plan(replace(settings, text=str(text)), usable_threads=1)
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text('{"context": "ab", "choices": ["c", "x"], "answer": 0}\n' * 3)
+    settings = replace(settings, text=str(text), tasks=str(asked))
+    quality_plan = make_plan(settings, usable_threads=1)
     try:
         document = run_plan(
             quality_plan, results=tmp_path / "results", cache=shared_cache, progress=quiet
@@ -397,14 +400,17 @@ def test_quality_is_measured_once_a_level_and_stands_in_every_record(plan, tmp_p
         assert record.quality.text
         assert record.metrics["kld_nats"].value > 0
         assert record.metrics["kld_nats"].unit == "nats"
-    assert document.plan.text == "text.txt"
+        assert (record.quality.tasks.items, record.quality.tasks.name) == (3, "asked.jsonl")
+        assert record.metrics["task_flips"].unit == "share"
+    assert (document.plan.text, document.plan.tasks) == ("text.txt", "asked.jsonl")
     assert str(tmp_path) not in (tmp_path / "results" / f"{document.run_id}.json").read_text()
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_text_that_is_not_there_stops_the_run(plan, tmp_path, shared_cache):
-    settings = replace(plan.settings, rounds=1, calibrate=False, quality=True, text="/no/such.txt")
-    with pytest.raises(WorkerError):
+@pytest.mark.parametrize("lost", [{"quality": True, "text": "/no/such.txt"}, {"tasks": "/no/such"}])
+def test_a_text_that_is_not_there_stops_the_run(plan, tmp_path, shared_cache, lost):
+    settings = replace(plan.settings, rounds=1, calibrate=False, **lost)
+    with pytest.raises(WorkerError, match="such"):
         run_plan(
             make_plan(settings, usable_threads=1),
             results=tmp_path,
