@@ -12,6 +12,7 @@ from harness.cli.options import (
     offline_option,
     quiet_option,
 )
+from harness.cli.output import show, tell
 
 EXAMPLE = "Example:  bench eval smollm2-135m --tasks my_task --include path/to/tasks --limit 100"
 
@@ -83,6 +84,6 @@ def command(
         asked,
         cache or default_cache(),
         threads or usable_cores(),
-        lambda line: None if quiet else click.echo(line, err=True),
+        lambda line: None if quiet else tell(line),
     )
-    click.echo(draw_evaluation(list(rows), style))
+    show(draw_evaluation(list(rows), style))

@@ -26,7 +26,7 @@ OWN_TASKS = "tasks.jsonl"  # beside a model: a set that its training left out
 MOST_LINE = 256 * 1024  # far beyond any context that is scored choice by choice
 MOST_FILE_BYTES = 64 * MIB
 MOST_ITEMS = 20_000  # each choice is a pass of its own
-FORM = '{"context": "Two and two make", "choices": [" four", " five"], "answer": 0}'
+FORM = 'an item such as {"context": "Two and two make", "choices": [" four", " five"], "answer": 0}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def read_tasks(word: str, folder: Path | None) -> TaskSet:
     if not 1 <= len(items) <= MOST_ITEMS:
         raise UsageError(
             f"--tasks {path.name!r} has {len(items):,} items",
-            fix=f"1 to {MOST_ITEMS:,} items, one a line, such as {FORM}",
+            fix=f"1 to {MOST_ITEMS:,} of them, one a line: {FORM}",
         )
     return TaskSet(name, items, hashlib.sha256(content).hexdigest()[:16])
 

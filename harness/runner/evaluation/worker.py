@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.builder.graph.geometry import DecoderGeometry, decoder_geometry_from
-from harness.core.errors import DeviceError, HarnessError, UsageError
+from harness.core.errors import DeviceError, HarnessError, UsageError, suggestion
 from harness.devices.device import find_device
 from harness.devices.session import open_session
 from harness.models.texts.tokens import open_coder
@@ -18,6 +18,7 @@ from harness.runner.evaluation.replies import Evaluation, TaskValue
 from harness.runner.quality.chunks import most_chunk_tokens
 from harness.runner.quality.replies import SentGraphs
 
+BOOTSTRAPS = 1000  # for standard errors of metrics without a formula
 INSTALL = "pip install 'ondevice-bench[lm-eval]'"
 
 
@@ -48,7 +49,6 @@ def evaluate(
     """
     try:
         from lm_eval import simple_evaluate
-        from lm_eval.tasks import TaskManager
 
         from harness.runner.evaluation.adapter import HarnessLM
     except ImportError as error:
@@ -57,8 +57,7 @@ def evaluate(
         ) from error
     opened = _opened(model, threads, folder)
     try:
-        manager = TaskManager(include_path=include)
-        _check_names(tasks, manager.all_tasks)
+        manager = _manager(tasks, include)
         found = simple_evaluate(
             model=HarnessLM(opened),
             tasks=list(tasks),
@@ -66,6 +65,7 @@ def evaluate(
             limit=limit,
             num_fewshot=shots,
             log_samples=False,
+            bootstrap_iters=BOOTSTRAPS,
         )
     except HarnessError:
         raise
@@ -94,16 +94,29 @@ def _opened(model: SentGraphs, threads: int, folder: str | None) -> LanguageMode
     )
 
 
-def _check_names(tasks: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse a name that no task has."""
-    from harness.core.errors import suggestion
+def _manager(tasks: Sequence[str], include: str | None) -> Any:
+    """What finds the tasks: the user's own, and where they are not enough those of the package.
 
+    Reading the thousands of files of the package takes a minute.
+
+    Raises:
+        UsageError: a name that no task has.
+    """
+    from lm_eval.tasks import TaskManager
+
+    if include is not None:
+        own = TaskManager(include_path=include, include_defaults=False)
+        if set(tasks) <= set(own.all_tasks):
+            return own
+    manager = TaskManager(include_path=include)
+    known = manager.all_tasks
     for name in tasks:
         if name not in known:
             raise UsageError(
                 f"lm-evaluation-harness has no task {name!r}",
                 fix=f"{suggestion(name, known)}; --include DIR for tasks of your own",
             )
+    return manager
 
 
 def _values(found: Mapping[str, Any]) -> Iterator[TaskValue]:
