@@ -57,7 +57,7 @@ def draw_comparison(
     elif style in PROGRAMS:
         show(PROGRAMS[style](comparison), nl=False)
     else:
-        show(draw_table(comparison, style), nl=False)
+        show(draw_table(comparison, style), nl=False, in_colour=style == TABLES[0])
     for line in verdicts:
         tell(line)
     if closing and style in TABLES:

@@ -57,6 +57,24 @@ def format_option(formats: Sequence[str]) -> Decorator:
     )
 
 
+def wide_option() -> Decorator:
+    """`--wide`: every column of a table."""
+    return click.option(
+        "--wide", is_flag=True, help="All columns of the table; else those that fit 78 characters."
+    )
+
+
+def beside_option() -> Decorator:
+    """`-oe`: a second format, on stderr."""
+    return click.option(
+        "-oe",
+        "--output-err",
+        "beside",
+        type=Word(tuple(one for one in DOCUMENT_FORMATS if one != GITHUB)),
+        help="A second format, on stderr, such as csv; -q keeps progress out of it.",
+    )
+
+
 def cache_option(what: str = "Where built models are kept.") -> Decorator:
     """`--cache`: a folder of built models and of what was measured of the machine."""
     return click.option("--cache", type=click.Path(path_type=Path), help=what)

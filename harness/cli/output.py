@@ -13,21 +13,34 @@ import sys
 import click
 
 from harness.report.grid import bounded, one_line, visible
+from harness.report.paint import painted
 
 
-def show(text: str, nl: bool = True) -> None:
+def show(text: str, nl: bool = True, in_colour: bool = False) -> None:
     """Print on stdout what a command was asked for.
 
     Args:
         text: of any number of lines.
         nl: end it with a line feed.
+        in_colour: a terminal shows verdicts, grades and failures in colours.
 
     Raises:
         OSError: stdout takes nothing, or was closed before the command began.
     """
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    click.echo(visible(text), nl=nl)
+    safe = visible(text)
+    click.echo(painted(safe) if in_colour else safe, nl=nl)
+
+
+def show_beside(text: str) -> None:
+    """Print on stderr what stands beside the table, for a program; what it does not take is lost.
+
+    Args:
+        text: of any number of lines; ends with a line feed.
+    """
+    if sys.stderr is not None:
+        click.echo(visible(text), nl=False, err=True)
 
 
 def tell(*lines: str) -> None:

@@ -87,6 +87,8 @@ def _bar(out: TextIO, pace: Pace) -> Iterator[Progress]:
         task = bar.add_task("starting", total=None)
 
         def show(what: str, done: int, total: int) -> None:
+            if what.startswith(FINISHED):  # a row stays above the bar when that is gone
+                bar.console.out(log_line(what, 0, 0, ""), highlight=False)
             left = pace.left(done, total)
             text = escape(bar_text(what, left))
             bar.update(task, description=text, completed=done, total=total or None, refresh=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from harness.cli.completion import RESULTS
-from harness.cli.options import DOCUMENT_FORMATS, format_option
+from harness.cli.options import DOCUMENT_FORMATS, beside_option, format_option, wide_option
 from harness.cli.results_files import read_one, results_path
 from harness.cli.show import is_pairs, show_document, show_pairs
 
@@ -15,7 +15,9 @@ from harness.cli.show import is_pairs, show_document, show_pairs
 )
 @click.argument("results", type=click.Path(path_type=Path), shell_complete=RESULTS)
 @format_option(DOCUMENT_FORMATS)
-def command(results: Path, style: str) -> None:
+@wide_option()
+@beside_option()
+def command(results: Path, style: str, wide: bool, beside: str | None) -> None:
     """Draw the results file RESULTS for people, for programs or for a build service.
 
     A file of pairs, results/ab-*.jsonl, is drawn as `bench ab` has drawn it. Of a run that was
@@ -29,4 +31,4 @@ def command(results: Path, style: str) -> None:
     if is_pairs(path):
         show_pairs(path, style)
     else:
-        show_document(read_one(str(path)), style)
+        show_document(read_one(str(path)), style, wide, str(results), beside)

@@ -8,14 +8,17 @@ import click
 from harness.cli.flags import FlagsCommand, flag_options
 from harness.cli.options import (
     DOCUMENT_FORMATS,
+    beside_option,
     cache_option,
     format_option,
     offline_option,
     quiet_option,
     results_option,
     wait_option,
+    wide_option,
 )
 from harness.cli.output import show
+from harness.cli.results_files import FOLDER
 from harness.runner.settings import flag_values, load_settings
 
 
@@ -31,11 +34,15 @@ from harness.runner.settings import flag_values, load_settings
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")
 @format_option(DOCUMENT_FORMATS)
+@wide_option()
+@beside_option()
 @results_option()
 @cache_option()
 def command(
     plan: str | None,
     style: str,
+    wide: bool,
+    beside: str | None,
     results: Path,
     cache: Path | None,
     dry_run: bool,
@@ -70,7 +77,8 @@ def command(
     typed = click.get_current_context().find_root().obj or ()
     again = resume_command(typed)
     outcome = measure_plan(chosen, results, cache, resume, again, quiet, wait_s)
-    show_document(outcome.document, style)
+    called = "latest" if results == FOLDER else str(outcome.path)
+    show_document(outcome.document, style, wide, called, beside)
     if explain_row and style in ("table", "md"):  # the others hold the sums already
         from harness.report.explained import explain_document
 

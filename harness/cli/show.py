@@ -3,23 +3,41 @@
 from pathlib import Path
 
 from harness.cli.options import AB_FORMATS, FORMATS, GITHUB
-from harness.cli.output import show, tell
+from harness.cli.output import show, show_beside, tell
 from harness.core.errors import UsageError
 from harness.results.schema import Document
 
+TABLE = FORMATS[0]
 PAIRS = ".jsonl"  # what `bench ab` and `bench tune` write, and journals
 AB, TUNE = "ab", "tune"  # the first lines of theirs
 
 
-def show_document(document: Document, style: str) -> None:
+def show_document(
+    document: Document,
+    style: str,
+    wide: bool = False,
+    called: str = "latest",
+    beside: str | None = None,
+) -> None:
     """Print a document; `github` also writes the job summary.
 
     Args:
         document: one run.
         style: of `options.DOCUMENT_FORMATS`.
+        wide: a table has all columns, whatever the width of the terminal.
+        called: how a user names its file.
+        beside: a second format, which goes to stderr; None: none.
     """
     from harness.report.render import render
 
+    if beside:
+        show_beside(render(document, beside))
+    if style == TABLE:
+        from harness.report.screen import draw_screen
+
+        drawn = render(document, style) if wide else draw_screen(document, called)
+        show(drawn, nl=False, in_colour=True)
+        return
     if style != GITHUB:
         echo_drawn(render(document, style))
         return

@@ -133,7 +133,7 @@ OTHERS = (
         "1",
     ),
     Variable("HF_ENDPOINT", "huggingface_hub", "Another hub.", "https://hub.example.org"),
-    Variable("NO_COLOR", "rich", "Progress on a terminal has no colour.", "1"),
+    Variable("NO_COLOR", "rich", "Tables and progress on a terminal have no colour.", "1"),
     Variable("COLUMNS", "rich", "Width of the progress, where the terminal does not say.", "100"),
     Variable("TERM", "rich", "`dumb`: no progress is drawn.", "dumb"),
     Variable(

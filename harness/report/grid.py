@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from harness.report.same_keys import same_keys
 
 MISSING = "–"
-NUMBER = re.compile(r"([<>] )?[-+]?\d[\d.,]*(e[-+]?\d+)?%?")
+NUMBER = re.compile(r"([<>] )?[-+]?\d[\d.,]*(e[-+]?\d+)?%?( ± .+)?")
 PEOPLE = ("table", "md")  # formats that people read; the others are for programs
 R = TypeVar("R")
 # What a cell has room for where people read it; names are as long as their makers like.

@@ -18,6 +18,14 @@ class Stream(io.StringIO):
         return self.terminal
 
 
+def test_a_finished_row_stays_above_the_bar():
+    out = Stream(terminal=True)
+    with open_progress(stream=out) as progress:
+        progress("round 1: a", 0, 2)
+        progress("measured: a tg32: 132 tok/s ± 19%, peak 205 MiB", 1, 2)
+    assert "measured: a tg32: 132 tok/s ± 19%, peak 205 MiB\n" in out.getvalue()
+
+
 class Clock:
     """Seconds that pass when a test says so."""
 

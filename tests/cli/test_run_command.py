@@ -76,6 +76,19 @@ def test_json_is_one_document_and_the_same_as_the_file(finished):
     assert last == f"results: {Path('results') / path.name}"
     rows = [line.split()[-4] for line in told if line.startswith("measured: ")]
     assert len(rows) == 6
+    assert all(" tok/s" in line and " peak " in line for line in told if "measured: " in line)
+
+
+def test_a_second_format_stands_beside_the_table(finished, capsys):
+    """As narrow as a terminal, or with every column; for a program on stderr."""
+    _done, path = finished
+    assert main(["report", str(path), "-oe", "csv"]) == 0
+    narrow, beside = capsys.readouterr()
+    assert max(map(len, narrow.splitlines())) <= 78 or str(path) in narrow
+    assert {row["level"] for row in csv.DictReader(io.StringIO(beside))} == {"fp32", "int4"}
+    assert f"compare: bench compare {path} --axis quant" in narrow
+    assert main(["report", str(path), "--wide"]) == 0
+    assert "bits/w" in capsys.readouterr().out
 
 
 def test_every_format_draws_every_level(finished, capsys):

@@ -102,7 +102,7 @@ def stored(name: str) -> str:
 
 @pytest.mark.parametrize(("name", "style"), REPORTS)
 def test_a_report_is_drawn_as_it_was(name: str, style: str) -> None:
-    assert printed("report", str(DOCUMENTS[name]), "--format", style) == stored(
+    assert printed("report", str(DOCUMENTS[name]), "--wide", "--format", style) == stored(
         f"report.{name}.{style}"
     )
 

@@ -241,6 +241,15 @@ WORDS = (
         "the usual rows, whose processes are short",
     ),
     Term(
+        "wide",
+        "",
+        "All columns of a table (--wide). Without it those that fit 78 characters: first go "
+        "meas/params, est. MiB, bits/w, compile ms, saved MiB, parameters that one token uses, "
+        "parts of memory, weights MiB, load ms, placement, est. tok/s, what weights are, and "
+        "energy; then tests but the one of the interval, the last first; then the Pareto front, "
+        "top-1 and meas/est. The rate has half of its 95 % interval behind it, in its own unit.",
+    ),
+    Term(
         "start-below",
         "°C",
         "Before each timed process the hottest sensor of the processor, and of graphics cards "

@@ -28,6 +28,7 @@ from harness.runner.loop.builds import Builds, build_all, build_key, changed_gro
 from harness.runner.loop.calibration import calibrations
 from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.finished import numbers_of
 from harness.runner.loop.held_against import hold_against, is_held
 from harness.runner.loop.memory_passes import memory_passes
 from harness.runner.loop.once import compile_models, step_checks
@@ -108,7 +109,7 @@ def _run(
                 entries.add(entry)  # first: an interrupt while it is written loses nothing
                 journal.append(entry)
                 if isinstance(entry, MemoryEntry | FailureEntry):  # the last step of its row
-                    progress(finished_row(entry), *entries.done_of(plan))
+                    progress(finished_row(entry, entries), *entries.done_of(plan))
         except KeyboardInterrupt:
             interrupted = True
         changed = changed_groups(plan, builds, before)
@@ -121,11 +122,16 @@ def _run(
     return Outcome(document, path, EXIT_INTERRUPTED if interrupted else exit_code(plan, entries))
 
 
-def finished_row(entry: MemoryEntry | FailureEntry) -> str:
-    """What a log is told of a row that is measured, or that failed, with its reason."""
+def finished_row(entry: MemoryEntry | FailureEntry, entries: Entries) -> str:
+    """What a log is told of a row that is measured, with its numbers, or failed, with its reason.
+
+    Args:
+        entry: the last one of its row.
+        entries: of the journal, that one among them.
+    """
     row = f"{FINISHED}{entry.group} {entry.workload or ''}".rstrip()
     if isinstance(entry, MemoryEntry):
-        return row
+        return ": ".join(filter(None, (row, numbers_of(entry, entries))))
     return f"{row}: {entry.status}: {entry.reason.partition('; try: ')[0]}"
 
 
