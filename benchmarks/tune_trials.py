@@ -187,9 +187,7 @@ def measure(options: argparse.Namespace) -> None:
                 plan=TurnPlan(0.05, 0.2, settings.timeout, trial),
                 groups=lambda one: (with_setting(group, one), artifact),
                 module=MODULE,
-                env=lambda one: {
-                    "LONGER": "0" if {*PLANTED} <= {*one.session_options} else str(GAIN)
-                },
+                env=longer,
             )
             search = Search(
                 METRIC, options.budget, 16, lambda one, turns=turns: measure_heat(turns, one)

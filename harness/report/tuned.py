@@ -24,6 +24,7 @@ ENDED = {
     "precision": "the interval is narrow enough",
     "pairs": f"{MOST_PAIRS} pairs are the most",
     "budget": "the budget is used up",
+    "slower": "it is shown to be slower",
     "lost": "what was found did not run again as it had",
 }
 
@@ -113,10 +114,7 @@ def notes(tuned: Tuned, plan: str = "") -> list[str]:
             "ratio: speed over that of what it ran beside, of turns in live processes, with its"
             " 95 % interval by ranks; only the confirmation in fresh pairs decides"
         )
-    if end is not None and end.pairs:
-        lines.append(f"confirmed in {end.pairs} fresh pairs; then {ENDED[end.ended]}")
-    elif end is None and tuned.pairs:
-        lines.append(_unfinished(tuned))
+    lines += _confirmation(tuned)
     spent_s = sum(heat.seconds for heat in tuned.heats)
     if end is not None and spent_s > OVERSPENT * header.budget_s:
         lines.append(
@@ -128,11 +126,24 @@ def notes(tuned: Tuned, plan: str = "") -> list[str]:
             f"levels {', '.join(header.levels)} compute different things: what each loses says"
             " bench run --quality"
         )
-    others = background_of(heat.watch for heat in tuned.heats)
-    if others.is_busy and others.cpu_share is not None:
-        lines.append(f"others used {percent(others.cpu_share)} of the processors meanwhile")
+    background = background_of(heat.watch for heat in tuned.heats)
+    if background.is_busy and background.cpu_share is not None:
+        lines.append(f"others used {percent(background.cpu_share)} of the processors meanwhile")
     if plan:
         lines.append(f"as a plan: {plan} (bench run --config {plan})")
+    return lines
+
+
+def _confirmation(tuned: Tuned) -> list[str]:
+    """How fresh pairs ended, and who was not shown to be faster in them."""
+    end = tuned.end
+    if end is None:
+        return [_unfinished(tuned)] if tuned.pairs else []
+    lines = [f"confirmed in {end.pairs} fresh pairs; then {ENDED[end.ended]}"] if end.pairs else []
+    told = {heat.settings[1] for heat in tuned.pairs}
+    others = [one.beyond(tuned.header.default) for one in tuned.contenders if one not in told]
+    if others:
+        lines.append(f"also tried in fresh pairs, not shown to be faster: {'; '.join(others)}")
     return lines
 
 

@@ -66,6 +66,17 @@ def replace_lost(one, lost):
     return heat(one.stage, one.rung, one.settings, values, lost=tuple(lost.items()))
 
 
+def test_who_was_tried_first_in_fresh_pairs_is_named():
+    first = [heat(CONFIRMATION, n, (DEFAULT, SLOW), ((10.0,) * 3, (8.0,) * 3)) for n in range(5)]
+    found = tuned([SEARCHED, *first, *PAIRS], END)
+    assert found.ratios == pytest.approx([1.1] * 5)
+    (line,) = [one for one in notes(found) if "also tried" in one]
+    assert SLOW.beyond(DEFAULT) in line
+    kept = TuneEndEntry(winner=DEFAULT, ratio=0.8, low=0.8, high=0.8, pairs=5, ended="slower")
+    assert tuned([SEARCHED, *first, *PAIRS], kept).ratios == pytest.approx([0.8] * 5)
+    assert tuned([SEARCHED, *first, *PAIRS[:3]]).ratios == pytest.approx([1.1] * 3)
+
+
 def test_the_sentence_says_what_to_do():
     assert sentence(tuned([SEARCHED, *PAIRS], END)) == (
         "enable_mem_pattern=0, session.dynamic_block_base=4: 1.100 times as fast as the default,"

@@ -74,7 +74,21 @@ class Tuned:
 
     @property
     def pairs(self) -> list[HeatEntry]:
-        """Of the confirmation."""
+        """Of the confirmation that decided, or, of a search that was killed, that went on."""
+        contenders = self.contenders
+        if self.end is None:
+            told = contenders[-1:]
+        else:
+            told = [one for one in contenders if one == self.end.winner] or contenders[:1]
+        return [heat for heat in self._confirming if heat.settings[1] in told]
+
+    @property
+    def contenders(self) -> list[TuneSetting]:
+        """What was held against the default in fresh pairs, in the order of trying."""
+        return list(dict.fromkeys(heat.settings[1] for heat in self._confirming))
+
+    @property
+    def _confirming(self) -> list[HeatEntry]:
         return [heat for heat in self.heats if heat.stage == CONFIRMATION and all(heat.values)]
 
     @property
@@ -88,7 +102,8 @@ class Tuned:
         logs = [pair_ratio(heat, self.metric) for heat in self.pairs]
         if len(logs) < LEAST_PAIRS:
             return None
-        low, high = told(logs, Looks(LEAST_PAIRS, MOST_PAIRS)).interval()
+        attempt = self.contenders.index(self.pairs[0].settings[1])
+        low, high = told(logs, Looks(LEAST_PAIRS, MOST_PAIRS), attempt).interval()
         return exp(low), exp(high)
 
 

@@ -11,6 +11,7 @@ from harness.results.entries import HeatEntry
 from harness.results.replies import WatchInterval
 from harness.runner.tuning.search import (
     CONFIRMATION,
+    ERROR_SHARES,
     LEAST_PAIRS,
     OTHER_TOKENS,
     SEARCH_SHARE,
@@ -121,6 +122,30 @@ def test_a_winner_that_fails_when_it_is_confirmed_is_none():
     search.measure = measure_of({"a": 0.2}, lost=("a",))
     end = search.confirmed(DEFAULT, best)
     assert (end.winner, end.ended) == (DEFAULT, "lost")
+
+
+def test_the_next_best_is_tried_where_the_leader_was_flattered():
+    """A race saw `a` 20 % ahead by luck; in fresh pairs it is 20 % behind, and `b` is ahead."""
+    search, best = found_by({"a": 0.3, "b": 0.1}, budget_s=40.0)
+    leader = of_changes(frozenset("a"))
+    search.measure = measure_of({"a": -0.3, "b": 0.1})
+    end = search.confirmed(DEFAULT, leader)
+    assert "a" in dict(best.session_options)
+    assert end.winner == of_changes(frozenset("b"))
+    confirming = [heat.settings[1] for heat in search.heats if heat.stage == CONFIRMATION]
+    assert confirming[0] == leader
+    assert confirming.count(leader) == LEAST_PAIRS
+
+
+def test_the_default_is_kept_where_no_contender_is_confirmed():
+    """The end is that of the first; no more are tried than the error is divided by."""
+    search, _ = found_by({"a": 0.3, "b": 0.2, "c": 0.1, "e": 0.05}, budget_s=4000.0)
+    leader = of_changes(frozenset("a"))
+    search.measure = measure_of(dict.fromkeys("abce", -0.1))
+    end = search.confirmed(DEFAULT, leader)
+    assert (end.winner, end.ended) == (DEFAULT, "precision")
+    contenders = {heat.settings[1] for heat in search.heats if heat.stage == CONFIRMATION}
+    assert len(contenders) == len(ERROR_SHARES)
 
 
 def test_a_busy_machine_decides_nothing():
