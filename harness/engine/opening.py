@@ -30,6 +30,7 @@ from harness.engine.shapes import Shapes
 from harness.engine.static import StaticDecoder
 from harness.engine.static_encoder import StaticEncoder
 from harness.engine.trial import SHORT_TEXTS
+from harness.machine.process.phase import tell_phase
 from harness.models.gguf.source import GgufGeometry
 from harness.models.served import ServedGeometry
 
@@ -323,6 +324,7 @@ def open_sessions(
         HarnessError: as open_session.
     """
     kind = kind_of(geometry)
+    tell_phase("creating the session")
     return tuple(
         open_session(file, device, threads, profile_to, stop_spinning, content=kind.content(file))
         for file in kind.files(graph)

@@ -38,6 +38,7 @@ from harness.engine.samples import Samples
 from harness.engine.shapes import ShapeFields, Shapes, shapes_from
 from harness.engine.steps_check import steps_check
 from harness.engine.workload import Workload
+from harness.machine.process.phase import tell_phase
 from harness.results.enums import SINGLE_PASS, Kind
 from harness.results.replies import (
     Audited,
@@ -92,8 +93,10 @@ class MeasuringChild:
         """
         path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
         chosen.refuse_absent()
+        tell_phase("reading the files")
         opened_files = _read_files(path, shapes, chosen)
         sessions = open_sessions(path, shapes, chosen, threads, stop_spinning=stop_spinning)
+        tell_phase("first run")
         self._open = open_measuring(sessions, shapes, batch, capacity_tokens, seed)
         first_ns = None if first is None else self._open.first(first)
         if first is not None:
@@ -200,6 +203,7 @@ class MemoryChild:
         path, shapes, chosen = Path(graph), shapes_from(geometry), find_device(device)
         _read_files(path, shapes, chosen)  # how they lie in the page cache decides what is mapped
         self._model = load_model(path, shapes, chosen, threads)
+        tell_phase("the run whose memory is taken")
         self._last = take_footprint(self._model, batch, workload, seed, capacity_tokens)
         return footprint_reply(self._last)
 

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 LOG_TAIL_LINES = 6
 # What allocators say when they fail: C++, ONNX Runtime's arena, numpy. Lower case.
-MEMORY_WORDS = ("bad_alloc", "failed to allocate memory", "unable to allocate", "out of memory")
+MEMORY_WORDS = (
+    *("bad_alloc", "failed to allocate memory", "unable to allocate", "out of memory"),
+    # OpenBLAS, then the C library's word for ENOMEM and what a thread says that has no stack.
+    *("memory allocation still failed", "tried to allocate too many memory regions"),
+    *("openblas: malloc failed", "openblas error: memory", "cannot allocate memory"),
+)
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
@@ -102,6 +107,7 @@ def ended_error(
     log_tail: str,
     timeout_s: float | None,
     killed_for_memory: bool,
+    phase: str = "",
 ) -> WorkerError:
     """Say how a child that gave no answer ended.
 
@@ -111,15 +117,17 @@ def ended_error(
         log_tail: the end of what it printed; its last lines go into the message.
         timeout_s: the time limit, when the watchdog ended it; else None.
         killed_for_memory: the kernel's count of memory kills rose while it lived.
+        phase: the last one that it told of; empty: none.
     """
+    last_words = last_lines(log_tail)
+    at = f" at {phase}" if phase else ""
     if timeout_s is not None:
         return WorkerError(
-            f"{what} gave no answer within {timeout_s:g} s and was ended",
-            fix="a smaller model, fewer tokens, or a higher `timeout` in a plan file",
+            f"{what} gave no answer within {timeout_s:.3g} s{at} and was ended{last_words}",
+            fix="a smaller model, fewer tokens, or a longer --timeout",
             status=Status.TIMEOUT,
         )
-    end = _end_in_words(returncode)
-    last_words = last_lines(log_tail)
+    end = f"{_end_in_words(returncode)}{at}"
     kernel_killed = killed_for_memory and returncode == -getattr(signal, "SIGKILL", 9)
     if kernel_killed or (returncode != 0 and speaks_of_memory(log_tail)):
         return WorkerError(

@@ -19,6 +19,7 @@ import msgspec
 
 from harness.core.errors import EXIT_CELLS, HarnessError
 from harness.machine.process.ending import speaks_of_memory, without_folders
+from harness.machine.process.phase import begin_phases, tell_phase
 from harness.results.enums import Status
 
 Json = Any
@@ -40,6 +41,8 @@ def main(words: Sequence[str]) -> int:
     if len(owner) > 1:
         _die_with(int(owner[1]))
     faulthandler.enable()  # a crash leaves its stack in the log
+    begin_phases()
+    tell_phase("importing")
     serve(_commands_of(module), requests, answers, owned=bool(owner))
     return 0
 

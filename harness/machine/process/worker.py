@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ from harness.machine.process.ending import (
     oom_kills,
     wait_for_end,
 )
+from harness.machine.process.phase import last_phase, without_phases
 from harness.machine.process.pinning import pin
 from harness.machine.process.serve import LOADED
 from harness.results.enums import Status
@@ -46,6 +48,9 @@ CLOSE_GRACE_S = 10.0  # Assumes: freeing a session takes less; after that the gr
 LOG_TAIL_BYTES = 4096
 # What a module's child needs that all others are not given: who asks a server has its key.
 ENTRUSTED = {"harness.engine.served_worker": (KEY.name,)}
+MOST_LOG_BYTES = 2**20  # of a command, in which its phases are looked for
+PARTS = 4  # of a time limit: so often the watchdog looks, and never before the first one is over
+LATE_S = 2.0  # Assumes: a busy machine wakes a thread up within that
 
 
 class Worker:
@@ -72,6 +77,7 @@ class Worker:
         self._answers = os.fdopen(pipe[0], "rb")
         self._log = log
         self._timeout_s: float | None = None  # set when the watchdog ended the child
+        self._log_bytes = 0  # of the log, when the newest command was sent
         self._oom_kills_before: int | None = None  # counted before its first command
         self._closed = False
         self._burial = threading.Thread(target=_bury, args=(process, pipe[1]), daemon=True)
@@ -141,7 +147,8 @@ class Worker:
 
         Args:
             do: a key of the module's COMMANDS.
-            timeout_s: after this the child and its whole group are ended.
+            timeout_s: a child that is silent so long is ended with its whole group; one that tells
+                of a new phase (harness.machine.process.phase) has as long again.
             reply: what the command answers; anything else is an error. Any: as JSON has it.
             **arguments: keyword arguments of the command: records, or what JSON takes.
 
@@ -159,8 +166,9 @@ class Worker:
             json.dumps({"do": do, "with": msgspec.to_builtins(arguments)}, allow_nan=False).encode()
             + b"\n"
         )
-        watchdog = threading.Timer(timeout_s, self._expire, args=(timeout_s,))
-        watchdog.daemon = True
+        self._log_bytes = os.fstat(self._log.fileno()).st_size
+        answered = threading.Event()
+        watchdog = threading.Thread(target=self._watch, args=(timeout_s, answered), daemon=True)
         watchdog.start()
         try:
             self._send(line)
@@ -169,7 +177,7 @@ class Worker:
             kill_group(self._process)
             raise
         finally:
-            watchdog.cancel()
+            answered.set()
             watchdog.join()
         if answer is None:
             self._burial.join()
@@ -179,6 +187,7 @@ class Worker:
                 log_tail=self._log_tail(),
                 timeout_s=self._timeout_s,
                 killed_for_memory=oom_kills() > self._oom_kills_before,
+                phase=self._phase(),
             )
         return _unpack(answer, reply, f"{self.module} {do!r}")
 
@@ -229,10 +238,41 @@ class Worker:
         assert self._process.stdin is not None
         return self._process.stdin
 
-    def _expire(self, timeout_s: float) -> None:
-        """Watchdog: end the group; the blocked reader then meets GONE."""
+    def _watch(
+        self,
+        timeout_s: float,
+        answered: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Watchdog: end the group of a silent child; the blocked reader then meets GONE.
+
+        A part of the time that took longer than it can was one in which this process was stopped
+        (Ctrl-Z, a machine that slept), and the child maybe with it: it does not count.
+        """
+        part_s, silent, phase = timeout_s / PARTS, 0, ""
+        while silent < PARTS:
+            start_s = clock()
+            if answered.wait(part_s):
+                return
+            now = self._phase()
+            if now != phase:
+                phase, silent = now, 0
+            elif clock() - start_s < part_s + LATE_S:
+                silent += 1
         self._timeout_s = timeout_s
         kill_group(self._process)
+
+    def _phase(self) -> str:
+        """The last one that the child told of in its newest command; empty: none.
+
+        Read at its place in the log: the child writes at the file's own, which it shares.
+        """
+        if not hasattr(os, "pread"):  # Windows
+            return ""
+        end_bytes = os.fstat(self._log.fileno()).st_size
+        start_bytes = max(self._log_bytes, end_bytes - MOST_LOG_BYTES)
+        told = os.pread(self._log.fileno(), max(0, end_bytes - start_bytes), start_bytes)
+        return last_phase(told.decode(errors="replace"))
 
     def _send(self, line: bytes) -> None:
         """Write one line. A dead reader is no error here: `_receive` then meets GONE."""
@@ -254,7 +294,7 @@ class Worker:
         """The end of what the child printed."""
         size_bytes = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size_bytes - LOG_TAIL_BYTES))
-        return self._log.read().decode(errors="replace")
+        return without_phases(self._log.read().decode(errors="replace"))
 
 
 def _command_line(module: str, python: str | None) -> list[str]:

@@ -8,20 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.units import about_time, size_words
-from harness.engine.workload import Workload
 from harness.estimator.calibration.calibrate import FOLDER, ROUND_SECONDS
 from harness.estimator.calibration.constants import QUICK
-from harness.results.enums import Kind
 from harness.runner.loop.builds import build_seconds, missing_builds
 from harness.runner.loop.calibration import is_calibrated
+from harness.runner.loop.guesses import PROCESS_S, WARM_S, pass_seconds, prompt_seconds
 from harness.runner.loop.memory_passes import share_process
 from harness.runner.plan import Plan, SessionGroup
-
-# Seconds of a process beside its tests, and warm-up of a test: the default plan on two AVX2 cores,
-# rounded up.
-PROCESS_S, WARM_S = 1.1, 0.7
-FLOP_PER_S_A_THREAD = 60e9  # of prompts, at fp32 on such a core
-BYTES_PER_S = 20e9  # of steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,7 @@ def expect(plan: Plan, cache: Path) -> Expected:
     groups, rounds = plan.groups, plan.settings.rounds
     one_round = sum(_session_s(plan, group) for group in groups)
     held = sum(1 if share_process(group) else len(group.workloads) for group in groups)
-    memory = sum(_pass_s(group, test) for group in groups for test in group.workloads)
+    memory = sum(pass_seconds(group, test) for group in groups for test in group.workloads)
     return Expected(
         models=len(missing),
         built_bytes=sum(size for _, size in missing),
@@ -98,28 +91,9 @@ def _session_s(plan: Plan, group: SessionGroup) -> float:
     settings = plan.settings
     seconds = PROCESS_S + settings.cooldown
     for test in group.workloads:
-        seconds += min(settings.warm_seconds, max(WARM_S, 3 * _prompt_s(group, test)))
-        seconds += max(settings.sample_seconds, settings.min_passes * _pass_s(group, test))
+        seconds += min(settings.warm_seconds, max(WARM_S, 3 * prompt_seconds(group, test)))
+        seconds += max(settings.sample_seconds, settings.min_passes * pass_seconds(group, test))
     return seconds
-
-
-def _pass_s(group: SessionGroup, test: Workload) -> float:
-    """One pass of a test: products of its prompt, reads of its steps."""
-    read_bytes = _parameters(group) * group.level.body.bits / 8
-    return _prompt_s(group, test) + test.gen_tokens * read_bytes / BYTES_PER_S
-
-
-def _prompt_s(group: SessionGroup, test: Workload) -> float:
-    """What a pass reads before its steps."""
-    tokens = test.prompt_tokens * max(test.sequences, 1) * group.batch
-    if test.kind in (Kind.IMAGE, Kind.SOUND):
-        tokens = 200 * test.sequences  # of a picture; Assumes: sounds are like it
-    return 2 * _parameters(group) * tokens / (FLOP_PER_S_A_THREAD * max(group.threads, 1))
-
-
-def _parameters(group: SessionGroup) -> int:
-    """Those that a token uses."""
-    return group.model.active_parameters or group.model.parameters
 
 
 def _missing_calibrations(plan: Plan, cache: Path) -> int:

@@ -308,9 +308,9 @@ FLAGS: tuple[Flag, ...] = (
         commands=PLAN_ONLY,
     ),
     Flag(
-        "timeout", readers.SECONDS, "", "600", "", EFFORT,
-        "Seconds after which a silent worker is ended.",
-        commands=PLAN_ONLY,
+        "timeout", readers.SECONDS, "10m", '"10m"', "TIME", EFFORT,
+        "End a worker that is silent so long; else a phase has many times what it should take.",
+        commands=("run", "ab"), hides_default=True,
     ),
     Flag(
         "calibrate", readers.TRUTH, "", "false", "", BESIDES,

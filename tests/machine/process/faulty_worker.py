@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import StorageError, WorkerError
+from harness.machine.process.phase import tell_phase
 
 
 def echo(**arguments: Any) -> Any:
@@ -51,6 +52,22 @@ def hang(fifo: str | None = None) -> None:
         with Path(fifo).open("w"):
             pass
     threading.Event().wait()
+
+
+def hang_in_a_phase(phase: str, words: str) -> None:
+    """As a session that never opens, and says something first."""
+    tell_phase(phase)
+    os.write(2, words.encode())
+    threading.Event().wait()
+
+
+def take_within(limit_bytes: int, size_bytes: int) -> int:
+    """Allocate under a limit on address space."""
+    import resource
+
+    _, most_bytes = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, most_bytes))
+    return len(bytearray(size_bytes))
 
 
 def hang_holding_the_interpreter(fifo: str | None = None) -> None:
