@@ -1,5 +1,6 @@
 """The public functions: build, load, run, estimate; the command line is made of the same pieces."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -203,7 +204,8 @@ def run(
 
     Returns:
         Typed records, one per test of each session; cells that failed carry their status and
-        reason. Times in ms, rates in tokens/s, memory in bytes; missing is None.
+        reason. Times in ms, rates in tokens/s, memory in bytes; missing is None. Where the results
+        folder was lost meanwhile, a warning says where they lie.
 
     Raises:
         UsageError: a flag, plan, model or level that cannot be used; nothing was measured.
@@ -226,6 +228,8 @@ def run(
         resume=resume,
         wait_s=wait_s,
     )
+    if outcome.lost is not None:
+        warnings.warn(str(outcome.lost), stacklevel=2)
     return outcome.document
 
 

@@ -207,7 +207,7 @@ def partial_runs(side: Sequence[Document], name: str = "") -> tuple[str, ...]:
     return tuple(
         f"{name}{document.run_id} is partial: {progress_sentence(document)}"
         for document in side
-        if ending_of(document) in (Ending.INTERRUPTED, Ending.BUDGET)
+        if ending_of(document) in (Ending.INTERRUPTED, Ending.BUDGET, Ending.FAILED)
     )
 
 

@@ -187,6 +187,7 @@ class Ending(StrEnum):
     PAIRS = "pairs"  # all that were asked for
     BUDGET = "budget"  # the next one would end after it
     INTERRUPTED = "interrupted"
+    LOST = "lost"  # a worker of the next one, twice
 
 
 def looks_until(ending: Ending, pairs: int, most: int) -> Looks:

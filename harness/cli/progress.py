@@ -7,7 +7,7 @@ no clock is read, while a sample is timed. Nothing wakes up by itself, for the s
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TextIO
@@ -91,6 +91,9 @@ def _bar(out: TextIO, pace: Pace) -> Iterator[Progress]:
                 bar.console.out(log_line(what, 0, 0, ""), highlight=False)
             left = pace.left(done, total)
             text = escape(bar_text(what, left))
-            bar.update(task, description=text, completed=done, total=total or None, refresh=True)
+            with suppress(OSError):
+                bar.update(
+                    task, description=text, completed=done, total=total or None, refresh=True
+                )
 
         yield show

@@ -60,7 +60,7 @@ def command(
     Results go to stdout, progress to stderr, every raw sample to one file under --results. Where
     stderr is no terminal, a line tells of every finished row; -q leaves that out.
     """
-    from harness.cli.running import fetch_into, measure_plan, seconds_of
+    from harness.cli.running import fetch_into, measure_plan, seconds_of, tell_lost
     from harness.cli.show import show_document
     from harness.machine.watch.facts import usable_cores
     from harness.results.progress import resume_command
@@ -83,6 +83,7 @@ def command(
         from harness.report.explained import explain_document
 
         show("\n" + explain_document(outcome.document, None, style))
+    tell_lost(outcome.lost)
     return outcome.exit_code
 
 

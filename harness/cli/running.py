@@ -1,19 +1,22 @@
 """What every command that measures a plan does: progress, signals, and where the results lie."""
 
-import signal
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.output import tell
+from harness.cli.output import tell, tell_problem
 from harness.cli.progress import open_progress
+from harness.cli.signals import end_as_with_ctrl_c
 from harness.core.ranges import parse_seconds
 
 if TYPE_CHECKING:
+    from harness.core.errors import StorageError
     from harness.runner.loop.run import Outcome
     from harness.runner.plan import Plan, SessionGroup
     from harness.runner.settings import Settings
+
+GO_ON = {"interrupted": "go on", "failed": "try what failed again"}
 
 
 def fetch_into(
@@ -85,13 +88,12 @@ def measure_plan(
         quiet: say nothing but where the results are.
         wait_s: longest wait for another measurement; None: until it ends.
     """
-    from harness.results.progress import command_line, ending_of
+    from harness.results.progress import UNFINISHED, command_line, ending_of
     from harness.runner.loop.expected import expect, first_words
     from harness.runner.loop.run import run_plan
     from harness.store.cache import default_cache
 
-    # A job that is cancelled gets SIGTERM: it keeps what it has, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_with_ctrl_c()
     built = cache or default_cache()
     for line in () if quiet or resume else first_words(expect(plan, built), built, results):
         tell(line)
@@ -105,7 +107,15 @@ def measure_plan(
             command=command,
             wait_s=wait_s,
         )
-    tell(f"results: {outcome.path}")
-    if ending_of(outcome.document) == "interrupted" and command:  # with every path as it was typed
-        tell(f"interrupted; go on: {command_line(command)}")
+    if outcome.lost is None:
+        tell(f"results: {outcome.path}")
+    ended = ending_of(outcome.document)
+    if ended in UNFINISHED and command:  # with every path as it was typed
+        tell(f"{ended}; {GO_ON[ended]}: {command_line(command)}")
     return outcome
+
+
+def tell_lost(lost: "StorageError | None") -> None:
+    """Say, behind the table, what became of the results folder, and where the results are."""
+    if lost is not None:
+        tell_problem(lost.problem, lost.fix)

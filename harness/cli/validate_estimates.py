@@ -11,7 +11,7 @@ from harness.cli.flags import FlagOption
 from harness.cli.options import FORMATS, Word, cache_option, format_option, results_option
 from harness.cli.output import show, tell, tell_problem
 from harness.cli.results_files import read_results, results_path
-from harness.cli.running import measure_plan
+from harness.cli.running import measure_plan, tell_lost
 from harness.core.errors import EXIT_OK, StorageError, UsageError
 from harness.core.files import write_whole
 from harness.report.grid import json_text
@@ -125,6 +125,7 @@ def _measure(
     for document in remeasured:
         check_method(document, METHOD_VERSION)
     outcome = measure_plan(chosen, folder, cache)
+    tell_lost(outcome.lost)
     return outcome.document, outcome.exit_code
 
 

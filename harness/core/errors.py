@@ -62,6 +62,12 @@ class MeasurementError(HarnessError):
     exit_code = EXIT_CELLS
 
 
+class InterruptedRunError(HarnessError):
+    """A measurement that somebody ended before there was a result."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
 class DeviceError(HarnessError):
     """A device, provider or environment that is absent, broken or did not do the work."""
 

@@ -5,11 +5,16 @@ cannot split, gives it the name that others read.
 """
 
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LOCKS = "locks"  # folder of a cache: the locks of what is made there, and of what is measured
+ABANDONED_S = 3600.0
+UNFINISHED = re.compile(r"\.probe-\d+|\..+\.\d+-[0-9a-f]{8}\.tmp")
+LOCK = re.compile(r"\.(.+\.jsonl)\.lock")  # beside its file, which is named in it
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -71,6 +76,32 @@ def remove_partial_folders(folder: Path) -> None:
 
     for stale in folder.parent.glob(f".{folder.name}.*.partial"):
         shutil.rmtree(stale, ignore_errors=True)
+
+
+def sweep_folder(folder: Path, now_s: float | None = None) -> None:
+    """Remove names that killed processes left of files in a folder; those of the last hour stay.
+
+    Nobody takes an hour between the first byte of a file and its name, wherever it runs: ids of
+    processes say nothing of other machines and containers that share a disk.
+
+    Args:
+        folder: of files; what cannot be read or removed stays.
+        now_s: the time as files have it; None: now.
+    """
+    latest_s = (time.time() if now_s is None else now_s) - ABANDONED_S
+    with suppress(OSError):
+        for path in folder.iterdir():
+            with suppress(OSError):
+                if _is_left(path) and path.stat().st_mtime < latest_s:
+                    path.unlink()
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a name is one of a file in the making, or of a lock on a file that is gone."""
+    locked = LOCK.fullmatch(path.name)
+    if locked is not None:
+        return not path.with_name(locked[1]).exists()
+    return UNFINISHED.fullmatch(path.name) is not None
 
 
 def settle_folder(folder: Path) -> None:

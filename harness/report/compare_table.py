@@ -59,6 +59,7 @@ ENDINGS = {
     Ending.PAIRS: "all that were asked for",
     Ending.BUDGET: "the budget is used up",
     Ending.INTERRUPTED: "interrupted",
+    Ending.LOST: "a worker was lost twice in a row",
 }
 
 

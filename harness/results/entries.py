@@ -6,8 +6,9 @@ Each kind is a record of its own; `kind` tells them apart on the disk.
 import msgspec
 
 from harness.results.calibration import StoredConstants
-from harness.results.enums import Prepack, Status
+from harness.results.enums import Prepack
 from harness.results.environment import MachineFacts
+from harness.results.losses import FailureEntry, LostEntry, NoMemoryEntry
 from harness.results.plan import RunPlan
 from harness.results.quality import GroupLoss, Quality
 from harness.results.replies import (
@@ -100,24 +101,6 @@ class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     group: str
     workload: str
     reply: MemoryTaken
-
-
-class FailureEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="failure"):
-    """A test, or a whole group, that could not be measured.
-
-    Attributes:
-        group: key of the session group.
-        workload: full name of the test; null: the whole group.
-        status: how it ended.
-        reason: what a person can act on.
-        exit_code: that the command ends with, were it for this alone.
-    """
-
-    group: str
-    workload: str | None
-    status: Status
-    reason: str
-    exit_code: int
 
 
 class BandwidthEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bandwidth"):
@@ -307,6 +290,8 @@ class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
         most_pairs: at which it ends whatever the width; 0: intervals are those of a fixed number of
             pairs, as in files of before the level was kept.
         cells: of every test of both, of (a, b).
+        digest: of everything that decides what is measured; it goes on with nothing else.
+        first: pairs that were measured before its own, of which these are the confirmation.
     """
 
     created_utc: str
@@ -320,6 +305,8 @@ class AbEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     precision: float = 0.01
     most_pairs: int = 0
     cells: tuple[tuple[Cell, Cell], ...] = ()
+    digest: str = ""
+    first: int = 0
 
 
 class TurnValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,12 +325,14 @@ class PairEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
         starts_ms: metric -> milliseconds of (a, b).
         turns: of every metric of every test.
         watches: test -> the machine during its turns.
+        lost: why tries of it before gave nothing.
     """
 
     pair: int
     starts_ms: dict[str, tuple[float, float]]
     turns: tuple[TurnValues, ...]
     watches: dict[str, WatchInterval] = {}
+    lost: tuple[str, ...] = ()
 
 
 class AbProfileEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab_profile"):
@@ -355,9 +344,15 @@ class AbProfileEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
 
 class AbEndEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ab_end"):
-    """Why no further pair was measured: a word of harness.analysis.paired.Ending."""
+    """Why no further pair was measured: a word of harness.analysis.paired.Ending.
+
+    Attributes:
+        ending: the word.
+        reason: of one whose workers were lost.
+    """
 
     ending: str
+    reason: str = ""
 
 
 class TuneSetting(msgspec.Struct, frozen=True, kw_only=True):
@@ -477,6 +472,8 @@ Entry = (
     | SamplesEntry
     | MemoryEntry
     | FailureEntry
+    | LostEntry
+    | NoMemoryEntry
     | BandwidthEntry
     | NoBandwidthEntry
     | CalibrationEntry

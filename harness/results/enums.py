@@ -56,10 +56,11 @@ class Status(StrEnum):
 
 
 class Ending(StrEnum):
-    """How a run ended: as planned in one go or in several, or before its last round."""
+    """How a run ended: as planned in one go or in several, with failed cells, or too early."""
 
     COMPLETE = "complete"
     RESUMED = "resumed"
+    FAILED = "failed"
     BUDGET = "budget"
     INTERRUPTED = "interrupted"
 
@@ -105,6 +106,7 @@ class ReasonCode(StrEnum):
     SIZE_IGNORED = "SIZE_IGNORED"
     SIMULATED = "SIMULATED"
     PLACEMENT = "PLACEMENT"
+    LOST_WORKER = "LOST_WORKER"
 
 
 class Verdict(StrEnum):

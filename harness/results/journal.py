@@ -24,7 +24,7 @@ import msgspec
 
 from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
-from harness.core.files import sync_folder
+from harness.core.files import sweep_folder, sync_folder
 from harness.results.bounds import refuse_endless
 from harness.results.entries import Entry
 from harness.results.upgrade import upgrade_entry
@@ -74,17 +74,28 @@ class Journal:
             entry: of harness.results.entries; a study may keep other objects with a `kind`.
 
         Raises:
-            StorageError: the disk is full or gone.
+            StorageError: the disk is full or gone, or the file is no longer where it was.
             ResultFormatError: the entry holds what JSON cannot: NaN, infinity, an object.
         """
         line = encode_line(entry)
         try:
+            self._refuse_removed()
             written = self._file.write(line)
             if written != len(line):  # a full disk may take a part of a line
                 raise OSError(None, "only a part of the line was written")
             os.fsync(self._file.fileno())
         except OSError as error:
             raise _cannot_write(self.path, error) from error
+
+    def _refuse_removed(self) -> None:
+        """Refuse a file that was removed or moved: the system would go on writing into nothing.
+
+        Raises:
+            OSError: see above.
+        """
+        self.path.stat()  # an error where its folder is gone
+        if os.fstat(self._file.fileno()).st_nlink == 0:
+            raise FileNotFoundError(None, "it was removed")
 
     def close(self) -> None:
         """Close the file; every entry is on the disk already."""
@@ -202,6 +213,8 @@ def _split(path: Path) -> tuple[list[bytes], bytes]:
 def prepare_results_folder(path: Path) -> None:
     """Make the folder and prove that it can be written, before anything is measured.
 
+    What killed processes left there is swept.
+
     Raises:
         StorageError: it is no folder, it cannot be made or written, or the disk is full.
     """
@@ -212,6 +225,7 @@ def prepare_results_folder(path: Path) -> None:
             file.write(bytes(PROBE_BYTES))
             file.flush()
             os.fsync(file.fileno())
+        sweep_folder(path)
     except OSError as error:
         raise StorageError(
             f"results folder {path} cannot be written: {error.strerror}",

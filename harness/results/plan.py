@@ -83,6 +83,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         ended: how.
         cells: of the plan.
         whole: how many have all rounds and their memory, or failed.
+        failed: how many failed, or lack a round or their memory for a worker that was lost.
         unmeasured: how many have nothing.
         rounds: that were asked for.
         resumed: times that it was gone on with.
@@ -96,6 +97,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int
     resumed: int = 0
     command: str = ""
+    failed: int = 0
 
 
 class RunPlan(PlanCells, frozen=True, kw_only=True):

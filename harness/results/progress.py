@@ -33,9 +33,9 @@ def ending_of(document: Document) -> Ending:
 
 
 def go_on_command(document: Document) -> str:
-    """The command that measures what an interrupted run lacks; empty: nothing is left to do."""
+    """The command that measures what a run lacks; empty: nothing is left to do."""
     found = progress_of(document)
-    if found is None or found.ended is not Ending.INTERRUPTED:
+    if found is None or found.ended not in UNFINISHED:
         return ""
     return found.command or SAME
 
@@ -53,11 +53,15 @@ def progress_sentence(document: Document) -> str:
         return sittings
     ended = _ended(found) + f"; {sittings}" * bool(times)
     command = go_on_command(document)
+    if found.ended is Ending.FAILED:
+        return f"{ended}; try again: {command}"
     return f"{ended}; go on: {command}" if command else f"{ended}; a longer --budget measures all"
 
 
 def _ended(found: Progress) -> str:
     """How a run ended, and how many cells lack what."""
+    if found.ended is Ending.FAILED:
+        return f"{found.failed} of {found.cells} cells failed, or lack rounds or their memory"
     rounds = found.rounds
     short = found.cells - found.whole - found.unmeasured
     lack = [
@@ -69,6 +73,7 @@ def _ended(found: Progress) -> str:
     return f"{ENDED[found.ended]}: {told}"
 
 
+UNFINISHED = (Ending.INTERRUPTED, Ending.FAILED)  # what --resume goes on with
 ENDED = {Ending.INTERRUPTED: "interrupted", Ending.BUDGET: "ended by its budget"}
 
 

@@ -89,6 +89,12 @@ TRUST = (
         "in one pass, beyond rounding. At best C: its speed is that of a graph that errs.",
     ),
     Term(
+        "LOST_WORKER",
+        "",
+        "A worker crashed, hung or ran out of memory in some round, or with the memory: what was "
+        "measured all the same stands. At best B. --resume tries it again.",
+    ),
+    Term(
         "SIZE_IGNORED",
         "",
         "Two tests of one model and level, one at least 4 times the size of the other, take the "

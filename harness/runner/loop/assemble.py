@@ -14,9 +14,9 @@ from harness.estimator.record import CellLengths, RecordEstimates, utilisation
 from harness.estimator.static import StaticLengths
 from harness.machine.watch.evidence import gather_evidence
 from harness.machine.watch.trust import grade
-from harness.results.entries import FailureEntry
 from harness.results.enums import Grade, Kind, ReasonCode, Status, worst_grade
 from harness.results.environment import MachineFacts
+from harness.results.losses import FailureEntry, LostEntry
 from harness.results.plan import Progress
 from harness.results.replies import (
     Agreement,
@@ -44,6 +44,7 @@ from harness.runner.loop.builds import Builds
 from harness.runner.loop.calibration import measured_environment, peaks_of
 from harness.runner.loop.effort import effort_of
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.losses import losses_part
 from harness.runner.loop.memory_limit import bound_bytes
 from harness.runner.loop.parts import CellFacts, Doubt, Feature, Part
 from harness.runner.loop.quality import quality_part, text_part
@@ -143,7 +144,7 @@ def status_part(facts: CellFacts, metrics: Mapping[str, Metric]) -> Part:
     return Part(fields=status_fields(failure, len(facts.processes)))
 
 
-def status_fields(failure: FailureEntry | None, rounds: int) -> dict[str, Any]:
+def status_fields(failure: FailureEntry | LostEntry | None, rounds: int) -> dict[str, Any]:
     """Status and reason of a record that was measured in so many rounds."""
     if failure is not None:
         kept = f"; samples of {rounds} earlier rounds are kept" if rounds else ""
@@ -406,6 +407,7 @@ def start_doubts(processes: Sequence[ProcessSamples], found: Sustained | None) -
 # a later one come first.
 FEATURES: tuple[Feature, ...] = (
     status_part,
+    losses_part,
     samples_part,
     memory_part,
     size_part,

@@ -54,7 +54,7 @@ def audit_group(
     with Worker.start(group.worker) as worker:
         open_group(worker, group, artifact, settings.seed, settings.timeout)
         for workload in group.workloads:
-            warm_test(worker, workload, settings)
+            warm_test(worker, group, workload, settings)
             start_ns = time.perf_counter_ns()
             reply = worker.ask("audit", settings.timeout, Audited, workload=workload, turns=turns)
             yield AuditedTest(workload, reply, time.perf_counter_ns() - start_ns)

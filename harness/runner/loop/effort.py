@@ -3,6 +3,7 @@
 from harness.engine.workload import Workload
 from harness.results.enums import Ending
 from harness.results.plan import Effort, Progress
+from harness.results.progress import UNFINISHED
 from harness.results.summarize import judged_half_width_share, summarize
 from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
@@ -64,8 +65,11 @@ def progress_of(plan: Plan, entries: Entries, interrupted: bool, command: str) -
         count >= rounds and entries.has_memory(*cell)
         for count, cell in zip(counts, cells, strict=True)
     )
+    failed = sum(entries.lacks(group.key, workload.name) for group, workload in cells)
     if interrupted:
         ended = Ending.INTERRUPTED
+    elif failed:
+        ended = Ending.FAILED
     elif whole < len(cells) and plan.settings.budget is not None:
         ended = Ending.BUDGET
     elif entries.resumed:
@@ -79,7 +83,8 @@ def progress_of(plan: Plan, entries: Entries, interrupted: bool, command: str) -
         unmeasured=counts.count(0),
         rounds=rounds,
         resumed=len(entries.resumed),
-        command=command if interrupted else "",
+        command=command if ended in UNFINISHED else "",
+        failed=failed,
     )
 
 

@@ -12,7 +12,6 @@ from harness.results.entries import (
     CalibrationEntry,
     CompiledEntry,
     Entry,
-    FailureEntry,
     MemoryEntry,
     NoBandwidthEntry,
     NoCalibrationEntry,
@@ -29,6 +28,7 @@ from harness.results.entries import (
     TextBytes,
     TokenizerEntry,
 )
+from harness.results.losses import FailureEntry, LostEntry, NoMemoryEntry
 from harness.results.quality import GroupLoss, Quality
 from harness.results.replies import (
     Agreement,
@@ -47,6 +47,8 @@ FILED: dict[type[Entry], tuple[str, tuple[str, ...], str | None]] = {
     MemoryEntry: ("memory", ("group", "workload"), "reply"),
     BandwidthEntry: ("bandwidth", ("threads", "round"), "reply"),
     FailureEntry: ("failures", ("group", "workload"), None),
+    LostEntry: ("lost", ("group", "workload", "round"), None),
+    NoMemoryEntry: ("no_memory", ("group", "workload"), None),
     NoBandwidthEntry: ("no_bandwidth", ("threads",), "reason"),
     CalibrationEntry: ("calibrations", ("device", "threads"), "stored"),
     NoCalibrationEntry: ("no_calibration", ("device", "threads"), "reason"),
@@ -62,6 +64,8 @@ FILED: dict[type[Entry], tuple[str, tuple[str, ...], str | None]] = {
     ResumedEntry: ("resumed", ("created_utc",), None),
 }
 
+LOST_TO_REST = 2  # tries of a test in a row that lost their workers
+
 
 class Entries:
     """Journal entries by kind and key; a later entry of the same key replaces the earlier one.
@@ -73,6 +77,8 @@ class Entries:
         memory: by (group, test name).
         bandwidth: by (threads, round).
         failures: by (group, test name or None for the whole group).
+        lost: workers, by (group, test name or None for all that the round lacks, round).
+        no_memory: why the memory of a test is not known, by (group, test name).
         no_bandwidth: threads -> why a peak could not be measured.
         calibrations: constants as stored, by (device, threads).
         no_calibration: why there are none, by the same key.
@@ -97,6 +103,8 @@ class Entries:
         self.memory: dict[tuple[str, str], MemoryTaken] = {}
         self.bandwidth: dict[tuple[int, int], MemoryRead] = {}
         self.failures: dict[tuple[str, str | None], FailureEntry] = {}
+        self.lost: dict[tuple[str, str | None, int], LostEntry] = {}
+        self.no_memory: dict[tuple[str, str], NoMemoryEntry] = {}
         self.no_bandwidth: dict[int, str] = {}
         self.calibrations: dict[tuple[str, int], StoredConstants] = {}
         self.no_calibration: dict[tuple[str, int], str] = {}
@@ -111,6 +119,7 @@ class Entries:
         self.tokenizers: dict[str, TextBytes | None] = {}
         self.resumed: dict[str, ResumedEntry] = {}
         self.spent_s: dict[str, float] = {}
+        self._rounds: dict[tuple[str, str], set[int]] = {}  # that a test has samples of
         for entry in entries:
             self.add(entry)
 
@@ -128,40 +137,97 @@ class Entries:
         return self._header
 
     def add(self, entry: Entry) -> None:
-        """File one entry."""
+        """File one entry; a sitting that goes on tries again what failed in those before it."""
         if isinstance(entry, RunEntry):
             self._header = entry
             return
+        if isinstance(entry, ResumedEntry):
+            self._forget_failures()
         if isinstance(entry, OutlineEntry):
             self.outline = entry
             return
+        if isinstance(entry, SamplesEntry):
+            self._rounds.setdefault((entry.group, entry.workload), set()).add(entry.round)
         attribute, fields, kept = FILED[type(entry)]
         key = tuple(getattr(entry, field) for field in fields)
         table: dict[Any, Any] = getattr(self, attribute)
         table[key if len(key) > 1 else key[0]] = entry if kept is None else getattr(entry, kept)
 
+    def _forget_failures(self) -> None:
+        self.failures.clear()
+        self.lost.clear()
+        self.no_memory.clear()
+        self.no_quality.clear()
+
     def has_group(self, group: SessionGroup, round_index: int) -> bool:
-        """Whether a round of this group is done, or can no longer be: a failed group rests."""
-        return (group.key, None) in self.failures or all(
-            (group.key, workload.name, round_index) in self.tests for workload in group.workloads
+        """Whether a round of this group is done, or can no longer be."""
+        return not self.left_of(group, round_index)
+
+    def left_of(self, group: SessionGroup, round_index: int) -> tuple[Workload, ...]:
+        """The tests of a group that a round still lacks: neither measured nor lost, nor at rest."""
+        return tuple(
+            test
+            for test in group.workloads
+            if (group.key, test.name, round_index) not in self.tests
+            and self._loss(group.key, test.name, round_index) is None
+            and not self.rests(group, test)
         )
 
+    def rests(self, group: SessionGroup, workload: Workload) -> bool:
+        """Whether a test is not tried again: it failed, or the last two tries of it were lost."""
+        key, test = group.key, workload.name
+        if {(key, None), (key, test)} & self.failures.keys():
+            return True
+        tries = dict.fromkeys(self._rounds.get((key, test), ()), True)
+        tries |= {loss.round: False for loss in self.losses_at(key, test)}
+        last = [tries[index] for index in sorted(tries)][-LOST_TO_REST:]
+        return len(last) == LOST_TO_REST and not any(last)
+
+    def losses_at(self, key: str, test: str) -> list[LostEntry]:
+        """Workers that were lost with this test, by round; none of rounds that have its samples."""
+        rounds = sorted({index for name, _, index in self.lost if name == key})
+        found = (self._loss(key, test, index) for index in rounds)
+        return [loss for loss in found if loss and (key, test, loss.round) not in self.tests]
+
+    def _loss(self, key: str, test: str, round_index: int) -> LostEntry | None:
+        own = self.lost.get((key, test, round_index))
+        return own or self.lost.get((key, None, round_index))
+
     def has_memory(self, group: SessionGroup, workload: Workload) -> bool:
-        """Whether the memory of this test is known, or its group has failed."""
-        failed = {(group.key, None), (group.key, workload.name)} & self.failures.keys()
-        return bool(failed) or (group.key, workload.name) in self.memory
+        """Whether the memory of this test is known, or cannot be."""
+        key = (group.key, workload.name)
+        failed = key in self.no_memory or self.failure_of(group, workload) is not None
+        return failed or key in self.memory
 
     def has_bandwidth(self, threads: int, round_index: int) -> bool:
         """Whether this round has read memory with this many threads."""
         return (threads, round_index) in self.bandwidth
 
-    def failure_of(self, group: SessionGroup, workload: Workload) -> FailureEntry | None:
-        """The failure of the whole group, or of this test alone."""
+    def failure_of(
+        self, group: SessionGroup, workload: Workload
+    ) -> FailureEntry | LostEntry | None:
+        """The failure of the whole group or of this test, or its last loss if nothing is there."""
         return self.failure_at(group.key, workload.name)
 
-    def failure_at(self, key: str, test: str) -> FailureEntry | None:
+    def failure_at(self, key: str, test: str) -> FailureEntry | LostEntry | None:
         """The same by the key of the group and the name of the test."""
-        return self.failures.get((key, None)) or self.failures.get((key, test))
+        failed = self.failures.get((key, None)) or self.failures.get((key, test))
+        if failed or (key, test) in self._rounds:
+            return failed
+        return next(iter(self.losses_at(key, test)[::-1]), None)
+
+    def lacks(self, key: str, test: str) -> bool:
+        """Whether a test failed, or lacks a round or its memory for a worker that was lost."""
+        failed = {(key, None), (key, test)} & self.failures.keys() or (key, test) in self.no_memory
+        return bool(failed or self.losses_at(key, test))
+
+    def exit_codes(self) -> list[int]:
+        """What each of the failures would end the command with, were it alone."""
+        return [
+            *(entry.exit_code for entry in self.failures.values()),
+            *(entry.exit_code for entry in self.lost.values()),
+            *(entry.exit_code for entry in self.no_memory.values()),
+        ]
 
     def tests_of(self, group: SessionGroup, workload: Workload) -> list[SamplesEntry]:
         """Entries of one cell, by round."""
@@ -169,11 +235,8 @@ class Entries:
 
     def tests_at(self, key: str, test: str) -> list[SamplesEntry]:
         """The same by the key of the group and the name of the test."""
-        return [
-            entry
-            for place, entry in sorted(self.tests.items(), key=lambda item: item[0][2])
-            if place[:2] == (key, test)
-        ]
+        rounds = sorted(self._rounds.get((key, test), ()))
+        return [self.tests[key, test, index] for index in rounds]
 
     def memory_of(self, group: SessionGroup, workload: Workload) -> list[MemoryTaken]:
         """What the process that took this test's memory said; empty without one."""

@@ -17,7 +17,7 @@ from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.memory_limit import refuse_without_room
 from harness.runner.loop.parts import CellFacts
-from harness.runner.loop.session import failure_entry, measure_memory, session_arguments
+from harness.runner.loop.session import measure_memory, no_memory_entry, session_arguments
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.plan.runtimes import ORT
 
@@ -106,7 +106,10 @@ def _taken(
     entries: Entries,
     progress: Progress,
 ) -> Iterator[Entry]:
-    """Take what one process tells; a failure of its first test is that test's own."""
+    """Take what one process tells; a failure of its first test is that test's own.
+
+    Its times stand without it.
+    """
 
     def log(test: Workload) -> None:
         progress(f"memory: {group.key} {test.name}", *entries.done_of(plan))
@@ -116,4 +119,4 @@ def _taken(
         yield from measure_memory(group, builds.of(group), tests, plan.settings, log)
     except WorkerError as error:
         if not entries.has_memory(group, tests[0]):
-            yield failure_entry(group, tests[0].name, error)
+            yield no_memory_entry(group, tests[0].name, error)

@@ -42,6 +42,7 @@ from harness.runner.loop.assemble import (
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.calibration import measured_environment
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.losses import losses_doubts
 from harness.runner.loop.parts import CellFacts
 from harness.runner.plan import Plan
 
@@ -94,6 +95,7 @@ def read_partial(path: Path) -> Document:
         rounds=rounds,
         resumed=len(entries.resumed),
         command=outlined.command,
+        failed=sum(entries.lacks(*cell.key) for cell in cells),
     )
     return Document(
         method_version=outlined.method_version,
@@ -141,7 +143,8 @@ class _Found:
         """Whether no round and no memory is missing."""
         if self.entries.failure_at(*self.key) is not None:
             return True
-        return len(self.processes) >= rounds and self.key in self.entries.memory
+        is_known = self.key in self.entries.memory or self.key in self.entries.no_memory
+        return is_known and len(self.processes) >= rounds
 
     def record(self) -> Record:
         """What was known before, and what was measured since."""
@@ -183,4 +186,5 @@ class _Found:
         steps = steps_doubts(self.entries.step_checks.get(self.outlined.build))
         device = device_doubts(record.placement, simulated, record.cell.device)
         heat = start_doubts(self.processes, record.sustain)
-        return doubt(found, (*heat, *sustain_doubts(record.sustain), *steps, *device))
+        lost = losses_doubts(self.entries, *self.key)
+        return doubt(found, (*heat, *sustain_doubts(record.sustain), *steps, *device, *lost))

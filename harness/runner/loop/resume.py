@@ -2,17 +2,18 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from msgspec import to_builtins
 
-from harness.core.errors import UsageError
+from harness.core.errors import HarnessError, UsageError
 from harness.machine.watch.facts import machine_facts
 from harness.results.entries import ResumedEntry, RunEntry
 from harness.results.journal import SUFFIX, Journal, read_journal
 from harness.results.schema import METHOD_VERSION
 from harness.results.unknown import spread
-from harness.runner.loop.builds import Builds
+from harness.runner.loop.builds import Builds, build_key
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import Plan
 
@@ -27,21 +28,29 @@ def open_journal(
         StorageError: that run is still going on in another process.
     """
     environment = machine_facts()
-    digest = run_digest(plan, builds, environment.packages)
     if resume:
-        journal = Journal(_unfinished(digest, results))
-        journal.append(ResumedEntry(created_utc=created_utc))
+        journal = Journal(_unfinished(plan, builds, environment.packages, results))
+        _begin(journal, ResumedEntry(created_utc=created_utc))
         return journal, Entries(read_journal(journal.path))
     header = RunEntry(
         run_id=run_id,
         created_utc=created_utc,
-        run_digest=digest,
+        run_digest=run_digest(plan, builds, environment.packages),
         plan=plan.as_asked(),
         environment=environment,
     )
     journal = Journal(results / f"{run_id}{SUFFIX}")
-    journal.append(header)
+    _begin(journal, header)
     return journal, Entries([header])
+
+
+def _begin(journal: Journal, entry: RunEntry | ResumedEntry) -> None:
+    """Write the first line of a sitting; a journal that does not take it is closed again."""
+    try:
+        journal.append(entry)
+    except BaseException:
+        journal.close()
+        raise
 
 
 def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
@@ -63,11 +72,28 @@ def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
-def _unfinished(digest: str, results: Path) -> Path:
+def _unfinished(plan: Plan, builds: Builds, packages: object, results: Path) -> Path:
+    """The newest journal of this plan; those that cannot be read are passed over."""
+    damaged = []
     for path in sorted(filter(Path.is_file, results.glob(f"*{SUFFIX}")), reverse=True):
-        if Entries(read_journal(path)).header.run_digest == digest:
-            return path
+        try:
+            found = Entries(read_journal(path))
+            if found.header.run_digest in _digests(plan, builds, packages, found):
+                return path
+        except HarnessError:  # of a run that may be another one
+            damaged.append(path.name)
+    passed = f"; damaged and passed over: {', '.join(damaged)}" * bool(damaged)
     raise UsageError(
-        f"no unfinished run of this plan under {results.name or results}",
+        f"no unfinished run of this plan under {results.name or results}{passed}",
         fix="leave --resume out, or give the flags, models, versions and --results of that run",
+    )
+
+
+def _digests(plan: Plan, builds: Builds, packages: object, found: Entries) -> tuple[str, str]:
+    """Digests of a run of this plan: of all models, and of those whose builds did not fail then."""
+    failed = {build_key(group) for group in plan.groups if (group.key, None) in found.failures}
+    built = {key: one for key, one in builds.artifacts.items() if key not in failed}
+    return (
+        run_digest(plan, builds, packages),
+        run_digest(plan, replace(builds, artifacts=built), packages),
     )

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from harness.core.errors import WorkerError
 from harness.core.findings import Progress
+from harness.engine.workload import Workload
 from harness.estimator.calibration.bandwidth import READER, measure_read_bandwidth
 from harness.machine.process.together import Child, started_together
 from harness.machine.process.worker import Worker
@@ -20,10 +21,9 @@ from harness.runner.loop.interleaved import check_room_together, measure_togethe
 from harness.runner.loop.memory_limit import refuse_without_room
 from harness.runner.loop.order import shuffled
 from harness.runner.loop.rest import Pause, rest, without_sensor
-from harness.runner.loop.session import failure_entry, measure_group
+from harness.runner.loop.session import lost_entry, measure_group
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import TURNS
-from harness.store.exported import AnyArtifact
 
 # One process's share of the bandwidth peak, in every round beside the rows it is compared with.
 BANDWIDTH_SECONDS = 0.3
@@ -93,7 +93,7 @@ def _not_converged(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
     return tuple(
         group
         for group in run.plan.groups
-        if (group.key, None) not in run.entries.failures
+        if not all(run.entries.rests(group, test) for test in group.workloads)
         and not is_precise(group, run.builds, run.entries, settings)
     )
 
@@ -128,25 +128,21 @@ def _one_item(
     if isinstance(item, int):
         yield from _bandwidth(run, item, round_index, waiting)
         return
-    if run.entries.has_group(item, round_index):  # it has failed since this round began
-        return
-    start = run.cool_down(item)
-    run.log(f"round {round_index + 1}: {item.key}")
-    for entry in _one_group(item, run.builds.of(item), round_index, run.plan, waiting):
-        yield begun(entry, start)
+    yield from _one_group(run, item, round_index, waiting)
 
 
 def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Entry]:
     """All groups at once, pass by pass; memory is read before them."""
     for count in sorted({group.threads for group in groups if has_peaks(group.device)}):
         yield from _bandwidth(run, count, round_index)
-    missing = [group for group in groups if not run.entries.has_group(group, round_index)]
+    left = {group.key: run.entries.left_of(group, round_index) for group in groups}
+    missing = [group for group in groups if left[group.key]]
     if not missing:
         return
     start = run.cool_down(*missing)
     run.log(f"round {round_index + 1}: {len(missing)} interleaved sessions")
     pairs = [(group, run.builds.of(group)) for group in missing]
-    for entry in measure_together(pairs, round_index, run.plan.settings):
+    for entry in measure_together(pairs, round_index, run.plan.settings, left):
         yield begun(entry, start)
 
 
@@ -186,14 +182,22 @@ def _bandwidth(
 
 
 def _one_group(
-    group: SessionGroup,
-    artifact: AnyArtifact,
-    round_index: int,
-    plan: Plan,
-    waiting: Worker | None = None,
+    run: _Run, group: SessionGroup, round_index: int, waiting: Worker | None
 ) -> Iterator[Entry]:
-    try:
-        refuse_without_room(group, artifact)
-        yield from measure_group(group, artifact, round_index, plan.settings, waiting)
-    except WorkerError as error:
-        yield failure_entry(group, None, error)
+    """What a round lacks of a group; behind a test that lost the worker, in another one."""
+    left, artifact = run.entries.left_of(group, round_index), run.builds.of(group)
+    before: tuple[Workload, ...] = ()
+    while left and left != before:
+        before = left
+        start = run.cool_down(group)
+        run.log(f"round {round_index + 1}: {group.key}")
+        try:
+            refuse_without_room(group, artifact)
+            settings = run.plan.settings
+            for entry in measure_group(group, artifact, round_index, settings, waiting, left):
+                yield begun(entry, start)
+                left = tuple(test for test in left if test.name != entry.workload)
+        except WorkerError as error:
+            yield lost_entry(group, None, round_index, error)
+            return
+        waiting = None

@@ -1,25 +1,32 @@
 """Plan -> entries, one by one on disk -> one results document. The only loop that measures."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
 from harness.core.environment import telemetry_as
-from harness.core.errors import EXIT_CELLS, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_OK, WorkerError
+from harness.core.errors import (
+    EXIT_CELLS,
+    EXIT_DEVICE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_STORAGE,
+    HarnessError,
+    StorageError,
+    WorkerError,
+)
 from harness.core.findings import Progress
 from harness.machine.watch.sole import sole_measurement
-from harness.results.document import write_document
-from harness.results.entries import (
-    AgreementEntry,
-    Entry,
-    FailureEntry,
-    MemoryEntry,
-    ProfileEntry,
-)
-from harness.results.journal import prepare_results_folder
+from harness.results.elsewhere import write_or_elsewhere
+from harness.results.entries import AgreementEntry, Entry, MemoryEntry, ProfileEntry
+from harness.results.enums import Status
+from harness.results.journal import Journal, prepare_results_folder
+from harness.results.losses import FailureEntry, LostEntry, NoMemoryEntry
 from harness.results.progress import FINISHED, command_line, without_places
 from harness.results.replies import Profile
 from harness.results.schema import Document
@@ -42,16 +49,31 @@ from harness.runner.loop.session import (
     measure_profile,
 )
 from harness.runner.loop.sustain import sustained_tests
-from harness.runner.plan import Plan
+from harness.runner.plan import Plan, SessionGroup
+from harness.store.artifact import Artifact
+
+# Ends of a worker that may have been chance, so that it is asked once more.
+LOST = (Status.CRASHED, Status.TIMEOUT, Status.OUT_OF_MEMORY)
+# The last step of a row, or what it lacks of one.
+Finished = MemoryEntry | NoMemoryEntry | FailureEntry | LostEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run leaves: the document, where it lies, and how the command should end."""
+    """What a run leaves.
+
+    Attributes:
+        document: everything that was measured.
+        path: where it lies.
+        exit_code: how the command should end.
+        lost: what became of the results folder, and where the document lies instead; None: it
+            lies there.
+    """
 
     document: Document
     path: Path
     exit_code: int
+    lost: StorageError | None = None
 
 
 def run_plan(
@@ -75,6 +97,9 @@ def run_plan(
         command: words of the one that would go on with this run, for its document; empty: not
             known.
         wait_s: longest wait for another measurement on the same devices; None: until it ends.
+
+    Returns:
+        What was measured, also where the results folder was lost meanwhile.
 
     Raises:
         HarnessError: before anything is measured: results folder, models, disk, context.
@@ -100,44 +125,66 @@ def _run(
     built_s = time.monotonic() - start_s
     journal, entries = open_journal(plan, builds, results, resume, new_run_id(), utc_now())
     entries.spent_s["build"] = built_s
-    interrupted = False
     words = command_line(without_places(command))
     before = stamps(builds)
     with journal:
-        try:
-            for entry in _measure(plan, builds, entries, cache, progress, words, wait_s):
+        found = _measure(plan, builds, entries, cache, progress, words, wait_s)
+        stopped = _kept(found, journal, entries, partial(_tell, plan, entries, progress))
+        interrupted = isinstance(stopped, KeyboardInterrupt)
+        changed = changed_groups(plan, builds, before)
+        came = progress_of(plan, entries, stopped is not None, words)
+        document = assemble(plan, builds, entries, changed, came)
+    path, lost = write_or_elsewhere(document, results / f"{document.run_id}.json")
+    if lost is None and isinstance(stopped, StorageError):
+        lost = stopped  # the folder is there again: the document lies in it, and is not whole
+    code = EXIT_STORAGE if lost else exit_code(plan, entries)
+    if stopped is None and lost is None and not entries.exit_codes():
+        with suppress(OSError):
+            journal.path.unlink()
+    return Outcome(document, path, EXIT_INTERRUPTED if interrupted else code, lost)
+
+
+def _tell(plan: Plan, entries: Entries, progress: Progress, line: str) -> None:
+    progress(line, *entries.done_of(plan))
+
+
+def _kept(
+    found: Generator[Entry], journal: Journal, entries: Entries, log: Callable[[str], None]
+) -> BaseException | None:
+    """Keep every entry in memory and on the disk; what ended that too early, else None."""
+    try:
+        with closing(found):
+            for entry in found:
                 entries.add(entry)  # first: an interrupt while it is written loses nothing
                 journal.append(entry)
-                if isinstance(entry, MemoryEntry | FailureEntry):  # the last step of its row
-                    progress(finished_row(entry, entries), *entries.done_of(plan))
-        except KeyboardInterrupt:
-            interrupted = True
-        changed = changed_groups(plan, builds, before)
-        came = progress_of(plan, entries, interrupted, words)
-        document = assemble(plan, builds, entries, changed, came)
-    path = results / f"{document.run_id}.json"
-    write_document(document, path)
-    if not interrupted:
-        journal.path.unlink()
-    return Outcome(document, path, EXIT_INTERRUPTED if interrupted else exit_code(plan, entries))
+                if isinstance(entry, Finished):
+                    log(finished_row(entry, entries))
+    except KeyboardInterrupt as interrupt:
+        return interrupt
+    except HarnessError as error:  # of a disk, say: what was measured before is kept
+        if not entries.tests or not isinstance(error, StorageError):
+            raise
+        return error
+    return None
 
 
-def finished_row(entry: MemoryEntry | FailureEntry, entries: Entries) -> str:
-    """What a log is told of a row that is measured, with its numbers, or failed, with its reason.
+def finished_row(entry: Finished, entries: Entries) -> str:
+    """What a log is told of a row that is measured, with its numbers, or lacks something, and why.
 
     Args:
-        entry: the last one of its row.
+        entry: the last one of its row, or what it lacks.
         entries: of the journal, that one among them.
     """
     row = f"{FINISHED}{entry.group} {entry.workload or ''}".rstrip()
     if isinstance(entry, MemoryEntry):
         return ": ".join(filter(None, (row, numbers_of(entry, entries))))
-    return f"{row}: {entry.status}: {entry.reason.partition('; try: ')[0]}"
+    what = f"lost in round {entry.round + 1}: " if isinstance(entry, LostEntry) else ""
+    return f"{row}: {what}{entry.status}: {entry.reason.partition('; try: ')[0]}"
 
 
 def exit_code(plan: Plan, entries: Entries) -> int:
-    """0, 3 when cells failed, or 4 when the only session group failed for its device."""
-    codes = [failure.exit_code for failure in entries.failures.values()]
+    """0, 3 when cells failed or lack rounds, or 4 when the only session group has no device."""
+    codes = entries.exit_codes()
     if not codes:
         return EXIT_OK
     return EXIT_DEVICE if len(plan.groups) == 1 and EXIT_DEVICE in codes else EXIT_CELLS
@@ -161,7 +208,7 @@ def _measure(
     progress: Progress,
     command: str,
     wait_s: float | None,
-) -> Iterator[Entry]:
+) -> Generator[Entry]:
     """Yield what is still missing: what must be measured alone, then quality."""
     kinds = {group.device.row.kind for group in plan.groups}
 
@@ -218,14 +265,27 @@ def _agreements(
         if known or (group.device.row.is_host and fused is None and not held):
             continue
         progress(f"checking: {group.key}", *entries.done_of(plan))
-        try:
-            if held:
+
+        def check(group: SessionGroup = group, fused: Artifact | None = fused) -> AgreementEntry:
+            if is_held(group):
                 found = hold_against(group, builds.of(group), cache, plan.settings)
-                yield AgreementEntry(group=group.key, found=found)
-                continue
-            yield check_agreement(group, builds.of(group), plan.settings, fused)
+                return AgreementEntry(group=group.key, found=found)
+            return check_agreement(group, builds.of(group), plan.settings, fused)
+
+        try:
+            yield _again(check)
         except WorkerError as error:
             yield failure_entry(group, None, error)
+
+
+def _again(check: Callable[[], AgreementEntry]) -> AgreementEntry:
+    """Ask once more where the worker was lost."""
+    try:
+        return check()
+    except WorkerError as error:
+        if error.status not in LOST:
+            raise
+        return check()
 
 
 def _profiles(plan: Plan, builds: Builds, entries: Entries, progress: Progress) -> Iterator[Entry]:

@@ -1,7 +1,8 @@
 """One session group in one fresh worker process: open, warm and sample each test, close."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
@@ -16,8 +17,9 @@ from harness.engine.workload import Workload
 from harness.machine.meters.energy import energy_used, read_energy
 from harness.machine.process.worker import Worker
 from harness.machine.watch.probes import difference, snapshot
-from harness.results.entries import AgreementEntry, FailureEntry, MemoryEntry, SamplesEntry
+from harness.results.entries import AgreementEntry, MemoryEntry, SamplesEntry
 from harness.results.enums import Kind, Status
+from harness.results.losses import FailureEntry, LostEntry, NoMemoryEntry
 from harness.results.replies import (
     Agreement,
     Done,
@@ -31,6 +33,7 @@ from harness.results.replies import (
     Warmed,
     WatchInterval,
 )
+from harness.runner.loop.limits import LEAST_S, open_limit, sample_limit, warm_limit
 from harness.runner.loop.order import shuffled
 from harness.runner.plan import SessionGroup
 from harness.runner.plan.runtimes import ORT
@@ -67,36 +70,47 @@ def measure_group(
     round_index: int,
     settings: Settings,
     waiting: Worker | None = None,
-) -> Iterator[SamplesEntry]:
+    left: Collection[Workload] | None = None,
+) -> Iterator[SamplesEntry | LostEntry]:
     """Yield one journal entry per finished test of `group`, in this round's order.
 
     Every test is warmed at its own shape in the process that samples it. The machine is read
-    before and after the timed part, from here, so that the worker is not disturbed.
+    before and after the timed part, from here, so that the worker is not disturbed. A test that
+    loses the worker is the last one that is yielded.
 
     Args:
-        group: whose session is opened.
+        group: device, threads, batch and tests.
         artifact: the built model.
-        round_index: decides the order of the tests.
+        round_index: of the round.
         settings: of the plan.
         waiting: a fresh worker of the group's module; None: one is started.
+        left: the tests that are wanted of it; None: all.
 
     Raises:
-        WorkerError: the child failed, died, hung or ran out of memory; entries already yielded
-            stay valid.
+        WorkerError: the child failed, died, hung or ran out of memory before its first test.
     """
     tests = shuffled(group.workloads, settings.seed, round_index, group.key)
     with waiting or Worker.start(group.worker) as worker:
-        opened = open_group(worker, group, artifact, settings.seed, settings.timeout)
+        limit_s = open_limit(group, settings, first_test(group.workloads))
+        opened = open_group(worker, group, artifact, settings.seed, limit_s)
         for position, workload in enumerate(tests):
+            if left is not None and workload not in left:
+                continue
+            try:
+                timed = _one_test(worker, group, workload, settings, opened.hardware)
+            except WorkerError as error:
+                yield lost_entry(group, workload.name, round_index, error)
+                return
             yield SamplesEntry(
                 group=group.key,
                 workload=workload.name,
                 round=round_index,
                 order=position,
                 open=opened,
-                **_one_test(worker, workload, settings, opened.hardware),
+                **timed,
             )
-        worker.ask("close", settings.timeout, Done)
+        with suppress(WorkerError):  # everything is measured
+            worker.ask("close", LEAST_S, Done)
 
 
 def measure_memory(
@@ -124,7 +138,7 @@ def measure_memory(
     with Worker.start(group.worker) as worker:
         taken = worker.ask(
             "memory",
-            settings.timeout,
+            open_limit(group, settings, first),
             MemoryTaken,
             workload=first,
             capacity_tokens=group.capacity,
@@ -135,7 +149,7 @@ def measure_memory(
             log(workload)
             found = worker.ask(
                 "memory_next",
-                settings.timeout,
+                open_limit(group, settings, workload),
                 NextMemory,
                 batch=group.batch,
                 workload=workload,
@@ -239,11 +253,12 @@ def open_group(
     return structs.replace(reply, first=first.name)
 
 
-def warm_test(worker: Worker, workload: Workload, settings: Settings) -> Warmed:
-    """Warm one test up in an open worker."""
-    return worker.ask(
-        "warm", settings.timeout, Warmed, workload=workload, cap_s=settings.warm_seconds
-    )
+def warm_test(
+    worker: Worker, group: SessionGroup, workload: Workload, settings: Settings
+) -> Warmed:
+    """Warm one test up in the open worker of its group."""
+    limit_s = warm_limit(group, settings, workload)
+    return worker.ask("warm", limit_s, Warmed, workload=workload, cap_s=settings.warm_seconds)
 
 
 def sample_test(
@@ -309,26 +324,51 @@ def session_arguments(
 
 
 def _one_test(
-    worker: Worker, workload: Workload, settings: Settings, hardware: Hardware | None
+    worker: Worker,
+    group: SessionGroup,
+    workload: Workload,
+    settings: Settings,
+    hardware: Hardware | None,
 ) -> Timed:
     """Warm up, then sample between two looks at the machine's counters and its energy."""
-    warm = warm_test(worker, workload, settings)
+    warm = warm_test(worker, group, workload, settings)
+    limit_s = sample_limit(group, settings, workload)
     before, parent_before_ns = snapshot(), time.process_time_ns()
     energy_before = read_energy()
-    sample = sample_test(
-        worker, workload, settings.timeout, settings.min_passes, settings.sample_seconds
-    )
+    sample = sample_test(worker, workload, limit_s, settings.min_passes, settings.sample_seconds)
     energy = energy_used(energy_before, read_energy(), hardware)
     own_cpu_ns = sample.cpu_ns + time.process_time_ns() - parent_before_ns
     watch = difference(before, snapshot(), own_cpu_ns)
     return {"warm": warm, "sample": sample, "watch": watch, "energy": energy}
 
 
+class Told(TypedDict):
+    """What a journal is told of an error, as fields of an entry."""
+
+    status: Status
+    reason: str
+    exit_code: int
+
+
 def failure_entry(group: SessionGroup, workload: str | None, error: WorkerError) -> FailureEntry:
-    """The journal entry of a test, or of a whole group, that could not be measured."""
-    return FailureEntry(
-        group=group.key,
-        workload=workload,
+    """The journal entry of a test, or of a whole group, that cannot be measured."""
+    return FailureEntry(group=group.key, workload=workload, **_told(error))
+
+
+def lost_entry(
+    group: SessionGroup, workload: str | None, round_index: int, error: WorkerError
+) -> LostEntry:
+    """The journal entry of a worker that was lost in one round, at a test or before its first."""
+    return LostEntry(group=group.key, workload=workload, round=round_index, **_told(error))
+
+
+def no_memory_entry(group: SessionGroup, workload: str, error: WorkerError) -> NoMemoryEntry:
+    """The journal entry of a test whose memory could not be taken."""
+    return NoMemoryEntry(group=group.key, workload=workload, **_told(error))
+
+
+def _told(error: WorkerError) -> Told:
+    return Told(
         status=Status(error.status),
         reason=f"{error.problem}; try: {error.fix}",
         exit_code=error.exit_code,

@@ -18,6 +18,7 @@ from harness.results.schema import kind_of
 from harness.results.sustained import sustained
 from harness.runner.loop.builds import Builds
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.limits import open_limit, sample_limit
 from harness.runner.loop.parts import cell_of
 from harness.runner.loop.rest import Pause, rest
 from harness.runner.loop.session import open_group, sample_test
@@ -78,11 +79,13 @@ def sustain(
     windows: list[SustainWindow] = []
     with Worker.start(group.worker) as worker:
         alone = replace(group, workloads=(workload,))
-        opened = open_group(worker, alone, artifact, settings.seed, settings.timeout)
+        limit_s = open_limit(alone, settings, workload)
+        opened = open_group(worker, alone, artifact, settings.seed, limit_s)
+        limit_s = window_s + sample_limit(alone, settings, workload)
         start_s = clock()
         while not windows or clock() - start_s < seconds:
             begin_s, before, own_ns = clock(), snapshot(), time.process_time_ns()
-            sample = sample_test(worker, workload, settings.timeout, 1, window_s)
+            sample = sample_test(worker, workload, limit_s, 1, window_s)
             own_ns = time.process_time_ns() - own_ns + sample.cpu_ns
             watch = difference(before, snapshot(), own_ns)
             process = ProcessSamples(round=0, order=0, open=opened, sample=sample)

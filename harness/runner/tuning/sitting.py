@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.core.errors import UsageError
+from harness.core.errors import HarnessError, UsageError
 from harness.core.findings import Progress
 from harness.results.entries import Entry, HeatEntry, TuneEndEntry, TuneEntry
 from harness.results.environment import MachineFacts
@@ -47,7 +47,10 @@ def opened_file(header: TuneEntry, results: Path, resume: bool) -> tuple[Path, l
     if not resume:
         return results / f"{TUNE_PREFIX}{new_run_id().removeprefix('run-')}.jsonl", []
     for path in sorted(filter(Path.is_file, results.glob(f"{TUNE_PREFIX}*.jsonl")), reverse=True):
-        entries = read_journal(path)
+        try:
+            entries = read_journal(path)
+        except HarnessError:  # damaged, of a search that may be another one
+            continue
         first = entries[0] if entries else None
         ended = any(isinstance(one, TuneEndEntry) for one in entries)
         if isinstance(first, TuneEntry) and first.digest == header.digest and not ended:

@@ -118,7 +118,7 @@ def test_every_rule_has_a_code_and_every_code_but_those_of_the_runner_a_rule():
     of_runner = {
         *(ReasonCode.STEPS_DIFFER, ReasonCode.SIZE_IGNORED),
         *(ReasonCode.WARM_START, ReasonCode.SLOWED),
-        *(ReasonCode.SIMULATED, ReasonCode.PLACEMENT),
+        *(ReasonCode.SIMULATED, ReasonCode.PLACEMENT, ReasonCode.LOST_WORKER),
     }
     assert set(RULES) == set(ReasonCode) - of_runner
 

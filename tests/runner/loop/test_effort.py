@@ -48,7 +48,7 @@ def measured(monkeypatch):
     """Groups that are measured, in order; int4 scatters by 10 %, fp32 hardly."""
     done = []
 
-    def measure_group(group, artifact, round_index, settings, waiting=None):
+    def measure_group(group, artifact, round_index, settings, waiting, left):
         done.append((group.level.name, round_index))
         value_ns = FIXED_NS[round_index % 5] * (
             1 + 0.1 * (group.level.name == "int4") * round_index
@@ -114,13 +114,13 @@ def test_without_a_precision_a_plan_has_its_rounds(plan, measured):
 
 
 def test_a_group_that_failed_asks_for_no_more_rounds(plan, measured, monkeypatch):
-    def failing(group, artifact, round_index, settings, waiting=None):
+    def failing(group, artifact, round_index, settings, waiting, left):
         raise WorkerError("broken", fix="none")
         yield
 
     monkeypatch.setattr(rounds, "measure_group", failing)
     builds, entries = run(plan)
-    assert len(entries.failures) == 2
+    assert len(entries.lost) == 2 * 2  # of each group, in the rounds 0 and 1
     assert effort_of(plan, builds, entries).wide == 0
 
 

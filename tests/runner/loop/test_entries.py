@@ -3,8 +3,8 @@
 import pytest
 from msgspec import structs
 
-from harness.results.entries import FailureEntry
 from harness.results.enums import Status
+from harness.results.losses import FailureEntry
 from harness.runner.loop.entries import Entries
 from harness.runner.plan import make_plan
 from harness.runner.settings import Settings

@@ -7,8 +7,9 @@ import pytest
 
 from harness.core.errors import WorkerError
 from harness.engine.workload import Workload
-from harness.results.entries import FailureEntry, MemoryEntry
+from harness.results.entries import MemoryEntry
 from harness.results.enums import Kind
+from harness.results.losses import FailureEntry
 from harness.results.replies import Held, MemoryTaken, NextMemory
 from harness.runner.loop import memory_passes as passes
 from harness.runner.loop import session
@@ -112,13 +113,13 @@ def test_one_that_fails_behind_another_is_tried_alone(group_of):
     assert FakeWorker.asked[0] == ["tg4", "pp8", "pg8+4"]
     assert sorted(FakeWorker.asked[1:]) == [["pg8+4"], ["pp16"]]
     assert peaks(entries) == {name: HOLDS[name] for name in ("tg4", "pp8", "pp16")}
-    assert [name for _, name in entries.failures] == ["pg8+4 @ d0"]
+    assert [name for _, name in entries.no_memory] == ["pg8+4 @ d0"]
 
 
 def test_a_first_one_that_fails_is_not_tried_again(group_of):
     entries = group_of(HOLDS, fatal=("tg4",))
     assert [test for asked in FakeWorker.asked for test in asked].count("tg4") == 1
-    assert len(entries.failures) == 1
+    assert len(entries.no_memory) == 1
     assert peaks(entries) == {name: HOLDS[name] for name in ("pp8", "pg8+4", "pp16")}
 
 

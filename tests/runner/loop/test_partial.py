@@ -55,11 +55,11 @@ def broken_off(plan, tmp_path, shared_cache, monkeypatch, recorded):
     def run(kind, sessions):
         measured = []
 
-        def measure(group, artifact, round_index, settings, waiting=None):
+        def measure(group, artifact, round_index, settings, waiting, left):
             if len(measured) >= sessions:
                 raise kind
             measured.append(group.key)
-            yield from session.measure_group(group, artifact, round_index, settings, waiting)
+            yield from session.measure_group(group, artifact, round_index, settings, waiting, left)
 
         arguments = {"results": tmp_path, "cache": shared_cache, "progress": quiet}
         with monkeypatch.context() as patch:

@@ -20,8 +20,8 @@ from harness.machine.meters.energy import EnergyReading
 from harness.machine.meters.energy_readers import Zone
 from harness.report.render import render
 from harness.results.document import read_document
-from harness.results.entries import FailureEntry
 from harness.results.enums import Ending
+from harness.results.losses import FailureEntry
 from harness.results.plan import Progress
 from harness.results.progress import ending_of, progress_sentence
 from harness.runner.loop import calibration, memory_limit, rounds, session
@@ -263,11 +263,11 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
     """Interrupted in its second round, the run is saved; resumed, no test is measured twice."""
     measured = []
 
-    def interrupted(group, artifact, round_index, settings, waiting=None):
+    def interrupted(group, artifact, round_index, settings, waiting, left):
         if round_index == 1 and len(measured) >= 2:
             raise KeyboardInterrupt
         measured.append((group.key, round_index))
-        yield from session.measure_group(group, artifact, round_index, settings, waiting)
+        yield from session.measure_group(group, artifact, round_index, settings, waiting, left)
 
     monkeypatch.setattr(rounds, "measure_group", interrupted)
     again = ("bench", "run", "--config", "/home/jane/long.toml", "--resume")
@@ -284,9 +284,9 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
         command="bench run --config .../long.toml --resume",
     )
 
-    def counting(group, artifact, round_index, settings, waiting=None):
+    def counting(group, artifact, round_index, settings, waiting, left):
         measured.append((group.key, round_index))
-        yield from session.measure_group(group, artifact, round_index, settings, waiting)
+        yield from session.measure_group(group, artifact, round_index, settings, waiting, left)
 
     monkeypatch.setattr(rounds, "measure_group", counting)
     second = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet, resume=True)
@@ -339,8 +339,8 @@ def test_a_changed_model_file_makes_its_records_invalid(plan, tmp_path, monkeypa
     """The data file is touched while the run goes on: every record of that level is INVALID."""
     cache = tmp_path / "cache"
 
-    def touching(group, artifact, round_index, settings, waiting=None):
-        yield from session.measure_group(group, artifact, round_index, settings, waiting)
+    def touching(group, artifact, round_index, settings, waiting, left):
+        yield from session.measure_group(group, artifact, round_index, settings, waiting, left)
         if group.level.name == "int4":
             artifact.graph.touch()
 

@@ -99,11 +99,11 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path, shared_cache, monkeypatch)
     plan = make_plan(replace(SETTINGS, quality=False, calibrate=False), usable_threads=1)
     measured = []
 
-    def interrupted(group, artifact, round_index, settings, waiting=None):
+    def interrupted(group, artifact, round_index, settings, waiting, left):
         if len(measured) >= 3:
             raise KeyboardInterrupt
         measured.append((group.key, round_index))
-        yield from session.measure_group(group, artifact, round_index, settings, waiting)
+        yield from session.measure_group(group, artifact, round_index, settings, waiting, left)
 
     monkeypatch.setattr(rounds, "measure_group", interrupted)
     first = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet)
