@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
 from harness.analysis.compare import Question
 from harness.analysis.gate import (
@@ -17,7 +18,7 @@ from harness.analysis.gate import (
     judge_gates,
     parse_gate,
 )
-from harness.analysis.paired import LEAST_PAIRS
+from harness.analysis.paired import LEAST_PAIRS, Ending
 from harness.cli.completion import gate_names, words
 from harness.cli.flags import FlagsCommand, flag_options
 from harness.cli.options import (
@@ -30,12 +31,20 @@ from harness.cli.options import (
     results_option,
     wait_option,
 )
-from harness.cli.running import alone
+from harness.cli.running import alone, tell_lost
 from harness.cli.side import Variant, read_variant
-from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.core.errors import (
+    EXIT_CELLS,
+    EXIT_GATE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_STORAGE,
+    UsageError,
+)
 from harness.core.ranges import parse_seconds, parse_share
 
 if TYPE_CHECKING:
+    from harness.cli.pairs import Pairs
     from harness.results.entries import TurnPlan
     from harness.runner.loop.paired import Side
 
@@ -63,6 +72,7 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
     shell_complete=words(gate_names),
     help="End with 1 where B is worse: slower:3%, load:10%.",
 )
+@click.option("--resume", is_flag=True, help="Go on with pairs that were interrupted or killed.")
 @click.option(
     "--confirm", is_flag=True, help="Before it fails, measure anew; fail only if that fails too."
 )
@@ -88,6 +98,7 @@ def command(
     tolerance: str,
     fail_on: tuple[str, ...],
     confirm: bool,
+    resume: bool,
     inconclusive: str,
     no_correction: bool,
     style: str,
@@ -104,7 +115,7 @@ def command(
     interval is narrow enough, or the pairs or the budget are used up; intervals are widened so that
     this keeps their 95 %.
     """
-    from harness.analysis.paired import Ending, Limits
+    from harness.analysis.paired import Limits
     from harness.cli.compare_draw import draw_comparison
     from harness.cli.pairs import make_header, measure_pairs
     from harness.machine.watch.facts import usable_cores
@@ -126,23 +137,32 @@ def command(
     settings = variants[0].settings if profile else None
     groups = [side.group for side in sides]
     with alone(groups, cache, "bench ab", wait):
-        found = measure_pairs(sides, header, plan, limits, results, profiled=settings, quiet=quiet)
+        found = measure_pairs(sides, header, plan, limits, results, settings, quiet, resume)
         comparison = compare_pairs(found.entries, question)
         judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
-        interrupted = found.ending is Ending.INTERRUPTED
-        if failing(judged) and confirm and not interrupted:
-            again = measure_pairs(
-                sides, header, plan, limits, results, first=found.count, quiet=quiet
-            )
+        sittings = [found]
+        if failing(judged) and confirm and _ended(found) == EXIT_OK:
+            header = structs.replace(header, first=found.count)
+            again = measure_pairs(sides, header, plan, limits, results, quiet=quiet)
             second = compare_pairs(again.entries, question)
             judged, note = confirmed(judged, judge_gates(second, gates))
             more = pairs_note(again.count, again.ending, limits.precision)
             comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {more}"))
-            interrupted = again.ending is Ending.INTERRUPTED
+            sittings.append(again)
     draw_comparison(comparison, judged, policy, ((), ()), style, closing(comparison))
-    if interrupted:
+    for sitting in sittings:
+        tell_lost(sitting.lost)
+    ended = max(map(_ended, sittings))
+    return ended or (EXIT_GATE if is_failure(judged, policy) else EXIT_OK)
+
+
+def _ended(found: "Pairs") -> int:
+    """How the command ends for what was measured alone."""
+    if found.interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_GATE if is_failure(judged, policy) else EXIT_OK
+    if found.lost is not None:
+        return EXIT_STORAGE
+    return EXIT_CELLS if found.ending is Ending.LOST else EXIT_OK
 
 
 command.params = [*command.params, *flag_options("ab")]
@@ -158,6 +178,7 @@ def _sides(
     from harness.results.entries import TurnPlan
     from harness.runner.loop.builds import ensure_group
     from harness.runner.loop.held_against import hold_against, is_held
+    from harness.runner.loop.limits import turns_limit
     from harness.runner.loop.paired import A, B, Side, shared_tests
     from harness.store.cache import default_cache
 
@@ -179,7 +200,8 @@ def _sides(
     if not shared_tests((a, b)):
         raise UsageError("the two sides share no test", fix="--gen 9 before --a and --b")
     settings = variants[0].settings
-    plan = TurnPlan(seconds, settings.warm_seconds, settings.timeout, settings.seed)
+    limit_s = turns_limit((a.group, b.group), settings)
+    plan = TurnPlan(seconds, settings.warm_seconds, limit_s, settings.seed)
     return (a, b), plan
 
 

@@ -1,6 +1,10 @@
 """`bench compare`: two sides, or one run along an axis, with a verdict per line and gates."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import click
+from click.core import ParameterSource
 
 from harness.analysis.compare import Comparison, Question, compare_axis, compare_documents
 from harness.analysis.gate import (
@@ -13,6 +17,7 @@ from harness.analysis.gate import (
 )
 from harness.cli.completion import RESULTS, axis_names, gate_names, metric_names, words
 from harness.cli.options import (
+    AB_FORMATS,
     COMPARE_FORMATS,
     correction_option,
     format_option,
@@ -68,22 +73,59 @@ def command(
 
     BASE and NEW are results files, folders or quoted patterns ("base/*.json"); several runs of a
     side count as one value each. With --axis the cells of one run are compared, paired by round.
+    A file of pairs, results/ab-*.jsonl, holds both sides.
 
     A gate says PASS, FAIL or INCONCLUSIVE; the last where a side was measured beside other
     programs, where the data could not have shown the limit, or where the limit lies inside the
     interval. It is a warning, unless --inconclusive says otherwise.
     """
     from harness.cli.compare_draw import draw_comparison
+    from harness.report.ab import closing
 
     gates = [parse_gate(text) for text in fail_on]
     names = tuple(name for name in (metric or "").split(",") if name)
     share = parse_share(tolerance, "--tolerance")
     question = Question(share, names, watched_metrics(gates), no_correction)
-    documents, comparison = _compare(sides, axis, base, question, force)
+    documents: tuple[list[Document], list[Document]] = [], []
+    pairs = _pairs_file(sides, axis)
+    if pairs is not None:
+        comparison = _compare_pairs(pairs, question, style)
+    else:
+        documents, comparison = _compare(sides, axis, base, question, force)
     judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
     refuse_few(judged)
-    draw_comparison(comparison, judged, policy, documents, style)
+    draw_comparison(
+        comparison, judged, policy, documents, style, closing(comparison) if pairs else ""
+    )
     return EXIT_GATE if is_failure(judged, policy) else EXIT_OK
+
+
+def _pairs_file(sides: tuple[str, ...], axis: str | None) -> Path | None:
+    """The file of pairs that is asked about; None: both sides are runs."""
+    from harness.cli.results_files import results_path
+    from harness.cli.show import is_pairs
+
+    if len(sides) != 1 or axis is not None:
+        return None
+    path = results_path(sides[0])
+    return path if is_pairs(path) else None
+
+
+def _compare_pairs(path: Path, question: Question, style: str) -> Comparison:
+    """What a file of pairs says; its own tolerance, where none is asked for."""
+    from harness.cli.show import read_pairs
+    from harness.report.ab import compare_pairs, tolerance_of
+
+    if question.metrics or style not in AB_FORMATS:
+        raise UsageError(
+            f"{path} is a file of pairs: its metrics are its own, and no run is in it",
+            fix=f"leave --metric out, --format with one of {', '.join(AB_FORMATS)}",
+        )
+    source = click.get_current_context().get_parameter_source("tolerance")
+    entries = read_pairs(path, "compare")
+    if source is ParameterSource.DEFAULT:
+        question = replace(question, tolerance=tolerance_of(entries))
+    return compare_pairs(entries, question)
 
 
 def _compare(

@@ -9,7 +9,8 @@ from harness.builder.quantize.levels import level_called
 from harness.cli.completion import results_names, terms_or_results, words
 from harness.cli.options import format_option
 from harness.cli.output import show
-from harness.cli.results_files import LATEST, PREVIOUS, read_one
+from harness.cli.results_files import LATEST, PREVIOUS, read_one, results_path
+from harness.cli.show import is_pairs, read_pairs
 from harness.core.errors import UsageError
 from harness.results.glossary import explain, terms
 
@@ -32,7 +33,7 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
     Where TERM is a results file: print the sum behind the estimates of its records term by term,
     beside what was measured, and what each is bound by; of devices also which provider had which
     nodes, and with --profile where the time went. `trust RESULTS` prints the rules of the grades,
-    and the worst value of every record.
+    and the worst value of every record. Of a file of pairs: what each of them gave.
     """
     if term is None:
         show("\n".join(terms()))
@@ -46,6 +47,10 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
             )
         drawn = explain_trust(read_one(results), row, style)
         show(drawn if style == "json" else f"{explain(term)}\n\n{drawn}")
+    elif is_pairs(results_path(term)):
+        from harness.report.ab_pairs import explain_pairs
+
+        show(explain_pairs(read_pairs(results_path(term), "explain"), row, style))
     elif row is not None or is_results_file(term):
         from harness.report.explained import explain_document
 

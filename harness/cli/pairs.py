@@ -1,18 +1,29 @@
 """Pairs of `bench ab` one after the other: until when, and what is kept of them."""
 
-import signal
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import structs
+
 from harness.analysis.paired import Ending, Limits, lines_of
 from harness.cli.output import tell
 from harness.cli.progress import open_progress
+from harness.cli.signals import end_as_with_ctrl_c
 from harness.core.environment import tested_commit
-from harness.core.errors import HarnessError, MeasurementError
+from harness.core.errors import (
+    HarnessError,
+    InterruptedRunError,
+    StorageError,
+    UsageError,
+    WorkerError,
+)
+from harness.core.findings import Progress
 from harness.machine.watch.facts import PACKAGES, machine_facts
 from harness.machine.watch.interpreter import InterpreterFacts, interpreter_facts
+from harness.report.ab import ending_of
+from harness.results.elsewhere import keep_elsewhere
 from harness.results.entries import (
     AbEndEntry,
     AbEntry,
@@ -20,10 +31,17 @@ from harness.results.entries import (
     AbSide,
     Entry,
     PairEntry,
+    ResumedEntry,
     TurnPlan,
     TurnValues,
 )
-from harness.results.journal import PAIRS_PREFIX, Journal, prepare_results_folder
+from harness.results.journal import (
+    PAIRS_PREFIX,
+    Journal,
+    encode_line,
+    prepare_results_folder,
+    read_journal,
+)
 from harness.results.replies import Profile
 from harness.results.schema import METHOD_VERSION
 from harness.runner.loop.paired import (
@@ -36,6 +54,11 @@ from harness.runner.loop.paired import (
 from harness.runner.loop.parts import cell_of, without_folders
 from harness.runner.loop.run import new_run_id, utc_now
 from harness.runner.settings import Settings
+from harness.runner.tuning.sitting import digest_of
+
+TRIES = 2  # of a pair whose worker is lost
+RESUME = "the same command with --resume goes on"
+UNFINISHED = (Ending.INTERRUPTED, Ending.LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +68,14 @@ class Pairs:
     Attributes:
         entries: of the file.
         ending: why no more pairs.
+        interrupted: somebody ended it, with or without enough pairs.
+        lost: what became of the file, and where its entries lie instead; None: they lie there.
     """
 
     entries: tuple[Entry, ...]
     ending: Ending
+    interrupted: bool = False
+    lost: StorageError | None = None
 
     @property
     def count(self) -> int:
@@ -62,57 +89,173 @@ def measure_pairs(
     plan: TurnPlan,
     limits: Limits,
     results: Path,
-    first: int = 0,
     profiled: Settings | None = None,
     quiet: bool = False,
+    resume: bool = False,
 ) -> Pairs:
     """Add pairs until the limits say enough; each is on disk before the next begins.
 
+    A pair that loses a worker is measured again; the second time it is the end.
+
     Args:
         sides: the base and what is compared with it.
-        header: what opens the file.
+        header: what opens the file; of a confirmation it says how many pairs came before.
         plan: how a pair is measured.
         limits: when there are enough.
         results: folder of the file that keeps every turn.
-        first: number of the first pair; pairs of other numbers draw other orders.
         profiled: take a profile of every test on both sides as well, by these settings.
         quiet: no progress.
+        resume: go on with the newest file of the same that has no end.
 
     Raises:
-        WorkerError: a child failed; finished pairs stay in the file.
-        MeasurementError: interrupted before two pairs were there.
+        WorkerError: a child failed, died, hung or ran out of memory before two pairs were there.
+        InterruptedRunError: ended before that.
         StorageError: the folder cannot be written.
+        UsageError: there is nothing to go on with.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_with_ctrl_c()
     prepare_results_folder(results)
-    path = results / f"{PAIRS_PREFIX}{new_run_id().removeprefix('run-')}.jsonl"
-    found: list[PairEntry] = []
-    cells = {a.workload: (a, b) for a, b in header.cells}
-    start_s = time.monotonic()
+    path, known = opened_pairs(header, results, resume)
     with Journal(path) as journal, open_progress(quiet) as progress:
-        journal.append(header)
         tell(f"pairs: {path}")
+        sitting = _Sitting(sides, header, plan, limits, journal, progress, known)
+        sitting.run(profiled)
+    return sitting.found(path)
+
+
+def opened_pairs(header: AbEntry, results: Path, resume: bool) -> tuple[Path, list[Entry]]:
+    """Return the file of pairs, and what it holds already.
+
+    Args:
+        header: what is asked for.
+        results: folder of the file.
+        resume: go on with the newest one of the same that has no end.
+
+    Raises:
+        UsageError: there is none to go on with.
+    """
+    if not resume:
+        return results / f"{PAIRS_PREFIX}{new_run_id().removeprefix('run-')}.jsonl", []
+    for path in sorted(filter(Path.is_file, results.glob(f"{PAIRS_PREFIX}*.jsonl")), reverse=True):
         try:
-            while True:
-                lines = lines_of(found, cells)
-                ending = limits.ending(len(found), time.monotonic() - start_s, lines)
-                if ending is not None:
-                    break
-                progress(f"pair {len(found) + 1}", len(found), limits.most)
-                pair = measure_pair(sides, plan, first + len(found))
-                found.append(_entry(len(found) + 1, pair))
-                journal.append(found[-1])
+            entries = read_journal(path)
+        except HarnessError:  # damaged, of pairs that may be others
+            continue
+        first = entries[0] if entries else None
+        if not isinstance(first, AbEntry) or not first.digest:
+            continue
+        same = (first.digest, first.first) == (header.digest, header.first)
+        if same and ending_of(entries) in UNFINISHED:
+            return path, list(entries)
+    raise UsageError(
+        f"{results} holds no unfinished pairs of the same sides, tests, settings and versions",
+        fix="leave --resume out, or give the --results of those pairs",
+    )
+
+
+class _Sitting:
+    """One sitting over a file of pairs: all that it adds is in memory, and on the disk."""
+
+    def __init__(
+        self,
+        sides: tuple[Side, Side],
+        header: AbEntry,
+        plan: TurnPlan,
+        limits: Limits,
+        journal: Journal,
+        progress: Progress,
+        known: list[Entry],
+    ) -> None:
+        """Begin with what the file holds; an empty list: it does not begin with its header yet."""
+        self._sides, self._header, self._plan, self._limits = sides, header, plan, limits
+        self._journal, self._progress = journal, progress
+        self._entries: list[Entry] = known
+        self._cells = {a.workload: (a, b) for a, b in header.cells}
+        self._before = len(self._pairs)
+        self._start_s = time.monotonic()
+        self._interrupted = False
+        self._lost: StorageError | None = None
+        self._failure: WorkerError | None = None
+        self._ending = Ending.INTERRUPTED
+
+    @property
+    def _pairs(self) -> list[PairEntry]:
+        return [one for one in self._entries if isinstance(one, PairEntry)]
+
+    def run(self, profiled: Settings | None) -> None:
+        """Measure pairs, then profiles; whatever ends it leaves what there is."""
+        try:
+            self._keep(ResumedEntry(created_utc=utc_now()) if self._entries else self._header)
+            self._ending = self._measure()
+            if profiled is not None and self._ending is not Ending.LOST:
+                for entry in _profiles(self._sides, profiled):
+                    self._keep(entry)
         except KeyboardInterrupt:
-            ending = Ending.INTERRUPTED
-        more: list[Entry] = []
-        if profiled is not None and ending is not Ending.INTERRUPTED:
-            more += _profiles(sides, profiled)
-        more.append(AbEndEntry(ending=ending))
-        for entry in more:
-            journal.append(entry)
-    if len(found) < 2:
-        raise MeasurementError("interrupted before two pairs were measured", fix="let it run on")
-    return Pairs((header, *found, *more), ending)
+            self._interrupted = True
+        except StorageError as error:
+            self._lost = error
+            return
+        try:
+            reason = "" if self._failure is None else self._failure.problem
+            self._keep(AbEndEntry(ending=self._ending, reason=reason))
+        except StorageError as error:
+            self._lost = error
+
+    def found(self, path: Path) -> Pairs:
+        """What there is, kept elsewhere where the file was lost.
+
+        Raises:
+            HarnessError: see measure_pairs.
+        """
+        lost = self._lost
+        if len(self._pairs) < 2:
+            raise (
+                lost
+                or self._failure
+                or InterruptedRunError("interrupted before two pairs were measured", fix=RESUME)
+            )
+        if lost is not None:
+            content = b"".join(map(encode_line, self._entries))
+            _, lost = keep_elsewhere(path, lost, lambda other: other.write_bytes(content))
+        return Pairs(tuple(self._entries), self._ending, self._interrupted, lost)
+
+    def _keep(self, entry: Entry) -> None:
+        self._entries.append(entry)  # first: what the disk does not take is not lost
+        self._journal.append(entry)
+
+    def _measure(self) -> Ending:
+        """Add pairs until there are enough, or one loses its workers twice."""
+        while True:
+            pairs = self._pairs
+            lines = lines_of(pairs, self._cells)
+            ending = self._limits.ending(len(pairs), self._elapsed_s(len(pairs)), lines)
+            if ending is not None:
+                return ending
+            entry = self._one_pair(len(pairs))
+            if entry is None:
+                return Ending.LOST
+            self._keep(entry)
+
+    def _elapsed_s(self, pairs: int) -> float:
+        """Since the first pair; those of earlier sittings took as long as those of this one."""
+        elapsed_s, mine = time.monotonic() - self._start_s, pairs - self._before
+        return elapsed_s * pairs / mine if mine > 0 else 0.0
+
+    def _one_pair(self, count: int) -> PairEntry | None:
+        """The next pair; None: a worker was lost, and once more when it was tried again."""
+        lost: list[str] = []
+        while len(lost) < TRIES:
+            again = f", again: {lost[-1]}" if lost else ""
+            self._progress(f"pair {count + 1}{again}", count, self._limits.most)
+            try:
+                pair = measure_pair(self._sides, self._plan, self._header.first + count)
+            except WorkerError as error:
+                self._failure = error
+                lost.append(error.problem)
+                continue
+            self._failure = None
+            return _entry(count + 1, pair, tuple(lost))
+        return None
 
 
 def _profiles(sides: tuple[Side, Side], settings: Settings) -> list[AbProfileEntry]:
@@ -148,7 +291,8 @@ def make_header(
     Raises:
         UsageError: an interpreter does not say which packages it has.
     """
-    facts = [interpreter_facts(side.python) for side in sides]
+    known = {python: interpreter_facts(python) for python in {side.python for side in sides}}
+    facts = [known[side.python] for side in sides]
     mine, theirs = (one.packages for one in facts)
     kept = {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
     kept |= set(PACKAGES)
@@ -157,7 +301,7 @@ def make_header(
         for side, text, label, fact in zip(sides, texts, labels, facts, strict=True)
     )
     first, second = sides
-    return AbEntry(
+    header = AbEntry(
         commit=tested_commit(),
         tolerance=asked[0],
         precision=asked[1].precision,
@@ -176,6 +320,13 @@ def make_header(
         a=a,
         b=b,
     )
+    return structs.replace(header, digest=_digest(header))
+
+
+def _digest(header: AbEntry) -> str:
+    """Of everything that decides what is measured, and when it is enough."""
+    asked = (header.tolerance, header.precision, header.most_pairs, header.method_version)
+    return digest_of(asked, header.a, header.b, header.turns, header.cells, header.environment)
 
 
 def _side(
@@ -202,10 +353,12 @@ def _side(
     )
 
 
-def _entry(number: int, pair: Pair) -> PairEntry:
+def _entry(number: int, pair: Pair, lost: tuple[str, ...]) -> PairEntry:
     """One pair with every turn."""
     turns = tuple(
         TurnValues(test=test, metric=metric, values=values)
         for (test, metric), values in pair.turns.items()
     )
-    return PairEntry(pair=number, starts_ms=pair.starts, turns=turns, watches=pair.watches)
+    return PairEntry(
+        pair=number, starts_ms=pair.starts, turns=turns, watches=pair.watches, lost=lost
+    )

@@ -4,11 +4,11 @@ The journal of a run that was killed is one too, where no document was written o
 """
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harness.cli.output import tell
-from harness.core.errors import UsageError
+from harness.core.errors import HarnessError, UsageError
 from harness.results.document import is_document, read_document
 from harness.results.journal import SUFFIX
 from harness.results.schema import Document
@@ -72,7 +72,8 @@ def lone_journals(folder: Path) -> list[Path]:
 def read_side(argument: str) -> list[Document]:
     """Read every results file that an argument means, by time.
 
-    A file must be one; in a folder or a pattern other JSON is passed over, and told on stderr.
+    A file must be one; in a folder or a pattern other JSON is passed over, and told on stderr. So
+    is the journal of a killed run that cannot be read: it is one of many.
 
     Raises:
         UsageError: it means no results file.
@@ -82,15 +83,25 @@ def read_side(argument: str) -> list[Document]:
     path = results_path(argument)
     if path.is_file() or not (path.is_dir() or glob.has_magic(argument)):
         return [read_results(path)]
-    results = [*lone_journals(path)] if path.is_dir() else []
+    journals = list(_read_journals(path)) if path.is_dir() else []
     found = sorted(path.glob("*.json") if path.is_dir() else _matching(argument))
-    results += [name for name in found if name.is_file() and _is_results(name)]
+    results = [name for name in found if name.is_file() and _is_results(name)]
     _tell_passed_over({*found} - {*results})
-    if not results:
+    if not results and not journals:
         raise UsageError(
             f"{argument} holds no results file", fix="a file that `bench run` wrote, or its folder"
         )
-    return sorted((read_results(name) for name in results), key=lambda one: one.created_utc)
+    read = [*journals, *(read_results(name) for name in results)]
+    return sorted(read, key=lambda one: one.created_utc)
+
+
+def _read_journals(folder: Path) -> Iterator[Document]:
+    """Yield what killed runs left in a folder; say on stderr what of it cannot be read."""
+    for path in lone_journals(folder):
+        try:
+            yield read_results(path)
+        except HarnessError as error:
+            tell(f"passed over: {error.problem}")
 
 
 def _is_results(path: Path) -> bool:

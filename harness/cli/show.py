@@ -1,11 +1,15 @@
 """A results document on stdout, in any of its formats."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.cli.options import AB_FORMATS, FORMATS, GITHUB
 from harness.cli.output import show, show_beside, tell
 from harness.core.errors import UsageError
 from harness.results.schema import Document
+
+if TYPE_CHECKING:
+    from harness.results.entries import Entry
 
 TABLE = FORMATS[0]
 PAIRS = ".jsonl"  # what `bench ab` and `bench tune` write, and journals
@@ -65,6 +69,28 @@ def is_pairs(path: Path) -> bool:
 
     lines = read_lines(path)
     return bool(lines) and lines[0].get("kind") in (AB, TUNE)
+
+
+def read_pairs(path: Path, what: str) -> "list[Entry]":
+    """Return the entries of a file of `bench ab`.
+
+    Args:
+        path: of it.
+        what: is asked of it, which a file of `bench tune` does not answer.
+
+    Raises:
+        UsageError: it is one of `bench tune`.
+        ResultFormatError: a damaged line.
+    """
+    from harness.results.journal import read_journal
+
+    entries = read_journal(path)
+    if entries[0].__struct_config__.tag != AB:
+        raise UsageError(
+            f"{path} is a search of `bench tune`, which {what} does not take",
+            fix=f"bench report {path}",
+        )
+    return entries
 
 
 def show_pairs(path: Path, style: str) -> None:

@@ -1,7 +1,6 @@
 """`bench tune`: the fastest settings of a session here, confirmed against the default."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -24,6 +23,7 @@ from harness.cli.options import (
     wait_option,
 )
 from harness.cli.output import show, tell
+from harness.cli.signals import end_as_with_ctrl_c
 from harness.core.errors import EXIT_INTERRUPTED, EXIT_OK, StorageError, UsageError
 from harness.core.ranges import parse_names, parse_seconds
 from harness.runner.settings import Settings, flag_values, load_settings
@@ -284,7 +284,7 @@ def _tune(
         )
     if len(task.where.cores) == 1 and not quiet:
         tell("one core: threads, waiting, blocks and places have no other value")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_with_ctrl_c()
     groups = _built(task, cache, quiet)
     turns, header = _header(task, groups, candidates, budget_s)
     path, known = opened_file(header, results, resume)
@@ -331,6 +331,7 @@ def _header(
     from harness.results.entries import TuneEntry, TurnPlan
     from harness.results.metrics import METRICS
     from harness.results.schema import METHOD_VERSION, kind_of
+    from harness.runner.loop.limits import turns_limit
     from harness.runner.loop.parts import cell_of
     from harness.runner.loop.run import utc_now
     from harness.runner.tuning.heats import Turns
@@ -344,7 +345,8 @@ def _header(
     metric = next(
         row for row in reversed(METRICS) if kind in row.in_turns and row.value is not None
     )
-    plan = TurnPlan(TURN_S, WARM_S, task.settings.timeout, task.settings.seed)
+    limit_s = turns_limit([task.group], task.settings)
+    plan = TurnPlan(TURN_S, WARM_S, limit_s, task.settings.seed)
     facts = machine_facts()
     levels = tuple(one.level.name for one in task.others)
     hashes = [groups(one)[1].content_hash for one in (default, *candidates)]

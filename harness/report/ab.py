@@ -36,19 +36,40 @@ def compare_pairs(entries: Sequence[Entry], question: Question | None = None) ->
     if header is None or len(pairs) < 2:
         raise ResultFormatError(
             f"the file holds {len(pairs)} pairs of `bench ab`, and two give the first interval",
-            fix="a file that `bench ab` wrote and that holds two pairs or more",
+            fix="go on with it: the same `bench ab` with --resume, or a file that holds more",
         )
-    ending = next(
-        (Ending(one.ending) for one in entries if isinstance(one, AbEndEntry)), Ending.INTERRUPTED
-    )
+    ending = ending_of(entries)
     profiles = [one for one in entries if isinstance(one, AbProfileEntry)]
     asked = question or Question(header.tolerance)
-    notes = (shared_note(header), pairs_note(len(pairs), ending, header.precision))
-    lines = lines_of(pairs, _cells(header))
+    pairs_told = pairs_note(len(pairs), ending, header.precision)
+    notes = (shared_note(header), pairs_told, *_lost(pairs, entries))
+    lines = lines_of(pairs, cells_of(header))
     looks = looks_until(ending, len(pairs), header.most_pairs)
     found = compare_turns(lines, asked, side_names(header), notes, looks)
     moved = [note for one in profiles for note in moved_operators(one, found.rows)]
     return replace(found, notes=(*found.notes, *moved))
+
+
+def tolerance_of(entries: Sequence[Entry]) -> float:
+    """Within which ratio two sides of a file of pairs are the same, as it was asked for."""
+    return next(one.tolerance for one in entries if isinstance(one, AbEntry))
+
+
+def ending_of(entries: Sequence[Entry]) -> Ending:
+    """Why there are no more pairs; a sitting that was killed says nothing."""
+    ends = [Ending(one.ending) for one in entries if isinstance(one, AbEndEntry)]
+    return ends[-1] if ends else Ending.INTERRUPTED
+
+
+def _lost(pairs: Sequence[PairEntry], entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield what became of workers that were lost."""
+    again = [one for one in pairs if one.lost]
+    if again:
+        numbers = ", ".join(str(one.pair) for one in again)
+        yield f"pairs measured again because a worker was lost: {numbers}: {again[-1].lost[-1]}"
+    ends = [one for one in entries if isinstance(one, AbEndEntry)]
+    if ends and ends[-1].reason:
+        yield f"ended early: {ends[-1].reason}"
 
 
 def side_names(header: AbEntry) -> tuple[str, str]:
@@ -141,7 +162,7 @@ def _time_ratio(row: CompareRow) -> float:
     return 1 / row.center if row.metric.more_is_better else row.center
 
 
-def _cells(header: AbEntry) -> dict[str, tuple[Cell, Cell]]:
+def cells_of(header: AbEntry) -> dict[str, tuple[Cell, Cell]]:
     """The cells of both sides by test; of files that do not hold them, from what they do hold."""
     if header.cells:
         return {a.workload: (a, b) for a, b in header.cells}

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 
 import msgspec
@@ -48,6 +49,9 @@ from tests.replies import sample
 QUICK = ("--gen", "4", "--threads", "1", "--seconds", "0", "--quant", "int4")
 
 
+facts_once = cache(interpreter_facts)  # it starts an interpreter, the same one for every test
+
+
 class ClockedWorker(InlineWorker):
     """A worker with a clock of its own, without a process."""
 
@@ -70,6 +74,7 @@ def clocked(monkeypatch, tmp_path, shared_cache, tiny_folder):
     """Run the command on workers with a clock of their own; returns (result, folder)."""
     monkeypatch.setattr(paired, "difference", lambda *_: watched(0.0))
     monkeypatch.setattr(paired, "Worker", ClockedWorker)
+    monkeypatch.setattr(pairs_module, "interpreter_facts", facts_once)
 
     def run(*words, quick=QUICK):
         arguments = ["--model", str(tiny_folder), *quick, *words]
