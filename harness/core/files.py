@@ -14,6 +14,7 @@ from pathlib import Path
 LOCKS = "locks"  # folder of a cache: the locks of what is made there, and of what is measured
 ABANDONED_S = 3600.0
 UNFINISHED = re.compile(r"\.probe-\d+|\..+\.\d+-[0-9a-f]{8}\.tmp")
+JOURNAL = re.compile(r"(run|ab|tune)-\d{8}-.+\.jsonl")
 LOCK = re.compile(r"\.(.+\.jsonl)\.lock")  # beside its file, which is named in it
 
 
@@ -97,10 +98,12 @@ def sweep_folder(folder: Path, now_s: float | None = None) -> None:
 
 
 def _is_left(path: Path) -> bool:
-    """Whether a name is one of a file in the making, or of a lock on a file that is gone."""
+    """Whether a name is of a file in the making, of a lock on nothing, or of an empty journal."""
     locked = LOCK.fullmatch(path.name)
     if locked is not None:
         return not path.with_name(locked[1]).exists()
+    if JOURNAL.fullmatch(path.name):  # of a run that was killed before it wrote a line
+        return path.stat().st_size == 0
     return UNFINISHED.fullmatch(path.name) is not None
 
 

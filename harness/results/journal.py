@@ -61,8 +61,7 @@ class Journal:
         self._lock = _sole_writer(path)
         try:
             self._file = path.open("ab", buffering=0)
-            _cut_torn_line(path)
-            sync_folder(path.parent)
+            self._is_new = not _cut_torn_line(path)
         except OSError as error:
             self._lock.release()
             raise _cannot_write(path, error) from error
@@ -84,6 +83,9 @@ class Journal:
             if written != len(line):  # a full disk may take a part of a line
                 raise OSError(None, "only a part of the line was written")
             os.fsync(self._file.fileno())
+            if self._is_new:  # only now: a name without a line is all that a kill would leave
+                sync_folder(self.path.parent)
+                self._is_new = False
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 
@@ -309,12 +311,17 @@ def _sole_writer(path: Path) -> "BaseFileLock":
     return lock
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Cut the file behind its last line feed, so that the next line begins where a line begins."""
+def _cut_torn_line(path: Path) -> bool:
+    """Cut the file behind its last line feed, so that the next line begins where a line begins.
+
+    Returns:
+        Whether there is a whole line.
+    """
     whole = path.read_bytes()
     keep_bytes = whole.rfind(b"\n") + 1
     if keep_bytes < len(whole):
         os.truncate(path, keep_bytes)
+    return keep_bytes > 0
 
 
 def _damaged(path: Path, number: int, what: str) -> ResultFormatError:

@@ -180,8 +180,9 @@ def test_pairs_whose_folder_is_removed_are_drawn_and_kept(clocked, monkeypatch, 
 
 
 def test_names_of_dead_processes_are_swept(tmp_path):
-    """What is older than an hour: a probe, a document in the making, the lock of a lost journal."""
+    """Older than an hour: a probe, a document in the making, a lock of nothing, no line."""
     left = [".probe-77", ".run-1.json.77-0a1b2c3d.tmp", ".run-1.journal.jsonl.lock"]
+    left += ["run-20261128-225919-18d1.journal.jsonl"]
     kept = [".run-2.journal.jsonl.lock", "run-2.journal.jsonl", ".mine", "notes.tmp"]
     fresh = [".probe-78", ".run-3.journal.jsonl.lock"]
     for name in (*left, *kept, *fresh):

@@ -53,7 +53,10 @@ def test_an_entry_is_on_the_disk_when_append_returns(tmp_path, monkeypatch):
     journal = Journal(tmp_path / "run.jsonl")
     monkeypatch.setattr("os.fsync", lambda fd: synced.append(os.fstat(fd).st_size))
     journal.append(ENTRIES[0])
-    assert synced == [len(encode_line(ENTRIES[0]))]
+    journal.append(ENTRIES[1])
+    first, second = (len(encode_line(entry)) for entry in ENTRIES[:2])
+    assert (synced[0], synced[-1]) == (first, first + second)
+    assert len(synced) == 3  # and the folder once, which has a name more
     journal.close()
 
 
