@@ -94,6 +94,8 @@ class Bench:
         while code != EXIT_OK and sittings < MOST_SITTINGS:
             sittings += 1
             journals = list(self.results.glob("*.journal.jsonl"))
+            if not journals and list(self.results.glob("run-*.json")):
+                return EXIT_OK, sittings  # it was whole, and was killed while it was drawn
             code = self.start(*["--resume"] * bool(journals)).wait()
             if code == 2 and journals:  # killed before its first line: there is nothing to resume
                 code = self.start().wait()
