@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +141,8 @@ def kill_worker(bench: Bench, after_s: float, chance: random.Random) -> int:
     threading.Event().wait(after_s)
     workers = [process for process in bench.processes() if process.pid != parent.pid]
     if workers:
-        os.kill(chance.choice(workers).pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(chance.choice(workers).pid, signal.SIGKILL)
     return parent.wait()
 
 

@@ -320,13 +320,14 @@ def make_header(
         a=a,
         b=b,
     )
-    return structs.replace(header, digest=_digest(header))
+    return _signed(header)
 
 
-def _digest(header: AbEntry) -> str:
-    """Of everything that decides what is measured, and when it is enough."""
+def _signed(header: AbEntry) -> AbEntry:
+    """A header with the digest of everything that decides what is measured, and when enough."""
     asked = (header.tolerance, header.precision, header.most_pairs, header.method_version)
-    return digest_of(asked, header.a, header.b, header.turns, header.cells, header.environment)
+    of = (asked, header.a, header.b, header.turns, header.cells, header.environment)
+    return structs.replace(header, digest=digest_of(*of))
 
 
 def _side(
