@@ -32,7 +32,7 @@ VIT = EXPORTS / "optimum" / "vit"
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 COMMAND = re.compile(r"\bbench ([a-z][a-z-]*)")
 # Words behind `bench` that are no command: it is the subject of a sentence, or `bench --flag`.
-SENTENCES = {"has", "is", "knows", "quantizes", "takes"}
+SENTENCES = {"has", "is", "knows", "measured", "quantizes", "takes", "that"}
 SIZED = re.compile(r"--(?:model|dim|input|img|enc|aud) [^\s,]|bench estimate \{\}")
 GLOSSARY = "glossary"  # says what flags do, and advises nothing
 OTHERS = ("pip ", "`ps ", "/--no-{}", "--help", "--version")
@@ -247,6 +247,10 @@ SCENES = {
     "--model with one of: {}": None,
     "--model with a decoder, or --runtime ort": None,
     "{}; --model NAME, or URL#NAME beside a model of ours": None,
+    "URL#{} if it is, or --model {} without other runtimes": None,
+    # Of a .gguf file, and of the library that asks tasks: neither is installed here.
+    "bench run --model {} --threads 1,2 --interleave turns": None,
+    "--model smollm2-135m, or another decoder": None,
 }
 
 
