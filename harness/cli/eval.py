@@ -61,8 +61,9 @@ def command(
     """Run tasks of lm-evaluation-harness on MODEL at each level, on the CPU.
 
     Needs `pip install 'ondevice-bench[lm-eval]'`, which brings no torch. A task reads its data
-    from this machine or fetches it from the hub, as lm-evaluation-harness does. MODEL is a decoder
-    that is built here. Seeded weights answer like a guess: the numbers then say nothing.
+    from this machine or fetches it from the hub, as lm-evaluation-harness does; --offline keeps it
+    from that. MODEL is a decoder that is built here. Seeded weights answer like a guess: the
+    numbers then say nothing.
     """
     from harness.builder.quantize.levels import find_levels
     from harness.cli.running import fetch_into
@@ -75,7 +76,7 @@ def command(
     from harness.store.cache import default_cache
 
     levels = [level.name for level in find_levels(parse_names(quant, "--quant"))]
-    asked = Asked(parse_names(tasks, "--tasks"), include, limit, shots)
+    asked = Asked(parse_names(tasks, "--tasks"), include, limit, shots, offline)
     settings = fetch_into(load_settings(None, **flag_values({"model": model})), cache, offline)
     found = find_model(settings.model[0])
     rows = evaluate_levels(

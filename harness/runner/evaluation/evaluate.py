@@ -15,6 +15,8 @@ from harness.store.cache import ensure_artifact
 WORKER_MODULE = "harness.runner.evaluation.worker"
 TIMEOUT_S = 7 * 24 * 3600.0  # whole benchmarks take days on a small machine
 
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -25,12 +27,14 @@ class Asked:
         include: folder with the user's own; None: none.
         limit: items of each; None: all.
         shots: examples before each item; None: as the task says.
+        offline: fetch nothing, tasks' data included.
     """
 
     tasks: tuple[str, ...]
     include: Path | None = None
     limit: int | None = None
     shots: int | None = None
+    offline: bool = False
 
 
 def evaluate_levels(
@@ -61,7 +65,7 @@ def evaluate_levels(
     for level in levels:
         artifact = ensure_artifact(source, level, cache)
         log(f"eval: {source.name} {level}")
-        with Worker.start(WORKER_MODULE) as worker:
+        with Worker.start(WORKER_MODULE, env=OFFLINE if asked.offline else {}) as worker:
             reply = worker.ask(
                 "evaluate",
                 TIMEOUT_S,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.builder.graph.geometry import DecoderGeometry, decoder_geometry_from
+from harness.core.environment import keep_hub_quiet
 from harness.core.errors import DeviceError, HarnessError, UsageError, suggestion
 from harness.devices.device import find_device
 from harness.devices.session import open_session
@@ -47,6 +48,7 @@ def evaluate(
         UsageError: a task that there is not, or that cannot be run.
         ModelError: as open_coder.
     """
+    keep_hub_quiet()
     try:
         from lm_eval import simple_evaluate
 

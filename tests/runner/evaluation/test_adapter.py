@@ -47,6 +47,7 @@ metric_list:
 
 @pytest.fixture(autouse=True)
 def inline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")  # which a child sets for itself
     for module in (evaluate, tasks):
         monkeypatch.setattr(module, "Worker", InlineWorker)
 
@@ -122,3 +123,19 @@ def test_without_the_package_its_name_is_told(capsys, shared_cache, tmp_path, mo
 def test_an_encoder_has_no_next_token(capsys, shared_cache):
     assert main(["eval", "all-minilm-l6-v2", "--tasks", "mine", "--cache", str(shared_cache)]) == 2
     assert "is an encoder" in capsys.readouterr().err
+
+
+def test_offline_keeps_the_child_from_the_hub(capsys, shared_cache, tmp_path, monkeypatch):
+    """What fetches the data of tasks is told so before it is imported."""
+    told = []
+
+    class Telling(InlineWorker):
+        def __init__(self, module, env):
+            told.append(dict(env))
+            super().__init__(module, env)
+
+    monkeypatch.setattr(evaluate, "Worker", Telling)
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    asked(capsys, shared_cache, tmp_path, "mine")
+    asked(capsys, shared_cache, tmp_path, "mine", "--offline")
+    assert told == [{}, {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}]
