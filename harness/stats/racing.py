@@ -113,18 +113,6 @@ def is_over(values: Mapping[str, Values], kept: Sequence[str], base: str) -> boo
     return not kept or (len(kept) == 1 and _is_shown(values, kept[0], base, base))
 
 
-def decided(margins: Sequence[float], confidence: float = CONFIDENCE) -> int:
-    """On which side of 0 values lie by their whole interval: 1, -1, or 0 where that is not told.
-
-    For candidates that are held against a limit instead of each other: those that are not decided
-    get the next rounds.
-    """
-    found = shift_of_pairs([0.0] * len(margins), margins, confidence)
-    if found is None or found.low <= 0 <= found.high:
-        return 0
-    return 1 if found.low > 0 else -1
-
-
 def _is_shown(
     values: Mapping[str, Values],
     one: str,

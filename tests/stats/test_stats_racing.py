@@ -6,7 +6,6 @@ from harness.stats.racing import (
     FIRST_TURNS,
     LIKELY,
     ahead,
-    decided,
     is_over,
     ranked,
     still_racing,
@@ -78,10 +77,3 @@ def test_a_race_is_over_when_nothing_is_left_to_decide():
     assert is_over(values, [], "base")
     assert is_over(values, ["a"], "base")
     assert not is_over(values, ["a", "b"], "base")
-
-
-def test_a_limit_is_decided_by_a_whole_interval():
-    assert decided([0.1, 0.2, 0.1, 0.3, 0.2, 0.1]) == 1
-    assert decided([-0.1, -0.2, -0.1, -0.3, -0.2, -0.1]) == -1
-    assert decided([0.1, -0.2, 0.1, -0.3, 0.2, 0.1]) == 0
-    assert decided([0.1] * 5) == 0
