@@ -118,6 +118,14 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
+class Outcome(StrEnum):
+    """What is said of a requirement, by the whole interval of the quantity that it limits."""
+
+    MET = "MET"
+    NOT_MET = "NOT_MET"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
 class PlacementVerdict(StrEnum):
     """How much of a graph the wanted provider took, best first.
 

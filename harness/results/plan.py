@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from harness.results.enums import Ending
+from harness.results.fitted import Fitted
 from harness.stats.stopping import NO_LOOKS, Looks, looks_of
 
 
@@ -144,6 +145,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
             `as-is`.
         telemetry: of onnxruntime in the processes that were measured: `off`, or `default`, as its
             wheels have it.
+        require: limits that rows have to keep to, such as `decode>=20`.
         part: the cells, where they are more than one product of lists.
         fetched: where models of the hub came from, with their commits, by name.
         rounds_done: in which every session group was measured, or had failed before.
@@ -151,6 +153,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
         progress: how far the run came, where it did not end in one go.
         spent_s: seconds in `build`, `calibration`, `rounds`, `memory` and `quality`; of a run that
             was gone on with those of its last part.
+        fit: what `bench fit` found; absent of other runs.
         others: keys that this version does not know. In the file they stand among the rest.
     """
 
@@ -184,12 +187,14 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     graph_inputs: str | UnsetType = UNSET
     activations: str | UnsetType = UNSET
     telemetry: str | UnsetType = UNSET
+    require: tuple[str, ...] | UnsetType = UNSET
     part: tuple[PlanCells, ...] | UnsetType = UNSET
     fetched: dict[str, str] | UnsetType = UNSET
     rounds_done: int | UnsetType = UNSET
     effort: Effort | UnsetType = UNSET
     progress: Progress | UnsetType = UNSET
     spent_s: dict[str, float] | UnsetType = UNSET
+    fit: Fitted | UnsetType = UNSET
     others: dict[str, Any] = {}
 
     @property

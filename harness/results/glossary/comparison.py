@@ -92,6 +92,29 @@ COMPARISON = (
         "above 1; else the default is.",
     ),
     Term(
+        "requirement",
+        "",
+        "--require NAME>=LIMIT or NAME<=LIMIT: an absolute limit on a metric, of `bench fit`, "
+        "`bench run`, `bench compare` and the table [require] of a plan: MET, NOT_MET or "
+        "INCONCLUSIVE, by the whole interval. A name is a metric's or a short one: decode, "
+        "prefill, ttft, load, peak, weights, kld, top1, energy; sustained_decode is the rate of "
+        "--sustain.",
+    ),
+    Term(
+        "MET",
+        "",
+        "The whole interval of the median of processes keeps to a requirement. Of all lines that "
+        "are told together any false MET or NOT_MET has a chance of 5 % at most: each end of an "
+        "interval leaves out 5 % / (lines * looks). INCONCLUSIVE: neither.",
+    ),
+    Term(
+        "NOT_MET",
+        "",
+        "The whole interval lies beyond a requirement; exit code 1. By estimate: "
+        "the whole estimated range does, so `bench fit` never built it. What lies beyond while "
+        "others used more than 5 % of the processors is INCONCLUSIVE.",
+    ),
+    Term(
         "gate",
         "",
         "--fail-on NAME:LIMIT. FAIL: a whole 95 % interval is worse than the limit, in a verdict "
