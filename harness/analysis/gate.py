@@ -11,7 +11,7 @@ most 2.5 %, whatever the scatter; the test-suite holds both over seeded draws.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -21,6 +21,8 @@ from harness.analysis.compare_sides import compared
 from harness.analysis.paired import LEAST_PAIRS
 from harness.core.errors import UsageError, suggestion
 from harness.core.ranges import parse_number, parse_share
+from harness.results.enums import Outcome as Required
+from harness.results.judged import Judged
 from harness.results.metric_row import MetricRow, Source
 from harness.results.metrics import METRICS
 from harness.results.schema import Cell, kind_of
@@ -250,6 +252,14 @@ def is_failure(judged: Sequence[JudgedGate], inconclusive: Inconclusive) -> bool
     outcomes = {one.outcome for one in judged}
     counts = {Outcome.FAIL, *([Outcome.INCONCLUSIVE] * (inconclusive is Inconclusive.FAIL))}
     return bool(outcomes & counts)
+
+
+def requirements_fail(judged: Iterable[Judged], inconclusive: Inconclusive) -> bool:
+    """Whether absolute limits end the command with 1."""
+    fails = {Required.NOT_MET}
+    if inconclusive is Inconclusive.FAIL:
+        fails.add(Required.INCONCLUSIVE)
+    return any(one.outcome in fails for one in judged)
 
 
 def _held(line: GateLine, again: set[tuple[str, str, str]]) -> GateLine:

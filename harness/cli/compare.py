@@ -1,5 +1,6 @@
 """`bench compare`: two sides, or one run along an axis, with a verdict per line and gates."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,17 @@ from harness.analysis.gate import (
     judge_gates,
     parse_gate,
     refuse_few,
+    requirements_fail,
     watched_metrics,
 )
-from harness.cli.completion import RESULTS, axis_names, gate_names, metric_names, words
+from harness.cli.completion import (
+    RESULTS,
+    axis_names,
+    gate_names,
+    metric_names,
+    requirement_names,
+    words,
+)
 from harness.cli.options import (
     AB_FORMATS,
     COMPARE_FORMATS,
@@ -25,7 +34,9 @@ from harness.cli.options import (
 )
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.ranges import parse_share
-from harness.results.schema import Document
+from harness.results.judged import Judged, judge_records, judge_runs
+from harness.results.requirement import Requirement, parse_requirements
+from harness.results.schema import Document, Record
 
 EXAMPLE = (
     "Example:  bench compare results/base.json results/new.json --fail-on slower:3% "
@@ -53,6 +64,12 @@ EXAMPLE = (
     shell_complete=words(gate_names),
     help="End with 1 where NEW is significantly worse: slower:3%, memory:2%, kld:0.01, first:10%.",
 )
+@click.option(
+    "--require",
+    multiple=True,
+    shell_complete=words(requirement_names, is_list=True),
+    help="End with 1 where NEW does not keep to a limit: decode>=20, peak<=2GiB.",
+)
 @inconclusive_option()
 @correction_option()
 @click.option("--force", is_flag=True, help="Compare other machines and methods nevertheless.")
@@ -64,6 +81,7 @@ def command(
     metric: str | None,
     tolerance: str,
     fail_on: tuple[str, ...],
+    require: tuple[str, ...],
     inconclusive: str,
     no_correction: bool,
     force: bool,
@@ -78,11 +96,15 @@ def command(
     A gate says PASS, FAIL or INCONCLUSIVE; the last where a side was measured beside other
     programs, where the data could not have shown the limit, or where the limit lies inside the
     interval. It is a warning, unless --inconclusive says otherwise.
+
+    A requirement is an absolute limit on NEW (of an --axis, on every cell), MET or NOT_MET by its
+    whole interval, or INCONCLUSIVE likewise.
     """
     from harness.cli.compare_draw import draw_comparison
     from harness.report.ab import closing
 
     gates = [parse_gate(text) for text in fail_on]
+    requirements = parse_requirements(require) if require else ()
     names = tuple(name for name in (metric or "").split(",") if name)
     share = parse_share(tolerance, "--tolerance")
     question = Question(share, names, watched_metrics(gates), no_correction)
@@ -94,10 +116,33 @@ def command(
         documents, comparison = _compare(sides, axis, base, question, force)
     judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
     refuse_few(judged)
-    draw_comparison(
-        comparison, judged, policy, documents, style, closing(comparison) if pairs else ""
-    )
-    return EXIT_GATE if is_failure(judged, policy) else EXIT_OK
+    required = _required(documents[1] or documents[0], requirements)
+    last = closing(comparison) if pairs else ""
+    draw_comparison(comparison, judged, policy, documents, style, last, required)
+    fails = requirements_fail([one for _, one in required], policy)
+    return EXIT_GATE if fails or is_failure(judged, policy) else EXIT_OK
+
+
+def _required(
+    documents: list[Document], requirements: Sequence[Requirement]
+) -> list[tuple[Record, Judged]]:
+    """What requirements say of one side; of several runs each gives one value.
+
+    Raises:
+        UsageError: one that no record can answer: it could never fail.
+    """
+    runs = [document.records for document in documents]
+    if len(runs) == 1:
+        found = judge_records(runs[0], requirements, documents[0].plan.looks)
+    else:
+        found = judge_runs(runs, requirements)
+    for one in requirements:
+        if not any(judged.requirement == one for _, judged in found):
+            raise UsageError(
+                f"--require {one.text} can never fail: no cell of NEW has {one.metric.name}",
+                fix="measure it (--quality for kld and top1), or leave it out",
+            )
+    return found
 
 
 def _pairs_file(sides: tuple[str, ...], axis: str | None) -> Path | None:

@@ -15,9 +15,23 @@ from harness.report.compare_table import (
     draw_json_lines,
     draw_table,
 )
-from harness.report.gates import annotations, draw_comparison_junit, gate_lines, gate_values
+from harness.report.gates import (
+    ANNOTATED,
+    TESTED,
+    annotations,
+    draw_comparison_junit,
+    gate_lines,
+    gate_values,
+)
 from harness.report.grid import one_line
-from harness.results.schema import Document
+from harness.report.required import (
+    required_annotations,
+    required_cases,
+    required_lines,
+    required_values,
+)
+from harness.results.judged import Judged
+from harness.results.schema import Document, Record
 
 TABLES = ("table", "md")
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {
@@ -33,6 +47,7 @@ def draw_comparison(
     documents: tuple[Sequence[Document], Sequence[Document]],
     style: str,
     closing: str = "",
+    required: Sequence[tuple[Record, Judged]] = (),
 ) -> None:
     """Print a comparison, and on stderr what its gates say.
 
@@ -43,17 +58,21 @@ def draw_comparison(
         documents: both sides; the second is empty along an axis.
         style: of `options.COMPARE_FORMATS`.
         closing: the last line of what people read.
+        required: what absolute limits say of the new side.
     """
-    verdicts = gate_lines(judged)
+    verdicts = [*gate_lines(judged), *required_lines(required)]
     if style == GITHUB:
         table = draw_table(comparison, "md", verdicts, closing)
-        tell_github(table, annotations(comparison, judged, inconclusive))
+        told = annotations(comparison, judged, inconclusive)
+        tell_github(table, [*told, *required_annotations(required, ANNOTATED[inconclusive])])
     elif style == "junit":
-        show(draw_comparison_junit(comparison, judged, inconclusive), nl=False)
+        cases = required_cases(required, TESTED[inconclusive])
+        show(draw_comparison_junit(comparison, judged, inconclusive, cases), nl=False)
     elif style == "benchstat":
         echo_drawn(draw_comparison_benchstat(documents))
     elif style == "json":
-        show(draw_json(comparison, gate_values(judged)), nl=False)
+        values = gate_values(judged), required_values(required)
+        show(draw_json(comparison, *values), nl=False)
     elif style in PROGRAMS:
         show(PROGRAMS[style](comparison), nl=False)
     else:

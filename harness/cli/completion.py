@@ -113,6 +113,13 @@ def gate_names() -> Iterable[str]:
     return [f"{name}:" for name in (*GATES, *metric_names())]
 
 
+def requirement_names() -> Iterable[str]:
+    """What a requirement may begin with, its sign included; a limit follows."""
+    from harness.results.requirement import beginnings
+
+    return beginnings()
+
+
 def cache_names() -> Iterable[str]:
     """Folders of the cache."""
     from harness.store.cache import default_cache
@@ -172,6 +179,7 @@ OF_FLAGS: dict[str, Complete] = {
     "capacity": words(lambda: ("tests", "max"), is_list=True),
     "threads": words(lambda: ("all",), is_list=True),
     "plan": PLANS,
+    "require": words(requirement_names, is_list=True),
     "reference": MODEL,
     "text": words(text_names, has_files=True),
 }

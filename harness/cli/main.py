@@ -51,6 +51,7 @@ COMMANDS = (
     ),
     ("scaling", "harness.cli.scaling", "Ask whether the parameter count alone predicts."),
     ("ab", "harness.cli.ab", "Compare two variants: a paired, interleaved A/B test."),
+    ("fit", "harness.cli.fit", "Find what meets requirements: model, level, threads."),
     ("tune", "harness.cli.tune", "Find the fastest settings of a model on this machine."),
     (
         "audit",

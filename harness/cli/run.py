@@ -11,6 +11,7 @@ from harness.cli.options import (
     beside_option,
     cache_option,
     format_option,
+    inconclusive_option,
     offline_option,
     quiet_option,
     results_option,
@@ -33,6 +34,7 @@ from harness.runner.settings import flag_values, load_settings
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")
+@inconclusive_option()
 @format_option(DOCUMENT_FORMATS)
 @wide_option()
 @beside_option()
@@ -53,15 +55,17 @@ def command(
     quiet: bool,
     preset: str | None,
     like: str | None,
+    inconclusive: str,
     **flags: Any,
 ) -> int:
     """Measure every cell of the plan and draw one row per session.
 
     Results go to stdout, progress to stderr, every raw sample to one file under --results. Where
-    stderr is no terminal, a line tells of every finished row; -q leaves that out.
+    stderr is no terminal, a line tells of every finished row; -q leaves that out. With --require it
+    ends with 1 where a limit is not kept.
     """
     from harness.cli.running import fetch_into, measure_plan, seconds_of, tell_lost
-    from harness.cli.show import show_document
+    from harness.cli.show import show_document, tell_required
     from harness.machine.watch.facts import usable_cores
     from harness.results.progress import resume_command
     from harness.runner.plan import make_plan
@@ -84,7 +88,7 @@ def command(
 
         show("\n" + explain_document(outcome.document, None, style))
     tell_lost(outcome.lost)
-    return outcome.exit_code
+    return max(outcome.exit_code, tell_required(outcome.document, style, inconclusive))
 
 
 command.params = [*command.params, *flag_options("run")]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness.cli.options import AB_FORMATS, FORMATS, GITHUB
 from harness.cli.output import show, show_beside, tell
-from harness.core.errors import UsageError
+from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.results.schema import Document
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TABLE = FORMATS[0]
 PAIRS = ".jsonl"  # what `bench ab` and `bench tune` write, and journals
+PEOPLE = ("table", "md")  # whose notes say what requirements say
 AB, TUNE = "ab", "tune"  # the first lines of theirs
 
 
@@ -47,8 +48,28 @@ def show_document(
         return
     from harness.cli.github import tell_github
     from harness.report.github import document_annotations
+    from harness.report.required import judged_document, required_annotations
 
-    tell_github(render(document, "md"), document_annotations(document))
+    required = required_annotations(judged_document(document))
+    tell_github(render(document, "md"), [*document_annotations(document), *required])
+
+
+def tell_required(document: Document, style: str, inconclusive: str) -> int:
+    """Say on stderr what requirements say, where the drawing does not, and give the exit code.
+
+    Args:
+        document: one run.
+        style: that it was drawn in.
+        inconclusive: what a limit that nothing can be told of counts as.
+    """
+    from harness.analysis.gate import Inconclusive, requirements_fail
+    from harness.report.required import judged_document, required_lines
+
+    lines = judged_document(document)
+    for line in () if style in PEOPLE else required_lines(lines):
+        tell(line)
+    failed = requirements_fail([one for _, one in lines], Inconclusive(inconclusive))
+    return EXIT_GATE if failed else EXIT_OK
 
 
 def echo_drawn(text: str) -> None:

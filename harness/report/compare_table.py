@@ -160,8 +160,12 @@ def row_values(row: CompareRow) -> dict[str, Any]:
     }
 
 
-def draw_json(comparison: Comparison, gates: Sequence[dict[str, Any]] = ()) -> str:
-    """The whole comparison as one JSON value, with what its gates say."""
+def draw_json(
+    comparison: Comparison,
+    gates: Sequence[dict[str, Any]] = (),
+    required: Sequence[dict[str, Any]] = (),
+) -> str:
+    """The whole comparison as one JSON value, with what its gates and requirements say."""
     table = {
         "axis": comparison.axis,
         "base_runs": comparison.base_runs,
@@ -171,6 +175,7 @@ def draw_json(comparison: Comparison, gates: Sequence[dict[str, Any]] = ()) -> s
         "each_alone": comparison.question.no_correction,  # deprecated: the name of before 0.2.0
         "rows": _all_values(comparison),
         "gates": list(gates),
+        "required": list(required),
         "notes": comparison.notes,
         "partial": comparison.partial,
     }

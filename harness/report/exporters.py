@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.report.export import cell_name, exported, is_number, labels
 from harness.report.grid import json_text, one_line
-from harness.report.junit import draw_junit
+from harness.report.required import draw_document_junit
 from harness.results.glossary import explain, terms
 from harness.results.metrics import find_metric, metric_row
 from harness.results.progress import ending_of, progress_of, progress_sentence
@@ -262,7 +262,7 @@ def _benchstat_lines(record: Record, metrics: dict[str, Metric], side: str) -> I
 
 
 EXPORTERS: dict[str, Callable[[Document], str]] = {
-    "junit": draw_junit,
+    "junit": draw_document_junit,
     "openmetrics": draw_openmetrics,
     "bencher": draw_bencher,
     "benchmark-action": draw_smaller_is_better,

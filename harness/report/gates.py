@@ -74,11 +74,15 @@ def annotations(
 
 
 def draw_comparison_junit(
-    comparison: Comparison, judged: Sequence[JudgedGate], inconclusive: Inconclusive
+    comparison: Comparison,
+    judged: Sequence[JudgedGate],
+    inconclusive: Inconclusive,
+    others: Sequence[Case] = (),
 ) -> str:
     """One test case per line: one that fails a gate is a failure, one that decides none skipped.
 
-    A run that ended before its plan did has a case of its own, skipped, which says how it goes on.
+    A run that ended before its plan did has a case of its own, skipped, which says how it goes on;
+    `others` follow.
     """
     gravest: dict[int, GateLine] = {}
     for line in sorted(
@@ -91,7 +95,7 @@ def draw_comparison_junit(
         for told in comparison.partial
     ]
     cases += [_case(row, gravest.get(id(row)), inconclusive) for row in comparison.rows]
-    return draw_cases("bench compare", cases)
+    return draw_cases("bench compare", [*cases, *others])
 
 
 def gate_values(judged: Sequence[JudgedGate]) -> list[dict[str, Any]]:

@@ -46,10 +46,9 @@ class Case:
     time_s: float = 0.0
 
 
-def draw_junit(document: Document) -> str:
+def document_cases(document: Document) -> list[Case]:
     """A document: a record that failed or is INVALID is an error, never a failure."""
-    cases = [*_run_case(document), *(_case(record) for record in document.records)]
-    return draw_cases("bench run", cases, document.created_utc)
+    return [*_run_case(document), *(_case(record) for record in document.records)]
 
 
 def _run_case(document: Document) -> list[Case]:

@@ -9,6 +9,7 @@ from harness.core.units import GB, MIB
 from harness.models.served import is_served
 from harness.report.headline import LLAMA, thread_words
 from harness.report.numbers import counted, three_digits
+from harness.report.required import judged_document, required_lines
 from harness.report.rows import Row, test_of
 from harness.report.sweep import sweep_notes
 from harness.results.calibration import StoredConstants
@@ -67,6 +68,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_whole_caches(rows),
         *_same_weights(document),
         *_lost_peaks(document),
+        *required_lines(judged_document(document)),
         *sweep_notes(rows),
         *_references(document),
         *_lost_quality(document),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from harness.core.errors import UsageError, suggestion
 from harness.report.columns import columns_of
 from harness.report.exporters import EXPORTERS
+from harness.report.fitted import draw_fit
 from harness.report.flat import draw_document_json, draw_json_lines, draw_metric_csv
 from harness.report.grid import draw_markdown, draw_terminal, markdown, one_line
 from harness.report.headline import headline
@@ -36,7 +37,7 @@ def draw_table(document: Document) -> str:
     header, cells = summary(rows)
     parts = [one_line(headline(document, rows)), draw_terminal(header, cells)]
     parts += draw_tasks(document, "table")
-    parts += draw_sensitivities(document, "table")
+    parts += [*draw_sensitivities(document, "table"), *_fitted(document, "table")]
     below = [one_line(note) for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
 
@@ -47,9 +48,15 @@ def draw_markdown_report(document: Document) -> str:
     header, cells = summary(rows)
     parts = [markdown(headline(document, rows)), draw_markdown(header, cells)]
     parts += draw_tasks(document, "md")
-    parts += draw_sensitivities(document, "md")
+    parts += [*draw_sensitivities(document, "md"), *_fitted(document, "md")]
     below = [f"- {markdown(note)}" for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
+
+
+def _fitted(document: Document, style: str) -> list[str]:
+    """What a fit found; nothing of any other run."""
+    drawn = draw_fit(document, style)
+    return [drawn] if drawn else []
 
 
 def summary(rows: list[Row]) -> tuple[list[str], list[list[str]]]:

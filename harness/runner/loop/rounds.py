@@ -85,6 +85,18 @@ def measure_rounds(
         yield from one_round(run, groups, round_index)
 
 
+def measure_round(
+    plan: Plan,
+    builds: Builds,
+    entries: Entries,
+    progress: Progress,
+    groups: tuple[SessionGroup, ...],
+    round_index: int,
+) -> Iterator[Entry]:
+    """Yield the entries of one round of some groups of a plan, one process after the other."""
+    yield from _one_round(_Run(plan, builds, entries, progress, Pause()), groups, round_index)
+
+
 def _not_converged(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
     """The groups that a round is for: all in the first ones, then those that are not precise."""
     settings = run.plan.settings

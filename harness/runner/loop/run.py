@@ -233,7 +233,7 @@ def _measure_alone(
     if entries.outline is None:  # once the peaks are there, which the estimates stand on
         yield outline(plan, builds, entries, command)
     yield from compile_models(plan, builds, entries, progress)
-    yield from _agreements(plan, builds, entries, cache, progress)
+    yield from agreements(plan, builds, entries, cache, progress)
     yield from step_checks(plan, builds, entries)
     yield from _clocked("rounds", measure_rounds(plan, builds, entries, progress), entries)
     yield from _clocked("memory", memory_passes(plan, builds, entries, progress), entries)
@@ -251,7 +251,7 @@ def _clocked(phase: str, found: Iterator[Entry], entries: Entries) -> Iterator[E
         entries.spent_s[phase] = time.monotonic() - start_s
 
 
-def _agreements(
+def agreements(
     plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress
 ) -> Iterator[Entry]:
     """Compare every device but the CPU with it, and static and GGUF models with fused ones.

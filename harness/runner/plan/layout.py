@@ -36,6 +36,7 @@ from harness.runner.plan.checks import (
     check_session_options,
     plan_threads,
 )
+from harness.runner.plan.required import check_required, needs_quality
 from harness.runner.plan.runtimes import GENAI, ORT, check_runtimes, provider_of, worker_of
 from harness.runner.plan.servers import hidden, is_all_served, served_word, with_names
 from harness.runner.settings import PART_KEYS, Settings
@@ -216,6 +217,7 @@ def make_plan(
             workloads = dict.fromkeys((*known.workloads, *group.workloads))
             groups[group.key] = replace(known, workloads=tuple(workloads))
     _refuse_without_device([group.device for group in groups.values()])
+    check_required(settings, tuple(groups.values()))
     return Plan(_whole(settings, spelled), _with_shapes(groups.values()))
 
 
@@ -346,7 +348,8 @@ def _spelled(settings: Settings, models: Iterable[Model], devices: Sequence[Devi
         quality=settings.quality
         or settings.sensitivity
         or settings.reference is not None
-        or settings.tasks is not None,
+        or settings.tasks is not None
+        or needs_quality(settings),
     )
 
 

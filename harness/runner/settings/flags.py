@@ -40,7 +40,8 @@ GROUPS = (TESTS, DEVICES, EFFORT, BESIDES)
 
 RUN = ("run",)
 ANY = ("run", "ab", "audit")  # a variant of `bench ab` may give it again
-TUNED = (*ANY, "tune")
+TUNED = (*ANY, "tune", "fit")
+FITTED = (*RUN, "fit")
 PLAN_ONLY = ()
 
 
@@ -147,7 +148,7 @@ FLAGS: tuple[Flag, ...] = (
         "turns", readers.CHATS, "4x128+64", '["4x128+64"]', "TURNSxPROMPT+GEN", TESTS,
         "Turns of a chat: each reads a prompt behind those before it, with the cache kept and by"
         " reading everything again, and decodes an answer.",
-        commands=("run", "ab"),
+        commands=("run", "ab", "fit"),
     ),
     _tuned(
         "enc", readers.ENCODES, "128x1,128x8", '["128x1", "128x8"]', "TOKENSxTEXTS", TESTS,
@@ -202,8 +203,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "plan", readers.WORD, "sweep", "", "PLAN", TESTS,
         "A plan file, or a shipped plan: default, ci, sweep, kv, full, scaling, modern, validate,"
-        " ab.",
-        commands=ANY, name="config",
+        " ab, fit.",
+        commands=(*ANY, "fit"), name="config",
     ),
     _tuned(
         "device", readers.WORDS, "cpu,gpu", '["cpu", "gpu"]', "DEVICES", DEVICES,
@@ -266,6 +267,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "budget", readers.SECONDS, "5m", '"5m"', "TIME", EFFORT,
         "Begin no further round after this time: 60s, 5m.",
+        commands=FITTED,
     ),
     Flag(
         "precision", readers.SHARE, "5%", '"5%"', "SHARE", EFFORT,
@@ -274,10 +276,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "max_rounds", readers.COUNT, "30", "30", "N", EFFORT,
         "Most rounds with --precision.",
+        commands=FITTED,
     ),
     Flag(
         "cooldown", readers.SECONDS, "30s", '"30s"', "TIME", EFFORT,
         "Rest this long before each process: 30s.",
+        commands=FITTED,
     ),
     Flag(
         "start_below", readers.CELSIUS, "45C", '"45C"', "DEGREES", EFFORT,
@@ -291,6 +295,14 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "sustain", readers.SECONDS, "10m", '"10m"', "TIME", EFFORT,
         "Also run every test this long without a rest: 10m.",
+        commands=FITTED,
+    ),
+    Flag(
+        "require", readers.REQUIREMENTS, "decode>=20,ttft<=800ms", '{decode = ">=20"}',
+        "LIMITS", EFFORT,
+        "Limits that have to be kept, comma-separated: decode>=20, ttft<=800ms, peak<=2GiB,"
+        " kld<=0.05, top1>=95%, load<=3s, sustained_decode>=15. May be given again.",
+        commands=FITTED, is_multiple=True,
     ),
     Flag(
         "warm_seconds", readers.SECONDS, "", "1.0", "", EFFORT,
@@ -345,6 +357,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "text", readers.WORD, "korean", '"korean"', "TEXT", BESIDES,
         "What quality is measured on: english, korean or a file.",
+        commands=FITTED,
     ),
 )  # fmt: skip
 

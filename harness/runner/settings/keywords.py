@@ -1,6 +1,6 @@
 """The keywords of `harness.run`: every key of a plan with the types that it takes from Python."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 Words = str | Sequence[str]
@@ -58,6 +58,7 @@ class RunFlags(TypedDict, total=False):
         interleave: sessions one after the other in each round, or all open and interleaved
             pass by pass.
         sustain: seconds that every test runs without a rest besides; `"10m"`.
+        require: limits that rows have to keep: `"decode>=20, ttft<=800ms"`, or a mapping.
         seed: of weights, prompts and orders.
         calibrate: measure this machine's hardware peaks first where none are stored.
         quality: compare every level with its model at fp32, on fixed tokens.
@@ -108,6 +109,7 @@ class RunFlags(TypedDict, total=False):
     start_below: float | str
     interleave: Literal["rounds", "turns"]
     sustain: Seconds
+    require: Words | Mapping[str, str]
     seed: int
     calibrate: bool
     quality: bool

@@ -27,6 +27,7 @@ from harness.core.ranges import (
     parse_turns,
     whole_number,
 )
+from harness.results.requirement import parse_requirements, requirement_texts
 from harness.stats.stopping import Looks, looks_of
 
 TURNS = "turns"
@@ -120,6 +121,7 @@ class Settings:
     graph_inputs: str = "frozen"
     activations: str = ROUNDED
     telemetry: str = OFF
+    require: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     part: tuple["Settings", ...] = ()
 
@@ -301,6 +303,11 @@ def _inputs(value: Any, called: str) -> tuple[tuple[str, float], ...]:
     return tuple(values.items())
 
 
+def _requirements(value: Any, called: str) -> tuple[str, ...]:
+    texts = requirement_texts(value, called) if isinstance(value, dict) else _items(value)
+    return tuple(one.text for one in parse_requirements(texts, called))
+
+
 def _whole(text: str, called: str) -> int:
     try:
         number = int(text[:LONGEST_COUNT])
@@ -360,6 +367,11 @@ SOUNDS = Reader(
 )
 DIMS = Reader(str | list[str], "a list such as ['batch=1']", _dims)
 INPUTS = Reader(str | list[str], "a list such as ['sr=16000']", _inputs)
+REQUIREMENTS = Reader(
+    str | list[str] | dict[str, str],
+    "a table such as [require] with decode = '>=20', or a list of such texts",
+    _requirements,
+)
 COUNT = Reader(int, "a whole number", _count, _whole)
 SECONDS = Reader(float | str, "seconds, or a time such as '5m'", _seconds)
 CELSIUS = Reader(float | str, "degrees Celsius, or a temperature such as '45C' or '113F'", _celsius)

@@ -154,6 +154,7 @@ def test_an_option_is_no_switch_by_accident():
 
 # What says how, how long or beside what is measured; the others say which cells there are.
 NOT_OF_CELLS = {
+    "require",
     *("seed", "rounds", "budget", "precision", "cooldown", "interleave", "sustain", "timeout"),
     *(
         "start_below",

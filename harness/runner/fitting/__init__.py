@@ -1,0 +1,1 @@
+"""Which candidate meets the requirements: by estimate, by measuring those undecided, confirmed."""

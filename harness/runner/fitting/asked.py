@@ -1,0 +1,69 @@
+"""What a fit measures: the tests that its requirements need."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+from harness.results.enums import Kind
+from harness.results.metric_row import Source
+from harness.results.requirement import Requirement, parse_requirements
+from harness.runner.plan import Plan
+from harness.runner.plan.required import FLAG, refuse_unmeasured
+from harness.runner.settings import Settings
+
+TESTS = ("pg", "turns", "enc", "img", "aud")  # keys that say what is tested, beside lengths
+OF_FIT = ("max_rounds", "text")  # flags that say something here without what they go with in a run
+PROMPT, GEN = 128, 32
+
+
+def fit_settings(settings: Settings) -> tuple[Settings, tuple[Requirement, ...]]:
+    """The plan of a fit, with the tests that its requirements need.
+
+    Raises:
+        UsageError: no requirement, or one that is none.
+    """
+    requirements = parse_requirements(settings.require, FLAG)
+    given = tuple(key for key in settings.given if key not in OF_FIT)
+    return replace(_with_tests(settings, requirements), given=given), requirements
+
+
+def _with_tests(settings: Settings, requirements: Sequence[Requirement]) -> Settings:
+    """The fewest tests that measure what is required, of the lengths asked for.
+
+    A request has nearly everything; behind a depth, and for what it has not, stand tests of their
+    own. What flags or a plan name as tests stays.
+    """
+    named = (settings.prompt, settings.gen, *(getattr(settings, key) for key in TESTS))
+    if settings.is_asked(*TESTS, "like") and any(named):
+        return settings
+    prompts, gens = settings.prompt or (PROMPT,), settings.gen or (GEN,)
+    apart = {
+        kind
+        for kind in (Kind.PREFILL, Kind.DECODE)
+        for one in requirements
+        if kind in one.metric.kinds
+        and one.metric.kinds != tuple(Kind)
+        and one.metric.source is not Source.QUALITY
+        and (any(settings.depth) or one.is_sustained or Kind.REQUEST not in one.metric.kinds)
+    }
+    needs_request = not apart or any(
+        Kind.REQUEST in one.metric.kinds and not apart & set(one.metric.kinds)
+        for one in requirements
+    )
+    return replace(
+        settings,
+        prompt=prompts if Kind.PREFILL in apart else (),
+        gen=gens if Kind.DECODE in apart else (),
+        pg=tuple(product(prompts, gens)) if needs_request else (),
+    )
+
+
+def check_candidates(plan: Plan, requirements: Sequence[Requirement]) -> None:
+    """Refuse a candidate of which a requirement could not be judged: it could never be chosen.
+
+    Raises:
+        UsageError: names its model and its tests.
+    """
+    for one in requirements:
+        for group in plan.groups:
+            refuse_unmeasured(one, [group])

@@ -1,0 +1,342 @@
+"""Candidates -> what meets the requirements: estimates, memory, rounds of those undecided, quality.
+
+What costs least comes first, and who is out by one requirement is not measured for the others. The
+choice is measured once more, in fresh processes that decide by themselves.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from msgspec import structs
+
+from harness.core.environment import telemetry_as
+from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK
+from harness.core.findings import Progress
+from harness.results.document import write_document
+from harness.results.entries import Entry, FailureEntry
+from harness.results.enums import Outcome, Status
+from harness.results.fitted import Fitted
+from harness.results.journal import prepare_results_folder
+from harness.results.judged import is_counted, lines_of, scatters
+from harness.results.metric_row import Source
+from harness.results.progress import command_line, without_places
+from harness.results.requirement import Requirement
+from harness.results.schema import Document, Record
+from harness.runner.fitting.choice import Candidate, Lines, in_order, judged_again
+from harness.runner.fitting.command import run_words
+from harness.runner.fitting.estimated import ruled_out, skipped
+from harness.runner.loop.assemble import assemble, record_of
+from harness.runner.loop.builds import Builds, build_all, build_key, changed_groups, stamps
+from harness.runner.loop.calibration import calibrations
+from harness.runner.loop.effort import progress_of
+from harness.runner.loop.entries import Entries
+from harness.runner.loop.memory_passes import memory_passes
+from harness.runner.loop.once import compile_models, step_checks
+from harness.runner.loop.partial import outline
+from harness.runner.loop.parts import CellFacts
+from harness.runner.loop.quality import check_texts, qualities
+from harness.runner.loop.resume import open_journal
+from harness.runner.loop.rounds import measure_round
+from harness.runner.loop.run import agreements, new_run_id, utc_now
+from harness.runner.loop.session import failure_entry
+from harness.runner.loop.sustain import sustained_tests
+from harness.runner.plan import Plan
+from harness.stats.limits import Family, looks_between
+
+ROUNDS = frozenset((Source.SAMPLES, Source.COUNTERS, Source.TEXT))  # what more rounds tell of
+CONFIRMATION = 5  # fresh processes of the choice, at the least
+BY_ROUNDS, BY_BUDGET, BY_INTERRUPT, DECIDED = "rounds", "budget", "interrupt", "decided"
+
+
+@dataclass(frozen=True, slots=True)
+class FitOutcome:
+    """What a fit leaves.
+
+    Attributes:
+        document: with the candidates in its plan.
+        path: where it lies.
+        exit_code: of the command.
+        command: words that run the choice, with every path as it was typed; empty: no choice.
+    """
+
+    document: Document
+    path: Path
+    exit_code: int
+    command: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Fit:
+    """One fit, while it goes on.
+
+    Attributes:
+        plan: every candidate.
+        requirements: of all.
+        prefer: see choice.PREFERENCES.
+        cache: of built models and hardware peaks.
+        entries: of the journal so far.
+        progress: told what begins, and how many candidates are decided.
+        builds: what was built.
+        clock: monotonic, in seconds.
+        candidates: in the order of the plan.
+        family: lines that are told together.
+        chosen: which one; None: none yet.
+        ended: see results.fitted.Fitted.
+        records: of every candidate as they were at its last look, by its place in the document.
+    """
+
+    plan: Plan
+    requirements: Sequence[Requirement]
+    prefer: str
+    cache: Path
+    entries: Entries
+    progress: Progress
+    builds: Builds = field(default_factory=lambda: Builds({}, {}))
+    clock: Callable[[], float] = time.monotonic
+    candidates: list[Candidate] = field(default_factory=list)
+    family: Family = field(default_factory=Family)
+    chosen: Candidate | None = None
+    ended: str = DECIDED
+    records: dict[int, list[Record]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Line the candidates up."""
+        place = 0
+        for group in self.plan.groups:
+            self.candidates.append(Candidate(group, place))
+            place += len(group.workloads)
+
+    @property
+    def open(self) -> list[Candidate]:
+        """Those that may still be chosen."""
+        return [one for one in self.candidates if not one.is_out]
+
+    def log(self, what: str, _done: int = 0, _total: int = 0) -> None:
+        """Tell what begins, and how many candidates are decided."""
+        decided = sum(one.is_out or one.outcome is Outcome.MET for one in self.candidates)
+        self.progress(what, decided, len(self.candidates))
+
+    def entries_of_all(self) -> Iterator[Entry]:
+        """Yield every entry, each of which is filed before the next is asked for."""
+        yield from calibrations(self.plan, self.entries, self.cache, self.log)
+        yield from self._by_estimate()
+        yield from self._built()
+        yield from memory_passes(self._part(self.open), self.builds, self.entries, self.log)
+        self._look(self.open, self.family)
+        yield from self._rounds()
+        yield from self._qualities()
+        yield from sustained_tests(self._part(self.open), self.builds, self.entries, self.log)
+        self._look(self.open, self.family)
+        yield from self._confirmed()
+
+    def records_of(self, one: Candidate) -> list[Record]:
+        """Its records, as the document would hold them now."""
+        return [
+            record_of(CellFacts(one.group, test, self.builds, self.entries, changed=False))
+            for test in one.group.workloads
+        ]
+
+    def fitted(self) -> Fitted:
+        """What is known, as the document holds it."""
+        words = () if self.chosen is None else run_words(self.chosen.group, self.plan.settings)
+        return Fitted(
+            prefer=self.prefer,
+            lines=self.family.lines,
+            looks=self.family.looks,
+            candidates=tuple(one.stored() for one in self.candidates),
+            chosen=None if self.chosen is None else self.candidates.index(self.chosen),
+            command=command_line(without_places(words)) if words else "",
+            ended=self.ended,
+        )
+
+    def _by_estimate(self) -> Iterator[Entry]:
+        """Yield an entry per candidate that is not built, and fix the family of the others."""
+        for one in self.candidates:
+            one.lines = ruled_out(one.group, self.requirements, self.entries)
+            if one.lines:
+                yield skipped(one)
+        settings = self.plan.settings
+        scattering = sum(
+            not is_counted(asked.metric)
+            for one in self.open
+            for _, asked in lines_of(self.records_of(one), self.requirements)
+        )
+        self.family = Family(scattering, looks_between(settings.rounds, settings.max_rounds))
+
+    def _built(self) -> Iterator[Entry]:
+        """Yield failed builds, and what is checked before anything is timed."""
+        plan = self._part(self.open, quality=False)
+        self.builds = build_all(plan, self.cache, self.progress)
+        for one in self.open:
+            error = self.builds.failures.get(build_key(one.group))
+            if error is not None:
+                yield failure_entry(one.group, None, error)
+        yield outline(self.plan, self.builds, self.entries, "")
+        yield from compile_models(plan, self.builds, self.entries, self.log)
+        yield from agreements(plan, self.builds, self.entries, self.cache, self.log)
+        yield from step_checks(plan, self.builds, self.entries)
+
+    def _rounds(self) -> Iterator[Entry]:
+        """Yield the rounds of those undecided, until none is left or there are enough."""
+        begun_s, settings = self.clock(), self.plan.settings
+        for round_index in range(self.family.looks[-1]):
+            undecided = [one for one in self.open if one.is_undecided(ROUNDS)]
+            if not undecided:
+                return
+            if settings.budget is not None and self.clock() - begun_s > settings.budget:
+                self.ended = BY_BUDGET
+                return
+            yield from self._round(undecided, round_index)
+            if self.family.is_look(round_index + 1):
+                self._look(undecided, self.family, round_index + 1)
+        if any(one.is_undecided(ROUNDS) for one in self.open):
+            self.ended = BY_ROUNDS
+
+    def _round(self, some: Sequence[Candidate], round_index: int) -> Iterator[Entry]:
+        """Yield one round: each of some candidates in a fresh process, in a drawn order."""
+        plan = self._part(some)
+        yield from measure_round(
+            plan, self.builds, self.entries, self.log, plan.groups, round_index
+        )
+
+    def _qualities(self) -> Iterator[Entry]:
+        """Yield what the levels lose that are left: of no other is it worth its time."""
+        left = self._part(self.open)
+        if not left.groups or not left.settings.quality:
+            return
+        builds = build_all(left, self.cache, self.progress)
+        check_texts(left, builds)
+        self.builds.references.update(builds.references)
+        yield from qualities(left, self.builds, self.entries, self.log)
+
+    def _confirmed(self) -> Iterator[Entry]:
+        """Yield fresh processes of the preferred one, else of the next, until one holds."""
+        for one in in_order(self.candidates, self.records, self.prefer):
+            yield from self._confirm(one)
+            if one.outcome is Outcome.MET:
+                self.chosen = one
+                return
+
+    def _confirm(self, one: Candidate) -> Iterator[Entry]:
+        """Yield fresh processes of one candidate, and judge them alone."""
+        for test in one.group.workloads:
+            self.entries.memory.pop((one.group.key, test.name), None)
+        yield from memory_passes(self._part([one]), self.builds, self.entries, self.log)
+        moving = [
+            asked
+            for asked in self.requirements
+            if not is_counted(asked.metric) and not asked.is_sustained
+            if asked.metric.source is not Source.QUALITY
+        ]
+        start = 1 + max((index for key, _, index in self.entries.tests if key == one.group.key),
+                        default=-1)  # fmt: skip
+        timed = [asked for asked in moving if asked.metric.source in ROUNDS]
+        looks = looks_between(CONFIRMATION, max(CONFIRMATION, one.rounds)) if timed else ()
+        family = Family(len(lines_of(self.records_of(one), moving)), looks)
+        lines: Lines = {}
+        for count in range(1, (looks[-1] if looks else 1) + 1):
+            if timed:
+                yield from self._round([one], start + count - 1)
+            if family.is_look(count):
+                fresh = [_since(record, start) for record in self.records_of(one)]
+                lines = judged_again(lines, fresh, moving, family, self._scatter())
+                if all(line.outcome is not Outcome.INCONCLUSIVE for line in lines.values()):
+                    break
+        one.confirmation = lines
+
+    def _look(self, some: Sequence[Candidate], family: Family, rounds: int | None = None) -> None:
+        """Judge what no look has decided; who failed is lost."""
+        for one in some:
+            one.is_lost = any(
+                self.entries.failure_of(one.group, test) for test in one.group.workloads
+            )
+            one.rounds = one.rounds if rounds is None else rounds
+            self.records[one.record] = self.records_of(one)
+        common = self._scatter()
+        for one in some:
+            known = self.records[one.record]
+            one.lines = judged_again(one.lines, known, self.requirements, family, common)
+
+    def _scatter(self) -> dict[str, float]:
+        """How far processes are from each other, by metric, over all candidates."""
+        return scatters(
+            line
+            for records in self.records.values()
+            for line in lines_of(records, self.requirements)
+        )
+
+    def _part(self, some: Sequence[Candidate], quality: bool | None = None) -> Plan:
+        """The plan of some candidates."""
+        settings = self.plan.settings
+        if quality is not None:
+            settings = replace(settings, quality=quality)
+        return replace(self.plan, settings=settings, groups=tuple(one.group for one in some))
+
+
+def _since(record: Record, start: int) -> Record:
+    """A record with the processes of a round and of later ones alone."""
+    kept = tuple(process for process in record.samples if process.round >= start)
+    return structs.replace(record, samples=kept)
+
+
+def fit_plan(
+    plan: Plan,
+    requirements: Sequence[Requirement],
+    prefer: str,
+    *,
+    results: Path,
+    cache: Path,
+    progress: Progress,
+) -> FitOutcome:
+    """Find which session group of a plan meets every requirement; an interrupt keeps what is done.
+
+    Args:
+        plan: the candidates; its rounds are those of the first look, its max_rounds of the last.
+        requirements: all of them.
+        prefer: which of several that meet all; see choice.PREFERENCES.
+        results: folder of the document and of its journal.
+        cache: of built models and hardware peaks.
+        progress: told what begins, and how many candidates of how many are decided.
+
+    Raises:
+        HarnessError: before anything is measured: results folder, models, disk.
+    """
+    prepare_results_folder(results)
+    nothing = Builds({}, {})
+    journal, entries = open_journal(plan, nothing, results, False, new_run_id(), utc_now())
+    fit = Fit(plan, requirements, prefer, cache, entries, progress)
+    before: dict[tuple[str, str], tuple[tuple[str, int, int], ...]] = {}
+    with journal, telemetry_as(plan.settings.telemetry):
+        try:
+            for entry in fit.entries_of_all():
+                entries.add(entry)
+                journal.append(entry)
+                before = before or stamps(fit.builds)
+        except KeyboardInterrupt:
+            fit.ended = BY_INTERRUPT
+        interrupted = fit.ended == BY_INTERRUPT
+        changed = changed_groups(plan, fit.builds, before)
+        came = progress_of(plan, entries, interrupted, "") if interrupted else None
+        document = assemble(plan, fit.builds, entries, changed, came)
+        document = structs.replace(document, plan=structs.replace(document.plan, fit=fit.fitted()))
+        path = results / f"{document.run_id}.json"
+        write_document(document, path)
+        journal.path.unlink()
+    words = () if fit.chosen is None else run_words(fit.chosen.group, plan.settings)
+    return FitOutcome(document, path, _exit_code(fit), words)
+
+
+def _exit_code(fit: Fit) -> int:
+    """0: one is chosen; 1: none is; 3: and some failed, one of which might have met all."""
+    if fit.ended == BY_INTERRUPT:
+        return EXIT_INTERRUPTED
+    if fit.chosen is not None:
+        return EXIT_OK
+    failed = [one for one in fit.entries.failures.values() if _is_failure(one)]
+    return max((one.exit_code for one in failed), default=EXIT_GATE) if failed else EXIT_GATE
+
+
+def _is_failure(entry: FailureEntry) -> bool:
+    return entry.status is not Status.SKIPPED
