@@ -16,6 +16,7 @@ from harness.runner.plan import SessionGroup
 from harness.stats.limits import Family
 
 Lines = dict[tuple[str, str], Judged]  # by test and requirement
+BY_MEMORY = "memory"
 LOSSES = {"kld_nats": 1.0, "embedding_cosine": -1.0}  # what a level loses: times it, less is better
 
 
@@ -149,7 +150,7 @@ PREFERENCES: dict[str, Preference] = {
     "speed": Preference(
         "the highest rate", lambda records: (_slowness(records), *_by_quality(records))
     ),
-    "memory": Preference(
+    BY_MEMORY: Preference(
         "the smallest peak", lambda records: (_peak(records), *_by_quality(records))
     ),
 }

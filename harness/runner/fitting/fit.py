@@ -24,7 +24,7 @@ from harness.results.metric_row import Source
 from harness.results.progress import command_line, without_places
 from harness.results.requirement import Requirement
 from harness.results.schema import Document, Record
-from harness.runner.fitting.choice import Candidate, Lines, in_order, judged_again
+from harness.runner.fitting.choice import BY_MEMORY, Candidate, Lines, in_order, judged_again
 from harness.runner.fitting.command import run_words
 from harness.runner.fitting.estimated import ruled_out, skipped
 from harness.runner.loop.assemble import assemble, record_of
@@ -123,7 +123,8 @@ class Fit:
         yield from calibrations(self.plan, self.entries, self.cache, self.log)
         yield from self._by_estimate()
         yield from self._built()
-        yield from memory_passes(self._part(self.open), self.builds, self.entries, self.log)
+        if self._needs_memory():  # else only the choice's is taken
+            yield from memory_passes(self._part(self.open), self.builds, self.entries, self.log)
         self._look(self.open, self.family)
         yield from self._rounds()
         yield from self._qualities()
@@ -150,6 +151,11 @@ class Fit:
             command=command_line(without_places(words)) if words else "",
             ended=self.ended,
         )
+
+    def _needs_memory(self) -> bool:
+        """Whether anything is decided by what candidates hold."""
+        asked = any(one.metric.source is Source.MEMORY for one in self.requirements)
+        return asked or self.prefer == BY_MEMORY
 
     def _by_estimate(self) -> Iterator[Entry]:
         """Yield an entry per candidate that is not built, and fix the family of the others."""

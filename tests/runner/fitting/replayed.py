@@ -108,6 +108,7 @@ class Machine:
     def memory(self, plan, _builds, entries, _log):
         """Yield the memory of every test that has none."""
         for group in plan.groups:
+            self.log.append(("memory", group.level.name))
             peak = round(self.peak_mib.get(group.level.name, 100.0) * MIB)
             held = Held(rss_bytes=50 * MIB, anonymous_bytes=None, file_bytes=None)
             for test in group.workloads:

@@ -65,6 +65,7 @@ def test_the_preferred_of_those_that_meet_all_is_chosen_and_confirmed(run):
     assert not found["int4"].confirmation
     assert "--quant int8" in outcome.document.plan.fit.command
     assert [index for level, index in machine.log if level == "int8"] == [*range(8)]
+    assert [level for stage, level in machine.log if stage == "memory"] == ["int8"]
     assert not list(outcome.path.parent.glob("*.journal.jsonl"))
 
 
