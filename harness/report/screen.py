@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.report.answers import answers
 from harness.report.columns import SummaryColumn, columns_of
+from harness.report.fitted import draw_fit
 from harness.report.grid import KNOWN, VARIES, Column, draw_terminal, one_line, short
 from harness.report.headline import headline
 from harness.report.notes import notes
@@ -46,6 +47,7 @@ def draw_screen(document: Document, called: str) -> str:
         _wrapped_parts(one_line(headline(document, rows))),
         draw_terminal([column.header for column in columns], cells),
         *draw_sensitivities(document, "table"),
+        draw_fit(document, "table"),
         "\n".join(map(_wrapped, told)),
         "\n".join((*map(_wrapped, answers(document, rows)), *_further(rows, left_out, called))),
     ]
