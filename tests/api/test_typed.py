@@ -19,7 +19,7 @@ from harness.runner.settings.flags import FLAGS
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = Path(__file__).resolve().parents[1] / "fixtures" / "typed"
 # Of `bench run`, what only concerns printing; and what `run` itself takes under another name.
-PRINTED = {"inconclusive", "style", "dry_run", "explain_row", "quiet"}
+PRINTED = {"inconclusive", "wide", "beside", "style", "dry_run", "explain_row", "quiet"}
 OWN = {"plan": "config"}
 DERIVED = {"given", "part"}  # fields of Settings that nobody types
 

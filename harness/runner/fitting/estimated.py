@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from harness.core.errors import EXIT_OK
 from harness.engine.workload import Workload
 from harness.estimator.ranges import estimated_range
-from harness.results.entries import FailureEntry
 from harness.results.enums import Outcome, Status
 from harness.results.judged import Judged
+from harness.results.losses import FailureEntry
 from harness.results.requirement import Requirement
 from harness.runner.fitting.choice import Candidate, Lines
 from harness.runner.loop.assemble import estimates_part

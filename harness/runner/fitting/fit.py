@@ -15,11 +15,12 @@ from harness.core.environment import telemetry_as
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK
 from harness.core.findings import Progress
 from harness.results.document import write_document
-from harness.results.entries import Entry, FailureEntry
+from harness.results.entries import Entry
 from harness.results.enums import Outcome, Status
 from harness.results.fitted import Fitted
 from harness.results.journal import prepare_results_folder
 from harness.results.judged import is_counted, lines_of, scatters
+from harness.results.losses import FailureEntry
 from harness.results.metric_row import Source
 from harness.results.progress import command_line, without_places
 from harness.results.requirement import Requirement
