@@ -55,7 +55,7 @@ def read_results(path: Path) -> Document:
         return read_document(path)
     from harness.runner.loop.partial import read_partial
 
-    return read_partial(path)
+    return read_partial(path, tell)
 
 
 def is_journal(path: Path) -> bool:

@@ -86,10 +86,10 @@ def is_pairs(path: Path) -> bool:
     """Whether a file is one of `bench ab` or `bench tune`, by its first line."""
     if path.suffix != PAIRS or not path.is_file():
         return False
-    from harness.results.journal import read_lines
+    from harness.results.journal import read_journal
 
-    lines = read_lines(path)
-    return bool(lines) and lines[0].get("kind") in (AB, TUNE)
+    entries = read_journal(path, lambda _damaged: None)  # whoever draws it tells
+    return bool(entries) and entries[0].__struct_config__.tag in (AB, TUNE)
 
 
 def read_pairs(path: Path, what: str) -> "list[Entry]":

@@ -274,7 +274,7 @@ class JsonValues:
             )
         try:
             found = msgspec.convert(value, kind, strict=True)
-        except msgspec.ValidationError as error:
+        except ValueError as error:  # of msgspec, or of half a character, which JSON can say
             raise self._wrong(key, value, JSON_WORDS[kind]) from error
         if isinstance(found, int) and abs(found) > LARGEST_WHOLE:
             raise self._wrong(key, "a number of more than 64 bits", JSON_WORDS[kind])

@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--found", type=Path, default=Path("found"))
     asked = parser.parse_args()
+    asked.found.mkdir(parents=True, exist_ok=True)
     target = next(one for one in TARGETS if one.name == asked.target)
     search = Search(target, asked.found)
     with TemporaryDirectory() as corpus:

@@ -93,7 +93,7 @@ def revalued(content: bytes, chance: random.Random) -> bytes:
         table = json.loads(content)
     except (ValueError, RecursionError):
         return flipped(content, chance)
-    places = list(_places(table))
+    places = list(_places(table)) if isinstance(table, dict | list) else []
     if not places:
         return content
     for _ in range(chance.choice((1, 1, 1, 2, 4))):

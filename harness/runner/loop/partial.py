@@ -5,6 +5,7 @@ journal holds beside that makes a document of everything that was finished, whic
 partial and how it goes on. It lacks quality, and the precision that was reached.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,14 +72,18 @@ def outline(plan: Plan, builds: Builds, entries: Entries, command: str) -> Outli
     return OutlineEntry(cells=tuple(cells), command=command, method_version=METHOD_VERSION)
 
 
-def read_partial(path: Path) -> Document:
+def read_partial(path: Path, tell: Callable[[str], None] | None = None) -> Document:
     """Draw up what the journal of an unfinished run holds.
+
+    Args:
+        path: the journal.
+        tell: as of read_journal: what becomes of damaged lines.
 
     Raises:
         StorageError: it cannot be read.
         ResultFormatError: a damaged line, or a run that had not begun to measure.
     """
-    entries = Entries(read_journal(path))
+    entries = Entries(read_journal(path, tell))
     header, outlined = entries.header, entries.outline
     if outlined is None:
         raise ResultFormatError(

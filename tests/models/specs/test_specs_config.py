@@ -203,6 +203,8 @@ REFUSED = {
     "negative": ({"vocab_size": -1}, "vocab_size is -1"),
     "not a number": ({"rms_norm_eps": float("nan")}, "norm_epsilon is nan"),
     "infinite": ({"rope_theta": float("inf")}, "rope_theta is inf"),
+    "400 digits": ({"vocab_size": 10**400}, "vocab_size"),
+    "half a character": ({"hidden_act": "\ud800"}, r"hidden_act is '\ud800'"),
     "zero heads": ({"num_attention_heads": 0}, "does not divide into 0 heads"),
     "zero kv heads": ({"num_key_value_heads": 0}, "num_kv_heads is 0"),
     "kv groups": ({"num_key_value_heads": 3}, "4 heads cannot share 3 key-value heads"),

@@ -161,3 +161,16 @@ def test_sides_of_a_comparison_may_be_journals(broken_off, tmp_path, capsys):
     assert [line.partition(" ")[0] for line in told] == ["base", "new"]
     assert main(["compare", str(journal), "--axis", "quant"]) == EXIT_OK
     assert "is partial: interrupted: " in capsys.readouterr().out
+
+
+def test_a_flipped_bit_costs_its_line_and_is_named(broken_off, capsys):
+    """What the other lines hold is drawn."""
+    journal = journal_of(broken_off(Killed, sessions=1))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if b'"kind":"test"' in line)
+    lines[place] = lines[place].replace(b'"round":0', b'"round":1')
+    journal.write_bytes(b"".join(lines))
+    assert main(["report", str(journal)]) == EXIT_OK
+    told = capsys.readouterr()
+    assert f"line {place + 1} is damaged" in told.err
+    assert "fp32" in told.out
