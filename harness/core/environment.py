@@ -56,6 +56,9 @@ DEBUG = Variable(
     "Prints the traceback of a fault of `bench` itself (exit code 70), for a report.",
     "1",
 )
+PLAIN = Variable(
+    "NO_COLOR", BENCH, "Tables and progress on a terminal have no colour; rich reads it too.", "1"
+)
 KEY = Variable(
     "BENCH_API_KEY",
     BENCH,
@@ -110,7 +113,7 @@ HUB_TELEMETRY = Variable(
 # What a run says of telemetry: it is off, or as onnxruntime's wheels have it.
 OFF, DEFAULT = TELEMETRY_WORDS = ("off", "default")
 OURS = (
-    *(CACHE, SUMMARY, COMPLETE, DEBUG, KEY, *COMMITS),
+    *(CACHE, SUMMARY, COMPLETE, DEBUG, PLAIN, KEY, *COMMITS),
     *(SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY, HUB_TELEMETRY),
 )
 OTHERS = (
@@ -133,7 +136,6 @@ OTHERS = (
         "1",
     ),
     Variable("HF_ENDPOINT", "huggingface_hub", "Another hub.", "https://hub.example.org"),
-    Variable("NO_COLOR", "rich", "Tables and progress on a terminal have no colour.", "1"),
     Variable("COLUMNS", "rich", "Width of the progress, where the terminal does not say.", "100"),
     Variable("TERM", "rich", "`dumb`: no progress is drawn.", "dumb"),
     Variable(

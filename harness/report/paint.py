@@ -1,7 +1,8 @@
 """Colours of a terminal: verdicts, grades and failures. `NO_COLOR` and pipes have none."""
 
-import os
 import re
+
+from harness.core.environment import PLAIN, read_variable
 
 # What a terminal takes for a colour, and for its end: green, yellow, red.
 GOOD, DOUBTFUL, BAD, END = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
@@ -21,7 +22,7 @@ def painted(text: str) -> str:
 
     Where stdout is no terminal, who prints it leaves them out.
     """
-    if os.environ.get("NO_COLOR"):
+    if read_variable(PLAIN):
         return text
     coloured = _WORD.sub(lambda found: f"{WORDS[found[0]]}{found[0]}{END}", text)
     return _GRADE.sub(lambda found: f"{GRADES[found[0]]}{found[0]}{END}", coloured)

@@ -142,6 +142,8 @@ def words_of(command, path, style):
         return "explain", "trust", path, "--format", style
     if command == "compare":
         return "compare", path, path, "--force", "--format", style
+    if (command, style) == ("report", "table"):  # as narrow as a screen it has more lines
+        return command, path, "--format", style, "--wide"
     return command, path, "--format", style
 
 
