@@ -121,7 +121,7 @@ def _memory_terms(parts: Sequence[MemoryPart]) -> Iterator[Term]:
         return
     total = sum(part.bytes for part in parts)
     for part in (*parts, MemoryPart(part="sum", bytes=total)):
-        share = part.bytes / total
+        share = part.bytes / total if total else 0.0
         yield {"pass": "memory", "term": part.part, "read_bytes": part.bytes, "share": share}
 
 

@@ -17,6 +17,7 @@ from harness.core.files import write_whole
 from harness.results.bounds import refuse_endless
 from harness.results.checksum import KEY, check_content, checksum_of
 from harness.results.environment import Environment
+from harness.results.metrics import find_metric
 from harness.results.plan import RunPlan
 from harness.results.schema import SCHEMA, Document, Json
 from harness.results.unknown import gathered, spread
@@ -155,9 +156,22 @@ def _compact(value: Any) -> str:
 def _typed(table: Json) -> Document:
     """Check an upgraded document field by field and return it as records."""
     try:
-        return msgspec.convert(with_open_parts(table), Document)
+        document = msgspec.convert(with_open_parts(table), Document)
     except (ValueError, RecursionError) as error:
         raise ResultFormatError(f"it is damaged: {error}", fix=NEW_FILE_WITH_RECORDS) from error
+    for number, record in enumerate(document.records):
+        for name, shown in record.metrics.items():
+            _refuse_negative(f"records[{number}].metrics.{name}", name, shown.value)
+    return document
+
+
+def _refuse_negative(where: str, name: str, value: float) -> None:
+    """A rate, a time or a size below 0 was never measured."""
+    metric = find_metric(name)
+    if metric is not None and metric.is_ratio and not metric.signed and value < 0:
+        raise ResultFormatError(
+            f"it is damaged: {_text(where)} is {value:g}, below 0", fix=NEW_FILE_WITH_RECORDS
+        )
 
 
 def _plain(value: Any, where: str) -> Any:

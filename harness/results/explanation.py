@@ -1,5 +1,7 @@
 """The sum behind an estimate, term by term, as a record holds it."""
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -39,10 +41,10 @@ class EstimatedPass(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     pass_name: str = msgspec.field(name="pass")
-    seconds: float
+    seconds: Annotated[float, msgspec.Meta(gt=0)]
     bound: str
     complete: bool
-    terms: tuple[EstimatedTerm, ...]
+    terms: Annotated[tuple[EstimatedTerm, ...], msgspec.Meta(min_length=1)]
 
 
 class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):

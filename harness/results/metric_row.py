@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
+from harness.core.errors import ResultFormatError
 from harness.results.enums import Kind
 from harness.results.replies import MemoryTaken, ProcessSamples
 from harness.results.schema import Cell
@@ -101,7 +102,16 @@ class MetricRow:
         return self.scale is not Scale.DIFFERENCE
 
     def on_scale(self, value: float) -> float:
-        """A value on the scale of the statistics: its logarithm, or itself."""
+        """A value on the scale of the statistics: its logarithm, or itself.
+
+        Raises:
+            ResultFormatError: it is 0 or less, and what was measured is above 0.
+        """
+        if self.is_ratio and value <= 0:
+            raise ResultFormatError(
+                f"{self.name} is {value:g}, and what is measured is above 0",
+                fix="bench verify says whether the file is damaged",
+            )
         return math.log(value) if self.is_ratio else value
 
     def off_scale(self, difference: float) -> float:

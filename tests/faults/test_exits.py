@@ -59,6 +59,10 @@ DAMAGED = {
     "400 digits of a parameter count": replaced(b'"parameters":', b'"parameters":' + DIGITS),
     "400 digits and a fraction": replaced(b'"value":', b'"value":' + DIGITS),
     "6,000 digits": replaced(b'"value":', b'"value":' + b"9" * 6000),
+    "an estimate of less than nothing": replaced(
+        b'"pass":"decode step","seconds":', b'"pass":"decode step","seconds":-'
+    ),
+    "a rate below 0": replaced(b'"decode_tok_s":{"value":', b'"decode_tok_s":{"value":-'),
     "a number that is none": replaced(b'"schema_version":', b'"schema_version":-'),
     "a later format": replaced(b'"schema_version":2', b'"schema_version":99'),
     "a list": b"[]",

@@ -26,7 +26,7 @@ from harness.models.configs.packed import refuse_packed
 from harness.models.configs.parts import text_part, with_head
 from harness.models.configs.rope import turns_of
 from harness.models.configs.row import Architecture, ExpertKeys
-from harness.models.specs.check import check_any, require_positive
+from harness.models.specs.check import check_any, check_layers, require_positive
 from harness.models.specs.decoder_names import FAMILIES
 from harness.models.specs.layers import Experts
 from harness.models.specs.model import (
@@ -149,6 +149,8 @@ def _from_layers(values: JsonValues, name: str, steps: Steps | None) -> AnySpec:
     encoder = _encoder_fields(values, architecture, steps)
     _refuse_features(values, architecture, is_encoder=encoder is not None)
     numbers = {field: architecture.keys.get(field, key) for field, key in KEYS.items()}
+    if values.has(numbers["num_layers"]):  # lists of layers are made below
+        check_layers(values.where, values.integer(numbers["num_layers"]))
     heads = values.integer(numbers["num_heads"])
     hidden = values.integer(numbers["hidden_size"])
     head_dim = _head_dim(values, architecture, hidden, heads)

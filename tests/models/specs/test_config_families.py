@@ -42,6 +42,12 @@ def test_gemma_says_gelu_and_means_tanh():
     assert spec.head_dim == 256
 
 
+@pytest.mark.parametrize("name", ["Gemma2ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM"])
+def test_more_layers_than_any_model_has_are_refused_before_they_are_listed(name):
+    with pytest.raises(ModelError, match="at most 1000 layers"):
+        spec_of(name, num_hidden_layers=2_000_000)
+
+
 def test_gemma2_has_caps_and_a_window_in_every_second_layer():
     spec = spec_of("Gemma2ForCausalLM", query_pre_attn_scalar=144, head_dim=16)
     assert (spec.attention_softcap, spec.logit_softcap) == (50.0, 30.0)
