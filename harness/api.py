@@ -11,6 +11,7 @@ from harness.core.environment import keep_quiet
 from harness.core.errors import (
     DeviceError,
     HarnessError,
+    InterruptedRunError,
     MeasurementError,
     ModelError,
     ResultFormatError,
@@ -53,6 +54,7 @@ __all__ = [
     "Environment",
     "Estimate",
     "HarnessError",
+    "InterruptedRunError",
     "LoadedEncoder",
     "LoadedModel",
     "MeasurementError",

@@ -8,6 +8,7 @@ from harness.analysis.paired import lines_of
 from harness.core.errors import UsageError
 from harness.report.ab import cells_of, ending_of, side_names
 from harness.report.grid import Column, draw_columns, draw_records, prose
+from harness.report.numbers import percent, ratio, three_digits
 from harness.results.entries import AbEntry, Entry, PairEntry
 from harness.results.schema import Cell
 
@@ -39,10 +40,10 @@ COLUMNS: tuple[Column[PairRow], ...] = (
     Column("pair", lambda row: row.pair),
     Column("test", lambda row: row.test or "start"),
     Column("metric", lambda row: row.metric),
-    Column("A", lambda row: row.a, "{:.4g}".format),
-    Column("B", lambda row: row.b, "{:.4g}".format),
-    Column("B / A", lambda row: row.ratio, "{:.4f}".format),
-    Column("others CPU", lambda row: row.others, "{:.1%}".format),
+    Column("A", lambda row: row.a, three_digits),
+    Column("B", lambda row: row.b, three_digits),
+    Column("B / A", lambda row: row.ratio, ratio),
+    Column("others CPU", lambda row: row.others, percent),
 )
 
 

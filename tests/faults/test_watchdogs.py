@@ -163,7 +163,8 @@ def handlers():
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("sent", ["SIGTERM", "SIGHUP"])
 def test_whoever_asks_for_an_end_gets_one_as_with_ctrl_c(sent, handlers):
-    """A cancelled job, or a closed terminal."""
+    """A cancelled job, or a closed terminal; in a session that `nohup` began too."""
+    signal.signal(getattr(signal, sent), signal.SIG_DFL)
     end_as_with_ctrl_c()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(getattr(signal, sent))
