@@ -27,6 +27,7 @@ JOURNALS = {
     "flips": "level_flips",
     "gate-rates": "busy_neighbour",
     "stored-power": "stored_power",
+    "tune-trials": "tune_trials",
 }
 
 
