@@ -165,10 +165,12 @@ def _typed(table: Json) -> Document:
     return document
 
 
-def _refuse_negative(where: str, name: str, value: float) -> None:
+def _refuse_negative(where: str, name: str, value: float | None) -> None:
     """A rate, a time or a size below 0 was never measured."""
     metric = find_metric(name)
-    if metric is not None and metric.is_ratio and not metric.signed and value < 0:
+    if value is None or value >= 0 or metric is None:
+        return
+    if metric.is_ratio and not metric.signed:
         raise ResultFormatError(
             f"it is damaged: {_text(where)} is {value:g}, below 0", fix=NEW_FILE_WITH_RECORDS
         )
