@@ -127,7 +127,7 @@ def _memory_terms(parts: Sequence[MemoryPart]) -> Iterator[Term]:
 
 def _verdict(record: Record, part: EstimatedPass) -> str:
     """Say what a pass was estimated to take and took, and what most of it goes to."""
-    largest = max(part.terms, key=lambda term: term.seconds)
+    largest = max(part.terms, key=lambda term: term.seconds, default=None)
     estimate_ms, measured_ms = part.seconds * 1e3, _measured_ms(record, part.pass_name)
     text = f"{part.pass_name}: estimated {three_digits(estimate_ms)} ms"
     if not part.complete:
@@ -135,7 +135,8 @@ def _verdict(record: Record, part: EstimatedPass) -> str:
     if measured_ms is not None:
         ratio = two_decimals(measured_ms / estimate_ms)
         text += f", measured {three_digits(measured_ms)} ms (meas/est {ratio})"
-    return f"{text}; {part.bound}-bound, most of it {largest.term} ({largest.bound})"
+    text = f"{text}; {part.bound}-bound"
+    return text if largest is None else f"{text}, most of it {largest.term} ({largest.bound})"
 
 
 def _measured_ms(record: Record, pass_name: str) -> float | None:

@@ -44,7 +44,7 @@ class EstimatedPass(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Annotated[float, msgspec.Meta(gt=0)]
     bound: str
     complete: bool
-    terms: Annotated[tuple[EstimatedTerm, ...], msgspec.Meta(min_length=1)]
+    terms: tuple[EstimatedTerm, ...]
 
 
 class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
