@@ -357,17 +357,14 @@ def _scaled(metric: MetricRow, record: Record) -> list[float]:
 
 def _on_scale(metric: MetricRow, value: float) -> float:
     """Its logarithm; itself where it is compared as a difference, or may be 0."""
-    return value if metric.signed or not metric.is_ratio else math.log(value)
+    return value if metric.signed else metric.on_scale(value)
 
 
 def _off_scale(metric: MetricRow, value: float) -> float:
-    return value if metric.signed or not metric.is_ratio else math.exp(value)
+    return value if metric.signed else metric.off_scale(value)
 
 
 def _end(metric: MetricRow, end: float) -> float | None:
     """An end in the metric's unit; None: there is none."""
-    try:
-        found = _off_scale(metric, end)
-    except OverflowError:
-        return None
+    found = _off_scale(metric, end)
     return found if math.isfinite(found) else None
