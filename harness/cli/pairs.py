@@ -40,7 +40,7 @@ from harness.results.journal import (
     Journal,
     encode_line,
     prepare_results_folder,
-    read_journal,
+    sound_journals,
 )
 from harness.results.replies import Profile
 from harness.results.schema import METHOD_VERSION
@@ -136,12 +136,8 @@ def opened_pairs(header: AbEntry, results: Path, resume: bool) -> tuple[Path, li
     """
     if not resume:
         return results / f"{PAIRS_PREFIX}{new_run_id().removeprefix('run-')}.jsonl", []
-    for path in sorted(filter(Path.is_file, results.glob(f"{PAIRS_PREFIX}*.jsonl")), reverse=True):
-        try:
-            entries = read_journal(path)
-        except HarnessError:  # damaged, of pairs that may be others
-            continue
-        first = entries[0] if entries else None
+    for path, entries in sound_journals(results, PAIRS_PREFIX):
+        first = entries[0]
         if not isinstance(first, AbEntry) or not first.digest:
             continue
         same = (first.digest, first.first) == (header.digest, header.first)

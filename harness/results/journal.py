@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from harness.core.encoding import utf8_from
-from harness.core.errors import ResultFormatError, StorageError
+from harness.core.errors import HarnessError, ResultFormatError, StorageError
 from harness.core.files import sweep_folder, sync_folder
 from harness.results.bounds import refuse_endless
 from harness.results.entries import Entry
@@ -40,7 +40,7 @@ ENTRY_START = len(PREFIX) + 8 + len(MIDDLE)
 PROBE_BYTES = 256 * 1024
 
 
-PAIRS_PREFIX = "ab-"  # of files of `bench ab`, which nothing goes on with
+PAIRS_PREFIX = "ab-"  # of files of `bench ab`
 TUNE_PREFIX = "tune-"  # of files of `bench tune`
 
 
@@ -141,6 +141,20 @@ def read_journal(path: Path, tell: Callable[[str], None] | None = None) -> list[
                 raise
             tell(f"{error.problem}; it is left out")
     return entries
+
+
+def sound_journals(results: Path, prefix: str) -> Iterator[tuple[Path, list[Entry]]]:
+    """Yield the files of a kind with their entries, the newest first.
+
+    Those that cannot be read are passed over: they may be of something else.
+    """
+    for path in sorted(filter(Path.is_file, results.glob(f"{prefix}*.jsonl")), reverse=True):
+        try:
+            entries = read_journal(path)
+        except HarnessError:
+            continue
+        if entries:
+            yield path, entries
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import UsageError
 from harness.core.findings import Progress
 from harness.results.entries import Entry, HeatEntry, TuneEndEntry, TuneEntry
 from harness.results.environment import MachineFacts
-from harness.results.journal import TUNE_PREFIX, Journal, prepare_results_folder, read_journal
+from harness.results.journal import TUNE_PREFIX, Journal, prepare_results_folder, sound_journals
 from harness.runner.loop.run import new_run_id
 from harness.runner.tuning.heats import Turns, measure_heat
 from harness.runner.tuning.search import CONFIRMATION, LEAST_PAIRS, MOST_PAIRS, Search, Wanted
@@ -46,12 +46,8 @@ def opened_file(header: TuneEntry, results: Path, resume: bool) -> tuple[Path, l
     prepare_results_folder(results)
     if not resume:
         return results / f"{TUNE_PREFIX}{new_run_id().removeprefix('run-')}.jsonl", []
-    for path in sorted(filter(Path.is_file, results.glob(f"{TUNE_PREFIX}*.jsonl")), reverse=True):
-        try:
-            entries = read_journal(path)
-        except HarnessError:  # damaged, of a search that may be another one
-            continue
-        first = entries[0] if entries else None
+    for path, entries in sound_journals(results, TUNE_PREFIX):
+        first = entries[0]
         ended = any(isinstance(one, TuneEndEntry) for one in entries)
         if isinstance(first, TuneEntry) and first.digest == header.digest and not ended:
             return path, [one for one in entries if isinstance(one, HeatEntry)]
