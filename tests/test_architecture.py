@@ -22,6 +22,8 @@ ONLY_IN = {
     "psutil": {"machine"},
     "tokenizers": {"models", "runner"},
     "tabulate": {"report"},
+    "jinja2": {"report"},
+    "markupsafe": {"report"},
     "click": {"cli"},
     "rich": {"cli"},
     "vl_convert": {"report"},
