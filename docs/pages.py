@@ -72,7 +72,8 @@ Generated from harness/results/schema.py by docs/pages.py;
 - `checksum` is `sha256:` and the digest of the document without it as JSON with sorted keys, no
   spaces, ASCII escapes and whole numbers without a fraction. A document whose content is another
   is refused; one without it, of an older version, is read unchecked. `bench verify FILE` says
-  which of them a file is.
+  which of them a file is. `bench sign` signs the checksum, in `FILE.sig` beside the document
+  ([how it is checked](security.md#signed-documents)).
 
 Other programs read `bench report FILE --format jsonl`, a record per line and every key in each:
 

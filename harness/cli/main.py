@@ -62,6 +62,7 @@ COMMANDS = (
     ("compare", "harness.cli.compare", "Say what is faster, slower, the same, or inconclusive."),
     ("results", "harness.cli.results", "List the runs of a folder, the latest first."),
     ("verify", "harness.cli.verify", "Say whether stored results are as they were written."),
+    ("sign", "harness.cli.sign", "Sign stored results with an ssh key."),
     ("cache", "harness.cli.cache", "List what lies in the cache of built models, or prune it."),
     ("report", "harness.cli.report", "Draw a stored results file again, in any format."),
     ("explain", "harness.cli.explain", "Print what a term means, or the sum behind an estimate."),

@@ -1,14 +1,21 @@
 """Stored files held against their checks: documents by their checksum, journals line by line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
-from harness.core.errors import HarnessError
+from harness.core.encoding import utf8_from
+from harness.core.errors import HarnessError, StorageError
 from harness.results.document import JOURNAL_LINE, read_document
 from harness.results.journal import check_lines
+from harness.results.signature import (
+    Signature,
+    SignatureState,
+    judge_if_possible,
+    judge_signature,
+)
 
 DOCUMENT, JOURNAL = "document", "journal"
 MOST_NAMED = 3  # damaged lines of a journal in one sentence; more are counted
@@ -32,6 +39,7 @@ class Verified:
         parts: records of a document, sound entries of a journal.
         state: whether it is as it was written; of a journal without its torn last line.
         detail: what is wrong, or worth knowing; None: nothing.
+        signature: of a document; None: it has none, and nobody asked for one.
     """
 
     file: str
@@ -39,10 +47,33 @@ class Verified:
     parts: int
     state: State
     detail: str | None = None
+    signature: Signature | None = None
 
 
-def verify_file(path: Path) -> Verified:
-    """Read a file and hold it against its checks; what cannot be read counts as damaged."""
+def verify_file(path: Path, allowed: Path | None = None) -> Verified:
+    """Read a file and hold it against its checks; what cannot be read counts as damaged.
+
+    Args:
+        path: of the file.
+        allowed: file of allowed signers, by one of whom a document has to be signed; None: a
+            signature is checked where there is one, and an ssh-keygen.
+
+    Raises:
+        DeviceError: `allowed` needs an ssh-keygen, which is missing or too old.
+    """
+    found = _content_of(path)
+    if found.kind != DOCUMENT:
+        return found
+    try:
+        signature = judge_if_possible(path) if allowed is None else judge_signature(path, allowed)
+    except StorageError:  # which the finding says already
+        return found
+    asked = allowed is not None or signature.state != SignatureState.UNSIGNED
+    return replace(found, signature=signature) if asked else found
+
+
+def _content_of(path: Path) -> Verified:
+    """What a file's own checks say."""
     try:
         return _journal(path) if _is_journal(path) else _document(path)
     except HarnessError as error:
@@ -75,7 +106,7 @@ def _document(path: Path) -> Verified:
         HarnessError: as read_document.
     """
     records = len(read_document(path).records)
-    head = msgspec.json.decode(path.read_bytes(), type=_Head)
+    head = msgspec.json.decode(utf8_from(path.read_bytes()), type=_Head)
     if head.checksum is msgspec.UNSET:
         detail = "of an older version, or written by hand"
         return Verified(str(path), DOCUMENT, records, State.NO_CHECKSUM, detail)
