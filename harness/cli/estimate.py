@@ -12,7 +12,7 @@ from harness.cli.estimate_here import HERE, this_machine
 from harness.cli.options import FORMATS, Word, format_option
 from harness.cli.output import show, tell
 from harness.core.errors import UsageError
-from harness.core.ranges import parse_grid, parse_names
+from harness.core.ranges import parse_grid, parse_names, parse_turns
 from harness.estimator.answer import Estimate, estimate
 from harness.estimator.machine import OS_SHARE, estimate_here
 from harness.estimator.query import nominal_level
@@ -29,6 +29,7 @@ from harness.runner.settings.values import AS_TESTED, CAPACITIES, MOST
 
 Flags = dict[str, str | int | float | None]
 ALL = "all"
+PROMPT = "128"
 MAX_ROWS = 20_000  # 46 models x 23 devices x 15 levels is 15,870
 EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
 
@@ -47,7 +48,12 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
     help="Devices of the catalog, aliases, `all`; `cpu` is here.",
 )
 @click.option("--depth", default="0", show_default=True, help="Tokens already in the cache.")
-@click.option("--prompt", default="128", show_default=True, help="Prompt tokens.")
+@click.option("--prompt", help="Prompt tokens.  [default: 128]")
+@click.option(
+    "--turns",
+    metavar="TURNSxPROMPT+GEN",
+    help="Turns of a chat, a row each: 4x128+64. With the cache kept, and read again.",
+)
 @click.option("--batch", default="1", show_default=True, help="Sequences at once.")
 @click.option(
     "--capacity",
@@ -80,7 +86,7 @@ def command(style: str, explain_row: bool, **flags: str | int | float | None) ->
 
 
 def estimate_rows(flags: Flags) -> list[Estimate]:
-    """Return one estimate per model, level, device, depth, prompt, batch and capacity of the grids.
+    """Return one estimate per model, level, device, length, batch and capacity of the grids.
 
     Raises:
         HarnessError: a name, a number or a combination that cannot be estimated.
@@ -97,9 +103,10 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
             fix="--on cpu for this machine, or --on all for every device of the catalog",
         )
     names = _words(flags["devices"], "--on", device_keys())
-    grids = [parse_grid(str(flags[key]), f"--{key}") for key in ("depth", "prompt", "batch")]
+    batches = parse_grid(str(flags["batch"]), "--batch")
+    lengths = _lengths(flags)
     rooms = CAPACITIES.read(str(flags["capacity"]), "--capacity", "--capacity max", is_text=True)
-    count = len(targets) * len(levels) * len(names) * prod(len(grid) for grid in (*grids, rooms))
+    count = len(targets) * len(levels) * len(names) * prod(map(len, (lengths, batches, rooms)))
     if count > MAX_ROWS:
         raise UsageError(
             f"{count:,} rows are asked for, and at most {MAX_ROWS:,} are drawn",
@@ -107,14 +114,36 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
         )
     estimators = [_estimator(name, flags) for name in names]
     return [
-        estimator(target, level, depth=depth, prompt=prompt, batch=batch, capacity=capacity)
+        estimator(target, level, **length, batch=batch, capacity=capacity)
         for target in targets
         for level in levels
         for estimator in estimators
-        for depth in grids[0]
-        for prompt in grids[1]
-        for batch in grids[2]
+        for length in lengths
+        for batch in batches
         for capacity in dict.fromkeys(_capacity(word, target, len(targets) == 1) for word in rooms)
+    ]
+
+
+def _lengths(flags: Flags) -> list[dict[str, int]]:
+    """Return depth and prompt of every row; of turns also what follows, and their numbers.
+
+    Raises:
+        UsageError: a chat whose prompts are also given by another flag.
+    """
+    depths, turns = parse_grid(str(flags["depth"]), "--depth"), flags["turns"]
+    if turns is None:
+        typed = PROMPT if flags["prompt"] is None else str(flags["prompt"])
+        prompts = parse_grid(typed, "--prompt")
+        return [{"depth": depth, "prompt": prompt} for depth in depths for prompt in prompts]
+    if flags["prompt"] is not None:
+        raise UsageError(
+            "--turns says how long prompts are, and so does --prompt", fix="leave one of them out"
+        )
+    return [
+        {"depth": depth + before * (prompt + gen), "prompt": prompt, "gen": gen, "turn": before + 1}
+        for depth in depths
+        for count, prompt, gen in parse_turns(str(turns), "--turns")
+        for before in range(count)
     ]
 
 

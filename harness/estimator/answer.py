@@ -7,8 +7,8 @@ Beside it stands the estimate people do in their heads, the honest baseline: par
 over bandwidth. It knows nothing of scales, caches, embeddings or kernels; that is the point.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from harness.builder.quantize.levels import QuantLevel, find_level
 from harness.core.errors import UsageError
@@ -117,6 +117,7 @@ def case_sizes(case: Case) -> Sizes:
         level,
         prompt_tokens=lengths.prompt_tokens,
         depth_tokens=lengths.depth_tokens,
+        gen_tokens=lengths.gen_tokens,
         capacity_tokens=lengths.capacity_tokens,
         batch=lengths.batch,
         runtime=case.runtime,
@@ -196,6 +197,7 @@ class Speeds:
     Attributes:
         step_s: one decode step; of an encoder, its pass.
         ttft_s: prefill up to the logits of the last token, warm.
+        reread_ttft_s: of a turn the same where everything before it is read again.
         encode_s: one pass of the encoder (and the first token, where a decoder follows).
         prefill_tok_s: prompt tokens per second.
         decode_tok_s: generated tokens per second, of all sequences.
@@ -213,6 +215,7 @@ class Speeds:
     bound: str
     steps: tuple[Breakdown, ...]
     prefills: tuple[Breakdown, ...]
+    reread_ttft_s: Range | None = None
 
 
 def case_speeds(case: Case) -> Speeds:
@@ -236,7 +239,14 @@ def case_speeds(case: Case) -> Speeds:
         bound="/".join(dict.fromkeys(breakdown.bound for breakdown in steps)),
         steps=steps,
         prefills=prefills if known else (),
+        reread_ttft_s=_reread(case, ends) if case.lengths.gen_tokens and known else None,
     )
+
+
+def _reread(case: Case, ends: Sequence[Constants]) -> Range:
+    """Return the time to the first token of a turn whose cache was lost."""
+    whole = replace(case, lengths=case.lengths.read_again)
+    return _seconds(tuple(_prefill(whole, end) for end in ends))
 
 
 def least_work(case: Case) -> tuple[Work, ...]:
@@ -245,7 +255,7 @@ def least_work(case: Case) -> tuple[Work, ...]:
     if structure is None:
         return _count_work(case, rows=lengths.batch)
     shape = Pass(
-        1, lengths.depth_tokens, lengths.batch, encoder_tokens=structure.encoder_tokens or 0
+        1, lengths.step_depth_tokens, lengths.batch, encoder_tokens=structure.encoder_tokens or 0
     )
     if not case.decodes:
         tokens = structure.encoder_tokens or lengths.prompt_tokens
@@ -280,7 +290,7 @@ def _decode_step(case: Case, constants: Constants) -> Breakdown:
         structure,
         case.level,
         constants,
-        depth_tokens=lengths.depth_tokens,
+        depth_tokens=lengths.step_depth_tokens,
         batch=lengths.batch,
         runtime=case.runtime,
     )
@@ -359,6 +369,8 @@ def estimate(
     prompt: int = 128,
     batch: int = 1,
     capacity: int = 0,
+    gen: int = 0,
+    turn: int = 0,
     engine: str | None = None,
     memory_bytes: int | None = None,
     os_share: float | None = None,
@@ -373,7 +385,9 @@ def estimate(
         depth: tokens already in the cache.
         prompt: tokens of the prefill.
         batch: sequences at once.
-        capacity: positions that the cache is allocated for; 0: depth and prompt.
+        capacity: positions that the cache is allocated for; 0: as many as are needed.
+        gen: tokens of the answer, of a turn of a chat; 0: it is none.
+        turn: its number in its chat.
         engine: `cpu`, `gpu` or `npu`; None: the fastest one with a stated peak.
         memory_bytes: that the device carries; None: the most that is sold.
         os_share: share of the memory kept by the operating system; None: the class's.
@@ -387,7 +401,7 @@ def estimate(
             model,
             find_level(level) if isinstance(level, str) else level,
             catalog_device(device),
-            Lengths(depth, prompt, batch, capacity),
+            Lengths(depth, prompt, batch, capacity, gen, turn),
             engine=engine,
             memory_bytes=memory_bytes,
             os_share=os_share,
@@ -455,9 +469,11 @@ def _beyond_context(structure: ModelStructure, lengths: Lengths) -> Iterator[str
     """Warn of a sequence that the model does not take; a fixed encoder input is no prompt."""
     prompt = lengths.prompt_tokens if structure.encoder_tokens is None else 0
     depth = lengths.depth_tokens if structure.decodes else 0
-    if depth + prompt > structure.max_context_tokens:
+    gen = lengths.gen_tokens
+    if depth + prompt + gen > structure.max_context_tokens:
+        more = f" + answer {gen:,}" if gen else ""
         yield (
-            f"depth {depth:,} + prompt {prompt:,} is beyond the model's context of"
+            f"depth {depth:,} + prompt {prompt:,}{more} is beyond the model's context of"
             f" {structure.max_context_tokens:,} tokens"
         )
 

@@ -49,6 +49,8 @@ def _asked(estimate: Estimate) -> dict[str, Value]:
         "engine": None if case.engine is None else case.engine.kind,
         "depth_tokens": case.lengths.depth_tokens,
         "prompt_tokens": case.lengths.prompt_tokens,
+        "gen_tokens": case.lengths.gen_tokens or None,
+        "turn": case.lengths.turn or None,
         "batch": case.lengths.batch,
         "capacity_tokens": case.lengths.capacity_tokens or None,
         "parameters": case.target.parameters,
@@ -75,6 +77,7 @@ def _speeds(estimate: Estimate) -> dict[str, Value]:
     speeds = estimate.speeds
     return {
         **_ends("ttft_ms", speeds.ttft_s, 1e3),
+        **_ends("reread_ttft_ms", speeds.reread_ttft_s, 1e3),
         **_ends("encode_ms", speeds.encode_s, 1e3),
         **_ends("prefill_tok_s", speeds.prefill_tok_s),
         **_ends("decode_tok_s", speeds.decode_tok_s),

@@ -24,6 +24,8 @@ def estimate_here(
     prompt: int = 128,
     batch: int = 1,
     capacity: int = 0,
+    gen: int = 0,
+    turn: int = 0,
     os_share: float = OS_SHARE,
     price_per_kwh: float | None = None,
 ) -> Estimate:
@@ -37,7 +39,9 @@ def estimate_here(
         depth: tokens already in the cache.
         prompt: tokens of the prefill.
         batch: sequences at once.
-        capacity: positions that the cache is allocated for; 0: depth and prompt.
+        capacity: positions that the cache is allocated for; 0: as many as are needed.
+        gen: tokens of the answer, of a turn of a chat; 0: it is none.
+        turn: its number in its chat.
         os_share: share of the memory kept by the system.
         price_per_kwh: checked and noted: without a stated power there is no cost.
 
@@ -64,7 +68,7 @@ def estimate_here(
         level=find_level(level) if isinstance(level, str) else level,
         device=device,
         engine=engine,
-        lengths=Lengths(depth, prompt, batch, capacity),
+        lengths=Lengths(depth, prompt, batch, capacity, gen, turn),
         budget=Budget(memory_bytes, os_share, is_stated=True),
         peaks=(interval_end(constants, fast=False), interval_end(constants, fast=True)),
     )

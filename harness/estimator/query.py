@@ -3,7 +3,7 @@
 The constants of a catalog device are its data sheet times the shares its class was seen to reach.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.builder.quantize.levels import LEVELS, Form, MatrixFormat, QuantLevel
 from harness.core.errors import UsageError, suggestion
@@ -124,21 +124,37 @@ class Lengths:
         depth_tokens: already in the cache.
         prompt_tokens: of the prefill.
         batch: sequences at once.
-        capacity_tokens: that the cache is allocated for; 0: depth and prompt.
+        capacity_tokens: that the cache is allocated for; 0: as many as are needed.
+        gen_tokens: decoded behind the prompt, of a turn of a chat; 0: it is none, and a step stands
+            at the depth.
+        turn: its number in its chat, from 1 on; 0: it is none.
     """
 
     depth_tokens: int = 0
     prompt_tokens: int = 128
     batch: int = 1
     capacity_tokens: int = 0
+    gen_tokens: int = 0
+    turn: int = 0
+
+    @property
+    def step_depth_tokens(self) -> int:
+        """Where a decode step stands: of a turn the middle one of its answer."""
+        if not self.gen_tokens:
+            return self.depth_tokens
+        return self.depth_tokens + self.prompt_tokens + max(self.gen_tokens - 2, 0) // 2
+
+    @property
+    def read_again(self) -> "Lengths":
+        """The same, its prompt all that is before it too: nothing is in the cache."""
+        return replace(self, prompt_tokens=self.depth_tokens + self.prompt_tokens, depth_tokens=0)
 
     def __post_init__(self) -> None:
         """Refuse lengths that describe no run."""
-        lengths = (self.depth_tokens, self.prompt_tokens, self.batch, self.capacity_tokens)
-        if max(lengths) > MAX_LENGTH:
+        lengths = (self.depth_tokens, self.prompt_tokens, self.gen_tokens, self.batch)
+        if max(*lengths, self.capacity_tokens) > MAX_LENGTH:
             raise UsageError(
-                f"a depth, prompt, batch or capacity is above {MAX_LENGTH:,}, the most that is"
-                " estimated",
+                f"a length, batch or capacity is above {MAX_LENGTH:,}, the most that is estimated",
                 fix="--depth 4096 --prompt 512",
             )
         if self.depth_tokens < 0:
@@ -151,12 +167,13 @@ class Lengths:
                 f"--prompt {self.prompt_tokens} and --batch {self.batch} must be positive",
                 fix="--prompt 128 --batch 1",
             )
-        needed = self.depth_tokens + self.prompt_tokens
+        needed = self.depth_tokens + self.prompt_tokens + self.gen_tokens
         if self.capacity_tokens and self.capacity_tokens < needed:
+            what = f"turn {self.turn} needs" if self.turn else "depth and prompt need"
+            shorter = "--turns" if self.turn else "--prompt or --depth"
             raise UsageError(
-                f"--capacity {self.capacity_tokens}: depth and prompt need {needed} positions of"
-                " the cache",
-                fix=f"--capacity {needed} or more, or a shorter --prompt or --depth",
+                f"--capacity {self.capacity_tokens}: {what} {needed} positions of the cache",
+                fix=f"--capacity {needed} or more, or a shorter {shorter}",
             )
 
 
@@ -219,9 +236,13 @@ class Case:
         """Refuse a cache that is allocated for more than the model takes, or by none.
 
         Raises:
-            UsageError: see above.
+            UsageError: see above; or turns of what decodes nothing.
         """
         capacity, structure = self.lengths.capacity_tokens, self.target.structure
+        if self.lengths.gen_tokens and not self.decodes:
+            raise UsageError(
+                f"--turns: {self.target.name} decodes nothing", fix="leave --turns out"
+            )
         if not capacity:
             return
         if structure is None or not structure.decodes:

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from msgspec import structs
@@ -267,3 +268,37 @@ def test_a_word_that_means_nothing_is_told_before_a_device_is_asked_for(capsys):
     code, _, err = run(capsys, "estimate", "smollm2-135m")
     assert code == 2
     assert "needs a device, and --on names none" in err
+
+
+def test_turns_are_rows_with_the_cache_kept_and_lost(capsys):
+    """Of the first turn both read the prompt alone; later ones read more where it is lost."""
+    words = ("estimate", "smollm2-135m", "--on", "rpi5", "--turns", "3x128+64")
+    code, out, _ = run(capsys, *words, "--format", "json")
+    rows = json.loads(out)
+    assert code == 0
+    places = [(row["turn"], row["depth_tokens"], row["gen_tokens"]) for row in rows]
+    assert places == [(1, 0, 64), (2, 192, 64), (3, 384, 64)]
+    assert rows[0]["ttft_ms_low"] == rows[0]["reread_ttft_ms_low"]
+    for earlier, later in pairwise(rows):
+        assert later["reread_ttft_ms_low"] > later["ttft_ms_low"] > earlier["ttft_ms_low"]
+        assert later["decode_tok_s_high"] < earlier["decode_tok_s_high"]
+        assert later["peak_bytes"] > earlier["peak_bytes"]
+    _, drawn, _ = run(capsys, *words)
+    header = drawn.split("\n\n")[1]
+    assert "reread" in header
+    assert "gen 64" in drawn.splitlines()[0]
+    _, out, _ = run(capsys, *words, "--capacity", "max", "--depth", "1000", "--format", "jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["depth_tokens"] for row in rows] == [1000, 1192, 1384]
+    assert {row["capacity_tokens"] for row in rows} == {8192}
+
+
+def test_a_turn_is_estimated_as_a_run_estimates_it(capsys):
+    """The step is the middle one of its answer: one token alone has a step of its own depth."""
+    from harness.estimator.query import Lengths
+
+    assert Lengths(384, 128).step_depth_tokens == 384
+    assert Lengths(384, 128, gen_tokens=64, turn=3).step_depth_tokens == 384 + 128 + 31
+    assert Lengths(384, 128, gen_tokens=1, turn=3).step_depth_tokens == 384 + 128
+    again = Lengths(384, 128, gen_tokens=64, turn=3).read_again
+    assert (again.depth_tokens, again.prompt_tokens) == (0, 512)
