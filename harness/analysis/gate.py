@@ -23,6 +23,7 @@ from harness.core.errors import UsageError, suggestion
 from harness.core.ranges import parse_number, parse_share
 from harness.results.enums import Outcome as Required
 from harness.results.judged import Judged
+from harness.results.metric_names import SHORT, full_name, limit_name
 from harness.results.metric_row import MetricRow, Source
 from harness.results.metrics import METRICS
 from harness.results.schema import Cell, kind_of
@@ -56,7 +57,7 @@ class Gate:
     """One limit.
 
     Attributes:
-        text: as it was asked for.
+        text: as it was asked for, a metric by the name that limits call it.
         metrics: names of what it watches.
         limit: share by which new may be worse, or an amount in the metric's unit.
     """
@@ -149,12 +150,16 @@ def parse_gate(text: str) -> Gate:
     """
     name, _, limit = text.partition(":")
     known = compared()
-    metrics = GATES.get(name, (name,) if name in known else ())
+    full = full_name(name)
+    metrics = GATES.get(name, (full,) if full in known else ())
     if not metrics:
         raise UsageError(
             f"--fail-on {text}: no gate is called {name!r}",
-            fix=suggestion(name, (*GATES, *known)),
+            fix=suggestion(name, gate_names()),
         )
+    if name not in GATES:  # one metric: drawn as every limit on it is
+        name = limit_name(name)
+        text = f"{name}:{limit}" if limit else name
     if not limit:
         raise UsageError(
             f"--fail-on {text} has no limit: one stands behind a colon", fix=f"--fail-on {name}:3%"
@@ -162,6 +167,13 @@ def parse_gate(text: str) -> Gate:
     if known[metrics[0]].is_ratio:
         return Gate(text, metrics, parse_share(limit, f"--fail-on {text}"))
     return Gate(text, metrics, _parse_amount(limit, f"--fail-on {text}"))
+
+
+def gate_names() -> tuple[str, ...]:
+    """What a gate may be called: words of its own, then metrics, by their short names too."""
+    known = compared()
+    short = (word for word, name in SHORT.items() if name in known)
+    return tuple(dict.fromkeys((*GATES, *short, *known)))
 
 
 def watched_metrics(gates: Sequence[Gate]) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from harness.analysis.gate import (
     is_failure,
     judge_gates,
     parse_gate,
+    requirements_fail,
 )
 from harness.analysis.paired import LEAST_PAIRS, Ending
-from harness.cli.completion import gate_names, words
+from harness.cli.completion import gate_names, requirement_names, words
 from harness.cli.flags import FlagsCommand, flag_options
 from harness.cli.options import (
     AB_FORMATS,
@@ -42,6 +43,8 @@ from harness.core.errors import (
     UsageError,
 )
 from harness.core.ranges import parse_seconds, parse_share
+from harness.results.enums import Kind
+from harness.results.requirement import parse_requirements
 
 if TYPE_CHECKING:
     from harness.cli.pairs import Pairs
@@ -72,6 +75,12 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
     shell_complete=words(gate_names),
     help="End with 1 where B is worse: slower:3%, load:10%.",
 )
+@click.option(
+    "--require",
+    multiple=True,
+    shell_complete=words(requirement_names, is_list=True),
+    help="End with 1 where a side does not keep to a limit: decode>=20, ttft<=800ms, load<=3s.",
+)
 @click.option("--resume", is_flag=True, help="Go on with pairs that were interrupted or killed.")
 @click.option(
     "--confirm", is_flag=True, help="Before it fails, measure anew; fail only if that fails too."
@@ -97,6 +106,7 @@ def command(
     seconds: float,
     tolerance: str,
     fail_on: tuple[str, ...],
+    require: tuple[str, ...],
     confirm: bool,
     resume: bool,
     inconclusive: str,
@@ -114,15 +124,22 @@ def command(
     on both; a pair of fresh processes gives one ratio, B / A. Pairs are added until every
     interval is narrow enough, or the pairs or the budget are used up; intervals are widened so that
     this keeps their 95 %.
+
+    A requirement is an absolute limit on both sides, MET or NOT_MET by its whole interval over the
+    processes of the pairs, or INCONCLUSIVE. The other side works meanwhile: alone, each is faster.
     """
     from harness.analysis.paired import Limits
+    from harness.analysis.paired_required import refuse_unanswered, stand_ins
     from harness.cli.compare_draw import draw_comparison
     from harness.cli.pairs import make_header, measure_pairs
     from harness.machine.watch.facts import usable_cores
-    from harness.report.ab import closing, compare_pairs
+    from harness.report.ab import closing, compare_pairs, judged_pairs
     from harness.report.compare_table import pairs_note
+    from harness.runner.loop.paired import shared_tests
 
     gates = [_gate(text) for text in fail_on]
+    requirements = parse_requirements(require) if require else ()
+    refuse_unanswered(requirements, tuple(Kind))
     question = Question(parse_share(tolerance, "--tolerance"), no_correction=no_correction)
     narrow = min(parse_share(precision, "--precision"), *(gate.limit / 2 for gate in gates), 1.0)
     limits = Limits(_pairs(pairs, gates), narrow, _budget(budget))
@@ -132,6 +149,7 @@ def command(
         read_variant("--b", text_b, shared, usable, cache),
     )
     sides, plan = _sides(variants, (python_a, python_b), seconds, cache)
+    refuse_unanswered(requirements, {test.kind for test in shared_tests(sides)})
     asked = (question.tolerance, limits)
     header = make_header(sides, (text_a, text_b), (label_a, label_b), plan, asked)
     settings = variants[0].settings if profile else None
@@ -149,11 +167,15 @@ def command(
             more = pairs_note(again.count, again.ending, limits.precision)
             comparison = replace(comparison, notes=(*comparison.notes, f"{note}: {more}"))
             sittings.append(again)
-    draw_comparison(comparison, judged, policy, ((), ()), style, closing(comparison))
+    required = judged_pairs(found.entries, requirements)
+    comparison = replace(comparison, notes=(*comparison.notes, *stand_ins(requirements)))
+    last = closing(comparison)
+    draw_comparison(comparison, judged, policy, ((), ()), style, last, required)
     for sitting in sittings:
         tell_lost(sitting.lost)
     ended = max(map(_ended, sittings))
-    return ended or (EXIT_GATE if is_failure(judged, policy) else EXIT_OK)
+    fails = requirements_fail([one for _, one in required], policy)
+    return ended or (EXIT_GATE if fails or is_failure(judged, policy) else EXIT_OK)
 
 
 def _ended(found: "Pairs") -> int:

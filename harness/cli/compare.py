@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -34,9 +35,13 @@ from harness.cli.options import (
 )
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.ranges import parse_share
-from harness.results.judged import Judged, judge_records, judge_runs
+from harness.results.judged import judge_records, judge_runs
+from harness.results.metric_names import full_name
 from harness.results.requirement import Requirement, parse_requirements
-from harness.results.schema import Document, Record
+from harness.results.schema import Document
+
+if TYPE_CHECKING:
+    from harness.report.required import Lines
 
 EXAMPLE = (
     "Example:  bench compare results/base.json results/new.json --fail-on slower:3% "
@@ -97,35 +102,34 @@ def command(
     programs, where the data could not have shown the limit, or where the limit lies inside the
     interval. It is a warning, unless --inconclusive says otherwise.
 
-    A requirement is an absolute limit on NEW (of an --axis, on every cell), MET or NOT_MET by its
-    whole interval, or INCONCLUSIVE likewise.
+    A requirement is an absolute limit on NEW (of an --axis, on every cell; of pairs, on both
+    sides), MET or NOT_MET by its whole interval, or INCONCLUSIVE likewise.
     """
     from harness.cli.compare_draw import draw_comparison
     from harness.report.ab import closing
 
     gates = [parse_gate(text) for text in fail_on]
     requirements = parse_requirements(require) if require else ()
-    names = tuple(name for name in (metric or "").split(",") if name)
+    names = tuple(full_name(name) for name in (metric or "").replace(" ", "").split(",") if name)
     share = parse_share(tolerance, "--tolerance")
     question = Question(share, names, watched_metrics(gates), no_correction)
     documents: tuple[list[Document], list[Document]] = [], []
+    required: Lines
     pairs = _pairs_file(sides, axis)
     if pairs is not None:
-        comparison = _compare_pairs(pairs, question, style)
+        comparison, required = _compare_pairs(pairs, question, style, requirements)
     else:
         documents, comparison = _compare(sides, axis, base, question, force)
+        required = _required(documents[1] or documents[0], requirements)
     judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
     refuse_few(judged)
-    required = _required(documents[1] or documents[0], requirements)
     last = closing(comparison) if pairs else ""
     draw_comparison(comparison, judged, policy, documents, style, last, required)
     fails = requirements_fail([one for _, one in required], policy)
     return EXIT_GATE if fails or is_failure(judged, policy) else EXIT_OK
 
 
-def _required(
-    documents: list[Document], requirements: Sequence[Requirement]
-) -> list[tuple[Record, Judged]]:
+def _required(documents: list[Document], requirements: Sequence[Requirement]) -> "Lines":
     """What requirements say of one side; of several runs each gives one value.
 
     Raises:
@@ -139,7 +143,7 @@ def _required(
     for one in requirements:
         if not any(judged.requirement == one for _, judged in found):
             raise UsageError(
-                f"--require {one.text} can never fail: no cell of NEW has {one.metric.name}",
+                f"--require {one.text} can never fail: no cell of NEW has {one.metric_name}",
                 fix="measure it (--quality for kld and top1), or leave it out",
             )
     return found
@@ -156,10 +160,13 @@ def _pairs_file(sides: tuple[str, ...], axis: str | None) -> Path | None:
     return path if is_pairs(path) else None
 
 
-def _compare_pairs(path: Path, question: Question, style: str) -> Comparison:
+def _compare_pairs(
+    path: Path, question: Question, style: str, requirements: Sequence[Requirement]
+) -> "tuple[Comparison, Lines]":
     """What a file of pairs says; its own tolerance, where none is asked for."""
+    from harness.analysis.paired_required import stand_ins
     from harness.cli.show import read_pairs
-    from harness.report.ab import compare_pairs, tolerance_of
+    from harness.report.ab import compare_pairs, judged_pairs, tolerance_of
 
     if question.metrics or style not in AB_FORMATS:
         raise UsageError(
@@ -170,7 +177,9 @@ def _compare_pairs(path: Path, question: Question, style: str) -> Comparison:
     entries = read_pairs(path, "compare")
     if source is ParameterSource.DEFAULT:
         question = replace(question, tolerance=tolerance_of(entries))
-    return compare_pairs(entries, question)
+    found = compare_pairs(entries, question)
+    found = replace(found, notes=(*found.notes, *stand_ins(requirements)))
+    return found, judged_pairs(entries, requirements)
 
 
 def _compare(

@@ -25,13 +25,13 @@ from harness.report.gates import (
 )
 from harness.report.grid import one_line
 from harness.report.required import (
+    Lines,
     required_annotations,
     required_cases,
     required_lines,
     required_values,
 )
-from harness.results.judged import Judged
-from harness.results.schema import Document, Record
+from harness.results.schema import Document
 
 TABLES = ("table", "md")
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {
@@ -47,7 +47,7 @@ def draw_comparison(
     documents: tuple[Sequence[Document], Sequence[Document]],
     style: str,
     closing: str = "",
-    required: Sequence[tuple[Record, Judged]] = (),
+    required: Lines = (),
 ) -> None:
     """Print a comparison, and on stderr what its gates say.
 

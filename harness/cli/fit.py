@@ -1,8 +1,7 @@
 """`bench fit`: which model, level and thread count meets the requirements here."""
 
-import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,18 +15,24 @@ from harness.cli.options import (
     offline_option,
     quiet_option,
     results_option,
+    verbose_option,
     wait_option,
 )
 from harness.cli.output import show, tell
 from harness.core.errors import EXIT_OK, UsageError
 from harness.runner.settings import flag_values, load_settings
 
-PLAN = "fit"
+if TYPE_CHECKING:
+    from harness.results.requirement import Requirement
+    from harness.runner.fitting.outcome import FitOutcome
+    from harness.runner.plan import Plan
+
+PLAN, NAME = "fit", "fit"
 PREFER = ("quality", "speed", "memory")
 EXAMPLE = 'Example:  bench fit smollm2-135m --require "decode>=20, ttft<=800ms, peak<=2GiB"'
 
 
-@click.command("fit", cls=FlagsCommand, epilog=EXAMPLE)
+@click.command(NAME, cls=FlagsCommand, epilog=EXAMPLE)
 @click.argument("models", metavar="[MODEL...]", nargs=-1, shell_complete=MODEL)
 @click.option(
     "--prefer",
@@ -37,7 +42,9 @@ EXAMPLE = 'Example:  bench fit smollm2-135m --require "decode>=20, ttft<=800ms, 
     help="Which of several that meet all: the least loss, the fastest, the smallest.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the candidates and stop.")
+@click.option("--resume", is_flag=True, help="Go on with the unfinished fit of the same plan.")
 @offline_option()
+@verbose_option("Also tell of each candidate why it is out, or when it was decided.")
 @quiet_option()
 @format_option(FORMATS)
 @results_option()
@@ -47,7 +54,9 @@ def command(
     models: tuple[str, ...],
     prefer: str,
     dry_run: bool,
+    resume: bool,
     offline: bool,
+    verbose: bool,
     quiet: bool,
     style: str,
     results: Path,
@@ -63,18 +72,16 @@ def command(
     interval; the choice is confirmed in fresh processes. Ends with 0 where one meets all, with 1
     where none does.
     """
-    from harness.cli.progress import open_progress
-    from harness.cli.running import alone, fetch_into
+    from harness.cli.running import fetch_into, seconds_of, tell_lost
     from harness.machine.watch.facts import usable_cores
     from harness.report.fitted import draw_fit
     from harness.results.progress import command_line
     from harness.runner.fitting.asked import check_candidates, fit_settings
-    from harness.runner.fitting.fit import fit_plan
     from harness.runner.plan import make_plan
-    from harness.store.cache import default_cache
 
     if models:
         flags["model"] = ",".join(models)
+    wait_s = seconds_of(wait)
     settings = load_settings(plan or PLAN, **flag_values(flags))
     if not settings.require:
         raise UsageError("bench fit needs what has to be met", fix=EXAMPLE.partition(":  ")[2])
@@ -87,20 +94,66 @@ def command(
 
         show(draw_plan(chosen, style))
         return EXIT_OK
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = cache or default_cache()
-    with alone(chosen.groups, folder, "bench fit", wait), open_progress(quiet) as progress:
-        outcome = fit_plan(
-            chosen,
-            requirements,
-            prefer,
-            results=results,
-            cache=folder,
-            progress=progress,
-        )
-    tell(f"results: {outcome.path}")
+    outcome = _found(
+        chosen,
+        requirements,
+        prefer,
+        places=(results, cache),
+        resume=resume,
+        wait_s=wait_s,
+        loud=(verbose, quiet),
+    )
     show(draw_fit(outcome.document, style, command_line(outcome.command)))
+    tell_lost(outcome.lost)
     return outcome.exit_code
 
 
-command.params = [*command.params, *flag_options("fit")]
+def _found(
+    plan: "Plan",
+    requirements: "tuple[Requirement, ...]",
+    prefer: str,
+    *,
+    places: tuple[Path, Path | None],
+    resume: bool,
+    wait_s: float | None,
+    loud: tuple[bool, bool],
+) -> "FitOutcome":
+    """Fit with progress on stderr, and say there where the results are and how it goes on."""
+    from harness.cli.progress import open_progress
+    from harness.cli.running import tell_unfinished
+    from harness.cli.signals import end_as_with_ctrl_c
+    from harness.report.decided import decided_line
+    from harness.results.progress import resume_command
+    from harness.runner.fitting.choice import Candidate
+    from harness.runner.fitting.fit import fit_plan
+    from harness.store.cache import default_cache
+
+    end_as_with_ctrl_c()
+    results, cache = places
+    verbose, quiet = loud
+    again = resume_command(click.get_current_context().find_root().obj or (), NAME)
+    with open_progress(quiet) as progress:
+
+        def watch(one: Candidate) -> None:
+            if verbose:
+                progress(decided_line(one), 0, 0)
+
+        outcome = fit_plan(
+            plan,
+            requirements,
+            prefer,
+            results=results,
+            cache=cache or default_cache(),
+            progress=progress,
+            resume=resume,
+            command=again,
+            wait_s=wait_s,
+            watch=watch,
+        )
+    if outcome.lost is None:
+        tell(f"results: {outcome.path}")
+    tell_unfinished(outcome.document, again)
+    return outcome
+
+
+command.params = [*command.params, *flag_options(NAME)]

@@ -99,6 +99,11 @@ def quiet_option() -> Decorator:
     )
 
 
+def verbose_option(what: str) -> Decorator:
+    """`-v`: more on stderr."""
+    return click.option("-v", "--verbose", is_flag=True, help=what)
+
+
 def wait_option() -> Decorator:
     """`--wait`: how long another measurement is waited for."""
     return click.option(

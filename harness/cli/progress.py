@@ -15,7 +15,7 @@ from typing import TextIO
 from harness.cli.output import tell
 from harness.core.findings import Progress
 from harness.report.progress import Clock, Pace, bar_text, log_line
-from harness.results.progress import FINISHED
+from harness.results.progress import KEPT
 
 # Between two lines of a log; one of a finished row is written whenever it comes.
 LEAST_SECONDS = 5.0
@@ -44,7 +44,7 @@ def open_progress(
 
 @dataclass
 class Lines:
-    """One line per finished row, and one for what goes on, not more often than every few seconds.
+    """One line per finished row or decided candidate, and one for what goes on every few seconds.
 
     Attributes:
         tell: writes one.
@@ -63,7 +63,7 @@ class Lines:
     def show(self, what: str, done: int, total: int) -> None:
         """Write a line, unless one was written just now."""
         left = self._pace.left(done, total)
-        if what == self._told or (self.clock() < self._next_s and not what.startswith(FINISHED)):
+        if what == self._told or (self.clock() < self._next_s and not what.startswith(KEPT)):
             return
         self._told, self._next_s = what, self.clock() + LEAST_SECONDS
         self.tell(log_line(what, done, total, left))
@@ -87,7 +87,7 @@ def _bar(out: TextIO, pace: Pace) -> Iterator[Progress]:
         task = bar.add_task("starting", total=None)
 
         def show(what: str, done: int, total: int) -> None:
-            if what.startswith(FINISHED):  # a row stays above the bar when that is gone
+            if what.startswith(KEPT):  # a row stays above the bar when that is gone
                 bar.console.out(log_line(what, 0, 0, ""), highlight=False)
             left = pace.left(done, total)
             text = escape(bar_text(what, left))

@@ -12,6 +12,7 @@ from harness.core.ranges import parse_seconds
 
 if TYPE_CHECKING:
     from harness.core.errors import StorageError
+    from harness.results.schema import Document
     from harness.runner.loop.run import Outcome
     from harness.runner.plan import Plan, SessionGroup
     from harness.runner.settings import Settings
@@ -88,7 +89,6 @@ def measure_plan(
         quiet: say nothing but where the results are.
         wait_s: longest wait for another measurement; None: until it ends.
     """
-    from harness.results.progress import UNFINISHED, command_line, ending_of
     from harness.runner.loop.expected import expect, first_words
     from harness.runner.loop.run import run_plan
     from harness.store.cache import default_cache
@@ -109,10 +109,22 @@ def measure_plan(
         )
     if outcome.lost is None:
         tell(f"results: {outcome.path}")
-    ended = ending_of(outcome.document)
-    if ended in UNFINISHED and command:  # with every path as it was typed
-        tell(f"{ended}; {GO_ON[ended]}: {command_line(command)}")
+    tell_unfinished(outcome.document, command)
     return outcome
+
+
+def tell_unfinished(document: "Document", command: Sequence[str]) -> None:
+    """Say how a run that lacks something goes on, with every path as it was typed.
+
+    Args:
+        document: of the run.
+        command: words of the one that goes on with it; empty: not known.
+    """
+    from harness.results.progress import UNFINISHED, command_line, ending_of
+
+    ended = ending_of(document)
+    if ended in UNFINISHED and command:
+        tell(f"{ended}; {GO_ON[ended]}: {command_line(command)}")
 
 
 def tell_lost(lost: "StorageError | None") -> None:

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 from harness.analysis.compare import CompareRow, Comparison, Question
 from harness.analysis.paired import Ending, compare_turns, lines_of, looks_until
+from harness.analysis.paired_required import SideCell, judge_pairs
 from harness.core.errors import ResultFormatError
 from harness.report.compare_table import effect_range, pairs_note, test_name
 from harness.report.numbers import percent, signed_percent
 from harness.results.entries import AbEndEntry, AbEntry, AbProfileEntry, AbSide, Entry, PairEntry
+from harness.results.judged import Judged
+from harness.results.requirement import Requirement
 from harness.results.schema import Cell
 
 RUNTIME, OURS = "onnxruntime", "ondevice-bench"
@@ -48,6 +51,20 @@ def compare_pairs(entries: Sequence[Entry], question: Question | None = None) ->
     found = compare_turns(lines, asked, side_names(header), notes, looks)
     moved = [note for one in profiles for note in moved_operators(one, found.rows)]
     return replace(found, notes=(*found.notes, *moved))
+
+
+def judged_pairs(
+    entries: Sequence[Entry], requirements: Sequence[Requirement]
+) -> list[tuple[SideCell, Judged]]:
+    """What absolute limits say of both sides of a file of pairs that `compare_pairs` takes.
+
+    Raises:
+        UsageError: a limit that pairs do not measure.
+    """
+    header = next(one for one in entries if isinstance(one, AbEntry))
+    pairs = [one for one in entries if isinstance(one, PairEntry)]
+    looks = looks_until(ending_of(entries), len(pairs), header.most_pairs)
+    return judge_pairs(lines_of(pairs, cells_of(header)), requirements, looks)
 
 
 def tolerance_of(entries: Sequence[Entry]) -> float:

@@ -50,13 +50,13 @@ class FitRow:
     Attributes:
         found: what the document holds.
         record: its first record.
-        chosen: that of the choice; None: there is none.
+        choice: what the document holds of the choice, and its record; None: there is none.
         is_chosen: it is the choice.
     """
 
     found: FittedCandidate
     record: Record
-    chosen: Record | None
+    choice: tuple[FittedCandidate, Record] | None
     is_chosen: bool
 
     @property
@@ -188,7 +188,7 @@ def _given_up(row: FitRow, asked: Sequence[Requirement]) -> str:
     contrary = [line for line in row.found.confirmation if line.outcome is not Outcome.MET]
     if contrary:
         return f"not confirmed: {', '.join(line.requirement for line in contrary)}"
-    return ", ".join(_beside(row))
+    return ", ".join(_beside(row, asked))
 
 
 def _off(one: Requirement, line: FittedLine) -> str:
@@ -201,22 +201,32 @@ def _off(one: Requirement, line: FittedLine) -> str:
     return f"{percent(abs(line.value / one.limit - 1))} beyond{interval(one, line.low, line.high)}"
 
 
-def _beside(row: FitRow) -> Iterator[str]:
-    """Yield how one that meets all compares with the choice."""
-    if row.chosen is None:
+def _beside(row: FitRow, asked: Sequence[Requirement]) -> Iterator[str]:
+    """Yield how one that meets all compares with the choice, by what the table shows of both."""
+    if row.choice is None:
         return
+    sides = (row.found, row.record), row.choice
     rate = rate_of_kind(kind_of(row.cell)).name
     for name in (rate, *BESIDE):
-        mine, other = (_value(record, name) for record in (row.record, row.chosen))
+        mine, other = (_shown(*side, name, asked) for side in sides)
         if mine and other:
             yield f"{ratio(mine / other)} times the {name.partition('_')[0]}"
-    mine, other = (_value(record, "kld_nats") for record in (row.record, row.chosen))
+    mine, other = (_value(record, "kld_nats") for _, record in sides)
     if mine is not None and other is not None:
         yield f"KLD {mine - other:+.4f} nats"
     else:
-        mine, other = (_value(record, "bits_per_weight") for record in (row.record, row.chosen))
+        mine, other = (_value(record, "bits_per_weight") for _, record in sides)
         if mine is not None and other is not None and mine != other:
             yield f"{mine:.3g} instead of {other:.3g} bits a weight"
+
+
+def _shown(
+    found: FittedCandidate, record: Record, name: str, asked: Sequence[Requirement]
+) -> float | None:
+    """A metric as its line has it, which stands in the table; where none is, as the record does."""
+    texts = {one.text for one in asked if one.metric_name == name}
+    values = (line.value for line in found.lines if line.requirement in texts)
+    return next((value for value in values if value is not None), _value(record, name))
 
 
 def _value(record: Record, name: str) -> float | None:
@@ -241,9 +251,9 @@ def _notes(fit: Fitted, rows: Sequence[FitRow]) -> list[str]:
 
 def _rows(document: Document, fit: Fitted) -> list[FitRow]:
     chosen = None if fit.chosen is None else fit.candidates[fit.chosen]
-    record = None if chosen is None else document.records[chosen.record]
+    choice = None if chosen is None else (chosen, document.records[chosen.record])
     return [
-        FitRow(one, document.records[one.record], record, place == fit.chosen)
+        FitRow(one, document.records[one.record], choice, place == fit.chosen)
         for place, one in enumerate(fit.candidates)
     ]
 

@@ -1,10 +1,11 @@
 """What requirements say of a run, for people, for a build's list, for JUnit and as values. Pure."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import UNSET
 
+from harness.analysis.paired_required import SideCell
 from harness.report.export import cell_name
 from harness.report.github import Annotation
 from harness.report.junit import Case, document_cases, draw_cases
@@ -12,9 +13,18 @@ from harness.report.numbers import percent, size_text, three_digits
 from harness.results.enums import Outcome
 from harness.results.judged import Judged, judge_records
 from harness.results.requirement import Requirement, parse_requirements
-from harness.results.schema import Document, Record
+from harness.results.schema import Cell, Document
 
-Lines = Sequence[tuple[Record, Judged]]
+
+class Whose(Protocol):
+    """What a line is about: a record, or one side of pairs."""
+
+    @property
+    def cell(self) -> Cell:
+        """Its identity."""
+
+
+Lines = Sequence[tuple[Whose, Judged]]
 MOST_LINES = 6  # of one requirement that are told; the rest is counted
 GRAVEST = (Outcome.NOT_MET, Outcome.INCONCLUSIVE, Outcome.MET)
 
@@ -68,7 +78,7 @@ def required_cases(lines: Lines, inconclusive: str = "skipped") -> list[Case]:
     return [
         Case(
             f"require.{record.cell.model}.{record.cell.level}.{record.cell.device}",
-            f"{cell_name(record.cell)} {one.requirement.text}",
+            f"{_named(record)} {one.requirement.text}",
             outcomes.get(one.outcome),
             str(one.outcome),
             _words(record, one),
@@ -88,8 +98,9 @@ def required_values(lines: Lines) -> list[dict[str, Any]]:
     return [
         {
             "requirement": one.requirement.text,
-            "metric": one.requirement.metric.name,
+            "metric": one.requirement.metric_name,
             "limit": one.requirement.limit,
+            "side": record.side if isinstance(record, SideCell) else None,
             "cell": cell_name(record.cell),
             "workload": record.cell.workload,
             "outcome": str(one.outcome),
@@ -121,12 +132,18 @@ def interval(one: Requirement, low: float | None, high: float | None) -> str:
     return f" ({amount(one, low)} to {amount(one, high)})"
 
 
-def _words(record: Record, one: Judged) -> str:
+def _named(whose: Whose) -> str:
+    """The cell, behind the side of pairs."""
+    side = f"{whose.side} " if isinstance(whose, SideCell) else ""
+    return f"{side}{cell_name(whose.cell)}"
+
+
+def _words(record: Whose, one: Judged) -> str:
     """One line: whose, how much, and why it is not decided."""
     value = "" if one.value is None else f": {amount(one.requirement, one.value)}"
     ends = interval(one.requirement, one.low, one.high)
     why = f", {one.why}" if one.why else ""
-    return f"{cell_name(record.cell)}{value}{ends}{why}"
+    return f"{_named(record)}{value}{ends}{why}"
 
 
 def _nearest(lines: Lines) -> str:

@@ -18,7 +18,7 @@ from harness.results.enums import Ending, Status
 from harness.results.progress import ending_of
 from harness.results.schema import Document, Record
 
-RUN, PAIRS, SEARCH = "run", "A/B", "tune"
+RUN, FIT, PAIRS, SEARCH = "run", "fit", "A/B", "tune"
 MOST_NAMED = 3  # in a cell; more are counted
 
 
@@ -28,7 +28,7 @@ class StoredRun:
 
     Attributes:
         file: its name.
-        kind: `run`, `A/B` or `tune`.
+        kind: `run`, `fit`, `A/B` or `tune`.
         created_utc: when it began, ISO 8601.
         models: names.
         levels: of them.
@@ -54,7 +54,7 @@ def stored_run(file: str, document: Document) -> StoredRun:
     records = document.records
     return StoredRun(
         file=file,
-        kind=RUN,
+        kind=FIT if document.plan.fit else RUN,
         created_utc=document.created_utc,
         models=_each(record.cell.model for record in records),
         levels=_each(record.cell.level for record in records),

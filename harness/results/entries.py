@@ -66,11 +66,13 @@ class OutlineEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
         cells: in the order of the plan.
         command: that would go on with the run; empty: not known.
         method_version: of the samples that follow.
+        contents: content hash of every built model, by model and level.
     """
 
     cells: tuple[OutlinedCell, ...]
     command: str = ""
     method_version: int
+    contents: dict[str, str] = {}
 
 
 class ResumedEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="resumed"):

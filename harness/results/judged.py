@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from harness.results.background import background_of
-from harness.results.enums import Outcome, Status
+from harness.results.enums import Outcome, ReasonCode, Status
+from harness.results.losses import NO_MEMORY
 from harness.results.metric_row import MetricRow, Source
-from harness.results.quality import EmbeddingScores
+from harness.results.quality import EmbeddingScores, TaskScores
 from harness.results.requirement import Requirement
 from harness.results.schema import Cell, Metric, Record, kind_of
 from harness.results.summarize import QUALITY_PATHS, process_values, quality_path
@@ -45,6 +46,8 @@ SILENT = "nothing tells how far it scatters"
 RANDOM = "random weights: numeric fidelity only, which says nothing about text"
 NO_SUSTAIN = "the speed over minutes was not measured (--sustain 5m)"
 COUNTED, KNOWN, CHUNKS, PROCESSES = "counted", "known scatter", "chunks", "processes"
+QUESTIONS = "questions"
+OF_TASKS = frozenset(TaskScores.__struct_fields__)  # metrics of questions with choices among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ def judge(
         return _nothing(requirement, refusal)
     shown = record.metrics.get(requirement.metric.name)
     if shown is None or shown.value is None:
-        return _nothing(requirement, NOT_MEASURED)
+        return _nothing(requirement, _why_missing(requirement.metric, record))
     if requirement.is_sustained:
         return _judged_sustained(requirement, record, family)
     if shown.processes == 0:
@@ -197,19 +200,31 @@ def judge(
     if requirement.metric.source is Source.QUALITY and _is_random(record):
         return _nothing(requirement, RANDOM, shown.value)
     told, basis, why = _told(
-        requirement, record, shown, _stopped(family, looks, shown.processes), scatter
+        requirement, record, shown, stopped_family(family, looks, shown.processes), scatter
     )
     return _judged(requirement, record, shown.value, told, basis, why)
 
 
 def judge_values(
-    requirement: Requirement, values: Sequence[float], family: Family, is_busy: bool = False
+    requirement: Requirement,
+    values: Sequence[float],
+    family: Family,
+    is_busy: bool = False,
+    few: str = FEW,
 ) -> Judged:
-    """The same of one value of each process, or of each run, in the metric's unit."""
+    """The same of one value of each process, or of each run, in the metric's unit.
+
+    Args:
+        requirement: which one.
+        values: one or more.
+        family: what it is told beside.
+        is_busy: measured beside other programs.
+        few: what is said of fewer than LEAST_VALUES.
+    """
     metric = requirement.metric
     scaled = [_on_scale(metric, value) for value in values]
     told = tell_values(scaled, _on_scale(metric, requirement.limit), family)
-    why = FEW if len(values) < LEAST_VALUES else ""
+    why = few if len(values) < LEAST_VALUES else ""
     basis = f"{len(values)} {PROCESSES}"
     return _as_judged(requirement, _off_scale(metric, told.center), told, basis, why, is_busy)
 
@@ -232,6 +247,16 @@ def _refusal(metric: MetricRow, record: Record) -> str:
         return "" if is_valid(record) else "INVALID (bench explain trust)"
     is_untimed = record.status is Status.SKIPPED and metric.source in UNTIMED
     return "" if is_untimed else f"{record.status}: {record.reason}"
+
+
+def _why_missing(metric: MetricRow, record: Record) -> str:
+    """Why a value is not there, as far as the grade says it."""
+    reasons = () if record.trust is None else record.trust.reasons
+    if metric.source is Source.MEMORY:
+        for reason in reasons:
+            if reason.code == ReasonCode.LOST_WORKER and reason.detail.startswith(NO_MEMORY):
+                return f"{NOT_MEASURED}: {reason.detail}"
+    return NOT_MEASURED
 
 
 def _judged(
@@ -319,6 +344,9 @@ def _count(record: Record, metric: MetricRow, shown: Metric) -> tuple[int, str]:
     """How many values stand behind a metric's interval, and what they are."""
     if metric.source is not Source.QUALITY:
         return shown.processes, PROCESSES
+    tasks = None if record.quality is None else record.quality.tasks
+    if tasks is not None and metric.name in OF_TASKS:
+        return tasks.items, QUESTIONS
     path = quality_path(record.quality, kind_of(record.cell))
     if path is None:
         return 0, CHUNKS
@@ -329,7 +357,7 @@ def _is_random(record: Record) -> bool:
     return record.quality is not None and bool(record.quality.label)
 
 
-def _stopped(family: Family, looks: Looks, count: int) -> Family:
+def stopped_family(family: Family, looks: Looks, count: int) -> Family:
     """The family with less of its share where a width decided how many values there are."""
     spent = (1 - looks.confidence(count)) / (1 - CONFIDENCE)
     return Family(family.lines, family.looks, family.share * spent)

@@ -4,6 +4,8 @@ import msgspec
 
 from harness.results.enums import Status
 
+NO_MEMORY = "its memory was not taken"  # how that begins in the reasons of a grade
+
 
 class FailureEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="failure"):
     """A test, or a whole group, that cannot be measured.

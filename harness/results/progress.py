@@ -15,6 +15,8 @@ from harness.results.plan import Progress
 from harness.results.schema import Document
 
 FINISHED = "measured: "  # how the line of a finished row begins
+DECIDED = "decided: "  # and that of a candidate of `bench fit`
+KEPT = (FINISHED, DECIDED)  # lines that stay where others only say what goes on
 SAME = "the same command with --resume"
 RUN, RESUME = "run", "--resume"
 # The folders of an absolute path of any system: a whole word, after `=` or in a list.
@@ -87,8 +89,8 @@ def command_line(words: Sequence[str]) -> str:
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
-def resume_command(arguments: Sequence[str]) -> list[str]:
-    """Words of the command that goes on with the run of `arguments`."""
+def resume_command(arguments: Sequence[str], command: str = RUN) -> list[str]:
+    """Words of the command that goes on with the run, or the fit, of `arguments`."""
     words = [word for word in arguments if word != RESUME]
-    begins = ["bench"] if words[:1] == [RUN] else ["bench", RUN]
+    begins = ["bench"] if words[:1] == [command] else ["bench", command]
     return [*begins, *words, RESUME]

@@ -12,35 +12,12 @@ from harness.core.errors import UsageError, suggestion
 from harness.core.ranges import parse_number
 from harness.core.units import GB, GIB, KIB, MIB
 from harness.results.enums import Kind
+from harness.results.metric_names import SHORT, SUSTAINED, full_name, limit_name
 from harness.results.metric_row import MetricRow, Source
-from harness.results.metrics import METRICS, find_metric, rate_of_kind
+from harness.results.metrics import METRICS, rate_of_kind
 
 AT_LEAST, AT_MOST = ">=", "<="
-SUSTAINED = "sustained_"  # before the name of a rate: over minutes without a rest
 EXAMPLE = '--require "decode>=20, ttft<=800ms, peak<=2GiB"'
-# What people type for a metric, besides its own name.
-SHORT: dict[str, str] = {
-    "decode": "decode_tok_s",
-    "prefill": "prefill_tok_s",
-    "encode": "encode_seq_s",
-    "images": "images_s",
-    "sound": "sound_s_per_s",
-    "ttft": "ttft_ms",
-    "reread": "reread_ttft_ms",
-    "load": "load_ms",
-    "first": "first_ms",
-    "cold": "cold_ttft_ms",
-    "tpot": "tpot_ms",
-    "e2e": "e2e_ms",
-    "peak": "peak_rss_bytes",
-    "weights": "weights_bytes",
-    "kld": "kld_nats",
-    "top1": "top1_agreement",
-    "nll": "nll_delta",
-    "cosine": "embedding_cosine",
-    "nearest": "nearest_agreement",
-    "energy": "j_per_token",
-}
 _BYTES = {"B": 1.0, "KiB": KIB, "MiB": MIB, "GiB": GIB, "kB": 1e3, "MB": 1e6, "GB": GB}
 _MS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
 # Unit of a metric -> what a limit may end with, and how many of the unit that is. A limit without
@@ -63,7 +40,7 @@ class Requirement:
     """One limit.
 
     Attributes:
-        text: as it was asked for, without spaces.
+        text: as it was asked for, without spaces, the metric by the name that limits call it.
         metric: that is limited.
         limit: in the metric's unit; what is just as large meets it.
         is_sustained: the metric is a rate, and meant is the one over minutes without a rest.
@@ -73,6 +50,11 @@ class Requirement:
     metric: MetricRow
     limit: float
     is_sustained: bool = False
+
+    @property
+    def metric_name(self) -> str:
+        """The registry's name of what is limited: of a rate over minutes its own."""
+        return f"{SUSTAINED}{self.metric.name}" if self.is_sustained else self.metric.name
 
     @property
     def name(self) -> str:
@@ -147,21 +129,16 @@ def requirable() -> tuple[MetricRow, ...]:
 
 def names() -> tuple[str, ...]:
     """Every name that a requirement may begin with, the short ones first."""
-    rates = [word for word, name in SHORT.items() if _is_rate(name)]
-    return (*SHORT, *(f"{SUSTAINED}{word}" for word in rates), *(row.name for row in requirable()))
+    return (*SHORT, *(row.name for row in requirable()))
 
 
 def beginnings() -> tuple[str, ...]:
     """Every name with its sign: `decode>=`."""
     known = {row.name: row for row in requirable()}
-    metrics = {name: known[SHORT.get(_plain(name), _plain(name))] for name in names()}
+    metrics = {name: known[full_name(name)] for name in names()}
     return tuple(
         f"{name}{AT_LEAST if row.more_is_better else AT_MOST}" for name, row in metrics.items()
     )
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix(SUSTAINED)
 
 
 def _has_interval(row: MetricRow) -> bool:
@@ -171,11 +148,6 @@ def _has_interval(row: MetricRow) -> bool:
     return row.source is not Source.MEMORY or row.known_scatter_ln is not None
 
 
-def _is_rate(name: str) -> bool:
-    row = find_metric(name)
-    return row is not None and row.more_is_better and row.value is not None
-
-
 def _parsed(word: str, called: str) -> tuple[str, Requirement]:
     """The sign that was typed, and the requirement."""
     match = _FORM.fullmatch(word)
@@ -183,26 +155,28 @@ def _parsed(word: str, called: str) -> tuple[str, Requirement]:
         raise UsageError(
             f"{called} {word!r} is no requirement: a metric, >= or <=, and a limit", fix=EXAMPLE
         )
-    name, typed, number, unit = match.groups()
-    sign = _WORDS.get(typed, typed)
+    typed, comparison, number, unit = match.groups()
+    sign, name = _WORDS.get(comparison, comparison), limit_name(typed)
     text = f"{name}{sign}{number}{unit}"
-    metric = _metric(name, text, called)
+    metric, is_sustained = _metric(typed, text, called)
     limit = parse_number(number, f"{called} {text}", EXAMPLE) * _factor(metric, unit, text, called)
     _check_limit(metric, limit, text, called)
-    return sign, Requirement(text, metric, limit, name.startswith(SUSTAINED))
+    return sign, Requirement(text, metric, limit, is_sustained)
 
 
-def _metric(name: str, text: str, called: str) -> MetricRow:
-    """The metric that a name means."""
-    plain = _plain(name)
-    full = SHORT.get(plain, plain)
+def _metric(typed: str, text: str, called: str) -> tuple[MetricRow, bool]:
+    """The metric that a name means, and whether over minutes: then it is the rate itself."""
     known = {row.name: row for row in requirable()}
-    if full not in known or (plain != name and not _is_rate(full)):
+    row = known.get(full_name(typed))
+    if row is None:
+        short = ", ".join(word for word in SHORT if not word.startswith(SUSTAINED))
         raise UsageError(
-            f"{called} {text}: no metric that can be required is called {name!r}",
-            fix=f"{suggestion(plain, names())}; short names: {', '.join(SHORT)}, {SUSTAINED}decode",
+            f"{called} {text}: no metric that can be required is called {typed!r}",
+            fix=f"{suggestion(typed, names())}; short names: {short}, {SUSTAINED}decode",
         )
-    return known[full]
+    if row.source is not Source.SUSTAIN:
+        return row, False
+    return known[row.name.removeprefix(SUSTAINED)], True
 
 
 def _factor(metric: MetricRow, unit: str, text: str, called: str) -> float:

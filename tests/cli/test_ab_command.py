@@ -22,6 +22,7 @@ from harness.analysis.paired import (
 )
 from harness.cli import pairs as pairs_module
 from harness.cli.ab import command
+from harness.cli.compare import command as compare_command
 from harness.cli.main import main
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, ResultFormatError, UsageError
 from harness.machine.process.worker import Worker
@@ -460,3 +461,45 @@ def test_limits_end_for_one_reason_each():
     assert limits.ending(1, 500.0, []) is None
     assert limits.ending(5, 10.0, [line([0.1] * 5)]) is Ending.PRECISION
     assert "within 1.0%" in pairs_note(5, Ending.PRECISION, limits.precision)
+
+
+@pytest.mark.parametrize(
+    ("require", "more", "code", "told"),
+    [
+        ("decode>=400", (), EXIT_OK, "require decode>=400 MET: 2 of 2 lines"),
+        ("decode>=490", (), EXIT_GATE, "require decode>=490 NOT_MET: B "),
+        ("decode>=490", ("--pairs", "2"), EXIT_OK, "fewer than 3 pairs (--pairs 3 or more)"),
+        ("decode>=490", ("--pairs", "2", "--inconclusive", "fail"), EXIT_GATE, "INCONCLUSIVE: A "),
+    ],
+)
+def test_both_sides_are_held_against_limits(clocked, require, more, code, told):
+    """A decodes 500 tok/s, B 5 % less; the median step answers for the rate."""
+    run, folder = clocked
+    result = run("--b", "SLOWER=1.05", "--require", require, *more)
+    assert result.return_value == code
+    assert told in result.stderr
+    assert "decode>=4" in result.stdout
+    assert "is judged by decode_step_tok_s" in result.stdout
+    (path,) = folder.glob("ab-*.jsonl")
+    stored = CliRunner().invoke(compare_command, [str(path), "--require", require])
+    assert told in stored.stderr
+
+
+def test_limits_that_pairs_do_not_measure_are_refused(clocked):
+    run, folder = clocked
+    for require in ("peak<=1GiB", "kld<=0.1", "sustained_decode>=1", "ttft<=1s", "prefill>=1"):
+        found = run("--require", require)
+        assert "pairs do not measure" in found.exception.problem
+        assert "load_ms" in found.exception.problem
+    assert not list(folder.glob("*"))
+
+
+def test_sides_are_told_apart_in_values_and_cases(clocked):
+    run, _folder = clocked
+    words = ("--b", "SLOWER=1.05", "--require", "decode>=490")
+    values = json.loads(run(*words, "--format", "json").stdout)["required"]
+    assert [(one["side"], one["outcome"]) for one in values] == [("A", "MET"), ("B", "NOT_MET")]
+    assert {one["metric"] for one in values} == {"decode_tok_s"}
+    drawn = run(*words, "--format", "junit").stdout
+    assert drawn.count("<failure") == 1
+    assert 'name="B ' in drawn

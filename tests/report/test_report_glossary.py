@@ -75,6 +75,11 @@ def test_every_grade_and_reason_code_has_an_entry():
         *(("--turns", "turn: "), ("4x128+64", "turn: "), ("--start-below", "start-below [°C]: ")),
         ("capacity=256", "capacity [tokens]: "),
         ("--session-option", "session option: "),
+        *(("decode", "decode_tok_s [tok/s]: "), ("tpot<=50ms", "tpot_ms [ms/token]: ")),
+        *(("sustained_decode>=15", "sustained_decode_tok_s [tok/s]: "), ("met", "MET: ")),
+        *(("--require", "requirement: "), ("max", "capacity [tokens]: "), ("looks", "look: ")),
+        *(("warm", "warm: "), ("cold", "cold: "), ("tasks", "question: ")),
+        *(("confirmed", "confirmation: "), ("gives up", "candidate: "), ("mcnemar", "McNemar p: ")),
         ("session_options", "session option: "),
     ],
 )
@@ -95,7 +100,7 @@ def test_an_unknown_term_names_its_neighbours():
 
 def test_what_an_unknown_term_is_told_is_one_sentence_and_a_command():
     with pytest.raises(UsageError) as caught:
-        explain("tpot")
+        explain("tpot_m")
     assert caught.value.fix == "did you mean tpot_ms? bench explain 'tpot_ms'"
 
 

@@ -37,7 +37,8 @@ COMPARISON = (
         "INCONCLUSIVE",
         "",
         "The data supports neither. Not the same as SAME: more --rounds, a quieter machine, or "
-        "--axis inside one run tell more.",
+        "--axis inside one run tell more. Of a requirement or a gate the limit lies inside the "
+        "interval, too little was measured, or others used the processors: its line says which.",
     ),
     Term("tolerance", "%", "Differences up to it are called the SAME. 3 % unless --tolerance."),
     Term("base", "", "The side that the other one is compared with; the verdict is new's."),
@@ -89,16 +90,46 @@ COMPARISON = (
         "",
         "Pairs of fresh processes of the default and of the best setting that `bench tune` found, "
         "which the search has not seen. The setting is advised where its whole 95 % interval lies "
-        "above 1; else the default is.",
+        "above 1; else the default is. Of `bench fit` five fresh processes or more of the choice, "
+        "which alone have to meet every limit once more; else the next one is tried.",
+    ),
+    Term(
+        "fit",
+        "",
+        "`bench fit MODEL... --require LIMITS`: which model, level and thread count meets all of "
+        "them here. Of those that do one is chosen by --prefer: quality (most parameters, then "
+        "the least loss), speed or memory. Its table says what each of the others gives up: the "
+        "limit that it does not meet, or how it compares with the choice.",
+    ),
+    Term(
+        "candidate",
+        "",
+        "What `bench fit` may choose: one model at one level with one number of threads, and "
+        "whatever else is given several values. MET where all of its limits are, NOT_MET where "
+        "any is not, else INCONCLUSIVE.",
+    ),
+    Term(
+        "line",
+        "",
+        "One limit beside one test of one session, or one metric of one cell beside that of the "
+        "other side. What a session or a level has once is one line.",
+    ),
+    Term(
+        "look",
+        "",
+        "Number of processes after which `bench fit` asks what is decided: 3, 5, 8, 12, 18 and 20. "
+        "A line that one of them decides stays so; only the undecided are measured further. Every "
+        "look takes its part of the 5 %.",
     ),
     Term(
         "requirement",
         "",
         "--require NAME>=LIMIT or NAME<=LIMIT: an absolute limit on a metric, of `bench fit`, "
-        "`bench run`, `bench compare` and the table [require] of a plan: MET, NOT_MET or "
-        "INCONCLUSIVE, by the whole interval. A name is a metric's or a short one: decode, "
-        "prefill, ttft, load, peak, weights, kld, top1, energy; sustained_decode is the rate of "
-        "--sustain.",
+        "`bench run`, `bench compare`, `bench ab` and the table [require] of a plan: MET, NOT_MET "
+        "or INCONCLUSIVE, by the whole interval. A name is a metric's or a short one: decode, "
+        "prefill, ttft, load, peak, weights, kld, top1, accuracy, energy; sustained_decode is the "
+        "rate of --sustain. --fail-on and --metric take the same names, and a limit is drawn with "
+        "the short one, whichever was typed.",
     ),
     Term(
         "MET",

@@ -8,6 +8,7 @@ from harness.results.glossary.comparison import COMPARISON
 from harness.results.glossary.metrics import METRICS
 from harness.results.glossary.term import Term
 from harness.results.glossary.words import TRUST, WORDS
+from harness.results.metric_names import full_name
 
 SECTIONS = (
     ("Metrics", "The names in records, in JSON and CSV.", METRICS),
@@ -42,8 +43,21 @@ PATTERNS = (
     (r"(--)?session[_-]options?", "session option"),
     (r"tests|workloads?", "test"),
     (r"positions", "position"),
-    (r"warm([_-]seconds)?", "warm-up"),
-    (r"cold( ttft)?( ms)?", "cold_ttft_ms"),
+    (r"warm[_-]seconds|warmed", "warm-up"),
+    (r"cold ttft( ms)?", "cold_ttft_ms"),
+    (r"re-?read(s|ing)?", "reread_ttft_ms"),
+    (r"requirements?|require|limits?", "requirement"),
+    (r"candidates?|chosen|choice|gives[ _]up", "candidate"),
+    (r"fitted|prefer", "fit"),
+    (r"looks|decided|undecided", "look"),
+    (r"lines", "line"),
+    (r"confirmed|not confirmed", "confirmation"),
+    (r"by[ _-]estimate", "NOT_MET"),
+    (r"rounds", "round"),
+    (r"max|positions allocated", "capacity"),
+    (r"questions?|tasks|choices", "question"),
+    (r"mcnemar([_ ]p)?", "McNemar p"),
+    (r"shipped|level to ship", "ship"),
     (r"tuned|tuning|outcome|(ahead: )?taken( on)?", "tune"),
     (r"est\.?", "est. tok/s"),
     (r"x|×|ratio", "meas/est"),  # the first two up to version 0.1
@@ -110,7 +124,8 @@ def _find(term: str) -> Term | None:
     folded = {name.lower(): entry for name, entry in reversed(entries.items())}
     by_pattern = (name for pattern, name in PATTERNS if re.fullmatch(pattern, term.lower()))
     named = entries.get(term) or folded.get(term.lower()) or entries.get(next(by_pattern, ""))
-    return named or _without_units().get(term.lower())
+    limited = full_name(re.split("[<>=:≤≥]", term)[0].strip())  # `decode>=20`, `decode:3%`
+    return named or _without_units().get(term.lower()) or entries.get(limited)
 
 
 def _without_units() -> dict[str, Term]:

@@ -147,6 +147,38 @@ WORDS = (
         "depth before them take one each. --capacity says how many are allocated.",
     ),
     Term(
+        "warm",
+        "",
+        "Of a turn: the cache still holds what was said before, so that its first token waits for "
+        "the new prompt alone (ttft_ms). Of a process: after its warm-up.",
+    ),
+    Term(
+        "cold",
+        "",
+        "Of a turn: its cache was lost, so that everything said before is read again "
+        "(reread_ttft_ms). Of a process: the first request after load (cold_ttft_ms).",
+    ),
+    Term(
+        "question",
+        "",
+        "Item of --tasks: a context and choices, of which the model takes the likeliest by the "
+        "byte. builtin: 300 or more that ship; else a file with one {context, choices, answer} a "
+        "line. accuracy and flips are shares of them.",
+    ),
+    Term(
+        "McNemar p",
+        "",
+        "How likely gains and losses as unequal as these are where a level answers as well as its "
+        "fp32 reference: exact, two-sided, over the questions that one of the two has wrong.",
+    ),
+    Term(
+        "ship",
+        "",
+        "The rule of a sweep: of the levels that lose at most 0.02 nats a token (encoders: 0.01 "
+        "of the cosine) and are not shown to answer worse, those not told apart from the fastest; "
+        "of them the smallest.",
+    ),
+    Term(
         "pp",
         "",
         "Prefill test: pp512 @ d1024 reads 512 tokens at once from depth 1024, pp512c128 in runs "

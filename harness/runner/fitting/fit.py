@@ -5,34 +5,44 @@ choice is measured once more, in fresh processes that decide by themselves.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from msgspec import structs
 
 from harness.core.environment import telemetry_as
-from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK
+from harness.core.errors import StorageError
 from harness.core.findings import Progress
-from harness.results.document import write_document
-from harness.results.entries import Entry
-from harness.results.enums import Outcome, Status
+from harness.machine.watch.sole import sole_measurement
+from harness.results.elsewhere import write_or_elsewhere
+from harness.results.entries import BandwidthEntry, Entry, MemoryEntry, SamplesEntry
+from harness.results.enums import Outcome
 from harness.results.fitted import Fitted
-from harness.results.journal import prepare_results_folder
-from harness.results.judged import is_counted, lines_of, scatters
-from harness.results.losses import FailureEntry
+from harness.results.journal import prepare_results_folder, read_journal
+from harness.results.judged import NOT_MEASURED, Judged, is_counted, lines_of, scatters
 from harness.results.metric_row import Source
 from harness.results.progress import command_line, without_places
 from harness.results.requirement import Requirement
 from harness.results.schema import Document, Record
+from harness.runner.fitting import replay
 from harness.runner.fitting.choice import BY_MEMORY, Candidate, Lines, in_order, judged_again
 from harness.runner.fitting.command import run_words
 from harness.runner.fitting.estimated import ruled_out, skipped
+from harness.runner.fitting.outcome import (
+    FitOutcome,
+    exit_code_of,
+    failing,
+    how_far,
+    refuse_changed,
+)
+from harness.runner.fitting.replay import Kept
 from harness.runner.loop.assemble import assemble, record_of
-from harness.runner.loop.builds import Builds, build_all, build_key, changed_groups, stamps
+from harness.runner.loop.builds import Builds, Stamp, build_all, build_key, changed_groups, stamps
 from harness.runner.loop.calibration import calibrations
-from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
+from harness.runner.loop.losses import lost_memory, lost_rounds
 from harness.runner.loop.memory_passes import memory_passes
 from harness.runner.loop.once import compile_models, step_checks
 from harness.runner.loop.partial import outline
@@ -40,32 +50,18 @@ from harness.runner.loop.parts import CellFacts
 from harness.runner.loop.quality import check_texts, qualities
 from harness.runner.loop.resume import open_journal
 from harness.runner.loop.rounds import measure_round
-from harness.runner.loop.run import agreements, new_run_id, utc_now
+from harness.runner.loop.run import agreements, keep_entries, new_run_id, utc_now
 from harness.runner.loop.session import failure_entry
 from harness.runner.loop.sustain import sustained_tests
 from harness.runner.plan import Plan
 from harness.stats.limits import Family, looks_between
 
+PURPOSE = "fit"
 ROUNDS = frozenset((Source.SAMPLES, Source.COUNTERS, Source.TEXT))  # what more rounds tell of
 CONFIRMATION = 5  # fresh processes of the choice, at the least
 BY_ROUNDS, BY_BUDGET, BY_INTERRUPT, DECIDED = "rounds", "budget", "interrupt", "decided"
-
-
-@dataclass(frozen=True, slots=True)
-class FitOutcome:
-    """What a fit leaves.
-
-    Attributes:
-        document: with the candidates in its plan.
-        path: where it lies.
-        exit_code: of the command.
-        command: words that run the choice, with every path as it was typed; empty: no choice.
-    """
-
-    document: Document
-    path: Path
-    exit_code: int
-    command: tuple[str, ...]
+NOT_CONFIRMED = "no fresh process of it was measured"
+Watch = Callable[[Candidate], None]  # told of a candidate whenever more is known of its verdict
 
 
 @dataclass(slots=True)
@@ -80,12 +76,16 @@ class Fit:
         entries: of the journal so far.
         progress: told what begins, and how many candidates are decided.
         builds: what was built.
+        before: its files as they were before anything was measured.
         clock: monotonic, in seconds.
         candidates: in the order of the plan.
         family: lines that are told together.
         chosen: which one; None: none yet.
         ended: see results.fitted.Fitted.
         records: of every candidate as they were at its last look, by its place in the document.
+        kept: what earlier sittings measured, which is taken as its step comes.
+        command: that goes on with it; empty: not known.
+        watch: see Watch.
     """
 
     plan: Plan
@@ -95,12 +95,16 @@ class Fit:
     entries: Entries
     progress: Progress
     builds: Builds = field(default_factory=lambda: Builds({}, {}))
+    before: dict[tuple[str, str], Stamp] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
     candidates: list[Candidate] = field(default_factory=list)
     family: Family = field(default_factory=Family)
     chosen: Candidate | None = None
     ended: str = DECIDED
     records: dict[int, list[Record]] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
+    command: str = ""
+    watch: Watch = lambda _: None
 
     def __post_init__(self) -> None:
         """Line the candidates up."""
@@ -119,19 +123,28 @@ class Fit:
         decided = sum(one.is_out or one.outcome is Outcome.MET for one in self.candidates)
         self.progress(what, decided, len(self.candidates))
 
-    def entries_of_all(self) -> Iterator[Entry]:
+    def entries_of_all(self) -> Generator[Entry]:
         """Yield every entry, each of which is filed before the next is asked for."""
+        self._recall(replay.PEAKS)
         yield from calibrations(self.plan, self.entries, self.cache, self.log)
         yield from self._by_estimate()
         yield from self._built()
         if self._needs_memory():  # else only the choice's is taken
-            yield from memory_passes(self._part(self.open), self.builds, self.entries, self.log)
+            yield from self._memory(self.open)
         self._look(self.open, self.family)
         yield from self._rounds()
         yield from self._qualities()
+        self._recall(replay.MINUTES)
         yield from sustained_tests(self._part(self.open), self.builds, self.entries, self.log)
         self._look(self.open, self.family)
         yield from self._confirmed()
+
+    def _recall(
+        self, kinds: replay.Kinds, belongs: Callable[[Entry], bool] = lambda _: True
+    ) -> None:
+        """Know again what a step measured in an earlier sitting."""
+        for entry in self.kept.take(kinds, belongs):
+            self.entries.add(entry)
 
     def records_of(self, one: Candidate) -> list[Record]:
         """Its records, as the document would hold them now."""
@@ -163,6 +176,7 @@ class Fit:
         for one in self.candidates:
             one.lines = ruled_out(one.group, self.requirements, self.entries)
             if one.lines:
+                self.watch(one)
                 yield skipped(one)
         settings = self.plan.settings
         scattering = sum(
@@ -176,14 +190,26 @@ class Fit:
         """Yield failed builds, and what is checked before anything is timed."""
         plan = self._part(self.open, quality=False)
         self.builds = build_all(plan, self.cache, self.progress)
+        self.before = stamps(self.builds)
+        refuse_changed(self.builds, self.kept.contents)
         for one in self.open:
             error = self.builds.failures.get(build_key(one.group))
             if error is not None:
                 yield failure_entry(one.group, None, error)
-        yield outline(self.plan, self.builds, self.entries, "")
+        yield outline(self.plan, self.builds, self.entries, self.command)
+        self._recall(replay.CHECKS)
         yield from compile_models(plan, self.builds, self.entries, self.log)
         yield from agreements(plan, self.builds, self.entries, self.cache, self.log)
         yield from step_checks(plan, self.builds, self.entries)
+
+    def _memory(self, some: Sequence[Candidate]) -> Iterator[Entry]:
+        """Yield the memory of those candidates that it is not known of."""
+        keys = {one.group.key for one in some}
+        self._recall(
+            replay.MEMORY,
+            lambda entry: isinstance(entry, MemoryEntry) and entry.group in keys,
+        )
+        yield from memory_passes(self._part(some), self.builds, self.entries, self.log)
 
     def _rounds(self) -> Iterator[Entry]:
         """Yield the rounds of those undecided, until none is left or there are enough."""
@@ -204,6 +230,15 @@ class Fit:
     def _round(self, some: Sequence[Candidate], round_index: int) -> Iterator[Entry]:
         """Yield one round: each of some candidates in a fresh process, in a drawn order."""
         plan = self._part(some)
+        keys = {one.group.key for one in some}
+        self._recall(
+            replay.TIMED,
+            lambda entry: (
+                isinstance(entry, SamplesEntry | BandwidthEntry)
+                and entry.round == round_index
+                and (isinstance(entry, BandwidthEntry) or entry.group in keys)
+            ),
+        )
         yield from measure_round(
             plan, self.builds, self.entries, self.log, plan.groups, round_index
         )
@@ -216,12 +251,14 @@ class Fit:
         builds = build_all(left, self.cache, self.progress)
         check_texts(left, builds)
         self.builds.references.update(builds.references)
+        self._recall(replay.LOSSES)
         yield from qualities(left, self.builds, self.entries, self.log)
 
     def _confirmed(self) -> Iterator[Entry]:
         """Yield fresh processes of the preferred one, else of the next, until one holds."""
         for one in in_order(self.candidates, self.records, self.prefer):
             yield from self._confirm(one)
+            self.watch(one)
             if one.outcome is Outcome.MET:
                 self.chosen = one
                 return
@@ -230,7 +267,7 @@ class Fit:
         """Yield fresh processes of one candidate, and judge them alone."""
         for test in one.group.workloads:
             self.entries.memory.pop((one.group.key, test.name), None)
-        yield from memory_passes(self._part([one]), self.builds, self.entries, self.log)
+        yield from self._memory([one])
         moving = [
             asked
             for asked in self.requirements
@@ -247,11 +284,29 @@ class Fit:
             if timed:
                 yield from self._round([one], start + count - 1)
             if family.is_look(count):
-                fresh = [_since(record, start) for record in self.records_of(one)]
-                lines = judged_again(lines, fresh, moving, family, self._scatter())
+                lines = self._judged_fresh(one, lines, moving, family, start)
                 if all(line.outcome is not Outcome.INCONCLUSIVE for line in lines.values()):
                     break
         one.confirmation = lines
+
+    def _judged_fresh(
+        self,
+        one: Candidate,
+        lines: Lines,
+        moving: Sequence[Requirement],
+        family: Family,
+        start: int,
+    ) -> Lines:
+        """Lines of a candidate by its processes from a round on; without any nothing is told."""
+        fresh = [_since(record, start) for record in self.records_of(one)]
+        found = judged_again(lines, fresh, moving, family, self._scatter())
+        timed = {record.cell.workload for record in fresh if record.samples}
+        for (test, text), line in found.items():
+            if line.requirement.metric.source in ROUNDS and test not in timed:
+                why = lost_rounds(self.entries, one.group.key, test)
+                why = "; ".join(filter(None, (NOT_CONFIRMED, why)))
+                found[test, text] = Judged(line.requirement, Outcome.INCONCLUSIVE, why=why)
+        return self._explained(one, found)
 
     def _look(self, some: Sequence[Candidate], family: Family, rounds: int | None = None) -> None:
         """Judge what no look has decided; who failed is lost."""
@@ -263,8 +318,24 @@ class Fit:
             self.records[one.record] = self.records_of(one)
         common = self._scatter()
         for one in some:
-            known = self.records[one.record]
-            one.lines = judged_again(one.lines, known, self.requirements, family, common)
+            known, before = self.records[one.record], one.outcome
+            found = judged_again(one.lines, known, self.requirements, family, common)
+            one.lines = self._explained(one, found)
+            if one.is_lost or one.outcome is not before:
+                self.watch(one)
+
+    def _explained(self, one: Candidate, lines: Lines) -> Lines:
+        """Lines of a candidate, those that nothing decides with the workers that were lost."""
+        found: Lines = {}
+        for (test, text), line in lines.items():
+            key, source, why = one.group.key, line.requirement.metric.source, ""
+            if line.outcome is Outcome.INCONCLUSIVE and source in ROUNDS and not one.is_lost:
+                why = lost_rounds(self.entries, key, test)
+            elif line.why == NOT_MEASURED and source is Source.MEMORY:
+                why = lost_memory(self.entries, key, test)
+            between = ": " if line.why == NOT_MEASURED else "; "
+            found[test, text] = replace(line, why=f"{line.why}{between}{why}" if why else line.why)
+        return found
 
     def _scatter(self) -> dict[str, float]:
         """How far processes are from each other, by metric, over all candidates."""
@@ -296,6 +367,10 @@ def fit_plan(
     results: Path,
     cache: Path,
     progress: Progress,
+    resume: bool = False,
+    command: Sequence[str] = (),
+    wait_s: float | None = None,
+    watch: Watch = lambda _: None,
 ) -> FitOutcome:
     """Find which session group of a plan meets every requirement; an interrupt keeps what is done.
 
@@ -306,44 +381,60 @@ def fit_plan(
         results: folder of the document and of its journal.
         cache: of built models and hardware peaks.
         progress: told what begins, and how many candidates of how many are decided.
+        resume: go on with the newest unfinished fit of the same plan.
+        command: words of the one that would go on with this fit; empty: not known.
+        wait_s: longest wait for another measurement on the same devices; None: until it ends.
+        watch: told of a candidate whenever it is decided, or fails.
+
+    Returns:
+        What was found, also where the results folder was lost meanwhile.
 
     Raises:
-        HarnessError: before anything is measured: results folder, models, disk.
+        HarnessError: before anything is measured: results folder, models, disk, or nothing to go
+            on with.
     """
     prepare_results_folder(results)
-    nothing = Builds({}, {})
-    journal, entries = open_journal(plan, nothing, results, False, new_run_id(), utc_now())
-    fit = Fit(plan, requirements, prefer, cache, entries, progress)
-    before: dict[tuple[str, str], tuple[tuple[str, int, int], ...]] = {}
+    begun = new_run_id(), utc_now()
+    journal, entries = open_journal(plan, Builds({}, {}), results, resume, *begun, PURPOSE)
+    kept = Kept(read_journal(journal.path) if resume else ())
+    if resume:
+        entries = Entries([entries.header, *entries.resumed.values()])
+    fit = Fit(plan, requirements, prefer, cache, entries, progress, kept=kept, watch=watch)
+    fit.command = command_line(without_places(command))
+    kinds = {group.device.row.kind for group in plan.groups}
     with journal, telemetry_as(plan.settings.telemetry):
         try:
-            for entry in fit.entries_of_all():
-                entries.add(entry)
-                journal.append(entry)
-                before = before or stamps(fit.builds)
-        except KeyboardInterrupt:
-            fit.ended = BY_INTERRUPT
-        interrupted = fit.ended == BY_INTERRUPT
-        changed = changed_groups(plan, fit.builds, before)
-        came = progress_of(plan, entries, interrupted, "") if interrupted else None
-        document = assemble(plan, fit.builds, entries, changed, came)
-        document = structs.replace(document, plan=structs.replace(document.plan, fit=fit.fitted()))
-        path = results / f"{document.run_id}.json"
-        write_document(document, path)
-        journal.path.unlink()
+            with sole_measurement(cache, kinds, "bench fit", wait_s, fit.log):
+                stopped = keep_entries(fit.entries_of_all(), journal, entries)
+        except BaseException:
+            if not resume and not entries.tests and not entries.memory:
+                with suppress(OSError):
+                    journal.path.unlink()
+            raise
+        fit.ended = fit.ended if stopped is None else BY_INTERRUPT
+        document = _drawn_up(fit)
+        path, lost = write_or_elsewhere(document, results / f"{document.run_id}.json")
+    if lost is None and isinstance(stopped, StorageError):
+        lost = stopped
+    if stopped is None and lost is None and not failing(fit.candidates, entries):
+        with suppress(OSError):
+            journal.path.unlink()
     words = () if fit.chosen is None else run_words(fit.chosen.group, plan.settings)
-    return FitOutcome(document, path, _exit_code(fit), words)
+    code = exit_code_of(
+        fit.candidates,
+        entries,
+        chosen=fit.chosen is not None,
+        interrupted=isinstance(stopped, KeyboardInterrupt),
+        lost=lost,
+    )
+    return FitOutcome(document, path, code, words, lost)
 
 
-def _exit_code(fit: Fit) -> int:
-    """0: one is chosen; 1: none is; 3: and some failed, one of which might have met all."""
-    if fit.ended == BY_INTERRUPT:
-        return EXIT_INTERRUPTED
-    if fit.chosen is not None:
-        return EXIT_OK
-    failed = [one for one in fit.entries.failures.values() if _is_failure(one)]
-    return max((one.exit_code for one in failed), default=EXIT_GATE) if failed else EXIT_GATE
-
-
-def _is_failure(entry: FailureEntry) -> bool:
-    return entry.status is not Status.SKIPPED
+def _drawn_up(fit: Fit) -> Document:
+    """The document of a fit, with its candidates in its plan."""
+    plan, entries = fit.plan, fit.entries
+    stopped = fit.ended == BY_INTERRUPT
+    came = how_far(plan, fit.candidates, entries, stopped, fit.command)
+    changed = changed_groups(plan, fit.builds, fit.before)
+    document = assemble(plan, fit.builds, entries, changed, came)
+    return structs.replace(document, plan=structs.replace(document.plan, fit=fit.fitted()))

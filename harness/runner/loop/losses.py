@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from harness.results.enums import Grade, ReasonCode
-from harness.results.losses import LostEntry, NoMemoryEntry
+from harness.results.losses import NO_MEMORY, LostEntry, NoMemoryEntry
 from harness.results.schema import Metric
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.parts import CellFacts, Doubt, Part
@@ -24,14 +24,21 @@ def losses_doubts(entries: Entries, key: str, test: str) -> tuple[Doubt, ...]:
         key: of the session group.
         test: its full name.
     """
-    lost, memory = entries.losses_at(key, test), entries.no_memory.get((key, test))
-    told = []
-    if lost:
-        rounds = ", ".join(str(loss.round + 1) for loss in lost)
-        told.append(f"without round{'s' * (len(lost) > 1)} {rounds}: {_end(lost[-1])}")
-    if memory is not None:
-        told.append(f"its memory was not taken: {_end(memory)}")
-    return tuple(Doubt(BEST_GRADE, ReasonCode.LOST_WORKER, detail) for detail in told)
+    told = (lost_rounds(entries, key, test), lost_memory(entries, key, test))
+    return tuple(Doubt(BEST_GRADE, ReasonCode.LOST_WORKER, detail) for detail in told if detail)
+
+
+def lost_rounds(entries: Entries, key: str, test: str) -> str:
+    """Which rounds of a test lost their workers, and how the last one ended; empty: none."""
+    lost = entries.losses_at(key, test)
+    rounds = ", ".join(str(loss.round + 1) for loss in lost)
+    return f"without round{'s' * (len(lost) > 1)} {rounds}: {_end(lost[-1])}" if lost else ""
+
+
+def lost_memory(entries: Entries, key: str, test: str) -> str:
+    """Why the memory of a test was not taken; empty: nothing kept it from that."""
+    found = entries.no_memory.get((key, test))
+    return "" if found is None else f"{NO_MEMORY}: {_end(found)}"
 
 
 def _end(entry: LostEntry | NoMemoryEntry) -> str:

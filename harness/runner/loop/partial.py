@@ -69,7 +69,17 @@ def outline(plan: Plan, builds: Builds, entries: Entries, command: str) -> Outli
                     record=structs.replace(record_of(facts), samples=(), memory=()),
                 )
             )
-    return OutlineEntry(cells=tuple(cells), command=command, method_version=METHOD_VERSION)
+    return OutlineEntry(
+        cells=tuple(cells),
+        command=command,
+        method_version=METHOD_VERSION,
+        contents=contents_of(builds),
+    )
+
+
+def contents_of(builds: Builds) -> dict[str, str]:
+    """Content hash of every built model, by model and level: another one is another model."""
+    return {" ".join(key): one.content_hash for key, one in builds.artifacts.items()}
 
 
 def read_partial(path: Path, tell: Callable[[str], None] | None = None) -> Document:

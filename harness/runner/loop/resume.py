@@ -19,9 +19,24 @@ from harness.runner.plan import Plan
 
 
 def open_journal(
-    plan: Plan, builds: Builds, results: Path, resume: bool, run_id: str, created_utc: str
+    plan: Plan,
+    builds: Builds,
+    results: Path,
+    resume: bool,
+    run_id: str,
+    created_utc: str,
+    purpose: str = "",
 ) -> tuple[Journal, Entries]:
     """Return the journal to append to and the entries it already holds.
+
+    Args:
+        plan: what is measured.
+        builds: the models behind it, as far as they are known before anything is measured.
+        results: folder of the journal.
+        resume: go on with the newest unfinished one of the same.
+        run_id: of a new one.
+        created_utc: of this sitting.
+        purpose: what is done with the plan besides measuring it; empty: nothing.
 
     Raises:
         UsageError: `resume` without an unfinished run of the same plan.
@@ -29,13 +44,13 @@ def open_journal(
     """
     environment = machine_facts()
     if resume:
-        journal = Journal(_unfinished(plan, builds, environment.packages, results))
+        journal = Journal(_unfinished(plan, builds, environment.packages, results, purpose))
         _begin(journal, ResumedEntry(created_utc=created_utc))
         return journal, Entries(read_journal(journal.path))
     header = RunEntry(
         run_id=run_id,
         created_utc=created_utc,
-        run_digest=run_digest(plan, builds, environment.packages),
+        run_digest=run_digest(plan, builds, environment.packages, purpose),
         plan=plan.as_asked(),
         environment=environment,
     )
@@ -53,7 +68,7 @@ def _begin(journal: Journal, entry: RunEntry | ResumedEntry) -> None:
         raise
 
 
-def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
+def run_digest(plan: Plan, builds: Builds, packages: object, purpose: str = "") -> str:
     """SHA-256 of everything that decides what is measured; a run resumes nothing else.
 
     Args:
@@ -61,6 +76,7 @@ def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
         builds: their content hashes stand for weights, level and builder: a checkpoint that was
             trained on since the interruption is another model.
         packages: versions of what runs the models.
+        purpose: of open_journal.
     """
     table = {
         "settings": spread(to_builtins(plan.as_asked())),
@@ -69,31 +85,35 @@ def run_digest(plan: Plan, builds: Builds, packages: object) -> str:
         "packages": packages,
         "method": METHOD_VERSION,
     }
+    if purpose:
+        table["purpose"] = purpose
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
-def _unfinished(plan: Plan, builds: Builds, packages: object, results: Path) -> Path:
+def _unfinished(plan: Plan, builds: Builds, packages: object, results: Path, purpose: str) -> Path:
     """The newest journal of this plan; those that cannot be read are passed over."""
     damaged = []
     for path in sorted(filter(Path.is_file, results.glob(f"*{SUFFIX}")), reverse=True):
         try:
             found = Entries(read_journal(path))
-            if found.header.run_digest in _digests(plan, builds, packages, found):
+            if found.header.run_digest in _digests(plan, builds, packages, found, purpose):
                 return path
         except HarnessError:  # of a run that may be another one
             damaged.append(path.name)
     passed = f"; damaged and passed over: {', '.join(damaged)}" * bool(damaged)
     raise UsageError(
-        f"no unfinished run of this plan under {results.name or results}{passed}",
+        f"no unfinished {purpose or 'run'} of this plan under {results.name or results}{passed}",
         fix="leave --resume out, or give the flags, models, versions and --results of that run",
     )
 
 
-def _digests(plan: Plan, builds: Builds, packages: object, found: Entries) -> tuple[str, str]:
+def _digests(
+    plan: Plan, builds: Builds, packages: object, found: Entries, purpose: str
+) -> tuple[str, str]:
     """Digests of a run of this plan: of all models, and of those whose builds did not fail then."""
     failed = {build_key(group) for group in plan.groups if (group.key, None) in found.failures}
     built = {key: one for key, one in builds.artifacts.items() if key not in failed}
     return (
-        run_digest(plan, builds, packages),
-        run_digest(plan, replace(builds, artifacts=built), packages),
+        run_digest(plan, builds, packages, purpose),
+        run_digest(plan, replace(builds, artifacts=built), packages, purpose),
     )

@@ -129,7 +129,7 @@ def _run(
     before = stamps(builds)
     with journal:
         found = _measure(plan, builds, entries, cache, progress, words, wait_s)
-        stopped = _kept(found, journal, entries, partial(_tell, plan, entries, progress))
+        stopped = keep_entries(found, journal, entries, partial(_tell, plan, entries, progress))
         interrupted = isinstance(stopped, KeyboardInterrupt)
         changed = changed_groups(plan, builds, before)
         came = progress_of(plan, entries, stopped is not None, words)
@@ -144,21 +144,31 @@ def _run(
     return Outcome(document, path, EXIT_INTERRUPTED if interrupted else code, lost)
 
 
-def _tell(plan: Plan, entries: Entries, progress: Progress, line: str) -> None:
-    progress(line, *entries.done_of(plan))
+def _tell(plan: Plan, entries: Entries, progress: Progress, entry: Entry) -> None:
+    if isinstance(entry, Finished):
+        progress(finished_row(entry, entries), *entries.done_of(plan))
 
 
-def _kept(
-    found: Generator[Entry], journal: Journal, entries: Entries, log: Callable[[str], None]
+def keep_entries(
+    found: Generator[Entry],
+    journal: Journal,
+    entries: Entries,
+    told: Callable[[Entry], None] = lambda _: None,
 ) -> BaseException | None:
-    """Keep every entry in memory and on the disk; what ended that too early, else None."""
+    """Keep every entry in memory and on the disk; what ended that too early, else None.
+
+    Args:
+        found: measures while it is asked for entries.
+        journal: of the run.
+        entries: what is known, to which each is added before the next is asked for.
+        told: called with each once it is on the disk.
+    """
     try:
         with closing(found):
             for entry in found:
                 entries.add(entry)  # first: an interrupt while it is written loses nothing
                 journal.append(entry)
-                if isinstance(entry, Finished):
-                    log(finished_row(entry, entries))
+                told(entry)
     except KeyboardInterrupt as interrupt:
         return interrupt
     except HarnessError as error:  # of a disk, say: what was measured before is kept

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from harness.core.errors import UsageError
 from harness.machine.meters.counters import VALUE
 from harness.machine.meters.energy import read_energy
+from harness.results.judged import OF_TASKS
 from harness.results.metric_row import Source
 from harness.results.requirement import Requirement, parse_requirements
 from harness.runner.settings import Settings
@@ -42,6 +43,7 @@ def check_required(settings: Settings, groups: "Sequence[SessionGroup]") -> None
             )
         if one.metric.source is Source.QUALITY:
             _check_quality(one, groups)
+            _check_tasks(one, settings)
         if one.metric.source is Source.COUNTERS:
             _check_energy(one, groups)
 
@@ -57,7 +59,7 @@ def refuse_unmeasured(one: Requirement, groups: "Sequence[SessionGroup]") -> Non
         models = ", ".join(dict.fromkeys(group.source.name for group in groups))
         names = ", ".join(dict.fromkeys(test.test for test in tests))
         raise UsageError(
-            f"{FLAG} {one.text}: no test of {models} measures {one.metric.name} ({names}), and"
+            f"{FLAG} {one.text}: no test of {models} measures {one.metric_name} ({names}), and"
             " nothing estimates it",
             fix="leave it out, or name a test of it",
         )
@@ -70,6 +72,15 @@ def _check_quality(one: Requirement, groups: "Sequence[SessionGroup]") -> None:
             f"{FLAG} {one.text}: the weights of {groups[0].source.name} are random, so what its"
             " levels lose is not known",
             fix="a model with trained weights: bytelm, or a folder with its checkpoint",
+        )
+
+
+def _check_tasks(one: Requirement, settings: Settings) -> None:
+    """Refuse what questions tell where none are asked."""
+    if one.metric.name in OF_TASKS and settings.tasks is None:
+        raise UsageError(
+            f"{FLAG} {one.text}: no questions with choices are asked",
+            fix="--tasks builtin with it, or --tasks with a file of your own",
         )
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.core.units import MIB
-from harness.results.entries import FailureEntry, MemoryEntry, QualityEntry, SamplesEntry
+from harness.results.entries import MemoryEntry, QualityEntry, SamplesEntry
+from harness.results.losses import FailureEntry, LostEntry, NoMemoryEntry
 from harness.results.replies import Held, MemoryTaken
 from harness.runner.fitting import fit
 from harness.runner.loop.builds import Builds, build_key
@@ -14,6 +15,7 @@ from tests import replies
 from tests.measured_documents import quality
 
 STEPS = 4
+GONE = {"status": "crashed", "reason": "gone; try: again", "exit_code": 3}
 
 
 @dataclass
@@ -29,6 +31,9 @@ class Machine:
         fails: levels whose worker dies.
         estimates: rates by level, as (metric, value) of the calibrated estimator.
         log: what was measured: (level, round) or the name of a stage.
+        interrupt_at: round in which somebody ends it.
+        loses: (level, round) whose worker is lost.
+        no_memory: levels whose memory pass is lost.
     """
 
     step_ms: Mapping[str, float]
@@ -40,10 +45,8 @@ class Machine:
     estimates: Mapping[str, float] = field(default_factory=dict)
     log: list[Any] = field(default_factory=list)
     interrupt_at: int = 99
-
-    def __post_init__(self) -> None:
-        """Draw the same scatter every time."""
-        self.chance = random.Random(7)
+    loses: frozenset[tuple[str, int]] = frozenset()
+    no_memory: frozenset[str] = frozenset()
 
     def put_in_place(self, patch: Any) -> None:
         """Let every stage of a fit answer from here."""
@@ -69,20 +72,24 @@ class Machine:
         self.log.append(("build", tuple(levels)))
         return Builds({}, {}, {build_key(group)[0]: None for group in plan.groups})
 
-    def round(self, _plan, _builds, _entries, log, groups, index):
+    def round(self, _plan, _builds, entries, log, groups, index):
         """Yield a process of each group."""
         if index >= self.interrupt_at:
             raise KeyboardInterrupt
         for group in groups:
             level = group.level.name
+            if entries.has_group(group, index):  # in an earlier sitting
+                continue
             self.log.append((level, index))
             log(f"round {index + 1}")
             if level in self.fails:
-                yield FailureEntry(
-                    group=group.key, workload=None, status="crashed", reason="gone", exit_code=3
-                )
+                yield FailureEntry(group=group.key, workload=None, **GONE)
                 continue
-            scale = self.chance.lognormvariate(0, self.noise)
+            if (level, index) in self.loses:
+                yield LostEntry(group=group.key, workload=None, round=index, **GONE)
+                continue
+            chance = random.Random(f"{level}/{index}")  # the same, whenever it is measured
+            scale = chance.lognormvariate(0, self.noise)
             scale *= self.later[1] if index >= self.later[0] else 1.0
             for test in group.workloads:
                 yield self._samples(group, test, index, self.step_ms[level] * scale)
@@ -112,14 +119,20 @@ class Machine:
             peak = round(self.peak_mib.get(group.level.name, 100.0) * MIB)
             held = Held(rss_bytes=50 * MIB, anonymous_bytes=None, file_bytes=None)
             for test in group.workloads:
-                if not entries.has_memory(group, test):
+                if entries.has_memory(group, test):
+                    continue
+                if group.level.name in self.no_memory:
+                    yield NoMemoryEntry(group=group.key, workload=test.name, **GONE)
+                else:
                     taken = MemoryTaken(baseline=held, loaded=held, steady=held, peak_bytes=peak)
                     yield MemoryEntry(group=group.key, workload=test.name, reply=taken)
 
-    def quality(self, plan, _builds, _entries, _log):
+    def quality(self, plan, _builds, entries, _log):
         """Yield what each level loses."""
         for group in plan.groups:
-            self.log.append(("quality", group.level.name))
             model, level = build_key(group)
+            if (model, level) in entries.quality:
+                continue
+            self.log.append(("quality", group.level.name))
             found = quality(self.kld_nats[group.level.name])
             yield QualityEntry(model=model, level=level, found=found)

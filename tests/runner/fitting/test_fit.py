@@ -29,7 +29,7 @@ def laid_out(require, levels=("fp32", "int8", "int4"), model="bytelm", **flags):
 def run(monkeypatch, tmp_path):
     """Fit on a machine; returns (outcome, what became of every level)."""
 
-    def fitted(machine, require, prefer="quality", **flags):
+    def fitted(machine, require, prefer="quality", resume=False, watch=lambda _: None, **flags):
         machine.put_in_place(monkeypatch)
         plan, requirements = laid_out(require, **flags)
         outcome = fit_plan(
@@ -39,6 +39,9 @@ def run(monkeypatch, tmp_path):
             results=tmp_path / "results",
             cache=tmp_path / "cache",
             progress=lambda *_: None,
+            resume=resume,
+            command=("bench", "fit", "--resume"),
+            watch=watch,
         )
         assert outcome.document == read_document(outcome.path)
         found = outcome.document.plan.fit.candidates

@@ -1,1 +1,0 @@
-"""Charts of results documents: Vega-Lite specifications, made by pure functions."""
