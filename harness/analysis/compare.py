@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from harness.analysis.axis_words import axis_field, axis_words
 from harness.analysis.compare_match import (
     Match,
-    axis_field,
     check_sides,
     comparable,
     describe,
@@ -152,6 +152,7 @@ class Comparison:
         lost: cells that one side could not measure, and why: no line judges them.
         partial: what runs lack that ended before their plan did, and the command that goes on;
             the first of the notes too.
+        axis_values: of the base and of the new side, in words; empty: two sides.
     """
 
     question: Question
@@ -162,6 +163,7 @@ class Comparison:
     notes: tuple[str, ...]
     lost: tuple[tuple[Cell, str], ...] = ()
     partial: tuple[str, ...] = ()
+    axis_values: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 def compare_documents(
@@ -193,8 +195,15 @@ def compare_axis(document: Document, axis: str, base: str | None, question: Ques
     """
     matches, alone = match_axis(document, axis, base)
     found = _comparison(matches, question, axis_field(axis), [(document.run_id,)] * 2, alone)
-    short = partial_runs([document])
-    return replace(found, partial=short, notes=(*short, *found.notes))
+    short, said = partial_runs([document]), axis_words(document, axis_field(axis))
+    cells = [row.cell for row in found.rows], [row.new_cell for row in found.rows]
+    base_words, new_words = (tuple(dict.fromkeys(map(said.of, side))) for side in cells)
+    return replace(
+        found,
+        partial=short,
+        notes=(*short, *found.notes),
+        axis_values=(base_words, new_words),
+    )
 
 
 def partial_runs(side: Sequence[Document], name: str = "") -> tuple[str, ...]:

@@ -11,17 +11,17 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from harness.analysis.axis_words import PRINTED_ONLY, axis_field, axis_words
 from harness.analysis.compare_sides import Measured
 from harness.builder.quantize.levels import is_own_cache, stands_for
-from harness.core.errors import UsageError, suggestion
+from harness.core.errors import UsageError
 from harness.models.served import UNTOLD, is_served
-from harness.results.identity import field_word, later_words
+from harness.results.identity import later_words
 from harness.results.metric_row import MetricRow, Source
 from harness.results.schema import Cell, Document, Record, kind_of
 from harness.results.summarize import host_counter
 from harness.results.validity import why_left_out
 
-AXIS_NAMES = {"quant": "level"}
 # What says the same as another field in other words, or follows from it.
 FOLLOWS = {
     "level": ("level_label",),
@@ -40,7 +40,6 @@ MAY_FOLLOW = {
     "model": ("level", "level_label", "kv_cache", "active_parameters"),
     "level": ("model", "parameters", "weights", "kv_cache", "active_parameters"),
 }
-PRINTED_ONLY = ("level_label", "active_parameters")
 # Fields that a short name holds or that rarely vary; a new field of the cell joins it by itself.
 TOLD = (
     *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
@@ -196,7 +195,7 @@ def match_axis(
 
     Args:
         document: one run.
-        axis: a field of the cell, or a name of AXIS_NAMES.
+        axis: a field of the cell, or a name of axis_words.AXIS_NAMES.
         base: the value that others are compared with; None: the first of the document.
 
     Raises:
@@ -205,8 +204,9 @@ def match_axis(
     """
     field = axis_field(axis)
     usable = [one for one in document.records if why_left_out(one) is None]
-    values = list(dict.fromkeys(field_word(one.cell, field) for one in usable))
-    first = values[0] if base is None and values else base
+    said, cells = axis_words(document, field), [one.cell for one in usable]
+    values = list(dict.fromkeys(map(said.of, cells)))
+    first = said.meant(base, cells) if base is not None else next(iter(values), None)
     if len(values) < 2 or first not in values:
         listed = ", ".join(values) or "none that counts"
         raise UsageError(
@@ -217,11 +217,11 @@ def match_axis(
             if len(values) > 1
             else "another --axis, or BASE and NEW",
         )
-    left = {field, *FOLLOWS.get(field, ()), *_following([one.cell for one in usable], field)}
+    left = {field, *FOLLOWS.get(field, ()), *_following(cells, field)}
     sides: dict[Key, dict[str, Record]] = {}
     for one in usable:
         for key in _axis_keys(one.cell, field, left, usable):
-            sides.setdefault(key, {})[field_word(one.cell, field)] = one
+            sides.setdefault(key, {})[said.of(one.cell)] = one
     looks = document.plan.looks
     matches = [
         Match(
@@ -235,7 +235,7 @@ def match_axis(
         if first in found and value in found
     ]
     if not matches and field == "level":
-        _refuse_untold(document.run_id, axis, [one.cell for one in usable])
+        _refuse_untold(document.run_id, axis, cells)
     matched = {
         id(one.record) for match in matches for side in (match.base, match.new) for one in side
     }
@@ -329,19 +329,6 @@ def _following(cells: Sequence[Cell], field: str) -> Iterator[str]:
             {getattr(cell, field) for cell in cells}
         ):
             yield other
-
-
-def axis_field(axis: str) -> str:
-    """The field of the cell that an axis is.
-
-    Raises:
-        UsageError: there is none.
-    """
-    field = AXIS_NAMES.get(axis, axis)
-    if field not in Cell.__struct_fields__ or field in PRINTED_ONLY:
-        known = [name for name in Cell.__struct_fields__ if name not in PRINTED_ONLY]
-        raise UsageError(f"no axis is called {axis!r}", fix=suggestion(axis, (*AXIS_NAMES, *known)))
-    return field
 
 
 def comparable(metric: MetricRow, match: Match, chosen: bool) -> bool:

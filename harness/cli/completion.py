@@ -100,17 +100,19 @@ def term_names() -> Iterable[str]:
 
 
 def metric_names() -> Iterable[str]:
-    """Metrics that are compared."""
+    """Metrics that are compared, by their short names too."""
     from harness.analysis.compare_sides import compared
+    from harness.results.metric_names import SHORT
 
-    return compared()
+    known = compared()
+    return (*(word for word, name in SHORT.items() if name in known), *known)
 
 
 def gate_names() -> Iterable[str]:
     """Gates, and the metrics that can be one; a limit follows."""
-    from harness.analysis.gate import GATES
+    from harness.analysis.gate import gate_names as known
 
-    return [f"{name}:" for name in (*GATES, *metric_names())]
+    return [f"{name}:" for name in known()]
 
 
 def requirement_names() -> Iterable[str]:
@@ -130,7 +132,7 @@ def cache_names() -> Iterable[str]:
 
 def axis_names() -> Iterable[str]:
     """Fields of a cell that one run is compared along."""
-    from harness.analysis.compare_match import AXIS_NAMES, PRINTED_ONLY
+    from harness.analysis.axis_words import AXIS_NAMES, PRINTED_ONLY
     from harness.results.schema import Cell
 
     return (*AXIS_NAMES, *(name for name in Cell.__struct_fields__ if name not in PRINTED_ONLY))

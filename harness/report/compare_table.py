@@ -90,14 +90,8 @@ def headline(comparison: Comparison) -> str:
     first, second = (", ".join(runs) for runs in (comparison.base_runs, comparison.new_runs))
     if comparison.axis is None:
         return f"new beside base: {second} beside {first}"
-    values = [
-        " ".join(dict.fromkeys(field_word(cell, comparison.axis) for cell in side))
-        for side in (
-            [row.new_cell for row in comparison.rows],
-            [row.cell for row in comparison.rows],
-        )
-    ]
-    sides = f"{comparison.axis} {values[0]} beside {values[1]}"
+    base, new = (" ".join(words) for words in comparison.axis_values)
+    sides = f"{comparison.axis} {new} beside {base}"
     return f"new beside base: {sides} in {first}, paired by round"
 
 

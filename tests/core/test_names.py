@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.analysis.compare_match import axis_field
+from harness.analysis.axis_words import axis_field
 from harness.analysis.compare_sides import find_compared
 from harness.analysis.gate import parse_gate
 from harness.builder.quantize.levels import find_cache, find_level
