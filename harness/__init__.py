@@ -3,6 +3,8 @@
     harness.build("smollm2-135m", "int4")            -> folder with the ONNX graphs
     harness.load("smollm2-135m", level="int4")       -> a model to call: logits, prefill, step
     harness.run(model="smollm2-135m", quant="int4")  -> the results document as typed records
+    harness.judge(document, "decode>=20")            -> which records keep to limits, and why not
+    harness.fit(model="bytelm", require="decode>=1000")  -> which level and thread count does
     harness.estimate("llama-3.2-1b", "int4", device="raspberry-pi-5")  -> predicted, not run
 
 What they return and raise can be named too: `harness.Document`, `harness.UsageError`.

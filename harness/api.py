@@ -1,7 +1,10 @@
-"""The public functions: build, load, run, estimate; the command line is made of the same pieces."""
+"""The public functions: build, load, run, judge, fit, estimate.
+
+The command line is made of the same pieces.
+"""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -27,10 +30,17 @@ from harness.estimator import answer
 from harness.estimator.answer import Estimate
 from harness.machine.watch.facts import usable_cores
 from harness.models.catalog.target import EstimateTarget
+from harness.results.enums import Outcome
 from harness.results.environment import Environment
+from harness.results.fitted import Fitted
+from harness.results.judged import Judged, judge_records
 from harness.results.plan import RunPlan
 from harness.results.replies import Placement
+from harness.results.requirement import Requirement, parse_requirements, requirement_texts
 from harness.results.schema import Cell, Document, Metric, Reason, Record, Trust
+from harness.runner.fitting.asked import check_candidates, fit_settings
+from harness.runner.fitting.fit import fit_plan
+from harness.runner.fitting.outcome import FitOutcome
 from harness.runner.loop.fetched import with_fetched
 from harness.runner.loop.run import run_plan
 from harness.runner.models import find_model
@@ -53,16 +63,21 @@ __all__ = [
     "Document",
     "Environment",
     "Estimate",
+    "FitOutcome",
+    "Fitted",
     "HarnessError",
     "InterruptedRunError",
+    "Judged",
     "LoadedEncoder",
     "LoadedModel",
     "MeasurementError",
     "Metric",
     "ModelError",
+    "Outcome",
     "Placement",
     "Reason",
     "Record",
+    "Requirement",
     "ResultFormatError",
     "RunFlags",
     "RunPlan",
@@ -72,11 +87,14 @@ __all__ = [
     "WorkerError",
     "build",
     "estimate",
+    "fit",
+    "judge",
     "load",
     "run",
 ]
 
 DEFAULT_CONTEXT_TOKENS = 2048
+FIT = "fit"  # the plan of `fit`
 
 
 def build(
@@ -235,6 +253,103 @@ def run(
     return outcome.document
 
 
+def fit(
+    *,
+    config: str | Path | None = None,
+    prefer: Literal["quality", "speed", "memory"] = "quality",
+    offline: bool = False,
+    results: str | Path = "results",
+    cache: Path | None = None,
+    resume: bool = False,
+    wait: float | str | None = None,
+    progress: Progress = lambda what, done, total: None,
+    **flags: Unpack[RunFlags],
+) -> FitOutcome:
+    """Find which model, level and thread count meets every requirement here, as `bench fit` does.
+
+        found = harness.fit(model="bytelm", threads=[1, 2], require="decode>=1000, top1>=94%")
+        if found.chosen is not None:
+            print(found.chosen.cell.level, found.command)
+
+    Args:
+        config: a plan file or the name of a shipped one; None: `fit`, every level of a model.
+        prefer: which of several that meet all: the least loss, the fastest, the smallest.
+        offline: fetch nothing; `hf:` models as they were fetched before.
+        results: folder of the results file, made where it is missing.
+        cache: where built models are kept; None: the platform's cache folder.
+        resume: go on with the unfinished fit of the same plan.
+        wait: as `run` takes it.
+        progress: called with (what, candidates decided, candidates).
+        **flags: as of `run`; `require` is needed.
+
+    Returns:
+        The record of the choice, the words that run it, every candidate beside every requirement,
+        and the document. Where the results folder was lost meanwhile, a warning says where it lies.
+
+    Raises:
+        UsageError: no requirement, one that nothing can judge, or as `run`; nothing was measured.
+        HarnessError: as `run`, before anything is measured.
+    """
+    wait_s = None if wait is None else parse_seconds(str(wait), "wait")
+    settings = load_settings(FIT if config is None else str(config), **flag_values(flags))
+    if not settings.require:
+        raise UsageError("fit needs what has to be met", fix='require="decode>=20, ttft<=800ms"')
+    settings, requirements = fit_settings(settings)
+    store = cache or default_cache()
+    settings = with_fetched(
+        settings, store, Hub(offline=offline), lambda line: progress(line, 0, 0)
+    )
+    plan = make_plan(settings, usable_cores(), folder=cache)
+    check_candidates(plan, requirements)
+    outcome = fit_plan(
+        plan,
+        requirements,
+        prefer,
+        results=Path(results),
+        cache=store,
+        progress=progress,
+        resume=resume,
+        wait_s=wait_s,
+    )
+    if outcome.lost is not None:
+        warnings.warn(str(outcome.lost), stacklevel=2)
+    return outcome
+
+
+def judge(
+    document: Document, require: str | Sequence[str] | Mapping[str, str] | None = None
+) -> tuple[tuple[Record, Judged], ...]:
+    """Say of every record whether it keeps to absolute limits, by its whole interval.
+
+        document = harness.run(model="bytelm", require="decode>=1000, peak<=100MiB")
+        for record, verdict in harness.judge(document):
+            print(record.cell.level, verdict.requirement.text, verdict.outcome, verdict.why)
+
+    Args:
+        document: one run; nothing is measured.
+        require: limits as `run` takes them; None: those that the run was to keep.
+
+    Returns:
+        A record and a verdict for each requirement that its test is for: MET, NOT_MET or
+        INCONCLUSIVE with the reason, the value and the interval that decided in the metric's unit.
+        What a session has once, such as its load, is judged once. All are told together: any false
+        one among them has a chance of 5 % at most. Empty without requirements.
+
+    Raises:
+        UsageError: what is no requirement.
+    """
+    if require is None:
+        texts: Sequence[str] = document.plan.require or ()
+    elif isinstance(require, Mapping):
+        texts = requirement_texts(require, "require")
+    else:
+        texts = [require] if isinstance(require, str) else require
+    if not texts:
+        return ()
+    asked = parse_requirements(texts, "require")
+    return tuple(judge_records(document.records, asked, document.plan.looks))
+
+
 def estimate(
     model: str | Path | EstimateTarget,
     level: str | QuantLevel,
@@ -244,6 +359,7 @@ def estimate(
     prompt: int = 128,
     batch: int = 1,
     capacity: int = 0,
+    gen: int = 0,
     engine: str | None = None,
     memory_bytes: int | None = None,
     os_share: float | None = None,
@@ -259,7 +375,10 @@ def estimate(
         depth: tokens already in the cache.
         prompt: tokens of the prefill.
         batch: sequences at once.
-        capacity: positions that the cache is allocated for; 0: depth and prompt.
+        capacity: positions that the cache is allocated for; 0: as many as are needed.
+        gen: tokens of the answer behind the prompt, of a turn of a chat; then the decode rate is
+            that of its middle step, and `speeds.reread_ttft_s` the time to its first token with
+            the cache lost. 0: no turn, and a step at the depth.
         engine: `cpu`, `gpu` or `npu`; None: the fastest one with a stated peak.
         memory_bytes: that the device carries; None: the most that is sold.
         os_share: share of the memory kept by the operating system; None: the class's.
@@ -280,6 +399,7 @@ def estimate(
         prompt=prompt,
         batch=batch,
         capacity=capacity,
+        gen=gen,
         engine=engine,
         memory_bytes=memory_bytes,
         os_share=os_share,
