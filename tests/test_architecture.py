@@ -22,8 +22,11 @@ ONLY_IN = {
     "psutil": {"machine"},
     "tokenizers": {"models", "runner"},
     "tabulate": {"report"},
+    "jinja2": {"report"},
+    "markupsafe": {"report"},
     "click": {"cli"},
     "rich": {"cli"},
+    "vl_convert": {"report"},
 }
 # Methods of click's own classes that give back words of the command line, and the words of flags.
 CLICKS_OWN = {"main.py: list_commands", "main.py: parse_args"}

@@ -1,0 +1,1 @@
+"""Charts of results documents: Vega-Lite specifications, made by pure functions."""

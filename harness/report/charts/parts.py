@@ -1,0 +1,165 @@
+"""The parts that specifications of Vega-Lite are put together from: channels, layers, series. Pure.
+
+A series is hidden by a click on its entry in the legend: all are chosen at the start, and a click
+takes one out or back in.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report.charts.chart import PLOT_HEIGHT, Spec, Value
+from harness.report.charts.themes import PALETTE, SHAPES
+
+CHOSEN = "chosen"  # the parameter that the legend sets
+NUMBER = ",.4~r"  # format of d3: four digits, thousands apart, no exponent
+TICK = 80  # px from one label of a horizontal axis to the next
+STEP = 24  # px of a row in a chart with one row for each cell
+LETTER, ENTRY = 5.4, 38.0  # px of a letter in a legend, and of what stands beside a name
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What colours and shapes stand for.
+
+    Attributes:
+        field: of the rows.
+        title: of the legend.
+        names: values of the field, in order; text of documents, and only data.
+        shapes: of points, by name; None: of the usual ones.
+        colors: likewise.
+    """
+
+    field: str
+    title: str
+    names: tuple[str, ...]
+    shapes: tuple[str, ...] | None = None
+    colors: tuple[str, ...] | None = None
+
+    @property
+    def color(self) -> Spec:
+        """The channel of colours."""
+        colors = self.colors or PALETTE
+        return self._channel([colors[place % len(colors)] for place in range(len(self.names))])
+
+    @property
+    def shape(self) -> Spec:
+        """The channel of shapes."""
+        shapes = self.shapes or SHAPES
+        return self._channel([shapes[place % len(shapes)] for place in range(len(self.names))])
+
+    @property
+    def chosen(self) -> list[Spec]:
+        """The parameter that the legend sets: every series, at the start. For one layer alone."""
+        return [
+            {
+                "name": CHOSEN,
+                "select": {"type": "point", "fields": [self.field], "toggle": "true"},
+                "bind": "legend",
+                "value": [{self.field: name} for name in self.names],
+            }
+        ]
+
+    def _channel(self, values: Sequence[str]) -> Spec:
+        """A channel whose every name has its own value, drawn in as many columns as fit."""
+        longest = max((len(name) for name in self.names), default=1)
+        entry = round(ENTRY + LETTER * min(longest, 50))
+        return {
+            "field": self.field,
+            "type": "nominal",
+            "title": self.title or None,
+            "scale": {"domain": list(self.names), "range": list(values)},
+            "legend": {"columns": {"expr": f"max(1, floor(width / {entry}))"}},
+        }
+
+
+def chosen_only() -> Spec:
+    """The transform that leaves the series which the legend shows."""
+    return {"filter": {"param": CHOSEN}}
+
+
+def known(field: str) -> Spec:
+    """The transform that leaves rows which have a value."""
+    return {"filter": {"field": field, "valid": True}}
+
+
+def only(field: str, word: str) -> Spec:
+    """The transform that leaves rows of one of our own words."""
+    return {"filter": {"field": field, "equal": word}}
+
+
+def number(field: str, title: str, **more: Any) -> Spec:
+    """A quantitative channel; `title` has the unit."""
+    scale = more.pop("scale", {})
+    axis = {"format": NUMBER, "labelFlush": False, **more.pop("axis", {})}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": scale,
+        "axis": axis,
+        **more,
+    }
+
+
+def names(field: str, values: Sequence[str], title: str | None = None, **more: Any) -> Spec:
+    """A nominal channel of a position, in the order of the values."""
+    return {
+        "field": field,
+        "type": "nominal",
+        "title": title,
+        "scale": {"domain": list(values)},
+        "sort": None,
+        **more,
+    }
+
+
+def tooltip(*columns: tuple[str, str] | tuple[str, str, str]) -> list[Spec]:
+    """What is shown of a mark on hover: (field, title with unit, and a format of numbers)."""
+    return [
+        {"field": field, "type": "quantitative", "title": title, "format": rest[0]}
+        if rest
+        else {"field": field, "type": "nominal", "title": title}
+        for field, title, *rest in columns
+    ]
+
+
+def interval_tooltip(value: str, unit: str) -> list[Spec]:
+    """Value, 95 % interval and number of processes of a measured quantity."""
+    return tooltip(
+        (value, unit, NUMBER),
+        ("low", f"95 % from, {unit}", NUMBER),
+        ("high", f"95 % to, {unit}", NUMBER),
+        ("processes", "processes"),
+    )
+
+
+def layer(mark: Spec | str, encoding: Mapping[str, Any], *transforms: Spec, **more: Any) -> Spec:
+    """One layer."""
+    found: Spec = {"mark": mark, "encoding": dict(encoding), **more}
+    across = found["encoding"].get("x", {})
+    if across.get("type") == "quantitative" and across["scale"].get("type") != "log":
+        axis = {**across["axis"], "tickCount": {"expr": f"max(2, ceil(width / {TICK}))"}}
+        found["encoding"]["x"] = {**across, "axis": axis}
+    return {**found, "transform": list(transforms)} if transforms else found
+
+
+def layered(
+    values: Sequence[Mapping[str, Value]],
+    layers: Iterable[Spec],
+    height: int | Spec = PLOT_HEIGHT,
+    **more: Any,
+) -> Spec:
+    """A chart of several layers over the same rows, as wide as its container."""
+    return {
+        "width": "container",
+        "height": height,
+        "data": {"values": [dict(row) for row in values]},
+        "layer": list(layers),
+        **more,
+    }
+
+
+def rows_height(count: int) -> int:
+    """Height of a chart with a line for each of some cells."""
+    return max(2, count) * STEP

@@ -1,0 +1,1 @@
+"""Pages of one file: the frame, tables that sort and filter, and what runs say of themselves."""

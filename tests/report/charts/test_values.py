@@ -1,0 +1,271 @@
+"""What is drawn is what the document holds."""
+
+import msgspec
+import pytest
+
+from harness.core.units import MIB
+from harness.report.charts.levels import ESTIMATED, MEASURED, RULE
+from harness.report.charts.memory import (
+    CACHE,
+    PARTS,
+    PREPACKED,
+    RUNTIME,
+    estimated_parts,
+    measured_parts,
+)
+from harness.report.charts.processes import PROCESS, SAMPLE
+from harness.report.rows import make_rows
+from harness.report.sweep import pareto_fronts
+from harness.results.replies import (
+    OperatorShare,
+    Placement,
+    Profile,
+    ProviderShare,
+    Sustained,
+    SustainWindow,
+)
+from tests.measured_documents import document as measured_document
+from tests.measured_documents import record as measured_record
+from tests.report.charts.drawn import charts, data, of, stored, walk
+
+replace = msgspec.structs.replace
+
+
+def record_of(name, level, workload):
+    """One record of a committed document."""
+    return next(
+        record
+        for record in stored(name).records
+        if record.cell.level == level and record.cell.workload == workload
+    )
+
+
+def test_rates_are_those_of_the_document():
+    found = record_of("reference/default", "int4", "tg32 @ d0")
+    rows = {
+        row["what"]: row
+        for row in data(charts("reference/default")["rates"])
+        if row["row"] == "int4"
+    }
+    metric = found.metrics["decode_tok_s"]
+    assert rows[MEASURED]["value"] == metric.value
+    assert (rows[MEASURED]["low"], rows[MEASURED]["high"]) == (metric.low, metric.high)
+    assert rows[MEASURED]["processes"] == 5
+    assert rows[ESTIMATED]["value"] == found.estimates["decode_tok_s"]["calibrated"]
+    assert rows[RULE]["value"] == found.estimates["decode_tok_s"]["params"]
+
+
+def test_levels_stand_by_their_bits():
+    spec = charts("reference/sweep-smollm2-135m")["rates"].spec
+    domain = next(value for key, value in walk(spec) if key == "y")["scale"]["domain"]
+    assert domain[:3] == ["fp32", "fp16", "int8-block"]
+    assert domain[-1].startswith("int2")
+
+
+def test_estimates_are_those_of_the_document():
+    found = record_of("reference/default", "fp32", "tg32 @ d0")
+    row = next(
+        row for row in data(charts("reference/default")["estimate-decode"]) if "fp32" in row["cell"]
+    )
+    assert row["value"] == found.metrics["decode_tok_s"].value
+    assert row["estimate"] == found.estimates["decode_tok_s"]["calibrated"]
+    assert row["bound"] == "reading memory"
+
+
+def test_sweep_points_are_losses_and_speeds_with_the_front():
+    document = stored("reference/sweep-bytelm")
+    rows = make_rows(document.records)
+    marks = pareto_fronts(rows)
+    on_front = {
+        rows[place].cell.level for place, mark in marks.items() if mark in ("speed", "both")
+    }
+    chart = charts("reference/sweep-bytelm")["sweep-speed-bytelm"]
+    drawn = {row["name"]: row for row in data(chart)}
+    assert {name for name, row in drawn.items() if row["front"] == "yes"} == on_front
+    found = record_of("reference/sweep-bytelm", "int4", "tg32 @ d0")
+    assert drawn["int4"]["value"] == found.metrics["kld_nats"].value
+    assert drawn["int4"]["x"] == found.metrics["decode_tok_s"].value
+    assert drawn["int4"]["weights"] == found.metrics["weights_bytes"].value / MIB
+
+
+def test_areas_are_proportional_to_bytes():
+    """Twice the bytes are twice the px² of a mark: the scale is a straight line through 0."""
+    spec = charts("reference/sweep-bytelm")["sweep-memory-bytelm"].spec
+    size = next(value for key, value in walk(spec) if key == "size" and isinstance(value, dict))
+    assert (size["scale"]["domain"][0], size["scale"]["range"][0]) == (0, 0)
+
+
+def test_memory_parts_add_up_to_the_peak():
+    """All parts are differences of marks, so that the bar is as long as the peak."""
+    for record in stored("reference/default").records:
+        parts = measured_parts(record)
+        assert sum(parts.values()) == pytest.approx(record.memory[0].peak_bytes, rel=1e-12)
+        assert parts[RUNTIME] == record.memory[0].baseline.rss_bytes
+        assert 0 < parts[CACHE] <= estimated_parts(record)[CACHE]
+        assert sum(estimated_parts(record).values()) == pytest.approx(
+            record.estimates["peak_rss_bytes"]["calibrated"]
+        )
+
+
+def test_measured_and_estimated_copies_of_weights_are_alike():
+    """The terms of the estimate stand under the parts that they predict."""
+    found = record_of("reference/default", "fp32", "tg32 @ d0")
+    measured, estimated = measured_parts(found)[PREPACKED], estimated_parts(found)[PREPACKED]
+    assert measured == pytest.approx(estimated, rel=0.05)
+    assert set(estimated_parts(found)) <= set(PARTS)
+
+
+def test_a_pass_on_the_roofline_is_its_work_over_its_time():
+    """Flop and bytes are the sums of the terms, the time is the measured one."""
+    found = record_of("reference/default", "int4", "tg32 @ d0")
+    step = found.explanation.passes[-1]
+    flop = sum(term.flop for term in step.terms)
+    read = sum(term.read_bytes for term in step.terms)
+    row = next(
+        row
+        for row in data(charts("reference/default")["roofline-cpu-2"])
+        if row["cell"].startswith("int4 tg32")
+    )
+    assert row["intensity"] == flop / read
+    assert row["gflops"] == pytest.approx(flop / found.metrics["tpot_ms"].value / 1e6)
+
+
+def test_the_roofs_are_the_measured_peaks():
+    calibration = stored("reference/default").environment.calibration[0].constants
+    spec = charts("reference/default")["roofline-cpu-2"].spec
+    roofs = spec["layer"][0]["data"]["values"]
+    slope = [line for line in roofs if line["what"] == "memory"]
+    largest = max(calibration.bandwidth, key=lambda point: point.size_bytes)
+    assert slope[0]["gflops"] / slope[0]["intensity"] == pytest.approx(largest.rate_per_s / 1e9)
+    best = max(point.rate_per_s for point in calibration.rates["block-4-32"]) / 1e9
+    assert best in {line["gflops"] for line in roofs}
+
+
+def test_depths_are_those_of_the_document():
+    drawn = data(charts("reference/kv-smollm2-135m")["depth"])
+    assert {row["depth"] for row in drawn} == {0, 1024, 4096}
+    assert len({row["row"] for row in drawn}) == 3
+
+
+def test_one_depth_draws_no_line():
+    assert "depth" not in charts("reference/default")
+
+
+def test_processes_are_diamonds_and_samples_ticks():
+    found = record_of("reference/default", "int4", "tg32 @ d0")
+    drawn = [
+        row
+        for row in data(charts("reference/default")["processes-tg"])
+        if row["row"].startswith("int4")
+    ]
+    assert sum(row["what"] == PROCESS for row in drawn) == len(found.samples)
+    steps = sum(len(steps) for process in found.samples for steps in process.sample.itl_ns)
+    assert sum(row["what"] == SAMPLE for row in drawn) <= steps
+
+
+def test_many_samples_are_drawn_in_part_and_it_is_said():
+    """40,000 steps: a few thousand are drawn, the fastest and the slowest among them."""
+    one = measured_record([10.0, 11.0])
+    chance = iter(range(1, 1_000_000))
+    processes = tuple(
+        replace(
+            process,
+            sample=replace(
+                process.sample,
+                itl_ns=tuple(tuple(10**7 + next(chance) for _ in range(200)) for _ in range(100)),
+            ),
+        )
+        for process in one.samples
+    )
+    chart = of(measured_document(replace(one, samples=processes)))["processes-tg"]
+    times = [row["ms"] for row in data(chart) if row["what"] == SAMPLE]
+    assert len(times) <= 3_000
+    assert min(times) == pytest.approx(10.000001)
+    assert max(times) == pytest.approx(10.04)
+    assert chart.notes[0].startswith("2,998 of 40,000 samples are drawn")
+
+
+def test_one_process_and_one_cell_are_drawn():
+    """No interval, one level: marks without whiskers, and no sweep."""
+    found = of(measured_document(measured_record([10.0])))
+    (row,) = data(found["rates"])
+    assert row["low"] is None
+    assert not [name for name in found if name.startswith("sweep")]
+
+
+def windows(*rates):
+    return tuple(
+        SustainWindow(start_s=10.0 * place, rate=rate, thermal_events=int(rate < 80))
+        for place, rate in enumerate(rates)
+    )
+
+
+def test_windows_are_drawn_at_their_middle():
+    found = Sustained(
+        metric="decode_tok_s",
+        unit="tok/s",
+        window_s=10.0,
+        peak=100.0,
+        sustained=70.0,
+        share=0.7,
+        throttled_after_s=20.0,
+        windows=windows(100.0, 99.0, 70.0),
+    )
+    one = replace(measured_record([10.0]), sustain=found)
+    chart = of(measured_document(one))["sustained"]
+    drawn = data(chart)
+    assert [(row["seconds"], row["rate"]) for row in drawn] == [
+        (5.0, 100.0),
+        (15.0, 99.0),
+        (25.0, 70.0),
+    ]
+    assert [row["slowed"] for row in drawn] == ["no", "no", "yes"]
+    assert chart.rows[0]["share of the peak"] == 0.7
+
+
+def test_operators_of_a_profile_add_up_to_all_of_the_time():
+    operators = tuple(
+        OperatorShare(provider="CPUExecutionProvider", operator=name, share=share, calls=9)
+        for name, share in (("MatMulNBits", 0.7), ("GroupQueryAttention", 0.2))
+    )
+    profile = Profile(
+        runs=3,
+        providers=(ProviderShare(provider="CPUExecutionProvider", share=1.0),),
+        operators=operators,
+    )
+    chart = of(measured_document(replace(measured_record([10.0]), profile=profile)))["operators"]
+    drawn = {row["operator"]: row["share"] for row in data(chart)}
+    assert drawn == pytest.approx(
+        {"MatMulNBits (CPU)": 0.7, "GroupQueryAttention (CPU)": 0.2, "all others": 0.1}
+    )
+
+
+def test_placement_is_drawn_where_two_providers_share_a_graph():
+    placement = Placement(
+        verdict="PARTIAL",
+        nodes={"WebGpuExecutionProvider": 300, "CPUExecutionProvider": 41},
+        compute_nodes={"WebGpuExecutionProvider": 180, "CPUExecutionProvider": 1},
+    )
+    one = replace(measured_record([10.0]), placement=placement)
+    drawn = data(of(measured_document(one))["placement"])
+    assert {row["provider"]: row["nodes"] for row in drawn} == placement.nodes
+    assert "placement" not in charts("reference/default")
+
+
+def test_machines_stand_side_by_side_with_their_own_peaks():
+    found = charts("reference/default", "validation/modern")
+    peaks = {
+        row["machine"]: row["value"]
+        for row in data(found["machines-memory"])
+        if row["row"] == "cpu, 2 threads"
+    }
+    assert set(peaks) == {"AMD EPYC", "Intel(R) Xeon(R) Processor"}
+    machines = {chart.machine for name, chart in found.items() if name.startswith("roofline-cpu-2")}
+    assert machines == set(peaks)
+
+
+def test_the_same_cells_of_two_runs_are_compared():
+    """Two runs on one processor are told apart by their files."""
+    found = charts("validation/first", "validation/again")
+    drawn = data(found["machines-rates"])
+    assert {row["machine"] for row in drawn} == {"AMD EPYC · first", "AMD EPYC · again"}
