@@ -65,8 +65,9 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--require-device webgpu,qnn` fails where one is missing; `--budget-s N` where tests grew."""
+    """`--require-device`, `--require-browser`: fail where one is missing; `--budget-s N`: grown."""
     parser.addoption("--require-device", default="", help="rows that must work here, simulated too")
+    parser.addoption("--require-browser", action="store_true", help="Chromium must be on PATH")
     parser.addoption("--budget-s", type=float, help="most that all tests together may take")
 
 

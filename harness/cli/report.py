@@ -1,4 +1,4 @@
-"""`bench report`: draw a stored results file again; several as pictures."""
+"""`bench report`: draw a stored results file again; several as a page or as pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,10 @@ import click
 
 from harness.cli.completion import RESULTS
 from harness.cli.options import DOCUMENT_FORMATS, beside_option, format_option, wide_option
-from harness.cli.output import show, tell
-from harness.cli.results_files import read_one, read_side, results_path
-from harness.cli.show import is_pairs, show_document, show_pairs
+from harness.cli.output import show
+from harness.cli.page_files import page_path, read_sources, write_page
+from harness.cli.results_files import read_one, results_path
+from harness.cli.show import TABLE, is_pairs, show_document, show_pairs
 from harness.core.errors import StorageError, UsageError
 from harness.core.files import write_whole
 
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 @wide_option()
 @beside_option()
 @click.option(
+    "--html",
+    metavar="PAGE",
+    type=click.Path(path_type=Path),
+    help="Write all RESULTS as one page, a file that needs no network, and draw no table.",
+)
+@click.option(
     "--images",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
@@ -44,6 +51,7 @@ def command(
     style: str,
     wide: bool,
     beside: str | None,
+    html: Path | None,
     images: Path | None,
     dark: bool,
 ) -> None:
@@ -56,18 +64,24 @@ def command(
     bencher, benchmark-action (smaller is better; -bigger: rates), pyperf and benchstat are what
     the tools of these names read.
 
-    --images takes several RESULTS, folders and patterns too: of one machine, or of several side by
-    side. It needs `pip install 'ondevice-bench[report]'`; docs/report.md says what is drawn.
+    --html and --images take several RESULTS, folders and patterns too: of one machine, or of
+    several side by side. They need `pip install 'ondevice-bench[report]'`; docs/report.md says what
+    is drawn.
     """
     if dark and images is None:
         raise UsageError("--dark says nothing without --images", fix="--images DIR --dark")
-    if images is not None:
-        write_images(read_named(results), images, dark)
+    if html is not None or images is not None:
+        if style != TABLE or wide or beside:
+            raise UsageError(
+                "--html and --images draw no table, so that they take no format of one",
+                fix="leave --format, --wide and -oe out, or draw the table by itself",
+            )
+        draw_all([str(path) for path in results], html, images, dark)
         return
     if len(results) > 1:
         raise UsageError(
             f"{len(results)} results are given, and a table is drawn of one",
-            fix="name one file; or --images DIR, which takes several",
+            fix="name one file; or --html PAGE or --images DIR, which take several",
         )
     path = results_path(results[0])
     if is_pairs(path):
@@ -76,31 +90,31 @@ def command(
         show_document(read_one(str(path)), style, wide, str(results[0]), beside)
 
 
-def read_named(results: Sequence[Path]) -> "list[NamedDocument]":
-    """Read every run that the arguments mean: files, folders, patterns; each run once.
+def draw_all(results: Sequence[str], html: Path | None, images: Path | None, dark: bool) -> None:
+    """Read every run that the arguments mean, and write the page and the pictures.
 
     Raises:
-        UsageError: an argument means no results file, or a file of pairs.
+        UsageError: an argument means no run, or there is nothing to draw.
+        DeviceError: a package of the extra `report` is not installed.
         ResultFormatError: a results file is damaged or newer than this version.
-        StorageError: a file cannot be read.
+        StorageError: a file cannot be read or written.
     """
     from harness.report.charts.chart import NamedDocument
+    from harness.report.page.frame import check_extra
 
-    found: dict[str, NamedDocument] = {}
-    for argument in results:
-        path = results_path(argument)
-        if is_pairs(path):
-            raise UsageError(
-                f"{path} holds pairs, and charts are drawn of runs",
-                fix="results files of `bench run`, or their folder",
-            )
-        for document in read_side(str(path)):
-            name = path.stem if path.is_file() else document.run_id
-            if document.run_id in found:
-                tell(f"passed over, the run {document.run_id} is there already: {path}")
-            else:
-                found[document.run_id] = NamedDocument(name, document)
-    return list(found.values())
+    page = None if html is None else page_path(html)
+    check_extra()
+    sources, refused = read_sources(results)
+    if page is not None:
+        from harness.report.numbers import counted, size_text
+        from harness.report.page.draw import draw_runs
+
+        drawn = draw_runs(sources, refused)
+        write_page(drawn, page)
+        show(f"{page}: {counted(len(sources), 'runs')}, {size_text(len(drawn.encode()))}")
+    if images is not None:
+        named = [NamedDocument(source.name, source.document) for source in sources]
+        write_images(named, images, dark)
 
 
 def write_images(documents: "Sequence[NamedDocument]", folder: Path, dark: bool) -> None:

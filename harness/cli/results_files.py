@@ -84,7 +84,7 @@ def read_side(argument: str) -> list[Document]:
     if path.is_file() or not (path.is_dir() or glob.has_magic(argument)):
         return [read_results(path)]
     journals = list(_read_journals(path)) if path.is_dir() else []
-    found = sorted(path.glob("*.json") if path.is_dir() else _matching(argument))
+    found = sorted(path.glob("*.json") if path.is_dir() else matching(argument))
     results = [name for name in found if name.is_file() and _is_results(name)]
     _tell_passed_over({*found} - {*results})
     if not results and not journals:
@@ -120,7 +120,7 @@ def _document(path: Path) -> Path:
     return path.with_name(f"{path.name.removesuffix(SUFFIX)}.json") if is_journal(path) else path
 
 
-def _matching(pattern: str) -> list[Path]:
+def matching(pattern: str) -> list[Path]:
     """Files of a pattern, which may begin at the root."""
     anchor = Path(pattern).anchor
     return list(Path(anchor).glob(pattern.removeprefix(anchor)))

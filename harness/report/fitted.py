@@ -110,6 +110,14 @@ def draw_fit(document: Document, style: str, command: str = "") -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def fit_sentence(document: Document) -> str:
+    """The choice of a fit and why, in one line; empty for a document of anything else."""
+    fit = document.plan.fit
+    if fit is UNSET:
+        return ""
+    return sentence(fit, _rows(document, fit), requirements_of(document))
+
+
 def sentence(fit: Fitted, rows: Sequence[FitRow], asked: Sequence[Requirement]) -> str:
     """The choice and why, or why there is none."""
     wanted = ", ".join(one.text for one in asked)

@@ -119,6 +119,27 @@ class SweepPoint:
     tasks: TaskScores | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What a sweep says of a model.
+
+    Attributes:
+        name: of the model, with a cache that is not its levels' own.
+        level: to ship; empty: none.
+        reason: why it, or why none.
+    """
+
+    name: str
+    level: str
+    reason: str
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        ship = f"ship {self.level}: " if self.level else ""
+        return f"{self.name}: {ship}{self.reason}"
+
+
 def sweeps(rows: Sequence[Row]) -> list[list[SweepPoint]]:
     """Group rows that differ in their level only; a single level is no sweep.
 
@@ -174,11 +195,18 @@ def pareto_fronts(rows: Sequence[Row]) -> dict[int, str]:
     return marks
 
 
+def recommendations(rows: Sequence[Row]) -> Iterator[Recommendation]:
+    """Yield which level to ship, of each sweep whose losses are known, or why none."""
+    for sweep in sweeps(rows):
+        if any(one.loss is not None for one in sweep):
+            yield _recommendation(sweep)
+
+
 def sweep_notes(rows: Sequence[Row]) -> Iterator[str]:
     """Yield what a sweep says: which level to ship and why, and what is surprising in it."""
     for sweep in sweeps(rows):
         if any(one.loss is not None for one in sweep):
-            yield _recommendation(sweep)
+            yield _recommendation(sweep).line
             yield from _unranked(sweep)
         yield from _surprises(sweep)
 
@@ -204,7 +232,7 @@ def _pareto_front(
     ]
 
 
-def _recommendation(sweep: Sequence[SweepPoint]) -> str:
+def _recommendation(sweep: Sequence[SweepPoint]) -> Recommendation:
     """Name the smallest level among those not told apart from the fastest, and what it buys.
 
     Only levels whose loss nobody would notice, and that are not shown to answer worse, are
@@ -214,15 +242,17 @@ def _recommendation(sweep: Sequence[SweepPoint]) -> str:
     cell, by = sweep[0].row.cell, sweep[0].by
     name = cell.model + ("" if cell.has_own_cache else f" kv {cell.kv_cache}")
     if not any(one.is_text for one in sweep):
-        return f"{name}: quality is numeric fidelity only (random weights or tokens): no best level"
+        why = "quality is numeric fidelity only (random weights or tokens): no best level"
+        return Recommendation(name, "", why)
     missing = [f"{one.level} {lack}" for one in sweep if (lack := _lacks(one))]
     if missing:
-        return f"{name}: no level to ship yet: {', '.join(missing)}"
+        return Recommendation(name, "", f"no level to ship yet: {', '.join(missing)}")
     near = [one for one in sweep if not _is_worthless(one) and _worst_change(one) <= by.most_change]
     worse = _shown_worse(sweep)
     kept = [one for one in near if one.level not in worse]
     if not kept:
-        return f"{name}: no level keeps {by.kept} within {by.most_change} {by.change_words}"
+        why = f"no level keeps {by.kept} within {by.most_change} {by.change_words}"
+        return Recommendation(name, "", why)
     fastest = max(kept, key=lambda one: one.rate or 0.0)
     as_fast = [one for one in kept if one is fastest or not _is_slower(one, fastest)]
     best = min(as_fast, key=_size)
@@ -234,7 +264,7 @@ def _recommendation(sweep: Sequence[SweepPoint]) -> str:
         reason = f"the smallest of those as fast as {reason} (not told apart: {others})"
     if reference is not None and best is not reference:
         reason += "".join(f", {text}" for text in _gains(best, reference))
-    return f"{name}: ship {best.level}: {reason}"
+    return Recommendation(name, best.level, reason)
 
 
 def _shown_worse(sweep: Sequence[SweepPoint]) -> list[str]:

@@ -1,8 +1,11 @@
 // Draws the charts one after the other, and again when the theme changes.
 (function () {
   "use strict";
+  const MOST = 40;
   const configs = JSON.parse(document.getElementById("chart-configs").textContent);
   const views = Array.from(document.querySelectorAll(".view[data-spec]"));
+  // Of very many, those that come near the window are drawn.
+  const near = new Set(views.length > MOST ? [] : views);
   let wanted = null, isDrawing = false;
 
   function options(theme) {
@@ -19,6 +22,7 @@
       document.documentElement.dataset.charts = theme;
       for (const view of views) {
         if (wanted !== null) break;
+        if (!near.has(view) || view.dataset.drawn === theme) continue;
         if (view.finish) view.finish();
         const spec = JSON.parse(document.getElementById(view.dataset.spec).textContent);
         try {
@@ -53,9 +57,19 @@
       label.dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: at.x + at.width / 2, clientY: at.y + at.height / 2 }));
     });
   });
-  document.addEventListener("bench-theme", function (event) {
-    if (event.detail === document.documentElement.dataset.charts && wanted === null) return;
-    wanted = event.detail;
+  function ask(theme) {
+    wanted = theme;
     if (!isDrawing) draw();
+  }
+  document.addEventListener("bench-theme", function (event) {
+    if (event.detail !== document.documentElement.dataset.charts || wanted !== null) ask(event.detail);
   });
+  if (near.size < views.length) {
+    const seen = new IntersectionObserver(function (entries) {
+      entries.forEach(function (entry) { if (entry.isIntersecting) near.add(entry.target); });
+      const theme = wanted || document.documentElement.dataset.charts;
+      if (theme) ask(theme);
+    }, { rootMargin: "1200px" });
+    views.forEach(function (view) { seen.observe(view); });
+  }
 })();

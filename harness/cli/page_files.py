@@ -1,0 +1,140 @@
+"""Which results files become a page: those that can be read, and those that are named on it."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli.output import tell
+from harness.cli.results_files import (
+    is_journal,
+    lone_journals,
+    matching,
+    read_results,
+    results_path,
+)
+from harness.cli.show import is_pairs
+from harness.core.errors import HarnessError, ResultFormatError, StorageError, UsageError
+from harness.results.cut import read_cut
+from harness.results.document import is_document
+from harness.results.journal import SUFFIX
+
+if TYPE_CHECKING:
+    from harness.report.page.runs import Refused, Source
+
+PAGES = (".html", ".htm")
+NOT_A_PAGE = "pairs of `bench ab` and searches of `bench tune` have no page"
+
+
+def read_sources(arguments: Sequence[str]) -> "tuple[list[Source], list[Refused]]":
+    """Read every results file that some arguments mean, by time; a file that is cut in part.
+
+    A file that is named must be one. In a folder or a pattern what cannot be read is named on
+    stderr and on the page, and the others are drawn.
+
+    Raises:
+        UsageError: an argument means no results file.
+        ResultFormatError: a file that was named is damaged or newer than this version.
+        StorageError: it cannot be read.
+    """
+    from harness.report.page.runs import Refused
+
+    sources: list[Source] = []
+    refused: list[Refused] = []
+    for argument in arguments:
+        path = results_path(argument)
+        if path.is_file() or not (path.is_dir() or glob.has_magic(argument)):
+            sources.append(_read(path))
+            continue
+        found = list(_files(path, argument))
+        for file in found:
+            try:
+                sources.append(_read(file))
+            except HarnessError as error:
+                tell(f"passed over: {error.problem}")
+                problem = error.problem.replace(str(file), file.name)
+                refused.append(Refused(file.name, problem, error.fix))
+        if not found:
+            raise UsageError(
+                f"{argument} holds no results file",
+                fix="a file that `bench run` wrote, or its folder",
+            )
+    if not sources:
+        one = refused[0]
+        raise ResultFormatError(
+            f"none of {len(refused)} results files can be read; the first is {one.name}:"
+            f" {one.problem}",
+            fix=one.fix,
+        )
+    return sorted(_each_once(sources), key=lambda one: one.document.created_utc), refused
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        StorageError: its folder is not there, or it cannot be written.
+    """
+    from harness.core.files import write_whole
+
+    try:
+        write_whole(path, page)
+    except OSError as error:
+        raise StorageError(
+            f"page {path} cannot be written: {error.strerror}",
+            fix="a folder that is there and may be written, or free the disk",
+        ) from error
+
+
+def page_path(path: Path) -> Path:
+    """The path of a page, which never is that of a results file.
+
+    Raises:
+        UsageError: it does not end as pages do.
+    """
+    if path.suffix.lower() not in PAGES:
+        raise UsageError(
+            f"--html {path} does not end in {' or '.join(PAGES)}", fix=f"--html {path}{PAGES[0]}"
+        )
+    return path
+
+
+def _files(path: Path, argument: str) -> Iterator[Path]:
+    """Yield the files of a folder or a pattern that are, or may be, results of runs."""
+    names = sorted(path.glob("*.json")) if path.is_dir() else sorted(matching(argument))
+    journals = lone_journals(path) if path.is_dir() else []
+    yield from journals
+    for name in names:
+        if not name.is_file() or name in journals:
+            continue
+        if is_journal(name) or (name.suffix != ".jsonl" and is_document(name)):
+            yield name
+
+
+def _read(path: Path) -> "Source":
+    """Read a document, a journal, or what is left of a document that was cut."""
+    from harness.report.page.runs import Source
+
+    if is_pairs(path):
+        raise UsageError(f"{path}: {NOT_A_PAGE}", fix=f"bench report {path}")
+    name = path.name.removesuffix(SUFFIX).removesuffix(".json")
+    try:
+        return Source(name, read_results(path))
+    except ResultFormatError:
+        cut = None if is_journal(path) else read_cut(path)
+        if cut is None:
+            raise
+        tell(f"{path}: {cut.told}")
+        return Source(name, cut.document, (cut.told,))
+
+
+def _each_once(sources: "Sequence[Source]") -> "list[Source]":
+    """The runs, each once though two arguments mean its file."""
+    kept: list[Source] = []
+    for source in sources:
+        if any(source.document == other.document for other in kept):
+            run_id = source.document.run_id
+            tell(f"passed over, the run {run_id} is there already: {source.name}")
+        else:
+            kept.append(source)
+    return kept
