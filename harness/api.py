@@ -225,7 +225,8 @@ def run(
     Returns:
         Typed records, one per test of each session; cells that failed carry their status and
         reason. Times in ms, rates in tokens/s, memory in bytes; missing is None. Where the results
-        folder was lost meanwhile, a warning says where they lie.
+        folder was lost meanwhile, a warning says where they lie; one names each line of a journal
+        that was damaged, and whose content was measured again.
 
     Raises:
         UsageError: a flag, plan, model or level that cannot be used; nothing was measured.
@@ -248,8 +249,8 @@ def run(
         resume=resume,
         wait_s=wait_s,
     )
-    if outcome.lost is not None:
-        warnings.warn(str(outcome.lost), stacklevel=2)
+    for told in (*outcome.damaged, *([outcome.lost] if outcome.lost else [])):
+        warnings.warn(str(told), stacklevel=2)
     return outcome.document
 
 

@@ -43,10 +43,10 @@ def command(style: str) -> int:
     """Check the installation and the machine: can it be measured on, and what would help?
 
     Several distributions own the package onnxruntime; installed together the last one wins, and
-    pip finds nothing wrong. Of llama.cpp: what it was built for. Of the machine: other programs,
-    the host of a virtual machine, frequency, power, memory, swap, disk, quota, clock and heat, over
-    one second; what counts energy. Ends with 4 when something would make every number wrong; a
-    warning only widens them.
+    pip finds nothing wrong. Of llama.cpp: what it was built for. Of the machine: another bench
+    that measures, other programs, the host of a virtual machine, frequency, power, memory, swap,
+    disk, quota, clock and heat, over one second; what counts energy. Ends with 4 when something
+    would make every number wrong; a warning only widens them.
     """
     found = [finding for check in CHECKS for finding in check()]
     show(draw_findings(found, style))

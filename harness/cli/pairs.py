@@ -1,8 +1,9 @@
 """Pairs of `bench ab` one after the other: until when, and what is kept of them."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from msgspec import structs
@@ -36,8 +37,10 @@ from harness.results.entries import (
     TurnValues,
 )
 from harness.results.journal import (
+    AGAIN,
     PAIRS_PREFIX,
     Journal,
+    Sound,
     encode_line,
     prepare_results_folder,
     sound_journals,
@@ -115,7 +118,10 @@ def measure_pairs(
     """
     end_as_with_ctrl_c()
     prepare_results_folder(results)
-    path, known = opened_pairs(header, results, resume)
+    opened = opened_pairs(header, results, resume)
+    for problem in opened.damaged:
+        tell(f"{problem}; {AGAIN}")
+    path, known = opened.path, list(opened.entries)
     with Journal(path) as journal, open_progress(quiet) as progress:
         tell(f"pairs: {path}")
         sitting = _Sitting(sides, header, plan, limits, journal, progress, known)
@@ -123,26 +129,27 @@ def measure_pairs(
     return sitting.found(path)
 
 
-def opened_pairs(header: AbEntry, results: Path, resume: bool) -> tuple[Path, list[Entry]]:
-    """Return the file of pairs, and what it holds already.
+def opened_pairs(header: AbEntry, results: Path, resume: bool) -> Sound:
+    """Return the file of pairs, with what it holds already.
 
     Args:
         header: what is asked for.
         results: folder of the file.
-        resume: go on with the newest one of the same that has no end.
+        resume: go on with the newest one of the same that has no end, or whose lines
+            were damaged since.
 
     Raises:
         UsageError: there is none to go on with.
     """
     if not resume:
-        return results / f"{PAIRS_PREFIX}{new_run_id().removeprefix('run-')}.jsonl", []
-    for path, entries in sound_journals(results, PAIRS_PREFIX):
-        first = entries[0]
+        return Sound(results / f"{PAIRS_PREFIX}{new_run_id().removeprefix('run-')}.jsonl", ())
+    for sound in sound_journals(results, PAIRS_PREFIX):
+        first = next(iter(sound.entries), None)
         if not isinstance(first, AbEntry) or not first.digest:
             continue
         same = (first.digest, first.first) == (header.digest, header.first)
-        if same and ending_of(entries) in UNFINISHED:
-            return path, list(entries)
+        if same and (ending_of(sound.entries) in UNFINISHED or not sound.is_mended):
+            return sound
     raise UsageError(
         f"{results} holds no unfinished pairs of the same sides, tests, settings and versions",
         fix="leave --resume out, or give the --results of those pairs",
@@ -227,7 +234,7 @@ class _Sitting:
             ending = self._limits.ending(len(pairs), self._elapsed_s(len(pairs)), lines)
             if ending is not None:
                 return ending
-            entry = self._one_pair(len(pairs))
+            entry = self._one_pair(_first_missing(pairs), len(pairs))
             if entry is None:
                 return Ending.LOST
             self._keep(entry)
@@ -237,21 +244,30 @@ class _Sitting:
         elapsed_s, mine = time.monotonic() - self._start_s, pairs - self._before
         return elapsed_s * pairs / mine if mine > 0 else 0.0
 
-    def _one_pair(self, count: int) -> PairEntry | None:
-        """The next pair; None: a worker was lost, and once more when it was tried again."""
+    def _one_pair(self, number: int, done: int) -> PairEntry | None:
+        """The pair of a number, from 1, where so many are there.
+
+        None: a worker was lost, and once more when it was tried again.
+        """
         lost: list[str] = []
         while len(lost) < TRIES:
             again = f", again: {lost[-1]}" if lost else ""
-            self._progress(f"pair {count + 1}{again}", count, self._limits.most)
+            self._progress(f"pair {number}{again}", done, self._limits.most)
             try:
-                pair = measure_pair(self._sides, self._plan, self._header.first + count)
+                pair = measure_pair(self._sides, self._plan, self._header.first + number - 1)
             except WorkerError as error:
                 self._failure = error
                 lost.append(error.problem)
                 continue
             self._failure = None
-            return _entry(count + 1, pair, tuple(lost))
+            return _entry(number, pair, tuple(lost))
         return None
+
+
+def _first_missing(pairs: Sequence[PairEntry]) -> int:
+    """The least number, from 1, that no pair has: the next one, or one whose line is damaged."""
+    known = {one.pair for one in pairs}
+    return next(number for number in count(1) if number not in known)
 
 
 def _profiles(sides: tuple[Side, Side], settings: Settings) -> list[AbProfileEntry]:

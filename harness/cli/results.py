@@ -32,7 +32,7 @@ def command(folder: Path, style: str) -> None:
         stored_run,
         stored_search,
     )
-    from harness.results.journal import read_journal
+    from harness.results.journal import read_sound
 
     if not folder.is_dir():
         if folder != FOLDER:
@@ -43,10 +43,12 @@ def command(folder: Path, style: str) -> None:
     damaged = [(path.name, "no regular file: it is not read") for path in _special(folder)]
     for path in _files(folder):
         try:
-            if _is_of(path, PAIRS_PREFIX):
-                runs.append(stored_pairs(path.name, read_journal(path)))
-            elif _is_of(path, TUNE_PREFIX):
-                runs.append(stored_search(path.name, read_journal(path)))
+            if _is_of(path, PAIRS_PREFIX) or _is_of(path, TUNE_PREFIX):
+                stored = stored_pairs if _is_of(path, PAIRS_PREFIX) else stored_search
+                sound = read_sound(path)
+                runs.append(stored(path.name, sound.entries))
+                lines = () if sound.is_mended else sound.damaged
+                damaged += [(path.name, line.removeprefix(f"journal {path}, ")) for line in lines]
             else:
                 runs.append(stored_run(path.name, read_results(path)))
         except HarnessError as error:

@@ -89,6 +89,7 @@ def measure_plan(
         quiet: say nothing but where the results are.
         wait_s: longest wait for another measurement; None: until it ends.
     """
+    from harness.results.journal import AGAIN
     from harness.runner.loop.expected import expect, first_words
     from harness.runner.loop.run import run_plan
     from harness.store.cache import default_cache
@@ -107,6 +108,8 @@ def measure_plan(
             command=command,
             wait_s=wait_s,
         )
+    for problem in outcome.damaged:
+        tell(f"{problem}; {AGAIN}")
     if outcome.lost is None:
         tell(f"results: {outcome.path}")
     tell_unfinished(outcome.document, command)

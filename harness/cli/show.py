@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness.cli.options import AB_FORMATS, FORMATS, GITHUB
 from harness.cli.output import show, show_beside, tell
-from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
+from harness.core.errors import EXIT_GATE, EXIT_OK, ResultFormatError, UsageError
 from harness.results.schema import Document
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ TABLE = FORMATS[0]
 PAIRS = ".jsonl"  # what `bench ab` and `bench tune` write, and journals
 PEOPLE = ("table", "md")  # whose notes say what requirements say
 AB, TUNE = "ab", "tune"  # the first lines of theirs
+PARTS = (AB, TUNE, "pair", "heat")  # any line of theirs that is not of a run as well
 
 
 def show_document(
@@ -83,16 +84,37 @@ def echo_drawn(text: str) -> None:
 
 
 def is_pairs(path: Path) -> bool:
-    """Whether a file is one of `bench ab` or `bench tune`, by its first line."""
+    """Whether a file is one of `bench ab` or `bench tune`, by its lines."""
     if path.suffix != PAIRS or not path.is_file():
         return False
-    from harness.results.journal import read_journal
+    from harness.results.journal import read_sound
 
-    entries = read_journal(path, lambda _damaged: None)  # whoever draws it tells
-    return bool(entries) and entries[0].__struct_config__.tag in (AB, TUNE)
+    return any(_tag(one) in PARTS for one in read_sound(path).entries)  # whoever draws it tells
 
 
-def read_pairs(path: Path, what: str) -> "list[Entry]":
+def _tag(entry: "Entry") -> object:
+    """The word that tells kinds of entries apart."""
+    return entry.__struct_config__.tag
+
+
+def _entries(path: Path) -> "tuple[Entry, ...]":
+    """What a file of `bench ab` or `bench tune` holds; lines that are damaged are told.
+
+    Raises:
+        ResultFormatError: its first line is damaged, which says what the others are of.
+    """
+    from harness.results.journal import read_sound
+
+    sound = read_sound(path)
+    if not sound.entries or _tag(sound.entries[0]) not in (AB, TUNE):
+        problem = next(iter(sound.damaged), f"{path} does not begin with what its lines are of")
+        raise ResultFormatError(problem, fix="keep the file, and measure anew")
+    for line in () if sound.is_mended else sound.damaged:
+        tell(f"{line}; it is left out, and the same command with --resume measures it again")
+    return sound.entries
+
+
+def read_pairs(path: Path, what: str) -> "tuple[Entry, ...]":
     """Return the entries of a file of `bench ab`.
 
     Args:
@@ -101,12 +123,10 @@ def read_pairs(path: Path, what: str) -> "list[Entry]":
 
     Raises:
         UsageError: it is one of `bench tune`.
-        ResultFormatError: a damaged line.
+        ResultFormatError: its first line is damaged.
     """
-    from harness.results.journal import read_journal
-
-    entries = read_journal(path)
-    if entries[0].__struct_config__.tag != AB:
+    entries = _entries(path)
+    if _tag(entries[0]) != AB:
         raise UsageError(
             f"{path} is a search of `bench tune`, which {what} does not take",
             fix=f"bench report {path}",
@@ -119,20 +139,19 @@ def show_pairs(path: Path, style: str) -> None:
 
     Raises:
         UsageError: a format that pairs cannot be drawn in.
-        ResultFormatError: fewer than two pairs, or a damaged line.
+        ResultFormatError: fewer than two pairs, or a damaged first line.
     """
     from harness.analysis.gate import Inconclusive
     from harness.cli.compare_draw import draw_comparison
     from harness.report.ab import closing, compare_pairs
-    from harness.results.journal import read_journal
 
     if style not in AB_FORMATS:
         raise UsageError(
             f"pairs of `bench ab` are no results document, which {style} is made of",
             fix=f"--format with one of {', '.join(AB_FORMATS)}",
         )
-    entries = read_journal(path)
-    if entries[0].__struct_config__.tag == TUNE:
+    entries = _entries(path)
+    if _tag(entries[0]) == TUNE:
         from harness.report.tuned import draw_tuned
         from harness.runner.tuning.standings import read_tuned
 

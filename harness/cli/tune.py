@@ -24,7 +24,7 @@ from harness.cli.options import (
 )
 from harness.cli.output import show, tell
 from harness.cli.signals import end_as_with_ctrl_c
-from harness.core.errors import EXIT_INTERRUPTED, EXIT_OK, StorageError, UsageError
+from harness.core.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_STORAGE, StorageError, UsageError
 from harness.core.ranges import parse_names, parse_seconds
 from harness.runner.settings import Settings, flag_values, load_settings
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harness.results.entries import TuneEntry
     from harness.runner.plan import SessionGroup
     from harness.runner.tuning.heats import Groups, Turns
+    from harness.runner.tuning.sitting import Found
     from harness.runner.tuning.space import Where
 
 # What is tuned for -> the flag of its test, and the usual one.
@@ -269,10 +270,9 @@ def _tune(
 ) -> int:
     """Build, search, confirm, and draw what came out."""
     from harness.cli.progress import open_progress
-    from harness.report.tuned import draw_tuned
+    from harness.results.journal import AGAIN
     from harness.runner.tuning.sitting import measured, opened_file
     from harness.runner.tuning.space import changes
-    from harness.runner.tuning.standings import read_tuned
 
     default = _default(task)
     candidates = list(changes(task.where, default))
@@ -287,21 +287,38 @@ def _tune(
     end_as_with_ctrl_c()
     groups = _built(task, cache, quiet)
     turns, header = _header(task, groups, candidates, budget_s)
-    path, known = opened_file(header, results, resume)
-    tell(f"turns: {path}")
+    opened = opened_file(header, results, resume)
+    for problem in opened.damaged:
+        tell(f"{problem}; {AGAIN}")
+    tell(f"turns: {opened.path}")
     with sole(), open_progress(quiet) as progress:
         room = _room(task, groups)
-        entries = measured(turns, header, path, known, task.where, room, busy, progress)
-    tuned = read_tuned(entries)
+        found = measured(turns, header, opened, task.where, room, busy, progress)
+    return _drawn(task, found, output, style)
+
+
+def _drawn(task: Task, found: "Found", output: Path | None, style: str) -> int:
+    """Draw what came out, then say what could not be kept; returns the exit code."""
+    from harness.cli.running import tell_lost
+    from harness.report.tuned import draw_tuned
+    from harness.runner.tuning.standings import read_tuned
+
+    tuned = read_tuned(found.entries)
+    lost = [found.lost] if found.lost else []
     written = ""
     if output is not None and tuned.end is not None:
-        _write_plan(task, tuned, output)
-        written = output.name
+        try:
+            _write_plan(task, tuned, output)
+            written = output.name
+        except StorageError as error:  # drawn first: it took minutes
+            lost.append(error)
     show(draw_tuned(tuned, style, written))
-    if tuned.end is None:
+    for one in lost:
+        tell_lost(one)
+    if tuned.end is None and not lost:
         tell("interrupted; go on: the same command with --resume")
         return EXIT_INTERRUPTED
-    return EXIT_OK
+    return EXIT_STORAGE if lost else EXIT_OK
 
 
 def _built(task: Task, cache: Path, quiet: bool) -> "Groups":

@@ -30,7 +30,7 @@ class PassOutcome:
     Attributes:
         sample: the durations that this kind of test has.
         tokens: chosen token ids [tokens, batch]; for a prefill the first one after the prompt.
-        finite: every logit of the last run is a number.
+        finite: every logit of the last run is a number, and they are not all the same.
     """
 
     sample: PassSample
@@ -147,7 +147,7 @@ def _prefill(
     prefill_ns = time_prefill(decoder, workload.depth_tokens, ids, clock, workload.chunk_tokens)
     decoder.pick_greedy()
     tokens = decoder.chosen(workload.depth_tokens + workload.prompt_tokens, 1)
-    return PassOutcome(PassSample(prefill_ns=prefill_ns), tokens, _is_finite(decoder))
+    return PassOutcome(PassSample(prefill_ns=prefill_ns), tokens, _tells_tokens_apart(decoder))
 
 
 def _decode(
@@ -160,7 +160,9 @@ def _decode(
     stamps_ns[0] = clock()
     _steps(decoder, stamps_ns, clock)
     tokens = decoder.chosen(workload.depth_tokens + 1, workload.gen_tokens)
-    return PassOutcome(PassSample(itl_ns=_differences(stamps_ns)), tokens, _is_finite(decoder))
+    return PassOutcome(
+        PassSample(itl_ns=_differences(stamps_ns)), tokens, _tells_tokens_apart(decoder)
+    )
 
 
 def _request(
@@ -184,7 +186,7 @@ def _request(
         e2e_ns=stamps_ns[-1] - start_ns,
     )
     tokens = decoder.chosen(first_tokens, workload.gen_tokens)
-    return PassOutcome(sample, tokens, _is_finite(decoder))
+    return PassOutcome(sample, tokens, _tells_tokens_apart(decoder))
 
 
 def _turn(
@@ -244,6 +246,11 @@ def _differences(stamps_ns: list[int]) -> tuple[int, ...]:
     return tuple(end - start for start, end in pairwise(stamps_ns))
 
 
-def _is_finite(decoder: Decoder) -> bool:
-    """Whether the last run gave numbers; one that is none stays in the cache and in all later."""
-    return bool(np.isfinite(decoder.last_logits).all())
+def _tells_tokens_apart(decoder: Decoder) -> bool:
+    """Whether the last run gave numbers, of each sequence more than one.
+
+    One that is none stays in the cache and in all later runs; logits that are all the same, such as
+    zeros, are no work of a model.
+    """
+    logits = decoder.last_logits
+    return bool(np.isfinite(logits).all() and (logits.max(-1) > logits.min(-1)).all())

@@ -10,12 +10,26 @@ from harness.analysis.paired_required import SideCell, judge_pairs
 from harness.core.errors import ResultFormatError
 from harness.report.compare_table import effect_range, pairs_note, test_name
 from harness.report.numbers import percent, signed_percent
-from harness.results.entries import AbEndEntry, AbEntry, AbProfileEntry, AbSide, Entry, PairEntry
+from harness.results.entries import (
+    AbEndEntry,
+    AbEntry,
+    AbProfileEntry,
+    AbSide,
+    Entry,
+    PairEntry,
+    ResumedEntry,
+)
 from harness.results.judged import Judged
 from harness.results.requirement import Requirement
 from harness.results.schema import Cell
 
 RUNTIME, OURS = "onnxruntime", "ondevice-bench"
+# What runs a side -> the packages that it is made of; a server's are on its own machine.
+RUNTIME_PACKAGES = {
+    "ort": (RUNTIME,),
+    "genai": ("onnxruntime-genai", RUNTIME),
+    "llama.cpp": ("llama_cpp_python",),
+}
 AS_SHARED = "as shared"
 MOST_PACKAGES = 6  # that differ and are named
 MOST_OPERATORS = 6
@@ -35,7 +49,7 @@ def compare_pairs(entries: Sequence[Entry], question: Question | None = None) ->
         ResultFormatError: no two pairs are there.
     """
     header = next((one for one in entries if isinstance(one, AbEntry)), None)
-    pairs = [one for one in entries if isinstance(one, PairEntry)]
+    pairs = pairs_of(entries)
     if header is None or len(pairs) < 2:
         raise ResultFormatError(
             f"the file holds {len(pairs)} pairs of `bench ab`, and two give the first interval",
@@ -62,9 +76,15 @@ def judged_pairs(
         UsageError: a limit that pairs do not measure.
     """
     header = next(one for one in entries if isinstance(one, AbEntry))
-    pairs = [one for one in entries if isinstance(one, PairEntry)]
+    pairs = pairs_of(entries)
     looks = looks_until(ending_of(entries), len(pairs), header.most_pairs)
     return judge_pairs(lines_of(pairs, cells_of(header)), requirements, looks)
+
+
+def pairs_of(entries: Sequence[Entry]) -> list[PairEntry]:
+    """The pairs of a file by number; one whose line was damaged was measured after the others."""
+    found = {one.pair: one for one in entries if isinstance(one, PairEntry)}
+    return [found[number] for number in sorted(found)]
 
 
 def tolerance_of(entries: Sequence[Entry]) -> float:
@@ -73,9 +93,17 @@ def tolerance_of(entries: Sequence[Entry]) -> float:
 
 
 def ending_of(entries: Sequence[Entry]) -> Ending:
-    """Why there are no more pairs; a sitting that was killed says nothing."""
-    ends = [Ending(one.ending) for one in entries if isinstance(one, AbEndEntry)]
-    return ends[-1] if ends else Ending.INTERRUPTED
+    """Why there are no more pairs; a sitting that was killed says nothing.
+
+    Where a pair is missing between others, its line is damaged: then they are not whole.
+    """
+    pairs, ending = pairs_of(entries), Ending.INTERRUPTED
+    for one in entries:
+        if isinstance(one, ResumedEntry):
+            ending = Ending.INTERRUPTED
+        if isinstance(one, AbEndEntry):
+            ending = Ending(one.ending)
+    return ending if not pairs or pairs[-1].pair == len(pairs) else Ending.INTERRUPTED
 
 
 def _lost(pairs: Sequence[PairEntry], entries: Sequence[Entry]) -> Iterator[str]:
@@ -107,14 +135,21 @@ def side_names(header: AbEntry) -> tuple[str, str]:
 
 def shared_note(header: AbEntry) -> str:
     """What both sides have in common: runtime, package and, where one code is measured, commit."""
+    uses = [_runtime_packages(header, place) for place in range(2)]
     same = [
         f"{name} {version}"
-        for name in (RUNTIME, OURS)
+        for name in (*(one for one in uses[0] if one in uses[1]), OURS)
         if (version := header.a.packages.get(name)) == header.b.packages.get(name) and version
     ]
     if header.commit and not (header.a.other_interpreter or header.b.other_interpreter):
         same.append(f"commit {header.commit[:COMMIT_DIGITS]}")
     return f"both sides: {', '.join(same) or 'nothing is known of their packages'}"
+
+
+def _runtime_packages(header: AbEntry, place: int) -> tuple[str, ...]:
+    """Packages that run a side, the first (0) or the second (1)."""
+    runtimes = dict.fromkeys(cells[place].runtime for cells in cells_of(header).values())
+    return tuple(name for one in runtimes for name in RUNTIME_PACKAGES.get(one, ()))
 
 
 def closing(comparison: Comparison) -> str:

@@ -6,7 +6,7 @@ from math import exp
 
 from harness.analysis.paired import lines_of
 from harness.core.errors import UsageError
-from harness.report.ab import cells_of, ending_of, side_names
+from harness.report.ab import cells_of, ending_of, pairs_of, side_names
 from harness.report.grid import Column, draw_columns, draw_records, prose
 from harness.report.numbers import percent, ratio, three_digits
 from harness.results.entries import AbEntry, Entry, PairEntry
@@ -59,7 +59,7 @@ def explain_pairs(entries: Sequence[Entry], words: str | None, style: str) -> st
         UsageError: no row has these words.
     """
     header = next(one for one in entries if isinstance(one, AbEntry))
-    pairs = [one for one in entries if isinstance(one, PairEntry)]
+    pairs = pairs_of(entries)
     asked = (words or "").split()
     rows = [
         row

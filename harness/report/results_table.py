@@ -4,19 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.core.errors import ResultFormatError
+from harness.report.ab import pairs_of
 from harness.report.grid import PEOPLE, VARIES, Column, draw_columns, draw_records, prose
 from harness.report.numbers import counted
-from harness.results.entries import (
-    AbEntry,
-    Entry,
-    HeatEntry,
-    PairEntry,
-    TuneEndEntry,
-    TuneEntry,
-)
+from harness.results.entries import AbEntry, Entry, TuneEntry
 from harness.results.enums import Ending, Status
 from harness.results.progress import ending_of
 from harness.results.schema import Document, Record
+from harness.runner.tuning.standings import read_tuned
 
 RUN, FIT, PAIRS, SEARCH = "run", "fit", "A/B", "tune"
 MOST_NAMED = 3  # in a cell; more are counted
@@ -84,7 +79,7 @@ def stored_pairs(file: str, entries: Sequence[Entry]) -> StoredRun:
         models=_each(side.model for side in sides),
         levels=_each(side.level for side in sides),
         tests=_each(test.removesuffix(" @ d0") for test in header.a.tests),
-        rows=sum(isinstance(one, PairEntry) for one in entries),
+        rows=len(pairs_of(entries)),
         failed=0,
         ended="pairs",
     )
@@ -96,10 +91,10 @@ def stored_search(file: str, entries: Sequence[Entry]) -> StoredRun:
     Raises:
         ResultFormatError: it does not say what was tuned.
     """
-    header = next((one for one in entries if isinstance(one, TuneEntry)), None)
-    if header is None:
+    if not any(isinstance(one, TuneEntry) for one in entries):
         raise ResultFormatError("it does not say what was tuned", fix="tune again: bench tune")
-    is_whole = any(isinstance(one, TuneEndEntry) for one in entries)
+    tuned = read_tuned(entries)
+    header = tuned.header
     return StoredRun(
         file=file,
         kind=SEARCH,
@@ -107,9 +102,9 @@ def stored_search(file: str, entries: Sequence[Entry]) -> StoredRun:
         models=(header.cell.model,),
         levels=_each((header.default.level, *header.levels)),
         tests=(header.cell.workload.removesuffix(" @ d0"),),
-        rows=sum(isinstance(one, HeatEntry) for one in entries),
+        rows=len(tuned.heats),
         failed=0,
-        ended="search" if is_whole else Ending.INTERRUPTED,
+        ended="search" if tuned.end is not None else Ending.INTERRUPTED,
     )
 
 

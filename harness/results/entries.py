@@ -85,6 +85,20 @@ class ResumedEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     created_utc: str
 
 
+class SpentEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="spent"):
+    """How long a phase of a run has taken in one sitting; a later one says it anew.
+
+    Attributes:
+        sitting: its name; no other one of the run has it.
+        phase: `build`, `calibration`, `rounds`, `memory` or `quality`.
+        seconds: so far.
+    """
+
+    sitting: str
+    phase: str
+    seconds: float
+
+
 class SamplesEntry(ProcessSamples, frozen=True, kw_only=True, tag_field="kind", tag="test"):
     """What a process of a session group said of one test.
 
@@ -471,6 +485,7 @@ Entry = (
     RunEntry
     | OutlineEntry
     | ResumedEntry
+    | SpentEntry
     | SamplesEntry
     | MemoryEntry
     | FailureEntry

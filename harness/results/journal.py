@@ -7,7 +7,8 @@ A line is a JSON object that carries the CRC-32 of its own entry:
 Kinds are those of harness.results.entries: `run` opens a journal, then `test`, `memory`, `failure`
 and whatever else a run has to say.
 A run that is killed leaves at most one torn line, the last. Any other line that does not verify is
-damage: a reader that can do without it is told which it is, and any other refuses the file.
+damage: a reader that can do without it is told which it is, and any other refuses the file. Whoever
+goes on with the run does without: what the line held is measured again, and the line stays.
 """
 
 import json
@@ -23,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from harness.core.encoding import utf8_from
-from harness.core.errors import HarnessError, ResultFormatError, StorageError
+from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import sweep_folder, sync_folder
 from harness.results.bounds import refuse_endless
-from harness.results.entries import Entry
+from harness.results.entries import Entry, ResumedEntry, TuneEntry
 from harness.results.upgrade import upgrade_entry
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ PROBE_BYTES = 256 * 1024
 
 PAIRS_PREFIX = "ab-"  # of files of `bench ab`
 TUNE_PREFIX = "tune-"  # of files of `bench tune`
+SITTINGS = (ResumedEntry, TuneEntry)  # entries that a sitting begins with, also one that goes on
+AGAIN = "what it held is measured again"
 
 
 class Journal:
@@ -143,18 +146,53 @@ def read_journal(path: Path, tell: Callable[[str], None] | None = None) -> list[
     return entries
 
 
-def sound_journals(results: Path, prefix: str) -> Iterator[tuple[Path, list[Entry]]]:
-    """Yield the files of a kind with their entries, the newest first.
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What can be read of a journal.
 
-    Those that cannot be read are passed over: they may be of something else.
+    Attributes:
+        path: the file.
+        entries: of its sound lines, in order.
+        damaged: a sentence for each of the others, which names the file and the line.
+        is_mended: no line is damaged behind the beginning of the last sitting, which went on
+            without those before it.
     """
-    for path in sorted(filter(Path.is_file, results.glob(f"{prefix}*.jsonl")), reverse=True):
+
+    path: Path
+    entries: tuple[Entry, ...]
+    damaged: tuple[str, ...] = ()
+    is_mended: bool = True
+
+
+def read_sound(path: Path) -> Sound:
+    """Return what the sound lines hold, and which lines are damaged.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    entries: list[Entry] = []
+    damaged: list[str] = []
+    is_mended = True
+    for number, line in _lines(path):
         try:
-            entries = read_journal(path)
-        except HarnessError:
+            entry = _typed(_decode_line(line, path, number), path, number)
+        except ResultFormatError as error:
+            damaged.append(error.problem)
+            is_mended = False
             continue
-        if entries:
-            yield path, entries
+        entries.append(entry)
+        is_mended = is_mended or isinstance(entry, SITTINGS)
+    return Sound(path, tuple(entries), tuple(damaged), is_mended)
+
+
+def sound_journals(results: Path, prefix: str = "", suffix: str = ".jsonl") -> Iterator[Sound]:
+    """Yield what can be read of the files of a kind, the newest first.
+
+    Those that cannot be read at all are passed over: they may be of something else.
+    """
+    for path in sorted(filter(Path.is_file, results.glob(f"{prefix}*{suffix}")), reverse=True):
+        with suppress(StorageError):
+            yield read_sound(path)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -340,11 +378,13 @@ def _cut_torn_line(path: Path) -> bool:
 
 def _damaged(path: Path, number: int, what: str) -> ResultFormatError:
     """The error of a line that does not verify."""
+    anew = "with `bench ab`" if path.name.startswith(PAIRS_PREFIX) else "without --resume"
     return ResultFormatError(
         f"journal {path}, line {number} is damaged: {what}",
-        fix="keep the file, and measure anew with `bench ab`"
-        if path.name.startswith(PAIRS_PREFIX)
-        else "keep the file, leave --resume out and measure again",
+        fix="the same command with --resume: it takes the other lines, and measures again what"
+        " this one held"
+        if number > 1
+        else f"keep the file, and measure anew {anew}",
     )
 
 

@@ -151,8 +151,8 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
         rounds_done: in which every session group was measured, or had failed before.
         effort: what `precision` came to.
         progress: how far the run came, where it did not end in one go.
-        spent_s: seconds in `build`, `calibration`, `rounds`, `memory` and `quality`; of a run that
-            was gone on with those of its last part.
+        spent_s: seconds in `build`, `calibration`, `rounds`, `memory` and `quality`, over all parts
+            of a run that was gone on with; of a part that was killed without its last seconds.
         fit: what `bench fit` found; absent of other runs.
         others: keys that this version does not know. In the file they stand among the rest.
     """

@@ -59,15 +59,24 @@ def summarize(
     Returns:
         Metrics in the order of the registry; one that no process has a value of is absent, except
         that `tpot_ms` and `decode_tok_s` of a request of one token are null.
+
+    Raises:
+        ResultFormatError: samples of another test, as a journal may hold that somebody changed.
     """
     metrics, confidence = {}, looks.confidence(len(processes))
     for row in of_records():
         if row.value is None or kind_of(cell) not in row.kinds:
             continue
-        found = [row.value(cell, process) for process in processes]
-        known = [value for value in found if value is not None]
-        if known or row.null_where_missing:
-            metrics[row.name] = metric(known, row.unit, row.signed, confidence)
+        try:
+            found = [row.value(cell, process) for process in processes]
+            known = [value for value in found if value is not None]
+            if known or row.null_where_missing:
+                metrics[row.name] = metric(known, row.unit, row.signed, confidence)
+        except (ValueError, ArithmeticError) as error:
+            raise ResultFormatError(
+                f"samples of {cell.workload} do not give its {row.name}: {error}",
+                fix="measure it again",
+            ) from error
     return metrics
 
 

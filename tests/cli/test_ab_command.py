@@ -27,7 +27,7 @@ from harness.cli.main import main
 from harness.core.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, ResultFormatError, UsageError
 from harness.machine.process.worker import Worker
 from harness.machine.watch.interpreter import InterpreterFacts, interpreter_facts
-from harness.report.ab import compare_pairs, moved_operators, side_names
+from harness.report.ab import cells_of, compare_pairs, moved_operators, shared_note, side_names
 from harness.report.compare_table import pairs_note
 from harness.results.entries import (
     AbEndEntry,
@@ -192,6 +192,31 @@ def test_versions_that_differ_name_the_sides():
         "onnxruntime 1.30.0, mine 2.0",
         "pr (--threads 1, onnxruntime 1.32.0, mine absent, commit 012345678)",
     )
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "shared"),
+    [
+        (("ort", "ort"), "onnxruntime 1.31.1, ondevice-bench 2.0"),
+        (("ort", "llama.cpp"), "ondevice-bench 2.0"),
+        (("llama.cpp", "llama.cpp"), "llama_cpp_python 0.3, ondevice-bench 2.0"),
+        (("genai", "ort"), "onnxruntime 1.31.1, ondevice-bench 2.0"),
+        (("llama-server", "llama-server"), "ondevice-bench 2.0"),
+    ],
+)
+def test_both_sides_use_what_runs_both(runtimes, shared):
+    """Installed is not used: a side of llama.cpp, or of a server, does without onnxruntime."""
+    packages = {"onnxruntime": "1.31.1", "llama_cpp_python": "0.3", "ondevice-bench": "2.0"}
+    side = ab_side(packages=packages, tests=("tg8",))
+    old = cells_of(ab_header(side, side))["tg8"]
+    cells = tuple(msgspec.structs.replace(old[0], runtime=one) for one in runtimes)
+    header = ab_header(side, side, cells=(cells,))
+    assert shared_note(header) == f"both sides: {shared}"
+
+
+def test_files_without_cells_are_of_onnxruntime():
+    side = ab_side(packages={"onnxruntime": "1.31.1"}, tests=("tg8",))
+    assert shared_note(ab_header(side, side)) == "both sides: onnxruntime 1.31.1"
 
 
 def test_a_build_beside_itself_has_two_names():

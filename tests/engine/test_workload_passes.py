@@ -140,6 +140,18 @@ def test_logits_that_are_no_numbers_are_told(kind, prompt, gen, value):
     assert not run_pass(decoder, workload, ids, decoder.clock).finite
 
 
+@pytest.mark.parametrize("value", [0.0, -3.5])
+@pytest.mark.parametrize(("kind", "prompt", "gen"), [("pp", 3, 0), ("tg", 0, 2), ("pg", 3, 2)])
+def test_logits_that_are_all_the_same_are_told(kind, prompt, gen, value):
+    """Of one sequence of two is enough: zeros, or any other value throughout."""
+    decoder = at_depth(0, batch=2)
+    workload = Workload(Kind(kind), prompt, gen)
+    ids = np.vstack([PROMPT, PROMPT])[:, : prompt or 1]
+    assert run_pass(decoder, workload, ids, decoder.clock).finite
+    decoder.last_logits[1] = value
+    assert not run_pass(decoder, workload, ids, decoder.clock).finite
+
+
 def test_a_clock_that_stands_still_is_refused():
     decoder = at_depth(0)
     with pytest.raises(MeasurementError, match="decode step 0 took 0 ns"):

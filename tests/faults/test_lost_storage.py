@@ -10,12 +10,15 @@ import pytest
 
 from harness.cli import pairs as pairs_module
 from harness.cli.main import main
-from harness.core.errors import EXIT_INTERRUPTED, EXIT_STORAGE, StorageError
+from harness.core import files as files_module
+from harness.core.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_STORAGE, StorageError
 from harness.results import document as document_module
 from harness.results import journal as journal_module
 from harness.results.document import read_document
 from harness.results.journal import Journal, prepare_results_folder, read_journal
+from harness.runner.tuning import sitting
 from tests.cli.test_ab_command import clocked  # noqa: F401 - a fixture
+from tests.cli.test_tune_command import tune  # noqa: F401 - a fixture
 
 HOUR_AGO = 4000
 
@@ -41,6 +44,11 @@ def bench(tiny_folder, tmp_path, shared_cache, script, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+def key_of(wanted):
+    """What no other heat of a search has."""
+    return wanted.stage, wanted.rung, wanted.settings
 
 
 def removing(folder, times):
@@ -177,6 +185,69 @@ def test_pairs_whose_folder_is_removed_are_drawn_and_kept(clocked, monkeypatch, 
     (kept,) = temporary.glob("*/ab-*.jsonl")
     assert f"the results lie in {kept}" in result.stderr
     assert len(read_journal(kept)) == 5
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_search_whose_folder_is_removed_is_drawn_and_kept(
+    number,
+    tune,  # noqa: F811
+    monkeypatch,
+    temporary,
+):
+    """Removed before its second heat, or in the middle; the file that is kept goes on elsewhere."""
+    run, folder = tune
+    monkeypatch.setenv("FAST", "session.dynamic_block_base")
+    real, count = sitting.measure_heat, []
+
+    def removing_at(turns, wanted):
+        count.append(wanted)
+        if len(count) == number + 1:
+            shutil.rmtree(folder)
+        return real(turns, wanted)
+
+    monkeypatch.setattr(sitting, "measure_heat", removing_at)
+    result = run()
+    assert result.return_value == EXIT_STORAGE
+    assert "not finished" in result.stdout
+    (kept,) = temporary.glob("*/tune-*.jsonl")
+    assert f"the results lie in {kept}" in result.stderr
+    assert len(read_journal(kept)) == 1 + len(count)
+    folder.mkdir()
+    shutil.move(kept, folder)
+    done = len(count)
+    again = run("--resume")
+    assert again.return_value == EXIT_OK
+    assert "1.111 times as fast" in again.stdout
+    assert not {*map(key_of, count[:done])} & {*map(key_of, count[done:])}
+
+
+def test_a_search_whose_folder_is_gone_at_once_is_its_error(tune, monkeypatch):  # noqa: F811
+    run, _folder = tune
+
+    def refuse(self, entry):
+        raise StorageError("journal x cannot be written: No space left", fix="free the disk")
+
+    monkeypatch.setattr(journal_module.Journal, "append", refuse)
+    result = run()
+    assert isinstance(result.exception, StorageError)
+    assert result.stdout == ""
+
+
+def test_a_winner_that_cannot_be_written_as_a_plan_is_drawn(tune, monkeypatch, tmp_path):  # noqa: F811
+    run, _folder = tune
+    real = files_module.write_whole
+
+    def full(path, content):
+        if path.suffix == ".toml":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, content)
+
+    monkeypatch.setattr(files_module, "write_whole", full)
+    result = run("-o", str(tmp_path / "tuned.toml"))
+    assert result.return_value == EXIT_STORAGE
+    assert "keep it" in result.stdout
+    assert "as a plan" not in result.stdout
+    assert "tuned.toml cannot be written: No space left on device" in result.stderr
 
 
 def test_names_of_dead_processes_are_swept(tmp_path):

@@ -19,6 +19,7 @@ from harness.machine.watch.sole import (
     locked_kinds,
     other_measurements,
     sole_measurement,
+    who_measures,
 )
 from tests.other_bench import elsewhere
 
@@ -150,6 +151,24 @@ def test_a_lock_of_a_killed_process_is_free(tmp_path):
     with sole_measurement(tmp_path, [CPU], "bench run", log=said.append):
         assert other_measurements() == Others()
     assert said == []
+
+
+def test_whoever_looks_who_measures_sees_it_and_is_in_nobodys_way(tmp_path):
+    """What a killed process left is nobody; a look leaves no lock and no word behind."""
+    assert who_measures(tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []
+    mine = f"bench tune (process {os.getpid()})"
+    with elsewhere(tmp_path, [GPU, NPU]) as look:
+        assert who_measures(tmp_path) == {mine: (GPU, NPU)}
+        assert look() == Others()
+    assert who_measures(tmp_path) == {}
+    with elsewhere(tmp_path, [CPU]):
+        assert who_measures(tmp_path) == {mine: KINDS}
+    for file in tmp_path.rglob("*.owner"):
+        file.write_text(json.dumps({"doing": "bench run", "pid": 1, "started_s": 0.0}))
+    assert who_measures(tmp_path) == {}
+    with sole_measurement(tmp_path, [CPU], "bench run"):
+        assert other_measurements() == Others()
 
 
 def test_a_cache_without_locks_keeps_nobody_from_measuring(tmp_path):

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.core.errors import ResultFormatError
 from harness.results.metric_row import Source
 from harness.results.metrics import of_records, of_source
 from harness.results.quality import EmbeddingScores, Mean, PathQuality, Quality, TaskScores
@@ -48,6 +49,20 @@ def test_prefill_rate_is_tokens_of_all_sequences_over_time():
     assert metrics["prefill_ms"].value == 64.0
     assert metrics["prefill_tok_s"].value == 4000.0
     assert metrics["prefill_tok_s"].unit == "tok/s"
+
+
+@pytest.mark.parametrize(
+    ("test", "sample"),
+    [
+        ({"prompt": 8}, {"itl_ns": [[MS]]}),
+        ({"gen": 4}, {"prefill_ns": [MS]}),
+        ({"prompt": 8}, {"prefill_ns": [0]}),
+    ],
+)
+def test_samples_of_another_test_are_refused_by_name(test, sample):
+    """As a journal may hold whose lines somebody wrote anew."""
+    with pytest.raises(ResultFormatError, match=r"samples of .* do not give its \w+_ms: |_tok_s: "):
+        summarize(cell(**test), [process(sample)])
 
 
 def test_decode_rate_is_total_tokens_over_total_time_of_a_pass():

@@ -7,8 +7,8 @@ Each counter of energy is named, or why it tells nothing.
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.findings import OK, WARNING, Finding
@@ -20,6 +20,7 @@ from harness.machine.watch.facts import machine_facts
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.machine.watch.probes import difference, snapshot
 from harness.machine.watch.reading import probe
+from harness.machine.watch.sole import GO_ON, who_measures
 from harness.machine.watch.trust import FOLLOWING_GOVERNORS
 from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.enums import Grade
@@ -88,6 +89,7 @@ class State:
         free_disk_bytes: on the disk of the model cache; None: unknown.
         celsius: of the hottest sensor of the processor; None: there is none.
         system: a value of sys.platform.
+        measuring: other measurements, with the classes of devices that they hold.
     """
 
     facts: MachineFacts
@@ -96,6 +98,7 @@ class State:
     free_disk_bytes: int | None
     celsius: float | None
     system: str
+    measuring: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def check_machine(cache: Path, root: Path = Path("/"), system: str = sys.platform) -> list[Finding]:
@@ -116,6 +119,7 @@ def check_machine(cache: Path, root: Path = Path("/"), system: str = sys.platfor
         free_disk_bytes=probe(lambda: _free_disk_bytes(cache)).value,
         celsius=_hottest_celsius(),
         system=system,
+        measuring=who_measures(cache),
     )
     return list(judge_machine(state))
 
@@ -130,6 +134,14 @@ def judge_machine(state: State) -> Iterator[Finding]:
 
 
 Found = tuple[str, str | None] | None  # what was found, and what to do; None: nothing to look at
+
+
+def _measuring(state: State) -> Found:
+    """Another `bench` that measures, which a run waits for."""
+    if not state.measuring:
+        return "no other measurement goes on", None
+    told = "; ".join(f"{who} holds {', '.join(kinds)}" for who, kinds in state.measuring.items())
+    return f"{told}: a run on the same devices waits for it", GO_ON
 
 
 def _load(state: State) -> Found:
@@ -240,6 +252,7 @@ def _telemetry(state: State) -> Found:
 
 
 CHECKS: Mapping[str, Callable[[State], Found]] = {
+    "other bench": _measuring,
     "other programs": _load,
     "host": _steal,
     "frequency": _governor,

@@ -78,6 +78,17 @@ class _Place:
             self.file.write_text(json.dumps(_own_facts(self.doing)) + "\n", encoding="utf-8")
         return True
 
+    def is_free(self) -> bool:
+        """Whether nobody holds the lock."""
+        import filelock
+
+        try:
+            self.lock.acquire(blocking=False)
+        except filelock.Timeout:
+            return False
+        self.lock.release()
+        return True
+
     def leave(self) -> None:
         """Let go of the lock, or say that we are not beside it any longer."""
         if self.is_held:
@@ -168,7 +179,7 @@ def sole_measurement(
     deadline_s = None if wait_s is None else time.monotonic() + wait_s
     try:
         for kind in locked_kinds(kinds):
-            file = lock_folder(cache) / f"measuring-{kind}-{_machine()}"
+            file = _file(cache, kind)
             if file in _HELD.places:
                 continue
             # Who holds one lock waits for no other: two that did could wait for each other.
@@ -190,6 +201,29 @@ def other_measurements() -> Others:
     return Others(sum(one.came for one in found), any(one.there for one in found))
 
 
+def who_measures(cache: Path) -> dict[str, tuple[str, ...]]:
+    """Look who measures on this machine, without being in anybody's way.
+
+    A lock is tried only where a file names an owner, who may have been killed: nobody waits for
+    this look.
+
+    Args:
+        cache: of models.
+
+    Returns:
+        What each does, such as `bench run (process 42)` -> classes of the devices that it holds;
+        empty: nobody measures.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for kind in KINDS:
+        with suppress(OSError, NotImplementedError):
+            place = _place(_file(cache, kind), "")
+            owner = place.owner()
+            if owner and not place.is_free():
+                found[_named(owner)] = (*found.get(_named(owner), ()), kind)
+    return found
+
+
 def locked_kinds(kinds: Collection[str]) -> tuple[str, ...]:
     """Return the classes of devices that a measurement of some keeps others from.
 
@@ -202,6 +236,16 @@ def locked_kinds(kinds: Collection[str]) -> tuple[str, ...]:
 def lock_folder(cache: Path) -> Path:
     """Return where the locks of a cache are."""
     return cache / LOCKS
+
+
+def _file(cache: Path, kind: str) -> Path:
+    """Where the lock of a class of device is, but for its ending."""
+    return lock_folder(cache) / f"measuring-{kind}-{_machine()}"
+
+
+def _named(owner: dict[str, Any]) -> str:
+    """What the owner of a lock does, for people."""
+    return f"{owner.get('doing', 'another bench')} (process {owner.get('pid', 'unknown')})"
 
 
 def _place(file: Path, doing: str) -> _Place:
@@ -220,7 +264,7 @@ def _enter(place: _Place, deadline_s: float | None, log: Log) -> None:
     if _is_ancestor(owner):  # we are a part of it: neither waits for nor disturbs the other
         return
     left_s = -1.0 if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-    named = f"{owner.get('doing', 'another bench')} (process {owner.get('pid', 'unknown')})"
+    named = _named(owner)
     if left_s:
         log(f"{named} measures on this machine: waiting for it; {GO_ON}")
         if place.take(left_s):

@@ -39,7 +39,7 @@ class Evidence:
         processes: fresh processes that support it.
         half_width_share: of the 95 % interval of the judged metrics; None: no interval.
         steady_processes: processes whose warm-up ended steady.
-        finite: every output was finite.
+        finite: every output was finite, and told tokens or texts apart.
         outputs: distinct outputs for the same input; 1 when all processes agree.
         file_changed: a model file is not what it was when the run began.
         clock_fault: what a clock did that no clock should, or None.
@@ -187,8 +187,9 @@ def _swapped(evidence: Evidence) -> Finding | None:
 
 
 def _non_finite(evidence: Evidence) -> Finding | None:
-    """NaN or infinity in an output."""
-    return None if evidence.finite else (Grade.INVALID, "an output holds NaN or infinity")
+    """NaN or infinity in an output, or nothing but one value."""
+    told = "an output holds NaN or infinity, or is one value throughout"
+    return None if evidence.finite else (Grade.INVALID, told)
 
 
 def _file_changed(evidence: Evidence) -> Finding | None:

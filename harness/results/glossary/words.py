@@ -122,7 +122,11 @@ TRUST = (
     ),
     Term("ON_BATTERY", "", "The machine ran from its battery. At best B."),
     Term("SWAPPED", "", "The system moved memory to or from swap during a timed part. INVALID."),
-    Term("NON_FINITE", "", "An output held NaN or infinity. INVALID."),
+    Term(
+        "NON_FINITE",
+        "",
+        "An output held NaN or infinity, or logits were all the same, or a vector zero. INVALID.",
+    ),
     Term("FILE_CHANGED", "", "A model file changed during the run. INVALID."),
     Term("OUTPUT_CHANGED", "", "Processes gave different outputs for the same input. INVALID."),
     Term(

@@ -20,7 +20,7 @@ from harness.results.elsewhere import write_or_elsewhere
 from harness.results.entries import BandwidthEntry, Entry, MemoryEntry, SamplesEntry
 from harness.results.enums import Outcome
 from harness.results.fitted import Fitted
-from harness.results.journal import prepare_results_folder, read_journal
+from harness.results.journal import AGAIN, prepare_results_folder, read_sound
 from harness.results.judged import NOT_MEASURED, Judged, is_counted, lines_of, scatters
 from harness.results.metric_row import Source
 from harness.results.progress import command_line, without_places
@@ -395,11 +395,16 @@ def fit_plan(
     """
     prepare_results_folder(results)
     begun = new_run_id(), utc_now()
-    journal, entries = open_journal(plan, Builds({}, {}), results, resume, *begun, PURPOSE)
-    kept = Kept(read_journal(journal.path) if resume else ())
+    damaged: list[str] = []
+    journal, entries = open_journal(
+        plan, Builds({}, {}), results, resume, *begun, PURPOSE, damaged.append
+    )
+    kept = Kept(read_sound(journal.path).entries if resume else ())
     if resume:
         entries = Entries([entries.header, *entries.resumed.values()])
     fit = Fit(plan, requirements, prefer, cache, entries, progress, kept=kept, watch=watch)
+    for problem in damaged:
+        fit.log(f"{problem}; {AGAIN}")
     fit.command = command_line(without_places(command))
     kinds = {group.device.row.kind for group in plan.groups}
     with journal, telemetry_as(plan.settings.telemetry):

@@ -80,7 +80,7 @@ def assemble(
             rounds_done=entries.rounds_done(plan),
             effort=effort or UNSET,
             progress=progress or UNSET,
-            spent_s={phase: round(spent, 3) for phase, spent in entries.spent_s.items()} or UNSET,
+            spent_s=entries.spent_s or UNSET,
         ),
         records=judge_sizes(
             [

@@ -23,6 +23,7 @@ from harness.results.entries import (
     RunEntry,
     SamplesEntry,
     SensitivityEntry,
+    SpentEntry,
     StepsCheckEntry,
     SustainEntry,
     TextBytes,
@@ -62,6 +63,7 @@ FILED: dict[type[Entry], tuple[str, tuple[str, ...], str | None]] = {
     StepsCheckEntry: ("step_checks", ("model", "level"), "found"),
     ProfileEntry: ("profiles", ("group", "workload"), "found"),
     ResumedEntry: ("resumed", ("created_utc",), None),
+    SpentEntry: ("spent", ("sitting", "phase"), "seconds"),
 }
 
 LOST_TO_REST = 2  # tries of a test in a row that lost their workers
@@ -91,7 +93,7 @@ class Entries:
         profiles: shares of the time, or why there are none, by (group, test name).
         sustained: a speed over minutes, or why it is not known, by (group, test name).
         resumed: each time that the run was gone on with, by when that was.
-        spent_s: seconds that this process has spent, by phase of the run; no part of the journal.
+        spent: seconds, by (sitting, phase of the run).
         tokenizers: bytes of English and Korean text a token, or None; by model argument.
     """
 
@@ -118,7 +120,7 @@ class Entries:
         self.sustained: dict[tuple[str, str], Sustained] = {}
         self.tokenizers: dict[str, TextBytes | None] = {}
         self.resumed: dict[str, ResumedEntry] = {}
-        self.spent_s: dict[str, float] = {}
+        self.spent: dict[tuple[str, str], float] = {}
         self._rounds: dict[tuple[str, str], set[int]] = {}  # that a test has samples of
         for entry in entries:
             self.add(entry)
@@ -148,10 +150,24 @@ class Entries:
             return
         if isinstance(entry, SamplesEntry):
             self._rounds.setdefault((entry.group, entry.workload), set()).add(entry.round)
+        if type(entry) not in FILED:
+            raise ResultFormatError(
+                f"the journal of a run holds a {entry.__struct_config__.tag} entry",
+                fix="keep the file, leave --resume out and measure again",
+            )
         attribute, fields, kept = FILED[type(entry)]
         key = tuple(getattr(entry, field) for field in fields)
         table: dict[Any, Any] = getattr(self, attribute)
         table[key if len(key) > 1 else key[0]] = entry if kept is None else getattr(entry, kept)
+
+    @property
+    def spent_s(self) -> dict[str, float]:
+        """Seconds that every phase took, over all sittings."""
+        phases = dict.fromkeys(phase for _, phase in self.spent)
+        return {
+            phase: round(sum(took for (_, name), took in self.spent.items() if name == phase), 3)
+            for phase in phases
+        }
 
     def _forget_failures(self) -> None:
         self.failures.clear()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from harness.core.errors import ResultFormatError
 from harness.results.entries import OutlinedCell, OutlineEntry, SamplesEntry
@@ -121,6 +121,7 @@ def read_partial(path: Path, tell: Callable[[str], None] | None = None) -> Docum
             header.plan,
             rounds_done=min((cell.rounds_done for cell in cells), default=0),
             progress=progress,
+            spent_s=entries.spent_s or UNSET,
         ),
         records=judge_sizes([cell.record() for cell in cells]),
     )

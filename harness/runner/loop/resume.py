@@ -8,9 +8,10 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from harness.core.errors import HarnessError, UsageError
+from harness.core.findings import Log
 from harness.machine.watch.facts import machine_facts
 from harness.results.entries import ResumedEntry, RunEntry
-from harness.results.journal import SUFFIX, Journal, read_journal
+from harness.results.journal import SUFFIX, Journal, read_sound, sound_journals
 from harness.results.schema import METHOD_VERSION
 from harness.results.unknown import spread
 from harness.runner.loop.builds import Builds, build_key
@@ -26,6 +27,7 @@ def open_journal(
     run_id: str,
     created_utc: str,
     purpose: str = "",
+    log: Log = lambda line: None,
 ) -> tuple[Journal, Entries]:
     """Return the journal to append to and the entries it already holds.
 
@@ -37,6 +39,7 @@ def open_journal(
         run_id: of a new one.
         created_utc: of this sitting.
         purpose: what is done with the plan besides measuring it; empty: nothing.
+        log: is told which lines of the journal are damaged: what they held counts as missing.
 
     Raises:
         UsageError: `resume` without an unfinished run of the same plan.
@@ -46,7 +49,10 @@ def open_journal(
     if resume:
         journal = Journal(_unfinished(plan, builds, environment.packages, results, purpose))
         _begin(journal, ResumedEntry(created_utc=created_utc))
-        return journal, Entries(read_journal(journal.path))
+        sound = read_sound(journal.path)
+        for problem in sound.damaged:
+            log(problem)
+        return journal, Entries(sound.entries)
     header = RunEntry(
         run_id=run_id,
         created_utc=created_utc,
@@ -91,15 +97,15 @@ def run_digest(plan: Plan, builds: Builds, packages: object, purpose: str = "") 
 
 
 def _unfinished(plan: Plan, builds: Builds, packages: object, results: Path, purpose: str) -> Path:
-    """The newest journal of this plan; those that cannot be read are passed over."""
+    """The newest journal of this plan; those that do not say whose they are are passed over."""
     damaged = []
-    for path in sorted(filter(Path.is_file, results.glob(f"*{SUFFIX}")), reverse=True):
+    for sound in sound_journals(results, suffix=SUFFIX):
         try:
-            found = Entries(read_journal(path))
+            found = Entries(sound.entries)
             if found.header.run_digest in _digests(plan, builds, packages, found, purpose):
-                return path
-        except HarnessError:  # of a run that may be another one
-            damaged.append(path.name)
+                return sound.path
+        except HarnessError:  # its first line is damaged: of a run that may be another one
+            damaged.append(sound.path.name)
     passed = f"; damaged and passed over: {', '.join(damaged)}" * bool(damaged)
     raise UsageError(
         f"no unfinished {purpose or 'run'} of this plan under {results.name or results}{passed}",

@@ -48,6 +48,7 @@ from harness.runner.loop.session import (
     failure_entry,
     measure_profile,
 )
+from harness.runner.loop.spent import Spent
 from harness.runner.loop.sustain import sustained_tests
 from harness.runner.plan import Plan, SessionGroup
 from harness.store.artifact import Artifact
@@ -68,12 +69,15 @@ class Outcome:
         exit_code: how the command should end.
         lost: what became of the results folder, and where the document lies instead; None: it
             lies there.
+        damaged: a sentence for each line of the journal that could not be read, and whose content
+            was measured again.
     """
 
     document: Document
     path: Path
     exit_code: int
     lost: StorageError | None = None
+    damaged: tuple[str, ...] = ()
 
 
 def run_plan(
@@ -123,13 +127,19 @@ def _run(
     builds = build_all(plan, cache, progress)
     check_texts(plan, builds)
     built_s = time.monotonic() - start_s
-    journal, entries = open_journal(plan, builds, results, resume, new_run_id(), utc_now())
-    entries.spent_s["build"] = built_s
+    damaged: list[str] = []
+    journal, entries = open_journal(
+        plan, builds, results, resume, new_run_id(), utc_now(), log=damaged.append
+    )
+    if damaged:
+        progress(" ".join(damaged), *entries.done_of(plan))
     words = command_line(without_places(command))
-    before = stamps(builds)
+    before, spent = stamps(builds), Spent(token_hex(4), built_s)
     with journal:
-        found = _measure(plan, builds, entries, cache, progress, words, wait_s)
-        stopped = keep_entries(found, journal, entries, partial(_tell, plan, entries, progress))
+        found = _measure(plan, builds, entries, cache, progress, words, wait_s, spent)
+        told = partial(_tell, plan, entries, progress)
+        stopped = keep_entries(spent.beside(found), journal, entries, told)
+        _keep_times(spent, journal, entries)
         interrupted = isinstance(stopped, KeyboardInterrupt)
         changed = changed_groups(plan, builds, before)
         came = progress_of(plan, entries, stopped is not None, words)
@@ -141,7 +151,8 @@ def _run(
     if stopped is None and lost is None and not entries.exit_codes():
         with suppress(OSError):
             journal.path.unlink()
-    return Outcome(document, path, EXIT_INTERRUPTED if interrupted else code, lost)
+    code = EXIT_INTERRUPTED if interrupted else code
+    return Outcome(document, path, code, lost, tuple(damaged))
 
 
 def _tell(plan: Plan, entries: Entries, progress: Progress, entry: Entry) -> None:
@@ -176,6 +187,14 @@ def keep_entries(
             raise
         return error
     return None
+
+
+def _keep_times(spent: Spent, journal: Journal, entries: Entries) -> None:
+    """Keep how long this sitting took, also where the disk does not take it any more."""
+    for one in spent.so_far():
+        entries.add(one)
+        with suppress(StorageError):
+            journal.append(one)
 
 
 def finished_row(entry: Finished, entries: Entries) -> str:
@@ -218,6 +237,7 @@ def _measure(
     progress: Progress,
     command: str,
     wait_s: float | None,
+    spent: Spent,
 ) -> Generator[Entry]:
     """Yield what is still missing: what must be measured alone, then quality."""
     kinds = {group.device.row.kind for group in plan.groups}
@@ -226,12 +246,18 @@ def _measure(
         progress(line, *entries.done_of(plan))
 
     with sole_measurement(cache, kinds, "bench run", wait_s, log):
-        yield from _measure_alone(plan, builds, entries, cache, progress, command)
-    yield from _clocked("quality", qualities(plan, builds, entries, log), entries)
+        yield from _measure_alone(plan, builds, entries, cache, progress, command, spent)
+    yield from spent.phase("quality", qualities(plan, builds, entries, log))
 
 
 def _measure_alone(
-    plan: Plan, builds: Builds, entries: Entries, cache: Path, progress: Progress, command: str
+    plan: Plan,
+    builds: Builds,
+    entries: Entries,
+    cache: Path,
+    progress: Progress,
+    command: str,
+    spent: Spent,
 ) -> Iterator[Entry]:
     """Yield failed builds, peaks, outline, rounds, memory, profiles."""
     for group in plan.groups:
@@ -239,26 +265,17 @@ def _measure_alone(
         if error is not None:
             yield failure_entry(group, None, error)
     peaks = calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
-    yield from _clocked("calibration", peaks, entries)
+    yield from spent.phase("calibration", peaks)
     if entries.outline is None:  # once the peaks are there, which the estimates stand on
         yield outline(plan, builds, entries, command)
     yield from compile_models(plan, builds, entries, progress)
     yield from agreements(plan, builds, entries, cache, progress)
     yield from step_checks(plan, builds, entries)
-    yield from _clocked("rounds", measure_rounds(plan, builds, entries, progress), entries)
-    yield from _clocked("memory", memory_passes(plan, builds, entries, progress), entries)
+    yield from spent.phase("rounds", measure_rounds(plan, builds, entries, progress))
+    yield from spent.phase("memory", memory_passes(plan, builds, entries, progress))
     yield from sustained_tests(plan, builds, entries, progress)
     if plan.settings.profile:
         yield from _profiles(plan, builds, entries, progress)
-
-
-def _clocked(phase: str, found: Iterator[Entry], entries: Entries) -> Iterator[Entry]:
-    """Yield the entries of a phase; how long it took is known at its end, however that comes."""
-    start_s = time.monotonic()
-    try:
-        yield from found
-    finally:
-        entries.spent_s[phase] = time.monotonic() - start_s
 
 
 def agreements(

@@ -108,11 +108,13 @@ class Tuned:
 
 
 def read_tuned(entries: Sequence[Entry]) -> Tuned:
-    """Put a file's entries together.
+    """Put a file's entries together: those since it was begun, or begun anew for damaged lines.
 
     Raises:
         ResultFormatError: it holds no turns.
     """
+    begins = [place for place, one in enumerate(entries) if isinstance(one, TuneEntry)]
+    entries = entries[begins[-1] :] if begins else ()
     header = next((one for one in entries if isinstance(one, TuneEntry)), None)
     heats = tuple(one for one in entries if isinstance(one, HeatEntry))
     if header is None:

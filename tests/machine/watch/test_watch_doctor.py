@@ -61,6 +61,7 @@ def test_a_fit_machine_has_no_warning_and_every_check_has_spoken():
 @pytest.mark.parametrize(
     ("state", "check"),
     [
+        (replace(FIT, measuring={"bench run (process 4)": ("gpu",)}), "other bench"),
         (watched(background_cpu_ns=10**8), "other programs"),
         (watched(steal_ns=10**8), "host"),
         (facts(governor="powersave"), "frequency"),
@@ -82,8 +83,10 @@ def test_one_trouble_gives_one_warning_with_a_way_out(state, check):
 
 
 def test_what_a_system_does_not_tell_is_no_finding_but_that_of_the_heat():
+    """Who else measures the locks of the cache say, on every system."""
     silent = State(MachineFacts(), WatchInterval(wall_ns=1, processors=1), None, None, None, MAC)
-    (heat,) = judge(silent)
+    other, heat = judge(silent)
+    assert (other.check, other.state) == ("other bench", OK)
     assert (heat.check, heat.state) == ("heat", OK)
     assert "no sensor" in heat.detail
 

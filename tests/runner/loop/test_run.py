@@ -294,6 +294,8 @@ def test_an_interrupt_keeps_finished_tests_and_resume_does_only_the_rest(
     assert second.document.run_id == first.document.run_id
     assert sorted(measured) == sorted((group.key, r) for group in plan.groups for r in (0, 1))
     assert {len(record.samples) for record in second.document.records} == {2}
+    parts = first.document.plan.spent_s, second.document.plan.spent_s
+    assert all(parts[1][phase] > parts[0][phase] for phase in ("build", "rounds"))  # of both
     assert ending_of(second.document) == "resumed"
     assert progress_sentence(second.document).startswith("resumed 1 time")
 
