@@ -7,11 +7,12 @@ from harness.report.charts.chart import NamedDocument, Value
 from harness.report.grid import one_line
 from harness.report.headline import headline, thread_words
 from harness.report.rows import Row, make_rows, shown
-from harness.results.enums import Prepack
+from harness.results.enums import PlacementVerdict, Prepack
 from harness.results.schema import Cell, Document, Metric, Record
-from harness.results.validity import why_left_out
+from harness.results.validity import is_real, is_valid
 
 LONGEST = 40  # characters of a name on an axis or in a legend
+MOST_LABELS = 4  # of machines in one line
 LONGEST_PART = 26  # of one word of it
 # field of a cell -> its word, in the order of words; None: it says nothing of this cell
 WORDS: dict[str, Callable[[Cell], str | None]] = {
@@ -27,7 +28,7 @@ WORDS: dict[str, Callable[[Cell], str | None]] = {
     "batch": lambda cell: f"batch {cell.batch}",
     "chunk": lambda cell: f"chunks of {cell.chunk}" if cell.chunk else None,
     "capacity": lambda cell: f"capacity {cell.capacity:,}" if cell.capacity else None,
-    "depth": lambda cell: f"depth {cell.depth:,}",
+    "depth": lambda cell: f"@ d{cell.depth}",
     "workload": lambda cell: cell.workload,
 }
 FOLLOWS = {"parameters": "model", "depth": "workload"}  # said by another field, where that varies
@@ -63,6 +64,14 @@ class Machine:
     def words(self) -> Mapping[str, str]:
         """`source` and `machine` of a chart."""
         return {"source": self.source, "machine": "" if self.alone else self.label}
+
+
+def sources(all_machines: Sequence[Machine]) -> str:
+    """What is said of the runs behind a chart that holds several."""
+    if len(all_machines) == 1:
+        return all_machines[0].source
+    labels = [machine.label for machine in all_machines]
+    return " · ".join(labels) if len(labels) <= MOST_LABELS else f"{len(labels)} results"
 
 
 def machines(documents: Sequence[NamedDocument]) -> list[Machine]:
@@ -133,8 +142,13 @@ def cut(text: str, longest: int = LONGEST) -> str:
 
 
 def is_drawn(record: Record) -> bool:
-    """Whether a record is drawn: it ended well, counts, and its own device did the work."""
-    return why_left_out(record) is None
+    """Whether a record is drawn: it ended well, counts, and nothing else did its device's work.
+
+    Of runtimes that do not tell where nodes ran it is; of a device that left some to others not.
+    """
+    placement = record.placement
+    is_told = placement is not None and placement.verdict is not PlacementVerdict.UNKNOWN
+    return is_valid(record) and (is_real(record) or not (is_told or record.simulated))
 
 
 def bits_of(record: Record) -> float:

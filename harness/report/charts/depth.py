@@ -15,6 +15,7 @@ from harness.report.charts.parts import (
     layered,
     number,
     tooltip,
+    whisker,
 )
 from harness.report.columns import PARAMS, best_estimator, estimated
 from harness.report.rows import ROW_FIELDS, shown_metric
@@ -102,11 +103,12 @@ def _values(line: _Line, record: Record) -> Iterator[dict[str, Value]]:
 def _spec(values: Sequence[dict[str, Value]], lines: Sequence[_Line], is_estimated: bool) -> Spec:
     """Lines with marks and whiskers, and the estimates beside them."""
     series = Series("row", "row", tuple(line.label for line in lines))
-    x = number("depth", "tokens in the cache", scale={"zero": True, "padding": 12})
+    most = max(float(row["depth"] or 0.0) for row in values)
+    x = number("depth", "tokens in the cache", scale={"domain": [0, most * 1.03], "nice": False})
     y = number("value", UNIT, scale={"zero": True})
     place: Spec = {"x": x, "y": y, "color": series.color}
     estimates = layer(
-        {"type": "line", "strokeDash": [5, 4], "opacity": 0.7},
+        {"type": "line", "strokeDash": [5, 4], "strokeOpacity": 0.7},
         {**place, "y": {**y, "field": "estimate"}},
         chosen_only(),
         known("estimate"),
@@ -116,11 +118,11 @@ def _spec(values: Sequence[dict[str, Value]], lines: Sequence[_Line], is_estimat
         [
             *([estimates] if is_estimated else []),
             layer({"type": "line", "strokeWidth": 1.8}, place, chosen_only()),
-            layer(
-                {"type": "rule", "strokeWidth": 1.5},
+            *whisker(
+                {"strokeWidth": 1.5},
                 {**place, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+                values,
                 chosen_only(),
-                known("low"),
             ),
             layer(
                 {"type": "point", "filled": True, "size": 75, "opacity": 1},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.analysis.errors import JUDGED, JudgedMetric, judged_metrics
 from harness.core.units import MIB
-from harness.report.charts.cells import Machine, cut, measured
+from harness.report.charts.cells import Machine, cut, measured, sources
 from harness.report.charts.chart import Chart, Spec, Value, chart
 from harness.report.charts.parts import (
     NUMBER,
@@ -16,7 +16,7 @@ from harness.report.charts.parts import (
     known,
     layer,
     layered,
-    number,
+    logarithmic,
     tooltip,
 )
 from harness.report.columns import best_estimator, estimated
@@ -138,7 +138,7 @@ def _estimate_chart(name: str, points: Sequence[_Point], all_machines: Sequence[
             }
             for point, row in zip(points, values, strict=True)
         ],
-        source=all_machines[0].source if alone else f"{len(all_machines)} results",
+        source=sources(all_machines),
     )
 
 
@@ -166,10 +166,9 @@ def _spec(
     band: list[dict[str, Value]] = [
         {"at": at, "least": at * (1 - BAND), "most": at * (1 + BAND)} for at in (low, high)
     ]
-    scale: Spec = {"type": "log", "domain": [low, high], "nice": False}
-    x = number("estimate", f"estimated, {unit}", scale=scale)
-    y = number("value", f"measured, {unit}", scale=scale)
-    at = {"x": number("at", f"estimated, {unit}", scale=scale)}
+    x = logarithmic("estimate", f"estimated, {unit}", low, high)
+    y = logarithmic("value", f"measured, {unit}", low, high)
+    at = {"x": {**x, "field": "at"}}
     order = (*BOUND_WORDS.values(), *PART_WORDS.values(), OTHER_PART)
     present = {point.bound for point in points}
     legend = "bound by" if unit != "MiB" else "largest part"

@@ -10,7 +10,7 @@ from harness.report.charts.themes import dark_config, light_config
 
 INSTALL = "pip install 'ondevice-bench[report]'"
 PNG_SCALE = 2.0  # dots of a picture for each of the drawing: sharp on dense screens
-TITLE_LETTERS, WORDS_LETTERS = 84, 118  # of a line above a picture
+TITLE_LETTERS, WORDS_LETTERS = 84, 124  # of a line above a picture
 DARK = "-dark"
 
 

@@ -8,7 +8,6 @@ from harness.report.charts.parts import (
     Series,
     chosen_only,
     interval_tooltip,
-    known,
     layer,
     layered,
     names,
@@ -16,6 +15,7 @@ from harness.report.charts.parts import (
     only,
     rows_height,
     tooltip,
+    whisker,
 )
 from harness.report.charts.themes import GREY, PALETTE
 from harness.report.columns import PARAMS, best_estimator, estimated
@@ -76,7 +76,7 @@ def _rate_chart(machine: Machine, test: str, rows: Sequence[Row], left_out: int)
     )
     notes = [f"{MOST_ROWS} of {len(rows)} rows are drawn"] * (len(rows) > MOST_ROWS)
     notes += [
-        f"not drawn: {counted(left_out, 'rows')} that failed, are INVALID, or ran elsewhere"
+        f"Not drawn: {counted(left_out, 'rows')} that failed, are INVALID, or ran elsewhere"
     ] * bool(left_out)
     return chart(
         "rates",
@@ -134,11 +134,11 @@ def _spec(
         only("what", MEASURED),
         params=kinds.chosen,
     )
-    whiskers = layer(
-        {"type": "rule", "strokeWidth": 1.5, "style": "strong"},
+    whiskers = whisker(
+        {"strokeWidth": 1.5, "style": "strong"},
         {"x": number("low", unit), "x2": {"field": "high"}, "y": row},
+        values,
         chosen_only(),
-        known("low"),
     )
     marks = [
         layer(
@@ -153,4 +153,4 @@ def _spec(
         )
         for what, size in ((RULE, 230), (ESTIMATED, 80))
     ]
-    return layered(values, [bars, whiskers, *marks], height)
+    return layered(values, [bars, *whiskers, *marks], height)

@@ -4,18 +4,30 @@ A series is hidden by a click on its entry in the legend: all are chosen at the 
 takes one out or back in.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.charts.chart import PLOT_HEIGHT, Spec, Value
+from harness.report.charts.chart import NOMINAL_WIDTH, PLOT_HEIGHT, Spec, Value
 from harness.report.charts.themes import PALETTE, SHAPES
 
 CHOSEN = "chosen"  # the parameter that the legend sets
 NUMBER = ",.4~r"  # format of d3: four digits, thousands apart, no exponent
 TICK = 80  # px from one label of a horizontal axis to the next
+MOST_TICKS = 10  # of a logarithmic axis
+MANTISSAS = (
+    *(("1", "1.2", "1.4", "1.6", "1.8", "2", "2.5", "3", "3.5", "4", "5", "6", "7", "8", "9"),),
+    *(("1", "1.5", "2", "3", "4", "5", "6", "7", "8", "9"), ("1", "1.5", "2", "3", "5", "7")),
+    *(("1", "2", "5"), ("1", "3"), ("1",)),
+)
 STEP = 24  # px of a row in a chart with one row for each cell
-LETTER, ENTRY = 5.4, 38.0  # px of a letter in a legend, and of what stands beside a name
+AXIS = 60  # px that legends are moved to the right by, as plots are by their axis
+# Width of a page, or of a picture where there is none; not that of the plot, which is what
+# a legend leaves of it.
+ROOM = f"(isFinite(containerSize()[0]) ? containerSize()[0] - {AXIS} : {NOMINAL_WIDTH})"
+NARROW = 420  # px of a plot; below it names would cover each other
+LETTER, ENTRY = 5.7, 38.0  # px of a letter in a legend, and of what stands beside a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class Series:
             "type": "nominal",
             "title": self.title or None,
             "scale": {"domain": list(self.names), "range": list(values)},
-            "legend": {"columns": {"expr": f"max(1, floor(width / {entry}))"}},
+            "legend": {"columns": {"expr": f"max(1, floor({ROOM} / {entry}))"}},
         }
 
 
@@ -102,6 +114,29 @@ def number(field: str, title: str, **more: Any) -> Spec:
     }
 
 
+def logarithmic(field: str, title: str, low: float, high: float, **more: Any) -> Spec:
+    """A quantitative channel on a logarithmic axis from `low` to `high`."""
+    scale = {"type": "log", "domain": [low, high], "nice": False}
+    axis = {"values": log_ticks(low, high)}
+    return number(field, title, scale=scale, axis=axis, **more)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers of a logarithmic axis: as many as have room, the same in every decade."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks: list[float] = []
+    for mantissas in MANTISSAS:
+        ticks = [
+            tick
+            for exponent in exponents
+            for mantissa in mantissas
+            if low <= (tick := float(f"{mantissa}e{exponent}")) <= high
+        ]
+        if len(ticks) <= MOST_TICKS:
+            break
+    return ticks
+
+
 def names(field: str, values: Sequence[str], title: str | None = None, **more: Any) -> Spec:
     """A nominal channel of a position, in the order of the values."""
     return {
@@ -132,6 +167,27 @@ def interval_tooltip(value: str, unit: str) -> list[Spec]:
         ("high", f"95 % to, {unit}", NUMBER),
         ("processes", "processes"),
     )
+
+
+def name_text(field: str) -> Spec:
+    """The channels of names beside marks, which a narrow page leaves to legend and hover."""
+    return {
+        "text": {"field": field, "type": "nominal"},
+        "opacity": {"condition": {"test": f"width < {NARROW}", "value": 0}, "value": 1},
+    }
+
+
+def whisker(
+    mark: Spec,
+    encoding: Mapping[str, Any],
+    values: Sequence[Mapping[str, Value]],
+    *transforms: Spec,
+    **more: Any,
+) -> list[Spec]:
+    """A layer of intervals; none where no row has one, whose axis would have no ends."""
+    if not any(row.get("low") is not None for row in values):
+        return []
+    return [layer({"type": "rule", **mark}, encoding, *transforms, known("low"), **more)]
 
 
 def layer(mark: Spec | str, encoding: Mapping[str, Any], *transforms: Spec, **more: Any) -> Spec:

@@ -14,8 +14,8 @@ from harness.report.charts.parts import (
     known,
     layer,
     layered,
+    logarithmic,
     names,
-    number,
     only,
     rows_height,
     tooltip,
@@ -139,7 +139,7 @@ def _notes(
         )
     if beyond:
         yield (
-            f"beyond the axis: {counted(len(beyond), 'samples')}, the slowest of"
+            f"Beyond the axis: {counted(len(beyond), 'samples')}, the slowest of"
             f" {max(beyond):,.4g} {unit}"
         )
 
@@ -196,8 +196,7 @@ def _spec(
     unit: str,
 ) -> Spec:
     """Samples below, boxes of processes over them, diamonds on top."""
-    scale: Spec = {"type": "log", "domain": list(ends), "nice": False}
-    x = number("ms", f"{unit}, logarithmic", scale=scale)
+    x = logarithmic("ms", f"{unit}, logarithmic", *ends)
     row = names("row", labels)
     return layered(
         values,

@@ -15,6 +15,7 @@ from harness.report.charts.parts import (
     known,
     layer,
     layered,
+    name_text,
     number,
     only,
     tooltip,
@@ -262,7 +263,7 @@ def _spec(values: Sequence[dict[str, Value]], against: Against, quantity: str, l
             *(
                 layer(
                     {"type": "text", "dx": dx, "dy": dy, "align": align, "baseline": "middle"},
-                    {"x": x, "y": y, "text": {"field": "name", "type": "nominal"}},
+                    {"x": x, "y": y, **name_text("name")},
                     chosen_only(),
                     data={"values": rows},
                 )

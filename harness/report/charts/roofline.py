@@ -19,7 +19,8 @@ from harness.report.charts.parts import (
     known,
     layer,
     layered,
-    number,
+    logarithmic,
+    name_text,
     tooltip,
 )
 from harness.report.charts.themes import PALETTE
@@ -32,11 +33,11 @@ from harness.results.metrics import metric_of_pass
 from harness.results.schema import Metric, Record
 
 MATRICES = ("body", "head", "experts")  # terms of an estimate that multiply by matrices
+FEW = 2  # roofs: both may be named
 PASS_SHAPES = {"decode step": "circle", "prefill": "triangle-up", "encode": "square"}
 OTHER_SHAPE = "diamond"
 # least bits of a weight, scales included -> what such levels are called
 BITS = ((24.0, "32"), (12.0, "16"), (6.5, "8"), (3.5, "4"), (0.01, "2"), (0.0, "not counted"))
-MOST_NAMES = 3  # of roofs in one line of text
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +265,8 @@ def _spec(
     axes: tuple[tuple[float, float], tuple[float, float]],
 ) -> Spec:
     """Roofs with their names, and the passes under them."""
-    log: Spec = {"type": "log", "nice": False}
-    x = number("intensity", "flop for every byte read", scale={**log, "domain": list(axes[0])})
-    y = number("gflops", "Gflop/s", scale={**log, "domain": list(axes[1])})
+    x = logarithmic("intensity", "flop for every byte read", *axes[0])
+    y = logarithmic("gflops", "Gflop/s", *axes[1])
     series = _series(values)
     shapes = {**PASS_SHAPES, "other": OTHER_SHAPE}
     present = [name for name in shapes if any(row["pass"] == name for row in values)]
@@ -356,13 +356,13 @@ def _names(
     # of many roofs the names of the outer ones: those between would cover the marks
     ends = [(groups[0], "bottom", -3.0)] if groups else []
     ends += [(groups[-1], "top", 4.0)] if len(groups) > 1 else []
-    text: Spec = {"x": x, "y": y, "text": {"field": "roof", "type": "nominal"}}
+    text: Spec = {"x": x, "y": y, **name_text("roof")}
     for group, baseline, dy in ends:
-        last = group[-1 if baseline == "top" else 0]
+        told = group if len(flat) <= FEW else [group[-1 if baseline == "top" else 0]]
         yield layer(
             {"type": "text", "align": "right", "baseline": baseline, "dx": -4, "dy": dy},
             text,
-            data={"values": [{**last, "roof": _joined(group)}]},
+            data={"values": [{**told[0], "roof": _joined(told)}]},
         )
     slope = [line for line in lines if line["what"] == "memory"]
     yield layer(
@@ -379,9 +379,7 @@ def _ln(line: Mapping[str, Value]) -> float:
 
 def _joined(group: Sequence[Mapping[str, Value]]) -> str:
     """The names of roofs that lie too near to each other for a line of text each."""
-    told = [str(line["roof"]) for line in group[:MOST_NAMES]]
-    more = f" and {len(group) - MOST_NAMES} more" if len(group) > MOST_NAMES else ""
-    return f"{', '.join(told)}{more} Gflop/s"
+    return f"{', '.join(str(line['roof']) for line in group)} Gflop/s"
 
 
 def _middle(slope: Sequence[dict[str, Value]]) -> dict[str, Value]:

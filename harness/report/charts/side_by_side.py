@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from harness.core.units import GB
-from harness.report.charts.cells import Machine, cell_words, is_drawn, measured
+from harness.report.charts.cells import Machine, cell_words, is_drawn, measured, sources
 from harness.report.charts.chart import Chart, Spec, Value, chart
 from harness.report.charts.parts import (
     Series,
@@ -15,6 +15,7 @@ from harness.report.charts.parts import (
     names,
     number,
     tooltip,
+    whisker,
 )
 from harness.report.charts.roofline import kernels_of, roof_of
 from harness.report.rows import Row, make_rows, shown_metric
@@ -83,7 +84,7 @@ def _rate_chart(
             for row in values
         ],
         notes=(f"{MOST_ROWS} of {len(shared)} cells are drawn",) * (len(shared) > MOST_ROWS),
-        source=f"{len(all_machines)} results",
+        source=sources(all_machines),
     )
 
 
@@ -113,7 +114,7 @@ def _peak_chart(
         "The peaks that estimates of each machine are made with, measured there without a model.",
         _spec([row for row in values if row["row"] in labels], labels, unit, all_machines),
         [{"peak": row["row"], "machine": row["machine"], unit: row["value"]} for row in values],
-        source=f"{len(all_machines)} results",
+        source=sources(all_machines),
     )
 
 
@@ -130,11 +131,11 @@ def _spec(
     return layered(
         values,
         [
-            layer(
-                {"type": "rule", "strokeWidth": 1.5},
+            *whisker(
+                {"strokeWidth": 1.5},
                 {**place, "x": number("low", unit), "x2": {"field": "high"}},
+                values,
                 chosen_only(),
-                known("low"),
             ),
             layer(
                 {"type": "point", "filled": True, "size": 70, "opacity": 1},

@@ -15,7 +15,7 @@ SHAPES = (
 )
 LIGHT_BACKGROUND, DARK_BACKGROUND = "#ffffff", "#0d1117"
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
-LABEL_LIMIT, LEGEND_LIMIT = 230, 300  # px; what is longer ends in an ellipsis
+LABEL_LIMIT, LEGEND_LIMIT = 260, 300  # px; what is longer ends in an ellipsis
 
 
 def light_config(background: str | None = LIGHT_BACKGROUND) -> dict[str, Any]:

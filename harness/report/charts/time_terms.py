@@ -16,6 +16,7 @@ from harness.report.charts.parts import (
     number,
     rows_height,
     tooltip,
+    whisker,
 )
 from harness.report.rows import make_rows, shown_metric
 from harness.results.explanation import EstimatedPass
@@ -216,10 +217,10 @@ def _measured_marks(
     own = {"data": {"values": list(times)}}
     row = names("row", labels)
     return [
-        layer(
-            {"type": "rule", "strokeWidth": 1.5, "style": "strong"},
+        *whisker(
+            {"strokeWidth": 1.5, "style": "strong"},
             {"x": number("low", unit), "x2": {"field": "high"}, "y": row},
-            known("low"),
+            times,
             **own,
         ),
         layer(

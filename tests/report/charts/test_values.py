@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from harness.core.units import MIB
+from harness.report.charts.labels import Mark, placed
 from harness.report.charts.levels import ESTIMATED, MEASURED, RULE
 from harness.report.charts.memory import (
     CACHE,
@@ -13,6 +14,7 @@ from harness.report.charts.memory import (
     estimated_parts,
     measured_parts,
 )
+from harness.report.charts.parts import log_ticks
 from harness.report.charts.processes import PROCESS, SAMPLE
 from harness.report.rows import make_rows
 from harness.report.sweep import pareto_fronts
@@ -269,3 +271,31 @@ def test_the_same_cells_of_two_runs_are_compared():
     found = charts("validation/first", "validation/again")
     drawn = data(found["machines-rates"])
     assert {row["machine"] for row in drawn} == {"AMD EPYC · first", "AMD EPYC · again"}
+
+
+def test_a_log_axis_has_round_numbers_as_many_as_have_room():
+    assert log_ticks(27, 170) == [30, 40, 50, 60, 70, 80, 90, 100, 150]
+    assert log_ticks(20, 900) == [20, 30, 50, 70, 100, 150, 200, 300, 500, 700]
+    assert log_ticks(1, 1e6) == [10**exponent for exponent in range(7)]
+    assert log_ticks(0.9, 1.35) == [0.9, 1.0, 1.2]
+
+
+def test_names_stand_on_nothing():
+    """Three marks: the first takes its corner, the second finds another, the third has no room."""
+    wide = (0.0, 200.0)
+    marks = [
+        Mark("first", 100.0, 50.0, 5.0),
+        Mark("second", 110.0, 42.0, 5.0),
+        Mark("a name as wide as the plot itself", 100.0, 10.0, 5.0, wide),
+    ]
+    found = placed(marks, 200.0, 100.0)
+    assert found[0] == (6.0, 10.0, "left")
+    assert found[1] == (6.0, -10.0, "left")
+    assert found[2] is None
+
+
+def test_runtimes_that_do_not_tell_are_drawn():
+    """Rows of genai are measured as all others are; where their nodes ran is not known."""
+    chart = charts("reference/three-ways")["rates"]
+    assert sum("genai" in row["row"].split() for row in data(chart)) == 4 * 3
+    assert chart.notes == ()
