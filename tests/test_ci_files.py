@@ -12,9 +12,12 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 ACTION = ROOT / "action.yml"
-PULL_REQUEST, DEVICE = WORKFLOWS = [
-    ROOT / "docs" / "ci" / name for name in ("pull-request.yml", "self-hosted-device.yml")
+PULL_REQUEST, DEVICE, PAGES = WORKFLOWS = [
+    ROOT / "docs" / "ci" / name
+    for name in ("pull-request.yml", "self-hosted-device.yml", "pages.yml")
 ]
+# What the one job may do that publishes, and runs nothing of the repository.
+PUBLISHES = {"pages": "write", "id-token": "write"}
 FILES = [*WORKFLOWS, ACTION]
 EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
@@ -66,7 +69,10 @@ def test_an_auditor_of_workflows_finds_nothing(path):
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_can_read_and_nothing_else(path):
     assert read(path)["permissions"] == {"contents": "read"}
-    assert not [job for job in jobs(path) if "permissions" in job]
+    for job in jobs(path):
+        assert job.get("permissions", PUBLISHES) == PUBLISHES
+        assert "permissions" not in job or not [step for step in job["steps"] if "run" in step]
+    assert path == PAGES or not [job for job in jobs(path) if "permissions" in job]
     assert "pull_request_target" not in path.read_text()
     assert "secrets." not in path.read_text()
 
@@ -201,6 +207,23 @@ def test_the_device_is_held_beside_its_last_run(runner, plan):
         assert done.returncode in (0, 1), done.stderr
         assert text in (runner.summary.read_text() if runner.summary.exists() else "")
         assert runner.summary.exists() == bool(text)
+
+
+def test_a_site_is_made_of_committed_results(runner):
+    """Every shell step runs; the last job has none."""
+    pytest.importorskip("vl_convert", reason="the extra report")
+    build, publish = jobs(PAGES)
+    assert [step for step in publish["steps"] if "run" in step] == []
+    results = runner.folder / "results" / "published"
+    results.mkdir(parents=True)
+    shutil.copy(ROOT / "results" / "reference" / "levels.json", results)
+    runner.env |= build["env"] | {"FLAGS": "--title Team --allow method,effort --grade C"}
+    for step in build["steps"]:
+        if "run" in step:
+            done, _ = runner.run(step)
+            assert done.returncode == 0, done.stderr
+    assert "[report]" in runner.pip_log.read_text()
+    assert "int4" in (runner.folder / "site" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -65,6 +65,7 @@ COMMANDS = (
     ("sign", "harness.cli.sign", "Sign stored results with an ssh key."),
     ("cache", "harness.cli.cache", "List what lies in the cache of built models, or prune it."),
     ("report", "harness.cli.report", "Draw a stored results file again, in any format."),
+    ("site", "harness.cli.site", "Make a static site of many results, to publish from CI."),
     ("explain", "harness.cli.explain", "Print what a term means, or the sum behind an estimate."),
 )
 DEFAULT_COMMAND = "run"

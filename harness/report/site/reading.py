@@ -1,0 +1,158 @@
+"""A folder of results as a site takes it: every document below it, and what of it cannot be read.
+
+Documents are read one after the other and let go: what is kept of each fits a thousand of them into
+memory.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from harness.core.encoding import utf8_from
+from harness.core.errors import HarnessError, StorageError, UsageError
+from harness.report.site.plan import Loaded, load, unreadable
+from harness.report.site.policy import Policy, Refusal
+from harness.results.checksum import checksum_of
+from harness.results.document import decode_document, is_document
+from harness.results.journal import SUFFIX
+from harness.results.signature import (
+    Signature,
+    SignatureState,
+    judge_if_possible,
+    judge_signature,
+    signature_path,
+)
+
+LEFT = "its run was ended before there was a document: bench --resume goes on with it"
+LONGEST = 2**30  # bytes; a document of a day of samples has a hundredth
+
+
+@dataclass(slots=True)
+class Read:
+    """What was found in a folder.
+
+    Attributes:
+        loaded: documents, judged.
+        unread: files that are none, or damaged.
+        places: file -> where it lies.
+    """
+
+    loaded: list[Loaded] = field(default_factory=list)
+    unread: list[Refusal] = field(default_factory=list)
+    places: dict[str, Path] = field(default_factory=dict)
+
+
+class _Head(msgspec.Struct):
+    """The only part of a document that is read twice."""
+
+    checksum: str = ""
+
+
+def read_folder(folder: Path, policy: Policy, allowed: Path | None = None) -> Read:
+    """Read and judge every results file below a folder.
+
+    Folders whose names begin with a dot, and links to folders, are not entered; other JSON is
+    passed over.
+
+    Args:
+        folder: of results.
+        policy: to judge them by.
+        allowed: file of allowed signers; None: a signature is checked for being sound alone.
+
+    Raises:
+        UsageError: there is no such folder, or no results file in it.
+        StorageError: the folder cannot be read.
+        DeviceError: `allowed` needs an ssh-keygen, which is missing or too old.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", fix="the folder of results files")
+    read, runs = Read(), dict[str, str]()
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.name.endswith(SUFFIX):
+            if not path.with_name(f"{path.name.removesuffix(SUFFIX)}.json").exists():
+                read.unread.append(Refusal(name, "whole", LEFT))
+            continue
+        found = _read(path, name, policy, allowed, runs)
+        if isinstance(found, Refusal):
+            read.unread.append(found)
+        elif found is not None:
+            read.loaded.append(found)
+            read.places[name] = path
+    if not read.loaded and not read.unread:
+        raise UsageError(
+            f"{folder} holds no results file", fix="a folder of files that `bench run` wrote"
+        )
+    return read
+
+
+def _read(
+    path: Path, name: str, policy: Policy, allowed: Path | None, runs: dict[str, str]
+) -> Loaded | Refusal | None:
+    """One file, judged; None: it is other JSON."""
+    try:
+        content = _content(path)
+        document = decode_document(content)
+    except HarnessError as error:
+        return unreadable(name, error.problem) if is_document(path) else None
+    twin = runs.setdefault(document.run_id, name)
+    return load(
+        document,
+        name,
+        policy,
+        checksum=_checksum(content),
+        signature=_signature(path, allowed),
+        twin="" if twin == name else twin,
+    )
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        StorageError: it is no plain file, cannot be read, or is larger than any document.
+    """
+    if not path.is_file():
+        raise StorageError("no regular file: it is not read", fix="remove it")
+    try:
+        if path.stat().st_size > LONGEST:
+            raise StorageError("larger than any document", fix="remove it")
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"it cannot be read: {error.strerror}", fix="its rights") from error
+
+
+def _checksum(content: bytes) -> str:
+    """What a document states, which was held against it; else what it would state."""
+    plain = utf8_from(content)
+    return msgspec.json.decode(plain, type=_Head).checksum or checksum_of(plain)
+
+
+def _signature(path: Path, allowed: Path | None) -> Signature | None:
+    """What is known of the signature of a document; None: it has none, and nobody asked."""
+    if allowed is not None:
+        return judge_signature(path, allowed)
+    found = judge_if_possible(path) if signature_path(path).exists() else None
+    return None if found is None or found.state == SignatureState.UNSIGNED else found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield what may be a results file, in the order of names.
+
+    Raises:
+        StorageError: a folder cannot be read.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be read: {error.strerror}", fix="check the rights of the folder"
+        ) from error
+    for path in paths:
+        if path.is_dir():
+            if not path.name.startswith(".") and not path.is_symlink():
+                yield from _files(path)
+        elif path.suffix == ".json" or path.name.endswith(SUFFIX):
+            yield path
