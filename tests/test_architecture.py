@@ -27,6 +27,7 @@ ONLY_IN = {
     "click": {"cli"},
     "rich": {"cli"},
     "vl_convert": {"report"},
+    "duckdb": {"history"},
 }
 # Methods of click's own classes that give back words of the command line, and the words of flags.
 CLICKS_OWN = {"main.py: list_commands", "main.py: parse_args"}

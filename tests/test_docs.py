@@ -52,7 +52,10 @@ def test_every_command_line_of_the_pages_parses(line):
     name = words.pop(0) if words[0] in NAMES else DEFAULT_COMMAND
     command = bench.get_command(click.Context(bench), name)
     assert command is not None
-    command.make_context(name, words)
+    context = command.make_context(name, words)
+    if isinstance(command, click.Group):
+        under, found, rest = command.resolve_command(context, words[: len(words)])
+        found.make_context(under, rest, parent=context)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != DEFAULT_COMMAND])

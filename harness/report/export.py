@@ -7,7 +7,8 @@ from typing import TypeGuard
 
 from harness.report.grid import one_line
 from harness.report.rows import shown_metric
-from harness.results.identity import later_words
+from harness.results.identity import NAMED
+from harness.results.identity import cell_name as named
 from harness.results.schema import Cell, Document, Metric, Record
 from harness.results.validity import is_real, is_valid
 
@@ -39,23 +40,12 @@ def is_number(value: float | None) -> TypeGuard[float]:
 
 
 def cell_name(cell: Cell) -> str:
-    """`smollm2-135m/int4/cpu/ort/t2/b1/tg32 @ d0`: one line, unlike for any two cells of a run.
-
-    A field that came later stands in it only where it is not the usual one: a cell keeps its name.
-    """
-    words = (cell.model, cell.level, cell.device, cell.runtime, f"t{cell.threads}")
-    return one_line("/".join((*words, f"b{cell.batch}", *later_words(cell, _KNOWN), cell.workload)))
+    """The name of a cell in one line."""
+    return one_line(named(cell))
 
 
 def labels(cell: Cell) -> dict[str, str]:
     """The cell as label names and values; one line each, empty where there is no value."""
-    fields = [name for name in Cell.__struct_fields__ if name in LABELS or name not in _KNOWN]
+    fields = [name for name in Cell.__struct_fields__ if name in LABELS or name not in NAMED]
     values = {name: getattr(cell, name) for name in fields}
     return {name: "" if one is None else one_line(str(one)) for name, one in values.items()}
-
-
-# Fields that a name holds already, or that follow from others; a new field joins by itself.
-_KNOWN = (
-    *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
-    *("gen", "depth", "chunk", "batch", "threads", "sequences", "weights", "level_label"),
-)

@@ -37,3 +37,20 @@ def field_word(cell: Cell, name: str) -> str:
     """A field's value in a word, as people give it: `tests` for a cache as long as they need."""
     value = getattr(cell, name)
     return CALLED.get((name, value), str(value))
+
+
+# Fields that a cell's name holds already, or that follow from others; a new field joins the name by
+# itself, where it is not the usual one.
+NAMED = (
+    *("model", "parameters", "level", "device", "provider", "runtime", "workload", "prompt"),
+    *("gen", "depth", "chunk", "batch", "threads", "sequences", "weights", "level_label"),
+)
+
+
+def cell_name(cell: Cell) -> str:
+    """`smollm2-135m/int4/cpu/ort/t2/b1/tg32 @ d0`: unlike for any two cells of a run.
+
+    A field that came later stands in it only where it is not the usual one: a cell keeps its name.
+    """
+    words = (cell.model, cell.level, cell.device, cell.runtime, f"t{cell.threads}")
+    return "/".join((*words, f"b{cell.batch}", *later_words(cell, NAMED), cell.workload))

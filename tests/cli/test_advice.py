@@ -67,9 +67,11 @@ def advised() -> tuple[str, ...]:
 
 @cache
 def options(command: str) -> frozenset[str]:
-    """Flags of a command."""
+    """Flags of a command, and of the commands under it."""
     module = next(module for name, module, _ in COMMANDS if name == command)
-    params = import_module(module).command.params
+    found = import_module(module).command
+    under = getattr(found, "commands", {}).values()  # of a group
+    params = [param for one in (found, *under) for param in one.params]
     return frozenset(flag for param in params for flag in (*param.opts, *param.secondary_opts))
 
 

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from harness.core.errors import ResultFormatError
-from harness.results.checksum import checksum_of
+from harness.results import checksum
+from harness.results.checksum import check_content, checksum_of
 from harness.results.document import decode_document, encode_document
 from tests.results.results_samples import document, record, unchecked
 
@@ -76,3 +77,16 @@ def test_a_document_from_before_checksums_is_read():
 def test_what_is_read_and_written_again_has_a_checksum_of_its_own():
     again = encode_document(decode_document(unchecked(CONTENT)))
     assert again == CONTENT
+
+
+ODD = (0.00001, 50.0, -0.0, 1e22, 1e16, 123456789012345680.0, 2**53, -7, True, None, "ü€\x7f😀\n/")
+
+
+def test_the_fast_way_agrees_with_the_canonical_form(monkeypatch):
+    """Whatever JSON may hold: thousands of documents are not read by the slow way."""
+    text = json.dumps({"b": list(ODD), "a": {"z": 1, "é": {}}}, indent=1)
+    stated = checksum_of(text)
+    content = json.dumps({**json.loads(text), "checksum": stated}).encode()
+    monkeypatch.setattr(checksum, "checksum_of", None)
+    check_content(content, stated)
+    check_content(CONTENT, json.loads(CONTENT)["checksum"])

@@ -1,0 +1,38 @@
+"""Options that the commands of `bench history` share."""
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import Decorator
+
+INDEX = Path("results/history.duckdb")
+
+
+def index_option() -> Decorator:
+    """`--db`: the file of the index."""
+    return click.option(
+        "--db",
+        "index",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=INDEX,
+        show_default=True,
+        help="The file of the index.",
+    )
+
+
+def blessings_option() -> Decorator:
+    """`--blessings`: the file of accepted steps."""
+    return click.option(
+        "--blessings",
+        "accepted",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The file of accepted steps, to keep in git.  [default: blessings.jsonl beside --db]",
+    )
+
+
+def blessings_file(index: Path, given: Path | None) -> Path:
+    """The file of accepted steps."""
+    from harness.history.blessings import FILE
+
+    return given or index.parent / FILE
