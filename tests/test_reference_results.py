@@ -26,6 +26,7 @@ JOURNALS = {
     "ab-power": "ab_power",
     "flips": "level_flips",
     "gate-rates": "busy_neighbour",
+    "steps": "step_power",
     "stored-power": "stored_power",
     "tune-trials": "tune_trials",
 }
