@@ -2,7 +2,7 @@
 
 import click
 
-from harness.cli import history_add, history_list, history_query
+from harness.cli import history_add, history_backfill, history_list, history_query
 
 # Each is one line of the help; a module may hold several.
 COMMANDS = (
@@ -10,6 +10,7 @@ COMMANDS = (
     history_list.ls,
     history_query.query,
     history_query.export,
+    history_backfill.backfill,
 )
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LOCKS = "locks"  # folder of a cache: the locks of what is made there, and of what is measured
+ENVIRONMENTS = "environments"  # likewise: those of `bench history backfill`
+ENVIRONMENT_MARK = "bench-environment.json"  # only a whole one has it
 ABANDONED_S = 3600.0
 UNFINISHED = re.compile(r"\.probe-\d+|\..+\.\d+-[0-9a-f]{8}\.tmp")
 JOURNAL = re.compile(r"(run|ab|tune)-\d{8}-.+\.jsonl")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import StorageError
-from harness.core.files import LOCKS
+from harness.core.files import ENVIRONMENT_MARK, ENVIRONMENTS, LOCKS
 from harness.devices.compiled import FOLDER as COMPILED
 from harness.devices.compiled import META_FILE
 from harness.models.weights.source import HUB_FILE
@@ -29,6 +29,7 @@ LEFT_OVER_S = (
 )
 _HASHED = re.compile(rf".+-[0-9a-f]{{{HASH_DIGITS}}}$")
 _COPIED = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}$")
+_ENVIRONMENT = re.compile(r".+-[0-9a-f]{12}$")
 _PARTIAL = re.compile(r"\.(?P<of>.+)\.\d+-[0-9a-f]{8}\.partial$")
 
 
@@ -59,10 +60,17 @@ KINDS = (
     Kind("export without links", "exported/*", _COPIED, is_locked=False),
     Kind("model of the hub", "hub/*/*/*", re.compile(r"[^.].*"), HUB_FILE, is_locked=False),
     Kind("compiled graphs", f"{COMPILED}/*", re.compile(r"[^.].*-.+"), META_FILE, is_locked=False),
+    Kind(
+        "environment of a backfill",
+        f"{ENVIRONMENTS}/*",
+        _ENVIRONMENT,
+        ENVIRONMENT_MARK,
+        is_locked=False,
+    ),
     Kind(LEFT, ".*.partial", _PARTIAL),
     *(
         Kind(LEFT, f"{place}/.*.partial", _PARTIAL, is_locked=False)
-        for place in ("exported", "hub/*/*", COMPILED)
+        for place in ("exported", "hub/*/*", COMPILED, ENVIRONMENTS)
     ),
 )
 
