@@ -110,6 +110,14 @@ def draw_fit(document: Document, style: str, command: str = "") -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def fit_table(document: Document) -> tuple[tuple[Column[FitRow], ...], list[FitRow]]:
+    """Every candidate with what it gives up: columns and rows; no rows of any other run."""
+    fit = document.plan.fit
+    if fit is UNSET:
+        return (), []
+    return _columns(requirements_of(document)), _rows(document, fit)
+
+
 def fit_sentence(document: Document) -> str:
     """The choice of a fit and why, in one line; empty for a document of anything else."""
     fit = document.plan.fit

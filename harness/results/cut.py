@@ -69,7 +69,19 @@ def cut_document(content: bytes) -> CutDocument | None:
         return None
     count = len(document.records)
     records = f"{count} whole record{'' if count == 1 else 's'}"
-    return CutDocument(document, f"it is cut in the middle: {records} used{_lost(last)}")
+    lost = _lost(last) + _without_any(document)
+    return CutDocument(document, f"it is cut in the middle: {records} used{lost}")
+
+
+def _without_any(document: Document) -> str:
+    """Which models and levels of the plan, by their names in it, no whole record is of."""
+    lost = []
+    for key, field in (("model", "model"), ("quant", "level")):
+        kept = {getattr(record.cell, field) for record in document.records}
+        asked = getattr(document.plan, key) or ()
+        if kept & set(asked):  # else the plan has other words for them, such as a path or `sweep`
+            lost += [name for name in asked if name not in kept]
+    return f"; without any: {', '.join(lost)}" if lost else ""
 
 
 def _lost(line: bytes) -> str:

@@ -11,7 +11,7 @@ from harness.results.document import read_document
 from harness.results.schema import Document
 from tests.report.report_documents import ENVIRONMENT, document, group, sweep
 
-SWEEP = Path(__file__).resolve().parents[2] / "results" / "reference" / "sweep-bytelm.json"
+REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
 HOSTILE = (
     "<script>window.hit=1</script>",
     "<img src=x onerror=window.hit=1>",
@@ -36,10 +36,10 @@ def write_pages(folder: Path) -> dict[str, Path]:
 
 def _documents() -> Iterator[tuple[str, list[Document]]]:
     """Yield what each page is of."""
-    swept = read_document(SWEEP)
-    other = structs.replace(swept.environment, cpu_model="M9")
-    yield "sweep", [swept]
-    yield "machines", [swept, structs.replace(swept, run_id="run-b", environment=other)]
+    yield "sweep", [read_document(REFERENCE / "sweep-bytelm.json")]
+    run = read_document(REFERENCE / "default.json")
+    other = structs.replace(run.environment, cpu_model="M9")
+    yield "machines", [run, structs.replace(run, run_id="run-b", environment=other)]
     yield "failures", [sweep()]
     yield "hostile", [_hostile()]
 

@@ -131,6 +131,20 @@ def test_a_click_on_a_legend_hides_a_series_and_shows_it_again(browser, pages):
     page.context.close()
 
 
+def test_an_entry_of_a_legend_is_a_button_for_the_keyboard(browser, pages):
+    opened = open_page(browser, pages["failures"])
+    page = opened.page
+    view = page.locator(".view:has(.role-legend-label)").first
+    marks = view.locator("path[aria-roledescription]")
+    before = marks.count()
+    view.locator(".role-legend-label text").first.focus()
+    page.keyboard.press("Enter")
+    assert marks.count() < before
+    page.keyboard.press("Space")
+    assert marks.count() == before
+    page.context.close()
+
+
 def test_everything_is_reached_and_used_by_keyboard(browser, pages):
     """Tab goes to the skip link, the theme, filters, heads and the table; Enter and Space act."""
     opened = open_page(browser, pages["sweep-tables"])
@@ -155,9 +169,13 @@ def test_everything_is_reached_and_used_by_keyboard(browser, pages):
     page.context.close()
 
 
-def test_words_of_a_head_appear_with_the_pointer(browser, pages):
-    opened = open_page(browser, pages["sweep-tables"])
+def test_words_of_a_head_appear_with_the_pointer_and_stay_when_the_focus_scrolls(browser, pages):
+    opened = open_page(browser, pages["sweep-tables"], PHONE)
     page = opened.page
+    last = page.locator("#results thead button").last
+    last.focus()
+    page.wait_for_timeout(200)
+    assert "A, B, C or INVALID" in page.locator(".tip").inner_text()
     page.locator("#results thead button").first.hover()
     assert len(page.locator(".tip").inner_text()) > 10
     page.context.close()
@@ -191,7 +209,7 @@ def test_text_stands_out_from_its_background(browser, pages, name, dark):
 
 
 def test_a_page_prints_light_without_what_is_only_for_a_screen(browser, pages):
-    opened = open_page(browser, pages["sweep"], dark=True)
+    opened = open_page(browser, pages["failures"], dark=True)
     page = opened.page
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

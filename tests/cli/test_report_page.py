@@ -10,6 +10,8 @@ import pytest
 from harness.cli.main import main
 from harness.core.errors import EXIT_DEVICE, EXIT_OK, EXIT_STORAGE, EXIT_USAGE
 from harness.report.page import draw, frame
+from harness.results.journal import encode_line
+from tests.cli.test_ab_command import ab_header, ab_side
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = ROOT / "results" / "reference" / "default.json"
@@ -62,9 +64,13 @@ def test_what_cannot_be_read_of_a_folder_is_named_on_the_page(folder, tmp_path, 
     (folder / "run-new.json").write_text(json.dumps(newer))
     (folder / "run-broken.json").write_text("no json")
     (folder / "table.json").write_text('{"some": "table"}')
+    (folder / "ab-1.jsonl").write_bytes(encode_line(ab_header(ab_side(), ab_side())))
     page = tmp_path / "out.html"
     assert report(folder, "--html", page) == EXIT_OK
-    assert "its format 99 is newer than 2" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "its format 99 is newer than 2" in said
+    assert "passed over, no results file" in said
+    assert "ab-1.jsonl" in said
     text = text_of(page)
     assert "run-new.json" in text
     assert "run-broken.json" in text
@@ -122,9 +128,8 @@ def test_a_page_that_cannot_be_written_says_so(folder, tmp_path, capsys):
 
 
 def test_pairs_have_no_page(tmp_path, capsys):
-    pairs = next((ROOT / "tests").rglob("ab-*.jsonl"), None)
-    if pairs is None:
-        pytest.skip("no stored pairs")
+    pairs = tmp_path / "ab-1.jsonl"
+    pairs.write_bytes(encode_line(ab_header(ab_side(), ab_side())))
     assert report(pairs, "--html", tmp_path / "out.html") == EXIT_USAGE
     assert "bench report" in capsys.readouterr().err
 

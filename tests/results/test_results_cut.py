@@ -36,6 +36,16 @@ def test_the_record_that_was_cut_is_named():
     assert "what followed is not known" in barely.told
 
 
+def test_levels_of_the_plan_without_a_record_are_named():
+    """Of a sweep that was cut behind its first level."""
+    content = STORED.read_bytes()
+    place = content.index(b'"level":"int4"')
+    found = cut_document(content[:place])
+    assert found is not None
+    assert {record.cell.level for record in found.document.records} == {"fp32"}
+    assert found.told.endswith("; without any: int4")
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -18,6 +18,7 @@ from harness.report.page.summary import answers_of, sentence_of
 from harness.report.page.table import Table, plain_table
 from harness.report.page.trust import (
     doubts_table,
+    fit_of,
     grade_sentence,
     grades_table,
     lacks_table,
@@ -70,6 +71,7 @@ def draw_runs(
         doubts=doubts_table(runs),
         graded=grades_table(runs),
         lacks=lacks_table(runs, refused),
+        fits=[fit_of(run, number) for number, run in enumerate(runs)],
         unasked=[unasked(run) for run in runs],
         notes=[notes(run.document, run.rows) for run in runs],
         machines=machines_table(runs),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.report.explained import record_name
+from harness.report.fitted import fit_table
 from harness.report.grid import KNOWN, VARIES, Column
 from harness.report.numbers import counted
 from harness.report.page.results import FAILED, MARKS
@@ -123,6 +124,28 @@ def lacks_table(runs: Sequence[Run], refused: Sequence[Refused]) -> Table | None
         lacks,
         cells={"why": _words, "how": lambda _, cell: Cell(cell.text, cell.key, FAILED)},
         definitions=dict.fromkeys(("run", "what", "how", "why"), ""),
+    )
+
+
+def fit_of(run: Run, number: int) -> Table | None:
+    """What every candidate of a fit gives up; None: the run was no fit.
+
+    Args:
+        run: of the page.
+        number: its place on the page.
+    """
+    columns, rows = fit_table(run.document)
+    if not rows:
+        return None
+    headers = [column.header for column in columns]
+    return page_table(
+        f"fit-{number}",
+        "What every candidate gives up",
+        columns,
+        rows,
+        row_head="level",
+        cells={"gives up": _words},
+        definitions={name: "" for name in headers if not definition_of(name)},
     )
 
 

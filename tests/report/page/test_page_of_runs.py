@@ -229,6 +229,27 @@ def test_names_of_any_signs_stand_in_a_plan_file(tmp_path):
     assert {"model", "text"} <= set(PLAN_KEYS)
 
 
+def test_a_fit_says_what_it_chose_and_what_the_others_give_up():
+    met = {"requirement": "decode>=20", "workload": "tg32 @ d0", "value": 65.0, "basis": "5"}
+    fit = {
+        "prefer": "quality",
+        "lines": 2,
+        "looks": [5],
+        "candidates": [
+            {"record": 0, "outcome": "MET", "lines": [{**met, "outcome": "MET"}], "rounds": 5},
+            {"record": 3, "outcome": "NOT_MET", "lines": [{**met, "outcome": "NOT_MET"}]},
+        ],
+        "chosen": 0,
+        "command": "bench run --model smollm2-135m --quant fp32",
+    }
+    plan = {"rounds": 5, "require": ["decode>=20"], "fit": fit}
+    page = drawn(document(*group(level="fp32"), *group(), plan=plan))
+    assert "smollm2-135m fp32 with 2 threads meets decode>=20" in words_of(page, "summary")
+    heads, rows = table_of(page, "fit-0")
+    assert [row[heads.index("verdict")] for row in rows] == ["chosen", "NOT_MET"]
+    assert "What the fit chose, run alone: bench run --model" in words_of(page, "repeat")
+
+
 def test_a_run_of_nothing_still_makes_a_page():
     page = drawn(document())
     assert "nothing was measured whose speed counts" in words_of(page, "summary")

@@ -77,7 +77,11 @@
       owner = target;
       tip.textContent = document.getElementById(target.dataset.tip).textContent;
       tip.hidden = false;
-      const at = target.getBoundingClientRect(), size = tip.getBoundingClientRect();
+      place();
+    }
+    function place() {
+      if (owner === null) return;
+      const at = owner.getBoundingClientRect(), size = tip.getBoundingClientRect();
       const below = at.bottom + 6 + size.height < window.innerHeight;
       tip.style.top = Math.max(6, below ? at.bottom + 6 : at.top - size.height - 6) + "px";
       tip.style.left = Math.max(6, Math.min(at.left, document.documentElement.clientWidth - size.width - 6)) + "px";
@@ -92,7 +96,8 @@
     tip.addEventListener("mouseenter", function () { clearTimeout(leaving); });
     tip.addEventListener("mouseleave", later);
     document.addEventListener("keydown", function (event) { if (event.key === "Escape" && owner) hide(); });
-    window.addEventListener("scroll", function () { if (owner) hide(); }, { passive: true });
+    window.addEventListener("scroll", place, { passive: true, capture: true });
+    window.addEventListener("resize", place);
   }
 
   // The theme of the system, or the other one until the page is left: nothing is kept.
