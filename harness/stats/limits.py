@@ -5,14 +5,18 @@ values, and the first look whose whole interval lies on one side decides it. Of 
 the wrong one, so what must be rare is an end of an interval on the wrong side of the limit; with
 one tail of
 
-    share / (lines * looks)
+    share * part of the look / lines
 
-beyond each end of each look, any such error among all lines and looks has a chance of at most
-`share`, whatever depends on what (Bonferroni 1936).
+beyond each end of each look, where the parts of all looks add up to 1, any such error among all
+lines and looks has a chance of at most `share`, whatever depends on what (Bonferroni 1936). Looks
+after few values are the ones that save processes, and the ones whose tail costs width, as Student's
+quantile grows fast there: a look's part is as 1 / its number of values, and a tenth of that below
+FEW_VALUES, where hardly any distance would be enough.
 
 The quantity is the median of what processes measure: what a table shows. Real processes are not
 normal: some are slow for reasons of their own, and few of them in a row are alike. So two intervals
-stand for one, each with half of the tail, and what either leaves out is left out:
+stand for one, each with half of the tail, and what either leaves out is left out; of so few values
+that the first can leave out nothing, the second has the whole tail:
 
 - order statistics (the sign test): right for any shape, but it needs a dozen values to leave out
   anything at such a tail;
@@ -21,7 +25,7 @@ stand for one, each with half of the tail, and what either leaves out is left ou
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, comb, fsum, inf, sqrt
 from statistics import fmean, median
@@ -31,6 +35,7 @@ from harness.stats.differences import quantile
 SHARE = 0.05  # of families that hold any false claim
 LEAST_VALUES = 3  # fewer have no scatter worth the name
 GROWTH = 1.5  # of the number of values, from look to look
+FEW_VALUES, FEW_PART = 5, 0.1  # a look after fewer has this much of its part
 # The most that a median is away from a mean, in standard deviations, of values with one peak.
 # Source: Basu & DasGupta 1997, "The mean, median, and mode of unimodal distributions"; of values
 # with several peaks it is 1.
@@ -52,19 +57,29 @@ class Family:
     looks: tuple[int, ...] = ()
     share: float = SHARE
 
-    @property
-    def tail(self) -> float:
-        """What each end of an interval leaves out at one look."""
-        return self.share / (max(self.lines, 1) * max(len(self.looks), 1))
+    def tail(self, count: int) -> float:
+        """What each end of an interval leaves out at the look after so many values.
+
+        Args:
+            count: one of the looks; between two, the part of the smallest is taken.
+        """
+        return self.share * self._part(count) / max(self.lines, 1)
 
     @property
-    def once(self) -> "Family":
-        """The same for lines that are looked at once."""
-        return replace(self, looks=())
+    def tail_of_once(self) -> float:
+        """What each end leaves out of lines that are looked at once."""
+        return self.share / max(self.lines, 1)
 
     def is_look(self, count: int) -> bool:
         """Whether lines are looked at after so many values."""
         return not self.looks or count in self.looks
+
+    def _part(self, count: int) -> float:
+        """The look's part of the share."""
+        if not self.looks:
+            return 1.0
+        weights = {look: (FEW_PART if look < FEW_VALUES else 1.0) / look for look in self.looks}
+        return weights.get(count, min(weights.values())) / fsum(weights.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +128,12 @@ def tell_values(
     middle = median(values)
     if len(values) < LEAST_VALUES:
         return Told(NEITHER, middle, -inf, inf)
-    count, tail = len(values), family.tail / 2
+    count, tail = len(values), family.tail(len(values))
+    cut = _cut(count, tail / 2)
     mean = fmean(values)
     spread = max(scatter, sqrt(_squares(values) / (count - 1)))
-    half = (_quantile(tail, count - 1) / sqrt(count) + MEDIAN_OFF) * spread
+    half = (_quantile(tail / 2 if cut else tail, count - 1) / sqrt(count) + MEDIAN_OFF) * spread
     low, high = mean - half, mean + half
-    cut = _cut(count, tail)
     if cut:
         ordered = sorted(values)
         low, high = max(low, ordered[cut - 1]), min(high, ordered[-cut])
@@ -146,13 +161,13 @@ def tell_known(value: float, error: float, dof: float, limit: float, family: Fam
             which the caller knows.
         family: what it is told beside; its looks do not count.
     """
-    low, high = ends(value, error, dof, family.once)
+    low, high = ends(value, error, dof, family)
     return Told(side_of(low, high, limit), value, low, high)
 
 
 def ends(center: float, error: float, dof: float, family: Family) -> tuple[float, float]:
-    """Ends of Student's interval that leaves the family's tail beyond each."""
-    half = 0.0 if error == 0 else _quantile(family.tail, dof) * error
+    """Ends of Student's interval that leaves the family's tail beyond each, looked at once."""
+    half = 0.0 if error == 0 else _quantile(family.tail_of_once, dof) * error
     return center - half, center + half
 
 

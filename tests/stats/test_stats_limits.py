@@ -27,12 +27,32 @@ def test_looks_stand_ever_further_apart_and_end_at_the_most():
 
 
 def test_the_share_is_divided_among_lines_and_looks():
-    family = Family(4, (3, 5))
-    assert family.tail == SHARE / 8
-    assert family.once.tail == SHARE / 4
+    """As 1/5 to 1/8, so 8/13 and 5/13 of a line's quarter; three values get a tenth of a third."""
+    family = Family(4, (5, 8))
+    assert family.tail(5) == pytest.approx(SHARE / 4 * 8 / 13)
+    assert family.tail(8) == pytest.approx(SHARE / 4 * 5 / 13)
+    assert family.tail_of_once == SHARE / 4
     assert family.is_look(5)
-    assert not family.is_look(4)
+    assert not family.is_look(6)
     assert Family(1).is_look(4)  # a number that was fixed before
+    few = Family(1, (3, 5))
+    assert few.tail(3) == pytest.approx(SHARE * (0.1 / 3) / (0.1 / 3 + 1 / 5))
+
+
+@pytest.mark.parametrize("most", [3, 5, 12, 20, 100])
+def test_no_look_has_more_than_its_part(most):
+    family = Family(7, looks_between(3, most))
+    parts = [family.tail(look) for look in family.looks]
+    assert math.fsum(parts) * 7 == pytest.approx(SHARE)
+    assert family.tail(10_000) == min(parts)  # a number that is no look
+
+
+def test_few_values_have_one_interval_with_the_whole_tail():
+    """Student above 2.5 %, 4 degrees of freedom: 2.776; no rank of five leaves out so little."""
+    values = [0.8, 0.9, 1.0, 1.1, 1.2]
+    told = tell_values(values, 0.0, Family(share=0.025))
+    half = (2.776 / math.sqrt(5) + math.sqrt(3 / 5)) * math.sqrt(0.025)
+    assert told.high == pytest.approx(1.0 + half, rel=1e-3)
 
 
 @pytest.mark.parametrize(

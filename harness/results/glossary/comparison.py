@@ -136,7 +136,7 @@ COMPARISON = (
         "",
         "The whole interval of the median of processes keeps to a requirement. Of all lines that "
         "are told together any false MET or NOT_MET has a chance of 5 % at most: each end of an "
-        "interval leaves out 5 % / (lines * looks). INCONCLUSIVE: neither.",
+        "interval leaves out its look's part of 5 % / lines. INCONCLUSIVE: neither.",
     ),
     Term(
         "NOT_MET",
