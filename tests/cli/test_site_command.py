@@ -1,6 +1,7 @@
 """`bench site`: a folder of results becomes a folder of pages."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -66,6 +67,31 @@ def test_a_site_is_built_of_what_can_be_read_and_names_the_rest(results, tmp_pat
     copied = {path.name: path.read_bytes() for path in (site / "documents").iterdir()}
     assert copied["run-1.json"] == (results / "run-1.json").read_bytes()
     assert len(copied) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_a_link_to_nothing_and_deep_folders_end_nothing(results, tmp_path, capsys):
+    """What may never end is not read, and what hides is not looked for."""
+    os.mkfifo(results / "run-5.json")
+    (results / "run-6.json").symlink_to(tmp_path / "none")
+    (results / "loop").symlink_to(results)
+    deep = results.joinpath(*("d" * 400))
+    deep.mkdir(parents=True)
+    (deep / "run-7.json").write_bytes(encode_document(document(day=7)))
+    assert build(results, tmp_path / "site") == EXIT_OK
+    assert "1 cell of 3 runs" in capsys.readouterr().out
+    text = (tmp_path / "site" / "refused.html").read_text(encoding="utf-8")
+    assert text.count(">no regular file: it is not read<") == 2
+
+
+@needs_keygen
+def test_a_copy_with_a_bad_signature_does_not_stand_for_the_run(results, tmp_path, capsys):
+    """It comes first by its name, and another one holds the same run."""
+    content = (results / "run-1.json").read_bytes()
+    (results / "a.json").write_bytes(content)
+    (results / "a.json.sig").write_text("none")
+    assert build(results, tmp_path / "site") == EXIT_OK
+    assert "1 cell of 2 runs" in capsys.readouterr().out
 
 
 def test_building_again_changes_nothing(results, tmp_path, capsys):

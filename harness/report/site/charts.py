@@ -7,7 +7,9 @@ from typing import Any
 
 from harness.core.units import MIB
 from harness.report.charts.chart import PLOT_HEIGHT, Chart, chart
+from harness.report.charts.thinning import MOST_POINTS, thinned
 from harness.report.columns import best_estimator, estimated
+from harness.report.numbers import counted
 from harness.report.rows import shown_metric
 from harness.report.site.plan import CellPlan
 from harness.report.site.sources import SiteRow
@@ -15,6 +17,7 @@ from harness.results.metrics import rate_of_kind
 from harness.results.schema import Cell, kind_of
 
 LEAST_POINTS = 2  # one run is no history: its numbers stand in the tables
+CROWDED = 60  # points beyond which marks are small, so that each is seen
 Value = str | float | int | None
 
 
@@ -55,12 +58,14 @@ def history_charts(cell: CellPlan) -> tuple[Chart, ...]:
 def _history_chart(history: History, cell: CellPlan) -> Chart | None:
     """One chart; None: there are too few points."""
     name = history.metric(cell.newest.cell)
-    rows = list(_rows(history, name, cell.points))
-    if len(rows) < LEAST_POINTS:
+    known = list(_rows(history, name, cell.points))
+    if len(known) < LEAST_POINTS:
         return None
+    rows = thinned(known, MOST_POINTS, lambda row: float(row["value"] or 0.0))
     unit = history.unit(cell.newest.cell)
-    left_out = len(cell.points) - len(rows)
-    notes = (f"{left_out} runs have no such value, or no date",) if left_out else ()
+    left_out = len(cell.points) - len(known)
+    notes = [f"{counted(left_out, 'runs')} without such a value or a date"] * bool(left_out)
+    notes += [f"{len(rows)} of {len(known)} runs are drawn"] * (len(rows) < len(known))
     return chart(
         name.replace("_", "-"),
         history.title,
@@ -68,7 +73,7 @@ def _history_chart(history: History, cell: CellPlan) -> Chart | None:
         " estimated; colours are versions of onnxruntime.",
         _spec(unit, rows),
         rows,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -115,6 +120,7 @@ def _spec(unit: str, rows: Sequence[dict[str, Value]]) -> dict[str, Any]:
     }
     y = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True}}
     colour = {"field": "onnxruntime", "type": "nominal", "title": "onnxruntime"}
+    crowded = len(rows) > CROWDED
     tooltip = [
         {"field": "when", "type": "temporal", "title": "began", "format": "%Y-%m-%d %H:%M"},
         {"field": "value", "title": unit, "format": ".4~g"},
@@ -134,7 +140,7 @@ def _spec(unit: str, rows: Sequence[dict[str, Value]]) -> dict[str, Any]:
                 "encoding": {"y": {**y, "field": "estimate", "title": unit}},
             },
             {
-                "mark": {"type": "rule", "strokeWidth": 2},
+                "mark": {"type": "rule", "strokeWidth": 1 if crowded else 2},
                 "encoding": {
                     "y": {**y, "field": "low", "title": unit},
                     "y2": {"field": "high"},
@@ -142,7 +148,12 @@ def _spec(unit: str, rows: Sequence[dict[str, Value]]) -> dict[str, Any]:
                 },
             },
             {
-                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "size": 18 if crowded else 70,
+                    "opacity": 1,
+                },
                 "encoding": {"y": {**y, "title": unit}, "color": colour, "tooltip": tooltip},
             },
         ],

@@ -11,9 +11,9 @@ from harness.report.numbers import counted, percent, three_digits, two_decimals
 from harness.report.rows import half_width_of, rate_of, shown_metric
 from harness.report.site.charts import history_charts
 from harness.report.site.frame import assets, draw_site_page, root_of
-from harness.report.site.plan import CellPlan, Group, SitePlan, cell_words
+from harness.report.site.plan import CellPlan, Group, SitePlan
 from harness.report.site.policy import loosened_words, printed_rules
-from harness.report.site.sources import SiteRow
+from harness.report.site.sources import SiteRow, cell_words
 from harness.report.site.tables import (
     cells_table,
     documents_table,

@@ -7,7 +7,6 @@ the order in which files were found, changes a page.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.report.headline import thread_words
 from harness.report.site.policy import (
     READABLE,
     FileSubject,
@@ -17,9 +16,8 @@ from harness.report.site.policy import (
     judge_rows,
 )
 from harness.report.site.slugs import slugs
-from harness.report.site.sources import SiteRow, Source, rows_of, source_of
-from harness.results.enums import Prepack
-from harness.results.schema import Cell, Document
+from harness.report.site.sources import SiteRow, Source, cell_words, rows_of, source_of
+from harness.results.schema import Document
 from harness.results.signature import Signature
 
 MACHINES, MODELS, LEVELS, CELLS, DOCUMENTS = (
@@ -27,17 +25,6 @@ MACHINES, MODELS, LEVELS, CELLS, DOCUMENTS = (
     *("cells", "documents"),
 )
 PAGE = ".html"
-# What a cell is beside its model, level, test and machine: said where it is not the usual thing.
-USUAL: tuple[tuple[str, Callable[[Cell], str]], ...] = (
-    ("device", lambda cell: "" if cell.device == "cpu" else cell.device),
-    ("runtime", lambda cell: "" if cell.runtime == "ort" else cell.runtime),
-    ("threads", lambda cell: thread_words(cell.threads) if cell.threads else ""),
-    ("batch", lambda cell: "" if cell.batch == 1 else f"batch {cell.batch}"),
-    ("kv_cache", lambda cell: "" if cell.has_own_cache else f"kv {cell.kv_cache}"),
-    ("prepack", lambda cell: "" if cell.prepack == Prepack.OFF else f"prepack {cell.prepack}"),
-    ("chunk", lambda cell: f"chunks of {cell.chunk}" if cell.chunk else ""),
-    ("capacity", lambda cell: f"capacity {cell.capacity}" if cell.capacity else ""),
-)
 # What may differ although two cells read alike: told apart, and by number.
 IDENTITY = (
     *("model", "parameters", "level", "kv_cache", "device", "provider", "runtime", "prepack"),
@@ -187,15 +174,6 @@ def make_plan(
             if copies
         },
         refused=tuple(sorted(refused, key=lambda one: (one.file, one.rule, one.reason))),
-    )
-
-
-def cell_words(cell: Cell, hardware: str = "") -> str:
-    """A cell in words, but for its machine: `smollm2-135m int4 tg32, 2 threads`."""
-    test = cell.workload.removesuffix(" @ d0")
-    more = [word for _, say in USUAL if (word := say(cell))]
-    return ", ".join(
-        filter(None, (f"{cell.model} {cell.level_label or cell.level} {test}", *more, hardware))
     )
 
 

@@ -4,14 +4,14 @@ A rule is about a file or about one of its rows. Whoever loosens one says so on 
 and the site says it on every page.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import UNSET
 
 from harness.core.errors import UsageError, suggestion
-from harness.report.site.sources import SiteRow, Source
+from harness.report.site.sources import SiteRow, Source, cell_words
 from harness.results.enums import Ending, Grade, Status
 from harness.results.plan import RunPlan
 from harness.results.progress import ending_of
@@ -20,6 +20,7 @@ from harness.results.signature import BROKEN, SignatureState
 from harness.results.validity import is_own_work
 
 LEAST_GRADE = Grade.B
+MOST_NAMED = 3  # rows of one refusal; all of them stand in the file
 WHOLE = frozenset({Ending.COMPLETE, Ending.RESUMED, Ending.FAILED})
 # key of a plan, least value, its usual one: the effort of the plan that `bench run` measures by.
 STANDARD: tuple[tuple[str, float, float], ...] = (
@@ -106,12 +107,14 @@ class Refusal:
         rule: its name.
         reason: in a sentence; of several rows each reason once.
         rows: how many rows are left out; None: all of the file.
+        names: of the first of these rows.
     """
 
     file: str
     rule: str
     reason: str
     rows: int | None = None
+    names: tuple[str, ...] = ()
 
 
 def _twice(subject: FileSubject) -> str:
@@ -257,16 +260,23 @@ def judge_rows(
 ) -> tuple[tuple[SiteRow, ...], tuple[Refusal, ...]]:
     """Part the rows of one file into those that are shown and refusals, one for each rule."""
     shown: list[SiteRow] = []
-    refused: dict[str, list[str]] = {}
+    refused: dict[str, list[tuple[str, str]]] = {}
     for row in rows:
         broken = _broken(row.record, policy)
         if broken is None:
             shown.append(row)
         else:
-            refused.setdefault(broken[0], []).append(broken[1])
+            words = cell_words(row.cell, row.hardware)
+            refused.setdefault(broken[0], []).append((broken[1], words))
     found = [
-        Refusal(rows[0].source.file, name, _each_once(reasons), len(reasons))
-        for name, reasons in refused.items()
+        Refusal(
+            rows[0].source.file,
+            name,
+            "; ".join(dict.fromkeys(reason for reason, _ in left_out)),
+            len(left_out),
+            tuple(words for _, words in left_out[:MOST_NAMED]),
+        )
+        for name, left_out in refused.items()
     ]
     return tuple(shown), tuple(found)
 
@@ -310,7 +320,3 @@ def _value(plan: RunPlan, key: str, usual: Any) -> Any:
 def _words(value: object) -> str:
     """A value in a sentence."""
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _each_once(reasons: Collection[str]) -> str:
-    return "; ".join(dict.fromkeys(reasons))

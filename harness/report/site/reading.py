@@ -4,6 +4,7 @@ Documents are read one after the other and let go: what is kept of each fits a t
 memory.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from harness.results.signature import (
 )
 
 LEFT = "its run was ended before there was a document: bench --resume goes on with it"
-LONGEST = 2**30  # bytes; a document of a day of samples has a hundredth
+LONGEST = 2**29  # bytes; a document of a day of samples has a hundredth
 
 
 @dataclass(slots=True)
@@ -94,18 +95,23 @@ def _read(
     """One file, judged; None: it is other JSON."""
     try:
         content = _content(path)
+    except StorageError as error:
+        return unreadable(name, error.problem)
+    try:
         document = decode_document(content)
     except HarnessError as error:
         return unreadable(name, error.problem) if is_document(path) else None
-    twin = runs.setdefault(document.run_id, name)
-    return load(
+    found = load(
         document,
         name,
         policy,
         checksum=_checksum(content),
         signature=_signature(path, allowed),
-        twin="" if twin == name else twin,
+        twin=runs.get(document.run_id, ""),
     )
+    if found.rows:  # a copy that is refused, for its signature say, takes the place of none
+        runs[document.run_id] = name
+    return found
 
 
 def _content(path: Path) -> bytes:
@@ -144,15 +150,15 @@ def _files(folder: Path) -> Iterator[Path]:
     Raises:
         StorageError: a folder cannot be read.
     """
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError as error:
+
+    def refuse(error: OSError) -> None:
         raise StorageError(
-            f"{folder} cannot be read: {error.strerror}", fix="check the rights of the folder"
+            f"{error.filename} cannot be read: {error.strerror}",
+            fix="check the rights of the folder",
         ) from error
-    for path in paths:
-        if path.is_dir():
-            if not path.name.startswith(".") and not path.is_symlink():
-                yield from _files(path)
-        elif path.suffix == ".json" or path.name.endswith(SUFFIX):
-            yield path
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.endswith((".json", SUFFIX)) and not name.startswith("."):
+                yield Path(place) / name

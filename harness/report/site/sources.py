@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from harness.core.units import GIB
 from harness.report.grid import one_line
+from harness.report.headline import thread_words
 from harness.report.numbers import counted
+from harness.results.enums import Prepack
 from harness.results.environment import MachineFacts
 from harness.results.explanation import Explanation
 from harness.results.schema import Cell, Document, Record
@@ -20,6 +22,18 @@ from harness.results.signature import Signature, SignatureState
 UNKNOWN = "unknown"
 ONNXRUNTIME, BENCH = "onnxruntime", "ondevice-bench"
 GENAI = "onnxruntime-genai"  # its name begins alike, and it carries no provider
+
+# What a cell is beside its model, level, test and machine: said where it is not the usual thing.
+USUAL: tuple[tuple[str, Callable[[Cell], str]], ...] = (
+    ("device", lambda cell: "" if cell.device == "cpu" else cell.device),
+    ("runtime", lambda cell: "" if cell.runtime == "ort" else cell.runtime),
+    ("threads", lambda cell: thread_words(cell.threads) if cell.threads else ""),
+    ("batch", lambda cell: "" if cell.batch == 1 else f"batch {cell.batch}"),
+    ("kv_cache", lambda cell: "" if cell.has_own_cache else f"kv {cell.kv_cache}"),
+    ("prepack", lambda cell: "" if cell.prepack == Prepack.OFF else f"prepack {cell.prepack}"),
+    ("chunk", lambda cell: f"chunks of {cell.chunk}" if cell.chunk else ""),
+    ("capacity", lambda cell: f"capacity {cell.capacity}" if cell.capacity else ""),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +153,15 @@ def machine_name(facts: MachineFacts) -> str:
         "virtual" if facts.virtual_machine else "",
     ]
     return one_line(", ".join(word for word in words if word))
+
+
+def cell_words(cell: Cell, hardware: str = "") -> str:
+    """A cell in words, but for its machine: `smollm2-135m int4 tg32, 2 threads`."""
+    test = cell.workload.removesuffix(" @ d0")
+    more = [word for _, say in USUAL if (word := say(cell))]
+    return ", ".join(
+        filter(None, (f"{cell.model} {cell.level_label or cell.level} {test}", *more, hardware))
+    )
 
 
 def _slim_explanation(explanation: Explanation | None) -> Explanation | None:

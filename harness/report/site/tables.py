@@ -21,9 +21,9 @@ from harness.report.numbers import (
 )
 from harness.report.page.table import Cell, Table, page_table
 from harness.report.rows import half_width_of, rate_of, shown, shown_metric
-from harness.report.site.plan import USUAL, CellPlan, Group, SitePlan
+from harness.report.site.plan import CellPlan, Group, SitePlan
 from harness.report.site.policy import Refusal
-from harness.report.site.sources import SiteRow, Source
+from harness.report.site.sources import USUAL, SiteRow, Source
 from harness.results.enums import Grade
 from harness.results.metrics import METRICS, find_metric, rate_of_kind
 from harness.results.schema import Metric, Record, kind_of
@@ -197,7 +197,7 @@ def documents_table(plan: SitePlan, links: Links) -> Table:
     columns: tuple[Column[Source], ...] = (
         Column("began UTC", lambda one: _minute(one.created_utc)),
         Column("document", lambda one: one.file),
-        Column("run", lambda one: one.run_id),
+        Column("run", lambda one: None if one.run_id in one.file else one.run_id, shown=KNOWN),
         Column("machine", lambda one: one.machine),
         Column("rows shown", lambda one: counts[one.file]),
         Column("onnxruntime", lambda one: one.onnxruntime),
@@ -237,6 +237,7 @@ def refused_table(refused: Sequence[Refusal]) -> Table:
         Column("rows", lambda one: "all" if one.rows is None else one.rows),
         Column("rule", lambda one: one.rule),
         Column("reason", lambda one: one.reason),
+        Column("which", _which, shown=KNOWN),
     )
     return page_table(
         "refused",
@@ -244,8 +245,11 @@ def refused_table(refused: Sequence[Refusal]) -> Table:
         columns,
         refused,
         choices=("rule",),
-        cells={"reason": lambda _, cell: replace(cell, mark="words")},
-        definitions={"reason": "", **DEFINITIONS},
+        cells={
+            "reason": lambda _, cell: replace(cell, mark="words"),
+            "which": lambda _, cell: replace(cell, mark="words"),
+        },
+        definitions={"reason": "", "which": "The first of these rows.", **DEFINITIONS},
     )
 
 
@@ -275,6 +279,13 @@ def settings_of(row: SiteRow) -> str:
     """What of a cell is unusual, in words; empty: nothing."""
     words = [word for _, say in USUAL if (word := say(row.cell))]
     return ", ".join(filter(None, (*words, row.hardware)))
+
+
+def _which(refusal: Refusal) -> str | None:
+    """The first rows that are left out, and how many more there are."""
+    more = (refusal.rows or 0) - len(refusal.names)
+    told = "; ".join(refusal.names)
+    return (f"{told} and {more} more" if more > 0 else told) or None
 
 
 def _day(row: SiteRow) -> str:

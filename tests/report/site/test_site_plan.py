@@ -3,8 +3,9 @@
 import random
 from itertools import count
 
-from harness.report.site.plan import cell_words, load, make_plan, unreadable
+from harness.report.site.plan import load, make_plan, unreadable
 from harness.report.site.policy import Policy
+from harness.report.site.sources import cell_words
 from tests.report.site.site_documents import document, record
 
 POLICY = Policy()

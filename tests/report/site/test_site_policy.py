@@ -91,6 +91,8 @@ def test_rows_are_refused_one_by_one_with_how_many():
     assert [row.cell.level for row in found.rows] == ["int8"]
     (refusal,) = found.refused
     assert (refusal.rule, refusal.rows, refusal.reason) == ("grade", 2, "grade C (WIDE_INTERVAL)")
+    levels = ("int2", "int4")
+    assert refusal.names == tuple(f"smollm2-135m {level} tg4, 2 threads" for level in levels)
 
 
 def test_a_looser_grade_is_said_and_a_stricter_one_is_none():
