@@ -90,9 +90,12 @@ def command(
     chosen = make_plan(settings, usable_cores(), folder=cache)
     check_candidates(chosen, requirements)
     if dry_run:
-        from harness.report.plan_lines import draw_plan
+        from harness.cli.show import PEOPLE
+        from harness.report.plan_lines import draw_plan, fit_line
 
         show(draw_plan(chosen, style))
+        if style in PEOPLE:
+            show(fit_line(chosen.settings))
         return EXIT_OK
     outcome = _found(
         chosen,

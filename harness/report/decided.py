@@ -23,10 +23,9 @@ def _fate(one: Candidate) -> str:
     if one.is_lost:
         return f"failed: {next((line.why for line in lines if line.why), 'nothing is known of it')}"
     after = f" after {counted(one.rounds, 'processes')}" if one.rounds else ""
-    if one.outcome is Outcome.NOT_MET:
-        return f"NOT_MET{after}: {_told(_those(lines))}"
     if not one.confirmation:
-        return f"{one.outcome}{after}"
+        why = _told(line for line in lines if line.outcome is one.outcome)
+        return f"{one.outcome}{after}" + (f": {why}" if one.outcome is not Outcome.MET else "")
     fresh = one.confirmation.values()
     if all_met(fresh):
         return f"MET, confirmed in {', '.join(dict.fromkeys(line.basis for line in fresh))}"

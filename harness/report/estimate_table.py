@@ -20,6 +20,16 @@ from harness.report.grid import (
     six_digits,
 )
 from harness.report.numbers import estimated
+from harness.report.turns import TURNS
+
+TESTS = "tests"  # as many positions as they need, in the word of --capacity
+
+
+def _capacity(row: Estimate) -> str | None:
+    """Positions that were asked for; none are where the tests decide."""
+    count = row.case.lengths.capacity_tokens
+    return f"{count:,}" if count else None
+
 
 COLUMNS: tuple[Column[Estimate], ...] = (
     Column("model", lambda e: e.case.target.name, shown=VARIES),
@@ -31,7 +41,7 @@ COLUMNS: tuple[Column[Estimate], ...] = (
     Column("prompt", lambda e: e.case.lengths.prompt_tokens, shown=VARIES),
     Column("gen", lambda e: e.case.lengths.gen_tokens or None, shown=VARIES),
     Column("batch", lambda e: e.case.lengths.batch, shown=VARIES),
-    Column("capacity", lambda e: e.case.lengths.capacity_tokens or None, "{:,}".format, VARIES),
+    Column("capacity", _capacity, shown=VARIES),
     Column("weights MiB", lambda e: e.sizes.weights_bytes / MIB, "{:,.0f}".format),
     Column("peak MiB", lambda e: e.sizes.memory.peak_bytes / MIB, "{:,.0f}".format),
     Column("fits", lambda e: "yes" if e.sizes.fits else "no"),
@@ -79,12 +89,20 @@ def draw_estimates(
     """
     if style in ("json", "jsonl"):
         return draw_records([_record(row, explain) for row in rows], style), ()
-    notes = tuple(_notes(rows))
+    notes = (*_notes(rows), *_turns_note(rows))
     if style == "csv":
         return draw_records([flat_values(row) for row in rows], style, six_digits), notes
-    parts = [prose(_headline(rows), style), draw_columns(COLUMNS, rows, style)]
+    parts = [prose(_headline(rows), style), draw_columns(_columns(rows), rows, style)]
     parts += [_explanation(row, style) for row in rows] if explain else []
     return "\n\n".join([*parts, bullets((*_bases(rows), *notes), style)]), ()
+
+
+def _columns(rows: Sequence[Estimate]) -> tuple[Column[Estimate], ...]:
+    """The columns; beside rows with positions of their own the others say `tests`."""
+    if not any(row.case.lengths.capacity_tokens for row in rows):
+        return COLUMNS
+    named: Column[Estimate] = Column("capacity", lambda row: _capacity(row) or TESTS, shown=VARIES)
+    return tuple(named if column.header == "capacity" else column for column in COLUMNS)
 
 
 def draw_number(value: float | None, factor: float = 1.0) -> str:
@@ -124,6 +142,11 @@ def _bases(rows: Sequence[Estimate]) -> list[str]:
         watts = "–".join(dict.fromkeys(f"{number:g}" for number in device.power_w))
         energies[f"energy modelled: {watts} W x time ({device.power_basis}); floor: physics"] = 1
     return [*counts, *speeds, *energies]
+
+
+def _turns_note(rows: Sequence[Estimate]) -> list[str]:
+    """Return what the two times of a turn are."""
+    return [TURNS] * any(row.case.lengths.turn for row in rows)
 
 
 def _notes(rows: Sequence[Estimate]) -> list[str]:

@@ -134,10 +134,11 @@ def sentence(fit: Fitted, rows: Sequence[FitRow], asked: Sequence[Requirement]) 
         return (
             f"none of {counted(len(rows), 'candidates')} is shown to meet {wanted}: {_rest(rows)}"
         )
-    met = sum(row.found.outcome is Outcome.MET for row in rows)
+    met = [row for row in rows if row.found.outcome is Outcome.MET and not row.is_chosen]
     why = "the only one that does"
-    if met > 1:
-        why = f"of {met} that do, the one with {PREFERENCES[fit.prefer].words}"
+    if met:
+        reason = PREFERENCES[fit.prefer].reason([chosen.record], [[row.record] for row in met])
+        why = f"of {len(met) + 1} that do, the one {reason}"
     confirmed = {line.basis for line in chosen.found.confirmation if "process" in line.basis}
     again = f", confirmed in {'; '.join(sorted(confirmed))} anew" if confirmed else ""
     return f"{chosen.name} meets {wanted}: {why}{again} ({_rest(rows)})"

@@ -12,6 +12,7 @@ from harness.report.numbers import counted, three_digits
 from harness.report.required import judged_document, required_lines
 from harness.report.rows import Row, test_of
 from harness.report.sweep import sweep_notes
+from harness.report.turns import TURNS
 from harness.results.calibration import StoredConstants
 from harness.results.enums import EnergyKind, PlacementVerdict, Status
 from harness.results.explanation import WholeCache
@@ -53,6 +54,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *filter(None, [progress_sentence(document)]),
         *(["no records: nothing was measured"] * (not document.records)),
         *_judged_tests(rows),
+        *([TURNS] * any("reread_ttft_ms" in one.metrics for one in document.records)),
         *_failures(document.records),
         *_misplaced(document.records),
         *_invalid(document.records),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from harness.report.grid import draw_records, one_line
 from harness.report.numbers import counted
+from harness.runner.fitting.asked import looks_of
 from harness.runner.plan import Plan
 from harness.runner.settings import Settings
 
@@ -67,6 +68,17 @@ def _extras(settings: Settings) -> Iterator[str]:
         yield "quality beside the reference"
     if settings.profile:
         yield "a profile of each"
+    if settings.require:
+        yield f"held to {', '.join(settings.require)}"
+
+
+def fit_line(settings: Settings) -> str:
+    """What a fit makes of the rounds of its plan, in one line."""
+    looks = ", ".join(map(str, looks_of(settings)))
+    return (
+        "whom its estimate rules out is not built; whoever is undecided has more rounds, looked at"
+        f" after {looks}; the choice is confirmed in fresh ones"
+    )
 
 
 def _called(plan: Plan) -> dict[str, str]:

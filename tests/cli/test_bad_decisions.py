@@ -112,3 +112,19 @@ def test_questions_that_are_none(refused, tmp_path, monkeypatch, item, told):
     lines = (one if isinstance(one, str) else json.dumps(one) for one in (ITEM, item))
     file.write_text("\n".join(lines))
     assert told in refused(*RUN, "--gen", "4", "--threads", "1", "--tasks", str(file), "-q")
+
+
+def test_signs_outside_the_vocabulary(refused, make_tiny, tmp_path, monkeypatch):
+    """A tokenizer of 256 words, of which none is what the second choice says."""
+    tokenizers = pytest.importorskip("tokenizers")
+    monkeypatch.setattr(tasks, "Worker", InlineWorker)
+    folder = make_tiny(tmp_path / "words")
+    words = {f"t{number}": number for number in range(256)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="t0"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    file = tmp_path / "mine.jsonl"
+    file.write_text(json.dumps({"context": "t1 t2", "choices": [" t3", " Rome"], "answer": 0}))
+    model = ("run", "--model", str(folder), "--quant", "int4", "--gen", "4", "--threads", "1")
+    told = refused(*model, "--tasks", str(file), "-q")
+    assert "line 1: choice 1 has signs outside the vocabulary" in told

@@ -291,6 +291,10 @@ def test_turns_are_rows_with_the_cache_kept_and_lost(capsys):
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["depth_tokens"] for row in rows] == [1000, 1192, 1384]
     assert {row["capacity_tokens"] for row in rows} == {8192}
+    _, drawn, _ = run(capsys, *words, "--capacity", "tests,max")
+    table = drawn.split("\n\n")[1]
+    assert table.count(" tests ") == table.count(" 8,192 ") == 3
+    assert "reread TTFT: it was lost" in drawn
 
 
 def test_a_turn_is_estimated_as_a_run_estimates_it(capsys):

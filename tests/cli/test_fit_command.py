@@ -36,6 +36,7 @@ def test_a_fit_says_the_choice_the_table_and_the_command(fit, capsys):
     assert code == EXIT_OK
     first, *_, last = out.strip().splitlines()
     assert first.startswith("bytelm int8 with 1 thread meets decode>=150, ttft<=200ms: of 2")
+    assert "of 2 that do, the one that comes first, confirmed" in first  # nothing was built
     assert "confirmed in 5 processes anew (2 MET, 1 NOT_MET by estimate)" in first
     assert last.startswith("bench run --model bytelm --quant int8 --device cpu --threads 1 --pg")
     (row,) = (line for line in out.splitlines() if line.startswith("fp32 "))
@@ -48,6 +49,9 @@ def test_a_fit_says_the_choice_the_table_and_the_command(fit, capsys):
     assert first in drawn
     assert "not built: by its estimate" in drawn
     assert main(["compare", str(path), "--axis", "quant", "--base", "int8"]) == EXIT_OK
+    capsys.readouterr()
+    assert main(["results", str(path.parent), "--format", "json"]) == EXIT_OK
+    assert json.loads(capsys.readouterr().out)[0]["kind"] == "fit"
 
 
 @pytest.mark.parametrize("style", ["json", "csv", "jsonl", "md"])
@@ -61,6 +65,51 @@ def test_programs_get_every_line(fit, style):
         assert next(json.loads(line)["outcome"] for line in out.splitlines()) == "NOT_MET"
     else:
         assert "decode>=150" in out.replace("&gt;", ">")
+
+
+def test_what_is_given_up_is_what_the_table_shows(fit):
+    """4 ms of a step beside 5 ms: the rate of the row over that of the choice."""
+    _, out, _ = fit("decode>=150", machine=Machine(FAST, noise=0.0))
+    (row,) = (line for line in out.splitlines() if line.startswith("int4 "))
+    assert "250 tok/s" in row
+    assert "1.250 times the decode" in row
+
+
+@pytest.mark.parametrize(
+    ("prefer", "reason"), [("speed", "the highest rate"), ("memory", "the smallest peak")]
+)
+def test_the_sentence_says_what_decided(fit, prefer, reason):
+    machine = Machine(FAST, peak_mib={"int8": 80.0, "int4": 90.0})
+    _, out, _ = fit("decode>=150", "--prefer", prefer, machine=machine)
+    assert f"of 2 that do, the one with {reason}" in out
+
+
+def test_a_dry_run_says_how_it_will_decide(capsys):
+    assert main([*WORDS, "--require", "decode>=150", "--dry-run"]) == EXIT_OK
+    out = capsys.readouterr().out
+    assert "3 rounds each, held to decode>=150" in out
+    assert "looked at after 3, 5, 8, 12, 18, 20" in out
+    assert main([*WORDS, "--require", "decode>=150", "--dry-run", "--format", "json"]) == EXIT_OK
+    assert len(json.loads(capsys.readouterr().out)) == 3
+
+
+def test_decisions_are_told_with_v(monkeypatch, tmp_path, capsys):
+    Machine(FAST, estimates={"fp32": 40.0}).put_in_place(monkeypatch)
+    places = ["--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]
+    loud = [word for word in WORDS if word != "-q"]
+    for more, count in ((["-v"], 4), ([], 0)):
+        assert main([*loud, *more, "--require", "decode>=150", *places]) == EXIT_OK
+        told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("decided")]
+        assert len(told) == count
+
+
+def test_questions_are_read_before_anything_is_built(tmp_path, capsys):
+    file = tmp_path / "one.jsonl"
+    file.write_text(json.dumps({"context": "a", "choices": ["b"], "answer": 0}))
+    words = ["--require", "accuracy>=50%", "--tasks", str(file), "--cache", str(tmp_path / "cache")]
+    assert main([*WORDS, *words]) == EXIT_USAGE
+    assert "line 1: one choice" in capsys.readouterr().err
+    assert not list((tmp_path / "cache").glob("*"))
 
 
 def test_none_that_meets_it_ends_with_1(fit):

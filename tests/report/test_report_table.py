@@ -204,6 +204,9 @@ def test_each_turn_of_a_chat_is_a_row():
         ["0", "100", "101", "50.0"],
         ["192", "110", "220", "50.0"],
     ]
+    drawn = render(document(turn(0, 100.0, 101.0)), "md")
+    assert "reread TTFT: it was lost, and all of it is read again (bench explain turn)" in drawn
+    assert "reread" not in render(document(record("tg64", {"decode_tok_s": metric(50.0)})), "md")
 
 
 def test_each_test_has_its_own_column_short_ones_first():

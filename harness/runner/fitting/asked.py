@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
+from harness.models.texts.tasks import read_tasks
 from harness.results.enums import Kind
 from harness.results.metric_row import Source
 from harness.results.requirement import Requirement, parse_requirements
 from harness.runner.plan import Plan
 from harness.runner.plan.required import FLAG, refuse_unmeasured
 from harness.runner.settings import Settings
+from harness.stats.limits import looks_between
 
 TESTS = ("pg", "turns", "enc", "img", "aud")  # keys that say what is tested, beside lengths
 OF_FIT = ("max_rounds", "text")  # flags that say something here without what they go with in a run
@@ -58,12 +60,23 @@ def _with_tests(settings: Settings, requirements: Sequence[Requirement]) -> Sett
     )
 
 
+def looks_of(settings: Settings) -> tuple[int, ...]:
+    """Numbers of processes after which a fit asks what is decided."""
+    return looks_between(settings.rounds, settings.max_rounds)
+
+
 def check_candidates(plan: Plan, requirements: Sequence[Requirement]) -> None:
     """Refuse a candidate of which a requirement could not be judged: it could never be chosen.
 
+    Questions are read now, although they are asked last.
+
     Raises:
-        UsageError: names its model and its tests.
+        UsageError: names its model and its tests; or a file of questions that is none.
     """
+    if plan.settings.tasks is not None:
+        built = (group.built for group in plan.groups if not group.model.is_own_plan)
+        for folder in dict.fromkeys(source.folder for source in built):
+            read_tasks(plan.settings.tasks, folder)
     for one in requirements:
         for group in plan.groups:
             refuse_unmeasured(one, [group])

@@ -5,6 +5,7 @@ A line that a look has decided stays decided; a candidate of which one line is N
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 from harness.results.enums import Outcome
 from harness.results.fitted import FittedCandidate, FittedLine
@@ -105,12 +106,22 @@ class Preference:
     """Which of several that meet all requirements is chosen.
 
     Attributes:
-        words: of the sentence that says why.
+        reasons: why one is taken, for each number of its key.
         key: of the records of a candidate, the best first.
     """
 
-    words: str
+    reasons: tuple[str, ...]
     key: Callable[[Sequence[Record]], tuple[float, ...]]
+
+    def reason(self, chosen: Sequence[Record], others: Sequence[Sequence[Record]]) -> str:
+        """What tells the choice from the next best, where it is known of both."""
+        mine, next_best = self.key(chosen), min(map(self.key, others))
+        differing = (
+            f"with {why}"
+            for why, one, other in zip(self.reasons, mine, next_best, strict=True)
+            if one != other and isfinite(one) and isfinite(other)
+        )
+        return next(differing, "that comes first")
 
 
 def _value(records: Sequence[Record], name: str, missing: float) -> float:
@@ -141,17 +152,17 @@ def _by_quality(records: Sequence[Record]) -> tuple[float, ...]:
     return (-float(cell.parameters), *_loss(records), float(cell.threads), _peak(records))
 
 
+SMALLEST = "the smallest peak"
+# As _by_quality has them; what a level loses is known where a requirement or --quality asks for it.
+OF_QUALITY = ("most parameters", "the least loss", "most bits a weight", "fewest threads", SMALLEST)
 PREFERENCES: dict[str, Preference] = {
-    "quality": Preference(
-        "most parameters, then the least loss (without --require kld: most bits a weight), then"
-        " fewer threads",
-        _by_quality,
-    ),
+    "quality": Preference(OF_QUALITY, _by_quality),
     "speed": Preference(
-        "the highest rate", lambda records: (_slowness(records), *_by_quality(records))
+        ("the highest rate", *OF_QUALITY),
+        lambda records: (_slowness(records), *_by_quality(records)),
     ),
     BY_MEMORY: Preference(
-        "the smallest peak", lambda records: (_peak(records), *_by_quality(records))
+        (SMALLEST, *OF_QUALITY), lambda records: (_peak(records), *_by_quality(records))
     ),
 }
 

@@ -27,6 +27,7 @@ from harness.results.progress import command_line, without_places
 from harness.results.requirement import Requirement
 from harness.results.schema import Document, Record
 from harness.runner.fitting import replay
+from harness.runner.fitting.asked import looks_of
 from harness.runner.fitting.choice import BY_MEMORY, Candidate, Lines, in_order, judged_again
 from harness.runner.fitting.command import run_words
 from harness.runner.fitting.estimated import ruled_out, skipped
@@ -137,6 +138,9 @@ class Fit:
         self._recall(replay.MINUTES)
         yield from sustained_tests(self._part(self.open), self.builds, self.entries, self.log)
         self._look(self.open, self.family)
+        for one in self.open:
+            if one.outcome is Outcome.INCONCLUSIVE:
+                self.watch(one)
         yield from self._confirmed()
 
     def _recall(
@@ -178,13 +182,12 @@ class Fit:
             if one.lines:
                 self.watch(one)
                 yield skipped(one)
-        settings = self.plan.settings
         scattering = sum(
             not is_counted(asked.metric)
             for one in self.open
             for _, asked in lines_of(self.records_of(one), self.requirements)
         )
-        self.family = Family(scattering, looks_between(settings.rounds, settings.max_rounds))
+        self.family = Family(scattering, looks_of(self.plan.settings))
 
     def _built(self) -> Iterator[Entry]:
         """Yield failed builds, and what is checked before anything is timed."""

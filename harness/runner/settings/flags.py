@@ -345,6 +345,7 @@ FLAGS: tuple[Flag, ...] = (
         "tasks", readers.WORD, "builtin", '"builtin"', "TASKS", BESIDES,
         "Let every level answer questions with choices, beside its model at fp32: builtin, or a"
         " file with one JSON object a line.",
+        commands=FITTED,
     ),
     Flag(
         "sensitivity", readers.TRUTH, "", "true", "", BESIDES,

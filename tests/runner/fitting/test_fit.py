@@ -1,14 +1,18 @@
 """Fits from recorded replies: who is measured, for how long, who is chosen, and what is kept."""
 
 import pytest
+from msgspec import structs
 
 from harness.core.errors import EXIT_CELLS, EXIT_GATE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.results.document import read_document
 from harness.results.enums import Outcome
+from harness.results.schema import Metric
 from harness.runner.fitting.asked import check_candidates, fit_settings
+from harness.runner.fitting.choice import PREFERENCES
 from harness.runner.fitting.fit import fit_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import load_settings
+from tests.measured_documents import quality, record
 from tests.runner.fitting.replayed import Machine
 
 MET, NOT_MET, INCONCLUSIVE = Outcome
@@ -187,3 +191,30 @@ def test_what_nothing_can_judge_is_refused_before_anything_is_built(
         laid_out(require, levels=("int4",), model=model)
     assert problem in raised.value.problem
     assert raised.value.fix
+
+
+@pytest.mark.parametrize(
+    ("prefer", "mine", "other", "reason"),
+    [
+        ("quality", {"parameters": 9}, {}, "with most parameters"),
+        ("quality", {}, {"kld": 0.2}, "with the least loss"),
+        ("quality", {}, {"bits": 3.0}, "with most bits a weight"),
+        ("quality", {}, {"threads": 4}, "with fewest threads"),
+        ("quality", {"peak": None}, {"threads": 4}, "with fewest threads"),
+        ("quality", {}, {"peak": None}, "that comes first"),
+        ("memory", {"peak": 1e6}, {"threads": 1}, "with the smallest peak"),
+        ("speed", {"ms": 5.0}, {"threads": 1}, "with the highest rate"),
+    ],
+)
+def test_the_reason_is_what_is_known_of_both(prefer, mine, other, reason):
+    def records(ms=10.0, kld=0.1, bits=4.0, peak=2e6, **cell):
+        one = record([ms] * 3, peak_bytes=None, quality=quality(kld), **cell)
+        known = {"bits_per_weight": bits, "peak_rss_bytes": peak}
+        found = {
+            name: Metric(value=value, unit="", processes=1)
+            for name, value in known.items()
+            if value
+        }
+        return [structs.replace(one, metrics={**one.metrics, **found})]
+
+    assert PREFERENCES[prefer].reason(records(**mine), [records(**other)]) == reason
