@@ -61,7 +61,7 @@ COMMANDS = (
     ("eval", "harness.cli.eval", "Run tasks of lm-evaluation-harness on a model's levels."),
     ("compare", "harness.cli.compare", "Say what is faster, slower, the same, or inconclusive."),
     ("results", "harness.cli.results", "List the runs of a folder, the latest first."),
-    ("history", "harness.cli.history", "Index many runs, and ask them: SQL, Parquet."),
+    ("history", "harness.cli.history", "Index many runs: trends, steps, SQL, Parquet."),
     ("verify", "harness.cli.verify", "Say whether stored results are as they were written."),
     ("sign", "harness.cli.sign", "Sign stored results with an ssh key."),
     ("cache", "harness.cli.cache", "List what lies in the cache of built models, or prune it."),

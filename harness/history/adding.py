@@ -30,12 +30,13 @@ from harness.history.rows import (
 )
 from harness.history.sources import Source
 from harness.history.tables import STORED, TABLES, columns_of
+from harness.history.votes import keep_steps
 from harness.results.schema import Document, Record
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-BATCH_RECORDS = 20_000  # that wait at once, about 200 MB
+BATCH_RECORDS = 10_000  # that wait at once, about 100 MB
 ReadJournal = Callable[[Path], Document]
 Tell = Callable[[int, int], None]
 _Rank = tuple[bool, int, str]
@@ -95,6 +96,8 @@ def add_files(
                 if tell is not None:
                     tell(count, adding.records)
         adding.load()
+        if adding.records:
+            keep_steps(connection)
         return adding.result()
 
 

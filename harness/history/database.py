@@ -31,6 +31,7 @@ MEMORY = "512MB"  # of a gibibyte that the process may have
 REBUILD = "build it anew: bench history add --rebuild; what was blessed stays"
 REMOVE = "remove the file and build it anew: bench history add results; what was blessed stays"
 OTHER_FILE = "--db with another file; bench history makes its own"
+FULL = ("no space left", "out of memory", "disk quota")  # what a file is not to blame for
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +186,11 @@ def _opened(path: Path, read_only: bool) -> "Iterator[DuckDBPyConnection]":
     except HarnessError:
         raise
     except duckdb.Error as error:
+        said = first_line(str(error))
+        is_full = any(word in said.lower() for word in FULL)
         raise StorageError(
-            f"the history {path} cannot be used: {first_line(str(error))}", fix=REMOVE
+            f"the history {path} cannot be used: {said}",
+            fix="free the disk, or end other programs" if is_full else REMOVE,
         ) from error
     finally:
         with suppress(duckdb.Error):  # a damaged file may not even be closed

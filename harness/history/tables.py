@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 # Raised with every change of a stored table or a view.
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 STORED = "stored"  # the schema of the tables; views stand in the usual one
 _TYPES: dict[Any, str] = {
     int: "BIGINT",
@@ -115,6 +115,31 @@ class ValueRow(msgspec.Struct, frozen=True):
     estimate: float | None
 
 
+class VoteRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A series in which steps were looked for, by its digest."""
+
+    digest: str
+
+
+class StepRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One step that was found; `place` is the index of the first point behind it."""
+
+    digest: str
+    place: int
+    cell: str
+    metric: str
+    machine: str
+    run_id: str
+    created_utc: str
+    change: float
+    low: float
+    high: float
+    is_ratio: bool
+    is_worse: bool
+    is_confirmed: bool
+    votes: str
+
+
 class AboutRow(msgspec.Struct, frozen=True, kw_only=True):
     """What says that a file is such an index."""
 
@@ -129,6 +154,8 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "cells": CellRow,
     "records": RecordRow,
     "metric_values": ValueRow,
+    "votes": VoteRow,
+    "found_steps": StepRow,
 }
 
 
@@ -329,6 +356,29 @@ VIEWS: tuple[View, ...] = (
             FROM measured
             WINDOW line AS (PARTITION BY cell, provider, machine, metric, method_version
                 ORDER BY created_utc, run_id))
+        """,
+    ),
+    View(
+        "steps",
+        "One step of the rate that a cell is judged by, in the order of dates.",
+        {
+            "cell": "of cells",
+            "metric": "its name",
+            "machine": "on which",
+            "run_id": "the first run behind it",
+            "created_utc": "when that began",
+            "change": "after / before; after - before where is_ratio is false",
+            "low": "lower end of its 95 % interval",
+            "high": "upper end",
+            "is_ratio": "whether change is a ratio",
+            "is_worse": "whether the metric got worse",
+            "is_confirmed": "whether both detectors see it; else it is suspected",
+            "votes": "the detectors that see it",
+        },
+        f"""
+        SELECT DISTINCT cell, metric, machine, run_id, created_utc, change, low, high, is_ratio,
+            is_worse, is_confirmed, votes
+        FROM {STORED}.found_steps
         """,
     ),
     View(
