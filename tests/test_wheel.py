@@ -67,6 +67,8 @@ def test_the_wheel_ships_specs_plans_and_the_trained_model(wheel):
         *("models/bytelm/tasks.jsonl", "models/texts/tasks.jsonl"),
     ):
         assert f"harness/_data/{path}" in names
+    for path in ("base.html", "runs.html", "page.css", "page.js", "charts.js"):
+        assert f"harness/report/page/templates/{path}" in names
     assert "harness/_data/models/bytelm/model.safetensors" in names
     assert "harness/_data/models/texts/korean.txt" in names
     assert not [name for name in names if name.startswith("tests/")]

@@ -20,8 +20,15 @@ Facts = dict[str, str]
 
 def machines_table(runs: Sequence[Run]) -> Table:
     """A column per run, a line per fact; a fact that no run knows is left out."""
-    facts = {run.label: _facts(run.document.environment) for run in runs}
-    names = list(dict.fromkeys(name for known in facts.values() for name in known))
+    parts = {run.label: _facts(run.document.environment) for run in runs}
+    names = [
+        name
+        for part in zip(*parts.values(), strict=True)
+        for name in dict.fromkeys(name for known in part for name in known)
+    ]
+    facts = {
+        label: {k: v for part in mine for k, v in part.items()} for label, mine in parts.items()
+    }
     columns: list[Column[str]] = [Column("fact", lambda name: name)]
     columns += [_column(label, known) for label, known in facts.items()]
     headers = [column.header for column in columns]
@@ -40,8 +47,8 @@ def _column(label: str, known: Facts) -> Column[str]:
     return Column(label, lambda name: known.get(name))
 
 
-def _facts(machine: Environment) -> Facts:
-    """What is known of a machine, in the order of reading."""
+def _facts(machine: Environment) -> tuple[Facts, ...]:
+    """What is known of a machine: facts, hardware peaks, versions, and what is not known."""
     told = {name: say(machine) for name, say in FACTS.items()}
     peaks = dict(_peaks(machine))
     packages = machine.packages or {}
@@ -50,7 +57,7 @@ def _facts(machine: Environment) -> Facts:
     unknown = [f"{name.replace('_', ' ')} ({why})" for name, why in machine.unknown.items()]
     last = {"other packages": ", ".join(others), "not known": ", ".join(unknown)}
     found = {name: value for name, value in told.items() if value}
-    return {**found, **peaks, **main, **{name: value for name, value in last.items() if value}}
+    return found, peaks, main, {name: value for name, value in last.items() if value}
 
 
 def _peaks(machine: Environment) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.report.columns import SummaryColumn, columns_of
 from harness.report.grid import KNOWN, VARIES, Column
-from harness.report.page.runs import Run
+from harness.report.page.runs import Run, run_name
 from harness.report.page.table import Cell, Table, page_table
 from harness.report.rows import Row
 from harness.results.enums import Grade, Status
@@ -62,9 +62,11 @@ def _columns(runs: Sequence[Run]) -> list[Column[PageRow]]:
         before = sum(column.header in BEFORE_LEVEL for column in of_all)
         of_all.insert(before, Column("level", lambda row: row.cell.level_label or row.cell.level))
     *columns, trust = (_of_page(column, _fronts(runs)) for column in of_all)
+    has_twins = len({run.machine for run in runs}) < len(runs)  # else the machine names the run
+    run: Column[PageRow] = Column("run", lambda one: run_name(one.run.document), shown=VARIES)
     return [
         Column("machine", lambda one: one.run.machine, shown=VARIES),
-        Column("run", lambda one: one.run.document.run_id.removeprefix("run-"), shown=VARIES),
+        *([run] if has_twins else []),
         *columns,
         Column("measured", lambda one: _failures(one.row) or None, shown=KNOWN),
         trust,

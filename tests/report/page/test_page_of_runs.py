@@ -150,8 +150,12 @@ def test_machines_stand_side_by_side_each_with_its_own_peaks():
     assert heads == ["fact", "AMD EPYC", "M9"]
     assert ["memory read in this run, 2 threads", "9.90 GB/s", "–"] in rows
     assert ["memory read in this run, 4 threads", "–", "51.0 GB/s"] in rows
+    facts = [row[0] for row in rows]
+    assert facts[0] == "processor"
+    assert facts.index("memory read in this run, 4 threads") < facts.index("onnxruntime")
     heads, rows = table_of(page, "results")
     assert [row[heads.index("machine")] for row in rows] == ["AMD EPYC", "AMD EPYC", "M9"]
+    assert "run" not in heads
 
 
 def test_two_machines_with_one_processor_are_told_apart_and_two_runs_of_one_too():
