@@ -121,7 +121,8 @@ def write_images(documents: "Sequence[NamedDocument]", folder: Path, dark: bool)
     """Write every chart of some runs as pictures, and print the names of the files.
 
     Raises:
-        UsageError: vl-convert-python is not installed, or there is nothing to draw.
+        DeviceError: vl-convert-python is not installed.
+        UsageError: there is nothing to draw.
         StorageError: the folder cannot be written.
     """
     from harness.report.charts.images import pictures

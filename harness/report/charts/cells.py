@@ -39,7 +39,8 @@ class Machine:
     """One document of a page, with what it is called there.
 
     Attributes:
-        label: the processor, and the file's name where two documents have the same one.
+        label: the processor, with the file's name where two documents have the same one; the name
+            alone where all have.
         named: the document.
         source: model, processor, versions, processes: the headline of its table.
         alone: it is the only document.
@@ -77,10 +78,15 @@ def sources(all_machines: Sequence[Machine]) -> str:
 def machines(documents: Sequence[NamedDocument]) -> list[Machine]:
     """Every document with its label."""
     processors = [_processor(named.document) for named in documents]
-    found = [
-        processor if processors.count(processor) == 1 else f"{processor} · {cut(named.name)}"
-        for processor, named in zip(processors, documents, strict=True)
-    ]
+    names = [cut(named.name) for named in documents]
+    found = (
+        names
+        if len(set(processors)) == 1
+        else [
+            processor if processors.count(processor) == 1 else f"{processor} · {name}"
+            for processor, name in zip(processors, names, strict=True)
+        ]
+    )
     alone = len(documents) == 1
     return [
         Machine(label, named, one_line(headline(named.document, _rows(named.document))), alone)

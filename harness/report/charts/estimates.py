@@ -19,6 +19,7 @@ from harness.report.charts.parts import (
     logarithmic,
     tooltip,
 )
+from harness.report.charts.thinning import MOST_POINTS, thinned
 from harness.report.columns import best_estimator, estimated
 from harness.report.explained import record_name
 from harness.results.metrics import metric_row
@@ -111,12 +112,13 @@ def _bound(record: Record, metric: str) -> str:
 def _estimate_chart(name: str, points: Sequence[_Point], all_machines: Sequence[Machine]) -> Chart:
     """One metric."""
     unit = "MiB" if name not in PASSES else metric_row(name).unit
-    near = sum(abs(point.ratio - 1) <= BAND for point in points)
+    near, cells = sum(abs(point.ratio - 1) <= BAND for point in points), len(points)
+    points = thinned(points, MOST_POINTS, key=lambda point: point.ratio)
     values = [_row(point) for point in points]
     more = "larger" if unit == "MiB" else "slower" if unit == "ms" else "faster"
     caption = (
         f"Each mark is a cell. On the line measured and estimated are equal, in the band they are"
-        f" within 10 % ({near} of {len(points)}); above it the model is {more} than"
+        f" within 10 % ({near} of {cells}); above it the model is {more} than"
         f" estimated. Colour and shape say {SAYS.get(unit, BOUND_SAYS)} by the estimate."
     )
     alone = len(all_machines) == 1
@@ -138,6 +140,7 @@ def _estimate_chart(name: str, points: Sequence[_Point], all_machines: Sequence[
             }
             for point, row in zip(points, values, strict=True)
         ],
+        notes=(f"{len(points):,} of {cells:,} cells are drawn",) * (len(points) < cells),
         source=sources(all_machines),
     )
 

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from harness.core.errors import UsageError
+from harness.core.errors import DeviceError
 from harness.report.charts.chart import NOMINAL_WIDTH, Chart, Spec
 from harness.report.charts.themes import dark_config, light_config
 
@@ -23,7 +23,7 @@ def draw_svg(chart: Chart, *, dark: bool = False, config: Spec | None = None) ->
         config: of Vega-Lite, in place of a theme's.
 
     Raises:
-        UsageError: vl-convert-python is not installed.
+        DeviceError: vl-convert-python is not installed.
     """
     theme = config or (dark_config() if dark else light_config())
     drawn: str = _library().vegalite_to_svg(pictured(chart), config=theme, allowed_base_urls=[])
@@ -40,7 +40,7 @@ def pictures(charts: Sequence[Chart], *, dark: bool = False) -> Iterator[tuple[s
     """Yield name and content of the files of each chart: NAME.svg, NAME.png, or NAME-dark.svg.
 
     Raises:
-        UsageError: vl-convert-python is not installed.
+        DeviceError: vl-convert-python is not installed.
     """
     for chart in charts:
         name = chart.name + DARK * dark
@@ -67,10 +67,10 @@ def _library() -> Any:
     """The library that draws.
 
     Raises:
-        UsageError: it is not installed.
+        DeviceError: it is not installed.
     """
     try:
         import vl_convert
     except ImportError as error:
-        raise UsageError("pictures of charts need vl-convert-python", fix=INSTALL) from error
+        raise DeviceError("pictures of charts need vl-convert-python", fix=INSTALL) from error
     return vl_convert

@@ -1,7 +1,7 @@
 """Where names stand beside marks so that they cover no other mark and no other name. Pure.
 
 Vega-Lite places every text alike; here each name takes the first free place around its mark, in
-pixels of a picture of nominal width, and one that finds none is left to legend and hover.
+pixels, and one that finds none is left to legend and hover.
 """
 
 import math

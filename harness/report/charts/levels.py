@@ -76,7 +76,7 @@ def _rate_chart(machine: Machine, test: str, rows: Sequence[Row], left_out: int)
     )
     notes = [f"{MOST_ROWS} of {len(rows)} rows are drawn"] * (len(rows) > MOST_ROWS)
     notes += [
-        f"Not drawn: {counted(left_out, 'rows')} that failed, are INVALID, or ran elsewhere"
+        f"Not drawn: {counted(left_out, 'rows')} (failed, INVALID, emulated or run elsewhere)"
     ] * bool(left_out)
     return chart(
         "rates",

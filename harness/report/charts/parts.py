@@ -26,7 +26,7 @@ AXIS = 60  # px that legends are moved to the right by, as plots are by their ax
 # Width of a page, or of a picture where there is none; not that of the plot, which is what
 # a legend leaves of it.
 ROOM = f"(isFinite(containerSize()[0]) ? containerSize()[0] - {AXIS} : {NOMINAL_WIDTH})"
-NARROW = 420  # px of a plot; below it names would cover each other
+NARROW = 440  # px of a plot; below it names would cover each other
 LETTER, ENTRY = 5.7, 38.0  # px of a letter in a legend, and of what stands beside a name
 
 

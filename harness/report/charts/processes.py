@@ -19,6 +19,7 @@ from harness.report.charts.parts import (
     only,
     rows_height,
     tooltip,
+    whisker,
 )
 from harness.report.charts.themes import PALETTE
 from harness.report.charts.thinning import MOST_POINTS, thinned
@@ -42,7 +43,7 @@ from harness.results.schema import (
 from harness.results.summarize import process_values
 
 MOST_ROWS = 30
-SAMPLE, PROCESS = "sample", "process"
+SAMPLE, PROCESS, INTERVAL = "sample", "process", "interval"
 OUTER_SHARE = 0.005  # of the samples at either end, which may lie beyond the axis
 BOX_COLOR, DIAMOND_COLOR = PALETTE[0], PALETTE[1]
 DIGITS = 6  # of a sample that is drawn: a page holds thousands
@@ -115,8 +116,8 @@ def _process_chart(machine: Machine, kind: Kind, records: Sequence[Record]) -> C
         f"processes-{kind}",
         f"Every {timed.what}, {unit}{machine.suffix}",
         f"Every small tick is one {timed.what}, every diamond the value of one fresh process. The"
-        " box holds the middle half of the processes, its line their median: the process is what"
-        " is repeated, so the interval is over diamonds, not over ticks.",
+        " box holds the middle half of the processes, the dark line is their 95 % interval: the"
+        " process is what is repeated, so the interval is over diamonds, not over ticks.",
         _spec(values, labels, ends, unit),
         _table(drawn, labels, counts, timed, unit),
         notes=(
@@ -150,9 +151,11 @@ def _is_beyond(time: float, ends: tuple[float, float]) -> bool:
 
 
 def _values(label: str, record: Record, timed: Timed, most: int) -> Iterator[dict[str, Value]]:
-    """Yield samples, then the value of each process."""
+    """Yield the interval, then samples and value of each process."""
     of_process = process_values(record, timed.metric)
     whole = measured(shown_metric(record, timed.metric))
+    if whole["low"] is not None:
+        yield {**whole, "row": label, "what": INTERVAL, "ms": whole["low"]}
     for process in record.samples:
         samples = timed.samples(process.sample)
         if not samples:
@@ -195,7 +198,7 @@ def _spec(
     ends: tuple[float, float],
     unit: str,
 ) -> Spec:
-    """Samples below, boxes of processes over them, diamonds on top."""
+    """Samples below, boxes of processes and intervals over them, diamonds on top."""
     x = logarithmic("ms", f"{unit}, logarithmic", *ends)
     row = names("row", labels)
     return layered(
@@ -212,11 +215,18 @@ def _spec(
                     "extent": "min-max",
                     "size": 13,
                     "box": {"opacity": 0.45},
-                    "median": {"style": "quiet", "strokeWidth": 2},
+                    "median": False,
+                    "rule": False,
                     "clip": True,
                 },
                 {"x": x, "y": row, "color": {"value": BOX_COLOR}},
                 only("what", PROCESS),
+            ),
+            *whisker(
+                {"strokeWidth": 1.8, "style": "strong", "clip": True},
+                {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": row},
+                values,
+                only("what", INTERVAL),
             ),
             layer(
                 {"type": "point", "shape": "diamond", "filled": True, "size": 55, "clip": True},

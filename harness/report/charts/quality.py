@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from harness.core.units import MIB
 from harness.report.charts.cells import Machine, bits_of, cell_words, cut, measured
-from harness.report.charts.chart import NOMINAL_WIDTH, Chart, Spec, Value, chart, slug
+from harness.report.charts.chart import Chart, Spec, Value, chart, slug
 from harness.report.charts.labels import Mark, Place, linear, placed, symlog
 from harness.report.charts.parts import (
+    NARROW,
     NUMBER,
     Series,
     chosen_only,
@@ -164,8 +165,11 @@ def _names(
     y_ends: tuple[float, float],
     largest: float,
 ) -> dict[Place, list[dict[str, Value]]]:
-    """The rows whose names find room, by where it is; those on the front choose first."""
-    x = linear(*x_ends, NOMINAL_WIDTH)
+    """The rows whose names find room, by where it is; those on the front choose first.
+
+    Room is that of the narrowest plot with names: on a wider one marks are further apart.
+    """
+    x = linear(*x_ends, NARROW)
     y = symlog(*y_ends, STRAIGHT_TO, HEIGHT)
     rows = sorted(values, key=lambda row: row["front"] != ON_FRONT)
     marks = [
@@ -181,7 +185,7 @@ def _names(
         for row in rows
     ]
     found: dict[Place, list[dict[str, Value]]] = {}
-    for row, place in zip(rows, placed(marks, NOMINAL_WIDTH, HEIGHT), strict=True):
+    for row, place in zip(rows, placed(marks, NARROW, HEIGHT), strict=True):
         if place is not None:
             told: dict[str, Value] = {key: row[key] for key in ("name", "x", "value")}
             found.setdefault(place, []).append(told)

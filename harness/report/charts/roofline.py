@@ -5,7 +5,7 @@ largest working set, each flat roof the fastest measured rate of a kernel.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.units import GB
@@ -23,36 +23,19 @@ from harness.report.charts.parts import (
     name_text,
     tooltip,
 )
+from harness.report.charts.peaks import Roof, kernels_of, roof_of
 from harness.report.charts.themes import PALETTE
 from harness.report.headline import thread_words
 from harness.report.rows import shown_metric
-from harness.results.calibration import Constants
-from harness.results.environment import Environment
 from harness.results.explanation import EstimatedPass
 from harness.results.metrics import metric_of_pass
 from harness.results.schema import Metric, Record
 
-MATRICES = ("body", "head", "experts")  # terms of an estimate that multiply by matrices
 FEW = 2  # roofs: both may be named
 PASS_SHAPES = {"decode step": "circle", "prefill": "triangle-up", "encode": "square"}
 OTHER_SHAPE = "diamond"
 # least bits of a weight, scales included -> what such levels are called
 BITS = ((24.0, "32"), (12.0, "16"), (6.5, "8"), (3.5, "4"), (0.01, "2"), (0.0, "not counted"))
-
-
-@dataclass(frozen=True, slots=True)
-class Roof:
-    """The peaks of one device with one number of threads.
-
-    Attributes:
-        bytes_per_s: read bandwidth at the largest working set.
-        flop_per_s: fastest rate by kernel; empty: none is known.
-        source: of the peaks, for the caption.
-    """
-
-    bytes_per_s: float
-    flop_per_s: Mapping[str, float]
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,53 +75,6 @@ def roofline_charts(all_machines: Sequence[Machine]) -> Iterator[Chart]:
     y = (min(end[1][0] for end in ends), max(end[1][1] for end in ends))
     for machine, device, threads, roof, spots in found:
         yield _roofline_chart(machine, (device, threads), roof, spots, (x, y))
-
-
-def kernels_of(machine: Machine) -> frozenset[str]:
-    """Kernels that multiply by matrices in the cells of a document."""
-    explained = (record.explanation for record in machine.document.records if record.explanation)
-    return frozenset(
-        term.kernel
-        for found in explained
-        for one in found.passes
-        for term in one.terms
-        if term.term in MATRICES
-    )
-
-
-def roof_of(
-    environment: Environment, device: str, threads: int, kernels: Collection[str]
-) -> Roof | None:
-    """The measured peaks of a device; of a processor without a calibration its bandwidth alone.
-
-    Args:
-        environment: of the document.
-        device: row of the device table.
-        threads: of the session.
-        kernels: whose rates are of interest: those that multiply in the cells.
-    """
-    for stored in environment.calibration:
-        if stored.device == device and stored.constants.threads in (threads, 0):
-            return _calibrated(stored.constants, kernels)
-    if device != "cpu":
-        return None
-    for read in environment.read_bandwidth:
-        if read.threads == threads and read.bytes_per_s:
-            return Roof(read.bytes_per_s, {}, "read bandwidth measured in this run")
-    return None
-
-
-def _calibrated(constants: Constants, kernels: Collection[str]) -> Roof | None:
-    """The peaks of a calibration."""
-    largest = max(constants.bandwidth, key=lambda point: point.size_bytes, default=None)
-    if largest is None:
-        return None
-    rates = {
-        name: max(point.rate_per_s for point in points)
-        for name, points in constants.rates.items()
-        if points and name in kernels
-    }
-    return Roof(largest.rate_per_s, rates, f"peaks {constants.basis}")
 
 
 def _groups(machine: Machine) -> dict[tuple[str, int], list[_Spot]]:

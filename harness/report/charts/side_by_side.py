@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from harness.core.units import GB
-from harness.report.charts.cells import Machine, cell_words, is_drawn, measured, sources
+from harness.report.charts.cells import Machine, cell_words, cut, is_drawn, measured, sources
 from harness.report.charts.chart import Chart, Spec, Value, chart
 from harness.report.charts.parts import (
     Series,
@@ -17,12 +17,14 @@ from harness.report.charts.parts import (
     tooltip,
     whisker,
 )
-from harness.report.charts.roofline import kernels_of, roof_of
+from harness.report.charts.peaks import kernels_of, roof_of
+from harness.report.headline import thread_words
 from harness.report.rows import Row, make_rows, shown_metric
 from harness.results.metrics import rate_of_kind
 from harness.results.schema import Cell, kind_of
 
 MOST_ROWS = 30
+MOST_MACHINES = 10  # side by side in each row
 UNITS = {"memory": "GB/s", "compute": "Gflop/s"}
 
 
@@ -55,37 +57,52 @@ def _rate_chart(
     all_machines: Sequence[Machine], unit: str, shared: dict[Cell, dict[str, Row]]
 ) -> Chart:
     """The same cells on each machine."""
+    known = all_machines[:MOST_MACHINES]
     drawn = list(shared.items())[:MOST_ROWS]
     labels = cell_words([cell for cell, _ in drawn])
     values: list[dict[str, Value]] = [
         {
             "row": label,
-            "machine": machine,
+            "machine": machine.label,
             **measured(shown_metric(row.judged, rate_of_kind(kind_of(cell)).name)),
         }
         for label, (cell, rows) in zip(labels, drawn, strict=True)
-        for machine, row in rows.items()
-        if row.judged is not None
+        for machine in known
+        if (row := rows.get(machine.label)) is not None and row.judged is not None
     ]
     return chart(
         "machines-rates",
         f"The same cells on each machine, {unit}",
         "Each mark is one cell of one run, median over its processes with its 95 % interval: more"
         " is faster.",
-        _spec(values, labels, unit, all_machines),
-        [
-            {
-                "row": row["row"],
-                "machine": row["machine"],
-                unit: row["value"],
-                f"low {unit}": row["low"],
-                f"high {unit}": row["high"],
-            }
-            for row in values
-        ],
-        notes=(f"{MOST_ROWS} of {len(shared)} cells are drawn",) * (len(shared) > MOST_ROWS),
+        _spec(values, labels, unit, known),
+        _table(values, unit),
+        notes=(
+            *(f"{MOST_ROWS} of {len(shared)} cells are drawn",) * (len(shared) > MOST_ROWS),
+            *_notes(all_machines, known),
+        ),
         source=sources(all_machines),
     )
+
+
+def _table(values: Sequence[dict[str, Value]], unit: str) -> list[dict[str, Value]]:
+    """What is drawn, as lines."""
+    return [
+        {
+            "row": row["row"],
+            "machine": row["machine"],
+            unit: row["value"],
+            f"low {unit}": row["low"],
+            f"high {unit}": row["high"],
+        }
+        for row in values
+    ]
+
+
+def _notes(all_machines: Sequence[Machine], known: Sequence[Machine]) -> tuple[str, ...]:
+    """How many of the results are drawn, where some are not."""
+    some = len(known) < len(all_machines)
+    return (f"{len(known)} of {len(all_machines)} results are drawn",) * some
 
 
 def _peaks(machine: Machine, what: str) -> Iterator[dict[str, Value]]:
@@ -95,25 +112,35 @@ def _peaks(machine: Machine, what: str) -> Iterator[dict[str, Value]]:
         roof = roof_of(machine.document.environment, device, threads, kernels_of(machine))
         if roof is None:
             continue
-        place = f"{device}, {threads} threads" if threads != 1 else f"{device}, 1 thread"
-        peaks = {"read bandwidth": roof.bytes_per_s} if what == "memory" else roof.flop_per_s
+        place = f"{cut(device)}, {thread_words(threads)}"
+        peaks = {"": roof.memory} if what == "memory" else roof.kernels
         for name, peak in peaks.items():
-            row = place if what == "memory" else f"{name}, {place}"
-            yield {"row": row, "machine": machine.label, **measured(None), "value": peak / GB}
+            yield {
+                "row": f"{cut(name)}, {place}" if name else place,
+                "machine": machine.label,
+                "value": peak.rate_per_s / GB,
+                "low": peak.low_per_s / GB if peak.low_per_s else None,
+                "high": peak.high_per_s / GB if peak.high_per_s else None,
+                "processes": peak.processes,
+            }
 
 
 def _peak_chart(
     all_machines: Sequence[Machine], values: Sequence[dict[str, Value]], what: str, unit: str
 ) -> Chart:
     """One kind of peak."""
-    labels = sorted({str(row["row"]) for row in values})[:MOST_ROWS]
+    known = all_machines[:MOST_MACHINES]
+    told = {machine.label for machine in known}
+    labels = sorted({str(row["row"]) for row in values if row["machine"] in told})[:MOST_ROWS]
+    values = [row for row in values if row["row"] in labels and row["machine"] in told]
     titles = {"memory": "Read bandwidth", "compute": "Fastest rate of each matrix kernel"}
     return chart(
         f"machines-{what}",
         f"{titles[what]} of each machine, {unit}",
         "The peaks that estimates of each machine are made with, measured there without a model.",
-        _spec([row for row in values if row["row"] in labels], labels, unit, all_machines),
-        [{"peak": row["row"], "machine": row["machine"], unit: row["value"]} for row in values],
+        _spec(values, labels, unit, known),
+        _table(values, unit),
+        notes=_notes(all_machines, known),
         source=sources(all_machines),
     )
 

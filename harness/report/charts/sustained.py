@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from harness.report.charts.cells import Machine, cell_words, is_drawn
+from harness.report.charts.cells import Machine, cell_words, is_drawn, measured
 from harness.report.charts.chart import Chart, Spec, Value, chart
 from harness.report.charts.parts import (
     NUMBER,
@@ -13,10 +13,13 @@ from harness.report.charts.parts import (
     number,
     only,
     tooltip,
+    whisker,
 )
 from harness.report.charts.thinning import MOST_POINTS, thinned
+from harness.report.rows import shown_metric
 from harness.results.replies import Sustained
 from harness.results.schema import Record
+from harness.results.sustained import PREFIX
 
 MOST_SERIES = 16
 
@@ -44,6 +47,7 @@ def _sustained_chart(machine: Machine, unit: str, records: Sequence[Record]) -> 
     ]
     each = max(2, MOST_POINTS // len(pairs))
     values = [row for label, found in pairs for row in _windows(label, found, each)]
+    ends = [_end(label, record, found) for (label, found), record in zip(pairs, drawn, strict=True)]
     windows = sum(len(found.windows) for _, found in pairs)
     notes = [f"{MOST_SERIES} of {len(records)} tests are drawn"] * (len(records) > MOST_SERIES)
     notes += [f"{len(values):,} of {windows:,} windows are drawn"] * (len(values) < windows)
@@ -51,17 +55,20 @@ def _sustained_chart(machine: Machine, unit: str, records: Sequence[Record]) -> 
         "sustained",
         f"Speed over time without a rest, {unit}{machine.suffix}",
         "One process for each test, which does not rest: a line that falls shows heat, power limits"
-        " or a quota. Crosses: the processor slowed down, or a quota stopped the process.",
-        _spec(values, labels, unit),
+        " or a quota. Crosses: the processor slowed down, or a quota stopped the process. The bar"
+        " at its end is the 95 % interval of what the speed has come to.",
+        _spec(values, ends, labels, unit),
         [
             {
                 "test": label,
                 f"peak {unit}": found.peak,
                 f"sustained {unit}": found.sustained,
+                f"low {unit}": end["low"],
+                f"high {unit}": end["high"],
                 "share of the peak": found.share,
                 "throttled after s": found.throttled_after_s,
             }
-            for label, found in pairs
+            for (label, found), end in zip(pairs, ends, strict=True)
         ],
         notes=tuple(notes),
         **machine.words,
@@ -82,7 +89,18 @@ def _windows(label: str, found: Sustained, most: int) -> Iterator[dict[str, Valu
         }
 
 
-def _spec(values: Sequence[dict[str, Value]], labels: Sequence[str], unit: str) -> Spec:
+def _end(label: str, record: Record, found: Sustained) -> dict[str, Value]:
+    """What the speed has come to, with its interval, at the last window."""
+    metric = shown_metric(record, f"{PREFIX}{found.metric}")
+    return {"test": label, "seconds": found.windows[-1].start_s, **measured(metric)}
+
+
+def _spec(
+    values: Sequence[dict[str, Value]],
+    ends: Sequence[dict[str, Value]],
+    labels: Sequence[str],
+    unit: str,
+) -> Spec:
     """Lines with their windows, and crosses where something slowed the processor down."""
     series = Series("test", "test", tuple(labels))
     place: Spec = {
@@ -93,6 +111,13 @@ def _spec(values: Sequence[dict[str, Value]], labels: Sequence[str], unit: str) 
     return layered(
         values,
         [
+            *whisker(
+                {"strokeWidth": 2.5, "strokeOpacity": 0.6},
+                {**place, "y": {**place["y"], "field": "low"}, "y2": {"field": "high"}},
+                ends,
+                chosen_only(),
+                data={"values": list(ends)},
+            ),
             layer({"type": "line", "strokeWidth": 1.5}, place, chosen_only()),
             layer(
                 {"type": "point", "filled": True, "size": 28, "opacity": 0.9},

@@ -77,6 +77,8 @@ def _config(background: str | None, text: str, quiet: str, line: str) -> dict[st
             "labelLimit": LEGEND_LIMIT,
             "orient": "bottom",
             "columnPadding": 14,
+            "symbolBaseFillColor": quiet,
+            "symbolBaseStrokeColor": quiet,
             "symbolLimit": 0,
             "symbolSize": 90,
         },

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from harness.core.errors import UsageError
+from harness.core.errors import DeviceError
 from harness.report.charts.images import draw_svg, pictured, pictures, png_of
 from tests.report.charts.drawn import charts, of, walk
 from tests.report.charts.test_charts import CODE, MARK, hostile_document
@@ -59,7 +59,7 @@ def test_hostile_names_stay_text():
 
 def test_without_the_library_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with pytest.raises(UsageError, match="vl-convert-python") as error:
+    with pytest.raises(DeviceError, match="vl-convert-python") as error:
         list(pictures(list(charts("reference/default").values())))
     assert error.value.fix == "pip install 'ondevice-bench[report]'"
 

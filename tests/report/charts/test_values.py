@@ -15,9 +15,10 @@ from harness.report.charts.memory import (
     measured_parts,
 )
 from harness.report.charts.parts import log_ticks
-from harness.report.charts.processes import PROCESS, SAMPLE
+from harness.report.charts.processes import INTERVAL, PROCESS, SAMPLE
 from harness.report.rows import make_rows
 from harness.report.sweep import pareto_fronts
+from harness.results.quality import Quality
 from harness.results.replies import (
     OperatorShare,
     Placement,
@@ -26,6 +27,7 @@ from harness.results.replies import (
     Sustained,
     SustainWindow,
 )
+from harness.results.schema import Metric
 from tests.measured_documents import document as measured_document
 from tests.measured_documents import record as measured_record
 from tests.report.charts.drawn import charts, data, of, stored, walk
@@ -165,6 +167,16 @@ def test_processes_are_diamonds_and_samples_ticks():
     assert sum(row["what"] == SAMPLE for row in drawn) <= steps
 
 
+def test_the_interval_is_over_processes():
+    found = record_of("reference/default", "int4", "tg32 @ d0").metrics["tpot_ms"]
+    (row,) = (
+        row
+        for row in data(charts("reference/default")["processes-tg"])
+        if row["what"] == INTERVAL and row["row"].startswith("int4")
+    )
+    assert (row["low"], row["high"]) == (found.low, found.high)
+
+
 def test_many_samples_are_drawn_in_part_and_it_is_said():
     """40,000 steps: a few thousand are drawn, the fastest and the slowest among them."""
     one = measured_record([10.0, 11.0])
@@ -213,7 +225,9 @@ def test_windows_are_drawn_at_their_middle():
         throttled_after_s=20.0,
         windows=windows(100.0, 99.0, 70.0),
     )
-    one = replace(measured_record([10.0]), sustain=found)
+    one = measured_record([10.0])
+    end = Metric(value=70.0, low=60.0, high=80.0, unit="tok/s", processes=5)
+    one = replace(one, sustain=found, metrics={**one.metrics, "sustained_decode_tok_s": end})
     chart = of(measured_document(one))["sustained"]
     drawn = data(chart)
     assert [(row["seconds"], row["rate"]) for row in drawn] == [
@@ -223,6 +237,7 @@ def test_windows_are_drawn_at_their_middle():
     ]
     assert [row["slowed"] for row in drawn] == ["no", "no", "yes"]
     assert chart.rows[0]["share of the peak"] == 0.7
+    assert (chart.rows[0]["low tok/s"], chart.rows[0]["high tok/s"]) == (60.0, 80.0)
 
 
 def test_operators_of_a_profile_add_up_to_all_of_the_time():
@@ -267,10 +282,10 @@ def test_machines_stand_side_by_side_with_their_own_peaks():
 
 
 def test_the_same_cells_of_two_runs_are_compared():
-    """Two runs on one processor are told apart by their files."""
+    """Runs on one processor are told apart by their files."""
     found = charts("validation/first", "validation/again")
     drawn = data(found["machines-rates"])
-    assert {row["machine"] for row in drawn} == {"AMD EPYC · first", "AMD EPYC · again"}
+    assert {row["machine"] for row in drawn} == {"first", "again"}
 
 
 def test_a_log_axis_has_round_numbers_as_many_as_have_room():
@@ -299,3 +314,73 @@ def test_runtimes_that_do_not_tell_are_drawn():
     chart = charts("reference/three-ways")["rates"]
     assert sum("genai" in row["row"].split() for row in data(chart)) == 4 * 3
     assert chart.notes == ()
+
+
+def encoder(level, cosine, rate, bits):
+    """A record of an encoder at one level."""
+    one = measured_record([10.0])
+    metrics = {
+        "encode_seq_s": Metric(value=rate, low=rate * 0.9, high=rate * 1.1, unit="s", processes=5),
+        "embedding_cosine": Metric(
+            value=cosine, low=cosine - 0.01, high=cosine + 0.005, unit="cosine", processes=1
+        ),
+        "weights_bytes": Metric(value=bits * 1e6, unit="bytes", processes=0),
+        "bits_per_weight": Metric(value=bits, unit="bit", processes=0),
+        "peak_rss_bytes": Metric(value=bits * 1e7, unit="bytes", processes=1),
+    }
+    cell = replace(
+        one.cell, workload="enc128x8", prompt=128, gen=0, sequences=8, level=level, model="bert"
+    )
+    return replace(one, cell=cell, metrics=metrics, quality=Quality(label=""), samples=())
+
+
+def test_an_encoder_loses_what_its_cosine_lacks():
+    """1 - 0.98, between 1 - 0.985 and 1 - 0.97: the ends change places."""
+    found = of(
+        measured_document(encoder("fp32", 1.0, 50.0, 32.0), encoder("int4", 0.98, 90.0, 5.0))
+    )
+    row = next(row for row in data(found["sweep-speed-bert"]) if row["name"] == "int4")
+    assert row["value"] == pytest.approx(0.02)
+    assert (row["low"], row["high"]) == pytest.approx((0.015, 0.03))
+    assert found["sweep-speed-bert"].rows[0]["encode speed, sequences/s"] == 50.0
+
+
+def test_emulated_devices_have_no_rate():
+    """A rate of an emulated device means nothing: the row is left out, and it is said."""
+    real, emulated = measured_record([10.0]), measured_record([10.0], level="int8")
+    found = of(measured_document(real, replace(emulated, simulated=True)))
+    assert {row["row"] for row in data(found["rates"])} == {"int4"}
+    assert found["rates"].notes == (
+        "Not drawn: 1 row (failed, INVALID, emulated or run elsewhere)",
+    )
+
+
+def test_kernels_without_a_peak_leave_the_slope():
+    """A document without calibration still has the bandwidth that was read in its run."""
+    document = stored("reference/default")
+    bare = replace(document, environment=replace(document.environment, calibration=()))
+    roofs = of(bare)["roofline-cpu-2"].spec["layer"][0]["data"]["values"]
+    assert {line["what"] for line in roofs} == {"memory"}
+    read = document.environment.read_bandwidth[0].bytes_per_s
+    assert roofs[0]["gflops"] / roofs[0]["intensity"] == pytest.approx(read / 1e9)
+
+
+def test_of_very_many_cells_some_are_drawn_and_all_are_counted():
+    """42 documents of 74 cells that decode: every cell counts, fewer are marks."""
+    document = stored("validation/first")
+    many = [replace(document, run_id=f"run-{place}") for place in range(42)]
+    found = of(*many)
+    chart = found["estimate-decode"]
+    assert len(data(chart)) == 2_998  # two of the evenly spaced are the extremes
+    assert chart.notes == ("2,998 of 3,108 cells are drawn",)
+    assert "of 3108)" in chart.caption
+    assert found["machines-rates"].notes[-1] == "10 of 42 results are drawn"
+    assert len({row["machine"] for row in data(found["machines-rates"])}) == 10
+
+
+def test_peaks_carry_their_intervals():
+    constants = stored("reference/default").environment.calibration[0].constants
+    point = max(constants.bandwidth, key=lambda one: one.size_bytes)
+    drawn = data(charts("reference/default", "validation/modern")["machines-memory"])
+    row = next(row for row in drawn if row["machine"] == "AMD EPYC")
+    assert (row["low"], row["high"]) == (point.low_per_s / 1e9, point.high_per_s / 1e9)
