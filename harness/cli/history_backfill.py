@@ -14,6 +14,7 @@ from harness.cli.options import (
 )
 from harness.cli.output import show, tell
 from harness.core.errors import EXIT_OK, UsageError
+from harness.core.ranges import parse_share
 
 if TYPE_CHECKING:
     from harness.history.backfill import Outcome, Request
@@ -60,6 +61,7 @@ OWN = ("dry_run", "resume", "explain_row", "beside", "wide")
 @click.option(
     "--rounds", type=click.IntRange(1), metavar="N", help="Documents of each version.  [plan: 5]"
 )
+@click.option("--tolerance", default="3%", show_default=True, help="Within this it is the SAME.")
 @click.option("--dry-run", is_flag=True, help="Print what would be made and measured, and stop.")
 @quiet_option()
 @format_option(FORMATS)
@@ -73,6 +75,7 @@ def backfill(
     repository: Path | None,
     extra: tuple[str, ...],
     rounds: int | None,
+    tolerance: str,
     dry_run: bool,
     quiet: bool,
     style: str,
@@ -95,6 +98,7 @@ def backfill(
     from harness.history.installers import usual_installer
     from harness.report.history_backfill import draw_backfill
 
+    share = parse_share(tolerance, "--tolerance")
     request, plan = _read(
         _targets(onnxruntime, package, commits, repository),
         words,
@@ -113,7 +117,8 @@ def backfill(
         BenchRunner(code, request.cache),
         lambda line: None if quiet else tell(line),
     )
-    changes = find_changes([(one.target, one.documents) for one in outcomes if one.documents])
+    measured = [(one.target, one.documents) for one in outcomes if one.documents]
+    changes = find_changes(measured, share)
     show(draw_backfill(outcomes, changes, style), in_colour=style == "table")
     tell(f"results: {request.folder}")
     return _exit_code(outcomes)

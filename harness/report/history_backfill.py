@@ -76,8 +76,8 @@ def _legend(changes: Sequence[Change]) -> Iterator[str]:
     if any(_is_alone(one) for one in changes):
         yield "*: of this line alone; beside all lines of the table it does not hold (Holm, 5 %)"
     if any(one.verdict is Verdict.INCONCLUSIVE for one in changes):
-        rounds = max(one.rounds for one in changes)
-        yield f"INCONCLUSIVE: more rounds tell more; the same command with --rounds {2 * rounds}"
+        rounds = max(5, 2 * max(one.rounds for one in changes))
+        yield f"INCONCLUSIVE: more rounds tell more; the same command with --rounds {rounds}"
     equal = sum(one.is_counted_equal for one in changes)
     if equal:
         yield f"equal sizes not shown: {equal}"
@@ -91,12 +91,21 @@ def _sentence(one: Change) -> str:
     """What a version brought."""
     ends = one.interval
     between = "" if ends is None else f" ({ratio(ends[0])} to {ratio(ends[1])})"
-    doubt = "" if one.brought is Brought.CONFIRMED else ", suspected only"
     return (
         f"{one.after.name} brought {one.metric.name} of {one.described} to"
-        f" {ratio(one.ratio)}{between} of what it was with {one.before.version}:"
-        f" {one.word}{doubt}"
+        f" {ratio(one.ratio)}{between} of what it was with {one.before.version}: {_surely(one)}"
     )
+
+
+def _surely(one: Change) -> str:
+    """What a change is called, and what keeps it from being confirmed."""
+    if one.brought is Brought.CONFIRMED:
+        return one.word
+    if one.holds:
+        return f"{one.word}, suspected: not both detectors see a step"
+    if one.verdict is Verdict.SAME:
+        return "a step, suspected: within the tolerance"
+    return "a step, suspected: beside all lines the comparison does not hold"
 
 
 def _test(one: Change) -> str:

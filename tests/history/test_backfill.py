@@ -265,6 +265,17 @@ def test_versions_alike_bring_nothing(request_of):
     assert max(map(len, text.partition("\n- ")[0].splitlines())) <= 78
 
 
+def test_a_step_within_the_tolerance_is_told_as_such(request_of):
+    """2 % in 0.1 % of noise: a step that both detectors see, and SAME at 3 %; SLOWER at 1 %."""
+    runner = FakeRunner({NEW.version: 1.02}, noise=0.001)
+    outcomes = measured(request_of(OLD, MIDDLE, NEW), runner=runner)
+    text = draw_backfill(outcomes, found(outcomes), "table")
+    assert "a step, suspected: within the tolerance" in text
+    measured_ones = [(one.target, one.documents) for one in outcomes]
+    strict = find_changes(measured_ones, tolerance=0.01)
+    assert {one.word for one in strict if one.brought is Brought.CONFIRMED} == {"SLOWER"}
+
+
 def test_one_round_says_nothing_and_two_have_no_vote(request_of):
     outcomes = measured(request_of(OLD, NEW, rounds=1), runner=FakeRunner({NEW.version: 1.5}))
     (speed,) = (one for one in found(outcomes) if one.metric.name == "decode_tok_s")
