@@ -17,7 +17,7 @@ from harness.report.site.policy import (
 )
 from harness.report.site.slugs import slugs
 from harness.report.site.sources import SiteRow, Source, cell_words, rows_of, source_of
-from harness.results.schema import Document
+from harness.results.schema import METHOD_VERSION, Document
 from harness.results.signature import Signature
 
 MACHINES, MODELS, LEVELS, CELLS, DOCUMENTS = (
@@ -230,8 +230,10 @@ def _order(row: SiteRow, identity: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _title(row: SiteRow) -> str:
-    """What a page of a cell is called."""
-    return f"{cell_words(row.cell, row.hardware)} on {row.source.machine}"
+    """What a page of a cell is called; of an older method with its number."""
+    method = row.source.method
+    older = "" if method == METHOD_VERSION else f", method {method}"
+    return f"{cell_words(row.cell, row.hardware)}{older} on {row.source.machine}"
 
 
 def _distinct(titles: Sequence[str]) -> list[str]:

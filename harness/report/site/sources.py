@@ -159,9 +159,7 @@ def cell_words(cell: Cell, hardware: str = "") -> str:
     """A cell in words, but for its machine: `smollm2-135m int4 tg32, 2 threads`."""
     test = cell.workload.removesuffix(" @ d0")
     more = [word for _, say in USUAL if (word := say(cell))]
-    return ", ".join(
-        filter(None, (f"{cell.model} {cell.level_label or cell.level} {test}", *more, hardware))
-    )
+    return ", ".join(filter(None, (f"{cell.model} {cell.level} {test}", *more, hardware)))
 
 
 def _slim_explanation(explanation: Explanation | None) -> Explanation | None:

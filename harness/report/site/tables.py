@@ -176,7 +176,7 @@ def metrics_table(row: SiteRow) -> Table:
         Column("low", lambda name: of(name, lambda one: one.low), _draw, KNOWN),
         Column("high", lambda name: of(name, lambda one: one.high), _draw, KNOWN),
         Column("unit", _unit),
-        Column("processes", lambda name: of(name, lambda one: one.processes), "{:.0f}".format),
+        Column("processes", partial(_processes, row)),
     )
     return page_table(
         "metrics",
@@ -310,7 +310,7 @@ def _grade(row: SiteRow) -> str | None:
 
 CELL_COLUMNS: tuple[Column[CellPlan], ...] = (
     Column("model", lambda one: one.newest.cell.model),
-    Column("level", lambda one: one.newest.cell.level_label or one.newest.cell.level),
+    Column("level", lambda one: one.newest.cell.level),
     Column("test", lambda one: one.newest.cell.workload.removesuffix(" @ d0")),
     Column("settings", lambda one: settings_of(one.newest) or None, shown=VARIES),
     Column("speed", lambda one: rate_of(one.newest.record), three_digits),
@@ -356,7 +356,7 @@ def _cell_links(links: Links) -> dict[str, Callable[[CellPlan, Cell], Cell]]:
     """What leads where, and how a grade is marked."""
     return {
         "model": lambda one, cell: _link(cell, links.to("model", one.newest.cell.model)),
-        "level": lambda one, cell: _link(cell, links.to("level", one.newest.cell.level)),
+        "level": lambda one, cell: _with_level(one.newest, cell, links),
         "machine": lambda one, cell: _link(cell, links.to("machine", one.newest.source.machine)),
         "test": lambda one, cell: _link(cell, links.root + one.path),
         "runs": lambda one, cell: _link(cell, links.root + one.path),
@@ -366,6 +366,13 @@ def _cell_links(links: Links) -> dict[str, Callable[[CellPlan, Cell], Cell]]:
 
 def _link(cell: Cell, link: str) -> Cell:
     return replace(cell, link=link)
+
+
+def _with_level(row: SiteRow, cell: Cell, links: Links) -> Cell:
+    """A level that leads to its page, and what it stores where its name says less."""
+    label = row.cell.level_label
+    note = label if label != row.cell.level else ""
+    return replace(cell, link=links.to("level", row.cell.level), note=note)
 
 
 def _copy(source: Source, links: Links) -> str:
@@ -388,12 +395,22 @@ def _unit(name: str) -> str:
     metric = find_metric(name)
     if metric is None:
         return ""
-    return "MiB" if metric.unit == "bytes" else metric.unit
+    return "MiB" if _is_size(name) else metric.unit
+
+
+def _is_size(name: str) -> bool:
+    """Whether a metric is a size that is read in MiB; what one token takes is not."""
+    metric = find_metric(name)
+    return metric is not None and metric.unit == "bytes" and not name.endswith("_per_token")
 
 
 def _scaled(name: str, value: float | None) -> float | None:
-    metric = find_metric(name)
-    return value / MIB if value is not None and metric and metric.unit == "bytes" else value
+    return value / MIB if value is not None and _is_size(name) else value
+
+
+def _processes(row: SiteRow, name: str) -> int | None:
+    metric = shown_metric(row.record, name)
+    return None if metric is None else metric.processes
 
 
 def _draw(value: float) -> str:

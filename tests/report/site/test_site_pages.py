@@ -1,5 +1,6 @@
 """The pages of a site, parsed: links lead somewhere, hostile names stay text, bytes stay."""
 
+import re
 from html.parser import HTMLParser
 from posixpath import dirname, join, normpath
 
@@ -131,6 +132,14 @@ def test_a_cell_shows_its_history_and_its_estimate(site):
     specs = [data for kind, data in page.inline if kind == "application/json"]
     assert len(specs) == 3  # speed, memory, configurations
     assert any(link == "../assets/libraries.js" for link in page.links)
+
+
+def test_every_metric_stands_with_its_unit_and_processes(site):
+    """Sizes in MiB; how many processes there were is no size."""
+    (path,) = [path for path in site if path.startswith("cells/smollm2-135m-int4")]
+    words = Page(site[path]).words
+    (told,) = re.findall(r"peak_rss_bytes .*? (256 (?:– )*MiB 1) ", words.partition("Every m")[2])
+    assert told.startswith("256")
 
 
 def test_a_cell_that_was_measured_once_has_no_chart_and_no_libraries(site):

@@ -4,8 +4,9 @@ import random
 from itertools import count
 
 from harness.report.site.plan import load, make_plan, unreadable
-from harness.report.site.policy import Policy
+from harness.report.site.policy import Policy, make_policy
 from harness.report.site.sources import cell_words
+from harness.results.schema import METHOD_VERSION
 from tests.report.site.site_documents import document, record
 
 POLICY = Policy()
@@ -47,6 +48,17 @@ def test_what_differs_in_anything_is_another_cell():
     assert len({cell.path for cell in plan.cells}) == len(documents)
     assert len({cell.title for cell in plan.cells}) == len(documents)
     assert [group.name for group in plan.levels] == ["int4", "int8"]
+
+
+def test_numbers_of_two_methods_stand_in_two_histories():
+    policy = make_policy("B", ["method"], signed_only=False)
+    files = [
+        load(document(day=day, method_version=method), f"{day}.json", policy)
+        for day, method in ((1, METHOD_VERSION - 1), (2, METHOD_VERSION))
+    ]
+    older, newest = sorted(make_plan(files, (), policy).cells, key=lambda one: len(one.title))[::-1]
+    assert f", method {METHOD_VERSION - 1} on" in older.title
+    assert "method" not in newest.title
 
 
 def test_a_new_system_or_onnxruntime_is_the_same_machine():
