@@ -224,7 +224,8 @@ def run(
 
     Returns:
         Typed records, one per test of each session; cells that failed carry their status and
-        reason. Times in ms, rates in tokens/s, memory in bytes; missing is None. Where the results
+        reason. Times in ms, rates in tokens/s, memory in bytes; missing is None. Whether
+        they keep to what `require` asked for, `judge` says. Where the results
         folder was lost meanwhile, a warning says where they lie; one names each line of a journal
         that was damaged, and whose content was measured again.
 

@@ -58,7 +58,8 @@ class RunFlags(TypedDict, total=False):
         interleave: sessions one after the other in each round, or all open and interleaved
             pass by pass.
         sustain: seconds that every test runs without a rest besides; `"10m"`.
-        require: limits that rows have to keep: `"decode>=20, ttft<=800ms"`, or a mapping.
+        require: limits that rows have to keep: `"decode>=20, ttft<=800ms"`, or a mapping;
+            `harness.judge` says whether they do.
         seed: of weights, prompts and orders.
         calibrate: measure this machine's hardware peaks first where none are stored.
         quality: compare every level with its model at fp32, on fixed tokens.

@@ -18,8 +18,9 @@ from harness.results.progress import progress_sentence
 from harness.runner.fitting.outcome import refuse_changed
 from harness.runner.loop import partial
 from harness.runner.loop.builds import Builds
+from harness.runner.loop.resume import run_digest
 from tests.runner.fitting.replayed import Machine
-from tests.runner.fitting.test_fit import FAST, chosen_level, run  # noqa: F401
+from tests.runner.fitting.test_fit import FAST, chosen_level, laid_out, run  # noqa: F401
 
 MET, NOT_MET, INCONCLUSIVE = Outcome
 NOISY = {"machine": {"noise": 0.05}, "require": "decode>=205", "max_rounds": 8}
@@ -153,3 +154,10 @@ def test_every_decision_is_told_once(run):  # noqa: F811
         "/fp32" in line and "NOT_MET after 3 processes: decode>=150: " in line for line in told
     )
     assert any("/int4" in line and "failed: crashed: gone" in line for line in told)
+
+
+def test_a_run_and_a_fit_of_one_plan_are_no_sittings_of_each_other():
+    plan, _ = laid_out("decode>=150")
+    nothing = Builds({}, {})
+    digests = {run_digest(plan, nothing, {}, purpose) for purpose in ("", "fit")}
+    assert len(digests) == 2
