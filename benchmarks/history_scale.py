@@ -126,6 +126,11 @@ def cells() -> tuple[str, ...]:
     )
 
 
+def processor() -> str:
+    """Name of the processor that the documents were measured on; each machine adds its number."""
+    return read_document(SOURCE).environment.cpu_model or ""
+
+
 def main() -> int:
     """Make the documents, run the commands, print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -147,7 +152,7 @@ def measure(folder: Path, records: int, repeats: int) -> int:
         print(f"{runs:,} runs, {count:,} records, {size / MIB:,.0f} MiB")
     index, out = folder / "history.duckdb", folder / "out.txt"
     own = ["--db", str(index)]
-    words = [cells()[0], "--machine", "EPYC 0"]
+    words = [cells()[0], "--machine", f"{processor()} 0"]
     commands: tuple[tuple[str, list[str], float | None, int], ...] = (
         ("add, all new", ["add", str(documents), "-q", *own], 60.0, 1),
         ("add, nothing new", ["add", str(documents), "-q", *own], None, repeats),

@@ -31,6 +31,8 @@ MEMORY = "512MB"  # of a gibibyte that the process may have
 REBUILD = "build it anew: bench history add --rebuild; what was blessed stays"
 REMOVE = "remove the file and build it anew: bench history add results; what was blessed stays"
 OTHER_FILE = "--db with another file; bench history makes its own"
+# DuckDB's words for a file that another process has; "block" is what a damaged one has.
+IN_USE = ("set lock on file", "conflicting lock", "used by another process")
 FULL = ("no space left", "out of memory", "disk quota")  # what a file is not to blame for
 
 
@@ -200,7 +202,7 @@ def _opened(path: Path, read_only: bool) -> "Iterator[DuckDBPyConnection]":
 def _cannot_open(path: Path, said: str) -> HarnessError:
     """The error of a file that DuckDB does not open."""
     words = said.lower()
-    if "lock" in words or "being used by another process" in words:
+    if any(one in words for one in IN_USE):
         return StorageError(
             f"the history {path} is in use: another process writes or reads it",
             fix="wait for it to end; any number may read at once, and one may write",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from harness.core.errors import ResultFormatError, UsageError
+from harness.core.errors import ResultFormatError, StorageError, UsageError
 from harness.history.adding import add_files
 from harness.history.database import Commit, reading, remove_index, writing
 from harness.history.reading import decode_outline
@@ -283,6 +283,26 @@ def test_a_second_process_is_told_that_the_index_is_in_use(index, tmp_path):
             [sys.executable, "-c", script, str(index)], capture_output=True, text=True, check=True
         )
     assert "is in use" in done.stdout
+
+
+@pytest.mark.parametrize("harm", ["cut", "header", "blocks"])
+def test_a_damaged_index_says_how_it_is_built_anew(index, tmp_path, harm):
+    """Never that it is in use, and never a traceback."""
+    write_runs(tmp_path / "r", [run_of(day, *records_of(100)) for day in range(3)])
+    add(index, tmp_path / "r")
+    content = bytearray(index.read_bytes())
+    if harm == "cut":
+        del content[len(content) // 2 :]
+    elif harm == "header":
+        content[20] ^= 255
+    else:
+        for place in range(5000, len(content), 4001):
+            content[place] ^= 255
+    index.write_bytes(content)
+    with pytest.raises(StorageError, match=r"cannot be (opened|used)") as found:
+        asked(index, "SELECT sum(value) FROM measured")
+    assert "\n" not in found.value.problem
+    assert "bench history add results" in found.value.fix
 
 
 def test_an_outline_is_the_document_without_its_samples():
