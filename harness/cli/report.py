@@ -8,12 +8,14 @@ import click
 
 from harness.cli.completion import RESULTS
 from harness.cli.options import DOCUMENT_FORMATS, beside_option, format_option, wide_option
-from harness.cli.output import show
+from harness.cli.output import show, tell
 from harness.cli.page_files import page_path, read_sources, write_page
 from harness.cli.results_files import read_one, results_path
-from harness.cli.show import TABLE, is_pairs, show_document, show_pairs
-from harness.core.errors import StorageError, UsageError
+from harness.cli.show import PEOPLE, TABLE, is_pairs, show_document, show_pairs
+from harness.core.errors import ResultFormatError, StorageError, UsageError
 from harness.core.files import write_whole
+from harness.results.cut import read_cut
+from harness.results.schema import Document
 
 if TYPE_CHECKING:
     from harness.report.charts.chart import NamedDocument
@@ -87,7 +89,23 @@ def command(
     if is_pairs(path):
         show_pairs(path, style)
     else:
-        show_document(read_one(str(path)), style, wide, str(results[0]), beside)
+        show_document(_read(path, style, beside), style, wide, str(results[0]), beside)
+
+
+def _read(path: Path, *styles: str | None) -> Document:
+    """Read one run; of a file that was cut people get its whole records, and are told so.
+
+    Programs get no part of a file: they would take it for the whole.
+    """
+    try:
+        return read_one(str(path))
+    except ResultFormatError:
+        are_people = all(style in PEOPLE for style in styles if style)
+        cut = read_cut(path) if are_people and path.is_file() else None
+        if cut is None:
+            raise
+        tell(f"{path}: {cut.told}")
+        return cut.document
 
 
 def draw_all(results: Sequence[str], html: Path | None, images: Path | None, dark: bool) -> None:

@@ -103,6 +103,17 @@ def test_a_file_that_was_cut_gives_its_whole_records_and_says_so(folder, tmp_pat
     assert "it is cut in the middle" in text_of(page)
 
 
+def test_a_table_of_a_cut_file_says_what_it_lacks_and_programs_get_none(folder, capsys):
+    content = STORED.read_bytes()
+    (folder / "run-a.json").write_bytes(content[: len(content) * 2 // 3])
+    assert report(folder / "run-a.json") == EXIT_OK
+    said = capsys.readouterr()
+    assert "fp32" in said.out
+    assert "it is cut in the middle: " in said.err
+    assert report(folder / "run-a.json", "--format", "csv") == EXIT_STORAGE
+    assert "it is no complete JSON document" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [(), ("--format", "md"), ("--wide",), ("-oe", "csv")])
 def test_several_results_without_a_page_or_a_page_with_formats_are_refused(words, tmp_path, capsys):
     page = ("--html", tmp_path / "out.html") if words else ()
