@@ -51,11 +51,11 @@ def pictures(charts: Sequence[Chart], *, dark: bool = False) -> Iterator[tuple[s
 
 def pictured(chart: Chart) -> Spec:
     """The specification of a picture: of one width, with its words above it."""
-    lines = [chart.source, *textwrap.wrap(chart.caption, WORDS_LETTERS)]
-    lines += [line for note in chart.notes for line in textwrap.wrap(note, WORDS_LETTERS)]
+    told = (chart.source, chart.caption, *chart.notes)
+    lines = [line for text in told for line in textwrap.wrap(text, WORDS_LETTERS)]
     title = {
         "text": textwrap.wrap(chart.title, TITLE_LETTERS),
-        "subtitle": [line for line in lines if line],
+        "subtitle": lines,
         "frame": "bounds",
     }
     width = chart.spec.get("width")

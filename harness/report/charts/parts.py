@@ -15,7 +15,7 @@ from harness.report.charts.themes import PALETTE, SHAPES
 CHOSEN = "chosen"  # the parameter that the legend sets
 NUMBER = ",.4~r"  # format of d3: four digits, thousands apart, no exponent
 TICK = 80  # px from one label of a horizontal axis to the next
-MOST_TICKS = 10  # of a logarithmic axis
+LEAST_TICKS, MOST_TICKS = 3, 10  # of a logarithmic axis
 MANTISSAS = (
     *(("1", "1.2", "1.4", "1.6", "1.8", "2", "2.5", "3", "3.5", "4", "5", "6", "7", "8", "9"),),
     *(("1", "1.5", "2", "3", "4", "5", "6", "7", "8", "9"), ("1", "1.5", "2", "3", "5", "7")),
@@ -23,9 +23,10 @@ MANTISSAS = (
 )
 STEP = 24  # px of a row in a chart with one row for each cell
 AXIS = 60  # px that legends are moved to the right by, as plots are by their axis
+PICTURE = NOMINAL_WIDTH + 2 * AXIS  # px of a whole picture, about
 # Width of a page, or of a picture where there is none; not that of the plot, which is what
 # a legend leaves of it.
-ROOM = f"(isFinite(containerSize()[0]) ? containerSize()[0] - {AXIS} : {NOMINAL_WIDTH})"
+ROOM = f"((isFinite(containerSize()[0]) ? containerSize()[0] : {PICTURE}) - {AXIS})"
 NARROW = 440  # px of a plot; below it names would cover each other
 LETTER, ENTRY = 5.7, 38.0  # px of a letter in a legend, and of what stands beside a name
 
@@ -134,7 +135,16 @@ def log_ticks(low: float, high: float) -> list[float]:
         ]
         if len(ticks) <= MOST_TICKS:
             break
-    return ticks
+    return ticks if len(ticks) >= LEAST_TICKS else even_ticks(low, high)
+
+
+def even_ticks(low: float, high: float) -> list[float]:
+    """Round numbers at even distances, about five: of an axis too short for those of a decade."""
+    rough = (high - low) / 5
+    power = math.floor(math.log10(rough))
+    step = next(step for times in (1, 2, 5, 10) if (step := float(f"{times}e{power}")) >= rough)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [float(f"{place * step:.12g}") for place in range(first, last + 1)]
 
 
 def names(field: str, values: Sequence[str], title: str | None = None, **more: Any) -> Spec:

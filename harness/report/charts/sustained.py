@@ -92,7 +92,8 @@ def _windows(label: str, found: Sustained, most: int) -> Iterator[dict[str, Valu
 def _end(label: str, record: Record, found: Sustained) -> dict[str, Value]:
     """What the speed has come to, with its interval, at the last window."""
     metric = shown_metric(record, f"{PREFIX}{found.metric}")
-    return {"test": label, "seconds": found.windows[-1].start_s, **measured(metric)}
+    last_s = found.windows[-1].start_s + (found.window_s or 0.0) / 2
+    return {"test": label, "seconds": last_s, **measured(metric)}
 
 
 def _spec(
@@ -136,7 +137,14 @@ def _spec(
                 params=series.chosen,
             ),
             layer(
-                {"type": "point", "shape": "cross", "size": 110, "angle": 45, "style": "quiet"},
+                {
+                    "type": "point",
+                    "shape": "cross",
+                    "filled": True,
+                    "size": 110,
+                    "angle": 45,
+                    "style": "quiet",
+                },
                 {"x": place["x"], "y": place["y"]},
                 chosen_only(),
                 only("slowed", "yes"),

@@ -69,8 +69,8 @@ def _operator_chart(machine: Machine, pairs: Sequence[tuple[Record, Profile]]) -
     return chart(
         "operators",
         f"Time by operator, share of the time of all nodes{machine.suffix}",
-        "Of a session of its own that the profile slows down: shares, not durations. Operators on"
-        " another provider than the first one carry its name.",
+        "Of a session of its own that the profile slows down: shares, not durations. Behind each"
+        " operator stands the provider that ran it.",
         _stack(values, labels, series, "share", "share of the time", ".0%"),
         [{key: row[key] for key in ("row", "operator", "share", "calls")} for row in values],
         notes=(f"{MOST_ROWS} of {len(pairs)} profiles are drawn",) * (len(pairs) > MOST_ROWS),

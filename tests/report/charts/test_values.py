@@ -293,6 +293,7 @@ def test_a_log_axis_has_round_numbers_as_many_as_have_room():
     assert log_ticks(20, 900) == [20, 30, 50, 70, 100, 150, 200, 300, 500, 700]
     assert log_ticks(1, 1e6) == [10**exponent for exponent in range(7)]
     assert log_ticks(0.9, 1.35) == [0.9, 1.0, 1.2]
+    assert log_ticks(9.1, 11.0) == [9.5, 10.0, 10.5, 11.0]  # one tick of a decade is no axis
 
 
 def test_names_stand_on_nothing():
