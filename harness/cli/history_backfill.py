@@ -120,7 +120,7 @@ def backfill(
     measured = [(one.target, one.documents) for one in outcomes if one.documents]
     changes = find_changes(measured, share)
     show(draw_backfill(outcomes, changes, style), in_colour=style == "table")
-    tell(f"results: {request.folder}")
+    tell(f"results: {request.folder}", f"as a history: bench history add {request.folder}")
     return _exit_code(outcomes)
 
 

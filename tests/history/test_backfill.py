@@ -144,7 +144,7 @@ def test_a_run_without_a_measured_cell_says_why(request_of):
 
 def test_a_disk_without_space_is_refused_before_anything_is_made(request_of):
     installer, runner = FakeInstaller(), FakeRunner()
-    with pytest.raises(StorageError, match=r"2 environments need about 1,200 MiB .* 5 MiB free"):
+    with pytest.raises(StorageError, match=r"2 environments need about 600 MiB .* 5 MiB free"):
         measured(request_of(OLD, NEW), installer, runner, free_bytes=lambda _: 5 * 2**20)
     assert installer.made == runner.calls == []
 

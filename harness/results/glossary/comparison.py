@@ -18,6 +18,26 @@ COMPARISON = (
         "tolerance, towards less time. SLOWER: towards more. A * behind it: see correction.",
     ),
     Term("SLOWER", "", "See FASTER."),
+    Term(
+        "step",
+        "",
+        "Where a metric changed its level from one run to the next, in a history. Two detectors "
+        "look for it: windows before and after by their intervals, and the cheapest split into "
+        "segments. Confirmed: both see it, within two runs. Suspected: one alone. It takes three "
+        "runs behind it.",
+    ),
+    Term(
+        "CONFIRMED",
+        "",
+        "Of a version in `bench history backfill`: it is better or worse than the one before it, "
+        "beside all lines of the table, and both detectors see a step where it begins.",
+    ),
+    Term(
+        "SUSPECTED",
+        "",
+        "Of a version in `bench history backfill`: the comparison says better or worse beside all "
+        "lines, or both detectors see a step, but not both of that.",
+    ),
     Term("SMALLER", "", "FASTER, of bytes. Sizes that were counted need no interval."),
     Term("LARGER", "", "SLOWER, of bytes."),
     Term(
