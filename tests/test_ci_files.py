@@ -209,6 +209,7 @@ def test_the_device_is_held_beside_its_last_run(runner, plan):
         assert runner.summary.exists() == bool(text)
 
 
+@pytest.mark.slow
 def test_a_site_is_made_of_committed_results(runner):
     """Every shell step runs; the last job has none."""
     pytest.importorskip("vl_convert", reason="the extra report")

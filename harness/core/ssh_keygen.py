@@ -45,6 +45,20 @@ class Checked:
     said: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signed, of the allowed signers.
+
+    Attributes:
+        name: a principal of their file; empty: the signature is bad, or its key is not theirs.
+        said: what keeps a line of the file from counting, `line 2: key has expired`; empty: no
+            line does.
+    """
+
+    name: str = ""
+    said: str = ""
+
+
 def sign_texts(texts: Sequence[bytes], key: Path, namespace: str, asks: bool) -> list[bytes]:
     """Sign every text with one key, which is unlocked once.
 
@@ -92,8 +106,8 @@ def check_signature(signature: bytes, text: bytes, namespace: str) -> Checked:
 
 def find_signer(
     signature: bytes, text: bytes, namespace: str, allowed: Path, when: datetime | None
-) -> str | None:
-    """Who signed these bytes, of those who may; None: the signature is bad, or its key not theirs.
+) -> Signer:
+    """Who signed these bytes, of those who may.
 
     Args:
         signature: armoured.
@@ -102,23 +116,22 @@ def find_signer(
         allowed: file of allowed signers.
         when: the time at which the key had to be valid; None: now.
 
-    Returns:
-        A principal of the file.
-
     Raises:
         DeviceError: there is no ssh-keygen, or one that is too old.
     """
+    said = ""
     at = [] if when is None else [f"-Overify-time={when.astimezone():%Y%m%d%H%M%S}"]
     with _file_of(signature) as file:
         words = ["-s", file, "-f", str(allowed.absolute()), *at]
         found = _run(["-Y", "find-principals", *words], b"")
         if found.returncode != 0:
-            return None
+            return Signer(said=_of_line(allowed, found.stderr))
         for name in found.stdout.splitlines():
             done = _run(["-Y", "verify", "-I", name, "-n", namespace, *words], text)
             if done.returncode == 0:
-                return name
-    return None
+                return Signer(name)
+            said = _of_line(allowed, done.stderr)
+    return Signer(said=said)
 
 
 @contextmanager
@@ -180,6 +193,12 @@ def _run(words: Sequence[str], text: bytes) -> "subprocess.CompletedProcess[str]
     out, err = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
     _refuse_old(err)
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def _of_line(allowed: Path, said: str) -> str:
+    """What is said of a line of the allowed signers, `line 2: key has expired`; empty: nothing."""
+    found = re.search(rf"^{re.escape(str(allowed.absolute()))}:(\d+): (.+)$", said, re.MULTILINE)
+    return f"line {found[1]}: {found[2]}" if found else ""
 
 
 def _checked(done: "subprocess.CompletedProcess[str]") -> Checked:

@@ -20,7 +20,7 @@ from typing import Any
 from harness.core.encoding import utf8_from
 from harness.core.errors import DeviceError, ResultFormatError, StorageError
 from harness.core.files import write_whole
-from harness.core.ssh_keygen import END, check_signature, find_signer, sign_texts
+from harness.core.ssh_keygen import END, Signer, check_signature, find_signer, sign_texts
 from harness.results.checksum import checksum_of
 from harness.results.document import read_document
 
@@ -154,16 +154,17 @@ def _judged(
     armoured: bytes, stated: bytes, text: bytes, allowed: Path | None, began: datetime | None
 ) -> Signature:
     """Hold a signature against what a document says now."""
+    who = Signer()
     if allowed is not None:
         who = find_signer(armoured, text, NAMESPACE, allowed, began)
-        if who is not None:
-            return Signature(SignatureState.SIGNED, who)
+        if who.name:
+            return Signature(SignatureState.SIGNED, who.name)
     found = check_signature(armoured, text, NAMESPACE)
     if found.is_good and allowed is None:
         return Signature(SignatureState.UNKNOWN_SIGNER, found.key)
     if found.is_good:
-        why = "no line of the allowed signers has this key for documents of that time"
-        return Signature(SignatureState.NOT_ALLOWED, found.key, why)
+        why = who.said or "no line has this key for this purpose"
+        return Signature(SignatureState.NOT_ALLOWED, found.key, f"allowed signers: {why}")
     if stated and stated != text:
         return Signature(SignatureState.CHANGED, detail="its content is not what was signed")
     return Signature(SignatureState.BAD, detail=found.said)

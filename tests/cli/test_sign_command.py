@@ -178,7 +178,9 @@ def test_who_was_allowed_when_it_was_measured_still_is(signed, keys, allowed, ca
         ('namespaces="git"', EXIT_GATE),
     ):
         allowed.write_text(allowed_line(ANN, keys[ANN], options), encoding="utf-8")
-        assert told(signed, capsys, "--allowed-signers", str(allowed))[0] == code, options
+        found, row = told(signed, capsys, "--allowed-signers", str(allowed))
+        assert found == code, options
+        assert ("allowed signers: " in (row["detail"] or "")) == (code == EXIT_GATE)
 
 
 def test_an_unsigned_document_fails_only_who_asks_for_signers(signed, allowed, capsys):
@@ -227,6 +229,17 @@ def test_a_key_that_is_none_is_named(tmp_path, monkeypatch, capsys):
         assert main(["sign", str(file), "--key", str(key)]) == EXIT_USAGE
         said = capsys.readouterr().err
         assert (said.count("\n"), str(key) in said) == (2, True)
+
+
+def test_a_line_of_allowed_signers_that_is_none_is_named(signed, keys, allowed, capsys):
+    """It may be that of the signer; where another line has the key, nothing is amiss."""
+    broken = "# a comment\nann@example.org ssh-ed25519 AAAA\n"
+    allowed.write_text(broken, encoding="utf-8")
+    code, row = told(signed, capsys, "--allowed-signers", str(allowed))
+    assert (code, row["signature"]) == (EXIT_GATE, "signer not allowed")
+    assert "allowed signers: line 2: " in row["detail"]
+    allowed.write_text(broken + allowed_line(ANN, keys[ANN]), encoding="utf-8")
+    assert told(signed, capsys, "--allowed-signers", str(allowed))[0] == EXIT_OK
 
 
 def test_a_missing_file_of_allowed_signers_is_named(signed, tmp_path, capsys):

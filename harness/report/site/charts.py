@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from harness.core.units import MIB
@@ -105,9 +105,10 @@ def _rows(history: History, name: str, points: Sequence[SiteRow]) -> Iterator[di
 def _instant(text: str) -> str | None:
     """A date that Vega reads as it is meant; None: it is none."""
     try:
-        return datetime.fromisoformat(text).isoformat()
+        when = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
 
 
 def _spec(unit: str, rows: Sequence[dict[str, Value]]) -> dict[str, Any]:
