@@ -199,7 +199,7 @@ def _series(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Series], list[str]]:
         known = find_metric(metric)
         better = Better.MORE if known is not None and known.more_is_better else Better.LESS
         found.append(Series(cell, metric, unit, better, points))
-    told = [f"{left} points of an older method stand in no series: methods are not compared"]
+    told = [f"points of an older method, which is not compared, that stand in no series: {left}"]
     return found, told * bool(left)
 
 

@@ -23,6 +23,7 @@ from harness.report.grid import (
 )
 from harness.report.numbers import counted
 
+LISTED, MOST_LISTED = ", ", 4  # between names in a cell, and how many of them
 MOST_NAMED = 20  # files below a summary; more are counted
 
 
@@ -65,8 +66,15 @@ def draw_listed(listed: Listed, what: str, index: str, style: str) -> str:
     span = f", {totals['first_day']} to {totals['last_day']}" * bool(totals["first_day"])
     notes = [f"{index}: {things} on {counted(totals['machines'], 'machines')}{span}"]
     notes += [f"also: bench history ls {_others(what)}; bench history trend CELL"]
-    table = _table(listed.columns, listed.rows, style)
+    table = _table(listed.columns, [list(map(_few, row)) for row in listed.rows], style)
     return "\n".join([table, "", _lines(notes, style)] if listed.rows else [_lines(notes, style)])
+
+
+def _few(value: Any) -> Any:
+    """A list of names as people read it: the first ones, and how many more there are."""
+    names = value.split(LISTED) if isinstance(value, str) else []
+    more = len(names) - MOST_LISTED
+    return f"{LISTED.join(names[:MOST_LISTED])} and {more} more" if more > 0 else value
 
 
 def _others(what: str) -> str:

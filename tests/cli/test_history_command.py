@@ -75,6 +75,17 @@ def test_each_list_has_a_table_and_values(place, capsys, what):
     assert len(rows) == counts[what]
 
 
+def test_a_long_list_of_levels_is_cut_for_people_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    levels = ("fp32", "int2", "int4", "int4-b128", "int8", "int8-block")
+    rows = [one for level in levels for one in records_of(100, level=level)]
+    write_runs(tmp_path / "results", [run_of(0, *rows)])
+    said(capsys, "add", "-q")
+    assert "fp32, int2, int4, int4-b128 and 2 more" in said(capsys, "ls")[0]
+    (row,) = json.loads(said(capsys, "ls", "--format", "json")[0])
+    assert row["levels"] == ", ".join(levels)
+
+
 def test_a_statement_is_answered_in_every_format(place, capsys):
     statement = "select cell, value from measured where metric = 'decode_tok_s' order by value"
     out, _ = said(capsys, "query", statement, "--format", "jsonl")
