@@ -33,6 +33,7 @@ from harness.cli.options import (
     format_option,
     inconclusive_option,
 )
+from harness.cli.plot import plot_option, wants_plot
 from harness.core.errors import EXIT_GATE, EXIT_OK, UsageError
 from harness.core.ranges import parse_share
 from harness.results.judged import judge_records, judge_runs
@@ -79,6 +80,7 @@ EXAMPLE = (
 @correction_option()
 @click.option("--force", is_flag=True, help="Compare other machines and methods nevertheless.")
 @format_option(COMPARE_FORMATS)
+@plot_option("every line as a ratio with its interval around 1")
 def command(
     sides: tuple[str, ...],
     axis: str | None,
@@ -91,6 +93,7 @@ def command(
     no_correction: bool,
     force: bool,
     style: str,
+    plot: bool,
 ) -> int:
     """Say whether every cell of NEW is faster, slower or the same as in BASE, or inconclusive.
 
@@ -108,6 +111,7 @@ def command(
     from harness.cli.compare_draw import draw_comparison
     from harness.report.ab import closing
 
+    plot = wants_plot(plot, None, style)
     gates = [parse_gate(text) for text in fail_on]
     requirements = parse_requirements(require) if require else ()
     names = tuple(full_name(name) for name in (metric or "").replace(" ", "").split(",") if name)
@@ -124,7 +128,7 @@ def command(
     judged, policy = judge_gates(comparison, gates), Inconclusive(inconclusive)
     refuse_few(judged)
     last = closing(comparison) if pairs else ""
-    draw_comparison(comparison, judged, policy, documents, style, last, required)
+    draw_comparison(comparison, judged, policy, documents, style, last, required, plot)
     fails = requirements_fail([one for _, one in required], policy)
     return EXIT_GATE if fails or is_failure(judged, policy) else EXIT_OK
 

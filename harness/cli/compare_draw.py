@@ -7,6 +7,7 @@ from harness.analysis.gate import Inconclusive, JudgedGate
 from harness.cli.github import tell_github
 from harness.cli.options import GITHUB
 from harness.cli.output import show, tell
+from harness.cli.plot import show_ratios
 from harness.cli.show import echo_drawn
 from harness.report.compare_table import (
     draw_comparison_benchstat,
@@ -48,6 +49,7 @@ def draw_comparison(
     style: str,
     closing: str = "",
     required: Lines = (),
+    plot: bool = False,
 ) -> None:
     """Print a comparison, and on stderr what its gates say.
 
@@ -59,6 +61,7 @@ def draw_comparison(
         style: of `options.COMPARE_FORMATS`.
         closing: the last line of what people read.
         required: what absolute limits say of the new side.
+        plot: draw every line as a point with its interval as well.
     """
     verdicts = [*gate_lines(judged), *required_lines(required)]
     if style == GITHUB:
@@ -77,7 +80,8 @@ def draw_comparison(
         show(PROGRAMS[style](comparison), nl=False)
     else:
         show(draw_table(comparison, style), nl=False, in_colour=style == TABLES[0])
-    for line in verdicts:
-        tell(line)
+    if plot:
+        show_ratios(comparison, style)
+    tell(*verdicts)
     if closing and style in TABLES:
         show(f"\n{one_line(closing)}")

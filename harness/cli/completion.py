@@ -108,6 +108,14 @@ def metric_names() -> Iterable[str]:
     return (*(word for word, name in SHORT.items() if name in known), *known)
 
 
+def plotted_names() -> Iterable[str]:
+    """Metrics that a record can have, the short names first."""
+    from harness.results.metrics import of_records
+    from harness.results.requirement import SHORT
+
+    return (*SHORT, *(row.name for row in of_records()))
+
+
 def gate_names() -> Iterable[str]:
     """Gates, and the metrics that can be one; a limit follows."""
     from harness.analysis.gate import gate_names as known

@@ -10,6 +10,7 @@ from harness.cli.completion import RESULTS
 from harness.cli.options import DOCUMENT_FORMATS, beside_option, format_option, wide_option
 from harness.cli.output import show, tell
 from harness.cli.page_files import page_path, read_sources, write_page
+from harness.cli.plot import plot_options, show_plot, wants_plot
 from harness.cli.results_files import read_one, results_path
 from harness.cli.show import PEOPLE, TABLE, is_pairs, show_document, show_pairs
 from harness.core.errors import ResultFormatError, StorageError, UsageError
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     help="Write every chart as NAME.svg and NAME.png into this folder, and draw no table.",
 )
 @click.option("--dark", is_flag=True, help="With --images: for dark pages, as NAME-dark.svg.")
+@plot_options()
 def command(
     results: tuple[Path, ...],
     style: str,
@@ -56,6 +58,8 @@ def command(
     html: Path | None,
     images: Path | None,
     dark: bool,
+    plot: bool,
+    plotted: str | None,
 ) -> None:
     """Draw the results file RESULTS for people, for programs or for a build service.
 
@@ -85,11 +89,21 @@ def command(
             f"{len(results)} results are given, and a table is drawn of one",
             fix="name one file; or --html PAGE or --images DIR, which take several",
         )
-    path = results_path(results[0])
+    _show(results[0], style, wide, beside, wants_plot(plot, plotted, style), plotted)
+
+
+def _show(
+    argument: Path, style: str, wide: bool, beside: str | None, plot: bool, plotted: str | None
+) -> None:
+    """Draw one run, or one file of pairs, as a table; with `plot` as bars too."""
+    path = results_path(argument)
     if is_pairs(path):
-        show_pairs(path, style)
-    else:
-        show_document(_read(path, style, beside), style, wide, str(results[0]), beside)
+        show_pairs(path, style, plot)
+        return
+    document = _read(path, style, beside)
+    show_document(document, style, wide, str(argument), beside)
+    if plot:
+        show_plot(document, plotted, style)
 
 
 def _read(path: Path, *styles: str | None) -> Document:

@@ -1,7 +1,7 @@
 """`bench run`, which is also bare `bench --device cpu`: plan, measure, draw, keep."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,9 +18,14 @@ from harness.cli.options import (
     wait_option,
     wide_option,
 )
-from harness.cli.output import show
+from harness.cli.output import show, tell_problem
+from harness.cli.plot import plot_options, show_plot, wants_plot
 from harness.cli.results_files import FOLDER
+from harness.core.errors import UsageError
 from harness.runner.settings import flag_values, load_settings
+
+if TYPE_CHECKING:
+    from harness.results.schema import Document
 
 
 @click.command(
@@ -38,6 +43,7 @@ from harness.runner.settings import flag_values, load_settings
 @format_option(DOCUMENT_FORMATS)
 @wide_option()
 @beside_option()
+@plot_options()
 @results_option()
 @cache_option()
 def command(
@@ -45,6 +51,8 @@ def command(
     style: str,
     wide: bool,
     beside: str | None,
+    plot: bool,
+    plotted: str | None,
     results: Path,
     cache: Path | None,
     dry_run: bool,
@@ -71,6 +79,7 @@ def command(
     from harness.runner.plan import make_plan
 
     wait_s = seconds_of(wait)
+    plot = wants_plot(plot, plotted, style)
     settings = load_settings(plan, preset, like, **flag_values(flags))
     chosen = make_plan(fetch_into(settings, cache, offline, quiet), usable_cores(), folder=cache)
     if dry_run:
@@ -83,12 +92,22 @@ def command(
     outcome = measure_plan(chosen, results, cache, resume, again, quiet, wait_s)
     called = "latest" if results == FOLDER else str(outcome.path)
     show_document(outcome.document, style, wide, called, beside)
+    if plot:
+        _plot(outcome.document, plotted, style)
     if explain_row and style in ("table", "md"):  # the others hold the sums already
         from harness.report.explained import explain_document
 
         show("\n" + explain_document(outcome.document, None, style))
     tell_lost(outcome.lost)
     return max(outcome.exit_code, tell_required(outcome.document, style, inconclusive))
+
+
+def _plot(document: "Document", metric: str | None, style: str) -> None:
+    """Draw bars; what was measured stands, also where it has no such metric."""
+    try:
+        show_plot(document, metric, style)
+    except UsageError as error:
+        tell_problem(error.problem, error.fix)
 
 
 command.params = [*command.params, *flag_options("run")]

@@ -134,8 +134,13 @@ def read_pairs(path: Path, what: str) -> "tuple[Entry, ...]":
     return entries
 
 
-def show_pairs(path: Path, style: str) -> None:
+def show_pairs(path: Path, style: str, plot: bool = False) -> None:
     """Print what the pairs of a file of `bench ab` say, or what `bench tune` found.
+
+    Args:
+        path: of it.
+        style: that it is drawn in.
+        plot: draw points with their intervals as well; a search has none.
 
     Raises:
         UsageError: a format that pairs cannot be drawn in.
@@ -155,6 +160,8 @@ def show_pairs(path: Path, style: str) -> None:
         from harness.report.tuned import draw_tuned
         from harness.runner.tuning.standings import read_tuned
 
+        if plot:
+            raise UsageError("a search of `bench tune` has no bars", fix=f"bench report {path}")
         if style not in FORMATS:
             raise UsageError(
                 f"a search of `bench tune` cannot be drawn as {style}",
@@ -163,4 +170,4 @@ def show_pairs(path: Path, style: str) -> None:
         show(draw_tuned(read_tuned(entries), style))
         return
     found = compare_pairs(entries)
-    draw_comparison(found, (), Inconclusive.WARN, ((), ()), style, closing(found))
+    draw_comparison(found, (), Inconclusive.WARN, ((), ()), style, closing(found), plot=plot)

@@ -75,7 +75,7 @@ def draw_table(
         closing: the last line; empty: none.
     """
     shown = [column for column in COLUMNS if column.tells(comparison.rows)]
-    cells = [[column.cell(row) for column in shown] for row in comparison.rows if _tells(row)]
+    cells = [[column.cell(row) for column in shown] for row in comparison.rows if tells(row)]
     table = draw_rows([column.header for column in shown], cells, style)
     escape = ESCAPES[style]
     lines = (tally(comparison), *comparison.notes, LEGEND, *more)
@@ -97,12 +97,12 @@ def headline(comparison: Comparison) -> str:
 
 def tally(comparison: Comparison) -> str:
     """How many lines have which verdict, by which tolerance, and what the star means."""
-    words = [_verdict(row) for row in comparison.rows]
+    words = [verdict_word(row) for row in comparison.rows]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
     text = f"{counts}; tolerance {percent(comparison.question.tolerance)}"
     if any(word.endswith(ALONE) for word in words):
         text += f"; {ALONE}: {UNCONFIRMED}"
-    equal = sum(not _tells(row) for row in comparison.rows)
+    equal = sum(not tells(row) for row in comparison.rows)
     return text + (f"; equal sizes not shown: {equal}" if equal else "")
 
 
@@ -208,7 +208,7 @@ def draw_comparison_benchstat(documents: tuple[Sequence[Document], Sequence[Docu
 def sentence(row: CompareRow) -> str:
     """One line of the table in words: `… tg32 t2 decode_tok_s: SLOWER, 0.910 [0.880, 0.940]`."""
     interval = "no interval" if row.interval is None else f"[{_end(row, 0)}, {_end(row, 1)}]"
-    return f"{line_name(row)}: {_verdict(row)}, {_center(row, row.center)} {interval}"
+    return f"{line_name(row)}: {verdict_word(row)}, {center_words(row, row.center)} {interval}"
 
 
 def effect(row: CompareRow, size: float) -> str:
@@ -249,12 +249,12 @@ def _identity(name: str) -> Callable[[CompareRow], str]:
     return draw
 
 
-def _tells(row: CompareRow) -> bool:
+def tells(row: CompareRow) -> bool:
     """Whether a line says anything: sizes that were counted and are equal do not."""
     return not (row.basis == COUNTED and row.base == row.new)
 
 
-def _verdict(row: CompareRow) -> str:
+def verdict_word(row: CompareRow) -> str:
     """The verdict, marked where it stands alone only."""
     is_claim = row.verdict in (Verdict.WORSE, Verdict.BETTER)
     return row.word + (ALONE if is_claim and not row.holds_together else "")
@@ -270,14 +270,14 @@ def _value(row: CompareRow, value: float) -> str:
     return f"{three_digits(value)} {row.unit}"
 
 
-def _center(row: CompareRow, value: float) -> str:
+def center_words(row: CompareRow, value: float) -> str:
     """A ratio, or a difference with its sign."""
     return ratio(value) if row.metric.is_ratio else f"{value:+.4f}"
 
 
 def _end(row: CompareRow, which: int) -> str:
     """One end of the interval."""
-    return MISSING if row.interval is None else _center(row, row.interval[which])
+    return MISSING if row.interval is None else center_words(row, row.interval[which])
 
 
 def _detectable(row: CompareRow) -> str:
@@ -299,10 +299,10 @@ COLUMNS: tuple[Column[CompareRow], ...] = (
     Column("metric", lambda row: row.metric.name),
     Column("base", lambda row: _value(row, row.base)),
     Column("new", lambda row: _value(row, row.new)),
-    Column("ratio", lambda row: _center(row, row.center)),
+    Column("ratio", lambda row: center_words(row, row.center)),
     Column("low", lambda row: _end(row, 0)),
     Column("high", lambda row: _end(row, 1)),
-    Column("verdict", _verdict),
+    Column("verdict", verdict_word),
     Column("MDE", _detectable),
     Column("from", _counts),
 )
