@@ -26,6 +26,7 @@ from harness.cli.options import (
     AB_FORMATS,
     cache_option,
     correction_option,
+    details_option,
     format_option,
     inconclusive_option,
     quiet_option,
@@ -92,6 +93,7 @@ EXAMPLE = 'Example:  bench ab --a "--quant int4" --b "--quant int4-b128" --fail-
 @cache_option()
 @wait_option()
 @quiet_option()
+@details_option()
 def command(
     text_a: str,
     text_b: str,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.flags import FlagsCommand, flag_options
-from harness.cli.options import FORMATS, cache_option, format_option, quiet_option, wait_option
+from harness.cli.options import (
+    FORMATS,
+    cache_option,
+    details_option,
+    format_option,
+    quiet_option,
+    wait_option,
+)
 from harness.cli.output import show
 from harness.cli.progress import open_progress
 from harness.cli.running import alone, fetch_into
@@ -32,6 +39,7 @@ LEAST_TURNS = 3
 @cache_option()
 @wait_option()
 @quiet_option()
+@details_option()
 def command(
     turns: int,
     style: str,

@@ -6,7 +6,14 @@ import click
 
 from harness.builder.quantize.levels import find_levels
 from harness.cli.completion import LEVELS, row_names, words
-from harness.cli.options import FORMATS, cache_option, format_option, quiet_option, wait_option
+from harness.cli.options import (
+    FORMATS,
+    cache_option,
+    details_option,
+    format_option,
+    quiet_option,
+    wait_option,
+)
 from harness.cli.output import show, tell
 from harness.core.errors import UsageError
 from harness.core.ranges import parse_names
@@ -37,6 +44,7 @@ DEFAULT_LEVELS = "fp32,int8,int4"  # of the default plan
 @cache_option("Where constants are kept.")
 @wait_option()
 @quiet_option()
+@details_option()
 @format_option(FORMATS)
 def command(
     device: str,
@@ -55,6 +63,7 @@ def command(
     prompt lengths, attention, and the fixed cost of a call; each with its 95 % interval over fresh
     processes. No whole model is timed. Kept per machine, onnxruntime version and thread count.
     """
+    from harness.cli.progress import open_progress
     from harness.cli.running import seconds_of
     from harness.devices.table import find_row
     from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
@@ -73,7 +82,8 @@ def command(
     levels = tuple(level.name for level in find_levels(parse_names(quant, "--quant")))
     counts = thread_counts(threads, facts.usable_cores or 1)
     folder = cache or default_cache()
-    with sole_measurement(folder, [row.kind], "bench calibrate", seconds_of(wait), tell):
+    waits = sole_measurement(folder, [row.kind], "bench calibrate", seconds_of(wait), tell)
+    with waits, open_progress(quiet) as view:
         stored = [
             ensure_constants(
                 folder,
@@ -81,7 +91,7 @@ def command(
                 levels,
                 full=full,
                 again=again,
-                log=(lambda line: None) if quiet else tell,
+                log=lambda line: view(line, 0, 0),
             )
             for count in counts
         ]

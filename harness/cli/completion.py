@@ -110,8 +110,8 @@ def metric_names() -> Iterable[str]:
 
 def plotted_names() -> Iterable[str]:
     """Metrics that a record can have, the short names first."""
+    from harness.results.metric_names import SHORT
     from harness.results.metrics import of_records
-    from harness.results.requirement import SHORT
 
     return (*SHORT, *(row.name for row in of_records()))
 

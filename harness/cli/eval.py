@@ -8,11 +8,12 @@ from harness.cli.completion import LEVELS, MODEL
 from harness.cli.options import (
     FORMATS,
     cache_option,
+    details_option,
     format_option,
     offline_option,
     quiet_option,
 )
-from harness.cli.output import show, tell
+from harness.cli.output import show
 
 EXAMPLE = "Example:  bench eval smollm2-135m --tasks my_task --include path/to/tasks --limit 100"
 
@@ -44,6 +45,7 @@ EXAMPLE = "Example:  bench eval smollm2-135m --tasks my_task --include path/to/t
 @offline_option()
 @cache_option()
 @quiet_option()
+@details_option()
 @format_option(FORMATS)
 def command(
     model: str,
@@ -66,6 +68,7 @@ def command(
     numbers then say nothing.
     """
     from harness.builder.quantize.levels import find_levels
+    from harness.cli.progress import open_progress
     from harness.cli.running import fetch_into
     from harness.core.ranges import parse_names
     from harness.machine.watch.facts import usable_cores
@@ -77,14 +80,19 @@ def command(
 
     levels = [level.name for level in find_levels(parse_names(quant, "--quant"))]
     asked = Asked(parse_names(tasks, "--tasks"), include, limit, shots, offline)
-    settings = fetch_into(load_settings(None, **flag_values({"model": model})), cache, offline)
-    found = find_model(settings.model[0])
-    rows = evaluate_levels(
-        found,
-        levels,
-        asked,
-        cache or default_cache(),
-        threads or usable_cores(),
-        lambda line: None if quiet else tell(line),
+    settings = fetch_into(
+        load_settings(None, **flag_values({"model": model})), cache, offline, quiet
     )
-    show(draw_evaluation(list(rows), style))
+    found = find_model(settings.model[0])
+    with open_progress(quiet) as view:
+        rows = list(
+            evaluate_levels(
+                found,
+                levels,
+                asked,
+                cache or default_cache(),
+                threads or usable_cores(),
+                lambda line: view(line, 0, 0),
+            )
+        )
+    show(draw_evaluation(rows, style))

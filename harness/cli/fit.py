@@ -11,11 +11,11 @@ from harness.cli.options import (
     FORMATS,
     Word,
     cache_option,
+    details_option,
     format_option,
     offline_option,
     quiet_option,
     results_option,
-    verbose_option,
     wait_option,
 )
 from harness.cli.output import show, tell
@@ -44,7 +44,7 @@ EXAMPLE = 'Example:  bench fit smollm2-135m --require "decode>=20, ttft<=800ms, 
 @click.option("--dry-run", is_flag=True, help="Print the candidates and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished fit of the same plan.")
 @offline_option()
-@verbose_option("Also tell of each candidate why it is out, or when it was decided.")
+@details_option("why each candidate is out, or when it was decided, ", is_told=True)
 @quiet_option()
 @format_option(FORMATS)
 @results_option()

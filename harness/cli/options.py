@@ -15,6 +15,7 @@ EXPORTS = (
     *("pyperf", "benchstat"),
 )
 GITHUB = "github"
+VERBOSE = "harness.verbose"  # of a context: details are asked for
 DOCUMENT_FORMATS = (*FORMATS, GITHUB, *EXPORTS)
 COMPARE_FORMATS = (*FORMATS, GITHUB, "junit", "benchstat")
 AB_FORMATS = (*FORMATS, GITHUB, "junit")  # turns are no results document, which benchstat reads
@@ -99,9 +100,27 @@ def quiet_option() -> Decorator:
     )
 
 
-def verbose_option(what: str) -> Decorator:
-    """`-v`: more on stderr."""
-    return click.option("-v", "--verbose", is_flag=True, help=what)
+def _note_verbose(ctx: click.Context, _param: click.Parameter, asked: bool) -> bool:
+    ctx.meta[VERBOSE] = asked
+    return asked
+
+
+def details_option(more: str = "", *, is_told: bool = False) -> Decorator:
+    """`-v`: details, which harness.cli.progress tells where the context says so.
+
+    Args:
+        more: what a command tells besides.
+        is_told: the command gets it as `verbose`.
+    """
+    return click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=is_told,
+        callback=_note_verbose,
+        help=f"Details on stderr: {more}versions, what each test took, why a cell was skipped, the"
+        " last lines of each worker; -q goes over it.",
+    )
 
 
 def wait_option() -> Decorator:

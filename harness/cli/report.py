@@ -98,6 +98,8 @@ def _show(
     """Draw one run, or one file of pairs, as a table; with `plot` as bars too."""
     path = results_path(argument)
     if is_pairs(path):
+        if plotted is not None:
+            raise UsageError(f"{path} holds pairs, whose metrics are their own", fix="--plot alone")
         show_pairs(path, style, plot)
         return
     document = _read(path, style, beside)

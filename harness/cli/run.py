@@ -10,6 +10,7 @@ from harness.cli.options import (
     DOCUMENT_FORMATS,
     beside_option,
     cache_option,
+    details_option,
     format_option,
     inconclusive_option,
     offline_option,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @offline_option()
 @wait_option()
 @quiet_option()
+@details_option()
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")

@@ -24,16 +24,16 @@ def fetch_into(
     settings: "Settings", cache: Path | None, offline: bool = False, quiet: bool = False
 ) -> "Settings":
     """Fetch the models of the hub that settings name, and say on stderr what is fetched."""
-    from harness.runner.loop.fetched import with_fetched
+    from harness.runner.loop.fetched import hub_names, with_fetched
     from harness.store.cache import default_cache
     from harness.store.fetch import Hub
 
-    return with_fetched(
-        settings,
-        cache or default_cache(),
-        Hub(offline=offline),
-        lambda line: None if quiet else tell(line),
-    )
+    names = hub_names(settings)
+    if not names:
+        return settings
+    with open_progress(quiet) as view:
+        view(f"fetching {', '.join(names)}", 0, 0)
+        return with_fetched(settings, cache or default_cache(), Hub(offline=offline), view.say)
 
 
 def alone(
@@ -92,21 +92,23 @@ def measure_plan(
     from harness.results.journal import AGAIN
     from harness.runner.loop.expected import expect, first_words
     from harness.runner.loop.run import run_plan
+    from harness.runner.loop.standing import nobody
     from harness.store.cache import default_cache
 
     end_as_with_ctrl_c()
     built = cache or default_cache()
     for line in () if quiet or resume else first_words(expect(plan, built), built, results):
         tell(line)
-    with open_progress(quiet) as progress:
+    with open_progress(quiet) as view:
         outcome = run_plan(
             plan,
             results=results,
             cache=built,
-            progress=progress,
+            progress=view,
             resume=resume,
             command=command,
             wait_s=wait_s,
+            board=nobody if quiet else view.board,
         )
     for problem in outcome.damaged:
         tell(f"{problem}; {AGAIN}")

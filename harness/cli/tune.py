@@ -17,6 +17,7 @@ from harness.cli.options import (
     FORMATS,
     Word,
     cache_option,
+    details_option,
     format_option,
     quiet_option,
     results_option,
@@ -89,6 +90,7 @@ class Task:
 @cache_option()
 @wait_option()
 @quiet_option()
+@details_option()
 def command(
     model: str,
     aim: str | None,
@@ -323,17 +325,19 @@ def _drawn(task: Task, found: "Found", output: Path | None, style: str) -> int:
 
 def _built(task: Task, cache: Path, quiet: bool) -> "Groups":
     """Build every level, hold what others are held against, and say what a setting opens."""
+    from harness.cli.progress import open_progress
     from harness.runner.loop.builds import ensure_group
     from harness.runner.loop.memory_limit import refuse_without_room
     from harness.runner.tuning.heats import with_setting
 
     built = {}
-    for group in (task.group, *task.others):
-        if not quiet:
-            tell(f"model: {group.source.name} {group.stored_name}")
-        artifact = ensure_group(group, cache, task.settings.seed)
-        refuse_without_room(group, artifact)
-        built[group.level.name] = group, artifact
+    every = (task.group, *task.others)
+    with open_progress(quiet) as view:
+        for done, group in enumerate(every):
+            view(f"model: {group.source.name} {group.stored_name}", done, len(every))
+            artifact = ensure_group(group, cache, task.settings.seed)
+            refuse_without_room(group, artifact)
+            built[group.level.name] = group, artifact
     return lambda setting: (
         with_setting(built[setting.level][0], setting),
         built[setting.level][1],

@@ -59,6 +59,12 @@ DEBUG = Variable(
 PLAIN = Variable(
     "NO_COLOR", BENCH, "Tables and progress on a terminal have no colour; rich reads it too.", "1"
 )
+TERM = Variable(
+    "TERM",
+    BENCH,
+    "`dumb`: lines instead of the view of a run, as where no terminal is; rich reads it too.",
+    "dumb",
+)
 KEY = Variable(
     "BENCH_API_KEY",
     BENCH,
@@ -113,7 +119,7 @@ HUB_TELEMETRY = Variable(
 # What a run says of telemetry: it is off, or as onnxruntime's wheels have it.
 OFF, DEFAULT = TELEMETRY_WORDS = ("off", "default")
 OURS = (
-    *(CACHE, SUMMARY, COMPLETE, DEBUG, PLAIN, KEY, *COMMITS),
+    *(CACHE, SUMMARY, COMPLETE, DEBUG, PLAIN, TERM, KEY, *COMMITS),
     *(SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY, HUB_TELEMETRY),
 )
 OTHERS = (
@@ -136,8 +142,9 @@ OTHERS = (
         "1",
     ),
     Variable("HF_ENDPOINT", "huggingface_hub", "Another hub.", "https://hub.example.org"),
-    Variable("COLUMNS", "rich", "Width of the progress, where the terminal does not say.", "100"),
-    Variable("TERM", "rich", "`dumb`: no progress is drawn.", "dumb"),
+    Variable(
+        "COLUMNS", "rich", "Width of the view of a run, where the terminal does not say.", "100"
+    ),
     Variable(
         "XDG_CACHE_HOME",
         "platformdirs",

@@ -16,9 +16,9 @@ from harness.report.headline import thread_words
 from harness.report.numbers import half_width, three_digits
 from harness.report.rows import JUDGED_FIRST, Row, make_rows, shown_metric, test_of
 from harness.results.identity import field_word
+from harness.results.metric_names import SHORT, full_name, limit_name
 from harness.results.metric_row import MetricRow, Source
 from harness.results.metrics import METRICS, find_metric, rate_of_kind
-from harness.results.requirement import SHORT
 from harness.results.schema import Cell, Document, Record, kind_of
 from harness.results.summarize import metric_half_width_share
 from harness.results.validity import why_left_out
@@ -102,7 +102,7 @@ def plotted_metric(name: str) -> MetricRow:
     Raises:
         UsageError: there is none.
     """
-    found = find_metric(SHORT.get(name, name))
+    found = find_metric(full_name(name))
     if found is None:
         names = (*SHORT, *(row.name for row in METRICS))
         raise UsageError(f"no metric is called {name!r}", fix=suggestion(name, names))
@@ -128,9 +128,8 @@ def _rates(rows: Sequence[Row]) -> list[tuple[MetricRow, list[Row]]]:
 
 def _had(records: Iterable[Record]) -> list[str]:
     """Names of the metrics that a run has values of, the short ones where there are any."""
-    words = {name: short for short, name in SHORT.items()}
     names = dict.fromkeys(name for record in records for name in record.metrics)
-    return [words.get(name, name) for name in names if find_metric(name)]
+    return [limit_name(name) for name in names if find_metric(name)]
 
 
 def _one_metric(metric: MetricRow, rows: Sequence[Row], signs: Signs, width: int) -> str:

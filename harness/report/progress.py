@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from harness.core.units import about_time
 from harness.report.grid import one_line
+from harness.runner.loop.standing import Standing
 
 Clock = Callable[[], float]
 
@@ -28,12 +29,14 @@ class Pace:
         return f"{about_time((self._clock() - start_s) / steps * (total - done))} left"
 
 
+def time_left(by_pace: str, standing: Standing | None) -> str:
+    """The time left by the guesses of what is missing, else by the pace of the steps."""
+    if standing is None or standing.left_s is None:
+        return by_pace
+    return f"{about_time(standing.left_s)} left" if standing.left_s > 0 else ""
+
+
 def log_line(what: str, done: int, total: int, left: str) -> str:
     """A line of a log: `round 2: a (8 of 36, about 40 s left)`."""
     counted = [f"{done} of {total}"] * bool(total and done) + [left] * bool(left)
     return one_line(f"{what} ({', '.join(counted)})" if counted else what)
-
-
-def bar_text(what: str, left: str) -> str:
-    """What stands behind a bar that counts by itself."""
-    return one_line(f"{left}: {what}" if left else what)

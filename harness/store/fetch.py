@@ -10,8 +10,10 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from harness.core.environment import keep_hub_quiet
 from harness.core.errors import DeviceError, ModelError, StorageError
 from harness.core.files import remove_partial_folders, settle_folder, whole_folder
 from harness.core.findings import Log
+from harness.core.progress import BYTES, Hear, Part, heard_by, is_heard, listener, tell_part
 from harness.core.records import read_json
 from harness.core.units import MIB, about_time
 from harness.models.exported.skeleton import data_files
@@ -182,8 +185,10 @@ class _Asked:
                 spent_s = time.monotonic() - start_s
                 left = f", {about_time(spent_s / done * (total - done))} left" if done else ""
                 self.say(f"{file}, {sizes[file] / MIB:,.1f} MiB; {done / MIB:,.1f} MiB done{left}")
-            found[place] = self.file(file)
+            with heard_by(_of_all(done, total)) if is_heard() else nullcontext():
+                found[place] = self.file(file)
             done += sizes[file]
+            tell_part(done, total, BYTES)
         return found
 
     def read(self, file: str) -> Any:
@@ -270,16 +275,49 @@ def _checked(name: HubName, commit: object, files: dict[str, int | None]) -> _Li
 
 def _download(name: HubName, commit: str, file: str, hub: Hub, offline: bool) -> Path:
     """Return a file of the hub's cache, fetched or resumed where it is not whole."""
+    library = _library()
+    shown = "tqdm_class" in signature(library.hf_hub_download).parameters
     return Path(
-        _library().hf_hub_download(
+        library.hf_hub_download(
             name.repo,
             file,
             revision=commit,
             cache_dir=hub.cache,
             endpoint=hub.endpoint,
             local_files_only=offline,
+            **({"tqdm_class": _bar_that_tells()} if shown else {}),
         )
     )
+
+
+def _bar_that_tells() -> Any:
+    """A class that stands where the library draws a bar: it tells how many bytes are here."""
+    tqdm = import_module("tqdm").tqdm  # which the library brings
+
+    def begin(bar: Any, *items: Any, **named: Any) -> None:
+        tqdm.__init__(bar, *items, **{**named, "disable": True})
+        bar.n = named.get("initial") or 0
+
+    def update(bar: Any, more: float | None = 1) -> None:
+        bar.n += more or 0
+        tell_part(int(bar.n), int(bar.total or 0), BYTES)
+
+    def transferred(_bar: Any, _more: float) -> None:
+        """Bytes on the line are no bytes of the file."""
+
+    return type(
+        "Told", (tqdm,), {"__init__": begin, "update": update, "update_transfer": transferred}
+    )
+
+
+def _of_all(done_bytes: int, total_bytes: int) -> Hear:
+    """Tells the bytes of one file as those of all."""
+    outer = listener()
+
+    def hear(part: Part) -> None:
+        outer(Part(done_bytes + part.done, total_bytes, BYTES))
+
+    return hear
 
 
 def _put(folder: Path, files: dict[str, Path], record: dict[str, Any]) -> None:

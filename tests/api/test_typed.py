@@ -19,7 +19,18 @@ from harness.runner.settings.flags import FLAGS
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = Path(__file__).resolve().parents[1] / "fixtures" / "typed"
 # Of `bench run`, what only concerns printing; and what `run` itself takes under another name.
-PRINTED = {"inconclusive", "wide", "beside", "style", "dry_run", "explain_row", "quiet"}
+PRINTED = {
+    "plot",
+    "plotted",
+    "verbose",
+    "inconclusive",
+    "wide",
+    "beside",
+    "style",
+    "dry_run",
+    "explain_row",
+    "quiet",
+}
 OWN = {"plan": "config"}
 DERIVED = {"given", "part"}  # fields of Settings that nobody types
 

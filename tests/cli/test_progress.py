@@ -4,7 +4,9 @@ import io
 
 import pytest
 
-from harness.cli.progress import LEAST_SECONDS, open_progress
+from harness.cli.progress import LEAST_SECONDS, SAME_SECONDS, open_progress
+from harness.core.progress import BYTES, tell_detail, tell_part, wants_details
+from harness.runner.loop.standing import CellStanding, Standing
 
 
 class Stream(io.StringIO):
@@ -18,7 +20,13 @@ class Stream(io.StringIO):
         return self.terminal
 
 
-def test_a_finished_row_stays_above_the_bar():
+@pytest.fixture(autouse=True)
+def terminal_of_its_own(monkeypatch):
+    """Whatever the tests are run on."""
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_a_finished_row_stays_above_the_view():
     out = Stream(terminal=True)
     with open_progress(stream=out) as progress:
         progress("round 1: a", 0, 2)
@@ -53,12 +61,17 @@ def lines(clock, *calls):
     return stream.getvalue().splitlines()
 
 
-def test_a_log_has_a_line_per_step_with_the_time_left(clock):
+def test_a_log_has_a_line_per_round_with_the_time_left(clock):
     """4 of 36 steps took 8 s: the other 32 take 64 s."""
-    assert lines(clock, (0, "round 1: a", 0, 36), (8, "round 1: b", 4, 36)) == [
+    assert lines(clock, (0, "round 1: a", 0, 36), (8, "round 2: b", 4, 36)) == [
         "round 1: a",
-        "round 1: b (4 of 36, about 64 s left)",
+        "round 2: b (4 of 36, about 64 s left)",
     ]
+
+
+def test_sessions_of_one_round_share_a_line_unless_they_take_long(clock):
+    calls = [(SAME_SECONDS / 4, f"round 1: {name}", 0, 0) for name in "abcdefghi"]
+    assert lines(clock, *calls) == ["round 1: a", "round 1: e", "round 1: i"]
 
 
 def test_steps_in_quick_succession_share_a_line(clock):
@@ -74,6 +87,11 @@ def test_a_finished_row_always_has_its_line(clock):
         "measured: a tg32 (6 of 6)",
         "measured: b (6 of 6)",
     ]
+
+
+def test_a_row_that_is_finished_does_not_bring_the_next_one_a_line(clock):
+    told = [(9, "memory: a", 1, 6), (9, "measured: a", 2, 6), (9, "memory: b", 2, 6)]
+    assert lines(clock, *told)[-1].startswith("measured: a (2 of 6")
 
 
 def test_what_was_told_is_not_repeated(clock):
@@ -104,18 +122,44 @@ def test_quiet_draws_nothing_and_reads_no_clock(terminal, clock):
     assert clock.reads == 0
 
 
-def test_a_terminal_has_a_bar_with_the_time_left(clock, monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
-    stream = Stream(terminal=True)
-    with open_progress(stream=stream, clock=clock) as progress:
-        progress("round 1: [b]bytelm[/b]", 0, 4)
-        clock.now_s += 150
-        progress("round 2: bytelm", 2, 4)
-        before = stream.getvalue()
-    assert "round 1: [b]bytelm[/b]" in before
-    assert "about 2 min left: round 2: bytelm" in before
-    assert "2/4" in before
+def standing(left_s=150.0, **fields):
+    first = CellStanding("m/int4", "tg32 @ d0", "int4 tg32 @ d0", 3, 132.0, "tok/s", (0.31, 0.19))
+    second = CellStanding("m/fp32", "tg32 @ d0", "fp32 tg32 @ d0")
+    return Standing((first, second), rounds=5, left_s=left_s, **fields)
+
+
+def test_a_line_of_a_log_says_how_wide_the_intervals_are_and_what_the_plan_takes(clock):
+    """The time is that of the guesses, not of the steps: 2 of 4 in no time."""
+    stream = Stream(terminal=False)
+    with open_progress(stream=stream, clock=clock) as view:
+        view.board(standing())
+        view("round 3: m/int4", 2, 4)
+    assert stream.getvalue() == (
+        "round 3: m/int4 (2 of 4, about 2 min left); widest interval ± 19%, int4 tg32 @ d0\n"
+    )
+
+
+def test_a_step_that_goes_on_for_long_says_how_far_it_is(clock):
+    """43 of 80 MiB, told from anywhere below, also out of a worker."""
+    stream = Stream(terminal=False)
+    with open_progress(stream=stream, clock=clock) as view:
+        view("building m", 0, 0)
+        tell_part(1 * 2**20, 80 * 2**20, BYTES)
+        clock.now_s += SAME_SECONDS
+        tell_part(43 * 2**20, 80 * 2**20, BYTES)
+    tell_part(80 * 2**20, 80 * 2**20, BYTES)  # nobody hears it
+    assert stream.getvalue().splitlines() == ["building m", "building m (43.0 of 80.0 MiB)"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_details_are_told_where_they_are_asked_for(terminal, clock):
+    for verbose in (True, False):
+        stream = Stream(terminal)
+        with open_progress(stream=stream, clock=clock, verbose=verbose):
+            assert wants_details() is verbose
+            tell_detail("loaded in \x1b[31m 300 ms")
+        assert ("loaded in \\x1b[31m 300 ms\n" in stream.getvalue()) is verbose
+    assert not wants_details()
 
 
 def test_between_two_calls_nothing_is_written(clock):
@@ -124,9 +168,18 @@ def test_between_two_calls_nothing_is_written(clock):
 
     for terminal in (True, False):
         stream = Stream(terminal)
-        with open_progress(stream=stream, clock=clock) as progress:
-            progress("round 1", 0, 4)
+        with open_progress(stream=stream, clock=clock) as view:
+            view.board(standing())
+            view("round 1", 0, 4)
             told, reads = stream.getvalue(), clock.reads
             assert threading.active_count() == len(threading.enumerate())
             assert not [one for one in threading.enumerate() if "rich" in type(one).__module__]
             assert (stream.getvalue(), clock.reads) == (told, reads)
+
+
+def test_a_dumb_terminal_has_lines(clock, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Stream(terminal=True)
+    with open_progress(stream=stream, clock=clock) as view:
+        view("round 1", 0, 4)
+    assert stream.getvalue() == "round 1\n"

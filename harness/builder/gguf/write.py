@@ -10,6 +10,7 @@ import numpy.typing as npt
 from harness.builder.gguf.families import family_of, header_keys
 from harness.builder.gguf.layout import FileTensor, file_tensors, rotary_tensors
 from harness.core.errors import DeviceError
+from harness.core.progress import told_parts
 from harness.models.specs.model import ModelSpec
 from harness.models.specs.rotary import inverse_frequencies
 from harness.models.weights.store import FloatArray, WeightStore
@@ -41,7 +42,7 @@ def write_gguf(spec: ModelSpec, weights: WeightStore, path: Path, *, half: bool 
         file.write(bytes(-file.tell() % ALIGNMENT_BYTES))
         for _name in rotary_tensors(spec):
             _put(file, [factors])
-        for tensor in tensors:
+        for tensor in told_parts(tensors, "tensors"):
             kind = _dtype(tensor, half=half)
             _put(file, (chunk.astype(kind, copy=False) for chunk in _chunks(tensor, weights)))
 

@@ -26,6 +26,7 @@ from harness.builder.quantize.fixed_point import (
 from harness.builder.quantize.levels import Form, MatrixFormat, Method
 from harness.builder.quantize.pack import Arrays, check_finite, quantize_blocks, quantize_channels
 from harness.core.processors import usable_processors
+from harness.core.progress import BYTES, tell_part
 from harness.core.units import MIB
 from harness.models.specs.tensors import Tensor
 from harness.models.weights.store import WeightStore
@@ -80,9 +81,18 @@ def stream_weights(
         ModelError: a value is not finite as it is to be stored.
     """
     np.empty(FREED_BYTES, np.uint8)
+    every, done_bytes = tuple(weights), 0
+    total_bytes = sum(map(_size_bytes, every))
     with ThreadPoolExecutor(min(MOST_THREADS, usable_processors())) as pool:
-        for weight in weights:
+        for weight in every:
             stream_weight(file, weight, store, ranges, shares, pool)
+            done_bytes += _size_bytes(weight)
+            tell_part(done_bytes, total_bytes, BYTES)
+
+
+def _size_bytes(weight: StoredWeight) -> int:
+    """Of all its arrays."""
+    return sum(region.array.size_bytes for region in weight.regions)
 
 
 def stream_weight(

@@ -27,6 +27,7 @@ from harness.builder.quantize.levels import CACHES, LEVELS
 from harness.core.errors import HarnessError, StorageError
 from harness.core.files import write_whole
 from harness.core.findings import Log
+from harness.core.progress import tell_part
 from harness.core.units import about_time
 from harness.estimator.calibration.bandwidth import ONE_BLAS_THREAD
 from harness.estimator.calibration.constants import (
@@ -412,6 +413,7 @@ def _replies(
                 f"calibrating {key.device}, {key.threads} threads: round {number + 1} of"
                 f" {sizes.rounds}, {about_time(left * (sizes.rounds - number))} left"
             )
+            tell_part(number, sizes.rounds, "rounds")
             order = list(probes)
             random.Random(f"{seed}/calibrate/{number}").shuffle(order)
             before, own_ns = snapshot(), time.process_time_ns()

@@ -8,9 +8,10 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from inspect import isroutine
 from typing import IO, Any, get_type_hints
@@ -18,6 +19,7 @@ from typing import IO, Any, get_type_hints
 import msgspec
 
 from harness.core.errors import EXIT_CELLS, HarnessError
+from harness.core.progress import Hear, Part, heard_by
 from harness.machine.process.ending import speaks_of_memory, without_folders
 from harness.machine.process.phase import begin_phases, tell_phase
 from harness.results.enums import Status
@@ -27,6 +29,8 @@ Commands = Mapping[str, Callable[..., Json]]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LOADED = "loaded"  # asked of every child: answered once its module is imported
+PART = "part"  # a line that is no answer: how much of the command is done
+PART_S = 0.2  # between two of them
 
 
 def main(words: Sequence[str]) -> int:
@@ -65,7 +69,11 @@ def serve(
     loaded = _answer(load)
     work.answered += 1
     while (line := inbox.get()) is not None:
-        answer = loaded if "error" in loaded else _answer_line(loaded["reply"], line)
+        answer = (
+            loaded
+            if "error" in loaded
+            else _answer_line(loaded["reply"], line, _parts_into(answers))
+        )
         text = _as_line(answer)
         work.answered += 1  # before the answer: the parent may close as soon as it has it
         try:
@@ -97,8 +105,33 @@ def _read_requests(
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _answer_line(commands: Commands, line: bytes) -> dict[str, Json]:
-    """Run the command that one request names."""
+def _parts_into(answers: IO[bytes]) -> Hear:
+    """A way to tell parts of a command: lines before its answer, a few a second."""
+    last_s = time.monotonic()
+
+    def hear(part: Part) -> None:
+        nonlocal last_s
+        if threading.current_thread() is not threading.main_thread():
+            return  # two threads would tear lines
+        now_s = time.monotonic()
+        if now_s - last_s < PART_S:
+            return
+        last_s = now_s
+        with suppress(OSError):  # the parent is gone
+            answers.write(json.dumps({PART: [part.done, part.total, part.unit]}).encode() + b"\n")
+            answers.flush()
+
+    return hear
+
+
+def _answer_line(commands: Commands, line: bytes, hear: Hear | None = None) -> dict[str, Json]:
+    """Run the command that one request names.
+
+    Args:
+        commands: by name.
+        line: the request.
+        hear: is told parts of it, where the request asks for them.
+    """
     request = json.loads(line)
     if request["do"] == LOADED:
         return {"reply": None}
@@ -107,7 +140,9 @@ def _answer_line(commands: Commands, line: bytes) -> dict[str, Json]:
         known = ", ".join(sorted(commands))
         problem = f"the worker knows no command {request['do']!r}"
         return {"error": {"problem": problem, "fix": f"one of: {known}"}}
-    return _answer(lambda: call_command(command, request.get("with", {})))
+    wanted = hear if request.get(PART) else None
+    with nullcontext() if wanted is None else heard_by(wanted):
+        return _answer(lambda: call_command(command, request.get("with", {})))
 
 
 def call_command(command: Callable[..., Json], sent: Mapping[str, Json]) -> Json:

@@ -27,8 +27,10 @@ import msgspec
 
 from harness.core.environment import KEY, child_variables
 from harness.core.errors import EXIT_CELLS, WorkerError
+from harness.core.progress import is_heard, tell_detail, tell_part, wants_details
 from harness.core.units import NS_PER_S
 from harness.machine.process.ending import (
+    LOG_TAIL_LINES,
     ended_error,
     kill_group,
     kill_members,
@@ -37,7 +39,7 @@ from harness.machine.process.ending import (
 )
 from harness.machine.process.phase import last_phase, without_phases
 from harness.machine.process.pinning import pin
-from harness.machine.process.serve import LOADED
+from harness.machine.process.serve import LOADED, PART
 from harness.results.enums import Status
 
 Json = Any  # what json.dumps takes: dict, list, str, int, float, bool or None
@@ -162,10 +164,7 @@ class Worker:
             raise WorkerError(f"{do!r} was asked of a closed worker", fix="start a new one")
         if self._oom_kills_before is None:
             self._oom_kills_before = oom_kills()
-        line = (
-            json.dumps({"do": do, "with": msgspec.to_builtins(arguments)}, allow_nan=False).encode()
-            + b"\n"
-        )
+        line = json.dumps(_request(do, arguments), allow_nan=False).encode() + b"\n"
         self._log_bytes = os.fstat(self._log.fileno()).st_size
         answered = threading.Event()
         watchdog = threading.Thread(target=self._watch, args=(timeout_s, answered), daemon=True)
@@ -215,6 +214,7 @@ class Worker:
                 kill_group(self._process)
             self._answers.close()
             self._burial.join()
+            self._tell_log()
             self._log.close()
 
     def __enter__(self) -> Self:
@@ -284,17 +284,33 @@ class Worker:
     def _receive(self) -> dict[str, Json] | None:
         """Block for the next whole answer; None once the child is dead."""
         while (line := self._answers.readline()) not in (GONE, b""):
+            answer = None
             with suppress(ValueError):  # a line torn by the child's death; GONE follows
                 answer = json.loads(line)
-                if isinstance(answer, dict):
-                    return answer
+            if not isinstance(answer, dict):
+                continue
+            if PART not in answer:
+                return answer
+            tell_part(*answer[PART])
         return None
+
+    def _tell_log(self) -> None:
+        """Say the end of what the child printed, where somebody wants to know."""
+        for line in self._log_tail().splitlines()[-LOG_TAIL_LINES:] if wants_details() else ():
+            if line.strip():
+                tell_detail(f"{self.module} {self.pid}: {line.rstrip()}")
 
     def _log_tail(self) -> str:
         """The end of what the child printed."""
         size_bytes = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size_bytes - LOG_TAIL_BYTES))
         return without_phases(self._log.read().decode(errors="replace"))
+
+
+def _request(do: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
+    """One command; it tells parts of what it does only where somebody hears them."""
+    asked = {"do": do, "with": msgspec.to_builtins(arguments)}
+    return {**asked, PART: True} if is_heard() else asked
 
 
 def _command_line(module: str, python: str | None) -> list[str]:

@@ -10,6 +10,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from harness.core.errors import UsageError
+from harness.core.progress import told_parts
 from harness.runner.evaluation.language_model import LanguageModel
 
 MOST_WRITTEN_TOKENS = 256  # where a task says nothing
@@ -56,14 +57,17 @@ class HarnessLM(TemplateLM):  # type: ignore[misc]  # of a package without types
         self, requests: Sequence[tuple[object, list[int], list[int]]], **_: object
     ) -> list[tuple[float, bool]]:
         """Judge each continuation behind its context."""
-        judged = [self.model.judge(context, follows) for _, context, follows in requests]
+        judged = [
+            self.model.judge(context, follows)
+            for _, context, follows in told_parts(requests, "requests")
+        ]
         return [(one.log_likelihood, one.is_greedy) for one in judged]
 
     def loglikelihood_rolling(
         self, requests: Sequence[Request], disable_tqdm: bool = False
     ) -> list[float]:
         """Judge whole texts, each token once, in windows of what the model reads at once."""
-        return [self._rolled(request.args[0]) for request in requests]
+        return [self._rolled(request.args[0]) for request in told_parts(requests, "texts")]
 
     def _rolled(self, text: str) -> float:
         windows = get_rolling_token_windows(
@@ -81,7 +85,7 @@ class HarnessLM(TemplateLM):  # type: ignore[misc]  # of a package without types
         Raises:
             UsageError: a task that draws tokens instead of taking the likeliest.
         """
-        return [self._written(*request.args) for request in requests]
+        return [self._written(*request.args) for request in told_parts(requests, "requests")]
 
     def _written(self, context: str, options: dict[str, Any]) -> str:
         if options.get("do_sample") and options.get("temperature", 1.0) != 0:

@@ -97,7 +97,7 @@ def build_all(
                 raise
             builds.failures[key] = error
     if plan.settings.quality:
-        _build_references(plan, cache, builds)
+        _build_references(plan, cache, builds, progress)
     _build_fused(plan, cache, builds)
     return builds
 
@@ -170,12 +170,14 @@ def _build_fused(plan: Plan, cache: Path, builds: Builds) -> None:
                 raise
 
 
-def _build_references(plan: Plan, cache: Path, builds: Builds) -> None:
+def _build_references(plan: Plan, cache: Path, builds: Builds, progress: Progress) -> None:
     """Build each model, or the reference, at fp32, or take the one that is measured anyway."""
     named = plan.settings.reference
     for argument, group in {group.source.argument: group for group in plan.groups}.items():
         source = group.built if named is None else find_model(named).measured().built()
         check_reference(source, group.built)
+        if builds.whole(source.argument) is None:
+            progress(f"reference of quality: {source.name} {REFERENCE_LEVEL}", 0, 0)
         try:
             builds.references[argument] = builds.whole(source.argument) or (
                 ensure_artifact(source, REFERENCE_LEVEL, cache, plan.settings.seed)

@@ -53,7 +53,7 @@ def expect(plan: Plan, cache: Path) -> Expected:
     """Count what a plan needs that the cache does not have, and guess how long all of it takes."""
     missing = missing_builds(plan, cache)
     groups, rounds = plan.groups, plan.settings.rounds
-    one_round = sum(_session_s(plan, group) for group in groups)
+    one_round = sum(session_seconds(plan, group) for group in groups)
     held = sum(1 if share_process(group) else len(group.workloads) for group in groups)
     memory = sum(pass_seconds(group, test) for group in groups for test in group.workloads)
     return Expected(
@@ -86,7 +86,7 @@ def first_words(found: Expected, cache: Path, results: Path) -> list[str]:
     ]
 
 
-def _session_s(plan: Plan, group: SessionGroup) -> float:
+def session_seconds(plan: Plan, group: SessionGroup) -> float:
     """One process of a group: start, warm-up and samples of its tests."""
     settings = plan.settings
     seconds = PROCESS_S + settings.cooldown
@@ -94,6 +94,13 @@ def _session_s(plan: Plan, group: SessionGroup) -> float:
         seconds += min(settings.warm_seconds, max(WARM_S, 3 * prompt_seconds(group, test)))
         seconds += max(settings.sample_seconds, settings.min_passes * pass_seconds(group, test))
     return seconds
+
+
+def memory_seconds(group: SessionGroup) -> float:
+    """The memory of one test of a group."""
+    tests = len(group.workloads)
+    passes_s = sum(pass_seconds(group, test) for test in group.workloads) / tests
+    return PROCESS_S / (tests if share_process(group) else 1) + passes_s
 
 
 def _missing_calibrations(plan: Plan, cache: Path) -> int:

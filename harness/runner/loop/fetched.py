@@ -15,17 +15,18 @@ def with_fetched(settings: Settings, cache: Path, hub: Hub, log: Log) -> Setting
     Raises:
         HarnessError: see fetch_model.
     """
-    parts = settings.parts
-    names = [name for part in parts for name in (*part.model, part.reference or "")]
-    folders = {
-        name: str(fetch_model(name, cache, hub, log))
-        for name in dict.fromkeys(names)
-        if is_hub_name(name)
-    }
+    folders = {name: str(fetch_model(name, cache, hub, log)) for name in hub_names(settings)}
     if not folders:
         return settings
     part = tuple(_placed(part, folders) for part in settings.part)
     return replace(_placed(settings, folders), part=part)
+
+
+def hub_names(settings: Settings) -> list[str]:
+    """Models of the hub that settings name, each once."""
+    parts = settings.parts
+    names = [name for part in parts for name in (*part.model, part.reference or "")]
+    return [name for name in dict.fromkeys(names) if is_hub_name(name)]
 
 
 def _placed(settings: Settings, folders: dict[str, str]) -> Settings:

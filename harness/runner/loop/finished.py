@@ -31,7 +31,8 @@ def _rate(entry: MemoryEntry, entries: Entries) -> str:
     if found is None or found.value is None:
         return ""
     half = metric_half_width_share(found)
-    return f"{found.value:.3g} {row.unit}{'' if half is None else f' ± {half:.0%}'}"
+    value = f"{found.value:.3g}" if found.value < 1000 else f"{found.value:.0f}"
+    return f"{value} {row.unit}{'' if half is None else f' ± {half:.0%}'}"
 
 
 def _peak(entry: MemoryEntry) -> str:

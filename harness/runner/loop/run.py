@@ -21,6 +21,7 @@ from harness.core.errors import (
     WorkerError,
 )
 from harness.core.findings import Progress
+from harness.core.progress import tell_detail, wants_details
 from harness.machine.watch.sole import sole_measurement
 from harness.results.elsewhere import write_or_elsewhere
 from harness.results.entries import AgreementEntry, Entry, MemoryEntry, ProfileEntry
@@ -33,6 +34,7 @@ from harness.results.schema import Document
 from harness.runner.loop.assemble import assemble
 from harness.runner.loop.builds import Builds, build_all, build_key, changed_groups, stamps
 from harness.runner.loop.calibration import calibrations
+from harness.runner.loop.details import detail_of, first_details
 from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.finished import numbers_of
@@ -49,6 +51,7 @@ from harness.runner.loop.session import (
     measure_profile,
 )
 from harness.runner.loop.spent import Spent
+from harness.runner.loop.standing import Board, Standings, nobody, standings_of
 from harness.runner.loop.sustain import sustained_tests
 from harness.runner.plan import Plan, SessionGroup
 from harness.store.artifact import Artifact
@@ -89,6 +92,7 @@ def run_plan(
     resume: bool = False,
     command: Sequence[str] = (),
     wait_s: float | None = None,
+    board: Board = nobody,
 ) -> Outcome:
     """Measure every cell of `plan`; an interrupt keeps what was finished.
 
@@ -101,6 +105,7 @@ def run_plan(
         command: words of the one that would go on with this run, for its document; empty: not
             known.
         wait_s: longest wait for another measurement on the same devices; None: until it ends.
+        board: told where every cell is, after each entry that moves one.
 
     Returns:
         What was measured, also where the results folder was lost meanwhile.
@@ -109,7 +114,7 @@ def run_plan(
         HarnessError: before anything is measured: results folder, models, disk, context.
     """
     with telemetry_as(plan.settings.telemetry):
-        return _run(plan, results, cache, progress, resume, command, wait_s)
+        return _run(plan, results, cache, progress, resume, command, wait_s, board)
 
 
 def _run(
@@ -120,6 +125,7 @@ def _run(
     resume: bool,
     command: Sequence[str],
     wait_s: float | None,
+    board: Board,
 ) -> Outcome:
     """See run_plan."""
     prepare_results_folder(results)
@@ -133,11 +139,13 @@ def _run(
     )
     if damaged:
         progress(" ".join(damaged), *entries.done_of(plan))
+    for line in first_details(plan, entries.header.environment) if wants_details() else ():
+        tell_detail(line)
     words = command_line(without_places(command))
     before, spent = stamps(builds), Spent(token_hex(4), built_s)
     with journal:
         found = _measure(plan, builds, entries, cache, progress, words, wait_s, spent)
-        told = partial(_tell, plan, entries, progress)
+        told = partial(_tell, plan, entries, progress, standings_of(plan, entries, board))
         stopped = keep_entries(spent.beside(found), journal, entries, told)
         _keep_times(spent, journal, entries)
         interrupted = isinstance(stopped, KeyboardInterrupt)
@@ -155,7 +163,17 @@ def _run(
     return Outcome(document, path, code, lost, tuple(damaged))
 
 
-def _tell(plan: Plan, entries: Entries, progress: Progress, entry: Entry) -> None:
+def _tell(
+    plan: Plan,
+    entries: Entries,
+    progress: Progress,
+    standings: Standings | None,
+    entry: Entry,
+) -> None:
+    if standings is not None:
+        standings.saw(entry)
+    if wants_details() and (line := detail_of(entry)):
+        tell_detail(line)
     if isinstance(entry, Finished):
         progress(finished_row(entry, entries), *entries.done_of(plan))
 
@@ -264,7 +282,7 @@ def _measure_alone(
         error = builds.failures.get(build_key(group))
         if error is not None:
             yield failure_entry(group, None, error)
-    peaks = calibrations(plan, entries, cache, lambda line: progress(line, 0, plan.cell_count))
+    peaks = calibrations(plan, entries, cache, lambda line: progress(line, 0, 0))
     yield from spent.phase("calibration", peaks)
     if entries.outline is None:  # once the peaks are there, which the estimates stand on
         yield outline(plan, builds, entries, command)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.builder.graph.geometry import EncoderGeometry
+from harness.core.progress import told_parts
 from harness.devices.device import Device, SentDevice, find_device
 from harness.devices.session import open_session
 from harness.engine.encoder import EncoderSession, are_embeddings
@@ -126,7 +127,7 @@ def _score_pairs(
     encoder = EncoderSession(opened, EncoderGeometry(**sent.geometry))
     given = (
         encoder.encode(np.asarray([ids], np.int64), types=np.asarray([types], np.int64))
-        for ids, types in pairs
+        for ids, types in told_parts(pairs, "pairs")
     )
     return np.array([scores[0, -1] for scores in given], np.float32)
 
@@ -145,7 +146,10 @@ def embed_texts(sent: SentEncoder, device: Device, threads: int, wanted: Texts) 
     """Embed each text in a pass of its own [texts, hidden]; the session is closed again."""
     opened = open_session(Path(sent.graph), device, threads)
     encoder = EncoderSession(opened, EncoderGeometry(**sent.geometry))
-    rows = [encoder.encode(np.asarray([ids], dtype=np.int64))[0].copy() for ids in wanted]
+    rows = [
+        encoder.encode(np.asarray([ids], dtype=np.int64))[0].copy()
+        for ids in told_parts(wanted, "texts")
+    ]
     return np.stack(rows)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.core.progress import told_parts
 from harness.runner.quality.divergence import Divergence, Logits, compare_logits
 from harness.runner.quality.paths import Ids, Reader
 from harness.runner.quality.replies import BadToken
@@ -35,7 +36,7 @@ def score_chunks(reference: Reader, level: Reader, chunks: Sequence[Sequence[int
         chunks: token ids; all but the last are read, all but the first predicted.
     """
     parts: list[Divergence] = []
-    for index, chunk in enumerate(chunks):
+    for index, chunk in enumerate(told_parts(chunks, "chunks")):
         ids = np.array(chunk, dtype=np.int64)
         (expected,) = reference.blocks(ids[:-1])
         scores = _score_chunk(expected, level, ids)

@@ -6,6 +6,7 @@
 import math
 from pathlib import Path
 
+from harness.core.progress import told_parts
 from harness.devices.device import SentDevice, find_device
 from harness.machine.meters.memory import memory_mark
 from harness.models.texts.task_tokens import Question, encode_tasks
@@ -65,7 +66,7 @@ def answer(
     reader = open_prefill(graph_files(model), find_device(device), threads, longest)
     found: list[tuple[float, ...]] = []
     bad_line = None
-    for question in questions:
+    for question in told_parts(questions, "questions"):
         likelihoods = [judge_passage(reader, one).log_likelihood for one in question.passages]
         if not all(map(math.isfinite, likelihoods)):
             bad_line = question.item.line

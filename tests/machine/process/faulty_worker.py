@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import StorageError, WorkerError
+from harness.core.progress import told_parts
 from harness.machine.process.phase import tell_phase
 
 
@@ -161,6 +162,14 @@ def count(values: list[int]) -> int:
 
 def variable(name: str) -> str | None:
     return os.environ.get(name)
+
+
+def tell_of_parts(total: int) -> str:
+    """A long command that says after each part how many are done; the pipe takes all of them."""
+    sys.modules["__main__"].PART_S = 0.0
+    for _ in told_parts(range(total), "chunks"):
+        pass
+    return "the answer"
 
 
 COMMANDS = {name: call for name, call in list(globals().items()) if callable(call)}

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from harness.core.errors import EXIT_STORAGE, WorkerError
+from harness.core.progress import Part, details_to, heard_by
 from harness.machine.process.worker import Worker
 
 MODULE = "tests.machine.process.faulty_worker"
@@ -263,6 +264,7 @@ def test_an_interrupt_of_the_parent_ends_the_child(worker):
 PARENT = """
 import sys, threading
 sys.path[:0] = {path!r}
+from harness.core.progress import Part, details_to, heard_by
 from harness.machine.process.worker import Worker
 
 def work():
@@ -351,3 +353,33 @@ def test_the_child_imports_nothing_that_only_its_parent_uses():
     imported = set(done.stdout.split())
     assert "msgspec" in imported
     assert not imported & {"subprocess", "tempfile", "shutil", "random", "psutil", "numpy"}
+
+
+def test_parts_of_a_command_come_before_its_answer_where_somebody_hears_them(worker):
+    heard = []
+    assert worker.ask("tell_of_parts", LONG_S, total=3) == "the answer"
+    with heard_by(heard.append):
+        assert worker.ask("tell_of_parts", LONG_S, total=3) == "the answer"
+    assert heard == [Part(1, 3, "chunks"), Part(2, 3, "chunks"), Part(3, 3, "chunks")]
+
+
+def test_an_interrupt_while_a_part_is_heard_ends_the_child(worker):
+    """As it does while the parent waits."""
+
+    def interrupt(part):
+        raise KeyboardInterrupt
+
+    with heard_by(interrupt), pytest.raises(KeyboardInterrupt):
+        worker.ask("tell_of_parts", LONG_S, total=3)
+    assert wait_until_gone(worker.pid)
+
+
+def test_the_end_of_what_a_child_printed_is_a_detail():
+    """Told when it is closed, and only where details are asked for."""
+    told = []
+    with details_to(told.append), Worker.start(MODULE) as worker:
+        worker.ask("print_everywhere", LONG_S)
+    assert told
+    assert all(line.startswith(f"{MODULE} {worker.pid}: ") for line in told)
+    with Worker.start(MODULE) as worker:
+        worker.ask("print_everywhere", LONG_S)
