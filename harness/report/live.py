@@ -20,7 +20,7 @@ LEAST_NAME = 6  # of a cell: in less room cells are not told
 BAR = 24
 NARROW = 60  # below this the interval is told without its history
 SHOWN_HALVES = 3
-WIDE = "over 100%"  # of an interval that says no more than that
+WIDE = ">100%"  # of an interval that says no more than that
 PLAIN, STRONG, FAINT = "", "bold", "dim"
 Line = tuple[str, str]  # text, and one of the three
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.core.units import NS_PER_MS
-from harness.core.version import installed_version
+from harness.core.version import DISTRIBUTION, installed_version
 from harness.results.entries import (
     Entry,
     NoBandwidthEntry,
@@ -18,7 +18,8 @@ from harness.runner.plan import Plan
 
 def first_details(plan: Plan, machine: MachineFacts) -> Iterator[str]:
     """Yield what is measured, where, and with which versions."""
-    packages = " ".join(f"{name} {version}" for name, version in (machine.packages or {}).items())
+    known = (machine.packages or {}).items()
+    packages = " ".join(f"{name} {version}" for name, version in known if name != DISTRIBUTION)
     yield f"bench {installed_version()}, {packages}"
     yield f"machine: {machine.cpu_model or machine.architecture}, {machine.usable_cores} cores"
     settings = plan.settings

@@ -217,7 +217,10 @@ class Standings:
 
 
 def cell_names(cells: Sequence[tuple[SessionGroup, Workload]]) -> list[str]:
-    """What tells each cell of a plan from the others, in a few words; the test always."""
+    """What tells each cell of a plan from the others, in a few words; the test always.
+
+    Its depth is told where tests differ in it alone.
+    """
     words = [
         (
             group.source.name,
@@ -232,10 +235,13 @@ def cell_names(cells: Sequence[tuple[SessionGroup, Workload]]) -> list[str]:
         for group, _ in cells
     ]
     varied = [place for place, column in enumerate(zip(*words, strict=True)) if len({*column}) > 1]
-    return [
-        " ".join([*(one[place] for place in varied), test.name])
-        for one, (_, test) in zip(words, cells, strict=True)
-    ]
+    heads = [[one[place] for place in varied] for one in words]
+    named: list[str] = []
+    for tests in ([test.test for _, test in cells], [test.name for _, test in cells]):
+        named = [" ".join([*head, test]) for head, test in zip(heads, tests, strict=True)]
+        if len({*named}) == len(named):
+            break
+    return named
 
 
 def nobody(standing: Standing) -> None:

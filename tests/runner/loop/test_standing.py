@@ -97,7 +97,7 @@ def test_a_rate_and_its_interval_grow_with_the_rounds(plan, clock):
 def test_names_are_what_tells_cells_apart(plan, clock):
     standings, _ = watched(plan, clock)
     assert [one.name for one in standings.standing().cells] == [
-        *("fp32 pp8 @ d0", "fp32 tg4 @ d0", "int4 pp8 @ d0", "int4 tg4 @ d0")
+        *("fp32 pp8", "fp32 tg4", "int4 pp8", "int4 tg4")
     ]
 
 
