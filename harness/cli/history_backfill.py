@@ -13,7 +13,8 @@ from harness.cli.options import (
     results_option,
 )
 from harness.cli.output import show, tell
-from harness.core.errors import EXIT_OK, UsageError
+from harness.cli.signals import end_as_with_ctrl_c
+from harness.core.errors import EXIT_OK, InterruptedRunError, UsageError
 from harness.core.ranges import parse_share
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def backfill(
     from harness.history.brought import find_changes
     from harness.history.environments import ensure_code
     from harness.history.installers import usual_installer
+    from harness.history.steps import check_library
     from harness.report.history_backfill import draw_backfill
 
     share = parse_share(tolerance, "--tolerance")
@@ -110,13 +112,21 @@ def backfill(
     if dry_run:
         _tell_plan(request, len(plan.groups))
         return EXIT_OK
+    check_library()
+    end_as_with_ctrl_c()
     code = ensure_code(request.cache)
-    outcomes = measure_versions(
-        request,
-        usual_installer(),
-        BenchRunner(code, request.cache),
-        lambda line: None if quiet else tell(line),
-    )
+    try:
+        outcomes = measure_versions(
+            request,
+            usual_installer(),
+            BenchRunner(code, request.cache),
+            lambda line: None if quiet else tell(line),
+        )
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(
+            f"interrupted; what was measured lies in {request.folder}",
+            fix="the same command goes on",
+        ) from error
     measured = [(one.target, one.documents) for one in outcomes if one.documents]
     changes = find_changes(measured, share)
     show(draw_backfill(outcomes, changes, style), in_colour=style == "table")

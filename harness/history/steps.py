@@ -167,17 +167,28 @@ def segment_starts(values: Sequence[float], price: float = PRICE) -> tuple[int, 
     """
     if len(values) < 2 * RULE.least:
         return ()
-    try:
-        import numpy
-        import ruptures
-    except ImportError as error:
-        raise DeviceError("steps of a history are found with ruptures", fix=INSTALL) from error
+    check_library()
+    import numpy
+    import ruptures
+
     memory = memory_of(values)
     noise = max(noise_of(values), LEAST_NOISE)
     cost = price * noise**2 * math.log(len(values)) * (1 + memory) / (1 - memory)
     signal = numpy.array(clipped(values, RULE.clip)).reshape(-1, 1)
     ends = ruptures.KernelCPD(kernel="linear", min_size=RULE.least).fit(signal).predict(pen=cost)
     return tuple(int(end) for end in ends[:-1])
+
+
+def check_library() -> None:
+    """Refuse to go on without the library: before hours of measuring, not after them.
+
+    Raises:
+        DeviceError: it is not installed; with the command that does.
+    """
+    try:
+        import ruptures  # noqa: F401
+    except ImportError as error:
+        raise DeviceError("steps of a history are found with ruptures", fix=INSTALL) from error
 
 
 def _nearest(place: int, others: Sequence[int]) -> int | None:

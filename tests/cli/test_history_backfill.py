@@ -1,6 +1,7 @@
 """`bench history backfill` from the command line: what it refuses, and what it would do."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,35 @@ def test_the_answer_stands_below_the_table_and_a_failure_in_the_exit_code(
     assert "SLOWER" in told.out
     runs = list((tmp_path / "results").glob("backfill-onnxruntime-*/*/round-*/run-*.json"))
     assert len(runs) == 10
+
+
+def test_without_the_library_nothing_is_installed_or_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ruptures", None)
+    assert backfill("--onnxruntime", "1.31.0,1.32.0", *PLAN, folder=tmp_path) == 4
+    assert "pip install 'ondevice-bench[history]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_one_says_that_the_same_command_goes_on(tmp_path, capsys, monkeypatch):
+    """The second round is interrupted; the command again measures what was not done."""
+    monkeypatch.setattr("harness.history.installers.usual_installer", FakeInstaller)
+    runner = FakeRunner()
+
+    class Interrupted(FakeRunner):
+        def measure(self, python, words, results):
+            if len(runner.calls) == 3:
+                raise KeyboardInterrupt
+            runner.measure(python, words, results)
+
+    monkeypatch.setattr(measuring, "BenchRunner", lambda code, cache: Interrupted())
+    words = ["--onnxruntime", "1.31.0,1.32.0", "--rounds", "3", *PLAN]
+    assert backfill(*words, folder=tmp_path) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "  try: the same command goes on"
+    monkeypatch.setattr(measuring, "BenchRunner", lambda code, cache: runner)
+    assert backfill(*words, folder=tmp_path) == 0
+    assert sorted(runner.calls) == sorted(
+        f"{v} {r}" for v in ("1.31.0", "1.32.0") for r in (1, 2, 3)
+    )
 
 
 def test_a_round_is_one_process_of_the_copied_code_with_that_interpreter(tmp_path, monkeypatch):
