@@ -17,6 +17,7 @@ from harness.core.encoding import read_json_file, read_text
 from harness.core.errors import HarnessError, ModelError, StorageError, suggestion
 
 KINDS = ("models", "configs")
+MOST_TOML_BYTES = 1_000_000  # of a plan, a spec or a catalog; the largest that ships has 27 kB
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -87,10 +88,16 @@ def read_table(
         error_type: of those errors.
 
     Raises:
-        HarnessError: of `error_type`: it cannot be read, or is not TOML.
+        HarnessError: of `error_type`: it cannot be read, is not TOML, or is larger than any.
     """
     called = called or path.name
     try:
+        size_bytes = path.stat().st_size
+        if size_bytes > MOST_TOML_BYTES:
+            raise error_type(
+                f"{called} has {size_bytes:,} bytes, and {MOST_TOML_BYTES:,} are most",
+                fix="compare it with a shipped file in configs/",
+            )
         table: dict[str, Any] = msgspec.toml.decode(read_text(path))
     except (ValueError, RecursionError) as error:  # msgspec.DecodeError is a ValueError
         raise error_type(

@@ -21,7 +21,9 @@ def named_commit(name: str) -> Commit:
         raise UsageError(
             f"--commit {name!r} is no commit", fix="its hash, or a name without spaces"
         )
-    command = ["git", "show", "-s", "--format=%cI", f"{name}^{{commit}}"]
+    # What a repository sets may name a program that checks signatures, which is not to be run.
+    shown = ["show", "-s", "--no-show-signature", "--format=%cI", f"{name}^{{commit}}"]
+    command = ["git", "--no-pager", *shown]
     try:
         done = subprocess.run(
             command,

@@ -1,15 +1,39 @@
-"""Whole numbers of stored files: none is longer than 64 bits, which all that counts them can hold.
+"""Bounds of stored files: of their size, and of their whole numbers.
+
+None is longer than 64 bits, which all that counts them can hold.
 
 JSON has no limit, and a number of 400 digits fails in the first division, far from its file.
 """
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from harness.core.errors import StorageError
+from harness.core.units import GIB
+
 LARGEST = 2**63 - 1
+MOST_FILE_BYTES = GIB  # a run of 1,000 cells writes 20 MB
 # That a number may be longer; digits behind a point, and those inside a text, are looked at again.
 MAY_BE_LONGER = re.compile(rb"(?<![\d.])\d{19,}")
+
+
+def read_stored(path: Path) -> bytes:
+    """Read a stored file whole, unless it is larger than what runs write.
+
+    Raises:
+        OSError: it cannot be read.
+        StorageError: it is larger; nothing of it was read.
+    """
+    size_bytes = path.stat().st_size
+    if size_bytes > MOST_FILE_BYTES:
+        raise StorageError(
+            f"{path} has {size_bytes / GIB:,.1f} GiB, and no run writes more than "
+            f"{MOST_FILE_BYTES / GIB:g} GiB",
+            fix="a file that `bench` wrote",
+        )
+    return path.read_bytes()
 
 
 def refuse_endless(content: bytes, value: Any) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
+from harness.results.bounds import read_stored
 from harness.results.checksum import KEY
 from harness.results.document import decode_document
 from harness.results.schema import Document
@@ -42,7 +43,7 @@ def read_cut(path: Path) -> CutDocument | None:
         StorageError: it cannot be read.
     """
     try:
-        content = utf8_from(path.read_bytes())
+        content = utf8_from(read_stored(path))
     except OSError as error:
         raise StorageError(
             f"results file {path} cannot be read: {error.strerror}", fix="check the path"

@@ -14,7 +14,7 @@ import msgspec
 from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import write_whole
-from harness.results.bounds import refuse_endless
+from harness.results.bounds import read_stored, refuse_endless
 from harness.results.checksum import KEY, check_content, checksum_of
 from harness.results.environment import Environment
 from harness.results.metrics import find_metric
@@ -82,7 +82,7 @@ def read_document(path: Path) -> Document:
         ResultFormatError: it is damaged, no results file, or newer than this harness.
     """
     try:
-        content = path.read_bytes()
+        content = read_stored(path)
     except OSError as error:
         raise StorageError(
             f"results file {path} cannot be read: {error.strerror}", fix="check the path"
@@ -100,8 +100,8 @@ def is_document(path: Path) -> bool:
     read, may have been one: reading it says what is wrong.
     """
     try:
-        table = msgspec.json.decode(utf8_from(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
+        table = msgspec.json.decode(utf8_from(read_stored(path)))
+    except (OSError, ValueError, RecursionError, StorageError):
         return True
     return isinstance(table, dict) and table.get("schema") == SCHEMA
 

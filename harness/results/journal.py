@@ -26,7 +26,7 @@ import msgspec
 from harness.core.encoding import utf8_from
 from harness.core.errors import ResultFormatError, StorageError
 from harness.core.files import sweep_folder, sync_folder
-from harness.results.bounds import refuse_endless
+from harness.results.bounds import read_stored, refuse_endless
 from harness.results.entries import Entry, ResumedEntry, TuneEntry
 from harness.results.upgrade import upgrade_entry
 
@@ -252,7 +252,7 @@ def _split(path: Path) -> tuple[list[bytes], bytes]:
         StorageError: the file cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_stored(path)
     except OSError as error:
         raise StorageError(
             f"journal {path} cannot be read: {error.strerror}", fix="check the path and its rights"

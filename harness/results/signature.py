@@ -21,6 +21,7 @@ from harness.core.encoding import utf8_from
 from harness.core.errors import DeviceError, ResultFormatError, StorageError
 from harness.core.files import write_whole
 from harness.core.ssh_keygen import END, Signer, check_signature, find_signer, sign_texts
+from harness.results.bounds import read_stored
 from harness.results.checksum import checksum_of
 from harness.results.document import read_document
 
@@ -216,7 +217,7 @@ def _read(path: Path) -> bytes:
         StorageError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_stored(path)
     except OSError as error:
         raise StorageError(
             f"results file {path} cannot be read: {error.strerror}", fix="check the path"

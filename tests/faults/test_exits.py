@@ -120,6 +120,10 @@ PLANS = {
     "a list of tables": b"[[quant]]\n",
     "a truth": b"rounds = true\n",
     "a date": b"rounds = 1979-05-27\n",
+    "a megabyte": b"# x\n" * 260_000,
+    "another language": b"model: !!python/object/apply:os.system ['true']\n",
+    "aliases": b"a: &a [1, 1]\nb: [*a, *a]\n",
+    "a variable": b'precision = "${HOME}"\n',
     **{
         f"400 digits of {key}": b"%b = %b%b%b\n" % (key.encode(), before, DIGITS, after)
         for key, before, after in (

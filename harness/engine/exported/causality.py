@@ -4,7 +4,10 @@ A masked language model and a causal one without a cache look alike in their fil
 logits of every token out. In a causal one a changed last token leaves all earlier logits alone.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import onnxruntime as ort
@@ -25,6 +28,7 @@ TEXT_TOKENS = 16
 # change is enough.
 LONG_TEXT_TOKENS, CHANGES = 256, 6
 MICROSOFT = "com.microsoft"  # of the operators that read weights of few bits
+PROBE_S = 60.0  # for all runs of a probe; a graph may compute for ever
 MOVED = 1e-5  # largest difference that counts as none, as a share of the largest logit
 
 
@@ -50,23 +54,44 @@ def is_causal(model: ExportedModel) -> bool | None:
         return None
     try:
         session = _opened(model.path(graph), graph)
+        with _ended_in_time() as limits:
 
-        def logits() -> NDArray[np.float32]:
-            feeds = feeds_of(graph, ids, 0)
-            (found,) = session.run_with_ort_values([graph.names.logits], feeds)
-            return as_float32(array_of(found)).copy()
+            def logits() -> NDArray[np.float32]:
+                feeds = feeds_of(graph, ids, 0)
+                (found,) = session.run_with_ort_values([graph.names.logits], feeds, limits)
+                return as_float32(array_of(found)).copy()
 
-        before = logits()
-        if before.ndim != 3 or before.shape[1] != tokens:
-            return None
-        for token_ids in changes:
-            ids[:, -1] = token_ids
-            moved = float(np.abs(logits() - before)[:, :-1].max())
-            if moved <= MOVED * float(np.abs(before).max()):
-                return True
+            before = logits()
+            if before.ndim != 3 or before.shape[1] != tokens:
+                return None
+            return any(_stay(logits, before, ids, one) for one in changes)
     except Exception:  # ONNX Runtime's share no class: what cannot be run is told by its name
         return None
-    return False
+
+
+def _stay(
+    logits: Callable[[], NDArray[np.float32]],
+    before: NDArray[np.float32],
+    ids: NDArray[np.int64],
+    last: NDArray[np.int64],
+) -> bool:
+    """Whether all logits but the last stay what they were where the last token is another."""
+    ids[:, -1] = last
+    moved = float(np.abs(logits() - before)[:, :-1].max())
+    return moved <= MOVED * float(np.abs(before).max())
+
+
+@contextmanager
+def _ended_in_time() -> Iterator[ort.RunOptions]:
+    """Options of runs that ONNX Runtime ends between two nodes, with an error, after PROBE_S."""
+    limits = ort.RunOptions()
+    timer = Timer(PROBE_S, setattr, (limits, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield limits
+    finally:
+        timer.cancel()
 
 
 def _opened(file: Path, graph: ExportedGraph) -> ort.InferenceSession:

@@ -98,7 +98,9 @@ def _any(graph: ExportedGraph) -> ExportedKind:
     """
     lost = next((port for port in graph.inputs if not _can_be_made(port)), None)
     if lost is not None:
-        what = "no shape" if lost.shape is None else f"values of {lost.element_type}"
+        empty = f"no value (its shape is {list(lost.shape or ())})"
+        what = empty if 0 in (lost.shape or ()) else f"values of {lost.element_type}"
+        what = "no shape" if lost.shape is None else what
         raise ModelError(
             f"{graph.file} cannot be recognised, and its input {lost.name[:60]!r} has {what}",
             fix="an export with input_ids or pixel_values, or declared shapes of numbers",
@@ -108,4 +110,4 @@ def _any(graph: ExportedGraph) -> ExportedKind:
 
 def _can_be_made(port: Port) -> bool:
     """Whether values of an input can be invented."""
-    return port.shape is not None and port.element_type in _RUNNABLE
+    return port.shape is not None and 0 not in port.shape and port.element_type in _RUNNABLE

@@ -1,6 +1,7 @@
 """The texts a model reads, and as which tokens: its own tokenizer's, or bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -123,7 +124,8 @@ def calibration_texts(folder: Path, vocab_size: int, lengths: Sequence[int]) -> 
         UsageError, ModelError: as open_tokenizer.
     """
     tokenizer = open_tokenizer(folder, vocab_size)
-    plain = tokenizer.encode(bundled_text(CALIBRATION), add_special_tokens=False).ids
+    with told_of(folder.name):
+        plain = tokenizer.encode(bundled_text(CALIBRATION), add_special_tokens=False).ids
     begin, end = _around(tokenizer)
     sizes = [max(1, length - len(begin) - len(end)) for length in lengths]
     places = max(1, len(sizes) - 1)
@@ -174,13 +176,14 @@ def open_tokenizer(folder: Path, vocab_size: int) -> "Tokenizer":
         ) from error
     try:
         tokenizer = Tokenizer.from_str(read_text(path))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.encode("a")  # one that names a token it does not have fails here
     except Exception as error:  # the library raises plain Exception
         raise ModelError(
             f"{folder.name}/{TOKENIZER_FILE} cannot be read: {str(error)[:120]}",
             fix="download the file again",
         ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     _check_vocabulary(tokenizer, folder.name, vocab_size)
     return tokenizer
 
@@ -196,8 +199,14 @@ def open_coder(folder: Path | None, vocab_size: int) -> TokenCoder:
         tokenizer = open_tokenizer(folder, vocab_size)
         unknown = getattr(tokenizer.model, "unk_token", None)
         _, end = _around(tokenizer)
+
+        def encode(text: str) -> list[int]:
+            with told_of(folder.name):
+                found: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+            return found
+
         return TokenCoder(
-            encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+            encode=encode,
             decode=lambda ids: tokenizer.decode(list(ids)),
             begin_id=_begin(tokenizer),
             unknown_id=None if unknown is None else tokenizer.token_to_id(unknown),
@@ -216,6 +225,25 @@ def open_coder(folder: Path | None, vocab_size: int) -> TokenCoder:
         begin_id=begin,
         end_id=begin,
     )
+
+
+@contextmanager
+def told_of(model: str) -> Iterator[None]:
+    """Tell of a tokenizer that cannot write a text, whose library raises plain Exception.
+
+    Args:
+        model: its name.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(
+            f"{model}/{TOKENIZER_FILE} cannot write a text: {str(error)[:120]}",
+            fix="download the file again",
+        ) from error
 
 
 def _check_vocabulary(tokenizer: "Tokenizer", model: str, vocab_size: int) -> None:

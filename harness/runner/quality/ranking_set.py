@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness.core.records import data_folder, read_table
 from harness.engine.passes import seeded_ids
-from harness.models.texts.tokens import Tokenization, open_tokenizer, tokenization_of
+from harness.models.texts.tokens import Tokenization, open_tokenizer, tokenization_of, told_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -94,9 +94,11 @@ def read_ranking(
         return _seeded(vocab_size, max_tokens, seed, pairs=pairs)
     tokenizer, texts = open_tokenizer(folder, vocab_size), bundled_set()
     tokenizer.enable_truncation(max_tokens)  # keeps the token that ends a text
-    read = (_encode(tokenizer, texts.queries), _encode(tokenizer, texts.passages))
     asked = _paired(texts.queries, texts.passages) if pairs else []
-    encoded = tuple((list(one.ids), list(one.type_ids)) for one in tokenizer.encode_batch(asked))
+    with told_of(folder.name):
+        read = (_encode(tokenizer, texts.queries), _encode(tokenizer, texts.passages))
+        both = tokenizer.encode_batch(asked)
+    encoded = tuple((list(one.ids), list(one.type_ids)) for one in both)
     return RankingTokens(NAME, tokenization, *read, encoded)
 
 

@@ -170,6 +170,18 @@ def test_a_damaged_tokenizer_is_refused(tmp_path):
         open_tokenizer(tmp_path, 100)
 
 
+@pytest.mark.parametrize(
+    ("known", "words"), [("b", "cannot be read"), ("a", "cannot write a text")]
+)
+def test_a_tokenizer_that_lacks_a_token_it_names_is_refused(known, words, tmp_path):
+    """At once where it can write no text, else where it meets the first that it cannot write."""
+    tokenizers = pytest.importorskip("tokenizers")
+    model = tokenizers.models.WordLevel({known: 0}, unk_token="nowhere")
+    tokenizers.Tokenizer(model).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ModelError, match=words):
+        read_tokens(tmp_path, 1, "english")
+
+
 def test_no_tokenizer_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"no tokenizer\.json"):
         open_tokenizer(tmp_path, 100)

@@ -161,3 +161,23 @@ def test_a_run_and_a_fit_of_one_plan_are_no_sittings_of_each_other():
     nothing = Builds({}, {})
     digests = {run_digest(plan, nothing, {}, purpose) for purpose in ("", "fit")}
     assert len(digests) == 2
+
+
+def test_a_damaged_line_costs_a_fit_what_it_held(run):  # noqa: F811
+    """Every third line: what comes out is what a fit says that nothing happened to."""
+    given = {key: value for key, value in NOISY.items() if key != "machine"}
+    whole, _ = run(Machine(FAST, **NOISY["machine"]), **given)
+    outcome, _ = run(Machine(FAST, **NOISY["machine"], interrupt_at=4), **given)
+    (journal,) = outcome.path.parent.glob("*.journal.jsonl")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    tests = [place for place, line in enumerate(lines) if b'"kind":"test"' in line]
+    assert len(tests) >= 3
+    for place in range(1, len(lines), 3):
+        damaged = [
+            line.replace(b"kind", b"kinb", 1) if at == place else line
+            for at, line in enumerate(lines)
+        ]
+        journal.write_bytes(b"".join(damaged))
+        resumed, _ = run(Machine(FAST, **NOISY["machine"]), resume=True, **given)
+        assert said(resumed) == said(whole), place
+        assert not journal.exists()
