@@ -22,8 +22,8 @@ def named_commit(name: str) -> Commit:
             f"--commit {name!r} is no commit", fix="its hash, or a name without spaces"
         )
     # What a repository sets may name a program that checks signatures, which is not to be run.
-    shown = ["show", "-s", "--no-show-signature", "--format=%cI", f"{name}^{{commit}}"]
-    command = ["git", "--no-pager", *shown]
+    command = ["git", "-c", "log.showSignature=false"]
+    command += ["show", "-s", "--format=%cI", f"{name}^{{commit}}"]
     try:
         done = subprocess.run(
             command,
@@ -31,9 +31,18 @@ def named_commit(name: str) -> Commit:
             text=True,
             timeout=WAIT_S,
             stdin=subprocess.DEVNULL,
-            env=child_variables(),
+            env=_variables(),
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return Commit(name)
     return Commit(name, done.stdout.strip() if done.returncode == 0 else "")
+
+
+def _variables() -> dict[str, str]:
+    """The variables of a child, without settings of git of which only a part is left."""
+    return {
+        name: value
+        for name, value in child_variables().items()
+        if not name.startswith("GIT_CONFIG_")
+    }
