@@ -126,6 +126,49 @@ def test_where_no_disk_takes_it_the_table_is_what_is_left(bench, monkeypatch):
     assert "neither can the temporary folder\n  try: keep what is drawn" in told
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
+@pytest.mark.parametrize("after", [8, 12])
+def test_a_disk_that_fails_while_it_syncs_costs_no_line_that_it_took(
+    after, number, bench, monkeypatch, tmp_path
+):
+    """From the so many-th fsync on: the table is drawn, and the journal goes on elsewhere."""
+    real, asked = os.fsync, []
+
+    def failing(descriptor):
+        asked.append(descriptor)
+        if len(asked) >= after:
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        code, drawn, told = bench()
+    assert code == EXIT_STORAGE
+    assert "int4" in drawn
+    assert os.strerror(number) in told
+    (journal,) = (tmp_path / "results").glob("*.journal.jsonl")
+    assert len(read_journal(journal)) >= 3
+    code, drawn, told = bench("--resume")
+    assert code == EXIT_OK
+    assert not journal.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.parametrize("kind", ["a file", "a dangling link", "a link to a file"])
+def test_a_results_path_that_is_no_folder_stops_it_before_it_begins(kind, bench, script, tmp_path):
+    results, file = tmp_path / "results", tmp_path / "file"
+    file.write_text("mine")
+    if kind == "a file":
+        results.write_text("mine")
+    else:
+        results.symlink_to(file if "file" in kind else tmp_path / "nowhere")
+    code, drawn, told = bench()
+    assert (code, drawn, script.workers) == (EXIT_STORAGE, "", 0)
+    assert [line[:7] for line in told.splitlines()] == ["bench: ", "  try: "]
+    assert file.read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_an_interrupt_of_a_run_without_its_folder_is_an_interrupt(bench, script, tmp_path):
     def fault(asked):
         if asked.do == "memory":
