@@ -205,10 +205,12 @@ def _change(
     if not both:
         return None
     base, new = ([side[index] for index in both] for side in (older, newer))
+    shown = match.base[-1].record.metrics[metric.name]
     difference = paired_difference(base, new) if len(both) > 1 else None
+    if shown.processes == 0:  # counted, so that one round knows it exactly
+        difference = Difference(fmean(new) - fmean(base), 0.0, math.inf)
     if difference is not None and metric.more_is_better:
         difference = difference.mirrored()
-    shown = match.base[-1].record.metrics[metric.name]
     values = math.exp(fmean(base)), math.exp(fmean(new))
     return Change(match.cell, metric, shown.unit, *targets, *values, len(both), difference)
 

@@ -280,6 +280,8 @@ def test_one_round_says_nothing_and_two_have_no_vote(request_of):
     outcomes = measured(request_of(OLD, NEW, rounds=1), runner=FakeRunner({NEW.version: 1.5}))
     (speed,) = (one for one in found(outcomes) if one.metric.name == "decode_tok_s")
     assert (speed.verdict, speed.interval) == (Verdict.INCONCLUSIVE, None)
+    (size,) = (one for one in found(outcomes) if one.metric.name == "weights_bytes")
+    assert size.verdict is Verdict.SAME
     assert "it takes 3 rounds" in draw_backfill(outcomes, found(outcomes), "table")
 
 
