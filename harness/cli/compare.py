@@ -29,6 +29,7 @@ from harness.cli.completion import (
 from harness.cli.options import (
     AB_FORMATS,
     COMPARE_FORMATS,
+    WIDE_TABLE,
     correction_option,
     format_option,
     inconclusive_option,
@@ -172,7 +173,7 @@ def _compare_pairs(
     from harness.cli.show import read_pairs
     from harness.report.ab import compare_pairs, judged_pairs, tolerance_of
 
-    if question.metrics or style not in AB_FORMATS:
+    if question.metrics or style not in (*AB_FORMATS, WIDE_TABLE):
         raise UsageError(
             f"{path} is a file of pairs: its metrics are its own, and no run is in it",
             fix=f"leave --metric out, --format with one of {', '.join(AB_FORMATS)}",

@@ -24,7 +24,7 @@ from harness.report.gates import (
     gate_lines,
     gate_values,
 )
-from harness.report.grid import one_line
+from harness.report.grid import prose
 from harness.report.required import (
     Lines,
     required_annotations,
@@ -34,7 +34,7 @@ from harness.report.required import (
 )
 from harness.results.schema import Document
 
-TABLES = ("table", "md")
+TABLES = ("table", "wide", "md")
 PROGRAMS: dict[str, Callable[[Comparison], str]] = {
     "csv": draw_csv,
     "jsonl": draw_json_lines,
@@ -79,9 +79,9 @@ def draw_comparison(
     elif style in PROGRAMS:
         show(PROGRAMS[style](comparison), nl=False)
     else:
-        show(draw_table(comparison, style), nl=False, in_colour=style == TABLES[0])
+        show(draw_table(comparison, style), nl=False, in_colour=style in TABLES[:2])
     if plot:
         show_ratios(comparison, style)
     tell(*verdicts)
     if closing and style in TABLES:
-        show(f"\n{one_line(closing)}")
+        show(f"\n{prose(closing, style)}")

@@ -35,6 +35,8 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
     nodes, and with --profile where the time went. `trust RESULTS` prints the rules of the grades,
     and the worst value of every record. Of a file of pairs: what each of them gave.
     """
+    from harness.report.grid import paragraphs
+
     if term is None:
         show("\n".join(terms()))
     elif results is not None:
@@ -46,7 +48,7 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
                 fix=f"bench explain {TRUST} {shlex.quote(results)}",
             )
         drawn = explain_trust(read_one(results), row, style)
-        show(drawn if style == "json" else f"{explain(term)}\n\n{drawn}")
+        show(drawn if style == "json" else f"{paragraphs(explain(term), style)}\n\n{drawn}")
     elif is_pairs(results_path(term)):
         from harness.report.ab_pairs import explain_pairs
 
@@ -58,9 +60,9 @@ def command(term: str | None, results: str | None, row: str | None, style: str) 
     elif (level := level_called(term)) is not None:
         from harness.report.levels_table import explain_level
 
-        show(explain_level(level))
+        show(paragraphs(explain_level(level), style))
     else:
-        show(explain(term))
+        show(paragraphs(explain(term), style))
 
 
 def is_results_file(term: str) -> bool:

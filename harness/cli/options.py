@@ -15,7 +15,10 @@ EXPORTS = (
     *("pyperf", "benchstat"),
 )
 GITHUB = "github"
+WIDE_TABLE = "wide"  # a table with all columns: `--wide`
 VERBOSE = "harness.verbose"  # of a context: details are asked for
+AS_WIDE = "harness.wide"  # likewise: all columns
+WIDE = "All columns of the table; else those that fit 78 characters."
 DOCUMENT_FORMATS = (*FORMATS, GITHUB, *EXPORTS)
 COMPARE_FORMATS = (*FORMATS, GITHUB, "junit", "benchstat")
 AB_FORMATS = (*FORMATS, GITHUB, "junit")  # turns are no results document, which benchstat reads
@@ -46,23 +49,42 @@ class Word(_Choice):
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def format_option(formats: Sequence[str]) -> Decorator:
-    """`--format`: how a command draws."""
-    return click.option(
+def format_option(formats: Sequence[str], *, has_wide: bool = False) -> Decorator:
+    """`--format`: how a command draws; and `--wide`, which makes its table as wide as it comes.
+
+    Args:
+        formats: that there are, the usual one first.
+        has_wide: the command has an option `--wide` of its own.
+    """
+    drawn = click.option(
         "--format",
         "style",
         type=Word(tuple(formats)),
         default=formats[0],
         show_default=True,
+        callback=None if has_wide else _made_wide,
         help="How it is drawn.",
     )
+    if has_wide:
+        return drawn
+    wide = click.option(
+        "--wide", is_flag=True, is_eager=True, expose_value=False, callback=_note_wide, help=WIDE
+    )
+    return lambda command: drawn(wide(command))
+
+
+def _note_wide(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    ctx.meta[AS_WIDE] = asked
+
+
+def _made_wide(ctx: click.Context, _param: click.Parameter, style: str) -> str:
+    """The table as wide as it comes, where that is asked for."""
+    return WIDE_TABLE if style == FORMATS[0] and ctx.meta.get(AS_WIDE) else style
 
 
 def wide_option() -> Decorator:
     """`--wide`: every column of a table."""
-    return click.option(
-        "--wide", is_flag=True, help="All columns of the table; else those that fit 78 characters."
-    )
+    return click.option("--wide", is_flag=True, help=WIDE)
 
 
 def beside_option() -> Decorator:

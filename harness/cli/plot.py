@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from harness.report.bars import Signs
     from harness.results.schema import Document
 
-PLOTTED = ("table", "md")  # formats that people read
+TERMINAL = ("table", "wide")
+PLOTTED = (*TERMINAL, "md")  # formats that people read
 
 
 def plot_option(what: str) -> Decorator:
@@ -59,7 +60,7 @@ def wants_plot(plot: bool, metric: str | None, style: str) -> bool:
     if style not in PLOTTED:
         raise UsageError(
             f"--plot draws below a table, and --format {style} is none",
-            fix=f"--format {' or '.join(PLOTTED)}",
+            fix="--format table or md",
         )
     return True
 
@@ -81,7 +82,7 @@ def show_ratios(comparison: "Comparison", style: str) -> None:
     from harness.report.ratio_plot import draw_ratio_plot
 
     drawn = draw_ratio_plot(comparison, _signs(), _width(), style)
-    show(f"\n{drawn}" if drawn else "", nl=False, in_colour=style == PLOTTED[0])
+    show(f"\n{drawn}" if drawn else "", nl=False, in_colour=style in TERMINAL)
 
 
 def _signs() -> "Signs":

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.completion import RESULTS
-from harness.cli.options import DOCUMENT_FORMATS, beside_option, format_option, wide_option
+from harness.cli.options import (
+    DOCUMENT_FORMATS,
+    WIDE_TABLE,
+    beside_option,
+    format_option,
+    wide_option,
+)
 from harness.cli.output import show, tell
 from harness.cli.page_files import page_path, read_sources, write_page
 from harness.cli.plot import plot_options, show_plot, wants_plot
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     shell_complete=RESULTS,
 )
-@format_option(DOCUMENT_FORMATS)
+@format_option(DOCUMENT_FORMATS, has_wide=True)
 @wide_option()
 @beside_option()
 @click.option(
@@ -100,7 +106,7 @@ def _show(
     if is_pairs(path):
         if plotted is not None:
             raise UsageError(f"{path} holds pairs, whose metrics are their own", fix="--plot alone")
-        show_pairs(path, style, plot)
+        show_pairs(path, WIDE_TABLE if wide and style == TABLE else style, plot)
         return
     document = _read(path, style, beside)
     show_document(document, style, wide, str(argument), beside)

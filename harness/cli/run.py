@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same plan.")
 @click.option("--explain-row", is_flag=True, help="Print the sum behind every estimate as well.")
 @inconclusive_option()
-@format_option(DOCUMENT_FORMATS)
+@format_option(DOCUMENT_FORMATS, has_wide=True)
 @wide_option()
 @beside_option()
 @plot_options()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.options import AB_FORMATS, FORMATS, GITHUB
+from harness.cli.options import AB_FORMATS, FORMATS, GITHUB, WIDE_TABLE
 from harness.cli.output import show, show_beside, tell
 from harness.core.errors import EXIT_GATE, EXIT_OK, ResultFormatError, UsageError
 from harness.results.schema import Document
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TABLE = FORMATS[0]
 PAIRS = ".jsonl"  # what `bench ab` and `bench tune` write, and journals
-PEOPLE = ("table", "md")  # whose notes say what requirements say
+PEOPLE = ("table", "wide", "md")  # whose notes say what requirements say
 AB, TUNE = "ab", "tune"  # the first lines of theirs
 PARTS = (AB, TUNE, "pair", "heat")  # any line of theirs that is not of a run as well
 
@@ -150,7 +150,7 @@ def show_pairs(path: Path, style: str, plot: bool = False) -> None:
     from harness.cli.compare_draw import draw_comparison
     from harness.report.ab import closing, compare_pairs
 
-    if style not in AB_FORMATS:
+    if style not in (*AB_FORMATS, WIDE_TABLE):
         raise UsageError(
             f"pairs of `bench ab` are no results document, which {style} is made of",
             fix=f"--format with one of {', '.join(AB_FORMATS)}",
@@ -162,7 +162,7 @@ def show_pairs(path: Path, style: str, plot: bool = False) -> None:
 
         if plot:
             raise UsageError("a search of `bench tune` has no bars", fix=f"bench report {path}")
-        if style not in FORMATS:
+        if style not in (*FORMATS, WIDE_TABLE):
             raise UsageError(
                 f"a search of `bench tune` cannot be drawn as {style}",
                 fix=f"--format with one of {', '.join(FORMATS)}",

@@ -31,7 +31,7 @@ def draw_cache(entries: Sequence[Entry], style: str, notes: Sequence[str]) -> st
     if style not in PEOPLE:
         return draw_records(entries, style) if entries or style != "csv" else ""
     mark = "- " if style == "md" else ""
-    lines = [f"{mark}{prose(note, style)}" for note in notes]
+    lines = [f"{prose(note, style, mark)}" for note in notes]
     return "\n".join(([draw_columns(COLUMNS, entries, style), ""] if entries else []) + lines)
 
 

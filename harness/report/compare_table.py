@@ -1,6 +1,7 @@
 """A comparison as text: one list of columns, drawn in every format."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.analysis.compare import CompareRow, Comparison
@@ -10,14 +11,15 @@ from harness.analysis.paired import LEAST_PAIRS, Ending
 from harness.core.units import KIB, MIB
 from harness.report.exporters import draw_sides
 from harness.report.grid import (
+    ALWAYS,
     MISSING,
     VARIES,
     Column,
+    bullets,
+    draw_columns,
     draw_records,
-    draw_rows,
     json_text,
-    markdown,
-    one_line,
+    prose,
 )
 from harness.report.numbers import (
     counted,
@@ -31,6 +33,7 @@ from harness.report.rows import test_of
 from harness.report.same_keys import same_keys
 from harness.results.enums import Verdict
 from harness.results.identity import field_word
+from harness.results.metric_names import limit_name
 from harness.results.metrics import differences
 from harness.results.schema import Cell, Document
 
@@ -39,7 +42,6 @@ LEGEND = (
     f"{differences()}); MDE (minimum detectable effect): a difference of that size "
     "would have been found (bench explain MDE)"
 )
-ESCAPES = {"table": one_line, "md": markdown}
 ALONE = "*"  # after a verdict that the correction for multiple comparisons does not confirm
 UNCONFIRMED = (
     "not confirmed by the correction for multiple comparisons (Holm); one of 20 equal lines"
@@ -70,18 +72,16 @@ def draw_table(
 
     Args:
         comparison: what is drawn.
-        style: `table` or `md`.
+        style: `table`, `wide` or `md`.
         more: further notes.
         closing: the last line; empty: none.
     """
     shown = [column for column in COLUMNS if column.tells(comparison.rows)]
-    cells = [[column.cell(row) for column in shown] for row in comparison.rows if tells(row)]
-    table = draw_rows([column.header for column in shown], cells, style)
-    escape = ESCAPES[style]
-    lines = (tally(comparison), *comparison.notes, LEGEND, *more)
-    below = "\n".join(f"- {escape(line)}" for line in lines)
-    return f"{escape(headline(comparison))}\n\n{table}\n\n{below}\n" + (
-        f"\n{escape(closing)}\n" if closing else ""
+    always = [replace(column, shown=ALWAYS) for column in shown]  # also of lines that tell nothing
+    table = draw_columns(always, [row for row in comparison.rows if tells(row)], style)
+    below = bullets((tally(comparison), *comparison.notes, LEGEND, *more), style)
+    return f"{prose(headline(comparison), style)}\n\n{table}\n\n{below}\n" + (
+        f"\n{prose(closing, style)}\n" if closing else ""
     )
 
 
@@ -249,6 +249,16 @@ def _identity(name: str) -> Callable[[CompareRow], str]:
     return draw
 
 
+def _new_side(name: str) -> Callable[[CompareRow], str]:
+    """The same where there is little room: `→ int4`, of a base that the headline names."""
+
+    def draw(row: CompareRow) -> str:
+        first, second = field_word(row.cell, name), field_word(row.new_cell, name)
+        return first if first == second else f"→ {second}"
+
+    return draw
+
+
 def tells(row: CompareRow) -> bool:
     """Whether a line says anything: sizes that were counted and are equal do not."""
     return not (row.basis == COUNTED and row.base == row.new)
@@ -294,15 +304,15 @@ def _counts(row: CompareRow) -> str:
 
 
 COLUMNS: tuple[Column[CompareRow], ...] = (
-    *(Column(name, _identity(name), shown=VARIES) for name in IDENTITY),
+    *(Column(name, _identity(name), shown=VARIES, brief=_new_side(name)) for name in IDENTITY),
     Column("test", test_name),
-    Column("metric", lambda row: row.metric.name),
-    Column("base", lambda row: _value(row, row.base)),
-    Column("new", lambda row: _value(row, row.new)),
+    Column("metric", lambda row: row.metric.name, brief=lambda row: limit_name(row.metric.name)),
+    Column("base", lambda row: _value(row, row.base), leaves=1),
+    Column("new", lambda row: _value(row, row.new), leaves=1),
     Column("ratio", lambda row: center_words(row, row.center)),
     Column("low", lambda row: _end(row, 0)),
     Column("high", lambda row: _end(row, 1)),
-    Column("verdict", verdict_word),
-    Column("MDE", _detectable),
-    Column("from", _counts),
+    Column("verdict", verdict_word, leaves=-1),  # the last to leave
+    Column("MDE", _detectable, leaves=2),
+    Column("from", _counts, leaves=3),
 )

@@ -23,10 +23,10 @@ COLUMNS: tuple[Column[Probe], ...] = (
     Column("class", lambda found: found.row.kind),
     Column("state", lambda found: found.state),
     Column("provider", lambda found: found.row.provider.removesuffix("ExecutionProvider")),
-    Column("version", _of_hardware("version")),
-    Column("vendor", _of_hardware("vendor")),
-    Column("id", lambda found: _ids(found.hardware)),
-    Column("memory", lambda found: _memory(found.hardware)),
+    Column("version", _of_hardware("version"), leaves=2),
+    Column("vendor", _of_hardware("vendor"), leaves=3),
+    Column("id", lambda found: _ids(found.hardware), leaves=5),
+    Column("memory", lambda found: _memory(found.hardware), leaves=4),
     Column("verdict", lambda found: found.verdict or None),
     Column("needs", lambda found: found.row.needs or None),
 )
@@ -48,7 +48,7 @@ def draw_devices(found: Sequence[Probe], hidden_states: Sequence[str], style: st
         return table
     mark = "- " if style == "md" else ""
     lines = device_notes(shown, len(found) - len(shown))
-    return table + "\n" + "".join(f"\n{mark}{prose(line, style)}" for line in lines)
+    return table + "\n" + "".join(f"\n{prose(line, style, mark)}" for line in lines)
 
 
 def probe_values(found: Probe) -> dict[str, object]:

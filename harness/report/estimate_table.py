@@ -42,7 +42,7 @@ COLUMNS: tuple[Column[Estimate], ...] = (
     Column("gen", lambda e: e.case.lengths.gen_tokens or None, shown=VARIES),
     Column("batch", lambda e: e.case.lengths.batch, shown=VARIES),
     Column("capacity", _capacity, shown=VARIES),
-    Column("weights MiB", lambda e: e.sizes.weights_bytes / MIB, "{:,.0f}".format),
+    Column("weights MiB", lambda e: e.sizes.weights_bytes / MIB, "{:,.0f}".format, leaves=1),
     Column("peak MiB", lambda e: e.sizes.memory.peak_bytes / MIB, "{:,.0f}".format),
     Column("fits", lambda e: "yes" if e.sizes.fits else "no"),
     Column("TTFT ms", lambda e: e.speeds.ttft_s, lambda ends: draw_range(ends, 1e3), KNOWN),
@@ -54,16 +54,21 @@ COLUMNS: tuple[Column[Estimate], ...] = (
     ),
     Column("encode ms", lambda e: e.speeds.encode_s, lambda ends: draw_range(ends, 1e3), KNOWN),
     Column("decode tok/s", lambda e: e.speeds.decode_tok_s, lambda ends: draw_range(ends), KNOWN),
-    Column("bound", lambda e: e.speeds.bound, shown=KNOWN),
-    Column("naive tok/s", lambda e: e.naive_decode_tok_s, lambda rate: draw_number(rate), KNOWN),
+    Column("bound", lambda e: e.speeds.bound, shown=KNOWN, leaves=2),
+    Column("naive tok/s", lambda e: e.naive_decode_tok_s, lambda rate: draw_number(rate), KNOWN, 3),
     Column(
-        "energy floor mJ", lambda e: e.energy.floor_j, lambda joule: draw_number(joule, 1e3), KNOWN
+        "energy floor mJ",
+        lambda e: e.energy.floor_j,
+        lambda joule: draw_number(joule, 1e3),
+        KNOWN,
+        5,
     ),
     Column(
         "energy modelled mJ",
         lambda e: e.energy.modelled_j,
         lambda ends: draw_range(ends, 1e3),
         KNOWN,
+        leaves=4,
     ),
     Column(
         "cost per million tokens",

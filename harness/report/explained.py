@@ -230,10 +230,10 @@ def _scaled(key: str, scale: float) -> Callable[[Term], float | None]:
 TERM_COLUMNS: tuple[Column[Term], ...] = (
     Column("pass", lambda term: term["pass"]),
     Column("term", lambda term: term["term"]),
-    Column("kernel", lambda term: term.get("kernel")),
+    Column("kernel", lambda term: term.get("kernel"), leaves=1),
     Column("read MiB", _scaled("read_bytes", MIB), rounded),
-    Column("Gflop", _scaled("flop", GFLOP), rounded),
-    Column("calls", _scaled("calls", 1), rounded),
+    Column("Gflop", _scaled("flop", GFLOP), rounded, leaves=2),
+    Column("calls", _scaled("calls", 1), rounded, leaves=3),
     Column("ms", lambda term: term.get("seconds"), lambda seconds: rounded(seconds * 1e3)),
     Column("share", lambda term: term["share"], percent),
     Column("bound", lambda term: term.get("bound")),

@@ -58,8 +58,8 @@ def draw_audit(lines: Sequence[CheckedTest], style: str) -> str:
     if style not in PEOPLE:
         return table
     mark = "- " if style == "md" else ""
-    wrong = [prose(_sentence(one), style) for one in lines if one.found.state != OK]
-    return table + "".join(f"\n\n{mark}{line}" for line in wrong)
+    wrong = [prose(_sentence(one), style, mark) for one in lines if one.found.state != OK]
+    return table + "".join(f"\n\n{line}" for line in wrong)
 
 
 Tested = tuple[tuple[str, str], dict[str, str]]

@@ -13,16 +13,24 @@ import io
 import json
 import math
 import re
+import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from harness.report.same_keys import same_keys
 
 MISSING = "–"
 NUMBER = re.compile(r"([<>] )?[-+]?\d[\d.,]*(e[-+]?\d+)?%?( ± .+)?")
-PEOPLE = ("table", "md")  # formats that people read; the others are for programs
+TABLE, WIDE, MD = "table", "wide", "md"
+PEOPLE = (TABLE, WIDE, MD)  # formats that people read; the others are for programs
+WIDTH = 78  # of what is drawn as TABLE; WIDE is as wide as it comes
+LONGEST_HEADER = 30
+# What begins a command of a build service, behind spaces; and a sign that is put before it.
+COMMAND, QUOTED = re.compile(r"^(?=\s*(::|##\[|##vso))"), "·"
+LONGEST_WORD = 30  # of a cell that stays in one line: a path may take several
+LEAST_TEXT = 20  # of a column of text: a wider one may be drawn in several lines
 R = TypeVar("R")
 # What a cell has room for where people read it; names are as long as their makers like.
 LONGEST_NAME, LONGEST_CELL = 64, 800
@@ -59,12 +67,17 @@ class Column(Generic[R]):
         value: a row's value; None: missing.
         draw: text of a value that is there.
         shown: a key of IS_SHOWN.
+        leaves: where a terminal is too narrow, columns with a larger number leave first; of equal
+            ones the last, and never the first of a table.
+        brief: a row's value where it is too narrow for all; None: the same.
     """
 
     header: str
     value: Callable[[R], Any]
     draw: Callable[..., str] = str
     shown: str = ALWAYS
+    leaves: int = 0
+    brief: Callable[[R], Any] | None = None
 
     def cell(self, row: R) -> str:
         """Draw one cell; a value that is not known, or not finite, is a dash, never 0."""
@@ -84,11 +97,17 @@ def draw_columns(columns: Sequence[Column[R]], rows: Sequence[R], style: str) ->
     Args:
         columns: from left to right.
         rows: one line each.
-        style: `table`, `md` or `csv`.
+        style: `table`, `wide`, `md` or `csv`.
     """
     shown = [column for column in columns if column.tells(rows)]
     cells = [[column.cell(row) for column in shown] for row in rows]
-    return draw_rows([column.header for column in shown], cells, style)
+    header = [column.header for column in shown]
+    if style != TABLE:
+        return draw_rows(header, cells, style)
+    if _natural_width(header, cells) > WIDTH:
+        brief = [replace(one, value=one.brief) if one.brief else one for one in shown]
+        cells = [[column.cell(row) for column in brief] for row in rows]
+    return draw_fitted(header, cells, [column.leaves for column in shown])
 
 
 def draw_records(
@@ -118,7 +137,7 @@ def six_digits(value: float) -> str:
 
 def bullets(lines: Iterable[str], style: str) -> str:
     """Draw notes below a table, one a line; text from files begins no line of its own."""
-    return "\n".join(f"- {prose(line, style)}" for line in lines)
+    return "\n".join(prose(line, style, mark="- ") for line in lines)
 
 
 def draw_rows(header: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
@@ -128,7 +147,7 @@ def draw_rows(header: Sequence[str], rows: Sequence[Sequence[str]], style: str) 
         header: one name per column.
         rows: as many cells each; a missing value is MISSING (in CSV it becomes empty, in JSON
             null).
-        style: a key of STYLES: `table`, `md`, `csv` or `json`.
+        style: a key of STYLES: `table`, `wide`, `md`, `csv` or `json`.
     """
     return STYLES[style](header, rows)
 
@@ -138,6 +157,94 @@ def draw_terminal(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return _tabulate(
         [_unit_below(one_line(short(name))) for name in header], _each(rows, one_line), "simple"
     )
+
+
+def draw_fitted(
+    header: Sequence[str], rows: Sequence[Sequence[str]], leaves: Sequence[int] = ()
+) -> str:
+    """A terminal table of WIDTH: text in several lines, and where that is not enough fewer columns.
+
+    Args:
+        header: one name per column.
+        rows: as many cells each.
+        leaves: which columns go first, see Column; empty: the last ones.
+    """
+    names = [_unit_below(_brief(short(name))) for name in header]
+    cells, kept = _each(rows, one_line), list(range(len(header)))
+    ranks = list(leaves) or [0] * len(header)
+    order = sorted(kept[1:], key=lambda place: (ranks[place], place))
+    gone: list[int] = []
+    while (widths := _fitting(names, cells, kept)) is None:
+        gone.append(order.pop())
+        kept.remove(gone[-1])
+    for place in reversed(gone):  # a narrow one may have left before a wide one
+        more = sorted([*kept, place])
+        if (found := _fitting(names, cells, more)) is not None:
+            kept, widths = more, found
+    gone = [place for place in gone if place not in kept]
+    drawn = _tabulate(
+        [names[place] for place in kept],
+        [
+            [_in_lines(row[place], width) for place, width in zip(kept, widths, strict=True)]
+            for row in cells
+        ],
+        "simple",
+    )
+    if not gone:
+        return drawn
+    told = ", ".join(header[place] for place in sorted(gone))
+    return f"{drawn}\n\n{prose(f'all columns: --wide (not shown: {told})', TABLE)}"
+
+
+def _natural_width(header: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """Of a table whose cells are one line each."""
+    widths = [
+        max(len(short(one)) for one in (*_unit_below(name).split("\n"), *column))
+        for name, column in zip(header, zip(*cells, strict=True), strict=False)
+    ]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _brief(name: str) -> str:
+    """A header without its middle, which does not widen a column much beyond its cells."""
+    half = LONGEST_HEADER // 2 - 1
+    return name if len(name) <= LONGEST_HEADER else f"{name[:half]}…{name[-half:]}"
+
+
+def _fitting(
+    names: Sequence[str], cells: Sequence[Sequence[str]], kept: Sequence[int]
+) -> list[int] | None:
+    """How wide each kept column is so that all fit WIDTH; None: they cannot, being several."""
+    heads = [max(map(len, names[place].split("\n"))) for place in kept]
+    columns = [[row[place] for row in cells] for place in kept]
+    widths = [max([head, *map(len, column)]) for head, column in zip(heads, columns, strict=True)]
+    least = [
+        width if _side(column) == "right" else max(head, min(width, _narrowest(column)))
+        for head, width, column in zip(heads, widths, columns, strict=True)
+    ]
+    room = WIDTH - 2 * (len(widths) - 1)
+    if sum(least) > room:
+        return None if len(widths) > 1 else widths
+    while sum(widths) > room:
+        widest = max(
+            (place for place in range(len(widths)) if widths[place] > least[place]),
+            key=lambda place: widths[place],
+        )
+        widths[widest] -= 1
+    return widths
+
+
+def _narrowest(column: Sequence[str]) -> int:
+    """Columns that a text needs at least: its longest word, and some more where it has several."""
+    words = [word for cell in column for word in cell.split(" ")]
+    return max(LEAST_TEXT, min(LONGEST_WORD, max(map(len, words), default=0)))
+
+
+def _in_lines(cell: str, width: int) -> str:
+    """A cell in lines of that width, which end between words where those are no longer."""
+    if len(cell) <= width:
+        return cell
+    return "\n".join(_wrapped(cell, width, "", break_long=True))
 
 
 def draw_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -166,8 +273,9 @@ def draw_json(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 STYLES: dict[str, Callable[[Sequence[str], Sequence[Sequence[str]]], str]] = {
-    "table": draw_terminal,
-    "md": draw_markdown,
+    TABLE: draw_fitted,
+    WIDE: draw_terminal,
+    MD: draw_markdown,
     "csv": draw_csv,
     "json": draw_json,
 }
@@ -286,11 +394,41 @@ def markdown(text: str) -> str:
     )
 
 
-def prose(text: str, style: str) -> str:
-    """One line of words between tables: `md` gets marks escaped, any other format control codes."""
-    if style != "md":
-        return one_line(text)
-    return INNER_UNDERSCORE.sub("_", markdown(text))  # which Markdown draws as it stands
+def prose(text: str, style: str, mark: str = "") -> str:
+    """One line of words between tables; in a terminal as many lines as fit.
+
+    Args:
+        text: of files too: `md` gets marks escaped, any other format control codes.
+        style: of the table.
+        mark: stands in front, as it is.
+    """
+    if style == MD:  # underscores inside of words Markdown draws as they stand
+        return mark + INNER_UNDERSCORE.sub("_", markdown(text))
+    line = mark + one_line(text)
+    if style != TABLE or len(line) <= WIDTH:
+        return line
+    return "\n".join(_wrapped(line, WIDTH, "  ", break_long=False))
+
+
+def _wrapped(line: str, width: int, indent: str, *, break_long: bool) -> list[str]:
+    """A line in several; none but the first begins with what a build service takes for a command.
+
+    Those trim spaces in front.
+    """
+    found = textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=indent,
+        break_long_words=break_long,
+        break_on_hyphens=False,
+    )
+    first, *others = found or [line]
+    return [first, *(COMMAND.sub(QUOTED, one) for one in others)]
+
+
+def paragraphs(text: str, style: str) -> str:
+    """Words of our own in several lines, each as prose; Markdown in them stays."""
+    return text if style != TABLE else "\n".join(prose(line, style) for line in text.split("\n"))
 
 
 def spreadsheet(text: str) -> str:

@@ -27,7 +27,7 @@ CHANGES: tuple[Column[Change], ...] = (
     Column("to", lambda one: one.after.version),
     Column("ratio", lambda one: one.ratio, ratio),
     Column("interval", lambda one: one.interval, lambda ends: " to ".join(map(ratio, ends))),
-    Column("verdict", lambda one: one.word + "*" * _is_alone(one)),
+    Column("verdict", lambda one: one.word + "*" * _is_alone(one), leaves=-1),
     Column("brought", lambda one: one.brought.value or None, shown=KNOWN),
 )
 SESSION = "session"

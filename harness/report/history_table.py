@@ -154,4 +154,4 @@ def _programs(records: Sequence[Mapping[str, object]], style: str) -> str:
 
 def _lines(lines: Iterable[str], style: str) -> str:
     mark = "- " if style == "md" else ""
-    return "\n".join(f"{mark}{prose(line, style)}" for line in lines)
+    return "\n".join(f"{prose(line, style, mark)}" for line in lines)

@@ -10,7 +10,16 @@ from harness.core.units import MIB
 from harness.history.series import ONNXRUNTIME, Better, Point
 from harness.history.standing import JudgedStep, Trend
 from harness.history.trends import Found
-from harness.report.grid import PEOPLE, VARIES, Column, draw_columns, draw_records, prose
+from harness.report.grid import (
+    PEOPLE,
+    TABLE,
+    VARIES,
+    WIDE,
+    Column,
+    draw_columns,
+    draw_records,
+    prose,
+)
 from harness.report.numbers import counted, half_width, percent, signed_percent, three_digits
 
 PLOT_CELLS = 24
@@ -52,6 +61,7 @@ def draw_trends(trends: Sequence[Trend], found: Found, style: str) -> str:
     if style not in PEOPLE:
         rows = [row for trend in trends for row in trend_values(trend, found)]
         return draw_records(rows, style)
+    style = WIDE if style == TABLE else style  # plots are cells, and no cell of theirs is torn
     if len(trends) == 1:
         return _one(trends[0], found, style)
     return _many(trends, found, style)

@@ -44,20 +44,29 @@ def _table_percent(model: CatalogModel) -> float:
     return 100 * model.structure.table_parameters / model.structure.parameters
 
 
+KEPT = ("fp32", "int8", "int4")  # levels that a narrow terminal has
 CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column("model", lambda model: model.name),
-    Column("kind", lambda model: model.structure.kind_word),
+    Column("kind", lambda model: model.structure.kind_word, leaves=1),
     Column("parameters", lambda model: model.structure.parameters, "{:,}".format),
-    Column("active", lambda model: model.structure.active_parameters, "{:,}".format),
-    Column("read", lambda model: model.structure.read_parameters, "{:,}".format),
-    Column("class", lambda model: size_class(model.structure.parameters)),
-    Column("embedding %", _table_percent, "{:.0f}".format),
-    Column("KV KiB/token", _kv_kib, plain_digits),
-    Column("past window", _growing_kib, plain_digits),
-    Column("window KiB", _window_kib, "{:,.0f}".format),
-    Column("state KiB", lambda model: model.structure.state_bytes / KIB or None, "{:,.0f}".format),
-    *(Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format) for name in TEXT_LEVELS),
-    Column("built", lambda model: "yes" if model.structure.spec is not None else "no"),
+    Column("active", lambda model: model.structure.active_parameters, "{:,}".format, leaves=7),
+    Column("read", lambda model: model.structure.read_parameters, "{:,}".format, leaves=8),
+    Column("class", lambda model: size_class(model.structure.parameters), leaves=9),
+    Column("embedding %", _table_percent, "{:.0f}".format, leaves=3),
+    Column("KV KiB/token", _kv_kib, plain_digits, leaves=1),
+    Column("past window", _growing_kib, plain_digits, leaves=6),
+    Column("window KiB", _window_kib, "{:,.0f}".format, leaves=5),
+    Column(
+        "state KiB",
+        lambda model: model.structure.state_bytes / KIB or None,
+        "{:,.0f}".format,
+        leaves=4,
+    ),
+    *(
+        Column(f"{name} MiB", _stored_mib(name), "{:,.0f}".format, leaves=2 * (name not in KEPT))
+        for name in TEXT_LEVELS
+    ),
+    Column("built", lambda model: "yes" if model.structure.spec is not None else "no", leaves=1),
 )
 SYSTEM_COLUMNS: tuple[Column[System], ...] = (
     Column("key", lambda system: system.key),

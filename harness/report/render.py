@@ -7,7 +7,7 @@ from harness.report.columns import columns_of
 from harness.report.exporters import EXPORTERS
 from harness.report.fitted import draw_fit
 from harness.report.flat import draw_document_json, draw_json_lines, draw_metric_csv
-from harness.report.grid import draw_markdown, draw_terminal, markdown, one_line
+from harness.report.grid import WIDE, draw_markdown, draw_terminal, markdown, one_line
 from harness.report.headline import headline
 from harness.report.notes import notes
 from harness.report.rows import Row, make_rows
@@ -36,8 +36,8 @@ def draw_table(document: Document) -> str:
     rows = make_rows(document.records)
     header, cells = summary(rows)
     parts = [one_line(headline(document, rows)), draw_terminal(header, cells)]
-    parts += draw_tasks(document, "table")
-    parts += [*draw_sensitivities(document, "table"), *_fitted(document, "table")]
+    parts += draw_tasks(document, WIDE)
+    parts += [*draw_sensitivities(document, WIDE), *_fitted(document, WIDE)]
     below = [one_line(note) for note in notes(document, rows)]
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])]) + "\n"
 

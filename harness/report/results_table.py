@@ -127,9 +127,9 @@ COLUMNS: tuple[Column[StoredRun], ...] = (
     Column("began UTC", lambda run: run.created_utc[:16].replace("T", " ")),
     Column("file", lambda run: run.file),
     Column("kind", lambda run: run.kind, shown=VARIES),
-    Column("models", lambda run: _few(run.models)),
+    Column("models", lambda run: _few(run.models), leaves=1),
     Column("levels", lambda run: _few(run.levels)),
-    Column("tests", lambda run: _few(run.tests)),
+    Column("tests", lambda run: _few(run.tests), leaves=2),
     Column("rows", lambda run: run.rows),
     Column("failed", lambda run: run.failed),
     Column("ended", lambda run: run.ended),
@@ -159,7 +159,7 @@ def draw_results(
     notes += [f"{file}: {problem}" for file, problem in damaged]
     if any(run.ended == Ending.INTERRUPTED for run in runs):
         notes.append("interrupted: bench report FILE draws what there is and says how it goes on")
-    lines = [f"{mark}{prose(note, style)}" for note in notes]
+    lines = [f"{prose(note, style, mark)}" for note in notes]
     return "\n".join(([draw_columns(COLUMNS, runs, style), ""] if runs else []) + lines)
 
 

@@ -14,6 +14,7 @@ from harness.report.grid import (
     six_digits,
 )
 from harness.report.numbers import two_decimals, whole_percent
+from harness.results.metric_names import limit_name
 
 LEGEND = (
     "exponent: of the fitted law, metric = factor x parameters ^ exponent, with its 95 % interval; "
@@ -21,7 +22,11 @@ LEGEND = (
     "and fitted over the smaller; usual: what the models here have at its size"
 )
 COLUMNS: tuple[Column[ScalingRow], ...] = (
-    Column("metric", lambda row: row.group.rule.metric),
+    Column(
+        "metric",
+        lambda row: row.group.rule.metric,
+        brief=lambda row: limit_name(row.group.rule.metric),
+    ),
     Column("level", lambda row: row.group.level),
     Column("device", lambda row: row.group.device or None, shown=DIFFERS),
     Column("runtime", lambda row: row.group.runtime, shown=DIFFERS),
@@ -30,12 +35,12 @@ COLUMNS: tuple[Column[ScalingRow], ...] = (
     Column("capacity", lambda row: _capacity(row), shown=DIFFERS),
     Column("prepack", lambda row: row.group.prepack, shown=DIFFERS),
     Column("test", lambda row: row.group.test or None),
-    Column("models", lambda row: len(row.models)),
+    Column("models", lambda row: len(row.models), leaves=3),
     Column("exponent", lambda row: row.law.exponent, two_decimals),
     Column("low", lambda row: row.law.low, two_decimals),
     Column("high", lambda row: row.law.high, two_decimals),
-    Column("rule", lambda row: row.group.rule.exponent, "{:.0f}".format),
-    Column("R²", lambda row: row.law.r2, two_decimals),
+    Column("rule", lambda row: row.group.rule.exponent, "{:.0f}".format, leaves=1),
+    Column("R²", lambda row: row.law.r2, two_decimals, leaves=2),
     Column("off %", lambda row: row.largest_percent, whole_percent),
     Column("breaks it", lambda row: None if row.breaker is None else row.breaker.model),
 )

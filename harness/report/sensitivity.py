@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from harness.core.units import MIB
-from harness.report.grid import Column, draw_columns, markdown, one_line
+from harness.report.grid import Column, draw_columns, prose
 from harness.report.numbers import three_digits, three_significant
 from harness.results.quality import GroupLoss, Quality
 from harness.results.schema import Document
@@ -18,14 +18,13 @@ def draw_sensitivities(document: Document, style: str) -> Iterator[str]:
         document: one run.
         style: `table` or `md`.
     """
-    escape = markdown if style == "md" else one_line
     measured: dict[tuple[str, str], Quality] = {}
     for record in document.records:
         if record.quality is not None and record.quality.sensitivity:
             measured.setdefault((record.cell.model, record.cell.level), record.quality)
     for (model, level), quality in measured.items():
         label = f" · {quality.label}" if quality.label else ""
-        yield escape(f"{model} · {TITLE.format(level=level)}{label}")
+        yield prose(f"{model} · {TITLE.format(level=level)}{label}", style)
         yield draw_columns(COLUMNS, quality.sensitivity or (), style)
 
 

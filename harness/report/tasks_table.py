@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.analysis.answers import standings
-from harness.report.grid import Column, draw_columns, markdown, one_line
+from harness.report.grid import Column, draw_columns, prose
 from harness.report.numbers import percent, three_significant
 from harness.results.quality import Quality, TaskScores
 from harness.results.schema import Document
@@ -34,7 +34,6 @@ def draw_tasks(document: Document, style: str) -> Iterator[str]:
         document: one run.
         style: `table` or `md`.
     """
-    escape = markdown if style == "md" else one_line
     models: dict[str, dict[str, Quality]] = {}
     for record in document.records:
         found = record.quality
@@ -50,11 +49,11 @@ def draw_tasks(document: Document, style: str) -> Iterator[str]:
         ]
         known = next((one.scores for one in answered if one.scores.reason is None), None)
         if known is not None:
-            yield escape(_title(model, known, next(iter(levels.values()))))
+            yield prose(_title(model, known, next(iter(levels.values()))), style)
             yield draw_columns(COLUMNS, [one for one in answered if not one.scores.reason], style)
         for reason in dict.fromkeys(one.scores.reason for one in answered if one.scores.reason):
             names = ", ".join(one.level for one in answered if one.scores.reason == reason)
-            yield escape(f"{model} {names}: no answers: {reason}")
+            yield prose(f"{model} {names}: no answers: {reason}", style)
 
 
 def _title(model: str, known: TaskScores, quality: Quality) -> str:

@@ -1,6 +1,6 @@
 """What `bench tune` would try here, row by row of its table, for `--dry-run`. Pure."""
 
-from harness.report.grid import Column, bullets, draw_columns, draw_records, prose
+from harness.report.grid import PEOPLE, Column, bullets, draw_columns, draw_records, prose
 from harness.results.entries import TuneSetting
 from harness.runner.tuning.space import TABLE, Tunable, Where, changes
 
@@ -19,7 +19,7 @@ def draw_space(where: Where, default: TuneSetting, style: str) -> str:
     for row in TABLE:
         mine = [one.beyond(default) for one, of in found.items() if of is row]
         rows += [(row, text) for text in mine] or [(row, None)]
-    if style in ("table", "md"):
+    if style in PEOPLE:
         parts = [
             prose(f"default: {default.name}; tried, one at a time:", style),
             draw_columns(COLUMNS, rows, style),

@@ -10,7 +10,7 @@ from msgspec import UNSET, structs, to_builtins
 from harness.analysis.errors import REMEASURE, ErrorRow, ErrorStudy
 from harness.core.errors import HarnessError
 from harness.core.records import data_folder
-from harness.report.grid import Column, draw_columns, json_text, markdown, one_line
+from harness.report.grid import MD, Column, draw_columns, json_text, prose
 from harness.report.headline import runtime_name
 from harness.report.numbers import one_decimal, ratio
 from harness.results.plan import RunPlan
@@ -73,10 +73,10 @@ def draw_study(study: ErrorStudy, table: Json, style: str) -> tuple[str, tuple[s
     drawn = draw_columns(error_columns(by), rows, style)
     if style == "csv":
         return drawn, study.notes
-    escape, bullet = (markdown, "- ") if style == "md" else (one_line, "")
+    mark = "- " if style == MD else ""
     meaning = [*MEANING, *[REMEASURE_MEANING] * any(row.estimator == REMEASURE for row in rows)]
-    notes = "\n".join(bullet + escape(note) for note in (*study.notes, *meaning))
-    return "\n\n".join([escape(headline(table)), drawn, notes]), ()
+    notes = "\n".join(prose(note, style, mark) for note in (*study.notes, *meaning))
+    return "\n\n".join([prose(headline(table), style), drawn, notes]), ()
 
 
 def error_columns(by: str | None) -> tuple[Column[ErrorRow], ...]:

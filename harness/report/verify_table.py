@@ -10,8 +10,8 @@ from harness.results.verify import State, Verified
 
 COLUMNS: tuple[Column[Verified], ...] = (
     Column("file", lambda one: one.file),
-    Column("kind", lambda one: one.kind, shown=VARIES),
-    Column("parts", lambda one: one.parts),
+    Column("kind", lambda one: one.kind, shown=VARIES, leaves=1),
+    Column("parts", lambda one: one.parts, leaves=1),
     Column("state", lambda one: one.state),
     Column("signature", lambda one: one.signature and one.signature.state, shown=KNOWN),
     Column("signer", lambda one: (one.signature and one.signature.signer) or None, shown=KNOWN),
@@ -34,7 +34,7 @@ def draw_verified(found: Sequence[Verified], style: str) -> str:
     told += [f"{signatures[state]} {state}" for state in SignatureState if signatures[state]]
     mark = "- " if style == "md" else ""
     note = f"{counted(len(found), 'files')}: {', '.join(told)}"
-    return f"{draw_columns(COLUMNS, found, style)}\n\n{mark}{prose(note, style)}"
+    return f"{draw_columns(COLUMNS, found, style)}\n\n{prose(note, style, mark)}"
 
 
 def _values(one: Verified) -> dict[str, object]:

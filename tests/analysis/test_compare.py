@@ -249,7 +249,7 @@ def test_tables_and_gates_call_it_so_too():
     cells = [record(SLOW, depth=depth, capacity=room) for depth in (0, 8) for room in (0, 256)]
     question = Question(metrics=("tpot_ms",))
     beside = compare_axis(document(*cells), "depth", None, question)
-    drawn = draw_table(beside, "table")
+    drawn = draw_table(beside, "wide")
     lines = [line.split() for line in drawn.splitlines() if " tpot_ms " in line]
     assert [words[0] for words in lines] == ["tests", "256"]
     (row, _) = compare_axis(document(*cells), "capacity", None, question).rows

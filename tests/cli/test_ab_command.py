@@ -143,7 +143,7 @@ def test_a_file_of_pairs_is_drawn_again(clocked, capsys):
 def test_the_sides_are_named_and_the_last_line_is_a_sentence(clocked, monkeypatch):
     run, folder = clocked
     monkeypatch.setenv("GITHUB_SHA", "0123456789abcdef")
-    result = run("--b", "SLOWER=1.05", "--label-a", "main", "--label-b", "mine")
+    result = run("--b", "SLOWER=1.05", "--label-a", "main", "--label-b", "mine", "--wide")
     lines = result.stdout.splitlines()
     assert lines[0] == "new beside base: mine (SLOWER=1.05) beside main"
     (both,) = [line for line in lines if line.startswith("- both sides: ")]

@@ -70,7 +70,7 @@ def probed(monkeypatch):
 
 
 def test_a_table_says_what_works_and_the_exact_way_out_of_the_rest(probed, capsys):
-    assert main(["devices"]) == EXIT_OK
+    assert main(["devices", "--wide"]) == EXIT_OK
     text = capsys.readouterr().out
     for words in (
         "qnn: no npu; try: install its driver",

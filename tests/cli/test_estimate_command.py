@@ -286,7 +286,7 @@ def test_turns_are_rows_with_the_cache_kept_and_lost(capsys):
     _, drawn, _ = run(capsys, *words)
     header = drawn.split("\n\n")[1]
     assert "reread" in header
-    assert "gen 64" in drawn.splitlines()[0]
+    assert "gen 64" in drawn.split("\n\n")[0]
     _, out, _ = run(capsys, *words, "--capacity", "max", "--depth", "1000", "--format", "jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["depth_tokens"] for row in rows] == [1000, 1192, 1384]

@@ -32,7 +32,7 @@ def fit(monkeypatch, tmp_path, capsys):
 
 
 def test_a_fit_says_the_choice_the_table_and_the_command(fit, capsys):
-    code, out, path = fit("decode>=150, ttft<=200ms")
+    code, out, path = fit("decode>=150, ttft<=200ms", "--wide")
     assert code == EXIT_OK
     first, *_, last = out.strip().splitlines()
     assert first.startswith("bytelm int8 with 1 thread meets decode>=150, ttft<=200ms: of 2")
@@ -44,7 +44,7 @@ def test_a_fit_says_the_choice_the_table_and_the_command(fit, capsys):
     assert "decode: estimated" in row
     (row,) = (line for line in out.splitlines() if line.startswith("int4 "))
     assert "times the decode" in row
-    assert main(["report", str(path)]) == EXIT_OK  # like any other document
+    assert main(["report", str(path), "--wide"]) == EXIT_OK  # like any other document
     drawn = capsys.readouterr().out
     assert first in drawn
     assert "not built: by its estimate" in drawn
@@ -80,7 +80,7 @@ def test_what_is_given_up_is_what_the_table_shows(fit):
 )
 def test_the_sentence_says_what_decided(fit, prefer, reason):
     machine = Machine(FAST, peak_mib={"int8": 80.0, "int4": 90.0})
-    _, out, _ = fit("decode>=150", "--prefer", prefer, machine=machine)
+    _, out, _ = fit("decode>=150", "--prefer", prefer, "--wide", machine=machine)
     assert f"of 2 that do, the one with {reason}" in out
 
 

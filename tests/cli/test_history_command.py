@@ -69,7 +69,9 @@ def test_a_history_is_built_anew_of_the_files_that_it_had(place, capsys):
 @pytest.mark.parametrize("what", ["models", "machines", "cells", "runs"])
 def test_each_list_has_a_table_and_values(place, capsys, what):
     out, _ = said(capsys, "ls", what)
-    assert "2 runs, 4 records, 2 cells on 1 machine, 2026-09-01 to 2026-09-02" in out
+    assert "2 runs, 4 records, 2 cells on 1 machine, 2026-09-01 to 2026-09-02" in " ".join(
+        out.split()
+    )
     rows = json.loads(said(capsys, "ls", what, "--format", "json")[0])
     counts = {"models": 1, "machines": 1, "cells": 2, "runs": 2}
     assert len(rows) == counts[what]
@@ -81,7 +83,7 @@ def test_a_long_list_of_levels_is_cut_for_people_alone(tmp_path, capsys, monkeyp
     rows = [one for level in levels for one in records_of(100, level=level)]
     write_runs(tmp_path / "results", [run_of(0, *rows)])
     said(capsys, "add", "-q")
-    assert "fp32, int2, int4, int4-b128 and 2 more" in said(capsys, "ls")[0]
+    assert "fp32, int2, int4, int4-b128 and 2 more" in said(capsys, "ls", "--wide")[0]
     (row,) = json.loads(said(capsys, "ls", "--format", "json")[0])
     assert row["levels"] == ", ".join(levels)
 

@@ -96,7 +96,7 @@ def test_programs_get_every_point_and_the_step(place, capsys):
 
 
 def test_machines_stand_side_by_side(place, capsys):
-    out, _ = said(capsys, "trend", "tg32", "--by", "machine")
+    out, _ = said(capsys, "trend", "tg32", "--by", "machine", "--wide")
     assert "Intel Xeon, 2 cores, 24 GiB" in out
     rows = json.loads(said(capsys, "trend", "tg32", "--by", "machine", "--format", "json")[0])
     assert {row["name"]: round(row["value"] / 10) for row in rows} == {

@@ -177,7 +177,7 @@ def test_an_output_of_any_encoding_is_drawn(encoding):
 
 def test_the_trust_of_a_file_is_explained_with_its_worst_values(capsys):
     """The rules first, then a line per record of the reference run."""
-    assert main(["explain", "trust", str(REFERENCE)]) == 0
+    assert main(["explain", "trust", str(REFERENCE), "--wide"]) == 0
     shown = capsys.readouterr().out
     assert "half-width of the 95 % interval <= 3 %, background CPU <= 2 %" in shown
     [row] = [

@@ -74,7 +74,7 @@ def run(capsys, *arguments):
 @pytest.mark.parametrize("style", ["table", "md"])
 def test_people_read_the_table_and_why_below_it(results, capsys, style):
     """One device, one thread count and one batch: their columns are left out."""
-    out, err = run(capsys, *results, "--format", style)
+    out, err = run(capsys, *results, "--format", style, "--wide")
     assert err == ""
     assert "exponent" in out
     assert "threads" not in out.split("\n- ")[0]

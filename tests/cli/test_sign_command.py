@@ -65,7 +65,7 @@ def test_a_document_is_signed_beside_and_stays_as_it_is(tmp_path, keys, capsys):
     for name in ("run-a.json", "run-b.json"):
         (tmp_path / name).write_bytes(CONTENT)
     (tmp_path / "run-c.journal.jsonl").write_bytes(b"")
-    assert main(["sign", str(tmp_path), "--key", str(keys[ANN])]) == EXIT_OK
+    assert main(["sign", str(tmp_path), "--key", str(keys[ANN]), "--wide"]) == EXIT_OK
     shown = capsys.readouterr().out
     assert "2 signed, signer not checked" in shown
     assert "ED25519 SHA256:" in shown

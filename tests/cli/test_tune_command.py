@@ -133,11 +133,13 @@ def test_what_computes_other_tokens_or_cannot_be_opened_never_wins(tune, monkeyp
     monkeypatch.setenv("FAST", BLOCK_BASE)
     monkeypatch.setenv("WRONG", BLOCK_BASE)
     monkeypatch.setenv("BROKEN", SPINNING)
-    lines = run().stdout.splitlines()
+    lines = run("--wide").stdout.splitlines()
     assert lines[-1].startswith("no setting is shown to be faster")
     assert sum("computes other tokens" in line for line in lines) == 4
     assert sum("onnxruntime refuses" in line for line in lines) == 1
-    assert main(["report", str(file_of(folder))]) == EXIT_OK  # those that are lost are read back
+    assert (
+        main(["report", str(file_of(folder)), "--wide"]) == EXIT_OK
+    )  # those that are lost are read back
     assert "onnxruntime refuses" in capsys.readouterr().out
 
 
@@ -213,7 +215,7 @@ def test_one_core_says_what_is_left(tune, monkeypatch):
     run, _ = tune
     monkeypatch.setattr(cores, "usable_processors", lambda: frozenset({0}))
     monkeypatch.setenv("FAST", MEMORY_PATTERN)
-    result = run(quick=QUICK[:-1])
+    result = run("--wide", quick=QUICK[:-1])
     assert "one core: threads, waiting, blocks and places have no other value" in result.stderr
     assert result.stdout.splitlines()[-1].startswith(f"{MEMORY_PATTERN}=0: 1.111 times as fast")
     fixed = (

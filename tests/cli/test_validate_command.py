@@ -178,7 +178,7 @@ def test_json_of_groups_holds_the_whole_table_too(first, capsys):
 def test_a_further_run_is_a_row_of_its_own(first, keep, capsys):
     """int4 alone again, at 50 instead of 100 tok/s: ln 2; the int8 cell is not in it."""
     again = keep(results(decode("int4", measured=50.0), run_id="run-2"))
-    bench(first, "--remeasure", again)
+    bench(first, "--remeasure", again, "--wide")
     out = capsys.readouterr().out
     assert "Errors of the estimates: run-1 · remeasured: run-2 · CPU AMD EPYC" in out
     (row,) = [line.split() for line in out.splitlines() if line.split()[2:3] == ["remeasure"]][:1]

@@ -138,13 +138,12 @@ DRAWN = [
 
 
 def words_of(command, path, style):
+    wide = ("--wide",) if style == "table" else ()  # as narrow as a screen it has more lines
     if command == "trust":
-        return "explain", "trust", path, "--format", style
+        return "explain", "trust", path, "--format", style, *wide
     if command == "compare":
-        return "compare", path, path, "--force", "--format", style
-    if (command, style) == ("report", "table"):  # as narrow as a screen it has more lines
-        return command, path, "--format", style, "--wide"
-    return command, path, "--format", style
+        return "compare", path, path, "--force", "--format", style, *wide
+    return command, path, "--format", style, *wide
 
 
 @pytest.mark.parametrize(("command", "style"), DRAWN)
@@ -161,6 +160,16 @@ def test_a_document_is_drawn_in_as_many_lines(documents, command, style, capsys,
         assert len(commands[0]) == len(commands[1])
     if plain[0] == 0:
         READ_BACK.get(style, lambda text, _: None)(hostile[1], plain[1])
+
+
+@pytest.mark.parametrize("command", sorted({command for command, _ in DRAWN}))
+def test_no_line_of_a_narrow_table_begins_a_command(documents, command, capsys):
+    """Build services trim spaces in front, and a text goes on in the next line."""
+    for path in documents:
+        words = [word for word in words_of(command, path, "table") if word != "--wide"]
+        _, *texts = drawn(capsys, *words)
+        lines = [line for text in texts for line in text.splitlines()]
+        assert [line for line in lines if line.lstrip().startswith(("::", "##["))] == []
 
 
 def same_cells(text, before):

@@ -269,7 +269,7 @@ def test_a_step_within_the_tolerance_is_told_as_such(request_of):
     """2 % in 0.1 % of noise: a step that both detectors see, and SAME at 3 %; SLOWER at 1 %."""
     runner = FakeRunner({NEW.version: 1.02}, noise=0.001)
     outcomes = measured(request_of(OLD, MIDDLE, NEW), runner=runner)
-    text = draw_backfill(outcomes, found(outcomes), "table")
+    text = draw_backfill(outcomes, found(outcomes), "wide")
     assert "a step, suspected: within the tolerance" in text
     measured_ones = [(one.target, one.documents) for one in outcomes]
     strict = find_changes(measured_ones, tolerance=0.01)

@@ -57,7 +57,7 @@ def explained(test, measured_ms, **other):
 
 def test_every_term_and_the_sum_are_drawn():
     """10 ms measured over 8 estimated: x 1.25; body is 75 % of it."""
-    text = explain_document(document(explained("tg32", 10.0)), None, "table")
+    text = explain_document(document(explained("tg32", 10.0)), None, "wide")
     head, table = text.split("\n\n", 1)
     assert head.splitlines() == [
         "smollm2-135m int4 tg32 @ d0 2 threads: calibrated: measured here",

@@ -119,7 +119,7 @@ def test_every_column_takes_a_value_that_is_no_number():
 
 def test_long_names_are_cut_where_people_read_them_and_whole_elsewhere():
     columns = [Column("name", str), Column(LONG, len)]
-    for style in ("table", "md"):
+    for style in ("wide", "md"):
         lines = draw_columns(columns, [LONG, "a b", "x " * 900], style).splitlines()
         assert max(map(len, lines)) < LONGEST_CELL + 3 * LONGEST_NAME
         assert "…" in lines[0]
@@ -128,7 +128,7 @@ def test_long_names_are_cut_where_people_read_them_and_whole_elsewhere():
 
 def test_long_words_of_a_sentence_are_cut_and_paths_are_not():
     path = f"{'folder/' * 20}model.onnx"
-    text = draw_columns([Column("note", str)], [f"{LONG} int4: --model {path}"], "table")
+    text = draw_columns([Column("note", str)], [f"{LONG} int4: --model {path}"], "wide")
     assert path in text
     assert f"{'n' * 31}…{'n' * 31} int4" in text
     escaped = draw_columns([Column("name", str)], ["\u202e" * 300], "md")

@@ -113,15 +113,15 @@ def test_a_comparison_comes_out_as_it_did(name: str) -> None:
     if "--axis" in sides:
         sides, options = sides[:1], sides[1:]
     files = (str(DOCUMENTS[side]) for side in sides)
-    assert printed("compare", *files, *options) == stored(f"compare.{name}.table")
+    assert printed("compare", *files, *options, "--wide") == stored(f"compare.{name}.table")
 
 
 def test_a_scaling_study_is_drawn_as_it_was() -> None:
-    assert printed("scaling", str(DOCUMENTS["scaling"])) == stored("scaling.table")
+    assert printed("scaling", str(DOCUMENTS["scaling"]), "--wide") == stored("scaling.table")
 
 
 def test_an_explanation_is_drawn_as_it_was() -> None:
-    found = printed("explain", str(DOCUMENTS["default"]), "--row", "int4 tg32")
+    found = printed("explain", str(DOCUMENTS["default"]), "--row", "int4 tg32", "--wide")
     assert found == stored("explain.table")
 
 

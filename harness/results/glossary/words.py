@@ -289,7 +289,9 @@ WORDS = (
         "meas/params, est. MiB, bits/w, compile ms, saved MiB, parameters that one token uses, "
         "parts of memory, weights MiB, load ms, placement, est. tok/s, what weights are, and "
         "energy; then tests but the one of the interval, the last first; then the Pareto front, "
-        "top-1 and meas/est. The rate has half of its 95 % interval behind it, in its own unit.",
+        "top-1 and meas/est. The rate has half of its 95 % interval behind it, in its own unit. "
+        "Tables of other commands put text into several lines, then leave columns out: which, "
+        "stands below them.",
     ),
     Term(
         "start-below",
