@@ -24,9 +24,12 @@ from tests.machine.watch.test_watch_trust import GOOD, replace
 
 PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 WALL = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow")}
-# Where the wall clock is read: dates for people, and ages of files, whose dates are its own.
+# Where the wall clock is read: dates and times of day for people, and ages of files, whose dates
+# are its own.
 READERS = {
     "cli/cache.py",
+    "cli/history_bless.py",
+    "cli/progress.py",
     "core/files.py",
     "estimator/calibration/calibrate.py",
     "report/junit.py",
