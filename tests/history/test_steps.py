@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.step_power import answer, count_hits, histories, told_by
+from benchmarks.step_power import REPORTED, answer, count_hits, histories, told_by
 from harness.core.errors import DeviceError
 from harness.history.series import Better, Point, Series
 from harness.history.steps import Detector, find_steps, segment_starts, vote
@@ -119,7 +119,7 @@ def test_a_price_that_nothing_pays_has_no_segments():
 def test_the_reported_histories_are_what_the_detectors_say_today():
     """A part of the journal, measured again: same places, same votes."""
     kept = [entry for entry in read_lines(STEPS) if entry["kind"] == "history"]
-    for index, drawn in enumerate(histories("reported")):
+    for index, drawn in enumerate(histories(REPORTED)):
         if index % 40 == 0:
             assert answer(drawn) == {k: v for k, v in kept[index].items() if k != "kind"}
 
