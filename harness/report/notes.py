@@ -363,7 +363,10 @@ def _doubts_of(calibration: StoredConstants, own: dict[int, float | None]) -> It
             " estimates may be off, until a run finds the machine quiet and measures anew"
         )
     points = calibration.constants.bandwidth
-    stored = max(points, key=lambda point: point.size_bytes).rate_per_s
+    largest = max(points, key=lambda point: point.size_bytes, default=None)
+    if largest is None:
+        return
+    stored = largest.rate_per_s
     if read is not None and abs(read - stored) > OFF_SHARE * stored:
         yield (
             f"this run read memory at {read / GB:.1f} GB/s with {thread_words(threads)}, the"

@@ -47,7 +47,9 @@ def background_of(watches: Iterable[WatchInterval | None]) -> Background:
         A share is None where any part lacks it.
     """
     parts = list(watches)
-    known = [part for part in parts if part is not None and part.wall_ns > 0]
+    known = [
+        part for part in parts if part is not None and part.wall_ns > 0 and part.processors > 0
+    ]
     if not known or len(known) < len(parts):
         return UNKNOWN
     could_ns = sum(part.wall_ns * min(part.processors, JUDGED_PROCESSORS) for part in known)

@@ -228,7 +228,7 @@ class WatchInterval(msgspec.Struct, frozen=True, kw_only=True):
 
     def _share(self, part_ns: int | None) -> float | None:
         """A time as a share of wall time times processors; never below 0."""
-        if part_ns is None or self.wall_ns <= 0:
+        if part_ns is None or self.wall_ns <= 0 or self.processors <= 0:
             return None
         return max(0.0, part_ns / (self.wall_ns * min(self.processors, JUDGED_PROCESSORS)))
 

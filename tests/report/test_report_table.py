@@ -456,3 +456,11 @@ def test_a_run_far_off_its_calibration_says_so():
         assert f"{said}: estimates may be off" in text
         run = document(*group(), environment={**ENVIRONMENT, "calibration": dated})
         assert f"{said} on 2026-11-28: estimates may be off" in render(run, "table")
+
+
+def test_a_calibration_without_bandwidth_is_compared_with_nothing():
+    calibration = [
+        StoredConstants("f", "1.31.1", "cpu", 4, False, Constants("guessed", (), threads=2))
+    ]
+    run = document(*group(), environment={**ENVIRONMENT, "calibration": calibration})
+    assert "the calibration at" not in render(run, "table")

@@ -34,6 +34,8 @@ from harness.results.schema import Metric, Record
 FEW = 2  # roofs: both may be named
 PASS_SHAPES = {"decode step": "circle", "prefill": "triangle-up", "encode": "square"}
 OTHER_SHAPE = "diamond"
+# flop/s, bytes/s and flop a byte that some machine could have; others would leave the axes no room
+LEAST_DRAWN, MOST_DRAWN = 1e-6, 1e24
 # least bits of a weight, scales included -> what such levels are called
 BITS = ((24.0, "32"), (12.0, "16"), (6.5, "8"), (3.5, "4"), (0.01, "2"), (0.0, "not counted"))
 
@@ -66,6 +68,7 @@ def roofline_charts(all_machines: Sequence[Machine]) -> Iterator[Chart]:
         for (device, threads), spots in _groups(machine).items()
         if (roof := roof_of(machine.document.environment, device, threads, kernels_of(machine)))
         is not None
+        and all(_is_drawn(rate) for rate in (roof.bytes_per_s, *roof.flop_per_s.values()))
     ]
     if not found:
         return
@@ -100,7 +103,14 @@ def _spot(record: Record, one: EstimatedPass) -> _Spot | None:
     read_bytes = sum(term.read_bytes for term in one.terms)
     if time is None or not time.value or flop <= 0 or read_bytes <= 0:
         return None
-    return _Spot(record, one.pass_name, flop, read_bytes, time)
+    spot = _Spot(record, one.pass_name, flop, read_bytes, time)
+    drawn = _is_drawn(spot.intensity) and _is_drawn(flop / time.value)
+    return spot if drawn else None
+
+
+def _is_drawn(number: float) -> bool:
+    """Whether a rate, or a quotient of work and bytes, has a place on the axes."""
+    return LEAST_DRAWN < number < MOST_DRAWN
 
 
 def _ends(roof: Roof, spots: Sequence[_Spot]) -> tuple[tuple[float, float], tuple[float, float]]:

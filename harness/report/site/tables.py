@@ -153,7 +153,7 @@ def estimates_table(row: SiteRow) -> Table | None:
         Column("best estimate / measured", partial(_quotient, record), two_decimals, KNOWN),
     ]
     return page_table(
-        "estimates",
+        "estimates-table",
         f"Estimates beside what was measured; the best one here: {best_estimator(record)}",
         columns,
         names,
@@ -179,7 +179,7 @@ def metrics_table(row: SiteRow) -> Table:
         Column("processes", partial(_processes, row)),
     )
     return page_table(
-        "metrics",
+        "metrics-table",
         "Every metric of the newest run",
         columns,
         names,

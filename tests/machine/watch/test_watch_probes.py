@@ -8,6 +8,7 @@ from msgspec import structs
 
 from harness.machine.watch.probes import Snapshot, difference, pool, snapshot
 from harness.machine.watch.reading import Reading, State
+from harness.results.background import background_of
 from harness.results.replies import WatchInterval
 from tests.machine.watch.fake_machine import FILES, TICK_NS, stat, write
 
@@ -50,6 +51,13 @@ def test_shares_are_of_what_our_processors_could_have_done():
     assert interval.background_cpu_share == 0.02
     assert interval.steal_share == 0.0
     assert WatchInterval(wall_ns=500, processors=2).background_cpu_share is None
+
+
+def test_no_processor_has_no_share():
+    """A file may say so; it is no reason to fail far from it."""
+    nothing = WatchInterval(wall_ns=500, processors=0, background_cpu_ns=20, steal_ns=1)
+    assert nothing.background_cpu_share is None
+    assert background_of([nothing]).cpu_share is None
 
 
 def test_throttling_heat_and_swap_are_seen(machine):

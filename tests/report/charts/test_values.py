@@ -366,6 +366,22 @@ def test_kernels_without_a_peak_leave_the_slope():
     assert roofs[0]["gflops"] / roofs[0]["intensity"] == pytest.approx(read / 1e9)
 
 
+@pytest.mark.parametrize("ms", [1e-300, 1e300])
+def test_a_time_that_no_machine_takes_has_no_place_on_the_roofline(ms):
+    """The axes would end at infinity; the other passes are drawn as before."""
+    document = stored("reference/default")
+    whole = data(charts("reference/default")["roofline-cpu-2"])
+    broken = [
+        replace(one, metrics=one.metrics | {"tpot_ms": replace(one.metrics["tpot_ms"], value=ms)})
+        if "tpot_ms" in one.metrics
+        else one
+        for one in document.records
+    ]
+    found = data(of(replace(document, records=tuple(broken)))["roofline-cpu-2"])
+    assert found == [row for row in whole if row["pass"] != "decode step"]
+    assert 0 < len(found) < len(whole)
+
+
 def test_of_very_many_cells_some_are_drawn_and_all_are_counted():
     """42 documents of 74 cells that decode: every cell counts, fewer are marks."""
     document = stored("validation/first")

@@ -25,6 +25,7 @@ class Page(HTMLParser):
     def __init__(self, content):
         super().__init__()
         self.tags, self.links, self.open, self.inline, self.text = [], [], [], [], []
+        self.ids = []
         self.feed(content.decode("utf-8"))
         self.close()
 
@@ -32,6 +33,7 @@ class Page(HTMLParser):
         found = dict(attrs)
         self.tags.append(tag)
         self.links += [found[name] for name in ("href", "src") if name in found]
+        self.ids += [found["id"]] if "id" in found else []
         assert not [name for name in found if name.startswith("on")]
         if tag not in VOID:
             self.open.append((tag, found))
@@ -88,6 +90,14 @@ def test_every_link_of_every_page_leads_to_a_file_of_the_site(site):
                 continue
             target = normpath(join(dirname(path), link.partition("#")[0]))
             assert target in site, (path, link)
+
+
+def test_no_two_parts_of_a_page_have_one_name(site):
+    """A link to a part, and words that describe one, mean the first of two."""
+    for path, page in pages(site).items():
+        assert len(page.ids) == len(set(page.ids)), path
+        for link in page.links:
+            assert not link.startswith("#") or link[1:] in page.ids, (path, link)
 
 
 def test_every_page_is_reached_from_the_first(site):

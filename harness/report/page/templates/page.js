@@ -54,7 +54,7 @@
           lists.every(function (list) { return mine[Number(list.dataset.column)] === list.value.trim(); }));
         shown += row.hidden ? 0 : 1;
       });
-      count.textContent = shown === rows.length ? rows.length + " rows" : shown + " of " + rows.length + " rows";
+      count.textContent = (shown === rows.length ? "" : shown + " of ") + rows.length + (rows.length === 1 ? " row" : " rows");
     }
     form.hidden = false;
     form.addEventListener("input", apply);
