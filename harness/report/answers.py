@@ -11,6 +11,7 @@ from harness.report.grid import short
 from harness.report.numbers import three_digits
 from harness.report.rows import JUDGED_FIRST, Row
 from harness.results.enums import Kind, Verdict
+from harness.results.identity import field_word
 from harness.results.metrics import rate_of_kind
 from harness.results.schema import Cell, Document, kind_of
 
@@ -22,6 +23,8 @@ VERBS = {
     Kind.GRAPH: "runs",
 }
 DECODES = "decodes"  # all others
+# What levels are compared within. A cache may be its level's own; of depths the first test stands.
+SETTING = ("device", "runtime", "prepack", "threads", "batch", "capacity")
 
 
 def answers(document: Document, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -42,8 +45,9 @@ def answers(document: Document, rows: Sequence[Row]) -> tuple[str, ...]:
     except HarnessError:
         return ()
     several = len({row.cell.model for row in rows}) > 1
-    best = _fastest(found.rows)
-    return tuple(_sentence(one, rows, several) for one in best)
+    best = list(_fastest(found.rows))
+    varying = [name for name in SETTING if len({getattr(one.cell, name) for one in best}) > 1]
+    return tuple(_sentence(one, rows, several, varying) for one in best)
 
 
 def _fastest(lines: Sequence[CompareRow]) -> Iterator[CompareRow]:
@@ -63,14 +67,21 @@ def _fastest(lines: Sequence[CompareRow]) -> Iterator[CompareRow]:
 
 def _setting(cell: Cell) -> tuple[object, ...]:
     """What rows of one model share, whatever their levels and tests."""
-    return (cell.model, cell.device, cell.runtime, cell.prepack, cell.threads, cell.batch)
+    return (cell.model, *(getattr(cell, name) for name in SETTING))
 
 
-def _sentence(line: CompareRow, rows: Sequence[Row], several: bool) -> str:
-    """A ratio with its interval: int4 decodes 3.49 times as fast as fp32, in 29% of the memory."""
+def _sentence(
+    line: CompareRow, rows: Sequence[Row], several: bool, varying: Sequence[str]
+) -> str:
+    """A ratio with its interval: int4 decodes 3.49 times as fast as fp32, in 29% of the memory.
+
+    The model stands before it where there are several, and so does the setting.
+    """
     low, high = line.interval or (line.center, line.center)
     verb = VERBS.get(kind_of(line.cell), DECODES)
-    model = f"{short(line.cell.model)}: " if several else ""
+    words = [short(line.cell.model)] if several else []
+    words += [f"{name} {field_word(line.cell, name)}" for name in varying]
+    model = f"{', '.join(words)}: " if words else ""
     told = "" if line.verdict in (Verdict.BETTER, Verdict.WORSE) else ", not told apart"
     ratio = f"{three_digits(line.center)} times as fast as {line.cell.level}"
     share = _memory_share(line, rows)

@@ -254,10 +254,13 @@ def _value(record: Record, name: str) -> float | None:
 def _notes(fit: Fitted, rows: Sequence[FitRow]) -> list[str]:
     """How verdicts were made, and why some are none."""
     looks = ", ".join(map(str, fit.looks))
-    lines = [
-        f"MET and NOT_MET by the whole interval: any false one of {counted(fit.lines, 'lines')} has"
-        f" a chance of {CHANCE:.0%} at most, looked at after {looks} processes (bench explain MET)"
-    ]
+    lines = []
+    if fit.lines:  # none: every candidate is out by its estimate, or by what is counted
+        lines.append(
+            f"MET and NOT_MET by the whole interval: any false one of {counted(fit.lines, 'lines')}"
+            f" has a chance of {CHANCE:.0%} at most, looked at after {looks} processes (bench"
+            " explain MET)"
+        )
     if any(row.is_estimated for row in rows):
         lines.append("by estimate (~): not built, as its whole estimated range is beyond the limit")
     undecided = any(row.found.outcome is Outcome.INCONCLUSIVE for row in rows)

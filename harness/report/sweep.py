@@ -11,6 +11,7 @@ from harness.analysis.answers import Standing, standings
 from harness.builder.quantize.levels import EXACT
 from harness.report.rows import ROW_FIELDS, Row, shown, shown_metric
 from harness.results.enums import ReasonCode
+from harness.results.identity import field_word
 from harness.results.metrics import rate_of_kind
 from harness.results.quality import Quality, TaskScores
 from harness.results.schema import DECODE, ENCODE, Metric, Record, kind_of
@@ -124,7 +125,8 @@ class Recommendation:
     """What a sweep says of a model.
 
     Attributes:
-        name: of the model, with a cache that is not its levels' own.
+        name: of the model, with a cache that is not its levels' own and the setting, where there
+            are several.
         level: to ship; empty: none.
         reason: why it, or why none.
     """
@@ -197,18 +199,33 @@ def pareto_fronts(rows: Sequence[Row]) -> dict[int, str]:
 
 def recommendations(rows: Sequence[Row]) -> Iterator[Recommendation]:
     """Yield which level to ship, of each sweep whose losses are known, or why none."""
-    for sweep in sweeps(rows):
+    found = sweeps(rows)
+    for sweep in found:
         if any(one.loss is not None for one in sweep):
-            yield _recommendation(sweep)
+            yield _recommendation(sweep, _name(sweep, found))
 
 
 def sweep_notes(rows: Sequence[Row]) -> Iterator[str]:
     """Yield what a sweep says: which level to ship and why, and what is surprising in it."""
-    for sweep in sweeps(rows):
+    yield from dict.fromkeys(_notes(sweeps(rows)))  # settings of a model may say the same
+
+
+def _notes(found: Sequence[Sequence[SweepPoint]]) -> Iterator[str]:
+    """Yield what each sweep says, one after the other."""
+    for sweep in found:
         if any(one.loss is not None for one in sweep):
-            yield _recommendation(sweep).line
+            yield _recommendation(sweep, _name(sweep, found)).line
             yield from _unranked(sweep)
         yield from _surprises(sweep)
+
+
+def _name(sweep: Sequence[SweepPoint], others: Sequence[Sequence[SweepPoint]]) -> str:
+    """The model, with a cache that is not its levels' own and what else sweeps of it differ in."""
+    cell = sweep[0].row.cell
+    cells = [one[0].row.cell for one in others if one[0].row.cell.model == cell.model]
+    own = "" if cell.has_own_cache else f" kv {cell.kv_cache}"
+    varying = [name for name in SETTING if len({getattr(one, name) for one in cells}) > 1]
+    return cell.model + own + "".join(f" {name} {field_word(cell, name)}" for name in varying)
 
 
 def _pareto_front(
@@ -232,15 +249,14 @@ def _pareto_front(
     ]
 
 
-def _recommendation(sweep: Sequence[SweepPoint]) -> Recommendation:
+def _recommendation(sweep: Sequence[SweepPoint], name: str) -> Recommendation:
     """Name the smallest level among those not told apart from the fastest, and what it buys.
 
     Only levels whose loss nobody would notice, and that are not shown to answer worse, are
     candidates, and only where every level was judged: one that is missing might have been the
     better choice.
     """
-    cell, by = sweep[0].row.cell, sweep[0].by
-    name = cell.model + ("" if cell.has_own_cache else f" kv {cell.kv_cache}")
+    by = sweep[0].by
     if not any(one.is_text for one in sweep):
         why = "quality is numeric fidelity only (random weights or tokens): no best level"
         return Recommendation(name, "", why)

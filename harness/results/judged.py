@@ -79,7 +79,7 @@ def lines_of(
     """Every record beside every requirement that its test is for, in the order of both.
 
     What a session has once is judged in the first record of the session that has it; what a level
-    loses, in the first of each path.
+    loses, in the first of each path; what it answers, which is of no path, in the first of all.
     """
     seen: set[tuple[object, ...]] = set()
     found = []
@@ -371,6 +371,8 @@ def _session(cell: Cell) -> tuple[object, ...]:
 
 def _part(cell: Cell, metric: MetricRow) -> object:
     """What of a session a metric is judged once in."""
+    if metric.name in OF_TASKS:
+        return QUESTIONS
     if metric.source is Source.QUALITY:
         return QUALITY_PATHS.get(kind_of(cell))
     return None if metric.of_session else cell.workload
@@ -393,6 +395,8 @@ def _off_scale(metric: MetricRow, value: float) -> float:
 
 
 def _end(metric: MetricRow, end: float) -> float | None:
-    """An end in the metric's unit; None: there is none."""
+    """An end in the metric's unit, of a share one that it can have; None: there is none."""
     found = _off_scale(metric, end)
+    if metric.unit == "share":  # a few questions leave out nothing, not even what cannot be
+        found = min(max(found, 0.0), 1.0)
     return found if math.isfinite(found) else None

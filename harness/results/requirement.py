@@ -194,9 +194,10 @@ def _check_limit(metric: MetricRow, limit: float, text: str, called: str) -> Non
     if metric.is_ratio and limit <= 0:
         raise UsageError(f"{called} {text}: a limit of {metric.name} is above 0", fix=EXAMPLE)
     if metric.unit == "share" and not 0 <= limit <= 1:
+        example = f"{AT_LEAST}95%" if metric.more_is_better else f"{AT_MOST}5%"
         raise UsageError(
             f"{called} {text}: {metric.name} is a share, from 0 to 100%",
-            fix=f"{re.split('[<>]', text)[0]}{AT_LEAST}95%",
+            fix=re.split("[<>]", text)[0] + example,
         )
 
 

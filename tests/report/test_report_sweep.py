@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from msgspec import convert
+from msgspec import convert, structs
 
 from harness.report.render import render
 from harness.report.rows import make_rows
@@ -71,6 +71,22 @@ def test_a_ladder_holds_the_cache_fixed():
     notes = list(sweep_notes(rows(*records)))
     assert notes[0].startswith("smollm2-135m: ship int4")
     assert notes[1].startswith("smollm2-135m kv int8: ship int4")
+
+
+def test_what_sweeps_of_a_model_differ_in_is_named_and_nothing_is_said_twice():
+    records = [
+        structs.replace(one, cell=structs.replace(one.cell, capacity=capacity, threads=threads))
+        for capacity in (0, 512)
+        for threads in (1, 2)
+        for one in (level("fp32", 40.0, 700, 0.0), level("int2", 50.0, 150, 1.5, nll=1.2))
+    ]
+    notes = list(sweep_notes(rows(*records)))
+    assert [note.partition(":")[0] for note in notes if "ship" in note] == [
+        f"smollm2-135m threads {threads} capacity {capacity}"
+        for capacity in ("tests", "512")
+        for threads in (1, 2)
+    ]
+    assert sum("int2 is broken" in note for note in notes) == 1
 
 
 def test_speed_and_memory_have_fronts_of_their_own():

@@ -48,6 +48,18 @@ def test_a_rate_has_its_interval_in_its_own_unit():
     assert "all columns" not in drawn
 
 
+def test_each_setting_has_its_answer_and_its_name():
+    """Else the answer would be that of the luckiest capacity."""
+    short = levels(SLOW, FAST)
+    long = levels(SLOW, SLOW, capacity=512)
+    run = document(*short.records, *long.records)
+    found = answers(run, make_rows(run.records))
+    assert [one.partition(" times")[0] for one in found] == [
+        "capacity tests: int4 decodes 2.00",
+        "capacity 512: int4 decodes 1.00",
+    ]
+
+
 def test_it_ends_in_how_much_faster_and_in_how_much_memory():
     run = levels(SLOW, FAST)
     (sentence,) = answers(run, make_rows(run.records))

@@ -17,9 +17,11 @@ from harness.results.judged import (
     judge_runs,
     lines_of,
 )
+from harness.results.quality import Mean, TaskScores
 from harness.results.replies import Sustained
 from harness.results.requirement import parse_requirements
 from harness.stats.limits import Family
+from harness.stats.proportions import wilson_interval
 from harness.stats.stopping import Looks
 from tests.measured_documents import busy, quality, record
 
@@ -109,6 +111,28 @@ def test_what_a_session_has_once_is_one_line():
     counts = {one.name: sum(other is one for _, other in lines) for one in asked}
     assert counts == {"decode": 2, "weights": 2, "load": 2, "peak": 3, "kld": 3}  # two paths
     assert family_of(lines).lines == 10  # weights are counted, so sure
+
+
+def answered(accuracy, items=5):
+    """What a level answers of so few questions, with Wilson's interval."""
+    found = wilson_interval(round(accuracy * items), items)
+    share = Mean(found.center, found.low, found.high)
+    scores = TaskScores(items=items, task_accuracy=share, task_flips=share)
+    return structs.replace(quality(0.01), tasks=scores)
+
+
+def test_answers_of_a_level_are_one_line_whatever_its_tests():
+    records = [record(TIMES, test=test, quality=answered(0.6)) for test in ("tg4", "pp8", "pg8+4")]
+    lines = lines_of(records, parse_requirements(["accuracy>=50%, flips<=50%, kld<=1"]))
+    names = [one.name for _, one in lines]
+    assert [names.count(name) for name in ("accuracy", "flips", "kld")] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+def test_no_interval_of_a_share_is_wider_than_all_of_it(share):
+    found = outcome_of("flips<=50%", record(TIMES, quality=answered(share)), Family(18))
+    assert found.outcome is INCONCLUSIVE
+    assert 0.0 <= found.low <= share <= found.high <= 1.0
 
 
 def test_lines_of_a_run_are_told_together():

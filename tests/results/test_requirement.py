@@ -77,6 +77,7 @@ def test_a_sustained_rate_is_of_tests_whose_rate_it_is():
         ("ttft>=800ms", "better where it is smaller", "ttft<=800ms"),
         ("top1<=95%", "better where it is larger", "top1>=95%"),
         ("top1>=95", "is a share", "top1>=95%"),
+        ("flips<=150%", "is a share", "flips<=5%"),
         ("decode>=0", "is above 0", ""),
         ("decode>=-3", "is above 0", ""),
         ("peak<=1e999GiB", "is no number", ""),

@@ -124,6 +124,20 @@ COLUMNS = (
     Term("RMS Δp", "%", "rms_delta_p, likewise."),
     Term("accuracy", "%", "task_accuracy of the level, where `--tasks` asked questions."),
     Term("flips", "%", "task_flips of the level, likewise."),
+    Term("lost", "questions", "Those that fp32 has right and the level has wrong."),
+    Term("won", "questions", "Those that the level has right and fp32 has wrong."),
+    Term(
+        "other wrong",
+        "questions",
+        "Those of which fp32 and the level choose different answers, both wrong: no flips.",
+    ),
+    Term("by guessing", "%", "The mean over questions of 1 / number of choices."),
+    Term(
+        "processes",
+        "",
+        "Fresh processes that timed a candidate of `bench fit`, those of the confirmation left "
+        "out: as many values as its intervals have.",
+    ),
     Term("encLxB seq/s", "sequences/s", "encode_seq_s of B texts of L tokens in one pass."),
     Term("audSxB sound s/s", "s/s", "sound_s_per_s of B sounds of S seconds in one pass."),
     Term("imgB images/s", "images/s", "images_s of B images in one pass."),

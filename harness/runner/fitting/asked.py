@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
+from harness.core.errors import UsageError
 from harness.models.texts.tasks import read_tasks
 from harness.results.enums import Kind
 from harness.results.metric_row import Source
 from harness.results.requirement import Requirement, parse_requirements
 from harness.runner.plan import Plan
-from harness.runner.plan.required import FLAG, refuse_unmeasured
+from harness.runner.plan.checks import check_numbers
+from harness.runner.plan.required import FLAG, needs_quality, refuse_unmeasured
 from harness.runner.settings import Settings
 from harness.stats.limits import looks_between
 
@@ -22,11 +24,29 @@ def fit_settings(settings: Settings) -> tuple[Settings, tuple[Requirement, ...]]
     """The plan of a fit, with the tests that its requirements need.
 
     Raises:
-        UsageError: no requirement, or one that is none.
+        UsageError: no requirement, or one that is none; a number that is none; or a flag that this
+            fit would not heed.
     """
     requirements = parse_requirements(settings.require, FLAG)
+    check_numbers(settings)  # by the flags that were given: the tests get others
+    _check_heeded(settings)
     given = tuple(key for key in settings.given if key not in OF_FIT)
     return replace(_with_tests(settings, requirements), given=given), requirements
+
+
+def _check_heeded(settings: Settings) -> None:
+    """Refuse fewer rounds than the first look needs, and a text that nothing is measured on."""
+    if "max_rounds" in settings.given and settings.max_rounds < settings.rounds:
+        raise UsageError(
+            f"--max-rounds {settings.max_rounds} is below the {settings.rounds} rounds before"
+            " anything is told",
+            fix=f"--max-rounds {settings.rounds}",
+        )
+    if "text" in settings.given and not (settings.quality or needs_quality(settings)):
+        raise UsageError(
+            "--text says nothing without a limit on what levels lose",
+            fix="kld<=0.05 in --require too, or leave --text out",
+        )
 
 
 def _with_tests(settings: Settings, requirements: Sequence[Requirement]) -> Settings:

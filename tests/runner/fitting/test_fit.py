@@ -218,3 +218,22 @@ def test_the_reason_is_what_is_known_of_both(prefer, mine, other, reason):
         return [structs.replace(one, metrics={**one.metrics, **found})]
 
     assert PREFERENCES[prefer].reason(records(**mine), [records(**other)]) == reason
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ({"gen": "0"}, "--gen 0 is below 1"),
+        ({"prompt": "0"}, "--prompt 0 is below 1"),
+        ({"max_rounds": "2"}, "--max-rounds 2 is below the 3 rounds"),
+        ({"text": "english"}, "--text says nothing without a limit"),
+    ],
+)
+def test_a_flag_that_a_fit_would_not_heed_is_refused_by_its_name(flags, problem):
+    with pytest.raises(UsageError, match=problem):
+        laid_out("decode>=150", **flags)
+
+
+def test_a_text_goes_with_a_limit_on_losses():
+    plan, _ = laid_out("kld<=0.1", text="korean")
+    assert plan.settings.text == "korean"
