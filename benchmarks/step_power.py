@@ -32,10 +32,7 @@ LENGTHS = (20, 40, 80, 140, 200)
 NOISES = (0.01, 0.02, 0.03, 0.05)
 SIZES = (0.0, 0.0, 0.02, 0.03, 0.05, 0.10, 0.20)
 KINDS = ("plain", "outliers", "autocorrelated", "drift", "bimodal", "two steps", "real")
-REPORTED, TUNED = (
-    "reported again",
-    "tuned",
-)  # seeds: these were drawn once, when nothing was chosen any more
+REPORTED, TUNED = "reported again", "tuned"  # seeds; the first were drawn once, at the end
 EDGE = 5  # points before the first step and behind the last one
 FAR = 10  # points: a step that is found so near is misplaced, not made up
 VOTERS = ("vote", "suspected too", *map(str, Detector))

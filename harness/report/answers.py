@@ -70,9 +70,7 @@ def _setting(cell: Cell) -> tuple[object, ...]:
     return (cell.model, *(getattr(cell, name) for name in SETTING))
 
 
-def _sentence(
-    line: CompareRow, rows: Sequence[Row], several: bool, varying: Sequence[str]
-) -> str:
+def _sentence(line: CompareRow, rows: Sequence[Row], several: bool, varying: Sequence[str]) -> str:
     """A ratio with its interval: int4 decodes 3.49 times as fast as fp32, in 29% of the memory.
 
     The model stands before it where there are several, and so does the setting.

@@ -119,11 +119,15 @@ def glossary_markdown() -> str:
 
 
 def _find(term: str) -> Term | None:
-    """The entry of a term, exactly or without regard to case, else by pattern, or a column's."""
+    """The entry of a term, exactly, by pattern or without regard to case, or a column's.
+
+    Codes in capitals share words with the rest (CONFIRMED of a version, confirmed of a fit), so
+    that a pattern goes before another case.
+    """
     entries = {entry.name: entry for _, _, group in SECTIONS for entry in group}
     folded = {name.lower(): entry for name, entry in reversed(entries.items())}
     by_pattern = (name for pattern, name in PATTERNS if re.fullmatch(pattern, term.lower()))
-    named = entries.get(term) or folded.get(term.lower()) or entries.get(next(by_pattern, ""))
+    named = entries.get(term) or entries.get(next(by_pattern, "")) or folded.get(term.lower())
     limited = full_name(re.split("[<>=:≤≥]", term)[0].strip())  # `decode>=20`, `decode:3%`
     return named or _without_units().get(term.lower()) or entries.get(limited)
 

@@ -223,9 +223,9 @@ def test_the_reason_is_what_is_known_of_both(prefer, mine, other, reason):
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ({"gen": "0"}, "--gen 0 is below 1"),
-        ({"prompt": "0"}, "--prompt 0 is below 1"),
-        ({"max_rounds": "2"}, "--max-rounds 2 is below the 3 rounds"),
+        ({"gen": (0,)}, "--gen 0 is below 1"),
+        ({"prompt": (0,)}, "--prompt 0 is below 1"),
+        ({"max_rounds": 2}, "--max-rounds 2 is below the 3 rounds"),
         ({"text": "english"}, "--text says nothing without a limit"),
     ],
 )
