@@ -152,5 +152,6 @@ def _spec(
             only("what", what),
         )
         for what, size in ((RULE, 230), (ESTIMATED, 80))
+        if what in present
     ]
     return layered(values, [bars, *whiskers, *marks], height)

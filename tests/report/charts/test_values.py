@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from harness.core.units import MIB
 from harness.report.charts.labels import Mark, placed
@@ -57,6 +58,14 @@ def test_rates_are_those_of_the_document():
     assert rows[MEASURED]["processes"] == 5
     assert rows[ESTIMATED]["value"] == found.estimates["decode_tok_s"]["calibrated"]
     assert rows[RULE]["value"] == found.estimates["decode_tok_s"]["params"]
+
+
+def test_an_estimate_that_no_level_has_is_no_mark():
+    """A layer without rows has no ends, and browsers warn of its axis."""
+    records = [structs.replace(one, estimates={}) for one in stored("reference/default").records]
+    bare = of(structs.replace(stored("reference/default"), records=tuple(records)))["rates"].spec
+    marks = [value for key, value in walk(bare) if key == "mark" and value["type"] == "point"]
+    assert marks == []
 
 
 def test_levels_stand_by_their_bits():
