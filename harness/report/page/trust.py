@@ -69,7 +69,12 @@ class Graded:
 
 def grade_sentence(runs: Sequence[Run]) -> str:
     """How many records have which grade."""
-    grades = [record.trust.grade for run in runs for record in run.document.records if record.trust]
+    grades = [
+        record.trust.grade
+        for run in runs
+        for record in run.document.records
+        if record.trust and record.status == Status.OK
+    ]
     told = [f"{grades.count(grade)} {grade}" for grade in Grade if grade in grades]
     if not told:
         return "Nothing was measured, so nothing is graded."

@@ -10,6 +10,7 @@ from harness.report.page.repeat import plan_toml
 from harness.report.page.runs import Refused, runs_of
 from harness.report.render import summary
 from harness.report.rows import make_rows
+from harness.results.enums import Status
 from harness.results.schema import Reason, Trust
 from harness.runner.settings import read_plan
 from harness.runner.settings.flags import PLAN_KEYS
@@ -136,6 +137,13 @@ def test_reasons_below_a_are_counted_and_explained():
     assert rows[0][heads.index("records")] == "6 of 6"
     assert "interval" in rows[0][heads.index("what it means")]
     assert "Of 6 measured records: 6 C." in words_of(page, "trust")
+
+
+def test_records_that_failed_have_no_grade_to_count():
+    lost, *others = stored(STORED[0]).records
+    lost = structs.replace(lost, status=Status.CRASHED, reason="killed")
+    page = drawn(structs.replace(stored(STORED[0]), records=(lost, *others)))
+    assert "Of 5 measured records: 5 C." in words_of(page, "trust")
 
 
 def test_machines_stand_side_by_side_each_with_its_own_peaks():
