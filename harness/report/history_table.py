@@ -36,7 +36,7 @@ def draw_added(added: Added, lost: Sequence[tuple[str, str]], index: str, style:
         index: its file.
         style: of `options.FORMATS`.
     """
-    named = [*((*one, "damaged") for one in added.damaged), *((*one, "lost") for one in lost)]
+    named = [*((*one, "refused") for one in added.damaged), *((*one, "lost") for one in lost)]
     named += [(*one, "passed over") for one in added.others]
     if style not in PEOPLE:
         values = {name: getattr(added, name) for name in ("runs", "records", "known", "superseded")}
@@ -92,9 +92,9 @@ def draw_blessings(blessings: Sequence[Blessing], verb: str, file: str, style: s
 
 BLESSINGS: tuple[Column[Blessing], ...] = (
     Column("id", lambda one: one.id),
-    Column("cell", lambda one: one.cell),
-    Column("metric", lambda one: one.metric),
-    Column("run", lambda one: one.run_id),
+    Column("cell", lambda one: one.cell, leaves=2),
+    Column("metric", lambda one: one.metric, leaves=1),
+    Column("run", lambda one: one.run_id, leaves=3),
     Column("was", lambda one: "worse" if one.is_worse else "better"),
     Column("accepted", lambda one: one.date),
     Column("reason", lambda one: one.reason),

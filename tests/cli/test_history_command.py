@@ -48,9 +48,9 @@ def test_a_damaged_file_is_named_and_ends_with_5(place, capsys):
     (found,) = json.loads(out)
     assert (found["runs"], found["known"]) == (1, 2)
     (file,) = found["files"]
-    assert (file["file"], file["became"]) == ("results/cut.json", "damaged")
+    assert (file["file"], file["became"]) == ("results/cut.json", "refused")
     out, _ = said(capsys, "add", code=EXIT_STORAGE)
-    assert "damaged: results/cut.json: it is no complete JSON document" in out
+    assert "refused: results/cut.json: it is no complete JSON document" in out
 
 
 def test_a_history_is_built_anew_of_the_files_that_it_had(place, capsys):

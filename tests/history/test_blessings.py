@@ -1,6 +1,7 @@
 """Accepted steps: lines of a file beside the index, found again when a step moves a little."""
 
 import pytest
+from msgspec import structs
 
 from harness.core.errors import ResultFormatError, UsageError
 from harness.history.blessings import (
@@ -11,6 +12,8 @@ from harness.history.blessings import (
     withdraw_blessing,
 )
 from harness.history.series import Better, Point, Series
+from harness.report.grid import WIDTH
+from harness.report.history_table import draw_blessings
 
 POINTS = tuple(
     Point(f"2026-11-{day + 1:02}", "", (), "m1", 10.0, None, None, 5, f"run-{day}", "")
@@ -33,6 +36,14 @@ def test_a_blessing_is_written_read_and_withdrawn(tmp_path):
     assert path.read_text().count("\n") == 2
     assert withdraw_blessing(path, first.id[:6]) == first
     assert read_blessings(path) == (second,)
+
+
+def test_a_narrow_list_keeps_the_reason_and_the_date():
+    """Cells and runs have long names; the index has them."""
+    long = structs.replace(blessed(), cell="smollm2-135m int4 tg32 @ d0 cpu t2 " * 3)
+    drawn = draw_blessings([long], "accepted", "blessings.jsonl", "table")
+    assert all(word in drawn for word in ("longer", "2026-11-29", long.id))
+    assert max(map(len, drawn.splitlines())) <= WIDTH
 
 
 def test_a_second_reason_replaces_the_first(tmp_path):
