@@ -172,7 +172,7 @@ def test_an_interrupt_of_profiles_keeps_the_pairs(clocked, monkeypatch):  # noqa
 def test_a_pair_that_loses_a_worker_is_measured_again(clocked, ending_at):  # noqa: F811
     run, folder = clocked
     ending_at(2, crashed())
-    result = run(*SLOWER)
+    result = run(*SLOWER, "--wide")
     assert result.return_value == EXIT_OK
     told = "pairs measured again because a worker was lost: 3: the worker ended (SIGKILL)"
     assert told in result.stdout
