@@ -24,6 +24,7 @@ BENCHMARKS = FOLDER.parents[1] / "benchmarks"
 JOURNALS = {
     "aa": "aa_rates",
     "ab-power": "ab_power",
+    "fit-rates": "fit_rates",
     "flips": "level_flips",
     "gate-rates": "busy_neighbour",
     "steps": "step_power",
