@@ -62,7 +62,7 @@ def add(
     )
     lost = [(str(path), "it is not there any more") for path in had if not path.is_file()]
     show(draw_added(done, lost, str(index), style))
-    return EXIT_STORAGE if done.damaged else EXIT_OK
+    return EXIT_STORAGE if done.damaged or done.cut else EXIT_OK
 
 
 def _given(paths: tuple[Path, ...], is_needed: bool) -> tuple[Path, ...]:

@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.core.errors import HarnessError, StorageError
+from harness.core.errors import HarnessError, ResultFormatError, StorageError
 from harness.history.database import Commit, writing
-from harness.history.reading import decode_outline, digest_of, is_results, read_content
+from harness.history.reading import (
+    decode_outline,
+    digest_of,
+    is_results,
+    read_content,
+    whole_records,
+)
 from harness.history.rows import (
+    DOCUMENT,
     IDENTITY,
+    JOURNAL,
     KINDS,
     CellKey,
     cell_key,
@@ -53,6 +61,7 @@ class Added:
         superseded: files of runs of which another file says more.
         others: files that are no runs, each with what it is.
         damaged: files that cannot be read, each with what is wrong.
+        cut: files that end too early, whose whole records were taken; each with what is missing.
     """
 
     runs: int
@@ -61,6 +70,7 @@ class Added:
     superseded: int
     others: tuple[tuple[str, str], ...]
     damaged: tuple[tuple[str, str], ...]
+    cut: tuple[tuple[str, str], ...] = ()
 
 
 def add_files(
@@ -117,6 +127,7 @@ class _Adding:
         self._rows: dict[str, list[msgspec.Struct]] = {name: [] for name in TABLES}
         self._others: list[tuple[str, str]] = []
         self._damaged: list[tuple[str, str]] = []
+        self._cut: list[tuple[str, str]] = []
         self.runs = self.records = self.known = self.superseded = 0
         self._read_index()
 
@@ -134,6 +145,7 @@ class _Adding:
             self.superseded,
             tuple(self._others),
             tuple(self._damaged),
+            tuple(self._cut),
         )
 
     def add(self, source: Source) -> None:
@@ -211,16 +223,27 @@ class _Adding:
         if digest in self._contents:
             self.known += 1
             return
-        if source.kind == KINDS[0] and not is_results(content):
+        if source.kind == DOCUMENT and not is_results(content):
             if source.is_named:
                 decode_outline(content)  # says what it is instead
             self._others.append((str(source.path), "no results file"))
             return
-        is_document = source.kind == KINDS[0]
-        document = decode_outline(content) if is_document else self._read_journal(source.path)
-        self._put(document, (path, *state, digest), source.kind)
+        self._put(*self._read(source, content), (path, *state, digest))
 
-    def _put(self, document: Document, file: tuple[str, int, int, str], kind: str) -> None:
+    def _read(self, source: Source, content: bytes) -> tuple[Document, str]:
+        """The run of a file, and its kind: what was cut is a part of a run, as a journal is."""
+        if source.kind == JOURNAL:
+            return self._read_journal(source.path), JOURNAL
+        try:
+            return decode_outline(content), DOCUMENT
+        except ResultFormatError:
+            cut = whole_records(content)
+            if cut is None:
+                raise
+            self._cut.append((str(source.path), cut.told))
+            return cut.document, JOURNAL
+
+    def _put(self, document: Document, kind: str, file: tuple[str, int, int, str]) -> None:
         """Let the rows of a document wait, in the place of one that says less."""
         number = self._next_document
         commit = self._kept.get(file[3], self._commit)
@@ -278,7 +301,7 @@ class _Adding:
 
 def _rank(kind: str, whole: int, content: str) -> _Rank:
     """How much a file says of its run; the last part only tells two of them apart for good."""
-    return kind == KINDS[0], whole, content
+    return kind == DOCUMENT, whole, content
 
 
 def _relative(path: Path, folder: Path) -> str:

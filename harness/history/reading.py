@@ -15,6 +15,7 @@ from harness.core.encoding import utf8_from
 from harness.core.errors import StorageError
 from harness.results.bounds import LARGEST
 from harness.results.checksum import check_content
+from harness.results.cut import CutDocument, cut_document
 from harness.results.document import decode_document
 from harness.results.environment import Environment, MachineFacts
 from harness.results.metrics import find_metric
@@ -91,6 +92,15 @@ def decode_outline(content: bytes) -> Document:
         return decode_document(content)
     check_content(content, found.checksum)
     return document
+
+
+def whole_records(content: bytes) -> CutDocument | None:
+    """The whole records of a results file that ends too early; None: it is no such file."""
+    try:
+        found = cut_document(utf8_from(content))
+    except ValueError:
+        return None
+    return found if found is not None and found.document.records else None
 
 
 def _typed(found: _Document) -> Document:

@@ -37,6 +37,7 @@ def draw_added(added: Added, lost: Sequence[tuple[str, str]], index: str, style:
         style: of `options.FORMATS`.
     """
     named = [*((*one, "refused") for one in added.damaged), *((*one, "lost") for one in lost)]
+    named += [(*one, "cut") for one in added.cut]
     named += [(*one, "passed over") for one in added.others]
     if style not in PEOPLE:
         values = {name: getattr(added, name) for name in ("runs", "records", "known", "superseded")}

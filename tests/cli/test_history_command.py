@@ -53,6 +53,23 @@ def test_a_damaged_file_is_named_and_ends_with_5(place, capsys):
     assert "refused: results/cut.json: it is no complete JSON document" in out
 
 
+def test_whole_records_of_a_file_that_was_cut_are_taken(place, capsys):
+    """Until the file itself comes: it says more of its run, and takes the place."""
+    made = run_of(6, *records_of(90))
+    write_runs(place / "elsewhere", [made])
+    whole = (place / "elsewhere" / f"{made.run_id}.json").read_bytes()
+    (place / "results" / "part.json").write_bytes(whole[: whole.rindex(b'{"cell":') + 40])
+    out, _ = said(capsys, "add", code=EXIT_STORAGE)
+    assert "1 run with 1 record added" in out
+    assert "cut: results/part.json: it is cut in the middle: 1 whole record used" in out
+    asked = f"select records from runs where run_id = '{made.run_id}'"
+    out, _ = said(capsys, "query", asked, "--format", "json")
+    assert '"records": 1' in out
+    said(capsys, "add", "elsewhere")
+    out, _ = said(capsys, "query", asked, "--format", "json")
+    assert '"records": 2' in out
+
+
 def test_a_history_is_built_anew_of_the_files_that_it_had(place, capsys):
     write_runs(place / "elsewhere", [run_of(7, *records_of(90))])
     said(capsys, "add", "elsewhere", "--commit", "1a2b3c")
