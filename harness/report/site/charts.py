@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness.core.units import MIB
@@ -16,6 +16,7 @@ from harness.report.site.sources import SiteRow
 from harness.results.metrics import rate_of_kind
 from harness.results.schema import Cell, kind_of
 
+FEW_DAYS = timedelta(days=3)
 LEAST_POINTS = 2  # one run is no history: its numbers stand in the tables
 CROWDED = 60  # points beyond which marks are small, so that each is seen
 Value = str | float | int | None
@@ -111,19 +112,25 @@ def _instant(text: str) -> str | None:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
 
 
+def _ticks(rows: Sequence[dict[str, Value]]) -> str:
+    """How times on the axis are written: runs of a few days need the hour to be told apart."""
+    begun = [datetime.fromisoformat(str(row["when"])) for row in rows]
+    return "%m-%d %H:%M" if max(begun) - min(begun) < FEW_DAYS else "%Y-%m-%d"
+
+
 def _spec(unit: str, rows: Sequence[dict[str, Value]]) -> dict[str, Any]:
     """Intervals, points and the estimate, over time."""
     x = {
         "field": "when",
         "type": "temporal",
         "scale": {"type": "utc", "padding": 20},
-        "axis": {"title": None, "format": "%Y-%m-%d", "labelOverlap": True, "tickCount": 6},
+        "axis": {"title": None, "format": _ticks(rows), "labelOverlap": True, "tickCount": 6},
     }
     y = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True}}
     colour = {"field": "onnxruntime", "type": "nominal", "title": "onnxruntime"}
     crowded = len(rows) > CROWDED
     tooltip = [
-        {"field": "when", "type": "temporal", "title": "began", "format": "%Y-%m-%d %H:%M"},
+        {"field": "when", "type": "nominal", "title": "began"},  # a time would be told in local
         {"field": "value", "title": unit, "format": ".4~g"},
         {"field": "low", "title": "low", "format": ".4~g"},
         {"field": "high", "title": "high", "format": ".4~g"},

@@ -33,6 +33,15 @@ def test_every_run_is_a_point_with_its_interval_and_its_estimate():
     assert [layer["mark"]["type"] for layer in speed.spec["layer"]] == ["line", "rule", "point"]
 
 
+def test_runs_of_a_few_days_have_hours_on_their_axis():
+    """Else every tick of a day has the same name."""
+    ticks = []
+    for last in (2, 9):
+        speed, _ = history_charts(cell_of(*(document(day=day) for day in (1, last))))
+        ticks.append(speed.spec["encoding"]["x"]["axis"]["format"])
+    assert ticks == ["%m-%d %H:%M", "%Y-%m-%d"]
+
+
 def test_one_run_is_no_history():
     assert history_charts(cell_of(document())) == ()
 
