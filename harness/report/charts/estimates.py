@@ -13,11 +13,11 @@ from harness.report.charts.parts import (
     Series,
     chosen_only,
     interval_tooltip,
-    known,
     layer,
     layered,
     logarithmic,
     tooltip,
+    whisker,
 )
 from harness.report.charts.thinning import MOST_POINTS, thinned
 from harness.report.columns import best_estimator, estimated
@@ -191,16 +191,16 @@ def _spec(
                 {**at, "y": {**y, "field": "at"}},
                 **ideal,
             ),
-            layer(
-                {"type": "rule", "strokeOpacity": 0.5, "clip": True},
+            *whisker(
+                {"strokeOpacity": 0.5, "clip": True},
                 {
                     "x": x,
                     "y": {**y, "field": "low"},
                     "y2": {"field": "high"},
                     "color": series.color,
                 },
+                values,
                 chosen_only(),
-                known("low"),
             ),
             layer(
                 {"type": "point", "filled": True, "size": 70, "opacity": 0.85},

@@ -9,7 +9,15 @@ from harness.core.units import MIB
 from harness.history.series import ONNXRUNTIME, Better, Order
 from harness.history.standing import JudgedStep, Trend
 from harness.report.charts.chart import Chart, Spec, Value, chart, slug
-from harness.report.charts.parts import NUMBER, known, layer, layered, number, only, tooltip
+from harness.report.charts.parts import (
+    interval_tooltip,
+    layer,
+    layered,
+    number,
+    only,
+    tooltip,
+    whisker,
+)
 from harness.report.charts.themes import PALETTE
 from harness.report.charts.thinning import MOST_POINTS, thinned
 from harness.report.history_trend import step_words
@@ -117,11 +125,7 @@ def _spec(
         across = {"field": field, "type": "temporal", "title": title, "scale": {"type": "utc"}}
         end = "last"
     value = number("value", unit, scale={"zero": False})
-    shown = tooltip(
-        ("value", unit, NUMBER),
-        ("low", f"95 % from, {unit}", NUMBER),
-        ("high", f"95 % to, {unit}", NUMBER),
-        ("processes", "processes"),
+    of_run = tooltip(
         ("when", "began, UTC"),
         ("run", "run"),
         ("commit", "commit"),
@@ -137,14 +141,14 @@ def _spec(
                 {"x": across, "tooltip": tooltip(*begins)},
                 only("begins", "yes"),
             ),
-            layer(
-                {"type": "rule", "opacity": 0.55, "color": PALETTE[0]},
+            *whisker(
+                {"opacity": 0.55, "color": PALETTE[0]},
                 {"x": across, "y": {**value, "field": "low"}, "y2": {"field": "high"}},
-                known("low"),
+                rows,
             ),
             layer(
                 {"type": "point", "filled": True, "size": 34, "color": PALETTE[0]},
-                {"x": across, "y": value, "tooltip": shown},
+                {"x": across, "y": value, "tooltip": [*interval_tooltip("value", unit), *of_run]},
             ),
             layer(
                 {"type": "text", "align": "left", "dx": 5, "dy": 9, "baseline": "top"},

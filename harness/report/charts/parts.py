@@ -192,12 +192,22 @@ def whisker(
     encoding: Mapping[str, Any],
     values: Sequence[Mapping[str, Value]],
     *transforms: Spec,
+    begins: str = "low",
     **more: Any,
 ) -> list[Spec]:
-    """A layer of intervals; none where no row has one, whose axis would have no ends."""
-    if not any(row.get("low") is not None for row in values):
+    """A layer of intervals; none where no row has one, whose axis would have no ends.
+
+    Args:
+        mark: what of it differs from a rule.
+        encoding: with both ends of the interval.
+        values: rows that it is drawn of.
+        *transforms: before the rows without an interval are left out.
+        begins: the field of the interval's first end.
+        **more: of the layer.
+    """
+    if not any(row.get(begins) is not None for row in values):
         return []
-    return [layer({"type": "rule", **mark}, encoding, *transforms, known("low"), **more)]
+    return [layer({"type": "rule", **mark}, encoding, *transforms, known(begins), **more)]
 
 
 def layer(mark: Spec | str, encoding: Mapping[str, Any], *transforms: Spec, **more: Any) -> Spec:

@@ -13,13 +13,13 @@ from harness.report.charts.parts import (
     NUMBER,
     Series,
     chosen_only,
-    known,
     layer,
     layered,
     name_text,
     number,
     only,
     tooltip,
+    whisker,
 )
 from harness.report.rows import make_rows, shown, shown_metric
 from harness.report.sweep import DECODER, SweepPoint, pareto_fronts, sweeps
@@ -229,17 +229,18 @@ def _spec(values: Sequence[dict[str, Value]], against: Against, quantity: str, l
                 chosen_only(),
                 only("front", ON_FRONT),
             ),
-            layer(
-                {"type": "rule", "strokeOpacity": 0.45},
+            *whisker(
+                {"strokeOpacity": 0.45},
                 {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, **colored},
+                values,
                 chosen_only(),
-                known("low"),
             ),
-            layer(
-                {"type": "rule", "strokeOpacity": 0.45},
+            *whisker(
+                {"strokeOpacity": 0.45},
                 {"x": {**x, "field": "from"}, "x2": {"field": "to"}, "y": y, **colored},
+                values,
                 chosen_only(),
-                known("from"),
+                begins="from",
             ),
             layer(
                 {"type": "point", "filled": True, "opacity": 0.9},

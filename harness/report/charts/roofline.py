@@ -16,12 +16,13 @@ from harness.report.charts.parts import (
     NUMBER,
     Series,
     chosen_only,
-    known,
+    interval_tooltip,
     layer,
     layered,
     logarithmic,
     name_text,
     tooltip,
+    whisker,
 )
 from harness.report.charts.peaks import Roof, kernels_of, roof_of
 from harness.report.charts.themes import PALETTE
@@ -237,16 +238,16 @@ def _spec(
                 **roofs,
             ),
             *_names(lines, axes, x, y),
-            layer(
-                {"type": "rule", "strokeOpacity": 0.5, "clip": True},
+            *whisker(
+                {"strokeOpacity": 0.5, "clip": True},
                 {
                     "x": x,
                     "y": {**y, "field": "low"},
                     "y2": {"field": "high"},
                     "color": series.color,
                 },
+                values,
                 chosen_only(),
-                known("low"),
             ),
             layer(
                 {"type": "point", "filled": True, "size": 80, "opacity": 0.85, "clip": True},
@@ -255,16 +256,14 @@ def _spec(
                     "y": y,
                     "color": series.color,
                     "shape": passes,
-                    "tooltip": tooltip(
-                        ("cell", "cell"),
-                        ("pass", "pass"),
-                        ("gflops", "Gflop/s", NUMBER),
-                        ("low", "95 % from, Gflop/s", NUMBER),
-                        ("high", "95 % to, Gflop/s", NUMBER),
-                        ("processes", "processes"),
-                        ("gbytes", "GB/s", NUMBER),
-                        ("intensity", "flop per byte", NUMBER),
-                    ),
+                    "tooltip": [
+                        *tooltip(("cell", "cell"), ("pass", "pass")),
+                        *interval_tooltip("gflops", "Gflop/s"),
+                        *tooltip(
+                            ("gbytes", "GB/s", NUMBER),
+                            ("intensity", "flop per byte", NUMBER),
+                        ),
+                    ],
                 },
                 chosen_only(),
                 params=series.chosen,
