@@ -17,7 +17,7 @@ from harness.cli.show import is_pairs
 from harness.core.errors import HarnessError, ResultFormatError, StorageError, UsageError
 from harness.results.cut import read_cut
 from harness.results.document import is_document
-from harness.results.journal import PAIRS_PREFIX, SUFFIX, TUNE_PREFIX
+from harness.results.journal import SUFFIX, is_called_pairs
 
 if TYPE_CHECKING:
     from harness.report.page.runs import Refused, Source
@@ -105,10 +105,7 @@ def _files(path: Path, argument: str) -> Iterator[Path]:
     yield from lone_journals(path) if is_folder else ()
     names = sorted(path.glob("*.json*") if is_folder else matching(argument))
     for name in filter(Path.is_file, names):
-        is_pairs_file = (
-            name.name.startswith((PAIRS_PREFIX, TUNE_PREFIX)) and name.suffix == ".jsonl"
-        )
-        if is_pairs_file and not is_journal(name):
+        if is_called_pairs(name):
             tell(f"passed over, {NOT_A_PAGE}: {name}")
         elif name.suffix == ".json" and is_document(name):
             yield name
@@ -116,12 +113,6 @@ def _files(path: Path, argument: str) -> Iterator[Path]:
             yield from () if is_folder else (name,)
         elif not is_folder or name.suffix == ".json":
             tell(f"passed over, no results file: {name}")
-
-
-def _is_of_pairs(path: Path) -> bool:
-    """Whether a file is called as `bench ab` or `bench tune` call theirs."""
-    called = path.name.startswith((PAIRS_PREFIX, TUNE_PREFIX)) and path.suffix == ".jsonl"
-    return called and not is_journal(path)
 
 
 def _read(path: Path) -> "Source":

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.cli.output import tell
 from harness.core.errors import HarnessError, UsageError
 from harness.results.document import is_document, read_document
-from harness.results.journal import SUFFIX
+from harness.results.journal import SUFFIX, document_of
 from harness.results.schema import Document
 
 LATEST, PREVIOUS = "latest", "prev"
@@ -117,7 +117,7 @@ def _tell_passed_over(others: Iterable[Path]) -> None:
 
 def _document(path: Path) -> Path:
     """The document of the run that a file is of; names sort by time."""
-    return path.with_name(f"{path.name.removesuffix(SUFFIX)}.json") if is_journal(path) else path
+    return document_of(path) if is_journal(path) else path
 
 
 def matching(pattern: str) -> list[Path]:

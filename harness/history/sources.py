@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.core.errors import StorageError, UsageError
 from harness.history.rows import DOCUMENT, JOURNAL
-from harness.results.journal import PAIRS_PREFIX, SUFFIX, TUNE_PREFIX
+from harness.results.journal import SUFFIX, document_of, is_called_pairs
 
 OTHER = "other"  # pairs and searches, which are no runs
 
@@ -59,7 +59,7 @@ def _inside(folder: Path) -> Iterator[Source]:
             f"{folder} cannot be read: {error.strerror}", fix="check the rights of the folder"
         ) from error
     for path in paths:
-        if _kind(path) == JOURNAL and _document(path).exists():
+        if _kind(path) == JOURNAL and document_of(path).exists():
             continue  # the document says all that its journal does
         if path.suffix == ".json" or _kind(path) != DOCUMENT:
             yield Source(path, _kind(path), False)
@@ -69,9 +69,4 @@ def _kind(path: Path) -> str:
     """What a file is by its name."""
     if path.name.endswith(SUFFIX):
         return JOURNAL
-    is_other = path.suffix == ".jsonl" and path.name.startswith((PAIRS_PREFIX, TUNE_PREFIX))
-    return OTHER if is_other else DOCUMENT
-
-
-def _document(journal: Path) -> Path:
-    return journal.with_name(f"{journal.name.removesuffix(SUFFIX)}.json")
+    return OTHER if is_called_pairs(path) else DOCUMENT

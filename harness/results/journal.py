@@ -47,6 +47,17 @@ SITTINGS = (ResumedEntry, TuneEntry)  # entries that a sitting begins with, also
 AGAIN = "what it held is measured again"
 
 
+def document_of(journal: Path) -> Path:
+    """Where the results document of a journal's run lies, or would lie."""
+    return journal.with_name(f"{journal.name.removesuffix(SUFFIX)}.json")
+
+
+def is_called_pairs(path: Path) -> bool:
+    """Whether a file is called as `bench ab` and `bench tune` call theirs, which are no runs."""
+    is_lines = path.suffix == ".jsonl" and not path.name.endswith(SUFFIX)
+    return is_lines and path.name.startswith((PAIRS_PREFIX, TUNE_PREFIX))
+
+
 class Journal:
     """The journal that one run appends to. Use it as a context manager.
 

@@ -17,7 +17,7 @@ from harness.report.site.plan import Loaded, load, unreadable
 from harness.report.site.policy import Policy, Refusal
 from harness.results.checksum import checksum_of
 from harness.results.document import decode_document, is_document
-from harness.results.journal import SUFFIX
+from harness.results.journal import SUFFIX, document_of
 from harness.results.signature import (
     Signature,
     SignatureState,
@@ -73,7 +73,7 @@ def read_folder(folder: Path, policy: Policy, allowed: Path | None = None) -> Re
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         if path.name.endswith(SUFFIX):
-            if not path.with_name(f"{path.name.removesuffix(SUFFIX)}.json").exists():
+            if not document_of(path).exists():
                 read.unread.append(Refusal(name, "whole", LEFT))
             continue
         found = _read(path, name, policy, allowed, runs)
