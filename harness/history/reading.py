@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from harness.core.encoding import utf8_from
 from harness.core.errors import StorageError
-from harness.results.bounds import LARGEST
+from harness.results.bounds import LARGEST, read_stored
 from harness.results.checksum import check_content
 from harness.results.cut import CutDocument, cut_document
 from harness.results.document import decode_document
@@ -61,10 +61,10 @@ def read_content(path: Path) -> bytes:
     """The bytes of a file.
 
     Raises:
-        StorageError: it cannot be read.
+        StorageError: it cannot be read, or is larger than any run writes.
     """
     try:
-        return path.read_bytes()
+        return read_stored(path)
     except OSError as error:
         raise StorageError(
             f"results file {path} cannot be read: {error.strerror}", fix="check the path"

@@ -1,6 +1,7 @@
 """Files into the index: once each, whole runs, what is damaged named."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from harness.history.reading import decode_outline
 from harness.history.rows import IDENTITY
 from harness.history.sources import find_sources
 from harness.history.tables import INDEX_VERSION, STORED
+from harness.results.bounds import MOST_FILE_BYTES
 from harness.results.document import encode_document, read_document
 from harness.results.schema import Cell, Document
 from harness.results.validity import why_left_out
@@ -58,6 +60,17 @@ def test_committed_documents_are_indexed_value_for_value(index):
     found = asked(index, "SELECT level, workload, metric, value, low, high FROM measured")
     assert {tuple(row[:3]): tuple(row[3:]) for row in found} == expected
     assert len(found) == len(expected)
+
+
+def test_a_file_larger_than_any_run_is_refused_unread(index, tmp_path):
+    huge = tmp_path / "huge.json"
+    huge.touch()
+    os.truncate(huge, MOST_FILE_BYTES + 1)
+    done = add(index, huge, REFERENCE / "default.json")
+    assert done.runs == 1
+    ((name, why),) = done.damaged
+    assert name == str(huge)
+    assert "no run writes more than 1 GiB" in why
 
 
 def test_an_estimate_stands_beside_what_was_measured(index):
