@@ -192,19 +192,18 @@ def whisker(
     encoding: Mapping[str, Any],
     values: Sequence[Mapping[str, Value]],
     *transforms: Spec,
-    begins: str = "low",
     **more: Any,
 ) -> list[Spec]:
     """A layer of intervals; none where no row has one, whose axis would have no ends.
 
     Args:
         mark: what of it differs from a rule.
-        encoding: with both ends of the interval.
+        encoding: with both ends of the interval, along `y` to `y2` or along `x` to `x2`.
         values: rows that it is drawn of.
         *transforms: before the rows without an interval are left out.
-        begins: the field of the interval's first end.
         **more: of the layer.
     """
+    begins = encoding["y" if "y2" in encoding else "x"]["field"]
     if not any(row.get(begins) is not None for row in values):
         return []
     return [layer({"type": "rule", **mark}, encoding, *transforms, known(begins), **more)]

@@ -240,7 +240,6 @@ def _spec(values: Sequence[dict[str, Value]], against: Against, quantity: str, l
                 {"x": {**x, "field": "from"}, "x2": {"field": "to"}, "y": y, **colored},
                 values,
                 chosen_only(),
-                begins="from",
             ),
             layer(
                 {"type": "point", "filled": True, "opacity": 0.9},
