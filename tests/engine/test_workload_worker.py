@@ -4,6 +4,7 @@ import io
 import json
 import os
 from pathlib import Path
+from statistics import median
 
 import msgspec
 import pytest
@@ -201,11 +202,16 @@ def test_memory_of_further_tests_is_that_of_fresh_children(fresh, tmp_path):
     fresh.ask("memory", LONG_S, workload=few, **arguments)
     asked = {"batch": arguments["batch"], "seed": arguments["seed"]}
     after = fresh.ask("memory_next", LONG_S, workload=many, **asked)["taken"]
-    with Worker.start(MODULE) as started:
-        alone = started.ask("memory", LONG_S, workload=many, **arguments)
-    assert after["peak_bytes"] == pytest.approx(alone["peak_bytes"], rel=0.02)
+    alone = []
+    for _ in range(3):  # on a busy machine one child in many is 3 % off by itself
+        with Worker.start(MODULE) as started:
+            alone.append(started.ask("memory", LONG_S, workload=many, **arguments))
+    peak, anonymous = (
+        median(one[name] for one in alone) for name in ("peak_bytes", "anonymous_peak_bytes")
+    )
+    assert after["peak_bytes"] == pytest.approx(peak, rel=0.02)
     # what is looked at every 2 ms may be missed for a moment
-    assert after["anonymous_peak_bytes"] == pytest.approx(alone["anonymous_peak_bytes"], rel=0.06)
+    assert after["anonymous_peak_bytes"] == pytest.approx(anonymous, rel=0.06)
     assert fresh.ask("memory_next", LONG_S, workload=few, **asked) == {"taken": None}
 
 
