@@ -79,10 +79,11 @@ def row_names() -> Iterable[str]:
 
 def catalog_device_names() -> Iterable[str]:
     """Devices that have a data sheet, their aliases, and this machine."""
-    from harness.models.catalog.catalog import catalog_device, device_keys
+    from harness.models.catalog.devices import catalog_devices
 
-    aliases = (alias for key in device_keys() for alias in catalog_device(key).aliases)
-    return ("cpu", *device_keys(), *aliases, "all")
+    devices = catalog_devices()
+    aliases = (alias for device in devices for alias in device.aliases)
+    return ("cpu", *(device.key for device in devices), *aliases, "all")
 
 
 def plan_names() -> Iterable[str]:

@@ -16,7 +16,8 @@ from harness.core.ranges import parse_grid, parse_names, parse_turns
 from harness.estimator.answer import Estimate, estimate
 from harness.estimator.machine import OS_SHARE, estimate_here
 from harness.estimator.query import nominal_level
-from harness.models.catalog.catalog import catalog_names, device_keys
+from harness.models.catalog.catalog import catalog_names
+from harness.models.catalog.devices import device_keys
 from harness.models.catalog.target import (
     EstimateTarget,
     counted_target,
@@ -30,7 +31,7 @@ from harness.runner.settings.values import AS_TESTED, CAPACITIES, MOST
 Flags = dict[str, str | int | float | None]
 ALL = "all"
 PROMPT = "128"
-MAX_ROWS = 20_000  # 46 models x 23 devices x 15 levels is 15,870
+MAX_ROWS = 20_000  # every model on every device at one level is fewer
 EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
 
 
@@ -102,7 +103,7 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
             "bench estimate needs a device, and --on names none",
             fix="--on cpu for this machine, or --on all for every device of the catalog",
         )
-    names = _words(flags["devices"], "--on", device_keys())
+    names = _words(flags["devices"], "--on", device_keys)
     batches = parse_grid(str(flags["batch"]), "--batch")
     lengths = _lengths(flags)
     rooms = CAPACITIES.read(str(flags["capacity"]), "--capacity", "--capacity max", is_text=True)
@@ -206,7 +207,7 @@ def _targets(flags: Flags) -> list[EstimateTarget]:
         # Commas separate counts here: 7,600,000,000 is written 7.6B.
         texts = parse_names(str(params), "--params")
         return [counted_target(parse_parameters(text), text) for text in texts]
-    return [find_model(name, log=_log).target for name in _words(model, "MODEL", catalog_names())]
+    return [find_model(name, log=_log).target for name in _words(model, "MODEL", catalog_names)]
 
 
 def _log(line: str) -> None:
@@ -226,10 +227,10 @@ def _levels(flags: Flags) -> list[QuantLevel]:
     return [nominal_level(int(flags["bits"]))]
 
 
-def _words(text: object, flag: str, everything: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words of a comma-separated flag; `all` is everything."""
+def _words(text: object, flag: str, everything: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the words of a comma-separated flag; `all` is everything, which is read then."""
     names = parse_names(str(text), flag)
-    return everything if names == (ALL,) else names
+    return everything() if names == (ALL,) else names
 
 
 def _number(value: str | float | None) -> float | None:

@@ -24,7 +24,7 @@ from harness.estimator.memory import (
 from harness.estimator.query import Case, Lengths, Range, device_constants, make_case, stored_bits
 from harness.estimator.timing import Breakdown, decode_step, prefill, timed
 from harness.estimator.work import MATRIX_STREAM, Pass, Work, pass_work
-from harness.models.catalog.catalog import catalog_device, device_class
+from harness.models.catalog.devices import catalog_device, device_class
 from harness.models.catalog.target import EstimateTarget
 from harness.models.specs.structure import ModelStructure, Stage
 from harness.results.calibration import Constants
@@ -488,7 +488,7 @@ def _notes(case: Case, sizes: Sizes, speeds: Speeds) -> Iterator[str]:
     """Yield what a reader must know beside the numbers."""
     target, device, lengths = case.target, case.device, case.lengths
     yield from target.notes
-    yield from device.notes
+    yield from device.remarks
     structure = target.structure
     if structure is None:
         yield "cache, activations and operator calls are left out: only the count is known"

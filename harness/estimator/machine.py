@@ -6,7 +6,7 @@ from harness.builder.quantize.levels import QuantLevel, find_level
 from harness.core.units import GB
 from harness.estimator.answer import Estimate, answer
 from harness.estimator.query import Budget, Case, Lengths
-from harness.models.catalog.catalog import CatalogDevice, Engine
+from harness.models.catalog.devices import CatalogDevice, Engine
 from harness.models.catalog.target import EstimateTarget
 from harness.results.calibration import Constants, RatePoint
 

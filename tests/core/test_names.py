@@ -9,7 +9,8 @@ from harness.builder.quantize.levels import find_cache, find_level
 from harness.cli.main import main
 from harness.core.errors import EXIT_USAGE, FEW_NAMES, UsageError, nearest, suggestion
 from harness.devices.table import find_row
-from harness.models.catalog.catalog import catalog_device, catalog_model
+from harness.models.catalog.catalog import catalog_model
+from harness.models.catalog.devices import catalog_device
 from harness.results.glossary import explain
 from harness.runner.settings import flag_values, load_settings
 from harness.runner.settings.load import find_plan

@@ -3,7 +3,8 @@
 import pytest
 
 from harness.core.errors import ModelError, UsageError
-from harness.models.catalog.catalog import catalog_names, device_keys
+from harness.models.catalog.catalog import catalog_names
+from harness.models.catalog.devices import device_keys
 from harness.models.catalog.target import (
     documents,
     parse_bytes,
