@@ -30,6 +30,8 @@ from harness.core.errors import (
 # name, module that holds `command`, the one line that `bench --help` prints
 COMMANDS = (
     ("run", "harness.cli.run", "Measure: the default command, so `bench --device cpu` is enough."),
+    ("plan", "harness.cli.plan", "List the cells of a plan; write them as files for a fleet."),
+    ("cell", "harness.cli.cell", "Measure one cell of a plan, as a queue brings it."),
     ("devices", "harness.cli.devices", "List every provider: what is installed, what works here."),
     (
         "doctor",

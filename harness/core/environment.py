@@ -72,6 +72,20 @@ KEY = Variable(
     " https where it is another machine, never kept, and in no other child process.",
     "sk-...",
 )
+MODELS = Variable(
+    "BENCH_MODELS",
+    BENCH,
+    "Folders of models that `bench cell` may look into, separated as in PATH; `--models` goes over"
+    " it.",
+    "/data/models",
+)
+MACHINE = Variable(
+    "BENCH_MACHINE",
+    BENCH,
+    "What this machine is called in results of `bench cell`, a word of your own; `--machine` goes"
+    " over it. Without it two machines of the same kind count as one.",
+    "shelf-3",
+)
 # The commit that a build service tests, by the names that each gives it.
 COMMITS = tuple(
     Variable(
@@ -119,7 +133,7 @@ HUB_TELEMETRY = Variable(
 # What a run says of telemetry: it is off, or as onnxruntime's wheels have it.
 OFF, DEFAULT = TELEMETRY_WORDS = ("off", "default")
 OURS = (
-    *(CACHE, SUMMARY, COMPLETE, DEBUG, PLAIN, TERM, KEY, *COMMITS),
+    *(CACHE, SUMMARY, COMPLETE, DEBUG, PLAIN, TERM, KEY, MODELS, MACHINE, *COMMITS),
     *(SOFTWARE_ADAPTER, VULKAN_DRIVERS, TELEMETRY, HUB_TELEMETRY),
 )
 OTHERS = (

@@ -77,6 +77,23 @@ class Effort(msgspec.Struct, frozen=True, kw_only=True):
     ended: str
 
 
+class CellMark(msgspec.Struct, frozen=True, kw_only=True):
+    """What a result of `bench cell` says of itself.
+
+    Attributes:
+        hash: of the cell file.
+        machine: 16 hexadecimal digits over the machine's facts and its label; empty: no machine
+            has measured the cell.
+        label: what its operator calls the machine; empty: nothing.
+        exit_code: that the measurement ended with.
+    """
+
+    hash: str
+    machine: str = ""
+    label: str = ""
+    exit_code: int = 0
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a run came that did not come to its end in one go.
 
@@ -154,6 +171,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
         spent_s: seconds in `build`, `calibration`, `rounds`, `memory` and `quality`, over all parts
             of a run that was gone on with; of a part that was killed without its last seconds.
         fit: what `bench fit` found; absent of other runs.
+        cell: of a plan that was measured cell by cell; absent of other runs.
         others: keys that this version does not know. In the file they stand among the rest.
     """
 
@@ -195,6 +213,7 @@ class RunPlan(PlanCells, frozen=True, kw_only=True):
     progress: Progress | UnsetType = UNSET
     spent_s: dict[str, float] | UnsetType = UNSET
     fit: Fitted | UnsetType = UNSET
+    cell: CellMark | UnsetType = UNSET
     others: dict[str, Any] = {}
 
     @property

@@ -191,9 +191,14 @@ def resolve_model(argument: str) -> ModelSource:
     raise unknown_model(argument)
 
 
+def is_catalog_name(argument: str) -> bool:
+    """Whether a word is a name of the catalog, an alias, or a trained model that ships."""
+    return argument in (*spec_names(), *alias_names(), *trained_names())
+
+
 def is_built_here(argument: str) -> bool:
     """Whether a word means a model of the catalog, a shipped one, or a folder of safetensors."""
-    if argument in (*spec_names(), *alias_names(), *trained_names()):
+    if is_catalog_name(argument):
         return True
     path = existing(argument)
     return path is not None and _has_weights(path)
