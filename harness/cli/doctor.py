@@ -23,7 +23,8 @@ def _machine() -> Sequence[Finding]:
     from harness.machine.watch.doctor import check_energy, check_machine
     from harness.store.cache import default_cache
 
-    return [*check_machine(default_cache()), *check_energy()]
+    cache = default_cache()
+    return [*check_machine(cache), *check_energy(cache=cache)]
 
 
 def _runtimes() -> Sequence[Finding]:
@@ -45,8 +46,9 @@ def command(style: str) -> int:
     Several distributions own the package onnxruntime; installed together the last one wins, and
     pip finds nothing wrong. Of llama.cpp: what it was built for. Of the machine: another bench
     that measures, other programs, the host of a virtual machine, frequency, power, memory, swap,
-    disk, quota, clock and heat, over one second; what counts energy. Ends with 4 when something
-    would make every number wrong; a warning only widens them.
+    disk, quota, clock and heat, over one second; what counts energy, and whether it follows load
+    over an idle second and a busy one. Ends with 4 when something would make every number wrong; a
+    warning only widens them.
     """
     found = [finding for check in CHECKS for finding in check()]
     show(draw_findings(found, style))

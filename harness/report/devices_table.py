@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from harness.core.findings import Finding
 from harness.core.units import GIB
 from harness.devices.device import Device
 from harness.devices.probe import Probe
@@ -32,13 +33,19 @@ COLUMNS: tuple[Column[Probe], ...] = (
 )
 
 
-def draw_devices(found: Sequence[Probe], hidden_states: Sequence[str], style: str) -> str:
+def draw_devices(
+    found: Sequence[Probe],
+    hidden_states: Sequence[str],
+    style: str,
+    counters: Sequence[Finding] = (),
+) -> str:
     """Draw every row, and below the table what is wrong and the way out.
 
     Args:
         found: one probe per row of the device table.
         hidden_states: rows in these states are counted, not drawn; JSON has all.
         style: of `options.FORMATS`.
+        counters: of energy, for people; `bench doctor` has them for programs.
     """
     if style in ("json", "jsonl"):
         return draw_records([probe_values(one) for one in found], style)
@@ -48,6 +55,7 @@ def draw_devices(found: Sequence[Probe], hidden_states: Sequence[str], style: st
         return table
     mark = "- " if style == "md" else ""
     lines = device_notes(shown, len(found) - len(shown))
+    lines += [f"{one.check}: {one.detail}" for one in counters]
     return table + "\n" + "".join(f"\n{prose(line, style, mark)}" for line in lines)
 
 

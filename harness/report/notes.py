@@ -7,6 +7,7 @@ from msgspec import structs
 
 from harness.core.units import GB, MIB
 from harness.models.served import is_served
+from harness.report.energy_notes import energy_notes
 from harness.report.headline import LLAMA, thread_words
 from harness.report.numbers import counted, three_digits
 from harness.report.required import judged_document, required_lines
@@ -14,7 +15,7 @@ from harness.report.rows import Row, test_of
 from harness.report.sweep import sweep_notes
 from harness.report.turns import TURNS
 from harness.results.calibration import StoredConstants
-from harness.results.enums import EnergyKind, PlacementVerdict, Status
+from harness.results.enums import PlacementVerdict, Status
 from harness.results.explanation import WholeCache
 from harness.results.identity import field_word
 from harness.results.plan import RunPlan
@@ -62,7 +63,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_session_options(document.plan),
         *([TELEMETRY_ON] * bool(document.environment.onnxruntime_telemetry)),
         *_doubts(document.records),
-        *_energy(document.records),
+        *energy_notes(document.records),
         *_servers(document.records),
         *_sustained(document.records),
         *_starts(document),
@@ -164,19 +165,6 @@ def _session_options(plan: RunPlan) -> Iterator[str]:
     """Yield which options every session had beyond the usual ones."""
     if plan.session_option:
         yield f"session options: {', '.join(plan.session_option)}"
-
-
-def _energy(records: Sequence[Record]) -> Iterator[str]:
-    """Which counters the energy is from; where there is none the record says why."""
-    found = [record.energy for record in records if record.energy and is_valid(record)]
-    counters = dict.fromkeys(
-        " + ".join(name for name in (one.host, one.device) if name)
-        for one in found
-        if one.kind is EnergyKind.MEASURED
-    )
-    if counters:
-        told = "others' load and idling included (bench explain energy_j)"
-        yield f"energy: {', '.join(counters)}; {told}"
 
 
 def _named(record: Record) -> str:

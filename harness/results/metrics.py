@@ -339,10 +339,11 @@ METRICS: tuple[MetricRow, ...] = (
         "energy_j",
         "J",
         "Energy of one pass of the test: what counters of the processor packages (RAPL, Windows' "
-        "energy meter) and of the graphics card used (NVML) count over the timed part / its "
-        "passes; without them a battery that feeds the machine. Everything that runs on them "
-        "meanwhile is included, and what they use when idle. Where nothing counts it, the record "
-        "says `unavailable` and why, never 0.",
+        "energy meter, IOReport of Apple's chips) and of the graphics card used (NVML) count over "
+        "the timed part / its passes; without them a battery that feeds the machine. Everything "
+        "that runs on them meanwhile is included, and what they use when idle. A counter is read "
+        "over an idle and a busy second first; where none follows load, the record says "
+        "`unavailable` and why, never 0.",
         "what the counters do not cover: memory modules, screen, losses of the power supply; "
         "turns, whose pass reads twice",
         kinds=tuple(kind for kind in Kind if kind is not TURN),

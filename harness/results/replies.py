@@ -239,6 +239,8 @@ class EnergyUsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         joules: their sum; null: see `reason`.
         parts: by counter.
+        zones: by counter and zone, of counters that tell several apart.
+        proofs: what each counter said of load before it was believed, in words.
         host: the counter of package or machine.
         device: that of a card.
         reason: why there is none.
@@ -246,6 +248,8 @@ class EnergyUsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     joules: float | None
     parts: dict[str, float] = {}
+    zones: dict[str, dict[str, float]] = {}
+    proofs: dict[str, str] = {}
     host: str | None = None
     device: str | None = None
     reason: str | None = None

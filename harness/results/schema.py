@@ -179,6 +179,9 @@ class Energy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         host: the counter of the processor packages or of the machine.
         device: the counter of a card.
         processes: how many of them were counted.
+        zones: J of a pass by counter and zone, where a counter tells several apart; medians over
+            processes.
+        proofs: how each counter followed load before it was believed, in words.
         reason: why it is unavailable.
     """
 
@@ -186,6 +189,8 @@ class Energy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: str | None = None
     device: str | None = None
     processes: int | None = None
+    zones: dict[str, dict[str, float]] = {}
+    proofs: dict[str, str] = {}
     reason: str | None = None
 
 

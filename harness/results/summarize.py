@@ -6,6 +6,7 @@ processes, the interval Student's t on their logarithms. Nothing is pooled over 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 
 from harness.core.errors import ResultFormatError
 from harness.core.units import NS_PER_MS
@@ -254,7 +255,28 @@ def energy_of(processes: Sequence[ProcessSamples]) -> Energy | None:
         reason = "other counters answered in other processes"
         return Energy(kind=EnergyKind.UNAVAILABLE, reason=reason)
     host, device = sources.pop()
-    return Energy(kind=EnergyKind.MEASURED, host=host, device=device, processes=len(known))
+    return Energy(
+        kind=EnergyKind.MEASURED,
+        host=host,
+        device=device,
+        processes=len(known),
+        zones=_zones_of(processes),
+        proofs=known[-1].proofs,
+    )
+
+
+def _zones_of(processes: Sequence[ProcessSamples]) -> dict[str, dict[str, float]]:
+    """J of a pass by counter and zone: medians over the processes that tell of the zone."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for process in processes:
+        for counter, zones in (process.energy.zones if process.energy else {}).items():
+            for zone, joules in zones.items():
+                each = found.setdefault(counter, {}).setdefault(zone, [])
+                each.append(joules / process.sample.passes)
+    return {
+        counter: {zone: float(median(values)) for zone, values in zones.items()}
+        for counter, zones in found.items()
+    }
 
 
 def without_doubtful(metrics: dict[str, Metric], energy: Energy | None) -> dict[str, Metric]:

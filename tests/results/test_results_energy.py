@@ -68,3 +68,18 @@ def test_two_counters_in_one_record_are_no_measurement():
 def test_samples_are_written_with_their_energy_where_somebody_asked():
     assert b'"energy":{"joules":12.0' in json.encode(replace(process({}), energy=RAPL))
     assert b"energy" not in json.encode(process({}))
+
+
+def test_parts_of_a_counter_are_those_of_one_pass():
+    """6 J of the processor and 2 J of memory over two passes are 3 J and 1 J."""
+    used = EnergyUsed(
+        joules=8.0,
+        host="ioreport",
+        parts={"ioreport": 8.0},
+        zones={"ioreport": {"cpu": 6.0, "dram": 2.0}},
+        proofs={"ioreport": "follows load: 1 W idle, 9 W busy"},
+    )
+    sample = {"itl_ns": [[MS] * 4, [MS] * 4]}
+    found = energy_of([replace(process(sample), energy=used)] * 3)
+    assert found.zones == {"ioreport": {"cpu": 3.0, "dram": 1.0}}
+    assert found.proofs == used.proofs

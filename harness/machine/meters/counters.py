@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 VALUE, ABSENT, DENIED = "value", "absent", "denied"
+UNAVAILABLE = "unavailable"  # it answers, and what it says is not believed
 
 
 class NoCounterError(Exception):
@@ -21,7 +22,7 @@ class Answer:
     """What a counter said.
 
     Attributes:
-        state: `value`, `absent` or `denied`.
+        state: `value`, `absent`, `denied` or `unavailable`.
         value: None unless the state is `value`.
         reason: why there is none; empty where there is one.
     """

@@ -15,6 +15,7 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+from harness.machine.meters.apple import apple_windows
 from harness.machine.meters.counters import NoCounterError, nvml, text_in
 
 MICRO, MILLI = 1e-6, 1e-3
@@ -75,13 +76,19 @@ def read_nvml(root: Path) -> Zones:
     count = library.nvmlDeviceGetCount()
     if count != 1:
         raise NoCounterError(f"{count} NVIDIA boards, and nothing tells which one works")
-    board = library.nvmlDeviceGetHandleByIndex(0)
-    return {"board": Zone(int(library.nvmlDeviceGetTotalEnergyConsumption(board)), MILLI)}
+    try:
+        board = library.nvmlDeviceGetHandleByIndex(0)
+        amount = int(library.nvmlDeviceGetTotalEnergyConsumption(board))
+    except library.NVMLError as error:
+        if error.value == library.NVML_ERROR_NO_PERMISSION:
+            raise PermissionError(str(error)) from error
+        raise NoCounterError(f"the board tells no energy ({error}; Volta and newer do)") from error
+    return {"board": Zone(amount, MILLI)}
 
 
-def read_powermetrics(root: Path) -> Zones:
-    """MacOS has no counter that a program may read before and after."""
-    raise NoCounterError("macOS tells power only to powermetrics while it runs, as root")
+def read_ioreport(root: Path) -> Zones:
+    """Processor, graphics processor, neural engine and memory of Apple's chip, each apart."""
+    return {zone: Zone(amount, MILLI) for zone, amount in apple_windows().read().items()}
 
 
 def _feeds(folder: Path) -> bool:

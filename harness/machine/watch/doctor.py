@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from harness.core.findings import OK, WARNING, Finding
@@ -16,6 +17,7 @@ from harness.core.units import GIB
 from harness.machine.meters.counters import DENIED, VALUE
 from harness.machine.meters.energy import COUNTERS, MACHINE, PACKAGE, read_energy
 from harness.machine.meters.temperature import NO_SENSOR, hottest
+from harness.machine.watch.energy_proof import NOT_NOW, prove_counters, said_of
 from harness.machine.watch.facts import machine_facts
 from harness.machine.watch.free_memory import free_memory_bytes
 from harness.machine.watch.probes import difference, snapshot
@@ -28,14 +30,27 @@ from harness.results.environment import MachineFacts
 from harness.results.replies import WatchInterval
 
 
-def check_energy(root: Path = Path("/"), system: str = sys.platform) -> list[Finding]:
-    """One finding per counter of this system; only one that may not be read is worth a change.
+def check_energy(
+    root: Path = Path("/"),
+    system: str = sys.platform,
+    wait: Callable[[float], None] = time.sleep,
+    cache: Path | None = None,
+) -> list[Finding]:
+    """One finding per counter of this system, read over an idle and a busy second.
+
+    Only one that may not be read is worth a change. Where another bench measures, the processors
+    are left to it.
 
     Args:
         root: of the file system that Linux's counters are read from.
         system: a value of sys.platform.
+        wait: for so many seconds.
+        cache: folder of built models, by which other measurements are found; None: none is.
     """
-    answers = read_energy(root=root, system=system).answers
+    read = partial(read_energy, root=root, system=system)
+    answers = read().answers
+    is_alone = cache is None or not who_measures(cache)
+    proofs = prove_counters(read=read, wait=wait) if is_alone else {}
     hosts = [row for row in COUNTERS if row.scope in (PACKAGE, MACHINE) and row.name in answers]
     counted = any(answers[row.name].state == VALUE for row in hosts)
     findings = []
@@ -44,7 +59,9 @@ def check_energy(root: Path = Path("/"), system: str = sys.platform) -> list[Fin
             continue
         answer = answers[row.name]
         detail = (
-            f"counts {row.covers}" if answer.state == VALUE else f"{answer.state}: {answer.reason}"
+            said_of(row, proofs.get(row.name, NOT_NOW))
+            if answer.state == VALUE
+            else f"{answer.state}: {answer.reason}"
         )
         fix = row.fix if answer.state == DENIED and not counted else None
         findings.append(Finding(f"energy: {row.name}", OK if fix is None else WARNING, detail, fix))

@@ -16,6 +16,7 @@ from harness.engine.shapes import FusedGraph, ShapeFields, shapes_json
 from harness.engine.workload import Workload
 from harness.machine.meters.energy import energy_used, read_energy
 from harness.machine.process.worker import Worker
+from harness.machine.watch.energy_proof import proofs_here
 from harness.machine.watch.probes import difference, snapshot
 from harness.results.entries import AgreementEntry, MemoryEntry, SamplesEntry
 from harness.results.enums import Kind, Status
@@ -90,6 +91,7 @@ def measure_group(
         WorkerError: the child failed, died, hung or ran out of memory before its first test.
     """
     tests = shuffled(group.workloads, settings.seed, round_index, group.key)
+    proofs_here()  # before anything is opened: the machine is idle now
     with waiting or Worker.start(group.worker) as worker:
         limit_s = open_limit(group, settings, first_test(group.workloads))
         opened = open_group(worker, group, artifact, settings.seed, limit_s)
@@ -336,7 +338,7 @@ def _one_test(
     before, parent_before_ns = snapshot(), time.process_time_ns()
     energy_before = read_energy()
     sample = sample_test(worker, workload, limit_s, settings.min_passes, settings.sample_seconds)
-    energy = energy_used(energy_before, read_energy(), hardware)
+    energy = energy_used(energy_before, read_energy(), hardware, proofs=proofs_here())
     own_cpu_ns = sample.cpu_ns + time.process_time_ns() - parent_before_ns
     watch = difference(before, snapshot(), own_cpu_ns)
     return {"warm": warm, "sample": sample, "watch": watch, "energy": energy}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from harness.core.errors import UsageError
 from harness.machine.meters.counters import VALUE
 from harness.machine.meters.energy import read_energy
+from harness.machine.watch.energy_proof import proofs_here
 from harness.results.judged import OF_TASKS
 from harness.results.metric_row import Source
 from harness.results.requirement import Requirement, parse_requirements
@@ -89,9 +90,12 @@ def _check_energy(one: Requirement, groups: "Iterable[SessionGroup]") -> None:
     if any(not group.device.row.is_host for group in groups):
         return
     answers = read_energy().answers
-    if all(answer.state != VALUE for answer in answers.values()):
-        reasons = "; ".join(f"{name}: {answer.reason}" for name, answer in answers.items())
+    reasons = {name: found.reason for name, found in answers.items() if found.state != VALUE}
+    if len(reasons) < len(answers):
+        reasons |= {name: one.problem for name, one in proofs_here().items() if one.problem}
+    if len(reasons) == len(answers):
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise UsageError(
-            f"{FLAG} {one.text}: nothing counts energy here, and nothing estimates it ({reasons})",
+            f"{FLAG} {one.text}: nothing counts energy here, and nothing estimates it ({told})",
             fix="leave it out; docs/method.md, Energy, says what counts it",
         )

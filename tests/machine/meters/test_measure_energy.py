@@ -69,7 +69,10 @@ def test_packages_are_added_up_and_nothing_inside_or_around_them(tmp_path):
     first = {**package(0, 1_000_000), **package(1, 5_000_000), **others}
     last = {**package(0, 3_000_000), **package(1, 8_000_000), **grown}
     assert between(tmp_path, first, last) == EnergyUsed(
-        joules=pytest.approx(5.0), host="rapl", parts={"rapl": pytest.approx(5.0)}
+        joules=pytest.approx(5.0),
+        host="rapl",
+        parts={"rapl": pytest.approx(5.0)},
+        zones={"rapl": {"intel-rapl:0": pytest.approx(2.0), "intel-rapl:1": pytest.approx(3.0)}},
     )
 
 
@@ -215,13 +218,29 @@ def test_a_gpu_of_unknown_kind_is_not_measured_by_its_package():
     assert "built into the counted package" in found.reason
 
 
-class FakeBoards:
-    """NVIDIA's library with some boards that have used 5 J."""
+class RefusedError(Exception):
+    """NVIDIA's error, with its number."""
 
-    def __init__(self, boards):
+    def __init__(self, value, text):
+        super().__init__(text)
+        self.value = value
+
+
+class FakeBoards:
+    """NVIDIA's library with some boards that have used 5 J, or that refuse."""
+
+    NVMLError = RefusedError
+    NVML_ERROR_NO_PERMISSION = 4
+
+    def __init__(self, boards, refusal=None):
         self.nvmlDeviceGetCount = lambda: boards
         self.nvmlDeviceGetHandleByIndex = lambda index: index
-        self.nvmlDeviceGetTotalEnergyConsumption = lambda board: 5_000
+        self._refusal = refusal
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, board):  # noqa: N802  its name
+        if self._refusal is not None:
+            raise self._refusal
+        return 5_000
 
 
 @pytest.mark.parametrize(("boards", "state"), [(1, VALUE), (2, ABSENT), (0, ABSENT)])
@@ -233,6 +252,49 @@ def test_one_board_is_counted_in_millijoules(boards, state, monkeypatch, tmp_pat
         assert answer.value["board"] == Zone(5_000, 1e-3)
 
 
+@pytest.mark.parametrize(
+    ("refusal", "state", "reason"),
+    [
+        (RefusedError(3, "Not Supported"), ABSENT, "Not Supported; Volta and newer do"),
+        (RefusedError(4, "Insufficient Permissions"), DENIED, "may not be read by this user"),
+        (RefusedError(15, "GPU is lost"), ABSENT, "the board tells no energy (GPU is lost"),
+    ],
+)
+def test_a_board_that_tells_no_energy_says_why(refusal, state, reason, monkeypatch, tmp_path):
+    monkeypatch.setattr(energy_readers, "nvml", lambda: FakeBoards(1, refusal))
+    answer = read_energy(root=tmp_path, system="linux").answers["nvml"]
+    assert answer.state == state
+    assert reason in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "reason"),
+    [
+        (5.0, 4.0, "nvml: it went backwards"),
+        (0.0, 9_000.0, "nvml: it jumped: 4,500 W is more than any of its kind draws"),
+    ],
+)
+def test_what_no_board_does_is_no_energy(first, last, reason):
+    found = energy_used(reading(0, nvml=first), reading(2, nvml=last), CARD)
+    assert (found.joules, found.reason) == (None, reason)
+
+
+def test_a_counter_that_vanishes_in_the_middle_says_so(tmp_path):
+    found = between(tmp_path, package(0, 0), {})
+    assert "rapl: it vanished meanwhile: absent, no package" in found.reason
+
+
+def test_a_battery_that_gains_has_gone_backwards(tmp_path):
+    first, last = battery({"energy_now": 49_000_000}), battery({"energy_now": 50_000_000})
+    assert "battery: it went backwards" in between(tmp_path, first, last, seconds=200).reason
+
+
+def test_a_package_that_was_set_back_has_jumped_and_not_wrapped(tmp_path):
+    """From 100 kJ to 1 J in 2 s: a wrap would be 162 kJ, 81 kW."""
+    found = between(tmp_path, package(0, 10**11), package(0, 10**6), seconds=2)
+    assert "rapl: it jumped" in found.reason
+
+
 def test_windows_meters_of_every_package_are_added_up(tmp_path):
     """1e12 pWh are 3600 J."""
     amounts = {PATH.format(0): 10**12, PATH.format(1): 10**12}
@@ -242,8 +304,8 @@ def test_windows_meters_of_every_package_are_added_up(tmp_path):
 
 def test_systems_read_their_own_counters_and_say_why_they_have_none(tmp_path):
     mac = read_energy(root=tmp_path, system="darwin").answers
-    assert list(mac) == ["powermetrics"]
-    assert "as root" in mac["powermetrics"].reason
+    assert list(mac) == ["ioreport"]
+    assert mac["ioreport"].state == ABSENT, "this machine has no such chip"
     assert list(read_energy(root=tmp_path, system="sunos5").answers) == []
     ticks = count()
     nothing = [read_energy(root=tmp_path, system="sunos5", clock=ticks.__next__) for _ in "ab"]

@@ -6,8 +6,9 @@ import pytest
 from msgspec import structs
 
 from harness.core.findings import OK, WARNING
-from harness.machine.meters.counters import DENIED, Answer
+from harness.machine.meters.counters import DENIED, VALUE, Answer
 from harness.machine.meters.energy import EnergyReading
+from harness.machine.meters.energy_readers import Zone
 from harness.machine.watch import doctor
 from harness.machine.watch.doctor import (
     CHECKS,
@@ -114,12 +115,26 @@ def test_what_counts_energy_is_said_and_what_does_not_says_why(tmp_path):
     files = {
         f"{zone}/name": "package-0",
         f"{zone}/energy_uj": "1",
-        f"{zone}/max_energy_range_uj": "9",
+        f"{zone}/max_energy_range_uj": "262143328850",
     }
-    found = {one.check: one for one in check_energy(write(tmp_path, files), LINUX)}
-    assert found["energy: rapl"].detail == "counts processor packages"
+    waited = []
+    found = {one.check: one for one in check_energy(write(tmp_path, files), LINUX, waited.append)}
+    assert sum(waited) == 2.0, "an idle and a busy second"
+    still = "unavailable: does not follow load: it does not move (0 W idle, 0 W busy)"
+    assert found["energy: rapl"].detail == still
     assert found["energy: battery"].detail == "absent: no battery"
     assert {one.state for one in found.values()} == {OK}
+
+
+def test_load_waits_for_nobody_elses_measurement(tmp_path, monkeypatch):
+    """A busy second would fall into what another bench measures."""
+    answers = {"rapl": Answer(VALUE, {"package": Zone(1, 1e-6)})}
+    monkeypatch.setattr(doctor, "read_energy", lambda **_: EnergyReading(0, answers))
+    monkeypatch.setattr(doctor, "who_measures", lambda cache: {"bench run": ["cpu"]})
+    waited = []
+    (rapl,) = check_energy(tmp_path, LINUX, waited.append, tmp_path)
+    assert "not proven now: load would disturb" in rapl.detail
+    assert waited == []
 
 
 def test_a_counter_that_may_not_be_read_is_the_only_one_worth_a_change(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from harness.core.errors import (
 )
 from harness.estimator.calibration import calibrate
 from harness.machine.meters.counters import VALUE, Answer
-from harness.machine.meters.energy import EnergyReading
+from harness.machine.meters.energy import EnergyReading, Proof
 from harness.machine.meters.energy_readers import Zone
 from harness.report.render import render
 from harness.results.document import read_document
@@ -133,7 +133,9 @@ def test_counters_are_read_around_the_timed_part_of_each_test(
         zone = Zone(next(amounts), 1.0)
         return EnergyReading(zone.amount * 10**9, {"rapl": Answer(VALUE, {"zone": zone})})
 
+    proof = Proof({"": 1.0}, {"": 2.0}, "", "follows load: 1 W idle, 2 W busy")
     monkeypatch.setattr(session, "read_energy", read)
+    monkeypatch.setattr(session, "proofs_here", lambda: {"rapl": proof})
     settings = replace(plan.settings, quant=("int4",), rounds=2, calibrate=False)
     plan = make_plan(settings, usable_threads=1)
     document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
@@ -143,7 +145,7 @@ def test_counters_are_read_around_the_timed_part_of_each_test(
         assert record.metrics["energy_j"].processes == 2
     text = render(document, "table")
     assert "J/token" in text
-    assert "energy: rapl; others' load and idling included" in text
+    assert "energy: rapl (follows load: 1 W idle, 2 W busy); others' load and idling" in text
     for style in ("csv", "openmetrics", "bencher", "benchmark-action", "benchstat"):
         assert "j_per_token" in render(document, style)
 
