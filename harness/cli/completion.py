@@ -44,9 +44,10 @@ def words(
 def model_names() -> Iterable[str]:
     """Names of the catalog, trained models that ship, aliases."""
     from harness.models.catalog.catalog import alias_names, catalog_names
+    from harness.models.catalog.counts import published_counts
     from harness.models.weights.source import trained_names
 
-    return sorted({*catalog_names(), *trained_names(), *alias_names()})
+    return sorted({*catalog_names(), *trained_names(), *alias_names(), *published_counts()})
 
 
 def level_names() -> Iterable[str]:

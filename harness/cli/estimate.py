@@ -16,7 +16,7 @@ from harness.core.ranges import parse_grid, parse_names, parse_turns
 from harness.estimator.answer import Estimate, estimate
 from harness.estimator.machine import OS_SHARE, estimate_here
 from harness.estimator.query import nominal_level
-from harness.models.catalog.catalog import catalog_names
+from harness.models.catalog.catalog import listed_names
 from harness.models.catalog.devices import device_keys
 from harness.models.catalog.target import (
     EstimateTarget,
@@ -207,7 +207,7 @@ def _targets(flags: Flags) -> list[EstimateTarget]:
         # Commas separate counts here: 7,600,000,000 is written 7.6B.
         texts = parse_names(str(params), "--params")
         return [counted_target(parse_parameters(text), text) for text in texts]
-    return [find_model(name, log=_log).target for name in _words(model, "MODEL", catalog_names)]
+    return [find_model(name, log=_log).target for name in _words(model, "MODEL", listed_names)]
 
 
 def _log(line: str) -> None:

@@ -264,8 +264,9 @@ def _matrices(
             name, kernel = EXPERTS, experts_name(kernel)
             rows = max(1, round(tokens * group.active / copies))
         part = parts[name, kernel, rows]
-        part[0] += held_copy_bytes(group, level, runtime) * copies
-        part[1] += 2.0 * group.outputs * group.inputs * group.active_copies * tokens
+        part[0] += held_copy_bytes(group, level, runtime) * copies * group.repeats
+        values = group.outputs * group.inputs * group.repeats
+        part[1] += 2.0 * values * group.active_copies * tokens
     for (name, kernel, rows), (read_bytes, flop) in parts.items():
         yield Work(name, kernel, rows, read_bytes, flop, flop)
 
@@ -290,7 +291,7 @@ def _between_matrices(
     Where a matrix kernel was timed, its own inputs and outputs are part of its rate.
     """
     matrices = sum(
-        (group.outputs + group.inputs) * group.active_copies
+        (group.outputs + group.inputs) * group.active_copies * group.repeats
         for group in groups
         if group.role is Role.BODY
     )
@@ -348,7 +349,7 @@ def _matrix_calls(model: ModelStructure, group: ParameterGroup, layers: int) -> 
     multiplies gate, up and down.
     """
     if group.active is None:
-        return float(group.copies)
+        return float(group.copies * group.repeats)
     alike = sum(other.copies for other in model.groups if other.name == group.name)
     return layers * group.copies / alike * (1.0 if model.spec is None else 0.5)
 

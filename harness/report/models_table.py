@@ -1,6 +1,6 @@
 """Rows of `bench models`: a catalog model or a system of the documents, as text and as values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from harness.builder.quantize.levels import LEVELS, QuantLevel
 from harness.core.units import KIB, MIB
@@ -90,9 +90,8 @@ def draw_catalog(models: Sequence[CatalogModel], available_bytes: float | None, 
     """
     if style in ("json", "jsonl"):
         return draw_records([catalog_values(model, available_bytes) for model in models], style)
-    fits: Column[CatalogModel] = Column(
-        "fits", lambda model: _fits_text(model.structure, available_bytes)
-    )
+    texts = {model.name: _fits_text(model.structure, available_bytes) for model in models}
+    fits: Column[CatalogModel] = Column("fits", lambda model: texts[model.name])
     return draw_columns([*CATALOG_COLUMNS, fits], models, style)
 
 
@@ -141,13 +140,13 @@ def catalog_values(model: CatalogModel, available_bytes: float | None) -> dict[s
     }
 
 
-def levels_that_fit(structure: ModelStructure, available_bytes: float | None) -> list[str] | None:
-    """Return the levels whose estimated peak is within the memory; None where that is not known."""
+def levels_that_fit(
+    structure: ModelStructure, available_bytes: float | None, names: Collection[str] = LEVELS
+) -> list[str] | None:
+    """Return those levels whose estimated peak is within the memory; None where it is not known."""
     if available_bytes is None:
         return None
-    return [
-        name for name, level in LEVELS.items() if _peak_bytes(structure, level) <= available_bytes
-    ]
+    return [name for name in names if _peak_bytes(structure, LEVELS[name]) <= available_bytes]
 
 
 def seed_values(system: System) -> dict[str, object]:
@@ -176,10 +175,9 @@ def _count(system: System) -> int | None:
 
 def _fits_text(structure: ModelStructure, available_bytes: float | None) -> str | None:
     """Return `all`, `none`, or the levels that fit, of those with a column."""
-    fits = levels_that_fit(structure, available_bytes)
-    if fits is None:
+    shown = levels_that_fit(structure, available_bytes, TEXT_LEVELS)
+    if shown is None:
         return None
-    shown = [name for name in fits if name in TEXT_LEVELS]
     return {0: "none", len(TEXT_LEVELS): "all"}.get(len(shown), ", ".join(shown))
 
 

@@ -34,7 +34,7 @@ def test_every_model_is_sane_on_devices(model):
     devices is drawn anew for each model, so that together the models meet all of them.
     """
     choose = random.Random(model)
-    for device in choose.sample(device_keys(), 20):
+    for device in choose.sample(device_keys(), 12):
         level, depth = choose.choice(list(LEVELS)), choose.choice([0, 100])
         check_sane(estimate(model, level, device=device, depth=depth, price_per_kwh=0.2))
 

@@ -14,6 +14,7 @@ from harness.core.errors import ModelError, UsageError, suggestion
 from harness.core.records import data_folder, read_record, read_table
 from harness.models.catalog.encoders import (
     clip_structure,
+    parts_structure,
     t5_structure,
     vit_structure,
     whisper_structure,
@@ -24,6 +25,7 @@ from harness.models.specs.model import AnySpec, spec_type
 from harness.models.specs.shapes import (
     ClipShape,
     DecoderShape,
+    PartsShape,
     T5Shape,
     VitShape,
     WhisperShape,
@@ -41,7 +43,9 @@ class Alias:
         hf_id: `organisation/name` on the Hugging Face hub.
         license: of the published weights.
         source: where the numbers were read.
-        published_parameters: the count that its makers state.
+        published_parameters: the count that its makers state, or None.
+        expected_delta: as of a CatalogModel.
+        expected_delta_reason: likewise.
     """
 
     name: str
@@ -49,7 +53,9 @@ class Alias:
     hf_id: str
     license: str
     source: str
-    published_parameters: int
+    published_parameters: int | None = None
+    expected_delta: int = 0
+    expected_delta_reason: str = ""
 
 
 def spec_names() -> tuple[str, ...]:
@@ -62,6 +68,15 @@ def alias_names() -> tuple[str, ...]:
     return tuple(_aliases())
 
 
+def listed_names() -> tuple[str, ...]:
+    """Return the names of all models with an architecture of their own, in alphabetical order.
+
+    Those of the catalog, and the aliases that differ from what they are like.
+    """
+    own = (name for name, row in _aliases().items() if row.get("differs"))
+    return tuple(sorted((*catalog_names(), *own)))
+
+
 def load_spec(name: str) -> AnySpec:
     """Return the shipped architecture called `name`, or the one that an alias stands for.
 
@@ -69,18 +84,27 @@ def load_spec(name: str) -> AnySpec:
         UsageError: no such name; the fix names the nearest ones.
         ModelError: the file is damaged.
     """
-    names = spec_names()
-    if name in names:
-        return read_spec(data_folder("models") / f"{name}.toml")
+    path = data_folder("models") / f"{name}.toml"
+    if name in spec_names():
+        return read_spec(path)
     if name in _aliases():
-        return _aliases()[name]
-    raise UsageError(f"no model is called {name!r}", fix=suggestion(name, names))
+        return _alias_spec(name)
+    raise UsageError(f"no model is called {name!r}", fix=suggestion(name, spec_names()))
+
+
+ALIASES_FILE = "aliases.toml"
 
 
 @cache
-def _aliases() -> dict[str, AnySpec]:
-    """Return the shipped aliases by name, read once."""
-    return read_aliases(data_folder("configs") / "catalog" / "aliases.toml")
+def _aliases() -> dict[str, dict[str, Any]]:
+    """Return the rows of the shipped aliases by name; an architecture is made when it is asked."""
+    return _alias_rows(data_folder("configs") / "catalog" / ALIASES_FILE)
+
+
+@cache
+def _alias_spec(name: str) -> AnySpec:
+    """Return the architecture of one shipped alias."""
+    return _aliased(_aliases()[name], ALIASES_FILE)
 
 
 def read_aliases(path: Path) -> dict[str, AnySpec]:
@@ -90,23 +114,32 @@ def read_aliases(path: Path) -> dict[str, AnySpec]:
         ModelError: not TOML, an unknown or missing key, a value of another type, a name that is
             one of the catalog or stands twice, or numbers that describe no model.
     """
-    found: dict[str, AnySpec] = {}
+    return {name: _aliased(row, path.name) for name, row in _alias_rows(path).items()}
+
+
+def _alias_rows(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables of a file of aliases by name."""
+    found: dict[str, dict[str, Any]] = {}
     for row in read_table(path).get("alias", []):
-        differs = row.pop("differs", {})
-        alias = read_record(Alias, row, path.name)
-        if alias.name in (*found, *spec_names()):
-            raise ModelError(f"{path.name}: {alias.name!r} names two models", fix="rename one")
-        if alias.like not in spec_names():
-            raise ModelError(
-                f"{path.name}: {alias.name} is like {alias.like!r}, which is not in the catalog",
-                fix=suggestion(alias.like, spec_names()),
-            )
-        known = _as_table(load_spec(alias.like))
-        own = {key: value for key, value in asdict(alias).items() if key != "like"}
-        counted = {"expected_delta": 0, "expected_delta_reason": ""}
-        where = f"{path.name}: {alias.name}"
-        found[alias.name] = _spec_of({**known, **counted, **own, **differs}, where)
+        name = row.get("name", "")
+        if name in found or name in spec_names():
+            raise ModelError(f"{path.name}: {name!r} names two models", fix="rename one")
+        found[name] = row
     return found
+
+
+def _aliased(row: dict[str, Any], where: str) -> AnySpec:
+    """Return the architecture of an alias: that of the model it is like, and what differs."""
+    own_keys = {key: value for key, value in row.items() if key != "differs"}
+    alias = read_record(Alias, own_keys, where)
+    if alias.like not in spec_names():
+        raise ModelError(
+            f"{where}: {alias.name} is like {alias.like!r}, which is not in the catalog",
+            fix=suggestion(alias.like, spec_names()),
+        )
+    known = _as_table(load_spec(alias.like))
+    own = {key: value for key, value in asdict(alias).items() if key != "like"}
+    return _spec_of({**known, **own, **row.get("differs", {})}, f"{where}: {alias.name}")
 
 
 def _as_table(record: Any) -> dict[str, Any]:
@@ -151,6 +184,7 @@ KINDS: dict[str, tuple[type[Any], Callable[[str, Any], ModelStructure]]] = {
     "t5": (T5Shape, t5_structure),
     "vit": (VitShape, vit_structure),
     "clip": (ClipShape, clip_structure),
+    "parts": (PartsShape, parts_structure),
 }
 
 
@@ -204,8 +238,8 @@ def catalog_names() -> tuple[str, ...]:
 
 
 def catalog_models() -> tuple[CatalogModel, ...]:
-    """Return all models of the catalog, by size."""
-    models = (catalog_model(name) for name in catalog_names())
+    """Return all models that are listed, by size."""
+    models = (catalog_model(name) for name in listed_names())
     return tuple(sorted(models, key=lambda model: model.structure.parameters))
 
 
@@ -217,12 +251,13 @@ def catalog_model(name: str) -> CatalogModel:
         UsageError: no such name; the fix names the nearest ones.
         ModelError: its file is damaged.
     """
+    if name in catalog_names():
+        path = _folder() / f"{name}.toml"
+        return read_catalog_model(path) if path.is_file() else _built(load_spec(name))
     if name in alias_names():
         return _built(load_spec(name))
-    if name not in catalog_names():
-        raise UsageError(f"no model is called {name!r}", fix=suggestion(name, catalog_names()))
-    path = _folder() / f"{name}.toml"
-    return read_catalog_model(path) if path.is_file() else _built(load_spec(name))
+    known = (*catalog_names(), *alias_names())
+    raise UsageError(f"no model is called {name!r}", fix=suggestion(name, known))
 
 
 def read_catalog_model(path: Path) -> CatalogModel:
@@ -285,5 +320,8 @@ def _refuse_impossible(shape: dict[str, Any], where: str) -> None:
     for key, value in shape.items():
         if isinstance(value, dict):
             _refuse_impossible(value, where)
+        elif isinstance(value, list):
+            for row in value:
+                _refuse_impossible(row if isinstance(row, dict) else {key: row}, where)
         elif type(value) in (int, float) and value <= 0:
             raise ModelError(f"{where}: {key} is {value}", fix=f"{key} must be positive")

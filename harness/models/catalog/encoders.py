@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from harness.models.specs.shapes import (
     ClipShape,
+    PartsShape,
     T5Shape,
     VitShape,
     WhisperShape,
@@ -54,27 +55,28 @@ def whisper_structure(name: str, shape: WhisperShape) -> ModelStructure:
 
 
 def t5_structure(name: str, shape: T5Shape) -> ModelStructure:
-    """Take apart T5: no biases, one embedding for both sides and the head.
+    """Take apart T5: no biases, one embedding for both sides.
 
-        attention = 4·h·heads·d; block = 2·h·i; norm = h
-        total = V·h + encoder·(attention + block + 2 norms) + decoder·(2 attention + block
-                + 3 norms) + 2·buckets·heads + 2 norms
+        attention = 4·h·heads·d; block = 2·h·i, gated 3·h·i; norm = h
+        total = V·h [+ V·h for a head of its own] + encoder·(attention + block + 2 norms)
+                + decoder·(2 attention + block + 3 norms) + 2·buckets·heads + 2 norms
 
-    Source: transformers T5Model (version 1.0, without gate).
+    Source: transformers T5Model; version 1.1 has gates and a head of its own.
     """
     hidden, wide, inner = (
         shape.hidden_size,
         shape.intermediate_size,
         shape.num_heads * shape.head_dim,
     )
-    groups = [ParameterGroup("embedding", Role.TIED, shape.vocab_size, hidden)]
+    groups = [*_t5_tables(shape)]
+    gates = ("block gate", "block up") if shape.mlp_gated else ("block up",)
     sides = ((Stage.ENCODER, shape.encoder_layers, 1), (Stage.DECODER, shape.decoder_layers, 2))
     for stage, layers, attentions in sides:
         count = layers * attentions
         groups += [
             ParameterGroup("attention qkv", Role.BODY, 3 * inner, hidden, count, stage=stage),
             ParameterGroup("attention out", Role.BODY, hidden, inner, count, stage=stage),
-            ParameterGroup("block up", Role.BODY, wide, hidden, layers, stage=stage),
+            *(ParameterGroup(name, Role.BODY, wide, hidden, layers, stage=stage) for name in gates),
             ParameterGroup("block down", Role.BODY, hidden, wide, layers, stage=stage),
             ParameterGroup("norms", Role.VECTOR, hidden, 1, count + layers + 1, stage=stage),
             ParameterGroup(
@@ -91,6 +93,31 @@ def t5_structure(name: str, shape: T5Shape) -> ModelStructure:
         num_layers=shape.encoder_layers + shape.decoder_layers,
         vocab_size=shape.vocab_size,
         max_context_tokens=shape.max_context_tokens,
+    )
+
+
+def _t5_tables(shape: T5Shape) -> Iterator[ParameterGroup]:
+    """Yield the embedding that both sides read, and the head where it is not the same."""
+    sizes = (shape.vocab_size, shape.hidden_size)
+    yield ParameterGroup("embedding", Role.TIED if shape.tied_embeddings else Role.TABLE, *sizes)
+    if not shape.tied_embeddings:
+        yield ParameterGroup("head", Role.HEAD, *sizes)
+
+
+def parts_structure(name: str, shape: PartsShape) -> ModelStructure:
+    """Return an architecture that was told array by array."""
+    return ModelStructure(
+        name=name,
+        kind=shape.like,
+        groups=shape.part,
+        attention=shape.attention,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_layers=shape.num_layers,
+        vocab_size=shape.vocab_size,
+        max_context_tokens=shape.max_context_tokens,
+        encoder_tokens=shape.encoder_tokens,
+        recurrences=shape.recurrence,
     )
 
 

@@ -16,6 +16,7 @@ from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.core.records import data_folder, read_record, read_table
 from harness.core.units import GB, GIB, MIB
 from harness.models.catalog.catalog import catalog_model
+from harness.models.catalog.counts import published_counts
 from harness.models.configs.config import spec_from_file
 from harness.models.specs.dissect import spec_structure
 from harness.models.specs.structure import ModelStructure
@@ -276,8 +277,21 @@ class EstimateTarget:
     notes: tuple[str, ...] = ()
 
 
+COUNTED = "published count, no structure"
+
+
 def catalog_target(name: str) -> EstimateTarget:
-    """Return a catalog model, or an alias; what its count does not tell becomes notes."""
+    """Return a catalog model, an alias, or a model of which only a count was published.
+
+    What its count does not tell becomes notes.
+
+    Raises:
+        UsageError: nothing is called so.
+    """
+    counted = published_counts().get(name)
+    if counted is not None:
+        notes = (f"{counted.stated}: {counted.source}", *counted.notes)
+        return EstimateTarget(name, counted.parameters, None, COUNTED, notes)
     model = catalog_model(name)
     odd = (model.expected_delta_reason,) if model.expected_delta_reason else ()
     return EstimateTarget(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from harness.models.specs.layers import Convolution, DeltaRule, Experts, Mamba
+from harness.models.specs.structure import Attention, ParameterGroup, Recurrence
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,12 @@ class WhisperShape:
 
 @dataclass(frozen=True, slots=True)
 class T5Shape:
-    """A text encoder and decoder with bucketed relative positions, both over one embedding."""
+    """A text encoder and decoder with bucketed relative positions, both over one embedding.
+
+    Attributes:
+        mlp_gated: three matrices in a block instead of two (version 1.1).
+        tied_embeddings: whether the head is the embedding; version 1.1 has its own.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -108,6 +114,8 @@ class T5Shape:
     intermediate_size: int
     max_context_tokens: int
     position_buckets: int
+    mlp_gated: bool = False
+    tied_embeddings: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +159,33 @@ class ClipShape:
     text: ClipText
 
 
-Shape = DecoderShape | WhisperShape | T5Shape | VitShape | ClipShape
+@dataclass(frozen=True, slots=True)
+class PartsShape:
+    """Any architecture, array by array: those whose layers are like no other's.
+
+    Attributes:
+        like: kind of the structure: `decoder`, `bert`, `encoder` or `whisper`.
+        hidden_size: as of a ModelStructure, and so are those that follow.
+        intermediate_size: see there.
+        num_layers: see there.
+        max_context_tokens: see there.
+        part: every trained array.
+        attention: every group of attending layers.
+        vocab_size: see there.
+        encoder_tokens: see there.
+        recurrence: every group of layers that keep a state.
+    """
+
+    like: str
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    max_context_tokens: int
+    part: tuple[ParameterGroup, ...]
+    attention: tuple[Attention, ...]
+    vocab_size: int = 0
+    encoder_tokens: int | None = None
+    recurrence: tuple[Recurrence, ...] = ()
+
+
+Shape = DecoderShape | WhisperShape | T5Shape | VitShape | ClipShape | PartsShape

@@ -45,6 +45,7 @@ class ParameterGroup:
         active: how many of them one token uses; None: all.
         sensitive: whether a mixed level keeps them at more bits.
         stage: when it runs.
+        repeats: how often one pass multiplies by each copy (ALBERT's layers share theirs).
     """
 
     name: str
@@ -55,6 +56,7 @@ class ParameterGroup:
     active: int | None = None
     sensitive: bool = False
     stage: Stage = Stage.DECODER
+    repeats: int = 1
 
     @property
     def parameters(self) -> int:

@@ -1,6 +1,6 @@
 """What a word for a model means, in every command and in Python: one order of one table.
 
-A word that can be estimated only - an architecture that is not built, a system, a count - is
+A word that can be estimated only - what is not built here, a system, a count - is
 `Described`.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.core.findings import Log
 from harness.models.catalog.catalog import catalog_names
+from harness.models.catalog.counts import published_counts
 from harness.models.catalog.target import (
     CONFIG_FILE,
     EstimateTarget,
@@ -157,7 +158,10 @@ def _read_gguf(word: str, path: Path) -> FoundModel:
 
 
 def _described(word: str) -> FoundModel | None:
-    """An architecture of the catalog that this version builds no graph of."""
+    """An architecture of the catalog that this version builds no graph of, or a known count."""
+    if word in published_counts():
+        refusal = _estimated_only(word, "is a published count, and no structure of it is known")
+        return Described(word, catalog_target(word), refusal)
     if word not in catalog_names():
         return None
     way = "or an export of it: --model FILE.onnx"

@@ -5,16 +5,21 @@ import pytest
 from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import ModelError, UsageError
+from harness.estimator.memory import ANY_ENGINE
+from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import (
+    alias_names,
     catalog_model,
     catalog_models,
     catalog_names,
+    listed_names,
     load_spec,
     read_catalog_model,
     spec_names,
 )
+from harness.models.catalog.target import catalog_target
 from harness.models.specs.dissect import spec_structure
-from harness.models.specs.structure import ParameterGroup, Role
+from harness.models.specs.structure import ParameterGroup, Role, Stage
 from harness.models.specs.tensors import built_parameters, kv_bytes_per_token, parameters
 
 NAMES = catalog_names()
@@ -32,12 +37,87 @@ READ_PER_TOKEN = {
     "gemma-4-e2b": 2_279_759_104 + 35,  # with a scalar for each layer
     "gemma-4-e4b": 4_644_441_088 + 42,
     "minicpm5-1b": 880_092_672,
+    "gemma-3n-e4b": 4_486_425_328,
+    "nemotron-3-nano-30b-a3b": 3_227_751_872,
+    "falcon-h1-1.5b-deep": 1_470_886_032,
 }
 
 
-def test_the_catalog_has_86_models():
-    assert len(NAMES) == 86
-    assert len(catalog_models()) == 86
+def test_the_catalog_has_131_models_and_lists_254():
+    """A file each; aliases with numbers of their own are listed beside them."""
+    assert len(NAMES) == 131
+    assert set(NAMES) < set(listed_names())
+    assert [model.name for model in catalog_models()] != list(listed_names())  # by size
+    assert len(catalog_models()) == len(listed_names()) == 254
+
+
+# `parameters` of the shared table of published measurements.
+MEASURED_BY_OTHERS = {
+    "baichuan2-7b": 7_505_973_248,
+    "bert-base-uncased": 109_482_240,
+    "deepseek-r1-distill-qwen-1.5b": 1_777_088_000,
+    "falcon3-7b": 7_455_550_464,
+    "granite-3.1-8b": 8_170_848_256,
+    "llama-2-7b": 6_738_415_616,
+    "llama-2-13b": 13_015_864_320,
+    "llama-2-70b": 68_976_648_192,
+    "phi-4": 14_659_507_200,
+    "qwen2.5-7b": 7_615_616_512,
+    "qwen2.5-14b": 14_770_033_664,
+    "qwen3-8b": 8_190_735_360,
+    "qwen3-14b": 14_768_307_200,
+    "vit-base-patch16-224": 86_567_656,
+    "albert-base-v2": 11_683_584,
+    "mobilebert": 24_581_888,
+    "electra-base": 108_891_648,
+    "nomic-embed-text-v1.5": 136_731_648,
+}
+
+
+@pytest.mark.parametrize(("name", "parameters"), MEASURED_BY_OTHERS.items())
+def test_models_that_others_measured_are_known_to_the_last_parameter(name, parameters):
+    assert catalog_target(name).parameters == parameters
+
+
+@pytest.mark.parametrize("name", sorted({*alias_names()} & {*listed_names()}))
+def test_an_alias_counts_as_published(name):
+    model = catalog_model(name)
+    if model.published_parameters is None:
+        assert "no exact count" in model.expected_delta_reason
+        return
+    assert model.structure.parameters - model.published_parameters == model.expected_delta
+    assert (model.expected_delta == 0) == (model.expected_delta_reason == "")
+
+
+def test_layers_that_share_weights_are_stored_once_and_multiplied_twelve_times():
+    """ALBERT base: 7.1 M parameters in its layers, 2 · 12 of them a token; BERT's are 85 M."""
+    albert, bert = (catalog_model(name).structure for name in ("albert-base-v2", "bert-base-cased"))
+    assert albert.parameters < bert.parameters / 9
+    shape = Pass(64, stage=Stage.ENCODER)
+    flop = [
+        sum(term.useful_flop for term in pass_work(one, LEVELS["fp16"], ANY_ENGINE, shape))
+        for one in (albert, bert)
+    ]
+    assert flop[0] == pytest.approx(flop[1], rel=0.02)
+
+
+def test_models_of_2026_keep_what_their_table_says():
+    """Bytes of a cached token, growing and in windows at fp16, and of the states."""
+    for name, kept, growing, window, state in (
+        ("gemma-3n-e2b", 40_960, 8_192, 16_777_216, 0),
+        ("gemma-3n-e4b", 40_960, 8_192, 16_777_216, 0),
+        ("lfm2-2.6b", 16_384, 16_384, 0, 360_448),
+        ("falcon-h1-1.5b-deep", 67_584, 67_584, 0, 105_431_040),
+        ("nemotron-nano-9b-v2", 16_384, 16_384, 0, 145_539_072),
+        ("nemotron-3-nano-30b-a3b", 6_144, 6_144, 0, 49_930_240),
+        ("exaone-4.0-1.2b", 61_440, 61_440, 0, 0),
+        ("hyperclovax-seed-0.5b", 98_304, 98_304, 0, 0),
+        ("hunyuan-4b", 147_456, 147_456, 0, 0),
+    ):
+        one = catalog_model(name).structure
+        assert one.kv_bytes_per_token(2) == kept
+        assert 2 * one.growing_values_per_token == growing
+        assert (2 * one.window_values, one.state_bytes) == (window, state)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,8 +136,11 @@ def test_those_that_are_not_confirmed_or_counted_otherwise():
     """Some published counts hold position numbers, or leave out files beside the checkpoint."""
     odd = {name for name in NAMES if catalog_model(name).expected_delta_reason}
     counted = {"clip-vit-b-32": -50, "multilingual-e5-small": -512, "ms-marco-minilm-l6-v2": -512}
-    counted |= {"embeddinggemma-300m": 2 * 768 * 3072}
-    assert odd == {"exaone-3.5-2.4b", "ministral-3-3b", *LFM2_MOE, *GEMMA_4, *counted}
+    counted |= {"clip-vit-b-16": -197, "clip-vit-l-14": -257, "electra-small": -256 * 257}
+    counted |= {"embeddinggemma-300m": 2 * 768 * 3072, "jina-embeddings-v3": -12_946_300}
+    rounded = {"exaone-3.5-2.4b", "exaone-3.5-7.8b", "exaone-3.5-32b", "jais-6.7b"}
+    rounded |= {"distil-whisper-large-v3"}
+    assert odd == {"ministral-3-3b", *rounded, *LFM2_MOE, *GEMMA_4, *counted}
     assert {name: catalog_model(name).expected_delta for name in counted} == counted
     assert catalog_model("ministral-3-3b").structure.parameters == 3_429_006_336
     assert catalog_model("exaone-3.5-2.4b").structure.parameters == 2_405_327_360
@@ -136,6 +219,48 @@ def test_unknown_model_names_the_nearest():
     with pytest.raises(UsageError) as raised:
         catalog_model("mixtral-8x22")
     assert "mixtral-8x22b" in raised.value.fix
+
+
+PARTS = """
+name = "m"
+kind = "parts"
+hf_id = ""
+license = ""
+source = ""
+[shape]
+like = "decoder"
+hidden_size = 8
+intermediate_size = 16
+num_layers = 2
+max_context_tokens = 32
+vocab_size = 10
+part = [
+    { name = "embedding", role = "tied", outputs = 10, inputs = 8 },
+    { name = "body", role = "body", outputs = 16, inputs = 8, copies = 2 },
+]
+attention = [{ layers = 2, heads = 2, kv_heads = 1, head_dim = 4 }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('role = "tied"', 'role = "tide"', "role"),
+        ("outputs = 16", "outputs = 0", "outputs"),
+        ("copies = 2", "copy = 2", "copy"),
+        ("heads = 2, ", "", "heads"),
+    ],
+)
+def test_a_model_is_told_array_by_array(tmp_path, old, new, named):
+    """10·8 + 2·16·8 = 336 values; two layers keep 2·2·4 values of a token."""
+    path = tmp_path / "m.toml"
+    path.write_text(PARTS)
+    structure = read_catalog_model(path).structure
+    assert (structure.parameters, structure.kv_values_per_token) == (336, 16)
+    path.write_text(PARTS.replace(old, new))
+    with pytest.raises(ModelError) as raised:
+        read_catalog_model(path)
+    assert named in str(raised.value)
 
 
 GOOD = """

@@ -12,6 +12,7 @@ import harness
 from harness.cli.main import main
 from harness.core.errors import HarnessError, ModelError, UsageError
 from harness.models.catalog.catalog import alias_names, load_spec, read_aliases
+from harness.models.catalog.counts import read_counts
 from harness.models.specs.tensors import parameters
 from harness.models.unknown import known_names
 from harness.runner.models import find_model
@@ -186,8 +187,36 @@ def test_aliases_are_counted_as_published():
     assert {"llama-2-7b", "deepseek-r1-distill-qwen-1.5b"} <= {*alias_names()}
     for name in alias_names():
         spec = load_spec(name)
-        assert (spec.name, parameters(spec)) == (name, spec.published_parameters)
+        assert spec.name == name
+        if spec.published_parameters is not None:
+            assert parameters(spec) == spec.published_parameters + spec.expected_delta
         assert name in known_names()
+
+
+def test_a_published_count_is_estimated_and_not_measured():
+    """How IndusQ is built was never published: 1.1 billion is what is known."""
+    found = find_model("indus-1b")
+    assert (found.target.parameters, found.target.structure) == (1_100_000_000, None)
+    assert "three counts" in " ".join(found.target.notes)
+    with pytest.raises(UsageError, match="published count"):
+        found.measured()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ('name = "gpt2"\nparameters = 9', "names two models"),
+        ('name = "llama-2-7b"\nparameters = 9', "names two models"),
+        ('name = "x"\nparameters = 0', "0 parameters"),
+        ('name = "x"\nparameters = "9"', "parameters"),
+    ],
+)
+def test_a_wrong_count_is_refused(tmp_path, row, words):
+    path = tmp_path / "counts.toml"
+    rest = 'stated = "9"\nhf_id = ""\nlicense = "mit"\nsource = "test"'
+    path.write_text(f"[[count]]\n{row}\n{rest}\n")
+    with pytest.raises(ModelError, match=words):
+        read_counts(path)
 
 
 @pytest.mark.parametrize(
