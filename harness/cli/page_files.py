@@ -18,6 +18,7 @@ from harness.core.errors import HarnessError, ResultFormatError, StorageError, U
 from harness.results.cut import read_cut
 from harness.results.document import is_document
 from harness.results.journal import SUFFIX, is_called_pairs
+from harness.results.merged import runs_of
 
 if TYPE_CHECKING:
     from harness.report.page.runs import Refused, Source
@@ -44,12 +45,12 @@ def read_sources(arguments: Sequence[str]) -> "tuple[list[Source], list[Refused]
     for argument in arguments:
         path = results_path(argument)
         if path.is_file() or not (path.is_dir() or glob.has_magic(argument)):
-            sources.append(_read(path))
+            sources += _read(path)
             continue
         found = list(_files(path, argument))
         for file in found:
             try:
-                sources.append(_read(file))
+                sources += _read(file)
             except HarnessError as error:
                 tell(f"passed over: {error.problem}")
                 problem = error.problem.replace(str(file), file.name)
@@ -115,21 +116,22 @@ def _files(path: Path, argument: str) -> Iterator[Path]:
             tell(f"passed over, no results file: {name}")
 
 
-def _read(path: Path) -> "Source":
-    """Read a document, a journal, or what is left of a document that was cut."""
+def _read(path: Path) -> "list[Source]":
+    """Read the runs of a document, a journal, or what is left of a document that was cut."""
     from harness.report.page.runs import Source
 
     if is_pairs(path):
         raise UsageError(f"{path}: {NOT_A_PAGE}", fix=f"bench report {path}")
     name = path.name.removesuffix(SUFFIX).removesuffix(".json")
     try:
-        return Source(name, read_results(path))
+        runs = runs_of(read_results(path))
+        return [Source(name if len(runs) == 1 else run.run_id, run) for run in runs]
     except ResultFormatError:
         cut = None if is_journal(path) else read_cut(path)
         if cut is None:
             raise
         tell(f"{path}: {cut.told}")
-        return Source(name, cut.document, (cut.told,))
+        return [Source(name, run, (cut.told,)) for run in runs_of(cut.document)]
 
 
 def _each_once(sources: "Sequence[Source]") -> "list[Source]":

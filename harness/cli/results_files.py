@@ -11,6 +11,7 @@ from harness.cli.output import tell
 from harness.core.errors import HarnessError, UsageError
 from harness.results.document import is_document, read_document
 from harness.results.journal import SUFFIX, document_of
+from harness.results.merged import runs_of
 from harness.results.schema import Document
 
 LATEST, PREVIOUS = "latest", "prev"
@@ -70,16 +71,25 @@ def lone_journals(folder: Path) -> list[Path]:
 
 
 def read_side(argument: str) -> list[Document]:
-    """Read every results file that an argument means, by time.
+    """Read every run of the results files that an argument means, by time.
 
-    A file must be one; in a folder or a pattern other JSON is passed over, and told on stderr. So
-    is the journal of a killed run that cannot be read: it is one of many.
+    A merged document is as many runs. A file must be one; in a folder or a pattern other JSON is
+    passed over, and told on stderr. So is the journal of a killed run that cannot be read: it is
+    one of many.
 
     Raises:
         UsageError: it means no results file.
         ResultFormatError: a results file is damaged or newer than this version.
         StorageError: a file cannot be read.
     """
+    return sorted(
+        (run for document in _documents(argument) for run in runs_of(document)),
+        key=lambda one: one.created_utc,
+    )
+
+
+def _documents(argument: str) -> list[Document]:
+    """Read every results file that an argument means, by time; see read_side."""
     path = results_path(argument)
     if path.is_file() or not (path.is_dir() or glob.has_magic(argument)):
         return [read_results(path)]
@@ -137,7 +147,7 @@ def read_one(argument: str, why: str = "one is read at a time") -> Document:
         UsageError: it means several or none.
         HarnessError: as read_side.
     """
-    documents = read_side(argument)
+    documents = _documents(argument)
     if len(documents) > 1:
         raise UsageError(
             f"{argument} holds {len(documents)} results files; {why}", fix="name one file"

@@ -18,6 +18,7 @@ from harness.results.checksum import check_content
 from harness.results.cut import CutDocument, cut_document
 from harness.results.document import decode_document
 from harness.results.environment import Environment, MachineFacts
+from harness.results.merged import one_run
 from harness.results.metrics import find_metric
 from harness.results.plan import RunPlan
 from harness.results.replies import Hardware, Placement
@@ -50,8 +51,11 @@ class _Document(msgspec.Struct, frozen=True):
     plan: RunPlan
     records: tuple[_Record, ...]
     checksum: str
+    sources: tuple[msgspec.Raw, ...] = ()
 
 
+# Formats of which a document of one run says the same.
+AS_NOW = (SCHEMA_VERSION - 1, SCHEMA_VERSION)
 _DECODER = msgspec.json.Decoder(_Document)
 _MARK = f'"{SCHEMA}"'.encode()
 _NUMBERS = tuple(field.name for field in msgspec.structs.fields(Cell) if field.type is int)
@@ -85,11 +89,11 @@ def decode_outline(content: bytes) -> Document:
     try:
         content = utf8_from(content)
         found = _DECODER.decode(content)
-        if (found.schema, found.schema_version) != (SCHEMA, SCHEMA_VERSION):
-            return decode_document(content)
+        if found.schema != SCHEMA or found.schema_version not in AS_NOW or found.sources:
+            return one_run(decode_document(content))
         document = _typed(found)
     except (ValueError, RecursionError):  # whatever it is, the strict reader has a sentence for it
-        return decode_document(content)
+        return one_run(decode_document(content))
     check_content(content, found.checksum)
     return document
 

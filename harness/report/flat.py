@@ -9,6 +9,7 @@ from harness.report.grid import MISSING, draw_csv, json_text
 from harness.report.rows import shown_metric, test_of
 from harness.report.same_keys import same_keys
 from harness.results.document import encode_document, plain
+from harness.results.merged import runs_of
 from harness.results.progress import ending_of, go_on_command, progress_of
 from harness.results.schema import Document, Metric, Record
 
@@ -39,16 +40,22 @@ def draw_document_json(document: Document) -> str:
 
 def draw_json_lines(document: Document) -> str:
     """One record per line, each with the run it belongs to and with every key of all of them."""
-    run = {
-        "run_id": document.run_id,
-        "created_utc": document.created_utc,
-        "schema_version": document.schema_version,
-        "method_version": document.method_version,
-        "ended": ending_of(document),
-        "progress": to_builtins(progress_of(document)),
-    }
-    lines = same_keys({**run, **plain(record)} for record in document.records)
+    lines = same_keys(
+        {**_run(run), **plain(record)} for run in runs_of(document) for record in run.records
+    )
     return "".join(f"{json_text(line)}\n" for line in lines)
+
+
+def _run(run: Document) -> dict[str, object]:
+    """What every line of a run says of it."""
+    return {
+        "run_id": run.run_id,
+        "created_utc": run.created_utc,
+        "schema_version": run.schema_version,
+        "method_version": run.method_version,
+        "ended": ending_of(run),
+        "progress": to_builtins(progress_of(run)),
+    }
 
 
 def draw_metric_csv(document: Document) -> str:
@@ -56,8 +63,12 @@ def draw_metric_csv(document: Document) -> str:
 
     The numbers of an INVALID record are left empty; its trust column says why.
     """
-    ended = [ending_of(document), go_on_command(document) or MISSING]
-    rows = [[*row, *ended] for record in document.records for row in _rows(document.run_id, record)]
+    rows = [
+        [*row, ending_of(run), go_on_command(run) or MISSING]
+        for run in runs_of(document)
+        for record in run.records
+        for row in _rows(run.run_id, record)
+    ]
     return draw_csv(CSV_HEADER, rows) + "\n"
 
 

@@ -91,10 +91,10 @@ class Row:
 
 
 def make_rows(records: Iterable[Record]) -> list[Row]:
-    """Group records by ROW_FIELDS, in the order in which the first of each comes."""
+    """Group records by ROW_FIELDS and run, in the order in which the first of each comes."""
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        key = tuple(getattr(record.cell, field) for field in ROW_FIELDS)
+        key = (record.source, *(getattr(record.cell, field) for field in ROW_FIELDS))
         groups.setdefault(key, []).append(record)
     return [Row(tuple(group)) for group in groups.values()]
 

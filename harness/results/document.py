@@ -19,7 +19,7 @@ from harness.results.checksum import KEY, check_content, checksum_of
 from harness.results.environment import Environment
 from harness.results.metrics import find_metric
 from harness.results.plan import RunPlan
-from harness.results.schema import SCHEMA, Document, Json
+from harness.results.schema import SCHEMA, Document, Json, Record
 from harness.results.unknown import gathered, spread
 from harness.results.upgrade import upgrade
 
@@ -27,6 +27,8 @@ JOURNAL_LINE = b'{"crc32":"'  # how each line of a journal begins
 NEW_FILE_WITH_RECORDS = "measure again, or take the file from where it was first written"
 # What every version writes more of; see harness.results.unknown.
 OPEN_PARTS: dict[str, type[msgspec.Struct]] = {"environment": Environment, "plan": RunPlan}
+
+OF_SEVERAL = ("sources", "source")  # fields of a document of several runs, and of its records
 
 
 def write_document(document: Document, path: Path) -> None:
@@ -70,8 +72,27 @@ def plain(value: Any) -> Any:
     """
     table = msgspec.to_builtins(value)
     if isinstance(value, Document):
-        table |= {name: spread(table[name]) for name in OPEN_PARTS}
+        table = _without_one_run(_spread(table))
+        table["records"] = [_without_one_run(record) for record in table["records"]]
+        if "sources" in table:
+            table["sources"] = [_spread(source) for source in table["sources"]]
+    if isinstance(value, Record):
+        table = _without_one_run(table)
     return _plain(table, "document")
+
+
+def _spread(table: Json) -> Json:
+    """A table whose open parts have keys of others in their own place."""
+    return table | {name: spread(table[name]) for name in OPEN_PARTS}
+
+
+def _without_one_run(table: Json) -> Json:
+    """A table without what only documents of several runs say."""
+    return {
+        key: value
+        for key, value in table.items()
+        if key not in OF_SEVERAL or value not in ((), [], None)
+    }
 
 
 def read_document(path: Path) -> Document:
@@ -140,7 +161,11 @@ def decode_document(content: bytes) -> Document:
 
 def with_open_parts(table: Json) -> Json:
     """Return a document's table with records for the parts of it that may say anything."""
-    parts = {
+    sources = table.get("sources")
+    if isinstance(sources, list):
+        read = (with_open_parts(one) if isinstance(one, dict) else one for one in sources)
+        table = {**table, "sources": list(read)}
+    parts: Json = {
         name: gathered(table[name], kind)
         for name, kind in OPEN_PARTS.items()
         if isinstance(table.get(name), dict)

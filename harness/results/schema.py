@@ -34,10 +34,11 @@ from harness.results.replies import (
 
 SCHEMA = "bench.results"
 # Format history. A reader upgrades one step at a time; a writer writes only the newest.
+#   3  a document may be of several runs on several machines: `sources`, and `source` of a record
 #   2  test `run` is called `graph`, reason SHIFT is called DRIFT, reason FOREIGN_CPU and the
 #      counters foreign_cpu_* are called BACKGROUND_CPU and background_cpu_*
 #   1  first format
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Raised whenever a measured or estimated value changes its meaning; see CHANGELOG, "Numbers".
 METHOD_VERSION = 2
 Json = dict[str, Any]
@@ -266,6 +267,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             steps are from whole passes; null of one that is built here.
         samples: one object per process, raw: round, order, every duration in ns.
         memory: one object per process that took memory and timed nothing, raw, in bytes.
+        source: which of the document's `sources` it is of, from 0; null in a document of one run.
     """
 
     cell: Cell
@@ -286,6 +288,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     sustain: Sustained | None = None
     samples: tuple[ProcessSamples, ...] = ()
     memory: tuple[MemoryTaken, ...] = ()
+    source: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse an unknown status, and a failure that does not say what to do about it."""
@@ -294,8 +297,25 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"a record that is {self.status} needs a reason")
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of several in a document.
+
+    Attributes:
+        run_id: see Document.
+        created_utc: likewise.
+        environment: the machine of the run, and its peaks; of a cell that no machine has measured,
+            nothing.
+        plan: what was asked for; `cell` says which cell of a plan, and of which machine.
+    """
+
+    run_id: str
+    created_utc: str
+    environment: Environment
+    plan: RunPlan
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: its environment, its plan, and one record per cell.
+    """One run: its environment, its plan, and one record per cell; or several, merged.
 
     Attributes:
         schema: SCHEMA.
@@ -305,7 +325,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         created_utc: when the run began, ISO 8601.
         environment: the machine and the peaks that were measured on it.
         plan: what was asked for; a path is its last component.
-        records: in the order of the plan.
+        records: in the order of the plan; of several runs, in the order of `sources`.
+        sources: the runs of a merged document, whose `environment` and `plan` are what all of them
+            share; empty: it is one run.
     """
 
     schema: str = SCHEMA
@@ -316,6 +338,16 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     plan: RunPlan
     records: tuple[Record, ...]
+    sources: tuple[Source, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a record that is of none of the runs."""
+        known = range(len(self.sources))
+        for number, record in enumerate(self.records):
+            if record.source is not None if not self.sources else record.source not in known:
+                raise ValueError(
+                    f"records[{number}].source is {record.source}, and {len(known)} runs are there"
+                )
 
 
 def kind_of(cell: Cell) -> Kind:

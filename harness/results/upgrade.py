@@ -52,6 +52,11 @@ def _document_in_2(document: Json) -> Json:
     return {**document, "records": [_record_in_2(record) for record in document["records"]]}
 
 
+def _document_in_3(document: Json) -> Json:
+    """A document of one run is what it was; of several there were none."""
+    return {key: value for key, value in document.items() if key != "sources"}
+
+
 def _record_in_2(record: Json) -> Json:
     """One record in the words of format 2."""
     cell = record["cell"]
@@ -98,7 +103,7 @@ def _fields_in_2(table: Json) -> Json:
 
 
 # version -> the step to the next one. The history stands at SCHEMA_VERSION.
-UPGRADES: dict[int, Callable[[Json], Json]] = {1: _document_in_2}
+UPGRADES: dict[int, Callable[[Json], Json]] = {1: _document_in_2, 2: _document_in_3}
 
 
 def upgrade(

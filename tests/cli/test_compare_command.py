@@ -353,7 +353,7 @@ def test_a_file_that_is_not_there_is_a_storage_error(sides, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"schema_version":2', '"schema_version":99', "is newer than"),
+        ('"schema_version":3', '"schema_version":99', "is newer than"),
         ("11940000", "NaN", "no complete JSON"),
         ("11940000", "1e999", "results file"),
         ("11940000", "11940001", "damaged or edited"),

@@ -40,7 +40,7 @@ def results(tmp_path):
     (folder / "cut.json").write_bytes(contents[0][:-9])
     (folder / "changed.json").write_bytes(contents[0].replace(b"101.0", b"999.0"))
     (folder / "newer.json").write_bytes(
-        unchecked(contents[0]).replace(b'"schema_version":2', b'"schema_version":99')
+        unchecked(contents[0]).replace(b'"schema_version":3', b'"schema_version":99')
     )
     (folder / "copy.json").write_bytes(contents[1])
     (folder / "other.json").write_text("{}")

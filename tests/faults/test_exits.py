@@ -64,7 +64,7 @@ DAMAGED = {
     ),
     "a rate below 0": replaced(b'"decode_tok_s":{"value":', b'"decode_tok_s":{"value":-'),
     "a number that is none": replaced(b'"schema_version":', b'"schema_version":-'),
-    "a later format": replaced(b'"schema_version":2', b'"schema_version":99'),
+    "a later format": replaced(b'"schema_version":3', b'"schema_version":99'),
     "a list": b"[]",
     "a word": b'"bench.results"',
     "another program's": b'{"schema":"other"}',

@@ -57,7 +57,7 @@ def test_levels_of_the_plan_without_a_record_are_named():
         b'{"records":[\n{"cell":{}},\n',
         b'"records":[\n',
         b'[1,"records":[\n',
-        CONTENT[:2000].replace(b'"schema_version":2', b'"schema_version":9'),
+        CONTENT[:2000].replace(b'"schema_version":3', b'"schema_version":9'),
     ],
     ids=("whole", "changed", "head", "empty", "other", "no head", "mark", "list", "newer"),
 )
