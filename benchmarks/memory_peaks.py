@@ -18,8 +18,8 @@ from harness.builder.quantize.levels import LEVELS
 from harness.core.units import MIB
 from harness.engine.shapes import shapes_json
 from harness.engine.workload import Workload
+from harness.estimator.cell import CellLengths, cell_memory
 from harness.estimator.memory import MemoryBreakdown
-from harness.estimator.record import CellLengths, cell_memory
 from harness.machine.process.worker import Worker
 from harness.models.specs.dissect import spec_structure
 from harness.models.weights.source import resolve_model

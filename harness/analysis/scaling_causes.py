@@ -13,10 +13,10 @@ from itertools import combinations
 
 from harness.builder.quantize.levels import QuantLevel
 from harness.core.units import GB, KIB
+from harness.estimator.cell import TYPICAL_OPERATOR_S
 from harness.estimator.memory import ORT_CPU, stored_model_bytes
 from harness.estimator.nodes import operator_calls
 from harness.estimator.query import stored_bits
-from harness.estimator.record import TYPICAL_OPERATOR_S
 from harness.estimator.work import Pass, Work, attention_work
 from harness.models.catalog.catalog import catalog_model, catalog_names
 from harness.models.specs.structure import ModelStructure, Role

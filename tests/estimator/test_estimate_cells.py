@@ -7,17 +7,10 @@ from msgspec import structs
 
 from harness.builder.quantize.layout import stored_bytes
 from harness.builder.quantize.levels import CACHES, LEVELS
-from harness.estimator.record import (
-    CellLengths,
-    HardwarePeaks,
-    bandwidth_only,
-    cell_estimate,
-    mbu,
-    mfu,
-    rule_values,
-    whole_cache,
-)
+from harness.estimator.cell import CellLengths, bandwidth_only, cell_estimate, whole_cache
+from harness.estimator.rules import HardwarePeaks, rule_values
 from harness.estimator.timing import decode_step, prefill
+from harness.estimator.utilisation import mbu, mfu
 from harness.models.catalog.catalog import catalog_model, load_spec
 from harness.results.calibration import Constants, RatePoint
 

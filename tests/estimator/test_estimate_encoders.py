@@ -3,8 +3,10 @@
 import pytest
 
 from harness.builder.quantize.levels import LEVELS
+from harness.estimator.cell import CellLengths, cell_estimate
 from harness.estimator.memory import ORT_CPU, peak_memory
-from harness.estimator.record import CellLengths, HardwarePeaks, cell_estimate, record_estimates
+from harness.estimator.record import record_estimates
+from harness.estimator.rules import HardwarePeaks
 from harness.estimator.work import Pass, pass_work
 from harness.models.catalog.catalog import catalog_model
 from harness.models.specs.structure import Stage

@@ -3,14 +3,10 @@
 import pytest
 
 from harness.builder.quantize.levels import LEVELS
-from harness.estimator.record import (
-    ESTIMATORS,
-    CellLengths,
-    HardwarePeaks,
-    exported_estimates,
-    record_estimates,
-    utilisation,
-)
+from harness.estimator.cell import CellLengths
+from harness.estimator.record import ESTIMATORS, exported_estimates, record_estimates
+from harness.estimator.rules import HardwarePeaks
+from harness.estimator.utilisation import utilisation
 from harness.models.catalog.catalog import catalog_model
 from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import Kind

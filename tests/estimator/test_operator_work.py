@@ -8,8 +8,10 @@ from msgspec import structs
 from harness.builder.quantize.levels import LEVELS
 from harness.estimator.calibration.constants import ATTENTION, ATTENTION_CALL, SESSION_CALL
 from harness.estimator.calibration.operators import CONVOLUTION, DELTA, MAMBA
+from harness.estimator.cell import CellLengths
 from harness.estimator.memory import ORT_CPU
-from harness.estimator.record import CellLengths, HardwarePeaks, record_estimates
+from harness.estimator.record import record_estimates
+from harness.estimator.rules import HardwarePeaks
 from harness.estimator.timing import decode_step, prefill
 from harness.estimator.work import EXPERTS, Pass, attention_work, pass_work
 from harness.models.catalog.catalog import load_spec

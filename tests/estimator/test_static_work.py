@@ -11,13 +11,9 @@ from harness.builder.graph.static.geometry import (
 )
 from harness.builder.quantize.levels import find_level
 from harness.core.errors import ModelError
-from harness.estimator.record import (
-    CellLengths,
-    HardwarePeaks,
-    bandwidth_only,
-    record_estimates,
-    static_estimate,
-)
+from harness.estimator.cell import CellLengths, bandwidth_only, static_estimate
+from harness.estimator.record import record_estimates
+from harness.estimator.rules import HardwarePeaks
 from harness.estimator.static import (
     StaticLengths,
     static_operator_calls,

@@ -10,8 +10,10 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from harness.estimator.record import CellLengths, RecordEstimates, utilisation
+from harness.estimator.cell import CellLengths
+from harness.estimator.record import RecordEstimates
 from harness.estimator.static import StaticLengths
+from harness.estimator.utilisation import utilisation
 from harness.machine.watch.evidence import gather_evidence
 from harness.machine.watch.trust import grade
 from harness.results.enums import Grade, Kind, ReasonCode, Status, worst_grade

@@ -11,7 +11,7 @@ from harness.core.findings import Log
 from harness.devices.device import Device
 from harness.estimator.calibration.bandwidth import read_bytes_per_s
 from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
-from harness.estimator.record import HardwarePeaks
+from harness.estimator.rules import HardwarePeaks
 from harness.results.calibration import Constants
 from harness.results.entries import CalibrationEntry, NoCalibrationEntry
 from harness.results.environment import Environment, NoCalibration, ReadBandwidth

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
     from harness.devices.device import Device
     from harness.engine.workload import Workload
-    from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
+    from harness.estimator.cell import CellLengths
+    from harness.estimator.record import RecordEstimates
+    from harness.estimator.rules import HardwarePeaks
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
     from harness.store.exported import AnyArtifact

@@ -58,7 +58,9 @@ from harness.runner.models.tests import (
 if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
     from harness.devices.device import Device
-    from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
+    from harness.estimator.cell import CellLengths
+    from harness.estimator.record import RecordEstimates
+    from harness.estimator.rules import HardwarePeaks
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
     from harness.store.exported import AnyArtifact

@@ -22,14 +22,10 @@ from harness.core.errors import UsageError
 from harness.devices.table import ROWS
 from harness.engine.exported.geometry import AS_IS, DECODERS, FROZEN, ExportedGeometry
 from harness.engine.workload import Workload
-from harness.estimator.record import (
-    CellLengths,
-    HardwarePeaks,
-    RecordEstimates,
-    exported_estimates,
-    mbu_file,
-    record_estimates,
-)
+from harness.estimator.cell import CellLengths
+from harness.estimator.record import RecordEstimates, exported_estimates, record_estimates
+from harness.estimator.rules import HardwarePeaks
+from harness.estimator.utilisation import mbu_file
 from harness.models.exported.model import ExportedModel, Role, Storage
 from harness.models.exported.sizes import invented_values
 from harness.models.specs.structure import ModelStructure

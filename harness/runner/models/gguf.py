@@ -29,7 +29,9 @@ from harness.runner.models.tests import DECODER_FLAGS, capacities_of, decoder_te
 if TYPE_CHECKING:
     from harness.builder.graph.static.geometry import AnyShapes
     from harness.engine.workload import Workload
-    from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
+    from harness.estimator.cell import CellLengths
+    from harness.estimator.record import RecordEstimates
+    from harness.estimator.rules import HardwarePeaks
     from harness.results.schema import Metric
     from harness.runner.settings import Settings
     from harness.store.exported import AnyArtifact

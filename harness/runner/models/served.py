@@ -38,7 +38,9 @@ from harness.runner.models.tests import DECODER_FLAGS, decoder_tests
 
 if TYPE_CHECKING:
     from harness.engine.workload import Workload
-    from harness.estimator.record import CellLengths, HardwarePeaks, RecordEstimates
+    from harness.estimator.cell import CellLengths
+    from harness.estimator.record import RecordEstimates
+    from harness.estimator.rules import HardwarePeaks
     from harness.runner.settings import Settings
     from harness.store.exported import AnyArtifact
 
