@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from harness.core.errors import UsageError
-from harness.estimator.record import CALIBRATED, ESTIMATORS
+from harness.estimator.record import AS_CALIBRATED, CALIBRATED, ESTIMATORS
 from harness.results.enums import Kind
 from harness.results.metrics import metric_row
 from harness.results.schema import DECODE, ENCODE, PREFILL, REQUEST, Cell, Document, Record, kind_of
@@ -58,7 +58,9 @@ JUDGED = (
     JudgedMetric("weights_bytes", EVERY_KIND),
 )
 METRIC_PLACES = {metric.name: place for place, metric in enumerate(JUDGED)}
-ESTIMATOR_PLACES = {name: place for place, name in enumerate((*ESTIMATORS, REMEASURE))}
+# The calibrated estimate without the drift of the machine stands before the one with it.
+JUDGED_ESTIMATORS = (*ESTIMATORS[:-1], AS_CALIBRATED, ESTIMATORS[-1])
+ESTIMATOR_PLACES = {name: place for place, name in enumerate((*JUDGED_ESTIMATORS, REMEASURE))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Pair:
     Attributes:
         metric: name of one of JUDGED.
         threads: thread class of the cell in its document.
-        estimator: one of ESTIMATORS, or REMEASURE.
+        estimator: one of JUDGED_ESTIMATORS, or REMEASURE.
         cell: the cell.
         error_ln: ln(estimated time / measured time).
     """
@@ -136,7 +138,7 @@ def estimate_pairs(documents: Iterable[Document]) -> list[Pair]:
         _pair(judged, estimator, estimated, judged.measured)
         for judged in judged_metrics(documents)
         if judged.measured is not None
-        for estimator in ESTIMATORS
+        for estimator in JUDGED_ESTIMATORS
         if (estimated := judged.estimated(estimator)) is not None
     ]
 
@@ -183,7 +185,7 @@ class ErrorRow:
     Attributes:
         metric: name of a judged metric.
         threads: `1 thread`, `all` (the largest count of a document), or another count.
-        estimator: one of ESTIMATORS, or REMEASURE.
+        estimator: one of JUDGED_ESTIMATORS, or REMEASURE.
         group: which group of the grouping; None in the table over all cells.
         cells: how many errors there are.
         median_ln: median of |e|.

@@ -43,6 +43,10 @@ PARAMS, RULE_OF_THUMB, STRUCTURE, CALIBRATED = ESTIMATORS = (
 )
 
 
+# The calibrated estimate without the drift of the machine since, kept beside it where there is one.
+AS_CALIBRATED = "as_calibrated"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordEstimates:
     """All estimates of one cell.
@@ -70,6 +74,7 @@ def record_estimates(
     rule_of_thumb   the same, of which 55 % is reached
     structure       what a pass really reads, over the bandwidth alone
     calibrated      the same over rates measured here; not of static decoders
+    as_calibrated   the same without the drift of the machine, where it is known: times alone
     """
     parameters, bits = model.parameters, level.weight_bits
     sums: dict[str, CellEstimate] = {}
@@ -79,6 +84,9 @@ def record_estimates(
         sums[STRUCTURE] = counted(model, level, constants, lengths)
     if peaks.measured is not None and lengths.static is None:
         sums[CALIBRATED] = cell_estimate(model, level, peaks.measured, lengths)
+        if peaks.measured.drift is not None:
+            steady = structs.replace(peaks.measured, drift=None)
+            sums[AS_CALIBRATED] = cell_estimate(model, level, steady, lengths)
     values: dict[str, Values] = {
         PARAMS: rule_values(parameters, bits, lengths, peaks, 1.0)
         if model.decodes
@@ -89,26 +97,37 @@ def record_estimates(
         **{name: found.values for name, found in sums.items()},
     }
     by_metric: dict[str, dict[str, float | None]] = {}
-    for name in ESTIMATORS:
+    for name in (*ESTIMATORS, AS_CALIBRATED):
         for metric, value in values.get(name, {}).items():
+            if name == AS_CALIBRATED and not _is_timed(metric):
+                continue
             by_metric.setdefault(metric, {})[name] = value
     best = next((name for name in (CALIBRATED, STRUCTURE) if name in sums), None)
     if best is None:
         return RecordEstimates(by_metric, None, None)
     explanation = structs.replace(
-        _explanation(best, sums[best], peaks, model.read_parameters),
+        _explanation(best, sums, peaks, model.read_parameters),
         whole_cache=whole_cache(model, level, lengths),
     )
     return RecordEstimates(by_metric, explanation, sums[best])
 
 
-def _explanation(name: str, found: CellEstimate, peaks: HardwarePeaks, read: int) -> Explanation:
+def _is_timed(metric: str) -> bool:
+    """Whether a metric moves with the speed of the machine: sizes do not."""
+    return not metric.endswith("_bytes")
+
+
+def _explanation(
+    name: str, sums: Mapping[str, CellEstimate], peaks: HardwarePeaks, read: int
+) -> Explanation:
     """Return the sum behind an estimate: terms of each pass, parts of memory."""
+    found, steady = sums[name], sums.get(AS_CALIBRATED)
     return Explanation(
         estimator=name,
         basis=found.basis,
         threads=peaks.measured.threads if peaks.measured is not None else None,
         read_parameters=read,
+        drift=peaks.measured.drift if steady is not None and peaks.measured is not None else None,
         passes=tuple(
             EstimatedPass(
                 pass_name=key,
@@ -116,6 +135,7 @@ def _explanation(name: str, found: CellEstimate, peaks: HardwarePeaks, read: int
                 bound=breakdown.bound,
                 complete=breakdown.compute_known,
                 terms=estimated_terms(breakdown),
+                as_calibrated_seconds=steady.times[key].seconds if steady is not None else None,
             )
             for key, breakdown in found.times.items()
         ),

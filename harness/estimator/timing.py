@@ -1,6 +1,9 @@
 """How long the work of a pass takes, term by term, over what a machine can do.
 
 time = Σ max(read bytes / bandwidth, flop / rate of the kernel) + Σ calls · time of a call
+
+Each of these times is scaled by how the machine has drifted since its constants were measured,
+where a run has looked: see harness.estimator.calibration.pulse.
 """
 
 from collections import defaultdict
@@ -18,11 +21,12 @@ from harness.estimator.calibration.operators import STATES, stand_in, typical_sl
 from harness.estimator.memory import ORT_CPU, Runtime
 from harness.estimator.work import MATRIX_STREAM, STREAM, Pass, Work, pass_work
 from harness.models.specs.structure import ModelStructure, Stage
-from harness.results.calibration import Constants
+from harness.results.calibration import Constants, Drift
 
 _CALL = call_name("")  # the end of such a name
 # A timed kernel is bound by memory where reading alone takes at least this share of its time.
 NEAR_MEMORY = 0.7
+STEADY = Drift(1.0, 1.0, 1.0, 0)  # of constants that nothing was held against since
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +214,16 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
     """Bound one term by memory, compute or the calls it makes."""
     if work.calls:
         call_s = _call_s(work.kernel, constants, working_set_bytes)
+        call_s /= (constants.drift or STEADY).calls
         return Term(work, work.calls * call_s, 0.0, None, "overhead")
     if not work.flop:
         return _moved(work, constants)
+    drift = constants.drift or STEADY
     memory_s = work.read_bytes / constants.bytes_per_s(working_set_bytes)
     size_bytes = work.set_bytes or working_set_bytes
     rate = constants.rate_per_s(work.kernel, work.rows, size_bytes)
     if rate is None:
+        memory_s /= drift.memory
         return Term(work, memory_s, memory_s, None, "memory")
     compute_s = work.flop / rate
     bound = "compute" if compute_s > memory_s else "memory"
@@ -225,14 +232,29 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
         # The rate was taken while the kernel read as much: reading is inside it.
         bound = "memory" if memory_s > NEAR_MEMORY * compute_s else "compute"
         bound = "sequential" if work.sequential else bound
-        return Term(work, compute_s, memory_s, compute_s, bound)
+        seconds = _drifted_s(compute_s, memory_s, drift)
+        return Term(work, seconds, memory_s / drift.memory, seconds, bound)
+    memory_s, compute_s = memory_s / drift.memory, compute_s / drift.matrix
     return Term(work, max(memory_s, compute_s), memory_s, compute_s, bound)
+
+
+def _drifted_s(seconds: float, memory_s: float, drift: Drift) -> float:
+    """Return what a kernel takes now that read memory while it was timed.
+
+        seconds · (m / drift of memory + (1 - m) / drift of matrices),  m = memory_s / seconds
+
+    The part of its time that reading alone explains moves with memory, the rest with products.
+    """
+    share = min(1.0, memory_s / seconds)
+    return seconds * (share / drift.memory + (1 - share) / drift.matrix)
 
 
 def _moved(work: Work, constants: Constants) -> Term:
     """Time bytes that are only moved: at a rate of their own where one was measured."""
-    rate = constants.rate_per_s(work.kernel, work.rows, work.read_bytes)
+    rate, drift = constants.rate_per_s(work.kernel, work.rows, work.read_bytes), constants.drift
     seconds = work.read_bytes / (rate or constants.bytes_per_s(work.read_bytes))
+    if drift is not None:
+        seconds /= drift.memory if rate is None else drift.matrix
     return Term(work, seconds, seconds, None, "sequential" if work.sequential else "memory")
 
 

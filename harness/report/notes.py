@@ -7,6 +7,7 @@ from msgspec import structs
 
 from harness.core.units import GB, MIB
 from harness.models.served import is_served
+from harness.report.drift import drift_notes
 from harness.report.energy_notes import energy_notes
 from harness.report.headline import LLAMA, thread_words
 from harness.report.numbers import counted, three_digits
@@ -68,6 +69,7 @@ def notes(document: Document, rows: Sequence[Row]) -> list[str]:
         *_sustained(document.records),
         *_starts(document),
         *_estimate_note(document),
+        *drift_notes(document),
         *_whole_caches(rows),
         *_same_weights(document),
         *_lost_peaks(document),
@@ -352,7 +354,7 @@ def _doubts_of(calibration: StoredConstants, own: dict[int, float | None]) -> It
         )
     points = calibration.constants.bandwidth
     largest = max(points, key=lambda point: point.size_bytes, default=None)
-    if largest is None:
+    if largest is None or calibration.constants.pulse is not None:  # the drift says how far
         return
     stored = largest.rate_per_s
     if read is not None and abs(read - stored) > OFF_SHARE * stored:

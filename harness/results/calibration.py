@@ -68,6 +68,52 @@ class TimePoint(msgspec.Struct, frozen=True):
             )
 
 
+class Pulse(msgspec.Struct, frozen=True):
+    """What a machine did in moments of a calibration or a run: three rates of one probe.
+
+    Attributes:
+        read_bytes_per_s: memory, beyond any cache.
+        flop_per_s: a product of matrices that stay in a cache.
+        calls_per_s: operators of next to nothing.
+        readings: that each is the centre of.
+    """
+
+    read_bytes_per_s: float
+    flop_per_s: float
+    calls_per_s: float
+    readings: int
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine does."""
+        rates = (self.read_bytes_per_s, self.flop_per_s, self.calls_per_s)
+        if not all(value > 0 and math.isfinite(value) for value in rates):
+            raise MeasurementError(
+                f"rates of {rates} a second", fix="measure them again: they are positive"
+            )
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """How fast a machine is now, as shares of what it was when it was calibrated.
+
+    Attributes:
+        memory: reading beyond any cache; 0.8: it reads 0.8 of what it did.
+        matrix: multiplying.
+        calls: what is fixed of each call.
+        readings: of this run, that they are the centres of.
+    """
+
+    memory: float
+    matrix: float
+    calls: float
+    readings: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        shares = (self.memory, self.matrix, self.calls)
+        if not all(value > 0 and math.isfinite(value) for value in shares):
+            raise MeasurementError(f"a drift of {shares}", fix="measure again: shares are positive")
+
+
 class Constants(msgspec.Struct, frozen=True):
     """The hardware peaks of one device with one thread count.
 
@@ -82,6 +128,9 @@ class Constants(msgspec.Struct, frozen=True):
             nothing.
         threads: that they hold for; 0: the whole device.
         times: other fixed times with their intervals: SESSION_CALL (one empty run).
+        pulse: what a short probe read meanwhile; null: it did not run.
+        drift: how fast the machine is now, by which every time is scaled; null: it is not known,
+            and nothing is. Never stored with constants.
     """
 
     basis: str
@@ -90,6 +139,8 @@ class Constants(msgspec.Struct, frozen=True):
     operator_s: float | None = None
     threads: int = 0
     times: Mapping[str, TimePoint] = {}
+    pulse: Pulse | None = None
+    drift: Drift | None = None
 
     @property
     def measured(self) -> bool:

@@ -120,11 +120,19 @@ class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
 
 
 class BandwidthEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bandwidth"):
-    """How fast one process of a round read memory."""
+    """How fast one process of a round read memory, multiplied and called.
+
+    Attributes:
+        threads: that it did so with.
+        round: from 0.
+        reply: what it said.
+        reading: from 0; a round of many groups has several of one thread count.
+    """
 
     threads: int
     round: int
     reply: MemoryRead
+    reading: int = 0
 
 
 class NoBandwidthEntry(

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from harness.results.calibration import Drift
+
 
 class EstimatedTerm(msgspec.Struct, frozen=True, kw_only=True):
     """One term of an estimated pass.
@@ -38,6 +40,7 @@ class EstimatedPass(msgspec.Struct, frozen=True, kw_only=True):
         bound: what most of it is bound by.
         complete: false: no compute peak is known, so it takes at least that long.
         terms: of the sum.
+        as_calibrated_seconds: without the explanation's drift; null: there is none.
     """
 
     pass_name: str = msgspec.field(name="pass")
@@ -45,6 +48,7 @@ class EstimatedPass(msgspec.Struct, frozen=True, kw_only=True):
     bound: str
     complete: bool
     terms: tuple[EstimatedTerm, ...]
+    as_calibrated_seconds: float | None = None
 
 
 class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +92,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             out and tables that give it one row; null: not counted.
         whole_cache: what the model's whole context would take; null: all of it is allocated, or
             it is not known.
+        drift: how fast the machine was beside the rows, as shares of what it was when it was
+            calibrated: every time is scaled by them; null: it is not known, and nothing is.
     """
 
     estimator: str
@@ -97,3 +103,4 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     memory: tuple[MemoryPart, ...] = ()
     read_parameters: int | None = None
     whole_cache: WholeCache | None = None
+    drift: Drift | None = None

@@ -544,11 +544,19 @@ class MemoryRead(msgspec.Struct, frozen=True, kw_only=True):
         threads: one slice of the vector each.
         bytes: of a pass.
         pass_ns: wall time of each pass, in order.
+        matrix_flop: of one pass of a product of matrices that stay in a cache; 0: none was run.
+        matrix_ns: wall time of each such pass.
+        calls: operators of one run of a graph of next to nothing; 0: none was run.
+        call_ns: wall time of each such run.
     """
 
     threads: int
     bytes: int
     pass_ns: tuple[int, ...]
+    matrix_flop: float = 0.0
+    matrix_ns: tuple[int, ...] = ()
+    calls: int = 0
+    call_ns: tuple[int, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """All estimators of one cell beside each other, and what the best one is the sum of."""
 
 import pytest
+from msgspec import structs
 
 from harness.builder.quantize.levels import LEVELS
 from harness.estimator.cell import CellLengths
@@ -8,7 +9,7 @@ from harness.estimator.record import ESTIMATORS, exported_estimates, record_esti
 from harness.estimator.rules import HardwarePeaks
 from harness.estimator.utilisation import utilisation
 from harness.models.catalog.catalog import catalog_model
-from harness.results.calibration import Constants, RatePoint
+from harness.results.calibration import Constants, Drift, RatePoint
 from harness.results.enums import Kind
 from harness.results.metrics import METRICS
 
@@ -40,6 +41,30 @@ def test_every_estimator_speaks_of_what_it_can():
     assert list(found["peak_rss_bytes"]) == ["params", "structure", "calibrated"]
     values = [value for row in found.values() for value in row.values()]
     assert all(value is not None and value > 0 for value in values)
+
+
+def test_a_drift_scales_the_calibrated_estimate_alone():
+    """A machine at half of everything: twice the time; the estimate without it stands beside."""
+    drifted = structs.replace(MEASURED, drift=Drift(0.5, 0.5, 0.5, 3))
+    before = estimated(REQUEST, HardwarePeaks(20e9, MEASURED))
+    after = estimated(REQUEST, HardwarePeaks(20e9, drifted))
+    for metric, values in before.by_metric.items():
+        steady = values.get("calibrated")
+        now = dict(after.by_metric[metric])
+        raw, scaled = now.pop("as_calibrated", None), now.pop("calibrated", None)
+        assert now == {name: value for name, value in values.items() if name != "calibrated"}
+        if steady is None or metric.endswith("_bytes"):
+            assert (raw, scaled) == (None, steady)
+            continue
+        assert raw == steady
+        factor = 0.5 if metric.endswith("_tok_s") else 2.0
+        assert scaled == pytest.approx(factor * steady)
+    found = after.explanation
+    assert found.drift == Drift(0.5, 0.5, 0.5, 3)
+    assert before.explanation.drift is None
+    for one in found.passes:
+        assert one.seconds == pytest.approx(2 * one.as_calibrated_seconds)
+    assert all(one.as_calibrated_seconds is None for one in before.explanation.passes)
 
 
 def test_the_rules_by_hand():

@@ -3,6 +3,7 @@
 from math import exp
 
 import pytest
+from msgspec import structs
 
 from harness.builder.quantize.levels import LEVELS
 from harness.core.errors import MeasurementError
@@ -19,7 +20,7 @@ from harness.estimator.memory import ORT_CPU, peak_memory
 from harness.estimator.timing import decode_step, prefill, timed
 from harness.estimator.work import Work
 from harness.models.catalog.catalog import catalog_model
-from harness.results.calibration import Constants, RatePoint, TimePoint, rate_at
+from harness.results.calibration import Constants, Drift, RatePoint, TimePoint, rate_at
 
 # HardwarePeaks measured on two cores of an EPYC with onnxruntime 1.31.1, one thread: read rate as
 # kernels reach it, matrix rates at 512 rows, attention, and 79 us per layer of eleven nodes.
@@ -61,6 +62,29 @@ def test_a_kernel_without_a_rate_is_said_to_be_unknown():
     whole = timed("pass", (Work("m", "k", 1, 1e9, 1e12, 1e12),), Constants("", (RatePoint(1e9),)))
     assert whole.seconds == 1.0
     assert not whole.compute_known
+
+
+def test_times_are_scaled_by_how_the_machine_has_drifted():
+    """Memory at half, products at 0.8, calls at 0.5 of what they were when it was calibrated.
+
+    Of 0.2 s that a kernel took while it read, memory explains half: 0.1 / 0.5 + 0.1 / 0.8 = 0.325.
+    A prompt: the longer of 0.1 / 0.5 and 0.4 / 0.8. 50 calls of 1 ms: 0.1 s. A stream: 0.1 / 0.5.
+    """
+    rates = {"k": (RatePoint(20e9, processes=4),), "e": (RatePoint(10e9),)}
+    steady = Constants("", (RatePoint(10e9),), rates, operator_s=1e-3)
+    drifted = structs.replace(steady, drift=Drift(0.5, 0.8, 0.5, 3))
+    work = (
+        Work("step", "k", 1, read_bytes=1e9, flop=4e9),
+        Work("prompt", "k", 64, read_bytes=1e9, flop=8e9),
+        Work("calls", OPERATOR_CALL, 1, calls=50),
+        Work("stream", "none", 1, read_bytes=1e9),
+        Work("elementwise", "e", 1, read_bytes=1e9),
+    )
+    before, after = (timed("pass", work, known).terms for known in (steady, drifted))
+    # The stream of all reads 3e9 bytes: 0.1 s each.
+    assert [term.seconds for term in before] == pytest.approx([0.2, 0.4, 0.05, 0.1, 0.1])
+    assert [term.seconds for term in after] == pytest.approx([0.325, 0.5, 0.1, 0.2, 0.125])
+    assert [term.bound for term in after] == [term.bound for term in before]
 
 
 def test_fixed_costs_that_were_measured_are_added():

@@ -3,13 +3,14 @@
 import json
 
 import pytest
-from msgspec import structs
+from msgspec import convert, structs
 
 from harness.core.errors import UsageError
 from harness.report.render import render, summary
 from harness.report.rows import make_rows
 from harness.results.calibration import Constants, RatePoint, StoredConstants
 from harness.results.document import decode_document
+from harness.results.explanation import Explanation
 from harness.results.replies import Placement
 from harness.results.schema import Metric, Reason, Record, Trust
 from tests.report.report_documents import (
@@ -456,6 +457,30 @@ def test_a_run_far_off_its_calibration_says_so():
         assert f"{said}: estimates may be off" in text
         run = document(*group(), environment={**ENVIRONMENT, "calibration": dated})
         assert f"{said} on 2026-11-28: estimates may be off" in render(run, "table")
+
+
+def test_a_drift_since_the_calibration_is_said():
+    """Half of what memory gave is told, with what estimates make of it; 2 % are none."""
+    explanation = {"estimator": "calibrated", "basis": "measured here", "threads": 2}
+    for shares, said in (
+        ((0.5, 0.9, 1.2), "reads memory at 0.50 of what it did when it was calibrated"),
+        ((0.98, 1.02, 1.0), "drift: with 2 threads none beyond 3% since the calibration"),
+    ):
+        drift = dict(zip(("memory", "matrix", "calls"), shares, strict=True))
+        found = convert({**explanation, "drift": {**drift, "readings": 3}}, Explanation)
+        rows = [structs.replace(one, explanation=found) for one in group()]
+        assert said in " ".join(render(document(*rows), "table").split())
+
+
+def test_a_calibration_without_a_pulse_says_that_nothing_is_scaled():
+    """Only where the run took one to hold it against."""
+    calibration = [StoredConstants("f", "1.31.1", "cpu", 4, True, Constants("", (), threads=2))]
+    read = {"threads": 2, "bytes": 8, "pass_ns": [1]}
+    for more, said in (({}, False), ({"matrix_flop": 8.0, "matrix_ns": [1]}, True)):
+        peaks = [{"threads": 2, "bytes_per_s": 9.9e9, "processes": [{**read, **more}]}]
+        known = {**ENVIRONMENT, "calibration": calibration, "read_bandwidth": peaks}
+        text = " ".join(render(document(*group(), environment=known), "table").split())
+        assert ("drift: not known with 2 threads" in text) == said
 
 
 def test_a_calibration_without_bandwidth_is_compared_with_nothing():

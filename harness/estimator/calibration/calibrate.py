@@ -37,6 +37,7 @@ from harness.estimator.calibration.constants import (
     QUICK,
     Sizes,
     attention_name,
+    beyond_cache,
     integer_caches,
     is_attention,
     kernel_levels,
@@ -48,6 +49,7 @@ from harness.estimator.calibration.operators import (
     probes_of,
     usual_operators,
 )
+from harness.estimator.calibration.pulse import ask_pulse, pulse_of
 from harness.estimator.calibration.rates import (
     BANDWIDTH,
     MEASURED_HERE,
@@ -58,12 +60,14 @@ from harness.estimator.calibration.rates import (
 )
 from harness.machine.process.together import Child, started_together
 from harness.machine.process.worker import Worker
+from harness.machine.watch.caches import last_level_bytes
 from harness.machine.watch.probes import difference, snapshot
 from harness.results.background import background_of
 from harness.results.calibration import Constants, StoredConstants
 from harness.results.environment import MachineFacts
+from harness.results.replies import MemoryRead
 
-METHOD_VERSION = 4  # raise it with any change of a shape or formula that moves a constant
+METHOD_VERSION = 5  # raise it with any change of a shape or formula that moves a constant
 FOLDER = "calibration"
 # Facts of the machine that decide its hardware peaks; none of them names a person or a host.
 FINGERPRINT_FACTS = ("cpu_model", "architecture", "usable_cores", "container_cpu_cores", "os")
@@ -208,6 +212,8 @@ PROBER = Child("harness.estimator.calibration.probe_worker", ONE_BLAS_THREAD)
 PROBERS_AT_ONCE = 4  # interpreters of tens of MiB
 TIMEOUT_S = 300.0  # of one process: a hundred times what it takes
 ROUND_SECONDS = 3.0  # of the quick sizes on two AVX2 cores: a guess for the first one
+# Looks at the pulse of the machine in each process, so many between its probes, for so long each.
+PULSES, PULSE_SECONDS = 3, 0.2
 LOOK_SECONDS = 0.5  # at who else is busy, before a busy calibration is made anew
 
 # probe -> command of the probing process; any other probe is a matrix kernel
@@ -277,7 +283,7 @@ def ensure_constants(
         operators = tuple(dict.fromkeys((*operators, *known_operators(found.stored.constants))))
         full = full or (found.stored.complete and not again)  # nothing is lost for one more cache
         levels, caches = _with_held(found.stored, levels, caches)
-    chosen = sizes or (FULL if full else QUICK)
+    chosen = sizes or _sizes_of(full)
     shares: list[float] = []
     constants = measure_constants(key, levels, chosen, seed, log, caches, shares, operators)
     stored = StoredConstants(
@@ -291,6 +297,11 @@ def ensure_constants(
         measured_on=f"{datetime.now(UTC):%Y-%m-%d}",
     )
     return _kept(cache, stored, log)
+
+
+def _sizes_of(full: bool) -> Sizes:
+    """Return the sizes of a calibration of this machine."""
+    return beyond_cache(FULL if full else QUICK, last_level_bytes())
 
 
 def _kept(cache: Path, stored: StoredConstants, log: Log) -> StoredConstants:
@@ -315,8 +326,8 @@ def _with_operators(
 ) -> StoredConstants:
     """Measure operators that the store does not hold, and let them join it."""
     shares = [share for share in (stored.background_share,) if share is not None]
-    chosen = sizes or (FULL if stored.complete else QUICK)
-    replies, _ = _replies(key, probes_of(missing), (), (), chosen, seed, log, shares)
+    chosen = sizes or _sizes_of(stored.complete)
+    replies, *_ = _replies(key, probes_of(missing), (), (), chosen, seed, log, shares)
     rates = dict(stored.constants.rates)
     for name, probe in probes_of(missing).items():
         rates |= operator_rates(probe, replies[name], chosen, stored.constants)
@@ -367,12 +378,12 @@ def measure_constants(
         HarnessError: as ensure_constants.
     """
     found = probes_of(operators)
-    replies, built = _replies(key, found, levels, caches, sizes, seed, log, shares)
+    replies, built, pulses = _replies(key, found, levels, caches, sizes, seed, log, shares)
     constants = constants_of(replies, sizes, levels, built, key.threads, caches)
     rates = dict(constants.rates)
     for name, probe in found.items():
         rates |= operator_rates(probe, replies[name], sizes, constants)
-    return structs.replace(constants, rates=rates)
+    return structs.replace(constants, rates=rates, pulse=pulse_of(pulses))
 
 
 def _replies(
@@ -384,15 +395,16 @@ def _replies(
     seed: int,
     log: Log,
     shares: list[float] | None,
-) -> tuple[dict[str, list[Reply]], dict[str, Any]]:
+) -> tuple[dict[str, list[Reply]], dict[str, Any], list[MemoryRead]]:
     """Build micro-graphs, and run every probe in a process of each round.
 
-    Without levels those of operators alone.
+    Without levels those of operators alone, and no pulse; else its readings come last.
     """
     attended = integer_caches(caches)
     probes = [*COMMANDS, *attended, *kernel_levels(levels)] if levels else []
     probes += operators
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}
+    pulses: list[MemoryRead] = []
     with tempfile.TemporaryDirectory(prefix="bench-calibrate-") as folder:
         log(f"calibrating {key.device}, {key.threads} threads: building {len(probes)} probes")
         with Worker.start(BUILD_MODULE) as worker:
@@ -406,6 +418,7 @@ def _replies(
                 caches=[cache.name for cache in attended.values()],
                 operators=list(operators),
             )
+            worker.ask("build_pulse", TIMEOUT_S, dict, folder=folder)
         start_s = time.monotonic()
         for number, waiting in enumerate(_probers(sizes.rounds)):
             left = ROUND_SECONDS if number == 0 else (time.monotonic() - start_s) / number
@@ -416,10 +429,15 @@ def _replies(
             tell_part(number, sizes.rounds, "rounds")
             order = list(probes)
             random.Random(f"{seed}/calibrate/{number}").shuffle(order)
+            looks = {look * len(order) // PULSES for look in range(PULSES)}
             before, own_ns = snapshot(), time.process_time_ns()
             own_ns += waiting.cpu_ns() if waiting else 0
             with waiting or Worker.start(PROBER.module, env=PROBER.env) as worker:
-                for probe in order:
+                for at, probe in enumerate(order):
+                    if levels and at in looks:
+                        pulses.append(
+                            ask_pulse(worker, Path(folder), key.threads, PULSE_SECONDS, TIMEOUT_S)
+                        )
                     do = operators[probe].command if probe in operators else None
                     replies[probe].append(_ask(worker, probe, folder, key, sizes, do))
                 own_ns = worker.cpu_ns() + time.process_time_ns() - own_ns
@@ -427,7 +445,7 @@ def _replies(
             found = (watch.background_cpu_share, watch.steal_share)
             if shares is not None:
                 shares += [share for share in found if share is not None]
-    return replies, built
+    return replies, built, pulses
 
 
 def _probers(rounds: int) -> Iterator[Worker | None]:

@@ -5,7 +5,7 @@ sheet. Nothing in it comes from timing a whole model. The shapes of the micro-gr
 in each, are chosen once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.builder.quantize.levels import (
     CACHES,
@@ -61,7 +61,8 @@ class Sizes:
         bandwidth_bytes: working sets that are read.
         hidden: width of the matrix chains.
         wide: their other width.
-        chain_bytes: of the long chains, as the kernel holds them: far beyond the last-level cache.
+        chain_bytes: of the long chains, as the kernel holds them: beyond most last-level caches.
+        far_bytes: of chains beyond this machine's, where that is larger; 0: it is not.
         rows: tokens multiplied at once by the pair of matrices.
         small: both widths of small matrices, by which calls are told from weights.
         few: how many of them stay in a cache, even.
@@ -98,6 +99,7 @@ class Sizes:
     hidden: int = 1024
     wide: int = 2048
     chain_bytes: int = 96 * MIB
+    far_bytes: int = 0
     rows: tuple[int, ...] = (1, 16, 64, 128, 512)
     small: int = 384
     few: int = 8
@@ -139,9 +141,19 @@ class Sizes:
         """A third of them, as the smallest of models have."""
         return max(1, self.stack_heads // 3)
 
-    def chain_matrices(self, level: QuantLevel) -> int:
-        """Matrices of the long chain: as many pairs as hold `chain_bytes`, at least two."""
-        pairs = -(-self.chain_bytes // held_bytes(self, level, 2))
+    @property
+    def read_bytes(self) -> tuple[int, ...]:
+        """Working sets that are read, one beyond the last-level cache among them."""
+        return tuple(sorted({*self.bandwidth_bytes, *([self.far_bytes] if self.far_bytes else ())}))
+
+    @property
+    def long_chains(self) -> dict[str, int]:
+        """Bytes of the chains that are read from memory, or from a large cache."""
+        return {"chain": self.chain_bytes} | ({"far": self.far_bytes} if self.far_bytes else {})
+
+    def chain_matrices(self, level: QuantLevel, graph: str = "chain") -> int:
+        """Matrices of a long chain: as many pairs as hold its bytes, at least two."""
+        pairs = -(-self.long_chains[graph] // held_bytes(self, level, 2))
         return 2 * max(2, pairs)
 
     def small_matrices(self, level: QuantLevel) -> int:
@@ -188,6 +200,25 @@ class Sizes:
         """The same, counted."""
         packed = (self.stack_heads + 2 * self.stack_kv_heads) * self.head_dim
         return self.small * (packed + self.small)
+
+
+FAR_FACTOR = 1.5  # of the last-level cache: what is left of a chain in it is little
+MOST_FAR_BYTES = 512 * MIB
+
+
+def beyond_cache(sizes: Sizes, cache_bytes: int | None) -> Sizes:
+    """Return sizes with chains beyond a last-level cache that would hold the usual ones.
+
+    A virtual machine sees the cache of a whole server, and gets what its neighbours leave it.
+
+    Args:
+        sizes: of a calibration.
+        cache_bytes: of the last-level cache; None: nothing tells.
+    """
+    wanted = int(FAR_FACTOR * (cache_bytes or 0))
+    if wanted <= sizes.chain_bytes:
+        return sizes
+    return replace(sizes, far_bytes=max(2 * sizes.chain_bytes, min(wanted, MOST_FAR_BYTES)))
 
 
 QUICK = Sizes()

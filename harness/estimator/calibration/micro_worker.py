@@ -35,6 +35,14 @@ from harness.estimator.calibration.operators import (
     probes_of,
     state_shape,
 )
+from harness.estimator.calibration.pulse import (
+    CALL_GRAPH,
+    CALL_MATRICES,
+    CALL_WIDTH,
+    MATRICES,
+    MATRIX_GRAPH,
+    MATRIX_WIDTH,
+)
 
 PROBE_GRAPHS = ("few", "pair", "chain", "cached", "prompt")
 
@@ -63,7 +71,10 @@ def build(
     for kernel, level in kernel_levels(tuple(levels)).items():
         for name, width, wide, count in (
             ("pair", sizes.hidden, sizes.wide, 2),
-            ("chain", sizes.hidden, sizes.wide, sizes.chain_matrices(level)),
+            *(
+                (graph, sizes.hidden, sizes.wide, sizes.chain_matrices(level, graph))
+                for graph in sizes.long_chains
+            ),
             ("few", sizes.small, sizes.small, sizes.few),
             ("small", sizes.small, sizes.small, sizes.small_matrices(level)),
         ):
@@ -121,4 +132,16 @@ def _write_stacks(place: Path, sizes: Sizes) -> int:
     return write_operator_stack(path, level, sizes.small, sizes.stack_matrices)
 
 
-COMMANDS = {"build": build}
+def build_pulse(folder: str) -> dict[str, int]:
+    """Write the graphs of harness.estimator.calibration.pulse into an empty folder.
+
+    Returns:
+        `calls`: operators of one run of the graph of calls, its matrices counted.
+    """
+    place, plain, level = Path(folder), find_level("fp32"), find_level(STACK_LEVEL)
+    write_matrix_chain(place / MATRIX_GRAPH, plain, MATRIX_WIDTH, MATRIX_WIDTH, MATRICES)
+    others = write_operator_stack(place / CALL_GRAPH, level, CALL_WIDTH, CALL_MATRICES)
+    return {"calls": others + CALL_MATRICES}
+
+
+COMMANDS = {"build": build, "build_pulse": build_pulse}

@@ -17,6 +17,7 @@ from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.estimator.calibration.bandwidth_worker import read_slices
 from harness.estimator.calibration.constants import STACK_CAPACITY, Sizes, integer_caches
 from harness.estimator.calibration.operators import probe_of, state_shape
+from harness.estimator.calibration.pulse_worker import pulse
 from harness.machine.meters.samples import time_call, time_calls
 
 Reply = list[dict[str, Any]]
@@ -30,10 +31,10 @@ def read_curve(sizes: Sizes, threads: int) -> Reply:
     Returns:
         `size_bytes` and `pass_ns` of one pass, each the mean of a batch of them.
     """
-    largest = np.ones(max(sizes.bandwidth_bytes) // 4, dtype=np.float32)
+    largest = np.ones(max(sizes.read_bytes) // 4, dtype=np.float32)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         replies = []
-        for size_bytes in sizes.bandwidth_bytes:
+        for size_bytes in sizes.read_bytes:
             parts = np.array_split(largest[: size_bytes // 4], threads)
             repeats = max(1, BATCH_BYTES // size_bytes)
             batches_ns = _timed(lambda p=parts, r=repeats: read_slices(pool, p, r), sizes)  # type: ignore[misc]
@@ -46,15 +47,15 @@ def multiply(folder: str, kernel: str, device: str, sizes: Sizes, threads: int) 
     """Run the pair of matrices at every row count, the other chains at one row.
 
     Returns:
-        `graph` (`pair`, `chain`, `few` or `small`), `rows` and `pass_ns`.
+        `graph` (`pair`, `chain`, `far`, `few` or `small`), `rows` and `pass_ns`.
     """
     replies: Reply = []
     for graph, rows in (
         ("pair", sizes.rows),
-        *((name, (1,)) for name in ("chain", "few", "small")),
+        *((name, (1,)) for name in (*sizes.long_chains, "few", "small")),
     ):
         opened = _open(Path(folder) / f"{kernel}.{graph}.onnx", device, threads)
-        width = sizes.hidden if graph in ("pair", "chain") else sizes.small
+        width = sizes.small if graph in ("few", "small") else sizes.hidden
         for count in rows:
             run = _bound_vector(opened, (1, count, width))
             replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, sizes)})
@@ -111,7 +112,7 @@ def attend(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> 
         fill_cache(one, cache, (0,))
         caches = [one.copy() for _ in range(2 * layers)]
         for tokens, seen in shots[graph]:
-            run = _bound_attention(opened, sizes, caches, tokens, seen)
+            run = bound_attention(opened, sizes, caches, tokens, seen)
             passes_ns = _timed(run, sizes)
             replies.append({"layers": layers, "tokens": tokens, "seen": seen, "pass_ns": passes_ns})
     return replies
@@ -212,7 +213,7 @@ def choose(sizes: Sizes) -> Reply:
     return [{"size_bytes": logits.nbytes, "pass_ns": passes_ns}]
 
 
-COMMANDS: Mapping[str, Callable[..., Reply]] = {
+COMMANDS: Mapping[str, Callable[..., Any]] = {
     "read_curve": read_curve,
     "multiply": multiply,
     "call_operators": call_operators,
@@ -221,6 +222,7 @@ COMMANDS: Mapping[str, Callable[..., Reply]] = {
     "mix": mix,
     "run_stacks": run_stacks,
     "choose": choose,
+    "pulse": pulse,
 }
 
 
@@ -258,7 +260,7 @@ def _bound_vector(opened: OpenedSession, shape: tuple[int, ...]) -> Callable[[],
     return _bound(opened, {"hidden": array}, {"product": np.empty_like(array)})
 
 
-def _bound_attention(
+def bound_attention(
     opened: OpenedSession, sizes: Sizes, caches: list[NDArray[Any]], tokens: int, seen: int
 ) -> Callable[[], object]:
     """Return the run of the attentions; each cache is extended in place."""

@@ -133,10 +133,10 @@ def kernel_rates(
     points = []
     for shots in zip(*replies, strict=True):
         rows, graph = shots[0]["rows"], shots[0]["graph"]
-        if graph not in ("pair", "chain"):
+        if graph != "pair" and graph not in sizes.long_chains:
             continue
         matrices = _matrices(graph, sizes, level)
-        call = calls[graph == "chain"]
+        call = calls[graph != "pair"]
         fixed_s = session_s + matrices / call.rate_per_s
         flop = matrix_flop(sizes, matrices, rows)
         rates = [flop / net(seconds_of(shot), fixed_s) for shot in shots]
@@ -160,7 +160,9 @@ def stack_calls(
     """
     kernel = kernel_name(find_level(STACK_LEVEL).body)
     call_s = 1.0 / rates[call_name(kernel)][-1].rate_per_s
-    flop_per_s = rates[kernel][-1].rate_per_s
+    steps = [point for point in rates[kernel] if point.rows == 1]
+    alike = min(steps, key=lambda point: abs(point.size_bytes - sizes.stack_bytes))
+    flop_per_s = alike.rate_per_s
     moved_s = elementwise_bytes(1, 1, sizes.small) / rates[ELEMENTWISE][0].rate_per_s
     small_s = call_s + 2.0 * sizes.small**2 / flop_per_s
     layer_s = 2 * call_s + 2.0 * sizes.stack_layer_weights / flop_per_s
@@ -178,7 +180,9 @@ def _matrices(graph: str, sizes: Sizes, level: QuantLevel) -> int:
     """Return how many matrices a chain has."""
     if graph in ("pair", "few"):
         return {"pair": 2, "few": sizes.few}[graph]
-    return sizes.chain_matrices(level) if graph == "chain" else sizes.small_matrices(level)
+    if graph in sizes.long_chains:
+        return sizes.chain_matrices(level, graph)
+    return sizes.small_matrices(level)
 
 
 def _intercept(sizes: Sizes, small_s: float, large_s: float) -> float:

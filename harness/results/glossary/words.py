@@ -334,7 +334,15 @@ WORDS = (
         "calibrated",
         "",
         "The structure estimate over rates and fixed times measured on this machine by "
-        "`bench calibrate`; no whole model is timed for it.",
+        "`bench calibrate`; no whole model is timed for it. Scaled by the drift.",
+    ),
+    Term(
+        "drift",
+        "",
+        "How fast a machine is beside a run's rows, as shares of what it was when it was "
+        "calibrated: reading memory, multiplying, calling. A probe of a fraction of a second takes "
+        "them in every round and within a calibration; calibrated times are scaled by them. The "
+        "estimate without it is `as_calibrated`.",
     ),
     Term(
         "bound",

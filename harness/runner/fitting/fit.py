@@ -41,7 +41,7 @@ from harness.runner.fitting.outcome import (
 from harness.runner.fitting.replay import Kept
 from harness.runner.loop.assemble import assemble, record_of
 from harness.runner.loop.builds import Builds, Stamp, build_all, build_key, changed_groups, stamps
-from harness.runner.loop.calibration import calibrations
+from harness.runner.loop.calibration import calibrations, pulse_graphs
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.losses import lost_memory, lost_rounds
 from harness.runner.loop.memory_passes import memory_passes
@@ -242,8 +242,9 @@ class Fit:
                 and (isinstance(entry, BandwidthEntry) or entry.group in keys)
             ),
         )
+        graphs = pulse_graphs(plan, self.entries, self.cache)
         yield from measure_round(
-            plan, self.builds, self.entries, self.log, plan.groups, round_index
+            plan, self.builds, self.entries, self.log, plan.groups, round_index, graphs
         )
 
     def _qualities(self) -> Iterator[Entry]:

@@ -10,7 +10,8 @@ from harness.core.errors import HarnessError, StorageError
 from harness.core.findings import Log
 from harness.devices.device import Device
 from harness.estimator.calibration.bandwidth import read_bytes_per_s
-from harness.estimator.calibration.calibrate import calibration_key, ensure_constants
+from harness.estimator.calibration.calibrate import FOLDER, calibration_key, ensure_constants
+from harness.estimator.calibration.pulse import drift_between, ensure_pulse_graphs, pulse_of
 from harness.estimator.rules import HardwarePeaks
 from harness.results.calibration import Constants
 from harness.results.entries import CalibrationEntry, NoCalibrationEntry
@@ -81,16 +82,14 @@ def peaks_of(entries: Entries, device: Device, threads: int) -> HardwarePeaks:
 
 def measured_environment(entries: Entries) -> Environment:
     """Return the machine with its hardware peaks: every pass of the reads, every constant."""
-    threads = sorted({count for count, _ in entries.bandwidth})
+    threads = sorted({count for count, *_ in entries.bandwidth})
     return Environment(
         **structs.asdict(entries.header.environment),
         read_bandwidth=tuple(
             ReadBandwidth(
                 threads=count,
                 bytes_per_s=read_rate(entries, count),
-                processes=tuple(
-                    reply for (other, _), reply in entries.bandwidth.items() if other == count
-                ),
+                processes=tuple(entries.readings_of(count)),
             )
             for count in threads
         ),
@@ -107,11 +106,32 @@ def measured_environment(entries: Entries) -> Environment:
 
 def read_rate(entries: Entries, threads: int) -> float | None:
     """Return the rate at which this run read memory with so many threads, bytes/s."""
-    return read_bytes_per_s(
-        [reply for (count, _), reply in entries.bandwidth.items() if count == threads]
-    )
+    return read_bytes_per_s(entries.readings_of(threads))
+
+
+def pulse_graphs(plan: Plan, entries: Entries, cache: Path) -> Path | None:
+    """Return the graphs that each round multiplies and calls with; None: nothing is calibrated.
+
+    Where they cannot be written the rounds read memory alone, and estimates are not scaled.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    if not plan.settings.calibrate or not entries.calibrations:
+        return None
+    try:
+        return ensure_pulse_graphs(cache / FOLDER)
+    except StorageError:
+        raise
+    except HarnessError:
+        return None
 
 
 def _constants(entries: Entries, device: str, threads: int) -> Constants | None:
+    """The constants of a calibration, with how the machine has drifted since."""
     stored = entries.calibrations.get((device, threads))
-    return None if stored is None else stored.constants
+    if stored is None:
+        return None
+    now = pulse_of(entries.readings_of(threads))
+    drift = drift_between(stored.constants.pulse, now)
+    return structs.replace(stored.constants, drift=drift)

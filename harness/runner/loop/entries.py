@@ -46,7 +46,7 @@ from harness.runner.plan import Plan, SessionGroup
 FILED: dict[type[Entry], tuple[str, tuple[str, ...], str | None]] = {
     SamplesEntry: ("tests", ("group", "workload", "round"), None),
     MemoryEntry: ("memory", ("group", "workload"), "reply"),
-    BandwidthEntry: ("bandwidth", ("threads", "round"), "reply"),
+    BandwidthEntry: ("bandwidth", ("threads", "round", "reading"), "reply"),
     FailureEntry: ("failures", ("group", "workload"), None),
     LostEntry: ("lost", ("group", "workload", "round"), None),
     NoMemoryEntry: ("no_memory", ("group", "workload"), None),
@@ -77,7 +77,7 @@ class Entries:
         outline: what is known of every cell before it is measured; None: it was not drawn up.
         tests: by (group, test name, round).
         memory: by (group, test name).
-        bandwidth: by (threads, round).
+        bandwidth: by (threads, round, reading).
         failures: by (group, test name or None for the whole group).
         lost: workers, by (group, test name or None for all that the round lacks, round).
         no_memory: why the memory of a test is not known, by (group, test name).
@@ -103,7 +103,7 @@ class Entries:
         self.outline: OutlineEntry | None = None
         self.tests: dict[tuple[str, str, int], SamplesEntry] = {}
         self.memory: dict[tuple[str, str], MemoryTaken] = {}
-        self.bandwidth: dict[tuple[int, int], MemoryRead] = {}
+        self.bandwidth: dict[tuple[int, int, int], MemoryRead] = {}
         self.failures: dict[tuple[str, str | None], FailureEntry] = {}
         self.lost: dict[tuple[str, str | None, int], LostEntry] = {}
         self.no_memory: dict[tuple[str, str], NoMemoryEntry] = {}
@@ -215,9 +215,13 @@ class Entries:
         failed = key in self.no_memory or self.failure_of(group, workload) is not None
         return failed or key in self.memory
 
-    def has_bandwidth(self, threads: int, round_index: int) -> bool:
-        """Whether this round has read memory with this many threads."""
-        return (threads, round_index) in self.bandwidth
+    def has_bandwidth(self, threads: int, round_index: int, reading: int = 0) -> bool:
+        """Whether this round has read memory so often with this many threads."""
+        return (threads, round_index, reading) in self.bandwidth
+
+    def readings_of(self, threads: int) -> list[MemoryRead]:
+        """Every reading of memory with this many threads, by round."""
+        return [self.bandwidth[key] for key in sorted(self.bandwidth) if key[0] == threads]
 
     def failure_of(
         self, group: SessionGroup, workload: Workload

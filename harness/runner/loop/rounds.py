@@ -1,7 +1,9 @@
 """Rounds: every group once, in shuffled order, until the plan, its precision or its budget ends."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from msgspec import structs
 
@@ -9,6 +11,7 @@ from harness.core.errors import WorkerError
 from harness.core.findings import Progress
 from harness.engine.workload import Workload
 from harness.estimator.calibration.bandwidth import READER, measure_read_bandwidth
+from harness.estimator.calibration.pulse import PULSE_READER, measure_pulse
 from harness.machine.process.together import Child, started_together
 from harness.machine.process.worker import Worker
 from harness.results.entries import BandwidthEntry, Entry, NoBandwidthEntry, SamplesEntry
@@ -25,10 +28,28 @@ from harness.runner.loop.session import lost_entry, measure_group
 from harness.runner.plan import Plan, SessionGroup
 from harness.runner.settings import TURNS
 
-# One process's share of the bandwidth peak, in every round beside the rows it is compared with.
-BANDWIDTH_SECONDS = 0.3
+# The longest reading of what the machine does, in every round beside the rows it is compared with,
+# and the most that all readings of a round take together.
+BANDWIDTH_SECONDS, READINGS_SECONDS = 0.3, 1.0
+# A round reads once with each thread count, and more often where it has many groups of it.
+GROUPS_A_READING, MOST_READINGS = 3, 3
 # Interpreters that are started at once, tens of MiB each: those of the default plan's round.
 AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One look at what the machine does, in a process of its own.
+
+    Attributes:
+        threads: that it is taken with.
+        number: of those of a round, from 0.
+        seconds: of timed passes.
+    """
+
+    threads: int
+    number: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +62,7 @@ class _Run:
         entries: of the journal so far.
         progress: told before each process: what, cells done, cells of the plan.
         pause: how the machine rests.
+        graphs: of the pulse; None: nothing is calibrated, and memory alone is read.
     """
 
     plan: Plan
@@ -48,6 +70,7 @@ class _Run:
     entries: Entries
     progress: Progress
     pause: Pause
+    graphs: Path | None = None
 
     def log(self, what: str) -> None:
         """Tell what begins now."""
@@ -59,16 +82,21 @@ class _Run:
 
 
 def measure_rounds(
-    plan: Plan, builds: Builds, entries: Entries, progress: Progress, pause: Pause | None = None
+    plan: Plan,
+    builds: Builds,
+    entries: Entries,
+    progress: Progress,
+    pause: Pause | None = None,
+    graphs: Path | None = None,
 ) -> Iterator[Entry]:
     """Yield the entries of every round that is still missing.
 
     The first `rounds` are measured of every group. With a precision more follow, of every group up
     to the first look (stats.stopping) and then of those whose intervals are still too wide, up to
-    `max_rounds`. No round is begun that would pass the
-    budget.
+    `max_rounds`. No round is begun that would pass the budget. With the graphs of the pulse each
+    reading of memory multiplies and calls too.
     """
-    run = _Run(plan, builds, entries, progress, pause or Pause())
+    run = _Run(plan, builds, entries, progress, pause or Pause(), graphs)
     if plan.settings.interleave == TURNS:
         open_at_once = [group for group in plan.groups if build_key(group) in builds.artifacts]
         check_room_together([(group, builds.of(group)) for group in open_at_once])
@@ -92,9 +120,11 @@ def measure_round(
     progress: Progress,
     groups: tuple[SessionGroup, ...],
     round_index: int,
+    graphs: Path | None = None,
 ) -> Iterator[Entry]:
     """Yield the entries of one round of some groups of a plan, one process after the other."""
-    yield from _one_round(_Run(plan, builds, entries, progress, Pause()), groups, round_index)
+    run = _Run(plan, builds, entries, progress, Pause(), graphs)
+    yield from _one_round(run, groups, round_index)
 
 
 def _not_converged(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
@@ -110,10 +140,22 @@ def _not_converged(run: _Run, round_index: int) -> tuple[SessionGroup, ...]:
     )
 
 
+def readings_of(groups: Sequence[SessionGroup]) -> list[_Reading]:
+    """Return the readings of a round: by thread count, more where many groups have it."""
+    counts = Counter(group.threads for group in groups if has_peaks(group.device))
+    numbers = {
+        threads: min(max(1, count // GROUPS_A_READING), MOST_READINGS)
+        for threads, count in sorted(counts.items())
+    }
+    seconds = min(BANDWIDTH_SECONDS, READINGS_SECONDS / max(sum(numbers.values()), 1))
+    return [
+        _Reading(threads, at, seconds) for threads, many in numbers.items() for at in range(many)
+    ]
+
+
 def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Entry]:
-    """Each group and each reading of memory once, in this round's order."""
-    threads = sorted({group.threads for group in groups if has_peaks(group.device)})
-    items: list[SessionGroup | int] = [*groups, *threads]
+    """Each group and each reading of the machine once, in this round's order."""
+    items: list[SessionGroup | _Reading] = [*groups, *readings_of(groups)]
     missing = [
         item
         for item in shuffled(items, run.plan.settings.seed, round_index)
@@ -121,23 +163,29 @@ def _one_round(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) ->
     ]
     for start in range(0, len(missing), AT_ONCE):
         some = missing[start : start + AT_ONCE]
-        children = [READER if isinstance(item, int) else Child(item.worker) for item in some]
+        children = [_child(run, item) for item in some]
         with started_together(children) as workers:
             for item, worker in zip(some, workers, strict=True):
                 yield from _one_item(run, item, round_index, worker)
 
 
-def _is_known(run: _Run, item: SessionGroup | int, round_index: int) -> bool:
-    if isinstance(item, int):
-        return run.entries.has_bandwidth(item, round_index)
+def _child(run: _Run, item: SessionGroup | _Reading) -> Child:
+    if isinstance(item, _Reading):
+        return READER if run.graphs is None else PULSE_READER
+    return Child(item.worker)
+
+
+def _is_known(run: _Run, item: SessionGroup | _Reading, round_index: int) -> bool:
+    if isinstance(item, _Reading):
+        return run.entries.has_bandwidth(item.threads, round_index, item.number)
     return run.entries.has_group(item, round_index)
 
 
 def _one_item(
-    run: _Run, item: SessionGroup | int, round_index: int, waiting: Worker | None
+    run: _Run, item: SessionGroup | _Reading, round_index: int, waiting: Worker | None
 ) -> Iterator[Entry]:
-    """A group, or a reading of memory by so many threads, in a process that waits for it."""
-    if isinstance(item, int):
+    """A group, or a reading by so many threads, in a process that waits for it."""
+    if isinstance(item, _Reading):
         yield from _bandwidth(run, item, round_index, waiting)
         return
     yield from _one_group(run, item, round_index, waiting)
@@ -145,8 +193,8 @@ def _one_item(
 
 def _in_turns(run: _Run, groups: tuple[SessionGroup, ...], round_index: int) -> Iterator[Entry]:
     """All groups at once, pass by pass; memory is read before them."""
-    for count in sorted({group.threads for group in groups if has_peaks(group.device)}):
-        yield from _bandwidth(run, count, round_index)
+    for reading in readings_of(groups):
+        yield from _bandwidth(run, reading, round_index)
     left = {group.key: run.entries.left_of(group, round_index) for group in groups}
     missing = [group for group in groups if left[group.key]]
     if not missing:
@@ -179,18 +227,20 @@ def _budget_is_spent(plan: Plan, elapsed_s: float, rounds_done: int) -> bool:
 
 
 def _bandwidth(
-    run: _Run, threads: int, round_index: int, waiting: Worker | None = None
+    run: _Run, reading: _Reading, round_index: int, waiting: Worker | None = None
 ) -> Iterator[Entry]:
-    if run.entries.has_bandwidth(threads, round_index):
+    if _is_known(run, reading, round_index):
         return
+    timeout_s, threads = run.plan.settings.timeout, reading.threads
     try:
-        reply = measure_read_bandwidth(
-            threads, BANDWIDTH_SECONDS, run.plan.settings.timeout, waiting
-        )
+        if run.graphs is None:
+            reply = measure_read_bandwidth(threads, reading.seconds, timeout_s, waiting)
+        else:
+            reply = measure_pulse(run.graphs, threads, reading.seconds, timeout_s, waiting)
     except WorkerError as error:  # the rows stay; the environment says why estimates are missing
         yield NoBandwidthEntry(threads=threads, reason=error.problem)
         return
-    yield BandwidthEntry(threads=threads, round=round_index, reply=reply)
+    yield BandwidthEntry(threads=threads, round=round_index, reading=reading.number, reply=reply)
 
 
 def _one_group(

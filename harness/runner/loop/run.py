@@ -33,7 +33,7 @@ from harness.results.replies import Profile
 from harness.results.schema import Document
 from harness.runner.loop.assemble import assemble
 from harness.runner.loop.builds import Builds, build_all, build_key, changed_groups, stamps
-from harness.runner.loop.calibration import calibrations
+from harness.runner.loop.calibration import calibrations, pulse_graphs
 from harness.runner.loop.details import detail_of, first_details
 from harness.runner.loop.effort import progress_of
 from harness.runner.loop.entries import Entries
@@ -289,7 +289,9 @@ def _measure_alone(
     yield from compile_models(plan, builds, entries, progress)
     yield from agreements(plan, builds, entries, cache, progress)
     yield from step_checks(plan, builds, entries)
-    yield from spent.phase("rounds", measure_rounds(plan, builds, entries, progress))
+    graphs = pulse_graphs(plan, entries, cache)
+    rounds = measure_rounds(plan, builds, entries, progress, graphs=graphs)
+    yield from spent.phase("rounds", rounds)
     yield from spent.phase("memory", memory_passes(plan, builds, entries, progress))
     yield from sustained_tests(plan, builds, entries, progress)
     if plan.settings.profile:

@@ -279,9 +279,12 @@ def _scores_held(model: ExportedModel) -> int:
     return max(1, *(graph.score_arrays for graph in model.graphs))
 
 
+OF_STRUCTURE = ("structure", "calibrated", "as_calibrated")
+
+
 def _of_structure(values: Mapping[str, float | None]) -> dict[str, float | None]:
     """Estimates that the parameters alone do not give."""
-    return {name: value for name, value in values.items() if name in ("structure", "calibrated")}
+    return {name: value for name, value in values.items() if name in OF_STRUCTURE}
 
 
 def shares_of(

@@ -20,6 +20,7 @@ from harness.estimator.calibration.operators import experts_name, usual_operator
 from harness.results.background import BACKGROUND_CPU_SHARE
 from harness.results.calibration import Constants, RatePoint
 from harness.results.enums import Grade
+from harness.results.replies import MemoryRead
 from tests.inline_worker import none_waiting
 from tests.tiny import SIZES
 
@@ -27,6 +28,15 @@ OVER_INT4 = attention_name(CACHES["int4"])
 OPERATORS = (
     *usual_operators(),
     *(experts_name(kernel) for kernel in ("block-4-32", "channel-8", "float-32")),
+)
+READING = MemoryRead(
+    threads=1,
+    bytes=8,
+    pass_ns=(1,),
+    matrix_flop=8.0,
+    matrix_ns=(1,),
+    calls=8,
+    call_ns=(1,),
 )
 KEY = CalibrationKey("0123456789abcdef", "1.31.1", "cpu", 1)
 
@@ -158,7 +168,7 @@ def test_unknown_level_measures_nothing(tmp_path, asked):
 
 
 def test_each_round_has_its_own_order(tmp_path, monkeypatch):
-    """Every probe runs once in every round, and two rounds are not in the same order."""
+    """Every probe runs once in every round, the pulse three times, in orders of their own."""
     order = []
 
     class Builder:
@@ -180,10 +190,13 @@ def test_each_round_has_its_own_order(tmp_path, monkeypatch):
 
     monkeypatch.setattr(calibrate, "Worker", Builder)
     monkeypatch.setattr(calibrate, "started_together", none_waiting)
+    monkeypatch.setattr(calibrate, "ask_pulse", lambda *_: order.append("pulse") or READING)
     monkeypatch.setattr(calibrate, "_ask", lambda _, probe, *__: order.append(probe) or [])
     monkeypatch.setattr(calibrate, "constants_of", lambda *_: known(("int8",)))
-    ensure_constants(tmp_path, KEY, ("int8",))
-    rounds = [order[start : start + 8] for start in range(0, len(order), 8)]
+    stored = ensure_constants(tmp_path, KEY, ("int8",))
+    assert stored.constants.pulse.readings == 12
+    rounds = [order[start : start + 11] for start in range(0, len(order), 11)]
     assert len(rounds) == 4
+    assert all(one.count("pulse") == 3 and one[0] == "pulse" for one in rounds)
     assert {frozenset(one) for one in rounds} == {frozenset(rounds[0])}
     assert len({tuple(one) for one in rounds}) > 1

@@ -72,7 +72,7 @@ class Machine:
         self.log.append(("build", tuple(levels)))
         return Builds({}, {}, {build_key(group)[0]: None for group in plan.groups})
 
-    def round(self, _plan, _builds, entries, log, groups, index):
+    def round(self, _plan, _builds, entries, log, groups, index, _graphs=None):
         """Yield a process of each group."""
         if index >= self.interrupt_at:
             raise KeyboardInterrupt

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.estimator.calibration import bandwidth, calibrate
+from harness.estimator.calibration import bandwidth, calibrate, pulse
 from harness.results.calibration import StoredConstants
 from harness.runner.loop import interleaved, rounds, session
 from harness.runner.quality import embeddings, measure, sensitivity, tasks
@@ -30,7 +30,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Quality is measured in this process.
     """
-    for module in (bandwidth, calibrate, interleaved, session):
+    for module in (bandwidth, calibrate, interleaved, pulse, session):
         monkeypatch.setattr(module, "Worker", RecordedWorker)
     for module in (calibrate, rounds):
         monkeypatch.setattr(module, "started_together", none_waiting)

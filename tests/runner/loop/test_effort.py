@@ -8,14 +8,16 @@ from harness.core.errors import UsageError, WorkerError
 from harness.machine.meters.temperature import Sensor
 from harness.report.notes import ENDINGS
 from harness.report.render import render
+from harness.results.calibration import Constants, Drift, Pulse, RatePoint, StoredConstants
 from harness.results.plan import Effort
 from harness.results.replies import MemoryRead
 from harness.runner.loop import rounds, sustain
 from harness.runner.loop.builds import Builds
+from harness.runner.loop.calibration import peaks_of
 from harness.runner.loop.effort import effort_of
 from harness.runner.loop.entries import Entries
 from harness.runner.loop.rest import Pause
-from harness.runner.loop.rounds import measure_rounds
+from harness.runner.loop.rounds import measure_rounds, readings_of
 from harness.runner.loop.run import run_plan
 from harness.runner.plan import make_plan
 from harness.runner.settings import PRESETS, Settings, load_settings
@@ -191,3 +193,42 @@ def test_a_test_without_a_rest_stands_in_its_record(
     drawn = render(outcome.document, "table")
     assert "without a rest" in drawn
     assert "below 45 °C (coretemp Core 0): 1 process waited 0 s in all" in drawn
+
+
+def test_a_round_of_many_groups_looks_at_the_machine_more_often(plan):
+    """One look with a thread count, one for every three groups, three at most; 1 s in all."""
+    group = plan.groups[0]
+    for many, looks in ((1, 1), (5, 1), (6, 2), (30, 3)):
+        found = readings_of([group] * many)
+        assert [(one.threads, one.number) for one in found] == [(1, at) for at in range(looks)]
+    some = [replace(group, threads=threads) for threads in (1, 2) for _ in range(9)]
+    assert [one.threads for one in readings_of(some)] == [1, 1, 1, 2, 2, 2]
+    assert sum(one.seconds for one in readings_of(some)) == pytest.approx(1.0)
+    assert readings_of([]) == []
+
+
+def test_a_round_takes_the_pulse_where_there_are_graphs_for_it(
+    plan, measured, monkeypatch, tmp_path
+):
+    """Every reading multiplies and calls then, and the run's drift is over all of them."""
+    whole = MemoryRead(
+        threads=1,
+        bytes=8,
+        pass_ns=(2,),
+        matrix_flop=8.0,
+        matrix_ns=(1,),
+        calls=8,
+        call_ns=(4,),
+    )
+    monkeypatch.setattr(rounds, "measure_pulse", lambda *_: whole)
+    entries = Entries([])
+    builds = Builds({(g.source.argument, g.stored_name): None for g in plan.groups}, {})
+    short = replace(plan, settings=replace(plan.settings, precision=None))
+    for entry in measure_rounds(short, builds, entries, lambda *_: None, graphs=tmp_path):
+        entries.add(entry)
+    assert entries.readings_of(1) == [whole] * plan.settings.rounds
+    then = Pulse(8e9, 8e9, 8e9, 12)
+    constants = Constants("", (RatePoint(1e9),), threads=1, pulse=then)
+    entries.calibrations["cpu", 1] = StoredConstants("f", "1", "cpu", 5, False, constants)
+    drift = peaks_of(entries, plan.groups[0].device, 1).measured.drift
+    assert drift == Drift(memory=0.5, matrix=1.0, calls=0.25, readings=3)

@@ -251,7 +251,7 @@ def test_memory_that_cannot_be_read_is_said(plan, tmp_path, shared_cache, monkey
     def lost(*arguments):
         raise WorkerError("no memory to read", fix="close other programs")
 
-    monkeypatch.setattr(rounds, "measure_read_bandwidth", lost)
+    monkeypatch.setattr(rounds, "measure_pulse", lost)
     document = run_plan(plan, results=tmp_path, cache=shared_cache, progress=quiet).document
     assert document.environment.read_bandwidth_failures == {"1": "no memory to read"}
     assert all(record.explanation.estimator == "calibrated" for record in document.records)
