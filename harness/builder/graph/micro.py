@@ -42,6 +42,7 @@ class Heads:
         kv_heads: of keys and values.
         head_dim: width of one.
         capacity_tokens: positions of each cache and of the rotary tables.
+        window_tokens: that a query sees, its own position too; 0: all before it.
     """
 
     layers: int
@@ -49,6 +50,7 @@ class Heads:
     kv_heads: int
     head_dim: int
     capacity_tokens: int
+    window_tokens: int = 0
 
 
 def write_matrix_chain(
@@ -235,7 +237,7 @@ def _attend(
         do_rotary=1,
         rotary_interleaved=0,
         scale=shape.head_dim**-0.5,
-        local_window_size=-1,
+        local_window_size=shape.window_tokens or -1,
         **attributes,
     )
 

@@ -135,3 +135,20 @@ def test_attention_of_equal_keys_is_the_mean_of_the_values(tmp_path, level, one,
         **{"past.0.key": cache, "past.0.value": cache},
     )
     np.testing.assert_allclose(attended, (3 * cached + new) / 4, rtol=1e-5)
+
+
+def test_a_window_hides_what_is_further_off(tmp_path):
+    """Of three cached values of 1 and a new one of 2, a window of 2 sees (1 + 2) / 2."""
+    path = tmp_path / "attention.onnx"
+    write_attention(path, Heads(1, 2, 1, 16, capacity_tokens=8, window_tokens=2))
+    packed = np.zeros((1, 1, 64), dtype=np.float32)
+    packed[..., 48:] = 2.0
+    cache = np.ones((1, 1, 8, 16), dtype=np.float32)
+    attended, *_ = run(
+        path,
+        packed=packed,
+        last_index=np.array([3], dtype=np.int32),
+        total_tokens=np.array(4, dtype=np.int32),
+        **{"past.0.key": cache, "past.0.value": cache},
+    )
+    np.testing.assert_allclose(attended, 1.5, rtol=1e-5)
