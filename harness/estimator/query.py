@@ -9,7 +9,8 @@ from harness.builder.quantize.levels import LEVELS, Form, MatrixFormat, QuantLev
 from harness.core.errors import UsageError, suggestion
 from harness.estimator.calibration.constants import ATTENTION, kernel_name
 from harness.estimator.memory import ANY_ENGINE, ORT_CPU, Runtime
-from harness.models.catalog.devices import ENGINE_KINDS, CatalogDevice, Engine, device_class
+from harness.models.catalog.devices import CatalogDevice, Engine, device_class
+from harness.models.catalog.families import ENGINE_KINDS
 from harness.models.catalog.target import EstimateTarget
 from harness.results.calibration import Constants, RatePoint
 

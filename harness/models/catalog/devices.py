@@ -1,10 +1,11 @@
 """The devices that ship: what data sheets say, engine by engine; read strictly.
 
-`configs/catalog/devices/*.toml` holds them, `configs/catalog/devices.toml` their classes. A
-bandwidth whose bus and rate are stated is checked against them, and what was read in no source is
-listed as recalled.
+`configs/catalog/devices/*.toml` hold those of one class each, `configs/catalog/devices.toml` the
+classes. A bandwidth is that of bus and rate, peaks of processors are those of their cores, and
+what was read in no source is listed as recalled.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -14,58 +15,19 @@ from harness.core.encoding import read_text
 from harness.core.errors import ModelError, UsageError, suggestion
 from harness.core.records import data_folder, read_record, read_table
 from harness.core.units import GB
+from harness.models.catalog.cores import core_peaks
+from harness.models.catalog.families import FAMILIES
 
-ENGINE_KINDS = ("cpu", "gpu", "npu")
 BANDWIDTH_ROUNDING = 0.03  # makers round: 100 GB/s for 102.4
 RECALLED = ("memory", "bandwidth", "peaks", "power")  # what of a device may be recalled
+DERIVED_CORES = "DERIVED: cores x clock x width of their vector units"
+# The end of a memory is free: where it lies, who shares it.
+_MEMORY = re.compile(r"([A-Z0-9a-z]+)-(\d+(?:\.\d+)?), (\d+) bit(?:, .+)?")
+# Words before a name that people type and keys do without.
+_MAKERS = ("nvidia", "geforce", "amd", "radeon", "intel", "apple", "qualcomm", "google", "samsung")
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Engines that one maker builds alike and the same runtimes drive.
-
-    Attributes:
-        name: as an engine states it.
-        kind: of its engines.
-        meaning: which those are.
-    """
-
-    name: str
-    kind: str
-    meaning: str
-
-
-FAMILIES = (
-    Family("arm-cpu", "cpu", "Cortex, Neoverse, Oryon and Carmel cores"),
-    Family("apple-cpu", "cpu", "Apple's cores, with their matrix unit"),
-    Family("x86-cpu", "cpu", "Intel's and AMD's cores"),
-    Family("geforce", "gpu", "GeForce and RTX workstation cards, Pascal and later"),
-    Family("nvidia-datacenter", "gpu", "NVIDIA's data centre cards and superchips"),
-    Family("jetson", "gpu", "NVIDIA's GPUs on a board, beside the memory of its cores"),
-    Family("radeon", "gpu", "Radeon cards"),
-    Family("radeon-integrated", "gpu", "Radeon beside AMD's cores, in their memory"),
-    Family("instinct", "gpu", "AMD's data centre cards"),
-    Family("intel-integrated", "gpu", "Intel's graphics in the memory of its cores"),
-    Family("intel-arc", "gpu", "Arc cards"),
-    Family("apple-gpu", "gpu", "Apple's graphics in unified memory"),
-    Family("adreno", "gpu", "Qualcomm's graphics"),
-    Family("mali", "gpu", "Arm's graphics: Mali and Immortalis"),
-    Family("powervr", "gpu", "Imagination's graphics"),
-    Family("xclipse", "gpu", "Samsung's graphics of AMD's design"),
-    Family("videocore", "gpu", "Broadcom's graphics"),
-    Family("hexagon", "npu", "Qualcomm's tensor and vector processor"),
-    Family("apple-neural-engine", "npu", "Apple's Neural Engine"),
-    Family("xdna", "npu", "AMD's Ryzen AI engine"),
-    Family("intel-npu", "npu", "Intel's AI Boost"),
-    Family("hailo", "npu", "Hailo's modules"),
-    Family("rknpu", "npu", "Rockchip's NPU"),
-    Family("mediatek-apu", "npu", "MediaTek's APU"),
-    Family("exynos-npu", "npu", "Samsung's NPU"),
-    Family("tensor-tpu", "npu", "the TPU of Google's phones"),
-    Family("zhouyi", "npu", "Arm China's Zhouyi, on boards of CIX"),
-    Family("gaudi", "npu", "Intel's Gaudi cards"),
-)
-_FAMILY_KINDS = {family.name: family.kind for family in FAMILIES}
+_FAMILY_OF = {family.name: family for family in FAMILIES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +77,11 @@ class Engine:
     note: str = ""
     power_w: tuple[float, float] | None = None
 
+    @property
+    def has_peaks(self) -> bool:
+        """Whether any of its peaks is known."""
+        return any((self.int8_tops, self.fp16_tflops, self.fp32_tflops))
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogDevice:
@@ -125,7 +92,8 @@ class CatalogDevice:
         name: in full.
         aliases: other words for it, such as a phone that carries it.
         device_class: row of `[[class]]`.
-        memory_type: of the memory that holds the weights.
+        memory_type: of the memory that holds the weights: kind, million transfers a second and
+            bus, as in `LPDDR5-6400, 128 bit`, or words where those are not known.
         max_memory_gb: the most that is sold; what one device carries may be less.
         bandwidth_gb_s: of the data sheet, 1e9 bytes per second.
         sources: where the numbers were read; may be empty where all are recalled.
@@ -135,8 +103,6 @@ class CatalogDevice:
         measured_bandwidth_gb_s: sustained rate someone measured, or None.
         claimed_max_parameters: the largest model its makers name, or None.
         notes: contradictions between sources, and which of several memories was taken.
-        memory_bits: width of the memory bus; None: not stated.
-        memory_mt_s: million transfers per second of each of its bits; None: not stated.
         recalled: which of RECALLED are general knowledge, read in none of the sources.
     """
 
@@ -154,8 +120,6 @@ class CatalogDevice:
     measured_bandwidth_gb_s: float | None = None
     claimed_max_parameters: int | None = None
     notes: tuple[str, ...] = ()
-    memory_bits: int | None = None
-    memory_mt_s: float | None = None
     recalled: tuple[str, ...] = ()
 
     @property
@@ -177,10 +141,45 @@ class CatalogDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class _Devices:
-    """One file of devices."""
+class _WrittenEngine:
+    """An engine as its file writes it: its family says the kind, its cores may say the peaks."""
 
-    device: tuple[CatalogDevice, ...]
+    family: str = ""
+    name: str = ""
+    cores: str = ""
+    int8_tops: float | None = None
+    fp16_tflops: float | None = None
+    fp32_tflops: float | None = None
+    note: str = ""
+    power_w: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenDevice:
+    """A device as its file writes it; `memory` is memory_type and may say the bandwidth."""
+
+    key: str
+    name: str
+    memory: str
+    max_memory_gb: float
+    engine: tuple[_WrittenEngine, ...]
+    aliases: tuple[str, ...] = ()
+    bandwidth_gb_s: float | None = None
+    measured_bandwidth_gb_s: float | None = None
+    power_w: tuple[float, float] | None = None
+    power_basis: str = "data sheet"
+    claimed_max_parameters: int | None = None
+    sources: tuple[str, ...] = ()
+    recalled: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Devices:
+    """One file of devices, all of one class."""
+
+    device_class: str
+    device: tuple[_WrittenDevice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,22 +207,36 @@ def device_keys() -> tuple[str, ...]:
 
 
 def catalog_device(name: str) -> CatalogDevice:
-    """Return the device called `name`, by key or alias; case, spaces and `_` do not matter.
+    """Return the device called `name`, by key or alias.
 
-    Only a file that holds the word is taken apart: reading all of them costs more than an estimate.
+    Case, spaces, `_` and the makers' names before it do not matter. Only a file that holds the
+    word is taken apart: reading all of them costs more than an estimate.
 
     Raises:
         UsageError: no such device; the fix names the nearest keys and aliases.
         ModelError: its file is damaged.
     """
-    spelled = "-".join(name.lower().replace("_", " ").replace("-", " ").split())
-    for path in _paths():
-        if f'"{spelled}"' in read_text(path):
-            for device in _devices_of(path):
-                if spelled in (device.key, *device.aliases):
-                    return device
+    for spelled in _spellings(name):
+        for path in _paths():
+            if f'"{spelled}"' in _text(path):
+                for device in _devices_of(path):
+                    if spelled in (device.key, *device.aliases):
+                        return device
     words = [word for device in catalog_devices() for word in (device.key, *device.aliases)]
-    raise UsageError(f"no device of the catalog is called {name!r}", fix=suggestion(name, words))
+    raise UsageError(
+        f"no device of the catalog is called {name!r}",
+        fix=f"{suggestion(name, words)}; bench estimate --on list shows all",
+    )
+
+
+def _spellings(name: str) -> list[str]:
+    """Return the words that a name may stand for: as it is, and without makers before it."""
+    words = name.lower().replace("_", " ").replace("-", " ").split()
+    spelled = ["-".join(words)]
+    while len(words) > 1 and words[0] in _MAKERS:
+        words = words[1:]
+        spelled.append("-".join(words))
+    return spelled
 
 
 @cache
@@ -240,22 +253,29 @@ def device_class(name: str) -> DeviceClass:
 
 
 def read_devices(path: Path) -> tuple[CatalogDevice, ...]:
-    """Read one file of devices.
+    """Read one file of devices, all of one class.
 
     Raises:
         ModelError: not TOML, an unknown or missing key, a wrong type, a word used twice, an
-            unknown class or family, a number that is not positive, or a bandwidth that is not
-            that of its bus.
+            unknown class, family or core, a number that is not positive, or a bandwidth that is
+            not that of its bus.
     """
-    devices = read_record(_Devices, read_table(path), path.name).device
-    classes = {row.name for row in device_classes()}
-    for device in devices:
-        _check(device, classes, f"{path.name}: {device.key}")
+    file = read_record(_Devices, read_table(path), path.name)
+    classes = [row.name for row in device_classes()]
+    if file.device_class not in classes:
+        raise ModelError(
+            f"{path.name}: no class of devices is called {file.device_class!r}",
+            fix=suggestion(file.device_class, classes),
+        )
+    devices = tuple(
+        _device(row, file.device_class, f"{path.name}: {row.key}") for row in file.device
+    )
     _refuse_twice(devices)
     return devices
 
 
 _devices_of = cache(read_devices)
+_text = cache(read_text)
 
 
 def _paths() -> list[Path]:
@@ -276,81 +296,120 @@ def _refuse_twice(devices: Iterable[CatalogDevice]) -> None:
             owners[word] = device.key
 
 
-def _check(device: CatalogDevice, classes: set[str], where: str) -> None:
-    """Refuse what no device can be."""
-    if device.device_class not in classes:
-        raise ModelError(
-            f"{where}: device_class is {device.device_class!r}",
-            fix=suggestion(device.device_class, sorted(classes)),
-        )
-    if not set(device.recalled) <= set(RECALLED):
-        raise ModelError(
-            f"{where}: recalled is {list(device.recalled)}", fix=f"of {', '.join(RECALLED)}"
-        )
-    if not device.sources and not device.recalled:
-        raise ModelError(
-            f"{where}: no source is named", fix="name one in sources, or list what is recalled"
-        )
-    if not device.engine:
-        raise ModelError(f"{where}: it has no engine", fix="add one with kind, name and family")
-    _check_positive(device, where)
-    _check_bandwidth(device, where)
-    for engine in device.engine:
-        _check_engine(engine, f"{where}: engine {engine.name}")
+def _device(row: _WrittenDevice, class_name: str, where: str) -> CatalogDevice:
+    """Return a device from what its file writes; what no source backs is recalled.
+
+    Raises:
+        ModelError: what no device can be.
+    """
+    if not set(row.recalled) <= set(RECALLED):
+        raise ModelError(f"{where}: recalled is {list(row.recalled)}", fix=f"of {RECALLED}")
+    if not row.engine:
+        raise ModelError(f"{where}: it has no engine", fix="add one with its family and name")
+    _check_numbers(
+        where,
+        max_memory_gb=row.max_memory_gb,
+        bandwidth_gb_s=row.bandwidth_gb_s,
+        measured_bandwidth_gb_s=row.measured_bandwidth_gb_s,
+    )
+    _check_power(row.power_w, where)
+    engines = tuple(_engine(one, f"{where}: engine {one.name or one.cores}") for one in row.engine)
+    return CatalogDevice(
+        key=row.key,
+        name=row.name,
+        aliases=row.aliases,
+        device_class=class_name,
+        memory_type=row.memory,
+        max_memory_gb=row.max_memory_gb,
+        bandwidth_gb_s=_bandwidth_gb_s(row, where),
+        sources=row.sources,
+        engine=engines,
+        power_w=row.power_w,
+        power_basis=row.power_basis,
+        measured_bandwidth_gb_s=row.measured_bandwidth_gb_s,
+        claimed_max_parameters=row.claimed_max_parameters,
+        notes=row.notes,
+        recalled=row.recalled if row.sources else _all_recalled(engines, row.power_w),
+    )
 
 
-def _check_positive(device: CatalogDevice, where: str) -> None:
-    """Refuse a memory, a rate or a power that is none."""
-    low, high = device.power_w or (1.0, 1.0)
-    numbers = {
-        "max_memory_gb": device.max_memory_gb,
-        "bandwidth_gb_s": device.bandwidth_gb_s,
-        "memory_bits": device.memory_bits,
-        "memory_mt_s": device.memory_mt_s,
-        "power_w": low,
-    }
+def _all_recalled(engines: tuple[Engine, ...], power_w: object) -> tuple[str, ...]:
+    """Return all that a device without sources states, none of which was read."""
+    known = {"peaks": any(engine.has_peaks for engine in engines), "power": power_w is not None}
+    return tuple(word for word in RECALLED if known.get(word, True))
+
+
+def _bandwidth_gb_s(row: _WrittenDevice, where: str) -> float:
+    """Return bits / 8 x million transfers a second / 1000, or what is stated where that differs.
+
+    Raises:
+        ModelError: neither is there, or the one contradicts the other.
+    """
+    match = _MEMORY.fullmatch(row.memory)
+    if match is None:
+        if row.bandwidth_gb_s is None:
+            raise ModelError(
+                f"{where}: memory is {row.memory!r}, and no bandwidth_gb_s is stated",
+                fix='memory = "LPDDR5-6400, 128 bit": kind, million transfers a second, bus',
+            )
+        return row.bandwidth_gb_s
+    mt_s, bits = float(match[2]), int(match[3])
+    of_bus = bits / 8 * mt_s / 1000
+    _check_numbers(where, memory=of_bus)
+    if row.bandwidth_gb_s is None:
+        return float(f"{of_bus:.4g}")
+    if abs(row.bandwidth_gb_s / of_bus - 1) > BANDWIDTH_ROUNDING:
+        raise ModelError(
+            f"{where}: bandwidth_gb_s is {row.bandwidth_gb_s:g}, and {bits} bit at {mt_s:g} MT/s"
+            f" make {of_bus:.1f}",
+            fix="correct one of them",
+        )
+    return row.bandwidth_gb_s
+
+
+def _engine(row: _WrittenEngine, where: str) -> Engine:
+    """Return an engine from what its file writes.
+
+    Raises:
+        ModelError: no known family, no name, or numbers that no engine has.
+    """
+    family = _FAMILY_OF.get(row.family)
+    if family is None:
+        raise ModelError(
+            f"{where}: family is {row.family!r}",
+            fix=suggestion(row.family, _FAMILY_OF) if row.family else f"of {', '.join(_FAMILY_OF)}",
+        )
+    name, note = row.name, row.note or family.peaks
+    int8, fp16, fp32 = row.int8_tops, row.fp16_tflops, row.fp32_tflops
+    if row.cores:
+        if family.kind != "cpu":
+            raise ModelError(f"{where}: only a cpu has cores", fix="state its peaks instead")
+        derived = core_peaks(row.cores, where)
+        int8, fp16 = int8 or derived.int8_tops, fp16 or derived.fp16_tflops
+        fp32 = fp32 or derived.fp32_tflops
+        name, note = name or f"{row.cores} GHz", row.note or DERIVED_CORES
+    if not name:
+        raise ModelError(f"{where}: it has neither a name nor cores", fix="add one of them")
+    _check_numbers(
+        where, int8_tops=row.int8_tops, fp16_tflops=row.fp16_tflops, fp32_tflops=row.fp32_tflops
+    )
+    _check_power(row.power_w, where)
+    return Engine(family.kind, name, family.name, int8, fp16, fp32, note, row.power_w)
+
+
+def _check_numbers(where: str, **numbers: float | None) -> None:
+    """Refuse a number that is not positive."""
     for name, value in numbers.items():
         if value is not None and value <= 0:
-            raise ModelError(f"{where}: {name} is {value:g}", fix=f"{name} must be positive")
-    if low > high:
-        raise ModelError(f"{where}: power_w falls", fix="the least power first")
-
-
-def _check_bandwidth(device: CatalogDevice, where: str) -> None:
-    """Refuse a bandwidth that its own bus contradicts.
-
-    bits / 8 x million transfers per second / 1000 = GB/s.
-    """
-    if device.memory_bits is None or device.memory_mt_s is None:
-        return
-    of_bus = device.memory_bits / 8 * device.memory_mt_s / 1000
-    if abs(device.bandwidth_gb_s / of_bus - 1) > BANDWIDTH_ROUNDING:
-        raise ModelError(
-            f"{where}: bandwidth_gb_s is {device.bandwidth_gb_s:g}, and {device.memory_bits} bit"
-            f" at {device.memory_mt_s:g} MT/s make {of_bus:.1f}",
-            fix="correct one of the three",
-        )
-
-
-def _check_engine(engine: Engine, where: str) -> None:
-    """Refuse an engine of no known family, of another kind than its family, or without a rate."""
-    if engine.kind not in ENGINE_KINDS:
-        raise ModelError(f"{where}: kind is {engine.kind!r}", fix=f"of {', '.join(ENGINE_KINDS)}")
-    if engine.family not in _FAMILY_KINDS:
-        raise ModelError(
-            f"{where}: family is {engine.family!r}",
-            fix=suggestion(engine.family, sorted(_FAMILY_KINDS)),
-        )
-    if _FAMILY_KINDS[engine.family] != engine.kind:
-        raise ModelError(
-            f"{where}: {engine.family} is no family of a {engine.kind}",
-            fix=f"kind = {_FAMILY_KINDS[engine.family]!r}, or another family",
-        )
-    low, high = engine.power_w or (1.0, 1.0)
-    for value in (engine.int8_tops, engine.fp16_tflops, engine.fp32_tflops, low):
-        if value is not None and value <= 0:
             raise ModelError(
-                f"{where}: a peak or a power is {value:g}", fix="leave it out where it is not known"
+                f"{where}: {name} is {value:g}",
+                fix=f"{name} must be positive; leave out a peak that is not known",
             )
+
+
+def _check_power(power_w: tuple[float, float] | None, where: str) -> None:
+    """Refuse powers that are none, or in the wrong order."""
+    low, high = power_w or (1.0, 1.0)
+    _check_numbers(where, power_w=low)
     if low > high:
         raise ModelError(f"{where}: power_w falls", fix="the least power first")
