@@ -1,5 +1,6 @@
 """The workflows and the action: valid, safe, and every shell step runs."""
 
+import json
 import os
 import re
 import shutil
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from harness.results.document import read_document
+
 ROOT = Path(__file__).resolve().parent.parent
 ACTION = ROOT / "action.yml"
-PULL_REQUEST, DEVICE, PAGES = WORKFLOWS = [
+PULL_REQUEST, DEVICE, PAGES, FLEET = WORKFLOWS = [
     ROOT / "docs" / "ci" / name
-    for name in ("pull-request.yml", "self-hosted-device.yml", "pages.yml")
+    for name in ("pull-request.yml", "self-hosted-device.yml", "pages.yml", "fleet.yml")
 ]
 # What the one job may do that publishes, and runs nothing of the repository.
 PUBLISHES = {"pages": "write", "id-token": "write"}
@@ -79,7 +82,8 @@ def test_a_workflow_can_read_and_nothing_else(path):
 
 def test_no_pull_request_reaches_a_device_of_ones_own():
     """A condition would not do: a fork can edit the file that holds it."""
-    assert set(read(DEVICE)["on"]) == {"push", "workflow_dispatch"}
+    for path in (DEVICE, FLEET):
+        assert set(read(path)["on"]) == {"push", "workflow_dispatch"}
     for path in WORKFLOWS:
         if "pull_request" in read(path)["on"]:
             assert not [job for job in jobs(path) if "self-hosted" in job["runs-on"]]
@@ -249,3 +253,53 @@ def test_a_pull_request_is_measured_beside_its_base(runner, plan):
     assert "peak\\_rss\\_bytes" in runner.summary.read_text()
     for side in ("base", "head"):
         assert len(list((runner.folder / "runs" / side).glob("run-*.json"))) == 2
+
+
+def run_job(runner, job, **matrix):
+    """Run the shell steps of a job for one combination of its matrix; the last one, and outputs."""
+    runner.values |= {f"matrix.{name}": value for name, value in matrix.items()}
+    runner.env |= job.get("env", {})
+    kept = {}
+    for step in job["steps"]:
+        if "run" in step:
+            done, outputs = runner.run(step)
+            kept |= outputs
+    return done, kept
+
+
+def test_each_cell_of_a_plan_is_a_job_of_the_matrix(runner):
+    """The first job is run as it stands, and its output is what the second one is made of."""
+    plan, measure, _ = jobs(FLEET)
+    done, outputs = run_job(runner, plan)
+    assert done.returncode == 0, done.stderr
+    cells = [one["cell"] for one in json.loads(outputs["cells"])]
+    assert sorted(cells) == sorted(path.name for path in (runner.folder / "cells").iterdir())
+    assert len(cells) == 2
+    assert measure["strategy"]["matrix"]["cell"] == "${{ fromJSON(needs.plan.outputs.cells) }}"
+
+
+@pytest.mark.slow
+def test_a_fleet_is_measured_and_merged_and_what_is_missing_is_said(runner, plan):
+    """Every step runs; of two machines one loses its second cell."""
+    lay, measure, merge = jobs(FLEET)
+    lay["env"]["PLAN"] = f"--config {plan} {QUICK} --quant fp32,int4"
+    _, outputs = run_job(runner, lay)
+    cells = [one["cell"] for one in json.loads(outputs["cells"])]
+    machines = measure["strategy"]["matrix"]["machine"]
+    for machine, cell in [(machines[0], cells[0]), *((machines[1], cell) for cell in cells)]:
+        done, _ = run_job(runner, measure, **{"machine": machine, "cell.cell": cell})
+        assert done.returncode == 0, done.stderr
+        (runner.folder / "results").rename(runner.folder / f"result-{machine}-{cell}")
+    artifacts = runner.folder / "artifacts"
+    artifacts.mkdir()
+    for folder in [runner.folder / "cells", *runner.folder.glob("result-*")]:
+        folder.rename(artifacts / folder.name)
+    done, _ = run_job(runner, merge)
+    assert done.returncode == 0, done.stderr
+    assert len(read_document(runner.folder / "fleet.json").sources) == 3
+    shutil.rmtree(runner.folder / "venv")
+    for folder in artifacts.glob(f"result-*-{cells[1]}"):
+        shutil.rmtree(folder)
+    done, _ = run_job(runner, merge)
+    assert done.returncode == 3
+    assert "not run" in runner.summary.read_text()
