@@ -155,6 +155,22 @@ def wait_option() -> Decorator:
     )
 
 
+def on_options() -> Decorator:
+    """`--on`, `--remote-python` and `--machine`: another machine, which ssh or adb reaches."""
+    on = click.option(
+        "--on",
+        metavar="ssh:HOST",
+        help="Measure on another machine instead: ssh:HOST, ssh:USER@HOST or adb:SERIAL.",
+    )
+    python = click.option(
+        "--remote-python",
+        metavar="PATH",
+        help="The Python of that machine: one that has bench, or that an environment is made of.",
+    )
+    word = click.option("--machine", metavar="WORD", help="What that machine is called in results.")
+    return lambda command: on(python(word(command)))
+
+
 def offline_option() -> Decorator:
     """`--offline`: nothing is fetched."""
     return click.option(

@@ -11,7 +11,7 @@ from harness.cli.signals import end_as_with_ctrl_c
 from harness.core.ranges import parse_seconds
 
 if TYPE_CHECKING:
-    from harness.core.errors import StorageError
+    from harness.core.errors import HarnessError
     from harness.results.schema import Document
     from harness.runner.loop.run import Outcome
     from harness.runner.plan import Plan, SessionGroup
@@ -132,7 +132,7 @@ def tell_unfinished(document: "Document", command: Sequence[str]) -> None:
         tell(f"{ended}; {GO_ON[ended]}: {command_line(command)}")
 
 
-def tell_lost(lost: "StorageError | None") -> None:
-    """Say, behind the table, what became of the results folder, and where the results are."""
+def tell_lost(lost: "HarnessError | None") -> None:
+    """Say, behind the table, what became of the results folder or of the connection to it."""
     if lost is not None:
         tell_problem(lost.problem, lost.fix)

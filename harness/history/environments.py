@@ -11,7 +11,6 @@ import re
 import shutil
 import sys
 import sysconfig
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,7 +22,7 @@ from harness.core.errors import StorageError, UsageError
 from harness.core.files import ENVIRONMENT_MARK, ENVIRONMENTS, LOCKS, whole_folder, write_whole
 from harness.core.records import KINDS, data_folder
 from harness.core.units import MIB
-from harness.core.version import DISTRIBUTION, NOT_INSTALLED, installed_version
+from harness.core.version import DISTRIBUTION, NOT_INSTALLED, dependencies, installed_version
 from harness.history.installers import Installer
 
 ROOM_BYTES = 300 * MIB  # of one; with onnxruntime 1.32.0 for Linux it is 163 MiB (bench cache)
@@ -90,7 +89,7 @@ def requirements_of(target: Target, extra: Sequence[str] = ()) -> tuple[str, ...
         extra: further requirements, such as `onnxruntime-genai==0.18.0`.
     """
     found = {}
-    for line in _dependencies():
+    for line in dependencies():
         name = _name_of(line)
         try:
             found[name] = f"{name}=={metadata.version(name)}"
@@ -220,16 +219,6 @@ def _digest(folders: Sequence[Path]) -> str:
                 digest.update(str(path.relative_to(folder)).encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
-
-
-def _dependencies() -> list[str]:
-    """What this package depends on, without its extras: of its metadata, or of the checkout."""
-    try:
-        lines = metadata.requires(DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:
-        project = Path(__file__).resolve().parents[2] / "pyproject.toml"
-        lines = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
-    return [line for line in lines if "extra ==" not in line]
 
 
 def _name_of(requirement: str) -> str:

@@ -35,7 +35,7 @@ COMMAND = re.compile(r"\bbench ([a-z][a-z-]*)")
 SENTENCES = {"has", "is", "knows", "measured", "quantizes", "takes", "that"}
 SIZED = re.compile(r"--(?:model|dim|input|img|enc|aud) [^\s,]|bench estimate \{\}")
 GLOSSARY = "glossary"  # says what flags do, and advises nothing
-OTHERS = ("pip ", "git ", "`ps ", "/--no-{}", "--help", "--version")
+OTHERS = ("pip ", "--platform", "-m venv ", "git ", "`ps ", "/--no-{}", "--help", "--version")
 
 
 def texts(tree: ast.Module) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""One machine over ssh or adb: what is pushed, run there and pulled back."""
