@@ -17,6 +17,7 @@ from harness.builder.quantize.levels import is_own_cache, stands_for
 from harness.core.errors import UsageError
 from harness.models.served import UNTOLD, is_served
 from harness.results.identity import later_words
+from harness.results.machines import machines_of
 from harness.results.metric_row import MetricRow, Source
 from harness.results.schema import Cell, Document, Record, kind_of
 from harness.results.summarize import host_counter
@@ -199,10 +200,11 @@ def match_axis(
         base: the value that others are compared with; None: the first of the document.
 
     Raises:
-        UsageError: no such field, fewer than two values of it, or files of which a level tells no
-            two apart.
+        UsageError: no such field, fewer than two values of it, files of which a level tells no
+            two apart, or several machines.
     """
     field = axis_field(axis)
+    _refuse_machines(document, axis)
     usable = [one for one in document.records if why_left_out(one) is None]
     said, cells = axis_words(document, field), [one.cell for one in usable]
     values = list(dict.fromkeys(map(said.of, cells)))
@@ -222,12 +224,11 @@ def match_axis(
     for one in usable:
         for key in _axis_keys(one.cell, field, left, usable):
             sides.setdefault(key, {})[said.of(one.cell)] = one
-    looks = document.plan.looks
     matches = [
         Match(
-            (Measured(document.run_id, found[first], looks),),
-            (Measured(document.run_id, found[value], looks),),
-            interleaved=True,
+            (_measured(document, found[first]),),
+            (_measured(document, found[value]),),
+            interleaved=found[first].source == found[value].source,
         )
         for value in values
         if value != first
@@ -250,6 +251,26 @@ def match_axis(
         *_left_out("it", [document]),
         *_only("one value of the axis", list(left_alone.values())),
     )
+
+
+def _measured(document: Document, record: Record) -> Measured:
+    """A record and its run, which of a merged document is one of several."""
+    run = document if record.source is None else document.sources[record.source]
+    return Measured(run.run_id, record, run.plan.looks)
+
+
+def _refuse_machines(document: Document, axis: str) -> None:
+    """Refuse to take what two machines have measured for what an axis does.
+
+    Raises:
+        UsageError: the document is of several machines.
+    """
+    machines = machines_of(document)
+    if len(machines) > 1:
+        raise UsageError(
+            f"{document.run_id} is of {len(machines)} machines, and {axis} is compared on one",
+            fix="the results of one machine: bench merge with its folder, or its files, alone",
+        )
 
 
 def _axis_keys(cell: Cell, field: str, left: set[str], others: Sequence[Record]) -> Iterator[Key]:

@@ -4,8 +4,6 @@ The result is an ordinary results document. Its name says which cell, machine an
 so that a cell that comes twice is measured once, and results of many machines lie in one folder.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,12 +24,14 @@ from harness.core.errors import (
     UsageError,
 )
 from harness.core.findings import Progress
-from harness.fleet.cells import HASH_DIGITS, CellFile, check_versions
+from harness.fleet.cells import CellFile, check_versions
 from harness.machine.watch.facts import machine_facts, usable_cores
 from harness.results.document import read_document, write_document
 from harness.results.enums import Status
 from harness.results.environment import Environment, MachineFacts
 from harness.results.journal import SUFFIX
+from harness.results.machines import digest
+from harness.results.machines import machine_id as machine_id
 from harness.results.plan import CellMark, RunPlan
 from harness.results.schema import METHOD_VERSION, Document, Record
 from harness.runner.loop.run import Outcome, new_run_id, run_plan, utc_now
@@ -39,8 +39,6 @@ from harness.runner.loop.standing import Board, nobody
 from harness.runner.plan import Plan, make_plan
 from harness.store.locks import sole_maker
 
-# What tells machines apart, besides the word that an operator gives one.
-MACHINE_FACTS = ("cpu_model", "architecture", "physical_cores", "memory_bytes", "os")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 MOST_WAIT_S = 7 * 86400.0  # for another process that measures the same cell
 UNFINISHED = "unfinished-"  # a folder of a cell that was begun; gone once there is its result
@@ -84,24 +82,13 @@ class Place:
     wait_s: float | None = None
 
 
-def machine_id(facts: MachineFacts, label: str) -> str:
-    """16 hexadecimal digits over what tells this machine from others; it names no person.
-
-    Args:
-        facts: of the machine.
-        label: that its operator gives it; without one, two of a kind are one.
-    """
-    told = {name: getattr(facts, name) for name in MACHINE_FACTS}
-    return _digest({**told, "label": label})
-
-
 def result_name(cell: CellFile, facts: MachineFacts, label: str) -> str:
     """The file of a result: `result-<cell>-<hash of cell, machine and method>.json`.
 
     The method is METHOD_VERSION and the versions of the packages that run the model.
     """
     method = {"method": METHOD_VERSION, "packages": facts.packages}
-    whole = _digest({"cell": cell.hash, "machine": machine_id(facts, label), **method})
+    whole = digest({"cell": cell.hash, "machine": machine_id(facts, label), **method})
     return f"result-{cell.hash}-{whole}.json"
 
 
@@ -279,8 +266,3 @@ def _without_device(cell: CellFile, error: HarnessError, facts: MachineFacts) ->
 def plan_of(cell: CellFile) -> RunPlan:
     """What a cell asks for, as documents say it."""
     return Plan(cell.settings, ()).as_asked()
-
-
-def _digest(table: dict[str, object]) -> str:
-    text = json.dumps(table, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]

@@ -87,7 +87,8 @@ def lines_of(
         for one in requirements:
             if not one.fits(kind_of(record.cell)):
                 continue
-            key = (one.text, _session(record.cell), _part(record.cell, one.metric))
+            session = (record.source, *_session(record.cell))
+            key = (one.text, session, _part(record.cell, one.metric))
             if key not in seen:
                 seen.add(key)
                 found.append((record, one))

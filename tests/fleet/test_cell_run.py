@@ -22,7 +22,7 @@ from harness.core.errors import (
     EXIT_USAGE,
     UsageError,
 )
-from harness.fleet.cell_run import Place, check_label, machine_id, result_name, run_cell
+from harness.fleet.cell_run import Place, check_label, result_name, run_cell
 from harness.fleet.cells import CellFile, write_cells
 from harness.fleet.laying import cells_of
 from harness.fleet.model_files import find_word
@@ -30,6 +30,7 @@ from harness.machine.watch.facts import machine_facts
 from harness.results.document import read_document
 from harness.results.enums import Status
 from harness.results.environment import MachineFacts
+from harness.results.machines import machine_id
 from harness.results.schema import METHOD_VERSION
 from harness.runner.settings import Settings
 from harness.store import cache as store_cache
