@@ -149,7 +149,8 @@ def _opened(folder: Path, shape: Shape, threads: int) -> Callable[[], object]:
     cache, path = CACHES[shape.cache], folder / f"{SHAPES.index(shape)}.onnx"
     heads = Heads(LAYERS, shape.heads, shape.kv_heads, HEAD_DIM, shape.seen, shape.window)
     write_attention(path, heads, cache)
-    opened = open_session(path, find_device("cpu"), threads)
+    # Threads of sessions that wait would spin on the cores of the one that runs.
+    opened = open_session(path, find_device("cpu"), threads, stop_spinning=threads > 1)
     one = aligned_zeros((1, shape.kv_heads, shape.seen, cache.stored_width(HEAD_DIM)), cache.dtype)
     fill_cache(one, cache, (0,))
     caches = [one.copy() for _ in range(2 * LAYERS)]

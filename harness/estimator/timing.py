@@ -14,6 +14,7 @@ from harness.builder.quantize.levels import CacheLevel, QuantLevel
 from harness.estimator.calibration.constants import (
     ATTENTION_CALL,
     SESSION_CALL,
+    calibrated_flop_per_byte,
     call_name,
     is_attention,
 )
@@ -226,6 +227,8 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
         memory_s /= drift.memory
         return Term(work, memory_s, memory_s, None, "memory")
     compute_s = work.flop / rate
+    if constants.measured and work.rows == 1 and is_attention(work.kernel):
+        return _attended(work, constants, working_set_bytes)
     bound = "compute" if compute_s > memory_s else "memory"
     reads_inside = work.rows == 1 or is_attention(work.kernel) or work.kernel in STATES
     if constants.measured and reads_inside:
@@ -236,6 +239,29 @@ def _term(work: Work, constants: Constants, working_set_bytes: float) -> Term:
         return Term(work, seconds, memory_s / drift.memory, seconds, bound)
     memory_s, compute_s = memory_s / drift.memory, compute_s / drift.matrix
     return Term(work, max(memory_s, compute_s), memory_s, compute_s, bound)
+
+
+def _attended(work: Work, constants: Constants, working_set_bytes: float) -> Term:
+    """Time the attention of one token: every query head multiplies, each key head is read once.
+
+        seconds = flop / rate in a cache + bytes of the cache / rate of reading them
+        1 / rate of reading = (1 / rate at the working set - 1 / rate in a cache) · flop per byte
+
+    Rates are those of one shape, whose flop per byte is that of CALIBRATED_GROUP query heads for
+    each key head; a model of more of them reads less for as many products. What lies between two
+    steps, weights above all, has pushed the cache of a small model out too.
+    Source: benchmarks/attention_constants.py, onnxruntime 1.31.1 and 1.32.0.
+    """
+    points = [point for point in constants.rates[work.kernel] if point.rows == 1]
+    fastest = max(points, key=lambda point: point.rate_per_s).rate_per_s
+    size_bytes = max(working_set_bytes, work.set_bytes)
+    whole = constants.rate_per_s(work.kernel, 1, size_bytes) or fastest
+    drift = constants.drift or STEADY
+    per_byte = calibrated_flop_per_byte(work.kernel)
+    read_s = work.set_bytes * per_byte * max(0.0, 1 / whole - 1 / fastest) / drift.memory
+    multiplied_s = work.flop / fastest / drift.matrix
+    bound = "memory" if read_s > multiplied_s else "compute"
+    return Term(work, read_s + multiplied_s, read_s, multiplied_s, bound)
 
 
 def _drifted_s(seconds: float, memory_s: float, drift: Drift) -> float:

@@ -168,8 +168,10 @@ def attention_work(attention: Attention, level: QuantLevel, runtime: Runtime, sh
     query head, the key heads where it does not. ONNX Runtime multiplies all T·(D + T) pairs and
     masks afterwards, those outside a window too, in one direction and in both: a window saves
     nothing but where the cache itself holds little more than it. A step then reads what such a
-    cache holds on average, and moves it to its beginning each time that it is full.
-    Source: facts measured with onnxruntime 1.31.1: the key-head count is too low by 3 to 7 times.
+    cache holds on average, and moves it to its beginning each time that it is full. Once per query
+    head it is read from the processor's cache, and from memory once per key head (`set_bytes`):
+    see harness.estimator.timing.
+    Source: benchmarks/attention_constants.py, onnxruntime 1.31.1 and 1.32.0.
     """
     tokens, depth = shape.tokens, shape.depth_tokens
     cache = shape.cache or own_cache(level)

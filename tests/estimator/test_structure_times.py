@@ -87,6 +87,28 @@ def test_times_are_scaled_by_how_the_machine_has_drifted():
     assert [term.bound for term in after] == [term.bound for term in before]
 
 
+def test_attention_of_a_token_multiplies_by_query_heads_and_reads_by_key_heads():
+    """Calibrated with two query heads a key head: a flop per byte of a float cache.
+
+    In a cache 10 Gflop/s, from memory 5: reading takes 1 / 5 - 1 / 10 = 0.1 ns a byte. 1e9 flop
+    over 1e9 bytes: 0.1 + 0.1 s, as calibrated; over a quarter of the bytes, of eight query heads
+    each, 0.1 + 0.025 s. Integers of 8 bits have 4 flop a byte: 0.1 + 0.4 · 0.25.
+    """
+    points = (RatePoint(10e9, 1e6, processes=4), RatePoint(5e9, 1e8, processes=4))
+    rates = {"attention": points, "attention-int8": points, "k": (RatePoint(1e12),)}
+    constants = Constants("", (RatePoint(20e9),), rates)
+    weights = Work("body", "k", 1, read_bytes=1e9, flop=1.0)
+
+    def seconds(kernel, held_bytes, rows=1):
+        work = Work("attention", kernel, rows, 2e9, 1e9, 1e9, set_bytes=held_bytes)
+        return timed("pass", (weights, work), constants).terms[1].seconds
+
+    assert seconds("attention", 1e9) == pytest.approx(0.2)
+    assert seconds("attention", 0.25e9) == pytest.approx(0.125)
+    assert seconds("attention-int8", 0.25e9) == pytest.approx(0.2)
+    assert seconds("attention-int8", 0.0625e9) == pytest.approx(0.125)
+
+
 def test_fixed_costs_that_were_measured_are_added():
     """30 layers: 30 attention calls of 10 us and one run of 100 us make 400 us."""
     model = catalog_model("smollm2-135m").structure

@@ -221,6 +221,21 @@ def beyond_cache(sizes: Sizes, cache_bytes: int | None) -> Sizes:
     return replace(sizes, far_bytes=max(2 * sizes.chain_bytes, min(wanted, MOST_FAR_BYTES)))
 
 
+def calibrated_flop_per_byte(kernel: str) -> float:
+    """Return the flop for each byte of the cache that a rate of attention was measured with.
+
+        4 · heads · head_dim · seen / (2 · kv_heads · head_dim · seen · bits / 8)
+
+    Args:
+        kernel: a name of attention_name, scores behind it or not.
+    """
+    bits = next(
+        (one.bits for one in CACHES.values() if kernel.startswith(f"{ATTENTION}-{one.name}")),
+        CACHES["fp32"].bits,
+    )
+    return 16.0 * QUICK.heads / QUICK.kv_heads / bits
+
+
 QUICK = Sizes()
 FULL = Sizes(rounds=7, warm_seconds=0.025, seconds=0.05)
 

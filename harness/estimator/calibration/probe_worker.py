@@ -57,7 +57,7 @@ def multiply(folder: str, kernel: str, device: str, sizes: Sizes, threads: int) 
         opened = _open(Path(folder) / f"{kernel}.{graph}.onnx", device, threads)
         width = sizes.small if graph in ("few", "small") else sizes.hidden
         for count in rows:
-            run = _bound_vector(opened, (1, count, width))
+            run = bound_vector(opened, (1, count, width))
             replies.append({"graph": graph, "rows": count, "pass_ns": _timed(run, sizes)})
     return replies
 
@@ -73,7 +73,7 @@ def call_operators(folder: str, device: str, sizes: Sizes, threads: int) -> Repl
     for layers in sizes.operator_layers:
         opened = _open(Path(folder) / f"operators.{layers}.onnx", device, threads)
         for rows in (1, sizes.operator_rows) if layers == middle else (1,):
-            run = _bound_vector(opened, (1, rows, sizes.operator_width))
+            run = bound_vector(opened, (1, rows, sizes.operator_width))
             replies.append({"layers": layers, "rows": rows, "pass_ns": _timed(run, sizes)})
     return replies
 
@@ -174,7 +174,7 @@ def mix(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> Rep
         opened = _open(Path(folder) / f"{graph}.{probe}.onnx", device, threads)
         layers = sizes.expert_layers(graph, found.level)
         for rows in counts:
-            run = _bound_vector(opened, (1, rows, sizes.expert_widths(graph)[0]))
+            run = bound_vector(opened, (1, rows, sizes.expert_widths(graph)[0]))
             passes_ns = _timed(run, sizes)
             replies.append({"graph": graph, "layers": layers, "rows": rows, "pass_ns": passes_ns})
     return replies
@@ -188,7 +188,7 @@ def run_stacks(folder: str, device: str, sizes: Sizes, threads: int) -> Reply:
     """
     place = Path(folder)
     opened = _open(place / "operators.stack.onnx", device, threads)
-    run = _bound_vector(opened, (1, 1, sizes.small))
+    run = bound_vector(opened, (1, 1, sizes.small))
     replies = [{"graph": "operators", "pass_ns": _timed(run, sizes)}]
     opened = _open(place / "attention.stack.onnx", device, threads)
     shape = (1, sizes.stack_kv_heads, STACK_CAPACITY, sizes.head_dim)
@@ -253,7 +253,7 @@ def _noise(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     return values.astype(dtype)
 
 
-def _bound_vector(opened: OpenedSession, shape: tuple[int, ...]) -> Callable[[], object]:
+def bound_vector(opened: OpenedSession, shape: tuple[int, ...]) -> Callable[[], object]:
     """Return the run of a chain over one input, output in memory of ours."""
     half = "float16" in opened.session.get_inputs()[0].type
     array = _noise(shape, "float16" if half else "float32")

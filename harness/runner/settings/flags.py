@@ -203,7 +203,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "plan", readers.WORD, "sweep", "", "PLAN", TESTS,
         "A plan file, or a shipped plan: default, ci, sweep, kv, full, scaling, modern, validate,"
-        " ab, fit.",
+        " held-out, ab, fit.",
         commands=(*ANY, "fit"), name="config",
     ),
     _tuned(
