@@ -89,6 +89,8 @@ SHAPES = (
     replace(PROMPT, asks="prompt, half the key heads", kv_heads=4),
     replace(PROMPT, asks="prompt, half the query heads", heads=8),
     replace(PROMPT, asks="prompt, a window of an eighth", window=64),
+    replace(PROMPT, asks="prompt, a window of a half", window=256),
+    replace(PROMPT, asks="prompt, a window of all", window=512),
     *(
         replace(PROMPT, asks=f"prompt, a cache of {name}", cache=name)
         for name in CACHES

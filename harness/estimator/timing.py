@@ -18,7 +18,7 @@ from harness.estimator.calibration.constants import (
     call_name,
     is_attention,
 )
-from harness.estimator.calibration.operators import STATES, stand_in, typical_slower
+from harness.estimator.calibration.operators import STATES, other_cache, stand_in, typical_slower
 from harness.estimator.memory import ORT_CPU, Runtime
 from harness.estimator.work import MATRIX_STREAM, STREAM, Pass, Work, pass_work
 from harness.models.specs.structure import ModelStructure, Stage
@@ -192,8 +192,12 @@ def timed(name: str, work: Iterable[Work], constants: Constants) -> Breakdown:
 def _with_known_rate(work: Work, constants: Constants) -> Work:
     """Return a term by the rate of its own kernel, or of the one that stands in for it."""
     kernel = work.kernel.removesuffix(_CALL)
+    if kernel in constants.rates:
+        return work
     other = stand_in(kernel)
-    if other == kernel or kernel in constants.rates:
+    if other not in constants.rates:
+        other = other_cache(other)
+    if other == kernel:
         return work
     if not other:
         return replace(work, kernel=STREAM, flop=0.0, useful_flop=0.0)

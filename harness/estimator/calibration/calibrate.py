@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from harness.builder.quantize.levels import CACHES, LEVELS
+from harness.builder.quantize.levels import CACHES, LEVELS, own_cache
 from harness.core.errors import HarnessError, StorageError
 from harness.core.files import write_whole
 from harness.core.findings import Log
@@ -38,7 +38,7 @@ from harness.estimator.calibration.constants import (
     Sizes,
     attention_name,
     beyond_cache,
-    integer_caches,
+    caches_apart,
     is_attention,
     kernel_levels,
 )
@@ -269,6 +269,9 @@ def ensure_constants(
         levels, caches = tuple(LEVELS), tuple(CACHES)
         operators = tuple(dict.fromkeys((*operators, *usual_operators())))
     kernel_levels(levels)  # refuses unknown names before anything is read or run
+    own = (own_cache(LEVELS[level]) for level in levels)
+    apart = (cache.name for cache in own if attention_name(cache) != ATTENTION)
+    caches = tuple(dict.fromkeys((*caches, *apart)))
     found = find_constants(cache, key)
     if found.note:
         log(found.note)
@@ -400,7 +403,7 @@ def _replies(
 
     Without levels those of operators alone, and no pulse; else its readings come last.
     """
-    attended = integer_caches(caches)
+    attended = caches_apart(caches)
     probes = [*COMMANDS, *attended, *kernel_levels(levels)] if levels else []
     probes += operators
     replies: dict[str, list[Reply]] = {probe: [] for probe in probes}

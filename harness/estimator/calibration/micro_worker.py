@@ -23,7 +23,7 @@ from harness.estimator.calibration.constants import (
     STACK_CAPACITY,
     STACK_LEVEL,
     Sizes,
-    integer_caches,
+    caches_apart,
     kernel_levels,
 )
 from harness.estimator.calibration.operators import (
@@ -84,7 +84,7 @@ def build(
         for layers in sizes.operator_layers
     ]
     others = _write_stacks(place, sizes)
-    for attention, cache in {ATTENTION: CACHES["fp32"], **integer_caches(tuple(caches))}.items():
+    for attention, cache in {ATTENTION: CACHES["fp32"], **caches_apart(tuple(caches))}.items():
         for name, layers, capacity in attention_graphs(sizes):
             heads = Heads(layers, sizes.heads, sizes.kv_heads, sizes.head_dim, capacity)
             write_attention(place / f"{name}.{attention}.onnx", heads, cache)

@@ -39,6 +39,9 @@ EXPERTS = "experts"
 # onnxruntime 1.32's CPU kernel leaves its blocked road then.
 # Source: findings/softcap-needs-a-whole-score-matrix.sh's shapes, timed on two AVX2 cores.
 TYPICAL_SLOWER = {"softcap": 4.2, "sinks": 2.0, "softcap sinks": 4.2}
+# What a step's attention over half floats costs beside one over float32, where it is not measured.
+# Source: benchmarks/attention_constants.py.
+HALF_SLOWER = 2.5
 
 
 def scored_name(cache: CacheLevel, scores: str) -> str:
@@ -63,10 +66,21 @@ def stand_in(kernel: str) -> str:
     return kernel
 
 
+def other_cache(kernel: str) -> str:
+    """Return the attention that is taken where one over half floats is missing."""
+    half = attention_name(CACHES["fp16"])
+    return kernel.replace(half, ATTENTION) if kernel.startswith(half) else kernel
+
+
 def typical_slower(kernel: str, rows: int) -> float:
-    """Return how much longer an attention takes than its stand-in; one token is alike."""
-    if rows == 1 or not kernel.startswith(ATTENTION):
+    """Return how much longer an attention takes than its stand-in.
+
+    One token over half floats; over scores that are not plain it is alike, and prompts are longer.
+    """
+    if not kernel.startswith(ATTENTION):
         return 1.0
+    if rows == 1:
+        return HALF_SLOWER if kernel == attention_name(CACHES["fp16"]) else 1.0
     return TYPICAL_SLOWER.get(kernel.rpartition("-")[2], 1.0)
 
 

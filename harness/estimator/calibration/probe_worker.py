@@ -15,7 +15,7 @@ from harness.devices.device import find_device
 from harness.devices.session import OpenedSession, open_session
 from harness.engine.buffers import aligned_zeros, fill_cache
 from harness.estimator.calibration.bandwidth_worker import read_slices
-from harness.estimator.calibration.constants import STACK_CAPACITY, Sizes, integer_caches
+from harness.estimator.calibration.constants import STACK_CAPACITY, Sizes, caches_apart
 from harness.estimator.calibration.operators import probe_of, state_shape
 from harness.estimator.calibration.pulse_worker import pulse
 from harness.machine.meters.samples import time_call, time_calls
@@ -104,7 +104,7 @@ def attend(folder: str, probe: str, device: str, sizes: Sizes, threads: int) -> 
     for graph, layers in layers_of.items():
         opened = _open(Path(folder) / f"{graph}.{probe}.onnx", device, threads)
         capacity = max(seen for _, seen in shots[graph])
-        cache = scored.cache if scored else integer_caches(tuple(CACHES)).get(probe)
+        cache = scored.cache if scored else caches_apart(tuple(CACHES)).get(probe)
         cache = cache or CACHES["fp32"]
         one = aligned_zeros(
             (1, sizes.kv_heads, capacity, cache.stored_width(sizes.head_dim)), cache.dtype

@@ -22,10 +22,10 @@ from harness.estimator.calibration.constants import (
     Sizes,
     attention_flop,
     cache_bytes,
+    caches_apart,
     call_name,
     elementwise_bytes,
     held_bytes,
-    integer_caches,
     kernel_levels,
     kernel_name,
     matrix_flop,
@@ -232,7 +232,7 @@ def constants_of(
     hot_attention = attention_call(replies[ATTENTION], hot)
     rates[ATTENTION_CALL] = (calls_of(hot_attention, MIB), attention)
     rates[ATTENTION] = attention_rates(replies[ATTENTION], sizes, hot, hot_attention)
-    for name, cache in integer_caches(caches).items():
+    for name, cache in caches_apart(caches).items():
         rates[name] = attention_rates(replies[name], sizes, hot, hot_attention, cache)
     return Constants(
         basis=MEASURED_HERE,

@@ -24,7 +24,7 @@ from harness.results.replies import MemoryRead
 from tests.inline_worker import none_waiting
 from tests.tiny import SIZES
 
-OVER_INT4 = attention_name(CACHES["int4"])
+OVER_INT4, OVER_HALF = (attention_name(CACHES[name]) for name in ("int4", "fp16"))
 OPERATORS = (
     *usual_operators(),
     *(experts_name(kernel) for kernel in ("block-4-32", "channel-8", "float-32")),
@@ -43,7 +43,7 @@ KEY = CalibrationKey("0123456789abcdef", "1.31.1", "cpu", 1)
 
 def known(levels, caches=(), operators=()):
     """Constants that cover levels, caches and operators, without a measurement."""
-    names = [*calibrate.kernel_levels(levels), *calibrate.integer_caches(caches), *operators]
+    names = [*calibrate.kernel_levels(levels), *calibrate.caches_apart(caches), *operators]
     rates = {name: (RatePoint(1e9),) for name in (*names, ATTENTION)}
     return Constants("measured here", (RatePoint(1e9),), rates, 1e-6, threads=1)
 
@@ -81,8 +81,9 @@ def test_every_kernel_is_measured_and_stored(tmp_path):
         rates.pop(call_name(name), None)
     kernels = {"float-16", "channel-8", "block-8-32", "block-4-32"}
     calls = {call_name(kernel) for kernel in kernels} | {OPERATOR_CALL, ATTENTION_CALL}
-    assert set(rates) == {*kernels, *calls, ATTENTION, OVER_INT4, ELEMENTWISE, CHOICE}
-    shapes = {name: [1, 1, *SIZES.prompts] for name in (ATTENTION, OVER_INT4)}
+    assert set(rates) == {*kernels, *calls, ATTENTION, OVER_HALF, OVER_INT4, ELEMENTWISE, CHOICE}
+    attentions = (ATTENTION, OVER_HALF, OVER_INT4)
+    shapes = {name: [1, 1, *SIZES.prompts] for name in attentions}
     shapes |= {ELEMENTWISE: [SIZES.operator_rows], CHOICE: [1]}
     shapes |= {name: [1, 1] for name in calls}
     for name, points in rates.items():
@@ -112,15 +113,26 @@ def test_missing_level_is_measured_with_those_held(tmp_path, asked):
     assert len(asked) == 2
 
 
-def test_an_integer_cache_is_measured_when_a_plan_has_one(tmp_path, asked):
-    """Float caches need nothing more; what was measured once is measured along later."""
-    ensure_constants(tmp_path, KEY, ("int4",), caches=("fp32", "fp16"))
+def test_a_cache_is_measured_when_a_plan_has_one(tmp_path, asked):
+    """float32 needs nothing more; what was measured once is measured along later."""
+    ensure_constants(tmp_path, KEY, ("int4",), caches=("fp32",))
     ensure_constants(tmp_path, KEY, ("int4",), caches=("fp32",))
     assert len(asked) == 1
     ensure_constants(tmp_path, KEY, ("int4",), caches=("fp32", "int8"))
     ensure_constants(tmp_path, KEY, ("int8",), caches=("int4",))
     assert "int8" not in asked[0][2]
     assert {"int8", "int4"} <= asked[2][2]
+    assert len(asked) == 3
+
+
+def test_half_floats_have_a_rate_of_their_own(tmp_path, asked):
+    """Their level brings its cache along, without being asked."""
+    ensure_constants(tmp_path, KEY, ("fp16",))
+    assert [caches for *_, caches in asked] == [{"fp16"}]
+    ensure_constants(tmp_path, KEY, ("int4",), caches=("fp16",))
+    assert len(asked) == 1
+    ensure_constants(tmp_path / "other", KEY, ("int4",), caches=("fp32",))
+    ensure_constants(tmp_path / "other", KEY, ("int4",), caches=("fp16",))
     assert len(asked) == 3
 
 

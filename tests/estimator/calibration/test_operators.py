@@ -12,6 +12,7 @@ from harness.estimator.calibration.constants import (
     OPERATOR_CALL,
     SESSION_CALL,
     attention_flop,
+    attention_name,
     call_name,
     kernel_name,
 )
@@ -25,13 +26,15 @@ from harness.estimator.calibration.operators import (
     experts_name,
     mamba_of,
     operator_rates,
+    other_cache,
     probe_of,
     scored_name,
     stand_in,
     state_shape,
     typical_slower,
 )
-from harness.estimator.work import needed_operators
+from harness.estimator.timing import timed
+from harness.estimator.work import Work, needed_operators
 from harness.models.catalog.catalog import load_spec
 from harness.models.specs.dissect import spec_structure
 from harness.results.calibration import Constants, RatePoint, TimePoint
@@ -75,7 +78,7 @@ def test_a_model_needs_the_operators_of_its_layers(model, level, names):
     assert set(needed_operators(structure, find_level(level))) == names
 
 
-def test_integer_caches_have_scored_rates_of_their_own():
+def test_caches_apart_have_scored_rates_of_their_own():
     """`attention-int8-softcap` reads int8 keys; plain attention over int8 stands in for it."""
     structure = spec_structure(load_spec("gemma-2-2b"))
     (name,) = needed_operators(structure, find_level("int4"), CACHES["int8"])
@@ -108,6 +111,23 @@ def test_a_rate_that_is_missing_has_a_stand_in():
     assert [typical_slower(CAPPED, rows) for rows in (1, 64)] == [1.0, 4.2]
     assert typical_slower(SINKS, 64) == 2.0
     assert typical_slower(IN_INT4, 64) == typical_slower(ATTENTION, 64) == 1.0
+
+
+def test_attention_over_half_floats_is_missing_from_older_calibrations():
+    """A step then takes 2.5 times as long as over float32, and the basis says so."""
+    half = attention_name(CACHES["fp16"])
+    assert other_cache(half) == ATTENTION
+    assert other_cache(f"{half}-softcap") == CAPPED
+    assert [other_cache(name) for name in (ATTENTION, "attention-int8")] == [
+        ATTENTION,
+        "attention-int8",
+    ]
+    assert [typical_slower(half, rows) for rows in (1, 64)] == [2.5, 1.0]
+    rates = {ATTENTION: (RatePoint(10e9, processes=4),)}
+    work = Work("attention", half, 1, flop=1e9, set_bytes=1e9)
+    found = timed("step", (work,), Constants("measured here", (RatePoint(1e9),), rates))
+    assert found.terms[0].seconds == pytest.approx(0.25)
+    assert found.basis == "measured here, without attention-fp16 (typical values)"
 
 
 def test_a_state_counts_as_the_blocks_do():
