@@ -79,12 +79,13 @@ def row_names() -> Iterable[str]:
 
 
 def catalog_device_names() -> Iterable[str]:
-    """Devices that have a data sheet, their aliases, and this machine."""
-    from harness.models.catalog.devices import catalog_devices
+    """Devices that have a data sheet, their aliases and classes, and this machine."""
+    from harness.models.catalog.devices import catalog_devices, device_classes
 
     devices = catalog_devices()
     aliases = (alias for device in devices for alias in device.aliases)
-    return ("cpu", *(device.key for device in devices), *aliases, "all")
+    classes = (row.name for row in device_classes())
+    return ("cpu", *(device.key for device in devices), *aliases, *classes, "all", "list")
 
 
 def plan_names() -> Iterable[str]:

@@ -9,6 +9,7 @@ import click
 from harness.builder.quantize.levels import SWEEP, QuantLevel, find_levels
 from harness.cli.completion import LEVELS, MODELS, OF_FLAGS, catalog_device_names, words
 from harness.cli.estimate_here import HERE, this_machine
+from harness.cli.estimate_list import ALL, is_list, listed_devices, named_devices
 from harness.cli.options import FORMATS, Word, format_option
 from harness.cli.output import show, tell
 from harness.core.errors import UsageError
@@ -17,19 +18,18 @@ from harness.estimator.answer import Estimate, estimate
 from harness.estimator.machine import OS_SHARE, estimate_here
 from harness.estimator.query import nominal_level
 from harness.models.catalog.catalog import listed_names
-from harness.models.catalog.devices import device_keys
 from harness.models.catalog.target import (
     EstimateTarget,
     counted_target,
     parse_bytes,
     parse_parameters,
 )
+from harness.report.catalog_devices import draw_catalog_devices
 from harness.report.estimate_table import draw_estimates
 from harness.runner.models import find_model
 from harness.runner.settings.values import AS_TESTED, CAPACITIES, MOST
 
 Flags = dict[str, str | int | float | None]
-ALL = "all"
 PROMPT = "128"
 MAX_ROWS = 20_000  # every model on every device at one level is fewer
 EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s24 --memory 8GB"
@@ -46,7 +46,7 @@ EXAMPLE = "Example:  bench estimate llama-3.2-1b --quant int4,fp16 --on galaxy-s
     "--on",
     "devices",
     shell_complete=words(catalog_device_names, is_list=True),
-    help="Devices of the catalog, aliases, `all`; `cpu` is here.",
+    help="Devices, classes of them, `all`; `cpu` is here; `list` shows them.",
 )
 @click.option("--depth", default="0", show_default=True, help="Tokens already in the cache.")
 @click.option("--prompt", help="Prompt tokens.  [default: 128]")
@@ -77,8 +77,14 @@ def command(style: str, explain_row: bool, **flags: str | int | float | None) ->
     MODEL is a word that --model takes, a folder with config.json, a system that the source
     documents name (gpt-4), a count (7B), several of them with commas, or `all`. Speeds are
     ranges: what devices of this class reach of their data sheet. The energy floor is physics, not
-    an estimate. `--on cpu` is this machine, by what `bench calibrate` measured.
+    an estimate. `--on cpu` is this machine, by what `bench calibrate` measured; `--on list` shows
+    the devices by class, with memory, bandwidth and peaks, and `--on phone` is every phone.
     """
+    if is_list(flags):
+        engine = flags["engine"]
+        listed = listed_devices(None if engine is None else str(engine))
+        show(draw_catalog_devices(listed, style))
+        return
     rows = estimate_rows(flags)
     text, notes = draw_estimates(rows, style, explain_row)
     show(text)
@@ -101,9 +107,9 @@ def estimate_rows(flags: Flags) -> list[Estimate]:
     if flags["devices"] is None:
         raise UsageError(
             "bench estimate needs a device, and --on names none",
-            fix="--on cpu for this machine, or --on all for every device of the catalog",
+            fix="--on cpu for this machine, or --on list to see the devices of the catalog",
         )
-    names = _words(flags["devices"], "--on", device_keys)
+    names = named_devices(str(flags["devices"]))
     batches = parse_grid(str(flags["batch"]), "--batch")
     lengths = _lengths(flags)
     rooms = CAPACITIES.read(str(flags["capacity"]), "--capacity", "--capacity max", is_text=True)
