@@ -36,6 +36,7 @@ RUNTIMES = ("ort", "genai", "llama.cpp")  # what runs here: a cell makes no work
 AXES = ("quant", "kv_cache", "device", "runtime", "prepack", "threads", "batch", "capacity")
 # Keys of a plan that name files -> the words of them that a cell may have.
 NAMED = {"text": ("english", "korean"), "tasks": ("builtin",)}
+USUAL = Settings()
 NAME = re.compile(r"cell-([0-9a-f]{16})\.json")
 PLAIN = re.compile(r"[\w+.@ -]{1,200}")  # the last component of a path
 OPTION = re.compile(r"[\w.]{1,80}=[\w;,-]{0,80}(\.\d+)?")  # no path, and no name of a library
@@ -271,8 +272,9 @@ def _checked(content: _Content) -> CellFile:
 def _settings(table: Mapping[str, Any], allowed: tuple[str, ...], base: Settings) -> Settings:
     """Settings that a plan table says over others; an empty list is one."""
     keys = tuple(key for key in allowed if key != "model")
-    empty: dict[str, Any] = {key: () for key, value in table.items() if value == []}
-    said = {key: value for key, value in table.items() if value != []}
+    lists = [key for key in keys if isinstance(getattr(USUAL, key), tuple) or key == "enc"]
+    empty: dict[str, Any] = {key: () for key in lists if table.get(key) == []}
+    said = {key: value for key, value in table.items() if key not in empty}
     if unknown := [key for key in table if key not in keys]:
         raise UsageError(f"unknown key {unknown[0]!r}", fix=suggestion(unknown[0], keys))
     return replace(base, **plan_values(said, keys, "its plan"), **empty)

@@ -135,6 +135,7 @@ REFUSED = {
     "two levels": ({"plan": {"quant": ["fp32", "int4"]}}, "quant has 2"),
     "a range": ({"plan": {"batch": ["1-4*2"]}}, "batch has 3"),
     "a wrong type": ({"plan": {"rounds": "many"}}, "rounds"),
+    "no number": ({"plan": {"rounds": []}}, "rounds"),
     "no rows": ({"rows": {}}, "damaged"),
     "an unknown word": ({"given": ["sudo"]}, "sudo"),
     "values beside": ({"rows": [{"x": 1}]}, "damaged"),

@@ -194,6 +194,60 @@ def read_journal(content: bytes, folder: Path) -> None:
         entries_of(path)
 
 
+# Cells and results of a fleet.
+
+
+@cache
+def cell_seeds() -> tuple[bytes, ...]:
+    """Cells of a decoder and of an encoder, their hashes left out: they are put in again."""
+    from harness.fleet.laying import cells_of
+    from harness.runner.settings import load_settings
+
+    models = ("bytelm", "all-minilm-l6-v2")
+    cells = cells_of(load_settings("ci", model=models, quant=("int4",), threads=("1", "all")))
+    return tuple(re.sub(rb',"hash":"\w+"', b"", cell.encoded(), count=1) for cell in cells)
+
+
+def read_cell(content: bytes, folder: Path) -> None:
+    """A cell whose hash fits, whatever stands in it: checked, found and laid out."""
+    from harness.fleet.cells import _hash_of, check_versions, parse_cell
+    from harness.fleet.model_files import find_word
+    from harness.runner.plan import make_plan
+
+    try:
+        table = json.loads(content)
+        table["hash"] = _hash_of(table)
+        content = json.dumps(table).encode()
+    except (ValueError, TypeError, RecursionError):
+        pass  # no JSON object: it is given as it is
+    cell = parse_cell(content)
+    check_versions(cell)
+    make_plan(cell.settings_for(find_word(cell, [folder])), usable_threads=2, folder=folder)
+
+
+@cache
+def merged_seeds() -> tuple[bytes, ...]:
+    """Two runs as one document."""
+    from harness.results.merged import joined
+
+    run = decode_document(document_seeds()[0])
+    both = joined([run, structs.replace(run, run_id="run-2")], "merge-1")
+    return (unchecked(encode_document(both)),)
+
+
+def read_merged(content: bytes, folder: Path) -> None:
+    """A document of several runs: drawn, taken apart, and merged again with itself."""
+    from harness.fleet.merge import merge
+    from harness.report.render import render
+    from harness.results.machines import machines_of
+
+    document = decode_document(content)
+    for style in STYLES:
+        render(document, style)
+    machines_of(document)
+    encode_document(merge([document, document]).document)
+
+
 # Models of others.
 
 
@@ -320,6 +374,8 @@ TARGETS = (
     Target("plan", _plan_seeds, read_plan, TEXT, 100),
     Target("spec", _spec_seeds, read_spec, TEXT, 120),
     Target("document", document_seeds, read_document, JSON, 90),
+    Target("cell", cell_seeds, read_cell, JSON, 300),
+    Target("merged", merged_seeds, read_merged, JSON, 40),
     Target("journal", journal_seeds, read_journal, JSON, 120),
     *(
         Target(
