@@ -7,7 +7,7 @@ and costs nothing else. A cell of the plan without any result is rows that say s
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -102,9 +102,11 @@ def merge(documents: Iterable[Document], cells: Sequence[CellFile] = ()) -> Merg
     there = {_cell_of(run) for run in kept if is_measured(run)}
     lost = {_cell_of(run): run for run in kept if not is_measured(run)}
     lost |= {cell.hash: not_run(cell) for cell in cells}
-    missing = [run for name, run in sorted(lost.items()) if name not in there]
-    runs = [*(run for run in kept if is_measured(run)), *missing]
-    document = joined(_in_order(runs), f"merge-{_digest_of_all(runs)}")
+    missing = [run for name, run in lost.items() if name not in there]
+    measured = {id(run) for run in kept if is_measured(run)}
+    final = {digest: run for digest, run in every.items() if id(run) in measured}
+    final |= {_digest(run): run for run in missing}
+    document = joined(_in_order(final), f"merge-{_digest_of_all(final)}")
     absent = tuple(cell for cell in cells if cell.hash not in there)
     return Merged(document, tuple(sorted(problems)), absent)
 
@@ -154,15 +156,16 @@ def _age(item: tuple[str, Document]) -> tuple[str, str, str]:
     return run.created_utc, run.run_id, digest
 
 
-def _in_order(runs: Sequence[Document]) -> list[Document]:
+def _in_order(runs: Mapping[str, Document]) -> list[Document]:
     """Machine after machine, on each by time; what was not run last."""
 
-    def place(run: Document) -> tuple[object, ...]:
+    def place(item: tuple[str, Document]) -> tuple[object, ...]:
+        _, run = item
         cell = run.plan.cell
         machine = (cell.label, cell.machine) if cell else ("", run.environment.cpu_model or "")
-        return (not is_measured(run), *machine, *_age((_digest(run), run)))
+        return (not is_measured(run), *machine, *_age(item))
 
-    return sorted(runs, key=place)
+    return [run for _, run in sorted(runs.items(), key=place)]
 
 
 def _contradiction(old: Document, new: Document) -> str:
@@ -204,6 +207,6 @@ def _digest(run: Document) -> str:
     return hashlib.sha256(encode_document(run)).hexdigest()
 
 
-def _digest_of_all(runs: Iterable[Document]) -> str:
+def _digest_of_all(digests: Iterable[str]) -> str:
     """A name for these runs, in whatever order."""
-    return hashlib.sha256(" ".join(sorted(map(_digest, runs))).encode()).hexdigest()[:16]
+    return hashlib.sha256(" ".join(sorted(digests)).encode()).hexdigest()[:16]
