@@ -97,18 +97,31 @@ def merge(documents: Iterable[Document], cells: Sequence[CellFile] = ()) -> Merg
         if newest is not None and taken.method_version != newest and is_measured(taken):
             problems.append(_other_method(taken, newest))
             continue
-        problems += [_contradiction(old, new) for old, new in pairwise(runs)]
+        if is_measured(taken):
+            problems += [_contradiction(old, new) for old, new in pairwise(runs)]
         kept.append(taken)
-    there = {_cell_of(run) for run in kept if is_measured(run)}
-    lost = {_cell_of(run): run for run in kept if not is_measured(run)}
-    lost |= {cell.hash: not_run(cell) for cell in cells}
-    missing = [run for name, run in lost.items() if name not in there]
-    measured = {id(run) for run in kept if is_measured(run)}
-    final = {digest: run for digest, run in every.items() if id(run) in measured}
-    final |= {_digest(run): run for run in missing}
+    measured = [run for run in kept if is_measured(run)]
+    there = {_cell_of(run) for run in measured}
+    known = {id(run) for run in measured}
+    final = {digest: run for digest, run in every.items() if id(run) in known}
+    final |= {_digest(run): run for run in _missing(kept, measured, cells)}
     document = joined(_in_order(final), f"merge-{_digest_of_all(final)}")
     absent = tuple(cell for cell in cells if cell.hash not in there)
     return Merged(document, tuple(sorted(problems)), absent)
+
+
+def _missing(
+    kept: Sequence[Document], measured: Sequence[Document], cells: Sequence[CellFile]
+) -> list[Document]:
+    """What stands for results that are not there: of a machine that lost a cell, else of a cell."""
+    lost = {_place_of(run): run for run in kept if not is_measured(run)}
+    on_machines = {cell for cell, machine in lost if machine}
+    for cell in cells:
+        if cell.hash not in on_machines:
+            lost.setdefault((cell.hash, ""), not_run(cell))
+    there = {_place_of(run) for run in measured} | {(_cell_of(run), "") for run in measured}
+    there |= {(cell, "") for cell in on_machines}
+    return [run for place, run in sorted(lost.items()) if place not in there]
 
 
 def not_run(cell: CellFile) -> Document:
@@ -142,12 +155,17 @@ def _identity(run: Document) -> tuple[str, ...]:
     cell = run.plan.cell
     if not cell:
         return (run.run_id,)
-    return (cell.hash, cell.machine, *([str(run.method_version)] * bool(cell.machine)))
+    return (cell.hash, cell.machine, *([str(run.method_version)] * is_measured(run)))
 
 
 def _cell_of(run: Document) -> str:
     """The hash of the cell that a run is of; else the name of the run."""
     return run.plan.cell.hash if run.plan.cell else run.run_id
+
+
+def _place_of(run: Document) -> tuple[str, str]:
+    """The cell and the machine that a run is of; of one that is of no cell its name."""
+    return _cell_of(run), run.plan.cell.machine if run.plan.cell else ""
 
 
 def _age(item: tuple[str, Document]) -> tuple[str, str, str]:

@@ -73,9 +73,9 @@ def joined(runs: Sequence[Document], run_id: str) -> Document:
 
 
 def is_measured(run: Document) -> bool:
-    """Whether a run was on any machine: a cell that nobody has measured is a run without one."""
+    """Whether a run was on any machine: a cell that was not measured says nothing of one."""
     cell = run.plan.cell
-    return not cell or bool(cell.machine)
+    return not cell or (bool(cell.machine) and run.environment != Environment())
 
 
 def one_run(document: Document) -> Document:
