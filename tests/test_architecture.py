@@ -28,6 +28,8 @@ ONLY_IN = {
     "rich": {"cli"},
     "vl_convert": {"report"},
     "duckdb": {"history"},
+    "dask": {"fleet"},
+    "distributed": {"fleet"},
 }
 # Methods of click's own classes that give back words of the command line, and the words of flags.
 CLICKS_OWN = {"main.py: list_commands", "main.py: parse_args"}

@@ -63,6 +63,7 @@ COMMANDS = (
     ("eval", "harness.cli.eval", "Run tasks of lm-evaluation-harness on a model's levels."),
     ("compare", "harness.cli.compare", "Say what is faster, slower, the same, or inconclusive."),
     ("merge", "harness.cli.merge", "Make one document of many results, of many machines."),
+    ("fleet", "harness.cli.fleet", "Measure one plan on many devices, by dask.distributed."),
     ("results", "harness.cli.results", "List the runs of a folder, the latest first."),
     ("history", "harness.cli.history", "Index many runs: trends, steps, SQL, Parquet."),
     ("verify", "harness.cli.verify", "Say whether stored results are as they were written."),

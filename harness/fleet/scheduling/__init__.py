@@ -1,0 +1,1 @@
+"""Cells of a plan on many devices by dask.distributed: who offers what, who runs which cell."""
