@@ -7,11 +7,12 @@ of the fleet's own authority.
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import StorageError, UsageError
+from harness.core.errors import DeviceError, StorageError, UsageError
 
 ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 EXAMPLE = "tls://10.0.0.5:8786 with --tls-ca, --tls-cert and --tls-key, or tcp://127.0.0.1:8786"
@@ -45,6 +46,25 @@ class SchedulerAddress:
     text: str
     is_local: bool
     certificates: Certificates | None = None
+
+    def own_host(self) -> str:
+        """The address of this machine that the scheduler's network has; it sends nothing.
+
+        dask would ask for the way to the internet, which a shelf of devices may not have.
+
+        Raises:
+            DeviceError: there is no way to the scheduler.
+        """
+        host, _, port = self.text.partition("://")[2].rpartition(":")
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+            with socket.socket(found[0], socket.SOCK_DGRAM) as one:
+                one.connect(found[4])
+                return str(one.getsockname()[0])
+        except OSError as error:
+            raise DeviceError(
+                f"there is no way to {self.text}: {error.strerror}", fix="check name and network"
+            ) from error
 
     def security(self) -> dict[str, Any]:
         """Keyword arguments of distributed.Security for a worker or a client."""

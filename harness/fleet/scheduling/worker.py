@@ -91,7 +91,7 @@ async def _work(
         startup_information={EXTRA: lambda _worker: msgspec.to_builtins(station.offer)},
         security=engine.Security(**scheduler.security()),
         local_directory=folder,
-        host="127.0.0.1" if scheduler.is_local else None,
+        host=scheduler.own_host(),
         memory_limit=0,
         heartbeat_interval=f"{HEARTBEAT_S:g}s",
         death_timeout=CONNECT_S,

@@ -20,7 +20,6 @@ from tests.fleet.scheduling import null_worker
 
 END_S = 20.0
 READY_S = 60.0
-NULL_WORKER = ("-m", null_worker.__name__)
 
 
 def null_cells(count: int) -> tuple[CellFile, ...]:
@@ -52,12 +51,18 @@ class Fleet:
     scheduler: subprocess.Popen
     workers: dict[str, subprocess.Popen] = field(default_factory=dict)
 
-    def worker(self, name: str, *words: str, command: Sequence[str] = NULL_WORKER) -> Path:
-        """Start a null worker; returns the folder of its results."""
+    def worker(self, name: str, *words: str, before: Sequence[str] = ()) -> Path:
+        """Start a null worker; returns the folder of its results.
+
+        Args:
+            name: of it.
+            words: KEY=VALUE, see null_worker.
+            before: words of a command that starts it.
+        """
         out = self.folder / f"out-{name}"
-        self.workers[name] = start(
-            self.folder / f"{name}.log", *command, self.address, str(out), name, *words
-        )
+        said = self.folder / f"{name}.log"
+        command = ("-m", null_worker.__name__, self.address, str(out), name, *words)
+        self.workers[name] = start(said, *command, before=before)
         return out
 
     def log(self, name: str) -> str:
@@ -72,33 +77,34 @@ class Fleet:
 
 
 @contextmanager
-def fleet(folder: Path, *tls: str) -> Iterator[Fleet]:
-    """A scheduler on the loopback; every process is ended at the end.
+def fleet(folder: Path, *tls: str, host: str = "127.0.0.1") -> Iterator[Fleet]:
+    """A scheduler; every process is ended at the end.
 
     Args:
         folder: of the test.
         tls: words of the scheduler's command line.
+        host: an address of this machine.
     """
     folder.mkdir(exist_ok=True)
-    port = free_port()
+    port = free_port(host)
     scheme = "tls" if tls else "tcp"
-    words = ("--host", f"{scheme}://127.0.0.1", "--port", str(port), "--no-dashboard")
+    words = ("--host", f"{scheme}://{host}", "--port", str(port), "--no-dashboard")
     quiet = ("--dashboard-address", "127.0.0.1:0")
     scheduler = start(
         folder / "scheduler.log", "-m", "distributed.cli.dask_scheduler", *words, *quiet, *tls
     )
-    one = Fleet(folder, f"{scheme}://127.0.0.1:{port}", scheduler)
+    one = Fleet(folder, f"{scheme}://{host}:{port}", scheduler)
     with ExitStack() as stack:
         stack.callback(lambda: end(one.scheduler, *one.workers.values()))
         one.wait_for("scheduler", "Scheduler at:")
         yield one
 
 
-def start(log: Path, *words: str) -> subprocess.Popen:
-    """Start this interpreter with its output in a file."""
+def start(log: Path, *words: str, before: Sequence[str] = ()) -> subprocess.Popen:
+    """Start this interpreter, by another command perhaps, with its output in a file."""
     with log.open("wb") as file:
         return subprocess.Popen(
-            [sys.executable, *words],
+            [*before, sys.executable, *words],
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -120,7 +126,7 @@ def end(*processes: subprocess.Popen) -> None:
             process.wait()
 
 
-def free_port() -> int:
+def free_port(host: str) -> int:
     with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
+        one.bind((host, 0))
         return one.getsockname()[1]

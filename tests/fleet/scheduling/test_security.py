@@ -2,10 +2,11 @@
 
 import os
 import pickle
+from dataclasses import replace
 
 import pytest
 
-from harness.core.errors import StorageError, UsageError
+from harness.core.errors import DeviceError, StorageError, UsageError
 from harness.fleet.scheduling.guard import OF_WORKERS, PLAIN, ForeignObjectError, only
 from harness.fleet.scheduling.security import scheduler_address
 from harness.fleet.scheduling.task import run_cell
@@ -16,6 +17,14 @@ from harness.fleet.scheduling.task import run_cell
 )
 def test_this_machine_needs_no_certificates(text):
     assert scheduler_address(text).is_local
+
+
+def test_a_worker_listens_where_its_scheduler_is():
+    """Behind a loopback nobody else reaches it."""
+    assert scheduler_address("tcp://127.0.0.1:8786").own_host() == "127.0.0.1"
+    nowhere = scheduler_address("tcp://localhost:8786")
+    with pytest.raises(DeviceError, match="no way to"):
+        replace(nowhere, text="tls://nowhere.invalid:8786").own_host()
 
 
 @pytest.mark.parametrize("text", ["tcp://10.0.0.5:8786", "tcp://shelf:8786", "tcp://0.0.0.0:8786"])
