@@ -179,5 +179,5 @@ def _connected(engine: ModuleType, scheduler: SchedulerAddress) -> Any:
     except (OSError, TimeoutError, ValueError) as error:
         raise DeviceError(
             f"no scheduler answers at {scheduler.text}: {str(error).partition(chr(10))[0]}",
-            fix="start one: dask scheduler --no-dashboard; or check address and certificates",
+            fix="start one (docs/fleet.md), or check address and certificates",
         ) from error

@@ -114,7 +114,7 @@ def _working(
 
 def generation(version: str, method: int) -> str:
     """Name of the resource that only workers of one version of this package have."""
-    return f"bench {version} method {method}"
+    return f"bench-version {version} method {method}"
 
 
 def resources(offer: Offer) -> dict[str, float]:
@@ -152,8 +152,8 @@ def read_offer(said: object) -> Offer | None:
 
 def unit(name: str) -> str:
     """The resource of a device by one of its names."""
-    return f"bench {name}"
+    return f"bench-device {name}"
 
 
 def _lock(kind: str) -> str:
-    return f"bench lock {kind}"
+    return f"bench-lock {kind}"

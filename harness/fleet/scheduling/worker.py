@@ -102,7 +102,7 @@ async def _work(
     except (TimeoutError, OSError, RuntimeError, ValueError) as error:
         raise DeviceError(
             f"no scheduler takes this worker at {scheduler.text}: {_first_cause(error)}",
-            fix="start one: dask scheduler --no-dashboard; or check address and certificates",
+            fix="start one (docs/fleet.md), or check address and certificates",
         ) from error
     log(f"worker {station.offer.name} at {scheduler.text}: {_devices(station)}")
     try:
