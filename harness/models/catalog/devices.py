@@ -23,6 +23,11 @@ RECALLED = ("memory", "bandwidth", "peaks", "power")  # what of a device may be 
 DERIVED_CORES = "DERIVED: cores x clock x width of their vector units"
 # The end of a memory is free: where it lies, who shares it.
 _MEMORY = re.compile(r"([A-Z0-9a-z]+)-(\d+(?:\.\d+)?), (\d+) bit(?:, .+)?")
+# What systems add to a name: `12th Gen Intel(R) Core(TM) i7-1260P CPU @ 2.10GHz`.
+_REPORTED = re.compile(
+    r"\((?:r|tm)\)|\b\d+th gen\b| w/.*| with .*| @.*| \d+-cores?\b| processor\b| cpu\b| gpu\b"
+)
+_ULTRA_TIER = re.compile(r"^core-ultra-x?[3579]-")  # keys go without: Core Ultra 7 155H
 # Words before a name that people type and keys do without.
 _MAKERS = ("nvidia", "geforce", "amd", "radeon", "intel", "apple", "qualcomm", "google", "samsung")
 
@@ -230,13 +235,18 @@ def catalog_device(name: str) -> CatalogDevice:
 
 
 def _spellings(name: str) -> list[str]:
-    """Return the words that a name may stand for: as it is, and without makers before it."""
-    words = name.lower().replace("_", " ").replace("-", " ").split()
-    spelled = ["-".join(words)]
+    """Return the words that a name may stand for: as it is, and without makers before it.
+
+    Names as systems report them lose what keys do without: marks, clocks, generations, core counts.
+    """
+    spelled = "-".join(name.lower().replace("_", " ").replace("-", " ").split())
+    words = _REPORTED.sub(" ", name.lower()).replace("_", " ").replace("-", " ").split()
+    found = [spelled, "-".join(words)]
     while len(words) > 1 and words[0] in _MAKERS:
         words = words[1:]
-        spelled.append("-".join(words))
-    return spelled
+        found.append("-".join(words))
+    shorter = [_ULTRA_TIER.sub("core-ultra-", word) for word in found]
+    return list(dict.fromkeys([*found, *shorter]))
 
 
 @cache
