@@ -132,6 +132,8 @@ def _verdict(record: Record, part: EstimatedPass) -> str:
     text = f"{part.pass_name}: estimated {three_digits(estimate_ms)} ms"
     if not part.complete:
         text += " at least (no compute peak is known)"
+    if part.as_calibrated_seconds is not None:
+        text += f" ({three_digits(part.as_calibrated_seconds * 1e3)} without the drift)"
     if measured_ms is not None:
         ratio = two_decimals(measured_ms / estimate_ms)
         text += f", measured {three_digits(measured_ms)} ms (meas/est {ratio})"

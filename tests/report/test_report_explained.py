@@ -4,6 +4,7 @@ import json
 
 import msgspec
 import pytest
+from msgspec import structs
 from msgspec.structs import replace
 
 from harness.core.errors import UsageError
@@ -73,6 +74,18 @@ def test_every_term_and_the_sum_are_drawn():
     ]
     assert any(line.split()[:3] == ["decode", "step", "sum"] for line in lines)
     assert any("runtime" in line and "40.0%" in line for line in lines)
+
+
+def test_a_sum_says_what_it_was_without_the_drift():
+    found = explained("tg32", 10.0)
+    passes = [
+        structs.replace(one, as_calibrated_seconds=0.00625) for one in found.explanation.passes
+    ]
+    drifted = structs.replace(
+        found, explanation=structs.replace(found.explanation, passes=tuple(passes))
+    )
+    text = explain_document(document(drifted), None, "wide")
+    assert "decode step: estimated 8.00 ms (6.25 without the drift), measured 10.0 ms" in text
 
 
 def test_records_are_chosen_by_number_and_by_words():
